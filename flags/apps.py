@@ -1,0 +1,16 @@
+"""Flags and their values."""
+
+from django.apps import AppConfig
+
+
+class FlagsConfig(AppConfig):
+    name = "flags"
+    verbose_name = "Flags"
+
+    def ready(self) -> None:
+        """Register the kinds of jobs, and listen to the tree."""
+        from flags import inheritance, propagation  # noqa: F401, PLC0415 - models are loaded only now
+        from orgs.signals import organization_removing, organizations_placed  # noqa: PLC0415
+
+        organizations_placed.connect(inheritance.take_over, dispatch_uid="flags.take_over")
+        organization_removing.connect(inheritance.remove_states, dispatch_uid="flags.remove_states")

@@ -1,0 +1,85 @@
+"""Setting a flag: the one door for API, admin, commands and schedules."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import transaction
+
+from flags import propagation, writing
+from flags.errors import FlagNotFound, InvalidFlagKey
+from flags.models import FLAG_KEY_PATTERN, Change, Flag
+from flags.writing import Span, Subtree, Value
+from jobs import lifecycle
+from jobs.models import Job
+from orgs import locks
+from orgs.errors import OrganizationNotFound
+from orgs.models import Organization
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A change that was accepted. `job` carries it to the organizations below; None: it is written already."""
+
+    change: Change
+    flag: Flag
+    job: Job | None
+
+
+def set_flag(
+    *, organization_id: int, flag_key: str, enabled: bool, requested_by: str = "", correlation_id: str = ""
+) -> Accepted:
+    """Set a flag on an organization and all that is below it.
+
+    1. Take the tree lock shared: nothing is moved or created until the commit, and a later move draws a higher
+    number. 2. Draw the change's number. 3. A leaf gets its row at once; for a parent a job is committed together
+    with the change. A flag that does not exist yet is created (setting FLAGS_CREATE_ON_SET).
+
+    Raises OrganizationNotFound, InvalidFlagKey, FlagNotFound.
+    """
+    with transaction.atomic():
+        locks.lock_tree_for_reading()
+        organization = Organization.objects.filter(pk=organization_id).first()
+        if organization is None:
+            raise OrganizationNotFound
+        flag = _flag(flag_key)
+        number = writing.next_number()
+        job = None
+        if organization.has_children:
+            job = lifecycle.create(
+                kind=propagation.KIND,
+                organization_id=organization_id,
+                arguments={"featureFlagName": flag_key, "enabled": enabled},
+                requested_by=requested_by,
+                correlation_id=correlation_id,
+            )
+        else:
+            _write_leaf(organization, Value(flag.pk, enabled, organization_id, number))
+        change = Change.objects.create(
+            number=number,
+            flag=flag,
+            organization_id=organization_id,
+            enabled=enabled,
+            source_id=organization_id,
+            job=job,
+            requested_by=requested_by,
+        )
+    return Accepted(change, flag, job)
+
+
+def _flag(key: str) -> Flag:
+    if not re.fullmatch(FLAG_KEY_PATTERN, key):
+        raise InvalidFlagKey
+    flag = Flag.objects.filter(key=key).first()
+    if flag is None and settings.FLAGS_CREATE_ON_SET:
+        flag, _ = Flag.objects.get_or_create(key=key)
+    if flag is None:
+        raise FlagNotFound(f"There is no flag {key!r}.")
+    return flag
+
+
+def _write_leaf(organization: Organization, value: Value) -> None:
+    extent = Subtree(organization.pk, organization.tree_id, organization.lft, organization.rght)
+    writing.write_span(extent, Span(organization.pk - 1, organization.pk, 1), value, job_id=None)

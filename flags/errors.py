@@ -1,0 +1,13 @@
+"""What can go wrong with flags. Each class's docstring is the message a person reads."""
+
+from __future__ import annotations
+
+from orgs.errors import FlagsiteError
+
+
+class FlagNotFound(FlagsiteError):
+    """There is no such flag."""
+
+
+class InvalidFlagKey(FlagsiteError):
+    """A flag's name has 1 to 255 of the characters A-Z a-z 0-9 . _ - and starts with a letter or digit."""

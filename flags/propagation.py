@@ -1,0 +1,201 @@
+"""Carrying changes to every organization below: the job that writes each descendant's own row, chunk by chunk.
+
+1. A chunk is one short transaction: take the tree lock shared, read the subtree's extent, take the next
+   organizations by id, write their rows, add to the job's counts and checkpoint, commit.
+2. Chunks are about one per cent of the subtree, at least 10 organizations, and shrink when one takes too long.
+3. A chunk that meets a passing error (deadlock, time-out, lost connection) is tried again from the checkpoint.
+4. A chunk that meets any other error is halved until the organizations at fault stand alone; those are recorded,
+   the others go through.
+5. Organizations come into the subtree while the job runs: created ones have higher ids and are reached; one that
+   is moved in takes the values that its move has brought along (`flags.inheritance`).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+
+import structlog
+from django.db import DatabaseError, InterfaceError, connection, transaction
+
+from flags import writing
+from flags.models import Change
+from flags.writing import Span, Subtree, Value
+from jobs import transient
+from jobs.errors import PermanentFailure
+from jobs.kinds import job_kind
+from jobs.run import Run
+from orgs import locks
+
+log = structlog.get_logger(__name__)
+
+KIND = "propagation"
+SMALLEST_CHUNK = 10
+LONGEST_CHUNK = 0.7
+"""Seconds; progress is to move each second."""
+CHUNK_SETTINGS = "SET LOCAL statement_timeout = '20s'; SET LOCAL synchronous_commit = off"
+"""No chunk hangs for ever. Its commit need not wait for the disk: rows, counts and checkpoint are lost together if
+PostgreSQL crashes, the chunk is then written again, and the end of the job waits for all of them."""
+PATIENCE = 60.0
+"""Seconds for which one chunk is tried again after passing errors."""
+
+
+@job_kind(KIND, queue="propagation")
+def propagate(run: Run) -> None:
+    """Write the changes that belong to the job's chain to the whole subtree. Raises PermanentFailure."""
+    values = _values(run)
+    root_id = run.job.organization_id
+    if root_id is None:
+        raise PermanentFailure("The organization no longer exists.")
+    walk = Walk(run, root_id, values)
+    walk.count()
+    log.info("job_found_organizations", organizationId=root_id, descendants=(run.job.total or 1) - 1)
+    pieces: deque[int] = deque()
+    while True:
+        run.check()
+        size = pieces.popleft() if pieces else walk.chunk_size
+        try:
+            if not _with_patience(run, partial(walk.write_chunk, size)):
+                return
+        except DatabaseError as error:
+            if size > 1:
+                pieces.extendleft((size - size // 2, size // 2))
+            else:
+                _with_patience(run, partial(walk.skip_one, error))
+
+
+def _values(run: Run) -> list[Value]:
+    changes = Change.objects.filter(job_id=run.job.root_id).order_by("flag_id", "number")
+    values = [Value(change.flag_id, change.enabled, change.source_id, change.number) for change in changes]
+    if not values:
+        raise PermanentFailure("The flag no longer exists.")
+    return values
+
+
+@dataclass(slots=True)
+class Walk:
+    """The way through a subtree by organization id; where it stands is in the job's row, not here."""
+
+    run: Run
+    root_id: int
+    values: list[Value]
+    chunk_size: int = field(default=SMALLEST_CHUNK, init=False)
+    reported: int = field(default=0, init=False)
+
+    def count(self) -> None:
+        """Find how many organizations there are, and how big a chunk that makes."""
+
+        def count_once() -> None:
+            with transaction.atomic():
+                subtree = self._lock()
+                total = subtree.size
+                if self.run.job.only_behind:
+                    rest = writing.next_span(subtree, after=0, most=None, behind=self.values)
+                    total = rest.count if rest else 0
+                if self._after:  # going on after an interruption
+                    total = max(total, self.run.job.total or 0)
+                self.run.record_progress(total=total)
+            self.run.job.total = total
+            self.chunk_size = max(SMALLEST_CHUNK, math.ceil(total / 100))
+
+        _with_patience(self.run, count_once)
+
+    def write_chunk(self, most: int) -> bool:
+        """Write the next organizations, at most `most`; False when there are no more."""
+        began = time.monotonic()
+        with transaction.atomic():
+            subtree = self._lock()
+            behind = self.values if self.run.job.only_behind else None
+            span = writing.next_span(subtree, after=self._after, most=most, behind=behind)
+            if span is None:
+                return False
+            superseded = self._write(subtree, span)
+            self._record(span, processed=span.count, superseded=superseded)
+        self._advance(span)
+        seconds = time.monotonic() - began
+        if seconds > LONGEST_CHUNK:
+            self.chunk_size = max(SMALLEST_CHUNK, int(span.count * LONGEST_CHUNK / seconds))
+        return True
+
+    def skip_one(self, error: DatabaseError) -> None:
+        """Record that the next organization failed, and pass it."""
+        with transaction.atomic():
+            subtree = self._lock()
+            behind = self.values if self.run.job.only_behind else None
+            span = writing.next_span(subtree, after=self._after, most=1, behind=behind)
+            if span is None:
+                return
+            self.run.record_failure(span.last, str(error).strip().partition("\n")[0])
+            self._record(span, failed=1)
+        log.warning("organization_failed", organizationId=span.last, error=str(error))
+        self._advance(span)
+
+    @property
+    def _after(self) -> int:
+        return int((self.run.job.checkpoint or {}).get("after", 0))
+
+    def _lock(self) -> Subtree:
+        locks.lock_tree_for_reading()
+        with connection.cursor() as cursor:
+            cursor.execute(CHUNK_SETTINGS)
+        subtree = writing.subtree_of(self.root_id)
+        if subtree is None:
+            raise PermanentFailure("The organization no longer exists.")
+        return subtree
+
+    def _write(self, subtree: Subtree, span: Span) -> int:
+        """Write every value; returns how many organizations had newer ones throughout."""
+        writing.walk_in_key_order()
+        job_id = self.run.job.pk
+        written = sum(writing.write_span(subtree, span, value, job_id=job_id) for value in self.values)
+        if written == span.count * len(self.values):
+            return 0
+        return writing.count_superseded(subtree, span, self.values)
+
+    def _record(self, span: Span, *, processed: int = 0, failed: int = 0, superseded: int = 0) -> None:
+        self.run.record_progress(
+            processed=processed, failed=failed, superseded=superseded, checkpoint={"after": span.last}
+        )
+
+    def _advance(self, span: Span) -> None:
+        job = self.run.job
+        job.checkpoint = {"after": span.last}
+        self.reported += span.count
+        if self.reported * 10 >= (job.total or 1):
+            log.info("job_progress", organizationId=self.root_id, written=self.reported, total=job.total)
+            self.reported = 0
+
+
+Result = TypeVar("Result")
+
+
+def _with_patience(run: Run, step: Callable[[], Result]) -> Result:
+    """Do a step; after a passing error read the job again on a fresh connection and do the step anew.
+
+    The step must start from the job's checkpoint: when only the answer to its commit was lost, it goes on after it.
+    """
+    deadline = time.monotonic() + PATIENCE
+    pause = 0.1
+    while True:
+        try:
+            return step()
+        except (DatabaseError, InterfaceError) as error:
+            if not transient.is_transient(error) or time.monotonic() > deadline:
+                raise
+            log.warning("chunk_tried_again", error=str(error))
+        while True:
+            try:
+                transient.reconnect()
+                time.sleep(pause)
+                pause = min(pause * 2, 5.0)
+                run.check()
+                run.reload()
+                break
+            except (DatabaseError, InterfaceError):
+                if time.monotonic() > deadline:
+                    raise

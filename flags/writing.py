@@ -1,0 +1,199 @@
+"""The statements that write flag states for a span of organizations: the only place where such rows are made.
+
+Every statement writes its rows in the order of their primary key, touches a row only for a higher change number,
+and reads who belongs to the subtree under the tree lock that its transaction holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """What to write for one flag: the value, where it comes from, and the number that decides."""
+
+    flag_id: int
+    enabled: bool
+    source_id: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Subtree:
+    """The extent of an organization's subtree, valid while the transaction that read it holds the tree lock."""
+
+    root_id: int
+    tree_id: int
+    lft: int
+    rght: int
+
+    @property
+    def size(self) -> int:
+        """How many organizations it has, the root included."""
+        return (self.rght - self.lft + 1) // 2
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The organizations of a subtree with `after` < id <= `last`; `count` of them."""
+
+    after: int
+    last: int
+    count: int
+
+
+def subtree_of(organization_id: int) -> Subtree | None:
+    """The subtree as it stands now; None when the organization is gone. The caller holds the tree lock."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id, tree_id, lft, rght FROM orgs_organization WHERE id = %s", [organization_id])
+        row = cursor.fetchone()
+    return Subtree(*row) if row else None
+
+
+NEXT_SPAN = """
+SELECT max(id), count(*) FROM (  -- walks the primary key, or the subtree's index where that is shorter
+    SELECT id FROM orgs_organization
+     WHERE id > %(after)s AND tree_id = %(tree_id)s AND lft BETWEEN %(lft)s AND %(rght)s
+     ORDER BY id LIMIT %(most)s) span
+"""
+NEXT_SPAN_BEHIND = """
+SELECT max(id), count(*) FROM (  -- those that have not got every value yet
+    SELECT organization.id FROM orgs_organization organization
+     WHERE organization.id > %(after)s
+       AND organization.tree_id = %(tree_id)s AND organization.lft BETWEEN %(lft)s AND %(rght)s
+       AND (SELECT count(*)
+              FROM flags_flagstate state
+              JOIN unnest(%(flag_ids)s::bigint[], %(numbers)s::bigint[]) AS value(flag_id, number) USING (flag_id)
+             WHERE state.organization_id = organization.id AND state.change_number >= value.number) < %(values)s
+     ORDER BY organization.id LIMIT %(most)s) span
+"""
+
+
+def next_span(
+    subtree: Subtree, *, after: int, most: int | None, behind: Sequence[Value] | None = None
+) -> Span | None:
+    """The next `most` organizations by id, or None when there are no more; `most` None: all the rest.
+
+    With `behind` only those count that lack one of these values or have an older one.
+    """
+    parameters: dict[str, Any] = {"after": after, "most": most, **_bounds(subtree)}
+    if behind is not None:
+        parameters |= {
+            "flag_ids": [value.flag_id for value in behind],
+            "numbers": [value.number for value in behind],
+            "values": len(behind),
+        }
+    with connection.cursor() as cursor:
+        cursor.execute(NEXT_SPAN if behind is None else NEXT_SPAN_BEHIND, parameters)
+        last, count = cursor.fetchone()
+    return Span(after, last, count) if count else None
+
+
+# Both sides are walked by primary key, which is also the order in which the rows are locked; the planner settings
+# leave it no other way.
+IN_KEY_ORDER = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off"
+
+UPDATE_SPAN = """
+UPDATE flags_flagstate state
+   SET enabled = %(enabled)s, source_id = %(source_id)s, change_number = %(number)s, job_id = %(job_id)s,
+       updated_at = statement_timestamp()
+  FROM orgs_organization organization
+ WHERE organization.id > %(after)s AND organization.id <= %(last)s
+   AND organization.tree_id = %(tree_id)s AND organization.lft BETWEEN %(lft)s AND %(rght)s
+   AND state.organization_id = organization.id AND state.flag_id = %(flag_id)s
+   AND state.organization_id > %(after)s AND state.organization_id <= %(last)s
+   AND state.change_number < %(number)s
+"""
+INSERT_SPAN = """
+INSERT INTO flags_flagstate AS state
+       (organization_id, flag_id, enabled, source_id, change_number, job_id, updated_at)
+SELECT organization.id, %(flag_id)s, %(enabled)s, %(source_id)s, %(number)s, %(job_id)s, statement_timestamp()
+  FROM orgs_organization organization
+ WHERE organization.id > %(after)s AND organization.id <= %(last)s
+   AND organization.tree_id = %(tree_id)s AND organization.lft BETWEEN %(lft)s AND %(rght)s
+   AND NOT EXISTS (
+        SELECT FROM flags_flagstate present
+         WHERE present.organization_id = organization.id AND present.flag_id = %(flag_id)s
+           AND present.change_number >= %(number)s)  -- an older one may have come since the UPDATE
+ ORDER BY organization.id
+    ON CONFLICT (organization_id, flag_id) DO UPDATE
+   SET enabled = excluded.enabled, source_id = excluded.source_id, change_number = excluded.change_number,
+       job_id = excluded.job_id, updated_at = excluded.updated_at
+ WHERE state.change_number < excluded.change_number
+"""
+
+
+def write_span(subtree: Subtree, span: Span, value: Value, *, job_id: int | None) -> int:
+    """Give one flag's value to every organization of the span whose row is missing or older.
+
+    The caller's transaction holds the tree lock and said `walk_in_key_order`. Returns how many rows were written.
+    """
+    parameters = {
+        "flag_id": value.flag_id,
+        "enabled": value.enabled,
+        "source_id": value.source_id,
+        "number": value.number,
+        "job_id": job_id,
+        "after": span.after,
+        "last": span.last,
+        **_bounds(subtree),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(UPDATE_SPAN, parameters)
+        written = cursor.rowcount
+        if written < span.count:
+            cursor.execute(INSERT_SPAN, parameters)
+            written += cursor.rowcount
+    return written
+
+
+COUNT_SUPERSEDED = """
+SELECT count(*) FROM (
+    SELECT state.organization_id
+      FROM orgs_organization organization
+      JOIN flags_flagstate state ON state.organization_id = organization.id
+      JOIN unnest(%(flag_ids)s::bigint[], %(numbers)s::bigint[]) AS value(flag_id, number) USING (flag_id)
+     WHERE organization.id > %(after)s AND organization.id <= %(last)s
+       AND organization.tree_id = %(tree_id)s AND organization.lft BETWEEN %(lft)s AND %(rght)s
+       AND state.change_number > value.number
+     GROUP BY state.organization_id HAVING count(*) = %(values)s) superseded
+"""
+
+
+def count_superseded(subtree: Subtree, span: Span, values: Sequence[Value]) -> int:
+    """How many organizations of the span have a newer value for every one of these flags."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            COUNT_SUPERSEDED,
+            {
+                "flag_ids": [value.flag_id for value in values],
+                "numbers": [value.number for value in values],
+                "values": len(values),
+                "after": span.after,
+                "last": span.last,
+                **_bounds(subtree),
+            },
+        )
+        return int(cursor.fetchone()[0])
+
+
+def walk_in_key_order() -> None:
+    """Make this transaction's statements lock rows in primary-key order."""
+    with connection.cursor() as cursor:
+        cursor.execute(IN_KEY_ORDER)
+
+
+def next_number() -> int:
+    """Draw the number of an accepted change; the caller holds the tree lock, shared at least."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval('flags_change_number')")
+        return int(cursor.fetchone()[0])
+
+
+def _bounds(subtree: Subtree) -> dict[str, int]:
+    return {"tree_id": subtree.tree_id, "lft": subtree.lft, "rght": subtree.rght}

@@ -1,0 +1,26 @@
+"""What a checkout makes up for itself so that development needs no settings."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+
+def secret_key(folder: Path) -> str:
+    """A secret of this data folder's own, made at the first call and kept in a file that only its owner reads."""
+    path = folder / "secret_key"
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        folder.mkdir(parents=True, exist_ok=True)
+    draft = folder / f"secret_key.{os.getpid()}"
+    draft.touch(mode=0o600)
+    draft.write_text(secrets.token_urlsafe(50))
+    try:
+        os.link(draft, path)  # of two processes at once the first one's stays
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+    return path.read_text()

@@ -1,0 +1,163 @@
+"""Errors as RFC 9457 problem details: one table from exception to status, and one shape for all of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from flags import errors as flags
+from jobs import errors as jobs
+from orgs import errors as orgs
+
+log = structlog.get_logger(__name__)
+CONTENT_TYPE = "application/problem+json"
+
+PROBLEMS: dict[type[Exception], tuple[int, str]] = {
+    orgs.OrganizationNotFound: (404, "organization-not-found"),
+    orgs.DuplicateOrganizationKey: (409, "duplicate-organization-key"),
+    orgs.MoveUnderOwnDescendant: (409, "move-under-own-descendant"),
+    orgs.OrganizationHasChildren: (409, "organization-has-children"),
+    orgs.ImportRefused: (400, "import-refused"),
+    orgs.IdempotencyConflict: (409, "idempotency-conflict"),
+    orgs.IdempotentRequestRunning: (409, "idempotent-request-running"),
+    jobs.JobNotFound: (404, "job-not-found"),
+    jobs.NotRetryable: (409, "job-not-retryable"),
+    jobs.NotCancellable: (409, "job-not-cancellable"),
+    jobs.MoveRefused: (409, "job-state"),
+    jobs.UnknownQueue: (404, "queue-not-found"),
+    flags.FlagNotFound: (404, "flag-not-found"),
+    flags.InvalidFlagKey: (400, "invalid-flag-name"),
+}
+"""What a client may be told. `docs/errors.md` explains each type; a test holds the two together."""
+
+HTTP_TYPES = {
+    400: "bad-request",
+    401: "not-authenticated",
+    403: "not-permitted",
+    404: "not-found",
+    405: "method-not-allowed",
+    406: "not-acceptable",
+    413: "request-too-large",
+    415: "unsupported-media-type",
+    429: "too-many-requests",
+    500: "internal-error",
+    503: "database-away",
+}
+
+
+def problem(status: int, kind: str, detail: str, **more: Any) -> dict[str, Any]:
+    """The body of a problem: type, title, status, detail, and what else is said."""
+    return {"type": f"/problems/{kind}", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **more}
+
+
+def handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Django REST framework's exception handler: known errors become problems, others stay exceptions."""
+    known = next((PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS), None)
+    if known is not None:
+        status, kind = known
+        return _respond(problem(status, kind, getattr(error, "detail", str(error))))
+    if isinstance(error, Http404):
+        return _respond(problem(404, HTTP_TYPES[404], "There is nothing at this address."))
+    if isinstance(error, PermissionDenied):
+        return _respond(problem(403, HTTP_TYPES[403], "You may not do this."))
+    if isinstance(error, (OperationalError, InterfaceError)):
+        log.exception("database_away")
+        return _respond(_database_away(), {"Retry-After": "5"})
+    if isinstance(error, exceptions.APIException):
+        return _respond(_of_framework(error), _headers(error))
+    return None
+
+
+def _of_framework(error: exceptions.APIException) -> dict[str, Any]:
+    kind = HTTP_TYPES.get(error.status_code, "error")
+    if isinstance(error, exceptions.ValidationError):
+        return problem(400, "invalid-input", "Some of the input is not valid.", errors=_by_field(error.detail))
+    if isinstance(error, exceptions.Throttled):
+        return problem(429, kind, f"Too many requests; wait {math.ceil(error.wait or 1)} seconds.")
+    return problem(error.status_code, kind, str(error.detail))
+
+
+def _by_field(detail: Any, path: str = "") -> list[dict[str, str]]:
+    """Flatten nested messages into {"field": "a.b", "message": …}; field "" is the whole body."""
+    if isinstance(detail, dict):
+        pairs = [(f"{path}.{key}".strip("."), value) for key, value in detail.items()]
+        return [found for key, value in pairs for found in _by_field(value, "" if key == "non_field_errors" else key)]
+    if isinstance(detail, list):
+        return [found for value in detail for found in _by_field(value, path)]
+    return [{"field": path, "message": str(detail)}]
+
+
+def _headers(error: exceptions.APIException) -> dict[str, str]:
+    headers = {}
+    if getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = error.auth_header  # type: ignore[attr-defined]
+    if getattr(error, "wait", None):
+        headers["Retry-After"] = str(math.ceil(error.wait))  # type: ignore[attr-defined]
+    return headers
+
+
+def _respond(body: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
+    set_rollback()
+    return Response(body, status=body["status"], headers=headers, content_type=CONTENT_TYPE)
+
+
+def _database_away() -> dict[str, Any]:
+    return problem(503, "database-away", "The database cannot be reached; nothing was changed. Ask again in a moment.")
+
+
+class DatabaseAwayMiddleware:
+    """Answers 503 where the database fails outside a view: in authentication by session, in middleware."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if not isinstance(error, (OperationalError, InterfaceError)):
+            return None
+        log.exception("database_away")
+        response = _plain(_database_away())
+        response["Retry-After"] = "5"
+        return response
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler400."""
+    if isinstance(exception, RequestDataTooBig):
+        return _plain(problem(413, HTTP_TYPES[413], "The request is too large."))
+    detail = "The request is malformed."
+    if isinstance(exception, SuspiciousOperation):
+        detail = "The request was refused as suspicious; is the host name one of ALLOWED_HOSTS?"
+    return _plain(problem(400, HTTP_TYPES[400], detail))
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler403."""
+    return _plain(problem(403, HTTP_TYPES[403], "You may not do this."))
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler404."""
+    return _plain(problem(404, HTTP_TYPES[404], "There is nothing at this address."))
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's handler500; the trace is in the log, found by the request's id."""
+    correlation_id = getattr(request, "correlation_id", "")
+    return _plain(problem(500, HTTP_TYPES[500], f"Something went wrong on our side (request {correlation_id})."))
+
+
+def _plain(body: dict[str, Any]) -> JsonResponse:
+    return JsonResponse(body, status=body["status"], content_type=CONTENT_TYPE)

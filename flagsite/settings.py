@@ -1,0 +1,177 @@
+"""All settings, from the environment. The README lists every variable with its default."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+from flagsite import development, environment, logs, servers
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- Where we run --------------------------------------------------------------------------------------------------
+_own_database = environment.text("DATABASE_URL")
+PRODUCTION = (
+    environment.text("FLAGSITE_ENVIRONMENT", "production" if _own_database else "development") == "production"
+)
+DEBUG = environment.boolean("DEBUG", default=False)
+SECRET_KEY = environment.text("SECRET_KEY") or ("" if PRODUCTION else development.secret_key(servers.data_folder()))
+ALLOWED_HOSTS = environment.words("ALLOWED_HOSTS", "" if PRODUCTION else "localhost,127.0.0.1,[::1],testserver")
+CSRF_TRUSTED_ORIGINS = environment.words("CSRF_TRUSTED_ORIGINS")
+if PRODUCTION:
+    if len(SECRET_KEY) < 32:
+        raise ImproperlyConfigured("SECRET_KEY is missing or shorter than 32 characters; production needs one.")
+    if not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS:
+        raise ImproperlyConfigured("ALLOWED_HOSTS must name the host names that this service answers to, and no *.")
+    if DEBUG:
+        raise ImproperlyConfigured("DEBUG is on; production shows no traces to clients. Unset it.")
+
+# --- What is installed ----------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "rest_framework_api_key",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_celery_beat",
+    "mptt",
+    "orgs.apps.OrgsConfig",
+    "jobs.apps.JobsConfig",
+    "flags.apps.FlagsConfig",
+    "flagsite.apps.FlagsiteConfig",
+]
+MIDDLEWARE = [
+    "flagsite.request_id.RequestIdMiddleware",
+    "flagsite.problems.DatabaseAwayMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "flagsite.urls"
+WSGI_APPLICATION = "flagsite.wsgi.application"
+APPEND_SLASH = False
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+STATIC_URL = "/static/"
+STATIC_ROOT = environment.text("STATIC_ROOT", str(BASE_DIR / "staticfiles"))
+WHITENOISE_USE_FINDERS = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+DATA_UPLOAD_MAX_MEMORY_SIZE = environment.integer("MAX_REQUEST_BYTES", 1_048_576, least=1024)
+
+# --- Security ---------------------------------------------------------------------------------------------------------
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
+SESSION_COOKIE_HTTPONLY = True
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_SSL_REDIRECT = environment.boolean("SECURE_SSL_REDIRECT", default=False)
+SECURE_HSTS_SECONDS = environment.integer("SECURE_HSTS_SECONDS", 0)
+if environment.boolean("TRUST_PROXY_HEADERS", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+
+# --- PostgreSQL and the Redis-protocol server -----------------------------------------------------------------------
+DATABASES = {
+    "default": environment.database(_own_database or servers.database_url())
+    | {"CONN_MAX_AGE": environment.integer("DATABASE_CONNECTION_SECONDS", 600), "CONN_HEALTH_CHECKS": True}
+}
+DATABASES["default"]["OPTIONS"] = {"connect_timeout": 5, "application_name": "flagsite"} | DATABASES["default"]["OPTIONS"]
+REDIS_URL = environment.text("REDIS_URL") or servers.redis_url()
+if PRODUCTION and not (_own_database and os.environ.get("REDIS_URL")):
+    raise ImproperlyConfigured("Production needs DATABASE_URL and REDIS_URL; the embedded servers are for one machine.")
+
+# --- Jobs -------------------------------------------------------------------------------------------------------------
+JOBS_INLINE = environment.boolean("JOBS_INLINE", default=False)
+JOB_LEASE_SECONDS = environment.number("JOB_LEASE_SECONDS", 30, least=1, most=3600)
+JOB_SWEEP_SECONDS = environment.number("JOB_SWEEP_SECONDS", 5, least=0.5, most=600)
+WORKER_STOP_SECONDS = environment.number("WORKER_STOP_SECONDS", 20, least=1, most=3600)
+FLAGS_CREATE_ON_SET = environment.boolean("FLAGS_CREATE_ON_SET", default=True)
+FLAGS_INLINE_ROWS = environment.integer("FLAGS_INLINE_ROWS", 2000)
+
+CELERY_BROKER_URL = (
+    REDIS_URL.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=")
+    if REDIS_URL.startswith("unix://")
+    else REDIS_URL
+)
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 300,
+    "socket_timeout": 5,
+    "socket_connect_timeout": 3,
+    "socket_keepalive": not REDIS_URL.startswith("unix://"),
+    "health_check_interval": 10,
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    "global_keyprefix": "flagsite:",
+}
+CELERY_BROKER_CONNECTION_TIMEOUT = 3
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False  # a doubled message is harmless, a killed job is not
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = WORKER_STOP_SECONDS
+CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_MAX_LOOP_INTERVAL = 5
+CELERY_BEAT_SCHEDULE = {
+    "sweep": {"task": "jobs.sweep", "schedule": JOB_SWEEP_SECONDS, "options": {"expires": JOB_SWEEP_SECONDS}},
+    "forget idempotent requests": {"task": "orgs.forget_idempotent_requests", "schedule": 3600.0},
+}
+
+# --- API ----------------------------------------------------------------------------------------------------------------
+RATE_LIMIT = environment.text("RATE_LIMIT", "6000/minute")
+PAGE_SIZE = environment.integer("PAGE_SIZE", 50, least=1, most=1000)
+IDEMPOTENCY_HOURS = environment.integer("IDEMPOTENCY_HOURS", 24, least=1)
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "orgs.authentication.AccessKeyAuthentication",
+        "orgs.authentication.AdminSessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["orgs.permissions.HasRole"],
+    "DEFAULT_THROTTLE_CLASSES": ["flagsite.rate_limit.KeyRateLimit"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "flagsite.problems.handler",
+    "UNAUTHENTICATED_USER": None,
+    "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+
+# --- Logs ---------------------------------------------------------------------------------------------------------------
+LOG_LEVEL = environment.text("LOG_LEVEL", "INFO").upper()
+LOG_FORMAT = environment.text("LOG_FORMAT", "json" if PRODUCTION else "console")
+LOGGING = logs.configuration(level=LOG_LEVEL, style=LOG_FORMAT)
+logs.configure_structlog()

@@ -1,0 +1,12 @@
+"""The job engine."""
+
+from django.apps import AppConfig
+
+
+class JobsConfig(AppConfig):
+    name = "jobs"
+    verbose_name = "Jobs"
+
+    def ready(self) -> None:
+        """Register the tasks in every process, so that JOBS_INLINE finds them in the web server too."""
+        from jobs import tasks  # noqa: F401, PLC0415 - models are loaded only now

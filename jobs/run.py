@@ -1,0 +1,127 @@
+"""One run of one job: what the code of a kind sees of the engine, and the heartbeat that keeps its lease."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID
+
+import structlog
+from django.db import connection, transaction
+
+from jobs import lifecycle, stopping
+from jobs.errors import CancelRequested, LeaseLost, StopRequested
+from jobs.models import Job, JobFailure, lease_time
+
+log = structlog.get_logger(__name__)
+
+
+class Run:
+    """A claimed job while it is worked on. Not for sharing between threads, except its heartbeat's flag."""
+
+    def __init__(self, job: Job) -> None:
+        if job.lease_token is None:
+            raise LeaseLost
+        self.job = job
+        self.lease: UUID = job.lease_token
+        self._cancel_requested = False
+        self._heartbeat = Heartbeat(job.pk, self.lease)
+
+    def __enter__(self) -> Self:
+        self._heartbeat.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._heartbeat.stop()
+
+    def check(self) -> None:
+        """To be called between transactions: raises when the work must end here.
+
+        Raises LeaseLost, CancelRequested or StopRequested.
+        """
+        if self._heartbeat.lost:
+            raise LeaseLost
+        if self._cancel_requested:
+            raise CancelRequested
+        if stopping.is_requested():
+            raise StopRequested
+
+    def record_progress(
+        self,
+        *,
+        processed: int = 0,
+        failed: int = 0,
+        superseded: int = 0,
+        total: int | None = None,
+        checkpoint: dict[str, Any] | None = None,
+    ) -> None:
+        """Add to the job's counts and set where to go on, in the caller's transaction. Raises LeaseLost."""
+        self._cancel_requested |= lifecycle.record_progress(
+            job_id=self.job.pk,
+            lease=self.lease,
+            processed=processed,
+            failed=failed,
+            superseded=superseded,
+            total=total,
+            checkpoint=None if checkpoint is None else json.dumps(checkpoint),
+        )
+
+    def record_failure(self, organization_id: int, error: str) -> None:
+        """Note that the work failed for one organization, in the caller's transaction. Twice is once."""
+        failure = JobFailure(job_id=self.job.pk, organization_id=organization_id, error=error[:10_000])
+        JobFailure.objects.bulk_create([failure], ignore_conflicts=True)
+
+    def reload(self) -> Job:
+        """Read the job's row again, after a connection was lost. Raises LeaseLost."""
+        job = Job.objects.filter(pk=self.job.pk, lease_token=self.lease).first()
+        if job is None:
+            raise LeaseLost
+        self.job = job
+        return job
+
+
+class Heartbeat:
+    """A thread that renews a lease three times in its length, on a connection of its own.
+
+    It stops trusting itself before others do: when no renewal has succeeded for a whole lease, `lost` is set.
+    """
+
+    def __init__(self, job_id: int, lease: UUID) -> None:
+        self.lost = False
+        self._job_id = job_id
+        self._lease = lease
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name=f"heartbeat of job {job_id}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(timeout=lease_time().total_seconds())
+
+    def _beat(self) -> None:
+        length = lease_time().total_seconds()
+        renewed = time.monotonic()
+        try:
+            while not self._stop.wait(length / 3):
+                try:
+                    with transaction.atomic():
+                        lifecycle.renew(job_id=self._job_id, lease=self._lease)
+                    renewed = time.monotonic()
+                except LeaseLost:
+                    self.lost = True
+                    return
+                except Exception as error:  # database away: the next beat tries again
+                    log.warning("heartbeat_failed", jobId=self._job_id, error=str(error))
+                    connection.close()
+                    if time.monotonic() - renewed > length:
+                        self.lost = True
+                        return
+        finally:
+            connection.close()

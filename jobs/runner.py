@@ -1,0 +1,116 @@
+"""What a worker does with a wake-up: claim one job, run it, record how it ended."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import traceback
+from collections.abc import Callable
+from uuid import uuid4
+
+import structlog
+from django.db import DatabaseError, InterfaceError
+
+from jobs import lifecycle, stopping, transient, wakeup
+from jobs.errors import CancelRequested, LeaseLost, PermanentFailure, StopRequested, UnknownKind
+from jobs.kinds import kind_named
+from jobs.models import Job
+from jobs.run import Run
+
+log = structlog.get_logger(__name__)
+PATIENCE = 30.0
+"""Seconds for which the end of a job is tried to be recorded while the database is away."""
+
+_START = uuid4().hex[:8]  # pids come again; a worker's name must not
+
+
+def worker_name() -> str:
+    """This process's name, unique for its start."""
+    return f"{socket.gethostname()}:{os.getpid()}:{_START}"
+
+
+def run_next(queue: str) -> Job | None:
+    """Run the next due job of `queue` and return it as it was claimed; None when nothing may start now."""
+    if stopping.is_requested():
+        wakeup.wake(queue)  # the hint is for a worker that stays
+        return None
+    job = lifecycle.claim(queue=queue, worker=worker_name())
+    if job is None:
+        return None
+    run_claimed(job)
+    if Job.objects.due().filter(queue=queue).exists():
+        wakeup.wake(queue)
+    return job
+
+
+def run_claimed(job: Job) -> None:
+    """Do a claimed job's work and record its end, whatever it is."""
+    with structlog.contextvars.bound_contextvars(correlationId=job.correlation_id, jobId=job.pk):
+        event = "job_retry_started" if job.parent_job_id else "job_started"
+        log.info(event, organizationId=job.organization_id, kind=job.kind, attempt=job.round_attempt + 1)
+        try:
+            with Run(job) as run:
+                end = _work(run)
+                _persist(end)
+        except LeaseLost:
+            log.warning("job_lease_lost", organizationId=job.organization_id)
+
+
+def _work(run: Run) -> Callable[[], object]:
+    """Do the work; return the step that records how it went. Raises LeaseLost."""
+    ids = {"job_id": run.job.pk, "lease": run.lease}
+    try:
+        kind_named(run.job.kind).work(run)
+    except LeaseLost:
+        raise
+    except StopRequested:
+        return lambda: lifecycle.release(**ids)
+    except CancelRequested:
+        return lambda: lifecycle.stop(**ids)
+    except (PermanentFailure, UnknownKind) as error:
+        reason = error.detail
+        return lambda: lifecycle.fail(**ids, error=reason, permanent=True)
+    except Exception as error:
+        reason, trace = _in_words(error), traceback.format_exc()
+        return lambda: lifecycle.fail(**ids, error=reason, traceback=trace)
+    return lambda: _finish(run)
+
+
+def _finish(run: Run) -> None:
+    """End a job that has done what it could: FAILED when every organization failed, else COMPLETED."""
+    ids = {"job_id": run.job.pk, "lease": run.lease}
+    job = run.reload()
+    first = job.failures.order_by("organization_id").first()
+    if job.failed and not job.processed:
+        lifecycle.fail(**ids, error=f"All {job.failed} organizations failed; the first: {first.error if first else ''}")
+    elif job.failed:
+        summary = f"{job.failed} of {job.failed + job.processed} organizations failed; the first: "
+        lifecycle.complete(**ids, message=summary + (f"{first.organization_id}: {first.error}" if first else ""))
+    elif job.processed and job.superseded == job.processed:
+        words = "A newer change had been made on every organization; nothing was left to write."
+        lifecycle.complete(**ids, message=words)
+    else:
+        lifecycle.complete(**ids)
+
+
+def _persist(end: Callable[[], object]) -> None:
+    """Record the end, trying again while the database is away, at most PATIENCE seconds."""
+    deadline = time.monotonic() + PATIENCE
+    pause = 0.2
+    while True:
+        try:
+            end()
+            return
+        except (DatabaseError, InterfaceError) as error:
+            if not transient.is_transient(error) or time.monotonic() > deadline:
+                raise
+            log.warning("database_away", error=str(error))
+            transient.reconnect()
+            time.sleep(pause)
+            pause = min(pause * 2, 5.0)
+
+
+def _in_words(error: Exception) -> str:
+    words = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__

@@ -1,0 +1,23 @@
+"""The shells through which Celery reaches the engine; each holds one call."""
+
+from __future__ import annotations
+
+from celery import shared_task
+from django.db import InterfaceError, OperationalError
+
+from jobs import runner
+from jobs import sweep as sweeping
+
+DATABASE_AWAY = (OperationalError, InterfaceError)
+
+
+@shared_task(name="jobs.work", autoretry_for=DATABASE_AWAY, retry_backoff=2, retry_backoff_max=30, max_retries=5)
+def work(queue: str) -> None:
+    """Run the next due job of `queue`. Waking up to no work is not an error."""
+    runner.run_next(queue)
+
+
+@shared_task(name="jobs.sweep")
+def sweep() -> None:
+    """Rescue and wake; beat asks for it every JOB_SWEEP_SECONDS."""
+    sweeping.sweep()

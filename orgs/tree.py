@@ -1,0 +1,68 @@
+"""The words for changing the tree: create, rename, move, delete. Views, commands and the admin say these."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from orgs import locks
+from orgs.errors import DuplicateOrganizationKey, OrganizationHasChildren, OrganizationNotFound
+from orgs.models import Organization
+
+
+def create(*, name: str, key: str, parent_id: int | None = None) -> Organization:
+    """Create an organization as the last child of `parent_id`, or as a root.
+
+    It takes over its parent's flag states in the same transaction. Raises DuplicateOrganizationKey, or
+    OrganizationNotFound when there is no such parent.
+    """
+    with transaction.atomic():
+        locks.lock_tree_for_writing()
+        if Organization.objects.filter(key=key).exists():
+            raise DuplicateOrganizationKey(f"Another organization has the key {key!r} already.")
+        organization = Organization(name=name, key=key, parent_id=parent_id)
+        organization.save()
+    return organization
+
+
+def rename(*, organization_id: int, name: str) -> Organization:
+    """Give an organization another name; its key and place stay. Raises OrganizationNotFound."""
+    with transaction.atomic():
+        organization = _get(organization_id)
+        organization.name = name
+        organization.save(update_fields=["name"])
+    return organization
+
+
+def move(*, organization_id: int, parent_id: int | None) -> Organization:
+    """Move an organization, with all that is below it, under another parent (None: make it a root).
+
+    It takes over the new parent's flag states. Raises OrganizationNotFound for either of the two and
+    MoveUnderOwnDescendant.
+    """
+    with transaction.atomic():
+        locks.lock_tree_for_writing()
+        organization = _get(organization_id)
+        organization.parent_id = parent_id
+        organization.save()
+    return organization
+
+
+def delete(*, organization_id: int, subtree: bool = False) -> int:
+    """Delete an organization and return how many went with it, itself included.
+
+    Raises OrganizationNotFound, or OrganizationHasChildren unless `subtree` says to delete them too.
+    """
+    with transaction.atomic():
+        locks.lock_tree_for_writing()
+        organization = _get(organization_id)
+        if organization.has_children and not subtree:
+            raise OrganizationHasChildren
+        deleted, _ = organization.delete()
+    return deleted
+
+
+def _get(organization_id: int) -> Organization:
+    organization = Organization.objects.filter(pk=organization_id).first()
+    if organization is None:
+        raise OrganizationNotFound
+    return organization
