@@ -46,17 +46,20 @@ def set_flag(
             raise OrganizationNotFound
         flag = _flag(flag_key)
         number = writing.next_number()
+        extent = Subtree(organization.pk, organization.tree_id, organization.lft, organization.rght)
         job = None
         if organization.has_children:
             job = lifecycle.create(
                 kind=propagation.KIND,
                 organization_id=organization_id,
                 arguments={"featureFlagName": flag_key, "enabled": enabled},
+                total=extent.size,
                 requested_by=requested_by,
                 correlation_id=correlation_id,
             )
         else:
-            _write_leaf(organization, Value(flag.pk, enabled, organization_id, number))
+            leaf = Span(organization_id - 1, organization_id, 1)
+            writing.write_span(extent, leaf, Value(flag.pk, enabled, organization_id, number), job_id=None)
         change = Change.objects.create(
             number=number,
             flag=flag,
@@ -79,7 +82,3 @@ def _flag(key: str) -> Flag:
         raise FlagNotFound(f"There is no flag {key!r}.")
     return flag
 
-
-def _write_leaf(organization: Organization, value: Value) -> None:
-    extent = Subtree(organization.pk, organization.tree_id, organization.lft, organization.rght)
-    writing.write_span(extent, Span(organization.pk - 1, organization.pk, 1), value, job_id=None)

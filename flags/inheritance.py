@@ -151,7 +151,7 @@ def _apply(organization_id: int, values: list[Value]) -> list[int]:
     if subtree is None:
         return []
     if subtree.size * len(values) > settings.FLAGS_INLINE_ROWS:
-        return [_start_job(organization_id, values)]
+        return [_start_job(organization_id, values, subtree.size)]
     span = writing.next_span(subtree, after=0, most=None)
     for value in values:
         writing.write_span(subtree, span or Span(0, 0, 0), value, job_id=None)
@@ -159,12 +159,13 @@ def _apply(organization_id: int, values: list[Value]) -> list[int]:
     return []
 
 
-def _start_job(organization_id: int, values: list[Value]) -> int:
+def _start_job(organization_id: int, values: list[Value], total: int | None = None) -> int:
     context = structlog.contextvars.get_contextvars()
     job = lifecycle.create(
         kind=propagation.KIND,
         organization_id=organization_id,
         arguments={"placement": True},
+        total=total,
         requested_by=str(context.get("caller", "")),
         correlation_id=str(context.get("correlationId", "")),
     )

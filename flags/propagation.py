@@ -21,7 +21,7 @@ from functools import partial
 from typing import TypeVar
 
 import structlog
-from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db import DatabaseError, InterfaceError, transaction
 
 from flags import writing
 from flags.models import Change
@@ -38,9 +38,8 @@ KIND = "propagation"
 SMALLEST_CHUNK = 10
 LONGEST_CHUNK = 0.7
 """Seconds; progress is to move each second."""
-CHUNK_SETTINGS = "SET LOCAL statement_timeout = '20s'; SET LOCAL synchronous_commit = off"
-"""No chunk hangs for ever. Its commit need not wait for the disk: rows, counts and checkpoint are lost together if
-PostgreSQL crashes, the chunk is then written again, and the end of the job waits for all of them."""
+SHORTEST_CHUNK = 0.005
+"""Seconds; where one per cent takes less, two at a time are still far more steps than anyone can see."""
 PATIENCE = 60.0
 """Seconds for which one chunk is tried again after passing errors."""
 
@@ -120,6 +119,8 @@ class Walk:
         seconds = time.monotonic() - began
         if seconds > LONGEST_CHUNK:
             self.chunk_size = max(SMALLEST_CHUNK, int(span.count * LONGEST_CHUNK / seconds))
+        elif seconds < SHORTEST_CHUNK:
+            self.chunk_size = max(SMALLEST_CHUNK, math.ceil((self.run.job.total or 0) / 50))
         return True
 
     def skip_one(self, error: DatabaseError) -> None:
@@ -141,8 +142,7 @@ class Walk:
 
     def _lock(self) -> Subtree:
         locks.lock_tree_for_reading()
-        with connection.cursor() as cursor:
-            cursor.execute(CHUNK_SETTINGS)
+        writing.begin_chunk()
         subtree = writing.subtree_of(self.root_id)
         if subtree is None:
             raise PermanentFailure("The organization no longer exists.")
@@ -150,7 +150,6 @@ class Walk:
 
     def _write(self, subtree: Subtree, span: Span) -> int:
         """Write every value; returns how many organizations had newer ones throughout."""
-        writing.walk_in_key_order()
         job_id = self.run.job.pk
         written = sum(writing.write_span(subtree, span, value, job_id=job_id) for value in self.values)
         if written == span.count * len(self.values):

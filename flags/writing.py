@@ -47,6 +47,21 @@ class Span:
     count: int
 
 
+# No chunk hangs for ever. Its commit need not wait for the disk: rows, counts and checkpoint are lost together if
+# PostgreSQL crashes, the chunk is then written again, and the end of the job waits for all of them. With the planner
+# settings both sides of the update are walked by primary key, which is thus the order in which rows are locked.
+BEGIN_CHUNK = """
+SET LOCAL statement_timeout = '20s'; SET LOCAL synchronous_commit = off;
+SET LOCAL enable_hashjoin = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off
+"""
+
+
+def begin_chunk() -> None:
+    """Set up this transaction to write many rows: in key order, in bounded time."""
+    with connection.cursor() as cursor:
+        cursor.execute(BEGIN_CHUNK)
+
+
 def subtree_of(organization_id: int) -> Subtree | None:
     """The subtree as it stands now; None when the organization is gone. The caller holds the tree lock."""
     with connection.cursor() as cursor:
@@ -94,10 +109,6 @@ def next_span(
     return Span(after, last, count) if count else None
 
 
-# Both sides are walked by primary key, which is also the order in which the rows are locked; the planner settings
-# leave it no other way.
-IN_KEY_ORDER = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off"
-
 UPDATE_SPAN = """
 UPDATE flags_flagstate state
    SET enabled = %(enabled)s, source_id = %(source_id)s, change_number = %(number)s, job_id = %(job_id)s,
@@ -131,7 +142,8 @@ SELECT organization.id, %(flag_id)s, %(enabled)s, %(source_id)s, %(number)s, %(j
 def write_span(subtree: Subtree, span: Span, value: Value, *, job_id: int | None) -> int:
     """Give one flag's value to every organization of the span whose row is missing or older.
 
-    The caller's transaction holds the tree lock and said `walk_in_key_order`. Returns how many rows were written.
+    The caller's transaction holds the tree lock; one that writes many rows has also said `begin_chunk`. Returns how
+    many rows were written.
     """
     parameters = {
         "flag_id": value.flag_id,
@@ -180,12 +192,6 @@ def count_superseded(subtree: Subtree, span: Span, values: Sequence[Value]) -> i
             },
         )
         return int(cursor.fetchone()[0])
-
-
-def walk_in_key_order() -> None:
-    """Make this transaction's statements lock rows in primary-key order."""
-    with connection.cursor() as cursor:
-        cursor.execute(IN_KEY_ORDER)
 
 
 def next_number() -> int:

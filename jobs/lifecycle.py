@@ -29,11 +29,15 @@ def create(
     kind: str,
     organization_id: int,
     arguments: dict[str, Any] | None = None,
+    total: int | None = None,
     requested_by: str = "",
     correlation_id: str = "",
     priority: int = 0,
 ) -> Job:
-    """Record a new piece of work, committed with the caller's transaction, and wake a worker after the commit."""
+    """Record a new piece of work, committed with the caller's transaction, and wake a worker after the commit.
+
+    `total` is how many organizations it concerns, where that is known already. Raises UnknownKind, UnknownQueue.
+    """
     queue = _queue(kind_named(kind).queue)
     job = Job.objects.create(
         kind=kind,
@@ -41,6 +45,7 @@ def create(
         priority=priority,
         organization_id=organization_id,
         arguments=arguments or {},
+        total=total,
         max_retries=queue.max_retries,
         requested_by=requested_by,
         correlation_id=correlation_id,

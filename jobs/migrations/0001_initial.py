@@ -83,7 +83,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='job',
-            index=models.Index(condition=models.Q(('status', 'IN_PROGRESS')), fields=['queue', 'lease_expires_at'], name='job_running'),
+            index=models.Index(condition=models.Q(('status', 'IN_PROGRESS')), fields=['queue'], name='job_running'),
         ),
         migrations.AddIndex(
             model_name='job',

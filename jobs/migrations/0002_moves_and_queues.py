@@ -37,5 +37,9 @@ class Migration(migrations.Migration):
     dependencies: ClassVar = [("jobs", "0001_initial")]
     operations: ClassVar = [
         migrations.RunSQL(MOVES, FORGET),
+        # room for heap-only updates: a running job's row is written with each chunk
+        migrations.RunSQL(
+            "ALTER TABLE jobs_job SET (fillfactor = 50)", "ALTER TABLE jobs_job RESET (fillfactor)"
+        ),
         migrations.RunPython(create_queues, migrations.RunPython.noop),
     ]

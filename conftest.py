@@ -1,0 +1,77 @@
+"""The cast that every test knows.
+
+`acme` is a holding with two regions and three stores; `rival` is another customer, a stranger to acme:
+
+    acme (holding)
+      north (region)
+        oslo (store)
+        bergen (store)
+      south (region)
+        rome (store)
+    rival (holding)
+      rival_store
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from orgs import tree
+from orgs.models import AccessKey, Organization, Role
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """The organizations of the two customers, as they were when created; reload before trusting tree columns."""
+
+    acme: Organization
+    north: Organization
+    oslo: Organization
+    bergen: Organization
+    south: Organization
+    rome: Organization
+    rival: Organization
+    rival_store: Organization
+
+    @property
+    def of_acme(self) -> list[Organization]:
+        """Acme's whole tree."""
+        return [self.acme, self.north, self.oslo, self.bergen, self.south, self.rome]
+
+
+@pytest.fixture
+def cast(db: None) -> Cast:
+    """Acme and its rival, made through the tree's own functions."""
+
+    def made(key: str, parent: Organization | None = None) -> Organization:
+        return tree.create(name=key.title(), key=key, parent_id=parent.pk if parent else None)
+
+    acme = made("acme")
+    north, south = made("north", acme), made("south", acme)
+    oslo, bergen, rome = made("oslo", north), made("bergen", north), made("rome", south)
+    rival = made("rival")
+    return Cast(acme, north, oslo, bergen, south, rome, rival, made("rival_store", rival))
+
+
+def _key(name: str, role: Role, organization: Organization | None = None) -> str:
+    return AccessKey.objects.create_key(name=name, role=role, organization=organization)[1]
+
+
+@pytest.fixture
+def admin_key(db: None) -> str:
+    """A key that may do everything everywhere."""
+    return _key("admin", Role.ADMIN)
+
+
+@pytest.fixture
+def acme_key(cast: Cast) -> str:
+    """Acme's own administrator: everything, below acme only."""
+    return _key("acme", Role.ADMIN, cast.acme)
+
+
+@pytest.fixture
+def reader_key(db: None) -> str:
+    """A key that may only look, everywhere."""
+    return _key("reader", Role.READER)

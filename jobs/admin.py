@@ -1,0 +1,66 @@
+"""Jobs and queues in the admin site."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.contrib import admin, messages
+from django.http import HttpRequest
+
+from jobs import lifecycle
+from jobs.errors import NotCancellable, NotRetryable
+from jobs.models import Job, JobQuerySet, Queue
+
+
+@admin.register(Job)
+class JobAdmin(admin.ModelAdmin):
+    """What runs, what failed and why; jobs change by the actions alone."""
+
+    list_display: ClassVar = [
+        "id", "kind", "status", "organization_id", "arguments", "progress", "retry_count", "requested_by", "created_at",
+    ]  # fmt: skip
+    list_filter: ClassVar = ["status", "kind", "queue", "trigger"]
+    search_fields: ClassVar = ["=id", "=organization__id", "correlation_id"]
+    ordering: ClassVar = ["-id"]
+    actions: ClassVar = ["retry", "cancel"]
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return [field.name for field in Job._meta.fields]
+
+    @admin.display(description="progress")
+    def progress(self, job: Job) -> str:
+        failed = f", {job.failed} failed" if job.failed else ""
+        return f"{job.processed} of {'?' if job.total is None else job.total}{failed}"
+
+    @admin.action(description="Retry", permissions=["change"])
+    def retry(self, request: HttpRequest, jobs: JobQuerySet) -> None:
+        self._each(request, jobs, lifecycle.retry, "retried")
+
+    @admin.action(description="Cancel", permissions=["change"])
+    def cancel(self, request: HttpRequest, jobs: JobQuerySet) -> None:
+        self._each(request, jobs, lifecycle.cancel, "cancelled")
+
+    def _each(self, request: HttpRequest, jobs: JobQuerySet, act: Any, done: str) -> None:
+        """Do it to each job; say how many it was done to, and why not to the others."""
+        count = 0
+        for job_id in jobs.values_list("pk", flat=True):
+            try:
+                act(job_id=job_id, by=f"user:{request.user}")
+                count += 1
+            except (NotRetryable, NotCancellable) as error:
+                self.message_user(request, error.detail, messages.WARNING)
+        self.message_user(request, f"{count} {done}.")
+
+
+@admin.register(Queue)
+class QueueAdmin(admin.ModelAdmin):
+    """Concurrency, retries and backoff; a change counts from the next claim on."""
+
+    list_display: ClassVar = ["name", "concurrency", "max_retries", "backoff_base", "backoff_jitter", "paused_at"]

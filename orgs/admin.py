@@ -1,0 +1,53 @@
+"""Organizations and access keys in the admin site."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+from rest_framework_api_key.admin import APIKeyModelAdmin
+
+from orgs.models import AccessKey, Organization
+
+
+class OrganizationForm(forms.ModelForm):
+    """Refuses a parent that is below the organization itself; the model would refuse it too, but without a form."""
+
+    class Meta:
+        model = Organization
+        fields: ClassVar = ["name", "key", "parent"]
+
+    def clean_parent(self) -> Organization | None:
+        parent = self.cleaned_data["parent"]
+        current = Organization.objects.filter(pk=self.instance.pk).first()
+        if parent and current and Organization.objects.under(current).filter(pk=parent.pk).exists():
+            raise ValidationError("An organization cannot be moved under itself or one of its own descendants.")
+        return parent
+
+
+@admin.register(Organization)
+class OrganizationAdmin(admin.ModelAdmin):
+    """Create, rename, move and delete; the model takes the tree lock by itself."""
+
+    form = OrganizationForm
+    list_display: ClassVar = ["name", "key", "parent", "created_at"]
+    list_select_related: ClassVar = ["parent"]
+    search_fields: ClassVar = ["name", "key"]
+    autocomplete_fields: ClassVar = ["parent"]
+    ordering: ClassVar = ["tree_id", "lft"]
+    show_full_result_count = False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return ["key"] if obj else []  # stable once given
+
+
+@admin.register(AccessKey)
+class AccessKeyAdmin(APIKeyModelAdmin):
+    """Keys are shown once, when they are made."""
+
+    list_display: ClassVar = ["prefix", "name", "role", "organization", "created", "expiry_date", "revoked"]
+    list_select_related: ClassVar = ["organization"]
+    autocomplete_fields: ClassVar = ["organization"]
