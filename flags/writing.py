@@ -130,6 +130,7 @@ SELECT organization.id, %(flag_id)s, %(enabled)s, %(source_id)s, %(number)s, %(j
    AND NOT EXISTS (
         SELECT FROM flags_flagstate present
          WHERE present.organization_id = organization.id AND present.flag_id = %(flag_id)s
+           AND present.organization_id > %(after)s AND present.organization_id <= %(last)s
            AND present.change_number >= %(number)s)  -- an older one may have come since the UPDATE
  ORDER BY organization.id
     ON CONFLICT (organization_id, flag_id) DO UPDATE
@@ -172,6 +173,7 @@ SELECT count(*) FROM (
       JOIN unnest(%(flag_ids)s::bigint[], %(numbers)s::bigint[]) AS value(flag_id, number) USING (flag_id)
      WHERE organization.id > %(after)s AND organization.id <= %(last)s
        AND organization.tree_id = %(tree_id)s AND organization.lft BETWEEN %(lft)s AND %(rght)s
+       AND state.organization_id > %(after)s AND state.organization_id <= %(last)s
        AND state.change_number > value.number
      GROUP BY state.organization_id HAVING count(*) = %(values)s) superseded
 """
