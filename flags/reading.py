@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
-from flags.errors import FlagNotFound
-from flags.models import Flag, FlagState
+from flags.errors import FlagNotFound, InvalidFlagKey
+from flags.models import FLAG_KEY_PATTERN, Flag, FlagState
 from orgs.models import Organization
 
 
@@ -32,10 +33,12 @@ class EffectiveState:
 
 
 def effective_state(*, organization: Organization, flag_key: str) -> EffectiveState:
-    """The organization's value of a flag. Raises FlagNotFound.
+    """The organization's value of a flag. Raises FlagNotFound, InvalidFlagKey.
 
     An organization that was imported a moment ago may wait for its rows; its nearest ancestor's value holds then.
     """
+    if not re.fullmatch(FLAG_KEY_PATTERN, flag_key):
+        raise InvalidFlagKey
     flag = Flag.objects.filter(key=flag_key).first()
     if flag is None:
         raise FlagNotFound(f"There is no flag {flag_key!r}.")
@@ -48,13 +51,22 @@ def effective_state(*, organization: Organization, flag_key: str) -> EffectiveSt
 
 
 def effective_states(organization: Organization) -> QuerySet[FlagState]:
-    """All values that the organization has, with their flags, in one query; by primary key."""
-    return FlagState.objects.filter(organization_id=organization.pk).select_related("flag").order_by("flag_id")
+    """The rows that hold for the organization, with their flags, in one query; by the flag's id.
+
+    They are its own, or its nearest ancestor's where it waits for its own.
+    """
+    line = FlagState.objects.filter(
+        organization__tree_id=organization.tree_id,
+        organization__lft__lte=organization.lft,
+        organization__rght__gte=organization.rght,
+    )
+    nearer = line.filter(flag_id=OuterRef("flag_id"), organization__lft__gt=OuterRef("organization__lft"))
+    return line.filter(~Exists(nearer)).select_related("flag").order_by("flag_id")
 
 
-def as_effective(states: Iterable[FlagState]) -> list[EffectiveState]:
-    """The same, as values without a row's machinery."""
-    return [_effective(state.organization_id, state.flag, state) for state in states]
+def as_effective(organization: Organization, states: Iterable[FlagState]) -> list[EffectiveState]:
+    """These rows as values of the organization, without a row's machinery."""
+    return [_effective(organization.pk, state.flag, state) for state in states]
 
 
 def _effective(organization_id: int, flag: Flag, state: FlagState | None) -> EffectiveState:

@@ -27,18 +27,34 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     orgs.DuplicateOrganizationKey: (409, "duplicate-organization-key"),
     orgs.MoveUnderOwnDescendant: (409, "move-under-own-descendant"),
     orgs.OrganizationHasChildren: (409, "organization-has-children"),
-    orgs.ImportRefused: (400, "import-refused"),
+    orgs.OutsideOfYourSubtree: (403, "outside-of-your-subtree"),
     orgs.IdempotencyConflict: (409, "idempotency-conflict"),
     orgs.IdempotentRequestRunning: (409, "idempotent-request-running"),
     jobs.JobNotFound: (404, "job-not-found"),
     jobs.NotRetryable: (409, "job-not-retryable"),
     jobs.NotCancellable: (409, "job-not-cancellable"),
     jobs.MoveRefused: (409, "job-state"),
-    jobs.UnknownQueue: (404, "queue-not-found"),
     flags.FlagNotFound: (404, "flag-not-found"),
     flags.InvalidFlagKey: (400, "invalid-flag-name"),
 }
 """What a client may be told. `docs/errors.md` explains each type; a test holds the two together."""
+
+NEVER_TOLD: frozenset[type[Exception]] = frozenset(
+    {
+        orgs.FlagsiteError,  # the base of all
+        orgs.ImportRefused,  # commands only
+        orgs.AccessKeyNotFound,
+        orgs.InvalidKeyName,
+        orgs.OutsideTransaction,  # mistakes in our own code: 500
+        jobs.UnknownQueue,
+        jobs.UnknownKind,
+        jobs.PermanentFailure,  # between a worker and the engine
+        jobs.LeaseLost,
+        jobs.StopRequested,
+        jobs.CancelRequested,
+    }
+)
+"""The exceptions of our `errors.py` that no request of the API ends with."""
 
 HTTP_TYPES = {
     400: "bad-request",
@@ -46,13 +62,18 @@ HTTP_TYPES = {
     403: "not-permitted",
     404: "not-found",
     405: "method-not-allowed",
-    406: "not-acceptable",
+    411: "length-required",
     413: "request-too-large",
     415: "unsupported-media-type",
     429: "too-many-requests",
     500: "internal-error",
     503: "database-away",
 }
+
+
+TOO_LARGE = "The request is too large."
+INVALID_INPUT = "invalid-input"
+"""The type of a 400 that says in `errors` what is wrong with which field."""
 
 
 def problem(status: int, kind: str, detail: str, **more: Any) -> dict[str, Any]:
@@ -70,6 +91,8 @@ def handler(error: Exception, context: dict[str, Any]) -> Response | None:
         return _respond(problem(404, HTTP_TYPES[404], "There is nothing at this address."))
     if isinstance(error, PermissionDenied):
         return _respond(problem(403, HTTP_TYPES[403], "You may not do this."))
+    if isinstance(error, RequestDataTooBig):
+        return _respond(problem(413, HTTP_TYPES[413], TOO_LARGE))
     if isinstance(error, (OperationalError, InterfaceError)):
         log.exception("database_away")
         return _respond(_database_away(), {"Retry-After": "5"})
@@ -81,7 +104,7 @@ def handler(error: Exception, context: dict[str, Any]) -> Response | None:
 def _of_framework(error: exceptions.APIException) -> dict[str, Any]:
     kind = HTTP_TYPES.get(error.status_code, "error")
     if isinstance(error, exceptions.ValidationError):
-        return problem(400, "invalid-input", "Some of the input is not valid.", errors=_by_field(error.detail))
+        return problem(400, INVALID_INPUT, "Some of the input is not valid.", errors=_by_field(error.detail))
     if isinstance(error, exceptions.Throttled):
         return problem(429, kind, f"Too many requests; wait {math.ceil(error.wait or 1)} seconds.")
     return problem(error.status_code, kind, str(error.detail))
@@ -90,8 +113,8 @@ def _of_framework(error: exceptions.APIException) -> dict[str, Any]:
 def _by_field(detail: Any, path: str = "") -> list[dict[str, str]]:
     """Flatten nested messages into {"field": "a.b", "message": …}; field "" is the whole body."""
     if isinstance(detail, dict):
-        pairs = [(f"{path}.{key}".strip("."), value) for key, value in detail.items()]
-        return [found for key, value in pairs for found in _by_field(value, "" if key == "non_field_errors" else key)]
+        inner = {key: path if key == "non_field_errors" else f"{path}.{key}".strip(".") for key in detail}
+        return [found for key, value in detail.items() for found in _by_field(value, inner[key])]
     if isinstance(detail, list):
         return [found for value in detail for found in _by_field(value, path)]
     return [{"field": path, "message": str(detail)}]
@@ -112,7 +135,8 @@ def _respond(body: dict[str, Any], headers: dict[str, str] | None = None) -> Res
 
 
 def _database_away() -> dict[str, Any]:
-    return problem(503, "database-away", "The database cannot be reached; nothing was changed. Ask again in a moment.")
+    detail = "The database cannot be reached. Ask again in a moment, with the same Idempotency-Key if you sent one."
+    return problem(503, HTTP_TYPES[503], detail)
 
 
 class DatabaseAwayMiddleware:
@@ -136,7 +160,7 @@ class DatabaseAwayMiddleware:
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler400."""
     if isinstance(exception, RequestDataTooBig):
-        return _plain(problem(413, HTTP_TYPES[413], "The request is too large."))
+        return _plain(problem(413, HTTP_TYPES[413], TOO_LARGE))
     detail = "The request is malformed."
     if isinstance(exception, SuspiciousOperation):
         detail = "The request was refused as suspicious; is the host name one of ALLOWED_HOSTS?"

@@ -24,6 +24,9 @@ class RequestIdMiddleware:
         correlation_id = given if ACCEPTABLE.fullmatch(given) else uuid4().hex
         request.correlation_id = correlation_id  # type: ignore[attr-defined]
         with structlog.contextvars.bound_contextvars(correlationId=correlation_id):
-            response = self.get_response(request)
+            try:
+                response = self.get_response(request)
+            finally:  # bound by orgs.endpoints; the thread's next request is somebody else's
+                structlog.contextvars.unbind_contextvars("caller")
         response[HEADER] = correlation_id
         return response

@@ -1,8 +1,32 @@
 """The one table of paths."""
 
-from django.contrib import admin
-from django.urls import path
+from __future__ import annotations
 
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularSwaggerView
+
+from flagsite.openapi import Description
+from orgs.endpoints import AlwaysJson
+from orgs.permissions import OpenOnPurpose
+
+try_it = SpectacularSwaggerView.as_view(
+    url_name="openapi",
+    permission_classes=(OpenOnPurpose,),
+    authentication_classes=(),
+    throttle_classes=(),
+    content_negotiation_class=AlwaysJson,
+)
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("openapi.json", Description.as_view(), name="openapi"),
+    path("docs", try_it, name="docs"),
+    path("", include("orgs.urls")),
+    path("", include("jobs.urls")),
+    path("", include("flags.urls")),
 ]
+
+handler400 = "flagsite.problems.bad_request"
+handler403 = "flagsite.problems.forbidden"
+handler404 = "flagsite.problems.not_found"
+handler500 = "flagsite.problems.server_error"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.db.models import QuerySet
+from django.db.models import Exists, Max, OuterRef, Q, QuerySet
+from django.db.models.functions import Coalesce
 
 from jobs.errors import JobNotFound
-from jobs.models import Job
+from jobs.models import Job, JobFailure
 from jobs.states import Status
 from orgs.access import BIGGEST_ID, Caller, organizations_of
+from orgs.models import Organization
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,28 @@ def attempts(job: Job) -> list[Job]:
 
 def chain_of(job: Job) -> Chain:
     """How the job's chain stands: its latest attempt's status, or RETRYING while a retry waits or runs."""
-    latest = Job.objects.of_chain(job.root_id).last() or job
+    return chains_of([job])[job.root_id]
+
+
+def chains_of(jobs: Iterable[Job]) -> dict[int, Chain]:
+    """How the chains of these jobs stand, by the id of each one's first job; one query for all."""
+    roots = {job.root_id for job in jobs}
+    chains = Job.objects.filter(Q(pk__in=roots) | Q(parent_job_id__in=roots))
+    latest = chains.values(root=Coalesce("parent_job_id", "pk")).annotate(latest=Max("pk")).order_by()
+    found = Job.objects.filter(pk__in=latest.values("latest"))
+    return {job.root_id: _chain(job) for job in found.only("pk", "parent_job_id", "status")}
+
+
+def failures_of(caller: Caller, job: Job) -> QuerySet[JobFailure]:
+    """The organizations that failed in the job, without those that belong to others by now."""
+    failures = JobFailure.objects.filter(job_id=job.pk)
+    if caller.organization_id is None:
+        return failures
+    exists = Exists(Organization.objects.filter(pk=OuterRef("organization_id")))
+    visible = Exists(organizations_of(caller).filter(pk=OuterRef("organization_id")))
+    return failures.filter(visible | ~exists)
+
+
+def _chain(latest: Job) -> Chain:
     retrying = latest.parent_job_id is not None and latest.is_open
-    return Chain(job.root_id, latest.pk, Status.RETRYING if retrying else latest.status)
+    return Chain(latest.root_id, latest.pk, Status.RETRYING if retrying else latest.status)

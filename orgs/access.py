@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import transaction
 from django.db.models import QuerySet
 
-from orgs.errors import OrganizationNotFound
+from orgs import locks
+from orgs.errors import OrganizationNotFound, OutsideOfYourSubtree
 from orgs.models import Organization, Role
 
 BIGGEST_ID = 2**63 - 1
@@ -50,3 +54,42 @@ def organization_for(caller: Caller, organization_id: Any) -> Organization:
     if organization is None:
         raise OrganizationNotFound
     return organization
+
+
+def ancestors_of(caller: Caller, organization: Organization) -> QuerySet[Organization]:
+    """What is above an organization, as far up as the caller may see."""
+    above = Organization.objects.above(organization)
+    if caller.organization_id is None:
+        return above
+    top = Organization.objects.filter(pk=caller.organization_id).first()
+    return above.filter(lft__gte=top.lft) if top else above.none()
+
+
+@contextmanager
+def organization_held(caller: Caller, organization_id: int) -> Iterator[Organization]:
+    """The organization, if the caller may see it, in a transaction that keeps it where it is.
+
+    Raises OrganizationNotFound.
+    """
+    with transaction.atomic():
+        locks.lock_tree_for_reading()
+        yield organization_for(caller, organization_id)
+
+
+def check_placement(caller: Caller, *, organization_id: int | None, parent_id: int | None) -> None:
+    """Whether the caller may put an organization (None: a new one) below this parent (None: make it a root).
+
+    Raises OutsideOfYourSubtree, or OrganizationNotFound for a parent that the caller may not see.
+    """
+    check_not_top(caller, organization_id)
+    if caller.organization_id is None:
+        return
+    if parent_id is None:
+        raise OutsideOfYourSubtree
+    organization_for(caller, parent_id)
+
+
+def check_not_top(caller: Caller, organization_id: int | None) -> None:
+    """Raises OutsideOfYourSubtree for the organization that the caller's key is bound to: its place is not theirs."""
+    if organization_id is not None and organization_id == caller.organization_id:
+        raise OutsideOfYourSubtree

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 
 class FlagsiteError(Exception):
     """The request could not be carried out."""
@@ -28,8 +31,24 @@ class OrganizationHasChildren(FlagsiteError):
     """The organization has others below it; ask for the whole subtree to be deleted (subtree=true)."""
 
 
+class RefusedLine(NamedTuple):
+    """A line of a file that cannot be imported, and why."""
+
+    line: int
+    problem: str
+
+
 class ImportRefused(FlagsiteError):
-    """The file has lines that cannot be imported; nothing was changed."""
+    """The file has lines that cannot be imported; nothing was changed.
+
+    `lines` are those lines in the order of the file, one for each problem, `count` how many; `lines` may be cut to
+    the first 100,000.
+    """
+
+    def __init__(self, detail: str | None = None, *, lines: Sequence[RefusedLine] = (), count: int = 0) -> None:
+        super().__init__(detail or f"The file cannot be imported: {count:,} problems. Nothing was changed.")
+        self.lines = lines
+        self.count = count
 
 
 class OutsideTransaction(FlagsiteError):
@@ -42,3 +61,15 @@ class IdempotencyConflict(FlagsiteError):
 
 class IdempotentRequestRunning(FlagsiteError):
     """A request with this Idempotency-Key is being carried out right now; ask again in a moment."""
+
+
+class OutsideOfYourSubtree(FlagsiteError):
+    """Your key is bound to an organization: it changes what is below that one, not its place and nothing above."""
+
+
+class AccessKeyNotFound(FlagsiteError):
+    """There is no such access key."""
+
+
+class InvalidKeyName(FlagsiteError):
+    """The name of an access key has 1 to 50 printable characters."""

@@ -81,6 +81,9 @@ class Organization(MPTTModel):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
 
+    placement_jobs: tuple[int, ...] = ()
+    """Ids of the jobs that the last `save` of this instance has started, because it placed the organization."""
+
     objects: ClassVar[OrganizationTreeManager] = OrganizationTreeManager()
 
     class Meta:
@@ -161,9 +164,10 @@ class Organization(MPTTModel):
                     raise OrganizationNotFound(f"There is no organization {self.parent_id} to be the parent.")
                 self.parent = parent
             write()
-            organizations_placed.send(
+            started = organizations_placed.send(
                 sender=Organization, placements=[Placement(self.pk, self.parent_id, former_ancestor_ids)]
             )
+            self.placement_jobs = tuple(job_id for _, job_ids in started for job_id in job_ids or ())
 
 
 class Role(models.TextChoices):

@@ -1,4 +1,23 @@
-from pathlib import Path
-def data_folder(): return Path("/tmp/probe/data")
-def database_url(): return "postgresql://flagsite@/flagsite?host=/tmp/probe/sock"
-def redis_url(): return "unix:///tmp/probe/valkey.sock?db=0"
+"""The embedded servers: a real PostgreSQL and a real Valkey under the data folder, for whoever sets no other.
+
+Knows nothing of Django. Importing it starts nothing; `running()` does.
+"""
+
+from flagsite.servers.base import Server, ServerError
+from flagsite.servers.locations import ROOT, data_folder, database_url, redis_url
+from flagsite.servers.postgres import PostgresServer
+from flagsite.servers.use import embedded, running
+from flagsite.servers.valkey import ValkeyServer
+
+__all__ = [
+    "ROOT",
+    "PostgresServer",
+    "Server",
+    "ServerError",
+    "ValkeyServer",
+    "data_folder",
+    "database_url",
+    "embedded",
+    "redis_url",
+    "running",
+]

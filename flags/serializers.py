@@ -1,0 +1,53 @@
+"""Flag states on the wire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from flags.reading import EffectiveState
+
+
+class FeatureFlagSerializer(serializers.Serializer[EffectiveState]):
+    """A flag's value for one organization."""
+
+    id = serializers.IntegerField(source="flag_id", help_text="The flag's id.")
+    name = serializers.CharField(source="flag_key")
+    enabled = serializers.BooleanField()
+    organizationId = serializers.IntegerField(source="organization_id")
+
+
+class EffectiveStateSerializer(serializers.Serializer[EffectiveState]):
+    """What holds for an organization, and where it comes from."""
+
+    featureFlag = FeatureFlagSerializer(source="*")
+    sourceOrganizationId = serializers.IntegerField(
+        source="source_organization_id", allow_null=True, help_text="Where it was set; null when it never was."
+    )
+    inherited = serializers.BooleanField(help_text="Whether it was set on another organization, above.")
+    jobId = serializers.IntegerField(
+        source="job_id", allow_null=True, help_text="The job that wrote it; null when it was written at once."
+    )
+    updatedAt = serializers.DateTimeField(source="updated_at", allow_null=True)
+
+
+class SetImmediatelySerializer(serializers.Serializer[dict[str, Any]]):
+    """The answer for an organization without others below it."""
+
+    featureFlag = FeatureFlagSerializer()
+    message = serializers.CharField()
+    processedImmediately = serializers.BooleanField()
+    jobId = serializers.IntegerField(allow_null=True)
+
+
+class SetInBackgroundSerializer(serializers.Serializer[dict[str, Any]]):
+    """The answer for an organization with others below it."""
+
+    message = serializers.CharField()
+    processedImmediately = serializers.BooleanField()
+    jobId = serializers.IntegerField()
+    trackingUrl = serializers.CharField()
+    organizationId = serializers.IntegerField()
+    featureFlagName = serializers.CharField()
+    enabled = serializers.BooleanField()

@@ -1,0 +1,135 @@
+"""The flags' addresses."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import status
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from flags import changes, reading
+from flags.changes import Accepted
+from flags.models import FLAG_KEY_PATTERN
+from flags.reading import EffectiveState
+from flags.serializers import (
+    EffectiveStateSerializer,
+    FeatureFlagSerializer,
+    SetImmediatelySerializer,
+    SetInBackgroundSerializer,
+)
+from jobs.serializers import tracking_url
+from orgs.access import organization_for, organization_held
+from orgs.endpoints import Endpoint, ListEndpoint
+from orgs.idempotency import idempotent
+from orgs.input import NoInput
+from orgs.models import Role
+
+FLAG_NAME = OpenApiParameter(
+    "featureFlagName",
+    {"type": "string", "pattern": f"^{FLAG_KEY_PATTERN}$"},
+    OpenApiParameter.PATH,
+    description="1 to 255 of A-Z a-z 0-9 . _ -, starting with a letter or digit.",
+)
+ENABLED = OpenApiParameter("enabled", str, OpenApiParameter.PATH, enum=["true", "false"])
+
+
+class SetFlag(Endpoint):
+    """The switch."""
+
+    roles: ClassVar = {"POST": Role.EDITOR}
+
+    @extend_schema(
+        operation_id="setFeatureFlag",
+        summary="Set a flag on an organization and everything below it",
+        request=None,
+        parameters=[FLAG_NAME, ENABLED],
+        responses={200: SetImmediatelySerializer, 202: SetInBackgroundSerializer},
+        tags=["flags"],
+    )
+    @idempotent
+    def post(self, request: Request, orgId: int, featureFlagName: str, enabled: str) -> Response:  # noqa: N803
+        """200: written. 202: a job carries it to the organizations below; `trackingUrl` shows how far it is."""
+        NoInput.read(request)
+        wanted = {"flag_key": featureFlagName, "enabled": _boolean(enabled)}
+        with organization_held(request.auth, orgId) as organization:
+            accepted = changes.set_flag(
+                organization_id=organization.pk,
+                requested_by=request.auth.name,
+                correlation_id=getattr(request, "correlation_id", ""),
+                **wanted,
+            )
+        return _written(accepted) if accepted.job is None else _in_background(accepted)
+
+
+class OneState(Endpoint):
+    """What holds for an organization and a flag."""
+
+    roles: ClassVar = {"GET": Role.READER}
+
+    @extend_schema(
+        operation_id="getFeatureFlag",
+        summary="Read a flag's value for an organization",
+        parameters=[FLAG_NAME],
+        responses=EffectiveStateSerializer,
+        tags=["flags"],
+    )
+    def get(self, request: Request, orgId: int, featureFlagName: str) -> Response:  # noqa: N803
+        """The value that holds, where it was set, and by which job it came; a flag that nobody set is off."""
+        organization = organization_for(request.auth, orgId)
+        state = reading.effective_state(organization=organization, flag_key=featureFlagName)
+        return Response(EffectiveStateSerializer(state).data)
+
+
+class StatesOfOrganization(ListEndpoint):
+    """What holds for an organization."""
+
+    roles: ClassVar = {"GET": Role.READER}
+
+    @extend_schema(
+        operation_id="listFeatureFlags",
+        summary="List all flags' values for an organization",
+        responses=EffectiveStateSerializer(many=True),
+        tags=["flags"],
+    )
+    def get(self, request: Request, organization_id: int) -> Response:
+        """Every flag that was ever set on the organization or above it, by the flag's id."""
+        self.filters(request)
+        organization = organization_for(request.auth, organization_id)
+        states = self.rows(request, reading.effective_states(organization))
+        return self.page(EffectiveStateSerializer(reading.as_effective(organization, states), many=True))
+
+
+def _boolean(word: str) -> bool:
+    if word not in {"true", "false"}:
+        raise ValidationError({"enabled": ["Write true or false."]})
+    return word == "true"
+
+
+def _written(accepted: Accepted) -> Response:
+    change, flag = accepted.change, accepted.flag
+    state = EffectiveState(flag.pk, flag.key, change.organization_id, change.enabled)
+    answer: dict[str, Any] = {
+        "featureFlag": FeatureFlagSerializer(state).data,
+        "message": "Feature flag updated immediately",
+        "processedImmediately": True,
+        "jobId": None,
+    }
+    return Response(answer)
+
+
+def _in_background(accepted: Accepted) -> Response:
+    change, job_id = accepted.change, accepted.job.pk if accepted.job else 0
+    url = tracking_url(job_id)
+    answer = {
+        "message": "Background processing started for organization hierarchy",
+        "processedImmediately": False,
+        "jobId": job_id,
+        "trackingUrl": url,
+        "organizationId": change.organization_id,
+        "featureFlagName": accepted.flag.key,
+        "enabled": change.enabled,
+    }
+    return Response(answer, status=status.HTTP_202_ACCEPTED, headers={"Location": url})

@@ -1,0 +1,43 @@
+"""The two locks of a data folder, both the kernel's, so that no crash leaves one behind.
+
+One is held while servers are started or stopped. The other is shared by all that use the servers, for as long as they
+live; who can have it alone is the last.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Be the only one that starts or stops servers of this data folder."""
+    with _open(folder, "servers.lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def use(folder: Path) -> IO[str]:
+    """Keep others from stopping the servers, until the result is closed or this process ends."""
+    held = _open(folder, "servers-in-use.lock")
+    fcntl.flock(held, fcntl.LOCK_SH)
+    return held
+
+
+def is_used(folder: Path) -> bool:
+    """Whether any living process uses the servers. To be asked inside `locked`."""
+    with _open(folder, "servers-in-use.lock") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _open(folder: Path, name: str) -> IO[str]:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return (folder / name).open("a")

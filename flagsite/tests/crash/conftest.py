@@ -1,0 +1,32 @@
+"""One installation for all crash tests; each begins with a new tree and no worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from flagsite.tests.crash.installation import Installation, kill_session
+
+
+@pytest.fixture(scope="session")
+def _installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    installation = Installation(tmp_path_factory.mktemp("installation"))
+    try:
+        installation.start()
+        yield installation
+    finally:
+        installation.stop()
+
+
+@pytest.fixture
+def installation(_installed: Installation) -> Iterator[Installation]:
+    """Servers and web that run; workers that the test starts are killed after it."""
+    _installed.postgres.start()
+    _installed.valkey.start()
+    _installed.speed_up()
+    yield _installed
+    for process in _installed.processes:
+        if process is not _installed.web:
+            kill_session(process)
+    _installed.processes[:] = [process for process in _installed.processes if process is _installed.web]

@@ -1,0 +1,146 @@
+"""Jobs on the wire: what comes in, what goes out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import reverse
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from jobs.chains import Chain, chains_of
+from jobs.models import Job, JobFailure
+from jobs.states import Status
+from orgs.input import InputSerializer, QuerySerializer, Text
+from orgs.models import Organization
+
+
+class Reason(InputSerializer):
+    """The body of POST /retry-job and /cancel-job; none at all will do."""
+
+    reason = Text(max_length=1000, required=False, allow_blank=True, help_text="Why; kept with the job.")
+
+
+class JobFilters(QuerySerializer):
+    """The query of GET /jobs/{orgId}."""
+
+    status = serializers.ChoiceField(Status.choices, required=False, help_text="Only jobs with this status.")
+
+
+class ChainSerializer(serializers.Serializer[Chain]):
+    """How the chain of a first job and its retries stands."""
+
+    rootJobId = serializers.IntegerField(source="root_job_id", help_text="The first job.")
+    latestJobId = serializers.IntegerField(source="latest_job_id", help_text="The latest attempt.")
+    status = serializers.ChoiceField(Status.choices, help_text="RETRYING while a retry waits or runs.")
+
+
+class JobSerializer(serializers.Serializer[Job]):
+    """A job as it is answered; made by `job_data` and `jobs_data`, which look the chains up together."""
+
+    id = serializers.IntegerField()
+    organizationId = serializers.IntegerField(source="organization_id")
+    featureFlagName = serializers.SerializerMethodField(help_text="Null when the job carries a move's values along.")
+    enabled = serializers.SerializerMethodField()
+    status = serializers.ChoiceField(Status.choices)
+    totalOrganizations = serializers.IntegerField(source="total", allow_null=True, help_text="Null before it starts.")
+    processedOrganizations = serializers.IntegerField(source="processed")
+    failedOrganizations = serializers.IntegerField(source="failed")
+    supersededOrganizations = serializers.IntegerField(
+        source="superseded", help_text="Of those processed: they had a newer value already."
+    )
+    errorMessage = serializers.CharField(source="error_message", allow_null=True)
+    retryCount = serializers.IntegerField(
+        source="retry_count", help_text="On the first job how many retries were made, on a retry its number."
+    )
+    maxRetries = serializers.IntegerField(source="max_retries")
+    parentJobId = serializers.IntegerField(source="parent_job_id", allow_null=True, help_text="The chain's first job.")
+    createdAt = serializers.DateTimeField(source="created_at")
+    updatedAt = serializers.DateTimeField(source="updated_at")
+    startedAt = serializers.DateTimeField(source="started_at", allow_null=True)
+    completedAt = serializers.DateTimeField(source="completed_at", allow_null=True)
+    nextRetryAt = serializers.DateTimeField(source="next_retry_at", allow_null=True)
+    chain = serializers.SerializerMethodField()
+
+    def get_featureFlagName(self, job: Job) -> str | None:  # noqa: N802 - the wire's name
+        return job.arguments.get("featureFlagName")
+
+    def get_enabled(self, job: Job) -> bool | None:
+        return job.arguments.get("enabled")
+
+    @extend_schema_field(ChainSerializer)
+    def get_chain(self, job: Job) -> dict[str, Any]:
+        return ChainSerializer(self.context["chains"][job.root_id]).data
+
+
+class AttemptSerializer(serializers.Serializer[Job]):
+    """One attempt of a chain."""
+
+    id = serializers.IntegerField()
+    status = serializers.ChoiceField(Status.choices)
+    retryCount = serializers.IntegerField(source="retry_count")
+    maxRetries = serializers.IntegerField(source="max_retries")
+    parentJobId = serializers.IntegerField(source="parent_job_id", allow_null=True)
+    errorMessage = serializers.CharField(source="error_message", allow_null=True)
+    createdAt = serializers.DateTimeField(source="created_at")
+    completedAt = serializers.DateTimeField(source="completed_at", allow_null=True)
+    trigger = serializers.ChoiceField(Job.Trigger.choices, help_text="What made this attempt.")
+
+
+class RetryStartedSerializer(serializers.Serializer[dict[str, Any]]):
+    """The answer of POST /retry-job."""
+
+    originalJobId = serializers.IntegerField(help_text="The job that was asked for.")
+    retryJobId = serializers.IntegerField(help_text="The new attempt.")
+    message = serializers.CharField()
+    trackingUrl = serializers.CharField()
+
+
+class CancelledSerializer(serializers.Serializer[dict[str, Any]]):
+    """The answer of POST /cancel-job."""
+
+    jobId = serializers.IntegerField(help_text="The attempt of the chain that is cancelled.")
+    status = serializers.ChoiceField(Status.choices)
+    message = serializers.CharField()
+    trackingUrl = serializers.CharField()
+
+
+class FailureSerializer(serializers.Serializer[JobFailure]):
+    """An organization that a job could not do."""
+
+    organizationId = serializers.IntegerField(source="organization_id")
+    organizationKey = serializers.SerializerMethodField(help_text="Null when the organization is gone.")
+    organizationName = serializers.SerializerMethodField(help_text="Null when the organization is gone.")
+    error = serializers.CharField()
+    createdAt = serializers.DateTimeField(source="created_at")
+
+    def get_organizationKey(self, failure: JobFailure) -> str | None:  # noqa: N802
+        return getattr(self._organization(failure), "key", None)
+
+    def get_organizationName(self, failure: JobFailure) -> str | None:  # noqa: N802
+        return getattr(self._organization(failure), "name", None)
+
+    def _organization(self, failure: JobFailure) -> Organization | None:
+        organizations: dict[int, Organization] = self.context["organizations"]
+        return organizations.get(failure.organization_id)
+
+
+def tracking_url(job_id: int) -> str:
+    """Where a job's progress can be read."""
+    return reverse("job-status", args=[job_id])
+
+
+def job_data(job: Job) -> Any:
+    """A job with its chain."""
+    return JobSerializer(job, context={"chains": chains_of([job])}).data
+
+
+def jobs_data(jobs: list[Job]) -> Any:
+    """Jobs with their chains, as a serializer for many; one query."""
+    return JobSerializer(jobs, many=True, context={"chains": chains_of(jobs)})
+
+
+def failures_data(failures: list[JobFailure]) -> Any:
+    """Failures with their organizations, as a serializer for many; one query."""
+    organizations = Organization.objects.in_bulk([failure.organization_id for failure in failures])
+    return FailureSerializer(failures, many=True, context={"organizations": organizations})

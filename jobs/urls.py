@@ -1,0 +1,17 @@
+"""Paths of the jobs."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from jobs import views
+from orgs import paths  # noqa: F401 - registers <id:…>
+
+urlpatterns = [
+    path("job-status/<id:job_id>", views.JobStatus.as_view(), name="job-status"),
+    path("jobs/<id:organization_id>", views.JobsOfOrganization.as_view(), name="jobs"),
+    path("retry-job/<id:job_id>", views.RetryJob.as_view(), name="retry-job"),
+    path("cancel-job/<id:job_id>", views.CancelJob.as_view(), name="cancel-job"),
+    path("job-retry-chain/<id:job_id>", views.RetryChain.as_view(), name="job-retry-chain"),
+    path("job-failures/<id:job_id>", views.JobFailures.as_view(), name="job-failures"),
+]

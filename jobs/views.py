@@ -1,0 +1,152 @@
+"""The jobs' addresses."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from jobs import lifecycle
+from jobs.chains import attempts, failures_of, job_for
+from jobs.models import Job
+from jobs.serializers import (
+    AttemptSerializer,
+    CancelledSerializer,
+    FailureSerializer,
+    JobFilters,
+    JobSerializer,
+    Reason,
+    RetryStartedSerializer,
+    failures_data,
+    job_data,
+    jobs_data,
+    tracking_url,
+)
+from jobs.states import Status
+from orgs.access import organization_for
+from orgs.endpoints import Endpoint, ListEndpoint
+from orgs.idempotency import idempotent
+from orgs.models import Role
+
+
+class JobStatus(Endpoint):
+    """How one job stands."""
+
+    roles: ClassVar = {"GET": Role.READER}
+
+    @extend_schema(operation_id="getJobStatus", summary="Follow a job", responses=JobSerializer, tags=["jobs"])
+    def get(self, request: Request, job_id: int) -> Response:
+        """The job's status, progress and error, and how its chain of retries stands."""
+        return Response(job_data(job_for(request.auth, job_id)))
+
+
+class JobsOfOrganization(ListEndpoint):
+    """The jobs that began at an organization."""
+
+    roles: ClassVar = {"GET": Role.READER}
+
+    @extend_schema(
+        operation_id="listJobs",
+        summary="List an organization's jobs",
+        parameters=[JobFilters],
+        responses=JobSerializer(many=True),
+        tags=["jobs"],
+    )
+    def get(self, request: Request, organization_id: int) -> Response:
+        """The organization's jobs, newest first."""
+        wanted = self.filters(request, JobFilters)
+        organization = organization_for(request.auth, organization_id)
+        jobs = Job.objects.filter(organization_id=organization.pk, **wanted)
+        return self.page(jobs_data(self.rows(request, jobs.order_by("-id"))))
+
+
+class RetryJob(Endpoint):
+    """A new round of attempts."""
+
+    roles: ClassVar = {"POST": Role.OPERATOR}
+
+    @extend_schema(
+        operation_id="retryJob",
+        summary="Retry a job",
+        request=Reason,
+        responses={202: RetryStartedSerializer},
+        tags=["jobs"],
+    )
+    @idempotent
+    def post(self, request: Request, job_id: int) -> Response:
+        """Start a new round of attempts in the job's chain; after partial failure, for the failed organizations only."""
+        wanted = Reason.read(request)
+        job = job_for(request.auth, job_id)
+        again = lifecycle.retry(job_id=job.pk, by=request.auth.name, **wanted)
+        answer = {
+            "originalJobId": job.pk,
+            "retryJobId": again.pk,
+            "message": "Job retry initiated successfully",
+            "trackingUrl": tracking_url(again.pk),
+        }
+        return Response(answer, status=status.HTTP_202_ACCEPTED, headers={"Location": tracking_url(again.pk)})
+
+
+class CancelJob(Endpoint):
+    """The end of a job before its time."""
+
+    roles: ClassVar = {"POST": Role.OPERATOR}
+
+    @extend_schema(
+        operation_id="cancelJob",
+        summary="Cancel a job",
+        request=Reason,
+        responses={200: CancelledSerializer, 202: CancelledSerializer},
+        tags=["jobs"],
+    )
+    @idempotent
+    def post(self, request: Request, job_id: int) -> Response:
+        """Cancel what is open of the job's chain: 200 when it waited, 202 when it runs and stops at its next chunk."""
+        wanted = Reason.read(request)
+        job = job_for(request.auth, job_id)
+        concerned = lifecycle.cancel(job_id=job.pk, by=request.auth.name, **wanted)
+        at_once = concerned.status == Status.CANCELLED
+        answer = {
+            "jobId": concerned.pk,
+            "status": concerned.status,
+            "message": "Job cancelled" if at_once else "Cancellation requested; the job stops at its next chunk",
+            "trackingUrl": tracking_url(concerned.pk),
+        }
+        return Response(answer, status=status.HTTP_200_OK if at_once else status.HTTP_202_ACCEPTED)
+
+
+class RetryChain(Endpoint):
+    """All attempts of a chain."""
+
+    roles: ClassVar = {"GET": Role.READER}
+
+    @extend_schema(
+        operation_id="getJobRetryChain",
+        summary="List every attempt of a job",
+        responses=AttemptSerializer(many=True),
+        tags=["jobs"],
+    )
+    def get(self, request: Request, job_id: int) -> Response:
+        """The whole chain, oldest first, from any of its jobs."""
+        return Response(AttemptSerializer(attempts(job_for(request.auth, job_id)), many=True).data)
+
+
+class JobFailures(ListEndpoint):
+    """What a job could not do."""
+
+    roles: ClassVar = {"GET": Role.READER}
+
+    @extend_schema(
+        operation_id="listJobFailures",
+        summary="List the organizations that failed in a job",
+        responses=FailureSerializer(many=True),
+        tags=["jobs"],
+    )
+    def get(self, request: Request, job_id: int) -> Response:
+        """The organizations that failed in this attempt, by id, with the error of each."""
+        self.filters(request)
+        failures = failures_of(request.auth, job_for(request.auth, job_id))
+        return self.page(failures_data(self.rows(request, failures.order_by("organization_id"))))

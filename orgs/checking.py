@@ -1,0 +1,123 @@
+"""Whether the tree columns say what the parent links say, and the repair when they do not.
+
+The parent links are the truth. The columns are right when every root starts at 1 in a tree of its own, every child
+starts right after its parent's start or its sibling's end, and every organization ends right after its last child's
+end or its own start; so there are no overlaps, and no gaps that would make a subtree look bigger than it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db import connection, transaction
+
+from orgs import locks, numbering
+
+MOST_SHOWN = 1_000
+"""Problems of each kind that are told one by one."""
+
+
+CYCLE = "cycle"
+"""The kind of problem that no repair can solve."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that is wrong with one organization, in words."""
+
+    kind: str
+    organization_id: int
+    key: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What is wrong with the tree: how many problems of each kind, and the first of each."""
+
+    organizations: int
+    counts: dict[str, int]
+    problems: list[Problem]
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.counts
+
+
+# One statement, so that it sees one moment without locking anyone out. `reached` walks down from the roots and thus
+# comes to an end whatever the links are like.
+FIND = """
+WITH RECURSIVE reached AS (
+    SELECT id FROM orgs_organization WHERE parent_id IS NULL
+     UNION ALL
+    SELECT child.id FROM reached JOIN orgs_organization child ON child.parent_id = reached.id
+), node AS (
+    SELECT id, key, parent_id, tree_id, lft, rght, level,
+           lag(rght) OVER siblings AS before,
+           row_number() OVER (PARTITION BY tree_id ORDER BY (parent_id IS NULL) DESC, id) AS rank_in_tree
+      FROM orgs_organization
+    WINDOW siblings AS (PARTITION BY parent_id ORDER BY tree_id, lft, id)
+), last_child AS (
+    SELECT parent_id AS id, max(rght) AS rght FROM orgs_organization GROUP BY parent_id
+), problem (kind, id, key, words) AS (
+    SELECT 'cycle', id, key, 'cannot be reached from any root: it or one above it is below itself'
+      FROM node WHERE NOT EXISTS (SELECT FROM reached WHERE reached.id = node.id)
+     UNION ALL
+    SELECT 'tree', id, key, format('is a root, but not the first with tree_id %%s', tree_id)
+      FROM node WHERE parent_id IS NULL AND rank_in_tree > 1
+     UNION ALL
+    SELECT 'tree', node.id, node.key, format('has tree_id %%s, but its parent %%s', node.tree_id, parent.tree_id)
+      FROM node JOIN orgs_organization parent ON parent.id = node.parent_id WHERE node.tree_id <> parent.tree_id
+     UNION ALL
+    SELECT 'level', node.id, node.key, format('has level %%s, not %%s', node.level, COALESCE(parent.level + 1, 0))
+      FROM node LEFT JOIN orgs_organization parent ON parent.id = node.parent_id
+     WHERE node.level <> COALESCE(parent.level + 1, 0)
+     UNION ALL
+    SELECT 'start', node.id, node.key, format('has lft %%s, not %%s', node.lft,
+           CASE WHEN node.parent_id IS NULL THEN 1 ELSE COALESCE(node.before, parent.lft) + 1 END)
+      FROM node LEFT JOIN orgs_organization parent ON parent.id = node.parent_id
+     WHERE node.lft <> CASE WHEN node.parent_id IS NULL THEN 1 ELSE COALESCE(node.before, parent.lft) + 1 END
+     UNION ALL
+    SELECT 'end', node.id, node.key, format('has rght %%s, not %%s', node.rght, COALESCE(last_child.rght, node.lft) + 1)
+      FROM node LEFT JOIN last_child USING (id) WHERE node.rght <> COALESCE(last_child.rght, node.lft) + 1
+)
+SELECT kind, id, key, words, total FROM (
+    SELECT *, count(*) OVER (PARTITION BY kind) AS total, row_number() OVER (PARTITION BY kind ORDER BY id) AS rank
+      FROM problem) ranked
+ WHERE rank <= %s ORDER BY kind, id
+"""
+
+
+def find_problems() -> Findings:
+    """Compare the columns with the parent links, all organizations at one moment."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM orgs_organization")
+        organizations = int(cursor.fetchone()[0])
+        cursor.execute(FIND, [MOST_SHOWN])
+        rows = cursor.fetchall()
+    counts = {kind: int(total) for kind, *_, total in rows}
+    return Findings(organizations, counts, [Problem(*columns) for *columns, _ in rows])
+
+
+READ_ALL = """
+WITH node AS (SELECT id, parent_id, tree_id, lft, rght, level,
+                     row_number() OVER (ORDER BY tree_id, lft, id) - 1 AS position
+                FROM orgs_organization)
+SELECT node.id, CASE WHEN node.parent_id IS NULL THEN -1 ELSE COALESCE(parent.position, -2) END,
+       node.tree_id, node.lft, node.rght, node.level
+  FROM node LEFT JOIN node parent ON parent.id = node.parent_id
+ ORDER BY node.position
+"""
+
+
+def repair() -> int:
+    """Write the columns that the parent links give, siblings in the order that they have; returns how many differed.
+
+    Organizations that cannot be reached from a root are left as they are: which link is wrong, a person must say.
+    """
+    with transaction.atomic():
+        locks.lock_tree_for_writing()
+        forest = numbering.read_forest(READ_ALL)
+        numbered = numbering.number(forest, next_tree_id=numbering.next_tree_id())
+        return numbering.write_changed(forest, numbered)

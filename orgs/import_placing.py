@@ -1,0 +1,223 @@
+"""The places of an import's organizations: computed as bare numbers, then written.
+
+Reads what `orgs.import_staging` has put into temporary tables; its references are explained there.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from orgs import numbering
+from orgs.errors import ImportRefused
+from orgs.import_staging import execute, rows_of
+from orgs.numbering import ROOT, Forest, Numbered
+from orgs.organization_file import Refusals, shown
+from orgs.signals import Placement
+
+WRITTEN_AT_ONCE = 100_000
+LONGEST_CYCLE_SHOWN = 8
+
+
+@dataclass(slots=True)
+class Placing:
+    """The trees that change: as they are, and as they will be.
+
+    `former_parents` has the positions of what is moved, each with its former parent's. `ids` has the organizations'
+    ids by position, those of created ones once they are drawn.
+    """
+
+    forest: Forest
+    numbered: Numbered
+    former_parents: dict[int, int]
+    ids: array[int]
+
+    def draw_ids(self, created: int) -> None:
+        """Draw the ids of the created organizations, ascending depth-first and higher than all that exist."""
+        number = _draw_ids(created) if created else 0
+        for position in self.numbered.order:
+            if self.ids[position] < 0:
+                self.ids[position] = number
+                number += 1
+
+    def placements(self) -> list[Placement]:
+        """What has a new place, parents before children: the topmost of what was created, and all that was moved."""
+        return [*self._created_tops(), *self._moved()]
+
+    def _created_tops(self) -> Iterator[Placement]:
+        references, parents = self.forest.references, self.forest.parents
+        for position in self.numbered.order:
+            parent = parents[position]
+            if references[position] < 0 and parent != ROOT and references[parent] > 0:
+                yield Placement(self.ids[position], self.ids[parent])
+
+    def _moved(self) -> Iterator[Placement]:
+        if not self.former_parents:
+            return
+        for position in self.numbered.order:
+            if position in self.former_parents:
+                parent = self.forest.parents[position]
+                parent_id = None if parent == ROOT else self.ids[parent]
+                yield Placement(self.ids[position], parent_id, tuple(reversed([*self._former_ancestors(position)])))
+
+    def _former_ancestors(self, position: int) -> Iterator[int]:
+        """Ids of those that were above it, from the nearest up."""
+        position = self.former_parents[position]
+        while position != ROOT:
+            yield self.ids[position]
+            position = self.former_parents.get(position, self.forest.parents[position])
+
+
+AFFECTED_TREES = """
+SELECT COALESCE(array_agg(DISTINCT tree_id), '{}') FROM orgs_organization WHERE id IN (
+    SELECT reference FROM import_resolved WHERE moved
+     UNION ALL
+    SELECT parent_reference FROM import_resolved WHERE (moved OR reference < 0) AND parent_reference > 0)
+"""
+CREATE_NODES = """
+CREATE TEMPORARY TABLE import_nodes ON COMMIT DROP AS  -- siblings in the order that they have, then that of the file
+SELECT row_number() OVER (ORDER BY tree_id, lft, reference DESC) - 1 AS position, node.*
+  FROM (SELECT organization.id AS reference, moved.reference IS NOT NULL AS moved,
+               CASE WHEN moved.reference IS NULL THEN organization.parent_id ELSE moved.parent_reference
+               END AS parent_reference,
+               organization.parent_id AS former_parent_id, tree_id, lft, rght, level
+          FROM orgs_organization organization
+          LEFT JOIN import_resolved moved ON moved.reference = organization.id AND moved.moved
+         WHERE organization.tree_id = ANY(%s)
+         UNION ALL
+        SELECT reference, FALSE, parent_reference, NULL, NULL, NULL, NULL, NULL
+          FROM import_resolved WHERE reference < 0) node
+"""
+READ_NODES = """
+SELECT node.reference, CASE WHEN node.parent_reference IS NULL THEN -1 ELSE COALESCE(parent.position, -2) END,
+       CASE WHEN node.moved AND node.parent_reference IS NULL THEN 0 ELSE COALESCE(node.tree_id, 0) END,
+       COALESCE(node.lft, 0), COALESCE(node.rght, 0), COALESCE(node.level, 0)
+  FROM import_nodes node LEFT JOIN import_nodes parent ON parent.reference = node.parent_reference
+ ORDER BY node.position
+"""
+FORMER_PARENTS = """
+SELECT node.position, COALESCE(parent.position, -1)
+  FROM import_nodes node LEFT JOIN import_nodes parent ON parent.reference = node.former_parent_id
+ WHERE node.moved
+"""
+
+
+def compute(refusals: Refusals) -> Placing:
+    """Find the new places, and refuse every line that would put an organization below itself.
+
+    Raises ImportRefused when the tree is damaged where the import would change it.
+    """
+    execute(CREATE_NODES, [rows_of(AFFECTED_TREES)[0][0]])
+    execute("ANALYZE import_nodes")
+    forest = numbering.read_forest(READ_NODES)
+    numbered = numbering.number(forest, next_tree_id=numbering.next_tree_id())
+    if len(numbered.order) < len(forest):
+        cycles = list(numbering.cycles(forest))
+        if not cycles:
+            raise ImportRefused("The tree is damaged; run check_tree --repair before you import.")
+        _refuse_cycles(forest, cycles, refusals)
+    return Placing(forest, numbered, dict(rows_of(FORMER_PARENTS)), array("q", forest.references))
+
+
+KEYS = """
+SELECT reference, key, line FROM import_resolved JOIN import_entries USING (line) WHERE reference = ANY(%(references)s)
+ UNION ALL
+SELECT id, key, NULL FROM orgs_organization organization WHERE id = ANY(%(references)s)
+   AND NOT EXISTS (SELECT FROM import_resolved WHERE reference = organization.id)
+"""
+
+
+def _refuse_cycles(forest: Forest, cycles: list[list[int]], refusals: Refusals) -> None:
+    references = [forest.references[position] for cycle in cycles for position in cycle]
+    known = {reference: (key, line) for reference, key, line in rows_of(KEYS, {"references": references})}
+    for cycle in cycles:
+        members = [known[forest.references[position]] for position in cycle]
+        for index, (_, line) in enumerate(members):
+            if line is not None:
+                round_trip = [shown(key) for key, _ in [*members[index:], *members[:index], members[index]]]
+                if len(round_trip) > LONGEST_CYCLE_SHOWN:
+                    round_trip[LONGEST_CYCLE_SHOWN - 2 : -1] = ["…"]
+                refusals.add(line, f"It would be below itself: {' below '.join(round_trip)}.")
+
+
+DRAW_IDS = """
+SELECT setval(sequence, GREATEST(nextval(sequence) - 1, (SELECT max(id) FROM orgs_organization)) + %s) - %s + 1
+  FROM CAST(pg_get_serial_sequence('orgs_organization', 'id') AS regclass) AS sequence
+"""
+
+
+def _draw_ids(count: int) -> int:
+    """The first of so many ids, drawn from the table's sequence; the tree lock keeps others from drawing meanwhile."""
+    return int(rows_of(DRAW_IDS, [count, count])[0][0])
+
+
+CREATE_CREATED = """
+CREATE TEMPORARY TABLE import_created (
+    line bigint, id bigint, parent_id bigint, tree_id int, lft int, rght int, level int) ON COMMIT DROP
+"""
+WRITE_CREATED = """
+INSERT INTO orgs_organization (id, key, name, parent_id, tree_id, lft, rght, level)
+SELECT created.id, entry.key, entry.name, created.parent_id, created.tree_id, created.lft, created.rght, created.level
+  FROM import_created created JOIN import_entries entry USING (line)
+ WHERE created.id BETWEEN %s AND %s
+ ORDER BY created.id
+"""
+
+
+def write_created(placing: Placing, *, on_written: Callable[[int], None]) -> None:
+    """Write the created organizations, parents first; `on_written` is told how many are there."""
+    execute(CREATE_CREATED)
+    numbering.copy_in("COPY import_created FROM STDIN", _created_rows(placing))
+    execute("CREATE INDEX ON import_created (id); ANALYZE import_created")
+    [(first, last)] = rows_of("SELECT min(id), max(id) FROM import_created")
+    if first is None:
+        return
+    # Check each parent with its statement: nothing piles up for the commit, which would be slow without any progress.
+    execute("SET CONSTRAINTS ALL IMMEDIATE")
+    for start in range(first, last + 1, WRITTEN_AT_ONCE):
+        on_written(start - first)
+        execute(WRITE_CREATED, [start, start + WRITTEN_AT_ONCE - 1])
+    execute("SET CONSTRAINTS ALL DEFERRED")
+    on_written(last - first + 1)
+
+
+def _created_rows(placing: Placing) -> Iterator[str]:
+    forest, ids, columns = placing.forest, placing.ids, placing.numbered.columns
+    for position in placing.numbered.order:
+        if forest.references[position] < 0:
+            parent = forest.parents[position]
+            parent_id = "\\N" if parent == ROOT else ids[parent]
+            line = -forest.references[position]
+            yield "%d\t%d\t%s\t%d\t%d\t%d\t%d" % (line, ids[position], parent_id, *columns.of(position))
+
+
+WRITE_MOVED = """
+UPDATE orgs_organization organization
+   SET name = entry.name, updated_at = statement_timestamp(),
+       parent_id = COALESCE(created.id, resolved.parent_reference)
+  FROM import_resolved resolved
+  JOIN import_entries entry USING (line)
+  LEFT JOIN import_created created ON created.line = -resolved.parent_reference
+ WHERE organization.id = resolved.reference AND resolved.moved
+"""
+WRITE_RENAMED = """
+UPDATE orgs_organization organization SET name = entry.name, updated_at = statement_timestamp()
+  FROM import_resolved resolved JOIN import_entries entry USING (line)
+ WHERE organization.id = resolved.reference AND resolved.renamed
+   AND NOT resolved.moved
+"""
+
+
+def write_renamed() -> None:
+    """Write the names that differ."""
+    execute(WRITE_RENAMED)
+
+
+def write_moved(placing: Placing) -> int:
+    """Write new parents, then all tree columns that differ; returns how many organizations have new columns.
+
+    `write_created` came before, since a new parent may be new itself.
+    """
+    execute(WRITE_MOVED)
+    return numbering.write_changed(placing.forest, placing.numbered)

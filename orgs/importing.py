@@ -1,0 +1,66 @@
+"""Importing organizations from a CSV file: all of it in one transaction, or nothing.
+
+1. Take the tree lock. 2. Copy the rows into a staging table and look them up by key: unchanged, renamed, moved, new.
+3. Read the trees that change, together with the new organizations, as bare numbers, and compute their columns.
+4. Refuse the file if any line is at fault. 5. Write the new organizations depth-first, so that a subtree has adjoining
+ids, all higher than those that exist; then what was renamed or moved; then tree columns that differ. 6. Tell who
+listens to the tree what was placed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import BinaryIO
+
+from django.db import transaction
+
+from orgs import import_placing, import_staging, locks, organization_file
+from orgs.import_staging import Counts
+from orgs.models import Organization
+from orgs.organization_file import Refusals
+from orgs.signals import organizations_placed
+
+Progress = Callable[[str, int, int | None], None]
+"""Told the step, how far it is, and the whole if that is known."""
+READING, COMPARING, NUMBERING, WRITING, PLACING = "reading", "comparing", "numbering", "writing", "placing"
+"""The steps, in their order. Reading counts bytes, writing organizations."""
+WORTH_ANALYZING = 1_000
+
+
+def import_organizations(file: BinaryIO, *, progress: Progress | None = None) -> Counts:
+    """Create, rename and move organizations so that those in the file are as it says; others stay as they are.
+
+    A created organization takes over its parent's flag states and a moved one its new parent's, as ever. Returns what
+    was done. Raises ImportRefused with all lines that are at fault; nothing has changed then.
+    """
+    tell = progress or (lambda *_: None)
+    refusals = Refusals()
+    with transaction.atomic():
+        locks.lock_tree_for_writing()
+        import_staging.stage(organization_file.read(file, refusals, on_bytes=lambda done: tell(READING, done, None)))
+        tell(COMPARING, 0, None)
+        import_staging.refuse_doubles(refusals)
+        import_staging.resolve(refusals)
+        counts = import_staging.count()
+        placing = None
+        if counts.created or counts.moved:
+            tell(NUMBERING, 0, None)
+            placing = import_placing.compute(refusals)
+        refusals.raise_if_any()
+        _write(counts, placing, tell)
+        import_staging.drop_tables()
+    return counts
+
+
+def _write(counts: Counts, placing: import_placing.Placing | None, tell: Progress) -> None:
+    if counts.renamed:
+        import_placing.write_renamed()
+    if placing is None:
+        return
+    placing.draw_ids(counts.created)
+    import_placing.write_created(placing, on_written=lambda done: tell(WRITING, done, counts.created))
+    changed = import_placing.write_moved(placing)
+    if counts.created + changed >= WORTH_ANALYZING:
+        import_staging.execute("ANALYZE orgs_organization")
+    tell(PLACING, 0, None)
+    organizations_placed.send(sender=Organization, placements=placing.placements())

@@ -1,0 +1,62 @@
+"""Access keys: make, list, revoke. A key is shown once, when it is made; only its hash is stored."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db.models import QuerySet
+
+from orgs.errors import AccessKeyNotFound, InvalidKeyName, OrganizationNotFound
+from orgs.models import AccessKey, Organization, Role
+
+
+def create(
+    *, name: str, role: Role = Role.READER, organization: Organization | None = None, expires: datetime | None = None
+) -> tuple[AccessKey, str]:
+    """Make a key and return its record and the key itself, which cannot be read again. Raises InvalidKeyName."""
+    if not 1 <= len(name.strip()) <= 50 or not name.isprintable():
+        raise InvalidKeyName
+    key: tuple[AccessKey, str] = AccessKey.objects.create_key(
+        name=name, role=role, organization=organization, expiry_date=expires
+    )
+    return key
+
+
+def described(key: AccessKey) -> dict[str, Any]:
+    """What may be shown of a key."""
+    state = "revoked" if key.revoked else "expired" if key.has_expired else "valid"
+    return {
+        "name": key.name,
+        "prefix": key.prefix,
+        "role": key.role,
+        "organizationId": key.organization_id,
+        "state": state,
+        "createdAt": key.created.astimezone(UTC).isoformat(),
+        "expiresAt": key.expiry_date.astimezone(UTC).isoformat() if key.expiry_date else None,
+    }
+
+
+def all_keys() -> QuerySet[AccessKey]:
+    """Every key, revoked ones too, newest first, with its organization."""
+    return AccessKey.objects.select_related("organization").order_by("-created", "pk")
+
+
+def revoke(*, prefix: str) -> AccessKey:
+    """End a key for good; revoking it twice is no error. Raises AccessKeyNotFound."""
+    key = AccessKey.objects.filter(prefix=prefix).first()
+    if key is None:
+        raise AccessKeyNotFound(f"There is no access key that begins with {prefix!r}.")
+    key.revoked = True
+    key.save(update_fields=["revoked"])
+    return key
+
+
+def organization_called(key_or_id: str) -> Organization:
+    """The organization with this key, else the one with this id. Raises OrganizationNotFound."""
+    found = Organization.objects.filter(key=key_or_id).first()
+    if found is None and key_or_id.isascii() and key_or_id.isdigit() and len(key_or_id) < 19:
+        found = Organization.objects.filter(pk=int(key_or_id)).first()
+    if found is None:
+        raise OrganizationNotFound(f"There is no organization with the key or id {key_or_id!r}.")
+    return found

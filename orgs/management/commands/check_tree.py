@@ -1,0 +1,61 @@
+"""Verify the tree columns against the parent links, and repair them."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from orgs import checking
+from orgs.checking import Findings
+
+
+class Command(BaseCommand):
+    help = (
+        "Verify lft, rght, level and tree_id of every organization against the parent links, and say what is wrong. "
+        "Exit status 1 when something is, after the repair if one was asked for."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--repair", action="store_true", help="write the columns that the parent links give")
+        parser.add_argument("--json", action="store_true", help="print one JSON object instead of words")
+
+    def handle(self, *args: Any, repair: bool, **options: Any) -> None:
+        found = left = checking.find_problems()
+        written = None
+        if repair and not found.sound:
+            written = checking.repair()
+            left = checking.find_problems()
+        tell = _as_json if options["json"] else _in_words
+        self.stdout.write(tell(found, written, left))
+        if not left.sound:
+            raise CommandError("The tree is not sound." + ("" if repair else " check_tree --repair makes it so."))
+
+
+def _as_json(found: Findings, written: int | None, left: Findings) -> str:
+    return json.dumps(
+        {
+            "sound": left.sound,
+            "organizations": found.organizations,
+            "counts": found.counts,
+            "problems": [asdict(problem) for problem in found.problems],
+            "repairedOrganizations": written,
+            "countsAfterRepair": None if written is None else left.counts,
+        }
+    )
+
+
+def _in_words(found: Findings, written: int | None, left: Findings) -> str:
+    if found.sound:
+        return f"The tree is sound: {found.organizations:,} organizations."
+    lines = [f"{problem.key} (id {problem.organization_id}) {problem.words}." for problem in found.problems]
+    more = sum(found.counts.values()) - len(lines)
+    lines += [f"and {more:,} more of the same kinds."] if more else []
+    if written is not None:
+        lines.append(f"Repaired: the columns of {written:,} organizations were written.")
+        lines += [f"{problem.key} (id {problem.organization_id}) {problem.words}; give it another parent, then repair."
+                  for problem in left.problems if problem.kind == checking.CYCLE]
+    return "\n".join(lines)

@@ -1,0 +1,96 @@
+"""Load organizations from a CSV file."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from orgs import importing
+from orgs.errors import ImportRefused
+
+MOST_LINES_SHOWN = 1_000
+STEPS = {
+    importing.READING: "Reading the file",
+    importing.COMPARING: "Comparing with the database",
+    importing.NUMBERING: "Numbering the trees",
+    importing.WRITING: "Writing organizations",
+    importing.PLACING: "Handing down flags",
+}
+
+
+class Command(BaseCommand):
+    help = (
+        "Create, rename and move organizations so that those in FILE are as it says; others stay as they are. FILE is "
+        "CSV in UTF-8 with the columns key, name and parent_key (empty: a root), its rows in any order. A file with "
+        "any line at fault changes nothing."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path, metavar="FILE.csv")
+
+    def handle(self, *args: Any, file: Path, **options: Any) -> None:
+        try:
+            with file.open("rb") as stream, Steps(file.stat().st_size) as steps:
+                counts = importing.import_organizations(stream, progress=steps)
+        except OSError as error:
+            raise CommandError(f"{file} cannot be read: {error.strerror}.") from error
+        except ImportRefused as refused:
+            raise CommandError(_lines_of(refused)) from refused
+        self.stdout.write(_sentence(counts))
+
+
+def _sentence(counts: importing.Counts) -> str:
+    if counts.unchanged == counts.rows:
+        return f"Nothing to change: all {counts.rows:,} organizations of the file are as it says."
+    return (
+        f"{counts.created:,} organizations created, {counts.renamed:,} renamed, {counts.moved:,} moved, "
+        f"{counts.unchanged:,} unchanged."
+    )
+
+
+def _lines_of(refused: ImportRefused) -> str:
+    lines = [f"line {line}: {problem}" for line, problem in refused.lines[:MOST_LINES_SHOWN]]
+    if refused.count > len(lines):
+        lines.append(f"and {refused.count - len(lines):,} more")
+    return "\n".join([*lines, refused.detail])
+
+
+class Steps:
+    """Shows how far an import is: as a bar on a terminal, else as one line for each step."""
+
+    def __init__(self, file_size: int) -> None:
+        self._file_size = file_size
+        self._console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._step = ""
+        self._task = self._bar.add_task("")
+
+    def __enter__(self) -> Steps:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, step: str, done: int, total: int | None) -> None:
+        """Take note of progress."""
+        if step != self._step:
+            self._step = step
+            if not self._console.is_terminal:
+                self._console.print(f"{STEPS[step]} …")
+            self._bar.remove_task(self._task)
+            self._task = self._bar.add_task(STEPS[step], total=None)
+        whole = self._file_size if step == importing.READING else total
+        self._bar.update(self._task, completed=done, total=whole)

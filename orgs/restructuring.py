@@ -1,0 +1,50 @@
+"""What a caller asks to be done with the tree: `orgs.tree`, with access checked under the tree lock.
+
+Checked earlier, an organization could be moved to another customer between the check and the write.
+"""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from orgs import access, locks, tree
+from orgs.access import Caller
+from orgs.models import Organization
+
+
+def create(caller: Caller, *, name: str, key: str, parent_id: int | None = None) -> Organization:
+    """Create an organization where the caller may. Raises what `check_placement` and `tree.create` raise."""
+    with transaction.atomic():
+        locks.lock_tree_for_writing()
+        access.check_placement(caller, organization_id=None, parent_id=parent_id)
+        return tree.create(name=name, key=key, parent_id=parent_id)
+
+
+def rename(caller: Caller, organization_id: int, *, name: str) -> Organization:
+    """Rename an organization that the caller may see. Raises OrganizationNotFound."""
+    with access.organization_held(caller, organization_id):
+        return tree.rename(organization_id=organization_id, name=name)
+
+
+def move(caller: Caller, organization_id: int, *, parent_id: int | None, name: str | None = None) -> Organization:
+    """Move an organization, and rename it too, where the caller may.
+
+    Raises what `check_placement` and `tree.move` raise, and OrganizationNotFound.
+    """
+    with transaction.atomic():
+        locks.lock_tree_for_writing()
+        organization = access.organization_for(caller, organization_id)
+        if parent_id != organization.parent_id:
+            access.check_placement(caller, organization_id=organization_id, parent_id=parent_id)
+        if name is not None:
+            tree.rename(organization_id=organization_id, name=name)
+        return tree.move(organization_id=organization_id, parent_id=parent_id)
+
+
+def delete(caller: Caller, organization_id: int, *, subtree: bool = False) -> int:
+    """Delete an organization where the caller may. Raises what `check_not_top` and `tree.delete` raise."""
+    with transaction.atomic():
+        locks.lock_tree_for_writing()
+        access.organization_for(caller, organization_id)
+        access.check_not_top(caller, organization_id)
+        return tree.delete(organization_id=organization_id, subtree=subtree)

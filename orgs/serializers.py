@@ -1,0 +1,101 @@
+"""Organizations on the wire: what comes in, what goes out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+
+from orgs.access import BIGGEST_ID
+from orgs.input import Id, InputSerializer, QuerySerializer, Text
+from orgs.models import ORGANIZATION_KEY, Organization
+
+
+class NewOrganization(InputSerializer):
+    """The body of POST /organizations."""
+
+    name = Text(max_length=255, help_text="Shown to people.")
+    key = Text(
+        max_length=255,
+        trim_whitespace=False,
+        validators=[ORGANIZATION_KEY],
+        help_text="Stable, unique name in your own systems; cannot be changed.",
+    )
+    parentId = Id(
+        source="parent_id", required=False, allow_null=True, default=None, help_text="Null or absent: it is a root."
+    )
+
+
+class OrganizationChanges(InputSerializer):
+    """The body of PATCH /organizations/{id}."""
+
+    name = Text(max_length=255, required=False, help_text="The new name.")
+    parentId = Id(
+        source="parent_id", required=False, allow_null=True, help_text="The new parent; null makes it a root."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not attrs:
+            raise ValidationError("Nothing to change: give name, parentId or both.")
+        return attrs
+
+
+class ParentFilter(serializers.CharField):
+    """An id, or `root` for organizations without parent."""
+
+    def to_internal_value(self, data: Any) -> int | None:  # type: ignore[override]
+        text = super().to_internal_value(data)
+        if text == "root":
+            return None
+        if not (text.isascii() and text.isdigit() and len(text) <= 19 and 0 < int(text) <= BIGGEST_ID):
+            raise ValidationError("Neither an id nor root.")
+        return int(text)
+
+
+class OrganizationFilters(QuerySerializer):
+    """The query of GET /organizations."""
+
+    key = serializers.CharField(required=False, max_length=255, trim_whitespace=False, help_text="Exactly this key.")
+    parent = ParentFilter(required=False, help_text="Directly below this id; `root`: without parent.")
+    name = serializers.CharField(
+        required=False, max_length=255, trim_whitespace=False, help_text="Part of the name, in any case."
+    )
+
+
+class DeletionOptions(QuerySerializer):
+    """The query of DELETE /organizations/{id}."""
+
+    subtree = serializers.ChoiceField(
+        ["true", "false"], default="false", help_text="Delete everything below it too."
+    )
+
+    def validate_subtree(self, value: str) -> bool:
+        return value == "true"
+
+
+class OrganizationSerializer(serializers.Serializer[Organization]):
+    """An organization as it is answered."""
+
+    id = serializers.IntegerField()
+    key = serializers.CharField()
+    name = serializers.CharField()
+    parentId = serializers.IntegerField(source="parent_id", allow_null=True)
+    depth = serializers.IntegerField(source="level", help_text="0 for a root.")
+    hasChildren = serializers.BooleanField(source="has_children")
+    descendantCount = serializers.SerializerMethodField(help_text="How many organizations are below it.")
+    createdAt = serializers.DateTimeField(source="created_at")
+    updatedAt = serializers.DateTimeField(source="updated_at")
+
+    def get_descendantCount(self, organization: Organization) -> int:  # noqa: N802 - the wire's name
+        return int(organization.rght - organization.lft - 1) // 2
+
+
+class PlacedOrganizationSerializer(OrganizationSerializer):
+    """An organization that was just created, renamed or moved."""
+
+    jobs = serializers.ListField(
+        child=serializers.IntegerField(),
+        source="placement_jobs",
+        help_text="Jobs that carry the flag states of its new place to it and what is below; mostly none is needed.",
+    )

@@ -1,0 +1,13 @@
+"""The shell through which Celery beat forgets old answers."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from orgs import idempotency
+
+
+@shared_task(name="orgs.forget_idempotent_requests")
+def forget_idempotent_requests() -> None:
+    """Delete stored answers that are older than IDEMPOTENCY_HOURS."""
+    idempotency.forget_old()
