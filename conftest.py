@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from jobs.models import Queue
 from orgs import tree
 from orgs.models import AccessKey, Organization, Role
 
@@ -39,6 +40,16 @@ class Cast:
     def of_acme(self) -> list[Organization]:
         """Acme's whole tree."""
         return [self.acme, self.north, self.oslo, self.bergen, self.south, self.rome]
+
+
+@pytest.fixture(autouse=True)
+def queues_after_an_emptied_database(request: pytest.FixtureRequest) -> None:
+    """Tests with real transactions leave an empty database behind; put back the queues that a migration makes."""
+    marker = request.node.get_closest_marker("django_db")
+    if (marker and marker.kwargs.get("transaction")) or {"transactional_db", "live_server"} & set(request.fixturenames):
+        request.getfixturevalue("transactional_db")
+        names = ("propagation", "default")
+        Queue.objects.bulk_create([Queue(name=name) for name in names], ignore_conflicts=True)
 
 
 @pytest.fixture

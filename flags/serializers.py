@@ -4,9 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from flags.reading import EffectiveState
+
+ON = {"id": 3, "name": "new-checkout", "enabled": True, "organizationId": 4}
+INHERITED = {
+    "featureFlag": ON,
+    "sourceOrganizationId": 1,
+    "inherited": True,
+    "jobId": 7,
+    "updatedAt": "2026-11-23T09:59:47.790076Z",
+}
+WRITTEN = {
+    "featureFlag": ON,
+    "message": "Feature flag updated immediately",
+    "processedImmediately": True,
+    "jobId": None,
+}
+STARTED = {
+    "message": "Background processing started for organization hierarchy",
+    "processedImmediately": False,
+    "jobId": 7,
+    "trackingUrl": "/job-status/7",
+    "organizationId": 1,
+    "featureFlagName": "new-checkout",
+    "enabled": True,
+}
 
 
 class FeatureFlagSerializer(serializers.Serializer[EffectiveState]):
@@ -18,6 +43,7 @@ class FeatureFlagSerializer(serializers.Serializer[EffectiveState]):
     organizationId = serializers.IntegerField(source="organization_id")
 
 
+@extend_schema_serializer(examples=[OpenApiExample("Set above", value=INHERITED)])
 class EffectiveStateSerializer(serializers.Serializer[EffectiveState]):
     """What holds for an organization, and where it comes from."""
 
@@ -32,6 +58,7 @@ class EffectiveStateSerializer(serializers.Serializer[EffectiveState]):
     updatedAt = serializers.DateTimeField(source="updated_at", allow_null=True)
 
 
+@extend_schema_serializer(examples=[OpenApiExample("A leaf", value=WRITTEN)])
 class SetImmediatelySerializer(serializers.Serializer[dict[str, Any]]):
     """The answer for an organization without others below it."""
 
@@ -41,6 +68,7 @@ class SetImmediatelySerializer(serializers.Serializer[dict[str, Any]]):
     jobId = serializers.IntegerField(allow_null=True)
 
 
+@extend_schema_serializer(examples=[OpenApiExample("A parent", value=STARTED, status_codes=[202])])
 class SetInBackgroundSerializer(serializers.Serializer[dict[str, Any]]):
     """The answer for an organization with others below it."""
 

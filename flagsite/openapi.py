@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from http import HTTPStatus
 from typing import Any
 
 from django.http import HttpResponse
@@ -95,6 +96,9 @@ class AccessKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untype
             {"type": "apiKey", "in": "header", "name": "X-API-Key"},
         ]
 
+    def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[str]]]:
+        return [{name: []} for name in self.name]  # one of them will do
+
 
 class AdminSessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """The admin site's session; writes need its CSRF token too."""
@@ -113,6 +117,8 @@ def describe_what_all_share(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     components["responses"] = {NAMES[status]: _response(status) for status in NAMES}
     for path, operations in result["paths"].items():
         for method, operation in operations.items():
+            for status, response in operation["responses"].items():
+                response["description"] = response.get("description") or HTTPStatus(int(status)).phrase
             statuses = [*ALWAYS, *(WITH_WRITES if method in WRITES else (404,) if "{" in path else ())]
             for status in sorted(statuses):
                 operation["responses"][str(status)] = {"$ref": f"#/components/responses/{NAMES[status]}"}

@@ -58,13 +58,14 @@ class KeysetPagination(BasePagination):
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         link = {"type": "string", "format": "uri", "nullable": True}
+        example = f"https://flags.example.com/…?cursor={Cursor(50)}"
         return {
             "type": "object",
             "required": ["results", "next", "previous"],
             "properties": {
                 "results": schema,
-                "next": link | {"description": "The next page; null on the last."},
-                "previous": link | {"description": "The page before; null on the first."},
+                "next": link | {"description": "The next page; null on the last.", "example": example},
+                "previous": link | {"description": "The page before; null on the first.", "example": None},
             },
         }
 

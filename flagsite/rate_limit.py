@@ -47,7 +47,9 @@ def seconds_to_wait(caller: str) -> int:
         return 0
     try:
         limiter, limit = _limiter(settings.REDIS_URL), limits.parse(settings.RATE_LIMIT)
-        if limiter.hit(limit, caller):
+        passes = limiter.hit(limit, caller)
+        _breaker.reset()
+        if passes:
             return 0
         reset = limiter.get_window_stats(limit, caller).reset_time
         return max(1, math.ceil(reset - time.time()))
@@ -73,6 +75,11 @@ class Breaker:
             if self._until:  # the one that tries; others go on without until it knows
                 self._until = now + 2 * ANSWER_SECONDS
             return False
+
+    def reset(self) -> None:
+        """The server has answered."""
+        with self._lock:
+            self._until = 0.0
 
     def trip(self) -> None:
         """The server did not answer."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.urls import reverse
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from jobs.chains import Chain, chains_of
@@ -14,7 +14,57 @@ from jobs.states import Status
 from orgs.input import InputSerializer, QuerySerializer, Text
 from orgs.models import Organization
 
+STARTED = "2026-11-23T09:59:47.723168Z"
+ENDED = "2026-11-23T09:59:48.765712Z"
+RUNNING = {
+    "id": 7,
+    "organizationId": 1,
+    "featureFlagName": "new-checkout",
+    "enabled": True,
+    "status": "IN_PROGRESS",
+    "totalOrganizations": 5270,
+    "processedOrganizations": 2120,
+    "failedOrganizations": 0,
+    "supersededOrganizations": 0,
+    "errorMessage": None,
+    "retryCount": 0,
+    "maxRetries": 3,
+    "parentJobId": None,
+    "createdAt": STARTED,
+    "updatedAt": ENDED,
+    "startedAt": STARTED,
+    "completedAt": None,
+    "nextRetryAt": None,
+    "chain": {"rootJobId": 7, "latestJobId": 7, "status": "IN_PROGRESS"},
+}
+ATTEMPT = {
+    "id": 7,
+    "status": "FAILED",
+    "retryCount": 1,
+    "maxRetries": 3,
+    "parentJobId": None,
+    "errorMessage": "The worker host:41:5c2e stopped without a word; its lease has expired.",
+    "createdAt": STARTED,
+    "completedAt": ENDED,
+    "trigger": "request",
+}
+RETRIED = {
+    "originalJobId": 7,
+    "retryJobId": 11,
+    "message": "Job retry initiated successfully",
+    "trackingUrl": "/job-status/11",
+}
+CANCELLED = {"jobId": 7, "status": "CANCELLED", "message": "Job cancelled", "trackingUrl": "/job-status/7"}
+FAILED = {
+    "organizationId": 4,
+    "organizationKey": "acme-oslo",
+    "organizationName": "Oslo",
+    "error": "value out of range",
+    "createdAt": ENDED,
+}
 
+
+@extend_schema_serializer(examples=[OpenApiExample("In words", value={"reason": "The database is back."})])
 class Reason(InputSerializer):
     """The body of POST /retry-job and /cancel-job; none at all will do."""
 
@@ -35,6 +85,7 @@ class ChainSerializer(serializers.Serializer[Chain]):
     status = serializers.ChoiceField(Status.choices, help_text="RETRYING while a retry waits or runs.")
 
 
+@extend_schema_serializer(examples=[OpenApiExample("A job that runs", value=RUNNING)])
 class JobSerializer(serializers.Serializer[Job]):
     """A job as it is answered; made by `job_data` and `jobs_data`, which look the chains up together."""
 
@@ -73,6 +124,7 @@ class JobSerializer(serializers.Serializer[Job]):
         return ChainSerializer(self.context["chains"][job.root_id]).data
 
 
+@extend_schema_serializer(examples=[OpenApiExample("A first attempt", value=ATTEMPT)])
 class AttemptSerializer(serializers.Serializer[Job]):
     """One attempt of a chain."""
 
@@ -87,6 +139,7 @@ class AttemptSerializer(serializers.Serializer[Job]):
     trigger = serializers.ChoiceField(Job.Trigger.choices, help_text="What made this attempt.")
 
 
+@extend_schema_serializer(examples=[OpenApiExample("Retried", value=RETRIED, status_codes=[202])])
 class RetryStartedSerializer(serializers.Serializer[dict[str, Any]]):
     """The answer of POST /retry-job."""
 
@@ -96,6 +149,7 @@ class RetryStartedSerializer(serializers.Serializer[dict[str, Any]]):
     trackingUrl = serializers.CharField()
 
 
+@extend_schema_serializer(examples=[OpenApiExample("Cancelled", value=CANCELLED, status_codes=[200])])
 class CancelledSerializer(serializers.Serializer[dict[str, Any]]):
     """The answer of POST /cancel-job."""
 
@@ -105,6 +159,7 @@ class CancelledSerializer(serializers.Serializer[dict[str, Any]]):
     trackingUrl = serializers.CharField()
 
 
+@extend_schema_serializer(examples=[OpenApiExample("One that failed", value=FAILED)])
 class FailureSerializer(serializers.Serializer[JobFailure]):
     """An organization that a job could not do."""
 

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jobs import lifecycle
-from jobs.chains import attempts, failures_of, job_for
+from jobs.chains import failures_of, job_for
 from jobs.models import Job
 from jobs.serializers import (
     AttemptSerializer,
@@ -115,10 +115,11 @@ class CancelJob(Endpoint):
             "message": "Job cancelled" if at_once else "Cancellation requested; the job stops at its next chunk",
             "trackingUrl": tracking_url(concerned.pk),
         }
-        return Response(answer, status=status.HTTP_200_OK if at_once else status.HTTP_202_ACCEPTED)
+        code = status.HTTP_200_OK if at_once else status.HTTP_202_ACCEPTED
+        return Response(answer, status=code, headers={"Location": tracking_url(concerned.pk)})
 
 
-class RetryChain(Endpoint):
+class RetryChain(ListEndpoint):
     """All attempts of a chain."""
 
     roles: ClassVar = {"GET": Role.READER}
@@ -131,7 +132,9 @@ class RetryChain(Endpoint):
     )
     def get(self, request: Request, job_id: int) -> Response:
         """The whole chain, oldest first, from any of its jobs."""
-        return Response(AttemptSerializer(attempts(job_for(request.auth, job_id)), many=True).data)
+        self.filters(request)
+        attempts = Job.objects.of_chain(job_for(request.auth, job_id).root_id)
+        return self.page(AttemptSerializer(self.rows(request, attempts), many=True))
 
 
 class JobFailures(ListEndpoint):

@@ -57,7 +57,7 @@ WITH RECURSIVE reached AS (
            lag(rght) OVER siblings AS before,
            row_number() OVER (PARTITION BY tree_id ORDER BY (parent_id IS NULL) DESC, id) AS rank_in_tree
       FROM orgs_organization
-    WINDOW siblings AS (PARTITION BY parent_id ORDER BY tree_id, lft, id)
+    WINDOW siblings AS (PARTITION BY parent_id ORDER BY lft, id)
 ), last_child AS (
     SELECT parent_id AS id, max(rght) AS rght FROM orgs_organization GROUP BY parent_id
 ), problem (kind, id, key, words) AS (
@@ -102,7 +102,7 @@ def find_problems() -> Findings:
 
 READ_ALL = """
 WITH node AS (SELECT id, parent_id, tree_id, lft, rght, level,
-                     row_number() OVER (ORDER BY tree_id, lft, id) - 1 AS position
+                     row_number() OVER (ORDER BY lft, tree_id, id) - 1 AS position
                 FROM orgs_organization)
 SELECT node.id, CASE WHEN node.parent_id IS NULL THEN -1 ELSE COALESCE(parent.position, -2) END,
        node.tree_id, node.lft, node.rght, node.level

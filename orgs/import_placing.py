@@ -188,8 +188,7 @@ def _created_rows(placing: Placing) -> Iterator[str]:
         if forest.references[position] < 0:
             parent = forest.parents[position]
             parent_id = "\\N" if parent == ROOT else ids[parent]
-            line = -forest.references[position]
-            yield "%d\t%d\t%s\t%d\t%d\t%d\t%d" % (line, ids[position], parent_id, *columns.of(position))
+            yield numbering.copy_row(-forest.references[position], ids[position], parent_id, *columns.of(position))
 
 
 WRITE_MOVED = """

@@ -17,14 +17,18 @@ from orgs.organization_file import Refusals, Row, shown
 TABLES = ("import_entries", "import_resolved", "import_nodes", "import_created")
 
 
-class Counts(NamedTuple):
-    """How many organizations of the file are what; one may be renamed and moved at once."""
+class ImportReport(NamedTuple):
+    """How many organizations of the file were what; one may have been renamed and moved at once.
+
+    `placement_jobs` are the ids of the jobs that carry flags' values down to what was created or moved.
+    """
 
     rows: int
     created: int
     renamed: int
     moved: int
     unchanged: int
+    placement_jobs: tuple[int, ...] = ()
 
 
 def execute(statement: str, parameters: Any = None) -> None:
@@ -50,17 +54,19 @@ def stage(rows: Iterable[Row]) -> None:
     """Copy the rows into the database."""
     drop_tables()
     execute(CREATE_ENTRIES)
-    numbering.copy_in("COPY import_entries FROM STDIN", ("%d\t%s\t%s\t%s" % _escaped(row) for row in rows))
+    numbering.copy_in("COPY import_entries FROM STDIN", (_escaped(row) for row in rows))
     execute("ANALYZE import_entries")
 
 
-def _escaped(row: Row) -> tuple[int, str, str, str]:
+def _escaped(row: Row) -> str:
     """The row as COPY's text format wants it; only a name can have tabs and line breaks."""
     line, key, name, parent_key = row
     if "\\" in name or not name.isprintable():
         for character, escape in (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r")):
             name = name.replace(character, escape)
-    return line, key.replace("\\", "\\\\"), name, parent_key.replace("\\", "\\\\")
+    if "\\" in key or "\\" in parent_key:
+        key, parent_key = key.replace("\\", "\\\\"), parent_key.replace("\\", "\\\\")
+    return f"{line}\t{key}\t{name}\t{parent_key}"
 
 
 DOUBLES = """
@@ -120,9 +126,9 @@ SELECT count(*), count(*) FILTER (WHERE reference < 0), count(*) FILTER (WHERE r
 """
 
 
-def count() -> Counts:
-    """Count what is to be done."""
-    return Counts(*rows_of(COUNT)[0])
+def count() -> ImportReport:
+    """Count what is to be done; no jobs are known yet."""
+    return ImportReport(*rows_of(COUNT)[0])
 
 
 def drop_tables() -> None:

@@ -10,12 +10,12 @@ listens to the tree what was placed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from django.db import transaction
 
 from orgs import import_placing, import_staging, locks, organization_file
-from orgs.import_staging import Counts
+from orgs.import_staging import ImportReport
 from orgs.models import Organization
 from orgs.organization_file import Refusals
 from orgs.signals import organizations_placed
@@ -27,7 +27,7 @@ READING, COMPARING, NUMBERING, WRITING, PLACING = "reading", "comparing", "numbe
 WORTH_ANALYZING = 1_000
 
 
-def import_organizations(file: BinaryIO, *, progress: Progress | None = None) -> Counts:
+def import_organizations(file: BinaryIO, *, progress: Progress | None = None) -> ImportReport:
     """Create, rename and move organizations so that those in the file are as it says; others stay as they are.
 
     A created organization takes over its parent's flag states and a moved one its new parent's, as ever. Returns what
@@ -47,20 +47,21 @@ def import_organizations(file: BinaryIO, *, progress: Progress | None = None) ->
             tell(NUMBERING, 0, None)
             placing = import_placing.compute(refusals)
         refusals.raise_if_any()
-        _write(counts, placing, tell)
+        if counts.renamed:
+            import_placing.write_renamed()
+        jobs = _place(counts, placing, tell) if placing else ()
         import_staging.drop_tables()
-    return counts
+    return counts._replace(placement_jobs=jobs)
 
 
-def _write(counts: Counts, placing: import_placing.Placing | None, tell: Progress) -> None:
-    if counts.renamed:
-        import_placing.write_renamed()
-    if placing is None:
-        return
+def _place(counts: ImportReport, placing: import_placing.Placing, tell: Progress) -> tuple[int, ...]:
     placing.draw_ids(counts.created)
     import_placing.write_created(placing, on_written=lambda done: tell(WRITING, done, counts.created))
     changed = import_placing.write_moved(placing)
     if counts.created + changed >= WORTH_ANALYZING:
         import_staging.execute("ANALYZE orgs_organization")
     tell(PLACING, 0, None)
-    organizations_placed.send(sender=Organization, placements=placing.placements())
+    started: list[tuple[Any, Any]] = organizations_placed.send(
+        sender=Organization, placements=placing.placements()
+    )
+    return tuple(job_id for _, job_ids in started for job_id in job_ids or ())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, NoReturn
 
 from django.core.validators import RegexValidator
 from django.db import models, transaction
 from django.db.models.functions import Now
+from django.db.models.query_utils import DeferredAttribute
+from mptt.exceptions import CantDisableUpdates
 from mptt.managers import TreeManager
 from mptt.models import MPTTModel, TreeForeignKey
 from mptt.querysets import TreeQuerySet
@@ -17,12 +19,15 @@ from orgs import locks
 from orgs.errors import MoveUnderOwnDescendant, OrganizationNotFound
 from orgs.signals import Placement, organization_removing, organizations_placed
 
+ORGANIZATION_KEY_PATTERN = r"[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?"
 ORGANIZATION_KEY = RegexValidator(
-    r"\A[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?\Z",
+    rf"\A{ORGANIZATION_KEY_PATTERN}\Z",
     "A key has no control characters and neither starts nor ends with white space.",
 )
-OWN_COLUMNS = frozenset({"name", "key", "updated_at"})
-"""Columns that say nothing about an organization's place; all others are written under the tree lock only."""
+OWN_COLUMNS = frozenset({"name", "key"})
+"""Columns that say nothing about an organization's place; the others are written under the tree lock only."""
+PARENT_COLUMNS = frozenset({"parent", "parent_id"})
+TREE_COLUMNS = ("tree_id", "lft", "rght", "level")
 
 
 class OrganizationQuerySet(TreeQuerySet):
@@ -43,12 +48,37 @@ class OrganizationQuerySet(TreeQuerySet):
             deleted = sum(organization.delete()[0] for organization in self.order_by("level"))
         return deleted, {"orgs.Organization": deleted}
 
+    delete.queryset_only = True  # type: ignore[attr-defined]  # as Django's own: managers do not delete everything
+
 
 class OrganizationTreeManager(TreeManager.from_queryset(OrganizationQuerySet)):  # type: ignore[misc]
     """django-mptt's manager, with the tree lock around each of its structural writes."""
 
-    def move_node(self, node: Organization, target: Organization, position: str = "last-child") -> None:
+    def move_node(self, node: Organization, target: Organization | None, position: str = "last-child") -> None:
         node.move_to(target, position)
+
+    def insert_node(self, node: Organization, target: Organization | None, *args: Any, **kwargs: Any) -> Organization:
+        """Give a new organization its parent; it finds its place when it is saved, and here only for that save."""
+        if node.is_finding_its_place:
+            super().insert_node(node, target, *args, **kwargs)
+        else:
+            node.parent = target
+            if kwargs.get("save"):
+                node.save()
+        return node
+
+    def update_or_create(self, *args: Any, **kwargs: Any) -> tuple[Organization, bool]:
+        """As Django's, with the tree lock before the lock on the row."""
+        with transaction.atomic():
+            locks.lock_tree_for_writing()
+            found: tuple[Organization, bool] = super().update_or_create(*args, **kwargs)
+        return found
+
+    def disable_mptt_updates(self) -> NoReturn:
+        """Refuse: between such a block's start and a rebuild at its end the tree would be wrong for everybody."""
+        raise CantDisableUpdates("The tree is kept right with each statement; import_organizations is for many.")
+
+    delay_mptt_updates = disable_mptt_updates
 
     def rebuild(self, *args: Any, **kwargs: Any) -> None:
         with transaction.atomic():
@@ -83,6 +113,8 @@ class Organization(MPTTModel):
 
     placement_jobs: tuple[int, ...] = ()
     """Ids of the jobs that the last `save` of this instance has started, because it placed the organization."""
+    is_finding_its_place = False
+    """Whether its `save` is at work on the tree; django-mptt's lower doors open for that alone."""
 
     objects: ClassVar[OrganizationTreeManager] = OrganizationTreeManager()
 
@@ -104,23 +136,37 @@ class Organization(MPTTModel):
     def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
         """Write the organization; a new one or one with a new parent finds its place under the tree lock.
 
-        Raises OrganizationNotFound when the parent is gone, MoveUnderOwnDescendant when it is below.
+        Raises OrganizationNotFound when it or the parent is gone, MoveUnderOwnDescendant when the parent is below.
         """
+        columns = frozenset({*(OWN_COLUMNS | PARENT_COLUMNS if update_fields is None else update_fields), "updated_at"})
         if self._state.adding:
-            self._place(lambda: super(Organization, self).save(*args, **kwargs), former_ancestor_ids=None)
-        elif self.parent_id != self._mptt_cached_fields["parent"]:
-            self._move(lambda: super(Organization, self).save(*args, **kwargs))
+            for column in TREE_COLUMNS:  # a copy has its original's, one that was refused those of the attempt
+                setattr(self, column, None)
+            self._place(lambda: super(Organization, self).save(*args, **{**kwargs, "force_insert": True}))
+        elif columns & PARENT_COLUMNS and self._has_new_parent():
+            self._move(lambda: super(Organization, self).save(*args, update_fields=columns, **kwargs), columns)
         else:
-            self.updated_at = Now()
-            own = OWN_COLUMNS & ({*update_fields, "updated_at"} if update_fields is not None else OWN_COLUMNS)
-            models.Model.save(self, *args, update_fields=own, **kwargs)
-            self.refresh_from_db(fields=["updated_at"])
+            self._write_own(columns)
+
+    def refresh_from_db(
+        self, using: Any = None, fields: Iterable[str] | None = None, from_queryset: Any = None
+    ) -> None:
+        """As Django's; once the parent was read anew, a change of it is told from what was read."""
+        fields = None if fields is None else list(fields)
+        super().refresh_from_db(using, fields, from_queryset)
+        if fields is None or PARENT_COLUMNS & set(fields):
+            self._mptt_meta.update_mptt_cached_fields(self)
 
     def move_to(self, target: Organization | None, position: str = "last-child") -> None:
         """Move under `target` (its sibling for the positions left and right); the order of siblings has no meaning."""
-        beside = target is not None and position in {"left", "right"}
-        self.parent = target.parent if beside and target is not None else target
-        self.save()
+        with transaction.atomic():
+            locks.lock_tree_for_writing()
+            if target is not None and position in {"left", "right"}:
+                target.refresh_from_db(fields=["parent"])
+                target = target.parent
+            self._mptt_cached_fields["parent"] = DeferredAttribute  # whatever it was: compare with the database
+            self.parent = target
+            self.save(update_fields=["parent"])
 
     def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
         """Delete this organization and everything below it, their flag states and access keys included."""
@@ -136,7 +182,18 @@ class Organization(MPTTModel):
             Organization.objects._close_gap(current.rght - current.lft + 1, current.rght, current.tree_id)
         return deleted, {"orgs.Organization": deleted}
 
-    def _move(self, write: Any) -> None:
+    def _has_new_parent(self) -> bool:
+        """Whether the parent differs from what was loaded; one that was not loaded was not changed either."""
+        return "parent_id" in self.__dict__ and self.parent_id != self._mptt_cached_fields["parent"]
+
+    def _write_own(self, columns: frozenset[str]) -> None:
+        """Write columns that say nothing of its place, those that were loaded."""
+        values = {column: self.__dict__[column] for column in OWN_COLUMNS & columns & self.__dict__.keys()}
+        if not Organization.objects.filter(pk=self.pk).update(**values, updated_at=Now()):
+            raise OrganizationNotFound
+        self.refresh_from_db(fields=["updated_at"])
+
+    def _move(self, write: Callable[[], None], columns: frozenset[str]) -> None:
         """Find where the organization stands now, then write it in its new place."""
         with transaction.atomic():
             locks.lock_tree_for_writing()
@@ -145,16 +202,21 @@ class Organization(MPTTModel):
                 raise OrganizationNotFound
             self._mptt_cached_fields["parent"] = current.parent_id
             if self.parent_id == current.parent_id:
+                self._write_own(columns)
                 return
             former = Organization.objects.above(current).order_by("lft").values_list("pk", flat=True)
             former_ancestor_ids = tuple(former)
             if self.parent_id and Organization.objects.under(current).filter(pk=self.parent_id).exists():
                 raise MoveUnderOwnDescendant
             self.updated_at = Now()
-            self._place(write, former_ancestor_ids=former_ancestor_ids)
+            try:
+                self._place(write, former_ancestor_ids=former_ancestor_ids)
+            except Exception:
+                self._mptt_cached_fields["parent"] = current.parent_id  # rolled back: a next save is to move it again
+                raise
             self.refresh_from_db()
 
-    def _place(self, write: Any, *, former_ancestor_ids: tuple[int, ...] | None) -> None:
+    def _place(self, write: Callable[[], None], *, former_ancestor_ids: tuple[int, ...] | None = None) -> None:
         """Write the organization below its parent as it stands now, and tell who wants to know."""
         with transaction.atomic():
             locks.lock_tree_for_writing()
@@ -163,8 +225,12 @@ class Organization(MPTTModel):
                 if parent is None:
                     raise OrganizationNotFound(f"There is no organization {self.parent_id} to be the parent.")
                 self.parent = parent
-            write()
-            started = organizations_placed.send(
+            self.is_finding_its_place = True
+            try:
+                write()
+            finally:
+                self.is_finding_its_place = False
+            started: list[tuple[Any, Any]] = organizations_placed.send(
                 sender=Organization, placements=[Placement(self.pk, self.parent_id, former_ancestor_ids)]
             )
             self.placement_jobs = tuple(job_id for _, job_ids in started for job_id in job_ids or ())

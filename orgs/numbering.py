@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from django.db import connection
-from psycopg import Cursor
 
 ROOT = -1
 """In place of a parent's position: it has none."""
@@ -134,10 +133,15 @@ def cycles(forest: Forest) -> Iterator[list[int]]:
 
 def copy_in(statement: str, rows: Iterable[str]) -> None:
     """Send rows in COPY's text format, each without its line's end."""
-    with connection.cursor() as cursor, connection.wrap_database_errors, _raw(cursor).copy(statement) as copy:
+    with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(statement) as copy:
         remaining = iter(rows)
         while block := list(islice(remaining, BLOCK)):
             copy.write("\n".join(block) + "\n")
+
+
+def copy_row(*values: int | str) -> str:
+    """A row for `copy_in`; texts must have neither backslashes but their own escapes, nor tabs and line breaks."""
+    return "\t".join(map(str, values))
 
 
 CREATE_CHANGES = """
@@ -170,7 +174,7 @@ def write_changed(forest: Forest, numbered: Numbered) -> int:
         return 0
     with connection.cursor() as cursor:
         cursor.execute(CREATE_CHANGES)
-        rows = ("%d\t%d\t%d\t%d\t%d" % (forest.references[position], *after.of(position)) for position in changed)
+        rows = (copy_row(forest.references[position], *after.of(position)) for position in changed)
         copy_in("COPY tree_columns FROM STDIN", rows)
         cursor.execute("ANALYZE tree_columns")
         cursor.execute(WRITE_CHANGES)
@@ -196,10 +200,3 @@ def _children(parents: array[int]) -> tuple[array[int], array[int]]:
         next_sibling[position] = first_child[parent]
         first_child[parent] = position
     return first_child, next_sibling
-
-
-def _raw(cursor: object) -> Cursor[tuple[object, ...]]:
-    """The driver's cursor inside Django's, which alone knows COPY."""
-    raw = cursor.cursor  # type: ignore[attr-defined]
-    assert isinstance(raw, Cursor)
-    return raw

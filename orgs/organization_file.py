@@ -9,14 +9,15 @@ from functools import partial
 from typing import BinaryIO, NamedTuple
 
 from orgs.errors import ImportRefused, RefusedLine
-from orgs.models import ORGANIZATION_KEY, Organization
+from orgs.models import ORGANIZATION_KEY, ORGANIZATION_KEY_PATTERN
 
 COLUMNS = ("key", "name", "parent_key")
 LONGEST = 255
 """Characters of a key or a name; as many as their columns take."""
 LONGEST_LINE = 1_048_576
 """Bytes; a file with a longer line is no list of organizations, and is not read into memory to find out."""
-KEY = re.compile(str(ORGANIZATION_KEY.regex.pattern))
+LONGEST_SHOWN = 60
+KEY = re.compile(ORGANIZATION_KEY_PATTERN)
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 """Control characters that no name has; tabs and line breaks may stand in a quoted one."""
 
@@ -54,9 +55,7 @@ class Refusals:
             raise ImportRefused(lines=sorted(self.kept), count=self.count)
 
 
-def read(
-    file: BinaryIO, refusals: Refusals, *, on_bytes: Callable[[int], None] = lambda _: None
-) -> Iterator[Row]:
+def read(file: BinaryIO, refusals: Refusals, *, on_bytes: Callable[[int], None] = lambda _: None) -> Iterator[Row]:
     """Read the rows of a file in CSV and UTF-8, a byte order mark allowed; empty lines are passed over.
 
     What is wrong with a row is added to `refusals`. A row that is refused is yielded nevertheless when its key can be
@@ -77,7 +76,7 @@ def read(
 
 def shown(text: str) -> str:
     """The text in quotes, on one line and not too long for a message."""
-    return repr(text if len(text) <= 60 else f"{text[:60]}…")
+    return repr(text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…")
 
 
 def _column_order(rows: Iterator[tuple[int, list[str]]]) -> tuple[int, ...]:
@@ -106,7 +105,7 @@ def _checked(line: int, key: str, name: str, parent_key: str, refusals: Refusals
 
 
 def _is_key(key: str) -> bool:
-    return len(key) <= LONGEST and KEY.match(key) is not None
+    return len(key) <= LONGEST and KEY.fullmatch(key) is not None
 
 
 def _of_key(key: str) -> str | None:
@@ -114,7 +113,7 @@ def _of_key(key: str) -> str | None:
         return "The key is empty."
     if len(key) > LONGEST:
         return f"The key has {len(key)} characters, more than {LONGEST}."
-    return None if KEY.match(key) else f"The key {shown(key)} is none: {ORGANIZATION_KEY.message}"
+    return None if KEY.fullmatch(key) else f"The key {shown(key)} is none: {ORGANIZATION_KEY.message}"
 
 
 def _of_name(name: str) -> str | None:
@@ -131,9 +130,7 @@ def _of_parent_key(key: str) -> str | None:
     return None if _is_key(key) else f"The parent_key {shown(key)} is no key."
 
 
-def _rows(
-    file: BinaryIO, refusals: Refusals, on_bytes: Callable[[int], None]
-) -> Iterator[tuple[int, list[str]]]:
+def _rows(file: BinaryIO, refusals: Refusals, on_bytes: Callable[[int], None]) -> Iterator[tuple[int, list[str]]]:
     """The file's rows that are not empty, each with the physical line that it starts on."""
     reader = csv.reader(_lines(file, refusals, on_bytes), strict=True)
     while True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
@@ -11,7 +12,20 @@ from orgs.access import BIGGEST_ID
 from orgs.input import Id, InputSerializer, QuerySerializer, Text
 from orgs.models import ORGANIZATION_KEY, Organization
 
+OSLO = {
+    "id": 4,
+    "key": "acme-oslo",
+    "name": "Oslo",
+    "parentId": 2,
+    "depth": 2,
+    "hasChildren": False,
+    "descendantCount": 0,
+    "createdAt": "2026-11-23T09:59:47.384019Z",
+    "updatedAt": "2026-11-23T09:59:47.384019Z",
+}
 
+
+@extend_schema_serializer(examples=[OpenApiExample("A store", value={"name": "Oslo", "key": "acme-oslo", "parentId": 2})])
 class NewOrganization(InputSerializer):
     """The body of POST /organizations."""
 
@@ -27,6 +41,7 @@ class NewOrganization(InputSerializer):
     )
 
 
+@extend_schema_serializer(examples=[OpenApiExample("A new name and place", value={"name": "Oslo City", "parentId": 3})])
 class OrganizationChanges(InputSerializer):
     """The body of PATCH /organizations/{id}."""
 
@@ -74,6 +89,7 @@ class DeletionOptions(QuerySerializer):
         return value == "true"
 
 
+@extend_schema_serializer(examples=[OpenApiExample("A store", value=OSLO)])
 class OrganizationSerializer(serializers.Serializer[Organization]):
     """An organization as it is answered."""
 
@@ -91,6 +107,7 @@ class OrganizationSerializer(serializers.Serializer[Organization]):
         return int(organization.rght - organization.lft - 1) // 2
 
 
+@extend_schema_serializer(examples=[OpenApiExample("A new store", value=OSLO | {"jobs": []})])
 class PlacedOrganizationSerializer(OrganizationSerializer):
     """An organization that was just created, renamed or moved."""
 

@@ -32,7 +32,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 def main(data: Path, command: list[str]) -> None:
     """Replace this process by the command. Ends with status 1 and the reason when neither way works."""
-    user = _other_user()
+    user = other_user()
     ways = [(_keep_capability, user.pw_uid, user.pw_gid), (_rename_ourselves, os.geteuid(), os.getegid())]
     for way, owner, group in ways if os.geteuid() == 0 else ways[1:]:
         if _works(way, user, data, command):
@@ -45,7 +45,7 @@ def main(data: Path, command: list[str]) -> None:
     )
 
 
-def _other_user() -> pwd.struct_passwd:
+def other_user() -> pwd.struct_passwd:
     """nobody, or else any user with a name but root: PostgreSQL asks for the name."""
     users = sorted(pwd.getpwall(), key=lambda user: (user.pw_name != "nobody", -user.pw_uid))
     return next(user for user in users if user.pw_uid)

@@ -10,7 +10,7 @@ import stat
 import subprocess
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, ClassVar
 
@@ -146,12 +146,12 @@ class Server(ABC):
                 self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True
             )
         self._children[child.pid] = child
-        if self._answers_within(patience):
+        if self._answers_within(patience, lambda: child.poll() is not None):
             return
         what = f"is silent after {patience:.0f} s" if child.poll() is None else "ended while starting"
         raise ServerError(f"{self.name} {what}; the end of {self.log}:\n{self.last_lines()}")
 
-    def _answers_within(self, patience: float) -> bool:
+    def _answers_within(self, patience: float, is_gone: Callable[[], bool]) -> bool:
         """Wait until it is ready, for as long as it says that it repairs itself; False when it is silent or gone."""
         silent_since = time.monotonic()
         for _ in _until(LONGEST_REPAIR):
@@ -159,7 +159,7 @@ class Server(ABC):
                 return True
             if self.is_repairing():
                 silent_since = time.monotonic()
-            elif time.monotonic() - silent_since > patience or not self.processes():
+            elif time.monotonic() - silent_since > patience or is_gone():
                 return False
         return False
 
@@ -173,7 +173,7 @@ class Server(ABC):
         """Whether one that runs but does not answer was only slow; if not, it is ended."""
         if not self.processes():
             return False
-        if self._answers_within(10):
+        if self._answers_within(10, lambda: not self.processes()):
             return True
         self.kill()
         return False

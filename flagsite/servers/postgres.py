@@ -53,6 +53,7 @@ class PostgresServer(Server):
         # Our own search found no living process. PostgreSQL itself is fooled by a zombie, and by a stranger that has
         # the same number by now. It still refuses to start while shared memory of this folder is in use.
         (self.data / "postmaster.pid").unlink(missing_ok=True)
+        (self.sockets / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
 
     def command(self) -> list[str]:
         settings = SETTINGS | {"cluster_name": self.mark, "unix_socket_directories": str(self.sockets)}

@@ -61,6 +61,25 @@ def our_processes(port: int) -> list[Process]:
     ]
 
 
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Be the only one that runs web, worker and beat on this data folder, with nothing of an earlier run left.
+
+    Raises ServerError when another is at work.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder / "supervisor.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ServerError(
+                f"Flagsite runs already with the data in {folder}. Stop it first, or give this one a data folder of "
+                "its own with FLAGSITE_DATA_DIR."
+            ) from None
+        leftovers.end_all(folder)
+        yield
+
+
 class Supervisor:
     """Keeps processes running, and the embedded servers that they need, until it is told to stop."""
 
@@ -83,11 +102,8 @@ class Supervisor:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Have the processes run inside; afterwards stop them, politely first.
-
-        Raises ServerError when another supervisor is at work in this data folder.
-        """
-        with self._alone(), self._watchdog():
+        """Have the processes run inside, which has to be inside `alone`; afterwards stop them, politely first."""
+        with self._watchdog():
             self._thread.start()
             try:
                 yield
@@ -99,20 +115,6 @@ class Supervisor:
     def failed(self) -> str | None:
         """The name of a process that does not stay up, or None."""
         return next((process.name for process in self.processes if process.ended >= 3), None)  # noqa: PLR2004
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        with (self.folder / "supervisor.lock").open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ServerError(
-                    f"Flagsite runs already with the data in {self.folder}. Stop it first, or give this one a data "
-                    "folder of its own with FLAGSITE_DATA_DIR."
-                ) from None
-            if ended := leftovers.end_all(self.folder):
-                self.log.write("start", f"ended {ended} processes that an earlier run had left")
-            yield
 
     @contextmanager
     def _watchdog(self) -> Iterator[None]:
@@ -171,8 +173,8 @@ class Supervisor:
         process.started = time.monotonic()
         process.leader = leftovers.Leader.now(process.popen.pid)
         leftovers.record(self.folder, [one.leader for one in self.processes if one.leader is not None])
-        assert process.popen.stdout is not None
-        self.log.follow(process.name, process.popen.stdout)
+        if process.popen.stdout is not None:
+            self.log.follow(process.name, process.popen.stdout)
 
     def _reload(self) -> None:
         self.log.write("start", "code changed")

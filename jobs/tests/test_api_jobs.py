@@ -73,7 +73,7 @@ def test_a_failed_attempt_shows_the_retry_that_waits(api: Api, cast: Cast) -> No
 def test_the_chain_is_the_same_from_any_of_its_jobs(api: Api, cast: Cast) -> None:
     first = done(cast.acme, broken=True)
     second = lifecycle.retry(job_id=first.pk, by="test")
-    chains = [api.get(f"/job-retry-chain/{job.pk}").json() for job in (first, second)]
+    chains = [api.get(f"/job-retry-chain/{job.pk}").json()["results"] for job in (first, second)]
     assert chains[0] == chains[1]
     assert [(job["id"], job["trigger"], job["parentJobId"]) for job in chains[0]] == [
         (first.pk, "request", None),

@@ -78,15 +78,15 @@ class Installation:
 
     def run(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
         """Start one of the environment's programs in a session of its own."""
-        log = (self.folder / f"{program}-{len(self.processes)}.log").open("wb")
-        process = subprocess.Popen(
-            [str(Path(sys.executable).parent / program), *arguments],
-            cwd=CHECKOUT,
-            env=self.environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        with (self.folder / f"{program}-{len(self.processes)}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [str(Path(sys.executable).parent / program), *arguments],
+                cwd=CHECKOUT,
+                env=self.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         self.processes.append(process)
         return process
 
@@ -135,14 +135,12 @@ class Installation:
         size = 1 + branches * (1 + leaves)
         with self.connection() as connection, connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", [TREE_LOCK])
-            connection.execute(
-                "TRUNCATE orgs_organization, flags_flagstate, flags_change, flags_flag, jobs_job, jobs_jobfailure,"
-                " orgs_idempotentrequest RESTART IDENTITY CASCADE"
-            )
+            connection.execute("TRUNCATE flags_flagstate, flags_change, flags_flag, jobs_job, jobs_jobfailure")
+            connection.execute("DELETE FROM orgs_organization")  # not TRUNCATE, which would take the keys along
             connection.execute(
                 """
-                INSERT INTO orgs_organization (name, key, parent_id, tree_id, level, lft, rght)
-                SELECT 'Root', 'root', NULL, 1, 0, 1, %(size)s * 2
+                INSERT INTO orgs_organization (id, name, key, parent_id, tree_id, level, lft, rght)
+                SELECT 1, 'Root', 'root', NULL, 1, 0, 1, %(size)s * 2
                 """,
                 {"size": size},
             )

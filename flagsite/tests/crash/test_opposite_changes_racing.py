@@ -47,8 +47,9 @@ def test_rows_end_as_if_the_requests_had_run_one_by_one(installation: Installati
         chance = random.Random(seed)
         for _ in range(12):
             place = chance.choice([root, installation.branch(chance.randrange(8), LEAVES)])
-            installation.post(f"/{place}/checkout/{chance.choice(['true', 'false'])}")
+            accepted.append(installation.set_flag(place, "checkout", chance.choice([True, False])))
 
+    accepted: list[int] = []
     clients = [threading.Thread(target=ask, args=[seed]) for seed in range(4)]
     for client in clients:
         client.start()
@@ -56,6 +57,7 @@ def test_rows_end_as_if_the_requests_had_run_one_by_one(installation: Installati
         client.join()
     kill_session(doomed)
     installation.start_worker()
+    assert len(accepted) == 48
     eventually(installation.all_ended, within=240)
     installation.sql("DROP TRIGGER fail_at_random ON jobs_job")
     for (job_id,) in installation.sql("SELECT id FROM jobs_job WHERE parent_job_id IS NULL"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
-from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -41,7 +40,10 @@ def _as_json(found: Findings, written: int | None, left: Findings) -> str:
             "sound": left.sound,
             "organizations": found.organizations,
             "counts": found.counts,
-            "problems": [asdict(problem) for problem in found.problems],
+            "problems": [
+                {"kind": one.kind, "organizationId": one.organization_id, "key": one.key, "words": one.words}
+                for one in found.problems
+            ],
             "repairedOrganizations": written,
             "countsAfterRepair": None if written is None else left.counts,
         }
@@ -56,6 +58,9 @@ def _in_words(found: Findings, written: int | None, left: Findings) -> str:
     lines += [f"and {more:,} more of the same kinds."] if more else []
     if written is not None:
         lines.append(f"Repaired: the columns of {written:,} organizations were written.")
-        lines += [f"{problem.key} (id {problem.organization_id}) {problem.words}; give it another parent, then repair."
-                  for problem in left.problems if problem.kind == checking.CYCLE]
+        lines += [
+            f"{problem.key} (id {problem.organization_id}) {problem.words}; give it another parent, then repair."
+            for problem in left.problems
+            if problem.kind == checking.CYCLE
+        ]
     return "\n".join(lines)

@@ -36,21 +36,24 @@ class Command(BaseCommand):
     def handle(self, *args: Any, file: Path, **options: Any) -> None:
         try:
             with file.open("rb") as stream, Steps(file.stat().st_size) as steps:
-                counts = importing.import_organizations(stream, progress=steps)
+                report = importing.import_organizations(stream, progress=steps)
         except OSError as error:
             raise CommandError(f"{file} cannot be read: {error.strerror}.") from error
         except ImportRefused as refused:
             raise CommandError(_lines_of(refused)) from refused
-        self.stdout.write(_sentence(counts))
+        self.stdout.write(_sentence(report))
 
 
-def _sentence(counts: importing.Counts) -> str:
-    if counts.unchanged == counts.rows:
-        return f"Nothing to change: all {counts.rows:,} organizations of the file are as it says."
-    return (
-        f"{counts.created:,} organizations created, {counts.renamed:,} renamed, {counts.moved:,} moved, "
-        f"{counts.unchanged:,} unchanged."
+def _sentence(report: importing.ImportReport) -> str:
+    if report.unchanged == report.rows:
+        return f"Nothing to change: all {report.rows:,} organizations of the file are as it says."
+    sentence = (
+        f"{report.created:,} organizations created, {report.renamed:,} renamed, {report.moved:,} moved, "
+        f"{report.unchanged:,} unchanged."
     )
+    if report.placement_jobs:
+        sentence += f" Jobs that carry flags down to them: {len(report.placement_jobs):,}."
+    return sentence
 
 
 def _lines_of(refused: ImportRefused) -> str:

@@ -1,0 +1,40 @@
+"""Run web, worker and beat on this machine until Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rich.console import Console
+
+from flagsite.servers import ROOT, ServerError, data_folder
+from flagsite.servers.code import CodeWatch
+from flagsite.servers.processes import alone
+from flagsite.servers.serving import choose_port, serving
+
+
+class Command(BaseCommand):
+    help = "Run web, worker and beat on this machine until Ctrl-C, with one log; migrates first."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--port", type=int, help="default: 8000, or the next free one")
+        parser.add_argument("--reload", action="store_true", help="take over changed code without a restart by hand")
+
+    def handle(self, *args: Any, port: int | None, reload: bool, **options: Any) -> None:
+        console = Console(stderr=True, highlight=False)
+        try:
+            with alone(data_folder()):
+                _serve(choose_port(port), console, reload=reload)
+        except ServerError as error:
+            raise CommandError(str(error)) from error
+
+
+def _serve(port: int, console: Console, *, reload: bool) -> None:
+    call_command("migrate", interactive=False, verbosity=0)
+    watch = CodeWatch(ROOT).changed if reload else lambda: False
+    with serving(port, console, code_changed=watch) as log:
+        log.echo = True
+        console.print(f"[bold]Flagsite[/] at http://127.0.0.1:{port}, log also in {log.path}. Ctrl-C stops.")
+        signal.pause()

@@ -1,0 +1,130 @@
+"""No address is open by accident: walks the whole URL map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import pytest
+from django.http import HttpResponse
+from django.test import RequestFactory
+from django.urls import URLPattern, URLResolver, get_resolver
+from rest_framework.views import APIView
+
+from conftest import Cast
+from flags import changes
+from jobs.models import Job
+from orgs.access import Caller
+from orgs.authentication import AccessKeyAuthentication
+from orgs.endpoints import Endpoint
+from orgs.models import Organization, Role
+from orgs.permissions import HasRole
+from orgs.tests.api import Api, kind_of
+
+OPEN = {"openapi.json", "docs"}
+HANDLERS = ("get", "post", "put", "patch", "delete")
+
+
+def patterns(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for pattern in resolver.url_patterns:
+        path = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from patterns(pattern, path)
+        elif isinstance(pattern, URLPattern):
+            yield path, getattr(pattern.callback, "view_class", None)
+
+
+ALL = [(path, view) for path, view in patterns(get_resolver()) if not path.startswith("admin/")]
+ENDPOINTS = [(path, view) for path, view in ALL if path not in OPEN]
+CALLS = [(path, method.upper()) for path, view in ENDPOINTS for method in HANDLERS if hasattr(view, method)]
+
+
+def address(path: str, **ids: int) -> str:
+    filled = path.replace("<str:featureFlagName>", "flag").replace("<str:enabled>", "true")
+    for name, value in ids.items():
+        filled = filled.replace(f"<id:{name}>", str(value))
+    assert "<" not in filled, f"this test does not know how to fill {path}"
+    return f"/{filled}"
+
+
+def test_the_url_map_holds_what_the_contract_names() -> None:
+    assert {path for path, _ in ALL} == OPEN | {
+        "organizations",
+        "organizations/<id:organization_id>",
+        "organizations/<id:organization_id>/ancestors",
+        "organizations/<id:organization_id>/descendants",
+        "organizations/<id:organization_id>/flags",
+        "<id:orgId>/<str:featureFlagName>",
+        "<id:orgId>/<str:featureFlagName>/<str:enabled>",
+        "job-status/<id:job_id>",
+        "jobs/<id:organization_id>",
+        "retry-job/<id:job_id>",
+        "cancel-job/<id:job_id>",
+        "job-retry-chain/<id:job_id>",
+        "job-failures/<id:job_id>",
+    }
+
+
+@pytest.mark.parametrize(("path", "view"), ENDPOINTS)
+def test_every_view_names_a_role_for_each_of_its_methods(path: str, view: Any) -> None:
+    assert issubclass(view, Endpoint)
+    assert view.permission_classes == [HasRole]
+    assert set(view.roles) == {method.upper() for method in HANDLERS if hasattr(view, method)}
+
+
+@pytest.mark.parametrize(("path", "view"), ENDPOINTS)
+def test_every_write_honours_the_idempotency_key(path: str, view: Any) -> None:
+    for method in ("post", "put", "patch", "delete"):
+        assert getattr(getattr(view, method, test_every_write_honours_the_idempotency_key), "is_idempotent", True)
+        if hasattr(view, method):
+            assert hasattr(getattr(view, method), "is_idempotent"), f"{method} {path}"
+
+
+@pytest.mark.parametrize(("path", "method"), [*CALLS, *((path, "OPTIONS") for path, _ in ENDPOINTS)])
+def test_without_a_key_every_endpoint_answers_401(cast: Cast, path: str, method: str) -> None:
+    for api in (Api(), Api("wrongwro.wrong")):
+        response = api.send(method, address(path, organization_id=cast.acme.pk, orgId=cast.acme.pk, job_id=1))
+        assert (response.status_code, kind_of(response)) == (401, "not-authenticated")
+        assert response["WWW-Authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize(("path", "method"), [call for call in CALLS if "<id:" in call[0]])
+def test_what_belongs_to_others_does_not_exist(cast: Cast, acme_key: str, path: str, method: str) -> None:
+    changes.set_flag(organization_id=cast.rival.pk, flag_key="flag", enabled=True)
+    foreign = address(path, organization_id=cast.rival.pk, orgId=cast.rival.pk, job_id=Job.objects.get().pk)
+    missing = address(path, organization_id=999_999, orgId=999_999, job_id=999_999)
+    body = {"name": "Mine"} if method == "PATCH" else None
+    api = Api(acme_key)
+    theirs, none = api.send(method, foreign, body), api.send(method, missing, body)
+    assert (theirs.status_code, theirs.content) == (404, none.content)
+    assert Organization.objects.get(pk=cast.rival.pk).name == "Rival"
+    assert Job.objects.get().status == "PENDING"
+
+
+@pytest.mark.parametrize("path", sorted(OPEN))
+def test_what_is_open_is_open_on_purpose(db: None, path: str) -> None:
+    assert Api().get(f"/{path}").status_code == 200
+
+
+class Forgetful(APIView):
+    """What somebody might write in a hurry: no roles."""
+
+    authentication_classes: ClassVar = [AccessKeyAuthentication]
+
+    def get(self, request: Any) -> HttpResponse:
+        return HttpResponse("secret")
+
+
+class ForgetfulOfOne(Forgetful):
+    roles: ClassVar = {"POST": Role.READER}
+
+
+@pytest.mark.parametrize("view", [Forgetful, ForgetfulOfOne])
+def test_a_view_that_forgets_its_roles_is_shut_even_for_admins(admin_key: str, view: Any) -> None:
+    response = view.as_view()(RequestFactory().get("/", headers={"X-API-Key": admin_key}))
+    assert response.status_code == 403
+
+
+def test_a_caller_without_a_role_for_the_method_is_refused_whatever_it_is_called() -> None:
+    assert Caller("key:x y", Role.READER).may(Role.READER)
+    assert not Caller("key:x y", Role.READER).may(Role.EDITOR)

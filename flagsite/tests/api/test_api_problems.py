@@ -1,0 +1,148 @@
+"""Every error is a problem (RFC 9457), known to the table in `flagsite.problems` and explained in `docs/errors.md`."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.db import InterfaceError, OperationalError
+from django.http import Http404
+from django.test import Client, RequestFactory
+
+from conftest import Cast
+from flagsite import problems
+from flagsite.problems import HTTP_TYPES, INVALID_INPUT, NEVER_TOLD, PROBLEMS
+from flagsite.wsgi import application
+from orgs.endpoints import Endpoint
+from orgs.models import Organization
+from orgs.tests.api import Api, kind_of
+from orgs.views import OneOrganization
+
+OURS = {
+    error
+    for app in ("orgs", "jobs", "flags")
+    for _, error in inspect.getmembers(importlib.import_module(f"{app}.errors"), inspect.isclass)
+    if issubclass(error, Exception) and error.__module__ == f"{app}.errors"
+}
+
+
+def test_every_exception_of_ours_is_told_or_meant_to_stay_inside() -> None:
+    assert set(PROBLEMS) | NEVER_TOLD == OURS
+    assert not set(PROBLEMS) & NEVER_TOLD
+
+
+def test_the_docs_explain_every_type_with_its_status() -> None:
+    text = (Path(django_settings.BASE_DIR) / "docs" / "errors.md").read_text()
+    documented = {(kind, int(status)) for kind, status in re.findall(r"^\| `([a-z-]+)` \| (\d+) \|", text, re.M)}
+    told = {(kind, status) for status, kind in PROBLEMS.values()} | {(INVALID_INPUT, 400)}
+    assert documented == told | {(kind, status) for status, kind in HTTP_TYPES.items()}
+
+
+def raising(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(OneOrganization, "get", fails)
+
+
+@pytest.mark.parametrize("error", sorted(PROBLEMS, key=str))
+def test_an_exception_of_ours_is_answered_by_the_table(
+    admin_key: str, monkeypatch: pytest.MonkeyPatch, error: Any
+) -> None:
+    raising(monkeypatch, error("In other words."))
+    response = Api(admin_key).get("/organizations/1")
+    assert (response.status_code, kind_of(response)) == PROBLEMS[error]
+    assert response.json()["detail"] == "In other words."
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "kind"),
+    [
+        (Http404(), 404, "not-found"),
+        (PermissionDenied(), 403, "not-permitted"),
+        (OperationalError("secret address"), 503, "database-away"),
+        (InterfaceError(), 503, "database-away"),
+        (SuspiciousOperation("secret"), 400, "bad-request"),
+        (RuntimeError("secret"), 500, "internal-error"),
+        (next(iter(NEVER_TOLD))("secret"), 500, "internal-error"),
+    ],
+)
+def test_every_other_exception_is_a_problem_too_and_tells_no_secrets(
+    admin_key: str, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, kind: str
+) -> None:
+    raising(monkeypatch, error)
+    response = Api(admin_key).get("/organizations/1")
+    assert (response.status_code, kind_of(response)) == (status, kind)
+    assert b"secret" not in response.content
+    assert response.get("Retry-After") == ("5" if status == 503 else None)
+
+
+def test_a_fault_of_ours_names_the_request(admin_key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    raising(monkeypatch, RuntimeError())
+    response = Api(admin_key).send("GET", "/organizations/1", X_Request_ID="req-9")
+    assert "req-9" in response.json()["detail"]
+    assert response["X-Request-ID"] == "req-9"
+
+
+def test_a_database_that_is_away_already_for_the_key_is_a_503(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise OperationalError
+
+    monkeypatch.setattr("orgs.authentication.caller_with", fails)
+    response = Api("wrongwro.wrong").get("/organizations")
+    assert (response.status_code, kind_of(response), response["Retry-After"]) == (503, "database-away", "5")
+
+
+def test_addresses_that_lead_nowhere_are_problems(db: None) -> None:
+    for path in ("/", "/nowhere", "/organizations/", "/organizations/1/", "/1", "/1/a/true/", "/static/nothing.css"):
+        response = Api().get(path)
+        assert (response.status_code, kind_of(response)) == (404, "not-found"), path
+
+
+def test_a_host_that_is_not_ours_is_refused(db: None) -> None:
+    response = Client(headers={"Host": "evil.example"}).get("/organizations")
+    assert (response.status_code, kind_of(response)) == (400, "bad-request")
+
+
+@pytest.mark.parametrize("handler", ["bad_request", "forbidden", "not_found"])
+def test_djangos_own_handlers_answer_problems(handler: str) -> None:
+    response = getattr(problems, handler)(RequestFactory().get("/"), Exception())
+    assert response["Content-Type"] == "application/problem+json"
+
+
+def test_nested_messages_are_named_by_their_path() -> None:
+    detail = {"a": {"b": ["one", "two"], "non_field_errors": ["three"]}, "non_field_errors": ["four"], "c": "five"}
+    flat = [(error["field"], error["message"]) for error in problems._by_field(detail)]
+    assert flat == [("a.b", "one"), ("a.b", "two"), ("a", "three"), ("", "four"), ("c", "five")]
+
+
+@pytest.mark.parametrize("content_type", ["application/json; charset=hex", "application/json; charset*=bogus''%41"])
+def test_a_charset_that_python_fails_on_is_of_no_consequence(cast: Cast, admin_key: str, content_type: str) -> None:
+    body = '{"name": "Malmö", "key": "malmo"}'.encode()
+    request = RequestFactory().generic("POST", "/organizations?x=%C3%A9", body, headers={"X-API-Key": admin_key})
+    made = application.request_class({**request.environ, "CONTENT_TYPE": content_type})
+    assert application.get_response(made).status_code == 201
+    assert Organization.objects.get(key="malmo").name == "Malmö"
+
+
+def test_requests_have_an_id_of_their_own_unless_they_bring_one(admin_key: str) -> None:
+    api = Api(admin_key)
+    made = [api.get("/organizations")["X-Request-ID"] for _ in range(2)]
+    assert made[0] != made[1]
+    assert api.send("GET", "/nowhere", X_Request_ID="a.b:c_d-1")["X-Request-ID"] == "a.b:c_d-1"
+    for wrong in ("", "a b", "x" * 129, "é", "a\tb", "<script>"):
+        given = api.send("GET", "/organizations", X_Request_ID=wrong)["X-Request-ID"]
+        assert re.fullmatch("[0-9a-f]{32}", given)
+
+
+def test_a_request_leaves_nothing_in_the_context_of_the_next(admin_key: str) -> None:
+    import_context = importlib.import_module("structlog.contextvars").get_contextvars
+    Api(admin_key).get("/organizations")
+    assert not {"caller", "correlationId"} & set(import_context())
+    assert issubclass(OneOrganization, Endpoint)

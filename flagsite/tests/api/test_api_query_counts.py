@@ -1,0 +1,85 @@
+"""What a request costs does not grow with the tree: the same number of queries at two sizes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from conftest import Cast
+from flags import changes
+from jobs.models import Job, JobFailure
+from orgs import tree
+from orgs.tests.api import Api
+
+READS = {
+    "/organizations": 3,
+    "/organizations?name=o&parent={acme}": 3,
+    "/organizations/{acme}": 3,
+    "/organizations/{acme}/ancestors": 5,
+    "/organizations/{acme}/descendants": 4,
+    "/organizations/{acme}/flags": 4,
+    "/{acme}/flag": 6,
+    "/job-status/{job}": 4,
+    "/jobs/{acme}": 5,
+    "/job-retry-chain/{job}": 4,
+    "/job-failures/{job}": 6,
+}
+
+
+def queries_of(api: Api, method: str, path: str, body: Any = None, expected: int = 200) -> int:
+    with CaptureQueriesContext(connection) as queries:
+        response = api.send(method, path, body)
+    assert response.status_code == expected, response.content
+    return len([query for query in queries if "SAVEPOINT" not in query["sql"]])
+
+
+def grow(cast: Cast, organizations: int) -> None:
+    """Make the tree bigger: children and grandchildren, jobs, failures."""
+    for number in range(organizations):
+        child = tree.create(name=f"o{number}", key=f"o{number}", parent_id=cast.acme.pk)
+        tree.create(name=f"p{number}", key=f"p{number}", parent_id=child.pk)
+        changes.set_flag(organization_id=cast.acme.pk, flag_key="flag", enabled=bool(number % 2))
+        JobFailure.objects.create(job=Job.objects.earliest("id"), organization_id=child.pk, error="x")
+
+
+@pytest.mark.parametrize("path", list(READS))
+def test_a_read_takes_as_many_queries_for_a_big_tree_as_for_a_small_one(cast: Cast, acme_key: str, path: str) -> None:
+    changes.set_flag(organization_id=cast.acme.pk, flag_key="flag", enabled=True)
+    JobFailure.objects.create(job=Job.objects.get(), organization=cast.oslo, error="x")
+    address = path.format(acme=cast.acme.pk, job=Job.objects.get().pk)
+    api = Api(acme_key)
+    small = queries_of(api, "GET", address)
+    grow(cast, 15)
+    assert queries_of(api, "GET", address) == small
+    assert small <= READS[path]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "expected", "most"),
+    [
+        ("POST", "/{acme}/flag/true", None, 202, 12),
+        ("POST", "/{oslo}/flag/true", None, 200, 13),
+        ("POST", "/organizations", {"name": "N", "key": "n", "parentId": "{acme}"}, 201, 15),
+        ("PATCH", "/organizations/{oslo}", {"name": "N"}, 200, 10),
+        ("PATCH", "/organizations/{north}", {"parentId": "{south}"}, 200, 35),
+        ("DELETE", "/organizations/{oslo}", None, 204, 15),
+    ],
+)
+def test_a_write_takes_as_many_queries_in_a_big_tree_as_in_a_small_one(
+    cast: Cast, acme_key: str, method: str, path: str, body: Any, expected: int, most: int
+) -> None:
+    api = Api(acme_key)
+    counts = []
+    for size in (0, 15):
+        with_ids = {name: getattr(cast, name).pk for name in ("acme", "oslo", "north", "south")}
+        filled = {key: with_ids.get(str(value).strip("{}"), value) for key, value in (body or {}).items()} or None
+        changes.set_flag(organization_id=cast.acme.pk, flag_key="flag", enabled=True)
+        grow(cast, size)
+        point = connection.savepoint()
+        counts.append(queries_of(api, method, path.format(**with_ids), filled, expected))
+        connection.savepoint_rollback(point)
+    assert counts[0] == counts[1]
+    assert counts[0] <= most

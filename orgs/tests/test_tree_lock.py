@@ -1,0 +1,121 @@
+"""No structural write without the tree lock: what takes it by itself, and what the database refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from conftest import Cast
+from orgs import checking, locks, tree
+from orgs.errors import OutsideTransaction
+from orgs.models import Organization
+from orgs.tests.trees import get, import_rows, paths
+
+Change = Callable[[], object]
+
+
+def sql(statement: str) -> Change:
+    def run() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+
+    return run
+
+
+def new() -> Organization:
+    return Organization(key="new", name="New", tree_id=9, lft=1, rght=2, level=0)
+
+
+REFUSED: dict[str, Change] = {
+    "update of the parent": lambda: Organization.objects.filter(key="oslo").update(parent=get("south")),
+    "update of a tree column": lambda: Organization.objects.filter(key="oslo").update(lft=1),
+    "bulk_update": lambda: Organization.objects.bulk_update([get("oslo")], ["level"]),
+    "bulk_create": lambda: Organization.objects.bulk_create([new()]),
+    "children.add": lambda: get("south").children.add(get("oslo")),
+    "children.set": lambda: get("south").children.set([get("oslo")]),
+    "children.clear": lambda: get("south").children.clear(),
+    "save_base, as loaddata does": lambda: new().save_base(raw=True),
+    "a raw delete": lambda: Organization.objects.filter(key="oslo")._raw_delete("default"),
+    "SQL that inserts": sql(
+        "INSERT INTO orgs_organization (key, name, tree_id, lft, rght, level) VALUES ('n', 'N', 9, 1, 2, 0)"
+    ),
+    "SQL that moves": sql("UPDATE orgs_organization SET parent_id = NULL WHERE key = 'oslo'"),
+    "SQL that renumbers": sql("UPDATE orgs_organization SET rght = rght + 2 WHERE key = 'oslo'"),
+    "SQL that deletes": sql("DELETE FROM orgs_organization WHERE key = 'oslo'"),
+    "SQL that changes nothing after all": sql("UPDATE orgs_organization SET tree_id = 1 WHERE key = 'nobody'"),
+    "django-mptt's own update": lambda: Organization.objects._create_tree_space(0),
+}
+ALLOWED: dict[str, Change] = {
+    "create": lambda: Organization.objects.create(key="new", name="New", parent=get("oslo")),
+    "save of a new one": lambda: Organization(key="new", name="New").save(),
+    "save with a new parent": lambda: _with_parent(get("oslo"), get("south")).save(),
+    "move_to": lambda: get("oslo").move_to(get("south")),
+    "move_node": lambda: Organization.objects.move_node(get("oslo"), get("south")),
+    "insert_node": lambda: Organization.objects.insert_node(Organization(key="n", name="N"), get("south"), save=True),
+    "delete": lambda: get("oslo").delete(),
+    "delete of a queryset": lambda: Organization.objects.filter(key__startswith="r").delete(),
+    "rebuild": lambda: Organization.objects.rebuild(),
+    "partial_rebuild": lambda: Organization.objects.partial_rebuild(get("oslo").tree_id),
+    "get_or_create": lambda: Organization.objects.get_or_create(key="new", defaults={"name": "New"}),
+    "update_or_create": lambda: Organization.objects.update_or_create(key="oslo", defaults={"parent": get("south")}),
+    "children.create": lambda: get("oslo").children.create(key="new", name="New"),
+    "tree.create": lambda: tree.create(key="new", name="New"),
+    "tree.move": lambda: tree.move(organization_id=get("oslo").pk, parent_id=None),
+    "tree.delete": lambda: tree.delete(organization_id=get("oslo").pk),
+    "an import": lambda: import_rows("new,New,oslo"),
+    "a repair": checking.repair,
+}
+
+
+def _with_parent(organization: Organization, parent: Organization) -> Organization:
+    organization.parent = parent
+    return organization
+
+
+@pytest.fixture
+def unlocked_cast(transactional_db: None, cast: Cast) -> Cast:
+    """The cast, committed, so that no test's transaction holds the lock that made it."""
+    return cast
+
+
+def test_the_database_refuses_what_comes_without_the_lock(unlocked_cast: Cast) -> None:
+    for name, change in REFUSED.items():
+        with pytest.raises(IntegrityError, match="without the tree lock"):
+            change()
+            pytest.fail(f"Not refused: {name}")
+    assert len(paths()) == 8
+
+
+def test_whatever_may_change_the_tree_takes_the_lock_first(unlocked_cast: Cast) -> None:
+    for name, change in ALLOWED.items():
+        with transaction.atomic():
+            with CaptureQueriesContext(connection) as queries:
+                change()
+            assert len(paths()) >= 5, name
+            transaction.set_rollback(True)
+        statements = [query["sql"] for query in queries]
+        locked = next(index for index, statement in enumerate(statements) if "pg_advisory_xact_lock(" in statement)
+        assert statements[locked - 1].startswith("SAVEPOINT"), name
+        assert all(statement.startswith(("SELECT", "SAVEPOINT")) for statement in statements[:locked]), name
+
+
+def test_shared_possession_of_the_lock_is_not_enough(unlocked_cast: Cast) -> None:
+    with transaction.atomic():
+        locks.lock_tree_for_reading()
+        with pytest.raises(IntegrityError, match="without the tree lock"), transaction.atomic():
+            Organization.objects.filter(key="oslo").update(parent=None)
+
+
+def test_renaming_needs_no_lock(unlocked_cast: Cast) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        tree.rename(organization_id=unlocked_cast.oslo.pk, name="Oslo II")
+    assert not any("pg_advisory" in query["sql"] for query in queries)
+
+
+def test_the_lock_needs_a_transaction_to_live_in(transactional_db: None) -> None:
+    for take in (locks.lock_tree_for_writing, locks.lock_tree_for_reading):
+        with pytest.raises(OutsideTransaction):
+            take()

@@ -1,0 +1,51 @@
+"""What the tests of the tree share."""
+
+from __future__ import annotations
+
+import io
+
+from orgs import checking, importing
+from orgs.errors import ImportRefused
+from orgs.importing import ImportReport
+from orgs.models import Organization
+
+
+def get(key: str) -> Organization:
+    """The organization as it is now."""
+    return Organization.objects.get(key=key)
+
+
+def paths() -> set[str]:
+    """Every organization as "root/…/parent/key" by the tree columns, which must be sound."""
+    assert checking.find_problems().problems == []
+    found: set[str] = set()
+    above: list[Organization] = []
+    for one in Organization.objects.order_by("tree_id", "lft"):
+        while above and (above[-1].tree_id != one.tree_id or above[-1].rght < one.lft):
+            above.pop()
+        above.append(one)
+        found.add("/".join(ancestor.key for ancestor in above))
+        assert one.parent_id == (above[-2].pk if len(above) > 1 else None)
+    return found
+
+
+def import_rows(*rows: str, header: str = "key,name,parent_key") -> ImportReport:
+    """Import lines of CSV."""
+    return import_bytes("\n".join([header, *rows, ""]).encode())
+
+
+def import_bytes(content: bytes) -> ImportReport:
+    """Import a file's content."""
+    return importing.import_organizations(io.BytesIO(content))
+
+
+def refused(content: bytes) -> list[tuple[int, str]]:
+    """The lines with their problems for which a file is refused."""
+    before = set(Organization.objects.values_list())
+    try:
+        import_bytes(content)
+    except ImportRefused as error:
+        assert set(Organization.objects.values_list()) == before
+        assert error.count == len(error.lines)
+        return [tuple(line) for line in error.lines]
+    raise AssertionError("The file was not refused.")
