@@ -7,7 +7,8 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import setup_logging, worker_ready, worker_shutting_down
-from kombu.transport.redis import Channel
+
+from flagsite import broker
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "flagsite.settings")
 
@@ -15,9 +16,7 @@ app = Celery("flagsite")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
-# A message is only a hint: one that is not acknowledged need not be put back when its channel closes. Trying to, after
-# the broker has died, ends the whole worker (kombu 5.7: AttributeError in restore_unacked).
-Channel.do_restore = False
+broker.correct_closed_channels()
 
 
 @setup_logging.connect

@@ -1,0 +1,150 @@
+"""Supervision, with small programs in the place of web, worker and beat."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from flagsite.servers import leftovers
+from flagsite.tests.startup.conftest import Start, end, said
+
+pytestmark = pytest.mark.slow
+
+SUPERVISE = """
+import signal, sys
+from pathlib import Path
+from rich.console import Console
+from flagsite.servers.log import OneLog
+from flagsite.servers.processes import Process, Supervisor, alone
+from flagsite.servers.signals import signals_as_exit
+
+POLITE = "import os, time; os.fork(); print('here', flush=True); time.sleep(600)"
+STUBBORN = "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); os.fork(); time.sleep(600)"
+folder = Path(sys.argv[1])
+processes = [Process(name, [sys.executable, "-c", code]) for name, code in (("web", POLITE), ("worker", POLITE))]
+log = OneLog(folder / "log", Console())
+with signals_as_exit(), alone(folder), Supervisor(processes, folder=folder, log=log).running():
+    print("up", flush=True)
+    signal.pause()
+"""
+
+
+@pytest.fixture
+def supervisor(start: Start, folder: Path) -> Callable[..., psutil.Popen]:
+    """Starts a supervisor of two programs, each with a child; returns when all four run."""
+    folder.mkdir()
+
+    def begin(code: str = SUPERVISE) -> psutil.Popen:
+        process = start(code.replace("sys.argv[1]", repr(str(folder))), REDIS_URL="redis://none", DATABASE_URL="postgres://none")
+        assert said(process) == "up"
+        _eventually(lambda: len(_members(folder)) == 4)
+        return process
+
+    return begin
+
+
+def test_what_ends_by_itself_is_started_again(supervisor: Callable[..., psutil.Popen], folder: Path) -> None:
+    process = supervisor()
+    (web, _) = _leaders(folder)
+    os.kill(web, signal.SIGKILL)
+    _eventually(lambda: web not in _leaders(folder) and len(_members(folder)) == 4)
+    assert "ended with status -9; starting again" in (folder / "log").read_text()
+    end(process)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_no_process_behind(
+    supervisor: Callable[..., psutil.Popen], folder: Path, number: signal.Signals
+) -> None:
+    process = supervisor()
+    members = _members(folder)
+    end(process, number)
+    assert not _living(members)
+    assert not (folder / "processes.json").exists()
+
+
+def test_the_children_of_a_program_go_with_it(supervisor: Callable[..., psutil.Popen], folder: Path) -> None:
+    process = supervisor()
+    members = _members(folder)
+    os.kill(_leaders(folder)[0], signal.SIGTERM)
+    _eventually(lambda: len(_living(members)) == 2)
+    end(process)
+
+
+def test_a_stubborn_program_is_killed_in_the_end(supervisor: Callable[..., psutil.Popen], folder: Path) -> None:
+    code = SUPERVISE.replace('("worker", POLITE)', '("worker", STUBBORN)')
+    process = supervisor("from flagsite.servers import processes; processes.PATIENCE = 1\n" + code)
+    members = _members(folder)
+    end(process)
+    assert not _living(members)
+
+
+def test_when_the_supervisor_is_killed_its_processes_end(supervisor: Callable[..., psutil.Popen], folder: Path) -> None:
+    process = supervisor()
+    members = _members(folder)
+    end(process, signal.SIGKILL)
+    _eventually(lambda: not _living(members))
+
+
+def test_what_an_earlier_run_left_is_ended_first(supervisor: Callable[..., psutil.Popen], folder: Path) -> None:
+    process = supervisor()
+    members = _members(folder)
+    watchdog = next(child for child in psutil.Process(process.pid).children() if "leftovers" in " ".join(child.cmdline()))
+    watchdog.kill()
+    end(process, signal.SIGKILL)
+    assert _living(members)
+    heir = supervisor()
+    assert not _living(members)
+    end(heir)
+
+
+def test_a_second_supervisor_of_the_same_data_is_refused(
+    supervisor: Callable[..., psutil.Popen], start: Start, folder: Path
+) -> None:
+    process = supervisor()
+    members = _members(folder)
+    second = start(SUPERVISE.replace("sys.argv[1]", repr(str(folder))))
+    assert second.wait(timeout=20) != 0
+    assert _living(members) == members
+    end(process)
+
+
+def test_a_stranger_that_has_the_number_by_now_is_left_alone(folder: Path) -> None:
+    folder.mkdir()
+    leftovers.record(folder, [leftovers.Leader(os.getsid(0), started=12345.0), leftovers.Leader(os.getpid(), started=1.0)])
+    assert leftovers.end_all(folder) == 0
+
+
+def _leaders(folder: Path) -> list[int]:
+    return [leader["pid"] for leader in json.loads((folder / "processes.json").read_text())["leaders"]]
+
+
+def _members(folder: Path) -> set[int]:
+    """Every process of the sessions that the supervisor started."""
+    leaders = set(_leaders(folder)) if (folder / "processes.json").exists() else set()
+    return {process.pid for process in psutil.process_iter() if process.is_running() and _session(process.pid) in leaders}
+
+
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return 0
+
+
+def _living(pids: set[int]) -> set[int]:
+    return {one.pid for one in psutil.process_iter() if one.pid in pids and one.status() != psutil.STATUS_ZOMBIE}
+
+
+def _eventually(condition: Callable[[], bool], within: float = 20) -> None:
+    end_of_patience = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < end_of_patience
+        time.sleep(0.05)

@@ -1,0 +1,60 @@
+"""A process of its own that creates and moves organizations as fast as it can; the race tests start several.
+
+Called with the database's name, a number of its own, the root's id, and "locked" or "unlocked". It says "ready", waits
+for a line, and prints at the end how many changes it made.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+
+import django
+from django.conf import settings
+
+settings.DATABASES["default"]["NAME"] = sys.argv[1]
+django.setup()
+
+from django.db import DatabaseError, OperationalError  # noqa: E402
+
+from orgs import locks, tree  # noqa: E402
+from orgs.errors import MoveUnderOwnDescendant  # noqa: E402
+from orgs.models import Organization  # noqa: E402
+
+CREATED = 12
+MOVED = 8
+
+
+def change_the_tree(number: int, root_id: int) -> int:
+    """Create organizations below the root and move any of them below any other; returns how many were created."""
+    chance = random.Random(number)
+    created = 0
+    for step in range(CREATED):
+        try:
+            tree.create(name="New", key=f"{number}-{step}", parent_id=root_id)
+            created += 1
+        except DatabaseError:  # deadlocks, without the lock
+            pass
+    for _ in range(MOVED):
+        ids = list(Organization.objects.exclude(pk=root_id).values_list("pk", flat=True))
+        moved, target = chance.choice(ids), chance.choice([*ids, root_id])
+        try:
+            tree.move(organization_id=moved, parent_id=target)
+        except (MoveUnderOwnDescendant, OperationalError):
+            pass
+    return created
+
+
+def main() -> None:
+    """Wait for the start, then work."""
+    _, _, number, root_id, mode = sys.argv
+    if mode == "unlocked":
+        locks.lock_tree_for_writing = lambda: None
+    list(Organization.objects.values_list("pk")[:1])  # connected before the start
+    print("ready", flush=True)
+    sys.stdin.readline()
+    print(change_the_tree(int(number), int(root_id)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
