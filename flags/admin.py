@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -14,8 +14,8 @@ from flags.models import Flag
 class FlagAdmin(admin.ModelAdmin):
     """Definitions; what holds for an organization is asked of the API."""
 
-    list_display: ClassVar = ["key", "description", "created_at"]
-    search_fields: ClassVar = ["key", "description"]
+    list_display = ["key", "description", "created_at"]
+    search_fields = ["key", "description"]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # its states are millions of rows; deleting them is a job's work

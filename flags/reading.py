@@ -11,6 +11,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from flags.errors import FlagNotFound, InvalidFlagKey
 from flags.models import FLAG_KEY_PATTERN, Flag, FlagState
+from orgs.access import line_of
 from orgs.models import Organization
 
 
@@ -44,7 +45,7 @@ def effective_state(*, organization: Organization, flag_key: str) -> EffectiveSt
         raise FlagNotFound(f"There is no flag {flag_key!r}.")
     state = FlagState.objects.filter(organization_id=organization.pk, flag_id=flag.pk).first()
     if state is None:
-        above = Organization.objects.above(organization).order_by("-lft").values_list("pk", flat=True)
+        above = line_of(organization.pk).order_by("-lft").values_list("pk", flat=True)
         inherited = {row.organization_id: row for row in flag.states.filter(organization_id__in=list(above))}
         state = next((inherited[pk] for pk in above if pk in inherited), None)
     return _effective(organization.pk, flag, state)
@@ -55,11 +56,7 @@ def effective_states(organization: Organization) -> QuerySet[FlagState]:
 
     They are its own, or its nearest ancestor's where it waits for its own.
     """
-    line = FlagState.objects.filter(
-        organization__tree_id=organization.tree_id,
-        organization__lft__lte=organization.lft,
-        organization__rght__gte=organization.rght,
-    )
+    line = FlagState.objects.filter(organization__in=line_of(organization.pk))
     nearer = line.filter(flag_id=OuterRef("flag_id"), organization__lft__gt=OuterRef("organization__lft"))
     return line.filter(~Exists(nearer)).select_related("flag").order_by("flag_id")
 

@@ -53,13 +53,14 @@ class SetFlag(Endpoint):
     def post(self, request: Request, orgId: int, featureFlagName: str, enabled: str) -> Response:  # noqa: N803
         """200: written. 202: a job carries it to the organizations below; `trackingUrl` shows how far it is."""
         NoInput.read(request)
-        wanted = {"flag_key": featureFlagName, "enabled": _boolean(enabled)}
-        with organization_held(request.auth, orgId) as organization:
+        wanted = _boolean(enabled)
+        with organization_held(self.caller, orgId) as organization:
             accepted = changes.set_flag(
                 organization_id=organization.pk,
-                requested_by=request.auth.name,
-                correlation_id=getattr(request, "correlation_id", ""),
-                **wanted,
+                flag_key=featureFlagName,
+                enabled=wanted,
+                requested_by=self.caller.name,
+                correlation_id=self.correlation_id,
             )
         return _written(accepted) if accepted.job is None else _in_background(accepted)
 
@@ -78,7 +79,7 @@ class OneState(Endpoint):
     )
     def get(self, request: Request, orgId: int, featureFlagName: str) -> Response:  # noqa: N803
         """The value that holds, where it was set, and by which job it came; a flag that nobody set is off."""
-        organization = organization_for(request.auth, orgId)
+        organization = organization_for(self.caller, orgId)
         state = reading.effective_state(organization=organization, flag_key=featureFlagName)
         return Response(EffectiveStateSerializer(state).data)
 
@@ -97,9 +98,9 @@ class StatesOfOrganization(ListEndpoint):
     def get(self, request: Request, organization_id: int) -> Response:
         """Every flag that was ever set on the organization or above it, by the flag's id."""
         self.filters(request)
-        organization = organization_for(request.auth, organization_id)
+        organization = organization_for(self.caller, organization_id)
         states = self.rows(request, reading.effective_states(organization))
-        return self.page(EffectiveStateSerializer(reading.as_effective(organization, states), many=True))
+        return self.page(EffectiveStateSerializer, reading.as_effective(organization, states))
 
 
 def _boolean(word: str) -> bool:

@@ -1,6 +1,6 @@
-"""A correction to kombu 5.7's Redis transport, without which a broker that dies in the middle of a job ends the worker.
+"""A correction to kombu 5.7's Redis transport; without it a broker that dies in the middle of a job ends the worker.
 
-The worker acknowledges the job's message, or puts it back, on a channel that was closed meanwhile. kombu then fails with
+The worker acknowledges the message, or puts it back, on a channel that was closed meanwhile. kombu then fails with
 an AttributeError, which nobody expects; as the ConnectionError that it is, Celery logs it and goes on.
 """
 
@@ -14,11 +14,11 @@ from redis.exceptions import ConnectionError as BrokerConnectionError
 
 def correct_closed_channels() -> None:
     """Make the use of a closed channel a lost connection."""
-    connection_parameters = Channel._connparams
+    connection_parameters = Channel._connparams  # noqa: SLF001 - there is no public place for it
 
     def checked(channel: Channel, *args: Any, **kwargs: Any) -> Any:
         if getattr(channel.connection, "client", None) is None:
             raise BrokerConnectionError("The channel is closed.")
         return connection_parameters(channel, *args, **kwargs)
 
-    Channel._connparams = checked
+    Channel._connparams = checked  # noqa: SLF001

@@ -60,7 +60,7 @@ def database(url: str) -> dict[str, object]:
     parts = urlsplit(url)
     if parts.scheme not in {"postgres", "postgresql"}:
         raise ImproperlyConfigured(f"DATABASE_URL begins with {parts.scheme!r}; Flagsite runs on postgresql:// only.")
-    options: dict[str, object] = dict(parse_qsl(parts.query))
+    options: dict[str, object] = {"connect_timeout": 5, "application_name": "flagsite", **dict(parse_qsl(parts.query))}
     host = str(options.pop("host", "") or unquote(parts.hostname or ""))
     return {
         "ENGINE": "django.db.backends.postgresql",

@@ -53,7 +53,11 @@ PROBLEM = {
     "description": "Problem details (RFC 9457).",
     "required": ["type", "title", "status", "detail"],
     "properties": {
-        "type": {"type": "string", "format": "uri-reference", "description": "What kind of problem; see docs/errors.md."},
+        "type": {
+            "type": "string",
+            "format": "uri-reference",
+            "description": "What kind of problem; see docs/errors.md.",
+        },
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string", "description": "What went wrong, for a person."},
@@ -84,7 +88,7 @@ REPEATABLE = {
 LOCATION = {"Location": {"description": "Where to find it.", "schema": {"type": "string", "format": "uri-reference"}}}
 
 
-class AccessKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class AccessKeyScheme(OpenApiAuthenticationExtension):
     """How an access key is sent: one of two headers."""
 
     target_class = "orgs.authentication.AccessKeyAuthentication"
@@ -100,7 +104,7 @@ class AccessKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untype
         return [{name: []} for name in self.name]  # one of them will do
 
 
-class AdminSessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class AdminSessionScheme(OpenApiAuthenticationExtension):
     """The admin site's session; writes need its CSRF token too."""
 
     target_class = "orgs.authentication.AdminSessionAuthentication"
@@ -131,7 +135,7 @@ def describe_what_all_share(result: dict[str, Any], **_: Any) -> dict[str, Any]:
 
 def _response(status: int) -> dict[str, Any]:
     kinds = [HTTP_TYPES[status]] if status in HTTP_TYPES else []
-    kinds += [INVALID_INPUT] if status == 400 else []
+    kinds += [INVALID_INPUT] if status == HTTPStatus.BAD_REQUEST else []
     kinds += [kind for its_status, kind in PROBLEMS.values() if its_status == status]
     example = {"type": f"/problems/{kinds[0]}", "title": "…", "status": status, "detail": DESCRIPTIONS[status]}
     response = {
@@ -144,7 +148,7 @@ def _response(status: int) -> dict[str, Any]:
 @functools.cache
 def document() -> bytes:
     """The whole description, as JSON; made once in each process."""
-    schema = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+    schema = SchemaGenerator().get_schema(request=None, public=True)
     return json.dumps(schema, ensure_ascii=False).encode()
 
 

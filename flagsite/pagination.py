@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.db.models import QuerySet
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
@@ -38,7 +37,7 @@ class KeysetPagination(BasePagination):
 
     parameter_names = ("cursor", "pageSize")
 
-    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: Any = None) -> list[Any]:
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         """The rows of the page that the request asks for. Raises ValidationError."""
         (order,) = queryset.query.order_by
         self.column, descending = str(order).lstrip("-"), str(order).startswith("-")

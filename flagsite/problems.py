@@ -94,7 +94,7 @@ def handler(error: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(error, RequestDataTooBig):
         return _respond(problem(413, HTTP_TYPES[413], TOO_LARGE))
     if isinstance(error, (OperationalError, InterfaceError)):
-        log.exception("database_away")
+        log.error("database_away", exc_info=error)
         return _respond(_database_away(), {"Retry-After": "5"})
     if isinstance(error, exceptions.APIException):
         return _respond(_of_framework(error), _headers(error))
@@ -106,7 +106,7 @@ def _of_framework(error: exceptions.APIException) -> dict[str, Any]:
     if isinstance(error, exceptions.ValidationError):
         return problem(400, INVALID_INPUT, "Some of the input is not valid.", errors=_by_field(error.detail))
     if isinstance(error, exceptions.Throttled):
-        return problem(429, kind, f"Too many requests; wait {math.ceil(error.wait or 1)} seconds.")
+        return problem(429, kind, f"Too many requests; wait {math.ceil(getattr(error, 'wait', None) or 1)} seconds.")
     return problem(error.status_code, kind, str(error.detail))
 
 
@@ -151,7 +151,7 @@ class DatabaseAwayMiddleware:
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if not isinstance(error, (OperationalError, InterfaceError)):
             return None
-        log.exception("database_away")
+        log.error("database_away", exc_info=error)
         response = _plain(_database_away())
         response["Retry-After"] = "5"
         return response

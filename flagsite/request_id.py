@@ -1,4 +1,4 @@
-"""Every request has an id: the client's own X-Request-ID or a new one; it becomes the correlation id of what follows."""
+"""Every request has an id, the client's own X-Request-ID or a new one: the correlation id of what follows."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from flagsite import development, environment, logs, servers
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+SHORTEST_SECRET = 32
 
 # --- Where we run --------------------------------------------------------------------------------------------------
 _own_database = environment.text("DATABASE_URL")
@@ -21,7 +22,7 @@ SECRET_KEY = environment.text("SECRET_KEY") or ("" if PRODUCTION else developmen
 ALLOWED_HOSTS = environment.words("ALLOWED_HOSTS", "" if PRODUCTION else "localhost,127.0.0.1,[::1],testserver")
 CSRF_TRUSTED_ORIGINS = environment.words("CSRF_TRUSTED_ORIGINS")
 if PRODUCTION:
-    if len(SECRET_KEY) < 32:
+    if len(SECRET_KEY) < SHORTEST_SECRET:
         raise ImproperlyConfigured("SECRET_KEY is missing or shorter than 32 characters; production needs one.")
     if not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS:
         raise ImproperlyConfigured("ALLOWED_HOSTS must name the host names that this service answers to, and no *.")
@@ -76,8 +77,8 @@ TEMPLATES = [
     }
 ]
 STATIC_URL = "/static/"
-STATIC_ROOT = environment.text("STATIC_ROOT", str(BASE_DIR / "staticfiles"))
-WHITENOISE_USE_FINDERS = True
+STATIC_ROOT = environment.text("STATIC_ROOT", str(BASE_DIR / "staticfiles") if PRODUCTION else "") or None
+WHITENOISE_USE_FINDERS = not PRODUCTION  # development serves the files from where the packages have them
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
@@ -102,7 +103,6 @@ DATABASES = {
     "default": environment.database(_own_database or servers.database_url())
     | {"CONN_MAX_AGE": environment.integer("DATABASE_CONNECTION_SECONDS", 600), "CONN_HEALTH_CHECKS": True}
 }
-DATABASES["default"]["OPTIONS"] = {"connect_timeout": 5, "application_name": "flagsite"} | DATABASES["default"]["OPTIONS"]
 REDIS_URL = environment.text("REDIS_URL") or servers.redis_url()
 if PRODUCTION and not (_own_database and os.environ.get("REDIS_URL")):
     raise ImproperlyConfigured("Production needs DATABASE_URL and REDIS_URL; the embedded servers are for one machine.")
@@ -150,7 +150,7 @@ CELERY_BEAT_SCHEDULE = {
     "forget idempotent requests": {"task": "orgs.forget_idempotent_requests", "schedule": 3600.0},
 }
 
-# --- API ----------------------------------------------------------------------------------------------------------------
+# --- API --------------------------------------------------------------------------------------------------------------
 RATE_LIMIT = environment.text("RATE_LIMIT", "6000/minute")
 PAGE_SIZE = environment.integer("PAGE_SIZE", 50, least=1, most=1000)
 IDEMPOTENCY_HOURS = environment.integer("IDEMPOTENCY_HOURS", 24, least=1)
@@ -190,7 +190,7 @@ SPECTACULAR_SETTINGS = {
     ],
 }
 
-# --- Logs ---------------------------------------------------------------------------------------------------------------
+# --- Logs -------------------------------------------------------------------------------------------------------------
 LOG_LEVEL = environment.text("LOG_LEVEL", "INFO").upper()
 LOG_FORMAT = environment.text("LOG_FORMAT", "json" if PRODUCTION else "console")
 LOGGING = logs.configuration(level=LOG_LEVEL, style=LOG_FORMAT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin, messages
 from django.http import HttpRequest
@@ -16,13 +16,13 @@ from jobs.models import Job, JobQuerySet, Queue
 class JobAdmin(admin.ModelAdmin):
     """What runs, what failed and why; jobs change by the actions alone."""
 
-    list_display: ClassVar = [
+    list_display = [
         "id", "kind", "status", "organization_id", "arguments", "progress", "retry_count", "requested_by", "created_at",
     ]  # fmt: skip
-    list_filter: ClassVar = ["status", "kind", "queue", "trigger"]
-    search_fields: ClassVar = ["=id", "=organization__id", "correlation_id"]
-    ordering: ClassVar = ["-id"]
-    actions: ClassVar = ["retry", "cancel"]
+    list_filter = ["status", "kind", "queue", "trigger"]
+    search_fields = ["=id", "=organization__id", "correlation_id"]
+    ordering = ["-id"]
+    actions = ["retry", "cancel"]
     show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -39,11 +39,11 @@ class JobAdmin(admin.ModelAdmin):
         failed = f", {job.failed} failed" if job.failed else ""
         return f"{job.processed} of {'?' if job.total is None else job.total}{failed}"
 
-    @admin.action(description="Retry", permissions=["change"])
+    @admin.action(description="Retry", permissions= ["change"])
     def retry(self, request: HttpRequest, jobs: JobQuerySet) -> None:
         self._each(request, jobs, lifecycle.retry, "retried")
 
-    @admin.action(description="Cancel", permissions=["change"])
+    @admin.action(description="Cancel", permissions= ["change"])
     def cancel(self, request: HttpRequest, jobs: JobQuerySet) -> None:
         self._each(request, jobs, lifecycle.cancel, "cancelled")
 
@@ -63,4 +63,4 @@ class JobAdmin(admin.ModelAdmin):
 class QueueAdmin(admin.ModelAdmin):
     """Concurrency, retries and backoff; a change counts from the next claim on."""
 
-    list_display: ClassVar = ["name", "concurrency", "max_retries", "backoff_base", "backoff_jitter", "paused_at"]
+    list_display = ["name", "concurrency", "max_retries", "backoff_base", "backoff_jitter", "paused_at"]

@@ -117,7 +117,7 @@ class Heartbeat:
                 except LeaseLost:
                     self.lost = True
                     return
-                except Exception as error:  # database away: the next beat tries again
+                except Exception as error:  # noqa: BLE001 - database away: the next beat tries again
                     log.warning("heartbeat_failed", jobId=self._job_id, error=str(error))
                     connection.close()
                     if time.monotonic() - renewed > length:

@@ -7,6 +7,7 @@ import socket
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from uuid import uuid4
 
 import structlog
@@ -59,39 +60,38 @@ def run_claimed(job: Job) -> None:
 
 def _work(run: Run) -> Callable[[], object]:
     """Do the work; return the step that records how it went. Raises LeaseLost."""
-    ids = {"job_id": run.job.pk, "lease": run.lease}
+    job_id, lease = run.job.pk, run.lease
     try:
         kind_named(run.job.kind).work(run)
     except LeaseLost:
         raise
     except StopRequested:
-        return lambda: lifecycle.release(**ids)
+        return partial(lifecycle.release, job_id=job_id, lease=lease)
     except CancelRequested:
-        return lambda: lifecycle.stop(**ids)
+        return partial(lifecycle.stop, job_id=job_id, lease=lease)
     except (PermanentFailure, UnknownKind) as error:
-        reason = error.detail
-        return lambda: lifecycle.fail(**ids, error=reason, permanent=True)
-    except Exception as error:
-        reason, trace = _in_words(error), traceback.format_exc()
-        return lambda: lifecycle.fail(**ids, error=reason, traceback=trace)
-    return lambda: _finish(run)
+        return partial(lifecycle.fail, job_id=job_id, lease=lease, error=error.detail, permanent=True)
+    except Exception as error:  # noqa: BLE001 - whatever went wrong is the job's error
+        trace = traceback.format_exc()
+        return partial(lifecycle.fail, job_id=job_id, lease=lease, error=_in_words(error), traceback=trace)
+    return partial(_finish, run)
 
 
 def _finish(run: Run) -> None:
     """End a job that has done what it could: FAILED when every organization failed, else COMPLETED."""
-    ids = {"job_id": run.job.pk, "lease": run.lease}
     job = run.reload()
     first = job.failures.order_by("organization_id").first()
+    example = f"; the first: {first.organization_id}: {first.error}" if first else ""
+    message = None
     if job.failed and not job.processed:
-        lifecycle.fail(**ids, error=f"All {job.failed} organizations failed; the first: {first.error if first else ''}")
-    elif job.failed:
-        summary = f"{job.failed} of {job.failed + job.processed} organizations failed; the first: "
-        lifecycle.complete(**ids, message=summary + (f"{first.organization_id}: {first.error}" if first else ""))
+        error = f"All {job.failed} organizations failed{example}"
+        lifecycle.fail(job_id=job.pk, lease=run.lease, error=error)
+        return
+    if job.failed:
+        message = f"{job.failed} of {job.failed + job.processed} organizations failed{example}"
     elif job.processed and job.superseded == job.processed:
-        words = "A newer change had been made on every organization; nothing was left to write."
-        lifecycle.complete(**ids, message=words)
-    else:
-        lifecycle.complete(**ids)
+        message = "A newer change had been made on every organization; nothing was left to write."
+    lifecycle.complete(job_id=job.pk, lease=run.lease, message=message)
 
 
 def _persist(end: Callable[[], object]) -> None:

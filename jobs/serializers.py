@@ -8,7 +8,7 @@ from django.urls import reverse
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from jobs.chains import Chain, chains_of
+from jobs.chains import Chain
 from jobs.models import Job, JobFailure
 from jobs.states import Status
 from orgs.input import InputSerializer, QuerySerializer, Text
@@ -87,7 +87,7 @@ class ChainSerializer(serializers.Serializer[Chain]):
 
 @extend_schema_serializer(examples=[OpenApiExample("A job that runs", value=RUNNING)])
 class JobSerializer(serializers.Serializer[Job]):
-    """A job as it is answered; made by `job_data` and `jobs_data`, which look the chains up together."""
+    """A job as it is answered; the context has the `chains` by the id of each one's first job."""
 
     id = serializers.IntegerField()
     organizationId = serializers.IntegerField(source="organization_id")
@@ -161,7 +161,7 @@ class CancelledSerializer(serializers.Serializer[dict[str, Any]]):
 
 @extend_schema_serializer(examples=[OpenApiExample("One that failed", value=FAILED)])
 class FailureSerializer(serializers.Serializer[JobFailure]):
-    """An organization that a job could not do."""
+    """An organization that a job could not do; the context has the `organizations` that still exist, by id."""
 
     organizationId = serializers.IntegerField(source="organization_id")
     organizationKey = serializers.SerializerMethodField(help_text="Null when the organization is gone.")
@@ -183,19 +183,3 @@ class FailureSerializer(serializers.Serializer[JobFailure]):
 def tracking_url(job_id: int) -> str:
     """Where a job's progress can be read."""
     return reverse("job-status", args=[job_id])
-
-
-def job_data(job: Job) -> Any:
-    """A job with its chain."""
-    return JobSerializer(job, context={"chains": chains_of([job])}).data
-
-
-def jobs_data(jobs: list[Job]) -> Any:
-    """Jobs with their chains, as a serializer for many; one query."""
-    return JobSerializer(jobs, many=True, context={"chains": chains_of(jobs)})
-
-
-def failures_data(failures: list[JobFailure]) -> Any:
-    """Failures with their organizations, as a serializer for many; one query."""
-    organizations = Organization.objects.in_bulk([failure.organization_id for failure in failures])
-    return FailureSerializer(failures, many=True, context={"organizations": organizations})

@@ -1,4 +1,4 @@
-"""The worker's own sweep: a thread of its main process, so that jobs are rescued and retries begin though beat is away."""
+"""The worker's own sweep: a thread of its main process; jobs are rescued and retries begin though beat is away."""
 
 from __future__ import annotations
 
@@ -34,6 +34,6 @@ def _sweep_for_ever() -> None:
             if time.monotonic() >= next_rescue:
                 next_rescue = time.monotonic() + settings.JOB_SWEEP_SECONDS
                 rescue_expired()
-        except Exception as error:  # database away: the next sweep tries again
+        except Exception as error:  # noqa: BLE001 - database away: the next sweep tries again
             log.warning("sweep_failed", error=str(error))
             connection.close()

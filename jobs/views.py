@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jobs import lifecycle
-from jobs.chains import failures_of, job_for
+from jobs.chains import chains_of, failures_of, job_for
 from jobs.models import Job
 from jobs.serializers import (
     AttemptSerializer,
@@ -20,16 +20,13 @@ from jobs.serializers import (
     JobSerializer,
     Reason,
     RetryStartedSerializer,
-    failures_data,
-    job_data,
-    jobs_data,
     tracking_url,
 )
 from jobs.states import Status
 from orgs.access import organization_for
 from orgs.endpoints import Endpoint, ListEndpoint
 from orgs.idempotency import idempotent
-from orgs.models import Role
+from orgs.models import Organization, Role
 
 
 class JobStatus(Endpoint):
@@ -40,7 +37,8 @@ class JobStatus(Endpoint):
     @extend_schema(operation_id="getJobStatus", summary="Follow a job", responses=JobSerializer, tags=["jobs"])
     def get(self, request: Request, job_id: int) -> Response:
         """The job's status, progress and error, and how its chain of retries stands."""
-        return Response(job_data(job_for(request.auth, job_id)))
+        job = job_for(self.caller, job_id)
+        return Response(JobSerializer(job, context={"chains": chains_of([job])}).data)
 
 
 class JobsOfOrganization(ListEndpoint):
@@ -58,9 +56,10 @@ class JobsOfOrganization(ListEndpoint):
     def get(self, request: Request, organization_id: int) -> Response:
         """The organization's jobs, newest first."""
         wanted = self.filters(request, JobFilters)
-        organization = organization_for(request.auth, organization_id)
+        organization = organization_for(self.caller, organization_id)
         jobs = Job.objects.filter(organization_id=organization.pk, **wanted)
-        return self.page(jobs_data(self.rows(request, jobs.order_by("-id"))))
+        rows = self.rows(request, jobs.order_by("-id"))
+        return self.page(JobSerializer, rows, chains=chains_of(rows))
 
 
 class RetryJob(Endpoint):
@@ -77,10 +76,10 @@ class RetryJob(Endpoint):
     )
     @idempotent
     def post(self, request: Request, job_id: int) -> Response:
-        """Start a new round of attempts in the job's chain; after partial failure, for the failed organizations only."""
+        """Start a new round of attempts in the job's chain; after partial failure, only for what failed."""
         wanted = Reason.read(request)
-        job = job_for(request.auth, job_id)
-        again = lifecycle.retry(job_id=job.pk, by=request.auth.name, **wanted)
+        job = job_for(self.caller, job_id)
+        again = lifecycle.retry(job_id=job.pk, by=self.caller.name, **wanted)
         answer = {
             "originalJobId": job.pk,
             "retryJobId": again.pk,
@@ -106,8 +105,8 @@ class CancelJob(Endpoint):
     def post(self, request: Request, job_id: int) -> Response:
         """Cancel what is open of the job's chain: 200 when it waited, 202 when it runs and stops at its next chunk."""
         wanted = Reason.read(request)
-        job = job_for(request.auth, job_id)
-        concerned = lifecycle.cancel(job_id=job.pk, by=request.auth.name, **wanted)
+        job = job_for(self.caller, job_id)
+        concerned = lifecycle.cancel(job_id=job.pk, by=self.caller.name, **wanted)
         at_once = concerned.status == Status.CANCELLED
         answer = {
             "jobId": concerned.pk,
@@ -133,8 +132,8 @@ class RetryChain(ListEndpoint):
     def get(self, request: Request, job_id: int) -> Response:
         """The whole chain, oldest first, from any of its jobs."""
         self.filters(request)
-        attempts = Job.objects.of_chain(job_for(request.auth, job_id).root_id)
-        return self.page(AttemptSerializer(self.rows(request, attempts), many=True))
+        attempts = Job.objects.of_chain(job_for(self.caller, job_id).root_id)
+        return self.page(AttemptSerializer, self.rows(request, attempts))
 
 
 class JobFailures(ListEndpoint):
@@ -151,5 +150,7 @@ class JobFailures(ListEndpoint):
     def get(self, request: Request, job_id: int) -> Response:
         """The organizations that failed in this attempt, by id, with the error of each."""
         self.filters(request)
-        failures = failures_of(request.auth, job_for(request.auth, job_id))
-        return self.page(failures_data(self.rows(request, failures.order_by("organization_id"))))
+        failures = failures_of(self.caller, job_for(self.caller, job_id))
+        rows = self.rows(request, failures.order_by("organization_id"))
+        organizations = Organization.objects.in_bulk([failure.organization_id for failure in rows])
+        return self.page(FailureSerializer, rows, organizations=organizations)

@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 def wake(queue: str) -> None:
     """After the commit, tell a worker of `queue` to look for due jobs; with JOBS_INLINE run them here and now."""
-    transaction.on_commit(lambda: _run_inline(queue) if settings.JOBS_INLINE else _publisher().put(queue))
+    transaction.on_commit(lambda: _run_inline(queue) if settings.JOBS_INLINE else _sender.put(queue))
 
 
 def _run_inline(queue: str) -> None:
@@ -34,37 +34,37 @@ def _send(queue: str) -> bool:
     """Publish one hint; False when the broker did not take it."""
     try:
         current_app.signature("jobs.work", args=[queue]).apply_async(queue=queue, retry=False)
-    except Exception as error:  # whatever the transport raises: the database row is the truth
+    except Exception as error:  # noqa: BLE001 - whatever the transport raises: the database row is the truth
         log.warning("wake_up_not_sent", queue=queue, error=str(error))
         return False
     return True
 
 
-def _send_for_ever(hints: thread_queue.SimpleQueue[str]) -> None:
-    while True:
-        if not _send(hints.get()):
-            while not hints.empty():  # they would only wait for the same broker
-                hints.get()
+class Sender:
+    """This process's sending thread, started at the first hint, and anew after a fork."""
+
+    def __init__(self) -> None:
+        self._forget()
+        os.register_at_fork(after_in_child=self._forget)
+
+    def put(self, queue: str) -> None:
+        """Have a hint sent for the queue."""
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._send_for_ever, name="wake-up", daemon=True)
+                self._thread.start()
+        self._hints.put(queue)
+
+    def _forget(self) -> None:
+        self._lock = threading.Lock()
+        self._hints: thread_queue.SimpleQueue[str] = thread_queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def _send_for_ever(self) -> None:
+        while True:
+            if not _send(self._hints.get()):
+                while not self._hints.empty():  # they would only wait for the same broker
+                    self._hints.get()
 
 
-_lock = threading.Lock()
-_hints: thread_queue.SimpleQueue[str] | None = None
-
-
-def _publisher() -> thread_queue.SimpleQueue[str]:
-    """The queue of this process's sending thread, started at the first use."""
-    global _hints
-    with _lock:
-        if _hints is None:
-            _hints = thread_queue.SimpleQueue()
-            threading.Thread(target=_send_for_ever, args=[_hints], name="wake-up", daemon=True).start()
-        return _hints
-
-
-def _forget_after_fork() -> None:
-    """A forked child has no copy of the thread; let it start its own."""
-    global _hints, _lock
-    _hints, _lock = None, threading.Lock()
-
-
-os.register_at_fork(after_in_child=_forget_after_fork)
+_sender = Sender()

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Subquery
 
 from orgs import locks
 from orgs.errors import OrganizationNotFound, OutsideOfYourSubtree
+from orgs.ids import BIGGEST_ID
 from orgs.models import Organization, Role
-
-BIGGEST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +36,30 @@ class Caller:
 
 def organizations_of(caller: Caller) -> QuerySet[Organization]:
     """All organizations that the caller may see."""
-    if caller.organization_id is None:
-        return Organization.objects.all()
-    top = Organization.objects.filter(pk=caller.organization_id).first()
-    return Organization.objects.under(top) if top else Organization.objects.none()
+    return Organization.objects.all() if caller.organization_id is None else subtree_of(caller.organization_id)
+
+
+def subtree_of(organization_id: int) -> QuerySet[Organization]:
+    """The organization and everything below it, by its place at the moment when the query runs.
+
+    The place is read by the query itself: read before it, the numbers could be those of a stranger by then.
+    """
+    top = Organization.objects.filter(pk=organization_id)
+    return Organization.objects.filter(
+        tree_id=Subquery(top.values("tree_id")),
+        lft__gte=Subquery(top.values("lft")),
+        lft__lte=Subquery(top.values("rght")),
+    )
+
+
+def line_of(organization_id: int) -> QuerySet[Organization]:
+    """The organization and everything above it, by its place at the moment when the query runs."""
+    here = Organization.objects.filter(pk=organization_id)
+    return Organization.objects.filter(
+        tree_id=Subquery(here.values("tree_id")),
+        lft__lte=Subquery(here.values("lft")),
+        rght__gte=Subquery(here.values("rght")),
+    )
 
 
 def organization_for(caller: Caller, organization_id: Any) -> Organization:
@@ -58,11 +77,12 @@ def organization_for(caller: Caller, organization_id: Any) -> Organization:
 
 def ancestors_of(caller: Caller, organization: Organization) -> QuerySet[Organization]:
     """What is above an organization, as far up as the caller may see."""
-    above = Organization.objects.above(organization)
-    if caller.organization_id is None:
-        return above
-    top = Organization.objects.filter(pk=caller.organization_id).first()
-    return above.filter(lft__gte=top.lft) if top else above.none()
+    return (organizations_of(caller) & line_of(organization.pk)).exclude(pk=organization.pk)
+
+
+def descendants_of(caller: Caller, organization: Organization) -> QuerySet[Organization]:
+    """What is below an organization, as far as the caller may see it."""
+    return (organizations_of(caller) & subtree_of(organization.pk)).exclude(pk=organization.pk)
 
 
 @contextmanager

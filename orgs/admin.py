@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
 from django.contrib import admin
@@ -18,7 +18,7 @@ class OrganizationForm(forms.ModelForm):
 
     class Meta:
         model = Organization
-        fields: ClassVar = ["name", "key", "parent"]
+        fields= ["name", "key", "parent"]
 
     def clean_parent(self) -> Organization | None:
         parent = self.cleaned_data["parent"]
@@ -33,11 +33,11 @@ class OrganizationAdmin(admin.ModelAdmin):
     """Create, rename, move and delete; the model takes the tree lock by itself."""
 
     form = OrganizationForm
-    list_display: ClassVar = ["name", "key", "parent", "created_at"]
-    list_select_related: ClassVar = ["parent"]
-    search_fields: ClassVar = ["name", "key"]
-    autocomplete_fields: ClassVar = ["parent"]
-    ordering: ClassVar = ["tree_id", "lft"]
+    list_display = ["name", "key", "parent", "created_at"]
+    list_select_related = ["parent"]
+    search_fields = ["name", "key"]
+    autocomplete_fields = ["parent"]
+    ordering = ["tree_id", "lft"]
     show_full_result_count = False
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
@@ -48,6 +48,6 @@ class OrganizationAdmin(admin.ModelAdmin):
 class AccessKeyAdmin(APIKeyModelAdmin):
     """Keys are shown once, when they are made."""
 
-    list_display: ClassVar = ["prefix", "name", "role", "organization", "created", "expiry_date", "revoked"]
-    list_select_related: ClassVar = ["organization"]
-    autocomplete_fields: ClassVar = ["organization"]
+    list_display = ["prefix", "name", "role", "organization", "created", "expiry_date", "revoked"]
+    list_select_related = ["organization"]
+    autocomplete_fields = ["organization"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import structlog
 from django.db.models import QuerySet
@@ -55,14 +55,24 @@ class Endpoint(APIView):
         if request.headers.get("Transfer-Encoding") and not request.headers.get("Content-Length"):
             raise LengthRequired
 
-    def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    @property
+    def caller(self) -> Caller:
+        """Who sent the request; `HasRole` has let nobody else pass."""
+        return cast("Caller", self.request.auth)
+
+    @property
+    def correlation_id(self) -> str:
+        """The request's id, as in its log lines and its answer's header."""
+        return str(getattr(self.request, "correlation_id", ""))
+
+    def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class ListEndpoint(Endpoint):
     """A view that answers with pages of rows."""
 
-    pagination_class: ClassVar[type[BasePagination]] = api_settings.DEFAULT_PAGINATION_CLASS
+    pagination_class: Any = api_settings.DEFAULT_PAGINATION_CLASS
 
     def filters(self, request: Request, filters: type[QuerySerializer] = QuerySerializer) -> dict[str, Any]:
         """The validated filters of the query string. Raises ValidationError."""
@@ -70,9 +80,9 @@ class ListEndpoint(Endpoint):
 
     def rows(self, request: Request, queryset: QuerySet[Any]) -> list[Any]:
         """The page's rows; `queryset` is ordered by one unique column."""
-        self.paginator = self.pagination_class()
+        self.paginator: BasePagination = self.pagination_class()
         return list(self.paginator.paginate_queryset(queryset, request, view=self) or ())
 
-    def page(self, serializer: BaseSerializer[Any]) -> Response:
-        """The answer with the rows as the serializer shows them."""
-        return self.paginator.get_paginated_response(serializer.data)
+    def page(self, serializer: type[BaseSerializer[Any]], rows: list[Any], **context: Any) -> Response:
+        """The answer with the page's rows as the serializer shows them."""
+        return self.paginator.get_paginated_response(serializer(rows, many=True, context=context).data)

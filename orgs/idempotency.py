@@ -26,6 +26,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.status import is_server_error
 
 from orgs.errors import IdempotencyConflict, IdempotentRequestRunning
 from orgs.models import IdempotentRequest
@@ -55,7 +56,7 @@ def idempotent(handler: Handler) -> Handler:
         key = request.headers[HEADER]
         if not ACCEPTABLE.fullmatch(key):
             raise ValidationError({HEADER: ["1 to 255 visible ASCII characters, without spaces."]})
-        reserved = reserve(caller=request.auth.name, key=key, fingerprint=fingerprint_of(request))
+        reserved = reserve(caller=view.caller.name, key=key, fingerprint=fingerprint_of(request))
         if isinstance(reserved, IdempotentRequest):
             return _replay(reserved)
         return _carry_out(reserved, view, functools.partial(handler, view, request, *args, **kwargs))
@@ -70,13 +71,13 @@ def _carry_out(reservation: Reservation, view: Any, handle: Callable[[], Respons
             response = handle()
             store(reservation, response)
         return response
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the view's own handler decides what becomes of it
         try:
             refusal: Response = view.handle_exception(error)
         except Exception:
             release(reservation)
             raise
-        if refusal.status_code >= 500:
+        if is_server_error(refusal.status_code):
             release(reservation)
         elif not isinstance(error, IdempotentRequestRunning):
             store(reservation, refusal)
@@ -102,7 +103,7 @@ def reserve(*, caller: str, key: str, fingerprint: str) -> Reservation | Idempot
     Raises IdempotencyConflict when the key belongs to another request, IdempotentRequestRunning while the same one
     is being carried out.
     """
-    parameters = {
+    parameters: dict[str, Any] = {
         "caller": caller,
         "key": key,
         "fingerprint": fingerprint,
@@ -148,14 +149,12 @@ def forget_old() -> int:
 def fingerprint_of(request: Request) -> str:
     """SHA-256 of method, path with query string, and body."""
     digest = hashlib.sha256(f"{request.method} {request.get_full_path()}\n".encode())
-    digest.update(request._request.body)
+    digest.update(request._request.body)  # noqa: SLF001 - reading it leaves it to be parsed
     return digest.hexdigest()
 
 
 def _ours(reservation: Reservation) -> Any:
-    return IdempotentRequest.objects.filter(
-        pk=reservation.pk, created_at=reservation.reserved_at, status__isnull=True
-    )
+    return IdempotentRequest.objects.filter(pk=reservation.pk, created_at=reservation.reserved_at, status__isnull=True)
 
 
 def _replay(answered: IdempotentRequest) -> Response:

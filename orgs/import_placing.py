@@ -17,7 +17,7 @@ from orgs.organization_file import Refusals, shown
 from orgs.signals import Placement
 
 WRITTEN_AT_ONCE = 100_000
-LONGEST_CYCLE_SHOWN = 8
+LONGEST_CYCLE_SHOWN = 6
 
 
 @dataclass(slots=True)
@@ -91,8 +91,7 @@ SELECT row_number() OVER (ORDER BY tree_id, lft, reference DESC) - 1 AS position
 """
 READ_NODES = """
 SELECT node.reference, CASE WHEN node.parent_reference IS NULL THEN -1 ELSE COALESCE(parent.position, -2) END,
-       CASE WHEN node.moved AND node.parent_reference IS NULL THEN 0 ELSE COALESCE(node.tree_id, 0) END,
-       COALESCE(node.lft, 0), COALESCE(node.rght, 0), COALESCE(node.level, 0)
+       COALESCE(node.tree_id, 0), COALESCE(node.lft, 0), COALESCE(node.rght, 0), COALESCE(node.level, 0)
   FROM import_nodes node LEFT JOIN import_nodes parent ON parent.reference = node.parent_reference
  ORDER BY node.position
 """
@@ -133,12 +132,12 @@ def _refuse_cycles(forest: Forest, cycles: list[list[int]], refusals: Refusals) 
     known = {reference: (key, line) for reference, key, line in rows_of(KEYS, {"references": references})}
     for cycle in cycles:
         members = [known[forest.references[position]] for position in cycle]
-        for index, (_, line) in enumerate(members):
+        for index, (key, line) in enumerate(members):
             if line is not None:
-                round_trip = [shown(key) for key, _ in [*members[index:], *members[:index], members[index]]]
-                if len(round_trip) > LONGEST_CYCLE_SHOWN:
-                    round_trip[LONGEST_CYCLE_SHOWN - 2 : -1] = ["…"]
-                refusals.add(line, f"It would be below itself: {' below '.join(round_trip)}.")
+                count = min(len(members), LONGEST_CYCLE_SHOWN)
+                round_trip = [shown(members[(index + step) % len(members)][0]) for step in range(count)]
+                round_trip += ["…"] if count < len(members) else []
+                refusals.add(line, f"It would be below itself: {' below '.join([*round_trip, shown(key)])}.")
 
 
 DRAW_IDS = """

@@ -6,7 +6,7 @@ organization there: its id if it exists already, else its line in the file with 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from django.db import connection
@@ -42,6 +42,14 @@ def rows_of(query: str, parameters: Any = None) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(query, parameters)
         return list(cursor.fetchall())
+
+
+def streamed(query: str) -> Iterator[tuple[Any, ...]]:
+    """The rows of a query that may give millions, block by block."""
+    with connection.chunked_cursor() as cursor:
+        cursor.execute(query)
+        while block := cursor.fetchmany(numbering.BLOCK):
+            yield from block
 
 
 CREATE_ENTRIES = """
@@ -84,10 +92,10 @@ DELETE FROM import_entries entry
 
 def refuse_doubles(refusals: Refusals) -> None:
     """Refuse every line whose key an earlier one has, and leave it out from here on."""
-    doubles = rows_of(DOUBLES)
-    for line, key, first in doubles:
+    before = refusals.count
+    for line, key, first in streamed(DOUBLES):
         refusals.add(line, f"The key {shown(key)} is on line {first} already.")
-    if doubles:
+    if refusals.count > before:
         execute(DELETE_DOUBLES)
 
 
@@ -115,7 +123,7 @@ def resolve(refusals: Refusals) -> None:
     """Look up who is who, and refuse every line whose parent is neither in the file nor in the database."""
     execute(RESOLVE)
     execute("ANALYZE import_resolved")
-    for line, key in rows_of(ORPHANS):
+    for line, key in streamed(ORPHANS):
         refusals.add(line, f"There is no organization {shown(key)} to be the parent, here or in the file.")
 
 

@@ -61,7 +61,5 @@ def _place(counts: ImportReport, placing: import_placing.Placing, tell: Progress
     if counts.created + changed >= WORTH_ANALYZING:
         import_staging.execute("ANALYZE orgs_organization")
     tell(PLACING, 0, None)
-    started: list[tuple[Any, Any]] = organizations_placed.send(
-        sender=Organization, placements=placing.placements()
-    )
+    started: list[tuple[Any, Any]] = organizations_placed.send(sender=Organization, placements=placing.placements())
     return tuple(job_id for _, job_ids in started for job_id in job_ids or ())

@@ -1,4 +1,4 @@
-"""Reading what a client sends: JSON bodies and query parameters, strictly, so that a typo is an error and not ignored."""
+"""Reading what a client sends, JSON bodies and query parameters: strictly, so that a typo is an error."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
-from django.http import UnreadablePostError
+from django.http import HttpRequest, UnreadablePostError
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError, UnsupportedMediaType, ValidationError
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
-from orgs.access import BIGGEST_ID
+from orgs.ids import BIGGEST_ID
 
 
 class JsonBody(BaseParser):
@@ -23,8 +23,8 @@ class JsonBody(BaseParser):
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
         try:
-            body = (parser_context or {})["request"]._request.body
-            return json.loads(body.decode(), parse_constant=_refuse_constant, object_pairs_hook=_without_doubles)
+            body = _plain_request(parser_context).body.decode()
+            return json.loads(body, parse_constant=_refuse_constant, object_pairs_hook=_without_doubles)
         except UnreadablePostError:
             raise ParseError("The body broke off.") from None
         except RecursionError:
@@ -39,8 +39,8 @@ class EmptyForm(BaseParser):
     media_type = "multipart/form-data"
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
-        request = (parser_context or {})["request"]._request
-        boundary = request.content_params.get("boundary", "")
+        request = _plain_request(parser_context)
+        boundary = (request.content_params or {}).get("boundary", "")
         if request.body.strip() != f"--{boundary}--".encode():
             raise UnsupportedMediaType(self.media_type)
         return {}
@@ -103,6 +103,11 @@ def printable(text: str) -> str:
     """The text, shortened, without what cannot be written to a database or an answer."""
     cleaned = text[:100].encode("utf-8", "replace").decode()
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in cleaned)
+
+
+def _plain_request(parser_context: Mapping[str, Any] | None) -> HttpRequest:
+    request: HttpRequest = (parser_context or {})["request"]._request  # noqa: SLF001 - its body checks the size
+    return request
 
 
 def _validated(serializer: InputSerializer) -> dict[str, Any]:

@@ -8,19 +8,22 @@ from typing import Any
 from django.db.models import QuerySet
 
 from orgs.errors import AccessKeyNotFound, InvalidKeyName, OrganizationNotFound
+from orgs.ids import id_in
 from orgs.models import AccessKey, Organization, Role
+
+LONGEST_NAME = 50
 
 
 def create(
     *, name: str, role: Role = Role.READER, organization: Organization | None = None, expires: datetime | None = None
 ) -> tuple[AccessKey, str]:
     """Make a key and return its record and the key itself, which cannot be read again. Raises InvalidKeyName."""
-    if not 1 <= len(name.strip()) <= 50 or not name.isprintable():
+    if not 1 <= len(name.strip()) <= LONGEST_NAME or not name.isprintable():
         raise InvalidKeyName
-    key: tuple[AccessKey, str] = AccessKey.objects.create_key(
-        name=name, role=role, organization=organization, expiry_date=expires
-    )
-    return key
+    record = AccessKey(name=name, role=role, organization=organization, expiry_date=expires)
+    key: str = AccessKey.objects.assign_key(record)
+    record.save()
+    return record, key
 
 
 def described(key: AccessKey) -> dict[str, Any]:
@@ -55,8 +58,8 @@ def revoke(*, prefix: str) -> AccessKey:
 def organization_called(key_or_id: str) -> Organization:
     """The organization with this key, else the one with this id. Raises OrganizationNotFound."""
     found = Organization.objects.filter(key=key_or_id).first()
-    if found is None and key_or_id.isascii() and key_or_id.isdigit() and len(key_or_id) < 19:
-        found = Organization.objects.filter(pk=int(key_or_id)).first()
+    if found is None and (organization_id := id_in(key_or_id)):
+        found = Organization.objects.filter(pk=organization_id).first()
     if found is None:
         raise OrganizationNotFound(f"There is no organization with the key or id {key_or_id!r}.")
     return found

@@ -43,8 +43,8 @@ class Columns:
 class Forest:
     """Organizations, each with its parent's position (or ROOT or ASTRAY) and the columns that it has now.
 
-    `references` tells which organization it is; what the numbers mean is the reader's matter. A root whose tree_id
-    is 0 is one that has no tree of its own yet.
+    `references` tells which organization it is; what the numbers mean is the reader's matter. The columns of one
+    that does not exist yet are 0.
     """
 
     references: array[int]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import register_converter
 
-from orgs.access import BIGGEST_ID
+from orgs.ids import id_in
 
 
 class IdConverter:
@@ -13,8 +13,8 @@ class IdConverter:
     regex = "[1-9][0-9]{0,18}"
 
     def to_python(self, value: str) -> int:
-        number = int(value)
-        if number > BIGGEST_ID:
+        number = id_in(value)
+        if number is None:
             raise ValueError
         return number
 

@@ -8,7 +8,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
-from orgs.access import BIGGEST_ID
+from orgs.ids import id_in
 from orgs.input import Id, InputSerializer, QuerySerializer, Text
 from orgs.models import ORGANIZATION_KEY, Organization
 
@@ -25,7 +25,9 @@ OSLO = {
 }
 
 
-@extend_schema_serializer(examples=[OpenApiExample("A store", value={"name": "Oslo", "key": "acme-oslo", "parentId": 2})])
+@extend_schema_serializer(
+    examples=[OpenApiExample("A store", value={"name": "Oslo", "key": "acme-oslo", "parentId": 2})]
+)
 class NewOrganization(InputSerializer):
     """The body of POST /organizations."""
 
@@ -63,16 +65,19 @@ class ParentFilter(serializers.CharField):
         text = super().to_internal_value(data)
         if text == "root":
             return None
-        if not (text.isascii() and text.isdigit() and len(text) <= 19 and 0 < int(text) <= BIGGEST_ID):
+        organization_id = id_in(text)
+        if organization_id is None:
             raise ValidationError("Neither an id nor root.")
-        return int(text)
+        return organization_id
 
 
 class OrganizationFilters(QuerySerializer):
     """The query of GET /organizations."""
 
     key = serializers.CharField(required=False, max_length=255, trim_whitespace=False, help_text="Exactly this key.")
-    parent = ParentFilter(required=False, help_text="Directly below this id; `root`: without parent.")
+    parent = ParentFilter(  # type: ignore[assignment] # the base class has a property of this name
+        required=False, help_text="Directly below this id; `root`: without parent."
+    )
     name = serializers.CharField(
         required=False, max_length=255, trim_whitespace=False, help_text="Part of the name, in any case."
     )
@@ -81,9 +86,7 @@ class OrganizationFilters(QuerySerializer):
 class DeletionOptions(QuerySerializer):
     """The query of DELETE /organizations/{id}."""
 
-    subtree = serializers.ChoiceField(
-        ["true", "false"], default="false", help_text="Delete everything below it too."
-    )
+    subtree = serializers.ChoiceField(["true", "false"], default="false", help_text="Delete everything below it too.")
 
     def validate_subtree(self, value: str) -> bool:
         return value == "true"

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from orgs import restructuring
-from orgs.access import ancestors_of, organization_for, organizations_of
+from orgs.access import ancestors_of, descendants_of, organization_for, organizations_of
 from orgs.endpoints import Endpoint, ListEndpoint
 from orgs.idempotency import idempotent
 from orgs.models import Organization, Role
@@ -41,8 +41,8 @@ class Organizations(ListEndpoint):
     def get(self, request: Request) -> Response:
         """The organizations that the caller may see, by id; all filters have to match."""
         wanted = self.filters(request, OrganizationFilters)
-        rows = self.rows(request, _matching(organizations_of(request.auth), wanted).order_by("id"))
-        return self.page(OrganizationSerializer(rows, many=True))
+        rows = self.rows(request, _matching(organizations_of(self.caller), wanted).order_by("id"))
+        return self.page(OrganizationSerializer, rows)
 
     @extend_schema(
         operation_id="createOrganization",
@@ -54,7 +54,7 @@ class Organizations(ListEndpoint):
     @idempotent
     def post(self, request: Request) -> Response:
         """Create an organization; it takes over the flag states of its parent."""
-        organization = restructuring.create(request.auth, **NewOrganization.read(request))
+        organization = restructuring.create(self.caller, **NewOrganization.read(request))
         location = reverse("organization", args=[organization.pk])
         answer = PlacedOrganizationSerializer(organization).data
         return Response(answer, status=status.HTTP_201_CREATED, headers={"Location": location})
@@ -73,7 +73,7 @@ class OneOrganization(Endpoint):
     )
     def get(self, request: Request, organization_id: int) -> Response:
         """The organization as it stands."""
-        return Response(OrganizationSerializer(organization_for(request.auth, organization_id)).data)
+        return Response(OrganizationSerializer(organization_for(self.caller, organization_id)).data)
 
     @extend_schema(
         operation_id="changeOrganization",
@@ -87,7 +87,7 @@ class OneOrganization(Endpoint):
         """Rename or move; one that is moved takes over the flag states of its new parent, all below it included."""
         wanted = OrganizationChanges.read(request)
         act = restructuring.move if "parent_id" in wanted else restructuring.rename
-        return Response(PlacedOrganizationSerializer(act(request.auth, organization_id, **wanted)).data)
+        return Response(PlacedOrganizationSerializer(act(self.caller, organization_id, **wanted)).data)
 
     @extend_schema(
         operation_id="deleteOrganization",
@@ -100,7 +100,7 @@ class OneOrganization(Endpoint):
     @idempotent
     def delete(self, request: Request, organization_id: int) -> Response:
         """Delete an organization with its flag states and access keys; those below it only with `subtree=true`."""
-        restructuring.delete(request.auth, organization_id, **DeletionOptions.read(request))
+        restructuring.delete(self.caller, organization_id, **DeletionOptions.read(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -118,9 +118,9 @@ class Ancestors(ListEndpoint):
     def get(self, request: Request, organization_id: int) -> Response:
         """The organizations above it that the caller may see, root first."""
         self.filters(request)
-        organization = organization_for(request.auth, organization_id)
-        rows = self.rows(request, ancestors_of(request.auth, organization).order_by("level"))
-        return self.page(OrganizationSerializer(rows, many=True))
+        organization = organization_for(self.caller, organization_id)
+        rows = self.rows(request, ancestors_of(self.caller, organization).order_by("level"))
+        return self.page(OrganizationSerializer, rows)
 
 
 class Descendants(ListEndpoint):
@@ -137,9 +137,9 @@ class Descendants(ListEndpoint):
     def get(self, request: Request, organization_id: int) -> Response:
         """All organizations below it, at any depth, by id."""
         self.filters(request)
-        organization = organization_for(request.auth, organization_id)
-        below = Organization.objects.under(organization).exclude(pk=organization.pk)
-        return self.page(OrganizationSerializer(self.rows(request, below.order_by("id")), many=True))
+        organization = organization_for(self.caller, organization_id)
+        rows = self.rows(request, descendants_of(self.caller, organization).order_by("id"))
+        return self.page(OrganizationSerializer, rows)
 
 
 def _matching(organizations: QuerySet[Organization], wanted: dict[str, Any]) -> QuerySet[Organization]:

@@ -39,7 +39,7 @@ class Screen:
 
     def done(self, words: str, seconds: float) -> None:
         """What has been achieved, and in which time."""
-        self.console.print(f"  [green]✓[/] {words}  [dim]{seconds:.1f} s[/]")
+        self.console.print(f"  [green]✓[/] {words}  [dim]{seconds:.1f} s[/]", soft_wrap=True)
 
     @contextmanager
     def step(self, doing: str) -> Iterator[list[str]]:

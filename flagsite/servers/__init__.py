@@ -3,7 +3,8 @@
 Knows nothing of Django. Importing it starts nothing; `running()` does.
 """
 
-from flagsite.servers.base import Server, ServerError
+from flagsite.servers.base import Server
+from flagsite.servers.errors import ServerError
 from flagsite.servers.locations import ROOT, data_folder, database_url, redis_url
 from flagsite.servers.postgres import PostgresServer
 from flagsite.servers.use import embedded, running

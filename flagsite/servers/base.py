@@ -17,14 +17,11 @@ from typing import IO, ClassVar
 import psutil
 
 from flagsite.servers import locks
+from flagsite.servers.errors import ServerError
 from flagsite.servers.locations import socket_folder
 
 LONGEST_REPAIR = 900  # seconds
 LARGEST_LOG = 10_000_000  # bytes; at the next start a longer one is set aside as .old
-
-
-class ServerError(Exception):
-    """An embedded server does not do what it should; the message says what to do."""
 
 
 def wheel_folder(package: str) -> Path:
@@ -179,7 +176,6 @@ class Server(ABC):
         return False
 
     def _make_folders(self) -> None:
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
             self.sockets.mkdir(mode=0o700)
         found = self.sockets.lstat()

@@ -7,10 +7,13 @@ live; who can have it alone is the last.
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+
+from flagsite.servers.errors import ServerError
 
 
 @contextmanager
@@ -38,6 +41,16 @@ def is_used(folder: Path) -> bool:
     return False
 
 
-def _open(folder: Path, name: str) -> IO[str]:
+def make_folder(folder: Path) -> None:
+    """Make the data folder if it is missing. Raises ServerError when it is somebody else's, even for root."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_uid != os.geteuid():
+        raise ServerError(
+            f"The data folder {folder} belongs to another user ({folder.stat().st_uid}). Run Flagsite as that user, or "
+            "choose another data folder with FLAGSITE_DATA_DIR."
+        )
+
+
+def _open(folder: Path, name: str) -> IO[str]:
+    make_folder(folder)
     return (folder / name).open("a")

@@ -14,7 +14,8 @@ from typing import ClassVar
 import psycopg
 from psycopg import sql
 
-from flagsite.servers.base import Server, ServerError, wheel_folder
+from flagsite.servers.base import Server, wheel_folder
+from flagsite.servers.errors import ServerError
 from flagsite.servers.locations import identity
 
 AS_OTHER_USER = Path(__file__).with_name("as_other_user.py")

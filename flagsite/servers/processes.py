@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flagsite.servers import leftovers
-from flagsite.servers.base import Server, ServerError
+from flagsite.servers.base import Server
+from flagsite.servers.errors import ServerError
 from flagsite.servers.locations import ROOT
+from flagsite.servers.locks import make_folder
 from flagsite.servers.log import OneLog
 from flagsite.servers.signals import undisturbed
 from flagsite.servers.use import embedded
@@ -67,7 +69,7 @@ def alone(folder: Path) -> Iterator[None]:
 
     Raises ServerError when another is at work.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(folder)
     with (folder / "supervisor.lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 
 from rich.console import Console
 
-from flagsite.servers.base import ServerError
+from flagsite.servers.errors import ServerError
 from flagsite.servers.locations import data_folder
 from flagsite.servers.log import OneLog
 from flagsite.servers.processes import Supervisor, our_processes

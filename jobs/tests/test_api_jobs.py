@@ -13,9 +13,6 @@ from jobs.tests.api_kinds import done, running, waiting
 from orgs import tree
 from orgs.tests.api import Api, ids, kind_of, wrong_fields
 
-pytestmark = pytest.mark.django_db(transaction=True)  # a job's heartbeat is a thread with its own connection
-
-
 @pytest.fixture
 def api(cast: Cast, admin_key: str) -> Api:
     return Api(admin_key)

@@ -9,9 +9,6 @@ from jobs.models import Job
 from jobs.tests.api_kinds import done, running, waiting
 from orgs.tests.api import Api, kind_of, wrong_fields
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
 @pytest.fixture
 def api(cast: Cast, admin_key: str) -> Api:
     return Api(admin_key)

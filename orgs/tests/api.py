@@ -6,7 +6,10 @@ import json
 from typing import Any
 
 from django.test import Client
+from django.test.client import ClientHandler
 
+HANDLER = ClientHandler(enforce_csrf_checks=False)
+"""Shared, since each handler would load the middleware anew, and WhiteNoise look for all static files."""
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 
@@ -17,6 +20,7 @@ class Api:
     def __init__(self, key: str | None = None) -> None:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self.client = Client(headers=headers, raise_request_exception=False)
+        self.client.handler = HANDLER
 
     def get(self, path: str, **parameters: Any) -> Any:
         return self.client.get(path, parameters)

@@ -100,9 +100,7 @@ def test_a_database_failure_is_not_kept(api: Api, monkeypatch: pytest.MonkeyPatc
     assert create(api).status_code == 201
 
 
-def test_the_same_request_while_the_first_still_runs_is_a_conflict(
-    api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_same_request_while_the_first_still_runs_is_a_conflict(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = []
 
     def sends_again(*_: Any, **__: Any) -> Any:

@@ -14,7 +14,7 @@ GOOD = {"name": "N", "key": "n"}
 
 
 @pytest.fixture
-def api(cast: Cast, admin_key: str) -> Api:
+def api(admin_key: str) -> Api:
     return Api(admin_key)
 
 
@@ -84,7 +84,9 @@ def test_what_is_not_json_is_refused(api: Api, body: bytes) -> None:
     assert (response.status_code, kind_of(response)) == (400, "bad-request")
 
 
-@pytest.mark.parametrize("names", [['"\\ud800"'], ['"\\u0000"'], ['"' + "x" * 9000 + '"'], [f'"f{n}"' for n in range(5000)]])
+@pytest.mark.parametrize(
+    "names", [['"\\ud800"'], ['"\\u0000"'], ['"' + "x" * 9000 + '"'], [f'"f{n}"' for n in range(5000)]]
+)
 def test_names_of_unknown_fields_are_answered_in_moderation(api: Api, names: list[str]) -> None:
     body = "{" + ",".join(f"{name}: 1" for name in names) + "}"
     response = api.post("/organizations", body.encode(), Idempotency_Key="k")
@@ -99,7 +101,9 @@ def test_a_body_of_another_type_is_refused(api: Api, content_type: str) -> None:
     assert (response.status_code, kind_of(response)) == (415, "unsupported-media-type")
 
 
-@pytest.mark.parametrize("content_type", ["application/json", "APPLICATION/JSON;charset=utf-8", "application/json ;x=y"])
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "APPLICATION/JSON;charset=utf-8", "application/json ;x=y"]
+)
 def test_json_is_known_by_its_type_in_any_spelling(api: Api, content_type: str) -> None:
     body = b'{"name": "N", "key": "n"}'
     assert api.post("/organizations", body, Content_Type=content_type).status_code == 201

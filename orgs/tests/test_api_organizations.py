@@ -117,9 +117,7 @@ def test_moving_to_no_parent_makes_a_root(api: Api, cast: Cast) -> None:
 
 @pytest.mark.parametrize("target", ["north", "oslo"])
 def test_moving_under_itself_or_its_own_descendant_is_a_conflict(api: Api, cast: Cast, target: str) -> None:
-    response = api.patch(
-        f"/organizations/{cast.north.pk}", {"name": "Lost", "parentId": getattr(cast, target).pk}
-    )
+    response = api.patch(f"/organizations/{cast.north.pk}", {"name": "Lost", "parentId": getattr(cast, target).pk})
     assert (response.status_code, kind_of(response)) == (409, "move-under-own-descendant")
     assert Organization.objects.get(pk=cast.north.pk).name == "North"
 

@@ -47,7 +47,9 @@ def test_columns_may_come_in_any_order_and_with_a_byte_order_mark(db: None) -> N
     assert get("a").name == "Äpfel & Birnen"
 
 
-@pytest.mark.parametrize("name", ["Smith, Jones", "two\nlines", 'so "called"', "tab\tand \\n back\\slash", "\\N", "\\."])
+@pytest.mark.parametrize(
+    "name", ["Smith, Jones", "two\nlines", 'so "called"', "tab\tand \\n back\\slash", "\\N", "\\."]
+)
 def test_names_arrive_as_they_are(db: None, name: str) -> None:
     quoted = name.replace('"', '""')
     assert import_rows(f'a,"{quoted}",').created == 1
@@ -122,7 +124,9 @@ def test_new_ids_are_higher_than_all_others_and_adjoin_in_a_subtree(cast: Cast) 
 
 
 def test_listeners_hear_of_the_topmost_created_and_of_each_moved(cast: Cast, placements: list[Placement]) -> None:
-    import_rows("new,New,north", "newer,Newer,new", "root,Root,", "north,North,rome", "oslo,Oslo,newer", "rome,Rome,acme")
+    import_rows(
+        "new,New,north", "newer,Newer,new", "root,Root,", "north,North,rome", "oslo,Oslo,newer", "rome,Rome,acme"
+    )
     acme, south = cast.acme.pk, cast.south.pk
     assert [(one.organization_id, one.parent_id, one.former_ancestor_ids) for one in placements] == [
         (get("new").pk, cast.north.pk, None),

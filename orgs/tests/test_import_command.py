@@ -18,9 +18,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_it_says_what_it_did_and_which_steps_it_took(
-    db: None, file: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_says_what_it_did_and_which_steps_it_took(db: None, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     call_command("import_organizations", file)
     output = capsys.readouterr()
     assert output.out == "2 organizations created, 0 renamed, 0 moved, 0 unchanged.\n"
@@ -48,9 +46,7 @@ def test_it_draws_a_bar_on_a_terminal(
     assert "━" in errors
 
 
-def test_it_names_the_lines_at_fault_and_exits_with_1(
-    db: None, file: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_names_the_lines_at_fault_and_exits_with_1(db: None, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file.write_text("key,name,parent_key\na,A,b\nb,,\n")
     with pytest.raises(SystemExit) as end:
         execute_from_command_line(["manage.py", "import_organizations", str(file)])

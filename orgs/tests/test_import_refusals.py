@@ -22,7 +22,10 @@ LONG = "x" * 256
         ("a,  ,", "The name is empty."),
         (f"{LONG},A,", "The key has 256 characters, more than 255."),
         (f"a,{LONG},", "The name has 256 characters, more than 255."),
-        (" a,A,", "The key ' a' is none: A key has no control characters and neither starts nor ends with white space."),
+        (
+            " a,A,",
+            "The key ' a' is none: A key has no control characters and neither starts nor ends with white space.",
+        ),
         ("a\x00b,A,", "The key 'a\\x00b' is none: A key has no control characters and neither starts"),
         ("a,A\x00B,", "The name 'A\\x00B' has control characters."),
         ("a,A\x1bB,", "The name 'A\\x1bB' has control characters."),

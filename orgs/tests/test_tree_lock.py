@@ -36,7 +36,6 @@ REFUSED: dict[str, Change] = {
     "bulk_create": lambda: Organization.objects.bulk_create([new()]),
     "children.add": lambda: get("south").children.add(get("oslo")),
     "children.set": lambda: get("south").children.set([get("oslo")]),
-    "children.clear": lambda: get("south").children.clear(),
     "save_base, as loaddata does": lambda: new().save_base(raw=True),
     "a raw delete": lambda: Organization.objects.filter(key="oslo")._raw_delete("default"),
     "SQL that inserts": sql(
@@ -57,7 +56,7 @@ ALLOWED: dict[str, Change] = {
     "insert_node": lambda: Organization.objects.insert_node(Organization(key="n", name="N"), get("south"), save=True),
     "delete": lambda: get("oslo").delete(),
     "delete of a queryset": lambda: Organization.objects.filter(key__startswith="r").delete(),
-    "rebuild": lambda: Organization.objects.rebuild(),
+    "rebuild": Organization.objects.rebuild,
     "partial_rebuild": lambda: Organization.objects.partial_rebuild(get("oslo").tree_id),
     "get_or_create": lambda: Organization.objects.get_or_create(key="new", defaults={"name": "New"}),
     "update_or_create": lambda: Organization.objects.update_or_create(key="oslo", defaults={"parent": get("south")}),
@@ -82,11 +81,16 @@ def unlocked_cast(transactional_db: None, cast: Cast) -> Cast:
 
 
 def test_the_database_refuses_what_comes_without_the_lock(unlocked_cast: Cast) -> None:
-    for name, change in REFUSED.items():
-        with pytest.raises(IntegrityError, match="without the tree lock"):
-            change()
-            pytest.fail(f"Not refused: {name}")
+    assert [name for name, change in REFUSED.items() if not refused(change)] == []
     assert len(paths()) == 8
+
+
+def refused(change: Change) -> bool:
+    try:
+        change()
+    except IntegrityError as error:
+        return "without the tree lock" in str(error)
+    return False
 
 
 def test_whatever_may_change_the_tree_takes_the_lock_first(unlocked_cast: Cast) -> None:

@@ -109,7 +109,7 @@ def test_what_is_open_is_open_on_purpose(db: None, path: str) -> None:
 class Forgetful(APIView):
     """What somebody might write in a hurry: no roles."""
 
-    authentication_classes: ClassVar = [AccessKeyAuthentication]
+    authentication_classes = (AccessKeyAuthentication,)
 
     def get(self, request: Any) -> HttpResponse:
         return HttpResponse("secret")

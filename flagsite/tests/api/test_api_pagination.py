@@ -51,7 +51,9 @@ def test_rows_that_come_and_go_shift_nothing(api: Api, cast: Cast) -> None:
     second = api.client.get(first.json()["next"])
     gone = set(ids(first)) & set(ids(second))
     assert gone == set()
-    assert set(ids(first)) | set(ids(second)) >= set(Organization.objects.order_by("id")[:5].values_list("pk", flat=True))
+    assert set(ids(first)) | set(ids(second)) >= set(
+        Organization.objects.order_by("id")[:5].values_list("pk", flat=True)
+    )
 
 
 def test_filters_stay_on_every_page(api: Api) -> None:

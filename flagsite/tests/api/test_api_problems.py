@@ -39,7 +39,9 @@ def test_every_exception_of_ours_is_told_or_meant_to_stay_inside() -> None:
 
 def test_the_docs_explain_every_type_with_its_status() -> None:
     text = (Path(django_settings.BASE_DIR) / "docs" / "errors.md").read_text()
-    documented = {(kind, int(status)) for kind, status in re.findall(r"^\| `([a-z-]+)` \| (\d+) \|", text, re.M)}
+    documented = {
+        (kind, int(status)) for kind, status in re.findall(r"^\| `([a-z-]+)` \| (\d+) \|", text, re.MULTILINE)
+    }
     told = {(kind, status) for status, kind in PROBLEMS.values()} | {(INVALID_INPUT, 400)}
     assert documented == told | {(kind, status) for status, kind in HTTP_TYPES.items()}
 

@@ -45,9 +45,15 @@ def server() -> Iterator[str]:
                 time.sleep(0.02)
         yield f"unix://{path}?db=0"
         client.close()
-        rate_limit._limiter(f"unix://{path}?db=0").storage.storage.close()
+        close(f"unix://{path}?db=0")
         process.terminate()
     shutil.rmtree(folder)
+
+
+def close(url: str) -> None:
+    """Let go of the connections to a server that ends."""
+    storage: Any = rate_limit._limiter(url).storage
+    storage.get_connection().close()
 
 
 def statuses(api: Any, count: int) -> list[int]:
@@ -93,7 +99,7 @@ def test_a_frozen_server_is_waited_for_once_and_then_left_alone(admin_key: str, 
         began = time.monotonic()
         assert statuses(Api(admin_key), 10) == [200] * 10
         assert time.monotonic() - began < 3 * rate_limit.ANSWER_SECONDS + 0.5
-        rate_limit._limiter(settings.REDIS_URL).storage.storage.close()
+        close(settings.REDIS_URL)
 
 
 def test_after_a_pause_the_server_is_asked_again(

@@ -45,13 +45,22 @@ def existing(path: str, cast: Cast) -> dict[str, Any]:
     return {name: value for name, value in known.items() if f"{{{name}}}" in path}
 
 
+@pytest.fixture
+def no_worker_and_no_limit(settings: Any) -> None:
+    """Jobs run in the request, and requests may come as fast as they can."""
+    settings.JOBS_INLINE = True
+    settings.RATE_LIMIT = "1000000/minute"
+
+
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("no_worker_and_no_limit")
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
-@pytest.mark.parametrize(("path", "method"), OPERATIONS)
+@pytest.mark.parametrize("call", OPERATIONS)
 def test_no_request_ends_in_a_way_that_is_not_documented(
-    live_server: Any, cast: Cast, admin_key: str, settings_inline: None, path: str, method: str, mode: GenerationMode
+    live_server: Any, cast: Cast, admin_key: str, call: tuple[str, str], mode: GenerationMode
 ) -> None:
+    path, method = call
     changes.set_flag(organization_id=cast.north.pk, flag_key="checkout", enabled=True)
     operation = schemathesis.openapi.from_url(f"{live_server.url}/openapi.json")[path][method]
 
@@ -65,10 +74,3 @@ def test_no_request_ends_in_a_way_that_is_not_documented(
             bounded(given(made_up)(send))()
         except Unsatisfiable:  # nothing about this request can be wrong
             assert mode is GenerationMode.NEGATIVE
-
-
-@pytest.fixture
-def settings_inline(settings: Any) -> None:
-    """No worker, and no limit."""
-    settings.JOBS_INLINE = True
-    settings.RATE_LIMIT = "1000000/minute"

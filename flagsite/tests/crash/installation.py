@@ -131,7 +131,7 @@ class Installation:
             return cursor.fetchall() if cursor.description else []
 
     def plant_tree(self, branches: int, leaves: int) -> int:
-        """Make a root with `branches` children of `leaves` each, instead of all that was there; returns the root's id."""
+        """Make a root with `branches` children of `leaves` each instead of what was there; returns the root's id."""
         size = 1 + branches * (1 + leaves)
         with self.connection() as connection, connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", [TREE_LOCK])
@@ -158,7 +158,7 @@ class Installation:
                 {"branches": branches, "leaves": leaves},
             )
             connection.execute(
-                "SELECT setval(pg_get_serial_sequence('orgs_organization', 'id'), (SELECT max(id) FROM orgs_organization))"
+                "SELECT setval(pg_get_serial_sequence('orgs_organization', 'id'), max(id)) FROM orgs_organization"
             )
         return 1
 

@@ -23,7 +23,7 @@ def test_a_job_whose_worker_is_killed_twice_ends_right(installation: Installatio
         kill_session(worker)
         worker = installation.start_worker()
         before = latest
-        recovered = eventually(lambda: len(installation.chain_statuses(job_id)) > 1, within=30)  # noqa: B023
+        recovered = eventually(lambda: len(installation.chain_statuses(job_id)) > 1, within=30)
         eventually(lambda: _latest(installation, job_id) != before, within=30)  # noqa: B023
         latest = _latest(installation, job_id)
         assert recovered < RECOVERY + 15  # the worker's own start included

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from flagsite.servers import leftovers
 from flagsite.tests.startup.conftest import Start, end, said
 
 pytestmark = pytest.mark.slow
+Begin = Callable[..., subprocess.Popen[str]]
 
 SUPERVISE = """
 import signal, sys
@@ -37,12 +39,14 @@ with signals_as_exit(), alone(folder), Supervisor(processes, folder=folder, log=
 
 
 @pytest.fixture
-def supervisor(start: Start, folder: Path) -> Callable[..., psutil.Popen]:
+def supervisor(start: Start, folder: Path) -> Begin:
     """Starts a supervisor of two programs, each with a child; returns when all four run."""
     folder.mkdir()
 
-    def begin(code: str = SUPERVISE) -> psutil.Popen:
-        process = start(code.replace("sys.argv[1]", repr(str(folder))), REDIS_URL="redis://none", DATABASE_URL="postgres://none")
+    def begin(code: str = SUPERVISE) -> subprocess.Popen[str]:
+        process = start(
+            code.replace("sys.argv[1]", repr(str(folder))), REDIS_URL="redis://none", DATABASE_URL="postgres://none"
+        )
         assert said(process) == "up"
         _eventually(lambda: len(_members(folder)) == 4)
         return process
@@ -50,7 +54,7 @@ def supervisor(start: Start, folder: Path) -> Callable[..., psutil.Popen]:
     return begin
 
 
-def test_what_ends_by_itself_is_started_again(supervisor: Callable[..., psutil.Popen], folder: Path) -> None:
+def test_what_ends_by_itself_is_started_again(supervisor: Begin, folder: Path) -> None:
     process = supervisor()
     (web, _) = _leaders(folder)
     os.kill(web, signal.SIGKILL)
@@ -60,9 +64,7 @@ def test_what_ends_by_itself_is_started_again(supervisor: Callable[..., psutil.P
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_leaves_no_process_behind(
-    supervisor: Callable[..., psutil.Popen], folder: Path, number: signal.Signals
-) -> None:
+def test_a_signal_leaves_no_process_behind(supervisor: Begin, folder: Path, number: signal.Signals) -> None:
     process = supervisor()
     members = _members(folder)
     end(process, number)
@@ -70,7 +72,7 @@ def test_a_signal_leaves_no_process_behind(
     assert not (folder / "processes.json").exists()
 
 
-def test_the_children_of_a_program_go_with_it(supervisor: Callable[..., psutil.Popen], folder: Path) -> None:
+def test_the_children_of_a_program_go_with_it(supervisor: Begin, folder: Path) -> None:
     process = supervisor()
     members = _members(folder)
     os.kill(_leaders(folder)[0], signal.SIGTERM)
@@ -78,7 +80,7 @@ def test_the_children_of_a_program_go_with_it(supervisor: Callable[..., psutil.P
     end(process)
 
 
-def test_a_stubborn_program_is_killed_in_the_end(supervisor: Callable[..., psutil.Popen], folder: Path) -> None:
+def test_a_stubborn_program_is_killed_in_the_end(supervisor: Begin, folder: Path) -> None:
     code = SUPERVISE.replace('("worker", POLITE)', '("worker", STUBBORN)')
     process = supervisor("from flagsite.servers import processes; processes.PATIENCE = 1\n" + code)
     members = _members(folder)
@@ -86,17 +88,19 @@ def test_a_stubborn_program_is_killed_in_the_end(supervisor: Callable[..., psuti
     assert not _living(members)
 
 
-def test_when_the_supervisor_is_killed_its_processes_end(supervisor: Callable[..., psutil.Popen], folder: Path) -> None:
+def test_when_the_supervisor_is_killed_its_processes_end(supervisor: Begin, folder: Path) -> None:
     process = supervisor()
     members = _members(folder)
     end(process, signal.SIGKILL)
     _eventually(lambda: not _living(members))
 
 
-def test_what_an_earlier_run_left_is_ended_first(supervisor: Callable[..., psutil.Popen], folder: Path) -> None:
+def test_what_an_earlier_run_left_is_ended_first(supervisor: Begin, folder: Path) -> None:
     process = supervisor()
     members = _members(folder)
-    watchdog = next(child for child in psutil.Process(process.pid).children() if "leftovers" in " ".join(child.cmdline()))
+    watchdog = next(
+        child for child in psutil.Process(process.pid).children() if "leftovers" in " ".join(child.cmdline())
+    )
     watchdog.kill()
     end(process, signal.SIGKILL)
     assert _living(members)
@@ -105,9 +109,7 @@ def test_what_an_earlier_run_left_is_ended_first(supervisor: Callable[..., psuti
     end(heir)
 
 
-def test_a_second_supervisor_of_the_same_data_is_refused(
-    supervisor: Callable[..., psutil.Popen], start: Start, folder: Path
-) -> None:
+def test_a_second_supervisor_of_the_same_data_is_refused(supervisor: Begin, start: Start, folder: Path) -> None:
     process = supervisor()
     members = _members(folder)
     second = start(SUPERVISE.replace("sys.argv[1]", repr(str(folder))))
@@ -118,7 +120,9 @@ def test_a_second_supervisor_of_the_same_data_is_refused(
 
 def test_a_stranger_that_has_the_number_by_now_is_left_alone(folder: Path) -> None:
     folder.mkdir()
-    leftovers.record(folder, [leftovers.Leader(os.getsid(0), started=12345.0), leftovers.Leader(os.getpid(), started=1.0)])
+    leftovers.record(
+        folder, [leftovers.Leader(os.getsid(0), started=12345.0), leftovers.Leader(os.getpid(), started=1.0)]
+    )
     assert leftovers.end_all(folder) == 0
 
 
@@ -129,7 +133,9 @@ def _leaders(folder: Path) -> list[int]:
 def _members(folder: Path) -> set[int]:
     """Every process of the sessions that the supervisor started."""
     leaders = set(_leaders(folder)) if (folder / "processes.json").exists() else set()
-    return {process.pid for process in psutil.process_iter() if process.is_running() and _session(process.pid) in leaders}
+    return {
+        process.pid for process in psutil.process_iter() if process.is_running() and _session(process.pid) in leaders
+    }
 
 
 def _session(pid: int) -> int:

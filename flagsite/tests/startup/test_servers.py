@@ -37,6 +37,7 @@ def test_starting_what_runs_changes_nothing(kind: type[Server], folder: Path) ->
     assert kind(folder).pid() == pid
 
 
+@pytest.mark.slow
 def test_a_server_that_was_killed_starts_again_with_its_data(folder: Path) -> None:
     postgres, valkey = PostgresServer(folder), ValkeyServer(folder)
     postgres.start()
@@ -54,6 +55,7 @@ def test_a_server_that_was_killed_starts_again_with_its_data(folder: Path) -> No
     assert _client(folder).get("kept") == b"42"
 
 
+@pytest.mark.slow
 def test_postgres_starts_again_when_only_its_main_process_was_killed(folder: Path) -> None:
     server = PostgresServer(folder)
     server.start()
@@ -64,6 +66,7 @@ def test_postgres_starts_again_when_only_its_main_process_was_killed(folder: Pat
     assert server.pid() not in {None, before}
 
 
+@pytest.mark.slow
 def test_lock_files_that_name_a_living_stranger_do_not_keep_postgres_from_starting(folder: Path) -> None:
     server = PostgresServer(folder)
     server.start()
@@ -75,6 +78,7 @@ def test_lock_files_that_name_a_living_stranger_do_not_keep_postgres_from_starti
     assert server.is_ready()
 
 
+@pytest.mark.slow
 def test_a_half_made_database_is_made_anew(folder: Path) -> None:
     half = folder / "postgres.new"
     half.mkdir(parents=True)
@@ -90,6 +94,7 @@ def test_a_database_of_another_version_is_left_alone(folder: Path) -> None:
         PostgresServer(folder).start()
 
 
+@pytest.mark.slow
 def test_two_data_folders_have_servers_side_by_side(folder: Path, other_folder: Path) -> None:
     for one in (folder, other_folder):
         PostgresServer(one).start()

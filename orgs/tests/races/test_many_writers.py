@@ -106,13 +106,14 @@ WAITING: dict[str, Callable[[Cast], object]] = {
 def test_a_writer_waits_for_another_and_reads_the_tree_after_it(
     transactional_db: None, cast: Cast, change: Callable[[Cast], object]
 ) -> None:
-    with in_another_connection() as start, transaction.atomic():
-        locks.lock_tree_for_writing()
-        late = start(lambda: change(cast))
-        wait_until_somebody_waits_for_the_tree()
-        tree.move(organization_id=cast.north.pk, parent_id=cast.rival_store.pk)
-        tree.create(name="First", key="first", parent_id=cast.acme.pk)
-        transaction.on_commit(lambda: late.result(timeout=10) and None)
+    with in_another_connection() as start:
+        with transaction.atomic():
+            locks.lock_tree_for_writing()
+            late = start(lambda: change(cast))
+            wait_until_somebody_waits_for_the_tree()
+            tree.move(organization_id=cast.north.pk, parent_id=cast.rival_store.pk)
+            tree.create(name="First", key="first", parent_id=cast.acme.pk)
+        late.result(timeout=10)
     assert {"rival/rival_store/north", "acme/first"} <= paths()
     if Organization.objects.filter(key="new").exists():
         assert "rival/rival_store/north/new" in paths()

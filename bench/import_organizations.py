@@ -1,0 +1,97 @@
+"""An import of many organizations against a plain COPY of the same finished rows into the same table."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from orgs import locks
+from orgs.models import AccessKey, Organization
+
+BLOCK = 1 << 16
+
+
+def run(rows: int) -> dict[str, float]:
+    """Import `rows` organizations, then COPY what has come out of it.
+
+    Needs a database without organizations and access keys, and leaves it so. Gives the seconds of either (the import's
+    with the start of its process), their ratio, and the importing process's peak memory in megabytes.
+    """
+    if Organization.objects.exists() or AccessKey.objects.exists():
+        raise SystemExit("The benchmark needs a database without organizations: it empties the tables.")
+    with tempfile.TemporaryDirectory() as folder:
+        file, finished = Path(folder) / "organizations.csv", Path(folder) / "finished.copy"
+        write_tree(file, rows)
+        try:
+            import_seconds, peak_memory = _import(file)
+            _copy_out(finished)
+            _empty()
+            copy_seconds = _copy_in(finished)
+            if Organization.objects.count() != rows:
+                raise SystemExit("Not all organizations have arrived.")
+        finally:
+            _empty()
+    return {
+        "rows": rows,
+        "import_seconds": round(import_seconds, 2),
+        "copy_seconds": round(copy_seconds, 2),
+        "ratio": round(import_seconds / copy_seconds, 2),
+        "peak_memory_megabytes": round(peak_memory, 1),
+    }
+
+
+def write_tree(file: Path, rows: int) -> None:
+    """Write one tree of `rows` organizations, 10 to 20 below each that has any, its rows in no order."""
+    chance = random.Random(rows)
+    parents = [""]
+    parent = 0
+    while len(parents) < rows:
+        parents += [f"org-{parent:08d}"] * chance.randint(10, 20)
+        parent += 1
+    numbers = list(range(rows))
+    chance.shuffle(numbers)
+    with file.open("w", encoding="utf-8") as stream:
+        stream.write("key,name,parent_key\n")
+        stream.writelines(f'org-{number:08d},"Organization {number}, Inc.",{parents[number]}\n' for number in numbers)
+
+
+def _import(file: Path) -> tuple[float, float]:
+    """Seconds and peak memory of the command in a process of its own."""
+    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "import_organizations", str(file)]
+    begin = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - begin
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"The import ended with status {process.returncode}.")
+    return seconds, usage.ru_maxrss / (1024 if sys.platform == "linux" else 1024 * 1024)
+
+
+def _copy_out(file: Path) -> None:
+    query = "COPY (SELECT * FROM orgs_organization ORDER BY id) TO STDOUT"
+    with connection.cursor() as cursor, file.open("wb") as stream, cursor.copy(query) as copy:
+        stream.writelines(copy)
+
+
+def _copy_in(file: Path) -> float:
+    begin = time.perf_counter()
+    with transaction.atomic(), connection.cursor() as cursor, file.open("rb") as stream:
+        locks.lock_tree_for_writing()
+        with cursor.copy("COPY orgs_organization FROM STDIN") as copy:
+            while block := stream.read(BLOCK):
+                copy.write(block)
+    return time.perf_counter() - begin
+
+
+def _empty() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE orgs_organization, orgs_accesskey")

@@ -1,0 +1,103 @@
+"""The OpenAPI document: complete, true, the same as the one in `docs/`, and shown on a page without foreign assets."""
+
+from __future__ import annotations
+
+import json
+import re
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.contrib.staticfiles import finders
+from django.core.management import call_command
+
+from flagsite.openapi import NAMES, document
+from flagsite.problems import HTTP_TYPES, PROBLEMS
+from flagsite.tests.api.test_api_access_everywhere import CALLS
+from orgs.tests.api import Api
+
+DOCUMENT = json.loads(document())
+OPERATIONS = [
+    (path, method, DOCUMENT["paths"][path][method]) for path in DOCUMENT["paths"] for method in DOCUMENT["paths"][path]
+]
+NAMED = [pytest.param(*operation, id=operation[2]["operationId"]) for operation in OPERATIONS]
+
+
+def test_the_document_is_valid_without_a_warning_and_the_same_as_in_docs() -> None:
+    out = StringIO()
+    call_command("spectacular", validate=True, fail_on_warn=True, stdout=out)
+    stored = (Path(settings.BASE_DIR) / "docs" / "openapi.yaml").read_text()
+    assert stored.strip() == out.getvalue().strip(), "run: bin/manage spectacular --file docs/openapi.yaml"
+
+
+def test_the_served_document_is_that_document(db: None) -> None:
+    response = Api().get("/openapi.json")
+    assert (response["Content-Type"], response.json()) == ("application/json", DOCUMENT)
+
+
+def test_every_call_of_the_url_map_is_described() -> None:
+    described = {(path, method.upper()) for path, method, _ in OPERATIONS}
+    mapped = {(re.sub(r"<\w+:(\w+)>", r"{\1}", f"/{path}"), method) for path, method in CALLS}
+    assert described == mapped
+
+
+@pytest.mark.parametrize(("path", "method", "operation"), NAMED)
+def test_an_operation_is_named_explained_secured_and_shown_by_example(
+    path: str, method: str, operation: dict[str, Any]
+) -> None:
+    assert re.fullmatch(r"[a-z]+[A-Za-z]+", operation["operationId"])
+    assert operation["summary"]
+    assert operation["description"]
+    assert {name for requirement in operation["security"] for name in requirement} == {
+        "bearerKey",
+        "headerKey",
+        "adminSession",
+    }
+    assert all(len(requirement) == 1 for requirement in operation["security"]), "any of them will do"
+    bodies = [operation["requestBody"]] if "requestBody" in operation else []
+    good = [response for status, response in operation["responses"].items() if status < "300" and "content" in response]
+    for content in [body["content"] for body in bodies] + [response["content"] for response in good]:
+        assert set(content) == {"application/json"}
+    assert any("examples" in response["content"]["application/json"] for response in good) or not good
+    assert all("examples" in body["content"]["application/json"] for body in bodies)
+
+
+@pytest.mark.parametrize(("path", "method", "operation"), NAMED)
+def test_every_status_that_any_operation_can_end_with_is_described(
+    path: str, method: str, operation: dict[str, Any]
+) -> None:
+    expected = {"400", "401", "403", "429", "500", "503"}
+    expected |= {"404"} if "{" in path or method == "post" else set()
+    expected |= {"404", "409", "411", "413", "415"} if method != "get" else set()
+    assert {status for status in operation["responses"] if status >= "400"} == expected
+    assert any(status < "300" for status in operation["responses"])
+
+
+def test_every_problem_is_among_the_described_ones() -> None:
+    text = json.dumps(DOCUMENT["components"]["responses"])
+    kinds = {kind for _, kind in PROBLEMS.values()} | {kind for status, kind in HTTP_TYPES.items() if status in NAMES}
+    assert {kind for kind in kinds if f"`{kind}`" not in text} == set()
+    for response in DOCUMENT["components"]["responses"].values():
+        assert set(response["content"]) == {"application/problem+json"}
+
+
+def test_an_id_is_a_whole_number_and_enabled_one_of_two_words() -> None:
+    parameters = {
+        parameter["name"]: parameter["schema"]
+        for parameter in DOCUMENT["paths"]["/{orgId}/{featureFlagName}/{enabled}"]["post"]["parameters"]
+    }
+    assert parameters["orgId"] == {"type": "integer", "format": "int64", "minimum": 1, "maximum": 2**63 - 1}
+    assert sorted(parameters["enabled"]["enum"]) == ["false", "true"]
+
+
+def test_the_page_to_try_it_uses_our_own_files_only(db: None) -> None:
+    page = Api().get("/docs")
+    text = page.content.decode()
+    assert (page.status_code, page["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert "/openapi.json" in text
+    assert "//" not in "".join(re.findall(r"""(?:src|href)=["']([^"']+)""", text))
+    used = re.findall(r"/static/([^\"']+\.(?:js|css|png))", text)
+    assert used
+    assert all(finders.find(name) for name in used)
