@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Case, Exists, OuterRef, QuerySet, When
 
 from flags.errors import FlagNotFound, InvalidFlagKey
 from flags.models import FLAG_KEY_PATTERN, Flag, FlagState
@@ -45,8 +45,8 @@ def effective_state(*, organization: Organization, flag_key: str) -> EffectiveSt
         raise FlagNotFound(f"There is no flag {flag_key!r}.")
     state = FlagState.objects.filter(organization_id=organization.pk, flag_id=flag.pk).first()
     if state is None:
-        above = line_of(organization.pk).order_by("-lft").values_list("pk", flat=True)
-        inherited = {row.organization_id: row for row in flag.states.filter(organization_id__in=list(above))}
+        above = line_of(organization.pk)[1:]
+        inherited = {row.organization_id: row for row in flag.states.filter(organization_id__in=above)}
         state = next((inherited[pk] for pk in above if pk in inherited), None)
     return _effective(organization.pk, flag, state)
 
@@ -56,9 +56,11 @@ def effective_states(organization: Organization) -> QuerySet[FlagState]:
 
     They are its own, or its nearest ancestor's where it waits for its own.
     """
-    line = FlagState.objects.filter(organization__in=line_of(organization.pk))
-    nearer = line.filter(flag_id=OuterRef("flag_id"), organization__lft__gt=OuterRef("organization__lft"))
-    return line.filter(~Exists(nearer)).select_related("flag").order_by("flag_id")
+    line = line_of(organization.pk)
+    distance = Case(*(When(organization_id=pk, then=steps) for steps, pk in enumerate(line)), default=len(line))
+    rows = FlagState.objects.filter(organization_id__in=line).alias(distance=distance)
+    nearer = rows.filter(flag_id=OuterRef("flag_id"), distance__lt=OuterRef("distance"))
+    return rows.filter(~Exists(nearer)).select_related("flag").order_by("flag_id")
 
 
 def as_effective(organization: Organization, states: Iterable[FlagState]) -> list[EffectiveState]:

@@ -49,7 +49,9 @@ class EffectiveStateSerializer(serializers.Serializer[EffectiveState]):
 
     featureFlag = FeatureFlagSerializer(source="*")
     sourceOrganizationId = serializers.IntegerField(
-        source="source_organization_id", allow_null=True, help_text="Where it was set, maybe above what the key sees; null: never set."
+        source="source_organization_id",
+        allow_null=True,
+        help_text="Maybe above what the key sees; null: never set.",
     )
     inherited = serializers.BooleanField(help_text="Whether it was set on another organization, above.")
     jobId = serializers.IntegerField(

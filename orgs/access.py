@@ -7,13 +7,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import transaction
-from django.db.models import QuerySet, Subquery
+from django.db import connection, transaction
+from django.db.models import F, QuerySet, Subquery, Value
 
 from orgs import locks
 from orgs.errors import OrganizationNotFound, OutsideOfYourSubtree
 from orgs.ids import BIGGEST_ID
 from orgs.models import Organization, Role
+
+SOON_SORTED = 20_000
+"""Organizations that are sorted faster than searched for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +38,14 @@ class Caller:
 
 
 def organizations_of(caller: Caller) -> QuerySet[Organization]:
-    """All organizations that the caller may see."""
-    return Organization.objects.all() if caller.organization_id is None else subtree_of(caller.organization_id)
+    """All organizations that the caller may see, for looking up some of them by id.
 
-
-def subtree_of(organization_id: int) -> QuerySet[Organization]:
-    """The organization and everything below it, by its place at the moment when the query runs.
-
-    The place is read by the query itself: read before it, the numbers could be those of a stranger by then.
+    The query reads the subtree's place itself, so that nothing can move between two queries. To list them, which
+    needs a plan made for the size of the subtree, there is `listed`.
     """
-    top = Organization.objects.filter(pk=organization_id)
+    if caller.organization_id is None:
+        return Organization.objects.all()
+    top = Organization.objects.filter(pk=caller.organization_id)
     return Organization.objects.filter(
         tree_id=Subquery(top.values("tree_id")),
         lft__gte=Subquery(top.values("lft")),
@@ -52,14 +53,24 @@ def subtree_of(organization_id: int) -> QuerySet[Organization]:
     )
 
 
-def line_of(organization_id: int) -> QuerySet[Organization]:
-    """The organization and everything above it, by its place at the moment when the query runs."""
-    here = Organization.objects.filter(pk=organization_id)
-    return Organization.objects.filter(
-        tree_id=Subquery(here.values("tree_id")),
-        lft__lte=Subquery(here.values("lft")),
-        rght__gte=Subquery(here.values("rght")),
-    )
+def listed(caller: Caller) -> QuerySet[Organization]:
+    """All organizations that the caller may see, by id, for listing them inside of a `snapshot`."""
+    if caller.organization_id is None:
+        return Organization.objects.order_by("id")
+    top = Organization.objects.filter(pk=caller.organization_id).first()
+    return subtree_by_id(top) if top else Organization.objects.order_by("id").none()
+
+
+def subtree_by_id(top: Organization) -> QuerySet[Organization]:
+    """The organization and everything below it, by id, for listing them inside of a `snapshot`.
+
+    Asked for the first rows by id, PostgreSQL likes to walk the primary key until it has met enough of the subtree,
+    which may be all of the table. Ordered by an expression, a small subtree is read by its index and sorted.
+    """
+    subtree = Organization.objects.under(top)
+    if top.rght - top.lft > 2 * SOON_SORTED:
+        return subtree.order_by("id")
+    return subtree.annotate(place=F("id") + Value(0)).order_by("place")
 
 
 def organization_for(caller: Caller, organization_id: Any) -> Organization:
@@ -75,14 +86,28 @@ def organization_for(caller: Caller, organization_id: Any) -> Organization:
     return organization
 
 
+LINE = """
+WITH RECURSIVE line AS (  -- by primary key; the tree's numbers would need a scan of half the tree
+    SELECT id, parent_id, 0 AS distance FROM orgs_organization WHERE id = %s
+     UNION ALL
+    SELECT above.id, above.parent_id, distance + 1 FROM line JOIN orgs_organization above ON above.id = line.parent_id)
+SELECT id FROM line ORDER BY distance
+"""
+
+
+def line_of(organization_id: int) -> list[int]:
+    """The ids of the organization and of everything above it, upwards."""
+    with connection.cursor() as cursor:
+        cursor.execute(LINE, [organization_id])
+        return [row[0] for row in cursor.fetchall()]
+
+
 def ancestors_of(caller: Caller, organization: Organization) -> QuerySet[Organization]:
     """What is above an organization, as far up as the caller may see."""
-    return (organizations_of(caller) & line_of(organization.pk)).exclude(pk=organization.pk)
-
-
-def descendants_of(caller: Caller, organization: Organization) -> QuerySet[Organization]:
-    """What is below an organization, as far as the caller may see it."""
-    return (organizations_of(caller) & subtree_of(organization.pk)).exclude(pk=organization.pk)
+    line = line_of(organization.pk)
+    if caller.organization_id is not None:
+        line = line[: line.index(caller.organization_id) + 1] if caller.organization_id in line else []
+    return Organization.objects.filter(pk__in=line[1:])
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from orgs import restructuring
-from orgs.access import ancestors_of, descendants_of, organization_for, organizations_of
+from orgs.access import ancestors_of, listed, organization_for, subtree_by_id
 from orgs.endpoints import Endpoint, ListEndpoint
 from orgs.idempotency import idempotent
 from orgs.models import Organization, Role
@@ -24,6 +24,7 @@ from orgs.serializers import (
     OrganizationSerializer,
     PlacedOrganizationSerializer,
 )
+from orgs.snapshots import snapshot
 
 
 class Organizations(ListEndpoint):
@@ -38,10 +39,11 @@ class Organizations(ListEndpoint):
         responses=OrganizationSerializer(many=True),
         tags=["organizations"],
     )
+    @snapshot()
     def get(self, request: Request) -> Response:
         """The organizations that the caller may see, by id; all filters have to match."""
         wanted = self.filters(request, OrganizationFilters)
-        rows = self.rows(request, _matching(organizations_of(self.caller), wanted).order_by("id"))
+        rows = self.rows(request, _matching(listed(self.caller), wanted))
         return self.page(OrganizationSerializer, rows)
 
     @extend_schema(
@@ -134,12 +136,13 @@ class Descendants(ListEndpoint):
         responses=OrganizationSerializer(many=True),
         tags=["organizations"],
     )
+    @snapshot()
     def get(self, request: Request, organization_id: int) -> Response:
         """All organizations below it, at any depth, by id."""
         self.filters(request)
         organization = organization_for(self.caller, organization_id)
-        rows = self.rows(request, descendants_of(self.caller, organization).order_by("id"))
-        return self.page(OrganizationSerializer, rows)
+        below = subtree_by_id(organization).exclude(pk=organization.pk)
+        return self.page(OrganizationSerializer, self.rows(request, below))
 
 
 def _matching(organizations: QuerySet[Organization], wanted: dict[str, Any]) -> QuerySet[Organization]:

@@ -74,6 +74,8 @@ class SteppedWorker:
 
     def _live(self) -> None:
         _here.worker = self
+        with connection.cursor() as cursor:
+            cursor.execute("SET synchronous_commit = off")  # quicker; nobody cuts the power
         try:
             while self._orders.get() == "run":
                 try:
@@ -103,6 +105,7 @@ def pause_before_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
             worker.pause()
         return reload(run)
 
+    monkeypatch.setattr(runner, "worker_name", lambda: threading.current_thread().name)
     monkeypatch.setattr(Run, "check", checked)
     monkeypatch.setattr(Run, "reload", reloaded)
     monkeypatch.setattr(wakeup, "wake", lambda queue: None)

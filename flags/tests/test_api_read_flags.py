@@ -106,4 +106,4 @@ def test_the_states_take_one_query_however_many_there_are(api: Api, cast: Cast, 
     with CaptureQueriesContext(connection) as queries:
         assert len(listed(api, cast.oslo.pk)) == flags
     assert len([query for query in queries if "flags_flagstate" in query["sql"]]) == 1
-    assert len(queries) == 3  # the key, the organization, the states
+    assert len(queries) == 4  # the key, the organization, what is above it, the states

@@ -52,9 +52,14 @@ class Machine(RuleBasedStateMachine):
 
     workers: ClassVar[list[SteppedWorker]]
 
-    @initialize(inline_rows=st.sampled_from([1000, 3, 0]), chunk=st.sampled_from([1, 2, 10]))
-    def begin(self, inline_rows: int, chunk: int) -> None:
-        """An empty site, with small chunks and a small measure of what is written at once."""
+    @initialize(
+        parents=st.lists(index, min_size=3, max_size=6),
+        inline_rows=st.sampled_from([1000, 2, 0]),
+        chunk=st.sampled_from([1, 2]),
+        refusing=st.booleans(),
+    )
+    def begin(self, parents: list[int], inline_rows: int, chunk: int, refusing: bool) -> None:
+        """A small tree, small chunks, and a small measure of what is written at once."""
         _empty_the_database()
         self.inline_rows = override_settings(FLAGS_INLINE_ROWS=inline_rows)
         self.inline_rows.enable()
@@ -62,18 +67,16 @@ class Machine(RuleBasedStateMachine):
         self.model = NaiveModel()
         self.names: dict[int, str] = {}
         self.flags = [Flag.objects.get_or_create(key=key)[0].pk for key in FLAGS]
+        self.refusing = refusing
+        for under in (None, *parents):
+            self._create(self._organization(under))
 
     # --- Requests -----------------------------------------------------------------------------------------------------
 
     @precondition(lambda self: len(self.model.parents) < MOST_ORGANIZATIONS)
     @rule(under=st.none() | index)
     def create(self, under: int | None) -> None:
-        parent = self._organization(under)
-        name = chr(ord("a") + len(self.names))
-        with self._request(f"create {name} under {self._name(parent)}"):
-            organization = tree.create(name=name, key=f"{name}{len(self.names)}", parent_id=parent)
-            self.names[organization.pk] = name
-            self.model.create(organization.pk, parent)
+        self._create(self._organization(under))
 
     @precondition(lambda self: self.model.parents)
     @rule(which=index, under=st.none() | index)
@@ -105,7 +108,7 @@ class Machine(RuleBasedStateMachine):
             accepted = changes.set_flag(organization_id=organization, flag_key=FLAGS[flag], enabled=enabled)
             self.model.set(organization, self.flags[flag], enabled=enabled, number=accepted.change.number)
 
-    @precondition(lambda self: Job.objects.exists())
+    @precondition(lambda self: Job.objects.filter(status__in=[Status.FAILED, Status.COMPLETED]).exists())
     @rule(which=index)
     def retry(self, which: int) -> None:
         jobs = list(Job.objects.order_by("id"))
@@ -115,47 +118,39 @@ class Machine(RuleBasedStateMachine):
 
     # --- What happens to workers and jobs -----------------------------------------------------------------------------
 
-    @rule(who=worker, which=index)
-    def start_a_job(self, who: int, which: int) -> None:
-        """Any of those that wait; a worker that finds none was woken once too often."""
-        waiting = list(Job.objects.filter(status=Status.PENDING).order_by("id"))
-        for position, job in enumerate(waiting):
-            first = position == which % len(waiting)
-            Job.objects.filter(pk=job.pk).update(run_at=LONG_AGO, priority=int(first))
+    @rule(who=worker, which=index, chunks=st.integers(0, 8))
+    def work(self, who: int, which: int, chunks: int) -> None:
+        """Any of the jobs that wait; a worker that finds none was woken once too often."""
         if not self.workers[who].busy:
+            _put_first(which)
             self.workers[who].start()
-
-    @rule(who=worker, chunks=st.integers(1, 4))
-    def work(self, who: int, chunks: int) -> None:
         self.workers[who].step(chunks)
 
-    @rule(who=worker)
-    def kill_a_worker(self, who: int) -> None:
-        self.workers[who].kill()
-
-    @rule()
-    def leases_expire(self) -> None:
-        """Of the dead, and of the living, who must find that they have lost theirs."""
-        _expire_leases()
+    @precondition(lambda self: any(each.busy for each in self.workers))
+    @rule(who=worker, dead=st.booleans())
+    def lose_the_lease(self, who: int, dead: bool) -> None:
+        """A worker is killed, or it lives on and must find that its job is another's now."""
+        if dead:
+            self.workers[who].kill()
+        Job.objects.filter(status=Status.IN_PROGRESS, worker=self.workers[who].name).update(lease_expires_at=LONG_AGO)
         sweep.rescue_expired()
 
+    @precondition(lambda self: any(each.busy for each in self.workers))
     @rule(who=worker)
-    def stop_a_worker(self, who: int) -> None:
-        """It hands its job back at the next chunk."""
+    def stop(self, who: int) -> None:
+        """A worker hands its job back at the next chunk."""
         stopping.request_stop()
         try:
             self.workers[who].finish()
         finally:
             stopping.withdraw()
 
-    @precondition(lambda self: self.model.parents)
-    @rule(which=index)
-    def the_database_refuses(self, which: int) -> None:
-        faults.refuse(self._organization(which) or 0)
-
-    @rule()
-    def the_database_recovers(self) -> None:
-        faults.refuse()
+    @precondition(lambda self: self.refusing and self.model.parents)
+    @rule(which=st.none() | index)
+    def refuse(self, which: int | None) -> None:
+        """The database does not take the rows of one organization, or takes all again."""
+        refused = self._organization(which)
+        faults.refuse(*([refused] if refused else []))
 
     # --- What must hold -----------------------------------------------------------------------------------------------
 
@@ -167,13 +162,12 @@ class Machine(RuleBasedStateMachine):
                 assert row.number <= meant.number
                 assert row == meant or row.number < meant.number
 
-    @rule()
     def everything_ends(self) -> None:
         """Nothing is in the way any more: all jobs are carried out, and retried until none is left behind."""
         faults.refuse()
         for each in self.workers:
             each.finish()
-        _expire_leases()
+        Job.objects.filter(status=Status.IN_PROGRESS).update(lease_expires_at=LONG_AGO)
         sweep.rescue_expired()
         for _ in range(20):
             self._run_what_waits()
@@ -194,7 +188,7 @@ class Machine(RuleBasedStateMachine):
 
     def _run_what_waits(self) -> None:
         while Job.objects.filter(status=Status.PENDING).exists():
-            Job.objects.filter(status=Status.PENDING).update(run_at=LONG_AGO)
+            _put_first(0)
             self.workers[0].start()
             self.workers[0].finish()
 
@@ -206,6 +200,13 @@ class Machine(RuleBasedStateMachine):
                 lifecycle.retry(job_id=root.pk, by="somebody")
                 retried = True
         return retried
+
+    def _create(self, parent: int | None) -> None:
+        name = chr(ord("a") + len(self.names))
+        with self._request(f"create {name} under {self._name(parent)}"):
+            organization = tree.create(name=name, key=name, parent_id=parent)
+            self.names[organization.pk] = name
+            self.model.create(organization.pk, parent)
 
     def _organization(self, which: int | None) -> int | None:
         alive = sorted(self.model.parents)
@@ -245,12 +246,18 @@ def _last_number() -> int:
         return int(cursor.fetchone()[0])
 
 
-def _expire_leases() -> None:
-    Job.objects.filter(status=Status.IN_PROGRESS).update(lease_expires_at=LONG_AGO)
+def _put_first(which: int) -> None:
+    """Make every waiting job due, and one of them the first."""
+    waiting = Job.objects.filter(status=Status.PENDING).order_by("id")
+    ids = list(waiting.values_list("pk", flat=True))
+    waiting.update(run_at=LONG_AGO, priority=0)
+    waiting.filter(pk__in=ids[which % len(ids) :][:1] if ids else []).update(priority=1)
 
 
 @pytest.fixture
 def machine(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Machine]]:
+    with connection.cursor() as cursor:
+        cursor.execute("SET synchronous_commit = off")
     pause_before_chunks(monkeypatch)
     monkeypatch.setattr(propagation, "SMALLEST_CHUNK", propagation.SMALLEST_CHUNK)  # put back what machines set
     Machine.workers = [SteppedWorker("first"), SteppedWorker("second")]

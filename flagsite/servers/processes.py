@@ -110,8 +110,6 @@ class Supervisor:
             try:
                 yield
             finally:
-                self._stopping.set()
-                self._thread.join()
                 self._stop()
 
     def failed(self) -> str | None:
@@ -209,13 +207,19 @@ class Supervisor:
         self._silent_since.pop(server.name, None)
 
     def _stop(self) -> None:
-        """SIGTERM to each main process, which sees to its own children; then SIGKILL to whatever is left."""
+        """SIGTERM to each main process, which sees to its own children; then SIGKILL to whatever is left.
+
+        An impatient second Ctrl-C leads to the SIGKILL at once.
+        """
+        self._stopping.set()
         try:
+            self._thread.join()
             for process in self.processes:
                 _ask_to_stop(process)
             _wait(self.processes, PATIENCE)
         finally:
             with undisturbed():
+                self._thread.join(timeout=5)
                 for process in self.processes:
                     self._end_session(process)
                 leftovers.forget(self.folder)

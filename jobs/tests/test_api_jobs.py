@@ -13,6 +13,7 @@ from jobs.tests.api_kinds import done, running, waiting
 from orgs import tree
 from orgs.tests.api import Api, ids, kind_of, wrong_fields
 
+
 @pytest.fixture
 def api(cast: Cast, admin_key: str) -> Api:
     return Api(admin_key)

@@ -9,6 +9,7 @@ from jobs.models import Job
 from jobs.tests.api_kinds import done, running, waiting
 from orgs.tests.api import Api, kind_of, wrong_fields
 
+
 @pytest.fixture
 def api(cast: Cast, admin_key: str) -> Api:
     return Api(admin_key)

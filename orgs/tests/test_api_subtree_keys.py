@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import pytest
+from django.db import connection
 
 from conftest import Cast
 from orgs import tree
+from orgs.endpoints import ListEndpoint
 from orgs.models import Organization
 from orgs.tests.api import Api, ids, kind_of
 
@@ -72,3 +77,29 @@ def test_ancestors_end_at_the_top_of_the_subtree(acme: Api, cast: Cast) -> None:
 def test_an_organization_that_moved_away_is_gone_for_the_key(acme: Api, cast: Cast) -> None:
     tree.move(organization_id=cast.oslo.pk, parent_id=cast.rival.pk)
     assert acme.get(f"/organizations/{cast.oslo.pk}").status_code == 404
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", ["/organizations", "/organizations/{acme}/descendants"])
+def test_a_tree_that_changes_while_it_is_listed_shows_nothing_of_others(
+    acme: Api, cast: Cast, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """Acme is moved to be the left sibling of another in one tree; a third comes in before it at the worst moment."""
+    tree.move(organization_id=cast.acme.pk, parent_id=cast.rival.pk)
+    tree.create(name="Stranger", key="stranger", parent_id=cast.rival.pk)
+    seen = set(ids(acme.get(path.format(acme=cast.acme.pk))))
+
+    def rows_a_moment_later(view: Any, request: Any, queryset: Any) -> Any:
+        with ThreadPoolExecutor(1) as other:
+            other.submit(remove_rival_store).result()
+        return original(view, request, queryset)
+
+    def remove_rival_store() -> None:
+        try:
+            tree.delete(organization_id=cast.rival_store.pk)  # all that is right of it moves two numbers to the left
+        finally:
+            connection.close()
+
+    original = ListEndpoint.rows
+    monkeypatch.setattr(ListEndpoint, "rows", rows_a_moment_later)
+    assert set(ids(acme.get(path.format(acme=cast.acme.pk)))) == seen
