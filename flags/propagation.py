@@ -62,10 +62,12 @@ def propagate(run: Run) -> None:
             if not _with_patience(run, partial(walk.write_chunk, size)):
                 return
         except DatabaseError as error:
+            if transient.is_transient(error) and not transient.is_time_out(error):
+                raise  # the server's trouble, of which no organization is guilty
             if size > 1:
                 pieces.extendleft((size - size // 2, size // 2))
             else:
-                _with_patience(run, partial(walk.skip_one, error))
+                _with_patience(run, walk.write_or_skip_one)
 
 
 def _values(run: Run) -> list[Value]:
@@ -123,17 +125,29 @@ class Walk:
             self.chunk_size = max(SMALLEST_CHUNK, math.ceil((self.run.job.total or 0) / 50))
         return True
 
-    def skip_one(self, error: DatabaseError) -> None:
-        """Record that the next organization failed, and pass it."""
+    def write_or_skip_one(self) -> None:
+        """Write the next organization; when that fails record it, and pass it.
+
+        It is tried once more here, since after the failure another may have become the next: the one that failed was
+        deleted, one was moved in before it, or only the answer to the commit that passed it was lost.
+        """
         with transaction.atomic():
             subtree = self._lock()
             behind = self.values if self.run.job.only_behind else None
             span = writing.next_span(subtree, after=self._after, most=1, behind=behind)
             if span is None:
                 return
-            self.run.record_failure(span.last, str(error).strip().partition("\n")[0])
-            self._record(span, failed=1)
-        log.warning("organization_failed", organizationId=span.last, error=str(error))
+            try:
+                with transaction.atomic():
+                    superseded = self._write(subtree, span)
+            except DatabaseError as error:
+                if transient.is_transient(error) and not transient.is_time_out(error):
+                    raise
+                self.run.record_failure(span.last, str(error).strip().partition("\n")[0])
+                self._record(span, failed=1)
+                log.warning("organization_failed", organizationId=span.last, error=str(error))
+            else:
+                self._record(span, processed=1, superseded=superseded)
         self._advance(span)
 
     @property
@@ -154,7 +168,8 @@ class Walk:
         written = sum(writing.write_span(subtree, span, value, job_id=job_id) for value in self.values)
         if written == span.count * len(self.values):
             return 0
-        return writing.count_superseded(subtree, span, self.values)
+        # a retry for those left behind has spans with others in between, which it does not count
+        return min(span.count, writing.count_superseded(subtree, span, self.values))
 
     def _record(self, span: Span, *, processed: int = 0, failed: int = 0, superseded: int = 0) -> None:
         self.run.record_progress(

@@ -207,9 +207,15 @@ def rescue(*, job_id: int) -> Job | None:
 
 
 def release(*, job_id: int, lease: UUID) -> None:
-    """Hand a job back to its queue, as it stands; no attempt is used up. Raises LeaseLost."""
+    """Hand a job back to its queue, as it stands; no attempt is used up. Raises LeaseLost.
+
+    One that somebody wants cancelled is CANCELLED instead.
+    """
     with transaction.atomic():
         job = _lock_chain(job_id)
+        if job.cancel_requested_at:
+            stop(job_id=job_id, lease=lease)
+            return
         _move(job_id, "release", lease=lease, run_at=Now(), woken_at=None)
         wakeup.wake(job.queue)
     log.info("job_released", **_fields(job))

@@ -72,7 +72,7 @@ def _work(run: Run) -> Callable[[], object]:
     except (PermanentFailure, UnknownKind) as error:
         return partial(lifecycle.fail, job_id=job_id, lease=lease, error=error.detail, permanent=True)
     except Exception as error:  # noqa: BLE001 - whatever went wrong is the job's error
-        trace = traceback.format_exc()
+        trace = _storable(traceback.format_exc())
         return partial(lifecycle.fail, job_id=job_id, lease=lease, error=_in_words(error), traceback=trace)
     return partial(_finish, run)
 
@@ -112,5 +112,10 @@ def _persist(end: Callable[[], object]) -> None:
 
 
 def _in_words(error: Exception) -> str:
-    words = str(error).strip().partition("\n")[0]
+    words = _storable(str(error)).strip().partition("\n")[0]
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+def _storable(words: str) -> str:
+    """The words without what PostgreSQL's text cannot hold."""
+    return words.encode("utf-8", "replace").decode().replace("\x00", "\N{REPLACEMENT CHARACTER}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import structlog
 from django.db import connection
 
-from jobs import lifecycle, wakeup
+from jobs import lifecycle, transient, wakeup
 from jobs.errors import MoveRefused
 from jobs.models import Job
 
@@ -39,6 +39,11 @@ def rescue_expired() -> int:
         try:
             lifecycle.rescue(job_id=job_id)
         except MoveRefused:  # another sweep was there first, or the worker lives after all
+            continue
+        except Exception as error:  # one that cannot be rescued must not keep the others from it
+            if transient.is_transient(error):
+                raise
+            log.exception("rescue_failed", jobId=job_id)
             continue
         rescued += 1
     return rescued

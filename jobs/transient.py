@@ -4,23 +4,37 @@ from __future__ import annotations
 
 from django.db import InterfaceError, OperationalError, connection
 
-PASSING = {
-    "40001",  # serialization_failure
-    "40P01",  # deadlock_detected
+TIME_OUTS = {
     "55P03",  # lock_not_available: lock_timeout
     "57014",  # query_canceled: statement_timeout
 }
-SERVER_GONE = ("08", "57P")  # connection exceptions; shutdown, crash, starting up
+PASSING = TIME_OUTS | {
+    "40001",  # serialization_failure
+    "40P01",  # deadlock_detected
+    "25P03",  # idle_in_transaction_session_timeout: the connection is gone
+    "25P04",  # transaction_timeout
+}
+SERVER_GONE = ("08", "53", "57P")  # connection exceptions; out of disk, memory, connections; shutdown, starting up
 
 
 def is_transient(error: BaseException) -> bool:
     """Whether the same statement may well succeed in a moment: deadlock, time-out, lost connection."""
     if isinstance(error, InterfaceError):
         return True
-    state = getattr(error.__cause__ or error, "sqlstate", None)
+    state = _state(error)
     if state is None:
         return isinstance(error, OperationalError)
     return state in PASSING or state.startswith(SERVER_GONE)
+
+
+def is_time_out(error: BaseException) -> bool:
+    """Whether a statement or its wait for a lock took too long; smaller ones may pass."""
+    return _state(error) in TIME_OUTS
+
+
+def _state(error: BaseException) -> str | None:
+    state: str | None = getattr(error.__cause__ or error, "sqlstate", None)
+    return state
 
 
 def reconnect() -> None:

@@ -120,16 +120,18 @@ def compute(refusals: Refusals) -> Placing:
 
 
 KEYS = """
-SELECT reference, key, line FROM import_resolved JOIN import_entries USING (line) WHERE reference = ANY(%(references)s)
- UNION ALL
-SELECT id, key, NULL FROM orgs_organization organization WHERE id = ANY(%(references)s)
-   AND NOT EXISTS (SELECT FROM import_resolved WHERE reference = organization.id)
+WITH wanted AS MATERIALIZED (SELECT unnest(%s::bigint[]) AS reference)
+SELECT reference, COALESCE(entry.key, organization.key), entry.line
+  FROM wanted
+  LEFT JOIN import_resolved USING (reference)
+  LEFT JOIN import_entries entry USING (line)
+  LEFT JOIN orgs_organization organization ON organization.id = wanted.reference
 """
 
 
 def _refuse_cycles(forest: Forest, cycles: list[list[int]], refusals: Refusals) -> None:
     references = [forest.references[position] for cycle in cycles for position in cycle]
-    known = {reference: (key, line) for reference, key, line in rows_of(KEYS, {"references": references})}
+    known = {reference: (key, line) for reference, key, line in rows_of(KEYS, [references])}
     for cycle in cycles:
         members = [known[forest.references[position]] for position in cycle]
         for index, (key, line) in enumerate(members):

@@ -63,11 +63,14 @@ def test_bytes_that_are_not_utf8_are_named_with_their_line(db: None) -> None:
 
 
 def test_a_key_may_stand_only_once(cast: Cast) -> None:
-    found = refused(HEADER + b"a,A,\nnorth,North,acme\na,A,\na,B,\nnorth,North,acme\nb,B,a\n")
+    found = refused(HEADER + b"a,A,c\nnorth,North,acme\na,A,nobody\na,B,\nnorth,North,acme\nb,B,a\nc,C,b\n")
     assert found == [
+        (2, "It would be below itself: 'a' below 'c' below 'b' below 'a'."),
         (4, "The key 'a' is on line 2 already."),
         (5, "The key 'a' is on line 2 already."),
         (6, "The key 'north' is on line 3 already."),
+        (7, "It would be below itself: 'b' below 'a' below 'c' below 'b'."),
+        (8, "It would be below itself: 'c' below 'b' below 'a' below 'c'."),
     ]
 
 

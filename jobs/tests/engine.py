@@ -1,0 +1,98 @@
+"""A kind of job that does what the test says, and jobs in whatever state a test needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.db import connection
+
+from jobs import lifecycle
+from jobs.kinds import Work, job_kind
+from jobs.models import Job
+from jobs.run import Run
+from jobs.states import Status
+
+KIND = "test-of-the-engine"
+QUEUE = "default"
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+_works: list[Work] = []
+
+
+@job_kind(KIND, queue=QUEUE)
+def _do(run: Run) -> None:
+    if _works:
+        _works[-1](run)
+
+
+@contextmanager
+def doing(work: Work) -> Iterator[None]:
+    """While it lasts, jobs of this kind do `work`; otherwise nothing."""
+    _works.append(work)
+    try:
+        yield
+    finally:
+        _works.remove(work)
+
+
+def waiting(**columns: Any) -> Job:
+    """A job that no worker has taken yet; nobody asks whether its organization exists."""
+    job = lifecycle.create(kind=KIND, organization_id=1, requested_by="alice", correlation_id="c-1")
+    return changed(job, **columns) if columns else job
+
+
+def claimed(**columns: Any) -> Job:
+    """A job that a worker holds."""
+    job = waiting(priority=1000)
+    taken = lifecycle.claim(queue=QUEUE, worker="worker")
+    assert taken is not None
+    assert taken.pk == job.pk
+    return changed(taken, **columns) if columns else taken
+
+
+def lease_of(job: Job) -> UUID:
+    """The token of the lease that the job had when it was loaded."""
+    assert job.lease_token is not None
+    return job.lease_token
+
+
+def by_hand(status: str, **columns: Any) -> Job:
+    """A row with this status, however impossible its history."""
+    if status == Status.IN_PROGRESS:
+        columns = {"lease_token": uuid4(), "lease_expires_at": LONG_AGO} | columns
+    return Job.objects.create(kind=KIND, queue=QUEUE, status=status, organization_id=1, **columns)
+
+
+def changed(job: Job, **columns: Any) -> Job:
+    """The job with some columns (never its status) written past the engine."""
+    Job.objects.filter(pk=job.pk).update(**columns)
+    job.refresh_from_db()
+    return job
+
+
+def make_due() -> None:
+    """Let the time come for everything that waits."""
+    Job.objects.filter(status=Status.PENDING).update(run_at=LONG_AGO)
+
+
+def statuses(job: Job) -> list[str]:
+    """Of the job's whole chain, oldest first."""
+    return [str(each.status) for each in Job.objects.of_chain(job.root_id)]
+
+
+def latest(job: Job) -> Job:
+    """The newest attempt of the job's chain."""
+    found = Job.objects.of_chain(job.root_id).last()
+    assert found is not None
+    return found
+
+
+def database_time() -> datetime:
+    """The database's clock, now."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        now: datetime = cursor.fetchone()[0]
+    return now

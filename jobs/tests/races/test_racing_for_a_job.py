@@ -1,0 +1,108 @@
+"""Many at once: claims, rescues and ends of the same jobs, each on its own connection."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from jobs import lifecycle
+from jobs.errors import FlagsiteError
+from jobs.models import Job, Queue
+from jobs.tests import kinds_for_tests as engine
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def _at_once(count: int, act: Callable[[int], Any]) -> list[Any]:
+    """Do it in so many threads at the same moment; what each returned or raised."""
+    results: list[Any] = [None] * count
+    start = threading.Barrier(count)
+
+    def run(number: int) -> None:
+        try:
+            start.wait()
+            results[number] = act(number)
+        except FlagsiteError as error:
+            results[number] = error
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=[number]) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def test_each_job_has_one_winner() -> None:
+    jobs = {engine.create().pk for _ in range(24)}
+
+    def claim_until_empty(number: int) -> list[int]:
+        won = []
+        while (job := lifecycle.claim(queue=engine.QUEUE, worker=str(number))) is not None:
+            won.append(job.pk)
+        return won
+
+    won = Counter(pk for each in _at_once(6, claim_until_empty) for pk in each)
+    assert set(won) == jobs
+    assert set(won.values()) == {1}
+
+
+def test_racing_claims_do_not_exceed_a_queues_concurrency() -> None:
+    Queue.objects.filter(name=engine.QUEUE).update(concurrency=3)
+    for _ in range(12):
+        engine.create()
+    claimed = _at_once(8, lambda number: lifecycle.claim(queue=engine.QUEUE, worker=str(number)))
+    assert sum(job is not None for job in claimed) == 3
+
+
+def test_racing_sweeps_write_one_retry() -> None:
+    first = engine.create()
+    engine.let_lease_expire(engine.claim())
+    ends = _at_once(6, lambda _: lifecycle.rescue(job_id=first.pk))
+    assert sum(isinstance(end, Job) for end in ends) == 1
+    assert engine.statuses(first) == ["RETRYING", "PENDING"]
+
+
+def test_of_a_late_end_and_a_rescue_one_wins() -> None:
+    for _ in range(5):
+        first = engine.create()
+        job = engine.claim()
+        engine.let_lease_expire(job)
+        acts = [
+            lambda first=first: lifecycle.rescue(job_id=first.pk),
+            lambda job=job: lifecycle.complete(**engine.lease(job)),
+        ]
+        ends = _at_once(2, lambda number, acts=acts: acts[number]())
+        assert sum(isinstance(end, FlagsiteError) for end in ends) == 1
+        assert engine.statuses(first) in (["RETRYING", "PENDING"], ["COMPLETED"])
+        Job.objects.all().delete()
+
+
+def test_of_a_claim_and_a_cancellation_the_job_obeys_both() -> None:
+    for _ in range(5):
+        job = engine.create()
+        acts = [
+            lambda: lifecycle.claim(queue=engine.QUEUE, worker="worker"),
+            lambda job=job: lifecycle.cancel(job_id=job.pk, by="somebody"),
+        ]
+        claimed, cancelled = _at_once(2, lambda number, acts=acts: acts[number]())
+        job.refresh_from_db()
+        assert cancelled.pk == job.pk
+        assert job.cancel_requested_at
+        assert job.status == ("CANCELLED" if claimed is None else "IN_PROGRESS")
+        Job.objects.all().delete()
+
+
+def test_two_people_who_retry_at_once_start_one_round() -> None:
+    first = engine.create()
+    lifecycle.fail(**engine.lease(engine.claim()), error="no", permanent=True)
+    ends = _at_once(4, lambda number: lifecycle.retry(job_id=first.pk, by=str(number)))
+    assert sum(isinstance(end, Job) for end in ends) == 1
+    assert engine.statuses(first) == ["RETRYING", "PENDING"]
