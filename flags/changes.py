@@ -81,4 +81,3 @@ def _flag(key: str) -> Flag:
     if flag is None:
         raise FlagNotFound(f"There is no flag {key!r}.")
     return flag
-

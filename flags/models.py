@@ -12,9 +12,7 @@ from jobs.models import Job
 from orgs.models import Organization
 
 FLAG_KEY_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}"
-FLAG_KEY = RegexValidator(
-    rf"\A{FLAG_KEY_PATTERN}\Z", "1 to 255 of A-Z a-z 0-9 . _ -, starting with a letter or digit."
-)
+FLAG_KEY = RegexValidator(rf"\A{FLAG_KEY_PATTERN}\Z", "1 to 255 of A-Z a-z 0-9 . _ -, starting with a letter or digit.")
 
 
 class Flag(models.Model):

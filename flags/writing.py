@@ -89,9 +89,7 @@ SELECT max(id), count(*) FROM (  -- those that have not got every value yet
 """
 
 
-def next_span(
-    subtree: Subtree, *, after: int, most: int | None, behind: Sequence[Value] | None = None
-) -> Span | None:
+def next_span(subtree: Subtree, *, after: int, most: int | None, behind: Sequence[Value] | None = None) -> Span | None:
     """The next `most` organizations by id, or None when there are no more; `most` None: all the rest.
 
     With `behind` only those count that lack one of these values or have an older one.

@@ -14,11 +14,11 @@ from redis.exceptions import ConnectionError as BrokerConnectionError
 
 def correct_closed_channels() -> None:
     """Make the use of a closed channel a lost connection."""
-    connection_parameters = Channel._connparams  # noqa: SLF001 - there is no public place for it
+    connection_parameters = Channel._connparams  # type: ignore[attr-defined]  # noqa: SLF001 - there is no public place
 
     def checked(channel: Channel, *args: Any, **kwargs: Any) -> Any:
         if getattr(channel.connection, "client", None) is None:
             raise BrokerConnectionError("The channel is closed.")
         return connection_parameters(channel, *args, **kwargs)
 
-    Channel._connparams = checked  # noqa: SLF001
+    Channel._connparams = checked  # type: ignore[attr-defined]  # noqa: SLF001

@@ -123,9 +123,9 @@ def _by_field(detail: Any, path: str = "") -> list[dict[str, str]]:
 def _headers(error: exceptions.APIException) -> dict[str, str]:
     headers = {}
     if getattr(error, "auth_header", None):
-        headers["WWW-Authenticate"] = error.auth_header  # type: ignore[attr-defined]
+        headers["WWW-Authenticate"] = error.auth_header
     if getattr(error, "wait", None):
-        headers["Retry-After"] = str(math.ceil(error.wait))  # type: ignore[attr-defined]
+        headers["Retry-After"] = str(math.ceil(error.wait))
     return headers
 
 

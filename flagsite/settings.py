@@ -14,9 +14,7 @@ SHORTEST_SECRET = 32
 
 # --- Where we run --------------------------------------------------------------------------------------------------
 _own_database = environment.text("DATABASE_URL")
-PRODUCTION = (
-    environment.text("FLAGSITE_ENVIRONMENT", "production" if _own_database else "development") == "production"
-)
+PRODUCTION = environment.text("FLAGSITE_ENVIRONMENT", "production" if _own_database else "development") == "production"
 DEBUG = environment.boolean("DEBUG", default=False)
 SECRET_KEY = environment.text("SECRET_KEY") or ("" if PRODUCTION else development.secret_key(servers.data_folder()))
 ALLOWED_HOSTS = environment.words("ALLOWED_HOSTS", "" if PRODUCTION else "localhost,127.0.0.1,[::1],testserver")

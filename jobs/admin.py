@@ -39,11 +39,11 @@ class JobAdmin(admin.ModelAdmin):
         failed = f", {job.failed} failed" if job.failed else ""
         return f"{job.processed} of {'?' if job.total is None else job.total}{failed}"
 
-    @admin.action(description="Retry", permissions= ["change"])
+    @admin.action(description="Retry", permissions=["change"])
     def retry(self, request: HttpRequest, jobs: JobQuerySet) -> None:
         self._each(request, jobs, lifecycle.retry, "retried")
 
-    @admin.action(description="Cancel", permissions= ["change"])
+    @admin.action(description="Cancel", permissions=["change"])
     def cancel(self, request: HttpRequest, jobs: JobQuerySet) -> None:
         self._each(request, jobs, lifecycle.cancel, "cancelled")
 

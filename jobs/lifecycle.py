@@ -116,20 +116,18 @@ def record_progress(
     `checkpoint` is JSON text. Returns whether somebody asked to cancel. Raises LeaseLost, which rolls the caller's
     rows back too.
     """
+    parameters: dict[str, Any] = {
+        "job": job_id,
+        "lease": lease,
+        "processed": processed,
+        "failed": failed,
+        "superseded": superseded,
+        "total": total,
+        "checkpoint": checkpoint,
+        "lease_time": lease_time(),
+    }
     with connection.cursor() as cursor:
-        cursor.execute(
-            RECORD_PROGRESS,
-            {
-                "job": job_id,
-                "lease": lease,
-                "processed": processed,
-                "failed": failed,
-                "superseded": superseded,
-                "total": total,
-                "checkpoint": checkpoint,
-                "lease_time": lease_time(),
-            },
-        )
+        cursor.execute(RECORD_PROGRESS, parameters)
         row = cursor.fetchone()
     if row is None:
         raise LeaseLost
@@ -150,9 +148,7 @@ def complete(*, job_id: int, lease: UUID, message: str | None = None) -> None:
     log.info("job_completed", **_fields(job), **_counts(job), seconds=_seconds(job))
 
 
-def fail(
-    *, job_id: int, lease: UUID, error: str, traceback: str = "", permanent: bool = False
-) -> Job | None:
+def fail(*, job_id: int, lease: UUID, error: str, traceback: str = "", permanent: bool = False) -> Job | None:
     """End an attempt badly and return the retry that follows, if any.
 
     1. Lock the chain. 2. An attempt that somebody wants cancelled is CANCELLED. 3. Unless the failure is permanent

@@ -43,6 +43,10 @@ def _send(queue: str) -> bool:
 class Sender:
     """This process's sending thread, started at the first hint, and anew after a fork."""
 
+    _lock: threading.Lock
+    _hints: thread_queue.SimpleQueue[str]
+    _thread: threading.Thread | None
+
     def __init__(self) -> None:
         self._forget()
         os.register_at_fork(after_in_child=self._forget)
@@ -57,8 +61,8 @@ class Sender:
 
     def _forget(self) -> None:
         self._lock = threading.Lock()
-        self._hints: thread_queue.SimpleQueue[str] = thread_queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._hints = thread_queue.SimpleQueue()
+        self._thread = None
 
     def _send_for_ever(self) -> None:
         while True:

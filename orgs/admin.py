@@ -18,7 +18,7 @@ class OrganizationForm(forms.ModelForm):
 
     class Meta:
         model = Organization
-        fields= ["name", "key", "parent"]
+        fields = ["name", "key", "parent"]
 
     def clean_parent(self) -> Organization | None:
         parent = self.cleaned_data["parent"]
@@ -48,6 +48,6 @@ class OrganizationAdmin(admin.ModelAdmin):
 class AccessKeyAdmin(APIKeyModelAdmin):
     """Keys are shown once, when they are made."""
 
-    list_display = ["prefix", "name", "role", "organization", "created", "expiry_date", "revoked"]
+    list_display = ["prefix", "name", "role", "organization", "created", "expiry_date", "revoked"]  # type: ignore[assignment]
     list_select_related = ["organization"]
     autocomplete_fields = ["organization"]

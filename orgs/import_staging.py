@@ -60,7 +60,6 @@ CREATE TEMPORARY TABLE import_entries (line bigint, key text, name text, parent_
 
 def stage(rows: Iterable[Row]) -> None:
     """Copy the rows into the database."""
-    drop_tables()
     execute(CREATE_ENTRIES)
     numbering.copy_in("COPY import_entries FROM STDIN", (_escaped(row) for row in rows))
     execute("ANALYZE import_entries")

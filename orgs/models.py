@@ -168,7 +168,7 @@ class Organization(MPTTModel):
             self.parent = target
             self.save(update_fields=["parent"])
 
-    def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
+    def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:  # noqa: FBT002
         """Delete this organization and everything below it, their flag states and access keys included."""
         with transaction.atomic():
             locks.lock_tree_for_writing()
@@ -178,8 +178,9 @@ class Organization(MPTTModel):
             organization_removing.send(sender=Organization, organization=current)
             subtree = Organization.objects.under(current)
             AccessKey.objects.filter(organization__in=subtree).delete()
-            deleted = subtree._raw_delete(subtree.db)
-            Organization.objects._close_gap(current.rght - current.lft + 1, current.rght, current.tree_id)
+            deleted = subtree._raw_delete(subtree.db)  # noqa: SLF001 - one statement, without loading the rows
+            width = current.rght - current.lft + 1
+            Organization.objects._close_gap(width, current.rght, current.tree_id)  # noqa: SLF001
         return deleted, {"orgs.Organization": deleted}
 
     def _has_new_parent(self) -> bool:

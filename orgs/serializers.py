@@ -61,7 +61,7 @@ class OrganizationChanges(InputSerializer):
 class ParentFilter(serializers.CharField):
     """An id, or `root` for organizations without parent."""
 
-    def to_internal_value(self, data: Any) -> int | None:  # type: ignore[override]
+    def to_internal_value(self, data: Any) -> int | None:
         text = super().to_internal_value(data)
         if text == "root":
             return None
@@ -75,9 +75,7 @@ class OrganizationFilters(QuerySerializer):
     """The query of GET /organizations."""
 
     key = serializers.CharField(required=False, max_length=255, trim_whitespace=False, help_text="Exactly this key.")
-    parent = ParentFilter(  # type: ignore[assignment] # the base class has a property of this name
-        required=False, help_text="Directly below this id; `root`: without parent."
-    )
+    parent = ParentFilter(required=False, help_text="Directly below this id; `root`: without parent.")
     name = serializers.CharField(
         required=False, max_length=255, trim_whitespace=False, help_text="Part of the name, in any case."
     )

@@ -174,7 +174,9 @@ class Machine(RuleBasedStateMachine):
             if not self._retry_what_failed():
                 break
         assert not Job.objects.filter(status__in=[*OPEN, Status.RETRYING]).exists()
-        assert _rows() == {each: held for each, held in self.model.values.items() if held}, "the rows are not what the requests give one after another"
+        assert _rows() == {each: held for each, held in self.model.values.items() if held}, (
+            "the rows are not what the requests give one after another"
+        )
         assert checking.find_problems().sound
 
     def teardown(self) -> None:

@@ -94,7 +94,9 @@ def test_a_job_that_is_run_again_writes_nothing_again(cast: Cast) -> None:
     before = _versions()
     with connection.cursor() as cursor:  # as if its end had never been recorded
         cursor.execute("ALTER TABLE jobs_job DISABLE TRIGGER jobs_only_known_moves")
-        cursor.execute("UPDATE jobs_job SET status = 'PENDING', checkpoint = NULL, processed = 0 WHERE id = %s", [job.pk])
+        cursor.execute(
+            "UPDATE jobs_job SET status = 'PENDING', checkpoint = NULL, processed = 0 WHERE id = %s", [job.pk]
+        )
         cursor.execute("ALTER TABLE jobs_job ENABLE TRIGGER jobs_only_known_moves")
     again = _carry_out(job)
     assert (again.processed, again.superseded) == (6, 0)

@@ -7,106 +7,240 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('orgs', '0001_initial'),
+        ("orgs", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Queue',
+            name="Queue",
             fields=[
-                ('name', models.CharField(max_length=64, primary_key=True, serialize=False)),
-                ('concurrency', models.PositiveIntegerField(blank=True, help_text='How many of its jobs may run at once, over all workers; empty: no limit.', null=True)),
-                ('max_retries', models.PositiveSmallIntegerField(default=3, help_text='Automatic retries after the first attempt.', validators=[django.core.validators.MaxValueValidator(10)])),
-                ('backoff_base', models.FloatField(default=2.0, help_text='Retry n waits base ** n seconds.', validators=[django.core.validators.MinValueValidator(1.0), django.core.validators.MaxValueValidator(60.0)])),
-                ('backoff_jitter', models.FloatField(default=0.0, help_text='Share by which a wait may grow at random.', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)])),
-                ('paused_at', models.DateTimeField(blank=True, help_text='Set while nothing of it may start.', null=True)),
+                ("name", models.CharField(max_length=64, primary_key=True, serialize=False)),
+                (
+                    "concurrency",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        help_text="How many of its jobs may run at once, over all workers; empty: no limit.",
+                        null=True,
+                    ),
+                ),
+                (
+                    "max_retries",
+                    models.PositiveSmallIntegerField(
+                        default=3,
+                        help_text="Automatic retries after the first attempt.",
+                        validators=[django.core.validators.MaxValueValidator(10)],
+                    ),
+                ),
+                (
+                    "backoff_base",
+                    models.FloatField(
+                        default=2.0,
+                        help_text="Retry n waits base ** n seconds.",
+                        validators=[
+                            django.core.validators.MinValueValidator(1.0),
+                            django.core.validators.MaxValueValidator(60.0),
+                        ],
+                    ),
+                ),
+                (
+                    "backoff_jitter",
+                    models.FloatField(
+                        default=0.0,
+                        help_text="Share by which a wait may grow at random.",
+                        validators=[
+                            django.core.validators.MinValueValidator(0.0),
+                            django.core.validators.MaxValueValidator(1.0),
+                        ],
+                    ),
+                ),
+                (
+                    "paused_at",
+                    models.DateTimeField(blank=True, help_text="Set while nothing of it may start.", null=True),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Job',
+            name="Job",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('kind', models.CharField(max_length=64)),
-                ('queue', models.CharField(max_length=64)),
-                ('priority', models.SmallIntegerField(default=0, help_text='Higher runs first.')),
-                ('status', models.CharField(choices=[('PENDING', 'Pending'), ('IN_PROGRESS', 'In Progress'), ('COMPLETED', 'Completed'), ('FAILED', 'Failed'), ('RETRYING', 'Retrying'), ('CANCELLED', 'Cancelled')], default='PENDING', max_length=16)),
-                ('arguments', models.JSONField(default=dict)),
-                ('only_behind', models.BooleanField(default=False, help_text='Only for the organizations that an earlier attempt left behind.')),
-                ('trigger', models.CharField(choices=[('request', 'A request'), ('automatic', 'The failure before it'), ('manual', 'A person')], default='request', max_length=16)),
-                ('retry_count', models.PositiveIntegerField(default=0, help_text='On the first job how many retries were made, on a retry its number.')),
-                ('round_attempt', models.PositiveSmallIntegerField(default=0, help_text='Automatic retries before this one since a person last asked; decides wait and end.')),
-                ('max_retries', models.PositiveSmallIntegerField(default=3)),
-                ('next_retry_at', models.DateTimeField(null=True)),
-                ('total', models.BigIntegerField(null=True)),
-                ('processed', models.BigIntegerField(default=0)),
-                ('failed', models.BigIntegerField(default=0)),
-                ('superseded', models.BigIntegerField(default=0)),
-                ('checkpoint', models.JSONField(help_text='Where the work goes on after an interruption.', null=True)),
-                ('error_message', models.TextField(null=True)),
-                ('error_traceback', models.TextField(default='')),
-                ('requested_by', models.CharField(default='', max_length=200)),
-                ('reason', models.TextField(default='', help_text='Why a person retried or cancelled it.')),
-                ('cancelled_by', models.CharField(default='', max_length=200)),
-                ('correlation_id', models.CharField(default='', max_length=128)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('run_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('started_at', models.DateTimeField(null=True)),
-                ('completed_at', models.DateTimeField(null=True)),
-                ('woken_at', models.DateTimeField(help_text='When the last wake-up message went out.', null=True)),
-                ('cancel_requested_at', models.DateTimeField(null=True)),
-                ('lease_token', models.UUIDField(null=True)),
-                ('lease_expires_at', models.DateTimeField(null=True)),
-                ('worker', models.CharField(default='', max_length=200)),
-                ('claims', models.PositiveIntegerField(default=0, help_text='How often a worker took this attempt.')),
-                ('organization', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='orgs.organization')),
-                ('parent_job', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='retries', to='jobs.job')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("kind", models.CharField(max_length=64)),
+                ("queue", models.CharField(max_length=64)),
+                ("priority", models.SmallIntegerField(default=0, help_text="Higher runs first.")),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("PENDING", "Pending"),
+                            ("IN_PROGRESS", "In Progress"),
+                            ("COMPLETED", "Completed"),
+                            ("FAILED", "Failed"),
+                            ("RETRYING", "Retrying"),
+                            ("CANCELLED", "Cancelled"),
+                        ],
+                        default="PENDING",
+                        max_length=16,
+                    ),
+                ),
+                ("arguments", models.JSONField(default=dict)),
+                (
+                    "only_behind",
+                    models.BooleanField(
+                        default=False, help_text="Only for the organizations that an earlier attempt left behind."
+                    ),
+                ),
+                (
+                    "trigger",
+                    models.CharField(
+                        choices=[
+                            ("request", "A request"),
+                            ("automatic", "The failure before it"),
+                            ("manual", "A person"),
+                        ],
+                        default="request",
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "retry_count",
+                    models.PositiveIntegerField(
+                        default=0, help_text="On the first job how many retries were made, on a retry its number."
+                    ),
+                ),
+                (
+                    "round_attempt",
+                    models.PositiveSmallIntegerField(
+                        default=0,
+                        help_text="Automatic retries before this one since a person last asked; decides wait and end.",
+                    ),
+                ),
+                ("max_retries", models.PositiveSmallIntegerField(default=3)),
+                ("next_retry_at", models.DateTimeField(null=True)),
+                ("total", models.BigIntegerField(null=True)),
+                ("processed", models.BigIntegerField(default=0)),
+                ("failed", models.BigIntegerField(default=0)),
+                ("superseded", models.BigIntegerField(default=0)),
+                ("checkpoint", models.JSONField(help_text="Where the work goes on after an interruption.", null=True)),
+                ("error_message", models.TextField(null=True)),
+                ("error_traceback", models.TextField(default="")),
+                ("requested_by", models.CharField(default="", max_length=200)),
+                ("reason", models.TextField(default="", help_text="Why a person retried or cancelled it.")),
+                ("cancelled_by", models.CharField(default="", max_length=200)),
+                ("correlation_id", models.CharField(default="", max_length=128)),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("updated_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("run_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("started_at", models.DateTimeField(null=True)),
+                ("completed_at", models.DateTimeField(null=True)),
+                ("woken_at", models.DateTimeField(help_text="When the last wake-up message went out.", null=True)),
+                ("cancel_requested_at", models.DateTimeField(null=True)),
+                ("lease_token", models.UUIDField(null=True)),
+                ("lease_expires_at", models.DateTimeField(null=True)),
+                ("worker", models.CharField(default="", max_length=200)),
+                ("claims", models.PositiveIntegerField(default=0, help_text="How often a worker took this attempt.")),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="orgs.organization",
+                    ),
+                ),
+                (
+                    "parent_job",
+                    models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="retries",
+                        to="jobs.job",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='JobFailure',
+            name="JobFailure",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('error', models.TextField()),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('job', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='failures', to='jobs.job')),
-                ('organization', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='orgs.organization')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("error", models.TextField()),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "job",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="failures",
+                        to="jobs.job",
+                    ),
+                ),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="orgs.organization",
+                    ),
+                ),
             ],
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(condition=models.Q(('status', 'PENDING')), fields=['queue', '-priority', 'run_at', 'id'], name='job_due'),
+            model_name="job",
+            index=models.Index(
+                condition=models.Q(("status", "PENDING")), fields=["queue", "-priority", "run_at", "id"], name="job_due"
+            ),
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(condition=models.Q(('status', 'IN_PROGRESS')), fields=['queue'], name='job_running'),
+            model_name="job",
+            index=models.Index(condition=models.Q(("status", "IN_PROGRESS")), fields=["queue"], name="job_running"),
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(fields=['organization', '-id'], name='job_of_organization'),
+            model_name="job",
+            index=models.Index(fields=["organization", "-id"], name="job_of_organization"),
         ),
         migrations.AddConstraint(
-            model_name='job',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['PENDING', 'IN_PROGRESS', 'COMPLETED', 'FAILED', 'RETRYING', 'CANCELLED'])), name='job_status_is_known'),
+            model_name="job",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("status__in", ["PENDING", "IN_PROGRESS", "COMPLETED", "FAILED", "RETRYING", "CANCELLED"])
+                ),
+                name="job_status_is_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='job',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('lease_expires_at__isnull', False), ('lease_token__isnull', False), ('status', 'IN_PROGRESS')), models.Q(models.Q(('status', 'IN_PROGRESS'), _negated=True), ('lease_token__isnull', True)), _connector='OR'), name='job_runs_exactly_while_leased'),
+            model_name="job",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(
+                        ("lease_expires_at__isnull", False), ("lease_token__isnull", False), ("status", "IN_PROGRESS")
+                    ),
+                    models.Q(models.Q(("status", "IN_PROGRESS"), _negated=True), ("lease_token__isnull", True)),
+                    _connector="OR",
+                ),
+                name="job_runs_exactly_while_leased",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='job',
-            constraint=models.CheckConstraint(condition=models.Q(('parent_job__isnull', True), ('retry_count__gte', 1), _connector='OR'), name='retry_has_a_number'),
+            model_name="job",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("parent_job__isnull", True), ("retry_count__gte", 1), _connector="OR"),
+                name="retry_has_a_number",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='job',
-            constraint=models.UniqueConstraint(fields=('parent_job', 'retry_count'), name='one_retry_of_each_number'),
+            model_name="job",
+            constraint=models.UniqueConstraint(fields=("parent_job", "retry_count"), name="one_retry_of_each_number"),
         ),
         migrations.AddConstraint(
-            model_name='jobfailure',
-            constraint=models.UniqueConstraint(fields=('job', 'organization'), name='one_failure_per_job_and_organization'),
+            model_name="jobfailure",
+            constraint=models.UniqueConstraint(
+                fields=("job", "organization"), name="one_failure_per_job_and_organization"
+            ),
         ),
     ]

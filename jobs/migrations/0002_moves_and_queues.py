@@ -38,8 +38,6 @@ class Migration(migrations.Migration):
     operations: ClassVar = [
         migrations.RunSQL(MOVES, FORGET),
         # room for heap-only updates: a running job's row is written with each chunk
-        migrations.RunSQL(
-            "ALTER TABLE jobs_job SET (fillfactor = 50)", "ALTER TABLE jobs_job RESET (fillfactor)"
-        ),
+        migrations.RunSQL("ALTER TABLE jobs_job SET (fillfactor = 50)", "ALTER TABLE jobs_job RESET (fillfactor)"),
         migrations.RunPython(create_queues, migrations.RunPython.noop),
     ]

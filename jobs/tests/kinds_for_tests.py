@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from django.db import transaction
 
@@ -28,9 +29,9 @@ def two_chunks(run: Run) -> None:
                 happen(run)
 
 
-def create(organization_id: int = 1, **more: object) -> Job:
+def create(organization_id: int = 1, **more: Any) -> Job:
     """A job that waits."""
-    return lifecycle.create(kind=KIND, organization_id=organization_id, **more)  # type: ignore[arg-type]
+    return lifecycle.create(kind=KIND, organization_id=organization_id, **more)
 
 
 def claim(worker: str = "worker") -> Job:
@@ -41,7 +42,7 @@ def claim(worker: str = "worker") -> Job:
     return job
 
 
-def lease(job: Job) -> dict[str, object]:
+def lease(job: Job) -> dict[str, Any]:
     """What names a claim to the functions of the lifecycle."""
     return {"job_id": job.pk, "lease": job.lease_token}
 

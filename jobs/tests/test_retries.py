@@ -15,8 +15,8 @@ from jobs.tests import kinds_for_tests as engine
 pytestmark = pytest.mark.django_db
 
 
-def _fail(job: Job, **more: object) -> Job | None:
-    return lifecycle.fail(job_id=job.pk, lease=job.lease_token, error="no luck", **more)  # type: ignore[arg-type]
+def _fail(job: Job, *, permanent: bool = False) -> Job | None:
+    return lifecycle.fail(**engine.lease(job), error="no luck", permanent=permanent)
 
 
 def _fail_all_attempts(first: Job) -> None:

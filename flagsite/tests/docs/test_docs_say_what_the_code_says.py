@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -44,7 +45,9 @@ def test_the_state_diagram_shows_the_moves_that_there_are() -> None:
     assert drawn == {(name, move.source.value, move.target.value) for name, move in MOVES.items()}
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))])
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
+)
 def test_links_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text()
     for target in re.findall(r"\]\(([^)#]+)\)", text):
@@ -54,7 +57,9 @@ def test_links_lead_somewhere(page: str) -> None:
 
 def test_files_that_the_pages_name_exist() -> None:
     for page in ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/locking.md"):
-        for name in re.findall(r"`((?:flagsite|flags|jobs|orgs|bench|bin|docs)/[\w./]+\.\w+)`", (ROOT / page).read_text()):
+        for name in re.findall(
+            r"`((?:flagsite|flags|jobs|orgs|bench|bin|docs)/[\w./]+\.\w+)`", (ROOT / page).read_text()
+        ):
             assert (ROOT / name).exists(), f"{page} names {name}"
 
 
@@ -67,7 +72,7 @@ def test_no_file_grows_beyond_what_a_person_reads_in_one_sitting() -> None:
 
 
 def _all_patterns() -> list[str]:
-    def walk(patterns: list[object], prefix: str = "") -> list[str]:
+    def walk(patterns: list[Any], prefix: str = "") -> list[str]:
         found = []
         for pattern in patterns:
             path = prefix + str(getattr(pattern, "pattern", ""))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -38,6 +39,11 @@ def _at_once(count: int, act: Callable[[int], Any]) -> list[Any]:
     for thread in threads:
         thread.join()
     return results
+
+
+def _both(acts: list[Callable[[], Any]]) -> list[Any]:
+    """Do both at the same moment."""
+    return _at_once(len(acts), lambda number: acts[number]())
 
 
 def test_each_job_has_one_winner() -> None:
@@ -75,11 +81,11 @@ def test_of_a_late_end_and_a_rescue_one_wins() -> None:
         first = engine.create()
         job = engine.claim()
         engine.let_lease_expire(job)
-        acts = [
-            lambda first=first: lifecycle.rescue(job_id=first.pk),
-            lambda job=job: lifecycle.complete(**engine.lease(job)),
+        acts: list[Callable[[], Any]] = [
+            partial(lifecycle.rescue, job_id=first.pk),
+            partial(lifecycle.complete, **engine.lease(job)),
         ]
-        ends = _at_once(2, lambda number, acts=acts: acts[number]())
+        ends = _both(acts)
         assert sum(isinstance(end, FlagsiteError) for end in ends) == 1
         assert engine.statuses(first) in (["RETRYING", "PENDING"], ["COMPLETED"])
         Job.objects.all().delete()
@@ -88,11 +94,8 @@ def test_of_a_late_end_and_a_rescue_one_wins() -> None:
 def test_of_a_claim_and_a_cancellation_the_job_obeys_both() -> None:
     for _ in range(5):
         job = engine.create()
-        acts = [
-            lambda: lifecycle.claim(queue=engine.QUEUE, worker="worker"),
-            lambda job=job: lifecycle.cancel(job_id=job.pk, by="somebody"),
-        ]
-        claimed, cancelled = _at_once(2, lambda number, acts=acts: acts[number]())
+        claim = partial(lifecycle.claim, queue=engine.QUEUE, worker="worker")
+        claimed, cancelled = _both([claim, partial(lifecycle.cancel, job_id=job.pk, by="somebody")])
         job.refresh_from_db()
         assert cancelled.pk == job.pk
         assert job.cancel_requested_at
