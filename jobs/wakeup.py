@@ -23,11 +23,22 @@ def wake(queue: str) -> None:
     transaction.on_commit(lambda: _run_inline(queue) if settings.JOBS_INLINE else _sender.put(queue))
 
 
+_inline = threading.local()
+
+
 def _run_inline(queue: str) -> None:
+    """Run the next job; one that is woken by a run follows it, and is not called by it, however many wait."""
+    if getattr(_inline, "queues", None) is not None:
+        _inline.queues.append(queue)
+        return
+    _inline.queues = [queue]
     try:
-        current_app.signature("jobs.work", args=[queue]).apply()
+        while _inline.queues:
+            current_app.signature("jobs.work", args=[_inline.queues.pop(0)]).apply()
     except Exception:  # the change is committed; the sweep will find the job
         log.exception("inline_run_failed", queue=queue)
+    finally:
+        _inline.queues = None
 
 
 def _send(queue: str) -> bool:

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from typing import ClassVar
 
 import pytest
-from django.db import DatabaseError, connection, transaction
+from django.db import connection, transaction
+from django.db.models import Q, QuerySet
 from django.test import override_settings
 from hypothesis import HealthCheck, note, settings
 from hypothesis import strategies as st
@@ -38,13 +39,28 @@ from jobs.models import Job
 from jobs.states import OPEN, Status
 from orgs import checking, locks, tree
 from orgs.errors import MoveUnderOwnDescendant
+from orgs.models import Organization
 
-MOST_ORGANIZATIONS = 9
 FLAGS = ("f", "g")
+MOST_ORGANIZATIONS = 10
 TABLES = ("test_refused", "flags_change", "flags_flagstate", "jobs_jobfailure", "jobs_job", "orgs_organization")
-index = st.integers(0, MOST_ORGANIZATIONS - 1)
-worker = st.sampled_from([0, 1])
+TREES = """
+INSERT INTO orgs_organization (name, key, parent_id, tree_id, lft, rght, level)
+VALUES ('a', 'a', NULL, 1, 1, 10, 0), ('x', 'x', NULL, 2, 1, 6, 0);
+INSERT INTO orgs_organization (name, key, parent_id, tree_id, lft, rght, level)
+SELECT child.name, child.name, parent.id, child.tree, child.lft, child.rght, 1
+  FROM (VALUES ('b', 'a', 1, 2, 7), ('e', 'a', 1, 8, 9), ('y', 'x', 2, 2, 5)) child(name, above, tree, lft, rght)
+  JOIN orgs_organization parent ON parent.name = child.above ORDER BY 1;
+INSERT INTO orgs_organization (name, key, parent_id, tree_id, lft, rght, level)
+SELECT child.name, child.name, parent.id, child.tree, child.lft, child.rght, 2
+  FROM (VALUES ('c', 'b', 1, 3, 4), ('d', 'b', 1, 5, 6), ('z', 'y', 2, 3, 4)) child(name, above, tree, lft, rght)
+  JOIN orgs_organization parent ON parent.name = child.above ORDER BY 1;
+"""
+"""a with b (c, d) and e; x with y (z)."""
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+which = st.integers(0, MOST_ORGANIZATIONS - 1)
+flags = st.sampled_from([0, 1])
+worker = st.sampled_from([0, 1])
 
 
 class Machine(RuleBasedStateMachine):
@@ -53,35 +69,36 @@ class Machine(RuleBasedStateMachine):
     workers: ClassVar[list[SteppedWorker]]
 
     @initialize(
-        parents=st.lists(index, min_size=3, max_size=6),
-        inline_rows=st.sampled_from([1000, 2, 0]),
-        chunk=st.sampled_from([1, 2]),
-        refusing=st.booleans(),
+        inline_rows=st.sampled_from([1000, 2, 0]), chunk=st.sampled_from([1, 2]), retries=st.sampled_from([0, 3])
     )
-    def begin(self, parents: list[int], inline_rows: int, chunk: int, refusing: bool) -> None:
-        """A small tree, small chunks, and a small measure of what is written at once."""
-        _empty_the_database()
+    def begin(self, inline_rows: int, chunk: int, retries: int) -> None:
+        """Two small trees, small chunks, and a small measure of what is written at once."""
         self.inline_rows = override_settings(FLAGS_INLINE_ROWS=inline_rows)
         self.inline_rows.enable()
         propagation.SMALLEST_CHUNK = chunk
+        _begin_anew(retries)
+        self.names = dict(Organization.objects.values_list("pk", "name"))
         self.model = NaiveModel()
-        self.names: dict[int, str] = {}
+        for organization in Organization.objects.order_by("id"):
+            self.model.create(organization.pk, organization.parent_id)
         self.flags = [Flag.objects.get_or_create(key=key)[0].pk for key in FLAGS]
-        self.refusing = refusing
-        for under in (None, *parents):
-            self._create(self._organization(under))
 
     # --- Requests -----------------------------------------------------------------------------------------------------
 
-    @precondition(lambda self: len(self.model.parents) < MOST_ORGANIZATIONS)
-    @rule(under=st.none() | index)
-    def create(self, under: int | None) -> None:
-        self._create(self._organization(under))
+    @precondition(lambda self: 0 < len(self.model.parents) < MOST_ORGANIZATIONS)
+    @rule(under=which)
+    def create(self, under: int) -> None:
+        parent = self._organization(under)
+        name = f"n{len(self.names)}"
+        with self._request(f"create {name} under {self._name(parent)}"):
+            organization = tree.create(name=name, key=name, parent_id=parent)
+            self.names[organization.pk] = name
+            self.model.create(organization.pk, parent)
 
     @precondition(lambda self: self.model.parents)
-    @rule(which=index, under=st.none() | index)
-    def move(self, which: int, under: int | None) -> None:
-        organization, parent = self._organization(which), self._organization(under)
+    @rule(what=which, under=which, root=st.sampled_from([False, False, True]))
+    def move(self, what: int, under: int, root: bool) -> None:
+        organization, parent = self._organization(what), None if root else self._organization(under)
         with self._request(f"move {self._name(organization)} under {self._name(parent)}"):
             if parent is not None and organization in self.model.line(parent):
                 with pytest.raises(MoveUnderOwnDescendant):
@@ -92,65 +109,77 @@ class Machine(RuleBasedStateMachine):
             if parent != before:
                 self.model.move(organization, parent, number=_last_number())
 
-    @precondition(lambda self: self.model.parents)
-    @rule(which=index)
-    def delete(self, which: int) -> None:
-        organization = self._organization(which)
+    @precondition(lambda self: len(self.model.parents) > MOST_ORGANIZATIONS / 2)
+    @rule(what=which)
+    def delete(self, what: int) -> None:
+        organization = self._organization(-1 - what)
         with self._request(f"delete {self._name(organization)}"):
             tree.delete(organization_id=organization, subtree=True)
             self.model.delete(organization)
 
     @precondition(lambda self: self.model.parents)
-    @rule(which=index, flag=st.sampled_from([0, 1]), enabled=st.booleans())
-    def set(self, which: int, flag: int, enabled: bool) -> None:
-        organization = self._organization(which)
+    @rule(on=which, flag=flags, enabled=st.booleans())
+    def set(self, on: int, flag: int, enabled: bool) -> None:
+        organization = self._organization(on)
         with self._request(f"set {FLAGS[flag]} to {enabled} on {self._name(organization)}"):
             accepted = changes.set_flag(organization_id=organization, flag_key=FLAGS[flag], enabled=enabled)
             self.model.set(organization, self.flags[flag], enabled=enabled, number=accepted.change.number)
 
-    @precondition(lambda self: Job.objects.filter(status__in=[Status.FAILED, Status.COMPLETED]).exists())
-    @rule(which=index)
-    def retry(self, which: int) -> None:
-        jobs = list(Job.objects.order_by("id"))
-        job = jobs[which % len(jobs)]
-        with self._request(f"retry job {job.pk}"), suppress(NotRetryable):
-            lifecycle.retry(job_id=job.pk, by="somebody")
+    @precondition(lambda self: _retryable().exists())
+    @rule(job=which)
+    def retry(self, job: int) -> None:
+        """Somebody asks for another round of a chain that has ended badly."""
+        jobs = list(_retryable())
+        with self._request(f"retry job {jobs[job % len(jobs)].pk}"), suppress(NotRetryable):
+            lifecycle.retry(job_id=jobs[job % len(jobs)].pk, by="somebody")
 
     # --- What happens to workers and jobs -----------------------------------------------------------------------------
 
-    @rule(who=worker, which=index, chunks=st.integers(0, 8))
-    def work(self, who: int, which: int, chunks: int) -> None:
-        """Any of the jobs that wait; a worker that finds none was woken once too often."""
+    @precondition(lambda self: self._something_to_do())
+    @rule(who=worker, job=which, chunks=st.integers(0, 6))
+    def work(self, who: int, job: int, chunks: int) -> None:
+        """A worker goes on, or takes any job that waits; one that finds none was woken once too often."""
         if not self.workers[who].busy:
-            _put_first(which)
+            _put_first(job)
             self.workers[who].start()
         self.workers[who].step(chunks)
+        note(f"worker {who} takes job {job} of those that wait, unless it has one, and writes {chunks} chunks")
 
-    @precondition(lambda self: any(each.busy for each in self.workers))
-    @rule(who=worker, dead=st.booleans())
-    def lose_the_lease(self, who: int, dead: bool) -> None:
-        """A worker is killed, or it lives on and must find that its job is another's now."""
+    @precondition(lambda self: self._something_to_do())
+    @rule(who=worker, job=which, chunks=st.integers(0, 6), dead=st.booleans())
+    def lose_a_worker(self, who: int, job: int, chunks: int, dead: bool) -> None:
+        """It is killed at its work, or lives on and must find that its job is another's now."""
+        self.work(who, job, chunks)
         if dead:
             self.workers[who].kill()
         Job.objects.filter(status=Status.IN_PROGRESS, worker=self.workers[who].name).update(lease_expires_at=LONG_AGO)
-        sweep.rescue_expired()
+        note(f"worker {who} loses its lease, {sweep.rescue_expired()} rescued")
 
-    @precondition(lambda self: any(each.busy for each in self.workers))
-    @rule(who=worker)
-    def stop(self, who: int) -> None:
-        """A worker hands its job back at the next chunk."""
+    @precondition(lambda self: self._something_to_do())
+    @rule(who=worker, job=which, chunks=st.integers(0, 3))
+    def stop_a_worker(self, who: int, job: int, chunks: int) -> None:
+        """It hands its job back at the next chunk."""
+        self.work(who, job, chunks)
         stopping.request_stop()
         try:
             self.workers[who].finish()
         finally:
             stopping.withdraw()
+        note(f"worker {who} is stopped")
 
-    @precondition(lambda self: self.refusing and self.model.parents)
-    @rule(which=st.none() | index)
-    def refuse(self, which: int | None) -> None:
-        """The database does not take the rows of one organization, or takes all again."""
-        refused = self._organization(which)
-        faults.refuse(*([refused] if refused else []))
+    @precondition(lambda self: self._something_to_do())
+    @rule(refused=st.lists(which, min_size=1, max_size=3), who=worker, job=which)
+    def fail_at_work(self, refused: list[int], who: int, job: int) -> None:
+        """A worker does a job while the database does not take the rows of some organizations."""
+        organizations = [self._organization(each) for each in refused]
+        faults.refuse(*(each for each in organizations if each))
+        note(f"the database refuses {[self._name(each) for each in organizations]}")
+        self.work(who, job, 0)
+        self.workers[who].finish()
+        faults.refuse()
+
+    def _something_to_do(self) -> bool:
+        return any(each.busy for each in self.workers) or Job.objects.filter(status=Status.PENDING).exists()
 
     # --- What must hold -----------------------------------------------------------------------------------------------
 
@@ -197,42 +226,38 @@ class Machine(RuleBasedStateMachine):
     def _retry_what_failed(self) -> bool:
         """Ask for a new round of every chain that has left somebody behind; returns whether there was one."""
         retried = False
-        for root in Job.objects.filter(parent_job=None, organization__in=list(self.model.parents)):
+        for root in _retryable().filter(organization__in=list(self.model.parents)):
             with suppress(NotRetryable):
                 lifecycle.retry(job_id=root.pk, by="somebody")
                 retried = True
         return retried
 
-    def _create(self, parent: int | None) -> None:
-        name = chr(ord("a") + len(self.names))
-        with self._request(f"create {name} under {self._name(parent)}"):
-            organization = tree.create(name=name, key=name, parent_id=parent)
-            self.names[organization.pk] = name
-            self.model.create(organization.pk, parent)
-
-    def _organization(self, which: int | None) -> int | None:
+    def _organization(self, which: int) -> int:
         alive = sorted(self.model.parents)
-        return None if which is None or not alive else alive[which % len(alive)]
+        return alive[which % len(alive)]
 
     def _name(self, organization: int | None) -> str:
         return "nothing" if organization is None else self.names[organization]
 
     @contextmanager
     def _request(self, words: str) -> Iterator[None]:
-        """A request that the database refuses is taken back whole."""
-        try:
-            yield
-        except DatabaseError as error:
-            assert "is refused" in str(error)
-            words += ": refused"
         note(words)
+        yield
 
 
-def _empty_the_database() -> None:
+def _begin_anew(retries: int) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         locks.lock_tree_for_writing()
         for table in TABLES:
             cursor.execute(f"DELETE FROM {table}")
+        cursor.execute(TREES)
+        cursor.execute("UPDATE jobs_queue SET max_retries = %s", [retries])
+
+
+def _retryable() -> QuerySet[Job]:
+    """First jobs of chains that may have left somebody behind."""
+    bad = Q(status=Status.FAILED) | Q(status=Status.COMPLETED, failed__gt=0)
+    return Job.objects.filter(bad, parent_job=None).order_by("id")
 
 
 def _rows() -> dict[int, dict[int, Holds]]:

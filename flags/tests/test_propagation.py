@@ -111,7 +111,7 @@ def test_chunks_are_about_one_per_cent_but_ten_organizations_at_least(
 
     def noted(subtree: writing.Subtree, span: writing.Span, *more: object, **named: object) -> int:
         sizes.append(span.count)
-        return written(subtree, span, *more, **named)  # type: ignore[arg-type]
+        return written(subtree, span, *more, **named)
 
     monkeypatch.setattr(writing, "write_span", noted)
     monkeypatch.setattr(propagation, "SHORTEST_CHUNK", 0)
@@ -161,7 +161,7 @@ def test_a_lost_connection_in_the_middle_of_a_chunk_counts_nothing_twice(
     written, cuts = writing.write_span, [1, 2]
 
     def cut_off(*arguments: object, **named: object) -> int:
-        count = written(*arguments, **named)  # type: ignore[arg-type]
+        count = written(*arguments, **named)
         if cuts:
             cuts.pop()
             with connection.cursor() as cursor:
@@ -182,7 +182,7 @@ def test_a_passing_error_does_not_split_the_chunk(cast: Cast, monkeypatch: pytes
         sizes.append(span.count)
         if troubles:
             raise OperationalError(troubles.pop())
-        return written(subtree, span, *more, **named)  # type: ignore[arg-type]
+        return written(subtree, span, *more, **named)
 
     monkeypatch.setattr(writing, "write_span", troubled)
     assert _carry_out(_set(cast.acme, True).job).failed == 0

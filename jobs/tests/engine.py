@@ -16,7 +16,7 @@ from jobs.models import Job
 from jobs.run import Run
 from jobs.states import Status
 
-KIND = "test-of-the-engine"
+KIND = "work-of-a-test"
 QUEUE = "default"
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 _works: list[Work] = []

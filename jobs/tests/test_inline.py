@@ -8,7 +8,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from jobs.models import Job
 from jobs.run import Run
-from jobs.tests.engine import LONG_AGO, doing, statuses, waiting
+from jobs.tests.engine import KIND, LONG_AGO, doing, statuses, waiting
 
 INLINE = override_settings(JOBS_INLINE=True)
 
@@ -42,7 +42,7 @@ def test_a_failure_is_recorded_and_does_not_reach_the_caller(
 def test_many_jobs_that_wait_run_one_after_another() -> None:
     """A hundred, say after a pause: each must not be called by the one before."""
     jobs = Job.objects.bulk_create(
-        Job(kind="test-of-the-engine", queue="default", organization_id=1, run_at=LONG_AGO) for _ in range(100)
+        Job(kind=KIND, queue="default", organization_id=1, run_at=LONG_AGO) for _ in range(100)
     )
     with INLINE:
         waiting()

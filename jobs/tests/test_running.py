@@ -12,7 +12,7 @@ from jobs import lifecycle, runner, stopping, transient, wakeup
 from jobs.errors import LeaseLost, PermanentFailure, StopRequested
 from jobs.models import Job
 from jobs.run import Run
-from jobs.tests.engine import QUEUE, changed, doing, statuses, waiting
+from jobs.tests.engine import KIND, QUEUE, changed, doing, statuses, waiting
 
 pytestmark = pytest.mark.django_db
 TOKEN = "00000000-0000-0000-0000-000000000001"
@@ -75,16 +75,6 @@ def test_a_job_that_came_too_late_for_everyone_says_so() -> None:
     assert run(counting(processed=4, superseded=3)).error_message is None
 
 
-def test_an_exception_fails_the_attempt_with_its_words_and_trace() -> None:
-    def work(run: Run) -> None:
-        raise ValueError("no luck\nin the second line")
-
-    job = run(work)
-    assert statuses(job) == ["RETRYING", "PENDING"]
-    assert job.error_message == "ValueError: no luck"
-    assert "in work" in job.error_traceback
-
-
 def test_words_that_no_column_can_hold_do_not_keep_a_failure_from_being_recorded() -> None:
     def work(run: Run) -> None:
         raise ValueError("zero \x00 and half a pair \ud800")
@@ -94,7 +84,7 @@ def test_words_that_no_column_can_hold_do_not_keep_a_failure_from_being_recorded
     assert job.error_message == "ValueError: zero \N{REPLACEMENT CHARACTER} and half a pair ?"
 
 
-@pytest.mark.parametrize("kind", ["test-of-the-engine", "unheard-of"])
+@pytest.mark.parametrize("kind", [KIND, "unheard-of"])
 def test_what_cannot_succeed_is_not_tried_again(kind: str) -> None:
     def work(run: Run) -> None:
         raise PermanentFailure("The flag is gone.")

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 from celery import Celery
+from django.db import transaction
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from jobs import wakeup
@@ -106,9 +107,12 @@ def test_nothing_is_sent_before_the_commit(
 def test_nothing_is_sent_for_what_was_rolled_back(
     monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:
-    with django_capture_on_commit_callbacks() as callbacks:
-        pass
-    assert callbacks == []
+    sent: list[str] = []
+    monkeypatch.setattr(wakeup._sender, "put", sent.append)
+    with pytest.raises(ZeroDivisionError), django_capture_on_commit_callbacks(execute=True), transaction.atomic():
+        waiting()
+        raise ZeroDivisionError
+    assert sent == []
 
 
 def test_a_forked_process_sends_with_a_thread_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,7 +117,7 @@ def test_an_endless_line_is_not_read_into_memory(db: None) -> None:
             return b"x" * most
 
     with pytest.raises(ImportRefused) as error:
-        list(organization_file.read(Endless(), Refusals()))  # type: ignore[arg-type]
+        list(organization_file.read(Endless(), Refusals()))
     assert error.value.lines[0].line == 1
 
 

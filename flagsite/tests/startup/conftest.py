@@ -34,7 +34,7 @@ def folder() -> Iterator[Path]:
 @pytest.fixture
 def other_folder() -> Iterator[Path]:
     """A second one beside it."""
-    yield from folder.__wrapped__()  # type: ignore[attr-defined]
+    yield from folder.__wrapped__()
 
 
 @pytest.fixture

@@ -1,0 +1,92 @@
+"""bin/bench [NAME …]: measure, print a table, write JSON; exit status 1 when something is not reached."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bench import growth, load, propagation
+from bench.installation import ROOT, Installation
+from bench.report import Result
+from flagsite import servers
+
+
+def imports(installation: Installation, rows: int) -> Result:
+    """An import of that many organizations against COPY of the finished rows."""
+    installation.clear()
+    program = (
+        "import django, json; django.setup(); from bench.import_organizations import run; print(json.dumps(run({})))"
+    )
+    figures = json.loads(installation.python(program.format(rows)))
+    ratio = figures["ratio"]
+    return Result(
+        f"import of {rows:,} organizations", f"{figures['import_seconds']} s, {figures['peak_memory_megabytes']} MB",
+        f"COPY {figures['copy_seconds']} s", ratio, "≤ 3", ratio <= 3, figures,
+    )  # fmt: skip
+
+
+BENCHES: dict[str, Callable[[Installation, int], Result]] = {
+    "flip": propagation.flip,
+    "first_set": propagation.first_set,
+    "orm": propagation.against_orm,
+    "post": load.posting,
+    "memory": load.memory,
+    "states": load.states,
+    "growth": growth.growth,
+    "import": imports,
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run the benchmarks that the arguments name, or all."""
+    parser = argparse.ArgumentParser(prog="bin/bench", description="Each figure against its yardstick, in one run.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)}; none: all")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="instead of 1,000,000, for a quick look")
+    parser.add_argument("--json", type=Path, default=ROOT / "bench" / "results" / "latest.json")
+    chosen = parser.parse_args(arguments)
+    unknown = set(chosen.names) - set(BENCHES)
+    if unknown:
+        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
+    folder = servers.data_folder() / "bench"
+    folder.mkdir(parents=True, exist_ok=True)
+    installation = Installation(folder)
+    results = []
+    try:
+        installation.start()
+        for name in chosen.names or BENCHES:
+            print(f"{name} …", file=sys.stderr, flush=True)
+            results.append(BENCHES[name](installation, chosen.rows))
+    finally:
+        installation.stop()
+    _show(results)
+    _write(results, chosen.json, chosen.rows)
+    return 0 if all(result.reached for result in results) else 1
+
+
+def _show(results: list[Result]) -> None:
+    table = Table("what", "ours", "yardstick", "ratio", "must reach", "")
+    for result in results:
+        verdict = "[green]reached" if result.reached else "[red]missed"
+        table.add_row(result.what, result.ours, result.yardstick, f"{result.ratio:.2f}", result.must, verdict)
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
+
+
+def _write(results: list[Result], path: Path, rows: int) -> None:
+    machine = {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}
+    report = {"at": datetime.now(UTC).isoformat(), "rows": rows, "machine": machine}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**report, "results": [result.as_dict() for result in results]}, indent=2) + "\n")
+    print(f"Written to {path}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
