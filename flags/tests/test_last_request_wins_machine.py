@@ -17,7 +17,7 @@ import pytest
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.test import override_settings
-from hypothesis import HealthCheck, note, settings
+from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -167,12 +167,12 @@ class Machine(RuleBasedStateMachine):
             stopping.withdraw()
         note(f"worker {who} is stopped")
 
-    @precondition(lambda self: self._something_to_do())
+    @precondition(lambda self: self.model.parents and self._something_to_do())
     @rule(refused=st.lists(which, min_size=1, max_size=3), who=worker, job=which)
     def fail_at_work(self, refused: list[int], who: int, job: int) -> None:
         """A worker does a job while the database does not take the rows of some organizations."""
-        organizations = [self._organization(each) for each in refused]
-        faults.refuse(*(each for each in organizations if each))
+        organizations = {self._organization(each) for each in refused}
+        faults.refuse(*organizations)
         note(f"the database refuses {[self._name(each) for each in organizations]}")
         self.work(who, job, 0)
         self.workers[who].finish()
@@ -299,6 +299,7 @@ def _profile(examples: int, steps: int) -> settings:
         max_examples=examples,
         stateful_step_count=steps,
         deadline=None,
+        phases=[Phase.generate, Phase.shrink],
         database=None,
         suppress_health_check=list(HealthCheck),
         print_blob=True,
