@@ -85,10 +85,10 @@ class Machine(RuleBasedStateMachine):
 
     # --- Requests -----------------------------------------------------------------------------------------------------
 
-    @precondition(lambda self: 0 < len(self.model.parents) < MOST_ORGANIZATIONS)
+    @precondition(lambda self: len(self.model.parents) < MOST_ORGANIZATIONS)
     @rule(under=which)
     def create(self, under: int) -> None:
-        parent = self._organization(under)
+        parent = self._organization(under) if self.model.parents else None
         name = f"n{len(self.names)}"
         with self._request(f"create {name} under {self._name(parent)}"):
             organization = tree.create(name=name, key=name, parent_id=parent)
