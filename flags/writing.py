@@ -111,10 +111,11 @@ UPDATE_SPAN = """
 UPDATE flags_flagstate state
    SET enabled = %(enabled)s, source_id = %(source_id)s, change_number = %(number)s, job_id = %(job_id)s,
        updated_at = statement_timestamp()
-  FROM orgs_organization organization
- WHERE organization.id > %(after)s AND organization.id <= %(last)s
-   AND organization.tree_id = %(tree_id)s AND organization.lft BETWEEN %(lft)s AND %(rght)s
-   AND state.organization_id = organization.id AND state.flag_id = %(flag_id)s
+  FROM (SELECT id FROM orgs_organization
+         WHERE id > %(after)s AND id <= %(last)s
+           AND tree_id = %(tree_id)s AND lft BETWEEN %(lft)s AND %(rght)s
+         ORDER BY id) organization  -- where the subtree's index is the shorter way to them, they are sorted
+ WHERE state.organization_id = organization.id AND state.flag_id = %(flag_id)s
    AND state.organization_id > %(after)s AND state.organization_id <= %(last)s
    AND state.change_number < %(number)s
 """

@@ -1,0 +1,65 @@
+"""Several workers carry opposite changes down overlapping subtrees at the same time."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import transaction
+
+from conftest import Cast
+from flags import changes, propagation
+from flags.models import FlagState
+from jobs import runner, wakeup
+from jobs.models import Job
+from jobs.tests.races.threads import Background
+from orgs import tree
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def many_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wakeup, "wake", lambda queue: None)
+    monkeypatch.setattr(propagation, "SMALLEST_CHUNK", 3)
+
+
+def work_until_nothing_waits() -> int:
+    done = 0
+    while runner.run_next("propagation"):
+        done += 1
+    return done
+
+
+def test_the_last_accepted_wins_everywhere_and_nobody_stops_anybody(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried_again: list[object] = []
+    monkeypatch.setattr(propagation.transient, "reconnect", lambda: tried_again.append("a deadlock?"))
+    for number in range(24):  # ids that go against the order of the tree
+        tree.create(name="s", key=f"s{number}", parent_id=[cast.rome, cast.oslo, cast.north][number % 3].pk)
+    jobs = []
+    for number in range(8):
+        place = (cast.acme, cast.north, cast.acme, cast.south)[number % 4]
+        jobs.append(changes.set_flag(organization_id=place.pk, flag_key="f", enabled=number % 2 == 0))
+    workers = [Background(work_until_nothing_waits) for _ in range(4)]
+    assert sum(worker.result() for worker in workers) == 8
+    assert tried_again == []
+    assert set(Job.objects.values_list("status", "failed")) == {("COMPLETED", 0)}
+    last = {place: accepted.change for place, accepted in zip(["acme", "south"], [jobs[6], jobs[7]], strict=True)}
+    south = {cast.south.pk, cast.rome.pk} | {each.pk for each in cast.rome.get_children()}
+    for row in FlagState.objects.all():
+        assert row.change_number == last["south" if row.organization_id in south else "acme"].number
+
+
+def test_an_insert_that_meets_a_newer_row_leaves_it(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newer row appears after the older change's statement has looked, while it waits for the key."""
+    older = changes.set_flag(organization_id=cast.acme.pk, flag_key="f", enabled=True)
+    with transaction.atomic():
+        newer = changes.set_flag(organization_id=cast.oslo.pk, flag_key="f", enabled=False)
+        worker = Background(lambda: runner.run_next("propagation"))
+        worker.wait_until_blocked()
+    worker.result()
+    row = FlagState.objects.get(organization=cast.oslo)
+    assert (row.enabled, row.change_number) == (False, newer.change.number)
+    assert older.job is not None
+    older.job.refresh_from_db()
+    assert (older.job.processed, older.job.superseded) == (6, 1)

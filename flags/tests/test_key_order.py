@@ -1,0 +1,51 @@
+"""Every statement that writes many states locks them in the order of their key, whatever way it finds them."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection, transaction
+
+from flags import writing
+from flags.writing import Span, Subtree, Value
+from orgs import locks
+
+# Half of the trees' orders (lft) go against the order of the ids, as moves and late arrivals make them.
+ORGANIZATIONS = """
+INSERT INTO orgs_organization (name, key, tree_id, lft, rght, level)
+SELECT 'x', 'k' || n, CASE WHEN n %% %(every)s = 0 THEN 99 ELSE 1 END,
+       2 * (%(total)s - n) + 2, 2 * (%(total)s - n) + 3, 1 FROM generate_series(1, %(total)s) n
+"""
+STATES = """
+INSERT INTO flags_flagstate (organization_id, flag_id, enabled, source_id, change_number, updated_at)
+SELECT id, 1, true, id, 0, now() FROM orgs_organization WHERE tree_id = 99 ORDER BY random()
+"""
+WATCH = """
+CREATE TABLE test_written (position serial, organization_id bigint);
+CREATE FUNCTION test_watch() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO test_written (organization_id) VALUES (NEW.organization_id);
+    RETURN NEW;
+END $$;
+CREATE TRIGGER test_watch BEFORE INSERT OR UPDATE ON flags_flagstate FOR EACH ROW EXECUTE FUNCTION test_watch()
+"""
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("first_set", [True, False])
+@pytest.mark.parametrize(("total", "every"), [(40, 1), (2000, 1), (4000, 200), (4000, 4)])
+def test_rows_are_written_in_the_order_of_their_key(total: int, every: int, first_set: bool) -> None:
+    subtree = Subtree(0, 99, 1, 2 * total + 9)
+    with transaction.atomic(), connection.cursor() as cursor:
+        locks.lock_tree_for_writing()
+        cursor.execute(ORGANIZATIONS, {"total": total, "every": every})
+        if not first_set:
+            cursor.execute(STATES)
+        cursor.execute("ANALYZE orgs_organization, flags_flagstate")
+        cursor.execute(WATCH)
+        writing.begin_chunk()
+        span = writing.next_span(subtree, after=0, most=max(10, total // every // 100)) or Span(0, 0, 0)
+        assert writing.write_span(subtree, span, Value(1, False, 1, 5), job_id=None) == span.count
+        cursor.execute("SELECT array_agg(organization_id ORDER BY position) FROM test_written")
+        written = cursor.fetchone()[0]
+    assert len(written) == span.count
+    assert written == sorted(written)

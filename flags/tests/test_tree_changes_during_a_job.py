@@ -1,0 +1,143 @@
+"""Organizations that come and go between two chunks of a job end as the requests say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from conftest import Cast
+from flags import changes, propagation
+from flags.models import FlagState
+from flags.tests.stepping import SteppedWorker, pause_before_chunks
+from jobs import lifecycle, sweep
+from jobs.models import Job
+from orgs import tree
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[SteppedWorker]:
+    """A worker that writes two organizations with each step."""
+    pause_before_chunks(monkeypatch)
+    monkeypatch.setattr(propagation, "SMALLEST_CHUNK", 2)
+    worker = SteppedWorker("stepped")
+    yield worker
+    worker.quit()
+
+
+def set_on(organization_id: int, *, enabled: bool = True, flag: str = "f") -> Job:
+    job = changes.set_flag(organization_id=organization_id, flag_key=flag, enabled=enabled).job
+    assert job is not None
+    return job
+
+
+def values() -> dict[int, tuple[bool, int]]:
+    return {row.organization_id: (row.enabled, row.source_id) for row in FlagState.objects.all()}
+
+
+def ended(job: Job, worker: SteppedWorker) -> Job:
+    while worker.busy or worker.start():
+        worker.finish()
+    job.refresh_from_db()
+    return job
+
+
+def test_one_that_is_created_above_or_below_what_is_written_already_is_reached(
+    cast: Cast, worker: SteppedWorker
+) -> None:
+    job = set_on(cast.acme.pk)
+    worker.start()
+    worker.step(2)
+    below_written = tree.create(name="n", key="n", parent_id=cast.acme.pk)
+    below_unwritten = tree.create(name="m", key="m", parent_id=cast.rome.pk)
+    done = ended(job, worker)
+    assert (done.status, done.processed, done.total) == ("COMPLETED", 8, 8)
+    assert values() == dict.fromkeys(
+        [each.pk for each in [*cast.of_acme, below_written, below_unwritten]], (True, cast.acme.pk)
+    )
+
+
+def test_one_that_is_moved_in_behind_the_job_is_reached(cast: Cast, worker: SteppedWorker) -> None:
+    late = tree.create(name="late", key="late")
+    tree.create(name="later", key="later", parent_id=late.pk)
+    job = set_on(late.pk)
+    worker.start()
+    worker.step(3)  # past all that there is
+    tree.move(organization_id=cast.oslo.pk, parent_id=late.pk)
+    assert ended(job, worker).status == "COMPLETED"
+    assert values()[cast.oslo.pk] == (True, late.pk)
+
+
+def test_one_that_is_moved_out_ahead_of_the_job_takes_the_change_along(cast: Cast, worker: SteppedWorker) -> None:
+    job = set_on(cast.acme.pk)
+    worker.start()
+    worker.step(1)
+    tree.move(organization_id=cast.south.pk, parent_id=cast.rival.pk)
+    assert ended(job, worker).status == "COMPLETED"
+    assert values()[cast.rome.pk] == (True, cast.acme.pk)
+    assert cast.rival.pk not in values()
+
+
+def test_one_that_is_moved_where_the_flag_is_set_has_what_holds_there(cast: Cast, worker: SteppedWorker) -> None:
+    ended(set_on(cast.rival.pk, enabled=False), worker)
+    job = set_on(cast.acme.pk)
+    worker.start()
+    worker.step(1)
+    tree.move(organization_id=cast.south.pk, parent_id=cast.rival.pk)
+    ended(job, worker)
+    assert values()[cast.south.pk] == values()[cast.rome.pk] == (False, cast.rival.pk)
+    assert values()[cast.bergen.pk] == (True, cast.acme.pk)
+
+
+def test_what_was_moved_away_and_back_has_what_the_last_place_gives(cast: Cast, worker: SteppedWorker) -> None:
+    ended(set_on(cast.rival.pk, enabled=False), worker)
+    job = set_on(cast.acme.pk)
+    worker.start()
+    worker.step(1)
+    tree.move(organization_id=cast.south.pk, parent_id=cast.rival.pk)
+    tree.move(organization_id=cast.south.pk, parent_id=cast.acme.pk)
+    ended(job, worker)
+    assert values()[cast.rome.pk] == (True, cast.acme.pk)
+
+
+def test_a_job_whose_organization_is_deleted_under_it_fails_at_once(cast: Cast, worker: SteppedWorker) -> None:
+    job = set_on(cast.acme.pk)
+    worker.start()
+    worker.step(1)
+    tree.delete(organization_id=cast.acme.pk, subtree=True)
+    done = ended(job, worker)
+    assert (done.status, done.processed, done.retry_count) == ("FAILED", 2, 0)
+    assert done.error_message == "The organization no longer exists."
+    assert values() == {}
+
+
+def test_what_is_deleted_ahead_of_the_job_is_not_counted(cast: Cast, worker: SteppedWorker) -> None:
+    job = set_on(cast.acme.pk)
+    worker.start()
+    worker.step(1)
+    tree.delete(organization_id=cast.south.pk, subtree=True)
+    done = ended(job, worker)
+    assert (done.status, done.processed, done.total) == ("COMPLETED", 4, 4)
+
+
+def test_a_change_whose_chain_has_failed_is_still_taken_along(cast: Cast, worker: SteppedWorker) -> None:
+    """A retry may carry it to the others; by its number it came before the move."""
+    job = set_on(cast.acme.pk)
+    Job.objects.update(max_retries=0)
+    worker.start()
+    worker.kill()
+    Job.objects.update(lease_expires_at="2000-01-01T00:00:00Z")
+    sweep.rescue_expired()
+    job.refresh_from_db()
+    assert job.status == "FAILED"
+    tree.move(organization_id=cast.rival.pk, parent_id=cast.acme.pk)
+    tree.move(organization_id=cast.south.pk, parent_id=None)
+    assert values() == dict.fromkeys(
+        [each.pk for each in (cast.rival, cast.rival_store, cast.south, cast.rome)], (True, cast.acme.pk)
+    )
+    lifecycle.retry(job_id=job.pk, by="bob")
+    assert ended(job, worker).status == "FAILED"
+    assert set(values().values()) == {(True, cast.acme.pk)}
+    assert len(values()) == 8

@@ -1,0 +1,177 @@
+"""What a chunk meets that is nobody's fault: it is tried again and counts nothing twice, or the attempt fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import DataError, OperationalError, connection, transaction
+
+from conftest import Cast
+from flags import changes, propagation, writing
+from flags.models import FlagState
+from flags.propagation import Walk
+from flags.tests import faults
+from jobs import runner, transient, wakeup
+from jobs.models import Job, JobFailure
+from jobs.tests.races.threads import Background
+from orgs import tree
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def quick_and_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wakeup, "wake", lambda queue: None)
+    monkeypatch.setattr(propagation, "SMALLEST_CHUNK", 2)
+
+
+def set_on(organization_id: int, *, enabled: bool = True) -> Job:
+    job = changes.set_flag(organization_id=organization_id, flag_key="f", enabled=enabled).job
+    assert job is not None
+    return job
+
+
+def carried_out(job: Job) -> Job:
+    runner.run_next("propagation")
+    job.refresh_from_db()
+    return job
+
+
+def before_writing(monkeypatch: pytest.MonkeyPatch, happen: Callable[[writing.Span], None]) -> None:
+    """Something happens in each chunk's transaction, before its rows are written."""
+    write_span = writing.write_span
+
+    def written(subtree: writing.Subtree, span: writing.Span, *rest: Any, **named: Any) -> int:
+        happen(span)
+        return write_span(subtree, span, *rest, **named)
+
+    monkeypatch.setattr(writing, "write_span", written)
+
+
+def test_a_real_deadlock_is_tried_again_and_counts_nothing_twice(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    carried_out(set_on(cast.acme.pk))
+    lock = "SELECT FROM flags_flagstate WHERE organization_id = %s FOR UPDATE"
+    others: list[Background] = []
+
+    def rival() -> None:
+        """Lock one of the chunk's rows, wait until the chunk waits for it, and want another."""
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL deadlock_timeout = '10s'")  # the chunk is the one that gives way
+            cursor.execute(lock, [cast.south.pk])
+            first.wait_until_blocked()
+            cursor.execute(lock, [cast.acme.pk])
+
+    def meet(span: writing.Span) -> None:
+        if not others:
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL deadlock_timeout = '50ms'")
+                cursor.execute(lock, [cast.acme.pk])
+            others.append(Background(rival))
+            others[0]._connected.wait(10)
+
+    before_writing(monkeypatch, meet)
+    monkeypatch.setattr(propagation, "SMALLEST_CHUNK", 10)
+    job = set_on(cast.acme.pk, enabled=False)
+    first = Background(lambda: runner.run_next("propagation"))
+    first.result()
+    others[0].result()
+    job.refresh_from_db()
+    assert (job.status, job.processed, job.failed) == ("COMPLETED", 6, 0)
+    assert set(FlagState.objects.values_list("enabled", flat=True)) == {False}
+
+
+def test_a_chunk_that_took_too_long_is_tried_again(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = [True, True]
+
+    def dawdle(span: writing.Span) -> None:
+        if slow:
+            slow.pop()
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL statement_timeout = '10ms'; SELECT pg_sleep(5)")
+
+    before_writing(monkeypatch, dawdle)
+    job = carried_out(set_on(cast.acme.pk))
+    assert (job.status, job.processed, job.failed) == ("COMPLETED", 6, 0)
+
+
+def test_a_commit_whose_answer_was_lost_is_not_done_again(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_chunk, lost = Walk.write_chunk, [True]
+
+    def written(walk: Walk, most: int) -> bool:
+        more = write_chunk(walk, most)
+        if lost:
+            lost.pop()
+            walk.run.job.checkpoint = None  # the answer did not come: the worker does not know how far it is
+            raise OperationalError("server closed the connection unexpectedly")
+        return more
+
+    monkeypatch.setattr(Walk, "write_chunk", written)
+    job = carried_out(set_on(cast.acme.pk))
+    assert (job.status, job.processed) == ("COMPLETED", 6)
+
+
+def test_the_servers_own_trouble_fails_the_attempt_and_blames_no_organization(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(span: writing.Span) -> None:
+        raise OperationalError("no space left on device") from psycopg.errors.DiskFull()
+
+    before_writing(monkeypatch, no_room)
+    monkeypatch.setattr(propagation, "PATIENCE", 0.0)
+    job = carried_out(set_on(cast.acme.pk))
+    assert (job.status, job.failed) == ("RETRYING", 0)
+    assert "no space left" in (job.error_message or "")
+    assert not JobFailure.objects.exists()
+
+
+def test_when_the_one_at_fault_is_deleted_the_next_is_not_blamed(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the failure of the last small piece and the record of it, another organization may come first."""
+    write_or_skip_one, gone = Walk.write_or_skip_one, []
+
+    def delete_first(walk: Walk) -> None:
+        gone.append(tree.delete(organization_id=cast.oslo.pk))
+        write_or_skip_one(walk)
+
+    monkeypatch.setattr(Walk, "write_or_skip_one", delete_first)
+    with faults.refusals():
+        faults.refuse(cast.oslo.pk)
+        job = carried_out(set_on(cast.acme.pk))
+    assert gone == [1]
+    assert (job.status, job.processed, job.failed) == ("COMPLETED", 5, 0)
+    assert FlagState.objects.count() == 5
+
+
+def test_a_failure_whose_record_was_not_answered_blames_nobody_else(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_or_skip_one, lost = Walk.write_or_skip_one, [True]
+
+    def skipped(walk: Walk) -> None:
+        write_or_skip_one(walk)
+        if lost:
+            lost.pop()
+            raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(Walk, "write_or_skip_one", skipped)
+    with faults.refusals():
+        faults.refuse(cast.north.pk)
+        job = carried_out(set_on(cast.acme.pk))
+    assert (job.status, job.processed, job.failed) == ("COMPLETED", 5, 1)
+    assert JobFailure.objects.get().organization_id == cast.north.pk
+
+
+def test_an_error_that_no_trying_again_can_cure_is_not_tried_again(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+
+    def refuse(span: writing.Span) -> None:
+        tried.append(span.count)
+        raise DataError("out of range")
+
+    before_writing(monkeypatch, refuse)
+    monkeypatch.setattr(transient, "reconnect", lambda: pytest.fail("no reason to reconnect"))
+    job = carried_out(set_on(cast.acme.pk))
+    assert job.failed == 6
+    assert sorted(tried) == [1] * 12 + [2] * 3

@@ -1,0 +1,202 @@
+"""Two steps on one job, the second waiting for the first: who comes second finds what the first has done.
+
+Each has a twin in which the guard is taken away, and which must go wrong: it shows that the race is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from jobs import lifecycle, wakeup
+from jobs.errors import LeaseLost, MoveRefused, NotRetryable
+from jobs.models import Job, Queue
+from jobs.states import MOVES
+from jobs.tests.engine import LONG_AGO, QUEUE, changed, claimed, lease_of, statuses, waiting
+from jobs.tests.races.threads import Background
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def no_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wakeup, "wake", lambda queue: None)
+
+
+@contextmanager
+def holding(job: Job) -> Iterator[None]:
+    """A transaction that holds the job's row from the start to the end."""
+    with transaction.atomic():
+        Job.objects.select_for_update().get(pk=job.pk)
+        yield
+
+
+def unguarded(job_id: int, name: str, *, lease: UUID | None = None, **columns: Any) -> None:
+    """`lifecycle._move` without comparing anything: the last one wins."""
+    columns |= {"lease_token": None, "lease_expires_at": None}
+    Job.objects.filter(pk=job_id).update(status=MOVES[name].target, **columns)
+
+
+@contextmanager
+def without_guards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Neither compare-and-set nor the trigger behind it."""
+    monkeypatch.setattr(lifecycle, "_move", unguarded)
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE jobs_job DISABLE TRIGGER jobs_only_known_moves")
+        try:
+            yield
+        finally:
+            cursor.execute("ALTER TABLE jobs_job ENABLE TRIGGER jobs_only_known_moves")
+
+
+def rescue_while_completing() -> tuple[Job, Background]:
+    """The late worker's end waits while its job is rescued."""
+    job = claimed(lease_expires_at=LONG_AGO)
+    with holding(job):
+        late = Background(partial(lifecycle.complete, job_id=job.pk, lease=lease_of(job)))
+        late.wait_until_blocked()
+        lifecycle.rescue(job_id=job.pk)
+    return job, late
+
+
+def complete_while_rescuing() -> tuple[Job, Background]:
+    """The rescue waits while the late worker ends its job."""
+    job = claimed(lease_expires_at=LONG_AGO)
+    with holding(job):
+        late = Background(partial(lifecycle.rescue, job_id=job.pk))
+        late.wait_until_blocked()
+        lifecycle.complete(job_id=job.pk, lease=lease_of(job))
+    return job, late
+
+
+def test_a_late_end_finds_the_job_rescued() -> None:
+    job, late = rescue_while_completing()
+    with pytest.raises(LeaseLost):
+        late.result()
+    assert statuses(job) == ["RETRYING", "PENDING"]
+
+
+def test_without_guards_a_late_end_would_complete_a_job_that_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    with without_guards(monkeypatch):
+        job, late = rescue_while_completing()
+        late.result()
+    assert statuses(job) == ["COMPLETED", "PENDING"]
+
+
+def test_a_late_rescue_finds_the_job_complete() -> None:
+    job, late = complete_while_rescuing()
+    with pytest.raises(MoveRefused):
+        late.result()
+    assert statuses(job) == ["COMPLETED"]
+
+
+def test_without_guards_a_late_rescue_would_do_a_complete_job_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    with without_guards(monkeypatch):
+        job, late = complete_while_rescuing()
+        late.result()
+    assert statuses(job) == ["RETRYING", "PENDING"]
+
+
+def test_a_lease_renewed_at_the_last_moment_is_not_rescued() -> None:
+    job = claimed(lease_expires_at=LONG_AGO)
+    with holding(job):
+        late = Background(partial(lifecycle.rescue, job_id=job.pk))
+        late.wait_until_blocked()
+        lifecycle.renew(job_id=job.pk, lease=lease_of(job))
+    with pytest.raises(MoveRefused):
+        late.result()
+    assert statuses(job) == ["IN_PROGRESS"]
+
+
+def claim_while_claiming() -> tuple[Job | None, Job | None]:
+    """Two claims of a queue that lets one job run at a time."""
+    waiting(), waiting()
+    Queue.objects.filter(name=QUEUE).update(concurrency=1)
+    with transaction.atomic():
+        first = lifecycle.claim(queue=QUEUE, worker="first")
+        second = Background(partial(lifecycle.claim, queue=QUEUE, worker="second"))
+        second.wait_until_blocked()
+    return first, second.result()
+
+
+def test_a_claim_waits_for_the_one_before_it_and_then_finds_the_queue_full() -> None:
+    first, second = claim_while_claiming()
+    assert first is not None
+    assert second is None
+
+
+def test_without_the_queues_lock_two_would_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    unlocked = SimpleNamespace(select_for_update=lambda **_: Queue.objects.all())
+    monkeypatch.setattr(lifecycle, "Queue", SimpleNamespace(objects=unlocked))
+    waiting(), waiting()
+    Queue.objects.filter(name=QUEUE).update(concurrency=1)
+    with transaction.atomic():
+        first = lifecycle.claim(queue=QUEUE, worker="first")
+        second = Background(partial(lifecycle.claim, queue=QUEUE, worker="second")).result()
+    assert None not in (first, second)
+
+
+def test_a_claim_passes_by_a_job_that_is_being_cancelled() -> None:
+    cancelled, other = waiting(priority=1), waiting()
+    with transaction.atomic():
+        lifecycle.cancel(job_id=cancelled.pk, by="bob")
+        assert Background(partial(lifecycle.claim, queue=QUEUE, worker="worker")).result() == other
+    assert statuses(cancelled) == ["CANCELLED"]
+
+
+def test_a_cancellation_that_waited_for_a_claim_asks_the_running_job_to_stop() -> None:
+    job = waiting()
+    with transaction.atomic():
+        lifecycle.claim(queue=QUEUE, worker="worker")
+        late = Background(partial(lifecycle.cancel, job_id=job.pk, by="bob"))
+        late.wait_until_blocked()
+    assert late.result().status == "IN_PROGRESS"
+    job.refresh_from_db()
+    assert job.cancel_requested_at is not None
+
+
+def test_a_pause_that_waited_for_a_claim_holds_from_the_next_on() -> None:
+    waiting(), waiting()
+    with transaction.atomic():
+        assert lifecycle.claim(queue=QUEUE, worker="worker") is not None
+        pause = Background(lambda: Queue.objects.filter(name=QUEUE).update(paused_at=Now()))
+        pause.wait_until_blocked()
+    pause.result()
+    assert lifecycle.claim(queue=QUEUE, worker="worker") is None
+
+
+def test_of_two_people_who_retry_the_second_finds_the_first_ones_attempt() -> None:
+    job = claimed()
+    lifecycle.fail(job_id=job.pk, lease=lease_of(job), error="no", permanent=True)
+    with transaction.atomic():
+        lifecycle.retry(job_id=job.pk, by="alice")
+        late = Background(partial(lifecycle.retry, job_id=job.pk, by="bob"))
+        late.wait_until_blocked()
+    with pytest.raises(NotRetryable):
+        late.result()
+    assert statuses(job) == ["RETRYING", "PENDING"]
+
+
+def test_progress_that_waited_for_a_rescue_is_refused_and_its_rows_with_it() -> None:
+    job = changed(claimed(), lease_expires_at=LONG_AGO)
+
+    def chunk() -> None:
+        with transaction.atomic():
+            Queue.objects.create(name="a row of the chunk")
+            lifecycle.record_progress(job_id=job.pk, lease=lease_of(job), processed=1)
+
+    with holding(job):
+        late = Background(chunk)
+        late.wait_until_blocked()
+        lifecycle.rescue(job_id=job.pk)
+    with pytest.raises(LeaseLost):
+        late.result()
+    assert not Queue.objects.filter(name="a row of the chunk").exists()

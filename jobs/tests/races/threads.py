@@ -1,0 +1,58 @@
+"""Calls on connections of their own, and the wait until PostgreSQL says that one waits for a lock."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connection
+
+WAITS_FOR_A_LOCK = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock')"
+
+
+class Background:
+    """A call that has begun in a thread with a connection of its own."""
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self._call = call
+        self._connected = threading.Event()
+        self._pid = 0
+        self._result: Any = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def wait_until_blocked(self) -> None:
+        """Until it waits for a lock that another transaction holds. Fails after ten seconds."""
+        assert self._connected.wait(10)
+        deadline = time.monotonic() + 10
+        while True:
+            with connection.cursor() as cursor:
+                cursor.execute(WAITS_FOR_A_LOCK, [self._pid])
+                if cursor.fetchone() == (True,):
+                    return
+            assert time.monotonic() < deadline, "it never waited"
+            assert self._thread.is_alive(), f"it did not wait: {self._result!r} {self._error!r}"
+            time.sleep(0.005)
+
+    def result(self) -> Any:
+        """What it returned; raises what it raised."""
+        self._thread.join(timeout=30)
+        assert not self._thread.is_alive()
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+    def _run(self) -> None:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_backend_pid()")
+                self._pid = cursor.fetchone()[0]
+            self._connected.set()
+            self._result = self._call()
+        except BaseException as error:  # raised again in the thread that asks for the result
+            self._error = error
+        finally:
+            connection.close()
