@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -55,22 +56,25 @@ def test_a_real_deadlock_is_tried_again_and_counts_nothing_twice(cast: Cast, mon
     carried_out(set_on(cast.acme.pk))
     lock = "SELECT FROM flags_flagstate WHERE organization_id = %s FOR UPDATE"
     others: list[Background] = []
+    locked = threading.Event()
 
     def rival() -> None:
-        """Lock one of the chunk's rows, wait until the chunk waits for it, and want another."""
+        """Lock one of the chunk's rows, wait until the chunk waits for it, and want another.
+
+        The chunk has waited longer by then, so it is the first to look, and gives way.
+        """
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SET LOCAL deadlock_timeout = '10s'")  # the chunk is the one that gives way
             cursor.execute(lock, [cast.south.pk])
+            locked.set()
             first.wait_until_blocked()
             cursor.execute(lock, [cast.acme.pk])
 
     def meet(span: writing.Span) -> None:
         if not others:
             with connection.cursor() as cursor:
-                cursor.execute("SET LOCAL deadlock_timeout = '50ms'")
                 cursor.execute(lock, [cast.acme.pk])
             others.append(Background(rival))
-            others[0]._connected.wait(10)
+            assert locked.wait(10)
 
     before_writing(monkeypatch, meet)
     monkeypatch.setattr(propagation, "SMALLEST_CHUNK", 10)

@@ -57,51 +57,51 @@ def without_guards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             cursor.execute("ALTER TABLE jobs_job ENABLE TRIGGER jobs_only_known_moves")
 
 
-def rescue_while_completing() -> tuple[Job, Background]:
+def rescue_while_completing(job: Job) -> Background:
     """The late worker's end waits while its job is rescued."""
-    job = claimed(lease_expires_at=LONG_AGO)
     with holding(job):
         late = Background(partial(lifecycle.complete, job_id=job.pk, lease=lease_of(job)))
         late.wait_until_blocked()
         lifecycle.rescue(job_id=job.pk)
-    return job, late
+    return late
 
 
-def complete_while_rescuing() -> tuple[Job, Background]:
+def complete_while_rescuing(job: Job) -> Background:
     """The rescue waits while the late worker ends its job."""
-    job = claimed(lease_expires_at=LONG_AGO)
     with holding(job):
         late = Background(partial(lifecycle.rescue, job_id=job.pk))
         late.wait_until_blocked()
         lifecycle.complete(job_id=job.pk, lease=lease_of(job))
-    return job, late
+    return late
 
 
 def test_a_late_end_finds_the_job_rescued() -> None:
-    job, late = rescue_while_completing()
+    job = claimed(lease_expires_at=LONG_AGO)
+    late = rescue_while_completing(job)
     with pytest.raises(LeaseLost):
         late.result()
     assert statuses(job) == ["RETRYING", "PENDING"]
 
 
 def test_without_guards_a_late_end_would_complete_a_job_that_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = claimed(lease_expires_at=LONG_AGO)
     with without_guards(monkeypatch):
-        job, late = rescue_while_completing()
-        late.result()
+        rescue_while_completing(job).result()
     assert statuses(job) == ["COMPLETED", "PENDING"]
 
 
 def test_a_late_rescue_finds_the_job_complete() -> None:
-    job, late = complete_while_rescuing()
+    job = claimed(lease_expires_at=LONG_AGO)
+    late = complete_while_rescuing(job)
     with pytest.raises(MoveRefused):
         late.result()
     assert statuses(job) == ["COMPLETED"]
 
 
 def test_without_guards_a_late_rescue_would_do_a_complete_job_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = claimed(lease_expires_at=LONG_AGO)
     with without_guards(monkeypatch):
-        job, late = complete_while_rescuing()
-        late.result()
+        complete_while_rescuing(job).result()
     assert statuses(job) == ["RETRYING", "PENDING"]
 
 
@@ -135,9 +135,9 @@ def test_a_claim_waits_for_the_one_before_it_and_then_finds_the_queue_full() -> 
 
 def test_without_the_queues_lock_two_would_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     unlocked = SimpleNamespace(select_for_update=lambda **_: Queue.objects.all())
-    monkeypatch.setattr(lifecycle, "Queue", SimpleNamespace(objects=unlocked))
     waiting(), waiting()
     Queue.objects.filter(name=QUEUE).update(concurrency=1)
+    monkeypatch.setattr(lifecycle, "Queue", SimpleNamespace(objects=unlocked))
     with transaction.atomic():
         first = lifecycle.claim(queue=QUEUE, worker="first")
         second = Background(partial(lifecycle.claim, queue=QUEUE, worker="second")).result()
