@@ -303,7 +303,7 @@ def _profile(examples: int, steps: int) -> settings:
 
 
 def test_rows_end_as_the_requests_say(machine: type[Machine]) -> None:
-    run_state_machine_as_test(machine, settings=_profile(40, 30))
+    run_state_machine_as_test(machine, settings=_profile(25, 30))
 
 
 @pytest.mark.slow

@@ -111,10 +111,12 @@ def test_a_job_survives_postgresql_going_down_in_its_middle(installation: Instal
 def test_each_message_delivered_twenty_times_runs_each_job_once(installation: Installation) -> None:
     leaves = 20
     root = installation.plant_tree(6, leaves)
-    jobs = [installation.set_flag(installation.branch(number, leaves), "checkout", True) for number in range(6)]
-    jobs += [installation.set_flag(root, "checkout", False)]
     broker = redis.Redis.from_url(servers.redis_url(installation.folder))
-    eventually(lambda: broker.llen("flagsite:propagation") == len(jobs), within=10)
+    broker.flushall()  # what earlier tests have left
+    for number in range(6):
+        installation.set_flag(installation.branch(number, leaves), "checkout", True)
+    installation.set_flag(root, "checkout", False)
+    eventually(lambda: broker.llen("flagsite:propagation") > 0, within=10)
     messages = broker.lrange("flagsite:propagation", 0, -1)
     for _ in range(19):
         broker.lpush("flagsite:propagation", *messages)
