@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from conftest import Cast
 from flags import changes, propagation
 from flags.models import FlagState
+from flags.tests import faults
 from flags.tests.stepping import SteppedWorker, pause_before_chunks
 from jobs import lifecycle, sweep
 from jobs.models import Job
@@ -120,6 +122,37 @@ def test_what_is_deleted_ahead_of_the_job_is_not_counted(cast: Cast, worker: Ste
     tree.delete(organization_id=cast.south.pk, subtree=True)
     done = ended(job, worker)
     assert (done.status, done.processed, done.total) == ("COMPLETED", 4, 4)
+
+
+def test_a_change_that_failed_for_one_organization_is_taken_along_when_that_one_is_moved(
+    cast: Cast, worker: SteppedWorker
+) -> None:
+    """A retry covers those below the change's organization, and it is no longer there."""
+    with faults.refusals():
+        faults.refuse(cast.rome.pk)
+        assert ended(set_on(cast.acme.pk), worker).failed == 1
+        faults.refuse()
+    assert cast.rome.pk not in values()
+    tree.move(organization_id=cast.south.pk, parent_id=cast.rival.pk)
+    assert values()[cast.rome.pk] == (True, cast.acme.pk)
+
+
+def test_a_retry_covers_those_that_lack_one_of_several_values(cast: Cast, worker: SteppedWorker, settings: Any) -> None:
+    """A move brings two flags; one of them was set anew where the move's job failed."""
+    settings.FLAGS_INLINE_ROWS = 0
+    for flag in ("f", "g"):
+        ended(set_on(cast.rival.pk, flag=flag), worker)
+    tree.move(organization_id=cast.south.pk, parent_id=cast.rival.pk)
+    with faults.refusals():
+        faults.refuse(cast.rome.pk)
+        job = ended(Job.objects.get(organization=cast.south), worker)
+        faults.refuse()
+    assert (job.status, job.processed, job.failed) == ("COMPLETED", 1, 1)
+    changes.set_flag(organization_id=cast.rome.pk, flag_key="g", enabled=False)
+    again = ended(lifecycle.retry(job_id=job.pk, by="bob"), worker)
+    assert (again.total, again.processed, again.superseded) == (1, 1, 0)
+    rows = {row.flag.key: row.enabled for row in FlagState.objects.filter(organization=cast.rome)}
+    assert rows == {"f": True, "g": False}
 
 
 def test_a_change_whose_chain_has_failed_is_still_taken_along(cast: Cast, worker: SteppedWorker) -> None:

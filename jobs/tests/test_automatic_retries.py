@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from jobs import backoff, lifecycle
-from jobs.models import Job
+from jobs.models import Job, Queue
 from jobs.states import Status
 from jobs.tests.engine import LONG_AGO, QUEUE, by_hand, claimed, database_time, lease_of, make_due, statuses
 
@@ -44,12 +44,29 @@ def test_three_retries_wait_two_four_and_eight_seconds_by_the_clock_of_the_datab
     assert lifecycle.fail(job_id=job.pk, lease=lease_of(job), error="no luck") is None
 
 
+def test_attempts_are_retrying_until_the_last_has_failed() -> None:
+    first = job = claimed()
+    for retries in (1, 2, 3):
+        job = fail(job)
+        assert statuses(first) == ["RETRYING"] * retries + ["IN_PROGRESS"]
+    assert lifecycle.fail(job_id=job.pk, lease=lease_of(job), error="no luck") is None
+    assert statuses(first) == ["FAILED"] * 4
+
+
 def test_once_a_retry_completes_each_attempt_shows_how_it_ended() -> None:
     first = claimed()
     second = fail(first)
     third = fail(second)
     lifecycle.complete(job_id=third.pk, lease=lease_of(third))
     assert statuses(first) == ["FAILED", "FAILED", "COMPLETED"]
+
+
+def test_a_retry_knows_its_number_and_the_first_job_how_many_there_were() -> None:
+    first = claimed()
+    third = fail(fail(first))
+    chain = list(Job.objects.of_chain(first.pk).values_list("retry_count", "round_attempt", "trigger", "parent_job"))
+    assert chain == [(2, 0, "request", None), (1, 1, "automatic", first.pk), (2, 2, "automatic", first.pk)]
+    assert third.max_retries == 3
 
 
 def test_a_retry_is_the_same_work_from_its_beginning() -> None:
@@ -68,6 +85,33 @@ def test_the_failure_keeps_its_words() -> None:
     assert job.completed_at is not None
 
 
+def test_a_permanent_failure_ends_the_chain_at_once() -> None:
+    first = claimed()
+    again = fail(first)
+    assert lifecycle.fail(job_id=again.pk, lease=lease_of(again), error="gone", permanent=True) is None
+    assert statuses(first) == ["FAILED", "FAILED"]
+
+
+def test_a_queue_decides_how_often_and_how_long() -> None:
+    Queue.objects.filter(name=QUEUE).update(max_retries=1, backoff_base=10)
+    job = claimed()
+    before = database_time()
+    retry = lifecycle.fail(job_id=job.pk, lease=lease_of(job), error="no luck")
+    assert retry is not None
+    assert retry.run_at >= before + timedelta(seconds=10)
+    make_due()
+    again = lifecycle.claim(queue=QUEUE, worker="worker")
+    assert again is not None
+    assert lifecycle.fail(job_id=again.pk, lease=lease_of(again), error="no luck") is None
+
+
+def test_the_database_refuses_a_second_retry_of_the_same_number() -> None:
+    first = claimed()
+    fail(first)
+    with pytest.raises(IntegrityError, match="one_retry_of_each_number"), transaction.atomic():
+        by_hand(Status.PENDING, parent_job=first, retry_count=1)
+
+
 def test_the_database_refuses_a_retry_without_number() -> None:
     with pytest.raises(IntegrityError, match="retry_has_a_number"), transaction.atomic():
         by_hand(Status.PENDING, parent_job=claimed(), retry_count=0)
@@ -78,3 +122,10 @@ def test_the_database_refuses_a_retry_without_number() -> None:
 )
 def test_waits_grow_to_an_hour_at_most(attempt: int, base: float, seconds: float) -> None:
     assert backoff.delay(attempt, base=base) == timedelta(seconds=seconds)
+
+
+def test_jitter_only_lengthens_a_wait_by_its_share_at_most() -> None:
+    waits = {backoff.delay(3, jitter=0.5).total_seconds() for _ in range(200)}
+    assert min(waits) >= 8
+    assert max(waits) <= 12
+    assert len(waits) > 100

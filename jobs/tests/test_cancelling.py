@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from django.db import transaction
 
-from jobs import lifecycle, runner, stopping
+from jobs import lifecycle, runner, stopping, sweep
+from jobs.errors import NotCancellable
 from jobs.models import Job
 from jobs.run import Run
-from jobs.tests.engine import QUEUE, claimed, doing, lease_of, make_due, statuses, waiting
+from jobs.tests.engine import LONG_AGO, QUEUE, changed, claimed, doing, latest, lease_of, make_due, statuses, waiting
 
 pytestmark = pytest.mark.django_db
 
@@ -17,6 +19,33 @@ def test_a_waiting_job_is_cancelled_at_once_with_name_and_reason() -> None:
     assert (job.status, job.cancelled_by, job.reason) == ("CANCELLED", "bob", "by mistake")
     assert job.completed_at is not None
     assert lifecycle.claim(queue=QUEUE, worker="worker") is None
+
+
+def test_a_running_job_stops_at_its_next_chunk_and_keeps_what_was_written() -> None:
+    chunks = []
+
+    def work(run: Run) -> None:
+        for number in range(5):
+            run.check()
+            with transaction.atomic():
+                run.record_progress(processed=10)
+            chunks.append(number)
+            if number == 1:
+                lifecycle.cancel(job_id=run.job.pk, by="bob")
+
+    job = waiting()
+    with doing(work):
+        runner.run_next(QUEUE)
+    job.refresh_from_db()
+    assert chunks == [0, 1, 2]
+    assert (job.status, job.processed, job.cancelled_by) == ("CANCELLED", 30, "bob")
+
+
+def test_cancelling_a_job_that_is_retrying_cancels_the_retry_that_waits() -> None:
+    first = claimed()
+    lifecycle.fail(job_id=first.pk, lease=lease_of(first), error="no")
+    assert lifecycle.cancel(job_id=first.pk, by="bob") == latest(first)
+    assert statuses(first) == ["FAILED", "CANCELLED"]
 
 
 def test_cancelling_a_job_that_is_retrying_stops_the_retry_that_runs() -> None:
@@ -30,6 +59,33 @@ def test_cancelling_a_job_that_is_retrying_stops_the_retry_that_runs() -> None:
     assert lifecycle.record_progress(job_id=again.pk, lease=lease_of(again))
     lifecycle.stop(job_id=again.pk, lease=lease_of(again))
     assert statuses(first) == ["FAILED", "CANCELLED"]
+
+
+def test_what_has_ended_is_not_cancelled() -> None:
+    done, broken = claimed(), claimed()
+    lifecycle.complete(job_id=done.pk, lease=lease_of(done))
+    lifecycle.fail(job_id=broken.pk, lease=lease_of(broken), error="no", permanent=True)
+    gone = waiting()
+    lifecycle.cancel(job_id=gone.pk, by="bob")
+    for job, status in ((done, "COMPLETED"), (broken, "FAILED"), (gone, "CANCELLED")):
+        with pytest.raises(NotCancellable, match=status):
+            lifecycle.cancel(job_id=job.pk, by="carol")
+        assert statuses(job) == [status]
+
+
+def test_a_cancelled_job_that_fails_is_not_tried_again() -> None:
+    job = claimed()
+    lifecycle.cancel(job_id=job.pk, by="bob")
+    assert lifecycle.fail(job_id=job.pk, lease=lease_of(job), error="no") is None
+    assert statuses(job) == ["CANCELLED"]
+
+
+def test_a_cancelled_job_whose_worker_died_is_not_tried_again() -> None:
+    job = claimed()
+    lifecycle.cancel(job_id=job.pk, by="bob")
+    changed(job, lease_expires_at=LONG_AGO)
+    assert sweep.rescue_expired() == 1
+    assert statuses(job) == ["CANCELLED"]
 
 
 def test_a_cancelled_job_whose_worker_is_stopped_does_not_go_back_to_its_queue() -> None:

@@ -61,6 +61,13 @@ def test_the_chunk_of_a_worker_that_lost_its_lease_is_rolled_back() -> None:
     assert not JobFailure.objects.exists()
 
 
+def test_a_job_that_another_holds_is_not_read_again() -> None:
+    job, old_token = taken_by_another()
+    job.lease_token = old_token
+    with pytest.raises(LeaseLost):
+        Run(job).reload()
+
+
 def test_renewing_and_progress_prolong_the_lease_from_now() -> None:
     for name in ("renew", "record_progress"):
         job = claimed(lease_expires_at=LONG_AGO)

@@ -7,7 +7,7 @@ import pytest
 from jobs import lifecycle
 from jobs.errors import JobNotFound, NotRetryable
 from jobs.models import Job
-from jobs.tests.engine import QUEUE, changed, claimed, lease_of, make_due, statuses
+from jobs.tests.engine import QUEUE, changed, claimed, latest, lease_of, make_due, statuses, waiting
 
 pytestmark = pytest.mark.django_db
 
@@ -41,6 +41,20 @@ def test_a_retry_is_due_at_once_and_records_who_and_why() -> None:
     assert statuses(first) == ["RETRYING", "IN_PROGRESS"]
 
 
+def test_a_retry_begins_a_new_round_of_automatic_ones() -> None:
+    first = failed()
+    lifecycle.retry(job_id=first.pk, by="bob")
+    for _ in range(3):
+        job = claim()
+        assert lifecycle.fail(job_id=job.pk, lease=lease_of(job), error="no") is not None
+    job = claim()
+    assert lifecycle.fail(job_id=job.pk, lease=lease_of(job), error="no") is None
+    assert statuses(first) == ["FAILED"] * 5
+    assert [each.round_attempt for each in Job.objects.of_chain(first.pk)] == [0, 0, 1, 2, 3]
+    assert [each.retry_count for each in Job.objects.of_chain(first.pk)] == [4, 1, 2, 3, 4]
+    assert latest(first).requested_by == "bob"
+
+
 def test_any_job_of_the_chain_may_be_named() -> None:
     first = failed()
     lifecycle.retry(job_id=first.pk, by="bob")
@@ -59,6 +73,29 @@ def test_after_one_that_completed_with_failures_only_those_left_behind_are_done(
     retried = lifecycle.fail(job_id=job.pk, lease=lease_of(job), error="no")
     assert retried is not None
     assert retried.only_behind
+
+
+def test_after_a_failure_all_are_done() -> None:
+    assert not lifecycle.retry(job_id=failed().pk, by="bob").only_behind
+
+
+def test_what_is_open_is_not_retried() -> None:
+    pending, running = waiting(), claimed()
+    failing = claimed()
+    lifecycle.fail(job_id=failing.pk, lease=lease_of(failing), error="no")
+    for job, word in ((pending, "PENDING"), (running, "IN_PROGRESS"), (failing, "PENDING")):
+        count = Job.objects.count()
+        with pytest.raises(NotRetryable, match=word):
+            lifecycle.retry(job_id=job.pk, by="bob")
+        assert Job.objects.count() == count
+
+
+def test_what_completed_without_failures_or_was_cancelled_is_not_retried() -> None:
+    cancelled = waiting()
+    lifecycle.cancel(job_id=cancelled.pk, by="bob")
+    for job, words in ((completed(processed=5), "nothing to retry"), (cancelled, "was cancelled")):
+        with pytest.raises(NotRetryable, match=words):
+            lifecycle.retry(job_id=job.pk, by="bob")
 
 
 def test_a_chain_that_completed_at_last_is_not_retried_though_its_first_job_failed() -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db.models import F
 from django.db.models.functions import Now
 
 from jobs import sweep, wakeup
 from jobs.models import Job, Queue
-from jobs.tests.engine import claimed, waiting
+from jobs.tests.engine import QUEUE, claimed, waiting
 
 pytestmark = pytest.mark.django_db
 
@@ -20,6 +21,14 @@ def woken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     queues: list[str] = []
     monkeypatch.setattr(wakeup, "wake", queues.append)
     return queues
+
+
+def test_each_due_job_has_one_wake_up_in_fifteen_seconds(woken: list[str]) -> None:
+    Job.objects.bulk_create([Job(kind="k", queue=QUEUE), Job(kind="k", queue="propagation")])
+    assert [sweep.wake_waiting() for _ in range(3)] == [2, 0, 0]
+    assert sorted(woken) == ["default", "propagation"]
+    Job.objects.update(woken_at=F("woken_at") - timedelta(seconds=16))
+    assert sweep.wake_waiting() == 2
 
 
 def test_only_what_may_start_is_woken(woken: list[str]) -> None:

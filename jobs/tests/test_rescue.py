@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from jobs import lifecycle, sweep
+from jobs.errors import MoveRefused
 from jobs.models import Job
-from jobs.tests.engine import LONG_AGO, QUEUE, changed, claimed, lease_of, statuses
+from jobs.tests.engine import LONG_AGO, QUEUE, changed, claimed, latest, lease_of, statuses, waiting
 
 pytestmark = pytest.mark.django_db
 
@@ -14,6 +15,37 @@ pytestmark = pytest.mark.django_db
 def abandoned() -> Job:
     """A job whose worker has not been heard of for too long."""
     return claimed(lease_expires_at=LONG_AGO)
+
+
+def test_a_dead_workers_job_has_a_retry_that_is_due_at_once() -> None:
+    job = abandoned()
+    assert sweep.sweep().rescued == 1
+    assert statuses(job) == ["RETRYING", "PENDING"]
+    assert lifecycle.claim(queue=QUEUE, worker="another") == latest(job)
+    job.refresh_from_db()
+    assert "The worker worker stopped without a word" in (job.error_message or "")
+    assert job.lease_token is None
+
+
+def test_a_living_workers_job_is_left_alone() -> None:
+    job = claimed()
+    waiting()
+    assert sweep.rescue_expired() == 0
+    assert statuses(job) == ["IN_PROGRESS"]
+    with pytest.raises(MoveRefused):
+        lifecycle.rescue(job_id=job.pk)
+    assert Job.objects.count() == 2
+
+
+def test_a_job_that_kills_every_worker_fails_in_the_end() -> None:
+    first = abandoned()
+    for _ in range(3):
+        assert sweep.rescue_expired() == 1
+        again = lifecycle.claim(queue=QUEUE, worker="worker")
+        assert again is not None
+        changed(again, lease_expires_at=LONG_AGO)
+    assert sweep.rescue_expired() == 1
+    assert statuses(first) == ["FAILED"] * 4
 
 
 def test_a_rescue_and_a_failure_count_together() -> None:

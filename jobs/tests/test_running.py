@@ -75,6 +75,16 @@ def test_a_job_that_came_too_late_for_everyone_says_so() -> None:
     assert run(counting(processed=4, superseded=3)).error_message is None
 
 
+def test_an_exception_fails_the_attempt_with_its_words_and_trace() -> None:
+    def work(run: Run) -> None:
+        raise ValueError("no luck\nin the second line")
+
+    job = run(work)
+    assert statuses(job) == ["RETRYING", "PENDING"]
+    assert job.error_message == "ValueError: no luck"
+    assert "in work" in job.error_traceback
+
+
 def test_words_that_no_column_can_hold_do_not_keep_a_failure_from_being_recorded() -> None:
     def work(run: Run) -> None:
         raise ValueError("zero \x00 and half a pair \ud800")

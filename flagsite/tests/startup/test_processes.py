@@ -118,12 +118,13 @@ def test_a_second_supervisor_of_the_same_data_is_refused(supervisor: Begin, star
     end(process)
 
 
-def test_a_stranger_that_has_the_number_by_now_is_left_alone(folder: Path) -> None:
+def test_a_stranger_that_has_the_number_by_now_is_left_alone(start: Start, folder: Path) -> None:
     folder.mkdir()
-    leftovers.record(
-        folder, [leftovers.Leader(os.getsid(0), started=12345.0), leftovers.Leader(os.getpid(), started=1.0)]
-    )
+    stranger = start("import sys; print('here', flush=True); sys.stdin.read()")
+    assert said(stranger) == "here"
+    leftovers.record(folder, [leftovers.Leader(stranger.pid, started=12345.0)])
     assert leftovers.end_all(folder) == 0
+    assert stranger.poll() is None
 
 
 def _leaders(folder: Path) -> list[int]:

@@ -20,7 +20,7 @@ from jobs import lifecycle, wakeup
 from jobs.errors import LeaseLost, MoveRefused, NotRetryable
 from jobs.models import Job, Queue
 from jobs.states import MOVES
-from jobs.tests.engine import LONG_AGO, QUEUE, changed, claimed, lease_of, statuses, waiting
+from jobs.tests.engine import LONG_AGO, QUEUE, changed, claimed, lease_of, make_due, statuses, waiting
 from jobs.tests.races.threads import Background
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -161,6 +161,29 @@ def test_a_cancellation_that_waited_for_a_claim_asks_the_running_job_to_stop() -
     assert late.result().status == "IN_PROGRESS"
     job.refresh_from_db()
     assert job.cancel_requested_at is not None
+
+
+def test_a_cancellation_of_a_chain_that_waited_for_a_claim_asks_the_retry_to_stop() -> None:
+    first = claimed()
+    lifecycle.fail(job_id=first.pk, lease=lease_of(first), error="no")
+    make_due()
+    with transaction.atomic():
+        again = lifecycle.claim(queue=QUEUE, worker="worker")
+        late = Background(partial(lifecycle.cancel, job_id=first.pk, by="bob"))
+        late.wait_until_blocked()
+    assert late.result() == again
+    assert statuses(first) == ["RETRYING", "IN_PROGRESS"]
+
+
+def test_a_move_finds_that_another_was_made_meanwhile() -> None:
+    """Compare-and-set by itself: whatever a function has read before, the status decides in the statement."""
+    job = waiting()
+    with transaction.atomic():
+        lifecycle._move(job.pk, "cancel")
+        late = Background(partial(lifecycle._move, job.pk, "cancel"))
+        late.wait_until_blocked()
+    with pytest.raises(MoveRefused):
+        late.result()
 
 
 def test_a_pause_that_waited_for_a_claim_holds_from_the_next_on() -> None:
