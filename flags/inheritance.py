@@ -53,10 +53,10 @@ def remove_states(*, organization: Organization, **_: Any) -> None:
 
 
 ROWS_TO_COPY = """
-SELECT top.id, top.size * count(state.flag_id)
-  FROM (SELECT id, parent_id, (rght - lft + 1) / 2 AS size FROM orgs_organization WHERE id = ANY(%(tops)s)) top
-  JOIN flags_flagstate state ON state.organization_id = top.parent_id
- GROUP BY top.id, top.size
+SELECT top.parent_id, sum(top.size) * (SELECT count(*) FROM flags_flagstate WHERE organization_id = top.parent_id)
+  FROM (SELECT parent_id, (rght - lft + 1) / 2 AS size FROM orgs_organization WHERE id = ANY(%(tops)s)) top
+ GROUP BY top.parent_id
+ ORDER BY 2, 1
 """
 COPY_FROM_PARENTS = """
 INSERT INTO flags_flagstate (organization_id, flag_id, enabled, source_id, change_number, job_id, updated_at)
@@ -73,23 +73,30 @@ SELECT organization.id, state.flag_id, state.enabled, state.source_id, state.cha
 
 
 def _take_over_created(placements: list[Placement]) -> list[int]:
-    """Copy parents' rows down to what was created below them."""
+    """Copy parents' rows down to what was created below them: the small ones here, a job for each of the others."""
     if not placements:
         return []
+    tops: dict[int, list[int]] = {}
+    for placement in placements:
+        tops.setdefault(placement.parent_id or 0, []).append(placement.organization_id)
     with connection.cursor() as cursor:
         cursor.execute(ROWS_TO_COPY, {"tops": [placement.organization_id for placement in placements]})
-        rows_to_copy: dict[int, int] = dict(cursor.fetchall())
-        inline, budget = [], int(settings.FLAGS_INLINE_ROWS)
-        for placement in placements:
-            rows = rows_to_copy.get(placement.organization_id, 0)
-            if 0 < rows <= budget:
-                inline.append(placement)
-                budget -= rows
-                rows_to_copy.pop(placement.organization_id)
-        if inline:
-            cursor.execute(COPY_FROM_PARENTS, {"tops": [placement.organization_id for placement in inline]})
-    parents = {placement.organization_id: placement.parent_id for placement in placements}
-    return [_start_job(top, list(_rows_of(parents[top]).values())) for top in rows_to_copy]
+        budget = int(settings.FLAGS_INLINE_ROWS)
+        inline: list[int] = []
+        large: list[int] = []
+        for parent_id, rows in cursor.fetchall():
+            budget -= rows
+            (inline if budget >= 0 else large).append(parent_id)
+        cursor.execute(COPY_FROM_PARENTS, {"tops": [top for parent_id in inline for top in tops[parent_id]]})
+    return [_start_job_for_created(parent_id, tops[parent_id]) for parent_id in large]
+
+
+def _start_job_for_created(parent_id: int, tops: list[int]) -> int:
+    """One job for all that were created below a parent: their ids are higher than those of all that were there."""
+    values = list(_rows_of(parent_id).values())
+    if len(tops) == 1:
+        return _start_job(tops[0], values)
+    return _start_job(parent_id, values, after=min(tops) - 1)
 
 
 def _values_after_move(placement: Placement) -> list[Value]:
@@ -151,7 +158,7 @@ def _apply(organization_id: int, values: list[Value]) -> list[int]:
     if subtree is None:
         return []
     if subtree.size * len(values) > settings.FLAGS_INLINE_ROWS:
-        return [_start_job(organization_id, values, subtree.size)]
+        return [_start_job(organization_id, values, total=subtree.size)]
     span = writing.next_span(subtree, after=0, most=None)
     for value in values:
         writing.write_span(subtree, span or Span(0, 0, 0), value, job_id=None)
@@ -159,12 +166,12 @@ def _apply(organization_id: int, values: list[Value]) -> list[int]:
     return []
 
 
-def _start_job(organization_id: int, values: list[Value], total: int | None = None) -> int:
+def _start_job(organization_id: int, values: list[Value], *, total: int | None = None, after: int = 0) -> int:
     context = structlog.contextvars.get_contextvars()
     job = lifecycle.create(
         kind=propagation.KIND,
         organization_id=organization_id,
-        arguments={"placement": True},
+        arguments={"placement": True, "after": after},
         total=total,
         requested_by=str(context.get("caller", "")),
         correlation_id=str(context.get("correlationId", "")),

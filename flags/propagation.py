@@ -30,7 +30,6 @@ from jobs import transient
 from jobs.errors import PermanentFailure
 from jobs.kinds import job_kind
 from jobs.run import Run
-from orgs import locks
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +38,7 @@ SMALLEST_CHUNK = 10
 LONGEST_CHUNK = 0.7
 """Seconds; progress is to move each second."""
 SHORTEST_CHUNK = 0.005
-"""Seconds; where one per cent takes less, two at a time are still far more steps than anyone can see."""
+"""Seconds; where one per cent takes less, three at a time are still far more steps than anyone can see."""
 PATIENCE = 60.0
 """Seconds for which one chunk is tried again after passing errors."""
 
@@ -93,12 +92,12 @@ class Walk:
 
         def count_once() -> None:
             with transaction.atomic():
-                subtree = self._lock()
+                subtree = self._begin()
                 total = subtree.size
-                if self.run.job.only_behind:
-                    rest = writing.next_span(subtree, after=0, most=None, behind=self.values)
+                if self._behind or self._begins_after:
+                    rest = writing.next_span(subtree, after=self._begins_after, most=None, behind=self._behind)
                     total = rest.count if rest else 0
-                if self._after:  # going on after an interruption
+                if self.run.job.checkpoint:  # going on after an interruption
                     total = max(total, self.run.job.total or 0)
                 self.run.record_progress(total=total)
             self.run.job.total = total
@@ -110,9 +109,8 @@ class Walk:
         """Write the next organizations, at most `most`; False when there are no more."""
         began = time.monotonic()
         with transaction.atomic():
-            subtree = self._lock()
-            behind = self.values if self.run.job.only_behind else None
-            span = writing.next_span(subtree, after=self._after, most=most, behind=behind)
+            subtree = self._begin()
+            span = writing.next_span(subtree, after=self._after, most=most, behind=self._behind)
             if span is None:
                 return False
             superseded = self._write(subtree, span)
@@ -122,7 +120,7 @@ class Walk:
         if seconds > LONGEST_CHUNK:
             self.chunk_size = max(SMALLEST_CHUNK, int(span.count * LONGEST_CHUNK / seconds))
         elif seconds < SHORTEST_CHUNK:
-            self.chunk_size = max(SMALLEST_CHUNK, math.ceil((self.run.job.total or 0) / 50))
+            self.chunk_size = max(SMALLEST_CHUNK, math.ceil((self.run.job.total or 0) * 0.03))
         return True
 
     def write_or_skip_one(self) -> None:
@@ -132,9 +130,8 @@ class Walk:
         deleted, one was moved in before it, or only the answer to the commit that passed it was lost.
         """
         with transaction.atomic():
-            subtree = self._lock()
-            behind = self.values if self.run.job.only_behind else None
-            span = writing.next_span(subtree, after=self._after, most=1, behind=behind)
+            subtree = self._begin()
+            span = writing.next_span(subtree, after=self._after, most=1, behind=self._behind)
             if span is None:
                 return
             try:
@@ -151,13 +148,21 @@ class Walk:
         self._advance(span)
 
     @property
-    def _after(self) -> int:
-        return int((self.run.job.checkpoint or {}).get("after", 0))
+    def _begins_after(self) -> int:
+        """Organizations up to this id are none of its business: it is for those that an import has just created."""
+        return int(self.run.job.arguments.get("after", 0))
 
-    def _lock(self) -> Subtree:
-        locks.lock_tree_for_reading()
-        writing.begin_chunk()
-        subtree = writing.subtree_of(self.root_id)
+    @property
+    def _after(self) -> int:
+        return int((self.run.job.checkpoint or {}).get("after", self._begins_after))
+
+    @property
+    def _behind(self) -> list[Value] | None:
+        """The values by which those that an earlier attempt left behind are told, where only they count."""
+        return self.values if self.run.job.only_behind else None
+
+    def _begin(self) -> Subtree:
+        subtree = writing.begin_chunk(self.root_id)
         if subtree is None:
             raise PermanentFailure("The organization no longer exists.")
         return subtree

@@ -12,6 +12,8 @@ from typing import Any
 
 from django.db import connection
 
+from orgs import locks
+
 
 @dataclass(frozen=True, slots=True)
 class Value:
@@ -47,25 +49,36 @@ class Span:
     count: int
 
 
+EXTENT = "SELECT id, tree_id, lft, rght FROM orgs_organization WHERE id = %s"
 # No chunk hangs for ever. Its commit need not wait for the disk: rows, counts and checkpoint are lost together if
 # PostgreSQL crashes, the chunk is then written again, and the end of the job waits for all of them. With the planner
 # settings both sides of the update are walked by primary key, which is thus the order in which rows are locked.
-BEGIN_CHUNK = """
+BEGIN_CHUNK = f"""
+{locks.FOR_READING};
 SET LOCAL statement_timeout = '20s'; SET LOCAL synchronous_commit = off;
-SET LOCAL enable_hashjoin = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off
+SET LOCAL enable_hashjoin = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off;
+{EXTENT}
 """
 
 
-def begin_chunk() -> None:
-    """Set up this transaction to write many rows: in key order, in bounded time."""
+def begin_chunk(root_id: int) -> Subtree | None:
+    """Make this transaction one that writes many rows: under the tree lock, in key order, in bounded time.
+
+    Returns the subtree as it stands now, None when the organization is gone; all in one round trip, since a small
+    chunk's time is that of its round trips.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(BEGIN_CHUNK)
+        cursor.execute(BEGIN_CHUNK, [root_id])
+        while cursor.nextset():
+            pass
+        row = cursor.fetchone()
+    return Subtree(*row) if row else None
 
 
 def subtree_of(organization_id: int) -> Subtree | None:
     """The subtree as it stands now; None when the organization is gone. The caller holds the tree lock."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT id, tree_id, lft, rght FROM orgs_organization WHERE id = %s", [organization_id])
+        cursor.execute(EXTENT, [organization_id])
         row = cursor.fetchone()
     return Subtree(*row) if row else None
 

@@ -13,6 +13,9 @@ from orgs.errors import OutsideTransaction
 
 TREE_LOCK = 7_260_142
 """Key of the PostgreSQL advisory lock; the trigger of migration 0002 names the same number."""
+FOR_WRITING = f"SELECT pg_advisory_xact_lock({TREE_LOCK})"
+FOR_READING = f"SELECT pg_advisory_xact_lock_shared({TREE_LOCK})"
+"""The statements, for who sends more in the same round trip; all others call the functions."""
 
 
 def lock_tree_for_writing() -> None:
@@ -20,7 +23,7 @@ def lock_tree_for_writing() -> None:
 
     Raises OutsideTransaction when there is no transaction that could hold the lock.
     """
-    _take("SELECT pg_advisory_xact_lock(%s)")
+    _take(FOR_WRITING)
 
 
 def lock_tree_for_reading() -> None:
@@ -28,11 +31,11 @@ def lock_tree_for_reading() -> None:
 
     Raises OutsideTransaction when there is no transaction that could hold the lock.
     """
-    _take("SELECT pg_advisory_xact_lock_shared(%s)")
+    _take(FOR_READING)
 
 
 def _take(statement: str) -> None:
     if not connection.in_atomic_block:
         raise OutsideTransaction
     with connection.cursor() as cursor:
-        cursor.execute(statement, [TREE_LOCK])
+        cursor.execute(statement)

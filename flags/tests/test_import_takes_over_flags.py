@@ -10,6 +10,7 @@ from conftest import Cast
 from flags import changes
 from flags.models import FlagState
 from jobs import runner
+from jobs.models import Job
 from orgs.models import Organization
 from orgs.tests.trees import import_rows, paths
 
@@ -66,6 +67,23 @@ def test_created_ones_take_over_what_holds_for_their_parent(north_on: None, by_j
         "root": {},
         "r1": {},
     }
+
+
+def test_many_that_are_created_below_one_parent_get_one_job_which_leaves_the_others_alone(
+    north_on: None, settings: Any
+) -> None:
+    settings.FLAGS_INLINE_ROWS = 3
+    before = dict(FlagState.objects.filter(organization__key__in=["north", "oslo"]).values_list("pk", "updated_at"))
+    report = import_rows(*(f"n{number},N,north" for number in range(20)), "n0a,N,n0", "o1,O,oslo")
+    (job,) = Job.objects.filter(pk__in=report.placement_jobs)
+    run_jobs()
+    job.refresh_from_db()
+    assert (job.status, job.total, job.processed, job.superseded) == ("COMPLETED", 21, 21, 0)
+    created = states(*(f"n{number}" for number in range(20)), "n0a")
+    assert all(values == {"a": (False, "north")} for values in created.values())
+    assert states("o1") == {"o1": {"a": (False, "north"), "own": (True, "oslo")}}
+    after = dict(FlagState.objects.filter(organization__key__in=["north", "oslo"]).values_list("pk", "updated_at"))
+    assert after == before
 
 
 def test_moved_ones_take_over_what_holds_for_their_new_parent(north_on: None, by_jobs: bool) -> None:
