@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import socket
 import sys
 
 from django.core.management import execute_from_command_line
 
 from flagsite import servers
+from orgs.origin import coming_from
 
 
 def main() -> None:
     """Run the command that the arguments name."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "flagsite.settings")
     try:
-        with servers.running():
+        with servers.running(), coming_from("command", actor=f"command:{getpass.getuser()}@{socket.gethostname()}"):
             execute_from_command_line(sys.argv)
     except servers.ServerError as error:
         sys.exit(f"Flagsite: {error}")

@@ -14,7 +14,7 @@ from flags.models import FLAG_KEY_PATTERN, Change, Flag
 from flags.writing import Span, Subtree, Value
 from jobs import lifecycle
 from jobs.models import Job
-from orgs import locks
+from orgs import history, locks
 from orgs.errors import OrganizationNotFound
 from orgs.models import Organization
 
@@ -69,6 +69,10 @@ def set_flag(
             job=job,
             requested_by=requested_by,
         )
+        history.record(
+            "flag.set", f"flag:{flag_key}", by=requested_by, organization_id=organization_id,
+            enabled=enabled, changeNumber=number, jobId=job.pk if job else None,
+        )  # fmt: skip
     return Accepted(change, flag, job)
 
 

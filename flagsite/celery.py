@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, worker_ready, worker_shutting_down
+from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
 
 from flagsite import broker
 
@@ -25,11 +26,11 @@ def keep_our_logging(**_: Any) -> None:
 
 
 @worker_ready.connect
-def start_sweeping(**_: Any) -> None:
+def start_sweeping(sender: Any, **_: Any) -> None:
     """Rescue jobs from the worker's main process too, so that it happens though beat is away."""
-    from jobs import sweeper  # noqa: PLC0415 - Django is set up only now
+    from jobs.sweeper import Sweeper  # noqa: PLC0415 - Django is set up only now
 
-    sweeper.start()
+    Sweeper(queues=sorted(app.amqp.queues.consume_from), concurrency=sender.controller.concurrency).start()
 
 
 @worker_shutting_down.connect
@@ -38,3 +39,14 @@ def ask_jobs_to_stop(**_: Any) -> None:
     from jobs import stopping  # noqa: PLC0415
 
     stopping.request_stop()
+
+
+@worker_shutdown.connect
+def leave(**_: Any) -> None:
+    """Take this worker off the list of those that are there; if the database is away, it is forgotten later."""
+    from django.db import DatabaseError  # noqa: PLC0415
+
+    from jobs import workers  # noqa: PLC0415
+
+    with suppress(DatabaseError):
+        workers.leave()

@@ -45,6 +45,8 @@ NEVER_TOLD: frozenset[type[Exception]] = frozenset(
         orgs.ImportRefused,  # commands only
         orgs.AccessKeyNotFound,
         orgs.InvalidKeyName,
+        jobs.JobEnded,  # commands and admin only
+        jobs.InvalidQueueSettings,
         orgs.OutsideTransaction,  # mistakes in our own code: 500
         jobs.UnknownQueue,
         jobs.UnknownKind,

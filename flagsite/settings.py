@@ -55,6 +55,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "flagsite.request_id.AdminActorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -89,7 +90,8 @@ SESSION_COOKIE_HTTPONLY = True
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_SSL_REDIRECT = environment.boolean("SECURE_SSL_REDIRECT", default=False)
 SECURE_HSTS_SECONDS = environment.integer("SECURE_HSTS_SECONDS", 0)
-if environment.boolean("TRUST_PROXY_HEADERS", default=False):
+TRUST_PROXY_HEADERS = environment.boolean("TRUST_PROXY_HEADERS", default=False)
+if TRUST_PROXY_HEADERS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
@@ -110,6 +112,8 @@ JOBS_INLINE = environment.boolean("JOBS_INLINE", default=False)
 JOB_LEASE_SECONDS = environment.number("JOB_LEASE_SECONDS", 30, least=1, most=3600)
 JOB_SWEEP_SECONDS = environment.number("JOB_SWEEP_SECONDS", 5, least=0.5, most=600)
 WORKER_STOP_SECONDS = environment.number("WORKER_STOP_SECONDS", 20, least=1, most=3600)
+JOBS_KEEP_COMPLETED_DAYS = environment.integer("JOBS_KEEP_COMPLETED_DAYS", 30)
+JOBS_KEEP_FAILED_DAYS = environment.integer("JOBS_KEEP_FAILED_DAYS", 7)
 FLAGS_CREATE_ON_SET = environment.boolean("FLAGS_CREATE_ON_SET", default=True)
 FLAGS_INLINE_ROWS = environment.integer("FLAGS_INLINE_ROWS", 2000)
 
@@ -141,12 +145,9 @@ CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = WORKER_STOP_SECONDS
 CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULER = "flagsite.beat.OneAtATimeScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
-CELERY_BEAT_SCHEDULE = {
-    "sweep": {"task": "jobs.sweep", "schedule": JOB_SWEEP_SECONDS, "options": {"expire_seconds": 10}},
-    "forget idempotent requests": {"task": "orgs.forget_idempotent_requests", "schedule": 3600.0},
-}
+CELERY_BEAT_SYNC_EVERY = 1
 
 # --- API --------------------------------------------------------------------------------------------------------------
 RATE_LIMIT = environment.text("RATE_LIMIT", "6000/minute")

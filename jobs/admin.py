@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.http import HttpRequest
 
-from jobs import lifecycle
+from jobs import operations
 from jobs.errors import NotCancellable, NotRetryable
 from jobs.models import Job, JobQuerySet, Queue
 
@@ -41,11 +41,11 @@ class JobAdmin(admin.ModelAdmin):
 
     @admin.action(description="Retry", permissions=["change"])
     def retry(self, request: HttpRequest, jobs: JobQuerySet) -> None:
-        self._each(request, jobs, lifecycle.retry, "retried")
+        self._each(request, jobs, operations.retry, "retried")
 
     @admin.action(description="Cancel", permissions=["change"])
     def cancel(self, request: HttpRequest, jobs: JobQuerySet) -> None:
-        self._each(request, jobs, lifecycle.cancel, "cancelled")
+        self._each(request, jobs, operations.cancel, "cancelled")
 
     def _each(self, request: HttpRequest, jobs: JobQuerySet, act: Any, done: str) -> None:
         """Do it to each job; say how many it was done to, and why not to the others."""

@@ -21,8 +21,16 @@ class NotCancellable(FlagsiteError):
     """The job cannot be cancelled any more."""
 
 
+class JobEnded(FlagsiteError):
+    """The job has ended."""
+
+
 class UnknownQueue(FlagsiteError):
     """There is no such queue."""
+
+
+class InvalidQueueSettings(FlagsiteError):
+    """The queue cannot be set up like this."""
 
 
 class UnknownKind(FlagsiteError):

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import ClassVar
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
@@ -36,6 +37,8 @@ class Queue(models.Model):
         help_text="Share by which a wait may grow at random.",
     )
     paused_at = models.DateTimeField(null=True, blank=True, help_text="Set while nothing of it may start.")
+    paused_by = models.CharField(max_length=200, default="", blank=True)
+    pause_reason = models.TextField(default="", blank=True)
 
     def __str__(self) -> str:
         return self.name
@@ -60,7 +63,7 @@ class JobQuerySet(models.QuerySet["Job"]):
 class Job(models.Model):
     """One attempt at a piece of work. Retries are jobs of their own, linked by `parent_job` to the first.
 
-    `status` is written by `jobs.lifecycle` alone; a trigger refuses steps that `jobs.states.MOVES` has not.
+    `status` is written by `jobs.moves` alone; a trigger refuses steps that `jobs.states.MOVES` has not.
     """
 
     class Trigger(models.TextChoices):
@@ -200,6 +203,66 @@ class JobFailure(models.Model):
 
     def __str__(self) -> str:
         return f"{self.organization_id}: {self.error}"
+
+
+class Worker(models.Model):
+    """A worker that has started and says each few seconds that it is there; for people, nothing relies on it."""
+
+    token = models.CharField(max_length=16, primary_key=True, help_text="Unique for its start; jobs carry it too.")
+    host = models.CharField(max_length=200)
+    pid = models.PositiveIntegerField()
+    queues = models.JSONField(default=list)
+    concurrency = models.PositiveIntegerField(default=1)
+    started_at = models.DateTimeField(db_default=Now())
+    seen_at = models.DateTimeField(db_default=Now())
+    is_stopping = models.BooleanField(default=False)
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.pid}"
+
+
+class JobTally(models.Model):
+    """How many attempts ended how in one hour, with their times: what metrics and charts add up.
+
+    It outlives the jobs, so that counters never go back after a clean-up. A row is written by many workers; shards
+    keep them from waiting for each other. Buckets count by `jobs.tallies.BOUNDS`.
+    """
+
+    class Outcome(models.TextChoices):
+        """How an attempt ended, or that a person asked for another round."""
+
+        COMPLETED = "completed", "Completed"
+        FAILED = "failed", "Failed"
+        RETRIED = "retried", "Failed, with an automatic retry to follow"
+        CANCELLED = "cancelled", "Cancelled"
+        MANUAL_RETRY = "manual_retry", "Retried by a person"
+
+    id = models.BigAutoField(primary_key=True)
+    hour = models.DateTimeField()
+    shard = models.SmallIntegerField()
+    queue = models.CharField(max_length=64)
+    kind = models.CharField(max_length=64)
+    outcome = models.CharField(max_length=16, choices=Outcome.choices)
+    count = models.BigIntegerField(default=0)
+    rescued = models.BigIntegerField(default=0, help_text="Of these, ended because their worker was gone.")
+    organizations = models.BigIntegerField(default=0)
+    failed_organizations = models.BigIntegerField(default=0)
+    superseded_organizations = models.BigIntegerField(default=0)
+    waiting_seconds = models.FloatField(default=0)
+    waiting_buckets = ArrayField(models.BigIntegerField())
+    processing_seconds = models.FloatField(default=0)
+    processing_buckets = ArrayField(models.BigIntegerField())
+    chains = models.BigIntegerField(default=0, help_text="Of these, the last of their chain.")
+    chain_seconds = models.FloatField(default=0)
+    chain_buckets = ArrayField(models.BigIntegerField())
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["hour", "queue", "kind", "outcome", "shard"], name="one_tally_each_hour")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.hour:%Y-%m-%d %H}h {self.queue} {self.kind} {self.outcome}: {self.count}"
 
 
 def lease_time() -> timedelta:

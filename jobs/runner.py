@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import time
 import traceback
 from collections.abc import Callable
 from functools import partial
-from uuid import uuid4
 
 import structlog
 from django.db import DatabaseError, InterfaceError
 
-from jobs import lifecycle, stopping, transient, wakeup
+from jobs import lifecycle, stopping, transient, wakeup, workers
 from jobs.errors import CancelRequested, LeaseLost, PermanentFailure, StopRequested, UnknownKind
 from jobs.kinds import kind_named
 from jobs.models import Job
@@ -23,20 +20,13 @@ log = structlog.get_logger(__name__)
 PATIENCE = 30.0
 """Seconds for which the end of a job is tried to be recorded while the database is away."""
 
-_START = uuid4().hex[:8]  # pids come again; a worker's name must not
-
-
-def worker_name() -> str:
-    """This process's name, unique for its start."""
-    return f"{socket.gethostname()}:{os.getpid()}:{_START}"
-
 
 def run_next(queue: str) -> Job | None:
     """Run the next due job of `queue` and return it as it was claimed; None when nothing may start now."""
     if stopping.is_requested():
         wakeup.wake(queue)  # the hint is for a worker that stays
         return None
-    job = lifecycle.claim(queue=queue, worker=worker_name())
+    job = lifecycle.claim(queue=queue, worker=workers.process_name())
     if job is None:
         return None
     run_claimed(job)

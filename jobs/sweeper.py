@@ -1,39 +1,68 @@
-"""The worker's own sweep: a thread of its main process; jobs are rescued and retries begin though beat is away."""
+"""The worker's own sweep: a thread of its main process; jobs are rescued and retries begin though beat is away.
+
+It also says every few seconds that the worker is there.
+"""
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+from collections.abc import Callable, Sequence
 
 import structlog
 from django.conf import settings
 from django.db import connection
 
-from jobs import stopping
+from jobs import stopping, workers
 from jobs.sweep import rescue_expired, wake_waiting
 
 TICK = 1.0
 """Seconds between two looks for due jobs, so that a retry begins close to its time."""
+BEAT = 5.0
+"""Seconds between two signs of life."""
 
 log = structlog.get_logger(__name__)
 
 
-def start() -> threading.Thread:
-    """Wake workers for due jobs every TICK, rescue every JOB_SWEEP_SECONDS, until the worker stops."""
-    thread = threading.Thread(target=_sweep_for_ever, name="sweeper", daemon=True)
-    thread.start()
-    return thread
+class Sweeper:
+    """Wakes workers for due jobs every TICK, rescues every JOB_SWEEP_SECONDS, until the worker stops."""
 
+    def __init__(self, *, queues: Sequence[str], concurrency: int) -> None:
+        self._queues = queues
+        self._concurrency = concurrency
+        self._pid = os.getpid()
+        self._next_rescue = self._next_beat = 0.0
 
-def _sweep_for_ever() -> None:
-    pause = threading.Event()
-    next_rescue = time.monotonic()
-    while not pause.wait(TICK) and not stopping.is_requested():
+    def start(self) -> None:
+        """Begin, in a thread of its own."""
+        threading.Thread(target=self._sweep_for_ever, name="sweeper", daemon=True).start()
+
+    def _sweep_for_ever(self) -> None:
+        pause = threading.Event()
+        while not stopping.is_requested():
+            self._turn()
+            pause.wait(TICK)
+        self._safely(self._say_that_it_is_there)  # stopping: its jobs finish their chunk
+
+    def _turn(self) -> None:
+        now = time.monotonic()
+        if now >= self._next_beat:
+            self._next_beat = now + BEAT
+            self._safely(self._say_that_it_is_there)
+        self._safely(wake_waiting)
+        if now >= self._next_rescue:
+            self._next_rescue = now + settings.JOB_SWEEP_SECONDS
+            self._safely(rescue_expired)
+
+    def _say_that_it_is_there(self) -> None:
+        workers.beat(
+            queues=self._queues, concurrency=self._concurrency, pid=self._pid, is_stopping=stopping.is_requested()
+        )
+
+    def _safely(self, step: Callable[[], object]) -> None:
         try:
-            wake_waiting()
-            if time.monotonic() >= next_rescue:
-                next_rescue = time.monotonic() + settings.JOB_SWEEP_SECONDS
-                rescue_expired()
-        except Exception as error:  # noqa: BLE001 - database away: the next sweep tries again
+            step()
+        except Exception as error:  # noqa: BLE001 - database away: the next turn tries again
             log.warning("sweep_failed", error=str(error))
             connection.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.db import InterfaceError, OperationalError
 
-from jobs import runner
+from jobs import cleanup, runner
 from jobs import sweep as sweeping
 
 DATABASE_AWAY = (OperationalError, InterfaceError)
@@ -21,3 +21,9 @@ def work(queue: str) -> None:
 def sweep() -> None:
     """Rescue and wake; beat asks for it every JOB_SWEEP_SECONDS."""
     sweeping.sweep()
+
+
+@shared_task(name="jobs.clean_up", autoretry_for=DATABASE_AWAY, retry_backoff=2, retry_backoff_max=600, max_retries=20)
+def clean_up() -> None:
+    """Have old jobs deleted; beat asks for it each day."""
+    cleanup.request(by="schedule")

@@ -9,7 +9,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobs import lifecycle
+from jobs import operations
 from jobs.chains import chains_of, failures_of, job_for
 from jobs.models import Job
 from jobs.serializers import (
@@ -79,7 +79,7 @@ class RetryJob(Endpoint):
         """Start a new round of attempts in the job's chain; after partial failure, only for what failed."""
         wanted = Reason.read(request)
         job = job_for(self.caller, job_id)
-        again = lifecycle.retry(job_id=job.pk, by=self.caller.name, **wanted)
+        again = operations.retry(job_id=job.pk, by=self.caller.name, **wanted)
         answer = {
             "originalJobId": job.pk,
             "retryJobId": again.pk,
@@ -106,7 +106,7 @@ class CancelJob(Endpoint):
         """Cancel what is open of the job's chain: 200 when it waited, 202 when it runs and stops at its next chunk."""
         wanted = Reason.read(request)
         job = job_for(self.caller, job_id)
-        concerned = lifecycle.cancel(job_id=job.pk, by=self.caller.name, **wanted)
+        concerned = operations.cancel(job_id=job.pk, by=self.caller.name, **wanted)
         at_once = concerned.status == Status.CANCELLED
         answer = {
             "jobId": concerned.pk,

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 
 from orgs.access import Caller
 from orgs.models import AccessKey, Role
+from orgs.staff import caller_for
 
 PLAUSIBLE_KEY = re.compile(r"[A-Za-z0-9]{1,8}\.[A-Za-z0-9]{1,128}", re.ASCII)
 
@@ -38,16 +39,13 @@ class AccessKeyAuthentication(BaseAuthentication):
 class AdminSessionAuthentication(SessionAuthentication):
     """The session of the admin site, with its protection against forged requests (CSRF).
 
-    A superuser may do everything, other staff may look; people who are not staff are nobody here.
+    Groups decide what they may do, a `StaffScope` what they see; people who are not staff are nobody here.
     """
 
     def authenticate(self, request: Request) -> tuple[Caller, Caller] | None:
         signed_in = super().authenticate(request)
-        if signed_in is None or not signed_in[0].is_staff:
-            return None
-        user = signed_in[0]
-        caller = Caller(f"user:{user.get_username()}", Role.ADMIN if user.is_superuser else Role.READER)
-        return caller, caller
+        caller = caller_for(signed_in[0]) if signed_in else None
+        return (caller, caller) if caller else None
 
 
 def caller_with(key: str) -> Caller | None:

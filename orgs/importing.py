@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from django.db import transaction
 
-from orgs import import_placing, import_staging, locks, organization_file
+from orgs import history, import_placing, import_staging, locks, organization_file
 from orgs.import_staging import ImportReport
 from orgs.models import Organization
 from orgs.organization_file import Refusals
@@ -27,7 +27,7 @@ READING, COMPARING, NUMBERING, WRITING, PLACING = "reading", "comparing", "numbe
 WORTH_ANALYZING = 1_000
 
 
-def import_organizations(file: BinaryIO, *, progress: Progress | None = None) -> ImportReport:
+def import_organizations(file: BinaryIO, *, progress: Progress | None = None, dry_run: bool = False) -> ImportReport:
     """Create, rename and move organizations so that those in the file are as it says; others stay as they are.
 
     A created organization takes over its parent's flag states and a moved one its new parent's, as ever. Returns what
@@ -47,9 +47,14 @@ def import_organizations(file: BinaryIO, *, progress: Progress | None = None) ->
             tell(NUMBERING, 0, None)
             placing = import_placing.compute(refusals)
         refusals.raise_if_any()
-        if counts.renamed:
-            import_placing.write_renamed()
-        jobs = _place(counts, placing, tell) if placing else ()
+        jobs: tuple[int, ...] = ()
+        if not dry_run:
+            if counts.renamed:
+                import_placing.write_renamed()
+            jobs = _place(counts, placing, tell) if placing else ()
+            done = {name: getattr(counts, name) for name in ("created", "renamed", "moved") if getattr(counts, name)}
+            if done:
+                history.record("organizations.import", "organizations", placementJobs=len(jobs), **done)
         import_staging.drop_tables()
     return counts._replace(placement_jobs=jobs)
 

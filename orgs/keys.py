@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from django.db import transaction
 from django.db.models import QuerySet
 
+from orgs import history
 from orgs.errors import AccessKeyNotFound, InvalidKeyName, OrganizationNotFound
 from orgs.ids import id_in
 from orgs.models import AccessKey, Organization, Role
@@ -22,7 +24,9 @@ def create(
         raise InvalidKeyName
     record = AccessKey(name=name, role=role, organization=organization, expiry_date=expires)
     key: str = AccessKey.objects.assign_key(record)
-    record.save()
+    with transaction.atomic():
+        record.save()
+        _record("key.create", record, role=role, expiresAt=expires.isoformat() if expires else None)
     return record, key
 
 
@@ -50,9 +54,16 @@ def revoke(*, prefix: str) -> AccessKey:
     key = AccessKey.objects.filter(prefix=prefix).first()
     if key is None:
         raise AccessKeyNotFound(f"There is no access key that begins with {prefix!r}.")
-    key.revoked = True
-    key.save(update_fields=["revoked"])
+    with transaction.atomic():
+        if not key.revoked:
+            _record("key.revoke", key)
+        key.revoked = True
+        key.save(update_fields=["revoked"])
     return key
+
+
+def _record(action: str, key: AccessKey, **details: Any) -> None:
+    history.record(action, f"key:{key.prefix} {key.name}", organization_id=key.organization_id, **details)
 
 
 def organization_called(key_or_id: str) -> Organization:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, NoReturn
 
+from django.conf import settings
 from django.core.validators import RegexValidator
 from django.db import models, transaction
 from django.db.models.functions import Now
@@ -270,6 +271,56 @@ class AccessKey(AbstractAPIKey):
         constraints: ClassVar = [
             models.CheckConstraint(condition=models.Q(role__in=Role.values), name="access_key_role_is_known")
         ]
+
+
+class StaffScope(models.Model):
+    """Binds a member of staff to an organization: in the admin site and on the API they see its subtree only."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="scope")
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, related_name="+", help_text="They see it and what is below it."
+    )
+
+    def __str__(self) -> str:
+        return f"{self.user} sees {self.organization}"
+
+
+class HistoryEntry(models.Model):
+    """One action of an operator or of a key: who did what to what, when, why and from where.
+
+    Entries are only ever added (`orgs.history.record`); a trigger refuses to change or delete one.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    at = models.DateTimeField(db_default=Now())
+    actor = models.CharField(max_length=200, help_text="user:alice, key:4fG6aB nightly-sync, command:root@host.")
+    action = models.CharField(max_length=64, help_text="What was done, such as job.retry.")
+    subject = models.CharField(max_length=300, help_text="What it was done to, such as job:17.")
+    organization = models.ForeignKey(
+        Organization,
+        on_delete=models.DO_NOTHING,
+        null=True,
+        db_constraint=False,  # the record outlives the organization
+        db_index=False,
+        related_name="+",
+    )
+    reason = models.TextField(default="", blank=True)
+    details = models.JSONField(default=dict, help_text="What it was before and is after, and the like.")
+    via = models.CharField(max_length=16, help_text="api, admin, command or worker.")
+    address = models.CharField(max_length=64, default="", help_text="Where the request came from.")
+    correlation_id = models.CharField(max_length=128, default="")
+
+    class Meta:
+        verbose_name_plural = "history"
+        indexes: ClassVar = [
+            models.Index(fields=["subject", "-id"], name="history_of_subject"),
+            models.Index(fields=["organization", "-id"], name="history_of_organization"),
+            models.Index(fields=["actor", "-id"], name="history_of_actor"),
+            models.Index(fields=["action", "-id"], name="history_of_action"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.actor}: {self.action} {self.subject}"
 
 
 class IdempotentRequest(models.Model):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import transaction
 
-from orgs import locks
+from orgs import history, locks
 from orgs.errors import DuplicateOrganizationKey, OrganizationHasChildren, OrganizationNotFound
 from orgs.models import Organization
 
@@ -21,6 +23,7 @@ def create(*, name: str, key: str, parent_id: int | None = None) -> Organization
             raise DuplicateOrganizationKey(f"Another organization has the key {key!r} already.")
         organization = Organization(name=name, key=key, parent_id=parent_id)
         organization.save()
+        _record("organization.create", organization, name=name, parentId=parent_id)
     return organization
 
 
@@ -28,8 +31,9 @@ def rename(*, organization_id: int, name: str) -> Organization:
     """Give an organization another name; its key and place stay. Raises OrganizationNotFound."""
     with transaction.atomic():
         organization = _get(organization_id)
-        organization.name = name
+        before, organization.name = organization.name, name
         organization.save(update_fields=["name"])
+        _record("organization.rename", organization, before=before, after=name)
     return organization
 
 
@@ -42,8 +46,10 @@ def move(*, organization_id: int, parent_id: int | None) -> Organization:
     with transaction.atomic():
         locks.lock_tree_for_writing()
         organization = _get(organization_id)
-        organization.parent_id = parent_id
+        before, organization.parent_id = organization.parent_id, parent_id
         organization.save()
+        if before != parent_id:
+            _record("organization.move", organization, before=before, after=parent_id)
     return organization
 
 
@@ -58,7 +64,12 @@ def delete(*, organization_id: int, subtree: bool = False) -> int:
         if organization.has_children and not subtree:
             raise OrganizationHasChildren
         deleted, _ = organization.delete()
+        _record("organization.delete", organization, name=organization.name, organizations=deleted)
     return deleted
+
+
+def _record(action: str, organization: Organization, **details: Any) -> None:
+    history.record(action, f"organization:{organization.key}", organization_id=organization.pk, **details)
 
 
 def _get(organization_id: int) -> Organization:

@@ -8,7 +8,7 @@ from queue import SimpleQueue
 import pytest
 from django.db import connection
 
-from jobs import runner, wakeup
+from jobs import runner, wakeup, workers
 from jobs.run import Run
 
 QUEUE = "propagation"
@@ -105,7 +105,7 @@ def pause_before_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
             worker.pause()
         return reload(run)
 
-    monkeypatch.setattr(runner, "worker_name", lambda: threading.current_thread().name)
+    monkeypatch.setattr(workers, "process_name", lambda: threading.current_thread().name)
     monkeypatch.setattr(Run, "check", checked)
     monkeypatch.setattr(Run, "reload", reloaded)
     monkeypatch.setattr(wakeup, "wake", lambda queue: None)

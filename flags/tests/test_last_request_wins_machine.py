@@ -34,7 +34,7 @@ from flags.models import FlagState
 from flags.tests import faults
 from flags.tests.naive import Holds, NaiveModel
 from flags.tests.stepping import SteppedWorker, pause_before_chunks
-from jobs import lifecycle, stopping, sweep
+from jobs import operations, stopping, sweep
 from jobs.errors import NotRetryable
 from jobs.models import Job
 from jobs.states import OPEN, Status
@@ -131,7 +131,7 @@ class Machine(RuleBasedStateMachine):
         jobs = list(_retryable())
         note(f"retry job {jobs[job % len(jobs)].pk}")
         with suppress(NotRetryable):
-            lifecycle.retry(job_id=jobs[job % len(jobs)].pk, by="somebody")
+            operations.retry(job_id=jobs[job % len(jobs)].pk, by="somebody")
 
     # --- What happens to workers and jobs -----------------------------------------------------------------------------
 
@@ -228,7 +228,7 @@ class Machine(RuleBasedStateMachine):
         retried = False
         for root in _retryable().filter(organization__in=list(self.model.parents)):
             with suppress(NotRetryable):
-                lifecycle.retry(job_id=root.pk, by="somebody")
+                operations.retry(job_id=root.pk, by="somebody")
                 retried = True
         return retried
 

@@ -8,7 +8,7 @@ from pytest_django.fixtures import Settings as SettingsFixture
 from conftest import Cast
 from flags import changes, reading
 from flags.models import FlagState
-from jobs import lifecycle, runner
+from jobs import operations, runner
 from jobs.models import Job
 from orgs import tree
 from orgs.models import Organization
@@ -95,7 +95,7 @@ def test_a_change_that_was_on_its_way_from_the_old_place_is_carried_along(cast: 
 def test_a_cancelled_change_is_not_carried_along(cast: Cast) -> None:
     job = _set(cast.acme, True)
     assert job is not None
-    lifecycle.cancel(job_id=job.pk, by="somebody")
+    operations.cancel(job_id=job.pk, by="somebody")
     tree.move(organization_id=cast.north.pk, parent_id=cast.rival.pk)
     assert _value(cast.oslo) == (False, None)
 

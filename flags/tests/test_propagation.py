@@ -11,7 +11,7 @@ from conftest import Cast
 from flags import changes, propagation, writing
 from flags.models import Change, FlagState
 from flags.tests import faults
-from jobs import lifecycle, runner
+from jobs import operations, runner
 from jobs.models import Job, JobFailure
 from orgs import tree
 from orgs.models import Organization
@@ -137,7 +137,7 @@ def test_a_manual_retry_covers_just_those_that_failed_and_keeps_the_number(cast:
     accepted = _set(cast.acme, True)
     job = _carry_out(accepted.job)
     faults.refuse()
-    again = _carry_out(lifecycle.retry(job_id=job.pk, by="somebody"))
+    again = _carry_out(operations.retry(job_id=job.pk, by="somebody"))
     assert (again.status, again.total, again.processed) == ("COMPLETED", 2, 2)
     assert _states(cast.of_acme) == {(True, cast.acme.pk, accepted.change.number)}
 

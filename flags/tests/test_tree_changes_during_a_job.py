@@ -12,7 +12,7 @@ from flags import changes, propagation
 from flags.models import FlagState
 from flags.tests import faults
 from flags.tests.stepping import SteppedWorker, pause_before_chunks
-from jobs import lifecycle, sweep
+from jobs import operations, sweep
 from jobs.models import Job
 from orgs import tree
 
@@ -149,7 +149,7 @@ def test_a_retry_covers_those_that_lack_one_of_several_values(cast: Cast, worker
         faults.refuse()
     assert (job.status, job.processed, job.failed) == ("COMPLETED", 1, 1)
     changes.set_flag(organization_id=cast.rome.pk, flag_key="g", enabled=False)
-    again = ended(lifecycle.retry(job_id=job.pk, by="bob"), worker)
+    again = ended(operations.retry(job_id=job.pk, by="bob"), worker)
     assert (again.total, again.processed, again.superseded) == (1, 1, 0)
     rows = {row.flag.key: row.enabled for row in FlagState.objects.filter(organization=cast.rome)}
     assert rows == {"f": True, "g": False}
@@ -170,7 +170,7 @@ def test_a_change_whose_chain_has_failed_is_still_taken_along(cast: Cast, worker
     assert values() == dict.fromkeys(
         [each.pk for each in (cast.rival, cast.rival_store, cast.south, cast.rome)], (True, cast.acme.pk)
     )
-    lifecycle.retry(job_id=job.pk, by="bob")
+    operations.retry(job_id=job.pk, by="bob")
     assert ended(job, worker).status == "FAILED"
     assert set(values().values()) == {(True, cast.acme.pk)}
     assert len(values()) == 8

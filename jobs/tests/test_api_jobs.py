@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 
 from conftest import Cast
-from jobs import lifecycle
+from jobs import lifecycle, operations
 from jobs.models import Job
 from jobs.tests.api_kinds import done, running, waiting
 from orgs import tree
@@ -70,7 +70,7 @@ def test_a_failed_attempt_shows_the_retry_that_waits(api: Api, cast: Cast) -> No
 
 def test_the_chain_is_the_same_from_any_of_its_jobs(api: Api, cast: Cast) -> None:
     first = done(cast.acme, broken=True)
-    second = lifecycle.retry(job_id=first.pk, by="test")
+    second = operations.retry(job_id=first.pk, by="test")
     chains = [api.get(f"/job-retry-chain/{job.pk}").json()["results"] for job in (first, second)]
     assert chains[0] == chains[1]
     assert [(job["id"], job["trigger"], job["parentJobId"]) for job in chains[0]] == [
@@ -99,7 +99,7 @@ def test_the_list_is_filtered_by_status(api: Api, cast: Cast) -> None:
 
 def test_the_list_shows_jobs_as_their_status_does(api: Api, cast: Cast) -> None:
     first = done(cast.acme, broken=True)
-    lifecycle.retry(job_id=first.pk, by="test")
+    operations.retry(job_id=first.pk, by="test")
     listed = api.get(f"/jobs/{cast.acme.pk}").json()["results"]
     assert listed == [api.get(f"/job-status/{job['id']}").json() for job in listed]
     assert {job["chain"]["status"] for job in listed} == {"RETRYING"}

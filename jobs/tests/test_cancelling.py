@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db import transaction
 
-from jobs import lifecycle, runner, stopping, sweep
+from jobs import lifecycle, operations, runner, stopping, sweep
 from jobs.errors import NotCancellable
 from jobs.models import Job
 from jobs.run import Run
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_a_waiting_job_is_cancelled_at_once_with_name_and_reason() -> None:
-    job = lifecycle.cancel(job_id=waiting().pk, by="bob", reason="by mistake")
+    job = operations.cancel(job_id=waiting().pk, by="bob", reason="by mistake")
     assert (job.status, job.cancelled_by, job.reason) == ("CANCELLED", "bob", "by mistake")
     assert job.completed_at is not None
     assert lifecycle.claim(queue=QUEUE, worker="worker") is None
@@ -31,7 +31,7 @@ def test_a_running_job_stops_at_its_next_chunk_and_keeps_what_was_written() -> N
                 run.record_progress(processed=10)
             chunks.append(number)
             if number == 1:
-                lifecycle.cancel(job_id=run.job.pk, by="bob")
+                operations.cancel(job_id=run.job.pk, by="bob")
 
     job = waiting()
     with doing(work):
@@ -44,7 +44,7 @@ def test_a_running_job_stops_at_its_next_chunk_and_keeps_what_was_written() -> N
 def test_cancelling_a_job_that_is_retrying_cancels_the_retry_that_waits() -> None:
     first = claimed()
     lifecycle.fail(job_id=first.pk, lease=lease_of(first), error="no")
-    assert lifecycle.cancel(job_id=first.pk, by="bob") == latest(first)
+    assert operations.cancel(job_id=first.pk, by="bob") == latest(first)
     assert statuses(first) == ["FAILED", "CANCELLED"]
 
 
@@ -54,7 +54,7 @@ def test_cancelling_a_job_that_is_retrying_stops_the_retry_that_runs() -> None:
     make_due()
     again = lifecycle.claim(queue=QUEUE, worker="worker")
     assert again is not None
-    lifecycle.cancel(job_id=first.pk, by="bob")
+    operations.cancel(job_id=first.pk, by="bob")
     assert statuses(first) == ["RETRYING", "IN_PROGRESS"]
     assert lifecycle.record_progress(job_id=again.pk, lease=lease_of(again))
     lifecycle.stop(job_id=again.pk, lease=lease_of(again))
@@ -66,23 +66,23 @@ def test_what_has_ended_is_not_cancelled() -> None:
     lifecycle.complete(job_id=done.pk, lease=lease_of(done))
     lifecycle.fail(job_id=broken.pk, lease=lease_of(broken), error="no", permanent=True)
     gone = waiting()
-    lifecycle.cancel(job_id=gone.pk, by="bob")
+    operations.cancel(job_id=gone.pk, by="bob")
     for job, status in ((done, "COMPLETED"), (broken, "FAILED"), (gone, "CANCELLED")):
         with pytest.raises(NotCancellable, match=status):
-            lifecycle.cancel(job_id=job.pk, by="carol")
+            operations.cancel(job_id=job.pk, by="carol")
         assert statuses(job) == [status]
 
 
 def test_a_cancelled_job_that_fails_is_not_tried_again() -> None:
     job = claimed()
-    lifecycle.cancel(job_id=job.pk, by="bob")
+    operations.cancel(job_id=job.pk, by="bob")
     assert lifecycle.fail(job_id=job.pk, lease=lease_of(job), error="no") is None
     assert statuses(job) == ["CANCELLED"]
 
 
 def test_a_cancelled_job_whose_worker_died_is_not_tried_again() -> None:
     job = claimed()
-    lifecycle.cancel(job_id=job.pk, by="bob")
+    operations.cancel(job_id=job.pk, by="bob")
     changed(job, lease_expires_at=LONG_AGO)
     assert sweep.rescue_expired() == 1
     assert statuses(job) == ["CANCELLED"]
@@ -90,7 +90,7 @@ def test_a_cancelled_job_whose_worker_died_is_not_tried_again() -> None:
 
 def test_a_cancelled_job_whose_worker_is_stopped_does_not_go_back_to_its_queue() -> None:
     def work(run: Run) -> None:
-        lifecycle.cancel(job_id=run.job.pk, by="bob")
+        operations.cancel(job_id=run.job.pk, by="bob")
         stopping.request_stop()
         run.check()
 

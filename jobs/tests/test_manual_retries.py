@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs import lifecycle
+from jobs import lifecycle, operations
 from jobs.errors import JobNotFound, NotRetryable
 from jobs.models import Job
 from jobs.tests.engine import QUEUE, changed, claimed, latest, lease_of, make_due, statuses, waiting
@@ -34,7 +34,7 @@ def claim() -> Job:
 
 def test_a_retry_is_due_at_once_and_records_who_and_why() -> None:
     first = failed()
-    again = lifecycle.retry(job_id=first.pk, by="bob", reason="the disk is empty again")
+    again = operations.retry(job_id=first.pk, by="bob", reason="the disk is empty again")
     assert (again.requested_by, again.reason, again.trigger) == ("bob", "the disk is empty again", "manual")
     assert (again.parent_job_id, again.retry_count, again.arguments) == (first.pk, 1, {"a": 1})
     assert lifecycle.claim(queue=QUEUE, worker="worker") == again
@@ -43,7 +43,7 @@ def test_a_retry_is_due_at_once_and_records_who_and_why() -> None:
 
 def test_a_retry_begins_a_new_round_of_automatic_ones() -> None:
     first = failed()
-    lifecycle.retry(job_id=first.pk, by="bob")
+    operations.retry(job_id=first.pk, by="bob")
     for _ in range(3):
         job = claim()
         assert lifecycle.fail(job_id=job.pk, lease=lease_of(job), error="no") is not None
@@ -57,16 +57,16 @@ def test_a_retry_begins_a_new_round_of_automatic_ones() -> None:
 
 def test_any_job_of_the_chain_may_be_named() -> None:
     first = failed()
-    lifecycle.retry(job_id=first.pk, by="bob")
+    operations.retry(job_id=first.pk, by="bob")
     again = claim()
     lifecycle.fail(job_id=again.pk, lease=lease_of(again), error="no", permanent=True)
-    third = lifecycle.retry(job_id=first.pk, by="bob")
+    third = operations.retry(job_id=first.pk, by="bob")
     assert (third.parent_job_id, third.retry_count) == (first.pk, 2)
 
 
 def test_after_one_that_completed_with_failures_only_those_left_behind_are_done() -> None:
     first = completed(processed=5, failed=2)
-    again = lifecycle.retry(job_id=first.pk, by="bob")
+    again = operations.retry(job_id=first.pk, by="bob")
     assert again.only_behind
     assert statuses(first) == ["COMPLETED", "PENDING"]
     job = claim()
@@ -76,7 +76,7 @@ def test_after_one_that_completed_with_failures_only_those_left_behind_are_done(
 
 
 def test_after_a_failure_all_are_done() -> None:
-    assert not lifecycle.retry(job_id=failed().pk, by="bob").only_behind
+    assert not operations.retry(job_id=failed().pk, by="bob").only_behind
 
 
 def test_what_is_open_is_not_retried() -> None:
@@ -86,36 +86,36 @@ def test_what_is_open_is_not_retried() -> None:
     for job, word in ((pending, "PENDING"), (running, "IN_PROGRESS"), (failing, "PENDING")):
         count = Job.objects.count()
         with pytest.raises(NotRetryable, match=word):
-            lifecycle.retry(job_id=job.pk, by="bob")
+            operations.retry(job_id=job.pk, by="bob")
         assert Job.objects.count() == count
 
 
 def test_what_completed_without_failures_or_was_cancelled_is_not_retried() -> None:
     cancelled = waiting()
-    lifecycle.cancel(job_id=cancelled.pk, by="bob")
+    operations.cancel(job_id=cancelled.pk, by="bob")
     for job, words in ((completed(processed=5), "nothing to retry"), (cancelled, "was cancelled")):
         with pytest.raises(NotRetryable, match=words):
-            lifecycle.retry(job_id=job.pk, by="bob")
+            operations.retry(job_id=job.pk, by="bob")
 
 
 def test_a_chain_that_completed_at_last_is_not_retried_though_its_first_job_failed() -> None:
     first = failed()
-    lifecycle.retry(job_id=first.pk, by="bob")
+    operations.retry(job_id=first.pk, by="bob")
     again = claim()
     lifecycle.complete(job_id=again.pk, lease=lease_of(again))
     with pytest.raises(NotRetryable):
-        lifecycle.retry(job_id=first.pk, by="bob")
+        operations.retry(job_id=first.pk, by="bob")
 
 
 def test_a_job_that_never_was_is_told() -> None:
-    for step in (lifecycle.retry, lifecycle.cancel):
+    for step in (operations.retry, operations.cancel):
         with pytest.raises(JobNotFound):
             step(job_id=10**12, by="bob")
 
 
 def test_earlier_attempts_wait_for_the_new_round_and_settle_with_it() -> None:
     first = failed()
-    lifecycle.retry(job_id=first.pk, by="bob")
+    operations.retry(job_id=first.pk, by="bob")
     again = claim()
     assert statuses(first) == ["RETRYING", "IN_PROGRESS"]
     changed(again, processed=1)

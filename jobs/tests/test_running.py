@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, transaction
 
-from jobs import lifecycle, runner, stopping, transient, wakeup
+from jobs import lifecycle, runner, stopping, transient, wakeup, workers
 from jobs.errors import LeaseLost, PermanentFailure, StopRequested
 from jobs.models import Job
 from jobs.run import Run
@@ -165,5 +165,5 @@ def test_what_is_still_due_wakes_the_next(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_workers_name_is_unique_for_its_start() -> None:
-    assert runner.worker_name() == runner.worker_name()
-    assert len(runner.worker_name().split(":")) == 3
+    assert workers.process_name() == workers.process_name()
+    assert len(workers.process_name().split(":")) == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -91,6 +92,43 @@ def test_manage_brings_the_servers_for_its_own_time(environment: dict[str, str],
     listed = _run(environment, "manage", "check_tree", "--json")
     assert json.loads(listed.stdout)["sound"] is True
     assert _nothing_runs(folder)
+
+
+def test_dev_takes_over_code_that_changed(environment: dict[str, str], folder: Path) -> None:
+    with _started(environment, "dev") as dev:
+        page = "http://" + _line_with(folder / "flagsite.log", r"Listening at: http://(\S+)") + "/docs"
+        assert urllib.request.urlopen(page, timeout=10).status == 200
+        _line_with(folder / "flagsite.log", "celery@.* ready")
+        os.utime(ROOT / "flagsite" / "urls.py")
+        _line_with(folder / "flagsite.log", "code changed")
+        _line_with(folder / "flagsite.log", "(?s)code changed.*celery@.* ready")
+        assert urllib.request.urlopen(page, timeout=10).status == 200
+        dev.send_signal(signal.SIGTERM)
+        assert dev.wait(timeout=60) in {0, 128 + signal.SIGTERM}
+    assert _nothing_runs(folder)
+
+
+def test_bench_measures_on_servers_of_its_own(environment: dict[str, str], folder: Path, tmp_path: Path) -> None:
+    """With so few rows the limits are missed, which the exit status may say; the figures are there."""
+    report = tmp_path / "bench.json"
+    done = _run(environment, "bench", "flip", "orm", "post", "memory", "--rows", "500", "--json", str(report))
+    assert done.returncode in {0, 1}, done.stderr
+    assert "Traceback" not in done.stderr
+    results = json.loads(report.read_text())["results"]
+    assert len(results) == 4
+    assert all(result["ratio"] > 0 for result in results)
+    assert _nothing_runs(folder)
+
+
+def _line_with(log: Path, pattern: str, within: float = 60) -> str:
+    """Wait until the log has what the pattern says; returns its first group, or all of it."""
+    end_of_patience = time.monotonic() + within
+    while time.monotonic() < end_of_patience:
+        found = re.search(pattern, log.read_text()) if log.exists() else None
+        if found:
+            return found.group(found.lastindex or 0)
+        time.sleep(0.1)
+    raise AssertionError(f"{pattern!r} did not come:\n{log.read_text()[-4000:]}")
 
 
 def _run(environment: dict[str, str], command: str, *arguments: str) -> subprocess.CompletedProcess[str]:

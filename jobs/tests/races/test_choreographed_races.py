@@ -16,7 +16,7 @@ import pytest
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from jobs import lifecycle, wakeup
+from jobs import lifecycle, moves, operations, wakeup
 from jobs.errors import LeaseLost, MoveRefused, NotRetryable
 from jobs.models import Job, Queue
 from jobs.states import MOVES
@@ -40,7 +40,7 @@ def holding(job: Job) -> Iterator[None]:
 
 
 def unguarded(job_id: int, name: str, *, lease: UUID | None = None, **columns: Any) -> None:
-    """`lifecycle._move` without comparing anything: the last one wins."""
+    """`moves.move` without comparing anything: the last one wins."""
     columns |= {"lease_token": None, "lease_expires_at": None}
     Job.objects.filter(pk=job_id).update(status=MOVES[name].target, **columns)
 
@@ -48,7 +48,7 @@ def unguarded(job_id: int, name: str, *, lease: UUID | None = None, **columns: A
 @contextmanager
 def without_guards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Neither compare-and-set nor the trigger behind it."""
-    monkeypatch.setattr(lifecycle, "_move", unguarded)
+    monkeypatch.setattr(moves, "move", unguarded)
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE jobs_job DISABLE TRIGGER jobs_only_known_moves")
         try:
@@ -147,7 +147,7 @@ def test_without_the_queues_lock_two_would_run_at_once(monkeypatch: pytest.Monke
 def test_a_claim_passes_by_a_job_that_is_being_cancelled() -> None:
     cancelled, other = waiting(priority=1), waiting()
     with transaction.atomic():
-        lifecycle.cancel(job_id=cancelled.pk, by="bob")
+        operations.cancel(job_id=cancelled.pk, by="bob")
         assert Background(partial(lifecycle.claim, queue=QUEUE, worker="worker")).result() == other
     assert statuses(cancelled) == ["CANCELLED"]
 
@@ -156,7 +156,7 @@ def test_a_cancellation_that_waited_for_a_claim_asks_the_running_job_to_stop() -
     job = waiting()
     with transaction.atomic():
         lifecycle.claim(queue=QUEUE, worker="worker")
-        late = Background(partial(lifecycle.cancel, job_id=job.pk, by="bob"))
+        late = Background(partial(operations.cancel, job_id=job.pk, by="bob"))
         late.wait_until_blocked()
     assert late.result().status == "IN_PROGRESS"
     job.refresh_from_db()
@@ -169,7 +169,7 @@ def test_a_cancellation_of_a_chain_that_waited_for_a_claim_asks_the_retry_to_sto
     make_due()
     with transaction.atomic():
         again = lifecycle.claim(queue=QUEUE, worker="worker")
-        late = Background(partial(lifecycle.cancel, job_id=first.pk, by="bob"))
+        late = Background(partial(operations.cancel, job_id=first.pk, by="bob"))
         late.wait_until_blocked()
     assert late.result() == again
     assert statuses(first) == ["RETRYING", "IN_PROGRESS"]
@@ -179,8 +179,8 @@ def test_a_move_finds_that_another_was_made_meanwhile() -> None:
     """Compare-and-set by itself: whatever a function has read before, the status decides in the statement."""
     job = waiting()
     with transaction.atomic():
-        lifecycle._move(job.pk, "cancel")
-        late = Background(partial(lifecycle._move, job.pk, "cancel"))
+        moves.move(job.pk, "cancel")
+        late = Background(partial(moves.move, job.pk, "cancel"))
         late.wait_until_blocked()
     with pytest.raises(MoveRefused):
         late.result()
@@ -200,8 +200,8 @@ def test_of_two_people_who_retry_the_second_finds_the_first_ones_attempt() -> No
     job = claimed()
     lifecycle.fail(job_id=job.pk, lease=lease_of(job), error="no", permanent=True)
     with transaction.atomic():
-        lifecycle.retry(job_id=job.pk, by="alice")
-        late = Background(partial(lifecycle.retry, job_id=job.pk, by="bob"))
+        operations.retry(job_id=job.pk, by="alice")
+        late = Background(partial(operations.retry, job_id=job.pk, by="bob"))
         late.wait_until_blocked()
     with pytest.raises(NotRetryable):
         late.result()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from jobs import lifecycle
+from jobs import lifecycle, operations
 from jobs.errors import FlagsiteError
 from jobs.models import Job, Queue
 from jobs.tests import kinds_for_tests as engine
@@ -95,7 +95,7 @@ def test_of_a_claim_and_a_cancellation_the_job_obeys_both() -> None:
     for _ in range(5):
         job = engine.create()
         claim = partial(lifecycle.claim, queue=engine.QUEUE, worker="worker")
-        claimed, cancelled = _both([claim, partial(lifecycle.cancel, job_id=job.pk, by="somebody")])
+        claimed, cancelled = _both([claim, partial(operations.cancel, job_id=job.pk, by="somebody")])
         job.refresh_from_db()
         assert cancelled.pk == job.pk
         assert job.cancel_requested_at
@@ -106,6 +106,6 @@ def test_of_a_claim_and_a_cancellation_the_job_obeys_both() -> None:
 def test_two_people_who_retry_at_once_start_one_round() -> None:
     first = engine.create()
     lifecycle.fail(**engine.lease(engine.claim()), error="no", permanent=True)
-    ends = _at_once(4, lambda number: lifecycle.retry(job_id=first.pk, by=str(number)))
+    ends = _at_once(4, lambda number: operations.retry(job_id=first.pk, by=str(number)))
     assert sum(isinstance(end, Job) for end in ends) == 1
     assert engine.statuses(first) == ["RETRYING", "PENDING"]

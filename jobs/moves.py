@@ -1,0 +1,111 @@
+"""The steps of a job's status, one by one: the only module that writes `Job.status`, by `jobs.states.MOVES`.
+
+`jobs.lifecycle` (what workers do) and `jobs.operations` (what people do) are made of these. A step that touches
+several attempts of a chain locks the first one's row first, so that of two steps on one chain the second sees what
+the first has done.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import F
+from django.db.models.functions import Now
+
+from jobs.errors import JobNotFound, LeaseLost, MoveRefused, UnknownQueue
+from jobs.models import Job, Queue
+from jobs.states import MOVES, Guard, Status
+
+
+def queue_named(name: str) -> Queue:
+    """The queue of that name. Raises UnknownQueue."""
+    queue = Queue.objects.filter(name=name).first()
+    if queue is None:
+        raise UnknownQueue(f"There is no queue {name!r}.")
+    return queue
+
+
+def lock_chain(job_id: int) -> Job:
+    """Lock the first job of the chain, then read the job. Raises JobNotFound."""
+    parent_id = Job.objects.filter(pk=job_id).values_list("parent_job_id", flat=True).first()
+    Job.objects.select_for_update().filter(pk=parent_id or job_id).first()
+    job = Job.objects.filter(pk=job_id).first()
+    if job is None:
+        raise JobNotFound
+    return job
+
+
+def move(job_id: int, name: str, *, lease: UUID | None = None, **columns: Any) -> None:
+    """Perform one move by compare-and-set. Raises LeaseLost or MoveRefused when it finds another state."""
+    move = MOVES[name]
+    rows = Job.objects.filter(pk=job_id, status=move.source)
+    if move.guard is Guard.LEASE:
+        rows = rows.filter(lease_token=lease)
+    elif move.guard is Guard.EXPIRED:
+        rows = rows.expired()
+    if move.source is Status.IN_PROGRESS:
+        columns |= {"lease_token": None, "lease_expires_at": None}
+    if rows.update(status=move.target, updated_at=Now(), **columns) != 1:
+        if move.guard is Guard.LEASE:
+            raise LeaseLost
+        raise MoveRefused(f"Job {job_id} is no longer {move.source}.")
+
+
+def move_all(name: str, root_id: int) -> None:
+    """Perform one move on every attempt of the chain that it applies to."""
+    move = MOVES[name]
+    Job.objects.of_chain(root_id).filter(status=move.source).order_by().update(status=move.target, updated_at=Now())
+
+
+def settle(root_id: int) -> None:
+    """The chain has ended: what was RETRYING shows how its own attempt ended."""
+    move_all("settle", root_id)
+
+
+def add_retry(
+    job: Job,
+    *,
+    trigger: Job.Trigger,
+    round_attempt: int,
+    wait: timedelta,
+    requested_by: str,
+    reason: str,
+    only_behind: bool,
+) -> Job:
+    """Write the next attempt's row; the chain is locked, and the number is unique in it besides."""
+    root = Job.objects.get(pk=job.root_id)
+    number = root.retry_count + 1
+    again = Job.objects.create(
+        kind=job.kind,
+        queue=job.queue,
+        priority=job.priority,
+        organization_id=job.organization_id,
+        arguments=job.arguments,
+        only_behind=only_behind,
+        parent_job_id=root.pk,
+        trigger=trigger,
+        retry_count=number,
+        round_attempt=round_attempt,
+        max_retries=job.max_retries,
+        requested_by=requested_by,
+        reason=reason,
+        correlation_id=job.correlation_id,
+        run_at=Now() + wait,
+    )
+    Job.objects.filter(pk=again.pk).update(next_retry_at=F("run_at"))
+    Job.objects.filter(pk=root.pk).update(retry_count=number, updated_at=Now())
+    again.refresh_from_db()
+    return again
+
+
+def log_fields(job: Job) -> dict[str, Any]:
+    """What every log line about a job carries."""
+    return {
+        "jobId": job.pk,
+        "rootJobId": job.root_id,
+        "organizationId": job.organization_id,
+        "correlationId": job.correlation_id,
+        "queue": job.queue,
+    }

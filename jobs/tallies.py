@@ -1,0 +1,66 @@
+"""Counting how attempts end, in the transaction in which they end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connection
+
+from jobs.models import JobTally
+
+BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
+"""Seconds: upper ends of the buckets of all three times; one more bucket has what took longer."""
+SHARDS = 8
+SPREAD = """(SELECT array_agg((place = width_bucket({0}, %(bounds)s::float8[]) AND {0} IS NOT NULL)::int ORDER BY place)
+             FROM generate_series(0, cardinality(%(bounds)s::float8[])) place)"""
+TIMES = ("waiting", "processing", "chain")
+ADD = f"""
+INSERT INTO jobs_jobtally AS tally
+       (hour, shard, queue, kind, outcome, count, rescued, organizations, failed_organizations,
+        superseded_organizations, chains,
+        waiting_seconds, processing_seconds, chain_seconds, waiting_buckets, processing_buckets, chain_buckets)
+SELECT date_trunc('hour', statement_timestamp(), 'UTC'), pg_backend_pid() %% {SHARDS}, job.queue, job.kind, %(outcome)s,
+       1, %(rescued)s, job.processed, job.failed, job.superseded, %(chains)s,
+       COALESCE(time.waiting, 0), COALESCE(time.processing, 0), COALESCE(time.chain, 0),
+       {", ".join(SPREAD.format("time." + name) for name in TIMES)}
+  FROM jobs_job job
+  JOIN jobs_job root ON root.id = COALESCE(job.parent_job_id, job.id)
+ CROSS JOIN LATERAL (
+    SELECT extract(epoch FROM job.started_at - job.run_at)::float8 AS waiting,
+           extract(epoch FROM job.completed_at - job.started_at)::float8 AS processing,
+           CASE WHEN %(chains)s = 1 THEN extract(epoch FROM job.completed_at - root.created_at)::float8 END AS chain
+    ) time
+ WHERE job.id = %(job)s
+    ON CONFLICT (hour, queue, kind, outcome, shard) DO UPDATE
+   SET count = tally.count + excluded.count, rescued = tally.rescued + excluded.rescued,
+       organizations = tally.organizations + excluded.organizations,
+       failed_organizations = tally.failed_organizations + excluded.failed_organizations,
+       superseded_organizations = tally.superseded_organizations + excluded.superseded_organizations,
+       chains = tally.chains + excluded.chains,
+       {", ".join(f"{name}_seconds = tally.{name}_seconds + excluded.{name}_seconds" for name in TIMES)},
+       {
+    ", ".join(
+        f"{name}_buckets = (SELECT array_agg(had + more ORDER BY place) FROM "
+        f"unnest(tally.{name}_buckets, excluded.{name}_buckets) WITH ORDINALITY AS pair(had, more, place))"
+        for name in TIMES
+    )
+}
+"""  # noqa: S608 - no input in it
+
+
+def add(job_id: int, outcome: JobTally.Outcome, *, ends_chain: bool, rescued: bool = False) -> None:
+    """Count an attempt that has just ended; the caller's transaction ends soon, since others wait for the row."""
+    parameters: dict[str, Any] = {
+        "job": job_id,
+        "outcome": outcome.value,
+        "chains": int(ends_chain),
+        "rescued": int(rescued),
+        "bounds": list(BOUNDS),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(ADD, parameters)
+
+
+def add_manual_retry(job_id: int) -> None:
+    """Count that a person asked for another round; `job_id` is its first attempt, which has not run yet."""
+    add(job_id, JobTally.Outcome.MANUAL_RETRY, ends_chain=False)
