@@ -8,12 +8,16 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from flags.models import Flag
+from orgs.models import Role
+from orgs.operator_admin import OperatorAdmin
 
 
 @admin.register(Flag)
-class FlagAdmin(admin.ModelAdmin):
+class FlagAdmin(OperatorAdmin):
     """Definitions; what holds for an organization is asked of the API."""
 
+    add_role = change_role = Role.EDITOR
+    for_bound_people = True
     list_display = ["key", "description", "created_at"]
     search_fields = ["key", "description"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-from flagsite import development, environment, logs, servers
+from flagsite import development, environment, logs, operators, servers
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 SHORTEST_SECRET = 32
@@ -29,6 +29,8 @@ if PRODUCTION:
 
 # --- What is installed ----------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -188,6 +190,9 @@ SPECTACULAR_SETTINGS = {
         "flagsite.openapi.describe_what_all_share",
     ],
 }
+
+# --- Admin site -------------------------------------------------------------------------------------------------------
+UNFOLD = operators.LOOKS
 
 # --- Logs -------------------------------------------------------------------------------------------------------------
 LOG_LEVEL = environment.text("LOG_LEVEL", "INFO").upper()

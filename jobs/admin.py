@@ -10,12 +10,15 @@ from django.http import HttpRequest
 from jobs import operations
 from jobs.errors import NotCancellable, NotRetryable
 from jobs.models import Job, JobQuerySet, Queue
+from orgs.models import Role
+from orgs.operator_admin import OperatorAdmin, may
 
 
 @admin.register(Job)
-class JobAdmin(admin.ModelAdmin):
+class JobAdmin(OperatorAdmin):
     """What runs, what failed and why; jobs change by the actions alone."""
 
+    organization_field = "organization_id"
     list_display = [
         "id", "kind", "status", "organization_id", "arguments", "progress", "retry_count", "requested_by", "created_at",
     ]  # fmt: skip
@@ -23,27 +26,23 @@ class JobAdmin(admin.ModelAdmin):
     search_fields = ["=id", "=organization__id", "correlation_id"]
     ordering = ["-id"]
     actions = ["retry", "cancel"]
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return [field.name for field in Job._meta.fields]
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        return may(request, Role.OPERATOR)
 
     @admin.display(description="progress")
     def progress(self, job: Job) -> str:
         failed = f", {job.failed} failed" if job.failed else ""
         return f"{job.processed} of {'?' if job.total is None else job.total}{failed}"
 
-    @admin.action(description="Retry", permissions=["change"])
+    @admin.action(description="Retry", permissions=["operate"])
     def retry(self, request: HttpRequest, jobs: JobQuerySet) -> None:
         self._each(request, jobs, operations.retry, "retried")
 
-    @admin.action(description="Cancel", permissions=["change"])
+    @admin.action(description="Cancel", permissions=["operate"])
     def cancel(self, request: HttpRequest, jobs: JobQuerySet) -> None:
         self._each(request, jobs, operations.cancel, "cancelled")
 
@@ -60,7 +59,8 @@ class JobAdmin(admin.ModelAdmin):
 
 
 @admin.register(Queue)
-class QueueAdmin(admin.ModelAdmin):
+class QueueAdmin(OperatorAdmin):
     """Concurrency, retries and backoff; a change counts from the next claim on."""
 
+    change_role = Role.OPERATOR
     list_display = ["name", "concurrency", "max_retries", "backoff_base", "backoff_jitter", "paused_at"]

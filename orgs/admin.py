@@ -10,7 +10,8 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from rest_framework_api_key.admin import APIKeyModelAdmin
 
-from orgs.models import AccessKey, Organization
+from orgs.models import AccessKey, Organization, Role
+from orgs.operator_admin import OperatorAdmin
 
 
 class OrganizationForm(forms.ModelForm):
@@ -29,25 +30,28 @@ class OrganizationForm(forms.ModelForm):
 
 
 @admin.register(Organization)
-class OrganizationAdmin(admin.ModelAdmin):
+class OrganizationAdmin(OperatorAdmin):
     """Create, rename, move and delete; the model takes the tree lock by itself."""
 
+    add_role = change_role = delete_role = Role.ADMIN
+    organization_field = "pk"
     form = OrganizationForm
     list_display = ["name", "key", "parent", "created_at"]
     list_select_related = ["parent"]
     search_fields = ["name", "key"]
     autocomplete_fields = ["parent"]
     ordering = ["tree_id", "lft"]
-    show_full_result_count = False
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return ["key"] if obj else []  # stable once given
 
 
 @admin.register(AccessKey)
-class AccessKeyAdmin(APIKeyModelAdmin):
+class AccessKeyAdmin(OperatorAdmin, APIKeyModelAdmin):
     """Keys are shown once, when they are made."""
 
+    view_role = add_role = change_role = Role.ADMIN
+    organization_field = "organization_id"
     list_display = ["prefix", "name", "role", "organization", "created", "expiry_date", "revoked"]  # type: ignore[assignment]
     list_select_related = ["organization"]
     autocomplete_fields = ["organization"]

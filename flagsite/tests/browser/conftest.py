@@ -1,0 +1,107 @@
+"""A whole Flagsite in real processes, and people who look at its admin site in Chromium."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from flagsite.tests.crash.installation import Installation, kill_session
+
+PASSWORD = "a long enough password"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync",
+         "--disable-component-update", "--disable-quic"]  # fmt: skip
+PEOPLE = """
+from django.contrib.auth.models import Group, User
+for name, group in (("ada", "admin"), ("olga", "operator"), ("vic", "viewer"), ("bea", "admin")):
+    user, _ = User.objects.get_or_create(username=name, defaults={"is_staff": True})
+    user.set_password("%s")
+    user.save()
+    user.groups.set([Group.objects.get(name=group)])
+"""
+"""ada administers, olga operates, vic looks; bea is an administrator whom a test may bind to an organization."""
+
+SignIn = Callable[..., Page]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium, headless; skips where there is none, unless FLAGSITE_REQUIRE_BROWSER says there must be."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        if os.environ.get("FLAGSITE_REQUIRE_BROWSER"):
+            raise RuntimeError("These tests need Chromium; apt-get install chromium.")
+        pytest.skip("no Chromium on this machine")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def _served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    installation = Installation(tmp_path_factory.mktemp("browsed"))
+    try:
+        installation.start()
+        installation.manage("shell", "--no-imports", "-c", PEOPLE % PASSWORD)
+        yield installation
+    finally:
+        installation.stop()
+
+
+@pytest.fixture
+def site(_served: Installation) -> Iterator[Installation]:
+    """Servers and web that run; workers that the test starts are killed after it."""
+    yield _served
+    for process in _served.processes:
+        if process is not _served.web:
+            kill_session(process)
+    _served.processes[:] = [process for process in _served.processes if process is _served.web]
+
+
+@pytest.fixture
+def sign_in(chromium: Browser, site: Installation) -> Iterator[SignIn]:
+    """Open the admin site as one of the people; the page fails the test when its scripts fail.
+
+    Options: dark, phone (390 by 844 instead of 1440 by 900).
+    """
+    contexts = []
+    errors: list[str] = []
+
+    def sign_in(name: str, *, dark: bool = False, phone: bool = False) -> Page:
+        context = chromium.new_context(
+            base_url=f"http://127.0.0.1:{site.port}",
+            color_scheme="dark" if dark else "light",
+            viewport={"width": 390, "height": 844} if phone else {"width": 1440, "height": 900},
+            reduced_motion="reduce",
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto("/admin/login/?next=/admin/")
+        page.fill("input[name=username]", name)
+        page.fill("input[name=password]", PASSWORD)
+        page.click("[type=submit]")
+        page.wait_for_url("**/admin/")
+        return page
+
+    yield sign_in
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+@pytest.fixture
+def picture() -> Callable[[Page, str], None]:
+    """Keep a screenshot of the whole page in FLAGSITE_PICTURES, if that is set: for looking at, and for docs/."""
+
+    def picture(page: Page, name: str) -> None:
+        if folder := os.environ.get("FLAGSITE_PICTURES"):
+            page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+
+    return picture

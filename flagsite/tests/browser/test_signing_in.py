@@ -1,0 +1,20 @@
+"""Who gets into the admin site, and what is offered to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from flagsite.tests.browser.conftest import SignIn
+
+pytestmark = pytest.mark.slow
+
+
+def test_an_operator_finds_the_jobs_from_the_front_page(sign_in: SignIn, picture: Callable[[Page, str], None]) -> None:
+    page = sign_in("olga")
+    picture(page, "front")
+    page.get_by_role("link", name="Jobs").first.click()
+    expect(page.get_by_role("heading", name="No results found")).to_be_visible()
+    picture(page, "jobs")

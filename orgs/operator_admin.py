@@ -1,0 +1,79 @@
+"""What all pages of the admin site have in common: a person's role says what they may do, their scope what they see."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+
+from orgs.access import Caller, organizations_of
+from orgs.models import Role
+from orgs.staff import caller_for
+
+
+def caller_of(request: HttpRequest) -> Caller | None:
+    """The person who is signed in, as a caller; found out once for each request."""
+    if not hasattr(request, "operator"):
+        request.operator = caller_for(request.user)  # type: ignore[attr-defined]
+    operator: Caller | None = request.operator  # type: ignore[attr-defined]
+    return operator
+
+
+def may(request: HttpRequest, needed: Role | None) -> bool:
+    """Whether the person's role includes `needed`; None is what nobody may."""
+    caller = caller_of(request)
+    return needed is not None and caller is not None and caller.may(needed)
+
+
+class OperatorAdmin(ModelAdmin):
+    """A model's pages. Each role says who may do it, None that nobody may.
+
+    `organization_field` is the column that says whose a row is ("organization_id", or "pk" for organizations
+    themselves): a person who is bound to an organization sees the rows of its subtree. Where it is None the rows are
+    of no organization, and such a person does not see the pages at all, unless `for_bound_people` says so.
+    """
+
+    view_role: ClassVar[Role | None] = Role.READER
+    add_role: ClassVar[Role | None] = None
+    change_role: ClassVar[Role | None] = None
+    delete_role: ClassVar[Role | None] = None
+    organization_field: ClassVar[str | None] = None
+    for_bound_people: ClassVar[bool] = False
+
+    show_full_result_count = False
+    list_per_page = 50
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._allows(request, self.view_role)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self._allows(request, self.add_role)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._allows(request, self.change_role)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._allows(request, self.delete_role)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows = super().get_queryset(request)
+        caller = caller_of(request)
+        if caller is None:
+            return rows.none()
+        if caller.organization_id is None or self.organization_field is None:
+            return rows
+        return rows.filter(**{f"{self.organization_field}__in": organizations_of(caller).values("pk")})
+
+    def _allows(self, request: HttpRequest, role: Role | None) -> bool:
+        caller = caller_of(request)
+        if caller is None:
+            return False
+        bound = caller.organization_id is not None
+        if bound and self.organization_field is None and not self.for_bound_people:
+            return False
+        return may(request, role)
