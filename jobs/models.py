@@ -105,7 +105,8 @@ class Job(models.Model):
     total = models.BigIntegerField(null=True)
     processed = models.BigIntegerField(default=0)
     failed = models.BigIntegerField(default=0)
-    superseded = models.BigIntegerField(default=0)
+    superseded = models.BigIntegerField(default=0, help_text="Of those processed: they had a newer value already.")
+    unchanged = models.BigIntegerField(default=0, help_text="Of those processed: they had the same value before.")
     checkpoint = models.JSONField(null=True, help_text="Where the work goes on after an interruption.")
     error_message = models.TextField(null=True)  # noqa: DJ001 - null is "no error" in the API
     error_traceback = models.TextField(default="")
