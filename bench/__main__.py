@@ -67,8 +67,8 @@ def main(arguments: list[str]) -> int:
             results.append(BENCHES[name](installation, chosen.rows))
     finally:
         installation.stop()
-    _show(results)
-    _write(results, chosen.json, chosen.rows)
+        _show(results)
+        _write(results, chosen.json, chosen.rows)
     return 0 if all(result.reached for result in results) else 1
 
 

@@ -94,4 +94,4 @@ def _copy_in(file: Path) -> float:
 
 def _empty() -> None:
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE orgs_organization, orgs_accesskey")
+        cursor.execute("TRUNCATE orgs_organization, orgs_accesskey, orgs_staffscope")

@@ -118,7 +118,7 @@ class Installation:
     def clear(self) -> None:
         """Leave neither organizations nor keys behind."""
         self.sql("TRUNCATE flags_flagstate, flags_change, jobs_job, jobs_jobfailure")
-        self.sql("TRUNCATE orgs_organization, orgs_accesskey")
+        self.sql("TRUNCATE orgs_organization, orgs_accesskey, orgs_staffscope")
 
     def ask(self, organization_id: int, enabled: bool) -> int:
         """Set the flag over HTTP; the job's id."""

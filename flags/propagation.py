@@ -77,6 +77,14 @@ def _values(run: Run) -> list[Value]:
     return values
 
 
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Of the organizations of a span: how many had newer values throughout, and how many had this value before."""
+
+    unchanged: int = 0
+    superseded: int = 0
+
+
 @dataclass(slots=True)
 class Walk:
     """The way through a subtree by organization id; where it stands is in the job's row, not here."""
@@ -113,8 +121,7 @@ class Walk:
             span = writing.next_span(subtree, after=self._after, most=most, behind=self._behind)
             if span is None:
                 return False
-            superseded = self._write(subtree, span)
-            self._record(span, processed=span.count, superseded=superseded)
+            self._record(span, processed=span.count, counts=self._write(subtree, span))
         self._advance(span)
         seconds = time.monotonic() - began
         if seconds > LONGEST_CHUNK:
@@ -136,7 +143,7 @@ class Walk:
                 return
             try:
                 with transaction.atomic():
-                    superseded = self._write(subtree, span)
+                    counts = self._write(subtree, span)
             except DatabaseError as error:
                 if transient.is_transient(error) and not transient.is_time_out(error):
                     raise
@@ -144,7 +151,7 @@ class Walk:
                 self._record(span, failed=1)
                 log.warning("organization_failed", organizationId=span.last, error=str(error))
             else:
-                self._record(span, processed=1, superseded=superseded)
+                self._record(span, processed=1, counts=counts)
         self._advance(span)
 
     @property
@@ -167,19 +174,23 @@ class Walk:
             raise PermanentFailure("The organization no longer exists.")
         return subtree
 
-    def _write(self, subtree: Subtree, span: Span) -> int:
-        """Write every value; returns how many organizations had newer ones throughout."""
+    def _write(self, subtree: Subtree, span: Span) -> Counts:
+        """Write every value; tell those organizations apart for which that changed nothing."""
         job_id = self.run.job.pk
-        written = sum(writing.write_span(subtree, span, value, job_id=job_id) for value in self.values)
-        if written == span.count * len(self.values):
-            return 0
+        written = [writing.write_span(subtree, span, value, job_id=job_id) for value in self.values]
+        unchanged = written[0].unchanged if len(written) == 1 else 0
+        if sum(each.rows for each in written) == span.count * len(self.values):
+            return Counts(unchanged=unchanged)
         # a retry for those left behind has spans with others in between, which it does not count
-        return min(span.count, writing.count_superseded(subtree, span, self.values))
+        superseded = min(span.count, writing.count_superseded(subtree, span, self.values))
+        return Counts(unchanged=min(unchanged, span.count - superseded), superseded=superseded)
 
-    def _record(self, span: Span, *, processed: int = 0, failed: int = 0, superseded: int = 0) -> None:
+    def _record(self, span: Span, *, processed: int = 0, failed: int = 0, counts: Counts | None = None) -> None:
+        counts = counts or Counts()
         self.run.record_progress(
-            processed=processed, failed=failed, superseded=superseded, checkpoint={"after": span.last}
-        )
+            processed=processed, failed=failed, superseded=counts.superseded, unchanged=counts.unchanged,
+            checkpoint={"after": span.last},
+        )  # fmt: skip
 
     def _advance(self, span: Span) -> None:
         job = self.run.job

@@ -130,7 +130,7 @@ UPDATE flags_flagstate state
          ORDER BY id) organization  -- where the subtree's index is the shorter way to them, they are sorted
  WHERE state.organization_id = organization.id AND state.flag_id = %(flag_id)s
    AND state.organization_id > %(after)s AND state.organization_id <= %(last)s
-   AND state.change_number < %(number)s
+   AND state.change_number < %(number)s AND (state.enabled = %(enabled)s) = %(same)s
 """
 INSERT_SPAN = """
 INSERT INTO flags_flagstate AS state
@@ -143,7 +143,7 @@ SELECT organization.id, %(flag_id)s, %(enabled)s, %(source_id)s, %(number)s, %(j
         SELECT FROM flags_flagstate present
          WHERE present.organization_id = organization.id AND present.flag_id = %(flag_id)s
            AND present.organization_id > %(after)s AND present.organization_id <= %(last)s
-           AND present.change_number >= %(number)s)  -- an older one may have come since the UPDATE
+           AND present.change_number >= %(number)s)  -- an older one may have come since the UPDATEs
  ORDER BY organization.id
     ON CONFLICT (organization_id, flag_id) DO UPDATE
    SET enabled = excluded.enabled, source_id = excluded.source_id, change_number = excluded.change_number,
@@ -152,11 +152,25 @@ SELECT organization.id, %(flag_id)s, %(enabled)s, %(source_id)s, %(number)s, %(j
 """
 
 
-def write_span(subtree: Subtree, span: Span, value: Value, *, job_id: int | None) -> int:
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How many rows were written: those whose value is another now, and those that had it before."""
+
+    changed: int = 0
+    unchanged: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Both together."""
+        return self.changed + self.unchanged
+
+
+def write_span(subtree: Subtree, span: Span, value: Value, *, job_id: int | None) -> Written:
     """Give one flag's value to every organization of the span whose row is missing or older.
 
-    The caller's transaction holds the tree lock; one that writes many rows has also said `begin_chunk`. Returns how
-    many rows were written.
+    The caller's transaction holds the tree lock; one that writes many rows has also said `begin_chunk`. First the
+    rows with the other value, which mostly are all; then, where some are left, those that have it, for its number;
+    then those that are missing.
     """
     parameters = {
         "flag_id": value.flag_id,
@@ -169,12 +183,15 @@ def write_span(subtree: Subtree, span: Span, value: Value, *, job_id: int | None
         **_bounds(subtree),
     }
     with connection.cursor() as cursor:
-        cursor.execute(UPDATE_SPAN, parameters)
-        written = cursor.rowcount
-        if written < span.count:
+        cursor.execute(UPDATE_SPAN, {**parameters, "same": False})
+        changed, unchanged = cursor.rowcount, 0
+        if changed < span.count:
+            cursor.execute(UPDATE_SPAN, {**parameters, "same": True})
+            unchanged = cursor.rowcount
+        if changed + unchanged < span.count:
             cursor.execute(INSERT_SPAN, parameters)
-            written += cursor.rowcount
-    return written
+            changed += cursor.rowcount
+    return Written(changed, unchanged)
 
 
 COUNT_SUPERSEDED = """

@@ -94,6 +94,7 @@ def renew(*, job_id: int, lease: UUID) -> None:
 RECORD_PROGRESS = """
 UPDATE jobs_job  -- one row by primary key; renews the lease in the same write
    SET processed = processed + %(processed)s, failed = failed + %(failed)s, superseded = superseded + %(superseded)s,
+       unchanged = unchanged + %(unchanged)s,
        total = COALESCE(%(total)s, total), checkpoint = COALESCE(%(checkpoint)s::jsonb, checkpoint),
        updated_at = statement_timestamp(), lease_expires_at = statement_timestamp() + %(lease_time)s
  WHERE id = %(job)s AND status = 'IN_PROGRESS' AND lease_token = %(lease)s
@@ -108,6 +109,7 @@ def record_progress(
     processed: int = 0,
     failed: int = 0,
     superseded: int = 0,
+    unchanged: int = 0,
     total: int | None = None,
     checkpoint: str | None = None,
 ) -> bool:
@@ -122,6 +124,7 @@ def record_progress(
         "processed": processed,
         "failed": failed,
         "superseded": superseded,
+        "unchanged": unchanged,
         "total": total,
         "checkpoint": checkpoint,
         "lease_time": lease_time(),

@@ -57,6 +57,7 @@ class Run:
         processed: int = 0,
         failed: int = 0,
         superseded: int = 0,
+        unchanged: int = 0,
         total: int | None = None,
         checkpoint: dict[str, Any] | None = None,
     ) -> None:
@@ -67,6 +68,7 @@ class Run:
             processed=processed,
             failed=failed,
             superseded=superseded,
+            unchanged=unchanged,
             total=total,
             checkpoint=None if checkpoint is None else json.dumps(checkpoint),
         )

@@ -44,7 +44,7 @@ def test_rows_are_written_in_the_order_of_their_key(total: int, every: int, firs
         cursor.execute(WATCH)
         writing.begin_chunk(0)
         span = writing.next_span(subtree, after=0, most=max(10, total // every // 100)) or Span(0, 0, 0)
-        assert writing.write_span(subtree, span, Value(1, False, 1, 5), job_id=None) == span.count
+        assert writing.write_span(subtree, span, Value(1, False, 1, 5), job_id=None).rows == span.count
         cursor.execute("SELECT array_agg(organization_id ORDER BY position) FROM test_written")
         written = cursor.fetchone()[0]
     assert len(written) == span.count

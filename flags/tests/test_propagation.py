@@ -103,13 +103,28 @@ def test_a_job_that_is_run_again_writes_nothing_again(cast: Cast) -> None:
     assert _versions() == before
 
 
+def test_those_that_had_the_value_before_are_counted_apart(cast: Cast) -> None:
+    _carry_out(_set(cast.north, True).job)
+    job = _carry_out(_set(cast.acme, True).job)
+    assert (job.processed, job.unchanged, job.superseded) == (6, 3, 0)
+    assert _states(cast.of_acme) == {(True, cast.acme.pk, Change.objects.latest("number").number)}
+
+
+def test_those_with_a_newer_value_are_not_counted_as_unchanged(cast: Cast) -> None:
+    accepted = _set(cast.acme, True)
+    Job.objects.update(priority=-1)
+    _carry_out(_set(cast.north, True).job)
+    job = _carry_out(accepted.job)
+    assert (job.processed, job.unchanged, job.superseded) == (6, 0, 3)
+
+
 def test_chunks_are_about_one_per_cent_but_ten_organizations_at_least(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
     written = writing.write_span
 
-    def noted(subtree: writing.Subtree, span: writing.Span, *more: object, **named: object) -> int:
+    def noted(subtree: writing.Subtree, span: writing.Span, *more: object, **named: object) -> writing.Written:
         sizes.append(span.count)
         return written(subtree, span, *more, **named)
 
@@ -160,7 +175,7 @@ def test_a_lost_connection_in_the_middle_of_a_chunk_counts_nothing_twice(
 ) -> None:
     written, cuts = writing.write_span, [1, 2]
 
-    def cut_off(*arguments: object, **named: object) -> int:
+    def cut_off(*arguments: object, **named: object) -> writing.Written:
         count = written(*arguments, **named)
         if cuts:
             cuts.pop()
@@ -178,7 +193,7 @@ def test_a_lost_connection_in_the_middle_of_a_chunk_counts_nothing_twice(
 def test_a_passing_error_does_not_split_the_chunk(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     written, troubles, sizes = writing.write_span, ["deadlock detected"], []
 
-    def troubled(subtree: writing.Subtree, span: writing.Span, *more: object, **named: object) -> int:
+    def troubled(subtree: writing.Subtree, span: writing.Span, *more: object, **named: object) -> writing.Written:
         sizes.append(span.count)
         if troubles:
             raise OperationalError(troubles.pop())
@@ -237,7 +252,7 @@ def test_rows_are_locked_in_the_order_of_their_key(cast: Cast, organizations: in
         cursor.execute("ANALYZE orgs_organization, flags_flagstate")
         writing.begin_chunk(0)
         bounds = {"tree_id": 99, "lft": 1, "rght": 2 * organizations + 2}
-        values = {"flag_id": 1, "enabled": False, "source_id": 1, "number": 5, "job_id": 1}
+        values = {"flag_id": 1, "enabled": False, "same": False, "source_id": 1, "number": 5, "job_id": 1}
         span = {"after": 0, "last": 2**40}
         cursor.execute("EXPLAIN " + writing.UPDATE_SPAN, {**bounds, **values, **span})
         plan = "\n".join(line for (line,) in cursor.fetchall())

@@ -45,7 +45,7 @@ def before_writing(monkeypatch: pytest.MonkeyPatch, happen: Callable[[writing.Sp
     """Something happens in each chunk's transaction, before its rows are written."""
     write_span = writing.write_span
 
-    def written(subtree: writing.Subtree, span: writing.Span, *rest: Any, **named: Any) -> int:
+    def written(subtree: writing.Subtree, span: writing.Span, *rest: Any, **named: Any) -> writing.Written:
         happen(span)
         return write_span(subtree, span, *rest, **named)
 

@@ -4,20 +4,19 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('jobs', '0004_schedule'),
+        ("jobs", "0004_schedule"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='job',
-            name='unchanged',
-            field=models.BigIntegerField(default=0, help_text='Of those processed: they had the same value before.'),
+            model_name="job",
+            name="unchanged",
+            field=models.BigIntegerField(default=0, help_text="Of those processed: they had the same value before."),
         ),
         migrations.AlterField(
-            model_name='job',
-            name='superseded',
-            field=models.BigIntegerField(default=0, help_text='Of those processed: they had a newer value already.'),
+            model_name="job",
+            name="superseded",
+            field=models.BigIntegerField(default=0, help_text="Of those processed: they had a newer value already."),
         ),
     ]

@@ -1,0 +1,81 @@
+"""What people do to queues: a pause holds, shows who and why, and a change counts from the next claim on."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobs import lifecycle, queues
+from jobs.errors import InvalidQueueSettings, UnknownQueue
+from jobs.tests.engine import QUEUE, claimed, lease_of, waiting
+from orgs.models import HistoryEntry
+
+pytestmark = pytest.mark.django_db
+
+
+def deeds() -> list[tuple[str, str, str, str]]:
+    rows = HistoryEntry.objects.filter(subject=f"queue:{QUEUE}").order_by("id")
+    return [(row.action, row.actor, row.reason, str(row.details.get("after", ""))) for row in rows]
+
+
+def test_nothing_starts_in_a_paused_queue_until_it_is_resumed() -> None:
+    job = waiting()
+    paused = queues.pause(QUEUE, by="olga", reason="deploy")
+    assert (paused.paused_at is not None, paused.paused_by, paused.pause_reason) == (True, "olga", "deploy")
+    assert lifecycle.claim(queue=QUEUE, worker="w") is None
+    resumed = queues.resume(QUEUE, by="olga")
+    assert (resumed.paused_at, resumed.paused_by, resumed.pause_reason) == (None, "", "")
+    assert lifecycle.claim(queue=QUEUE, worker="w") == job
+
+
+def test_a_second_pause_changes_nothing() -> None:
+    first = queues.pause(QUEUE, by="olga", reason="deploy")
+    second = queues.pause(QUEUE, by="bob", reason="me too")
+    assert (second.paused_at, second.paused_by) == (first.paused_at, "olga")
+    queues.resume(QUEUE, by="bob")
+    queues.resume(QUEUE, by="bob")
+    assert [deed[:3] for deed in deeds()] == [("queue.pause", "olga", "deploy"), ("queue.resume", "bob", "")]
+
+
+def test_a_change_counts_from_the_next_claim_on() -> None:
+    waiting(), waiting()
+    queues.change(QUEUE, by="olga", concurrency=1)
+    assert lifecycle.claim(queue=QUEUE, worker="w") is not None
+    assert lifecycle.claim(queue=QUEUE, worker="w") is None
+    queues.change(QUEUE, by="olga", concurrency=None)
+    assert lifecycle.claim(queue=QUEUE, worker="w") is not None
+    assert len(deeds()) == 2
+    assert "'concurrency': 1" in deeds()[0][3]
+
+
+def test_a_change_that_changes_nothing_is_not_recorded() -> None:
+    queues.change(QUEUE, by="olga", max_retries=3)
+    assert deeds() == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"max_retries": 11}, "less than or equal to 10"),
+        ({"backoff_base": 0.5}, "greater than or equal to 1"),
+        ({"concurrency": -1}, "greater than or equal to 0"),
+    ],
+)
+def test_nonsense_is_refused_in_words(settings: dict[str, float], words: str) -> None:
+    with pytest.raises(InvalidQueueSettings, match=words):
+        queues.change(QUEUE, by="olga", **settings)
+    assert deeds() == []
+
+
+def test_a_queue_that_is_not_there_is_said_so() -> None:
+    for act in (queues.pause, queues.resume, queues.change):
+        with pytest.raises(UnknownQueue, match="There is no queue 'mist'"):
+            act("mist", by="olga")
+
+
+def test_a_line_tells_what_is_due_what_comes_later_and_what_runs() -> None:
+    failed = claimed()
+    lifecycle.fail(job_id=failed.pk, lease=lease_of(failed), error="no")  # its retry is due later
+    claimed()
+    first, _ = waiting(), waiting()
+    (line,) = [line for line in queues.lines() if line.queue.name == QUEUE]
+    assert (line.due, line.later, line.running, line.oldest_due_at) == (2, 1, 1, first.run_at)

@@ -1,0 +1,93 @@
+"""What operators and keys do is in the history, and stays there as it was written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.test import Client
+
+from conftest import Cast
+from orgs import history, keys, tree
+from orgs.models import HistoryEntry, Role
+from orgs.origin import coming_from
+
+pytestmark = pytest.mark.django_db
+
+
+def entries() -> list[tuple[str, str, str, dict[str, Any]]]:
+    """Actor, action, subject, details of each, oldest first, without what made the cast."""
+    rows = HistoryEntry.objects.exclude(action="organization.create").order_by("id")
+    return [(row.actor, row.action, row.subject, row.details) for row in rows]
+
+
+@pytest.mark.parametrize("statement", ["UPDATE orgs_historyentry SET actor = 'x'", "DELETE FROM orgs_historyentry"])
+def test_nobody_changes_or_deletes_an_entry(statement: str) -> None:
+    history.record("job.retry", "job:1", by="bob")
+    with pytest.raises(IntegrityError, match="only ever added to"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement)
+    assert HistoryEntry.objects.get().actor == "bob"
+
+
+def test_an_entry_says_by_which_door_it_came() -> None:
+    with coming_from("command", "10.0.0.1", actor="command:root@host"):
+        history.record("queue.pause", "queue:default", reason="deploy")
+    entry = HistoryEntry.objects.get()
+    assert (entry.actor, entry.via, entry.address, entry.reason) == (
+        "command:root@host", "command", "10.0.0.1", "deploy",
+    )  # fmt: skip
+
+
+def test_what_nobody_asked_for_is_the_systems() -> None:
+    history.record("jobs.cleaned", "job:1")
+    assert HistoryEntry.objects.get().actor == "system"
+
+
+def test_changes_of_the_tree_are_recorded_with_before_and_after(cast: Cast) -> None:
+    tree.rename(organization_id=cast.oslo.pk, name="Christiania")
+    tree.move(organization_id=cast.oslo.pk, parent_id=cast.south.pk)
+    tree.move(organization_id=cast.oslo.pk, parent_id=cast.south.pk)
+    tree.delete(organization_id=cast.south.pk, subtree=True)
+    assert entries() == [
+        ("system", "organization.rename", "organization:oslo", {"before": "Oslo", "after": "Christiania"}),
+        ("system", "organization.move", "organization:oslo", {"before": cast.north.pk, "after": cast.south.pk}),
+        ("system", "organization.delete", "organization:south", {"name": "South", "organizations": 3}),
+    ]
+
+
+def test_a_key_is_recorded_without_its_secret() -> None:
+    record, secret = keys.create(name="nightly", role=Role.EDITOR)
+    keys.revoke(prefix=record.prefix)
+    keys.revoke(prefix=record.prefix)
+    subject = f"key:{record.prefix} nightly"
+    assert [(action, where) for _, action, where, _ in entries()] == [("key.create", subject), ("key.revoke", subject)]
+    assert secret.partition(".")[2] not in str(entries())
+
+
+def test_a_request_is_recorded_with_its_key_address_and_id(client: Client, cast: Cast, acme_key: str) -> None:
+    client.post(
+        f"/{cast.oslo.pk}/checkout/true",
+        headers={"X-API-Key": acme_key, "X-Request-ID": "r-1"},
+        REMOTE_ADDR="192.0.2.7",
+    )
+    entry = HistoryEntry.objects.get(action="flag.set")
+    assert entry.actor.startswith("key:")
+    assert entry.actor.endswith(" acme")
+    assert (entry.via, entry.address, entry.correlation_id) == ("api", "192.0.2.7", "r-1")
+    assert (entry.subject, entry.organization_id, entry.details["enabled"]) == ("flag:checkout", cast.oslo.pk, True)
+
+
+@pytest.mark.parametrize(("trusted", "address"), [(False, "192.0.2.7"), (True, "203.0.113.9")])
+def test_an_address_in_a_header_is_believed_from_our_proxy_only(
+    *, client: Client, cast: Cast, admin_key: str, settings: Any, trusted: bool, address: str
+) -> None:
+    settings.TRUST_PROXY_HEADERS = trusted
+    headers = {"X-API-Key": admin_key, "X-Forwarded-For": "198.51.100.1, 203.0.113.9"}
+    client.post(f"/{cast.oslo.pk}/checkout/true", headers=headers, REMOTE_ADDR="192.0.2.7")
+    assert HistoryEntry.objects.get(action="flag.set").address == address
+
+
+def test_what_was_refused_is_not_recorded(client: Client, cast: Cast, reader_key: str) -> None:
+    assert client.post(f"/{cast.oslo.pk}/checkout/true", headers={"X-API-Key": reader_key}).status_code == 403
+    assert entries() == []

@@ -1,0 +1,62 @@
+"""What people who are signed in to the admin site may do and see."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import AnonymousUser, Group, User
+from django.test import Client
+
+from conftest import Cast
+from orgs.models import Role, StaffScope
+from orgs.staff import caller_for
+
+pytestmark = pytest.mark.django_db
+
+
+def person(*groups: str, **more: bool) -> User:
+    user = User.objects.create_user("pat", password="x", **({"is_staff": True} | more))
+    for name in groups:
+        user.groups.add(Group.objects.get_or_create(name=name)[0])
+    return user
+
+
+@pytest.mark.parametrize(
+    ("groups", "role"),
+    [
+        ([], Role.READER),
+        (["viewer"], Role.READER),
+        (["operator"], Role.OPERATOR),
+        (["admin"], Role.ADMIN),
+        (["admin", "viewer"], Role.ADMIN),
+        (["somebody else's"], Role.READER),
+    ],
+)
+def test_groups_decide_what_a_person_may_do(groups: list[str], role: Role) -> None:
+    caller = caller_for(person(*groups))
+    assert caller is not None
+    assert (caller.name, caller.role, caller.organization_id) == ("user:pat", role, None)
+
+
+@pytest.mark.parametrize("more", [{"is_staff": False}, {"is_active": False}, {"is_staff": False, "is_superuser": True}])
+def test_who_is_no_active_staff_is_nobody(more: dict[str, bool]) -> None:
+    assert caller_for(person("admin", **more)) is None
+    assert caller_for(AnonymousUser()) is None
+
+
+def test_a_person_who_is_bound_to_an_organization_sees_its_subtree_on_the_api_too(client: Client, cast: Cast) -> None:
+    user = person(is_superuser=True)
+    StaffScope.objects.create(user=user, organization=cast.north)
+    client.force_login(user)
+    found = client.get("/organizations").json()["results"]
+    assert {row["key"] for row in found} == {"north", "oslo", "bergen"}
+    assert client.get(f"/organizations/{cast.acme.pk}").status_code == 404
+
+
+def test_the_groups_come_with_the_migrations(django_db_blocker: object) -> None:
+    """Tests with real transactions empty the tables, so the migration itself is asked."""
+    from importlib import import_module  # noqa: PLC0415
+
+    from django.apps import apps  # noqa: PLC0415
+
+    import_module("orgs.migrations.0004_history_is_append_only").create_groups(apps, None)
+    assert {"viewer", "operator", "admin"} <= set(Group.objects.values_list("name", flat=True))
