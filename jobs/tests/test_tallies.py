@@ -19,8 +19,8 @@ pytestmark = pytest.mark.django_db
 
 def counted(*fields: str) -> dict[str, tuple[Any, ...]]:
     """By outcome: the sums of these columns."""
-    sums = JobTally.objects.values("outcome").annotate(**{f"sum_{field}": Sum(field) for field in fields})
-    return {row["outcome"]: tuple(row[f"sum_{field}"] for field in fields) for row in sums}
+    sums = JobTally.objects.values_list("outcome").annotate(**{f"sum_{field}": Sum(field) for field in fields})
+    return {outcome: tuple(found) for outcome, *found in sums}
 
 
 def fail(job: Job, **more: Any) -> None:

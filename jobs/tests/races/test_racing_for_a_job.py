@@ -14,7 +14,7 @@ from django.db import connection
 from jobs import lifecycle, operations
 from jobs.errors import FlagsiteError
 from jobs.models import Job, Queue
-from jobs.tests import kinds_for_tests as engine
+from jobs.tests.engine import LONG_AGO, QUEUE, claimed, lease_of, statuses, waiting
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -47,11 +47,11 @@ def _both(acts: list[Callable[[], Any]]) -> list[Any]:
 
 
 def test_each_job_has_one_winner() -> None:
-    jobs = {engine.create().pk for _ in range(24)}
+    jobs = {waiting().pk for _ in range(24)}
 
     def claim_until_empty(number: int) -> list[int]:
         won = []
-        while (job := lifecycle.claim(queue=engine.QUEUE, worker=str(number))) is not None:
+        while (job := lifecycle.claim(queue=QUEUE, worker=str(number))) is not None:
             won.append(job.pk)
         return won
 
@@ -61,51 +61,48 @@ def test_each_job_has_one_winner() -> None:
 
 
 def test_racing_claims_do_not_exceed_a_queues_concurrency() -> None:
-    Queue.objects.filter(name=engine.QUEUE).update(concurrency=3)
+    Queue.objects.filter(name=QUEUE).update(concurrency=3)
     for _ in range(12):
-        engine.create()
-    claimed = _at_once(8, lambda number: lifecycle.claim(queue=engine.QUEUE, worker=str(number)))
-    assert sum(job is not None for job in claimed) == 3
+        waiting()
+    taken = _at_once(8, lambda number: lifecycle.claim(queue=QUEUE, worker=str(number)))
+    assert sum(job is not None for job in taken) == 3
 
 
 def test_racing_sweeps_write_one_retry() -> None:
-    first = engine.create()
-    engine.let_lease_expire(engine.claim())
+    first = claimed(lease_expires_at=LONG_AGO)
     ends = _at_once(6, lambda _: lifecycle.rescue(job_id=first.pk))
     assert sum(isinstance(end, Job) for end in ends) == 1
-    assert engine.statuses(first) == ["RETRYING", "PENDING"]
+    assert statuses(first) == ["RETRYING", "PENDING"]
 
 
 def test_of_a_late_end_and_a_rescue_one_wins() -> None:
     for _ in range(5):
-        first = engine.create()
-        job = engine.claim()
-        engine.let_lease_expire(job)
+        first = claimed(lease_expires_at=LONG_AGO)
         acts: list[Callable[[], Any]] = [
             partial(lifecycle.rescue, job_id=first.pk),
-            partial(lifecycle.complete, **engine.lease(job)),
+            partial(lifecycle.complete, job_id=first.pk, lease=lease_of(first)),
         ]
         ends = _both(acts)
         assert sum(isinstance(end, FlagsiteError) for end in ends) == 1
-        assert engine.statuses(first) in (["RETRYING", "PENDING"], ["COMPLETED"])
+        assert statuses(first) in (["RETRYING", "PENDING"], ["COMPLETED"])
         Job.objects.all().delete()
 
 
 def test_of_a_claim_and_a_cancellation_the_job_obeys_both() -> None:
     for _ in range(5):
-        job = engine.create()
-        claim = partial(lifecycle.claim, queue=engine.QUEUE, worker="worker")
-        claimed, cancelled = _both([claim, partial(operations.cancel, job_id=job.pk, by="somebody")])
+        job = waiting()
+        claim = partial(lifecycle.claim, queue=QUEUE, worker="worker")
+        taken, cancelled = _both([claim, partial(operations.cancel, job_id=job.pk, by="somebody")])
         job.refresh_from_db()
         assert cancelled.pk == job.pk
         assert job.cancel_requested_at
-        assert job.status == ("CANCELLED" if claimed is None else "IN_PROGRESS")
+        assert job.status == ("CANCELLED" if taken is None else "IN_PROGRESS")
         Job.objects.all().delete()
 
 
 def test_two_people_who_retry_at_once_start_one_round() -> None:
-    first = engine.create()
-    lifecycle.fail(**engine.lease(engine.claim()), error="no", permanent=True)
+    first = claimed()
+    lifecycle.fail(job_id=first.pk, lease=lease_of(first), error="no", permanent=True)
     ends = _at_once(4, lambda number: operations.retry(job_id=first.pk, by=str(number)))
     assert sum(isinstance(end, Job) for end in ends) == 1
-    assert engine.statuses(first) == ["RETRYING", "PENDING"]
+    assert statuses(first) == ["RETRYING", "PENDING"]
