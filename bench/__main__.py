@@ -64,6 +64,7 @@ def main(arguments: list[str]) -> int:
         installation.start()
         for name in chosen.names or BENCHES:
             print(f"{name} …", file=sys.stderr, flush=True)
+            installation.authorize()
             results.append(BENCHES[name](installation, chosen.rows))
     finally:
         installation.stop()

@@ -50,8 +50,7 @@ class Installation:
         self.postgres.start()
         self.valkey.start()
         self._manage("migrate", "--verbosity", "0")
-        key = json.loads(self._manage("create_key", "bench", "--role", "admin", "--json"))["key"]
-        self.http.headers["Authorization"] = f"Bearer {key}"
+        self.authorize()
         self._run("gunicorn", "flagsite.wsgi", "--bind", f"127.0.0.1:{self.port}", "--worker-class", "gthread",
                   "--workers", "2", "--threads", "4")  # fmt: skip
         for _ in range(200):
@@ -60,6 +59,11 @@ class Installation:
                     return
             time.sleep(0.1)
         raise SystemExit("The web server does not answer.")
+
+    def authorize(self) -> None:
+        """Make a key and use it from now on; whoever empties the tables takes the keys along."""
+        key = json.loads(self._manage("create_key", "bench", "--role", "admin", "--json"))["key"]
+        self.http.headers["Authorization"] = f"Bearer {key}"
 
     def stop(self) -> None:
         """End everything."""

@@ -52,11 +52,11 @@ class Span:
 EXTENT = "SELECT id, tree_id, lft, rght FROM orgs_organization WHERE id = %s"
 # No chunk hangs for ever. Its commit need not wait for the disk: rows, counts and checkpoint are lost together if
 # PostgreSQL crashes, the chunk is then written again, and the end of the job waits for all of them. With the planner
-# settings both sides of the update are walked by primary key, which is thus the order in which rows are locked.
+# settings rows are found by their primary key, however wrong its statistics are.
 BEGIN_CHUNK = f"""
 {locks.FOR_READING};
 SET LOCAL statement_timeout = '20s'; SET LOCAL synchronous_commit = off;
-SET LOCAL enable_hashjoin = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off;
+SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off;
 {EXTENT}
 """
 
@@ -120,31 +120,37 @@ def next_span(subtree: Subtree, *, after: int, most: int | None, behind: Sequenc
     return Span(after, last, count) if count else None
 
 
-UPDATE_SPAN = """
-UPDATE flags_flagstate state
-   SET enabled = %(enabled)s, source_id = %(source_id)s, change_number = %(number)s, job_id = %(job_id)s,
-       updated_at = statement_timestamp()
-  FROM (SELECT id FROM orgs_organization
-         WHERE id > %(after)s AND id <= %(last)s
-           AND tree_id = %(tree_id)s AND lft BETWEEN %(lft)s AND %(rght)s
-         ORDER BY id) organization  -- where the subtree's index is the shorter way to them, they are sorted
- WHERE state.organization_id = organization.id AND state.flag_id = %(flag_id)s
-   AND state.organization_id > %(after)s AND state.organization_id <= %(last)s
-   AND state.change_number < %(number)s AND (state.enabled = %(enabled)s) = %(same)s
-"""
+# As an array that is computed once, the members leave the planner no join to get wrong while its statistics are old;
+# the primary key is walked along it, which is thus the order in which rows are locked.
+MEMBERS = """ARRAY(
+    SELECT id FROM orgs_organization
+     WHERE id > %(after)s AND id <= %(last)s AND tree_id = %(tree_id)s AND lft BETWEEN %(lft)s AND %(rght)s
+     ORDER BY id)"""
+UPDATE_SPAN = f"""
+WITH written AS (
+    UPDATE flags_flagstate state
+       SET enabled = %(enabled)s, source_id = %(source_id)s, change_number = %(number)s, job_id = %(job_id)s,
+           updated_at = statement_timestamp()
+     WHERE state.organization_id = ANY({MEMBERS})
+       AND state.flag_id = %(flag_id)s AND state.change_number < %(number)s
+    RETURNING {{had_it}} AS had_it)
+SELECT count(*), count(*) FILTER (WHERE had_it) FROM written
+"""  # noqa: S608 - no input in it
+HAD_IT = "old.enabled = state.enabled"
+KNOWS_OLD_ROWS = 180_000
+"""The version of PostgreSQL that can tell what an updated row was before."""
 INSERT_SPAN = """
 INSERT INTO flags_flagstate AS state
        (organization_id, flag_id, enabled, source_id, change_number, job_id, updated_at)
-SELECT organization.id, %(flag_id)s, %(enabled)s, %(source_id)s, %(number)s, %(job_id)s, statement_timestamp()
-  FROM orgs_organization organization
- WHERE organization.id > %(after)s AND organization.id <= %(last)s
-   AND organization.tree_id = %(tree_id)s AND organization.lft BETWEEN %(lft)s AND %(rght)s
-   AND NOT EXISTS (
-        SELECT FROM flags_flagstate present
-         WHERE present.organization_id = organization.id AND present.flag_id = %(flag_id)s
-           AND present.organization_id > %(after)s AND present.organization_id <= %(last)s
-           AND present.change_number >= %(number)s)  -- an older one may have come since the UPDATEs
- ORDER BY organization.id
+SELECT missing.id, %(flag_id)s, %(enabled)s, %(source_id)s, %(number)s, %(job_id)s, statement_timestamp()
+  FROM (SELECT id FROM orgs_organization
+         WHERE id > %(after)s AND id <= %(last)s AND tree_id = %(tree_id)s AND lft BETWEEN %(lft)s AND %(rght)s
+        EXCEPT
+        SELECT organization_id FROM flags_flagstate
+         WHERE organization_id > %(after)s AND organization_id <= %(last)s AND flag_id = %(flag_id)s
+           AND change_number >= %(number)s  -- an older one may have come since the UPDATE
+       ) missing
+ ORDER BY missing.id
     ON CONFLICT (organization_id, flag_id) DO UPDATE
    SET enabled = excluded.enabled, source_id = excluded.source_id, change_number = excluded.change_number,
        job_id = excluded.job_id, updated_at = excluded.updated_at
@@ -154,23 +160,17 @@ SELECT organization.id, %(flag_id)s, %(enabled)s, %(source_id)s, %(number)s, %(j
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """How many rows were written: those whose value is another now, and those that had it before."""
+    """How many rows were written, and how many of them had the same value before."""
 
-    changed: int = 0
-    unchanged: int = 0
-
-    @property
-    def rows(self) -> int:
-        """Both together."""
-        return self.changed + self.unchanged
+    rows: int
+    unchanged: int
 
 
 def write_span(subtree: Subtree, span: Span, value: Value, *, job_id: int | None) -> Written:
     """Give one flag's value to every organization of the span whose row is missing or older.
 
-    The caller's transaction holds the tree lock; one that writes many rows has also said `begin_chunk`. First the
-    rows with the other value, which mostly are all; then, where some are left, those that have it, for its number;
-    then those that are missing.
+    The caller's transaction holds the tree lock; one that writes many rows has also said `begin_chunk`. Which rows had
+    the value before is known from PostgreSQL 18 on; to older ones all have changed.
     """
     parameters = {
         "flag_id": value.flag_id,
@@ -183,29 +183,22 @@ def write_span(subtree: Subtree, span: Span, value: Value, *, job_id: int | None
         **_bounds(subtree),
     }
     with connection.cursor() as cursor:
-        cursor.execute(UPDATE_SPAN, {**parameters, "same": False})
-        changed, unchanged = cursor.rowcount, 0
-        if changed < span.count:
-            cursor.execute(UPDATE_SPAN, {**parameters, "same": True})
-            unchanged = cursor.rowcount
-        if changed + unchanged < span.count:
+        cursor.execute(UPDATE_SPAN.replace("{had_it}", _had_it()), parameters)
+        written, unchanged = cursor.fetchone()
+        if written < span.count:
             cursor.execute(INSERT_SPAN, parameters)
-            changed += cursor.rowcount
-    return Written(changed, unchanged)
+            written += cursor.rowcount
+    return Written(written, unchanged)
 
 
-COUNT_SUPERSEDED = """
+COUNT_SUPERSEDED = f"""
 SELECT count(*) FROM (
     SELECT state.organization_id
-      FROM orgs_organization organization
-      JOIN flags_flagstate state ON state.organization_id = organization.id
+      FROM flags_flagstate state
       JOIN unnest(%(flag_ids)s::bigint[], %(numbers)s::bigint[]) AS value(flag_id, number) USING (flag_id)
-     WHERE organization.id > %(after)s AND organization.id <= %(last)s
-       AND organization.tree_id = %(tree_id)s AND organization.lft BETWEEN %(lft)s AND %(rght)s
-       AND state.organization_id > %(after)s AND state.organization_id <= %(last)s
-       AND state.change_number > value.number
+     WHERE state.organization_id = ANY({MEMBERS}) AND state.change_number > value.number
      GROUP BY state.organization_id HAVING count(*) = %(values)s) superseded
-"""
+"""  # noqa: S608 - no input in it
 
 
 def count_superseded(subtree: Subtree, span: Span, values: Sequence[Value]) -> int:
@@ -230,6 +223,11 @@ def next_number() -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT nextval('flags_change_number')")
         return int(cursor.fetchone()[0])
+
+
+def _had_it() -> str:
+    server: Any = connection.connection
+    return HAD_IT if server.info.server_version >= KNOWS_OLD_ROWS else "FALSE"
 
 
 def _bounds(subtree: Subtree) -> dict[str, int]:

@@ -231,8 +231,9 @@ def test_a_flip_touches_no_index(cast: Cast) -> None:
 
 
 @pytest.mark.parametrize("organizations", [30, 3000])
-def test_rows_are_locked_in_the_order_of_their_key(cast: Cast, organizations: int) -> None:
-    """The plan walks both sides by index; a sort, a hash or a heap scan would give another order."""
+@pytest.mark.parametrize("analyzed", ["", "orgs_organization", "orgs_organization, flags_flagstate"])
+def test_rows_are_locked_in_the_order_of_their_key(cast: Cast, organizations: int, analyzed: str) -> None:
+    """Whatever the statistics say, the plan walks the key; a join could go another way, or take very long."""
     with connection.cursor() as cursor:
         cursor.execute("BEGIN")
         cursor.execute("SELECT pg_advisory_xact_lock(7260142)")
@@ -249,15 +250,17 @@ def test_rows_are_locked_in_the_order_of_their_key(cast: Cast, organizations: in
             SELECT id, 1, true, id, 0, now() FROM orgs_organization ORDER BY random()
             """
         )
-        cursor.execute("ANALYZE orgs_organization, flags_flagstate")
+        if analyzed:
+            cursor.execute(f"ANALYZE {analyzed}")
         writing.begin_chunk(0)
         bounds = {"tree_id": 99, "lft": 1, "rght": 2 * organizations + 2}
-        values = {"flag_id": 1, "enabled": False, "same": False, "source_id": 1, "number": 5, "job_id": 1}
+        values = {"flag_id": 1, "enabled": False, "source_id": 1, "number": 5, "job_id": 1}
         span = {"after": 0, "last": 2**40}
-        cursor.execute("EXPLAIN " + writing.UPDATE_SPAN, {**bounds, **values, **span})
+        cursor.execute(
+            "EXPLAIN " + writing.UPDATE_SPAN.replace("{had_it}", writing.HAD_IT), {**bounds, **values, **span}
+        )
         plan = "\n".join(line for (line,) in cursor.fetchall())
         cursor.execute("ROLLBACK")
-    assert "Hash" not in plan
-    assert "Seq Scan" not in plan
-    assert "Bitmap" not in plan
+    for other in ("Hash", "Join", "Nested Loop", "Seq Scan", "Bitmap"):
+        assert other not in plan
     assert "flags_flagstate_pkey" in plan

@@ -29,6 +29,17 @@ def place_of_its_own(parent: Path) -> Iterator[Path]:
             return
 
 
+def in_parallel(arguments: list[str]) -> list[str]:
+    """What has pytest use the cores, when all tests run or those of a marker; files stay together.
+
+    One core more than there are, since many tests wait for processes; four at most, since each has a database.
+    """
+    chosen = [argument for argument in arguments if argument not in {"-m", "not slow", "slow", "-q", "-v"}]
+    if any(not argument.startswith("--durations") for argument in chosen):
+        return []  # a person looks at some of them
+    return ["-n", str(min(4, (os.cpu_count() or 1) + 1)), "--dist", "loadfile"]
+
+
 def main(arguments: list[str]) -> int:
     """Run the tests; the result is pytest's exit status."""
     with place_of_its_own(data_folder() / "tests") as folder:
@@ -37,7 +48,7 @@ def main(arguments: list[str]) -> int:
         os.environ["FLAGSITE_TEST_UNSAFE_FSYNC"] = "1"
         try:
             with running():
-                return pytest.main(arguments)
+                return pytest.main([*in_parallel(arguments), *arguments])
         except ServerError as error:
             sys.exit(f"Flagsite: {error}")
 
