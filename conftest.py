@@ -17,10 +17,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
+from django.contrib.auth.models import Group
 
 from jobs.models import Queue
 from orgs import tree
 from orgs.models import AccessKey, Organization, Role
+from orgs.staff import ROLES_BY_GROUP
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +45,18 @@ class Cast:
 
 
 @pytest.fixture(autouse=True)
-def queues_after_an_emptied_database(request: pytest.FixtureRequest) -> None:
-    """Tests with real transactions leave an empty database behind; put back the queues that a migration makes."""
+def queues_and_groups_after_an_emptied_database(request: pytest.FixtureRequest) -> None:
+    """Tests with real transactions leave an empty database behind; put back what migrations make."""
     marker = request.node.get_closest_marker("django_db")
-    if (marker and marker.kwargs.get("transaction")) or {"transactional_db", "live_server"} & set(request.fixturenames):
+    transactional = bool({"transactional_db", "live_server"} & set(request.fixturenames))
+    if transactional or (marker and marker.kwargs.get("transaction")):
         request.getfixturevalue("transactional_db")
-        names = ("propagation", "default")
-        Queue.objects.bulk_create([Queue(name=name) for name in names], ignore_conflicts=True)
+    elif marker or "db" in request.fixturenames:
+        request.getfixturevalue("db")
+    else:
+        return
+    Queue.objects.bulk_create([Queue(name=name) for name in ("propagation", "default")], ignore_conflicts=True)
+    Group.objects.bulk_create([Group(name=name) for name in ROLES_BY_GROUP], ignore_conflicts=True)
 
 
 @pytest.fixture

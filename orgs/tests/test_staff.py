@@ -50,13 +50,3 @@ def test_a_person_who_is_bound_to_an_organization_sees_its_subtree_on_the_api_to
     found = client.get("/organizations").json()["results"]
     assert {row["key"] for row in found} == {"north", "oslo", "bergen"}
     assert client.get(f"/organizations/{cast.acme.pk}").status_code == 404
-
-
-def test_the_groups_come_with_the_migrations(django_db_blocker: object) -> None:
-    """Tests with real transactions empty the tables, so the migration itself is asked."""
-    from importlib import import_module  # noqa: PLC0415
-
-    from django.apps import apps  # noqa: PLC0415
-
-    import_module("orgs.migrations.0004_history_is_append_only").create_groups(apps, None)
-    assert {"viewer", "operator", "admin"} <= set(Group.objects.values_list("name", flat=True))
