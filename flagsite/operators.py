@@ -34,7 +34,7 @@ LOOKS: dict[str, Any] = {
     "SITE_SYMBOL": "flag",
     "DASHBOARD_CALLBACK": "flagsite.overview.dashboard",
     "STYLES": [partial(_own_file, "overview.css")],
-    "SCRIPTS": [partial(_own_file, "live.js")],
+    "SCRIPTS": [partial(_own_file, "live.js"), partial(_own_file, "names.js")],
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {

@@ -79,10 +79,11 @@ def figures(request: HttpRequest) -> dict[str, Any]:
 
 
 def _of_everything() -> dict[str, Any]:
-    day = statistics.last_day()
+    day, known = statistics.last_day(), workers.all_workers()
     return _of_jobs(statistics.counts_by_status(), day, "estimated from how many jobs fell into 14 ranges of time") | {
         "lines": queues.lines(),
-        "workers": workers.all_workers(),
+        "workers": [one for one in known if one.is_alive],
+        "gone": sum(not one.is_alive for one in known),
     }
 
 

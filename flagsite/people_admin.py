@@ -16,6 +16,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from unfold.admin import StackedInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from orgs import history
 from orgs.models import Role, StaffScope
@@ -41,7 +42,7 @@ class ScopeInline(StackedInline):
 
     model = StaffScope
     autocomplete_fields = ["organization"]
-    verbose_name_plural = "Bound to an organization (none: sees everything)"
+    verbose_name = "Bound to an organization (none: sees everything)"
     can_delete = True
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -86,6 +87,10 @@ class PersonAdmin(DjangoUserAdmin, OperatorAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.readonly_fields if request.user.is_superuser else [*self.readonly_fields, "is_superuser"]
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        kwargs |= {"widget": UnfoldAdminCheckboxSelectMultipleWidget, "help_text": "None: may look, as a viewer."}
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         found = User.objects.select_for_update(of=("self",)).filter(pk=obj.pk).first() if change else None

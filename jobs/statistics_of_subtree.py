@@ -23,9 +23,11 @@ WITH top AS (SELECT tree_id, lft, rght FROM orgs_organization WHERE id = %(top)s
      job AS MATERIALIZED (
     SELECT job.status, job.completed_at, job.created_at, root.created_at AS asked_at, job.trigger,
            job.parent_job_id IS NOT NULL AS is_retry,
-           CASE WHEN job.id = root.id THEN job.retry_count = 0 ELSE job.retry_count = root.retry_count END AS is_last
+           following.trigger IS DISTINCT FROM 'automatic' AS is_last  -- what a person asks for is another round
       FROM jobs_job job
       JOIN jobs_job root ON root.id = COALESCE(job.parent_job_id, job.id)
+      LEFT JOIN jobs_job following ON following.parent_job_id = root.id  -- index one_retry_of_each_number
+           AND following.retry_count = 1 + CASE WHEN job.id = root.id THEN 0 ELSE job.retry_count END
       JOIN orgs_organization organization ON organization.id = job.organization_id
       JOIN top ON organization.tree_id = top.tree_id AND organization.lft BETWEEN top.lft AND top.rght
      WHERE job.id > (SELECT max(id) FROM jobs_job) - %(newest)s)

@@ -60,6 +60,7 @@ class AccessKeyAdmin(OperatorAdmin):
     search_fields = ["prefix", "name"]
     autocomplete_fields = ["organization"]
     ordering = ["-created", "pk"]
+    actions = None
 
     def get_urls(self) -> list[URLPattern]:
         revoke = self.admin_site.admin_view(self.revoke_view)
@@ -73,6 +74,10 @@ class AccessKeyAdmin(OperatorAdmin):
         if field is not None and caller.organization_id is not None:
             field.required = True  # a key without an organization sees everything
         return field
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        buttons = {"show_save_and_add_another": False, "show_save_and_continue": False}
+        return super().add_view(request, form_url, (extra_context or {}) | buttons)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         """Make the key; it is on its way to the page that shows it, and nowhere else."""
@@ -120,7 +125,7 @@ class AccessKeyAdmin(OperatorAdmin):
             return ""
         address = reverse("admin:orgs_accesskey_revoke", args=[key.prefix])
         return format_html(
-            '<a class="fs-button" href="{}">Revoke<span class="sr-only"> {}</span></a>', address, key.name
+            '<a class="fs-button" href="{}">Revoke<span class="fs-unseen"> {}</span></a>', address, key.name
         )
 
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django import template
 from django.utils import timezone
 
+from jobs.models import Queue
 from jobs.statistics import MOST_COUNTED, Duration
 
 register = template.Library()
@@ -70,3 +71,9 @@ def grouped(count: int) -> str:
 def unlocalized(number: float) -> str:
     """As style sheets want it."""
     return f"{number:g}"
+
+
+@register.filter
+def waits(queue: Queue) -> str:
+    """How long its automatic retries wait, one after the other."""
+    return ", ".join(duration(queue.backoff_base**number) for number in range(1, queue.max_retries + 1)) or NOTHING
