@@ -1,14 +1,30 @@
-"""How the admin site looks, and what its side bar offers."""
+"""How the admin site looks, and what its side bar offers: to each person the pages that they may open."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+from django.apps import apps
+from django.contrib import admin
+from django.http import HttpRequest
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 
 def _page(title: str, icon: str, name: str) -> dict[str, Any]:
-    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{name}")}
+    page = {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{name}")}
+    return page if name == "index" else page | {"permission": partial(_may_open, name)}
+
+
+def _may_open(name: str, request: HttpRequest) -> bool:
+    """Whether the person may see the list that is called so, such as jobs_job_changelist."""
+    app, model = name.removesuffix("_changelist").rsplit("_", 1)
+    return admin.site.get_model_admin(apps.get_model(app, model)).has_view_permission(request)
+
+
+def _own_file(name: str, request: HttpRequest) -> str:
+    return static(f"flagsite/{name}")
 
 
 LOOKS: dict[str, Any] = {
@@ -16,6 +32,9 @@ LOOKS: dict[str, Any] = {
     "SITE_HEADER": "Flagsite",
     "SITE_SUBHEADER": "Feature flags for trees of organizations",
     "SITE_SYMBOL": "flag",
+    "DASHBOARD_CALLBACK": "flagsite.overview.dashboard",
+    "STYLES": [partial(_own_file, "overview.css")],
+    "SCRIPTS": [partial(_own_file, "live.js"), partial(_own_file, "names.js")],
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {
@@ -27,6 +46,9 @@ LOOKS: dict[str, Any] = {
                     _page("Overview", "monitoring", "index"),
                     _page("Jobs", "play_circle", "jobs_job_changelist"),
                     _page("Queues", "stacks", "jobs_queue_changelist"),
+                    _page("Workers", "memory", "jobs_worker_changelist"),
+                    _page("Periodic tasks", "event_repeat", "django_celery_beat_periodictask_changelist"),
+                    _page("History", "history", "orgs_historyentry_changelist"),
                 ],
             },
             {
@@ -34,7 +56,14 @@ LOOKS: dict[str, Any] = {
                 "items": [
                     _page("Organizations", "account_tree", "orgs_organization_changelist"),
                     _page("Flags", "flag", "flags_flag_changelist"),
+                ],
+            },
+            {
+                "title": "Access",
+                "items": [
                     _page("Access keys", "key", "orgs_accesskey_changelist"),
+                    _page("People", "person", "auth_user_changelist"),
+                    _page("Groups", "group", "auth_group_changelist"),
                 ],
             },
         ],

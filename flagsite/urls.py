@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularSwaggerView
 
+from flagsite import overview
 from flagsite.openapi import Description
 from orgs.endpoints import AlwaysJson
 from orgs.permissions import OpenOnPurpose
@@ -18,6 +19,7 @@ try_it = SpectacularSwaggerView.as_view(
     content_negotiation_class=AlwaysJson,
 )
 urlpatterns = [
+    path("admin/overview/", overview.live, name="overview"),
     path("admin/", admin.site.urls),
     path("openapi.json", Description.as_view(), name="openapi"),
     path("docs", try_it, name="docs"),

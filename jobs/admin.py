@@ -1,4 +1,4 @@
-"""Jobs and queues in the admin site."""
+"""Jobs in the admin site."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 from django.contrib import admin, messages
 from django.http import HttpRequest
 
-from jobs import operations
+from jobs import operations, queue_admin, worker_admin  # noqa: F401 - each registers its pages
 from jobs.errors import NotCancellable, NotRetryable
-from jobs.models import Job, JobQuerySet, Queue
+from jobs.models import Job, JobQuerySet
 from orgs.models import Role
 from orgs.operator_admin import OperatorAdmin, may
 
@@ -56,11 +56,3 @@ class JobAdmin(OperatorAdmin):
             except (NotRetryable, NotCancellable) as error:
                 self.message_user(request, error.detail, messages.WARNING)
         self.message_user(request, f"{count} {done}.")
-
-
-@admin.register(Queue)
-class QueueAdmin(OperatorAdmin):
-    """Concurrency, retries and backoff; a change counts from the next claim on."""
-
-    change_role = Role.OPERATOR
-    list_display = ["name", "concurrency", "max_retries", "backoff_base", "backoff_jitter", "paused_at"]

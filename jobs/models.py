@@ -246,6 +246,7 @@ class JobTally(models.Model):
     outcome = models.CharField(max_length=16, choices=Outcome.choices)
     count = models.BigIntegerField(default=0)
     rescued = models.BigIntegerField(default=0, help_text="Of these, ended because their worker was gone.")
+    retries = models.BigIntegerField(default=0, help_text="Of these, not the first of their chain.")
     organizations = models.BigIntegerField(default=0)
     failed_organizations = models.BigIntegerField(default=0)
     superseded_organizations = models.BigIntegerField(default=0)

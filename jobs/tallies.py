@@ -16,11 +16,11 @@ SPREAD = """(SELECT array_agg((place = width_bucket({0}, %(bounds)s::float8[]) A
 TIMES = ("waiting", "processing", "chain")
 ADD = f"""
 INSERT INTO jobs_jobtally AS tally
-       (hour, shard, queue, kind, outcome, count, rescued, organizations, failed_organizations,
+       (hour, shard, queue, kind, outcome, count, rescued, retries, organizations, failed_organizations,
         superseded_organizations, chains,
         waiting_seconds, processing_seconds, chain_seconds, waiting_buckets, processing_buckets, chain_buckets)
 SELECT date_trunc('hour', statement_timestamp(), 'UTC'), pg_backend_pid() %% {SHARDS}, job.queue, job.kind, %(outcome)s,
-       1, %(rescued)s, job.processed, job.failed, job.superseded, %(chains)s,
+       1, %(rescued)s, (job.parent_job_id IS NOT NULL)::int, job.processed, job.failed, job.superseded, %(chains)s,
        COALESCE(time.waiting, 0), COALESCE(time.processing, 0), COALESCE(time.chain, 0),
        {", ".join(SPREAD.format("time." + name) for name in TIMES)}
   FROM jobs_job job
@@ -33,6 +33,7 @@ SELECT date_trunc('hour', statement_timestamp(), 'UTC'), pg_backend_pid() %% {SH
  WHERE job.id = %(job)s
     ON CONFLICT (hour, queue, kind, outcome, shard) DO UPDATE
    SET count = tally.count + excluded.count, rescued = tally.rescued + excluded.rescued,
+       retries = tally.retries + excluded.retries,
        organizations = tally.organizations + excluded.organizations,
        failed_organizations = tally.failed_organizations + excluded.failed_organizations,
        superseded_organizations = tally.superseded_organizations + excluded.superseded_organizations,

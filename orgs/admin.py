@@ -1,4 +1,4 @@
-"""Organizations and access keys in the admin site."""
+"""Organizations in the admin site."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
-from rest_framework_api_key.admin import APIKeyModelAdmin
 
-from orgs.models import AccessKey, Organization, Role
+from orgs import history_admin, key_admin  # noqa: F401 - each registers its pages
+from orgs.models import Organization, Role
 from orgs.operator_admin import OperatorAdmin
 
 
@@ -44,14 +44,3 @@ class OrganizationAdmin(OperatorAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return ["key"] if obj else []  # stable once given
-
-
-@admin.register(AccessKey)
-class AccessKeyAdmin(OperatorAdmin, APIKeyModelAdmin):
-    """Keys are shown once, when they are made."""
-
-    view_role = add_role = change_role = Role.ADMIN
-    organization_field = "organization_id"
-    list_display = ["prefix", "name", "role", "organization", "created", "expiry_date", "revoked"]  # type: ignore[assignment]
-    list_select_related = ["organization"]
-    autocomplete_fields = ["organization"]

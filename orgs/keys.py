@@ -20,7 +20,7 @@ def create(
     *, name: str, role: Role = Role.READER, organization: Organization | None = None, expires: datetime | None = None
 ) -> tuple[AccessKey, str]:
     """Make a key and return its record and the key itself, which cannot be read again. Raises InvalidKeyName."""
-    if not 1 <= len(name.strip()) <= LONGEST_NAME or not name.isprintable():
+    if not is_name(name):
         raise InvalidKeyName
     record = AccessKey(name=name, role=role, organization=organization, expiry_date=expires)
     key: str = AccessKey.objects.assign_key(record)
@@ -28,6 +28,11 @@ def create(
         record.save()
         _record("key.create", record, role=role, expiresAt=expires.isoformat() if expires else None)
     return record, key
+
+
+def is_name(text: str) -> bool:
+    """Whether a key may be called so."""
+    return 1 <= len(text.strip()) <= LONGEST_NAME and text.isprintable()
 
 
 def described(key: AccessKey) -> dict[str, Any]:

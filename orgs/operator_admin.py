@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
+from unfold.views import ChangeList as ThemedChangeList
 
 from orgs.access import Caller, organizations_of
 from orgs.models import Role
@@ -25,6 +27,14 @@ def may(request: HttpRequest, needed: Role | None) -> bool:
     """Whether the person's role includes `needed`; None is what nobody may."""
     caller = caller_of(request)
     return needed is not None and caller is not None and caller.may(needed)
+
+
+class OneCount(ThemedChangeList):
+    """A list that is counted once, below it; the theme repeats the number in the head of the page otherwise."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.full_result_count = self.result_count
 
 
 class OperatorAdmin(ModelAdmin):
@@ -59,6 +69,9 @@ class OperatorAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self._allows(request, self.delete_role)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return OneCount
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = super().get_queryset(request)

@@ -1,0 +1,152 @@
+"""The front page of the admin site: how Flagsite is doing, at a glance. A bound person sees their subtree's jobs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.http import urlencode
+
+from jobs import queues, statistics, workers
+from jobs.models import JobTally
+from jobs.states import Status
+from jobs.statistics import Day, Duration, Hour
+from jobs.statistics_of_subtree import NEWEST, figures_of
+from jobs.templatetags.job_figures import duration, percent
+from orgs.access import Caller
+from orgs.live_pages import fragment
+from orgs.models import Organization
+from orgs.operator_admin import caller_of
+
+REFRESH_SECONDS = 5
+STATUS_OF = {
+    JobTally.Outcome.COMPLETED: Status.COMPLETED,
+    JobTally.Outcome.FAILED: Status.FAILED,
+    JobTally.Outcome.RETRIED: Status.RETRYING,
+    JobTally.Outcome.CANCELLED: Status.CANCELLED,
+}
+RETRIES = {"parent_job__isnull": "False"}
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number with its name, how to read it, and the list that it comes from."""
+
+    label: str
+    value: str
+    note: str
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a bar; `height` is its share of the tallest bar in percent."""
+
+    outcome: str
+    count: int
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """An hour of the chart."""
+
+    hour: Hour
+    parts: list[Part]
+
+
+def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """What the front page shows; django-unfold asks for it (DASHBOARD_CALLBACK)."""
+    return context | figures(request) | {"title": "Overview"}
+
+
+@fragment
+def live(request: HttpRequest) -> HttpResponse:
+    """The figures alone, for the page that has been opened before."""
+    return TemplateResponse(request, "flagsite/overview_figures.html", figures(request))
+
+
+def figures(request: HttpRequest) -> dict[str, Any]:
+    """The figures that the person who is signed in may see."""
+    caller = caller_of(request)
+    shared = {"refresh_seconds": REFRESH_SECONDS}
+    if caller is None:
+        return shared
+    return shared | (_of_everything() if caller.organization_id is None else _of_subtree(caller))
+
+
+def _of_everything() -> dict[str, Any]:
+    day, known = statistics.last_day(), workers.all_workers()
+    return _of_jobs(statistics.counts_by_status(), day, "estimated from how many jobs fell into 14 ranges of time") | {
+        "lines": queues.lines(),
+        "workers": [one for one in known if one.is_alive],
+        "gone": sum(not one.is_alive for one in known),
+    }
+
+
+def _of_subtree(caller: Caller) -> dict[str, Any]:
+    of_theirs = figures_of(caller)
+    return _of_jobs(of_theirs.counts, of_theirs.day, "of these jobs") | {
+        "organization": Organization.objects.filter(pk=caller.organization_id).first(),
+        "newest": NEWEST,
+    }
+
+
+def _of_jobs(counts: dict[str, int], day: Day, percentile_note: str) -> dict[str, Any]:
+    return {
+        "statuses": [(status, counts[status], jobs_list(status__exact=status)) for status in Status.values],
+        "bars": _bars(day),
+        "totals": [
+            (outcome.value, day.total(outcome.value), jobs_list(status__exact=status))
+            for outcome, status in STATUS_OF.items()
+        ],
+        "day": day,
+        "rates": _rates(day, percentile_note),
+    }
+
+
+def _rates(day: Day, percentile_note: str) -> list[Figure]:
+    """The figures of the day; each label says what is divided by what."""
+    completed = jobs_list(status__exact=Status.COMPLETED)
+    ended = f"{day.jobs_completed:,} of {day.jobs_completed + day.jobs_failed:,} jobs that came to an end"
+    retried = f"{day.retries_completed:,} of {day.retries_ended:,} retries that were made"
+    per_job = "–" if day.retries_per_job is None else f"{day.retries_per_job:.2f}"
+    return [
+        Figure("Success rate", percent(day.success_rate), ended, completed),
+        Figure(
+            "Retry success rate", percent(day.retry_success_rate), retried,
+            jobs_list(**RETRIES, status__exact=Status.COMPLETED),
+        ),
+        Figure("Retries per job", per_job, f"{day.retries:,} retries were asked for", jobs_list(**RETRIES)),
+        Figure(
+            "Share of manual retries", percent(day.manual_share), f"{day.manual_retries:,} by a person",
+            jobs_list(trigger__exact="manual"),
+        ),
+        Figure("Average time to complete", duration(day.average), "from the request to the end", completed),
+        Figure("95% completed within", _percentile(day.percentile), f"95th percentile, {percentile_note}", completed),
+    ]  # fmt: skip
+
+
+def _percentile(value: Duration | None) -> str:
+    return duration(value)
+
+
+def _bars(day: Day) -> list[Bar]:
+    tallest = max((hour.total for hour in day.hours), default=0) or 1
+    return [
+        Bar(hour, [_part(hour, outcome.value, tallest) for outcome in STATUS_OF if getattr(hour, outcome.value)])
+        for hour in day.hours
+    ]
+
+
+def _part(hour: Hour, outcome: str, tallest: int) -> Part:
+    count = getattr(hour, outcome)
+    return Part(outcome, count, round(100 * count / tallest, 2))
+
+
+def jobs_list(**filters: str) -> str:
+    """The address of the list of jobs with these filters set."""
+    return f"{reverse('admin:jobs_job_changelist')}?{urlencode(filters)}"

@@ -1,0 +1,131 @@
+"""What beat asks for and when, in our theme; each change goes to the history with what it was before."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from celery import current_app
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
+from unfold.widgets import UnfoldAdminSelectWidget
+
+from jobs.templatetags.job_figures import since
+from orgs import history
+from orgs.models import Role
+from orgs.operator_admin import OperatorAdmin
+
+for model in (ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule):
+    admin.site.unregister(model)
+
+
+def known_tasks() -> list[tuple[str, str]]:
+    """The tasks that our workers know, to choose from."""
+    current_app.loader.import_default_modules()
+    return [(name, name) for name in sorted(current_app.tasks) if not name.startswith("celery.")]
+
+
+class PeriodicTaskForm(forms.ModelForm):
+    """One schedule for one of our tasks; whether the two fit is for the model to say."""
+
+    task = forms.ChoiceField(choices=known_tasks, widget=UnfoldAdminSelectWidget)
+
+    class Meta:
+        model = PeriodicTask
+        fields = ["name", "task", "description", "enabled", "interval", "crontab", "start_time", "expire_seconds"]
+
+
+class ScheduleAdmin(OperatorAdmin):
+    """Records what is added, changed and deleted; `recorded` are the columns that it tells of."""
+
+    add_role = change_role = delete_role = Role.ADMIN
+    recorded: ClassVar[tuple[str, ...]]
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        rows = self.get_queryset(request).select_for_update(of=("self",)).filter(pk=obj.pk)
+        found = rows.first() if change else None
+        before = self.described(found) if found else None
+        super().save_model(request, obj, form, change)
+        after = self.described(obj)
+        if before is None:
+            history.record("schedule.create", self.subject(obj), after=after)
+        elif before != after:
+            history.record("schedule.change", self.subject(obj), before=before, after=after)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        history.record("schedule.delete", self.subject(obj), before=self.described(obj))
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
+        for schedule in queryset:
+            self.delete_model(request, schedule)
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """The history has it already."""
+
+    log_change = log_addition
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        """The history has it already."""
+
+    def described(self, schedule: Any) -> dict[str, Any]:
+        """The columns that the history tells of, as JSON holds them."""
+        values = {field: getattr(schedule, field) for field in self.recorded}
+        return {field: value if isinstance(value, (bool, int)) else _text(value) for field, value in values.items()}
+
+    def subject(self, schedule: Any) -> str:
+        """What the history calls it."""
+        return f"schedule:{schedule}"
+
+
+@admin.register(PeriodicTask)
+class PeriodicTaskAdmin(ScheduleAdmin):
+    """What runs when, and when it last did."""
+
+    form = PeriodicTaskForm
+    recorded = ("name", "task", "enabled", "interval", "crontab", "start_time", "expire_seconds")
+    list_display = ["name", "task", "enabled", "when", "last_run", "total_run_count"]
+    list_select_related = ["interval", "crontab"]
+    search_fields = ["name", "task"]
+    ordering = ["name"]
+    fieldsets = [
+        (None, {"fields": ["name", "task", "description", "enabled"]}),
+        ("When: an interval or a crontab, one of them", {"fields": ["interval", "crontab", "start_time"]}),
+        ("Limits", {"fields": ["expire_seconds"]}),
+        ("So far", {"fields": ["last_run_at", "total_run_count"]}),
+    ]
+    readonly_fields = ["last_run_at", "total_run_count"]
+
+    def subject(self, schedule: Any) -> str:
+        return f"schedule:{schedule.name}"
+
+    @admin.display(description="when")
+    def when(self, task: PeriodicTask) -> str:
+        return str(task.interval or task.crontab or "–")
+
+    @admin.display(description="last run")
+    def last_run(self, task: PeriodicTask) -> str:
+        if task.last_run_at is None:
+            return "never"
+        return f"{since(task.last_run_at)} ago"
+
+
+@admin.register(IntervalSchedule)
+class IntervalAdmin(ScheduleAdmin):
+    """Every so often; shared by the tasks that name it."""
+
+    recorded = ("every", "period")
+    list_display = ["__str__", "every", "period"]
+
+
+@admin.register(CrontabSchedule)
+class CrontabAdmin(ScheduleAdmin):
+    """At times of the day, week or month, in a time zone; shared by the tasks that name it."""
+
+    recorded = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year", "timezone")
+    list_display = ["human_readable", "minute", "hour", "day_of_week", "day_of_month", "month_of_year", "timezone"]
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)

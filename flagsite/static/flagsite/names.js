@@ -1,0 +1,16 @@
+// Search boxes that stand for a list of choices (select2) are named after its label, for those who cannot see them.
+"use strict";
+(() => {
+    const nameAll = () => {
+        for (const select of document.querySelectorAll("select.select2-hidden-accessible")) {
+            const name = select.labels[0]?.textContent.trim();
+            const box = select.nextElementSibling;
+            for (const part of box?.querySelectorAll("[role=combobox], [role=textbox], [role=searchbox]") ?? []) {
+                part.removeAttribute("aria-labelledby");
+                part.setAttribute("aria-label", name || select.name);
+            }
+        }
+    };
+    window.addEventListener("load", nameAll);
+    document.addEventListener("formset:added", () => setTimeout(nameAll));
+})();

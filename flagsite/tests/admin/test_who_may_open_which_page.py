@@ -1,0 +1,142 @@
+"""Which pages each person may open, and which changes each may make; what they may not open is not offered either."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django_celery_beat.models import PeriodicTask
+
+from conftest import Cast
+from jobs.models import Queue
+from orgs import keys
+from orgs.models import AccessKey, HistoryEntry, StaffScope
+from orgs.tests.people import SUPERUSER, person, shown, signed_in
+
+pytestmark = pytest.mark.django_db
+
+PEOPLE = ["viewer", "operator", "admin", SUPERUSER, "bound admin"]
+OPEN_TO: dict[str, set[str]] = {
+    "/admin/": set(PEOPLE),
+    "/admin/overview/": set(PEOPLE),
+    "/admin/orgs/historyentry/": set(PEOPLE),
+    "/admin/orgs/historyentry/{entry}/change/": set(PEOPLE),
+    "/admin/jobs/queue/": {"viewer", "operator", "admin", SUPERUSER},
+    "/admin/jobs/queue/live/": {"viewer", "operator", "admin", SUPERUSER},
+    "/admin/jobs/queue/default/change/": {"viewer", "operator", "admin", SUPERUSER},
+    "/admin/jobs/queue/default/pause/": {"operator", "admin", SUPERUSER},
+    "/admin/jobs/queue/default/resume/": {"operator", "admin", SUPERUSER},
+    "/admin/jobs/worker/": {"viewer", "operator", "admin", SUPERUSER},
+    "/admin/jobs/worker/live/": {"viewer", "operator", "admin", SUPERUSER},
+    "/admin/django_celery_beat/periodictask/": {"viewer", "operator", "admin", SUPERUSER},
+    "/admin/django_celery_beat/periodictask/{task}/change/": {"viewer", "operator", "admin", SUPERUSER},
+    "/admin/django_celery_beat/periodictask/add/": {"admin", SUPERUSER},
+    "/admin/orgs/accesskey/": {"admin", SUPERUSER, "bound admin"},
+    "/admin/orgs/accesskey/add/": {"admin", SUPERUSER, "bound admin"},
+    "/admin/orgs/accesskey/{key}/revoke/": {"admin", SUPERUSER, "bound admin"},
+    "/admin/auth/user/": {"admin", SUPERUSER},
+    "/admin/auth/user/add/": {"admin", SUPERUSER},
+    "/admin/auth/user/{user}/change/": {"admin", SUPERUSER},
+    "/admin/auth/user/{user}/password/": {"admin", SUPERUSER},
+    "/admin/auth/group/": {"admin", SUPERUSER},
+}
+NOBODY = [
+    "/admin/jobs/queue/add/",
+    "/admin/jobs/queue/default/delete/",
+    "/admin/jobs/worker/add/",
+    "/admin/orgs/historyentry/add/",
+    "/admin/orgs/historyentry/{entry}/delete/",
+    "/admin/auth/user/{user}/delete/",
+    "/admin/auth/group/add/",
+    "/admin/auth/group/{group}/delete/",
+    "/admin/orgs/accesskey/{key_id}/delete/",
+]
+
+
+@pytest.fixture
+def ids(cast: Cast) -> dict[str, Any]:
+    """What the addresses name; all of it is north's where it is of an organization."""
+    made, _ = keys.create(name="theirs", organization=cast.north)
+    somebody = person("viewer", name="somebody")
+    return {
+        "key": made.prefix,
+        "key_id": made.pk,
+        "entry": HistoryEntry.objects.filter(organization=cast.north).latest("id").pk,
+        "task": PeriodicTask.objects.first().pk,
+        "user": somebody.pk,
+        "group": somebody.groups.get().pk,
+    }
+
+
+def client_of(who: str, cast: Cast) -> Client:
+    return signed_in(who.removeprefix("bound "), bound_to=cast.north if who.startswith("bound") else None)
+
+
+@pytest.mark.parametrize("who", PEOPLE)
+def test_each_person_opens_their_pages_and_no_others(cast: Cast, ids: dict[str, Any], who: str) -> None:
+    client = client_of(who, cast)
+    answers = {path: client.get(path.format(**ids)).status_code for path in OPEN_TO}
+    assert answers == {path: 200 if who in people else 403 for path, people in OPEN_TO.items()}
+    assert {path: client.get(path.format(**ids)).status_code for path in NOBODY} == dict.fromkeys(NOBODY, 403)
+
+
+@pytest.mark.parametrize("who", PEOPLE)
+def test_the_side_bar_offers_what_may_be_opened(cast: Cast, ids: dict[str, Any], who: str) -> None:
+    client = client_of(who, cast)
+    page = shown(client.get("/admin/"))
+    bar = page[page.index('id="nav-sidebar-apps"') : page.index('id="main"')]
+    lists = [path for path in OPEN_TO if path.count("/") == 4 and "add" not in path and path.startswith("/admin/")]
+    offered = {path for path in lists if f'href="{path}"' in bar}
+    assert offered == {path for path in lists if who in OPEN_TO[path]}
+
+
+WRITES: dict[str, dict[str, Any]] = {
+    "/admin/jobs/queue/default/pause/": {"reason": "x"},
+    "/admin/jobs/queue/default/resume/": {"reason": "x"},
+    "/admin/jobs/queue/default/change/": {"concurrency": "7", "max_retries": "1", "backoff_base": "2", "reason": "x"},
+    "/admin/orgs/historyentry/{entry}/change/": {"actor": "user:nobody"},
+    "/admin/orgs/accesskey/add/": {"name": "mine", "role": "admin"},
+    "/admin/orgs/accesskey/{key}/revoke/": {},
+    "/admin/django_celery_beat/periodictask/{task}/change/": {"name": "sweep", "enabled": ""},
+    "/admin/auth/user/add/": {"username": "eve", "password1": "long enough 1", "password2": "long enough 1"},
+    "/admin/auth/user/{user}/change/": {"username": "eve", "is_superuser": "on"},
+    "/admin/auth/user/{user}/password/": {"password1": "long enough 1", "password2": "long enough 1"},
+}
+
+
+@pytest.mark.parametrize(("who", "all_but"), [("viewer", ()), ("operator", ("/admin/jobs/queue",)),
+                                              ("bound admin", ("/admin/orgs/accesskey",))])  # fmt: skip
+def test_what_a_person_may_not_do_changes_nothing(
+    cast: Cast, ids: dict[str, Any], who: str, all_but: tuple[str, ...]
+) -> None:
+    client = client_of(who, cast)
+    before = state()
+    for path, values in WRITES.items():
+        if not path.startswith(all_but or ("-",)):
+            assert client.post(path.format(**ids), values).status_code == 403, path
+    assert state() == before
+
+
+def test_who_is_not_signed_in_is_sent_to_the_login(client: Client, cast: Cast, ids: dict[str, Any]) -> None:
+    for path in OPEN_TO:
+        answer = client.get(path.format(**ids))
+        if "live" in path or "overview" in path:
+            assert answer.headers["HX-Refresh"] == "true"
+            assert answer.content == b""
+        else:
+            assert answer.status_code == 302, path
+            assert answer["Location"].startswith("/admin/login/")
+
+
+def state() -> list[Any]:
+    """All that one of the writes would change."""
+    return [
+        list(Queue.objects.order_by("pk").values()),
+        list(AccessKey.objects.order_by("pk").values()),
+        list(PeriodicTask.objects.order_by("pk").values("name", "enabled")),
+        list(User.objects.order_by("pk").values("username", "password", "is_superuser")),
+        list(StaffScope.objects.order_by("pk").values()),
+        HistoryEntry.objects.count(),
+    ]

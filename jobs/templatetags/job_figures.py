@@ -1,0 +1,79 @@
+"""How figures are written for people: times, counts, shares."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django import template
+from django.utils import timezone
+
+from jobs.models import Queue
+from jobs.statistics import MOST_COUNTED, Duration
+
+register = template.Library()
+UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+NOTHING = "–"
+SHORT_SECONDS = 10
+
+
+@register.filter
+def duration(value: Duration | timedelta | float | None) -> str:
+    """A time in its two biggest units: 0.4 s, 12 s, 3 min 5 s, 2 d 4 h."""
+    if value is None:
+        return NOTHING
+    or_more = isinstance(value, Duration) and value.or_more
+    seconds = value.seconds if isinstance(value, Duration) else value
+    seconds = max(0.0, seconds.total_seconds() if isinstance(seconds, timedelta) else float(seconds))
+    return ("over " if or_more else "") + _in_units(seconds)
+
+
+def _in_units(seconds: float) -> str:
+    if seconds < SHORT_SECONDS:
+        return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
+    rest, parts = round(seconds), list[str]()
+    for name, size in UNITS:
+        count, rest = divmod(rest, size)
+        if count or parts:
+            parts.append(f"{count} {name}")
+    return " ".join(part for part in parts[:2] if not part.startswith("0 "))
+
+
+@register.filter
+def since(moment: datetime | None) -> str:
+    """How long ago that was."""
+    return NOTHING if moment is None else duration(timezone.now() - moment)
+
+
+@register.filter
+def capped(count: int) -> str:
+    """A count that stops at MOST_COUNTED."""
+    return f"more than {MOST_COUNTED:,}" if count > MOST_COUNTED else f"{count:,}"
+
+
+@register.filter
+def percent(share: float | None) -> str:
+    """A share of 1."""
+    if share is None:
+        return NOTHING
+    shown = f"{share:.1%}"
+    if shown == "100.0%" and share < 1:
+        return "over 99.9%"  # the last failure must not be rounded away
+    return shown.replace(".0%", "%")
+
+
+@register.filter
+def grouped(count: int) -> str:
+    """A count with its thousands apart."""
+    return f"{count:,}"
+
+
+@register.filter
+def unlocalized(number: float) -> str:
+    """As style sheets want it."""
+    return f"{number:g}"
+
+
+@register.filter
+def waits(queue: Queue) -> str:
+    """How long its automatic retries wait, one after the other."""
+    return ", ".join(duration(queue.backoff_base**number) for number in range(1, queue.max_retries + 1)) or NOTHING

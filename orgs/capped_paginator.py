@@ -1,0 +1,32 @@
+"""Pages of a list that may be long: it is counted up to a point, since counting a million rows takes a while."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.utils.functional import cached_property
+
+MOST_COUNTED = 10_000
+
+
+class CappedPaginator(Paginator):
+    """Counts no more than MOST_COUNTED rows; the list says so, and whoever looks for more narrows it by a filter."""
+
+    template_name = "admin/orgs/capped_pagination.html"
+    most_counted = MOST_COUNTED
+
+    @cached_property
+    def counted(self) -> int:
+        """The number of rows, MOST_COUNTED + 1 for all numbers above."""
+        rows: Any = self.object_list
+        return int(rows.order_by()[: self.most_counted + 1].count())
+
+    @cached_property
+    def count(self) -> int:
+        return min(self.counted, self.most_counted)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there are more rows than were counted."""
+        return self.counted > self.most_counted

@@ -1,0 +1,135 @@
+"""The history in the admin site: who did what to what, when, why and from where. To read, never to change."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.contrib import admin
+from django.db import connection
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from unfold.contrib.filters.admin import RangeDateFilter, TextFilter
+
+from orgs.capped_paginator import CappedPaginator
+from orgs.errors import OrganizationNotFound
+from orgs.ids import id_in
+from orgs.keys import organization_called
+from orgs.models import HistoryEntry
+from orgs.operator_admin import OperatorAdmin
+
+Entries = QuerySet[HistoryEntry]
+
+ACTIONS = """
+WITH RECURSIVE found AS (  -- one step in the index history_of_action for each action, however many entries
+    (SELECT action FROM orgs_historyentry ORDER BY action LIMIT 1)
+     UNION ALL
+    SELECT (SELECT action FROM orgs_historyentry WHERE action > found.action ORDER BY action LIMIT 1)
+      FROM found WHERE found.action IS NOT NULL)
+SELECT action FROM found WHERE action IS NOT NULL
+"""
+
+
+class ActorFilter(TextFilter):
+    """By who did it, as it is written in the list; "alice" stands for user:alice."""
+
+    title = "actor"
+    parameter_name = "by"
+
+    def queryset(self, request: HttpRequest, queryset: Entries) -> Entries:
+        name = (self.value() or "").strip()
+        if not name:
+            return queryset
+        return queryset.filter(actor__in=[name] if ":" in name else [name, f"user:{name}"])
+
+
+class ActionFilter(admin.SimpleListFilter):
+    """By what was done, of all that was ever done."""
+
+    title = "action"
+    parameter_name = "did"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        with connection.cursor() as cursor:
+            cursor.execute(ACTIONS)
+            return [(action, action) for (action,) in cursor.fetchall()]
+
+    def queryset(self, request: HttpRequest, queryset: Entries) -> Entries:
+        return queryset.filter(action=self.value()) if self.value() else queryset
+
+
+class OrganizationFilter(TextFilter):
+    """By the organization that it concerned, by key or id; of one that was deleted the id still finds it."""
+
+    title = "organization's key or id"
+    parameter_name = "of"
+
+    def queryset(self, request: HttpRequest, queryset: Entries) -> Entries:
+        named = (self.value() or "").strip()
+        if not named:
+            return queryset
+        try:
+            return queryset.filter(organization_id=organization_called(named).pk)
+        except OrganizationNotFound:
+            gone = id_in(named)
+            return queryset.filter(organization_id=gone) if gone else queryset.none()
+
+
+class ViaFilter(admin.SimpleListFilter):
+    """By the door that it came through."""
+
+    title = "door"
+    parameter_name = "via"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("api", "API"), ("admin", "Admin site"), ("command", "Command"), ("worker", "Worker or schedule")]
+
+    def queryset(self, request: HttpRequest, queryset: Entries) -> Entries:
+        return queryset.filter(via=self.value()) if self.value() else queryset
+
+
+@admin.register(HistoryEntry)
+class HistoryAdmin(OperatorAdmin):
+    """Newest first. A bound person sees what concerned the organizations of their subtree."""
+
+    organization_field = "organization_id"
+    paginator = CappedPaginator
+    list_display = ["when", "actor", "action", "subject", "of_organization", "reason", "origin", "correlation_id"]
+    list_display_links = ["when"]
+    list_filter = [ActorFilter, ActionFilter, OrganizationFilter, ViaFilter, ("at", RangeDateFilter)]
+    list_filter_submit = True
+    list_select_related = ["organization"]
+    search_fields = ["subject"]
+    search_help_text = "What it was done to, such as job:17 or key:4fG6aB, or a correlation id"
+    ordering = ["-id"]
+    sortable_by: list[str] = []
+    fields = ["at", "actor", "action", "subject", "of_organization", "reason", "origin", "correlation_id", "as_json"]
+    readonly_fields = ["at", "of_organization", "origin", "as_json"]
+
+    def get_search_results(self, request: HttpRequest, queryset: Entries, search_term: str) -> tuple[Entries, bool]:
+        """Subjects begin with "key:4fG6aB"; what follows after a space is for people."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        pattern = Q(subject=term) | Q(subject__startswith=f"{term} ") | Q(correlation_id=term)
+        return queryset.filter(pattern), False
+
+    @admin.display(description="when (UTC)")
+    def when(self, entry: HistoryEntry) -> str:
+        return f"{entry.at:%Y-%m-%d %H:%M:%S}"
+
+    @admin.display(description="organization")
+    def of_organization(self, entry: HistoryEntry) -> str:
+        if entry.organization_id is None:
+            return "–"
+        return entry.organization.name if entry.organization else f"{entry.organization_id}, deleted"
+
+    @admin.display(description="from where")
+    def origin(self, entry: HistoryEntry) -> str:
+        return f"{entry.via} {entry.address}".strip()
+
+    @admin.display(description="details")
+    def as_json(self, entry: HistoryEntry) -> str:
+        shown = json.dumps(entry.details, indent=2, ensure_ascii=False)
+        return format_html('<div class="fs-json">{}</div>', shown)
