@@ -1,58 +1,253 @@
-"""Jobs in the admin site."""
+"""The list of jobs in the admin site, and what people do to the ones that they tick or find. One job: jobs.job_page."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
-from django.http import HttpRequest
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
-from jobs import operations, queue_admin, worker_admin  # noqa: F401 - each registers its pages
-from jobs.errors import NotCancellable, NotRetryable
+from jobs import bulk, job_page, queue_admin, worker_admin  # noqa: F401 - each registers its pages
+from jobs.bulk import DEEDS, Deed
+from jobs.job_filters import FILTERS
+from jobs.job_rows import LIVE, Row, rows_of
 from jobs.models import Job, JobQuerySet
-from orgs.models import Role
-from orgs.operator_admin import OperatorAdmin, may
+from jobs.operations import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from orgs.access import Caller
+from orgs.capped_paginator import CappedPaginator
+from orgs.ids import id_in
+from orgs.live_pages import fragment
+from orgs.models import Organization, Role
+from orgs.operator_admin import OneCount, OperatorAdmin, caller_of, may
+
+MOST_LIVE = 200
+LONGEST_REASON = 1_000
+
+
+class DeedForm(forms.Form):
+    """Why somebody does it, and for a priority which one."""
+
+    priority = forms.IntegerField(min_value=LOWEST_PRIORITY, max_value=HIGHEST_PRIORITY)
+    reason = forms.CharField(
+        max_length=LONGEST_REASON, widget=forms.Textarea(attrs={"rows": 3}), help_text="Kept in the history."
+    )
+
+    def __init__(self, deed: Deed, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if deed.name != "priority":
+            del self.fields["priority"]
+
+
+class JobList(OneCount):
+    """The rows of a page, each with what is known about it elsewhere."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        rows = rows_of(list(self.result_list), _caller(request), may_operate=may(request, Role.OPERATOR))
+        for job in self.result_list:
+            job.row = rows[job.pk]
 
 
 @admin.register(Job)
 class JobAdmin(OperatorAdmin):
-    """What runs, what failed and why; jobs change by the actions alone."""
+    """What runs, what failed and why; jobs change by the deeds of `jobs.bulk` alone."""
 
     organization_field = "organization_id"
+    paginator = CappedPaginator
     list_display = [
-        "id", "kind", "status", "organization_id", "arguments", "progress", "retry_count", "requested_by", "created_at",
+        "number", "status_now", "flag", "organization_path", "progress", "buttons", "took", "attempt", "priority",
+        "queue", "requested_by", "made", "correlation_id",
     ]  # fmt: skip
-    list_filter = ["status", "kind", "queue", "trigger"]
-    search_fields = ["=id", "=organization__id", "correlation_id"]
+    list_display_links = None
+    list_filter = FILTERS
+    list_filter_submit = True
+    list_before_template = "admin/jobs/job/list_live.html"
+    search_fields = ["id"]
+    search_help_text = "A job's number, an organization's key or name, a flag, a correlation id"
     ordering = ["-id"]
-    actions = ["retry", "cancel"]
+    sortable_by: list[str] = []
+    actions = ["retry", "cancel", "change_priority"]
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return [field.name for field in Job._meta.fields]
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[JobList]:
+        return JobList
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        return may(request, Role.OPERATOR)
+        return self.has_view_permission(request) and may(request, Role.OPERATOR)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: JobQuerySet, search_term: str
+    ) -> tuple[JobQuerySet, bool]:
+        """Whole words only, each of which has an index; a name finds up to a hundred organizations."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        named = Organization.objects.filter(Q(key=term) | Q(name__iexact=term)).values_list("pk", flat=True)[:100]
+        found = Q(correlation_id=term) | Q(arguments__featureFlagName=term) | Q(organization_id__in=list(named))
+        number = id_in(term)
+        return queryset.filter(found | Q(pk=number) if number else found), False
+
+    # --- Cells --------------------------------------------------------------------------------------------------------
+
+    @admin.display(description="job")
+    def number(self, job: Job) -> SafeString:
+        address = reverse("admin:jobs_job_change", args=[job.pk])
+        return format_html('<a data-job="{}" class="fs-link" href="{}">{}</a>', job.pk, address, job.pk)
+
+    @admin.display(description="status")
+    def status_now(self, job: Job) -> SafeString:
+        return _row(job).cell("status")
+
+    @admin.display(description="flag")
+    def flag(self, job: Job) -> SafeString | str:
+        key = job.arguments.get("featureFlagName")
+        if key is None:
+            return "values of a new place" if job.arguments.get("placement") else job.kind
+        return format_html("{} <strong>{}</strong>", key, "on" if job.arguments.get("enabled") else "off")
+
+    @admin.display(description="organization")
+    def organization_path(self, job: Job) -> str:
+        if job.organization_id is None:
+            return "–"
+        names = _row(job).path
+        return (
+            format_html_join(" › ", "{}", ((name,) for name in names)) if names else f"{job.organization_id}, deleted"
+        )
 
     @admin.display(description="progress")
-    def progress(self, job: Job) -> str:
-        failed = f", {job.failed} failed" if job.failed else ""
-        return f"{job.processed} of {'?' if job.total is None else job.total}{failed}"
+    def progress(self, job: Job) -> SafeString:
+        return _row(job).cell("progress")
+
+    @admin.display(description="took")
+    def took(self, job: Job) -> SafeString:
+        return _row(job).cell("took")
+
+    @admin.display(description="attempt")
+    def attempt(self, job: Job) -> SafeString:
+        return _row(job).cell("attempt")
+
+    @admin.display(description="made (UTC)")
+    def made(self, job: Job) -> str:
+        return f"{job.created_at:%Y-%m-%d %H:%M:%S}"
+
+    @admin.display(description="")
+    def buttons(self, job: Job) -> SafeString:
+        return _row(job).cell("buttons")
+
+    # --- Deeds --------------------------------------------------------------------------------------------------------
 
     @admin.action(description="Retry", permissions=["operate"])
-    def retry(self, request: HttpRequest, jobs: JobQuerySet) -> None:
-        self._each(request, jobs, operations.retry, "retried")
+    def retry(self, request: HttpRequest, jobs: JobQuerySet) -> HttpResponse | None:
+        return self._do(request, jobs, DEEDS["retry"])
 
     @admin.action(description="Cancel", permissions=["operate"])
-    def cancel(self, request: HttpRequest, jobs: JobQuerySet) -> None:
-        self._each(request, jobs, operations.cancel, "cancelled")
+    def cancel(self, request: HttpRequest, jobs: JobQuerySet) -> HttpResponse | None:
+        return self._do(request, jobs, DEEDS["cancel"])
 
-    def _each(self, request: HttpRequest, jobs: JobQuerySet, act: Any, done: str) -> None:
-        """Do it to each job; say how many it was done to, and why not to the others."""
-        count = 0
-        for job_id in jobs.values_list("pk", flat=True):
-            try:
-                act(job_id=job_id, by=f"user:{request.user}")
-                count += 1
-            except (NotRetryable, NotCancellable) as error:
-                self.message_user(request, error.detail, messages.WARNING)
-        self.message_user(request, f"{count} {done}.")
+    @admin.action(description="Change priority", permissions=["operate"])
+    def change_priority(self, request: HttpRequest, jobs: JobQuerySet) -> HttpResponse | None:
+        return self._do(request, jobs, DEEDS["priority"])
+
+    def act_view(self, request: HttpRequest, object_id: str, deed: str) -> HttpResponse:
+        """Ask why, then do it to this one job."""
+        if not self.has_operate_permission(request):
+            raise PermissionDenied
+        jobs = self.get_queryset(request).filter(pk=id_in(unquote(object_id)) or 0)
+        if deed not in DEEDS or not jobs:
+            raise Http404
+        back = reverse("admin:jobs_job_change", args=[object_id])
+        return self._do(request, jobs, DEEDS[deed], back=back) or HttpResponseRedirect(back)
+
+    def _do(self, request: HttpRequest, jobs: QuerySet[Job], deed: Deed, *, back: str = "") -> HttpResponse | None:
+        """Ask how many it shall be done to and why; when that is confirmed do it and say what came of it."""
+        form = DeedForm(deed, request.POST if "confirmed" in request.POST else None)
+        ids = list(jobs.order_by("-id").values_list("pk", flat=True)[: bulk.AT_ONCE + 1])
+        left = len(ids) > bulk.AT_ONCE
+        if not form.is_valid():
+            asked = {
+                "title": f"{deed.name.capitalize()}: {len(ids[:bulk.AT_ONCE]):,} {'job' if len(ids) == 1 else 'jobs'}",
+                "deed": deed, "form": form, "ids": ids[: bulk.AT_ONCE], "left": left, "at_once": bulk.AT_ONCE,
+                "action": request.POST.get("action", ""), "opts": self.opts, "back": back or request.get_full_path(),
+                "across": request.POST.get("select_across") == "1",
+            }  # fmt: skip
+            return TemplateResponse(request, "admin/jobs/job/confirm.html", self._frame(request) | asked)
+        values = form.cleaned_data
+        done = bulk.do_to_each(ids[: bulk.AT_ONCE], deed, by=_caller(request).name, **values)
+        self.message_user(request, f"{done.count:,} {'job was' if done.count == 1 else 'jobs were'} {deed.done}.")
+        for words, count in done.skipped.most_common():
+            self.message_user(request, f"{count:,} skipped: they {words}.", messages.WARNING)
+        if left:
+            self.message_user(request, f"More than {bulk.AT_ONCE:,} match; do it again for the rest.", messages.WARNING)
+        return None
+
+    # --- Pages --------------------------------------------------------------------------------------------------------
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        return [
+            path("live/", fragment(self.live_view), name="jobs_job_live"),
+            path("<int:object_id>/live/", fragment(self.live_job_view), name="jobs_job_live_one"),
+            path("<int:object_id>/json/", view(self.json_view), name="jobs_job_json"),
+            path("<str:object_id>/<slug:deed>/do/", view(self.act_view), name="jobs_job_act"),
+            *super().get_urls(),
+        ]
+
+    def live_view(self, request: HttpRequest) -> HttpResponse:
+        """The live cells of the jobs whose numbers are asked for, each to take the place of the one that is shown."""
+        self._check_may_view(request)
+        ids = [number for text in request.GET.get("ids", "").split(",")[:MOST_LIVE] if (number := id_in(text))]
+        jobs = list(self.get_queryset(request).filter(pk__in=ids))
+        rows = rows_of(jobs, _caller(request), may_operate=self.has_operate_permission(request))
+        cells = ((row.cell(name, anew=True),) for row in rows.values() for name in LIVE)
+        return HttpResponse(format_html_join("", "{}", cells))
+
+    def change_view(self, request: HttpRequest, object_id: str, *_: Any, **__: Any) -> HttpResponse:
+        """One job, its chain, what it could not do, and who did what to it."""
+        job = self._job(request, object_id)
+        context = job_page.context(job, _caller(request), request.GET, may_operate=self.has_operate_permission(request))
+        frame = self._frame(request) | {"opts": self.opts, "title": f"Job {job.pk}"}
+        return TemplateResponse(request, "admin/jobs/job/page.html", frame | context)
+
+    def live_job_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """The part of a job's page that changes."""
+        job = self._job(request, str(object_id))
+        context = job_page.live(job, _caller(request), may_operate=self.has_operate_permission(request))
+        return TemplateResponse(request, "admin/jobs/job/page_live.html", context)
+
+    def json_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """The raw record."""
+        return job_page.raw(self._job(request, str(object_id)), _caller(request))
+
+    def _job(self, request: HttpRequest, object_id: str) -> Job:
+        self._check_may_view(request)
+        job = self.get_queryset(request).filter(pk=id_in(unquote(object_id)) or 0).first()
+        if job is None:
+            raise Http404
+        return job
+
+    def _check_may_view(self, request: HttpRequest) -> None:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+
+    def _frame(self, request: HttpRequest) -> dict[str, Any]:
+        request.current_app = self.admin_site.name
+        return self.admin_site.each_context(request)
+
+
+def _row(job: Job) -> Row:
+    row: Row = job.row  # type: ignore[attr-defined]
+    return row
+
+
+def _caller(request: HttpRequest) -> Caller:
+    caller = caller_of(request)
+    if caller is None:
+        raise PermissionDenied
+    return caller

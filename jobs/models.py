@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.db.models.fields.json import KeyTransform
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -163,6 +164,14 @@ class Job(models.Model):
             ),
             # GET /jobs/{orgId}: an organization's jobs, newest first
             models.Index(fields=["organization", "-id"], name="job_of_organization"),
+            # the admin site's filters and search: the newest first of each
+            models.Index(fields=["status", "-id"], name="job_by_status"),
+            models.Index(fields=["queue", "-id"], name="job_by_queue"),
+            models.Index(fields=["trigger", "-id"], name="job_by_trigger"),
+            models.Index(fields=["created_at"], name="job_by_time"),
+            models.Index(fields=["requested_by", "-id"], name="job_by_who_asked"),
+            models.Index(fields=["correlation_id"], name="job_by_correlation"),
+            models.Index(KeyTransform("featureFlagName", "arguments"), models.F("id").desc(), name="job_by_flag"),
         ]
 
     def __str__(self) -> str:

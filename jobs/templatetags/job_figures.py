@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django import template
 from django.utils import timezone
+from django.utils.safestring import SafeString
 
 from jobs.models import Queue
 from jobs.statistics import MOST_COUNTED, Duration
@@ -77,3 +79,10 @@ def unlocalized(number: float) -> str:
 def waits(queue: Queue) -> str:
     """How long its automatic retries wait, one after the other."""
     return ", ".join(duration(queue.backoff_base**number) for number in range(1, queue.max_retries + 1)) or NOTHING
+
+
+@register.filter
+def cell(row: Any, name: str) -> SafeString:
+    """One of the live cells of a row (`jobs.job_rows`)."""
+    written: SafeString = row.cell(name)
+    return written

@@ -1,0 +1,164 @@
+"""People follow jobs in the admin site, retry and cancel them, one or many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from flags.tests import faults
+from flagsite.tests.browser.conftest import SignIn
+from flagsite.tests.browser.test_overview import fits, serious
+from flagsite.tests.crash.installation import Installation, eventually
+
+pytestmark = pytest.mark.slow
+Picture = Callable[[Page, str], None]
+LIST = "/admin/jobs/job/"
+
+
+@pytest.fixture
+def refusing(site: Installation) -> Iterator[Callable[..., None]]:
+    """The rows of these organizations cannot be written, until it is called with none."""
+    site.sql(faults.INSTALL)
+
+    def refuse(*organization_ids: int) -> None:
+        site.sql("DELETE FROM test_refused")
+        for organization_id in organization_ids:
+            site.sql("INSERT INTO test_refused VALUES (%s)", [organization_id])
+
+    yield refuse
+    site.sql(faults.REMOVE)
+
+
+@pytest.fixture
+def slow(site: Installation) -> Iterator[Installation]:
+    """Each chunk takes a while."""
+    site.slow_down(0.4)
+    yield site
+    site.speed_up()
+
+
+def test_a_running_jobs_bar_moves_by_itself_until_it_is_cancelled(
+    slow: Installation, sign_in: SignIn, picture: Picture
+) -> None:
+    slow.plant_tree(20, 20)
+    job = slow.set_flag(1, "checkout", True)
+    page = sign_in("olga")
+    page.goto(LIST)
+    expect(page.locator(f"#job-{job}-status")).to_have_text("PENDING")
+    slow.start_worker()
+    bar = page.locator(f"#job-{job}-progress progress")
+    eventually(lambda: int(bar.get_attribute("value") or 0) > 5, within=30)
+    expect(page.locator(f"#job-{job}-status")).to_have_text("IN_PROGRESS")
+    picture(page, "jobs-running")
+    page.click(f"#cancel-{job}")
+    page.get_by_label("Reason").fill("Too early")
+    page.get_by_role("button", name=f"Cancel job {job}").click()
+    expect(page.locator(f"#job-{job}-status")).to_have_text("CANCELLED")
+    expect(page.locator("#job-now")).to_contain_text("cancelled by user:olga")
+    page.get_by_role("region", name="Deeds").get_by_text("Too early").wait_for()
+    picture(page, "job-cancelled")
+
+
+def test_what_failed_is_retried_from_its_page_and_from_the_list(
+    site: Installation, sign_in: SignIn, refusing: Callable[..., None], picture: Picture
+) -> None:
+    site.plant_tree(2, 5)
+    site.sql("UPDATE jobs_queue SET max_retries = 0")
+    site.start_worker()
+    refusing(*range(1, 14))
+    broken = [site.set_flag(1, f"flag{number}", True) for number in range(3)]
+    for job in broken:
+        eventually(lambda job=job: site.status(job) == "FAILED", within=30)
+    refusing(3, 4)
+    page = sign_in("olga")
+    page.goto(f"{LIST}{broken[0]}/change/")
+    expect(page.locator("#job-error")).to_contain_text("organizations failed")
+    page.click(f"#retry-{broken[0]}")
+    page.get_by_role("button", name=f"Retry job {broken[0]}").click()
+    expect(page.get_by_label("Reason")).to_be_focused()  # the browser asks for it
+    page.get_by_label("Reason").fill("The disk has room again")
+    page.get_by_role("button", name=f"Retry job {broken[0]}").click()
+    expect(page.locator("#job-now")).to_contain_text("retried by user:olga: “The disk has room again”")
+    page.locator("#job-now").get_by_role("link", name="Job").nth(1).click()
+    expect(page.locator(".fs-status-COMPLETED").first).to_be_visible()
+    expect(page.get_by_role("region", name="Failures")).to_contain_text("organization 3 is refused")
+    page.get_by_label("Search the failures").fill("organization 4")
+    page.get_by_role("button", name="Search").click()
+    expect(page.get_by_role("region", name="Failures")).not_to_contain_text("organization 3 is")
+    picture(page, "job-failures")
+    refusing()
+    page.get_by_role("link", name="Retry just these").click()
+    page.get_by_label("Reason").fill("And the rest")
+    page.get_by_role("button", name="Retry job").click()
+    page.locator("#job-now").get_by_role("link", name="Job").nth(2).click()
+    expect(page.locator("#job-now")).to_contain_text("2 done, 0 failed")
+
+    page.goto(f"{LIST}?status__exact=FAILED&trigger__exact=request")
+    page.click(f"#retry-{broken[1]}")
+    page.get_by_label("Reason").fill("This one too")
+    page.get_by_role("button", name=f"Retry job {broken[1]}").click()
+    eventually(lambda: site.chain_statuses(broken[1]) == ["FAILED", "COMPLETED"], within=30)
+    site.sql("UPDATE jobs_queue SET max_retries = 3")
+
+
+def test_all_that_match_a_filter_are_retried_and_the_others_are_counted_with_the_reason(
+    site: Installation, sign_in: SignIn, refusing: Callable[..., None], picture: Picture
+) -> None:
+    site.plant_tree(2, 2)
+    site.sql("UPDATE jobs_queue SET max_retries = 0")
+    site.start_worker()
+    good = site.set_flag(1, "good", True)
+    eventually(site.all_ended, within=30)
+    refusing(*range(1, 8))
+    for number in range(60):
+        site.set_flag(1, f"flag{number}", True)
+    eventually(site.all_ended, within=90)
+    refusing()
+    assert site.status(good) == "COMPLETED"
+    page = sign_in("olga")
+    page.goto(LIST)
+    page.locator("#action-toggle").check()
+    page.get_by_role("link", name="Select all").click()
+    page.locator("select[name=action]").select_option(label="Retry")
+    page.get_by_role("button", name="Run").click()
+    page.get_by_label("Reason").fill("All again")
+    picture(page, "jobs-confirm")
+    page.get_by_role("button", name="Retry").click()
+    expect(page.locator("body")).to_contain_text("60 jobs were retried.")
+    expect(page.locator("body")).to_contain_text("1 skipped: they had completed; there was nothing to retry.")
+    eventually(site.all_ended, within=60)
+    assert site.sql("SELECT count(*) FROM jobs_job WHERE trigger = 'manual' AND status = 'COMPLETED'") == [(60,)]
+    site.sql("UPDATE jobs_queue SET max_retries = 3")
+
+
+def test_a_viewer_sees_all_and_can_do_none_of_it(site: Installation, sign_in: SignIn) -> None:
+    site.plant_tree(2, 2)
+    job = site.set_flag(1, "checkout", True)
+    page = sign_in("vic")
+    page.goto(LIST)
+    expect(page.locator(f"#job-{job}-status")).to_have_text("PENDING")
+    assert page.locator(f"#cancel-{job}").count() == 0
+    assert page.locator("select[name=action]").count() == 0
+    page.goto(f"{LIST}{job}/change/")
+    assert page.get_by_role("link", name="Cancel").count() == 0
+    assert page.goto(f"{LIST}{job}/cancel/do/").status == 403
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_the_pages_keep_nobody_out(site: Installation, sign_in: SignIn, picture: Picture, dark: bool) -> None:
+    site.plant_tree(2, 2)
+    site.start_worker()
+    job = site.set_flag(1, "checkout", True)
+    eventually(lambda: site.chain_ended(job), within=30)
+    site.set_flag(1, "later", True)
+    page = sign_in("olga", dark=dark)
+    for name, address in {"jobs": LIST, "job": f"{LIST}{job}/change/", "retry": f"{LIST}{job}/retry/do/"}.items():
+        page.goto(address)
+        picture(page, f"{name}-{'dark' if dark else 'light'}")
+        assert serious(page) == [], name
+    phone = sign_in("olga", dark=dark, phone=True)
+    phone.goto(f"{LIST}{job}/change/")
+    picture(phone, f"job-phone-{'dark' if dark else 'light'}")
+    assert fits(phone)

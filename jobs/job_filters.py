@@ -1,0 +1,118 @@
+"""By what the admin site's list of jobs can be narrowed. Each of them has an index that gives the newest first."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+from django.http import HttpRequest
+from unfold.contrib.filters.admin import TextFilter
+
+from jobs.models import Job, Queue
+from jobs.states import Status
+from orgs.errors import OrganizationNotFound
+from orgs.keys import organization_called
+from orgs.models import Organization
+
+Jobs = QuerySet[Job]
+PERIODS = {"1h": timedelta(hours=1), "24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(days=30)}
+
+
+class _Choice(admin.SimpleListFilter):
+    """One of some values of a column."""
+
+    def queryset(self, request: HttpRequest, queryset: Jobs) -> Jobs:
+        return queryset.filter(**{str(self.parameter_name): self.value()}) if self.value() else queryset
+
+
+class StatusFilter(_Choice):
+    """By status."""
+
+    title = "status"
+    parameter_name = "status__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(status.value, status.value) for status in Status]
+
+
+class QueueFilter(_Choice):
+    """By queue."""
+
+    title = "queue"
+    parameter_name = "queue__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in Queue.objects.order_by("name").values_list("name", flat=True)]
+
+
+class TriggerFilter(_Choice):
+    """By what made the attempt."""
+
+    title = "made by"
+    parameter_name = "trigger__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(str(value), str(label)) for value, label in Job.Trigger.choices]
+
+
+class CreatedFilter(admin.SimpleListFilter):
+    """By when it was made: within the last hours or days."""
+
+    title = "made within"
+    parameter_name = "within"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("1h", "the last hour"), ("24h", "24 hours"), ("7d", "7 days"), ("30d", "30 days")]
+
+    def queryset(self, request: HttpRequest, queryset: Jobs) -> Jobs:
+        period = PERIODS.get(self.value() or "")
+        return queryset.filter(created_at__gte=Now() - period) if period else queryset
+
+
+class OrganizationFilter(TextFilter):
+    """By the organization that the change was made on, or any below it; by key or id."""
+
+    title = "organization (key or id) and below"
+    parameter_name = "below"
+
+    def queryset(self, request: HttpRequest, queryset: Jobs) -> Jobs:
+        named = (self.value() or "").strip()
+        if not named:
+            return queryset
+        try:
+            top = organization_called(named)
+        except OrganizationNotFound:
+            return queryset.none()
+        return queryset.filter(organization_id__in=Organization.objects.under(top).values("pk"))
+
+
+class FlagFilter(TextFilter):
+    """By the flag's key."""
+
+    title = "flag"
+    parameter_name = "flag"
+
+    def queryset(self, request: HttpRequest, queryset: Jobs) -> Jobs:
+        flag = (self.value() or "").strip()
+        return queryset.filter(arguments__featureFlagName=flag) if flag else queryset
+
+
+class RequestedByFilter(TextFilter):
+    """By who asked for it, as it is written in the list; "alice" stands for user:alice."""
+
+    title = "requested by"
+    parameter_name = "by"
+
+    def queryset(self, request: HttpRequest, queryset: Jobs) -> Jobs:
+        name = (self.value() or "").strip()
+        if not name:
+            return queryset
+        return queryset.filter(requested_by__in=[name] if ":" in name else [name, f"user:{name}"])
+
+
+FILTERS = [
+    StatusFilter, QueueFilter, TriggerFilter, CreatedFilter, OrganizationFilter, FlagFilter, RequestedByFilter,
+]  # fmt: skip

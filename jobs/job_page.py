@@ -1,0 +1,92 @@
+"""What the page of one job shows: how it stands, its chain, the organizations that failed, who did what to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db.models import Q
+from django.http import HttpResponse, JsonResponse
+
+from jobs.chains import attempts, failures_of
+from jobs.job_rows import rows_of
+from jobs.models import Job, JobFailure
+from jobs.states import OPEN, Status
+from orgs.access import Caller
+from orgs.ids import id_in
+from orgs.lines import paths_of
+from orgs.models import HistoryEntry, Organization, Role
+
+FAILURES_AT_ONCE = 50
+SECRET = {"lease_token"}
+FOR_ADMINISTRATORS = {"error_traceback"}
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt in the timeline of a chain, and how long it waited for its worker."""
+
+    job: Job
+    waited: timedelta | None
+    is_this: bool
+
+
+def live(job: Job, caller: Caller, *, may_operate: bool) -> dict[str, Any]:
+    """What changes while the job's chain is open."""
+    chain = attempts(job)
+    row = rows_of([job], caller, may_operate=may_operate)[job.pk]
+    return {
+        "job": job,
+        "row": row,
+        "timeline": [Attempt(each, _waited(each), each.pk == job.pk) for each in chain],
+        "is_open": any(each.status in {*OPEN, Status.RETRYING} for each in chain),
+        "changed": max(0, job.processed - job.superseded - job.unchanged),
+        "shows_traceback": caller.may(Role.ADMIN),
+        "may_operate": may_operate,
+    }
+
+
+def context(job: Job, caller: Caller, query: Mapping[str, str], *, may_operate: bool) -> dict[str, Any]:
+    """The whole page; `query` has what is looked for among the failures, and from which organization on."""
+    chain = live(job, caller, may_operate=may_operate)
+    subjects = [f"job:{attempt.job.pk}" for attempt in chain["timeline"]]
+    found, more = _failures(job, caller, query)
+    return {
+        **chain,
+        "path": " › ".join(chain["row"].path or []),
+        "failures": found,
+        "more_failures": found[-1][0].organization_id if more else None,
+        "failures_query": query.get("failed", ""),
+        "deeds": HistoryEntry.objects.filter(subject__in=subjects).order_by("-id")[:100],
+    }
+
+
+def raw(job: Job, caller: Caller) -> HttpResponse:
+    """The job's row as JSON, without the lease's token; the traceback is for administrators."""
+    hidden = SECRET if caller.may(Role.ADMIN) else SECRET | FOR_ADMINISTRATORS
+    columns = {field.attname: getattr(job, field.attname) for field in Job._meta.concrete_fields}
+    shown = {name: value for name, value in columns.items() if name not in hidden}
+    return JsonResponse(shown, encoder=DjangoJSONEncoder, json_dumps_params={"indent": 2, "ensure_ascii": False})
+
+
+def _failures(job: Job, caller: Caller, query: Mapping[str, str]) -> tuple[Sequence[tuple[JobFailure, str]], bool]:
+    """The next failures by organization's id, each with the organization's path; and whether more follow."""
+    rows = failures_of(caller, job).filter(organization_id__gt=id_in(query.get("after", "")) or 0)
+    term = query.get("failed", "").strip()
+    if term:
+        named = Organization.objects.filter(Q(key=term) | Q(name__icontains=term)).values("pk")
+        rows = rows.filter(Q(error__icontains=term) | Q(organization_id__in=named))
+    found = list(rows.order_by("organization_id")[: FAILURES_AT_ONCE + 1])
+    shown = found[:FAILURES_AT_ONCE]
+    paths = paths_of([failure.organization_id for failure in shown], top_id=caller.organization_id)
+    return [
+        (failure, " › ".join(paths.get(failure.organization_id, [f"{failure.organization_id}, deleted"])))
+        for failure in shown
+    ], len(found) > FAILURES_AT_ONCE
+
+
+def _waited(job: Job) -> timedelta | None:
+    return job.started_at - job.run_at if job.started_at and job.started_at > job.run_at else None

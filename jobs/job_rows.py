@@ -1,0 +1,113 @@
+"""What the admin site shows of each job in a list: read for all rows at once, and written as cells that stay live."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+
+from jobs.chains import Chain, chains_of
+from jobs.models import Job, Queue
+from jobs.states import OPEN, Status
+from jobs.templatetags.job_figures import duration
+from orgs.access import Caller
+from orgs.lines import paths_of
+
+LIVE = ("status", "progress", "took", "attempt", "buttons")
+"""The cells that change by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A job with what is known about it elsewhere: its organization's path, its queue's pause, its chain."""
+
+    job: Job
+    path: list[str] | None
+    paused_by: str
+    chain: Chain
+    may_operate: bool
+
+    @property
+    def can_be_retried(self) -> bool:
+        """Whether the chain has ended badly, or its last attempt left organizations behind."""
+        if self.chain.status == Status.COMPLETED:
+            return self.job.pk == self.chain.latest_job_id and self.job.failed > 0
+        return self.chain.status == Status.FAILED
+
+    @property
+    def can_be_cancelled(self) -> bool:
+        """Whether this attempt, or one that follows it, is still open."""
+        return self.job.is_open or (self.job.status == Status.RETRYING and self.chain.status not in {*_ENDED})
+
+    @property
+    def share(self) -> int:
+        """Per cent of the organizations that are done."""
+        total = self.job.total or 0
+        return min(100, (self.job.processed + self.job.failed) * 100 // total) if total else 0
+
+    def cell(self, name: str, *, anew: bool = False) -> SafeString:
+        """One of the LIVE cells; `anew` marks it as taking the place of the one that is shown."""
+        attributes = mark_safe(' hx-swap-oob="true"') if anew else ""
+        inside = getattr(self, f"_{name}")()
+        return format_html('<span id="job-{}-{}" class="fs-cell"{}>{}</span>', self.job.pk, name, attributes, inside)
+
+    def _status(self) -> SafeString:
+        badge = format_html('<span class="fs-status fs-status-{}">{}</span>', self.job.status, self.job.status)
+        if self.job.status == Status.PENDING and self.paused_by:
+            return format_html('{} <span class="fs-status fs-status-PAUSED">queue paused</span>', badge)
+        if self.job.status == Status.IN_PROGRESS and self.job.cancel_requested_at:
+            return format_html('{} <span class="fs-status">stopping</span>', badge)
+        return badge
+
+    def _progress(self) -> SafeString:
+        job = self.job
+        total = "?" if job.total is None else f"{job.total:,}"
+        failed = format_html(', <span class="fs-bad">{} failed</span>', f"{job.failed:,}") if job.failed else ""
+        return format_html(
+            '<progress class="fs-progress" value="{}" max="100" aria-label="Progress of job {}"></progress>'
+            '<span class="fs-note">{} of {}{}</span>',
+            self.share, job.pk, f"{job.processed:,}", total, failed,
+        )  # fmt: skip
+
+    def _took(self) -> str:
+        return duration(self.job.duration)
+
+    def _attempt(self) -> str:
+        job = self.job
+        return f"{job.round_attempt + 1} of {job.max_retries + 1}" + (" (retry)" if job.parent_job_id else "")
+
+    def _buttons(self) -> SafeString | str:
+        if not self.may_operate:
+            return ""
+        possible = {"retry": self.can_be_retried, "cancel": self.can_be_cancelled}
+        link = '<a id="{}-{}" class="fs-button" href="{}">{}<span class="fs-unseen"> job {}</span></a>'
+        number = self.job.pk
+        return format_html_join(
+            " ",
+            link,
+            (
+                (deed, number, reverse("admin:jobs_job_act", args=[number, deed]), deed.title(), number)
+                for deed, can_be_done in possible.items()
+                if can_be_done
+            ),
+        )
+
+
+_ENDED = frozenset(Status) - OPEN - {Status.RETRYING}
+
+
+def rows_of(jobs: Sequence[Job], caller: Caller, *, may_operate: bool) -> dict[int, Row]:
+    """The rows of these jobs by id; three queries for all of them."""
+    organization_ids = [job.organization_id for job in jobs if job.organization_id is not None]
+    paths = paths_of(organization_ids, top_id=caller.organization_id)
+    paused = dict(Queue.objects.exclude(paused_at=None).values_list("name", "paused_by"))
+    chains = chains_of(jobs)
+    return {
+        job.pk: Row(
+            job, paths.get(job.organization_id or 0), paused.get(job.queue, ""), chains[job.root_id], may_operate
+        )
+        for job in jobs
+    }
