@@ -163,6 +163,8 @@ class Job(models.Model):
             ),
             # GET /jobs/{orgId}: an organization's jobs, newest first
             models.Index(fields=["organization", "-id"], name="job_of_organization"),
+            # the front page counts by status; the list of jobs is filtered by it
+            models.Index(fields=["status", "-id"], name="job_by_status"),
         ]
 
     def __str__(self) -> str:
