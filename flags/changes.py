@@ -29,7 +29,13 @@ class Accepted:
 
 
 def set_flag(
-    *, organization_id: int, flag_key: str, enabled: bool, requested_by: str = "", correlation_id: str = ""
+    *,
+    organization_id: int,
+    flag_key: str,
+    enabled: bool,
+    requested_by: str = "",
+    correlation_id: str = "",
+    reason: str = "",
 ) -> Accepted:
     """Set a flag on an organization and all that is below it.
 
@@ -70,7 +76,7 @@ def set_flag(
             requested_by=requested_by,
         )
         history.record(
-            "flag.set", f"flag:{flag_key}", by=requested_by, organization_id=organization_id,
+            "flag.set", f"flag:{flag_key}", by=requested_by, organization_id=organization_id, reason=reason,
             enabled=enabled, changeNumber=number, jobId=job.pk if job else None,
         )  # fmt: skip
     return Accepted(change, flag, job)
