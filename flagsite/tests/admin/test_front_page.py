@@ -86,3 +86,13 @@ def test_the_front_page_takes_as_many_queries_for_many_jobs_as_for_few(
             Worker.objects.get_or_create(token=f"w{number}", defaults={"host": "host", "pid": number})
     assert counts[0] == counts[1]
     assert KIND in shown(client.get("/admin/overview/")) or bound
+
+
+def test_the_front_page_names_two_jobs_of_each_worker_and_the_workers_page_all(cast: Cast) -> None:
+    Worker.objects.create(token="abc", host="host", pid=1, queues=["default"])
+    held = [claimed(organization_id=cast.oslo.pk, worker="host:1:abc").pk for _ in range(4)]
+    client = signed_in("viewer")
+    front, all_of_them = shown(client.get("/admin/overview/")), shown(client.get("/admin/jobs/worker/"))
+    assert [f'id="held-{job}"' in front for job in held] == [True, True, False, False]
+    assert "and 2 more" in front
+    assert all(f'id="held-{job}"' in all_of_them for job in held)
