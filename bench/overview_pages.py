@@ -33,7 +33,7 @@ print(session.session_key)
 """
 EVERYTHING = [
     "/admin/", "/admin/overview/", "/admin/jobs/queue/", "/admin/jobs/queue/live/", "/admin/jobs/worker/",
-    "/admin/orgs/historyentry/", "/admin/orgs/historyentry/?p=199", "/admin/orgs/historyentry/?by=alice",
+    "/admin/orgs/historyentry/", "/admin/orgs/historyentry/?by=alice",
     "/admin/orgs/historyentry/?by=key:1+nightly", "/admin/orgs/historyentry/?did=queue.pause",
     "/admin/orgs/historyentry/?did=job.retry&by=alice", "/admin/orgs/historyentry/?of=777",
     "/admin/orgs/historyentry/?via=command", "/admin/orgs/historyentry/?via=api",
