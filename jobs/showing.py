@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -17,6 +18,8 @@ from jobs.states import Status
 from orgs import terminal
 from orgs.models import Organization
 
+WIDE_ENOUGH = 100
+"""Columns of a terminal for the whole table of jobs."""
 STYLES = {
     Status.PENDING: "blue",
     Status.IN_PROGRESS: "cyan",
@@ -38,31 +41,36 @@ def organizations_named(rows: Iterable[Job | JobFailure]) -> dict[int, Organizat
     return Organization.objects.in_bulk({row.organization_id for row in rows if row.organization_id})
 
 
-def jobs_table(jobs: Sequence[Job]) -> Table:
-    """A job a row."""
-    organizations = organizations_named(jobs)
-    table = terminal.table(
-        Column("Job", justify="right", no_wrap=True), Column("Status", no_wrap=True),
-        Column("Done", justify="right", no_wrap=True), Column("Organization", no_wrap=True),
-        Column("Work", no_wrap=True), Column("Try", no_wrap=True), Column("Queue", no_wrap=True),
-        Column("Created (UTC)", no_wrap=True),
-    )  # fmt: skip
-    for job in jobs:
-        where = organization_word(job.organization_id, organizations)
-        table.add_row(
-            *terminal.cells(
-                str(job.pk), status_word(job), done_word(job), where, work_word(job), attempt_word(job), job.queue,
-                terminal.at(job.created_at),
-            )
+class JobsTable:
+    """A job a row; on a narrow terminal without what can be had from `job ID`."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self._jobs = jobs
+        self._organizations = organizations_named(jobs)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        wide = options.max_width >= WIDE_ENOUGH
+        table = terminal.table(
+            Column("Job", justify="right", no_wrap=True), Column("Status", no_wrap=True),
+            Column("Done", justify="right", no_wrap=True), Column("Organization", overflow="fold"),
+            Column("Work", overflow="fold"), *([Column("Try"), Column("Queue")] if wide else []),
+            Column("Created (UTC)" if wide else "Created", no_wrap=True),
         )  # fmt: skip
-    return table
+        for job in self._jobs:
+            table.add_row(*terminal.cells(*self._row(job, wide=wide)))
+        yield table
+
+    def _row(self, job: Job, *, wide: bool) -> list[str | Text]:
+        where, created = organization_word(job.organization_id, self._organizations), terminal.at(job.created_at)
+        first = [str(job.pk), status_word(job), done_word(job), where, work_word(job)]
+        return [*first, attempt_word(job), job.queue, created] if wide else [*first, created[5:-3]]
 
 
 def job_facts(job: Job, chain: Chain) -> Table:
     """What there is to know of one attempt, without its chain and failures."""
     named = organizations_named([job])
     how_it_goes_on = Text(chain.status, style=STYLES[Status(chain.status)]) if chain.latest_job_id != job.pk else None
-    counts = f"{job.processed:,} written, of these {job.unchanged:,} had the value and {job.superseded:,} a newer one"
+    counts = f"{job.unchanged:,} had the value before, {job.superseded:,} a newer one, {job.failed:,} failed"
     return terminal.facts(
         [
             ("job", str(job.pk)),
@@ -70,8 +78,8 @@ def job_facts(job: Job, chain: Chain) -> Table:
             ("chain", how_it_goes_on),
             ("organization", organization_word(job.organization_id, named)),
             ("work", work_word(job)),
-            ("done", f"{done_word(job)}  {counts}; {job.failed:,} failed" if job.started_at else None),
-            ("attempt", f"{attempt_word(job)} ({job.get_trigger_display().lower()})"),
+            ("done", f"{done_word(job) or 0}: {counts}" if job.started_at else None),
+            ("attempt", f"{attempt_word(job)}, because of {job.get_trigger_display().lower()}"),
             ("queue", f"{job.queue}, priority {job.priority}"),
             ("requested by", job.requested_by),
             ("reason", job.reason),

@@ -65,6 +65,7 @@ class OperatorCommand(BaseCommand):
         raise NotImplementedError
 
     def handle(self, *args: Any, **options: Any) -> None:
+        self.stdout.ending = ""  # what is written has its own ends of lines
         try:
             _check_texts(options)
             with _quiet(verbose=options["verbosity"] > 1), _with_correlation_id():
@@ -106,7 +107,7 @@ def me() -> str:
 
 
 def _as_json(document: Any) -> str:
-    return json.dumps(document, ensure_ascii=False, indent=2)
+    return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
 
 
 def _check_texts(options: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from django.core.management.base import CommandParser
 
 from jobs.selection import Selection
 from jobs.selection_arguments import add_selection, selection_in
-from jobs.showing import documents_of, jobs_table
+from jobs.showing import JobsTable, documents_of
 from jobs.states import Status
 from orgs.command_arguments import count
 from orgs.operator_command import Answer, OperatorCommand
@@ -31,7 +31,7 @@ class Command(OperatorCommand):
         selection: Selection = selection_in(**options)
         found = list(selection.jobs().order_by("-pk")[: limit + 1])
         jobs, more = found[:limit], len(found) > limit
-        shown: list[Any] = [jobs_table(jobs)] if jobs else ["There are no such jobs."]
+        shown: list[Any] = [JobsTable(jobs)] if jobs else ["There are no such jobs."]
         if more:
             shown.append(f"There are more than these {limit:,}; --limit shows more.")
         return Answer({"results": documents_of(jobs), "more": more}, shown)

@@ -12,7 +12,7 @@ from rich.table import Column, Table
 from jobs.retrying import MOST_NAMED, Retried, failed_batches, retry_failed
 from jobs.selection import Selection
 from jobs.selection_arguments import add_selection, selection_in
-from jobs.showing import documents_of, jobs_table
+from jobs.showing import JobsTable, documents_of
 from orgs import terminal
 from orgs.command_arguments import add_reason
 from orgs.operator_command import Answer, OperatorCommand, me
@@ -45,7 +45,7 @@ def _would_retry(selection: Selection) -> Answer:
     selection.check()
     found = selection.failed().count()
     jobs = list(islice(chain.from_iterable(failed_batches(selection)), MOST_NAMED))
-    shown: list[RenderableType] = [jobs_table(jobs)] if jobs else []
+    shown: list[RenderableType] = [JobsTable(jobs)] if jobs else []
     if found > len(jobs):
         shown.append(f"and {found - len(jobs):,} more.")
     shown.append(f"{found:,} would be retried; nothing was changed." if found else "Nothing failed that matches.")
