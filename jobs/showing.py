@@ -60,9 +60,9 @@ class JobsTable:
             table.add_row(*terminal.cells(*self._row(job, wide=wide)))
         yield table
 
-    def _row(self, job: Job, *, wide: bool) -> list[str | Text]:
+    def _row(self, job: Job, *, wide: bool) -> list[Any]:
         where, created = organization_word(job.organization_id, self._organizations), terminal.at(job.created_at)
-        first = [str(job.pk), status_word(job), done_word(job), where, work_word(job)]
+        first: list[Any] = [str(job.pk), status_word(job), done_word(job), where, work_word(job)]
         return [*first, attempt_word(job), job.queue, created] if wide else [*first, created[5:-3]]
 
 

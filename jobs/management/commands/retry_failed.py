@@ -7,15 +7,17 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 from rich.console import RenderableType
-from rich.table import Column, Table
 
-from jobs.retrying import MOST_NAMED, Retried, failed_batches, retry_failed
+from jobs.bulk import Done
+from jobs.retrying import failed_batches, retry_failed
 from jobs.selection import Selection
 from jobs.selection_arguments import add_selection, selection_in
 from jobs.showing import JobsTable, documents_of
 from orgs import terminal
 from orgs.command_arguments import add_reason
 from orgs.operator_command import Answer, OperatorCommand, me
+
+MOST_LISTED = 1_000
 
 
 class Command(OperatorCommand):
@@ -36,15 +38,15 @@ class Command(OperatorCommand):
         console = terminal.error_console()
         outcome = retry_failed(
             selection, by=me(), reason=reason,
-            tell=lambda so_far: console.print(f"{so_far.retried:,} retried so far") if console.is_terminal else None,
+            tell=lambda so_far: console.print(f"{so_far.count:,} retried so far") if console.is_terminal else None,
         )  # fmt: skip
-        return Answer(_document(outcome), _shown(outcome), failed=outcome.skipped > 0)
+        return Answer(_document(outcome), _shown(outcome), failed=bool(outcome.skipped))
 
 
 def _would_retry(selection: Selection) -> Answer:
     selection.check()
     found = selection.failed().count()
-    jobs = list(islice(chain.from_iterable(failed_batches(selection)), MOST_NAMED))
+    jobs = list(islice(chain.from_iterable(failed_batches(selection)), MOST_LISTED))
     shown: list[RenderableType] = [JobsTable(jobs)] if jobs else []
     if found > len(jobs):
         shown.append(f"and {found - len(jobs):,} more.")
@@ -52,31 +54,14 @@ def _would_retry(selection: Selection) -> Answer:
     return Answer({"dryRun": True, "wouldRetry": found, "results": documents_of(jobs)}, shown)
 
 
-def _document(outcome: Retried) -> dict[str, Any]:
-    return {
-        "dryRun": False,
-        "retried": outcome.retried,
-        "skipped": outcome.skipped,
-        "skippedBecause": dict(outcome.reasons),
-        "results": [{"jobId": failed, "retryJobId": again} for failed, again in outcome.job_ids],
-    }
+def _document(outcome: Done) -> dict[str, Any]:
+    skipped = outcome.skipped.total()
+    return {"dryRun": False, "retried": outcome.count, "skipped": skipped, "skippedBecause": dict(outcome.skipped)}
 
 
-def _shown(outcome: Retried) -> list[RenderableType]:
-    if not outcome.retried + outcome.skipped:
+def _shown(outcome: Done) -> list[RenderableType]:
+    if not outcome.count + outcome.skipped.total():
         return ["Nothing failed that matches."]
-    shown: list[RenderableType] = []
-    if outcome.job_ids:
-        shown.append(_pairs(outcome))
-    if outcome.retried > len(outcome.job_ids):
-        shown.append(f"and {outcome.retried - len(outcome.job_ids):,} more.")
-    shown.append(f"{outcome.retried:,} retried, {outcome.skipped:,} skipped.")
-    shown += [f"{number:,} skipped: {reason}." for reason, number in outcome.reasons.most_common()]
+    shown: list[RenderableType] = [f"{outcome.count:,} retried, {outcome.skipped.total():,} skipped."]
+    shown += [f"{number:,} {reason}." for reason, number in outcome.skipped.most_common()]
     return shown
-
-
-def _pairs(outcome: Retried) -> Table:
-    table = terminal.table(Column("Failed", justify="right"), Column("Retried by job", justify="right"))
-    for failed, again in outcome.job_ids:
-        table.add_row(str(failed), str(again))
-    return table
