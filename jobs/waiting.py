@@ -21,7 +21,8 @@ def reason_to_wait(job_id: int) -> str | None:
     queue = Queue.objects.get(name=job.queue)
     if queue.paused_at:
         why = f": {queue.pause_reason}" if queue.pause_reason else ""
-        return f"The queue {queue.name} is paused by {queue.paused_by}{why}. resume_queue {queue.name} lets it go on."
+        resume = f"bin/manage resume_queue {queue.name} lets it go on."
+        return f"The queue {queue.name} is paused by {queue.paused_by}{why}. {resume}"
     if not workers.alive(queue.name).exists():
         return f"No worker is alive for the queue {queue.name}; the job waits until one is."
     if job.wait > timedelta(seconds=1):

@@ -41,7 +41,7 @@ def examine() -> Iterator[tuple[str, Finding]]:
         if check.needs in usable:
             finding = _look(check)
         else:
-            finding = Finding(State.NOT_CHECKED, f"That needs a check of the {check.needs} that went well.")
+            finding = Finding(State.NOT_CHECKED, f"First the {check.needs} must be in order.")
         if finding.state in {State.OK, State.WARNING}:
             usable.add(check.name)
         yield check.name, finding
@@ -53,7 +53,7 @@ def _look(check: Check) -> Finding:
     except Exception as error:  # noqa: BLE001 - what a check fails with is what it has found
         connection.close()
         words = str(error).strip().partition("\n")[0] or type(error).__name__
-        return problem(words, ADVICE.get(check.name, "That is no fault of yours; tell us of it with this line."))
+        return problem(words, ADVICE.get(check.name, "The check itself has failed; report it with this line."))
 
 
 ADVICE = {"database": "Start PostgreSQL, or mend DATABASE_URL."}

@@ -87,9 +87,8 @@ def check_queues() -> Finding:
             f"In {line.queue.name} a job has been due for {for_how_long(longest)}; {line.due:,} wait.",
             "More workers, a higher concurrency, or bin/manage jobs --status IN_PROGRESS: who blocks the line?",
         )
-    return fine(
-        f"All open; {sum(line.due for line in lines):,} jobs are due, {sum(line.running for line in lines):,} run."
-    )
+    due, running = sum(line.due for line in lines), sum(line.running for line in lines)
+    return fine(f"All open; {due:,} jobs are due, {running:,} run.")
 
 
 def check_rescue() -> Finding:

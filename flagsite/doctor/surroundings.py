@@ -64,12 +64,14 @@ def check_migrations() -> Finding:
     missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if missing:
         names = ", ".join(f"{one.app_label}.{one.name}" for one, _ in missing[:3])
-        return problem(f"{len(missing)} migrations are not applied: {names} …", "Run bin/manage migrate.")
+        more = " …" if missing[3:] else ""
+        return problem(f"Migrations are not applied ({len(missing)}): {names}{more}.", "Run bin/manage migrate.")
     known = executor.loader.disk_migrations or {}
-    newer = [key for key in executor.loader.applied_migrations if key not in known and key[0] in OUR_APPS]
+    applied = executor.loader.applied_migrations
+    newer = [".".join(key) for key in applied if key not in known and key[0] in OUR_APPS]
     if newer:
         return warning(
-            f"The database has migrations that this version does not know: {', '.join('.'.join(key) for key in newer)}.",
+            f"The database has migrations that this version does not know: {', '.join(newer)}.",
             "A newer version of Flagsite was at work here; run that one.",
         )
     return fine("All migrations are applied.")

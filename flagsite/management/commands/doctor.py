@@ -37,7 +37,7 @@ class Command(OperatorCommand):
                 table.add_row(*terminal.cells("", "", terminal.line(f"→ {finding.advice}", style="bold")))
         problems = sum(finding.state is State.PROBLEM for _, finding in findings)
         shown: list[RenderableType] = [table]
-        shown.append(f"{problems} problems." if problems else "No problems.")
+        shown.append(f"Problems: {problems}." if problems else "No problems.")
         document = {
             "healthy": not problems,
             "checks": [
