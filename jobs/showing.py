@@ -101,16 +101,18 @@ def attempts_table(attempts: Sequence[Job]) -> Table:
     table = terminal.table(
         Column("Attempt", justify="right", no_wrap=True), Column("Status", no_wrap=True), Column("Because of"),
         Column("Waited", no_wrap=True), Column("Took", no_wrap=True), Column("Done", no_wrap=True),
-        Column("Error or reason", overflow="fold"),
+        Column("Error", overflow="fold"),
     )  # fmt: skip
     for job in attempts:
         waited = (job.started_at or job.completed_at or timezone.now()) - job.created_at
-        because = job.requested_by if job.trigger != Job.Trigger.AUTOMATIC else "the failure before"
+        because = "the failure before"
+        if job.trigger != Job.Trigger.AUTOMATIC:
+            because = f"{job.requested_by}: {job.reason}" if job.reason else job.requested_by
         table.add_row(
             *terminal.cells(
                 str(job.pk), status_word(job), because, terminal.for_how_long(max(waited, timedelta())),
                 terminal.for_how_long(job.duration) if job.duration else "", done_word(job),
-                job.error_message or job.reason,
+                job.error_message,
             )
         )  # fmt: skip
     return table
