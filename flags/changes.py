@@ -29,9 +29,15 @@ class Accepted:
 
 
 def set_flag(
-    *, organization_id: int, flag_key: str, enabled: bool, requested_by: str = "", correlation_id: str = ""
+    *,
+    organization_id: int,
+    flag_key: str,
+    enabled: bool,
+    requested_by: str = "",
+    correlation_id: str = "",
+    reason: str = "",
 ) -> Accepted:
-    """Set a flag on an organization and all that is below it.
+    """Set a flag on an organization and all that is below it. `reason` is kept in the history.
 
     1. Take the tree lock shared: nothing is moved or created until the commit, and a later move draws a higher
     number. 2. Draw the change's number. 3. A leaf gets its row at once; for a parent a job is committed together
@@ -71,7 +77,7 @@ def set_flag(
         )
         history.record(
             "flag.set", f"flag:{flag_key}", by=requested_by, organization_id=organization_id,
-            enabled=enabled, changeNumber=number, jobId=job.pk if job else None,
+            reason=reason, enabled=enabled, changeNumber=number, jobId=job.pk if job else None,
         )  # fmt: skip
     return Accepted(change, flag, job)
 

@@ -145,8 +145,13 @@ def levels() -> Iterator[list[int]]:
 
 def test_the_log_is_quiet_unless_it_is_wanted() -> None:
     with levels() as found:
+
+        def act() -> Answer:
+            found.append(logging.getLogger().level)
+            return Answer({})
+
         for verbosity in ("1", "2"):
-            call(lambda: (found.append(logging.getLogger().level), Answer({}))[1], "--verbosity", verbosity)
+            call(act, "--verbosity", verbosity)
     assert found[0] == logging.ERROR
     assert found[1] < logging.ERROR
 

@@ -16,6 +16,7 @@ from jobs.showing import documents_of, done_word, status_word
 from jobs.watching import went_well
 from orgs import origin, terminal
 from orgs.access import organization_called
+from orgs.command_arguments import add_reason
 from orgs.models import Organization
 from orgs.operator_command import Answer, OperatorCommand, me
 
@@ -31,13 +32,14 @@ class Command(OperatorCommand):
         parser.add_argument("organization", metavar="ORG", help="key or id")
         parser.add_argument("flag", metavar="FLAG")
         parser.add_argument("value", choices=["on", "off"])
+        add_reason(parser)
         parser.add_argument("--wait", action="store_true", help="show progress until all below have the value")
 
-    def answer(self, *, organization: str, flag: str, value: str, wait: bool, **options: Any) -> Answer:
+    def answer(self, *, organization: str, flag: str, value: str, wait: bool, reason: str, **options: Any) -> Answer:
         where = organization_called(organization)
         accepted = changes.set_flag(
             organization_id=where.pk, flag_key=flag, enabled=value == "on", requested_by=me(),
-            correlation_id=origin.correlation_id(),
+            correlation_id=origin.correlation_id(), reason=reason,
         )  # fmt: skip
         if accepted.job is None:
             words = f"{flag} is {value} for {where.key} (id {where.pk}); there is nothing below it."
