@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import growth, load, propagation
+from bench import growth, lists, load, overview_pages, propagation
 from bench.installation import ROOT, Installation
 from bench.report import Result
 from flagsite import servers
@@ -43,6 +43,8 @@ BENCHES: dict[str, Callable[[Installation, int], Result]] = {
     "states": load.states,
     "growth": growth.growth,
     "import": imports,
+    "lists": lists.lists,
+    "overview": overview_pages.overview,
 }
 
 

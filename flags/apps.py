@@ -9,8 +9,11 @@ class FlagsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the kinds of jobs, and listen to the tree."""
-        from flags import inheritance, propagation  # noqa: F401, PLC0415 - models are loaded only now
+        from flags import inheritance, organization_flags, preview, propagation  # noqa: F401, PLC0415 - models are loaded only now
+        from orgs import sections  # noqa: PLC0415
         from orgs.signals import organization_removing, organizations_placed  # noqa: PLC0415
 
+        sections.sections.append(organization_flags.SECTION)
+        sections.move_previews.append(preview.move)
         organizations_placed.connect(inheritance.take_over, dispatch_uid="flags.take_over")
         organization_removing.connect(inheritance.remove_states, dispatch_uid="flags.remove_states")

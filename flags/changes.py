@@ -37,7 +37,7 @@ def set_flag(
     correlation_id: str = "",
     reason: str = "",
 ) -> Accepted:
-    """Set a flag on an organization and all that is below it. `reason` is kept in the history.
+    """Set a flag on an organization and all that is below it.
 
     1. Take the tree lock shared: nothing is moved or created until the commit, and a later move draws a higher
     number. 2. Draw the change's number. 3. A leaf gets its row at once; for a parent a job is committed together
@@ -76,8 +76,8 @@ def set_flag(
             requested_by=requested_by,
         )
         history.record(
-            "flag.set", f"flag:{flag_key}", by=requested_by, organization_id=organization_id,
-            reason=reason, enabled=enabled, changeNumber=number, jobId=job.pk if job else None,
+            "flag.set", f"flag:{flag_key}", by=requested_by, organization_id=organization_id, reason=reason,
+            enabled=enabled, changeNumber=number, jobId=job.pk if job else None,
         )  # fmt: skip
     return Accepted(change, flag, job)
 

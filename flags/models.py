@@ -59,6 +59,8 @@ class Change(models.Model):
         indexes: ClassVar = [
             # placements: the latest change of a flag on each ancestor
             models.Index(fields=["organization", "flag", "-number"], name="change_on_organization"),
+            # a flag's page: what was changed last
+            models.Index(fields=["flag", "-number"], name="change_of_flag"),
         ]
 
     def __str__(self) -> str:

@@ -219,6 +219,8 @@ class JobAdmin(OperatorAdmin):
         """The part of a job's page that changes."""
         job = self._job(request, str(object_id))
         context = job_page.live(job, _caller(request), may_operate=self.has_operate_permission(request))
+        if request.GET.get("version") == context["version"]:
+            return HttpResponse(status=204)
         return TemplateResponse(request, "admin/jobs/job/page_live.html", context)
 
     def json_view(self, request: HttpRequest, object_id: int) -> HttpResponse:

@@ -42,6 +42,7 @@ def live(job: Job, caller: Caller, *, may_operate: bool) -> dict[str, Any]:
         "job": job,
         "row": row,
         "timeline": [Attempt(each, _waited(each), each.pk == job.pk) for each in chain],
+        "version": _version(chain, row.paused_by),
         "is_open": any(each.status in {*OPEN, Status.RETRYING} for each in chain),
         "changed": max(0, job.processed - job.superseded - job.unchanged),
         "shows_traceback": caller.may(Role.ADMIN),
@@ -86,6 +87,11 @@ def _failures(job: Job, caller: Caller, query: Mapping[str, str]) -> tuple[Seque
         (failure, " › ".join(paths.get(failure.organization_id, [f"{failure.organization_id}, deleted"])))
         for failure in shown
     ], len(found) > FAILURES_AT_ONCE
+
+
+def _version(chain: Sequence[Job], paused_by: str) -> str:
+    """Another one when something has changed; while nothing has, a page is not written anew under a person's hands."""
+    return f"{len(chain)}-{max(job.updated_at for job in chain).timestamp()}-{len(paused_by)}"
 
 
 def _waited(job: Job) -> timedelta | None:

@@ -89,7 +89,7 @@ class QueueAdmin(LiveListAdmin):
         queue = self.get_object(request, unquote(name))
         if queue is None:
             raise Http404
-        form = ReasonForm(request.POST or None)
+        form = ReasonForm(request.POST if request.method == "POST" else None)
         form.fields["reason"].required = action == "pause"
         if request.method == "POST" and form.is_valid():
             act = queues.pause if action == "pause" else queues.resume

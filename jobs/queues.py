@@ -81,15 +81,14 @@ def change(name: str, *, by: str, reason: str = "", **settings: float | None) ->
 
 
 LINES = """
-SELECT queue.name, count(*) FILTER (WHERE job.status = 'PENDING' AND job.run_at <= statement_timestamp()),
-       count(*) FILTER (WHERE job.status = 'PENDING' AND job.run_at > statement_timestamp()),
-       count(*) FILTER (WHERE job.status = 'IN_PROGRESS'),
-       min(job.run_at) FILTER (WHERE job.status = 'PENDING' AND job.run_at <= statement_timestamp())
-  FROM jobs_queue queue  -- indexes job_due, job_running: open jobs only, however many have ended
-  LEFT JOIN (SELECT queue, status, run_at FROM jobs_job WHERE status = 'PENDING'
-              UNION ALL
-             SELECT queue, status, run_at FROM jobs_job WHERE status = 'IN_PROGRESS') job ON job.queue = queue.name
- GROUP BY queue.name
+SELECT queue.name, COALESCE(waiting.due, 0), COALESCE(waiting.later, 0), COALESCE(running.count, 0), waiting.oldest
+  FROM jobs_queue queue  -- indexes job_due, job_running, without the rows: open jobs only, however many have ended
+  LEFT JOIN (SELECT queue, count(*) FILTER (WHERE run_at <= statement_timestamp()) AS due,
+                    count(*) FILTER (WHERE run_at > statement_timestamp()) AS later,
+                    min(run_at) FILTER (WHERE run_at <= statement_timestamp()) AS oldest
+               FROM jobs_job WHERE status = 'PENDING' GROUP BY queue) waiting ON waiting.queue = queue.name
+  LEFT JOIN (SELECT queue, count(*) FROM jobs_job WHERE status = 'IN_PROGRESS' GROUP BY queue) running
+         ON running.queue = queue.name
 """
 
 

@@ -32,10 +32,11 @@ WITH top AS (SELECT tree_id, lft, rght FROM orgs_organization WHERE id = %(top)s
       JOIN top ON organization.tree_id = top.tree_id AND organization.lft BETWEEN top.lft AND top.rght
      WHERE job.id > (SELECT max(id) FROM jobs_job) - %(newest)s)
 """
-COUNTS = JOBS + "SELECT status, count(*) FROM job GROUP BY status"  # noqa: S608 - no input in it
-ENDED = (
+FIGURES = (
     JOBS
     + """
+SELECT %(since)s, status, count(*), 0, 0, 0 FROM job GROUP BY status  -- what they are now
+ UNION ALL  -- how they ended
 SELECT date_trunc('hour', completed_at, 'UTC'),
        CASE WHEN status = 'COMPLETED' THEN 'completed' WHEN status = 'CANCELLED' THEN 'cancelled'
             WHEN is_last THEN 'failed' ELSE 'retried' END,
@@ -43,7 +44,7 @@ SELECT date_trunc('hour', completed_at, 'UTC'),
        COALESCE(sum(extract(epoch FROM completed_at - asked_at)::float8) FILTER (WHERE is_last), 0),
        count(*) FILTER (WHERE is_retry)
   FROM job WHERE completed_at >= %(since)s AND status NOT IN ('PENDING', 'IN_PROGRESS') GROUP BY 1, 2
- UNION ALL
+ UNION ALL  -- what people asked for
 SELECT date_trunc('hour', created_at, 'UTC'), 'manual_retry', count(*), 0, 0, 0
   FROM job WHERE created_at >= %(since)s AND trigger = 'manual' GROUP BY 1
  UNION ALL  -- the percentile, on a line of its own
@@ -71,11 +72,10 @@ def figures_of(caller: Caller) -> Figures:
         "share": statistics.PERCENTILE,
     }
     with connection.cursor() as cursor:
-        cursor.execute(COUNTS, parameters)
-        counts = {status.value: 0 for status in Status} | dict(cursor.fetchall())
-        cursor.execute(ENDED, parameters)
+        cursor.execute(FIGURES, parameters)
         lines = [Ending(*row) for row in cursor.fetchall()]
     (percentile,) = (line.chain_seconds for line in lines if line.outcome == "percentile")
-    endings = [line for line in lines if line.outcome != "percentile"]
+    counts = {status: sum(line.count for line in lines if line.outcome == status) for status in Status.values}
+    endings = [line for line in lines if line.outcome not in {"percentile", *Status.values}]
     day = statistics.day_of(endings, percentile=None if percentile is None else Duration(percentile))
     return Figures(counts, day)

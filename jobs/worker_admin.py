@@ -20,4 +20,4 @@ class WorkerAdmin(LiveListAdmin):
     live_template = "admin/jobs/worker/table.html"
 
     def figures(self, request: HttpRequest) -> dict[str, Any]:
-        return {"workers": workers.all_workers()}
+        return {"workers": workers.all_workers(), "shown_jobs": ":"}

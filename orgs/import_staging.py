@@ -17,10 +17,20 @@ from orgs.organization_file import Refusals, Row, shown
 TABLES = ("import_entries", "import_resolved", "import_nodes", "import_created")
 
 
+class Example(NamedTuple):
+    """A line of a file that would change something."""
+
+    line: int
+    does: str
+    key: str
+    name: str
+
+
 class ImportReport(NamedTuple):
     """How many organizations of the file were what; one may have been renamed and moved at once.
 
-    `placement_jobs` are the ids of the jobs that carry flags' values down to what was created or moved.
+    `placement_jobs` are the ids of the jobs that carry flags' values down to what was created or moved. A dry run has
+    `examples` instead: the first lines that would change something, each with what it would do.
     """
 
     rows: int
@@ -29,6 +39,7 @@ class ImportReport(NamedTuple):
     moved: int
     unchanged: int
     placement_jobs: tuple[int, ...] = ()
+    examples: tuple[Example, ...] = ()
 
 
 def execute(statement: str, parameters: Any = None) -> None:
@@ -136,6 +147,19 @@ SELECT count(*), count(*) FILTER (WHERE reference < 0), count(*) FILTER (WHERE r
 def count() -> ImportReport:
     """Count what is to be done; no jobs are known yet."""
     return ImportReport(*rows_of(COUNT)[0])
+
+
+EXAMPLES = """
+SELECT line, CASE WHEN reference < 0 THEN 'create' WHEN moved AND renamed THEN 'move and rename' WHEN moved THEN 'move'
+             ELSE 'rename' END, entry.key, entry.name
+  FROM import_resolved JOIN import_entries entry USING (line)
+ WHERE reference < 0 OR moved OR renamed ORDER BY line LIMIT %s
+"""
+
+
+def examples(most: int) -> tuple[Example, ...]:
+    """The first lines that would change something."""
+    return tuple(Example(*row) for row in rows_of(EXAMPLES, [most]))
 
 
 def drop_tables() -> None:

@@ -25,6 +25,8 @@ Progress = Callable[[str, int, int | None], None]
 READING, COMPARING, NUMBERING, WRITING, PLACING = "reading", "comparing", "numbering", "writing", "placing"
 """The steps, in their order. Reading counts bytes, writing organizations."""
 WORTH_ANALYZING = 1_000
+EXAMPLES = 100
+"""Lines that a dry run shows."""
 
 
 def import_organizations(file: BinaryIO, *, progress: Progress | None = None, dry_run: bool = False) -> ImportReport:
@@ -48,7 +50,9 @@ def import_organizations(file: BinaryIO, *, progress: Progress | None = None, dr
             placing = import_placing.compute(refusals)
         refusals.raise_if_any()
         jobs: tuple[int, ...] = ()
-        if not dry_run:
+        if dry_run:
+            counts = counts._replace(examples=import_staging.examples(EXAMPLES))
+        else:
             if counts.renamed:
                 import_placing.write_renamed()
             jobs = _place(counts, placing, tell) if placing else ()

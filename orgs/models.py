@@ -317,6 +317,11 @@ class HistoryEntry(models.Model):
             models.Index(fields=["organization", "-id"], name="history_of_organization"),
             models.Index(fields=["actor", "-id"], name="history_of_actor"),
             models.Index(fields=["action", "-id"], name="history_of_action"),
+            models.Index(fields=["via", "-id"], name="history_by_door"),
+            models.Index(fields=["at", "id"], name="history_by_time"),
+            models.Index(fields=["correlation_id"], name="history_of_request"),
+            # a key's subject goes on after its prefix: "key:4fG6aB nightly-sync"
+            models.Index(fields=["subject"], name="history_of_named_subject", opclasses=["varchar_pattern_ops"]),
         ]
 
     def __str__(self) -> str:

@@ -11,6 +11,8 @@
             }
         }
     };
-    window.addEventListener("load", nameAll);
-    document.addEventListener("formset:added", () => setTimeout(nameAll));
+    document.addEventListener("DOMContentLoaded", () => {
+        nameAll();
+        new MutationObserver(nameAll).observe(document.body, { childList: true, subtree: true });
+    });
 })();

@@ -1,0 +1,98 @@
+"""The front page: figures that link to the lists behind them, and nothing of others for a person who is bound."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from conftest import Cast
+from jobs import lifecycle, queues
+from jobs.models import Worker
+from jobs.tests.engine import KIND, claimed, lease_of, waiting
+from orgs.models import Organization
+from orgs.tests.people import shown, signed_in
+
+pytestmark = pytest.mark.django_db
+
+
+def job_of(organization: Organization) -> int:
+    """A job of the organization that has COMPLETED."""
+    job = claimed(organization_id=organization.pk)
+    lifecycle.complete(job_id=job.pk, lease=lease_of(job))
+    return job.pk
+
+
+def figure(page: str, status: str) -> str:
+    """What the front page says of a status."""
+    found = re.search(rf'id="status-{status}".*?fs-figure">([^<]*)<', page, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def test_every_link_of_the_front_page_leads_somewhere(cast: Cast) -> None:
+    job_of(cast.oslo)
+    held = claimed(organization_id=cast.oslo.pk, worker="host:1:abc")
+    Worker.objects.create(token="abc", host="host", pid=1, queues=["default"])
+    client = signed_in("viewer")
+    page = shown(client.get("/admin/overview/"))
+    links = set(re.findall(r'href="([^"]*)"', page.replace("&amp;", "&")))
+    assert f"/admin/jobs/job/{held.pk}/change/" in links
+    assert any("status__exact=COMPLETED" in link for link in links)
+    assert any("trigger__exact=manual" in link for link in links)
+    assert {link: client.get(link).status_code for link in links} == dict.fromkeys(links, 200)
+
+
+def test_the_front_page_shows_what_is_there(cast: Cast) -> None:
+    job_of(cast.oslo)
+    job_of(cast.rival)
+    waiting(organization_id=cast.oslo.pk)
+    queues.pause("default", by="user:olga", reason="<b>the database moves</b>")
+    page = shown(signed_in("viewer").get("/admin/"))
+    assert (figure(page, "COMPLETED"), figure(page, "PENDING"), figure(page, "FAILED")) == ("2", "1", "0")
+    assert "2 of 2 jobs that came to an end" in page
+    assert "estimated from how many jobs fell into 14 ranges" in page
+    assert "user:olga: “&lt;b&gt;the database moves&lt;/b&gt;”" in page
+
+
+def test_a_bound_person_sees_figures_of_their_subtree_and_nothing_of_queues_and_workers(cast: Cast) -> None:
+    job_of(cast.oslo)
+    job_of(cast.rival)
+    claimed(organization_id=cast.rival.pk, worker="host:1:abc")
+    Worker.objects.create(token="abc", host="a-host-of-ours", pid=1, queues=["default"])
+    client = signed_in("admin", bound_to=cast.north)
+    for path in ("/admin/", "/admin/overview/"):
+        page = shown(client.get(path))
+        assert (figure(page, "COMPLETED"), figure(page, "IN_PROGRESS")) == ("1", "0")
+        assert "Jobs of <strong>North</strong>" in page
+        assert "a-host-of-ours" not in page
+        assert "queue-lines" not in page
+        assert "Rival" not in page
+
+
+@pytest.mark.parametrize("bound", [False, True])
+def test_the_front_page_takes_as_many_queries_for_many_jobs_as_for_few(
+    cast: Cast, bound: bool, django_assert_max_num_queries: object
+) -> None:
+    client = signed_in("viewer", bound_to=cast.north if bound else None)
+    counts = []
+    for size in (5, 10):
+        with django_assert_max_num_queries(20) as queries:
+            shown(client.get("/admin/overview/"))
+        counts.append(len(queries))
+        for number in range(size):
+            job_of(cast.oslo)
+            claimed(organization_id=cast.oslo.pk, worker=f"host:1:w{number}")
+            Worker.objects.get_or_create(token=f"w{number}", defaults={"host": "host", "pid": number})
+    assert counts[0] == counts[1]
+    assert KIND in shown(client.get("/admin/overview/")) or bound
+
+
+def test_the_front_page_names_two_jobs_of_each_worker_and_the_workers_page_all(cast: Cast) -> None:
+    Worker.objects.create(token="abc", host="host", pid=1, queues=["default"])
+    held = [claimed(organization_id=cast.oslo.pk, worker="host:1:abc").pk for _ in range(4)]
+    client = signed_in("viewer")
+    front, all_of_them = shown(client.get("/admin/overview/")), shown(client.get("/admin/jobs/worker/"))
+    assert [f'id="held-{job}"' in front for job in held] == [True, True, False, False]
+    assert "and 2 more" in front
+    assert all(f'id="held-{job}"' in all_of_them for job in held)

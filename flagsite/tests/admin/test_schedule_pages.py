@@ -1,0 +1,107 @@
+"""Periodic tasks: when they last ran, and changes that beat sees and the history keeps."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask, PeriodicTasks
+
+from orgs.models import HistoryEntry
+from orgs.tests.people import shown, signed_in
+
+pytestmark = pytest.mark.django_db
+
+PAGE = "/admin/django_celery_beat/periodictask/"
+
+
+@pytest.fixture
+def nightly() -> PeriodicTask:
+    """A task at midnight."""
+    midnight, _ = CrontabSchedule.objects.get_or_create(minute="0", hour="0", timezone="UTC")
+    return PeriodicTask.objects.create(name="nightly", task="jobs.clean_up", crontab=midnight)
+
+
+def form_of(task: PeriodicTask, **changes: Any) -> dict[str, Any]:
+    """What the page of the task sends when nothing but `changes` was changed."""
+    form = {"name": task.name, "task": task.task, "description": "", "crontab": task.crontab_id, "enabled": "on"}
+    return {name: value for name, value in (form | changes).items() if value is not None}
+
+
+def test_an_administrator_moves_a_task_and_the_history_has_both_times(nightly: PeriodicTask) -> None:
+    hourly, _ = IntervalSchedule.objects.get_or_create(every=2, period="hours")
+    changed_at = PeriodicTasks.last_change()
+    answer = signed_in("admin").post(
+        f"{PAGE}{nightly.pk}/change/", form_of(nightly, crontab=None, interval=hourly.pk, enabled=None)
+    )
+    assert answer.status_code == 302, answer.context["errors"]
+    nightly.refresh_from_db()
+    assert (nightly.interval, nightly.crontab, nightly.enabled) == (hourly, None, False)
+    assert PeriodicTasks.last_change() != changed_at  # what beat looks at
+    entry = HistoryEntry.objects.latest("id")
+    assert (entry.actor, entry.action, entry.subject) == ("user:pat", "schedule.change", "schedule:nightly")
+    before, after = entry.details["before"], entry.details["after"]
+    assert (before["crontab"], after["crontab"]) == ("0 0 * * * (m/h/dM/MY/d) UTC", None)
+    assert (before["interval"], after["interval"]) == (None, "every 2 hours")
+    assert (before["enabled"], after["enabled"]) == (True, False)
+
+
+def test_a_task_has_one_schedule(nightly: PeriodicTask) -> None:
+    hourly, _ = IntervalSchedule.objects.get_or_create(every=2, period="hours")
+    page = shown(signed_in("admin").post(f"{PAGE}{nightly.pk}/change/", form_of(nightly, interval=hourly.pk)))
+    assert "Only one of" in page
+    nightly.refresh_from_db()
+    assert nightly.interval is None
+
+
+def test_only_tasks_that_workers_know_can_be_scheduled(nightly: PeriodicTask) -> None:
+    page = shown(signed_in("admin").get(f"{PAGE}add/"))
+    assert '<option value="jobs.sweep"' in page
+    assert "celery.backend_cleanup" not in page
+    shown(signed_in("admin", name="ada").post(f"{PAGE}add/", form_of(nightly, name="bad") | {"task": "os.system"}))
+    assert not PeriodicTask.objects.filter(name="bad").exists()
+
+
+def test_a_changed_crontab_is_recorded_and_its_time_zone_kept(nightly: PeriodicTask) -> None:
+    crontab = nightly.crontab
+    form = {"minute": "30", "hour": "3", "day_of_week": "*", "day_of_month": "*", "month_of_year": "*",
+            "timezone": "Europe/Oslo"}  # fmt: skip
+    path = f"/admin/django_celery_beat/crontabschedule/{crontab.pk}/change/"
+    assert signed_in("admin").post(path, form).status_code == 302
+    crontab.refresh_from_db()
+    assert (crontab.hour, str(crontab.timezone)) == ("3", "Europe/Oslo")
+    entry = HistoryEntry.objects.latest("id")
+    assert (entry.details["before"]["hour"], entry.details["after"]["timezone"]) == ("0", "Europe/Oslo")
+
+
+def test_a_deleted_task_is_recorded(nightly: PeriodicTask) -> None:
+    client = signed_in("admin")
+    answer = client.post(PAGE, {"action": "delete_selected", "_selected_action": [nightly.pk], "post": "yes"})
+    assert answer.status_code == 302
+    assert not PeriodicTask.objects.filter(pk=nightly.pk).exists()
+    assert HistoryEntry.objects.latest("id").action == "schedule.delete"
+
+
+def test_the_list_tells_when_a_task_last_ran(nightly: PeriodicTask) -> None:
+    client = signed_in("viewer")
+    assert "never" in shown(client.get(PAGE))
+    PeriodicTask.objects.update(last_run_at=timezone.now() - timedelta(minutes=3))
+    page = shown(client.get(PAGE))
+    assert "3 min ago" in page
+    assert "0 0 * * *" in page
+
+
+def test_the_list_takes_as_many_queries_for_many_tasks_as_for_few(
+    nightly: PeriodicTask, django_assert_max_num_queries: Any
+) -> None:
+    client = signed_in("viewer")
+    counts = []
+    for size in (1, 6):
+        for number in range(size):
+            PeriodicTask.objects.create(name=f"t{size}-{number}", task="jobs.sweep", crontab=nightly.crontab)
+        with django_assert_max_num_queries(10) as queries:
+            shown(client.get(PAGE))
+        counts.append(len(queries))
+    assert counts[0] == counts[1]

@@ -1,0 +1,129 @@
+"""People find organizations, switch a flag with a look ahead, move, and import a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from flagsite.tests.browser.conftest import SignIn
+from flagsite.tests.browser.test_overview import fits, serious
+from flagsite.tests.crash.installation import Installation
+
+pytestmark = pytest.mark.slow
+Picture = Callable[[Page, str], None]
+TREE = "/admin/orgs/organization/"
+
+
+@pytest.fixture
+def planted(site: Installation) -> Installation:
+    """Root, with West (Lisbon, Porto) and East (Tartu)."""
+    site.plant_tree(2, 2)
+    named = {1: "Root", 2: "West", 3: "Lisbon", 4: "Porto", 5: "East", 6: "Tartu", 7: "Narva"}
+    for number, name in named.items():
+        site.sql("UPDATE orgs_organization SET name = %s, key = lower(%s) WHERE id = %s", [name, name, number])
+    return site
+
+
+def test_a_switch_shows_what_it_would_change_and_its_job_reaches_everyone(
+    planted: Installation, sign_in: SignIn, picture: Picture
+) -> None:
+    planted.start_worker()
+    page = sign_in("olga")
+    page.goto(TREE)
+    page.locator("#node-1 > summary").click()
+    page.locator("#node-2 > summary").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="Open Lisbon")).to_be_visible()
+    picture(page, "tree")
+    page.get_by_role("link", name="Open West").click()
+    page.get_by_role("link", name="Set a flag").click()
+    page.get_by_label("Flag").fill("checkout")
+    page.get_by_label("Reason").fill("Launch in the west")
+    page.get_by_role("button", name="Show what would change").click()
+    expect(page.locator("#preview")).to_contain_text("3 get another value than they have")
+    picture(page, "switch")
+    page.get_by_role("button", name="Set it").click()
+    expect(page.locator("#job-now .fs-status-COMPLETED").first).to_be_visible(timeout=30_000)
+    page.goto(f"{TREE}?q=lisbon")
+    expect(page.locator("main, #main").first).to_contain_text("Root › West › Lisbon")
+    page.get_by_role("link", name="Open Lisbon").click()
+    row = page.locator("#flags tbody tr", has_text="checkout")
+    expect(row).to_contain_text("on")
+    expect(row).to_contain_text("Root › West")
+    picture(page, "organization")
+
+
+def test_an_administrator_moves_with_a_look_ahead(planted: Installation, sign_in: SignIn) -> None:
+    page = sign_in("ada")
+    page.goto(f"{TREE}2/change/")
+    page.get_by_role("link", name="Move").click()
+    page.get_by_label("New parent").fill("east")
+    page.get_by_role("button", name="Show what would happen").click()
+    expect(page.locator("#preview")).to_contain_text("3 organizations move below East (east).")
+    page.get_by_role("button", name="Move").click()
+    expect(page.get_by_role("navigation", name="Path")).to_contain_text("East")
+    assert planted.sql("SELECT parent_id FROM orgs_organization WHERE id = 2") == [(5,)]
+
+
+def test_a_file_with_faults_is_refused_and_a_good_one_imported(
+    planted: Installation, sign_in: SignIn, picture: Picture, tmp_path: Path
+) -> None:
+    bad, good = tmp_path / "bad.csv", tmp_path / "good.csv"
+    bad.write_text("key,name,parent_key\nparis,,west\nlyon,Lyon,nowhere\n")
+    good.write_text("key,name,parent_key\nparis,Paris,west\nlyon,Lyon,paris\n")
+    page = sign_in("ada")
+    page.goto(TREE)
+    page.get_by_role("link", name="Import a CSV").click()
+    page.set_input_files("#file", bad)
+    expect(page.get_by_role("alert")).to_contain_text("2 problems")
+    expect(page.get_by_role("region", name="Problems")).to_contain_text("nowhere")
+    picture(page, "import-refused")
+    page.set_input_files("#file", good)
+    expect(page.get_by_role("status")).to_contain_text("2 created")
+    picture(page, "import-checked")
+    page.get_by_role("button", name="Import").click()
+    page.wait_for_url(f"**{TREE}")
+    expect(page.locator("body")).to_contain_text("Imported: 2 created")
+    assert planted.sql("SELECT count(*) FROM orgs_organization WHERE key IN ('paris', 'lyon')") == [(2,)]
+
+
+def test_who_is_bound_to_an_organization_finds_nothing_else(planted: Installation, sign_in: SignIn) -> None:
+    planted.sql(
+        "INSERT INTO orgs_staffscope (user_id, organization_id) SELECT id, 2 FROM auth_user WHERE username = 'bea'"
+    )
+    planted.set_flag(1, "checkout", True)
+    page = sign_in("bea")
+    page.goto(TREE)
+    expect(page.get_by_role("link", name="Open West")).to_be_visible()
+    page.goto(f"{TREE}?q=t")
+    expect(page.get_by_role("link", name="Open Porto")).to_be_visible()
+    for name in ("Root", "Tartu", "East"):
+        assert page.get_by_text(name).count() == 0, name
+    page.goto("/admin/jobs/job/")
+    expect(page.get_by_role("heading", name="No results found")).to_be_visible()
+    planted.sql("DELETE FROM orgs_staffscope")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_the_pages_keep_nobody_out(planted: Installation, sign_in: SignIn, picture: Picture, dark: bool) -> None:
+    planted.sql("INSERT INTO flags_flag (key, description) VALUES ('checkout', '') ON CONFLICT DO NOTHING")
+    flag = planted.sql("SELECT id FROM flags_flag WHERE key = 'checkout'")[0][0]
+    page, phone = sign_in("ada", dark=dark), sign_in("ada", dark=dark, phone=True)
+    pages = {
+        "organizations": TREE, "search": f"{TREE}?q=o", "organization": f"{TREE}2/change/", "move": f"{TREE}2/move/do/",
+        "delete": f"{TREE}2/delete/do/", "import": f"{TREE}import/", "set": "/admin/flags/flag/set/2/",
+        "flags": "/admin/flags/flag/", "flag": f"/admin/flags/flag/{flag}/change/",
+    }  # fmt: skip
+    for name, address in pages.items():
+        page.goto(address)
+        if name == "organizations":
+            page.locator("#node-1 > summary").click()
+            page.get_by_role("link", name="Open West").wait_for()
+        picture(page, f"{name}-{'dark' if dark else 'light'}")
+        assert serious(page) == [], name
+        phone.goto(address)
+        assert fits(phone), name
+    picture(phone, f"flag-phone-{'dark' if dark else 'light'}")

@@ -1,0 +1,219 @@
+"""Who sees which jobs in the admin site, who may do what to them, and what is said of those that were passed over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from conftest import Cast
+from jobs import bulk, lifecycle, operations, queues
+from jobs.bulk import DEEDS
+from jobs.models import Job, JobFailure
+from jobs.tests.engine import KIND, by_hand, changed, claimed, lease_of, waiting
+from orgs.models import HistoryEntry, Organization
+from orgs.tests.people import shown, signed_in
+
+pytestmark = pytest.mark.django_db
+LIST = "/admin/jobs/job/"
+
+
+def job_of(organization: Organization, **columns: Any) -> Job:
+    return changed(
+        lifecycle.create(
+            kind=KIND, organization_id=organization.pk, arguments={"featureFlagName": "checkout", "enabled": True}
+        ),
+        **({"total": 10} | columns),
+    )
+
+
+def numbers(page: str) -> set[int]:
+    """The jobs that the list shows."""
+    return {int(part.partition('"')[0]) for part in page.split('data-job="')[1:]}
+
+
+def test_the_list_tells_of_flag_path_and_a_paused_queue(cast: Cast) -> None:
+    job_of(cast.oslo)
+    queues.pause("default", by="olga", reason="deploy")
+    page = shown(signed_in("viewer").get(LIST))
+    for words in ("checkout <strong>on</strong>", "Acme › North › Oslo", "queue paused", "1 of 4"):
+        assert words in page
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        ("?status__exact=PENDING", {"first", "second"}),
+        ("?status__exact=FAILED", {"failed"}),
+        ("?queue__exact=propagation", set()),
+        ("?below=north", {"first", "second"}),
+        ("?below=nowhere", set()),
+        ("?flag=checkout", {"first", "second", "failed"}),
+        ("?flag=check", set()),
+        ("?by=alice", {"second"}),
+        ("?within=1h", {"first", "second", "failed"}),
+        ("?trigger__exact=manual", set()),
+        ("?q=oslo", {"first"}),
+        ("?q=BERGEN", {"second"}),
+        ("?q=c-2", {"failed"}),
+        ("?q=checkout", {"first", "second", "failed"}),
+    ],
+)
+def test_the_list_is_narrowed(cast: Cast, query: str, wanted: set[str]) -> None:
+    jobs = {
+        "first": job_of(cast.oslo),
+        "second": job_of(cast.bergen, requested_by="user:alice"),
+        "failed": job_of(cast.rome, correlation_id="c-2", priority=9),
+    }
+    failed = lifecycle.claim(queue="default", worker="w")
+    assert failed == jobs["failed"]
+    lifecycle.fail(job_id=failed.pk, lease=lease_of(failed), error="no", permanent=True)
+    assert numbers(shown(signed_in("viewer").get(LIST + query))) == {jobs[name].pk for name in wanted}
+
+
+def test_a_number_finds_its_job(cast: Cast) -> None:
+    job_of(cast.oslo)
+    job = job_of(cast.oslo)
+    assert numbers(shown(signed_in("viewer").get(f"{LIST}?q={job.pk}"))) == {job.pk}
+
+
+def test_who_is_bound_to_an_organization_sees_its_subtree_and_nothing_above(cast: Cast) -> None:
+    own, above, foreign = job_of(cast.oslo), job_of(cast.acme), job_of(cast.rival)
+    client = signed_in("operator", bound_to=cast.north)
+    page = shown(client.get(LIST))
+    assert numbers(page) == {own.pk}
+    assert "North › Oslo" in page
+    assert "Acme" not in page
+    for other in (above, foreign):
+        for address in ("change/", "live/", "json/", "cancel/do/"):
+            assert client.get(f"{LIST}{other.pk}/{address}").status_code == 404
+        ask = {"confirmed": "1", "reason": "x"}
+        assert client.post(f"{LIST}{other.pk}/cancel/do/", ask).status_code == 404
+        client.post(LIST, ask | {"action": "cancel", "_selected_action": [other.pk]})
+        other.refresh_from_db()
+        assert other.status == "PENDING"
+    assert f"job-{above.pk}-" not in client.get(f"{LIST}live/?ids={own.pk},{above.pk}").content.decode()
+
+
+def test_a_viewer_is_refused_whatever_he_sends(cast: Cast) -> None:
+    job = job_of(cast.oslo)
+    client = signed_in("viewer")
+    assert "cancel/do" not in shown(client.get(LIST))
+    assert client.get(f"{LIST}{job.pk}/cancel/do/").status_code == 403
+    assert client.post(f"{LIST}{job.pk}/cancel/do/", {"confirmed": "1", "reason": "x"}).status_code == 403
+    client.post(LIST, {"action": "cancel", "_selected_action": [job.pk], "confirmed": "1", "reason": "x"})
+    for nobody in ("add/", f"{job.pk}/delete/"):
+        assert client.get(LIST + nobody).status_code == 403
+    job.refresh_from_db()
+    assert job.status == "PENDING"
+
+
+def test_a_deed_wants_a_reason_and_is_done_by_its_person(cast: Cast) -> None:
+    job = job_of(cast.oslo)
+    client = signed_in("operator", name="olga")
+    address = f"{LIST}{job.pk}/cancel/do/"
+    assert "This field is required" in shown(client.post(address, {"confirmed": "1", "reason": " "}))
+    job.refresh_from_db()
+    assert job.status == "PENDING"
+    client.post(address, {"confirmed": "1", "reason": "Too early"})
+    entry = HistoryEntry.objects.get(action="job.cancel")
+    assert (entry.actor, entry.reason, entry.subject, entry.via) == (
+        "user:olga", "Too early", f"job:{job.pk}", "admin",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("priority", ["", "101", "high"])
+def test_a_priority_that_is_none_is_refused_in_words(cast: Cast, priority: str) -> None:
+    job = job_of(cast.oslo)
+    client = signed_in("operator")
+    page = shown(client.post(f"{LIST}{job.pk}/priority/do/", {"confirmed": "1", "reason": "x", "priority": priority}))
+    assert 'class="errorlist"' in page
+    job.refresh_from_db()
+    assert job.priority == 0
+
+
+@pytest.mark.parametrize("address", ["0/change/", "999999/change/", "x/change/", f"{10**30}/change/", "1/burn/do/"])
+def test_what_is_not_there_is_404(client: Client, cast: Cast, address: str) -> None:
+    job_of(cast.oslo)
+    answer = signed_in("admin").get(LIST + address)
+    assert answer.status_code in {404, 302}
+    assert answer.status_code == 404 or answer.headers["Location"] == "/admin/"
+
+
+def test_those_that_cannot_be_done_are_counted_with_the_reason() -> None:
+    done = claimed()
+    lifecycle.complete(job_id=done.pk, lease=lease_of(done))
+    failed = claimed()
+    lifecycle.fail(job_id=failed.pk, lease=lease_of(failed), error="no", permanent=True)
+    stopped = waiting()
+    operations.cancel(job_id=stopped.pk, by="bob")
+    ids = [done.pk, failed.pk, stopped.pk, waiting().pk, 10**9]
+    result = bulk.do_to_each(ids, DEEDS["retry"], by="olga", reason="x")
+    assert result.count == 1
+    assert dict(result.skipped) == {
+        "had completed; there was nothing to retry": 1,
+        "had been cancelled; such a request is sent anew": 1,
+        "were under way already": 1,
+        "were gone": 1,
+    }
+
+
+def test_one_request_does_it_to_a_bounded_number(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk, "AT_ONCE", 2)
+    jobs = [job_of(cast.oslo) for _ in range(3)]
+    ask = {"action": "cancel", "select_across": "1", "_selected_action": [jobs[0].pk], "confirmed": "1", "reason": "x"}
+    page = shown(signed_in("operator").post(LIST, ask, follow=True))
+    assert "2 jobs were cancelled" in page
+    assert "More than 2 match; do it again for the rest." in page
+    assert Job.objects.filter(status="CANCELLED").count() == 2
+
+
+def test_a_page_shows_counts_chain_failures_and_deeds(cast: Cast) -> None:
+    job = job_of(cast.acme, processed=9, failed=1, superseded=2, unchanged=3, error_message="1 of 10 <failed>")
+    JobFailure.objects.create(job=job, organization_id=cast.oslo.pk, error="<row> refused")
+    operations.set_priority(job_id=job.pk, priority=3, by="user:olga", reason="urgent")
+    page = shown(signed_in("operator").get(f"{LIST}{job.pk}/change/"))
+    for words in ("1 of 10 &lt;failed&gt;", "&lt;row&gt; refused", "Acme › North › Oslo", "urgent", "priority 3"):
+        assert words in page
+    figures = [part.partition("<")[0] for part in page.split('class="fs-figure">')[1:]]
+    assert figures == ["4", "3", "2", "1"]
+    found = shown(signed_in("operator", name="ole").get(f"{LIST}{job.pk}/change/?failed=bergen"))
+    assert "&lt;row&gt; refused" not in found
+
+
+def test_tracebacks_are_for_administrators(cast: Cast) -> None:
+    job = job_of(cast.acme, error_traceback="Traceback: secret path", error_message="no")
+    for group, seen in (("admin", True), ("operator", False)):
+        client = signed_in(group, name=group)
+        for address in ("change/", "json/"):
+            assert ("secret path" in shown(client.get(f"{LIST}{job.pk}/{address}"))) == seen
+
+
+def test_the_record_as_json_has_no_lease(cast: Cast) -> None:
+    token = claimed().lease_token
+    job = Job.objects.get(lease_token=token)
+    assert str(token) not in shown(signed_in("admin").get(f"{LIST}{job.pk}/json/"))
+
+
+def test_an_open_page_is_not_written_anew_while_nothing_has_changed(cast: Cast) -> None:
+    job = job_of(cast.acme)
+    client = signed_in("viewer")
+    page = shown(client.get(f"{LIST}{job.pk}/change/"))
+    version = page.partition('"version": "')[2].partition('"')[0]
+    assert client.get(f"{LIST}{job.pk}/live/", {"version": version}).status_code == 204
+    operations.set_priority(job_id=job.pk, priority=3, by="olga")
+    assert "Chain" in shown(client.get(f"{LIST}{job.pk}/live/", {"version": version}))
+
+
+def test_more_jobs_take_no_more_queries(cast: Cast, django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
+    client = signed_in("operator")
+    shown(client.get(LIST))
+    for number in range(40):
+        by_hand("FAILED", arguments={"featureFlagName": f"f{number}", "enabled": True}, round_attempt=number % 3)
+    with django_assert_max_num_queries(16):
+        page = shown(client.get(LIST))
+    assert len(numbers(page)) == 40
+    with django_assert_max_num_queries(12):
+        client.get(f"{LIST}live/?ids={','.join(map(str, numbers(page)))}")

@@ -1,0 +1,179 @@
+"""Organizations in the admin site: a tree that unfolds, a page for each, and what people do to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+
+from orgs import history, tree, tree_page
+from orgs.access import Caller, ancestors_of, organization_for
+from orgs.errors import FlagsiteError, OrganizationNotFound
+from orgs.ids import id_in
+from orgs.import_page import ImportPage
+from orgs.live_pages import fragment
+from orgs.models import AccessKey, Organization, Role
+from orgs.operator_admin import OperatorAdmin, caller_of
+from orgs.organization_forms import DEEDS, CreateForm, Deed, DeleteForm, check_move
+from orgs.sections import move_previews, sections
+
+
+@admin.register(Organization)
+class OrganizationAdmin(ImportPage, OperatorAdmin):
+    """The tree; each change goes through `orgs.tree`."""
+
+    add_role = change_role = delete_role = Role.ADMIN
+    organization_field = "pk"
+    search_fields = ["name", "key"]  # for the fields of other pages that name an organization
+    ordering = ["id"]
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        return [
+            path("level/", fragment(self.level_view), name="orgs_organization_level"),
+            path("<int:object_id>/<slug:deed>/do/", view(self.deed_view), name="orgs_organization_deed"),
+            *self.import_urls(),
+            *super().get_urls(),
+        ]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The tree, or what was searched for."""
+        caller = self._viewer(request)
+        term = request.GET.get("q", "").strip()
+        shown = {
+            "title": "Organizations",
+            "term": term,
+            "hits": tree_page.search(caller, term) if term else None,
+            "level": None if term else tree_page.level(caller, parent_id=None),
+            "may_change": self.has_add_permission(request),
+            "may_add_roots": self.has_add_permission(request) and caller.organization_id is None,
+        }
+        return self._page(request, "tree.html", shown)
+
+    def level_view(self, request: HttpRequest) -> HttpResponse:
+        """The next organizations below one parent, for the tree that unfolds."""
+        caller = self._viewer(request)
+        parent_id, after_id = id_in(request.GET.get("parent", "")), id_in(request.GET.get("after", ""))
+        try:
+            after = organization_for(caller, after_id) if after_id else None
+        except OrganizationNotFound as error:
+            raise Http404 from error
+        found = tree_page.level(caller, parent_id=parent_id, after=after)
+        shown = {"level": found, "parent_id": parent_id}
+        return TemplateResponse(request, "admin/orgs/organization/level.html", shown)
+
+    def change_view(self, request: HttpRequest, object_id: str, *_: Any, **__: Any) -> HttpResponse:
+        """One organization: where it is, what others add to its page, what was done to it."""
+        caller = self._viewer(request)
+        organization = self._organization(request, unquote(object_id))
+        above = list(ancestors_of(caller, organization).order_by("level"))
+        shown: dict[str, Any] = {
+            "title": organization.name,
+            "organization": organization,
+            "above": above,
+            "below": tree_page.below(organization),
+            "is_own_top": organization.pk == caller.organization_id,
+            "may_change": self.has_change_permission(request),
+            "sections": [(section.template, section.context(organization, caller)) for section in sections],
+            "deeds": history.HistoryEntry.objects.filter(organization=organization).order_by("-id")[:20],
+        }
+        return self._page(request, "page.html", shown)
+
+    def add_view(self, request: HttpRequest, *_: Any, **__: Any) -> HttpResponse:
+        """A new root; people who are bound to an organization create below what is theirs."""
+        caller = self._viewer(request)
+        if not self.has_add_permission(request) or caller.organization_id is not None:
+            raise PermissionDenied
+        form = CreateForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                made = tree.create(name=form.cleaned_data["name"], key=form.cleaned_data["key"])
+                return HttpResponseRedirect(reverse("admin:orgs_organization_change", args=[made.pk]))
+            except FlagsiteError as error:
+                form.add_error(None, error.detail)
+        return self._page(request, "deed.html", {"title": "Create the top of a tree", "form": form})
+
+    def deed_view(self, request: HttpRequest, object_id: int, deed: str) -> HttpResponse:
+        """Ask for what a change needs, say what it would bring, and make it."""
+        caller = self._viewer(request)
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        if deed not in DEEDS:
+            raise Http404
+        organization = self._organization(request, str(object_id))
+        chosen = DEEDS[deed]
+        form = _form(chosen, organization, request)
+        preview: list[str] = _what_goes(organization) if deed == "delete" else []
+        if request.method == "POST" and form.is_valid():
+            try:
+                if chosen.asks_twice and "confirmed" not in request.POST:
+                    parent = form.cleaned_data["parent"]
+                    check_move(caller, organization, parent)
+                    preview = _what_moves(organization, parent)
+                else:
+                    return self._act(request, chosen, organization, form.cleaned_data)
+            except FlagsiteError as error:
+                form.add_error(None, error.detail)
+        shown = {"title": f"{chosen.title}: {organization.name}", "form": form, "organization": organization,
+                 "deed": chosen, "preview": preview}  # fmt: skip
+        return self._page(request, "deed.html", shown)
+
+    def _act(
+        self, request: HttpRequest, deed: Deed, organization: Organization, values: dict[str, Any]
+    ) -> HttpResponse:
+        changed = deed.act(self._viewer(request), organization, values)
+        self.message_user(request, f"Done: {deed.title.lower()} {organization.name}.")
+        if changed is None:
+            return HttpResponseRedirect(reverse("admin:orgs_organization_changelist"))
+        return HttpResponseRedirect(reverse("admin:orgs_organization_change", args=[changed.pk]))
+
+    def _organization(self, request: HttpRequest, object_id: str) -> Organization:
+        try:
+            return organization_for(self._viewer(request), id_in(object_id) or 0)
+        except OrganizationNotFound as error:
+            raise Http404 from error
+
+    def _viewer(self, request: HttpRequest) -> Caller:
+        caller = caller_of(request)
+        if caller is None or not self.has_view_permission(request):
+            raise PermissionDenied
+        return caller
+
+    def _page(self, request: HttpRequest, template: str, shown: dict[str, Any]) -> HttpResponse:
+        request.current_app = self.admin_site.name
+        frame = {**self.admin_site.each_context(request), "opts": self.opts}
+        return TemplateResponse(request, f"admin/orgs/organization/{template}", frame | shown)
+
+    def delete_view(self, request: HttpRequest, object_id: str, *_: Any, **__: Any) -> HttpResponse:
+        """Django's own address for it leads to ours, which says what goes along."""
+        return HttpResponseRedirect(reverse("admin:orgs_organization_deed", args=[id_in(object_id) or 0, "delete"]))
+
+
+def _form(deed: Deed, organization: Organization, request: HttpRequest) -> forms.Form:
+    data = request.POST if request.method == "POST" else None
+    if deed.form is DeleteForm:
+        return DeleteForm(organization, data)
+    initial = {"name": organization.name} if deed.name == "rename" else {}
+    return deed.form(data, initial=initial)
+
+
+def _what_goes(organization: Organization) -> list[str]:
+    """What a deletion takes along."""
+    subtree = Organization.objects.under(organization)
+    keys = AccessKey.objects.filter(organization__in=subtree).count()
+    return [
+        f"{tree_page.below(organization) + 1:,} organizations go, it and all below it, with their flags' values.",
+        f"{keys:,} access keys go with them." if keys else "No access key goes with them.",
+    ]
+
+
+def _what_moves(organization: Organization, parent: Organization | None) -> list[str]:
+    where = f"below {parent.name} ({parent.key})" if parent else "to the top of a tree of its own"
+    sentences = [f"{tree_page.below(organization) + 1:,} organizations move {where}."]
+    return sentences + [sentence for preview in move_previews for sentence in preview(organization, parent)]

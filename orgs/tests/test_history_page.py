@@ -1,0 +1,122 @@
+"""The history in the admin site: found by who, what, when, where; read-only; each sees their own organizations'."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from conftest import Cast
+from orgs import capped_paginator, history, origin
+from orgs.models import HistoryEntry
+from orgs.tests.people import shown, signed_in
+
+pytestmark = pytest.mark.django_db
+
+PAGE = "/admin/orgs/historyentry/"
+
+
+@pytest.fixture
+def told(cast: Cast) -> Cast:
+    """Some deeds by different people, through different doors."""
+    with origin.coming_from("api", "10.0.0.7", actor="key:abc nightly"):
+        history.record("flag.set", "flag:checkout", organization_id=cast.oslo.pk, after=True)
+    with origin.coming_from("command", actor="command:root@host"):
+        history.record("job.retry", "job:17", organization_id=cast.rival.pk, reason="<i>again</i>")
+    history.record("key.revoke", "key:abc nightly", by="user:ada")
+    history.record("job.retry", "job:171", by="user:ada", organization_id=cast.north.pk)
+    HistoryEntry.objects.create(action="job.cancel", subject="job:5", actor="user:bob", via="api", organization_id=999)
+    return cast
+
+
+def found(query: str, **who: Any) -> list[str]:
+    """Subjects of the entries that the list shows, newest first."""
+    answer = signed_in(who.pop("group", "viewer"), **who).get(f"{PAGE}?{query.format(today=timezone.now().date())}")
+    shown(answer)
+    return [entry.subject for entry in answer.context["cl"].result_list]
+
+
+@pytest.mark.parametrize(
+    ("query", "subjects"),
+    [
+        ("by=ada", ["job:171", "key:abc nightly"]),
+        ("by=key:abc+nightly", ["flag:checkout"]),
+        ("did=job.retry", ["job:171", "job:17"]),
+        ("did=job.retry&by=ada", ["job:171"]),
+        ("of=oslo&did=flag.set", ["flag:checkout"]),
+        ("of=999", ["job:5"]),
+        ("of=nowhere", []),
+        ("via=command", ["job:17"]),
+        ("q=job:17", ["job:17"]),
+        ("q=key:abc", ["key:abc nightly"]),
+        ("q=nothing", []),
+        ("at_from=2020-01-01&at_to=2020-01-02", []),
+        ("at_from=2020-01-01&by=bob", ["job:5"]),
+        ("at_from={today}&at_to={today}&by=bob", ["job:5"]),
+        ("at_to=2020-01-02", []),
+        ("at_from=tomorrow&by=bob", ["job:5"]),
+    ],
+)
+def test_entries_are_found_by(told: Cast, query: str, subjects: list[str]) -> None:
+    assert found(query) == subjects
+
+
+def test_an_entry_says_who_what_why_from_where_and_what_it_was_before(told: Cast) -> None:
+    client = signed_in("viewer")
+    entry = HistoryEntry.objects.get(subject="job:17")
+    page = shown(client.get(f"{PAGE}{entry.pk}/change/"))
+    for text in ("command:root@host", "job.retry", "job:17", "Rival", "&lt;i&gt;again&lt;/i&gt;"):
+        assert text in page
+    page = shown(client.get(f"{PAGE}{HistoryEntry.objects.get(subject='flag:checkout').pk}/change/"))
+    assert "api 10.0.0.7" in page
+    assert "&quot;after&quot;: true" in page
+    assert "999, deleted" in shown(client.get(f"{PAGE}?of=999"))
+
+
+def test_a_bound_person_sees_what_concerned_their_subtree(told: Cast) -> None:
+    assert found("by=ada", bound_to=told.north) == ["job:171"]
+    foreign = HistoryEntry.objects.get(subject="job:17")
+    client = signed_in("admin", bound_to=told.north, name="nora")
+    assert client.get(f"{PAGE}{foreign.pk}/change/").status_code == 302  # as for one that does not exist
+    assert foreign.subject not in [entry.subject for entry in client.get(f"{PAGE}?of=rival").context["cl"].result_list]
+
+
+def test_nobody_changes_the_history(told: Cast) -> None:
+    client = signed_in("superuser")
+    entry = HistoryEntry.objects.get(subject="job:17")
+    before = list(HistoryEntry.objects.order_by("pk").values())
+    assert client.post(f"{PAGE}{entry.pk}/change/", {"actor": "user:nobody"}).status_code == 403
+    assert client.post(f"{PAGE}{entry.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert client.post(f"{PAGE}add/", {"actor": "user:nobody"}).status_code == 403
+    client.post(PAGE, {"action": "delete_selected", "_selected_action": [entry.pk], "post": "yes"})
+    assert list(HistoryEntry.objects.order_by("pk").values()) == before
+
+
+def test_a_long_history_is_counted_up_to_a_point_and_its_pages_are_in_order(
+    monkeypatch: pytest.MonkeyPatch, cast: Cast
+) -> None:
+    for number in range(120):
+        history.record("flag.set", f"flag:{number}", by="user:ada")
+    client = signed_in("viewer")
+    page = client.get(f"{PAGE}?by=ada&p=2")
+    assert [entry.subject for entry in page.context["cl"].result_list][:2] == ["flag:69", "flag:68"]
+    assert "more than" not in shown(page)
+    monkeypatch.setattr(capped_paginator.CappedPaginator, "most_counted", 100)
+    page = client.get(f"{PAGE}?by=ada&p=2")
+    assert [entry.subject for entry in page.context["cl"].result_list][:2] == ["flag:69", "flag:68"]
+    assert "more than 100" in " ".join(shown(page).split())
+
+
+def test_the_list_takes_as_many_queries_for_many_entries_as_for_few(
+    told: Cast, django_assert_max_num_queries: Any
+) -> None:
+    client = signed_in("viewer", bound_to=told.acme)
+    counts = []
+    for _ in range(2):
+        with django_assert_max_num_queries(14) as queries:
+            shown(client.get(PAGE))
+        counts.append(len(queries))
+        for number in range(20):
+            history.record("flag.set", f"flag:{number}", organization_id=told.oslo.pk)
+    assert counts[0] == counts[1]
