@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
 from flagsite import servers
@@ -19,7 +20,7 @@ def main() -> None:
     try:
         with servers.running(), coming_from("command", actor=f"command:{getpass.getuser()}@{socket.gethostname()}"):
             execute_from_command_line(sys.argv)
-    except servers.ServerError as error:
+    except (servers.ServerError, ImproperlyConfigured) as error:
         sys.exit(f"Flagsite: {error}")
     except KeyboardInterrupt:
         sys.exit(130)

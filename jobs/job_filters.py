@@ -13,8 +13,8 @@ from unfold.contrib.filters.admin import TextFilter
 
 from jobs.models import Job, Queue
 from jobs.states import Status
+from orgs.access import organization_called
 from orgs.errors import OrganizationNotFound
-from orgs.keys import organization_called
 from orgs.models import Organization
 
 Jobs = QuerySet[Job]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import uuid4
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from jobs.models import Job, Worker
@@ -18,6 +18,7 @@ from jobs.states import Status
 ALIVE_SECONDS = 20
 """Who has not been seen for so long is taken for dead."""
 REMEMBERED = timedelta(days=1)
+_SEEN_LATELY = Q(seen_at__gte=Now() - timedelta(seconds=ALIVE_SECONDS))
 
 TOKEN = uuid4().hex[:8]
 """This worker's, the same in its child processes: pids come again, and a worker's name must not."""
@@ -56,10 +57,15 @@ def leave() -> None:
     Worker.objects.filter(token=TOKEN).delete()
 
 
+def alive(queue: str | None = None) -> QuerySet[Worker]:
+    """The workers that are there and stay, of one queue or of any."""
+    living = Worker.objects.filter(_SEEN_LATELY, is_stopping=False)
+    return living if queue is None else living.filter(queues__contains=[queue])
+
+
 def all_workers() -> list[WorkerNow]:
     """Every worker of the last day, those alive first, with what each does."""
-    alive = Q(seen_at__gte=Now() - timedelta(seconds=ALIVE_SECONDS))
-    living = set(Worker.objects.filter(alive).values_list("token", flat=True))
+    living = set(Worker.objects.filter(_SEEN_LATELY).values_list("token", flat=True))
     held: dict[str, list[Job]] = {}
     for job in Job.objects.filter(status=Status.IN_PROGRESS).select_related("organization").order_by("id")[:1000]:
         held.setdefault(job.worker.rpartition(":")[2], []).append(job)

@@ -12,7 +12,7 @@ from django.db.models import F, QuerySet, Subquery, Value
 
 from orgs import locks
 from orgs.errors import OrganizationNotFound, OutsideOfYourSubtree
-from orgs.ids import BIGGEST_ID
+from orgs.ids import BIGGEST_ID, id_in
 from orgs.models import Organization, Role
 
 SOON_SORTED = 20_000
@@ -84,6 +84,16 @@ def organization_for(caller: Caller, organization_id: Any) -> Organization:
     if organization is None:
         raise OrganizationNotFound
     return organization
+
+
+def organization_called(key_or_id: str) -> Organization:
+    """The organization with this key, else the one with this id. Raises OrganizationNotFound."""
+    found = Organization.objects.filter(key=key_or_id).first()
+    if found is None and (organization_id := id_in(key_or_id)):
+        found = Organization.objects.filter(pk=organization_id).first()
+    if found is None:
+        raise OrganizationNotFound(f"There is no organization with the key or id {key_or_id!r}.")
+    return found
 
 
 LINE = """

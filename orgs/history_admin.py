@@ -13,10 +13,10 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import RangeDateFilter, TextFilter
 
+from orgs.access import organization_called
 from orgs.capped_paginator import CappedPaginator
 from orgs.errors import OrganizationNotFound
 from orgs.ids import id_in
-from orgs.keys import organization_called
 from orgs.models import HistoryEntry
 from orgs.operator_admin import OperatorAdmin
 

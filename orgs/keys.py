@@ -9,8 +9,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from orgs import history
-from orgs.errors import AccessKeyNotFound, InvalidKeyName, OrganizationNotFound
-from orgs.ids import id_in
+from orgs.errors import AccessKeyNotFound, InvalidKeyName
 from orgs.models import AccessKey, Organization, Role
 
 LONGEST_NAME = 50
@@ -69,13 +68,3 @@ def revoke(*, prefix: str) -> AccessKey:
 
 def _record(action: str, key: AccessKey, **details: Any) -> None:
     history.record(action, f"key:{key.prefix} {key.name}", organization_id=key.organization_id, **details)
-
-
-def organization_called(key_or_id: str) -> Organization:
-    """The organization with this key, else the one with this id. Raises OrganizationNotFound."""
-    found = Organization.objects.filter(key=key_or_id).first()
-    if found is None and (organization_id := id_in(key_or_id)):
-        found = Organization.objects.filter(pk=organization_id).first()
-    if found is None:
-        raise OrganizationNotFound(f"There is no organization with the key or id {key_or_id!r}.")
-    return found

@@ -9,9 +9,8 @@ from typing import Any
 from django import forms
 
 from orgs import tree
-from orgs.access import Caller, check_placement, organization_for
+from orgs.access import Caller, check_placement, organization_called, organization_for
 from orgs.errors import FlagsiteError, OrganizationNotFound
-from orgs.keys import organization_called
 from orgs.models import ORGANIZATION_KEY, Organization
 
 LONGEST = 255

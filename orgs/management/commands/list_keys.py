@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from rich.table import Column
 
-from orgs import keys
+from orgs import keys, terminal
+from orgs.operator_command import Answer, OperatorCommand
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "Show all access keys, newest first, without their secret part."
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true", help="print one JSON array")
-
-    def handle(self, *args: Any, **options: Any) -> None:
+    def answer(self, **options: Any) -> Answer:
         found = [keys.described(key) for key in keys.all_keys()]
-        if options["json"]:
-            self.stdout.write(json.dumps(found))
-            return
+        table = terminal.table(
+            Column("Prefix", no_wrap=True), Column("State", no_wrap=True), Column("Role", no_wrap=True), "Sees", "Name"
+        )
         for key in found:
-            where = f"organization {key['organizationId']}" if key["organizationId"] else "everything"
-            self.stdout.write(f"{key['prefix']}  {key['state']:<8} {key['role']:<8}  {where:<24} {key['name']}")
+            sees = f"organization {key['organizationId']}" if key["organizationId"] else "everything"
+            table.add_row(*terminal.cells(key["prefix"], key["state"], key["role"], sees, key["name"]))
+        return Answer(found, [table] if found else ["There are no access keys."])

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandParser
 
 from orgs import keys
-from orgs.errors import AccessKeyNotFound
+from orgs.operator_command import Answer, OperatorCommand
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "End an access key for good."
 
-    def add_arguments(self, parser: CommandParser) -> None:
+    def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("prefix", help="what the key begins with, up to the dot")
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        try:
-            key = keys.revoke(prefix=options["prefix"].partition(".")[0])
-        except AccessKeyNotFound as error:
-            raise CommandError(error.detail) from error
-        self.stdout.write(f"{key.name} ({key.prefix}) is revoked.")
+    def answer(self, *, prefix: str, **options: Any) -> Answer:
+        key = keys.revoke(prefix=prefix.partition(".")[0])
+        return Answer(keys.described(key), [f"{key.name} ({key.prefix}) is revoked."])

@@ -1,0 +1,96 @@
+"""Show what holds for an organization."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.management.base import CommandParser
+from rich.table import Column, Table
+from rich.text import Text
+
+from flags import reading
+from flags.reading import EffectiveState
+from orgs import terminal
+from orgs.access import organization_called
+from orgs.models import Organization
+from orgs.operator_command import Answer, OperatorCommand
+from orgs.snapshots import snapshot
+
+
+class Command(OperatorCommand):
+    help = (
+        "Show the value of a flag for an organization and where it comes from; without FLAG those of all flags that "
+        "were ever set on it or above it."
+    )
+
+    def add_options(self, parser: CommandParser) -> None:
+        parser.add_argument("organization", metavar="ORG", help="key or id")
+        parser.add_argument("flag", metavar="FLAG", nargs="?")
+
+    def answer(self, *, organization: str, flag: str | None, **options: Any) -> Answer:
+        with snapshot():
+            where = organization_called(organization)
+            states = _states(where, flag)
+            sources = Organization.objects.in_bulk({state.source_organization_id for state in states} - {None})
+        documents = [_document(state, where, sources) for state in states]
+        if flag is not None:
+            return Answer(documents[0], [_sentence(states[0], where, sources)])
+        shown = [_table(states, sources)] if states else [f"No flag was ever set on {where.key} or above it."]
+        return Answer({"organizationId": where.pk, "organizationKey": where.key, "results": documents}, shown)
+
+
+def _states(where: Organization, flag: str | None) -> list[EffectiveState]:
+    if flag is not None:
+        return [reading.effective_state(organization=where, flag_key=flag)]
+    states = reading.as_effective(where, reading.effective_states(where))
+    return sorted(states, key=lambda state: state.flag_key)
+
+
+def _document(state: EffectiveState, where: Organization, sources: dict[int, Organization]) -> dict[str, Any]:
+    source = sources.get(state.source_organization_id or 0)
+    return {
+        "featureFlagName": state.flag_key,
+        "organizationId": where.pk,
+        "organizationKey": where.key,
+        "enabled": state.enabled,
+        "inherited": state.inherited,
+        "sourceOrganizationId": state.source_organization_id,
+        "sourceOrganizationKey": source.key if source else None,
+        "jobId": state.job_id,
+        "updatedAt": terminal.iso(state.updated_at),
+    }
+
+
+def _value(state: EffectiveState) -> Text:
+    return Text("on", style="bold green") if state.enabled else Text("off", style="bold")
+
+
+def _from(state: EffectiveState, sources: dict[int, Organization]) -> str:
+    if state.source_organization_id is None:
+        return "nobody set it here or above"
+    source = sources.get(state.source_organization_id)
+    named = f"{source.key} (id {source.pk})" if source else f"id {state.source_organization_id}, deleted"
+    return f"inherited from {named}" if state.inherited else "set here"
+
+
+def _sentence(state: EffectiveState, where: Organization, sources: dict[int, Organization]) -> Text:
+    words = terminal.line(f"{state.flag_key} is ").append_text(_value(state))
+    words.append(terminal.plain(f" for {where.key} (id {where.pk}): {_from(state, sources)}"))
+    if state.updated_at is not None:
+        by = f" by job {state.job_id}" if state.job_id else ""
+        words.append(f", since {terminal.at(state.updated_at)} UTC{by}")
+    return words.append(".")
+
+
+def _table(states: Sequence[EffectiveState], sources: dict[int, Organization]) -> Table:
+    table = terminal.table(
+        Column("Flag", no_wrap=True), Column("Value", no_wrap=True), Column("From", overflow="fold"),
+        Column("Since (UTC)", no_wrap=True), Column("Job", justify="right", no_wrap=True),
+    )  # fmt: skip
+    for state in states:
+        job = str(state.job_id) if state.job_id else ""
+        table.add_row(
+            *terminal.cells(state.flag_key, _value(state), _from(state, sources), terminal.at(state.updated_at), job)
+        )
+    return table

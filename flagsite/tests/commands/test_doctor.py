@@ -1,0 +1,205 @@
+"""doctor: each thing that can be wrong is found, with what to do, and the exit status tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import OperationalError, connection
+from django.db.models.functions import Now
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
+
+from flagsite import doctor
+from flagsite.beat import BEAT_LOCK, CONNECT
+from flagsite.doctor import surroundings
+from jobs import queues, workers
+from jobs.models import Job
+from jobs.tests.engine import LONG_AGO, QUEUE, changed, claimed, waiting
+from orgs.tests.commands import run
+
+pytestmark = pytest.mark.django_db
+NAMES = ["settings", "database", "migrations", "clock", "broker", "beat", "workers", "queues", "rescue"]
+
+
+def found(name: str) -> tuple[str, str, str]:
+    """State, finding and advice of one check."""
+    finding = dict(doctor.examine())[name]
+    return finding.state.value, finding.words, finding.advice
+
+
+@pytest.fixture
+def all_well() -> Iterator[None]:
+    """A beat that ticks and a worker for each queue."""
+    every, _ = IntervalSchedule.objects.get_or_create(every=5, period="seconds")
+    PeriodicTask.objects.update_or_create(
+        task="jobs.sweep", defaults={"name": "sweep", "interval": every, "enabled": True, "last_run_at": Now()}
+    )
+    workers.beat(queues=["propagation", QUEUE], concurrency=2, pid=1)
+    with beat_lock():
+        yield
+
+
+@contextmanager
+def beat_lock() -> Iterator[None]:
+    parameters = {name: value for name, value in connection.get_connection_params().items() if name in CONNECT}
+    with psycopg.connect(**parameters, autocommit=True) as guard:
+        guard.execute("SELECT pg_advisory_lock(%s)", [BEAT_LOCK])
+        yield
+
+
+def test_where_all_is_well_it_says_so(all_well: None) -> None:
+    ran = run("doctor")
+    assert ran.status == 0, ran.out
+    assert ran.lines[-1] == "No problems."
+    assert [line.split()[:2] for line in ran.lines[:-1]] == [["✓", name] for name in NAMES]
+    document = run("doctor", "--json").document
+    assert document["healthy"] is True
+    assert [(one["name"], one["state"], one["advice"]) for one in document["checks"]] == [
+        (name, "ok", "") for name in NAMES
+    ]
+
+
+def test_a_problem_comes_with_advice_and_exit_status_1(all_well: None) -> None:
+    workers.leave()
+    ran = run("doctor")
+    assert ran.status == 1
+    assert "✗  workers     No worker is alive; jobs wait." in ran.out
+    assert "→ Start a worker: celery -A flagsite worker" in ran.out
+    assert ran.lines[-1] == "Problems: 1."
+    assert run("doctor", "--json").document["healthy"] is False
+
+
+def test_a_queue_without_a_worker_is_named(all_well: None) -> None:
+    workers.beat(queues=["propagation"], concurrency=2, pid=1)
+    state, words, _ = found("workers")
+    assert (state, words) == ("problem", "1 alive with 2 slots, none for the queue default.")
+
+
+def test_jobs_in_the_request_need_no_worker(settings: Any) -> None:
+    settings.JOBS_INLINE = True
+    assert found("workers")[0] == "ok"
+
+
+def test_a_beat_that_is_not_there_or_does_not_tick_is_found(all_well: None) -> None:
+    PeriodicTask.objects.filter(task="jobs.sweep").update(last_run_at=Now() - timedelta(hours=1))
+    state, words, _ = found("beat")
+    assert (state, words) == ("problem", "A beat is there, but its last tick was 1 h 0 min ago.")
+    PeriodicTask.objects.filter(task="jobs.sweep").update(enabled=False)
+    assert found("beat")[:2] == ("problem", "The periodic task that sweeps is switched off or deleted.")
+
+
+def test_without_a_beat_it_says_how_to_start_one() -> None:
+    state, words, advice = found("beat")
+    assert state == "problem"
+    assert words.startswith(("No beat is at work", "The periodic task"))
+    assert advice
+
+
+def test_a_pause_is_a_warning_with_who_and_why(all_well: None) -> None:
+    waiting()
+    queues.pause(QUEUE, by="bob", reason="deploy")
+    state, words, advice = found("queues")
+    assert (state, words) == ("warning", "Paused: default by bob (deploy), 1 jobs wait.")
+    assert "resume_queue default" in advice
+    assert run("doctor").status == 0
+
+
+def test_a_long_line_is_a_warning(all_well: None) -> None:
+    changed(waiting(), run_at=datetime.now(UTC) - timedelta(minutes=5))
+    state, words, _ = found("queues")
+    assert state == "warning"
+    assert words.startswith("In default a job has been due for 5 min 0 s; 1 wait")
+
+
+def test_lost_jobs_that_nobody_rescues_are_a_problem(all_well: None) -> None:
+    job = claimed()
+    assert found("rescue")[0] == "ok"
+    Job.objects.filter(pk=job.pk).update(lease_expires_at=LONG_AGO)
+    state, words, _ = found("rescue")
+    assert (state, words) == ("problem", f"1 jobs have lost their worker and nobody rescues them: {job.pk}.")
+
+
+def test_without_a_database_what_needs_it_is_not_checked(all_well: None) -> None:
+    def away(*_: Any) -> Any:
+        raise OperationalError("connection refused\nIs the server running?")
+
+    with connection.execute_wrapper(away):
+        ran = run("doctor", "--json")
+    assert ran.status == 1
+    states = {one["name"]: (one["state"], one["finding"], one["advice"]) for one in ran.document["checks"]}
+    assert states["database"] == ("problem", "connection refused", "Start PostgreSQL, or mend DATABASE_URL.")
+    assert [name for name in NAMES if states[name][0] == "not checked"] == [
+        "migrations", "clock", "beat", "workers", "queues", "rescue",
+    ]  # fmt: skip
+    assert states["broker"][0] == "ok"
+
+
+def test_migrations_that_are_missing_are_named(all_well: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM django_migrations WHERE app = 'flags' AND name LIKE '0002%'")
+    state, words, advice = found("migrations")
+    assert (state, advice) == ("problem", "Run bin/manage migrate.")
+    assert words.startswith("Migrations are not applied (1): flags.0002_")
+
+
+def test_a_database_that_is_ahead_of_the_code_is_a_warning(all_well: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO django_migrations (app, name, applied) VALUES ('jobs', '9999_new', now())")
+    state, words, _ = found("migrations")
+    assert state == "warning"
+    assert "jobs.9999_new" in words
+
+
+def test_a_broker_that_does_not_answer_is_a_problem(all_well: None, settings: Any) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    state, words, advice = found("broker")
+    assert state == "problem"
+    assert "does not answer" in words
+    assert "No request is lost" in advice
+
+
+@pytest.mark.parametrize(
+    ("info", "state", "words"),
+    [
+        ({"redis_version": "6.0.16"}, "problem", "The broker is Redis 6.0.16."),
+        ({"redis_version": "7.2.0", "maxmemory": 10**6, "maxmemory_policy": "allkeys-lru"}, "warning", "allkeys-lru"),
+        ({"redis_version": "7.2.0", "maxmemory": 0, "maxmemory_policy": "allkeys-lru"}, "ok", "Redis 7.2.0"),
+    ],
+)
+def test_a_broker_that_is_old_or_forgets_is_found(
+    info: dict[str, Any], state: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(surroundings.redis.Redis, "info", lambda _: info)
+    finding = surroundings.check_broker()
+    assert finding.state == state
+    assert words in finding.words
+
+
+@pytest.mark.parametrize(("seconds", "state"), [(0, "ok"), (10, "warning"), (-3600, "problem")])
+def test_a_clock_that_is_off_is_found(seconds: int, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime.now(tz) + timedelta(seconds=seconds)
+
+    monkeypatch.setattr(surroundings, "datetime", Clock)
+    assert found("clock")[0] == state
+
+
+def test_settings_that_do_not_go_together_are_a_warning(settings: Any) -> None:
+    settings.JOB_SWEEP_SECONDS, settings.JOB_LEASE_SECONDS = 60.0, 30.0
+    state, words, _ = found("settings")
+    assert state == "warning"
+    assert "every 60 s" in words
+    settings.JOB_SWEEP_SECONDS, settings.PRODUCTION, settings.JOBS_INLINE = 5.0, True, True
+    assert "JOBS_INLINE" in found("settings")[1]
+
+
+def test_a_setting_that_django_refuses_is_a_problem(settings: Any) -> None:
+    settings.ROOT_URLCONF = "no.such.module"
+    settings.TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "NAME": "a"}] * 2
+    assert found("settings")[0] == "problem"

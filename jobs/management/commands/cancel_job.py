@@ -1,0 +1,24 @@
+"""Cancel jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from jobs import operations
+from jobs.deeds import deeds_answer, do_each
+from orgs.command_arguments import add_reason, row_id
+from orgs.operator_command import Answer, OperatorCommand, me
+
+
+class Command(OperatorCommand):
+    help = "Cancel what is open of each job's chain: a waiting attempt at once, a running one at its next chunk."
+
+    def add_options(self, parser: CommandParser) -> None:
+        parser.add_argument("ids", type=row_id, nargs="+", metavar="ID", help="any attempt of the chain")
+        add_reason(parser)
+
+    def answer(self, *, ids: list[int], reason: str, **options: Any) -> Answer:
+        done = do_each(ids, lambda job_id: operations.cancel(job_id=job_id, by=me(), reason=reason))
+        return deeds_answer(done, word="cancelled: attempt", key="cancelledJobId")

@@ -1,0 +1,75 @@
+"""Show a job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+from rich.console import RenderableType
+
+from jobs import chains, waiting
+from jobs.chains import Chain
+from jobs.errors import JobNotFound
+from jobs.following import follow
+from jobs.models import Job, JobFailure
+from jobs.showing import attempts_table, documents_of, failure_documents, failures_table, job_facts
+from jobs.watching import went_well
+from orgs.command_arguments import row_id
+from orgs.operator_command import Answer, OperatorCommand
+
+MOST_FAILURES, MOST_ATTEMPTS = 100, 500
+
+
+class Command(OperatorCommand):
+    help = (
+        "Show a job: how far it is, its chain of retries, the organizations that failed. With --follow until the chain "
+        "has ended; exit status 0 only when it COMPLETED without failures."
+    )
+
+    def add_options(self, parser: CommandParser) -> None:
+        parser.add_argument("id", type=row_id, help="any attempt of the chain")
+        parser.add_argument("--follow", action="store_true", help="show progress until the chain has ended")
+
+    def answer(self, *, id: int, follow: bool, **options: Any) -> Answer:  # noqa: A002 - the argument's name
+        return show(id, until_the_end=follow)
+
+
+def show(job_id: int, *, until_the_end: bool) -> Answer:
+    """Everything about the job and its chain; if asked for, once that has ended. Raises JobNotFound."""
+    job = Job.objects.filter(pk=job_id).first()
+    if job is None:
+        raise JobNotFound(f"There is no job {job_id}.")
+    failed = False
+    if until_the_end:
+        latest = follow(job)
+        failed = not went_well(latest)
+        job.refresh_from_db()
+    attempts = list(Job.objects.of_chain(job.root_id).reverse()[:MOST_ATTEMPTS])[::-1]
+    chain = chains.chain_of(job)
+    failures = list(JobFailure.objects.filter(job_id=chain.latest_job_id).order_by("organization_id")[:MOST_FAILURES])
+    latest = attempts[-1]
+    waits_for = waiting.reason_to_wait(latest.pk)
+    document = {
+        "job": documents_of([job])[0],
+        "attempts": documents_of(attempts),
+        "failures": failure_documents(failures),
+        "moreFailures": latest.failed > len(failures),
+        "waitsFor": waits_for,
+    }
+    return Answer(document, _shown(job, chain, attempts, failures, waits_for), failed)
+
+
+def _shown(
+    job: Job, chain: Chain, attempts: list[Job], failures: list[JobFailure], waits_for: str | None
+) -> list[RenderableType]:
+    shown: list[RenderableType] = [job_facts(job, chain)]
+    if waits_for:
+        shown += ["", waits_for]
+    if len(attempts) > 1:
+        shown += ["", "The whole chain:", attempts_table(attempts)]
+    if failures:
+        latest = attempts[-1]
+        shown += ["", f"Organizations that failed in job {latest.pk}:", failures_table(failures)]
+        if latest.failed > len(failures):
+            shown.append(f"and {latest.failed - len(failures):,} more.")
+    return shown

@@ -1,0 +1,37 @@
+"""List jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from jobs.selection import Selection
+from jobs.selection_arguments import add_selection, selection_in
+from jobs.showing import JobsTable, documents_of
+from jobs.states import Status
+from orgs.command_arguments import count
+from orgs.operator_command import Answer, OperatorCommand
+
+MOST = 10_000
+
+
+class Command(OperatorCommand):
+    help = "List jobs, newest first."
+
+    def add_options(self, parser: CommandParser) -> None:
+        parser.add_argument("--status", choices=Status.values, type=str.upper, default="", metavar="STATUS",
+                            help=f"one of {', '.join(Status.values)}")  # fmt: skip
+        add_selection(parser)
+        parser.add_argument("--flag", default="", help="those that carry this flag down")
+        parser.add_argument("--kind", default="", help="such as propagation, placement, cleanup")
+        parser.add_argument("--limit", type=count(1, MOST), default=50, metavar="N", help="default: 50")
+
+    def answer(self, *, limit: int, **options: Any) -> Answer:
+        selection: Selection = selection_in(**options)
+        found = list(selection.jobs().order_by("-pk")[: limit + 1])
+        jobs, more = found[:limit], len(found) > limit
+        shown: list[Any] = [JobsTable(jobs)] if jobs else ["There are no such jobs."]
+        if more:
+            shown.append(f"There are more than these {limit:,}; --limit shows more.")
+        return Answer({"results": documents_of(jobs), "more": more}, shown)

@@ -1,0 +1,59 @@
+"""Which jobs a person means: the filters of lists and of deeds on many jobs at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Coalesce, Now
+
+from jobs import moves
+from jobs.kinds import kind_named
+from jobs.models import Job
+from jobs.states import Status
+from orgs.access import Caller, organizations_of
+from orgs.models import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Filters that all hold; an empty one is no filter.
+
+    `organization_id` means its subtree; `since` is a moment or how long ago by the database's clock.
+    """
+
+    status: str = ""
+    organization_id: int | None = None
+    queue: str = ""
+    flag: str = ""
+    kind: str = ""
+    since: datetime | timedelta | None = None
+
+    def check(self) -> None:
+        """Raises UnknownQueue or UnknownKind for names that nothing has, which would only find nothing."""
+        if self.queue:
+            moves.queue_named(self.queue)
+        if self.kind:
+            kind_named(self.kind)
+
+    def jobs(self) -> QuerySet[Job]:
+        """The attempts, created since then."""
+        return self._after(Job.objects.all(), "created_at")
+
+    def failed(self) -> QuerySet[Job]:
+        """The latest attempts of chains that FAILED or COMPLETED with failures, ended since then."""
+        chain = Coalesce(OuterRef("parent_job_id"), OuterRef("pk"))
+        later = Job.objects.filter(parent_job_id=chain, pk__gt=OuterRef("pk"))
+        ended_badly = Q(status=Status.FAILED) | Q(status=Status.COMPLETED, failed__gt=0)
+        return self._after(Job.objects.filter(ended_badly, ~Exists(later)), "completed_at")
+
+    def _after(self, jobs: QuerySet[Job], column: str) -> QuerySet[Job]:
+        if self.organization_id is not None:
+            subtree = organizations_of(Caller("", Role.READER, self.organization_id))
+            jobs = jobs.filter(organization_id__in=subtree.values("pk"))
+        if self.since is not None:
+            moment = Now() - self.since if isinstance(self.since, timedelta) else self.since
+            jobs = jobs.filter(**{f"{column}__gte": moment})
+        equal = {"status": self.status, "queue": self.queue, "kind": self.kind, "arguments__featureFlagName": self.flag}
+        return jobs.filter(**{name: value for name, value in equal.items() if value})

@@ -1,0 +1,228 @@
+"""Watching a chain: until it has ended, with few queries, and Ctrl-C ends the watching only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection
+
+from jobs import lifecycle, operations, queues, transient, watching, workers
+from jobs.models import Job, Queue
+from jobs.tests.engine import QUEUE, changed, claimed, latest, lease_of, make_due, waiting
+from orgs.tests.commands import run
+
+pytestmark = pytest.mark.django_db
+Steps = Iterator[Callable[[], object]]
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that are made, none of which takes time."""
+    made: list[float] = []
+    monkeypatch.setattr(watching.time, "sleep", made.append)
+    return made
+
+
+@pytest.fixture
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Steps], None]:
+    """Have one step after the other done in the pauses between two looks."""
+
+    def arrange(steps: Steps) -> None:
+        monkeypatch.setattr(watching.time, "sleep", lambda _: next(steps)())
+
+    return arrange
+
+
+def claim() -> Job:
+    make_due()
+    job = lifecycle.claim(queue=QUEUE, worker="w")
+    assert job is not None
+    return job
+
+
+def progress(job: Job, processed: int) -> None:
+    lifecycle.record_progress(job_id=job.pk, lease=lease_of(job), processed=processed)
+
+
+def fail(job: Job, *, permanent: bool = False) -> None:
+    lifecycle.fail(job_id=job.pk, lease=lease_of(job), error="the disk is full", permanent=permanent)
+
+
+def stop(job: Job) -> None:
+    operations.cancel(job_id=job.pk, by="bob")
+    lifecycle.stop(job_id=job.pk, lease=lease_of(job))
+
+
+def complete(job: Job) -> None:
+    lifecycle.complete(job_id=job.pk, lease=lease_of(job))
+
+
+def test_it_follows_the_chain_through_a_retry_to_its_good_end(
+    meanwhile: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = claimed(total=100)
+    held = [first]
+    steps: list[Callable[[], object]] = [
+        lambda: progress(first, 30),
+        lambda: fail(first),
+        lambda: held.append(claim()),
+        lambda: progress(held[-1], 100),
+        lambda: complete(held[-1]),
+    ]
+    meanwhile(iter(steps))
+    ran = run("job", first.pk, "--follow", "--json")
+    assert ran.status == 0
+    assert [one["status"] for one in ran.document["attempts"]] == ["FAILED", "COMPLETED"]
+    retry = latest(first).pk
+    assert capsys.readouterr().err.splitlines()[-5:] == [
+        f"job {first.pk} IN_PROGRESS, attempt 1/4: 0 of 100",
+        f"job {first.pk} IN_PROGRESS, attempt 1/4: 30 of 100",
+        f"job {retry} PENDING, attempt 2/4: 0",
+        f"job {retry} IN_PROGRESS, attempt 2/4: 0",
+        f"job {retry} COMPLETED, attempt 2/4: 100 of 100",
+    ]
+
+
+@pytest.mark.parametrize("end", ["failed", "partly", "cancelled"])
+def test_the_exit_status_is_1_unless_all_is_done(end: str, meanwhile: Any) -> None:
+    job = claimed(total=10)
+    if end == "partly":
+        changed(job, processed=9, failed=1)
+    endings: dict[str, Callable[[], object]] = {
+        "failed": lambda: fail(job, permanent=True),
+        "partly": lambda: complete(job),
+        "cancelled": lambda: stop(job),
+    }
+    meanwhile(iter([endings[end]]))
+    ran = run("job", job.pk, "--follow")
+    assert ran.status == 1
+    assert {"failed": "FAILED", "partly": "COMPLETED", "cancelled": "CANCELLED"}[end] in ran.out
+
+
+def test_a_chain_that_has_ended_is_shown_at_once(pauses: list[float]) -> None:
+    job = claimed()
+    complete(job)
+    assert run("job", job.pk, "--follow").status == 0
+    assert pauses == []
+
+
+def test_pauses_grow_to_a_second_and_a_look_is_one_query(pauses: list[float], django_assert_num_queries: Any) -> None:
+    looks = watching.looks_at(waiting().pk)
+    next(looks)
+    for _ in range(20):
+        with django_assert_num_queries(1):
+            next(looks)
+    assert pauses[0] == 0.2
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == 1.0
+
+
+def test_ctrl_c_ends_the_watching_and_not_the_job(meanwhile: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    job = claimed()
+
+    def ctrl_c() -> None:
+        raise KeyboardInterrupt
+
+    meanwhile(iter([ctrl_c]))
+    ran = run("job", job.pk, "--follow", "--json")
+    assert (ran.status, ran.out) == (130, "")
+    assert f"Stopped watching; job {job.pk} goes on." in capsys.readouterr().err
+    job.refresh_from_db()
+    assert (job.status, job.cancel_requested_at) == ("IN_PROGRESS", None)
+
+
+def test_a_job_that_is_deleted_meanwhile_is_said_so(meanwhile: Any) -> None:
+    job = claimed()
+    meanwhile(iter([lambda: Job.objects.filter(pk=job.pk).delete()]))
+    ran = run("job", job.pk, "--follow")
+    assert ran.status == 1
+    assert "There is no such job" in ran.error
+
+
+def test_a_database_that_is_away_for_a_moment_is_waited_for(
+    pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, reconnected = waiting(), []
+    monkeypatch.setattr(transient, "reconnect", lambda: reconnected.append(True))
+    looks = watching.looks_at(job.pk)
+    with connection.execute_wrapper(_away_for(2)):
+        assert next(looks) == job
+    assert len(reconnected) == 2
+
+
+def test_a_database_that_stays_away_is_given_up(pauses: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    job = waiting()
+    monkeypatch.setattr(transient, "reconnect", lambda: None)
+    monkeypatch.setattr(watching, "PATIENCE", -1.0)
+    with connection.execute_wrapper(_away_for(9)), pytest.raises(OperationalError):
+        next(watching.looks_at(job.pk))
+
+
+def _away_for(times: int) -> Callable[..., Any]:
+    left = [times]
+
+    def query(execute: Any, sql: str, parameters: Any, many: bool, context: Any) -> Any:
+        if left[0]:
+            left[0] -= 1
+            raise OperationalError("server closed the connection unexpectedly")
+        return execute(sql, parameters, many, context)
+
+    return query
+
+
+# --- why it waits -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a wait explained without waiting for it."""
+    monkeypatch.setattr("jobs.following.BEFORE_EXPLAINING", 0.0)
+    monkeypatch.setattr("jobs.following.BETWEEN_EXPLANATIONS", 0.0)
+
+
+def test_who_waits_is_told_why_each_reason_once(
+    at_once: None, meanwhile: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = waiting()
+
+    def steps() -> Steps:
+        yield lambda: None
+        yield lambda: None
+        yield lambda: queues.pause(QUEUE, by="bob", reason="deploy")
+        yield lambda: None
+        yield lambda: workers.beat(queues=[QUEUE], concurrency=1, pid=1)
+        yield lambda: queues.resume(QUEUE, by="bob")
+        yield lambda: complete(claim())
+
+    meanwhile(steps())
+    assert run("job", job.pk, "--follow").status == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith(("The queue", "No worker"))]
+    assert told == [
+        "No worker is alive for the queue default; the job waits until one is.",
+        "The queue default is paused by bob: deploy. bin/manage resume_queue default lets it go on.",
+    ]
+
+
+def waits_for(job: Job) -> str | None:
+    answer: str | None = run("job", job.pk, "--json").document["waitsFor"]
+    return answer
+
+
+def test_each_reason_to_wait_has_its_words() -> None:
+    job = waiting()
+    assert "No worker is alive" in str(waits_for(job))
+    workers.beat(queues=[QUEUE], concurrency=2, pid=1)
+    assert waits_for(job) is None
+    workers.beat(queues=["propagation"], concurrency=2, pid=1)
+    assert "No worker is alive" in str(waits_for(job))
+    workers.beat(queues=[QUEUE], concurrency=2, pid=1, is_stopping=True)
+    assert "No worker is alive" in str(waits_for(job))
+    workers.beat(queues=[QUEUE], concurrency=1, pid=1)
+    fail(running := claimed())
+    assert str(waits_for(latest(running))).startswith("The next attempt begins in ")
+    claimed()
+    assert waits_for(job) == "The workers are busy: 1 jobs of the queue default run."
+    Queue.objects.filter(name=QUEUE).update(concurrency=1)
+    assert waits_for(job) == "1 jobs of the queue default run, as many as may at once."
