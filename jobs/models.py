@@ -166,6 +166,7 @@ class Job(models.Model):
             models.Index(fields=["organization", "-id"], name="job_of_organization"),
             # the admin site's filters and search: the newest first of each
             models.Index(fields=["status", "-id"], name="job_by_status"),
+            models.Index(fields=["organization", "status", "-id"], name="job_of_organization_by_status"),
             models.Index(fields=["queue", "-id"], name="job_by_queue"),
             models.Index(fields=["trigger", "-id"], name="job_by_trigger"),
             models.Index(fields=["created_at"], name="job_by_time"),
