@@ -11,6 +11,8 @@ from jobs.models import JobTally
 BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 """Seconds: upper ends of the buckets of all three times; one more bucket has what took longer."""
 SHARDS = 8
+UNCOUNTED = "canary"
+"""The kind of job that is no work, see `jobs.canary`."""
 SPREAD = """(SELECT array_agg((place = width_bucket({0}, %(bounds)s::float8[]) AND {0} IS NOT NULL)::int ORDER BY place)
              FROM generate_series(0, cardinality(%(bounds)s::float8[])) place)"""
 TIMES = ("waiting", "processing", "chain")
@@ -26,11 +28,12 @@ SELECT date_trunc('hour', statement_timestamp(), 'UTC'), pg_backend_pid() %% {SH
   FROM jobs_job job
   JOIN jobs_job root ON root.id = COALESCE(job.parent_job_id, job.id)
  CROSS JOIN LATERAL (
-    SELECT extract(epoch FROM job.started_at - job.run_at)::float8 AS waiting,
+    SELECT CASE WHEN job.started_at < job.run_at THEN 0  -- it was handed back, and waits again
+                ELSE extract(epoch FROM job.started_at - job.run_at) END::float8 AS waiting,
            extract(epoch FROM job.completed_at - job.started_at)::float8 AS processing,
            CASE WHEN %(chains)s = 1 THEN extract(epoch FROM job.completed_at - root.created_at)::float8 END AS chain
     ) time
- WHERE job.id = %(job)s
+ WHERE job.id = %(job)s AND job.kind <> '{UNCOUNTED}'
     ON CONFLICT (hour, queue, kind, outcome, shard) DO UPDATE
    SET count = tally.count + excluded.count, rescued = tally.rescued + excluded.rescued,
        retries = tally.retries + excluded.retries,
