@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce, Now
 
-from jobs import backoff, moves, tallies, wakeup
+from jobs import backoff, moves, tallies, tracing, wakeup
 from jobs.errors import LeaseLost, UnknownQueue
 from jobs.kinds import kind_named
 from jobs.models import Job, JobTally, Queue, lease_time
@@ -49,6 +49,7 @@ def create(
         max_retries=queue.max_retries,
         requested_by=requested_by,
         correlation_id=correlation_id,
+        trace_context=tracing.current(),
     )
     wakeup.wake(queue.name)
     log.info("job_created", **moves.log_fields(job), kind=kind)

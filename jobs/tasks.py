@@ -23,13 +23,13 @@ def sweep() -> None:
     sweeping.sweep()
 
 
-@shared_task(name="jobs.clean_up", runs_in_beat=True)
+@shared_task(name="jobs.clean_up", autoretry_for=DATABASE_AWAY, retry_backoff=2, retry_backoff_max=600, max_retries=20)
 def clean_up() -> None:
     """Have old jobs deleted; beat asks for it each day, by writing the job itself."""
     cleanup.request(by="schedule")
 
 
-@shared_task(name="jobs.send_canary", runs_in_beat=True)
+@shared_task(name="jobs.send_canary")
 def send_canary() -> None:
     """Send the canary; beat asks for it each minute, by writing the job itself."""
     canary.send()
