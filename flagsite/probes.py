@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from django.db import DatabaseError, InterfaceError
 from django.db.models import TextChoices
 from django.http import HttpRequest, HttpResponse
-from drf_spectacular.utils import extend_schema, inline_serializer
+from drf_spectacular.utils import OpenApiExample, extend_schema, inline_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
@@ -54,6 +54,10 @@ READINESS = inline_serializer(
 )
 
 
+def _example(name: str, value: Any, status: str = "200") -> OpenApiExample:
+    return OpenApiExample(name, value=value, response_only=True, status_codes=[status])
+
+
 class Probe(APIView):
     """An address that asks nobody who they are."""
 
@@ -67,7 +71,14 @@ class Probe(APIView):
 class Live(Probe):
     """Whether the process answers."""
 
-    @extend_schema(operation_id="getLiveness", summary="Is it alive?", responses=STATUS, tags=["operation"], auth=[])
+    @extend_schema(
+        operation_id="getLiveness",
+        summary="Is it alive?",
+        responses=STATUS,
+        tags=["operation"],
+        auth=[],
+        examples=[_example("it is", {"status": "ok"})],
+    )
     def get(self, request: Request) -> Response:
         """200 as long as this process answers at all; asks neither the database nor anything else."""
         return Response({"status": "ok"})
@@ -76,7 +87,16 @@ class Live(Probe):
 class Version(Probe):
     """What runs here."""
 
-    @extend_schema(operation_id="getVersion", summary="What runs here", responses=VERSION, tags=["operation"], auth=[])
+    @extend_schema(
+        operation_id="getVersion",
+        summary="What runs here",
+        responses=VERSION,
+        tags=["operation"],
+        auth=[],
+        examples=[
+            _example("a release", {"version": version.VERSION, "commit": "1d71fc1c6e4a7b0a0f7b1a2c3d4e5f60718293a4"})
+        ],
+    )
     def get(self, request: Request) -> Response:
         """The version, and the commit where it is known."""
         return Response(version.about())
@@ -91,6 +111,12 @@ class Ready(Probe):
         responses={200: READINESS, 503: READINESS},
         tags=["operation"],
         auth=[],
+        examples=[
+            _example("all is well", {"status": "ready", "checks": dict.fromkeys(readiness.ALL, "ok")}, "200"),
+            _example(
+                "a broken database", {"status": "not ready", "checks": dict.fromkeys(readiness.ALL, "not ok")}, "503"
+            ),
+        ],
     )
     def get(self, request: Request) -> Response:
         """200 while database and migrations are as they must be, else 503.

@@ -125,9 +125,9 @@ workers AS (
 SELECT json_build_object(
     'ended', (SELECT json_agg(row_to_json(line))
                 FROM (SELECT * FROM ended JOIN buckets USING (queue, kind, outcome)) line),
-    'organizations', (SELECT json_agg(row_to_json(organizations)) FROM organizations),
-    'queues', (SELECT json_agg(row_to_json(queues)) FROM queues),
-    'workers', (SELECT row_to_json(workers) FROM workers),
+    'organizations', (SELECT json_agg(row_to_json(line)) FROM organizations line),
+    'queues', (SELECT json_agg(row_to_json(line)) FROM queues line),
+    'workers', (SELECT row_to_json(line) FROM workers line),
     'busy', (SELECT COALESCE(sum(running), 0) FROM running),
     'engine', (SELECT json_object_agg(name, value) FROM jobs_enginecount),
     'last_sweep', (SELECT extract(epoch FROM statement_timestamp() - changed_at)

@@ -8,7 +8,7 @@ from typing import ClassVar
 import structlog
 from django.db import InterfaceError, OperationalError
 from django.http import HttpResponse
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -21,6 +21,10 @@ from jobs import canary, figures
 from orgs.models import Role
 
 log = structlog.get_logger(__name__)
+EXAMPLE = """# HELP flagsite_queue_jobs Open jobs: due, later (a retry's wait), running.
+# TYPE flagsite_queue_jobs gauge
+flagsite_queue_jobs{queue="propagation",state="due"} 3.0
+"""
 
 
 class Metrics(ScraperEndpoint):
@@ -32,6 +36,7 @@ class Metrics(ScraperEndpoint):
         operation_id="getMetrics",
         summary="Metrics for Prometheus",
         responses={(200, "text/plain"): str},
+        examples=[OpenApiExample("some lines", value=EXAMPLE, media_type="text/plain", response_only=True)],
         tags=["operation"],
     )
     def get(self, request: Request) -> HttpResponse:
