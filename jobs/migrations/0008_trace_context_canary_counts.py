@@ -25,7 +25,7 @@ def schedule_canary(apps: Any, schema_editor: Any) -> None:
 
 class Migration(migrations.Migration):
     dependencies: ClassVar = [
-        ("jobs", "0006_retries_in_tallies"),
+        ("jobs", "0007_indexes_for_operators"),
         ("django_celery_beat", "0019_alter_periodictasks_options"),
     ]
     operations: ClassVar = [
