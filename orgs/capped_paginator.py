@@ -34,7 +34,7 @@ class CappedPaginator(Paginator):
         which may be the whole table. An order by an expression leaves it no such choice.
         """
         rows: Any = self.object_list
-        if not self.has_more and rows.query.order_by == ("-id",):
+        if not self.has_more and set(rows.query.order_by) == {"-id"}:
             self.object_list = rows.order_by((F("id") + Value(0)).desc())
         return super().page(number)
 
