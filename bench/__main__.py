@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import growth, lists, load, overview_pages, propagation
+from bench import cleanup, growth, lists, load, overview_pages, propagation
 from bench.installation import ROOT, Installation
 from bench.report import Result
 from flagsite import servers
@@ -45,6 +45,7 @@ BENCHES: dict[str, Callable[[Installation, int], Result]] = {
     "import": imports,
     "lists": lists.lists,
     "overview": overview_pages.overview,
+    "cleanup": cleanup.cleanup,
 }
 
 

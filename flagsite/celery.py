@@ -7,7 +7,15 @@ from contextlib import suppress
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
+from celery.signals import (
+    beat_init,
+    setup_logging,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
 
 from flagsite import broker
 
@@ -50,3 +58,27 @@ def leave(**_: Any) -> None:
 
     with suppress(DatabaseError):
         workers.leave()
+
+
+@worker_process_init.connect
+def trace_jobs(**_: Any) -> None:
+    """Trace what this child of the worker does, if that is wanted."""
+    from flagsite import tracing  # noqa: PLC0415
+
+    tracing.start("worker")
+
+
+@worker_process_shutdown.connect
+def send_traces(**_: Any) -> None:
+    """The child ends without Python's own clean end."""
+    from flagsite import tracing  # noqa: PLC0415
+
+    tracing.flush()
+
+
+@beat_init.connect
+def trace_schedule(**_: Any) -> None:
+    """Trace what beat asks for, if that is wanted."""
+    from flagsite import tracing  # noqa: PLC0415
+
+    tracing.start("beat")

@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import sys
 from typing import Any
 
 import structlog
+
+ON_TOP = ("timestamp", "level", "event", "correlationId", "logger")
+"""What every JSON line has at its top; all else is in `data`."""
+PASSWORD_IN_URL = re.compile(r"(?<=://)[^/@\s'\"]*:[^/@\s'\"]*(?=@)")
+
+
+def without_passwords(logger: Any, method: str, line: dict[str, Any]) -> dict[str, Any]:
+    """Blank out the user and password of any URL in the line: servers' addresses get into errors of libraries."""
+    for name, value in line.items():
+        if isinstance(value, str) and "://" in value:
+            line[name] = PASSWORD_IN_URL.sub("***", value)
+    return line
+
+
+def nested(logger: Any, method: str, line: dict[str, Any]) -> dict[str, Any]:
+    """Put into `data` what is special about the event."""
+    top = {name: line.pop(name, "") for name in ON_TOP}
+    return top | ({"data": line} if line else {})
+
 
 SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
@@ -15,26 +36,21 @@ SHARED: list[Any] = [
 ]
 
 
+def formatter(style: str) -> structlog.stdlib.ProcessorFormatter:
+    """What makes a line of a record; `style` is json or console."""
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=SHARED,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(style)],
+    )
+
+
 def configuration(*, level: str, style: str) -> dict[str, Any]:
     """What Django's LOGGING setting takes; `style` is json or console."""
-    renderers: list[Any] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-        if style == "json"
-        else [
-            structlog.dev.ConsoleRenderer(
-                pad_event_to=28, colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-            )
-        ]
-    )
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {
-            "lines": {
-                "()": structlog.stdlib.ProcessorFormatter,
-                "foreign_pre_chain": SHARED,
-                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
-            }
+            "lines": {"()": formatter, "style": style},
         },
         "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "lines"}},
         "root": {"handlers": ["console"], "level": level},
@@ -50,8 +66,18 @@ def configuration(*, level: str, style: str) -> dict[str, Any]:
     }
 
 
+def _renderers(style: str) -> list[Any]:
+    if style == "json":
+        return [structlog.processors.format_exc_info, without_passwords, nested, structlog.processors.JSONRenderer()]
+    console = structlog.dev.ConsoleRenderer(
+        pad_event_to=28, colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
+    return [without_passwords, console]
+
+
 def configure_structlog() -> None:
-    """Send our own events through the same lines as the standard library's."""
+    """Send our own events, and Python's warnings, through the same lines as the standard library's."""
+    logging.captureWarnings(capture=True)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

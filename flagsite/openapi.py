@@ -104,6 +104,16 @@ class AccessKeyScheme(OpenApiAuthenticationExtension):
         return [{name: []} for name in self.name]  # one of them will do
 
 
+class MetricsTokenScheme(OpenApiAuthenticationExtension):
+    """The scraper's token, which is no access key."""
+
+    target_class = "flagsite.scraping.MetricsTokenAuthentication"
+    name = "metricsToken"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        return {"type": "http", "scheme": "bearer", "description": "`Authorization: Bearer METRICS_TOKEN`"}
+
+
 class AdminSessionScheme(OpenApiAuthenticationExtension):
     """The admin site's session; writes need its CSRF token too."""
 
@@ -123,6 +133,8 @@ def describe_what_all_share(result: dict[str, Any], **_: Any) -> dict[str, Any]:
         for method, operation in operations.items():
             for status, response in operation["responses"].items():
                 response["description"] = response.get("description") or HTTPStatus(int(status)).phrase
+            if not operation.get("security"):  # open to all, and with answers of its own
+                continue
             statuses = [*ALWAYS, *(WITH_WRITES if method in WRITES else (404,) if "{" in path else ())]
             for status in sorted(statuses):
                 operation["responses"][str(status)] = {"$ref": f"#/components/responses/{NAMES[status]}"}

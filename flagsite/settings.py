@@ -11,6 +11,7 @@ from flagsite import development, environment, logs, operators, servers
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 SHORTEST_SECRET = 32
+SHORTEST_TOKEN = 16
 
 # --- Where we run --------------------------------------------------------------------------------------------------
 _own_database = environment.text("DATABASE_URL")
@@ -50,6 +51,8 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "flagsite.request_id.RequestIdMiddleware",
+    "flagsite.request_signals.RequestSignalsMiddleware",
+    "flagsite.probes.ProbesMiddleware",
     "flagsite.problems.DatabaseAwayMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -184,7 +187,11 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SWAGGER_UI_SETTINGS": {"persistAuthorization": True, "displayOperationId": True},
     "COMPONENT_SPLIT_REQUEST": False,
-    "ENUM_NAME_OVERRIDES": {"JobStatus": "jobs.states.Status", "JobTrigger": "jobs.models.Job.Trigger"},
+    "ENUM_NAME_OVERRIDES": {
+        "JobStatus": "jobs.states.Status",
+        "JobTrigger": "jobs.models.Job.Trigger",
+        "CheckResult": "flagsite.probes.CheckResult",
+    },
     "PATH_CONVERTER_OVERRIDES": {"id": {"type": "integer", "format": "int64", "minimum": 1, "maximum": 2**63 - 1}},
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
@@ -194,6 +201,13 @@ SPECTACULAR_SETTINGS = {
 
 # --- Admin site -------------------------------------------------------------------------------------------------------
 UNFOLD = operators.LOOKS
+
+# --- Metrics, version ------------------------------------------------------------------------------------------------
+METRICS_TOKEN = environment.text("METRICS_TOKEN")
+if METRICS_TOKEN and len(METRICS_TOKEN) < SHORTEST_TOKEN:
+    raise ImproperlyConfigured(f"METRICS_TOKEN is shorter than {SHORTEST_TOKEN} characters.")
+METRICS_FOLDER = environment.text("PROMETHEUS_MULTIPROC_DIR") or str(servers.data_folder() / "metrics")
+FLAGSITE_COMMIT = environment.text("FLAGSITE_COMMIT")
 
 # --- Logs -------------------------------------------------------------------------------------------------------------
 LOG_LEVEL = environment.text("LOG_LEVEL", "INFO").upper()

@@ -6,7 +6,8 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularSwaggerView
 
-from flagsite import overview
+from flagsite import overview, probes
+from flagsite.metrics.views import Metrics
 from flagsite.openapi import Description
 from orgs.endpoints import AlwaysJson
 from orgs.permissions import OpenOnPurpose
@@ -23,6 +24,10 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("openapi.json", Description.as_view(), name="openapi"),
     path("docs", try_it, name="docs"),
+    path("livez", probes.Live.as_view(), name="livez"),
+    path("readyz", probes.Ready.as_view(), name="readyz"),
+    path("version", probes.Version.as_view(), name="version"),
+    path("metrics", Metrics.as_view(), name="metrics"),
     path("", include("orgs.urls")),
     path("", include("jobs.urls")),
     path("", include("flags.urls")),

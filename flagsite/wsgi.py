@@ -8,6 +8,9 @@ from typing import Any
 from django.core.handlers.wsgi import WSGIRequest
 from django.core.wsgi import get_wsgi_application
 
+from flagsite import tracing
+from flagsite.metrics.folder import share_counts
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "flagsite.settings")
 
 
@@ -24,5 +27,7 @@ class Request(WSGIRequest):
         super().__init__({**environ, "CONTENT_TYPE": ";".join([media_type, *kept])})
 
 
+share_counts()  # before anything imports prometheus_client
+tracing.start("web")  # before the middleware is loaded
 application = get_wsgi_application()
 application.request_class = Request

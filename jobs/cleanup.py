@@ -6,15 +6,16 @@ JOBS_KEEP_COMPLETED_DAYS after its end, one that FAILED for good JOBS_KEEP_FAILE
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import connection, transaction
-from django.db.models import Count, Q
+from django.db import connection, models, transaction
 
-from jobs import lifecycle
+from jobs import lifecycle, tallies
+from jobs.errors import CancelRequested
 from jobs.kinds import job_kind
 from jobs.models import Job
 from jobs.run import Run
@@ -24,21 +25,32 @@ from orgs import history, origin
 log = structlog.get_logger(__name__)
 
 KIND = "cleanup"
-CHAINS_AT_ONCE = 500
-OLD_CHAINS = """
-SELECT root.id, latest.status
-  FROM jobs_job root
- CROSS JOIN LATERAL (
-    SELECT status, completed_at FROM jobs_job attempt
-     WHERE attempt.id = root.id OR attempt.parent_job_id = root.id ORDER BY attempt.id DESC LIMIT 1) latest
- WHERE root.parent_job_id IS NULL AND root.id > %(after)s AND root.id <> %(itself)s
-   AND root.created_at < statement_timestamp() - %(least)s * interval '1 day'
-   AND ((latest.status IN ('COMPLETED', 'CANCELLED')
-         AND latest.completed_at < statement_timestamp() - %(completed)s * interval '1 day')
-     OR (latest.status = 'FAILED' AND latest.completed_at < statement_timestamp() - %(failed)s * interval '1 day'))
- ORDER BY root.id LIMIT %(most)s
+LOOKED_AT_ONCE = 2000
+"""First jobs of chains that one short transaction looks at."""
+OLD = """
+   root.parent_job_id IS NULL AND root.id <> %(itself)s AND (
+       (last.status IN ('COMPLETED', 'CANCELLED')
+         AND last.completed_at < statement_timestamp() - %(completed)s * interval '1 day')
+    OR (last.status = 'FAILED' AND last.completed_at < statement_timestamp() - %(failed)s * interval '1 day'))
 """
-HOLD = " FOR UPDATE OF root SKIP LOCKED"  # somebody is about to retry it
+LAST = """
+  LEFT JOIN jobs_job retry ON retry.parent_job_id = root.id AND retry.retry_count = root.retry_count
+ CROSS JOIN LATERAL (  -- index one_retry_of_each_number
+    SELECT COALESCE(retry.status, root.status) AS status,
+           CASE WHEN retry.id IS NULL THEN root.completed_at ELSE retry.completed_at END AS completed_at) last
+"""
+COUNT = f"SELECT last.status, count(*) FROM jobs_job root {LAST} WHERE {OLD} GROUP BY last.status"  # noqa: S608
+NEXT_ROOTS = """
+SELECT id, created_at < statement_timestamp() - %(least)s * interval '1 day' FROM jobs_job
+ WHERE parent_job_id IS NULL AND id > %(after)s ORDER BY id LIMIT %(most)s
+"""
+HOLD = "SELECT id FROM jobs_job WHERE id = ANY(%(roots)s) ORDER BY id FOR UPDATE SKIP LOCKED"
+OLD_ONES = f"SELECT root.id FROM jobs_job root {LAST} WHERE root.id = ANY(%(roots)s) AND {OLD}"  # noqa: S608
+MEMBERS = """
+SELECT id, status FROM jobs_job WHERE id = ANY(%(roots)s)
+ UNION ALL
+SELECT id, status FROM jobs_job WHERE parent_job_id = ANY(%(roots)s)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,39 +81,84 @@ def request(*, by: str = "", correlation_id: str = "") -> Job:
 
 def old_jobs() -> OldJobs:
     """Count what a clean-up would delete now."""
-    statement = f"SELECT status, count(*) FROM ({OLD_CHAINS}) old GROUP BY status"  # noqa: S608 - no input in it
     with connection.cursor() as cursor:
-        cursor.execute(statement, _parameters(itself=0, after=0, most=None))
+        cursor.execute(COUNT, _parameters(itself=0))
         counts: dict[str, int] = dict(cursor.fetchall())
     return OldJobs(counts.get("COMPLETED", 0), counts.get("CANCELLED", 0), counts.get("FAILED", 0))
 
 
 @job_kind(KIND)
 def clean_up(run: Run) -> None:
-    """Delete old chains, some hundred in each transaction; `processed` counts the jobs that are gone."""
-    gone: dict[str, int] = {}
-    while True:
-        run.check()
-        with transaction.atomic():
-            roots = _next_chains(run)
-            if not roots:
-                break
-            chains = Job.objects.filter(Q(pk__in=roots) | Q(parent_job_id__in=roots))
-            counts = dict(chains.values_list("status").annotate(Count("pk")).order_by())
-            chains.delete()
-            run.record_progress(processed=sum(counts.values()), checkpoint={"after": max(roots)})
-            run.job.checkpoint = {"after": max(roots)}
-        for status, count in counts.items():
-            gone[status] = gone.get(status, 0) + count
-    history.record("jobs.cleaned", f"job:{run.job.pk}", by=run.job.requested_by, deleted=gone)
-    log.info("old_jobs_deleted", **gone)
+    """Delete old chains, some thousand in each short transaction; `processed` counts the jobs that are gone.
+
+    Where it stands and what is gone by then is in the checkpoint; a report is left in the history and the log.
+    """
+    try:
+        while _take_step(run):
+            run.check()
+    except CancelRequested:
+        _report(run, is_finished=False)
+        raise
+    tallies.fold_old()
+    _report(run, is_finished=True)
 
 
-def _next_chains(run: Run) -> list[int]:
-    after = (run.job.checkpoint or {}).get("after", 0)
+def _take_step(run: Run) -> bool:
+    """Delete what is old of the next chains by id; False when the rest is too young.
+
+    The first jobs are locked, as by everybody who changes a chain, and looked at again once they are: a person may
+    have asked for a retry meanwhile. What others hold is left for tomorrow.
+    """
+    done = run.job.checkpoint or {"after": 0, "deleted": {}}
+    with transaction.atomic():
+        roots = _rows(NEXT_ROOTS, after=done["after"], most=LOOKED_AT_ONCE)
+        if not any(is_old for _, is_old in roots):  # ids rise with time
+            return False
+        held = [row[0] for row in _rows(HOLD, roots=[root_id for root_id, is_old in roots if is_old])]
+        gone = _delete_chains([row[0] for row in _rows(OLD_ONES, roots=held, itself=run.job.root_id)])
+        deleted = {status: done["deleted"].get(status, 0) + gone.get(status, 0) for status in {*done["deleted"], *gone}}
+        done = {"after": roots[-1][0], "deleted": deleted}
+        run.record_progress(processed=sum(gone.values()), checkpoint=done)
+    run.job.checkpoint = done
+    return True
+
+
+def _delete_chains(roots: Sequence[int]) -> dict[str, int]:
+    """Delete whole chains and what hangs on them; returns how many jobs of each status they had.
+
+    Whoever refers to jobs says in the model what becomes of it, as with Django's own delete, which would load every
+    row first: records of the job go, others keep their row and lose the link.
+    """
+    members = _rows(MEMBERS, roots=list(roots))
+    ids = sorted(job_id for job_id, _ in members)
+    counts: dict[str, int] = {}
+    for _, status in members:
+        counts[status] = counts.get(status, 0) + 1
+    for relation in Job._meta.related_objects:
+        if relation.related_model is Job or relation.on_delete is models.DO_NOTHING:
+            continue
+        referring = relation.related_model._default_manager  # noqa: SLF001 - Django's documented way to any model
+        rows = referring.filter(**{f"{relation.field.name}__in": ids})
+        if relation.on_delete is models.SET_NULL:
+            rows.update(**{relation.field.name: None})
+        else:
+            rows.delete()
     with connection.cursor() as cursor:
-        cursor.execute(OLD_CHAINS + HOLD, _parameters(itself=run.job.root_id, after=after, most=CHAINS_AT_ONCE))
-        return [row[0] for row in cursor.fetchall()]
+        cursor.execute("DELETE FROM jobs_job WHERE id = ANY(%s)", [ids])
+    return counts
+
+
+def _report(run: Run, *, is_finished: bool) -> None:
+    deleted = (run.job.checkpoint or {}).get("deleted", {})
+    details = {"deleted": deleted, "finished": is_finished}
+    history.record("jobs.cleaned", f"job:{run.job.pk}", by=run.job.requested_by, **details)
+    log.info("old_jobs_deleted", jobId=run.job.pk, **details)
+
+
+def _rows(statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, _parameters(**parameters))
+        return cursor.fetchall()
 
 
 def _parameters(**more: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce, Now
 
-from jobs import backoff, moves, tallies, wakeup
+from jobs import backoff, moves, tallies, tracing, wakeup
 from jobs.errors import LeaseLost, UnknownQueue
 from jobs.kinds import kind_named
 from jobs.models import Job, JobTally, Queue, lease_time
@@ -49,6 +49,7 @@ def create(
         max_retries=queue.max_retries,
         requested_by=requested_by,
         correlation_id=correlation_id,
+        trace_context=tracing.current(),
     )
     wakeup.wake(queue.name)
     log.info("job_created", **moves.log_fields(job), kind=kind)
@@ -149,7 +150,7 @@ def complete(*, job_id: int, lease: UUID, message: str | None = None) -> None:
         moves.settle(job.root_id)
         tallies.add(job_id, Outcome.COMPLETED, ends_chain=True)
     job.refresh_from_db()
-    log.info("job_completed", **moves.log_fields(job), **_counts(job), seconds=_seconds(job))
+    log.info("job_completed", **moves.log_fields(job), **_counts(job), durationMs=_milliseconds(job))
 
 
 def fail(*, job_id: int, lease: UUID, error: str, traceback: str = "", permanent: bool = False) -> Job | None:
@@ -166,20 +167,23 @@ def fail(*, job_id: int, lease: UUID, error: str, traceback: str = "", permanent
             moves.move(job_id, "stop", lease=lease, **ended)
             moves.settle(job.root_id)
             tallies.add(job_id, Outcome.CANCELLED, ends_chain=True)
+            log.info("job_cancelled", **moves.log_fields(job), by=job.cancelled_by, error=error)
             return None
         if permanent or job.round_attempt >= job.max_retries:
             moves.move(job_id, "fail", lease=lease, **ended)
             moves.settle(job.root_id)
             tallies.add(job_id, Outcome.FAILED, ends_chain=True)
-            log.error("job_permanently_failed", **moves.log_fields(job), error=error, retries=job.round_attempt)
+            _log_final_failure(job, error)
             return None
         queue = moves.queue_named(job.queue)
         wait = backoff.delay(job.round_attempt + 1, base=queue.backoff_base, jitter=queue.backoff_jitter)
         retry = _add_automatic_retry(job, wait)
         moves.move(job_id, "fail_for_now", lease=lease, next_retry_at=retry.run_at, **ended)
         tallies.add(job_id, Outcome.RETRIED, ends_chain=False)
-    log.warning("job_failed_can_be_retried", **moves.log_fields(job), error=error, attempt=_attempt(retry))
-    log.info("job_retry_scheduled", **moves.log_fields(retry), seconds=wait.total_seconds(), attempt=_attempt(retry))
+    log.warning("job_failed", **moves.log_fields(job), error=error, durationMs=_milliseconds(job), willRetry=True)
+    log.info(
+        "job_retry_scheduled", **moves.log_fields(retry), waitSeconds=wait.total_seconds(), attempt=_attempt(retry)
+    )
     return retry
 
 
@@ -202,7 +206,7 @@ def rescue(*, job_id: int) -> Job | None:
             moves.move(job_id, "lose", **ended)
             moves.settle(job.root_id)
             tallies.add(job_id, Outcome.FAILED, ends_chain=True, rescued=True)
-            log.error("job_permanently_failed", **moves.log_fields(job), error=error, retries=job.round_attempt)
+            _log_final_failure(job, error)
             return None
         retry = _add_automatic_retry(job, timedelta())
         moves.move(job_id, "lose_for_now", next_retry_at=retry.run_at, **ended)
@@ -263,5 +267,12 @@ def _attempt(retry: Job) -> str:
     return f"{retry.round_attempt}/{retry.max_retries}"
 
 
-def _seconds(job: Job) -> float | None:
-    return round(job.duration.total_seconds(), 3) if job.duration else None
+def _log_final_failure(job: Job, error: str) -> None:
+    log.error(
+        "job_failed", **moves.log_fields(job), error=error, durationMs=_milliseconds(job), willRetry=False,
+        retries=job.round_attempt,
+    )  # fmt: skip
+
+
+def _milliseconds(job: Job) -> float | None:
+    return round(job.duration.total_seconds() * 1000, 1) if job.duration else None

@@ -116,6 +116,7 @@ class Job(models.Model):
     reason = models.TextField(default="", help_text="Why a person retried or cancelled it.")
     cancelled_by = models.CharField(max_length=200, default="")
     correlation_id = models.CharField(max_length=128, default="")
+    trace_context = models.CharField(max_length=64, default="", help_text="The request's W3C traceparent, if traced.")
 
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
@@ -166,6 +167,7 @@ class Job(models.Model):
             models.Index(fields=["organization", "-id"], name="job_of_organization"),
             # the admin site's filters and search: the newest first of each
             models.Index(fields=["status", "-id"], name="job_by_status"),
+            models.Index(fields=["organization", "status", "-id"], name="job_of_organization_by_status"),
             models.Index(fields=["queue", "-id"], name="job_by_queue"),
             models.Index(fields=["trigger", "-id"], name="job_by_trigger"),
             models.Index(fields=["created_at"], name="job_by_time"),
@@ -274,6 +276,32 @@ class JobTally(models.Model):
 
     def __str__(self) -> str:
         return f"{self.hour:%Y-%m-%d %H}h {self.queue} {self.kind} {self.outcome}: {self.count}"
+
+
+class Canary(models.Model):
+    """A job that does nothing, sent through a queue each minute: when the last one came through.
+
+    The row outlives the jobs, of which only the latest is kept.
+    """
+
+    queue = models.CharField(max_length=64, primary_key=True)
+    job_id = models.BigIntegerField(null=True, help_text="The latest canary's job.")
+    sent_at = models.DateTimeField(null=True)
+    returned_at = models.DateTimeField(null=True, help_text="When one came through last.")
+
+    def __str__(self) -> str:
+        return f"canary of {self.queue}"
+
+
+class EngineCount(models.Model):
+    """How often the engine did something that no job's record tells, such as sweep; only ever grows."""
+
+    name = models.CharField(max_length=64, primary_key=True)
+    value = models.BigIntegerField(default=0)
+    changed_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.value}"
 
 
 def lease_time() -> timedelta:

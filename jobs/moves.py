@@ -92,6 +92,7 @@ def add_retry(
         requested_by=requested_by,
         reason=reason,
         correlation_id=job.correlation_id,
+        trace_context=job.trace_context,
         run_at=Now() + wait,
     )
     Job.objects.filter(pk=again.pk).update(next_retry_at=F("run_at"))

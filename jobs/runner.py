@@ -6,11 +6,12 @@ import time
 import traceback
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import structlog
 from django.db import DatabaseError, InterfaceError
 
-from jobs import lifecycle, stopping, transient, wakeup, workers
+from jobs import lifecycle, moves, stopping, tracing, transient, wakeup, workers
 from jobs.errors import CancelRequested, LeaseLost, PermanentFailure, StopRequested, UnknownKind
 from jobs.kinds import kind_named
 from jobs.models import Job
@@ -38,14 +39,27 @@ def run_next(queue: str) -> Job | None:
 def run_claimed(job: Job) -> None:
     """Do a claimed job's work and record its end, whatever it is."""
     with structlog.contextvars.bound_contextvars(correlationId=job.correlation_id, jobId=job.pk):
-        event = "job_retry_started" if job.parent_job_id else "job_started"
-        log.info(event, organizationId=job.organization_id, kind=job.kind, attempt=job.round_attempt + 1)
-        try:
-            with Run(job) as run:
-                end = _work(run)
-                _persist(end)
-        except LeaseLost:
-            log.warning("job_lease_lost", organizationId=job.organization_id)
+        fields = moves.log_fields(job) | {"isRetry": job.parent_job_id is not None, "worker": job.worker}
+        log.info("job_started", **fields, kind=job.kind, attempt=job.round_attempt + 1)
+        with tracing.span(f"job {job.kind}", job.trace_context, _attributes(job)):
+            try:
+                with Run(job) as run:
+                    end = _work(run)
+                    _persist(end)
+            except LeaseLost:
+                log.warning("job_lease_lost", organizationId=job.organization_id)
+
+
+def _attributes(job: Job) -> dict[str, Any]:
+    """What a trace tells of the job."""
+    return {
+        "flagsite.job_id": job.pk,
+        "flagsite.root_job_id": job.root_id,
+        "flagsite.organization_id": job.organization_id,
+        "flagsite.queue": job.queue,
+        "flagsite.attempt": job.round_attempt + 1,
+        "flagsite.correlation_id": job.correlation_id,
+    }
 
 
 def _work(run: Run) -> Callable[[], object]:

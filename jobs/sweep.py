@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import structlog
 from django.db import connection
 
-from jobs import lifecycle, transient, wakeup
+from jobs import engine_counts, lifecycle, transient, wakeup
 from jobs.errors import MoveRefused
 from jobs.models import Job
 
@@ -46,6 +46,7 @@ def rescue_expired() -> int:
             log.exception("rescue_failed", jobId=job_id)
             continue
         rescued += 1
+    engine_counts.add(engine_counts.SWEEPS)
     return rescued
 
 
@@ -69,5 +70,6 @@ def wake_waiting() -> int:
     for queue in queues:
         wakeup.wake(queue)
     if queues:
+        engine_counts.add(engine_counts.WAKE_UPS_REPEATED, len(queues))
         log.debug("wake_ups_repeated", count=len(queues))
     return len(queues)

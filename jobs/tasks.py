@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.db import InterfaceError, OperationalError
 
-from jobs import cleanup, runner
+from jobs import canary, cleanup, runner
 from jobs import sweep as sweeping
 
 DATABASE_AWAY = (OperationalError, InterfaceError)
@@ -25,5 +25,11 @@ def sweep() -> None:
 
 @shared_task(name="jobs.clean_up", autoretry_for=DATABASE_AWAY, retry_backoff=2, retry_backoff_max=600, max_retries=20)
 def clean_up() -> None:
-    """Have old jobs deleted; beat asks for it each day."""
+    """Have old jobs deleted; beat asks for it each day, by writing the job itself."""
     cleanup.request(by="schedule")
+
+
+@shared_task(name="jobs.send_canary")
+def send_canary() -> None:
+    """Send the canary; beat asks for it each minute, by writing the job itself."""
+    canary.send()

@@ -22,7 +22,8 @@ DOCUMENT = json.loads(document())
 OPERATIONS = [
     (path, method, DOCUMENT["paths"][path][method]) for path in DOCUMENT["paths"] for method in DOCUMENT["paths"][path]
 ]
-NAMED = [pytest.param(*operation, id=operation[2]["operationId"]) for operation in OPERATIONS]
+OPEN = {"getLiveness", "getReadiness", "getVersion"}
+NAMED = [pytest.param(*each, id=each[2]["operationId"]) for each in OPERATIONS if each[2]["operationId"] not in OPEN]
 
 
 def test_the_document_is_valid_without_a_warning_and_the_same_as_in_docs() -> None:
@@ -40,7 +41,24 @@ def test_the_served_document_is_that_document(db: None) -> None:
 def test_every_call_of_the_url_map_is_described() -> None:
     described = {(path, method.upper()) for path, method, _ in OPERATIONS}
     mapped = {(re.sub(r"<\w+:(\w+)>", r"{\1}", f"/{path}"), method) for path, method in CALLS}
-    assert described == mapped
+    assert described == mapped | {("/livez", "GET"), ("/readyz", "GET"), ("/version", "GET")}
+
+
+def test_what_is_open_says_so_and_is_shown_by_example() -> None:
+    operations = [operation for _, _, operation in OPERATIONS if operation["operationId"] in OPEN]
+    assert len(operations) == len(OPEN)
+    for operation in operations:
+        assert not operation.get("security")
+        assert operation["summary"]
+        assert operation["description"]
+        for response in operation["responses"].values():
+            assert response["content"]["application/json"]["examples"]
+
+
+def test_metrics_are_text_and_take_the_scrapers_token() -> None:
+    operation = DOCUMENT["paths"]["/metrics"]["get"]
+    assert {"metricsToken": []} in operation["security"]
+    assert set(operation["responses"]["200"]["content"]) == {"text/plain"}
 
 
 @pytest.mark.parametrize(("path", "method", "operation"), NAMED)
@@ -50,7 +68,7 @@ def test_an_operation_is_named_explained_secured_and_shown_by_example(
     assert re.fullmatch(r"[a-z]+[A-Za-z]+", operation["operationId"])
     assert operation["summary"]
     assert operation["description"]
-    assert {name for requirement in operation["security"] for name in requirement} == {
+    assert {name for requirement in operation["security"] for name in requirement} - {"metricsToken"} == {
         "bearerKey",
         "headerKey",
         "adminSession",
@@ -59,8 +77,8 @@ def test_an_operation_is_named_explained_secured_and_shown_by_example(
     bodies = [operation["requestBody"]] if "requestBody" in operation else []
     good = [response for status, response in operation["responses"].items() if status < "300" and "content" in response]
     for content in [body["content"] for body in bodies] + [response["content"] for response in good]:
-        assert set(content) == {"application/json"}
-    assert any("examples" in response["content"]["application/json"] for response in good) or not good
+        assert set(content) <= {"application/json", "text/plain"}
+    assert any("examples" in next(iter(response["content"].values())) for response in good) or not good
     assert all("examples" in body["content"]["application/json"] for body in bodies)
 
 

@@ -1,0 +1,112 @@
+"""The engine's figures as Prometheus metrics. All are of the whole installation, whichever web server is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+
+from jobs.figures import Ended, Figures, Times
+from jobs.models import JobTally
+from jobs.tallies import BOUNDS
+
+Outcome = JobTally.Outcome
+LIMITS = [*(f"{bound:g}" for bound in BOUNDS), "+Inf"]
+BY_KIND = ["queue", "kind"]
+BY_OUTCOME = [*BY_KIND, "outcome"]
+
+
+def metrics(figures: Figures) -> Iterator[Metric]:
+    """Every metric, each with all its lines."""
+    yield from _jobs([line for line in figures.ended if line.outcome != Outcome.MANUAL_RETRY])
+    yield _retries(figures.ended)
+    yield from _organizations(figures)
+    yield from _queues(figures)
+    yield from _workers(figures)
+    yield from _engine(figures)
+
+
+def _jobs(ended: Sequence[Ended]) -> Iterator[Metric]:
+    attempts = CounterMetricFamily("flagsite_job_attempts", "Attempts that ended, by how.", labels=BY_OUTCOME)
+    chains = CounterMetricFamily("flagsite_jobs", "Jobs that ended, each with its retries, by how.", labels=BY_OUTCOME)
+    rescued = CounterMetricFamily("flagsite_jobs_rescued", "Attempts that ended as their worker was gone.",
+                                  labels=BY_KIND)  # fmt: skip
+    waiting = HistogramMetricFamily("flagsite_job_waiting_seconds", "From when an attempt was due until it started.",
+                                    labels=BY_OUTCOME)  # fmt: skip
+    processing = HistogramMetricFamily("flagsite_job_processing_seconds", "From an attempt's start to its end.",
+                                       labels=BY_OUTCOME)  # fmt: skip
+    chain = HistogramMetricFamily("flagsite_job_chain_seconds", "From the request to the end of the last attempt.",
+                                  labels=BY_OUTCOME)  # fmt: skip
+    lost: dict[tuple[str, str], int] = {}
+    for line in ended:
+        labels = [line.queue, line.kind, line.outcome]
+        attempts.add_metric(labels, line.count)
+        if line.outcome != Outcome.RETRIED:
+            chains.add_metric(labels, line.chains)
+            _add(chain, labels, line.chain)
+        lost[line.queue, line.kind] = lost.get((line.queue, line.kind), 0) + line.rescued
+        _add(waiting, labels, line.waiting)
+        _add(processing, labels, line.processing)
+    for kind, count in lost.items():
+        rescued.add_metric(list(kind), count)
+    yield from (attempts, chains, rescued, waiting, processing, chain)
+
+
+def _retries(ended: Sequence[Ended]) -> Metric:
+    retries = CounterMetricFamily("flagsite_job_retries", "Retries by what asked for them.",
+                                  labels=[*BY_KIND, "trigger"])  # fmt: skip
+    triggers = {Outcome.RETRIED: "automatic", Outcome.MANUAL_RETRY: "manual"}
+    for line in ended:
+        if line.outcome in triggers:
+            retries.add_metric([line.queue, line.kind, triggers[Outcome(line.outcome)]], line.count)
+    return retries
+
+
+def _organizations(figures: Figures) -> Iterator[Metric]:
+    written = CounterMetricFamily("flagsite_organizations_written", "Organizations that jobs have done their work for, "
+                                  "those of running jobs so far included.", labels=BY_KIND)  # fmt: skip
+    failed = CounterMetricFamily("flagsite_organizations_failed", "Organizations that failed in jobs.", labels=BY_KIND)
+    superseded = CounterMetricFamily("flagsite_organizations_superseded", "Of those written, they had a newer value.",
+                                     labels=BY_KIND)  # fmt: skip
+    for line in figures.organizations:
+        labels = [line.queue, line.kind]
+        written.add_metric(labels, line.written)
+        failed.add_metric(labels, line.failed)
+        superseded.add_metric(labels, line.superseded)
+    yield from (written, failed, superseded)
+
+
+def _queues(figures: Figures) -> Iterator[Metric]:
+    jobs = GaugeMetricFamily("flagsite_queue_jobs", "Open jobs: due, later (a retry's wait), running.",
+                             labels=["queue", "state"])  # fmt: skip
+    oldest = GaugeMetricFamily("flagsite_queue_oldest_seconds", "For how long the first that is due has waited.",
+                               labels=["queue"])  # fmt: skip
+    paused = GaugeMetricFamily("flagsite_queue_paused", "1 while nothing of it may start.", labels=["queue"])
+    for line in figures.queues:
+        for state in ("due", "later", "running"):
+            jobs.add_metric([line.queue, state], getattr(line, state))
+        oldest.add_metric([line.queue], line.oldest)
+        paused.add_metric([line.queue], int(line.is_paused))
+    yield from (jobs, oldest, paused)
+
+
+def _workers(figures: Figures) -> Iterator[Metric]:
+    workers = figures.workers
+    yield GaugeMetricFamily("flagsite_workers", "Workers that are alive.", value=workers.workers)
+    yield GaugeMetricFamily("flagsite_worker_slots", "Jobs that they can run at once.", value=workers.slots)
+    yield GaugeMetricFamily("flagsite_worker_slots_busy", "Jobs that run.", value=workers.busy)
+
+
+def _engine(figures: Figures) -> Iterator[Metric]:
+    yield CounterMetricFamily("flagsite_sweeps", "Sweeps for jobs that lost their worker.",
+                              value=figures.engine.get("sweeps", 0))  # fmt: skip
+    yield CounterMetricFamily("flagsite_wake_ups_repeated", "Wake-ups that a sweep sent anew.",
+                              value=figures.engine.get("wake_ups_repeated", 0))  # fmt: skip
+    if figures.last_sweep is not None:
+        yield GaugeMetricFamily("flagsite_last_sweep_seconds", "Since the last sweep.", value=figures.last_sweep)
+
+
+def _add(histogram: HistogramMetricFamily, labels: list[str], times: Times) -> None:
+    counts = [float(count) for count in accumulate(times.buckets)]
+    histogram.add_metric(labels, list(zip(LIMITS, counts, strict=True)), times.seconds)

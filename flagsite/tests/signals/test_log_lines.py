@@ -1,0 +1,43 @@
+"""The shape of a log line."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import structlog
+
+from flagsite import logs
+
+
+def line_of(event: str, style: str = "json", **fields: Any) -> str:
+    """What is written for an event of ours."""
+    record = logging.LogRecord("jobs.lifecycle", logging.INFO, "", 0, {"event": event, **fields}, None, None)
+    record._logger, record._name, record._from_structlog = None, "info", True
+    return logs.formatter(style).format(record)
+
+
+def test_a_json_line_has_its_frame_on_top_and_the_rest_in_data() -> None:
+    line = json.loads(
+        line_of("job_completed", timestamp="t", level="info", correlationId="c-1", queue="default", durationMs=1.5)
+    )
+    assert line == {
+        "timestamp": "t", "level": "info", "event": "job_completed", "correlationId": "c-1", "logger": "",
+        "data": {"queue": "default", "durationMs": 1.5},
+    }  # fmt: skip
+
+
+def test_a_line_of_a_library_has_the_same_shape_and_the_requests_id() -> None:
+    record = logging.LogRecord("kombu", logging.WARNING, "", 0, "lost %s", ("redis://u:hunter2@host/0",), None)
+    with structlog.contextvars.bound_contextvars(correlationId="c-2"):
+        line = json.loads(logs.formatter("json").format(record))
+    assert (line["event"], line["level"], line["logger"]) == ("lost redis://***@host/0", "warning", "kombu")
+    assert line["correlationId"] == "c-2"
+
+
+def test_passwords_in_addresses_are_blanked_in_both_styles() -> None:
+    for style in ("json", "console"):
+        written = line_of("database_away", style, error="postgresql://flagsite:hunter2@db:5432/flagsite is away")
+        assert "hunter2" not in written
+        assert "db:5432" in written

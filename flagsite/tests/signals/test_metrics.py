@@ -1,0 +1,212 @@
+"""What /metrics tells, and to whom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import OperationalError, transaction
+
+from conftest import Cast
+from flagsite.tests.signals.scraping import Sample, names, samples_of, total
+from jobs import canary, cleanup, figures, lifecycle, operations, queues, runner, sweep, tallies
+from jobs.models import Job, JobTally
+from jobs.run import Run
+from jobs.tests.engine import KIND, LONG_AGO, claimed, doing, lease_of, make_due, waiting
+from orgs.tests.api import Api, kind_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def scraped(key: str) -> dict[Sample, float]:
+    response = Api(key).get("/metrics")
+    assert response.status_code == 200, response.content
+    assert response["Content-Type"].startswith("text/plain; version=")
+    return samples_of(response.content.decode())
+
+
+def write(count: int) -> Any:
+    def work(run: Run) -> None:
+        with transaction.atomic():
+            run.record_progress(processed=count)
+
+    return work
+
+
+def test_a_key_that_sees_everything_may_read_them_and_a_bound_one_may_not(reader_key: str, acme_key: str) -> None:
+    assert total(scraped(reader_key), "flagsite_database_up") == 1
+    refused = Api(acme_key).get("/metrics")
+    assert (refused.status_code, kind_of(refused)) == (403, "not-permitted")
+
+
+def test_the_scrapers_token_opens_metrics_and_nothing_else(db: None, settings: Any) -> None:
+    settings.METRICS_TOKEN = "t" * 20
+    assert total(scraped("t" * 20), "flagsite_database_up") == 1
+    assert Api("t" * 19).get("/metrics").status_code == 401
+    assert Api("t" * 20).get("/organizations").status_code == 401
+    settings.METRICS_TOKEN = ""
+    assert Api("t" * 20).get("/metrics").status_code == 401
+    assert Api("").get("/metrics").status_code == 401
+
+
+def test_attempts_jobs_and_retries_are_counted_by_queue_kind_and_outcome(reader_key: str) -> None:
+    def fail(run: Run) -> None:
+        raise ValueError("broken")
+
+    waiting()
+    runner.run_next("default")
+    broken = waiting(max_retries=1)
+    with doing(fail):
+        runner.run_next("default")
+        make_due()
+        runner.run_next("default")
+    operations.retry(job_id=broken.pk, by="alice")
+    samples = scraped(reader_key)
+    of = {"queue": "default", "kind": KIND}
+    attempts = {
+        outcome: total(samples, "flagsite_job_attempts_total", outcome=outcome, **of)
+        for outcome in ("completed", "retried", "failed", "manual_retry")
+    }
+    assert attempts == {"completed": 1, "retried": 1, "failed": 1, "manual_retry": 0}
+    assert total(samples, "flagsite_jobs_total", **of) == 2
+    assert total(samples, "flagsite_job_retries_total", trigger="automatic", **of) == 1
+    assert total(samples, "flagsite_job_retries_total", trigger="manual", **of) == 1
+    assert total(samples, "flagsite_job_processing_seconds_count", **of) == 3
+    assert total(samples, "flagsite_job_processing_seconds_bucket", le="+Inf", **of) == 3
+    assert total(samples, "flagsite_job_waiting_seconds_count", **of) == 3
+    assert total(samples, "flagsite_job_chain_seconds_count", **of) == 2
+
+
+def test_organizations_count_while_the_job_runs_and_never_go_back(reader_key: str) -> None:
+    def written() -> float:
+        return total(scraped(reader_key), "flagsite_organizations_written_total", kind=KIND)
+
+    job = claimed()
+    lease = lease_of(job)
+    seen = [written()]
+    for _ in range(2):
+        with transaction.atomic():
+            lifecycle.record_progress(job_id=job.pk, lease=lease, processed=5)
+        seen.append(written())
+    lifecycle.release(job_id=job.pk, lease=lease)
+    seen.append(written())
+    again = lifecycle.claim(queue="default", worker="other")
+    assert again is not None
+    lifecycle.complete(job_id=job.pk, lease=lease_of(again))
+    seen.append(written())
+    Job.objects.update(created_at=LONG_AGO, completed_at=LONG_AGO)
+    cleanup.request()
+    runner.run_next("default")
+    assert not Job.objects.filter(pk=job.pk).exists()
+    seen.append(written())
+    assert seen == [0, 5, 10, 10, 10, 10]
+
+
+def test_no_counter_goes_back_by_a_clean_up_that_folds_old_tallies(reader_key: str) -> None:
+    with doing(write(3)):
+        for _ in range(4):
+            waiting()
+            runner.run_next("default")
+    ids = list(JobTally.objects.values_list("pk", flat=True))
+    JobTally.objects.filter(pk__in=ids).update(hour="2001-05-17T10:00:00Z")
+    with doing(write(4)):
+        waiting()
+        runner.run_next("default")
+    JobTally.objects.exclude(hour__year=2001).update(hour="2001-05-18T10:00:00Z")
+    before = scraped(reader_key)
+    tallies.fold_old()
+    assert JobTally.objects.get().hour.isoformat() == "2001-05-01T00:00:00+00:00"
+    tallies.fold_old()
+    after = scraped(reader_key)
+    grown = {key for key in before if key[0].startswith("flagsite_job") and not key[0].endswith("_seconds")}
+    assert {key: after[key] for key in grown} == pytest.approx({key: before[key] for key in grown})
+    assert total(after, "flagsite_organizations_written_total", kind=KIND) == 16
+
+
+def test_a_job_that_was_handed_back_has_no_negative_wait(reader_key: str) -> None:
+    job = claimed()
+    lifecycle.release(job_id=job.pk, lease=lease_of(job))
+    Job.objects.filter(pk=job.pk).update(started_at=LONG_AGO)
+    again = lifecycle.claim(queue="default", worker="other")
+    assert again is not None
+    lifecycle.complete(job_id=job.pk, lease=lease_of(again))
+    samples = scraped(reader_key)
+    assert total(samples, "flagsite_job_waiting_seconds_sum", kind=KIND) == 0
+    assert total(samples, "flagsite_job_waiting_seconds_count", kind=KIND) == 1
+
+
+def test_queues_workers_and_sweeps_are_told(reader_key: str) -> None:
+    waiting(run_at="2001-01-01T00:00:00Z")
+    queues.pause("propagation", by="alice")
+    sweep.sweep()
+    samples = scraped(reader_key)
+    assert total(samples, "flagsite_queue_jobs", queue="default", state="due") == 1
+    assert total(samples, "flagsite_queue_oldest_seconds", queue="default") > 10**8
+    assert total(samples, "flagsite_queue_paused", queue="propagation") == 1
+    assert total(samples, "flagsite_queue_paused", queue="default") == 0
+    assert total(samples, "flagsite_sweeps_total") == 1
+    assert total(samples, "flagsite_wake_ups_repeated_total") == 1
+    assert total(samples, "flagsite_workers") == 0
+    assert "flagsite_last_sweep_seconds" in names(samples)
+
+
+def test_what_was_rescued_is_counted(reader_key: str) -> None:
+    job = claimed(lease_expires_at=LONG_AGO)
+    lifecycle.rescue(job_id=job.pk)
+    assert total(scraped(reader_key), "flagsite_jobs_rescued_total", kind=KIND) == 1
+
+
+def test_requests_are_counted_by_the_pattern_of_their_address(cast: Cast, admin_key: str) -> None:
+    def counted(**labels: str) -> float:
+        return total(scraped(admin_key), "flagsite_http_request_seconds_count", **labels)
+
+    known = {"route": "organizations/<id:organization_id>", "method": "GET"}
+    before, unknown = counted(**known), counted(route="unknown", status="404")
+    for number in (cast.acme.pk, cast.rival.pk):
+        Api(admin_key).get(f"/organizations/{number}")
+    Api(admin_key).get("/organizations/999999")
+    Api().get("/no/such/address/at/all")
+    Api().send("PROPFIND", "/livez")
+    assert counted(**known, status="200") >= 2
+    assert counted(**known) == before + 3
+    assert counted(route="unknown", status="404") == unknown + 1
+    assert counted(method="other", route="livez", status="405") >= 1
+    assert not [labels for _, labels in scraped(admin_key) if any("such" in value for _, value in labels)]
+
+
+def test_while_the_database_is_away_the_token_still_reads_the_requests(
+    db: None, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> figures.Figures:
+        raise OperationalError("gone")
+
+    settings.METRICS_TOKEN = "t" * 20
+    monkeypatch.setattr(figures, "read", away)
+    samples = scraped("t" * 20)
+    assert total(samples, "flagsite_database_up") == 0
+    assert "flagsite_http_request_seconds_count" in names(samples)
+    assert "flagsite_job_attempts_total" not in names(samples)
+
+
+def test_the_figures_cost_one_statement(db: None, django_assert_num_queries: Any) -> None:
+    waiting()
+    with django_assert_num_queries(1):
+        figures.read()
+
+
+def test_canaries_leave_one_row_and_no_figures(reader_key: str) -> None:
+    for _ in range(3):
+        assert canary.send() is not None
+        runner.run_next("default")
+    assert Job.objects.count() == 1
+    assert not JobTally.objects.exists()
+    age = canary.age()
+    assert age is not None
+    assert age < 60
+    assert "flagsite_canary_seconds" in names(scraped(reader_key))
+
+
+def test_no_second_canary_is_sent_while_one_waits() -> None:
+    assert canary.send() is not None
+    assert canary.send() is None
+    assert Job.objects.count() == 1
