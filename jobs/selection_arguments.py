@@ -23,8 +23,6 @@ def selection_in(
 ) -> Selection:
     """What the options select. Raises OrganizationNotFound, UnknownQueue, UnknownKind."""
     top = organization_called(organization) if organization else None
-    selection = Selection(
-        status=status, organization_id=top.pk if top else None, queue=queue, flag=flag, kind=kind, since=since
-    )
+    selection = Selection(status=status, organization=top, queue=queue, flag=flag, kind=kind, since=since)
     selection.check()
     return selection

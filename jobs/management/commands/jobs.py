@@ -6,12 +6,12 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from jobs.selection import Selection
 from jobs.selection_arguments import add_selection, selection_in
 from jobs.showing import JobsTable, documents_of
 from jobs.states import Status
 from orgs.command_arguments import count
 from orgs.operator_command import Answer, OperatorCommand
+from orgs.snapshots import snapshot
 
 MOST = 10_000
 
@@ -28,8 +28,8 @@ class Command(OperatorCommand):
         parser.add_argument("--limit", type=count(1, MOST), default=50, metavar="N", help="default: 50")
 
     def answer(self, *, limit: int, **options: Any) -> Answer:
-        selection: Selection = selection_in(**options)
-        found = list(selection.jobs().order_by("-pk")[: limit + 1])
+        with snapshot():
+            found = list(selection_in(**options).jobs().order_by("-pk")[: limit + 1])
         jobs, more = found[:limit], len(found) > limit
         shown: list[Any] = [JobsTable(jobs)] if jobs else ["There are no such jobs."]
         if more:
