@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import cleanup, growth, lists, load, overview_pages, propagation
+from bench import cleanup, growth, lists, load, overview_pages, propagation, scraping
 from bench.installation import ROOT, Installation
 from bench.report import Result
 from flagsite import servers
@@ -46,6 +46,7 @@ BENCHES: dict[str, Callable[[Installation, int], Result]] = {
     "lists": lists.lists,
     "overview": overview_pages.overview,
     "cleanup": cleanup.cleanup,
+    "metrics": scraping.scraping,
 }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db import connection
 
-from jobs.tallies import TIMES
+from jobs.tallies import BOUNDS, TIMES
 from jobs.workers import ALIVE_SECONDS
 
 
@@ -84,24 +84,24 @@ class Figures:
     last_sweep: float | None = None
 
 
-BUCKETS = ", ".join(f"array_agg({name} ORDER BY place) AS {name}" for name in TIMES)
+PLACES = range(1, len(BOUNDS) + 2)
+BUCKETS = ", ".join(  # place by place: far quicker than unnest
+    f"ARRAY[{', '.join(f'sum({name}_buckets[{place}])' for place in PLACES)}] AS {name}" for name in TIMES
+)
 FIGURES = f"""
 WITH ended AS (
     SELECT queue, kind, outcome, sum(count) AS count, sum(rescued) AS rescued, sum(chains) AS chains,
            sum(organizations) AS organizations, sum(failed_organizations) AS failed,
-           sum(superseded_organizations) AS superseded,
+           sum(superseded_organizations) AS superseded, {BUCKETS},
            {", ".join(f"sum({name}_seconds) AS {name}_seconds" for name in TIMES)}
       FROM jobs_jobtally GROUP BY queue, kind, outcome),
-places AS (
-    SELECT queue, kind, outcome, place, {", ".join(f"sum({name}) AS {name}" for name in TIMES)}
-      FROM jobs_jobtally, unnest({", ".join(f"{name}_buckets" for name in TIMES)}) WITH ORDINALITY
-           AS spread({", ".join(TIMES)}, place) GROUP BY queue, kind, outcome, place),
-buckets AS (SELECT queue, kind, outcome, {BUCKETS} FROM places GROUP BY queue, kind, outcome),
-waiting AS (  -- index job_due: what is open, however many have ended
-    SELECT queue, kind, count(*) FILTER (WHERE run_at <= statement_timestamp()) AS due,
-           count(*) FILTER (WHERE run_at > statement_timestamp()) AS later, min(run_at) AS oldest,
-           sum(processed) AS written, sum(failed) AS failed, sum(superseded) AS superseded
-      FROM jobs_job WHERE status = 'PENDING' GROUP BY queue, kind),
+waiting AS (  -- index job_due alone: what waits, however many have ended
+    SELECT queue, count(*) FILTER (WHERE run_at <= statement_timestamp()) AS due,
+           count(*) FILTER (WHERE run_at > statement_timestamp()) AS later, min(run_at) AS oldest
+      FROM jobs_job WHERE status = 'PENDING' GROUP BY queue),
+handed_back AS (  -- index job_handed_back: waiting again, after a part of the work
+    SELECT queue, kind, sum(processed) AS written, sum(failed) AS failed, sum(superseded) AS superseded
+      FROM jobs_job WHERE status = 'PENDING' AND claims > 0 GROUP BY queue, kind),
 running AS (  -- index job_running
     SELECT queue, kind, count(*) AS running, sum(processed) AS written, sum(failed) AS failed,
            sum(superseded) AS superseded
@@ -109,22 +109,19 @@ running AS (  -- index job_running
 organizations AS (
     SELECT queue, kind, sum(written) AS written, sum(failed) AS failed, sum(superseded) AS superseded FROM (
         SELECT queue, kind, organizations AS written, failed, superseded FROM ended
-         UNION ALL SELECT queue, kind, written, failed, superseded FROM waiting
+         UNION ALL SELECT queue, kind, written, failed, superseded FROM handed_back
          UNION ALL SELECT queue, kind, written, failed, superseded FROM running) part GROUP BY queue, kind),
 queues AS (
     SELECT queue.name, queue.paused_at IS NOT NULL AS paused,
-           COALESCE((SELECT sum(due) FROM waiting WHERE waiting.queue = queue.name), 0) AS due,
-           COALESCE((SELECT sum(later) FROM waiting WHERE waiting.queue = queue.name), 0) AS later,
+           COALESCE(waiting.due, 0) AS due, COALESCE(waiting.later, 0) AS later,
            COALESCE((SELECT sum(running) FROM running WHERE running.queue = queue.name), 0) AS running,
-           GREATEST(0, extract(epoch FROM statement_timestamp()
-                    - (SELECT min(oldest) FROM waiting WHERE waiting.queue = queue.name))) AS oldest
-      FROM jobs_queue queue),
+           GREATEST(0, extract(epoch FROM statement_timestamp() - waiting.oldest)) AS oldest
+      FROM jobs_queue queue LEFT JOIN waiting ON waiting.queue = queue.name),
 workers AS (
     SELECT count(*) AS workers, COALESCE(sum(concurrency), 0) AS slots FROM jobs_worker
      WHERE seen_at >= statement_timestamp() - {ALIVE_SECONDS} * interval '1 second')
 SELECT json_build_object(
-    'ended', (SELECT json_agg(row_to_json(line))
-                FROM (SELECT * FROM ended JOIN buckets USING (queue, kind, outcome)) line),
+    'ended', (SELECT json_agg(row_to_json(line)) FROM ended line),
     'organizations', (SELECT json_agg(row_to_json(line)) FROM organizations line),
     'queues', (SELECT json_agg(row_to_json(line)) FROM queues line),
     'workers', (SELECT row_to_json(line) FROM workers line),

@@ -156,6 +156,12 @@ class Job(models.Model):
                 name="job_due",
                 condition=models.Q(status=Status.PENDING),
             ),
+            # metrics: what those have done that wait again; next to no job is ever in it
+            models.Index(
+                fields=["queue"],
+                name="job_handed_back",
+                condition=models.Q(status=Status.PENDING, claims__gt=0),
+            ),
             # sweep: expired leases; claim: how many of a queue are running. Not the lease itself: a renewal, thus
             # each chunk's progress, touches no index.
             models.Index(

@@ -51,5 +51,11 @@ class Migration(migrations.Migration):
                 ("changed_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
         ),
+        migrations.AddIndex(
+            model_name="job",
+            index=models.Index(
+                condition=models.Q(("claims__gt", 0), ("status", "PENDING")), fields=["queue"], name="job_handed_back"
+            ),
+        ),
         migrations.RunPython(schedule_canary, migrations.RunPython.noop),
     ]

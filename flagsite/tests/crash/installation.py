@@ -46,8 +46,9 @@ class Installation:
             "RATE_LIMIT": "1000000/minute",
             "LOG_FORMAT": "json",
         }
-        self.port = _free_port()
+        self.port = free_port()
         self.key = ""
+        self.web_options: list[str] = []
         self.web: subprocess.Popen[bytes] | None = None
 
     # --- start and stop ---------------------------------------------------------------------------------------------
@@ -58,7 +59,8 @@ class Installation:
         self.valkey.start()
         self.manage("migrate", "--verbosity", "0")
         self.key = json.loads(self.manage("create_key", "crash-tests", "--role", "admin", "--json"))["key"]
-        self.web = self.run("gunicorn", "flagsite.wsgi", "--bind", f"127.0.0.1:{self.port}", "--threads", "4")
+        self.web = self.run("gunicorn", "flagsite.wsgi", "--bind", f"127.0.0.1:{self.port}", "--threads", "4",
+                            *self.web_options)  # fmt: skip
         eventually(lambda: self.get("/organizations").status_code == 200, within=30)
 
     def stop(self) -> None:
@@ -93,7 +95,7 @@ class Installation:
     def start_worker(self, concurrency: int = 2) -> subprocess.Popen[bytes]:
         """Start a worker; returns before it is ready."""
         return self.run(
-            "celery", "-A", "flagsite", "worker", "--queues", "propagation,default", "--without-mingle",
+            "celery", "-A", "flagsite", "--quiet", "worker", "--queues", "propagation,default", "--without-mingle",
             "--concurrency", str(concurrency), "--hostname", f"w{len(self.processes)}@%h",
         )  # fmt: skip
 
@@ -242,7 +244,8 @@ def kill_session(process: subprocess.Popen[bytes], number: int = signal.SIGKILL)
         process.wait(timeout=10)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on now."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

@@ -16,7 +16,8 @@ TOKEN = "a-scrapers-own-token"
 @pytest.fixture(scope="session")
 def _observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     installation = Installation(tmp_path_factory.mktemp("observed"))
-    installation.environment |= {"METRICS_TOKEN": TOKEN, "WEB_CONCURRENCY": "2"}  # gunicorn reads the latter
+    installation.environment["METRICS_TOKEN"] = TOKEN
+    installation.web_options = ["--workers", "2", "--no-control-socket", "--logger-class", "flagsite.server_log.Lines"]
     try:
         installation.start()
         yield installation

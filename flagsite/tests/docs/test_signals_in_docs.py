@@ -1,0 +1,104 @@
+"""Dashboard, alert rules and the table of events speak of what there is."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from prometheus_client.core import Metric
+
+from flagsite.metrics import engine, requests
+from jobs.figures import Ended, Figures, Organizations, QueueNow, Times
+from jobs.tallies import BOUNDS
+
+ROOT = Path(__file__).resolve().parents[3]
+DASHBOARD, ALERTS, LOGS = (ROOT / "docs" / name for name in ("grafana.json", "alerts.yml", "logs.md"))
+LOGGED = r'log\.(?:debug|info|warning|error|exception)\(\s*"([a-z_]+)"'
+ALWAYS = {"flagsite_database_up", "flagsite_build_info", "flagsite_beat_last_tick_seconds", "flagsite_canary_seconds"}
+
+
+def known() -> set[str]:
+    """The name of every line that /metrics can have."""
+    times = Times(1.0, [1] * (len(BOUNDS) + 1))
+    ended = [Ended("q", "k", outcome, 1, 1, 1, times, times, times) for outcome in ("completed", "retried")]
+    figures = Figures(
+        ended, [Organizations("q", "k", 1, 1, 1)], [QueueNow("q", False, 1, 1, 1, 1.0)], engine={}, last_sweep=1.0
+    )
+    requests.count(method="GET", route="docs", status=200, seconds=0.1)
+    metrics: list[Metric] = [*engine.metrics(figures), *requests.registry().collect()]
+    return ALWAYS | {sample.name for metric in metrics for sample in metric.samples}
+
+
+def used(text: str) -> set[str]:
+    return set(re.findall(r"\bflagsite_[a-z_]+", text))
+
+
+def test_the_dashboard_is_whole_and_each_metric_in_it_exists() -> None:
+    dashboard = json.loads(DASHBOARD.read_text())
+    panels = dashboard["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels) > 15
+    places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels]
+    assert len(set(places)) == len(places)
+    expressions = [target["expr"] for panel in panels for target in panel["targets"]]
+    assert used("\n".join(expressions)) <= known()
+    assert all(used(expression) for expression in expressions)
+
+
+def test_the_dashboard_shows_every_metric_that_there_is() -> None:
+    shown = {re.sub(r"_(bucket|count|sum|created|total|info)$", "", name) for name in used(DASHBOARD.read_text())}
+    there = {re.sub(r"_(bucket|count|sum|created|total|info)$", "", name) for name in known()}
+    assert shown == there
+
+
+def test_each_metric_in_the_alert_rules_exists() -> None:
+    rules = ALERTS.read_text()
+    assert used(rules)
+    assert used(rules) <= known()
+    assert "TODO" not in rules
+
+
+@pytest.mark.slow
+def test_promtool_accepts_the_alert_rules() -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed (on Debian: the package prometheus)")
+    done = subprocess.run([promtool, "check", "rules", ALERTS], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_promtool_accepts_the_metrics() -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed (on Debian: the package prometheus)")
+    from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415
+    from prometheus_client.registry import Collector  # noqa: PLC0415
+
+    class Engine(Collector):
+        def collect(self) -> list[Metric]:
+            times = Times(1.0, [1] * (len(BOUNDS) + 1))
+            ended = [Ended("q", "k", "completed", 1, 1, 1, times, times, times)]
+            return list(engine.metrics(Figures(ended, [Organizations("q", "k", 1, 1, 1)])))
+
+    registry = CollectorRegistry()
+    registry.register(Engine())
+    text = generate_latest(registry)
+    done = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, check=False)
+    assert b"error" not in done.stderr.lower(), done.stderr
+
+
+def test_the_table_of_events_has_those_that_the_code_logs_about_jobs_and_queues() -> None:
+    listed = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", LOGS.read_text()))
+    logged: set[str] = set()
+    for folder in ("jobs", "flags", "flagsite", "orgs"):
+        for path in (ROOT / folder).rglob("*.py"):
+            if "tests" not in path.parts:
+                logged |= set(
+                    re.findall(r'log\.(?:debug|info|warning|error|exception)\(\s*"([a-z_]+)"', path.read_text())
+                )
+    assert {name for name in logged if name.startswith(("job_", "queue_"))} <= listed
+    assert {name for name in listed if name.startswith(("job_", "queue_", "beat_", "periodic_"))} <= logged
