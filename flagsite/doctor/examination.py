@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.db import connection
 
 from flagsite.doctor.findings import Finding, State, problem
-from flagsite.doctor.processes import check_beat, check_queues, check_rescue, check_workers
+from flagsite.doctor.processes import check_beat, check_canary, check_queues, check_rescue, check_workers
 from flagsite.doctor.surroundings import check_broker, check_clock, check_database, check_migrations, check_settings
 
 
@@ -31,6 +31,7 @@ CHECKS = (
     Check("workers", check_workers, needs="migrations"),
     Check("queues", check_queues, needs="migrations"),
     Check("rescue", check_rescue, needs="migrations"),
+    Check("canary", check_canary, needs="migrations"),
 )
 
 

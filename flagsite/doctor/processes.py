@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.conf import settings
 from django.db import connection
 from django.db.models import Q
@@ -9,7 +11,7 @@ from django_celery_beat.models import PeriodicTask
 
 from flagsite.beat import BEAT_LOCK
 from flagsite.doctor.findings import Finding, fine, problem, warning
-from jobs import queues, workers
+from jobs import canary, queues, workers
 from jobs.models import Job
 from orgs.terminal import for_how_long
 
@@ -20,6 +22,8 @@ LONG_WAIT = 60.0
 START_BEAT = "Start beat: celery -A flagsite beat. Until then nothing happens by schedule: clean-up, scheduled changes."
 START_WORKER = "Start a worker: celery -A flagsite worker --queues propagation,default (bin/dev starts all)."
 SWEEP = "jobs.sweep"
+CANARY_LATE = 150.0
+"""Seconds; two were missed."""
 
 
 def check_beat() -> Finding:
@@ -105,3 +109,15 @@ def check_rescue() -> Finding:
             "Beat and each worker do it; start one of them, and look at its log for rescue_failed.",
         )
     return fine("No job waits for rescue.")
+
+
+def check_canary() -> Finding:
+    """Whether the test job of each minute comes through, all the way from beat to a worker."""
+    age = canary.age()
+    if age is None:
+        return warning("No test job has come through yet.", "Beat sends one each minute; look again in a while.")
+    ago = for_how_long(timedelta(seconds=age))
+    if age > CANARY_LATE:
+        words = f"The last test job came through {ago} ago; one is sent each minute."
+        return problem(words, "Beat sends it, a worker of its queue runs it: what do the lines above say of them?")
+    return fine(f"The last test job came through {ago} ago.")

@@ -23,8 +23,8 @@ MARKS = {
 
 class Command(OperatorCommand):
     help = (
-        "Look at settings, database, migrations, clock, broker, beat, workers, queues and rescue: what is wrong and "
-        "what to do. Exit status 1 when there is a problem; warnings leave it 0."
+        "Look at settings, database, migrations, clock, broker, beat, workers, queues, rescue and the canary: what "
+        "is wrong and what to do. Exit status 1 when there is a problem; warnings leave it 0."
     )
 
     def answer(self, **options: Any) -> Answer:

@@ -14,15 +14,15 @@ from django.db.models.functions import Now
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from flagsite import doctor
-from flagsite.beat import BEAT_LOCK, CONNECT
+from flagsite.beat import BEAT_LOCK, DJANGOS
 from flagsite.doctor import surroundings
-from jobs import queues, workers
-from jobs.models import Job
+from jobs import canary, queues, workers
+from jobs.models import Canary, Job
 from jobs.tests.engine import LONG_AGO, QUEUE, changed, claimed, waiting
 from orgs.tests.commands import run
 
 pytestmark = pytest.mark.django_db
-NAMES = ["settings", "database", "migrations", "clock", "broker", "beat", "workers", "queues", "rescue"]
+NAMES = ["settings", "database", "migrations", "clock", "broker", "beat", "workers", "queues", "rescue", "canary"]
 
 
 def found(name: str) -> tuple[str, str, str]:
@@ -39,13 +39,18 @@ def all_well() -> Iterator[None]:
         task="jobs.sweep", defaults={"name": "sweep", "interval": every, "enabled": True, "last_run_at": Now()}
     )
     workers.beat(queues=["propagation", QUEUE], concurrency=2, pid=1)
+    canary_came_through(timedelta())
     with beat_lock():
         yield
 
 
+def canary_came_through(ago: timedelta) -> None:
+    Canary.objects.update_or_create(queue=canary.QUEUE, defaults={"returned_at": Now() - ago})
+
+
 @contextmanager
 def beat_lock() -> Iterator[None]:
-    parameters = {name: value for name, value in connection.get_connection_params().items() if name in CONNECT}
+    parameters = {name: value for name, value in connection.get_connection_params().items() if name not in DJANGOS}
     with psycopg.connect(**parameters, autocommit=True) as guard:
         guard.execute("SELECT pg_advisory_lock(%s)", [BEAT_LOCK])
         yield
@@ -123,6 +128,14 @@ def test_lost_jobs_that_nobody_rescues_are_a_problem(all_well: None) -> None:
     assert (state, words) == ("problem", f"1 jobs have lost their worker and nobody rescues them: {job.pk}.")
 
 
+def test_a_canary_that_does_not_come_through_is_a_problem(all_well: None) -> None:
+    canary_came_through(timedelta(minutes=10))
+    state, words, _ = found("canary")
+    assert (state, words) == ("problem", "The last test job came through 10 min 0 s ago; one is sent each minute.")
+    Canary.objects.all().delete()
+    assert found("canary")[:2] == ("warning", "No test job has come through yet.")
+
+
 def test_without_a_database_what_needs_it_is_not_checked(all_well: None) -> None:
     def away(*_: Any) -> Any:
         raise OperationalError("connection refused\nIs the server running?")
@@ -133,7 +146,7 @@ def test_without_a_database_what_needs_it_is_not_checked(all_well: None) -> None
     states = {one["name"]: (one["state"], one["finding"], one["advice"]) for one in ran.document["checks"]}
     assert states["database"] == ("problem", "connection refused", "Start PostgreSQL, or mend DATABASE_URL.")
     assert [name for name in NAMES if states[name][0] == "not checked"] == [
-        "migrations", "clock", "beat", "workers", "queues", "rescue",
+        "migrations", "clock", "beat", "workers", "queues", "rescue", "canary",
     ]  # fmt: skip
     assert states["broker"][0] == "ok"
 
