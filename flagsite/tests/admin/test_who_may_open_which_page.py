@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
-from django_celery_beat.models import PeriodicTask
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from conftest import Cast
 from jobs.models import Queue
@@ -64,10 +64,17 @@ def ids(cast: Cast) -> dict[str, Any]:
         "key": made.prefix,
         "key_id": made.pk,
         "entry": HistoryEntry.objects.filter(organization=cast.north).latest("id").pk,
-        "task": PeriodicTask.objects.first().pk,
+        "task": _task().pk,
         "user": somebody.pk,
         "group": somebody.groups.get().pk,
     }
+
+
+def _task() -> PeriodicTask:
+    """One of the schedule; tests with real transactions have emptied the table of what migrations made."""
+    interval, _ = IntervalSchedule.objects.get_or_create(every=5, period="seconds")
+    task, _ = PeriodicTask.objects.get_or_create(name="sweep", defaults={"task": "jobs.sweep", "interval": interval})
+    return task
 
 
 def client_of(who: str, cast: Cast) -> Client:

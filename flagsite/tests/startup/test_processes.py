@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -147,7 +148,12 @@ def _session(pid: int) -> int:
 
 
 def _living(pids: set[int]) -> set[int]:
-    return {one.pid for one in psutil.process_iter() if one.pid in pids and one.status() != psutil.STATUS_ZOMBIE}
+    living = set()
+    for one in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess):  # it has ended between two looks
+            if one.pid in pids and one.status() != psutil.STATUS_ZOMBIE:
+                living.add(one.pid)
+    return living
 
 
 def _eventually(condition: Callable[[], bool], within: float = 20) -> None:
