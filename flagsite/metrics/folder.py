@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sys
 from pathlib import Path
 
 import psutil
@@ -18,9 +19,11 @@ VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 def share_counts() -> None:
     """Have this process and its siblings (children of the same server) count together.
 
-    To be called before prometheus_client is imported, which looks at its variable then. Folders of servers of this
-    machine that are gone are removed. Where nothing can be written each process counts for itself.
+    prometheus_client looks at its variable when it is imported: once it is, a process counts for itself. So it does
+    where nothing can be written. Folders of servers of this machine that are gone are removed.
     """
+    if "prometheus_client" in sys.modules:
+        return
     base = Path(settings.METRICS_FOLDER)
     own = base / f"{socket.gethostname()}-{os.getppid()}"
     try:
@@ -30,6 +33,7 @@ def share_counts() -> None:
         _forget_servers_that_are_gone(base)
     except OSError as error:
         log.warning("metrics_not_shared", error=str(error))
+        os.environ.pop(VARIABLE, None)
         return
     os.environ[VARIABLE] = str(own)
 
