@@ -61,7 +61,8 @@ def test_metrics_of_two_web_and_two_worker_processes_add_up(at_work: Installatio
     assert written == sorted(written), "a counter went back"
     assert grown("flagsite_http_request_seconds_count", route="organizations", status="200") == REQUESTS
     assert grown("flagsite_http_request_seconds_count", route=FLAG_ROUTE, method="POST", status="202") == JOBS
-    counted_by = list((at_work.folder / "metrics").glob("*/histogram_*.db"))
+    assert at_work.web is not None
+    counted_by = list((at_work.folder / "metrics").glob(f"*-{at_work.web.pid}/histogram_*.db"))
     assert len(counted_by) == 2, "both web processes are to have answered"
 
 

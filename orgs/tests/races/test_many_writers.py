@@ -50,6 +50,7 @@ def no_trigger(transactional_db: None) -> Iterator[None]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_eight_processes_under_one_root_leave_a_sound_tree(transactional_db: None) -> None:
     root = tree.create(name="Root", key="root")
     assert run_writers(root, "locked") == PROCESSES * CREATED_BY_EACH
@@ -58,6 +59,7 @@ def test_eight_processes_under_one_root_leave_a_sound_tree(transactional_db: Non
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_without_the_lock_the_same_processes_ruin_the_tree(no_trigger: None) -> None:
     root = tree.create(name="Root", key="root")
     run_writers(root, "unlocked")
