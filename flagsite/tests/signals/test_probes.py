@@ -62,21 +62,12 @@ def test_a_canary_that_came_through_makes_its_check_ok() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_migration_that_is_missing_makes_it_unready() -> None:
-<<<<<<< HEAD
     (latest,) = MigrationLoader(connection).graph.leaf_nodes("flags")
     MigrationRecorder(connection).record_unapplied(*latest)
     try:
         response = Api().get("/readyz")
     finally:
         MigrationRecorder(connection).record_applied(*latest)
-=======
-    ((app, newest),) = MigrationLoader(connection).graph.leaf_nodes("flags")
-    MigrationRecorder(connection).record_unapplied(app, newest)
-    try:
-        response = Api().get("/readyz")
-    finally:
-        MigrationRecorder(connection).record_applied(app, newest)
->>>>>>> signals
     assert (response.status_code, response.json()["checks"]["migrations"]) == (503, "not ok")
 
 
