@@ -36,7 +36,9 @@ def chromium() -> Iterator[Browser]:
         if os.environ.get("FLAGSITE_REQUIRE_BROWSER"):
             raise RuntimeError("These tests need Chromium; apt-get install chromium.")
         pytest.skip("no Chromium on this machine")
-    with sync_playwright() as playwright:
+    with sync_playwright() as playwright, pytest.MonkeyPatch.context() as patch:
+        # Playwright's loop runs in this thread as long as the browser is open; Django would refuse other tests for it.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
         browser.close()

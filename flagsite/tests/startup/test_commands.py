@@ -57,7 +57,7 @@ def test_the_demo_serves_with_the_key_that_it_shows_until_ctrl_c(environment: di
         line = next(line for line in shown if line.strip().startswith("curl") and "/job-status/" in line)
         assert _last_line(subprocess.run(line, shell=True, capture_output=True, text=True, check=True).stdout)["chain"]
         login = next(line.split() for line in shown if "/admin/" in line)[0]
-        assert urllib.request.urlopen(login, timeout=10).status == 200
+        assert urllib.request.urlopen(login, timeout=60).status == 200
         refused = _run(environment, "demo", "--once")
         assert refused.returncode != 0
         assert "runs already" in refused.stderr
@@ -97,12 +97,12 @@ def test_manage_brings_the_servers_for_its_own_time(environment: dict[str, str],
 def test_dev_takes_over_code_that_changed(environment: dict[str, str], folder: Path) -> None:
     with _started(environment, "dev") as dev:
         page = "http://" + _line_with(folder / "flagsite.log", r"Listening at: http://(\S+)") + "/docs"
-        assert urllib.request.urlopen(page, timeout=10).status == 200
+        assert urllib.request.urlopen(page, timeout=60).status == 200
         _line_with(folder / "flagsite.log", "celery@.* ready")
         os.utime(ROOT / "flagsite" / "urls.py")
         _line_with(folder / "flagsite.log", "code changed")
         _line_with(folder / "flagsite.log", "(?s)code changed.*celery@.* ready")
-        assert urllib.request.urlopen(page, timeout=10).status == 200
+        assert urllib.request.urlopen(page, timeout=60).status == 200
         dev.send_signal(signal.SIGTERM)
         assert dev.wait(timeout=60) in {0, 128 + signal.SIGTERM}
     assert _nothing_runs(folder)
