@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -16,5 +17,6 @@ def test_an_operator_finds_the_jobs_from_the_front_page(sign_in: SignIn, picture
     page = sign_in("olga")
     picture(page, "front")
     page.get_by_role("link", name="Jobs").first.click()
-    expect(page.get_by_role("heading", name="No results found")).to_be_visible()
+    expect(page.get_by_role("textbox", name="A job's number")).to_be_visible()
+    expect(page).to_have_url(re.compile("/admin/jobs/job/$"))
     picture(page, "jobs")
