@@ -11,3 +11,7 @@ class FlagNotFound(FlagsiteError):
 
 class InvalidFlagKey(FlagsiteError):
     """A flag's name has 1 to 255 of the characters A-Z a-z 0-9 . _ - and starts with a letter or digit."""
+
+
+class TargetingKeyMissing(FlagsiteError):
+    """The flag is rolled out by a targeting key, and none was sent."""

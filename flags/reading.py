@@ -17,7 +17,7 @@ from orgs.models import Organization
 
 @dataclass(frozen=True, slots=True)
 class EffectiveState:
-    """The value of one flag for one organization, and where it comes from; no source: never set, thus off."""
+    """The value of one flag for one organization and its source; without one nobody set it and the default holds."""
 
     flag_id: int
     flag_key: str
@@ -70,7 +70,7 @@ def as_effective(organization: Organization, states: Iterable[FlagState]) -> lis
 
 def _effective(organization_id: int, flag: Flag, state: FlagState | None) -> EffectiveState:
     if state is None:
-        return EffectiveState(flag.pk, flag.key, organization_id)
+        return EffectiveState(flag.pk, flag.key, organization_id, flag.enabled)
     return EffectiveState(
         flag.pk, flag.key, organization_id, state.enabled, state.source_id, state.job_id, state.updated_at
     )

@@ -6,6 +6,7 @@ and reads who belongs to the subtree under the tree lock that its transaction ho
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -49,6 +50,8 @@ class Span:
     count: int
 
 
+CHANNEL = "flagsite_changes"
+"""Where PostgreSQL tells, after each commit, what has changed."""
 EXTENT = "SELECT id, tree_id, lft, rght FROM orgs_organization WHERE id = %s"
 # No chunk hangs for ever. Its commit need not wait for the disk: rows, counts and checkpoint are lost together if
 # PostgreSQL crashes, the chunk is then written again, and the end of the job waits for all of them. With the planner
@@ -134,7 +137,7 @@ WITH written AS (
      WHERE state.organization_id = ANY({MEMBERS})
        AND state.flag_id = %(flag_id)s AND state.change_number < %(number)s
     RETURNING {{had_it}} AS had_it)
-SELECT count(*), count(*) FILTER (WHERE had_it) FROM written
+SELECT count(*), count(*) FILTER (WHERE had_it), pg_notify('{CHANNEL}', %(news)s) FROM written
 """  # noqa: S608 - no input in it
 HAD_IT = "old.enabled = state.enabled"
 KNOWS_OLD_ROWS = 180_000
@@ -180,11 +183,12 @@ def write_span(subtree: Subtree, span: Span, value: Value, *, job_id: int | None
         "job_id": job_id,
         "after": span.after,
         "last": span.last,
+        "news": _news(subtree, span, value),
         **_bounds(subtree),
     }
     with connection.cursor() as cursor:
         cursor.execute(UPDATE_SPAN.replace("{had_it}", _had_it()), parameters)
-        written, unchanged = cursor.fetchone()
+        written, unchanged, _ = cursor.fetchone()
         if written < span.count:
             cursor.execute(INSERT_SPAN, parameters)
             written += cursor.rowcount
@@ -216,6 +220,23 @@ def count_superseded(subtree: Subtree, span: Span, values: Sequence[Value]) -> i
             },
         )
         return int(cursor.fetchone()[0])
+
+
+def _news(subtree: Subtree, span: Span, value: Value) -> str:
+    """What those that answer from memory are told, at the commit: which organizations may have got which value."""
+    return json.dumps(
+        {
+            "states": [
+                subtree.root_id,
+                span.after,
+                span.last,
+                value.flag_id,
+                value.enabled,
+                value.source_id,
+                value.number,
+            ]
+        }
+    )
 
 
 def next_number() -> int:

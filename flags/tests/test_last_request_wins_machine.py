@@ -309,4 +309,4 @@ def test_rows_end_as_the_requests_say(machine: type[Machine]) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_rows_end_as_the_requests_say_in_long_runs(machine: type[Machine]) -> None:
-    run_state_machine_as_test(machine, settings=_profile(60, 50))
+    run_state_machine_as_test(machine, settings=_profile(30, 50))

@@ -161,4 +161,4 @@ def test_any_few_changes_end_in_the_tree_that_they_describe(db: None) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_any_changes_end_in_the_tree_that_they_describe(db: None) -> None:
-    run(max_examples=60, steps=50)
+    run(max_examples=30, steps=50)

@@ -1,0 +1,164 @@
+"""What a process knows of flags and organizations, and how it keeps up: the only door to the hot path's data."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from flags import definitions, places
+from flags.evaluation import Definition, Place, State
+from flags.serving.feed import Feed, Moved, Written
+from flags.serving.states import Shared, States
+
+
+class View:
+    """One organization as a process knows it: its line from the root down to itself, and what holds for it."""
+
+    __slots__ = ("ids", "keys", "position", "read_at", "states")
+
+    def __init__(self, ids: tuple[int, ...], keys: tuple[str, ...], states: States, position: int) -> None:
+        self.ids = ids
+        self.keys = keys
+        self.states = states
+        self.position = position
+        self.read_at = time.monotonic()
+
+    @property
+    def id(self) -> int:
+        """The organization's id."""
+        return self.ids[-1]
+
+    @property
+    def place(self) -> Place:
+        """The same for `evaluate`."""
+        return Place(self.ids, self.keys, {row.flag_id: row for row in self.states.rows})
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """All flags, by key in order. `fingerprint` is the same in every process that knows the same definitions."""
+
+    by_key: dict[str, Definition]
+    fingerprint: bytes
+
+    @classmethod
+    def read(cls) -> Definitions:
+        """As they stand in the database."""
+        by_key = definitions.read_all()
+        content = repr([(d.id, d.version, d) for d in by_key.values() if d]).encode()
+        return cls(by_key, hashlib.blake2b(content, digest_size=16).digest())
+
+
+class Memory:
+    """Definitions and the views that were used last, at most `most` of them; any thread may ask.
+
+    Whoever listens to the database tells it of changes (`take`); after a silence it forgets everything (`forget`).
+    A view is read anew when it is older than EVALUATION_CACHE_SECONDS, whatever was heard.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = most or settings.EVALUATION_CACHE_ORGANIZATIONS
+        self._oldest = settings.EVALUATION_CACHE_SECONDS
+        self._feed = Feed()
+        self._views: OrderedDict[int, View] = OrderedDict()
+        self._ids: dict[str, int] = {}
+        self._shared = Shared()
+        self._definitions: Definitions | None = None
+        self._definitions_read_at = 0.0
+        self._epoch = 0
+        self._reading = threading.Lock()
+
+    # --- what is asked ---------------------------------------------------------------------------------------------
+    def definitions(self) -> Definitions:
+        """Every flag's definition."""
+        known = self._definitions
+        if known is None or time.monotonic() - self._definitions_read_at > self._oldest:
+            known = self.read_definitions()
+        return known
+
+    def view(self, organization_id: int) -> View:
+        """The organization as it stands now. Raises OrganizationNotFound; a database error on what isn't known."""
+        view = self._views.get(organization_id)
+        if view is None or time.monotonic() - view.read_at > self._oldest:
+            return self._read(organization_id)
+        if view.position != self._feed.position and not self._catch_up(view):
+            return self._read(organization_id)
+        with contextlib.suppress(KeyError):  # dropped by another thread a moment ago
+            self._views.move_to_end(organization_id)
+        return view
+
+    def view_by_key(self, key: str) -> View | None:
+        """The organization with this key, if it is known here."""
+        organization_id = self._ids.get(key)
+        if organization_id is None:
+            return None
+        view = self.view(organization_id)
+        return view if view.keys[-1] == key else None
+
+    # --- what is told ----------------------------------------------------------------------------------------------
+    def take(self, entry: Written | Moved) -> None:
+        """Something has changed."""
+        self._feed.append(entry)
+
+    def read_definitions(self) -> Definitions:
+        """Read the definitions anew, as after a change."""
+        known = Definitions.read()
+        self._definitions_read_at = time.monotonic()
+        if self._definitions is not None and self._definitions.fingerprint == known.fingerprint:
+            return self._definitions
+        self._definitions = known
+        return known
+
+    def forget(self) -> None:
+        """Something was missed, or so much has changed that to read anew is cheaper."""
+        self._epoch += 1
+        self._views.clear()
+        self._ids.clear()
+        self._definitions = None
+
+    def forget_organization(self, organization_id: int) -> None:
+        """Read the organization anew when it is asked for next."""
+        self._views.pop(organization_id, None)
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+    # --- within ----------------------------------------------------------------------------------------------------
+    def _read(self, organization_id: int) -> View:
+        epoch, position = self._epoch, self._feed.position  # what comes while this reads is seen again, without harm
+        place = places.read(organization_id)
+        rows = tuple(sorted(place.states.values(), key=_flag_id))
+        view = View(place.ids, place.keys, self._shared.of(rows), position)
+        if epoch == self._epoch:
+            self._views[organization_id] = view
+            self._ids[place.keys[-1]] = organization_id
+            while len(self._views) > self._most:
+                _, dropped = self._views.popitem(last=False)
+                self._ids.pop(dropped.keys[-1], None)
+        return view
+
+    def _catch_up(self, view: View) -> bool:
+        position = self._feed.position
+        entries = self._feed.since(view.position)
+        if entries is None:
+            return False
+        states, ids = view.states, view.ids
+        for entry in entries:
+            if isinstance(entry, Moved):
+                if entry.organization_id in ids:
+                    return False
+            elif entry.after < ids[-1] <= entry.last and entry.root_id in ids:
+                states = self._shared.after(states, entry.state)
+        view.states = states
+        view.position = position
+        return True
+
+
+def _flag_id(state: State) -> int:
+    return state.flag_id
