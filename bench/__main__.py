@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import cleanup, growth, lists, load, overview_pages, propagation, scraping
+from bench import cleanup, growth, lists, load, overview_pages, propagation, reads, scraping
 from bench.installation import ROOT, Installation
 from bench.report import Result
 from flagsite import servers
@@ -34,7 +34,7 @@ def imports(installation: Installation, rows: int) -> Result:
     )  # fmt: skip
 
 
-BENCHES: dict[str, Callable[[Installation, int], Result]] = {
+BENCHES: dict[str, Callable[[Installation, int], Result | list[Result]]] = {
     "flip": propagation.flip,
     "first_set": propagation.first_set,
     "orm": propagation.against_orm,
@@ -47,6 +47,7 @@ BENCHES: dict[str, Callable[[Installation, int], Result]] = {
     "overview": overview_pages.overview,
     "cleanup": cleanup.cleanup,
     "metrics": scraping.scraping,
+    "reads": reads.reads,
 }
 
 
@@ -69,7 +70,8 @@ def main(arguments: list[str]) -> int:
         for name in chosen.names or BENCHES:
             print(f"{name} …", file=sys.stderr, flush=True)
             installation.authorize()
-            results.append(BENCHES[name](installation, chosen.rows))
+            made = BENCHES[name](installation, chosen.rows)
+            results += made if isinstance(made, list) else [made]
     finally:
         installation.stop()
         _show(results)

@@ -51,14 +51,19 @@ class Installation:
         self.valkey.start()
         self._manage("migrate", "--verbosity", "0")
         self.authorize()
-        self._run("gunicorn", "flagsite.wsgi", "--bind", f"127.0.0.1:{self.port}", "--worker-class", "gthread",
-                  "--workers", "2", "--threads", "4")  # fmt: skip
+        self.web = self.serve("flagsite.wsgi:application", self.port)
         for _ in range(200):
             with suppress(httpx.TransportError):
                 if self.http.get("/organizations").status_code == 200:
                     return
             time.sleep(0.1)
         raise SystemExit("The web server does not answer.")
+
+    def serve(self, application: str, port: int, **environment: str) -> subprocess.Popen[bytes]:
+        """The web server with two processes, as in the Procfile."""
+        self.environment |= environment
+        return self._run("granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--workers", "2",
+                         "--blocking-threads", "4", "--no-ws", application)  # fmt: skip
 
     def authorize(self) -> None:
         """Make a key and use it from now on; whoever empties the tables takes the keys along."""
@@ -170,7 +175,8 @@ class Installation:
 
 
 EMPTY = """
-TRUNCATE flags_flagstate, flags_change, flags_flag, jobs_job, jobs_jobfailure; DELETE FROM orgs_organization
+TRUNCATE flags_flagstate, flags_change, flags_flag, flags_flag_prerequisites, jobs_job, jobs_jobfailure;
+DELETE FROM orgs_organization
 """
 PLANT_ROOT = """
 INSERT INTO orgs_organization (id, name, key, parent_id, tree_id, level, lft, rght)

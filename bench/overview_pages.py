@@ -88,7 +88,7 @@ JOBS = """
 INSERT INTO jobs_job (kind, queue, status, organization_id, trigger, created_at, run_at, started_at, completed_at,
                       lease_token, lease_expires_at, worker, arguments, priority, only_behind, retry_count,
                       round_attempt, max_retries, processed, failed, superseded, unchanged, error_traceback,
-                      requested_by, reason, cancelled_by, correlation_id, claims)
+                      requested_by, reason, cancelled_by, correlation_id, trace_context, claims)
 SELECT 'propagation', CASE WHEN n %% 3 = 0 THEN 'default' ELSE 'propagation' END, status,
        1 + (n::bigint * 7919) %% %(organizations)s, CASE WHEN n %% 50 = 0 THEN 'manual' ELSE 'request' END,
        moment, moment, CASE WHEN status <> 'PENDING' THEN moment END,
@@ -96,7 +96,7 @@ SELECT 'propagation', CASE WHEN n %% 3 = 0 THEN 'default' ELSE 'propagation' END
        CASE WHEN status = 'IN_PROGRESS' THEN gen_random_uuid() END,
        CASE WHEN status = 'IN_PROGRESS' THEN now() + interval '1 hour' END,
        CASE WHEN status = 'IN_PROGRESS' THEN 'host:' || n || ':w' || n %% 20 ELSE '' END,
-       '{}', n %% 5, false, 0, 0, 3, 0, 0, 0, 0, '', 'user:alice', '', '', 'c-' || n, 1
+       '{}', n %% 5, false, 0, 0, 3, 0, 0, 0, 0, '', 'user:alice', '', '', 'c-' || n, '', 1
   FROM (SELECT n, now() - (%(rows)s - n) * interval '1 s' AS moment,
                CASE WHEN n > %(rows)s * 0.9 THEN 'PENDING' WHEN n > %(rows)s * 0.8998 THEN 'IN_PROGRESS'
                     WHEN n %% 40 = 0 THEN 'FAILED' WHEN n %% 41 = 0 THEN 'CANCELLED' ELSE 'COMPLETED' END AS status

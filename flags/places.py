@@ -36,3 +36,13 @@ def read(organization_id: int) -> Place:
         if flag_id is not None:
             states[flag_id] = State(flag_id, *state)
     return Place(tuple(line), tuple(line.values()), states)
+
+
+def id_of(key: str) -> int:
+    """The id of the organization with this key. Raises OrganizationNotFound."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id FROM orgs_organization WHERE key = %s", [key])
+        row = cursor.fetchone()
+    if row is None:
+        raise OrganizationNotFound
+    return int(row[0])

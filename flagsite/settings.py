@@ -124,6 +124,9 @@ JOBS_KEEP_FAILED_DAYS = environment.integer("JOBS_KEEP_FAILED_DAYS", 7)
 FLAGS_CREATE_ON_SET = environment.boolean("FLAGS_CREATE_ON_SET", default=True)
 EVALUATION_CACHE_ORGANIZATIONS = environment.integer("EVALUATION_CACHE_ORGANIZATIONS", 100_000, least=1)
 EVALUATION_CACHE_SECONDS = environment.number("EVALUATION_CACHE_SECONDS", 300, least=1, most=3600)
+EVALUATION_RATE_LIMIT = environment.integer("EVALUATION_RATE_LIMIT", 600_000, least=1)
+EVENTS_URL = environment.text("EVENTS_URL").rstrip("/")
+CORS_ORIGINS = environment.words("CORS_ORIGINS")
 FLAGS_INLINE_ROWS = environment.integer("FLAGS_INLINE_ROWS", 2000)
 
 CELERY_BROKER_URL = (

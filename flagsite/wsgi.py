@@ -29,5 +29,9 @@ class Request(WSGIRequest):
 
 share_counts()  # before anything imports prometheus_client
 tracing.start("web")  # before the middleware is loaded
-application = get_wsgi_application()
-application.request_class = Request
+django = get_wsgi_application()
+django.request_class = Request
+
+from flagsite.front import Front  # noqa: E402 - knows the models, which are there only now
+
+application = Front(django)

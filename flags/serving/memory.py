@@ -46,13 +46,16 @@ class Definitions:
 
     by_key: dict[str, Definition]
     fingerprint: bytes
+    environments: frozenset[str]
+    """Those that any flag overrides; all others are alike."""
 
     @classmethod
     def read(cls) -> Definitions:
         """As they stand in the database."""
         by_key = definitions.read_all()
-        content = repr([(d.id, d.version, d) for d in by_key.values() if d]).encode()
-        return cls(by_key, hashlib.blake2b(content, digest_size=16).digest())
+        content = repr([_in_order(one) for one in by_key.values()]).encode()
+        environments = frozenset(name for one in by_key.values() for name in one.environments)
+        return cls(by_key, hashlib.blake2b(content, digest_size=16).digest(), environments)
 
 
 class Memory:
@@ -93,13 +96,14 @@ class Memory:
             self._views.move_to_end(organization_id)
         return view
 
-    def view_by_key(self, key: str) -> View | None:
-        """The organization with this key, if it is known here."""
+    def view_by_key(self, key: str) -> View:
+        """The organization with this key, as `view`."""
         organization_id = self._ids.get(key)
-        if organization_id is None:
-            return None
-        view = self.view(organization_id)
-        return view if view.keys[-1] == key else None
+        if organization_id is not None:
+            view = self.view(organization_id)
+            if view.keys[-1] == key:
+                return view
+        return self.view(places.id_of(key))
 
     # --- what is told ----------------------------------------------------------------------------------------------
     def take(self, entry: Written | Moved) -> None:
@@ -158,6 +162,14 @@ class Memory:
         view.states = states
         view.position = position
         return True
+
+
+def _in_order(one: Definition) -> tuple[object, ...]:
+    """What evaluation depends on, written alike by every process."""
+    return (
+        one.id, one.key, one.enabled, one.threshold, one.salt, one.unit, one.level, sorted(one.whitelist),
+        sorted(one.environments.items()), one.prerequisites, one.archived, one.killed,
+    )  # fmt: skip
 
 
 def _flag_id(state: State) -> int:

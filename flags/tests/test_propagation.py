@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.db import OperationalError, connection
@@ -254,7 +255,14 @@ def test_rows_are_locked_in_the_order_of_their_key(cast: Cast, organizations: in
             cursor.execute(f"ANALYZE {analyzed}")
         writing.begin_chunk(0)
         bounds = {"tree_id": 99, "lft": 1, "rght": 2 * organizations + 2}
-        values = {"flag_id": 1, "enabled": False, "source_id": 1, "number": 5, "job_id": 1, "news": "{}"}
+        values: dict[str, Any] = {
+            "flag_id": 1,
+            "enabled": False,
+            "source_id": 1,
+            "number": 5,
+            "job_id": 1,
+            "news": "{}",
+        }
         span = {"after": 0, "last": 2**40}
         cursor.execute(
             "EXPLAIN " + writing.UPDATE_SPAN.replace("{had_it}", writing.HAD_IT), {**bounds, **values, **span}

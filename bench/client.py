@@ -1,0 +1,90 @@
+"""A client that keeps connections busy and does as little as it can, so that what is measured is the server."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Run:
+    """What came of a run: how long it took, each answer's milliseconds, and the answers' statuses."""
+
+    seconds: float
+    milliseconds: list[float]
+    statuses: dict[int, int]
+    last: bytes
+
+    @property
+    def per_second(self) -> float:
+        """Requests answered in a second."""
+        return len(self.milliseconds) / self.seconds
+
+    def percentile(self, share: float) -> float:
+        """The milliseconds within which that share of the requests was answered."""
+        return sorted(self.milliseconds)[int(len(self.milliseconds) * share)]
+
+
+@dataclass(slots=True)
+class _Connection:
+    socket: socket.socket
+    sent: float = 0.0
+    received: bytearray = field(default_factory=bytearray)
+
+
+def post(port: int, path: str, key: str, body: bytes, *headers: str) -> bytes:
+    """One request, as it goes over the wire."""
+    lines = [f"POST {path} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {key}"]
+    lines += ["Content-Type: application/json", f"Content-Length: {len(body)}", *headers, "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+def run(port: int, requests: Iterator[bytes], *, connections: int = 8) -> Run:
+    """Send all requests over so many connections, each with one request on its way at a time."""
+    selector = selectors.DefaultSelector()
+    times: list[float] = []
+    statuses: dict[int, int] = {}
+    began, last, open_connections = time.perf_counter(), b"", 0
+    for request, _ in zip(requests, range(connections), strict=False):
+        connection = _Connection(socket.create_connection(("127.0.0.1", port)))
+        connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        selector.register(connection.socket, selectors.EVENT_READ, connection)
+        open_connections += 1
+        connection.sent = time.perf_counter()
+        connection.socket.sendall(request)
+    while open_connections:
+        for event, _ in selector.select():
+            connection = event.data
+            connection.received += connection.socket.recv(262_144)
+            answer = whole(connection.received)
+            if answer is None:
+                continue
+            now = time.perf_counter()
+            times.append((now - connection.sent) * 1000)
+            status = int(connection.received[9:12])
+            statuses[status] = statuses.get(status, 0) + 1
+            last = answer
+            connection.received.clear()
+            request = next(requests, b"")
+            if not request:
+                selector.unregister(connection.socket)
+                connection.socket.close()
+                open_connections -= 1
+                continue
+            connection.sent = time.perf_counter()
+            connection.socket.sendall(request)
+    return Run(time.perf_counter() - began, times, statuses, last)
+
+
+def whole(received: bytearray) -> bytes | None:
+    """The answer, once all of it is there."""
+    end = received.find(b"\r\n\r\n")
+    if end < 0:
+        return None
+    head = bytes(received[:end]).lower()
+    place = head.find(b"content-length: ")
+    length = int(head[place + 16 :].split(b"\r\n", 1)[0]) if place >= 0 else 0
+    return bytes(received) if len(received) >= end + 4 + length else None

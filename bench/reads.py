@@ -1,0 +1,191 @@
+"""Reads over HTTP: what one costs the whole service in CPU time, and against a server that does nothing."""
+
+from __future__ import annotations
+
+import json
+import random
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+import psutil
+
+from bench import client
+from bench.client import Run
+from bench.installation import Installation
+from bench.report import Result
+
+FLAGS = 100
+REQUESTS = 30_000
+KNOWN = 3_000
+"""Answers whose ETags are sent again."""
+PATH = "/ofrep/v1/evaluate/flags"
+PLANT_FLAGS = """
+INSERT INTO flags_flag (key, description, rollout_percentage, salt, whitelist)
+SELECT 'flag-' || lpad(n::text, 3, '0'), '', CASE WHEN n %% 2 = 0 THEN 50 END, 'bench',
+       CASE WHEN n %% 10 = 0 THEN '{vip}' ELSE '{}' END::varchar[]
+  FROM generate_series(1, %(flags)s) n
+"""
+PLANT_STATES = """
+INSERT INTO flags_flagstate (organization_id, flag_id, source_id, change_number, job_id, updated_at, enabled)
+SELECT organization.id, flag.id, CASE WHEN set_below THEN branch ELSE 1 END,
+       CASE WHEN set_below THEN 1000 + branch ELSE 1 END, NULL, now(), NOT set_below OR branch % 2 = 0
+  FROM orgs_organization organization
+ CROSS JOIN flags_flag flag
+ CROSS JOIN LATERAL (SELECT CASE organization.level WHEN 1 THEN organization.id
+                            WHEN 2 THEN organization.parent_id ELSE 0 END AS branch) line
+ CROSS JOIN LATERAL (SELECT branch > 0 AND (branch + flag.id) % 3 = 0 AS set_below) below
+ ORDER BY organization.id, flag.id
+"""
+"""Each flag is set on the root, and every third of them on each branch too."""
+
+
+def reads(installation: Installation, rows: int) -> list[Result]:
+    """All flags, all flags answered 304, one flag: of random organizations and users, all of them known already."""
+    installation.plant(max(1000, rows // 10))
+    ((organizations,),) = installation.sql("SELECT count(*) FROM orgs_organization")
+    installation.sql(PLANT_FLAGS, {"flags": FLAGS})
+    installation.sql(PLANT_STATES)
+    installation.sql("VACUUM (ANALYZE) flags_flagstate")
+    warm = warm_up(installation, organizations)
+    everything, _ = _measured(installation, _asking(installation, organizations, PATH))
+    ours: list[Result] = []
+    for what, must, share, path, known in (
+        ("all of 100 flags", 0.2, 0.5, PATH, False),
+        ("all, answered 304", 0.1, 0.7, PATH, True),
+        ("one flag", 0.1, 0.5, f"{PATH}/flag-050", False),
+    ):
+        requests = _asking(installation, organizations, path, known=known)
+        run, cpu = _measured(installation, requests)
+        assert set(run.statuses) == {304 if known else 200}, run.statuses
+        bare = _bare(installation, run)
+        ratio = run.per_second / bare.per_second
+        ours.append(
+            Result(
+                f"{what}, {organizations:,} organizations",
+                f"{cpu:.3f} ms CPU, {run.per_second:.0f}/s, p99 {run.percentile(0.99):.1f} ms",
+                f"bare {bare.per_second:.0f}/s", ratio, f"≤ {must} ms CPU; ≥ {share} ×",
+                cpu <= must and ratio >= share,
+                {"cpu_milliseconds": cpu, "per_second": run.per_second, "bare_per_second": bare.per_second,
+                 "bytes": len(run.last), **warm, "first_per_second": everything.per_second},
+            )
+        )  # fmt: skip
+    return ours
+
+
+def warm_up(installation: Installation, organizations: int) -> dict[str, float]:
+    """Ask each web process for each organization once; what a first read costs, and the memory that it all takes."""
+    before = _memory(installation.web)
+    began, asked = time.perf_counter(), 0
+    for connection in _one_connection_for_each_process(installation):
+        with connection:
+            for number in range(1, organizations + 1):
+                _ask(connection, _request(installation, number, PATH))
+                asked += 1
+    seconds = time.perf_counter() - began
+    return {
+        "first_read_milliseconds": seconds / asked * 1000,
+        "megabytes_before": before,
+        "megabytes_after": _memory(installation.web),
+    }
+
+
+def _asking(installation: Installation, organizations: int, path: str, *, known: bool = False) -> Iterator[bytes]:
+    """Random users of random organizations; those who know their answer already send its ETag."""
+    choice = random.Random(1)
+    pairs = [(choice.randint(1, organizations), choice.randint(1, 10**6)) for _ in range(REQUESTS)]
+    if not known:
+        yield from (_request(installation, organization, path, user=user) for organization, user in pairs)
+        return
+    tags = {}
+    with socket.create_connection(("127.0.0.1", installation.port)) as connection:
+        for organization, user in pairs[:KNOWN]:
+            answer = _ask(connection, _request(installation, organization, path, user=user)).split(b"\r\n")
+            tag = next(line for line in answer if line.lower().startswith(b"etag: "))
+            tags[organization, user] = tag[6:].decode()
+    for number in range(REQUESTS):
+        organization, user = pairs[number % KNOWN]
+        tag = tags[organization, user]
+        yield _request(installation, organization, path, f"If-None-Match: {tag}", user=user)
+
+
+def _request(installation: Installation, organization: int, path: str, *headers: str, user: int = 7) -> bytes:
+    body = json.dumps({"context": {"targetingKey": f"user-{user}", "organizationId": organization}})
+    key = str(installation.http.headers["Authorization"]).removeprefix("Bearer ")
+    return client.post(installation.port, path, key, body.encode(), *headers)
+
+
+def _measured(installation: Installation, requests: Iterator[bytes]) -> tuple[Run, float]:
+    """The run, and the milliseconds of CPU time that the whole service took for each request."""
+    prepared = iter(list(requests))
+    before = _cpu(installation)
+    run = client.run(installation.port, prepared)
+    return run, (_cpu(installation) - before) / len(run.milliseconds) * 1000
+
+
+def _cpu(installation: Installation) -> float:
+    """CPU seconds that web, PostgreSQL and the Redis-protocol server have taken so far."""
+    total = 0.0
+    servers = [psutil.Process(process.pid) for process in installation.processes]
+    servers += installation.postgres.processes() + installation.valkey.processes()
+    for server in {one for top in servers for one in (top, *top.children(recursive=True))}:
+        with suppress(psutil.NoSuchProcess):
+            times = server.cpu_times()
+            total += times.user + times.system
+    return total
+
+
+def _memory(web: subprocess.Popen[bytes]) -> float:
+    """The megabytes of the biggest web process."""
+    return max(child.memory_info().rss for child in psutil.Process(web.pid).children(recursive=True)) / 2**20
+
+
+def _bare(installation: Installation, run: Run) -> Run:
+    """The same number of requests to a server that answers with the same bytes."""
+    head, _, body = run.last.partition(b"\r\n\r\n")
+    file = installation.folder / "bare-body"
+    file.write_bytes(body)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = int(listener.getsockname()[1])
+    status = head.split(b"\r\n", 1)[0].decode().removeprefix("HTTP/1.1 ")
+    server = installation.serve("bench.bare:application", port, BARE_BODY=str(file), BARE_STATUS=status)
+    try:
+        _wait_for(port)
+        requests = [_request(installation, number % 1000 + 1, PATH) for number in range(len(run.milliseconds))]
+        client.run(port, iter(requests[:1000]))
+        return client.run(port, iter(requests))
+    finally:
+        installation.end(server)
+        installation.processes.remove(server)
+
+
+def _wait_for(port: int) -> None:
+    for _ in range(100):
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.1)
+    raise SystemExit("The bare server does not answer.")
+
+
+def _one_connection_for_each_process(installation: Installation) -> list[socket.socket]:
+    """Connections to different web processes, which the beginning of their requests' ids tells apart."""
+    found: dict[str, socket.socket] = {}
+    while len(found) < 2:
+        connection = socket.create_connection(("127.0.0.1", installation.port))
+        answer = _ask(connection, _request(installation, 1, PATH))
+        request_id = next(line for line in answer.split(b"\r\n") if line.lower().startswith(b"x-request-id: "))
+        kept = found.setdefault(request_id.decode().rpartition("-")[0], connection)
+        if kept is not connection:
+            connection.close()
+    return list(found.values())
+
+
+def _ask(connection: socket.socket, request: bytes) -> bytes:
+    connection.sendall(request)
+    received = bytearray()
+    while (answer := client.whole(received)) is None:
+        received += connection.recv(262_144)
+    return answer

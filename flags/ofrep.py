@@ -1,0 +1,238 @@
+"""OpenFeature's Remote Evaluation Protocol (OFREP 0.3): https://github.com/open-feature/protocol, service/openapi.yaml.
+
+The hot path: bytes in, bytes out, from memory, without Django's request, ORM or REST framework. What surprises
+clients is in docs/openfeature.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+import orjson
+from django.conf import settings
+from django.core import signing
+
+from flags.serving import usage
+from flags.serving.answers import Answers, Missing
+from flags.serving.callers import Callers
+from flags.serving.memory import Definitions, Memory, View
+from flags.serving.states import States
+from orgs.access import Caller
+from orgs.errors import OrganizationNotFound
+from orgs.ids import BIGGEST_ID, id_in
+
+PATH = re.compile(
+    r"(?:/organizations/(?P<organization>[^/]{1,765}))?/ofrep/v1/evaluate/flags(?:/(?P<key>[^/]{1,1000}))?"
+)
+LONGEST_BODY = 65_536
+NOWHERE = View((), (), States(()), 0)
+"""For those who ask without an organization: the flags' defaults."""
+EVENTS_SALT = "flags.events"
+JSON = ("Content-Type", "application/json")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request, as far as the protocol looks at it. `header` gives a header's value by its WSGI name, or ""."""
+
+    method: str
+    path: str
+    header: Callable[[str], str]
+    body: Callable[[], bytes | None]
+    """Reads the body; None when it is longer than LONGEST_BODY."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A response, and the route under which it is counted."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+    route: str
+
+
+class Refused(Exception):
+    """The request gets no evaluation, but this answer."""
+
+    def __init__(self, status: int, code: str | None, details: str, *headers: tuple[str, str]) -> None:
+        super().__init__(details)
+        self.status = status
+        self.content: dict[str, Any] = {"errorCode": code} if code else {}
+        self.content["errorDetails"] = details
+        self.headers = [JSON, *headers]
+
+
+class Evaluation:
+    """Answers the protocol's two requests."""
+
+    def __init__(self, memory: Memory, callers: Callers) -> None:
+        self._memory = memory
+        self._callers = callers
+        self._budgets: dict[str, list[float]] = {}
+
+    def answer(self, asked: Asked) -> Answered | None:
+        """The response; None when the path is none of the protocol's."""
+        found = PATH.fullmatch(asked.path)
+        if found is None:
+            return None
+        organization, key = found["organization"], found["key"]
+        route = ("organizations/<organization>/" if organization else "") + "ofrep/v1/evaluate/flags"
+        if key is not None:
+            key, route = unquote(key), f"{route}/<key>"
+        try:
+            return self._evaluate(asked, organization, key, route)
+        except Refused as refused:
+            content = {"key": key, **refused.content} if key is not None else refused.content
+            return Answered(refused.status, refused.headers, orjson.dumps(content), route)
+
+    def _evaluate(self, asked: Asked, organization: str | None, key: str | None, route: str) -> Answered:
+        if asked.method != "POST":
+            raise Refused(405, None, "Send a POST.", ("Allow", "POST, OPTIONS"))
+        caller = self._caller(asked)
+        context = _context(asked.body())
+        view = self._view(caller, unquote(organization) if organization else None, context)
+        user, environment = _text(context, "targetingKey"), _text(context, "environment")
+        definitions = self._memory.definitions()
+        if key is not None:
+            status, entry = _one(_answers(definitions, view, environment), view, key, user)
+            return Answered(status, [JSON], entry, route)
+        tag = _entity_tag(definitions, view, caller, user, environment)
+        headers = [JSON, ("ETag", tag), ("Cache-Control", "no-cache")]
+        if _matches(asked.header("HTTP_IF_NONE_MATCH"), tag):
+            return Answered(304, headers[1:], b"", route)
+        usage.count_all(view.ids[-1] if view.ids else None)
+        flags = _answers(definitions, view, environment).bulk(view, user, user.encode())
+        return Answered(200, headers, b'{"flags":[' + flags + b"]," + _streams(view, caller) + b"}", route)
+
+    def _caller(self, asked: Asked) -> Caller:
+        scheme, _, key = asked.header("HTTP_AUTHORIZATION").partition(" ")
+        if scheme.lower() != "bearer":
+            key = asked.header("HTTP_X_API_KEY")
+        caller = self._callers.caller_with(key.strip()) if key else None
+        if caller is None:
+            details = "The access key is not valid: unknown, revoked or expired." if key else "Send an access key."
+            raise Refused(401, None, details, ("WWW-Authenticate", 'Bearer realm="flagsite"'))
+        self._spend(caller)
+        return caller
+
+    def _spend(self, caller: Caller) -> None:
+        """Count the request in the caller's minute in this process. Raises Refused."""
+        minute, passed = divmod(time.monotonic(), 60)
+        budget = self._budgets.get(caller.name)
+        if budget is None or budget[0] != minute:
+            budget = self._budgets[caller.name] = [minute, 0]
+        budget[1] += 1
+        if budget[1] > settings.EVALUATION_RATE_LIMIT:
+            wait = str(max(1, round(60 - passed)))
+            raise Refused(429, None, "Too many evaluations in a minute.", ("Retry-After", wait))
+
+    def _view(self, caller: Caller, named: str | None, context: dict[str, Any]) -> View:
+        status = 404 if named is not None else 400
+        view = None
+        with contextlib.suppress(OrganizationNotFound):
+            view = self._find(caller, named, context)
+        if view is None or (caller.organization_id is not None and caller.organization_id not in view.ids):
+            raise Refused(status, "INVALID_CONTEXT", "There is no such organization, or it is not yours.")
+        return view
+
+    def _find(self, caller: Caller, named: str | None, context: dict[str, Any]) -> View:
+        """The organization that the path names, else the context, else the key's own; NOWHERE for none.
+
+        Digits are an id, as everywhere in paths, and a key only where there is no such id.
+        """
+        memory = self._memory
+        if named is None and (asked_id := context.get("organizationId")) is not None:
+            if type(asked_id) is int and 0 < asked_id <= BIGGEST_ID:
+                return memory.view(asked_id)
+            named = str(asked_id)
+        if named is None:
+            if asked_key := _text(context, "organizationKey"):
+                return memory.view_by_key(asked_key)
+            return memory.view(caller.organization_id) if caller.organization_id is not None else NOWHERE
+        organization_id = id_in(named)
+        if organization_id is not None:
+            with contextlib.suppress(OrganizationNotFound):
+                return memory.view(organization_id)
+        return memory.view_by_key(named)
+
+
+def _context(body: bytes | None) -> dict[str, Any]:
+    if body is None:
+        raise Refused(413, "PARSE_ERROR", f"The body is longer than {LONGEST_BODY} bytes.")
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Refused(400, "PARSE_ERROR", f"The body is not valid JSON: {error.msg}.") from None
+    context = content.get("context") if isinstance(content, dict) else None
+    if not isinstance(context, dict):
+        raise Refused(400, "INVALID_CONTEXT", 'The body must have the form {"context": {"targetingKey": "…"}}.')
+    return context
+
+
+def _text(context: dict[str, Any], name: str) -> str:
+    value = context.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Refused(400, "INVALID_CONTEXT", f"The context's {name} must be a string.")
+    return value
+
+
+def _answers(definitions: Definitions, view: View, environment: str) -> Answers:
+    """The answers for the organization's states, made once for all that have the same."""
+    kept = view.states.answers
+    named = environment if environment in definitions.environments else ""
+    found = kept.get(named)
+    if found is None or found[0] is not definitions:
+        states = {state.flag_id: state for state in view.states.rows}
+        found = kept[named] = definitions, Answers(definitions.by_key, states, named or None)
+    answers: Answers = found[1]
+    return answers
+
+
+def _one(answers: Answers, view: View, key: str, user: str) -> tuple[int, bytes]:
+    """The status and the flag's entry. Raises Refused."""
+    answer = answers.by_key.get(key)
+    if answer is None:
+        raise Refused(404, "FLAG_NOT_FOUND", f"There is no flag {key!r}.")
+    usage.count(view.ids[-1] if view.ids else None, key)
+    outcome = answer.decide(view, user, user.encode())
+    return (400 if isinstance(outcome, Missing) else 200), outcome.json
+
+
+def _entity_tag(definitions: Definitions, view: View, caller: Caller, user: str, environment: str) -> str:
+    """Of all that the answer depends on; the same in every process, and known before anything is evaluated."""
+    parts = repr((view.keys, view.ids, caller.name, user, environment)).encode()
+    content = definitions.fingerprint + view.states.fingerprint + parts
+    return f'"{hashlib.blake2b(content, digest_size=16).hexdigest()}"'
+
+
+def _matches(wanted: str, tag: str) -> bool:
+    return bool(wanted) and (
+        wanted.strip() == "*" or tag in [one.strip().removeprefix("W/") for one in wanted.split(",")]
+    )
+
+
+@functools.lru_cache(maxsize=100_000)
+def _stream(organization_id: int | None, caller: str) -> bytes:
+    token = signing.dumps([organization_id, caller.partition(" ")[0]], salt=EVENTS_SALT)
+    url = f"{settings.EVENTS_URL}/ofrep/v1/events?token={token}"
+    return orjson.dumps([{"type": "sse", "url": url, "inactivityDelaySec": 120}])
+
+
+def _streams(view: View, caller: Caller) -> bytes:
+    """The rest of a bulk answer: for which organization it is, and where changes are told."""
+    organization_id = view.ids[-1] if view.ids else None
+    metadata = b'"metadata":' + orjson.dumps({"organizationId": organization_id} if organization_id else {})
+    if not settings.EVENTS_URL:
+        return metadata
+    return metadata + b',"eventStreams":' + _stream(organization_id, caller.name)

@@ -1,0 +1,64 @@
+"""The one memory of this process, which listens from its first use on."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from django.db import connection
+
+from flags.serving.callers import Callers
+from flags.serving.feed import Moved, Written
+from flags.serving.listener import Listener, News
+from flags.serving.memory import Memory
+
+_making = threading.Lock()
+_made: tuple[int, Memory, Callers, Listener] | None = None
+
+
+def process_memory() -> Memory:
+    """What this process knows of flags and organizations."""
+    return _of_this_process()[1]
+
+
+def process_callers() -> Callers:
+    """Whom this process knows by their keys."""
+    return _of_this_process()[2]
+
+
+def hears() -> bool:
+    """Whether this process is told of changes at once; else what it knows may be as old as it may get."""
+    return _of_this_process()[3].hears
+
+
+def _of_this_process() -> tuple[int, Memory, Callers, Listener]:
+    if _made is not None and _made[0] == os.getpid():
+        return _made
+    return _make()
+
+
+def _make() -> tuple[int, Memory, Callers, Listener]:
+    global _made  # noqa: PLW0603 - one for each process; a forked child makes its own
+    with _making:
+        if _made is None or _made[0] != os.getpid():
+            memory, callers = Memory(), Callers()
+
+            def take(news: News) -> None:
+                if isinstance(news, Written | Moved):
+                    memory.take(news)
+                elif news == "definitions":
+                    memory.read_definitions()
+                    connection.close()  # the listener's thread rarely needs it
+                elif news == "keys":
+                    callers.forget()
+                else:
+                    memory.forget()
+
+            def start_afresh() -> None:
+                memory.forget()
+                callers.forget()
+
+            listener = Listener(take, start_afresh)
+            listener.start()
+            _made = os.getpid(), memory, callers, listener
+        return _made

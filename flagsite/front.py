@@ -1,0 +1,120 @@
+"""What stands before Django in each web process: the evaluation of flags, which most requests ask for.
+
+A WSGI application of its own, since Django's request, middleware and views would cost ten times what an answer from
+memory does (docs/decisions/0005). Whatever it does not answer goes on to Django.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any
+from uuid import uuid4
+
+import orjson
+import structlog
+from django.conf import settings
+from django.db import Error, close_old_connections
+
+from flags.ofrep import LONGEST_BODY, Answered, Asked, Evaluation
+from flags.serving.process import process_callers, process_memory
+from flagsite.metrics import requests
+from flagsite.request_id import ACCEPTABLE
+
+log = structlog.get_logger(__name__)
+StartResponse = Callable[..., Any]
+Application = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
+MARK = "/ofrep/"
+"""What every path of the protocol has in it, and no other path of ours."""
+STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+CORS_ALLOWED = "Authorization, X-API-Key, If-None-Match, Content-Type, X-Request-ID"
+
+
+class Front:
+    """Answers OFREP's paths and hands all others on."""
+
+    def __init__(self, behind: Application) -> None:
+        self._behind = behind
+        self._evaluation: Evaluation | None = None
+        self._request_ids = map(f"{uuid4().hex[:20]}-{{:x}}".format, itertools.count(1))
+        self._origins = frozenset(settings.CORS_ORIGINS)
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """As WSGI (PEP 3333) has it."""
+        if MARK not in environ["PATH_INFO"]:
+            return self._behind(environ, start_response)
+        began = time.perf_counter()
+        answered = self._answer(environ)
+        if answered is None:
+            return self._behind(environ, start_response)
+        given = environ.get("HTTP_X_REQUEST_ID")
+        headers = answered.headers
+        headers.append(("X-Request-ID", given if given and ACCEPTABLE.fullmatch(given) else next(self._request_ids)))
+        if self._origins:
+            headers += self._cors(environ)
+        headers.append(("Content-Length", str(len(answered.body))))
+        start_response(STATUS_LINES[answered.status], headers)
+        seconds = time.perf_counter() - began
+        requests.count(method=environ["REQUEST_METHOD"], route=answered.route, status=answered.status, seconds=seconds)
+        return (answered.body,)
+
+    def _answer(self, environ: dict[str, Any]) -> Answered | None:
+        if environ["REQUEST_METHOD"] == "OPTIONS":
+            return Answered(204, [("Allow", "POST, OPTIONS")], b"", "ofrep")
+        asked = Asked(
+            environ["REQUEST_METHOD"], _path(environ), lambda name: environ.get(name, ""), lambda: _body(environ)
+        )
+        try:
+            try:
+                return (self._evaluation or self._ready()).answer(asked)
+            except Error:  # a connection that was lost since it was used last; on a new one the database may answer
+                close_old_connections()
+                return (self._evaluation or self._ready()).answer(asked)
+        except Error as error:
+            close_old_connections()
+            log.warning("evaluation_without_database", path=asked.path[:200], error=str(error))
+            return _failed(503, "The database is away. Try again in a second.", ("Retry-After", "1"))
+        except Exception:
+            log.exception("evaluation_failed", path=asked.path[:200])
+            return _failed(500, "Something went wrong on our side.")
+
+    def _ready(self) -> Evaluation:
+        """At the first request, in the process that answers it: a forked one has none of its parent's threads."""
+        self._evaluation = Evaluation(process_memory(), process_callers())
+        return self._evaluation
+
+    def _cors(self, environ: dict[str, Any]) -> list[tuple[str, str]]:
+        """For browsers of other origins, as the Fetch standard has it (https://fetch.spec.whatwg.org)."""
+        origin = environ.get("HTTP_ORIGIN", "")
+        headers = [("Vary", "Origin")]
+        if origin not in self._origins and "*" not in self._origins:
+            return headers
+        headers += [
+            ("Access-Control-Allow-Origin", origin or "*"),
+            ("Access-Control-Expose-Headers", "ETag, Retry-After, X-Request-ID"),
+        ]
+        if environ["REQUEST_METHOD"] == "OPTIONS":
+            headers += [
+                ("Access-Control-Allow-Methods", "POST"),
+                ("Access-Control-Allow-Headers", CORS_ALLOWED),
+                ("Access-Control-Max-Age", "7200"),
+            ]
+        return headers
+
+
+def _failed(status: int, details: str, *headers: tuple[str, str]) -> Answered:
+    content = orjson.dumps({"errorDetails": details})
+    return Answered(status, [("Content-Type", "application/json"), *headers], content, "ofrep")
+
+
+def _path(environ: dict[str, Any]) -> str:
+    """The path in UTF-8; WSGI hands its bytes on as Latin-1."""
+    path: str = environ["PATH_INFO"]
+    return path if path.isascii() else path.encode("latin-1").decode("utf-8", "replace")
+
+
+def _body(environ: dict[str, Any]) -> bytes | None:
+    body: bytes = environ["wsgi.input"].read(LONGEST_BODY + 1)
+    return body if len(body) <= LONGEST_BODY else None
