@@ -18,6 +18,7 @@ import httpx
 import psycopg
 
 from flagsite import servers
+from flagsite.servers.web import web_command
 from orgs.locks import TREE_LOCK
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,7 +52,7 @@ class Installation:
         self.valkey.start()
         self._manage("migrate", "--verbosity", "0")
         self.authorize()
-        self.web = self.serve("flagsite.wsgi:application", self.port)
+        self.web = self._run(*web_command(self.port))
         for _ in range(200):
             with suppress(httpx.TransportError):
                 if self.http.get("/organizations").status_code == 200:
@@ -60,10 +61,9 @@ class Installation:
         raise SystemExit("The web server does not answer.")
 
     def serve(self, application: str, port: int, **environment: str) -> subprocess.Popen[bytes]:
-        """The web server with two processes, as in the Procfile."""
+        """Another application on the same web server."""
         self.environment |= environment
-        return self._run("granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--workers", "2",
-                         "--blocking-threads", "4", "--no-ws", application)  # fmt: skip
+        return self._run(*web_command(port)[:-1], application)
 
     def authorize(self) -> None:
         """Make a key and use it from now on; whoever empties the tables takes the keys along."""

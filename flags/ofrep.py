@@ -39,7 +39,7 @@ EVENTS_SALT = "flags.events"
 JSON = ("Content-Type", "application/json")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Asked:
     """A request, as far as the protocol looks at it. `header` gives a header's value by its WSGI name, or ""."""
 
@@ -50,7 +50,7 @@ class Asked:
     """Reads the body; None when it is longer than LONGEST_BODY."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answered:
     """A response, and the route under which it is counted."""
 
@@ -77,6 +77,7 @@ class Evaluation:
     def __init__(self, memory: Memory, callers: Callers) -> None:
         self._memory = memory
         self._callers = callers
+        self._most = settings.EVALUATION_RATE_LIMIT
         self._budgets: dict[str, list[float]] = {}
 
     def answer(self, asked: Asked) -> Answered | None:
@@ -126,13 +127,13 @@ class Evaluation:
 
     def _spend(self, caller: Caller) -> None:
         """Count the request in the caller's minute in this process. Raises Refused."""
-        minute, passed = divmod(time.monotonic(), 60)
+        now = time.monotonic()
         budget = self._budgets.get(caller.name)
-        if budget is None or budget[0] != minute:
-            budget = self._budgets[caller.name] = [minute, 0]
+        if budget is None or budget[0] < now:
+            budget = self._budgets[caller.name] = [now + 60, 0]
         budget[1] += 1
-        if budget[1] > settings.EVALUATION_RATE_LIMIT:
-            wait = str(max(1, round(60 - passed)))
+        if budget[1] > self._most:
+            wait = str(max(1, round(budget[0] - now)))
             raise Refused(429, None, "Too many evaluations in a minute.", ("Retry-After", wait))
 
     def _view(self, caller: Caller, named: str | None, context: dict[str, Any]) -> View:

@@ -20,9 +20,17 @@ _seconds = Histogram(
 )
 
 
+_known: dict[tuple[str, str, int], Histogram] = {}
+"""By method, route and status, since finding a counter by its labels takes as long as counting."""
+
+
 def count(*, method: str, route: str, status: int, seconds: float) -> None:
     """Count a request; `route` is the pattern of the address, of which there are few, never the address itself."""
-    _seconds.labels(method if method in METHODS else "other", route, str(status)).observe(seconds)
+    counter = _known.get((method, route, status))
+    if counter is None:
+        method = method if method in METHODS else "other"
+        counter = _known[method, route, status] = _seconds.labels(method, route, str(status))
+    counter.observe(seconds)
 
 
 def registry() -> CollectorRegistry:

@@ -24,6 +24,7 @@ from flagsite.servers.locks import make_folder
 from flagsite.servers.log import OneLog
 from flagsite.servers.signals import undisturbed
 from flagsite.servers.use import embedded
+from flagsite.servers.web import events_command, web_command
 
 PATIENCE = 25  # seconds that a process has to stop in order
 LONGEST_PAUSE = 30.0  # seconds before a process that ends again and again is started again
@@ -49,15 +50,14 @@ class Process:
     """How often it ended without being asked."""
 
 
-def our_processes(port: int) -> list[Process]:
-    """Web, worker and beat, as for one machine; the Procfile has them for many."""
+def our_processes(port: int, events_port: int) -> list[Process]:
+    """Web, events, worker and beat, as for one machine; the Procfile has them for many."""
     python = [sys.executable, "-m"]
-    web = ["gunicorn", "flagsite.wsgi", "--bind", f"127.0.0.1:{port}", "--worker-class", "gthread", "--workers", "2"]
-    web += ["--threads", "4", "--graceful-timeout", "20", "--no-control-socket"]
     worker = ["celery", "-A", "flagsite", "worker", "--queues", "propagation,default", "--concurrency", "2"]
     beat = ["celery", "-A", "flagsite", "beat"]
     return [
-        Process("web", python + web, reload_signal=signal.SIGHUP),
+        Process("web", python + web_command(port), reload_signal=signal.SIGHUP),
+        Process("events", python + events_command(events_port)),
         Process("worker", python + worker),
         Process("beat", python + beat),
     ]

@@ -1,8 +1,9 @@
-"""Web, worker and beat on this machine, with the embedded servers and one log: what bin/demo and bin/dev share."""
+"""Web, events, worker and beat, with the embedded servers and one log: what bin/demo and bin/dev share."""
 
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -25,18 +26,20 @@ def choose_port(wanted: int | None) -> int:
         if not _is_free(wanted):
             raise ServerError(f"Port {wanted} is taken by another program. Choose another with --port.")
         return wanted
-    return next(port for port in range(DEFAULT_PORT, 65536) if _is_free(port))
+    return _free_from(DEFAULT_PORT)
 
 
 @contextmanager
 def serving(port: int, console: Console, *, code_changed: Callable[[], bool] = lambda: False) -> Iterator[OneLog]:
-    """Have web, worker and beat run inside, the web server answering; none of them is left afterwards.
+    """Have web, events, worker and beat run inside, the web server answering; none of them is left afterwards.
 
     To be used inside `alone`. Raises ServerError when they do not come up.
     """
     folder = data_folder()
     log = OneLog(folder / "flagsite.log", console)
-    supervisor = Supervisor(our_processes(port), folder=folder, log=log, code_changed=code_changed)
+    events_port = _free_from(port + 1)
+    os.environ.setdefault("EVENTS_URL", f"http://127.0.0.1:{events_port}")
+    supervisor = Supervisor(our_processes(port, events_port), folder=folder, log=log, code_changed=code_changed)
     try:
         with supervisor.running():
             _await_answer(port, supervisor)
@@ -64,6 +67,10 @@ def _answers(port: int) -> bool:
         return True
     connection.close()
     return False
+
+
+def _free_from(first: int) -> int:
+    return next(port for port in range(first, 65536) if _is_free(port))
 
 
 def _is_free(port: int) -> bool:

@@ -19,6 +19,7 @@ import psycopg
 import pytest
 
 from flagsite import servers
+from flagsite.servers.web import web_command
 from orgs.locks import TREE_LOCK
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -48,7 +49,7 @@ class Installation:
         }
         self.port = free_port()
         self.key = ""
-        self.web_options: list[str] = []
+        self.web_workers = 1
         self.web: subprocess.Popen[bytes] | None = None
 
     # --- start and stop ---------------------------------------------------------------------------------------------
@@ -59,8 +60,7 @@ class Installation:
         self.valkey.start()
         self.manage("migrate", "--verbosity", "0")
         self.key = json.loads(self.manage("create_key", "crash-tests", "--role", "admin", "--json"))["key"]
-        self.web = self.run("gunicorn", "flagsite.wsgi", "--bind", f"127.0.0.1:{self.port}", "--threads", "4",
-                            *self.web_options)  # fmt: skip
+        self.web = self.run(*web_command(self.port, workers=self.web_workers))
         eventually(lambda: self.get("/organizations").status_code == 200, within=30)
 
     def stop(self) -> None:

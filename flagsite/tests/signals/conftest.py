@@ -17,7 +17,7 @@ TOKEN = "a-scrapers-own-token"
 def _observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     installation = Installation(tmp_path_factory.mktemp("observed"))
     installation.environment["METRICS_TOKEN"] = TOKEN
-    installation.web_options = ["--workers", "2", "--no-control-socket", "--logger-class", "flagsite.server_log.Lines"]
+    installation.web_workers = 2
     try:
         installation.start()
         yield installation

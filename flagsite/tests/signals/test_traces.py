@@ -8,6 +8,7 @@ import sys
 import httpx
 import pytest
 
+from flagsite.servers.web import web_command
 from flagsite.tests.crash.installation import CHECKOUT, Installation, eventually, free_port
 from flagsite.tests.signals.collector import Span, collecting
 
@@ -22,9 +23,7 @@ def test_request_job_and_sql_are_one_trace(observed: Installation) -> None:
             "OTEL_BSP_SCHEDULE_DELAY": "200",
         }
         port = free_port()
-        observed.run(
-            "gunicorn", "flagsite.wsgi", "--bind", f"127.0.0.1:{port}", *observed.web_options, "--threads", "2"
-        )
+        observed.run(*web_command(port))
         observed.start_worker(concurrency=1)
         eventually(lambda: _answers(port), within=60)
         trace = "0af7651916cd43dd8448eb211c80319c"

@@ -1,0 +1,79 @@
+"""Who waits for changes: each client's organization, and a wake-up for those whom a change concerns."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from flags.serving.feed import Moved, Written
+from flags.serving.listener import News
+
+
+class Subscription:
+    """One client that waits. `line` has the ids from the root down to its organization; empty: definitions only."""
+
+    __slots__ = ("_loop", "_woken", "line")
+
+    def __init__(self, line: tuple[int, ...], loop: asyncio.AbstractEventLoop) -> None:
+        self.line = line
+        self._loop = loop
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something has changed for it; from any thread."""
+        self._loop.call_soon_threadsafe(self._woken.set)
+
+    async def changed(self, within: float) -> bool:
+        """Wait until something has changed, or for so many seconds; whether it has."""
+        try:
+            await asyncio.wait_for(self._woken.wait(), within)
+        except TimeoutError:
+            return False
+        self._woken.clear()
+        return True
+
+
+class Subscriptions:
+    """All clients of this process; those of one organization and of what is below it are found by its id."""
+
+    def __init__(self) -> None:
+        self._below: dict[int, set[Subscription]] = {}
+        self._all: set[Subscription] = set()
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    @contextmanager
+    def waiting(self, subscription: Subscription) -> Iterator[None]:
+        """Have it woken inside."""
+        self._all.add(subscription)
+        for organization_id in subscription.line:
+            self._below.setdefault(organization_id, set()).add(subscription)
+        try:
+            yield
+        finally:
+            self._all.discard(subscription)
+            for organization_id in subscription.line:
+                waiting = self._below[organization_id]
+                waiting.discard(subscription)
+                if not waiting:
+                    del self._below[organization_id]
+
+    def take(self, news: News) -> None:
+        """Wake those whom it concerns; from the listener's thread."""
+        if isinstance(news, Written):
+            concerned = [
+                one for one in tuple(self._below.get(news.root_id, ())) if news.after < one.line[-1] <= news.last
+            ]
+        elif isinstance(news, Moved):
+            concerned = list(self._below.get(news.organization_id, ()))
+        else:
+            concerned = list(self._all)
+        for subscription in concerned:
+            subscription.wake()
+
+    def wake_all(self) -> None:
+        """Something may have been missed."""
+        for subscription in tuple(self._all):
+            subscription.wake()

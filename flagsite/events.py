@@ -1,0 +1,141 @@
+"""Tells clients when to ask anew: server-sent events (https://html.spec.whatwg.org, section 9.2) for OFREP.
+
+An ASGI application in a process of its own: a client that waits for hours takes a few kilobytes here, but would keep
+a thread of the web processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import parse_qs
+
+import orjson
+import structlog
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.core import signing
+from django.db import close_old_connections
+
+from flags import places
+from flags.ofrep import EVENTS_SALT
+from flags.serving.listener import Listener
+from flags.serving.subscriptions import Subscription, Subscriptions
+from orgs.errors import OrganizationNotFound
+from orgs.models import AccessKey
+
+log = structlog.get_logger(__name__)
+PATH = "/ofrep/v1/events"
+SETTLE_SECONDS = 0.1
+"""Changes that come so close together are told once, and web processes have heard of them meanwhile."""
+SILENCE_SECONDS = 20.0
+"""After so long a comment is sent, so that nobody between takes the connection for dead."""
+LONGEST_SECONDS = 3600.0
+"""Then the client connects anew by itself, and whether its key still holds is asked again."""
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+
+
+class Events:
+    """The application: GET /ofrep/v1/events?token=…, which a bulk evaluation hands out."""
+
+    def __init__(self) -> None:
+        self._subscriptions = Subscriptions()
+        self._listener: Listener | None = None
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """As ASGI 3 has it."""
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+        elif scope["type"] == "http":
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if scope["path"] == "/livez":
+            await _refuse(send, 200, f"{len(self._subscriptions)} wait")
+        elif scope["path"] != PATH or scope["method"] != "GET":
+            await _refuse(send, 404, "There is nothing here.")
+        else:
+            token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+            line = await sync_to_async(_line_for)(token)
+            if line is None:
+                await _refuse(send, 401, "The token is not valid. Evaluate all flags for a new one.")
+            else:
+                await self._stream(line, scope, receive, send)
+
+    async def _stream(self, line: tuple[int, ...], scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        self._listen()
+        subscription = Subscription(line, asyncio.get_running_loop())
+        gone = asyncio.create_task(_gone(receive))
+        headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"), *_cors(scope)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        end = time.monotonic() + LONGEST_SECONDS
+        try:
+            with self._subscriptions.waiting(subscription):
+                await send(_part(b"retry: 1000\n\n"))
+                while not gone.done() and time.monotonic() < end:
+                    if not await subscription.changed(SILENCE_SECONDS):
+                        await send(_part(b": still here\n\n"))
+                        continue
+                    await asyncio.sleep(SETTLE_SECONDS)
+                    await send(_part(_event()))
+        except OSError:
+            pass  # the client is gone
+        finally:
+            gone.cancel()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _listen(self) -> None:
+        if self._listener is None:
+            self._listener = Listener(self._subscriptions.take, self._subscriptions.wake_all)
+            self._listener.start()
+
+
+def _line_for(token: str) -> tuple[int, ...] | None:
+    """The line of the organization that the token is for; None when it or its key is no longer valid."""
+    try:
+        organization_id, caller = signing.loads(token, salt=EVENTS_SALT)
+        prefix = str(caller).removeprefix("key:")
+        if not AccessKey.objects.get_usable_keys().filter(prefix=prefix).exists():
+            return None
+        return places.read(organization_id).ids if organization_id is not None else ()
+    except (signing.BadSignature, OrganizationNotFound, ValueError, TypeError):
+        return None
+    finally:
+        close_old_connections()
+
+
+def _event() -> bytes:
+    data = orjson.dumps({"type": "refetchEvaluation", "lastModified": int(time.time())})
+    return b"event: message\nid: %d\ndata: %b\n\n" % (time.time_ns(), data)
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _part(body: bytes) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": body, "more_body": True}
+
+
+def _cors(scope: dict[str, Any]) -> list[tuple[bytes, bytes]]:
+    origin = dict(scope["headers"]).get(b"origin", b"").decode("latin-1")
+    allowed = origin and (origin in settings.CORS_ORIGINS or "*" in settings.CORS_ORIGINS)
+    return [(b"vary", b"Origin"), (b"access-control-allow-origin", origin.encode("latin-1"))] if allowed else []
+
+
+async def _refuse(send: Send, status: int, details: str) -> None:
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": orjson.dumps({"errorDetails": details})})
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
