@@ -225,7 +225,7 @@ def _matches(wanted: str, tag: str) -> bool:
 
 @functools.lru_cache(maxsize=100_000)
 def _stream(organization_id: int | None, caller: str) -> bytes:
-    token = signing.dumps([organization_id, caller.partition(" ")[0]], salt=EVENTS_SALT)
+    token = signing.Signer(salt=EVENTS_SALT).sign_object([organization_id, caller.partition(" ")[0]])
     url = f"{settings.EVENTS_URL}/ofrep/v1/events?token={token}"
     return orjson.dumps([{"type": "sse", "url": url, "inactivityDelaySec": 120}])
 

@@ -43,12 +43,11 @@ class Events:
 
     def __init__(self) -> None:
         self._subscriptions = Subscriptions()
-        self._listener: Listener | None = None
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """As ASGI 3 has it."""
         if scope["type"] == "lifespan":
-            await _live(receive, send)
+            await self._live(receive, send)
         elif scope["type"] == "http":
             await self._answer(scope, receive, send)
 
@@ -66,7 +65,6 @@ class Events:
                 await self._stream(line, scope, receive, send)
 
     async def _stream(self, line: tuple[int, ...], scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        self._listen()
         subscription = Subscription(line, asyncio.get_running_loop())
         gone = asyncio.create_task(_gone(receive))
         headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"), *_cors(scope)]
@@ -75,6 +73,8 @@ class Events:
         try:
             with self._subscriptions.waiting(subscription):
                 await send(_part(b"retry: 1000\n\n"))
+                if _header(scope, b"last-event-id"):  # it was here before, and may have missed something
+                    subscription.wake()
                 while not gone.done() and time.monotonic() < end:
                     if not await subscription.changed(SILENCE_SECONDS):
                         await send(_part(b": still here\n\n"))
@@ -87,16 +87,23 @@ class Events:
             gone.cancel()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    def _listen(self) -> None:
-        if self._listener is None:
-            self._listener = Listener(self._subscriptions.take, self._subscriptions.wake_all)
-            self._listener.start()
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """Listen as long as the server runs."""
+        listener = Listener(self._subscriptions.take, self._subscriptions.wake_all)
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                listener.start()
+            await send({"type": f"{message['type']}.complete"})
+            if message["type"] == "lifespan.shutdown":
+                await sync_to_async(listener.stop)()
+                return
 
 
 def _line_for(token: str) -> tuple[int, ...] | None:
     """The line of the organization that the token is for; None when it or its key is no longer valid."""
     try:
-        organization_id, caller = signing.loads(token, salt=EVENTS_SALT)
+        organization_id, caller = signing.Signer(salt=EVENTS_SALT).unsign_object(token)
         prefix = str(caller).removeprefix("key:")
         if not AccessKey.objects.get_usable_keys().filter(prefix=prefix).exists():
             return None
@@ -121,8 +128,12 @@ def _part(body: bytes) -> dict[str, Any]:
     return {"type": "http.response.body", "body": body, "more_body": True}
 
 
+def _header(scope: dict[str, Any], name: bytes) -> bytes:
+    return next((bytes(value) for key, value in scope["headers"] if key == name), b"")
+
+
 def _cors(scope: dict[str, Any]) -> list[tuple[bytes, bytes]]:
-    origin = dict(scope["headers"]).get(b"origin", b"").decode("latin-1")
+    origin = _header(scope, b"origin").decode("latin-1")
     allowed = origin and (origin in settings.CORS_ORIGINS or "*" in settings.CORS_ORIGINS)
     return [(b"vary", b"Origin"), (b"access-control-allow-origin", origin.encode("latin-1"))] if allowed else []
 
@@ -131,11 +142,3 @@ async def _refuse(send: Send, status: int, details: str) -> None:
     headers = [(b"content-type", b"application/json")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": orjson.dumps({"errorDetails": details})})
-
-
-async def _live(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return

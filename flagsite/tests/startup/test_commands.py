@@ -96,7 +96,7 @@ def test_manage_brings_the_servers_for_its_own_time(environment: dict[str, str],
 
 def test_dev_takes_over_code_that_changed(environment: dict[str, str], folder: Path) -> None:
     with _started(environment, "dev") as dev:
-        page = "http://" + _line_with(folder / "flagsite.log", r"Listening at: http://(\S+)") + "/docs"
+        page = "http://" + _line_with(folder / "flagsite.log", r"web .*Listening at: http://(\S+)") + "/docs"
         assert urllib.request.urlopen(page, timeout=60).status == 200
         _line_with(folder / "flagsite.log", "celery@.* ready")
         os.utime(ROOT / "flagsite" / "urls.py")
