@@ -40,6 +40,8 @@ def read(organization_id: int) -> Place:
 
 def id_of(key: str) -> int:
     """The id of the organization with this key. Raises OrganizationNotFound."""
+    if "\0" in key:  # PostgreSQL has no such text
+        raise OrganizationNotFound
     with connection.cursor() as cursor:
         cursor.execute("SELECT id FROM orgs_organization WHERE key = %s", [key])
         row = cursor.fetchone()

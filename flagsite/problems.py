@@ -36,6 +36,7 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     jobs.MoveRefused: (409, "job-state"),
     flags.FlagNotFound: (404, "flag-not-found"),
     flags.InvalidFlagKey: (400, "invalid-flag-name"),
+    flags.TargetingKeyMissing: (400, "targeting-key-missing"),
 }
 """What a client may be told. `docs/errors.md` explains each type; a test holds the two together."""
 

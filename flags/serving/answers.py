@@ -26,7 +26,7 @@ class Outcome:
         self.enabled: bool | None = enabled
         self.rule = rule
         self.why = ""
-        metadata: dict[str, str | int] = {"rule": rule, "version": definition.version}
+        metadata: dict[str, str | int] = {"rule": rule}
         if state is not None and rule in {Rule.ORGANIZATION, Rule.ROLLOUT}:
             metadata |= {"sourceOrganizationId": state.source_id, "changeNumber": state.number}
         self.json = orjson.dumps(

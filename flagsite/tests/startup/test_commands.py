@@ -102,6 +102,7 @@ def test_dev_takes_over_code_that_changed(environment: dict[str, str], folder: P
         os.utime(ROOT / "flagsite" / "urls.py")
         _line_with(folder / "flagsite.log", "code changed")
         _line_with(folder / "flagsite.log", "(?s)code changed.*celery@.* ready")
+        _line_with(folder / "flagsite.log", "(?s)code changed.*web [^\\n]*Started worker")
         assert urllib.request.urlopen(page, timeout=60).status == 200
         dev.send_signal(signal.SIGTERM)
         assert dev.wait(timeout=60) in {0, 128 + signal.SIGTERM}

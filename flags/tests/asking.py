@@ -1,0 +1,66 @@
+"""Asks the web process's front as a client does, over WSGI, and shows what came back."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from flags.ofrep import Evaluation
+from flags.serving.callers import Callers
+from flags.serving.memory import Memory
+from flagsite.front import Front
+
+FLAGS = "/ofrep/v1/evaluate/flags"
+
+
+@dataclass
+class Answer:
+    """A response."""
+
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+class Asking:
+    """A client with a key; `memory` is what the process knows, which a test may tell of changes."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.memory = Memory()
+        self.callers = Callers()
+        self.front = Front(self._django)
+        self.front._evaluation = Evaluation(self.memory, self.callers)
+
+    def one(self, flag: str, **context: Any) -> Answer:
+        """Evaluate one flag."""
+        return self.post(f"{FLAGS}/{flag}", {"context": _without_none(context)})
+
+    def all(self, *, headers: dict[str, str] | None = None, **context: Any) -> Answer:
+        """Evaluate all flags."""
+        return self.post(FLAGS, {"context": _without_none(context)}, headers=headers)
+
+    def post(self, path: str, content: Any, *, method: str = "POST", headers: dict[str, str] | None = None) -> Answer:
+        """Send anything; `content` is bytes as they are, or what becomes JSON."""
+        body = content if isinstance(content, bytes) else json.dumps(content).encode()
+        sent = {"Authorization": f"Bearer {self.key}", **(headers or {})}
+        environ = {
+            "REQUEST_METHOD": method, "PATH_INFO": path, "wsgi.input": io.BytesIO(body),
+            **{"HTTP_" + name.upper().replace("-", "_"): value for name, value in sent.items()},
+        }  # fmt: skip
+        came: list[Any] = []
+        parts = self.front(environ, lambda status, headers: came.extend((status, headers)))
+        answered = b"".join(parts)
+        got = dict(came[1])
+        return Answer(int(came[0][:3]), got, json.loads(answered) if answered else None)
+
+    @staticmethod
+    def _django(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("299 Django", [])
+        return []
+
+
+def _without_none(context: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in context.items() if value is not None}

@@ -1,0 +1,117 @@
+"""What holds for every evaluation, whatever the flags and the tree."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flags.errors import TargetingKeyMissing
+from flags.evaluation import BUCKETS, Context, Decision, Definition, Place, Rule, evaluate
+from flags.rollout import bucket, hash_prefix
+from flags.serving.answers import Answers, Missing
+from flags.serving.memory import View
+from flags.serving.states import Shared
+from flags.tests.evaluating import KEYS, contexts, definitions, places
+
+PRECEDENCE = [Rule.ARCHIVED, Rule.KILLED, Rule.ENVIRONMENT, Rule.PREREQUISITE, Rule.WHITELIST, Rule.ORGANIZATION,
+              Rule.DEFAULT, Rule.ROLLOUT]  # fmt: skip
+
+
+def outcome(definition: Definition, place: Place, context: Context, flags: dict[str, Definition]) -> Decision | str:
+    """The decision, or the message of the error."""
+    try:
+        return evaluate(definition, place, context, flags)
+    except TargetingKeyMissing as error:
+        return str(error)
+
+
+@given(definitions(), places(), contexts)
+def test_answers_made_ready_say_what_evaluate_says(
+    flags: dict[str, Definition], place: Place, context: Context
+) -> None:
+    rows = tuple(place.states[number] for number in sorted(place.states))
+    view = View(place.ids, place.keys, Shared().of(rows), 0)
+    answers = Answers(flags, place.states, context.environment)
+    user = context.targeting_key or ""
+    bulk = {entry["key"]: entry for entry in orjson.loads(b"[" + answers.bulk(view, user, user.encode()) + b"]")}
+    assert list(bulk) == KEYS
+    for key, definition in flags.items():
+        right = outcome(definition, place, context, flags)
+        given_ = answers.by_key[key].decide(view, user, user.encode())
+        assert orjson.loads(given_.json) == bulk[key]
+        if isinstance(right, str):
+            assert isinstance(given_, Missing)
+            assert (given_.why, bulk[key]["errorDetails"]) == (right, right)
+        else:
+            assert (given_.enabled, given_.rule) == (right.enabled, right.rule)
+            assert (bulk[key]["value"], bulk[key]["reason"]) == (right.enabled, right.reason)
+            assert bulk[key]["variant"] == ("on" if right.enabled else "off")
+
+
+@given(definitions(), places(), contexts)
+def test_steps_come_in_order_and_the_last_one_decides(
+    flags: dict[str, Definition], place: Place, context: Context
+) -> None:
+    for definition in flags.values():
+        decision = outcome(definition, place, context, flags)
+        if isinstance(decision, Decision):
+            assert [step.rule for step in decision.steps] == PRECEDENCE[: len(decision.steps)]
+            *passed, last = decision.steps
+            assert all(step.enabled is None for step in passed)
+            assert (last.rule, last.enabled) == (decision.rule, decision.enabled)
+
+
+@given(definitions(), places(), contexts, st.sampled_from(["archived", "killed"]))
+def test_nothing_beats_archived_and_killed(
+    flags: dict[str, Definition], place: Place, context: Context, how: str
+) -> None:
+    for definition in flags.values():
+        stopped = dataclasses.replace(definition, **{how: True})
+        assert evaluate(stopped, place, context, flags).enabled is False
+
+
+@given(definitions(), places(), contexts, st.integers(0, BUCKETS), st.integers(0, BUCKETS))
+def test_a_higher_percentage_switches_nobody_off(
+    flags: dict[str, Definition], place: Place, context: Context, one: int, other: int
+) -> None:
+    low, high = sorted((one, other))
+    for definition in flags.values():
+        before = outcome(dataclasses.replace(definition, threshold=low), place, context, flags)
+        after = outcome(dataclasses.replace(definition, threshold=high), place, context, flags)
+        if isinstance(before, Decision) and isinstance(after, Decision):
+            assert after.enabled >= before.enabled
+
+
+def test_fifty_flags_pick_their_users_independently() -> None:
+    """100,000 ids at 10 %: each flag takes 10 %, and of each other flag's users 10 %, within five deviations."""
+    units = [f"user-{number}".encode() for number in range(100_000)]
+    taken = []
+    for number in range(50):
+        prefix = hash_prefix("", f"flag-{number}")
+        taken.append({unit for unit in units if bucket(prefix, unit) < BUCKETS // 10})
+    assert all(abs(len(users) - 10_000) < 5 * 95 for users in taken)  # 95: the deviation of such a share
+    both = [len(one & other) for place, one in enumerate(taken) for other in taken[:place]]
+    assert max(both) < 1000 + 5 * 31.5
+    assert min(both) > 1000 - 5 * 31.5
+
+
+@pytest.mark.parametrize("level", [None, 0, 1, 7])
+def test_a_family_switches_together(level: int | None) -> None:
+    """Counted by an ancestor, all below it are on or off alike; one above the level counts for itself."""
+    unit = "organization" if level is None else "ancestor"
+    definition = Definition(1, "family", enabled=True, threshold=50_000, unit=unit, level=level)
+    flags = {"family": definition}
+    seen: dict[str, set[bool]] = {}
+    for region in range(40):
+        for store in range(5):
+            keys = ("root", f"region-{region}", f"store-{region}-{store}")
+            place = Place((1, 2, 3), keys)
+            unit_key = keys[-1] if level is None else keys[min(level, 2)]
+            seen.setdefault(unit_key, set()).add(evaluate(definition, place, Context("somebody"), flags).enabled)
+    assert all(len(values) == 1 for values in seen.values())
+    if level != 0:
+        assert {value for values in seen.values() for value in values} == {True, False}
