@@ -5,10 +5,12 @@ from __future__ import annotations
 from django.urls import path
 
 from flags import views
+from flags.invalidation_views import InvalidateCache
 from orgs import paths  # noqa: F401 - registers <id:…>
 
 urlpatterns = [
     path("organizations/<id:organization_id>/flags", views.StatesOfOrganization.as_view(), name="flags"),
+    path("internal/cache/invalidate", InvalidateCache.as_view(), name="invalidate-cache"),
     path("<id:orgId>/<str:featureFlagName>", views.OneState.as_view(), name="flag"),
     path("<id:orgId>/<str:featureFlagName>/<str:enabled>", views.SetFlag.as_view(), name="set-flag"),
 ]

@@ -87,6 +87,15 @@ class Text(serializers.CharField):
         return super().to_internal_value(data)
 
 
+class Truth(serializers.BooleanField):
+    """A JSON true or false; words and numbers are not taken for one."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
 class Id(serializers.IntegerField):
     """A JSON whole number that can be an id; strings and fractions are not taken for one."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 
 from django.db import connection
 
@@ -31,6 +32,23 @@ def hears() -> bool:
     return _of_this_process()[3].hears
 
 
+def hearing(memory: Memory, keys_changed: Callable[[], None]) -> Callable[[News], None]:
+    """What a memory does with news."""
+
+    def take(news: News) -> None:
+        if isinstance(news, Written | Moved):
+            memory.take(news)
+        elif news == "definitions":
+            memory.read_definitions()
+            connection.close()  # of the listener's thread, which rarely needs one
+        elif news == "keys":
+            keys_changed()
+        else:
+            memory.forget()
+
+    return take
+
+
 def _of_this_process() -> tuple[int, Memory, Callers, Listener]:
     if _made is not None and _made[0] == os.getpid():
         return _made
@@ -43,22 +61,11 @@ def _make() -> tuple[int, Memory, Callers, Listener]:
         if _made is None or _made[0] != os.getpid():
             memory, callers = Memory(), Callers()
 
-            def take(news: News) -> None:
-                if isinstance(news, Written | Moved):
-                    memory.take(news)
-                elif news == "definitions":
-                    memory.read_definitions()
-                    connection.close()  # the listener's thread rarely needs it
-                elif news == "keys":
-                    callers.forget()
-                else:
-                    memory.forget()
-
             def start_afresh() -> None:
                 memory.forget()
                 callers.forget()
 
-            listener = Listener(take, start_afresh)
+            listener = Listener(hearing(memory, callers.forget), start_afresh)
             listener.start()
             _made = os.getpid(), memory, callers, listener
         return _made

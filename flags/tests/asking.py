@@ -1,16 +1,14 @@
-"""Asks the web process's front as a client does, over WSGI, and shows what came back."""
+"""Asks for evaluations as a client does, and shows what came back."""
 
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import dataclass
 from typing import Any
 
-from flags.ofrep import Evaluation
+from flags.ofrep import LONGEST_BODY, Asked, Evaluation
 from flags.serving.callers import Callers
 from flags.serving.memory import Memory
-from flagsite.front import Front
 
 FLAGS = "/ofrep/v1/evaluate/flags"
 
@@ -31,8 +29,7 @@ class Asking:
         self.key = key
         self.memory = Memory()
         self.callers = Callers()
-        self.front = Front(self._django)
-        self.front._evaluation = Evaluation(self.memory, self.callers)
+        self.evaluation = Evaluation(self.memory, self.callers)
 
     def one(self, flag: str, **context: Any) -> Answer:
         """Evaluate one flag."""
@@ -46,20 +43,12 @@ class Asking:
         """Send anything; `content` is bytes as they are, or what becomes JSON."""
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
         sent = {"Authorization": f"Bearer {self.key}", **(headers or {})}
-        environ = {
-            "REQUEST_METHOD": method, "PATH_INFO": path, "wsgi.input": io.BytesIO(body),
-            **{"HTTP_" + name.upper().replace("-", "_"): value for name, value in sent.items()},
-        }  # fmt: skip
-        came: list[Any] = []
-        parts = self.front(environ, lambda status, headers: came.extend((status, headers)))
-        answered = b"".join(parts)
-        got = dict(came[1])
-        return Answer(int(came[0][:3]), got, json.loads(answered) if answered else None)
-
-    @staticmethod
-    def _django(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-        start_response("299 Django", [])
-        return []
+        environ = {"HTTP_" + name.upper().replace("-", "_"): value for name, value in sent.items()}
+        read = body if len(body) <= LONGEST_BODY else None
+        answered = self.evaluation.answer(Asked(method, path, lambda name: environ.get(name, ""), lambda: read))
+        assert answered is not None
+        content = json.loads(answered.body) if answered.body else None
+        return Answer(answered.status, dict(answered.headers), content)
 
 
 def _without_none(context: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,40 @@
+"""The address at which operators have caches read anew."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from flags import invalidation
+from flags.models import FLAG_KEY_PATTERN
+from flags.serializers import InvalidatedSerializer, WhatToReadAnew
+from orgs.endpoints import Endpoint
+from orgs.models import Role
+
+
+class InvalidateCache(Endpoint):
+    """Makes every web process read anew."""
+
+    roles: ClassVar = {"POST": Role.OPERATOR}
+
+    @extend_schema(
+        operation_id="invalidateCache",
+        summary="Have every web process read anew what it keeps in memory",
+        request=WhatToReadAnew,
+        responses=InvalidatedSerializer,
+        tags=["operations"],
+        description=f"Flags are named as in paths: {FLAG_KEY_PATTERN}. Needed only after changes past Flagsite.",
+    )
+    def post(self, request: Request) -> Response:
+        """Tells all processes; each of them reads what it is asked for next from the database."""
+        wanted = WhatToReadAnew.read(request)
+        result = invalidation.invalidate(
+            self.caller,
+            everything=wanted["all"],
+            organization_ids=wanted["organizationIds"],
+            flag_keys=wanted["featureFlags"],
+        )
+        return Response(InvalidatedSerializer(result).data)

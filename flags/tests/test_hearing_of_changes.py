@@ -1,0 +1,158 @@
+"""A process that listens knows of every change that was committed, and of none before."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.db import connection, transaction
+
+from conftest import Cast
+from flags import changes
+from flags.models import Flag
+from flags.serving.feed import KEPT, Feed, Moved, Written
+from flags.serving.listener import Listener
+from flags.serving.memory import Memory
+from flags.serving.process import hearing
+from jobs import runner
+from orgs import keys
+from orgs.models import Organization, Role
+from orgs.tests.api import Api
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Process:
+    """A memory with a listener of its own, as each web process has one."""
+
+    def __init__(self) -> None:
+        self.memory = Memory()
+        self.heard: list[object] = []
+        self.gaps = 0
+        hear = hearing(self.memory, lambda: self.heard.append("keys"))
+
+        def on_news(news: object) -> None:
+            hear(news)
+            self.heard.append(news)
+
+        self.listener = Listener(on_news, self._gap)
+        self.listener.start()
+        eventually(lambda: self.listener.hears)
+
+    def _gap(self) -> None:
+        self.gaps += 1
+        self.memory.forget()
+
+    def value(self, organization: Organization, flag: str = "checkout") -> bool | None:
+        """What it answers; None where nobody set it."""
+        definition = self.memory.definitions().by_key[flag]
+        state = self.memory.view(organization.pk).place.states.get(definition.id)
+        return None if state is None else state.enabled
+
+
+@pytest.fixture
+def process() -> Iterator[Process]:
+    made = Process()
+    yield made
+    made.listener.stop()
+
+
+def eventually(condition: Callable[[], bool], within: float = 10) -> None:
+    """Wait until it is so."""
+    end = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.005)
+
+
+def test_a_change_on_a_leaf_is_seen_after_its_commit_and_not_before(cast: Cast, process: Process) -> None:
+    Flag.objects.create(key="checkout")
+    eventually(lambda: "checkout" in process.memory.definitions().by_key)
+    assert process.value(cast.oslo) is None
+    with transaction.atomic():
+        changes.set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
+        time.sleep(0.1)
+        assert process.heard.count("definitions") >= 1
+        assert process.value(cast.oslo) is None
+    eventually(lambda: process.value(cast.oslo) is True)
+
+
+def test_a_job_is_seen_by_all_whom_it_reaches(cast: Cast, process: Process) -> None:
+    changes.set_flag(organization_id=cast.rome.pk, flag_key="checkout", enabled=False)
+    eventually(lambda: "checkout" in process.memory.definitions().by_key)
+    before = [process.value(one) for one in (*cast.of_acme, cast.rival)]
+    assert before == [None, None, None, None, None, False, None]
+    changes.set_flag(organization_id=cast.acme.pk, flag_key="checkout", enabled=True)
+    while runner.run_next("propagation"):
+        pass
+    eventually(lambda: [process.value(one) for one in cast.of_acme] == [True] * 6)
+    assert process.value(cast.rival) is None
+
+
+def test_a_move_and_a_new_name_in_addresses_are_seen(cast: Cast, process: Process) -> None:
+    assert process.memory.view(cast.oslo.pk).ids == (cast.acme.pk, cast.north.pk, cast.oslo.pk)
+    Organization.objects.get(pk=cast.oslo.pk).move_to(cast.south)
+    eventually(lambda: process.memory.view(cast.oslo.pk).ids == (cast.acme.pk, cast.south.pk, cast.oslo.pk))
+    assert process.memory.view_by_key(cast.rome.key).id == cast.rome.pk
+    Organization.objects.filter(pk=cast.rome.pk).update(key="roma")
+    eventually(lambda: process.memory.view(cast.rome.pk).keys[-1] == "roma")
+    assert process.memory.view_by_key("roma").id == cast.rome.pk
+
+
+def test_a_revoked_key_and_a_deleted_organization_are_told(cast: Cast, process: Process) -> None:
+    record, _ = keys.create(name="k", role=Role.READER)
+    keys.revoke(prefix=record.prefix)
+    eventually(lambda: "keys" in process.heard)
+    process.memory.view(cast.rival_store.pk)
+    Organization.objects.get(pk=cast.rival_store.pk).delete()
+    eventually(lambda: "tree" in process.heard)
+    with pytest.raises(Exception, match="organization"):
+        process.memory.view(cast.rival_store.pk)
+
+
+def test_after_a_lost_connection_everything_is_read_anew(cast: Cast, process: Process) -> None:
+    changes.set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
+    eventually(lambda: process.gaps == 1 and process.value(cast.oslo) is True)
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE flags_flagstate DISABLE TRIGGER USER")
+        cursor.execute("UPDATE flags_flagstate SET enabled = false")  # nobody is told
+        assert process.value(cast.oslo) is True
+        cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
+    eventually(lambda: process.gaps == 2 and process.listener.hears)
+    assert process.value(cast.oslo) is False
+
+
+def test_an_operator_has_every_process_read_anew(cast: Cast, process: Process, admin_key: str) -> None:
+    other = Process()
+    try:
+        changes.set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
+        for one in (process, other):
+            eventually(lambda one=one: one.value(cast.oslo) is True)
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE flags_flagstate SET enabled = false")
+        assert process.value(cast.oslo) is True
+        answer = Api(admin_key).post("/internal/cache/invalidate", {"organizationIds": [cast.north.pk]})
+        assert answer.json()["failed"] == []
+        for one in (process, other):
+            eventually(lambda one=one: one.value(cast.oslo) is False)
+    finally:
+        other.listener.stop()
+
+
+def test_a_view_that_missed_too_much_is_read_anew_and_one_that_missed_little_catches_up() -> None:
+    feed = Feed()
+    for number in range(KEPT * 2):
+        feed.append(Moved(number))
+    assert feed.since(feed.position - KEPT) is None
+    missed = feed.since(feed.position - 3)
+    assert missed is not None
+    assert [one.organization_id for one in missed if not isinstance(one, Written)] == [KEPT * 2 - n for n in (3, 2, 1)]
+    assert feed.since(feed.position) == []
+
+
+def test_no_more_organizations_are_kept_than_allowed(cast: Cast) -> None:
+    memory = Memory(most=3)
+    for one in (*cast.of_acme, cast.acme):
+        memory.view(one.pk)
+    assert len(memory) == 3

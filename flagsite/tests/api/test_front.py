@@ -1,0 +1,90 @@
+"""What stands before Django: its own answers, and all others handed on."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+
+from flags.ofrep import Evaluation
+from flags.serving.callers import Callers
+from flags.serving.memory import Memory
+from flags.tests.asking import FLAGS
+from flagsite.front import Front
+
+pytestmark = pytest.mark.django_db
+ORIGIN = "https://app.example"
+
+
+class Asking:
+    """A client at the front; Django behind it answers everything with 299."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.front = Front(self._django)
+        self.front._evaluation = Evaluation(Memory(), Callers())
+
+    def send(self, path: str = FLAGS, *, method: str = "POST", **headers: str) -> tuple[int, dict[str, str]]:
+        """The status and the headers of the answer."""
+        environ = {
+            "REQUEST_METHOD": method, "PATH_INFO": path, "wsgi.input": io.BytesIO(b'{"context": {}}'),
+            "HTTP_AUTHORIZATION": f"Bearer {self.key}", **headers,
+        }  # fmt: skip
+        came: list[Any] = []
+        body = b"".join(self.front(environ, lambda status, headers: came.extend((status, headers))))
+        assert int(dict(came[1]).get("Content-Length", 0)) == len(body)
+        return int(came[0][:3]), dict(came[1])
+
+    @staticmethod
+    def _django(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("299 Django", [])
+        return []
+
+
+@pytest.fixture
+def asking(admin_key: str) -> Asking:
+    return Asking(admin_key)
+
+
+@pytest.mark.parametrize(
+    "path", ["/organizations", "/1/ofrep", "/ofrep/v1/configuration", f"{FLAGS}/a/b", "/ofrep/", f"/x{FLAGS}"]
+)
+def test_whatever_is_not_the_protocols_goes_on_to_django(asking: Asking, path: str) -> None:
+    assert asking.send(path)[0] == 299
+    assert asking.send()[0] == 200
+
+
+def test_browsers_of_named_origins_may_read_the_answers_and_others_not(asking: Asking) -> None:
+    assert "Access-Control-Allow-Origin" not in asking.send(HTTP_ORIGIN=ORIGIN)[1]
+    asking.front._origins = frozenset({ORIGIN})
+    _, headers = asking.send(HTTP_ORIGIN=ORIGIN)
+    assert headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert "ETag" in headers["Access-Control-Expose-Headers"]
+    status, before = asking.send(method="OPTIONS", HTTP_ORIGIN=ORIGIN)
+    assert status == 204
+    for name in ("Authorization", "X-API-Key", "If-None-Match", "Content-Type"):
+        assert name in before["Access-Control-Allow-Headers"]
+    assert "Access-Control-Allow-Origin" not in asking.send(HTTP_ORIGIN="https://evil.example")[1]
+
+
+def test_every_answer_has_a_request_id(asking: Asking) -> None:
+    assert len({asking.send()[1]["X-Request-ID"] for _ in range(3)}) == 3
+    assert asking.send(HTTP_X_REQUEST_ID="mine-1")[1]["X-Request-ID"] == "mine-1"
+    assert asking.send(HTTP_X_REQUEST_ID="<bad>")[1]["X-Request-ID"] != "<bad>"
+
+
+def test_what_is_not_known_while_the_database_is_away_is_503_and_a_fault_of_ours_500(asking: Asking) -> None:
+    class Broken(Evaluation):
+        error: Exception = OperationalError("gone")
+
+        def answer(self, asked: Any) -> Any:
+            raise self.error
+
+    broken = Broken(Memory(), Callers())
+    asking.front._evaluation = broken
+    status, headers = asking.send()
+    assert (status, headers["Retry-After"]) == (503, "1")
+    broken.error = RuntimeError("secret")
+    assert asking.send()[0] == 500
