@@ -12,6 +12,7 @@ from flags import invalidation
 from flags.models import FLAG_KEY_PATTERN
 from flags.serializers import InvalidatedSerializer, WhatToReadAnew
 from orgs.endpoints import Endpoint
+from orgs.idempotency import idempotent
 from orgs.models import Role
 
 
@@ -28,6 +29,7 @@ class InvalidateCache(Endpoint):
         tags=["operations"],
         description=f"Flags are named as in paths: {FLAG_KEY_PATTERN}. Needed only after changes past Flagsite.",
     )
+    @idempotent
     def post(self, request: Request) -> Response:
         """Tells all processes; each of them reads what it is asked for next from the database."""
         wanted = WhatToReadAnew.read(request)

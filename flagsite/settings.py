@@ -202,6 +202,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "flagsite.openapi.describe_what_all_share",
+        "flagsite.openapi_of_evaluation.describe_evaluation",
     ],
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 from django.db import connection
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from conftest import Cast
 from flags import changes
@@ -148,6 +151,31 @@ def test_nonsense_is_told_as_such(checkout: Flag, asking: Asking, body: bytes, c
     for path in (FLAGS, f"{FLAGS}/checkout"):
         answer = asking.post(path, body)
         assert (answer.status, answer.body["errorCode"]) == (400, code)
+        assert answer.body["errorDetails"]
+
+
+@given(
+    body=st.binary(max_size=80)
+    | st.recursive(
+        st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=9),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(["context", "targetingKey", "organizationId", "organizationKey"]), inner)
+        ),
+    ).map(lambda content: json.dumps({"context": content}, allow_nan=True).encode()),
+    path=st.sampled_from([FLAGS, f"{FLAGS}/checkout"]) | st.text(max_size=9).map(lambda text: f"{FLAGS}/x{text}"),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_whatever_is_sent_the_answer_is_one_of_the_protocols(
+    checkout: Flag, asking: Asking, body: bytes, path: str
+) -> None:
+    try:
+        answer = asking.post(path, body)
+    except AssertionError:  # a path that is not the protocol's goes on to Django
+        assert "/" in path.removeprefix(FLAGS + "/")
+        return
+    assert answer.status in {200, 400, 404}
+    if answer.status != 200:
         assert answer.body["errorDetails"]
 
 

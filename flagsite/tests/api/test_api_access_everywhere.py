@@ -62,6 +62,7 @@ def test_the_url_map_holds_what_the_contract_names() -> None:
         "cancel-job/<id:job_id>",
         "job-retry-chain/<id:job_id>",
         "job-failures/<id:job_id>",
+        "internal/cache/invalidate",
         "metrics",
     }
 
