@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import cleanup, growth, lists, load, overview_pages, propagation, reads, scraping
+from bench import cleanup, coherence, growth, in_process, lists, load, overview_pages, propagation, reads, scraping
 from bench.installation import ROOT, Installation
 from bench.report import Result
 from flagsite import servers
@@ -48,6 +48,9 @@ BENCHES: dict[str, Callable[[Installation, int], Result | list[Result]]] = {
     "cleanup": cleanup.cleanup,
     "metrics": scraping.scraping,
     "reads": reads.reads,
+    "seen": coherence.seen,
+    "meanwhile": coherence.meanwhile,
+    "in_process": in_process.in_process,
 }
 
 

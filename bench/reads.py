@@ -80,10 +80,10 @@ def warm_up(installation: Installation, organizations: int) -> dict[str, float]:
     """Ask each web process for each organization once; what a first read costs, and the memory that it all takes."""
     before = _memory(installation.web)
     began, asked = time.perf_counter(), 0
-    for connection in _one_connection_for_each_process(installation):
+    for connection in one_connection_for_each_process(installation):
         with connection:
             for number in range(1, organizations + 1):
-                _ask(connection, _request(installation, number, PATH))
+                ask(connection, read_request(installation, number, PATH))
                 asked += 1
     seconds = time.perf_counter() - began
     return {
@@ -98,21 +98,22 @@ def _asking(installation: Installation, organizations: int, path: str, *, known:
     choice = random.Random(1)
     pairs = [(choice.randint(1, organizations), choice.randint(1, 10**6)) for _ in range(REQUESTS)]
     if not known:
-        yield from (_request(installation, organization, path, user=user) for organization, user in pairs)
+        yield from (read_request(installation, organization, path, user=user) for organization, user in pairs)
         return
     tags = {}
     with socket.create_connection(("127.0.0.1", installation.port)) as connection:
         for organization, user in pairs[:KNOWN]:
-            answer = _ask(connection, _request(installation, organization, path, user=user)).split(b"\r\n")
+            answer = ask(connection, read_request(installation, organization, path, user=user)).split(b"\r\n")
             tag = next(line for line in answer if line.lower().startswith(b"etag: "))
             tags[organization, user] = tag[6:].decode()
     for number in range(REQUESTS):
         organization, user = pairs[number % KNOWN]
         tag = tags[organization, user]
-        yield _request(installation, organization, path, f"If-None-Match: {tag}", user=user)
+        yield read_request(installation, organization, path, f"If-None-Match: {tag}", user=user)
 
 
-def _request(installation: Installation, organization: int, path: str, *headers: str, user: int = 7) -> bytes:
+def read_request(installation: Installation, organization: int, path: str, *headers: str, user: int = 7) -> bytes:
+    """An evaluation for a user of an organization, as it goes over the wire."""
     body = json.dumps({"context": {"targetingKey": f"user-{user}", "organizationId": organization}})
     key = str(installation.http.headers["Authorization"]).removeprefix("Bearer ")
     return client.post(installation.port, path, key, body.encode(), *headers)
@@ -155,7 +156,7 @@ def _bare(installation: Installation, run: Run) -> tuple[Run, float]:
     server = installation.serve("bench.bare:application", port, BARE_BODY=str(file), BARE_STATUS=status)
     try:
         _wait_for(port)
-        requests = [_request(installation, number % 1000 + 1, PATH) for number in range(len(run.milliseconds))]
+        requests = [read_request(installation, number % 1000 + 1, PATH) for number in range(len(run.milliseconds))]
         client.run(port, iter(requests[:1000]))
         before = _cpu(installation)
         run = client.run(port, iter(requests))
@@ -173,12 +174,12 @@ def _wait_for(port: int) -> None:
     raise SystemExit("The bare server does not answer.")
 
 
-def _one_connection_for_each_process(installation: Installation) -> list[socket.socket]:
+def one_connection_for_each_process(installation: Installation) -> list[socket.socket]:
     """Connections to different web processes, which the beginning of their requests' ids tells apart."""
     found: dict[str, socket.socket] = {}
     while len(found) < 2:
         connection = socket.create_connection(("127.0.0.1", installation.port))
-        answer = _ask(connection, _request(installation, 1, PATH))
+        answer = ask(connection, read_request(installation, 1, PATH))
         request_id = next(line for line in answer.split(b"\r\n") if line.lower().startswith(b"x-request-id: "))
         kept = found.setdefault(request_id.decode().rpartition("-")[0], connection)
         if kept is not connection:
@@ -186,7 +187,8 @@ def _one_connection_for_each_process(installation: Installation) -> list[socket.
     return list(found.values())
 
 
-def _ask(connection: socket.socket, request: bytes) -> bytes:
+def ask(connection: socket.socket, request: bytes) -> bytes:
+    """Send a request and wait for its answer."""
     connection.sendall(request)
     received = bytearray()
     while (answer := client.whole(received)) is None:

@@ -1,0 +1,105 @@
+"""How soon a committed change is seen by every web process, and what reads feel of a propagation."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import socket
+import threading
+import time
+
+import psycopg
+
+from bench import client
+from bench.installation import Installation
+from bench.reads import ask, one_connection_for_each_process, read_request
+from bench.report import Result
+from flags.writing import CHANNEL
+from flagsite import servers
+
+CHANGES = 300
+PER_SECOND = 250
+IDLE_SECONDS = 8.0
+ONE = "/ofrep/v1/evaluate/flags/bench"
+CHANGE = "UPDATE flags_flagstate SET enabled = %s, change_number = %s WHERE organization_id = %s AND flag_id = %s"
+
+
+def seen(installation: Installation, rows: int) -> Result:
+    """From before the COMMIT of a leaf's change to the first answer with the new value, in each web process."""
+    installation.plant(1000)
+    leaf, root = 1001, 1
+    installation.http.post(f"/{leaf}/bench/true").raise_for_status()
+    ((flag, number),) = installation.sql(
+        "SELECT flag_id, change_number FROM flags_flagstate WHERE organization_id = %s", [leaf]
+    )
+    request = read_request(installation, leaf, ONE)
+    milliseconds: list[float] = []
+    with contextlib.ExitStack() as stack, psycopg.connect(servers.database_url(installation.folder)) as database:
+        connections = [stack.enter_context(one) for one in one_connection_for_each_process(installation)]
+        for turn in range(CHANGES):
+            enabled = turn % 2 == 1
+            state = [root, leaf - 1, leaf, flag, enabled, leaf, number + turn + 1]
+            database.execute(CHANGE, [enabled, number + turn + 1, leaf, flag])
+            database.execute("SELECT pg_notify(%s, %s)", [CHANNEL, json.dumps({"states": state})])
+            began = time.perf_counter()
+            database.commit()
+            expected = b'"value":true' if enabled else b'"value":false'
+            for connection in connections:
+                while expected not in ask(connection, request):
+                    pass
+                milliseconds.append((time.perf_counter() - began) * 1000)
+    milliseconds.sort()
+    p50, p99 = milliseconds[len(milliseconds) // 2], milliseconds[int(len(milliseconds) * 0.99)]
+    return Result(
+        "a commit seen by two web processes", f"p50 {p50:.1f} ms, p99 {p99:.1f} ms", f"{CHANGES} changes", p99 / 50,
+        "p99 ≤ 50 ms", p99 <= 50, {"p50": p50, "p99": p99, "slowest": milliseconds[-1]},
+    )  # fmt: skip
+
+
+def meanwhile(installation: Installation, rows: int) -> Result:
+    """The 99th percentile of reads, so many a second, while the machine is idle and while a job writes all rows."""
+    with installation.worker():
+        (root,) = installation.plant(rows)
+        installation.flip(root)  # every organization has its row, and the worker is warm
+        known = [root, *random.Random(1).sample(range(root + 1, root + rows), min(5000, rows - 1))]
+        requests = [read_request(installation, organization, ONE) for organization in known]
+        for _ in range(3):  # more than once, since two processes answer
+            client.run(installation.port, iter(requests))
+        idle = _paced(installation, requests, threading.Event(), IDLE_SECONDS)
+        done = threading.Event()
+        busy: list[float] = []
+        reader = threading.Thread(target=lambda: busy.extend(_paced(installation, requests, done, 600)))
+        reader.start()
+        began = time.perf_counter()
+        for turn in range(3):
+            installation.wait(installation.ask(root, enabled=turn % 2 == 0))
+        seconds = time.perf_counter() - began
+        done.set()
+        reader.join()
+    p99 = {"idle": _p99(idle), "busy": _p99(busy)}
+    ratio = p99["busy"] / p99["idle"]
+    return Result(
+        f"p99 of reads while {rows:,} rows are written", f"{p99['busy']:.2f} ms", f"idle {p99['idle']:.2f} ms", ratio,
+        "≤ 2 ×", ratio <= 2, {**p99, "reads": len(busy), "seconds": seconds},
+    )  # fmt: skip
+
+
+def _paced(installation: Installation, requests: list[bytes], done: threading.Event, seconds: float) -> list[float]:
+    """The milliseconds of reads on one connection, at an even pace, until done or for so long."""
+    choice, milliseconds = random.Random(2), []
+    with socket.create_connection(("127.0.0.1", installation.port)) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        due = time.perf_counter()
+        end = due + seconds
+        while not done.is_set() and due < end:
+            time.sleep(max(0.0, due - time.perf_counter()))
+            began = time.perf_counter()
+            ask(connection, choice.choice(requests))
+            milliseconds.append((time.perf_counter() - began) * 1000)
+            due = max(due + 1 / PER_SECOND, began)
+    return milliseconds
+
+
+def _p99(milliseconds: list[float]) -> float:
+    return sorted(milliseconds)[int(len(milliseconds) * 0.99)]

@@ -1,0 +1,54 @@
+"""One evaluation inside of a Django process, against other libraries in the same run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.installation import ROOT, Installation
+from bench.report import Result
+
+PEERS = ("UnleashClient", "growthbook", "flagsmith", "waffle")
+MUST = 2.0
+OURS = """
+import django, json; django.setup()
+from bench.peers import microseconds
+from flags.client import is_enabled
+from flags.models import Flag
+from orgs.models import Organization
+organization, _ = Organization.objects.get_or_create(key="bench-in-process", defaults={"name": "Bench"})
+Flag.objects.bulk_create(
+    [Flag(key=f"half-{n}", enabled=True, rollout_percentage=50) for n in range(100)], ignore_conflicts=True
+)
+ask = lambda user: is_enabled("half-50", user_id=user, organization=organization.pk)
+print(json.dumps(microseconds(ask)), flush=True)
+"""
+
+
+def in_process(installation: Installation, rows: int) -> Result:
+    """`is_enabled` with a rollout to half of the users and 100 flags loaded, and the same by each of the peers."""
+    python = _peers(installation.folder / "peers")
+    theirs = {}
+    for name in PEERS:
+        done = subprocess.run([python, ROOT / "bench" / "peers.py", name], capture_output=True, text=True, check=True)
+        theirs[name] = json.loads(done.stdout)
+    ours = float(json.loads(installation.python(OURS).splitlines()[-1]))
+    fastest = min(theirs.values())
+    return Result(
+        "is_enabled, 50 % rollout, 100 flags", f"{ours:.2f} µs",
+        ", ".join(f"{name} {figure:.0f} µs" for name, figure in theirs.items()), ours / fastest,
+        f"≤ {MUST:g} µs, faster than all", ours <= MUST and ours < fastest, {"microseconds": {"ours": ours, **theirs}},
+    )  # fmt: skip
+
+
+def _peers(folder: Path) -> Path:
+    """The Python of an environment with the other libraries; made at the first use."""
+    python = folder / "bin" / "python"
+    if not (folder / "complete").exists():
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        install = [python, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", ROOT / "bench" / "peers.txt"]
+        subprocess.run(install, check=True)
+        (folder / "complete").touch()
+    return python
