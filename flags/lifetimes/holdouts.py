@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from flags.models import FlagAdoption
-from orgs.models import Organization
+from orgs.access import Caller, organizations_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +37,25 @@ class HoldOuts:
         most, fewer = ("off", "on") if self.enabled else ("on", "off")
         words = f"{most} for {_percent(of - self.organizations, of)}, {fewer} for {self.organizations:,}"
         if self.sources:
-            named = ", ".join(names.get(one, f"{one}, deleted") for one in self.biggest)
+            named = ", ".join(names.get(one, f"organization {one}") for one in self.biggest)
             more = self.sources - len(self.biggest)
             words += f" under {self.sources:,} parent{'' if self.sources == 1 else 's'}"
             words += f" ({named} and {more:,} more)" if more else f" ({named})"
         return f"{words}, {self.unset:,} of them by default" if self.unset else words
 
 
-def hold_outs(adoptions: Iterable[FlagAdoption]) -> dict[int, str]:
-    """For each flag that is not the same everywhere, by its id, where it differs; one query for all."""
+def hold_outs(adoptions: Iterable[FlagAdoption], caller: Caller) -> dict[int, str]:
+    """For each flag that is not the same everywhere, by its id, where it differs; one query for all.
+
+    Organizations that the caller may not see are not named.
+    """
     differing = {
         adoption.flag_id: (HoldOuts.of(adoption), adoption.organizations_on + adoption.organizations_off)
         for adoption in adoptions
         if adoption.organizations_on and adoption.organizations_off
     }
     ids = {organization_id for found, _ in differing.values() for organization_id in found.biggest}
-    names = dict(Organization.objects.filter(pk__in=ids).values_list("pk", "name")) if ids else {}
+    names = dict(organizations_of(caller).filter(pk__in=ids).values_list("pk", "name")) if ids else {}
     return {flag_id: found.in_words(of, names) for flag_id, (found, of) in differing.items()}
 
 

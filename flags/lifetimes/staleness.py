@@ -2,7 +2,7 @@
 
 For lists of flags: `with_staleness(flags, days=None)` annotates a queryset of flags with `is_unused`, `is_settled`,
 `is_expired` and `is_stale`, so that `?stale=true` is `with_staleness(flags).filter(is_stale=True)`. It looks at a few
-rows for each flag, however many organizations there are. `stale_flags(flags, days=None)` also says why, in words.
+rows for each flag, however many organizations there are. `stale_flags(caller)` also says why, in words.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from enum import StrEnum
 from typing import Any
 
 from django.conf import settings
-from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet
-from django.db.models.functions import Now, TruncDate
+from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Coalesce, Now, TruncDate
 
 from flags.lifetimes import uses
 from flags.lifetimes.holdouts import hold_outs
-from flags.models import Flag, FlagAdoption, FlagUseTotal
+from flags.lifetimes.uses import Evaluated
+from flags.models import Flag, FlagUseTotal
+from orgs.access import Caller
 
 SETTLE = (Flag.Kind.RELEASE, Flag.Kind.EXPERIMENT)
 """Kinds that are to go once everybody has the same; the others are meant to stay."""
@@ -46,12 +48,14 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class StaleFlag:
-    """A flag that should go; `hold_outs` says where it still differs, empty where it doesn't."""
+    """A flag that should go; `hold_outs` says where it still differs, empty where it doesn't.
+
+    `evaluated` is None for who is not told of all organizations."""
 
     flag: Flag
     reasons: tuple[Reason, ...]
     hold_outs: str
-    evaluated: uses.Evaluated
+    evaluated: Evaluated | None
 
 
 def with_staleness(flags: QuerySet[Flag], days: int | None = None) -> QuerySet[Any]:
@@ -71,36 +75,49 @@ def with_staleness(flags: QuerySet[Flag], days: int | None = None) -> QuerySet[A
     found = {name: Q(archived=False) & condition for name, condition in found.items()}
     stale = {"is_stale": found["is_unused"] | found["is_settled"] | found["is_expired"]}
     return flags.annotate(
-        **{name: ExpressionWrapper(condition, BooleanField()) for name, condition in (found | stale).items()}
+        **{
+            name: Coalesce(ExpressionWrapper(condition, BooleanField()), Value(False))  # noqa: FBT003
+            for name, condition in (found | stale).items()
+        }
     )
 
 
-def stale_flags(flags: QuerySet[Flag] | None = None, days: int | None = None) -> list[StaleFlag]:
-    """Of these flags, or of all, those that should go, by their keys; three queries however many there are."""
+def stale_flags(caller: Caller, flags: QuerySet[Flag] | None = None, days: int | None = None) -> list[StaleFlag]:
+    """Of these flags, or of all, those that should go, by their keys; three queries however many there are.
+
+    Who is bound to an organization is told why, but no figures of all organizations.
+    """
     chosen = with_staleness(Flag.objects.all() if flags is None else flags, days).filter(is_stale=True)
     found = list(chosen.select_related("adoption").order_by("key"))
+    if caller.organization_id is not None:
+        return [StaleFlag(flag, tuple(reasons_of(flag, None)), "", None) for flag in found]
     evaluated = uses.everywhere([flag.pk for flag in found])
-    differences = hold_outs(flag.adoption for flag in found if hasattr(flag, "adoption"))
+    differences = hold_outs((flag.adoption for flag in found if hasattr(flag, "adoption")), caller)
     return [
         StaleFlag(flag, tuple(reasons_of(flag, evaluated[flag.pk])), differences.get(flag.pk, ""), evaluated[flag.pk])
         for flag in found
     ]
 
 
-def reasons_of(flag: Flag, evaluated: uses.Evaluated) -> list[Reason]:
-    """Why the flag is stale, if it is; it comes from `with_staleness`."""
+def reasons_of(flag: Flag, evaluated: Evaluated | None) -> list[Reason]:
+    """Why the flag is stale, if it is; it comes from `with_staleness`. Without `evaluated` no figures are told."""
     reasons = []
     if getattr(flag, "is_unused", False):
-        last = evaluated.last
-        words = f"Nobody has evaluated it since {last:%Y-%m-%d}." if last else "Nobody has ever evaluated it."
-        reasons.append(Reason(Why.UNUSED, words))
+        reasons.append(Reason(Why.UNUSED, _unused(evaluated)))
     if getattr(flag, "is_settled", False):
-        reasons.append(Reason(Why.SETTLED, _settled(flag.adoption)))
+        since = f" since {flag.adoption.same_since:%Y-%m-%d}" if evaluated else " for long"
+        value = "on" if flag.adoption.same_value else "off"
+        reasons.append(Reason(Why.SETTLED, f"It has been {value} for every organization{since}."))
     if getattr(flag, "is_expired", False):
         reasons.append(Reason(Why.EXPIRED, f"It was to be gone by {flag.expires_on}."))
     return reasons
 
 
-def _settled(adoption: FlagAdoption) -> str:
-    value = "on" if adoption.same_value else "off"
-    return f"It has been {value} for every organization since {adoption.same_since:%Y-%m-%d}."
+def _unused(evaluated: Evaluated | None) -> str:
+    if evaluated is None:
+        return "Nobody has evaluated it for long."
+    return (
+        f"Nobody has evaluated it since {evaluated.last:%Y-%m-%d}."
+        if evaluated.last
+        else "Nobody has ever evaluated it."
+    )

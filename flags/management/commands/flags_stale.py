@@ -11,8 +11,14 @@ from rich.table import Column, Table
 
 from flags.lifetimes import counting, staleness
 from flags.lifetimes.staleness import StaleFlag
+from flags.lifetimes.uses import Evaluated
 from orgs import terminal
+from orgs.access import Caller
+from orgs.models import Role
 from orgs.operator_command import Answer, OperatorCommand
+
+OPERATOR = Caller("command", Role.ADMIN)
+"""Who runs a command sees all organizations."""
 
 
 class Command(OperatorCommand):
@@ -27,7 +33,7 @@ class Command(OperatorCommand):
 
     def answer(self, *, fail: bool, days: int | None, **options: Any) -> Answer:
         counting.count_adoption()
-        found = staleness.stale_flags(days=days)
+        found = staleness.stale_flags(OPERATOR, days=days)
         days = settings.FLAG_STALE_DAYS if days is None else days
         document = {"days": days, "results": [_document(stale) for stale in found]}
         shown = [_table(found)] if found else [f"No flag is stale, by {days} days."]
@@ -41,16 +47,16 @@ def _days(word: str) -> int:
 
 
 def _document(stale: StaleFlag) -> dict[str, Any]:
-    by_name, with_all = stale.evaluated.by_name, stale.evaluated.with_all
+    evaluated = stale.evaluated or Evaluated()
     return {
         "name": stale.flag.key,
         "kind": stale.flag.kind,
         "owner": stale.flag.owner,
         "reasons": [{"reason": reason.why, "detail": reason.words} for reason in stale.reasons],
         "holdOuts": stale.hold_outs or None,
-        "evaluationsByName": by_name.evaluations,
-        "lastEvaluatedByNameAt": terminal.iso(by_name.last),
-        "lastEvaluatedWithAllAt": terminal.iso(with_all.last),
+        "evaluationsByName": evaluated.by_name.evaluations,
+        "lastEvaluatedByNameAt": terminal.iso(evaluated.by_name.last),
+        "lastEvaluatedWithAllAt": terminal.iso(evaluated.with_all.last),
     }
 
 
@@ -61,6 +67,6 @@ def _table(found: list[StaleFlag]) -> Table:
     )  # fmt: skip
     for stale in found:
         why = " ".join(reason.words for reason in stale.reasons)
-        asked = terminal.at(stale.evaluated.by_name.last) or "never"
+        asked = terminal.at((stale.evaluated or Evaluated()).by_name.last) or "never"
         table.add_row(*terminal.cells(stale.flag.key, stale.flag.owner, why, asked, stale.hold_outs))
     return table

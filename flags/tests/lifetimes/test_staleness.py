@@ -17,10 +17,12 @@ from flags.lifetimes.staleness import stale_flags
 from flags.models import Change, Flag, FlagAdoption, FlagState, FlagUse, FlagUseTotal
 from jobs.runner import run_next
 from orgs import tree
-from orgs.models import Organization
+from orgs.access import Caller
+from orgs.models import Organization, Role
 from orgs.tests.commands import run
 
 pytestmark = pytest.mark.django_db
+EVERYTHING = Caller("test", Role.READER)
 
 
 def ago(days: float) -> Any:
@@ -55,11 +57,11 @@ def settle(flag: Flag, *, days: float) -> None:
 
 
 def reasons() -> dict[str, list[str]]:
-    return {stale.flag.key: [reason.why.value for reason in stale.reasons] for stale in stale_flags()}
+    return {stale.flag.key: [reason.why.value for reason in stale.reasons] for stale in stale_flags(EVERYTHING)}
 
 
 def words(key: str) -> list[str]:
-    return [reason.words for stale in stale_flags() if stale.flag.key == key for reason in stale.reasons]
+    return [reason.words for stale in stale_flags(EVERYTHING) if stale.flag.key == key for reason in stale.reasons]
 
 
 # --- not evaluated ---------------------------------------------------------------------------------------------------
@@ -102,7 +104,7 @@ def test_a_flag_that_is_the_same_for_all_for_long_is_stale(cast: Cast) -> None:
     settle(flag, days=31)
     assert reasons() == {"everywhere": ["settled"]}
     assert words("everywhere") == [f"It has been on for every organization since {ago(31):%Y-%m-%d}."]
-    assert stale_flags()[0].hold_outs == ""
+    assert stale_flags(EVERYTHING)[0].hold_outs == ""
 
 
 def test_one_organization_that_differs_keeps_it(cast: Cast) -> None:
@@ -183,14 +185,14 @@ def test_hold_outs_are_named_by_where_the_value_was_set(cast: Cast) -> None:
     for top in (cast.north, cast.rome):
         put(top, flag, enabled=False)
     count_adoption()
-    assert stale_flags()[0].hold_outs == "on for 50 %, off for 4 under 2 parents (North, Rome)"
+    assert stale_flags(EVERYTHING)[0].hold_outs == "on for 50 %, off for 4 under 2 parents (North, Rome)"
 
 
 def test_hold_outs_by_default_are_counted(cast: Cast) -> None:
     flag = made("past", expires_on=ago(10).date())
     put(cast.acme, flag, enabled=True)
     count_adoption()
-    assert stale_flags()[0].hold_outs == "on for 75 %, off for 2, 2 of them by default"
+    assert stale_flags(EVERYTHING)[0].hold_outs == "on for 75 %, off for 2, 2 of them by default"
 
 
 def test_uses_of_what_is_gone_are_swept_away(cast: Cast) -> None:
@@ -211,7 +213,7 @@ def test_the_list_takes_three_queries_however_many_flags_there_are(cast: Cast, f
         put(cast.oslo, made(f"f{number}", expires_on=ago(10).date()), enabled=True)
     count_adoption()
     with CaptureQueriesContext(connection) as queries:
-        assert len(stale_flags()) == flags
+        assert len(stale_flags(EVERYTHING)) == flags
     assert len(queries) == 3
 
 
