@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
@@ -75,35 +77,52 @@ class ShareSerializer(serializers.Serializer[Share]):
     lastEvaluatedAt = serializers.DateTimeField(source="evaluated.last", allow_null=True, default=None)
 
 
+@dataclass(frozen=True, slots=True)
+class AdoptionPage:
+    """A flag's adoption, with some of the organizations directly below, and whether more follow."""
+
+    adoption: Adoption
+    shares: Sequence[Share]
+    more: bool
+
+
 @extend_schema_serializer(examples=[OpenApiExample("A flag that some have not got yet", value=EXAMPLE)])
-class AdoptionSerializer(serializers.Serializer[Adoption]):
+class AdoptionSerializer(serializers.Serializer[AdoptionPage]):
     """How far a flag has come."""
 
-    name = serializers.CharField(source="flag.key")
+    name = serializers.CharField(source="adoption.flag.key")
     organizationId = serializers.IntegerField(
-        source="organization.pk", allow_null=True, default=None, help_text="Null: all organizations."
+        source="adoption.organization.pk", allow_null=True, default=None, help_text="Null: all organizations."
     )
     organizationsOn = serializers.IntegerField(
-        source="counts.organizations_on", allow_null=True, default=None, help_text=TOO_MANY
+        source="adoption.counts.organizations_on", allow_null=True, default=None, help_text=TOO_MANY
     )
-    organizationsOff = serializers.IntegerField(source="counts.organizations_off", allow_null=True, default=None)
+    organizationsOff = serializers.IntegerField(
+        source="adoption.counts.organizations_off", allow_null=True, default=None
+    )
     organizationsUnset = serializers.IntegerField(
-        source="counts.unset", allow_null=True, default=None, help_text="Of these, how many have the flag's default."
+        source="adoption.counts.unset",
+        allow_null=True,
+        default=None,
+        help_text="How many of these have the default.",
     )
     countedAt = serializers.DateTimeField(
-        source="counts.counted_at", allow_null=True, default=None, help_text="All organizations are counted each hour."
+        source="adoption.counts.counted_at",
+        allow_null=True,
+        default=None,
+        help_text="Everything is counted each hour.",
     )
     holdOuts = serializers.CharField(
-        source="hold_outs", help_text="Where it is not what it is for most; empty where it is the same."
+        source="adoption.hold_outs", help_text="Where it is not what it is for most; empty where it is the same."
     )
-    evaluations = EvaluationsSerializer(source="evaluated", allow_null=True)
-    lastEvaluatedAt = serializers.DateTimeField(source="evaluated.last", allow_null=True, default=None)
-    stale = serializers.BooleanField(source="flag.is_stale", help_text="Whether it should go.")
-    reasons = StaleReasonSerializer(many=True)
+    evaluations = EvaluationsSerializer(source="adoption.evaluated", allow_null=True)
+    lastEvaluatedAt = serializers.DateTimeField(source="adoption.evaluated.last", allow_null=True, default=None)
+    stale = serializers.BooleanField(source="adoption.flag.is_stale", help_text="Whether it should go.")
+    reasons = StaleReasonSerializer(source="adoption.reasons", many=True)
     below = ShareSerializer(source="shares", many=True, help_text="The organizations directly below, by name.")
     moreAfter = serializers.SerializerMethodField(help_text="Send it as `after` for those that follow; null: none.")
 
     @extend_schema_field({"type": "integer", "nullable": True})
-    def get_moreAfter(self, adoption: Adoption) -> Any:  # noqa: N802
+    def get_moreAfter(self, page: AdoptionPage) -> Any:  # noqa: N802
         """The last organization's id where more follow."""
-        return adoption.shares[-1].organization.pk if adoption.more else None
+        return page.shares[-1].organization.pk if page.more else None

@@ -8,8 +8,8 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from flags.adoption_serializers import AdoptionQuery, AdoptionSerializer
-from flags.lifetimes.adoption import adoption_of
+from flags.adoption_serializers import AdoptionPage, AdoptionQuery, AdoptionSerializer
+from flags.lifetimes.adoption import adoption_of, below
 from flags.models import FLAG_KEY_PATTERN
 from orgs.endpoints import Endpoint
 from orgs.models import Role
@@ -31,5 +31,8 @@ class AdoptionOfFlag(Endpoint):
     )
     def get(self, request: Request, name: str) -> Response:
         """For all organizations that the key may see, or below one; with those directly below, to walk down."""
-        adoption = adoption_of(self.caller, name, **AdoptionQuery.read(request))
-        return Response(AdoptionSerializer(adoption).data)
+        wanted = AdoptionQuery.read(request)
+        organization_id = wanted.get("organization_id")
+        adoption = adoption_of(self.caller, name, organization_id)
+        shares, more = below(self.caller, adoption.flag, organization_id, wanted.get("after_id"))
+        return Response(AdoptionSerializer(AdoptionPage(adoption, shares, more)).data)
