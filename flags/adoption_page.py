@@ -39,7 +39,7 @@ class AdoptionPages(Pages):
             path("<int:flag_id>/adoption/level/", fragment(self.adoption_level), name="flags_flag_adoption_level"),
         ]
 
-    @action(description="Stale flags", url_path="stale")  # type: ignore[untyped-decorator]
+    @action(description="Stale flags", url_path="stale")
     def stale(self, request: HttpRequest) -> HttpResponse:
         """The flags that should go, and why."""
         caller = self._looking(request)
