@@ -9,6 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
+from flags.adoption_page import AdoptionPages
 from flags.flag_figures import counts, recent
 from flags.models import Flag
 from flags.organization_flags import switch_view
@@ -20,7 +21,7 @@ from orgs.operator_admin import OperatorAdmin, caller_of
 
 
 @admin.register(Flag)
-class FlagAdmin(OperatorAdmin):
+class FlagAdmin(AdoptionPages, OperatorAdmin):
     """A flag's values are changed on the page of an organization."""
 
     add_role = change_role = Role.EDITOR
@@ -42,6 +43,7 @@ class FlagAdmin(OperatorAdmin):
         return [
             path("set/<str:organization_id>/", view(self.switch), name="flags_flag_switch"),
             path("<int:flag_id>/counts/", fragment(self.counts_view), name="flags_flag_counts"),
+            *self.adoption_urls(),
             *super().get_urls(),
         ]
 

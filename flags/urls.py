@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from django.urls import path
 
-from flags import views
+from flags import adoption_views, views
 from flags.invalidation_views import InvalidateCache
 from orgs import paths  # noqa: F401 - registers <id:…>
 
 urlpatterns = [
+    path("v1/feature-flags/<str:name>/adoption", adoption_views.AdoptionOfFlag.as_view(), name="adoption"),
     path("organizations/<id:organization_id>/flags", views.StatesOfOrganization.as_view(), name="flags"),
     path("internal/cache/invalidate", InvalidateCache.as_view(), name="invalidate-cache"),
     path("<id:orgId>/<str:featureFlagName>", views.OneState.as_view(), name="flag"),

@@ -127,6 +127,11 @@ EVALUATION_CACHE_SECONDS = environment.number("EVALUATION_CACHE_SECONDS", 300, l
 EVALUATION_RATE_LIMIT = environment.integer("EVALUATION_RATE_LIMIT", 600_000, least=1)
 EVENTS_URL = environment.text("EVENTS_URL").rstrip("/")
 CORS_ORIGINS = environment.words("CORS_ORIGINS")
+FLAG_ENVIRONMENT = environment.text("FLAG_ENVIRONMENT")
+FLAG_REQUEST_ORGANIZATION = environment.text("FLAG_REQUEST_ORGANIZATION")
+FLAG_REQUEST_USER = environment.text("FLAG_REQUEST_USER")
+FLAG_USAGE_SECONDS = environment.number("FLAG_USAGE_SECONDS", 5, least=0.1, most=600)
+FLAG_STALE_DAYS = environment.integer("FLAG_STALE_DAYS", 30, least=1)
 FLAGS_INLINE_ROWS = environment.integer("FLAGS_INLINE_ROWS", 2000)
 
 CELERY_BROKER_URL = (

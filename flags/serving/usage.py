@@ -1,11 +1,112 @@
-"""Which flags are asked for, counted without a write per request."""
+"""Which flags are asked for, counted without a write per request.
+
+To count is one step of a counter in a dictionary, without a lock and without a look at the clock. A thread hands the
+counts on every FLAG_USAGE_SECONDS, and at the end of the process; while the Redis-protocol server is away they are
+kept. There are never more than MOST different pairs of organization and flag here: beyond that new ones are not
+counted until the others are handed on, which is then done early.
+"""
 
 from __future__ import annotations
+
+import atexit
+import os
+import threading
+import time
+from itertools import count as counter
+
+import structlog
+from django.conf import settings
+from redis.exceptions import RedisError
+
+from flags.lifetimes import gathering
+from flags.lifetimes.gathering import Pair
+
+log = structlog.get_logger(__name__)
+MOST = 50_000
+"""Pairs that are counted between two flushes, and those that are kept while the server is away."""
+
+
+class Counts(dict[Pair, "counter[int]"]):
+    """A counter for each pair. A step of a counter cannot be lost to another thread, unlike that of a number."""
+
+    def __missing__(self, pair: Pair) -> counter[int]:
+        _start()
+        if len(self) >= MOST // 2:
+            _hurry.set()
+        return self.setdefault(pair, counter()) if len(self) < MOST else _uncounted
+
+
+_counts = Counts()
+_uncounted = counter()
+_kept: dict[Pair, int] = {}
+_hurry = threading.Event()
+_flushing = threading.Lock()
+_started_in = 0
+_away = False
 
 
 def count(organization_id: int | None, flag_key: str) -> None:
     """One flag was evaluated by its name."""
+    next(_counts[organization_id, flag_key])
 
 
 def count_all(organization_id: int | None) -> None:
     """Every flag was evaluated."""
+    next(_counts[organization_id, None])
+
+
+def flush() -> bool:
+    """Hand on what was counted until now; False when the server did not take it, so that it is kept."""
+    global _counts
+    with _flushing:
+        before, _counts = _counts, Counts()
+        time.sleep(0.001)  # who has found a counter in the old ones makes its step
+        for pair, steps in list(before.items()):
+            if pair in _kept or len(_kept) < MOST:
+                _kept[pair] = _kept.get(pair, 0) + next(steps)
+        return _hand_on()
+
+
+def _hand_on() -> bool:
+    global _away  # noqa: PLW0603 - said once, not every few seconds
+    try:
+        for pairs in gathering.add(dict(_kept)):
+            for pair in pairs:
+                del _kept[pair]
+    except (RedisError, OSError, gathering.Full) as error:
+        if not _away:
+            log.warning("flag_usage_kept", error=str(error) or "the server is full", pairs=len(_kept))
+        _away = True
+        return False
+    _away = False
+    return True
+
+
+def _start() -> None:
+    """Begin to flush, once in each process; a forked child begins anew."""
+    global _started_in  # noqa: PLW0603 - one thread for each process
+    if _started_in == os.getpid():
+        return
+    _started_in = os.getpid()
+    atexit.register(flush)
+    threading.Thread(target=_flush_for_ever, name="flag-usage", daemon=True).start()
+
+
+def _flush_for_ever() -> None:
+    while True:
+        _hurry.wait(settings.FLAG_USAGE_SECONDS)
+        _hurry.clear()
+        try:
+            if not flush():
+                time.sleep(settings.FLAG_USAGE_SECONDS)  # a hurry does not help
+        except Exception:
+            log.exception("flag_usage_failed")
+
+
+def _begin_anew() -> None:
+    """A forked child counts from nothing: what the parent has counted is the parent's to hand on."""
+    global _counts, _kept, _hurry, _flushing
+    _counts, _kept, _hurry, _flushing = Counts(), {}, threading.Event(), threading.Lock()
+
+
+os.register_at_fork(after_in_child=_begin_anew)

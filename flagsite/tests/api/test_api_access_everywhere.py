@@ -40,7 +40,9 @@ CALLS = [(path, method.upper()) for path, view in ENDPOINTS for method in HANDLE
 
 
 def address(path: str, **ids: int) -> str:
-    filled = path.replace("<str:featureFlagName>", "flag").replace("<str:enabled>", "true")
+    filled = (
+        path.replace("<str:featureFlagName>", "flag").replace("<str:name>", "flag").replace("<str:enabled>", "true")
+    )
     for name, value in ids.items():
         filled = filled.replace(f"<id:{name}>", str(value))
     assert "<" not in filled, f"this test does not know how to fill {path}"
@@ -64,6 +66,7 @@ def test_the_url_map_holds_what_the_contract_names() -> None:
         "job-failures/<id:job_id>",
         "internal/cache/invalidate",
         "metrics",
+        "v1/feature-flags/<str:name>/adoption",
     }
 
 

@@ -1,0 +1,205 @@
+"""Asking for a flag: from this process's memory, in about a microsecond, for a user of an organization.
+
+What cannot be told is answered by the default: an unknown flag or organization, a database that is away where memory
+does not know. A missing targeting key is a mistake of who asks, and raised, unless a default was given.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from typing import Any
+
+import structlog
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.core.exceptions import SynchronousOnlyOperation
+from django.core.signals import setting_changed
+from django.db import InterfaceError, OperationalError, connection
+
+from flags.client import context, overrides
+from flags.client.context import Whose
+from flags.errors import FlagNotFound, TargetingKeyMissing
+from flags.serving import usage
+from flags.serving.answers import Answers, Outcome
+from flags.serving.memory import Definitions, Memory, View
+from flags.serving.process import process_memory
+from flags.serving.states import States
+from orgs.errors import OrganizationNotFound
+
+log = structlog.get_logger(__name__)
+NOWHERE = View((), (), States(()), 0)
+"""For who asks without an organization."""
+UNTOLD = (FlagNotFound, OrganizationNotFound, OperationalError, InterfaceError)
+"""What the default is for."""
+MOST_LOGGED = 1000
+
+
+def is_enabled(
+    name: str,
+    *,
+    user_id: str | int | None = None,
+    organization: Whose | None = None,
+    environment: str | None = None,
+    default: bool | None = None,
+) -> bool:
+    """Whether the flag is on for this user of this organization.
+
+    What is not given comes from the middleware or from `asking_for`. `default` is the answer where none can be given;
+    without one that is False, and TargetingKeyMissing is raised for a rollout that has to know whom it is asked for.
+    In asynchronous code it works too, but what memory does not know yet blocks the loop for a query; `ais_enabled`
+    does not.
+    """
+    layer = overrides.layers.get()
+    if layer is not None and name in layer.values:
+        return layer.values[name]
+    try:
+        outcome = decide(name, user_id, organization, environment)
+    except UNTOLD as error:
+        return _untold(name, error, default)
+    return _missing(outcome, default) if outcome.enabled is None else outcome.enabled
+
+
+async def ais_enabled(
+    name: str,
+    *,
+    user_id: str | int | None = None,
+    organization: Whose | None = None,
+    environment: str | None = None,
+    default: bool | None = None,
+) -> bool:
+    """As `is_enabled`, for asynchronous code: what memory does not know yet is read without blocking the loop."""
+    layer = overrides.layers.get()
+    if layer is not None and name in layer.values:
+        return layer.values[name]
+    try:
+        outcome = await adecide(name, user_id, organization, environment)
+    except UNTOLD as error:
+        return _untold(name, error, default)
+    return _missing(outcome, default) if outcome.enabled is None else outcome.enabled
+
+
+def decide(name: str, user_id: str | int | None, organization: Whose | None, environment: str | None) -> Outcome:
+    """How the flag comes out; `enabled` is None where a targeting key is missing. Overrides are not looked at.
+
+    Raises FlagNotFound, OrganizationNotFound, and database errors for what memory does not know.
+    """
+    try:
+        return _decide(name, user_id, organization, environment)
+    except SynchronousOnlyOperation:
+        return _beside(name, user_id, organization, environment)
+
+
+async def adecide(name: str, user_id: str | int | None, organization: Whose | None, environment: str | None) -> Outcome:
+    """As `decide`, without blocking the loop for what memory does not know."""
+    try:
+        return _decide(name, user_id, organization, environment)
+    except SynchronousOnlyOperation:
+        return await sync_to_async(_decide)(name, user_id, organization, environment)
+
+
+def _decide(name: str, user_id: str | int | None, organization: Whose | None, environment: str | None) -> Outcome:
+    scope = context.current.get()
+    if scope is not None:
+        user_id = scope.user_id if user_id is None else user_id
+        organization = scope.organization if organization is None else organization
+        environment = scope.environment if environment is None else environment
+    memory = _process.memory or _process.find_memory()
+    if organization is None:
+        view, organization_id = NOWHERE, None
+    else:
+        view = memory.view(organization) if type(organization) is int else _view(memory, organization)
+        organization_id = view.ids[-1]
+    definitions = memory.definitions()
+    named = environment or _process.environment
+    kept = view.states.answers.get(named)
+    if kept is None or kept[0] is not definitions:
+        kept = _made(definitions, view, named)
+    answer = kept[1].by_key.get(name)
+    if answer is None:
+        raise FlagNotFound(f"There is no flag {name!r}.")
+    usage.count(organization_id, name)
+    user = user_id if type(user_id) is str else "" if user_id is None else str(user_id)
+    return answer.decide(view, user, user.encode())
+
+
+def _view(memory: Memory, organization: Whose) -> View:
+    if isinstance(organization, int):
+        return memory.view(organization)
+    return memory.view_by_key(organization) if isinstance(organization, str) else memory.view(organization.pk)
+
+
+def _made(definitions: Definitions, view: View, environment: str) -> tuple[Definitions, Answers]:
+    """The answers for the organization's states, made once for all that have the same, as for OFREP.
+
+    They are kept under the environments that some flag names; all others have the same, under "".
+    """
+    kept = view.states.answers
+    named = environment if environment in definitions.environments else ""
+    found = kept.get(named)
+    if found is None or found[0] is not definitions:
+        states = {state.flag_id: state for state in view.states.rows}
+        found = kept[named] = definitions, Answers(definitions.by_key, states, named or None)
+    return found
+
+
+class _Process:
+    """What this process looks up once, since each look costs more than all the rest of an answer."""
+
+    memory: Memory | None
+    environment: str
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self, **_: Any) -> None:
+        """Look again: a forked child has a memory of its own, a test its own settings."""
+        self.memory = None
+        self.environment = settings.FLAG_ENVIRONMENT
+
+    def find_memory(self) -> Memory:
+        """The memory of this process, which listens from now on."""
+        self.memory = process_memory()
+        return self.memory
+
+
+_process = _Process()
+os.register_at_fork(after_in_child=_process.forget)
+setting_changed.connect(_process.forget, dispatch_uid="flags.client")
+
+
+def _beside(*asked: Any) -> Outcome:
+    """Decide in a thread: Django lets no query begin in the thread of an event loop."""
+
+    def decide_and_close() -> Outcome:
+        try:
+            return _decide(*asked)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(copy_context().run, decide_and_close).result()
+
+
+def _missing(outcome: Outcome, default: bool | None) -> bool:
+    """The default where one was given, for a rollout that is not told whom it is asked for."""
+    error = TargetingKeyMissing(outcome.why)
+    if default is None:
+        raise error
+    return _untold(outcome.key, error, default)
+
+
+_logged: set[tuple[str, str]] = set()
+_logging = threading.Lock()
+
+
+def _untold(name: str, error: Exception, default: bool | None) -> bool:
+    """The default; why is logged once for each flag."""
+    kind = type(error).__name__
+    with _logging:
+        if (name, kind) not in _logged and len(_logged) < MOST_LOGGED:
+            _logged.add((name, kind))
+            log.warning("flag_not_evaluated", featureFlagName=name, error=f"{kind}: {error}", default=bool(default))
+    return bool(default)

@@ -1,0 +1,117 @@
+"""Functions that run only where a flag is on: plain ones, views, and asynchronous ones of both kinds."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from django.http import Http404, HttpRequest
+
+from flags.client import context
+from flags.client.asking import ais_enabled, is_enabled
+from flags.client.context import OfRequest
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+NOT_FOUND: Any = object()
+"""No fallback: a view answers 404, a function returns None."""
+
+
+def feature_flag(
+    name: str,
+    *,
+    user_id_param: str | None = None,
+    organization_param: str | None = None,
+    fallback: Any = NOT_FOUND,
+    default: bool = False,
+) -> Callable[[Function], Function]:
+    """Let the function run only where the flag is on.
+
+    Where it is off `fallback` is called with the same arguments, or, when it is no function, is the result. Without
+    one a view answers 404 and a function returns None. User and organization are the named parameters of the
+    function; else a view's are those of its request, and a function's what the middleware or `asking_for` has set.
+    `default` is for what cannot be told, a missing targeting key included.
+
+    Raises TypeError for a function that has no such parameter.
+    """
+
+    def decorated(function: Function) -> Function:
+        user_id, organization = _reader(function, user_id_param), _reader(function, organization_param)
+
+        def asked(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+            named = {"user_id": user_id(args, kwargs), "organization": organization(args, kwargs)}
+            return {**named, "default": default}
+
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def awaited(*args: Any, **kwargs: Any) -> Any:
+                with _of_request(args):
+                    enabled = await ais_enabled(name, **asked(args, kwargs))
+                if enabled:
+                    return await function(*args, **kwargs)
+                result = _instead(fallback, args, kwargs)
+                return await result if inspect.isawaitable(result) else result
+
+            return awaited  # type: ignore[return-value]
+
+        @functools.wraps(function)
+        def called(*args: Any, **kwargs: Any) -> Any:
+            with _of_request(args):
+                enabled = is_enabled(name, **asked(args, kwargs))
+            return function(*args, **kwargs) if enabled else _instead(fallback, args, kwargs)
+
+        return called  # type: ignore[return-value]
+
+    return decorated
+
+
+def _instead(fallback: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if fallback is NOT_FOUND:
+        if _request_in(args) is not None:
+            raise Http404("The feature is off.")
+        return None
+    return fallback(*args, **kwargs) if callable(fallback) else fallback
+
+
+@contextmanager
+def _of_request(args: tuple[Any, ...]) -> Iterator[None]:
+    """Ask for the view's request, where no middleware has said whose it is."""
+    request = _request_in(args)
+    if request is None or context.current.get() is not None:
+        yield
+        return
+    token = context.current.set(OfRequest(request))
+    try:
+        yield
+    finally:
+        context.current.reset(token)
+
+
+def _request_in(args: tuple[Any, ...]) -> HttpRequest | None:
+    """The request of a view: its first argument, or a method's second; also REST framework's, which wraps Django's."""
+    for argument in args[:2]:
+        request = getattr(argument, "_request", argument)
+        if isinstance(request, HttpRequest):
+            return request
+    return None
+
+
+def _reader(function: Callable[..., Any], parameter: str | None) -> Callable[[tuple[Any, ...], dict[str, Any]], Any]:
+    """What gets the parameter's value out of the arguments of a call; None where there is no such argument."""
+    if parameter is None:
+        return lambda args, kwargs: None
+    parameters = inspect.signature(function).parameters
+    if parameter not in parameters:
+        raise TypeError(f"{function.__qualname__} has no parameter {parameter!r}.")
+    position, default = list(parameters).index(parameter), parameters[parameter].default
+    missing = None if default is inspect.Parameter.empty else default
+
+    def read(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if parameter in kwargs:
+            return kwargs[parameter]
+        return args[position] if position < len(args) else missing
+
+    return read

@@ -1,0 +1,123 @@
+"""Which flags should go, and why.
+
+For lists of flags: `with_staleness(flags, days=None)` annotates a queryset of flags with `is_unused`, `is_settled`,
+`is_expired` and `is_stale`, so that `?stale=true` is `with_staleness(flags).filter(is_stale=True)`. It looks at a few
+rows for each flag, however many organizations there are. `stale_flags(caller)` also says why, in words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+from django.conf import settings
+from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Coalesce, Now, TruncDate
+
+from flags.lifetimes import uses
+from flags.lifetimes.holdouts import hold_outs
+from flags.lifetimes.uses import Evaluated
+from flags.models import Flag, FlagUseTotal
+from orgs.access import Caller
+
+SETTLE = (Flag.Kind.RELEASE, Flag.Kind.EXPERIMENT)
+"""Kinds that are to go once everybody has the same; the others are meant to stay."""
+TO_SOME = Q(adoption__same_value=True, rollout_percentage__gt=0, rollout_percentage__lt=100) | (
+    Q(adoption__same_value=False) & ~Q(whitelist=[])
+)
+"""All organizations have the same value, but not all of their users."""
+
+
+class Why(StrEnum):
+    """Why a flag is stale."""
+
+    UNUSED = "unused"
+    SETTLED = "settled"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason, and the same in words."""
+
+    why: Why
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class StaleFlag:
+    """A flag that should go; `hold_outs` says where it still differs, empty where it doesn't.
+
+    `evaluated` is None for who is not told of all organizations."""
+
+    flag: Flag
+    reasons: tuple[Reason, ...]
+    hold_outs: str
+    evaluated: Evaluated | None
+
+
+def with_staleness(flags: QuerySet[Flag], days: int | None = None) -> QuerySet[Any]:
+    """The flags with `is_unused`, `is_settled`, `is_expired`, `is_stale`; `days` else FLAG_STALE_DAYS.
+
+    A flag is unused when nobody has evaluated it for so long, by its name or with all others, and it is older than
+    that; nothing is said while evaluations have not been counted for so long. It is settled when all organizations,
+    and all their users, have had the same value for so long. Archived flags are not stale: they are gone already.
+    """
+    then = Now() - timedelta(days=settings.FLAG_STALE_DAYS if days is None else days)
+    total = FlagUseTotal.objects.filter(flag_id__in=[OuterRef("pk"), uses.ALL_FLAGS], last_evaluated_at__gt=then)
+    has_been_counted = FlagUseTotal.objects.filter(first_evaluated_at__lte=then)
+    unused = Q(created_at__lte=then) & ~Exists(total) & Exists(has_been_counted)
+    settled = Q(adoption__same_since__lte=then, updated_at__lte=then, kind__in=SETTLE) & ~TO_SOME
+    expired = Q(expires_on__lt=TruncDate(Now()))
+    found = {"is_unused": unused, "is_settled": settled, "is_expired": expired}
+    found = {name: Q(archived=False) & condition for name, condition in found.items()}
+    stale = {"is_stale": found["is_unused"] | found["is_settled"] | found["is_expired"]}
+    return flags.annotate(
+        **{
+            name: Coalesce(ExpressionWrapper(condition, BooleanField()), Value(False))  # noqa: FBT003
+            for name, condition in (found | stale).items()
+        }
+    )
+
+
+def stale_flags(caller: Caller, flags: QuerySet[Flag] | None = None, days: int | None = None) -> list[StaleFlag]:
+    """Of these flags, or of all, those that should go, by their keys; three queries however many there are.
+
+    Who is bound to an organization is told why, but no figures of all organizations.
+    """
+    chosen = with_staleness(Flag.objects.all() if flags is None else flags, days).filter(is_stale=True)
+    found = list(chosen.select_related("adoption").order_by("key"))
+    if caller.organization_id is not None:
+        return [StaleFlag(flag, tuple(reasons_of(flag, None)), "", None) for flag in found]
+    evaluated = uses.everywhere([flag.pk for flag in found])
+    differences = hold_outs((flag.adoption for flag in found if hasattr(flag, "adoption")), caller)
+    return [
+        StaleFlag(flag, tuple(reasons_of(flag, evaluated[flag.pk])), differences.get(flag.pk, ""), evaluated[flag.pk])
+        for flag in found
+    ]
+
+
+def reasons_of(flag: Flag, evaluated: Evaluated | None) -> list[Reason]:
+    """Why the flag is stale, if it is; it comes from `with_staleness`. Without `evaluated` no figures are told."""
+    reasons = []
+    if getattr(flag, "is_unused", False):
+        reasons.append(Reason(Why.UNUSED, _unused(evaluated)))
+    if getattr(flag, "is_settled", False):
+        since = f" since {flag.adoption.same_since:%Y-%m-%d}" if evaluated else " for long"
+        value = "on" if flag.adoption.same_value else "off"
+        reasons.append(Reason(Why.SETTLED, f"It has been {value} for every organization{since}."))
+    if getattr(flag, "is_expired", False):
+        reasons.append(Reason(Why.EXPIRED, f"It was to be gone by {flag.expires_on}."))
+    return reasons
+
+
+def _unused(evaluated: Evaluated | None) -> str:
+    if evaluated is None:
+        return "Nobody has evaluated it for long."
+    return (
+        f"Nobody has evaluated it since {evaluated.last:%Y-%m-%d}."
+        if evaluated.last
+        else "Nobody has ever evaluated it."
+    )

@@ -1,0 +1,72 @@
+"""Say which flags should go, for people and for CI."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandParser
+from rich.table import Column, Table
+
+from flags.lifetimes import counting, staleness
+from flags.lifetimes.staleness import StaleFlag
+from flags.lifetimes.uses import Evaluated
+from orgs import terminal
+from orgs.access import Caller
+from orgs.models import Role
+from orgs.operator_command import Answer, OperatorCommand
+
+OPERATOR = Caller("command", Role.ADMIN)
+"""Who runs a command sees all organizations."""
+
+
+class Command(OperatorCommand):
+    help = (
+        "List the flags that should go: those that nobody evaluates, that have long been the same for everybody, or "
+        "that are past their day. Counts anew on how many organizations each flag is on."
+    )
+
+    def add_options(self, parser: CommandParser) -> None:
+        parser.add_argument("--fail", action="store_true", help="exit status 1 when there are any, for CI")
+        parser.add_argument("--days", type=_days, metavar="N", help="instead of FLAG_STALE_DAYS")
+
+    def answer(self, *, fail: bool, days: int | None, **options: Any) -> Answer:
+        counting.count_adoption()
+        found = staleness.stale_flags(OPERATOR, days=days)
+        days = settings.FLAG_STALE_DAYS if days is None else days
+        document = {"days": days, "results": [_document(stale) for stale in found]}
+        shown = [_table(found)] if found else [f"No flag is stale, by {days} days."]
+        return Answer(document, shown, failed=fail and bool(found))
+
+
+def _days(word: str) -> int:
+    if not (word.isascii() and word.isdigit() and 0 < int(word) <= 36_500):  # noqa: PLR2004 - a hundred years
+        raise argparse.ArgumentTypeError(f"{word!r} is not a number of days from 1 to 36500.")
+    return int(word)
+
+
+def _document(stale: StaleFlag) -> dict[str, Any]:
+    evaluated = stale.evaluated or Evaluated()
+    return {
+        "name": stale.flag.key,
+        "kind": stale.flag.kind,
+        "owner": stale.flag.owner,
+        "reasons": [{"reason": reason.why, "detail": reason.words} for reason in stale.reasons],
+        "holdOuts": stale.hold_outs or None,
+        "evaluationsByName": evaluated.by_name.evaluations,
+        "lastEvaluatedByNameAt": terminal.iso(evaluated.by_name.last),
+        "lastEvaluatedWithAllAt": terminal.iso(evaluated.with_all.last),
+    }
+
+
+def _table(found: list[StaleFlag]) -> Table:
+    table = terminal.table(
+        Column("Flag", no_wrap=True), Column("Owner", no_wrap=True), Column("Why", overflow="fold"),
+        Column("Asked for by name (UTC)", no_wrap=True), Column("Hold-outs", overflow="fold"),
+    )  # fmt: skip
+    for stale in found:
+        why = " ".join(reason.words for reason in stale.reasons)
+        asked = terminal.at((stale.evaluated or Evaluated()).by_name.last) or "never"
+        table.add_row(*terminal.cells(stale.flag.key, stale.flag.owner, why, asked, stale.hold_outs))
+    return table

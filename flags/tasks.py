@@ -1,0 +1,19 @@
+"""The shells through which Celery beat looks after flags; each holds one call."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from flags.lifetimes import counting, uses
+
+
+@shared_task(name="flags.move_uses")
+def move_uses() -> None:
+    """Move what all processes have counted into the database; beat asks for it each minute."""
+    uses.move()
+
+
+@shared_task(name="flags.count_adoption")
+def count_adoption() -> None:
+    """Count on how many organizations each flag is on; beat asks for it each hour."""
+    counting.count_adoption()

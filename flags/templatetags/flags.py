@@ -1,0 +1,69 @@
+"""Flags in templates: `{% load flags %}`, then `{% if_flag "name" %}…{% else %}…{% endif_flag %}` or `flag_enabled`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+from django.template.base import FilterExpression, NodeList, Parser, Token, token_kwargs
+from django.template.context import Context
+
+from flags.client import context as client_context
+from flags.client.asking import is_enabled
+from flags.client.context import OfRequest
+
+register = template.Library()
+OPTIONS = ("user_id", "organization", "environment")
+
+
+@register.simple_tag(takes_context=True)
+def flag_enabled(context: Context, name: str, **options: Any) -> bool:
+    """Whether the flag is on: `{% flag_enabled "name" as x %}`; options: user_id, organization, environment.
+
+    What is not given is the request's. What cannot be told is off.
+    """
+    request = context.get("request")
+    if request is None or client_context.current.get() is not None:
+        return is_enabled(name, **options, default=False)
+    token = client_context.current.set(OfRequest(request))
+    try:
+        return is_enabled(name, **options, default=False)
+    finally:
+        client_context.current.reset(token)
+
+
+@register.tag
+def if_flag(parser: Parser, token: Token) -> IfFlag:
+    """Show what is inside where the flag is on, what follows `{% else %}` where it is off; options as above."""
+    tag, *words = token.split_contents()
+    if not words:
+        raise template.TemplateSyntaxError(f"{tag} needs the name of a flag.")
+    name, rest = parser.compile_filter(words[0]), words[1:]
+    options = token_kwargs(rest, parser)
+    if rest or set(options) - set(OPTIONS):
+        raise template.TemplateSyntaxError(f"{tag} takes a name, and the options {', '.join(OPTIONS)}.")
+    on = parser.parse(("else", "endif_flag"))
+    off = NodeList()
+    if parser.next_token().contents == "else":
+        off = parser.parse(("endif_flag",))
+        parser.delete_first_token()
+    return IfFlag(name, options, on, off)
+
+
+class IfFlag(template.Node):
+    """What is shown where a flag is on, and what where it is off."""
+
+    child_nodelists = ("on", "off")
+
+    def __init__(
+        self, name: FilterExpression, options: dict[str, FilterExpression], on: NodeList, off: NodeList
+    ) -> None:
+        self.name = name
+        self.options = options
+        self.on = on
+        self.off = off
+
+    def render(self, context: Context) -> str:
+        options = {option: value.resolve(context) for option, value in self.options.items()}
+        enabled = flag_enabled(context, self.name.resolve(context), **options)
+        return (self.on if enabled else self.off).render(context)

@@ -1,0 +1,216 @@
+"""Flags in views, functions and templates: for the request's user and organization without saying so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from asgiref.sync import iscoroutinefunction
+from django.contrib.auth.models import AnonymousUser, User
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template import Context, Template, TemplateSyntaxError
+from django.test import RequestFactory
+from django.utils.decorators import method_decorator
+from django.views import View
+
+from conftest import Cast
+from flags import changes
+from flags.client import asking_for, feature_flag, is_enabled, override_flag
+from flags.client.middleware import flags_of_request
+from flags.models import Flag
+
+pytestmark = pytest.mark.django_db
+
+
+def organization_of(request: HttpRequest) -> str | None:
+    return request.headers.get("X-Organization")
+
+
+def user_of(request: HttpRequest) -> str | None:
+    return request.headers.get("X-User")
+
+
+@pytest.fixture(autouse=True)
+def of_headers(settings: Any) -> None:
+    settings.FLAG_REQUEST_ORGANIZATION = f"{__name__}.organization_of"
+
+
+@pytest.fixture
+def on_for_oslo(cast: Cast) -> None:
+    changes.set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
+
+
+def request(organization: str | None = None, user: Any = None, **headers: str) -> HttpRequest:
+    made = RequestFactory().get("/", headers=headers | ({"X-Organization": organization} if organization else {}))
+    made.user = user or AnonymousUser()
+    return made
+
+
+# --- middleware
+def test_the_middleware_makes_arguments_unnecessary(on_for_oslo: None) -> None:
+    handle = flags_of_request(lambda _: HttpResponse(is_enabled("checkout")))
+    assert [handle(request(name)).content for name in ("oslo", "rome", None)] == [b"True", b"False", b"False"]  # type: ignore[union-attr]
+    assert not is_enabled("checkout")
+
+
+def test_the_user_is_the_signed_in_one_or_whom_the_setting_names(cast: Cast, settings: Any) -> None:
+    alice = User.objects.create(username="alice")
+    Flag.objects.create(key="friends", whitelist=[str(alice.pk), "bob"])
+    handle: Any = flags_of_request(lambda _: HttpResponse(is_enabled("friends")))
+    assert handle(request(user=alice)).content == b"True"
+    assert handle(request()).content == b"False"
+    settings.FLAG_REQUEST_USER = f"{__name__}.user_of"
+    assert handle(request(**{"X-User": "bob"})).content == b"True"
+    assert handle(request(user=alice)).content == b"False"
+
+
+def test_a_request_that_asks_for_no_flag_costs_no_query(cast: Cast, django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(0):
+        flags_of_request(lambda _: HttpResponse())(request("oslo"))
+
+
+def test_the_middleware_serves_asynchronous_stacks(cast: Cast) -> None:
+    async def view(_: HttpRequest) -> HttpResponse:
+        await asyncio.sleep(0)
+        with override_flag("other"):
+            return HttpResponse(is_enabled("other"))
+
+    handle: Any = flags_of_request(view)
+    assert iscoroutinefunction(handle)
+    assert asyncio.run(handle(request("oslo"))).content == b"True"
+
+
+# --- decorator
+def test_a_view_is_there_where_the_flag_is_on(on_for_oslo: None) -> None:
+    @feature_flag("checkout")
+    def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse("new")
+
+    assert view(request("oslo")).content == b"new"
+    with pytest.raises(Http404):
+        view(request("rome"))
+
+
+def test_a_view_may_have_a_fallback(on_for_oslo: None) -> None:
+    def old(request: HttpRequest, number: int) -> HttpResponse:
+        return HttpResponse(f"old {number}")
+
+    @feature_flag("checkout", fallback=old)
+    def view(request: HttpRequest, number: int) -> HttpResponse:
+        return HttpResponse(f"new {number}")
+
+    assert [view(request(name), 7).content for name in ("oslo", "rome")] == [b"new 7", b"old 7"]
+
+
+def test_a_view_made_as_a_class(on_for_oslo: None) -> None:
+    @method_decorator(feature_flag("checkout"), name="dispatch")
+    class Page(View):
+        def get(self, request: HttpRequest) -> HttpResponse:
+            return HttpResponse("new")
+
+    class Other(View):
+        @feature_flag("checkout", fallback=lambda *_: HttpResponse("old"))
+        def get(self, request: HttpRequest) -> HttpResponse:
+            return HttpResponse("new")
+
+    assert Page.as_view()(request("oslo")).content == b"new"
+    assert [Other.as_view()(request(name)).content for name in ("oslo", "rome")] == [b"new", b"old"]
+
+
+def test_a_function_names_its_parameters(cast: Cast) -> None:
+    Flag.objects.create(key="friends", whitelist=["alice"])
+
+    @feature_flag("friends", user_id_param="user_id", fallback="nothing")
+    def greet(greeting: str, user_id: str = "nobody") -> str:
+        return f"{greeting}, {user_id}"
+
+    assert [greet("Hello", "alice"), greet("Hello", user_id="alice"), greet("Hello", "bob"), greet("Hello")] == [
+        "Hello, alice", "Hello, alice", "nothing", "nothing",
+    ]  # fmt: skip
+    with pytest.raises(TypeError, match="has no parameter 'users'"):
+        feature_flag("friends", user_id_param="users")(greet)
+
+
+def test_a_function_is_asked_for_an_organization_or_for_the_context(on_for_oslo: None, cast: Cast) -> None:
+    @feature_flag("checkout", organization_param="organization_id", fallback=lambda **_: "old")
+    def charge(*, organization_id: int | None = None) -> str:
+        return "new"
+
+    assert [charge(organization_id=cast.oslo.pk), charge(organization_id=cast.rome.pk), charge()] == [
+        "new", "old", "old",
+    ]  # fmt: skip
+    with asking_for(organization=cast.oslo):
+        assert charge() == "new"
+
+
+def test_without_a_fallback_a_function_returns_none(cast: Cast) -> None:
+    @feature_flag("nothing")
+    def work() -> str:
+        return "done"
+
+    assert work() is None
+    with override_flag("nothing"):
+        assert work() == "done"
+
+
+def test_a_rollout_without_a_user_is_off_in_a_decorated_function(cast: Cast) -> None:
+    Flag.objects.create(key="half", enabled=True, rollout_percentage=50)
+    new: Callable[[], str] = lambda: "new"  # noqa: E731
+    assert feature_flag("half", fallback="old")(new)() == "old"
+
+
+def test_coroutine_functions_and_views_stay_such() -> None:
+    async def old(number: int) -> str:
+        await asyncio.sleep(0)
+        return f"old {number}"
+
+    @feature_flag("async", fallback=old)
+    async def work(number: int) -> str:
+        await asyncio.sleep(0)
+        return f"new {number}"
+
+    assert iscoroutinefunction(work)
+    for enabled, words in ((True, "new 7"), (False, "old 7")):
+        with override_flag("async", enabled):
+            assert asyncio.run(work(7)) == words
+
+    @feature_flag("async")
+    async def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse("new")
+
+    with override_flag("async"):
+        assert asyncio.run(view(request())).content == b"new"
+    with override_flag("async", False), pytest.raises(Http404):
+        asyncio.run(view(request()))
+
+
+# --- templates
+@pytest.mark.parametrize(
+    ("source", "on", "off"),
+    [
+        ('{% if_flag "checkout" %}new{% endif_flag %}', "new", ""),
+        ('{% if_flag "checkout" %}new{% else %}old{% endif_flag %}', "new", "old"),
+        ("{% if_flag name %}{% if_flag name %}new{% endif_flag %}{% else %}old{% endif_flag %}", "new", "old"),
+        ('{% flag_enabled "checkout" as x %}{{ x|yesno:"new,old" }}', "new", "old"),
+    ],
+)
+def test_a_template_shows_what_is_on(on_for_oslo: None, source: str, on: str, off: str) -> None:
+    template = Template("{% load flags %}" + source)
+    shown = [template.render(Context({"request": request(name), "name": "checkout"})) for name in ("oslo", "rome")]
+    assert shown == [on, off]
+    with asking_for(organization="oslo"):
+        assert template.render(Context({"name": "checkout"})) == on
+
+
+def test_a_template_may_say_for_whom(on_for_oslo: None, cast: Cast) -> None:
+    source = '{% load flags %}{% if_flag "checkout" organization=store user_id="7" %}new{% else %}old{% endif_flag %}'
+    assert Template(source).render(Context({"store": cast.oslo})) == "new"
+    assert Template(source).render(Context({"store": cast.rome.pk})) == "old"
+
+
+@pytest.mark.parametrize("arguments", ["", '"checkout" colour="red"', '"checkout" "oslo"'])
+def test_a_tag_that_makes_no_sense_is_refused(arguments: str) -> None:
+    with pytest.raises(TemplateSyntaxError, match="if_flag"):
+        Template(f"{{% load flags %}}{{% if_flag {arguments} %}}{{% endif_flag %}}")

@@ -1,0 +1,191 @@
+"""Evaluations are counted in memory, gather in the Redis-protocol server and end in the database, each once."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import timeit
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from redis.exceptions import ConnectionError as ServerAway
+
+from conftest import Cast
+from flags.lifetimes import gathering, uses
+from flags.models import Flag, FlagUse, FlagUseTotal
+from flags.serving import usage
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def nothing_counted() -> Iterator[None]:
+    def forget() -> None:
+        gathering.client().delete(*gathering.ALL)
+        usage._begin_anew()
+        usage._away = False
+
+    forget()
+    yield
+    forget()
+
+
+@pytest.fixture
+def flag() -> Flag:
+    return Flag.objects.create(key="checkout")
+
+
+def counted() -> dict[tuple[int, int], int]:
+    return {(row.flag_id, row.organization_id): row.evaluations for row in FlagUse.objects.all()}
+
+
+def test_evaluations_end_in_the_database_with_their_last_time(cast: Cast, flag: Flag) -> None:
+    for _ in range(3):
+        usage.count(cast.oslo.pk, "checkout")
+    usage.count_all(cast.oslo.pk)
+    usage.count(None, "checkout")
+    usage.count_all(None)
+    assert usage.flush()
+    assert FlagUse.objects.count() == 0
+    assert uses.move() == 4
+    assert counted() == {(flag.pk, cast.oslo.pk): 3, (flag.pk, 0): 1, (0, cast.oslo.pk): 1, (0, 0): 1}
+    totals = {row.flag_id: row.evaluations for row in FlagUseTotal.objects.all()}
+    assert totals == {flag.pk: 4, 0: 2}
+    last = FlagUse.objects.get(flag_id=flag.pk, organization_id=cast.oslo.pk).last_evaluated_at
+    assert timezone.now() - last < timedelta(seconds=10)
+
+
+def test_what_was_moved_is_added_to_and_not_moved_again(cast: Cast, flag: Flag) -> None:
+    for _ in range(2):
+        usage.count(cast.oslo.pk, "checkout")
+        usage.flush()
+        assert uses.move() == 1
+    assert uses.move() == 0
+    assert counted() == {(flag.pk, cast.oslo.pk): 2}
+
+
+def test_flags_that_do_not_exist_are_dropped(cast: Cast) -> None:
+    usage.count(cast.oslo.pk, "no-such-flag")
+    usage.flush()
+    uses.move()
+    assert counted() == {}
+
+
+def test_counts_are_kept_while_the_server_is_away(cast: Cast, flag: Flag, settings: Any) -> None:
+    server, settings.REDIS_URL = settings.REDIS_URL, "redis://127.0.0.1:1"
+    usage.count(cast.oslo.pk, "checkout")
+    assert not usage.flush()
+    usage.count(cast.oslo.pk, "checkout")
+    assert not usage.flush()
+    settings.REDIS_URL = server
+    assert usage.flush()
+    uses.move()
+    assert counted() == {(flag.pk, cast.oslo.pk): 2}
+
+
+def test_without_the_server_memory_is_bounded(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1"
+    monkeypatch.setattr(usage, "MOST", 10)
+    for generation in range(3):
+        for number in range(25):
+            usage.count(generation * 100 + number, "checkout")
+        assert len(usage._counts) == 10
+        usage.flush()
+    assert sum(usage._kept.values()) == len(usage._kept) == 10
+
+
+def test_a_full_server_leaves_the_counts_with_the_processes(
+    cast: Cast, flag: Flag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as small:
+        small.setattr(gathering, "MOST", 1)
+        small.setattr(gathering, "AT_ONCE", 1)
+        for organization in cast.of_acme:
+            usage.count(organization.pk, "checkout")
+        assert not usage.flush()
+        assert len(usage._kept) == 4
+    uses.move()
+    assert usage.flush()
+    uses.move()
+    assert counted() == {(flag.pk, organization.pk): 1 for organization in cast.of_acme}
+
+
+def test_a_move_that_fails_in_the_database_is_made_again(
+    cast: Cast, flag: Flag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage.count(cast.oslo.pk, "checkout")
+    usage.flush()
+    with monkeypatch.context() as broken:
+        broken.setattr(uses, "ADD_TOTALS", "SELECT 1/0")
+        with pytest.raises(Exception, match="division by zero"):
+            uses.move()
+    assert counted() == {}
+    usage.count(cast.oslo.pk, "checkout")
+    usage.flush()
+    assert [uses.move(), uses.move(), uses.move()] == [1, 1, 0]
+    assert counted() == {(flag.pk, cast.oslo.pk): 2}
+
+
+def test_a_crash_between_commit_and_removal_loses_nothing(
+    cast: Cast, flag: Flag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage.count(cast.oslo.pk, "checkout")
+    usage.flush()
+    with monkeypatch.context() as dying:
+        dying.setattr(gathering.client(), "delete", lambda *_: (_ for _ in ()).throw(ServerAway()))
+        with pytest.raises(ServerAway):
+            uses.move()
+    gathering.client().delete(gathering.MOVER)
+    uses.move()
+    assert counted() == {(flag.pk, cast.oslo.pk): 2}, "counted twice, as documented, never lost"
+
+
+def test_two_workers_do_not_move_the_same(cast: Cast, flag: Flag) -> None:
+    usage.count(cast.oslo.pk, "checkout")
+    usage.flush()
+    with gathering.taken() as mine:
+        assert len(mine) == 1
+        assert uses.move() == 0
+
+
+def test_no_count_is_lost_between_threads_and_flushes(cast: Cast, flag: Flag) -> None:
+    each, ending = 20_000, threading.Event()
+
+    def ask() -> None:
+        for number in range(each):
+            usage.count(number % 7 + 1, "checkout")
+
+    def flush() -> None:
+        while not ending.is_set():
+            usage.flush()
+
+    flushing = threading.Thread(target=flush)
+    flushing.start()
+    asking = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join()
+    ending.set()
+    flushing.join()
+    usage.flush()
+    uses.move()
+    assert sum(counted().values()) == 4 * each
+
+
+def test_the_thread_hands_on_by_itself(cast: Cast, flag: Flag, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.FLAG_USAGE_SECONDS = 0.02
+    monkeypatch.setattr(usage, "_started_in", 0)
+    usage.count(cast.oslo.pk, "checkout")
+    for _ in itertools.takewhile(lambda _: not gathering.client().exists(gathering.COUNTS), range(200)):
+        threading.Event().wait(0.01)
+    assert gathering.client().hgetall(gathering.COUNTS) == {f"{cast.oslo.pk}:checkout": "1"}
+
+
+def test_counting_costs_well_under_a_microsecond() -> None:
+    usage.count(1, "checkout")
+    seconds = min(timeit.repeat(lambda: usage.count(1, "checkout"), number=20_000, repeat=5)) / 20_000
+    assert seconds < 1e-6
