@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from django.urls import path
 
-from flags import definition_views, views
+from flags import definition_views, question_views, views
 from orgs import paths  # noqa: F401 - registers <id:…>
 
 urlpatterns = [
     path("v1/feature-flags", definition_views.Definitions.as_view(), name="definitions"),
     path("v1/feature-flags/<str:name>", definition_views.OneDefinition.as_view(), name="definition"),
+    path("v1/feature-flags/<str:name>/check", question_views.Check.as_view(), name="check-flag"),
+    path("v1/feature-flags/<str:name>/explain", question_views.Explain.as_view(), name="explain-flag"),
     path("organizations/<id:organization_id>/flags", views.StatesOfOrganization.as_view(), name="flags"),
     path("<id:orgId>/<str:featureFlagName>", views.OneState.as_view(), name="flag"),
     path("<id:orgId>/<str:featureFlagName>/<str:enabled>", views.SetFlag.as_view(), name="set-flag"),
