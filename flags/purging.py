@@ -65,10 +65,10 @@ def purge(run: Run) -> None:
     with transaction.atomic():
         locks.lock_tree_for_writing()
         run.record_progress(total=Organization.objects.count())
-    while _delete_states(run, flag_id):
+    for delete_some in (_delete_states, _delete_changes):
         run.check()
-    while _delete_changes(run, flag_id):
-        run.check()
+        while delete_some(run, flag_id):
+            run.check()
     with transaction.atomic():
         flag.delete()
         history.record("flag.purged", f"flag:{flag.key}", by=run.job.requested_by, jobId=run.job.pk)
