@@ -201,13 +201,15 @@ def test_organizations_that_come_or_move_meanwhile_take_nothing_over(
     put(cast.acme)
     put(cast.rival)
     carry()
-    while workers[0].start():
-        workers[0].finish()
+    put(cast.acme, enabled=False)  # on its way still
     purge()
     workers[1].start()
     workers[1].step(1)
-    tree.create(name="n", key="n", parent_id=cast.rival.pk)
+    born = tree.create(name="n", key="n", parent_id=cast.rival.pk)
     tree.move(organization_id=cast.north.pk, parent_id=cast.rival.pk)
+    assert FlagState.objects.filter(organization=cast.rival).exists()
+    assert not FlagState.objects.filter(organization__in=[born, cast.north]).exists()
+    assert Change.objects.count() == 3
     workers[1].finish()
     assert nothing_is_left()
     assert not FlagState.objects.exists()

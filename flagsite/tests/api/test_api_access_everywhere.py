@@ -40,7 +40,9 @@ CALLS = [(path, method.upper()) for path, view in ENDPOINTS for method in HANDLE
 
 
 def address(path: str, **ids: int) -> str:
-    filled = path.replace("<str:featureFlagName>", "flag").replace("<str:enabled>", "true")
+    filled = (
+        path.replace("<str:featureFlagName>", "flag").replace("<str:enabled>", "true").replace("<str:name>", "flag")
+    )
     for name, value in ids.items():
         filled = filled.replace(f"<id:{name}>", str(value))
     assert "<" not in filled, f"this test does not know how to fill {path}"
@@ -54,6 +56,10 @@ def test_the_url_map_holds_what_the_contract_names() -> None:
         "organizations/<id:organization_id>/ancestors",
         "organizations/<id:organization_id>/descendants",
         "organizations/<id:organization_id>/flags",
+        "v1/feature-flags",
+        "v1/feature-flags/<str:name>",
+        "v1/feature-flags/<str:name>/check",
+        "v1/feature-flags/<str:name>/explain",
         "<id:orgId>/<str:featureFlagName>",
         "<id:orgId>/<str:featureFlagName>/<str:enabled>",
         "job-status/<id:job_id>",
