@@ -135,6 +135,7 @@ class DefinitionInput(InputSerializer):
     )
     salt = Text(
         required=False,
+        allow_blank=True,  # flags from before there were salts have that, and may be sent back
         max_length=64,
         trim_whitespace=False,
         help_text="Made up if you give none; another one picks other users.",

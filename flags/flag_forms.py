@@ -51,6 +51,12 @@ class FlagForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         if "based_on" in self.fields and self.instance.pk:
             self.fields["based_on"].initial = self.instance.revision
+        if "salt" in self.fields:
+            self.fields["salt"].required = False
+
+    def clean_salt(self) -> str:
+        """Empty: the one that it has, which for a flag from before there were salts is none."""
+        return str(self.cleaned_data["salt"] or self.initial.get("salt") or self.instance.salt)
 
     def clean_tags(self) -> list[str]:
         return _without_blanks(self.cleaned_data["tags"])

@@ -79,7 +79,7 @@ def test_a_name_is_taken_once(api: Api, cast: Cast) -> None:
         ("rolloutPercentage", [-0.001, 100.001, 1.0001, "5", True, 1e300, [], {}]),
         ("rolloutUnit", [None, "user", 1, [], {}]),
         ("rolloutLevel", [-1, 1.5, "1", True, 10**30, [], {}]),
-        ("salt", [None, "", 1, "x" * 65]),
+        ("salt", [None, 1, "x" * 65]),
         ("hashVersion", [None, 0, 2, "1", True]),
         ("userWhitelist", [None, "u", {}, [1], [""], [None], ["x" * 256], ["\x00"], [str(n) for n in range(10_001)]]),
         ("environments", [None, [], "staging", {"staging": 1}, {"": True}, {"a b": True}, {"\x00": True}]),
@@ -177,6 +177,15 @@ def test_a_put_resets_what_it_leaves_out_but_for_what_an_old_client_does_not_kno
         "New.", None, "targetingKey", [],
     )  # fmt: skip
     assert (shown["salt"], shown["killed"]) == ("s", True)
+
+
+def test_a_salt_cannot_be_taken_away_but_a_flag_from_before_there_were_salts_is_written_as_it_is(api: Api) -> None:
+    made = defined(api).json()
+    for response in (api.patch(f"{BASE}/new-ui", {"salt": ""}), api.post(BASE, {"name": "other", "salt": ""})):
+        assert (response.status_code, kind_of(response)) == (400, "invalid-definition")
+    Flag.objects.update(salt="")
+    again = api.send("PUT", f"{BASE}/new-ui", made | {"salt": "", "owner": "me"})
+    assert (again.status_code, again.json()["salt"], again.json()["owner"]) == (200, "", "me")
 
 
 def test_the_name_cannot_be_changed(api: Api) -> None:

@@ -102,7 +102,6 @@ def test_who_is_too_late_by_a_moment_is_told_too(operator: Client, flag: Flag, m
         ({"environments": "{"}, "Enter a valid JSON."),
         ({"tags": "x" * 65}, "at most 64 characters"),
         ({"kind": "big"}, "Select a valid choice"),
-        ({"salt": ""}, "This field is required."),
     ],
 )
 def test_what_makes_no_sense_is_told_beside_the_field(
@@ -111,6 +110,17 @@ def test_what_makes_no_sense_is_told_beside_the_field(
     page = shown(operator.post(page_of(flag), FILLED_IN | {"based_on": flag.revision} | wrong))
     assert message in page
     assert Flag.objects.get().version == 1
+
+
+def test_an_empty_salt_leaves_the_one_that_there_is(operator: Client, flag: Flag) -> None:
+    for salt in (flag.salt, ""):
+        Flag.objects.update(salt=salt)
+        flag.refresh_from_db()
+        operator.post(page_of(flag), FILLED_IN | {"based_on": flag.revision, "salt": "", "owner": f"of {salt}"})
+        flag.refresh_from_db()
+        assert (flag.salt, flag.owner) == (salt, f"of {salt}".strip())
+    operator.post(f"{LIST}add/", FILLED_IN | {"key": "new-ui", "salt": ""})
+    assert len(Flag.objects.get(key="new-ui").salt) == 8
 
 
 def test_a_circle_is_told(operator: Client, flag: Flag) -> None:
@@ -160,6 +170,12 @@ def test_who_may_not_define_flags_looks_and_changes_nothing(cast: Cast, flag: Fl
         assert client.post(address, values).status_code == 403, address
     assert Flag.objects.get().version == 1
     assert client.get(deed(flag, "burn")).status_code == 403
+
+
+def test_an_archived_flag_is_not_switched_and_the_page_says_why(operator: Client, cast: Cast, flag: Flag) -> None:
+    managing.archive(key="f", by="user:olga")
+    asked = {"flag": "f", "enabled": "true", "reason": "x", "confirmed": "1"}
+    assert "is archived" in shown(operator.post(f"{LIST}set/{cast.oslo.pk}/", asked))
 
 
 def test_there_is_no_other_deed(operator: Client, flag: Flag) -> None:
