@@ -9,7 +9,13 @@ class FlagsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the kinds of jobs, and listen to the tree."""
-        from flags import inheritance, organization_flags, preview, propagation  # noqa: F401, PLC0415 - models are loaded only now
+        from flags import (  # noqa: PLC0415 - models are loaded only now
+            inheritance,
+            organization_flags,
+            preview,
+            propagation,  # noqa: F401 - a kind of job
+            purging,  # noqa: F401 - a kind of job
+        )
         from orgs import sections  # noqa: PLC0415
         from orgs.signals import organization_removing, organizations_placed  # noqa: PLC0415
 

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import transaction
 
 from flags import propagation, writing
-from flags.errors import FlagNotFound, InvalidFlagKey
+from flags.errors import FlagArchived, FlagNotFound, InvalidFlagKey
 from flags.models import FLAG_KEY_PATTERN, Change, Flag
 from flags.writing import Span, Subtree, Value
 from jobs import lifecycle
@@ -41,16 +41,17 @@ def set_flag(
 
     1. Take the tree lock shared: nothing is moved or created until the commit, and a later move draws a higher
     number. 2. Draw the change's number. 3. A leaf gets its row at once; for a parent a job is committed together
-    with the change. A flag that does not exist yet is created (setting FLAGS_CREATE_ON_SET).
+    with the change. A flag that does not exist yet is created (setting FLAGS_CREATE_ON_SET). A killed one can be set:
+    that says what holds once it is no longer killed.
 
-    Raises OrganizationNotFound, InvalidFlagKey, FlagNotFound.
+    Raises OrganizationNotFound, InvalidFlagKey, FlagNotFound, FlagArchived.
     """
     with transaction.atomic():
         locks.lock_tree_for_reading()
         organization = Organization.objects.filter(pk=organization_id).first()
         if organization is None:
             raise OrganizationNotFound
-        flag = _flag(flag_key)
+        flag = _flag(flag_key, requested_by)
         number = writing.next_number()
         extent = Subtree(organization.pk, organization.tree_id, organization.lft, organization.rght)
         job = None
@@ -82,12 +83,19 @@ def set_flag(
     return Accepted(change, flag, job)
 
 
-def _flag(key: str) -> Flag:
+def _flag(key: str, requested_by: str) -> Flag:
+    """The flag, made where that is wanted, and held: nobody archives or purges it before the change is committed."""
     if not re.fullmatch(FLAG_KEY_PATTERN, key):
         raise InvalidFlagKey
-    flag = Flag.objects.filter(key=key).first()
+    held = Flag.objects.raw("SELECT * FROM flags_flag WHERE key = %s FOR SHARE", [key])
+    flag = next(iter(held), None)
     if flag is None and settings.FLAGS_CREATE_ON_SET:
-        flag, _ = Flag.objects.get_or_create(key=key)
+        author = {"created_by": requested_by[:200], "updated_by": requested_by[:200]}
+        flag, made = Flag.objects.get_or_create(key=key, defaults=author)
+        if made:
+            history.record("flag.create", f"flag:{key}", by=requested_by, onSet=True)
     if flag is None:
         raise FlagNotFound(f"There is no flag {key!r}.")
+    if flag.archived:
+        raise FlagArchived(f"The flag {key!r} is archived: off for everybody. Unarchive it before you set it.")
     return flag

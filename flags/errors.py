@@ -15,3 +15,35 @@ class InvalidFlagKey(FlagsiteError):
 
 class TargetingKeyMissing(FlagsiteError):
     """The flag is rolled out by a targeting key, and none was sent."""
+
+
+class FlagExists(FlagsiteError):
+    """There is a flag of this name already."""
+
+
+class InvalidDefinition(FlagsiteError):
+    """The definition contradicts itself."""
+
+
+class UnknownPrerequisite(FlagsiteError):
+    """A prerequisite is no flag that there is."""
+
+
+class PrerequisiteCycle(FlagsiteError):
+    """A flag cannot need itself, not even by way of others."""
+
+
+class FlagChangedMeanwhile(FlagsiteError):
+    """The flag is not the one that If-Match names: somebody has changed it since. Read it again."""
+
+
+class FlagArchived(FlagsiteError):
+    """The flag is archived: off for everybody, and nothing can be set."""
+
+
+class FlagPurging(FlagsiteError):
+    """The flag is being purged: it is gone in a moment."""
+
+
+class FlagNeeded(FlagsiteError):
+    """The flag is a prerequisite of others."""

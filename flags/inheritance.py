@@ -10,6 +10,8 @@ A *moved* one takes over what holds for its new parent, like a set made now on t
 a new number. What holds for the parent are its rows, and newer changes on it or above it that have been accepted but
 have not reached it yet. For flags that nobody set above the new place it keeps its own, and a change that was on its
 way to it from the old place is carried along under its own number.
+
+Of a flag that is being purged nobody gets anything.
 """
 
 from __future__ import annotations
@@ -66,6 +68,7 @@ SELECT organization.id, state.flag_id, state.enabled, state.source_id, state.cha
   JOIN orgs_organization organization
     ON organization.tree_id = top.tree_id AND organization.lft BETWEEN top.lft AND top.rght
   JOIN flags_flagstate state ON state.organization_id = top.parent_id
+  JOIN flags_flag flag ON flag.id = state.flag_id AND NOT flag.purging
  WHERE top.id = ANY(%(tops)s)
  ORDER BY organization.id, state.flag_id
     ON CONFLICT (organization_id, flag_id) DO NOTHING
@@ -118,7 +121,11 @@ def _values_after_move(placement: Placement) -> list[Value]:
 def _rows_of(organization_id: int | None) -> dict[int, Value]:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT flag_id, enabled, source_id, change_number FROM flags_flagstate WHERE organization_id = %s",
+            """
+            SELECT flag_id, state.enabled, source_id, change_number
+              FROM flags_flagstate state JOIN flags_flag flag ON flag.id = flag_id AND NOT purging
+             WHERE organization_id = %s
+            """,
             [organization_id],
         )
         return {row[0]: Value(*row) for row in cursor.fetchall()}
@@ -127,6 +134,7 @@ def _rows_of(organization_id: int | None) -> dict[int, Value]:
 ON_THEIR_WAY = """
 SELECT DISTINCT ON (change.flag_id) change.flag_id, change.enabled, change.source_id, change.number
   FROM flags_change change  -- index change_on_organization
+  JOIN flags_flag flag ON flag.id = change.flag_id AND NOT flag.purging
   LEFT JOIN flags_flagstate state ON state.organization_id = %(to)s AND state.flag_id = change.flag_id
  WHERE change.organization_id = ANY(%(above)s) AND change.job_id IS NOT NULL
    AND change.number >= COALESCE(state.change_number, 0)

@@ -78,6 +78,12 @@ class Flag(models.Model):
     archived = models.BooleanField(
         default=False, db_default=False, help_text="Off for everybody, and out of the lists."
     )
+    purging = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="Archived for good: a job deletes its states, then the flag itself.",
+    )
     version = models.PositiveIntegerField(
         default=1, db_default=1, help_text="Grows with each change of the definition."
     )
@@ -102,6 +108,11 @@ class Flag(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+    @property
+    def revision(self) -> str:
+        """This flag in this version; unlike the version alone, never that of another flag that had the key before."""
+        return f"{self.pk}-{self.version}"
 
 
 class Change(models.Model):

@@ -11,11 +11,10 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from flags import changes, preview
-from flags.errors import FlagNotFound, InvalidFlagKey
 from flags.models import FLAG_KEY
 from flags.reading import as_effective, effective_states
 from orgs.access import Caller, organization_for, organizations_of
-from orgs.errors import OrganizationNotFound
+from orgs.errors import FlagsiteError, OrganizationNotFound
 from orgs.ids import id_in
 from orgs.lines import paths_of
 from orgs.models import Organization, Role
@@ -69,7 +68,7 @@ def switch_view(admin: Any, request: HttpRequest, organization_id: str) -> HttpR
         if "confirmed" in request.POST:
             try:
                 return _set(admin, request, caller, organization, values)
-            except (FlagNotFound, InvalidFlagKey, OrganizationNotFound) as error:
+            except FlagsiteError as error:
                 form.add_error(None, error.detail)
         shown["preview"] = preview.switch(organization, values["flag"], enabled=values["enabled"])
     frame = {**admin.admin_site.each_context(request), "opts": Organization._meta}

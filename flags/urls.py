@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from django.urls import path
 
-from flags import adoption_views, views
+from flags import adoption_views, definition_views, question_views, views
 from flags.invalidation_views import InvalidateCache
 from orgs import paths  # noqa: F401 - registers <id:…>
 
 urlpatterns = [
     path("v1/feature-flags/<str:name>/adoption", adoption_views.AdoptionOfFlag.as_view(), name="adoption"),
+    path("v1/feature-flags", definition_views.Definitions.as_view(), name="definitions"),
+    path("v1/feature-flags/<str:name>", definition_views.OneDefinition.as_view(), name="definition"),
+    path("v1/feature-flags/<str:name>/check", question_views.Check.as_view(), name="check-flag"),
+    path("v1/feature-flags/<str:name>/explain", question_views.Explain.as_view(), name="explain-flag"),
     path("organizations/<id:organization_id>/flags", views.StatesOfOrganization.as_view(), name="flags"),
     path("internal/cache/invalidate", InvalidateCache.as_view(), name="invalidate-cache"),
     path("<id:orgId>/<str:featureFlagName>", views.OneState.as_view(), name="flag"),

@@ -1,7 +1,8 @@
 """The statements that write flag states for a span of organizations: the only place where such rows are made.
 
 Every statement writes its rows in the order of their primary key, touches a row only for a higher change number,
-and reads who belongs to the subtree under the tree lock that its transaction holds.
+reads who belongs to the subtree under the tree lock that its transaction holds, and writes nothing for a flag that is
+being purged (`flags.purging` relies on it).
 """
 
 from __future__ import annotations
@@ -56,12 +57,12 @@ EXTENT = "SELECT id, tree_id, lft, rght FROM orgs_organization WHERE id = %s"
 # No chunk hangs for ever. Its commit need not wait for the disk: rows, counts and checkpoint are lost together if
 # PostgreSQL crashes, the chunk is then written again, and the end of the job waits for all of them. With the planner
 # settings rows are found by their primary key, however wrong its statistics are.
-BEGIN_CHUNK = f"""
+BEGIN = f"""
 {locks.FOR_READING};
 SET LOCAL statement_timeout = '20s'; SET LOCAL synchronous_commit = off;
 SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off;
-{EXTENT}
 """
+BEGIN_CHUNK = f"{BEGIN}{EXTENT}"
 
 
 def begin_chunk(root_id: int) -> Subtree | None:
@@ -76,6 +77,12 @@ def begin_chunk(root_id: int) -> Subtree | None:
             pass
         row = cursor.fetchone()
     return Subtree(*row) if row else None
+
+
+def begin_deletion() -> None:
+    """Make this transaction one that deletes many rows: as `begin_chunk`, whatever subtree they are of."""
+    with connection.cursor() as cursor:
+        cursor.execute(BEGIN)
 
 
 def subtree_of(organization_id: int) -> Subtree | None:
@@ -129,20 +136,21 @@ MEMBERS = """ARRAY(
     SELECT id FROM orgs_organization
      WHERE id > %(after)s AND id <= %(last)s AND tree_id = %(tree_id)s AND lft BETWEEN %(lft)s AND %(rght)s
      ORDER BY id)"""
+NOT_PURGED = "EXISTS (SELECT FROM flags_flag WHERE id = %(flag_id)s AND NOT purging)"
 UPDATE_SPAN = f"""
 WITH written AS (
     UPDATE flags_flagstate state
        SET enabled = %(enabled)s, source_id = %(source_id)s, change_number = %(number)s, job_id = %(job_id)s,
            updated_at = statement_timestamp()
      WHERE state.organization_id = ANY({MEMBERS})
-       AND state.flag_id = %(flag_id)s AND state.change_number < %(number)s
+       AND state.flag_id = %(flag_id)s AND state.change_number < %(number)s AND {NOT_PURGED}
     RETURNING {{had_it}} AS had_it)
 SELECT count(*), count(*) FILTER (WHERE had_it), pg_notify('{CHANNEL}', %(news)s) FROM written
 """  # noqa: S608 - no input in it
 HAD_IT = "old.enabled = state.enabled"
 KNOWS_OLD_ROWS = 180_000
 """The version of PostgreSQL that can tell what an updated row was before."""
-INSERT_SPAN = """
+INSERT_SPAN = f"""
 INSERT INTO flags_flagstate AS state
        (organization_id, flag_id, enabled, source_id, change_number, job_id, updated_at)
 SELECT missing.id, %(flag_id)s, %(enabled)s, %(source_id)s, %(number)s, %(job_id)s, statement_timestamp()
@@ -153,12 +161,13 @@ SELECT missing.id, %(flag_id)s, %(enabled)s, %(source_id)s, %(number)s, %(job_id
          WHERE organization_id > %(after)s AND organization_id <= %(last)s AND flag_id = %(flag_id)s
            AND change_number >= %(number)s  -- an older one may have come since the UPDATE
        ) missing
+ WHERE {NOT_PURGED}
  ORDER BY missing.id
     ON CONFLICT (organization_id, flag_id) DO UPDATE
    SET enabled = excluded.enabled, source_id = excluded.source_id, change_number = excluded.change_number,
        job_id = excluded.job_id, updated_at = excluded.updated_at
  WHERE state.change_number < excluded.change_number
-"""
+"""  # noqa: S608 - no input in it
 
 
 @dataclass(frozen=True, slots=True)

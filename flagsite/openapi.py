@@ -19,7 +19,7 @@ from orgs.idempotency import HEADER as IDEMPOTENCY_KEY
 from orgs.idempotency import REPLAYED
 from orgs.permissions import OpenOnPurpose
 
-WRITES = {"post", "patch", "delete"}
+WRITES = {"post", "put", "patch", "delete"}
 ALWAYS = (400, 401, 403, 429, 500, 503)
 WITH_WRITES = (404, 409, 411, 413, 415)
 NAMES = {
@@ -29,6 +29,7 @@ NAMES = {
     404: "NotFound",
     409: "Conflict",
     411: "LengthRequired",
+    412: "ChangedMeanwhile",
     413: "TooLarge",
     415: "UnsupportedMediaType",
     429: "TooManyRequests",
@@ -42,6 +43,7 @@ DESCRIPTIONS = {
     404: "It does not exist, or is not the caller's to see.",
     409: "The present state forbids this.",
     411: "A body came without its length.",
+    412: "It is not what `If-Match` names any more.",
     413: "The body is too large.",
     415: "The body is not `application/json`.",
     429: "More requests than the key's rate limit allows.",
@@ -136,6 +138,7 @@ def describe_what_all_share(result: dict[str, Any], **_: Any) -> dict[str, Any]:
             if not operation.get("security"):  # open to all, and with answers of its own
                 continue
             statuses = [*ALWAYS, *(WITH_WRITES if method in WRITES else (404,) if "{" in path else ())]
+            statuses += [412] if any(each["name"] == "If-Match" for each in operation.get("parameters", ())) else []
             for status in sorted(statuses):
                 operation["responses"][str(status)] = {"$ref": f"#/components/responses/{NAMES[status]}"}
             if method in WRITES:

@@ -36,7 +36,15 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     jobs.MoveRefused: (409, "job-state"),
     flags.FlagNotFound: (404, "flag-not-found"),
     flags.InvalidFlagKey: (400, "invalid-flag-name"),
+    flags.InvalidDefinition: (400, "invalid-definition"),
+    flags.UnknownPrerequisite: (400, "unknown-prerequisite"),
     flags.TargetingKeyMissing: (400, "targeting-key-missing"),
+    flags.FlagExists: (409, "flag-exists"),
+    flags.PrerequisiteCycle: (409, "prerequisite-cycle"),
+    flags.FlagArchived: (409, "flag-archived"),
+    flags.FlagPurging: (409, "flag-purging"),
+    flags.FlagNeeded: (409, "flag-needed"),
+    flags.FlagChangedMeanwhile: (412, "flag-changed-meanwhile"),
 }
 """What a client may be told. `docs/errors.md` explains each type; a test holds the two together."""
 

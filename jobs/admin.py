@@ -110,7 +110,8 @@ class JobAdmin(OperatorAdmin):
         key = job.arguments.get("featureFlagName")
         if key is None:
             return "values of a new place" if job.arguments.get("placement") else job.kind
-        return format_html("{} <strong>{}</strong>", key, "on" if job.arguments.get("enabled") else "off")
+        enabled = job.arguments.get("enabled")
+        return format_html("{} <strong>{}</strong>", key, job.kind if enabled is None else "on" if enabled else "off")
 
     @admin.display(description="organization")
     def organization_path(self, job: Job) -> str:

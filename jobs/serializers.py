@@ -92,7 +92,7 @@ class JobSerializer(serializers.Serializer[Job]):
     id = serializers.IntegerField()
     organizationId = serializers.IntegerField(source="organization_id")
     featureFlagName = serializers.SerializerMethodField(help_text="Null when the job carries a move's values along.")
-    enabled = serializers.SerializerMethodField()
+    enabled = serializers.SerializerMethodField(help_text="Null when the job sets nothing, such as a purge.")
     status = serializers.ChoiceField(Status.choices)
     totalOrganizations = serializers.IntegerField(source="total", allow_null=True, help_text="Null before it starts.")
     processedOrganizations = serializers.IntegerField(source="processed")

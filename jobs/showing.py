@@ -153,9 +153,11 @@ def attempt_word(job: Job) -> str:
 
 
 def work_word(job: Job) -> str:
-    """What it does: the flag and its value, else the kind."""
+    """What it does: the flag and its value, else the kind, with the flag that it is about."""
     flag, enabled = job.arguments.get("featureFlagName"), job.arguments.get("enabled")
-    return f"{flag} {'on' if enabled else 'off'}" if flag else job.kind
+    if flag and enabled is not None:
+        return f"{flag} {'on' if enabled else 'off'}"
+    return f"{job.kind} {flag}" if flag else job.kind
 
 
 def organization_word(organization_id: int | None, named: dict[int, Organization]) -> str:

@@ -125,7 +125,7 @@ def reserve(*, caller: str, key: str, fingerprint: str) -> Reservation | Idempot
 
 def store(reservation: Reservation, response: Response) -> None:
     """Keep the answer for the next time. Raises IdempotentRequestRunning when another has taken the key over."""
-    headers = {name: response[name] for name in ("Location",) if name in response}
+    headers = {name: response[name] for name in ("Location", "ETag") if name in response}
     if response.content_type:
         headers["Content-Type"] = response.content_type
     body = None if response.data is None else json.loads(JSONRenderer().render(response.data))

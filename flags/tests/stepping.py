@@ -22,8 +22,9 @@ class Killed(BaseException):
 class SteppedWorker:
     """A worker that stops before each chunk until it is told to go on. Needs the fixture `stepped_workers`."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, queue: str = QUEUE) -> None:
         self.name = name
+        self.queue = queue
         self.busy = False
         self._orders: SimpleQueue[str] = SimpleQueue()
         self._reports: SimpleQueue[bool | BaseException] = SimpleQueue()
@@ -79,7 +80,7 @@ class SteppedWorker:
         try:
             while self._orders.get() == "run":
                 try:
-                    runner.run_next(QUEUE)
+                    runner.run_next(self.queue)
                     self._reports.put(False)
                 except Killed:
                     self._reports.put(False)

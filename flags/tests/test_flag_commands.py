@@ -29,7 +29,10 @@ def test_a_leaf_has_the_value_at_once(cast: Cast) -> None:
     assert ran.out == f"checkout is on for oslo (id {cast.oslo.pk}); there is nothing below it.\n"
     assert ran.status == 0
     assert (FlagState.objects.get().enabled, Change.objects.get().requested_by) == (True, OLGA)
-    assert deeds() == [(OLGA, "flag.set", "flag:checkout", "pilot", "command")]
+    assert deeds() == [
+        (OLGA, "flag.create", "flag:checkout", "", "command"),
+        (OLGA, "flag.set", "flag:checkout", "pilot", "command"),
+    ]
     document = run("set_flag", cast.oslo.pk, "checkout", "off", "--wait", "--json").document
     assert document == {
         "organizationId": cast.oslo.pk, "organizationKey": "oslo", "featureFlagName": "checkout", "enabled": False,
@@ -45,7 +48,7 @@ def test_on_a_parent_a_job_begins_that_knows_who_asked(cast: Cast) -> None:
     assert ran.document["waitsFor"] == "No worker is alive for the queue propagation; the job waits until one is."
     assert job.requested_by == OLGA
     assert job.correlation_id.startswith("command-")
-    assert len(deeds()) == 1
+    assert [deed[1] for deed in deeds()] == ["flag.create", "flag.set"]
     words = run("set_flag", "north", "checkout", "off").lines
     assert words[0].startswith(f"checkout off for north (id {cast.north.pk}) and everything below: job ")
     assert words[1] == ran.document["waitsFor"]

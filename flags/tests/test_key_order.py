@@ -6,6 +6,7 @@ import pytest
 from django.db import connection, transaction
 
 from flags import writing
+from flags.models import Flag
 from flags.writing import Span, Subtree, Value
 from orgs import locks
 
@@ -35,6 +36,7 @@ CREATE TRIGGER test_watch BEFORE INSERT OR UPDATE ON flags_flagstate FOR EACH RO
 @pytest.mark.parametrize(("total", "every"), [(40, 1), (2000, 1), (4000, 200), (4000, 4)])
 def test_rows_are_written_in_the_order_of_their_key(total: int, every: int, first_set: bool) -> None:
     subtree = Subtree(0, 99, 1, 2 * total + 9)
+    Flag.objects.create(pk=1, key="flag")
     with transaction.atomic(), connection.cursor() as cursor:
         locks.lock_tree_for_writing()
         cursor.execute(ORGANIZATIONS, {"total": total, "every": every})

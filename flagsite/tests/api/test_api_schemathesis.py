@@ -44,7 +44,7 @@ OPERATIONS = sorted(
 def existing(path: str, cast: Cast) -> dict[str, Any]:
     """Path parameters that lead to something."""
     ids = {"orgId": cast.north.pk, "organization_id": cast.north.pk, "job_id": Job.objects.latest("id").pk}
-    known = {**ids, "featureFlagName": "checkout"}
+    known = {**ids, "featureFlagName": "checkout", "name": "checkout"}
     return {name: value for name, value in known.items() if f"{{{name}}}" in path}
 
 

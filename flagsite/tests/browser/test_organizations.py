@@ -116,6 +116,8 @@ def test_the_pages_keep_nobody_out(planted: Installation, sign_in: SignIn, pictu
         "organizations": TREE, "search": f"{TREE}?q=o", "organization": f"{TREE}2/change/", "move": f"{TREE}2/move/do/",
         "delete": f"{TREE}2/delete/do/", "import": f"{TREE}import/", "set": "/admin/flags/flag/set/2/",
         "flags": "/admin/flags/flag/", "flag": f"/admin/flags/flag/{flag}/change/",
+        "define": "/admin/flags/flag/add/", "archive": f"/admin/flags/flag/{flag}/archive/do/",
+        "purge": f"/admin/flags/flag/{flag}/purge/do/",
     }  # fmt: skip
     for name, address in pages.items():
         page.goto(address)

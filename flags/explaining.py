@@ -1,0 +1,162 @@
+"""Why a flag is on or off for somebody: the decision's steps, and what each organization of the way down has said.
+
+All of it is read from the database, in a number of queries that depends on nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from django.db import connection
+
+from flags import definitions, places
+from flags.errors import FlagNotFound, InvalidFlagKey
+from flags.evaluation import NOWHERE, Context, Decision, Definition, Rule, State, evaluate
+from flags.models import FLAG_KEY_PATTERN
+from jobs.chains import chains_of
+from jobs.models import Job
+
+ASKS_ORGANIZATIONS = frozenset({Rule.ORGANIZATION, Rule.ROLLOUT})
+"""Rules by which the organization's state, where there is one, has its say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A decision, and what was asked."""
+
+    definition: Definition
+    decision: Decision
+    context: Context
+    organization_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LatestChange:
+    """What was asked for last on one organization."""
+
+    number: int
+    enabled: bool
+    source_id: int
+    job_id: int | None
+    requested_by: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An organization of the way down: its row for the flag, its latest change, and whether that is what holds."""
+
+    id: int
+    key: str
+    name: str
+    enabled: bool | None
+    change_number: int | None
+    source_id: int | None
+    job_id: int | None
+    updated_at: datetime | None
+    change: LatestChange | None
+    decides: bool = False
+    why: str = ""
+
+
+def check(*, key: str, organization_id: int | None, context: Context) -> Checked:
+    """Decide a flag; three queries at most.
+
+    Raises InvalidFlagKey, FlagNotFound, OrganizationNotFound, TargetingKeyMissing.
+    """
+    if not re.fullmatch(FLAG_KEY_PATTERN, key):
+        raise InvalidFlagKey
+    known = definitions.read_all()
+    if key not in known:
+        raise FlagNotFound(f"There is no flag {key!r}.")
+    place = NOWHERE if organization_id is None else places.read(organization_id)
+    return Checked(known[key], evaluate(known[key], place, context, known), context, organization_id)
+
+
+def chain(checked: Checked, *, top_id: int | None = None) -> list[Link]:
+    """The organizations from the root, or from `top_id` if that is above, down to the one that was asked for.
+
+    Each with its latest change and whether that is what holds, or why it is not.
+    """
+    if checked.organization_id is None:
+        return []
+    links = _links(checked.organization_id, checked.definition.id, top_id)
+    state = checked.decision.state
+    if state is None:
+        return [replace(link, decides=False, why="Nobody set it here.") for link in links]
+    deciding = _deciding(links, state)
+    newer = [link.change.job_id for link in links if link.change and link.change.number > state.number]
+    jobs = _how_jobs_stand([job_id for job_id in newer if job_id is not None])
+    return [_judged(link, link.id == deciding, checked.decision, state, jobs) for link in links]
+
+
+LINKS = """
+WITH RECURSIVE line AS (  -- upwards by primary key, no further than the top
+    SELECT id, key, name, parent_id, 0 AS distance FROM orgs_organization WHERE id = %(id)s
+     UNION ALL
+    SELECT above.id, above.key, above.name, above.parent_id, distance + 1
+      FROM line JOIN orgs_organization above ON above.id = line.parent_id AND line.id IS DISTINCT FROM %(top)s)
+SELECT line.id, line.key, line.name,
+       state.enabled, state.change_number, state.source_id, state.job_id, state.updated_at,
+       change.number, change.enabled, change.source_id, change.job_id, change.requested_by, change.created_at
+  FROM line
+  LEFT JOIN flags_flagstate state ON state.organization_id = line.id AND state.flag_id = %(flag)s
+  LEFT JOIN LATERAL (  -- index change_on_organization
+       SELECT * FROM flags_change WHERE organization_id = line.id AND flag_id = %(flag)s
+        ORDER BY number DESC LIMIT 1) change ON TRUE
+ ORDER BY distance DESC
+"""
+
+
+def _links(organization_id: int, flag_id: int, top_id: int | None) -> list[Link]:
+    with connection.cursor() as cursor:
+        cursor.execute(LINKS, {"id": organization_id, "flag": flag_id, "top": top_id})
+        rows = cursor.fetchall()
+    return [Link(*(*row[:8], None if row[8] is None else LatestChange(*row[8:]))) for row in rows]
+
+
+def _deciding(links: Sequence[Link], state: State) -> int | None:
+    """The organization whose change is what holds: the one that made it last, else the one the value comes from."""
+    numbered = [link.id for link in links if link.change and link.change.number == state.number]
+    if numbered:
+        return numbered[-1]
+    return next((link.id for link in links if link.id == state.source_id), None)
+
+
+def _how_jobs_stand(job_ids: Sequence[int]) -> dict[int, str]:
+    """The status of each job's chain, by the id of the job."""
+    jobs = list(Job.objects.filter(pk__in=job_ids)) if job_ids else []
+    chains = chains_of(jobs) if jobs else {}
+    return {job.pk: chains[job.root_id].status for job in jobs}
+
+
+def _judged(link: Link, is_deciding: bool, decision: Decision, state: State, jobs: dict[int, str]) -> Link:
+    decides = is_deciding and decision.rule in ASKS_ORGANIZATIONS
+    words = [_why(link, is_deciding, state)]
+    if is_deciding and not decides:
+        words.append(f"But the rule {decision.rule} decides before organizations are asked.")
+    if link.change and link.change.number > state.number:
+        words.append(_on_its_way(link.change, jobs))
+    return replace(link, decides=decides, why=" ".join(word for word in words if word))
+
+
+def _why(link: Link, is_deciding: bool, state: State) -> str:
+    value = "on" if state.enabled else "off"
+    if is_deciding:
+        return f"Its change {state.number} is what holds: {value}."
+    if link.change is None:
+        return "Nobody set it here."
+    if link.change.number < state.number:
+        later = f"the later change {state.number} on the organization {state.source_id}"
+        return f"Its change {link.change.number} is superseded by {later}."
+    return ""
+
+
+def _on_its_way(change: LatestChange, jobs: dict[int, str]) -> str:
+    wanted = f"Its change {change.number}, to {'on' if change.enabled else 'off'}, has not arrived"
+    if change.job_id is None:
+        return f"{wanted}."
+    return f"{wanted}: job {change.job_id} is {jobs.get(change.job_id, 'gone')}."

@@ -1,0 +1,183 @@
+"""Defining flags in the admin site, archiving and purging them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from conftest import Cast
+from flags import managing
+from flags.models import Flag
+from jobs.models import Job
+from orgs.models import HistoryEntry
+from orgs.tests.people import shown, signed_in
+
+pytestmark = pytest.mark.django_db
+LIST = "/admin/flags/flag/"
+FILLED_IN = {
+    "description": "Another look.", "enabled": "on", "rollout_percentage": "12.5", "rollout_unit": "targetingKey",
+    "rollout_level": "", "salt": "s", "whitelist": "u1\r\n\r\nu2\r\n", "environments": '{"staging": true}',
+    "owner": "team a", "tags": "a, b", "kind": "release", "expires_on": "2027-01-31", "reason": "pilot",
+}  # fmt: skip
+
+
+@pytest.fixture
+def operator() -> Client:
+    return signed_in("operator")
+
+
+@pytest.fixture
+def flag(db: None) -> Flag:
+    return managing.create(key="f", values={"whitelist": ["somebody"]}, by="user:olga")
+
+
+def page_of(flag: Flag) -> str:
+    return f"{LIST}{flag.pk}/change/"
+
+
+def deed(flag: Flag, name: str) -> str:
+    return f"{LIST}{flag.pk}/{name}/do/"
+
+
+def latest() -> HistoryEntry:
+    return HistoryEntry.objects.latest("id")
+
+
+def test_an_operator_defines_a_flag_and_says_why(operator: Client) -> None:
+    needed = managing.create(key="needed", values={}, by="user:olga")
+    shown(operator.get(f"{LIST}add/"))
+    answer = operator.post(f"{LIST}add/", FILLED_IN | {"key": "new-ui", "prerequisites": [needed.pk]})
+    made = Flag.objects.get(key="new-ui")
+    assert (answer.status_code, made.created_by, made.version) == (302, "user:pat", 1)
+    assert (made.whitelist, made.tags, made.environments) == (["u1", "u2"], ["a", "b"], {"staging": True})
+    assert [each.key for each in made.prerequisites.all()] == ["needed"]
+    entry = latest()
+    assert (entry.action, entry.actor, entry.reason, entry.via) == ("flag.create", "user:pat", "pilot", "admin")
+    assert entry.details["after"]["rolloutPercentage"] == 12.5
+
+
+def test_an_operator_changes_a_flag_and_the_history_has_both_values(operator: Client, flag: Flag) -> None:
+    page = shown(operator.get(page_of(flag)))
+    assert f'value="{flag.revision}"' in page
+    assert "somebody" in page
+    answer = operator.post(page_of(flag), FILLED_IN | {"based_on": flag.revision, "key": "other"})
+    assert answer.status_code == 302
+    flag.refresh_from_db()
+    assert (flag.key, flag.version, flag.updated_by, flag.salt) == ("f", 2, "user:pat", "s")
+    assert latest().details["before"]["userWhitelist"] == ["somebody"]
+    assert latest().details["after"]["userWhitelist"] == ["u1", "u2"]
+
+
+def test_who_looked_at_an_older_version_is_told_and_nothing_is_lost(operator: Client, flag: Flag) -> None:
+    old = flag.revision
+    managing.update(key="f", values={"owner": "quicker"}, by="user:olga")
+    page = shown(operator.post(page_of(flag), FILLED_IN | {"based_on": old}))
+    assert "Somebody has changed the flag since you opened it." in page
+    flag.refresh_from_db()
+    assert (flag.owner, flag.version) == ("quicker", 2)
+
+
+def test_who_is_too_late_by_a_moment_is_told_too(operator: Client, flag: Flag, monkeypatch: pytest.MonkeyPatch) -> None:
+    really = managing.update
+
+    def after_another(**asked: Any) -> Flag:
+        monkeypatch.setattr(managing, "update", really)
+        managing.update(key="f", values={"owner": "quicker"}, by="user:olga")
+        return managing.update(**asked)
+
+    monkeypatch.setattr(managing, "update", after_another)
+    answer = operator.post(page_of(flag), FILLED_IN | {"based_on": flag.revision}, follow=True)
+    assert "somebody has changed it since" in shown(answer)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"rollout_unit": "ancestor"}, "A level goes with the unit ancestor"),
+        ({"rollout_percentage": "101"}, "flag_rollout_is_a_percentage"),
+        ({"rollout_percentage": "a"}, "Enter a number."),
+        ({"environments": '{"staging": 1}'}, "Such as"),
+        ({"environments": "{"}, "Enter a valid JSON."),
+        ({"tags": "x" * 65}, "at most 64 characters"),
+        ({"kind": "big"}, "Select a valid choice"),
+    ],
+)
+def test_what_makes_no_sense_is_told_beside_the_field(
+    operator: Client, flag: Flag, wrong: dict[str, str], message: str
+) -> None:
+    page = shown(operator.post(page_of(flag), FILLED_IN | {"based_on": flag.revision} | wrong))
+    assert message in page
+    assert Flag.objects.get().version == 1
+
+
+def test_an_empty_salt_leaves_the_one_that_there_is(operator: Client, flag: Flag) -> None:
+    for salt in (flag.salt, ""):
+        Flag.objects.update(salt=salt)
+        flag.refresh_from_db()
+        operator.post(page_of(flag), FILLED_IN | {"based_on": flag.revision, "salt": "", "owner": f"of {salt}"})
+        flag.refresh_from_db()
+        assert (flag.salt, flag.owner) == (salt, f"of {salt}".strip())
+    operator.post(f"{LIST}add/", FILLED_IN | {"key": "new-ui", "salt": ""})
+    assert len(Flag.objects.get(key="new-ui").salt) == 8
+
+
+def test_a_circle_is_told(operator: Client, flag: Flag) -> None:
+    other = managing.create(key="g", values={"prerequisites": ["f"]}, by="user:olga")
+    page = shown(operator.post(page_of(flag), FILLED_IN | {"based_on": flag.revision, "prerequisites": [other.pk]}))
+    assert "f -&gt; g -&gt; f" in page
+
+
+def test_archiving_is_asked_for_and_can_be_taken_back(operator: Client, flag: Flag) -> None:
+    assert deed(flag, "archive") in shown(operator.get(page_of(flag)))
+    assert "off for everybody" in shown(operator.get(deed(flag, "archive")))
+    assert not Flag.objects.get().archived
+    operator.post(deed(flag, "archive"), {"reason": "over", "based_on": flag.revision})
+    flag.refresh_from_db()
+    assert (flag.archived, latest().action, latest().reason) == (True, "flag.archive", "over")
+    assert deed(flag, "unarchive") in shown(operator.get(page_of(flag)))
+    stale = shown(operator.post(deed(flag, "unarchive"), {"reason": "back", "based_on": "1-1"}))
+    assert "somebody has changed it since" in stale
+    operator.post(deed(flag, "unarchive"), {"reason": "back", "based_on": flag.revision})
+    assert not Flag.objects.get().archived
+
+
+def test_a_purge_wants_the_key_once_more(operator: Client, flag: Flag) -> None:
+    asked = {"reason": "over", "based_on": flag.revision}
+    assert "That is not its key" in shown(operator.post(deed(flag, "purge"), asked | {"key": "g"}))
+    assert not Job.objects.exists()
+    answer = operator.post(deed(flag, "purge"), asked | {"key": "f"})
+    job = Job.objects.get()
+    assert (answer.status_code, answer["Location"]) == (302, f"/admin/jobs/job/{job.pk}/change/")
+    assert (job.kind, job.requested_by, latest().reason) == ("purge", "user:pat", "over")
+    assert "purge" in shown(operator.get(answer["Location"]))
+    assert "purge" in shown(operator.get("/admin/jobs/job/"))
+    assert "/do/" not in shown(operator.get(page_of(flag)))
+    assert operator.post(page_of(flag), FILLED_IN | {"based_on": flag.revision}).status_code == 403
+    assert operator.get(deed(flag, "archive")).status_code == 403
+
+
+@pytest.mark.parametrize("who", ["viewer", "bound admin"])
+def test_who_may_not_define_flags_looks_and_changes_nothing(cast: Cast, flag: Flag, who: str) -> None:
+    client = signed_in(who.removeprefix("bound "), bound_to=cast.north if who.startswith("bound") else None)
+    page = shown(client.get(page_of(flag)))
+    assert ("somebody" in page) == (who == "viewer")
+    assert "/do/" not in page
+    assert client.get(f"{LIST}add/").status_code == 403
+    for address in (f"{LIST}add/", page_of(flag), deed(flag, "archive"), deed(flag, "purge")):
+        values = FILLED_IN | {"key": "f", "based_on": flag.revision}
+        assert client.post(address, values).status_code == 403, address
+    assert Flag.objects.get().version == 1
+    assert client.get(deed(flag, "burn")).status_code == 403
+
+
+def test_an_archived_flag_is_not_switched_and_the_page_says_why(operator: Client, cast: Cast, flag: Flag) -> None:
+    managing.archive(key="f", by="user:olga")
+    asked = {"flag": "f", "enabled": "true", "reason": "x", "confirmed": "1"}
+    assert "is archived" in shown(operator.post(f"{LIST}set/{cast.oslo.pk}/", asked))
+
+
+def test_there_is_no_other_deed(operator: Client, flag: Flag) -> None:
+    assert operator.get(deed(flag, "burn")).status_code == 404
+    assert operator.get(f"{LIST}999/archive/do/").status_code == 404
