@@ -11,8 +11,8 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from flags.adoption_page import AdoptionPages
 from flags import managing
+from flags.adoption_page import AdoptionPages
 from flags.flag_figures import counts, recent
 from flags.flag_forms import DEEDS, FlagForm, deeds_for
 from flags.models import Flag
