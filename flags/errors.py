@@ -15,3 +15,19 @@ class InvalidFlagKey(FlagsiteError):
 
 class TargetingKeyMissing(FlagsiteError):
     """The flag is rolled out by a targeting key, and none was sent."""
+
+
+class ScheduleNotFound(FlagsiteError):
+    """There is no such schedule, or it is not yours to see."""
+
+
+class InvalidSchedule(FlagsiteError):
+    """The change cannot be scheduled like this."""
+
+
+class ScheduleNotCancellable(FlagsiteError):
+    """The schedule cannot be cancelled any more."""
+
+
+class ScheduleNotRetryable(FlagsiteError):
+    """The schedule cannot be retried."""

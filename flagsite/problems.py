@@ -36,6 +36,10 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     jobs.MoveRefused: (409, "job-state"),
     flags.FlagNotFound: (404, "flag-not-found"),
     flags.InvalidFlagKey: (400, "invalid-flag-name"),
+    flags.ScheduleNotFound: (404, "schedule-not-found"),
+    flags.InvalidSchedule: (400, "invalid-schedule"),
+    flags.ScheduleNotCancellable: (409, "schedule-not-cancellable"),
+    flags.ScheduleNotRetryable: (409, "schedule-not-retryable"),
 }
 """What a client may be told. `docs/errors.md` explains each type; a test holds the two together."""
 
