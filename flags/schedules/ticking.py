@@ -29,17 +29,15 @@ SELECT due.id
   FROM flags_flagschedule due LEFT JOIN orgs_organization place ON place.id = due.organization_id
  WHERE (due.status = 'pending' AND due.scheduled_at <= statement_timestamp()
         OR due.status = 'failed' AND due.next_retry_at <= statement_timestamp() AND due.retry_count < due.max_retries)
-   AND NOT EXISTS (  -- in order: an earlier one of the flag is being applied, stands in line, or waits for its retry
+   AND NOT EXISTS (  -- in order: an earlier one that reaches the same organizations is in work or waits for its retry
     SELECT FROM flags_flagschedule earlier
       LEFT JOIN orgs_organization elsewhere ON elsewhere.id = earlier.organization_id
      WHERE earlier.flag_id = due.flag_id AND (earlier.scheduled_at, earlier.id) < (due.scheduled_at, due.id)
        AND earlier.status IN ('pending', 'failed')
        AND (earlier.status = 'pending'
-            OR earlier.next_retry_at IS NOT NULL AND earlier.retry_count < earlier.max_retries
-               AND (earlier.next_retry_at <= statement_timestamp()
-                    OR earlier.organization_id IS NULL AND due.organization_id IS NULL
-                    OR elsewhere.tree_id = place.tree_id AND elsewhere.lft <= place.rght
-                       AND place.lft <= elsewhere.rght)))
+            OR earlier.next_retry_at IS NOT NULL AND earlier.retry_count < earlier.max_retries)
+       AND (earlier.organization_id IS NULL AND due.organization_id IS NULL
+            OR elsewhere.tree_id = place.tree_id AND elsewhere.lft <= place.rght AND place.lft <= elsewhere.rght))
  ORDER BY due.status = 'failed' DESC, due.scheduled_at, due.id
  LIMIT 1 FOR UPDATE OF due SKIP LOCKED
 """
