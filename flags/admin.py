@@ -9,6 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
+from flags import schedule_admin  # noqa: F401 - registers its pages
 from flags.flag_figures import counts, recent
 from flags.models import Flag
 from flags.organization_flags import switch_view

@@ -246,6 +246,7 @@ class FlagSchedule(models.Model):
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
+        verbose_name = "scheduled change"
         constraints: ClassVar = [
             models.CheckConstraint(condition=models.Q(max_retries__lte=10), name="schedule_retries_are_0_to_10"),
             models.CheckConstraint(

@@ -157,6 +157,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "verbose_name": "scheduled change",
                 "indexes": [
                     models.Index(
                         condition=models.Q(("status", "pending")), fields=["scheduled_at", "id"], name="schedule_due"
