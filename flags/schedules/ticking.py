@@ -37,7 +37,8 @@ SELECT due.id
        AND (earlier.status = 'pending'
             OR earlier.next_retry_at IS NOT NULL AND earlier.retry_count < earlier.max_retries)
        AND (earlier.organization_id IS NULL AND due.organization_id IS NULL
-            OR elsewhere.tree_id = place.tree_id AND elsewhere.lft <= place.rght AND place.lft <= elsewhere.rght))
+            OR elsewhere.tree_id = place.tree_id AND elsewhere.lft <= place.rght AND place.lft <= elsewhere.rght)
+     OFFSET 0)  -- looked up by index for each that is due; as a join it would read all that are to come
  ORDER BY due.status = 'failed' DESC, due.scheduled_at, due.id
  LIMIT 1 FOR UPDATE OF due SKIP LOCKED
 """
