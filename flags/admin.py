@@ -11,7 +11,10 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from flags import managing
+from flags import (
+    managing,
+    schedule_admin,  # noqa: F401 - registers its pages
+)
 from flags.adoption_page import AdoptionPages
 from flags.flag_figures import counts, recent
 from flags.flag_forms import DEEDS, FlagForm, deeds_for

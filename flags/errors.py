@@ -47,3 +47,19 @@ class FlagPurging(FlagsiteError):
 
 class FlagNeeded(FlagsiteError):
     """The flag is a prerequisite of others."""
+
+
+class ScheduleNotFound(FlagsiteError):
+    """There is no such schedule, or it is not yours to see."""
+
+
+class InvalidSchedule(FlagsiteError):
+    """The change cannot be scheduled like this."""
+
+
+class ScheduleNotCancellable(FlagsiteError):
+    """The schedule cannot be cancelled any more."""
+
+
+class ScheduleNotRetryable(FlagsiteError):
+    """The schedule cannot be retried."""

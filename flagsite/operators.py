@@ -56,6 +56,7 @@ LOOKS: dict[str, Any] = {
                 "items": [
                     _page("Organizations", "account_tree", "orgs_organization_changelist"),
                     _page("Flags", "flag", "flags_flag_changelist"),
+                    _page("Scheduled changes", "schedule", "flags_flagschedule_changelist"),
                 ],
             },
             {

@@ -45,6 +45,10 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     flags.FlagPurging: (409, "flag-purging"),
     flags.FlagNeeded: (409, "flag-needed"),
     flags.FlagChangedMeanwhile: (412, "flag-changed-meanwhile"),
+    flags.ScheduleNotFound: (404, "schedule-not-found"),
+    flags.InvalidSchedule: (400, "invalid-schedule"),
+    flags.ScheduleNotCancellable: (409, "schedule-not-cancellable"),
+    flags.ScheduleNotRetryable: (409, "schedule-not-retryable"),
 }
 """What a client may be told. `docs/errors.md` explains each type; a test holds the two together."""
 

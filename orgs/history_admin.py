@@ -84,7 +84,13 @@ class ViaFilter(admin.SimpleListFilter):
     parameter_name = "via"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("api", "API"), ("admin", "Admin site"), ("command", "Command"), ("worker", "Worker or schedule")]
+        return [
+            ("api", "API"),
+            ("admin", "Admin site"),
+            ("command", "Command"),
+            ("worker", "Worker or periodic task"),
+            ("schedule", "Scheduled change"),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: Entries) -> Entries:
         return queryset.filter(via=self.value()) if self.value() else queryset

@@ -103,6 +103,11 @@ def _engine(figures: Figures) -> Iterator[Metric]:
                               value=figures.engine.get("sweeps", 0))  # fmt: skip
     yield CounterMetricFamily("flagsite_wake_ups_repeated", "Wake-ups that a sweep sent anew.",
                               value=figures.engine.get("wake_ups_repeated", 0))  # fmt: skip
+    schedules = CounterMetricFamily("flagsite_schedules", "Scheduled changes that were tried: applied, delayed until a "
+                                    "retry, failed for good.", labels=["outcome"])  # fmt: skip
+    for outcome in ("applied", "delayed", "failed"):
+        schedules.add_metric([outcome], figures.engine.get(f"schedules_{outcome}", 0))
+    yield schedules
     if figures.last_sweep is not None:
         yield GaugeMetricFamily("flagsite_last_sweep_seconds", "Since the last sweep.", value=figures.last_sweep)
 

@@ -10,6 +10,7 @@ from django.test import Client
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from conftest import Cast
+from flags.tests.schedules.plans import planned
 from jobs.models import Queue
 from orgs import keys
 from orgs.models import AccessKey, HistoryEntry, StaffScope
@@ -33,6 +34,9 @@ OPEN_TO: dict[str, set[str]] = {
     "/admin/django_celery_beat/periodictask/": {"viewer", "operator", "admin", SUPERUSER},
     "/admin/django_celery_beat/periodictask/{task}/change/": {"viewer", "operator", "admin", SUPERUSER},
     "/admin/django_celery_beat/periodictask/add/": {"admin", SUPERUSER},
+    "/admin/flags/flagschedule/": set(PEOPLE),
+    "/admin/flags/flagschedule/agenda/": set(PEOPLE),
+    "/admin/flags/flagschedule/add/": {"operator", "admin", SUPERUSER, "bound admin"},
     "/admin/orgs/accesskey/": {"admin", SUPERUSER, "bound admin"},
     "/admin/orgs/accesskey/add/": {"admin", SUPERUSER, "bound admin"},
     "/admin/orgs/accesskey/{key}/revoke/": {"admin", SUPERUSER, "bound admin"},
@@ -43,6 +47,7 @@ OPEN_TO: dict[str, set[str]] = {
     "/admin/auth/group/": {"admin", SUPERUSER},
 }
 NOBODY = [
+    "/admin/flags/flagschedule/{schedule}/delete/",
     "/admin/jobs/queue/add/",
     "/admin/jobs/queue/default/delete/",
     "/admin/jobs/worker/add/",
@@ -62,6 +67,7 @@ def ids(cast: Cast) -> dict[str, Any]:
     somebody = person("viewer", name="somebody")
     return {
         "key": made.prefix,
+        "schedule": planned(cast.oslo).pk,
         "key_id": made.pk,
         "entry": HistoryEntry.objects.filter(organization=cast.north).latest("id").pk,
         "task": _task().pk,

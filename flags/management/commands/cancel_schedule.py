@@ -1,0 +1,26 @@
+"""Cancel scheduled changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from flags.schedule_shown import do_to_each
+from flags.schedules import deeds
+from orgs.command_arguments import add_reason, row_id
+from orgs.operator_command import Answer, OperatorCommand, me
+
+
+class Command(OperatorCommand):
+    help = "Cancel scheduled changes that wait for their time or their retry; of a recurring one all later times too."
+
+    def add_options(self, parser: CommandParser) -> None:
+        parser.add_argument("ids", type=row_id, nargs="+", metavar="ID")
+        add_reason(parser)
+
+    def answer(self, *, ids: list[int], reason: str, **options: Any) -> Answer:
+        return do_to_each(
+            ids, lambda schedule_id: deeds.cancel(schedule_id=schedule_id, by=me(), reason=reason),
+            done_word="cancelled",
+        )  # fmt: skip

@@ -1,0 +1,26 @@
+"""Retry scheduled changes that failed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from flags.schedule_shown import do_to_each
+from flags.schedules import deeds
+from orgs.command_arguments import add_reason, row_id
+from orgs.operator_command import Answer, OperatorCommand, me
+
+
+class Command(OperatorCommand):
+    help = "Have scheduled changes that failed, for good too, tried within seconds, with their automatic retries anew."
+
+    def add_options(self, parser: CommandParser) -> None:
+        parser.add_argument("ids", type=row_id, nargs="+", metavar="ID")
+        add_reason(parser)
+
+    def answer(self, *, ids: list[int], reason: str, **options: Any) -> Answer:
+        return do_to_each(
+            ids, lambda schedule_id: deeds.retry(schedule_id=schedule_id, by=me(), reason=reason),
+            done_word="will be tried within seconds",
+        )  # fmt: skip

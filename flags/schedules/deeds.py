@@ -1,0 +1,55 @@
+"""What people do to scheduled changes: cancel, retry now. Each deed is recorded in the history."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from flags.errors import ScheduleNotCancellable, ScheduleNotFound, ScheduleNotRetryable
+from flags.models import FlagSchedule
+from orgs import history
+
+Status = FlagSchedule.Status
+
+
+def cancel(*, schedule_id: int, by: str, reason: str = "") -> FlagSchedule:
+    """Cancel one that waits for its time or its retry; of a recurring one that waits for its time all later ones too.
+
+    Waits while it is being applied. Raises ScheduleNotFound, or ScheduleNotCancellable once it is settled.
+    """
+    with transaction.atomic():
+        schedule = _locked(schedule_id)
+        if not schedule.is_open:
+            raise ScheduleNotCancellable(f"Schedule {schedule_id} is {schedule.status} and cannot be cancelled.")
+        _change(schedule, "flag-schedule.cancel", by, reason, status=Status.CANCELLED, next_retry_at=None)
+    return schedule
+
+
+def retry(*, schedule_id: int, by: str, reason: str = "") -> FlagSchedule:
+    """Have one that failed, for good too, tried by the next tick, with all its automatic retries anew.
+
+    Raises ScheduleNotFound, ScheduleNotRetryable.
+    """
+    with transaction.atomic():
+        schedule = _locked(schedule_id)
+        if schedule.status != Status.FAILED:
+            raise ScheduleNotRetryable(f"Schedule {schedule_id} is {schedule.status}; only a failed one is retried.")
+        _change(schedule, "flag-schedule.retry", by, reason, status=Status.PENDING, retry_count=0, next_retry_at=None)
+    return schedule
+
+
+def _locked(schedule_id: int) -> FlagSchedule:
+    schedule = FlagSchedule.objects.select_for_update(of=("self",)).filter(pk=schedule_id).first()
+    if schedule is None:
+        raise ScheduleNotFound
+    return schedule
+
+
+def _change(schedule: FlagSchedule, action: str, by: str, reason: str, **columns: object) -> None:
+    before = schedule.status
+    FlagSchedule.objects.filter(pk=schedule.pk).update(updated_at=Now(), **columns)
+    schedule.refresh_from_db()
+    history.record(
+        action, schedule.subject, by=by, organization_id=schedule.organization_id, reason=reason,
+        flag=schedule.flag_key, before=before, after=schedule.status,
+    )  # fmt: skip

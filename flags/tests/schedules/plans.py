@@ -1,0 +1,57 @@
+"""Scheduled changes for tests, and moving their times instead of the clock, which is the database's."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import F
+from django.db.models.functions import Now
+
+from flags.models import Flag, FlagSchedule
+from flags.schedules import planning
+from flags.schedules.moments import now
+from flags.schedules.planning import Subject
+from orgs.access import Caller
+from orgs.models import Organization, Role
+
+ADA = Caller("key:none ada", Role.ADMIN)
+"""Somebody whose key is gone."""
+OPS = Caller("command:ops@host", Role.ADMIN)
+
+
+def planned(
+    where: Organization | None,
+    *,
+    enabled: bool = True,
+    flag: str = "checkout",
+    ago: timedelta = timedelta(seconds=1),
+    by: Caller = OPS,
+    **more: Any,
+) -> FlagSchedule:
+    """One that was due so long ago; its flag exists."""
+    Flag.objects.get_or_create(key=flag)
+    subject = Subject(flag, where.pk if where else None, **more)
+    schedule = planning.plan_once(by, subject, wanted={"enabled": enabled}, at=now())
+    FlagSchedule.objects.filter(pk=schedule.pk).update(scheduled_at=Now() - ago)
+    return schedule
+
+
+def let_come(schedule_id: int, after: timedelta = timedelta(seconds=1)) -> None:
+    """Move a schedule's time so that it came so long ago."""
+    FlagSchedule.objects.filter(pk=schedule_id).update(scheduled_at=Now() - after)
+
+
+def pass_time(time: timedelta) -> None:
+    """Move all times that are written down back, as if so much time had passed."""
+    FlagSchedule.objects.update(scheduled_at=F("scheduled_at") - time, next_retry_at=F("next_retry_at") - time)
+
+
+def as_of(schedule: FlagSchedule) -> FlagSchedule:
+    """The schedule as the database has it now."""
+    return FlagSchedule.objects.get(pk=schedule.pk)
+
+
+def in_the_future(moment: datetime | None) -> bool:
+    """Whether the moment is there and to come."""
+    return moment is not None and moment > now()

@@ -1,0 +1,169 @@
+"""Scheduled changes in the admin site: who sees and does what, and what the pages show."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from conftest import Cast
+from flags.models import Flag, FlagSchedule
+from flags.schedules import planning
+from flags.schedules.moments import now
+from flags.schedules.planning import Subject
+from flags.schedules.ticking import tick
+from flags.tests.schedules.plans import OPS, as_of, let_come, planned
+from orgs.models import HistoryEntry
+from orgs.tests.people import shown, signed_in
+
+pytestmark = pytest.mark.django_db
+LIST = "/admin/flags/flagschedule/"
+FIELDS = {"flag": "checkout", "enabled": "true", "time_zone": "Europe/Oslo", "reason": "launch"}
+
+
+@pytest.fixture(autouse=True)
+def checkout(db: None) -> Flag:
+    return Flag.objects.create(key="checkout")
+
+
+def page(schedule: FlagSchedule, deed: str = "") -> str:
+    return f"{LIST}{schedule.pk}/{deed}/do/" if deed else f"{LIST}{schedule.pk}/change/"
+
+
+def test_a_change_is_scheduled_by_the_form(cast: Cast) -> None:
+    client = signed_in("operator")
+    answer = client.post(f"{LIST}add/", FIELDS | {"organization": "oslo", "at": "2030-01-31T09:00"})
+    schedule = FlagSchedule.objects.get()
+    assert answer["Location"] == page(schedule)
+    assert (schedule.organization_id, schedule.wanted) == (cast.oslo.pk, {"enabled": True})
+    assert schedule.scheduled_at == datetime(2030, 1, 31, 8, tzinfo=UTC)
+    assert (schedule.created_by, schedule.reason) == ("user:pat", "launch")
+    text = shown(client.get(page(schedule)))
+    assert "Acme › North › Oslo" in text
+    assert "2030-01-31 08:00:00" in text
+
+
+def test_the_form_makes_pairs_recurrences_and_changes_of_definitions(cast: Cast) -> None:
+    client = signed_in("operator")
+
+    def add(**more: str) -> Any:
+        answer = client.post(f"{LIST}add/", FIELDS | more)
+        assert answer.status_code == 302, shown(answer)
+        return FlagSchedule.objects.latest("id")
+
+    off = add(organization="oslo", at="2030-01-31T09:00", back_at="2030-02-01T09:00")
+    assert (off.wanted, as_of(off.paired_with).wanted) == ({"enabled": False}, {"enabled": True})
+    assert add(organization=str(cast.rome.pk), cron="0 9 * * 1").cron == "0 9 * * 1"
+    definition = add(at="2030-01-31T09:00", rollout="12.5")
+    assert (definition.organization_id, definition.wanted) == (None, {"enabled": True, "rolloutPercentage": 12.5})
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"organization": "oslo"}, "either a time or a cron"),
+        ({"organization": "oslo", "at": "2030-01-31T09:00", "cron": "0 9 * * *"}, "either a time or a cron"),
+        ({"organization": "nowhere", "at": "2030-01-31T09:00"}, "no organization with the key or id"),
+        ({"organization": "oslo", "at": "2020-01-31T09:00"}, "is past"),
+        ({"organization": "oslo", "at": "soon"}, "Not a date and time"),
+        ({"organization": "oslo", "at": "2030-01-31T09:00", "rollout": "5"}, "belongs to the definition"),
+        ({"organization": "oslo", "at": "2030-01-31T09:00", "flag": "none"}, "There is no flag"),
+        ({"organization": "oslo", "cron": "x"}, "five fields"),
+        ({"organization": "oslo", "at": "2030-01-31T09:00", "reason": ""}, "This field is required"),
+    ],
+)
+def test_what_the_form_refuses_it_says(cast: Cast, more: dict[str, str], words: str) -> None:
+    assert words in shown(signed_in("operator").post(f"{LIST}add/", FIELDS | more))
+    assert not FlagSchedule.objects.exists()
+
+
+def test_who_is_bound_sees_and_schedules_below_alone(cast: Cast) -> None:
+    own, others, definition = planned(cast.oslo), planned(cast.rome), planned(None)
+    client = signed_in("operator", bound_to=cast.north)
+    text = shown(client.get(LIST))
+    assert page(own) in text
+    assert page(others) not in text
+    assert page(definition) not in text
+    agenda = shown(client.get(f"{LIST}agenda/"))
+    assert page(own) in agenda
+    assert "Acme" not in agenda  # above what they may see
+    assert page(others) not in agenda
+    for stranger in (others, definition):
+        assert client.get(page(stranger)).status_code == 404
+        assert client.post(page(stranger, "cancel"), {"confirmed": "1", "reason": "x"}).status_code == 404
+    for place in ("rome", ""):
+        client.post(f"{LIST}add/", FIELDS | {"organization": place, "at": "2030-01-31T09:00"})
+    assert FlagSchedule.objects.filter(status="pending").count() == 3
+
+
+def test_viewers_look_and_operators_act(cast: Cast) -> None:
+    schedule = planned(cast.oslo)
+    viewer, operator = signed_in("viewer", name="vic"), signed_in("operator", name="olga")
+    for path in (LIST, f"{LIST}agenda/", page(schedule)):
+        assert viewer.get(path).status_code == 200
+    for path in (f"{LIST}add/", page(schedule, "cancel"), page(schedule, "retry")):
+        assert viewer.get(path).status_code == viewer.post(path, {"confirmed": "1", "reason": "x"}).status_code == 403
+    assert page(schedule, "cancel") not in shown(viewer.get(page(schedule)))
+    assert page(schedule, "cancel") in shown(operator.get(page(schedule)))
+    assert as_of(schedule).status == "pending"
+
+
+def test_cancelling_asks_why_and_keeps_it(cast: Cast) -> None:
+    schedule, client = planned(cast.oslo), signed_in("operator")
+    assert "Kept in the history" in shown(client.get(page(schedule, "cancel")))
+    assert "This field is required" in shown(client.post(page(schedule, "cancel"), {"confirmed": "1", "reason": ""}))
+    client.post(page(schedule, "cancel"), {"confirmed": "1", "reason": "called off"})
+    assert as_of(schedule).status == "cancelled"
+    entry = HistoryEntry.objects.get(action="flag-schedule.cancel")
+    assert (entry.actor, entry.reason, entry.via) == ("user:pat", "called off", "admin")
+    again = client.post(page(schedule, "cancel"), {"confirmed": "1", "reason": "x"}, follow=True)
+    assert "is cancelled and cannot be cancelled" in shown(again)
+
+
+def test_those_that_are_ticked_are_retried(cast: Cast) -> None:
+    failed, pending = planned(cast.oslo), planned(cast.rome)
+    FlagSchedule.objects.filter(pk=failed.pk).update(status="failed", last_error="disk full", retry_count=3)
+    client = signed_in("operator")
+    assert "disk full" in shown(client.get(LIST))
+    ticked = {"action": "retry", "_selected_action": [failed.pk, pending.pk], "confirmed": "1", "reason": "emptied"}
+    said = shown(client.post(LIST, ticked, follow=True))
+    assert "1 put in line" in said
+    assert "only a failed one is retried" in said
+    assert (as_of(failed).status, as_of(failed).retry_count) == ("pending", 0)
+
+
+def test_the_agenda_shows_what_came_what_comes_and_what_is_expected(cast: Cast) -> None:
+    done, client = planned(cast.oslo), signed_in("viewer")
+    tick()
+    subject = Subject("checkout", cast.rome.pk)
+    daily = planning.plan_recurring(OPS, subject, wanted={"enabled": False}, cron="15 6 * * *", time_zone="UTC")
+    this_month = shown(client.get(f"{LIST}agenda/"))
+    assert page(done) in this_month
+    assert "fs-status-applied" in this_month
+    after = (now().replace(day=1) + timedelta(days=63)).strftime("%Y-%m")
+    later = shown(client.get(f"{LIST}agenda/?month={after}"))
+    assert later.count(page(daily)) >= 28
+    assert "expected" in later
+    assert client.get(f"{LIST}agenda/?month=2030-99").status_code == 404
+    assert client.get(f"{LIST}agenda/?month=9999-12").status_code == 404
+    let_come(daily.pk, after=timedelta(days=400))
+    before = (now() - timedelta(days=400)).strftime("%Y-%m")
+    assert page(daily) in shown(client.get(f"{LIST}agenda/?month={before}"))
+
+
+@pytest.mark.parametrize("path", ["", "agenda/"])
+def test_a_page_costs_the_same_however_much_it_shows(cast: Cast, path: str, django_assert_max_num_queries: Any) -> None:
+    client = signed_in("viewer")
+    for _ in range(20):
+        planned(cast.oslo)
+        planned(cast.rome, flag="other")
+    with django_assert_max_num_queries(14):
+        client.get(LIST + path)
+
+
+def test_who_is_not_signed_in_is_sent_to_the_login(cast: Cast) -> None:
+    for name in ("changelist", "agenda", "add"):
+        assert Client().get(reverse(f"admin:flags_flagschedule_{name}")).status_code == 302
