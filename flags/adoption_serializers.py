@@ -10,7 +10,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_sc
 from rest_framework import serializers
 
 from flags.lifetimes.adoption import Adoption, Share
-from flags.lifetimes.staleness import Reason, Why
+from flags.lifetimes.staleness import WHY_CHOICES, Reason
 from flags.lifetimes.uses import Evaluated
 from orgs.ids import BIGGEST_ID
 from orgs.input import QuerySerializer
@@ -60,7 +60,7 @@ class EvaluationsSerializer(serializers.Serializer[Evaluated]):
 class StaleReasonSerializer(serializers.Serializer[Reason]):
     """Why a flag should go."""
 
-    reason = serializers.ChoiceField([why.value for why in Why], source="why")
+    reason = serializers.ChoiceField(WHY_CHOICES, source="why")
     detail = serializers.CharField(source="words")
 
 

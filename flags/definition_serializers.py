@@ -234,6 +234,9 @@ class DefinitionFilters(QuerySerializer):
     archived = serializers.ChoiceField(
         ["true", "false"], default="false", help_text="`true`: the archived ones, and no others."
     )
+    stale = serializers.ChoiceField(
+        ["true", "false"], required=False, help_text="`true`: those that should go; see docs/lifetimes.md."
+    )
     search = serializers.CharField(
         required=False, max_length=255, trim_whitespace=False, help_text="Part of name or description, in any case."
     )

@@ -23,6 +23,7 @@ from flags.definition_serializers import (
     PurgeStartedSerializer,
     WholeDefinition,
 )
+from flags.lifetimes.staleness import with_staleness
 from flags.models import FLAG_KEY_PATTERN, Flag
 from jobs.serializers import tracking_url
 from orgs.access import Caller
@@ -166,6 +167,8 @@ def _matching(wanted: dict[str, Any]) -> QuerySet[Flag]:
     if "search" in wanted:
         part = wanted["search"]
         flags = flags.filter(Q(key__icontains=part) | Q(description__icontains=part))
+    if "stale" in wanted:
+        flags = with_staleness(flags).filter(is_stale=wanted["stale"] == "true")
     return flags.filter(**{name: wanted[name] for name in ("owner", "kind") if name in wanted})
 
 

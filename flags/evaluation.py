@@ -44,6 +44,7 @@ class Reason(StrEnum):
     DISABLED = "DISABLED"
 
 
+REASON_CHOICES = [reason.value for reason in Reason]
 REASONS = {
     Rule.ARCHIVED: Reason.DISABLED,
     Rule.KILLED: Reason.DISABLED,

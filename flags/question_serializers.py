@@ -8,7 +8,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
-from flags.evaluation import Reason, Rule, Step
+from flags.evaluation import REASON_CHOICES, Rule, Step
 from flags.explaining import Checked, LatestChange, Link
 from orgs.ids import BIGGEST_ID
 from orgs.input import Id, InputSerializer, QuerySerializer, Text
@@ -106,7 +106,7 @@ class CheckedSerializer(serializers.Serializer[Checked]):
 
     name = serializers.CharField(source="definition.key")
     enabled = serializers.BooleanField(source="decision.enabled")
-    reason = serializers.ChoiceField(list(Reason), source="decision.reason", help_text="In OpenFeature's words.")
+    reason = serializers.ChoiceField(REASON_CHOICES, source="decision.reason", help_text="In OpenFeature's words.")
     rule = serializers.ChoiceField(list(Rule), source="decision.rule", help_text="The rule that decided.")
     organizationId = serializers.IntegerField(source="organization_id", allow_null=True)
     sourceOrganizationId = serializers.SerializerMethodField(

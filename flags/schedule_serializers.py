@@ -131,7 +131,7 @@ class NewSchedule(InputSerializer):
     apply = Fields(
         source="wanted", required=False,
         help_text='{"enabled": true} or false; for a definition any of enabled, killed, archived, rolloutPercentage, '
-        "environments, whitelist. Not with onAt and offAt.",
+        "environments, userWhitelist. Not with onAt and offAt.",
     )  # fmt: skip
     scheduledAt = Moment(source="at", required=False, help_text="With an offset, or in the timeZone.")
     onAt = Moment(source="on_at", required=False, help_text="When it is switched on.")

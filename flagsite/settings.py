@@ -203,6 +203,8 @@ SPECTACULAR_SETTINGS = {
         "JobStatus": "jobs.states.Status",
         "JobTrigger": "jobs.models.Job.Trigger",
         "CheckResult": "flagsite.probes.CheckResult",
+        "EvaluationReason": "flags.evaluation.REASON_CHOICES",
+        "WhyStale": "flags.lifetimes.staleness.WHY_CHOICES",
     },
     "PATH_CONVERTER_OVERRIDES": {"id": {"type": "integer", "format": "int64", "minimum": 1, "maximum": 2**63 - 1}},
     "POSTPROCESSING_HOOKS": [

@@ -38,6 +38,9 @@ class Why(StrEnum):
     EXPIRED = "expired"
 
 
+WHY_CHOICES = [why.value for why in Why]
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """One reason, and the same in words."""

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import structlog
 
-from flags import changes
+from flags import changes, managing
 from flags.errors import FlagNotFound
 from flags.models import Flag, FlagSchedule
-from flags.schedules import authors
-from flags.schedules.definition_fields import apply_definition
+from flags.schedules import authors, definition_fields
 from orgs import origin
 
 DOOR = "schedule"
@@ -40,7 +39,8 @@ def apply(schedule: FlagSchedule) -> LedTo:
         structlog.contextvars.bound_contextvars(correlationId=schedule.correlation_id, scheduleId=schedule.pk),
     ):
         if schedule.organization_id is None:
-            apply_definition(schedule.flag_key, schedule.wanted, by=schedule.created_by, reason=reason)
+            values = definition_fields.values_of(schedule.wanted)
+            managing.update(key=schedule.flag_key, values=values, by=schedule.created_by, reason=reason)
             return LedTo(author_gone=gone)
         accepted = changes.set_flag(
             organization_id=schedule.organization_id,

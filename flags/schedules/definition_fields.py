@@ -1,4 +1,4 @@
-"""The fields of a definition that can be scheduled: reading them, and setting them on a flag."""
+"""The fields of a definition that can be scheduled, as they are written on the wire and kept."""
 
 from __future__ import annotations
 
@@ -7,12 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from django.db import transaction
-from django.db.models.functions import Now
-
-from flags.errors import FlagNotFound, InvalidSchedule
-from flags.models import Flag
-from orgs import history
+from flags.errors import InvalidSchedule
 
 MOST_WORDS, LONGEST_WORD = 10_000, 255
 
@@ -64,7 +59,7 @@ FIELDS = {
         lambda value: None if value is None else Decimal(str(value)),
     ),
     "environments": Field("environments", _are_environments, "an object of names and true or false"),
-    "whitelist": Field("whitelist", _are_words, "a list of targeting keys"),
+    "userWhitelist": Field("whitelist", _are_words, "a list of targeting keys"),
 }  # fmt: skip
 
 
@@ -80,26 +75,6 @@ def check(fields: Mapping[str, Any]) -> dict[str, Any]:
     return dict(fields)
 
 
-def apply_definition(flag_key: str, fields: Mapping[str, Any], *, by: str, reason: str = "") -> Flag:
-    """Set fields of a flag's definition and return the flag; what it was before is in the history.
-
-    Raises FlagNotFound, InvalidSchedule.
-    """
-    wanted = check(fields)
-    with transaction.atomic():
-        flag = Flag.objects.select_for_update().filter(key=flag_key).first()
-        if flag is None:
-            raise FlagNotFound(f"There is no flag {flag_key!r}.")
-        before = {name: _as_json(getattr(flag, FIELDS[name].column)) for name in wanted}
-        for name, value in wanted.items():
-            setattr(flag, FIELDS[name].column, FIELDS[name].in_python(value))
-        flag.version += 1
-        flag.updated_by = by
-        flag.updated_at = Now()
-        flag.save(update_fields=[*(FIELDS[name].column for name in wanted), "version", "updated_by", "updated_at"])
-        history.record("flag.update", f"flag:{flag_key}", by=by, reason=reason, before=before, after=wanted)
-    return flag
-
-
-def _as_json(value: Any) -> Any:
-    return float(value) if isinstance(value, Decimal) else value
+def values_of(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The same as Python has it, by the model's names. Raises InvalidSchedule."""
+    return {FIELDS[name].column: FIELDS[name].in_python(value) for name, value in check(fields).items()}

@@ -6,7 +6,7 @@ import structlog
 from django.db.models import Value
 from django.db.models.functions import Now
 
-from flags.errors import FlagNotFound, InvalidFlagKey, InvalidSchedule
+from flags.errors import FlagNotFound, FlagPurging, InvalidDefinition, InvalidFlagKey, InvalidSchedule
 from flags.models import FlagSchedule
 from flags.schedules import backoff
 from flags.schedules.applying import DOOR, LedTo
@@ -18,7 +18,7 @@ from orgs.errors import OrganizationNotFound
 
 log = structlog.get_logger(__name__)
 Status = FlagSchedule.Status
-USELESS = (FlagNotFound, InvalidFlagKey, InvalidSchedule, OrganizationNotFound)
+USELESS = (FlagNotFound, FlagPurging, InvalidDefinition, InvalidFlagKey, InvalidSchedule, OrganizationNotFound)
 """Errors that another try would meet again."""
 LONGEST_ERROR = 2_000
 

@@ -130,12 +130,13 @@ def test_flags_are_found_by_what_they_are(api: Api) -> None:
     defined(api, "a-one", tags=["x", "y"], owner="team a", kind="permission")
     defined(api, "a-two", tags=["x"], description="Like ONE.")
     defined(api, "gone", tags=["x"], archived=True)
+    Flag.objects.filter(key="a-two").update(expires_on="2026-01-31")
     for query, found in {
         "": ["a-one", "a-two"], "?tag=x": ["a-one", "a-two"], "?tag=y": ["a-one"], "?tag=z": [],
         "?owner=team%20a": ["a-one"], "?kind=permission": ["a-one"], "?kind=release": ["a-two"],
         "?search=one": ["a-one", "a-two"], "?search=A-T": ["a-two"], "?archived=true": ["gone"],
         "?archived=false": ["a-one", "a-two"], "?tag=x&search=two": ["a-two"], "?pageSize=1": ["a-one"],
-        "?search=%25": [],
+        "?search=%25": [], "?stale=true": ["a-two"], "?stale=false": ["a-one"],
     }.items():  # fmt: skip
         assert names(api.get(f"{BASE}{query}")) == found, query
     following = api.get(f"{BASE}?pageSize=1&tag=x").json()["next"]

@@ -96,7 +96,7 @@ def test_a_recurring_one_waits_for_its_next_slot(api: Api, cast: Cast, flag: Fla
 
 
 def test_a_definition_is_scheduled_and_applied(api: Api, cast: Cast, flag: Flag) -> None:
-    wanted = {"enabled": True, "rolloutPercentage": 12.5, "killed": False, "whitelist": ["ada"]}
+    wanted = {"enabled": True, "rolloutPercentage": 12.5, "killed": False, "userWhitelist": ["ada"]}
     (schedule,) = created(api.post(PATH, body(None, apply=wanted)))
     assert schedule["organizationId"] is None
     let_come(schedule["id"])
@@ -106,7 +106,7 @@ def test_a_definition_is_scheduled_and_applied(api: Api, cast: Cast, flag: Flag)
     assert flag.updated_by == schedule["createdBy"]
     entry = HistoryEntry.objects.get(action="flag.update")
     assert entry.details["before"] == {
-        "enabled": False, "rolloutPercentage": None, "killed": False, "whitelist": [],
+        "enabled": False, "rolloutPercentage": None, "killed": False, "userWhitelist": [],
     }  # fmt: skip
     assert (entry.details["after"], entry.via) == (wanted, "schedule")
 
