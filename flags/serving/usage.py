@@ -41,6 +41,7 @@ _uncounted = counter()
 _kept: dict[Pair, int] = {}
 _hurry = threading.Event()
 _flushing = threading.Lock()
+_starting = threading.Lock()
 _started_in = 0
 _away = False
 
@@ -85,9 +86,10 @@ def _hand_on() -> bool:
 def _start() -> None:
     """Begin to flush, once in each process; a forked child begins anew."""
     global _started_in  # noqa: PLW0603 - one thread for each process
-    if _started_in == os.getpid():
-        return
-    _started_in = os.getpid()
+    with _starting:
+        if _started_in == os.getpid():
+            return
+        _started_in = os.getpid()
     atexit.register(flush)
     threading.Thread(target=_flush_for_ever, name="flag-usage", daemon=True).start()
 

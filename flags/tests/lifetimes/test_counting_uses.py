@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import timeit
 from collections.abc import Iterator
@@ -189,3 +190,19 @@ def test_counting_costs_well_under_a_microsecond() -> None:
     usage.count(1, "checkout")
     seconds = min(timeit.repeat(lambda: usage.count(1, "checkout"), number=20_000, repeat=5)) / 20_000
     assert seconds < 1e-6
+
+
+def test_a_forked_child_counts_its_own_and_not_what_its_parent_has_counted(cast: Cast, flag: Flag) -> None:
+    usage.count(cast.oslo.pk, "checkout")
+    child = os.fork()
+    if child == 0:
+        alright = False
+        try:
+            usage.count(cast.rome.pk, "checkout")
+            alright = usage.flush()
+        finally:
+            os._exit(0 if alright else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert usage.flush()
+    uses.move()
+    assert counted() == {(flag.pk, cast.oslo.pk): 1, (flag.pk, cast.rome.pk): 1}
