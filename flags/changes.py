@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import transaction
 
 from flags import propagation, writing
-from flags.errors import FlagArchived, FlagNotFound, InvalidFlagKey
+from flags.errors import FlagArchived, FlagNotFound, FlagPurging, InvalidFlagKey
 from flags.models import FLAG_KEY_PATTERN, Change, Flag
 from flags.writing import Span, Subtree, Value
 from jobs import lifecycle
@@ -44,7 +44,8 @@ def set_flag(
     with the change. A flag that does not exist yet is created (setting FLAGS_CREATE_ON_SET). A killed one can be set:
     that says what holds once it is no longer killed.
 
-    Raises OrganizationNotFound, InvalidFlagKey, FlagNotFound, FlagArchived.
+    Raises OrganizationNotFound, InvalidFlagKey, FlagNotFound, FlagArchived,
+    FlagPurging.
     """
     with transaction.atomic():
         locks.lock_tree_for_reading()
@@ -96,6 +97,8 @@ def _flag(key: str, requested_by: str) -> Flag:
             history.record("flag.create", f"flag:{key}", by=requested_by, onSet=True)
     if flag is None:
         raise FlagNotFound(f"There is no flag {key!r}.")
+    if flag.purging:
+        raise FlagPurging(f"The flag {key!r} is being purged.")
     if flag.archived:
         raise FlagArchived(f"The flag {key!r} is archived: off for everybody. Unarchive it before you set it.")
     return flag

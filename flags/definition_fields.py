@@ -30,8 +30,7 @@ FIELDS = {
 
 def parts_of(flag: Flag) -> dict[str, Any]:
     """Every part of the definition as Python has it, by the model's names; prerequisites as keys in order."""
-    parts = {name: getattr(flag, name) for name in FIELDS if name != "prerequisites"}
-    return parts | {"prerequisites": prerequisites_of(flag)}
+    return {name: prerequisites_of(flag) if name == "prerequisites" else getattr(flag, name) for name in FIELDS}
 
 
 def prerequisites_of(flag: Flag) -> list[str]:

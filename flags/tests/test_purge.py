@@ -9,7 +9,7 @@ from django.db import transaction
 
 from conftest import Cast
 from flags import changes, managing, propagation, purging
-from flags.errors import FlagArchived
+from flags.errors import FlagPurging
 from flags.models import Change, Flag, FlagState
 from flags.tests.stepping import SteppedWorker, pause_before_chunks
 from jobs import operations, runner, sweep
@@ -99,7 +99,7 @@ def test_while_it_is_purged_a_flag_is_off_and_nothing_can_be_done_to_it(cast: Ca
     api = Api(admin_key)
     assert api.get(f"{BASE}/check", organizationKey="oslo").json()["rule"] == "archived"
     for method, path, body, kind in (
-        ("POST", f"/{cast.oslo.pk}/f/true", None, "flag-archived"),
+        ("POST", f"/{cast.oslo.pk}/f/true", None, "flag-purging"),
         ("PATCH", BASE, {"archived": False}, "flag-purging"),
         ("PUT", BASE, {}, "flag-purging"),
         ("DELETE", BASE, None, "flag-purging"),
@@ -232,7 +232,7 @@ def test_a_set_that_comes_second_is_refused(cast: Cast) -> None:
         purge()
         setting = Background(lambda: put(cast.oslo))
         setting.wait_until_blocked()
-    with pytest.raises(FlagArchived):
+    with pytest.raises(FlagPurging):
         setting.result()
     assert not FlagState.objects.exists()
 
