@@ -21,10 +21,9 @@ from django.conf import settings
 from django.core import signing
 
 from flags.serving import usage
-from flags.serving.answers import Answers, Missing
+from flags.serving.answers import Answers, Missing, answers_for
 from flags.serving.callers import Callers
-from flags.serving.memory import Definitions, Memory, View
-from flags.serving.states import States
+from flags.serving.memory import NOWHERE, Definitions, Memory, View
 from orgs.access import Caller
 from orgs.errors import OrganizationNotFound
 from orgs.ids import BIGGEST_ID, id_in
@@ -33,8 +32,6 @@ PATH = re.compile(
     r"(?:/organizations/(?P<organization>[^/]{1,765}))?/ofrep/v1/evaluate/flags(?:/(?P<key>[^/]{1,1000}))?"
 )
 LONGEST_BODY = 65_536
-NOWHERE = View((), (), States(()), 0)
-"""For those who ask without an organization: the flags' defaults."""
 EVENTS_SALT = "flags.events"
 JSON = ("Content-Type", "application/json")
 
@@ -104,14 +101,14 @@ class Evaluation:
         user, environment = _text(context, "targetingKey"), _text(context, "environment")
         definitions = self._memory.definitions()
         if key is not None:
-            status, entry = _one(_answers(definitions, view, environment), view, key, user)
+            status, entry = _one(answers_for(definitions, view, environment), view, key, user)
             return Answered(status, [JSON], entry, route)
+        usage.count_all(view.ids[-1] if view.ids else None)  # one that is answered 304 is an evaluation as well
         tag = _entity_tag(definitions, view, caller, user, environment)
         headers = [JSON, ("ETag", tag), ("Cache-Control", "no-cache")]
         if _matches(asked.header("HTTP_IF_NONE_MATCH"), tag):
             return Answered(304, headers[1:], b"", route)
-        usage.count_all(view.ids[-1] if view.ids else None)
-        flags = _answers(definitions, view, environment).bulk(view, user, user.encode())
+        flags = answers_for(definitions, view, environment).bulk(view, user, user.encode())
         return Answered(200, headers, b'{"flags":[' + flags + b"]," + _streams(view, caller) + b"}", route)
 
     def _caller(self, asked: Asked) -> Caller:
@@ -186,18 +183,6 @@ def _text(context: dict[str, Any], name: str) -> str:
     if not isinstance(value, str):
         raise Refused(400, "INVALID_CONTEXT", f"The context's {name} must be a string.")
     return value
-
-
-def _answers(definitions: Definitions, view: View, environment: str) -> Answers:
-    """The answers for the organization's states, made once for all that have the same."""
-    kept = view.states.answers
-    named = environment if environment in definitions.environments else ""
-    found = kept.get(named)
-    if found is None or found[0] is not definitions:
-        states = {state.flag_id: state for state in view.states.rows}
-        found = kept[named] = definitions, Answers(definitions.by_key, states, named or None)
-    answers: Answers = found[1]
-    return answers
 
 
 def _one(answers: Answers, view: View, key: str, user: str) -> tuple[int, bytes]:

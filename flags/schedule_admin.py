@@ -209,7 +209,10 @@ class FlagScheduleAdmin(OperatorAdmin):
         except (ValueError, OverflowError):
             raise Http404 from None
         _place([entry.schedule for day in month.days for entry in day.entries], _caller(request))
-        shown = {"title": f"Scheduled changes in {month.first:%B %Y}", "month": month, "today": today.date()}
+        shown = {
+            "title": f"Scheduled changes in {month.first:%B %Y}", "month": month, "today": today.date(),
+            "may_add": self.has_add_permission(request),
+        }  # fmt: skip
         return TemplateResponse(request, "admin/flags/schedules/agenda.html", self._frame(request) | shown)
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:

@@ -185,7 +185,12 @@ class ScheduleFilters(QuerySerializer):
         return attrs
 
 
-@extend_schema_serializer(examples=[OpenApiExample("Pending", value=PENDING), OpenApiExample("Applied", value=APPLIED)])
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample("Pending", value=PENDING, status_codes=["200", "202"]),
+        OpenApiExample("Applied", value=APPLIED, status_codes=["200"]),
+    ]
+)
 class ScheduleSerializer(serializers.Serializer[FlagSchedule]):
     """A scheduled change as it is answered."""
 

@@ -23,15 +23,12 @@ from flags.client import context, overrides
 from flags.client.context import Whose
 from flags.errors import FlagNotFound, TargetingKeyMissing
 from flags.serving import usage
-from flags.serving.answers import Answers, Outcome
-from flags.serving.memory import Definitions, Memory, View
+from flags.serving.answers import Outcome, answers_for
+from flags.serving.memory import NOWHERE, Memory, View
 from flags.serving.process import process_memory
-from flags.serving.states import States
 from orgs.errors import OrganizationNotFound
 
 log = structlog.get_logger(__name__)
-NOWHERE = View((), (), States(()), 0)
-"""For who asks without an organization."""
 UNTOLD = (FlagNotFound, OrganizationNotFound, OperationalError, InterfaceError)
 """What the default is for."""
 MOST_LOGGED = 1000
@@ -115,9 +112,9 @@ def _decide(name: str, user_id: str | int | None, organization: Whose | None, en
     definitions = memory.definitions()
     named = environment or _process.environment
     kept = view.states.answers.get(named)
-    if kept is None or kept[0] is not definitions:
-        kept = _made(definitions, view, named)
-    answer = kept[1].by_key.get(name)
+    if kept is None or kept.definitions is not definitions:
+        kept = answers_for(definitions, view, named)
+    answer = kept.by_key.get(name)
     if answer is None:
         raise FlagNotFound(f"There is no flag {name!r}.")
     usage.count(organization_id, name)
@@ -129,20 +126,6 @@ def _view(memory: Memory, organization: Whose) -> View:
     if isinstance(organization, int):
         return memory.view(organization)
     return memory.view_by_key(organization) if isinstance(organization, str) else memory.view(organization.pk)
-
-
-def _made(definitions: Definitions, view: View, environment: str) -> tuple[Definitions, Answers]:
-    """The answers for the organization's states, made once for all that have the same, as for OFREP.
-
-    They are kept under the environments that some flag names; all others have the same, under "".
-    """
-    kept = view.states.answers
-    named = environment if environment in definitions.environments else ""
-    found = kept.get(named)
-    if found is None or found[0] is not definitions:
-        states = {state.flag_id: state for state in view.states.rows}
-        found = kept[named] = definitions, Answers(definitions.by_key, states, named or None)
-    return found
 
 
 class _Process:

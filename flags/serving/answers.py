@@ -13,7 +13,7 @@ from mmh3 import mmh3_32_uintdigest
 
 from flags.evaluation import REASONS, Definition, Rule, State, Unit
 from flags.rollout import BUCKETS, hash_prefix
-from flags.serving.memory import View
+from flags.serving.memory import Definitions, View
 
 
 class Outcome:
@@ -148,17 +148,29 @@ class Conditional:
 Answer = Settled | Rollout | FamilyRollout | Whitelisted | Conditional
 
 
+def answers_for(definitions: Definitions, view: View, environment: str) -> Answers:
+    """The answers for the organization, made once for all that have the same states.
+
+    They are kept under the environments that some flag overrides; all others are alike, under "".
+    """
+    kept = view.states.answers
+    named = environment if environment in definitions.environments else ""
+    found: Answers | None = kept.get(named)
+    if found is None or found.definitions is not definitions:
+        found = kept[named] = Answers(definitions, {state.flag_id: state for state in view.states.rows}, named or None)
+    return found
+
+
 class Answers:
     """Every flag's answer for organizations with the same states, in one environment."""
 
-    def __init__(
-        self, definitions: Mapping[str, Definition], states: Mapping[int, State], environment: str | None
-    ) -> None:
-        self._definitions = definitions
+    def __init__(self, definitions: Definitions, states: Mapping[int, State], environment: str | None) -> None:
+        self.definitions = definitions
+        self._definitions = definitions.by_key
         self._states = states
         self._environment = environment
         self.by_key: dict[str, Answer] = {}
-        for key in definitions:
+        for key in self._definitions:
             self._answer(key)
         self._parts = self._joined()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import time
 
-from django.conf import settings
 from django.db import Error
 
 from orgs.access import Caller
@@ -25,8 +24,7 @@ class Callers:
     def caller_with(self, key: str) -> Caller | None:
         """Whom the key belongs to; None for one that is not valid.
 
-        While the database is away a key that was valid is believed as long as views are. Raises a database error for
-        one that isn't known.
+        While the database is away a key that was valid is believed. Raises a database error for one that isn't known.
         """
         digest = hashlib.blake2b(key.encode(), digest_size=16).digest()
         found = self._known.get(digest)
@@ -36,7 +34,7 @@ class Callers:
         try:
             caller = caller_with(key)
         except Error:
-            if found is None or now - found[0] > settings.EVALUATION_CACHE_SECONDS:
+            if found is None:
                 raise
             return found[1]
         if len(self._known) >= MOST:

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 
 from flags import definitions, places
 from flags.evaluation import Definition, Place, State
@@ -40,6 +41,10 @@ class View:
         return Place(self.ids, self.keys, {row.flag_id: row for row in self.states.rows})
 
 
+NOWHERE = View((), (), States(()), 0)
+"""For who asks without an organization: the flags' defaults."""
+
+
 @dataclass(frozen=True, slots=True)
 class Definitions:
     """All flags, by key in order. `fingerprint` is the same in every process that knows the same definitions."""
@@ -62,7 +67,8 @@ class Memory:
     """Definitions and the views that were used last, at most `most` of them; any thread may ask.
 
     Whoever listens to the database tells it of changes (`take`); after a silence it forgets everything (`forget`).
-    A view is read anew when it is older than EVALUATION_CACHE_SECONDS, whatever was heard.
+    A view is read anew when it is older than EVALUATION_CACHE_SECONDS, whatever was heard; only while the database is
+    away is an older one good enough.
     """
 
     def __init__(self, most: int | None = None) -> None:
@@ -81,19 +87,27 @@ class Memory:
     def definitions(self) -> Definitions:
         """Every flag's definition."""
         known = self._definitions
-        if known is None or time.monotonic() - self._definitions_read_at > self._oldest:
-            known = self.read_definitions()
+        if known is None:
+            return self.read_definitions()
+        if time.monotonic() - self._definitions_read_at > self._oldest:
+            with contextlib.suppress(OperationalError, InterfaceError):  # the database is away: what is known goes on
+                return self.read_definitions()
         return known
 
     def view(self, organization_id: int) -> View:
         """The organization as it stands now. Raises OrganizationNotFound; a database error on what isn't known."""
         view = self._views.get(organization_id)
-        if view is None or time.monotonic() - view.read_at > self._oldest:
+        if view is None:
             return self._read(organization_id)
+        if time.monotonic() - view.read_at > self._oldest:
+            with contextlib.suppress(OperationalError, InterfaceError):  # as above
+                return self._read(organization_id)
         if view.position != self._feed.position and not self._catch_up(view):
             return self._read(organization_id)
-        with contextlib.suppress(KeyError):  # dropped by another thread a moment ago
+        try:  # a context manager would cost more than all the rest
             self._views.move_to_end(organization_id)
+        except KeyError:  # dropped by another thread a moment ago
+            return view
         return view
 
     def view_by_key(self, key: str) -> View:

@@ -13,7 +13,7 @@ from flags.errors import TargetingKeyMissing
 from flags.evaluation import BUCKETS, Context, Decision, Definition, Place, Rule, evaluate
 from flags.rollout import bucket, hash_prefix
 from flags.serving.answers import Answers, Missing
-from flags.serving.memory import View
+from flags.serving.memory import Definitions, View
 from flags.serving.states import Shared
 from flags.tests.evaluating import KEYS, contexts, definitions, places
 
@@ -35,7 +35,7 @@ def test_answers_made_ready_say_what_evaluate_says(
 ) -> None:
     rows = tuple(place.states[number] for number in sorted(place.states))
     view = View(place.ids, place.keys, Shared().of(rows), 0)
-    answers = Answers(flags, place.states, context.environment)
+    answers = Answers(Definitions(flags, b"", frozenset()), place.states, context.environment)
     user = context.targeting_key or ""
     bulk = {entry["key"]: entry for entry in orjson.loads(b"[" + answers.bulk(view, user, user.encode()) + b"]")}
     assert list(bulk) == KEYS

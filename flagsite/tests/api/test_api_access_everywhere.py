@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 
 from conftest import Cast
 from flags import changes
+from flags.tests.schedules.plans import as_of, planned
 from jobs.models import Job
 from orgs.access import Caller
 from orgs.authentication import AccessKeyAuthentication
@@ -69,6 +70,10 @@ def test_the_url_map_holds_what_the_contract_names() -> None:
         "job-retry-chain/<id:job_id>",
         "job-failures/<id:job_id>",
         "internal/cache/invalidate",
+        "v1/schedules",
+        "v1/schedules/<id:schedule_id>",
+        "v1/schedules/<id:schedule_id>/cancel",
+        "v1/schedules/<id:schedule_id>/retry",
         "metrics",
         "v1/feature-flags/<str:name>/adoption",
     }
@@ -92,7 +97,8 @@ def test_every_write_honours_the_idempotency_key(path: str, view: Any) -> None:
 @pytest.mark.parametrize(("path", "method"), [*CALLS, *((path, "OPTIONS") for path, _ in ENDPOINTS)])
 def test_without_a_key_every_endpoint_answers_401(cast: Cast, path: str, method: str) -> None:
     for api in (Api(), Api("wrongwro.wrong")):
-        response = api.send(method, address(path, organization_id=cast.acme.pk, orgId=cast.acme.pk, job_id=1))
+        ids = {"organization_id": cast.acme.pk, "orgId": cast.acme.pk, "job_id": 1, "schedule_id": 1}
+        response = api.send(method, address(path, **ids))
         assert (response.status_code, kind_of(response)) == (401, "not-authenticated")
         assert response["WWW-Authenticate"].startswith("Bearer")
 
@@ -100,14 +106,16 @@ def test_without_a_key_every_endpoint_answers_401(cast: Cast, path: str, method:
 @pytest.mark.parametrize(("path", "method"), [call for call in CALLS if "<id:" in call[0]])
 def test_what_belongs_to_others_does_not_exist(cast: Cast, acme_key: str, path: str, method: str) -> None:
     changes.set_flag(organization_id=cast.rival.pk, flag_key="flag", enabled=True)
-    foreign = address(path, organization_id=cast.rival.pk, orgId=cast.rival.pk, job_id=Job.objects.get().pk)
-    missing = address(path, organization_id=999_999, orgId=999_999, job_id=999_999)
+    rival, schedule = cast.rival.pk, planned(cast.rival, flag="flag")
+    foreign = address(path, organization_id=rival, orgId=rival, job_id=Job.objects.get().pk, schedule_id=schedule.pk)
+    missing = address(path, organization_id=999_999, orgId=999_999, job_id=999_999, schedule_id=999_999)
     body = {"name": "Mine"} if method == "PATCH" else None
     api = Api(acme_key)
     theirs, none = api.send(method, foreign, body), api.send(method, missing, body)
     assert (theirs.status_code, theirs.content) == (404, none.content)
     assert Organization.objects.get(pk=cast.rival.pk).name == "Rival"
     assert Job.objects.get().status == "PENDING"
+    assert as_of(schedule).status == "pending"
 
 
 @pytest.mark.parametrize("path", sorted(OPEN))
