@@ -90,6 +90,7 @@ class SetInBackgroundSerializer(serializers.Serializer[dict[str, Any]]):
     enabled = serializers.BooleanField()
 
 
+@extend_schema_serializer(examples=[OpenApiExample("Two organizations", value={"organizationIds": [4, 5]})])
 class WhatToReadAnew(InputSerializer):
     """At least one of them."""
 

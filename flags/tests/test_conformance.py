@@ -88,7 +88,8 @@ def plant(suite: dict[str, Any]) -> dict[str, Organization]:
         parent = organizations.get(row["parent"])
         organizations[row["key"]] = Organization.objects.create(key=row["key"], name=row["key"], parent=parent)
     for row in suite["flags"]:
-        fields = {FIELDS.get(name, name): value for name, value in row.items() if name != "prerequisites"}
+        later = {"prerequisites", "archived"}  # an archived flag cannot be set any more
+        fields = {FIELDS.get(name, name): value for name, value in row.items() if name not in later}
         Flag.objects.create(**fields)
     for row in suite["flags"]:
         needed = Flag.objects.filter(key__in=row.get("prerequisites", []))
@@ -98,4 +99,5 @@ def plant(suite: dict[str, Any]) -> dict[str, Organization]:
         changes.set_flag(organization_id=target.pk, flag_key=row["flag"], enabled=row["enabled"])
     while runner.run_next("propagation") is not None:
         pass
+    Flag.objects.filter(key__in=[row["name"] for row in suite["flags"] if row.get("archived")]).update(archived=True)
     return organizations

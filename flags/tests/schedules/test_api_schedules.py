@@ -106,7 +106,7 @@ def test_a_definition_is_scheduled_and_applied(api: Api, cast: Cast, flag: Flag)
     assert flag.updated_by == schedule["createdBy"]
     entry = HistoryEntry.objects.get(action="flag.update")
     assert entry.details["before"] == {
-        "enabled": False, "rolloutPercentage": None, "killed": False, "userWhitelist": [],
+        "enabled": False, "rolloutPercentage": None, "userWhitelist": [],
     }  # fmt: skip
     assert (entry.details["after"], entry.via) == (wanted, "schedule")
 
