@@ -167,7 +167,7 @@ class Memory:
 def _in_order(one: Definition) -> tuple[object, ...]:
     """What evaluation depends on, written alike by every process."""
     return (
-        one.id, one.key, one.enabled, one.threshold, one.salt, one.unit, one.level, sorted(one.whitelist),
+        one.id, one.key, one.version, one.enabled, one.threshold, one.salt, one.unit, one.level, sorted(one.whitelist),
         sorted(one.environments.items()), one.prerequisites, one.archived, one.killed,
     )  # fmt: skip
 
