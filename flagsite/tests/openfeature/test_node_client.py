@@ -20,8 +20,14 @@ def packages() -> Path:
     return javascript_clients.installed()
 
 
-def question(flag: str, default: object = False, type: str = "boolean", **context: Any) -> dict[str, Any]:  # noqa: A002
-    return {"flag": flag, "default": default, "type": type, "context": context}
+def question(flag: str, *, default: bool | str = False, **context: Any) -> dict[str, Any]:
+    """As server.mjs takes it; a flag is asked for as what its default is."""
+    return {
+        "flag": flag,
+        "default": default,
+        "type": {bool: "boolean", str: "string"}[type(default)],
+        "context": context,
+    }
 
 
 def ask(packages: Path, url: str, key: str, *questions: dict[str, Any]) -> list[dict[str, Any]]:
@@ -51,7 +57,7 @@ def test_answers_of_all_kinds_arrive_as_they_were_sent(flagsite: Served, package
         question("node.nobody-made-this", default=True),
         question("node.rollout", default=True),
         question("node.tree", organizationKey="nobody-has-this-key"),
-        question("node.tree", "text", "string"),
+        question("node.tree", default="text"),
     )
 
     assert (below["value"], below["variant"], below["reason"]) == (True, "on", "TARGETING_MATCH")
