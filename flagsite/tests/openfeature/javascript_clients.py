@@ -34,11 +34,12 @@ def installed() -> Path:
     return folder
 
 
-def bundled(folder: Path, script: str, into: Path) -> None:
-    """Have esbuild make one file of a script and all that it imports, as browsers take it."""
-    esbuild = folder / "node_modules" / ".bin" / "esbuild"
-    command = [str(esbuild), script, "--bundle", "--format=iife", "--log-level=warning", f"--outfile={into}"]
-    subprocess.run(command, cwd=folder, check=True, timeout=60)
+def bundled(script: Path, into: Path) -> None:
+    """Have esbuild make one module of a script and all that it imports, as browsers take it."""
+    packages = installed() / "node_modules"
+    command = [str(packages / ".bin" / "esbuild"), str(script), "--bundle", "--format=esm", f"--outfile={into}"]
+    environment = {**os.environ, "NODE_PATH": str(packages)}
+    subprocess.run([*command, "--log-level=warning"], env=environment, check=True, timeout=60)
 
 
 def _install(folder: Path) -> None:

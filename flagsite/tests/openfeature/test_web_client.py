@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Response
 
 from flagsite.tests.openfeature import javascript_clients
+from flagsite.tests.openfeature.pages import page_served
 from flagsite.tests.openfeature.served import NORTH, NORTH_STORE, SOUTH, SOUTH_STORE, Served
 
 pytestmark = pytest.mark.slow
@@ -20,21 +18,13 @@ SILENCE = 1.5
 """For how long nothing must happen; what does happen, happens within a third of it."""
 
 
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the name is the library's
-        """Say nothing."""
-
-
 @pytest.fixture(scope="module")
 def shop(flagsite: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The customer's own web site, on another origin."""
     folder = tmp_path_factory.mktemp("shop")
-    javascript_clients.bundled(javascript_clients.installed(), "page.mjs", folder / "page.js")
-    (folder / "index.html").write_text("<!doctype html><title>Shop</title><script src='page.js'></script>")
-    with ThreadingHTTPServer(("127.0.0.1", flagsite.page_port), partial(_Quiet, directory=str(folder))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    javascript_clients.bundled(javascript_clients.SOURCES / "page.mjs", folder / "page.js")
+    with page_served(folder, flagsite.page_port):
         yield
-        server.shutdown()
 
 
 class Visit:
