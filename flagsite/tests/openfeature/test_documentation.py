@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 FLAG = "new-checkout"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def examples(flagsite: Served) -> dict[str, str]:
     """The program under each heading, for the Flagsite of the tests."""
     flagsite.define(FLAG)
