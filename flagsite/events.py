@@ -17,7 +17,7 @@ import structlog
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core import signing
-from django.db import close_old_connections
+from django.db import Error, close_old_connections
 
 from flags import places
 from flags.ofrep import EVENTS_SALT
@@ -58,34 +58,54 @@ class Events:
             await _refuse(send, 404, "There is nothing here.")
         else:
             token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
-            line = await sync_to_async(_line_for)(token)
+            try:
+                line = await sync_to_async(_line_for)(token)
+            except Error as error:
+                log.warning("events_without_database", error=str(error))
+                await _refuse(send, 503, "The database is away. Try again in a second.")
+                return
             if line is None:
                 await _refuse(send, 401, "The token is not valid. Evaluate all flags for a new one.")
             else:
-                await self._stream(line, scope, receive, send)
+                headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"), *_cors(scope)]
+                await send({"type": "http.response.start", "status": 200, "headers": headers})
+                await self._stream(token, Subscription(line, asyncio.get_running_loop()), receive, send)
 
-    async def _stream(self, line: tuple[int, ...], scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        subscription = Subscription(line, asyncio.get_running_loop())
-        gone = asyncio.create_task(_gone(receive))
-        headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"), *_cors(scope)]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+    async def _stream(self, token: str, subscription: Subscription, receive: Receive, send: Send) -> None:
+        gone = asyncio.create_task(_gone(receive, subscription))
         end = time.monotonic() + LONGEST_SECONDS
         try:
             with self._subscriptions.waiting(subscription):
                 await send(_part(b"retry: 1000\n\n"))
-                if _header(scope, b"last-event-id"):  # it was here before, and may have missed something
-                    subscription.wake()
-                while not gone.done() and time.monotonic() < end:
-                    if not await subscription.changed(SILENCE_SECONDS):
+                subscription.wake()  # what has changed since it evaluated, or while it was away, was told to nobody
+                while time.monotonic() < end:
+                    changed = await subscription.changed(SILENCE_SECONDS)
+                    if gone.done():
+                        break
+                    if not changed:
                         await send(_part(b": still here\n\n"))
                         continue
                     await asyncio.sleep(SETTLE_SECONDS)
+                    if subscription.doubtful and not await self._still_valid(token, subscription):
+                        break
                     await send(_part(_event()))
         except OSError:
             pass  # the client is gone
         finally:
             gone.cancel()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _still_valid(self, token: str, subscription: Subscription) -> bool:
+        """Whether its key still holds; it now waits for the line on which its organization is by now."""
+        subscription.doubtful = False
+        try:
+            line = await sync_to_async(_line_for)(token)
+        except Error:
+            subscription.doubtful = True  # when the database is back, all are woken
+            return True
+        if line is not None and line != subscription.line:
+            self._subscriptions.place(subscription, line)
+        return line is not None
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """Listen as long as the server runs."""
@@ -119,9 +139,11 @@ def _event() -> bytes:
     return b"event: message\nid: %d\ndata: %b\n\n" % (time.time_ns(), data)
 
 
-async def _gone(receive: Receive) -> None:
+async def _gone(receive: Receive, subscription: Subscription) -> None:
+    """Wait until the client is gone, and have nobody wait for it any longer."""
     while (await receive())["type"] != "http.disconnect":
         pass
+    subscription.wake()
 
 
 def _part(body: bytes) -> dict[str, Any]:

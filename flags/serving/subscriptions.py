@@ -13,15 +13,18 @@ from flags.serving.listener import News
 class Subscription:
     """One client that waits. `line` has the ids from the root down to its organization; empty: definitions only."""
 
-    __slots__ = ("_loop", "_woken", "line")
+    __slots__ = ("_loop", "_woken", "doubtful", "line")
 
     def __init__(self, line: tuple[int, ...], loop: asyncio.AbstractEventLoop) -> None:
         self.line = line
+        self.doubtful = False
+        """Its organization may be elsewhere now, or its key be revoked: read both anew."""
         self._loop = loop
         self._woken = asyncio.Event()
 
-    def wake(self) -> None:
-        """Something has changed for it; from any thread."""
+    def wake(self, *, doubtful: bool = False) -> None:
+        """Something has changed for it, perhaps who it is itself; from any thread."""
+        self.doubtful |= doubtful
         self._loop.call_soon_threadsafe(self._woken.set)
 
     async def changed(self, within: float) -> bool:
@@ -47,33 +50,45 @@ class Subscriptions:
     @contextmanager
     def waiting(self, subscription: Subscription) -> Iterator[None]:
         """Have it woken inside."""
-        self._all.add(subscription)
-        for organization_id in subscription.line:
-            self._below.setdefault(organization_id, set()).add(subscription)
+        self._add(subscription)
         try:
             yield
         finally:
-            self._all.discard(subscription)
-            for organization_id in subscription.line:
-                waiting = self._below[organization_id]
-                waiting.discard(subscription)
-                if not waiting:
-                    del self._below[organization_id]
+            self._discard(subscription)
+
+    def place(self, subscription: Subscription, line: tuple[int, ...]) -> None:
+        """Its organization has moved."""
+        self._discard(subscription)
+        subscription.line = line
+        self._add(subscription)
 
     def take(self, news: News) -> None:
         """Wake those whom it concerns; from the listener's thread."""
         if isinstance(news, Written):
-            concerned = [
-                one for one in tuple(self._below.get(news.root_id, ())) if news.after < one.line[-1] <= news.last
-            ]
+            for one in tuple(self._below.get(news.root_id, ())):
+                if news.after < one.line[-1] <= news.last:
+                    one.wake()
         elif isinstance(news, Moved):
-            concerned = list(self._below.get(news.organization_id, ()))
+            for one in tuple(self._below.get(news.organization_id, ())):
+                one.wake(doubtful=True)
         else:
-            concerned = list(self._all)
-        for subscription in concerned:
-            subscription.wake()
+            for one in tuple(self._all):
+                one.wake(doubtful=news != "definitions")
 
     def wake_all(self) -> None:
-        """Something may have been missed."""
-        for subscription in tuple(self._all):
-            subscription.wake()
+        """Anything may have been missed."""
+        for one in tuple(self._all):
+            one.wake(doubtful=True)
+
+    def _add(self, subscription: Subscription) -> None:
+        self._all.add(subscription)
+        for organization_id in subscription.line:
+            self._below.setdefault(organization_id, set()).add(subscription)
+
+    def _discard(self, subscription: Subscription) -> None:
+        self._all.discard(subscription)
+        for organization_id in subscription.line:
+            waiting = self._below[organization_id]
+            waiting.discard(subscription)
+            if not waiting:
+                del self._below[organization_id]

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from flagsite.tests.crash.installation import Installation, kill_session
 
 PASSWORD = "a long enough password"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync",
-         "--disable-component-update", "--disable-quic"]  # fmt: skip
 PEOPLE = """
 from django.contrib.auth.models import Group, User
 for name, group in (("ada", "admin"), ("olga", "operator"), ("vic", "viewer"), ("bea", "admin")):
@@ -26,22 +23,6 @@ for name, group in (("ada", "admin"), ("olga", "operator"), ("vic", "viewer"), (
 """ada administers, olga operates, vic looks; bea is an administrator whom a test may bind to an organization."""
 
 SignIn = Callable[..., Page]
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, headless; skips where there is none, unless FLAGSITE_REQUIRE_BROWSER says there must be."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        if os.environ.get("FLAGSITE_REQUIRE_BROWSER"):
-            raise RuntimeError("These tests need Chromium; apt-get install chromium.")
-        pytest.skip("no Chromium on this machine")
-    with sync_playwright() as playwright, pytest.MonkeyPatch.context() as patch:
-        # Playwright's loop runs in this thread as long as the browser is open; Django would refuse other tests for it.
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")

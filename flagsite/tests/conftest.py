@@ -1,0 +1,29 @@
+"""The browser in which tests look at pages: one for all of them, as one thread can drive only one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync",
+         "--disable-component-update", "--disable-quic"]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium, headless; skips where there is none, unless FLAGSITE_REQUIRE_BROWSER says there must be."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        if os.environ.get("FLAGSITE_REQUIRE_BROWSER"):
+            raise RuntimeError("These tests need Chromium; apt-get install chromium.")
+        pytest.skip("no Chromium on this machine")
+    with sync_playwright() as playwright, pytest.MonkeyPatch.context() as patch:
+        # Playwright's loop runs in this thread as long as the browser is open; Django would refuse other tests for it.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
