@@ -137,7 +137,7 @@ class Installation:
         size = 1 + branches * (1 + leaves)
         with self.connection() as connection, connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", [TREE_LOCK])
-            connection.execute("TRUNCATE flags_flagstate, flags_change, flags_flag, jobs_job, jobs_jobfailure CASCADE")
+            connection.execute("TRUNCATE flags_flag, flags_flagstate, flags_change, jobs_job, jobs_jobfailure CASCADE")
             connection.execute("DELETE FROM orgs_organization")  # not TRUNCATE, which would take the keys along
             connection.execute(
                 """
