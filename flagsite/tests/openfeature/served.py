@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,7 +37,7 @@ class Served(Installation):
             "FLAGS_INLINE_ROWS": "1",  # what goes to more than one organization is written by the worker
         }
         self.north_key = ""
-        self._versions = itertools.count(2)
+        self._marks = itertools.count()
 
     @property
     def url(self) -> str:
@@ -72,21 +73,13 @@ class Served(Installation):
 
     def define(self, key: str, **columns: Any) -> None:
         """Make a flag, or change its definition; returns when the web process knows it."""
-        version = next(self._versions)
-        values = {"description": "", **columns, "key": key, "version": version}
-        self.sql(
-            sql.SQL("INSERT INTO flags_flag ({}) VALUES ({}) ON CONFLICT (key) DO UPDATE SET {}").format(
-                sql.SQL(", ").join(map(sql.Identifier, values)),
-                sql.SQL(", ").join(sql.Literal(value) for value in values.values()),
-                sql.SQL(", ").join(sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(name)) for name in values),
+        mark = str(next(self._marks))
+        with self.connection() as connection, connection.transaction():  # whoever knows the second knows the first
+            connection.execute(_upsert({"description": "", **columns, "key": key}))
+            connection.execute(
+                _upsert({"description": "", "environments": json.dumps({mark: True}), "key": "tests.mark"})
             )
-        )
-        eventually(
-            lambda: self.evaluated(key, targetingKey="x").get("metadata", {}).get("version") == version, within=5
-        )
-
-    def _known_version(self, key: str) -> object:
-        return self.evaluated(key, targetingKey="anybody").get("metadata", {}).get("version")
+        eventually(lambda: self.evaluated("tests.mark", environment=mark).get("value") is True, within=5)
 
     def switch(self, organization_id: int, flag: str, *, on: bool) -> None:
         """Set a flag on an organization over HTTP, as another client would; returns before all below it have it."""
@@ -128,6 +121,14 @@ class Served(Installation):
         finally:
             kill_session(web)
             self.processes.remove(web)
+
+
+def _upsert(values: dict[str, Any]) -> sql.Composed:
+    return sql.SQL("INSERT INTO flags_flag ({}) VALUES ({}) ON CONFLICT (key) DO UPDATE SET {}").format(
+        sql.SQL(", ").join(map(sql.Identifier, values)),
+        sql.SQL(", ").join(sql.Literal(value) for value in values.values()),
+        sql.SQL(", ").join(sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(name)) for name in values),
+    )
 
 
 def _answers(url: str) -> bool:
