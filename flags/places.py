@@ -12,30 +12,42 @@ WITH RECURSIVE line AS (  -- upwards by primary key
     SELECT id, key, parent_id, 0 AS distance FROM orgs_organization WHERE id = %(id)s
      UNION ALL
     SELECT above.id, above.key, above.parent_id, distance + 1
-      FROM line JOIN orgs_organization above ON above.id = line.parent_id)
-SELECT line.id, line.key, state.flag_id, state.enabled, state.source_id, state.change_number
-  FROM line LEFT JOIN flags_flagstate state ON state.organization_id = line.id
- ORDER BY distance DESC
+      FROM line JOIN orgs_organization above ON above.id = line.parent_id),
+nearest AS (
+    SELECT DISTINCT ON (state.flag_id) state.flag_id, state.enabled, state.source_id, state.change_number
+      FROM line JOIN flags_flagstate state ON state.organization_id = line.id
+     ORDER BY state.flag_id, distance)
+SELECT (SELECT array_agg(id ORDER BY distance DESC) FROM line),
+       (SELECT array_agg(key ORDER BY distance DESC) FROM line),
+       array_agg(flag_id ORDER BY flag_id), array_agg(enabled ORDER BY flag_id),
+       array_agg(source_id ORDER BY flag_id), array_agg(change_number ORDER BY flag_id)
+  FROM nearest
 """
 
+Columns = tuple[tuple[int, ...], tuple[bool, ...], tuple[int, ...], tuple[int, ...]]
+"""States column by column, in the order of the flags' ids: flags, values, sources, change numbers."""
 
-def read(organization_id: int) -> Place:
-    """The organization's place and its flags' states, in one query. Raises OrganizationNotFound.
 
-    One that waits for its rows, because it was imported a moment ago, has its nearest ancestor's until then.
+def find(organization_id: int) -> tuple[tuple[int, ...], tuple[str, ...], Columns]:
+    """The organization's line, ids and keys from the root down, and its states; one query, one row.
+
+    An organization that waits for its rows, because it was imported a moment ago, has its nearest ancestor's until
+    then. Raises OrganizationNotFound.
     """
     with connection.cursor() as cursor:
         cursor.execute(PLACE, {"id": organization_id})
-        rows = cursor.fetchall()
-    if not rows:
+        ids, keys, flags, values, sources, numbers = cursor.fetchone()
+    if ids is None:
         raise OrganizationNotFound
-    line: dict[int, str] = {}
-    states: dict[int, State] = {}
-    for organization, key, flag_id, *state in rows:  # downwards, so that the nearest comes last and counts
-        line[organization] = key
-        if flag_id is not None:
-            states[flag_id] = State(flag_id, *state)
-    return Place(tuple(line), tuple(line.values()), states)
+    if flags is None:
+        return tuple(ids), tuple(keys), ((), (), (), ())
+    return tuple(ids), tuple(keys), (tuple(flags), tuple(values), tuple(sources), tuple(numbers))
+
+
+def read(organization_id: int) -> Place:
+    """The same as evaluation takes it. Raises OrganizationNotFound."""
+    ids, keys, columns = find(organization_id)
+    return Place(ids, keys, {row[0]: State(*row) for row in zip(*columns, strict=True)})
 
 
 def id_of(key: str) -> int:

@@ -13,9 +13,9 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
 from flags import definitions, places
-from flags.evaluation import Definition, Place, State
+from flags.evaluation import Definition, Place
 from flags.serving.feed import Feed, Moved, Written
-from flags.serving.states import Shared, States
+from flags.serving.states import NONE, Shared, States
 
 
 class View:
@@ -41,7 +41,7 @@ class View:
         return Place(self.ids, self.keys, {row.flag_id: row for row in self.states.rows})
 
 
-NOWHERE = View((), (), States(()), 0)
+NOWHERE = View((), (), States(NONE), 0)
 """For who asks without an organization: the flags' defaults."""
 
 
@@ -150,12 +150,11 @@ class Memory:
     # --- within ----------------------------------------------------------------------------------------------------
     def _read(self, organization_id: int) -> View:
         epoch, position = self._epoch, self._feed.position  # what comes while this reads is seen again, without harm
-        place = places.read(organization_id)
-        rows = tuple(sorted(place.states.values(), key=_flag_id))
-        view = View(place.ids, place.keys, self._shared.of(rows), position)
+        ids, keys, columns = places.find(organization_id)
+        view = View(ids, keys, self._shared.of(columns), position)
         if epoch == self._epoch:
             self._views[organization_id] = view
-            self._ids[place.keys[-1]] = organization_id
+            self._ids[keys[-1]] = organization_id
             while len(self._views) > self._most:
                 _, dropped = self._views.popitem(last=False)
                 self._ids.pop(dropped.keys[-1], None)
@@ -184,7 +183,3 @@ def _in_order(one: Definition) -> tuple[object, ...]:
         one.id, one.key, one.enabled, one.threshold, one.salt, one.unit, one.level, sorted(one.whitelist),
         sorted(one.environments.items()), one.prerequisites, one.archived, one.killed,
     )  # fmt: skip
-
-
-def _flag_id(state: State) -> int:
-    return state.flag_id

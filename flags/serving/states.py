@@ -7,8 +7,9 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from flags.evaluation import State
+from flags.places import Columns
 
-Rows = tuple[State, ...]
+NONE: Columns = ((), (), (), ())
 
 
 class States:
@@ -17,38 +18,51 @@ class States:
     `answers` is for whoever makes answers from them; `fingerprint` is the same in every process.
     """
 
-    __slots__ = ("__weakref__", "_successors", "answers", "fingerprint", "rows")
+    __slots__ = ("__weakref__", "answers", "fingerprint", "rows", "successors")
 
-    def __init__(self, rows: Rows) -> None:
-        self.rows = rows
-        self.answers: dict[Any, Any] = {}
-        content = repr([(row.flag_id, row.enabled, row.source_id, row.number) for row in rows])
-        self.fingerprint = hashlib.blake2b(content.encode(), digest_size=16).digest()
-        self._successors: WeakValueDictionary[State, States] = WeakValueDictionary()
+    def __init__(self, columns: Columns) -> None:
+        self.rows = tuple(State(*row) for row in zip(*columns, strict=True))
+        self.answers: dict[str, Any] = {}
+        self.fingerprint = hashlib.blake2b(repr(columns).encode(), digest_size=16).digest()
+        self.successors: WeakValueDictionary[State, States] = WeakValueDictionary()
+        """What follows from these by one new value, as far as it was asked for."""
 
 
 class Shared:
-    """All states in use, each content once; they go with the last organization that has them."""
+    """All states in use, each content once; they go with the last organization that has them.
+
+    Contents are told apart column by column: thousands of organizations share one, and to make rows of what is known
+    already would cost more than the query.
+    """
 
     def __init__(self) -> None:
-        self._by_rows: WeakValueDictionary[Rows, States] = WeakValueDictionary()
+        self._known: WeakValueDictionary[Columns, States] = WeakValueDictionary()
 
-    def of(self, rows: Rows) -> States:
-        """The states with these rows, in the order of the flags' ids."""
-        found = self._by_rows.get(rows)
+    def of(self, columns: Columns) -> States:
+        """The states with this content."""
+        found = self._known.get(columns)
         if found is None:
-            found = self._by_rows.setdefault(rows, States(rows))
+            found = self._known.setdefault(columns, States(columns))
         return found
 
     def after(self, states: States, new: State) -> States:
         """The states that follow from these by one new value; the same ones where theirs is newer."""
-        found = states._successors.get(new)  # noqa: SLF001
+        found = states.successors.get(new)
         if found is None:
             rows = {row.flag_id: row for row in states.rows}
             current = rows.get(new.flag_id)
             if current is not None and current.number >= new.number:
                 return states
             rows[new.flag_id] = new
-            found = self.of(tuple(rows[flag_id] for flag_id in sorted(rows)))
-            states._successors[new] = found  # noqa: SLF001
+            found = states.successors[new] = self.of(columns_of([rows[flag_id] for flag_id in sorted(rows)]))
         return found
+
+
+def columns_of(rows: list[State]) -> Columns:
+    """The same, column by column; rows come in the order of the flags' ids."""
+    return (
+        tuple(row.flag_id for row in rows),
+        tuple(row.enabled for row in rows),
+        tuple(row.source_id for row in rows),
+        tuple(row.number for row in rows),
+    )

@@ -14,7 +14,7 @@ from flags.evaluation import BUCKETS, Context, Decision, Definition, Place, Rule
 from flags.rollout import bucket, hash_prefix
 from flags.serving.answers import Answers, Missing
 from flags.serving.memory import Definitions, View
-from flags.serving.states import Shared
+from flags.serving.states import Shared, columns_of
 from flags.tests.evaluating import KEYS, contexts, definitions, places
 
 PRECEDENCE = [Rule.ARCHIVED, Rule.KILLED, Rule.ENVIRONMENT, Rule.PREREQUISITE, Rule.WHITELIST, Rule.ORGANIZATION,
@@ -33,8 +33,8 @@ def outcome(definition: Definition, place: Place, context: Context, flags: dict[
 def test_answers_made_ready_say_what_evaluate_says(
     flags: dict[str, Definition], place: Place, context: Context
 ) -> None:
-    rows = tuple(place.states[number] for number in sorted(place.states))
-    view = View(place.ids, place.keys, Shared().of(rows), 0)
+    rows = [place.states[number] for number in sorted(place.states)]
+    view = View(place.ids, place.keys, Shared().of(columns_of(rows)), 0)
     answers = Answers(Definitions(flags, b"", frozenset()), place.states, context.environment)
     user = context.targeting_key or ""
     bulk = {entry["key"]: entry for entry in orjson.loads(b"[" + answers.bulk(view, user, user.encode()) + b"]")}

@@ -93,7 +93,7 @@ def test_what_is_known_is_answered_while_the_database_is_away(
     def away(*_: Any) -> Any:
         raise OperationalError("the server closed the connection")
 
-    monkeypatch.setattr("flags.places.read", away)
+    monkeypatch.setattr("flags.places.find", away)
     monkeypatch.setattr(definitions, "read_all", away)
     assert is_enabled("half", user_id="bob", organization=cast.oslo) == in_half("bob")
     assert is_enabled("half", user_id="bob", organization=cast.rome) is False
