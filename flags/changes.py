@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -44,8 +45,7 @@ def set_flag(
     with the change. A flag that does not exist yet is created (setting FLAGS_CREATE_ON_SET). A killed one can be set:
     that says what holds once it is no longer killed.
 
-    Raises OrganizationNotFound, InvalidFlagKey, FlagNotFound, FlagArchived,
-    FlagPurging.
+    Raises OrganizationNotFound, InvalidFlagKey, FlagNotFound, FlagArchived, FlagPurging.
     """
     with transaction.atomic():
         locks.lock_tree_for_reading()
@@ -57,14 +57,8 @@ def set_flag(
         extent = Subtree(organization.pk, organization.tree_id, organization.lft, organization.rght)
         job = None
         if organization.has_children:
-            job = lifecycle.create(
-                kind=propagation.KIND,
-                organization_id=organization_id,
-                arguments={"featureFlagName": flag_key, "enabled": enabled},
-                total=extent.size,
-                requested_by=requested_by,
-                correlation_id=correlation_id,
-            )
+            wanted = {"featureFlagName": flag_key, "enabled": enabled}
+            job = _carried_down(extent, wanted, requested_by=requested_by, correlation_id=correlation_id)
         else:
             leaf = Span(organization_id - 1, organization_id, 1)
             writing.write_span(extent, leaf, Value(flag.pk, enabled, organization_id, number), job_id=None)
@@ -82,6 +76,18 @@ def set_flag(
             enabled=enabled, changeNumber=number, jobId=job.pk if job else None,
         )  # fmt: skip
     return Accepted(change, flag, job)
+
+
+def _carried_down(extent: Subtree, wanted: dict[str, Any], *, requested_by: str, correlation_id: str) -> Job:
+    """The job that writes every organization's row."""
+    return lifecycle.create(
+        kind=propagation.KIND,
+        organization_id=extent.root_id,
+        arguments=wanted,
+        total=extent.size,
+        requested_by=requested_by,
+        correlation_id=correlation_id,
+    )
 
 
 def _flag(key: str, requested_by: str) -> Flag:
