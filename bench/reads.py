@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import psutil
 
@@ -80,9 +80,10 @@ def warm_up(installation: Installation, organizations: int) -> dict[str, float]:
     """Ask each web process for each organization once; what a first read costs, and the memory that it all takes."""
     before = _memory(installation.web)
     began, asked = time.perf_counter(), 0
-    for connection in one_connection_for_each_process(installation):
-        with connection:
-            for number in range(1, organizations + 1):
+    with ExitStack() as stack:
+        connections = [stack.enter_context(one) for one in one_connection_for_each_process(installation)]
+        for number in range(1, organizations + 1):
+            for connection in connections:
                 ask(connection, read_request(installation, number, PATH))
                 asked += 1
     seconds = time.perf_counter() - began
@@ -192,5 +193,8 @@ def ask(connection: socket.socket, request: bytes) -> bytes:
     connection.sendall(request)
     received = bytearray()
     while (answer := client.whole(received)) is None:
-        received += connection.recv(262_144)
+        part = connection.recv(262_144)
+        if not part:
+            raise SystemExit("The server has closed the connection.")
+        received += part
     return answer
