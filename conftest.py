@@ -44,14 +44,25 @@ class Cast:
         return [self.acme, self.north, self.oslo, self.bergen, self.south, self.rome]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests with transactions of their own are slow: the database is emptied after each of them."""
+    for item in items:
+        if _has_own_transactions(item):
+            item.add_marker("slow")
+
+
+def _has_own_transactions(item: pytest.Item) -> bool:
+    marker = item.get_closest_marker("django_db")
+    fixtures = set(getattr(item, "fixturenames", ()))
+    return bool({"transactional_db", "live_server"} & fixtures or (marker and marker.kwargs.get("transaction")))
+
+
 @pytest.fixture(autouse=True)
 def queues_and_groups_after_an_emptied_database(request: pytest.FixtureRequest) -> None:
     """Tests with real transactions leave an empty database behind; put back what migrations make."""
-    marker = request.node.get_closest_marker("django_db")
-    transactional = bool({"transactional_db", "live_server"} & set(request.fixturenames))
-    if transactional or (marker and marker.kwargs.get("transaction")):
+    if _has_own_transactions(request.node):
         request.getfixturevalue("transactional_db")
-    elif marker or "db" in request.fixturenames:
+    elif request.node.get_closest_marker("django_db") or "db" in request.fixturenames:
         request.getfixturevalue("db")
     else:
         return

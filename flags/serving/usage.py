@@ -22,7 +22,7 @@ from flags.lifetimes import gathering
 from flags.lifetimes.gathering import Pair
 
 log = structlog.get_logger(__name__)
-MOST = 50_000
+MOST = 250_000
 """Pairs that are counted between two flushes, and those that are kept while the server is away."""
 
 
