@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import pytest
 from django.contrib.auth.models import Group
 
+from flags.serving import usage
 from jobs.models import Queue
 from orgs import tree
 from orgs.models import AccessKey, Organization, Role
@@ -49,6 +50,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _has_own_transactions(item):
             item.add_marker("slow")
+
+
+def pytest_sessionfinish() -> None:
+    """Nobody waits for the evaluations that tests have counted, and the server for them is gone."""
+    usage._begin_anew()  # noqa: SLF001
 
 
 def _has_own_transactions(item: pytest.Item) -> bool:
