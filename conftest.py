@@ -45,11 +45,17 @@ class Cast:
         return [self.acme, self.north, self.oslo, self.bergen, self.south, self.rome]
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests with transactions of their own are slow: the database is emptied after each of them."""
+    """Mark tests with transactions of their own slow, as the database is emptied after each; browsers come last.
+
+    An open browser has an event loop in the tests' thread, where no other loop can then run.
+    """
     for item in items:
         if _has_own_transactions(item):
             item.add_marker("slow")
+    with_browser = {item.path for item in items if "chromium" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: item.path in with_browser)
 
 
 def pytest_sessionfinish() -> None:

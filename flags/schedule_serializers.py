@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.utils.dateparse import parse_datetime
@@ -180,8 +180,14 @@ class ScheduleFilters(QuerySerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         for name, source in (("from", "since"), ("to", "until")):
-            if source in attrs and attrs[source].tzinfo is None:
+            if source not in attrs:
+                continue
+            if attrs[source].tzinfo is None:
                 raise ValidationError({name: ["The time needs an offset, such as Z or +01:00."]})
+            try:
+                attrs[source] = attrs[source].astimezone(UTC)  # PostgreSQL knows fewer offsets than Python
+            except OverflowError:
+                raise ValidationError({name: ["The time is out of range."]}) from None
         return attrs
 
 

@@ -32,12 +32,13 @@ def place_of_its_own(parent: Path) -> Iterator[Path]:
 def in_parallel(arguments: list[str]) -> list[str]:
     """What has pytest use the cores, when all tests run or those of a marker; files stay together.
 
-    One core more than there are, since many tests wait for processes; four at most, since each has a database.
+    Two more than there are cores, since many tests wait for processes; four at most, since each has a database. Tests
+    with a browser come last (conftest.py), therefore the order of files is kept.
     """
     chosen = [argument for argument in arguments if argument not in {"-m", "not slow", "slow", "-q", "-v"}]
     if any(not argument.startswith("--durations") for argument in chosen):
         return []  # a person looks at some of them
-    return ["-n", str(min(4, (os.cpu_count() or 1) + 1)), "--dist", "loadfile"]
+    return ["-n", str(min(4, (os.cpu_count() or 1) + 2)), "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def main(arguments: list[str]) -> int:

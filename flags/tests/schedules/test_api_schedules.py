@@ -251,3 +251,8 @@ def test_the_same_request_twice_schedules_once(api: Api, cast: Cast, flag: Flag)
     first, again = (api.post(PATH, body(cast.oslo), Idempotency_Key="k") for _ in range(2))
     assert first.json() == again.json()
     assert FlagSchedule.objects.count() == 1
+
+
+def test_times_far_away_in_odd_zones_are_filters_like_others_or_refused(api: Api) -> None:
+    assert api.get(PATH, to="1712-08-20T15:07:21.6+21:17").json()["results"] == []
+    assert api.get(PATH, **{"from": "0001-01-01T00:00:00+14:00"}).status_code == 400

@@ -162,7 +162,7 @@ def test_clients_that_wait_cost_little_memory_and_are_all_told(flagsite: Served)
     print(f"{CLIENTS} waiting clients: {(during - before) / CLIENTS / 1024:.0f} KiB each, all told in {seconds:.2f} s")
     assert during - before < CLIENTS * 100 * 1024
     assert seconds < 2.0
-    eventually(lambda: httpx.get(_live(flagsite)).json()["errorDetails"] == "0 wait", within=10)
+    eventually(lambda: int(httpx.get(_live(flagsite)).json()["errorDetails"].split()[0]) < CLIENTS // 10, within=10)
 
 
 async def _wait_together(flagsite: Served, address: str) -> tuple[int, float]:
