@@ -30,6 +30,8 @@ def main(arguments: list[str]) -> None:
         except subprocess.CalledProcessError as error:
             sys.exit(f"{error.output or ''}\nFlagsite: could not set up {VENV}; the lines above say why.")
     os.environ.pop("PYTHONHOME", None)
+    # Container images like to set it; each of our processes would then compile all code of ours at its start.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.execv(PYTHON, [str(PYTHON), *arguments])
 
 

@@ -86,6 +86,7 @@ def test_a_higher_percentage_switches_nobody_off(
             assert after.enabled >= before.enabled
 
 
+@pytest.mark.slow
 def test_fifty_flags_pick_their_users_independently() -> None:
     """100,000 ids at 10 %: each flag takes 10 %, and of each other flag's users 10 %, within five deviations."""
     units = [f"user-{number}".encode() for number in range(100_000)]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from flagsite.servers import ServerError, data_folder, running
+from flagsite.servers import ServerError, data_folder, prepared, running
 
 
 @contextmanager
@@ -30,15 +30,17 @@ def place_of_its_own(parent: Path) -> Iterator[Path]:
 
 
 def in_parallel(arguments: list[str]) -> list[str]:
-    """What has pytest use the cores, when all tests run or those of a marker; files stay together.
+    """What has pytest use the cores, when all tests run or those of a marker.
 
-    Two more than there are cores, since many tests wait for processes; four at most, since each has a database. Tests
-    with a browser come last (conftest.py), therefore the order of files is kept.
+    For the slow ones two more than there are cores, since they wait for processes; four at most, since each has a
+    database. What stays together, and in which order it comes, is said in conftest.py.
     """
+    cores = os.cpu_count() or 1
+    processes = cores if "not slow" in arguments else cores + 2
     chosen = [argument for argument in arguments if argument not in {"-m", "not slow", "slow", "-q", "-v"}]
     if any(not argument.startswith("--durations") for argument in chosen):
         return []  # a person looks at some of them
-    return ["-n", str(min(4, (os.cpu_count() or 1) + 2)), "--dist", "loadfile", "--no-loadscope-reorder"]
+    return ["-n", str(min(4, processes)), "--dist", "loadscope", "--no-loadscope-reorder"]
 
 
 def main(arguments: list[str]) -> int:
@@ -48,6 +50,7 @@ def main(arguments: list[str]) -> int:
         # Test data is worth nothing after the run, so the tests need not wait for the disk.
         os.environ["FLAGSITE_TEST_UNSAFE_FSYNC"] = "1"
         try:
+            os.environ[prepared.VARIABLE] = str(prepared.prepare(folder))
             with running():
                 return pytest.main([*in_parallel(arguments), *arguments])
         except ServerError as error:

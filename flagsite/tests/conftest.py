@@ -1,4 +1,4 @@
-"""The browser in which tests look at pages: one for all of them, as one thread can drive only one."""
+"""The browser in which tests look at pages: one for each file, as while it runs no other loop can run in its thread."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
          "--disable-component-update", "--disable-quic"]  # fmt: skip
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Debian's Chromium, headless; skips where there is none, unless FLAGSITE_REQUIRE_BROWSER says there must be."""
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

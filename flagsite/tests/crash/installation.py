@@ -19,6 +19,7 @@ import psycopg
 import pytest
 
 from flagsite import servers
+from flagsite.servers import prepared
 from flagsite.servers.web import web_command
 from orgs.locks import TREE_LOCK
 
@@ -55,11 +56,12 @@ class Installation:
     # --- start and stop ---------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start servers and web, make the tables and a key."""
+        """Start servers and web, on a copy of the data that bin/test has prepared."""
+        made = Path(os.environ[prepared.VARIABLE])
+        prepared.copy(made, self.folder)
+        self.key = json.loads((made / prepared.KEY).read_text())["key"]
         self.postgres.start()
         self.valkey.start()
-        self.manage("migrate", "--verbosity", "0")
-        self.key = json.loads(self.manage("create_key", "crash-tests", "--role", "admin", "--json"))["key"]
         self.web = self.run(*web_command(self.port, workers=self.web_workers))
         eventually(lambda: self.get("/organizations").status_code == 200, within=30)
 

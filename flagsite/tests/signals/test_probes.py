@@ -8,6 +8,7 @@ import pytest
 from django.db import OperationalError, connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
+from django.test import Client
 
 from flagsite import readiness
 from jobs import canary, runner
@@ -30,9 +31,10 @@ def test_livez_answers_without_the_database(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_probes_come_to_any_host_name_and_without_https(settings: Any) -> None:
     settings.SECURE_SSL_REDIRECT = True
-    assert Api().client.get("/livez", headers={"host": "10.1.2.3:8000"}).status_code == 200
-    assert Api().client.get("/version", headers={"host": "10.1.2.3:8000"}).status_code == 200
-    assert Api().client.get("/organizations", headers={"host": "10.1.2.3:8000"}).status_code == 400
+    client = Client(headers={"host": "10.1.2.3:8000"}, raise_request_exception=False)
+    assert client.get("/livez").status_code == 200
+    assert client.get("/version").status_code == 200
+    assert client.get("/organizations").status_code == 400
 
 
 def test_version_tells_version_and_commit_and_no_more() -> None:
