@@ -94,6 +94,8 @@ class Walk:
     values: list[Value]
     chunk_size: int = field(default=SMALLEST_CHUNK, init=False)
     reported: int = field(default=0, init=False)
+    unset: set[int] = field(default_factory=set, init=False)
+    """Flags of which none of the last chunk's organizations had a row."""
 
     def count(self) -> None:
         """Find how many organizations there are, and how big a chunk that makes."""
@@ -177,7 +179,12 @@ class Walk:
     def _write(self, subtree: Subtree, span: Span) -> Counts:
         """Write every value; tell those organizations apart for which that changed nothing."""
         job_id = self.run.job.pk
-        written = [writing.write_span(subtree, span, value, job_id=job_id) for value in self.values]
+        written = []
+        for value in self.values:
+            likely_new = value.flag_id in self.unset
+            done = writing.write_span(subtree, span, value, job_id=job_id, likely_new=likely_new)
+            (self.unset.add if done.new == span.count else self.unset.discard)(value.flag_id)
+            written.append(done)
         unchanged = written[0].unchanged if len(written) == 1 else 0
         if sum(each.rows for each in written) == span.count * len(self.values):
             return Counts(unchanged=unchanged)

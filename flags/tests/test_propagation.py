@@ -137,6 +137,23 @@ def test_chunks_are_about_one_per_cent_but_ten_organizations_at_least(
     assert sizes == [10, 10, 10]
 
 
+def test_rows_that_come_after_many_without_one_are_found_nevertheless(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a whole chunk had no rows the next is written as if it had none either."""
+    monkeypatch.setattr(propagation, "SHORTEST_CHUNK", 0)
+    stores = [tree.create(name="Store", key=f"store-{n}", parent_id=cast.north.pk) for n in range(24)]
+    _set(stores[15], False)
+    _set(stores[16], True)
+    accepted = _set(cast.acme, True)
+    newer = _set(stores[17], False)
+    job = _carry_out(accepted.job)
+    assert (job.processed, job.unchanged, job.superseded, job.failed) == (30, 1, 1, 0)
+    others = [store for store in stores if store != stores[17]]
+    assert _states([*cast.of_acme, *others]) == {(True, cast.acme.pk, accepted.change.number)}
+    assert _states([stores[17]]) == {(False, stores[17].pk, newer.change.number)}
+
+
 def test_an_organization_at_fault_is_recorded_and_the_others_go_through(cast: Cast, refusing: None) -> None:
     faults.refuse(cast.bergen.pk)
     job = _carry_out(_set(cast.acme, True).job)
