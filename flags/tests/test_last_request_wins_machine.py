@@ -289,24 +289,19 @@ def machine(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator
             each.quit()
 
 
-def _profile(examples: int, steps: int) -> settings:
-    return settings(
-        max_examples=examples,
-        stateful_step_count=steps,
-        deadline=None,
-        phases=[Phase.generate, Phase.shrink],
-        database=None,
-        derandomize="CI" in os.environ,  # the same examples for every change; new ones are looked for by hand
-        suppress_health_check=list(HealthCheck),
-        print_blob=True,
-    )
-
-
-def test_rows_end_as_the_requests_say(machine: type[Machine]) -> None:
-    run_state_machine_as_test(machine, settings=_profile(25, 30))
+PROFILE = settings(
+    max_examples=30,
+    stateful_step_count=40,
+    deadline=None,
+    phases=[Phase.generate, Phase.shrink],
+    database=None,
+    derandomize="CI" in os.environ,  # the same examples for every change; new ones are looked for by hand
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
+)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_rows_end_as_the_requests_say_in_long_runs(machine: type[Machine]) -> None:
-    run_state_machine_as_test(machine, settings=_profile(30, 50))
+def test_rows_end_as_the_requests_say(machine: type[Machine]) -> None:
+    run_state_machine_as_test(machine, settings=PROFILE)

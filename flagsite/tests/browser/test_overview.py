@@ -52,7 +52,8 @@ PAGES = {
 
 @pytest.fixture
 def busy(site: Installation) -> Installation:
-    """Jobs that have run, one that failed, a worker that is there."""
+    """Jobs that have run, a worker that is there, and nothing of what other tests have left."""
+    site.sql("TRUNCATE jobs_jobtally")
     site.plant_tree(3, 5)
     site.start_worker()
     jobs = [site.set_flag(1, f"flag{number}", True) for number in range(3)]

@@ -63,6 +63,7 @@ def test_a_job_survives_the_death_of_the_broker_in_its_middle(installation: Inst
     assert installation.values("checkout") == {(False, root)}
 
 
+@pytest.mark.timeout(240)
 def test_two_hundred_jobs_survive_a_broker_that_forgets_everything(installation: Installation) -> None:
     leaves = 10
     root = installation.plant_tree(4, leaves)

@@ -18,8 +18,7 @@ from flagsite.servers import ROOT, PostgresServer, ValkeyServer, leftovers
 Start = Callable[..., subprocess.Popen[str]]
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
+def empty_folder() -> Iterator[Path]:
     """An empty data folder in a folder that only we may enter, as mkdtemp makes it."""
     parent = Path(tempfile.mkdtemp(prefix="fs-"))
     data = parent / "data"
@@ -32,9 +31,15 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture
+def folder() -> Iterator[Path]:
+    """A data folder for one test."""
+    yield from empty_folder()
+
+
+@pytest.fixture
 def other_folder() -> Iterator[Path]:
     """A second one beside it."""
-    yield from folder.__wrapped__()
+    yield from empty_folder()
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def run_writers(root: Organization, mode: str) -> int:
             assert writer.stdin
             writer.stdin.write("go\n")
             writer.stdin.flush()
-        return sum(int(writer.communicate(timeout=60)[0]) for writer in writers)
+        return sum(int(writer.communicate(timeout=60)[0] or 0) for writer in writers)
 
 
 @pytest.fixture
