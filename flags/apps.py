@@ -8,7 +8,7 @@ class FlagsConfig(AppConfig):
     verbose_name = "Flags"
 
     def ready(self) -> None:
-        """Register the kinds of jobs, and listen to the tree."""
+        """Register the kinds of jobs and the chores, and listen to the tree."""
         from flags import (  # noqa: PLC0415 - models are loaded only now
             inheritance,
             organization_flags,
@@ -16,6 +16,7 @@ class FlagsConfig(AppConfig):
             propagation,  # noqa: F401 - a kind of job
             purging,  # noqa: F401 - a kind of job
         )
+        from flags.schedules import ticking  # noqa: F401, PLC0415 - a chore
         from orgs import sections  # noqa: PLC0415
         from orgs.signals import organization_removing, organizations_placed  # noqa: PLC0415
 
