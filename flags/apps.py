@@ -8,7 +8,7 @@ class FlagsConfig(AppConfig):
     verbose_name = "Flags"
 
     def ready(self) -> None:
-        """Register the kinds of jobs, and listen to the tree."""
+        """Register the kinds of jobs and the chores, say what grows old, listen to the tree."""
         from flags import (  # noqa: PLC0415 - models are loaded only now
             inheritance,
             organization_flags,
@@ -16,10 +16,13 @@ class FlagsConfig(AppConfig):
             propagation,  # noqa: F401 - a kind of job
             purging,  # noqa: F401 - a kind of job
         )
+        from flags.schedules import forgetting, ticking  # noqa: F401, PLC0415 - the second is a chore
+        from jobs import cleanup  # noqa: PLC0415
         from orgs import sections  # noqa: PLC0415
         from orgs.signals import organization_removing, organizations_placed  # noqa: PLC0415
 
         sections.sections.append(organization_flags.SECTION)
         sections.move_previews.append(preview.move)
+        cleanup.also.append(forgetting.OLD_SCHEDULES)
         organizations_placed.connect(inheritance.take_over, dispatch_uid="flags.take_over")
         organization_removing.connect(inheritance.remove_states, dispatch_uid="flags.remove_states")

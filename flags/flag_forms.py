@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib.postgres.forms import SimpleArrayField
@@ -46,6 +46,9 @@ class FlagForm(forms.ModelForm):
     class Meta:
         model = Flag
         fields = "__all__"  # noqa: DJ007 - the page says which
+        widgets: ClassVar = {
+            name: UnfoldAdminTextareaWidget(attrs={"rows": 3}) for name in ("description", "environments")
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -133,6 +133,7 @@ FLAG_REQUEST_USER = environment.text("FLAG_REQUEST_USER")
 FLAG_USAGE_SECONDS = environment.number("FLAG_USAGE_SECONDS", 60, least=0.1, most=600)
 FLAG_STALE_DAYS = environment.integer("FLAG_STALE_DAYS", 30, least=1)
 FLAG_SCHEDULE_MAX_RETRIES = environment.text("FLAG_SCHEDULE_MAX_RETRIES", "3")
+FLAG_SCHEDULE_KEEP_DAYS = environment.integer("FLAG_SCHEDULE_KEEP_DAYS", 90)
 FLAGS_INLINE_ROWS = environment.integer("FLAGS_INLINE_ROWS", 2000)
 
 CELERY_BROKER_URL = (

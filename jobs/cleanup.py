@@ -1,13 +1,14 @@
 """Forgetting jobs that ended long ago: a job itself, so that it is seen, cancelled and goes on after a crash.
 
 A chain goes as a whole, and only when nothing of it is open: one that COMPLETED or was CANCELLED
-JOBS_KEEP_COMPLETED_DAYS after its end, one that FAILED for good JOBS_KEEP_FAILED_DAYS after it.
+JOBS_KEEP_COMPLETED_DAYS after its end, one that FAILED for good JOBS_KEEP_FAILED_DAYS after it. What else grows old,
+the apps above add to `also`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -25,6 +26,7 @@ from orgs import history, origin
 log = structlog.get_logger(__name__)
 
 KIND = "cleanup"
+BEGINNING: dict[str, Any] = {"after": 0, "deleted": {}}
 LOOKED_AT_ONCE = 2000
 """First jobs of chains that one short transaction looks at."""
 OLD = """
@@ -54,12 +56,30 @@ SELECT id, status FROM jobs_job WHERE parent_job_id = ANY(%(roots)s)
 
 
 @dataclass(frozen=True, slots=True)
+class OldRows:
+    """Rows of an app above that are old at some time; `name` is what reports call them.
+
+    `delete_some` is called in one short transaction after the other: with None, then with what it has returned, until
+    that is None. It returns where to go on, and how many rows are gone.
+    """
+
+    name: str
+    count: Callable[[], int]
+    delete_some: Callable[[int | None], tuple[int | None, int]]
+
+
+also: list[OldRows] = []
+"""What a clean-up deletes besides jobs, after them."""
+
+
+@dataclass(frozen=True, slots=True)
 class OldJobs:
-    """What a clean-up would delete now: chains by how they ended."""
+    """What a clean-up would delete now: chains by how they ended, and other rows by what they are called."""
 
     completed: int
     cancelled: int
     failed: int
+    others: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def chains(self) -> int:
@@ -84,18 +104,21 @@ def old_jobs() -> OldJobs:
     with connection.cursor() as cursor:
         cursor.execute(COUNT, _parameters(itself=0))
         counts: dict[str, int] = dict(cursor.fetchall())
-    return OldJobs(counts.get("COMPLETED", 0), counts.get("CANCELLED", 0), counts.get("FAILED", 0))
+    others = {rows.name: rows.count() for rows in also}
+    return OldJobs(counts.get("COMPLETED", 0), counts.get("CANCELLED", 0), counts.get("FAILED", 0), others)
 
 
 @job_kind(KIND)
 def clean_up(run: Run) -> None:
-    """Delete old chains, some thousand in each short transaction; `processed` counts the jobs that are gone.
+    """Delete old chains, some thousand in each short transaction; `processed` counts the rows that are gone.
 
     Where it stands and what is gone by then is in the checkpoint; a report is left in the history and the log.
     """
     try:
         while _take_step(run):
             run.check()
+        for rows in also:
+            _delete_all(run, rows)
     except CancelRequested:
         _report(run, is_finished=False)
         raise
@@ -109,18 +132,36 @@ def _take_step(run: Run) -> bool:
     The first jobs are locked, as by everybody who changes a chain, and looked at again once they are: a person may
     have asked for a retry meanwhile. What others hold is left for tomorrow.
     """
-    done = run.job.checkpoint or {"after": 0, "deleted": {}}
+    done = run.job.checkpoint or BEGINNING
     with transaction.atomic():
         roots = _rows(NEXT_ROOTS, after=done["after"], most=LOOKED_AT_ONCE)
         if not any(is_old for _, is_old in roots):  # ids rise with time
             return False
         held = [row[0] for row in _rows(HOLD, roots=[root_id for root_id, is_old in roots if is_old])]
         gone = _delete_chains([row[0] for row in _rows(OLD_ONES, roots=held, itself=run.job.root_id)])
-        deleted = {status: done["deleted"].get(status, 0) + gone.get(status, 0) for status in {*done["deleted"], *gone}}
-        done = {"after": roots[-1][0], "deleted": deleted}
+        done = {"after": roots[-1][0], "deleted": _sum(done["deleted"], gone)}
         run.record_progress(processed=sum(gone.values()), checkpoint=done)
     run.job.checkpoint = done
     return True
+
+
+def _delete_all(run: Run, rows: OldRows) -> None:
+    position: int | None = None
+    while True:
+        done = run.job.checkpoint or BEGINNING
+        with transaction.atomic():
+            position, count = rows.delete_some(position)
+            if count:
+                done = {**done, "deleted": _sum(done["deleted"], {rows.name: count})}
+            run.record_progress(processed=count, checkpoint=done)
+        run.job.checkpoint = done
+        if position is None:
+            return
+        run.check()
+
+
+def _sum(some: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
+    return {what: some.get(what, 0) + more.get(what, 0) for what in {*some, *more}}
 
 
 def _delete_chains(roots: Sequence[int]) -> dict[str, int]:

@@ -1,6 +1,7 @@
-"""The worker's own sweep: a thread of its main process; jobs are rescued and retries begin though beat is away.
+"""The worker's own sweep, in its main process: jobs are rescued and retries begin though beat is away.
 
-It also says every few seconds that the worker is there.
+It also says every few seconds that the worker is there. Chores (`jobs.chores`) have a thread of their own: a slow one
+must not make the worker look dead, nor keep dead workers' jobs waiting.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import structlog
 from django.conf import settings
 from django.db import connection
 
-from jobs import stopping, workers
+from jobs import chores, stopping, workers
 from jobs.sweep import rescue_expired, wake_waiting
 
 TICK = 1.0
@@ -26,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 class Sweeper:
-    """Wakes workers for due jobs every TICK, rescues every JOB_SWEEP_SECONDS, until the worker stops."""
+    """Wakes workers for due jobs every TICK, rescues and does chores each JOB_SWEEP_SECONDS, until the worker stops."""
 
     def __init__(self, *, queues: Sequence[str], concurrency: int) -> None:
         self._queues = queues
@@ -35,8 +36,9 @@ class Sweeper:
         self._next_rescue = self._next_beat = 0.0
 
     def start(self) -> None:
-        """Begin, in a thread of its own."""
+        """Begin, in threads of its own."""
         threading.Thread(target=self._sweep_for_ever, name="sweeper", daemon=True).start()
+        threading.Thread(target=self._do_chores_for_ever, name="chores", daemon=True).start()
 
     def _sweep_for_ever(self) -> None:
         pause = threading.Event()
@@ -44,6 +46,13 @@ class Sweeper:
             self._turn()
             pause.wait(TICK)
         self._safely(self._say_that_it_is_there)  # stopping: its jobs finish their chunk
+
+    def _do_chores_for_ever(self) -> None:
+        pause = threading.Event()
+        while not stopping.is_requested():
+            for chore in chores.registered():
+                self._safely(chore)
+            pause.wait(settings.JOB_SWEEP_SECONDS)
 
     def _turn(self) -> None:
         now = time.monotonic()

@@ -1,7 +1,8 @@
 """The tick: applies what is due, each in a transaction of its own that holds the schedule's row to its end.
 
-Any number of ticks may run at once. The lock on the row is the claim: it cannot run out, and a process or a connection
-that dies gives it back together with all that it had done, so nothing is applied twice and nothing is lost.
+Beat asks for it, and each worker does it by itself, so any number of ticks may run at once. The lock on the row is the
+claim: it cannot run out, and a process or a connection that dies gives it back together with all that it had done, so
+nothing is applied twice and nothing is lost.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from django.db import connection, transaction
 from flags.models import FlagSchedule
 from flags.schedules import applying, outcomes
 from jobs import engine_counts, transient
+from jobs.chores import chore
 
 log = structlog.get_logger(__name__)
 AT_ONCE = 100
@@ -59,6 +61,7 @@ class Ticked:
         return self.applied + self.failed + self.delayed
 
 
+@chore
 def tick() -> Ticked:
     """Apply what is due: retries first, then by time; of each flag in order. Raises DatabaseError with no database."""
     ticked = Ticked()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -181,3 +182,11 @@ def test_an_archived_flag_is_not_switched_and_the_page_says_why(operator: Client
 def test_there_is_no_other_deed(operator: Client, flag: Flag) -> None:
     assert operator.get(deed(flag, "burn")).status_code == 404
     assert operator.get(f"{LIST}999/archive/do/").status_code == 404
+
+
+def test_the_list_says_how_each_stands(operator: Client, flag: Flag) -> None:
+    for key, values in (("dead", {"killed": True}), ("old", {"archived": True}), ("new", {})):
+        managing.create(key=key, values=values, by="user:olga")
+    managing.purge(key="f", by="user:olga")
+    page = shown(operator.get(LIST))
+    assert re.findall(r'fs-status-(\w+)">', page) == ["killed", "purging", "live", "archived"]

@@ -19,7 +19,7 @@ TICKS_MISSED = 6
 """So many sweeps that beat did not ask for are too many."""
 LONG_WAIT = 60.0
 """Seconds for which a job that is due may wait while workers are there."""
-START_BEAT = "Start beat: celery -A flagsite beat. Until then nothing happens by schedule: clean-up, scheduled changes."
+START_BEAT = "Start beat: celery -A flagsite beat. Until then nobody cleans up or counts uses and adoption of flags."
 START_WORKER = "Start a worker: celery -A flagsite worker --queues propagation,default (bin/dev starts all)."
 SWEEP = "jobs.sweep"
 CANARY_LATE = 150.0

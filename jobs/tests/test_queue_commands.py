@@ -8,6 +8,7 @@ import pytest
 from django.db.models.functions import Now
 
 from jobs import cleanup, lifecycle, workers
+from jobs.cleanup import OldRows
 from jobs.models import Job, Queue, Worker
 from jobs.tests.engine import LONG_AGO, QUEUE, changed, claimed, lease_of, waiting
 from orgs.tests.commands import OLGA, deeds, run
@@ -73,13 +74,15 @@ def ended_long_ago() -> Job:
     return changed(job, completed_at=LONG_AGO, created_at=LONG_AGO)
 
 
-def test_a_dry_clean_up_counts_and_changes_nothing() -> None:
+def test_a_dry_clean_up_counts_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cleanup, "also", [OldRows("pebbles", lambda: 3, lambda _: (None, 3))])
     ended_long_ago(), waiting()
     assert run("cleanup_jobs", "--dry-run", "--json").document == {
-        "dryRun": True, "completed": 1, "cancelled": 0, "failed": 0,
+        "dryRun": True, "completed": 1, "cancelled": 0, "failed": 0, "pebbles": 3,
     }  # fmt: skip
-    words = run("cleanup_jobs", "--dry-run").out
-    assert words.startswith("1 chains (1 completed, 0 cancelled, 0 failed; kept for 30 and 7 days) would be deleted")
+    words = " ".join(run("cleanup_jobs", "--dry-run").out.split())
+    chains = "1 chains (1 completed, 0 cancelled, 0 failed; kept for 30 and 7 days)"
+    assert words.startswith(f"{chains} and 3 pebbles would be deleted")
     assert (Job.objects.count(), deeds()) == (2, [])
 
 

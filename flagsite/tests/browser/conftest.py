@@ -80,11 +80,14 @@ def sign_in(chromium: Browser, site: Installation) -> Iterator[SignIn]:
 
 
 @pytest.fixture
-def picture() -> Callable[[Page, str], None]:
-    """Keep a screenshot of the whole page in FLAGSITE_PICTURES, if that is set: for looking at, and for docs/."""
+def picture() -> Callable[..., None]:
+    """Keep a screenshot in FLAGSITE_PICTURES, if that is set: for looking at, and for docs/.
 
-    def picture(page: Page, name: str) -> None:
+    Of the whole page, or of what is seen without scrolling.
+    """
+
+    def picture(page: Page, name: str, *, whole: bool = True) -> None:
         if folder := os.environ.get("FLAGSITE_PICTURES"):
-            page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+            page.screenshot(path=Path(folder) / f"{name}.png", full_page=whole)
 
     return picture

@@ -43,6 +43,8 @@ def test_a_change_is_scheduled_shown_in_the_agenda_and_comes(
     page.get_by_role("link", name="Scheduled changes").first.click()
     page.get_by_role("link", name="Agenda").click()
     today = datetime.now(UTC)
+    page.goto(f"{LIST}add/")
+    picture(page, "schedule-add")
     schedule(page, "nothing", at=f"{today + timedelta(days=1):%Y-%m-%dT09:00}")
     expect(page.locator("body")).to_contain_text("There is no flag 'nothing'.")
     assert violations(page) == []

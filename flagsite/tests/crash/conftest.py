@@ -12,6 +12,8 @@ from flagsite.tests.crash.installation import Installation, kill_session
 @pytest.fixture(scope="session")
 def _installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     installation = Installation(tmp_path_factory.mktemp("installation"))
+    installation.web_workers = 2
+    installation.environment["FLAG_USAGE_SECONDS"] = "0.3"
     try:
         installation.start()
         yield installation

@@ -109,6 +109,9 @@ class Installation:
     def post(self, path: str, **more: Any) -> httpx.Response:
         return self._call("POST", path, **more)
 
+    def delete(self, path: str) -> httpx.Response:
+        return self._call("DELETE", path)
+
     def _call(self, method: str, path: str, **more: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.key}"}
         with contextlib.suppress(httpx.ConnectError):
@@ -176,7 +179,7 @@ class Installation:
             f"""
             CREATE OR REPLACE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql AS
             $$ BEGIN PERFORM pg_sleep({seconds}); RETURN NULL; END $$;
-            CREATE OR REPLACE TRIGGER take_time AFTER INSERT OR UPDATE ON flags_flagstate
+            CREATE OR REPLACE TRIGGER take_time AFTER INSERT OR UPDATE OR DELETE ON flags_flagstate
                 FOR EACH STATEMENT EXECUTE FUNCTION take_time()
             """
         )

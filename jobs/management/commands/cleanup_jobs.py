@@ -20,7 +20,8 @@ from orgs.operator_command import Answer, OperatorCommand, me
 class Command(OperatorCommand):
     help = (
         "Have a job delete chains that ended long ago: those that COMPLETED or were CANCELLED after "
-        "JOBS_KEEP_COMPLETED_DAYS, those that FAILED for good after JOBS_KEEP_FAILED_DAYS."
+        "JOBS_KEEP_COMPLETED_DAYS, those that FAILED for good after JOBS_KEEP_FAILED_DAYS; and what else "
+        "is old, such as scheduled changes."
     )
 
     def add_options(self, parser: CommandParser) -> None:
@@ -31,6 +32,7 @@ class Command(OperatorCommand):
         old = cleanup.old_jobs()
         document: dict[str, Any] = {
             "dryRun": dry_run, "completed": old.completed, "cancelled": old.cancelled, "failed": old.failed,
+            **old.others,
         }  # fmt: skip
         if dry_run:
             return Answer(document, [f"{_words(old)} would be deleted; nothing was changed."])
@@ -46,7 +48,8 @@ class Command(OperatorCommand):
 
 def _words(old: OldJobs) -> str:
     kept = f"{settings.JOBS_KEEP_COMPLETED_DAYS} and {settings.JOBS_KEEP_FAILED_DAYS} days"
-    return (
+    chains = (
         f"{old.chains:,} chains ({old.completed:,} completed, {old.cancelled:,} cancelled, {old.failed:,} failed; kept "
         f"for {kept})"
     )
+    return " and ".join([chains, *(f"{count:,} {name}" for name, count in old.others.items())])

@@ -1,0 +1,81 @@
+"""People find a flag in the list and change its definition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import expect
+
+from flagsite.tests.browser.conftest import SignIn
+from flagsite.tests.browser.test_overview import fits, serious
+from flagsite.tests.crash.installation import Installation
+
+pytestmark = pytest.mark.slow
+Picture = Callable[..., None]
+LIST = "/admin/flags/flag/"
+FLAGS = """
+from decimal import Decimal
+from flags import changes, managing
+managing.create(key="checkout", by="user:ada", values={
+    "description": "One page instead of four.", "owner": "payments", "tags": ["web"], "whitelist": ["user-1", "user-2"],
+    "rollout_percentage": Decimal("37.5"), "environments": {"staging": True}})
+managing.create(key="suggestions", by="user:ada", values={
+    "description": "What one may mean, while one types.", "owner": "search", "kind": "experiment",
+    "prerequisites": ["checkout"]})
+managing.create(key="banner", by="user:olga", values={
+    "description": "Tells of works to come.", "owner": "operations", "kind": "operational", "enabled": True})
+managing.create(key="old-search", by="user:olga", values={
+    "description": "Searches the old way.", "owner": "search", "enabled": True, "killed": True})
+changes.set_flag(organization_id=3, flag_key="checkout", enabled=True, requested_by="user:olga")
+"""
+LONG_ONE = """
+from flags import managing
+key = "a-key-that.is_longer.than-a-phone-is.wide.and-goes-on.and-on.and-on"
+managing.create(key=key, by="user:olga", values={"description": "What it says. " * 20})
+"""
+
+
+@pytest.fixture
+def planted(site: Installation) -> Installation:
+    """Four flags, one of them killed."""
+    site.plant_tree(2, 2)
+    site.manage("shell", "--no-imports", "-c", FLAGS)
+    return site
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_definition_is_found_and_changed(
+    planted: Installation, sign_in: SignIn, picture: Picture, dark: bool
+) -> None:
+    page = sign_in("olga", dark=dark)
+    page.goto(LIST)
+    expect(page.get_by_role("row", name="old-search").locator(".fs-status")).to_have_text("killed")
+    expect(page.get_by_role("row", name="banner").locator(".fs-status")).to_have_text("live")
+    assert serious(page) == []
+    picture(page, "definitions-dark" if dark else "definitions")
+    page.get_by_role("link", name="checkout").click()
+    expect(page.locator("#header-inner")).to_contain_text("checkout")  # as it is written, not Checkout
+    expect(page.locator(".fs-card")).to_have_count(2)
+    assert serious(page) == []
+    picture(page, "definition-dark" if dark else "definition", whole=False)
+    page.get_by_label("Description").fill("Two pages.")
+    page.get_by_label("Reason").fill("simpler")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("row", name="checkout")).to_contain_text("Two pages.")
+
+
+def test_nothing_of_them_is_cut_off_on_a_phone(planted: Installation, sign_in: SignIn, picture: Picture) -> None:
+    planted.manage("shell", "--no-imports", "-c", LONG_ONE)
+    page = sign_in("olga", phone=True, dark=True)
+    page.goto(LIST)
+    assert fits(page)
+    cut_off = (
+        "[...document.querySelectorAll('#result_list :is(td, th)')].filter(e => e.scrollHeight > e.clientHeight + 1)"
+    )
+    assert page.evaluate(f"{cut_off}.map(e => e.textContent)") == []
+    picture(page, "definitions-phone")
+    page.get_by_role("link", name="checkout").click()
+    expect(page.locator(".fs-card")).to_have_count(2)
+    assert fits(page)
+    picture(page, "definition-phone")

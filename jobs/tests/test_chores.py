@@ -1,0 +1,92 @@
+"""What other apps have each worker do at every sweep."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from jobs import chores, stopping, sweeper
+from jobs.chores import chore
+from jobs.sweeper import Sweeper
+
+Started = Callable[[], None]
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[Started]:
+    """Starts a worker's sweeper that sweeps all the time, and knows the chores of the test only."""
+    settings.JOB_SWEEP_SECONDS = 0.01
+    monkeypatch.setattr(sweeper, "TICK", 0.01)
+    monkeypatch.setattr(chores, "_chores", {})
+    for name in ("wake_waiting", "rescue_expired"):
+        monkeypatch.setattr(sweeper, name, lambda: 0)
+    monkeypatch.setattr(sweeper.workers, "beat", lambda **_: None)
+    known = set(threading.enumerate())
+    yield Sweeper(queues=["default"], concurrency=1).start
+    stopping.request_stop()
+    for thread in set(threading.enumerate()) - known:
+        thread.join(10)
+    stopping.withdraw()
+
+
+class Calls:
+    """Counts calls; `wait_for` waits until there were so many."""
+
+    def __init__(self) -> None:
+        self._count = threading.Semaphore(0)
+
+    def __call__(self, *_: Any) -> int:
+        self._count.release()
+        return 0
+
+    def wait_for(self, count: int) -> None:
+        for _ in range(count):
+            assert self._count.acquire(timeout=10)
+
+
+def test_a_chore_is_done_again_and_again(started: Started) -> None:
+    calls = Calls()
+
+    @chore
+    def look() -> None:
+        calls()
+
+    started()
+    calls.wait_for(3)
+
+
+def test_one_that_fails_is_tried_again_and_keeps_no_other_from_being_done(started: Started) -> None:
+    failures, calls = Calls(), Calls()
+
+    @chore
+    def fail() -> None:
+        failures()
+        raise RuntimeError("no luck")
+
+    @chore
+    def look() -> None:
+        calls()
+
+    started()
+    failures.wait_for(2)
+    calls.wait_for(2)
+
+
+def test_a_slow_one_keeps_no_job_from_being_rescued(started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+    rescues, begun, done = Calls(), threading.Event(), threading.Event()
+    monkeypatch.setattr(sweeper, "rescue_expired", rescues)
+
+    @chore
+    def take_long() -> None:
+        begun.set()
+        done.wait(30)
+
+    started()
+    try:
+        assert begun.wait(10)
+        rescues.wait_for(20)
+    finally:
+        done.set()
