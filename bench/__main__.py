@@ -14,7 +14,19 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import cleanup, coherence, growth, in_process, lists, load, overview_pages, propagation, reads, scraping
+from bench import (
+    cleanup,
+    coherence,
+    growth,
+    in_process,
+    lists,
+    load,
+    overview_pages,
+    propagation,
+    reads,
+    recovery,
+    scraping,
+)
 from bench.installation import ROOT, Installation
 from bench.report import Result
 from flagsite import servers
@@ -42,6 +54,7 @@ BENCHES: dict[str, Callable[[Installation, int], Result | list[Result]]] = {
     "memory": load.memory,
     "states": load.states,
     "growth": growth.growth,
+    "recovery": recovery.recovery,
     "import": imports,
     "lists": lists.lists,
     "overview": overview_pages.overview,
@@ -49,6 +62,7 @@ BENCHES: dict[str, Callable[[Installation, int], Result | list[Result]]] = {
     "metrics": scraping.scraping,
     "reads": reads.reads,
     "seen": coherence.seen,
+    "told": coherence.told,
     "meanwhile": coherence.meanwhile,
     "in_process": in_process.in_process,
 }

@@ -1,4 +1,4 @@
-"""How soon a committed change is seen by every web process, and what reads feel of a propagation."""
+"""How soon a change is seen by every web process and told to who waits, and what reads feel of a propagation."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ import socket
 import threading
 import time
 
+import httpx
 import psycopg
 
 from bench import client
-from bench.installation import Installation
-from bench.reads import ask, one_connection_for_each_process, read_request
+from bench.installation import Installation, free_port
+from bench.reads import PATH, ask, one_connection_for_each_process, read_request, wait_for_server
 from bench.report import Result
 from flags.writing import CHANNEL
 from flagsite import servers
+from flagsite.servers.web import events_command
 
 CHANGES = 300
+TOLD = 100
 PER_SECOND = 250
 IDLE_SECONDS = 8.0
 ONE = "/ofrep/v1/evaluate/flags/bench"
@@ -54,6 +57,38 @@ def seen(installation: Installation, rows: int) -> Result:
     return Result(
         "a commit seen by two web processes", f"p50 {p50:.1f} ms, p99 {p99:.1f} ms", f"{CHANGES} changes", p99 / 50,
         "p99 ≤ 50 ms", p99 <= 50, {"p50": p50, "p99": p99, "slowest": milliseconds[-1]},
+    )  # fmt: skip
+
+
+def told(installation: Installation, rows: int) -> Result:
+    """From sending a leaf's change to the event that a client gets which waits for the leaf."""
+    installation.plant(1000)
+    leaf, milliseconds = 1001, []
+    web_port, events_port = free_port(), free_port()
+    events = installation.run(*events_command(events_port))
+    web = installation.serve("flagsite.wsgi:application", web_port, EVENTS_URL=f"http://127.0.0.1:{events_port}")
+    try:
+        wait_for_server(web_port)
+        wait_for_server(events_port)
+        asked = {"context": {"targetingKey": "user", "organizationId": leaf}}
+        answer = installation.http.post(f"http://127.0.0.1:{web_port}{PATH}", json=asked).raise_for_status()
+        with httpx.stream("GET", answer.json()["eventStreams"][0]["url"], timeout=10) as stream:
+            lines = (line for line in stream.iter_lines() if line.startswith("data: "))
+            next(lines)  # everybody gets one who connects
+            for turn in range(TOLD):
+                began = time.perf_counter()
+                installation.http.post(f"/{leaf}/bench/{str(turn % 2 == 0).lower()}").raise_for_status()
+                next(lines)
+                milliseconds.append((time.perf_counter() - began) * 1000)
+                time.sleep(0.2)  # two changes may be told together
+    finally:
+        installation.end(web)
+        installation.end(events)
+    milliseconds.sort()
+    p50, p99 = milliseconds[len(milliseconds) // 2], milliseconds[int(len(milliseconds) * 0.99)]
+    return Result(
+        "a change told to a client that waits", f"p50 {p50:.0f} ms, p99 {p99:.0f} ms", f"{TOLD} changes", p99 / 1000,
+        "p99 ≤ 1 s", p99 <= 1000, {"p50": p50, "p99": p99},
     )  # fmt: skip
 
 

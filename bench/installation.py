@@ -41,9 +41,7 @@ class Installation:
             "PYTHONPATH": str(ROOT),
         }
         self.processes: list[subprocess.Popen[bytes]] = []
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            self.port = int(listener.getsockname()[1])
+        self.port = free_port()
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
 
     def start(self) -> None:
@@ -52,7 +50,7 @@ class Installation:
         self.valkey.start()
         self._manage("migrate", "--verbosity", "0")
         self.authorize()
-        self.web = self._run(*web_command(self.port))
+        self.web = self.run(*web_command(self.port))
         for _ in range(200):
             with suppress(httpx.TransportError):
                 if self.http.get("/organizations").status_code == 200:
@@ -63,7 +61,7 @@ class Installation:
     def serve(self, application: str, port: int, **environment: str) -> subprocess.Popen[bytes]:
         """Another application on the same web server."""
         self.environment |= environment
-        return self._run(*web_command(port)[:-1], application)
+        return self.run(*web_command(port)[:-1], application)
 
     def authorize(self) -> None:
         """Make a key and use it from now on; whoever empties the tables takes the keys along."""
@@ -80,7 +78,7 @@ class Installation:
     @contextmanager
     def worker(self, concurrency: int = 1) -> Iterator[subprocess.Popen[bytes]]:
         """A fresh worker that has shown that it works."""
-        process = self._run("celery", "-A", "flagsite", "worker", "--queues", "propagation,default",
+        process = self.run("celery", "-A", "flagsite", "worker", "--queues", "propagation,default",
                             "--without-mingle", "--concurrency", str(concurrency))  # fmt: skip
         try:
             self.plant(1, 1)
@@ -164,7 +162,8 @@ class Installation:
         command = [sys.executable, str(ROOT / "manage.py"), *arguments]
         return subprocess.run(command, env=self.environment, check=True, stdout=subprocess.PIPE, text=True).stdout
 
-    def _run(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
+    def run(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start one of the environment's programs in a session of its own; it ends with the installation."""
         with (self.folder / f"{program}.log").open("ab") as log:
             process = subprocess.Popen(
                 [str(Path(sys.executable).parent / program), *arguments],
@@ -172,6 +171,13 @@ class Installation:
             )  # fmt: skip
         self.processes.append(process)
         return process
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 EMPTY = """

@@ -14,7 +14,7 @@ import psutil
 
 from bench import client
 from bench.client import Run
-from bench.installation import Installation
+from bench.installation import Installation, free_port
 from bench.report import Result
 
 FLAGS = 100
@@ -152,13 +152,11 @@ def _bare(installation: Installation, run: Run) -> tuple[Run, float]:
     head, _, body = run.last.partition(b"\r\n\r\n")
     file = installation.folder / "bare-body"
     file.write_bytes(body)
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = int(listener.getsockname()[1])
+    port = free_port()
     status = head.split(b"\r\n", 1)[0].decode().removeprefix("HTTP/1.1 ")
     server = installation.serve("bench.bare:application", port, BARE_BODY=str(file), BARE_STATUS=status)
     try:
-        _wait_for(port)
+        wait_for_server(port)
         requests = [read_request(installation, number % 1000 + 1, PATH) for number in range(len(run.milliseconds))]
         client.run(port, iter(requests[:1000]))
         before = _cpu(installation)
@@ -169,12 +167,13 @@ def _bare(installation: Installation, run: Run) -> tuple[Run, float]:
         installation.processes.remove(server)
 
 
-def _wait_for(port: int) -> None:
+def wait_for_server(port: int) -> None:
+    """Until a server that was just started takes connections."""
     for _ in range(100):
         with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
             return
         time.sleep(0.1)
-    raise SystemExit("The bare server does not answer.")
+    raise SystemExit("A server does not answer.")
 
 
 def one_connection_for_each_process(installation: Installation) -> list[socket.socket]:

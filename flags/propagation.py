@@ -171,7 +171,7 @@ class Walk:
         return self.values if self.run.job.only_behind else None
 
     def _begin(self) -> Subtree:
-        subtree = writing.begin_chunk(self.root_id)
+        subtree = writing.begin_chunk(self.root_id, [value.flag_id for value in self.values])
         if subtree is None:
             raise PermanentFailure("The organization no longer exists.")
         return subtree

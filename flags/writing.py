@@ -63,21 +63,28 @@ BEGIN = f"""
 SET LOCAL statement_timeout = '20s'; SET LOCAL synchronous_commit = off;
 SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off;
 """
-BEGIN_CHUNK = f"{BEGIN}{EXTENT}"
+BEGIN_CHUNK = f"""{BEGIN}
+SELECT root.id, root.tree_id, root.lft, root.rght,
+       (SELECT count(pg_advisory_xact_lock(hashtextextended('flags ' || share || ' in tree ' || root.tree_id, 0)))
+          FROM (SELECT DISTINCT unnest(%s::bigint[]) %% 64 AS share ORDER BY 1) flags)
+  FROM orgs_organization root WHERE root.id = %s
+"""  # noqa: S608 - no input in it
 
 
-def begin_chunk(root_id: int) -> Subtree | None:
+def begin_chunk(root_id: int, flag_ids: Sequence[int] = ()) -> Subtree | None:
     """Make this transaction one that writes many rows: under the tree lock, in key order, in bounded time.
 
-    Returns the subtree as it stands now, None when the organization is gone; all in one round trip, since a small
-    chunk's time is that of its round trips.
+    It is the only chunk that writes these flags in this tree until it ends. Two that both find some rows to update and
+    some to insert would take those in different orders, and stop each other for ever. Returns the subtree as it stands
+    now, None when the organization is gone; all in one round trip, since a small chunk's time is that of its round
+    trips. Flags share 64 locks, so that PostgreSQL has room for them however many flags a move brings along.
     """
     with connection.cursor() as cursor:
-        cursor.execute(BEGIN_CHUNK, [root_id])
+        cursor.execute(BEGIN_CHUNK, [list(flag_ids), root_id])
         while cursor.nextset():
             pass
         row = cursor.fetchone()
-    return Subtree(*row) if row else None
+    return Subtree(*row[:4]) if row else None
 
 
 def begin_deletion() -> None:

@@ -61,9 +61,10 @@ def test_a_real_deadlock_is_tried_again_and_counts_nothing_twice(cast: Cast, mon
     def rival() -> None:
         """Lock one of the chunk's rows, wait until the chunk waits for it, and want another.
 
-        The chunk has waited longer by then, so it is the first to look, and gives way.
+        It does not look for deadlocks itself, so it is the chunk that does, and gives way.
         """
         with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL deadlock_timeout = '1min'")
             cursor.execute(lock, [cast.south.pk])
             locked.set()
             first.wait_until_blocked()

@@ -75,7 +75,7 @@ def test_a_frozen_broker_delays_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
             began = time.monotonic()
             for _ in range(100):
                 wakeup.wake("default")
-            assert time.monotonic() - began < 0.3
+            assert time.monotonic() - began < 10  # not 100 time-outs
             wait_until_empty(sender)  # what one sending could not deliver, the others need not try
     finally:
         broker.close()

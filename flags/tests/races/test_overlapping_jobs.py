@@ -6,7 +6,7 @@ import pytest
 from django.db import transaction
 
 from conftest import Cast
-from flags import changes, propagation
+from flags import changes, propagation, writing
 from flags.models import FlagState
 from jobs import runner, wakeup
 from jobs.models import Job
@@ -66,3 +66,24 @@ def test_an_insert_that_meets_a_newer_row_leaves_it(cast: Cast, monkeypatch: pyt
     assert older.job is not None
     older.job.refresh_from_db()
     assert (older.job.processed, older.job.superseded) == (6, 1)
+
+
+def begin_and_end(root: Organization, flag_ids: list[int]) -> None:
+    with transaction.atomic():
+        writing.begin_chunk(root.pk, flag_ids)
+
+
+def test_a_chunk_waits_for_another_one_that_writes_the_same_flag_in_the_same_tree(cast: Cast) -> None:
+    """Else both could hold rows that the other wants: each updates some rows and inserts others, in two goes."""
+    with transaction.atomic():
+        writing.begin_chunk(cast.acme.pk, [1, 2])
+        second = Background(lambda: begin_and_end(cast.south, [2, 3]))
+        second.wait_until_blocked()
+    second.result()
+
+
+def test_chunks_that_write_other_flags_or_in_other_trees_wait_for_nobody(cast: Cast) -> None:
+    with transaction.atomic():
+        writing.begin_chunk(cast.acme.pk, [1, 2])
+        Background(lambda: begin_and_end(cast.acme, [3])).result()
+        Background(lambda: begin_and_end(cast.rival, [1, 2])).result()

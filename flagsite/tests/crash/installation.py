@@ -25,8 +25,6 @@ from orgs.locks import TREE_LOCK
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 LEASE, SWEEP = 3.0, 1.0
-RECOVERY = LEASE + SWEEP
-"""Within how many seconds a dead worker's job has to go on; a test adds what the job itself takes."""
 
 
 class Installation:

