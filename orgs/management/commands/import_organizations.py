@@ -13,7 +13,6 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from orgs import importing
 from orgs.errors import ImportRefused
 
-MOST_LINES_SHOWN = 1_000
 STEPS = {
     importing.READING: "Reading the file",
     importing.COMPARING: "Comparing with the database",
@@ -57,7 +56,7 @@ def _sentence(report: importing.ImportReport) -> str:
 
 
 def _lines_of(refused: ImportRefused) -> str:
-    lines = [f"line {line}: {problem}" for line, problem in refused.lines[:MOST_LINES_SHOWN]]
+    lines = [f"line {line}: {problem}" for line, problem in refused.lines]
     if refused.count > len(lines):
         lines.append(f"and {refused.count - len(lines):,} more")
     return "\n".join([*lines, refused.detail])
