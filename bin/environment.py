@@ -6,11 +6,14 @@ import fcntl
 import hashlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -54,8 +57,10 @@ def wanted(level: str) -> str:
 
 def make_current(level: str) -> None:
     """Install what is missing; of two commands at once the second waits for the first, and finds it done."""
+    end_in_order()
     lock = os.open(ROOT / "bin", os.O_RDONLY)  # the folder itself serves as the lock file
     fcntl.flock(lock, fcntl.LOCK_EX)
+    fcntl.fcntl(lock, fcntl.F_SETFD, 0)  # inherited: whoever writes holds it too, should it outlive us
     if not is_current(level):
         began = time.monotonic()
         print(f"Flagsite: installing the pinned requirements into {VENV} ...", file=sys.stderr, flush=True)
@@ -104,8 +109,36 @@ def install_uv(pip: list[str]) -> None:
 
 
 def run(*command: str) -> None:
-    """Run to its end without a word; raises CalledProcessError with the output in it."""
-    subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    """Run to its end without a word; raises CalledProcessError with the output in it. What ends us ends it too."""
+    child = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        close_fds=False,  # it holds the lock as well
+        start_new_session=True,
+    )
+    try:
+        output, _ = child.communicate()
+    except BaseException:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)  # with what it has started
+        child.wait()
+        raise
+    if child.returncode:
+        raise subprocess.CalledProcessError(child.returncode, command, output)
+
+
+def end_in_order() -> None:
+    """Turn the signals that ask for our end into SystemExit, so that `run` can end what it has started."""
+
+    def leave(number: int, _: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, leave)
 
 
 if __name__ == "__main__":

@@ -28,14 +28,6 @@ class Api:
         """Where the service is."""
         return f"http://127.0.0.1:{self.port}"
 
-    def is_up(self) -> bool:
-        """Whether anything answers there."""
-        try:
-            self._send("GET", "/docs")
-        except OSError:
-            return False
-        return True
-
     def get(self, path: str, **query: Any) -> dict[str, Any]:
         """The JSON of a 200 answer. Raises UnexpectedAnswer."""
         return self._expect(200, "GET", path + ("?" + urlencode(query) if query else ""))

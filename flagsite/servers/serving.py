@@ -4,45 +4,35 @@ from __future__ import annotations
 
 import http.client
 import os
-import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 
+import psutil
 from rich.console import Console
 
 from flagsite.servers.errors import ServerError
 from flagsite.servers.locations import data_folder
 from flagsite.servers.log import OneLog
+from flagsite.servers.ports import HOST, Ports
 from flagsite.servers.processes import Supervisor, our_processes
 
-DEFAULT_PORT = 8000
 PATIENCE = 60.0  # seconds until the web server has to answer
 
 
-def choose_port(wanted: int | None) -> int:
-    """The wanted port, or else 8000, or the next free one. Raises ServerError when the wanted one is taken."""
-    if wanted is not None:
-        if not _is_free(wanted):
-            raise ServerError(f"Port {wanted} is taken by another program. Choose another with --port.")
-        return wanted
-    return _free_from(DEFAULT_PORT)
-
-
 @contextmanager
-def serving(port: int, console: Console, *, code_changed: Callable[[], bool] = lambda: False) -> Iterator[OneLog]:
+def serving(ports: Ports, console: Console, *, code_changed: Callable[[], bool] = lambda: False) -> Iterator[OneLog]:
     """Have web, events, worker and beat run inside, the web server answering; none of them is left afterwards.
 
-    To be used inside `alone`. Raises ServerError when they do not come up.
+    To be used inside `alone`, with ports that are kept. Raises ServerError when they do not come up.
     """
     folder = data_folder()
     log = OneLog(folder / "flagsite.log", console)
-    events_port = _free_from(port + 1)
-    os.environ.setdefault("EVENTS_URL", f"http://127.0.0.1:{events_port}")
-    supervisor = Supervisor(our_processes(port, events_port), folder=folder, log=log, code_changed=code_changed)
+    os.environ.setdefault("EVENTS_URL", f"http://{HOST}:{ports.events}")
+    supervisor = Supervisor(our_processes(ports.web, ports.events), folder=folder, log=log, code_changed=code_changed)
     try:
         with supervisor.running():
-            _await_answer(port, supervisor)
+            _await_answer(ports.web, supervisor)
             yield log
     finally:
         log.close()
@@ -53,31 +43,27 @@ def _await_answer(port: int, supervisor: Supervisor) -> None:
     while time.monotonic() < end:
         if failed := supervisor.failed():
             raise ServerError(f"{failed} does not stay up; it says:\n{supervisor.log.last_lines(failed)}")
-        if _answers(port):
+        if we_answer(port):
             return
         time.sleep(0.1)
     raise ServerError(f"web does not answer after {PATIENCE:.0f} s; it says:\n{supervisor.log.last_lines('web')}")
 
 
-def _answers(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    with suppress(OSError, http.client.HTTPException):
+def we_answer(port: int) -> bool:
+    """Whether there is an answer at the port, and it comes from a process that this one has started."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=10)
+    with closing(connection), suppress(OSError, http.client.HTTPException):
+        connection.connect()
+        our_end = connection.sock.getsockname()[1]
         connection.request("GET", "/docs")
-        connection.getresponse().read()
-        return True
-    connection.close()
+        response = connection.getresponse()
+        is_ours = any(_is_connected_to(our_end, child) for child in psutil.Process().children(recursive=True))
+        response.read()  # only now: the other side may close the connection after it
+        return is_ours
     return False
 
 
-def _free_from(first: int) -> int:
-    return next(port for port in range(first, 65536) if _is_free(port))
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port whose last user has just gone is free
-        try:
-            listener.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+def _is_connected_to(port: int, process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return any(one.raddr and one.raddr.port == port for one in process.net_connections("tcp4"))
+    return False

@@ -21,8 +21,9 @@ from flagsite.demo.screen import Screen
 from flagsite.demo.story import FLAG, Outcome, tell
 from flagsite.servers import ROOT, ServerError, data_folder
 from flagsite.servers.log import OneLog
+from flagsite.servers.ports import DEFAULT_PORT, Ports, kept_ports
 from flagsite.servers.processes import alone
-from flagsite.servers.serving import DEFAULT_PORT, choose_port, serving
+from flagsite.servers.serving import serving
 
 TREE = ROOT / "flagsite" / "demo" / "organizations.csv"
 
@@ -40,25 +41,24 @@ class Command(BaseCommand):
     def handle(self, *args: Any, once: bool, port: int | None, **options: Any) -> None:
         screen = Screen()
         try:
-            with alone(data_folder()):
-                chosen = choose_port(port)
+            with alone(data_folder()), kept_ports(port) as ports:
                 screen.title("Flagsite", "set a flag at the top of a tree, and everyone below has it")
-                if port is None and chosen != DEFAULT_PORT:
-                    screen.warn(f"Port {DEFAULT_PORT} is taken, so this is port {chosen}.")
-                outcome = _run(screen, chosen, once=once)
+                if port is None and ports.web != DEFAULT_PORT:
+                    screen.warn(f"Port {DEFAULT_PORT} is taken, so this is port {ports.web}.")
+                outcome = _run(screen, ports, once=once)
         except (ServerError, UnexpectedAnswer) as error:
             raise CommandError(str(error)) from error
         if not outcome.succeeded:
             sys.exit(1)
 
 
-def _run(screen: Screen, port: int, *, once: bool) -> Outcome:
+def _run(screen: Screen, ports: Ports, *, once: bool) -> Outcome:
     """Show everything; the servers that the database commands need run already."""
     _load(screen)
     password = access.admin_password(data_folder())
-    api = Api(port, access.access_key(data_folder()))
+    api = Api(ports.web, access.access_key(data_folder()))
     began = time.monotonic()
-    with serving(port, Console(stderr=True, highlight=False)) as log:
+    with serving(ports, Console(stderr=True, highlight=False)) as log:
         screen.done(f"Web, worker and beat run at [cyan]{api.address}[/]", time.monotonic() - began)
         outcome = tell(api, screen, root_key=_root_key())
         if not once:

@@ -11,8 +11,9 @@ from rich.console import Console
 
 from flagsite.servers import ROOT, ServerError, data_folder
 from flagsite.servers.code import CodeWatch
+from flagsite.servers.ports import Ports, kept_ports
 from flagsite.servers.processes import alone
-from flagsite.servers.serving import choose_port, serving
+from flagsite.servers.serving import serving
 
 
 class Command(BaseCommand):
@@ -25,16 +26,16 @@ class Command(BaseCommand):
     def handle(self, *args: Any, port: int | None, reload: bool, **options: Any) -> None:
         console = Console(stderr=True, highlight=False)
         try:
-            with alone(data_folder()):
-                _serve(choose_port(port), console, reload=reload)
+            with alone(data_folder()), kept_ports(port) as ports:
+                _serve(ports, console, reload=reload)
         except ServerError as error:
             raise CommandError(str(error)) from error
 
 
-def _serve(port: int, console: Console, *, reload: bool) -> None:
+def _serve(ports: Ports, console: Console, *, reload: bool) -> None:
     call_command("migrate", interactive=False, verbosity=0)
     watch = CodeWatch(ROOT).changed if reload else lambda: False
-    with serving(port, console, code_changed=watch) as log:
+    with serving(ports, console, code_changed=watch) as log:
         log.echo = True
-        console.print(f"[bold]Flagsite[/] at http://127.0.0.1:{port}, log also in {log.path}. Ctrl-C stops.")
+        console.print(f"[bold]Flagsite[/] at http://127.0.0.1:{ports.web}, log also in {log.path}. Ctrl-C stops.")
         signal.pause()
