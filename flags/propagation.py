@@ -2,7 +2,8 @@
 
 1. A chunk is one short transaction: take the tree lock shared, read the subtree's extent, take the next
    organizations by id, write their rows, add to the job's counts and checkpoint, commit.
-2. Chunks are about one per cent of the subtree, at least 10 organizations, and shrink when one takes too long.
+2. Chunks are about one per cent of the subtree, at least 10 organizations; they shrink when one takes too long, and
+   grow back when they are quick again.
 3. A chunk that meets a passing error (deadlock, time-out, lost connection) is tried again from the checkpoint.
 4. A chunk that meets any other error is halved until the organizations at fault stand alone; those are recorded,
    the others go through.
@@ -30,6 +31,7 @@ from jobs import transient
 from jobs.errors import PermanentFailure
 from jobs.kinds import job_kind
 from jobs.run import Run
+from orgs.errors import TreeBusy
 
 log = structlog.get_logger(__name__)
 
@@ -111,26 +113,34 @@ class Walk:
                     total = max(total, self.run.job.total or 0)
                 self.run.record_progress(total=total)
             self.run.job.total = total
-            self.chunk_size = max(SMALLEST_CHUNK, math.ceil(total / 100))
+            self.chunk_size = self._share(1)
 
         _with_patience(self.run, count_once)
 
     def write_chunk(self, most: int) -> bool:
         """Write the next organizations, at most `most`; False when there are no more."""
-        began = time.monotonic()
         with transaction.atomic():
             subtree = self._begin()
+            began = time.monotonic()  # the wait for the tree says nothing about the chunk
             span = writing.next_span(subtree, after=self._after, most=most, behind=self._behind)
             if span is None:
                 return False
             self._record(span, processed=span.count, counts=self._write(subtree, span))
         self._advance(span)
-        seconds = time.monotonic() - began
-        if seconds > LONGEST_CHUNK:
-            self.chunk_size = max(SMALLEST_CHUNK, int(span.count * LONGEST_CHUNK / seconds))
-        elif seconds < SHORTEST_CHUNK:
-            self.chunk_size = max(SMALLEST_CHUNK, math.ceil((self.run.job.total or 0) * 0.03))
+        self._fit(span.count, time.monotonic() - began)
         return True
+
+    def _fit(self, count: int, seconds: float) -> None:
+        """Choose the next chunk's size by how long `count` organizations took."""
+        if seconds > LONGEST_CHUNK:
+            self.chunk_size = max(SMALLEST_CHUNK, int(count * LONGEST_CHUNK / seconds))
+        elif seconds < SHORTEST_CHUNK:
+            self.chunk_size = self._share(3)
+        elif seconds < LONGEST_CHUNK / 4 and self.chunk_size < self._share(1):
+            self.chunk_size = min(self.chunk_size * 2, self._share(1))
+
+    def _share(self, per_cent: int) -> int:
+        return max(SMALLEST_CHUNK, math.ceil((self.run.job.total or 0) * per_cent / 100))
 
     def write_or_skip_one(self) -> None:
         """Write the next organization; when that fails record it, and pass it.
@@ -215,6 +225,7 @@ def _with_patience(run: Run, step: Callable[[], Result]) -> Result:
     """Do a step; after a passing error read the job again on a fresh connection and do the step anew.
 
     The step must start from the job's checkpoint: when only the answer to its commit was lost, it goes on after it.
+    One who waits for the tree, which an import may hold for long, has no trouble and waits on while the job is wanted.
     """
     deadline = time.monotonic() + PATIENCE
     pause = 0.1
@@ -225,6 +236,8 @@ def _with_patience(run: Run, step: Callable[[], Result]) -> Result:
             if not transient.is_transient(error) or time.monotonic() > deadline:
                 raise
             log.warning("chunk_tried_again", error=str(error))
+        except TreeBusy:
+            deadline, pause = time.monotonic() + PATIENCE, 0.1
         while True:
             try:
                 transient.reconnect()

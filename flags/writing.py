@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 
+from jobs import transient
 from orgs import locks
+from orgs.errors import TreeBusy
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ BEGIN = f"""
 SET LOCAL statement_timeout = '20s'; SET LOCAL synchronous_commit = off;
 SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off;
 """
-BEGIN_CHUNK = f"""{BEGIN}
+BEGIN_CHUNK = f"""SET LOCAL lock_timeout = '10s'; {BEGIN} SET LOCAL lock_timeout TO DEFAULT;
 SELECT root.id, root.tree_id, root.lft, root.rght,
        (SELECT count(pg_advisory_xact_lock(hashtextextended('flags ' || share || ' in tree ' || root.tree_id, 0)))
           FROM (SELECT DISTINCT unnest(%s::bigint[]) %% 64 AS share ORDER BY 1) flags)
@@ -78,9 +80,16 @@ def begin_chunk(root_id: int, flag_ids: Sequence[int] = ()) -> Subtree | None:
     some to insert would take those in different orders, and stop each other for ever. Returns the subtree as it stands
     now, None when the organization is gone; all in one round trip, since a small chunk's time is that of its round
     trips. Flags share 64 locks, so that PostgreSQL has room for them however many flags a move brings along.
+
+    Raises TreeBusy when the tree is not to be had in ten seconds: time to see whether the work is still wanted.
     """
     with connection.cursor() as cursor:
-        cursor.execute(BEGIN_CHUNK, [list(flag_ids), root_id])
+        try:
+            cursor.execute(BEGIN_CHUNK, [list(flag_ids), root_id])
+        except OperationalError as error:
+            if transient.is_wait_for_lock(error):
+                raise TreeBusy from error
+            raise
         while cursor.nextset():
             pass
         row = cursor.fetchone()

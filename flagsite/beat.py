@@ -29,13 +29,6 @@ AGAIN_SECONDS = 10.0
 SOON = 0.01
 IN_BEAT = {"jobs.clean_up", "jobs.send_canary"}
 """Tasks that only write a job: beat calls them itself, in the transaction that claims the slot, and needs no broker."""
-KEEP_ALIVE = {
-    "connect_timeout": 3,
-    "tcp_user_timeout": 10_000,
-    "keepalives_idle": 5,
-    "keepalives_interval": 3,
-    "keepalives_count": 3,
-}
 NOTICE_LOSS = "SELECT set_config('tcp_keepalives_idle', '5', false), set_config('tcp_keepalives_count', '3', false), \
 set_config('tcp_keepalives_interval', '3', false)"
 """The server too is to notice soon that the machine of the beat at work is gone, and to give the lock to another."""
@@ -156,7 +149,7 @@ def _take_lock() -> psycopg.Connection[Any] | None:
     """A connection that holds the lock, or None: another beat has it, or the database is away."""
     parameters = {name: value for name, value in connection.get_connection_params().items() if name not in DJANGOS}
     try:
-        guard = psycopg.connect(**{**parameters, **KEEP_ALIVE}, autocommit=True)
+        guard = psycopg.connect(**{**parameters, "connect_timeout": 3}, autocommit=True)
         row = guard.execute("SELECT pg_try_advisory_lock(%s)", [BEAT_LOCK]).fetchone()
         guard.execute(NOTICE_LOSS)
     except psycopg.Error as error:

@@ -10,6 +10,9 @@ from django.core.exceptions import ImproperlyConfigured
 read: dict[str, str] = {}
 """Every variable that the settings asked for, with its default in words; the README's table is checked against it."""
 
+KEEP_ALIVE = {"tcp_user_timeout": 10_000, "keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3}
+"""To libpq: a server that says nothing more, as its machine or the network is gone, is noticed in some 15 seconds."""
+
 
 def text(name: str, default: str = "") -> str:
     """The variable's text, or the default when it is unset or empty."""
@@ -60,7 +63,8 @@ def database(url: str) -> dict[str, object]:
     parts = urlsplit(url)
     if parts.scheme not in {"postgres", "postgresql"}:
         raise ImproperlyConfigured(f"DATABASE_URL begins with {parts.scheme!r}; Flagsite runs on postgresql:// only.")
-    options: dict[str, object] = {"connect_timeout": 5, "application_name": "flagsite", **dict(parse_qsl(parts.query))}
+    given = dict(parse_qsl(parts.query))
+    options: dict[str, object] = {"connect_timeout": 5, "application_name": "flagsite", **KEEP_ALIVE, **given}
     host = str(options.pop("host", "") or unquote(parts.hostname or ""))
     return {
         "ENGINE": "django.db.backends.postgresql",

@@ -48,7 +48,7 @@ DESCRIPTIONS = {
     415: "The body is not `application/json`.",
     429: "More requests than the key's rate limit allows.",
     500: "A fault on our side; the request's id finds it in the log.",
-    503: "The database cannot be reached.",
+    503: "The database cannot be reached, or a large change holds the tree of organizations; nothing was done.",
 }
 PROBLEM = {
     "type": "object",

@@ -28,6 +28,7 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     orgs.MoveUnderOwnDescendant: (409, "move-under-own-descendant"),
     orgs.OrganizationHasChildren: (409, "organization-has-children"),
     orgs.OutsideOfYourSubtree: (403, "outside-of-your-subtree"),
+    orgs.TreeBusy: (503, "tree-busy"),
     orgs.IdempotencyConflict: (409, "idempotency-conflict"),
     orgs.IdempotentRequestRunning: (409, "idempotent-request-running"),
     jobs.JobNotFound: (404, "job-not-found"),
@@ -86,6 +87,8 @@ HTTP_TYPES = {
 }
 
 
+RETRY_SOON = {"Retry-After": "5"}
+"""What every 503 says: seconds."""
 TOO_LARGE = "The request is too large."
 INVALID_INPUT = "invalid-input"
 """The type of a 400 that says in `errors` what is wrong with which field."""
@@ -101,7 +104,8 @@ def handler(error: Exception, context: dict[str, Any]) -> Response | None:
     known = next((PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS), None)
     if known is not None:
         status, kind = known
-        return _respond(problem(status, kind, getattr(error, "detail", str(error))))
+        headers = RETRY_SOON if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+        return _respond(problem(status, kind, getattr(error, "detail", str(error))), headers)
     if isinstance(error, Http404):
         return _respond(problem(404, HTTP_TYPES[404], "There is nothing at this address."))
     if isinstance(error, PermissionDenied):
@@ -110,7 +114,7 @@ def handler(error: Exception, context: dict[str, Any]) -> Response | None:
         return _respond(problem(413, HTTP_TYPES[413], TOO_LARGE))
     if isinstance(error, (OperationalError, InterfaceError)):
         log.error("database_away", exc_info=error)
-        return _respond(_database_away(), {"Retry-After": "5"})
+        return _respond(_database_away(), RETRY_SOON)
     if isinstance(error, exceptions.APIException):
         return _respond(_of_framework(error), _headers(error))
     return None
@@ -155,7 +159,7 @@ def _database_away() -> dict[str, Any]:
 
 
 class DatabaseAwayMiddleware:
-    """Answers 503 where the database fails outside a view: in authentication by session, in middleware."""
+    """Answers 503 where the database fails outside the API's views: in authentication, in middleware, in the admin."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -164,12 +168,12 @@ class DatabaseAwayMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if isinstance(error, orgs.TreeBusy):
+            return _plain(problem(*PROBLEMS[orgs.TreeBusy], error.detail), RETRY_SOON)
         if not isinstance(error, (OperationalError, InterfaceError)):
             return None
         log.error("database_away", exc_info=error)
-        response = _plain(_database_away())
-        response["Retry-After"] = "5"
-        return response
+        return _plain(_database_away(), RETRY_SOON)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -198,5 +202,5 @@ def server_error(request: HttpRequest) -> HttpResponse:
     return _plain(problem(500, HTTP_TYPES[500], f"Something went wrong on our side (request {correlation_id})."))
 
 
-def _plain(body: dict[str, Any]) -> JsonResponse:
-    return JsonResponse(body, status=body["status"], content_type=CONTENT_TYPE)
+def _plain(body: dict[str, Any], headers: dict[str, str] | None = None) -> JsonResponse:
+    return JsonResponse(body, status=body["status"], headers=headers, content_type=CONTENT_TYPE)

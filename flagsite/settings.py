@@ -157,6 +157,9 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False  # a doubled message is harmless, a killed job is not
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
+# No task_time_limit: it tells a job that hangs from a long one by the clock alone, and would kill the propagation of a
+# large enough tree four times, and fail it. A chunk cannot hang: its statements and its wait for the tree have ends of
+# their own (flags/writing.py), and a database that says nothing more is noticed (environment.KEEP_ALIVE).
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

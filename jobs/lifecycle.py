@@ -179,6 +179,7 @@ def fail(*, job_id: int, lease: UUID, error: str, traceback: str = "", permanent
         wait = backoff.delay(job.round_attempt + 1, base=queue.backoff_base, jitter=queue.backoff_jitter)
         retry = _add_automatic_retry(job, wait)
         moves.move(job_id, "fail_for_now", lease=lease, next_retry_at=retry.run_at, **ended)
+        wakeup.wake(retry.queue, after=wait)
         tallies.add(job_id, Outcome.RETRIED, ends_chain=False)
     log.warning("job_failed", **moves.log_fields(job), error=error, durationMs=_milliseconds(job), willRetry=True)
     log.info(

@@ -17,6 +17,8 @@ from jobs.errors import CancelRequested, LeaseLost, StopRequested
 from jobs.models import Job, JobFailure, lease_time
 
 log = structlog.get_logger(__name__)
+TRUSTED = 0.9
+"""Share of a lease for which a worker believes in it after it asked for the last renewal that was granted."""
 
 
 class Run:
@@ -79,10 +81,11 @@ class Run:
         JobFailure.objects.bulk_create([failure], ignore_conflicts=True)
 
     def reload(self) -> Job:
-        """Read the job's row again, after a connection was lost. Raises LeaseLost."""
+        """Read the job's row again, after a connection was lost or a long wait. Raises LeaseLost."""
         job = Job.objects.filter(pk=self.job.pk, lease_token=self.lease).first()
         if job is None:
             raise LeaseLost
+        self._cancel_requested |= job.cancel_requested_at is not None
         self.job = job
         return job
 
@@ -90,15 +93,22 @@ class Run:
 class Heartbeat:
     """A thread that renews a lease three times in its length, on a connection of its own.
 
-    It stops trusting itself before others do: when no renewal has succeeded for a whole lease, `lost` is set.
+    Trust in the lease ends before the lease does: by the clock, and not when the thread says so, which may be waiting
+    for an answer that never comes.
     """
 
     def __init__(self, job_id: int, lease: UUID) -> None:
-        self.lost = False
+        self._refused = False
+        self._renewed = time.monotonic()
         self._job_id = job_id
         self._lease = lease
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name=f"heartbeat of job {job_id}", daemon=True)
+
+    @property
+    def lost(self) -> bool:
+        """Whether another may hold the lease by now."""
+        return self._refused or time.monotonic() - self._renewed > lease_time().total_seconds() * TRUSTED
 
     def start(self) -> None:
         self._thread.start()
@@ -109,21 +119,18 @@ class Heartbeat:
 
     def _beat(self) -> None:
         length = lease_time().total_seconds()
-        renewed = time.monotonic()
         try:
             while not self._stop.wait(length / 3):
+                asked = time.monotonic()
                 try:
                     with transaction.atomic():
                         lifecycle.renew(job_id=self._job_id, lease=self._lease)
-                    renewed = time.monotonic()
+                    self._renewed = asked
                 except LeaseLost:
-                    self.lost = True
+                    self._refused = True
                     return
                 except Exception as error:  # noqa: BLE001 - database away: the next beat tries again
                     log.warning("heartbeat_failed", jobId=self._job_id, error=str(error))
                     connection.close()
-                    if time.monotonic() - renewed > length:
-                        self.lost = True
-                        return
         finally:
             connection.close()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from django.db import InterfaceError, OperationalError, connection
 
+LOCK_NOT_AVAILABLE = "55P03"
 TIME_OUTS = {
-    "55P03",  # lock_not_available: lock_timeout
+    LOCK_NOT_AVAILABLE,  # lock_timeout
     "57014",  # query_canceled: statement_timeout
 }
 PASSING = TIME_OUTS | {
@@ -30,6 +31,11 @@ def is_transient(error: BaseException) -> bool:
 def is_time_out(error: BaseException) -> bool:
     """Whether a statement or its wait for a lock took too long; smaller ones may pass."""
     return _state(error) in TIME_OUTS
+
+
+def is_wait_for_lock(error: BaseException) -> bool:
+    """Whether lock_timeout ended the wait for a lock."""
+    return _state(error) == LOCK_NOT_AVAILABLE
 
 
 def _state(error: BaseException) -> str | None:

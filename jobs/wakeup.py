@@ -9,36 +9,28 @@ from __future__ import annotations
 import os
 import queue as thread_queue
 import threading
+from datetime import timedelta
 
 import structlog
 from celery import current_app
 from django.conf import settings
 from django.db import transaction
 
+from jobs import inline
+
 log = structlog.get_logger(__name__)
+NOW = timedelta()
 
 
-def wake(queue: str) -> None:
-    """After the commit, tell a worker of `queue` to look for due jobs; with JOBS_INLINE run them here and now."""
-    transaction.on_commit(lambda: _run_inline(queue) if settings.JOBS_INLINE else _sender.put(queue))
+def wake(queue: str, *, after: timedelta = NOW) -> None:
+    """After the commit, tell a worker of `queue` to look for due jobs; with JOBS_INLINE run them here.
 
-
-_inline = threading.local()
-
-
-def _run_inline(queue: str) -> None:
-    """Run the next job; one that is woken by a run follows it, and is not called by it, however many wait."""
-    if getattr(_inline, "queues", None) is not None:
-        _inline.queues.append(queue)
-        return
-    _inline.queues = [queue]
-    try:
-        while _inline.queues:
-            current_app.signature("jobs.work", args=[_inline.queues.pop(0)]).apply()
-    except Exception:  # the change is committed; the sweep will find the job
-        log.exception("inline_run_failed", queue=queue)
-    finally:
-        _inline.queues = None
+    For what is due only `after` a while no message goes out: the sweep sends it in time.
+    """
+    if settings.JOBS_INLINE:
+        transaction.on_commit(lambda: inline.run(queue, after=after.total_seconds()))
+    elif not after:
+        transaction.on_commit(lambda: _sender.put(queue))
 
 
 def _send(queue: str) -> bool:

@@ -55,6 +55,10 @@ class OutsideTransaction(FlagsiteError):
     """The tree lock lives as long as a transaction; open one first."""
 
 
+class TreeBusy(FlagsiteError):
+    """The tree of organizations is being changed on a large scale, and nothing else was done to it; try again soon."""
+
+
 class IdempotencyConflict(FlagsiteError):
     """This Idempotency-Key was used before with another request."""
 

@@ -20,6 +20,11 @@ class Origin:
     via: str = "worker"
     address: str = ""
 
+    @property
+    def is_request(self) -> bool:
+        """Whether somebody waits at the other end of a connection, and a thread of a web process with them."""
+        return self.via in {"api", "admin"}
+
 
 NOWHERE = Origin()
 _origin: ContextVar[Origin] = ContextVar("origin", default=NOWHERE)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -15,10 +17,11 @@ from flags import changes, propagation, writing
 from flags.models import FlagState
 from flags.propagation import Walk
 from flags.tests import faults
-from jobs import runner, transient, wakeup
+from jobs import operations, runner, stopping, transient, wakeup
 from jobs.models import Job, JobFailure
+from jobs.run import Run
 from jobs.tests.races.threads import Background
-from orgs import tree
+from orgs import locks, tree
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -100,6 +103,81 @@ def test_a_chunk_that_took_too_long_is_tried_again(cast: Cast, monkeypatch: pyte
     before_writing(monkeypatch, dawdle)
     job = carried_out(set_on(cast.acme.pk))
     assert (job.status, job.processed, job.failed) == ("COMPLETED", 6, 0)
+
+
+@pytest.fixture
+def brief_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chunk looks up from its wait for the tree at once."""
+    monkeypatch.setattr(writing, "BEGIN_CHUNK", writing.BEGIN_CHUNK.replace("'10s'", "'20ms'"))
+
+
+@contextmanager
+def held_tree() -> Iterator[Background]:
+    """A propagation of another thread that waits for the tree, and has looked up from its wait."""
+    looked_up = threading.Event()
+    reload = Run.reload
+
+    def reloaded(run: Run) -> Job:
+        looked_up.set()
+        return reload(run)
+
+    with pytest.MonkeyPatch.context() as patch, transaction.atomic():
+        patch.setattr(Run, "reload", reloaded)
+        locks.lock_tree_for_writing()
+        work = Background(lambda: runner.run_next("propagation"))
+        assert looked_up.wait(10)
+        yield work
+
+
+@pytest.mark.usefixtures("brief_look")
+def test_a_long_wait_for_the_tree_fails_nothing(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(propagation, "PATIENCE", 0.0)
+    job = set_on(cast.acme.pk)
+    with held_tree() as work:
+        pass
+    work.result()
+    job.refresh_from_db()
+    assert (job.status, job.processed, job.failed) == ("COMPLETED", 6, 0)
+
+
+@pytest.mark.usefixtures("brief_look")
+def test_a_worker_that_waits_for_the_tree_hears_that_it_is_to_stop(cast: Cast) -> None:
+    job = set_on(cast.acme.pk)
+    try:
+        with held_tree() as work:
+            stopping.request_stop()
+            work.result()
+    finally:
+        stopping.withdraw()
+    job.refresh_from_db()
+    assert (job.status, job.claims) == ("PENDING", 1)
+
+
+@pytest.mark.usefixtures("brief_look")
+def test_a_job_that_waits_for_the_tree_can_be_cancelled(cast: Cast) -> None:
+    job = set_on(cast.acme.pk)
+    with held_tree() as work:
+        cancelling = Background(lambda: operations.cancel(job_id=job.pk, by="ada"))
+        cancelling.result()
+        work.result()
+    job.refresh_from_db()
+    assert (job.status, job.processed) == ("CANCELLED", 0)
+
+
+def test_chunks_shrink_when_they_are_slow_and_grow_back(cast: Cast) -> None:
+    job = set_on(cast.acme.pk)
+    job.total = 10_000
+    job.lease_token = uuid4()
+    walk = Walk(Run(job), cast.acme.pk, [])
+    walk._fit(100, propagation.LONGEST_CHUNK * 4)
+    assert walk.chunk_size == 25
+    sizes = []
+    for _ in range(4):
+        walk._fit(walk.chunk_size, propagation.LONGEST_CHUNK / 5)
+        sizes.append(walk.chunk_size)
+    assert sizes == [50, 100, 100, 100]
+    walk._fit(100, propagation.LONGEST_CHUNK / 2)
+    assert walk.chunk_size == 100
 
 
 def test_a_commit_whose_answer_was_lost_is_not_done_again(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:

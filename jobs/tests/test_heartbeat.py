@@ -66,6 +66,19 @@ def test_a_worker_that_cannot_renew_for_a_whole_lease_no_longer_trusts_itself(mo
             run.check()
 
 
+def test_a_renewal_that_is_never_answered_is_noticed_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+    monkeypatch.setattr(lifecycle, "renew", lambda **_: answered.wait(30))
+    try:
+        with Run(claimed()) as run:
+            assert eventually(lambda: run._heartbeat.lost)
+            with pytest.raises(LeaseLost):
+                run.check()
+            answered.set()
+    finally:
+        answered.set()
+
+
 def test_the_heart_stops_with_the_work() -> None:
     with Run(claimed()) as run:
         assert run._heartbeat._thread.is_alive()

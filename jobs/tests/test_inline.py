@@ -6,9 +6,10 @@ import pytest
 from django.test import override_settings
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
-from jobs.models import Job
+from jobs import inline
+from jobs.models import Job, Queue
 from jobs.run import Run
-from jobs.tests.engine import KIND, LONG_AGO, doing, statuses, waiting
+from jobs.tests.engine import KIND, LONG_AGO, claimed, doing, make_due, statuses, waiting
 
 INLINE = override_settings(JOBS_INLINE=True)
 
@@ -33,9 +34,60 @@ def test_a_failure_is_recorded_and_does_not_reach_the_caller(
     def work(run: Run) -> None:
         raise ValueError("no luck")
 
+    Queue.objects.update(max_retries=0)
     with doing(work), django_capture_on_commit_callbacks(execute=True):
         job = waiting()
+    assert statuses(job) == ["FAILED"]
+
+
+@pytest.fixture
+def short_backoff(db: None) -> None:
+    """Retries wait a hundredth of a second at most."""
+    Queue.objects.update(backoff_base=0.01)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("short_backoff")
+@INLINE
+def test_a_job_that_fails_is_retried_to_the_end_of_its_chain() -> None:
+    """In a request, say: when it is answered nothing of the chain is open any more."""
+
+    def work(run: Run) -> None:
+        raise ValueError("no luck")
+
+    with doing(work):
+        job = waiting()
+    assert statuses(job) == ["FAILED"] * 4
+    ended = Job.objects.of_chain(job.pk).values_list("round_attempt", "trigger", "claims")
+    assert list(ended) == [(0, "request", 1), (1, "automatic", 1), (2, "automatic", 1), (3, "automatic", 1)]
+
+
+@pytest.mark.django_db(transaction=True)
+@INLINE
+def test_what_a_call_does_not_wait_for_goes_on_with_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    failing = [True]
+
+    def work(run: Run) -> None:
+        if failing:
+            failing.pop()
+            raise ValueError("no luck")
+
+    with monkeypatch.context() as patch, doing(work):
+        patch.setattr(inline, "LONGEST_WAIT", 0.0)
+        job = waiting()
     assert statuses(job) == ["RETRYING", "PENDING"]
+    make_due()
+    waiting()
+    assert statuses(job) == ["FAILED", "COMPLETED"]
+
+
+@pytest.mark.django_db(transaction=True)
+@INLINE
+def test_a_job_whose_process_was_killed_goes_on_with_the_next() -> None:
+    with override_settings(JOBS_INLINE=False):
+        job = claimed(lease_expires_at=LONG_AGO)
+    waiting()
+    assert statuses(job) == ["FAILED", "COMPLETED"]
 
 
 @pytest.mark.django_db(transaction=True)

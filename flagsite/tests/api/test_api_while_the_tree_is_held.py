@@ -1,0 +1,122 @@
+"""While a structural write holds the tree for long, requests that write are refused, and others are answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.test import Client
+
+from conftest import Cast
+from flags.models import Change, Flag
+from jobs.tests.races.threads import Background
+from orgs import locks, origin, tree
+from orgs.errors import TreeBusy
+from orgs.models import IdempotentRequest, Organization
+from orgs.tests.api import Api, kind_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@contextmanager
+def held_tree() -> Iterator[None]:
+    """Another process holds the tree, as an import does."""
+    parameters = connection.get_connection_params()
+    address = {name: parameters[name] for name in ("dbname", "user", "password", "host", "port") if name in parameters}
+    with psycopg.connect(**address) as other:
+        other.execute(locks.FOR_WRITING)
+        yield
+
+
+@pytest.fixture
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "LONGEST_WAIT", 0.05)
+
+
+def writes(cast: Cast) -> list[tuple[str, str, Any]]:
+    return [
+        ("POST", f"/{cast.acme.pk}/f/true", None),
+        ("POST", f"/{cast.oslo.pk}/f/true", None),
+        ("POST", "/organizations", {"key": "new", "name": "New"}),
+        ("PATCH", f"/organizations/{cast.oslo.pk}", {"parentId": cast.south.pk}),
+        ("DELETE", f"/organizations/{cast.oslo.pk}", None),
+    ]
+
+
+def refused(response: Any) -> bool:
+    return (response.status_code, kind_of(response), response["Retry-After"]) == (503, "tree-busy", "5")
+
+
+@pytest.mark.usefixtures("short_waits")
+def test_a_write_is_refused_while_the_tree_is_held_and_has_done_nothing(cast: Cast, admin_key: str) -> None:
+    api = Api(admin_key)
+    with held_tree():
+        assert [write for write in writes(cast) if not refused(api.send(*write))] == []
+    assert not Flag.objects.exists()
+    assert not Change.objects.exists()
+    assert Organization.objects.count() == 8
+
+
+@pytest.mark.usefixtures("short_waits")
+def test_a_refused_request_leaves_its_idempotency_key_free(cast: Cast, admin_key: str) -> None:
+    api, path = Api(admin_key), f"/{cast.oslo.pk}/f/true"
+    with held_tree():
+        assert refused(api.post(path, Idempotency_Key="k"))
+    assert not IdempotentRequest.objects.exists()
+    assert api.post(path, Idempotency_Key="k").status_code == 200
+
+
+@pytest.mark.usefixtures("short_waits")
+def test_pages_of_the_admin_site_say_so_too(cast: Cast, admin_client: Client) -> None:
+    tree_page = "/admin/orgs/organization/"
+    file = SimpleUploadedFile("x.csv", b"key,name,parent_key\nnew,New,\n")
+    with held_tree():
+        answer = admin_client.post(f"{tree_page}{cast.oslo.pk}/delete/do/", {"key": "oslo"})
+        assert str(TreeBusy()) in answer.content.decode()
+        assert refused(admin_client.post(f"{tree_page}import/", {"file": file}))
+    assert Organization.objects.count() == 8
+
+
+def test_one_request_of_a_process_waits_long_and_others_are_refused(
+    cast: Cast, admin_key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A test that hangs if the second one waited as long as the first."""
+    monkeypatch.setattr(locks, "LONGEST_WAIT", 600.0)
+    monkeypatch.setattr(locks, "MOMENT", 0.0)
+    path = f"/{cast.oslo.pk}/f/true"
+    with held_tree():
+        patient = Background(lambda: Api(admin_key).post(path).status_code)
+        patient.wait_until_blocked()
+        assert refused(Api(admin_key).post(path))
+        assert Api(admin_key).get(f"/organizations/{cast.oslo.pk}").status_code == 200
+    assert patient.result() == 200
+
+
+@pytest.mark.usefixtures("short_waits")
+def test_the_next_request_may_wait_when_the_one_before_was_refused(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "MOMENT", 0.0)
+
+    def create() -> Organization:
+        with origin.coming_from("api"):
+            return tree.create(key="new", name="New")
+
+    with held_tree():
+        with pytest.raises(TreeBusy):
+            create()
+        monkeypatch.setattr(locks, "LONGEST_WAIT", 600.0)
+        patient = Background(create)
+        patient.wait_until_blocked()
+    assert patient.result().key == "new"
+
+
+@pytest.mark.usefixtures("short_waits")
+def test_commands_and_workers_wait_as_long_as_it_takes(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    with held_tree():
+        patient = Background(lambda: tree.create(key="new", name="New"))
+        patient.wait_until_blocked()
+    assert patient.result().key == "new"
