@@ -28,7 +28,7 @@ from orgs.capped_paginator import CappedPaginator
 from orgs.errors import FlagsiteError
 from orgs.live_pages import fragment
 from orgs.models import Role
-from orgs.operator_admin import OperatorAdmin, caller_of
+from orgs.operator_admin import OperatorAdmin, caller_of, known_caller
 from orgs.origin import correlation_id
 
 RECORD = ["archived", "version", "created_by", "created_at", "updated_by", "updated_at"]
@@ -112,7 +112,7 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
         return response
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
-        asked = {"key": obj.key, "values": form.parts(), "by": _caller(request).name}
+        asked = {"key": obj.key, "values": form.parts(), "by": known_caller(request).name}
         asked["reason"] = form.cleaned_data["reason"]
         if change:
             managing.update(expected={form.cleaned_data["based_on"]}, **asked)
@@ -184,12 +184,5 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
         return flag, caller
 
 
-def _caller(request: HttpRequest) -> Caller:
-    caller = caller_of(request)
-    if caller is None:
-        raise PermissionDenied
-    return caller
-
-
 def _is_bound(request: HttpRequest) -> bool:
-    return _caller(request).organization_id is not None
+    return known_caller(request).organization_id is not None
