@@ -18,7 +18,7 @@ from flags import (
     schedule_admin,  # noqa: F401 - registers its pages
 )
 from flags.adoption_page import AdoptionPages
-from flags.flag_figures import counts, recent
+from flags.flag_figures import counts, made_last
 from flags.flag_forms import DEEDS, FlagForm, deeds_for
 from flags.models import Flag
 from flags.organization_flags import switch_view
@@ -26,6 +26,7 @@ from jobs.models import Job
 from orgs.access import Caller
 from orgs.capped_paginator import CappedPaginator
 from orgs.errors import FlagsiteError
+from orgs.ids import id_in
 from orgs.live_pages import fragment
 from orgs.models import Role
 from orgs.operator_admin import OperatorAdmin, caller_of, known_caller
@@ -173,7 +174,7 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         if context.get("original") is not None:
             flag, caller = self._flag(request, context["original"].pk)
-            context["recent"] = recent(flag, caller)
+            context["recent"] = made_last(flag, caller, before=id_in(request.GET.get("before", "")))
             context["deeds"] = deeds_for(flag) if self.has_change_permission(request, flag) else []
         return super().render_change_form(request, context, *args, **kwargs)
 

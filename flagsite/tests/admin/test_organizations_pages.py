@@ -223,23 +223,6 @@ def test_an_organizations_page_says_where_each_value_comes_from(cast: Cast) -> N
     assert "Switch on" in rows[1]
 
 
-def test_a_flags_page_counts_and_names_who_set_it(cast: Cast) -> None:
-    put(cast.acme, "checkout", True)
-    put(cast.oslo, "checkout", False)
-    flag = FlagState.objects.values_list("flag_id", flat=True)[0]
-    address = f"/admin/flags/flag/{flag}/"
-    for group, bound_to, figures, places in (
-        ("viewer", None, ["5", "1"], ["Acme › North › Oslo", "Acme"]),
-        ("admin", cast.north, ["2", "1"], ["North › Oslo"]),
-    ):
-        client = signed_in(group, bound_to=bound_to, name=group)
-        counted = shown(client.get(f"{address}counts/"))
-        assert [part.partition("<")[0] for part in counted.split('class="fs-figure">')[1:]] == figures
-        page = shown(client.get(f"{address}change/")).partition('aria-label="Changes"')[2]
-        rows = [part.partition("<")[0] for part in page.split('<th scope="row">')[1:]]
-        assert rows == places
-
-
 def test_more_organizations_take_no_more_queries(
     cast: Cast, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
