@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from django.test import Client
 
 from conftest import Cast
 from orgs import tree
-from orgs.models import HistoryEntry
+from orgs.models import HistoryEntry, Organization
 from orgs.tests.people import shown, signed_in
 from orgs.tests.trees import paths
 
@@ -46,6 +47,46 @@ def test_an_import_that_is_not_what_was_shown_is_shown_again(cast: Cast) -> None
     tree.create(name="Milan", key="milan", parent_id=cast.south.pk)
     assert "is not what was shown" in shown(upload(client, "import/", text, shown=fingerprint))
     assert "acme/south/turin" not in paths()
+
+
+def downloaded(answer: Any) -> list[list[str]]:
+    """The rows of a report that was downloaded."""
+    assert answer["Content-Disposition"] == 'attachment; filename="import-report.csv"'
+    return [*csv.reader(b"".join(answer.streaming_content).decode().splitlines())]
+
+
+def test_the_report_says_what_it_leaves_out_and_has_it_all_in_a_file(cast: Cast) -> None:
+    client = signed_in("admin")
+    rows = [f"store-{number},Store {number},rome" for number in range(130)]
+    text = "\n".join(["key,name,parent_key", "rome,Rome,south", *rows, ""])
+    page = shown(upload(client, "import/check/", text))
+    assert "The first 100 of 130 lines that change something." in page
+    assert "store-99<" in page
+    assert "store-100<" not in page
+    found = downloaded(upload(client, "import/report/", text))
+    assert found[:2] == [["line", "does", "key", "name"], ["3", "create", "store-0", "Store 0"]]
+    assert (len(found), found[-1]) == (131, ["132", "create", "store-129", "Store 129"])
+    assert not Organization.objects.filter(key="store-0").exists()
+
+
+def test_all_faults_are_in_the_file_too(cast: Cast) -> None:
+    client = signed_in("admin")
+    rows = [f"store-{number},,rome" for number in range(1_001)]
+    text = "\n".join(["key,name,parent_key", *rows, ""])
+    page = shown(upload(client, "import/check/", text))
+    assert "1,001 problems" in page
+    assert "The first 1,000 of 1,001." in page
+    found = downloaded(upload(client, "import/report/", text))
+    assert (len(found), found[0], found[-1]) == (1_002, ["line", "problem"], ["1002", "The name is empty."])
+
+
+def test_a_report_of_nothing_is_asked_for_again(cast: Cast) -> None:
+    client = signed_in("admin")
+    page = shown(client.post(f"{TREE}import/report/", {}))
+    assert "Choose a file first" in page
+    assert '<h2 class="fs-title">Import organizations</h2>' in page
+    for who in (signed_in("operator", name="olga"), signed_in("admin", name="bea", bound_to=cast.acme)):
+        assert upload(who, "import/report/", "key,name,parent_key\n").status_code == 403
 
 
 def test_every_line_at_fault_is_shown(cast: Cast) -> None:
