@@ -18,7 +18,7 @@ from flags import (
     schedule_admin,  # noqa: F401 - registers its pages
 )
 from flags.adoption_page import AdoptionPages
-from flags.flag_figures import counts, recent
+from flags.flag_figures import counts, made_last
 from flags.flag_forms import DEEDS, FlagForm, deeds_for
 from flags.models import Flag
 from flags.organization_flags import switch_view
@@ -26,9 +26,10 @@ from jobs.models import Job
 from orgs.access import Caller
 from orgs.capped_paginator import CappedPaginator
 from orgs.errors import FlagsiteError
+from orgs.ids import id_in
 from orgs.live_pages import fragment
 from orgs.models import Role
-from orgs.operator_admin import OperatorAdmin, caller_of
+from orgs.operator_admin import OperatorAdmin, caller_of, known_caller
 from orgs.origin import correlation_id
 
 RECORD = ["archived", "version", "created_by", "created_at", "updated_by", "updated_at"]
@@ -112,7 +113,7 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
         return response
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
-        asked = {"key": obj.key, "values": form.parts(), "by": _caller(request).name}
+        asked = {"key": obj.key, "values": form.parts(), "by": known_caller(request).name}
         asked["reason"] = form.cleaned_data["reason"]
         if change:
             managing.update(expected={form.cleaned_data["based_on"]}, **asked)
@@ -173,7 +174,7 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         if context.get("original") is not None:
             flag, caller = self._flag(request, context["original"].pk)
-            context["recent"] = recent(flag, caller)
+            context["recent"] = made_last(flag, caller, before=id_in(request.GET.get("before", "")))
             context["deeds"] = deeds_for(flag) if self.has_change_permission(request, flag) else []
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -184,12 +185,5 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
         return flag, caller
 
 
-def _caller(request: HttpRequest) -> Caller:
-    caller = caller_of(request)
-    if caller is None:
-        raise PermissionDenied
-    return caller
-
-
 def _is_bound(request: HttpRequest) -> bool:
-    return _caller(request).organization_id is not None
+    return known_caller(request).organization_id is not None

@@ -101,6 +101,22 @@ def _flag(key: str, requested_by: str) -> Flag:
         flag, made = Flag.objects.get_or_create(key=key, defaults=author)
         if made:
             history.record("flag.create", f"flag:{key}", by=requested_by, onSet=True)
+    return _settable(key, flag)
+
+
+def check_may_be_set(key: str) -> bool:
+    """Whether the flag is there; where it is not, setting it creates it.
+
+    Raises FlagNotFound, FlagArchived, FlagPurging.
+    """
+    flag = Flag.objects.filter(key=key).first()
+    if flag is None and settings.FLAGS_CREATE_ON_SET:
+        return False
+    _settable(key, flag)
+    return True
+
+
+def _settable(key: str, flag: Flag | None) -> Flag:
     if flag is None:
         raise FlagNotFound(f"There is no flag {key!r}.")
     if flag.purging:

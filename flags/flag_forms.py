@@ -17,8 +17,8 @@ from flags.errors import FlagChangedMeanwhile
 from flags.models import Flag
 from jobs.models import Job
 from orgs.errors import FlagsiteError
+from orgs.history import LONGEST_REASON
 
-LONGEST_REASON = 1000
 FORCED = 'Such as {"staging": true, "production": false}.'
 
 

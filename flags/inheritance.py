@@ -37,7 +37,8 @@ def take_over(*, placements: list[Placement], **_: Any) -> list[int]:
     jobs = _take_over_created([placement for placement in placements if placement.is_new and placement.parent_id])
     for placement in placements:
         if not placement.is_new:
-            jobs += _apply(placement.organization_id, _values_after_move(placement))
+            values = values_after_move(placement, number=writing.next_number())
+            jobs += _apply(placement.organization_id, values)
     return jobs
 
 
@@ -102,8 +103,11 @@ def _start_job_for_created(parent_id: int, tops: list[int]) -> int:
     return _start_job(parent_id, values, after=min(tops) - 1)
 
 
-def _values_after_move(placement: Placement) -> list[Value]:
-    """What a moved organization takes over from its new place, and what it carries along from the old one."""
+def values_after_move(placement: Placement, *, number: int) -> list[Value]:
+    """What a moved organization takes over from its new place, and what it carries along from the old one.
+
+    What it takes over is a change made now, thus gets the `number`. Reads only, so a preview asks it too.
+    """
     values: dict[int, Value] = {}
     if placement.parent_id is not None:
         parent = Organization.objects.get(pk=placement.parent_id)
@@ -111,7 +115,6 @@ def _values_after_move(placement: Placement) -> list[Value]:
         for value in [*_rows_of(parent.pk).values(), *_on_their_way(to=parent.pk, above=above)]:
             if value.flag_id not in values or values[value.flag_id].number < value.number:
                 values[value.flag_id] = value
-        number = writing.next_number()
         values = {flag: Value(flag, value.enabled, value.source_id, number) for flag, value in values.items()}
     former = list(placement.former_ancestor_ids or ())
     carried = _on_their_way(to=placement.organization_id, above=former)

@@ -13,14 +13,17 @@ from django.urls import reverse
 from flags import changes, preview
 from flags.models import FLAG_KEY
 from flags.reading import as_effective, effective_states
-from orgs.access import Caller, organization_for, organizations_of
+from jobs.chains import jobs_of
+from orgs.access import Caller, organization_for, organization_held, organizations_of
 from orgs.errors import FlagsiteError, OrganizationNotFound
+from orgs.history import LONGEST_REASON
 from orgs.ids import id_in
 from orgs.lines import paths_of
 from orgs.models import Organization, Role
-from orgs.operator_admin import caller_of
+from orgs.operator_admin import NOT_WHAT_WAS_SHOWN, caller_of, fingerprint_of
 from orgs.origin import correlation_id
 from orgs.sections import Section
+from orgs.tree_page import placed
 
 MOST_SHOWN = 1_000
 
@@ -32,7 +35,9 @@ class SwitchForm(forms.Form):
     enabled = forms.TypedChoiceField(
         label="Value", choices=[("true", "on"), ("false", "off")], coerce=lambda text: text == "true"
     )
-    reason = forms.CharField(max_length=1_000, widget=forms.Textarea(attrs={"rows": 3}), help_text="For the history.")
+    reason = forms.CharField(
+        max_length=LONGEST_REASON, widget=forms.Textarea(attrs={"rows": 3}), help_text="For the history."
+    )
 
 
 def _flags_of(organization: Organization, caller: Caller) -> dict[str, Any]:
@@ -40,12 +45,13 @@ def _flags_of(organization: Organization, caller: Caller) -> dict[str, Any]:
     sources = {state.source_organization_id or 0 for state in states}
     visible = set(organizations_of(caller).filter(pk__in=sources).values_list("pk", flat=True))
     paths = paths_of(visible, top_id=caller.organization_id)
+    jobs = set(jobs_of(caller).filter(pk__in={state.job_id for state in states}).values_list("pk", flat=True))
     rows = []
     for state in sorted(states, key=lambda state: state.flag_key):
         source = state.source_organization_id or 0
         of_others = "above" if caller.organization_id is not None else "an organization that is gone"
         rows.append((state, " › ".join(paths[source]) if source in paths else of_others))
-    return {"organization": organization, "rows": rows, "may_set": caller.may(Role.EDITOR)}
+    return {"organization": organization, "rows": rows, "jobs": jobs, "may_set": caller.may(Role.EDITOR)}
 
 
 SECTION = Section("admin/flags/organization_flags.html", _flags_of)
@@ -62,31 +68,44 @@ def switch_view(admin: Any, request: HttpRequest, organization_id: str) -> HttpR
         raise Http404 from error
     initial = {"flag": request.GET.get("flag", ""), "enabled": request.GET.get("enabled", "true")}
     form = SwitchForm(request.POST if request.method == "POST" else None, initial=initial)
-    shown: dict[str, Any] = {"form": form, "organization": organization, "title": f"Set a flag on {organization.name}"}
+    shown: dict[str, Any] = {"form": form, "title": f"Set a flag on {organization.name}"}
     if request.method == "POST" and form.is_valid():
-        values = form.cleaned_data
-        if "confirmed" in request.POST:
-            try:
-                return _set(admin, request, caller, organization, values)
-            except FlagsiteError as error:
-                form.add_error(None, error.detail)
-        shown["preview"] = preview.switch(organization, values["flag"], enabled=values["enabled"])
+        try:
+            shown |= _looked_ahead(organization, form.cleaned_data)
+            if request.POST.get("shown") == shown["fingerprint"]:
+                return _set(admin, request, caller, organization, form.cleaned_data)
+            if "shown" in request.POST:
+                form.add_error(None, NOT_WHAT_WAS_SHOWN)
+        except FlagsiteError as error:
+            form.add_error(None, error.detail)
     frame = {**admin.admin_site.each_context(request), "opts": Organization._meta}
     request.current_app = admin.admin_site.name
-    return TemplateResponse(request, "admin/flags/switch.html", frame | shown)
+    return TemplateResponse(request, "admin/flags/switch.html", frame | shown | placed(caller, organization))
+
+
+def _looked_ahead(organization: Organization, values: dict[str, Any]) -> dict[str, Any]:
+    """What setting the flag would do, and the mark of what was asked for. Raises FlagsiteError where it cannot be.
+
+    Figures have no part in the mark: while a job carries the flag down they change with every look, and nobody could
+    take it back before the job's end.
+    """
+    look = preview.switch(organization, values["flag"], enabled=values["enabled"])
+    mark = fingerprint_of(organization.pk, values["flag"], values["enabled"], look.creates)
+    return {"preview": look, "flag_key": values["flag"], "enabled": values["enabled"], "fingerprint": mark}
 
 
 def _set(
     admin: Any, request: HttpRequest, caller: Caller, organization: Organization, values: dict[str, Any]
 ) -> HttpResponse:
-    accepted = changes.set_flag(
-        organization_id=organization.pk,
-        flag_key=values["flag"],
-        enabled=values["enabled"],
-        requested_by=caller.name,
-        correlation_id=correlation_id(),
-        reason=values["reason"],
-    )
+    with organization_held(caller, organization.pk):
+        accepted = changes.set_flag(
+            organization_id=organization.pk,
+            flag_key=values["flag"],
+            enabled=values["enabled"],
+            requested_by=caller.name,
+            correlation_id=correlation_id(),
+            reason=values["reason"],
+        )
     if accepted.job is None:
         admin.message_user(request, f"{values['flag']} is {'on' if values['enabled'] else 'off'} now.")
         return HttpResponseRedirect(reverse("admin:orgs_organization_change", args=[organization.pk]))

@@ -22,7 +22,7 @@ class EffectiveState:
     flag_id: int
     flag_key: str
     organization_id: int
-    enabled: bool = False
+    enabled: bool
     source_organization_id: int | None = None
     job_id: int | None = None
     updated_at: datetime | None = None

@@ -28,10 +28,11 @@ from orgs import history
 from orgs.access import Caller
 from orgs.capped_paginator import CappedPaginator
 from orgs.errors import FlagsiteError
+from orgs.history import LONGEST_REASON
 from orgs.ids import id_in
 from orgs.lines import paths_of
 from orgs.models import Organization, Role
-from orgs.operator_admin import OneCount, OperatorAdmin, caller_of, may
+from orgs.operator_admin import OneCount, OperatorAdmin, known_caller, may
 
 AT_ONCE = 1_000
 MOST_ENTRIES = 100
@@ -64,7 +65,7 @@ class ReasonForm(forms.Form):
     """Why somebody does it."""
 
     reason = forms.CharField(
-        max_length=1_000, widget=forms.Textarea(attrs={"rows": 3}), help_text="Kept in the history."
+        max_length=LONGEST_REASON, widget=forms.Textarea(attrs={"rows": 3}), help_text="Kept in the history."
     )
 
 
@@ -73,7 +74,7 @@ class ScheduleList(OneCount):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        _place(list(self.result_list), _caller(request))
+        _place(list(self.result_list), known_caller(request))
 
 
 @admin.register(FlagSchedule)
@@ -177,7 +178,7 @@ class FlagScheduleAdmin(OperatorAdmin):
         refused: Counter[str] = Counter()
         for schedule_id in ids:
             try:
-                deed.do(schedule_id=schedule_id, by=_caller(request).name, reason=form.cleaned_data["reason"])
+                deed.do(schedule_id=schedule_id, by=known_caller(request).name, reason=form.cleaned_data["reason"])
             except FlagsiteError as error:
                 refused[error.detail] += 1
         if done := len(ids) - refused.total():
@@ -208,7 +209,7 @@ class FlagScheduleAdmin(OperatorAdmin):
             month = month_of(self.get_queryset(request), first.replace(day=1))
         except (ValueError, OverflowError):
             raise Http404 from None
-        _place([entry.schedule for day in month.days for entry in day.entries], _caller(request))
+        _place([entry.schedule for day in month.days for entry in day.entries], known_caller(request))
         shown = {
             "title": f"Scheduled changes in {month.first:%B %Y}", "month": month, "today": today.date(),
             "may_add": self.has_add_permission(request),
@@ -223,7 +224,7 @@ class FlagScheduleAdmin(OperatorAdmin):
         form = ScheduleForm(request.POST if request.method == "POST" else None, initial=initial)
         if request.method == "POST" and form.is_valid():
             try:
-                planned = form.plan(_caller(request))
+                planned = form.plan(known_caller(request))
             except FlagsiteError as error:
                 form.add_error(None, error.detail)
             else:
@@ -238,7 +239,7 @@ class FlagScheduleAdmin(OperatorAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         schedule = self._schedule(request, id_in(object_id) or 0)
-        _place([schedule], _caller(request))
+        _place([schedule], known_caller(request))
         first = schedule.series_id or schedule.pk
         series = self.get_queryset(request).filter(Q(pk=first) | Q(series_id=first)).order_by("-scheduled_at")
         shown = {
@@ -278,10 +279,3 @@ def _place(schedules: list[FlagSchedule], caller: Caller) -> None:
 def _state_words(schedule: FlagSchedule) -> str:
     again = f", again {schedule.next_retry_at:%H:%M:%S}" if schedule.next_retry_at else ""
     return f"{schedule.status}{again}"
-
-
-def _caller(request: HttpRequest) -> Caller:
-    caller = caller_of(request)
-    if caller is None:
-        raise PermissionDenied
-    return caller

@@ -17,6 +17,7 @@ from flags.schedules.planning import Subject
 from flags.schedules.recurrence import LONGEST_EXPRESSION
 from orgs.access import Caller, organization_called, organization_for
 from orgs.errors import OrganizationNotFound
+from orgs.history import LONGEST_REASON
 from orgs.origin import correlation_id
 
 
@@ -59,7 +60,9 @@ class ScheduleForm(forms.Form):
         help_text="Minute, hour, day of month, month, day of week: 0 9 * * mon-fri. Instead of a time.",
     )  # fmt: skip
     time_zone = forms.CharField(initial="UTC", max_length=64, help_text="Of these times, such as Europe/Oslo.")
-    reason = forms.CharField(max_length=1_000, widget=forms.Textarea(attrs={"rows": 3}), help_text="For the history.")
+    reason = forms.CharField(
+        max_length=LONGEST_REASON, widget=forms.Textarea(attrs={"rows": 3}), help_text="For the history."
+    )
 
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or {}

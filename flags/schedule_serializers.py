@@ -13,6 +13,7 @@ from rest_framework.exceptions import ValidationError
 from flags.models import FLAG_KEY, FlagSchedule
 from flags.schedules.backoff import MOST_RETRIES
 from flags.schedules.recurrence import LONGEST_EXPRESSION
+from orgs.history import LONGEST_REASON
 from orgs.ids import BIGGEST_ID
 from orgs.input import Id, InputSerializer, QuerySerializer, Text
 
@@ -149,7 +150,9 @@ class NewSchedule(InputSerializer):
         source="max_retries", required=False, min_value=0, max_value=MOST_RETRIES,
         help_text="Automatic retries; FLAG_SCHEDULE_MAX_RETRIES unless given.",
     )  # fmt: skip
-    reason = Text(max_length=1000, required=False, default="", allow_blank=True, help_text="Why; kept in the history.")
+    reason = Text(
+        max_length=LONGEST_REASON, required=False, default="", allow_blank=True, help_text="Why; kept in the history."
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         given = set(self.initial_data) - {"featureFlagName", "organizationId", "maxRetries", "reason", "timeZone"}

@@ -78,7 +78,7 @@ class OneState(Endpoint):
         tags=["flags"],
     )
     def get(self, request: Request, orgId: int, featureFlagName: str) -> Response:  # noqa: N803
-        """The value that holds, where it was set, and by which job it came; a flag that nobody set is off."""
+        """The value that holds, where it was set, and by which job it came; the flag's default where nobody set it."""
         organization = organization_for(self.caller, orgId)
         state = reading.effective_state(organization=organization, flag_key=featureFlagName)
         return Response(EffectiveStateSerializer(state).data)

@@ -13,8 +13,20 @@ from django.urls import reverse_lazy
 
 
 def _page(title: str, icon: str, name: str) -> dict[str, Any]:
-    page = {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{name}")}
+    link = reverse_lazy(f"admin:{name}")
+    page = {"title": title, "icon": icon, "link": link, "active": partial(_is_open, link)}
     return page if name == "index" else page | {"permission": partial(_may_open, name)}
+
+
+def _is_open(link: Any, request: HttpRequest) -> bool:
+    """Whether the page that is shown is this one or one below it; a flag is set on an organization, thus belongs there.
+
+    Below the first page, the overview, there is everything.
+    """
+    shown, flags = request.path, str(reverse_lazy("admin:flags_flag_changelist"))
+    if shown.startswith(f"{flags}set/"):
+        shown = str(reverse_lazy("admin:orgs_organization_changelist"))
+    return shown == str(link) if link == reverse_lazy("admin:index") else shown.startswith(str(link))
 
 
 def _may_open(name: str, request: HttpRequest) -> bool:

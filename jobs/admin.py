@@ -21,15 +21,14 @@ from jobs.job_filters import FILTERS
 from jobs.job_rows import LIVE, Row, rows_of
 from jobs.models import Job, JobQuerySet
 from jobs.operations import HIGHEST_PRIORITY, LOWEST_PRIORITY
-from orgs.access import Caller
 from orgs.capped_paginator import CappedPaginator
+from orgs.history import LONGEST_REASON
 from orgs.ids import id_in
 from orgs.live_pages import fragment
 from orgs.models import Organization, Role
-from orgs.operator_admin import OneCount, OperatorAdmin, caller_of, may
+from orgs.operator_admin import OneCount, OperatorAdmin, known_caller, may
 
 MOST_LIVE = 200
-LONGEST_REASON = 1_000
 
 
 class DeedForm(forms.Form):
@@ -51,7 +50,7 @@ class JobList(OneCount):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        rows = rows_of(list(self.result_list), _caller(request), may_operate=may(request, Role.OPERATOR))
+        rows = rows_of(list(self.result_list), known_caller(request), may_operate=may(request, Role.OPERATOR))
         for job in self.result_list:
             job.row = rows[job.pk]
 
@@ -180,7 +179,7 @@ class JobAdmin(OperatorAdmin):
             }  # fmt: skip
             return TemplateResponse(request, "admin/jobs/job/confirm.html", self._frame(request) | asked)
         values = form.cleaned_data
-        done = bulk.do_to_each(ids[: bulk.AT_ONCE], deed, by=_caller(request).name, **values)
+        done = bulk.do_to_each(ids[: bulk.AT_ONCE], deed, by=known_caller(request).name, **values)
         self.message_user(request, f"{done.count:,} {'job was' if done.count == 1 else 'jobs were'} {deed.done}.")
         for words, count in done.skipped.most_common():
             self.message_user(request, f"{count:,} skipped: they {words}.", messages.WARNING)
@@ -205,28 +204,30 @@ class JobAdmin(OperatorAdmin):
         self._check_may_view(request)
         ids = [number for text in request.GET.get("ids", "").split(",")[:MOST_LIVE] if (number := id_in(text))]
         jobs = list(self.get_queryset(request).filter(pk__in=ids))
-        rows = rows_of(jobs, _caller(request), may_operate=self.has_operate_permission(request))
+        rows = rows_of(jobs, known_caller(request), may_operate=self.has_operate_permission(request))
         cells = ((row.cell(name, anew=True),) for row in rows.values() for name in LIVE)
         return HttpResponse(format_html_join("", "{}", cells))
 
     def change_view(self, request: HttpRequest, object_id: str, *_: Any, **__: Any) -> HttpResponse:
         """One job, its chain, what it could not do, and who did what to it."""
         job = self._job(request, object_id)
-        context = job_page.context(job, _caller(request), request.GET, may_operate=self.has_operate_permission(request))
+        context = job_page.context(
+            job, known_caller(request), request.GET, may_operate=self.has_operate_permission(request)
+        )
         frame = self._frame(request) | {"opts": self.opts, "title": f"Job {job.pk}"}
         return TemplateResponse(request, "admin/jobs/job/page.html", frame | context)
 
     def live_job_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """The part of a job's page that changes."""
         job = self._job(request, str(object_id))
-        context = job_page.live(job, _caller(request), may_operate=self.has_operate_permission(request))
+        context = job_page.live(job, known_caller(request), may_operate=self.has_operate_permission(request))
         if request.GET.get("version") == context["version"]:
             return HttpResponse(status=204)
         return TemplateResponse(request, "admin/jobs/job/page_live.html", context)
 
     def json_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """The raw record."""
-        return job_page.raw(self._job(request, str(object_id)), _caller(request))
+        return job_page.raw(self._job(request, str(object_id)), known_caller(request))
 
     def _job(self, request: HttpRequest, object_id: str) -> Job:
         self._check_may_view(request)
@@ -247,10 +248,3 @@ class JobAdmin(OperatorAdmin):
 def _row(job: Job) -> Row:
     row: Row = job.row  # type: ignore[attr-defined]
     return row
-
-
-def _caller(request: HttpRequest) -> Caller:
-    caller = caller_of(request)
-    if caller is None:
-        raise PermissionDenied
-    return caller

@@ -15,11 +15,10 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from jobs import queues
 from jobs.models import Queue
+from orgs.history import LONGEST_REASON
 from orgs.live_pages import LiveListAdmin
 from orgs.models import Role
 from orgs.operator_admin import caller_of, may
-
-LONGEST_REASON = 1000
 
 
 class ReasonForm(forms.Form):

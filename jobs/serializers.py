@@ -11,6 +11,7 @@ from rest_framework import serializers
 from jobs.chains import Chain
 from jobs.models import Job, JobFailure
 from jobs.states import Status
+from orgs.history import LONGEST_REASON
 from orgs.input import InputSerializer, QuerySerializer, Text
 from orgs.models import Organization
 
@@ -68,7 +69,7 @@ FAILED = {
 class Reason(InputSerializer):
     """The body of POST /retry-job and /cancel-job; none at all will do."""
 
-    reason = Text(max_length=1000, required=False, allow_blank=True, help_text="Why; kept with the job.")
+    reason = Text(max_length=LONGEST_REASON, required=False, allow_blank=True, help_text="Why; kept with the job.")
 
 
 class JobFilters(QuerySerializer):

@@ -11,10 +11,10 @@ from django.core.management.base import CommandParser
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
+from orgs.history import LONGEST_REASON
 from orgs.ids import id_in
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-LONGEST_REASON = 1000
 Since = datetime | timedelta
 """A moment, or how long ago."""
 

@@ -31,6 +31,10 @@ class OrganizationHasChildren(FlagsiteError):
     """The organization has others below it; ask for the whole subtree to be deleted (subtree=true)."""
 
 
+class OrganizationHasStaff(FlagsiteError):
+    """People are bound to the organization or to one below it; without it they would see everything."""
+
+
 class RefusedLine(NamedTuple):
     """A line of a file that cannot be imported, and why."""
 

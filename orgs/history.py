@@ -9,6 +9,9 @@ from django.db.models import QuerySet
 from orgs import origin
 from orgs.models import HistoryEntry
 
+LONGEST_REASON = 1_000
+"""Characters that a person may give as a reason, by whichever door."""
+
 
 def record(
     action: str,

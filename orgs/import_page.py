@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
+from collections.abc import Callable
+from tempfile import TemporaryFile
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from orgs import importing
-from orgs.errors import ImportRefused
-from orgs.import_staging import ImportReport
+from orgs.errors import ImportRefused, RefusedLine
+from orgs.import_staging import Example, ImportReport
 from orgs.live_pages import fragment
 from orgs.operator_admin import caller_of
 
@@ -34,13 +38,13 @@ class ImportPage:
         view = self.admin_site.admin_view
         return [
             path("import/", view(self.import_view), name="orgs_organization_import"),
+            path("import/report/", view(self.report_view), name="orgs_organization_import_report"),
             path("import/check/", fragment(self.check_view), name="orgs_organization_import_check"),
         ]
 
     def import_view(self, request: HttpRequest) -> HttpResponse:
         """The form; a POST carries out what was shown, if it still is what the file would do."""
         self._check_may_import(request)
-        frame = {**self.admin_site.each_context(request), "opts": self.opts, "title": "Import organizations"}
         outcome: dict[str, Any] = {}
         if request.method == "POST":
             outcome = self._read(request, dry_run=True)
@@ -52,8 +56,7 @@ class ImportPage:
                 outcome = done
             elif "report" in outcome:
                 outcome["problem"] = "The file or the tree is not what was shown; look at it once more."
-        request.current_app = self.admin_site.name
-        return TemplateResponse(request, "admin/orgs/organization/import.html", frame | outcome)
+        return self._import_page(request, outcome)
 
     def check_view(self, request: HttpRequest) -> HttpResponse:
         """What the file would do, line by line where it is at fault."""
@@ -61,7 +64,30 @@ class ImportPage:
         outcome = self._read(request, dry_run=True)
         return TemplateResponse(request, "admin/orgs/organization/import_report.html", outcome)
 
-    def _read(self, request: HttpRequest, *, dry_run: bool) -> dict[str, Any]:
+    def report_view(self, request: HttpRequest) -> HttpResponseBase:
+        """The whole report as a file to keep: every line that would change something, or every one at fault."""
+        self._check_may_import(request)
+        lines = TemporaryFile("w+", encoding="utf-8", newline="")  # noqa: SIM115 - closed with the response
+        write = csv.writer(lines).writerow
+        write(Example._fields)
+        outcome = self._read(request, dry_run=True, on_example=write)
+        if "refused" in outcome:
+            lines.truncate(lines.seek(0))
+            csv.writer(lines).writerows([RefusedLine._fields, *outcome["all_refused"]])
+        elif "report" not in outcome:
+            lines.close()
+            return self._import_page(request, outcome)
+        lines.seek(0)
+        return FileResponse(lines.detach(), as_attachment=True, filename="import-report.csv")
+
+    def _import_page(self, request: HttpRequest, outcome: dict[str, Any]) -> HttpResponse:
+        frame = {**self.admin_site.each_context(request), "opts": self.opts, "title": "Import organizations"}
+        request.current_app = self.admin_site.name
+        return TemplateResponse(request, "admin/orgs/organization/import.html", frame | outcome)
+
+    def _read(
+        self, request: HttpRequest, *, dry_run: bool, on_example: Callable[[Example], object] | None = None
+    ) -> dict[str, Any]:
         file: Any = request.FILES.get("file")
         if file is None:
             return {"problem": "Choose a file first."}
@@ -70,10 +96,12 @@ class ImportPage:
                                "takes files of any size."}  # fmt: skip
         file.seek(0)
         try:
-            report = importing.import_organizations(file.file, dry_run=dry_run)
+            report = importing.import_organizations(file.file, dry_run=dry_run, on_example=on_example)
         except ImportRefused as refused:
+            if not refused.lines:
+                return {"problem": refused.detail}
             lines = refused.lines[:MOST_LINES_SHOWN]
-            return {"refused": lines, "refused_count": refused.count, "problem": None if lines else refused.detail}
+            return {"refused": lines, "refused_count": refused.count, "all_refused": refused.lines}
         return {"report": report, "sentence": _sentence(report), "fingerprint": _fingerprint(file, report)}
 
     def _check_may_import(self, request: HttpRequest) -> None:

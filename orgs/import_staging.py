@@ -41,6 +41,11 @@ class ImportReport(NamedTuple):
     placement_jobs: tuple[int, ...] = ()
     examples: tuple[Example, ...] = ()
 
+    @property
+    def changing(self) -> int:
+        """How many lines of the file would change something, or did."""
+        return self.rows - self.unchanged
+
 
 def execute(statement: str, parameters: Any = None) -> None:
     """Execute statements that return nothing."""
@@ -153,13 +158,18 @@ EXAMPLES = """
 SELECT line, CASE WHEN reference < 0 THEN 'create' WHEN moved AND renamed THEN 'move and rename' WHEN moved THEN 'move'
              ELSE 'rename' END, entry.key, entry.name
   FROM import_resolved JOIN import_entries entry USING (line)
- WHERE reference < 0 OR moved OR renamed ORDER BY line LIMIT %s
+ WHERE reference < 0 OR moved OR renamed ORDER BY line
 """
 
 
 def examples(most: int) -> tuple[Example, ...]:
     """The first lines that would change something."""
-    return tuple(Example(*row) for row in rows_of(EXAMPLES, [most]))
+    return tuple(Example(*row) for row in rows_of(f"{EXAMPLES} LIMIT %s", [most]))
+
+
+def all_examples() -> Iterator[Example]:
+    """The lines that would change something, in the order of the file."""
+    return (Example(*row) for row in streamed(EXAMPLES))
 
 
 def drop_tables() -> None:

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from django.db import transaction
 
 from orgs import history, import_placing, import_staging, locks, organization_file
-from orgs.import_staging import ImportReport
+from orgs.import_staging import Example, ImportReport
 from orgs.models import Organization
 from orgs.organization_file import Refusals
 from orgs.signals import organizations_placed
@@ -29,11 +29,18 @@ EXAMPLES = 100
 """Lines that a dry run shows."""
 
 
-def import_organizations(file: BinaryIO, *, progress: Progress | None = None, dry_run: bool = False) -> ImportReport:
+def import_organizations(
+    file: BinaryIO,
+    *,
+    progress: Progress | None = None,
+    dry_run: bool = False,
+    on_example: Callable[[Example], object] | None = None,
+) -> ImportReport:
     """Create, rename and move organizations so that those in the file are as it says; others stay as they are.
 
     A created organization takes over its parent's flag states and a moved one its new parent's, as ever. Returns what
-    was done. Raises ImportRefused with all lines that are at fault; nothing has changed then.
+    was done. A dry run changes nothing, and tells `on_example` each line that would change something. Raises
+    ImportRefused with all lines that are at fault; nothing has changed then.
     """
     tell = progress or (lambda *_: None)
     refusals = Refusals()
@@ -52,6 +59,9 @@ def import_organizations(file: BinaryIO, *, progress: Progress | None = None, dr
         jobs: tuple[int, ...] = ()
         if dry_run:
             counts = counts._replace(examples=import_staging.examples(EXAMPLES))
+            if on_example is not None:
+                for example in import_staging.all_examples():
+                    on_example(example)
         else:
             if counts.renamed:
                 import_placing.write_renamed()

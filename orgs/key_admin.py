@@ -16,10 +16,10 @@ from django.utils.html import format_html
 from unfold.decorators import display
 
 from orgs import keys
-from orgs.access import Caller, organization_held, organizations_of
+from orgs.access import organization_held, organizations_of
 from orgs.errors import InvalidKeyName
 from orgs.models import AccessKey, Role
-from orgs.operator_admin import OperatorAdmin, caller_of
+from orgs.operator_admin import OperatorAdmin, known_caller
 
 SHOWN_IN = "admin/orgs/accesskey/made.html"
 
@@ -67,7 +67,7 @@ class AccessKeyAdmin(OperatorAdmin):
         return [path("<str:prefix>/revoke/", revoke, name="orgs_accesskey_revoke"), *super().get_urls()]
 
     def formfield_for_foreignkey(self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
-        caller = _caller(request)
+        caller = known_caller(request)
         if db_field.name == "organization":
             kwargs["queryset"] = organizations_of(caller)
         field = super().formfield_for_foreignkey(db_field, request, **kwargs)
@@ -85,7 +85,7 @@ class AccessKeyAdmin(OperatorAdmin):
         if obj.organization_id is None:
             made, secret = keys.create(**wanted)
         else:
-            with organization_held(_caller(request), obj.organization_id) as organization:
+            with organization_held(known_caller(request), obj.organization_id) as organization:
                 made, secret = keys.create(organization=organization, **wanted)
         obj.pk, obj.prefix, obj.secret = made.pk, made.prefix, secret
 
@@ -127,10 +127,3 @@ class AccessKeyAdmin(OperatorAdmin):
         return format_html(
             '<a class="fs-button" href="{}">Revoke<span class="fs-unseen"> {}</span></a>', address, key.name
         )
-
-
-def _caller(request: HttpRequest) -> Caller:
-    caller = caller_of(request)
-    if caller is None:
-        raise PermissionDenied
-    return caller

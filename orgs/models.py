@@ -17,7 +17,7 @@ from mptt.querysets import TreeQuerySet
 from rest_framework_api_key.models import AbstractAPIKey
 
 from orgs import locks
-from orgs.errors import MoveUnderOwnDescendant, OrganizationNotFound
+from orgs.errors import MoveUnderOwnDescendant, OrganizationHasStaff, OrganizationNotFound
 from orgs.signals import Placement, organization_removing, organizations_placed
 
 ORGANIZATION_KEY_PATTERN = r"[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?"
@@ -170,14 +170,21 @@ class Organization(MPTTModel):
             self.save(update_fields=["parent"])
 
     def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:  # noqa: FBT002
-        """Delete this organization and everything below it, their flag states and access keys included."""
+        """Delete this organization and everything below it, their flag states and access keys included.
+
+        Raises OrganizationHasStaff: who is bound to nothing sees everything, thus nobody loses their bounds on the way.
+        """
         with transaction.atomic():
             locks.lock_tree_for_writing()
             current = Organization.objects.filter(pk=self.pk).first()
             if current is None:
                 return 0, {}
-            organization_removing.send(sender=Organization, organization=current)
             subtree = Organization.objects.under(current)
+            bound = StaffScope.objects.filter(organization__in=subtree).count()
+            if bound:
+                people = "1 person is" if bound == 1 else f"{bound:,} people are"
+                raise OrganizationHasStaff(f"{people} bound to it or to one below it; bind them elsewhere first.")
+            organization_removing.send(sender=Organization, organization=current)
             AccessKey.objects.filter(organization__in=subtree).delete()
             deleted = subtree._raw_delete(subtree.db)  # noqa: SLF001 - one statement, without loading the rows
             width = current.rght - current.lft + 1
@@ -278,7 +285,7 @@ class StaffScope(models.Model):
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="scope")
     organization = models.ForeignKey(
-        Organization, on_delete=models.CASCADE, related_name="+", help_text="They see it and what is below it."
+        Organization, on_delete=models.PROTECT, related_name="+", help_text="They see it and what is below it."
     )
 
     def __str__(self) -> str:

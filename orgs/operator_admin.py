@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any, ClassVar
 
 from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
@@ -14,6 +17,8 @@ from orgs.access import Caller, organizations_of
 from orgs.models import Role
 from orgs.staff import caller_for
 
+NOT_WHAT_WAS_SHOWN = "This is not what was shown; look at it once more."
+
 
 def caller_of(request: HttpRequest) -> Caller | None:
     """The person who is signed in, as a caller; found out once for each request."""
@@ -21,6 +26,19 @@ def caller_of(request: HttpRequest) -> Caller | None:
         request.operator = caller_for(request.user)  # type: ignore[attr-defined]
     operator: Caller | None = request.operator  # type: ignore[attr-defined]
     return operator
+
+
+def known_caller(request: HttpRequest) -> Caller:
+    """The same, where somebody has to be signed in. Raises PermissionDenied."""
+    caller = caller_of(request)
+    if caller is None:
+        raise PermissionDenied
+    return caller
+
+
+def fingerprint_of(*shown: Any) -> str:
+    """Of what a person was shown: it comes back with their yes, so that they agree to this and to nothing else."""
+    return hashlib.sha256(json.dumps(shown).encode()).hexdigest()
 
 
 def may(request: HttpRequest, needed: Role | None) -> bool:

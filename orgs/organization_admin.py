@@ -8,25 +8,29 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from orgs import history, tree, tree_page
-from orgs.access import Caller, ancestors_of, organization_for
+from orgs import history, restructuring, tree_page
+from orgs.access import Caller, organization_for
 from orgs.errors import FlagsiteError, OrganizationNotFound
 from orgs.ids import id_in
 from orgs.import_page import ImportPage
 from orgs.live_pages import fragment
-from orgs.models import AccessKey, Organization, Role
-from orgs.operator_admin import OperatorAdmin, caller_of
+from orgs.models import AccessKey, Organization, Role, StaffScope
+from orgs.operator_admin import NOT_WHAT_WAS_SHOWN, OperatorAdmin, caller_of, fingerprint_of
 from orgs.organization_forms import DEEDS, CreateForm, Deed, DeleteForm, check_move
 from orgs.sections import move_previews, sections
+
+MOST_NAMED = 20
+"""People who are named one by one."""
 
 
 @admin.register(Organization)
 class OrganizationAdmin(ImportPage, OperatorAdmin):
-    """The tree; each change goes through `orgs.tree`."""
+    """The tree; each change goes through `orgs.restructuring`."""
 
     add_role = change_role = delete_role = Role.ADMIN
     organization_field = "pk"
@@ -72,11 +76,9 @@ class OrganizationAdmin(ImportPage, OperatorAdmin):
         """One organization: where it is, what others add to its page, what was done to it."""
         caller = self._viewer(request)
         organization = self._organization(request, unquote(object_id))
-        above = list(ancestors_of(caller, organization).order_by("level"))
         shown: dict[str, Any] = {
             "title": organization.name,
-            "organization": organization,
-            "above": above,
+            **tree_page.placed(caller, organization),
             "below": tree_page.below(organization),
             "is_own_top": organization.pk == caller.organization_id,
             "may_change": self.has_change_permission(request),
@@ -93,7 +95,7 @@ class OrganizationAdmin(ImportPage, OperatorAdmin):
         form = CreateForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
             try:
-                made = tree.create(name=form.cleaned_data["name"], key=form.cleaned_data["key"])
+                made = restructuring.create(caller, **form.cleaned_data)
                 return HttpResponseRedirect(reverse("admin:orgs_organization_change", args=[made.pk]))
             except FlagsiteError as error:
                 form.add_error(None, error.detail)
@@ -109,26 +111,26 @@ class OrganizationAdmin(ImportPage, OperatorAdmin):
         organization = self._organization(request, str(object_id))
         chosen = DEEDS[deed]
         form = _form(chosen, organization, request)
-        preview: list[str] = _what_goes(organization) if deed == "delete" else []
+        shown: dict[str, Any] = {"title": _title(chosen, organization), "form": form, "deed": chosen}
+        if deed == "delete":
+            shown["preview"] = _what_goes(caller, organization)
         if request.method == "POST" and form.is_valid():
             try:
-                if chosen.asks_twice and "confirmed" not in request.POST:
-                    parent = form.cleaned_data["parent"]
-                    check_move(caller, organization, parent)
-                    preview = _what_moves(organization, parent)
-                else:
+                if chosen.asks_twice:
+                    shown |= _looked_ahead(caller, organization, form.cleaned_data["parent"])
+                if request.POST.get("shown") == shown.get("fingerprint"):
                     return self._act(request, chosen, organization, form.cleaned_data)
+                if "shown" in request.POST:
+                    form.add_error(None, NOT_WHAT_WAS_SHOWN)
             except FlagsiteError as error:
                 form.add_error(None, error.detail)
-        shown = {"title": f"{chosen.title}: {organization.name}", "form": form, "organization": organization,
-                 "deed": chosen, "preview": preview}  # fmt: skip
-        return self._page(request, "deed.html", shown)
+        return self._page(request, "deed.html", shown | tree_page.placed(caller, organization))
 
     def _act(
         self, request: HttpRequest, deed: Deed, organization: Organization, values: dict[str, Any]
     ) -> HttpResponse:
         changed = deed.act(self._viewer(request), organization, values)
-        self.message_user(request, f"Done: {deed.title.lower()} {organization.name}.")
+        self.message_user(request, f"Done: {_title(deed, organization)}.")
         if changed is None:
             return HttpResponseRedirect(reverse("admin:orgs_organization_changelist"))
         return HttpResponseRedirect(reverse("admin:orgs_organization_change", args=[changed.pk]))
@@ -163,17 +165,45 @@ def _form(deed: Deed, organization: Organization, request: HttpRequest) -> forms
     return deed.form(data, initial=initial)
 
 
-def _what_goes(organization: Organization) -> list[str]:
-    """What a deletion takes along."""
+def _title(deed: Deed, organization: Organization) -> str:
+    return f"{deed.title} {organization.name}"
+
+
+def _what_goes(caller: Caller, organization: Organization) -> list[str]:
+    """What a deletion takes along, and who has to be bound elsewhere first."""
     subtree = Organization.objects.under(organization)
     keys = AccessKey.objects.filter(organization__in=subtree).count()
-    return [
-        f"{tree_page.below(organization) + 1:,} organizations go, it and all below it, with their flags' values.",
-        f"{keys:,} access keys go with them." if keys else "No access key goes with them.",
-    ]
+    count = tree_page.below(organization) + 1
+    go = "1 organization goes" if count == 1 else f"{count:,} organizations go, it and all below it,"
+    go_too = "1 access key goes" if keys == 1 else f"{keys:,} access keys go" if keys else "No access key goes"
+    who = _who_is_bound(caller, subtree)
+    return [f"{go} with {'its' if count == 1 else 'their'} flags' values.", f"{go_too} with it.", *who]
+
+
+def _who_is_bound(caller: Caller, subtree: QuerySet[Organization]) -> list[str]:
+    """Who cannot do without these organizations; by name for those who see people's pages, thus may bind them anew."""
+    scopes = StaffScope.objects.filter(organization__in=subtree).select_related("user", "organization")
+    count = scopes.count()
+    if not count:
+        return []
+    named = "1 person" if count == 1 else f"{count:,} people"
+    if caller.organization_id is None:
+        first = scopes.order_by("user__username")[:MOST_NAMED]
+        named = ", ".join(f"{scope.user.get_username()} ({scope.organization.name})" for scope in first)
+        named += f" and {count - MOST_NAMED:,} more" if count > MOST_NAMED else ""
+    return [f"It cannot go yet: without it {named} would see everything. Bind them elsewhere first."]
+
+
+def _looked_ahead(caller: Caller, organization: Organization, parent: Organization | None) -> dict[str, Any]:
+    """What the move would bring, and the mark of it. Raises FlagsiteError where it cannot be."""
+    check_move(caller, organization, parent)
+    preview = _what_moves(organization, parent)
+    parent_id = parent.pk if parent else None
+    return {"preview": preview, "fingerprint": fingerprint_of(organization.pk, parent_id, preview)}
 
 
 def _what_moves(organization: Organization, parent: Organization | None) -> list[str]:
     where = f"below {parent.name} ({parent.key})" if parent else "to the top of a tree of its own"
-    sentences = [f"{tree_page.below(organization) + 1:,} organizations move {where}."]
-    return sentences + [sentence for preview in move_previews for sentence in preview(organization, parent)]
+    count = tree_page.below(organization) + 1
+    moves = "1 organization moves" if count == 1 else f"{count:,} organizations move"
+    return [f"{moves} {where}."] + [sentence for preview in move_previews for sentence in preview(organization, parent)]

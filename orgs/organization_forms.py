@@ -1,4 +1,4 @@
-"""The forms by which people change the tree in the admin site; each calls one function of `orgs.tree`."""
+"""The forms by which people change the tree in the admin site; each calls one function of `orgs.restructuring`."""
 
 from __future__ import annotations
 
@@ -8,21 +8,34 @@ from typing import Any
 
 from django import forms
 
-from orgs import tree
-from orgs.access import Caller, check_placement, organization_called, organization_for
-from orgs.errors import FlagsiteError, OrganizationNotFound
+from orgs import restructuring
+from orgs.access import Caller, check_placement, organization_called
+from orgs.errors import MoveUnderOwnDescendant, OrganizationNotFound
+from orgs.history import LONGEST_REASON
 from orgs.models import ORGANIZATION_KEY, Organization
 
 LONGEST = 255
 
 
-class RenameForm(forms.Form):
+class DeedForm(forms.Form):
+    """Why, which every change of the tree may be given, below what it needs."""
+
+    field_order = ("name", "key", "parent", "reason")
+    reason = forms.CharField(
+        required=False,
+        max_length=LONGEST_REASON,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="For the history; it may stay empty.",
+    )
+
+
+class RenameForm(DeedForm):
     """Another name; the key stays."""
 
     name = forms.CharField(max_length=LONGEST)
 
 
-class CreateForm(forms.Form):
+class CreateForm(DeedForm):
     """A new organization."""
 
     name = forms.CharField(max_length=LONGEST)
@@ -34,7 +47,7 @@ class CreateForm(forms.Form):
     )
 
 
-class MoveForm(forms.Form):
+class MoveForm(DeedForm):
     """Another parent."""
 
     parent = forms.CharField(
@@ -49,7 +62,7 @@ class MoveForm(forms.Form):
             raise forms.ValidationError(error.detail) from error
 
 
-class DeleteForm(forms.Form):
+class DeleteForm(DeedForm):
     """The key once more, so that nobody deletes a customer by a slip."""
 
     key = forms.CharField(strip=False, help_text="Write the organization's key.")
@@ -76,23 +89,22 @@ class Deed:
 
 
 def _rename(caller: Caller, organization: Organization, values: dict[str, Any]) -> Organization:
-    return tree.rename(organization_id=organization.pk, name=values["name"])
+    return restructuring.rename(caller, organization.pk, name=values["name"], reason=values["reason"])
 
 
 def _create(caller: Caller, organization: Organization, values: dict[str, Any]) -> Organization:
-    return tree.create(name=values["name"], key=values["key"], parent_id=organization.pk)
+    named = {name: values[name] for name in ("name", "key", "reason")}
+    return restructuring.create(caller, parent_id=organization.pk, **named)
 
 
 def _move(caller: Caller, organization: Organization, values: dict[str, Any]) -> Organization:
     parent = values["parent"]
     parent_id = parent.pk if parent else None
-    check_placement(caller, organization_id=organization.pk, parent_id=parent_id)
-    return tree.move(organization_id=organization.pk, parent_id=parent_id)
+    return restructuring.move(caller, organization.pk, parent_id=parent_id, reason=values["reason"])
 
 
 def _delete(caller: Caller, organization: Organization, values: dict[str, Any]) -> None:
-    check_placement(caller, organization_id=organization.pk, parent_id=organization.parent_id)
-    tree.delete(organization_id=organization.pk, subtree=True)
+    restructuring.delete(caller, organization.pk, subtree=True, reason=values["reason"])
 
 
 DEEDS = {
@@ -109,7 +121,5 @@ DEEDS = {
 def check_move(caller: Caller, organization: Organization, parent: Organization | None) -> None:
     """Whether it could be moved there, before anybody is asked whether it shall. Raises FlagsiteError."""
     check_placement(caller, organization_id=organization.pk, parent_id=parent.pk if parent else None)
-    if parent is not None:
-        organization_for(caller, parent.pk)
-        if Organization.objects.under(organization).filter(pk=parent.pk).exists():
-            raise FlagsiteError("An organization cannot be moved under itself or one of its own descendants.")
+    if parent is not None and Organization.objects.under(organization).filter(pk=parent.pk).exists():
+        raise MoveUnderOwnDescendant

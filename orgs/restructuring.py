@@ -12,21 +12,23 @@ from orgs.access import Caller
 from orgs.models import Organization
 
 
-def create(caller: Caller, *, name: str, key: str, parent_id: int | None = None) -> Organization:
+def create(caller: Caller, *, name: str, key: str, parent_id: int | None = None, reason: str = "") -> Organization:
     """Create an organization where the caller may. Raises what `check_placement` and `tree.create` raise."""
     with transaction.atomic():
         locks.lock_tree_for_writing()
         access.check_placement(caller, organization_id=None, parent_id=parent_id)
-        return tree.create(name=name, key=key, parent_id=parent_id)
+        return tree.create(name=name, key=key, parent_id=parent_id, reason=reason)
 
 
-def rename(caller: Caller, organization_id: int, *, name: str) -> Organization:
+def rename(caller: Caller, organization_id: int, *, name: str, reason: str = "") -> Organization:
     """Rename an organization that the caller may see. Raises OrganizationNotFound."""
     with access.organization_held(caller, organization_id):
-        return tree.rename(organization_id=organization_id, name=name)
+        return tree.rename(organization_id=organization_id, name=name, reason=reason)
 
 
-def move(caller: Caller, organization_id: int, *, parent_id: int | None, name: str | None = None) -> Organization:
+def move(
+    caller: Caller, organization_id: int, *, parent_id: int | None, name: str | None = None, reason: str = ""
+) -> Organization:
     """Move an organization, and rename it too, where the caller may.
 
     Raises what `check_placement` and `tree.move` raise, and OrganizationNotFound.
@@ -37,14 +39,14 @@ def move(caller: Caller, organization_id: int, *, parent_id: int | None, name: s
         if parent_id != organization.parent_id:
             access.check_placement(caller, organization_id=organization_id, parent_id=parent_id)
         if name is not None:
-            tree.rename(organization_id=organization_id, name=name)
-        return tree.move(organization_id=organization_id, parent_id=parent_id)
+            tree.rename(organization_id=organization_id, name=name, reason=reason)
+        return tree.move(organization_id=organization_id, parent_id=parent_id, reason=reason)
 
 
-def delete(caller: Caller, organization_id: int, *, subtree: bool = False) -> int:
+def delete(caller: Caller, organization_id: int, *, subtree: bool = False, reason: str = "") -> int:
     """Delete an organization where the caller may. Raises what `check_not_top` and `tree.delete` raise."""
     with transaction.atomic():
         locks.lock_tree_for_writing()
         access.organization_for(caller, organization_id)
         access.check_not_top(caller, organization_id)
-        return tree.delete(organization_id=organization_id, subtree=subtree)
+        return tree.delete(organization_id=organization_id, subtree=subtree, reason=reason)

@@ -11,7 +11,7 @@ from orgs.errors import DuplicateOrganizationKey, OrganizationHasChildren, Organ
 from orgs.models import Organization
 
 
-def create(*, name: str, key: str, parent_id: int | None = None) -> Organization:
+def create(*, name: str, key: str, parent_id: int | None = None, reason: str = "") -> Organization:
     """Create an organization as the last child of `parent_id`, or as a root.
 
     It takes over its parent's flag states in the same transaction. Raises DuplicateOrganizationKey, or
@@ -23,21 +23,21 @@ def create(*, name: str, key: str, parent_id: int | None = None) -> Organization
             raise DuplicateOrganizationKey(f"Another organization has the key {key!r} already.")
         organization = Organization(name=name, key=key, parent_id=parent_id)
         organization.save()
-        _record("organization.create", organization, name=name, parentId=parent_id)
+        _record("organization.create", organization, reason, name=name, parentId=parent_id)
     return organization
 
 
-def rename(*, organization_id: int, name: str) -> Organization:
+def rename(*, organization_id: int, name: str, reason: str = "") -> Organization:
     """Give an organization another name; its key and place stay. Raises OrganizationNotFound."""
     with transaction.atomic():
         organization = _get(organization_id)
         before, organization.name = organization.name, name
         organization.save(update_fields=["name"])
-        _record("organization.rename", organization, before=before, after=name)
+        _record("organization.rename", organization, reason, before=before, after=name)
     return organization
 
 
-def move(*, organization_id: int, parent_id: int | None) -> Organization:
+def move(*, organization_id: int, parent_id: int | None, reason: str = "") -> Organization:
     """Move an organization, with all that is below it, under another parent (None: make it a root).
 
     It takes over the new parent's flag states. Raises OrganizationNotFound for either of the two and
@@ -49,14 +49,14 @@ def move(*, organization_id: int, parent_id: int | None) -> Organization:
         before, organization.parent_id = organization.parent_id, parent_id
         organization.save()
         if before != parent_id:
-            _record("organization.move", organization, before=before, after=parent_id)
+            _record("organization.move", organization, reason, before=before, after=parent_id)
     return organization
 
 
-def delete(*, organization_id: int, subtree: bool = False) -> int:
+def delete(*, organization_id: int, subtree: bool = False, reason: str = "") -> int:
     """Delete an organization and return how many went with it, itself included.
 
-    Raises OrganizationNotFound, or OrganizationHasChildren unless `subtree` says to delete them too.
+    Raises OrganizationNotFound, OrganizationHasChildren unless `subtree` says to delete them too, OrganizationHasStaff.
     """
     with transaction.atomic():
         locks.lock_tree_for_writing()
@@ -64,12 +64,13 @@ def delete(*, organization_id: int, subtree: bool = False) -> int:
         if organization.has_children and not subtree:
             raise OrganizationHasChildren
         deleted, _ = organization.delete()
-        _record("organization.delete", organization, name=organization.name, organizations=deleted)
+        _record("organization.delete", organization, reason, name=organization.name, organizations=deleted)
     return deleted
 
 
-def _record(action: str, organization: Organization, **details: Any) -> None:
-    history.record(action, f"organization:{organization.key}", organization_id=organization.pk, **details)
+def _record(action: str, organization: Organization, reason: str, **details: Any) -> None:
+    subject = f"organization:{organization.key}"
+    history.record(action, subject, organization_id=organization.pk, reason=reason, **details)
 
 
 def _get(organization_id: int) -> Organization:

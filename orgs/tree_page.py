@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from orgs.access import Caller, organizations_of
+from orgs.access import Caller, ancestors_of, organizations_of
 from orgs.lines import paths_of
 from orgs.models import Organization
 
@@ -46,6 +47,12 @@ def search(caller: Caller, term: str) -> list[tuple[Organization, str]]:
         found += has_it.order_by("pk")[: AT_ONCE - len(found)]
     paths = paths_of([organization.pk for organization in found], top_id=caller.organization_id)
     return [(organization, " › ".join(paths[organization.pk])) for organization in found]
+
+
+def placed(caller: Caller, organization: Organization) -> dict[str, Any]:
+    """What a page says above everything else about the organization that it is about, as far up as the caller sees."""
+    above = list(ancestors_of(caller, organization).order_by("level"))
+    return {"organization": organization, "original": organization, "above": above}
 
 
 def below(organization: Organization) -> int:

@@ -175,7 +175,7 @@ def test_who_may_not_define_flags_looks_and_changes_nothing(cast: Cast, flag: Fl
 
 def test_an_archived_flag_is_not_switched_and_the_page_says_why(operator: Client, cast: Cast, flag: Flag) -> None:
     managing.archive(key="f", by="user:olga")
-    asked = {"flag": "f", "enabled": "true", "reason": "x", "confirmed": "1"}
+    asked = {"flag": "f", "enabled": "true", "reason": "x"}
     assert "is archived" in shown(operator.post(f"{LIST}set/{cast.oslo.pk}/", asked))
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from conftest import Cast
 from orgs import tree
-from orgs.models import Organization
+from orgs.models import Organization, StaffScope
 from orgs.tests.api import Api, ids, kind_of, wrong_fields
+from orgs.tests.people import person
 
 
 @pytest.fixture
@@ -140,6 +141,19 @@ def test_a_parent_is_deleted_only_with_its_whole_subtree(api: Api, cast: Cast) -
     assert kind_of(api.delete(f"{path}?subtree=false")) == "organization-has-children"
     assert api.delete(f"{path}?subtree=true").status_code == 204
     assert set(Organization.objects.values_list("key", flat=True)) == {"acme", "south", "rome", "rival", "rival_store"}
+
+
+@pytest.mark.parametrize("bound_to", ["north", "oslo"])
+def test_an_organization_that_people_are_bound_to_is_not_deleted_from_under_them(
+    api: Api, cast: Cast, bound_to: str
+) -> None:
+    for name in ("vic", "bea"):
+        person("viewer", bound_to=getattr(cast, bound_to), name=name)
+    response = api.delete(f"/organizations/{cast.north.pk}?subtree=true")
+    assert (response.status_code, kind_of(response)) == (409, "organization-has-staff")
+    assert response.json()["detail"] == "2 people are bound to it or to one below it; bind them elsewhere first."
+    StaffScope.objects.update(organization=cast.rome)
+    assert api.delete(f"/organizations/{cast.north.pk}?subtree=true").status_code == 204
 
 
 @pytest.mark.parametrize("query", ["subtree=yes", "subtree=", "subtre=true", "subtree=true&subtree=false"])

@@ -1,0 +1,208 @@
+"""Moving an organization and setting a flag in the admin site: what is said before it is done is what is done."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from conftest import Cast
+from flags import changes, managing, preview
+from flags.models import FlagState
+from flagsite.tests.admin.values import mark, put
+from jobs import runner
+from orgs import tree
+from orgs.models import HistoryEntry, Organization
+from orgs.tests.people import shown, signed_in
+from orgs.tests.trees import paths
+
+pytestmark = pytest.mark.django_db
+TREE = "/admin/orgs/organization/"
+
+
+def move_shown(client: Client, organization: Organization, parent: str, **more: str) -> tuple[list[str], str]:
+    """What is said before a move is made, and the mark that goes along with a yes to it."""
+    page = shown(client.post(f"{TREE}{organization.pk}/move/do/", {"parent": parent, **more}))
+    said = page.partition('id="preview"')[2].partition("</ul>")[0]
+    return re.findall("<li>(.*?)</li>", said), mark(page)
+
+
+def test_a_move_is_shown_before_it_is_made(cast: Cast) -> None:
+    put(cast.south, "checkout", True)
+    put(cast.acme, "search", True)
+    client = signed_in("admin")
+    said, looked_at = move_shown(client, cast.oslo, "south")
+    assert said == [
+        "1 organization moves below South (south).",
+        "checkout becomes on: 1 organization gets another value.",
+    ]
+    assert "acme/north/oslo" in paths()
+    asked = {"parent": "south", "shown": looked_at, "reason": "Near Rome"}
+    client.post(f"{TREE}{cast.oslo.pk}/move/do/", asked)
+    assert "acme/south/oslo" in paths()
+    assert HistoryEntry.objects.get(action="organization.move").reason == "Near Rome"
+
+
+@pytest.mark.parametrize("more", [{"confirmed": "1"}, {"shown": ""}, {"shown": "elsewhere"}, {"parent": "rome"}])
+def test_a_move_that_is_not_what_was_shown_is_shown_again(cast: Cast, more: dict[str, str]) -> None:
+    client = signed_in("admin")
+    _, looked_at = move_shown(client, cast.oslo, "south")
+    asked = {"parent": "south"} | ({} if "confirmed" in more else {"shown": looked_at}) | more
+    said, anew = move_shown(client, cast.oslo, **asked)
+    assert said[0] == f"1 organization moves below {'Rome (rome)' if 'parent' in more else 'South (south)'}."
+    assert "acme/north/oslo" in paths()
+    client.post(f"{TREE}{cast.oslo.pk}/move/do/", {"parent": more.get("parent", "south"), "shown": anew})
+    assert "acme/north/oslo" not in paths()
+
+
+def test_a_move_is_shown_again_when_it_would_do_something_else_by_now(cast: Cast) -> None:
+    client = signed_in("admin")
+    _, looked_at = move_shown(client, cast.oslo, "south")
+    put(cast.south, "checkout", True)
+    said, _ = move_shown(client, cast.oslo, "south", shown=looked_at)
+    assert said[1:] == ["checkout becomes on: 1 organization gets another value."]
+    assert "acme/north/oslo" in paths()
+
+
+def test_a_move_tells_what_was_set_below_and_is_overwritten(cast: Cast) -> None:
+    put(cast.acme, "checkout", True)
+    put(cast.oslo, "checkout", False)
+    put(cast.bergen, "checkout", True)
+    client = signed_in("admin")
+    said, looked_at = move_shown(client, cast.north, "south")
+    assert said == [
+        "3 organizations move below South (south).",
+        "checkout becomes on: 1 organization gets another value; 2 that were set themselves are overwritten.",
+    ]
+    client.post(f"{TREE}{cast.north.pk}/move/do/", {"parent": "south", "shown": looked_at})
+    assert FlagState.objects.filter(enabled=True, source_id=cast.acme.pk).count() == len(cast.of_acme)
+
+
+def test_a_move_tells_of_values_that_are_still_on_their_way(cast: Cast) -> None:
+    put(cast.acme, "checkout", True)
+    changes.set_flag(organization_id=cast.south.pk, flag_key="checkout", enabled=False)  # its job waits
+    said, _ = move_shown(signed_in("admin"), cast.north, "south")
+    assert said[1:] == ["checkout becomes off: 3 organizations get another value."]
+
+
+def test_a_move_that_changes_no_value_says_so(cast: Cast) -> None:
+    put(cast.acme, "checkout", True)
+    client = signed_in("admin")
+    quiet = "No flag gets another value, and nothing that was set is overwritten."
+    assert move_shown(client, cast.north, "south")[0][1:] == [quiet]
+    assert move_shown(client, cast.north, "")[0][1:] == [quiet]
+    assert move_shown(client, cast.north, "acme")[0][1:] == ["It is there already."]
+
+
+def test_a_preview_of_a_move_counts_no_more_than_somebody_can_wait_for(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for flag in ("a", "b", "c"):
+        put(cast.south, flag, True)
+    monkeypatch.setattr(preview, "MOST_COUNTED", 6)
+    said, _ = move_shown(signed_in("admin"), cast.north, "south")
+    assert said[3:] == ["1 flag more would be written; too many to count here."]
+    monkeypatch.setattr(preview, "MOST_SHOWN", 1)
+    assert move_shown(signed_in("admin", name="ada"), cast.north, "south")[0][2] == "So it is with 1 flag more."
+
+
+@pytest.mark.parametrize(
+    ("parent", "words"),
+    [
+        ("oslo", "under itself or one of its own descendants"),
+        ("nowhere", "There is no organization"),
+        (str(10**30), "There is no"),
+    ],
+)
+def test_a_move_that_cannot_be_is_refused_in_words(cast: Cast, parent: str, words: str) -> None:
+    client = signed_in("admin")
+    assert words in shown(client.post(f"{TREE}{cast.north.pk}/move/do/", {"parent": parent}))
+    assert "acme/north/oslo" in paths()
+
+
+def test_a_switch_is_shown_before_it_is_made(cast: Cast) -> None:
+    put(cast.north, "checkout", True)
+    put(cast.oslo, "checkout", True)
+    client = signed_in("operator", name="olga")
+    address = f"/admin/flags/flag/set/{cast.acme.pk}/"
+    values: dict[str, Any] = {"flag": "checkout", "enabled": "true", "reason": "Launch"}
+    page = shown(client.post(address, values))
+    figures = [part.partition("<")[0] for part in page.partition('id="preview"')[2].split("<strong>")[2:4]]
+    assert figures == ["6", "3"]
+    assert "2 below were set themselves" in page
+    assert FlagState.objects.count() == 3
+    client.post(address, values | {"shown": mark(page)})
+    while runner.run_next("propagation"):
+        pass
+    assert FlagState.objects.filter(enabled=True, source_id=cast.acme.pk).count() == 6
+    entry = HistoryEntry.objects.filter(action="flag.set").latest("id")
+    assert (entry.actor, entry.reason, entry.via) == ("user:olga", "Launch", "admin")
+
+
+@pytest.mark.parametrize(
+    "more", [{"flag": "brand-new-typo", "enabled": "true"}, {"enabled": "true"}, {"shown": ""}, {"confirmed": "1"}]
+)
+def test_a_switch_that_is_not_what_was_shown_is_shown_again(cast: Cast, more: dict[str, str]) -> None:
+    put(cast.acme, "checkout", True)
+    client = signed_in("operator")
+    address = f"/admin/flags/flag/set/{cast.acme.pk}/"
+    asked = {"flag": "checkout", "enabled": "false", "reason": "x"}
+    looked_at = mark(shown(client.post(address, asked)))
+    other = asked | ({} if more == {"confirmed": "1"} else {"shown": looked_at}) | more
+    page = shown(client.post(address, other))
+    assert ("is not what was shown" in page) == ("shown" in other)
+    assert ("There is no flag <strong>brand-new-typo</strong> yet; this creates it." in page) == ("flag" in more)
+    assert not HistoryEntry.objects.filter(via="admin").exists()
+    assert client.post(address, other | {"shown": mark(page)}).status_code == 302
+
+
+def test_a_switch_is_made_while_a_job_carries_the_flag_down(cast: Cast) -> None:
+    client = signed_in("operator")
+    address = f"/admin/flags/flag/set/{cast.acme.pk}/"
+    changes.set_flag(organization_id=cast.acme.pk, flag_key="checkout", enabled=True)
+    asked = {"flag": "checkout", "enabled": "false", "reason": "A mistake"}
+    looked_at = mark(shown(client.post(address, asked)))
+    runner.run_next("propagation")
+    assert client.post(address, asked | {"shown": looked_at}).status_code == 302
+
+
+def test_where_nobody_set_a_flag_its_default_counts(cast: Cast) -> None:
+    managing.create(key="checkout", values={"enabled": True}, by="user:olga")
+    page = shown(signed_in("operator").post(
+        f"/admin/flags/flag/set/{cast.north.pk}/", {"flag": "checkout", "enabled": "true", "reason": "x"}
+    ))  # fmt: skip
+    assert "<strong>0</strong> get another value" in page
+
+
+def test_a_flag_that_setting_would_not_create_is_refused_in_words(cast: Cast, settings: Any) -> None:
+    settings.FLAGS_CREATE_ON_SET = False
+    asked = {"flag": "checkout", "enabled": "true", "reason": "x"}
+    page = shown(signed_in("operator").post(f"/admin/flags/flag/set/{cast.north.pk}/", asked))
+    assert "There is no flag &#x27;checkout&#x27;." in page
+
+
+@pytest.mark.parametrize("values", [{"flag": "no spaces"}, {"flag": ""}, {"enabled": "maybe"}, {"reason": ""}])
+def test_a_switch_that_makes_no_sense_is_refused_in_words(cast: Cast, values: dict[str, str]) -> None:
+    asked = {"flag": "checkout", "enabled": "true", "reason": "x"} | values
+    page = shown(signed_in("operator").post(f"/admin/flags/flag/set/{cast.oslo.pk}/", asked))
+    assert 'class="errorlist' in page
+    assert not FlagState.objects.exists()
+
+
+def test_access_is_checked_once_more_where_a_flag_is_set(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = signed_in("operator", bound_to=cast.north)
+    address = f"/admin/flags/flag/set/{cast.oslo.pk}/"
+    asked = {"flag": "checkout", "enabled": "true", "reason": "x"}
+    looked_at = mark(shown(client.post(address, asked)))
+    look = preview.switch
+
+    def then_it_is_moved(*about: Any, **wanted: Any) -> preview.Switch:
+        seen = look(*about, **wanted)
+        tree.move(organization_id=cast.oslo.pk, parent_id=cast.rival.pk)
+        return seen
+
+    monkeypatch.setattr(preview, "switch", then_it_is_moved)
+    assert "not yours to see" in shown(client.post(address, asked | {"shown": looked_at}))
+    assert not FlagState.objects.exists()
