@@ -97,7 +97,9 @@ def _of_subtree(caller: Caller) -> dict[str, Any]:
 
 def _of_jobs(counts: dict[str, int], day: Day, percentile_note: str) -> dict[str, Any]:
     return {
-        "statuses": [(status, counts[status], jobs_list(status__exact=status)) for status in Status.values],
+        "statuses": [
+            (status, counts[status], jobs_list(status__exact=status, canary="too")) for status in Status.values
+        ],
         "bars": _bars(day),
         "totals": [
             (outcome.value, day.total(outcome.value), jobs_list(status__exact=status))

@@ -6,16 +6,18 @@ history names people, and a second one of the same name would take over what the
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
+from django.contrib.auth.views import PasswordChangeView
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from unfold.admin import StackedInline
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.forms import AdminOwnPasswordChangeForm, AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from orgs import history
@@ -35,6 +37,27 @@ class PasswordForm(AdminPasswordChangeForm):
             user = super().save(commit)
             history.record("user.password", _subject(user))
         return user
+
+
+class OwnPasswordForm(AdminOwnPasswordChangeForm):
+    """The password of whoever is signed in; recorded likewise."""
+
+    def save(self, commit: bool = True) -> Any:  # noqa: FBT002 - as Django's
+        with transaction.atomic():
+            user = super().save(commit)
+            history.record("user.password", _subject(user))
+        return user
+
+
+def own_password(request: HttpRequest) -> HttpResponse:
+    """Django's page for one's own password, with our form; in the place of the admin site's own."""
+    request.current_app = admin.site.name
+    change = PasswordChangeView.as_view(
+        form_class=OwnPasswordForm,
+        success_url=reverse("admin:password_change_done"),
+        extra_context=admin.site.each_context(request),
+    )
+    return cast("HttpResponse", change(request))
 
 
 class ScopeInline(StackedInline):
@@ -59,6 +82,7 @@ class PersonAdmin(DjangoUserAdmin, OperatorAdmin):
     """Django's own pages for users, with our rules of who may do what."""
 
     view_role = add_role = change_role = Role.ADMIN
+    lookup_allowed = OperatorAdmin.lookup_allowed
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = PasswordForm

@@ -41,11 +41,15 @@ class ScheduleAdmin(OperatorAdmin):
 
     add_role = change_role = delete_role = Role.ADMIN
     recorded: ClassVar[tuple[str, ...]]
+    beats: ClassVar[tuple[str, ...]] = ()
+    """Columns that beat writes, also while a person fills in the form: they stay as they are in the row."""
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         rows = self.get_queryset(request).select_for_update(of=("self",)).filter(pk=obj.pk)
         found = rows.first() if change else None
         before = self.described(found) if found else None
+        for column in self.beats if found else ():
+            setattr(obj, column, getattr(found, column))
         super().save_model(request, obj, form, change)
         after = self.described(obj)
         if before is None:
@@ -84,6 +88,7 @@ class PeriodicTaskAdmin(ScheduleAdmin):
     """What runs when, and when it last did."""
 
     form = PeriodicTaskForm
+    beats = ("last_run_at", "total_run_count")
     recorded = ("name", "task", "enabled", "interval", "crontab", "start_time", "expire_seconds")
     list_display = ["name", "task", "enabled", "when", "last_run", "total_run_count"]
     list_select_related = ["interval", "crontab"]
@@ -111,8 +116,17 @@ class PeriodicTaskAdmin(ScheduleAdmin):
         return f"{since(task.last_run_at)} ago"
 
 
+class SharedScheduleAdmin(ScheduleAdmin):
+    """What several tasks may go by: it stays as long as one does, as Django would delete the tasks along with it."""
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, Any, list[str]]:
+        to_delete, counts, needed, protected = super().get_deleted_objects(objs, request)
+        users = [f"Periodic task: {task.name}" for one in objs for task in one.periodictask_set.order_by("name")]
+        return to_delete, counts, needed, [*protected, *users]
+
+
 @admin.register(IntervalSchedule)
-class IntervalAdmin(ScheduleAdmin):
+class IntervalAdmin(SharedScheduleAdmin):
     """Every so often; shared by the tasks that name it."""
 
     recorded = ("every", "period")
@@ -120,7 +134,7 @@ class IntervalAdmin(ScheduleAdmin):
 
 
 @admin.register(CrontabSchedule)
-class CrontabAdmin(ScheduleAdmin):
+class CrontabAdmin(SharedScheduleAdmin):
     """At times of the day, week or month, in a time zone; shared by the tasks that name it."""
 
     recorded = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year", "timezone")

@@ -55,6 +55,7 @@ MIDDLEWARE = [
     "flagsite.request_signals.RequestSignalsMiddleware",
     "flagsite.probes.ProbesMiddleware",
     "flagsite.problems.DatabaseAwayMiddleware",
+    "flagsite.problems.ZeroCharacterMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -219,6 +220,7 @@ SPECTACULAR_SETTINGS = {
 }
 
 # --- Admin site -------------------------------------------------------------------------------------------------------
+LOGIN_REDIRECT_URL = "admin:index"
 UNFOLD = operators.LOOKS
 
 # --- Metrics, version ------------------------------------------------------------------------------------------------

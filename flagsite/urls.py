@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularSwaggerView
 
-from flagsite import overview, probes
+from flagsite import overview, people_admin, probes
 from flagsite.metrics.views import Metrics
 from flagsite.openapi import Description
 from orgs.endpoints import AlwaysJson
@@ -21,6 +21,7 @@ try_it = SpectacularSwaggerView.as_view(
 )
 urlpatterns = [
     path("admin/overview/", overview.live, name="overview"),
+    path("admin/password_change/", admin.site.admin_view(people_admin.own_password)),
     path("admin/", admin.site.urls),
     path("openapi.json", Description.as_view(), name="openapi"),
     path("docs", try_it, name="docs"),

@@ -8,27 +8,31 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q, QuerySet
+from django.db.models import Max, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from jobs import bulk, job_page, queue_admin, worker_admin  # noqa: F401 - each registers its pages
-from jobs.bulk import DEEDS, Deed
+from jobs import bulk, bulk_job, job_page, queue_admin, worker_admin  # noqa: F401 - each registers its pages
+from jobs.bulk import DEEDS, Chosen, Deed
 from jobs.job_filters import FILTERS
 from jobs.job_rows import LIVE, Row, rows_of
 from jobs.models import Job, JobQuerySet
 from jobs.operations import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from jobs.templatetags.job_figures import work
+from orgs.access import organizations_of
 from orgs.capped_paginator import CappedPaginator
 from orgs.history import LONGEST_REASON
 from orgs.ids import id_in
 from orgs.live_pages import fragment
-from orgs.models import Organization, Role
+from orgs.models import Role
 from orgs.operator_admin import OneCount, OperatorAdmin, known_caller, may
 
 MOST_LIVE = 200
+MOST_NAMED = 100
+"""Organizations of one name that a search looks at."""
 
 
 class DeedForm(forms.Form):
@@ -61,6 +65,7 @@ class JobAdmin(OperatorAdmin):
 
     organization_field = "organization_id"
     paginator = CappedPaginator
+    linked_lookups = frozenset({"parent_job__isnull"})
     list_display = [
         "number", "status_now", "flag", "organization_path", "progress", "buttons", "took", "attempt", "priority",
         "queue", "requested_by", "made", "correlation_id",
@@ -88,7 +93,8 @@ class JobAdmin(OperatorAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        named = Organization.objects.filter(Q(key=term) | Q(name__iexact=term)).values_list("pk", flat=True)[:100]
+        seen = organizations_of(known_caller(request))
+        named = seen.filter(Q(key=term) | Q(name__iexact=term)).values_list("pk", flat=True)[:MOST_NAMED]
         found = Q(correlation_id=term) | Q(arguments__featureFlagName=term) | Q(organization_id__in=list(named))
         number = id_in(term)
         return queryset.filter(found | Q(pk=number) if number else found), False
@@ -106,11 +112,7 @@ class JobAdmin(OperatorAdmin):
 
     @admin.display(description="flag")
     def flag(self, job: Job) -> SafeString | str:
-        key = job.arguments.get("featureFlagName")
-        if key is None:
-            return "values of a new place" if job.arguments.get("placement") else job.kind
-        enabled = job.arguments.get("enabled")
-        return format_html("{} <strong>{}</strong>", key, job.kind if enabled is None else "on" if enabled else "off")
+        return work(job)
 
     @admin.display(description="organization")
     def organization_path(self, job: Job) -> str:
@@ -166,26 +168,38 @@ class JobAdmin(OperatorAdmin):
         return self._do(request, jobs, DEEDS[deed], back=back) or HttpResponseRedirect(back)
 
     def _do(self, request: HttpRequest, jobs: QuerySet[Job], deed: Deed, *, back: str = "") -> HttpResponse | None:
-        """Ask how many it shall be done to and why; when that is confirmed do it and say what came of it."""
+        """Ask how many it shall be done to and why; when that is confirmed do it and say what came of it.
+
+        Jobs that were made after the question are not among them. Many are done by a job, which is led to.
+        """
         form = DeedForm(deed, request.POST if "confirmed" in request.POST else None)
-        ids = list(jobs.order_by("-id").values_list("pk", flat=True)[: bulk.AT_ONCE + 1])
-        left = len(ids) > bulk.AT_ONCE
+        newest = id_in(request.POST.get("newest", "")) or newest_id()
+        jobs = jobs.filter(pk__lte=newest)
+        chosen = bulk.choose(jobs, deed)
         if not form.is_valid():
-            asked = {
-                "title": f"{deed.name.capitalize()}: {len(ids[:bulk.AT_ONCE]):,} {'job' if len(ids) == 1 else 'jobs'}",
-                "deed": deed, "form": form, "ids": ids[: bulk.AT_ONCE], "left": left, "at_once": bulk.AT_ONCE,
-                "action": request.POST.get("action", ""), "opts": self.opts, "back": back or request.get_full_path(),
-                "across": request.POST.get("select_across") == "1",
-            }  # fmt: skip
-            return TemplateResponse(request, "admin/jobs/job/confirm.html", self._frame(request) | asked)
-        values = form.cleaned_data
-        done = bulk.do_to_each(ids[: bulk.AT_ONCE], deed, by=known_caller(request).name, **values)
+            shown = self._question(request, jobs, deed, chosen) | {"form": form, "newest": newest}
+            shown["back"] = back or request.get_full_path()
+            return TemplateResponse(request, "admin/jobs/job/confirm.html", self._frame(request) | shown)
+        caller, values = known_caller(request), form.cleaned_data
+        if chosen.fitting > bulk.AT_ONCE:
+            job = bulk_job.start(jobs, deed, chosen, by=caller.name, organization_id=caller.organization_id, **values)
+            self.message_user(request, f"Job {job.pk} does it to {chosen.fitting:,} jobs; this is its page.")
+            return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[job.pk]))
+        done = bulk.do_to_each(list(bulk.one_of_each_chain(jobs, deed)), deed, by=caller.name, **values)
         self.message_user(request, f"{done.count:,} {'job was' if done.count == 1 else 'jobs were'} {deed.done}.")
-        for words, count in done.skipped.most_common():
+        for words, count in (chosen.skipped + done.skipped).most_common():
             self.message_user(request, f"{count:,} skipped: they {words}.", messages.WARNING)
-        if left:
-            self.message_user(request, f"More than {bulk.AT_ONCE:,} match; do it again for the rest.", messages.WARNING)
         return None
+
+    def _question(self, request: HttpRequest, jobs: QuerySet[Job], deed: Deed, chosen: Chosen) -> dict[str, Any]:
+        across = request.POST.get("select_across") == "1"
+        ticked = request.POST.getlist("_selected_action")
+        return {
+            "title": f"{deed.name.capitalize()}: {chosen.fitting:,} {'job' if chosen.fitting == 1 else 'jobs'}",
+            "deed": deed, "chosen": chosen, "skipped": chosen.skipped.most_common(), "opts": self.opts,
+            "only": jobs.first() if chosen.matching == 1 else None, "by_a_job": chosen.fitting > bulk.AT_ONCE,
+            "action": request.POST.get("action", ""), "across": across, "ticked": ticked[:1] if across else ticked,
+        }  # fmt: skip
 
     # --- Pages --------------------------------------------------------------------------------------------------------
 
@@ -243,6 +257,11 @@ class JobAdmin(OperatorAdmin):
     def _frame(self, request: HttpRequest) -> dict[str, Any]:
         request.current_app = self.admin_site.name
         return self.admin_site.each_context(request)
+
+
+def newest_id() -> int:
+    """The id of the job that was made last."""
+    return Job.objects.aggregate(newest=Max("pk"))["newest"] or 0
 
 
 def _row(job: Job) -> Row:

@@ -7,36 +7,56 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
+from django.db.models.functions import Coalesce
+
 from jobs import operations
 from jobs.errors import FlagsiteError, JobEnded, JobNotFound, NotCancellable, NotRetryable
 from jobs.models import Job
-from jobs.states import Status
+from jobs.states import OPEN, Status
 
-AT_ONCE = 1_000
-"""So many jobs are done in one request; who has more asks again."""
+AT_ONCE = 200
+"""So many jobs are done in one request; more are done by a job (`jobs.bulk_job`)."""
+Jobs = QuerySet[Job]
 
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """Something that a person does to a job, and the words for it."""
+    """Something that a person does to a job, the words for it, and which of some jobs it can be done to."""
 
     name: str
     done: str
     explained: str
     act: Callable[..., Job]
+    fitting: Callable[[Jobs], Jobs]
+
+
+def _ended_badly(jobs: Jobs) -> Jobs:
+    """Those whose chain's latest attempt FAILED, or COMPLETED with organizations that failed."""
+    chain = Coalesce(OuterRef("parent_job_id"), OuterRef("pk"))
+    badly = Q(status=Status.FAILED) | Q(status=Status.COMPLETED, failed__gt=0)
+    later = Job.objects.filter(~badly, parent_job_id=chain, pk__gt=OuterRef("pk"))
+    return jobs.filter(badly, ~Exists(later))
+
+
+def _under_way(jobs: Jobs) -> Jobs:
+    """Those whose chain is open."""
+    return jobs.filter(status__in=[*OPEN, Status.RETRYING])
 
 
 DEEDS = {
     deed.name: deed
     for deed in (
-        Deed("retry", "retried", "A new round of attempts begins in each job's chain.", operations.retry),
+        Deed("retry", "retried", "A new round of attempts begins in each job's chain.", operations.retry, _ended_badly),
         Deed("cancel", "cancelled", "What waits ends at once, what runs at its next chunk; what was written stays.",
-             operations.cancel),
+             operations.cancel, _under_way),
         Deed("priority", "given another priority", "Of the jobs that wait, the highest priority starts first.",
-             operations.set_priority),
+             operations.set_priority, _under_way),
     )
 }  # fmt: skip
 WHY_NOT = {
+    ("retry", Status.FAILED): "were followed by an attempt that has not failed",
+    ("retry", Status.RETRYING): "were under way already",
     ("retry", Status.PENDING): "were under way already",
     ("retry", Status.IN_PROGRESS): "were under way already",
     ("retry", Status.CANCELLED): "had been cancelled; such a request is sent anew",
@@ -52,24 +72,67 @@ class Done:
     skipped: Counter[str] = field(default_factory=Counter)
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Of `matching` jobs those to which a deed can be done, one of each chain; the others, by why not."""
+
+    matching: int
+    fitting: int
+    skipped: Counter[str]
+
+
+def choose(jobs: Jobs, deed: Deed) -> Chosen:
+    """Count how many of the jobs the deed can be done to, and why not to the others."""
+    all_of_them, fitting = _by_status(jobs), _by_status(deed.fitting(jobs))
+    skipped: Counter[str] = Counter()
+    for status, count in (all_of_them - fitting).items():
+        skipped[_why_not(deed, status)] += count
+    chains = one_of_each_chain(jobs, deed).count()
+    if fitting.total() > chains:
+        skipped["were attempts of the same chains as others"] = fitting.total() - chains
+    return Chosen(all_of_them.total(), chains, skipped)
+
+
+def one_of_each_chain(jobs: Jobs, deed: Deed) -> QuerySet[Job, int]:
+    """The ids of those to which the deed can be done; of several attempts of a chain the latest."""
+    by_chain = deed.fitting(jobs.order_by()).annotate(chain=Coalesce("parent_job_id", "pk")).values("chain")
+    return by_chain.annotate(latest=Max("pk")).values_list("latest", flat=True)
+
+
+def _by_status(jobs: Jobs) -> Counter[str]:
+    return Counter(dict(jobs.order_by().values_list("status").annotate(Count("pk"))))
+
+
 def do_to_each(job_ids: Iterable[int], deed: Deed, *, by: str, reason: str = "", priority: int | None = None) -> Done:
     """Do it to each job in a transaction of its own; what cannot be done is counted with its reason.
 
     Several jobs of one chain count once each, though after the first the others find it done.
     """
-    act = partial(deed.act, priority=priority) if deed.name == "priority" else deed.act
     done = Done()
     for job_id in job_ids:
-        try:
-            act(job_id=job_id, by=by, reason=reason)
+        why_not = do_to_one(job_id, deed, by=by, reason=reason, priority=priority)
+        if why_not:
+            done.skipped[why_not] += 1
+        else:
             done.count += 1
-        except (NotRetryable, NotCancellable, JobEnded) as error:
-            done.skipped[_why_not(deed, error)] += 1
-        except JobNotFound:
-            done.skipped["were gone"] += 1
     return done
 
 
-def _why_not(deed: Deed, error: FlagsiteError) -> str:
-    status = str(error.context.get("status", ""))
+def do_to_one(job_id: int, deed: Deed, *, by: str, reason: str = "", priority: int | None = None) -> str:
+    """Do it to one job; returns why it cannot be done, in words that go on after "they", or nothing."""
+    act = partial(deed.act, priority=priority) if deed.name == "priority" else deed.act
+    try:
+        act(job_id=job_id, by=by, reason=reason)
+    except (NotRetryable, NotCancellable, JobEnded) as error:
+        return _why_refused(deed, error)
+    except JobNotFound:
+        return "were gone"
+    return ""
+
+
+def _why_refused(deed: Deed, error: FlagsiteError) -> str:
+    return _why_not(deed, str(error.context.get("status", "")))
+
+
+def _why_not(deed: Deed, status: str) -> str:
     return WHY_NOT.get((deed.name, Status(status)) if status else ("", Status.PENDING), f"were {status} already")

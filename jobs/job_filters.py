@@ -6,12 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import TextFilter
 
-from jobs.models import Job, Queue
+from jobs import canary
+from jobs.models import Canary, Job, Queue
 from jobs.states import Status
 from orgs.access import organization_called
 from orgs.errors import OrganizationNotFound
@@ -113,6 +114,23 @@ class RequestedByFilter(TextFilter):
         return queryset.filter(requested_by__in=[name] if ":" in name else [name, f"user:{name}"])
 
 
+class CanaryFilter(admin.SimpleListFilter):
+    """The canary's jobs, which nobody looks for among the others, are left out unless they are asked for."""
+
+    title = "test jobs (canary)"
+    parameter_name = "canary"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("too", "among the others"), ("only", "only these")]
+
+    def queryset(self, request: HttpRequest, queryset: Jobs) -> Jobs:
+        if self.value() == "only":  # the records that are kept, found by what has an index
+            latest = Canary.objects.values("job_id")
+            return queryset.filter(Q(pk__in=latest) | Q(parent_job_id__in=latest))
+        return queryset if self.value() == "too" else queryset.exclude(kind=canary.KIND)
+
+
 FILTERS = [
     StatusFilter, QueueFilter, TriggerFilter, CreatedFilter, OrganizationFilter, FlagFilter, RequestedByFilter,
+    CanaryFilter,
 ]  # fmt: skip

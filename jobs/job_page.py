@@ -11,6 +11,8 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Q
 from django.http import HttpResponse, JsonResponse
 
+from jobs import bulk_job, canary, cleanup
+from jobs.bulk import DEEDS
 from jobs.chains import attempts, failures_of
 from jobs.job_rows import rows_of
 from jobs.models import Job, JobFailure
@@ -44,7 +46,7 @@ def live(job: Job, caller: Caller, *, may_operate: bool) -> dict[str, Any]:
         "timeline": [Attempt(each, _waited(each), each.pk == job.pk) for each in chain],
         "version": _version(chain, row.paused_by),
         "is_open": any(each.status in {*OPEN, Status.RETRYING} for each in chain),
-        "changed": max(0, job.processed - job.superseded - job.unchanged),
+        "results": _results(job),
         "shows_traceback": caller.may(Role.ADMIN),
         "may_operate": may_operate,
     }
@@ -87,6 +89,25 @@ def _failures(job: Job, caller: Caller, query: Mapping[str, str]) -> tuple[Seque
         (failure, " › ".join(paths.get(failure.organization_id, [f"{failure.organization_id}, deleted"])))
         for failure in shown
     ], len(found) > FAILURES_AT_ONCE
+
+
+def _results(job: Job) -> list[tuple[str, int]]:
+    """What came of it in counts, by the words for each; nothing where a job has nothing to count."""
+    if job.kind == bulk_job.KIND:
+        done = bulk_job.report(job)
+        skipped = [(f"passed over: they {words}", count) for words, count in done.skipped.most_common()]
+        return [(f"jobs {DEEDS[job.arguments['deed']].done}", done.count), *skipped]
+    if job.kind == cleanup.KIND:
+        deleted = (job.checkpoint or {}).get("deleted", {})
+        return [(f"{what} {'jobs ' if what in Status else ''}deleted", count) for what, count in deleted.items()]
+    if job.kind == canary.KIND:
+        return []
+    return [
+        ("changed", max(0, job.processed - job.superseded - job.unchanged)),
+        ("had the value already", job.unchanged),
+        ("had a newer value", job.superseded),
+        ("failed", job.failed),
+    ]
 
 
 def _version(chain: Sequence[Job], paused_by: str) -> str:

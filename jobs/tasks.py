@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.db import InterfaceError, OperationalError
 
-from jobs import canary, cleanup, runner
+from jobs import bulk_job, canary, cleanup, runner  # noqa: F401 - some register what they do, and no more
 from jobs import sweep as sweeping
 
 DATABASE_AWAY = (OperationalError, InterfaceError)

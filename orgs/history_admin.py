@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -103,7 +103,7 @@ class DaysFilter(RangeDateFilter):
         first, last = (self._day(end) for end in ("from", "to"))
         if first is not None:
             queryset = queryset.filter(at__gte=first)
-        return queryset if last is None else queryset.filter(at__lt=last + timedelta(days=1))
+        return queryset if last is None or last.date() == date.max else queryset.filter(at__lt=last + timedelta(days=1))
 
     def _day(self, end: str) -> datetime | None:
         """When that day begins; None for what is no day."""

@@ -6,6 +6,8 @@ import hashlib
 import json
 from typing import Any, ClassVar
 
+from django.contrib.admin.filters import FieldListFilter
+from django.contrib.admin.utils import get_fields_from_path
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -55,6 +57,15 @@ class OneCount(ThemedChangeList):
         self.full_result_count = self.result_count
 
 
+def _parameters(page: ModelAdmin, chosen: Any, request: HttpRequest) -> list[str | None]:
+    """What a filter, as `list_filter` names it, reads from the query."""
+    if isinstance(chosen, type):
+        return chosen(request, {}, page.model, page).expected_parameters()
+    path, make = chosen if isinstance(chosen, tuple) else (chosen, FieldListFilter.create)
+    field = get_fields_from_path(page.model, path)[-1]
+    return make(field, request, {}, page.model, page, field_path=path).expected_parameters()
+
+
 class OperatorAdmin(ModelAdmin):
     """A model's pages. Each role says who may do it, None that nobody may.
 
@@ -69,6 +80,8 @@ class OperatorAdmin(ModelAdmin):
     delete_role: ClassVar[Role | None] = None
     organization_field: ClassVar[str | None] = None
     for_bound_people: ClassVar[bool] = False
+    linked_lookups: ClassVar[frozenset[str]] = frozenset()
+    """Lookups beside those of `list_filter` that pages of ours link to."""
 
     show_full_result_count = False
     list_per_page = 50
@@ -87,6 +100,15 @@ class OperatorAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self._allows(request, self.delete_role)
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Whether a list may be asked for it: by what its filters ask only.
+
+        Django lets anybody who sees a list filter it by every column, thus guess at columns that it does not show.
+        """
+        if lookup in self.linked_lookups:
+            return True
+        return request is not None and any(lookup in _parameters(self, one, request) for one in self.list_filter)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return OneCount

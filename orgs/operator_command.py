@@ -9,10 +9,11 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn
 from uuid import uuid4
 
 import structlog
@@ -53,6 +54,11 @@ class OperatorCommand(BaseCommand):
 
     requires_system_checks = []  # they take longer than most commands; doctor makes them
 
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        parser.error = partial(self._refuse, parser.error)  # type: ignore[method-assign]
+        return parser
+
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print one JSON document, nothing else")
         self.add_options(parser)
@@ -91,6 +97,11 @@ class OperatorCommand(BaseCommand):
     def _tell_programs(self, words: str, *, json: bool, **_: Any) -> None:
         if json:
             self._write(_as_json({"error": words}))
+
+    def _refuse(self, refuse: Callable[[str], NoReturn], words: str) -> NoReturn:
+        """What argparse says of wrong usage before there are any options, to programs too."""
+        self._tell_programs(words, json="--json" in sys.argv)
+        refuse(words)
 
     def _write(self, text: str) -> None:
         try:

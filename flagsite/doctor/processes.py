@@ -28,7 +28,9 @@ CANARY_LATE = 150.0
 
 def check_beat() -> Finding:
     """Whether a beat holds the lock, and when it last asked for a sweep."""
-    sweep = PeriodicTask.objects.filter(task=SWEEP).order_by("-enabled", "-last_run_at").first()
+    sweep = (
+        PeriodicTask.objects.filter(task=SWEEP).select_related("interval").order_by("-enabled", "-last_run_at").first()
+    )
     if sweep is None or not sweep.enabled:
         return problem(
             "The periodic task that sweeps is switched off or deleted.",
@@ -40,10 +42,14 @@ def check_beat() -> Finding:
     last = f"its last tick was {for_how_long(age)} ago" if age is not None else "it has never ticked"
     if not is_held:
         return problem(f"No beat is at work; {last}.", START_BEAT)
-    late = TICKS_MISSED * settings.JOB_SWEEP_SECONDS
-    if age is None or age.total_seconds() > late:
+    if age is None or age > TICKS_MISSED * _every(sweep):
         return problem(f"A beat is there, but {last}.", "Look at its log, and start it again.")
     return fine(f"Beat is at work; {last}.")
+
+
+def _every(task: PeriodicTask) -> timedelta:
+    """How often beat asks for it; a crontab, which nobody sets for a sweep, at least once a week."""
+    return task.interval.schedule.run_every if task.interval else timedelta(weeks=1)
 
 
 LOCK_AND_AGE = """

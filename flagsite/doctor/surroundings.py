@@ -102,8 +102,11 @@ def check_broker() -> Finding:
         info = client.info()
         took = time.monotonic() - began
     except redis.RedisError as error:
+        words = f"The broker does not answer: {str(error).partition(chr(10))[0]}"
+        if settings.JOBS_INLINE:
+            return warning(words, "Jobs run in the request and need none (JOBS_INLINE); requests are not limited.")
         return problem(
-            f"The broker does not answer: {str(error).partition(chr(10))[0]}",
+            words,
             "Start it, or mend REDIS_URL. No request is lost: jobs wait in the database, and begin within seconds "
             "after it is back.",
         )

@@ -7,9 +7,10 @@ from typing import Any
 
 from django import template
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from jobs.models import Queue
+from jobs.models import Job, Queue
 from jobs.statistics import MOST_COUNTED, Duration
 
 register = template.Library()
@@ -79,6 +80,17 @@ def unlocalized(number: float) -> str:
 def waits(queue: Queue) -> str:
     """How long its automatic retries wait, one after the other."""
     return ", ".join(duration(queue.backoff_base**number) for number in range(1, queue.max_retries + 1)) or NOTHING
+
+
+@register.filter
+def work(job: Job) -> SafeString | str:
+    """What a job does: the flag and its value, else the kind of work."""
+    flag, enabled, deed = (job.arguments.get(name) for name in ("featureFlagName", "enabled", "deed"))
+    if flag is not None:
+        return format_html("{} <strong>{}</strong>", flag, job.kind if enabled is None else "on" if enabled else "off")
+    if deed is not None:
+        return format_html("{} <strong>many jobs</strong>", "prioritise" if deed == "priority" else deed)
+    return "values of a new place" if job.arguments.get("placement") else job.kind
 
 
 @register.filter

@@ -30,6 +30,15 @@ def test_nobody_changes_or_deletes_an_entry(statement: str) -> None:
     assert HistoryEntry.objects.get().actor == "bob"
 
 
+def test_nobody_empties_the_history() -> None:
+    history.record("job.retry", "job:1", by="bob")
+    with connection.cursor() as cursor:  # as the migrations leave it; conftest.py says why it is off in tests
+        cursor.execute("ALTER TABLE orgs_historyentry ENABLE TRIGGER orgs_history_is_not_emptied")
+    with pytest.raises(IntegrityError, match="only ever added to"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("TRUNCATE orgs_historyentry CASCADE")
+    assert HistoryEntry.objects.get().actor == "bob"
+
+
 def test_an_entry_says_by_which_door_it_came() -> None:
     with coming_from("command", "10.0.0.1", actor="command:root@host"):
         history.record("queue.pause", "queue:default", reason="deploy")

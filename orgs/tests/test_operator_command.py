@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -118,6 +119,16 @@ def test_an_error_of_ours_is_one_line(error: Exception, words: str, capsys: pyte
 def test_a_fault_in_the_code_is_not_hidden() -> None:
     with pytest.raises(ZeroDivisionError):
         call(lambda: Answer(1 / 0))
+
+
+def test_programs_are_told_of_wrong_usage_in_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["manage.py", "revoke_key", "--json"])
+    with pytest.raises(SystemExit) as end:
+        execute_from_command_line(sys.argv)
+    assert end.value.code == 2
+    assert "required: prefix" in json.loads(capsys.readouterr().out)["error"]
 
 
 @pytest.mark.parametrize("word", ["\udcff", "a\x00b"])

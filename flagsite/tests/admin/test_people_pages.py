@@ -117,6 +117,20 @@ def test_a_new_person_and_a_new_password_are_recorded_without_the_password() -> 
     assert "another one" not in str(list(HistoryEntry.objects.values()))
 
 
+def test_ones_own_new_password_is_recorded() -> None:
+    client = signed_in("viewer", name="vic")
+    vic = User.objects.get(username="vic")
+    vic.set_password("the old one 1")
+    vic.save()
+    client.force_login(vic)
+    shown(client.get("/admin/password_change/"))
+    passwords = {"old_password": "the old one 1", "new_password1": "another one 2", "new_password2": "another one 2"}
+    answer = client.post("/admin/password_change/", passwords)
+    assert (answer.status_code, answer["Location"]) == (302, "/admin/password_change/done/")
+    shown(client.get(answer["Location"]))
+    assert said() == [("user:vic", "user.password", "user:vic")]
+
+
 def test_nobody_deletes_people_in_one_go_either() -> None:
     user = person("viewer", name="vic")
     client = signed_in(SUPERUSER)

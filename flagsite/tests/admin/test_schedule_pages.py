@@ -10,6 +10,7 @@ import pytest
 from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask, PeriodicTasks
 
+from flagsite.schedule_admin import ScheduleAdmin
 from orgs.models import HistoryEntry
 from orgs.tests.people import shown, signed_in
 
@@ -83,6 +84,38 @@ def test_a_deleted_task_is_recorded(nightly: PeriodicTask) -> None:
     assert answer.status_code == 302
     assert not PeriodicTask.objects.filter(pk=nightly.pk).exists()
     assert HistoryEntry.objects.latest("id").action == "schedule.delete"
+
+
+@pytest.mark.parametrize("from_list", [False, True])
+def test_a_schedule_that_a_task_goes_by_stays(nightly: PeriodicTask, from_list: bool) -> None:
+    crontab = nightly.crontab
+    path = "/admin/django_celery_beat/crontabschedule/"
+    form = {"post": "yes"} | ({"action": "delete_selected", "_selected_action": [crontab.pk]} if from_list else {})
+    client = signed_in("admin")
+    page = shown(client.post(path if from_list else f"{path}{crontab.pk}/delete/", form))
+    assert "Periodic task: nightly" in page
+    assert PeriodicTask.objects.filter(pk=nightly.pk).exists()
+    PeriodicTask.objects.filter(crontab=crontab).delete()
+    assert client.post(path if from_list else f"{path}{crontab.pk}/delete/", form).status_code == 302
+    assert not CrontabSchedule.objects.filter(pk=crontab.pk).exists()
+    assert HistoryEntry.objects.latest("id").action == "schedule.delete"
+
+
+def test_a_run_that_beat_notes_while_a_person_saves_the_task_is_kept(
+    nightly: PeriodicTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = timezone.now()
+    save = ScheduleAdmin.save_model
+
+    def save_late(self: Any, request: Any, obj: Any, form: Any, change: Any) -> None:
+        PeriodicTask.objects.filter(pk=obj.pk).update(last_run_at=now, total_run_count=7)
+        save(self, request, obj, form, change)
+
+    monkeypatch.setattr(ScheduleAdmin, "save_model", save_late)
+    form = form_of(nightly, description="Cleans up.")
+    assert signed_in("admin").post(f"{PAGE}{nightly.pk}/change/", form).status_code == 302
+    nightly.refresh_from_db()
+    assert (nightly.description, nightly.last_run_at, nightly.total_run_count) == ("Cleans up.", now, 7)
 
 
 def test_the_list_tells_when_a_task_last_ran(nightly: PeriodicTask) -> None:

@@ -98,6 +98,15 @@ def test_a_beat_that_is_not_there_or_does_not_tick_is_found(all_well: None) -> N
     assert found("beat")[:2] == ("problem", "The periodic task that sweeps is switched off or deleted.")
 
 
+def test_a_beat_is_late_by_the_interval_that_its_row_has(all_well: None) -> None:
+    two_minutes_ago = Now() - timedelta(minutes=2)
+    PeriodicTask.objects.filter(task="jobs.sweep").update(last_run_at=two_minutes_ago)
+    assert found("beat")[0] == "problem"
+    rarely, _ = IntervalSchedule.objects.get_or_create(every=1, period="minutes")
+    PeriodicTask.objects.filter(task="jobs.sweep").update(interval=rarely)
+    assert found("beat")[0] == "ok"
+
+
 def test_without_a_beat_it_says_how_to_start_one() -> None:
     state, words, advice = found("beat")
     assert state == "problem"
@@ -167,6 +176,11 @@ def test_a_database_that_is_ahead_of_the_code_is_a_warning(all_well: None) -> No
     state, words, _ = found("migrations")
     assert state == "warning"
     assert "jobs.9999_new" in words
+
+
+def test_a_broker_that_nobody_needs_is_no_problem(all_well: None, settings: Any) -> None:
+    settings.REDIS_URL, settings.JOBS_INLINE = "redis://127.0.0.1:1/0", True
+    assert found("broker")[0] == "warning"
 
 
 def test_a_broker_that_does_not_answer_is_a_problem(all_well: None, settings: Any) -> None:

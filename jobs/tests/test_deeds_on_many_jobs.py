@@ -1,0 +1,182 @@
+"""What a person does to all jobs that match: how many that is, that none comes in later, and that each is done once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from conftest import Cast
+from jobs import bulk, bulk_job, lifecycle, operations, runner
+from jobs.bulk import DEEDS, choose
+from jobs.models import DeedTarget, Job
+from jobs.states import Status
+from jobs.tests.engine import QUEUE, by_hand, changed, claimed, lease_of, make_due, statuses, waiting
+from orgs.models import HistoryEntry
+from orgs.tests.people import shown, signed_in
+
+pytestmark = pytest.mark.django_db
+LIST = "/admin/jobs/job/"
+OURS = f"{LIST}?by=alice"
+
+
+@pytest.fixture(autouse=True)
+def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than two are many."""
+    monkeypatch.setattr(bulk, "AT_ONCE", 2)
+
+
+def ask(client: Client, action: str, first: Job, **confirmed: Any) -> Any:
+    """What the list is sent when all that match are chosen."""
+    return client.post(OURS, {"action": action, "select_across": "1", "_selected_action": [first.pk]} | confirmed)
+
+
+def newest_in(page: str) -> str:
+    """What the question says of the newest job that was there."""
+    return page.partition('name="newest" value="')[2].partition('"')[0]
+
+
+def begun(deed: str, *, reason: str = "x", priority: int | None = None) -> Job:
+    """A job that does it to all of alice's."""
+    jobs = Job.objects.filter(requested_by="alice")
+    chosen = choose(jobs, DEEDS[deed])
+    return bulk_job.start(jobs, DEEDS[deed], chosen, by="user:olga", reason=reason, priority=priority)
+
+
+def recorded(action: str) -> list[str]:
+    """To what it was done, by the history."""
+    return sorted(HistoryEntry.objects.filter(action=action).values_list("subject", flat=True))
+
+
+def test_all_that_matched_when_it_was_asked_are_done_by_a_job_and_none_that_came_later() -> None:
+    jobs = [waiting() for _ in range(5)]
+    operations.cancel(job_id=jobs[0].pk, by="bob")
+    client = signed_in("operator", name="olga")
+    question = shown(ask(client, "cancel", jobs[0]))
+    for words in ("4 of 5 jobs", "1 will be passed over: they were CANCELLED already", "by a job of their own"):
+        assert words in question
+    later = waiting()
+    answer = ask(client, "cancel", jobs[0], confirmed="1", reason="Too early", newest=newest_in(question))
+    job = Job.objects.get(kind=bulk_job.KIND)
+    assert answer["Location"] == f"{LIST}{job.pk}/change/"
+    assert runner.run_next(QUEUE) == job  # before all that waits
+    assert [statuses(each) for each in jobs] == [["CANCELLED"]] * 5
+    assert statuses(later) == ["PENDING"]
+    page = shown(client.get(answer["Location"]))
+    figures = [part.partition("<")[0] for part in page.split('class="fs-figure">')[1:]]
+    assert figures == ["4", "1"]
+    assert "Too early" in page
+    entries = HistoryEntry.objects.filter(action="job.cancel", actor="user:olga")
+    assert set(entries.values_list("reason", "via", "address")) == {("Too early", "admin", "127.0.0.1")}
+    assert entries.count() == 4
+    assert HistoryEntry.objects.get(action="jobs.bulk").details == {"deed": "cancel", "jobs": 4}
+
+
+def test_few_are_done_at_once_and_the_others_counted_with_the_reason() -> None:
+    jobs = [waiting() for _ in range(4)]
+    for job in jobs[:2]:
+        operations.cancel(job_id=job.pk, by="bob")
+    client = signed_in("operator")
+    ask(client, "change_priority", jobs[0], confirmed="1", reason="x", priority="7")
+    page = shown(client.get(LIST))
+    assert "2 jobs were given another priority." in page
+    assert "2 skipped: they were CANCELLED already." in page
+    assert list(Job.objects.order_by("pk").values_list("priority", flat=True)) == [0, 0, 7, 7]
+
+
+def test_a_deed_asked_for_again_takes_those_that_are_left() -> None:
+    jobs = [waiting() for _ in range(6)]
+    begun("cancel")
+    runner.run_next(QUEUE)
+    assert choose(Job.objects.filter(requested_by="alice"), DEEDS["cancel"]).fitting == 0
+    more = [waiting() for _ in range(3)]
+    begun("cancel")
+    runner.run_next(QUEUE)
+    assert Job.objects.filter(status=Status.CANCELLED).count() == len(jobs + more)
+
+
+def test_only_chains_that_ended_badly_are_retried_each_once() -> None:
+    root = by_hand("FAILED", retry_count=1)
+    again = by_hand("FAILED", parent_job=root, retry_count=1)
+    mended = by_hand("FAILED", retry_count=1)
+    by_hand("COMPLETED", parent_job=mended, retry_count=1)
+    left_some = by_hand("COMPLETED", failed=3)
+    by_hand("COMPLETED")
+    by_hand("CANCELLED")
+    by_hand("PENDING")
+    chosen = choose(Job.objects.all(), DEEDS["retry"])
+    assert set(bulk.one_of_each_chain(Job.objects.all(), DEEDS["retry"])) == {again.pk, left_some.pk}
+    assert (chosen.matching, chosen.fitting) == (8, 2)
+    assert chosen.skipped == {
+        "were attempts of the same chains as others": 1,
+        "were followed by an attempt that has not failed": 1,
+        "had completed; there was nothing to retry": 2,
+        "had been cancelled; such a request is sent anew": 1,
+        "were under way already": 1,
+    }
+
+
+def test_a_job_that_fails_in_the_middle_goes_on_where_it_was_and_does_nothing_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    jobs = [changed(claimed(), priority=0) for _ in range(5)]
+    for job in jobs:
+        lifecycle.fail(job_id=job.pk, lease=lease_of(job), error="no", permanent=True)
+    many = begun("retry", reason="again")
+    count, calls = bulk_job._count, list[str]()
+
+    def failing(done: Any, why_not: str) -> None:
+        calls.append(why_not)
+        if len(calls) == 3:
+            raise RuntimeError("killed")
+        count(done, why_not)
+
+    monkeypatch.setattr(bulk_job, "_count", failing)
+    runner.run_next(QUEUE)
+    assert len(recorded("job.retry")) == 2
+    make_due()
+    again = runner.run_next(QUEUE)
+    assert again is not None
+    assert again.parent_job_id == many.pk
+    assert recorded("job.retry") == sorted(f"job:{job.pk}" for job in jobs)
+    assert [len(statuses(job)) for job in jobs] == [2] * 5
+    again.refresh_from_db()
+    assert (again.processed, again.total, bulk_job.report(again).count) == (3, 3, 5)
+
+
+def test_a_worker_that_loses_its_lease_does_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = [waiting() for _ in range(3)]
+    many = begun("cancel")
+
+    def frozen(done: Any, why_not: str) -> None:
+        done.count += 1
+        if done.count == 2:
+            Job.objects.filter(pk=many.pk).update(lease_token="0" * 32)
+
+    monkeypatch.setattr(bulk_job, "_count", frozen)
+    runner.run_next(QUEUE)
+    assert [statuses(job) for job in jobs] == [["CANCELLED"], ["PENDING"], ["PENDING"]]
+
+
+def test_one_that_is_gone_or_was_changed_meanwhile_is_passed_over_with_the_reason() -> None:
+    jobs = [waiting() for _ in range(3)]
+    many = begun("cancel")
+    operations.cancel(job_id=jobs[0].pk, by="bob")
+    Job.objects.filter(pk=jobs[1].pk).delete()
+    runner.run_next(QUEUE)
+    many.refresh_from_db()
+    done = bulk_job.report(many)
+    assert (many.status, done.count) == ("COMPLETED", 1)
+    assert done.skipped == {"were CANCELLED already": 1, "were gone": 1}
+    assert DeedTarget.objects.filter(outcome="").count() == 0
+
+
+def test_who_is_bound_to_an_organization_sees_the_job_that_does_it_for_them(cast: Cast) -> None:
+    jobs = [changed(waiting(), organization_id=cast.oslo.pk) for _ in range(3)]
+    foreign = changed(waiting(), organization_id=cast.rome.pk)
+    client = signed_in("operator", bound_to=cast.north)
+    answer = ask(client, "cancel", jobs[0], confirmed="1", reason="x")
+    shown(client.get(answer["Location"]))
+    runner.run_next(QUEUE)
+    assert [statuses(job) for job in [*jobs, foreign]] == [["CANCELLED"]] * 3 + [["PENDING"]]
