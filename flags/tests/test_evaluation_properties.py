@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from flags.errors import TargetingKeyMissing
 from flags.evaluation import BUCKETS, Context, Decision, Definition, Place, Rule, evaluate
 from flags.rollout import bucket, hash_prefix
-from flags.serving.answers import Answers, Missing
+from flags.serving.answers import Missing, answers_for
 from flags.serving.memory import Definitions, View
-from flags.serving.states import Shared, columns_of
-from flags.tests.evaluating import KEYS, contexts, definitions, places
+from flags.serving.states import Shared
+from flags.tests.evaluating import KEYS, columns_of, contexts, definitions, places
 
 PRECEDENCE = [Rule.ARCHIVED, Rule.KILLED, Rule.ENVIRONMENT, Rule.PREREQUISITE, Rule.WHITELIST, Rule.ORGANIZATION,
               Rule.DEFAULT, Rule.ROLLOUT]  # fmt: skip
@@ -33,15 +33,17 @@ def outcome(definition: Definition, place: Place, context: Context, flags: dict[
 def test_answers_made_ready_say_what_evaluate_says(
     flags: dict[str, Definition], place: Place, context: Context
 ) -> None:
-    rows = [place.states[number] for number in sorted(place.states)]
-    view = View(place.ids, place.keys, Shared().of(columns_of(rows)), 0)
-    answers = Answers(Definitions(flags, b"", frozenset()), place.states, context.environment)
+    view = View(place.ids, place.keys, Shared().of(columns_of(place.states.values())), 0)
+    environments = frozenset(name for one in flags.values() for name in one.environments)
+    answers = answers_for(Definitions(flags, b"", environments), view, context.environment or "")
     user = context.targeting_key or ""
     bulk = {entry["key"]: entry for entry in orjson.loads(b"[" + answers.bulk(view, user, user.encode()) + b"]")}
     assert list(bulk) == KEYS
     for key, definition in flags.items():
         right = outcome(definition, place, context, flags)
-        given_ = answers.by_key[key].decide(view, user, user.encode())
+        answer = answers.of(key)
+        assert answer is not None
+        given_ = answer.decide(view, user, user.encode())
         assert orjson.loads(given_.json) == bulk[key]
         if isinstance(right, str):
             assert isinstance(given_, Missing)
