@@ -61,6 +61,7 @@ BENCHES: dict[str, Callable[[Installation, int], Result | list[Result]]] = {
     "cleanup": cleanup.cleanup,
     "metrics": scraping.scraping,
     "reads": reads.reads,
+    "different": reads.memory_where_all_differ,
     "seen": coherence.seen,
     "told": coherence.told,
     "meanwhile": coherence.meanwhile,

@@ -43,6 +43,15 @@ SELECT organization.id, flag.id, CASE WHEN set_below THEN branch ELSE 1 END,
 """
 """Each flag is set on the root, and every third of them on each branch too."""
 
+PLANT_DIFFERENT_STATES = """
+INSERT INTO flags_flagstate (organization_id, flag_id, source_id, change_number, job_id, updated_at, enabled)
+SELECT organization.id, flag.id, organization.id, organization.id * 1000 + flag.id, NULL, now(), TRUE
+  FROM orgs_organization organization CROSS JOIN flags_flag flag
+ ORDER BY organization.id, flag.id
+"""
+"""Each flag is set on each organization, so that no two are alike."""
+MOST_MEGABYTES = 1024
+
 
 def reads(installation: Installation, rows: int) -> list[Result]:
     """All flags, all flags answered 304, one flag: of random organizations and users, all of them known already."""
@@ -78,12 +87,37 @@ def reads(installation: Installation, rows: int) -> list[Result]:
     return ours
 
 
-def warm_up(installation: Installation, organizations: int) -> dict[str, float]:
-    """Ask each web process for each organization once; what a first read costs, and the memory that it all takes."""
+def memory_where_all_differ(installation: Installation, rows: int) -> Result:
+    """What a web process takes that was asked for every organization, when no two of them have the same states."""
+    installation.plant(max(1000, rows // 10))
+    ((organizations,),) = installation.sql("SELECT count(*) FROM orgs_organization")
+    installation.sql(PLANT_FLAGS, {"flags": FLAGS})
+    installation.sql(PLANT_DIFFERENT_STATES)
+    installation.sql("VACUUM (ANALYZE) flags_flagstate")
+    usual = installation.web, installation.port
+    installation.port = free_port()
+    installation.web = installation.serve("flagsite.wsgi:application", installation.port)
+    try:
+        wait_for_server(installation.port)
+        warm = warm_up(installation, organizations, processes=1)
+    finally:
+        installation.end(installation.web)
+        installation.processes.remove(installation.web)
+        installation.web, installation.port = usual
+    megabytes = warm["megabytes_after"]
+    return Result(
+        f"memory of a web process, {organizations:,} organizations that all differ", f"{megabytes:.0f} MiB",
+        f"{warm['megabytes_before']:.0f} MiB before", megabytes / warm["megabytes_before"],
+        f"≤ {MOST_MEGABYTES} MiB", megabytes <= MOST_MEGABYTES, warm,
+    )  # fmt: skip
+
+
+def warm_up(installation: Installation, organizations: int, *, processes: int = 2) -> dict[str, float]:
+    """Ask so many web processes for each organization once; what a first read costs, and the memory that all take."""
     before = _memory(installation.web)
     began, asked = time.perf_counter(), 0
     with ExitStack() as stack:
-        connections = [stack.enter_context(one) for one in one_connection_for_each_process(installation)]
+        connections = [stack.enter_context(one) for one in one_connection_for_each_process(installation)][:processes]
         for number in range(1, organizations + 1):
             for connection in connections:
                 ask(connection, read_request(installation, number, PATH))

@@ -138,14 +138,7 @@ def evaluate(definition: Definition, place: Place, context: Context, definitions
 
     Raises TargetingKeyMissing where a rollout has to know whom it is asked for and isn't told.
     """
-    asked = _Asked(definition, place, context, definitions)
-    steps: list[Step] = []
-    for rule, look in RULES:
-        enabled, detail = look(asked)
-        steps.append(Step(rule, enabled, detail))
-        if enabled is not None:
-            break
-    return Decision(bool(steps[-1].enabled), steps[-1].rule, tuple(steps), place.states.get(definition.id))
+    return _decide(_Asked(definition, place, context, definitions, {}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +149,19 @@ class _Asked:
     place: Place
     context: Context
     definitions: Mapping[str, Definition]
+    decided: dict[str, Decision]
+    """Prerequisites that were met before, by another way: each is decided once."""
+
+
+def _decide(asked: _Asked) -> Decision:
+    steps: list[Step] = []
+    for rule, look in RULES:
+        enabled, detail = look(asked)
+        steps.append(Step(rule, enabled, detail))
+        if enabled is not None:
+            break
+    state = asked.place.states.get(asked.definition.id)
+    return Decision(bool(steps[-1].enabled), steps[-1].rule, tuple(steps), state)
 
 
 Finding = tuple[bool | None, str]
@@ -188,7 +194,10 @@ def _prerequisite(asked: _Asked) -> Finding:
         needed = asked.definitions.get(key)
         if needed is None:
             return False, f"Its prerequisite {key!r} does not exist."
-        decision = evaluate(needed, asked.place, asked.context, asked.definitions)
+        decision = asked.decided.get(key)
+        if decision is None:
+            decision = _decide(_Asked(needed, asked.place, asked.context, asked.definitions, asked.decided))
+            asked.decided[key] = decision
         if not decision.enabled:
             return False, f"Its prerequisite {key!r} is off, by the rule {decision.rule}."
     return None, "Its prerequisites are on."

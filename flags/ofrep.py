@@ -187,7 +187,7 @@ def _text(context: dict[str, Any], name: str) -> str:
 
 def _one(answers: Answers, view: View, key: str, user: str) -> tuple[int, bytes]:
     """The status and the flag's entry. Raises Refused."""
-    answer = answers.by_key.get(key)
+    answer = answers.of(key)
     if answer is None:
         raise Refused(404, "FLAG_NOT_FOUND", f"There is no flag {key!r}.")
     usage.count(view.ids[-1] if view.ids else None, key)

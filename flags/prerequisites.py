@@ -1,18 +1,21 @@
-"""Which flags need which: all of them exist, and none needs itself by way of others."""
+"""Which flags need which: all of them exist, none needs itself by way of others, and no way is long."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from flags.errors import PrerequisiteCycle, UnknownPrerequisite
+from flags.errors import InvalidDefinition, PrerequisiteCycle, UnknownPrerequisite
 from flags.models import Flag
+
+MOST_LEVELS = 20
+"""So many flags may need each other one after the other, so that what an evaluation costs has an end."""
 
 
 def check(key: str, needed: Sequence[str]) -> list[Flag]:
     """The flags with the keys `needed`, if the flag `key`, new or not, may have them as its prerequisites.
 
     Only the caller that holds the lock on the definitions knows that this stays true. Raises UnknownPrerequisite,
-    PrerequisiteCycle with the way round.
+    PrerequisiteCycle with the way round, InvalidDefinition where the flags would need each other over too many levels.
     """
     if key in needed:
         raise PrerequisiteCycle(f"A flag cannot need itself: {key} -> {key}.")
@@ -20,9 +23,14 @@ def check(key: str, needed: Sequence[str]) -> list[Flag]:
     missing = sorted(set(needed) - {flag.key for flag in found})
     if missing:
         raise UnknownPrerequisite(f"There is no flag {', '.join(map(repr, missing))}.")
-    way = _way(key, needed, _all()) if found else None
-    if way:
-        raise PrerequisiteCycle(f"Flags cannot need each other in a circle: {' -> '.join(way)}.")
+    if found:
+        edges = _all()
+        way = _way(key, needed, edges)
+        if way:
+            raise PrerequisiteCycle(f"Flags cannot need each other in a circle: {' -> '.join(way)}.")
+        levels = _levels(key, {**edges, key: needed}) + _levels(key, _turned(edges))
+        if levels > MOST_LEVELS:
+            raise InvalidDefinition(f"Prerequisites have {MOST_LEVELS} levels at most; those of {key} had {levels}.")
     return found
 
 
@@ -51,3 +59,21 @@ def _way(key: str, needed: Iterable[str], edges: Mapping[str, Sequence[str]]) ->
             seen.add(way[-1])
             ways += [[*way, following] for following in edges.get(way[-1], ())]
     return None
+
+
+def _levels(key: str, edges: Mapping[str, Sequence[str]]) -> int:
+    """How many steps the longest way from the flag has; no more are counted than are too many."""
+    level, steps = {key}, -1
+    while level and steps <= MOST_LEVELS:
+        level = {following for one in level for following in edges.get(one, ())}
+        steps += 1
+    return steps
+
+
+def _turned(edges: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Who is needed by whom."""
+    turned: dict[str, list[str]] = {}
+    for key, needed in edges.items():
+        for one in needed:
+            turned.setdefault(one, []).append(key)
+    return turned

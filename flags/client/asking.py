@@ -110,11 +110,7 @@ def _decide(name: str, user_id: str | int | None, organization: Whose | None, en
         view = memory.view(organization) if type(organization) is int else _view(memory, organization)
         organization_id = view.ids[-1]
     definitions = memory.definitions()
-    named = environment or _process.environment
-    kept = view.states.answers.get(named)
-    if kept is None or kept.definitions is not definitions:
-        kept = answers_for(definitions, view, named)
-    answer = kept.by_key.get(name)
+    answer = answers_for(definitions, view, environment or _process.environment).of(name)
     if answer is None:
         raise FlagNotFound(f"There is no flag {name!r}.")
     usage.count(organization_id, name)

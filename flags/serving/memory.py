@@ -7,7 +7,8 @@ import hashlib
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
@@ -16,6 +17,9 @@ from flags import definitions, places
 from flags.evaluation import Definition, Place
 from flags.serving.feed import Feed, Moved, Written
 from flags.serving.states import NONE, Shared, States
+
+VIEW_BYTES = 1000
+"""About what a view takes beside its states: ids and keys from the root down, and its entries in the memory."""
 
 
 class View:
@@ -41,7 +45,7 @@ class View:
         return Place(self.ids, self.keys, {row.flag_id: row for row in self.states.rows})
 
 
-NOWHERE = View((), (), States(NONE), 0)
+NOWHERE = View((), (), NONE, 0)
 """For who asks without an organization: the flags' defaults."""
 
 
@@ -53,6 +57,8 @@ class Definitions:
     fingerprint: bytes
     environments: frozenset[str]
     """Those that any flag overrides; all others are alike."""
+    prepared: dict[str, Any] = field(default_factory=dict)
+    """For whoever prepares answers; it goes with the definitions."""
 
     @classmethod
     def read(cls) -> Definitions:
@@ -64,8 +70,9 @@ class Definitions:
 
 
 class Memory:
-    """Definitions and the views that were used last, at most `most` of them; any thread may ask.
+    """Definitions and the views that were used last; any thread may ask.
 
+    There are at most `most` views, fewer where they would take more than two thirds of EVALUATION_CACHE_MEGABYTES.
     Whoever listens to the database tells it of changes (`take`); after a silence it forgets everything (`forget`).
     A view is read anew when it is older than EVALUATION_CACHE_SECONDS, whatever was heard; only while the database is
     away is an older one good enough.
@@ -73,6 +80,7 @@ class Memory:
 
     def __init__(self, most: int | None = None) -> None:
         self._most = most or settings.EVALUATION_CACHE_ORGANIZATIONS
+        self._most_bytes = settings.EVALUATION_CACHE_MEGABYTES * 2**20 * 2 // 3  # the rest is for answers
         self._oldest = settings.EVALUATION_CACHE_SECONDS
         self._feed = Feed()
         self._views: OrderedDict[int, View] = OrderedDict()
@@ -155,10 +163,14 @@ class Memory:
         if epoch == self._epoch:
             self._views[organization_id] = view
             self._ids[keys[-1]] = organization_id
-            while len(self._views) > self._most:
+            while len(self._views) > 1 and self._is_full():
                 _, dropped = self._views.popitem(last=False)
                 self._ids.pop(dropped.keys[-1], None)
         return view
+
+    def _is_full(self) -> bool:
+        taken = self._shared.size + len(self._views) * VIEW_BYTES
+        return len(self._views) > self._most or taken > self._most_bytes
 
     def _catch_up(self, view: View) -> bool:
         position = self._feed.position

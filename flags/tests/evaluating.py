@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from hypothesis import strategies as st
 
 from flags.evaluation import Context, Definition, Place, State, Unit
+from flags.places import Columns
 
 KEYS = ["a", "b", "c", "d"]
 USERS = ["", "ann", "bob", "cleo", "user-17", "ü"]
@@ -52,3 +55,14 @@ contexts = st.builds(
     targeting_key=st.sampled_from(USERS).map(lambda user: user or None),
     environment=st.sampled_from([None, *ENVIRONMENTS, "elsewhere"]),
 )
+
+
+def columns_of(states: Iterable[State]) -> Columns:
+    """The same, column by column, as the database gives them."""
+    rows = sorted(states, key=lambda state: state.flag_id)
+    return (
+        tuple(row.flag_id for row in rows),
+        tuple(row.enabled for row in rows),
+        tuple(row.source_id for row in rows),
+        tuple(row.number for row in rows),
+    )

@@ -277,6 +277,17 @@ def test_a_circle_is_refused_with_the_way_round(api: Api) -> None:
     assert api.get(f"{BASE}/a").json()["version"] == 1
 
 
+def test_prerequisites_have_twenty_levels_at_most(api: Api) -> None:
+    for number in range(21):
+        defined(api, f"level-{number}", prerequisites=[f"level-{number - 1}"] if number else [])
+    refused = api.post(BASE, {"name": "too-many", "prerequisites": ["level-20"]})
+    assert (refused.status_code, kind_of(refused)) == (400, "invalid-definition")
+    assert "20 levels" in refused.json()["detail"]
+    defined(api, "below")
+    assert api.patch(f"{BASE}/level-0", {"prerequisites": ["below"]}).status_code == 400  # counted downwards as well
+    assert api.patch(f"{BASE}/level-1", {"prerequisites": ["below", "level-0"]}).status_code == 200
+
+
 def test_readers_read_editors_write_and_bound_keys_read_without_whitelists(api: Api, cast: Cast) -> None:
     defined(api, userWhitelist=["somebody"])
     reader, bound = Api(_key("r", Role.READER)), Api(_key("b", Role.ADMIN, cast.acme))

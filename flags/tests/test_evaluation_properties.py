@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from flags.errors import TargetingKeyMissing
 from flags.evaluation import BUCKETS, Context, Decision, Definition, Place, Rule, evaluate
 from flags.rollout import bucket, hash_prefix
-from flags.serving.answers import Answers, Missing
-from flags.serving.memory import Definitions, View
-from flags.serving.states import Shared, columns_of
-from flags.tests.evaluating import KEYS, contexts, definitions, places
+from flags.serving.answers import Conditional, Missing, answers_for
+from flags.serving.memory import NOWHERE, Definitions, View
+from flags.serving.states import Shared
+from flags.tests.evaluating import KEYS, columns_of, contexts, definitions, places
 
 PRECEDENCE = [Rule.ARCHIVED, Rule.KILLED, Rule.ENVIRONMENT, Rule.PREREQUISITE, Rule.WHITELIST, Rule.ORGANIZATION,
               Rule.DEFAULT, Rule.ROLLOUT]  # fmt: skip
@@ -33,15 +33,17 @@ def outcome(definition: Definition, place: Place, context: Context, flags: dict[
 def test_answers_made_ready_say_what_evaluate_says(
     flags: dict[str, Definition], place: Place, context: Context
 ) -> None:
-    rows = [place.states[number] for number in sorted(place.states)]
-    view = View(place.ids, place.keys, Shared().of(columns_of(rows)), 0)
-    answers = Answers(Definitions(flags, b"", frozenset()), place.states, context.environment)
+    view = View(place.ids, place.keys, Shared().of(columns_of(place.states.values())), 0)
+    environments = frozenset(name for one in flags.values() for name in one.environments)
+    answers = answers_for(Definitions(flags, b"", environments), view, context.environment or "")
     user = context.targeting_key or ""
     bulk = {entry["key"]: entry for entry in orjson.loads(b"[" + answers.bulk(view, user, user.encode()) + b"]")}
     assert list(bulk) == KEYS
     for key, definition in flags.items():
         right = outcome(definition, place, context, flags)
-        given_ = answers.by_key[key].decide(view, user, user.encode())
+        answer = answers.of(key)
+        assert answer is not None
+        given_ = answer.decide(view, user, user.encode())
         assert orjson.loads(given_.json) == bulk[key]
         if isinstance(right, str):
             assert isinstance(given_, Missing)
@@ -50,6 +52,36 @@ def test_answers_made_ready_say_what_evaluate_says(
             assert (given_.enabled, given_.rule) == (right.enabled, right.rule)
             assert (bulk[key]["value"], bulk[key]["reason"]) == (right.enabled, right.reason)
             assert bulk[key]["variant"] == ("on" if right.enabled else "off")
+
+
+def needing(levels: int, width: int) -> dict[str, Definition]:
+    """So many levels of flags, each of which needs all of the level below; the first flag of the last is the top."""
+    flags: dict[str, Definition] = {}
+    for level in range(levels):
+        below = tuple(f"{level - 1:03}-{number}" for number in range(width)) if level else ()
+        for number in range(width):
+            key = f"{level:03}-{number}"
+            flags[key] = Definition(len(flags) + 1, key, enabled=True, prerequisites=below, threshold=99_999)
+    return flags
+
+
+def test_prerequisites_that_meet_again_and_again_are_decided_once() -> None:
+    """Two flags a level would be 2 to the 20 ways."""
+    flags = needing(21, 2)
+    answers = answers_for(Definitions(flags, b"", frozenset()), NOWHERE, "")
+    top = answers.of("020-0")
+    assert isinstance(top, Conditional)
+    assert len(top.needs) == 40
+    assert top.decide(NOWHERE, "u", b"u").enabled
+    assert evaluate(flags["020-0"], NOWHERE.place, Context("u"), flags).enabled
+
+
+def test_a_chain_that_is_longer_than_allowed_spoils_no_other_flag() -> None:
+    """As it may have come into the database before there was a limit."""
+    flags = {**needing(600, 1), "other": Definition(9999, "other", enabled=True)}
+    answers = answers_for(Definitions(flags, b"", frozenset()), NOWHERE, "")
+    bulk = orjson.loads(b"[" + answers.bulk(NOWHERE, "u", b"u") + b"]")
+    assert [entry["value"] for entry in bulk] == [True] * 601
 
 
 @given(definitions(), places(), contexts)

@@ -15,5 +15,4 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
     monkeypatch.setattr(asking._process, "memory", made)
     monkeypatch.setattr(asking, "process_memory", lambda: made)
     asking._logged.clear()
-    asking.NOWHERE.states.answers.clear()
     return made
