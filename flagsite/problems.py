@@ -101,7 +101,7 @@ def handler(error: Exception, context: dict[str, Any]) -> Response | None:
     known = next((PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS), None)
     if known is not None:
         status, kind = known
-        return _respond(problem(status, kind, getattr(error, "detail", str(error))))
+        return _respond(problem(status, kind, getattr(error, "detail", str(error)), **getattr(error, "members", {})))
     if isinstance(error, Http404):
         return _respond(problem(404, HTTP_TYPES[404], "There is nothing at this address."))
     if isinstance(error, PermissionDenied):
