@@ -116,7 +116,10 @@ def purge(*, key: str, by: str, reason: str = "", correlation_id: str = "", expe
         if not flag.purging:
             _swap(flag, by, archived=True, purging=True)
         job = purging.start(flag, requested_by=by, correlation_id=correlation_id)
-        history.record("flag.purge", f"flag:{key}", by=by, reason=reason, before=as_json(before), jobId=job.pk)
+        history.record(
+            "flag.purge", f"flag:{key}", by=by, reason=reason, jobId=job.pk,
+            before=as_json(before), after=as_json(parts_of(flag)),
+        )  # fmt: skip
     return job
 
 
