@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import transaction
 
 from flags import propagation, writing
+from flags.definition_fields import as_json, parts_of
 from flags.errors import FlagArchived, FlagNotFound, FlagPurging, InvalidFlagKey
 from flags.models import FLAG_KEY_PATTERN, Change, Flag
 from flags.writing import Span, Subtree, Value
@@ -100,7 +101,8 @@ def _flag(key: str, requested_by: str) -> Flag:
         author = {"created_by": requested_by[:200], "updated_by": requested_by[:200]}
         flag, made = Flag.objects.get_or_create(key=key, defaults=author)
         if made:
-            history.record("flag.create", f"flag:{key}", by=requested_by, onSet=True)
+            shown = as_json(parts_of(flag))
+            history.record("flag.create", f"flag:{key}", by=requested_by, before=None, after=shown, onSet=True)
     return _settable(key, flag)
 
 

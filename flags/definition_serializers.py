@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from decimal import Decimal
 from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
-from rest_framework.exceptions import ValidationError
 
+from flags import definition_rules
 from flags.definition_fields import as_json, parts_of
 from flags.models import FLAG_KEY, FLAG_KEY_PATTERN, Flag
 from flags.rollout import HASH_VERSION
 from orgs.input import InputSerializer, QuerySerializer, Text
 
-MOST_LISTED = 10_000
-MOST_TAGS = 50
-ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 GIVEN = {
     "name": "new-checkout",
     "description": "The checkout in one step.",
@@ -52,9 +48,8 @@ class TrueOrFalse(serializers.Field[bool, Any, bool, Any]):
     """A JSON boolean; neither words nor numbers are taken for one."""
 
     def to_internal_value(self, data: Any) -> bool:
-        if not isinstance(data, bool):
-            raise ValidationError("Neither true nor false.")
-        return data
+        definition_rules.true_or_false(data)
+        return bool(data)
 
     def to_representation(self, value: bool) -> bool:
         return value
@@ -74,12 +69,8 @@ class Percentage(serializers.Field[Decimal, Any, float, Any]):
     """A JSON number from 0 to 100 with at most three decimals."""
 
     def to_internal_value(self, data: Any) -> Decimal:
-        if isinstance(data, bool) or not isinstance(data, (int, float)) or not 0 <= data <= 100:  # noqa: PLR2004
-            raise ValidationError("Not a number from 0 to 100.")
-        percentage = Decimal(str(data))
-        if percentage != round(percentage, 3):
-            raise ValidationError("It has more than three decimals.")
-        return round(percentage, 3)
+        definition_rules.percentage(data)
+        return round(Decimal(str(data)), 3)
 
     def to_representation(self, value: Decimal) -> float:
         return float(value)
@@ -90,13 +81,8 @@ class Environments(serializers.Field[dict[str, bool], Any, dict[str, bool], Any]
     """A JSON object from environments' names to booleans."""
 
     def to_internal_value(self, data: Any) -> dict[str, bool]:
-        if not isinstance(data, dict) or len(data) > MOST_TAGS:
-            raise ValidationError(f"Not an object with at most {MOST_TAGS} names.")
-        if not all(ENVIRONMENT.fullmatch(name) for name in data):
-            raise ValidationError("A name has 1 to 64 of A-Z a-z 0-9 . _ - and starts with a letter or digit.")
-        if not all(isinstance(forced, bool) for forced in data.values()):
-            raise ValidationError("Each is forced to true or false.")
-        return data
+        definition_rules.environments(data)
+        return dict(data)
 
     def to_representation(self, value: dict[str, bool]) -> dict[str, bool]:
         return value
@@ -117,7 +103,7 @@ class DefinitionInput(InputSerializer):
     No part has a default here: what is absent is for the caller to decide.
     """
 
-    description = Text(required=False, allow_blank=True, max_length=10_000)
+    description = Text(required=False, allow_blank=True, max_length=definition_rules.LONGEST_DESCRIPTION)
     enabled = TrueOrFalse(required=False, help_text="The value for organizations where nobody set the flag.")
     rolloutPercentage = Percentage(
         source="rollout_percentage", required=False, allow_null=True, help_text="Null is 100; up to three decimals."
@@ -130,7 +116,7 @@ class DefinitionInput(InputSerializer):
         required=False,
         allow_null=True,
         min_value=0,
-        max_value=1_000,
+        max_value=definition_rules.DEEPEST_LEVEL,
         help_text="Of the ancestor that counts, 0 is the root; with the unit `ancestor` only.",
     )
     salt = Text(
@@ -150,8 +136,8 @@ class DefinitionInput(InputSerializer):
     userWhitelist = DistinctTexts(
         source="whitelist",
         required=False,
-        child=Text(max_length=255, trim_whitespace=False),
-        max_length=MOST_LISTED,
+        child=Text(max_length=definition_rules.LONGEST_TARGETING_KEY, trim_whitespace=False),
+        max_length=definition_rules.MOST_LISTED,
         help_text="Targeting keys that always have it.",
     )
     environments = Environments(required=False, help_text="Forces it on or off in an environment.")
@@ -162,7 +148,9 @@ class DefinitionInput(InputSerializer):
         help_text="Names of flags that must be on.",
     )
     owner = Text(required=False, allow_blank=True, max_length=200)
-    tags = DistinctTexts(required=False, child=Text(max_length=64), max_length=MOST_TAGS)
+    tags = DistinctTexts(
+        required=False, child=Text(max_length=definition_rules.LONGEST_TAG), max_length=definition_rules.MOST_TAGS
+    )
     kind = serializers.ChoiceField(Flag.Kind.choices, required=False)
     expiresOn = serializers.DateField(
         source="expires_on", required=False, allow_null=True, help_text="When it should be gone from the code."

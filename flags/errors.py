@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from orgs.errors import FlagsiteError
 
 
@@ -15,6 +17,9 @@ class InvalidFlagKey(FlagsiteError):
 
 class TargetingKeyMissing(FlagsiteError):
     """The flag is rolled out by a targeting key, and none was sent."""
+
+    steps: Sequence[object] = ()
+    """What the rules before have found (`evaluation.Step`)."""
 
 
 class FlagExists(FlagsiteError):

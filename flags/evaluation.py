@@ -136,7 +136,7 @@ class Decision:
 def evaluate(definition: Definition, place: Place, context: Context, definitions: Mapping[str, Definition]) -> Decision:
     """Decide a flag for a user of an organization; `definitions` has the prerequisites, by key, without a cycle.
 
-    Raises TargetingKeyMissing where a rollout has to know whom it is asked for and isn't told.
+    Raises TargetingKeyMissing, with the steps so far, where a rollout has to know whom it is asked for and isn't told.
     """
     return _decide(_Asked(definition, place, context, definitions, {}))
 
@@ -156,7 +156,11 @@ class _Asked:
 def _decide(asked: _Asked) -> Decision:
     steps: list[Step] = []
     for rule, look in RULES:
-        enabled, detail = look(asked)
+        try:
+            enabled, detail = look(asked)
+        except TargetingKeyMissing as error:
+            error.steps = steps
+            raise
         steps.append(Step(rule, enabled, detail))
         if enabled is not None:
             break
@@ -215,10 +219,11 @@ def _organization(asked: _Asked) -> Finding:
     state = asked.place.states.get(asked.definition.id)
     if state is None:
         return None, "Nobody set it on the organization or above."
-    where = "here" if state.source_id == asked.place.ids[-1] else f"on the organization {state.source_id} above"
+    where = "Here" if state.source_id == asked.place.ids[-1] else f"On the organization {state.source_id} above"
+    found = f"{where} it was switched {_word(state.enabled)}, by change {state.number}"
     if state.enabled and asked.definition.threshold < BUCKETS:
-        return None, f"It was set on {where}, by change {state.number}; the rollout decides."
-    return state.enabled, f"It was set {_word(state.enabled)} {where}, by change {state.number}."
+        return None, f"{found}; the rollout decides."
+    return state.enabled, f"{found}."
 
 
 def _default(asked: _Asked) -> Finding:

@@ -11,7 +11,7 @@ from django.contrib.postgres.forms import SimpleArrayField
 from django.core.exceptions import ValidationError
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from flags import managing, prerequisites
+from flags import definition_rules, managing, prerequisites
 from flags.definition_fields import FIELDS
 from flags.errors import FlagChangedMeanwhile
 from flags.models import Flag
@@ -19,20 +19,18 @@ from jobs.models import Job
 from orgs.errors import FlagsiteError
 from orgs.history import LONGEST_REASON
 
-FORCED = 'Such as {"staging": true, "production": false}.'
-
 
 class FlagForm(forms.ModelForm):
     """A definition, why it changes, and which revision the person has looked at."""
 
     tags = SimpleArrayField(
-        forms.CharField(max_length=64, required=False),
+        forms.CharField(required=False),
         required=False,
         widget=UnfoldAdminTextInputWidget(),
         help_text="Separated by commas.",
     )
     whitelist = SimpleArrayField(
-        forms.CharField(max_length=255, required=False),
+        forms.CharField(required=False),
         delimiter="\n",
         required=False,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}),
@@ -68,9 +66,7 @@ class FlagForm(forms.ModelForm):
         return _without_blanks(self.cleaned_data["whitelist"])
 
     def clean_environments(self) -> dict[str, bool]:
-        forced = self.cleaned_data["environments"] or {}
-        if not isinstance(forced, dict) or not all(isinstance(value, bool) for value in forced.values()):
-            raise ValidationError(FORCED)
+        forced: dict[str, bool] = self.cleaned_data["environments"] or {}
         return forced
 
     def clean(self) -> dict[str, Any]:
@@ -80,6 +76,11 @@ class FlagForm(forms.ModelForm):
             self.add_error(None, FlagChangedMeanwhile("Somebody has changed the flag since you opened it.").detail)
         if (values.get("rollout_unit") == Flag.Unit.ANCESTOR) != (values.get("rollout_level") is not None):
             self.add_error("rollout_level", "A level goes with the unit ancestor, and with that one only.")
+        for name in set(definition_rules.RULES) & set(values):
+            try:
+                definition_rules.check(name, values[name])
+            except ValidationError as error:
+                self.add_error(name, error)
         key = self.instance.key if self.instance.pk else values.get("key", "")
         try:
             prerequisites.check(key, [needed.key for needed in values.get("prerequisites", ())])

@@ -15,7 +15,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from flags import prerequisites, purging
+from flags import definition_rules, prerequisites, purging
 from flags.definition_fields import FIELDS, as_json, parts_of
 from flags.errors import (
     FlagChangedMeanwhile,
@@ -116,7 +116,10 @@ def purge(*, key: str, by: str, reason: str = "", correlation_id: str = "", expe
         if not flag.purging:
             _swap(flag, by, archived=True, purging=True)
         job = purging.start(flag, requested_by=by, correlation_id=correlation_id)
-        history.record("flag.purge", f"flag:{key}", by=by, reason=reason, before=as_json(before), jobId=job.pk)
+        history.record(
+            "flag.purge", f"flag:{key}", by=by, reason=reason, jobId=job.pk,
+            before=as_json(before), after=as_json(parts_of(flag)),
+        )  # fmt: skip
     return job
 
 
@@ -158,16 +161,18 @@ def _check(flag: Flag, changed: Collection[str]) -> None:
     """Whether the definition makes sense as a whole, and each part that was changed for itself."""
     if (flag.rollout_unit == Flag.Unit.ANCESTOR) != (flag.rollout_level is not None):
         raise InvalidDefinition("rolloutLevel goes with the rolloutUnit ancestor, and with that one only.")
-    if flag.rollout_percentage is not None and not 0 <= flag.rollout_percentage <= 100:  # noqa: PLR2004
-        raise InvalidDefinition("rolloutPercentage is from 0 to 100.")
     if flag.hash_version != HASH_VERSION:
         raise InvalidDefinition(f"There is no other hashVersion than {HASH_VERSION}.")
-    overrides = flag.environments
-    if not isinstance(overrides, dict) or not all(isinstance(forced, bool) for forced in overrides.values()):
-        raise InvalidDefinition('environments has true or false for each, such as {"staging": true}.')
-    others = {field.name for field in Flag._meta.fields} - set(changed)
+    wrong = {FIELDS[name]: messages for name in changed if (messages := _told_of(flag, name))}
+    if wrong:
+        raise InvalidDefinition(" ".join(f"{name}: {' '.join(messages)}" for name, messages in wrong.items()))
+
+
+def _told_of(flag: Flag, part: str) -> list[str]:
+    """What is wrong with a part: by its own rule, then by what the model says of it."""
     try:
-        flag.clean_fields(exclude=others)
+        definition_rules.check(part, getattr(flag, part))
+        flag.clean_fields(exclude={field.name for field in Flag._meta.fields} - {part})
     except ValidationError as error:
-        wrong = [f"{FIELDS[name]}: {' '.join(messages)}" for name, messages in error.message_dict.items()]
-        raise InvalidDefinition(" ".join(wrong)) from error
+        return list(error.messages)
+    return []

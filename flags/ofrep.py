@@ -26,7 +26,7 @@ from flags.serving.callers import Callers
 from flags.serving.memory import NOWHERE, Definitions, Memory, View
 from orgs.access import Caller
 from orgs.errors import OrganizationNotFound
-from orgs.ids import BIGGEST_ID, id_in
+from orgs.ids import BIGGEST_ID
 
 PATH = re.compile(
     r"(?:/organizations/(?P<organization>[^/]{1,765}))?/ofrep/v1/evaluate/flags(?:/(?P<key>[^/]{1,1000}))?"
@@ -143,10 +143,7 @@ class Evaluation:
         return view
 
     def _find(self, caller: Caller, named: str | None, context: dict[str, Any]) -> View:
-        """The organization that the path names, else the context, else the key's own; NOWHERE for none.
-
-        Digits are an id, as everywhere in paths, and a key only where there is no such id.
-        """
+        """The organization that the path names, else the context, else the key's own; NOWHERE for none."""
         memory = self._memory
         if named is None and (asked_id := context.get("organizationId")) is not None:
             if type(asked_id) is int and 0 < asked_id <= BIGGEST_ID:
@@ -156,11 +153,7 @@ class Evaluation:
             if asked_key := _text(context, "organizationKey"):
                 return memory.view_by_key(asked_key)
             return memory.view(caller.organization_id) if caller.organization_id is not None else NOWHERE
-        organization_id = id_in(named)
-        if organization_id is not None:
-            with contextlib.suppress(OrganizationNotFound):
-                return memory.view(organization_id)
-        return memory.view_by_key(named)
+        return memory.view_called(named)
 
 
 def _context(body: bytes | None) -> dict[str, Any]:

@@ -29,10 +29,12 @@ from openfeature.provider import AbstractProvider, Metadata
 
 from flags.client import overrides
 from flags.client.asking import adecide, decide
+from flags.client.context import Called, Whose
 from flags.errors import FlagNotFound
 from flags.evaluation import REASONS
 from flags.serving.answers import Outcome
 from orgs.errors import OrganizationNotFound
+from orgs.ids import BIGGEST_ID
 
 
 class FlagsiteProvider(AbstractProvider):
@@ -100,18 +102,25 @@ def _speaking_of(flag_key: str) -> Iterator[None]:
         raise GeneralError(f"The flag {flag_key!r} is not known here, and the database does not answer.") from error
 
 
-def _asked(context: EvaluationContext | None) -> tuple[str | None, int | str | None, str | None]:
+def _asked(context: EvaluationContext | None) -> tuple[str | None, Whose | None, str | None]:
     """User, organization and environment, as far as the context has them. Raises InvalidContextError."""
     if context is None:
         return None, None, None
     attributes = context.attributes
-    organization: Any = attributes.get("organizationId", attributes.get("organizationKey"))
+    organization = _organization(attributes.get("organizationId"), attributes.get("organizationKey"))
     environment: Any = attributes.get("environment")
-    if not isinstance(organization, int | str | None) or isinstance(organization, bool):
-        raise InvalidContextError("organizationId is a whole number, organizationKey is text.")
     if not isinstance(environment, str | None):
         raise InvalidContextError("environment is text.")
     return context.targeting_key, organization, environment
+
+
+def _organization(its_id: Any, its_key: Any) -> Whose | None:
+    """The id before the key, as OFREP has it (`flags.ofrep`); a test holds the two together."""
+    if its_id is None and isinstance(its_key, str | None):
+        return its_key or None
+    if its_id is None or isinstance(its_id, bool) or not isinstance(its_id, int | str):
+        raise InvalidContextError("organizationId is a whole number, organizationKey is text.")
+    return its_id if isinstance(its_id, int) and 0 < its_id <= BIGGEST_ID else Called(str(its_id))
 
 
 def _overridden(flag_key: str) -> FlagResolutionDetails[bool] | None:

@@ -13,6 +13,7 @@ import structlog
 from django.db import connection, transaction
 
 from flags import writing
+from flags.definition_fields import as_json, parts_of
 from flags.models import Flag
 from jobs import lifecycle
 from jobs.errors import PermanentFailure
@@ -70,8 +71,11 @@ def purge(run: Run) -> None:
         while delete_some(run, flag_id):
             run.check()
     with transaction.atomic():
+        before = as_json(parts_of(flag))
         flag.delete()
-        history.record("flag.purged", f"flag:{flag.key}", by=run.job.requested_by, jobId=run.job.pk)
+        history.record(
+            "flag.purged", f"flag:{flag.key}", by=run.job.requested_by, jobId=run.job.pk, before=before, after=None
+        )
         run.record_progress()
     log.info("flag_purged", jobId=run.job.pk, flag=flag.key)
 

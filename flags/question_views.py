@@ -10,9 +10,16 @@ from rest_framework.response import Response
 
 from flags import explaining
 from flags.definition_views import NAME
+from flags.errors import TargetingKeyMissing
 from flags.evaluation import Context
 from flags.explaining import Checked
-from flags.question_serializers import CheckedSerializer, ExplainedSerializer, Question, QuestionInQuery
+from flags.question_serializers import (
+    CheckedSerializer,
+    ExplainedSerializer,
+    Question,
+    QuestionInQuery,
+    StepSerializer,
+)
 from orgs.access import Caller, organization_for, organizations_of
 from orgs.endpoints import Endpoint
 from orgs.errors import OrganizationNotFound
@@ -68,7 +75,7 @@ class Explain(Endpoint):
     @snapshot()
     def get(self, request: Request, name: str) -> Response:
         """Every step of the decision, and what was set on each organization down to the one that is asked for."""
-        return _explained(self.caller, _check(self.caller, name, QuestionInQuery.read(request)))
+        return _explained(self.caller, name, QuestionInQuery.read(request))
 
     @extend_schema(
         operation_id="explainFlagByBody",
@@ -82,7 +89,7 @@ class Explain(Endpoint):
     @snapshot()
     def post(self, request: Request, name: str) -> Response:
         """As GET; a targeting key stays out of addresses and thus out of logs."""
-        return _explained(self.caller, _check(self.caller, name, Question.read(request)))
+        return _explained(self.caller, name, Question.read(request))
 
 
 def _check(caller: Caller, name: str, asked: dict[str, Any]) -> Checked:
@@ -106,6 +113,11 @@ def _checked(checked: Checked) -> Response:
     return Response(CheckedSerializer(checked).data)
 
 
-def _explained(caller: Caller, checked: Checked) -> Response:
+def _explained(caller: Caller, name: str, asked: dict[str, Any]) -> Response:
+    try:
+        checked = _check(caller, name, asked)
+    except TargetingKeyMissing as error:
+        error.members["steps"] = StepSerializer(error.steps, many=True).data
+        raise
     chain = explaining.chain(checked, top_id=caller.organization_id)
     return Response(ExplainedSerializer(checked, context={"chain": chain}).data)

@@ -72,6 +72,11 @@ PROBLEM = {
                 "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
             },
         },
+        "steps": {
+            "type": "array",
+            "description": "With `/problems/targeting-key-missing` of explain: what the rules before have found.",
+            "items": {"type": "object"},
+        },
     },
 }
 WAIT = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}

@@ -106,7 +106,8 @@ def handler(error: Exception, context: dict[str, Any]) -> Response | None:
     if known is not None:
         status, kind = known
         headers = RETRY_SOON if status == HTTPStatus.SERVICE_UNAVAILABLE else None
-        return _respond(problem(status, kind, getattr(error, "detail", str(error))), headers)
+        more = getattr(error, "members", {})
+        return _respond(problem(status, kind, getattr(error, "detail", str(error)), **more), headers)
     if isinstance(error, Http404):
         return _respond(problem(404, HTTP_TYPES[404], "There is nothing at this address."))
     if isinstance(error, PermissionDenied):

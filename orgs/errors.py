@@ -12,6 +12,8 @@ class FlagsiteError(Exception):
     def __init__(self, detail: str | None = None, **context: object) -> None:
         self.detail = detail or (type(self).__doc__ or "").strip()
         self.context = context
+        self.members: dict[str, object] = {}
+        """What an answer says besides: extension members of the problem details."""
         super().__init__(self.detail)
 
 

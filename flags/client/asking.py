@@ -20,7 +20,7 @@ from django.core.signals import setting_changed
 from django.db import InterfaceError, OperationalError, connection
 
 from flags.client import context, overrides
-from flags.client.context import Whose
+from flags.client.context import Called, Whose
 from flags.errors import FlagNotFound, TargetingKeyMissing
 from flags.serving import usage
 from flags.serving.answers import Outcome, answers_for
@@ -121,6 +121,8 @@ def _decide(name: str, user_id: str | int | None, organization: Whose | None, en
 def _view(memory: Memory, organization: Whose) -> View:
     if isinstance(organization, int):
         return memory.view(organization)
+    if isinstance(organization, Called):
+        return memory.view_called(organization.name)
     return memory.view_by_key(organization) if isinstance(organization, str) else memory.view(organization.pk)
 
 

@@ -15,8 +15,16 @@ from django.utils.module_loading import import_string
 
 from orgs.models import Organization
 
-Whose = int | str | Organization
-"""An organization: its id, its key, or itself."""
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """An organization as an address calls it: by its id, or by its key, of digits too if that is no id."""
+
+    name: str
+
+
+Whose = int | str | Organization | Called
+"""An organization: its id, its key, itself, or what it is called."""
 
 
 class Scope(Protocol):

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from asgiref.sync import iscoroutinefunction
 from django.http import Http404, HttpRequest
+from django.views import View
 
 from flags.client import context
 from flags.client.asking import ais_enabled, is_enabled
@@ -44,28 +46,31 @@ def feature_flag(
             named = {"user_id": user_id(args, kwargs), "organization": organization(args, kwargs)}
             return {**named, "default": default}
 
-        if inspect.iscoroutinefunction(function):
-
-            @functools.wraps(function)
-            async def awaited(*args: Any, **kwargs: Any) -> Any:
-                with _of_request(args):
-                    enabled = await ais_enabled(name, **asked(args, kwargs))
-                if enabled:
-                    return await function(*args, **kwargs)
-                result = _instead(fallback, args, kwargs)
-                return await result if inspect.isawaitable(result) else result
-
-            return awaited  # type: ignore[return-value]
+        @functools.wraps(function)
+        async def awaited(*args: Any, **kwargs: Any) -> Any:
+            with _of_request(args):
+                enabled = await ais_enabled(name, **asked(args, kwargs))
+            result = function(*args, **kwargs) if enabled else _instead(fallback, args, kwargs)
+            return await result if inspect.isawaitable(result) else result
 
         @functools.wraps(function)
         def called(*args: Any, **kwargs: Any) -> Any:
+            if _is_of_async_view(function, args):
+                return awaited(*args, **kwargs)
             with _of_request(args):
                 enabled = is_enabled(name, **asked(args, kwargs))
             return function(*args, **kwargs) if enabled else _instead(fallback, args, kwargs)
 
-        return called  # type: ignore[return-value]
+        return awaited if iscoroutinefunction(function) else called  # type: ignore[return-value]
 
     return decorated
+
+
+def _is_of_async_view(function: Callable[..., Any], args: tuple[Any, ...]) -> bool:
+    """Whether it is a method such as `dispatch` of an asynchronous view: a plain function whose result is awaited."""
+    bound = getattr(function, "func", function)  # Django's method_decorator hands over a partial of it
+    view = getattr(bound, "__self__", args[0] if args else None)
+    return isinstance(view, View) and view.view_is_async
 
 
 def _instead(fallback: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -103,15 +108,9 @@ def _reader(function: Callable[..., Any], parameter: str | None) -> Callable[[tu
     """What gets the parameter's value out of the arguments of a call; None where there is no such argument."""
     if parameter is None:
         return lambda args, kwargs: None
-    parameters = inspect.signature(function).parameters
-    if parameter not in parameters:
+    signature = inspect.signature(function)
+    if parameter not in signature.parameters:
         raise TypeError(f"{function.__qualname__} has no parameter {parameter!r}.")
-    position, default = list(parameters).index(parameter), parameters[parameter].default
+    default = signature.parameters[parameter].default
     missing = None if default is inspect.Parameter.empty else default
-
-    def read(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if parameter in kwargs:
-            return kwargs[parameter]
-        return args[position] if position < len(args) else missing
-
-    return read
+    return lambda args, kwargs: signature.bind_partial(*args, **kwargs).arguments.get(parameter, missing)

@@ -7,9 +7,13 @@ import inspect
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any, TypeVar
 
+from asgiref.sync import iscoroutinefunction
+
 Target = TypeVar("Target", bound=Callable[..., Any])
+METHODS = (FunctionType, staticmethod, classmethod)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +47,17 @@ class override_flag:  # noqa: N801 - used as a function
         layers.set(top.below if top else None)
 
     def __call__(self, target: Target) -> Target:
-        """The target, with the flag fixed while it runs."""
+        """The target, with the flag fixed while it runs.
+
+        Raises TypeError for what cannot be fixed so: a generator function, which runs when its results are fetched,
+        or a class without test methods.
+        """
         if isinstance(target, type):
-            for name, method in list(vars(target).items()):
-                if name.startswith("test") and callable(method):
-                    setattr(target, name, self(method))
-            return target
-        if inspect.iscoroutinefunction(target):
+            return self._of_class(target)
+        if inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
+            where = f"with override_flag({self.name!r}, {self.enabled}) inside"
+            raise TypeError(f"{target.__qualname__} is a generator function; write {where}.")
+        if iscoroutinefunction(target):
 
             @functools.wraps(target)
             async def awaited(*args: Any, **kwargs: Any) -> Any:
@@ -64,3 +72,16 @@ class override_flag:  # noqa: N801 - used as a function
                 return target(*args, **kwargs)
 
         return called  # type: ignore[return-value]
+
+    def _of_class(self, target: Target) -> Target:
+        """Its test methods, also those that it has from other classes, which stay as they are there."""
+        found = {name: inspect.getattr_static(target, name) for name in dir(target) if name.startswith("test")}
+        methods = {name: method for name, method in found.items() if isinstance(method, METHODS)}
+        if not methods:
+            raise TypeError(f"{target.__qualname__} has no test methods.")
+        for name, method in methods.items():
+            if isinstance(method, FunctionType):
+                setattr(target, name, self(method))
+            else:
+                setattr(target, name, type(method)(self(method.__func__)))
+        return target

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from django.conf import settings
-from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet, Value
+from django.db.models import BooleanField, Exists, ExpressionWrapper, Func, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Coalesce, Now, TruncDate
 
 from flags.lifetimes import uses
@@ -24,10 +24,17 @@ from orgs.access import Caller
 
 SETTLE = (Flag.Kind.RELEASE, Flag.Kind.EXPERIMENT)
 """Kinds that are to go once everybody has the same; the others are meant to stay."""
-TO_SOME = Q(adoption__same_value=True, rollout_percentage__gt=0, rollout_percentage__lt=100) | (
-    Q(adoption__same_value=False) & ~Q(whitelist=[])
-)
-"""All organizations have the same value, but not all of their users."""
+NEEDS_OTHERS = Exists(Flag.prerequisites.through.objects.filter(from_flag=OuterRef("pk")))
+
+
+class Forces(Func):
+    """Whether an environment forces the flag to this value."""
+
+    template = "jsonb_path_exists(environments, '$.* ? (@ == %(value)s)')"
+    output_field = BooleanField()
+
+    def __init__(self, *, enabled: bool) -> None:
+        super().__init__(value="true" if enabled else "false")
 
 
 class Why(StrEnum):
@@ -66,13 +73,14 @@ def with_staleness(flags: QuerySet[Flag], days: int | None = None) -> QuerySet[A
 
     A flag is unused when nobody has evaluated it for so long, by its name or with all others, and it is older than
     that; nothing is said while evaluations have not been counted for so long. It is settled when all organizations,
-    and all their users, have had the same value for so long. Archived flags are not stale: they are gone already.
+    and all their users in every environment, have had the same value for so long. Archived flags are not stale: they
+    are gone already.
     """
     then = Now() - timedelta(days=settings.FLAG_STALE_DAYS if days is None else days)
     total = FlagUseTotal.objects.filter(flag_id__in=[OuterRef("pk"), uses.ALL_FLAGS], last_evaluated_at__gt=then)
     has_been_counted = FlagUseTotal.objects.filter(first_evaluated_at__lte=then)
     unused = Q(created_at__lte=then) & ~Exists(total) & Exists(has_been_counted)
-    settled = Q(adoption__same_since__lte=then, updated_at__lte=then, kind__in=SETTLE) & ~TO_SOME
+    settled = Q(updated_at__lte=then, kind__in=SETTLE) & (_off_for_all(then) | _on_for_all(then))
     expired = Q(expires_on__lt=TruncDate(Now()))
     found = {"is_unused": unused, "is_settled": settled, "is_expired": expired}
     found = {name: Q(archived=False) & condition for name, condition in found.items()}
@@ -83,6 +91,19 @@ def with_staleness(flags: QuerySet[Flag], days: int | None = None) -> QuerySet[A
             for name, condition in (found | stale).items()
         }
     )
+
+
+def _off_for_all(then: Any) -> Q:
+    """Nothing switches it on for anybody."""
+    off = Q(rollout_percentage=0) | Q(adoption__same_value=False, adoption__same_since__lte=then)
+    return Q(killed=True) | (off & Q(whitelist=[]) & ~Q(Forces(enabled=True)))
+
+
+def _on_for_all(then: Any) -> Q:
+    """Nothing switches it off for anybody; a prerequisite may, so that one has to go first."""
+    on = Q(adoption__same_value=True, adoption__same_since__lte=then, killed=False)
+    in_full = Q(rollout_percentage=None) | Q(rollout_percentage=100)
+    return on & in_full & ~Q(Forces(enabled=False)) & ~Q(NEEDS_OTHERS)
 
 
 def stale_flags(caller: Caller, flags: QuerySet[Flag] | None = None, days: int | None = None) -> list[StaleFlag]:
@@ -108,12 +129,17 @@ def reasons_of(flag: Flag, evaluated: Evaluated | None) -> list[Reason]:
     if getattr(flag, "is_unused", False):
         reasons.append(Reason(Why.UNUSED, _unused(evaluated)))
     if getattr(flag, "is_settled", False):
-        since = f" since {flag.adoption.same_since:%Y-%m-%d}" if evaluated else " for long"
-        value = "on" if flag.adoption.same_value else "off"
-        reasons.append(Reason(Why.SETTLED, f"It has been {value} for every organization{since}."))
+        reasons.append(Reason(Why.SETTLED, _settled(flag, evaluated)))
     if getattr(flag, "is_expired", False):
         reasons.append(Reason(Why.EXPIRED, f"It was to be gone by {flag.expires_on}."))
     return reasons
+
+
+def _settled(flag: Flag, evaluated: Evaluated | None) -> str:
+    stopped = flag.killed or flag.rollout_percentage == 0  # so long at least: the definition was changed last then
+    since = flag.updated_at if stopped else flag.adoption.same_since
+    value = "on" if not stopped and flag.adoption.same_value else "off"
+    return f"It has been {value} for every organization {f'since {since:%Y-%m-%d}' if evaluated else 'for long'}."
 
 
 def _unused(evaluated: Evaluated | None) -> str:

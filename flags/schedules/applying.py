@@ -9,7 +9,7 @@ import structlog
 from flags import changes, managing
 from flags.errors import FlagNotFound
 from flags.models import Flag, FlagSchedule
-from flags.schedules import authors, definition_fields
+from flags.schedules import authors, schedulable
 from orgs import origin
 
 DOOR = "schedule"
@@ -39,7 +39,7 @@ def apply(schedule: FlagSchedule) -> LedTo:
         structlog.contextvars.bound_contextvars(correlationId=schedule.correlation_id, scheduleId=schedule.pk),
     ):
         if schedule.organization_id is None:
-            values = definition_fields.values_of(schedule.wanted)
+            values = schedulable.values_of(schedule.wanted)
             managing.update(key=schedule.flag_key, values=values, by=schedule.created_by, reason=reason)
             return LedTo(author_gone=gone)
         accepted = changes.set_flag(

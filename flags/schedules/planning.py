@@ -12,7 +12,7 @@ from django.db import transaction
 
 from flags.errors import FlagNotFound, InvalidSchedule
 from flags.models import Flag, FlagSchedule
-from flags.schedules import definition_fields
+from flags.schedules import schedulable
 from flags.schedules.backoff import MOST_RETRIES, default_max_retries
 from flags.schedules.moments import check_to_come, now
 from flags.schedules.recurrence import recurrence
@@ -103,7 +103,7 @@ def _create(
     max_retries = default_max_retries() if subject.max_retries is None else subject.max_retries
     if not 0 <= max_retries <= MOST_RETRIES:
         raise InvalidSchedule(f"maxRetries must be from 0 to {MOST_RETRIES}.")
-    fields = definition_fields.check(wanted)
+    fields = schedulable.check(wanted)
     if subject.organization_id is not None and list(fields) != ["enabled"]:
         raise InvalidSchedule('An organization\'s value is on or off: {"enabled": true} or {"enabled": false}.')
     return FlagSchedule.objects.create(

@@ -20,7 +20,6 @@ FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 LONGEST_EXPRESSION = 100
 SEARCHED_DAYS = 366 * 9
 """Long enough for 29 February across a century that is no leap year."""
-SUNDAY_TOO = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +66,7 @@ def recurrence(cron: str, time_zone: str) -> Recurrence:
     if len(words) != len(FIELDS) or not cron.isascii() or len(cron) > LONGEST_EXPRESSION:
         raise InvalidSchedule("A cron expression has five fields: minute, hour, day of month, month, day of week.")
     given = dict(zip(FIELDS, words, strict=True))
-    if given["day_of_week"] == str(SUNDAY_TOO):
-        given["day_of_week"] = "0"
+    given["day_of_week"] = ",".join(map(_with_sunday_as_0, given["day_of_week"].split(",")))
     try:
         parsed: Any = crontab(**given)
     except (ParseException, ValueError) as error:
@@ -82,6 +80,15 @@ def recurrence(cron: str, time_zone: str) -> Recurrence:
         either_day="*" not in (given["day_of_month"][0], given["day_of_week"][0]),
         zone=zone_named(time_zone),
     )
+
+
+def _with_sunday_as_0(days: str) -> str:
+    """A weekday or a range of them in which 7 is Sunday, as Celery takes it, which knows no 7."""
+    span, slash, step = days.partition("/")
+    first, dash, last = span.partition("-")
+    if last == "7":
+        last = "6" if first == "0" or first.lower().startswith("sun") else "0"
+    return f"{'0' if first == '7' else first}{dash}{last}{slash}{step}"
 
 
 def zone_named(name: str) -> ZoneInfo:

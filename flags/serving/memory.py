@@ -17,6 +17,8 @@ from flags import definitions, places
 from flags.evaluation import Definition, Place
 from flags.serving.feed import Feed, Moved, Written
 from flags.serving.states import NONE, Shared, States
+from orgs.errors import OrganizationNotFound
+from orgs.ids import id_in
 
 VIEW_BYTES = 1000
 """About what a view takes beside its states: ids and keys from the root down, and its entries in the memory."""
@@ -126,6 +128,14 @@ class Memory:
             if view.keys[-1] == key:
                 return view
         return self.view(places.id_of(key))
+
+    def view_called(self, name: str) -> View:
+        """The organization of this name, as `view`: digits are an id, and a key only where no organization has it."""
+        organization_id = id_in(name)
+        if organization_id is not None:
+            with contextlib.suppress(OrganizationNotFound):
+                return self.view(organization_id)
+        return self.view_by_key(name)
 
     # --- what is told ----------------------------------------------------------------------------------------------
     def take(self, entry: Written | Moved) -> None:

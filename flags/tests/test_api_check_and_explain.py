@@ -102,6 +102,27 @@ def test_whom_it_is_asked_for_has_to_be_said_where_that_matters(api: Api, cast: 
     assert asked(api, how, organizationKey="oslo").status_code == 200
 
 
+def test_explain_shows_the_steps_up_to_the_one_that_has_to_know_the_user(api: Api, cast: Cast) -> None:
+    define(rollout_percentage=50)
+    number = put(cast.oslo)
+    problem = asked(api, "explain", organizationKey="oslo").json()
+    assert problem["type"] == "/problems/targeting-key-missing"
+    assert [(step["rule"], step["outcome"]) for step in problem["steps"]] == [
+        (rule, "next")
+        for rule in ("archived", "killed", "environment", "prerequisite", "whitelist", "organization", "default")
+    ]
+    assert problem["steps"][5]["detail"] == f"Here it was switched on, by change {number}; the rollout decides."
+    assert "steps" not in asked(api, "check", organizationKey="oslo").json()
+
+
+def test_where_a_prerequisite_has_to_know_the_user_the_steps_end_before_it(api: Api, cast: Cast) -> None:
+    managing.create(key="needed", values={"enabled": True, "rollout_percentage": 50}, by="user:olga")
+    define(enabled=True, prerequisites=["needed"])
+    problem = asked(api, "explain").json()
+    assert problem["detail"] == "The flag 'needed' is rolled out by targeting key; none was sent."
+    assert [step["rule"] for step in problem["steps"]] == ["archived", "killed", "environment"]
+
+
 @pytest.mark.parametrize("how", ENDPOINTS)
 @pytest.mark.parametrize(
     ("field", "values"),

@@ -97,11 +97,12 @@ def test_who_is_too_late_by_a_moment_is_told_too(operator: Client, flag: Flag, m
     ("wrong", "message"),
     [
         ({"rollout_unit": "ancestor"}, "A level goes with the unit ancestor"),
-        ({"rollout_percentage": "101"}, "flag_rollout_is_a_percentage"),
+        ({"rollout_percentage": "101"}, "Not a number from 0 to 100."),
         ({"rollout_percentage": "a"}, "Enter a number."),
-        ({"environments": '{"staging": 1}'}, "Such as"),
+        ({"environments": '{"staging": 1}'}, "Each is forced to true or false."),
+        ({"environments": '{"my env/!": true}'}, "A name has 1 to 64 of"),
         ({"environments": "{"}, "Enter a valid JSON."),
-        ({"tags": "x" * 65}, "at most 64 characters"),
+        ({"tags": "x" * 65}, "Each is a text of 1 to 64 characters."),
         ({"kind": "big"}, "Select a valid choice"),
     ],
 )

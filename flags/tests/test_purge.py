@@ -86,7 +86,13 @@ def test_states_changes_and_flag_go_and_others_stay(cast: Cast, admin_key: str) 
     assert kind_of(api.get(BASE)) == "flag-not-found"
     deeds = HistoryEntry.objects.filter(subject="flag:f").order_by("id").values_list("action", flat=True)
     assert list(deeds) == ["flag.create", "flag.set", "flag.set", "flag.purge", "flag.purged"]
-    assert HistoryEntry.objects.get(action="flag.purge").details["before"]["kind"] == "release"
+    asked, done = (HistoryEntry.objects.get(action=action).details for action in ("flag.purge", "flag.purged"))
+    assert (asked["before"]["kind"], asked["before"]["archived"], asked["after"]["archived"]) == (
+        "release",
+        False,
+        True,
+    )
+    assert (done["before"], done["after"]) == (asked["after"], None)
     assert api.get(f"/job-status/{job.pk}").json()["featureFlagName"] == "f"
     put(cast.oslo)
     assert FlagState.objects.count() == 9

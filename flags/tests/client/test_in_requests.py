@@ -133,6 +133,22 @@ def test_a_function_names_its_parameters(cast: Cast) -> None:
         feature_flag("friends", user_id_param="users")(greet)
 
 
+def test_a_parameter_is_found_by_its_name_wherever_it_stands(cast: Cast) -> None:
+    Flag.objects.create(key="friends", whitelist=["alice"])
+    friends = feature_flag("friends", user_id_param="user_id", fallback="nothing")
+
+    def keyword_only(*names: str, user_id: str = "nobody") -> str:
+        return user_id
+
+    def positional_only(user_id: str, /, **more: str) -> str:
+        return user_id
+
+    assert friends(keyword_only)("alice", "alice") == "nothing"
+    assert friends(keyword_only)("bob", user_id="alice") == "alice"
+    assert friends(positional_only)("bob", user_id="alice") == "nothing"
+    assert friends(positional_only)("alice", user_id="bob") == "alice"
+
+
 def test_a_function_is_asked_for_an_organization_or_for_the_context(on_for_oslo: None, cast: Cast) -> None:
     @feature_flag("checkout", organization_param="organization_id", fallback=lambda **_: "old")
     def charge(*, organization_id: int | None = None) -> str:
@@ -184,6 +200,44 @@ def test_coroutine_functions_and_views_stay_such() -> None:
         assert asyncio.run(view(request())).content == b"new"
     with override_flag("async", False), pytest.raises(Http404):
         asyncio.run(view(request()))
+
+
+class AsyncPage(View):
+    async def get(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponse("new")
+
+
+class DispatchedPage(AsyncPage):
+    @feature_flag("async", fallback=lambda *_: HttpResponse("old"))
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        return super().dispatch(request, *args, **kwargs)
+
+
+def old_page(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("old")
+
+
+async def old_async_page(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("old")
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        feature_flag("async", fallback=old_page)(AsyncPage.as_view()),
+        feature_flag("async", fallback=old_async_page)(AsyncPage.as_view()),
+        method_decorator(feature_flag("async", fallback=old_page), name="dispatch")(
+            type("Page", (AsyncPage,), {})
+        ).as_view(),
+        DispatchedPage.as_view(),
+    ],
+    ids=["as_view", "async fallback", "method_decorator", "dispatch"],
+)
+def test_asynchronous_views_made_as_a_class_stay_such(view: Any) -> None:
+    assert iscoroutinefunction(view)
+    for enabled, words in ((True, b"new"), (False, b"old")):
+        with override_flag("async", enabled):
+            assert asyncio.run(view(request())).content == words
 
 
 # --- templates

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -42,6 +43,49 @@ def test_a_function_is_decorated(tmp_path: object) -> None:
 class TestOfAClass:
     def test_each_method_has_it(self) -> None:
         assert is_enabled("new-ui")
+
+
+class Inherited:
+    def test_of_a_base(self) -> bool:
+        return is_enabled("inherited")
+
+    @staticmethod
+    def test_static() -> bool:
+        return is_enabled("inherited")
+
+    @classmethod
+    def test_of_the_class(cls) -> bool:
+        return is_enabled("inherited")
+
+    async def test_async(self) -> bool:
+        return is_enabled("inherited")
+
+
+def test_methods_of_every_kind_are_covered_and_those_of_a_base_stay_as_they_are_there() -> None:
+    @override_flag("inherited")
+    class Inheriting(Inherited):
+        pass
+
+    def answers(one: Inherited) -> list[bool]:
+        return [one.test_of_a_base(), one.test_static(), one.test_of_the_class(), asyncio.run(one.test_async())]
+
+    assert answers(Inheriting()) == [True] * 4
+    with override_flag("inherited", False):
+        assert answers(Inherited()) == [False] * 4
+
+
+def test_what_cannot_be_covered_is_refused() -> None:
+    def generator() -> Iterator[bool]:
+        yield is_enabled("a")
+
+    async def asynchronous() -> AsyncIterator[bool]:
+        yield is_enabled("a")
+
+    for function in (generator, asynchronous):
+        with pytest.raises(TypeError, match=r"generator function; write with override_flag\('a', True\) inside"):
+            override_flag("a")(function)
+    with pytest.raises(TypeError, match="Empty has no test methods"):
+        override_flag("a")(type("Empty", (), {}))
 
 
 def test_it_ends_with_an_exception() -> None:

@@ -25,14 +25,19 @@ pytestmark = pytest.mark.django_db
 EVERYTHING = Caller("test", Role.READER)
 
 
+NOW = timezone.now()
+"""One moment for all that is long ago, so that midnight cannot come between two of them."""
+
+
 def ago(days: float) -> Any:
-    return timezone.now() - timedelta(days=days)
+    return NOW - timedelta(days=days)
 
 
 def made(key: str, *, age: float = 100, **fields: Any) -> Flag:
     """A flag of so many days."""
     flag = Flag.objects.create(key=key, **fields)
     Flag.objects.filter(pk=flag.pk).update(created_at=ago(age), updated_at=ago(age))
+    flag.refresh_from_db()
     return flag
 
 
@@ -137,6 +142,38 @@ def test_a_flag_that_reaches_some_users_is_not_settled(cast: Cast) -> None:
     settle(made("none", enabled=True, rollout_percentage=0), days=50)
     settle(made("all", enabled=True, rollout_percentage=100, whitelist=["alice"]), days=50)
     assert reasons() == {"all": ["settled"], "none": ["settled"]}
+
+
+def test_an_environment_that_forces_the_other_value_keeps_it(cast: Cast) -> None:
+    settle(made("off-in-production", enabled=True, environments={"production": False}), days=50)
+    settle(made("on-in-staging", environments={"production": False, "staging": True}), days=50)
+    settle(made("on-and-forced-on", enabled=True, environments={"staging": True}), days=50)
+    settle(made("off-and-forced-off", environments={"staging": False}), days=50)
+    assert reasons() == {"on-and-forced-on": ["settled"], "off-and-forced-off": ["settled"]}
+
+
+def test_a_flag_that_is_on_waits_for_its_prerequisites_to_go(cast: Cast) -> None:
+    needed, on, off = made("needed", kind=Flag.Kind.PERMISSION), made("on", enabled=True), made("off")
+    for flag in (on, off):
+        flag.prerequisites.add(needed, made(f"{flag.key}-too", kind=Flag.Kind.PERMISSION))
+        settle(flag, days=50)
+    assert reasons() == {"off": ["settled"]}
+
+
+def test_what_is_killed_is_off_for_all_whatever_else_is_set(cast: Cast) -> None:
+    killed = made("killed", enabled=True, killed=True, whitelist=["alice"], environments={"staging": True})
+    put(cast.oslo, killed, enabled=False)
+    settle(killed, days=1)
+    assert reasons() == {"killed": ["settled"]}
+    assert words("killed") == [f"It has been off for every organization since {killed.updated_at:%Y-%m-%d}."]
+
+
+def test_what_is_rolled_out_to_nobody_is_off_for_all(cast: Cast) -> None:
+    nobody = made("nobody", enabled=True, rollout_percentage=0)
+    for key, fields in {"friends": {"whitelist": ["alice"]}, "staging": {"environments": {"staging": True}}}.items():
+        settle(made(key, enabled=True, rollout_percentage=0, **fields), days=50)
+    assert reasons() == {"nobody": ["settled"]}
+    assert words("nobody") == [f"It has been off for every organization since {nobody.updated_at:%Y-%m-%d}."]
 
 
 def test_what_changes_nothing_does_not_make_it_young_again(cast: Cast) -> None:

@@ -122,7 +122,7 @@ def test_a_definition_is_scheduled_and_applied(api: Api, cast: Cast, flag: Flag)
         ({"scheduledAt": "2030-01-31T09:00:00", "timeZone": "Mars/Olympus"}, "no time zone 'Mars/Olympus'"),
         ({"scheduledAt": "2030-01-31T09:00:00", "timeZone": "../../etc/passwd"}, "no time zone"),
         ({"apply": {}}, "at least one field"),
-        ({"apply": {"enabled": 1}}, "true or false"),
+        ({"apply": {"enabled": 1}}, "enabled: Neither true nor false."),
         ({"apply": {"killed": True}}, "on or off"),
         ({"apply": {"colour": "red"}}, "'colour' cannot be scheduled"),
         ({"scheduledAt": None, "cron": "0 9 * *", "timeZone": "UTC"}, "five fields"),

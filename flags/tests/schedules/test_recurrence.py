@@ -87,7 +87,31 @@ def test_days_are_read_as_cron_reads_them() -> None:
 
 
 @pytest.mark.parametrize(
-    "cron", ["", "* * * *", "@daily", "0 0 31 2 *", "a b c d e", "*/0 * * * *", "٣ * * * *", "-1 * * * *"]
+    ("field", "days"),
+    [
+        ("7", {0}), ("6,7", {0, 6}), ("5-7", {0, 5, 6}), ("fri-7", {0, 5, 6}), ("7-2", {0, 1, 2}), ("7-7", {0}),
+        ("1-7", {*range(7)}), ("0-7", {*range(7)}), ("sun-7", {*range(7)}), ("1-7/2", {0, 1, 3, 5}),
+        ("0-7/2", {0, 2, 4, 6}), ("7,1-2", {0, 1, 2}), ("fri-sun", {0, 5, 6}), ("*/3", {0, 3, 6}),
+    ],
+)  # fmt: skip
+def test_sunday_is_0_and_7_wherever_it_stands(field: str, days: set[int]) -> None:
+    assert recurrence(f"0 0 * * {field}", "UTC").weekdays == days
+
+
+@pytest.mark.parametrize(
+    "cron",
+    [
+        "",
+        "* * * *",
+        "@daily",
+        "0 0 31 2 *",
+        "a b c d e",
+        "*/0 * * * *",
+        "٣ * * * *",
+        "-1 * * * *",
+        "0 0 * * 8",
+        "0 0 * * 5-8",
+    ],
 )
 def test_what_is_no_cron_expression_is_refused(cron: str) -> None:
     with pytest.raises(InvalidSchedule):

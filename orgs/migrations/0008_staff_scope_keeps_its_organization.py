@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("orgs", "0006_tell_of_changes")]
+    dependencies = [("orgs", "0007_history_is_not_emptied")]
 
     operations = [
         migrations.AlterField(

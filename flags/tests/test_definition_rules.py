@@ -1,0 +1,89 @@
+"""What a part of a definition may be is the same by every door: API, admin site, schedules, and whoever calls it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from conftest import Cast
+from flags import managing
+from flags.definition_fields import FIELDS
+from flags.errors import InvalidDefinition, InvalidSchedule
+from flags.models import Flag
+from flags.schedules import planning, schedulable
+from flags.schedules.moments import now
+from flags.schedules.ticking import tick
+from flags.tests.schedules.plans import OPS
+from orgs.tests.api import Api
+
+pytestmark = pytest.mark.django_db
+BASE = "/v1/feature-flags/f"
+NONSENSE = {
+    "enabled": [None, "true", 1, [], {}],
+    "killed": [None, "true", 1],
+    "archived": [None, "true", 1],
+    "rollout_percentage": [-0.001, 100.001, 1.0001, "5", True, 1e300, float("nan"), [], {}],
+    "whitelist": [None, "u", {}, [1], [""], [None], ["x" * 256], ["\x00"], ["\ud800"], [str(n) for n in range(10_001)]],
+    "environments": [
+        None, [], "staging", {"staging": 1}, {"": True}, {"my env/!": True}, {"\x00": True}, {"x" * 65: True},
+        {f"e{number}": True for number in range(51)},
+    ],
+}  # fmt: skip
+"""For each part that can be scheduled."""
+
+
+@pytest.fixture
+def flag(db: None) -> Flag:
+    return managing.create(key="f", values={}, by="user:olga")
+
+
+@pytest.mark.parametrize(("part", "value"), [(part, value) for part, values in NONSENSE.items() for value in values])
+def test_what_the_api_refuses_no_other_door_lets_in(
+    admin_key: str, cast: Cast, flag: Flag, part: str, value: Any
+) -> None:
+    with pytest.raises(InvalidDefinition, match=FIELDS[part]):
+        managing.update(key="f", values={part: value}, by="user:olga")
+    with pytest.raises(InvalidSchedule, match=FIELDS[part]):
+        planning.plan_once(OPS, planning.Subject("f"), wanted={FIELDS[part]: value}, at=now())
+    if value == value:  # noqa: PLR0124 - NaN is no JSON
+        assert Api(admin_key).send("PATCH", BASE, {FIELDS[part]: value}).status_code == 400
+    flag.refresh_from_db()
+    assert flag.version == 1
+
+
+def test_every_part_that_can_be_scheduled_is_tried_here() -> None:
+    assert set(NONSENSE) == set(schedulable.PARTS)
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("rollout_level", -1), ("rollout_level", 1_001), ("description", "x" * 10_001), ("description", None),
+        ("tags", [""]), ("tags", [str(number) for number in range(51)]), ("owner", "x" * 201), ("salt", ""),
+        ("kind", "big"), ("rollout_unit", "user"), ("hash_version", 2),
+    ],
+)  # fmt: skip
+def test_the_other_parts_have_their_rules_too(flag: Flag, part: str, value: Any) -> None:
+    with pytest.raises(InvalidDefinition):
+        managing.update(key="f", values={part: value}, by="user:olga")
+
+
+def test_a_definition_that_a_schedule_has_written_can_be_sent_back_as_it_was_read(admin_key: str, flag: Flag) -> None:
+    wanted = {
+        "enabled": True, "rolloutPercentage": 12.125, "environments": {"my-env": True},
+        "userWhitelist": ["a", " b", "a"],
+    }  # fmt: skip
+    planning.plan_once(OPS, planning.Subject("f"), wanted=wanted, at=now())
+    tick()
+    api = Api(admin_key)
+    read = api.get(BASE)
+    assert (read.json()["version"], read.json()["userWhitelist"]) == (2, ["a", " b"])
+    sent_back = api.send("PUT", BASE, read.json())
+    assert (sent_back.status_code, sent_back.json()) == (200, read.json())
+
+
+def test_rules_are_the_same_for_a_new_flag(db: None) -> None:
+    with pytest.raises(InvalidDefinition, match=r"environments: A name has 1 to 64 of A-Z"):
+        managing.create(key="new", values={"environments": {"my env/!": True}}, by="user:olga")
+    assert not Flag.objects.exists()
