@@ -84,7 +84,7 @@ def test_a_report_of_nothing_is_asked_for_again(cast: Cast) -> None:
     client = signed_in("admin")
     page = shown(client.post(f"{TREE}import/report/", {}))
     assert "Choose a file first" in page
-    assert '<h2 class="fs-title">Import organizations</h2>' in page
+    assert '<h2 class="fs-title fs-first">Import organizations</h2>' in page
     for who in (signed_in("operator", name="olga"), signed_in("admin", name="bea", bound_to=cast.acme)):
         assert upload(who, "import/report/", "key,name,parent_key\n").status_code == 403
 

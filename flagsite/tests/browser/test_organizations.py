@@ -84,6 +84,10 @@ def test_a_file_with_faults_is_refused_and_a_good_one_imported(
     page.set_input_files("#file", good)
     expect(page.get_by_role("status")).to_contain_text("2 created")
     picture(page, "import-checked")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the whole report").click()
+    report = download.value.path().read_text().split()
+    assert report == ["line,does,key,name", "2,create,paris,Paris", "3,create,lyon,Lyon"]
     page.get_by_role("button", name="Import").click()
     page.wait_for_url(f"**{TREE}")
     expect(page.locator("body")).to_contain_text("Imported: 2 created")
