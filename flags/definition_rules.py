@@ -12,6 +12,8 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
+from flags.rollout import HASHES
+
 LONGEST_DESCRIPTION = 10_000
 LONGEST_TARGETING_KEY, MOST_LISTED = 255, 10_000
 LONGEST_TAG, MOST_TAGS = 64, 50
@@ -42,6 +44,12 @@ def level(value: Any) -> None:
     """Of an ancestor; the root's is 0."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= DEEPEST_LEVEL):
         raise ValidationError(f"Not a whole number from 0 to {DEEPEST_LEVEL}.")
+
+
+def hash_version(value: Any) -> None:
+    """One of the formulas that there are."""
+    if isinstance(value, bool) or not isinstance(value, int) or value not in HASHES:
+        raise ValidationError(f"There is no such version; these there are: {', '.join(map(str, HASHES))}.")
 
 
 def description(value: Any) -> None:
@@ -82,6 +90,7 @@ RULES: Mapping[str, Callable[[Any], None]] = {
     "enabled": true_or_false,
     "rollout_percentage": percentage,
     "rollout_level": level,
+    "hash_version": hash_version,
     "whitelist": targeting_keys,
     "environments": environments,
     "tags": tags,

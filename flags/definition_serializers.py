@@ -11,7 +11,7 @@ from rest_framework import serializers
 from flags import definition_rules
 from flags.definition_fields import as_json, parts_of
 from flags.models import FLAG_KEY, FLAG_KEY_PATTERN, Flag
-from flags.rollout import HASH_VERSION
+from flags.rollout import HASHES
 from orgs.input import InputSerializer, QuerySerializer, Text
 
 GIVEN = {
@@ -129,8 +129,8 @@ class DefinitionInput(InputSerializer):
     hashVersion = Whole(
         source="hash_version",
         required=False,
-        min_value=HASH_VERSION,
-        max_value=HASH_VERSION,
+        min_value=min(HASHES),
+        max_value=max(HASHES),
         help_text="The formula of the buckets.",
     )
     userWhitelist = DistinctTexts(

@@ -11,8 +11,8 @@ from flags.evaluation import Definition, Unit
 from flags.rollout import threshold
 
 ALL = """
-SELECT id, key, enabled, rollout_percentage, salt, rollout_unit, rollout_level, whitelist, environments, archived,
-       killed, version,
+SELECT id, key, enabled, rollout_percentage, salt, hash_version, rollout_unit, rollout_level, whitelist, environments,
+       archived, killed, version,
        ARRAY(SELECT needed.key FROM flags_flag_prerequisites
                JOIN flags_flag needed ON needed.id = to_flag_id WHERE from_flag_id = flags_flag.id ORDER BY needed.key)
   FROM flags_flag ORDER BY key COLLATE "C"
@@ -27,13 +27,15 @@ def read_all() -> dict[str, Definition]:
 
 
 def _from_row(*row: Any) -> Definition:
-    id_, key, enabled, percentage, salt, unit, level, whitelist, environments, archived, killed, version, needs = row
+    id_, key, enabled, percentage, salt, formula, unit, level, whitelist, environments, archived, killed, *rest = row
+    version, needs = rest
     return Definition(
         id=id_,
         key=key,
         enabled=enabled,
         threshold=threshold(percentage),
         salt=salt,
+        hash_version=formula,
         unit=Unit(unit),
         level=level,
         whitelist=frozenset(whitelist),

@@ -22,6 +22,10 @@ class TargetingKeyMissing(FlagsiteError):
     """What the rules before have found (`evaluation.Step`)."""
 
 
+class UnknownHashVersion(FlagsiteError):
+    """The flag is rolled out by a formula that is not known here."""
+
+
 class FlagExists(FlagsiteError):
     """There is a flag of this name already."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from flags.errors import TargetingKeyMissing
-from flags.rollout import BUCKETS, bucket, hash_prefix
+from flags.rollout import BUCKETS, HASH_VERSION, bucket, hash_prefix
 
 
 class Unit(StrEnum):
@@ -74,6 +74,7 @@ class Definition:
     archived: bool = False
     killed: bool = False
     version: int = 1
+    hash_version: int = HASH_VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +242,7 @@ def _rollout(asked: _Asked) -> Finding:
     if definition.threshold == 0:
         return False, "It is rolled out to 0 %."
     unit = rollout_unit(definition, asked.place, asked.context)
-    number = bucket(hash_prefix(definition.salt, definition.key), unit.encode())
+    number = bucket(hash_prefix(definition.salt, definition.key), unit.encode(), definition.hash_version)
     enabled = number < definition.threshold
     return enabled, f"{unit!r} is in bucket {number} of {BUCKETS}, {'in' if enabled else 'out of'} {percent}."
 

@@ -27,7 +27,6 @@ from flags.errors import (
     InvalidFlagKey,
 )
 from flags.models import FLAG_KEY_PATTERN, Flag
-from flags.rollout import HASH_VERSION
 from jobs.models import Job
 from orgs import history
 
@@ -161,8 +160,6 @@ def _check(flag: Flag, changed: Collection[str]) -> None:
     """Whether the definition makes sense as a whole, and each part that was changed for itself."""
     if (flag.rollout_unit == Flag.Unit.ANCESTOR) != (flag.rollout_level is not None):
         raise InvalidDefinition("rolloutLevel goes with the rolloutUnit ancestor, and with that one only.")
-    if flag.hash_version != HASH_VERSION:
-        raise InvalidDefinition(f"There is no other hashVersion than {HASH_VERSION}.")
     wrong = {FIELDS[name]: messages for name in changed if (messages := _told_of(flag, name))}
     if wrong:
         raise InvalidDefinition(" ".join(f"{name}: {' '.join(messages)}" for name, messages in wrong.items()))

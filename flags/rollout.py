@@ -9,13 +9,29 @@ for implementations in other languages.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from mmh3 import mmh3_32_uintdigest
 
+from flags.errors import UnknownHashVersion
+
 BUCKETS = 100_000
+HASHES: Mapping[int, Callable[[bytes], int]] = {1: mmh3_32_uintdigest}
+"""The hash of each version, to 32 bits. The version is stored with each flag, so that a later formula leaves older
+flags' users where they are."""
 HASH_VERSION = 1
-"""The formula above; stored with each flag, so that a later formula leaves older flags' users where they are."""
+"""Of new flags."""
+
+
+def hash_of(version: int) -> Callable[[bytes], int]:
+    """The hash of this version. Raises UnknownHashVersion, as where a later Flagsite has written the flag."""
+    found = HASHES.get(version)
+    if found is None:
+        raise UnknownHashVersion(
+            f"There is no hash version {version} here; these there are: {', '.join(map(str, HASHES))}."
+        )
+    return found
 
 
 def hash_prefix(salt: str, flag_key: str) -> bytes:
@@ -23,9 +39,9 @@ def hash_prefix(salt: str, flag_key: str) -> bytes:
     return f"{salt}:{flag_key}:".encode()
 
 
-def bucket(prefix: bytes, unit: bytes) -> int:
-    """The unit's bucket, 0 to 99,999. `prefix` is from `hash_prefix`; `unit` is UTF-8."""
-    return (mmh3_32_uintdigest(prefix + unit) * BUCKETS) >> 32
+def bucket(prefix: bytes, unit: bytes, version: int = HASH_VERSION) -> int:
+    """The unit's bucket, 0 to 99,999. `prefix` is from `hash_prefix`; `unit` is UTF-8. Raises UnknownHashVersion."""
+    return (hash_of(version)(prefix + unit) * BUCKETS) >> 32
 
 
 def threshold(percentage: Decimal | None) -> int:

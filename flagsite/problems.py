@@ -63,6 +63,7 @@ NEVER_TOLD: frozenset[type[Exception]] = frozenset(
         jobs.JobEnded,  # commands and admin only
         jobs.InvalidQueueSettings,
         orgs.OutsideTransaction,  # mistakes in our own code: 500
+        flags.UnknownHashVersion,
         jobs.UnknownQueue,
         jobs.UnknownKind,
         jobs.PermanentFailure,  # between a worker and the engine

@@ -15,10 +15,9 @@ from collections.abc import Mapping, Sequence
 
 import orjson
 from django.conf import settings
-from mmh3 import mmh3_32_uintdigest
 
 from flags.evaluation import REASONS, Definition, Rule, Unit
-from flags.rollout import BUCKETS, hash_prefix
+from flags.rollout import BUCKETS, hash_of, hash_prefix
 from flags.serving.memory import Definitions, View
 from flags.serving.states import Row, States
 
@@ -71,9 +70,10 @@ class Settled:
 class Rollout:
     """A flag that asks for the user's bucket and nothing else."""
 
-    __slots__ = ("inside", "limit", "missing", "outside", "prefix")
+    __slots__ = ("hash", "inside", "limit", "missing", "outside", "prefix")
 
     def __init__(self, flag: Flag, row: Row | None) -> None:
+        self.hash = hash_of(flag.definition.hash_version)
         self.prefix = flag.prefix
         self.limit = flag.limit
         self.inside = flag.outcome(Rule.ROLLOUT, row, enabled=True)
@@ -84,7 +84,7 @@ class Rollout:
         """As `Settled.decide`."""
         if not unit:
             return self.missing
-        return self.inside if mmh3_32_uintdigest(self.prefix + unit) < self.limit else self.outside
+        return self.inside if self.hash(self.prefix + unit) < self.limit else self.outside
 
 
 class FamilyRollout(Rollout):

@@ -203,5 +203,5 @@ def _in_order(one: Definition) -> tuple[object, ...]:
     """What evaluation depends on, written alike by every process."""
     return (
         one.id, one.key, one.enabled, one.threshold, one.salt, one.unit, one.level, sorted(one.whitelist),
-        sorted(one.environments.items()), one.prerequisites, one.archived, one.killed,
+        sorted(one.environments.items()), one.prerequisites, one.archived, one.killed, one.hash_version,
     )  # fmt: skip

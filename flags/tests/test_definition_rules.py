@@ -61,7 +61,7 @@ def test_every_part_that_can_be_scheduled_is_tried_here() -> None:
     [
         ("rollout_level", -1), ("rollout_level", 1_001), ("description", "x" * 10_001), ("description", None),
         ("tags", [""]), ("tags", [str(number) for number in range(51)]), ("owner", "x" * 201), ("salt", ""),
-        ("kind", "big"), ("rollout_unit", "user"), ("hash_version", 2),
+        ("kind", "big"), ("rollout_unit", "user"), ("hash_version", 2), ("hash_version", "1"), ("hash_version", []),
     ],
 )  # fmt: skip
 def test_the_other_parts_have_their_rules_too(flag: Flag, part: str, value: Any) -> None:

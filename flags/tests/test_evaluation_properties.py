@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flags.errors import TargetingKeyMissing
+from flags import rollout
+from flags.errors import TargetingKeyMissing, UnknownHashVersion
 from flags.evaluation import BUCKETS, Context, Decision, Definition, Place, Rule, evaluate
 from flags.rollout import bucket, hash_prefix
 from flags.serving.answers import Conditional, Missing, answers_for
@@ -95,6 +96,25 @@ def test_steps_come_in_order_and_the_last_one_decides(
             *passed, last = decision.steps
             assert all(step.enabled is None for step in passed)
             assert (last.rule, last.enabled) == (decision.rule, decision.enabled)
+
+
+def test_the_stored_hash_version_is_the_one_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollout, "HASHES", {1: lambda _: 2**32 - 1, 2: lambda _: 0, 3: lambda _: 2**31})
+    counted = {
+        f"v{version}": Definition(version, f"v{version}", enabled=True, threshold=50_000, hash_version=version)
+        for version in (1, 2, 3)
+    }
+    asked = [evaluate(one, NOWHERE.place, Context("u"), counted).enabled for one in counted.values()]
+    ready = answers_for(Definitions(counted, b"", frozenset()), NOWHERE, "").bulk(NOWHERE, "u", b"u")
+    assert asked == [entry["value"] for entry in orjson.loads(b"[" + ready + b"]")] == [False, True, False]
+
+
+def test_a_hash_version_that_is_not_known_is_an_error_and_no_guess() -> None:
+    later = Definition(1, "later", enabled=True, threshold=50_000, hash_version=7)
+    with pytest.raises(UnknownHashVersion, match="no hash version 7 here"):
+        evaluate(later, NOWHERE.place, Context("u"), {})
+    with pytest.raises(UnknownHashVersion, match="no hash version 7 here"):
+        answers_for(Definitions({"later": later}, b"", frozenset()), NOWHERE, "").bulk(NOWHERE, "u", b"u")
 
 
 @given(definitions(), places(), contexts, st.sampled_from(["archived", "killed"]))
