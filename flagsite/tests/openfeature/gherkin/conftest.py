@@ -1,17 +1,29 @@
-"""What pytest-bdd asks for between the scenarios."""
+"""The steps of OpenFeature's gherkin cases as they are written now, and what pytest-bdd asks for between them.
+
+`client` is the Python client; a module may put another in its place.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from openfeature import api
+from openfeature.client import OpenFeatureClient
+from openfeature.flag_evaluation import FlagEvaluationDetails, Reason
+from pytest_bdd import given, parsers, then, when
 
 from flagsite.tests.openfeature.gherkin import not_applicable
+from flagsite.tests.openfeature.gherkin.questions import FLAGS, PARSE, Question, Remembering
+from flagsite.tests.openfeature.served import Served
+
+CLIENT = "flagsite-gherkin"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """OpenFeature's tables of examples have these tags, which pytest-bdd makes markers."""
-    for kind in ("booleans", "strings", "numbers", "objects"):
+    for kind in ("booleans", "strings", "numbers", "objects", "transaction", "hooks"):
         config.addinivalue_line("markers", f"{kind}: examples with such flags, in OpenFeature's gherkin cases")
 
 
@@ -24,3 +36,78 @@ def pytest_bdd_before_scenario(scenario: Any) -> None:
     """Skip what does not apply, and say why."""
     if reason := not_applicable.SCENARIOS.get(scenario.name):
         pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def defined(flagsite: Served) -> Served:
+    """A Flagsite that has the flags which the cases are about."""
+    for key, columns in FLAGS.items():
+        flagsite.define(key, **columns)
+    return flagsite
+
+
+@pytest.fixture(scope="module")
+def provider(defined: Served) -> Remembering:
+    return Remembering(defined.url, headers_factory=lambda: {"Authorization": f"Bearer {defined.key}"})
+
+
+@pytest.fixture(scope="module")
+def client(provider: Remembering) -> Iterator[OpenFeatureClient]:
+    api.set_provider_and_wait(provider, CLIENT)
+    yield api.get_client(CLIENT)
+    api.clear_providers()
+
+
+@given("a stable provider")
+def _(client: OpenFeatureClient) -> None:
+    assert client.get_provider_status().name == "READY"
+
+
+@given(
+    parsers.re(r'a (?P<kind>\w+)-flag with key "(?P<key>[^"]*)" and a (default|fallback) value "(?P<default>.*)"'),
+    target_fixture="question",
+)
+def _(kind: str, key: str, default: str) -> Question:
+    kind = kind.capitalize()
+    return Question(kind, key, PARSE[kind](default))
+
+
+@given(parsers.parse('a context containing a key "{name}", with type "{kind}" and with value "{value}"'))
+def _(question: Question, name: str, kind: str, value: str) -> None:
+    question.context[name] = PARSE[kind](value)
+
+
+@given(parsers.parse('a context containing a key "{name}" with null value'))
+def _(question: Question, name: str) -> None:
+    question.context[name] = None
+
+
+@when("the flag was evaluated with details", target_fixture="details")
+def _(question: Question, client: OpenFeatureClient) -> FlagEvaluationDetails[Any]:
+    return question.ask(client)
+
+
+@then(parsers.re(r'the resolved details value should be "(?P<value>.*)"'))
+def _(question: Question, details: FlagEvaluationDetails[Any], value: str) -> None:
+    assert details.value == PARSE[question.kind](value)
+
+
+@then(parsers.parse('the reason should be "{reason}"'))
+def _(details: FlagEvaluationDetails[Any], reason: str) -> None:
+    assert details.reason == Reason[reason]
+
+
+@then(parsers.parse('the flag key should be "{key}"'))
+def _(details: FlagEvaluationDetails[Any], key: str) -> None:
+    assert details.flag_key == key
+
+
+@then(parsers.parse('the variant should be "{variant}"'))
+def _(details: FlagEvaluationDetails[Any], variant: str) -> None:
+    assert details.variant == variant
+
+
+@then(parsers.parse('the error-code should be "{code}"'))
+def _(details: FlagEvaluationDetails[Any], code: str) -> None:
+    assert details.error_code is not None
+    assert details.error_code.value == code

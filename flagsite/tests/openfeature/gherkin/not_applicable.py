@@ -1,7 +1,7 @@
 """Which of OpenFeature's own gherkin cases do not apply to Flagsite, each with the reason.
 
-A case that is neither here nor passes fails, so a new one is noticed. These are the names in evaluation.feature and
-evaluation_v2.feature of https://github.com/open-feature/spec, specification/assets/gherkin.
+A case that is neither here nor passes fails, so a new one is noticed. These are the names in the files of
+https://github.com/open-feature/spec, specification/assets/gherkin.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ SDK = "this is about the SDK alone: no request reaches Flagsite"
 
 FLAGS = {
     "string-flag": NOT_BOOLEAN,
+    "wrong-flag": NOT_BOOLEAN,
     "integer-flag": NOT_BOOLEAN,
     "float-flag": NOT_BOOLEAN,
     "object-flag": NOT_BOOLEAN,
@@ -49,10 +50,8 @@ SCENARIOS = {
     "Provider not ready error": SDK,
     "Provider in fatal state error": SDK,
     "Provider status accessibility": SDK,
-    "Evaluation options with hooks": SDK,
-    "Evaluation context immutability": SDK,
-    "Asynchronous flag evaluation": SDK,
+    "Evaluation context immutability": "Python's details can be changed; that a context stays is in client.feature",
+    "Returns no metadata": "metadata always says where a value comes from",
     "CACHED reason": "the server-side client keeps no answers, so none comes from a cache",
-    "Error message in evaluation details": "the message is Flagsite's own: There is no flag 'error-flag'.",
 }
 """By the name of the case, all its examples."""
