@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db.models import F
@@ -18,6 +18,8 @@ from orgs.models import Organization, Role
 ADA = Caller("key:none ada", Role.ADMIN)
 """Somebody whose key is gone."""
 OPS = Caller("command:ops@host", Role.ADMIN)
+YEAR = datetime.now(UTC).year + 2
+"""One that is to come and can be scheduled, whenever these tests are run."""
 
 
 def planned(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from conftest import Cast
 from flags.models import Flag, FlagSchedule
 from flags.schedules.ticking import tick
-from flags.tests.schedules.plans import let_come
+from flags.tests.schedules.plans import YEAR, let_come
 from orgs.models import AccessKey, HistoryEntry, Organization, Role
 from orgs.tests.api import Api, ids, kind_of, wrong_fields
 
@@ -48,12 +48,14 @@ def created(response: Any) -> list[dict[str, Any]]:
 
 
 def test_a_change_is_scheduled_in_any_zone_and_answered_in_utc(api: Api, cast: Cast, flag: Flag) -> None:
-    response = api.post(PATH, body(cast.oslo, scheduledAt="2030-01-31T09:00:00+01:00", reason="x"), X_Request_ID="r1")
+    response = api.post(
+        PATH, body(cast.oslo, scheduledAt=f"{YEAR}-01-31T09:00:00+01:00", reason="x"), X_Request_ID="r1"
+    )
     (answer,) = created(response)
     assert response["Location"] == f"{PATH}/{answer['id']}"
     assert answer == {
         "id": answer["id"], "featureFlagName": "new-checkout", "organizationId": cast.oslo.pk,
-        "apply": {"enabled": True}, "scheduledAt": "2030-01-31T08:00:00.000000Z", "status": "pending",
+        "apply": {"enabled": True}, "scheduledAt": f"{YEAR}-01-31T08:00:00.000000Z", "status": "pending",
         "retryCount": 0, "maxRetries": 3, "nextRetryAt": None, "lastError": None, "appliedAt": None, "firstTry": None,
         "changeNumber": None, "jobId": None, "cron": None, "timeZone": None, "seriesId": None, "pairedWithId": None,
         "createdBy": answer["createdBy"], "authorGone": None, "reason": "x", "correlationId": "r1",
@@ -68,15 +70,20 @@ def test_a_change_is_scheduled_in_any_zone_and_answered_in_utc(api: Api, cast: C
 
 
 def test_a_local_time_is_read_in_the_zone_that_is_named(api: Api, cast: Cast, flag: Flag) -> None:
+    def sunday(month: int, number: int) -> str:
+        """The first or a later Sunday of a month."""
+        return f"{date(YEAR, month, 7 * number) - timedelta(days=date(YEAR, month, 7).isoweekday() % 7)}"
+
     def at(local: str) -> Any:
         return api.post(PATH, body(cast.oslo, scheduledAt=local, timeZone="America/New_York"))
 
-    assert created(at("2030-07-01T09:00:00"))[0]["scheduledAt"] == "2030-07-01T13:00:00.000000Z"
-    twice = at("2030-11-03T01:30:00")  # the clocks go back at 2:00; the first of the two
-    assert created(twice)[0]["scheduledAt"] == "2030-11-03T05:30:00.000000Z"
-    skipped = at("2030-03-10T02:30:00")
+    assert created(at(f"{YEAR}-07-01T09:00:00"))[0]["scheduledAt"] == f"{YEAR}-07-01T13:00:00.000000Z"
+    back, forward = sunday(11, 1), sunday(3, 2)
+    twice = at(f"{back}T01:30:00")  # the clocks go back at 2:00; the first of the two
+    assert created(twice)[0]["scheduledAt"] == f"{back}T05:30:00.000000Z"
+    skipped = at(f"{forward}T02:30:00")
     assert (skipped.status_code, kind_of(skipped)) == (400, "invalid-schedule")
-    assert "skip 2030-03-10 02:30:00" in skipped.json()["detail"]
+    assert f"skip {forward} 02:30:00" in skipped.json()["detail"]
 
 
 def test_on_and_off_are_two_that_know_each_other(api: Api, cast: Cast, flag: Flag) -> None:
@@ -115,12 +122,12 @@ def test_a_definition_is_scheduled_and_applied(api: Api, cast: Cast, flag: Flag)
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"scheduledAt": "2030-01-31T09:00:00"}, "no offset"),
+        ({"scheduledAt": f"{YEAR}-01-31T09:00:00"}, "no offset"),
         ({"scheduledAt": "2020-01-31T09:00:00Z"}, "is past"),
         ({"scheduledAt": "2090-01-31T09:00:00Z"}, "ten years"),
         ({"scheduledAt": "0001-01-01T00:00:00+14:00"}, "out of range"),
-        ({"scheduledAt": "2030-01-31T09:00:00", "timeZone": "Mars/Olympus"}, "no time zone 'Mars/Olympus'"),
-        ({"scheduledAt": "2030-01-31T09:00:00", "timeZone": "../../etc/passwd"}, "no time zone"),
+        ({"scheduledAt": f"{YEAR}-01-31T09:00:00", "timeZone": "Mars/Olympus"}, "no time zone 'Mars/Olympus'"),
+        ({"scheduledAt": f"{YEAR}-01-31T09:00:00", "timeZone": "../../etc/passwd"}, "no time zone"),
         ({"apply": {}}, "at least one field"),
         ({"apply": {"enabled": 1}}, "enabled: Neither true nor false."),
         ({"apply": {"killed": True}}, "on or off"),
@@ -149,14 +156,14 @@ def test_a_percentage_has_its_bounds(api: Api, cast: Cast, flag: Flag, percentag
     [
         ({"scheduledAt": "tomorrow"}, "scheduledAt"),
         ({"scheduledAt": 1893456000}, "scheduledAt"),
-        ({"scheduledAt": "2030-13-31T09:00:00Z"}, "scheduledAt"),
+        ({"scheduledAt": f"{YEAR}-13-31T09:00:00Z"}, "scheduledAt"),
         ({"apply": [1]}, "apply"),
         ({"featureFlagName": "no blanks"}, "featureFlagName"),
         ({"maxRetries": 11}, "maxRetries"),
         ({"maxRetries": -1}, "maxRetries"),
         ({"organizationId": "4"}, "organizationId"),
         ({"scheduledAt": None}, ""),
-        ({"onAt": "2030-01-31T09:00:00Z"}, ""),
+        ({"onAt": f"{YEAR}-01-31T09:00:00Z"}, ""),
         ({"scheduledAt": None, "cron": "0 9 * * *"}, "timeZone"),
         ({"colour": "red"}, "colour"),
     ],
@@ -219,7 +226,7 @@ def test_the_list_is_filtered_and_comes_in_pages(api: Api, cast: Cast, flag: Fla
     assert ids(page) == [other["id"], third]
     assert ids(api.get(page.json()["next"])) == [second, first]
     assert wrong_fields(api.get(PATH, status="lost")) == {"status"}
-    assert wrong_fields(api.get(PATH, **{"from": "2030-01-01T00:00:00"})) == {"from"}
+    assert wrong_fields(api.get(PATH, **{"from": f"{YEAR}-01-01T00:00:00"})) == {"from"}
     assert wrong_fields(api.get(PATH, organizationId="x")) == {"organizationId"}
 
 

@@ -10,7 +10,7 @@ from conftest import Cast
 from flags.models import Flag, FlagSchedule
 from flags.schedules.moments import now
 from flags.schedules.ticking import tick
-from flags.tests.schedules.plans import as_of, let_come
+from flags.tests.schedules.plans import YEAR, as_of, let_come
 from orgs.tests.commands import OLGA, deeds, run
 
 pytestmark = pytest.mark.django_db
@@ -22,16 +22,16 @@ def checkout(db: None) -> Flag:
 
 
 def test_a_flag_is_scheduled_listed_and_applied(cast: Cast) -> None:
-    ran = run("schedule_flag", "oslo", "checkout", "on", "--at", "2030-01-31T09:00:00+01:00", "--reason", "launch")
+    ran = run("schedule_flag", "oslo", "checkout", "on", "--at", f"{YEAR}-01-31T09:00:00+01:00", "--reason", "launch")
     schedule = FlagSchedule.objects.get()
     where = f"oslo (id {cast.oslo.pk}) and everything below"
-    words = f"checkout will be on for {where} at 2030-01-31 08:00:00 UTC: schedule {schedule.pk}.\n"
+    words = f"checkout will be on for {where} at {YEAR}-01-31 08:00:00 UTC: schedule {schedule.pk}.\n"
     assert (ran.status, ran.out) == (0, words)
     assert (schedule.created_by, schedule.correlation_id[:8]) == (OLGA, "command-")
     assert deeds() == [(OLGA, "flag-schedule.create", schedule.subject, "launch", "command")]
     heading, row = run("schedules", "--organization", "oslo").lines
     assert heading.split() == ["ID", "When", "(UTC)", "Flag", "What", "Where", "Status", "By", "Error"]
-    assert row.split() == [str(schedule.pk), "2030-01-31", "08:00:00", "checkout", "on", "oslo", "pending", OLGA]
+    assert row.split() == [str(schedule.pk), f"{YEAR}-01-31", "08:00:00", "checkout", "on", "oslo", "pending", OLGA]
     let_come(schedule.pk)
     tick()
     document = run("schedules", "--json", "--status", "applied").document

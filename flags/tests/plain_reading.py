@@ -1,0 +1,77 @@
+"""The documented order of evaluation, read plainly: what each rule would say if it were asked alone.
+
+It shares no code with `flags.evaluation` but the buckets, which have published vectors of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flags.evaluation import Context, Definition, Place
+from flags.rollout import bucket, hash_prefix
+
+RULES = ("archived", "killed", "environment", "prerequisite", "whitelist", "organization", "default", "rollout")
+
+
+class Untold(Exception):
+    """It has to be known whom it is asked for."""
+
+
+def verdicts(
+    definition: Definition, place: Place, context: Context, flags: Mapping[str, Definition]
+) -> list[tuple[str, bool | None]]:
+    """Each rule up to the one that decides, with its value; None leaves it to the next. Raises Untold."""
+    found: list[tuple[str, bool | None]] = []
+    for rule in (
+        "archived",
+        "killed",
+        "environment",
+        "prerequisite",
+        "whitelist",
+        "organization",
+        "default",
+        "rollout",
+    ):
+        found.append((rule, _says(rule, definition, place, context, flags)))
+        if found[-1][1] is not None:
+            break
+    return found
+
+
+def _says(rule: str, flag: Definition, place: Place, context: Context, flags: Mapping[str, Definition]) -> bool | None:
+    if rule == "prerequisite":
+        return _has_prerequisites(flag, place, context, flags)
+    if rule == "rollout":
+        return _is_in_rollout(flag, place, context)
+    state = place.states.get(flag.id)
+    for_all = flag.threshold >= 100_000
+    return {
+        "archived": False if flag.archived else None,
+        "killed": False if flag.killed else None,
+        "environment": flag.environments.get(context.environment or "no environment"),
+        "whitelist": True if context.targeting_key in flag.whitelist else None,
+        "organization": None if state is None or (state.enabled and not for_all) else state.enabled,
+        "default": None if state is not None or (flag.enabled and not for_all) else flag.enabled,
+    }[rule]
+
+
+def _has_prerequisites(
+    flag: Definition, place: Place, context: Context, flags: Mapping[str, Definition]
+) -> bool | None:
+    for key in flag.prerequisites:
+        if key not in flags or not verdicts(flags[key], place, context, flags)[-1][1]:
+            return False
+    return None
+
+
+def _is_in_rollout(flag: Definition, place: Place, context: Context) -> bool:
+    if flag.threshold == 0:
+        return False
+    if flag.unit == "targetingKey":
+        unit = context.targeting_key
+    else:
+        deepest = len(place.keys) - 1
+        unit = place.keys[deepest if flag.level is None else min(flag.level, deepest)] if place.keys else None
+    if not unit:
+        raise Untold
+    return bucket(hash_prefix(flag.salt, flag.key), unit.encode()) < flag.threshold
