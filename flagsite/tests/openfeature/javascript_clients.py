@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,6 +42,15 @@ def bundled(script: Path, into: Path) -> None:
     command = [str(packages / ".bin" / "esbuild"), str(script), "--bundle", "--format=esm", f"--outfile={into}"]
     environment = {**os.environ, "NODE_PATH": str(packages)}
     subprocess.run([*command, "--log-level=warning"], env=environment, check=True, timeout=60)
+
+
+def ask(packages: Path, url: str, key: str, *questions: dict[str, Any]) -> list[dict[str, Any]]:
+    """Have a node process ask all of it, one after the other; the details of each answer."""
+    given = json.dumps({"url": url, "key": key, "questions": questions})
+    done = subprocess.run(
+        ["node", "server.mjs"], cwd=packages, input=given, stdout=subprocess.PIPE, text=True, check=True, timeout=60
+    )
+    return list(json.loads(done.stdout))
 
 
 def _install(folder: Path) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flagsite.tests.openfeature import javascript_clients
+from flagsite.tests.openfeature.javascript_clients import ask
 from flagsite.tests.openfeature.served import NORTH, NORTH_KEY, NORTH_STORE, NORTH_STORE_KEY, SOUTH_STORE, Served
 
 pytestmark = pytest.mark.slow
@@ -28,15 +27,6 @@ def question(flag: str, *, default: bool | str = False, **context: Any) -> dict[
         "type": {bool: "boolean", str: "string"}[type(default)],
         "context": context,
     }
-
-
-def ask(packages: Path, url: str, key: str, *questions: dict[str, Any]) -> list[dict[str, Any]]:
-    """Have a node process ask all of it, one after the other; the details of each answer."""
-    given = json.dumps({"url": url, "key": key, "questions": questions})
-    done = subprocess.run(
-        ["node", "server.mjs"], cwd=packages, input=given, stdout=subprocess.PIPE, text=True, check=True, timeout=60
-    )
-    return list(json.loads(done.stdout))
 
 
 def test_answers_of_all_kinds_arrive_as_they_were_sent(flagsite: Served, packages: Path) -> None:

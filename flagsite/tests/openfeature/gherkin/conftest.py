@@ -1,4 +1,4 @@
-"""The steps of OpenFeature's gherkin cases as they are written now, and what pytest-bdd asks for between them.
+"""The steps of OpenFeature's evaluation cases, and what pytest-bdd asks for between them.
 
 `client` is the Python client; a module may put another in its place.
 """
@@ -58,6 +58,7 @@ def client(provider: Remembering) -> Iterator[OpenFeatureClient]:
     api.clear_providers()
 
 
+# --- the cases as they are written now --------------------------------------------------------------------------------
 @given("a stable provider")
 def _(client: OpenFeatureClient) -> None:
     assert client.get_provider_status().name == "READY"
@@ -109,5 +110,55 @@ def _(details: FlagEvaluationDetails[Any], variant: str) -> None:
 
 @then(parsers.parse('the error-code should be "{code}"'))
 def _(details: FlagEvaluationDetails[Any], code: str) -> None:
+    assert details.error_code is not None
+    assert details.error_code.value == code
+
+
+# --- the cases as they were written before ----------------------------------------------------------------------------
+@when(
+    parsers.re(
+        r'a boolean flag with key "(?P<key>[^"]*)" is evaluated with (details and )?(a )?(default|fallback) value '
+        r'"(?P<default>\w+)"'
+    ),
+    target_fixture="details",
+)
+def _(client: OpenFeatureClient, key: str, default: str) -> FlagEvaluationDetails[Any]:
+    return Question("Boolean", key, PARSE["Boolean"](default)).ask(client)
+
+
+@when(
+    parsers.re(
+        r'a non-existent string flag with key "(?P<key>.*)" is evaluated with details '
+        r'and a (default|fallback) value "(?P<default>.*)"'
+    ),
+    target_fixture="details",
+)
+def _(client: OpenFeatureClient, key: str, default: str) -> FlagEvaluationDetails[Any]:
+    return Question("String", key, default).ask(client)
+
+
+@then(parsers.parse('the resolved boolean value should be "{value}"'))
+def _(details: FlagEvaluationDetails[Any], value: str) -> None:
+    assert details.value is PARSE["Boolean"](value)
+
+
+@then(
+    parsers.parse(
+        'the resolved boolean details value should be "{value}", the variant should be "{variant}", '
+        'and the reason should be "{reason}"'
+    )
+)
+def _(details: FlagEvaluationDetails[Any], value: str, variant: str, reason: str) -> None:
+    assert (details.value, details.variant, details.reason) == (PARSE["Boolean"](value), variant, Reason[reason])
+
+
+@then("the default string value should be returned")
+def _(details: FlagEvaluationDetails[Any]) -> None:
+    assert details.value == "uh-oh"
+
+
+@then(parsers.re(r'the reason should indicate an error and the error code should indicate a .* with "(?P<code>\w+)"'))
+def _(details: FlagEvaluationDetails[Any], code: str) -> None:
+    assert details.reason == Reason.ERROR
     assert details.error_code is not None
     assert details.error_code.value == code

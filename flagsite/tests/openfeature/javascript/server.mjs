@@ -12,6 +12,8 @@ await OpenFeature.setProviderAndWait(
 const client = OpenFeature.getClient();
 const ask = {
   boolean: (question) => client.getBooleanDetails(question.flag, question.default, question.context),
+  number: (question) => client.getNumberDetails(question.flag, question.default, question.context),
+  object: (question) => client.getObjectDetails(question.flag, question.default, question.context),
   string: (question) => client.getStringDetails(question.flag, question.default, question.context),
 };
 const answers = [];
