@@ -24,10 +24,18 @@ from flags.lifetimes.gathering import Pair
 log = structlog.get_logger(__name__)
 MOST = 250_000
 """Pairs that are counted between two flushes, and those that are kept while the server is away."""
+STEP_SECONDS = 10.0
+"""No thread takes so long from finding a counter to making its step."""
 
 
 class Counts(dict[Pair, "counter[int]"]):
     """A counter for each pair. A step of a counter cannot be lost to another thread, unlike that of a number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read: dict[Pair, int] = {}
+        """How far each counter was when it was read last."""
+        self.made_at = time.monotonic()
 
     def __missing__(self, pair: Pair) -> counter[int]:
         _start()
@@ -37,6 +45,8 @@ class Counts(dict[Pair, "counter[int]"]):
 
 
 _counts = Counts()
+_before = Counts()
+"""What was counted in before: a thread that had found a counter there still makes its step."""
 _uncounted = counter()
 _kept: dict[Pair, int] = {}
 _hurry = threading.Event()
@@ -58,14 +68,21 @@ def count_all(organization_id: int | None) -> None:
 
 def flush() -> bool:
     """Hand on what was counted until now; False when the server did not take it, so that it is kept."""
-    global _counts
+    global _counts, _before
     with _flushing:
-        before, _counts = _counts, Counts()
-        time.sleep(0.001)  # who has found a counter in the old ones makes its step
-        for pair, steps in list(before.items()):
-            if pair in _kept or len(_kept) < MOST:
-                _kept[pair] = _kept.get(pair, 0) + next(steps)
+        for counts in (_before, _counts):
+            _keep_new_steps(counts)
+        if time.monotonic() - _counts.made_at > STEP_SECONDS or len(_counts) >= MOST // 2:
+            _before, _counts = _counts, Counts()
         return _hand_on()
+
+
+def _keep_new_steps(counts: Counts) -> None:
+    for pair, steps in list(counts.items()):
+        read, number = counts.read.get(pair, 0), next(steps)  # which is a step itself
+        counts.read[pair] = number + 1
+        if number > read and (pair in _kept or len(_kept) < MOST):
+            _kept[pair] = _kept.get(pair, 0) + number - read
 
 
 def _hand_on() -> bool:
@@ -107,8 +124,9 @@ def _flush_for_ever() -> None:
 
 def _begin_anew() -> None:
     """A forked child counts from nothing: what the parent has counted is the parent's to hand on."""
-    global _counts, _kept, _hurry, _flushing
-    _counts, _kept, _hurry, _flushing = Counts(), {}, threading.Event(), threading.Lock()
+    global _counts, _before, _kept, _hurry, _flushing
+    _counts, _before, _kept = Counts(), Counts(), {}
+    _hurry, _flushing = threading.Event(), threading.Lock()
 
 
 os.register_at_fork(after_in_child=_begin_anew)
