@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ def test_dead_workers_are_looked_for_as_often_as_the_setting_says(
 ) -> None:
     settings.JOB_SWEEP_SECONDS = seconds
     now, looked = [100.0], []
-    monkeypatch.setattr(sweeper.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(sweeper, "time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr(sweeper, "rescue_expired", lambda: looked.append(now[0]))
     monkeypatch.setattr(sweeper, "wake_waiting", lambda: None)
     monkeypatch.setattr(sweeper.workers, "beat", lambda **_: None)
