@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
@@ -17,11 +18,28 @@ from orgs.models import Organization
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """A chain at a glance."""
+    """A chain at a glance, from its latest attempt."""
 
-    root_job_id: int
-    latest_job_id: int
-    status: str
+    latest: Job
+
+    @property
+    def root_job_id(self) -> int:
+        return self.latest.root_id
+
+    @property
+    def latest_job_id(self) -> int:
+        return self.latest.pk
+
+    @property
+    def status(self) -> str:
+        """The latest attempt's, or RETRYING while a retry waits or runs."""
+        return Status.RETRYING if self.latest.parent_job_id and self.latest.is_open else self.latest.status
+
+    def next_retry_at(self, job: Job) -> datetime | None:
+        """When the retry is due that the job waits for, or is; None when none is still to come."""
+        is_to_come = self.latest.parent_job_id is not None and self.latest.status == Status.PENDING
+        concerned = job.pk == self.latest.pk or job.status == Status.RETRYING
+        return self.latest.run_at if is_to_come and concerned else None
 
 
 def jobs_of(caller: Caller) -> QuerySet[Job]:
@@ -57,7 +75,7 @@ def chains_of(jobs: Iterable[Job]) -> dict[int, Chain]:
     chains = Job.objects.filter(Q(pk__in=roots) | Q(parent_job_id__in=roots))
     latest = chains.values(root=Coalesce("parent_job_id", "pk")).annotate(latest=Max("pk")).order_by()
     found = Job.objects.filter(pk__in=latest.values("latest"))
-    return {job.root_id: _chain(job) for job in found.only("pk", "parent_job_id", "status")}
+    return {job.root_id: Chain(job) for job in found.only("pk", "parent_job_id", "status", "failed", "run_at")}
 
 
 def failures_of(caller: Caller, job: Job) -> QuerySet[JobFailure]:
@@ -68,8 +86,3 @@ def failures_of(caller: Caller, job: Job) -> QuerySet[JobFailure]:
     exists = Exists(Organization.objects.filter(pk=OuterRef("organization_id")))
     visible = Exists(organizations_of(caller).filter(pk=OuterRef("organization_id")))
     return failures.filter(visible | ~exists)
-
-
-def _chain(latest: Job) -> Chain:
-    retrying = latest.parent_job_id is not None and latest.is_open
-    return Chain(latest.root_id, latest.pk, Status.RETRYING if retrying else latest.status)

@@ -9,9 +9,10 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from jobs import operations
 from jobs.chains import Chain, chains_of
 from jobs.models import Job, Queue
-from jobs.states import OPEN, Status
+from jobs.states import Status
 from jobs.templatetags.job_figures import duration
 from orgs.access import Caller
 from orgs.lines import paths_of
@@ -32,15 +33,18 @@ class Row:
 
     @property
     def can_be_retried(self) -> bool:
-        """Whether the chain has ended badly, or its last attempt left organizations behind."""
-        if self.chain.status == Status.COMPLETED:
-            return self.job.pk == self.chain.latest_job_id and self.job.failed > 0
-        return self.chain.status == Status.FAILED
+        """Whether a person may ask for another round."""
+        return operations.can_be_retried(self.chain.latest)
+
+    @property
+    def is_latest(self) -> bool:
+        """Whether it is the chain's latest attempt, which a retry goes on from."""
+        return self.job.pk == self.chain.latest_job_id
 
     @property
     def can_be_cancelled(self) -> bool:
         """Whether this attempt, or one that follows it, is still open."""
-        return self.job.is_open or (self.job.status == Status.RETRYING and self.chain.status not in {*_ENDED})
+        return operations.can_be_cancelled(self.job, self.chain.latest)
 
     @property
     def share(self) -> int:
@@ -94,9 +98,6 @@ class Row:
                 if can_be_done
             ),
         )
-
-
-_ENDED = frozenset(Status) - OPEN - {Status.RETRYING}
 
 
 def rows_of(jobs: Sequence[Job], caller: Caller, *, may_operate: bool) -> dict[int, Row]:

@@ -51,8 +51,8 @@ def create(
         correlation_id=correlation_id,
         trace_context=tracing.current(),
     )
+    moves.say(log.info, "job_created", **moves.log_fields(job), kind=kind)
     wakeup.wake(queue.name)
-    log.info("job_created", **moves.log_fields(job), kind=kind)
     return job
 
 
@@ -149,42 +149,44 @@ def complete(*, job_id: int, lease: UUID, message: str | None = None) -> None:
         moves.move(job_id, "complete", lease=lease, completed_at=Now(), error_message=message, total=done)
         moves.settle(job.root_id)
         tallies.add(job_id, Outcome.COMPLETED, ends_chain=True)
-    job.refresh_from_db()
-    log.info("job_completed", **moves.log_fields(job), **_counts(job), durationMs=_milliseconds(job))
+        job.refresh_from_db()
+        ended = {**_counts(job), "durationMs": _milliseconds(job)}
+        moves.say(log.info, "job_completed", **moves.log_fields(job), **ended)
 
 
 def fail(*, job_id: int, lease: UUID, error: str, traceback: str = "", permanent: bool = False) -> Job | None:
     """End an attempt badly and return the retry that follows, if any.
 
     1. Lock the chain. 2. An attempt that somebody wants cancelled is CANCELLED. 3. Unless the failure is permanent
-    or the round's retries are used up, write the retry's row, due after the backoff, in this same transaction; the
-    attempt is RETRYING. 4. Otherwise the attempt and all that were RETRYING are FAILED. Raises LeaseLost.
+    or the round's retries are used up, as the queue has them now, write the retry's row, due after the backoff, in
+    this same transaction; the attempt is RETRYING. 4. Otherwise the attempt and all that were RETRYING are FAILED.
+    Raises LeaseLost.
     """
     with transaction.atomic():
         job = moves.lock_chain(job_id)
-        ended: dict[str, Any] = {"completed_at": Now(), "error_message": error, "error_traceback": traceback}
+        queue = moves.queue_named(job.queue)
+        job.max_retries = queue.max_retries
+        ended = _ended(job, error_message=error, error_traceback=traceback)
         if job.cancel_requested_at:
             moves.move(job_id, "stop", lease=lease, **ended)
             moves.settle(job.root_id)
             tallies.add(job_id, Outcome.CANCELLED, ends_chain=True)
-            log.info("job_cancelled", **moves.log_fields(job), by=job.cancelled_by, error=error)
+            _say_cancelled(job, error=error)
             return None
         if permanent or job.round_attempt >= job.max_retries:
             moves.move(job_id, "fail", lease=lease, **ended)
             moves.settle(job.root_id)
             tallies.add(job_id, Outcome.FAILED, ends_chain=True)
-            _log_final_failure(job, error)
+            _say_failed(job, error, will_retry=False)
             return None
-        queue = moves.queue_named(job.queue)
         wait = backoff.delay(job.round_attempt + 1, base=queue.backoff_base, jitter=queue.backoff_jitter)
         retry = _add_automatic_retry(job, wait)
-        moves.move(job_id, "fail_for_now", lease=lease, next_retry_at=retry.run_at, **ended)
-        wakeup.wake(retry.queue, after=wait)
+        moves.move(job_id, "fail_for_now", lease=lease, **ended)
         tallies.add(job_id, Outcome.RETRIED, ends_chain=False)
-    log.warning("job_failed", **moves.log_fields(job), error=error, durationMs=_milliseconds(job), willRetry=True)
-    log.info(
-        "job_retry_scheduled", **moves.log_fields(retry), waitSeconds=wait.total_seconds(), attempt=_attempt(retry)
-    )
+        _say_failed(job, error, will_retry=True)
+        scheduled = {"waitSeconds": wait.total_seconds(), "attempt": _attempt(retry)}
+        moves.say(log.info, "job_retry_scheduled", **moves.log_fields(retry), **scheduled)
+        wakeup.wake_later(retry.queue, after=wait)
     return retry
 
 
@@ -196,24 +198,27 @@ def rescue(*, job_id: int) -> Job | None:
     """
     with transaction.atomic():
         job = moves.lock_chain(job_id)
+        job.max_retries = moves.queue_named(job.queue).max_retries
         error = f"The worker {job.worker} stopped without a word; its lease has expired."
-        ended: dict[str, Any] = {"completed_at": Now(), "error_message": error}
+        ended = _ended(job, error_message=error)
         if job.cancel_requested_at:
             moves.move(job_id, "lose_cancelled", **ended)
             moves.settle(job.root_id)
             tallies.add(job_id, Outcome.CANCELLED, ends_chain=True, rescued=True)
+            _say_cancelled(job, error=error)
             return None
         if job.round_attempt >= job.max_retries:
             moves.move(job_id, "lose", **ended)
             moves.settle(job.root_id)
             tallies.add(job_id, Outcome.FAILED, ends_chain=True, rescued=True)
-            _log_final_failure(job, error)
+            _say_failed(job, error, will_retry=False)
             return None
         retry = _add_automatic_retry(job, timedelta())
-        moves.move(job_id, "lose_for_now", next_retry_at=retry.run_at, **ended)
+        moves.move(job_id, "lose_for_now", **ended)
         tallies.add(job_id, Outcome.RETRIED, ends_chain=False, rescued=True)
+        again = {"worker": job.worker, "attempt": _attempt(retry), "retryJobId": retry.pk}
+        moves.say(log.warning, "job_rescued", **moves.log_fields(job), **again)
         wakeup.wake(retry.queue)
-    log.warning("job_rescued", **moves.log_fields(job), worker=job.worker, attempt=_attempt(retry), retryJobId=retry.pk)
     return retry
 
 
@@ -228,8 +233,8 @@ def release(*, job_id: int, lease: UUID) -> None:
             stop(job_id=job_id, lease=lease)
             return
         moves.move(job_id, "release", lease=lease, run_at=Now(), woken_at=None)
+        moves.say(log.info, "job_released", **moves.log_fields(job))
         wakeup.wake(job.queue)
-    log.info("job_released", **moves.log_fields(job))
 
 
 def stop(*, job_id: int, lease: UUID) -> None:
@@ -239,7 +244,12 @@ def stop(*, job_id: int, lease: UUID) -> None:
         moves.move(job_id, "stop", lease=lease, completed_at=Now())
         moves.settle(job.root_id)
         tallies.add(job_id, Outcome.CANCELLED, ends_chain=True)
-    log.info("job_cancelled", **moves.log_fields(job), by=job.cancelled_by)
+        _say_cancelled(job)
+
+
+def _ended(job: Job, **columns: str) -> dict[str, Any]:
+    """What is written of an attempt that did not come to its end by itself."""
+    return {"completed_at": Now(), "max_retries": job.max_retries, **columns}
 
 
 def _is_full(queue: Queue) -> bool:
@@ -264,15 +274,20 @@ def _counts(job: Job) -> dict[str, int]:
     return {"processed": job.processed, "failed": job.failed, "superseded": job.superseded}
 
 
-def _attempt(retry: Job) -> str:
-    return f"{retry.round_attempt}/{retry.max_retries}"
+def _attempt(job: Job) -> str:
+    """Of the retries that a round may have, which one it is; the first attempt is 0."""
+    return f"{job.round_attempt}/{job.max_retries}"
 
 
-def _log_final_failure(job: Job, error: str) -> None:
-    log.error(
-        "job_failed", **moves.log_fields(job), error=error, durationMs=_milliseconds(job), willRetry=False,
-        retries=job.round_attempt,
+def _say_failed(job: Job, error: str, *, will_retry: bool) -> None:
+    moves.say(
+        log.warning if will_retry else log.error, "job_failed", **moves.log_fields(job), error=error,
+        durationMs=_milliseconds(job), willRetry=will_retry, attempt=_attempt(job),
     )  # fmt: skip
+
+
+def _say_cancelled(job: Job, **more: str) -> None:
+    moves.say(log.info, "job_cancelled", **moves.log_fields(job), by=job.cancelled_by, **more)
 
 
 def _milliseconds(job: Job) -> float | None:

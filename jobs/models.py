@@ -18,11 +18,14 @@ from orgs.models import Organization
 
 
 class Queue(models.Model):
-    """A named line of jobs with settings of its own; a change counts from the next claim on."""
+    """A named line of jobs with settings of its own; a change counts from the next claim or failure on."""
 
     name = models.CharField(max_length=64, primary_key=True)
     concurrency = models.PositiveIntegerField(
-        null=True, blank=True, help_text="How many of its jobs may run at once, over all workers; empty: no limit."
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],  # to stop a queue there is the pause, which says who and why
+        help_text="How many of its jobs may run at once, over all workers; empty: no limit.",
     )
     max_retries = models.PositiveSmallIntegerField(
         default=3, validators=[MaxValueValidator(10)], help_text="Automatic retries after the first attempt."
@@ -40,6 +43,11 @@ class Queue(models.Model):
     paused_at = models.DateTimeField(null=True, blank=True, help_text="Set while nothing of it may start.")
     paused_by = models.CharField(max_length=200, default="", blank=True)
     pause_reason = models.TextField(default="", blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=~models.Q(concurrency=0), name="queue_is_stopped_by_a_pause_alone")
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -100,8 +108,9 @@ class Job(models.Model):
     round_attempt = models.PositiveSmallIntegerField(
         default=0, help_text="Automatic retries before this one since a person last asked; decides wait and end."
     )
-    max_retries = models.PositiveSmallIntegerField(default=3)
-    next_retry_at = models.DateTimeField(null=True)
+    max_retries = models.PositiveSmallIntegerField(
+        default=3, help_text="Of its queue, as it was when the attempt was made, and when it failed."
+    )
 
     total = models.BigIntegerField(null=True)
     processed = models.BigIntegerField(default=0)
@@ -113,8 +122,9 @@ class Job(models.Model):
     error_traceback = models.TextField(default="")
 
     requested_by = models.CharField(max_length=200, default="")
-    reason = models.TextField(default="", help_text="Why a person retried or cancelled it.")
-    cancelled_by = models.CharField(max_length=200, default="")
+    reason = models.TextField(default="", help_text="Why a person retried what came before it.")
+    cancelled_by = models.CharField(max_length=200, default="", help_text="The first who asked for it.")
+    cancel_reason = models.TextField(default="", db_default="", help_text="Why that person did.")
     correlation_id = models.CharField(max_length=128, default="")
     trace_context = models.CharField(max_length=64, default="", help_text="The request's W3C traceparent, if traced.")
 
@@ -290,6 +300,9 @@ class JobTally(models.Model):
     processing_seconds = models.FloatField(default=0)
     processing_buckets = ArrayField(models.BigIntegerField())
     chains = models.BigIntegerField(default=0, help_text="Of these, the last of their chain.")
+    reopened = models.BigIntegerField(
+        default=0, db_default=0, help_text="Of these ends of chains, those that a person has taken back by a retry."
+    )
     chain_seconds = models.FloatField(default=0)
     chain_buckets = ArrayField(models.BigIntegerField())
 

@@ -7,11 +7,13 @@ the first has done.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F
+from django.db import transaction
 from django.db.models.functions import Now
 
 from jobs.errors import JobNotFound, LeaseLost, MoveRefused, UnknownQueue
@@ -88,17 +90,21 @@ def add_retry(
         trigger=trigger,
         retry_count=number,
         round_attempt=round_attempt,
-        max_retries=job.max_retries,
+        max_retries=queue_named(job.queue).max_retries,
         requested_by=requested_by,
         reason=reason,
         correlation_id=job.correlation_id,
         trace_context=job.trace_context,
         run_at=Now() + wait,
     )
-    Job.objects.filter(pk=again.pk).update(next_retry_at=F("run_at"))
     Job.objects.filter(pk=root.pk).update(retry_count=number, updated_at=Now())
     again.refresh_from_db()
     return again
+
+
+def say(log: Callable[..., Any], event: str, **fields: Any) -> None:
+    """Log what has happened, once it is committed: what is rolled back, or done again, is not said."""
+    transaction.on_commit(partial(log, event, **fields))
 
 
 def log_fields(job: Job) -> dict[str, Any]:

@@ -22,43 +22,45 @@ LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
 def cancel(*, job_id: int, by: str, reason: str = "") -> Job:
     """Cancel what is open of the job's chain: a waiting attempt at once, a running one at its next chunk.
 
-    Returns the attempt that it concerns. Raises JobNotFound, or NotCancellable when the chain has ended.
+    Of several who ask while it runs, the first is who cancelled it. Returns the attempt that it concerns. Raises
+    JobNotFound, or NotCancellable when the chain has ended.
     """
     with transaction.atomic():
         job = moves.lock_chain(job_id)
         latest = Job.objects.of_chain(job.root_id).select_for_update().last()
-        if latest is None or not latest.is_open or (job.pk != latest.pk and job.status != Status.RETRYING):
+        if latest is None or not can_be_cancelled(job, latest):
             raise NotCancellable(f"Job {job_id} is {job.status} and cannot be cancelled any more.", status=job.status)
-        asked: dict[str, Any] = {"cancel_requested_at": Now(), "cancelled_by": by, "reason": reason}
+        asked: dict[str, Any] = {"cancel_requested_at": Now(), "cancelled_by": by, "cancel_reason": reason}
+        _record("job.cancel", latest, by, reason)
+        moves.say(log.info, "job_cancel_requested", **moves.log_fields(latest), by=by, reason=reason)
         if latest.status == Status.PENDING:
             moves.move(latest.pk, "cancel", completed_at=Now(), **asked)
             moves.settle(job.root_id)
-        else:
-            Job.objects.filter(pk=latest.pk).update(updated_at=Now(), **asked)
-        _record("job.cancel", latest, by, reason)
-        if latest.status == Status.PENDING:
             tallies.add(latest.pk, JobTally.Outcome.CANCELLED, ends_chain=True)
+            moves.say(log.info, "job_cancelled", **moves.log_fields(latest), by=by)
+        else:
+            Job.objects.filter(pk=latest.pk, cancel_requested_at=None).update(updated_at=Now(), **asked)
         latest.refresh_from_db()
-    log.info("job_cancel_requested", **moves.log_fields(latest), by=by, reason=reason)
     return latest
+
+
+def can_be_cancelled(job: Job, latest: Job) -> bool:
+    """Whether a job is open, or waits for the latest attempt of its chain, which is."""
+    return latest.is_open and (job.pk == latest.pk or job.status == Status.RETRYING)
 
 
 def retry(*, job_id: int, by: str, reason: str = "") -> Job:
     """Start a new round of attempts in the job's chain because a person asked, and return its first attempt.
 
     The new attempt does the same work with the same arguments, thus with the change number of the request that
-    began the chain. After one that COMPLETED with failures it covers only what was left behind. Raises
-    JobNotFound, or NotRetryable with the reason.
+    began the chain. After one in which organizations failed it covers only what was left behind. Raises JobNotFound,
+    or NotRetryable with the reason.
     """
     with transaction.atomic():
         job = moves.lock_chain(job_id)
         latest = Job.objects.of_chain(job.root_id).last() or job
-        if latest.is_open:
-            raise NotRetryable(f"Attempt {latest.pk} of this job is {latest.status} already.", status=latest.status)
-        if latest.status == Status.CANCELLED:
-            raise NotRetryable(f"Job {latest.pk} was cancelled; send the request anew.", status=latest.status)
-        if latest.status == Status.COMPLETED and not latest.failed:
-            raise NotRetryable(f"Job {latest.pk} has COMPLETED; there is nothing to retry.", status=latest.status)
+        if objection := _why_not_retried(latest):
+            raise NotRetryable(objection, status=latest.status)
         again = moves.add_retry(
             latest,
             trigger=Job.Trigger.MANUAL,
@@ -66,14 +68,31 @@ def retry(*, job_id: int, by: str, reason: str = "") -> Job:
             wait=timedelta(),
             requested_by=by,
             reason=reason,
-            only_behind=latest.only_behind or latest.status == Status.COMPLETED,
+            only_behind=latest.only_behind or latest.failed > 0,
         )
+        tallies.take_back(latest.pk)
         moves.move_all("reopen", job.root_id)
         _record("job.retry", job, by, reason, retryJobId=again.pk)
         tallies.add_manual_retry(again.pk)
+        asked = {"originalJobId": job_id, "by": by, "reason": reason}
+        moves.say(log.info, "job_manual_retry", **moves.log_fields(again), **asked)
         wakeup.wake(again.queue)
-    log.info("job_manual_retry", **moves.log_fields(again), originalJobId=job_id, by=by, reason=reason)
     return again
+
+
+def can_be_retried(latest: Job) -> bool:
+    """Whether a chain with this latest attempt has ended badly, or left organizations behind."""
+    return _why_not_retried(latest) is None
+
+
+def _why_not_retried(latest: Job) -> str | None:
+    if latest.is_open:
+        return f"Attempt {latest.pk} of this job is {latest.status} already."
+    if latest.status == Status.CANCELLED:
+        return f"Job {latest.pk} was cancelled; send the request anew."
+    if latest.status == Status.COMPLETED and not latest.failed:
+        return f"Job {latest.pk} has COMPLETED; there is nothing to retry."
+    return None
 
 
 def set_priority(*, job_id: int, priority: int, by: str, reason: str = "") -> Job:
@@ -90,7 +109,8 @@ def set_priority(*, job_id: int, priority: int, by: str, reason: str = "") -> Jo
         Job.objects.filter(pk=latest.pk).update(priority=priority, updated_at=Now())
         _record("job.priority", latest, by, reason, before=latest.priority, after=priority)
         latest.refresh_from_db()
-    log.info("job_priority_set", **moves.log_fields(latest), by=by, priority=priority, reason=reason)
+        asked = {"by": by, "priority": priority, "reason": reason}
+        moves.say(log.info, "job_priority_set", **moves.log_fields(latest), **asked)
     return latest
 
 

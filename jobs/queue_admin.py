@@ -45,7 +45,7 @@ class QueueForm(forms.ModelForm):
 
 @admin.register(Queue)
 class QueueAdmin(LiveListAdmin):
-    """Pause and resume; concurrency, retries and backoff, which count from the next claim on."""
+    """Pause and resume; concurrency, retries and backoff, which count from the next claim or failure on."""
 
     change_role = Role.OPERATOR
     form = QueueForm

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from jobs import wakeup
+from jobs import moves, wakeup
 from jobs.errors import InvalidQueueSettings, UnknownQueue
 from jobs.models import Queue
 from orgs import history
@@ -40,7 +40,7 @@ def pause(name: str, *, by: str, reason: str = "") -> Queue:
         if queue.paused_at is None:
             Queue.objects.filter(pk=name).update(paused_at=Now(), paused_by=by, pause_reason=reason)
             history.record("queue.pause", f"queue:{name}", by=by, reason=reason)
-            log.warning("queue_paused", queue=name, by=by, reason=reason)
+            moves.say(log.warning, "queue_paused", queue=name, by=by, reason=reason)
         queue.refresh_from_db()
     return queue
 
@@ -52,15 +52,16 @@ def resume(name: str, *, by: str, reason: str = "") -> Queue:
         if queue.paused_at is not None:
             Queue.objects.filter(pk=name).update(paused_at=None, paused_by="", pause_reason="")
             history.record("queue.resume", f"queue:{name}", by=by, reason=reason)
-            log.warning("queue_resumed", queue=name, by=by, reason=reason)
+            moves.say(log.warning, "queue_resumed", queue=name, by=by, reason=reason)
             wakeup.wake(name)
         queue.refresh_from_db()
     return queue
 
 
 def change(name: str, *, by: str, reason: str = "", **settings: float | None) -> Queue:
-    """Set concurrency (None: no limit), max_retries, backoff_base or backoff_jitter; they count from the next claim on.
+    """Set concurrency (None: no limit), max_retries, backoff_base or backoff_jitter.
 
+    They count from the next claim on, those of retries from the next failure on, whenever the job was asked for.
     Raises UnknownQueue, or InvalidQueueSettings with what is wrong.
     """
     with transaction.atomic():

@@ -111,7 +111,7 @@ class JobSerializer(serializers.Serializer[Job]):
     updatedAt = serializers.DateTimeField(source="updated_at")
     startedAt = serializers.DateTimeField(source="started_at", allow_null=True)
     completedAt = serializers.DateTimeField(source="completed_at", allow_null=True)
-    nextRetryAt = serializers.DateTimeField(source="next_retry_at", allow_null=True)
+    nextRetryAt = serializers.SerializerMethodField(help_text="Null when no retry is still to come.")
     chain = serializers.SerializerMethodField()
 
     def get_featureFlagName(self, job: Job) -> str | None:  # noqa: N802 - the wire's name
@@ -119,6 +119,11 @@ class JobSerializer(serializers.Serializer[Job]):
 
     def get_enabled(self, job: Job) -> bool | None:
         return job.arguments.get("enabled")
+
+    @extend_schema_field(serializers.DateTimeField(allow_null=True))
+    def get_nextRetryAt(self, job: Job) -> Any:  # noqa: N802
+        chain: Chain = self.context["chains"][job.root_id]
+        return serializers.DateTimeField().to_representation(chain.next_retry_at(job))
 
     @extend_schema_field(ChainSerializer)
     def get_chain(self, job: Job) -> dict[str, Any]:

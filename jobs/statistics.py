@@ -48,7 +48,8 @@ class Duration:
 class Day:
     """The last 24 clock hours, the current one included. Rates are shares of 1, None where there is nothing to divide.
 
-    A job is a whole chain here: it succeeds when one of its attempts does.
+    A job is a whole chain here: it succeeds when one of its attempts does. One that a person retries has not come to
+    its end before, and ends once, however often that happens.
     """
 
     hours: Sequence[Hour]
@@ -100,6 +101,8 @@ class Ending:
     chains: int = 0
     chain_seconds: float = 0.0
     retries: int = 0
+    reopened: int = 0
+    """Of the chains, those that a person has retried since."""
 
 
 @dataclass(slots=True)
@@ -109,6 +112,7 @@ class _Sums:
     counts: dict[str, int] = field(default_factory=dict)
     chains: dict[str, int] = field(default_factory=dict)
     retries: dict[str, int] = field(default_factory=dict)
+    reopened: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
 
 
@@ -136,7 +140,8 @@ def last_day() -> Day:
 
 
 ENDINGS = """
-SELECT hour, outcome, sum(count)::bigint, sum(chains)::bigint, sum(chain_seconds), sum(retries)::bigint
+SELECT hour, outcome, sum(count)::bigint, sum(chains)::bigint, sum(chain_seconds), sum(retries)::bigint,
+       sum(reopened)::bigint
   FROM jobs_jobtally WHERE hour >= %(since)s GROUP BY hour, outcome  -- index one_tally_each_hour
 """
 CHAIN_BUCKETS = """
@@ -158,7 +163,10 @@ def day_of(endings: Iterable[Ending], *, percentile: Duration | None) -> Day:
     for ending in endings:
         hour: dict[str, Any] = hours.setdefault(ending.hour.astimezone(UTC), {})
         hour[ending.outcome] = hour.get(ending.outcome, 0) + ending.count
-        for total, more in ((sums.counts, ending.count), (sums.chains, ending.chains), (sums.retries, ending.retries)):
+        for total, more in (
+            (sums.counts, ending.count), (sums.chains, ending.chains),
+            (sums.retries, ending.retries), (sums.reopened, ending.reopened),
+        ):  # fmt: skip
             total[ending.outcome] = total.get(ending.outcome, 0) + more
         if ending.outcome == Outcome.COMPLETED:
             sums.seconds += ending.chain_seconds
@@ -166,8 +174,8 @@ def day_of(endings: Iterable[Ending], *, percentile: Duration | None) -> Day:
     shown = (Outcome.COMPLETED, Outcome.FAILED, Outcome.RETRIED, Outcome.CANCELLED)
     return Day(
         hours=[Hour(start, **{name.value: hour.get(name, 0) for name in shown}) for start, hour in hours.items()],
-        jobs_completed=completed,
-        jobs_failed=sums.chains.get(Outcome.FAILED, 0),
+        jobs_completed=completed - sums.reopened.get(Outcome.COMPLETED, 0),
+        jobs_failed=sums.chains.get(Outcome.FAILED, 0) - sums.reopened.get(Outcome.FAILED, 0),
         retries_completed=sums.retries.get(Outcome.COMPLETED, 0),
         retries_ended=sum(sums.retries.get(name, 0) for name in (Outcome.COMPLETED, Outcome.FAILED, Outcome.RETRIED)),
         automatic_retries=sums.counts.get(Outcome.RETRIED, 0),

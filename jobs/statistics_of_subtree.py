@@ -23,7 +23,8 @@ WITH top AS (SELECT tree_id, lft, rght FROM orgs_organization WHERE id = %(top)s
      job AS MATERIALIZED (
     SELECT job.status, job.completed_at, job.created_at, root.created_at AS asked_at, job.trigger,
            job.parent_job_id IS NOT NULL AS is_retry,
-           following.trigger IS DISTINCT FROM 'automatic' AS is_last  -- what a person asks for is another round
+           following.trigger IS DISTINCT FROM 'automatic' AS is_last,  -- what a person asks for is another round
+           following.trigger = 'manual' AS is_reopened
       FROM jobs_job job
       JOIN jobs_job root ON root.id = COALESCE(job.parent_job_id, job.id)
       LEFT JOIN jobs_job following ON following.parent_job_id = root.id  -- index one_retry_of_each_number
@@ -35,21 +36,21 @@ WITH top AS (SELECT tree_id, lft, rght FROM orgs_organization WHERE id = %(top)s
 FIGURES = (
     JOBS
     + """
-SELECT %(since)s, status, count(*), 0, 0, 0 FROM job GROUP BY status  -- what they are now
+SELECT %(since)s, status, count(*), 0, 0, 0, 0 FROM job GROUP BY status  -- what they are now
  UNION ALL  -- how they ended
 SELECT date_trunc('hour', completed_at, 'UTC'),
        CASE WHEN status = 'COMPLETED' THEN 'completed' WHEN status = 'CANCELLED' THEN 'cancelled'
             WHEN is_last THEN 'failed' ELSE 'retried' END,
        count(*), count(*) FILTER (WHERE is_last),
        COALESCE(sum(extract(epoch FROM completed_at - asked_at)::float8) FILTER (WHERE is_last), 0),
-       count(*) FILTER (WHERE is_retry)
+       count(*) FILTER (WHERE is_retry), count(*) FILTER (WHERE is_reopened)
   FROM job WHERE completed_at >= %(since)s AND status NOT IN ('PENDING', 'IN_PROGRESS') GROUP BY 1, 2
  UNION ALL  -- what people asked for
-SELECT date_trunc('hour', created_at, 'UTC'), 'manual_retry', count(*), 0, 0, 0
+SELECT date_trunc('hour', created_at, 'UTC'), 'manual_retry', count(*), 0, 0, 0, 0
   FROM job WHERE created_at >= %(since)s AND trigger = 'manual' GROUP BY 1
  UNION ALL  -- the percentile, on a line of its own
 SELECT %(since)s, 'percentile', 0, 0,
-       percentile_cont(%(share)s) WITHIN GROUP (ORDER BY extract(epoch FROM completed_at - asked_at)::float8), 0
+       percentile_cont(%(share)s) WITHIN GROUP (ORDER BY extract(epoch FROM completed_at - asked_at)::float8), 0, 0
   FROM job WHERE completed_at >= %(since)s AND status = 'COMPLETED' AND is_last
 """
 )

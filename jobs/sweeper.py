@@ -44,7 +44,7 @@ class Sweeper:
         pause = threading.Event()
         while not stopping.is_requested():
             self._turn()
-            pause.wait(TICK)
+            pause.wait(self._pause())
         self._safely(self._say_that_it_is_there)  # stopping: its jobs finish their chunk
 
     def _do_chores_for_ever(self) -> None:
@@ -63,6 +63,10 @@ class Sweeper:
         if now >= self._next_rescue:
             self._next_rescue = now + settings.JOB_SWEEP_SECONDS
             self._safely(rescue_expired)
+
+    def _pause(self) -> float:
+        """Until the next turn: a TICK, or less where the next rescue is due before."""
+        return max(0.0, min(TICK, self._next_rescue - time.monotonic()))
 
     def _say_that_it_is_there(self) -> None:
         workers.beat(

@@ -69,8 +69,34 @@ def add_manual_retry(job_id: int) -> None:
     add(job_id, JobTally.Outcome.MANUAL_RETRY, ends_chain=False)
 
 
+TAKE_BACK = f"""
+INSERT INTO jobs_jobtally AS tally
+       (hour, shard, queue, kind, outcome, count, rescued, retries, organizations, failed_organizations,
+        superseded_organizations, waiting_seconds, processing_seconds, chain_seconds, chains, reopened,
+        waiting_buckets, processing_buckets, chain_buckets)
+SELECT date_trunc('hour', completed_at, 'UTC'), pg_backend_pid() %% {SHARDS}, queue, kind, lower(status),
+       0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, none.times, none.times, none.times
+  FROM jobs_job CROSS JOIN (SELECT array_fill(0::bigint, ARRAY[{len(BOUNDS) + 1}]) AS times) none
+ WHERE id = %(job)s AND completed_at IS NOT NULL AND kind <> '{UNCOUNTED}'
+    ON CONFLICT (hour, queue, kind, outcome, shard) DO UPDATE SET reopened = tally.reopened + 1
+"""  # noqa: S608 - no input in it
+
+
+def take_back(job_id: int) -> None:
+    """Note that the end of a chain, by this attempt, was none: a person has asked for another round.
+
+    It is noted in the hour of that end, so that the rates of no day count the chain twice, nor take back what they have
+    not counted. What has been counted stays, since counters must not go back.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(TAKE_BACK, {"job": job_id})
+
+
 HOURS_KEPT = 48
-SUMS = ("count", "rescued", "retries", "organizations", "failed_organizations", "superseded_organizations", "chains")
+SUMS = (
+    "count", "rescued", "retries", "organizations", "failed_organizations", "superseded_organizations", "chains",
+    "reopened",
+)  # fmt: skip
 SECONDS = tuple(f"{name}_seconds" for name in TIMES)
 ARRAYS = tuple(f"{name}_buckets" for name in TIMES)
 KEY = "queue, kind, outcome"

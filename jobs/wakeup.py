@@ -19,18 +19,17 @@ from django.db import transaction
 from jobs import inline
 
 log = structlog.get_logger(__name__)
-NOW = timedelta()
 
 
-def wake(queue: str, *, after: timedelta = NOW) -> None:
-    """After the commit, tell a worker of `queue` to look for due jobs; with JOBS_INLINE run them here.
+def wake(queue: str) -> None:
+    """After the commit, tell a worker of `queue` to look for due jobs; with JOBS_INLINE run them here and now."""
+    transaction.on_commit(lambda: inline.run(queue) if settings.JOBS_INLINE else _sender.put(queue))
 
-    For what is due only `after` a while no message goes out: the sweep sends it in time.
-    """
+
+def wake_later(queue: str, *, after: timedelta) -> None:
+    """The same for a job that is due in a while: workers have their sweep for it, with JOBS_INLINE it is awaited."""
     if settings.JOBS_INLINE:
         transaction.on_commit(lambda: inline.run(queue, after=after.total_seconds()))
-    elif not after:
-        transaction.on_commit(lambda: _sender.put(queue))
 
 
 def _send(queue: str) -> bool:

@@ -13,7 +13,7 @@ from flags.models import FlagState
 from flags.tests import faults
 from flags.tests.stepping import SteppedWorker, pause_before_chunks
 from jobs import operations, sweep
-from jobs.models import Job
+from jobs.models import Job, Queue
 from orgs import tree
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -158,7 +158,7 @@ def test_a_retry_covers_those_that_lack_one_of_several_values(cast: Cast, worker
 def test_a_change_whose_chain_has_failed_is_still_taken_along(cast: Cast, worker: SteppedWorker) -> None:
     """A retry may carry it to the others; by its number it came before the move."""
     job = set_on(cast.acme.pk)
-    Job.objects.update(max_retries=0)
+    Queue.objects.update(max_retries=0)
     worker.start()
     worker.kill()
     Job.objects.update(lease_expires_at="2000-01-01T00:00:00Z")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -162,6 +163,21 @@ def test_a_job_that_waits_for_the_tree_can_be_cancelled(cast: Cast) -> None:
         work.result()
     job.refresh_from_db()
     assert (job.status, job.processed) == ("CANCELLED", 0)
+
+
+def test_the_wait_for_the_tree_is_not_taken_for_a_slow_chunk(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, took = [0.0], []
+    begin_chunk = writing.begin_chunk
+
+    def begun(*arguments: Any) -> writing.Subtree | None:
+        now[0] += 1000
+        return begin_chunk(*arguments)
+
+    monkeypatch.setattr(propagation, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(writing, "begin_chunk", begun)
+    monkeypatch.setattr(Walk, "_fit", lambda walk, count, seconds: took.append(seconds))
+    assert carried_out(set_on(cast.acme.pk)).status == "COMPLETED"
+    assert set(took) == {0}
 
 
 def test_chunks_shrink_when_they_are_slow_and_grow_back(cast: Cast) -> None:

@@ -29,7 +29,10 @@ def metrics(figures: Figures) -> Iterator[Metric]:
 
 def _jobs(ended: Sequence[Ended]) -> Iterator[Metric]:
     attempts = CounterMetricFamily("flagsite_job_attempts", "Attempts that ended, by how.", labels=BY_OUTCOME)
-    chains = CounterMetricFamily("flagsite_jobs", "Jobs that ended, each with its retries, by how.", labels=BY_OUTCOME)
+    chains = CounterMetricFamily(
+        "flagsite_jobs", "Jobs that ended, each with its automatic retries, by how; another end for each manual retry.",
+        labels=BY_OUTCOME,
+    )  # fmt: skip
     rescued = CounterMetricFamily("flagsite_jobs_rescued", "Attempts that ended as their worker was gone.",
                                   labels=BY_KIND)  # fmt: skip
     waiting = HistogramMetricFamily("flagsite_job_waiting_seconds", "From when an attempt was due until it started.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
@@ -12,8 +13,9 @@ from conftest import Cast
 from jobs import admin, bulk, canary, lifecycle, operations, queues
 from jobs.bulk import DEEDS
 from jobs.models import Job, JobFailure
-from jobs.tests.engine import KIND, by_hand, changed, claimed, lease_of, waiting
+from jobs.tests.engine import KIND, LONG_AGO, by_hand, changed, claimed, lease_of, waiting
 from orgs import tree
+from orgs.errors import FlagsiteError
 from orgs.models import HistoryEntry, Organization
 from orgs.tests.people import shown, signed_in
 
@@ -177,6 +179,52 @@ def test_those_that_cannot_be_done_are_counted_with_the_reason() -> None:
         "were under way already": 1,
         "were gone": 1,
     }
+
+
+def test_just_these_are_retried_from_the_latest_attempt_after_whatever_end(cast: Cast) -> None:
+    first = claimed(failed=1, organization_id=cast.acme.pk)
+    JobFailure.objects.create(job=first, organization_id=cast.oslo.pk, error="refused")
+    lifecycle.fail(job_id=first.pk, lease=lease_of(first), error="no", permanent=True)
+    client = signed_in("operator")
+    assert "Retry just these" in shown(client.get(f"{LIST}{first.pk}/change/"))
+    client.post(f"{LIST}{first.pk}/retry/do/", {"confirmed": "1", "reason": "mended"})
+    again = Job.objects.latest("id")
+    assert again.only_behind
+    lifecycle.claim(queue="default", worker="w")
+    changed(again, failed=1)
+    JobFailure.objects.create(job=again, organization_id=cast.oslo.pk, error="refused")
+    again.refresh_from_db()
+    lifecycle.complete(job_id=again.pk, lease=lease_of(again))
+    assert "Retry just these" not in shown(client.get(f"{LIST}{first.pk}/change/"))
+    assert "Retry just these" in shown(client.get(f"{LIST}{again.pk}/change/"))
+
+
+@pytest.mark.parametrize("state", ["PENDING", "IN_PROGRESS", "COMPLETED", "with failures", "FAILED", "CANCELLED"])
+def test_a_row_has_the_buttons_whose_deeds_are_not_refused(cast: Cast, state: str) -> None:
+    """Of each attempt of a chain whose latest one stands so."""
+    first = claimed(organization_id=cast.acme.pk)
+    lifecycle.fail(job_id=first.pk, lease=lease_of(first), error="no")
+    retry = changed(Job.objects.latest("id"), run_at=LONG_AGO)
+    if state == "CANCELLED":
+        operations.cancel(job_id=retry.pk, by="bob")
+    elif state != "PENDING":
+        retry = lifecycle.claim(queue="default", worker="w") or retry
+        if state == "FAILED":
+            lifecycle.fail(job_id=retry.pk, lease=lease_of(retry), error="no", permanent=True)
+        elif state != "IN_PROGRESS":
+            changed(retry, failed=int(state == "with failures"))
+            lifecycle.complete(job_id=retry.pk, lease=lease_of(retry))
+    page = shown(signed_in("operator").get(LIST))
+    for job in (first, retry):
+        for deed, act in (("retry", operations.retry), ("cancel", operations.cancel)):
+            with transaction.atomic():
+                try:
+                    act(job_id=job.pk, by="bob")
+                    done = True
+                except FlagsiteError:
+                    done = False
+                transaction.set_rollback(True)
+            assert (f'id="{deed}-{job.pk}"' in page) == done, (deed, job.status)
 
 
 def test_a_page_shows_counts_chain_failures_and_deeds(cast: Cast) -> None:

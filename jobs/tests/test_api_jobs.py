@@ -10,6 +10,7 @@ from conftest import Cast
 from jobs import lifecycle, operations
 from jobs.models import Job
 from jobs.tests.api_kinds import done, running, waiting
+from jobs.tests.engine import make_due
 from orgs import tree
 from orgs.tests.api import Api, ids, kind_of, wrong_fields
 
@@ -66,6 +67,21 @@ def test_a_failed_attempt_shows_the_retry_that_waits(api: Api, cast: Cast) -> No
     assert (answer["status"], answer["errorMessage"], answer["retryCount"]) == ("RETRYING", "No luck.", 1)
     assert answer["chain"] == {"rootJobId": first.pk, "latestJobId": retry.pk, "status": "RETRYING"}
     assert answer["nextRetryAt"] == api.get(f"/job-status/{retry.pk}").json()["nextRetryAt"] is not None
+
+
+def test_there_is_no_next_retry_once_it_has_begun(api: Api, cast: Cast) -> None:
+    first = running(cast.acme)
+    assert first.lease_token is not None
+    lifecycle.fail(job_id=first.pk, lease=first.lease_token, error="No luck.")
+    make_due()
+    retry = lifecycle.claim(queue=first.queue, worker="worker")
+    assert retry is not None
+    for status in ("RETRYING", "FAILED"):
+        answers = [api.get(f"/job-status/{job.pk}").json() for job in (first, retry)]
+        assert (answers[0]["status"], [answer["nextRetryAt"] for answer in answers]) == (status, [None, None])
+        if status == "RETRYING":
+            assert retry.lease_token is not None
+            lifecycle.complete(job_id=retry.pk, lease=retry.lease_token)
 
 
 def test_the_chain_is_the_same_from_any_of_its_jobs(api: Api, cast: Cast) -> None:

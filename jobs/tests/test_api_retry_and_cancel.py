@@ -57,7 +57,7 @@ def test_a_waiting_job_is_cancelled_at_once(api: Api, cast: Cast) -> None:
         "trackingUrl": f"/job-status/{job.pk}",
     }
     job.refresh_from_db()
-    assert (job.status, job.reason, job.cancelled_by.split()[-1]) == ("CANCELLED", "Wrong flag.", "admin")
+    assert (job.status, job.cancel_reason, job.cancelled_by.split()[-1]) == ("CANCELLED", "Wrong flag.", "admin")
 
 
 def test_a_running_job_is_told_to_stop(api: Api, cast: Cast) -> None:

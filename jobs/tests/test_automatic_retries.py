@@ -9,9 +9,10 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from jobs import backoff, lifecycle
+from jobs.chains import chain_of
 from jobs.models import Job, Queue
 from jobs.states import Status
-from jobs.tests.engine import LONG_AGO, QUEUE, by_hand, claimed, database_time, lease_of, make_due, statuses
+from jobs.tests.engine import LONG_AGO, QUEUE, by_hand, changed, claimed, database_time, lease_of, make_due, statuses
 
 pytestmark = pytest.mark.django_db
 
@@ -37,7 +38,8 @@ def test_three_retries_wait_two_four_and_eight_seconds_by_the_clock_of_the_datab
         assert retry is not None
         assert before <= retry.run_at - timedelta(seconds=seconds) <= database_time()
         job.refresh_from_db()
-        assert job.next_retry_at == retry.next_retry_at == retry.run_at
+        chain = chain_of(job)
+        assert chain.next_retry_at(job) == chain.next_retry_at(retry) == retry.run_at
         assert lifecycle.claim(queue=QUEUE, worker="worker") is None
         make_due()
         job = lifecycle.claim(queue=QUEUE, worker="worker") or job
@@ -75,6 +77,22 @@ def test_a_retry_is_the_same_work_from_its_beginning() -> None:
     same = ("kind", "queue", "priority", "organization_id", "arguments", "correlation_id", "requested_by")
     assert [getattr(again, name) for name in same] == [getattr(first, name) for name in same]
     assert (again.checkpoint, again.processed, again.only_behind) == (None, 0, False)
+
+
+@pytest.mark.parametrize("end", ["fails", "is lost"])
+def test_what_the_queue_says_when_an_attempt_ends_decides_whether_another_follows(end: str) -> None:
+    job = claimed(lease_expires_at=LONG_AGO)
+    for most, more in ((1, True), (1, False)):
+        Queue.objects.filter(name=QUEUE).update(max_retries=most)
+        if end == "fails":
+            retry = lifecycle.fail(job_id=job.pk, lease=lease_of(job), error="no luck")
+        else:
+            retry = lifecycle.rescue(job_id=job.pk)
+        assert (retry is not None) == more
+        job.refresh_from_db()
+        assert job.max_retries == most
+        make_due()
+        job = changed(lifecycle.claim(queue=QUEUE, worker="worker") or job, lease_expires_at=LONG_AGO)
 
 
 def test_the_failure_keeps_its_words() -> None:

@@ -10,13 +10,14 @@ from jobs.errors import NotCancellable
 from jobs.models import Job
 from jobs.run import Run
 from jobs.tests.engine import LONG_AGO, QUEUE, changed, claimed, doing, latest, lease_of, make_due, statuses, waiting
+from orgs.models import HistoryEntry
 
 pytestmark = pytest.mark.django_db
 
 
 def test_a_waiting_job_is_cancelled_at_once_with_name_and_reason() -> None:
     job = operations.cancel(job_id=waiting().pk, by="bob", reason="by mistake")
-    assert (job.status, job.cancelled_by, job.reason) == ("CANCELLED", "bob", "by mistake")
+    assert (job.status, job.cancelled_by, job.cancel_reason) == ("CANCELLED", "bob", "by mistake")
     assert job.completed_at is not None
     assert lifecycle.claim(queue=QUEUE, worker="worker") is None
 
@@ -39,6 +40,20 @@ def test_a_running_job_stops_at_its_next_chunk_and_keeps_what_was_written() -> N
     job.refresh_from_db()
     assert chunks == [0, 1, 2]
     assert (job.status, job.processed, job.cancelled_by) == ("CANCELLED", 30, "bob")
+
+
+def test_a_job_keeps_the_first_who_cancelled_it_and_why_it_was_retried() -> None:
+    broken = claimed()
+    lifecycle.fail(job_id=broken.pk, lease=lease_of(broken), error="no", permanent=True)
+    again = operations.retry(job_id=broken.pk, by="ada", reason="mended")
+    make_due()
+    lifecycle.claim(queue=QUEUE, worker="worker")
+    for who, why in (("bob", "by mistake"), ("eve", "me too")):
+        operations.cancel(job_id=again.pk, by=who, reason=why)
+    again.refresh_from_db()
+    assert (again.reason, again.cancelled_by, again.cancel_reason) == ("mended", "bob", "by mistake")
+    asked = HistoryEntry.objects.filter(action="job.cancel").order_by("id").values_list("actor", "reason")
+    assert list(asked) == [("bob", "by mistake"), ("eve", "me too")]
 
 
 def test_cancelling_a_job_that_is_retrying_cancels_the_retry_that_waits() -> None:

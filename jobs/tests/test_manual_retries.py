@@ -6,7 +6,7 @@ import pytest
 
 from jobs import lifecycle, operations
 from jobs.errors import JobNotFound, NotRetryable
-from jobs.models import Job
+from jobs.models import Job, Queue
 from jobs.tests.engine import QUEUE, changed, claimed, latest, lease_of, make_due, statuses, waiting
 
 pytestmark = pytest.mark.django_db
@@ -75,8 +75,17 @@ def test_after_one_that_completed_with_failures_only_those_left_behind_are_done(
     assert retried.only_behind
 
 
-def test_after_a_failure_all_are_done() -> None:
+def test_after_one_that_failed_only_those_left_behind_are_done_where_it_knows_them() -> None:
     assert not operations.retry(job_id=failed().pk, by="bob").only_behind
+    again = changed(claim(), failed=2)
+    lifecycle.fail(job_id=again.pk, lease=lease_of(again), error="no", permanent=True)
+    assert operations.retry(job_id=again.pk, by="bob").only_behind
+
+
+def test_a_new_round_has_as_many_retries_as_the_queue_has_now() -> None:
+    first = failed()
+    Queue.objects.filter(name=QUEUE).update(max_retries=1)
+    assert operations.retry(job_id=first.pk, by="bob").max_retries == 1
 
 
 def test_what_is_open_is_not_retried() -> None:

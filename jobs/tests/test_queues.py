@@ -1,4 +1,4 @@
-"""What people do to queues: a pause holds, shows who and why, and a change counts from the next claim on."""
+"""What people do to queues: a pause holds, shows who and why, and a change counts from the next claim or failure on."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_change_that_changes_nothing_is_not_recorded() -> None:
     [
         ({"max_retries": 11}, "less than or equal to 10"),
         ({"backoff_base": 0.5}, "greater than or equal to 1"),
-        ({"concurrency": -1}, "greater than or equal to 0"),
+        ({"concurrency": 0}, "greater than or equal to 1"),
     ],
 )
 def test_nonsense_is_refused_in_words(settings: dict[str, float], words: str) -> None:

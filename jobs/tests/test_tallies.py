@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from django.db.models import F, Sum
-from django.db.models.functions import Now
+from django.db.models.functions import Now, TruncHour
 
-from jobs import lifecycle, operations, sweep
+from jobs import lifecycle, operations, sweep, tallies
 from jobs.models import Job, JobTally
 from jobs.tallies import BOUNDS
 from jobs.tests.engine import LONG_AGO, changed, claimed, lease_of, make_due, waiting
@@ -57,6 +57,19 @@ def test_a_manual_retry_is_counted_when_it_is_asked_for() -> None:
     fail(job, permanent=True)
     operations.retry(job_id=job.pk, by="bob")
     assert counted("count", "chains")["manual_retry"] == (1, 0)
+
+
+def test_an_end_that_a_manual_retry_takes_back_is_noted_in_its_hour_and_stays_counted() -> None:
+    job = claimed()
+    fail(job, permanent=True)
+    three_days_ago = Now() - timedelta(days=3)
+    Job.objects.update(completed_at=three_days_ago)
+    JobTally.objects.update(hour=TruncHour(three_days_ago))
+    operations.retry(job_id=job.pk, by="bob")
+    assert counted("count", "chains", "reopened")["failed"] == (1, 1, 1)
+    assert JobTally.objects.get(outcome="failed").reopened == 1
+    tallies.fold_old()
+    assert counted("count", "chains", "reopened")["failed"] == (1, 1, 1)
 
 
 def test_organizations_are_added_up() -> None:

@@ -89,7 +89,6 @@ def test_every_view_names_a_role_for_each_of_its_methods(path: str, view: Any) -
 @pytest.mark.parametrize(("path", "view"), ENDPOINTS)
 def test_every_write_honours_the_idempotency_key(path: str, view: Any) -> None:
     for method in ("post", "put", "patch", "delete"):
-        assert getattr(getattr(view, method, test_every_write_honours_the_idempotency_key), "is_idempotent", True)
         if hasattr(view, method):
             assert hasattr(getattr(view, method), "is_idempotent"), f"{method} {path}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -63,7 +64,7 @@ def test_a_running_jobs_bar_moves_by_itself_until_it_is_cancelled(
 
 def follow(page: Page, number: int) -> None:
     """Go to that attempt of the chain."""
-    link = page.locator("#job-now").get_by_role("link", name="Job").nth(number)
+    link = page.locator("#job-now").get_by_role("link", name=re.compile("^Job")).nth(number)
     address = str(link.get_attribute("href"))
     link.click()
     page.wait_for_url(f"**{address}")

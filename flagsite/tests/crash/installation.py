@@ -92,6 +92,11 @@ class Installation:
         self.processes.append(process)
         return process
 
+    def log_of(self, process: subprocess.Popen[bytes]) -> Path:
+        """What one of them has written."""
+        name = Path(str(process.args[0])).name
+        return self.folder / f"{name}-{self.processes.index(process)}.log"
+
     def start_worker(self, concurrency: int = 2) -> subprocess.Popen[bytes]:
         """Start a worker; returns before it is ready."""
         return self.run(

@@ -76,11 +76,15 @@ def test_what_a_frozen_worker_writes_after_its_lease_is_refused(installation: In
     kill_session(frozen, signal.SIGSTOP)
     installation.start_worker(concurrency=1)
     eventually(lambda: len(installation.chain_statuses(job_id)) == 2, within=60)
+    written = installation.processed(job_id)
     kill_session(frozen, signal.SIGCONT)
+    log = installation.log_of(frozen)
+    eventually(lambda: "job_lease_lost" in log.read_text(), within=60)
     installation.speed_up()
     eventually(lambda: installation.chain_ended(job_id), within=60)
     assert installation.chain_statuses(job_id) == ["FAILED", "COMPLETED"]
     assert installation.values("checkout") == {(True, root)}
+    assert installation.processed(job_id) == written
     first, retry = installation.get(f"/job-retry-chain/{job_id}").json()["results"]
     assert "lease" in first["errorMessage"]
     assert retry["parentJobId"] == first["id"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import threading
 
 import pytest
@@ -73,9 +75,11 @@ def test_organizations_created_and_moved_during_a_job_end_with_the_right_values(
     outside = installation.post("/organizations", json={"name": "Outside", "key": "outside"}).json()["id"]
     stray = installation.post("/organizations", json={"name": "S", "key": "s", "parentId": outside}).json()["id"]
     installation.slow_down(0.05)
-    installation.start_worker()
+    worker = installation.start_worker()
     job_id = installation.set_flag(root, "checkout", True)
     installation.wait_until_written(job_id, 20)
+    os.kill(worker.pid, signal.SIGTERM)  # so that the job stands in its middle, however long the requests take
+    worker.wait(timeout=20)
     early, late = installation.branch(0, LEAVES), installation.branch(9, LEAVES)
     created = [
         installation.post("/organizations", json={"name": "N", "key": f"n{place}", "parentId": place}).json()["id"]
@@ -84,8 +88,10 @@ def test_organizations_created_and_moved_during_a_job_end_with_the_right_values(
     _move(installation, stray, late)  # comes in, below one that may not have been reached yet
     gone = installation.branch(8, LEAVES)
     _move(installation, gone, outside)  # goes out, before it was reached
-    assert installation.status(job_id) == "IN_PROGRESS"
+    assert installation.status(job_id) == "PENDING"
+    assert 20 <= installation.processed(job_id) < gone
     installation.speed_up()
+    installation.start_worker()
     eventually(installation.all_ended, within=60)
     for organization_id in [*created, stray, gone, gone + 1]:
         answer = installation.get(f"/{organization_id}/checkout").json()

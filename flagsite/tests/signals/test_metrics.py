@@ -10,7 +10,7 @@ from django.db import OperationalError, transaction
 from conftest import Cast
 from flagsite.tests.signals.scraping import Sample, names, samples_of, total
 from jobs import canary, cleanup, figures, lifecycle, operations, queues, runner, sweep, tallies
-from jobs.models import Job, JobTally
+from jobs.models import Job, JobTally, Queue
 from jobs.run import Run
 from jobs.tests.engine import KIND, LONG_AGO, claimed, doing, lease_of, make_due, waiting
 from orgs.tests.api import Api, kind_of
@@ -55,7 +55,8 @@ def test_attempts_jobs_and_retries_are_counted_by_queue_kind_and_outcome(reader_
 
     waiting()
     runner.run_next("default")
-    broken = waiting(max_retries=1)
+    Queue.objects.update(max_retries=1)
+    broken = waiting()
     with doing(fail):
         runner.run_next("default")
         make_due()
