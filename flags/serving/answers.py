@@ -306,9 +306,10 @@ def answers_for(definitions: Definitions, view: View, environment: str) -> Answe
     prepared: Prepared | None = definitions.prepared.get(environment)
     if prepared is None:
         prepared = _prepare(definitions, environment)
-    found = prepared.kept.get(view.states)
+    states = view.known[0]
+    found = prepared.kept.get(states)
     if found is None:
-        return prepared.make(view.states)
+        return prepared.make(states)
     found.used = True
     return found
 

@@ -27,19 +27,24 @@ VIEW_BYTES = 1000
 class View:
     """One organization as a process knows it: its line from the root down to itself, and what holds for it."""
 
-    __slots__ = ("ids", "keys", "position", "read_at", "states")
+    __slots__ = ("ids", "keys", "known", "read_at")
 
     def __init__(self, ids: tuple[int, ...], keys: tuple[str, ...], states: States, position: int) -> None:
         self.ids = ids
         self.keys = keys
-        self.states = states
-        self.position = position
+        self.known = states, position
+        """What holds, and the number of the last change that is in it; together, since threads replace both at once."""
         self.read_at = time.monotonic()
 
     @property
     def id(self) -> int:
         """The organization's id."""
         return self.ids[-1]
+
+    @property
+    def states(self) -> States:
+        """What holds for it."""
+        return self.known[0]
 
     @property
     def place(self) -> Place:
@@ -92,6 +97,9 @@ class Memory:
         self._definitions_read_at = 0.0
         self._epoch = 0
         self._reading = threading.Lock()
+        """Held while definitions are read: who reads later has read what is newer."""
+        self._storing = threading.Lock()
+        """Held while what was read is stored, unless everything was forgotten while it was read."""
 
     # --- what is asked ---------------------------------------------------------------------------------------------
     def definitions(self) -> Definitions:
@@ -99,9 +107,14 @@ class Memory:
         known = self._definitions
         if known is None:
             return self.read_definitions()
-        if time.monotonic() - self._definitions_read_at > self._oldest:
-            with contextlib.suppress(OperationalError, InterfaceError):  # the database is away: what is known goes on
-                return self.read_definitions()
+        if time.monotonic() - self._definitions_read_at > self._oldest and self._reading.acquire(blocking=False):
+            try:
+                with contextlib.suppress(
+                    OperationalError, InterfaceError
+                ):  # the database is away: what is known goes on
+                    return self._read_definitions()
+            finally:
+                self._reading.release()
         return known
 
     def view(self, organization_id: int) -> View:
@@ -112,7 +125,7 @@ class Memory:
         if time.monotonic() - view.read_at > self._oldest:
             with contextlib.suppress(OperationalError, InterfaceError):  # as above
                 return self._read(organization_id)
-        if view.position != self._feed.position and not self._catch_up(view):
+        if view.known[1] != self._feed.position and not self._catch_up(view):
             return self._read(organization_id)
         try:  # a context manager would cost more than all the rest
             self._views.move_to_end(organization_id)
@@ -144,23 +157,16 @@ class Memory:
 
     def read_definitions(self) -> Definitions:
         """Read the definitions anew, as after a change."""
-        known = Definitions.read()
-        self._definitions_read_at = time.monotonic()
-        if self._definitions is not None and self._definitions.fingerprint == known.fingerprint:
-            return self._definitions
-        self._definitions = known
-        return known
+        with self._reading:
+            return self._read_definitions()
 
     def forget(self) -> None:
         """Something was missed, or so much has changed that to read anew is cheaper."""
-        self._epoch += 1
-        self._views.clear()
-        self._ids.clear()
-        self._definitions = None
-
-    def forget_organization(self, organization_id: int) -> None:
-        """Read the organization anew when it is asked for next."""
-        self._views.pop(organization_id, None)
+        with self._storing:
+            self._epoch += 1
+            self._views.clear()
+            self._ids.clear()
+            self._definitions = None
 
     def __len__(self) -> int:
         return len(self._views)
@@ -170,32 +176,44 @@ class Memory:
         epoch, position = self._epoch, self._feed.position  # what comes while this reads is seen again, without harm
         ids, keys, columns = places.find(organization_id)
         view = View(ids, keys, self._shared.of(columns), position)
-        if epoch == self._epoch:
-            self._views[organization_id] = view
-            self._ids[keys[-1]] = organization_id
-            while len(self._views) > 1 and self._is_full():
-                _, dropped = self._views.popitem(last=False)
-                self._ids.pop(dropped.keys[-1], None)
+        with self._storing:
+            if epoch == self._epoch:
+                self._views[organization_id] = view
+                self._ids[keys[-1]] = organization_id
+                while len(self._views) > 1 and self._is_full():
+                    _, dropped = self._views.popitem(last=False)
+                    self._ids.pop(dropped.keys[-1], None)
         return view
+
+    def _read_definitions(self) -> Definitions:
+        epoch, known = self._epoch, self._definitions
+        read = Definitions.read()
+        if known is not None and known.fingerprint == read.fingerprint:
+            read = known  # and what is prepared for them
+        with self._storing:
+            if epoch == self._epoch:
+                self._definitions = read
+                self._definitions_read_at = time.monotonic()
+        return read
 
     def _is_full(self) -> bool:
         taken = self._shared.size + len(self._views) * VIEW_BYTES
         return len(self._views) > self._most or taken > self._most_bytes
 
     def _catch_up(self, view: View) -> bool:
-        position = self._feed.position
-        entries = self._feed.since(view.position)
+        states, position = view.known
+        entries = self._feed.since(position)
         if entries is None:
             return False
-        states, ids = view.states, view.ids
-        for entry in entries:
+        ids = view.ids
+        for number, entry in entries:
             if isinstance(entry, Moved):
                 if entry.organization_id in ids:
                     return False
             elif entry.after < ids[-1] <= entry.last and entry.root_id in ids:
                 states = self._shared.after(states, entry.state)
-        view.states = states
-        view.position = position
+            position = number
+        view.known = states, position
         return True
 
 
