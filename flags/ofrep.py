@@ -11,7 +11,6 @@ import functools
 import hashlib
 import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -36,15 +35,28 @@ EVENTS_SALT = "flags.events"
 JSON = ("Content-Type", "application/json")
 
 
-@dataclass(slots=True)
 class Asked:
-    """A request, as far as the protocol looks at it. `header` gives a header's value by its WSGI name, or ""."""
+    """A request, as WSGI hands it on, as far as the protocol looks at it.
 
-    method: str
-    path: str
-    header: Callable[[str], str]
-    body: Callable[[], bytes | None]
-    """Reads the body; None when it is longer than LONGEST_BODY."""
+    It may be answered a second time: its body is read once, and it is counted once in its caller's budget.
+    """
+
+    __slots__ = ("_body", "counted", "environ", "path")
+
+    def __init__(self, environ: dict[str, Any], path: str) -> None:
+        self.environ = environ
+        self.path = path
+        self.counted = False
+        self._body: bytes | None = None
+
+    def body(self) -> bytes:
+        """The body. Raises Refused when it is longer than LONGEST_BODY."""
+        body = self._body
+        if body is None:
+            body = self._body = self.environ["wsgi.input"].read(LONGEST_BODY + 1)
+        if len(body) > LONGEST_BODY:
+            raise Refused(413, "PARSE_ERROR", f"The body is longer than {LONGEST_BODY} bytes.")
+        return body
 
 
 @dataclass(slots=True)
@@ -93,7 +105,7 @@ class Evaluation:
             return Answered(refused.status, refused.headers, orjson.dumps(content), route)
 
     def _evaluate(self, asked: Asked, organization: str | None, key: str | None, route: str) -> Answered:
-        if asked.method != "POST":
+        if asked.environ["REQUEST_METHOD"] != "POST":
             raise Refused(405, None, "Send a POST.", ("Allow", "POST, OPTIONS"))
         caller = self._caller(asked)
         context = _context(asked.body())
@@ -106,20 +118,22 @@ class Evaluation:
         usage.count_all(view.ids[-1] if view.ids else None)  # one that is answered 304 is an evaluation as well
         tag = _entity_tag(definitions, view, caller, user, environment)
         headers = [JSON, ("ETag", tag), ("Cache-Control", "no-cache")]
-        if _matches(asked.header("HTTP_IF_NONE_MATCH"), tag):
+        if _matches(asked.environ.get("HTTP_IF_NONE_MATCH"), tag):
             return Answered(304, headers[1:], b"", route)
         flags = answers_for(definitions, view, environment).bulk(view, user, user.encode())
         return Answered(200, headers, b'{"flags":[' + flags + b"]," + _streams(view, caller) + b"}", route)
 
     def _caller(self, asked: Asked) -> Caller:
-        scheme, _, key = asked.header("HTTP_AUTHORIZATION").partition(" ")
+        scheme, _, key = asked.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer":
-            key = asked.header("HTTP_X_API_KEY")
+            key = asked.environ.get("HTTP_X_API_KEY", "")
         caller = self._callers.caller_with(key.strip()) if key else None
         if caller is None:
             details = "The access key is not valid: unknown, revoked or expired." if key else "Send an access key."
             raise Refused(401, None, details, ("WWW-Authenticate", 'Bearer realm="flagsite"'))
-        self._spend(caller)
+        if not asked.counted:
+            self._spend(caller)
+            asked.counted = True
         return caller
 
     def _spend(self, caller: Caller) -> None:
@@ -156,9 +170,7 @@ class Evaluation:
         return memory.view_called(named)
 
 
-def _context(body: bytes | None) -> dict[str, Any]:
-    if body is None:
-        raise Refused(413, "PARSE_ERROR", f"The body is longer than {LONGEST_BODY} bytes.")
+def _context(body: bytes) -> dict[str, Any]:
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -195,10 +207,10 @@ def _entity_tag(definitions: Definitions, view: View, caller: Caller, user: str,
     return f'"{hashlib.blake2b(content, digest_size=16).hexdigest()}"'
 
 
-def _matches(wanted: str, tag: str) -> bool:
-    return bool(wanted) and (
-        wanted.strip() == "*" or tag in [one.strip().removeprefix("W/") for one in wanted.split(",")]
-    )
+def _matches(wanted: str | None, tag: str) -> bool:
+    if not wanted:
+        return False
+    return wanted.strip() == "*" or tag in [one.strip().removeprefix("W/") for one in wanted.split(",")]
 
 
 @functools.lru_cache(maxsize=100_000)

@@ -18,7 +18,7 @@ import structlog
 from django.conf import settings
 from django.db import Error, close_old_connections
 
-from flags.ofrep import LONGEST_BODY, Answered, Asked, Evaluation
+from flags.ofrep import Answered, Asked, Evaluation
 from flags.serving.process import process_callers, process_memory
 from flagsite.metrics import requests
 from flagsite.request_id import ACCEPTABLE
@@ -63,9 +63,7 @@ class Front:
     def _answer(self, environ: dict[str, Any]) -> Answered | None:
         if environ["REQUEST_METHOD"] == "OPTIONS":
             return Answered(204, [("Allow", "POST, OPTIONS")], b"", "ofrep")
-        asked = Asked(
-            environ["REQUEST_METHOD"], _path(environ), lambda name: environ.get(name, ""), lambda: _body(environ)
-        )
+        asked = Asked(environ, _path(environ))
         try:
             try:
                 return (self._evaluation or self._ready()).answer(asked)
@@ -113,8 +111,3 @@ def _path(environ: dict[str, Any]) -> str:
     """The path in UTF-8; WSGI hands its bytes on as Latin-1."""
     path: str = environ["PATH_INFO"]
     return path if path.isascii() else path.encode("latin-1").decode("utf-8", "replace")
-
-
-def _body(environ: dict[str, Any]) -> bytes | None:
-    body: bytes = environ["wsgi.input"].read(LONGEST_BODY + 1)
-    return body if len(body) <= LONGEST_BODY else None

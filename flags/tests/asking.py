@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import dataclass
 from typing import Any
 
-from flags.ofrep import LONGEST_BODY, Asked, Evaluation
+from flags.ofrep import Asked, Evaluation
 from flags.serving.callers import Callers
 from flags.serving.memory import Memory
 
@@ -43,9 +44,9 @@ class Asking:
         """Send anything; `content` is bytes as they are, or what becomes JSON."""
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
         sent = {"Authorization": f"Bearer {self.key}", **(headers or {})}
-        environ = {"HTTP_" + name.upper().replace("-", "_"): value for name, value in sent.items()}
-        read = body if len(body) <= LONGEST_BODY else None
-        answered = self.evaluation.answer(Asked(method, path, lambda name: environ.get(name, ""), lambda: read))
+        environ: dict[str, Any] = {"HTTP_" + name.upper().replace("-", "_"): value for name, value in sent.items()}
+        environ |= {"REQUEST_METHOD": method, "wsgi.input": io.BytesIO(body)}
+        answered = self.evaluation.answer(Asked(environ, path))
         assert answered is not None
         content = json.loads(answered.body) if answered.body else None
         return Answer(answered.status, dict(answered.headers), content)
