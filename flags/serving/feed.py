@@ -32,6 +32,13 @@ class Moved:
     organization_id: int
 
 
+@dataclass(frozen=True, slots=True)
+class KeyChanged:
+    """The access key that begins so was revoked, changed or deleted."""
+
+    prefix: str
+
+
 Entry = Written | Moved
 
 

@@ -18,7 +18,7 @@ import structlog
 from django.db import connections
 
 from flags.evaluation import State
-from flags.serving.feed import Moved, Written
+from flags.serving.feed import KeyChanged, Moved, Written
 from flags.writing import CHANNEL
 
 log = structlog.get_logger(__name__)
@@ -27,8 +27,9 @@ LOOK_SECONDS = 10.0
 PAUSES = (0.05, 0.2, 0.5, 1.0)
 """Seconds to wait before the next try to connect; the last counts for all further ones."""
 
-News = Written | Moved | str
-"""What is heard: written states, a moved organization, or the word for all of a kind (definitions, keys, tree)."""
+News = Written | Moved | KeyChanged | str
+"""What is heard: written states, a moved organization, a changed key, or the word for all of a kind (definitions, keys,
+tree)."""
 
 
 def read(payload: str) -> News:
@@ -39,6 +40,8 @@ def read(payload: str) -> News:
         return Written(root_id, after, last, State(*state))
     if "organization" in message:
         return Moved(message["organization"])
+    if "key" in message:
+        return KeyChanged(message["key"])
     return str(next(iter(message)))
 
 

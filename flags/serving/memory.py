@@ -137,9 +137,10 @@ class Memory:
         """The organization with this key, as `view`."""
         organization_id = self._ids.get(key)
         if organization_id is not None:
-            view = self.view(organization_id)
-            if view.keys[-1] == key:
-                return view
+            with contextlib.suppress(OrganizationNotFound):  # another may have its key by now
+                view = self.view(organization_id)
+                if view.keys[-1] == key:
+                    return view
         return self.view(places.id_of(key))
 
     def view_called(self, name: str) -> View:
@@ -174,7 +175,11 @@ class Memory:
     # --- within ----------------------------------------------------------------------------------------------------
     def _read(self, organization_id: int) -> View:
         epoch, position = self._epoch, self._feed.position  # what comes while this reads is seen again, without harm
-        ids, keys, columns = places.find(organization_id)
+        try:
+            ids, keys, columns = places.find(organization_id)
+        except OrganizationNotFound:
+            self._views.pop(organization_id, None)
+            raise
         view = View(ids, keys, self._shared.of(columns), position)
         with self._storing:
             if epoch == self._epoch:

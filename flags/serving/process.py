@@ -9,7 +9,7 @@ from collections.abc import Callable
 from django.db import connection
 
 from flags.serving.callers import Callers
-from flags.serving.feed import Moved, Written
+from flags.serving.feed import KeyChanged, Moved, Written
 from flags.serving.listener import Listener, News
 from flags.serving.memory import Memory
 
@@ -41,7 +41,7 @@ def hearing(memory: Memory, keys_changed: Callable[[], None]) -> Callable[[News]
         elif news == "definitions":
             memory.read_definitions()
             connection.close()  # of the listener's thread, which rarely needs one
-        elif news == "keys":
+        elif news == "keys" or isinstance(news, KeyChanged):
             keys_changed()
         else:
             memory.forget()
