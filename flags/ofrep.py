@@ -11,6 +11,7 @@ import functools
 import hashlib
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -31,6 +32,8 @@ PATH = re.compile(
     r"(?:/organizations/(?P<organization>[^/]{1,765}))?/ofrep/v1/evaluate/flags(?:/(?P<key>[^/]{1,1000}))?"
 )
 LONGEST_BODY = 65_536
+TOLD = "flagConfig"
+"""In the query of a client that was told to ask anew (flagConfigEtag, flagConfigLastModified): told once only."""
 EVENTS_SALT = "flags.events"
 JSON = ("Content-Type", "application/json")
 
@@ -83,9 +86,11 @@ class Refused(Exception):
 class Evaluation:
     """Answers the protocol's two requests."""
 
-    def __init__(self, memory: Memory, callers: Callers) -> None:
+    def __init__(self, memory: Memory, callers: Callers, heard_all: Callable[[], bool] = lambda: True) -> None:
+        """`heard_all` waits until the memory knows of all that was committed, and says whether it does."""
         self._memory = memory
         self._callers = callers
+        self._heard_all = heard_all
         self._most = settings.EVALUATION_RATE_LIMIT
         self._budgets: dict[str, list[float]] = {}
 
@@ -109,9 +114,12 @@ class Evaluation:
             raise Refused(405, None, "Send a POST.", ("Allow", "POST, OPTIONS"))
         caller = self._caller(asked)
         context = _context(asked.body())
+        sure = TOLD not in asked.environ.get("QUERY_STRING", "") or self._heard_all()
         view = self._view(caller, unquote(organization) if organization else None, context)
         user, environment = _text(context, "targetingKey"), _text(context, "environment")
         definitions = self._memory.definitions()
+        if not sure:
+            view, definitions = self._memory.anew(view)
         if key is not None:
             status, entry = _one(answers_for(definitions, view, environment), view, key, user)
             return Answered(status, [JSON], entry, route)

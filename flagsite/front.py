@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import Error, close_old_connections
 
 from flags.ofrep import Answered, Asked, Evaluation
-from flags.serving.process import process_callers, process_memory
+from flags.serving.process import heard_all, process_callers, process_memory
 from flagsite.metrics import requests
 from flagsite.request_id import ACCEPTABLE
 
@@ -80,7 +80,7 @@ class Front:
 
     def _ready(self) -> Evaluation:
         """At the first request, in the process that answers it: a forked one has none of its parent's threads."""
-        self._evaluation = Evaluation(process_memory(), process_callers())
+        self._evaluation = Evaluation(process_memory(), process_callers(), heard_all)
         return self._evaluation
 
     def _cors(self, environ: dict[str, Any]) -> list[tuple[str, str]]:

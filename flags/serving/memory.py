@@ -7,11 +7,12 @@ import hashlib
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, connection
 
 from flags import definitions, places
 from flags.evaluation import Definition, Place
@@ -20,6 +21,9 @@ from flags.serving.states import NONE, Shared, States
 from orgs.errors import OrganizationNotFound
 from orgs.ids import id_in
 
+Read = TypeVar("Read")
+UNTOLD_SECONDS = 1.0
+"""For so long what is known is believed while nobody would hear of a change."""
 VIEW_BYTES = 1000
 """About what a view takes beside its states: ids and keys from the root down, and its entries in the memory."""
 
@@ -81,14 +85,14 @@ class Memory:
 
     There are at most `most` views, fewer where they would take more than two thirds of EVALUATION_CACHE_MEGABYTES.
     Whoever listens to the database tells it of changes (`take`); after a silence it forgets everything (`forget`).
-    A view is read anew when it is older than EVALUATION_CACHE_SECONDS, whatever was heard; only while the database is
-    away is an older one good enough.
+    A view is read anew when it is older than EVALUATION_CACHE_SECONDS, whatever was heard, and after UNTOLD_SECONDS
+    while nobody listens; only while the database is away is an older one good enough.
     """
 
     def __init__(self, most: int | None = None) -> None:
         self._most = most or settings.EVALUATION_CACHE_ORGANIZATIONS
         self._most_bytes = settings.EVALUATION_CACHE_MEGABYTES * 2**20 * 2 // 3  # the rest is for answers
-        self._oldest = settings.EVALUATION_CACHE_SECONDS
+        self.listening(hears=True)
         self._feed = Feed()
         self._views: OrderedDict[int, View] = OrderedDict()
         self._ids: dict[str, int] = {}
@@ -109,10 +113,7 @@ class Memory:
             return self.read_definitions()
         if time.monotonic() - self._definitions_read_at > self._oldest and self._reading.acquire(blocking=False):
             try:
-                with contextlib.suppress(
-                    OperationalError, InterfaceError
-                ):  # the database is away: what is known goes on
-                    return self._read_definitions()
+                return self._if_there(self._read_definitions) or known
             finally:
                 self._reading.release()
         return known
@@ -123,8 +124,9 @@ class Memory:
         if view is None:
             return self._read(organization_id)
         if time.monotonic() - view.read_at > self._oldest:
-            with contextlib.suppress(OperationalError, InterfaceError):  # as above
-                return self._read(organization_id)
+            fresh = self._if_there(lambda: self._read(organization_id))
+            if fresh is not None:
+                return fresh
         if view.known[1] != self._feed.position and not self._catch_up(view):
             return self._read(organization_id)
         try:  # a context manager would cost more than all the rest
@@ -151,6 +153,11 @@ class Memory:
                 return self.view(organization_id)
         return self.view_by_key(name)
 
+    def anew(self, view: View) -> tuple[View, Definitions]:
+        """The organization and the definitions as the database has them; while it is away, what is known."""
+        fresh = self._if_there(lambda: self._read(view.id)) if view.ids else view
+        return fresh or view, self._if_there(self.read_definitions) or self.definitions()
+
     # --- what is told ----------------------------------------------------------------------------------------------
     def take(self, entry: Written | Moved) -> None:
         """Something has changed."""
@@ -160,6 +167,12 @@ class Memory:
         """Read the definitions anew, as after a change."""
         with self._reading:
             return self._read_definitions()
+
+    def listening(self, hears: bool) -> None:
+        """Whether it is told of changes from now on, as is believed from the start."""
+        longest = float(settings.EVALUATION_CACHE_SECONDS)
+        self._oldest = longest if hears else min(UNTOLD_SECONDS, longest)
+        self._not_before = 0.0
 
     def forget(self) -> None:
         """Something was missed, or so much has changed that to read anew is cheaper."""
@@ -200,6 +213,20 @@ class Memory:
                 self._definitions = read
                 self._definitions_read_at = time.monotonic()
         return read
+
+    def _if_there(self, read: Callable[[], Read]) -> Read | None:
+        """What it reads; None while the database is away, which is then not asked again for a while."""
+        began = time.monotonic()
+        if began < self._not_before:
+            return None
+        try:
+            return read()
+        except (OperationalError, InterfaceError):
+            if not connection.in_atomic_block:
+                connection.close_if_unusable_or_obsolete()
+            now = time.monotonic()
+            self._not_before = now + max(UNTOLD_SECONDS, 5 * (now - began))
+            return None
 
     def _is_full(self) -> bool:
         taken = self._shared.size + len(self._views) * VIEW_BYTES

@@ -36,16 +36,18 @@ class Asking:
         """Evaluate one flag."""
         return self.post(f"{FLAGS}/{flag}", {"context": _without_none(context)})
 
-    def all(self, *, headers: dict[str, str] | None = None, **context: Any) -> Answer:
+    def all(self, *, headers: dict[str, str] | None = None, query: str = "", **context: Any) -> Answer:
         """Evaluate all flags."""
-        return self.post(FLAGS, {"context": _without_none(context)}, headers=headers)
+        return self.post(FLAGS, {"context": _without_none(context)}, headers=headers, query=query)
 
-    def post(self, path: str, content: Any, *, method: str = "POST", headers: dict[str, str] | None = None) -> Answer:
+    def post(
+        self, path: str, content: Any, *, method: str = "POST", headers: dict[str, str] | None = None, query: str = ""
+    ) -> Answer:
         """Send anything; `content` is bytes as they are, or what becomes JSON."""
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
         sent = {"Authorization": f"Bearer {self.key}", **(headers or {})}
         environ: dict[str, Any] = {"HTTP_" + name.upper().replace("-", "_"): value for name, value in sent.items()}
-        environ |= {"REQUEST_METHOD": method, "wsgi.input": io.BytesIO(body)}
+        environ |= {"REQUEST_METHOD": method, "QUERY_STRING": query, "wsgi.input": io.BytesIO(body)}
         answered = self.evaluation.answer(Asked(environ, path))
         assert answered is not None
         content = json.loads(answered.body) if answered.body else None

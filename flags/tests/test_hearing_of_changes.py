@@ -37,7 +37,8 @@ class Process:
             hear(news)
             self.heard.append(news)
 
-        self.listener = Listener(on_news, self._gap)
+        self.hears: list[bool] = []
+        self.listener = Listener(on_news, self._gap, lambda *, hears: self.hears.append(hears))
         self.listener.start()
         eventually(lambda: self.listener.hears)
 
@@ -149,6 +150,20 @@ def test_after_a_lost_connection_everything_is_read_anew(cast: Cast, process: Pr
         cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
     eventually(lambda: process.gaps == 2 and process.listener.hears)
     assert process.value(cast.oslo) is False
+
+
+def test_what_was_committed_before_somebody_asks_is_heard_when_the_answer_comes(cast: Cast, process: Process) -> None:
+    changes.set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
+    for number in range(20):
+        changes.set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=bool(number % 2))
+        assert process.listener.hear_all(10)
+        assert process.value(cast.oslo) is bool(number % 2)
+
+
+def test_a_process_that_hears_nothing_knows_it(process: Process) -> None:
+    process.listener.stop()
+    assert not process.listener.hear_all(0)
+    assert process.hears == [True, False]
 
 
 def test_an_operator_has_every_process_read_anew(cast: Cast, process: Process, admin_key: str) -> None:

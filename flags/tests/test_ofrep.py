@@ -248,6 +248,21 @@ def test_a_change_that_is_heard_of_holds_from_then_on_for_those_whom_it_concerns
     assert value(cast.rome.pk)
 
 
+@pytest.mark.parametrize(
+    ("query", "heard", "status"),
+    [("", False, 304), ("flagConfigLastModified=7", False, 200), ("flagConfigEtag=x", True, 304)],
+)
+def test_who_was_told_to_ask_is_not_answered_from_what_the_process_knew_before(
+    cast: Cast, asking: Asking, query: str, heard: bool, status: int
+) -> None:
+    Flag.objects.create(key="plain", enabled=True)
+    asking.evaluation._heard_all = lambda: heard
+    tag = asking.all(organizationId=cast.oslo.pk, targetingKey="joe").headers["ETag"]
+    changes.set_flag(organization_id=cast.oslo.pk, flag_key="plain", enabled=False)  # of which nobody hears
+    again = asking.all(organizationId=cast.oslo.pk, targetingKey="joe", headers={"If-None-Match": tag}, query=query)
+    assert again.status == status
+
+
 def test_an_organization_that_was_moved_is_read_anew(cast: Cast, checkout: Flag, asking: Asking) -> None:
     asking.all(organizationId=cast.oslo.pk, targetingKey="joe")
     cast.oslo.move_to(cast.south)
