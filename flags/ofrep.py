@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
 
 import orjson
 from django.conf import settings
@@ -29,7 +28,7 @@ from orgs.errors import OrganizationNotFound
 from orgs.ids import BIGGEST_ID
 
 PATH = re.compile(
-    r"(?:/organizations/(?P<organization>[^/]{1,765}))?/ofrep/v1/evaluate/flags(?:/(?P<key>[^/]{1,1000}))?"
+    r"(?:/organizations/(?P<organization>[^/]{1,255}))?/ofrep/v1/evaluate/flags(?:/(?P<key>[^/]{1,1000}))?"
 )
 LONGEST_BODY = 65_536
 TOLD = "flagConfig"
@@ -102,7 +101,7 @@ class Evaluation:
         organization, key = found["organization"], found["key"]
         route = ("organizations/<organization>/" if organization else "") + "ofrep/v1/evaluate/flags"
         if key is not None:
-            key, route = unquote(key), f"{route}/<key>"
+            route += "/<key>"
         try:
             return self._evaluate(asked, organization, key, route)
         except Refused as refused:
@@ -115,7 +114,7 @@ class Evaluation:
         caller = self._caller(asked)
         context = _context(asked.body())
         sure = TOLD not in asked.environ.get("QUERY_STRING", "") or self._heard_all()
-        view = self._view(caller, unquote(organization) if organization else None, context)
+        view = self._view(caller, organization, context)
         user, environment = _text(context, "targetingKey"), _text(context, "environment")
         definitions = self._memory.definitions()
         if not sure:

@@ -20,7 +20,7 @@ from flags.models import Flag
 from flags.serving.feed import Moved, Written
 from flags.tests.asking import FLAGS, Asking
 from orgs import keys
-from orgs.models import AccessKey, Role
+from orgs.models import AccessKey, Organization, Role
 
 pytestmark = pytest.mark.django_db
 ALLOWED = {"STATIC", "TARGETING_MATCH", "SPLIT", "DISABLED", "UNKNOWN"}
@@ -68,6 +68,13 @@ def test_the_organization_is_named_by_path_or_context_by_id_or_key(
     answer = asking.post(below + FLAGS, {"context": {"targetingKey": "vip", **context}})
     assert answer.body["metadata"] == {"organizationId": oslo.pk}
     assert answer.body["flags"][0]["value"] is True
+
+
+def test_a_path_is_taken_as_the_server_has_decoded_it(checkout: Flag, asking: Asking) -> None:
+    for key in ("50% off", "a%41", "ø"):
+        organization = Organization.objects.create(name="Odd", key=key)
+        answer = asking.post(f"/organizations/{key}{FLAGS}", {"context": {"targetingKey": "joe"}})
+        assert answer.body["metadata"] == {"organizationId": organization.pk}
 
 
 def test_without_an_organization_a_key_that_is_bound_asks_for_its_own_and_others_get_the_defaults(
@@ -125,9 +132,10 @@ def test_a_rollout_without_a_targeting_key_is_an_error_for_that_flag_only(
 
 
 def test_an_unknown_flag_is_not_found(checkout: Flag, asking: Asking) -> None:
-    for name in ("nope", "%D0%BA", "a%20b", "x" * 300):
+    for name in ("nope", "ключ", "a b", "a%20b", "x" * 300):
         answer = asking.one(name, targetingKey="joe")
         assert (answer.status, answer.body["errorCode"]) == (404, "FLAG_NOT_FOUND")
+        assert answer.body["key"] == name
 
 
 @pytest.mark.parametrize(
