@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 from django.conf import settings
 from django.core import signing
+from mmh3 import mmh3_x64_128_digest
 
 from flags.serving import usage
 from flags.serving.answers import Answers, Missing, answers_for
@@ -33,6 +34,8 @@ PATH = re.compile(
 LONGEST_BODY = 65_536
 TOLD = "flagConfig"
 """In the query of a client that was told to ask anew (flagConfigEtag, flagConfigLastModified): told once only."""
+MOST_BUDGETS = 1_000
+"""Those whose minute is over are dropped where there are more."""
 EVENTS_SALT = "flags.events"
 JSON = ("Content-Type", "application/json")
 
@@ -90,6 +93,8 @@ class Evaluation:
         self._memory = memory
         self._callers = callers
         self._heard_all = heard_all
+        stream = f"{settings.EVENTS_URL} {settings.SECRET_KEY}"  # on which its address depends
+        self._stream_of = hashlib.blake2b(stream.encode(), digest_size=16).digest()
         self._most = settings.EVALUATION_RATE_LIMIT
         self._budgets: dict[str, list[float]] = {}
 
@@ -102,6 +107,8 @@ class Evaluation:
         route = ("organizations/<organization>/" if organization else "") + "ofrep/v1/evaluate/flags"
         if key is not None:
             route += "/<key>"
+        if asked.environ["REQUEST_METHOD"] == "OPTIONS":
+            return Answered(204, [("Allow", "POST, OPTIONS")], b"", route)
         try:
             return self._evaluate(asked, organization, key, route)
         except Refused as refused:
@@ -123,12 +130,18 @@ class Evaluation:
             status, entry = _one(answers_for(definitions, view, environment), view, key, user)
             return Answered(status, [JSON], entry, route)
         usage.count_all(view.ids[-1] if view.ids else None)  # one that is answered 304 is an evaluation as well
-        tag = _entity_tag(definitions, view, caller, user, environment)
+        tag = self._tag(definitions, view, caller, user, environment)
         headers = [JSON, ("ETag", tag), ("Cache-Control", "no-cache")]
         if _matches(asked.environ.get("HTTP_IF_NONE_MATCH"), tag):
             return Answered(304, headers[1:], b"", route)
         flags = answers_for(definitions, view, environment).bulk(view, user, user.encode())
         return Answered(200, headers, b'{"flags":[' + flags + b"]," + _streams(view, caller) + b"}", route)
+
+    def _tag(self, definitions: Definitions, view: View, caller: Caller, user: str, environment: str) -> str:
+        """Of all that the answer depends on; the same in every process, and known before anything is evaluated."""
+        about = f"{caller.name}\n{len(user)}:{user}{environment}".encode()
+        content = definitions.fingerprint + view.known[0].fingerprint + self._stream_of + view.line + about
+        return f'"{mmh3_x64_128_digest(content).hex()}"'
 
     def _caller(self, asked: Asked) -> Caller:
         scheme, _, key = asked.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
@@ -148,6 +161,8 @@ class Evaluation:
         now = time.monotonic()
         budget = self._budgets.get(caller.name)
         if budget is None or budget[0] < now:
+            if len(self._budgets) >= MOST_BUDGETS:
+                self._budgets = {name: one for name, one in list(self._budgets.items()) if one[0] >= now}
             budget = self._budgets[caller.name] = [now + 60, 0]
         budget[1] += 1
         if budget[1] > self._most:
@@ -207,24 +222,17 @@ def _one(answers: Answers, view: View, key: str, user: str) -> tuple[int, bytes]
     return (400 if isinstance(outcome, Missing) else 200), outcome.json
 
 
-def _entity_tag(definitions: Definitions, view: View, caller: Caller, user: str, environment: str) -> str:
-    """Of all that the answer depends on; the same in every process, and known before anything is evaluated."""
-    parts = repr((view.keys, view.ids, caller.name, user, environment)).encode()
-    content = definitions.fingerprint + view.states.fingerprint + parts
-    return f'"{hashlib.blake2b(content, digest_size=16).hexdigest()}"'
-
-
 def _matches(wanted: str | None, tag: str) -> bool:
     if not wanted:
         return False
     return wanted.strip() == "*" or tag in [one.strip().removeprefix("W/") for one in wanted.split(",")]
 
 
-@functools.lru_cache(maxsize=100_000)
+@functools.lru_cache(maxsize=50_000)
 def _stream(organization_id: int | None, caller: str) -> bytes:
     token = signing.Signer(salt=EVENTS_SALT).sign_object([organization_id, caller.partition(" ")[0]])
     url = f"{settings.EVENTS_URL}/ofrep/v1/events?token={token}"
-    return orjson.dumps([{"type": "sse", "url": url, "inactivityDelaySec": 120}])
+    return bytes(memoryview(orjson.dumps([{"type": "sse", "url": url, "inactivityDelaySec": 120}])))
 
 
 def _streams(view: View, caller: Caller) -> bytes:

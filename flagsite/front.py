@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 StartResponse = Callable[..., Any]
 Application = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 MARK = "/ofrep/"
-"""What every path of the protocol has in it, and no other path of ours."""
+"""What every path of the protocol has in it, and hardly any other."""
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 CORS_ALLOWED = "Authorization, X-API-Key, If-None-Match, Content-Type, X-Request-ID"
 
@@ -61,8 +61,6 @@ class Front:
         return (answered.body,)
 
     def _answer(self, environ: dict[str, Any]) -> Answered | None:
-        if environ["REQUEST_METHOD"] == "OPTIONS":
-            return Answered(204, [("Allow", "POST, OPTIONS")], b"", "ofrep")
         asked = Asked(environ, _path(environ))
         try:
             try:

@@ -31,13 +31,15 @@ VIEW_BYTES = 1000
 class View:
     """One organization as a process knows it: its line from the root down to itself, and what holds for it."""
 
-    __slots__ = ("ids", "keys", "known", "read_at")
+    __slots__ = ("ids", "keys", "known", "line", "read_at")
 
     def __init__(self, ids: tuple[int, ...], keys: tuple[str, ...], states: States, position: int) -> None:
         self.ids = ids
         self.keys = keys
         self.known = states, position
         """What holds, and the number of the last change that is in it; together, since threads replace both at once."""
+        self.line = repr((keys, ids)).encode()
+        """Its place, for fingerprints."""
         self.read_at = time.monotonic()
 
     @property
