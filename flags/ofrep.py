@@ -6,7 +6,6 @@ clients is in docs/openfeature.md.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import re
@@ -28,9 +27,11 @@ from orgs.access import Caller
 from orgs.errors import OrganizationNotFound
 from orgs.ids import BIGGEST_ID
 
-PATH = re.compile(
-    r"(?:/organizations/(?P<organization>[^/]{1,255}))?/ofrep/v1/evaluate/flags(?:/(?P<key>[^/]{1,1000}))?"
-)
+ALL = "/ofrep/v1/evaluate/flags"
+ONE = f"{ALL}/"
+BELOW = re.compile(f"/organizations/(?P<organization>[^/]{{1,255}}){ALL}(?:/(?P<key>[^/]+))?")
+ROUTE, ROUTE_OF_ONE, ROUTE_BELOW = ALL[1:], f"{ALL[1:]}/<key>", "organizations/<organization>/"
+"""Under which requests are counted."""
 LONGEST_BODY = 65_536
 TOLD = "flagConfig"
 """In the query of a client that was told to ask anew (flagConfigEtag, flagConfigLastModified): told once only."""
@@ -100,13 +101,18 @@ class Evaluation:
 
     def answer(self, asked: Asked) -> Answered | None:
         """The response; None when the path is none of the protocol's."""
-        found = PATH.fullmatch(asked.path)
-        if found is None:
-            return None
-        organization, key = found["organization"], found["key"]
-        route = ("organizations/<organization>/" if organization else "") + "ofrep/v1/evaluate/flags"
-        if key is not None:
-            route += "/<key>"
+        path = asked.path
+        organization, key, route = None, None, ROUTE
+        if path.startswith(ONE):  # what is asked most
+            key, route = path[len(ONE) :], ROUTE_OF_ONE
+            if not key or "/" in key:
+                return None
+        elif path != ALL:
+            found = BELOW.fullmatch(path)
+            if found is None:
+                return None
+            organization, key = found["organization"], found["key"]
+            route = ROUTE_BELOW + (ROUTE if key is None else ROUTE_OF_ONE)
         if asked.environ["REQUEST_METHOD"] == "OPTIONS":
             return Answered(204, [("Allow", "POST, OPTIONS")], b"", route)
         try:
@@ -170,11 +176,12 @@ class Evaluation:
             raise Refused(429, None, "Too many evaluations in a minute.", ("Retry-After", wait))
 
     def _view(self, caller: Caller, named: str | None, context: dict[str, Any]) -> View:
-        status = 404 if named is not None else 400
-        view = None
-        with contextlib.suppress(OrganizationNotFound):
+        try:  # a context manager would cost as much as all the rest
             view = self._find(caller, named, context)
+        except OrganizationNotFound:
+            view = None
         if view is None or (caller.organization_id is not None and caller.organization_id not in view.ids):
+            status = 404 if named is not None else 400
             raise Refused(status, "INVALID_CONTEXT", "There is no such organization, or it is not yours.")
         return view
 

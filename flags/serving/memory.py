@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -40,7 +40,7 @@ class View:
         """What holds, and the number of the last change that is in it; together, since threads replace both at once."""
         self.line = repr((keys, ids)).encode()
         """Its place, for fingerprints."""
-        self.read_at = time.monotonic()
+        self.read_at = monotonic()
 
     @property
     def id(self) -> int:
@@ -113,7 +113,7 @@ class Memory:
         known = self._definitions
         if known is None:
             return self.read_definitions()
-        if time.monotonic() - self._definitions_read_at > self._oldest and self._reading.acquire(blocking=False):
+        if monotonic() - self._definitions_read_at > self._oldest and self._reading.acquire(blocking=False):
             try:
                 return self._if_there(self._read_definitions) or known
             finally:
@@ -125,10 +125,8 @@ class Memory:
         view = self._views.get(organization_id)
         if view is None:
             return self._read(organization_id)
-        if time.monotonic() - view.read_at > self._oldest:
-            fresh = self._if_there(lambda: self._read(organization_id))
-            if fresh is not None:
-                return fresh
+        if monotonic() - view.read_at > self._oldest:
+            view = self._again(view)
         if view.known[1] != self._feed.position and not self._catch_up(view):
             return self._read(organization_id)
         try:  # a context manager would cost more than all the rest
@@ -157,8 +155,8 @@ class Memory:
 
     def anew(self, view: View) -> tuple[View, Definitions]:
         """The organization and the definitions as the database has them; while it is away, what is known."""
-        fresh = self._if_there(lambda: self._read(view.id)) if view.ids else view
-        return fresh or view, self._if_there(self.read_definitions) or self.definitions()
+        fresh = self._again(view) if view.ids else view
+        return fresh, self._if_there(self.read_definitions) or self.definitions()
 
     # --- what is told ----------------------------------------------------------------------------------------------
     def take(self, entry: Written | Moved) -> None:
@@ -205,6 +203,9 @@ class Memory:
                     self._ids.pop(dropped.keys[-1], None)
         return view
 
+    def _again(self, view: View) -> View:
+        return self._if_there(lambda: self._read(view.id)) or view
+
     def _read_definitions(self) -> Definitions:
         epoch, known = self._epoch, self._definitions
         read = Definitions.read()
@@ -213,12 +214,12 @@ class Memory:
         with self._storing:
             if epoch == self._epoch:
                 self._definitions = read
-                self._definitions_read_at = time.monotonic()
+                self._definitions_read_at = monotonic()
         return read
 
     def _if_there(self, read: Callable[[], Read]) -> Read | None:
         """What it reads; None while the database is away, which is then not asked again for a while."""
-        began = time.monotonic()
+        began = monotonic()
         if began < self._not_before:
             return None
         try:
@@ -226,7 +227,7 @@ class Memory:
         except (OperationalError, InterfaceError):
             if not connection.in_atomic_block:
                 connection.close_if_unusable_or_obsolete()
-            now = time.monotonic()
+            now = monotonic()
             self._not_before = now + max(UNTOLD_SECONDS, 5 * (now - began))
             return None
 
