@@ -6,7 +6,6 @@ clients is in docs/openfeature.md.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import re
@@ -14,11 +13,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
 
 import orjson
 from django.conf import settings
 from django.core import signing
+from mmh3 import mmh3_x64_128_digest
 
 from flags.serving import usage
 from flags.serving.answers import Answers, Missing, answers_for
@@ -28,23 +27,42 @@ from orgs.access import Caller
 from orgs.errors import OrganizationNotFound
 from orgs.ids import BIGGEST_ID
 
-PATH = re.compile(
-    r"(?:/organizations/(?P<organization>[^/]{1,765}))?/ofrep/v1/evaluate/flags(?:/(?P<key>[^/]{1,1000}))?"
-)
+ALL = "/ofrep/v1/evaluate/flags"
+ONE = f"{ALL}/"
+BELOW = re.compile(f"/organizations/(?P<organization>[^/]{{1,255}}){ALL}(?:/(?P<key>[^/]+))?")
+ROUTE, ROUTE_OF_ONE, ROUTE_BELOW = ALL[1:], f"{ALL[1:]}/<key>", "organizations/<organization>/"
+"""Under which requests are counted."""
 LONGEST_BODY = 65_536
+TOLD = "flagConfig"
+"""In the query of a client that was told to ask anew (flagConfigEtag, flagConfigLastModified): told once only."""
+MOST_BUDGETS = 1_000
+"""Those whose minute is over are dropped where there are more."""
 EVENTS_SALT = "flags.events"
 JSON = ("Content-Type", "application/json")
 
 
-@dataclass(slots=True)
 class Asked:
-    """A request, as far as the protocol looks at it. `header` gives a header's value by its WSGI name, or ""."""
+    """A request, as WSGI hands it on, as far as the protocol looks at it.
 
-    method: str
-    path: str
-    header: Callable[[str], str]
-    body: Callable[[], bytes | None]
-    """Reads the body; None when it is longer than LONGEST_BODY."""
+    It may be answered a second time: its body is read once, and it is counted once in its caller's budget.
+    """
+
+    __slots__ = ("_body", "counted", "environ", "path")
+
+    def __init__(self, environ: dict[str, Any], path: str) -> None:
+        self.environ = environ
+        self.path = path
+        self.counted = False
+        self._body: bytes | None = None
+
+    def body(self) -> bytes:
+        """The body. Raises Refused when it is longer than LONGEST_BODY."""
+        body = self._body
+        if body is None:
+            body = self._body = self.environ["wsgi.input"].read(LONGEST_BODY + 1)
+        if len(body) > LONGEST_BODY:
+            raise Refused(413, "PARSE_ERROR", f"The body is longer than {LONGEST_BODY} bytes.")
+        return body
 
 
 @dataclass(slots=True)
@@ -71,21 +89,32 @@ class Refused(Exception):
 class Evaluation:
     """Answers the protocol's two requests."""
 
-    def __init__(self, memory: Memory, callers: Callers) -> None:
+    def __init__(self, memory: Memory, callers: Callers, heard_all: Callable[[], bool] = lambda: True) -> None:
+        """`heard_all` waits until the memory knows of all that was committed, and says whether it does."""
         self._memory = memory
         self._callers = callers
+        self._heard_all = heard_all
+        stream = f"{settings.EVENTS_URL} {settings.SECRET_KEY}"  # on which its address depends
+        self._stream_of = hashlib.blake2b(stream.encode(), digest_size=16).digest()
         self._most = settings.EVALUATION_RATE_LIMIT
         self._budgets: dict[str, list[float]] = {}
 
     def answer(self, asked: Asked) -> Answered | None:
         """The response; None when the path is none of the protocol's."""
-        found = PATH.fullmatch(asked.path)
-        if found is None:
-            return None
-        organization, key = found["organization"], found["key"]
-        route = ("organizations/<organization>/" if organization else "") + "ofrep/v1/evaluate/flags"
-        if key is not None:
-            key, route = unquote(key), f"{route}/<key>"
+        path = asked.path
+        organization, key, route = None, None, ROUTE
+        if path.startswith(ONE):  # what is asked most
+            key, route = path[len(ONE) :], ROUTE_OF_ONE
+            if not key or "/" in key:
+                return None
+        elif path != ALL:
+            found = BELOW.fullmatch(path)
+            if found is None:
+                return None
+            organization, key = found["organization"], found["key"]
+            route = ROUTE_BELOW + (ROUTE if key is None else ROUTE_OF_ONE)
+        if asked.environ["REQUEST_METHOD"] == "OPTIONS":
+            return Answered(204, [("Allow", "POST, OPTIONS")], b"", route)
         try:
             return self._evaluate(asked, organization, key, route)
         except Refused as refused:
@@ -93,33 +122,44 @@ class Evaluation:
             return Answered(refused.status, refused.headers, orjson.dumps(content), route)
 
     def _evaluate(self, asked: Asked, organization: str | None, key: str | None, route: str) -> Answered:
-        if asked.method != "POST":
+        if asked.environ["REQUEST_METHOD"] != "POST":
             raise Refused(405, None, "Send a POST.", ("Allow", "POST, OPTIONS"))
         caller = self._caller(asked)
         context = _context(asked.body())
-        view = self._view(caller, unquote(organization) if organization else None, context)
+        sure = TOLD not in asked.environ.get("QUERY_STRING", "") or self._heard_all()
+        view = self._view(caller, organization, context)
         user, environment = _text(context, "targetingKey"), _text(context, "environment")
         definitions = self._memory.definitions()
+        if not sure:
+            view, definitions = self._memory.anew(view)
         if key is not None:
             status, entry = _one(answers_for(definitions, view, environment), view, key, user)
             return Answered(status, [JSON], entry, route)
         usage.count_all(view.ids[-1] if view.ids else None)  # one that is answered 304 is an evaluation as well
-        tag = _entity_tag(definitions, view, caller, user, environment)
+        tag = self._tag(definitions, view, caller, user, environment)
         headers = [JSON, ("ETag", tag), ("Cache-Control", "no-cache")]
-        if _matches(asked.header("HTTP_IF_NONE_MATCH"), tag):
+        if _matches(asked.environ.get("HTTP_IF_NONE_MATCH"), tag):
             return Answered(304, headers[1:], b"", route)
         flags = answers_for(definitions, view, environment).bulk(view, user, user.encode())
         return Answered(200, headers, b'{"flags":[' + flags + b"]," + _streams(view, caller) + b"}", route)
 
+    def _tag(self, definitions: Definitions, view: View, caller: Caller, user: str, environment: str) -> str:
+        """Of all that the answer depends on; the same in every process, and known before anything is evaluated."""
+        about = f"{caller.name}\n{len(user)}:{user}{environment}".encode()
+        content = definitions.fingerprint + view.known[0].fingerprint + self._stream_of + view.line + about
+        return f'"{mmh3_x64_128_digest(content).hex()}"'
+
     def _caller(self, asked: Asked) -> Caller:
-        scheme, _, key = asked.header("HTTP_AUTHORIZATION").partition(" ")
+        scheme, _, key = asked.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer":
-            key = asked.header("HTTP_X_API_KEY")
+            key = asked.environ.get("HTTP_X_API_KEY", "")
         caller = self._callers.caller_with(key.strip()) if key else None
         if caller is None:
             details = "The access key is not valid: unknown, revoked or expired." if key else "Send an access key."
             raise Refused(401, None, details, ("WWW-Authenticate", 'Bearer realm="flagsite"'))
-        self._spend(caller)
+        if not asked.counted:
+            self._spend(caller)
+            asked.counted = True
         return caller
 
     def _spend(self, caller: Caller) -> None:
@@ -127,6 +167,8 @@ class Evaluation:
         now = time.monotonic()
         budget = self._budgets.get(caller.name)
         if budget is None or budget[0] < now:
+            if len(self._budgets) >= MOST_BUDGETS:
+                self._budgets = {name: one for name, one in list(self._budgets.items()) if one[0] >= now}
             budget = self._budgets[caller.name] = [now + 60, 0]
         budget[1] += 1
         if budget[1] > self._most:
@@ -134,11 +176,12 @@ class Evaluation:
             raise Refused(429, None, "Too many evaluations in a minute.", ("Retry-After", wait))
 
     def _view(self, caller: Caller, named: str | None, context: dict[str, Any]) -> View:
-        status = 404 if named is not None else 400
-        view = None
-        with contextlib.suppress(OrganizationNotFound):
+        try:  # a context manager would cost as much as all the rest
             view = self._find(caller, named, context)
+        except OrganizationNotFound:
+            view = None
         if view is None or (caller.organization_id is not None and caller.organization_id not in view.ids):
+            status = 404 if named is not None else 400
             raise Refused(status, "INVALID_CONTEXT", "There is no such organization, or it is not yours.")
         return view
 
@@ -156,9 +199,7 @@ class Evaluation:
         return memory.view_called(named)
 
 
-def _context(body: bytes | None) -> dict[str, Any]:
-    if body is None:
-        raise Refused(413, "PARSE_ERROR", f"The body is longer than {LONGEST_BODY} bytes.")
+def _context(body: bytes) -> dict[str, Any]:
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -188,24 +229,17 @@ def _one(answers: Answers, view: View, key: str, user: str) -> tuple[int, bytes]
     return (400 if isinstance(outcome, Missing) else 200), outcome.json
 
 
-def _entity_tag(definitions: Definitions, view: View, caller: Caller, user: str, environment: str) -> str:
-    """Of all that the answer depends on; the same in every process, and known before anything is evaluated."""
-    parts = repr((view.keys, view.ids, caller.name, user, environment)).encode()
-    content = definitions.fingerprint + view.states.fingerprint + parts
-    return f'"{hashlib.blake2b(content, digest_size=16).hexdigest()}"'
+def _matches(wanted: str | None, tag: str) -> bool:
+    if not wanted:
+        return False
+    return wanted.strip() == "*" or tag in [one.strip().removeprefix("W/") for one in wanted.split(",")]
 
 
-def _matches(wanted: str, tag: str) -> bool:
-    return bool(wanted) and (
-        wanted.strip() == "*" or tag in [one.strip().removeprefix("W/") for one in wanted.split(",")]
-    )
-
-
-@functools.lru_cache(maxsize=100_000)
+@functools.lru_cache(maxsize=50_000)
 def _stream(organization_id: int | None, caller: str) -> bytes:
     token = signing.Signer(salt=EVENTS_SALT).sign_object([organization_id, caller.partition(" ")[0]])
     url = f"{settings.EVENTS_URL}/ofrep/v1/events?token={token}"
-    return orjson.dumps([{"type": "sse", "url": url, "inactivityDelaySec": 120}])
+    return bytes(memoryview(orjson.dumps([{"type": "sse", "url": url, "inactivityDelaySec": 120}])))
 
 
 def _streams(view: View, caller: Caller) -> bytes:

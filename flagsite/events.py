@@ -58,20 +58,24 @@ class Events:
             await _refuse(send, 404, "There is nothing here.")
         else:
             token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+            asked = _asked_with(token)
             try:
-                line = await sync_to_async(_line_for)(token)
+                line = await sync_to_async(_line_for)(*asked) if asked else None
             except Error as error:
                 log.warning("events_without_database", error=str(error))
                 await _refuse(send, 503, "The database is away. Try again in a second.")
                 return
-            if line is None:
+            if asked is None or line is None:
                 await _refuse(send, 401, "The token is not valid. Evaluate all flags for a new one.")
             else:
                 headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"), *_cors(scope)]
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
-                await self._stream(token, Subscription(line, asyncio.get_running_loop()), receive, send)
+                subscription = Subscription(line, asked[1], asyncio.get_running_loop())
+                await self._stream(asked[0], subscription, receive, send)
 
-    async def _stream(self, token: str, subscription: Subscription, receive: Receive, send: Send) -> None:
+    async def _stream(
+        self, organization_id: int | None, subscription: Subscription, receive: Receive, send: Send
+    ) -> None:
         gone = asyncio.create_task(_gone(receive, subscription))
         end = time.monotonic() + LONGEST_SECONDS
         try:
@@ -86,25 +90,28 @@ class Events:
                         await send(_part(b": still here\n\n"))
                         continue
                     await asyncio.sleep(SETTLE_SECONDS)
-                    if subscription.doubtful and not await self._still_valid(token, subscription):
+                    if subscription.doubtful and not await self._still_valid(organization_id, subscription):
                         break
-                    await send(_part(_event()))
+                    if subscription.news:
+                        subscription.news = False  # before it is told, so that what comes meanwhile is told again
+                        await send(_part(_event()))
         except OSError:
             pass  # the client is gone
         finally:
             gone.cancel()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _still_valid(self, token: str, subscription: Subscription) -> bool:
+    async def _still_valid(self, organization_id: int | None, subscription: Subscription) -> bool:
         """Whether its key still holds; it now waits for the line on which its organization is by now."""
         subscription.doubtful = False
         try:
-            line = await sync_to_async(_line_for)(token)
+            line = await sync_to_async(_line_for)(organization_id, subscription.key)
         except Error:
             subscription.doubtful = True  # when the database is back, all are woken
             return True
         if line is not None and line != subscription.line:
             self._subscriptions.place(subscription, line)
+            subscription.news = True
         return line is not None
 
     async def _live(self, receive: Receive, send: Send) -> None:
@@ -120,15 +127,22 @@ class Events:
                 return
 
 
-def _line_for(token: str) -> tuple[int, ...] | None:
-    """The line of the organization that the token is for; None when it or its key is no longer valid."""
+def _asked_with(token: str) -> tuple[int | None, str] | None:
+    """The organization that the token is for, and the beginning of its key; None for one that we have not made."""
     try:
         organization_id, caller = signing.Signer(salt=EVENTS_SALT).unsign_object(token)
-        prefix = str(caller).removeprefix("key:")
-        if not AccessKey.objects.get_usable_keys().filter(prefix=prefix).exists():
+    except (signing.BadSignature, ValueError, TypeError):
+        return None
+    return organization_id, str(caller).removeprefix("key:")
+
+
+def _line_for(organization_id: int | None, key: str) -> tuple[int, ...] | None:
+    """The line of the organization; None when it or the key that begins so is no longer valid."""
+    try:
+        if not AccessKey.objects.get_usable_keys().filter(prefix=key).exists():
             return None
         return places.read(organization_id).ids if organization_id is not None else ()
-    except (signing.BadSignature, OrganizationNotFound, ValueError, TypeError):
+    except OrganizationNotFound:
         return None
     finally:
         close_old_connections()

@@ -18,8 +18,8 @@ import structlog
 from django.conf import settings
 from django.db import Error, close_old_connections
 
-from flags.ofrep import LONGEST_BODY, Answered, Asked, Evaluation
-from flags.serving.process import process_callers, process_memory
+from flags.ofrep import Answered, Asked, Evaluation
+from flags.serving.process import heard_all, process_callers, process_memory
 from flagsite.metrics import requests
 from flagsite.request_id import ACCEPTABLE
 
@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 StartResponse = Callable[..., Any]
 Application = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 MARK = "/ofrep/"
-"""What every path of the protocol has in it, and no other path of ours."""
+"""What every path of the protocol has in it, and hardly any other."""
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 CORS_ALLOWED = "Authorization, X-API-Key, If-None-Match, Content-Type, X-Request-ID"
 
@@ -61,11 +61,7 @@ class Front:
         return (answered.body,)
 
     def _answer(self, environ: dict[str, Any]) -> Answered | None:
-        if environ["REQUEST_METHOD"] == "OPTIONS":
-            return Answered(204, [("Allow", "POST, OPTIONS")], b"", "ofrep")
-        asked = Asked(
-            environ["REQUEST_METHOD"], _path(environ), lambda name: environ.get(name, ""), lambda: _body(environ)
-        )
+        asked = Asked(environ, _path(environ))
         try:
             try:
                 return (self._evaluation or self._ready()).answer(asked)
@@ -82,7 +78,7 @@ class Front:
 
     def _ready(self) -> Evaluation:
         """At the first request, in the process that answers it: a forked one has none of its parent's threads."""
-        self._evaluation = Evaluation(process_memory(), process_callers())
+        self._evaluation = Evaluation(process_memory(), process_callers(), heard_all)
         return self._evaluation
 
     def _cors(self, environ: dict[str, Any]) -> list[tuple[str, str]]:
@@ -113,8 +109,3 @@ def _path(environ: dict[str, Any]) -> str:
     """The path in UTF-8; WSGI hands its bytes on as Latin-1."""
     path: str = environ["PATH_INFO"]
     return path if path.isascii() else path.encode("latin-1").decode("utf-8", "replace")
-
-
-def _body(environ: dict[str, Any]) -> bytes | None:
-    body: bytes = environ["wsgi.input"].read(LONGEST_BODY + 1)
-    return body if len(body) <= LONGEST_BODY else None

@@ -53,7 +53,10 @@ def is_enabled(
     if layer is not None and name in layer.values:
         return layer.values[name]
     try:
-        outcome = decide(name, user_id, organization, environment)
+        try:  # as `decide` does, whose call would cost more
+            outcome = _decide(name, user_id, organization, environment)
+        except SynchronousOnlyOperation:
+            outcome = _beside(name, user_id, organization, environment)
     except UNTOLD as error:
         return _untold(name, error, default)
     return _missing(outcome, default) if outcome.enabled is None else outcome.enabled
@@ -110,7 +113,13 @@ def _decide(name: str, user_id: str | int | None, organization: Whose | None, en
         view = memory.view(organization) if type(organization) is int else _view(memory, organization)
         organization_id = view.ids[-1]
     definitions = memory.definitions()
-    answer = answers_for(definitions, view, environment or _process.environment).of(name)
+    named = environment or _process.environment
+    prepared = definitions.prepared.get(named)
+    answers = None if prepared is None else prepared.kept.get(view.known[0])
+    if answers is None:
+        answers = answers_for(definitions, view, named)
+    answers.used = True
+    answer = answers.of(name)
     if answer is None:
         raise FlagNotFound(f"There is no flag {name!r}.")
     usage.count(organization_id, name)

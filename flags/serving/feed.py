@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from itertools import islice
+from itertools import takewhile
 
 from flags.evaluation import State
 
 KEPT = 10_000
-"""Changes that are remembered; a view that has missed more is read from the database."""
+"""Changes that are remembered; a view that has missed more than half of them is read from the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,36 +27,40 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """An organization has another parent or another key: whatever is known of it and of all below it is void."""
+    """An organization has another parent or another key, or is gone: what is known of it and all below it is void."""
 
     organization_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyChanged:
+    """The access key that begins so was revoked, changed or deleted."""
+
+    prefix: str
 
 
 Entry = Written | Moved
 
 
 class Feed:
-    """The last KEPT changes. `position` counts all that ever came; one thread appends, many read."""
+    """The last KEPT changes, numbered. `position` is the number of the latest; one thread appends, many read."""
 
     def __init__(self) -> None:
-        self._entries: deque[Entry] = deque(maxlen=KEPT)
+        self._entries: deque[tuple[int, Entry]] = deque(maxlen=KEPT)
         self.position = 0
 
     def append(self, entry: Entry) -> None:
         """Take in a change."""
-        self._entries.append(entry)
-        self.position += 1
+        number = self.position + 1
+        self._entries.append((number, entry))
+        self.position = number  # who looks in between gets the entry already, by its number
 
-    def since(self, position: int) -> list[Entry] | None:
-        """What came after this position, oldest first; None when some of it is forgotten.
-
-        A change that is appended meanwhile may come along; it will be seen once more, which does no harm.
-        """
-        missed = self.position - position
-        if missed > KEPT // 2:  # the rest is room for what is appended while this reads
+    def since(self, position: int) -> list[tuple[int, Entry]] | None:
+        """What came after this position, oldest first, each with its number; None when some of it is forgotten."""
+        if self.position - position > KEPT // 2:  # the rest is room for what is appended while this reads
             return None
         while True:
             try:
-                return list(islice(reversed(self._entries), missed))[::-1]
+                return list(takewhile(lambda entry: entry[0] > position, reversed(self._entries)))[::-1]
             except RuntimeError:  # appended to while it was read
-                missed = self.position - position
+                continue

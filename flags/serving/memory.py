@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
-import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from time import monotonic
+from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, connection
 
 from flags import definitions, places
 from flags.evaluation import Definition, Place
@@ -20,6 +21,9 @@ from flags.serving.states import NONE, Shared, States
 from orgs.errors import OrganizationNotFound
 from orgs.ids import id_in
 
+Read = TypeVar("Read")
+UNTOLD_SECONDS = 1.0
+"""For so long what is known is believed while nobody would hear of a change."""
 VIEW_BYTES = 1000
 """About what a view takes beside its states: ids and keys from the root down, and its entries in the memory."""
 
@@ -27,19 +31,26 @@ VIEW_BYTES = 1000
 class View:
     """One organization as a process knows it: its line from the root down to itself, and what holds for it."""
 
-    __slots__ = ("ids", "keys", "position", "read_at", "states")
+    __slots__ = ("ids", "keys", "known", "line", "read_at")
 
     def __init__(self, ids: tuple[int, ...], keys: tuple[str, ...], states: States, position: int) -> None:
         self.ids = ids
         self.keys = keys
-        self.states = states
-        self.position = position
-        self.read_at = time.monotonic()
+        self.known = states, position
+        """What holds, and the number of the last change that is in it; together, since threads replace both at once."""
+        self.line = repr((keys, ids)).encode()
+        """Its place, for fingerprints."""
+        self.read_at = monotonic()
 
     @property
     def id(self) -> int:
         """The organization's id."""
         return self.ids[-1]
+
+    @property
+    def states(self) -> States:
+        """What holds for it."""
+        return self.known[0]
 
     @property
     def place(self) -> Place:
@@ -76,14 +87,14 @@ class Memory:
 
     There are at most `most` views, fewer where they would take more than two thirds of EVALUATION_CACHE_MEGABYTES.
     Whoever listens to the database tells it of changes (`take`); after a silence it forgets everything (`forget`).
-    A view is read anew when it is older than EVALUATION_CACHE_SECONDS, whatever was heard; only while the database is
-    away is an older one good enough.
+    A view is read anew when it is older than EVALUATION_CACHE_SECONDS, whatever was heard, and after UNTOLD_SECONDS
+    while nobody listens; only while the database is away is an older one good enough.
     """
 
     def __init__(self, most: int | None = None) -> None:
         self._most = most or settings.EVALUATION_CACHE_ORGANIZATIONS
         self._most_bytes = settings.EVALUATION_CACHE_MEGABYTES * 2**20 * 2 // 3  # the rest is for answers
-        self._oldest = settings.EVALUATION_CACHE_SECONDS
+        self.listening(hears=True)
         self._feed = Feed()
         self._views: OrderedDict[int, View] = OrderedDict()
         self._ids: dict[str, int] = {}
@@ -92,6 +103,9 @@ class Memory:
         self._definitions_read_at = 0.0
         self._epoch = 0
         self._reading = threading.Lock()
+        """Held while definitions are read: who reads later has read what is newer."""
+        self._storing = threading.Lock()
+        """Held while what was read is stored, unless everything was forgotten while it was read."""
 
     # --- what is asked ---------------------------------------------------------------------------------------------
     def definitions(self) -> Definitions:
@@ -99,9 +113,11 @@ class Memory:
         known = self._definitions
         if known is None:
             return self.read_definitions()
-        if time.monotonic() - self._definitions_read_at > self._oldest:
-            with contextlib.suppress(OperationalError, InterfaceError):  # the database is away: what is known goes on
-                return self.read_definitions()
+        if monotonic() - self._definitions_read_at > self._oldest and self._reading.acquire(blocking=False):
+            try:
+                return self._if_there(self._read_definitions) or known
+            finally:
+                self._reading.release()
         return known
 
     def view(self, organization_id: int) -> View:
@@ -109,10 +125,9 @@ class Memory:
         view = self._views.get(organization_id)
         if view is None:
             return self._read(organization_id)
-        if time.monotonic() - view.read_at > self._oldest:
-            with contextlib.suppress(OperationalError, InterfaceError):  # as above
-                return self._read(organization_id)
-        if view.position != self._feed.position and not self._catch_up(view):
+        if monotonic() - view.read_at > self._oldest:
+            view = self._again(view)
+        if view.known[1] != self._feed.position and not self._catch_up(view):
             return self._read(organization_id)
         try:  # a context manager would cost more than all the rest
             self._views.move_to_end(organization_id)
@@ -124,9 +139,10 @@ class Memory:
         """The organization with this key, as `view`."""
         organization_id = self._ids.get(key)
         if organization_id is not None:
-            view = self.view(organization_id)
-            if view.keys[-1] == key:
-                return view
+            with contextlib.suppress(OrganizationNotFound):  # another may have its key by now
+                view = self.view(organization_id)
+                if view.keys[-1] == key:
+                    return view
         return self.view(places.id_of(key))
 
     def view_called(self, name: str) -> View:
@@ -137,6 +153,11 @@ class Memory:
                 return self.view(organization_id)
         return self.view_by_key(name)
 
+    def anew(self, view: View) -> tuple[View, Definitions]:
+        """The organization and the definitions as the database has them; while it is away, what is known."""
+        fresh = self._again(view) if view.ids else view
+        return fresh, self._if_there(self.read_definitions) or self.definitions()
+
     # --- what is told ----------------------------------------------------------------------------------------------
     def take(self, entry: Written | Moved) -> None:
         """Something has changed."""
@@ -144,23 +165,22 @@ class Memory:
 
     def read_definitions(self) -> Definitions:
         """Read the definitions anew, as after a change."""
-        known = Definitions.read()
-        self._definitions_read_at = time.monotonic()
-        if self._definitions is not None and self._definitions.fingerprint == known.fingerprint:
-            return self._definitions
-        self._definitions = known
-        return known
+        with self._reading:
+            return self._read_definitions()
+
+    def listening(self, hears: bool) -> None:
+        """Whether it is told of changes from now on, as is believed from the start."""
+        longest = float(settings.EVALUATION_CACHE_SECONDS)
+        self._oldest = longest if hears else min(UNTOLD_SECONDS, longest)
+        self._not_before = 0.0
 
     def forget(self) -> None:
         """Something was missed, or so much has changed that to read anew is cheaper."""
-        self._epoch += 1
-        self._views.clear()
-        self._ids.clear()
-        self._definitions = None
-
-    def forget_organization(self, organization_id: int) -> None:
-        """Read the organization anew when it is asked for next."""
-        self._views.pop(organization_id, None)
+        with self._storing:
+            self._epoch += 1
+            self._views.clear()
+            self._ids.clear()
+            self._definitions = None
 
     def __len__(self) -> int:
         return len(self._views)
@@ -168,34 +188,67 @@ class Memory:
     # --- within ----------------------------------------------------------------------------------------------------
     def _read(self, organization_id: int) -> View:
         epoch, position = self._epoch, self._feed.position  # what comes while this reads is seen again, without harm
-        ids, keys, columns = places.find(organization_id)
+        try:
+            ids, keys, columns = places.find(organization_id)
+        except OrganizationNotFound:
+            self._views.pop(organization_id, None)
+            raise
         view = View(ids, keys, self._shared.of(columns), position)
-        if epoch == self._epoch:
-            self._views[organization_id] = view
-            self._ids[keys[-1]] = organization_id
-            while len(self._views) > 1 and self._is_full():
-                _, dropped = self._views.popitem(last=False)
-                self._ids.pop(dropped.keys[-1], None)
+        with self._storing:
+            if epoch == self._epoch:
+                self._views[organization_id] = view
+                self._ids[keys[-1]] = organization_id
+                while len(self._views) > 1 and self._is_full():
+                    _, dropped = self._views.popitem(last=False)
+                    self._ids.pop(dropped.keys[-1], None)
         return view
+
+    def _again(self, view: View) -> View:
+        return self._if_there(lambda: self._read(view.id)) or view
+
+    def _read_definitions(self) -> Definitions:
+        epoch, known = self._epoch, self._definitions
+        read = Definitions.read()
+        if known is not None and known.fingerprint == read.fingerprint:
+            read = known  # and what is prepared for them
+        with self._storing:
+            if epoch == self._epoch:
+                self._definitions = read
+                self._definitions_read_at = monotonic()
+        return read
+
+    def _if_there(self, read: Callable[[], Read]) -> Read | None:
+        """What it reads; None while the database is away, which is then not asked again for a while."""
+        began = monotonic()
+        if began < self._not_before:
+            return None
+        try:
+            return read()
+        except (OperationalError, InterfaceError):
+            if not connection.in_atomic_block:
+                connection.close_if_unusable_or_obsolete()
+            now = monotonic()
+            self._not_before = now + max(UNTOLD_SECONDS, 5 * (now - began))
+            return None
 
     def _is_full(self) -> bool:
         taken = self._shared.size + len(self._views) * VIEW_BYTES
         return len(self._views) > self._most or taken > self._most_bytes
 
     def _catch_up(self, view: View) -> bool:
-        position = self._feed.position
-        entries = self._feed.since(view.position)
+        states, position = view.known
+        entries = self._feed.since(position)
         if entries is None:
             return False
-        states, ids = view.states, view.ids
-        for entry in entries:
+        ids = view.ids
+        for number, entry in entries:
             if isinstance(entry, Moved):
                 if entry.organization_id in ids:
                     return False
             elif entry.after < ids[-1] <= entry.last and entry.root_id in ids:
                 states = self._shared.after(states, entry.state)
-        view.states = states
-        view.position = position
+            position = number
+        view.known = states, position
         return True
 
 

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from django.db import connection
 
 from flags.serving.callers import Callers
-from flags.serving.feed import Moved, Written
+from flags.serving.feed import KeyChanged, Moved, Written
 from flags.serving.listener import Listener, News
 from flags.serving.memory import Memory
 
+HEARS_WITHIN = 1.0
 _making = threading.Lock()
 _made: tuple[int, Memory, Callers, Listener] | None = None
 
@@ -27,9 +28,9 @@ def process_callers() -> Callers:
     return _of_this_process()[2]
 
 
-def hears() -> bool:
-    """Whether this process is told of changes at once; else what it knows may be as old as it may get."""
-    return _of_this_process()[3].hears
+def heard_all() -> bool:
+    """Whether this process knows of all changes that were committed before this call; waits a moment for it."""
+    return _of_this_process()[3].hear_all(HEARS_WITHIN)
 
 
 def hearing(memory: Memory, keys_changed: Callable[[], None]) -> Callable[[News], None]:
@@ -41,7 +42,7 @@ def hearing(memory: Memory, keys_changed: Callable[[], None]) -> Callable[[News]
         elif news == "definitions":
             memory.read_definitions()
             connection.close()  # of the listener's thread, which rarely needs one
-        elif news == "keys":
+        elif news == "keys" or isinstance(news, KeyChanged):
             keys_changed()
         else:
             memory.forget()
@@ -65,7 +66,8 @@ def _make() -> tuple[int, Memory, Callers, Listener]:
                 memory.forget()
                 callers.forget()
 
-            listener = Listener(hearing(memory, callers.forget), start_afresh)
+            memory.listening(hears=False)
+            listener = Listener(hearing(memory, callers.forget), start_afresh, memory.listening)
             listener.start()
             _made = os.getpid(), memory, callers, listener
         return _made

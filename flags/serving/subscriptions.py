@@ -6,29 +6,36 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from flags.serving.feed import Moved, Written
+from flags.serving.feed import KeyChanged, Moved, Written
 from flags.serving.listener import News
 
 
 class Subscription:
-    """One client that waits. `line` has the ids from the root down to its organization; empty: definitions only."""
+    """One client that waits, with the key that begins with `key`.
 
-    __slots__ = ("_loop", "_woken", "doubtful", "line")
+    `line` has the ids from the root down to its organization; empty: definitions only.
+    """
 
-    def __init__(self, line: tuple[int, ...], loop: asyncio.AbstractEventLoop) -> None:
+    __slots__ = ("_loop", "_woken", "doubtful", "key", "line", "news")
+
+    def __init__(self, line: tuple[int, ...], key: str, loop: asyncio.AbstractEventLoop) -> None:
         self.line = line
+        self.key = key
+        self.news = False
+        """Something has changed for it that it was not told."""
         self.doubtful = False
         """Its organization may be elsewhere now, or its key be revoked: read both anew."""
         self._loop = loop
         self._woken = asyncio.Event()
 
-    def wake(self, *, doubtful: bool = False) -> None:
-        """Something has changed for it, perhaps who it is itself; from any thread."""
+    def wake(self, *, news: bool = True, doubtful: bool = False) -> None:
+        """Something has changed for it, or perhaps who it is itself; from any thread."""
+        self.news |= news
         self.doubtful |= doubtful
         self._loop.call_soon_threadsafe(self._woken.set)
 
     async def changed(self, within: float) -> bool:
-        """Wait until something has changed, or for so many seconds; whether it has."""
+        """Wait until somebody wakes it, or for so many seconds; whether somebody has."""
         try:
             await asyncio.wait_for(self._woken.wait(), within)
         except TimeoutError:
@@ -71,9 +78,13 @@ class Subscriptions:
         elif isinstance(news, Moved):
             for one in tuple(self._below.get(news.organization_id, ())):
                 one.wake(doubtful=True)
+        elif isinstance(news, KeyChanged):
+            for one in tuple(self._all):
+                if one.key == news.prefix:
+                    one.wake(news=False, doubtful=True)
         else:
             for one in tuple(self._all):
-                one.wake(doubtful=news != "definitions")
+                one.wake(news=news == "definitions", doubtful=news != "definitions")
 
     def wake_all(self) -> None:
         """Anything may have been missed."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import dataclass
 from typing import Any
 
-from flags.ofrep import LONGEST_BODY, Asked, Evaluation
+from flags.ofrep import Asked, Evaluation
 from flags.serving.callers import Callers
 from flags.serving.memory import Memory
 
@@ -35,17 +36,19 @@ class Asking:
         """Evaluate one flag."""
         return self.post(f"{FLAGS}/{flag}", {"context": _without_none(context)})
 
-    def all(self, *, headers: dict[str, str] | None = None, **context: Any) -> Answer:
+    def all(self, *, headers: dict[str, str] | None = None, query: str = "", **context: Any) -> Answer:
         """Evaluate all flags."""
-        return self.post(FLAGS, {"context": _without_none(context)}, headers=headers)
+        return self.post(FLAGS, {"context": _without_none(context)}, headers=headers, query=query)
 
-    def post(self, path: str, content: Any, *, method: str = "POST", headers: dict[str, str] | None = None) -> Answer:
+    def post(
+        self, path: str, content: Any, *, method: str = "POST", headers: dict[str, str] | None = None, query: str = ""
+    ) -> Answer:
         """Send anything; `content` is bytes as they are, or what becomes JSON."""
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
         sent = {"Authorization": f"Bearer {self.key}", **(headers or {})}
-        environ = {"HTTP_" + name.upper().replace("-", "_"): value for name, value in sent.items()}
-        read = body if len(body) <= LONGEST_BODY else None
-        answered = self.evaluation.answer(Asked(method, path, lambda name: environ.get(name, ""), lambda: read))
+        environ: dict[str, Any] = {"HTTP_" + name.upper().replace("-", "_"): value for name, value in sent.items()}
+        environ |= {"REQUEST_METHOD": method, "QUERY_STRING": query, "wsgi.input": io.BytesIO(body)}
+        answered = self.evaluation.answer(Asked(environ, path))
         assert answered is not None
         content = json.loads(answered.body) if answered.body else None
         return Answer(answered.status, dict(answered.headers), content)

@@ -11,12 +11,13 @@ from django.db import connection, transaction
 from conftest import Cast
 from flags import changes
 from flags.models import Flag
-from flags.serving.feed import KEPT, Feed, Moved, Written
+from flags.serving.feed import KEPT, Feed, KeyChanged, Moved
 from flags.serving.listener import Listener
 from flags.serving.memory import Memory
 from flags.serving.process import hearing
 from jobs import runner
-from orgs import keys
+from orgs import keys, locks
+from orgs.errors import OrganizationNotFound
 from orgs.models import Organization, Role
 from orgs.tests.api import Api
 
@@ -36,7 +37,8 @@ class Process:
             hear(news)
             self.heard.append(news)
 
-        self.listener = Listener(on_news, self._gap)
+        self.hears: list[bool] = []
+        self.listener = Listener(on_news, self._gap, lambda *, hears: self.hears.append(hears))
         self.listener.start()
         eventually(lambda: self.listener.hears)
 
@@ -100,15 +102,42 @@ def test_a_move_and_a_new_name_in_addresses_are_seen(cast: Cast, process: Proces
     assert process.memory.view_by_key("roma").id == cast.rome.pk
 
 
-def test_a_revoked_key_and_a_deleted_organization_are_told(cast: Cast, process: Process) -> None:
+def test_a_revoked_key_is_told_by_its_prefix(process: Process) -> None:
     record, _ = keys.create(name="k", role=Role.READER)
     keys.revoke(prefix=record.prefix)
-    eventually(lambda: "keys" in process.heard)
-    process.memory.view(cast.rival_store.pk)
-    Organization.objects.get(pk=cast.rival_store.pk).delete()
+    eventually(lambda: KeyChanged(record.prefix) in process.heard)
+    assert "keys" in process.heard  # so callers are asked for anew
+
+
+def test_a_deleted_subtree_is_told_by_its_top_and_costs_others_nothing(cast: Cast, process: Process) -> None:
+    process.memory.view(cast.rival.pk)
+    process.memory.view(cast.oslo.pk)
+    Organization.objects.get(pk=cast.north.pk).delete()
+    eventually(lambda: Moved(cast.north.pk) in process.heard)
+    assert [news for news in process.heard if isinstance(news, Moved)] == [Moved(cast.north.pk)]
+    assert "tree" not in process.heard
+    assert len(process.memory) == 2
+    with pytest.raises(OrganizationNotFound):
+        process.memory.view(cast.oslo.pk)
+    assert len(process.memory) == 1
+
+
+def test_a_new_organization_with_the_key_of_a_deleted_one_is_found(cast: Cast, process: Process) -> None:
+    key = cast.rival_store.key
+    former = process.memory.view_by_key(key)
+    Organization.objects.get(pk=former.id).delete()
+    latter = Organization.objects.create(name="Again", key=key)
+    eventually(lambda: Moved(former.id) in process.heard)
+    assert process.memory.view_by_key(key).id == latter.pk
+
+
+def test_many_deleted_trees_are_told_at_once(process: Process) -> None:
+    for number in range(101):
+        Organization.objects.create(name="Root", key=f"root-{number}")
+    with transaction.atomic():
+        locks.lock_tree_for_writing()
+        Organization.objects.all()._raw_delete("default")
     eventually(lambda: "tree" in process.heard)
-    with pytest.raises(Exception, match="organization"):
-        process.memory.view(cast.rival_store.pk)
 
 
 def test_after_a_lost_connection_everything_is_read_anew(cast: Cast, process: Process) -> None:
@@ -121,6 +150,20 @@ def test_after_a_lost_connection_everything_is_read_anew(cast: Cast, process: Pr
         cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
     eventually(lambda: process.gaps == 2 and process.listener.hears)
     assert process.value(cast.oslo) is False
+
+
+def test_what_was_committed_before_somebody_asks_is_heard_when_the_answer_comes(cast: Cast, process: Process) -> None:
+    changes.set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
+    for number in range(20):
+        changes.set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=bool(number % 2))
+        assert process.listener.hear_all(10)
+        assert process.value(cast.oslo) is bool(number % 2)
+
+
+def test_a_process_that_hears_nothing_knows_it(process: Process) -> None:
+    process.listener.stop()
+    assert not process.listener.hear_all(0)
+    assert process.hears == [True, False]
 
 
 def test_an_operator_has_every_process_read_anew(cast: Cast, process: Process, admin_key: str) -> None:
@@ -146,8 +189,7 @@ def test_a_view_that_missed_too_much_is_read_anew_and_one_that_missed_little_cat
         feed.append(Moved(number))
     assert feed.since(feed.position - KEPT) is None
     missed = feed.since(feed.position - 3)
-    assert missed is not None
-    assert [one.organization_id for one in missed if not isinstance(one, Written)] == [KEPT * 2 - n for n in (3, 2, 1)]
+    assert missed == [(KEPT * 2 - n + 1, Moved(KEPT * 2 - n)) for n in (3, 2, 1)]
     assert feed.since(feed.position) == []
 
 

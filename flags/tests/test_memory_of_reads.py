@@ -6,6 +6,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 
 import pytest
+from django.db import OperationalError
 from django.test import override_settings
 
 from flags import definitions, places
@@ -16,6 +17,7 @@ from flags.serving.memory import Memory
 from flags.serving.states import Shared
 from flags.tests.evaluating import columns_of
 
+pytestmark = pytest.mark.django_db
 FLAGS = 100
 
 
@@ -97,7 +99,7 @@ def test_organizations_share_the_answers_that_are_the_same(memory: Memory) -> No
     known = memory.definitions()
     own = columns_of([State(1, enabled=True, source_id=9, number=1000), *memory.view(7).states.rows[1:]])
     ours, theirs = memory.view(7), memory.view(8)
-    theirs.states = memory._shared.of(own)
+    theirs.known = memory._shared.of(own), 0
     one, other = answers_for(known, ours, ""), answers_for(known, theirs, "")
     assert one is not other
     assert one.of("flag-000") is not other.of("flag-000")
@@ -111,3 +113,44 @@ def test_answers_of_former_definitions_go_with_them(memory: Memory, monkeypatch:
     latter = answers_for(memory.read_definitions(), view, "")
     assert former.of("other") is None
     assert latter.of("other") is not None
+
+
+def test_while_nobody_hears_of_changes_what_is_known_is_read_anew_soon(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view, known = memory.view(1), memory.definitions()
+    monkeypatch.setattr(definitions, "read_all", dict)
+    memory.listening(hears=False)
+    age(memory, seconds=2)
+    assert memory.view(1) is not view
+    assert memory.definitions() is not known
+    memory.listening(hears=True)
+    view, known = memory.view(1), memory.definitions()
+    age(memory, seconds=2)
+    assert (memory.view(1), memory.definitions()) == (view, known)
+
+
+def test_a_database_that_is_away_is_not_asked_for_what_is_known_again_and_again(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+
+    def find(number: int) -> None:
+        tries.append(number)
+        raise OperationalError("gone")
+
+    view = memory.view(1)
+    memory.listening(hears=False)
+    monkeypatch.setattr(places, "find", find)
+    age(memory, seconds=2)
+    assert [memory.view(1) for _ in range(3)] == [view] * 3
+    assert tries == [1]
+    with pytest.raises(OperationalError):
+        memory.view(2)
+
+
+def age(memory: Memory, *, seconds: float) -> None:
+    """Let what is known have been read so long ago."""
+    memory._definitions_read_at -= seconds
+    for view in memory._views.values():
+        view.read_at -= seconds

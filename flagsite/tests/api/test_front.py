@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
+from flags import places
 from flags.ofrep import Evaluation
 from flags.serving.callers import Callers
 from flags.serving.memory import Memory
 from flags.tests.asking import FLAGS
+from flagsite import front
 from flagsite.front import Front
+from orgs.models import Organization
 
 pytestmark = pytest.mark.django_db
 ORIGIN = "https://app.example"
@@ -24,7 +27,7 @@ class Asking:
     def __init__(self, key: str) -> None:
         self.key = key
         self.front = Front(self._django)
-        self.front._evaluation = Evaluation(Memory(), Callers())
+        self.evaluation = self.front._evaluation = Evaluation(Memory(), Callers())
 
     def send(self, path: str = FLAGS, *, method: str = "POST", **headers: str) -> tuple[int, dict[str, str]]:
         """The status and the headers of the answer."""
@@ -49,10 +52,21 @@ def asking(admin_key: str) -> Asking:
 
 
 @pytest.mark.parametrize(
-    "path", ["/organizations", "/1/ofrep", "/ofrep/v1/configuration", f"{FLAGS}/a/b", "/ofrep/", f"/x{FLAGS}"]
+    "path",
+    [
+        "/organizations",
+        "/1/ofrep",
+        "/ofrep/v1/configuration",
+        f"{FLAGS}/a/b",
+        "/ofrep/",
+        f"/x{FLAGS}",
+        "/1/ofrep/true",
+        f"{FLAGS}/",
+    ],
 )
 def test_whatever_is_not_the_protocols_goes_on_to_django(asking: Asking, path: str) -> None:
     assert asking.send(path)[0] == 299
+    assert asking.send(path, method="OPTIONS")[0] == 299
     assert asking.send()[0] == 200
 
 
@@ -75,16 +89,38 @@ def test_every_answer_has_a_request_id(asking: Asking) -> None:
     assert asking.send(HTTP_X_REQUEST_ID="<bad>")[1]["X-Request-ID"] != "<bad>"
 
 
-def test_what_is_not_known_while_the_database_is_away_is_503_and_a_fault_of_ours_500(asking: Asking) -> None:
-    class Broken(Evaluation):
-        error: Exception = OperationalError("gone")
+def test_after_a_lost_connection_the_answer_comes_on_a_new_one_and_is_counted_once(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, failures = places.find, iter([OperationalError("the connection is closed")])
 
-        def answer(self, asked: Any) -> Any:
-            raise self.error
+    def find(organization_id: int) -> Any:
+        for failure in failures:
+            raise failure
+        return real(organization_id)
 
-    broken = Broken(Memory(), Callers())
-    asking.front._evaluation = broken
-    status, headers = asking.send()
+    monkeypatch.setattr(places, "find", find)
+    monkeypatch.setattr(front, "close_old_connections", lambda: None)  # the test's own must not end
+    organization = Organization.objects.create(name="Acme", key="acme")
+    asking.evaluation._most = 1
+    assert asking.send(f"/organizations/{organization.pk}{FLAGS}")[0] == 200
+    assert next(failures, None) is None
+    assert asking.send()[0] == 429
+
+
+def test_what_is_not_known_while_the_database_is_away_is_503_and_a_fault_of_ours_500(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail_with(error: Exception) -> None:
+        def find(organization_id: int) -> Any:
+            raise error
+
+        monkeypatch.setattr(places, "find", find)
+
+    assert asking.send()[0] == 200
+    fail_with(OperationalError("gone"))
+    status, headers = asking.send(f"/organizations/7{FLAGS}")
     assert (status, headers["Retry-After"]) == (503, "1")
-    broken.error = RuntimeError("secret")
-    assert asking.send()[0] == 500
+    fail_with(RuntimeError("secret"))
+    assert asking.send(f"/organizations/7{FLAGS}")[0] == 500
+    assert asking.send()[0] == 200

@@ -54,7 +54,7 @@ def test_many_changes_at_once_are_told_once_or_twice(flagsite: Served) -> None:
     with waiting_at(flagsite.events_address()) as waiting:
         flagsite.sql(
             "DO $$ BEGIN FOR number IN 1..30 LOOP "
-            "INSERT INTO flags_flag (key, description) VALUES ('events.many-' || number, ''); END LOOP; END $$"
+            "INSERT INTO flags_flag (key, description) VALUES ('events.many-' || number, ''); COMMIT; END LOOP; END $$"
         )
         waiting.next()
         told = 1

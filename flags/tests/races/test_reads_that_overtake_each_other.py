@@ -1,0 +1,117 @@
+"""What a process knows never goes back to what was before, whichever thread is faster."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from flags import definitions, places
+from flags.evaluation import Definition, State
+from flags.serving.feed import Feed, Written
+from flags.serving.memory import Memory
+
+OLD = {"checkout": Definition(1, "checkout", enabled=True)}
+NEW = {"checkout": Definition(1, "checkout", enabled=True, killed=True)}
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
+    """A process that knows a flag and an organization without states."""
+    monkeypatch.setattr(definitions, "read_all", lambda: OLD)
+    monkeypatch.setattr(places, "find", lambda number: ((number,), (f"org-{number}",), ((), (), (), ())))
+    made = Memory()
+    made.definitions()
+    made.view(1)
+    return made
+
+
+def change(number: int, *, enabled: bool) -> Written:
+    return Written(1, 0, 10, State(1, enabled, 1, number))
+
+
+def test_definitions_that_were_read_before_a_change_do_not_replace_those_read_after_it(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener = threading.Thread(target=memory.read_definitions)
+
+    def read_all() -> dict[str, Definition]:
+        if threading.current_thread() is listener:
+            return NEW
+        listener.start()  # there was a commit, of which the listener hears while this has its rows already
+        listener.join(0.2)
+        return OLD
+
+    monkeypatch.setattr(definitions, "read_all", read_all)
+    memory.read_definitions()
+    listener.join()
+    assert memory.definitions().by_key["checkout"].killed
+
+
+def test_definitions_that_were_read_before_something_was_missed_are_read_again(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = iter([OLD, NEW])
+
+    def read_all() -> dict[str, Definition]:
+        found = next(known)
+        if found is OLD:
+            memory.forget()
+        return found
+
+    monkeypatch.setattr(definitions, "read_all", read_all)
+    memory.read_definitions()
+    assert memory.definitions().by_key["checkout"].killed
+
+
+def test_an_organization_that_was_read_before_something_was_missed_is_read_again(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find(number: int) -> object:
+        memory.forget()
+        return (number,), ("former",), ((), (), (), ())
+
+    monkeypatch.setattr(places, "find", find)
+    memory.view(2)
+    monkeypatch.setattr(places, "find", lambda number: ((number,), ("latter",), ((), (), (), ())))
+    assert memory.view(2).keys == ("latter",)
+
+
+def test_a_change_that_is_being_appended_while_somebody_catches_up_costs_no_older_one() -> None:
+    feed = Feed()
+    for number in range(1, 7):
+        feed.append(change(number, enabled=True))
+    feed._entries.append((7, change(7, enabled=True)))  # and the position follows in a moment
+    missed = feed.since(4)
+    assert missed is not None
+    assert [number for number, _ in missed] == [5, 6, 7]
+
+
+def test_a_view_knows_the_last_change_that_it_really_got(memory: Memory) -> None:
+    view = memory.view(1)
+    memory.take(change(1, enabled=True))
+    memory._feed._entries.append((2, change(2, enabled=False)))
+    assert memory.view(1).known[1] == 2
+    memory._feed.position = 2
+    memory.take(change(3, enabled=True))
+    assert memory.view(1) is view
+    assert [state.number for state in view.states.rows] == [3]
+
+
+def test_what_holds_and_how_far_that_goes_are_replaced_as_one(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory.take(change(1, enabled=True))
+    since = memory._feed.since
+
+    def overtaken(position: int) -> object:
+        found = since(position)
+        monkeypatch.setattr(memory._feed, "since", since)
+        memory.take(change(2, enabled=False))
+        assert memory.view(1).states.rows[0].enabled is False  # another thread, which is faster
+        return found
+
+    monkeypatch.setattr(memory._feed, "since", overtaken)
+    view = memory.view(1)
+    assert view.states.rows[0].number == view.known[1] == 1
+    assert memory.view(1).states.rows[0].number == 2
+    with pytest.raises(AttributeError):
+        view.states = view.states
