@@ -260,7 +260,7 @@ class Answers:
             if kind is bytes:
                 entries.append(part)
             elif kind is Rollout and unit:  # as it decides by itself; a call would cost as much again
-                hit = mmh3_32_uintdigest(part.prefix + unit) < part.limit
+                hit = part.hash(part.prefix + unit) < part.limit
                 entries.append(part.inside.json if hit else part.outside.json)
             else:
                 entries.append(part.decide(view, key, unit).json)

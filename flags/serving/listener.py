@@ -29,8 +29,6 @@ from flags.writing import CHANNEL
 log = structlog.get_logger(__name__)
 LOOK_SECONDS = 10.0
 """After so long a silence the connection is tried."""
-KEEP_ALIVE = {"tcp_user_timeout": 10_000, "keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3}
-"""A server that is gone without a word is noticed within a quarter of a minute."""
 PAUSES = (0.05, 0.2, 0.5, 1.0)
 """Seconds to wait before the next try to connect; the last counts for all further ones."""
 
@@ -119,7 +117,7 @@ class Listener:
         parameters = connections["default"].get_connection_params()
         parameters.pop("cursor_factory", None)
         parameters.pop("context", None)
-        parameters = {**KEEP_ALIVE, **parameters, "autocommit": True, "connect_timeout": 5}
+        parameters = {**parameters, "autocommit": True}
         with psycopg.connect(**parameters) as connection, selectors.DefaultSelector() as selector:
             connection.add_notify_handler(lambda notification: self._take(notification.payload))
             selector.register(connection.fileno(), selectors.EVENT_READ)
