@@ -110,7 +110,8 @@ class JobAdmin(OperatorAdmin):
     def number(self, job: Job) -> SafeString:
         address = reverse("admin:jobs_job_change", args=[job.pk])
         link = format_html('<a data-job="{}" class="fs-link" href="{}">{}</a>', job.pk, address, job.pk)
-        return _above(link, f"{job.created_at:%Y-%m-%d %H:%M:%S}")
+        made = f"{job.created_at:%Y-%m-%d %H:%M:%S}"
+        return _above(link, format_html('<span title="{} UTC">{}</span>', made, made[len("2026-") :]))
 
     @admin.display(description="status")
     def status_now(self, job: Job) -> SafeString:
