@@ -113,8 +113,10 @@ def _of_jobs(counts: dict[str, int], day: Day, percentile_note: str) -> dict[str
 def _rates(day: Day, percentile_note: str) -> list[Figure]:
     """The figures of the day; each label says what is divided by what."""
     completed = jobs_list(status__exact=Status.COMPLETED)
-    ended = f"{day.jobs_completed:,} of {day.jobs_completed + day.jobs_failed:,} jobs that came to an end"
-    retried = f"{day.retries_completed:,} of {day.retries_ended:,} retries that were made"
+    all_ended = day.jobs_completed + day.jobs_failed
+    ended = f"{day.jobs_completed:,} of {_counted(all_ended, 'job', 'jobs')} that came to an end"
+    retried = f"{day.retries_completed:,} of {_counted(day.retries_ended, 'retry', 'retries')} that ended"
+    asked_for = _counted(day.retries, "retry", "retries")
     per_job = "–" if day.retries_per_job is None else f"{day.retries_per_job:.2f}"
     return [
         Figure("Success rate", percent(day.success_rate), ended, completed),
@@ -122,7 +124,7 @@ def _rates(day: Day, percentile_note: str) -> list[Figure]:
             "Retry success rate", percent(day.retry_success_rate), retried,
             jobs_list(**RETRIES, status__exact=Status.COMPLETED),
         ),
-        Figure("Retries per job", per_job, f"{day.retries:,} retries were asked for", jobs_list(**RETRIES)),
+        Figure("Retries per job", per_job, f"{asked_for} asked for", jobs_list(**RETRIES)),
         Figure(
             "Share of manual retries", percent(day.manual_share), f"{day.manual_retries:,} by a person",
             jobs_list(trigger__exact="manual"),
@@ -130,6 +132,10 @@ def _rates(day: Day, percentile_note: str) -> list[Figure]:
         Figure("Average time to complete", duration(day.average), "from the request to the end", completed),
         Figure("95% completed within", _percentile(day.percentile), f"95th percentile, {percentile_note}", completed),
     ]  # fmt: skip
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
 
 
 def _percentile(value: Duration | None) -> str:

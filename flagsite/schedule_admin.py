@@ -26,6 +26,12 @@ def known_tasks() -> list[tuple[str, str]]:
     return [(name, name) for name in sorted(current_app.tasks) if not name.startswith("celery.")]
 
 
+def in_words(crontab: CrontabSchedule) -> str:
+    """Five fields as crontab has them, the time zone, and what they mean."""
+    fields = (crontab.minute, crontab.hour, crontab.day_of_month, crontab.month_of_year, crontab.day_of_week)
+    return f"{' '.join(fields)} {crontab.timezone}: {crontab.human_readable.removesuffix(f' {crontab.timezone}')}"
+
+
 class PeriodicTaskForm(forms.ModelForm):
     """One schedule for one of our tasks; whether the two fit is for the model to say."""
 
@@ -34,6 +40,13 @@ class PeriodicTaskForm(forms.ModelForm):
     class Meta:
         model = PeriodicTask
         fields = ["name", "task", "description", "enabled", "interval", "crontab", "start_time", "expire_seconds"]
+        help_texts: ClassVar = {"enabled": "While it is not ticked, beat leaves the task out."}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        crontab: Any = self.fields.get("crontab")  # none for whoever may only look
+        if crontab is not None:
+            crontab.label_from_instance = in_words
 
 
 class ScheduleAdmin(OperatorAdmin):
@@ -107,7 +120,7 @@ class PeriodicTaskAdmin(ScheduleAdmin):
 
     @admin.display(description="when")
     def when(self, task: PeriodicTask) -> str:
-        return str(task.interval or task.crontab or "–")
+        return in_words(task.crontab) if task.crontab else str(task.interval or "–")
 
     @admin.display(description="last run")
     def last_run(self, task: PeriodicTask) -> str:

@@ -9,11 +9,11 @@ from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import Max, Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from jobs import bulk, bulk_job, job_page, queue_admin, worker_admin  # noqa: F401 - each registers its pages
 from jobs.bulk import DEEDS, Chosen, Deed
@@ -28,9 +28,14 @@ from orgs.history import LONGEST_REASON
 from orgs.ids import id_in
 from orgs.live_pages import fragment
 from orgs.models import Role
-from orgs.operator_admin import OneCount, OperatorAdmin, known_caller, may
+from orgs.operator_admin import OneCount, OperatorAdmin, clipped, known_caller, may
 
 MOST_LIVE = 200
+MOST_NEW = 100
+"""New jobs that are counted while a person looks at the list."""
+LONGEST_PATH = 2
+"""Names of a path that a row has room for."""
+LONGEST_QUERY = 2_000
 MOST_NAMED = 100
 """Organizations of one name that a search looks at."""
 
@@ -54,6 +59,7 @@ class JobList(OneCount):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
+        self.newest = newest_id()
         rows = rows_of(list(self.result_list), known_caller(request), may_operate=may(request, Role.OPERATOR))
         for job in self.result_list:
             job.row = rows[job.pk]
@@ -67,8 +73,7 @@ class JobAdmin(OperatorAdmin):
     paginator = CappedPaginator
     linked_lookups = frozenset({"parent_job__isnull"})
     list_display = [
-        "number", "status_now", "flag", "organization_path", "progress", "buttons", "took", "attempt", "priority",
-        "queue", "requested_by", "made", "correlation_id",
+        "number", "status_now", "flag", "organization_path", "progress", "took", "line", "asked_by", "buttons",
     ]  # fmt: skip
     list_display_links = None
     list_filter = FILTERS
@@ -104,7 +109,9 @@ class JobAdmin(OperatorAdmin):
     @admin.display(description="job")
     def number(self, job: Job) -> SafeString:
         address = reverse("admin:jobs_job_change", args=[job.pk])
-        return format_html('<a data-job="{}" class="fs-link" href="{}">{}</a>', job.pk, address, job.pk)
+        link = format_html('<a data-job="{}" class="fs-link" href="{}">{}</a>', job.pk, address, job.pk)
+        made = f"{job.created_at:%Y-%m-%d %H:%M:%S}"
+        return _above(link, format_html('<span title="{} UTC">{}</span>', made, made[len("2026-") :]))
 
     @admin.display(description="status")
     def status_now(self, job: Job) -> SafeString:
@@ -115,13 +122,13 @@ class JobAdmin(OperatorAdmin):
         return work(job)
 
     @admin.display(description="organization")
-    def organization_path(self, job: Job) -> str:
+    def organization_path(self, job: Job) -> SafeString | str:
+        """Its name, below it the end of the path there; the whole path where one points at it."""
         if job.organization_id is None:
             return "–"
-        names = _row(job).path
-        return (
-            format_html_join(" › ", "{}", ((name,) for name in names)) if names else f"{job.organization_id}, deleted"
-        )
+        names = _row(job).path or [f"{job.organization_id}, deleted"]
+        above = " › ".join(["…", *names[-2:-1]] if len(names) > LONGEST_PATH else names[:-1])
+        return format_html('<span title="{}">{}</span>', " › ".join(names), _above(names[-1], above))
 
     @admin.display(description="progress")
     def progress(self, job: Job) -> SafeString:
@@ -129,17 +136,17 @@ class JobAdmin(OperatorAdmin):
 
     @admin.display(description="took")
     def took(self, job: Job) -> SafeString:
-        return _row(job).cell("took")
+        return _above(_row(job).cell("took"), format_html("attempt {}", _row(job).cell("attempt")))
 
-    @admin.display(description="attempt")
-    def attempt(self, job: Job) -> SafeString:
-        return _row(job).cell("attempt")
+    @admin.display(description="queue")
+    def line(self, job: Job) -> SafeString:
+        return _above(job.queue, f"priority {job.priority}")
 
-    @admin.display(description="made (UTC)")
-    def made(self, job: Job) -> str:
-        return f"{job.created_at:%Y-%m-%d %H:%M:%S}"
+    @admin.display(description="requested by")
+    def asked_by(self, job: Job) -> SafeString:
+        return _above(clipped(job.requested_by), clipped(job.correlation_id))
 
-    @admin.display(description="")
+    @admin.display(description="actions")
     def buttons(self, job: Job) -> SafeString:
         return _row(job).cell("buttons")
 
@@ -220,7 +227,23 @@ class JobAdmin(OperatorAdmin):
         jobs = list(self.get_queryset(request).filter(pk__in=ids))
         rows = rows_of(jobs, known_caller(request), may_operate=self.has_operate_permission(request))
         cells = ((row.cell(name, anew=True),) for row in rows.values() for name in LIVE)
-        return HttpResponse(format_html_join("", "{}", cells))
+        return HttpResponse(format_html_join("", "{}", cells) + self._new_jobs(request))
+
+    def _new_jobs(self, request: HttpRequest) -> SafeString:
+        """How many have come that match what the list was asked for, with a link that shows them."""
+        newest, asked = id_in(request.GET.get("newest", "")), QueryDict(request.GET.get("asked", "")[:LONGEST_QUERY])
+        if newest is None or not self.linked_lookups.isdisjoint(asked):
+            return mark_safe("")
+        jobs: Any = self.get_queryset(request).filter(pk__gt=newest)
+        for one in FILTERS:
+            jobs = one(request, dict(asked.lists()), Job, self).queryset(request, jobs)
+        found, _ = self.get_search_results(request, jobs, asked.get("q", ""))
+        count = found.order_by()[: MOST_NEW + 1].count()
+        words = (
+            f"{'more than ' if count > MOST_NEW else ''}{min(count, MOST_NEW)} new {'job' if count == 1 else 'jobs'}"
+        )
+        link = format_html('<a class="fs-button" href="?{}">{}</a>', asked.urlencode(), words) if count else ""
+        return format_html('<p id="new-jobs" hx-swap-oob="true">{}</p>', link)
 
     def change_view(self, request: HttpRequest, object_id: str, *_: Any, **__: Any) -> HttpResponse:
         """One job, its chain, what it could not do, and who did what to it."""
@@ -262,6 +285,11 @@ class JobAdmin(OperatorAdmin):
 def newest_id() -> int:
     """The id of the job that was made last."""
     return Job.objects.aggregate(newest=Max("pk"))["newest"] or 0
+
+
+def _above(first: SafeString | str, second: SafeString | str) -> SafeString:
+    """Two lines of a cell, the second in smaller letters."""
+    return format_html('<span class="fs-two"><span>{}</span><span class="fs-note">{}</span></span>', first, second)
 
 
 def _row(job: Job) -> Row:

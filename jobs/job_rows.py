@@ -68,12 +68,17 @@ class Row:
 
     def _progress(self) -> SafeString:
         job = self.job
-        total = "?" if job.total is None else f"{job.total:,}"
+        done = f"{job.processed:,} of {job.total:,}" if job.total else f"{job.processed:,} so far"
+        if not job.total and not job.processed + job.failed:
+            words = (
+                "not counted yet" if job.is_open else "nothing to do" if job.status == "COMPLETED" else "nothing done"
+            )
+            return format_html('<span class="fs-note">{}</span>', words)
         failed = format_html(', <span class="fs-bad">{} failed</span>', f"{job.failed:,}") if job.failed else ""
         return format_html(
             '<progress class="fs-progress" value="{}" max="100" aria-label="Progress of job {}"></progress>'
-            '<span class="fs-note">{} of {}{}</span>',
-            self.share, job.pk, f"{job.processed:,}", total, failed,
+            '<span class="fs-note">{}{}</span>',
+            self.share, job.pk, done, failed,
         )  # fmt: skip
 
     def _took(self) -> str:

@@ -11,6 +11,7 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import RangeDateFilter, TextFilter
 
 from orgs.access import organization_called
@@ -18,7 +19,7 @@ from orgs.capped_paginator import CappedPaginator
 from orgs.errors import OrganizationNotFound
 from orgs.ids import id_in
 from orgs.models import HistoryEntry
-from orgs.operator_admin import OperatorAdmin
+from orgs.operator_admin import OperatorAdmin, clipped
 
 Entries = QuerySet[HistoryEntry]
 
@@ -119,7 +120,8 @@ class HistoryAdmin(OperatorAdmin):
 
     organization_field = "organization_id"
     paginator = CappedPaginator
-    list_display = ["when", "actor", "action", "subject", "of_organization", "reason", "origin", "correlation_id"]
+    rows_called = ("entry", "entries")
+    list_display = ["when", "actor", "action", "subject", "of_organization", "reason", "origin", "of_request"]
     list_display_links = ["when"]
     list_filter = [ActorFilter, ActionFilter, OrganizationFilter, ViaFilter, ("at", DaysFilter)]
     list_filter_submit = True
@@ -159,6 +161,10 @@ class HistoryAdmin(OperatorAdmin):
     @admin.display(description="from where")
     def origin(self, entry: HistoryEntry) -> str:
         return f"{entry.via} {entry.address}".strip()
+
+    @admin.display(description="correlation id")
+    def of_request(self, entry: HistoryEntry) -> SafeString | str:
+        return clipped(entry.correlation_id)
 
     @admin.display(description="details")
     def as_json(self, entry: HistoryEntry) -> str:

@@ -12,6 +12,8 @@ from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList as ThemedChangeList
 
@@ -57,6 +59,11 @@ class OneCount(ThemedChangeList):
         self.full_result_count = self.result_count
 
 
+def clipped(text: str) -> SafeString | str:
+    """A text of which a row shows as much as there is room for, and all of it where one points at it."""
+    return format_html('<span class="fs-clip" title="{}">{}</span>', text, text) if text else "–"
+
+
 def _parameters(page: ModelAdmin, chosen: Any, request: HttpRequest) -> list[str | None]:
     """What a filter, as `list_filter` names it, reads from the query."""
     if isinstance(chosen, type):
@@ -83,6 +90,8 @@ class OperatorAdmin(ModelAdmin):
     linked_lookups: ClassVar[frozenset[str]] = frozenset()
     """Lookups beside those of `list_filter` that pages of ours link to."""
 
+    rows_called: ClassVar[tuple[str, str] | None] = None
+    """One and many, where the model's own names do not count well."""
     show_full_result_count = False
     list_per_page = 50
 

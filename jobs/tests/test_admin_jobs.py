@@ -10,7 +10,7 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from conftest import Cast
-from jobs import admin, bulk, canary, lifecycle, operations, queues
+from jobs import admin, bulk, canary, cleanup, lifecycle, operations, queues
 from jobs.bulk import DEEDS
 from jobs.models import Job, JobFailure
 from jobs.tests.engine import KIND, LONG_AGO, by_hand, changed, claimed, lease_of, waiting
@@ -262,6 +262,54 @@ def test_an_open_page_is_not_written_anew_while_nothing_has_changed(cast: Cast) 
     assert client.get(f"{LIST}{job.pk}/live/", {"version": version}).status_code == 204
     operations.set_priority(job_id=job.pk, priority=3, by="olga")
     assert "Chain" in shown(client.get(f"{LIST}{job.pk}/live/", {"version": version}))
+
+
+def test_new_jobs_that_match_are_counted_for_who_looks(cast: Cast) -> None:
+    newest = job_of(cast.oslo).pk
+    client = signed_in("viewer", bound_to=cast.north)
+    job_of(cast.bergen)
+    job_of(cast.rome)
+    canary.send()
+
+    def said(asked: str) -> str:
+        return shown(client.get(f"{LIST}live/", {"ids": "", "newest": newest, "asked": asked}))
+
+    assert ">1 new job<" in said("")
+    assert "new job<" not in said("below=oslo")
+    assert "?below=bergen&amp;q=checkout" in said("below=bergen&q=checkout")
+    assert "new-jobs" not in shown(client.get(f"{LIST}live/?ids="))
+
+
+@pytest.mark.parametrize(
+    ("status", "columns", "words"),
+    [
+        ("COMPLETED", {"total": 0}, "nothing to do"),
+        ("FAILED", {}, "nothing done"),
+        ("PENDING", {}, "not counted yet"),
+        ("IN_PROGRESS", {"processed": 5}, "5 so far"),
+        ("FAILED", {"total": 9}, "0 of 9"),
+    ],
+)
+def test_a_bar_is_shown_where_there_is_something_to_measure(status: str, columns: dict[str, Any], words: str) -> None:
+    job = by_hand(status, **columns)
+    page = shown(signed_in("viewer").get(LIST))
+    cell = page.partition(f'id="job-{job.pk}-progress"')[2].partition("</td>")[0]
+    assert words in cell
+    assert ("<progress" in cell) == (" of " in words or "so far" in words)
+
+
+def test_what_came_of_a_job_is_told_in_words_that_fit_its_kind() -> None:
+    tidy, bird = cleanup.request(by="user:olga"), canary.send()
+    assert bird is not None
+    changed(tidy, checkpoint={"after": 9, "deleted": {"COMPLETED": 4, "schedules": 2}})
+    client = signed_in("viewer")
+    page = shown(client.get(f"{LIST}{tidy.pk}/change/"))
+    assert [words in page for words in ("COMPLETED jobs deleted", "schedules deleted", "newer value")] == [
+        True,
+        True,
+        False,
+    ]
+    assert "What came of it" not in shown(client.get(f"{LIST}{bird.pk}/change/"))
 
 
 def test_more_jobs_take_no_more_queries(cast: Cast, django_assert_max_num_queries: DjangoAssertNumQueries) -> None:

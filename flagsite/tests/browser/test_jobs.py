@@ -14,7 +14,7 @@ from flagsite.tests.browser.test_overview import fits, serious
 from flagsite.tests.crash.installation import Installation, eventually
 
 pytestmark = pytest.mark.slow
-Picture = Callable[[Page, str], None]
+Picture = Callable[..., None]
 LIST = "/admin/jobs/job/"
 
 
@@ -60,6 +60,20 @@ def test_a_running_jobs_bar_moves_by_itself_until_it_is_cancelled(
     expect(page.locator("#job-now")).to_contain_text("cancelled by user:olga")
     page.get_by_role("region", name="Deeds").get_by_text("Too early").wait_for()
     picture(page, "job-cancelled")
+
+
+def test_jobs_that_come_while_a_person_looks_are_announced(site: Installation, sign_in: SignIn) -> None:
+    site.plant_tree(2, 2)
+    site.set_flag(1, "checkout", True)
+    page = sign_in("vic")
+    page.goto(f"{LIST}?flag=checkout")
+    page.locator("[data-job]").wait_for()
+    job = site.set_flag(1, "checkout", False)
+    site.set_flag(1, "another", False)
+    page.get_by_role("link", name="1 new job", exact=True).click()
+    expect(page.locator(f"#job-{job}-status")).to_be_visible()
+    expect(page).to_have_url(re.compile("flag=checkout$"))
+    expect(page.locator("[data-job]")).to_have_count(2)
 
 
 def follow(page: Page, number: int) -> None:
@@ -171,6 +185,10 @@ def test_the_pages_keep_nobody_out(site: Installation, sign_in: SignIn, picture:
         picture(page, f"{name}-{'dark' if dark else 'light'}")
         assert serious(page) == [], name
     phone = sign_in("olga", dark=dark, phone=True)
+    phone.goto(LIST)
+    phone.locator("[data-job]").first.wait_for()
+    picture(phone, f"jobs-phone-{'dark' if dark else 'light'}", whole=False)
+    assert fits(phone)
     phone.goto(f"{LIST}{job}/change/")
     picture(phone, f"job-phone-{'dark' if dark else 'light'}")
     assert fits(phone)

@@ -94,6 +94,21 @@ def test_a_file_with_faults_is_refused_and_a_good_one_imported(
     assert planted.sql("SELECT count(*) FROM orgs_organization WHERE key IN ('paris', 'lyon')") == [(2,)]
 
 
+def test_a_viewer_sees_the_tree_and_changes_nothing_of_it(planted: Installation, sign_in: SignIn) -> None:
+    page = sign_in("vic")
+    page.goto(TREE)
+    expect(page.get_by_role("link", name="Open Root")).to_be_visible()
+    assert page.get_by_role("link", name="Import a CSV").count() == 0
+    page.goto(f"{TREE}2/change/")
+    expect(page.get_by_role("navigation", name="Path")).to_contain_text("Root")
+    for name in ("Set a flag", "Move", "Rename", "Delete"):
+        assert page.get_by_role("link", name=name).count() == 0, name
+    for path in ("/admin/flags/flag/set/2/", f"{TREE}2/move/do/", f"{TREE}2/delete/do/", f"{TREE}import/"):
+        refused = page.goto(path)
+        assert refused is not None
+        assert refused.status == 403, path
+
+
 def test_who_is_bound_to_an_organization_finds_nothing_else(planted: Installation, sign_in: SignIn) -> None:
     planted.sql(
         "INSERT INTO orgs_staffscope (user_id, organization_id) SELECT id, 2 FROM auth_user WHERE username = 'bea'"

@@ -90,18 +90,21 @@ def test_the_front_page_says_how_things_are_and_says_it_anew(busy: Installation,
     expect(ended).to_have_text(str(before + 1), timeout=15_000)
     expect(page.locator("#hours-as-table table")).to_be_visible()
     page.locator("#status-COMPLETED").click()
-    page.wait_for_url("**/admin/jobs/job/?status__exact=COMPLETED")
+    page.wait_for_url("**/admin/jobs/job/?status__exact=COMPLETED&canary=too")
     expect(page.locator("#result_list")).to_contain_text(str(job))
 
 
 def test_the_front_page_is_quiet_while_nobody_looks(site: Installation, sign_in: SignIn) -> None:
     page = sign_in("vic")
+    page.clock.install()
+    page.reload()
     page.evaluate("Object.defineProperty(document, 'hidden', {get: () => true, configurable: true})")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.wait_for_timeout(7000)
+    page.clock.run_for(60_000)
     assert asked == []
     page.evaluate("delete document.hidden")
+    page.clock.resume()
     with page.expect_request("**/admin/overview/"):
         pass
 
