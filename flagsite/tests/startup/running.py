@@ -22,7 +22,7 @@ def bare_environment(folder: Path) -> dict[str, str]:
 def begin_with_tables(folder: Path) -> None:
     """Have the data folder begin with all tables made, where bin/test has prepared some."""
     if prepared.VARIABLE in os.environ:
-        folder.mkdir(mode=0o700)
+        folder.mkdir(mode=0o700, parents=True)
         prepared.copy(Path(os.environ[prepared.VARIABLE]), folder)
 
 
