@@ -115,7 +115,7 @@ def database(url: str) -> dict[str, object]:
         raise ImproperlyConfigured(f"DATABASE_URL: {error}.") from None
     if parts.scheme not in {"postgres", "postgresql"}:
         raise ImproperlyConfigured(f"DATABASE_URL begins with {parts.scheme!r}; Flagsite runs on postgresql:// only.")
-    if not parts.path.lstrip("/"):
+    if not parts.path.lstrip("/") and "service" not in given:
         raise ImproperlyConfigured("DATABASE_URL names no database; write postgresql://user:password@host:port/name.")
     options: dict[str, object] = {"connect_timeout": 5, "application_name": "flagsite", **KEEP_ALIVE, **given}
     host = str(options.pop("host", "") or unquote(parts.hostname or ""))

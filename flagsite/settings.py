@@ -13,7 +13,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 SHORTEST_SECRET = 32
 SHORTEST_TOKEN = 16
 LONGEST_DAYS = 36_500
-HOST = r"\*|\.?[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]"
+HOST_NAME = r"\*|\.?[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]"
 ORIGIN = r"[a-z][a-z0-9+.-]*://[^/\s]+"
 ORIGIN_EXAMPLE = "origins such as https://flags.example.com, with scheme and without path"
 FUNCTION = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+"
@@ -26,7 +26,7 @@ PRODUCTION = environment.choice("FLAGSITE_ENVIRONMENT", *_kinds) == "production"
 DEBUG = environment.boolean("DEBUG", default=False)
 SECRET_KEY = environment.text("SECRET_KEY") or ("" if PRODUCTION else development.secret_key(servers.data_folder()))
 ALLOWED_HOSTS = environment.words(
-    "ALLOWED_HOSTS", HOST, "host names without scheme and port",
+    "ALLOWED_HOSTS", HOST_NAME, "host names without scheme and port",
     "" if PRODUCTION else "localhost,127.0.0.1,[::1],testserver",
 )  # fmt: skip
 CSRF_TRUSTED_ORIGINS = environment.words("CSRF_TRUSTED_ORIGINS", ORIGIN, ORIGIN_EXAMPLE)

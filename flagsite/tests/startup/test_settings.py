@@ -106,6 +106,10 @@ def test_production_starts_with_what_it_needs() -> None:
     assert done.stdout == "True ['flags.example.com', '.example.org', '[::1]'] json\n"
 
 
+def test_a_database_may_be_named_by_a_service() -> None:
+    assert environment.database("postgresql:///?service=flags")["OPTIONS"]["service"] == "flags"  # type: ignore[index]
+
+
 @pytest.mark.parametrize("period", ["second", "minute", "hour", "day"])
 def test_a_rate_that_the_settings_take_is_one_that_the_counter_understands(
     monkeypatch: pytest.MonkeyPatch, period: str
