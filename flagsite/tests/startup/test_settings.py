@@ -107,7 +107,7 @@ def test_production_starts_with_what_it_needs() -> None:
 
 
 def test_a_database_may_be_named_by_a_service() -> None:
-    assert environment.database("postgresql:///?service=flags")["OPTIONS"]["service"] == "flags"  # type: ignore[index]
+    assert environment.database("postgresql:///?service=flags")["OPTIONS"]["service"] == "flags"
 
 
 @pytest.mark.parametrize("period", ["second", "minute", "hour", "day"])
