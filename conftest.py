@@ -57,6 +57,8 @@ class Cast:
 
 TOGETHER = [f"flagsite/tests/{name}" for name in ("browser", "crash", "signals", "openfeature", "commands")]
 """Folders whose files share processes that take long to start; those that take longest first."""
+LONG = [f"flagsite/tests/startup/test_{name}.py" for name in ("demo", "commands")]
+"""Files of few tests that take long each; they come next, as otherwise all would wait for them in the end."""
 
 
 def _unit(test: str) -> str:
@@ -85,7 +87,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
             item.add_marker("slow")
     yield  # here those that -m does not want are left out, and the others shuffled
     slow = Counter(_unit(item.nodeid) for item in items if item.get_closest_marker("slow"))
-    units = [*TOGETHER, *(unit for unit, _ in slow.most_common() if unit not in TOGETHER)]
+    units = list(dict.fromkeys([*TOGETHER, *LONG, *(unit for unit, _ in slow.most_common())]))
     place = {unit: number for number, unit in enumerate(units)}
     items.sort(key=lambda item: place.get(_unit(item.nodeid), len(units)))
 

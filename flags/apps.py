@@ -8,7 +8,7 @@ class FlagsConfig(AppConfig):
     verbose_name = "Flags"
 
     def ready(self) -> None:
-        """Register the kinds of jobs and the chores, say what grows old, listen to the tree."""
+        """Register the kinds of jobs and the chores, say what grows old, listen to the tree, look at the settings."""
         from flags import (  # noqa: PLC0415 - models are loaded only now
             inheritance,
             organization_flags,
@@ -16,7 +16,8 @@ class FlagsConfig(AppConfig):
             propagation,  # noqa: F401 - a kind of job
             purging,  # noqa: F401 - a kind of job
         )
-        from flags.schedules import forgetting, ticking  # noqa: F401, PLC0415 - the second is a chore
+        from flags.client import context  # noqa: PLC0415
+        from flags.schedules import backoff, forgetting, ticking  # noqa: F401, PLC0415 - the last is a chore
         from jobs import cleanup  # noqa: PLC0415
         from orgs import sections  # noqa: PLC0415
         from orgs.signals import organization_removing, organizations_placed  # noqa: PLC0415
@@ -24,5 +25,7 @@ class FlagsConfig(AppConfig):
         sections.sections.append(organization_flags.SECTION)
         sections.move_previews.append(preview.move)
         cleanup.also.append(forgetting.OLD_SCHEDULES)
+        context.check_settings()
+        backoff.default_max_retries()  # warns
         organizations_placed.connect(inheritance.take_over, dispatch_uid="flags.take_over")
         organization_removing.connect(inheritance.remove_states, dispatch_uid="flags.remove_states")

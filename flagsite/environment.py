@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+import redis
 from django.core.exceptions import ImproperlyConfigured
+from psycopg import ProgrammingError
+from psycopg.conninfo import make_conninfo
 
 read: dict[str, str] = {}
 """Every variable that the settings asked for, with its default in words; the README's table is checked against it."""
@@ -50,20 +54,69 @@ def integer(name: str, default: int, *, least: int = 0, most: int = 10**9) -> in
     return int(result)
 
 
-def words(name: str, default: str = "") -> list[str]:
-    """Words separated by commas, without white space around them; empty ones are dropped."""
-    return [word.strip() for word in text(name, default).split(",") if word.strip()]
+def choice(name: str, default: str, *others: str) -> str:
+    """The default or one of the others. Raises ImproperlyConfigured."""
+    value = text(name, default)
+    if value not in (choices := [default, *others]):
+        raise ImproperlyConfigured(f"{name} is {value!r}; write one of {', '.join(choices)}.")
+    return value
+
+
+def matching(name: str, pattern: str, example: str, default: str = "") -> str:
+    """A text that the pattern matches as a whole, or nothing. Raises ImproperlyConfigured, with the example."""
+    return _checked(name, text(name, default), pattern, example)
+
+
+def words(name: str, pattern: str, example: str, default: str = "") -> list[str]:
+    """Words separated by commas, without white space around them; empty ones are dropped.
+
+    Raises ImproperlyConfigured, with the example, when the pattern does not match one of them as a whole.
+    """
+    found = [word.strip() for word in text(name, default).split(",")]
+    return [_checked(name, word, pattern, example) for word in found if word]
+
+
+def _checked(name: str, value: str, pattern: str, example: str) -> str:
+    if value and not re.fullmatch(pattern, value):
+        raise ImproperlyConfigured(f"{name} is {value!r}; write {example}.")
+    return value
+
+
+def redis_url(default: str) -> str:
+    """REDIS_URL, or the default. Raises ImproperlyConfigured, without the value: a password may be in it."""
+    url = text("REDIS_URL") or default
+    try:
+        redis.ConnectionPool.from_url(url).make_connection()  # knows every option of a URL, and does not connect yet
+        makes_sense = urlsplit(url).scheme == "unix" or re.fullmatch(r"/?[0-9]*", urlsplit(url).path)
+    except (ValueError, TypeError):
+        makes_sense = None
+    if not makes_sense:
+        raise ImproperlyConfigured(
+            "REDIS_URL makes no sense; write redis://host:6379/0, rediss://host:6379/0 or unix:///path?db=0."
+        )
+    return url
 
 
 def database(url: str) -> dict[str, object]:
     """Django's settings for a PostgreSQL URL: postgresql://user:password@host:port/name?host=/folder&sslmode=require.
 
-    Raises ImproperlyConfigured for any other database: there is no other.
+    Raises ImproperlyConfigured, without the value, for what makes no sense and for any other database: there is none.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = str(parts.port or "")
+        given = dict(parse_qsl(parts.query))
+        make_conninfo("", **given)
+    except ValueError:
+        raise ImproperlyConfigured(
+            "DATABASE_URL makes no sense; write postgresql://user:password@host:port/name."
+        ) from None
+    except ProgrammingError as error:
+        raise ImproperlyConfigured(f"DATABASE_URL: {error}.") from None
     if parts.scheme not in {"postgres", "postgresql"}:
         raise ImproperlyConfigured(f"DATABASE_URL begins with {parts.scheme!r}; Flagsite runs on postgresql:// only.")
-    given = dict(parse_qsl(parts.query))
+    if not parts.path.lstrip("/") and "service" not in given:
+        raise ImproperlyConfigured("DATABASE_URL names no database; write postgresql://user:password@host:port/name.")
     options: dict[str, object] = {"connect_timeout": 5, "application_name": "flagsite", **KEEP_ALIVE, **given}
     host = str(options.pop("host", "") or unquote(parts.hostname or ""))
     return {
@@ -72,6 +125,6 @@ def database(url: str) -> dict[str, object]:
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
         "HOST": host,
-        "PORT": str(parts.port or ""),
+        "PORT": port,
         "OPTIONS": options,
     }

@@ -46,7 +46,7 @@ def seconds_to_wait(caller: str) -> int:
     if _breaker.is_open():
         return 0
     try:
-        limiter, limit = _limiter(settings.REDIS_URL), limits.parse(settings.RATE_LIMIT)
+        limiter, limit = _limiter(settings.REDIS_URL), _limit(settings.RATE_LIMIT)
         passes = limiter.hit(limit, caller)
         _breaker.reset()
         if passes:
@@ -88,6 +88,12 @@ class Breaker:
 
 
 _breaker = Breaker()
+
+
+@functools.cache
+def _limit(words: str) -> limits.RateLimitItem:
+    """What the setting's words mean; flagsite/settings.py has seen to it that they mean something."""
+    return limits.parse(words)
 
 
 @functools.cache

@@ -12,14 +12,24 @@ from flagsite import development, environment, logs, operators, servers
 BASE_DIR = Path(__file__).resolve().parent.parent
 SHORTEST_SECRET = 32
 SHORTEST_TOKEN = 16
+LONGEST_DAYS = 36_500
+HOST_NAME = r"\*|\.?[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]"
+ORIGIN = r"[a-z][a-z0-9+.-]*://[^/\s]+"
+ORIGIN_EXAMPLE = "origins such as https://flags.example.com, with scheme and without path"
+FUNCTION = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+"
+FUNCTION_EXAMPLE = "the dotted name of a function, such as shop.flags.organization_of"
 
 # --- Where we run --------------------------------------------------------------------------------------------------
 _own_database = environment.text("DATABASE_URL")
-PRODUCTION = environment.text("FLAGSITE_ENVIRONMENT", "production" if _own_database else "development") == "production"
+_kinds = ("production", "development") if _own_database else ("development", "production")
+PRODUCTION = environment.choice("FLAGSITE_ENVIRONMENT", *_kinds) == "production"
 DEBUG = environment.boolean("DEBUG", default=False)
 SECRET_KEY = environment.text("SECRET_KEY") or ("" if PRODUCTION else development.secret_key(servers.data_folder()))
-ALLOWED_HOSTS = environment.words("ALLOWED_HOSTS", "" if PRODUCTION else "localhost,127.0.0.1,[::1],testserver")
-CSRF_TRUSTED_ORIGINS = environment.words("CSRF_TRUSTED_ORIGINS")
+ALLOWED_HOSTS = environment.words(
+    "ALLOWED_HOSTS", HOST_NAME, "host names without scheme and port",
+    "" if PRODUCTION else "localhost,127.0.0.1,[::1],testserver",
+)  # fmt: skip
+CSRF_TRUSTED_ORIGINS = environment.words("CSRF_TRUSTED_ORIGINS", ORIGIN, ORIGIN_EXAMPLE)
 if PRODUCTION:
     if len(SECRET_KEY) < SHORTEST_SECRET:
         raise ImproperlyConfigured("SECRET_KEY is missing or shorter than 32 characters; production needs one.")
@@ -111,7 +121,7 @@ DATABASES = {
     "default": environment.database(_own_database or servers.database_url())
     | {"CONN_MAX_AGE": environment.integer("DATABASE_CONNECTION_SECONDS", 600), "CONN_HEALTH_CHECKS": True}
 }
-REDIS_URL = environment.text("REDIS_URL") or servers.redis_url()
+REDIS_URL = environment.redis_url(servers.redis_url())
 if PRODUCTION and not (_own_database and os.environ.get("REDIS_URL")):
     raise ImproperlyConfigured("Production needs DATABASE_URL and REDIS_URL; the embedded servers are for one machine.")
 
@@ -120,22 +130,24 @@ JOBS_INLINE = environment.boolean("JOBS_INLINE", default=False)
 JOB_LEASE_SECONDS = environment.number("JOB_LEASE_SECONDS", 30, least=1, most=3600)
 JOB_SWEEP_SECONDS = environment.number("JOB_SWEEP_SECONDS", 5, least=0.5, most=600)
 WORKER_STOP_SECONDS = environment.number("WORKER_STOP_SECONDS", 20, least=1, most=3600)
-JOBS_KEEP_COMPLETED_DAYS = environment.integer("JOBS_KEEP_COMPLETED_DAYS", 30)
-JOBS_KEEP_FAILED_DAYS = environment.integer("JOBS_KEEP_FAILED_DAYS", 7)
+JOBS_KEEP_COMPLETED_DAYS = environment.integer("JOBS_KEEP_COMPLETED_DAYS", 30, most=LONGEST_DAYS)
+JOBS_KEEP_FAILED_DAYS = environment.integer("JOBS_KEEP_FAILED_DAYS", 7, most=LONGEST_DAYS)
 FLAGS_CREATE_ON_SET = environment.boolean("FLAGS_CREATE_ON_SET", default=True)
 EVALUATION_CACHE_ORGANIZATIONS = environment.integer("EVALUATION_CACHE_ORGANIZATIONS", 100_000, least=1)
 EVALUATION_CACHE_MEGABYTES = environment.integer("EVALUATION_CACHE_MEGABYTES", 512, least=16)
 EVALUATION_CACHE_SECONDS = environment.number("EVALUATION_CACHE_SECONDS", 300, least=1, most=3600)
 EVALUATION_RATE_LIMIT = environment.integer("EVALUATION_RATE_LIMIT", 600_000, least=1)
-EVENTS_URL = environment.text("EVENTS_URL").rstrip("/")
-CORS_ORIGINS = environment.words("CORS_ORIGINS")
-FLAG_ENVIRONMENT = environment.text("FLAG_ENVIRONMENT")
-FLAG_REQUEST_ORGANIZATION = environment.text("FLAG_REQUEST_ORGANIZATION")
-FLAG_REQUEST_USER = environment.text("FLAG_REQUEST_USER")
+EVENTS_URL = environment.matching("EVENTS_URL", r"https?://\S+", "a URL such as https://events.example.com").rstrip("/")
+CORS_ORIGINS = environment.words("CORS_ORIGINS", rf"\*|{ORIGIN}", f"* or {ORIGIN_EXAMPLE}")
+FLAG_ENVIRONMENT = environment.matching(
+    "FLAG_ENVIRONMENT", r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "an environment's name, such as staging"
+)
+FLAG_REQUEST_ORGANIZATION = environment.matching("FLAG_REQUEST_ORGANIZATION", FUNCTION, FUNCTION_EXAMPLE)
+FLAG_REQUEST_USER = environment.matching("FLAG_REQUEST_USER", FUNCTION, FUNCTION_EXAMPLE)
 FLAG_USAGE_SECONDS = environment.number("FLAG_USAGE_SECONDS", 60, least=0.1, most=600)
-FLAG_STALE_DAYS = environment.integer("FLAG_STALE_DAYS", 30, least=1)
+FLAG_STALE_DAYS = environment.integer("FLAG_STALE_DAYS", 30, least=1, most=LONGEST_DAYS)
 FLAG_SCHEDULE_MAX_RETRIES = environment.text("FLAG_SCHEDULE_MAX_RETRIES", "3")
-FLAG_SCHEDULE_KEEP_DAYS = environment.integer("FLAG_SCHEDULE_KEEP_DAYS", 90)
+FLAG_SCHEDULE_KEEP_DAYS = environment.integer("FLAG_SCHEDULE_KEEP_DAYS", 90, most=LONGEST_DAYS)
 FLAGS_INLINE_ROWS = environment.integer("FLAGS_INLINE_ROWS", 2000)
 
 CELERY_BROKER_URL = (
@@ -174,9 +186,12 @@ CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 CELERY_BEAT_SYNC_EVERY = 1
 
 # --- API --------------------------------------------------------------------------------------------------------------
-RATE_LIMIT = environment.text("RATE_LIMIT", "6000/minute")
+RATE_LIMIT = environment.matching(
+    "RATE_LIMIT", r"[1-9][0-9]{0,8}/(second|minute|hour|day)", "such as 6000/minute, per second, minute, hour or day",
+    "6000/minute",
+)  # fmt: skip
 PAGE_SIZE = environment.integer("PAGE_SIZE", 50, least=1, most=1000)
-IDEMPOTENCY_HOURS = environment.integer("IDEMPOTENCY_HOURS", 24, least=1)
+IDEMPOTENCY_HOURS = environment.integer("IDEMPOTENCY_HOURS", 24, least=1, most=24 * LONGEST_DAYS)
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "orgs.authentication.AccessKeyAuthentication",
@@ -232,7 +247,9 @@ METRICS_FOLDER = environment.text("PROMETHEUS_MULTIPROC_DIR") or str(servers.dat
 FLAGSITE_COMMIT = environment.text("FLAGSITE_COMMIT")
 
 # --- Logs -------------------------------------------------------------------------------------------------------------
-LOG_LEVEL = environment.text("LOG_LEVEL", "INFO").upper()
-LOG_FORMAT = environment.text("LOG_FORMAT", "json" if PRODUCTION else "console")
+LOG_LEVEL = environment.matching(
+    "LOG_LEVEL", "(?i)debug|info|warning|error|critical", "DEBUG, INFO, WARNING, ERROR or CRITICAL", "INFO"
+).upper()
+LOG_FORMAT = environment.choice("LOG_FORMAT", *(("json", "console") if PRODUCTION else ("console", "json")))
 LOGGING = logs.configuration(level=LOG_LEVEL, style=LOG_FORMAT)
 logs.configure_structlog()

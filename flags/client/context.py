@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Protocol
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
@@ -41,6 +42,18 @@ class Scope(Protocol):
     @property
     def environment(self) -> str | None:
         """The environment; None is FLAG_ENVIRONMENT."""
+
+
+def check_settings() -> None:
+    """Raise ImproperlyConfigured when FLAG_REQUEST_ORGANIZATION or FLAG_REQUEST_USER names no function."""
+    for name in ("FLAG_REQUEST_ORGANIZATION", "FLAG_REQUEST_USER"):
+        if path := getattr(settings, name):
+            try:
+                found = import_string(path)
+            except ImportError as error:
+                raise ImproperlyConfigured(f"{name} is {path!r}: {error}.") from error
+            if not callable(found):
+                raise ImproperlyConfigured(f"{name} is {path!r}, which is no function.")
 
 
 current: ContextVar[Scope | None] = ContextVar("flags_asked_for", default=None)

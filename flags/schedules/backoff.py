@@ -22,9 +22,18 @@ def wait(retry_count: int) -> timedelta:
 
 
 def default_max_retries() -> int:
-    """How often a scheduled change is tried again, unless it says: FLAG_SCHEDULE_MAX_RETRIES, 0 to 10, else 3."""
+    """How often a scheduled change is tried again, unless it says: FLAG_SCHEDULE_MAX_RETRIES, 0 to 10, else 3.
+
+    Warns of any other value: when a process starts, and when the 3 is used.
+    """
     given = str(settings.FLAG_SCHEDULE_MAX_RETRIES).strip()
-    if given.isascii() and given.isdigit() and len(given) < MOST_RETRIES and int(given) <= MOST_RETRIES:
+    if max_retries_is_in_range():
         return int(given)
     log.warning("schedule_max_retries_out_of_range", given=given, used=USUAL_RETRIES)
     return USUAL_RETRIES
+
+
+def max_retries_is_in_range() -> bool:
+    """Whether FLAG_SCHEDULE_MAX_RETRIES is a whole number from 0 to 10."""
+    given = str(settings.FLAG_SCHEDULE_MAX_RETRIES).strip()
+    return given.isascii() and given.isdigit() and len(given) < MOST_RETRIES and int(given) <= MOST_RETRIES

@@ -11,6 +11,7 @@ from django.core import checks
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
+from flags.schedules.backoff import MOST_RETRIES, USUAL_RETRIES, max_retries_is_in_range
 from flagsite.doctor.findings import Finding, fine, problem, warning
 
 OLDEST_POSTGRESQL = 14
@@ -34,6 +35,11 @@ def check_settings() -> Finding:
         )
     if settings.PRODUCTION and settings.JOBS_INLINE:
         return warning("Jobs run in the request (JOBS_INLINE): a big one blocks it.", "Unset JOBS_INLINE; run workers.")
+    if not max_retries_is_in_range():
+        return warning(
+            f"FLAG_SCHEDULE_MAX_RETRIES is {settings.FLAG_SCHEDULE_MAX_RETRIES!r}; {USUAL_RETRIES} is used.",
+            f"Set it to a whole number from 0 to {MOST_RETRIES}, or unset it.",
+        )
     serious = [one for one in found if one.level >= checks.WARNING and one.id not in OWN_CHOICE]
     if serious:
         words = "; ".join(f"{one.id}: {str(one.msg).partition('.')[0]}" for one in serious)

@@ -42,8 +42,16 @@ def is_used(folder: Path) -> bool:
 
 
 def make_folder(folder: Path) -> None:
-    """Make the data folder if it is missing. Raises ServerError when it is somebody else's, even for root."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make the data folder if it is missing.
+
+    Raises ServerError when it cannot be made, or is somebody else's, even for root.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ServerError(
+            f"The data folder {folder} cannot be made ({error.strerror}). Choose another with FLAGSITE_DATA_DIR."
+        ) from error
     if folder.stat().st_uid != os.geteuid():
         raise ServerError(
             f"The data folder {folder} belongs to another user ({folder.stat().st_uid}). Run Flagsite as that user, or "

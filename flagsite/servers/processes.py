@@ -178,16 +178,17 @@ class Supervisor:
 
     def _reload(self) -> None:
         self.log.write("start", "code changed")
+        stopped = [one for one in self.processes if one.reload_signal is None]
         for process in self.processes:
-            if process.popen is None:
-                process.start_at = 0
-            elif process.reload_signal is not None:
+            if process.popen is not None and process.reload_signal is not None:
                 process.popen.send_signal(process.reload_signal)
-            else:
-                _ask_to_stop(process)
-                _wait([process], PATIENCE)
-                self._end_session(process)
-                process.start_at = 0
+        for process in stopped:
+            _ask_to_stop(process)
+        _wait(stopped, PATIENCE)
+        for process in stopped:
+            self._end_session(process)
+        for process in self.processes:
+            process.start_at = 0
 
     def _look_after_servers(self) -> None:
         for server in embedded():

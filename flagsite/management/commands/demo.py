@@ -63,8 +63,7 @@ def _run(screen: Screen, ports: Ports, *, once: bool) -> Outcome:
         outcome = tell(api, screen, root_key=_root_key())
         if not once:
             _invite(screen, api, outcome, password, log)
-            _print_summary(outcome)
-            _serve(log)
+            _serve(log, outcome)
     if once:
         _print_summary(outcome)
     return outcome
@@ -107,9 +106,10 @@ def _print_summary(outcome: Outcome) -> None:
     print(json.dumps(outcome.summary()), flush=True)  # noqa: T201 - programs read it
 
 
-def _serve(log: OneLog) -> None:
-    """Wait for Ctrl-C; meanwhile show what happens, if somebody is looking."""
-    log.echo = sys.stderr.isatty()
+def _serve(log: OneLog, outcome: Outcome) -> None:
+    """Say how it went and wait for Ctrl-C; meanwhile show what happens, if somebody is looking."""
     with suppress(KeyboardInterrupt):
+        _print_summary(outcome)
+        log.echo = sys.stderr.isatty()
         signal.pause()
     log.echo = False

@@ -79,6 +79,13 @@ def test_a_problem_comes_with_advice_and_exit_status_1(all_well: None) -> None:
     assert run("doctor", "--json").document["healthy"] is False
 
 
+def test_retries_out_of_range_are_a_warning_with_what_is_used_instead(all_well: None, settings: Any) -> None:
+    settings.FLAG_SCHEDULE_MAX_RETRIES = "11"
+    state, words, advice = found("settings")
+    assert (state, words) == ("warning", "FLAG_SCHEDULE_MAX_RETRIES is '11'; 3 is used.")
+    assert "0 to 10" in advice
+
+
 def test_a_queue_without_a_worker_is_named(all_well: None) -> None:
     workers.beat(queues=["propagation"], concurrency=2, pid=1)
     state, words, _ = found("workers")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 
 from flagsite.servers import PostgresServer, Server, ValkeyServer
 from flagsite.tests.startup.conftest import Start, end, said
+from flagsite.tests.startup.running import begin_with_tables
 
 pytestmark = pytest.mark.slow
 USE_SERVERS = """
@@ -18,6 +20,13 @@ with servers.running():
     print([server.pid() for server in servers.embedded()], flush=True)
     signal.pause()
 """
+
+
+@pytest.fixture
+def folder(folder: Path) -> Path:
+    """One with a database, so that not each of these has to make one."""
+    begin_with_tables(folder)
+    return folder
 
 
 def test_the_last_user_stops_the_servers(start: Start, folder: Path) -> None:
@@ -58,6 +67,7 @@ def test_a_killed_user_does_not_count(start: Start, folder: Path) -> None:
 
 
 def test_ten_that_start_at_once_share_one_pair_of_servers(start: Start, folder: Path) -> None:
+    rmtree(folder)  # from nothing: one of them has to make the database
     users = [start(USE_SERVERS) for _ in range(10)]
     assert len({said(user) for user in users}) == 1
     for user in users:

@@ -1,0 +1,151 @@
+"""What a setting must not be is refused at the start, by name; what it may be is taken as it is meant."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import limits
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from flags.client import context
+from flagsite import environment
+from flagsite.servers import ROOT, ServerError, locks
+
+SETTINGS = str(ROOT / "flagsite" / "settings.py")
+PRODUCTION = {
+    "DATABASE_URL": "postgresql://flagsite:secret@db/flagsite",
+    "REDIS_URL": "rediss://:secret@redis:6379/0",
+    "SECRET_KEY": "k" * 32,
+    "ALLOWED_HOSTS": "flags.example.com, .example.org,[::1]",
+    "CSRF_TRUSTED_ORIGINS": "https://*.example.com",
+}
+WRONG = [
+    ("FLAGSITE_ENVIRONMENT", "prod"),
+    ("DEBUG", "maybe"),
+    ("ALLOWED_HOSTS", "https://flags.example.com"),
+    ("ALLOWED_HOSTS", "flags.example.com:8000"),
+    ("CSRF_TRUSTED_ORIGINS", "flags.example.com"),
+    ("CORS_ORIGINS", "https://a.example, https://b.example/"),
+    ("DATABASE_URL", "mysql://host/name"),
+    ("DATABASE_URL", "postgresql://u:hidden@host:port/name"),
+    ("DATABASE_URL", "postgresql://u:hidden@host:99999/name"),
+    ("DATABASE_URL", "postgresql://u:hidden@[::1/name"),
+    ("DATABASE_URL", "postgresql://u:hidden@host"),
+    ("DATABASE_URL", "postgresql://u:hidden@host/name?unheard=of"),
+    ("REDIS_URL", "http://:hidden@host"),
+    ("REDIS_URL", "redis://:hidden@host:port/0"),
+    ("REDIS_URL", "redis://:hid/den@host:6379/0"),
+    ("REDIS_URL", "redis://:hidden@host/name"),
+    ("REDIS_URL", "redis://:hidden@host/0?unheard=of"),
+    ("EVENTS_URL", "events.example.com"),
+    ("FLAG_ENVIRONMENT", "two words"),
+    ("FLAG_REQUEST_USER", "visitor_of"),
+    ("FLAG_REQUEST_ORGANIZATION", "shop/flags.py"),
+    ("RATE_LIMIT", "abc"),
+    ("RATE_LIMIT", "0/minute"),
+    ("RATE_LIMIT", "10/fortnight"),
+    ("RATE_LIMIT", "10/minute;1/second"),
+    ("EVALUATION_RATE_LIMIT", "0"),
+    ("PAGE_SIZE", "many"),
+    ("PAGE_SIZE", "nan"),
+    ("FLAG_STALE_DAYS", "1000000"),
+    ("JOBS_KEEP_COMPLETED_DAYS", "1000000"),
+    ("JOBS_KEEP_FAILED_DAYS", "1000000"),
+    ("FLAG_SCHEDULE_KEEP_DAYS", "1000000"),
+    ("IDEMPOTENCY_HOURS", "10000000"),
+    ("METRICS_TOKEN", "short"),
+    ("LOG_LEVEL", "LOUD"),
+    ("LOG_FORMAT", "xml"),
+]
+UNSAFE = [
+    ("SECRET_KEY", ""),
+    ("SECRET_KEY", "short"),
+    ("ALLOWED_HOSTS", ""),
+    ("ALLOWED_HOSTS", "*"),
+    ("DEBUG", "true"),
+    ("REDIS_URL", ""),
+]
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in environment.read:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_a_value_that_makes_no_sense_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv("FLAGSITE_ENVIRONMENT", "development")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ImproperlyConfigured, match=name) as refused:
+        runpy.run_path(SETTINGS)
+    assert "hid" not in str(refused.value), "a password"
+
+
+@pytest.mark.parametrize(("name", "value"), UNSAFE)
+def test_production_refuses_what_is_missing_or_unsafe_by_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    for one, good in (PRODUCTION | {name: value}).items():
+        monkeypatch.setenv(one, good)
+    with pytest.raises(ImproperlyConfigured, match=name):
+        runpy.run_path(SETTINGS)
+
+
+def test_production_starts_with_what_it_needs() -> None:
+    read = "from flagsite import settings as s; print(s.PRODUCTION, s.ALLOWED_HOSTS, s.LOG_FORMAT)"
+    done = subprocess.run(
+        [sys.executable, "-c", read], cwd=ROOT, env=os.environ | PRODUCTION, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "True ['flags.example.com', '.example.org', '[::1]'] json\n"
+
+
+def test_a_database_may_be_named_by_a_service() -> None:
+    assert environment.database("postgresql:///?service=flags")["OPTIONS"]["service"] == "flags"
+
+
+@pytest.mark.parametrize("period", ["second", "minute", "hour", "day"])
+def test_a_rate_that_the_settings_take_is_one_that_the_counter_understands(
+    monkeypatch: pytest.MonkeyPatch, period: str
+) -> None:
+    monkeypatch.setenv("RATE_LIMIT", f"120/{period}")
+    monkeypatch.setenv("LOG_FORMAT", "stop here")
+    with pytest.raises(ImproperlyConfigured, match="LOG_FORMAT"):
+        runpy.run_path(SETTINGS)
+    assert limits.parse(f"120/{period}").amount == 120
+
+
+@pytest.mark.parametrize("path", ["nowhere.at_all", "flags.client.no_such_name", f"{__name__}.SETTINGS"])
+def test_a_function_that_is_not_there_is_refused_at_the_start(settings: Any, path: str) -> None:
+    settings.FLAG_REQUEST_USER = path
+    with pytest.raises(ImproperlyConfigured, match=f"FLAG_REQUEST_USER is '{path}'"):
+        context.check_settings()
+
+
+@pytest.mark.slow
+def test_a_process_that_starts_warns_of_retries_out_of_range_and_checks_the_functions(tmp_path: Path) -> None:
+    variables = os.environ | {
+        "DJANGO_SETTINGS_MODULE": "flagsite.settings",
+        "FLAGSITE_DATA_DIR": str(tmp_path),
+        "FLAG_SCHEDULE_MAX_RETRIES": "11",
+    }
+    command = [sys.executable, "-c", "import django; django.setup()"]
+    started = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=True)
+    assert "schedule_max_retries_out_of_range" in started.stderr
+    variables["FLAG_REQUEST_ORGANIZATION"] = "nowhere.at_all"
+    refused = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
+    assert refused.returncode != 0
+    assert "FLAG_REQUEST_ORGANIZATION is 'nowhere.at_all'" in refused.stderr
+
+
+def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "data"):
+        with pytest.raises(ServerError, match=f"The data folder {folder} cannot be made .*FLAGSITE_DATA_DIR"):
+            locks.make_folder(folder)
