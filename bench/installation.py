@@ -181,7 +181,8 @@ def free_port() -> int:
 
 
 EMPTY = """
-TRUNCATE flags_flagstate, flags_change, flags_flag, flags_flag_prerequisites, jobs_job, jobs_jobfailure, jobs_deedtarget;
+TRUNCATE flags_flagstate, flags_change, flags_flag, flags_flag_prerequisites, jobs_job, jobs_jobfailure,
+         jobs_deedtarget;
 SET LOCAL session_replication_role = replica;  -- nobody refers to them any more, and to look for each would take long
 DELETE FROM orgs_organization;
 SET LOCAL session_replication_role = origin;
