@@ -124,7 +124,7 @@ class Installation:
 
     def clear(self) -> None:
         """Leave neither organizations nor keys behind."""
-        self.sql("TRUNCATE flags_flagstate, flags_change, jobs_job, jobs_jobfailure")
+        self.sql("TRUNCATE flags_flagstate, flags_change, jobs_job, jobs_jobfailure, jobs_deedtarget")
         self.sql("TRUNCATE orgs_organization, orgs_accesskey, orgs_staffscope")
 
     def ask(self, organization_id: int, enabled: bool) -> int:
@@ -181,7 +181,8 @@ def free_port() -> int:
 
 
 EMPTY = """
-TRUNCATE flags_flagstate, flags_change, flags_flag, flags_flag_prerequisites, jobs_job, jobs_jobfailure;
+TRUNCATE flags_flagstate, flags_change, flags_flag, flags_flag_prerequisites,
+         jobs_job, jobs_jobfailure, jobs_deedtarget;
 SET LOCAL session_replication_role = replica;  -- nobody refers to them any more, and to look for each would take long
 DELETE FROM orgs_organization;
 SET LOCAL session_replication_role = origin;

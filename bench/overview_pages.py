@@ -76,7 +76,9 @@ def milliseconds(client: httpx.Client, path: str) -> float:
 
 def make_rows(installation: Installation, rows: int) -> None:
     """Jobs, tallies and history by SQL; organizations must be there."""
-    installation.sql("TRUNCATE jobs_job, jobs_jobfailure, jobs_jobtally, jobs_worker, flags_change, flags_flagstate")
+    installation.sql(
+        "TRUNCATE jobs_job, jobs_jobfailure, jobs_deedtarget, jobs_jobtally, jobs_worker, flags_change, flags_flagstate"
+    )
     installation.sql("ALTER TABLE orgs_historyentry DISABLE TRIGGER orgs_history_is_not_emptied")
     installation.sql("TRUNCATE orgs_historyentry RESTART IDENTITY")
     installation.sql("ALTER TABLE orgs_historyentry ENABLE TRIGGER orgs_history_is_not_emptied")
