@@ -20,9 +20,10 @@ from django.core import signing
 from mmh3 import mmh3_x64_128_digest
 
 from flags.serving import usage
-from flags.serving.answers import Answers, Missing, answers_for
+from flags.serving.answers import Answers, answers_for
 from flags.serving.callers import Callers
 from flags.serving.memory import NOWHERE, Definitions, Memory, View
+from flags.serving.outcomes import Missing
 from orgs.access import Caller
 from orgs.errors import OrganizationNotFound
 from orgs.ids import BIGGEST_ID
@@ -140,8 +141,8 @@ class Evaluation:
         headers = [JSON, ("ETag", tag), ("Cache-Control", "no-cache")]
         if _matches(asked.environ.get("HTTP_IF_NONE_MATCH"), tag):
             return Answered(304, headers[1:], b"", route)
-        flags = answers_for(definitions, view, environment).bulk(view, user, user.encode())
-        return Answered(200, headers, b'{"flags":[' + flags + b"]," + _streams(view, caller) + b"}", route)
+        entries = answers_for(definitions, view, environment).bulk.entries(view, user, user.encode())
+        return Answered(200, headers, b"".join([b'{"flags":[', *entries, b"],", _streams(view, caller), b"}"]), route)
 
     def _tag(self, definitions: Definitions, view: View, caller: Caller, user: str, environment: str) -> str:
         """Of all that the answer depends on; the same in every process, and known before anything is evaluated."""
@@ -245,7 +246,7 @@ def _stream(organization_id: int | None, caller: str) -> bytes:
 def _streams(view: View, caller: Caller) -> bytes:
     """The rest of a bulk answer: for which organization it is, and where changes are told."""
     organization_id = view.ids[-1] if view.ids else None
-    metadata = b'"metadata":' + orjson.dumps({"organizationId": organization_id} if organization_id else {})
+    metadata = b'"metadata":{"organizationId":%d}' % organization_id if organization_id else b'"metadata":{}'
     if not settings.EVENTS_URL:
         return metadata
     return metadata + b',"eventStreams":' + _stream(organization_id, caller.name)

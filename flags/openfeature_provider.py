@@ -32,7 +32,7 @@ from flags.client.asking import adecide, decide
 from flags.client.context import Called, Whose
 from flags.errors import FlagNotFound
 from flags.evaluation import REASONS
-from flags.serving.answers import Outcome
+from flags.serving.outcomes import Outcome
 from orgs.errors import OrganizationNotFound
 from orgs.ids import BIGGEST_ID
 

@@ -23,8 +23,9 @@ from flags.client import context, overrides
 from flags.client.context import Called, Whose
 from flags.errors import FlagNotFound, TargetingKeyMissing
 from flags.serving import usage
-from flags.serving.answers import Outcome, answers_for
+from flags.serving.answers import answers_for
 from flags.serving.memory import NOWHERE, Memory, View
+from flags.serving.outcomes import Outcome
 from flags.serving.process import process_memory
 from orgs.errors import OrganizationNotFound
 

@@ -13,8 +13,9 @@ from flags import rollout
 from flags.errors import TargetingKeyMissing, UnknownHashVersion
 from flags.evaluation import BUCKETS, Context, Decision, Definition, Place, evaluate
 from flags.rollout import bucket, hash_prefix
-from flags.serving.answers import Conditional, Missing, answers_for
+from flags.serving.answers import answers_for
 from flags.serving.memory import NOWHERE, Definitions, View
+from flags.serving.outcomes import Conditional, Missing
 from flags.serving.states import Shared
 from flags.tests.evaluating import KEYS, columns_of, contexts, definitions, places
 from flags.tests.plain_reading import Untold, verdicts
@@ -36,7 +37,10 @@ def test_answers_made_ready_say_what_evaluate_says(
     environments = frozenset(name for one in flags.values() for name in one.environments)
     answers = answers_for(Definitions(flags, b"", environments), view, context.environment or "")
     user = context.targeting_key or ""
-    bulk = {entry["key"]: entry for entry in orjson.loads(b"[" + answers.bulk(view, user, user.encode()) + b"]")}
+    bulk = {
+        entry["key"]: entry
+        for entry in orjson.loads(b"[" + b"".join(answers.bulk.entries(view, user, user.encode())) + b"]")
+    }
     assert list(bulk) == KEYS
     for key, definition in flags.items():
         right = outcome(definition, place, context, flags)
@@ -79,7 +83,7 @@ def test_a_chain_that_is_longer_than_allowed_spoils_no_other_flag() -> None:
     """As it may have come into the database before there was a limit."""
     flags = {**needing(600, 1), "other": Definition(9999, "other", enabled=True)}
     answers = answers_for(Definitions(flags, b"", frozenset()), NOWHERE, "")
-    bulk = orjson.loads(b"[" + answers.bulk(NOWHERE, "u", b"u") + b"]")
+    bulk = orjson.loads(b"[" + b"".join(answers.bulk.entries(NOWHERE, "u", b"u")) + b"]")
     assert [entry["value"] for entry in bulk] == [True] * 601
 
 
@@ -106,7 +110,8 @@ def test_the_stored_hash_version_is_the_one_that_counts(monkeypatch: pytest.Monk
         for version in (1, 2, 3)
     }
     asked = [evaluate(one, NOWHERE.place, Context("u"), counted).enabled for one in counted.values()]
-    ready = answers_for(Definitions(counted, b"", frozenset()), NOWHERE, "").bulk(NOWHERE, "u", b"u")
+    bulk = answers_for(Definitions(counted, b"", frozenset()), NOWHERE, "").bulk
+        ready = b"".join(bulk.entries(NOWHERE, "u", b"u"))
     assert asked == [entry["value"] for entry in orjson.loads(b"[" + ready + b"]")] == [False, True, False]
 
 
@@ -115,7 +120,7 @@ def test_a_hash_version_that_is_not_known_is_an_error_and_no_guess() -> None:
     with pytest.raises(UnknownHashVersion, match="no hash version 7 here"):
         evaluate(later, NOWHERE.place, Context("u"), {})
     with pytest.raises(UnknownHashVersion, match="no hash version 7 here"):
-        answers_for(Definitions({"later": later}, b"", frozenset()), NOWHERE, "").bulk(NOWHERE, "u", b"u")
+        answers_for(Definitions({"later": later}, b"", frozenset()), NOWHERE, "").bulk.entries(NOWHERE, "u", b"u")
 
 
 @given(definitions(), places(), contexts, st.sampled_from(["archived", "killed"]))

@@ -85,7 +85,7 @@ def test_answers_are_kept_for_those_who_asked_last_and_for_no_more_than_they_may
     first = memory.view(1)
     kept = answers_for(known, first, "")
     made = taken(
-        lambda: [answers_for(known, memory.view(number), "").bulk(first, "u", b"u") for number in range(2, 12)]
+        lambda: [answers_for(known, memory.view(number), "").bulk.entries(first, "u", b"u") for number in range(2, 12)]
     )
     assert made < 10 * FLAGS * ANSWER_BYTES
     for number in range(12, 200):

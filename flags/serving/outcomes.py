@@ -1,0 +1,234 @@
+"""One flag's answer, made ready: what it says to whoever asks in organizations with one value, down to the JSON.
+
+`flags.evaluation.evaluate` says what is right; here everything in it that does not depend on the user is decided
+beforehand. That both agree is tested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import orjson
+
+from flags.evaluation import REASONS, Definition, Rule, Unit
+from flags.rollout import BUCKETS, hash_of, hash_prefix
+from flags.serving.memory import View
+from flags.serving.states import Row, States
+
+
+class Outcome:
+    """One way in which a flag can come out: the value (None: an error), and the flag's entry in an OFREP answer."""
+
+    __slots__ = ("enabled", "json", "key", "rule", "why")
+
+    def __init__(self, key: str, rule: Rule, json: bytes, *, enabled: bool | None, why: str = "") -> None:
+        self.key = key
+        self.rule = rule
+        self.json = json
+        self.enabled = enabled
+        self.why = why
+
+    def by_change(self, row: Row) -> Outcome:
+        """The same, with where the value comes from."""
+        origin = b',"sourceOrganizationId":%d,"changeNumber":%d}}' % (row[0], row[1])
+        return Outcome(self.key, self.rule, self.json[:-2] + origin, enabled=self.enabled)
+
+
+class Missing(Outcome):
+    """Nothing can be said, since nobody said whom it is asked for."""
+
+    __slots__ = ()
+
+    def __init__(self, key: str, why: str) -> None:
+        json = _json({"key": key, "errorCode": "TARGETING_KEY_MISSING", "errorDetails": why})
+        super().__init__(key, Rule.ROLLOUT, json, enabled=None, why=why)
+
+
+class Settled:
+    """A flag that says the same to everybody."""
+
+    __slots__ = ("outcome",)
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+
+    def decide(self, view: View, key: str, unit: bytes) -> Outcome:
+        """What the flag says; `key` is the targeting key, `unit` the same in UTF-8, empty where there is none."""
+        return self.outcome
+
+
+class Rollout:
+    """A flag that asks for the user's bucket and nothing else."""
+
+    __slots__ = ("hash", "inside", "limit", "missing", "outside", "prefix")
+
+    def __init__(self, flag: Flag, row: Row | None) -> None:
+        self.hash = hash_of(flag.definition.hash_version)
+        self.prefix = flag.prefix
+        self.limit = flag.limit
+        self.inside = flag.outcome(Rule.ROLLOUT, row, enabled=True)
+        self.outside = flag.outcome(Rule.ROLLOUT, row, enabled=False)
+        self.missing = flag.missing
+
+    def decide(self, view: View, key: str, unit: bytes) -> Outcome:
+        """As `Settled.decide`."""
+        if not unit:
+            return self.missing
+        return self.inside if self.hash(self.prefix + unit) < self.limit else self.outside
+
+
+class FamilyRollout(Rollout):
+    """A flag that asks for the bucket of the organization, or of its ancestor at a level."""
+
+    __slots__ = ("level",)
+
+    def __init__(self, flag: Flag, row: Row | None) -> None:
+        super().__init__(flag, row)
+        self.level = flag.definition.level
+
+    def decide(self, view: View, key: str, unit: bytes) -> Outcome:
+        """As `Settled.decide`."""
+        keys = view.keys
+        if not keys:
+            return self.missing
+        of = keys[-1] if self.level is None or self.level >= len(keys) else keys[self.level]
+        return Rollout.decide(self, view, key, of.encode())
+
+
+class Whitelisted:
+    """A flag that some users always have, whatever it says to others."""
+
+    __slots__ = ("always", "others", "users")
+
+    def __init__(self, flag: Flag, others: Answer) -> None:
+        self.users = flag.definition.whitelist
+        self.always = flag.always
+        self.others = others
+
+    def decide(self, view: View, key: str, unit: bytes) -> Outcome:
+        """As `Settled.decide`."""
+        return self.always if key in self.users else self.others.decide(view, key, unit)
+
+
+class Conditional:
+    """A flag that is off for whom one of its prerequisites is off.
+
+    `needs` has the answers of all flags that it needs by way of others too, without their own prerequisites, each once
+    and before those that need it: the first that isn't on is what the prerequisites come to.
+    """
+
+    __slots__ = ("needs", "otherwise", "refused")
+
+    def __init__(self, flag: Flag, needs: list[Answer], otherwise: Answer) -> None:
+        self.needs = needs
+        self.refused = flag.refused
+        self.otherwise = otherwise
+
+    def decide(self, view: View, key: str, unit: bytes) -> Outcome:
+        """As `Settled.decide`."""
+        for need in self.needs:
+            needed = need.decide(view, key, unit)
+            if needed.enabled is None:
+                return Missing(self.refused.key, needed.why)
+            if not needed.enabled:
+                return self.refused
+        return self.otherwise.decide(view, key, unit)
+
+
+Answer = Settled | Rollout | FamilyRollout | Whitelisted | Conditional
+
+
+class Flag:
+    """What a definition says in one environment, to organizations with whatever value."""
+
+    __slots__ = (
+        "_known", "_most", "_outcomes", "always", "definition", "limit", "missing", "needs", "prefix", "refused",
+        "settled",
+    )  # fmt: skip
+
+    def __init__(self, definition: Definition, environment: str, most: int) -> None:
+        self.definition = definition
+        self.prefix = hash_prefix(definition.salt, definition.key)
+        # bucket < threshold, with the multiplication and the shift of the formula done beforehand
+        self.limit = -((-definition.threshold << 32) // BUCKETS)
+        by_user = definition.unit == Unit.TARGETING_KEY
+        unsaid = "by targeting key; none was sent" if by_user else "by organization; none was named"
+        self.missing = Missing(definition.key, f"The flag {definition.key!r} is rolled out {unsaid}.")
+        self._outcomes: dict[tuple[Rule, bool], Outcome] = {}
+        self.always = self.outcome(Rule.WHITELIST, enabled=True)
+        self.refused = self.outcome(Rule.PREREQUISITE, enabled=False)
+        self.settled = self._settled(environment)
+        self.needs: list[Flag] = []
+        self._known: dict[Row | None, Answer] = {}
+        self._most = most
+
+    @property
+    def prerequisites(self) -> tuple[str, ...]:
+        """The flags that it asks before it looks at the organization."""
+        return self.definition.prerequisites if self.settled is None else ()
+
+    def outcome(self, rule: Rule, row: Row | None = None, *, enabled: bool) -> Outcome:
+        """How it comes out by a rule, and by which change where one had its say."""
+        found = self._outcomes.get((rule, enabled))
+        if found is None:
+            found = self._outcomes[rule, enabled] = _plain(self.definition.key, rule, enabled=enabled)
+        return found if row is None else found.by_change(row)
+
+    def answer(self, states: States) -> Answer:
+        """What it says in an organization, its prerequisites included."""
+        own = self.own(states)
+        if not self.needs:
+            return own
+        return Conditional(self, [flag.own(states) for flag in self.needs], own)
+
+    def own(self, states: States) -> Answer:
+        """The same where all prerequisites are on; one answer for all organizations with the same value."""
+        if self.settled is not None:
+            return self.settled
+        row = states.row(self.definition.id)
+        found = self._known.get(row)
+        if found is None:
+            if len(self._known) >= self._most:
+                self._known.clear()
+            found = self._known[row] = self._made(row)
+        return found
+
+    def _settled(self, environment: str) -> Settled | None:
+        """What it says before anything else is looked at; None for one that looks further."""
+        definition = self.definition
+        if definition.archived:
+            return Settled(self.outcome(Rule.ARCHIVED, enabled=False))
+        if definition.killed:
+            return Settled(self.outcome(Rule.KILLED, enabled=False))
+        forced = definition.environments.get(environment)
+        return None if forced is None else Settled(self.outcome(Rule.ENVIRONMENT, enabled=forced))
+
+    def _made(self, row: Row | None) -> Answer:
+        others = self._for_others(row)
+        return Whitelisted(self, others) if self.definition.whitelist else others
+
+    def _for_others(self, row: Row | None) -> Answer:
+        definition = self.definition
+        enabled = definition.enabled if row is None else row[2]
+        if not enabled or definition.threshold >= BUCKETS:
+            rule = Rule.DEFAULT if row is None else Rule.ORGANIZATION
+            return Settled(self.outcome(rule, row, enabled=enabled))
+        if definition.threshold == 0:
+            return Settled(self.outcome(Rule.ROLLOUT, row, enabled=False))
+        return Rollout(self, row) if definition.unit == Unit.TARGETING_KEY else FamilyRollout(self, row)
+
+
+def _plain(key: str, rule: Rule, *, enabled: bool) -> Outcome:
+    content = {
+        "key": key,
+        "reason": REASONS[rule],
+        "value": enabled,
+        "variant": "on" if enabled else "off",
+        "metadata": {"rule": rule},
+    }
+    return Outcome(key, rule, _json(content), enabled=enabled)
+
+
+def _json(content: Mapping[str, object]) -> bytes:
+    """As JSON, copied: what orjson returns keeps a buffer of kilobytes for itself."""
+    return bytes(memoryview(orjson.dumps(content)))
