@@ -111,7 +111,7 @@ def test_the_stored_hash_version_is_the_one_that_counts(monkeypatch: pytest.Monk
     }
     asked = [evaluate(one, NOWHERE.place, Context("u"), counted).enabled for one in counted.values()]
     bulk = answers_for(Definitions(counted, b"", frozenset()), NOWHERE, "").bulk
-        ready = b"".join(bulk.entries(NOWHERE, "u", b"u"))
+    ready = b"".join(bulk.entries(NOWHERE, "u", b"u"))
     assert asked == [entry["value"] for entry in orjson.loads(b"[" + ready + b"]")] == [False, True, False]
 
 
