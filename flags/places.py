@@ -8,14 +8,14 @@ from flags.evaluation import Place, State
 from orgs.errors import OrganizationNotFound
 
 PLACE = """
-WITH RECURSIVE line AS (  -- upwards by primary key
+WITH RECURSIVE line AS (  -- by primary key, as LATERAL … OFFSET 0 insists: how short a line is, no planner knows
     SELECT id, key, parent_id, 0 AS distance FROM orgs_organization WHERE id = %(id)s
      UNION ALL
     SELECT above.id, above.key, above.parent_id, distance + 1
-      FROM line JOIN orgs_organization above ON above.id = line.parent_id),
+      FROM line, LATERAL (SELECT id, key, parent_id FROM orgs_organization WHERE id = line.parent_id OFFSET 0) above),
 nearest AS (
     SELECT DISTINCT ON (state.flag_id) state.flag_id, state.enabled, state.source_id, state.change_number
-      FROM line JOIN flags_flagstate state ON state.organization_id = line.id
+      FROM line, LATERAL (SELECT * FROM flags_flagstate WHERE organization_id = line.id OFFSET 0) state
      ORDER BY state.flag_id, distance)
 SELECT (SELECT array_agg(id ORDER BY distance DESC) FROM line),
        (SELECT array_agg(key ORDER BY distance DESC) FROM line),
