@@ -1,4 +1,4 @@
-"""What the web server itself costs: an application that answers every request with the same bytes."""
+"""What the web server itself costs: an application that gives the same answer to every request."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-_body = Path(os.environ["BARE_BODY"]).read_bytes()
-_status = os.environ.get("BARE_STATUS", "200 OK")
-_headers = [("Content-Type", "application/json"), ("ETag", '"0123456789abcdef"'), ("Content-Length", str(len(_body)))]
+_head, _, _body = Path(os.environ["BARE_ANSWER"]).read_bytes().partition(b"\r\n\r\n")
+_first, *_lines = _head.decode("latin-1").split("\r\n")
+_status = _first.partition(" ")[2]
+_headers = [(name, value.strip()) for name, _, value in (line.partition(":") for line in _lines)]
+_headers = [(name, value) for name, value in _headers if name.lower() not in {"server", "date", "connection"}]
+"""The others are the server's own."""
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

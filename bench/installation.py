@@ -118,6 +118,7 @@ class Installation:
                 numbers = {"first": 1 + tree * size, "size": size, "tree": tree, "branches": branches, "leaves": leaves}
                 connection.execute(PLANT_ROOT, numbers)
                 connection.execute(PLANT_BELOW, numbers)
+            connection.execute(NEXT_ID)
         for statement in ("VACUUM (ANALYZE) orgs_organization", "VACUUM (ANALYZE) flags_flagstate"):
             self.sql(statement)
         return [1 + tree * size for tree in range(trees)]
@@ -188,6 +189,7 @@ DELETE FROM orgs_organization;
 SET LOCAL session_replication_role = origin;
 SELECT pg_notify('flagsite_changes', '{"tree": 1}')
 """
+NEXT_ID = "SELECT setval(pg_get_serial_sequence('orgs_organization', 'id'), max(id)) FROM orgs_organization"
 PLANT_ROOT = """
 INSERT INTO orgs_organization (id, name, key, parent_id, tree_id, level, lft, rght)
 SELECT %(first)s, 'Root', 'root-' || %(tree)s, NULL, %(tree)s + 1, 0, 1, 2 * %(size)s
