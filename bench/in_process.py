@@ -17,18 +17,15 @@ import django, json; django.setup()
 from bench.peers import microseconds
 from flags.client import is_enabled
 from flags.models import Flag
-from orgs.models import Organization
-organization, _ = Organization.objects.get_or_create(key="bench-in-process", defaults={"name": "Bench"})
-Flag.objects.bulk_create(
-    [Flag(key=f"half-{n}", enabled=True, rollout_percentage=50) for n in range(100)], ignore_conflicts=True
-)
-ask = lambda user: is_enabled("half-50", user_id=user, organization=organization.pk)
+Flag.objects.bulk_create([Flag(key=f"half-{n}", enabled=True, rollout_percentage=50) for n in range(100)])
+ask = lambda user: is_enabled("half-50", user_id=user, organization=1)
 print(json.dumps(microseconds(ask)), flush=True)
 """
 
 
 def in_process(installation: Installation, rows: int) -> Result:
     """`is_enabled` with a rollout to half of the users and 100 flags loaded, and the same by each of the peers."""
+    installation.plant(10)
     python = _peers(installation.folder / "peers")
     theirs = {}
     for name in PEERS:
