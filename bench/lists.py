@@ -18,10 +18,12 @@ INSERT INTO flags_flagstate (organization_id, flag_id, enabled, source_id, chang
 SELECT organization.id, flag.id, true, 1, 1, now()
   FROM orgs_organization organization, (SELECT id FROM flags_flag ORDER BY id LIMIT 10) flag ORDER BY 1, 2
 """
+LONG_AGO = "SELECT to_char(max(completed_at) - interval '20 hours', 'YYYY-MM-DD\"T\"HH24') FROM jobs_job"
 JOBS = "/admin/jobs/job/"
 PAGES = [
     JOBS, f"{JOBS}?p=100", f"{JOBS}?status__exact=FAILED", f"{JOBS}?status__exact=PENDING",
     f"{JOBS}?queue__exact=propagation", f"{JOBS}?trigger__exact=manual", f"{JOBS}?within=1h", f"{JOBS}?within=30d",
+    f"{JOBS}?ended={{hour}}",
     f"{JOBS}?flag=flag-7", f"{JOBS}?by=person7", f"{JOBS}?below=root-0", f"{JOBS}?below=o-0-3-0",
     f"{JOBS}?below=o-0-3-0&status__exact=FAILED", f"{JOBS}?below=o-0-3-1", f"{JOBS}?q=c-4711", f"{JOBS}?q=flag-7",
     f"{JOBS}?q=o-0-3-1", f"{JOBS}?q=nothing", f"{JOBS}{{job}}/change/", f"{JOBS}live/?ids={{job}}",
@@ -39,11 +41,12 @@ def lists(installation: Installation, rows: int) -> Result:
     for table in ("jobs_job", "flags_flag", "flags_flagstate"):
         installation.sql(f"VACUUM (ANALYZE) {table}")
     job = installation.sql("SELECT min(id) + 1000 FROM jobs_job")[0][0]
+    hour = installation.sql(LONG_AGO)[0][0]
     times: dict[str, float] = {}
     for name, bound_to, paths in (("", None, PAGES), ("branch: ", root + 1, OF_BOUND)):
         cookie = installation.python(SIGN_IN.format(name=f"bench {name}", bound_to=bound_to)).strip()
         with httpx.Client(base_url=installation.http.base_url, cookies={"sessionid": cookie}, timeout=120) as client:
-            times |= {name + path: milliseconds(client, path.format(job=job)) for path in paths}
+            times |= {name + path: milliseconds(client, path.format(job=job, hour=hour)) for path in paths}
     slowest = max(times, key=lambda path: times[path])
     return Result(
         f"lists with {rows:,} jobs and states", f"slowest {times[slowest]:.0f} ms", slowest,

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from jobs import queues, statistics, workers
+from jobs.job_filters import HOUR
 from jobs.models import JobTally
 from jobs.states import Status
 from jobs.statistics import Day, Duration, Hour
@@ -52,10 +53,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """An hour of the chart."""
+    """An hour of the chart, and the list of what ended in it."""
 
     hour: Hour
     parts: list[Part]
+    link: str
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -145,7 +147,11 @@ def _percentile(value: Duration | None) -> str:
 def _bars(day: Day) -> list[Bar]:
     tallest = max((hour.total for hour in day.hours), default=0) or 1
     return [
-        Bar(hour, [_part(hour, outcome.value, tallest) for outcome in STATUS_OF if getattr(hour, outcome.value)])
+        Bar(
+            hour,
+            [_part(hour, outcome.value, tallest) for outcome in STATUS_OF if getattr(hour, outcome.value)],
+            jobs_list(ended=f"{hour.start:{HOUR}}"),
+        )
         for hour in day.hours
     ]
 

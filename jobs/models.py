@@ -187,6 +187,7 @@ class Job(models.Model):
             models.Index(fields=["queue", "-id"], name="job_by_queue"),
             models.Index(fields=["trigger", "-id"], name="job_by_trigger"),
             models.Index(fields=["created_at"], name="job_by_time"),
+            models.Index(fields=["completed_at"], name="job_by_end"),
             models.Index(fields=["requested_by", "-id"], name="job_by_who_asked"),
             models.Index(fields=["correlation_id"], name="job_by_correlation"),
             models.Index(KeyTransform("featureFlagName", "arguments"), models.F("id").desc(), name="job_by_flag"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -57,6 +58,10 @@ def test_the_list_tells_of_flag_path_and_a_paused_queue(cast: Cast) -> None:
         ("?flag=check", set()),
         ("?by=alice", {"second"}),
         ("?within=1h", {"first", "second", "failed"}),
+        (f"?ended={datetime.now(UTC):%Y-%m-%dT%H}", {"failed"}),
+        ("?ended=2001-02-03T04", set()),
+        ("?ended=9999-12-31T23", set()),
+        ("?ended=yesterday", set()),
         ("?trigger__exact=manual", set()),
         ("?q=oslo", {"first"}),
         ("?q=BERGEN", {"second"}),

@@ -40,6 +40,7 @@ def test_every_link_of_the_front_page_leads_somewhere(cast: Cast) -> None:
     assert f"/admin/jobs/job/{held.pk}/change/" in links
     assert any("status__exact=COMPLETED" in link for link in links)
     assert any("trigger__exact=manual" in link for link in links)
+    assert sum("?ended=" in link for link in links) == 24  # one for each hour of the chart
     assert {link: client.get(link).status_code for link in links} == dict.fromkeys(links, 200)
 
 

@@ -25,6 +25,8 @@ from orgs.locks import TREE_LOCK
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 LEASE, SWEEP = 3.0, 1.0
+EMPTY = "TRUNCATE flags_flag, flags_flagstate, flags_change, flags_flagschedule, jobs_job, jobs_jobfailure CASCADE"
+"""What tests that share an installation leave behind."""
 
 
 class Installation:
@@ -145,7 +147,7 @@ class Installation:
         size = 1 + branches * (1 + leaves)
         with self.connection() as connection, connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", [TREE_LOCK])
-            connection.execute("TRUNCATE flags_flag, flags_flagstate, flags_change, jobs_job, jobs_jobfailure CASCADE")
+            connection.execute(EMPTY)
             connection.execute("DELETE FROM orgs_organization")  # not TRUNCATE, which would take the keys along
             connection.execute(
                 """
