@@ -14,7 +14,7 @@ from jobs import queues, statistics, workers
 from jobs.job_filters import HOUR
 from jobs.models import JobTally
 from jobs.states import Status
-from jobs.statistics import Day, Duration, Hour
+from jobs.statistics import Day, Hour
 from jobs.statistics_of_subtree import NEWEST, figures_of
 from jobs.templatetags.job_figures import duration, percent
 from orgs.access import Caller
@@ -132,16 +132,12 @@ def _rates(day: Day, percentile_note: str) -> list[Figure]:
             jobs_list(trigger__exact="manual"),
         ),
         Figure("Average time to complete", duration(day.average), "from the request to the end", completed),
-        Figure("95% completed within", _percentile(day.percentile), f"95th percentile, {percentile_note}", completed),
+        Figure("95% completed within", duration(day.percentile), f"95th percentile, {percentile_note}", completed),
     ]  # fmt: skip
 
 
 def _counted(count: int, one: str, many: str) -> str:
     return f"{count:,} {one if count == 1 else many}"
-
-
-def _percentile(value: Duration | None) -> str:
-    return duration(value)
 
 
 def _bars(day: Day) -> list[Bar]:

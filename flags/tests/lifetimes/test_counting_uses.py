@@ -176,6 +176,16 @@ def test_no_count_is_lost_between_threads_and_flushes(cast: Cast, flag: Flag) ->
     assert sum(counted().values()) == 4 * each
 
 
+def test_a_thread_that_found_its_counter_before_a_flush_makes_its_step_after_it(cast: Cast, flag: Flag) -> None:
+    steps = usage._counts[cast.oslo.pk, "checkout"]
+    usage._counts.made_at -= 2 * usage.STEP_SECONDS
+    usage.flush()
+    next(steps)
+    usage.flush()
+    uses.move()
+    assert counted() == {(flag.pk, cast.oslo.pk): 1}
+
+
 def test_the_thread_hands_on_by_itself(cast: Cast, flag: Flag, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.FLAG_USAGE_SECONDS = 0.02
     monkeypatch.setattr(usage, "_started_in", 0)
