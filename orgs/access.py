@@ -87,10 +87,12 @@ def organization_for(caller: Caller, organization_id: Any) -> Organization:
 
 
 def organization_called(key_or_id: str) -> Organization:
-    """The organization with this key, else the one with this id. Raises OrganizationNotFound."""
-    found = Organization.objects.filter(key=key_or_id).first()
-    if found is None and (organization_id := id_in(key_or_id)):
+    """The organization with this id, else the one with this key; so everywhere. Raises OrganizationNotFound."""
+    found = None
+    if organization_id := id_in(key_or_id):
         found = Organization.objects.filter(pk=organization_id).first()
+    if found is None:
+        found = Organization.objects.filter(key=key_or_id).first()
     if found is None:
         raise OrganizationNotFound(f"There is no organization with the key or id {key_or_id!r}.")
     return found

@@ -100,10 +100,12 @@ def test_where_flags_are_not_made_by_setting_them_an_unknown_one_is_refused(cast
     assert not Flag.objects.exists()
 
 
-def test_an_organizations_key_comes_before_an_id(cast: Cast) -> None:
-    named = tree.create(name="Named like an id", key=str(cast.oslo.pk), parent_id=None)
+def test_digits_are_an_id_where_there_is_one_else_a_key(cast: Cast) -> None:
+    tree.create(name="Oslo's twin", key=str(cast.oslo.pk), parent_id=None)
+    free = tree.create(name="Nobody's id", key=str(2**40), parent_id=None)
     run("set_flag", cast.oslo.pk, "checkout", "on")
-    assert Change.objects.get().organization_id == named.pk
+    run("set_flag", 2**40, "checkout", "on")
+    assert list(Change.objects.order_by("number").values_list("organization_id", flat=True)) == [cast.oslo.pk, free.pk]
 
 
 def test_a_state_says_where_it_comes_from(cast: Cast) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from flagsite.metrics import folder, requests
+from flagsite.tests.crash.installation import eventually
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[3]
@@ -21,6 +22,14 @@ from flagsite.metrics import requests
 requests.count(method="GET", route="docs", status=200, seconds=0.1)
 print(sum(sample.value for metric in requests.registry().collect() for sample in metric.samples
           if sample.name.endswith("_count")))
+"""
+COUNTING = """
+import sys, time, flagsite.wsgi
+from flagsite.metrics import requests
+for _ in range(700):
+    requests.count(method="GET", route="docs", status=200, seconds=0.1)
+sys.stdin.readline()
+requests.count(method="GET", route="docs", status=200, seconds=0.1)
 """
 
 
@@ -50,6 +59,16 @@ def test_the_folder_of_a_server_that_is_gone_is_removed_and_others_stay(tmp_path
 def test_where_nothing_can_be_written_each_process_counts_for_itself(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert [counted(tmp_path / "file"), counted(tmp_path / "file")] == ["1.0", "1.0"]
+
+
+def test_a_sibling_sees_what_this_process_counts_without_being_asked(tmp_path: Path) -> None:
+    """And what a process that ends has counted last."""
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    counting = subprocess.Popen([sys.executable, "-c", COUNTING], cwd=ROOT, env=environment, stdin=subprocess.PIPE)
+    eventually(lambda: float(counted(tmp_path)) > 700, within=60)
+    seen = float(counted(tmp_path))
+    counting.communicate(b"the last one\n", timeout=30)
+    assert float(counted(tmp_path)) == seen + 2
 
 
 def test_a_process_that_has_begun_to_count_goes_on_by_itself(tmp_path: Path, settings: Any) -> None:

@@ -49,11 +49,16 @@ def test_metrics_of_two_web_and_two_worker_processes_add_up(at_work: Installatio
         assert total(now, "flagsite_worker_slots_busy") <= total(now, "flagsite_worker_slots") == 2
     workers = {name for (name,) in at_work.sql("SELECT DISTINCT worker FROM jobs_job WHERE id = ANY(%s)", [ids])}
     assert len(workers) == 2, "both workers are to have worked"
-    after = scraped(at_work)
 
     def grown(name: str, **labels: str) -> float:
         return total(after, name, **labels) - total(before, name, **labels)
 
+    def counted() -> float:
+        return total(scraped(at_work), "flagsite_http_request_seconds_count", route=FLAG_ROUTE, method="POST")
+
+    wanted = total(before, "flagsite_http_request_seconds_count", route=FLAG_ROUTE, method="POST") + JOBS
+    eventually(lambda: counted() == wanted, within=30)  # what a sibling answered is told by it within a second
+    after = scraped(at_work)
     assert grown("flagsite_job_attempts_total", kind="propagation", outcome="completed") == JOBS
     assert grown("flagsite_jobs_total", queue="propagation") == JOBS
     assert grown("flagsite_organizations_written_total") == JOBS * (LEAVES + 1)

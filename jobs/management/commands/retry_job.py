@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from jobs import operations
-from jobs.deeds import deeds_answer, do_each
+from jobs.named_jobs import do_each, outcomes_answer
 from orgs.command_arguments import add_reason, row_id
 from orgs.operator_command import Answer, OperatorCommand, me
 
@@ -21,4 +21,4 @@ class Command(OperatorCommand):
 
     def answer(self, *, ids: list[int], reason: str, **options: Any) -> Answer:
         done = do_each(ids, lambda job_id: operations.retry(job_id=job_id, by=me(), reason=reason))
-        return deeds_answer(done, word="retried by job", key="retryJobId")
+        return outcomes_answer(done, word="retried by job", key="retryJobId")

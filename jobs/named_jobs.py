@@ -1,0 +1,65 @@
+"""The same done to each job that a command names: what came of it, what was refused and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rich.console import RenderableType
+from rich.table import Column
+
+from jobs.errors import JobNotFound
+from jobs.models import Job
+from jobs.showing import status_word
+from orgs import terminal
+from orgs.errors import FlagsiteError
+from orgs.operator_command import Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A job that was named, and the attempt that it was done to, or why it was refused."""
+
+    job_id: int
+    attempt: Job | None = None
+    refusal: str = ""
+
+
+def do_each(job_ids: Sequence[int], do: Callable[[int], Job]) -> list[Outcome]:
+    """Do it to every job, each once; a refusal of one does not keep the others from it."""
+    return [_do(job_id, do) for job_id in dict.fromkeys(job_ids)]
+
+
+def _do(job_id: int, do: Callable[[int], Job]) -> Outcome:
+    try:
+        return Outcome(job_id, do(job_id))
+    except JobNotFound:
+        return Outcome(job_id, refusal=f"There is no job {job_id}.")
+    except FlagsiteError as error:
+        return Outcome(job_id, refusal=error.detail)
+
+
+def outcomes_answer(outcomes: Sequence[Outcome], *, word: str, key: str) -> Answer:
+    """The outcomes as a command's answer; one job that was refused makes it a failed one."""
+    results = [
+        {
+            "jobId": outcome.job_id,
+            key: outcome.attempt.pk if outcome.attempt else None,
+            "status": outcome.attempt.status if outcome.attempt else None,
+            "refused": outcome.refusal or None,
+        }
+        for outcome in outcomes
+    ]
+    table = terminal.table(Column("Job", justify="right", no_wrap=True), Column("Done or refused", overflow="fold"))
+    for outcome in outcomes:
+        if outcome.attempt:
+            words = terminal.line(f"{word} {outcome.attempt.pk}, ").append_text(status_word(outcome.attempt))
+        else:
+            words = terminal.line(outcome.refusal, style="red")
+        table.add_row(*terminal.cells(str(outcome.job_id), words))
+    refused = sum(not outcome.attempt for outcome in outcomes)
+    shown: list[RenderableType] = [table]
+    if len(outcomes) > 1:
+        shown.append(f"{len(outcomes) - refused:,} done, {refused:,} refused.")
+    document = {"done": len(outcomes) - refused, "refused": refused, "results": results}
+    return Answer(document, shown, failed=bool(refused))
