@@ -28,7 +28,7 @@ from django.db.models import QuerySet
 from pytest_django import DjangoDbBlocker
 from xdist.scheduler import LoadScopeScheduling
 
-from flags.serving import usage
+from flags.serving import memory, usage
 from flagsite.servers import prepared
 from jobs.models import Queue
 from orgs import locks
@@ -140,6 +140,13 @@ def queues_and_groups_after_an_emptied_database(request: pytest.FixtureRequest) 
         return
     Queue.objects.bulk_create([Queue(name=name) for name in ("propagation", "default")], ignore_conflicts=True)
     Group.objects.bulk_create([Group(name=name) for name in ROLES_BY_GROUP], ignore_conflicts=True)
+
+
+@pytest.fixture(autouse=True)
+def what_a_test_writes_counts_as_committed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The transaction around a test is what everybody sees, so that memory keeps what is read in it."""
+    if not _has_own_transactions(request.node):
+        monkeypatch.setattr(memory, "reads_what_everybody_sees", lambda: True)
 
 
 CAST = {  # parent, number of the tree, level, lft, rght

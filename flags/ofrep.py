@@ -22,7 +22,7 @@ from mmh3 import mmh3_x64_128_digest
 from flags.serving import usage
 from flags.serving.answers import Answers, answers_for
 from flags.serving.callers import Callers
-from flags.serving.memory import NOWHERE, Definitions, Memory, View
+from flags.serving.memory import NOWHERE, Memory, View
 from flags.serving.outcomes import Missing
 from orgs.access import Caller
 from orgs.errors import OrganizationNotFound
@@ -133,21 +133,22 @@ class Evaluation:
         definitions = self._memory.definitions()
         if not sure:
             view, definitions = self._memory.anew(view)
+        states = view.known[0]  # looked at once, so that the tag is that of the answer
         if key is not None:
-            status, entry = _one(answers_for(definitions, view, environment), view, key, user)
+            status, entry = _one(answers_for(definitions, states, environment), view, key, user)
             return Answered(status, [JSON], entry, route)
         usage.count_all(view.ids[-1] if view.ids else None)  # one that is answered 304 is an evaluation as well
-        tag = self._tag(definitions, view, caller, user, environment)
+        tag = self._tag(definitions.fingerprint + states.fingerprint, view, caller, user, environment)
         headers = [JSON, ("ETag", tag), ("Cache-Control", "no-cache")]
         if _matches(asked.environ.get("HTTP_IF_NONE_MATCH"), tag):
             return Answered(304, headers[1:], b"", route)
-        entries = answers_for(definitions, view, environment).bulk.entries(view, user, user.encode())
+        entries = answers_for(definitions, states, environment).bulk.entries(view, user, user.encode())
         return Answered(200, headers, b"".join([b'{"flags":[', *entries, b"],", _streams(view, caller), b"}"]), route)
 
-    def _tag(self, definitions: Definitions, view: View, caller: Caller, user: str, environment: str) -> str:
+    def _tag(self, holds: bytes, view: View, caller: Caller, user: str, environment: str) -> str:
         """Of all that the answer depends on; the same in every process, and known before anything is evaluated."""
         about = f"{caller.name}\n{len(user)}:{user}{environment}".encode()
-        content = definitions.fingerprint + view.known[0].fingerprint + self._stream_of + view.line + about
+        content = holds + self._stream_of + view.line + about
         return f'"{mmh3_x64_128_digest(content).hex()}"'
 
     def _caller(self, asked: Asked) -> Caller:

@@ -137,11 +137,16 @@ def _asked_with(token: str) -> tuple[int | None, str] | None:
 
 
 def _line_for(organization_id: int | None, key: str) -> tuple[int, ...] | None:
-    """The line of the organization; None when it or the key that begins so is no longer valid."""
+    """The line of the organization; None when it or the key that begins so is no longer valid, or it is not the key's.
+
+    An organization that was moved out of what the key sees is not, though it was when the token was made.
+    """
     try:
-        if not AccessKey.objects.get_usable_keys().filter(prefix=key).exists():
+        usable = AccessKey.objects.get_usable_keys().filter(prefix=key).first()
+        if usable is None:
             return None
-        return places.read(organization_id).ids if organization_id is not None else ()
+        line = places.read(organization_id).ids if organization_id is not None else ()
+        return line if usable.organization_id is None or usable.organization_id in line else None
     except OrganizationNotFound:
         return None
     finally:

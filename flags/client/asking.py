@@ -116,9 +116,10 @@ def _decide(name: str, user_id: str | int | None, organization: Whose | None, en
     definitions = memory.definitions()
     named = environment or _process.environment
     prepared = definitions.prepared.get(named)
-    answers = None if prepared is None else prepared.kept.get(view.known[0])
+    states = view.known[0]
+    answers = None if prepared is None else prepared.kept.get(states)
     if answers is None:
-        answers = answers_for(definitions, view, named)
+        answers = answers_for(definitions, states, named)
     answers.used = True
     answer = answers.of(name)
     if answer is None:

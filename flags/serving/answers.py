@@ -14,7 +14,7 @@ from django.conf import settings
 
 from flags.evaluation import Definition
 from flags.serving.bulk import Bulk
-from flags.serving.memory import Definitions, View
+from flags.serving.memory import Definitions
 from flags.serving.outcomes import Answer, Flag
 from flags.serving.states import States
 
@@ -93,15 +93,14 @@ class Prepared:
             del kept[states]
 
 
-def answers_for(definitions: Definitions, view: View, environment: str) -> Answers:
-    """The answers for the organization, made once for all that have the same states.
+def answers_for(definitions: Definitions, states: States, environment: str) -> Answers:
+    """The answers for organizations with these states, made once for all of them.
 
     They are kept under the environments that some flag overrides; all others are alike, under "".
     """
     prepared: Prepared | None = definitions.prepared.get(environment)
     if prepared is None:
         prepared = _prepare(definitions, environment)
-    states = view.known[0]
     found = prepared.kept.get(states)
     if found is None:
         return prepared.make(states)

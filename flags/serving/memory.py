@@ -24,6 +24,9 @@ from orgs.ids import id_in
 Read = TypeVar("Read")
 UNTOLD_SECONDS = 1.0
 """For so long what is known is believed while nobody would hear of a change."""
+COMMITTED = """
+SELECT pg_current_xact_id_if_assigned() IS NULL AND current_setting('transaction_isolation') = 'read committed'
+"""
 VIEW_BYTES = 1000
 """About what a view takes beside its states: ids and keys from the root down, and its entries in the memory."""
 
@@ -88,7 +91,8 @@ class Memory:
     There are at most `most` views, fewer where they would take more than two thirds of EVALUATION_CACHE_MEGABYTES.
     Whoever listens to the database tells it of changes (`take`); after a silence it forgets everything (`forget`).
     A view is read anew when it is older than EVALUATION_CACHE_SECONDS, whatever was heard, and after UNTOLD_SECONDS
-    while nobody listens; only while the database is away is an older one good enough.
+    while nobody listens; only while the database is away is an older one good enough. What is asked for within a
+    transaction that sees something else than everybody does is answered from what it sees, and not kept.
     """
 
     def __init__(self, most: int | None = None) -> None:
@@ -106,6 +110,8 @@ class Memory:
         """Held while definitions are read: who reads later has read what is newer."""
         self._storing = threading.Lock()
         """Held while what was read is stored, unless everything was forgotten while it was read."""
+        self._advancing = threading.Lock()
+        """Held while a view is set to what it has caught up with."""
 
     # --- what is asked ---------------------------------------------------------------------------------------------
     def definitions(self) -> Definitions:
@@ -194,8 +200,9 @@ class Memory:
             self._views.pop(organization_id, None)
             raise
         view = View(ids, keys, self._shared.of(columns), position)
+        may_be_kept = reads_what_everybody_sees()
         with self._storing:
-            if epoch == self._epoch:
+            if epoch == self._epoch and may_be_kept:
                 self._views[organization_id] = view
                 self._ids[keys[-1]] = organization_id
                 while len(self._views) > 1 and self._is_full():
@@ -211,8 +218,9 @@ class Memory:
         read = Definitions.read()
         if known is not None and known.fingerprint == read.fingerprint:
             read = known  # and what is prepared for them
+        may_be_kept = reads_what_everybody_sees()
         with self._storing:
-            if epoch == self._epoch:
+            if epoch == self._epoch and may_be_kept:
                 self._definitions = read
                 self._definitions_read_at = monotonic()
         return read
@@ -248,8 +256,22 @@ class Memory:
             elif entry.after < ids[-1] <= entry.last and entry.root_id in ids:
                 states = self._shared.after(states, entry.state)
             position = number
-        view.known = states, position
+        with self._advancing:
+            if position > view.known[1]:  # else another thread is further
+                view.known = states, position
         return True
+
+
+def reads_what_everybody_sees() -> bool:
+    """Whether this thread reads just what is committed.
+
+    Not in a transaction that has written something, which may be rolled back, nor in one that looks at a snapshot.
+    """
+    if connection.get_autocommit():
+        return True
+    with connection.cursor() as cursor:
+        cursor.execute(COMMITTED)
+        return bool(cursor.fetchone()[0])
 
 
 def _in_order(one: Definition) -> tuple[object, ...]:

@@ -35,7 +35,7 @@ def test_answers_made_ready_say_what_evaluate_says(
 ) -> None:
     view = View(place.ids, place.keys, Shared().of(columns_of(place.states.values())), 0)
     environments = frozenset(name for one in flags.values() for name in one.environments)
-    answers = answers_for(Definitions(flags, b"", environments), view, context.environment or "")
+    answers = answers_for(Definitions(flags, b"", environments), view.states, context.environment or "")
     user = context.targeting_key or ""
     bulk = {
         entry["key"]: entry
@@ -71,7 +71,7 @@ def needing(levels: int, width: int) -> dict[str, Definition]:
 def test_prerequisites_that_meet_again_and_again_are_decided_once() -> None:
     """Two flags a level would be 2 to the 20 ways."""
     flags = needing(21, 2)
-    answers = answers_for(Definitions(flags, b"", frozenset()), NOWHERE, "")
+    answers = answers_for(Definitions(flags, b"", frozenset()), NOWHERE.states, "")
     top = answers.of("020-0")
     assert isinstance(top, Conditional)
     assert len(top.needs) == 40
@@ -82,7 +82,7 @@ def test_prerequisites_that_meet_again_and_again_are_decided_once() -> None:
 def test_a_chain_that_is_longer_than_allowed_spoils_no_other_flag() -> None:
     """As it may have come into the database before there was a limit."""
     flags = {**needing(600, 1), "other": Definition(9999, "other", enabled=True)}
-    answers = answers_for(Definitions(flags, b"", frozenset()), NOWHERE, "")
+    answers = answers_for(Definitions(flags, b"", frozenset()), NOWHERE.states, "")
     bulk = orjson.loads(b"[" + b"".join(answers.bulk.entries(NOWHERE, "u", b"u")) + b"]")
     assert [entry["value"] for entry in bulk] == [True] * 601
 
@@ -110,7 +110,7 @@ def test_the_stored_hash_version_is_the_one_that_counts(monkeypatch: pytest.Monk
         for version in (1, 2, 3)
     }
     asked = [evaluate(one, NOWHERE.place, Context("u"), counted).enabled for one in counted.values()]
-    bulk = answers_for(Definitions(counted, b"", frozenset()), NOWHERE, "").bulk
+    bulk = answers_for(Definitions(counted, b"", frozenset()), NOWHERE.states, "").bulk
     ready = b"".join(bulk.entries(NOWHERE, "u", b"u"))
     assert asked == [entry["value"] for entry in orjson.loads(b"[" + ready + b"]")] == [False, True, False]
 
@@ -120,7 +120,9 @@ def test_a_hash_version_that_is_not_known_is_an_error_and_no_guess() -> None:
     with pytest.raises(UnknownHashVersion, match="no hash version 7 here"):
         evaluate(later, NOWHERE.place, Context("u"), {})
     with pytest.raises(UnknownHashVersion, match="no hash version 7 here"):
-        answers_for(Definitions({"later": later}, b"", frozenset()), NOWHERE, "").bulk.entries(NOWHERE, "u", b"u")
+        answers_for(Definitions({"later": later}, b"", frozenset()), NOWHERE.states, "").bulk.entries(
+            NOWHERE, "u", b"u"
+        )
 
 
 @given(definitions(), places(), contexts, st.sampled_from(["archived", "killed"]))

@@ -83,14 +83,16 @@ def test_organizations_that_all_differ_take_no_more_than_they_may(memory: Memory
 def test_answers_are_kept_for_those_who_asked_last_and_for_no_more_than_they_may_take(memory: Memory) -> None:
     known = memory.definitions()
     first = memory.view(1)
-    kept = answers_for(known, first, "")
+    kept = answers_for(known, first.states, "")
     made = taken(
-        lambda: [answers_for(known, memory.view(number), "").bulk.entries(first, "u", b"u") for number in range(2, 12)]
+        lambda: [
+            answers_for(known, memory.view(number).states, "").bulk.entries(first, "u", b"u") for number in range(2, 12)
+        ]
     )
     assert made < 10 * FLAGS * ANSWER_BYTES
     for number in range(12, 200):
-        answers_for(known, memory.view(number), "")
-        assert answers_for(known, first, "") is kept  # asked for all the time
+        answers_for(known, memory.view(number).states, "")
+        assert answers_for(known, first.states, "") is kept  # asked for all the time
     prepared = known.prepared[""]
     assert len(prepared.kept) == len(prepared.turns) == 16 * 2**20 // 3 // (FLAGS * ANSWER_BYTES)
 
@@ -100,7 +102,7 @@ def test_organizations_share_the_answers_that_are_the_same(memory: Memory) -> No
     own = columns_of([State(1, enabled=True, source_id=9, number=1000), *memory.view(7).states.rows[1:]])
     ours, theirs = memory.view(7), memory.view(8)
     theirs.known = memory._shared.of(own), 0
-    one, other = answers_for(known, ours, ""), answers_for(known, theirs, "")
+    one, other = answers_for(known, ours.states, ""), answers_for(known, theirs.states, "")
     assert one is not other
     assert one.of("flag-000") is not other.of("flag-000")
     assert one.of("flag-001") is other.of("flag-001")
@@ -108,9 +110,9 @@ def test_organizations_share_the_answers_that_are_the_same(memory: Memory) -> No
 
 def test_answers_of_former_definitions_go_with_them(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
     view = memory.view(1)
-    former = answers_for(memory.definitions(), view, "")
+    former = answers_for(memory.definitions(), view.states, "")
     monkeypatch.setattr(definitions, "read_all", lambda: {"other": Definition(1, "other")})
-    latter = answers_for(memory.read_definitions(), view, "")
+    latter = answers_for(memory.read_definitions(), view.states, "")
     assert former.of("other") is None
     assert latter.of("other") is not None
 

@@ -10,6 +10,9 @@ from flags import definitions, places
 from flags.evaluation import Definition, State
 from flags.serving.feed import Feed, Written
 from flags.serving.memory import Memory
+from flags.tests.asking import Asking
+from orgs.access import Caller
+from orgs.models import Role
 
 OLD = {"checkout": Definition(1, "checkout", enabled=True)}
 NEW = {"checkout": Definition(1, "checkout", enabled=True, killed=True)}
@@ -98,7 +101,7 @@ def test_a_view_knows_the_last_change_that_it_really_got(memory: Memory) -> None
     assert [state.number for state in view.states.rows] == [3]
 
 
-def test_what_holds_and_how_far_that_goes_are_replaced_as_one(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thread_that_is_slower_does_not_set_a_view_back(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
     memory.take(change(1, enabled=True))
     since = memory._feed.since
 
@@ -111,7 +114,25 @@ def test_what_holds_and_how_far_that_goes_are_replaced_as_one(memory: Memory, mo
 
     monkeypatch.setattr(memory._feed, "since", overtaken)
     view = memory.view(1)
-    assert view.states.rows[0].number == view.known[1] == 1
-    assert memory.view(1).states.rows[0].number == 2
+    assert view.states.rows[0].number == view.known[1] == 2
     with pytest.raises(AttributeError):
         view.states = view.states
+
+
+def test_the_tag_is_that_of_the_answer_though_something_changes_in_between(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking = Asking("key")
+    asking.memory = asking.evaluation._memory = memory
+    monkeypatch.setattr(asking.callers, "caller_with", lambda key: Caller("key:k", Role.READER))
+    before = asking.all(organizationId=1)
+    tag_of = asking.evaluation._tag
+
+    def overtaken(*about: object) -> str:
+        memory.take(change(1, enabled=False))
+        memory.view(1)  # another thread has asked
+        return tag_of(*about)
+
+    monkeypatch.setattr(asking.evaluation, "_tag", overtaken)
+    answer = asking.all(organizationId=1)
+    assert (answer.headers["ETag"], answer.body) == (before.headers["ETag"], before.body)

@@ -111,6 +111,19 @@ def test_a_revoked_key_ends_its_connections_and_opens_no_new_one(flagsite: Serve
     assert refused.json() == {"errorDetails": "The token is not valid. Evaluate all flags for a new one."}
 
 
+def test_a_key_hears_nothing_more_of_an_organization_that_was_moved_out_of_its_subtree(flagsite: Served) -> None:
+    key = flagsite.new_key("northerner", organization=NORTH)
+    made = flagsite.post("/organizations", json={"name": "Leaver", "key": "leaver", "parentId": NORTH}).json()
+    address = flagsite.events_address(key, organizationId=made["id"])
+    with waiting_at(address) as waiting:
+        headers = {"Authorization": f"Bearer {flagsite.key}"}
+        url = f"{flagsite.url}/organizations/{made['id']}"
+        httpx.patch(url, headers=headers, json={"parentId": SOUTH}, timeout=20).raise_for_status()
+
+        assert waiting.ended.wait(10)
+    assert httpx.get(address).status_code == 401
+
+
 def test_a_token_that_was_tampered_with_opens_nothing(flagsite: Served) -> None:
     address = flagsite.events_address(organizationId=NORTH)
     plain = address.partition("?")[0]
