@@ -12,6 +12,7 @@ from flags.models import Change, Flag, FlagState
 from jobs import watching
 from jobs.models import Job
 from jobs.runner import run_next
+from jobs.tests.engine import in_pauses
 from orgs import tree
 from orgs.tests.commands import OLGA, deeds, run
 
@@ -57,7 +58,7 @@ def test_on_a_parent_a_job_begins_that_knows_who_asked(cast: Cast) -> None:
 def test_waiting_ends_when_all_below_have_the_value(
     cast: Cast, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(watching.time, "sleep", lambda _: run_next("propagation"))
+    in_pauses(monkeypatch, watching, lambda _: run_next("propagation"))
     ran = run("set_flag", "acme", "checkout", "on", "--wait")
     assert (ran.status, ran.error) == (0, "")
     assert ran.out.endswith("COMPLETED, 6 organizations\n")
@@ -70,7 +71,7 @@ def test_it_draws_a_bar_on_a_terminal(
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(watching.time, "sleep", lambda _: run_next("propagation"))
+    in_pauses(monkeypatch, watching, lambda _: run_next("propagation"))
     run("set_flag", "acme", "checkout", "on", "--wait", "--json")
     errors = capsys.readouterr().err
     assert "━" in errors

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from types import ModuleType, SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
 from django.db import connection
 
 from jobs import lifecycle
@@ -36,6 +39,11 @@ def doing(work: Work) -> Iterator[None]:
         yield
     finally:
         _works.remove(work)
+
+
+def in_pauses(monkeypatch: pytest.MonkeyPatch, module: ModuleType, do: Callable[[float], object]) -> None:
+    """Have something done in place of each pause that the module makes; other threads sleep as ever."""
+    monkeypatch.setattr(module, "time", SimpleNamespace(sleep=do, monotonic=time.monotonic))
 
 
 def waiting(**columns: Any) -> Job:

@@ -10,7 +10,7 @@ from django.db import OperationalError, connection
 
 from jobs import lifecycle, operations, queues, transient, watching, workers
 from jobs.models import Job, Queue
-from jobs.tests.engine import QUEUE, changed, claimed, latest, lease_of, make_due, waiting
+from jobs.tests.engine import QUEUE, changed, claimed, in_pauses, latest, lease_of, make_due, waiting
 from orgs.tests.commands import run
 
 pytestmark = pytest.mark.django_db
@@ -21,7 +21,7 @@ Steps = Iterator[Callable[[], object]]
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses that are made, none of which takes time."""
     made: list[float] = []
-    monkeypatch.setattr(watching.time, "sleep", made.append)
+    in_pauses(monkeypatch, watching, made.append)
     return made
 
 
@@ -30,7 +30,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Steps], None]:
     """Have one step after the other done in the pauses between two looks."""
 
     def arrange(steps: Steps) -> None:
-        monkeypatch.setattr(watching.time, "sleep", lambda _: next(steps)())
+        in_pauses(monkeypatch, watching, lambda _: next(steps)())
 
     return arrange
 

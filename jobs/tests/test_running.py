@@ -12,7 +12,7 @@ from jobs import lifecycle, runner, stopping, transient, wakeup, workers
 from jobs.errors import LeaseLost, PermanentFailure, StopRequested
 from jobs.models import Job
 from jobs.run import Run
-from jobs.tests.engine import KIND, QUEUE, changed, doing, statuses, waiting
+from jobs.tests.engine import KIND, QUEUE, changed, doing, in_pauses, statuses, waiting
 
 pytestmark = pytest.mark.django_db
 TOKEN = "00000000-0000-0000-0000-000000000001"
@@ -148,7 +148,7 @@ def test_the_end_is_recorded_once_the_database_is_back(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(lifecycle, "complete", complete_later)
     monkeypatch.setattr(transient, "reconnect", lambda: None)
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    in_pauses(monkeypatch, runner, lambda _: None)
     assert run(counting(processed=1)).status == "COMPLETED"
 
 
