@@ -29,7 +29,7 @@ from openfeature.provider import AbstractProvider, Metadata
 
 from flags.client import overrides
 from flags.client.asking import adecide, decide
-from flags.client.context import Called, Whose
+from flags.client.context import Called, InvalidOrganization, Whose
 from flags.errors import FlagNotFound
 from flags.evaluation import REASONS
 from flags.serving.outcomes import Outcome
@@ -98,6 +98,8 @@ def _speaking_of(flag_key: str) -> Iterator[None]:
         raise FlagNotFoundError(error.detail) from error
     except OrganizationNotFound as error:
         raise InvalidContextError(error.detail) from error
+    except InvalidOrganization as error:
+        raise InvalidContextError(str(error)) from error
     except (OperationalError, InterfaceError) as error:
         raise GeneralError(f"The flag {flag_key!r} is not known here, and the database does not answer.") from error
 

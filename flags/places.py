@@ -52,7 +52,7 @@ def read(organization_id: int) -> Place:
 
 def id_of(key: str) -> int:
     """The id of the organization with this key. Raises OrganizationNotFound."""
-    if "\0" in key:  # PostgreSQL has no such text
+    if not _is_text(key):
         raise OrganizationNotFound
     with connection.cursor() as cursor:
         cursor.execute("SELECT id FROM orgs_organization WHERE key = %s", [key])
@@ -60,3 +60,11 @@ def id_of(key: str) -> int:
     if row is None:
         raise OrganizationNotFound
     return int(row[0])
+
+
+def _is_text(key: str) -> bool:
+    """Whether PostgreSQL has such a text: no zero byte, and no half of a character, as JSON may bring it."""
+    try:
+        return b"\0" not in key.encode()
+    except UnicodeEncodeError:
+        return False

@@ -1,7 +1,8 @@
 """Asking for a flag: from this process's memory, in about a microsecond, for a user of an organization.
 
 What cannot be told is answered by the default: an unknown flag or organization, a database that is away where memory
-does not know. A missing targeting key is a mistake of who asks, and raised, unless a default was given.
+does not know. A missing targeting key, or what cannot be an organization, is a mistake of who asks, and raised, unless
+a default was given.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from django.core.signals import setting_changed
 from django.db import InterfaceError, OperationalError, connection
 
 from flags.client import context, overrides
-from flags.client.context import Called, Whose
+from flags.client.context import Called, InvalidOrganization, Whose
 from flags.errors import FlagNotFound, TargetingKeyMissing
 from flags.serving import usage
 from flags.serving.answers import answers_for
@@ -28,6 +29,7 @@ from flags.serving.memory import NOWHERE, Memory, View
 from flags.serving.outcomes import Outcome
 from flags.serving.process import process_memory
 from orgs.errors import OrganizationNotFound
+from orgs.models import Organization
 
 log = structlog.get_logger(__name__)
 UNTOLD = (FlagNotFound, OrganizationNotFound, OperationalError, InterfaceError)
@@ -46,7 +48,8 @@ def is_enabled(
     """Whether the flag is on for this user of this organization.
 
     What is not given comes from the middleware or from `asking_for`. `default` is the answer where none can be given;
-    without one that is False, and TargetingKeyMissing is raised for a rollout that has to know whom it is asked for.
+    without one that is False, and TargetingKeyMissing is raised for a rollout that has to know whom it is asked for,
+    InvalidOrganization for an organization of another type. A user id that is no text (a lone surrogate) is like none.
     In asynchronous code it works too, but what memory does not know yet blocks the loop for a query; `ais_enabled`
     does not.
     """
@@ -60,6 +63,8 @@ def is_enabled(
             outcome = _beside(name, user_id, organization, environment)
     except UNTOLD as error:
         return _untold(name, error, default)
+    except InvalidOrganization as error:
+        return _mistaken(name, error, default)
     return _missing(outcome, default) if outcome.enabled is None else outcome.enabled
 
 
@@ -79,13 +84,15 @@ async def ais_enabled(
         outcome = await adecide(name, user_id, organization, environment)
     except UNTOLD as error:
         return _untold(name, error, default)
+    except InvalidOrganization as error:
+        return _mistaken(name, error, default)
     return _missing(outcome, default) if outcome.enabled is None else outcome.enabled
 
 
 def decide(name: str, user_id: str | int | None, organization: Whose | None, environment: str | None) -> Outcome:
     """How the flag comes out; `enabled` is None where a targeting key is missing. Overrides are not looked at.
 
-    Raises FlagNotFound, OrganizationNotFound, and database errors for what memory does not know.
+    Raises FlagNotFound, OrganizationNotFound, InvalidOrganization, and database errors for what memory does not know.
     """
     try:
         return _decide(name, user_id, organization, environment)
@@ -126,15 +133,24 @@ def _decide(name: str, user_id: str | int | None, organization: Whose | None, en
         raise FlagNotFound(f"There is no flag {name!r}.")
     usage.count(organization_id, name)
     user = user_id if type(user_id) is str else "" if user_id is None else str(user_id)
-    return answer.decide(view, user, user.encode())
+    try:
+        unit = user.encode()
+    except UnicodeEncodeError:  # half a character, as JSON may bring it: in no bucket and on no whitelist
+        unit = b""
+    return answer.decide(view, user, unit)
 
 
 def _view(memory: Memory, organization: Whose) -> View:
-    if isinstance(organization, int):
-        return memory.view(organization)
+    """The organization, for every way to ask. Raises OrganizationNotFound, InvalidOrganization."""
+    if isinstance(organization, str):
+        return memory.view_by_key(organization)
+    if isinstance(organization, Organization):
+        return memory.view(organization.pk)
     if isinstance(organization, Called):
         return memory.view_called(organization.name)
-    return memory.view_by_key(organization) if isinstance(organization, str) else memory.view(organization.pk)
+    if isinstance(organization, bool) or not isinstance(organization, int):
+        raise InvalidOrganization(organization)
+    return memory.view(organization)
 
 
 class _Process:
@@ -177,10 +193,14 @@ def _beside(*asked: Any) -> Outcome:
 
 def _missing(outcome: Outcome, default: bool | None) -> bool:
     """The default where one was given, for a rollout that is not told whom it is asked for."""
-    error = TargetingKeyMissing(outcome.why)
+    return _mistaken(outcome.key, TargetingKeyMissing(outcome.why), default)
+
+
+def _mistaken(name: str, error: Exception, default: bool | None) -> bool:
+    """The default where one was given, for a mistake of who asks."""
     if default is None:
         raise error
-    return _untold(outcome.key, error, default)
+    return _untold(name, error, default)
 
 
 _logged: set[tuple[str, str]] = set()

@@ -28,6 +28,13 @@ Whose = int | str | Organization | Called
 """An organization: its id, its key, itself, or what it is called."""
 
 
+class InvalidOrganization(TypeError):
+    """What was given as an organization is nothing that could name one."""
+
+    def __init__(self, given: object) -> None:
+        super().__init__(f"An organization is an id, a key or an Organization; {type(given).__name__} is none of them.")
+
+
 class Scope(Protocol):
     """For whom and where; None where that is not known."""
 

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import OperationalError, connections
+from django.utils.functional import SimpleLazyObject
 
 from conftest import Cast
 from flags import changes, definitions
 from flags.client import ais_enabled, asking_for, is_enabled
+from flags.client.context import InvalidOrganization
 from flags.errors import TargetingKeyMissing
 from flags.models import Flag
 from flags.rollout import bucket, hash_prefix
@@ -18,6 +20,8 @@ from flags.serving import usage
 from flags.serving.memory import Memory
 
 pytestmark = pytest.mark.django_db
+HALF_A_CHARACTER = "\ud800"
+"""Which JSON can bring, and which cannot be written."""
 
 
 def half(key: str = "half", **fields: Any) -> Flag:
@@ -60,6 +64,37 @@ def test_an_unknown_flag_or_organization_is_the_default_and_said_once(
     assert is_enabled("known", organization=987_654) is False
     said = [record.msg["featureFlagName"] for record in caplog.records if "flag_not_evaluated" in str(record.msg)]
     assert said == ["nothing", "known"]
+
+
+def test_half_a_character_as_user_id_is_like_no_user(cast: Cast) -> None:
+    half()
+    Flag.objects.create(key="on", enabled=True, whitelist=["alice"])
+    assert is_enabled("on", user_id=HALF_A_CHARACTER)
+    assert is_enabled("half", user_id=HALF_A_CHARACTER, default=True) is True
+    assert is_enabled("half", user_id=HALF_A_CHARACTER, default=False) is False
+    with pytest.raises(TargetingKeyMissing):
+        is_enabled("half", user_id=HALF_A_CHARACTER)
+
+
+@pytest.mark.parametrize("key", [HALF_A_CHARACTER, "oslo\0"])
+def test_a_key_that_no_organization_can_have_is_the_default(cast: Cast, key: str) -> None:
+    Flag.objects.create(key="on", enabled=True)
+    assert is_enabled("on", organization=key) is False
+    assert is_enabled("on", organization=key, default=True) is True
+
+
+@pytest.mark.parametrize("given", [True, 1.5, ["oslo"], {"id": 1}, b"oslo"])
+def test_what_cannot_be_an_organization_is_a_mistake_unless_a_default_is_given(cast: Cast, given: Any) -> None:
+    Flag.objects.create(key="on", enabled=True)
+    with pytest.raises(InvalidOrganization, match=f"{type(given).__name__} is none of them"):
+        is_enabled("on", organization=given)
+    assert is_enabled("on", organization=given, default=True) is True
+    assert is_enabled("on", organization=given, default=False) is False
+
+
+def test_an_organization_that_is_loaded_when_it_is_looked_at_is_one(cast: Cast) -> None:
+    changes.set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
+    assert is_enabled("checkout", organization=SimpleLazyObject(lambda: cast.oslo))
 
 
 def test_the_environment_is_that_of_the_setting_unless_said(cast: Cast, settings: Any) -> None:
@@ -121,4 +156,8 @@ async def test_asynchronous_code_may_ask_both_ways_also_for_what_is_not_known_ye
     assert await ais_enabled("on")
     assert await ais_enabled("on")
     assert not await ais_enabled("nothing")
+    assert await ais_enabled("on", organization=HALF_A_CHARACTER, default=True)
+    assert await ais_enabled("on", organization=True, default=True)
+    with pytest.raises(InvalidOrganization):
+        await ais_enabled("on", organization=True)
     await sync_to_async(connections.close_all)()  # of the thread in which Django asks

@@ -55,7 +55,9 @@ def test_a_rollout_is_a_split_by_the_targeting_key(client: OpenFeatureClient) ->
     [
         ("nothing", where(), ErrorCode.FLAG_NOT_FOUND),
         ("half", where(), ErrorCode.TARGETING_KEY_MISSING),
+        ("half", where("\ud800"), ErrorCode.TARGETING_KEY_MISSING),
         ("half", where("u", organizationKey="mars"), ErrorCode.INVALID_CONTEXT),
+        ("half", where("u", organizationKey="\ud800"), ErrorCode.INVALID_CONTEXT),
         ("half", where("u", organizationId=True), ErrorCode.INVALID_CONTEXT),
         ("half", where("u", environment=1), ErrorCode.INVALID_CONTEXT),
     ],
@@ -67,6 +69,13 @@ def test_what_cannot_be_told_is_the_default_with_a_code(
     for default in (True, False):
         details = client.get_boolean_details(flag, default, context)
         assert (details.value, details.error_code, details.reason) == (default, code, Reason.ERROR)
+
+
+def test_what_a_setting_names_and_cannot_be_an_organization_is_an_invalid_context(client: OpenFeatureClient) -> None:
+    Flag.objects.create(key="on", enabled=True)
+    with asking_for(organization=1.5):
+        details = client.get_boolean_details("on", False)
+    assert (details.value, details.error_code) == (False, ErrorCode.INVALID_CONTEXT)
 
 
 def test_flags_are_boolean(client: OpenFeatureClient) -> None:
