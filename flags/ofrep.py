@@ -193,6 +193,8 @@ class Evaluation:
         if named is None and (asked_id := context.get("organizationId")) is not None:
             if type(asked_id) is int and 0 < asked_id <= BIGGEST_ID:
                 return memory.view(asked_id)
+            if type(asked_id) not in (int, str):
+                raise Refused(400, "INVALID_CONTEXT", "The context's organizationId must be an integer or a string.")
             named = str(asked_id)
         if named is None:
             if asked_key := _text(context, "organizationKey"):

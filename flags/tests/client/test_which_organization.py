@@ -82,6 +82,17 @@ def test_a_context_without_an_id_is_not_read_as_null(
     assert answer.body["metadata"]["sourceOrganizationId"] == cast.oslo.pk
 
 
+@pytest.mark.parametrize("given", [True, False, 1.5, [1], {}, {"id": 1}])
+def test_what_is_neither_number_nor_text_names_no_organization_whatever_keys_there_are(
+    asking: Asking, cast: Cast, given: Any
+) -> None:
+    tree.create(name="Odd", key=str(given), parent_id=cast.rival.pk)
+    changes.set_flag(organization_id=cast.oslo.pk, flag_key="f", enabled=True)
+    answer = asking.one("f", organizationId=given)
+    assert (answer.status, answer.body["errorCode"]) == (400, "INVALID_CONTEXT")
+    assert answer.body["errorDetails"] == "The context's organizationId must be an integer or a string."
+
+
 def test_an_id_or_a_key_means_the_same_in_django_code_and_in_questions(
     admin_key: str, cast: Cast, sources: dict[int | None, str]
 ) -> None:
