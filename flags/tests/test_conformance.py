@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,9 @@ from django.conf import settings
 
 from flags import changes, definitions, places
 from flags.errors import TargetingKeyMissing
-from flags.evaluation import NOWHERE, Context, evaluate
+from flags.evaluation import NOWHERE, Context, Definition, Unit, evaluate
 from flags.models import Flag
-from flags.rollout import bucket, hash_prefix
+from flags.rollout import bucket, hash_prefix, threshold
 from flags.tests.asking import Asking
 from jobs import runner
 from orgs.models import Organization
@@ -52,6 +54,26 @@ def test_the_published_buckets_are_ours_and_those_of_the_formula() -> None:
         whole = f"{vector['salt']}:{vector['flag']}:{vector['unit']}".encode()
         assert murmur3(whole) * published["buckets"] // 2**32 == vector["bucket"]
         assert bucket(hash_prefix(vector["salt"], vector["flag"]), vector["unit"].encode()) == vector["bucket"]
+
+
+def test_the_example_on_the_page_of_definitions_is_right() -> None:
+    page = " ".join((settings.BASE_DIR / "docs" / "definitions.md").read_text().split())
+    example = re.search(r"`(\S+)` has the hash (\d+) and the bucket (\d+): out at ([\d.]+) %, in at ([\d.]+) %", page)
+    assert example
+    text, *numbers = example.groups()
+    salt, flag, unit = text.split(":")
+    assert murmur3(text.encode()) == int(numbers[0])
+    assert bucket(hash_prefix(salt, flag), unit.encode()) == int(numbers[1])
+    out, within = (threshold(Decimal(percentage)) for percentage in numbers[2:])
+    assert out == int(numbers[1]) == within - 1
+
+
+@pytest.mark.parametrize("unit", Unit)
+@pytest.mark.parametrize(("percentage", "enabled"), [("0", False), ("100", True), (None, True)])
+def test_nobody_has_to_be_named_where_all_or_none_are_in(unit: Unit, percentage: str | None, enabled: bool) -> None:
+    limit = threshold(None if percentage is None else Decimal(percentage))
+    flag = Definition(1, "f", enabled=True, threshold=limit, unit=unit, level=1)
+    assert evaluate(flag, NOWHERE, Context(), {}).enabled is enabled
 
 
 @pytest.mark.django_db(transaction=True)
