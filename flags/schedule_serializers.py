@@ -175,6 +175,13 @@ class ScheduleFilters(QuerySerializer):
         help_text="Set on exactly this one.",
     )
     flag = serializers.CharField(required=False, max_length=255, validators=[FLAG_KEY], help_text="Of this flag.")
+    seriesId = serializers.IntegerField(
+        source="series_id",
+        required=False,
+        min_value=1,
+        max_value=BIGGEST_ID,
+        help_text="Occurrences of one recurring change: the id of the first, which is among them.",
+    )
     to = Moment(source="until", required=False, help_text="Scheduled before; with an offset.")
 
     def get_fields(self) -> dict[str, Any]:

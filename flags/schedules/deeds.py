@@ -15,12 +15,14 @@ Status = FlagSchedule.Status
 def cancel(*, schedule_id: int, by: str, reason: str = "") -> FlagSchedule:
     """Cancel one that waits for its time or its retry; of a recurring one that waits for its time all later ones too.
 
-    Waits while it is being applied. Raises ScheduleNotFound, or ScheduleNotCancellable once it is settled.
+    Waits while it is being applied. Raises ScheduleNotFound, or ScheduleNotCancellable once it is settled; of a
+    recurring one that says which occurrence is to be cancelled instead.
     """
     with transaction.atomic():
         schedule = _locked(schedule_id)
         if not schedule.is_open:
-            raise ScheduleNotCancellable(f"Schedule {schedule_id} is {schedule.status} and cannot be cancelled.")
+            refusal = f"Schedule {schedule_id} is {schedule.status} and cannot be cancelled."
+            raise ScheduleNotCancellable(f"{refusal}{_next_in_words(schedule)}")
         _change(schedule, "flag-schedule.cancel", by, reason, status=Status.CANCELLED, next_retry_at=None)
     return schedule
 
@@ -43,6 +45,15 @@ def _locked(schedule_id: int) -> FlagSchedule:
     if schedule is None:
         raise ScheduleNotFound
     return schedule
+
+
+def _next_in_words(schedule: FlagSchedule) -> str:
+    """Which occurrence of a recurring one waits for its time, if any does; it is the one that the later ones need."""
+    if not schedule.cron:
+        return ""
+    series_id = schedule.series_id or schedule.pk
+    following = FlagSchedule.objects.filter(series_id=series_id, status=Status.PENDING, attempts=0).first()
+    return f" Its next occurrence is {following.pk}." if following else ""
 
 
 def _change(schedule: FlagSchedule, action: str, by: str, reason: str, **columns: object) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from flags.errors import ScheduleNotFound
 from flags.models import FlagSchedule
@@ -32,16 +32,22 @@ def matching(
     status: str = "",
     organization_id: int | None = None,
     flag: str = "",
+    series_id: int | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> QuerySet[FlagSchedule]:
-    """Those that match every filter that is given; `since` is included, `until` is not."""
+    """Those that match every filter that is given; `since` is included, `until` is not.
+
+    `series_id` is the id of a recurring one's first occurrence: that one, and all that came after it.
+    """
     if status:
         schedules = schedules.filter(status=status)
     if organization_id is not None:
         schedules = schedules.filter(organization_id=organization_id)
     if flag:
         schedules = schedules.filter(flag_key=flag)
+    if series_id is not None:
+        schedules = schedules.filter(Q(pk=series_id) | Q(series_id=series_id))
     if since is not None:
         schedules = schedules.filter(scheduled_at__gte=since)
     if until is not None:

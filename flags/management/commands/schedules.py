@@ -12,7 +12,7 @@ from flags.schedule_shown import documents_of, schedules_table
 from flags.schedules.reading import matching
 from flags.schedules.when import when
 from orgs.access import organization_called
-from orgs.command_arguments import count
+from orgs.command_arguments import count, row_id
 from orgs.operator_command import Answer, OperatorCommand
 
 MOST = 10_000
@@ -25,18 +25,20 @@ class Command(OperatorCommand):
         parser.add_argument("--status", choices=FlagSchedule.Status.values, type=str.lower, default="")
         parser.add_argument("--organization", metavar="ORG", help="of exactly this one, key or id")
         parser.add_argument("--flag", default="", help="those of this flag")
+        parser.add_argument("--series", type=row_id, metavar="ID", help="of a recurring one: the id of its first")
         parser.add_argument("--from", dest="since", type=when, metavar="TIME", help="scheduled then or later")
         parser.add_argument("--to", dest="until", type=when, metavar="TIME", help="scheduled before")
         parser.add_argument("--limit", type=count(1, MOST), default=50, metavar="N", help="default: 50")
 
     def answer(
-        self, *, status: str, organization: str | None, flag: str, since: datetime | None, until: datetime | None,
-        limit: int, **options: Any,
+        self, *, status: str, organization: str | None, flag: str, series: int | None, since: datetime | None,
+        until: datetime | None, limit: int, **options: Any,
     ) -> Answer:  # fmt: skip
         place = organization_called(organization).pk if organization else None
         wanted = matching(
-            FlagSchedule.objects.all(), status=status, organization_id=place, flag=flag, since=since, until=until
-        )
+            FlagSchedule.objects.all(), status=status, organization_id=place, flag=flag, series_id=series,
+            since=since, until=until,
+        )  # fmt: skip
         found = list(wanted.order_by("-pk")[: limit + 1])
         schedules, more = found[:limit], len(found) > limit
         shown: list[Any] = [schedules_table(schedules)] if schedules else ["There are no such scheduled changes."]

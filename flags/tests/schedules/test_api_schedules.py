@@ -102,6 +102,33 @@ def test_a_recurring_one_waits_for_its_next_slot(api: Api, cast: Cast, flag: Fla
     assert datetime.fromisoformat(schedule["scheduledAt"]) > datetime.now(UTC)
 
 
+def test_a_recurring_one_is_found_by_its_first_occurrence_and_ended_by_the_next(
+    api: Api, cast: Cast, flag: Flag
+) -> None:
+    again = {"scheduledAt": None, "cron": "0 9 * * *", "timeZone": "UTC"}
+    (other,) = created(api.post(PATH, body(cast.oslo, **again)))
+    (first,) = created(api.post(PATH, body(cast.rome, **again)))
+    occurrences = [first["id"]]
+    for _ in range(2):
+        let_come(occurrences[0])
+        tick()
+        occurrences = ids(api.get(PATH, seriesId=first["id"]))
+    assert (len(occurrences), occurrences[-1]) == (3, first["id"])
+    assert ids(api.get(PATH, seriesId=other["id"])) == [other["id"]]
+    pending, *past = occurrences
+    assert ids(api.get(PATH, seriesId=first["id"], status="pending")) == [pending]
+    for one in past:
+        refused = api.post(f"{PATH}/{one}/cancel")
+        assert kind_of(refused) == "schedule-not-cancellable"
+        assert refused.json()["detail"] == (
+            f"Schedule {one} is applied and cannot be cancelled. Its next occurrence is {pending}."
+        )
+    assert api.post(f"{PATH}/{pending}/cancel").status_code == 200
+    refused = api.post(f"{PATH}/{first['id']}/cancel")
+    assert refused.json()["detail"] == f"Schedule {first['id']} is applied and cannot be cancelled."
+    assert wrong_fields(api.get(PATH, seriesId="x")) == {"seriesId"}
+
+
 def test_a_definition_is_scheduled_and_applied(api: Api, cast: Cast, flag: Flag) -> None:
     wanted = {"enabled": True, "rolloutPercentage": 12.5, "killed": False, "userWhitelist": ["ada"]}
     (schedule,) = created(api.post(PATH, body(None, apply=wanted)))

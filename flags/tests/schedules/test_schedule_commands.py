@@ -64,6 +64,20 @@ def test_cancelling_and_retrying_several(cast: Cast) -> None:
     assert (again.status, again.document["results"][0]["status"]) == (0, "pending")
 
 
+def test_the_next_occurrence_of_a_recurring_one_is_listed_and_named_where_a_past_one_cannot_be_cancelled(
+    cast: Cast,
+) -> None:
+    first = run("schedule_flag", "oslo", "checkout", "on", "--cron", "0 9 * * *", "--json").document["id"]
+    let_come(first)
+    tick()
+    listed = run("schedules", "--series", first, "--json").document["results"]
+    following, applied = (result["id"] for result in listed)
+    assert applied == first
+    refusal = f"Schedule {first} is applied and cannot be cancelled. Its next occurrence is {following}."
+    assert run("cancel_schedule", first).lines == [f"{first}: {refusal}"]
+    assert run("cancel_schedule", following).lines == [f"{following}: cancelled"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words", "status"),
     [
