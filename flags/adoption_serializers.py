@@ -53,7 +53,10 @@ class EvaluationsSerializer(serializers.Serializer[Evaluated]):
 
     byName = serializers.IntegerField(source="by_name.evaluations", help_text="By its own name.")
     lastByNameAt = serializers.DateTimeField(source="by_name.last", allow_null=True)
-    withAll = serializers.IntegerField(source="with_all.evaluations", help_text="Together with all other flags.")
+    withAll = serializers.IntegerField(
+        source="with_all.evaluations",
+        help_text="Together with all other flags, by those who have asked for these since the flag was made.",
+    )
     lastWithAllAt = serializers.DateTimeField(source="with_all.last", allow_null=True)
 
 

@@ -36,8 +36,10 @@ LEFT JOIN LATERAL (SELECT enabled, source_id FROM flags_flagstate
 """
 USE = """
 LEFT JOIN LATERAL (SELECT evaluations, last_evaluated_at FROM flags_flaguse
-                    WHERE organization_id = below.id AND flag_id = {flag} OFFSET 0) {name} ON TRUE
+                    WHERE organization_id = below.id AND {which} OFFSET 0) {name} ON TRUE
 """
+BY_NAME = USE.format(which="flag_id = %(flag)s", name="by_name")
+WITH_ALL = USE.format(which="flag_id = 0 AND last_evaluated_at >= %(beginning)s", name="with_all")
 SIDES = f"""
 WITH source AS (
     SELECT state.enabled, state.source_id, count(*) AS organizations
@@ -55,7 +57,7 @@ SELECT top.id, count(*), count(*) FILTER (WHERE coalesce(state.enabled, %(defaul
   FROM unnest(%(ids)s::bigint[]) AS wanted(id)
   JOIN orgs_organization top ON top.id = wanted.id
   JOIN orgs_organization below ON below.tree_id = top.tree_id AND below.lft BETWEEN top.lft AND top.rght
-  {STATE} {USE.format(flag="%(flag)s", name="by_name")} {USE.format(flag="0", name="with_all")}
+  {STATE} {BY_NAME} {WITH_ALL}
  GROUP BY top.id
 """  # noqa: S608 - no input in it
 
@@ -96,7 +98,7 @@ def adoption_of(caller: Caller, flag_key: str, organization_id: int | None = Non
     flag = staleness.with_staleness(Flag.objects.filter(key=flag_key)).first()
     if flag is None:
         raise FlagNotFound(f"There is no flag {flag_key!r}.")
-    everywhere = uses.everywhere([flag.pk])[flag.pk]
+    everywhere = uses.everywhere([flag])[flag.pk]
     top_id = organization_id or caller.organization_id
     top = organization_for(caller, top_id) if top_id else None
     counts = counts_below(flag, top) if top else counts_everywhere(flag)
@@ -136,8 +138,14 @@ def counts_below(flag: Flag, top: Organization) -> FlagAdoption | None:
 
 
 def shares(flag: Flag, organizations: Sequence[Organization]) -> list[Share]:
-    """The flag's numbers for each of these with all below it, counted now, in one query."""
-    given = {"flag": flag.pk, "default": flag.enabled, "ids": [organization.pk for organization in organizations]}
+    """The flag's numbers for each of these with all below it, counted now, in one query.
+
+    Where all flags were last evaluated before this one was made that is none of it.
+    """
+    given = {
+        "flag": flag.pk, "default": flag.enabled, "beginning": uses.beginning_of(flag),
+        "ids": [organization.pk for organization in organizations],
+    }  # fmt: skip
     rows = _rows(SHARES, given)
     if rows is None:
         return [Share(organization) for organization in organizations]

@@ -115,7 +115,7 @@ def stale_flags(caller: Caller, flags: QuerySet[Flag] | None = None, days: int |
     found = list(chosen.select_related("adoption").order_by("key"))
     if caller.organization_id is not None:
         return [StaleFlag(flag, tuple(reasons_of(flag, None)), "", None) for flag in found]
-    evaluated = uses.everywhere([flag.pk for flag in found])
+    evaluated = uses.everywhere(found)
     differences = hold_outs((flag.adoption for flag in found if hasattr(flag, "adoption")), caller)
     return [
         StaleFlag(flag, tuple(reasons_of(flag, evaluated[flag.pk])), differences.get(flag.pk, ""), evaluated[flag.pk])

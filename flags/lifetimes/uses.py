@@ -11,7 +11,7 @@ from django.db import connection, transaction
 
 from flags.lifetimes import gathering
 from flags.lifetimes.gathering import Use
-from flags.models import FlagUseTotal
+from flags.models import Flag, FlagUseTotal
 
 ALL_FLAGS = 0
 AT_ONCE = 10_000
@@ -91,10 +91,22 @@ class Evaluated:
         return max((asked.last for asked in (self.by_name, self.with_all) if asked.last), default=None)
 
 
-def everywhere(flag_ids: Iterable[int]) -> dict[int, Evaluated]:
-    """How each of the flags was asked for by all organizations together; one query for all."""
-    wanted = list(flag_ids)
-    rows = FlagUseTotal.objects.filter(flag_id__in=[*wanted, ALL_FLAGS])
+def everywhere(flags: Iterable[Flag]) -> dict[int, Evaluated]:
+    """How each of the flags was asked for by all organizations together, by their ids; one query for all.
+
+    Evaluations of all flags that ended before the flag was made are none of it.
+    """
+    wanted = list(flags)
+    rows = FlagUseTotal.objects.filter(flag_id__in=[*(flag.pk for flag in wanted), ALL_FLAGS])
     asked = {row.flag_id: Asked(row.evaluations, row.last_evaluated_at) for row in rows}
     with_all = asked.get(ALL_FLAGS, Asked())
-    return {flag_id: Evaluated(asked.get(flag_id, Asked()), with_all) for flag_id in wanted}
+    return {flag.pk: Evaluated(asked.get(flag.pk, Asked()), _since_made(flag, with_all)) for flag in wanted}
+
+
+def _since_made(flag: Flag, with_all: Asked) -> Asked:
+    return with_all if with_all.last is not None and with_all.last >= beginning_of(flag) else Asked()
+
+
+def beginning_of(flag: Flag) -> datetime:
+    """From when on an evaluation of all flags may have been one of this flag; they are timed to the second."""
+    return flag.created_at.replace(microsecond=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -87,6 +88,30 @@ def test_evaluations_are_told_by_name_and_with_all(api: Api, cast: Cast, flag: F
     assert (south["evaluations"]["byName"], south["evaluations"]["withAll"]) == (0, 5)
     everywhere = api.get(ADOPTION).json()["evaluations"]
     assert (everywhere["byName"], everywhere["withAll"]) == (3, 5)
+
+
+def test_what_ended_before_the_flag_was_made_is_no_evaluation_of_it(api: Api, cast: Cast, flag: Flag) -> None:
+    used(0, cast.rome, 5)
+    used(0, cast.oslo, 4)
+    FlagUse.objects.filter(organization_id=cast.oslo.pk).update(last_evaluated_at=flag.created_at - timedelta(hours=1))
+    acme = api.get(ADOPTION, organizationId=cast.acme.pk).json()
+    assert acme["evaluations"]["withAll"] == 5
+    north, south = acme["below"]
+    assert (north["evaluations"]["withAll"], north["lastEvaluatedAt"]) == (0, None)
+    assert (south["evaluations"]["withAll"], south["lastEvaluatedAt"]) == (5, south["evaluations"]["lastWithAllAt"])
+    assert api.get(ADOPTION).json()["evaluations"]["withAll"] == 4
+    FlagUseTotal.objects.update(last_evaluated_at=flag.created_at - timedelta(hours=1))
+    everywhere = api.get(ADOPTION).json()
+    assert (everywhere["evaluations"]["withAll"], everywhere["lastEvaluatedAt"]) == (0, None)
+
+
+def test_an_evaluation_in_the_second_in_which_the_flag_was_made_is_one(api: Api, cast: Cast, flag: Flag) -> None:
+    used(0, cast.rome, 5)
+    second = flag.created_at.replace(microsecond=0)
+    FlagUse.objects.update(last_evaluated_at=second)
+    FlagUseTotal.objects.update(last_evaluated_at=second)
+    assert api.get(ADOPTION).json()["evaluations"]["withAll"] == 5
+    assert api.get(ADOPTION, organizationId=cast.acme.pk).json()["evaluations"]["withAll"] == 5
 
 
 def test_a_bound_key_sees_its_own_subtree_only(cast: Cast, flag: Flag, acme_key: str) -> None:

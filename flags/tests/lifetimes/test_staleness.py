@@ -86,6 +86,14 @@ def test_an_evaluation_of_all_flags_is_one_of_each(cast: Cast) -> None:
     assert reasons() == {}
 
 
+def test_a_flag_made_after_all_were_last_evaluated_was_never_evaluated(cast: Cast) -> None:
+    before, after = made("before", age=90), made("after", age=70)
+    used(None, last=80)
+    assert reasons() == {"after": ["unused"], "before": ["unused"]}
+    assert words(before.key) == [f"Nobody has evaluated it since {ago(80):%Y-%m-%d}."]
+    assert words(after.key) == ["Nobody has ever evaluated it."]
+
+
 def test_a_young_flag_is_not_expected_to_be_evaluated_yet(cast: Cast) -> None:
     made("young", age=29)
     used(made("asked"), last=1)
