@@ -144,12 +144,20 @@ def test_after_a_lost_connection_everything_is_read_anew(cast: Cast, process: Pr
     changes.set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
     eventually(lambda: process.gaps == 1 and process.value(cast.oslo) is True)
     with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE flags_flagstate DISABLE TRIGGER USER")
         cursor.execute("UPDATE flags_flagstate SET enabled = false")  # nobody is told
         assert process.value(cast.oslo) is True
         cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
     eventually(lambda: process.gaps == 2 and process.listener.hears)
     assert process.value(cast.oslo) is False
+
+
+def test_states_that_are_all_deleted_by_hand_are_forgotten(cast: Cast, process: Process) -> None:
+    changes.set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
+    eventually(lambda: process.value(cast.oslo) is True)
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE flags_flagstate")
+    eventually(lambda: process.value(cast.oslo) is None)
+    assert process.gaps == 1
 
 
 def test_what_was_committed_before_somebody_asks_is_heard_when_the_answer_comes(cast: Cast, process: Process) -> None:
