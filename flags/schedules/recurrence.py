@@ -6,11 +6,12 @@ the first time. So every slot comes once.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, available_timezones
 
 from celery.schedules import ParseException, crontab
 
@@ -18,6 +19,7 @@ from flags.errors import InvalidSchedule
 
 FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 LONGEST_EXPRESSION = 100
+OF_THE_MACHINE = frozenset({"localtime", "posixrules"})
 SEARCHED_DAYS = 366 * 9
 """Long enough for 29 February across a century that is no leap year."""
 
@@ -93,10 +95,16 @@ def _with_sunday_as_0(days: str) -> str:
 
 def zone_named(name: str) -> ZoneInfo:
     """The time zone of that name in the IANA database. Raises InvalidSchedule."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise InvalidSchedule(f"There is no time zone {name!r}; write one such as Europe/Oslo or UTC.") from error
+    if name not in _zones():
+        raise InvalidSchedule(f"There is no time zone {name!r}; write one such as Europe/Oslo or UTC.")
+    return ZoneInfo(name)
+
+
+@functools.cache
+def _zones() -> frozenset[str]:
+    """The names of the IANA database, without what else lies in a machine's folder of zones: `posix/`, `right/`, its
+    own zone. Those mean something else, or nothing, on another machine."""
+    return frozenset(available_timezones() - OF_THE_MACHINE)
 
 
 def exists(local: datetime, zone: ZoneInfo) -> bool:

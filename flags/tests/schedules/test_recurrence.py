@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from flags.errors import InvalidSchedule
 from flags.schedules import backoff
-from flags.schedules.recurrence import recurrence
+from flags.schedules.recurrence import recurrence, zone_named
 
 ZONES = ["UTC", "Europe/Oslo", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "America/Sao_Paulo",
          "Pacific/Apia", "Africa/Casablanca", "America/Havana"]  # fmt: skip
@@ -116,6 +116,19 @@ def test_sunday_is_0_and_7_wherever_it_stands(field: str, days: set[int]) -> Non
 def test_what_is_no_cron_expression_is_refused(cron: str) -> None:
     with pytest.raises(InvalidSchedule):
         recurrence(cron, "UTC")
+
+
+@pytest.mark.parametrize(
+    "name", ["localtime", "posixrules", "posix/Europe/Oslo", "right/UTC", "europe/oslo", "Europe", "", "/etc/localtime"]
+)
+def test_what_is_no_name_of_a_zone_everywhere_is_refused(name: str) -> None:
+    with pytest.raises(InvalidSchedule, match="There is no time zone"):
+        zone_named(name)
+
+
+@pytest.mark.parametrize("name", ["Europe/Oslo", "Asia/Calcutta", "US/Eastern", "GMT", "Etc/GMT+5"])
+def test_old_names_of_zones_are_names_too(name: str) -> None:
+    assert zone_named(name).key == name
 
 
 def test_a_day_that_comes_too_late_is_refused() -> None:
