@@ -10,6 +10,7 @@ from rest_framework.exceptions import ValidationError
 
 from flags.evaluation import REASON_CHOICES, Rule, Step
 from flags.explaining import Checked, LatestChange, Link
+from flags.ofrep import LONGEST_BODY
 from orgs.ids import BIGGEST_ID
 from orgs.input import Id, InputSerializer, QuerySerializer, Text
 
@@ -53,10 +54,15 @@ CHAIN = [
     },
 ]
 KEY_LIMIT = 255
+ANY_TEXT: dict[str, Any] = {
+    "required": False, "allow_blank": True, "trim_whitespace": False, "max_length": LONGEST_BODY,
+}  # fmt: skip
+"""What an evaluation takes as it is (`flags.ofrep`); an empty one is none."""
+ORGANIZATION_KEY = ANY_TEXT | {"max_length": KEY_LIMIT}
 
 
 def _check_one(attrs: dict[str, Any]) -> dict[str, Any]:
-    if "organization_id" in attrs and "organization_key" in attrs:
+    if "organization_id" in attrs and attrs.get("organization_key"):
         raise ValidationError({"organizationKey": ["Name the organization by its id or by its key, not by both."]})
     return attrs
 
@@ -65,14 +71,10 @@ def _check_one(attrs: dict[str, Any]) -> dict[str, Any]:
 class Question(InputSerializer):
     """The body of POST …/check and …/explain; all of it may be left out."""
 
-    userId = Text(
-        source="user_id", required=False, max_length=KEY_LIMIT, trim_whitespace=False, help_text="The targeting key."
-    )
+    userId = Text(source="user_id", help_text="The targeting key.", **ANY_TEXT)
     organizationId = Id(source="organization_id", required=False)
-    organizationKey = Text(
-        source="organization_key", required=False, max_length=KEY_LIMIT, trim_whitespace=False, help_text="Or its key."
-    )
-    environment = Text(required=False, max_length=64)
+    organizationKey = Text(source="organization_key", help_text="Or its key.", **ORGANIZATION_KEY)
+    environment = Text(**ANY_TEXT)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         return _check_one(attrs)
@@ -81,9 +83,7 @@ class Question(InputSerializer):
 class QuestionInQuery(QuerySerializer):
     """The query of GET …/check and …/explain; all of it may be left out."""
 
-    userId = serializers.CharField(
-        source="user_id", required=False, max_length=KEY_LIMIT, trim_whitespace=False, help_text="The targeting key."
-    )
+    userId = serializers.CharField(source="user_id", help_text="The targeting key.", **ANY_TEXT)
     organizationId = serializers.IntegerField(
         source="organization_id",
         required=False,
@@ -91,10 +91,8 @@ class QuestionInQuery(QuerySerializer):
         max_value=BIGGEST_ID,
         help_text="Without, a key that is bound to an organization asks for that one, others for none.",
     )
-    organizationKey = serializers.CharField(
-        source="organization_key", required=False, max_length=KEY_LIMIT, trim_whitespace=False, help_text="Or its key."
-    )
-    environment = serializers.CharField(required=False, max_length=64)
+    organizationKey = serializers.CharField(source="organization_key", help_text="Or its key.", **ORGANIZATION_KEY)
+    environment = serializers.CharField(**ANY_TEXT)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         return _check_one(attrs)

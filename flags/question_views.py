@@ -93,14 +93,14 @@ class Explain(Endpoint):
 
 
 def _check(caller: Caller, name: str, asked: dict[str, Any]) -> Checked:
-    context = Context(asked.get("user_id"), asked.get("environment"))
+    context = Context(asked.get("user_id") or None, asked.get("environment") or None)
     return explaining.check(key=name, organization_id=_organization_id(caller, asked), context=context)
 
 
 def _organization_id(caller: Caller, asked: dict[str, Any]) -> int | None:
     """The organization that is asked for, else the caller's own; none for callers that are not bound."""
-    if "organization_key" in asked:
-        found = organizations_of(caller).filter(key=asked["organization_key"]).first()
+    if organization_key := asked.get("organization_key"):
+        found = organizations_of(caller).filter(key=organization_key).first()
         if found is None:
             raise OrganizationNotFound
         return found.pk
