@@ -95,14 +95,14 @@ def chain(checked: Checked, *, top_id: int | None = None) -> list[Link]:
 
 LINKS = """
 WITH RECURSIVE line AS (  -- upwards by primary key, no further than the top
-    SELECT id, key, name, parent_id, 0 AS distance FROM orgs_organization WHERE id = %(id)s
-     UNION ALL
-    SELECT above.id, above.key, above.name, above.parent_id, distance + 1
+    SELECT id, key, name, parent_id FROM orgs_organization WHERE id = %(id)s
+     UNION  -- not ALL: it ends in a circle of parents too
+    SELECT above.id, above.key, above.name, above.parent_id
       FROM line JOIN orgs_organization above ON above.id = line.parent_id AND line.id IS DISTINCT FROM %(top)s)
 SELECT line.id, line.key, line.name,
        state.enabled, state.change_number, state.source_id, state.job_id, state.updated_at,
        change.number, change.enabled, change.source_id, change.job_id, change.requested_by, change.created_at
-  FROM line
+  FROM (SELECT *, row_number() OVER () AS distance FROM line) line
   LEFT JOIN flags_flagstate state ON state.organization_id = line.id AND state.flag_id = %(flag)s
   LEFT JOIN LATERAL (  -- index change_on_organization
        SELECT * FROM flags_change WHERE organization_id = line.id AND flag_id = %(flag)s

@@ -9,16 +9,17 @@ from orgs.errors import OrganizationNotFound
 
 PLACE = """
 WITH RECURSIVE line AS (  -- by primary key, as LATERAL … OFFSET 0 insists: how short a line is, no planner knows
-    SELECT id, key, parent_id, 0 AS distance FROM orgs_organization WHERE id = %(id)s
-     UNION ALL
-    SELECT above.id, above.key, above.parent_id, distance + 1
+    SELECT id, key, parent_id FROM orgs_organization WHERE id = %(id)s
+     UNION  -- not ALL: it ends in a circle of parents too, as only SQL by hand can make one
+    SELECT above.id, above.key, above.parent_id
       FROM line, LATERAL (SELECT id, key, parent_id FROM orgs_organization WHERE id = line.parent_id OFFSET 0) above),
+way AS (SELECT id, key, row_number() OVER () AS distance FROM line),
 nearest AS (
     SELECT DISTINCT ON (state.flag_id) state.flag_id, state.enabled, state.source_id, state.change_number
-      FROM line, LATERAL (SELECT * FROM flags_flagstate WHERE organization_id = line.id OFFSET 0) state
+      FROM way, LATERAL (SELECT * FROM flags_flagstate WHERE organization_id = way.id OFFSET 0) state
      ORDER BY state.flag_id, distance)
-SELECT (SELECT array_agg(id ORDER BY distance DESC) FROM line),
-       (SELECT array_agg(key ORDER BY distance DESC) FROM line),
+SELECT (SELECT array_agg(id ORDER BY distance DESC) FROM way),
+       (SELECT array_agg(key ORDER BY distance DESC) FROM way),
        array_agg(flag_id ORDER BY flag_id), array_agg(enabled ORDER BY flag_id),
        array_agg(source_id ORDER BY flag_id), array_agg(change_number ORDER BY flag_id)
   FROM nearest

@@ -100,10 +100,10 @@ def organization_called(key_or_id: str) -> Organization:
 
 LINE = """
 WITH RECURSIVE line AS (  -- by primary key; the tree's numbers would need a scan of half the tree
-    SELECT id, parent_id, 0 AS distance FROM orgs_organization WHERE id = %s
-     UNION ALL
-    SELECT above.id, above.parent_id, distance + 1 FROM line JOIN orgs_organization above ON above.id = line.parent_id)
-SELECT id FROM line ORDER BY distance
+    SELECT id, parent_id FROM orgs_organization WHERE id = %s
+     UNION  -- not ALL: it ends in a circle of parents too, as only SQL by hand can make one
+    SELECT above.id, above.parent_id FROM line JOIN orgs_organization above ON above.id = line.parent_id)
+SELECT id FROM (SELECT id, row_number() OVER () AS distance FROM line) line ORDER BY distance
 """
 
 
