@@ -6,7 +6,10 @@ import pytest
 from django.db import connection
 
 from conftest import Cast
-from flags import places
+from flags import changes, places
+from flags.explaining import LINKS
+from orgs import locks
+from orgs.models import Organization
 
 MANY_STATES = """
 INSERT INTO flags_flagstate (organization_id, flag_id, enabled, source_id, change_number, updated_at)
@@ -24,3 +27,16 @@ def test_it_looks_at_no_other_organizations_rows(cast: Cast) -> None:
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "flags_flagstate_pkey" in plan
     assert "Seq Scan on flags_flagstate" not in plan
+
+
+@pytest.mark.django_db
+def test_it_ends_in_a_circle_of_parents(cast: Cast) -> None:
+    changes.set_flag(organization_id=cast.oslo.pk, flag_key="f", enabled=True)
+    locks.lock_tree_for_writing()
+    Organization.objects.filter(pk=cast.north.pk).update(parent=cast.oslo)
+    place = places.read(cast.bergen.pk)
+    assert place.keys == ("oslo", "north", "bergen")
+    assert [state.source_id for state in place.states.values()] == [cast.oslo.pk]
+    with connection.cursor() as cursor:
+        cursor.execute(LINKS, {"id": cast.bergen.pk, "flag": 1, "top": None})
+        assert [key for _, key, *_ in cursor.fetchall()] == ["oslo", "north", "bergen"]
