@@ -56,7 +56,9 @@ def remove_states(*, organization: Organization, **_: Any) -> None:
 
 
 ROWS_TO_COPY = """
-SELECT top.parent_id, sum(top.size) * (SELECT count(*) FROM flags_flagstate WHERE organization_id = top.parent_id)
+SELECT top.parent_id, sum(top.size) * (
+       SELECT count(*) FROM flags_flagstate state JOIN flags_flag flag ON flag.id = flag_id AND NOT purging
+        WHERE organization_id = top.parent_id)
   FROM (SELECT parent_id, (rght - lft + 1) / 2 AS size FROM orgs_organization WHERE id = ANY(%(tops)s)) top
  GROUP BY top.parent_id
  ORDER BY 2, 1
@@ -92,15 +94,20 @@ def _take_over_created(placements: list[Placement]) -> list[int]:
             budget -= rows
             (inline if budget >= 0 else large).append(parent_id)
         cursor.execute(COPY_FROM_PARENTS, {"tops": [top for parent_id in inline for top in tops[parent_id]]})
-    return [_start_job_for_created(parent_id, tops[parent_id]) for parent_id in large]
+    return [job_id for parent_id in large for job_id in _start_job_for_created(parent_id, tops[parent_id])]
 
 
-def _start_job_for_created(parent_id: int, tops: list[int]) -> int:
-    """One job for all that were created below a parent: their ids are higher than those of all that were there."""
+def _start_job_for_created(parent_id: int, tops: list[int]) -> list[int]:
+    """One job for all that were created below a parent: their ids are higher than those of all that were there.
+
+    None where there is nothing left to copy: flags may be marked as purging since the rows were counted.
+    """
     values = list(_rows_of(parent_id).values())
+    if not values:
+        return []
     if len(tops) == 1:
-        return _start_job(tops[0], values)
-    return _start_job(parent_id, values, after=min(tops) - 1)
+        return [_start_job(tops[0], values)]
+    return [_start_job(parent_id, values, after=min(tops) - 1)]
 
 
 def values_after_move(placement: Placement, *, number: int) -> list[Value]:

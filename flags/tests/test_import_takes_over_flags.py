@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from conftest import Cast
-from flags import changes
+from flags import changes, inheritance, managing
 from flags.models import FlagState
 from jobs import runner
 from jobs.models import Job
@@ -129,3 +129,19 @@ def test_a_moved_one_takes_the_change_along_that_was_on_its_way_to_it(cast: Cast
     import_rows("oslo,Oslo,new", "new,New,rival")
     run_jobs()
     assert states("oslo", "new", "rival") == {"oslo": {"a": (True, "north")}, "new": {}, "rival": {}}
+
+
+def test_of_a_flag_that_is_being_purged_nobody_gets_anything_nor_a_job(cast: Cast, by_jobs: bool) -> None:
+    put("acme", "a", True)
+    run_jobs()
+    managing.purge(key="a", by="alice")
+    assert import_rows("n1,N1,north", "n2,N2,north").placement_jobs == ()
+    assert states("n1", "n2") == {"n1": {}, "n2": {}}
+
+
+def test_no_job_is_started_where_the_purge_of_the_last_flag_comes_in_between(
+    north_on: None, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.FLAGS_INLINE_ROWS = 0
+    monkeypatch.setattr(inheritance, "_rows_of", lambda _: {})
+    assert import_rows("n1,N1,north", "n2,N2,north").placement_jobs == ()
