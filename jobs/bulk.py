@@ -131,7 +131,7 @@ def do_to_one(job_id: int, deed: Deed, *, by: str, reason: str = "", priority: i
 
 
 def _why_refused(deed: Deed, error: FlagsiteError) -> str:
-    return _why_not(deed, str(error.context.get("status", "")))
+    return str(error.context.get("they") or _why_not(deed, str(error.context.get("status", ""))))
 
 
 def _why_not(deed: Deed, status: str) -> str:

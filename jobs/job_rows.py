@@ -34,7 +34,8 @@ class Row:
     @property
     def can_be_retried(self) -> bool:
         """Whether a person may ask for another round."""
-        return operations.can_be_retried(self.chain.latest)
+        is_gone = self.job.organization_id is not None and self.path is None
+        return operations.can_be_retried(self.chain.latest) and not is_gone
 
     @property
     def is_latest(self) -> bool:

@@ -14,6 +14,7 @@ from jobs.errors import JobEnded, NotCancellable, NotRetryable
 from jobs.models import Job, JobTally
 from jobs.states import Status
 from orgs import history
+from orgs.models import Organization
 
 log = structlog.get_logger(__name__)
 LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
@@ -61,6 +62,9 @@ def retry(*, job_id: int, by: str, reason: str = "") -> Job:
         latest = Job.objects.of_chain(job.root_id).last() or job
         if objection := _why_not_retried(latest):
             raise NotRetryable(objection, status=latest.status)
+        if not _has_its_organization(latest):
+            gone = f"The organization {latest.organization_id} of job {latest.pk} no longer exists."
+            raise NotRetryable(gone, status=latest.status, they="were of organizations that no longer exist")
         again = moves.add_retry(
             latest,
             trigger=Job.Trigger.MANUAL,
@@ -81,7 +85,10 @@ def retry(*, job_id: int, by: str, reason: str = "") -> Job:
 
 
 def can_be_retried(latest: Job) -> bool:
-    """Whether a chain with this latest attempt has ended badly, or left organizations behind."""
+    """Whether a chain with this latest attempt has ended badly, or left organizations behind.
+
+    Whether its organization still exists is asked by the retry itself.
+    """
     return _why_not_retried(latest) is None
 
 
@@ -93,6 +100,10 @@ def _why_not_retried(latest: Job) -> str | None:
     if latest.status == Status.COMPLETED and not latest.failed:
         return f"Job {latest.pk} has COMPLETED; there is nothing to retry."
     return None
+
+
+def _has_its_organization(job: Job) -> bool:
+    return job.organization_id is None or Organization.objects.filter(pk=job.organization_id).exists()
 
 
 def set_priority(*, job_id: int, priority: int, by: str, reason: str = "") -> Job:

@@ -47,8 +47,8 @@ def in_pauses(monkeypatch: pytest.MonkeyPatch, module: ModuleType, do: Callable[
 
 
 def waiting(**columns: Any) -> Job:
-    """A job that no worker has taken yet; nobody asks whether its organization exists."""
-    job = lifecycle.create(kind=KIND, organization_id=1, requested_by="alice", correlation_id="c-1")
+    """A job that no worker has taken yet, of no organization."""
+    job = lifecycle.create(kind=KIND, requested_by="alice", correlation_id="c-1")
     return changed(job, **columns) if columns else job
 
 
@@ -71,7 +71,7 @@ def by_hand(status: str, **columns: Any) -> Job:
     """A row with this status, however impossible its history."""
     if status == Status.IN_PROGRESS:
         columns = {"lease_token": uuid4(), "lease_expires_at": LONG_AGO} | columns
-    return Job.objects.create(kind=KIND, queue=QUEUE, status=status, organization_id=1, **columns)
+    return Job.objects.create(kind=KIND, queue=QUEUE, status=status, **columns)
 
 
 def changed(job: Job, **columns: Any) -> Job:

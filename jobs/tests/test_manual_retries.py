@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from conftest import Cast
 from jobs import lifecycle, operations
 from jobs.errors import JobNotFound, NotRetryable
+from jobs.job_rows import rows_of
 from jobs.models import Job, Queue
+from jobs.retrying import retry_failed
+from jobs.selection import Selection
 from jobs.tests.engine import QUEUE, changed, claimed, latest, lease_of, make_due, statuses, waiting
+from orgs import tree
+from orgs.access import Caller
+from orgs.models import Role
 
 pytestmark = pytest.mark.django_db
 
@@ -114,6 +121,18 @@ def test_a_chain_that_completed_at_last_is_not_retried_though_its_first_job_fail
     lifecycle.complete(job_id=again.pk, lease=lease_of(again))
     with pytest.raises(NotRetryable):
         operations.retry(job_id=first.pk, by="bob")
+
+
+def test_what_is_of_an_organization_that_is_gone_is_not_retried_and_passed_over_with_that_reason(cast: Cast) -> None:
+    job = changed(failed(), organization_id=cast.oslo.pk)
+    caller = Caller("user:olga", Role.ADMIN)
+    assert rows_of([job], caller, may_operate=True)[job.pk].can_be_retried
+    tree.delete(organization_id=cast.oslo.pk)
+    with pytest.raises(NotRetryable, match=f"The organization {cast.oslo.pk} of job {job.pk} no longer exists"):
+        operations.retry(job_id=job.pk, by="bob")
+    done = retry_failed(Selection(), by="bob")
+    assert (done.count, done.skipped) == (0, {"were of organizations that no longer exist": 1})
+    assert not rows_of([job], caller, may_operate=True)[job.pk].can_be_retried
 
 
 def test_a_job_that_never_was_is_told() -> None:
