@@ -21,6 +21,9 @@ KEY = re.compile(ORGANIZATION_KEY_PATTERN)
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 """Control characters that no name has; tabs and line breaks may stand in a quoted one."""
 
+LONE_CR = re.compile(rb"\r[^\n\0]")
+"""A line's end of a file in which the first line has the others in it too; not one of UTF-16, which is told as such."""
+
 
 class Row(NamedTuple):
     """An organization as the file has it; `line` is where its row starts, `parent_key` is empty for a root."""
@@ -151,6 +154,9 @@ def _lines(file: BinaryIO, refusals: Refusals, on_bytes: Callable[[int], None]) 
     read = 0
     for number, raw in enumerate(iter(partial(file.readline, LONGEST_LINE + 1), b""), start=1):
         read += len(raw)
+        if number == 1 and LONE_CR.search(raw):
+            problem = "Its lines end with CR alone; they have to end with LF or CRLF."
+            raise ImportRefused(lines=[RefusedLine(number, problem)], count=1)
         if number % 1000 == 0:
             on_bytes(read)
         if len(raw) > LONGEST_LINE:

@@ -53,7 +53,7 @@ def test_it_names_the_lines_at_fault_and_exits_with_1(db: None, file: Path, caps
     assert end.value.code == 1
     assert capsys.readouterr().err.splitlines()[-2:] == [
         "CommandError: line 3: The name is empty.",
-        "The file cannot be imported: 1 problems. Nothing was changed.",
+        "The file cannot be imported: 1 problem. Nothing was changed.",
     ]
 
 

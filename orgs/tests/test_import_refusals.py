@@ -111,6 +111,13 @@ def test_a_file_without_the_three_columns_is_refused(db: None, content: bytes) -
     assert "name the columns key, name, parent_key and no others" in error.value.lines[-1].problem
 
 
+def test_a_file_whose_lines_end_with_cr_alone_is_told_so(db: None) -> None:
+    told = "Its lines end with CR alone; they have to end with LF or CRLF."
+    assert refused(b"key,name,parent_key\ra,A,\rb,B,a\r") == [(1, told)]
+    assert refused(b"key,name,parent_key\r" + b"a,A,\r" * 300_000) == [(1, told)]
+    assert import_bytes(b"key,name,parent_key\r\na,A,\r\n").created == 1
+
+
 def test_an_endless_line_is_not_read_into_memory(db: None) -> None:
     class Endless:
         def readline(self, most: int) -> bytes:
