@@ -27,6 +27,7 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     orgs.DuplicateOrganizationKey: (409, "duplicate-organization-key"),
     orgs.MoveUnderOwnDescendant: (409, "move-under-own-descendant"),
     orgs.OrganizationHasChildren: (409, "organization-has-children"),
+    orgs.OrganizationBelowItself: (409, "organization-below-itself"),
     orgs.OrganizationHasStaff: (409, "organization-has-staff"),
     orgs.OutsideOfYourSubtree: (403, "outside-of-your-subtree"),
     orgs.TreeBusy: (503, "tree-busy"),

@@ -33,6 +33,10 @@ class OrganizationHasChildren(FlagsiteError):
     """The organization has others below it; ask for the whole subtree to be deleted (subtree=true)."""
 
 
+class OrganizationBelowItself(FlagsiteError):
+    """The organization is below itself by way of its parents; give it another parent first."""
+
+
 class OrganizationHasStaff(FlagsiteError):
     """People are bound to the organization or to one below it; without it they would see everything."""
 
@@ -52,7 +56,8 @@ class ImportRefused(FlagsiteError):
     """
 
     def __init__(self, detail: str | None = None, *, lines: Sequence[RefusedLine] = (), count: int = 0) -> None:
-        super().__init__(detail or f"The file cannot be imported: {count:,} problems. Nothing was changed.")
+        problems = "1 problem" if count == 1 else f"{count:,} problems"
+        super().__init__(detail or f"The file cannot be imported: {problems}. Nothing was changed.")
         self.lines = lines
         self.count = count
 

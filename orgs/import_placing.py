@@ -59,14 +59,16 @@ class Placing:
             if position in self.former_parents:
                 parent = self.forest.parents[position]
                 parent_id = None if parent == ROOT else self.ids[parent]
-                yield Placement(self.ids[position], parent_id, tuple(reversed([*self._former_ancestors(position)])))
+                yield Placement(self.ids[position], parent_id, self._former_ancestors(position))
 
-    def _former_ancestors(self, position: int) -> Iterator[int]:
-        """Ids of those that were above it, from the nearest up."""
+    def _former_ancestors(self, position: int) -> tuple[int, ...]:
+        """Ids of those that were above it, from the top down; each once, where parents went in a circle."""
+        way = {position: self.ids[position]}
         position = self.former_parents[position]
-        while position != ROOT:
-            yield self.ids[position]
+        while position != ROOT and position not in way:
+            way[position] = self.ids[position]
             position = self.former_parents.get(position, self.forest.parents[position])
+        return tuple(way.values())[:0:-1]
 
 
 AFFECTED_TREES = """
@@ -115,7 +117,8 @@ def compute(refusals: Refusals) -> Placing:
         cycles = list(numbering.cycles(forest))
         if not cycles:
             raise ImportRefused("The tree is damaged; run check_tree --repair before you import.")
-        _refuse_cycles(forest, cycles, refusals)
+        if not _refuse_cycles(forest, cycles, refusals):
+            raise ImportRefused("The tree is damaged: parents go in a circle, as check_tree tells; mend that before.")
     return Placing(forest, numbered, dict(rows_of(FORMER_PARENTS)), array("q", forest.references))
 
 
@@ -129,7 +132,9 @@ SELECT reference, COALESCE(entry.key, organization.key), entry.line
 """
 
 
-def _refuse_cycles(forest: Forest, cycles: list[list[int]], refusals: Refusals) -> None:
+def _refuse_cycles(forest: Forest, cycles: list[list[int]], refusals: Refusals) -> bool:
+    """Refuse the lines that make the circles; False when none does, thus a circle was there before."""
+    refused_before = refusals.count
     references = [forest.references[position] for cycle in cycles for position in cycle]
     known = {reference: (key, line) for reference, key, line in rows_of(KEYS, [references])}
     for cycle in cycles:
@@ -140,6 +145,7 @@ def _refuse_cycles(forest: Forest, cycles: list[list[int]], refusals: Refusals) 
                 round_trip = [shown(members[(index + step) % len(members)][0]) for step in range(count)]
                 round_trip += ["…"] if count < len(members) else []
                 refusals.add(line, f"It would be below itself: {' below '.join([*round_trip, shown(key)])}.")
+    return refusals.count > refused_before
 
 
 DRAW_IDS = """

@@ -8,13 +8,30 @@ from django.db import connection
 
 PATHS = """
 WITH RECURSIVE line AS (  -- upwards by primary key, for all of them at once
-    SELECT id AS bottom, id, parent_id, name, 0 AS distance FROM orgs_organization WHERE id = ANY(%(ids)s)
-     UNION ALL
-    SELECT line.bottom, above.id, above.parent_id, above.name, distance + 1
+    SELECT id AS bottom, id, parent_id, name FROM orgs_organization WHERE id = ANY(%(ids)s)
+     UNION  -- not ALL: it ends in a circle of parents too
+    SELECT line.bottom, above.id, above.parent_id, above.name
       FROM line JOIN orgs_organization above ON above.id = line.parent_id
      WHERE line.id IS DISTINCT FROM %(top)s)
-SELECT bottom, array_agg(name ORDER BY distance DESC) FROM line GROUP BY bottom
+SELECT bottom, array_agg(name ORDER BY distance DESC)
+  FROM (SELECT bottom, name, row_number() OVER () AS distance FROM line) line GROUP BY bottom
 """
+
+
+UPWARDS = """
+WITH RECURSIVE line AS (  -- upwards by primary key
+    SELECT id, parent_id FROM orgs_organization WHERE id = %(bottom)s
+     UNION  -- not ALL: it ends in a circle of parents too
+    SELECT above.id, above.parent_id FROM line JOIN orgs_organization above ON above.id = line.parent_id)
+SELECT EXISTS (SELECT FROM line WHERE id = %(passed)s)
+"""
+
+
+def leads_past(bottom_id: int | None, organization_id: int) -> bool:
+    """Whether the parent links upwards from an organization, itself included, come by another one."""
+    with connection.cursor() as cursor:
+        cursor.execute(UPWARDS, {"bottom": bottom_id, "passed": organization_id})
+        return bool(cursor.fetchone()[0])
 
 
 def paths_of(organization_ids: Iterable[int], *, top_id: int | None = None) -> dict[int, list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, ClassVar, NoReturn
 
 from django.conf import settings
@@ -16,8 +17,13 @@ from mptt.models import MPTTModel, TreeForeignKey
 from mptt.querysets import TreeQuerySet
 from rest_framework_api_key.models import AbstractAPIKey
 
-from orgs import locks
-from orgs.errors import MoveUnderOwnDescendant, OrganizationHasStaff, OrganizationNotFound
+from orgs import checking, lines, locks
+from orgs.errors import (
+    MoveUnderOwnDescendant,
+    OrganizationBelowItself,
+    OrganizationHasStaff,
+    OrganizationNotFound,
+)
 from orgs.signals import Placement, organization_removing, organizations_placed
 
 ORGANIZATION_KEY_PATTERN = r"[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?"
@@ -173,12 +179,15 @@ class Organization(MPTTModel):
         """Delete this organization and everything below it, their flag states and access keys included.
 
         Raises OrganizationHasStaff: who is bound to nothing sees everything, thus nobody loses their bounds on the way.
+        Raises OrganizationBelowItself: what is below one in a circle of parents, and not above it too, nobody can say.
         """
         with transaction.atomic():
             locks.lock_tree_for_writing()
             current = Organization.objects.filter(pk=self.pk).first()
             if current is None:
                 return 0, {}
+            if lines.leads_past(current.parent_id, self.pk):
+                raise OrganizationBelowItself
             subtree = Organization.objects.under(current)
             bound = StaffScope.objects.filter(organization__in=subtree).count()
             if bound:
@@ -217,6 +226,8 @@ class Organization(MPTTModel):
             former_ancestor_ids = tuple(former)
             if self.parent_id and Organization.objects.under(current).filter(pk=self.parent_id).exists():
                 raise MoveUnderOwnDescendant
+            if lines.leads_past(current.parent_id, self.pk):
+                write = partial(self._leave_circle, columns)
             self.updated_at = Now()
             try:
                 self._place(write, former_ancestor_ids=former_ancestor_ids)
@@ -224,6 +235,17 @@ class Organization(MPTTModel):
                 self._mptt_cached_fields["parent"] = current.parent_id  # rolled back: a next save is to move it again
                 raise
             self.refresh_from_db()
+
+    def _leave_circle(self, columns: frozenset[str]) -> None:
+        """Write the new parent of one that was below itself, and all tree columns anew.
+
+        What was above it in the circle is now below it, wherever the columns say that it is.
+        """
+        if lines.leads_past(self.parent_id, self.pk):
+            raise MoveUnderOwnDescendant
+        Organization.objects.filter(pk=self.pk).update(parent_id=self.parent_id)
+        self._write_own(columns)
+        checking.repair()
 
     def _place(self, write: Callable[[], None], *, former_ancestor_ids: tuple[int, ...] | None = None) -> None:
         """Write the organization below its parent as it stands now, and tell who wants to know."""

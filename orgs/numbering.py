@@ -59,7 +59,8 @@ class Forest:
 class Numbered:
     """The columns as they should be, and the positions depth-first, parents before children.
 
-    Positions that are missing in `order` cannot be reached from any root; their columns are 0.
+    Positions that are missing in `order` cannot be reached from any root; their columns are 0. `cut_cycles` first,
+    and none is missing.
     """
 
     columns: Columns
@@ -129,6 +130,17 @@ def cycles(forest: Forest) -> Iterator[list[int]]:
             yield way[way.index(position) :]
         for passed in way:
             state[passed] = done
+
+
+def cut_cycles(forest: Forest) -> list[int]:
+    """Make a root of one position of each circle of parents, that with the lowest number; returns those.
+
+    So what cannot be reached from a root has trees of its own, instead of numbers in somebody else's.
+    """
+    cut = [min(cycle) for cycle in cycles(forest)]
+    for position in cut:
+        forest.parents[position] = ROOT
+    return cut
 
 
 def copy_in(statement: str, rows: Iterable[str]) -> None:

@@ -56,7 +56,8 @@ def move(*, organization_id: int, parent_id: int | None, reason: str = "") -> Or
 def delete(*, organization_id: int, subtree: bool = False, reason: str = "") -> int:
     """Delete an organization and return how many went with it, itself included.
 
-    Raises OrganizationNotFound, OrganizationHasChildren unless `subtree` says to delete them too, OrganizationHasStaff.
+    Raises OrganizationNotFound, OrganizationHasChildren unless `subtree` says to delete them too, OrganizationHasStaff,
+    OrganizationBelowItself.
     """
     with transaction.atomic():
         locks.lock_tree_for_writing()

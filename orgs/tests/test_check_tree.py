@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import hypothesis.strategies as st
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
+from hypothesis import HealthCheck, given, settings
 
 from conftest import Cast
-from orgs import checking, locks
+from orgs import checking, locks, tree
+from orgs.access import line_of
+from orgs.errors import ImportRefused, MoveUnderOwnDescendant, OrganizationBelowItself
+from orgs.lines import paths_of
 from orgs.models import Organization
-from orgs.tests.trees import get, paths
+from orgs.tests.trees import get, import_rows, paths
 
 CAST = {
     "acme", "acme/north", "acme/north/oslo", "acme/north/bergen", "acme/south", "acme/south/rome",
@@ -121,9 +126,131 @@ def test_a_cycle_is_told_and_left_to_a_person(cast: Cast, capsys: pytest.Capture
         assert f"{key} (id {get(key).pk}) cannot be reached from any root" in output
     assert "give it another parent, then repair" in output
     assert get("rome").level == 2
+    told = checking.find_problems()
+    assert told.counts == {"cycle": 3}
+    assert (checking.repair(), checking.find_problems()) == (0, told)
+    with pytest.raises(CommandError, match="give one organization of each circle another parent"):
+        call_command("check_tree")
     damage("north", parent=get("acme"))
     checking.repair()
     assert paths() == CAST
+
+
+def test_a_repair_takes_nobody_of_a_circle_into_a_healthy_subtree(cast: Cast) -> None:
+    damage("north", parent=get("oslo"))
+    tree.create(key="milan", name="Milan", parent_id=cast.south.pk)
+    checking.repair()
+    assert keys_under("acme") == {"acme", "south", "rome", "milan"}
+    assert keys_under("north") == keys_under("north", "oslo") | {"bergen"} == {"north", "oslo", "bergen"}
+    assert get("acme").tree_id != get("north").tree_id != get("rival").tree_id
+    assert tree.delete(organization_id=cast.acme.pk, subtree=True) == 4
+    assert parents() == {"north": "oslo", "oslo": "north", "bergen": "north", "rival": None, "rival_store": "rival"}
+
+
+def keys_under(*keys: str) -> set[str]:
+    return {one.key for key in keys for one in Organization.objects.under(get(key))}
+
+
+def parents() -> dict[str, str | None]:
+    return dict(Organization.objects.values_list("key", "parent__key"))
+
+
+@pytest.mark.parametrize("is_repaired", [True, False], ids=["repaired", "as it is"])
+@pytest.mark.parametrize("moved", ["north", "oslo", "deep"])
+@pytest.mark.parametrize("target", ["acme", "rome", None])
+def test_a_move_out_of_a_circle_leaves_a_sound_tree(
+    cast: Cast, moved: str, target: str | None, is_repaired: bool
+) -> None:
+    tree.create(key="deep", name="Deep", parent_id=cast.oslo.pk)
+    damage("north", parent=get("deep"))
+    if is_repaired:
+        checking.repair()
+    links = parents()
+    tree.move(organization_id=get(moved).pk, parent_id=get(target).pk if target else None)
+    assert len(paths()) == 9
+    assert parents() == links | {moved: target}
+
+
+def test_one_of_a_circle_moves_neither_below_another_of_it_nor_is_it_deleted(cast: Cast) -> None:
+    tree.create(key="deep", name="Deep", parent_id=cast.oslo.pk)
+    damage("north", parent=get("deep"))
+    checking.repair()
+    for key, parent in (("deep", "north"), ("oslo", "bergen"), ("north", "oslo")):
+        with pytest.raises(MoveUnderOwnDescendant):
+            tree.move(organization_id=get(key).pk, parent_id=get(parent).pk)
+    for key in ("north", "oslo", "deep"):
+        with pytest.raises(OrganizationBelowItself):
+            tree.delete(organization_id=get(key).pk, subtree=True)
+    assert tree.delete(organization_id=get("bergen").pk) == 1
+
+
+def test_the_way_up_from_a_circle_has_an_end(cast: Cast) -> None:
+    damage("north", parent=get("oslo"))
+    north, oslo, bergen = cast.north.pk, cast.oslo.pk, cast.bergen.pk
+    assert [line_of(one) for one in (north, bergen)] == [[north, oslo], [bergen, north, oslo]]
+    assert paths_of([bergen, cast.rome.pk]) == {
+        bergen: ["Oslo", "North", "Bergen"],
+        cast.rome.pk: ["Acme", "South", "Rome"],
+    }
+
+
+def test_an_import_is_refused_where_a_circle_was_before_and_may_mend_it(cast: Cast) -> None:
+    damage("north", parent=get("oslo"))
+    with pytest.raises(ImportRefused, match="parents go in a circle"):
+        import_rows("milan,Milan,south")
+    checking.repair()
+    import_rows("milan,Milan,south")
+    with pytest.raises(ImportRefused, match="parents go in a circle"):
+        import_rows("turku,Turku,oslo")
+    import_rows("oslo,Oslo,acme")
+    assert paths() == CAST - {"acme/north", "acme/north/oslo", "acme/north/bergen"} | {
+        "acme/south/milan", "acme/oslo", "acme/oslo/north", "acme/oslo/north/bergen"
+    }  # fmt: skip
+
+
+LINKS = st.lists(st.integers(-1, 7), min_size=8, max_size=8)
+NUMBERS = st.lists(st.tuples(*[st.integers(0, 5)] * 4), min_size=8, max_size=8)
+
+
+@given(links=LINKS, numbers=NUMBERS)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_the_parents_a_repair_ends_in_nested_sets_and_touches_no_parent(
+    cast: Cast, links: list[int], numbers: list[tuple[int, int, int, int]]
+) -> None:
+    ids = sorted(Organization.objects.values_list("pk", flat=True))
+    parent_of = {id_: None if link < 0 else ids[link] for id_, link in zip(ids, links, strict=True)}
+    locks.lock_tree_for_writing()
+    for id_, (tree_id, lft, rght, level) in zip(ids, numbers, strict=True):
+        Organization.objects.filter(pk=id_).update(
+            parent_id=parent_of[id_], tree_id=tree_id, lft=lft, rght=rght, level=level
+        )
+    checking.repair()
+    assert dict(Organization.objects.values_list("pk", "parent_id")) == parent_of
+    assert set(checking.find_problems().counts) <= {"cycle"}
+    assert checking.repair() == 0
+    cut = {one.pk for one in Organization.objects.filter(lft=1)}
+    links_without = {id_: None if id_ in cut else parent for id_, parent in parent_of.items()}
+    for one in Organization.objects.all():
+        assert {id_ for id_ in ids if one.pk in way_up(id_, links_without)} == set(
+            Organization.objects.under(one).values_list("pk", flat=True)
+        )
+    for id_ in ids:
+        assert (id_ in cut) == (parent_of[id_] is None) or id_ in way_up(parent_of[id_], parent_of)
+    assert sum(parent_of[id_] is not None for id_ in cut) == circles(parent_of)
+
+
+def way_up(id_: int | None, parent_of: dict[int, int | None]) -> list[int]:
+    found: list[int] = []
+    while id_ is not None and id_ not in found:
+        found.append(id_)
+        id_ = parent_of[id_]
+    return found
+
+
+def circles(parent_of: dict[int, int | None]) -> int:
+    """How many circles the links make: of each, the smallest id comes back to itself."""
+    round_trips = {frozenset(way_up(id_, parent_of)) for id_ in parent_of if id_ in way_up(parent_of[id_], parent_of)}
+    return len(round_trips)
 
 
 def test_the_command_tells_in_words_and_exits_with_1(cast: Cast, capsys: pytest.CaptureFixture[str]) -> None:

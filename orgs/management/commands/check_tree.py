@@ -31,7 +31,13 @@ class Command(BaseCommand):
         tell = _as_json if options["json"] else _in_words
         self.stdout.write(tell(found, written, left))
         if not left.sound:
-            raise CommandError("The tree is not sound." + ("" if repair else " check_tree --repair makes it so."))
+            raise CommandError(f"The tree is not sound. {_advice(left, repair=repair)}".rstrip())
+
+
+def _advice(left: Findings, *, repair: bool) -> str:
+    if checking.CYCLE in left.counts:
+        return "Parents go in a circle: give one organization of each circle another parent, then check again."
+    return "" if repair else "check_tree --repair makes it so."
 
 
 def _as_json(found: Findings, written: int | None, left: Findings) -> str:
