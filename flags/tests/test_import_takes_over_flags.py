@@ -139,6 +139,16 @@ def test_of_a_flag_that_is_being_purged_nobody_gets_anything_nor_a_job(cast: Cas
     assert states("n1", "n2") == {"n1": {}, "n2": {}}
 
 
+def test_what_is_being_purged_makes_no_job_of_what_is_small_without_it(cast: Cast, settings: Any) -> None:
+    put("acme", "a", True)
+    put("acme", "b", True)
+    run_jobs()
+    managing.purge(key="a", by="alice")
+    settings.FLAGS_INLINE_ROWS = 2
+    assert import_rows("n1,N1,north", "n2,N2,north").placement_jobs == ()
+    assert states("n1", "n2") == {"n1": {"b": (True, "acme")}, "n2": {"b": (True, "acme")}}
+
+
 def test_no_job_is_started_where_the_purge_of_the_last_flag_comes_in_between(
     north_on: None, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
