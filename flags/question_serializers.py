@@ -10,7 +10,6 @@ from rest_framework.exceptions import ValidationError
 
 from flags.evaluation import REASON_CHOICES, Rule, Step
 from flags.explaining import Checked, LatestChange, Link
-from flags.ofrep import LONGEST_BODY
 from orgs.ids import BIGGEST_ID
 from orgs.input import Id, InputSerializer, QuerySerializer, Text
 
@@ -54,10 +53,8 @@ CHAIN = [
     },
 ]
 KEY_LIMIT = 255
-ANY_TEXT: dict[str, Any] = {
-    "required": False, "allow_blank": True, "trim_whitespace": False, "max_length": LONGEST_BODY,
-}  # fmt: skip
-"""What an evaluation takes as it is (`flags.ofrep`); an empty one is none."""
+ANY_TEXT: dict[str, Any] = {"required": False, "allow_blank": True, "trim_whitespace": False, "max_length": 65_536}
+"""What an evaluation takes as it is, whose whole body may be so long (`flags.ofrep`); an empty one is none."""
 ORGANIZATION_KEY = ANY_TEXT | {"max_length": KEY_LIMIT}
 
 
