@@ -70,7 +70,7 @@ class Percentage(serializers.Field[Decimal, Any, float, Any]):
 
     def to_internal_value(self, data: Any) -> Decimal:
         definition_rules.percentage(data)
-        return round(Decimal(str(data)), 3)
+        return Decimal(str(data))
 
     def to_representation(self, value: Decimal) -> float:
         return float(value)
@@ -92,8 +92,6 @@ class DistinctTexts(serializers.ListField):
     """A JSON array of strings; what is in it twice counts once."""
 
     def to_internal_value(self, data: Any) -> list[str]:
-        if not isinstance(data, list):
-            self.fail("not_a_list", input_type=type(data).__name__)
         return list(dict.fromkeys(super().to_internal_value(data)))
 
 

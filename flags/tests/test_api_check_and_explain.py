@@ -258,7 +258,23 @@ def test_a_change_on_its_way_is_told_with_how_its_job_stands(api: Api, cast: Cas
             f"Its change {first} is what holds: on. "
             f"Its change {second}, to off, has not arrived: job {job.pk} is {status}."
         )
-    runner.run_next("propagation")
+    Job.objects.all().delete()
+    (top, *_) = answer(api, "explain", organizationKey="oslo")["organizations"]
+    assert top["why"].endswith(f"Its change {second}, to off, has not arrived.")
+
+
+def test_the_steps_say_where_a_value_was_switched_and_how_a_rollout_counts(api: Api, cast: Cast) -> None:
+    define(rollout_percentage=12.5, salt="s")
+    number = put(cast.acme)
+    for key, where in (("acme", "Here"), ("oslo", f"On the organization {cast.acme.pk} above")):
+        step = answer(api, "explain", organizationKey=key, userId="u")["steps"][5]
+        assert step["detail"] == f"{where} it was switched on, by change {number}; the rollout decides."
+    said = set()
+    for user in range(40):
+        step = answer(api, "explain", organizationKey="oslo", userId=f"u{user}")["steps"][-1]
+        said.add(step["detail"].partition("100000, ")[2])
+        assert ("out of" in step["detail"]) is (step["outcome"] == "off")
+    assert said == {"in 12.5 %.", "out of 12.5 %."}
 
 
 def test_after_a_move_the_moved_organization_decides_with_what_it_took_over(api: Api, cast: Cast) -> None:
@@ -268,6 +284,19 @@ def test_after_a_move_the_moved_organization_decides_with_what_it_took_over(api:
     rival, north, _ = answer(api, "explain", organizationKey="oslo")["organizations"]
     assert (rival["key"], rival["decides"], north["decides"]) == ("rival", False, True)
     assert north["latestChange"]["sourceOrganizationId"] == cast.rival.pk
+
+
+def test_a_new_organization_to_which_a_job_brings_its_parents_value_decides_with_it(
+    api: Api, cast: Cast, settings: Any
+) -> None:
+    define()
+    number = put(cast.acme)
+    settings.FLAGS_INLINE_ROWS = 0
+    tree.create(name="New", key="new", parent_id=cast.acme.pk)
+    runner.run_next("propagation")
+    acme, new = answer(api, "explain", organizationKey="new")["organizations"]
+    assert acme["latestChange"]["number"] == new["latestChange"]["number"] == number
+    assert (acme["decides"], new["decides"]) == (False, True)
 
 
 def test_explaining_takes_as_many_queries_for_a_long_way_as_for_a_short_one(api: Api, cast: Cast) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from conftest import Cast, _key
-from flags import changes
+from flags import changes, prerequisites
+from flags.definition_fields import FIELDS
+from flags.definition_serializers import WholeDefinition
 from flags.models import Flag
 from orgs.models import HistoryEntry, Role
 from orgs.tests.api import Api, kind_of, wrong_fields
@@ -180,6 +183,23 @@ def test_a_put_resets_what_it_leaves_out_but_for_what_an_old_client_does_not_kno
     assert (shown["salt"], shown["killed"]) == ("s", True)
 
 
+def test_an_empty_put_makes_a_flag_as_one_that_was_just_defined_but_for_what_is_kept(api: Api) -> None:
+    plain = defined(api, "plain").json()
+    defined(api, **WHOLE | {"prerequisites": ["plain"]})
+    shown = api.send("PUT", f"{BASE}/new-ui", {}).json()
+    kept = {"name", *(FIELDS[part] for part in WholeDefinition.KEPT)}
+    assert {part: shown[part] for part in WHOLE} == {
+        part: WHOLE[part] if part in kept else plain[part] for part in WHOLE
+    }
+
+
+def test_prerequisites_in_another_order_are_the_same(api: Api) -> None:
+    for name in ("a", "b"):
+        defined(api, name)
+    defined(api, prerequisites=["b", "a"])
+    assert api.patch(f"{BASE}/new-ui", {"prerequisites": ["b", "a"]}).json()["version"] == 1
+
+
 def test_a_salt_cannot_be_taken_away_but_a_flag_from_before_there_were_salts_is_written_as_it_is(api: Api) -> None:
     made = defined(api).json()
     for response in (api.patch(f"{BASE}/new-ui", {"salt": ""}), api.post(BASE, {"name": "other", "salt": ""})):
@@ -246,6 +266,7 @@ def test_deleting_archives_and_an_archived_flag_is_off_out_of_the_list_and_canno
     assert (refused.status_code, kind_of(refused)) == (409, "flag-archived")
     assert api.delete(f"{BASE}/new-ui").json()["version"] == 2
     assert api.patch(f"{BASE}/new-ui", {"archived": False}).status_code == 200
+    assert history_of("new-ui")[-1] == ("flag.update", {"archived": True}, {"archived": False})
     assert api.post(f"/{cast.oslo.pk}/new-ui/true").status_code == 200
 
 
@@ -275,6 +296,21 @@ def test_a_circle_is_refused_with_the_way_round(api: Api) -> None:
         assert way in response.json()["detail"] or needed == ["c"]
     assert kind_of(api.post(BASE, {"name": "d", "prerequisites": ["d"]})) == "prerequisite-cycle"
     assert api.get(f"{BASE}/a").json()["version"] == 1
+
+
+def test_a_flag_that_is_needed_by_many_ways_is_looked_at_once() -> None:
+    """Two flags a level would be 2 to the 20 ways."""
+    looked_at: Counter[str] = Counter()
+
+    class Edges(dict[str, list[str]]):
+        def get(self, key: str, default: Any = ()) -> Any:
+            looked_at[key] += 1
+            assert looked_at[key] == 1
+            return super().get(key, default)
+
+    edges = Edges({f"{level}-{side}": [f"{level + 1}-0", f"{level + 1}-1"] for level in range(20) for side in (0, 1)})
+    assert prerequisites._way("top", ["0-0", "0-1"], edges) is None
+    assert len(looked_at) == 42
 
 
 def test_prerequisites_have_twenty_levels_at_most(api: Api) -> None:

@@ -53,6 +53,18 @@ def test_a_key_that_is_revoked_while_it_is_looked_up_is_looked_up_again(
     assert known.caller_with("ours") is None
 
 
+def test_a_key_that_becomes_valid_is_so_once_it_is_heard_of(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = Callers()
+    database.revoked = True
+    assert known.caller_with("ours") is None
+    database.revoked = False
+    assert known.caller_with("ours") is None
+    known.forget()
+    assert known.caller_with("ours") is OURS
+
+
 def test_many_keys_of_nobody_drive_out_none_of_somebody(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(callers, "MOST", 5)
     known = Callers()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -62,11 +63,46 @@ def test_every_part_that_can_be_scheduled_is_tried_here() -> None:
         ("rollout_level", -1), ("rollout_level", 1_001), ("description", "x" * 10_001), ("description", None),
         ("tags", [""]), ("tags", [str(number) for number in range(51)]), ("owner", "x" * 201), ("salt", ""),
         ("kind", "big"), ("rollout_unit", "user"), ("hash_version", 2), ("hash_version", "1"), ("hash_version", []),
+        ("description", "\x00"), ("description", "\ud800"),
     ],
 )  # fmt: skip
 def test_the_other_parts_have_their_rules_too(flag: Flag, part: str, value: Any) -> None:
     with pytest.raises(InvalidDefinition):
         managing.update(key="f", values={part: value}, by="user:olga")
+
+
+def test_whoever_writes_is_named_as_far_as_there_is_room(flag: Flag) -> None:
+    author = "key:" + "x" * 300
+    made = managing.create(key="made", values={}, by=author)
+    assert (made.created_by, made.updated_by) == (author[:200], author[:200])
+    assert managing.update(key="f", values={"enabled": True}, by=author).updated_by == author[:200]
+
+
+@pytest.mark.parametrize("values", [{"rollout_unit": "ancestor", "rollout_level": True}, {"hash_version": True}])
+def test_a_truth_is_no_number(db: None, values: dict[str, Any]) -> None:
+    with pytest.raises(InvalidDefinition):
+        managing.create(key="f", values=values, by="user:olga")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"rollout_unit": "ancestor", "rollout_level": 1_000},
+        {"description": "x" * 10_000},
+        {"tags": ["x" * 64]},
+        {"tags": [str(number) for number in range(50)]},
+        {"whitelist": ["x" * 255]},
+        {"whitelist": [str(number) for number in range(10_000)]},
+        {"environments": {"x" * 64: True}},
+        {"environments": {f"e{number}": True for number in range(50)}},
+        {"rollout_percentage": Decimal("0.001")},
+        {"rollout_percentage": Decimal("99.999")},
+    ],
+    ids=" ".join,
+)
+def test_the_most_that_is_allowed_is_allowed(flag: Flag, values: dict[str, Any]) -> None:
+    written = managing.update(key="f", values=values, by="user:olga")
+    assert {part: getattr(written, part) for part in values} == values
 
 
 def test_a_definition_that_a_schedule_has_written_can_be_sent_back_as_it_was_read(admin_key: str, flag: Flag) -> None:

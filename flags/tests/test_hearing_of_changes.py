@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from django.db import connection, transaction
 
 from conftest import Cast
-from flags import changes
+from flags import changes, propagation
 from flags.models import Flag
 from flags.serving.feed import KEPT, Feed, KeyChanged, Moved
 from flags.serving.listener import Listener
@@ -92,6 +95,19 @@ def test_a_job_is_seen_by_all_whom_it_reaches(cast: Cast, process: Process) -> N
     assert process.value(cast.rival) is None
 
 
+def test_every_chunk_of_a_flag_that_nobody_had_is_seen(
+    cast: Cast, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(propagation, "SMALLEST_CHUNK", 2)
+    Flag.objects.create(key="checkout")
+    eventually(lambda: "checkout" in process.memory.definitions().by_key)
+    assert [process.value(one) for one in cast.of_acme] == [None] * 6
+    changes.set_flag(organization_id=cast.acme.pk, flag_key="checkout", enabled=True)
+    while runner.run_next("propagation"):
+        pass
+    eventually(lambda: [process.value(one) for one in cast.of_acme] == [True] * 6)
+
+
 def test_a_move_and_a_new_name_in_addresses_are_seen(cast: Cast, process: Process) -> None:
     assert process.memory.view(cast.oslo.pk).ids == (cast.acme.pk, cast.north.pk, cast.oslo.pk)
     Organization.objects.get(pk=cast.oslo.pk).move_to(cast.south)
@@ -166,6 +182,37 @@ def test_what_was_committed_before_somebody_asks_is_heard_when_the_answer_comes(
         changes.set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=bool(number % 2))
         assert process.listener.hear_all(10)
         assert process.value(cast.oslo) is bool(number % 2)
+
+
+class Server:
+    """A connection on which a change is told just after what had come before was taken."""
+
+    def __init__(self) -> None:
+        self.pgconn = self
+        self.told = [b'{"organization": 1}']
+
+    def consume_input(self) -> None:
+        """As psycopg has it."""
+
+    def notifies(self) -> object | None:
+        """As psycopg has it."""
+        return SimpleNamespace(extra=self.told.pop()) if self.told else None
+
+    def execute(self, _: str) -> None:
+        """Its answer comes after what was told before."""
+        self.told.append(b'{"organization": 2}')
+
+
+def test_who_asks_is_sure_also_where_something_else_was_heard_in_the_same_moment() -> None:
+    heard: list[object] = []
+    listener = Listener(heard.append, lambda: None)
+    asked = threading.Event()
+    listener._asked.append(asked)
+    server: Any = Server()
+    with listener._ring, listener._bell:
+        listener._hear(server)
+    assert asked.is_set()
+    assert heard == [Moved(1), Moved(2)]
 
 
 def test_a_process_that_hears_nothing_knows_it(process: Process) -> None:

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import tracemalloc
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from django.db import OperationalError
 from django.test import override_settings
 
+from conftest import Cast
 from flags import definitions, places
-from flags.evaluation import Definition, State
+from flags.evaluation import Definition, State, Unit
 from flags.places import Columns
 from flags.serving.answers import ANSWER_BYTES, answers_for
+from flags.serving.feed import Moved, Written
 from flags.serving.memory import Memory
+from flags.serving.outcomes import Flag
 from flags.serving.states import Shared
+from flags.tests.asking import Asking
 from flags.tests.evaluating import columns_of
+from orgs.models import Organization
 
 pytestmark = pytest.mark.django_db
 FLAGS = 100
+OTHERS: dict[str, Any] = {
+    "id": 2, "key": "other", "enabled": True, "threshold": 5, "salt": "salt", "unit": Unit.ANCESTOR, "level": 1,
+    "whitelist": frozenset({"ann"}), "environments": {"staging": True}, "prerequisites": ("needed",),
+    "archived": True, "killed": True, "hash_version": 2,
+}  # fmt: skip
+"""For each field of a definition a value that is not the default."""
+LOOKED_AT = [one.name for one in dataclasses.fields(Definition) if one.name != "version"]
+"""The fields that evaluation looks at."""
 
 
 def states_of(organization_id: int) -> Columns:
@@ -60,6 +76,25 @@ def test_states_of_a_hundred_flags_take_two_kilobytes_or_so() -> None:
     first = shared.of(states_of(1))
     assert taken(lambda: shared.of(states_of(2))) < 2_500
     assert len({state.source_id for state in first.rows}) == 1
+
+
+def test_the_same_values_of_other_flags_are_other_states() -> None:
+    shared = Shared()
+    one, other = (shared.of(columns_of([State(flag, enabled=True, source_id=9, number=7)])) for flag in (1, 2))
+    assert one is not other
+    assert one.fingerprint != other.fingerprint
+
+
+def test_changes_make_the_same_states_in_whatever_order_they_come() -> None:
+    shared = Shared()
+    news = [State(flag, enabled=True, source_id=9, number=flag) for flag in (5, 2, 7)]
+    found = set()
+    for order in itertools.permutations(news):
+        states = shared.of(columns_of([]))
+        for state in order:
+            states = shared.after(states, state)
+        found.add(states)
+    assert found == {shared.of(columns_of(news))}
 
 
 def test_states_are_counted_as_long_as_somebody_has_them() -> None:
@@ -115,6 +150,98 @@ def test_answers_of_former_definitions_go_with_them(memory: Memory, monkeypatch:
     latter = answers_for(memory.read_definitions(), view.states, "")
     assert former.of("other") is None
     assert latter.of("other") is not None
+
+
+def test_answers_outlive_a_reading_that_finds_the_same_definitions(memory: Memory) -> None:
+    states = memory.view(1).states
+    kept = answers_for(memory.definitions(), states, "")
+    assert answers_for(memory.read_definitions(), states, "") is kept
+
+
+@pytest.mark.parametrize("name", LOOKED_AT)
+def test_a_change_of_whatever_evaluation_looks_at_reaches_the_process_and_changes_the_etag(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    before = Definition(1, "flag")
+    monkeypatch.setattr(definitions, "read_all", lambda: {"flag": before})
+    tag = asking.all(targetingKey="joe").headers["ETag"]
+    after = dataclasses.replace(before, **{name: OTHERS[name]})
+    monkeypatch.setattr(definitions, "read_all", lambda: {after.key: after})
+    assert asking.memory.read_definitions().by_key == {after.key: after}
+    assert asking.all(targetingKey="joe").headers["ETag"] != tag
+
+
+def test_definitions_are_the_same_in_whatever_order_a_process_keeps_what_has_none(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = [f"user-{number}" for number in range(100)]  # as sets, of which some are in another order when turned
+    fingerprints = []
+    for names, environments in ((users, ("staging", "test")), (users[::-1], ("test", "staging"))):
+        flag = Definition(1, "flag", whitelist=frozenset(names), environments=dict.fromkeys(environments, True))
+        monkeypatch.setattr(definitions, "read_all", lambda flag=flag: {"flag": flag})
+        fingerprints.append(memory.read_definitions().fingerprint)
+    assert fingerprints[0] == fingerprints[1]
+
+
+def test_invented_environments_have_no_answers_of_their_own(memory: Memory) -> None:
+    known, states = memory.definitions(), memory.view(1).states
+    usual = answers_for(known, states, "")
+    assert all(answers_for(known, states, f"invented-{number}") is usual for number in range(20))
+    assert list(known.prepared) == [""]
+
+
+def test_the_answers_of_all_environments_together_take_no_more_than_they_may(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environments = ["", "production", "staging", "test"]
+    flag = Definition(1, "flag", environments=dict.fromkeys(environments[1:], True))
+    monkeypatch.setattr(definitions, "read_all", lambda: {"flag": flag})
+    with override_settings(EVALUATION_CACHE_MEGABYTES=1):
+        known = memory.read_definitions()
+        for number in range(1, 200):
+            states = memory.view(number).states
+            for environment in environments:
+                answers_for(known, states, environment)
+    kept = [len(known.prepared[environment].kept) for environment in environments]
+    assert sum(kept) == 2**20 // 3 // ANSWER_BYTES
+    assert all(kept)
+
+
+def test_a_flag_keeps_the_answers_for_no_more_values_than_it_may() -> None:
+    shared, flag = Shared(), Flag(Definition(1, "flag"), "", 3)
+    for number in range(1, 20):
+        flag.own(shared.of(states_of(number)))
+        assert len(flag._known) <= 3
+
+
+def test_the_organization_that_was_asked_for_longest_ago_goes_first_and_its_key_with_it(memory: Memory) -> None:
+    memory._most = 3
+    first, second, _ = (memory.view(number) for number in (1, 2, 3))
+    assert memory.view(1) is first
+    memory.view(4)
+    assert memory.view(1) is first
+    assert set(memory._ids) == {"org-1", "org-3", "org-4"}
+    assert memory.view(2) is not second
+
+
+def test_a_change_concerns_those_after_the_one_where_its_part_begins(memory: Memory) -> None:
+    new = State(1, enabled=False, source_id=1, number=10**6)
+    for number in (4, 5, 6, 7):
+        memory.view(number)
+    memory.take(Written(1, 4, 6, new))
+    assert [memory.view(number).states.row(1) == (1, 10**6, False) for number in (4, 5, 6, 7)] == [
+        False, True, True, False,
+    ]  # fmt: skip
+
+
+def test_a_key_that_has_passed_to_another_organization_finds_that_one(cast: Cast) -> None:
+    memory = Memory()
+    assert memory.view_by_key("oslo").id == cast.oslo.pk
+    for organization, key in ((cast.oslo, "former"), (cast.rome, "oslo")):
+        Organization.objects.filter(pk=organization.pk).update(key=key)
+        memory.take(Moved(organization.pk))
+    assert memory.view_by_key("oslo").id == cast.rome.pk
+    assert memory.view_by_key("former").id == cast.oslo.pk
 
 
 def test_while_nobody_hears_of_changes_what_is_known_is_read_anew_soon(

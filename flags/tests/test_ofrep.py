@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conftest import Cast
-from flags import changes, ofrep
+from flags import changes, ofrep, places
 from flags.evaluation import State
 from flags.models import Flag
 from flags.serving.feed import Moved, Written
@@ -151,6 +151,8 @@ def test_an_unknown_flag_is_not_found(checkout: Flag, asking: Asking) -> None:
         (b'{"context": {"organizationId": true}}', "INVALID_CONTEXT"),
         (b'{"context": {"organizationId": -1}}', "INVALID_CONTEXT"),
         (b'{"context": {"organizationId": 1e99}}', "INVALID_CONTEXT"),
+        (b'{"context": {"organizationId": 9223372036854775808}}', "INVALID_CONTEXT"),  # 2 to the 63
+        (b'{"context": {"organizationId": 18446744073709551615}}', "INVALID_CONTEXT"),
         (b'{"context": {"organizationKey": 7}}', "INVALID_CONTEXT"),
         (b'{"context": {"organizationKey": "a\\u0000b"}}', "INVALID_CONTEXT"),
     ],
@@ -160,6 +162,19 @@ def test_nonsense_is_told_as_such(checkout: Flag, asking: Asking, body: bytes, c
         answer = asking.post(path, body)
         assert (answer.status, answer.body["errorCode"]) == (400, code)
         assert answer.body["errorDetails"]
+
+
+def test_a_number_that_cannot_be_an_id_is_not_looked_up_as_one(
+    checkout: Flag, asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL would compare it with the ids of all organizations, one after the other."""
+
+    def find(organization_id: int) -> None:
+        raise AssertionError(organization_id)
+
+    monkeypatch.setattr(places, "find", find)
+    for number in (0, -1, 2**63, 2**64 - 1):
+        assert asking.all(organizationId=number).body["errorCode"] == "INVALID_CONTEXT"
 
 
 @given(
@@ -221,6 +236,25 @@ def test_the_etag_changes_with_user_organization_environment_credential_and_conf
     asking.memory.forget()
     tags.append(asking.all(**context).headers["ETag"])
     assert len(set(tags)) == len(tags)
+
+
+def test_the_etag_is_another_for_each_organization_and_place_where_nobody_has_set_anything(
+    cast: Cast, asking: Asking
+) -> None:
+    def tag(organization: Organization) -> str:
+        return asking.all(organizationId=organization.pk, targetingKey="joe").headers["ETag"]
+
+    first = tag(cast.oslo)
+    assert tag(cast.bergen) != first
+    cast.oslo.move_to(cast.south)
+    asking.memory.take(Moved(cast.oslo.pk))
+    assert tag(cast.oslo) != first
+
+
+def test_the_etag_tells_where_the_user_ends_and_the_environment_begins(checkout: Flag, asking: Asking) -> None:
+    contexts = [("abc", ""), ("ab", "c"), ("a", "bc"), ("", "abc")]
+    tags = {asking.all(targetingKey=user, environment=name).headers["ETag"] for user, name in contexts}
+    assert len(tags) == len(contexts)
 
 
 @pytest.mark.parametrize("changed", [{"EVENTS_URL": "https://new.example"}, {"SECRET_KEY": "another one"}])
@@ -287,6 +321,14 @@ def test_a_key_that_asks_too_often_is_told_when_to_come_again(checkout: Flag, as
     asking.evaluation._most = 2
     assert [asking.one("plain").status for _ in range(3)] == [200, 200, 429]
     assert 1 <= int(asking.one("plain").headers["Retry-After"]) <= 60
+
+
+def test_a_key_that_has_spent_its_minute_may_go_on_in_the_next_one(checkout: Flag, asking: Asking) -> None:
+    asking.evaluation._most = 1
+    assert [asking.one("plain").status for _ in range(2)] == [200, 429]
+    for budget in asking.evaluation._budgets.values():
+        budget[0] -= 61
+    assert [asking.one("plain").status for _ in range(2)] == [200, 429]
 
 
 def test_budgets_whose_minute_is_over_are_dropped(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from asgiref.sync import iscoroutinefunction
@@ -14,11 +14,15 @@ from django.template import Context, Template, TemplateSyntaxError
 from django.test import RequestFactory
 from django.utils.decorators import method_decorator
 from django.views import View
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from conftest import Cast
 from flags import changes
 from flags.client import asking_for, feature_flag, is_enabled, override_flag
 from flags.client.middleware import flags_of_request
+from flags.errors import TargetingKeyMissing
 from flags.models import Flag
 
 pytestmark = pytest.mark.django_db
@@ -66,6 +70,15 @@ def test_the_user_is_the_signed_in_one_or_whom_the_setting_names(cast: Cast, set
     assert handle(request(user=alice)).content == b"False"
 
 
+def test_who_is_not_signed_in_and_whom_the_setting_does_not_name_is_no_user(cast: Cast, settings: Any) -> None:
+    Flag.objects.create(key="half", enabled=True, rollout_percentage=50)
+    handle: Any = flags_of_request(lambda _: HttpResponse(is_enabled("half")))
+    for setting in ("", f"{__name__}.user_of"):
+        settings.FLAG_REQUEST_USER = setting
+        with pytest.raises(TargetingKeyMissing):
+            handle(request())
+
+
 def test_a_request_that_asks_for_no_flag_costs_no_query(cast: Cast, django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
         flags_of_request(lambda _: HttpResponse())(request("oslo"))
@@ -82,6 +95,20 @@ def test_the_middleware_serves_asynchronous_stacks(cast: Cast) -> None:
     assert asyncio.run(handle(request("oslo"))).content == b"True"
 
 
+def test_an_asynchronous_view_asks_for_its_request_and_what_follows_does_not(on_for_oslo: None) -> None:
+    async def view(_: HttpRequest) -> HttpResponse:
+        await asyncio.sleep(0)
+        return HttpResponse(is_enabled("checkout"))
+
+    handle: Any = flags_of_request(view)
+
+    async def ask() -> tuple[bytes, bool]:
+        return (await handle(request("oslo"))).content, is_enabled("checkout")
+
+    is_enabled("checkout", organization="oslo")  # from now on the process knows
+    assert asyncio.run(ask()) == (b"True", False)
+
+
 # --- decorator
 def test_a_view_is_there_where_the_flag_is_on(on_for_oslo: None) -> None:
     @feature_flag("checkout")
@@ -91,6 +118,26 @@ def test_a_view_is_there_where_the_flag_is_on(on_for_oslo: None) -> None:
     assert view(request("oslo")).content == b"new"
     with pytest.raises(Http404):
         view(request("rome"))
+
+
+def test_for_whom_somebody_has_said_before_the_view_counts(on_for_oslo: None) -> None:
+    view = feature_flag("checkout", fallback=lambda _: "old")(lambda _: "new")
+    with asking_for(organization="oslo"):
+        assert view(request("rome")) == "new"
+    with asking_for(organization="rome"):
+        assert view(request("oslo")) == "old"
+
+
+def test_a_view_of_rest_framework_is_asked_for_its_request(on_for_oslo: None) -> None:
+    class Page(APIView):
+        authentication_classes: ClassVar[list[Any]] = []
+        permission_classes: ClassVar[list[Any]] = []
+
+        @feature_flag("checkout")
+        def get(self, request: Request) -> Response:
+            return Response("new")
+
+    assert [Page.as_view()(request(name)).status_code for name in ("oslo", "rome")] == [200, 404]
 
 
 def test_a_view_may_have_a_fallback(on_for_oslo: None) -> None:
@@ -140,11 +187,15 @@ def test_a_parameter_is_found_by_its_name_wherever_it_stands(cast: Cast) -> None
     def keyword_only(*names: str, user_id: str = "nobody") -> str:
         return user_id
 
+    def with_default(user_id: str = "alice") -> str:
+        return user_id
+
     def positional_only(user_id: str, /, **more: str) -> str:
         return user_id
 
     assert friends(keyword_only)("alice", "alice") == "nothing"
     assert friends(keyword_only)("bob", user_id="alice") == "alice"
+    assert friends(with_default)() == "alice"
     assert friends(positional_only)("bob", user_id="alice") == "nothing"
     assert friends(positional_only)("alice", user_id="bob") == "alice"
 

@@ -52,6 +52,17 @@ def below(answer: Any) -> list[Any]:
     return [(one["key"], one["organizationsOn"], one["organizationsOff"]) for one in answer["below"]]
 
 
+def test_what_counting_may_take_is_no_matter_of_what_follows_in_the_same_transaction(cast: Cast) -> None:
+    def limits() -> Any:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT current_setting('jit'), current_setting('statement_timeout')")
+            return cursor.fetchone()
+
+    flag, before = Flag.objects.create(key="checkout"), limits()
+    assert adoption.counts_below(flag, cast.acme) is not None
+    assert limits() == before
+
+
 def test_all_organizations_and_the_roots(api: Api, cast: Cast, flag: Flag) -> None:
     count_adoption()
     answer = api.get(ADOPTION).json()

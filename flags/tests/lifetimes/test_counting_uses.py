@@ -6,7 +6,7 @@ import itertools
 import os
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from conftest import Cast
 from flags.lifetimes import gathering, uses
 from flags.models import Flag, FlagUse, FlagUseTotal
 from flags.serving import usage
+from flags.tests.asking import Asking
 
 pytestmark = pytest.mark.django_db
 
@@ -65,6 +66,35 @@ def test_what_was_moved_is_added_to_and_not_moved_again(cast: Cast, flag: Flag) 
         assert uses.move() == 1
     assert uses.move() == 0
     assert counted() == {(flag.pk, cast.oslo.pk): 2}
+
+
+def test_an_evaluation_of_all_flags_counts_also_where_the_answer_is_that_nothing_has_changed(
+    cast: Cast, asking: Asking
+) -> None:
+    tag = asking.all(organizationId=cast.oslo.pk).headers["ETag"]
+    assert asking.all(organizationId=cast.oslo.pk, headers={"If-None-Match": tag}).status == 304
+    asking.all()
+    usage.flush()
+    uses.move()
+    assert counted() == {(0, cast.oslo.pk): 2, (0, 0): 1}
+
+
+def last_times(flag: Flag) -> set[datetime]:
+    """When the flag was evaluated last, by organization and altogether."""
+    rows = [*FlagUse.objects.filter(flag_id=flag.pk), *FlagUseTotal.objects.filter(flag_id=flag.pk)]
+    return {row.last_evaluated_at for row in rows}
+
+
+def test_an_evaluation_that_is_moved_late_does_not_take_back_the_last_time(cast: Cast, flag: Flag) -> None:
+    for at in (2_000_000, 1_000_000):
+        uses._add([gathering.Use(cast.oslo.pk, "checkout", 1, at)])
+    assert last_times(flag) == {datetime.fromtimestamp(2_000_000, UTC)}
+
+
+def test_no_evaluation_is_of_a_time_to_come_however_the_servers_clock_goes(cast: Cast, flag: Flag) -> None:
+    ahead = timezone.now() + timedelta(days=2)
+    uses._add([gathering.Use(cast.oslo.pk, "checkout", 1, int(ahead.timestamp()))])
+    assert max(last_times(flag)) <= timezone.now()
 
 
 def test_flags_that_do_not_exist_are_dropped(cast: Cast) -> None:

@@ -130,12 +130,12 @@ def test_one_organization_that_differs_keeps_it(cast: Cast) -> None:
 
 
 def test_organizations_where_nobody_set_it_have_its_default(cast: Cast) -> None:
-    off, on = made("off"), made("on", enabled=True)
-    put(cast.acme, off, enabled=False)
-    put(cast.acme, on, enabled=False)
-    settle(off, days=50)
-    settle(on, days=50)
-    assert reasons() == {"off": ["settled"]}
+    for by_default in (False, True):
+        for enabled in (False, True):
+            flag = made(f"by-default-{by_default}-for-acme-{enabled}", enabled=by_default)
+            put(cast.acme, flag, enabled=enabled)
+            settle(flag, days=50)
+    assert reasons() == {f"by-default-{same}-for-acme-{same}": ["settled"] for same in (False, True)}
 
 
 @pytest.mark.parametrize("kind", [Flag.Kind.OPERATIONAL, Flag.Kind.PERMISSION])

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -79,6 +80,16 @@ def test_the_caller_may_go_on_after_the_time_it_was_told(admin_key: str, server:
         pass
     time.sleep(int(response["Retry-After"]))
     assert statuses(api, 1) == [200]
+
+
+def test_who_must_wait_is_told_at_least_a_second_also_where_the_time_is_up_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    limiter = SimpleNamespace(
+        hit=lambda *_: False, get_window_stats=lambda *_: SimpleNamespace(reset_time=time.time() - 1)
+    )
+    monkeypatch.setattr(rate_limit, "_limiter", lambda _: limiter)
+    assert rate_limit.seconds_to_wait("key:late") == 1
 
 
 def test_sessions_are_limited_too(db: None, server: str, settings: Any) -> None:

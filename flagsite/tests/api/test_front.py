@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from flags import places
 from flags.ofrep import Evaluation
@@ -83,6 +84,17 @@ def test_browsers_of_named_origins_may_read_the_answers_and_others_not(asking: A
     assert "Access-Control-Allow-Origin" not in asking.send(HTTP_ORIGIN="https://evil.example")[1]
 
 
+def test_whoever_keeps_answers_for_browsers_keeps_them_apart_by_origin(asking: Asking) -> None:
+    asking.front._origins = frozenset({ORIGIN})
+    for origin in (ORIGIN, "https://evil.example", ""):
+        assert asking.send(HTTP_ORIGIN=origin)[1]["Vary"] == "Origin"
+
+
+def test_a_path_that_is_not_in_utf_8_names_nothing(asking: Asking) -> None:
+    assert asking.send(f"/organizations/\xff{FLAGS}")[0] == 404
+    assert asking.send(f"{FLAGS}/\xff")[0] == 404
+
+
 def test_every_answer_has_a_request_id(asking: Asking) -> None:
     assert len({asking.send()[1]["X-Request-ID"] for _ in range(3)}) == 3
     assert asking.send(HTTP_X_REQUEST_ID="mine-1")[1]["X-Request-ID"] == "mine-1"
@@ -106,6 +118,22 @@ def test_after_a_lost_connection_the_answer_comes_on_a_new_one_and_is_counted_on
     assert asking.send(f"/organizations/{organization.pk}{FLAGS}")[0] == 200
     assert next(failures, None) is None
     assert asking.send()[0] == 429
+
+
+def test_a_connection_that_is_dead_is_not_tried_again(asking: Asking) -> None:
+    """On a thread of its own, since the connection that the test is on must live."""
+    asking.key = "nobody.knows"  # so the database is asked
+
+    def ask() -> int:
+        try:
+            connection.ensure_connection()
+            connection.connection.close()
+            return asking.send()[0]
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(ask).result() == 401
 
 
 def test_what_is_not_known_while_the_database_is_away_is_503_and_a_fault_of_ours_500(

@@ -1,0 +1,81 @@
+"""Who waits for changes is woken by those that concern it, and by no others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from flags.evaluation import State
+from flags.serving.feed import KeyChanged, Moved, Written
+from flags.serving.listener import News
+from flags.serving.subscriptions import Subscription, Subscriptions
+
+LINES = {"nowhere": (), "root": (1,), "region": (1, 2), "store": (1, 2, 5), "other": (1, 3), "stranger": (4,)}
+STATE = State(1, enabled=True, source_id=1, number=1)
+
+
+class Clients:
+    """One of each of these organizations, with a key of its own."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.all = Subscriptions()
+        self.each = {name: Subscription(line, name, loop) for name, line in LINES.items()}
+
+    def woken_by(self, news: News) -> dict[str, tuple[bool, bool]]:
+        """Whether each that is woken has news, and whether it is in doubt."""
+        for one in self.each.values():
+            one.news = one.doubtful = False
+        self.all.take(news)
+        found = {name: (one.news, one.doubtful) for name, one in self.each.items()}
+        return {name: how for name, how in found.items() if any(how)}
+
+
+@pytest.fixture
+def clients() -> Iterator[Clients]:
+    loop = asyncio.new_event_loop()
+    made = Clients(loop)
+    with ExitStack() as stack:
+        for one in made.each.values():
+            stack.enter_context(made.all.waiting(one))
+        yield made
+    assert len(made.all) == 0
+    loop.close()
+
+
+@pytest.mark.parametrize(
+    ("root", "after", "last", "woken"),
+    [
+        (1, 0, 9, {"root", "region", "store", "other"}),
+        (1, 1, 3, {"region", "other"}),
+        (1, 2, 5, {"other", "store"}),
+        (2, 0, 9, {"region", "store"}),
+        (5, 5, 9, set()),
+    ],
+)
+def test_a_written_part_of_a_subtree_wakes_those_in_it(
+    clients: Clients, root: int, after: int, last: int, woken: set[str]
+) -> None:
+    assert clients.woken_by(Written(root, after, last, STATE)) == dict.fromkeys(woken, (True, False))
+
+
+def test_a_moved_organization_wakes_all_below_it_and_leaves_them_in_doubt(clients: Clients) -> None:
+    assert clients.woken_by(Moved(2)) == dict.fromkeys(("region", "store"), (True, True))
+
+
+def test_a_changed_key_wakes_those_who_came_with_it(clients: Clients) -> None:
+    assert clients.woken_by(KeyChanged("store")) == {"store": (False, True)}
+
+
+def test_definitions_are_news_for_all_and_other_kinds_leave_all_in_doubt(clients: Clients) -> None:
+    assert clients.woken_by("definitions") == dict.fromkeys(LINES, (True, False))
+    for kind in ("keys", "tree"):
+        assert clients.woken_by(kind) == dict.fromkeys(LINES, (False, True))
+
+
+def test_who_was_moved_is_woken_by_what_is_written_where_it_is_now(clients: Clients) -> None:
+    clients.all.place(clients.each["store"], (1, 3, 5))
+    assert clients.woken_by(Written(2, 0, 9, STATE)) == {"region": (True, False)}
+    assert set(clients.woken_by(Written(3, 0, 9, STATE))) == {"store", "other"}
