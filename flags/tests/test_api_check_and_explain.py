@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from conftest import Cast, _key
-from flags import changes, managing
+from flags import changes, explaining, managing
 from flags.models import Flag, FlagState
 from flags.tests.asking import Asking
 from jobs import operations, runner
@@ -261,6 +262,24 @@ def test_a_change_on_its_way_is_told_with_how_its_job_stands(api: Api, cast: Cas
     Job.objects.all().delete()
     (top, *_) = answer(api, "explain", organizationKey="oslo")["organizations"]
     assert top["why"].endswith(f"Its change {second}, to off, has not arrived.")
+
+
+def test_a_job_that_is_cleaned_up_while_somebody_asks_is_gone(
+    cast: Cast, reader_key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = explaining._how_jobs_stand
+
+    def how_jobs_stand(job_ids: Sequence[int]) -> dict[int, str]:
+        Job.objects.all().delete()
+        return real(job_ids)
+
+    define()
+    put(cast.acme, enabled=True)
+    put(cast.acme, enabled=False, carry=False)
+    job = Job.objects.latest("id")
+    monkeypatch.setattr(explaining, "_how_jobs_stand", how_jobs_stand)
+    (top, *_) = Api(reader_key).get(f"{BASE}/explain", organizationKey="oslo").json()["organizations"]
+    assert top["why"].endswith(f"has not arrived: job {job.pk} is gone.")
 
 
 def test_the_steps_say_where_a_value_was_switched_and_how_a_rollout_counts(api: Api, cast: Cast) -> None:

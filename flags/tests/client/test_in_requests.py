@@ -200,6 +200,17 @@ def test_a_parameter_is_found_by_its_name_wherever_it_stands(cast: Cast) -> None
     assert friends(positional_only)("alice", user_id="bob") == "alice"
 
 
+def test_an_argument_that_is_not_given_names_nobody(cast: Cast) -> None:
+    Flag.objects.create(key="nearly-all", enabled=True, rollout_percentage="99.999")
+
+    @feature_flag("nearly-all", user_id_param="user_id", fallback="nobody")
+    def greet(user_id: str) -> str:
+        return user_id
+
+    assert greet("alice") == "alice"
+    assert greet() == "nobody"  # type: ignore[call-arg]
+
+
 def test_a_function_is_asked_for_an_organization_or_for_the_context(on_for_oslo: None, cast: Cast) -> None:
     @feature_flag("checkout", organization_param="organization_id", fallback=lambda **_: "old")
     def charge(*, organization_id: int | None = None) -> str:
