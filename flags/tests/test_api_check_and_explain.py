@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from conftest import Cast, _key
 from flags import changes, explaining, managing
+from flags.evaluation import Context
 from flags.models import Flag, FlagState
 from flags.tests.asking import Asking
 from jobs import operations, runner
@@ -290,10 +291,10 @@ def test_the_steps_say_where_a_value_was_switched_and_how_a_rollout_counts(api: 
         assert step["detail"] == f"{where} it was switched on, by change {number}; the rollout decides."
     said = set()
     for user in range(40):
-        step = answer(api, "explain", organizationKey="oslo", userId=f"u{user}")["steps"][-1]
-        said.add(step["detail"].partition("100000, ")[2])
-        assert ("out of" in step["detail"]) is (step["outcome"] == "off")
-    assert said == {"in 12.5 %.", "out of 12.5 %."}
+        checked = explaining.check(key="new-ui", organization_id=cast.oslo.pk, context=Context(f"u{user}"))
+        step = checked.decision.steps[-1]
+        said.add((step.enabled, step.detail.partition("100000, ")[2]))
+    assert said == {(True, "in 12.5 %."), (False, "out of 12.5 %.")}
 
 
 def test_after_a_move_the_moved_organization_decides_with_what_it_took_over(api: Api, cast: Cast) -> None:
