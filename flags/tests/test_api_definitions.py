@@ -163,6 +163,7 @@ def test_a_patch_changes_what_it_names_and_the_history_has_both_values(api: Api)
     assert history_of("new-ui")[1] == (
         "flag.update", {"rolloutPercentage": 10.0, "salt": "one"}, {"rolloutPercentage": 20.5, "salt": "two"},
     )  # fmt: skip
+    assert HistoryEntry.objects.get(action="flag.update").details["version"] == 2
 
 
 def test_a_write_that_changes_nothing_writes_nothing(api: Api) -> None:

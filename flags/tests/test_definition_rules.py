@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import IntegrityError
 
 from conftest import Cast
 from flags import managing
@@ -69,6 +70,17 @@ def test_every_part_that_can_be_scheduled_is_tried_here() -> None:
 def test_the_other_parts_have_their_rules_too(flag: Flag, part: str, value: Any) -> None:
     with pytest.raises(InvalidDefinition):
         managing.update(key="f", values={part: value}, by="user:olga")
+
+
+def test_what_the_database_refuses_for_another_reason_is_not_told_as_a_name_that_is_taken(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any, **__: Any) -> None:
+        raise IntegrityError("violates check constraint")
+
+    monkeypatch.setattr(Flag, "save", refused)
+    with pytest.raises(IntegrityError, match="check constraint"):
+        managing.create(key="f", values={}, by="user:olga")
 
 
 def test_whoever_writes_is_named_as_far_as_there_is_room(flag: Flag) -> None:

@@ -84,8 +84,9 @@ def test_what_cannot_be_covered_is_refused() -> None:
     for function in (generator, asynchronous):
         with pytest.raises(TypeError, match=r"generator function; write with override_flag\('a', True\) inside"):
             override_flag("a")(function)
-    with pytest.raises(TypeError, match="Empty has no test methods"):
-        override_flag("a")(type("Empty", (), {}))
+    for attributes in ({}, {"test_data": 5}):
+        with pytest.raises(TypeError, match="Empty has no test methods"):
+            override_flag("a")(type("Empty", (), attributes))
 
 
 def test_it_ends_with_an_exception() -> None:
