@@ -84,13 +84,10 @@ def chain(checked: Checked, *, top_id: int | None = None) -> list[Link]:
     if checked.organization_id is None:
         return []
     links = _links(checked.organization_id, checked.definition.id, top_id)
-    state = checked.decision.state
-    if state is None:
-        return [replace(link, decides=False, why="Nobody set it here.") for link in links]
-    deciding = _deciding(links, state)
-    newer = [link.change.job_id for link in links if link.change and link.change.number > state.number]
-    jobs = _how_jobs_stand([job_id for job_id in newer if job_id is not None])
-    return [_judged(link, link.id == deciding, checked.decision, state, jobs) for link in links]
+    deciding = _deciding(links, checked.decision.state)
+    on_their_way = [link.change for link in links if link.change and _is_newer(link.change, checked.decision.state)]
+    jobs = _how_jobs_stand([change.job_id for change in on_their_way if change.job_id is not None])
+    return [_judged(link, link.id == deciding, checked.decision, jobs) for link in links]
 
 
 LINKS = """
@@ -118,8 +115,15 @@ def _links(organization_id: int, flag_id: int, top_id: int | None) -> list[Link]
     return [Link(*(*row[:8], None if row[8] is None else LatestChange(*row[8:]))) for row in rows]
 
 
-def _deciding(links: Sequence[Link], state: State) -> int | None:
+def _is_newer(change: LatestChange, state: State | None) -> bool:
+    """Whether the change is later than what holds; while a flag is set for the first time, nothing holds yet."""
+    return state is None or change.number > state.number
+
+
+def _deciding(links: Sequence[Link], state: State | None) -> int | None:
     """The organization whose change is what holds: the one that made it last, else the one the value comes from."""
+    if state is None:
+        return None
     numbered = [link.id for link in links if link.change and link.change.number == state.number]
     if numbered:
         return numbered[-1]
@@ -133,23 +137,22 @@ def _how_jobs_stand(job_ids: Sequence[int]) -> dict[int, str]:
     return {job.pk: chains[job.root_id].status for job in jobs}
 
 
-def _judged(link: Link, is_deciding: bool, decision: Decision, state: State, jobs: dict[int, str]) -> Link:
+def _judged(link: Link, is_deciding: bool, decision: Decision, jobs: dict[int, str]) -> Link:
     decides = is_deciding and decision.rule in ASKS_ORGANIZATIONS
-    words = [_why(link, is_deciding, state)]
+    words = [_why(link, is_deciding, decision.state)]
     if is_deciding and not decides:
         words.append(f"But the rule {decision.rule} decides before organizations are asked.")
-    if link.change and link.change.number > state.number:
+    if link.change and _is_newer(link.change, decision.state):
         words.append(_on_its_way(link.change, jobs))
     return replace(link, decides=decides, why=" ".join(word for word in words if word))
 
 
-def _why(link: Link, is_deciding: bool, state: State) -> str:
-    value = "on" if state.enabled else "off"
-    if is_deciding:
-        return f"Its change {state.number} is what holds: {value}."
+def _why(link: Link, is_deciding: bool, state: State | None) -> str:
+    if state is not None and is_deciding:
+        return f"Its change {state.number} is what holds: {'on' if state.enabled else 'off'}."
     if link.change is None:
         return "Nobody set it here."
-    if link.change.number < state.number:
+    if state is not None and link.change.number < state.number:
         later = f"the later change {state.number} on the organization {state.source_id}"
         return f"Its change {link.change.number} is superseded by {later}."
     return ""

@@ -265,6 +265,16 @@ def test_a_change_on_its_way_is_told_with_how_its_job_stands(api: Api, cast: Cas
     assert top["why"].endswith(f"Its change {second}, to off, has not arrived.")
 
 
+def test_a_first_change_on_its_way_is_told_where_it_was_made(api: Api, cast: Cast) -> None:
+    define()
+    number = put(cast.acme, enabled=True, carry=False)
+    job = Job.objects.latest("id")
+    acme, north, oslo = answer(api, "explain", organizationKey="oslo")["organizations"]
+    assert acme["why"] == f"Its change {number}, to on, has not arrived: job {job.pk} is PENDING."
+    assert {north["why"], oslo["why"]} == {"Nobody set it here."}
+    assert not any(link["decides"] for link in (acme, north, oslo))
+
+
 def test_a_job_that_is_cleaned_up_while_somebody_asks_is_gone(
     cast: Cast, reader_key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
