@@ -196,11 +196,9 @@ class Walk:
             (self.unset.add if done.new == span.count else self.unset.discard)(value.flag_id)
             written.append(done)
         unchanged = written[0].unchanged if len(written) == 1 else 0
-        if sum(each.rows for each in written) == span.count * len(self.values):
-            return Counts(unchanged=unchanged)
-        # a retry for those left behind has spans with others in between, which it does not count
-        superseded = min(span.count, writing.count_superseded(subtree, span, self.values))
-        return Counts(unchanged=min(unchanged, span.count - superseded), superseded=superseded)
+        if self._behind or sum(each.rows for each in written) == span.count * len(self.values):
+            return Counts(unchanged=unchanged)  # those left behind have no newer values throughout
+        return Counts(unchanged=unchanged, superseded=writing.count_superseded(subtree, span, self.values))
 
     def _record(self, span: Span, *, processed: int = 0, failed: int = 0, counts: Counts | None = None) -> None:
         counts = counts or Counts()
