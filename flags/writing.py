@@ -167,6 +167,8 @@ SELECT count(*), count(*) FILTER (WHERE had_it), pg_notify('{CHANNEL}', %(news)s
 HAD_IT = "old.enabled = state.enabled"
 KNOWS_OLD_ROWS = 180_000
 """The version of PostgreSQL that can tell what an updated row was before."""
+# No two insert rows of one flag in one tree at once (`begin_chunk`), so by its order this statement keeps nobody from a
+# deadlock; as every other that writes many rows it has it all the same, and the rows lie as they are read.
 INSERT_SPAN = f"""
 WITH written AS (
     INSERT INTO flags_flagstate (organization_id, flag_id, enabled, source_id, change_number, job_id, updated_at)

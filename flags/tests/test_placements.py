@@ -7,8 +7,8 @@ from pytest_django.fixtures import Settings as SettingsFixture
 
 from conftest import Cast
 from flags import changes, reading
-from flags.models import FlagState
-from jobs import operations, runner
+from flags.models import Change, FlagState
+from jobs import lifecycle, operations, runner
 from jobs.models import Job
 from orgs import tree
 from orgs.models import Organization
@@ -125,3 +125,20 @@ def test_deleting_an_organization_deletes_its_states(cast: Cast) -> None:
     _run_all()
     tree.delete(organization_id=cast.north.pk, subtree=True)
     assert FlagState.objects.count() == 3
+
+
+@pytest.mark.parametrize("end", ["came through", "cancelled"])
+def test_a_change_whose_retry_has_come_to_an_end_is_not_carried_along(cast: Cast, end: str) -> None:
+    job = _set(cast.acme, True)
+    assert job is not None
+    claimed = lifecycle.claim(queue=job.queue, worker="worker")
+    assert claimed is not None
+    assert claimed.lease_token is not None
+    lifecycle.fail(job_id=job.pk, lease=claimed.lease_token, error="no", permanent=True)
+    again = operations.retry(job_id=job.pk, by="ada")
+    if end == "cancelled":
+        operations.cancel(job_id=again.pk, by="ada")
+    _run_all()
+    tree.move(organization_id=cast.south.pk, parent_id=None)
+    assert FlagState.objects.filter(organization=cast.rome).exists() == (end == "came through")
+    assert not Change.objects.filter(organization=cast.south).exists()

@@ -251,3 +251,15 @@ def test_a_job_for_a_flag_that_nobody_wants_purged_fails_for_good(cast: Cast) ->
     job = purging.start(Flag.objects.get(), requested_by="user:olga", correlation_id="")
     assert ended(job).status == "FAILED"
     assert FlagState.objects.count() == 1
+
+
+def test_a_new_flag_of_the_same_name_is_purged_by_a_job_of_its_own(cast: Cast) -> None:
+    put(cast.oslo)
+    first = purge()
+    FlagState.objects.all().delete()
+    Flag.objects.all().delete()  # the worker has done it, and dies before it can say so
+    put(cast.rome)
+    second = purge()
+    assert second.pk != first.pk
+    assert (ended(first).status, ended(second).status) == ("COMPLETED", "COMPLETED")
+    assert nothing_is_left()

@@ -88,6 +88,16 @@ def test_what_has_ended_is_not_cancelled() -> None:
         assert statuses(job) == [status]
 
 
+def test_an_attempt_that_completed_is_not_cancelled_by_way_of_the_retry_that_a_person_asked_for() -> None:
+    first = claimed(processed=5, failed=2)
+    lifecycle.complete(job_id=first.pk, lease=lease_of(first))
+    again = operations.retry(job_id=first.pk, by="bob")
+    with pytest.raises(NotCancellable, match="COMPLETED"):
+        operations.cancel(job_id=first.pk, by="carol")
+    assert statuses(first) == ["COMPLETED", "PENDING"]
+    assert operations.cancel(job_id=again.pk, by="carol").status == "CANCELLED"
+
+
 def test_a_cancelled_job_that_fails_is_not_tried_again() -> None:
     job = claimed()
     operations.cancel(job_id=job.pk, by="bob")

@@ -87,3 +87,11 @@ def test_unknown_queues_and_kinds_are_told() -> None:
 def test_a_new_job_has_the_retries_of_its_queue() -> None:
     Queue.objects.filter(name=QUEUE).update(max_retries=F("max_retries") + 4)
     assert lifecycle.create(kind=KIND, organization_id=1).max_retries == 7
+
+
+def test_a_job_that_is_handed_back_waits_from_then_on() -> None:
+    first = claimed(run_at=LONG_AGO)
+    other = waiting(priority=first.priority)
+    lifecycle.release(job_id=first.pk, lease=lease_of(first))
+    assert lifecycle.claim(queue=QUEUE, worker="worker") == other
+    assert lifecycle.claim(queue=QUEUE, worker="worker") == first

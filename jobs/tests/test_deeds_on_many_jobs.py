@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from django.test import Client
 
 from conftest import Cast
-from jobs import bulk, bulk_job, lifecycle, operations, runner
+from jobs import bulk, bulk_job, lifecycle, operations, runner, stopping
 from jobs.bulk import DEEDS, choose
 from jobs.models import DeedTarget, Job
 from jobs.states import Status
@@ -42,6 +44,23 @@ def begun(deed: str, *, reason: str = "x", priority: int | None = None) -> Job:
     jobs = Job.objects.filter(requested_by="alice")
     chosen = choose(jobs, DEEDS[deed])
     return bulk_job.start(jobs, DEEDS[deed], chosen, by="user:olga", reason=reason, priority=priority)
+
+
+@contextmanager
+def after_each(then: Callable[[], object]) -> Iterator[None]:
+    """While it lasts, something happens whenever the deed was done to one of many."""
+    count = bulk_job._count
+
+    def counted(done: Any, why_not: str) -> None:
+        count(done, why_not)
+        then()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bulk_job, "_count", counted)
+        try:
+            yield
+        finally:
+            stopping.withdraw()
 
 
 def recorded(action: str) -> list[str]:
@@ -180,3 +199,26 @@ def test_who_is_bound_to_an_organization_sees_the_job_that_does_it_for_them(cast
     shown(client.get(answer["Location"]))
     runner.run_next(QUEUE)
     assert [statuses(job) for job in [*jobs, foreign]] == [["CANCELLED"]] * 3 + [["PENDING"]]
+
+
+def test_one_that_is_cancelled_ends_before_the_next_job() -> None:
+    jobs = [waiting() for _ in range(3)]
+    many = begun("cancel")
+    with after_each(lambda: operations.cancel(job_id=many.pk, by="bob")):
+        runner.run_next(QUEUE)
+    assert statuses(many) == ["CANCELLED"]
+    assert [statuses(job) for job in jobs] == [["CANCELLED"], ["PENDING"], ["PENDING"]]
+
+
+def test_one_whose_worker_stops_is_handed_back_before_the_next_job_and_its_total_stays() -> None:
+    jobs = [waiting() for _ in range(3)]
+    many = begun("cancel")
+    with after_each(stopping.request_stop):
+        runner.run_next(QUEUE)
+    assert statuses(many) == ["PENDING"]
+    assert [statuses(job) for job in jobs] == [["CANCELLED"], ["PENDING"], ["PENDING"]]
+    totals: list[int | None] = []
+    with after_each(lambda: totals.append(Job.objects.get(pk=many.pk).total)):
+        runner.run_next(QUEUE)
+    assert totals == [3, 3]
+    assert [statuses(job) for job in [many, *jobs]] == [["COMPLETED"]] + [["CANCELLED"]] * 3

@@ -16,7 +16,7 @@ from jobs import lifecycle, operations
 from jobs.errors import LeaseLost, MoveRefused, NotCancellable, NotRetryable
 from jobs.models import Job
 from jobs.states import MOVES, Guard, Status, allowed
-from jobs.tests.engine import QUEUE, by_hand
+from jobs.tests.engine import LONG_AGO, QUEUE, by_hand
 
 PAIRS = [(source, target) for source, target in itertools.product(Status.values, repeat=2) if source != target]
 REFUSALS = (LeaseLost, MoveRefused, NotCancellable, NotRetryable)
@@ -66,6 +66,25 @@ def test_each_step_is_taken_from_its_own_statuses_only(step: str, status: str) -
     assert taken == ((step, status) in ENDS)
     assert job.status == ENDS.get((step, status), status)
     assert job.status == status or (status, job.status) in allowed()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("step", "status"), [pair for pair in ENDS if pair[0] != "renew"])
+def test_each_step_but_a_renewal_of_the_lease_says_when_it_was_taken(step: str, status: str) -> None:
+    job = by_hand(status, updated_at=LONG_AGO)
+    STEPS[step](job.pk, job.lease_token or uuid4())
+    job.refresh_from_db()
+    assert job.updated_at > LONG_AGO
+
+
+@pytest.mark.django_db
+def test_earlier_attempts_say_when_they_settled() -> None:
+    first = by_hand("RETRYING", retry_count=1, updated_at=LONG_AGO)
+    again = by_hand("IN_PROGRESS", parent_job=first, retry_count=1)
+    lifecycle.complete(job_id=again.pk, lease=again.lease_token or uuid4())
+    first.refresh_from_db()
+    assert first.status == "FAILED"
+    assert first.updated_at > LONG_AGO
 
 
 @pytest.mark.django_db

@@ -126,6 +126,19 @@ def test_a_worker_that_is_stopped_hands_its_job_back_with_all_its_attempts() -> 
     assert (job.status, job.processed, job.claims) == ("COMPLETED", 6, 2)
 
 
+def test_a_worker_that_is_stopped_passes_the_wake_up_on_to_one_that_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    woken: list[str] = []
+    job = waiting()
+    monkeypatch.setattr(wakeup, "wake", woken.append)
+    stopping.request_stop()
+    try:
+        assert runner.run_next(QUEUE) is None
+    finally:
+        stopping.withdraw()
+    assert woken == [QUEUE]
+    assert statuses(job) == ["PENDING"]
+
+
 @pytest.mark.parametrize("ending", [LeaseLost, ValueError, PermanentFailure, StopRequested, None])
 def test_a_worker_that_lost_its_lease_records_nothing(ending: type[Exception] | None) -> None:
     def work(run: Run) -> None:

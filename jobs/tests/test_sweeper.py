@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jobs import sweeper
+from jobs import stopping, sweeper
 from jobs.sweeper import Sweeper
 
 
@@ -27,3 +27,16 @@ def test_dead_workers_are_looked_for_as_often_as_the_setting_says(
         one._turn()
         now[0] += max(one._pause(), 0.01)  # a turn takes its time
     assert all(later - earlier < seconds + 0.02 for earlier, later in itertools.pairwise(looked))
+
+
+def test_a_worker_that_stops_says_so_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[bool] = []
+    monkeypatch.setattr(sweeper, "TICK", 0.0)
+    monkeypatch.setattr(sweeper, "rescue_expired", lambda: 0)
+    monkeypatch.setattr(sweeper.workers, "beat", lambda *, is_stopping, **_: said.append(is_stopping))
+    monkeypatch.setattr(sweeper, "wake_waiting", stopping.request_stop)
+    try:
+        Sweeper(queues=["default"], concurrency=1)._sweep_for_ever()
+    finally:
+        stopping.withdraw()
+    assert said == [False, True]

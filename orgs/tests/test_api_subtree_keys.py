@@ -61,6 +61,13 @@ def test_the_top_of_the_subtree_may_be_renamed_but_neither_moved_nor_deleted(acm
     assert acme.patch(top, {"name": "Acme Ltd"}).json()["name"] == "Acme Ltd"
 
 
+def test_the_top_of_the_subtree_may_be_sent_back_with_the_place_that_it_has(acme: Api, cast: Cast) -> None:
+    top = f"/organizations/{cast.acme.pk}"
+    assert acme.patch(top, {"name": "Acme Ltd", "parentId": None}).json()["name"] == "Acme Ltd"
+    tree.move(organization_id=cast.acme.pk, parent_id=cast.rival.pk)
+    assert acme.patch(top, {"parentId": cast.rival.pk}).status_code == 200
+
+
 def test_inside_of_the_subtree_an_admin_key_does_everything(acme: Api, cast: Cast) -> None:
     created = acme.post("/organizations", {"name": "N", "key": "n", "parentId": cast.acme.pk})
     path = f"/organizations/{created.json()['id']}"

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
@@ -143,3 +144,14 @@ def test_one_that_somebody_is_just_retrying_stays(cast: Cast, monkeypatch: pytes
 
     monkeypatch.setattr(forgetting, "_locked", retry_then_lock)
     assert clean_up() == {retried}
+
+
+def test_what_somebody_has_in_hand_is_left_for_another_day_and_the_other_half_with_it(cast: Cast) -> None:
+    touched(planned(cast.rome), status="applied")
+    at = now() + timedelta(days=1)
+    halves = planning.plan_pair(OPS, Subject("checkout", cast.oslo.pk), on_at=at, off_at=at + timedelta(days=1))
+    both = {touched(half, status="applied") for half in halves}
+    with transaction.atomic():
+        FlagSchedule.objects.select_for_update().get(pk=halves[0].pk)
+        assert Background(clean_up).result() == both
+    assert clean_up() == set()

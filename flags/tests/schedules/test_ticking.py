@@ -11,11 +11,12 @@ from django.db import IntegrityError, OperationalError, transaction
 from conftest import Cast
 from flags import changes
 from flags.models import Change, Flag, FlagSchedule, FlagState
-from flags.schedules import deeds, planning
+from flags.schedules import deeds, planning, ticking
 from flags.schedules.moments import now
 from flags.schedules.planning import Subject
 from flags.schedules.ticking import Ticked, tick
 from flags.tests.schedules.plans import ADA, OPS, as_of, in_the_future, let_come, pass_time, planned
+from jobs import transient
 from jobs.models import EngineCount, Job
 from orgs import keys, tree
 from orgs.access import Caller
@@ -168,6 +169,18 @@ def test_what_overlaps_with_one_that_waits_for_its_retry_comes_after_it(cast: Ca
     assert as_of(sister).status == "applied"
 
 
+def test_a_change_of_a_definition_waits_while_one_before_it_waits_for_its_retry(cast: Cast) -> None:
+    first = planned(None, enabled=True, ago=timedelta(minutes=1))
+    FlagSchedule.objects.filter(pk=first.pk).update(status="failed", next_retry_at=now() + timedelta(minutes=2))
+    planned(None, enabled=False)
+    other = planned(None, flag="other")
+    assert tick() == Ticked(applied=1)
+    assert as_of(other).status == "applied"
+    pass_time(timedelta(minutes=3))
+    assert tick() == Ticked(applied=2)
+    assert Flag.objects.get(key="checkout").enabled is False
+
+
 def test_what_waits_for_a_retry_is_freed_when_that_is_cancelled(cast: Cast, broken: Broken) -> None:
     first, second = planned(cast.oslo, ago=timedelta(minutes=1)), planned(cast.oslo, enabled=False)
     broken.errors[cast.oslo.pk] = OperationalError("away")
@@ -177,6 +190,21 @@ def test_what_waits_for_a_retry_is_freed_when_that_is_cancelled(cast: Cast, brok
     assert deeds.cancel(schedule_id=first.pk, by="x").next_retry_at is None
     assert tick() == Ticked(applied=1)
     assert as_of(second).status == "applied"
+
+
+def test_a_try_whose_end_is_unknown_is_not_noted_once_another_was_made(
+    cast: Cast, broken: Broken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule = planned(cast.oslo)
+    broken.errors[cast.oslo.pk] = OperationalError("away")
+    tick()
+    lost, ticked = as_of(schedule), Ticked()
+    pass_time(timedelta(minutes=3))
+    assert tick() == Ticked(delayed=1)
+    monkeypatch.setattr(transient, "reconnect", lambda: None)
+    ticking._store_anew(lost, OperationalError("the connection was lost"), ticked)
+    left = as_of(schedule)
+    assert (ticked, left.attempts, left.last_error) == (Ticked(), 2, "OperationalError: away")
 
 
 def test_an_organization_that_is_gone_is_gone_for_good(cast: Cast) -> None:

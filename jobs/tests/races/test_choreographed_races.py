@@ -16,7 +16,7 @@ import pytest
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from jobs import lifecycle, moves, operations, wakeup
+from jobs import lifecycle, moves, operations, sweep, wakeup
 from jobs.errors import LeaseLost, MoveRefused, NotRetryable
 from jobs.models import Job, Queue
 from jobs.states import MOVES
@@ -206,6 +206,16 @@ def test_of_two_people_who_retry_the_second_finds_the_first_ones_attempt() -> No
     with pytest.raises(NotRetryable):
         late.result()
     assert statuses(job) == ["RETRYING", "PENDING"]
+
+
+def test_a_sweep_passes_by_a_job_that_somebody_has_in_hand() -> None:
+    held, other = waiting(), waiting()
+    with holding(held):
+        assert Background(sweep.wake_waiting).result() == 1
+    for job in (held, other):
+        job.refresh_from_db()
+    assert held.woken_at is None
+    assert other.woken_at is not None
 
 
 def test_progress_that_waited_for_a_rescue_is_refused_and_its_rows_with_it() -> None:
