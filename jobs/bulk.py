@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
-from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, Max, OuterRef, QuerySet
 from django.db.models.functions import Coalesce
 
 from jobs import operations
-from jobs.errors import FlagsiteError, JobEnded, JobNotFound, NotCancellable, NotRetryable
-from jobs.models import Job
+from jobs.errors import JobEnded, JobNotFound, NotCancellable, NotRetryable
+from jobs.models import ENDED_BADLY, Job
 from jobs.states import OPEN, Status
 
 AT_ONCE = 200
@@ -34,9 +34,8 @@ class Deed:
 def _ended_badly(jobs: Jobs) -> Jobs:
     """Those whose chain's latest attempt FAILED, or COMPLETED with organizations that failed."""
     chain = Coalesce(OuterRef("parent_job_id"), OuterRef("pk"))
-    badly = Q(status=Status.FAILED) | Q(status=Status.COMPLETED, failed__gt=0)
-    later = Job.objects.filter(~badly, parent_job_id=chain, pk__gt=OuterRef("pk"))
-    return jobs.filter(badly, ~Exists(later))
+    later = Job.objects.filter(~ENDED_BADLY, parent_job_id=chain, pk__gt=OuterRef("pk"))
+    return jobs.filter(ENDED_BADLY, ~Exists(later))
 
 
 def _under_way(jobs: Jobs) -> Jobs:
@@ -54,7 +53,7 @@ DEEDS = {
              operations.set_priority, _under_way),
     )
 }  # fmt: skip
-WHY_NOT = {
+WHY_NOT: dict[tuple[str, str], str] = {
     ("retry", Status.FAILED): "were followed by an attempt that has not failed",
     ("retry", Status.RETRYING): "were under way already",
     ("retry", Status.PENDING): "were under way already",
@@ -124,15 +123,11 @@ def do_to_one(job_id: int, deed: Deed, *, by: str, reason: str = "", priority: i
     try:
         act(job_id=job_id, by=by, reason=reason)
     except (NotRetryable, NotCancellable, JobEnded) as error:
-        return _why_refused(deed, error)
+        return str(error.context.get("they") or _why_not(deed, str(error.context["status"])))
     except JobNotFound:
         return "were gone"
     return ""
 
 
-def _why_refused(deed: Deed, error: FlagsiteError) -> str:
-    return str(error.context.get("they") or _why_not(deed, str(error.context.get("status", ""))))
-
-
 def _why_not(deed: Deed, status: str) -> str:
-    return WHY_NOT.get((deed.name, Status(status)) if status else ("", Status.PENDING), f"were {status} already")
+    return WHY_NOT.get((deed.name, status), f"were {status} already")

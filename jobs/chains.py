@@ -12,7 +12,8 @@ from django.db.models.functions import Coalesce
 from jobs.errors import JobNotFound
 from jobs.models import Job, JobFailure
 from jobs.states import Status
-from orgs.access import BIGGEST_ID, Caller, organizations_of
+from orgs.access import Caller, organizations_of
+from orgs.ids import BIGGEST_ID
 from orgs.models import Organization
 
 

@@ -7,6 +7,7 @@ the apps above add to `also`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -139,8 +140,8 @@ def _take_step(run: Run) -> bool:
             return False
         held = [row[0] for row in _rows(HOLD, roots=[root_id for root_id, is_old in roots if is_old])]
         gone = _delete_chains([row[0] for row in _rows(OLD_ONES, roots=held, itself=run.job.root_id)])
-        done = {"after": roots[-1][0], "deleted": _sum(done["deleted"], gone)}
-        run.record_progress(processed=sum(gone.values()), checkpoint=done)
+        done = {"after": roots[-1][0], "deleted": Counter(done["deleted"]) + gone}
+        run.record_progress(processed=gone.total(), checkpoint=done)
     run.job.checkpoint = done
     return True
 
@@ -152,7 +153,7 @@ def _delete_all(run: Run, rows: OldRows) -> None:
         with transaction.atomic():
             position, count = rows.delete_some(position)
             if count:
-                done = {**done, "deleted": _sum(done["deleted"], {rows.name: count})}
+                done = {**done, "deleted": Counter(done["deleted"]) + Counter({rows.name: count})}
             run.record_progress(processed=count, checkpoint=done)
         run.job.checkpoint = done
         if position is None:
@@ -160,11 +161,7 @@ def _delete_all(run: Run, rows: OldRows) -> None:
         run.check()
 
 
-def _sum(some: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
-    return {what: some.get(what, 0) + more.get(what, 0) for what in {*some, *more}}
-
-
-def _delete_chains(roots: Sequence[int]) -> dict[str, int]:
+def _delete_chains(roots: Sequence[int]) -> Counter[str]:
     """Delete whole chains and what hangs on them; returns how many jobs of each status they had.
 
     Whoever refers to jobs says in the model what becomes of it, as with Django's own delete, which would load every
@@ -172,9 +169,6 @@ def _delete_chains(roots: Sequence[int]) -> dict[str, int]:
     """
     members = _rows(MEMBERS, roots=list(roots))
     ids = sorted(job_id for job_id, _ in members)
-    counts: dict[str, int] = {}
-    for _, status in members:
-        counts[status] = counts.get(status, 0) + 1
     for relation in Job._meta.related_objects:
         if relation.related_model is Job or relation.on_delete is models.DO_NOTHING:
             continue
@@ -186,12 +180,12 @@ def _delete_chains(roots: Sequence[int]) -> dict[str, int]:
             rows.delete()
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM jobs_job WHERE id = ANY(%s)", [ids])
-    return counts
+    return Counter(status for _, status in members)
 
 
 def _report(run: Run, *, is_finished: bool) -> None:
-    deleted = (run.job.checkpoint or {}).get("deleted", {})
-    details = {"deleted": deleted, "finished": is_finished}
+    done = run.job.checkpoint or BEGINNING
+    details: dict[str, Any] = {"deleted": dict(done["deleted"]), "finished": is_finished}
     history.record("jobs.cleaned", f"job:{run.job.pk}", by=run.job.requested_by, **details)
     log.info("old_jobs_deleted", jobId=run.job.pk, **details)
 

@@ -146,9 +146,7 @@ def complete(*, job_id: int, lease: UUID, message: str | None = None) -> None:
     with transaction.atomic():
         job = moves.lock_chain(job_id)
         done = F("processed") + F("failed")
-        moves.move(job_id, "complete", lease=lease, completed_at=Now(), error_message=message, total=done)
-        moves.settle(job.root_id)
-        tallies.add(job_id, Outcome.COMPLETED, ends_chain=True)
+        moves.end(job, "complete", Outcome.COMPLETED, lease=lease, error_message=message, total=done)
         job.refresh_from_db()
         ended = {**_counts(job), "durationMs": _milliseconds(job)}
         moves.say(log.info, "job_completed", **moves.log_fields(job), **ended)
@@ -166,22 +164,18 @@ def fail(*, job_id: int, lease: UUID, error: str, traceback: str = "", permanent
         job = moves.lock_chain(job_id)
         queue = moves.queue_named(job.queue)
         job.max_retries = queue.max_retries
-        ended = _ended(job, error_message=error, error_traceback=traceback)
+        why: dict[str, Any] = {"error_message": error, "error_traceback": traceback, "max_retries": job.max_retries}
         if job.cancel_requested_at:
-            moves.move(job_id, "stop", lease=lease, **ended)
-            moves.settle(job.root_id)
-            tallies.add(job_id, Outcome.CANCELLED, ends_chain=True)
+            moves.end(job, "stop", Outcome.CANCELLED, lease=lease, **why)
             _say_cancelled(job, error=error)
             return None
         if permanent or job.round_attempt >= job.max_retries:
-            moves.move(job_id, "fail", lease=lease, **ended)
-            moves.settle(job.root_id)
-            tallies.add(job_id, Outcome.FAILED, ends_chain=True)
+            moves.end(job, "fail", Outcome.FAILED, lease=lease, **why)
             _say_failed(job, error, will_retry=False)
             return None
         wait = backoff.delay(job.round_attempt + 1, base=queue.backoff_base, jitter=queue.backoff_jitter)
         retry = _add_automatic_retry(job, wait)
-        moves.move(job_id, "fail_for_now", lease=lease, **ended)
+        moves.move(job_id, "fail_for_now", lease=lease, completed_at=Now(), **why)
         tallies.add(job_id, Outcome.RETRIED, ends_chain=False)
         _say_failed(job, error, will_retry=True)
         scheduled = {"waitSeconds": wait.total_seconds(), "attempt": _attempt(retry)}
@@ -200,21 +194,17 @@ def rescue(*, job_id: int) -> Job | None:
         job = moves.lock_chain(job_id)
         job.max_retries = moves.queue_named(job.queue).max_retries
         error = f"The worker {job.worker} stopped without a word; its lease has expired."
-        ended = _ended(job, error_message=error)
+        why: dict[str, Any] = {"error_message": error, "max_retries": job.max_retries}
         if job.cancel_requested_at:
-            moves.move(job_id, "lose_cancelled", **ended)
-            moves.settle(job.root_id)
-            tallies.add(job_id, Outcome.CANCELLED, ends_chain=True, rescued=True)
+            moves.end(job, "lose_cancelled", Outcome.CANCELLED, rescued=True, **why)
             _say_cancelled(job, error=error)
             return None
         if job.round_attempt >= job.max_retries:
-            moves.move(job_id, "lose", **ended)
-            moves.settle(job.root_id)
-            tallies.add(job_id, Outcome.FAILED, ends_chain=True, rescued=True)
+            moves.end(job, "lose", Outcome.FAILED, rescued=True, **why)
             _say_failed(job, error, will_retry=False)
             return None
         retry = _add_automatic_retry(job, timedelta())
-        moves.move(job_id, "lose_for_now", **ended)
+        moves.move(job_id, "lose_for_now", completed_at=Now(), **why)
         tallies.add(job_id, Outcome.RETRIED, ends_chain=False, rescued=True)
         again = {"worker": job.worker, "attempt": _attempt(retry), "retryJobId": retry.pk}
         moves.say(log.warning, "job_rescued", **moves.log_fields(job), **again)
@@ -241,15 +231,8 @@ def stop(*, job_id: int, lease: UUID) -> None:
     """End a running attempt that somebody cancelled; what it has written stays. Raises LeaseLost."""
     with transaction.atomic():
         job = moves.lock_chain(job_id)
-        moves.move(job_id, "stop", lease=lease, completed_at=Now())
-        moves.settle(job.root_id)
-        tallies.add(job_id, Outcome.CANCELLED, ends_chain=True)
+        moves.end(job, "stop", Outcome.CANCELLED, lease=lease)
         _say_cancelled(job)
-
-
-def _ended(job: Job, **columns: str) -> dict[str, Any]:
-    """What is written of an attempt that did not come to its end by itself."""
-    return {"completed_at": Now(), "max_retries": job.max_retries, **columns}
 
 
 def _is_full(queue: Queue) -> bool:

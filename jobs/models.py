@@ -53,6 +53,10 @@ class Queue(models.Model):
         return self.name
 
 
+ENDED_BADLY = models.Q(status=Status.FAILED) | models.Q(status=Status.COMPLETED, failed__gt=0)
+"""Which attempts a person may retry, if they are the latest: FAILED, or COMPLETED with organizations that failed."""
+
+
 class JobQuerySet(models.QuerySet["Job"]):
     """Which jobs."""
 

@@ -16,8 +16,9 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models.functions import Now
 
+from jobs import tallies
 from jobs.errors import JobNotFound, LeaseLost, MoveRefused, UnknownQueue
-from jobs.models import Job, Queue
+from jobs.models import Job, JobTally, Queue
 from jobs.states import MOVES, Guard, Status
 
 
@@ -61,9 +62,16 @@ def move_all(name: str, root_id: int) -> None:
     Job.objects.of_chain(root_id).filter(status=move.source).order_by().update(status=move.target, updated_at=Now())
 
 
-def settle(root_id: int) -> None:
-    """The chain has ended: what was RETRYING shows how its own attempt ended."""
-    move_all("settle", root_id)
+def end(
+    job: Job, name: str, outcome: JobTally.Outcome, *, lease: UUID | None = None, rescued: bool = False, **columns: Any
+) -> None:
+    """Perform a move that ends the chain: what was RETRYING shows how its own attempt ended, and this one is counted.
+
+    Raises what `move` raises.
+    """
+    move(job.pk, name, lease=lease, completed_at=Now(), **columns)
+    move_all("settle", job.root_id)
+    tallies.add(job.pk, outcome, ends_chain=True, rescued=rescued)
 
 
 def add_retry(

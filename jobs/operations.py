@@ -35,9 +35,7 @@ def cancel(*, job_id: int, by: str, reason: str = "") -> Job:
         _record("job.cancel", latest, by, reason)
         moves.say(log.info, "job_cancel_requested", **moves.log_fields(latest), by=by, reason=reason)
         if latest.status == Status.PENDING:
-            moves.move(latest.pk, "cancel", completed_at=Now(), **asked)
-            moves.settle(job.root_id)
-            tallies.add(latest.pk, JobTally.Outcome.CANCELLED, ends_chain=True)
+            moves.end(latest, "cancel", JobTally.Outcome.CANCELLED, **asked)
             moves.say(log.info, "job_cancelled", **moves.log_fields(latest), by=by)
         else:
             Job.objects.filter(pk=latest.pk, cancel_requested_at=None).update(updated_at=Now(), **asked)

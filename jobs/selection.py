@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Coalesce, Now
 
 from jobs import moves
 from jobs.kinds import kind_named
-from jobs.models import Job
-from jobs.states import Status
+from jobs.models import ENDED_BADLY, Job
 from orgs.access import Caller, organizations_of
 from orgs.models import Organization, Role
 
@@ -51,8 +50,7 @@ class Selection:
         """The latest attempts of chains that FAILED or COMPLETED with failures, ended since then."""
         chain = Coalesce(OuterRef("parent_job_id"), OuterRef("pk"))
         later = Job.objects.filter(parent_job_id=chain, pk__gt=OuterRef("pk"))
-        ended_badly = Q(status=Status.FAILED) | Q(status=Status.COMPLETED, failed__gt=0)
-        jobs = self._alike(Job.objects.filter(ended_badly, ~Exists(later)), "completed_at")
+        jobs = self._alike(Job.objects.filter(ENDED_BADLY, ~Exists(later)), "completed_at")
         if self.organization is not None:  # read anew for each batch: organizations may move meanwhile
             subtree = organizations_of(Caller("", Role.READER, self.organization.pk))
             jobs = jobs.filter(organization_id__in=subtree.values("pk"))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.db import InterfaceError, OperationalError, connection
 
-LOCK_NOT_AVAILABLE = "55P03"
+from orgs.locks import LOCK_NOT_AVAILABLE
+
 TIME_OUTS = {
     LOCK_NOT_AVAILABLE,  # lock_timeout
     "57014",  # query_canceled: statement_timeout
