@@ -53,9 +53,9 @@ class Events:
 
     async def _answer(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["path"] == "/livez":
-            await _refuse(send, 200, f"{len(self._subscriptions)} wait")
+            await _respond(send, 200, f"{len(self._subscriptions)} wait")
         elif scope["path"] != PATH or scope["method"] != "GET":
-            await _refuse(send, 404, "There is nothing here.")
+            await _respond(send, 404, "There is nothing here.")
         else:
             token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
             asked = _asked_with(token)
@@ -63,10 +63,10 @@ class Events:
                 line = await sync_to_async(_line_for)(*asked) if asked else None
             except Error as error:
                 log.warning("events_without_database", error=str(error))
-                await _refuse(send, 503, "The database is away. Try again in a second.")
+                await _respond(send, 503, "The database is away. Try again in a second.")
                 return
             if asked is None or line is None:
-                await _refuse(send, 401, "The token is not valid. Evaluate all flags for a new one.")
+                await _respond(send, 401, "The token is not valid. Evaluate all flags for a new one.")
             else:
                 headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"), *_cors(scope)]
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -179,7 +179,7 @@ def _cors(scope: dict[str, Any]) -> list[tuple[bytes, bytes]]:
     return [(b"vary", b"Origin"), (b"access-control-allow-origin", origin.encode("latin-1"))] if allowed else []
 
 
-async def _refuse(send: Send, status: int, details: str) -> None:
+async def _respond(send: Send, status: int, details: str) -> None:
     headers = [(b"content-type", b"application/json")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": orjson.dumps({"errorDetails": details})})

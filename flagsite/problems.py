@@ -13,7 +13,6 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
-from rest_framework.views import set_rollback
 
 from flags import errors as flags
 from jobs import errors as jobs
@@ -104,7 +103,7 @@ def problem(status: int, kind: str, detail: str, **more: Any) -> dict[str, Any]:
 
 def handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """Django REST framework's exception handler: known errors become problems, others stay exceptions."""
-    known = next((PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS), None)
+    known = PROBLEMS.get(type(error))
     if known is not None:
         status, kind = known
         headers = RETRY_SOON if status == HTTPStatus.SERVICE_UNAVAILABLE else None
@@ -153,7 +152,6 @@ def _headers(error: exceptions.APIException) -> dict[str, str]:
 
 
 def _respond(body: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
-    set_rollback()
     return Response(body, status=body["status"], headers=headers, content_type=CONTENT_TYPE)
 
 
@@ -162,8 +160,11 @@ def _database_away() -> dict[str, Any]:
     return problem(503, HTTP_TYPES[503], detail)
 
 
-class DatabaseAwayMiddleware:
-    """Answers 503 where the database fails outside the API's views: in authentication, in middleware, in the admin."""
+class UnavailableMiddleware:
+    """Answers 503 where the database fails, or the tree is busy, outside the API's views.
+
+    That is in authentication, in middleware, in the admin.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

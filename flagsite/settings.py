@@ -64,7 +64,7 @@ MIDDLEWARE = [
     "flagsite.request_id.RequestIdMiddleware",
     "flagsite.request_signals.RequestSignalsMiddleware",
     "flagsite.probes.ProbesMiddleware",
-    "flagsite.problems.DatabaseAwayMiddleware",
+    "flagsite.problems.UnavailableMiddleware",
     "flagsite.problems.ZeroCharacterMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
