@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +10,8 @@ from django.db import transaction
 
 from flags import propagation, writing
 from flags.definition_fields import as_json, parts_of
-from flags.errors import FlagArchived, FlagNotFound, FlagPurging, InvalidFlagKey
-from flags.models import FLAG_KEY_PATTERN, Change, Flag
+from flags.errors import FlagArchived, FlagNotFound, FlagPurging
+from flags.models import Change, Flag, check_flag_key
 from flags.writing import Span, Subtree, Value
 from jobs import lifecycle
 from jobs.models import Job
@@ -93,8 +92,7 @@ def _carried_down(extent: Subtree, wanted: dict[str, Any], *, requested_by: str,
 
 def _flag(key: str, requested_by: str) -> Flag:
     """The flag, made where that is wanted, and held: nobody archives or purges it before the change is committed."""
-    if not re.fullmatch(FLAG_KEY_PATTERN, key):
-        raise InvalidFlagKey
+    check_flag_key(key)
     held = Flag.objects.raw("SELECT * FROM flags_flag WHERE key = %s FOR SHARE", [key])
     flag = next(iter(held), None)
     if flag is None and settings.FLAGS_CREATE_ON_SET:

@@ -161,7 +161,7 @@ class OneDefinition(Endpoint):
 
 
 def _matching(wanted: dict[str, Any]) -> QuerySet[Flag]:
-    flags = Flag.objects.filter(archived=wanted["archived"] == "true")
+    flags: QuerySet[Flag] = Flag.objects.filter(archived=wanted["archived"] == "true")
     if "tag" in wanted:
         flags = flags.filter(tags__contains=[wanted["tag"]])
     if "search" in wanted:

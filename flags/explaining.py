@@ -5,7 +5,6 @@ All of it is read from the database, in a number of queries that depends on noth
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,9 +12,9 @@ from datetime import datetime
 from django.db import connection
 
 from flags import definitions, places
-from flags.errors import FlagNotFound, InvalidFlagKey
+from flags.errors import FlagNotFound
 from flags.evaluation import NOWHERE, Context, Decision, Definition, Rule, State, evaluate
-from flags.models import FLAG_KEY_PATTERN
+from flags.models import check_flag_key
 from jobs.chains import chains_of
 from jobs.models import Job
 
@@ -67,8 +66,7 @@ def check(*, key: str, organization_id: int | None, context: Context) -> Checked
 
     Raises InvalidFlagKey, FlagNotFound, OrganizationNotFound, TargetingKeyMissing.
     """
-    if not re.fullmatch(FLAG_KEY_PATTERN, key):
-        raise InvalidFlagKey
+    check_flag_key(key)
     known = definitions.read_all()
     if key not in known:
         raise FlagNotFound(f"There is no flag {key!r}.")

@@ -6,7 +6,6 @@ by two writes at once. The version grows in the UPDATE itself, which asks for th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -21,12 +20,10 @@ from flags.errors import (
     FlagChangedMeanwhile,
     FlagExists,
     FlagNeeded,
-    FlagNotFound,
     FlagPurging,
     InvalidDefinition,
-    InvalidFlagKey,
 )
-from flags.models import FLAG_KEY_PATTERN, Flag
+from flags.models import Flag, check_flag_key
 from jobs.models import Job
 from orgs import history
 
@@ -36,12 +33,8 @@ ANY = frozenset({"*"})
 
 def flag_called(key: str) -> Flag:
     """The flag with this key. Raises InvalidFlagKey, FlagNotFound."""
-    if not re.fullmatch(FLAG_KEY_PATTERN, key):
-        raise InvalidFlagKey
-    flag = Flag.objects.filter(key=key).first()
-    if flag is None:
-        raise FlagNotFound(f"There is no flag {key!r}.")
-    return flag
+    check_flag_key(key)
+    return Flag.objects.called(key)
 
 
 def create(*, key: str, values: Mapping[str, Any], by: str, reason: str = "") -> Flag:
@@ -49,8 +42,7 @@ def create(*, key: str, values: Mapping[str, Any], by: str, reason: str = "") ->
 
     Raises InvalidFlagKey, InvalidDefinition, FlagExists, UnknownPrerequisite, PrerequisiteCycle.
     """
-    if not re.fullmatch(FLAG_KEY_PATTERN, key):
-        raise InvalidFlagKey
+    check_flag_key(key)
     columns = {name: value for name, value in values.items() if name != "prerequisites"}
     flag = Flag(key=key, created_by=by[:200], updated_by=by[:200], **columns)
     _check(flag, columns)

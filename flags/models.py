@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models.functions import Now
 
+from flags.errors import FlagNotFound, InvalidFlagKey
 from jobs.models import Job
 from orgs.models import Organization
 
@@ -20,6 +22,23 @@ FLAG_KEY = RegexValidator(rf"\A{FLAG_KEY_PATTERN}\Z", "1 to 255 of A-Z a-z 0-9 .
 def new_salt() -> str:
     """What tells a flag's buckets from those of another flag of the same key, once the first was purged."""
     return secrets.token_hex(4)
+
+
+def check_flag_key(key: str) -> None:
+    """Raises InvalidFlagKey for what no flag can be called."""
+    if not re.fullmatch(FLAG_KEY_PATTERN, key):
+        raise InvalidFlagKey
+
+
+class FlagQuerySet(models.QuerySet["Flag"]):
+    """Which flags."""
+
+    def called(self, key: str) -> Flag:
+        """The one with this key. Raises FlagNotFound."""
+        flag = self.filter(key=key).first()
+        if flag is None:
+            raise FlagNotFound(f"There is no flag {key!r}.")
+        return flag
 
 
 class Flag(models.Model):
@@ -91,6 +110,8 @@ class Flag(models.Model):
     created_by = models.CharField(max_length=200, default="", db_default="")
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_by = models.CharField(max_length=200, default="", db_default="")
+
+    objects = FlagQuerySet.as_manager()
 
     class Meta:
         constraints: ClassVar = [

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Case, Exists, OuterRef, QuerySet, When
 
-from flags.errors import FlagNotFound, InvalidFlagKey
-from flags.models import FLAG_KEY_PATTERN, Flag, FlagState
+from flags.models import Flag, FlagState, check_flag_key
 from orgs.access import line_of
 from orgs.models import Organization
 
@@ -38,11 +36,8 @@ def effective_state(*, organization: Organization, flag_key: str) -> EffectiveSt
 
     An organization that was imported a moment ago may wait for its rows; its nearest ancestor's value holds then.
     """
-    if not re.fullmatch(FLAG_KEY_PATTERN, flag_key):
-        raise InvalidFlagKey
-    flag = Flag.objects.filter(key=flag_key).first()
-    if flag is None:
-        raise FlagNotFound(f"There is no flag {flag_key!r}.")
+    check_flag_key(flag_key)
+    flag = Flag.objects.called(flag_key)
     state = FlagState.objects.filter(organization_id=organization.pk, flag_id=flag.pk).first()
     if state is None:
         above = line_of(organization.pk)[1:]

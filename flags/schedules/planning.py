@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import transaction
 
-from flags.errors import FlagNotFound, InvalidSchedule
+from flags.errors import InvalidSchedule
 from flags.models import Flag, FlagSchedule
 from flags.schedules import schedulable
 from flags.schedules.backoff import MOST_RETRIES, default_max_retries
@@ -83,18 +83,11 @@ def _held(caller: Caller, subject: Subject) -> Iterator[Flag]:
     with transaction.atomic():
         if subject.organization_id is not None:
             with organization_held(caller, subject.organization_id):
-                yield _flag(subject.flag_key)
+                yield Flag.objects.called(subject.flag_key)
         elif caller.organization_id is not None:
             raise OutsideOfYourSubtree
         else:
-            yield _flag(subject.flag_key)
-
-
-def _flag(key: str) -> Flag:
-    flag = Flag.objects.filter(key=key).first()
-    if flag is None:
-        raise FlagNotFound(f"There is no flag {key!r}.")
-    return flag
+            yield Flag.objects.called(subject.flag_key)
 
 
 def _create(
