@@ -26,6 +26,8 @@ from flags import propagation, writing
 from flags.models import Change
 from flags.writing import Span, Value
 from jobs import lifecycle
+from orgs import origin
+from orgs.ids import BIGGEST_ID
 from orgs.models import Organization
 from orgs.signals import Placement
 
@@ -177,22 +179,20 @@ def _apply(organization_id: int, values: list[Value]) -> list[int]:
         return []
     if subtree.size * len(values) > settings.FLAGS_INLINE_ROWS:
         return [_start_job(organization_id, values, total=subtree.size)]
-    span = writing.next_span(subtree, after=0, most=None)
     for value in values:
-        writing.write_span(subtree, span or Span(0, 0, 0), value, job_id=None)
+        writing.write_span(subtree, Span(0, BIGGEST_ID, subtree.size), value, job_id=None)
     _record(organization_id, values, job_id=None)
     return []
 
 
 def _start_job(organization_id: int, values: list[Value], *, total: int | None = None, after: int = 0) -> int:
-    context = structlog.contextvars.get_contextvars()
     job = lifecycle.create(
         kind=propagation.KIND,
         organization_id=organization_id,
         arguments={"placement": True, "after": after},
         total=total,
-        requested_by=str(context.get("caller", "")),
-        correlation_id=str(context.get("correlationId", "")),
+        requested_by=origin.actor(),
+        correlation_id=origin.correlation_id(),
     )
     _record(organization_id, values, job_id=job.pk)
     log.info("placement_job_created", jobId=job.pk, organizationId=organization_id, flags=len(values))
@@ -208,7 +208,7 @@ def _record(organization_id: int, values: list[Value], *, job_id: int | None) ->
             enabled=value.enabled,
             source_id=value.source_id,
             job_id=job_id,
-            requested_by=str(structlog.contextvars.get_contextvars().get("caller", "")),
+            requested_by=origin.actor(),
         )
         for value in values
     )
