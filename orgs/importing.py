@@ -56,20 +56,27 @@ def import_organizations(
             tell(NUMBERING, 0, None)
             placing = import_placing.compute(refusals)
         refusals.raise_if_any()
-        jobs: tuple[int, ...] = ()
-        if dry_run:
-            counts = counts._replace(examples=import_staging.examples(EXAMPLES))
-            if on_example is not None:
-                for example in import_staging.all_examples():
-                    on_example(example)
-        else:
-            if counts.renamed:
-                import_placing.write_renamed()
-            jobs = _place(counts, placing, tell) if placing else ()
-            done = {name: getattr(counts, name) for name in ("created", "renamed", "moved") if getattr(counts, name)}
-            if done:
-                history.record("organizations.import", "organizations", placementJobs=len(jobs), **done)
+        report = _shown(counts, on_example) if dry_run else _written(counts, placing, tell)
         import_staging.drop_tables()
+    return report
+
+
+def _shown(counts: ImportReport, on_example: Callable[[Example], object] | None) -> ImportReport:
+    """What a dry run reports, and tells of each line."""
+    if on_example is not None:
+        for example in import_staging.all_examples():
+            on_example(example)
+    return counts._replace(examples=import_staging.examples(EXAMPLES))
+
+
+def _written(counts: ImportReport, placing: import_placing.Placing | None, tell: Progress) -> ImportReport:
+    """Write what was renamed, moved and created, and record it."""
+    if counts.renamed:
+        import_placing.write_renamed()
+    jobs = _place(counts, placing, tell) if placing else ()
+    done = {name: getattr(counts, name) for name in ("created", "renamed", "moved") if getattr(counts, name)}
+    if done:
+        history.record("organizations.import", "organizations", placementJobs=len(jobs), **done)
     return counts._replace(placement_jobs=jobs)
 
 

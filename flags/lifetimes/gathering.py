@@ -1,7 +1,7 @@
 """Where all processes put together what they have counted: two hashes in the Redis-protocol server.
 
-`add` is called by every process every few seconds, `take` by one worker each minute. Nothing here waits long: the
-server gets ANSWER_SECONDS, and who counts goes on without it.
+`add` is called by every process each FLAG_USAGE_SECONDS, `taken` by one worker each minute. Nothing here waits long:
+the server gets ANSWER_SECONDS, and who counts goes on without it.
 """
 
 from __future__ import annotations

@@ -36,4 +36,4 @@ def default_max_retries() -> int:
 def max_retries_is_in_range() -> bool:
     """Whether FLAG_SCHEDULE_MAX_RETRIES is a whole number from 0 to 10."""
     given = str(settings.FLAG_SCHEDULE_MAX_RETRIES).strip()
-    return given.isascii() and given.isdigit() and len(given) < MOST_RETRIES and int(given) <= MOST_RETRIES
+    return given in map(str, range(MOST_RETRIES + 1))
