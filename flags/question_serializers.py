@@ -55,6 +55,8 @@ CHAIN = [
 KEY_LIMIT = 255
 ANY_TEXT: dict[str, Any] = {"required": False, "allow_blank": True, "trim_whitespace": False, "max_length": 65_536}
 """What an evaluation takes as it is, whose whole body may be so long (`flags.ofrep`); an empty one is none."""
+IN_QUERY = ANY_TEXT | {"max_length": 2_000}
+"""As much as an address has room for, however it is written there."""
 ORGANIZATION_KEY = ANY_TEXT | {"max_length": KEY_LIMIT}
 
 
@@ -80,7 +82,7 @@ class Question(InputSerializer):
 class QuestionInQuery(QuerySerializer):
     """The query of GET …/check and …/explain; all of it may be left out."""
 
-    userId = serializers.CharField(source="user_id", help_text="The targeting key.", **ANY_TEXT)
+    userId = serializers.CharField(source="user_id", help_text="The targeting key.", **IN_QUERY)
     organizationId = serializers.IntegerField(
         source="organization_id",
         required=False,
@@ -89,7 +91,7 @@ class QuestionInQuery(QuerySerializer):
         help_text="Without, a key that is bound to an organization asks for that one, others for none.",
     )
     organizationKey = serializers.CharField(source="organization_key", help_text="Or its key.", **ORGANIZATION_KEY)
-    environment = serializers.CharField(**ANY_TEXT)
+    environment = serializers.CharField(**IN_QUERY)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         return _check_one(attrs)

@@ -157,7 +157,7 @@ def test_what_is_empty_is_not_given(api: Api, cast: Cast, how: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "question", [{"userId": "x" * 3000}, {"userId": " u "}, {"environment": "x" * 65}, {"environment": " staging "}]
+    "question", [{"userId": "x" * 2000}, {"userId": " u "}, {"environment": "x" * 65}, {"environment": " staging "}]
 )
 def test_what_an_evaluation_takes_a_question_takes_as_it_is(
     api: Api, cast: Cast, asking: Asking, question: dict[str, str]
@@ -168,6 +168,12 @@ def test_what_an_evaluation_takes_a_question_takes_as_it_is(
     found = answer(api, **question)
     assert (found["enabled"], found["rule"]) == (evaluated.body["value"], "rollout")
     assert {name: found[name] for name in question} == question
+
+
+def test_a_user_too_long_for_an_address_is_asked_for_in_a_body(api: Api, cast: Cast) -> None:
+    define(enabled=True)
+    assert api.get(f"{BASE}/check", userId="x" * 2001).status_code == 400
+    assert api.post(f"{BASE}/check", {"userId": "x" * 65_536}).json()["userId"] == "x" * 65_536
 
 
 @pytest.mark.parametrize("how", ENDPOINTS)
