@@ -30,6 +30,9 @@ from bench import (
 from bench.installation import ROOT, Installation
 from bench.report import Result
 from flagsite import servers
+from flagsite.servers import leftovers
+from flagsite.servers.processes import alone
+from flagsite.servers.signals import signals_as_exit, undisturbed
 
 
 def imports(installation: Installation, rows: int) -> Result:
@@ -80,21 +83,33 @@ def main(arguments: list[str]) -> int:
     if unknown:
         parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
     folder = servers.data_folder() / "bench"
-    folder.mkdir(parents=True, exist_ok=True)
-    installation = Installation(folder)
-    results = []
+    results: list[Result] = []
+    try:
+        with signals_as_exit(), alone(folder), leftovers.watchdog(folder):
+            _measure(Installation(folder), chosen.names or list(BENCHES), chosen.rows, results)
+    except servers.ServerError as error:
+        sys.exit(f"Flagsite: {error}")
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        if results:
+            _show(results)
+            _write(results, chosen.json, chosen.rows)
+    return 0 if all(result.reached for result in results) else 1
+
+
+def _measure(installation: Installation, names: list[str], rows: int, results: list[Result]) -> None:
+    """Run one benchmark after the other, add what each has found, and leave no process behind."""
     try:
         installation.start()
-        for name in chosen.names or BENCHES:
+        for name in names:
             print(f"{name} …", file=sys.stderr, flush=True)
             installation.authorize()
-            made = BENCHES[name](installation, chosen.rows)
+            made = BENCHES[name](installation, rows)
             results += made if isinstance(made, list) else [made]
     finally:
-        installation.stop()
-        _show(results)
-        _write(results, chosen.json, chosen.rows)
-    return 0 if all(result.reached for result in results) else 1
+        with undisturbed():
+            installation.stop()
 
 
 def _show(results: list[Result]) -> None:

@@ -18,12 +18,14 @@ import httpx
 import psycopg
 
 from flagsite import servers
+from flagsite.servers import leftovers
 from flagsite.servers.web import web_command
 from orgs.locks import TREE_LOCK
 
 ROOT = Path(__file__).resolve().parent.parent
 BRANCHES = 20
 """Below the root; each branch has as many leaves as the size asks for."""
+PATIENCE = 20  # seconds that a process has to stop in order
 
 
 class Installation:
@@ -41,6 +43,7 @@ class Installation:
             "PYTHONPATH": str(ROOT),
         }
         self.processes: list[subprocess.Popen[bytes]] = []
+        self._leaders: list[leftovers.Leader] = []
         self.port = free_port()
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
 
@@ -71,7 +74,10 @@ class Installation:
     def stop(self) -> None:
         """End everything."""
         for process in self.processes:
+            process.terminate()
+        for process in self.processes:
             self.end(process)
+        leftovers.forget(self.folder)
         self.valkey.stop()
         self.postgres.stop()
 
@@ -88,6 +94,13 @@ class Installation:
             self.end(process)
 
     def end(self, process: subprocess.Popen[bytes]) -> None:
+        """Ask a process to stop, which then sees to its children and temporary files; kill whatever is left."""
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(PATIENCE)
+        self.kill(process)
+
+    def kill(self, process: subprocess.Popen[bytes]) -> None:
         """Kill a process and its children."""
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -171,6 +184,8 @@ class Installation:
                 cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         self.processes.append(process)
+        self._leaders.append(leftovers.Leader.now(process.pid))
+        leftovers.record(self.folder, self._leaders)
         return process
 
 

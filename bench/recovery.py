@@ -44,7 +44,7 @@ def _killed_once(installation: Installation, *, enabled: bool) -> float:
         ((name,),) = installation.sql("SELECT worker FROM jobs_job WHERE id = %s", [job_id])
         holder = int(name.split(":")[1])
         doomed = next(worker for worker in (one, other) if holder in {child.pid for child in _children(worker.pid)})
-        installation.end(doomed)
+        installation.kill(doomed)
         began = time.perf_counter()
         _until(installation, GOES_ON, job_id)
         seconds = time.perf_counter() - began

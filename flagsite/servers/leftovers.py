@@ -10,14 +10,17 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
 
+from flagsite.servers.locations import ROOT
 from flagsite.servers.use import stop_unused
 
 
@@ -90,6 +93,17 @@ def _members(leader: int) -> set[int]:
 
 def _file(folder: Path) -> Path:
     return folder / "processes.json"
+
+
+@contextmanager
+def watchdog(folder: Path) -> Iterator[None]:
+    """Have a process beside us that outlives us if we are killed, and then ends what is on the list."""
+    command = [sys.executable, "-m", "flagsite.servers.leftovers", str(folder)]
+    watching = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, start_new_session=True)
+    try:
+        yield
+    finally:
+        watching.communicate()
 
 
 def watch(folder: Path) -> None:

@@ -105,7 +105,7 @@ class Supervisor:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Have the processes run inside, which has to be inside `alone`; afterwards stop them, politely first."""
-        with self._watchdog():
+        with leftovers.watchdog(self.folder):
             self._thread.start()
             try:
                 yield
@@ -115,16 +115,6 @@ class Supervisor:
     def failed(self) -> str | None:
         """The name of a process that does not stay up, or None."""
         return next((process.name for process in self.processes if process.ended >= 3), None)  # noqa: PLR2004
-
-    @contextmanager
-    def _watchdog(self) -> Iterator[None]:
-        """A process that outlives us if we are killed, and then ends our processes."""
-        command = [sys.executable, "-m", "flagsite.servers.leftovers", str(self.folder)]
-        watchdog = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, start_new_session=True)
-        try:
-            yield
-        finally:
-            watchdog.communicate()
 
     def _keep_running(self) -> None:
         while not self._stopping.wait(TURN):

@@ -70,6 +70,16 @@ def test_bench_measures_on_servers_of_its_own(folder: Path, tmp_path: Path) -> N
     assert nothing_runs(folder)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_bench_that_is_told_to_stop_leaves_no_process_behind(folder: Path, number: signal.Signals) -> None:
+    begin_with_tables(folder / "bench")
+    with started(bare_environment(folder), "bench", "flip", "--rows", "500", "--json", os.devnull) as bench:
+        _line_with(folder / "bench" / "processes.json", r"pid.*pid")  # the web server's, and a worker's
+        bench.send_signal(number)
+        assert bench.wait(timeout=60) == 128 + number
+    assert nothing_runs(folder)
+
+
 def _await(page: str, within: float = 60) -> None:
     """Until the page is there again: a web server that takes over new code closes its port for a moment."""
     end_of_patience = time.monotonic() + within
