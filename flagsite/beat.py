@@ -8,6 +8,7 @@ that could not be used because database or broker were away is still due afterwa
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -27,6 +28,7 @@ STANDBY_SECONDS = 2.0
 AGAIN_SECONDS = 10.0
 """A task that could not be sent is tried again after so long."""
 SOON = 0.01
+LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
 IN_BEAT = {"jobs.clean_up", "jobs.send_canary"}
 """Tasks that only write a job: beat calls them itself, in the transaction that claims the slot, and needs no broker."""
 NOTICE_LOSS = "SELECT set_config('tcp_keepalives_idle', '5', false), set_config('tcp_keepalives_count', '3', false), \
@@ -42,6 +44,7 @@ class OneAtATimeScheduler(DatabaseScheduler):
     """Does nothing while another beat holds the lock; takes over when that one is gone."""
 
     _schedule: dict[str, ModelEntry]
+    _last_timestamp: datetime | None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._guard: psycopg.Connection[Any] | None = None
@@ -54,6 +57,15 @@ class OneAtATimeScheduler(DatabaseScheduler):
     def enabled_models_qs(self) -> QuerySet[PeriodicTask]:
         """Every enabled task: a daily one that was missed is made up for at any hour of the day."""
         return PeriodicTask.objects.enabled()
+
+    def schedule_changed(self) -> bool:
+        """Whether it has since the last look; so says the first look, and the one that finds the very first change.
+
+        The library takes a last change that it does not know for none: it would not notice what is changed right after
+        its start, nor that tables which were empty have been filled by migrations, for five minutes.
+        """
+        self._last_timestamp = self._last_timestamp or LONG_AGO
+        return bool(super().schedule_changed())
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Send what is due, if this beat is the one at work; seconds until the next look."""

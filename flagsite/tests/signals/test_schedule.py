@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 from django.db import OperationalError
-from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
+from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask, PeriodicTasks
 from django_celery_beat.schedulers import ModelEntry
 
 from flagsite.beat import OneAtATimeScheduler, SlotTaken
@@ -89,6 +89,19 @@ def test_nothing_is_sent_for_a_task_that_was_disabled_meanwhile(scheduler: OneAt
     with pytest.raises(SlotTaken):
         scheduler._send(entry)
     assert clean_ups() == 0
+
+
+def test_a_beat_that_was_there_before_its_tasks_sends_them_at_the_next_tick(
+    scheduler: OneAtATimeScheduler, daily: PeriodicTask
+) -> None:
+    PeriodicTask.objects.all().delete()
+    PeriodicTasks.objects.all().delete()  # as tables are that were just made
+    for _ in range(2):
+        scheduler.tick()
+    PeriodicTask.objects.bulk_create([daily])  # as a migration does
+    PeriodicTasks.update_changed()
+    scheduler.tick()
+    assert clean_ups() == 1
 
 
 @pytest.mark.parametrize(
