@@ -27,9 +27,11 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from pytest_django import DjangoDbBlocker
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import NodeManager
 
 from flags.serving import memory, usage
 from flagsite.servers import prepared
+from flagsite.servers.interrupting import interrupt_once
 from jobs.models import Queue
 from orgs import locks
 from orgs.models import AccessKey, Organization, Role
@@ -103,8 +105,14 @@ def pytest_sessionfinish() -> None:
     usage._begin_anew()  # noqa: SLF001
 
 
-def pytest_configure() -> None:
-    """Neither passwords that take long to check, nor a look at all static files for each client that a test makes."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Neither passwords that take long to check, nor a look at all static files for each client that a test makes.
+
+    A process of several that is interrupted tears its fixtures down, whoever interrupts it a second time.
+    """
+    if hasattr(config, "workerinput"):
+        interrupt_once()
+    NodeManager.EXIT_TIMEOUT = 20  # seconds; xdist itself gives them 15
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.WHITENOISE_AUTOREFRESH = True
 

@@ -19,21 +19,21 @@ from flagsite.servers.errors import ServerError
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Be the only one that starts or stops servers of this data folder."""
-    with _open(folder, "servers.lock") as lock:
+    with open_lock(folder, "servers.lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def use(folder: Path) -> IO[str]:
     """Keep others from stopping the servers, until the result is closed or this process ends."""
-    held = _open(folder, "servers-in-use.lock")
+    held = open_lock(folder, "servers-in-use.lock")
     fcntl.flock(held, fcntl.LOCK_SH)
     return held
 
 
 def is_used(folder: Path) -> bool:
     """Whether any living process uses the servers. To be asked inside `locked`."""
-    with _open(folder, "servers-in-use.lock") as lock:
+    with open_lock(folder, "servers-in-use.lock") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -59,6 +59,12 @@ def make_folder(folder: Path) -> None:
         )
 
 
-def _open(folder: Path, name: str) -> IO[str]:
+def open_lock(folder: Path, name: str) -> IO[str]:
+    """A file of the data folder, both made if they are missing, that can be locked. Raises ServerError."""
     make_folder(folder)
-    return (folder / name).open("a")
+    try:
+        return (folder / name).open("a")
+    except OSError as error:
+        raise ServerError(
+            f"The data folder {folder} cannot be written ({error.strerror}). Choose another with FLAGSITE_DATA_DIR."
+        ) from error

@@ -20,7 +20,7 @@ from flagsite.servers import leftovers
 from flagsite.servers.base import Server
 from flagsite.servers.errors import ServerError
 from flagsite.servers.locations import ROOT
-from flagsite.servers.locks import make_folder
+from flagsite.servers.locks import open_lock
 from flagsite.servers.log import OneLog
 from flagsite.servers.signals import undisturbed
 from flagsite.servers.use import embedded
@@ -69,8 +69,7 @@ def alone(folder: Path) -> Iterator[None]:
 
     Raises ServerError when another is at work.
     """
-    make_folder(folder)
-    with (folder / "supervisor.lock").open("a") as lock:
+    with open_lock(folder, "supervisor.lock") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -13,14 +13,15 @@ from pathlib import Path
 import pytest
 
 from flagsite.servers import ServerError, data_folder, prepared, running
+from flagsite.servers.interrupting import interruptible
+from flagsite.servers.locks import open_lock
 
 
 @contextmanager
 def place_of_its_own(parent: Path) -> Iterator[Path]:
     """The first of the folders 1, 2, … below `parent` that no other run is in; kept, as that makes the next quicker."""
-    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     for number in count(1):
-        with (parent / f"{number}.lock").open("a") as lock:
+        with open_lock(parent, f"{number}.lock") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -44,17 +45,19 @@ def in_parallel(arguments: list[str]) -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the tests; the result is pytest's exit status."""
-    with place_of_its_own(data_folder() / "tests") as folder:
-        os.environ["FLAGSITE_DATA_DIR"] = str(folder)
-        # Test data is worth nothing after the run, so the tests need not wait for the disk.
-        os.environ["FLAGSITE_TEST_UNSAFE_FSYNC"] = "1"
-        try:
+    """Run the tests, until their end or a signal; the result is pytest's exit status."""
+    try:
+        with interruptible(), place_of_its_own(data_folder() / "tests") as folder:
+            os.environ["FLAGSITE_DATA_DIR"] = str(folder)
+            # Test data is worth nothing after the run, so the tests need not wait for the disk.
+            os.environ["FLAGSITE_TEST_UNSAFE_FSYNC"] = "1"
             os.environ[prepared.VARIABLE] = str(prepared.prepare(folder))
             with running():
                 return pytest.main([*in_parallel(arguments), *arguments])
-        except ServerError as error:
-            sys.exit(f"Flagsite: {error}")
+    except ServerError as error:
+        sys.exit(f"Flagsite: {error}")
+    except KeyboardInterrupt:
+        return pytest.ExitCode.INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -12,8 +12,10 @@ import pytest
 import redis
 
 from flagsite import servers
-from flagsite.servers import PostgresServer, Server, ServerError, ValkeyServer
+from flagsite.servers import PostgresServer, Server, ServerError, ValkeyServer, locks
 from flagsite.servers.locations import socket_folder
+from flagsite.servers.processes import alone
+from flagsite.servers.testing import place_of_its_own
 
 BOTH = pytest.mark.parametrize("kind", [PostgresServer, ValkeyServer])
 
@@ -137,6 +139,21 @@ def test_a_server_that_cannot_start_says_why(folder: Path) -> None:
     with pytest.raises(ServerError, match="ended while starting") as caught:
         ValkeyServer(folder).start()
     assert "appendonlydir" in str(caught.value)
+
+
+@pytest.mark.parametrize("lock", ["servers.lock", "supervisor.lock", "1.lock"])
+def test_a_data_folder_that_cannot_be_written_is_told(folder: Path, lock: str) -> None:
+    (folder / lock).mkdir(parents=True)  # no file can be written there, not even by root
+    users = {"servers.lock": locks.locked, "supervisor.lock": alone, "1.lock": place_of_its_own}
+    with pytest.raises(ServerError, match="cannot be written"), users[lock](folder):
+        pass
+
+
+def test_a_data_folder_that_cannot_be_made_is_told_by_the_tests_too(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "a-file").touch()
+    with pytest.raises(ServerError, match="cannot be made"), place_of_its_own(folder / "a-file" / "tests"):
+        pass
 
 
 def test_the_urls_are_known_without_a_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
