@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
-import getpass
 import os
-import socket
 import sys
-
-from django.core.exceptions import ImproperlyConfigured
-from django.core.management import execute_from_command_line
-
-from flagsite import servers
-from orgs.origin import coming_from
 
 
 def main() -> None:
-    """Run the command that the arguments name."""
+    """Run the command that the arguments name; Ctrl-C ends it without a word, also while it is only loading."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "flagsite.settings")
     try:
-        with servers.running(), coming_from("command", actor=f"command:{getpass.getuser()}@{socket.gethostname()}"):
-            execute_from_command_line(sys.argv)
-    except (servers.ServerError, ImproperlyConfigured) as error:
-        sys.exit(f"Flagsite: {error}")
+        _run(sys.argv)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _run(arguments: list[str]) -> None:
+    import getpass  # noqa: PLC0415 - all of these take half a second, in which a person may press Ctrl-C
+    import socket  # noqa: PLC0415
+
+    from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415
+    from django.core.management import execute_from_command_line  # noqa: PLC0415
+    from django.db import InterfaceError, OperationalError, ProgrammingError  # noqa: PLC0415
+
+    from flagsite import servers  # noqa: PLC0415
+    from orgs.origin import coming_from  # noqa: PLC0415
+
+    try:
+        with servers.running(), coming_from("command", actor=f"command:{getpass.getuser()}@{socket.gethostname()}"):
+            execute_from_command_line(arguments)
+    except (servers.ServerError, ImproperlyConfigured) as error:
+        sys.exit(f"Flagsite: {error}")
+    except (OperationalError, InterfaceError, ProgrammingError) as error:
+        if "--traceback" in arguments:
+            raise
+        from orgs.operator_command import in_words  # noqa: PLC0415 - needs the settings
+
+        sys.exit(f"Flagsite: {in_words(error)}")
 
 
 if __name__ == "__main__":

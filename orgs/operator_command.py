@@ -80,7 +80,7 @@ class OperatorCommand(BaseCommand):
             self._tell_programs(str(error), **options)
             raise
         except (FlagsiteError, OperationalError, InterfaceError, ProgrammingError) as error:
-            words = _in_words(error)
+            words = in_words(error)
             self._tell_programs(words, **options)
             raise Refused(words) from error
         self._say(answer, **options)
@@ -137,7 +137,8 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _in_words(error: Exception) -> str:
+def in_words(error: Exception) -> str:
+    """What a person is told of one of ours, or of a database that is away or lacks its tables."""
     if isinstance(error, FlagsiteError):
         return error.detail
     first_line = str(error).strip().partition("\n")[0]

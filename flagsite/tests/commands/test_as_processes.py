@@ -131,6 +131,9 @@ def test_servers_that_are_away_and_settings_that_make_no_sense_are_told_in_a_lin
     assert (listed.returncode, listed.stdout) == (1, "")
     assert listed.stderr.startswith("Refused: The database does not answer: ")
     assert len(listed.stderr.splitlines()) == 1
+    checked = manage(environment, "check_tree")
+    assert checked.returncode == 1
+    assert checked.stderr.startswith("Flagsite: The database does not answer: ")
     told = answered(manage(environment, "doctor", "--json"), status=1)
     assert {one["name"] for one in told["checks"] if one["state"] == "problem"} == {"database", "broker"}
     done = manage(environment | {"PAGE_SIZE": "many"}, "doctor")
