@@ -15,7 +15,7 @@ import structlog
 from django.conf import settings
 from django.db import connection
 
-from jobs import chores, stopping, workers
+from jobs import chores, stopping, transient, workers
 from jobs.sweep import rescue_expired, wake_waiting
 
 TICK = 1.0
@@ -34,6 +34,7 @@ class Sweeper:
         self._concurrency = concurrency
         self._pid = os.getpid()
         self._next_rescue = self._next_beat = 0.0
+        self._is_away = False
 
     def start(self) -> None:
         """Begin, in threads of its own."""
@@ -72,10 +73,14 @@ class Sweeper:
         workers.beat(
             queues=self._queues, concurrency=self._concurrency, pid=self._pid, is_stopping=stopping.is_requested()
         )
+        self._is_away = False
 
     def _safely(self, step: Callable[[], object]) -> None:
         try:
             step()
-        except Exception as error:  # noqa: BLE001 - database away: the next turn tries again
-            log.warning("sweep_failed", error=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next turn tries again
+            passes = transient.is_transient(error)
+            if not (passes and self._is_away):
+                log.warning("sweep_failed", error=str(error))
+            self._is_away = self._is_away or passes
             connection.close()

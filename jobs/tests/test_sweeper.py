@@ -7,6 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.db import OperationalError
+from structlog.testing import capture_logs
 
 from jobs import stopping, sweeper
 from jobs.sweeper import Sweeper
@@ -40,3 +42,35 @@ def test_a_worker_that_stops_says_so_at_once(monkeypatch: pytest.MonkeyPatch) ->
     finally:
         stopping.withdraw()
     assert said == [False, True]
+
+
+def test_a_database_that_is_away_is_told_once_until_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, is_away = [100.0], [True]
+
+    def ask(**_: Any) -> None:
+        if is_away[0]:
+            raise OperationalError("gone")
+
+    monkeypatch.setattr(sweeper, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    for name in ("rescue_expired", "wake_waiting"):
+        monkeypatch.setattr(sweeper, name, ask)
+    monkeypatch.setattr(sweeper.workers, "beat", ask)
+    one = Sweeper(queues=["default"], concurrency=1)
+    for away in (True, False, True):
+        is_away[0] = away
+        with capture_logs() as said:
+            for _ in range(20):
+                one._turn()
+                now[0] += 1.0
+        assert [line["event"] for line in said] == ["sweep_failed"] * away
+
+
+def test_a_chore_that_fails_by_itself_is_told_each_time() -> None:
+    def fail() -> None:
+        raise ValueError("a mistake of ours")
+
+    one = Sweeper(queues=["default"], concurrency=1)
+    with capture_logs() as said:
+        for _ in range(2):
+            one._safely(fail)
+    assert len(said) == 2
