@@ -11,6 +11,7 @@ from django.core.management.base import CommandParser
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
+from orgs.clock import now
 from orgs.history import LONGEST_REASON
 from orgs.ids import id_in
 
@@ -47,6 +48,17 @@ def since(text: str) -> Since:
     if when is None:
         raise ArgumentTypeError(f"{text!r} is neither a time such as 2030-01-31T12:00:00Z nor one such as 30m, 2h, 7d.")
     return when
+
+
+def when(text: str) -> datetime:
+    """How long from now by the database's clock (30s, 15m, 2h, 7d, 4w), or an ISO date or time; UTC unless it says."""
+    ahead = re.fullmatch(r"([0-9]{1,5})([smhdw])", text)
+    if ahead:
+        return now() + timedelta(**{UNITS[ahead[2]]: int(ahead[1])})
+    moment = iso_moment(text)
+    if moment is None:
+        raise ArgumentTypeError(f"{text!r} is neither a time such as 2030-01-31T12:00:00Z nor one such as 30m, 2h, 7d.")
+    return moment
 
 
 def iso_moment(text: str) -> datetime | None:

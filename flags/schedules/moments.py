@@ -4,23 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from django.db import connection
-
 from flags.errors import InvalidSchedule
 from flags.schedules.recurrence import exists, moment_of, zone_named
+from orgs.clock import now
 
 LATEST = timedelta(days=3653)
 """How far ahead a change may be scheduled."""
 GRACE = timedelta(minutes=1)
 """A time that is past by no more is meant as "now": clocks differ, and requests take their time."""
-
-
-def now() -> datetime:
-    """What the database's clock shows."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT statement_timestamp()")
-        moment: datetime = cursor.fetchone()[0]
-    return moment
 
 
 def moment_in(given: datetime, time_zone: str = "") -> datetime:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
 
@@ -59,6 +60,7 @@ def test_a_key_is_bound_to_an_organization_by_key_or_id(cast: Cast, by: str) -> 
         ("x", "--expires", "soon"),
         ("x", "--expires", "2020-02-30"),
         ("x", "--expires", "2020-01-01"),
+        ("x", "--expires", "0s"),
         ("",),
         ("x" * 51,),
         ("a\x00b",),
@@ -73,6 +75,11 @@ def test_a_key_that_makes_no_sense_is_not_made(db: None, arguments: tuple[str, .
 @pytest.mark.parametrize("when", ["2999-01-01", "2999-01-01T00:00:00Z", "2999-01-01T01:00:00+01:00"])
 def test_an_expiry_is_a_date_or_a_time(db: None, when: str) -> None:
     assert made("x", "--expires", when)["expiresAt"] == "2999-01-01T00:00:00+00:00"
+
+
+def test_an_expiry_may_be_so_long_from_now(db: None) -> None:
+    week = datetime.fromisoformat(made("x", "--expires", "7d")["expiresAt"]) - datetime.now(UTC)
+    assert timedelta(days=6) < week < timedelta(days=8)
 
 
 def test_a_revoked_key_is_listed_as_such(db: None) -> None:

@@ -12,10 +12,9 @@ from flags.schedule_shown import documents_of
 from flags.schedules import planning
 from flags.schedules.backoff import MOST_RETRIES
 from flags.schedules.planning import Subject
-from flags.schedules.when import when
 from orgs import origin, terminal
 from orgs.access import Caller, organization_called
-from orgs.command_arguments import add_reason, count
+from orgs.command_arguments import add_reason, count, when
 from orgs.models import Role
 from orgs.operator_command import Answer, OperatorCommand, me
 

@@ -10,9 +10,8 @@ from django.core.management.base import CommandParser
 from flags.models import FlagSchedule
 from flags.schedule_shown import documents_of, schedules_table
 from flags.schedules.reading import matching
-from flags.schedules.when import when
 from orgs.access import organization_called
-from orgs.command_arguments import count, row_id
+from orgs.command_arguments import count, row_id, when
 from orgs.operator_command import Answer, OperatorCommand
 
 MOST = 10_000
@@ -43,5 +42,5 @@ class Command(OperatorCommand):
         schedules, more = found[:limit], len(found) > limit
         shown: list[Any] = [schedules_table(schedules)] if schedules else ["There are no such scheduled changes."]
         if more:
-            shown.append(f"There are more than these {limit:,}; --limit shows more.")
+            shown.append(f"There are more than {limit:,}; --limit shows more.")
         return Answer({"results": documents_of(schedules), "more": more}, shown)

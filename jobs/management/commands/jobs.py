@@ -33,5 +33,5 @@ class Command(OperatorCommand):
         jobs, more = found[:limit], len(found) > limit
         shown: list[Any] = [JobsTable(jobs)] if jobs else ["There are no such jobs."]
         if more:
-            shown.append(f"There are more than these {limit:,}; --limit shows more.")
+            shown.append(f"There are more than {limit:,}; --limit shows more.")
         return Answer({"results": documents_of(jobs), "more": more}, shown)

@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.utils import timezone
 
 from orgs import keys
 from orgs.access import organization_called
-from orgs.command_arguments import iso_moment
+from orgs.clock import now
+from orgs.command_arguments import when
 from orgs.models import Role
 from orgs.operator_command import Answer, OperatorCommand
 
@@ -23,7 +23,7 @@ class Command(OperatorCommand):
         parser.add_argument("name", help="what the key is for, 1 to 50 characters")
         parser.add_argument("--role", choices=Role.values, default=Role.READER.value, help="default: reader")
         parser.add_argument("--organization", metavar="ORG", help="key or id; sees and changes this subtree only")
-        parser.add_argument("--expires", type=future, metavar="ISO", help="a date or a time; in UTC unless it says")
+        parser.add_argument("--expires", type=future, metavar="TIME", help="30m, 2h, 7d from now, or an ISO time")
 
     def answer(self, *, name: str, role: str, organization: str | None, expires: Any, **options: Any) -> Answer:
         top = organization_called(organization) if organization else None
@@ -33,10 +33,8 @@ class Command(OperatorCommand):
 
 
 def future(text: str) -> datetime:
-    """An ISO date or time. Raises ArgumentTypeError for what is not one, or is past."""
-    when = iso_moment(text)
-    if when is None:
-        raise ArgumentTypeError(f"{text!r} is no date or time such as 2030-01-31 or 2030-01-31T12:00:00Z.")
-    if when <= timezone.now():
+    """A time to come. Raises ArgumentTypeError for what is no time, or is past."""
+    moment = when(text)
+    if moment <= now():
         raise ArgumentTypeError(f"{text} is past.")
-    return when
+    return moment
