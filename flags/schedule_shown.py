@@ -14,7 +14,7 @@ from flags.schedule_serializers import ScheduleSerializer
 from orgs import terminal
 from orgs.errors import FlagsiteError
 from orgs.models import Organization
-from orgs.operator_command import Answer
+from orgs.operator_command import Answer, answer_of_each
 
 STYLES = {"pending": "cyan", "applied": "green", "failed": "red", "cancelled": "dim"}
 
@@ -78,7 +78,7 @@ def do_to_each(ids: Sequence[int], do: Callable[[int], FlagSchedule], *, done_wo
             results.append({"scheduleId": schedule_id, "status": schedule.status, "refused": None})
             shown.append(f"{schedule_id}: {done_word}")
     refused = sum(result["refused"] is not None for result in results)
-    return Answer({"done": len(results) - refused, "refused": refused, "results": results}, shown, failed=bool(refused))
+    return answer_of_each(results, shown, refused=refused)
 
 
 def _value(value: Any) -> str:

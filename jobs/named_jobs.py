@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rich.console import RenderableType
 from rich.table import Column
 
 from jobs.errors import JobNotFound
@@ -13,7 +12,7 @@ from jobs.models import Job
 from jobs.showing import status_word
 from orgs import terminal
 from orgs.errors import FlagsiteError
-from orgs.operator_command import Answer
+from orgs.operator_command import Answer, answer_of_each
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +57,4 @@ def outcomes_answer(outcomes: Sequence[Outcome], *, word: str, key: str) -> Answ
             words = terminal.line(outcome.refusal, style="red")
         table.add_row(*terminal.cells(str(outcome.job_id), words))
     refused = sum(not outcome.attempt for outcome in outcomes)
-    shown: list[RenderableType] = [table]
-    if len(outcomes) > 1:
-        shown.append(f"{len(outcomes) - refused:,} done, {refused:,} refused.")
-    document = {"done": len(outcomes) - refused, "refused": refused, "results": results}
-    return Answer(document, shown, failed=bool(refused))
+    return answer_of_each(results, [table], refused=refused)

@@ -38,11 +38,25 @@ class WrongUsage(CommandError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a command has to say: `document` with --json, `shown` to people; `failed` makes the exit status 1."""
+    """What a command has to say: `document` with --json, `shown` to people; `failed` makes the exit status 1.
+
+    `complaint` is said on standard error, where people and programs look for what went wrong.
+    """
 
     document: Any
     shown: Sequence[RenderableType] = ()
     failed: bool = False
+    complaint: str = ""
+
+
+def answer_of_each(results: Sequence[Any], shown: Sequence[RenderableType], *, refused: int) -> Answer:
+    """The answer of a command that did the same to several; it failed when it was refused for one of them."""
+    done = len(results) - refused
+    document = {"done": done, "refused": refused, "results": results}
+    sentence = f"{done:,} done, {refused:,} refused."
+    if refused:
+        return Answer(document, shown, failed=True, complaint=sentence)
+    return Answer(document, [*shown, sentence] if len(results) > 1 else shown)
 
 
 class OperatorCommand(BaseCommand):
@@ -84,6 +98,8 @@ class OperatorCommand(BaseCommand):
             self._tell_programs(words, **options)
             raise Refused(words) from error
         self._say(answer, **options)
+        if answer.complaint:
+            self.stderr.write(answer.complaint)
         if answer.failed:
             sys.exit(1)
 

@@ -36,7 +36,7 @@ def test_jobs_are_listed_newest_first_up_to_a_limit() -> None:
     assert listed() == jobs[::-1]
     ran = run("jobs", "--limit", 2)
     assert [line.split()[0] for line in ran.lines[1:3]] == [str(jobs[2]), str(jobs[1])]
-    assert ran.lines[3] == "There are more than these 2; --limit shows more."
+    assert ran.lines[3] == "There are more than 2; --limit shows more."
     assert run("jobs", "--limit", 2, "--json").document["more"] is True
     assert run("jobs", "--limit", 3, "--json").document["more"] is False
 
@@ -125,22 +125,26 @@ def test_a_job_that_waits_says_for_what() -> None:
 
 
 @pytest.mark.parametrize("command", [("job",), ("retry_job",), ("cancel_job",)])
-def test_a_job_that_is_not_there_is_said_so(command: tuple[str]) -> None:
+def test_a_job_that_is_not_there_is_said_so(command: tuple[str], capsys: pytest.CaptureFixture[str]) -> None:
     ran = run(*command, 4711)
     assert "There is no job 4711." in ran.out + ran.error
     assert ran.status == 1
+    assert ran.error or capsys.readouterr().err == "0 done, 1 refused.\n"
 
 
 # --- retry_job, cancel_job ------------------------------------------------------------------------------------------
 
 
-def test_jobs_are_retried_for_a_reason_and_a_refusal_does_not_stop_the_others() -> None:
+def test_jobs_are_retried_for_a_reason_and_a_refusal_does_not_stop_the_others(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     bad, good, open_one = failed(), claimed(), None
     lifecycle.complete(job_id=good.pk, lease=lease_of(good))
     worse, open_one = failed(), waiting()
     ran = run("retry_job", bad.pk, good.pk, open_one.pk, worse.pk, bad.pk, "--reason", "disk emptied", "--json")
     assert ran.status == 1
     assert (ran.document["done"], ran.document["refused"]) == (2, 2)
+    assert capsys.readouterr().err == "2 done, 2 refused.\n"
     results = {one["jobId"]: one for one in ran.document["results"]}
     assert "nothing to retry" in results[good.pk]["refused"]
     assert "PENDING already" in results[open_one.pk]["refused"]
