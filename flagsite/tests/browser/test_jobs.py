@@ -13,7 +13,7 @@ from flagsite.tests.browser.conftest import SignIn
 from flagsite.tests.browser.test_overview import fits, serious
 from flagsite.tests.crash.installation import Installation, eventually
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 Picture = Callable[..., None]
 LIST = "/admin/jobs/job/"
 

@@ -12,7 +12,7 @@ import redis
 from flagsite import servers
 from flagsite.tests.crash.installation import Installation, eventually
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def test_a_change_that_is_asked_for_while_the_broker_is_dead_is_accepted_and_carried_out_later(

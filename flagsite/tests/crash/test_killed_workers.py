@@ -9,7 +9,7 @@ import pytest
 
 from flagsite.tests.crash.installation import Installation, eventually, kill_session
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def test_a_job_whose_worker_is_killed_twice_ends_right(installation: Installation) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from flagsite.tests.crash.installation import Installation, eventually, kill_session
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 LEAVES = 30
 
 WRONG_ROWS = """

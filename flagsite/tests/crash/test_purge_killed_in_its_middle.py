@@ -10,7 +10,7 @@ from flags.purging import CHUNK
 from flagsite.tests.crash.installation import Installation, eventually, kill_session
 from flagsite.tests.crash.web_processes import WebProcesses, each_web_process
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 BRANCHES, LEAVES = 4, CHUNK
 SIZE = 1 + BRANCHES * (1 + LEAVES)
 ARCHIVED, UNKNOWN = "archived", "FLAG_NOT_FOUND"

@@ -7,7 +7,7 @@ import pytest
 from flagsite.tests.crash.installation import Installation, eventually
 from flagsite.tests.crash.web_processes import each_web_process
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 LEAVES = 3
 FLAG = "counted"
 """Of one test alone: what others have counted may come late."""

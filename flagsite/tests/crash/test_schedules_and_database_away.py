@@ -6,7 +6,7 @@ import pytest
 
 from flagsite.tests.crash.installation import Installation, eventually
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 TICKS = """
 import time
 from django.db import DatabaseError, InterfaceError, connection

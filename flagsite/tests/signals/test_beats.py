@@ -11,7 +11,7 @@ import pytest
 from flagsite.beat import BEAT_LOCK
 from flagsite.tests.crash.installation import Installation, eventually, kill_session
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 CLEAN_UPS = "SELECT count(*) FROM jobs_job WHERE kind = 'cleanup'"
 RUNS = "SELECT total_run_count FROM django_celery_beat_periodictask WHERE name = %s"
 HOLDER = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = %s AND granted"

@@ -12,7 +12,7 @@ from flagsite.servers.web import web_command
 from flagsite.tests.crash.installation import CHECKOUT, Installation, eventually, free_port
 from flagsite.tests.signals.collector import Span, collecting
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def test_request_job_and_sql_are_one_trace(observed: Installation) -> None:
