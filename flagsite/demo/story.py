@@ -78,9 +78,10 @@ def _looks(api: Api, tracking_url: str) -> Iterator[dict[str, Any]]:
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         first = api.get(tracking_url)
-        latest = first["chain"]["latestJobId"]
-        yield first if latest == first["id"] else api.get(f"/job-status/{latest}")
-        if first["chain"]["status"] in FINAL:
+        latest, has_ended = first["chain"]["latestJobId"], first["chain"]["status"] in FINAL
+        # what it said before of its own attempt may be older than what it says of the chain
+        yield first if latest == first["id"] and not has_ended else api.get(f"/job-status/{latest}")
+        if has_ended:
             return
         time.sleep(PAUSE)
 

@@ -1,0 +1,23 @@
+"""What the demo's story makes of the answers that it gets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flagsite.demo import story
+
+
+class Answers:
+    """Answers in the place of the API's, one after the other."""
+
+    def __init__(self, *answers: dict[str, Any]) -> None:
+        self._answers = list(answers)
+
+    def get(self, path: str) -> dict[str, Any]:
+        return self._answers.pop(0)
+
+
+def test_the_last_look_at_a_job_is_made_after_its_chain_has_ended() -> None:
+    ending = {"id": 1, "status": "IN_PROGRESS", "chain": {"latestJobId": 1, "status": "COMPLETED"}}
+    ended = ending | {"status": "COMPLETED"}
+    assert list(story._looks(Answers(ending, ended), "/job-status/1")) == [ended]
