@@ -28,7 +28,11 @@ def _run(arguments: list[str]) -> None:
 
     try:
         with servers.running(), coming_from("command", actor=f"command:{getpass.getuser()}@{socket.gethostname()}"):
-            execute_from_command_line(arguments)
+            try:
+                execute_from_command_line(arguments)
+            finally:
+                if serving := sys.modules.get("flags.serving.process"):  # as in a shell where flags were asked for
+                    serving.end()
     except (servers.ServerError, ImproperlyConfigured) as error:
         sys.exit(f"Flagsite: {error}")
     except (OperationalError, InterfaceError, ProgrammingError) as error:

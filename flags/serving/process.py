@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from django.db import connection
 
+from flags.serving import usage
 from flags.serving.callers import Callers
 from flags.serving.feed import KeyChanged, Moved, Written
 from flags.serving.listener import Listener, News
@@ -31,6 +32,15 @@ def process_callers() -> Callers:
 def heard_all() -> bool:
     """Whether this process knows of all changes that were committed before this call; waits a moment for it."""
     return _of_this_process()[3].hear_all(HEARS_WITHIN)
+
+
+def end() -> None:
+    """Hand on what was counted, and listen no more: for a process whose servers end before it does."""
+    global _made  # noqa: PLW0603 - whoever asks again makes another
+    usage.flush()
+    if _made is not None and _made[0] == os.getpid():
+        _made[3].stop()
+    _made = None
 
 
 def hearing(memory: Memory, keys_changed: Callable[[], None]) -> Callable[[News], None]:

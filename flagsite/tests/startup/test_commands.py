@@ -42,6 +42,17 @@ def test_manage_brings_the_servers_for_its_own_time(environment: dict[str, str],
     assert nothing_runs(folder)
 
 
+def test_what_a_shell_has_counted_is_handed_on_before_its_servers_stop(
+    environment: dict[str, str], folder: Path
+) -> None:
+    asked = "from flags.serving import process, usage; process.process_memory().definitions(); usage.count_all(None)"
+    done = run(environment, "manage", "shell", "--verbosity", "0", "-c", asked)
+    assert (done.returncode, done.stderr) == (0, "")
+    counts = "from flags.lifetimes import gathering; print(gathering.client().hgetall(gathering.COUNTS))"
+    assert run(environment, "manage", "shell", "--verbosity", "0", "-c", counts).stdout == "{':': '1'}\n"
+    assert nothing_runs(folder)
+
+
 def test_dev_takes_over_code_that_changed(environment: dict[str, str], folder: Path) -> None:
     log = folder / "flagsite.log"
     with started(environment, "dev") as dev:
