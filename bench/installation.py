@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import httpx
@@ -41,6 +42,7 @@ class Installation:
             "RATE_LIMIT": "1000000/minute",
             "LOG_LEVEL": "WARNING",
             "PYTHONPATH": str(ROOT),
+            "TMPDIR": str(folder / "temporary"),  # where killed workers leave what they had there
         }
         self.processes: list[subprocess.Popen[bytes]] = []
         self._leaders: list[leftovers.Leader] = []
@@ -49,6 +51,8 @@ class Installation:
 
     def start(self) -> None:
         """Start servers and web; make tables and a key."""
+        rmtree(self.folder / "temporary", ignore_errors=True)
+        (self.folder / "temporary").mkdir()
         self.postgres.start()
         self.valkey.start()
         self._manage("migrate", "--verbosity", "0")

@@ -32,7 +32,11 @@ SETTINGS = {
     "logging_collector": "off",
     "log_line_prefix": "%m [%p] %q%a ",
 }
-UNSAFE = {"fsync": "off", "full_page_writes": "off"}  # outlives a killed server, not a machine without power
+UNSAFE = {
+    "fsync": "off",  # outlives a killed server, not a machine without power
+    "full_page_writes": "off",
+    "dynamic_shared_memory_type": "mmap",  # in the data folder, so that it goes with it though the server is killed
+}
 
 
 class PostgresServer(Server):

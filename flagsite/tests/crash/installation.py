@@ -47,6 +47,7 @@ class Installation:
             "JOB_SWEEP_SECONDS": str(SWEEP),
             "RATE_LIMIT": "1000000/minute",
             "LOG_FORMAT": "json",
+            "TMPDIR": str(folder),  # where killed workers leave what they had there
         }
         self.port = free_port()
         self.key = ""

@@ -15,8 +15,13 @@ from flagsite.servers import ROOT, PostgresServer, ValkeyServer, leftovers, prep
 
 
 def bare_environment(folder: Path) -> dict[str, str]:
-    """Nothing but the way to programs and the data folder; there is no home."""
-    return {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "FLAGSITE_DATA_DIR": str(folder)}
+    """Nothing but the way to programs and the data folder, with what killed ones leave beside it; there is no home."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": "/nonexistent",
+        "FLAGSITE_DATA_DIR": str(folder),
+        "TMPDIR": str(folder.parent),
+    }
 
 
 def begin_with_tables(folder: Path) -> None:
