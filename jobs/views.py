@@ -27,6 +27,7 @@ from orgs.access import organization_for
 from orgs.endpoints import Endpoint, ListEndpoint
 from orgs.idempotency import idempotent
 from orgs.models import Organization, Role
+from orgs.snapshots import snapshot
 
 
 class JobStatus(Endpoint):
@@ -37,8 +38,10 @@ class JobStatus(Endpoint):
     @extend_schema(operation_id="getJobStatus", summary="Follow a job", responses=JobSerializer, tags=["jobs"])
     def get(self, request: Request, job_id: int) -> Response:
         """The job's status, progress and error, and how its chain of retries stands."""
-        job = job_for(self.caller, job_id)
-        return Response(JobSerializer(job, context={"chains": chains_of([job])}).data)
+        with snapshot():  # else the chain might have ended since the attempt was read
+            job = job_for(self.caller, job_id)
+            chains = chains_of([job])
+        return Response(JobSerializer(job, context={"chains": chains}).data)
 
 
 class JobsOfOrganization(ListEndpoint):
@@ -56,10 +59,12 @@ class JobsOfOrganization(ListEndpoint):
     def get(self, request: Request, organization_id: int) -> Response:
         """The organization's jobs, newest first."""
         wanted = self.filters(request, JobFilters)
-        organization = organization_for(self.caller, organization_id)
-        jobs = Job.objects.filter(organization_id=organization.pk, **wanted)
-        rows = self.rows(request, jobs.order_by("-id"))
-        return self.page(JobSerializer, rows, chains=chains_of(rows))
+        with snapshot():
+            organization = organization_for(self.caller, organization_id)
+            jobs = Job.objects.filter(organization_id=organization.pk, **wanted)
+            rows = self.rows(request, jobs.order_by("-id"))
+            chains = chains_of(rows)
+        return self.page(JobSerializer, rows, chains=chains)
 
 
 class RetryJob(Endpoint):

@@ -1,0 +1,35 @@
+"""A job that ends while somebody reads it is told as it was or as it is, not half and half."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from conftest import Cast
+from jobs import chains, lifecycle, views
+from jobs.chains import Chain
+from jobs.models import Job
+from jobs.tests.engine import changed, claimed, lease_of
+from jobs.tests.races.threads import Background
+from orgs.tests.api import Api
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_an_attempt_and_its_chain_are_read_at_one_moment(
+    cast: Cast, admin_key: str, monkeypatch: pytest.MonkeyPatch, listed: bool
+) -> None:
+    job = changed(claimed(), organization_id=cast.oslo.pk)
+
+    def chains_of_what_has_ended_meanwhile(jobs: Iterable[Job]) -> dict[int, Chain]:
+        Background(lambda: lifecycle.complete(job_id=job.pk, lease=lease_of(job))).result()
+        return chains.chains_of(jobs)
+
+    monkeypatch.setattr(views, "chains_of", chains_of_what_has_ended_meanwhile)
+    answer = Api(admin_key).get(f"/jobs/{cast.oslo.pk}" if listed else f"/job-status/{job.pk}").json()
+    shown = answer["results"][0] if listed else answer
+    assert (shown["status"], shown["chain"]["status"]) == ("IN_PROGRESS", "IN_PROGRESS")
+    monkeypatch.undo()
+    assert Api(admin_key).get(f"/job-status/{job.pk}").json()["chain"]["status"] == "COMPLETED"
