@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import ForeignKey
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -22,10 +23,15 @@ from orgs.models import AccessKey, Role
 from orgs.operator_admin import OperatorAdmin, known_caller
 
 SHOWN_IN = "admin/orgs/accesskey/made.html"
+USED = "key_forms_used"
+"""In the session: the forms by which keys were made."""
+MOST_USED = 50
 
 
 class AccessKeyForm(forms.ModelForm):
-    """What is asked of a new key."""
+    """What is asked of a new key. Each form that is shown has a `token`, by which a resent one is known."""
+
+    token = forms.CharField(widget=forms.HiddenInput, required=False, initial=secrets.token_urlsafe)
 
     class Meta:
         model = AccessKey
@@ -76,6 +82,10 @@ class AccessKeyAdmin(OperatorAdmin):
         return field
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """Make a key of the form. Who loads its answer anew sends the same form again, which makes no second key."""
+        if request.method == "POST" and request.POST.get("token") in request.session.get(USED, []):
+            self.message_user(request, "This key was made and shown already; nothing was made now.", messages.WARNING)
+            return HttpResponseRedirect(reverse("admin:orgs_accesskey_changelist"))
         buttons = {"show_save_and_add_another": False, "show_save_and_continue": False}
         return super().add_view(request, form_url, (extra_context or {}) | buttons)
 
@@ -88,6 +98,8 @@ class AccessKeyAdmin(OperatorAdmin):
             with organization_held(known_caller(request), obj.organization_id) as organization:
                 made, secret = keys.create(organization=organization, **wanted)
         obj.pk, obj.prefix, obj.secret = made.pk, made.prefix, secret
+        if token := form.cleaned_data["token"]:
+            request.session[USED] = [*request.session.get(USED, []), token][-MOST_USED:]
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         """The history has it already."""

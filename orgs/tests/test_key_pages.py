@@ -49,6 +49,19 @@ def test_a_key_is_shown_in_the_answer_and_kept_nowhere(cast: Cast) -> None:
     )
 
 
+def test_a_form_that_is_sent_again_makes_no_second_key() -> None:
+    client = signed_in("admin")
+    token = re.search(r'name="token" value="([^"]{20,})"', shown(client.get(f"{PAGE}add/")))
+    assert token is not None
+    form = {"name": "nightly sync", "role": "reader", "token": token[1]}
+    secret = secret_on(client.post(f"{PAGE}add/", form))
+    page = shown(client.post(f"{PAGE}add/", form, follow=True))
+    assert "made and shown already" in page
+    assert secret not in page
+    assert AccessKey.objects.count() == 1
+    secret_on(client.post(f"{PAGE}add/", form | {"token": "of another form"}))
+
+
 def test_a_key_may_expire_but_not_in_the_past() -> None:
     client = signed_in("admin")
     wanted = {"name": "short", "role": "reader", "expiry_date_1": "12:00"}
