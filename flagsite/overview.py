@@ -11,7 +11,8 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from jobs import queues, statistics, workers
-from jobs.job_filters import HOUR
+from jobs.endings import LAST
+from jobs.job_filters import DAY, HOUR
 from jobs.models import JobTally
 from jobs.states import Status
 from jobs.statistics import Day, Hour
@@ -23,13 +24,11 @@ from orgs.models import Organization
 from orgs.operator_admin import caller_of
 
 REFRESH_SECONDS = 5
-STATUS_OF = {
-    JobTally.Outcome.COMPLETED: Status.COMPLETED,
-    JobTally.Outcome.FAILED: Status.FAILED,
-    JobTally.Outcome.RETRIED: Status.RETRYING,
-    JobTally.Outcome.CANCELLED: Status.CANCELLED,
-}
+Outcome = JobTally.Outcome
+SHOWN = (Outcome.COMPLETED, Outcome.FAILED, Outcome.RETRIED, Outcome.CANCELLED)
 RETRIES = {"parent_job__isnull": "False"}
+ENDED, MADE = {"ended": DAY}, {"within": "day"}
+"""In the hours that the figures are of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +103,7 @@ def _of_jobs(counts: dict[str, int], day: Day, percentile_note: str) -> dict[str
         ],
         "bars": _bars(day),
         "totals": [
-            (outcome.value, day.total(outcome.value), jobs_list(status__exact=status))
-            for outcome, status in STATUS_OF.items()
+            (outcome.value, day.total(outcome.value), jobs_list(how=outcome.value, **ENDED)) for outcome in SHOWN
         ],
         "day": day,
         "rates": _rates(day, percentile_note),
@@ -113,23 +111,24 @@ def _of_jobs(counts: dict[str, int], day: Day, percentile_note: str) -> dict[str
 
 
 def _rates(day: Day, percentile_note: str) -> list[Figure]:
-    """The figures of the day; each label says what is divided by what."""
-    completed = jobs_list(status__exact=Status.COMPLETED)
+    """The figures of the day; each label says what is divided by what, and the list has what is divided."""
+    completed = jobs_list(how=Outcome.COMPLETED.value, **ENDED)
     all_ended = day.jobs_completed + day.jobs_failed
     ended = f"{day.jobs_completed:,} of {_counted(all_ended, 'job', 'jobs')} that came to an end"
     retried = f"{day.retries_completed:,} of {_counted(day.retries_ended, 'retry', 'retries')} that ended"
     asked_for = _counted(day.retries, "retry", "retries")
     per_job = "–" if day.retries_per_job is None else f"{day.retries_per_job:.2f}"
     return [
-        Figure("Success rate", percent(day.success_rate), ended, completed),
+        Figure("Success rate", percent(day.success_rate), ended,
+               jobs_list(how=LAST, status__exact=Status.COMPLETED, **ENDED)),
         Figure(
             "Retry success rate", percent(day.retry_success_rate), retried,
-            jobs_list(**RETRIES, status__exact=Status.COMPLETED),
+            jobs_list(**RETRIES, how=Outcome.COMPLETED.value, **ENDED),
         ),
-        Figure("Retries per job", per_job, f"{asked_for} asked for", jobs_list(**RETRIES)),
+        Figure("Retries per job", per_job, f"{asked_for} asked for", jobs_list(**RETRIES, **MADE)),
         Figure(
             "Share of manual retries", percent(day.manual_share), f"{day.manual_retries:,} by a person",
-            jobs_list(trigger__exact="manual"),
+            jobs_list(trigger__exact="manual", **MADE),
         ),
         Figure("Average time to complete", duration(day.average), "from the request to the end", completed),
         Figure("95% completed within", duration(day.percentile), f"95th percentile, {percentile_note}", completed),
@@ -145,7 +144,7 @@ def _bars(day: Day) -> list[Bar]:
     return [
         Bar(
             hour,
-            [_part(hour, outcome.value, tallest) for outcome in STATUS_OF if getattr(hour, outcome.value)],
+            [_part(hour, outcome.value, tallest) for outcome in SHOWN if getattr(hour, outcome.value)],
             jobs_list(ended=f"{hour.start:{HOUR}}"),
         )
         for hour in day.hours

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import TextFilter
 
-from jobs import canary
+from jobs import canary, endings, statistics
 from jobs.models import Canary, Job, Queue
 from jobs.states import Status
 from orgs.access import organization_called
@@ -20,6 +20,8 @@ from orgs.models import Organization
 
 Jobs = QuerySet[Job]
 HOUR = "%Y-%m-%dT%H"
+DAY = "24h"
+"""The last 24 clock hours, the current one included, as the front page has them."""
 PERIODS = {"1h": timedelta(hours=1), "24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(days=30)}
 
 
@@ -67,28 +69,48 @@ class CreatedFilter(admin.SimpleListFilter):
     parameter_name = "within"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("1h", "the last hour"), ("24h", "24 hours"), ("7d", "7 days"), ("30d", "30 days")]
+        return [
+            ("1h", "the last hour"), ("24h", "24 hours"), ("day", "24 hours of the clock"), ("7d", "7 days"),
+            ("30d", "30 days"),
+        ]  # fmt: skip
 
     def queryset(self, request: HttpRequest, queryset: Jobs) -> Jobs:
+        if self.value() == "day":
+            return queryset.filter(created_at__gte=statistics.first_hour())
         period = PERIODS.get(self.value() or "")
         return queryset.filter(created_at__gte=Now() - period) if period else queryset
 
 
 class EndedFilter(TextFilter):
-    """By the hour in which the attempt ended, as the front page's chart has it."""
+    """By the hour in which the attempt ended, as the front page's chart has it, or all of that chart's hours."""
 
-    title = "ended in the hour (2026-11-25T20, UTC)"
+    title = "ended in the hour (2026-11-25T20, UTC) or in all 24 hours (24h)"
     parameter_name = "ended"
 
     def queryset(self, request: HttpRequest, queryset: Jobs) -> Jobs:
         named = (self.value() or "").strip()
         if not named:
             return queryset
+        if named == DAY:
+            return queryset.filter(completed_at__gte=statistics.first_hour())
         try:
             hour = datetime.strptime(named, HOUR).replace(tzinfo=UTC)
             return queryset.filter(completed_at__gte=hour, completed_at__lt=hour + timedelta(hours=1))
         except (ValueError, OverflowError):
             return queryset.none()
+
+
+class HowEndedFilter(admin.SimpleListFilter):
+    """By how the attempt ended, as the front page counts it; a status says how the whole job stands."""
+
+    title = "how it ended"
+    parameter_name = "how"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return endings.CHOICES
+
+    def queryset(self, request: HttpRequest, queryset: Jobs) -> Jobs:
+        return endings.that_ended(queryset, self.value() or "")
 
 
 class OrganizationFilter(TextFilter):
@@ -149,6 +171,6 @@ class CanaryFilter(admin.SimpleListFilter):
 
 
 FILTERS = [
-    StatusFilter, QueueFilter, TriggerFilter, CreatedFilter, EndedFilter, OrganizationFilter, FlagFilter,
-    RequestedByFilter, CanaryFilter,
+    StatusFilter, QueueFilter, TriggerFilter, CreatedFilter, EndedFilter, HowEndedFilter, OrganizationFilter,
+    FlagFilter, RequestedByFilter, CanaryFilter,
 ]  # fmt: skip

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 
 import pytest
+from django.db.models import F
+from django.test import Client
 
 from conftest import Cast
-from jobs import lifecycle, queues
-from jobs.models import Worker
-from jobs.tests.engine import KIND, claimed, lease_of, waiting
+from jobs import lifecycle, operations, queues
+from jobs.models import Job, JobTally, Worker
+from jobs.tests.engine import KIND, LONG_AGO, changed, claimed, lease_of, waiting
 from orgs.models import Organization
 from orgs.tests.people import shown, signed_in
 
@@ -42,6 +44,63 @@ def test_every_link_of_the_front_page_leads_somewhere(cast: Cast) -> None:
     assert any("trigger__exact=manual" in link for link in links)
     assert sum("?ended=" in link for link in links) == 24  # one for each hour of the chart
     assert {link: client.get(link).status_code for link in links} == dict.fromkeys(links, 200)
+
+
+def fail(job: Job, *, permanent: bool) -> Job:
+    """Have the attempt fail; returns the latest of all attempts, which is its retry if one follows."""
+    lifecycle.fail(job_id=job.pk, lease=lease_of(job), error="no", permanent=permanent)
+    return Job.objects.latest("id")
+
+
+def run(job: Job) -> Job:
+    """The attempt, claimed by a worker."""
+    changed(job, run_at=LONG_AGO)
+    claimed_one = lifecycle.claim(queue="default", worker="w")
+    assert claimed_one == job
+    return claimed_one
+
+
+def a_day(cast: Cast) -> None:
+    """Attempts that ended in each way, chains that went on after an end, and some that are older or still open."""
+    place = {"organization_id": cast.oslo.pk}
+    for _ in range(3):
+        old = job_of(cast.oslo)
+    JobTally.objects.filter(outcome="completed").update(count=F("count") - 1, chains=F("chains") - 1)
+    changed(Job.objects.get(pk=old), completed_at=LONG_AGO, created_at=LONG_AGO)
+    retry = fail(claimed(**place), permanent=False)  # fails, is retried, and completes
+    lifecycle.complete(job_id=retry.pk, lease=lease_of(run(retry)))
+    fail(claimed(**place), permanent=True)
+    retry = fail(claimed(**place), permanent=False)  # fails, and its retry is cancelled
+    operations.cancel(job_id=retry.pk, by="olga")
+    some = claimed(**place, failed=1)  # completes with failures, is retried by a person, and completes
+    lifecycle.complete(job_id=some.pk, lease=lease_of(some))
+    again = run(operations.retry(job_id=some.pk, by="olga"))
+    lifecycle.complete(job_id=again.pk, lease=lease_of(again))
+    retry = fail(claimed(**place), permanent=False)  # fails, fails again for good, is retried by a person and waits
+    fail(run(retry), permanent=True)
+    operations.retry(job_id=retry.pk, by="olga")
+
+
+def listed(client: Client, link: str) -> int:
+    """How many jobs the list has that a link leads to."""
+    return len(set(re.findall(r'data-job="([0-9]+)"', shown(client.get(link)))))
+
+
+def test_each_figure_of_the_day_leads_to_as_many_jobs_as_it_says(cast: Cast) -> None:
+    a_day(cast)
+    for client in (signed_in("viewer"), signed_in("viewer", name="nora", bound_to=cast.north)):
+        page = shown(client.get("/admin/overview/")).replace("&amp;", "&")
+        totals = re.findall(r'id="total-(\w+)" href="([^"]*)">.*?<strong>(\d+)<', page)
+        assert {name: int(count) for name, _, count in totals} == {
+            "completed": 5, "failed": 2, "retried": 3, "cancelled": 1,
+        }  # fmt: skip
+        assert {name: listed(client, link) for name, link, _ in totals} == {
+            name: int(count) for name, _, count in totals
+        }
+        rates = re.findall(r'id="rate-\d" href="([^"]*)">.*?fs-note">([^<]*)<', page, re.DOTALL)
+        said = [int(found[0]) if (found := re.findall(r"^[0-9]+", note)) else None for _, note in rates]
+        assert said[:4] == [4, 2, 5, 2]
+        assert [listed(client, link) for link, _ in rates] == [*said[:4], 5, 5]
 
 
 def test_the_front_page_shows_what_is_there(cast: Cast) -> None:
