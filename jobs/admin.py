@@ -15,7 +15,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from jobs import bulk, bulk_job, job_page, queue_admin, worker_admin  # noqa: F401 - each registers its pages
+from jobs import bulk, bulk_job, job_page, operations, queue_admin, worker_admin  # noqa: F401 - each registers its pages
 from jobs.bulk import DEEDS, Chosen, Deed
 from jobs.job_filters import FILTERS
 from jobs.job_rows import LIVE, Row, rows_of
@@ -195,16 +195,19 @@ class JobAdmin(OperatorAdmin):
         done = bulk.do_to_each(list(bulk.one_of_each_chain(jobs, deed)), deed, by=caller.name, **values)
         self.message_user(request, f"{done.count:,} {'job was' if done.count == 1 else 'jobs were'} {deed.done}.")
         for words, count in (chosen.skipped + done.skipped).most_common():
-            self.message_user(request, f"{count:,} skipped: they {words}.", messages.WARNING)
+            self.message_user(request, f"{count:,} skipped: {bulk.said_of(words, count)}.", messages.WARNING)
         return None
 
     def _question(self, request: HttpRequest, jobs: QuerySet[Job], deed: Deed, chosen: Chosen) -> dict[str, Any]:
         across = request.POST.get("select_across") == "1"
         ticked = request.POST.getlist("_selected_action")
+        only = jobs.first() if chosen.matching == 1 else None
         return {
-            "title": f"{deed.name.capitalize()}: {chosen.fitting:,} {'job' if chosen.fitting == 1 else 'jobs'}",
-            "deed": deed, "chosen": chosen, "skipped": chosen.skipped.most_common(), "opts": self.opts,
-            "only": jobs.first() if chosen.matching == 1 else None, "by_a_job": chosen.fitting > bulk.AT_ONCE,
+            "title": f"{deed.asked} {chosen.fitting:,} {'job' if chosen.fitting == 1 else 'jobs'}",
+            "deed": deed, "chosen": chosen, "opts": self.opts,
+            "skipped": [(count, bulk.said_of(words, count)) for words, count in chosen.skipped.most_common()],
+            "only": only, "behind": operations.left_behind(only) if only and deed.name == "retry" else None,
+            "by_a_job": chosen.fitting > bulk.AT_ONCE,
             "action": request.POST.get("action", ""), "across": across, "ticked": ticked[:1] if across else ticked,
         }  # fmt: skip
 

@@ -25,6 +25,8 @@ class Deed:
     """Something that a person does to a job, the words for it, and which of some jobs it can be done to."""
 
     name: str
+    asked: str
+    """What a question about it begins with, before the jobs."""
     done: str
     explained: str
     act: Callable[..., Job]
@@ -46,11 +48,13 @@ def _under_way(jobs: Jobs) -> Jobs:
 DEEDS = {
     deed.name: deed
     for deed in (
-        Deed("retry", "retried", "A new round of attempts begins in each job's chain.", operations.retry, _ended_badly),
-        Deed("cancel", "cancelled", "What waits ends at once, what runs at its next chunk; what was written stays.",
+        Deed("retry", "Retry", "retried",
+             "A new round of attempts begins in each job's chain.", operations.retry, _ended_badly),
+        Deed("cancel", "Cancel", "cancelled",
+             "What waits ends at once, what runs at its next chunk; what was written stays.",
              operations.cancel, _under_way),
-        Deed("priority", "given another priority", "Of the jobs that wait, the highest priority starts first.",
-             operations.set_priority, _under_way),
+        Deed("priority", "Change the priority of", "given another priority",
+             "Of the jobs that wait, the highest priority starts first.", operations.set_priority, _under_way),
     )
 }  # fmt: skip
 WHY_NOT: dict[tuple[str, str], str] = {
@@ -127,6 +131,11 @@ def do_to_one(job_id: int, deed: Deed, *, by: str, reason: str = "", priority: i
     except JobNotFound:
         return "were gone"
     return ""
+
+
+def said_of(words: str, count: int) -> str:
+    """Why it was not done to so many jobs, as a sentence of them: "they were gone", of one "it was gone"."""
+    return f"they {words}" if count != 1 else f"it {'was' + words[4:] if words.startswith('were ') else words}"
 
 
 def _why_not(deed: Deed, status: str) -> str:

@@ -11,7 +11,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Q
 from django.http import HttpResponse, JsonResponse
 
-from jobs import bulk_job, canary, cleanup
+from jobs import bulk, bulk_job, canary, cleanup, operations
 from jobs.bulk import DEEDS
 from jobs.chains import attempts, failures_of
 from jobs.job_rows import rows_of
@@ -63,6 +63,7 @@ def context(job: Job, caller: Caller, query: Mapping[str, str], *, may_operate: 
         "failures": found,
         "more_failures": found[-1][0].organization_id if more else None,
         "failures_query": query.get("failed", ""),
+        "behind": operations.left_behind(job),
         "deeds": HistoryEntry.objects.filter(subject__in=subjects).order_by("-id")[:100],
     }
 
@@ -95,7 +96,7 @@ def _results(job: Job) -> list[tuple[str, int]]:
     """What came of it in counts, by the words for each; nothing where a job has nothing to count."""
     if job.kind == bulk_job.KIND:
         done = bulk_job.report(job)
-        skipped = [(f"passed over: they {words}", count) for words, count in done.skipped.most_common()]
+        skipped = [(f"passed over: {bulk.said_of(words, count)}", count) for words, count in done.skipped.most_common()]
         return [(f"jobs {DEEDS[job.arguments['deed']].done}", done.count), *skipped]
     if job.kind == cleanup.KIND:
         deleted = (job.checkpoint or {}).get("deleted", {})

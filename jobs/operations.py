@@ -70,7 +70,7 @@ def retry(*, job_id: int, by: str, reason: str = "") -> Job:
             wait=timedelta(),
             requested_by=by,
             reason=reason,
-            only_behind=latest.only_behind or latest.failed > 0,
+            only_behind=covers_what_was_left(latest),
         )
         tallies.take_back(latest.pk)
         moves.move_all("reopen", job.root_id)
@@ -88,6 +88,19 @@ def can_be_retried(latest: Job) -> bool:
     Whether its organization still exists is asked by the retry itself.
     """
     return _why_not_retried(latest) is None
+
+
+def left_behind(job: Job) -> int | None:
+    """How many organizations a retry of the job's chain covers: those that its latest attempt left; None: all."""
+    latest = Job.objects.of_chain(job.root_id).last() or job
+    if not covers_what_was_left(latest):
+        return None
+    return max(latest.failed, (latest.total or 0) - latest.processed)
+
+
+def covers_what_was_left(latest: Job) -> bool:
+    """Whether a retry after this attempt covers only what it has left behind."""
+    return latest.only_behind or latest.failed > 0
 
 
 def _why_not_retried(latest: Job) -> str | None:

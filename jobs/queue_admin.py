@@ -103,6 +103,8 @@ class QueueAdmin(LiveListAdmin):
         if action == "pause" and before.paused_at:
             by = f"was paused already by {before.paused_by}; their reason stands."
             self.message_user(request, f"Queue {before.pk} {by}", messages.WARNING)
+        elif action == "resume" and not before.paused_at:
+            self.message_user(request, f"Queue {before.pk} was not paused; nothing was done.", messages.WARNING)
         else:
             self.message_user(request, f"Queue {before.pk} is {'paused' if action == 'pause' else 'open again'}.")
 

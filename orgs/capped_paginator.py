@@ -41,6 +41,6 @@ class CappedPaginator(Paginator):
         return super().page(number)
 
     @property
-    def has_more(self) -> bool:
-        """Whether there are more rows than were counted."""
-        return self.counted > self.most_counted
+    def count_in_words(self) -> str:
+        """The number of rows, as far as they were counted."""
+        return f"{'more than ' if self.counted > self.most_counted else ''}{self.count:,}"

@@ -192,7 +192,11 @@ def test_just_these_are_retried_from_the_latest_attempt_after_whatever_end(cast:
     JobFailure.objects.create(job=first, organization_id=cast.oslo.pk, error="refused")
     lifecycle.fail(job_id=first.pk, lease=lease_of(first), error="no", permanent=True)
     client = signed_in("operator")
-    assert "Retry just these" in shown(client.get(f"{LIST}{first.pk}/change/"))
+    assert "Retry the 1 that failed" in shown(client.get(f"{LIST}{first.pk}/change/"))
+    searched = shown(client.get(f"{LIST}{first.pk}/change/?failed=oslo"))
+    assert ("Retry the 1 that" in searched, "a search does not narrow it" in searched) == (False, True)
+    asked = " ".join(shown(client.get(f"{LIST}{first.pk}/retry/do/")).split())
+    assert "It covers the 1 organization that the last attempt left, and no others." in asked
     client.post(f"{LIST}{first.pk}/retry/do/", {"confirmed": "1", "reason": "mended"})
     again = Job.objects.latest("id")
     assert again.only_behind
@@ -201,8 +205,36 @@ def test_just_these_are_retried_from_the_latest_attempt_after_whatever_end(cast:
     JobFailure.objects.create(job=again, organization_id=cast.oslo.pk, error="refused")
     again.refresh_from_db()
     lifecycle.complete(job_id=again.pk, lease=lease_of(again))
-    assert "Retry just these" not in shown(client.get(f"{LIST}{first.pk}/change/"))
-    assert "Retry just these" in shown(client.get(f"{LIST}{again.pk}/change/"))
+    assert "Retry the 1 that" not in shown(client.get(f"{LIST}{first.pk}/change/"))
+    assert "Retry the 1 that failed" in shown(client.get(f"{LIST}{again.pk}/change/"))
+
+
+def test_a_retry_covers_what_was_left_or_all_and_the_question_says_how_many(cast: Cast) -> None:
+    cut_short = claimed(failed=2, processed=3, total=9, organization_id=cast.acme.pk)
+    lifecycle.fail(job_id=cut_short.pk, lease=lease_of(cut_short), error="no", permanent=True)
+    nothing_done = claimed(organization_id=cast.acme.pk)
+    lifecycle.fail(job_id=nothing_done.pk, lease=lease_of(nothing_done), error="no", permanent=True)
+    client = signed_in("operator")
+    JobFailure.objects.create(job=cut_short, organization_id=cast.oslo.pk, error="refused")
+    assert "Retry the 6 that were left" in shown(client.get(f"{LIST}{cut_short.pk}/change/"))
+    assert "the 6 organizations that" in shown(client.get(f"{LIST}{cut_short.pk}/retry/do/"))
+    assert "It covers" not in shown(client.get(f"{LIST}{nothing_done.pk}/retry/do/"))
+
+
+def test_a_finished_job_says_nothing_of_its_queues_pause(cast: Cast) -> None:
+    waits, done = waiting(), claimed()
+    lifecycle.complete(job_id=done.pk, lease=lease_of(done))
+    queues.pause("default", by="user:olga", reason="x")
+    client = signed_in("viewer")
+    said = [" is paused by user:olga" in shown(client.get(f"{LIST}{job.pk}/change/")) for job in (waits, done)]
+    assert said == [True, False]
+
+
+def test_questions_about_deeds_are_sentences(cast: Cast) -> None:
+    job = waiting()
+    page = " ".join(shown(signed_in("operator").get(f"{LIST}{job.pk}/priority/do/")).split())
+    assert f"<strong>Change the priority of</strong> job {job.pk}?" in page
+    assert f">Change the priority of job {job.pk}</button>" in page
 
 
 @pytest.mark.parametrize("state", ["PENDING", "IN_PROGRESS", "COMPLETED", "with failures", "FAILED", "CANCELLED"])

@@ -73,7 +73,7 @@ def test_all_that_matched_when_it_was_asked_are_done_by_a_job_and_none_that_came
     operations.cancel(job_id=jobs[0].pk, by="bob")
     client = signed_in("operator", name="olga")
     question = shown(ask(client, "cancel", jobs[0]))
-    for words in ("4 of 5 jobs", "1 will be passed over: they were CANCELLED already", "by a job of their own"):
+    for words in ("4 of 5 jobs", "1 will be passed over: it was CANCELLED already", "by a job of their own"):
         assert words in question
     later = waiting()
     answer = ask(client, "cancel", jobs[0], confirmed="1", reason="Too early", newest=newest_in(question))

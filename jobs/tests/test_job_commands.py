@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -260,7 +261,7 @@ def test_a_chain_that_somebody_else_retries_meanwhile_is_skipped_with_the_reason
 
     from jobs import bulk  # noqa: PLC0415 - what the deed calls is replaced
 
-    monkeypatch.setitem(bulk.DEEDS, "retry", bulk.Deed("retry", "retried", "", beaten, bulk.DEEDS["retry"].fitting))
+    monkeypatch.setitem(bulk.DEEDS, "retry", replace(bulk.DEEDS["retry"], act=beaten))
     ran = run("retry_failed")
-    assert (ran.lines, ran.status) == (["1 retried, 1 skipped.", "1 were under way already."], 1)
+    assert (ran.lines, ran.status) == (["1 retried, 1 skipped.", "1: it was under way already."], 1)
     assert statuses(mine) == statuses(theirs) == ["RETRYING", "PENDING"]

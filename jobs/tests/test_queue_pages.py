@@ -65,6 +65,16 @@ def test_a_second_pause_leaves_the_first_ones_reason_and_says_so() -> None:
     assert Queue.objects.get(pk="default").pause_reason == "first"
 
 
+def test_a_queue_that_is_not_paused_has_nothing_to_resume() -> None:
+    client = signed_in("operator")
+    page = shown(client.get("/admin/jobs/queue/default/resume/"))
+    assert "is not paused; there is nothing to resume" in page
+    assert "Resume default</button>" not in page
+    assert "was not paused" in shown(client.post("/admin/jobs/queue/default/resume/", {}, follow=True))
+    queues.pause("default", by="user:olga", reason="x")
+    assert "Resume default</button>" in shown(client.get("/admin/jobs/queue/default/resume/"))
+
+
 def test_what_is_not_a_queue_is_not_found() -> None:
     assert signed_in("operator").post("/admin/jobs/queue/nothing/pause/", {"reason": "x"}).status_code == 404
 

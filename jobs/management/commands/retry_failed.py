@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 from rich.console import RenderableType
 
-from jobs.bulk import Done
+from jobs.bulk import Done, said_of
 from jobs.retrying import failed_batches, retry_failed
 from jobs.selection import Selection
 from jobs.selection_arguments import add_selection, selection_in
@@ -63,5 +63,5 @@ def _shown(outcome: Done) -> list[RenderableType]:
     if not outcome.count + outcome.skipped.total():
         return ["Nothing failed that matches."]
     shown: list[RenderableType] = [f"{outcome.count:,} retried, {outcome.skipped.total():,} skipped."]
-    shown += [f"{number:,} {reason}." for reason, number in outcome.skipped.most_common()]
+    shown += [f"{number:,}: {said_of(reason, number)}." for reason, number in outcome.skipped.most_common()]
     return shown
