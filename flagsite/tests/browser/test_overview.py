@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
@@ -73,6 +73,46 @@ def test_the_pages_keep_nobody_out(
         page.goto(path)
         picture(page, f"{name}-{look}")
         problems = serious(page) + ([] if fits(page) else ["scrolls sideways"])
+        if problems:
+            wrong[name] = problems
+    assert wrong == {}, json.dumps(wrong, indent=1)
+
+
+@pytest.fixture
+def full(site: Installation) -> Iterator[Installation]:
+    """Texts as long as they may be and without a place to break, and lists of several pages."""
+    site.plant_tree(2, 2)
+    site.sql("UPDATE orgs_organization SET name = repeat('W', 200), key = repeat('k', 200) WHERE id = 2")
+    site.sql(
+        "INSERT INTO orgs_staffscope (user_id, organization_id) SELECT id, 2 FROM auth_user WHERE username = 'bea'"
+    )
+    paused = "paused_at = now(), paused_by = 'user:' || repeat('x', 100), pause_reason = repeat('/wiki', 40)"
+    site.sql(f"UPDATE jobs_queue SET {paused} WHERE name = 'default'")
+    for number in range(55):
+        site.set_flag(2, f"{'flag' * 30}{number}" if number == 54 else f"flag{number}", True)
+    yield site
+    site.sql("UPDATE jobs_queue SET paused_at = NULL, paused_by = '', pause_reason = ''")
+    site.sql("DELETE FROM orgs_staffscope")
+
+
+@pytest.mark.parametrize(("dark", "phone"), [(False, False), (True, True)])
+def test_long_texts_and_long_lists_leave_the_pages_as_wide_as_the_screen(
+    full: Installation, sign_in: SignIn, picture: Picture, dark: bool, phone: bool
+) -> None:
+    page = sign_in("ada", dark=dark, phone=phone)
+    bea = full.sql("SELECT id FROM auth_user WHERE username = 'bea'")[0][0]
+    paths = {
+        "overview": "/admin/", "queues": "/admin/jobs/queue/", "resume": "/admin/jobs/queue/default/resume/",
+        "organization": "/admin/orgs/organization/2/change/", "history": "/admin/orgs/historyentry/",
+        "flags": "/admin/flags/flag/", "person": f"/admin/auth/user/{bea}/change/",
+    }  # fmt: skip
+    wrong = {}
+    for name, path in paths.items():
+        page.goto(path)
+        picture(page, f"full-{name}-{'dark-phone' if dark else 'light'}")
+        table = page.locator(".fs-scroll:has(table:not(#hours-as-table table))").first
+        cut = table.count() and table.evaluate("box => box.scrollWidth > box.clientWidth")
+        problems = serious(page) + ([] if fits(page) and not cut else ["scrolls sideways"])
         if problems:
             wrong[name] = problems
     assert wrong == {}, json.dumps(wrong, indent=1)
