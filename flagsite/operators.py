@@ -44,6 +44,7 @@ LOOKS: dict[str, Any] = {
     "SITE_HEADER": "Flagsite",
     "SITE_SUBHEADER": "Feature flags for trees of organizations",
     "SITE_SYMBOL": "flag",
+    "SITE_URL": None,  # there is no other site to view
     "DASHBOARD_CALLBACK": "flagsite.overview.dashboard",
     "STYLES": [partial(_own_file, "overview.css")],
     "SCRIPTS": [partial(_own_file, "live.js"), partial(_own_file, "names.js")],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerView
 
 from flagsite import overview, people_admin, probes
@@ -20,6 +21,7 @@ try_it = SpectacularSwaggerView.as_view(
     content_negotiation_class=AlwaysJson,
 )
 urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index")),  # people begin there; programs name what they want
     path("admin/overview/", overview.live, name="overview"),
     path("admin/password_change/", admin.site.admin_view(people_admin.own_password)),
     path("admin/", admin.site.urls),
