@@ -98,6 +98,7 @@ STATIC_ROOT = environment.text("STATIC_ROOT", str(BASE_DIR / "staticfiles") if P
 WHITENOISE_USE_FINDERS = not PRODUCTION  # development serves the files from where the packages have them
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
+FORMAT_MODULE_PATH = "flagsite.formats"
 TIME_ZONE = "UTC"
 USE_TZ = True
 DATA_UPLOAD_MAX_MEMORY_SIZE = environment.integer("MAX_REQUEST_BYTES", 1_048_576, least=1024)

@@ -61,6 +61,15 @@ def test_an_administrator_binds_somebody_to_an_organization_and_frees_them(cast:
     assert (entry.details["before"]["scope"], entry.details["after"]["scope"]) == (cast.north.pk, None)
 
 
+def test_moments_are_written_as_on_all_other_pages() -> None:
+    user = person("viewer", name="vic")
+    User.objects.update(last_login="2026-11-25T22:11:37Z", date_joined="2026-01-02T03:04:05Z")
+    client = signed_in("admin")
+    User.objects.update(last_login="2026-11-25T22:11:37Z")
+    assert "2026-11-25 22:11:37 UTC" in shown(client.get(PAGE))
+    assert "2026-01-02 03:04:05 UTC" in shown(client.get(f"{PAGE}{user.pk}/change/"))
+
+
 def test_saving_without_a_change_leaves_no_entry() -> None:
     user = person("viewer", name="vic")
     client = signed_in("admin")
