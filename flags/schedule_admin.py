@@ -277,5 +277,5 @@ def _place(schedules: list[FlagSchedule], caller: Caller) -> None:
 
 
 def _state_words(schedule: FlagSchedule) -> str:
-    again = f", again {schedule.next_retry_at:%H:%M:%S}" if schedule.next_retry_at else ""
+    again = f", again {schedule.next_retry_at:%Y-%m-%d %H:%M:%S} UTC" if schedule.next_retry_at else ""
     return f"{schedule.status}{again}"

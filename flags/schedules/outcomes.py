@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import structlog
+from django.db import DatabaseError
 from django.db.models import Value
 from django.db.models.functions import Now
 
@@ -107,5 +108,9 @@ def _fields(schedule: FlagSchedule) -> dict[str, object]:
 
 
 def _words(error: Exception) -> str:
-    detail = getattr(error, "detail", None) or f"{type(error).__name__}: {str(error).strip()}"
-    return str(detail).replace("\x00", "")[:LONGEST_ERROR]
+    """As jobs say it: of what the database says the first line; below it are its functions and line numbers."""
+    if detail := getattr(error, "detail", None):
+        return str(detail).replace("\x00", "")[:LONGEST_ERROR]
+    words = str(error).replace("\x00", "").strip().partition("\n")[0]
+    is_clear = words and isinstance(error, DatabaseError)
+    return (words if is_clear else f"{type(error).__name__}: {words}".removesuffix(": "))[:LONGEST_ERROR]
