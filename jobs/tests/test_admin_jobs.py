@@ -15,6 +15,7 @@ from jobs.bulk import DEEDS
 from jobs.models import Job, JobFailure
 from jobs.tests.engine import KIND, LONG_AGO, by_hand, changed, claimed, lease_of, waiting
 from orgs import tree
+from orgs.capped_paginator import CappedPaginator
 from orgs.errors import FlagsiteError
 from orgs.models import HistoryEntry, Organization
 from orgs.tests.people import shown, signed_in
@@ -100,6 +101,23 @@ def test_organizations_of_others_hide_none_of_the_callers_own_from_the_search(
     job = job_of(own)
     client = signed_in("viewer", bound_to=cast.north)
     assert numbers(shown(client.get(f"{LIST}?q=depot"))) == {job.pk}
+
+
+def test_a_list_without_jobs_offers_only_what_one_can_do(cast: Cast) -> None:
+    client = signed_in("admin")
+    empty = shown(client.get(LIST))
+    assert ("There is nothing yet" in empty, "Show all" in empty, "Create a new item" in empty) == (True, False, False)
+    for asked in ("?q=nothing", "?status__exact=FAILED"):
+        page = shown(client.get(LIST + asked))
+        assert ("Nothing matches" in page, "Show all" in page, "Add job" in page) == (True, True, False)
+
+
+def test_the_count_of_a_long_list_has_its_thousands_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CappedPaginator, "most_counted", 2)
+    monkeypatch.setattr(CappedPaginator, "counted", 12_345)
+    assert CappedPaginator(Job.objects.order_by("id"), 50).count_in_words == "more than 2"
+    monkeypatch.setattr(CappedPaginator, "most_counted", 20_000)
+    assert CappedPaginator(Job.objects.order_by("id"), 50).count_in_words == "12,345"
 
 
 def test_a_number_finds_its_job(cast: Cast) -> None:
