@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import groupby, islice, takewhile
+from itertools import groupby
 
 from django.db.models import QuerySet
 
@@ -14,17 +14,36 @@ from flags.models import FlagSchedule
 from flags.schedules.recurrence import recurrence
 
 MOST_SHOWN = 1_000
-MOST_EXPECTED = 100
-"""Times of one recurring change that are shown beyond its next."""
+MOST_OF_A_DAY = 12
+"""Expected times of one recurring change that are counted; of more it is said that there are more."""
+INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A schedule at a moment; `is_expected`: no row yet, but its recurrence will make one."""
+    """A schedule at a moment; `is_expected`: no row yet, but its recurrence will make one.
+
+    Where more times of a series fall into one day and stand alike, `times` is how many, until `last`.
+    """
 
     at: datetime
     schedule: FlagSchedule
     is_expected: bool = False
+    times: int = 1
+    last: datetime | None = None
+
+    @property
+    def times_in_words(self) -> str:
+        """How often until when, where it is more than once."""
+        if self.is_expected and self.times > MOST_OF_A_DAY:
+            return f"and on, more than {MOST_OF_A_DAY} times"
+        return f"to {self.last:%H:%M}, {self.times} times" if self.times > 1 else ""
+
+    @property
+    def alike(self) -> tuple[object, ...]:
+        """What those have in common that are one line of a day."""
+        one = self.schedule
+        return (one.series_id or one.pk, one.status, self.is_expected, one.flag_key, str(one.wanted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +83,29 @@ def month_of(schedules: QuerySet[FlagSchedule], first: date) -> Month:
     for schedule in recurring.order_by("id")[:MOST_SHOWN]:
         entries += [Entry(at, schedule, is_expected=True) for at in _expected(schedule, begin, end)]
     entries.sort(key=lambda entry: (entry.at, entry.schedule.pk))
-    days = [Day(day, list(group)) for day, group in groupby(entries, lambda entry: entry.at.astimezone(UTC).date())]
+    by_day = groupby(entries, lambda entry: entry.at.astimezone(UTC).date())
+    days = [Day(day, _folded(group)) for day, group in by_day]
     return Month(first, days, len(rows) > MOST_SHOWN)
 
 
+def _folded(entries: Iterable[Entry]) -> list[Entry]:
+    """The entries of a day, with one in the place of all that are alike, when the first of them is."""
+    alike: dict[tuple[object, ...], list[Entry]] = {}
+    for entry in entries:
+        alike.setdefault(entry.alike, []).append(entry)
+    return [replace(group[0], times=len(group), last=group[-1].at.astimezone(UTC)) for group in alike.values()]
+
+
 def _expected(schedule: FlagSchedule, begin: datetime, end: datetime) -> Iterator[datetime]:
-    """The slots after the next, inside of the span."""
-    later = _slots_after(schedule, max(schedule.scheduled_at, begin - timedelta(microseconds=1)))
-    return islice(takewhile(lambda at: at < end, later), MOST_EXPECTED)
-
-
-def _slots_after(schedule: FlagSchedule, moment: datetime) -> Iterator[datetime]:
+    """The slots after the next, inside of the span; of a day that has more, MOST_OF_A_DAY and one."""
+    moment, day, count = max(schedule.scheduled_at, begin - INSTANT), begin.date(), 0
     try:
         slots = recurrence(schedule.cron, schedule.time_zone)
-        while True:
-            moment = slots.after(moment)
+        while (moment := slots.after(moment).astimezone(UTC)) < end:
             yield moment
+            day, count = moment.date(), count + 1 if moment.date() == day else 1
+            if count > MOST_OF_A_DAY:
+                moment = _midnight(day + timedelta(days=1)) - INSTANT
     except InvalidSchedule:  # there is no further slot
         return
 

@@ -154,6 +154,32 @@ def test_the_agenda_shows_what_came_what_comes_and_what_is_expected(cast: Cast) 
     assert page(daily) in shown(client.get(f"{LIST}agenda/?month={before}"))
 
 
+def test_what_recurs_often_is_one_line_of_each_day(cast: Cast) -> None:
+    subject = Subject("checkout", cast.rome.pk)
+    often, thrice = (
+        planning.plan_recurring(OPS, subject, wanted={"enabled": on}, cron=cron, time_zone="UTC")
+        for on, cron in ((False, "*/5 * * * *"), (True, "0 6-8 * * *"))
+    )
+    after = (now().replace(day=1) + timedelta(days=63)).strftime("%Y-%m")
+    agenda = shown(signed_in("viewer").get(f"{LIST}agenda/?month={after}"))
+    days = agenda.count('class="fs-title"')
+    assert days >= 28
+    assert (agenda.count(page(often)), agenda.count(page(thrice))) == (days, days)
+    assert agenda.count("and on, more than 12 times") == agenda.count("to 08:00, 3 times") == days
+
+
+def test_what_came_of_a_series_on_one_day_is_one_line_for_each_way_it_ended(cast: Cast) -> None:
+    first = planned(cast.oslo)
+    FlagSchedule.objects.update(scheduled_at="2026-03-04T09:00:00Z")
+    for hour, status in ((10, "applied"), (11, "applied"), (12, "failed")):
+        each = planned(cast.oslo)
+        FlagSchedule.objects.filter(pk=each.pk).update(series_id=first.pk, status=status, cron="0 1 * * *")
+        FlagSchedule.objects.filter(pk=each.pk).update(scheduled_at=f"2026-03-04T{hour}:00:00Z")
+    agenda = shown(signed_in("viewer").get(f"{LIST}agenda/?month=2026-03"))
+    assert agenda.count("<tr>") - 1 == 3
+    assert agenda.count("to 11:00, 2 times") == 1
+
+
 @pytest.mark.parametrize("path", ["", "agenda/"])
 def test_a_page_costs_the_same_however_much_it_shows(cast: Cast, path: str, django_assert_max_num_queries: Any) -> None:
     client = signed_in("viewer")
