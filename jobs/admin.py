@@ -224,12 +224,17 @@ class JobAdmin(OperatorAdmin):
         ]
 
     def live_view(self, request: HttpRequest) -> HttpResponse:
-        """The live cells of the jobs whose numbers are asked for, each to take the place of the one that is shown."""
+        """The live cells of jobs on the list, each to take the place of the one that is shown.
+
+        Of those whose numbers are asked for (`ids`) the ones that are under way, and the ones that were so when they
+        were shown last (`open`); the others stand as they stood.
+        """
         self._check_may_view(request)
-        ids = [number for text in request.GET.get("ids", "").split(",")[:MOST_LIVE] if (number := id_in(text))]
+        ids, shown_open = (_ids_in(request.GET.get(name, "")) for name in ("ids", "open"))
         jobs = list(self.get_queryset(request).filter(pk__in=ids))
         rows = rows_of(jobs, known_caller(request), may_operate=self.has_operate_permission(request))
-        cells = ((row.cell(name, anew=True),) for row in rows.values() for name in LIVE)
+        live = (row for row in rows.values() if row.is_under_way or row.job.pk in shown_open)
+        cells = ((row.cell(name, anew=True),) for row in live for name in LIVE)
         return HttpResponse(format_html_join("", "{}", cells) + self._new_jobs(request))
 
     def _new_jobs(self, request: HttpRequest) -> SafeString:
@@ -288,6 +293,11 @@ class JobAdmin(OperatorAdmin):
 def newest_id() -> int:
     """The id of the job that was made last."""
     return Job.objects.aggregate(newest=Max("pk"))["newest"] or 0
+
+
+def _ids_in(text: str) -> set[int]:
+    """The first of the numbers that are written there, with commas between them."""
+    return {number for part in text.split(",")[:MOST_LIVE] if (number := id_in(part))}
 
 
 def _above(first: SafeString | str, second: SafeString | str) -> SafeString:

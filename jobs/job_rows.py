@@ -48,6 +48,11 @@ class Row:
         return operations.can_be_cancelled(self.job, self.chain.latest)
 
     @property
+    def is_under_way(self) -> bool:
+        """Whether its cells may change by themselves: it is open, or an attempt that follows it is."""
+        return self.job.is_open or self.chain.latest.is_open
+
+    @property
     def share(self) -> int:
         """Per cent of the organizations that are done."""
         total = self.job.total or 0
@@ -55,7 +60,9 @@ class Row:
 
     def cell(self, name: str, *, anew: bool = False) -> SafeString:
         """One of the LIVE cells; `anew` marks it as taking the place of the one that is shown."""
-        attributes = mark_safe(' hx-swap-oob="true"') if anew else ""
+        attributes = mark_safe(' hx-swap-oob="true"') if anew else mark_safe("")
+        if name == "status" and self.is_under_way:
+            attributes += format_html(' data-open="{}"', self.job.pk)
         inside = getattr(self, f"_{name}")()
         return format_html('<span id="job-{}-{}" class="fs-cell"{}>{}</span>', self.job.pk, name, attributes, inside)
 

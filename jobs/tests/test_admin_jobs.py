@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -318,6 +319,27 @@ def test_an_open_page_is_not_written_anew_while_nothing_has_changed(cast: Cast) 
     assert client.get(f"{LIST}{job.pk}/live/", {"version": version}).status_code == 204
     operations.set_priority(job_id=job.pk, priority=3, by="olga")
     assert "Chain" in shown(client.get(f"{LIST}{job.pk}/live/", {"version": version}))
+
+
+def test_of_a_list_only_what_is_under_way_is_sent_anew_and_once_more_when_it_has_ended(cast: Cast) -> None:
+    client = signed_in("operator")
+    done, ends, runs = (claimed(organization_id=cast.oslo.pk) for _ in range(3))
+    lifecycle.complete(job_id=done.pk, lease=lease_of(done))
+    ids = f"{done.pk},{ends.pk},{runs.pk}"
+
+    def sent(shown_open: str) -> dict[int, bool]:
+        """The jobs whose cells are sent, and whether each is still marked as one that may change."""
+        page = shown(client.get(f"{LIST}live/?ids={ids}&open={shown_open}"))
+        found = re.findall(r'<span id="job-(\d+)-status"[^>]*?(data-open="\d+")?>', page)
+        return {int(number): bool(mark) for number, mark in found}
+
+    under_way = set(re.findall(r'data-open="(\d+)"', shown(client.get(LIST))))
+    assert under_way == {str(ends.pk), str(runs.pk)}
+    lifecycle.fail(job_id=ends.pk, lease=lease_of(ends), error="no", permanent=True)
+    assert sent(",".join(under_way)) == {ends.pk: False, runs.pk: True}
+    assert sent(str(runs.pk)) == {runs.pk: True}
+    operations.retry(job_id=ends.pk, by="olga")  # somebody else, on another page
+    assert sent(str(runs.pk)) == {ends.pk: True, runs.pk: True}
 
 
 def test_new_jobs_that_match_are_counted_for_who_looks(cast: Cast) -> None:
