@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
@@ -16,7 +15,6 @@ from jobs.bulk import DEEDS
 from jobs.models import Job, JobFailure
 from jobs.tests.engine import KIND, LONG_AGO, by_hand, changed, claimed, lease_of, waiting
 from orgs import tree
-from orgs.capped_paginator import CappedPaginator
 from orgs.errors import FlagsiteError
 from orgs.models import HistoryEntry, Organization
 from orgs.tests.people import shown, signed_in
@@ -102,23 +100,6 @@ def test_organizations_of_others_hide_none_of_the_callers_own_from_the_search(
     job = job_of(own)
     client = signed_in("viewer", bound_to=cast.north)
     assert numbers(shown(client.get(f"{LIST}?q=depot"))) == {job.pk}
-
-
-def test_a_list_without_jobs_offers_only_what_one_can_do(cast: Cast) -> None:
-    client = signed_in("admin")
-    empty = shown(client.get(LIST))
-    assert ("There is nothing yet" in empty, "Show all" in empty, "Create a new item" in empty) == (True, False, False)
-    for asked in ("?q=nothing", "?status__exact=FAILED"):
-        page = shown(client.get(LIST + asked))
-        assert ("Nothing matches" in page, "Show all" in page, "Add job" in page) == (True, True, False)
-
-
-def test_the_count_of_a_long_list_has_its_thousands_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(CappedPaginator, "most_counted", 2)
-    monkeypatch.setattr(CappedPaginator, "counted", 12_345)
-    assert CappedPaginator(Job.objects.order_by("id"), 50).count_in_words == "more than 2"
-    monkeypatch.setattr(CappedPaginator, "most_counted", 20_000)
-    assert CappedPaginator(Job.objects.order_by("id"), 50).count_in_words == "12,345"
 
 
 def test_a_number_finds_its_job(cast: Cast) -> None:
@@ -319,27 +300,6 @@ def test_an_open_page_is_not_written_anew_while_nothing_has_changed(cast: Cast) 
     assert client.get(f"{LIST}{job.pk}/live/", {"version": version}).status_code == 204
     operations.set_priority(job_id=job.pk, priority=3, by="olga")
     assert "Chain" in shown(client.get(f"{LIST}{job.pk}/live/", {"version": version}))
-
-
-def test_of_a_list_only_what_is_under_way_is_sent_anew_and_once_more_when_it_has_ended(cast: Cast) -> None:
-    client = signed_in("operator")
-    done, ends, runs = (claimed(organization_id=cast.oslo.pk) for _ in range(3))
-    lifecycle.complete(job_id=done.pk, lease=lease_of(done))
-    ids = f"{done.pk},{ends.pk},{runs.pk}"
-
-    def sent(shown_open: str) -> dict[int, bool]:
-        """The jobs whose cells are sent, and whether each is still marked as one that may change."""
-        page = shown(client.get(f"{LIST}live/?ids={ids}&open={shown_open}"))
-        found = re.findall(r'<span id="job-(\d+)-status"[^>]*?(data-open="\d+")?>', page)
-        return {int(number): bool(mark) for number, mark in found}
-
-    under_way = set(re.findall(r'data-open="(\d+)"', shown(client.get(LIST))))
-    assert under_way == {str(ends.pk), str(runs.pk)}
-    lifecycle.fail(job_id=ends.pk, lease=lease_of(ends), error="no", permanent=True)
-    assert sent(",".join(under_way)) == {ends.pk: False, runs.pk: True}
-    assert sent(str(runs.pk)) == {runs.pk: True}
-    operations.retry(job_id=ends.pk, by="olga")  # somebody else, on another page
-    assert sent(str(runs.pk)) == {ends.pk: True, runs.pk: True}
 
 
 def test_new_jobs_that_match_are_counted_for_who_looks(cast: Cast) -> None:
