@@ -122,7 +122,7 @@ def test_who_is_bound_to_an_organization_finds_nothing_else(planted: Installatio
     for name in ("Root", "Tartu", "East"):
         assert page.get_by_text(name).count() == 0, name
     page.goto("/admin/jobs/job/")
-    expect(page.get_by_role("heading", name="No results found")).to_be_visible()
+    expect(page.get_by_role("heading", name="There is nothing yet")).to_be_visible()
     planted.sql("DELETE FROM orgs_staffscope")
 
 
