@@ -102,7 +102,7 @@ def test_a_database_that_is_away_already_for_the_key_is_a_503(monkeypatch: pytes
 
 
 def test_addresses_that_lead_nowhere_are_problems(db: None) -> None:
-    for path in ("/", "/nowhere", "/organizations/", "/organizations/1/", "/1", "/1/a/true/", "/static/nothing.css"):
+    for path in ("/nowhere", "/organizations/", "/organizations/1/", "/1", "/1/a/true/", "/static/nothing.css"):
         response = Api().get(path)
         assert (response.status_code, kind_of(response)) == (404, "not-found"), path
 
