@@ -64,8 +64,7 @@ def write() -> None:
     """Write what was noted until now."""
     with _writing:
         by_labels = defaultdict(list)
-        for _ in range(len(_noted)):
-            labels, seconds = _noted.popleft()
+        for labels, seconds in [_noted.popleft() for _ in range(len(_noted))]:
             by_labels[labels].append(seconds)
         for (method, route, status), together in by_labels.items():
             known = method if method in METHODS else "other"

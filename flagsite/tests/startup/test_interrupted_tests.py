@@ -21,7 +21,7 @@ sys.exit(testing.main(["-q", "-p", "no:randomly", "-n", "PROCESSES", "flagsite/t
 """
 
 
-@pytest.mark.parametrize(("processes", "number"), [(0, signal.SIGHUP), (2, signal.SIGTERM), (2, signal.SIGINT)])
+@pytest.mark.parametrize(("processes", "number"), [(0, signal.SIGHUP), (2, signal.SIGTERM)])
 def test_a_signal_to_the_first_process_ends_all(
     start: Start, folder: Path, processes: int, number: signal.Signals
 ) -> None:
