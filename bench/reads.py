@@ -23,7 +23,10 @@ FLAGS = 100
 REQUESTS = 30_000
 CONNECTIONS = 64
 """Busy at the same time. With a few of them a server is woken for each request, which costs more than to answer it."""
-ROUNDS = 5
+ROUNDS = 40
+"""Turns of each server; short ones in alternation, since a machine is now faster and now slower."""
+TURN = 5_000
+"""Requests of a turn."""
 KNOWN = 3_000
 """Answers whose ETags are sent again."""
 PATH = "/ofrep/v1/evaluate/flags"
@@ -183,11 +186,17 @@ def _side_by_side(installation: Installation, requests: list[bytes]) -> tuple[li
     """The service and a server that does nothing but answer with the same bytes, in turn: the machine has its moods."""
     with socket.create_connection(("127.0.0.1", installation.port)) as connection:
         answer = ask(connection, requests[0])
-    ours, bare = [], []
+    ours: list[_Measured] = []
+    bare: list[_Measured] = []
     with _bare(installation, answer) as port:
-        for place, into in [(installation.port, ours), (port, bare)] * (ROUNDS + 1):
-            into.append(_measured(installation, place, requests))
-    return ours[1:], bare[1:]  # the first of each is for warming up
+        places = [(installation.port, ours), (port, bare)]
+        for place, _ in places:
+            _measured(installation, place, requests)  # for warming up
+        for number in range(ROUNDS):
+            begin = number * TURN % REQUESTS
+            for place, into in places if number % 2 else reversed(places):
+                into.append(_measured(installation, place, requests[begin : begin + TURN]))
+    return ours, bare
 
 
 def _cpu(installation: Installation) -> float:
