@@ -12,8 +12,7 @@ from rest_framework import serializers
 from flags.lifetimes.adoption import Adoption, Share
 from flags.lifetimes.staleness import WHY_CHOICES, Reason
 from flags.lifetimes.uses import Evaluated
-from orgs.ids import BIGGEST_ID
-from orgs.input import QuerySerializer
+from orgs.input import IdInQuery, QuerySerializer
 
 TOO_MANY = "Null where there are too many organizations to count in a request; ask further down then."
 NORTH = {
@@ -38,14 +37,14 @@ EXAMPLE = {
 class AdoptionQuery(QuerySerializer):
     """The query of GET /v1/feature-flags/{name}/adoption."""
 
-    organizationId = serializers.IntegerField(
-        min_value=1, max_value=BIGGEST_ID, source="organization_id", required=False,
+    organizationId = IdInQuery(
+        source="organization_id",
         help_text="Below this organization; without it everything that the key may see.",
-    )  # fmt: skip
-    after = serializers.IntegerField(
-        min_value=1, max_value=BIGGEST_ID, source="after_id", required=False,
+    )
+    after = IdInQuery(
+        source="after_id",
         help_text="`moreAfter` of the page before.",
-    )  # fmt: skip
+    )
 
 
 class EvaluationsSerializer(serializers.Serializer[Evaluated]):

@@ -10,8 +10,7 @@ from rest_framework.exceptions import ValidationError
 
 from flags.evaluation import REASON_CHOICES, Rule, Step
 from flags.explaining import Checked, LatestChange, Link
-from orgs.ids import BIGGEST_ID
-from orgs.input import Id, InputSerializer, QuerySerializer, Text
+from orgs.input import Id, IdInQuery, InputSerializer, QuerySerializer, Text
 
 ASKED = {"userId": "user-17", "organizationKey": "acme-oslo", "environment": "production"}
 CHECKED = {
@@ -83,11 +82,8 @@ class QuestionInQuery(QuerySerializer):
     """The query of GET …/check and …/explain; all of it may be left out."""
 
     userId = serializers.CharField(source="user_id", help_text="The targeting key.", **IN_QUERY)
-    organizationId = serializers.IntegerField(
+    organizationId = IdInQuery(
         source="organization_id",
-        required=False,
-        min_value=1,
-        max_value=BIGGEST_ID,
         help_text="Without, a key that is bound to an organization asks for that one, others for none.",
     )
     organizationKey = serializers.CharField(source="organization_key", help_text="Or its key.", **ORGANIZATION_KEY)

@@ -14,8 +14,7 @@ from flags.models import FLAG_KEY, FlagSchedule
 from flags.schedules.backoff import MOST_RETRIES
 from flags.schedules.recurrence import LONGEST_EXPRESSION
 from orgs.history import LONGEST_REASON
-from orgs.ids import BIGGEST_ID
-from orgs.input import Id, InputSerializer, QuerySerializer, Text
+from orgs.input import Id, IdInQuery, InputSerializer, QuerySerializer, Text
 
 ONCE = {
     "featureFlagName": "new-checkout",
@@ -167,19 +166,13 @@ class ScheduleFilters(QuerySerializer):
     """The query of GET /v1/schedules."""
 
     status = serializers.ChoiceField(FlagSchedule.Status.choices, required=False, help_text="How they stand.")
-    organizationId = serializers.IntegerField(
+    organizationId = IdInQuery(
         source="organization_id",
-        required=False,
-        min_value=1,
-        max_value=BIGGEST_ID,
         help_text="Set on exactly this one.",
     )
     flag = serializers.CharField(required=False, max_length=255, validators=[FLAG_KEY], help_text="Of this flag.")
-    seriesId = serializers.IntegerField(
+    seriesId = IdInQuery(
         source="series_id",
-        required=False,
-        min_value=1,
-        max_value=BIGGEST_ID,
         help_text="Occurrences of one recurring change: the id of the first, which is among them.",
     )
     to = Moment(source="until", required=False, help_text="Scheduled before; with an offset.")

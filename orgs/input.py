@@ -96,6 +96,13 @@ class Truth(serializers.BooleanField):
         return data
 
 
+class IdInQuery(serializers.IntegerField):
+    """An id as a query has it, in digits; it may be left out."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_value=1, max_value=BIGGEST_ID, required=False, **kwargs)
+
+
 class Id(serializers.IntegerField):
     """A JSON whole number that can be an id; strings and fractions are not taken for one."""
 
