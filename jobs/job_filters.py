@@ -9,7 +9,6 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
-from unfold.contrib.filters.admin import TextFilter
 
 from jobs import canary, endings, statistics
 from jobs.models import Canary, Job, Queue
@@ -17,6 +16,7 @@ from jobs.states import Status
 from orgs.access import organization_called
 from orgs.errors import OrganizationNotFound
 from orgs.models import Organization
+from orgs.operator_admin import WrittenFilter
 
 Jobs = QuerySet[Job]
 HOUR = "%Y-%m-%dT%H"
@@ -81,20 +81,17 @@ class CreatedFilter(admin.SimpleListFilter):
         return queryset.filter(created_at__gte=Now() - period) if period else queryset
 
 
-class EndedFilter(TextFilter):
+class EndedFilter(WrittenFilter):
     """By the hour in which the attempt ended, as the front page's chart has it, or all of that chart's hours."""
 
     title = "ended in the hour (2026-11-25T20, UTC) or in all 24 hours (24h)"
     parameter_name = "ended"
 
-    def queryset(self, request: HttpRequest, queryset: Jobs) -> Jobs:
-        named = (self.value() or "").strip()
-        if not named:
-            return queryset
-        if named == DAY:
+    def narrowed(self, queryset: Jobs, written: str) -> Jobs:
+        if written == DAY:
             return queryset.filter(completed_at__gte=statistics.first_hour())
         try:
-            hour = datetime.strptime(named, HOUR).replace(tzinfo=UTC)
+            hour = datetime.strptime(written, HOUR).replace(tzinfo=UTC)
             return queryset.filter(completed_at__gte=hour, completed_at__lt=hour + timedelta(hours=1))
         except (ValueError, OverflowError):
             return queryset.none()
@@ -113,45 +110,38 @@ class HowEndedFilter(admin.SimpleListFilter):
         return endings.that_ended(queryset, self.value() or "")
 
 
-class OrganizationFilter(TextFilter):
+class OrganizationFilter(WrittenFilter):
     """By the organization that the change was made on, or any below it; by key or id."""
 
     title = "organization (key or id) and below"
     parameter_name = "below"
 
-    def queryset(self, request: HttpRequest, queryset: Jobs) -> Jobs:
-        named = (self.value() or "").strip()
-        if not named:
-            return queryset
+    def narrowed(self, queryset: Jobs, written: str) -> Jobs:
         try:
-            top = organization_called(named)
+            top = organization_called(written)
         except OrganizationNotFound:
             return queryset.none()
         return queryset.filter(organization_id__in=Organization.objects.under(top).values("pk"))
 
 
-class FlagFilter(TextFilter):
+class FlagFilter(WrittenFilter):
     """By the flag's key."""
 
     title = "flag"
     parameter_name = "flag"
 
-    def queryset(self, request: HttpRequest, queryset: Jobs) -> Jobs:
-        flag = (self.value() or "").strip()
-        return queryset.filter(arguments__featureFlagName=flag) if flag else queryset
+    def narrowed(self, queryset: Jobs, written: str) -> Jobs:
+        return queryset.filter(arguments__featureFlagName=written)
 
 
-class RequestedByFilter(TextFilter):
+class RequestedByFilter(WrittenFilter):
     """By who asked for it, as it is written in the list; "alice" stands for user:alice."""
 
     title = "requested by"
     parameter_name = "by"
 
-    def queryset(self, request: HttpRequest, queryset: Jobs) -> Jobs:
-        name = (self.value() or "").strip()
-        if not name:
-            return queryset
-        return queryset.filter(requested_by__in=[name] if ":" in name else [name, f"user:{name}"])
+    def narrowed(self, queryset: Jobs, written: str) -> Jobs:
+        return queryset.filter(requested_by__in=[written] if ":" in written else [written, f"user:{written}"])
 
 
 class CanaryFilter(admin.SimpleListFilter):

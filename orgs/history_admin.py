@@ -12,14 +12,14 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import RangeDateFilter, TextFilter
+from unfold.contrib.filters.admin import RangeDateFilter
 
 from orgs.access import organization_called
 from orgs.capped_paginator import CappedPaginator
 from orgs.errors import OrganizationNotFound
 from orgs.ids import id_in
 from orgs.models import HistoryEntry
-from orgs.operator_admin import OperatorAdmin, clipped
+from orgs.operator_admin import OperatorAdmin, WrittenFilter, clipped
 
 Entries = QuerySet[HistoryEntry]
 
@@ -33,17 +33,14 @@ SELECT action FROM found WHERE action IS NOT NULL
 """
 
 
-class ActorFilter(TextFilter):
+class ActorFilter(WrittenFilter):
     """By who did it, as it is written in the list; "alice" stands for user:alice."""
 
     title = "actor"
     parameter_name = "by"
 
-    def queryset(self, request: HttpRequest, queryset: Entries) -> Entries:
-        name = (self.value() or "").strip()
-        if not name:
-            return queryset
-        return queryset.filter(actor__in=[name] if ":" in name else [name, f"user:{name}"])
+    def narrowed(self, queryset: Entries, written: str) -> Entries:
+        return queryset.filter(actor__in=[written] if ":" in written else [written, f"user:{written}"])
 
 
 class ActionFilter(admin.SimpleListFilter):
@@ -61,20 +58,17 @@ class ActionFilter(admin.SimpleListFilter):
         return queryset.filter(action=self.value()) if self.value() else queryset
 
 
-class OrganizationFilter(TextFilter):
+class OrganizationFilter(WrittenFilter):
     """By the organization that it concerned, by key or id; of one that was deleted the id still finds it."""
 
     title = "organization's key or id"
     parameter_name = "of"
 
-    def queryset(self, request: HttpRequest, queryset: Entries) -> Entries:
-        named = (self.value() or "").strip()
-        if not named:
-            return queryset
+    def narrowed(self, queryset: Entries, written: str) -> Entries:
         try:
-            return queryset.filter(organization_id=organization_called(named).pk)
+            return queryset.filter(organization_id=organization_called(written).pk)
         except OrganizationNotFound:
-            gone = id_in(named)
+            gone = id_in(written)
             return queryset.filter(organization_id=gone) if gone else queryset.none()
 
 

@@ -15,6 +15,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import TextFilter
 from unfold.views import ChangeList as ThemedChangeList
 
 from orgs.access import Caller, organizations_of
@@ -49,6 +50,18 @@ def may(request: HttpRequest, needed: Role | None) -> bool:
     """Whether the person's role includes `needed`; None is what nobody may."""
     caller = caller_of(request)
     return needed is not None and caller is not None and caller.may(needed)
+
+
+class WrittenFilter(TextFilter):
+    """A list's filter that one writes in; while nothing is written there it leaves the list as it is."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        written = (self.value() or "").strip()
+        return self.narrowed(queryset, written) if written else queryset
+
+    def narrowed(self, queryset: QuerySet[Any], written: str) -> QuerySet[Any]:
+        """Those that what is written stands for."""
+        raise NotImplementedError
 
 
 class OneCount(ThemedChangeList):
