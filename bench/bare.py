@@ -19,4 +19,4 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     """As WSGI has it; the request's body is read, as any application has to."""
     environ["wsgi.input"].read()
     start_response(_status, _headers)
-    return (_body,)
+    return [_body]

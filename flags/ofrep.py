@@ -10,8 +10,7 @@ import functools
 import hashlib
 import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -24,6 +23,7 @@ from flags.serving.answers import Answers, answers_for
 from flags.serving.callers import Callers
 from flags.serving.memory import NOWHERE, Memory, View
 from flags.serving.outcomes import Missing
+from flags.serving.repeats import Known, Repeats
 from orgs.access import Caller
 from orgs.errors import OrganizationNotFound
 from orgs.ids import BIGGEST_ID
@@ -40,6 +40,7 @@ MOST_BUDGETS = 1_000
 """Those whose minute is over are dropped where there are more."""
 EVENTS_SALT = "flags.events"
 JSON = ("Content-Type", "application/json")
+NO_CACHE = ("Cache-Control", "no-cache")
 
 
 class Asked:
@@ -66,14 +67,8 @@ class Asked:
         return body
 
 
-@dataclass(slots=True)
-class Answered:
-    """A response, and the route under which it is counted."""
-
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes
-    route: str
+Answered = tuple[int, Sequence[tuple[str, str]], bytes, str]
+"""A response: status, headers, body, and the route under which it is counted."""
 
 
 class Refused(Exception):
@@ -96,8 +91,10 @@ class Evaluation:
         self._callers = callers
         self._heard_all = heard_all
         stream = f"{settings.EVENTS_URL} {settings.SECRET_KEY}"  # on which its address depends
+        self._has_streams = bool(settings.EVENTS_URL)
         self._stream_of = hashlib.blake2b(stream.encode(), digest_size=16).digest()
         self._most = settings.EVALUATION_RATE_LIMIT
+        self._repeats = Repeats()
         self._budgets: dict[str, list[float]] = {}
 
     def answer(self, asked: Asked) -> Answered | None:
@@ -115,19 +112,22 @@ class Evaluation:
             organization, key = found["organization"], found["key"]
             route = ROUTE_BELOW + (ROUTE if key is None else ROUTE_OF_ONE)
         if asked.environ["REQUEST_METHOD"] == "OPTIONS":
-            return Answered(204, [("Allow", "POST, OPTIONS")], b"", route)
+            return 204, [("Allow", "POST, OPTIONS")], b"", route
         try:
             return self._evaluate(asked, organization, key, route)
         except Refused as refused:
             content = {"key": key, **refused.content} if key is not None else refused.content
-            return Answered(refused.status, refused.headers, orjson.dumps(content), route)
+            return refused.status, refused.headers, orjson.dumps(content), route
 
     def _evaluate(self, asked: Asked, organization: str | None, key: str | None, route: str) -> Answered:
         if asked.environ["REQUEST_METHOD"] != "POST":
             raise Refused(405, None, "Send a POST.", ("Allow", "POST, OPTIONS"))
         caller = self._caller(asked)
+        told = TOLD in asked.environ.get("QUERY_STRING", "")
+        if key is None and not told and (tag := self._repeated(asked, caller)):
+            return 304, (("ETag", tag), NO_CACHE), b"", route
         context = _context(asked.body())
-        sure = TOLD not in asked.environ.get("QUERY_STRING", "") or self._heard_all()
+        sure = not told or self._heard_all()
         view = self._view(caller, organization, context)
         user, environment = _text(context, "targetingKey"), _text(context, "environment")
         definitions = self._memory.definitions()
@@ -136,20 +136,42 @@ class Evaluation:
         states = view.known[0]  # looked at once, so that the tag is that of the answer
         if key is not None:
             status, entry = _one(answers_for(definitions, states, environment), view, key, user)
-            return Answered(status, [JSON], entry, route)
-        usage.count_all(view.ids[-1] if view.ids else None)  # one that is answered 304 is an evaluation as well
+            return status, (JSON,), entry, route
+        usage.count_all(view.organization_id)  # one that is answered 304 is an evaluation as well
         tag = self._tag(definitions.fingerprint + states.fingerprint, view, caller, user, environment)
-        headers = [JSON, ("ETag", tag), ("Cache-Control", "no-cache")]
-        if _matches(asked.environ.get("HTTP_IF_NONE_MATCH"), tag):
-            return Answered(304, headers[1:], b"", route)
-        entries = answers_for(definitions, states, environment).bulk.entries(view, user, user.encode())
-        return Answered(200, headers, b"".join([b'{"flags":[', *entries, b"],", _streams(view, caller), b"}"]), route)
+        sent = asked.environ.get("HTTP_IF_NONE_MATCH")
+        if sent is not None and _matches(sent, tag):
+            if sent == tag:
+                self._repeats.keep(tag, Known(asked.path, asked.body(), caller, definitions, view, states))
+            return 304, (("ETag", tag), NO_CACHE), b"", route
+        parts = answers_for(definitions, states, environment).bulk.parts(view, user, user.encode())
+        parts.append(self._about(view, caller))
+        return 200, (JSON, ("ETag", tag), NO_CACHE), b"".join(parts), route
+
+    def _repeated(self, asked: Asked, caller: Caller) -> str | None:
+        """The tag of a request that was answered 304 before, and would be so again."""
+        tag: str | None = asked.environ.get("HTTP_IF_NONE_MATCH")
+        if tag is None:
+            return None
+        known = self._repeats.find(asked.path, tag, asked.body(), caller)
+        if known is None or not known.holds(self._memory):
+            return None
+        usage.count_all(known.view.organization_id)
+        return tag
 
     def _tag(self, holds: bytes, view: View, caller: Caller, user: str, environment: str) -> str:
         """Of all that the answer depends on; the same in every process, and known before anything is evaluated."""
         about = f"{caller.name}\n{len(user)}:{user}{environment}".encode()
         content = holds + self._stream_of + view.line + about
         return f'"{mmh3_x64_128_digest(content).hex()}"'
+
+    def _about(self, view: View, caller: Caller) -> bytes:
+        """The rest of a bulk answer: for which organization it is, and where changes are told."""
+        organization_id = view.organization_id
+        metadata = b'"metadata":{"organizationId":%d}' % organization_id if organization_id else b'"metadata":{}'
+        if not self._has_streams:
+            return metadata + b"}"
+        return b'%b,"eventStreams":%b}' % (metadata, _stream(organization_id, caller.name))
 
     def _caller(self, asked: Asked) -> Caller:
         scheme, _, key = asked.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
@@ -228,15 +250,14 @@ def _one(answers: Answers, view: View, key: str, user: str) -> tuple[int, bytes]
     answer = answers.of(key)
     if answer is None:
         raise Refused(404, "FLAG_NOT_FOUND", f"There is no flag {key!r}.")
-    usage.count(view.ids[-1] if view.ids else None, key)
+    usage.count(view.organization_id, key)
     outcome = answer.decide(view, user, user.encode())
     return (400 if isinstance(outcome, Missing) else 200), outcome.json
 
 
-def _matches(wanted: str | None, tag: str) -> bool:
-    if not wanted or wanted == tag:  # as clients send it
-        return wanted == tag
-    return wanted.strip() == "*" or tag in [one.strip().removeprefix("W/") for one in wanted.split(",")]
+def _matches(sent: str, tag: str) -> bool:
+    """Whether an If-None-Match names the tag."""
+    return sent == tag or sent.strip() == "*" or tag in [one.strip().removeprefix("W/") for one in sent.split(",")]
 
 
 @functools.lru_cache(maxsize=50_000)
@@ -244,12 +265,3 @@ def _stream(organization_id: int | None, caller: str) -> bytes:
     token = signing.Signer(salt=EVENTS_SALT).sign_object([organization_id, caller.partition(" ")[0]])
     url = f"{settings.EVENTS_URL}/ofrep/v1/events?token={token}"
     return bytes(memoryview(orjson.dumps([{"type": "sse", "url": url, "inactivityDelaySec": 120}])))
-
-
-def _streams(view: View, caller: Caller) -> bytes:
-    """The rest of a bulk answer: for which organization it is, and where changes are told."""
-    organization_id = view.ids[-1] if view.ids else None
-    metadata = b'"metadata":{"organizationId":%d}' % organization_id if organization_id else b'"metadata":{}'
-    if not settings.EVENTS_URL:
-        return metadata
-    return metadata + b',"eventStreams":' + _stream(organization_id, caller.name)

@@ -18,7 +18,7 @@ import structlog
 from django.conf import settings
 from django.db import Error, close_old_connections
 
-from flags.ofrep import Answered, Asked, Evaluation
+from flags.ofrep import JSON, Answered, Asked, Evaluation
 from flags.serving.process import heard_all, process_callers, process_memory
 from flagsite.metrics import requests
 from flagsite.request_id import ACCEPTABLE
@@ -38,7 +38,8 @@ class Front:
     def __init__(self, behind: Application) -> None:
         self._behind = behind
         self._evaluation: Evaluation | None = None
-        self._request_ids = map(f"{uuid4().hex[:20]}-{{:x}}".format, itertools.count(1))
+        self._process = uuid4().hex[:20]
+        self._numbers = itertools.count(1)
         self._origins = frozenset(settings.CORS_ORIGINS)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
@@ -49,16 +50,18 @@ class Front:
         answered = self._answer(environ)
         if answered is None:
             return self._behind(environ, start_response)
+        status, headers, body, route = answered
         given = environ.get("HTTP_X_REQUEST_ID")
-        headers = answered.headers
-        headers.append(("X-Request-ID", given if given and ACCEPTABLE.fullmatch(given) else next(self._request_ids)))
+        request_id = given if given and ACCEPTABLE.fullmatch(given) else f"{self._process}-{next(self._numbers)}"
+        headers = [*headers, ("X-Request-ID", request_id)]
         if self._origins:
             headers += self._cors(environ)
-        headers.append(("Content-Length", str(len(answered.body))))
-        start_response(STATUS_LINES[answered.status], headers)
+        if body:  # the length of none (204, 304) must not be told: RFC 9110, section 8.6
+            headers.append(("Content-Length", str(len(body))))
+        start_response(STATUS_LINES[status], headers)
         seconds = time.perf_counter() - began
-        requests.count(method=environ["REQUEST_METHOD"], route=answered.route, status=answered.status, seconds=seconds)
-        return (answered.body,)
+        requests.count(method=environ["REQUEST_METHOD"], route=route, status=status, seconds=seconds)
+        return [body]  # the web server streams whatever is no list
 
     def _answer(self, environ: dict[str, Any]) -> Answered | None:
         asked = Asked(environ, _path(environ))
@@ -102,7 +105,7 @@ class Front:
 
 def _failed(status: int, details: str, *headers: tuple[str, str]) -> Answered:
     content = orjson.dumps({"errorDetails": details})
-    return Answered(status, [("Content-Type", "application/json"), *headers], content, "ofrep")
+    return status, (JSON, *headers), content, "ofrep"
 
 
 def _path(environ: dict[str, Any]) -> str:

@@ -119,7 +119,7 @@ def _decide(name: str, user_id: str | int | None, organization: Whose | None, en
         view, organization_id = NOWHERE, None
     else:
         view = memory.view(organization) if type(organization) is int else _view(memory, organization)
-        organization_id = view.ids[-1]
+        organization_id = view.organization_id
     definitions = memory.definitions()
     named = environment or _process.environment
     prepared = definitions.prepared.get(named)

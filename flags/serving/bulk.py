@@ -11,12 +11,14 @@ from collections.abc import Callable, Sequence
 from flags.serving.memory import View
 from flags.serving.outcomes import Answer, Rollout, Settled, Whitelisted
 
-ByHash = tuple[Callable[[bytes], int], bytes, int, tuple[bytes, bytes]]
+ByHash = tuple[Callable[[bytes], int], bytes, int, bytes, bytes]
 """A rollout: its hash, what is hashed before the unit, below what it is on, and its text when it is off and on."""
+OPENING, CLOSING = b'{"flags":[', b"],"
+"""What the flags are within; what follows them is about the answer as a whole."""
 
 
 class Bulk:
-    """The inside of the JSON array of a bulk answer, for organizations with the same states in one environment."""
+    """The flags of a bulk answer in JSON, for organizations with the same states in one environment."""
 
     __slots__ = ("_answers", "_head", "_listed", "_stretches")
 
@@ -28,16 +30,16 @@ class Bulk:
         self._stretches: list[tuple[list[ByHash], Answer | None, bytes]] = []
         self._lay_out()
 
-    def entries(self, view: View, key: str, unit: bytes) -> list[bytes]:
-        """Parts that make up the array's inside; `key` is the targeting key, `unit` the same in UTF-8."""
+    def parts(self, view: View, key: str, unit: bytes) -> list[bytes]:
+        """The answer up to and with CLOSING, in parts; `key` is the targeting key, `unit` the same in UTF-8."""
         if not unit or key in self._listed:
-            return [b",".join([answer.decide(view, key, unit).json for answer in self._answers])]
-        entries = [self._head]
+            return [OPENING, b",".join([answer.decide(view, key, unit).json for answer in self._answers]), CLOSING]
+        parts = [self._head]
         for rollouts, other, text in self._stretches:
-            entries += [texts[hash_32(prefix + unit) < limit] for hash_32, prefix, limit, texts in rollouts]
+            parts += [on if hash_32(prefix + unit) < limit else off for hash_32, prefix, limit, off, on in rollouts]
             if other is not None:
-                entries += (other.decide(view, key, unit).json, text)
-        return entries
+                parts += (other.decide(view, key, unit).json, text)
+        return parts
 
     def _lay_out(self) -> None:
         """From the last flag to the first, since text that follows a flag is to be known with it.
@@ -46,7 +48,7 @@ class Bulk:
         """
         rollouts: list[ByHash] = []
         other: Answer | None = None
-        behind = text = b""  # `behind` follows what is looked at, `text` follows `other`
+        behind, text = CLOSING, b""  # `behind` follows what is looked at, `text` follows `other`
         for place in range(len(self._answers) - 1, -1, -1):
             answer = self._answers[place]
             if isinstance(answer, Whitelisted):
@@ -55,11 +57,11 @@ class Bulk:
             if isinstance(answer, Settled):
                 behind = comma + answer.outcome.json + behind
             elif type(answer) is Rollout:
-                texts = tuple(comma + one.json + behind for one in (answer.outside, answer.inside))
-                rollouts.insert(0, (answer.hash, answer.prefix, answer.limit, (texts[0], texts[1])))
+                off, on = (comma + one.json + behind for one in (answer.outside, answer.inside))
+                rollouts.insert(0, (answer.hash, answer.prefix, answer.limit, off, on))
                 behind = b""
             else:
                 self._stretches.insert(0, (rollouts, other, text))
                 rollouts, other, text, behind = [], answer, behind, comma
         self._stretches.insert(0, (rollouts, other, text))
-        self._head = behind
+        self._head = OPENING + behind

@@ -34,9 +34,12 @@ VIEW_BYTES = 1000
 class View:
     """One organization as a process knows it: its line from the root down to itself, and what holds for it."""
 
-    __slots__ = ("ids", "keys", "known", "line", "read_at")
+    __slots__ = ("epoch", "ids", "keys", "known", "line", "organization_id", "read_at", "used")
 
-    def __init__(self, ids: tuple[int, ...], keys: tuple[str, ...], states: States, position: int) -> None:
+    def __init__(
+        self, ids: tuple[int, ...], keys: tuple[str, ...], states: States, position: int, epoch: int = 0
+    ) -> None:
+        self.organization_id = ids[-1] if ids else None
         self.ids = ids
         self.keys = keys
         self.known = states, position
@@ -44,11 +47,10 @@ class View:
         self.line = repr((keys, ids)).encode()
         """Its place, for fingerprints."""
         self.read_at = monotonic()
-
-    @property
-    def id(self) -> int:
-        """The organization's id."""
-        return self.ids[-1]
+        self.epoch = epoch
+        """How often its memory had forgotten everything when it was read."""
+        self.used = False
+        """Whether it was asked for again since somebody looked which views could go."""
 
     @property
     def states(self) -> States:
@@ -86,9 +88,11 @@ class Definitions:
 
 
 class Memory:
-    """Definitions and the views that were used last; any thread may ask.
+    """Definitions and the views that were used lately; any thread may ask.
 
-    There are at most `most` views, fewer where they would take more than two thirds of EVALUATION_CACHE_MEGABYTES.
+    There are at most `most` views, fewer where they would take more than two thirds of EVALUATION_CACHE_MEGABYTES. Of
+    more, one goes that was not used since it was last in question: nearly the one that was used least recently, without
+    the list that each read would have to put in order.
     Whoever listens to the database tells it of changes (`take`); after a silence it forgets everything (`forget`).
     A view is read anew when it is older than EVALUATION_CACHE_SECONDS, whatever was heard, and after UNTOLD_SECONDS
     while nobody listens; only while the database is away is an older one good enough. What is asked for within a
@@ -131,15 +135,23 @@ class Memory:
         view = self._views.get(organization_id)
         if view is None:
             return self._read(organization_id)
+        if self.is_current(view):
+            return view
         if monotonic() - view.read_at > self._oldest:
             view = self._again(view)
         if view.known[1] != self._feed.position and not self._catch_up(view):
             return self._read(organization_id)
-        try:  # a context manager would cost more than all the rest
-            self._views.move_to_end(organization_id)
-        except KeyError:  # dropped by another thread a moment ago
-            return view
+        view.used = True
         return view
+
+    def is_current(self, view: View) -> bool:
+        """Whether `view` would give this view again; it is brought up to date, as there."""
+        if view.epoch != self._epoch or monotonic() - view.read_at > self._oldest:
+            return False
+        if view.known[1] != self._feed.position and not self._catch_up(view):
+            return False
+        view.used = True
+        return True
 
     def view_by_key(self, key: str) -> View:
         """The organization with this key, as `view`."""
@@ -199,19 +211,27 @@ class Memory:
         except OrganizationNotFound:
             self._views.pop(organization_id, None)
             raise
-        view = View(ids, keys, self._shared.of(columns), position)
+        view = View(ids, keys, self._shared.of(columns), position, epoch)
         may_be_kept = reads_what_everybody_sees()
         with self._storing:
             if epoch == self._epoch and may_be_kept:
+                self._views.pop(organization_id, None)
+                while self._views and self._is_full():
+                    self._let_one_go()
                 self._views[organization_id] = view
                 self._ids[keys[-1]] = organization_id
-                while len(self._views) > 1 and self._is_full():
-                    _, dropped = self._views.popitem(last=False)
-                    self._ids.pop(dropped.keys[-1], None)
         return view
 
+    def _let_one_go(self) -> None:
+        organization_id, view = self._views.popitem(last=False)
+        if view.used:
+            view.used = False
+            self._views[organization_id] = view
+        else:
+            self._ids.pop(view.keys[-1], None)
+
     def _again(self, view: View) -> View:
-        return self._if_there(lambda: self._read(view.id)) or view
+        return self._if_there(lambda: self._read(view.ids[-1])) or view
 
     def _read_definitions(self) -> Definitions:
         epoch, known = self._epoch, self._definitions
@@ -240,8 +260,9 @@ class Memory:
             return None
 
     def _is_full(self) -> bool:
-        taken = self._shared.size + len(self._views) * VIEW_BYTES
-        return len(self._views) > self._most or taken > self._most_bytes
+        """Whether there is no room for one more."""
+        count = len(self._views) + 1
+        return count > self._most or self._shared.size + count * VIEW_BYTES > self._most_bytes
 
     def _catch_up(self, view: View) -> bool:
         states, position = view.known

@@ -50,8 +50,8 @@ class Asking:
         environ |= {"REQUEST_METHOD": method, "QUERY_STRING": query, "wsgi.input": io.BytesIO(body)}
         answered = self.evaluation.answer(Asked(environ, path))
         assert answered is not None
-        content = json.loads(answered.body) if answered.body else None
-        return Answer(answered.status, dict(answered.headers), content)
+        status, answer_headers, answer, _ = answered
+        return Answer(status, dict(answer_headers), json.loads(answer) if answer else None)
 
 
 def _without_none(context: dict[str, Any]) -> dict[str, Any]:

@@ -112,10 +112,10 @@ def test_a_move_and_a_new_name_in_addresses_are_seen(cast: Cast, process: Proces
     assert process.memory.view(cast.oslo.pk).ids == (cast.acme.pk, cast.north.pk, cast.oslo.pk)
     Organization.objects.get(pk=cast.oslo.pk).move_to(cast.south)
     eventually(lambda: process.memory.view(cast.oslo.pk).ids == (cast.acme.pk, cast.south.pk, cast.oslo.pk))
-    assert process.memory.view_by_key(cast.rome.key).id == cast.rome.pk
+    assert process.memory.view_by_key(cast.rome.key).organization_id == cast.rome.pk
     Organization.objects.filter(pk=cast.rome.pk).update(key="roma")
     eventually(lambda: process.memory.view(cast.rome.pk).keys[-1] == "roma")
-    assert process.memory.view_by_key("roma").id == cast.rome.pk
+    assert process.memory.view_by_key("roma").organization_id == cast.rome.pk
 
 
 def test_a_revoked_key_is_told_by_its_prefix(process: Process) -> None:
@@ -141,10 +141,10 @@ def test_a_deleted_subtree_is_told_by_its_top_and_costs_others_nothing(cast: Cas
 def test_a_new_organization_with_the_key_of_a_deleted_one_is_found(cast: Cast, process: Process) -> None:
     key = cast.rival_store.key
     former = process.memory.view_by_key(key)
-    Organization.objects.get(pk=former.id).delete()
+    Organization.objects.get(pk=former.organization_id).delete()
     latter = Organization.objects.create(name="Again", key=key)
-    eventually(lambda: Moved(former.id) in process.heard)
-    assert process.memory.view_by_key(key).id == latter.pk
+    eventually(lambda: Moved(former.organization_id) in process.heard)
+    assert process.memory.view_by_key(key).organization_id == latter.pk
 
 
 def test_many_deleted_trees_are_told_at_once(process: Process) -> None:

@@ -121,7 +121,7 @@ def test_answers_are_kept_for_those_who_asked_last_and_for_no_more_than_they_may
     kept = answers_for(known, first.states, "")
     made = taken(
         lambda: [
-            answers_for(known, memory.view(number).states, "").bulk.entries(first, "u", b"u") for number in range(2, 12)
+            answers_for(known, memory.view(number).states, "").bulk.parts(first, "u", b"u") for number in range(2, 12)
         ]
     )
     assert made < 10 * FLAGS * ANSWER_BYTES
@@ -236,12 +236,12 @@ def test_a_change_concerns_those_after_the_one_where_its_part_begins(memory: Mem
 
 def test_a_key_that_has_passed_to_another_organization_finds_that_one(cast: Cast) -> None:
     memory = Memory()
-    assert memory.view_by_key("oslo").id == cast.oslo.pk
+    assert memory.view_by_key("oslo").organization_id == cast.oslo.pk
     for organization, key in ((cast.oslo, "former"), (cast.rome, "oslo")):
         Organization.objects.filter(pk=organization.pk).update(key=key)
         memory.take(Moved(organization.pk))
-    assert memory.view_by_key("oslo").id == cast.rome.pk
-    assert memory.view_by_key("former").id == cast.oslo.pk
+    assert memory.view_by_key("oslo").organization_id == cast.rome.pk
+    assert memory.view_by_key("former").organization_id == cast.oslo.pk
 
 
 def test_while_nobody_hears_of_changes_what_is_known_is_read_anew_soon(

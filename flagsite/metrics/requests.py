@@ -10,8 +10,8 @@ import atexit
 import os
 import threading
 import time
-from bisect import bisect_left
-from collections import Counter, defaultdict, deque
+from bisect import bisect_right
+from collections import defaultdict, deque
 from collections.abc import Iterable
 
 import structlog
@@ -31,10 +31,14 @@ class WrittenInBlocks(Histogram):
 
     def observe_all(self, seconds: Iterable[float]) -> None:
         """The same as to `observe` each."""
-        amounts = tuple(seconds)
+        amounts = sorted(seconds)
         self._sum.inc(sum(amounts))
-        for bucket, number in Counter(bisect_left(self._upper_bounds, amount) for amount in amounts).items():
-            self._buckets[bucket].inc(number)
+        below = 0
+        for bound, bucket in zip(self._upper_bounds, self._buckets, strict=True):
+            up_to = bisect_right(amounts, bound)
+            if up_to > below:
+                bucket.inc(up_to - below)
+            below = up_to
 
 
 _own = CollectorRegistry()

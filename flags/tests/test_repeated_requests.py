@@ -1,0 +1,261 @@
+"""What is sent again as it was is answered again without being read, and never otherwise than if it had been read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from conftest import Cast
+from flags import ofrep
+from flags.evaluation import State
+from flags.models import Flag, FlagState
+from flags.serving import repeats, usage
+from flags.serving.callers import SURE_SECONDS
+from flags.serving.feed import Moved, Written
+from flags.tests.asking import FLAGS, Answer, Asking
+from orgs import keys
+from orgs.models import AccessKey, Organization, Role
+
+pytestmark = pytest.mark.django_db
+Poll = Callable[[], Answer]
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The bodies that were read."""
+    bodies: list[bytes] = []
+    real = ofrep._context
+    monkeypatch.setattr(ofrep, "_context", lambda body: bodies.append(body) or real(body))  # type: ignore[func-returns-value]
+    return bodies
+
+
+@pytest.fixture
+def flag(cast: Cast) -> Flag:
+    return Flag.objects.create(key="checkout", enabled=True, rollout_percentage=50)
+
+
+def polled(asking: Asking, path: str = FLAGS, **context: Any) -> Poll:
+    """Asks the same with the tag of the first answer, which it has asked with twice already."""
+    tag = asking.post(path, {"context": context}).headers["ETag"]
+
+    def poll() -> Answer:
+        return asking.post(path, {"context": context}, headers={"If-None-Match": tag})
+
+    assert [poll().status, poll().status] == [304, 304]
+    return poll
+
+
+def test_a_request_that_is_sent_again_is_answered_without_being_read(
+    cast: Cast, flag: Flag, asking: Asking, read: list[bytes]
+) -> None:
+    for context in ({"organizationId": cast.oslo.pk}, {"organizationKey": cast.oslo.key}, {}):
+        poll = polled(asking, targetingKey="joe", **context)
+        read.clear()
+        answer = poll()
+        assert not read
+        assert (answer.status, answer.body) == (304, None)
+        fresh = Asking(asking.key).all(headers={"If-None-Match": answer.headers["ETag"]}, targetingKey="joe", **context)
+        assert answer.headers == fresh.headers
+
+
+@pytest.mark.parametrize("sent", ["{}, {}", "W/{}", "*"])
+def test_a_tag_that_is_sent_otherwise_than_it_was_given_is_read(
+    cast: Cast, flag: Flag, asking: Asking, read: list[bytes], sent: str
+) -> None:
+    tag = asking.all(targetingKey="joe").headers["ETag"]
+    for _ in range(3):
+        assert asking.all(targetingKey="joe", headers={"If-None-Match": sent.format(tag, tag)}).status == 304
+    assert len(read) == 4
+
+
+def test_it_counts_as_an_evaluation_and_in_its_callers_budget(
+    cast: Cast, flag: Flag, asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[int | None] = []
+    poll = polled(asking, organizationId=cast.oslo.pk, targetingKey="joe")
+    monkeypatch.setattr(usage, "count_all", counted.append)
+    asking.evaluation._most = 4  # the fixture has asked three times
+    assert poll().status == 304
+    assert counted == [cast.oslo.pk]
+    assert poll().status == 429
+
+
+def test_a_caller_who_is_looked_up_anew_and_is_the_same_need_not_be_read(
+    cast: Cast, flag: Flag, asking: Asking, read: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poll = polled(asking, organizationId=cast.oslo.pk, targetingKey="joe")
+    (digest, (looked_up, caller)), *_ = asking.callers._known.items()
+    asking.callers._known[digest] = looked_up - SURE_SECONDS, caller
+    read.clear()
+    assert poll().status == 304
+    assert asking.callers._known[digest][0] > looked_up - SURE_SECONDS
+    assert not read
+
+
+def test_another_request_with_the_same_tag_is_read(cast: Cast, flag: Flag, asking: Asking) -> None:
+    context = {"organizationId": cast.oslo.pk, "targetingKey": "joe"}
+    tag = asking.all(**context).headers["ETag"]
+    header = {"If-None-Match": tag}
+    polled(asking, **context)
+    assert asking.all(headers=header, **{**context, "targetingKey": "ann"}).status == 200
+    assert asking.all(headers=header, **{**context, "organizationId": cast.rome.pk}).status == 200
+    assert asking.post(f"/organizations/{cast.rome.pk}{FLAGS}", {"context": context}, headers=header).status == 200
+    assert asking.post(f"{FLAGS}/checkout", {"context": context}, headers=header).body["key"] == "checkout"
+    assert asking.post(FLAGS, {"context": context}, headers=header, method="GET").status == 405
+    other_key = keys.create(name="other", role=Role.READER, organization=cast.acme)[1]
+    assert asking.all(headers={**header, "Authorization": f"Bearer {other_key}"}, **context).status == 200
+    assert asking.all(headers={**header, "Authorization": "Bearer no.body"}, **context).status == 401
+
+
+def test_of_many_requests_those_are_known_that_were_read_last(
+    cast: Cast, flag: Flag, asking: Asking, read: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repeats, "MOST", 2)
+    first, second, third = (polled(asking, targetingKey=user) for user in ("joe", "ann", "eve"))
+    read.clear()
+    assert [poll().status for poll in (second, third)] == [304, 304]
+    assert not read
+    assert first().status == 304
+    assert len(read) == 1
+    assert len(asking.evaluation._repeats._known) == 2
+
+
+def test_a_long_request_is_read_each_time(cast: Cast, flag: Flag, asking: Asking, read: list[bytes]) -> None:
+    poll = polled(asking, targetingKey="x" * repeats.LONGEST_BODY)
+    read.clear()
+    assert poll().status == 304
+    assert len(read) == 1
+
+
+def test_digits_that_were_an_organizations_key_name_the_one_that_has_got_them_as_its_id(
+    cast: Cast, flag: Flag, asking: Asking
+) -> None:
+    Organization.objects.create(name="Digits", key="987654321")
+    path = f"/organizations/987654321{FLAGS}"
+    poll = polled(asking, path, targetingKey="joe")
+    Organization.objects.create(pk=987654321, name="Newcomer", key="newcomer")
+    assert poll().body["metadata"] == {"organizationId": 987654321}
+
+
+# --- Whatever happens ------------------------------------------------------------------------------------------------
+PLACES = ("acme", "north", "oslo", "south", "rome")
+REQUESTS: list[tuple[str, str, dict[str, Any]]] = [
+    ("all", FLAGS, {"targetingKey": "joe"}),
+    ("all", FLAGS, {"targetingKey": "joe", "organizationKey": "oslo"}),
+    ("all", f"/organizations/rome{FLAGS}", {"targetingKey": "joe", "environment": "staging"}),
+    ("all", f"/organizations/4242{FLAGS}", {"targetingKey": "joe"}),
+    ("bound", FLAGS, {"targetingKey": "joe"}),
+    ("bound", FLAGS, {"targetingKey": "ann", "organizationKey": "oslo"}),
+    ("bound", f"/organizations/north{FLAGS}", {"targetingKey": "ann"}),
+]
+happens = st.one_of(
+    st.tuples(st.just("set"), st.sampled_from(PLACES), st.booleans()),
+    st.tuples(st.just("define"), st.sampled_from(["enabled", "rollout_percentage", "environments", "archived"])),
+    st.tuples(st.just("move"), st.sampled_from(PLACES), st.sampled_from(PLACES)),
+    st.tuples(st.just("rename"), st.sampled_from(PLACES), st.sampled_from(["oslo", "rome", "4242", "north"])),
+    st.tuples(st.just("delete"), st.sampled_from(["oslo", "rome"])),
+    st.tuples(st.just("create"), st.sampled_from(["oslo", "rome", "4242"]), st.sampled_from([None, 4242])),
+    st.tuples(st.just("bind"), st.sampled_from(PLACES)),
+    st.tuples(st.just("revoke")),
+    st.tuples(st.just("forget")),
+)
+
+
+class Installation:
+    """A process that hears of everything, and clients of it that send the same again and again."""
+
+    def __init__(self) -> None:
+        self.flag = Flag.objects.create(key="checkout", enabled=True)
+        _, everything = keys.create(name="all", role=Role.READER)
+        _, bound = keys.create(name="bound", role=Role.READER, organization=Organization.objects.get(key="acme"))
+        self.places = dict(Organization.objects.values_list("key", "pk"))
+        self.process = Asking("")
+        self.keys = {"all": everything, "bound": bound}
+        self.tags: dict[int, str] = {}
+        self.number = 0
+
+    def ask(self, number: int) -> None:
+        """The same answer as from a process that knows nothing of what was before."""
+        whose, path, context = REQUESTS[number]
+        headers = {"If-None-Match": self.tags[number]} if number in self.tags else {}
+        self.process.key = self.keys[whose]
+        answer = self.process.post(path, {"context": context}, headers=headers)
+        assert answer == Asking(self.keys[whose]).post(path, {"context": context}, headers=headers)
+        if "ETag" in answer.headers:
+            self.tags[number] = answer.headers["ETag"]
+
+    def set(self, place: str, enabled: bool) -> None:
+        self.number += 1
+        for top in self._there(place):
+            state = {"source_id": top.pk, "change_number": self.number, "enabled": enabled}
+            for one in Organization.objects.under(top):
+                FlagState.objects.update_or_create(organization=one, flag=self.flag, defaults=state)
+            told = State(self.flag.pk, enabled=enabled, source_id=top.pk, number=self.number)
+            self.process.memory.take(Written(top.pk, 0, 2**40, told))
+
+    def define(self, what: str) -> None:
+        values = {"enabled": [True, False], "rollout_percentage": [None, 30], "environments": [{}, {"staging": False}],
+                  "archived": [False, True]}[what]  # fmt: skip
+        self.number += 1
+        Flag.objects.update(**{what: values[self.number % 2]})
+        self.process.memory.read_definitions()
+
+    def move(self, place: str, to: str) -> None:
+        for organization, target in zip(self._there(place), self._there(to), strict=False):
+            if not Organization.objects.under(organization).filter(pk=target.pk).exists():
+                organization.move_to(target)
+                self.process.memory.take(Moved(organization.pk))
+
+    def rename(self, place: str, key: str) -> None:
+        if not Organization.objects.filter(key=key).exists():
+            Organization.objects.filter(pk=self.places[place]).update(key=key)
+            self.process.memory.take(Moved(self.places[place]))
+
+    def delete(self, place: str) -> None:
+        for organization in self._there(place):
+            below = list(Organization.objects.under(organization).values_list("pk", flat=True))
+            organization.delete()
+            for pk in below:
+                self.process.memory.take(Moved(pk))
+            self.process.callers.forget()  # keys bound to what is gone are gone as well
+
+    def create(self, key: str, pk: int | None) -> None:
+        if not Organization.objects.filter(Q(key=key) | Q(pk=pk)).exists():
+            Organization(pk=pk, name=key, key=key, parent_id=self.places["acme"]).save(force_insert=True)
+
+    def bind(self, place: str) -> None:
+        if self._there(place):
+            AccessKey.objects.filter(name="bound").update(organization=self.places[place])
+            self.process.callers.forget()
+
+    def revoke(self) -> None:
+        keys.revoke(prefix=self.keys["bound"].partition(".")[0])
+        self.process.callers.forget()
+
+    def forget(self) -> None:
+        self.process.memory.forget()
+
+    def _there(self, place: str) -> QuerySet[Organization]:
+        return Organization.objects.filter(pk=self.places[place])
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(happens, min_size=3, max_size=12))
+def test_whatever_happens_a_request_is_answered_as_by_a_process_that_never_saw_it(
+    cast: Cast, steps: list[tuple[Any, ...]]
+) -> None:
+    with transaction.atomic():
+        installation = Installation()
+        for name, *parameters in steps:
+            for number in (*range(len(REQUESTS)), *range(len(REQUESTS))):
+                installation.ask(number)
+            getattr(installation, name)(*parameters)
+            for number in range(len(REQUESTS)):
+                installation.ask(number)
+        transaction.set_rollback(True)
