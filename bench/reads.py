@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from statistics import median
+from statistics import quantiles
 
 import psutil
 
@@ -76,8 +76,8 @@ def reads(installation: Installation, rows: int) -> list[Result]:
         requests = list(_asking(installation, organizations, path, known=known))
         ours, bare = _side_by_side(installation, requests)
         assert {status for each in ours for status in each.run.statuses} == {304 if known else 200}
-        cpu, per_second = _medians(ours)
-        bare_cpu, bare_per_second = _medians(bare)
+        cpu, per_second = _better_quarter(ours)
+        bare_cpu, bare_per_second = _better_quarter(bare)
         ratio = per_second / bare_per_second
         slowest = max(each.run.percentile(0.99) for each in ours)
         results.append(
@@ -177,9 +177,16 @@ def _measured(installation: Installation, port: int, requests: list[bytes]) -> _
     return _Measured(run, (_cpu(installation) - before) / len(run.milliseconds) * 1000)
 
 
-def _medians(measured: list[_Measured]) -> tuple[float, float]:
-    """The milliseconds of CPU time, and the requests answered in a second."""
-    return median(each.cpu for each in measured), median(each.run.per_second for each in measured)
+def _better_quarter(measured: list[_Measured]) -> tuple[float, float]:
+    """The milliseconds of CPU time and the requests answered in a second that a quarter of the turns reached.
+
+    What disturbs a turn only ever slows it: neighbours on the machine, and the scheduler, where it puts all threads of
+    a process on one processor, which doubles what a request costs of whichever server is met by it.
+    """
+    return (
+        quantiles((each.cpu for each in measured), n=4)[0],
+        quantiles((each.run.per_second for each in measured), n=4)[2],
+    )
 
 
 def _side_by_side(installation: Installation, requests: list[bytes]) -> tuple[list[_Measured], list[_Measured]]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-import time
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Any
 
 import orjson
@@ -94,7 +94,7 @@ class Evaluation:
         self._has_streams = bool(settings.EVENTS_URL)
         self._stream_of = hashlib.blake2b(stream.encode(), digest_size=16).digest()
         self._most = settings.EVALUATION_RATE_LIMIT
-        self._repeats = Repeats()
+        self._repeats = Repeats(memory)
         self._budgets: dict[str, list[float]] = {}
 
     def answer(self, asked: Asked) -> Answered | None:
@@ -124,8 +124,12 @@ class Evaluation:
             raise Refused(405, None, "Send a POST.", ("Allow", "POST, OPTIONS"))
         caller = self._caller(asked)
         told = TOLD in asked.environ.get("QUERY_STRING", "")
-        if key is None and not told and (tag := self._repeated(asked, caller)):
-            return 304, (("ETag", tag), NO_CACHE), b"", route
+        sent = asked.environ.get("HTTP_IF_NONE_MATCH") if key is None else None
+        if sent is not None and not told:
+            repeated = self._repeats.find(asked.path, sent, asked.body(), caller)
+            if repeated is not None:
+                usage.count_all(repeated.organization_id)
+                return 304, (("ETag", sent), NO_CACHE), b"", route
         context = _context(asked.body())
         sure = not told or self._heard_all()
         view = self._view(caller, organization, context)
@@ -139,7 +143,6 @@ class Evaluation:
             return status, (JSON,), entry, route
         usage.count_all(view.organization_id)  # one that is answered 304 is an evaluation as well
         tag = self._tag(definitions.fingerprint + states.fingerprint, view, caller, user, environment)
-        sent = asked.environ.get("HTTP_IF_NONE_MATCH")
         if sent is not None and _matches(sent, tag):
             if sent == tag:
                 self._repeats.keep(tag, Known(asked.path, asked.body(), caller, definitions, view, states))
@@ -147,17 +150,6 @@ class Evaluation:
         parts = answers_for(definitions, states, environment).bulk.parts(view, user, user.encode())
         parts.append(self._about(view, caller))
         return 200, (JSON, ("ETag", tag), NO_CACHE), b"".join(parts), route
-
-    def _repeated(self, asked: Asked, caller: Caller) -> str | None:
-        """The tag of a request that was answered 304 before, and would be so again."""
-        tag: str | None = asked.environ.get("HTTP_IF_NONE_MATCH")
-        if tag is None:
-            return None
-        known = self._repeats.find(asked.path, tag, asked.body(), caller)
-        if known is None or not known.holds(self._memory):
-            return None
-        usage.count_all(known.view.organization_id)
-        return tag
 
     def _tag(self, holds: bytes, view: View, caller: Caller, user: str, environment: str) -> str:
         """Of all that the answer depends on; the same in every process, and known before anything is evaluated."""
@@ -188,7 +180,7 @@ class Evaluation:
 
     def _spend(self, caller: Caller) -> None:
         """Count the request in the caller's minute in this process. Raises Refused."""
-        now = time.monotonic()
+        now = monotonic()
         budget = self._budgets.get(caller.name)
         if budget is None or budget[0] < now:
             if len(self._budgets) >= MOST_BUDGETS:

@@ -7,9 +7,9 @@ memory does (docs/decisions/0005). Whatever it does not answer goes on to Django
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
+from time import perf_counter
 from typing import Any
 from uuid import uuid4
 
@@ -46,7 +46,7 @@ class Front:
         """As WSGI (PEP 3333) has it."""
         if MARK not in environ["PATH_INFO"]:
             return self._behind(environ, start_response)
-        began = time.perf_counter()
+        began = perf_counter()
         answered = self._answer(environ)
         if answered is None:
             return self._behind(environ, start_response)
@@ -59,12 +59,13 @@ class Front:
         if body:  # the length of none (204, 304) must not be told: RFC 9110, section 8.6
             headers.append(("Content-Length", str(len(body))))
         start_response(STATUS_LINES[status], headers)
-        seconds = time.perf_counter() - began
+        seconds = perf_counter() - began
         requests.count(method=environ["REQUEST_METHOD"], route=route, status=status, seconds=seconds)
         return [body]  # the web server streams whatever is no list
 
     def _answer(self, environ: dict[str, Any]) -> Answered | None:
-        asked = Asked(environ, _path(environ))
+        path: str = environ["PATH_INFO"]
+        asked = Asked(environ, path if path.isascii() else _in_utf_8(path))
         try:
             try:
                 return (self._evaluation or self._ready()).answer(asked)
@@ -108,7 +109,6 @@ def _failed(status: int, details: str, *headers: tuple[str, str]) -> Answered:
     return status, (JSON, *headers), content, "ofrep"
 
 
-def _path(environ: dict[str, Any]) -> str:
-    """The path in UTF-8; WSGI hands its bytes on as Latin-1."""
-    path: str = environ["PATH_INFO"]
-    return path if path.isascii() else path.encode("latin-1").decode("utf-8", "replace")
+def _in_utf_8(path: str) -> str:
+    """WSGI hands a path's bytes on as Latin-1."""
+    return path.encode("latin-1").decode("utf-8", "replace")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import OrderedDict
 from hashlib import blake2b
+from time import monotonic
 
 from django.db import Error
 
@@ -37,7 +37,7 @@ class Callers:
         """
         digest = blake2b(key.encode()).digest()
         found = self._known.get(digest)
-        now = time.monotonic()
+        now = monotonic()
         if found is not None and now - found[0] < SURE_SECONDS:
             return found[1]
         if now - self._unknown.get(digest, -SURE_SECONDS) < SURE_SECONDS:

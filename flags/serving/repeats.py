@@ -35,29 +35,26 @@ class Known:
     states: States
     """The view's, as they were when the answer was made."""
 
-    def holds(self, memory: Memory) -> bool:
-        """Whether the request would get the same answer now."""
-        view = self.view
-        return (
-            memory.definitions() is self.definitions
-            and (view.organization_id is None or memory.is_current(view))
-            and view.known[0] is self.states
-        )
-
 
 class Repeats:
     """The last requests of this kind, by their tags."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
         self._known: OrderedDict[str, Known] = OrderedDict()
         self._storing = threading.Lock()
 
-    def find(self, path: str, tag: str, body: bytes, caller: Caller) -> Known | None:
-        """The request, if the caller has sent it before."""
+    def find(self, path: str, tag: str, body: bytes, caller: Caller) -> View | None:
+        """The organization that the request is about, if the tag still is that of its answer; else None."""
         known = self._known.get(tag)
         if known is None or known.body != body or known.path != path or known.caller is not caller:
             return None
-        return known
+        memory, view = self._memory, known.view
+        if memory.definitions() is not known.definitions:
+            return None
+        if view.organization_id is not None and not memory.is_current(view):
+            return None
+        return view if view.known[0] is known.states else None
 
     def keep(self, tag: str, known: Known) -> None:
         """Remember the request.

@@ -235,7 +235,7 @@ class Installation:
             self.process.callers.forget()
 
     def revoke(self) -> None:
-        keys.revoke(prefix=self.keys["bound"].partition(".")[0])
+        AccessKey.objects.filter(name="bound").update(revoked=True)
         self.process.callers.forget()
 
     def forget(self) -> None:
