@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from statistics import quantiles
+from typing import NamedTuple
 
 import psutil
 
@@ -24,7 +25,7 @@ REQUESTS = 30_000
 CONNECTIONS = 64
 """Busy at the same time. With a few of them a server is woken for each request, which costs more than to answer it."""
 ROUNDS = 40
-"""Turns of each server; short ones in alternation, since a machine is now faster and now slower."""
+"""Turns of each server in each case; short ones in alternation, since a machine is now faster and now slower."""
 TURN = 5_000
 """Requests of a turn."""
 KNOWN = 3_000
@@ -67,31 +68,74 @@ def reads(installation: Installation, rows: int) -> list[Result]:
     installation.sql(PLANT_STATES)
     installation.sql("VACUUM (ANALYZE) flags_flagstate")
     warm = warm_up(installation, organizations)
-    results: list[Result] = []
-    for what, must, share, path, known in (
-        ("all of 100 flags", 0.2, 0.5, PATH, False),
-        ("all, answered 304", 0.1, 0.7, PATH, True),
-        ("one flag", 0.1, 0.5, f"{PATH}/flag-050", False),
-    ):
-        requests = list(_asking(installation, organizations, path, known=known))
-        ours, bare = _side_by_side(installation, requests)
-        assert {status for each in ours for status in each.run.statuses} == {304 if known else 200}
-        cpu, per_second = _better_quarter(ours)
-        bare_cpu, bare_per_second = _better_quarter(bare)
+    with ExitStack() as stack:
+        cases = [_Case(stack, installation, kind, organizations) for kind in KINDS]
+        for number in range(ROUNDS):
+            for case in cases:
+                case.take_turns(number)
+    return [case.result(organizations, warm) for case in cases]
+
+
+class Kind(NamedTuple):
+    """A kind of read, and what it must reach: milliseconds of CPU time, share of what a bare server answers."""
+
+    what: str
+    path: str
+    status: int
+    must: float
+    share: float
+
+
+KINDS = (
+    Kind("all of 100 flags", PATH, 200, 0.2, 0.5),
+    Kind("all, answered 304", PATH, 304, 0.1, 0.7),
+    Kind("one flag", f"{PATH}/flag-050", 200, 0.1, 0.5),
+)
+
+
+class _Case:
+    """One kind of read, by the service and by a server that does nothing but answer with the same bytes."""
+
+    def __init__(self, stack: ExitStack, installation: Installation, kind: Kind, organizations: int) -> None:
+        """Both servers are warm afterwards; the other one runs until the stack ends."""
+        self.kind = kind
+        self.requests = list(_asking(installation, organizations, kind.path, known=kind.status == 304))
+        self.installation = installation
+        with socket.create_connection(("127.0.0.1", installation.port)) as connection:
+            answer = ask(connection, self.requests[0])
+        self.ours: list[_Measured] = []
+        self.bare: list[_Measured] = []
+        self._servers = [
+            (installation.port, self.ours), (stack.enter_context(_bare(installation, answer)), self.bare)
+        ]  # fmt: skip
+        for port, _ in self._servers:
+            _measured(installation, port, self.requests)
+
+    def take_turns(self, number: int) -> None:
+        """A turn of each server, now the one first and now the other."""
+        begin = number * TURN % REQUESTS
+        for port, measured in self._servers if number % 2 else reversed(self._servers):
+            measured.append(_measured(self.installation, port, self.requests[begin : begin + TURN]))
+
+    def result(self, organizations: int, warm: dict[str, float]) -> Result:
+        """What came of all turns."""
+        assert {status for each in self.ours for status in each.run.statuses} == {self.kind.status}
+        kind = self.kind
+        cpu, per_second = _better_quarter(self.ours)
+        bare_cpu, bare_per_second = _better_quarter(self.bare)
         ratio = per_second / bare_per_second
-        slowest = max(each.run.percentile(0.99) for each in ours)
-        results.append(
-            Result(
-                f"{what}, {organizations:,} organizations",
-                f"{cpu:.3f} ms CPU, {per_second:.0f}/s, p99 {slowest:.1f} ms",
-                f"bare {bare_cpu:.3f} ms, {bare_per_second:.0f}/s", ratio, f"≤ {must} ms CPU; ≥ {share} ×",
-                cpu <= must and ratio >= share,
-                {"cpu_milliseconds": [each.cpu for each in ours], "per_second": [each.run.per_second for each in ours],
-                 "bare_cpu_milliseconds": [each.cpu for each in bare],
-                 "bare_per_second": [each.run.per_second for each in bare], "bytes": len(ours[0].run.last), **warm},
-            )
+        slowest = max(each.run.percentile(0.99) for each in self.ours)
+        return Result(
+            f"{kind.what}, {organizations:,} organizations",
+            f"{cpu:.3f} ms CPU, {per_second:.0f}/s, p99 {slowest:.1f} ms",
+            f"bare {bare_cpu:.3f} ms, {bare_per_second:.0f}/s", ratio, f"≤ {kind.must} ms CPU; ≥ {kind.share} ×",
+            cpu <= kind.must and ratio >= kind.share,
+            {"cpu_milliseconds": [each.cpu for each in self.ours],
+             "per_second": [each.run.per_second for each in self.ours],
+             "bare_cpu_milliseconds": [each.cpu for each in self.bare],
+             "bare_per_second": [each.run.per_second for each in self.bare],
+             "bytes": len(self.ours[-1].run.last), **warm},
         )  # fmt: skip
-    return results
 
 
 def memory_where_all_differ(installation: Installation, rows: int) -> Result:
@@ -189,29 +233,16 @@ def _better_quarter(measured: list[_Measured]) -> tuple[float, float]:
     )
 
 
-def _side_by_side(installation: Installation, requests: list[bytes]) -> tuple[list[_Measured], list[_Measured]]:
-    """The service and a server that does nothing but answer with the same bytes, in turn: the machine has its moods."""
-    with socket.create_connection(("127.0.0.1", installation.port)) as connection:
-        answer = ask(connection, requests[0])
-    ours: list[_Measured] = []
-    bare: list[_Measured] = []
-    with _bare(installation, answer) as port:
-        places = [(installation.port, ours), (port, bare)]
-        for place, _ in places:
-            _measured(installation, place, requests)  # for warming up
-        for number in range(ROUNDS):
-            begin = number * TURN % REQUESTS
-            for place, into in places if number % 2 else reversed(places):
-                into.append(_measured(installation, place, requests[begin : begin + TURN]))
-    return ours, bare
-
-
 def _cpu(installation: Installation) -> float:
     """CPU seconds that web, PostgreSQL and the Redis-protocol server have taken so far."""
     total = 0.0
     servers = [psutil.Process(process.pid) for process in installation.processes]
     servers += installation.postgres.processes() + installation.valkey.processes()
-    for server in {one for top in servers for one in (top, *top.children(recursive=True))}:
+    everyone: set[psutil.Process] = set()
+    for server in servers:
+        with suppress(psutil.NoSuchProcess):
+            everyone |= {server, *server.children(recursive=True)}
+    for server in everyone:
         with suppress(psutil.NoSuchProcess):
             times = server.cpu_times()
             total += times.user + times.system
