@@ -101,11 +101,13 @@ class Evaluation:
         """The response; None when the path is none of the protocol's."""
         path = asked.path
         organization, key, route = None, None, ROUTE
-        if path.startswith(ONE):  # what is asked most
+        if path == ALL:
+            asked.path = ALL  # one object for all that is kept of requests
+        elif path.startswith(ONE):
             key, route = path[len(ONE) :], ROUTE_OF_ONE
             if not key or "/" in key:
                 return None
-        elif path != ALL:
+        else:
             found = BELOW.fullmatch(path)
             if found is None:
                 return None

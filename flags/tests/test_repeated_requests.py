@@ -245,7 +245,7 @@ class Installation:
         return Organization.objects.filter(pk=self.places[place])
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(happens, min_size=3, max_size=12))
 def test_whatever_happens_a_request_is_answered_as_by_a_process_that_never_saw_it(
     cast: Cast, steps: list[tuple[Any, ...]]

@@ -31,8 +31,9 @@ class WrittenInBlocks(Histogram):
 
     def observe_all(self, seconds: Iterable[float]) -> None:
         """The same as to `observe` each."""
-        amounts = sorted(seconds)
+        amounts = list(seconds)
         self._sum.inc(sum(amounts))
+        amounts.sort()
         below = 0
         for bound, bucket in zip(self._upper_bounds, self._buckets, strict=True):
             up_to = bisect_right(amounts, bound)
