@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any
+from weakref import ref
 
 import orjson
 from django.conf import settings
@@ -147,7 +148,8 @@ class Evaluation:
         tag = self._tag(definitions.fingerprint + states.fingerprint, view, caller, user, environment)
         if sent is not None and _matches(sent, tag):
             if sent == tag:
-                self._repeats.keep(tag, Known(asked.path, asked.body(), caller, definitions, view, states))
+                made_from = definitions.fingerprint, states.fingerprint, ref(view)
+                self._repeats.keep(tag, Known(asked.path, asked.body(), caller, *made_from))
             return 304, (("ETag", tag), NO_CACHE), b"", route
         parts = answers_for(definitions, states, environment).bulk.parts(view, user, user.encode())
         parts.append(self._about(view, caller))

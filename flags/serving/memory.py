@@ -34,7 +34,7 @@ VIEW_BYTES = 1000
 class View:
     """One organization as a process knows it: its line from the root down to itself, and what holds for it."""
 
-    __slots__ = ("epoch", "ids", "keys", "known", "line", "organization_id", "read_at", "used")
+    __slots__ = ("__weakref__", "epoch", "ids", "keys", "known", "line", "organization_id", "read_at", "used")
 
     def __init__(
         self, ids: tuple[int, ...], keys: tuple[str, ...], states: States, position: int, epoch: int = 0

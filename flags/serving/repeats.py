@@ -1,7 +1,8 @@
 """Requests that are sent again as they were: what was answered "not modified" is answered so again, without being read.
 
 A client that polls sends the same bytes each time. Who sends them is found out each time; what they come to is known
-from before, as long as all that it was made from is still the same.
+from before, as long as all that it was made from is still the same. Of that only fingerprints are kept, so that nothing
+lives longer because of a request that nobody sends any more.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from weakref import ref
 
-from flags.serving.memory import Definitions, Memory, View
-from flags.serving.states import States
+from flags.serving.memory import Memory, View
 from orgs.access import Caller
 from orgs.ids import id_in
 
@@ -22,18 +23,15 @@ LONGEST_BODY = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A request that had the tag of its answer, and all that the answer was made from.
-
-    Each of the latter is another object as soon as it says something else.
-    """
+    """A request that had the tag of its answer, and what the answer was made from."""
 
     path: str
     body: bytes
     caller: Caller
-    definitions: Definitions
-    view: View
-    states: States
-    """The view's, as they were when the answer was made."""
+    definitions: bytes
+    """Their fingerprint, and that of the states."""
+    states: bytes
+    view: ref[View]
 
 
 class Repeats:
@@ -49,20 +47,20 @@ class Repeats:
         known = self._known.get(tag)
         if known is None or known.body != body or known.path != path or known.caller is not caller:
             return None
-        memory, view = self._memory, known.view
-        if memory.definitions() is not known.definitions:
+        view = known.view()
+        if view is None or self._memory.definitions().fingerprint != known.definitions:
             return None
-        if view.organization_id is not None and not memory.is_current(view):
+        if view.organization_id is not None and not self._memory.is_current(view):
             return None
-        return view if view.known[0] is known.states else None
+        return view if view.known[0].fingerprint == known.states else None
 
     def keep(self, tag: str, known: Known) -> None:
         """Remember the request.
 
         Not where the organization's key is digits: whoever said them would ask for another one, once that has this id.
         """
-        keys = known.view.keys
-        if len(known.body) > LONGEST_BODY or (keys and id_in(keys[-1]) is not None):
+        view = known.view()
+        if len(known.body) > LONGEST_BODY or view is None or (view.keys and id_in(view.keys[-1]) is not None):
             return
         with self._storing:
             self._known.pop(tag, None)

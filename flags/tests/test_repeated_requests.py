@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
+from weakref import ref
 
 import pytest
 from django.db import transaction
@@ -131,6 +133,23 @@ def test_a_long_request_is_read_each_time(cast: Cast, flag: Flag, asking: Asking
     read.clear()
     assert poll().status == 304
     assert len(read) == 1
+
+
+def test_nothing_lives_longer_because_a_request_was_answered_from_it(cast: Cast, flag: Flag, asking: Asking) -> None:
+    FlagState.objects.create(organization=cast.oslo, flag=flag, enabled=True, source_id=cast.oslo.pk, change_number=1)
+    poll = polled(asking, organizationId=cast.oslo.pk, targetingKey="joe")
+    view = asking.memory.view(cast.oslo.pk)
+    was = [ref(view), ref(view.states), ref(asking.memory.definitions().prepared[""])]
+    del view
+    asking.memory._most = 1
+    for _ in range(2):  # the first time it was used a moment ago
+        asking.all(organizationId=cast.rome.pk, targetingKey="joe")
+        asking.memory.view(cast.bergen.pk)
+    Flag.objects.update(whitelist=["vip"])
+    asking.memory.read_definitions()
+    gc.collect()
+    assert [one() for one in was] == [None] * 3
+    assert poll().status == 200
 
 
 def test_digits_that_were_an_organizations_key_name_the_one_that_has_got_them_as_its_id(
