@@ -60,22 +60,6 @@ SELECT organization.id, flag.id, organization.id, organization.id * 1000 + flag.
 MOST_MEGABYTES = 1024
 
 
-def reads(installation: Installation, rows: int) -> list[Result]:
-    """All flags, all flags answered 304, one flag: of random organizations and users, all of them known already."""
-    installation.plant(max(1000, rows // 10))
-    ((organizations,),) = installation.sql("SELECT count(*) FROM orgs_organization")
-    installation.sql(PLANT_FLAGS, {"flags": FLAGS})
-    installation.sql(PLANT_STATES)
-    installation.sql("VACUUM (ANALYZE) flags_flagstate")
-    warm = warm_up(installation, organizations)
-    with ExitStack() as stack:
-        cases = [_Case(stack, installation, kind, organizations) for kind in KINDS]
-        for number in range(ROUNDS):
-            for case in cases:
-                case.take_turns(number)
-    return [case.result(organizations, warm) for case in cases]
-
-
 class Kind(NamedTuple):
     """A kind of read, and what it must reach: milliseconds of CPU time, share of what a bare server answers."""
 
@@ -91,6 +75,22 @@ KINDS = (
     Kind("all, answered 304", PATH, 304, 0.1, 0.7),
     Kind("one flag", f"{PATH}/flag-050", 200, 0.1, 0.5),
 )
+
+
+def reads(installation: Installation, rows: int) -> list[Result]:
+    """All flags, all flags answered 304, one flag: of random organizations and users, all of them known already."""
+    installation.plant(max(1000, rows // 10))
+    ((organizations,),) = installation.sql("SELECT count(*) FROM orgs_organization")
+    installation.sql(PLANT_FLAGS, {"flags": FLAGS})
+    installation.sql(PLANT_STATES)
+    installation.sql("VACUUM (ANALYZE) flags_flagstate")
+    warm = warm_up(installation, organizations)
+    with ExitStack() as stack:
+        cases = [_Case(stack, installation, kind, organizations) for kind in KINDS]
+        for number in range(ROUNDS):
+            for case in cases:
+                case.take_turns(number)
+    return [case.result(organizations, warm) for case in cases]
 
 
 class _Case:

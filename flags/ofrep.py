@@ -148,8 +148,8 @@ class Evaluation:
         tag = self._tag(definitions.fingerprint + states.fingerprint, view, caller, user, environment)
         if sent is not None and _matches(sent, tag):
             if sent == tag:
-                made_from = definitions.fingerprint, states.fingerprint, ref(view)
-                self._repeats.keep(tag, Known(asked.path, asked.body(), caller, *made_from))
+                known = Known(asked.path, asked.body(), caller, definitions.fingerprint, states.fingerprint, ref(view))
+                self._repeats.keep(tag, known)
             return 304, (("ETag", tag), NO_CACHE), b"", route
         parts = answers_for(definitions, states, environment).bulk.parts(view, user, user.encode())
         parts.append(self._about(view, caller))

@@ -139,10 +139,7 @@ class Memory:
             return view
         if monotonic() - view.read_at > self._oldest:
             view = self._again(view)
-        if view.known[1] != self._feed.position and not self._catch_up(view):
-            return self._read(organization_id)
-        view.used = True
-        return view
+        return view if self._catch_up(view) else self._read(organization_id)
 
     def is_current(self, view: View) -> bool:
         """Whether `view` would give this view again; it is brought up to date, as there."""
