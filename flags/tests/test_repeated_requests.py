@@ -115,6 +115,32 @@ def test_another_request_with_the_same_tag_is_read(cast: Cast, flag: Flag, askin
     assert asking.all(headers={**header, "Authorization": "Bearer no.body"}, **context).status == 401
 
 
+def test_what_has_changed_since_is_answered_anew(cast: Cast, flag: Flag, asking: Asking) -> None:
+    memory = asking.memory
+
+    def poll() -> Poll:
+        return polled(asking, organizationId=cast.oslo.pk, targetingKey="joe")
+
+    after_a_definition = poll()
+    Flag.objects.update(enabled=False)
+    memory.read_definitions()
+    assert after_a_definition().status == 200
+
+    after_a_state = poll()
+    memory.take(Written(cast.acme.pk, 0, 2**40, State(flag.pk, enabled=True, source_id=cast.acme.pk, number=7)))
+    assert after_a_state().status == 200
+
+    after_a_move = poll()
+    cast.oslo.move_to(cast.south)
+    memory.take(Moved(cast.oslo.pk))
+    assert after_a_move().status == 200
+
+    after_a_gap = poll()
+    FlagState.objects.create(organization=cast.oslo, flag=flag, source_id=cast.oslo.pk, change_number=8, enabled=True)
+    memory.forget()
+    assert after_a_gap().status == 200
+
+
 def test_of_many_requests_those_are_known_that_were_read_last(
     cast: Cast, flag: Flag, asking: Asking, read: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
