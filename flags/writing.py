@@ -57,12 +57,14 @@ class Span:
 CHANNEL = "flagsite_changes"
 """Where PostgreSQL tells, after each commit, what has changed."""
 EXTENT = "SELECT id, tree_id, lft, rght FROM orgs_organization WHERE id = %s"
-# No chunk hangs for ever. Its commit need not wait for the disk: rows, counts and checkpoint are lost together if
-# PostgreSQL crashes, the chunk is then written again, and the end of the job waits for all of them. With the planner
+# No chunk hangs for ever. One whose worker is frozen or whose host is gone gives up its locks, the job's among them, as
+# nobody could rescue it otherwise. Its commit need not wait for the disk: rows, counts and checkpoint are lost together
+# if PostgreSQL crashes, the chunk is then written again, and the end of the job waits for all of them. With the planner
 # settings rows are found by their primary key, however wrong its statistics are.
 BEGIN = f"""
 {locks.FOR_READING};
-SET LOCAL statement_timeout = '20s'; SET LOCAL synchronous_commit = off;
+SET LOCAL statement_timeout = '20s'; SET LOCAL idle_in_transaction_session_timeout = '20s';
+SET LOCAL synchronous_commit = off;
 SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off;
 """
 BEGIN_CHUNK = f"""SET LOCAL lock_timeout = '10s'; {BEGIN} SET LOCAL lock_timeout TO DEFAULT;

@@ -106,6 +106,27 @@ def test_a_chunk_that_took_too_long_is_tried_again(cast: Cast, monkeypatch: pyte
     assert (job.status, job.processed, job.failed) == ("COMPLETED", 6, 0)
 
 
+def test_a_chunk_whose_worker_was_frozen_gives_up_its_locks_and_is_tried_again(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        writing, "BEGIN_CHUNK", writing.BEGIN_CHUNK.replace("transaction_session_timeout = '20s'",
+                                                            "transaction_session_timeout = '50ms'")
+    )  # fmt: skip
+    job = set_on(cast.acme.pk)
+    frozen = [True]
+
+    def freeze(span: writing.Span) -> None:
+        if frozen:
+            frozen.clear()
+            Job.objects.select_for_update().get(pk=job.pk)
+            Background(lambda: Job.objects.filter(pk=job.pk).update(worker="rescued")).result()
+
+    before_writing(monkeypatch, freeze)
+    job = carried_out(job)
+    assert (job.worker, job.status, job.processed, job.failed) == ("rescued", "COMPLETED", 6, 0)
+
+
 @pytest.fixture
 def brief_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """A chunk looks up from its wait for the tree at once."""
