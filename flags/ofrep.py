@@ -151,9 +151,8 @@ class Evaluation:
                 known = Known(asked.path, asked.body(), caller, definitions.fingerprint, states.fingerprint, ref(view))
                 self._repeats.keep(tag, known)
             return 304, (("ETag", tag), NO_CACHE), b"", route
-        parts = answers_for(definitions, states, environment).bulk.parts(view, user, user.encode())
-        parts.append(self._about(view, caller))
-        return 200, (JSON, ("ETag", tag), NO_CACHE), b"".join(parts), route
+        entries = answers_for(definitions, states, environment).bulk.entries(view, user, user.encode())
+        return 200, (JSON, ("ETag", tag), NO_CACHE), _all(entries, self._about(view, caller)), route
 
     def _tag(self, holds: bytes, view: View, caller: Caller, user: str, environment: str) -> str:
         """Of all that the answer depends on; the same in every process, and known before anything is evaluated."""
@@ -249,6 +248,15 @@ def _one(answers: Answers, view: View, key: str, user: str) -> tuple[int, bytes]
     usage.count(view.organization_id, key)
     outcome = answer.decide(view, user, user.encode())
     return (400 if isinstance(outcome, Missing) else 200), outcome.json
+
+
+def _all(entries: list[bytes], about: bytes) -> bytes:
+    """A bulk answer; what is around the entries goes into the first and the last, so that all is copied once only."""
+    if not entries:
+        return b'{"flags":[],' + about
+    entries[0] = b'{"flags":[' + entries[0]
+    entries[-1] += b"]," + about
+    return b",".join(entries)
 
 
 def _matches(sent: str, tag: str) -> bool:

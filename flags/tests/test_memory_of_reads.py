@@ -121,7 +121,7 @@ def test_answers_are_kept_for_those_who_asked_last_and_for_no_more_than_they_may
     kept = answers_for(known, first.states, "")
     made = taken(
         lambda: [
-            answers_for(known, memory.view(number).states, "").bulk.parts(first, "u", b"u") for number in range(2, 12)
+            answers_for(known, memory.view(number).states, "").bulk.entries(first, "u", b"u") for number in range(2, 12)
         ]
     )
     assert made < 10 * FLAGS * ANSWER_BYTES
