@@ -21,6 +21,7 @@ from django.db import Error, close_old_connections
 from flags.ofrep import JSON, Answered, Asked, Evaluation
 from flags.serving.process import heard_all, process_callers, process_memory
 from flagsite.metrics import requests
+from flagsite.precedence import answer_at_once
 from flagsite.request_id import ACCEPTABLE
 
 log = structlog.get_logger(__name__)
@@ -44,6 +45,7 @@ class Front:
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """As WSGI (PEP 3333) has it."""
+        answer_at_once()
         if MARK not in environ["PATH_INFO"]:
             return self._behind(environ, start_response)
         began = perf_counter()

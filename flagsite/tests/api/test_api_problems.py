@@ -17,8 +17,8 @@ from django.test import Client, RequestFactory
 
 from conftest import Cast
 from flagsite import problems
+from flagsite.handler import django_handler
 from flagsite.problems import HTTP_TYPES, INVALID_INPUT, NEVER_TOLD, PROBLEMS
-from flagsite.wsgi import django
 from orgs.endpoints import Endpoint
 from orgs.models import Organization
 from orgs.tests.api import Api, kind_of
@@ -128,6 +128,7 @@ def test_nested_messages_are_named_by_their_path() -> None:
 def test_a_charset_that_python_fails_on_is_of_no_consequence(cast: Cast, admin_key: str, content_type: str) -> None:
     body = '{"name": "Malmö", "key": "malmo"}'.encode()
     request = RequestFactory().generic("POST", "/organizations?x=%C3%A9", body, headers={"X-API-Key": admin_key})
+    django = django_handler()
     made = django.request_class({**request.environ, "CONTENT_TYPE": content_type})
     assert django.get_response(made).status_code == 201
     assert Organization.objects.get(key="malmo").name == "Malmö"
