@@ -44,30 +44,10 @@ JSON = ("Content-Type", "application/json")
 NO_CACHE = ("Cache-Control", "no-cache")
 
 
-class Asked:
-    """A request, as WSGI hands it on, as far as the protocol looks at it.
-
-    It may be answered a second time: its body is read once, and it is counted once in its caller's budget.
-    """
-
-    __slots__ = ("_body", "counted", "environ", "path")
-
-    def __init__(self, environ: dict[str, Any], path: str) -> None:
-        self.environ = environ
-        self.path = path
-        self.counted = False
-        self._body: bytes | None = None
-
-    def body(self) -> bytes:
-        """The body. Raises Refused when it is longer than LONGEST_BODY."""
-        body = self._body
-        if body is None:
-            body = self._body = self.environ["wsgi.input"].read(LONGEST_BODY + 1)
-        if len(body) > LONGEST_BODY:
-            raise Refused(413, "PARSE_ERROR", f"The body is longer than {LONGEST_BODY} bytes.")
-        return body
-
-
+Environ = dict[str, Any]
+"""A request as WSGI hands it on (PEP 3333), which lets an application keep there what is its own."""
+BODY, COUNTED = "flagsite.body", "flagsite.counted"
+"""Its body, once it was read, and that it was counted in its caller's budget: it may be answered a second time."""
 Answered = tuple[int, Sequence[tuple[str, str]], bytes, str]
 """A response: status, headers, body, and the route under which it is counted."""
 
@@ -98,12 +78,11 @@ class Evaluation:
         self._repeats = Repeats(memory)
         self._budgets: dict[str, list[float]] = {}
 
-    def answer(self, asked: Asked) -> Answered | None:
-        """The response; None when the path is none of the protocol's."""
-        path = asked.path
+    def answer(self, environ: Environ, path: str) -> Answered | None:
+        """The response; None when the path is none of the protocol's. `path` is that of the request, as text."""
         organization, key, route = None, None, ROUTE
         if path == ALL:
-            asked.path = ALL  # one object for all that is kept of requests
+            path = ALL  # one object for all that is kept of requests
         elif path.startswith(ONE):
             key, route = path[len(ONE) :], ROUTE_OF_ONE
             if not key or "/" in key:
@@ -114,26 +93,27 @@ class Evaluation:
                 return None
             organization, key = found["organization"], found["key"]
             route = ROUTE_BELOW + (ROUTE if key is None else ROUTE_OF_ONE)
-        if asked.environ["REQUEST_METHOD"] == "OPTIONS":
+        if environ["REQUEST_METHOD"] == "OPTIONS":
             return 204, [("Allow", "POST, OPTIONS")], b"", route
         try:
-            return self._evaluate(asked, organization, key, route)
+            return self._evaluate(environ, path, organization, key, route)
         except Refused as refused:
             content = {"key": key, **refused.content} if key is not None else refused.content
             return refused.status, refused.headers, orjson.dumps(content), route
 
-    def _evaluate(self, asked: Asked, organization: str | None, key: str | None, route: str) -> Answered:
-        if asked.environ["REQUEST_METHOD"] != "POST":
+    def _evaluate(self, environ: Environ, path: str, organization: str | None, key: str | None, route: str) -> Answered:
+        if environ["REQUEST_METHOD"] != "POST":
             raise Refused(405, None, "Send a POST.", ("Allow", "POST, OPTIONS"))
-        caller = self._caller(asked)
-        told = TOLD in asked.environ.get("QUERY_STRING", "")
-        sent = asked.environ.get("HTTP_IF_NONE_MATCH") if key is None else None
+        caller = self._caller(environ)
+        body = _body(environ)
+        told = TOLD in environ.get("QUERY_STRING", "")
+        sent = environ.get("HTTP_IF_NONE_MATCH") if key is None else None
         if sent is not None and not told:
-            repeated = self._repeats.find(asked.path, sent, asked.body(), caller)
-            if repeated is not None:
-                usage.count_all(repeated.organization_id)
+            view = self._repeats.find(path, sent, body, caller)
+            if view is not None:
+                usage.count_all(view)
                 return 304, (("ETag", sent), NO_CACHE), b"", route
-        context = _context(asked.body())
+        context = _context(body)
         sure = not told or self._heard_all()
         view = self._view(caller, organization, context)
         user, environment = _text(context, "targetingKey"), _text(context, "environment")
@@ -144,11 +124,11 @@ class Evaluation:
         if key is not None:
             status, entry = _one(answers_for(definitions, states, environment), view, key, user)
             return status, (JSON,), entry, route
-        usage.count_all(view.organization_id)  # one that is answered 304 is an evaluation as well
+        usage.count_all(view)  # one that is answered 304 is an evaluation as well
         tag = self._tag(definitions.fingerprint + states.fingerprint, view, caller, user, environment)
         if sent is not None and _matches(sent, tag):
             if sent == tag:
-                known = Known(asked.path, asked.body(), caller, definitions.fingerprint, states.fingerprint, ref(view))
+                known = Known(path, body, caller, definitions.fingerprint, states.fingerprint, ref(view))
                 self._repeats.keep(tag, known)
             return 304, (("ETag", tag), NO_CACHE), b"", route
         entries = answers_for(definitions, states, environment).bulk.entries(view, user, user.encode())
@@ -168,17 +148,17 @@ class Evaluation:
             return metadata + b"}"
         return b'%b,"eventStreams":%b}' % (metadata, _stream(organization_id, caller.name))
 
-    def _caller(self, asked: Asked) -> Caller:
-        scheme, _, key = asked.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    def _caller(self, environ: Environ) -> Caller:
+        scheme, _, key = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer":
-            key = asked.environ.get("HTTP_X_API_KEY", "")
+            key = environ.get("HTTP_X_API_KEY", "")
         caller = self._callers.caller_with(key.strip()) if key else None
         if caller is None:
             details = "The access key is not valid: unknown, revoked or expired." if key else "Send an access key."
             raise Refused(401, None, details, ("WWW-Authenticate", 'Bearer realm="flagsite"'))
-        if not asked.counted:
+        if COUNTED not in environ:
             self._spend(caller)
-            asked.counted = True
+            environ[COUNTED] = True
         return caller
 
     def _spend(self, caller: Caller) -> None:
@@ -218,6 +198,16 @@ class Evaluation:
                 return memory.view_by_key(asked_key)
             return memory.view(caller.organization_id) if caller.organization_id is not None else NOWHERE
         return memory.view_called(named)
+
+
+def _body(environ: Environ) -> bytes:
+    """The body. Raises Refused when it is longer than LONGEST_BODY."""
+    body: bytes | None = environ.get(BODY)
+    if body is None:
+        body = environ[BODY] = environ["wsgi.input"].read(LONGEST_BODY + 1)
+    if len(body) > LONGEST_BODY:
+        raise Refused(413, "PARSE_ERROR", f"The body is longer than {LONGEST_BODY} bytes.")
+    return body
 
 
 def _context(body: bytes) -> dict[str, Any]:

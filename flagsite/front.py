@@ -18,7 +18,7 @@ import structlog
 from django.conf import settings
 from django.db import Error, close_old_connections
 
-from flags.ofrep import JSON, Answered, Asked, Evaluation
+from flags.ofrep import JSON, Answered, Environ, Evaluation
 from flags.serving.process import heard_all, process_callers, process_memory
 from flagsite.metrics import requests
 from flagsite.precedence import answer_at_once
@@ -26,7 +26,7 @@ from flagsite.request_id import ACCEPTABLE
 
 log = structlog.get_logger(__name__)
 StartResponse = Callable[..., Any]
-Application = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
+Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 MARK = "/ofrep/"
 """What every path of the protocol has in it, and hardly any other."""
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
@@ -43,7 +43,7 @@ class Front:
         self._numbers = itertools.count(1)
         self._origins = frozenset(settings.CORS_ORIGINS)
 
-    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """As WSGI (PEP 3333) has it."""
         answer_at_once()
         if MARK not in environ["PATH_INFO"]:
@@ -65,21 +65,22 @@ class Front:
         requests.count(method=environ["REQUEST_METHOD"], route=route, status=status, seconds=seconds)
         return [body]  # the web server streams whatever is no list
 
-    def _answer(self, environ: dict[str, Any]) -> Answered | None:
+    def _answer(self, environ: Environ) -> Answered | None:
         path: str = environ["PATH_INFO"]
-        asked = Asked(environ, path if path.isascii() else _in_utf_8(path))
+        if not path.isascii():
+            path = _in_utf_8(path)
         try:
             try:
-                return (self._evaluation or self._ready()).answer(asked)
+                return (self._evaluation or self._ready()).answer(environ, path)
             except Error:  # a connection that was lost since it was used last; on a new one the database may answer
                 close_old_connections()
-                return (self._evaluation or self._ready()).answer(asked)
+                return (self._evaluation or self._ready()).answer(environ, path)
         except Error as error:
             close_old_connections()
-            log.warning("evaluation_without_database", path=asked.path[:200], error=str(error))
+            log.warning("evaluation_without_database", path=path[:200], error=str(error))
             return _failed(503, "The database is away. Try again in a second.", ("Retry-After", "1"))
         except Exception:
-            log.exception("evaluation_failed", path=asked.path[:200])
+            log.exception("evaluation_failed", path=path[:200])
             return _failed(500, "Something went wrong on our side.")
 
     def _ready(self) -> Evaluation:
@@ -87,7 +88,7 @@ class Front:
         self._evaluation = Evaluation(process_memory(), process_callers(), heard_all)
         return self._evaluation
 
-    def _cors(self, environ: dict[str, Any]) -> list[tuple[str, str]]:
+    def _cors(self, environ: Environ) -> list[tuple[str, str]]:
         """For browsers of other origins, as the Fetch standard has it (https://fetch.spec.whatwg.org)."""
         origin = environ.get("HTTP_ORIGIN", "")
         headers = [("Vary", "Origin")]

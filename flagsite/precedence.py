@@ -12,7 +12,14 @@ import sys
 import threading
 from contextlib import suppress
 
-_thread = threading.local()
+
+class _Thread(threading.local):
+    """What each thread knows of itself."""
+
+    answers = False
+
+
+_thread = _Thread()
 
 
 def wait_for_others() -> None:
@@ -23,7 +30,7 @@ def wait_for_others() -> None:
 
 def answer_at_once() -> None:
     """Have this thread take the processor as any thread does: it answers requests."""
-    if getattr(_thread, "answers", False):
+    if _thread.answers:
         return
     _thread.answers = True
     if sys.platform == "linux":

@@ -18,6 +18,7 @@ from flags import definitions, places
 from flags.evaluation import Definition, Place
 from flags.serving.feed import Feed, Moved, Written
 from flags.serving.states import NONE, Shared, States
+from flags.serving.usage import UNCOUNTED
 from orgs.errors import OrganizationNotFound
 from orgs.ids import id_in
 
@@ -34,7 +35,7 @@ VIEW_BYTES = 1000
 class View:
     """One organization as a process knows it: its line from the root down to itself, and what holds for it."""
 
-    __slots__ = ("__weakref__", "epoch", "ids", "keys", "known", "line", "organization_id", "read_at", "used")
+    __slots__ = ("__weakref__", "epoch", "ids", "keys", "known", "line", "organization_id", "read_at", "steps", "used")
 
     def __init__(
         self, ids: tuple[int, ...], keys: tuple[str, ...], states: States, position: int, epoch: int = 0
@@ -51,6 +52,8 @@ class View:
         """How often its memory had forgotten everything when it was read."""
         self.used = False
         """Whether it was asked for again since somebody looked which views could go."""
+        self.steps = UNCOUNTED
+        """How often all flags were evaluated for it (`usage.count_all`)."""
 
     @property
     def states(self) -> States:

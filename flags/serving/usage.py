@@ -1,18 +1,19 @@
 """Which flags are asked for, counted without a write per request.
 
-To count is one step of a counter in a dictionary, without a lock and without a look at the clock. A thread hands the
-counts on every FLAG_USAGE_SECONDS, and at the end of the process; while the Redis-protocol server is away they are
-kept. There are never more than MOST different pairs of organization and flag here: beyond that new ones are not
-counted until the others are handed on, which is then done early.
+To count is one step of a counter, without a lock and without a look at the clock. A thread hands the counts on every
+FLAG_USAGE_SECONDS, and at the end of the process; while the Redis-protocol server is away they are kept. There are
+never more than MOST different pairs of organization and flag here: beyond that new ones are not counted until the
+others are handed on, which is then done early.
 """
 
 from __future__ import annotations
 
 import atexit
+import itertools
 import os
 import threading
 import time
-from itertools import count as counter
+from typing import TYPE_CHECKING
 
 import structlog
 from django.conf import settings
@@ -21,6 +22,9 @@ from redis.exceptions import RedisError
 from flags.lifetimes import gathering
 from flags.lifetimes.gathering import Pair
 
+if TYPE_CHECKING:
+    from flags.serving.memory import View
+
 log = structlog.get_logger(__name__)
 MOST = 250_000
 """Pairs that are counted between two flushes, and those that are kept while the server is away."""
@@ -28,26 +32,42 @@ STEP_SECONDS = 10.0
 """No thread takes so long from finding a counter to making its step."""
 
 
-class Counts(dict[Pair, "counter[int]"]):
-    """A counter for each pair. A step of a counter cannot be lost to another thread, unlike that of a number."""
+class Steps(itertools.count):
+    """How often a pair was evaluated. A step cannot be lost to another thread, unlike that of a number."""
+
+    __slots__ = ("of",)
+    of: object
+    """Stands for the counts that they belong to, which they may outlive; None when nobody reads them."""
+
+
+def _no_steps(of: object) -> Steps:
+    steps = Steps()
+    steps.of = of
+    return steps
+
+
+class Counts(dict[Pair, Steps]):
+    """The steps of each pair, from one change of counts to the next."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.mark = object()
+        """Stands for these counts in their steps."""
         self.read: dict[Pair, int] = {}
         """How far each counter was when it was read last."""
         self.made_at = time.monotonic()
 
-    def __missing__(self, pair: Pair) -> counter[int]:
+    def __missing__(self, pair: Pair) -> Steps:
         _start()
         if len(self) >= MOST // 2:
             _hurry.set()
-        return self.setdefault(pair, counter()) if len(self) < MOST else _uncounted
+        return self.setdefault(pair, _no_steps(of=self.mark)) if len(self) < MOST else UNCOUNTED
 
 
+UNCOUNTED = _no_steps(of=None)
 _counts = Counts()
 _before = Counts()
 """What was counted in before: a thread that had found a counter there still makes its step."""
-_uncounted = counter()
 _kept: dict[Pair, int] = {}
 _hurry = threading.Event()
 _flushing = threading.Lock()
@@ -61,9 +81,12 @@ def count(organization_id: int | None, flag_key: str) -> None:
     next(_counts[organization_id, flag_key])
 
 
-def count_all(organization_id: int | None) -> None:
-    """Every flag was evaluated."""
-    next(_counts[organization_id, None])
+def count_all(view: View) -> None:
+    """Every flag was evaluated for the view's organization, which keeps its steps so that they need not be found."""
+    steps = view.steps
+    if steps.of is not _counts.mark:
+        steps = view.steps = _counts[view.organization_id, None]
+    next(steps)
 
 
 def flush() -> bool:

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from flags.ofrep import Asked, Evaluation
+from flags.ofrep import Evaluation
 from flags.serving.callers import Callers
 from flags.serving.memory import Memory
 
@@ -48,7 +48,7 @@ class Asking:
         sent = {"Authorization": f"Bearer {self.key}", **(headers or {})}
         environ: dict[str, Any] = {"HTTP_" + name.upper().replace("-", "_"): value for name, value in sent.items()}
         environ |= {"REQUEST_METHOD": method, "QUERY_STRING": query, "wsgi.input": io.BytesIO(body)}
-        answered = self.evaluation.answer(Asked(environ, path))
+        answered = self.evaluation.answer(environ, path)
         assert answered is not None
         status, answer_headers, answer, _ = answered
         return Answer(status, dict(answer_headers), json.loads(answer) if answer else None)

@@ -20,6 +20,7 @@ from flags.models import Flag, FlagState
 from flags.serving import repeats, usage
 from flags.serving.callers import SURE_SECONDS
 from flags.serving.feed import Moved, Written
+from flags.serving.memory import View
 from flags.tests.asking import FLAGS, Answer, Asking
 from orgs import keys
 from orgs.models import AccessKey, Organization, Role
@@ -79,12 +80,12 @@ def test_a_tag_that_is_sent_otherwise_than_it_was_given_is_read(
 def test_it_counts_as_an_evaluation_and_in_its_callers_budget(
     cast: Cast, flag: Flag, asking: Asking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counted: list[int | None] = []
+    counted: list[View] = []
     poll = polled(asking, organizationId=cast.oslo.pk, targetingKey="joe")
     monkeypatch.setattr(usage, "count_all", counted.append)
     asking.evaluation._most = 4  # the fixture has asked three times
     assert poll().status == 304
-    assert counted == [cast.oslo.pk]
+    assert [view.organization_id for view in counted] == [cast.oslo.pk]
     assert poll().status == 429
 
 

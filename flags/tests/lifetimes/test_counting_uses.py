@@ -17,7 +17,10 @@ from conftest import Cast
 from flags.lifetimes import gathering, uses
 from flags.models import Flag, FlagUse, FlagUseTotal
 from flags.serving import usage
+from flags.serving.memory import NOWHERE, View
+from flags.serving.states import NONE
 from flags.tests.asking import Asking
+from orgs.models import Organization
 
 pytestmark = pytest.mark.django_db
 
@@ -44,12 +47,16 @@ def counted() -> dict[tuple[int, int], int]:
     return {(row.flag_id, row.organization_id): row.evaluations for row in FlagUse.objects.all()}
 
 
+def view_of(organization: Organization) -> View:
+    return View((organization.pk,), (organization.key,), NONE, 0)
+
+
 def test_evaluations_end_in_the_database_with_their_last_time(cast: Cast, flag: Flag) -> None:
     for _ in range(3):
         usage.count(cast.oslo.pk, "checkout")
-    usage.count_all(cast.oslo.pk)
+    usage.count_all(view_of(cast.oslo))
     usage.count(None, "checkout")
-    usage.count_all(None)
+    usage.count_all(NOWHERE)
     assert usage.flush()
     assert FlagUse.objects.count() == 0
     assert uses.move() == 4
@@ -184,10 +191,12 @@ def test_two_workers_do_not_move_the_same(cast: Cast, flag: Flag) -> None:
 
 def test_no_count_is_lost_between_threads_and_flushes(cast: Cast, flag: Flag) -> None:
     each, ending = 20_000, threading.Event()
+    views = [NOWHERE, view_of(cast.oslo), view_of(cast.rome)]
 
     def ask() -> None:
         for number in range(each):
             usage.count(number % 7 + 1, "checkout")
+            usage.count_all(views[number % 3])
 
     def flush() -> None:
         while not ending.is_set():
@@ -204,7 +213,7 @@ def test_no_count_is_lost_between_threads_and_flushes(cast: Cast, flag: Flag) ->
     flushing.join()
     usage.flush()
     uses.move()
-    assert sum(counted().values()) == 4 * each
+    assert sum(counted().values()) == 2 * 4 * each
 
 
 def test_a_thread_that_found_its_counter_before_a_flush_makes_its_step_after_it(cast: Cast, flag: Flag) -> None:
@@ -215,6 +224,34 @@ def test_a_thread_that_found_its_counter_before_a_flush_makes_its_step_after_it(
     usage.flush()
     uses.move()
     assert counted() == {(flag.pk, cast.oslo.pk): 1}
+
+
+def test_an_organization_that_keeps_its_steps_is_counted_through_every_change_of_counts(
+    cast: Cast, flag: Flag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usage, "STEP_SECONDS", -1)  # counts change with each flush
+    view, same = view_of(cast.oslo), view_of(cast.oslo)
+    for _ in range(3):
+        usage.count_all(view)
+        usage.count_all(view)
+        usage.count_all(same)
+        usage.flush()
+    usage.flush()
+    uses.move()
+    assert counted() == {(0, cast.oslo.pk): 9}
+
+
+def test_an_organization_that_was_not_counted_for_lack_of_room_is_counted_when_there_is_some(
+    cast: Cast, flag: Flag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = view_of(cast.oslo)
+    monkeypatch.setattr(usage, "MOST", 0)
+    usage.count_all(view)
+    monkeypatch.undo()
+    usage.count_all(view)
+    usage.flush()
+    uses.move()
+    assert counted() == {(0, cast.oslo.pk): 1}
 
 
 def test_the_thread_hands_on_by_itself(cast: Cast, flag: Flag, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:

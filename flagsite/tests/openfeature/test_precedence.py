@@ -61,6 +61,6 @@ def test_where_it_is_forbidden_requests_are_answered_as_ever(monkeypatch: pytest
         raise PermissionError
 
     monkeypatch.setattr(os, "sched_setscheduler", forbidden)
-    monkeypatch.setattr(precedence, "_thread", threading.local())
+    monkeypatch.setattr(precedence, "_thread", precedence._Thread())
     precedence.wait_for_others()
     precedence.answer_at_once()
