@@ -120,7 +120,7 @@ class Evaluation:
         definitions = self._memory.definitions()
         if not sure:
             view, definitions = self._memory.anew(view)
-        states = view.known[0]  # looked at once, so that the tag is that of the answer
+        states = view.states  # looked at once, so that the tag is that of the answer
         if key is not None:
             status, entry = _one(answers_for(definitions, states, environment), view, key, user)
             return status, (JSON,), entry, route

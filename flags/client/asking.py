@@ -123,7 +123,7 @@ def _decide(name: str, user_id: str | int | None, organization: Whose | None, en
     definitions = memory.definitions()
     named = environment or _process.environment
     prepared = definitions.prepared.get(named)
-    states = view.known[0]
+    states = view.states
     answers = None if prepared is None else prepared.kept.get(states)
     if answers is None:
         answers = answers_for(definitions, states, named)

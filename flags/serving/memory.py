@@ -25,6 +25,8 @@ from orgs.ids import id_in
 Read = TypeVar("Read")
 UNTOLD_SECONDS = 1.0
 """For so long what is known is believed while nobody would hear of a change."""
+SAME_SECONDS = 0.1
+"""What is read within so long is as old as the first of it."""
 COMMITTED = """
 SELECT pg_current_xact_id_if_assigned() IS NULL AND current_setting('transaction_isolation') = 'read committed'
 """
@@ -35,30 +37,37 @@ VIEW_BYTES = 1000
 class View:
     """One organization as a process knows it: its line from the root down to itself, and what holds for it."""
 
-    __slots__ = ("__weakref__", "epoch", "ids", "keys", "known", "line", "organization_id", "read_at", "steps", "used")
+    __slots__ = (
+        "__weakref__", "epoch", "ids", "keys", "line", "organization_id", "position", "read_at", "states", "steps",
+        "used",
+    )  # fmt: skip
 
     def __init__(
-        self, ids: tuple[int, ...], keys: tuple[str, ...], states: States, position: int, epoch: int = 0
+        self,
+        ids: tuple[int, ...],
+        keys: tuple[str, ...],
+        states: States,
+        position: int,
+        *,
+        epoch: int = 0,
+        read_at: float = 0.0,
     ) -> None:
         self.organization_id = ids[-1] if ids else None
         self.ids = ids
         self.keys = keys
-        self.known = states, position
-        """What holds, and the number of the last change that is in it; together, since threads replace both at once."""
+        self.states = states
+        """What holds for it."""
+        self.position = position
+        """The number of the last change that is in what holds, or an older one: it is set last, and looked at first."""
         self.line = repr((keys, ids)).encode()
         """Its place, for fingerprints."""
-        self.read_at = monotonic()
+        self.read_at = read_at
         self.epoch = epoch
         """How often its memory had forgotten everything when it was read."""
         self.used = False
         """Whether it was asked for again since somebody looked which views could go."""
         self.steps = UNCOUNTED
         """How often all flags were evaluated for it (`usage.count_all`)."""
-
-    @property
-    def states(self) -> States:
-        """What holds for it."""
-        return self.known[0]
 
     @property
     def place(self) -> Place:
@@ -112,6 +121,7 @@ class Memory:
         self._shared = Shared()
         self._definitions: Definitions | None = None
         self._definitions_read_at = 0.0
+        self._read_at = 0.0
         self._epoch = 0
         self._reading = threading.Lock()
         """Held while definitions are read: who reads later has read what is newer."""
@@ -148,7 +158,7 @@ class Memory:
         """Whether `view` would give this view again; it is brought up to date, as there."""
         if view.epoch != self._epoch or monotonic() - view.read_at > self._oldest:
             return False
-        if view.known[1] != self._feed.position and not self._catch_up(view):
+        if view.position != self._feed.position and not self._catch_up(view):
             return False
         view.used = True
         return True
@@ -211,7 +221,7 @@ class Memory:
         except OrganizationNotFound:
             self._views.pop(organization_id, None)
             raise
-        view = View(ids, keys, self._shared.of(columns), position, epoch)
+        view = View(ids, keys, self._shared.of(columns), position, epoch=epoch, read_at=self._lately())
         may_be_kept = reads_what_everybody_sees()
         with self._storing:
             if epoch == self._epoch and may_be_kept:
@@ -221,6 +231,13 @@ class Memory:
                 self._views[organization_id] = view
                 self._ids[keys[-1]] = organization_id
         return view
+
+    def _lately(self) -> float:
+        """About now: one number for all views that are read at about the same time, so that it is found in a cache."""
+        now = monotonic()
+        if now - self._read_at > SAME_SECONDS:
+            self._read_at = now
+        return self._read_at
 
     def _let_one_go(self) -> None:
         organization_id, view = self._views.popitem(last=False)
@@ -265,7 +282,8 @@ class Memory:
         return count > self._most or self._shared.size + count * VIEW_BYTES > self._most_bytes
 
     def _catch_up(self, view: View) -> bool:
-        states, position = view.known
+        position = view.position
+        states = view.states  # perhaps newer, and what is in them already changes nothing
         entries = self._feed.since(position)
         if entries is None:
             return False
@@ -278,8 +296,9 @@ class Memory:
                 states = self._shared.after(states, entry.state)
             position = number
         with self._advancing:
-            if position > view.known[1]:  # else another thread is further
-                view.known = states, position
+            if position > view.position:  # else another thread is further
+                view.states = states
+                view.position = position
         return True
 
 

@@ -52,7 +52,7 @@ class Repeats:
             return None
         if view.organization_id is not None and not self._memory.is_current(view):
             return None
-        return view if view.known[0].fingerprint == known.states else None
+        return view if view.states.fingerprint == known.states else None
 
     def keep(self, tag: str, known: Known) -> None:
         """Remember the request.

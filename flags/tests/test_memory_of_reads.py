@@ -136,7 +136,7 @@ def test_organizations_share_the_answers_that_are_the_same(memory: Memory) -> No
     known = memory.definitions()
     own = columns_of([State(1, enabled=True, source_id=9, number=1000), *memory.view(7).states.rows[1:]])
     ours, theirs = memory.view(7), memory.view(8)
-    theirs.known = memory._shared.of(own), 0
+    theirs.states = memory._shared.of(own)
     one, other = answers_for(known, ours.states, ""), answers_for(known, theirs.states, "")
     assert one is not other
     assert one.of("flag-000") is not other.of("flag-000")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 
 from flags import definitions, places
 from flags.evaluation import Definition, State
 from flags.serving.feed import Feed, Written
-from flags.serving.memory import Memory
+from flags.serving.memory import Memory, View
+from flags.serving.states import NONE
 from flags.tests.asking import Asking
 from orgs.access import Caller
 from orgs.models import Role
@@ -29,8 +31,8 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
     return made
 
 
-def change(number: int, *, enabled: bool) -> Written:
-    return Written(1, 0, 10, State(1, enabled, 1, number))
+def change(number: int, *, enabled: bool, flag_id: int = 1) -> Written:
+    return Written(1, 0, 10, State(flag_id, enabled, 1, number))
 
 
 def test_definitions_that_were_read_before_a_change_do_not_replace_those_read_after_it(
@@ -94,7 +96,7 @@ def test_a_view_knows_the_last_change_that_it_really_got(memory: Memory) -> None
     view = memory.view(1)
     memory.take(change(1, enabled=True))
     memory._feed._entries.append((2, change(2, enabled=False)))
-    assert memory.view(1).known[1] == 2
+    assert memory.view(1).position == 2
     memory._feed.position = 2
     memory.take(change(3, enabled=True))
     assert memory.view(1) is view
@@ -114,9 +116,40 @@ def test_a_thread_that_is_slower_does_not_set_a_view_back(memory: Memory, monkey
 
     monkeypatch.setattr(memory._feed, "since", overtaken)
     view = memory.view(1)
-    assert view.states.rows[0].number == view.known[1] == 2
-    with pytest.raises(AttributeError):
-        view.states = view.states
+    assert view.states.rows[0].number == view.position == 2
+
+
+def test_a_thread_that_is_overtaken_between_its_two_looks_at_a_view_loses_no_change(memory: Memory) -> None:
+    class Overtaken(View):
+        looks = 0
+
+        def __getattribute__(self, name: str) -> Any:
+            if name in {"states", "position"}:
+                Overtaken.looks += 1
+                if Overtaken.looks == 2:
+                    memory._catch_up(self)  # another thread, before one more change
+                    memory.take(change(2, enabled=True, flag_id=2))
+            return super().__getattribute__(name)
+
+    view = Overtaken((1,), ("org-1",), NONE, 0)
+    memory.take(change(1, enabled=True))
+    memory._catch_up(view)
+    assert [state.number for state in view.states.rows] == [1, 2]
+
+
+def test_who_sees_that_a_view_knows_a_change_sees_the_change(memory: Memory) -> None:
+    seen: list[list[int]] = []
+
+    class Watched(View):
+        def __setattr__(self, name: str, value: Any) -> None:
+            super().__setattr__(name, value)
+            if name == "position":
+                seen.append([state.number for state in self.states.rows])
+
+    view = Watched((1,), ("org-1",), NONE, 0)
+    memory.take(change(1, enabled=True))
+    memory._catch_up(view)
+    assert seen == [[], [1]]
 
 
 def test_the_tag_is_that_of_the_answer_though_something_changes_in_between(
