@@ -19,7 +19,7 @@ from flags.serving.outcomes import Answer, Flag
 from flags.serving.states import States
 
 ANSWER_BYTES = 2_000
-"""About what one flag's answer takes for one value: two outcomes, twice as JSON, and its places in what keeps them."""
+"""About what one flag's answer takes for one value: two outcomes as JSON, and its places in what keeps them."""
 _making = threading.Lock()
 
 

@@ -45,7 +45,10 @@ def test_manage_brings_the_servers_for_its_own_time(environment: dict[str, str],
 def test_what_a_shell_has_counted_is_handed_on_before_its_servers_stop(
     environment: dict[str, str], folder: Path
 ) -> None:
-    asked = "from flags.serving import memory, usage; memory.Memory().definitions(); usage.count_all(memory.NOWHERE)"
+    asked = (
+        "from flags.serving import memory, process, usage; process.process_memory().definitions();"
+        "usage.count_all(memory.NOWHERE)"
+    )
     done = run(environment, "manage", "shell", "--verbosity", "0", "-c", asked)
     assert (done.returncode, done.stderr) == (0, "")
     counts = "from flags.lifetimes import gathering; print(gathering.client().hgetall(gathering.COUNTS))"
