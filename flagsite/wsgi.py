@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from flagsite import precedence, tracing
+from flagsite import garbage, precedence, tracing
 from flagsite.handler import django_handler
 from flagsite.metrics.folder import share_counts
 
@@ -16,4 +16,5 @@ behind = django_handler()
 from flagsite.front import Front  # noqa: E402 - knows the models, which are there only now
 
 application = Front(behind)
+garbage.set_aside_what_lasts()
 precedence.wait_for_others()  # the server starts its own thread from this one
