@@ -79,7 +79,7 @@ class Installation:
         """End everything."""
         for process in self.processes:
             process.terminate()
-        for process in self.processes:
+        for process in list(self.processes):
             self.end(process)
         leftovers.forget(self.folder)
         self.valkey.stop()
@@ -109,6 +109,8 @@ class Installation:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        with suppress(ValueError):  # it has ended before
+            self.processes.remove(process)
 
     def sql(self, statement: str, parameters: Any = None) -> list[Any]:
         """Execute one statement on a connection of its own; its rows."""

@@ -155,7 +155,6 @@ def memory_where_all_differ(installation: Installation, rows: int) -> Result:
         warm = warm_up(installation, organizations, processes=1)
     finally:
         installation.end(installation.web)
-        installation.processes.remove(installation.web)
         installation.web, installation.port = usual
     megabytes = warm["megabytes_after"]
     return Result(
@@ -277,7 +276,6 @@ def _bare(installation: Installation, answer: bytes) -> Iterator[int]:
         yield port
     finally:
         installation.end(server)
-        installation.processes.remove(server)
 
 
 def wait_for_server(port: int) -> None:

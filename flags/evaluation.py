@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from flags.errors import TargetingKeyMissing
-from flags.rollout import BUCKETS, HASH_VERSION, bucket, hash_prefix
+from flags.rollout import BUCKETS, HASH_VERSION, bucket, hash_of, hash_prefix
 
 
 class Unit(StrEnum):
@@ -137,7 +137,8 @@ class Decision:
 def evaluate(definition: Definition, place: Place, context: Context, definitions: Mapping[str, Definition]) -> Decision:
     """Decide a flag for a user of an organization; `definitions` has the prerequisites, by key, without a cycle.
 
-    Raises TargetingKeyMissing, with the steps so far, where a rollout has to know whom it is asked for and isn't told.
+    Raises TargetingKeyMissing, with the steps so far, where a rollout has to know whom it is asked for and isn't told;
+    UnknownHashVersion where its formula is not known here.
     """
     return _decide(_Asked(definition, place, context, definitions, {}))
 
@@ -241,6 +242,7 @@ def _rollout(asked: _Asked) -> Finding:
     percent = f"{definition.threshold / 1000:g} %"
     if definition.threshold == 0:
         return False, "It is rolled out to 0 %."
+    hash_of(definition.hash_version)  # whoever asks, where it is not known
     unit = rollout_unit(definition, asked.place, asked.context)
     number = bucket(hash_prefix(definition.salt, definition.key), unit.encode(), definition.hash_version)
     enabled = number < definition.threshold

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any
 from weakref import ref
@@ -19,14 +19,14 @@ from django.conf import settings
 from django.core import signing
 from mmh3 import mmh3_x64_128_digest
 
+from flags.errors import TargetingKeyMissing, UnknownHashVersion
 from flags.serving import usage
 from flags.serving.answers import Answers, answers_for
 from flags.serving.callers import Callers
 from flags.serving.memory import NOWHERE, Memory, View
-from flags.serving.outcomes import Missing
 from flags.serving.repeats import Known, Repeats
 from orgs.access import Caller
-from orgs.errors import OrganizationNotFound
+from orgs.errors import FlagsiteError, OrganizationNotFound
 from orgs.ids import BIGGEST_ID
 
 ALL = "/ofrep/v1/evaluate/flags"
@@ -40,6 +40,8 @@ TOLD = "flagConfig"
 MOST_BUDGETS = 1_000
 """Those whose minute is over are dropped where there are more."""
 EVENTS_SALT = "flags.events"
+STATUS_OF: Mapping[type[FlagsiteError] | None, int] = {None: 200, TargetingKeyMissing: 400, UnknownHashVersion: 500}
+"""Of the answer about one flag, by what kept it from being decided."""
 JSON = ("Content-Type", "application/json")
 NO_CACHE = ("Cache-Control", "no-cache")
 
@@ -237,7 +239,7 @@ def _one(answers: Answers, view: View, key: str, user: str) -> tuple[int, bytes]
         raise Refused(404, "FLAG_NOT_FOUND", f"There is no flag {key!r}.")
     usage.count(view.organization_id, key)
     outcome = answer.decide(view, user, user.encode())
-    return (400 if isinstance(outcome, Missing) else 200), outcome.json
+    return STATUS_OF[outcome.error], outcome.json
 
 
 def _all(entries: list[bytes], about: bytes) -> bytes:

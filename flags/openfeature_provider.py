@@ -30,7 +30,7 @@ from openfeature.provider import AbstractProvider, Metadata
 from flags.client import overrides
 from flags.client.asking import adecide, decide
 from flags.client.context import Called, InvalidOrganization, Whose
-from flags.errors import FlagNotFound
+from flags.errors import FlagNotFound, TargetingKeyMissing
 from flags.evaluation import REASONS
 from flags.serving.outcomes import Outcome
 from orgs.errors import OrganizationNotFound
@@ -135,7 +135,8 @@ def _overridden(flag_key: str) -> FlagResolutionDetails[bool] | None:
 
 def _details(outcome: Outcome) -> FlagResolutionDetails[bool]:
     if outcome.enabled is None:
-        raise TargetingKeyMissingError(outcome.why)
+        missing = outcome.error is TargetingKeyMissing
+        raise (TargetingKeyMissingError if missing else GeneralError)(outcome.why)
     return FlagResolutionDetails(
         outcome.enabled,
         variant=_variant(outcome.enabled),

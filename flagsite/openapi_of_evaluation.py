@@ -91,6 +91,7 @@ FAILURES = {
     404: "There is no such flag; below an organization's address: no such organization, or not yours.",
     413: "The body is longer than 64 KiB.",
     429: "Too many evaluations in a minute; the header Retry-After says when to come again.",
+    500: "For one flag: it is rolled out by a formula that only a later Flagsite knows.",
     503: "The database is away and nothing is known of the organization.",
 }
 FLAGS = "/ofrep/v1/evaluate/flags"

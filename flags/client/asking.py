@@ -1,8 +1,8 @@
 """Asking for a flag: from this process's memory, in about a microsecond, for a user of an organization.
 
-What cannot be told is answered by the default: an unknown flag or organization, a database that is away where memory
-does not know. A missing targeting key, or what cannot be an organization, is a mistake of who asks, and raised, unless
-a default was given.
+What cannot be told is answered by the default: an unknown flag or organization, a rollout by a formula of a later
+Flagsite, a database that is away where memory does not know. A missing targeting key, or what cannot be an
+organization, is a mistake of who asks, and raised, unless a default was given.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from django.db import InterfaceError, OperationalError, connection
 
 from flags.client import context, overrides
 from flags.client.context import Called, InvalidOrganization, Whose
-from flags.errors import FlagNotFound, TargetingKeyMissing
+from flags.errors import FlagNotFound, TargetingKeyMissing, UnknownHashVersion
 from flags.serving import usage
 from flags.serving.answers import answers_for
 from flags.serving.memory import NOWHERE, Memory, View
@@ -65,7 +65,7 @@ def is_enabled(
         return _untold(name, error, default)
     except InvalidOrganization as error:
         return _mistaken(name, error, default)
-    return _missing(outcome, default) if outcome.enabled is None else outcome.enabled
+    return _undecided(outcome, default) if outcome.enabled is None else outcome.enabled
 
 
 async def ais_enabled(
@@ -86,11 +86,11 @@ async def ais_enabled(
         return _untold(name, error, default)
     except InvalidOrganization as error:
         return _mistaken(name, error, default)
-    return _missing(outcome, default) if outcome.enabled is None else outcome.enabled
+    return _undecided(outcome, default) if outcome.enabled is None else outcome.enabled
 
 
 def decide(name: str, user_id: str | int | None, organization: Whose | None, environment: str | None) -> Outcome:
-    """How the flag comes out; `enabled` is None where a targeting key is missing. Overrides are not looked at.
+    """How the flag comes out; `enabled` is None where it can't be decided (`Undecided`). Overrides are not looked at.
 
     Raises FlagNotFound, OrganizationNotFound, InvalidOrganization, and database errors for what memory does not know.
     """
@@ -191,9 +191,11 @@ def _beside(*asked: Any) -> Outcome:
         return thread.submit(copy_context().run, decide_and_close).result()
 
 
-def _missing(outcome: Outcome, default: bool | None) -> bool:
-    """The default where one was given, for a rollout that is not told whom it is asked for."""
-    return _mistaken(outcome.key, TargetingKeyMissing(outcome.why), default)
+def _undecided(outcome: Outcome, default: bool | None) -> bool:
+    """The default: where one was given for a rollout that is not told whom it is asked for, always for other errors."""
+    if outcome.error is TargetingKeyMissing:
+        return _mistaken(outcome.key, TargetingKeyMissing(outcome.why), default)
+    return _untold(outcome.key, UnknownHashVersion(outcome.why), default)
 
 
 def _mistaken(name: str, error: Exception, default: bool | None) -> bool:

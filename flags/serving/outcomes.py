@@ -10,23 +10,33 @@ from collections.abc import Mapping
 
 import orjson
 
+from flags.errors import TargetingKeyMissing, UnknownHashVersion
 from flags.evaluation import REASONS, Definition, Rule, Unit
 from flags.rollout import BUCKETS, hash_of, hash_prefix
 from flags.serving.memory import View
 from flags.serving.states import Row, States
+from orgs.errors import FlagsiteError
+
+CODES: Mapping[type[FlagsiteError], str] = {
+    TargetingKeyMissing: "TARGETING_KEY_MISSING",
+    UnknownHashVersion: "GENERAL",
+}
+"""What stands in OFREP's answers for a flag that can't be decided."""
 
 
 class Outcome:
     """One way in which a flag can come out: the value (None: an error), and the flag's entry in an OFREP answer."""
 
-    __slots__ = ("enabled", "json", "key", "rule", "why")
+    __slots__ = ("enabled", "error", "json", "key", "rule", "why")
 
-    def __init__(self, key: str, rule: Rule, json: bytes, *, enabled: bool | None, why: str = "") -> None:
+    def __init__(self, key: str, rule: Rule, json: bytes, *, enabled: bool | None) -> None:
         self.key = key
         self.rule = rule
         self.json = json
         self.enabled = enabled
-        self.why = why
+        self.error: type[FlagsiteError] | None = None
+        self.why = ""
+        """What a person reads of the error."""
 
     def by_change(self, row: Row) -> Outcome:
         """The same, with where the value comes from."""
@@ -34,14 +44,16 @@ class Outcome:
         return Outcome(self.key, self.rule, self.json[:-2] + origin, enabled=self.enabled)
 
 
-class Missing(Outcome):
-    """Nothing can be said, since nobody said whom it is asked for."""
+class Undecided(Outcome):
+    """Nothing can be said, since nobody said whom it is asked for, or since the rollout's formula is not known here."""
 
     __slots__ = ()
 
-    def __init__(self, key: str, why: str) -> None:
-        json = _json({"key": key, "errorCode": "TARGETING_KEY_MISSING", "errorDetails": why})
-        super().__init__(key, Rule.ROLLOUT, json, enabled=None, why=why)
+    def __init__(self, key: str, error: type[FlagsiteError], why: str) -> None:
+        json = _json({"key": key, "errorCode": CODES[error], "errorDetails": why})
+        super().__init__(key, Rule.ROLLOUT, json, enabled=None)
+        self.error = error
+        self.why = why
 
 
 class Settled:
@@ -128,8 +140,8 @@ class Conditional:
         """As `Settled.decide`."""
         for need in self.needs:
             needed = need.decide(view, key, unit)
-            if needed.enabled is None:
-                return Missing(self.refused.key, needed.why)
+            if needed.error is not None:
+                return Undecided(self.refused.key, needed.error, needed.why)
             if not needed.enabled:
                 return self.refused
         return self.otherwise.decide(view, key, unit)
@@ -153,7 +165,8 @@ class Flag:
         self.limit = -((-definition.threshold << 32) // BUCKETS)
         by_user = definition.unit == Unit.TARGETING_KEY
         unsaid = "by targeting key; none was sent" if by_user else "by organization; none was named"
-        self.missing = Missing(definition.key, f"The flag {definition.key!r} is rolled out {unsaid}.")
+        why = f"The flag {definition.key!r} is rolled out {unsaid}."
+        self.missing = Undecided(definition.key, TargetingKeyMissing, why)
         self._outcomes: dict[tuple[Rule, bool], Outcome] = {}
         self.always = self.outcome(Rule.WHITELIST, enabled=True)
         self.refused = self.outcome(Rule.PREREQUISITE, enabled=False)
@@ -215,7 +228,10 @@ class Flag:
             return Settled(self.outcome(rule, row, enabled=enabled))
         if definition.threshold == 0:
             return Settled(self.outcome(Rule.ROLLOUT, row, enabled=False))
-        return Rollout(self, row) if definition.unit == Unit.TARGETING_KEY else FamilyRollout(self, row)
+        try:
+            return Rollout(self, row) if definition.unit == Unit.TARGETING_KEY else FamilyRollout(self, row)
+        except UnknownHashVersion as error:
+            return Settled(Undecided(definition.key, UnknownHashVersion, str(error)))
 
 
 def _plain(key: str, rule: Rule, *, enabled: bool) -> Outcome:

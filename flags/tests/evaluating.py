@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from hypothesis import strategies as st
 
@@ -16,8 +16,11 @@ PERCENT = st.one_of(st.sampled_from([0, 100_000]), st.integers(0, 100_000))
 
 
 @st.composite
-def definitions(draw: st.DrawFn) -> dict[str, Definition]:
-    """Flags by key; a prerequisite is always a key that comes before, or one that does not exist."""
+def definitions(draw: st.DrawFn, versions: Sequence[int] = (1,)) -> dict[str, Definition]:
+    """Flags by key; a prerequisite is always a key that comes before, or one that does not exist.
+
+    `versions` are those of the hashes of rollouts.
+    """
     made: dict[str, Definition] = {}
     for number, key in enumerate(KEYS, 1):
         unit = draw(st.sampled_from(list(Unit)))
@@ -34,6 +37,7 @@ def definitions(draw: st.DrawFn) -> dict[str, Definition]:
             prerequisites=tuple(draw(st.lists(st.sampled_from([*made, "gone"]), max_size=2, unique=True))),
             archived=draw(st.integers(0, 9)) == 0,
             killed=draw(st.integers(0, 9)) == 0,
+            hash_version=draw(st.sampled_from(versions)),
         )
     return made
 

@@ -14,7 +14,7 @@ RULES = ("archived", "killed", "environment", "prerequisite", "whitelist", "orga
 
 
 class Untold(Exception):
-    """It has to be known whom it is asked for."""
+    """It has to be known whom it is asked for, and by which formula users are counted."""
 
 
 def verdicts(
@@ -67,6 +67,8 @@ def _has_prerequisites(
 def _is_in_rollout(flag: Definition, place: Place, context: Context) -> bool:
     if flag.threshold == 0:
         return False
+    if flag.hash_version != 1:
+        raise Untold
     if flag.unit == "targetingKey":
         unit = context.targeting_key
     else:

@@ -17,18 +17,24 @@ from flags.rollout import bucket, hash_prefix
 from flags.serving.answers import answers_for
 from flags.serving.bulk import Bulk
 from flags.serving.memory import NOWHERE, Definitions, View
-from flags.serving.outcomes import Conditional, Missing
+from flags.serving.outcomes import Conditional, Undecided
 from flags.serving.states import Shared
 from flags.tests.evaluating import KEYS, columns_of, contexts, definitions, places
 from flags.tests.plain_reading import Untold, verdicts
+from orgs.errors import FlagsiteError
+
+WITH_A_LATER_ONE = (1, 1, 1, 7)
+"""Versions of hashes, of which nobody knows the last one yet."""
 
 
-def outcome(definition: Definition, place: Place, context: Context, flags: dict[str, Definition]) -> Decision | str:
-    """The decision, or the message of the error."""
+def outcome(
+    definition: Definition, place: Place, context: Context, flags: dict[str, Definition]
+) -> Decision | FlagsiteError:
+    """The decision, or the error."""
     try:
         return evaluate(definition, place, context, flags)
-    except TargetingKeyMissing as error:
-        return str(error)
+    except (TargetingKeyMissing, UnknownHashVersion) as error:
+        return error
 
 
 def entries(bulk: Bulk, view: View, user: str) -> list[dict[str, Any]]:
@@ -36,7 +42,7 @@ def entries(bulk: Bulk, view: View, user: str) -> list[dict[str, Any]]:
     return [orjson.loads(entry) for entry in bulk.entries(view, user, user.encode())]
 
 
-@given(definitions(), places(), contexts)
+@given(definitions(WITH_A_LATER_ONE), places(), contexts)
 def test_answers_made_ready_say_what_evaluate_says(
     flags: dict[str, Definition], place: Place, context: Context
 ) -> None:
@@ -52,9 +58,9 @@ def test_answers_made_ready_say_what_evaluate_says(
         assert answer is not None
         given_ = answer.decide(view, user, user.encode())
         assert orjson.loads(given_.json) == bulk[key]
-        if isinstance(right, str):
-            assert isinstance(given_, Missing)
-            assert (given_.why, bulk[key]["errorDetails"]) == (right, right)
+        if isinstance(right, FlagsiteError):
+            assert isinstance(given_, Undecided)
+            assert (given_.error, given_.why, bulk[key]["errorDetails"]) == (type(right), str(right), str(right))
         else:
             assert (given_.enabled, given_.rule) == (right.enabled, right.rule)
             assert (bulk[key]["value"], bulk[key]["reason"]) == (right.enabled, right.reason)
@@ -90,7 +96,7 @@ def test_a_chain_that_is_longer_than_allowed_spoils_no_other_flag() -> None:
     assert [entry["value"] for entry in entries(answers.bulk, NOWHERE, "u")] == [True] * 601
 
 
-@given(definitions(), places(), contexts)
+@given(definitions(WITH_A_LATER_ONE), places(), contexts)
 def test_each_step_and_the_outcome_are_those_of_the_documented_order(
     flags: dict[str, Definition], place: Place, context: Context
 ) -> None:
@@ -99,7 +105,7 @@ def test_each_step_and_the_outcome_are_those_of_the_documented_order(
         try:
             right = verdicts(definition, place, context, flags)
         except Untold:
-            assert isinstance(decision, str)
+            assert isinstance(decision, FlagsiteError)
             continue
         assert isinstance(decision, Decision)
         assert [(step.rule, step.enabled) for step in decision.steps] == right
@@ -119,10 +125,17 @@ def test_the_stored_hash_version_is_the_one_that_counts(monkeypatch: pytest.Monk
 
 def test_a_hash_version_that_is_not_known_is_an_error_and_no_guess() -> None:
     later = Definition(1, "later", enabled=True, threshold=50_000, hash_version=7)
-    with pytest.raises(UnknownHashVersion, match="no hash version 7 here"):
-        evaluate(later, NOWHERE.place, Context("u"), {})
-    with pytest.raises(UnknownHashVersion, match="no hash version 7 here"):
-        _ = answers_for(Definitions({"later": later}, b"", frozenset()), NOWHERE.states, "").bulk
+    for user in ("u", ""):
+        with pytest.raises(UnknownHashVersion, match="no hash version 7 here"):
+            evaluate(later, NOWHERE.place, Context(user), {})
+        bulk = answers_for(Definitions({"later": later}, b"", frozenset()), NOWHERE.states, "").bulk
+        assert entries(bulk, NOWHERE, user) == [
+            {
+                "key": "later",
+                "errorCode": "GENERAL",
+                "errorDetails": "There is no hash version 7 here; these there are: 1.",
+            }
+        ]
 
 
 @given(definitions(), places(), contexts, st.sampled_from(["archived", "killed"]))

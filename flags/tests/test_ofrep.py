@@ -131,6 +131,20 @@ def test_a_rollout_without_a_targeting_key_is_an_error_for_that_flag_only(
     assert asking.one("plain", organizationId=cast.oslo.pk).status == 200
 
 
+def test_a_rollout_by_a_formula_of_a_later_flagsite_is_an_error_for_that_flag_only(
+    cast: Cast, checkout: Flag, asking: Asking
+) -> None:
+    """As while a new version is rolled out, and a process of the old one still answers."""
+    Flag.objects.filter(key="checkout").update(hash_version=2)
+    single = asking.one("checkout", organizationId=cast.oslo.pk, targetingKey="joe")
+    assert (single.status, single.body["key"], single.body["errorCode"]) == (500, "checkout", "GENERAL")
+    bulk = asking.all(organizationId=cast.oslo.pk, targetingKey="joe")
+    assert bulk.status == 200
+    assert [entry.get("errorCode") for entry in bulk.body["flags"]] == ["GENERAL", None]
+    assert asking.one("checkout", organizationId=cast.oslo.pk, targetingKey="vip").body["value"] is True
+    assert asking.one("plain", organizationId=cast.oslo.pk, targetingKey="joe").body["value"] is True
+
+
 def test_an_unknown_flag_is_not_found(checkout: Flag, asking: Asking) -> None:
     for name in ("nope", "ключ", "a b", "a%20b", "x" * 300):
         answer = asking.one(name, targetingKey="joe")

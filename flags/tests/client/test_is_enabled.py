@@ -56,6 +56,12 @@ def test_a_missing_user_is_an_error_unless_a_default_is_given(cast: Cast) -> Non
     assert is_enabled("half", default=False) is False
 
 
+def test_a_rollout_by_a_formula_of_a_later_flagsite_is_the_default(cast: Cast) -> None:
+    half()
+    Flag.objects.filter(key="half").update(hash_version=2)
+    assert [is_enabled("half", user_id="u", default=default) for default in (None, True)] == [False, True]
+
+
 def test_an_unknown_flag_or_organization_is_the_default_and_said_once(
     cast: Cast, caplog: pytest.LogCaptureFixture
 ) -> None:

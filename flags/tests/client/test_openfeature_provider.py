@@ -60,12 +60,14 @@ def test_a_rollout_is_a_split_by_the_targeting_key(client: OpenFeatureClient) ->
         ("half", where("u", organizationKey="\ud800"), ErrorCode.INVALID_CONTEXT),
         ("half", where("u", organizationId=True), ErrorCode.INVALID_CONTEXT),
         ("half", where("u", environment=1), ErrorCode.INVALID_CONTEXT),
+        ("later", where("u"), ErrorCode.GENERAL),
     ],
 )
 def test_what_cannot_be_told_is_the_default_with_a_code(
     client: OpenFeatureClient, flag: str, context: EvaluationContext, code: ErrorCode
 ) -> None:
     Flag.objects.create(key="half", enabled=True, rollout_percentage=50)
+    Flag.objects.create(key="later", enabled=True, rollout_percentage=50, hash_version=2)
     for default in (True, False):
         details = client.get_boolean_details(flag, default, context)
         assert (details.value, details.error_code, details.reason) == (default, code, Reason.ERROR)
