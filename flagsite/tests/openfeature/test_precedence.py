@@ -30,7 +30,7 @@ def test_the_servers_own_thread_takes_the_processor_from_none_that_answers(flags
     assert flagsite.bulk().status_code == flagsite.get("/organizations").status_code == 200
     (web,) = psutil.Process(flagsite.web.pid).children()
     found = policies(web.pid)
-    assert found["tokio-rt-worker"] == {os.SCHED_BATCH}
+    assert os.SCHED_BATCH in found["tokio-rt-worker"]  # as a second thread that answers may be called too: it starts it
     assert os.SCHED_OTHER in found["granian"]
 
 
