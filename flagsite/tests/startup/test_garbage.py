@@ -1,4 +1,4 @@
-"""What a web process holds for long is looked through for garbage once an hour."""
+"""A look for garbage that took long sets aside what lasts, for an hour."""
 
 from __future__ import annotations
 
@@ -14,12 +14,29 @@ from flagsite import garbage
 
 SERVED = """
 import gc
-from flagsite import wsgi
+from flagsite import garbage, wsgi
 before = gc.get_freeze_count()
 lasting = [[] for _ in range(1000)]
+garbage.LONG_SECONDS = 0
 gc.collect()
 print(before > 10_000, gc.get_freeze_count() - before >= 1000)
 """
+
+
+class Clock:
+    """What the process goes by, and how long its looks take."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.looks_take = 2 * garbage.LONG_SECONDS
+        self.worked = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def thread_time(self) -> float:
+        self.worked += self.looks_take
+        return self.worked
 
 
 class Held:
@@ -29,53 +46,61 @@ class Held:
         self.itself = self
 
 
+def garbage_that_survived_a_look() -> weakref.ref[Held]:
+    """It became garbage afterwards."""
+    held = Held()
+    gc.collect()
+    return weakref.ref(held)
+
+
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
-    """The seconds that the process goes by; what lasts is set aside in it."""
-    now = [1000.0]
-    monkeypatch.setattr(garbage, "monotonic", lambda: now[0])
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    """The clock of a process in which what lasts is set aside."""
+    made = Clock()
+    monkeypatch.setattr(garbage, "monotonic", made.monotonic)
+    monkeypatch.setattr(garbage, "thread_time", made.thread_time)
     callbacks = list(gc.callbacks)
     garbage.set_aside_what_lasts()
-    yield now
+    yield made
     gc.callbacks[:] = callbacks
     gc.unfreeze()
 
 
-def test_what_has_survived_a_look_is_not_looked_at_again_within_the_hour(clock: list[float]) -> None:
-    held = Held()
+def test_what_has_survived_a_long_look_is_not_looked_at_again_within_the_hour(clock: Clock) -> None:
+    survivor = garbage_that_survived_a_look()
     gc.collect()
-    kept = weakref.ref(held)
-    del held
+    assert survivor() is not None
+    clock.now += garbage.ANEW_SECONDS - 1
     gc.collect()
-    assert kept() is not None
-    clock[0] += garbage.ANEW_SECONDS - 1
-    gc.collect()
-    assert kept() is not None
+    assert survivor() is not None
 
 
-def test_what_became_garbage_where_it_was_set_aside_goes_after_an_hour_and_not_before(clock: list[float]) -> None:
+def test_what_has_survived_a_short_look_is_looked_at_again(clock: Clock) -> None:
+    clock.looks_take = 0.9 * garbage.LONG_SECONDS
+    survivor = garbage_that_survived_a_look()
+    assert survivor() is not None
+    gc.collect()
+    assert survivor() is None
+
+
+def test_what_became_garbage_where_it_was_set_aside_goes_after_an_hour_and_not_before(clock: Clock) -> None:
     for _ in range(2):
-        held = Held()
+        survivor = garbage_that_survived_a_look()
         gc.collect()
-        kept = weakref.ref(held)
-        del held
+        assert survivor() is not None
+        clock.now += garbage.ANEW_SECONDS
         gc.collect()
-        assert kept() is not None
-        clock[0] += garbage.ANEW_SECONDS
-        gc.collect()
-        assert kept() is None
+        assert survivor() is None
 
 
-def test_garbage_that_is_new_goes_at_each_look(clock: list[float]) -> None:
-    del clock
+def test_garbage_that_is_new_goes_at_each_look(clock: Clock) -> None:
     new = weakref.ref(Held())
     assert new() is not None
     gc.collect()
     assert new() is None
 
 
-def test_looks_at_what_is_young_set_nothing_aside(clock: list[float]) -> None:
-    del clock
+def test_looks_at_what_is_young_set_nothing_aside(clock: Clock) -> None:
     before = gc.get_freeze_count()
     lasting = [[number] for number in range(100)]
     gc.collect(0)
