@@ -29,13 +29,14 @@ from pytest_django import DjangoDbBlocker
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import NodeManager
 
-from flags.serving import memory, usage
-from flagsite.servers import prepared
-from flagsite.servers.interrupting import interrupt_once
-from jobs.models import Queue
-from orgs import locks
-from orgs.models import AccessKey, Organization, Role
-from orgs.staff import ROLES_BY_GROUP
+from flags.serving import evaluation_cache, usage_counter
+from flagsite.development.servers import prepared
+from flagsite.development.servers.interrupting import interrupt_once
+from jobs.engine.models import Queue
+from orgs.access.models import AccessKey, Role
+from orgs.access.people import ROLES_BY_GROUP
+from orgs.tree import locks
+from orgs.tree.models import Organization
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ def pytest_collection_finish() -> None:
 
 def pytest_sessionfinish() -> None:
     """Nobody waits for the evaluations that tests have counted, and the server for them is gone."""
-    usage._begin_anew()  # noqa: SLF001
+    usage_counter._begin_anew()  # noqa: SLF001
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -154,7 +155,7 @@ def queues_and_groups_after_an_emptied_database(request: pytest.FixtureRequest) 
 def what_a_test_writes_counts_as_committed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The transaction around a test is what everybody sees, so that memory keeps what is read in it."""
     if not _has_own_transactions(request.node):
-        monkeypatch.setattr(memory, "reads_what_everybody_sees", lambda: True)
+        monkeypatch.setattr(evaluation_cache, "reads_what_everybody_sees", lambda: True)
 
 
 CAST = {  # parent, number of the tree, level, lft, rght

@@ -23,22 +23,24 @@ def _run(arguments: list[str]) -> None:
     from django.core.management import execute_from_command_line  # noqa: PLC0415
     from django.db import InterfaceError, OperationalError, ProgrammingError  # noqa: PLC0415
 
-    from flagsite import servers  # noqa: PLC0415
-    from orgs.origin import coming_from  # noqa: PLC0415
+    from flagsite.core.actor import coming_from  # noqa: PLC0415
+    from flagsite.development import servers  # noqa: PLC0415
 
     try:
         with servers.running(), coming_from("command", actor=f"command:{getpass.getuser()}@{socket.gethostname()}"):
             try:
                 execute_from_command_line(arguments)
             finally:
-                if serving := sys.modules.get("flags.serving.process"):  # as in a shell where flags were asked for
+                if serving := sys.modules.get(
+                    "flags.serving.process_cache"
+                ):  # as in a shell where flags were asked for
                     serving.end()
     except (servers.ServerError, ImproperlyConfigured) as error:
         sys.exit(f"Flagsite: {error}")
     except (OperationalError, InterfaceError, ProgrammingError) as error:
         if "--traceback" in arguments:
             raise
-        from orgs.operator_command import in_words  # noqa: PLC0415 - needs the settings
+        from flagsite.core.console.command import in_words  # noqa: PLC0415 - needs the settings
 
         sys.exit(f"Flagsite: {in_words(error)}")
 

@@ -29,10 +29,10 @@ from bench import (
 )
 from bench.installation import ROOT, Installation
 from bench.report import Result
-from flagsite import servers
-from flagsite.servers import leftovers
-from flagsite.servers.processes import alone
-from flagsite.servers.signals import signals_as_exit, undisturbed
+from flagsite.development import servers
+from flagsite.development.servers import leftovers
+from flagsite.development.servers.processes import alone
+from flagsite.development.servers.signals import signals_as_exit, undisturbed
 
 
 def imports(installation: Installation, rows: int) -> Result:

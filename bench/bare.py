@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from flagsite import precedence
+from flagsite.web import thread_policy
 
 _head, _, _body = Path(os.environ["BARE_ANSWER"]).read_bytes().partition(b"\r\n\r\n")
 _first, *_lines = _head.decode("latin-1").split("\r\n")
@@ -19,10 +19,10 @@ _headers = [(name, value) for name, value in _headers if name.lower() not in {"s
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """As WSGI has it; the request's body is read, as any application has to."""
-    precedence.answer_at_once()
+    thread_policy.run_as_answering_thread()
     environ["wsgi.input"].read()
     start_response(_status, _headers)
     return [_body]
 
 
-precedence.wait_for_others()  # as in the service, so that only the application differs
+thread_policy.yield_to_other_threads()  # as in the service, so that only the application differs

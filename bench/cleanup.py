@@ -57,7 +57,7 @@ def cleanup(installation: Installation, rows: int) -> Result:
     )  # fmt: skip
 
 
-REQUEST = "import django; django.setup(); from jobs import cleanup; print(cleanup.request(by='bench').pk)"
+REQUEST = "import django; django.setup(); from jobs.operations import cleanup; print(cleanup.request(by='bench').pk)"
 
 
 def _is_open(installation: Installation, job_id: int) -> bool:

@@ -16,9 +16,9 @@ from bench import client
 from bench.installation import Installation, free_port
 from bench.reads import PATH, ask, one_connection_for_each_process, read_request, wait_for_server
 from bench.report import Result
-from flags.writing import CHANNEL
-from flagsite import servers
-from flagsite.servers.web import events_command
+from flags.states.sql import CHANNEL
+from flagsite.development import servers
+from flagsite.development.servers.web import events_command
 
 CHANGES = 300
 TOLD = 100

@@ -13,8 +13,9 @@ from pathlib import Path
 from django.conf import settings
 from django.db import connection, transaction
 
-from orgs import locks
-from orgs.models import AccessKey, Organization
+from orgs.access.models import AccessKey
+from orgs.tree import locks
+from orgs.tree.models import Organization
 
 BLOCK = 1 << 16
 

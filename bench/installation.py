@@ -18,10 +18,10 @@ from typing import Any
 import httpx
 import psycopg
 
-from flagsite import servers
-from flagsite.servers import leftovers
-from flagsite.servers.web import web_command
-from orgs.locks import TREE_LOCK
+from flagsite.development import servers
+from flagsite.development.servers import leftovers
+from flagsite.development.servers.web import web_command
+from orgs.tree.locks import TREE_LOCK
 
 ROOT = Path(__file__).resolve().parent.parent
 BRANCHES = 20

@@ -20,7 +20,7 @@ from bench import client
 from bench.client import Run
 from bench.installation import Installation, free_port
 from bench.report import Result
-from flagsite import precedence
+from flagsite.web import thread_policy
 
 FLAGS = 100
 REQUESTS = 30_000
@@ -226,7 +226,7 @@ class _Measured:
 def _measured(installation: Installation, port: int, requests: list[bytes]) -> _Measured:
     """The client takes the processor from no server when an answer wakes it, as clients on other machines cannot."""
     before = _cpu(installation)
-    with ThreadPoolExecutor(1, initializer=precedence.wait_for_others) as patient:
+    with ThreadPoolExecutor(1, initializer=thread_policy.yield_to_other_threads) as patient:
         run = patient.submit(client.run, port, iter(requests), connections=CONNECTIONS).result()
     return _Measured(run, (_cpu(installation) - before) / len(run.milliseconds) * 1000)
 

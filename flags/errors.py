@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orgs.errors import FlagsiteError
+from flagsite.core.errors import FlagsiteError
 
 
 class FlagNotFound(FlagsiteError):

@@ -28,13 +28,13 @@ from openfeature.flag_evaluation import FlagResolutionDetails, FlagValueType, Re
 from openfeature.provider import AbstractProvider, Metadata
 
 from flags.client import overrides
-from flags.client.asking import adecide, decide
 from flags.client.context import Called, InvalidOrganization, Whose
+from flags.client.evaluate import adecide, decide
 from flags.errors import FlagNotFound, TargetingKeyMissing
-from flags.evaluation import REASONS
-from flags.serving.outcomes import Outcome
+from flags.evaluation.engine import REASONS
+from flags.serving.compiled_flags import Resolution
+from flagsite.core.ids import BIGGEST_ID
 from orgs.errors import OrganizationNotFound
-from orgs.ids import BIGGEST_ID
 
 
 class FlagsiteProvider(AbstractProvider):
@@ -117,7 +117,7 @@ def _asked(context: EvaluationContext | None) -> tuple[str | None, Whose | None,
 
 
 def _organization(its_id: Any, its_key: Any) -> Whose | None:
-    """The id before the key, as OFREP has it (`flags.ofrep`); a test holds the two together."""
+    """The id before the key, as OFREP has it (`flags.serving.ofrep`); a test holds the two together."""
     if its_id is None and isinstance(its_key, str | None):
         return its_key or None
     if its_id is None or isinstance(its_id, bool) or not isinstance(its_id, int | str):
@@ -133,7 +133,7 @@ def _overridden(flag_key: str) -> FlagResolutionDetails[bool] | None:
     return FlagResolutionDetails(value, variant=_variant(value), reason=Reason.STATIC)
 
 
-def _details(outcome: Outcome) -> FlagResolutionDetails[bool]:
+def _details(outcome: Resolution) -> FlagResolutionDetails[bool]:
     if outcome.enabled is None:
         missing = outcome.error is TargetingKeyMissing
         raise (TargetingKeyMissingError if missing else GeneralError)(outcome.why)

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from django.urls import path
 
-from flags import adoption_views, definition_views, question_views, schedule_views, views
-from flags.invalidation_views import InvalidateCache
-from orgs import paths  # noqa: F401 - registers <id:…>
+from flags.definitions.api import Definitions, OneDefinition
+from flags.evaluation.api import Check, Explain
+from flags.insights.api import AdoptionOfFlag
+from flags.schedules.api import CancelSchedule, OneSchedule, RetrySchedule, Schedules
+from flags.serving.invalidation_api import InvalidateCache
+from flags.states.api import OneState, SetFlag, StatesOfOrganization
+from flagsite.core.api import path_converters  # noqa: F401 - registers <id:…>
 
 urlpatterns = [
-    path("v1/feature-flags/<str:name>/adoption", adoption_views.AdoptionOfFlag.as_view(), name="adoption"),
-    path("v1/feature-flags", definition_views.Definitions.as_view(), name="definitions"),
-    path("v1/feature-flags/<str:name>", definition_views.OneDefinition.as_view(), name="definition"),
-    path("v1/feature-flags/<str:name>/check", question_views.Check.as_view(), name="check-flag"),
-    path("v1/feature-flags/<str:name>/explain", question_views.Explain.as_view(), name="explain-flag"),
-    path("v1/schedules", schedule_views.Schedules.as_view(), name="schedules"),
-    path("v1/schedules/<id:schedule_id>", schedule_views.OneSchedule.as_view(), name="schedule"),
-    path("v1/schedules/<id:schedule_id>/cancel", schedule_views.CancelSchedule.as_view(), name="cancel-schedule"),
-    path("v1/schedules/<id:schedule_id>/retry", schedule_views.RetrySchedule.as_view(), name="retry-schedule"),
-    path("organizations/<id:organization_id>/flags", views.StatesOfOrganization.as_view(), name="flags"),
+    path("v1/feature-flags/<str:name>/adoption", AdoptionOfFlag.as_view(), name="adoption"),
+    path("v1/feature-flags", Definitions.as_view(), name="definitions"),
+    path("v1/feature-flags/<str:name>", OneDefinition.as_view(), name="definition"),
+    path("v1/feature-flags/<str:name>/check", Check.as_view(), name="check-flag"),
+    path("v1/feature-flags/<str:name>/explain", Explain.as_view(), name="explain-flag"),
+    path("v1/schedules", Schedules.as_view(), name="schedules"),
+    path("v1/schedules/<id:schedule_id>", OneSchedule.as_view(), name="schedule"),
+    path("v1/schedules/<id:schedule_id>/cancel", CancelSchedule.as_view(), name="cancel-schedule"),
+    path("v1/schedules/<id:schedule_id>/retry", RetrySchedule.as_view(), name="retry-schedule"),
+    path("organizations/<id:organization_id>/flags", StatesOfOrganization.as_view(), name="flags"),
     path("internal/cache/invalidate", InvalidateCache.as_view(), name="invalidate-cache"),
-    path("<id:orgId>/<str:featureFlagName>", views.OneState.as_view(), name="flag"),
-    path("<id:orgId>/<str:featureFlagName>/<str:enabled>", views.SetFlag.as_view(), name="set-flag"),
+    path("<id:orgId>/<str:featureFlagName>", OneState.as_view(), name="flag"),
+    path("<id:orgId>/<str:featureFlagName>/<str:enabled>", SetFlag.as_view(), name="set-flag"),
 ]

@@ -9,6 +9,6 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "flagsite.settings")
 django.setup()
 
-from flagsite.events import Events  # noqa: E402 - knows the models, which are there only now
+from flagsite.web.event_stream import EventStream  # noqa: E402 - knows the models, which are there only now
 
-application = Events()
+application = EventStream()

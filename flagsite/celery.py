@@ -17,7 +17,7 @@ from celery.signals import (
     worker_shutting_down,
 )
 
-from flagsite import broker
+from flagsite.celery_adapters import redis_transport
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "flagsite.settings")
 
@@ -25,7 +25,7 @@ app = Celery("flagsite")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
-broker.correct_closed_channels()
+redis_transport.correct_closed_channels()
 
 
 @setup_logging.connect
@@ -36,17 +36,17 @@ def keep_our_logging(**_: Any) -> None:
 @worker_ready.connect
 def start_sweeping(sender: Any, **_: Any) -> None:
     """Rescue jobs from the worker's main process too, so that it happens though beat is away."""
-    from jobs.sweeper import Sweeper  # noqa: PLC0415 - Django is set up only now
+    from jobs.engine.worker_services import WorkerServices  # noqa: PLC0415 - Django is set up only now
 
-    Sweeper(queues=sorted(app.amqp.queues.consume_from), concurrency=sender.controller.concurrency).start()
+    WorkerServices(queues=sorted(app.amqp.queues.consume_from), concurrency=sender.controller.concurrency).start()
 
 
 @worker_shutting_down.connect
 def ask_jobs_to_stop(**_: Any) -> None:
     """Let running jobs finish their chunk and go back to their queue."""
-    from jobs import stopping  # noqa: PLC0415
+    from jobs.engine import shutdown  # noqa: PLC0415
 
-    stopping.request_stop()
+    shutdown.request_stop()
 
 
 @worker_shutdown.connect
@@ -54,10 +54,10 @@ def leave(**_: Any) -> None:
     """Take this worker off the list of those that are there; if the database is away, it is forgotten later."""
     from django.db import DatabaseError  # noqa: PLC0415
 
-    from jobs import workers  # noqa: PLC0415
+    from jobs.engine import worker_registry  # noqa: PLC0415
 
     with suppress(DatabaseError):
-        workers.leave()
+        worker_registry.leave()
 
 
 @worker_process_init.connect

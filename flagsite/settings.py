@@ -7,7 +7,9 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-from flagsite import development, environment, logs, operators, servers
+from flagsite import environment, logging
+from flagsite.admin_site import navigation
+from flagsite.development import secret_key, servers
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 SHORTEST_SECRET = 32
@@ -24,7 +26,7 @@ _own_database = environment.text("DATABASE_URL")
 _kinds = ("production", "development") if _own_database else ("development", "production")
 PRODUCTION = environment.choice("FLAGSITE_ENVIRONMENT", *_kinds) == "production"
 DEBUG = environment.boolean("DEBUG", default=False)
-SECRET_KEY = environment.text("SECRET_KEY") or ("" if PRODUCTION else development.secret_key(servers.data_folder()))
+SECRET_KEY = environment.text("SECRET_KEY") or ("" if PRODUCTION else secret_key.secret_key(servers.data_folder()))
 ALLOWED_HOSTS = environment.words(
     "ALLOWED_HOSTS", HOST_NAME, "host names without scheme and port",
     "" if PRODUCTION else "localhost,127.0.0.1,[::1],testserver",
@@ -61,18 +63,18 @@ INSTALLED_APPS = [
     "flagsite.apps.FlagsiteConfig",
 ]
 MIDDLEWARE = [
-    "flagsite.request_id.RequestIdMiddleware",
-    "flagsite.request_signals.RequestSignalsMiddleware",
-    "flagsite.probes.ProbesMiddleware",
-    "flagsite.problems.UnavailableMiddleware",
-    "flagsite.problems.ZeroCharacterMiddleware",
+    "flagsite.web.request_context.RequestIdMiddleware",
+    "flagsite.web.request_log.RequestSignalsMiddleware",
+    "flagsite.health.probes.ProbesMiddleware",
+    "flagsite.web.problems.UnavailableMiddleware",
+    "flagsite.web.problems.ZeroCharacterMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "flagsite.request_id.AdminActorMiddleware",
+    "flagsite.web.request_context.AdminActorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -174,7 +176,7 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 # No task_time_limit: it tells a job that hangs from a long one by the clock alone, and would kill the propagation of a
 # large enough tree four times, and fail it. A chunk cannot hang: its statements and its wait for the tree have ends of
-# their own (flags/writing.py), and a database that says nothing more is noticed (environment.KEEP_ALIVE).
+# their own (flags/states/sql.py), and a database that says nothing more is noticed (environment.KEEP_ALIVE).
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
@@ -182,7 +184,7 @@ CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = WORKER_STOP_SECONDS
 CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULER = "flagsite.beat.OneAtATimeScheduler"
+CELERY_BEAT_SCHEDULER = "flagsite.celery_adapters.beat.OneAtATimeScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 CELERY_BEAT_SYNC_EVERY = 1
 
@@ -195,16 +197,16 @@ PAGE_SIZE = environment.integer("PAGE_SIZE", 50, least=1, most=1000)
 IDEMPOTENCY_HOURS = environment.integer("IDEMPOTENCY_HOURS", 24, least=1, most=24 * LONGEST_DAYS)
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "orgs.authentication.AccessKeyAuthentication",
-        "orgs.authentication.AdminSessionAuthentication",
+        "orgs.access.authentication.AccessKeyAuthentication",
+        "orgs.access.authentication.AdminSessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["orgs.permissions.HasRole"],
-    "DEFAULT_THROTTLE_CLASSES": ["flagsite.rate_limit.KeyRateLimit"],
+    "DEFAULT_PERMISSION_CLASSES": ["orgs.access.permissions.HasRole"],
+    "DEFAULT_THROTTLE_CLASSES": ["flagsite.web.rate_limit.KeyRateLimit"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_PAGINATION_CLASS": "flagsite.pagination.KeysetPagination",
+    "DEFAULT_PAGINATION_CLASS": "flagsite.core.api.pagination.KeysetPagination",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "flagsite.problems.handler",
+    "EXCEPTION_HANDLER": "flagsite.web.problems.handler",
     "UNAUTHENTICATED_USER": None,
     "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
@@ -216,29 +218,29 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_AUTHENTICATION": [],
-    "SERVE_PERMISSIONS": ["orgs.permissions.OpenOnPurpose"],
+    "SERVE_PERMISSIONS": ["orgs.access.permissions.OpenOnPurpose"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SWAGGER_UI_SETTINGS": {"persistAuthorization": True, "displayOperationId": True},
     "COMPONENT_SPLIT_REQUEST": False,
     "ENUM_NAME_OVERRIDES": {
-        "JobStatus": "jobs.states.Status",
-        "JobTrigger": "jobs.models.Job.Trigger",
-        "CheckResult": "flagsite.probes.CheckResult",
-        "EvaluationReason": "flags.evaluation.REASON_CHOICES",
-        "WhyStale": "flags.lifetimes.staleness.WHY_CHOICES",
+        "JobStatus": "jobs.engine.states.Status",
+        "JobTrigger": "jobs.engine.models.Job.Trigger",
+        "CheckResult": "flagsite.health.probes.CheckResult",
+        "EvaluationReason": "flags.evaluation.engine.REASON_CHOICES",
+        "WhyStale": "flags.insights.staleness.STALE_CAUSE_CHOICES",
     },
     "PATH_CONVERTER_OVERRIDES": {"id": {"type": "integer", "format": "int64", "minimum": 1, "maximum": 2**63 - 1}},
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "flagsite.openapi.describe_what_all_share",
-        "flagsite.openapi_of_evaluation.describe_evaluation",
+        "flagsite.openapi.schema.describe_what_all_share",
+        "flagsite.openapi.evaluation.describe_evaluation",
     ],
 }
 
 # --- Admin site -------------------------------------------------------------------------------------------------------
 LOGIN_REDIRECT_URL = "admin:index"
-UNFOLD = operators.LOOKS
+UNFOLD = navigation.LOOKS
 
 # --- Metrics, version ------------------------------------------------------------------------------------------------
 METRICS_TOKEN = environment.text("METRICS_TOKEN")
@@ -252,5 +254,5 @@ LOG_LEVEL = environment.matching(
     "LOG_LEVEL", "(?i)debug|info|warning|error|critical", "DEBUG, INFO, WARNING, ERROR or CRITICAL", "INFO"
 ).upper()
 LOG_FORMAT = environment.choice("LOG_FORMAT", *(("json", "console") if PRODUCTION else ("console", "json")))
-LOGGING = logs.configuration(level=LOG_LEVEL, style=LOG_FORMAT)
-logs.configure_structlog()
+LOGGING = logging.configuration(level=LOG_LEVEL, style=LOG_FORMAT)
+logging.configure_structlog()

@@ -7,11 +7,12 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerView
 
-from flagsite import overview, people_admin, probes
-from flagsite.metrics.views import Metrics
-from flagsite.openapi import Description
-from orgs.endpoints import AlwaysJson
-from orgs.permissions import OpenOnPurpose
+from flagsite.admin_site import front_page, people
+from flagsite.health import probes
+from flagsite.metrics.api import Metrics
+from flagsite.openapi.schema import Description
+from orgs.access.endpoints import AlwaysJson
+from orgs.access.permissions import OpenOnPurpose
 
 try_it = SpectacularSwaggerView.as_view(
     url_name="openapi",
@@ -22,8 +23,8 @@ try_it = SpectacularSwaggerView.as_view(
 )
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),  # people begin there; programs name what they want
-    path("admin/overview/", overview.live, name="overview"),
-    path("admin/password_change/", admin.site.admin_view(people_admin.own_password)),
+    path("admin/overview/", front_page.live, name="overview"),
+    path("admin/password_change/", admin.site.admin_view(people.own_password)),
     path("admin/", admin.site.urls),
     path("openapi.json", Description.as_view(), name="openapi"),
     path("docs", try_it, name="docs"),
@@ -36,7 +37,7 @@ urlpatterns = [
     path("", include("flags.urls")),
 ]
 
-handler400 = "flagsite.problems.bad_request"
-handler403 = "flagsite.problems.forbidden"
-handler404 = "flagsite.problems.not_found"
-handler500 = "flagsite.problems.server_error"
+handler400 = "flagsite.web.problems.bad_request"
+handler403 = "flagsite.web.problems.forbidden"
+handler404 = "flagsite.web.problems.not_found"
+handler500 = "flagsite.web.problems.server_error"

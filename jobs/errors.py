@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from orgs.errors import FlagsiteError
+from flagsite.core.errors import FlagsiteError
 
 
 class JobNotFound(FlagsiteError):
     """There is no such job, or it is not yours to see."""
 
 
-class MoveRefused(FlagsiteError):
+class TransitionRefused(FlagsiteError):
     """The job's status does not allow this."""
 
 

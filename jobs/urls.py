@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.urls import path
 
-from jobs import views
-from orgs import paths  # noqa: F401 - registers <id:…>
+from flagsite.core.api import path_converters  # noqa: F401 - registers <id:…>
+from jobs.api import views
 
 urlpatterns = [
     path("job-status/<id:job_id>", views.JobStatus.as_view(), name="job-status"),

@@ -1,3 +1,5 @@
-"""The admin site's pages of this app; each module registers its own."""
+"""The pages of the admin site about organizations; each module registers its own."""
 
-from orgs import history_admin, key_admin, organization_admin  # noqa: F401
+from orgs.access import access_key_admin  # noqa: F401
+from orgs.audit import admin as audit_admin  # noqa: F401
+from orgs.tree import admin as tree_admin  # noqa: F401

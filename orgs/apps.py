@@ -6,3 +6,10 @@ from django.apps import AppConfig
 class OrgsConfig(AppConfig):
     name = "orgs"
     verbose_name = "Organizations"
+
+    def ready(self) -> None:
+        """Have access keys deleted together with their organization."""
+        from orgs.access.removal import remove_access  # noqa: PLC0415 - models are loaded only now
+        from orgs.tree.signals import organization_removing  # noqa: PLC0415
+
+        organization_removing.connect(remove_access, dispatch_uid="orgs.remove_access")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from orgs import idempotency
+from orgs.idempotency import stored_answers
 
 
 @shared_task(name="orgs.forget_idempotent_requests")
 def forget_idempotent_requests() -> None:
     """Delete stored answers that are older than IDEMPOTENCY_HOURS."""
-    idempotency.forget_old()
+    stored_answers.forget_old()

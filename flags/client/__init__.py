@@ -3,9 +3,9 @@
 docs/django.md shows each of them at work.
 """
 
-from flags.client.asking import ais_enabled, is_enabled
 from flags.client.context import asking_for
 from flags.client.decorator import feature_flag
+from flags.client.evaluate import ais_enabled, is_enabled
 from flags.client.overrides import override_flag
 
 __all__ = ["ais_enabled", "asking_for", "feature_flag", "is_enabled", "override_flag"]

@@ -14,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
-from orgs.models import Organization
+from orgs.tree.models import Organization
 
 
 @dataclass(frozen=True, slots=True)

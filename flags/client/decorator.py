@@ -13,8 +13,8 @@ from django.http import Http404, HttpRequest
 from django.views import View
 
 from flags.client import context
-from flags.client.asking import ais_enabled, is_enabled
 from flags.client.context import OfRequest
+from flags.client.evaluate import ais_enabled, is_enabled
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 NOT_FOUND: Any = object()

@@ -10,7 +10,7 @@ from itertools import groupby
 from django.db.models import QuerySet
 
 from flags.errors import InvalidSchedule
-from flags.models import FlagSchedule
+from flags.schedules.models import FlagSchedule
 from flags.schedules.recurrence import recurrence
 
 MOST_SHOWN = 1_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib.auth import get_user_model
 
-from orgs.models import AccessKey
+from orgs.access.models import AccessKey
 
 
 def why_gone(author: str) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
-from flags import definition_rules
-from flags.definition_fields import FIELDS
+from flags.definitions import rules
+from flags.definitions.fields import FIELDS
 from flags.errors import InvalidSchedule
 
 PARTS = ("enabled", "killed", "archived", "rollout_percentage", "environments", "whitelist")
@@ -25,7 +25,7 @@ def check(wanted: Mapping[str, Any]) -> dict[str, Any]:
         if name not in NAMES:
             raise InvalidSchedule(f"A definition's {name[:100]!a} cannot be scheduled; these can: {', '.join(NAMES)}.")
         try:
-            definition_rules.check(NAMES[name], value)
+            rules.check(NAMES[name], value)
         except ValidationError as error:
             raise InvalidSchedule(f"{name}: {' '.join(error.messages)}") from error
     return dict(wanted)

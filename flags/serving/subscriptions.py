@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from flags.serving.feed import KeyChanged, Moved, Written
-from flags.serving.listener import News
+from flags.serving.cache_events import AccessKeyChanged, CacheEvent, OrganizationMoved, StatesWritten
 
 
 class Subscription:
@@ -69,16 +68,16 @@ class Subscriptions:
         subscription.line = line
         self._add(subscription)
 
-    def take(self, news: News) -> None:
+    def take(self, news: CacheEvent) -> None:
         """Wake those whom it concerns; from the listener's thread."""
-        if isinstance(news, Written):
+        if isinstance(news, StatesWritten):
             for one in tuple(self._below.get(news.root_id, ())):
                 if news.after < one.line[-1] <= news.last:
                     one.wake()
-        elif isinstance(news, Moved):
+        elif isinstance(news, OrganizationMoved):
             for one in tuple(self._below.get(news.organization_id, ())):
                 one.wake(doubtful=True)
-        elif isinstance(news, KeyChanged):
+        elif isinstance(news, AccessKeyChanged):
             for one in tuple(self._all):
                 if one.key == news.prefix:
                     one.wake(news=False, doubtful=True)

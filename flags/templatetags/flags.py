@@ -9,8 +9,8 @@ from django.template.base import FilterExpression, NodeList, Parser, Token, toke
 from django.template.context import Context
 
 from flags.client import context as client_context
-from flags.client.asking import is_enabled
 from flags.client.context import OfRequest
+from flags.client.evaluate import is_enabled
 
 register = template.Library()
 OPTIONS = ("user_id", "organization", "environment")

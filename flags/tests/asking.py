@@ -7,9 +7,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from flags.ofrep import Evaluation
-from flags.serving.callers import Callers
-from flags.serving.memory import Memory
+from flags.serving.access_key_cache import AccessKeyCache
+from flags.serving.evaluation_cache import EvaluationCache
+from flags.serving.ofrep import RemoteEvaluation
 
 FLAGS = "/ofrep/v1/evaluate/flags"
 
@@ -28,9 +28,9 @@ class Asking:
 
     def __init__(self, key: str) -> None:
         self.key = key
-        self.memory = Memory()
-        self.callers = Callers()
-        self.evaluation = Evaluation(self.memory, self.callers)
+        self.memory = EvaluationCache()
+        self.callers = AccessKeyCache()
+        self.evaluation = RemoteEvaluation(self.memory, self.callers)
 
     def one(self, flag: str, **context: Any) -> Answer:
         """Evaluate one flag."""

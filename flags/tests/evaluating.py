@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from hypothesis import strategies as st
 
-from flags.evaluation import Context, Definition, Place, State, Unit
-from flags.places import Columns
+from flags.evaluation.context_loader import Columns
+from flags.evaluation.engine import Definition, EvaluationContext, OrganizationContext, StateValue, Unit
 
 KEYS = ["a", "b", "c", "d"]
 USERS = ["", "ann", "bob", "cleo", "user-17", "ü"]
@@ -43,25 +43,27 @@ def definitions(draw: st.DrawFn, versions: Sequence[int] = (1,)) -> dict[str, De
 
 
 @st.composite
-def places(draw: st.DrawFn) -> Place:
+def places(draw: st.DrawFn) -> OrganizationContext:
     """An organization somewhere in a tree, or nowhere, with states that come from itself or from above."""
     depth = draw(st.integers(0, 4))
     ids = tuple(range(10, 10 + depth))
     states = {}
     for number in range(1, len(KEYS) + 1) if ids else ():
         if draw(st.booleans()):
-            states[number] = State(number, draw(st.booleans()), draw(st.sampled_from(ids)), draw(st.integers(1, 99)))
-    return Place(ids, tuple(f"org-{one}" for one in ids), states)
+            states[number] = StateValue(
+                number, draw(st.booleans()), draw(st.sampled_from(ids)), draw(st.integers(1, 99))
+            )
+    return OrganizationContext(ids, tuple(f"org-{one}" for one in ids), states)
 
 
 contexts = st.builds(
-    Context,
+    EvaluationContext,
     targeting_key=st.sampled_from(USERS).map(lambda user: user or None),
     environment=st.sampled_from([None, *ENVIRONMENTS, "elsewhere"]),
 )
 
 
-def columns_of(states: Iterable[State]) -> Columns:
+def columns_of(states: Iterable[StateValue]) -> Columns:
     """The same, column by column, as the database gives them."""
     rows = sorted(states, key=lambda state: state.flag_id)
     return (

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from flags.evaluation import Context, Definition, Place
-from flags.rollout import bucket, hash_prefix
+from flags.evaluation.engine import Definition, EvaluationContext, OrganizationContext
+from flags.evaluation.rollout import bucket, hash_prefix
 
 RULES = ("archived", "killed", "environment", "prerequisite", "whitelist", "organization", "default", "rollout")
 
@@ -18,7 +18,7 @@ class Untold(Exception):
 
 
 def verdicts(
-    definition: Definition, place: Place, context: Context, flags: Mapping[str, Definition]
+    definition: Definition, place: OrganizationContext, context: EvaluationContext, flags: Mapping[str, Definition]
 ) -> list[tuple[str, bool | None]]:
     """Each rule up to the one that decides, with its value; None leaves it to the next. Raises Untold."""
     found: list[tuple[str, bool | None]] = []
@@ -38,7 +38,9 @@ def verdicts(
     return found
 
 
-def _says(rule: str, flag: Definition, place: Place, context: Context, flags: Mapping[str, Definition]) -> bool | None:
+def _says(
+    rule: str, flag: Definition, place: OrganizationContext, context: EvaluationContext, flags: Mapping[str, Definition]
+) -> bool | None:
     if rule == "prerequisite":
         return _has_prerequisites(flag, place, context, flags)
     if rule == "rollout":
@@ -56,7 +58,7 @@ def _says(rule: str, flag: Definition, place: Place, context: Context, flags: Ma
 
 
 def _has_prerequisites(
-    flag: Definition, place: Place, context: Context, flags: Mapping[str, Definition]
+    flag: Definition, place: OrganizationContext, context: EvaluationContext, flags: Mapping[str, Definition]
 ) -> bool | None:
     for key in flag.prerequisites:
         if key not in flags or not verdicts(flags[key], place, context, flags)[-1][1]:
@@ -64,7 +66,7 @@ def _has_prerequisites(
     return None
 
 
-def _is_in_rollout(flag: Definition, place: Place, context: Context) -> bool:
+def _is_in_rollout(flag: Definition, place: OrganizationContext, context: EvaluationContext) -> bool:
     if flag.threshold == 0:
         return False
     if flag.hash_version != 1:

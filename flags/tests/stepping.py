@@ -8,8 +8,8 @@ from queue import SimpleQueue
 import pytest
 from django.db import connection
 
-from jobs import runner, wakeup, workers
-from jobs.run import Run
+from jobs.engine import runner, wakeup, worker_registry
+from jobs.engine.run import Run
 
 QUEUE = "propagation"
 _here = threading.local()
@@ -106,7 +106,7 @@ def pause_before_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
             worker.pause()
         return reload(run)
 
-    monkeypatch.setattr(workers, "process_name", lambda: threading.current_thread().name)
+    monkeypatch.setattr(worker_registry, "process_name", lambda: threading.current_thread().name)
     monkeypatch.setattr(Run, "check", checked)
     monkeypatch.setattr(Run, "reload", reloaded)
     monkeypatch.setattr(wakeup, "wake", lambda queue: None)

@@ -10,15 +10,20 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from conftest import Cast, _key
-from flags import changes, explaining, managing
-from flags.evaluation import Context
-from flags.models import Flag, FlagState
+from flags.definitions import service
+from flags.definitions.models import Flag
+from flags.evaluation import explain
+from flags.evaluation.engine import EvaluationContext
+from flags.states.models import FlagState
+from flags.states.set_flag import set_flag
 from flags.tests.asking import Asking
-from jobs import operations, runner
-from jobs.models import Job
-from orgs import tree
-from orgs.models import Organization, Role
+from jobs.engine import runner
+from jobs.engine.models import Job
+from jobs.operations import job_operations
+from orgs.access.models import Role
 from orgs.tests.api import Api, kind_of, wrong_fields
+from orgs.tree import tree_operations
+from orgs.tree.models import Organization
 
 BASE = "/v1/feature-flags/new-ui"
 ENDPOINTS = ("check", "explain")
@@ -30,13 +35,11 @@ def api(cast: Cast, reader_key: str) -> Api:
 
 
 def define(name: str = "new-ui", **values: Any) -> Flag:
-    return managing.create(key=name, values=values, by="user:olga")
+    return service.create(key=name, values=values, by="user:olga")
 
 
 def put(organization: Organization, *, enabled: bool = True, flag: str = "new-ui", carry: bool = True) -> int:
-    accepted = changes.set_flag(
-        organization_id=organization.pk, flag_key=flag, enabled=enabled, requested_by="user:olga"
-    )
+    accepted = set_flag(organization_id=organization.pk, flag_key=flag, enabled=enabled, requested_by="user:olga")
     while carry and runner.run_next("propagation"):
         pass
     return accepted.change.number
@@ -77,7 +80,7 @@ def test_each_rule_has_its_say(api: Api, cast: Cast) -> None:
         return found["enabled"], found["rule"], found["reason"]
 
     def change(**values: Any) -> None:
-        managing.update(key=flag.key, values=values, by="user:olga")
+        service.update(key=flag.key, values=values, by="user:olga")
 
     assert answer(api)["rule"] == "default"
     change(rollout_percentage=0)
@@ -100,7 +103,7 @@ def test_whom_it_is_asked_for_has_to_be_said_where_that_matters(api: Api, cast: 
     for response in (asked(api, how), asked(api, how, organizationKey="oslo")):
         assert (response.status_code, kind_of(response)) == (400, "targeting-key-missing")
     assert asked(api, how, userId="u").status_code == 200
-    managing.update(key="new-ui", values={"rollout_unit": "organization"}, by="user:olga")
+    service.update(key="new-ui", values={"rollout_unit": "organization"}, by="user:olga")
     assert kind_of(asked(api, how, userId="u")) == "targeting-key-missing"
     assert asked(api, how, organizationKey="oslo").status_code == 200
 
@@ -119,7 +122,7 @@ def test_explain_shows_the_steps_up_to_the_one_that_has_to_know_the_user(api: Ap
 
 
 def test_where_a_prerequisite_has_to_know_the_user_the_steps_end_before_it(api: Api, cast: Cast) -> None:
-    managing.create(key="needed", values={"enabled": True, "rollout_percentage": 50}, by="user:olga")
+    service.create(key="needed", values={"enabled": True, "rollout_percentage": 50}, by="user:olga")
     define(enabled=True, prerequisites=["needed"])
     problem = asked(api, "explain").json()
     assert problem["detail"] == "The flag 'needed' is rolled out by targeting key; none was sent."
@@ -152,7 +155,7 @@ def test_what_is_empty_is_not_given(api: Api, cast: Cast, how: str) -> None:
     empty = {"userId": "", "environment": "", "organizationKey": ""}
     assert answer(api, how, **empty) == answer(api, how)
     assert answer(api, how, organizationId=cast.oslo.pk, **empty)["organizationId"] == cast.oslo.pk
-    managing.update(key="new-ui", values={"rollout_percentage": 50}, by="user:olga")
+    service.update(key="new-ui", values={"rollout_percentage": 50}, by="user:olga")
     assert kind_of(asked(api, how, **empty)) == "targeting-key-missing"
 
 
@@ -259,7 +262,7 @@ def test_a_change_on_its_way_is_told_with_how_its_job_stands(api: Api, cast: Cas
     job = Job.objects.latest("id")
     for status in ("PENDING", "CANCELLED"):
         if status == "CANCELLED":
-            operations.cancel(job_id=job.pk, by="user:olga")
+            job_operations.cancel(job_id=job.pk, by="user:olga")
         (top, *_) = answer(api, "explain", organizationKey="oslo")["organizations"]
         assert top["decides"] is True
         assert top["why"] == (
@@ -284,7 +287,7 @@ def test_a_first_change_on_its_way_is_told_where_it_was_made(api: Api, cast: Cas
 def test_a_job_that_is_cleaned_up_while_somebody_asks_is_gone(
     cast: Cast, reader_key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = explaining._how_jobs_stand
+    real = explain._how_jobs_stand
 
     def how_jobs_stand(job_ids: Sequence[int]) -> dict[int, str]:
         Job.objects.all().delete()
@@ -294,7 +297,7 @@ def test_a_job_that_is_cleaned_up_while_somebody_asks_is_gone(
     put(cast.acme, enabled=True)
     put(cast.acme, enabled=False, carry=False)
     job = Job.objects.latest("id")
-    monkeypatch.setattr(explaining, "_how_jobs_stand", how_jobs_stand)
+    monkeypatch.setattr(explain, "_how_jobs_stand", how_jobs_stand)
     (top, *_) = Api(reader_key).get(f"{BASE}/explain", organizationKey="oslo").json()["organizations"]
     assert top["why"].endswith(f"has not arrived: job {job.pk} is gone.")
 
@@ -307,7 +310,7 @@ def test_the_steps_say_where_a_value_was_switched_and_how_a_rollout_counts(api: 
         assert step["detail"] == f"{where} it was switched on, by change {number}; the rollout decides."
     said = set()
     for user in range(40):
-        checked = explaining.check(key="new-ui", organization_id=cast.oslo.pk, context=Context(f"u{user}"))
+        checked = explain.check(key="new-ui", organization_id=cast.oslo.pk, context=EvaluationContext(f"u{user}"))
         step = checked.decision.steps[-1]
         said.add((step.enabled, step.detail.partition("100000, ")[2]))
     assert said == {(True, "in 12.5 %."), (False, "out of 12.5 %.")}
@@ -316,7 +319,7 @@ def test_the_steps_say_where_a_value_was_switched_and_how_a_rollout_counts(api: 
 def test_after_a_move_the_moved_organization_decides_with_what_it_took_over(api: Api, cast: Cast) -> None:
     define()
     put(cast.rival)
-    tree.move(organization_id=cast.north.pk, parent_id=cast.rival.pk)
+    tree_operations.move(organization_id=cast.north.pk, parent_id=cast.rival.pk)
     rival, north, _ = answer(api, "explain", organizationKey="oslo")["organizations"]
     assert (rival["key"], rival["decides"], north["decides"]) == ("rival", False, True)
     assert north["latestChange"]["sourceOrganizationId"] == cast.rival.pk
@@ -328,7 +331,7 @@ def test_a_new_organization_to_which_a_job_brings_its_parents_value_decides_with
     define()
     number = put(cast.acme)
     settings.FLAGS_INLINE_ROWS = 0
-    tree.create(name="New", key="new", parent_id=cast.acme.pk)
+    tree_operations.create(name="New", key="new", parent_id=cast.acme.pk)
     runner.run_next("propagation")
     acme, new = answer(api, "explain", organizationKey="new")["organizations"]
     assert acme["latestChange"]["number"] == new["latestChange"]["number"] == number
@@ -346,6 +349,6 @@ def test_explaining_takes_as_many_queries_for_a_long_way_as_for_a_short_one(api:
             api.get(f"{BASE}/explain", organizationKey=place.key)
         counts.append(len(queries))
         for number in range(12):
-            place = tree.create(name="x", key=f"{place.key}-{number}", parent_id=place.pk)
+            place = tree_operations.create(name="x", key=f"{place.key}-{number}", parent_id=place.pk)
     assert counts[0] == counts[1] <= 9
     assert FlagState.objects.filter(organization=place).exists()

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from conftest import Cast, _key
-from flags import changes, prerequisites
-from flags.definition_fields import FIELDS
-from flags.definition_serializers import WholeDefinition
-from flags.models import Flag
-from orgs.models import HistoryEntry, Role
+from flags.definitions import prerequisites
+from flags.definitions.fields import FIELDS
+from flags.definitions.models import Flag
+from flags.definitions.serializers import WholeDefinition
+from flags.states.set_flag import set_flag
+from orgs.access.models import Role
+from orgs.audit.models import HistoryEntry
 from orgs.tests.api import Api, kind_of, wrong_fields
 
 BASE = "/v1/feature-flags"
@@ -68,7 +70,7 @@ def test_what_is_left_out_has_its_default_and_a_salt_of_its_own(api: Api) -> Non
 
 
 def test_a_name_is_taken_once(api: Api, cast: Cast) -> None:
-    changes.set_flag(organization_id=cast.oslo.pk, flag_key="new-ui", enabled=True)
+    set_flag(organization_id=cast.oslo.pk, flag_key="new-ui", enabled=True)
     response = api.post(BASE, {"name": "new-ui"})
     assert (response.status_code, kind_of(response)) == (409, "flag-exists")
 

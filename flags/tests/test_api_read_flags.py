@@ -9,8 +9,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from conftest import Cast
-from flags import changes
-from flags.models import Flag, FlagState
+from flags.definitions.models import Flag
+from flags.states.models import FlagState
+from flags.states.set_flag import set_flag
 from orgs.tests.api import Api, kind_of
 
 
@@ -20,7 +21,7 @@ def api(cast: Cast, admin_key: str) -> Api:
 
 
 def test_a_value_set_here_is_not_inherited(api: Api, cast: Cast) -> None:
-    changes.set_flag(organization_id=cast.oslo.pk, flag_key="new-ui", enabled=True)
+    set_flag(organization_id=cast.oslo.pk, flag_key="new-ui", enabled=True)
     answer = api.get(f"/{cast.oslo.pk}/new-ui").json()
     assert answer.pop("updatedAt").endswith("Z")
     assert answer == {
@@ -39,7 +40,7 @@ def test_a_value_set_here_is_not_inherited(api: Api, cast: Cast) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_value_set_above_is_inherited_and_names_its_job(api: Api, cast: Cast, settings: Any) -> None:
     settings.JOBS_INLINE = True
-    accepted = changes.set_flag(organization_id=cast.acme.pk, flag_key="new-ui", enabled=True)
+    accepted = set_flag(organization_id=cast.acme.pk, flag_key="new-ui", enabled=True)
     assert accepted.job is not None
     answer = api.get(f"/{cast.oslo.pk}/new-ui").json()
     expected = (True, cast.acme.pk, accepted.job.pk)
@@ -48,7 +49,7 @@ def test_a_value_set_above_is_inherited_and_names_its_job(api: Api, cast: Cast, 
 
 
 def test_a_flag_that_was_never_set_above_is_off(api: Api, cast: Cast) -> None:
-    changes.set_flag(organization_id=cast.rival_store.pk, flag_key="new-ui", enabled=True)
+    set_flag(organization_id=cast.rival_store.pk, flag_key="new-ui", enabled=True)
     answer = api.get(f"/{cast.oslo.pk}/new-ui").json()
     assert answer["featureFlag"]["enabled"] is False
     assert (answer["sourceOrganizationId"], answer["inherited"], answer["updatedAt"]) == (None, False, None)
@@ -68,8 +69,8 @@ def listed(api: Api, organization_id: int, **parameters: Any) -> list[tuple[str,
 
 def test_all_values_of_an_organization_are_listed(api: Api, cast: Cast) -> None:
     for name, enabled in (("b", True), ("a", False)):
-        changes.set_flag(organization_id=cast.oslo.pk, flag_key=name, enabled=enabled)
-    changes.set_flag(organization_id=cast.bergen.pk, flag_key="c", enabled=True)
+        set_flag(organization_id=cast.oslo.pk, flag_key=name, enabled=enabled)
+    set_flag(organization_id=cast.bergen.pk, flag_key="c", enabled=True)
     assert listed(api, cast.oslo.pk) == [("b", True, cast.oslo.pk), ("a", False, cast.oslo.pk)]
     assert api.get(f"/organizations/{cast.oslo.pk}/flags").json()["results"][0] == api.get(f"/{cast.oslo.pk}/b").json()
 
@@ -89,7 +90,7 @@ def test_the_list_agrees_with_the_single_read_while_an_organization_waits_for_it
 
 def test_the_list_comes_in_pages_both_ways(api: Api, cast: Cast) -> None:
     for number in range(5):
-        changes.set_flag(organization_id=cast.oslo.pk, flag_key=f"f{number}", enabled=True)
+        set_flag(organization_id=cast.oslo.pk, flag_key=f"f{number}", enabled=True)
     pages = [api.get(f"/organizations/{cast.oslo.pk}/flags", pageSize=2).json()]
     while pages[-1]["next"]:
         pages.append(api.client.get(pages[-1]["next"]).json())
@@ -102,7 +103,7 @@ def test_the_list_comes_in_pages_both_ways(api: Api, cast: Cast) -> None:
 @pytest.mark.parametrize("flags", [1, 30])
 def test_the_states_take_one_query_however_many_there_are(api: Api, cast: Cast, flags: int) -> None:
     for number in range(flags):
-        changes.set_flag(organization_id=cast.oslo.pk, flag_key=f"f{number}", enabled=True)
+        set_flag(organization_id=cast.oslo.pk, flag_key=f"f{number}", enabled=True)
     with CaptureQueriesContext(connection) as queries:
         assert len(listed(api, cast.oslo.pk)) == flags
     assert len([query for query in queries if "flags_flagstate" in query["sql"]]) == 1

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from conftest import Cast
-from flags.models import Change, Flag, FlagState
-from jobs.models import Job
-from orgs import tree
+from flags.definitions.models import Flag
+from flags.states.models import Change, FlagState
+from jobs.engine.models import Job
 from orgs.tests.api import Api, kind_of, wrong_fields
+from orgs.tree import tree_operations
 
 
 @pytest.fixture
@@ -150,4 +151,4 @@ def test_a_created_organization_has_its_parents_values(api: Api, cast: Cast) -> 
     created = api.post("/organizations", {"name": "N", "key": "n", "parentId": cast.oslo.pk}).json()
     assert created["jobs"] == []
     assert api.get(f"/{created['id']}/new-ui").json()["featureFlag"]["enabled"] is True
-    assert tree.delete(organization_id=created["id"]) == 1
+    assert tree_operations.delete(organization_id=created["id"]) == 1

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from django.db import OperationalError
 
-from flags.serving import callers
-from flags.serving.callers import Callers
-from orgs.access import Caller
-from orgs.models import Role
+from flags.serving import access_key_cache
+from flags.serving.access_key_cache import AccessKeyCache
+from orgs.access.caller import Caller
+from orgs.access.models import Role
 
 OURS = Caller("key:ours nightly", Role.READER)
 
@@ -22,7 +22,7 @@ class Database:
         self.away = False
 
     def caller_with(self, key: str) -> Caller | None:
-        """As orgs.authentication has it."""
+        """As orgs.access.authentication has it."""
         self.asked += 1
         if self.away:
             raise OperationalError("gone")
@@ -32,14 +32,14 @@ class Database:
 @pytest.fixture
 def database(monkeypatch: pytest.MonkeyPatch) -> Database:
     made = Database()
-    monkeypatch.setattr(callers, "caller_with", made.caller_with)
+    monkeypatch.setattr(access_key_cache, "caller_with", made.caller_with)
     return made
 
 
 def test_a_key_that_is_revoked_while_it_is_looked_up_is_looked_up_again(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = Callers()
+    known = AccessKeyCache()
 
     def caller_with(key: str) -> Caller | None:
         found = database.caller_with(key)
@@ -48,7 +48,7 @@ def test_a_key_that_is_revoked_while_it_is_looked_up_is_looked_up_again(
             known.forget()  # the listener hears of it before the answer is stored
         return found
 
-    monkeypatch.setattr(callers, "caller_with", caller_with)
+    monkeypatch.setattr(access_key_cache, "caller_with", caller_with)
     assert known.caller_with("ours") is OURS
     assert known.caller_with("ours") is None
 
@@ -56,7 +56,7 @@ def test_a_key_that_is_revoked_while_it_is_looked_up_is_looked_up_again(
 def test_a_key_that_becomes_valid_is_so_once_it_is_heard_of(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = Callers()
+    known = AccessKeyCache()
     database.revoked = True
     assert known.caller_with("ours") is None
     database.revoked = False
@@ -66,8 +66,8 @@ def test_a_key_that_becomes_valid_is_so_once_it_is_heard_of(
 
 
 def test_many_keys_of_nobody_drive_out_none_of_somebody(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(callers, "MOST", 5)
-    known = Callers()
+    monkeypatch.setattr(access_key_cache, "MOST", 5)
+    known = AccessKeyCache()
     assert known.caller_with("ours") is OURS
     for number in range(20):
         assert known.caller_with(f"nonsense-{number}") is None
@@ -81,8 +81,8 @@ def test_many_keys_of_nobody_drive_out_none_of_somebody(database: Database, monk
 def test_of_too_many_keys_the_one_that_was_looked_up_longest_ago_goes(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(callers, "MOST", 3)
-    known = Callers()
+    monkeypatch.setattr(access_key_cache, "MOST", 3)
+    known = AccessKeyCache()
     for number in (1, 2, 3, 4):
         known.caller_with(f"ours-{number}")
     asked = database.asked
@@ -96,10 +96,10 @@ def test_of_too_many_keys_the_one_that_was_looked_up_longest_ago_goes(
 def test_while_the_database_is_away_a_key_that_was_valid_is_believed(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = Callers()
+    known = AccessKeyCache()
     known.caller_with("ours")
     database.away = True
-    monkeypatch.setattr(callers, "SURE_SECONDS", 0)
+    monkeypatch.setattr(access_key_cache, "SURE_SECONDS", 0)
     assert known.caller_with("ours") is OURS
     with pytest.raises(OperationalError):
         known.caller_with("ours-too")

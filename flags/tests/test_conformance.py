@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from flags import changes, definitions, places
+from flags.definitions import loader
+from flags.definitions.models import Flag
 from flags.errors import TargetingKeyMissing
-from flags.evaluation import NOWHERE, Context, Definition, Unit, evaluate
-from flags.models import Flag
-from flags.rollout import bucket, hash_prefix, threshold
+from flags.evaluation import context_loader
+from flags.evaluation.engine import NO_ORGANIZATION, Definition, EvaluationContext, Unit, evaluate
+from flags.evaluation.rollout import bucket, hash_prefix, threshold
+from flags.states.set_flag import set_flag
 from flags.tests.asking import Asking
-from jobs import runner
-from orgs.models import Organization
+from jobs.engine import runner
+from orgs.tree.models import Organization
 
 SUITES = json.loads((Path(__file__).parent / "conformance" / "cases.json").read_text())["suites"]
 FIELDS = {
@@ -73,19 +75,19 @@ def test_the_example_on_the_page_of_definitions_is_right() -> None:
 def test_nobody_has_to_be_named_where_all_or_none_are_in(unit: Unit, percentage: str | None, enabled: bool) -> None:
     limit = threshold(None if percentage is None else Decimal(percentage))
     flag = Definition(1, "f", enabled=True, threshold=limit, unit=unit, level=1)
-    assert evaluate(flag, NOWHERE, Context(), {}).enabled is enabled
+    assert evaluate(flag, NO_ORGANIZATION, EvaluationContext(), {}).enabled is enabled
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite["name"])
 def test_every_published_case_comes_out_as_published(suite: dict[str, Any], asking: Asking) -> None:
     organizations = plant(suite)
-    flags = definitions.read_all()
+    flags = loader.load_definitions()
     for case in suite["cases"]:
         named = case["organization"]
-        place = places.read(organizations[named].pk) if named else NOWHERE
+        place = context_loader.load_context(organizations[named].pk) if named else NO_ORGANIZATION
         source = organizations[case["source"]].pk if "source" in case else None
-        context = Context(case["context"].get("targetingKey") or None, case["context"].get("environment"))
+        context = EvaluationContext(case["context"].get("targetingKey") or None, case["context"].get("environment"))
         answer = asking.one(case["flag"], organizationKey=named, **case["context"])
         if "error" in case:
             assert answer.body["errorCode"] == case["error"], case
@@ -118,7 +120,7 @@ def plant(suite: dict[str, Any]) -> dict[str, Organization]:
         Flag.objects.get(key=row["name"]).prerequisites.set(needed)
     for row in suite["changes"]:
         target = organizations[row["organization"]]
-        changes.set_flag(organization_id=target.pk, flag_key=row["flag"], enabled=row["enabled"])
+        set_flag(organization_id=target.pk, flag_key=row["flag"], enabled=row["enabled"])
     while runner.run_next("propagation") is not None:
         pass
     Flag.objects.filter(key__in=[row["name"] for row in suite["flags"] if row.get("archived")]).update(archived=True)

@@ -9,22 +9,23 @@ from typing import Any
 import pytest
 
 from conftest import Cast
-from flags import changes, propagation, writing
-from flags.models import Change, FlagState
-from flags.writing import Written
-from jobs import runner, stopping
-from jobs.models import Job
+from flags.states import propagation, sql
+from flags.states.models import Change, FlagState
+from flags.states.set_flag import set_flag
+from flags.states.sql import Written
+from jobs.engine import runner, shutdown
+from jobs.engine.models import Job
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
 def no_messages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.wakeup.wake", lambda queue: None)
+    monkeypatch.setattr("jobs.engine.wakeup.wake", lambda queue: None)
 
 
 def set_on(organization_id: int, flag: str = "f") -> Job:
-    job = changes.set_flag(organization_id=organization_id, flag_key=flag, enabled=True).job
+    job = set_flag(organization_id=organization_id, flag_key=flag, enabled=True).job
     assert job is not None
     return job
 
@@ -32,18 +33,18 @@ def set_on(organization_id: int, flag: str = "f") -> Job:
 @contextmanager
 def at_each_chunk(happen: Callable[[], object]) -> Iterator[None]:
     """While it lasts, something happens whenever a chunk is written."""
-    write_span = writing.write_span
+    write_span = sql.write_span
 
     def written(*arguments: Any, **named: Any) -> Written:
         happen()
         return write_span(*arguments, **named)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(writing, "write_span", written)
+        patch.setattr(sql, "write_span", written)
         try:
             yield
         finally:
-            stopping.withdraw()
+            shutdown.withdraw()
 
 
 def test_a_job_for_those_left_behind_keeps_its_total_when_it_was_handed_back_in_between(
@@ -53,7 +54,7 @@ def test_a_job_for_those_left_behind_keeps_its_total_when_it_was_handed_back_in_
     monkeypatch.setattr(propagation, "SMALLEST_CHUNK", 2)
     job = set_on(cast.acme.pk)
     Job.objects.update(only_behind=True)
-    with at_each_chunk(stopping.request_stop):
+    with at_each_chunk(shutdown.request_stop):
         runner.run_next("propagation")
     job.refresh_from_db()
     assert (job.status, job.processed) == ("PENDING", 2)
@@ -70,7 +71,7 @@ def test_those_left_behind_are_not_counted_as_superseded_for_others_in_between(c
     Job.objects.update(only_behind=True)
     for organization, flags in ((cast.oslo, "fg"), (cast.bergen, "fg"), (cast.rome, "g")):
         for flag in flags:
-            changes.set_flag(organization_id=organization.pk, flag_key=flag, enabled=False)
+            set_flag(organization_id=organization.pk, flag_key=flag, enabled=False)
     runner.run_next("propagation")
     job.refresh_from_db()
     assert (job.status, job.processed, job.superseded, job.unchanged) == ("COMPLETED", 4, 0, 0)

@@ -9,13 +9,13 @@ import pytest
 from django.db import IntegrityError
 
 from conftest import Cast
-from flags import managing
-from flags.definition_fields import FIELDS
+from flags.definitions import service
+from flags.definitions.fields import FIELDS
+from flags.definitions.models import Flag
 from flags.errors import InvalidDefinition, InvalidSchedule
-from flags.models import Flag
-from flags.schedules import planning, schedulable
-from flags.schedules.moments import now
-from flags.schedules.ticking import tick
+from flags.schedules import plan, schedulable
+from flags.schedules.due import apply_due
+from flags.schedules.time_parsing import now
 from flags.tests.schedules.plans import OPS
 from orgs.tests.api import Api
 
@@ -37,7 +37,7 @@ NONSENSE = {
 
 @pytest.fixture
 def flag(db: None) -> Flag:
-    return managing.create(key="f", values={}, by="user:olga")
+    return service.create(key="f", values={}, by="user:olga")
 
 
 @pytest.mark.parametrize(("part", "value"), [(part, value) for part, values in NONSENSE.items() for value in values])
@@ -45,9 +45,9 @@ def test_what_the_api_refuses_no_other_door_lets_in(
     admin_key: str, cast: Cast, flag: Flag, part: str, value: Any
 ) -> None:
     with pytest.raises(InvalidDefinition, match=FIELDS[part]):
-        managing.update(key="f", values={part: value}, by="user:olga")
+        service.update(key="f", values={part: value}, by="user:olga")
     with pytest.raises(InvalidSchedule, match=FIELDS[part]):
-        planning.plan_once(OPS, planning.Subject("f"), wanted={FIELDS[part]: value}, at=now())
+        plan.plan_once(OPS, plan.Subject("f"), wanted={FIELDS[part]: value}, at=now())
     if value == value:  # noqa: PLR0124 - NaN is no JSON
         assert Api(admin_key).send("PATCH", BASE, {FIELDS[part]: value}).status_code == 400
     flag.refresh_from_db()
@@ -69,7 +69,7 @@ def test_every_part_that_can_be_scheduled_is_tried_here() -> None:
 )  # fmt: skip
 def test_the_other_parts_have_their_rules_too(flag: Flag, part: str, value: Any) -> None:
     with pytest.raises(InvalidDefinition):
-        managing.update(key="f", values={part: value}, by="user:olga")
+        service.update(key="f", values={part: value}, by="user:olga")
 
 
 def test_what_the_database_refuses_for_another_reason_is_not_told_as_a_name_that_is_taken(
@@ -80,20 +80,20 @@ def test_what_the_database_refuses_for_another_reason_is_not_told_as_a_name_that
 
     monkeypatch.setattr(Flag, "save", refused)
     with pytest.raises(IntegrityError, match="check constraint"):
-        managing.create(key="f", values={}, by="user:olga")
+        service.create(key="f", values={}, by="user:olga")
 
 
 def test_whoever_writes_is_named_as_far_as_there_is_room(flag: Flag) -> None:
     author = "key:" + "x" * 300
-    made = managing.create(key="made", values={}, by=author)
+    made = service.create(key="made", values={}, by=author)
     assert (made.created_by, made.updated_by) == (author[:200], author[:200])
-    assert managing.update(key="f", values={"enabled": True}, by=author).updated_by == author[:200]
+    assert service.update(key="f", values={"enabled": True}, by=author).updated_by == author[:200]
 
 
 @pytest.mark.parametrize("values", [{"rollout_unit": "ancestor", "rollout_level": True}, {"hash_version": True}])
 def test_a_truth_is_no_number(db: None, values: dict[str, Any]) -> None:
     with pytest.raises(InvalidDefinition):
-        managing.create(key="f", values=values, by="user:olga")
+        service.create(key="f", values=values, by="user:olga")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_truth_is_no_number(db: None, values: dict[str, Any]) -> None:
     ids=" ".join,
 )
 def test_the_most_that_is_allowed_is_allowed(flag: Flag, values: dict[str, Any]) -> None:
-    written = managing.update(key="f", values=values, by="user:olga")
+    written = service.update(key="f", values=values, by="user:olga")
     assert {part: getattr(written, part) for part in values} == values
 
 
@@ -122,8 +122,8 @@ def test_a_definition_that_a_schedule_has_written_can_be_sent_back_as_it_was_rea
         "enabled": True, "rolloutPercentage": 12.125, "environments": {"my-env": True},
         "userWhitelist": ["a", " b", "a"],
     }  # fmt: skip
-    planning.plan_once(OPS, planning.Subject("f"), wanted=wanted, at=now())
-    tick()
+    plan.plan_once(OPS, plan.Subject("f"), wanted=wanted, at=now())
+    apply_due()
     api = Api(admin_key)
     read = api.get(BASE)
     assert (read.json()["version"], read.json()["userWhitelist"]) == (2, ["a", " b"])
@@ -133,5 +133,5 @@ def test_a_definition_that_a_schedule_has_written_can_be_sent_back_as_it_was_rea
 
 def test_rules_are_the_same_for_a_new_flag(db: None) -> None:
     with pytest.raises(InvalidDefinition, match=r"environments: A name has 1 to 64 of A-Z"):
-        managing.create(key="new", values={"environments": {"my env/!": True}}, by="user:olga")
+        service.create(key="new", values={"environments": {"my env/!": True}}, by="user:olga")
     assert not Flag.objects.exists()

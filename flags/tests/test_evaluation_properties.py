@@ -10,25 +10,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flags import rollout
 from flags.errors import TargetingKeyMissing, UnknownHashVersion
-from flags.evaluation import BUCKETS, Context, Decision, Definition, Place, evaluate
-from flags.rollout import bucket, hash_prefix
-from flags.serving.answers import answers_for
-from flags.serving.bulk import Bulk
-from flags.serving.memory import NOWHERE, Definitions, View
-from flags.serving.outcomes import Conditional, Undecided
-from flags.serving.states import Shared
+from flags.evaluation import rollout
+from flags.evaluation.engine import BUCKETS, Decision, Definition, EvaluationContext, OrganizationContext, evaluate
+from flags.evaluation.rollout import bucket, hash_prefix
+from flags.serving.bulk_evaluation import BulkEvaluation
+from flags.serving.compiled_environment import compiled_flags_for
+from flags.serving.compiled_flags import FailedResolution, PrerequisiteRules
+from flags.serving.evaluation_cache import Definitions
+from flags.serving.organization_snapshot import NO_ORGANIZATION, OrganizationSnapshot
+from flags.serving.packed_states import InternedStates
 from flags.tests.evaluating import KEYS, columns_of, contexts, definitions, places
 from flags.tests.plain_reading import Untold, verdicts
-from orgs.errors import FlagsiteError
+from flagsite.core.errors import FlagsiteError
 
 WITH_A_LATER_ONE = (1, 1, 1, 7)
 """Versions of hashes, of which nobody knows the last one yet."""
 
 
 def outcome(
-    definition: Definition, place: Place, context: Context, flags: dict[str, Definition]
+    definition: Definition, place: OrganizationContext, context: EvaluationContext, flags: dict[str, Definition]
 ) -> Decision | FlagsiteError:
     """The decision, or the error."""
     try:
@@ -37,18 +38,18 @@ def outcome(
         return error
 
 
-def entries(bulk: Bulk, view: View, user: str) -> list[dict[str, Any]]:
+def entries(bulk: BulkEvaluation, view: OrganizationSnapshot, user: str) -> list[dict[str, Any]]:
     """The flags of a bulk answer."""
     return [orjson.loads(entry) for entry in bulk.entries(view, user, user.encode())]
 
 
 @given(definitions(WITH_A_LATER_ONE), places(), contexts)
 def test_answers_made_ready_say_what_evaluate_says(
-    flags: dict[str, Definition], place: Place, context: Context
+    flags: dict[str, Definition], place: OrganizationContext, context: EvaluationContext
 ) -> None:
-    view = View(place.ids, place.keys, Shared().of(columns_of(place.states.values())), 0)
+    view = OrganizationSnapshot(place.ids, place.keys, InternedStates().of(columns_of(place.states.values())), 0)
     environments = frozenset(name for one in flags.values() for name in one.environments)
-    answers = answers_for(Definitions(flags, b"", environments), view.states, context.environment or "")
+    answers = compiled_flags_for(Definitions(flags, b"", environments), view.states, context.environment or "")
     user = context.targeting_key or ""
     bulk = {entry["key"]: entry for entry in entries(answers.bulk, view, user)}
     assert list(bulk) == KEYS
@@ -59,7 +60,7 @@ def test_answers_made_ready_say_what_evaluate_says(
         given_ = answer.decide(view, user, user.encode())
         assert orjson.loads(given_.json) == bulk[key]
         if isinstance(right, FlagsiteError):
-            assert isinstance(given_, Undecided)
+            assert isinstance(given_, FailedResolution)
             assert (given_.error, given_.why, bulk[key]["errorDetails"]) == (type(right), str(right), str(right))
         else:
             assert (given_.enabled, given_.rule) == (right.enabled, right.rule)
@@ -81,24 +82,24 @@ def needing(levels: int, width: int) -> dict[str, Definition]:
 def test_prerequisites_that_meet_again_and_again_are_decided_once() -> None:
     """Two flags a level would be 2 to the 20 ways."""
     flags = needing(21, 2)
-    answers = answers_for(Definitions(flags, b"", frozenset()), NOWHERE.states, "")
+    answers = compiled_flags_for(Definitions(flags, b"", frozenset()), NO_ORGANIZATION.states, "")
     top = answers.of("020-0")
-    assert isinstance(top, Conditional)
+    assert isinstance(top, PrerequisiteRules)
     assert len(top.needs) == 40
-    assert top.decide(NOWHERE, "u", b"u").enabled
-    assert evaluate(flags["020-0"], NOWHERE.place, Context("u"), flags).enabled
+    assert top.decide(NO_ORGANIZATION, "u", b"u").enabled
+    assert evaluate(flags["020-0"], NO_ORGANIZATION.place, EvaluationContext("u"), flags).enabled
 
 
 def test_a_chain_that_is_longer_than_allowed_spoils_no_other_flag() -> None:
     """As it may have come into the database before there was a limit."""
     flags = {**needing(600, 1), "other": Definition(9999, "other", enabled=True)}
-    answers = answers_for(Definitions(flags, b"", frozenset()), NOWHERE.states, "")
-    assert [entry["value"] for entry in entries(answers.bulk, NOWHERE, "u")] == [True] * 601
+    answers = compiled_flags_for(Definitions(flags, b"", frozenset()), NO_ORGANIZATION.states, "")
+    assert [entry["value"] for entry in entries(answers.bulk, NO_ORGANIZATION, "u")] == [True] * 601
 
 
 @given(definitions(WITH_A_LATER_ONE), places(), contexts)
 def test_each_step_and_the_outcome_are_those_of_the_documented_order(
-    flags: dict[str, Definition], place: Place, context: Context
+    flags: dict[str, Definition], place: OrganizationContext, context: EvaluationContext
 ) -> None:
     for definition in flags.values():
         decision = outcome(definition, place, context, flags)
@@ -118,18 +119,18 @@ def test_the_stored_hash_version_is_the_one_that_counts(monkeypatch: pytest.Monk
         f"v{version}": Definition(version, f"v{version}", enabled=True, threshold=50_000, hash_version=version)
         for version in (1, 2, 3)
     }
-    asked = [evaluate(one, NOWHERE.place, Context("u"), counted).enabled for one in counted.values()]
-    bulk = answers_for(Definitions(counted, b"", frozenset()), NOWHERE.states, "").bulk
-    assert asked == [entry["value"] for entry in entries(bulk, NOWHERE, "u")] == [False, True, False]
+    asked = [evaluate(one, NO_ORGANIZATION.place, EvaluationContext("u"), counted).enabled for one in counted.values()]
+    bulk = compiled_flags_for(Definitions(counted, b"", frozenset()), NO_ORGANIZATION.states, "").bulk
+    assert asked == [entry["value"] for entry in entries(bulk, NO_ORGANIZATION, "u")] == [False, True, False]
 
 
 def test_a_hash_version_that_is_not_known_is_an_error_and_no_guess() -> None:
     later = Definition(1, "later", enabled=True, threshold=50_000, hash_version=7)
     for user in ("u", ""):
         with pytest.raises(UnknownHashVersion, match="no hash version 7 here"):
-            evaluate(later, NOWHERE.place, Context(user), {})
-        bulk = answers_for(Definitions({"later": later}, b"", frozenset()), NOWHERE.states, "").bulk
-        assert entries(bulk, NOWHERE, user) == [
+            evaluate(later, NO_ORGANIZATION.place, EvaluationContext(user), {})
+        bulk = compiled_flags_for(Definitions({"later": later}, b"", frozenset()), NO_ORGANIZATION.states, "").bulk
+        assert entries(bulk, NO_ORGANIZATION, user) == [
             {
                 "key": "later",
                 "errorCode": "GENERAL",
@@ -140,7 +141,7 @@ def test_a_hash_version_that_is_not_known_is_an_error_and_no_guess() -> None:
 
 @given(definitions(), places(), contexts, st.sampled_from(["archived", "killed"]))
 def test_nothing_beats_archived_and_killed(
-    flags: dict[str, Definition], place: Place, context: Context, how: str
+    flags: dict[str, Definition], place: OrganizationContext, context: EvaluationContext, how: str
 ) -> None:
     for definition in flags.values():
         stopped = dataclasses.replace(definition, **{how: True})
@@ -149,7 +150,7 @@ def test_nothing_beats_archived_and_killed(
 
 @given(definitions(), places(), contexts, st.integers(0, BUCKETS), st.integers(0, BUCKETS))
 def test_a_higher_percentage_switches_nobody_off(
-    flags: dict[str, Definition], place: Place, context: Context, one: int, other: int
+    flags: dict[str, Definition], place: OrganizationContext, context: EvaluationContext, one: int, other: int
 ) -> None:
     low, high = sorted((one, other))
     for definition in flags.values():
@@ -183,9 +184,11 @@ def test_a_family_switches_together(level: int | None) -> None:
     for region in range(40):
         for store in range(5):
             keys = ("root", f"region-{region}", f"store-{region}-{store}")
-            place = Place((1, 2, 3), keys)
+            place = OrganizationContext((1, 2, 3), keys)
             unit_key = keys[-1] if level is None else keys[min(level, 2)]
-            seen.setdefault(unit_key, set()).add(evaluate(definition, place, Context("somebody"), flags).enabled)
+            seen.setdefault(unit_key, set()).add(
+                evaluate(definition, place, EvaluationContext("somebody"), flags).enabled
+            )
     assert all(len(values) == 1 for values in seen.values())
     if level != 0:
         assert {value for values in seen.values() for value in values} == {True, False}

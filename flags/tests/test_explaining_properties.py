@@ -8,11 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conftest import Cast
-from flags import changes, explaining, managing
-from flags.evaluation import Context, Rule
-from flags.explaining import Link
+from flags.definitions import service
+from flags.evaluation import explain
+from flags.evaluation.engine import EvaluationContext, Rule
+from flags.evaluation.explain import PathEntry
+from flags.states.set_flag import set_flag
 from flags.tests.naive import Holds, NaiveModel
-from jobs import runner
+from jobs.engine import runner
 
 SETS = st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=6)
 """Which of Acme's organizations is set, one after the other, and to what."""
@@ -28,15 +30,15 @@ def test_the_chain_names_who_decides_and_why_the_others_do_not(
     cast: Cast, sets: list[tuple[int, bool]], killed: bool, default: bool
 ) -> None:
     with transaction.atomic():
-        managing.create(key="f", values={"killed": killed, "enabled": default}, by="user:olga")
+        service.create(key="f", values={"killed": killed, "enabled": default}, by="user:olga")
         naive = naive_of(cast)
         for number, enabled in sets:
             put(cast, naive, number, enabled=enabled)
         for organization in cast.of_acme:
-            checked = explaining.check(key="f", organization_id=organization.pk, context=Context())
+            checked = explain.check(key="f", organization_id=organization.pk, context=EvaluationContext())
             holds = naive.values[organization.pk].get(1)
             assert checked.decision.enabled is (not killed and (holds.enabled if holds else default))
-            links = explaining.chain(checked)
+            links = explain.explain_path(checked)
             assert [link.id for link in links] == naive.line(organization.pk)[::-1]
             for link in links:
                 assert link.decides is bool(holds and link.id == holds.source and not killed), link
@@ -54,7 +56,7 @@ def naive_of(cast: Cast) -> NaiveModel:
 def put(cast: Cast, naive: NaiveModel, number: int, *, enabled: bool) -> None:
     """Set the flag, in the database and in the model; flag 0 of the model is what was set on the place itself."""
     place = cast.of_acme[number]
-    accepted = changes.set_flag(organization_id=place.pk, flag_key="f", enabled=enabled)
+    accepted = set_flag(organization_id=place.pk, flag_key="f", enabled=enabled)
     while runner.run_next("propagation") is not None:
         pass
     naive.set(place.pk, 1, enabled=enabled, number=accepted.change.number)
@@ -65,7 +67,7 @@ def last_on(naive: NaiveModel, organization_id: int) -> Holds | None:
     return naive.values[organization_id].get(0)
 
 
-def why(link: Link, holds: Holds | None, own: Holds | None, *, killed: bool) -> str:
+def why(link: PathEntry, holds: Holds | None, own: Holds | None, *, killed: bool) -> str:
     """In words, by the model."""
     if own is None:
         return "Nobody set it here."

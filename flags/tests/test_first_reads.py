@@ -6,10 +6,11 @@ import pytest
 from django.db import connection
 
 from conftest import Cast
-from flags import changes, places
-from flags.explaining import LINKS
-from orgs import locks
-from orgs.models import Organization
+from flags.evaluation import context_loader
+from flags.evaluation.explain import PATH_ENTRIES
+from flags.states.set_flag import set_flag
+from orgs.tree import locks
+from orgs.tree.models import Organization
 
 MANY_STATES = """
 INSERT INTO flags_flagstate (organization_id, flag_id, enabled, source_id, change_number, updated_at)
@@ -23,7 +24,7 @@ def test_it_looks_at_no_other_organizations_rows(cast: Cast) -> None:
     with connection.cursor() as cursor:
         cursor.execute(MANY_STATES)
         cursor.execute("ANALYZE flags_flagstate")
-        cursor.execute(f"EXPLAIN {places.PLACE}", {"id": cast.oslo.pk})
+        cursor.execute(f"EXPLAIN {context_loader.PLACE}", {"id": cast.oslo.pk})
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "flags_flagstate_pkey" in plan
     assert "Seq Scan on flags_flagstate" not in plan
@@ -31,12 +32,12 @@ def test_it_looks_at_no_other_organizations_rows(cast: Cast) -> None:
 
 @pytest.mark.django_db
 def test_it_ends_in_a_circle_of_parents(cast: Cast) -> None:
-    changes.set_flag(organization_id=cast.oslo.pk, flag_key="f", enabled=True)
+    set_flag(organization_id=cast.oslo.pk, flag_key="f", enabled=True)
     locks.lock_tree_for_writing()
     Organization.objects.filter(pk=cast.north.pk).update(parent=cast.oslo)
-    place = places.read(cast.bergen.pk)
+    place = context_loader.load_context(cast.bergen.pk)
     assert place.keys == ("oslo", "north", "bergen")
     assert [state.source_id for state in place.states.values()] == [cast.oslo.pk]
     with connection.cursor() as cursor:
-        cursor.execute(LINKS, {"id": cast.bergen.pk, "flag": 1, "top": None})
+        cursor.execute(PATH_ENTRIES, {"id": cast.bergen.pk, "flag": 1, "top": None})
         assert [key for _, key, *_ in cursor.fetchall()] == ["oslo", "north", "bergen"]

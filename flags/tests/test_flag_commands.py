@@ -7,20 +7,21 @@ from typing import Any
 import pytest
 
 from conftest import Cast
-from flags import changes
-from flags.models import Change, Flag, FlagState
-from jobs import watching
-from jobs.models import Job
-from jobs.runner import run_next
+from flags.definitions.models import Flag
+from flags.states.models import Change, FlagState
+from flags.states.set_flag import set_flag
+from jobs.console import chain_polling
+from jobs.engine.models import Job
+from jobs.engine.runner import run_next
 from jobs.tests.engine import in_pauses
-from orgs import tree
 from orgs.tests.commands import OLGA, deeds, run
+from orgs.tree import tree_operations
 
 pytestmark = pytest.mark.django_db
 
 
 def on(where: int, flag: str = "checkout", *, enabled: bool = True) -> None:
-    changes.set_flag(organization_id=where, flag_key=flag, enabled=enabled)
+    set_flag(organization_id=where, flag_key=flag, enabled=enabled)
     while run_next("propagation"):
         pass
 
@@ -58,7 +59,7 @@ def test_on_a_parent_a_job_begins_that_knows_who_asked(cast: Cast) -> None:
 def test_waiting_ends_when_all_below_have_the_value(
     cast: Cast, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    in_pauses(monkeypatch, watching, lambda _: run_next("propagation"))
+    in_pauses(monkeypatch, chain_polling, lambda _: run_next("propagation"))
     ran = run("set_flag", "acme", "checkout", "on", "--wait")
     assert (ran.status, ran.error) == (0, "")
     assert ran.out.endswith("COMPLETED, 6 organizations\n")
@@ -71,7 +72,7 @@ def test_it_draws_a_bar_on_a_terminal(
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
-    in_pauses(monkeypatch, watching, lambda _: run_next("propagation"))
+    in_pauses(monkeypatch, chain_polling, lambda _: run_next("propagation"))
     run("set_flag", "acme", "checkout", "on", "--wait", "--json")
     errors = capsys.readouterr().err
     assert "━" in errors
@@ -102,8 +103,8 @@ def test_where_flags_are_not_made_by_setting_them_an_unknown_one_is_refused(cast
 
 
 def test_digits_are_an_id_where_there_is_one_else_a_key(cast: Cast) -> None:
-    tree.create(name="Oslo's twin", key=str(cast.oslo.pk), parent_id=None)
-    free = tree.create(name="Nobody's id", key=str(2**40), parent_id=None)
+    tree_operations.create(name="Oslo's twin", key=str(cast.oslo.pk), parent_id=None)
+    free = tree_operations.create(name="Nobody's id", key=str(2**40), parent_id=None)
     run("set_flag", cast.oslo.pk, "checkout", "on")
     run("set_flag", 2**40, "checkout", "on")
     assert list(Change.objects.order_by("number").values_list("organization_id", flat=True)) == [cast.oslo.pk, free.pk]

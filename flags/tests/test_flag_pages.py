@@ -9,10 +9,10 @@ import pytest
 from django.test import Client
 
 from conftest import Cast
-from flags import managing
-from flags.models import Flag
-from jobs.models import Job
-from orgs.models import HistoryEntry
+from flags.definitions import service
+from flags.definitions.models import Flag
+from jobs.engine.models import Job
+from orgs.audit.models import HistoryEntry
 from orgs.tests.people import shown, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -31,7 +31,7 @@ def operator() -> Client:
 
 @pytest.fixture
 def flag(db: None) -> Flag:
-    return managing.create(key="f", values={"whitelist": ["somebody"]}, by="user:olga")
+    return service.create(key="f", values={"whitelist": ["somebody"]}, by="user:olga")
 
 
 def page_of(flag: Flag) -> str:
@@ -47,7 +47,7 @@ def latest() -> HistoryEntry:
 
 
 def test_an_operator_defines_a_flag_and_says_why(operator: Client) -> None:
-    needed = managing.create(key="needed", values={}, by="user:olga")
+    needed = service.create(key="needed", values={}, by="user:olga")
     shown(operator.get(f"{LIST}add/"))
     answer = operator.post(f"{LIST}add/", FILLED_IN | {"key": "new-ui", "prerequisites": [needed.pk]})
     made = Flag.objects.get(key="new-ui")
@@ -73,7 +73,7 @@ def test_an_operator_changes_a_flag_and_the_history_has_both_values(operator: Cl
 
 def test_who_looked_at_an_older_version_is_told_and_nothing_is_lost(operator: Client, flag: Flag) -> None:
     old = flag.revision
-    managing.update(key="f", values={"owner": "quicker"}, by="user:olga")
+    service.update(key="f", values={"owner": "quicker"}, by="user:olga")
     page = shown(operator.post(page_of(flag), FILLED_IN | {"based_on": old}))
     assert "Somebody has changed the flag since you opened it." in page
     flag.refresh_from_db()
@@ -81,14 +81,14 @@ def test_who_looked_at_an_older_version_is_told_and_nothing_is_lost(operator: Cl
 
 
 def test_who_is_too_late_by_a_moment_is_told_too(operator: Client, flag: Flag, monkeypatch: pytest.MonkeyPatch) -> None:
-    really = managing.update
+    really = service.update
 
     def after_another(**asked: Any) -> Flag:
-        monkeypatch.setattr(managing, "update", really)
-        managing.update(key="f", values={"owner": "quicker"}, by="user:olga")
-        return managing.update(**asked)
+        monkeypatch.setattr(service, "update", really)
+        service.update(key="f", values={"owner": "quicker"}, by="user:olga")
+        return service.update(**asked)
 
-    monkeypatch.setattr(managing, "update", after_another)
+    monkeypatch.setattr(service, "update", after_another)
     answer = operator.post(page_of(flag), FILLED_IN | {"based_on": flag.revision}, follow=True)
     assert "somebody has changed it since" in shown(answer)
 
@@ -126,7 +126,7 @@ def test_an_empty_salt_leaves_the_one_that_there_is(operator: Client, flag: Flag
 
 
 def test_a_circle_is_told(operator: Client, flag: Flag) -> None:
-    other = managing.create(key="g", values={"prerequisites": ["f"]}, by="user:olga")
+    other = service.create(key="g", values={"prerequisites": ["f"]}, by="user:olga")
     page = shown(operator.post(page_of(flag), FILLED_IN | {"based_on": flag.revision, "prerequisites": [other.pk]}))
     assert "f -&gt; g -&gt; f" in page
 
@@ -175,7 +175,7 @@ def test_who_may_not_define_flags_looks_and_changes_nothing(cast: Cast, flag: Fl
 
 
 def test_an_archived_flag_is_not_switched_and_the_page_says_why(operator: Client, cast: Cast, flag: Flag) -> None:
-    managing.archive(key="f", by="user:olga")
+    service.archive(key="f", by="user:olga")
     asked = {"flag": "f", "enabled": "true", "reason": "x"}
     assert "is archived" in shown(operator.post(f"{LIST}set/{cast.oslo.pk}/", asked))
 
@@ -187,7 +187,7 @@ def test_there_is_no_other_deed(operator: Client, flag: Flag) -> None:
 
 def test_the_list_says_how_each_stands(operator: Client, flag: Flag) -> None:
     for key, values in (("dead", {"killed": True}), ("old", {"archived": True}), ("new", {})):
-        managing.create(key=key, values=values, by="user:olga")
-    managing.purge(key="f", by="user:olga")
+        service.create(key=key, values=values, by="user:olga")
+    service.purge(key="f", by="user:olga")
     page = shown(operator.get(LIST))
     assert re.findall(r'fs-status-(\w+)">', page) == ["killed", "purging", "live", "archived"]

@@ -12,17 +12,21 @@ import pytest
 from django.db import connection, transaction
 
 from conftest import Cast
-from flags import changes, propagation
-from flags.models import Flag
-from flags.serving.feed import KEPT, Feed, KeyChanged, Moved
-from flags.serving.listener import Listener
-from flags.serving.memory import Memory
-from flags.serving.process import hearing
-from jobs import runner
-from orgs import keys, locks
+from flags.definitions.models import Flag
+from flags.serving.cache_events import AccessKeyChanged, OrganizationMoved
+from flags.serving.change_log import KEPT, ChangeLog
+from flags.serving.evaluation_cache import EvaluationCache
+from flags.serving.pg_listener import ChangeListener
+from flags.serving.process_cache import hearing
+from flags.states import propagation
+from flags.states.set_flag import set_flag
+from jobs.engine import runner
+from orgs.access import access_keys
+from orgs.access.models import Role
 from orgs.errors import OrganizationNotFound
-from orgs.models import Organization, Role
 from orgs.tests.api import Api
+from orgs.tree import locks
+from orgs.tree.models import Organization
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -31,7 +35,7 @@ class Process:
     """A memory with a listener of its own, as each web process has one."""
 
     def __init__(self) -> None:
-        self.memory = Memory()
+        self.memory = EvaluationCache()
         self.heard: list[object] = []
         self.gaps = 0
         hear = hearing(self.memory, lambda: self.heard.append("keys"))
@@ -41,7 +45,7 @@ class Process:
             self.heard.append(news)
 
         self.hears: list[bool] = []
-        self.listener = Listener(on_news, self._gap, lambda *, hears: self.hears.append(hears))
+        self.listener = ChangeListener(on_news, self._gap, lambda *, hears: self.hears.append(hears))
         self.listener.start()
         eventually(lambda: self.listener.hears)
 
@@ -76,7 +80,7 @@ def test_a_change_on_a_leaf_is_seen_after_its_commit_and_not_before(cast: Cast, 
     eventually(lambda: "checkout" in process.memory.definitions().by_key)
     assert process.value(cast.oslo) is None
     with transaction.atomic():
-        changes.set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
+        set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
         time.sleep(0.1)
         assert process.heard.count("definitions") >= 1
         assert process.value(cast.oslo) is None
@@ -84,11 +88,11 @@ def test_a_change_on_a_leaf_is_seen_after_its_commit_and_not_before(cast: Cast, 
 
 
 def test_a_job_is_seen_by_all_whom_it_reaches(cast: Cast, process: Process) -> None:
-    changes.set_flag(organization_id=cast.rome.pk, flag_key="checkout", enabled=False)
+    set_flag(organization_id=cast.rome.pk, flag_key="checkout", enabled=False)
     eventually(lambda: "checkout" in process.memory.definitions().by_key)
     before = [process.value(one) for one in (*cast.of_acme, cast.rival)]
     assert before == [None, None, None, None, None, False, None]
-    changes.set_flag(organization_id=cast.acme.pk, flag_key="checkout", enabled=True)
+    set_flag(organization_id=cast.acme.pk, flag_key="checkout", enabled=True)
     while runner.run_next("propagation"):
         pass
     eventually(lambda: [process.value(one) for one in cast.of_acme] == [True] * 6)
@@ -102,7 +106,7 @@ def test_every_chunk_of_a_flag_that_nobody_had_is_seen(
     Flag.objects.create(key="checkout")
     eventually(lambda: "checkout" in process.memory.definitions().by_key)
     assert [process.value(one) for one in cast.of_acme] == [None] * 6
-    changes.set_flag(organization_id=cast.acme.pk, flag_key="checkout", enabled=True)
+    set_flag(organization_id=cast.acme.pk, flag_key="checkout", enabled=True)
     while runner.run_next("propagation"):
         pass
     eventually(lambda: [process.value(one) for one in cast.of_acme] == [True] * 6)
@@ -119,9 +123,9 @@ def test_a_move_and_a_new_name_in_addresses_are_seen(cast: Cast, process: Proces
 
 
 def test_a_revoked_key_is_told_by_its_prefix(process: Process) -> None:
-    record, _ = keys.create(name="k", role=Role.READER)
-    keys.revoke(prefix=record.prefix)
-    eventually(lambda: KeyChanged(record.prefix) in process.heard)
+    record, _ = access_keys.create(name="k", role=Role.READER)
+    access_keys.revoke(prefix=record.prefix)
+    eventually(lambda: AccessKeyChanged(record.prefix) in process.heard)
     assert "keys" in process.heard  # so callers are asked for anew
 
 
@@ -129,8 +133,8 @@ def test_a_deleted_subtree_is_told_by_its_top_and_costs_others_nothing(cast: Cas
     process.memory.view(cast.rival.pk)
     process.memory.view(cast.oslo.pk)
     Organization.objects.get(pk=cast.north.pk).delete()
-    eventually(lambda: Moved(cast.north.pk) in process.heard)
-    assert [news for news in process.heard if isinstance(news, Moved)] == [Moved(cast.north.pk)]
+    eventually(lambda: OrganizationMoved(cast.north.pk) in process.heard)
+    assert [news for news in process.heard if isinstance(news, OrganizationMoved)] == [OrganizationMoved(cast.north.pk)]
     assert "tree" not in process.heard
     assert len(process.memory) == 2
     with pytest.raises(OrganizationNotFound):
@@ -143,7 +147,7 @@ def test_a_new_organization_with_the_key_of_a_deleted_one_is_found(cast: Cast, p
     former = process.memory.view_by_key(key)
     Organization.objects.get(pk=former.organization_id).delete()
     latter = Organization.objects.create(name="Again", key=key)
-    eventually(lambda: Moved(former.organization_id) in process.heard)
+    eventually(lambda: OrganizationMoved(former.organization_id) in process.heard)
     assert process.memory.view_by_key(key).organization_id == latter.pk
 
 
@@ -157,7 +161,7 @@ def test_many_deleted_trees_are_told_at_once(process: Process) -> None:
 
 
 def test_after_a_lost_connection_everything_is_read_anew(cast: Cast, process: Process) -> None:
-    changes.set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
+    set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
     eventually(lambda: process.gaps == 1 and process.value(cast.oslo) is True)
     with connection.cursor() as cursor:
         cursor.execute("UPDATE flags_flagstate SET enabled = false")  # nobody is told
@@ -168,7 +172,7 @@ def test_after_a_lost_connection_everything_is_read_anew(cast: Cast, process: Pr
 
 
 def test_states_that_are_all_deleted_by_hand_are_forgotten(cast: Cast, process: Process) -> None:
-    changes.set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
+    set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
     eventually(lambda: process.value(cast.oslo) is True)
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE flags_flagstate")
@@ -177,9 +181,9 @@ def test_states_that_are_all_deleted_by_hand_are_forgotten(cast: Cast, process: 
 
 
 def test_what_was_committed_before_somebody_asks_is_heard_when_the_answer_comes(cast: Cast, process: Process) -> None:
-    changes.set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
+    set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
     for number in range(20):
-        changes.set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=bool(number % 2))
+        set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=bool(number % 2))
         assert process.listener.hear_all(10)
         assert process.value(cast.oslo) is bool(number % 2)
 
@@ -205,14 +209,14 @@ class Server:
 
 def test_who_asks_is_sure_also_where_something_else_was_heard_in_the_same_moment() -> None:
     heard: list[object] = []
-    listener = Listener(heard.append, lambda: None)
+    listener = ChangeListener(heard.append, lambda: None)
     asked = threading.Event()
     listener._asked.append(asked)
     server: Any = Server()
     with listener._ring, listener._bell:
         listener._hear(server)
     assert asked.is_set()
-    assert heard == [Moved(1), Moved(2)]
+    assert heard == [OrganizationMoved(1), OrganizationMoved(2)]
 
 
 def test_a_process_that_hears_nothing_knows_it(process: Process) -> None:
@@ -224,7 +228,7 @@ def test_a_process_that_hears_nothing_knows_it(process: Process) -> None:
 def test_an_operator_has_every_process_read_anew(cast: Cast, process: Process, admin_key: str) -> None:
     other = Process()
     try:
-        changes.set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
+        set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
         for one in (process, other):
             eventually(lambda one=one: one.value(cast.oslo) is True)
         with connection.cursor() as cursor:
@@ -239,17 +243,17 @@ def test_an_operator_has_every_process_read_anew(cast: Cast, process: Process, a
 
 
 def test_a_view_that_missed_too_much_is_read_anew_and_one_that_missed_little_catches_up() -> None:
-    feed = Feed()
+    feed = ChangeLog()
     for number in range(KEPT * 2):
-        feed.append(Moved(number))
+        feed.append(OrganizationMoved(number))
     assert feed.since(feed.position - KEPT) is None
     missed = feed.since(feed.position - 3)
-    assert missed == [(KEPT * 2 - n + 1, Moved(KEPT * 2 - n)) for n in (3, 2, 1)]
+    assert missed == [(KEPT * 2 - n + 1, OrganizationMoved(KEPT * 2 - n)) for n in (3, 2, 1)]
     assert feed.since(feed.position) == []
 
 
 def test_no_more_organizations_are_kept_than_allowed(cast: Cast) -> None:
-    memory = Memory(most=3)
+    memory = EvaluationCache(most=3)
     for one in (*cast.of_acme, cast.acme):
         memory.view(one.pk)
     assert len(memory) == 3

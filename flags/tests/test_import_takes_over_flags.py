@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from conftest import Cast
-from flags import changes, inheritance, managing
-from flags.models import FlagState
-from jobs import runner
-from jobs.models import Job
-from orgs.models import Organization
+from flags.definitions import service
+from flags.states import inheritance
+from flags.states.models import FlagState
+from flags.states.set_flag import set_flag
+from jobs.engine import runner
+from jobs.engine.models import Job
 from orgs.tests.trees import import_rows, paths
+from orgs.tree.models import Organization
 
 Values = dict[str, tuple[bool, str]]
 
@@ -20,7 +22,7 @@ Values = dict[str, tuple[bool, str]]
 def put(key: str, flag: str, enabled: bool) -> None:
     """Set a flag on an organization and all below it; a job is left to wait."""
     organization_id = Organization.objects.get(key=key).pk
-    changes.set_flag(organization_id=organization_id, flag_key=flag, enabled=enabled)
+    set_flag(organization_id=organization_id, flag_key=flag, enabled=enabled)
 
 
 def run_jobs() -> None:
@@ -134,7 +136,7 @@ def test_a_moved_one_takes_the_change_along_that_was_on_its_way_to_it(cast: Cast
 def test_of_a_flag_that_is_being_purged_nobody_gets_anything_nor_a_job(cast: Cast, by_jobs: bool) -> None:
     put("acme", "a", True)
     run_jobs()
-    managing.purge(key="a", by="alice")
+    service.purge(key="a", by="alice")
     assert import_rows("n1,N1,north", "n2,N2,north").placement_jobs == ()
     assert states("n1", "n2") == {"n1": {}, "n2": {}}
 
@@ -143,7 +145,7 @@ def test_what_is_being_purged_makes_no_job_of_what_is_small_without_it(cast: Cas
     put("acme", "a", True)
     put("acme", "b", True)
     run_jobs()
-    managing.purge(key="a", by="alice")
+    service.purge(key="a", by="alice")
     settings.FLAGS_INLINE_ROWS = 2
     assert import_rows("n1,N1,north", "n2,N2,north").placement_jobs == ()
     assert states("n1", "n2") == {"n1": {"b": (True, "acme")}, "n2": {"b": (True, "acme")}}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from conftest import Cast
-from flags.models import Flag
-from orgs.models import HistoryEntry
+from flags.definitions.models import Flag
+from orgs.audit.models import HistoryEntry
 from orgs.tests.api import Api
 
 

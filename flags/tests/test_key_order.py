@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from django.db import connection, transaction
 
-from flags import writing
-from flags.models import Flag
-from flags.writing import Span, Subtree, Value
-from orgs import locks
+from flags.definitions.models import Flag
+from flags.states import sql
+from flags.states.sql import Span, Subtree, Value
+from orgs.tree import locks
 
 # Half of the trees' orders (lft) go against the order of the ids, as moves and late arrivals make them.
 ORGANIZATIONS = """
@@ -44,9 +44,9 @@ def test_rows_are_written_in_the_order_of_their_key(total: int, every: int, firs
             cursor.execute(STATES)
         cursor.execute("ANALYZE orgs_organization, flags_flagstate")
         cursor.execute(WATCH)
-        writing.begin_chunk(0)
-        span = writing.next_span(subtree, after=0, most=max(10, total // every // 100)) or Span(0, 0, 0)
-        assert writing.write_span(subtree, span, Value(1, False, 1, 5), job_id=None).rows == span.count
+        sql.begin_chunk(0)
+        span = sql.next_span(subtree, after=0, most=max(10, total // every // 100)) or Span(0, 0, 0)
+        assert sql.write_span(subtree, span, Value(1, False, 1, 5), job_id=None).rows == span.count
         cursor.execute("SELECT array_agg(organization_id ORDER BY position) FROM test_written")
         written = cursor.fetchone()[0]
     assert len(written) == span.count

@@ -29,18 +29,20 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from flags import changes, propagation
-from flags.models import FlagState
+from flags.states import propagation
+from flags.states.models import FlagState
+from flags.states.set_flag import set_flag
 from flags.tests import faults
 from flags.tests.naive import Holds, NaiveModel
 from flags.tests.stepping import SteppedWorker, pause_before_chunks
-from jobs import operations, stopping, sweep
+from jobs.engine import rescuer, shutdown
+from jobs.engine.models import Job
+from jobs.engine.states import OPEN, Status
 from jobs.errors import NotRetryable
-from jobs.models import Job
-from jobs.states import OPEN, Status
-from orgs import checking, locks, tree
+from jobs.operations import job_operations
 from orgs.errors import MoveUnderOwnDescendant
-from orgs.models import Organization
+from orgs.tree import integrity, locks, tree_operations
+from orgs.tree.models import Organization
 
 MOST_ORGANIZATIONS = 10
 TABLES = ("test_refused", "flags_change", "flags_flagstate", "jobs_jobfailure", "jobs_job", "orgs_organization")
@@ -89,7 +91,7 @@ class Machine(RuleBasedStateMachine):
         parent = self._organization(under) if self.model.parents else None
         name = f"n{len(self.names)}"
         note(f"create {name} under {self._name(parent)}")
-        organization = tree.create(name=name, key=name, parent_id=parent)
+        organization = tree_operations.create(name=name, key=name, parent_id=parent)
         self.names[organization.pk] = name
         self.model.create(organization.pk, parent)
 
@@ -100,10 +102,10 @@ class Machine(RuleBasedStateMachine):
         note(f"move {self._name(organization)} under {self._name(parent)}")
         if parent is not None and organization in self.model.line(parent):
             with pytest.raises(MoveUnderOwnDescendant):
-                tree.move(organization_id=organization, parent_id=parent)
+                tree_operations.move(organization_id=organization, parent_id=parent)
             return
         before = self.model.parents[organization]
-        tree.move(organization_id=organization, parent_id=parent)
+        tree_operations.move(organization_id=organization, parent_id=parent)
         if parent != before:
             self.model.move(organization, parent, number=_last_number())
 
@@ -112,7 +114,7 @@ class Machine(RuleBasedStateMachine):
     def delete(self, what: int) -> None:
         organization = self._organization(-1 - what)
         note(f"delete {self._name(organization)}")
-        tree.delete(organization_id=organization, subtree=True)
+        tree_operations.delete(organization_id=organization, subtree=True)
         self.model.delete(organization)
 
     @precondition(lambda self: self.model.parents)
@@ -121,7 +123,7 @@ class Machine(RuleBasedStateMachine):
         organization = self._organization(on)
         for key in keys:
             note(f"set {key} to {enabled} on {self._name(organization)}")
-            accepted = changes.set_flag(organization_id=organization, flag_key=key, enabled=enabled)
+            accepted = set_flag(organization_id=organization, flag_key=key, enabled=enabled)
             self.model.set(organization, accepted.flag.pk, enabled=enabled, number=accepted.change.number)
 
     @precondition(lambda self: _retryable().exists())
@@ -131,7 +133,7 @@ class Machine(RuleBasedStateMachine):
         jobs = list(_retryable())
         note(f"retry job {jobs[job % len(jobs)].pk}")
         with suppress(NotRetryable):
-            operations.retry(job_id=jobs[job % len(jobs)].pk, by="somebody")
+            job_operations.retry(job_id=jobs[job % len(jobs)].pk, by="somebody")
 
     # --- What happens to workers and jobs -----------------------------------------------------------------------------
 
@@ -153,18 +155,18 @@ class Machine(RuleBasedStateMachine):
         if dead:
             self.workers[who].kill()
         Job.objects.filter(status=Status.IN_PROGRESS, worker=self.workers[who].name).update(lease_expires_at=LONG_AGO)
-        note(f"worker {who} loses its lease, {sweep.rescue_expired()} rescued")
+        note(f"worker {who} loses its lease, {rescuer.rescue_expired()} rescued")
 
     @precondition(lambda self: self._something_to_do())
     @rule(who=worker, job=which, chunks=st.integers(0, 3))
     def stop_a_worker(self, who: int, job: int, chunks: int) -> None:
         """It hands its job back at the next chunk."""
         self.work(who, job, chunks)
-        stopping.request_stop()
+        shutdown.request_stop()
         try:
             self.workers[who].finish()
         finally:
-            stopping.withdraw()
+            shutdown.withdraw()
         note(f"worker {who} is stopped")
 
     @precondition(lambda self: self.model.parents and self._something_to_do())
@@ -197,7 +199,7 @@ class Machine(RuleBasedStateMachine):
         for each in self.workers:
             each.finish()
         Job.objects.filter(status=Status.IN_PROGRESS).update(lease_expires_at=LONG_AGO)
-        sweep.rescue_expired()
+        rescuer.rescue_expired()
         for _ in range(20):
             self._run_what_waits()
             if not self._retry_what_failed():
@@ -206,7 +208,7 @@ class Machine(RuleBasedStateMachine):
         assert _rows() == {each: held for each, held in self.model.values.items() if held}, (
             "the rows are not what the requests give one after another"
         )
-        assert checking.find_problems().sound
+        assert integrity.find_problems().sound
 
     def teardown(self) -> None:
         try:
@@ -228,7 +230,7 @@ class Machine(RuleBasedStateMachine):
         retried = False
         for root in _retryable().filter(organization__in=list(self.model.parents)):
             with suppress(NotRetryable):
-                operations.retry(job_id=root.pk, by="somebody")
+                job_operations.retry(job_id=root.pk, by="somebody")
                 retried = True
         return retried
 

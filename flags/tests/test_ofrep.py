@@ -14,13 +14,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conftest import Cast
-from flags import changes, ofrep, places
-from flags.evaluation import State
-from flags.models import Flag
-from flags.serving.feed import Moved, Written
+from flags.definitions.models import Flag
+from flags.evaluation import context_loader
+from flags.evaluation.engine import StateValue
+from flags.serving import ofrep
+from flags.serving.cache_events import OrganizationMoved, StatesWritten
+from flags.states.set_flag import set_flag
 from flags.tests.asking import FLAGS, Asking
-from orgs import keys
-from orgs.models import AccessKey, Organization, Role
+from orgs.access import access_keys
+from orgs.access.models import AccessKey, Role
+from orgs.tree.models import Organization
 
 pytestmark = pytest.mark.django_db
 ALLOWED = {"STATIC", "TARGETING_MATCH", "SPLIT", "DISABLED", "UNKNOWN"}
@@ -31,7 +34,7 @@ def checkout(cast: Cast) -> Flag:
     """On for Oslo's store, rolled out to half of the users; and a flag that is on by default."""
     Flag.objects.create(key="plain", enabled=True)
     flag = Flag.objects.create(key="checkout", rollout_percentage=50, whitelist=["vip"])
-    changes.set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
+    set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
     return flag
 
 
@@ -81,7 +84,7 @@ def test_without_an_organization_a_key_that_is_bound_asks_for_its_own_and_others
     cast: Cast, checkout: Flag, asking: Asking
 ) -> None:
     assert asking.one("checkout", targetingKey="joe").body["metadata"] == {"rule": "default"}
-    _, bound = keys.create(name="oslo", role=Role.READER, organization=cast.oslo)
+    _, bound = access_keys.create(name="oslo", role=Role.READER, organization=cast.oslo)
     assert Asking(bound).all(targetingKey="joe").body["metadata"] == {"organizationId": cast.oslo.pk}
 
 
@@ -111,10 +114,10 @@ def test_a_key_that_is_revoked_ends_at_once_and_one_whose_time_has_come_soon(
 ) -> None:
     asking = Asking(acme_key)
     assert asking.all(organizationId=cast.oslo.pk, targetingKey="joe").status == 200
-    keys.revoke(prefix=acme_key.partition(".")[0])
+    access_keys.revoke(prefix=acme_key.partition(".")[0])
     asking.callers.forget()  # as the listener does when it hears of it
     assert asking.all(organizationId=cast.oslo.pk, targetingKey="joe").status == 401
-    _, other = keys.create(name="short", role=Role.READER)
+    _, other = access_keys.create(name="short", role=Role.READER)
     AccessKey.objects.filter(name="short").update(expiry_date=Now() - timedelta(seconds=1))
     assert Asking(other).all(targetingKey="joe").status == 401
 
@@ -186,7 +189,7 @@ def test_a_number_that_cannot_be_an_id_is_not_looked_up_as_one(
     def find(organization_id: int) -> None:
         raise AssertionError(organization_id)
 
-    monkeypatch.setattr(places, "find", find)
+    monkeypatch.setattr(context_loader, "load_columns", find)
     for number in (0, -1, 2**63, 2**64 - 1):
         assert asking.all(organizationId=number).body["errorCode"] == "INVALID_CONTEXT"
 
@@ -246,7 +249,7 @@ def test_the_etag_changes_with_user_organization_environment_credential_and_conf
     Flag.objects.filter(key="checkout").update(rollout_percentage=60)
     asking.memory.read_definitions()
     tags.append(asking.all(**context).headers["ETag"])
-    changes.set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=False)
+    set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=False)
     asking.memory.forget()
     tags.append(asking.all(**context).headers["ETag"])
     assert len(set(tags)) == len(tags)
@@ -261,7 +264,7 @@ def test_the_etag_is_another_for_each_organization_and_place_where_nobody_has_se
     first = tag(cast.oslo)
     assert tag(cast.bergen) != first
     cast.oslo.move_to(cast.south)
-    asking.memory.take(Moved(cast.oslo.pk))
+    asking.memory.take(OrganizationMoved(cast.oslo.pk))
     assert tag(cast.oslo) != first
 
 
@@ -298,12 +301,14 @@ def test_a_change_that_is_heard_of_holds_from_then_on_for_those_whom_it_concerns
     assert all(value(pk) for pk in everybody)
     plain = Flag.objects.get(key="plain")
     asking.memory.take(
-        Written(cast.north.pk, 0, cast.bergen.pk, State(plain.pk, enabled=False, source_id=cast.north.pk, number=50))
+        StatesWritten(
+            cast.north.pk, 0, cast.bergen.pk, StateValue(plain.pk, enabled=False, source_id=cast.north.pk, number=50)
+        )
     )
     changed = {pk for pk in everybody if not value(pk)}
     assert changed == {pk for pk in (cast.north.pk, cast.oslo.pk, cast.bergen.pk) if pk <= cast.bergen.pk}
     asking.memory.take(
-        Written(cast.acme.pk, 0, 2**40, State(plain.pk, enabled=True, source_id=cast.acme.pk, number=49))
+        StatesWritten(cast.acme.pk, 0, 2**40, StateValue(plain.pk, enabled=True, source_id=cast.acme.pk, number=49))
     )
     assert not value(cast.oslo.pk)  # an older change that comes late changes nothing newer
     assert value(cast.rome.pk)
@@ -319,7 +324,7 @@ def test_who_was_told_to_ask_is_not_answered_from_what_the_process_knew_before(
     Flag.objects.create(key="plain", enabled=True)
     asking.evaluation._heard_all = lambda: heard
     tag = asking.all(organizationId=cast.oslo.pk, targetingKey="joe").headers["ETag"]
-    changes.set_flag(organization_id=cast.oslo.pk, flag_key="plain", enabled=False)  # of which nobody hears
+    set_flag(organization_id=cast.oslo.pk, flag_key="plain", enabled=False)  # of which nobody hears
     again = asking.all(organizationId=cast.oslo.pk, targetingKey="joe", headers={"If-None-Match": tag}, query=query)
     assert again.status == status
 
@@ -327,7 +332,7 @@ def test_who_was_told_to_ask_is_not_answered_from_what_the_process_knew_before(
 def test_an_organization_that_was_moved_is_read_anew(cast: Cast, checkout: Flag, asking: Asking) -> None:
     asking.all(organizationId=cast.oslo.pk, targetingKey="joe")
     cast.oslo.move_to(cast.south)
-    asking.memory.take(Moved(cast.oslo.pk))
+    asking.memory.take(OrganizationMoved(cast.oslo.pk))
     assert asking.memory.view(cast.oslo.pk).ids == (cast.acme.pk, cast.south.pk, cast.oslo.pk)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from flags import propagation
-from flags.propagation import PATIENCE
-from jobs import transient
+from flags.states import propagation
+from flags.states.propagation import PATIENCE
+from flagsite.core.db import transient_errors
 from orgs.errors import TreeBusy
 
 
@@ -23,7 +23,7 @@ class Chunk:
         self._ends = list(ends)
         clock = SimpleNamespace(sleep=self.pauses.append, monotonic=lambda: self._now)
         monkeypatch.setattr(propagation, "time", clock)
-        monkeypatch.setattr(transient, "reconnect", lambda: None)
+        monkeypatch.setattr(transient_errors, "reconnect", lambda: None)
 
     def carried_out(self) -> bool:
         """Try it with patience; True once it came through."""

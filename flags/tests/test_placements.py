@@ -6,23 +6,25 @@ import pytest
 from pytest_django.fixtures import Settings as SettingsFixture
 
 from conftest import Cast
-from flags import changes, reading
-from flags.models import Change, FlagState
-from jobs import lifecycle, operations, runner
-from jobs.models import Job
-from orgs import tree
-from orgs.models import Organization
+from flags.states import selectors
+from flags.states.models import Change, FlagState
+from flags.states.set_flag import set_flag
+from jobs.engine import lifecycle, runner
+from jobs.engine.models import Job
+from jobs.operations import job_operations
+from orgs.tree import tree_operations
+from orgs.tree.models import Organization
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
 def no_messages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.wakeup.wake", lambda queue: None)
+    monkeypatch.setattr("jobs.engine.wakeup.wake", lambda queue: None)
 
 
 def _set(organization: Organization, enabled: bool, flag: str = "checkout") -> Job | None:
-    return changes.set_flag(organization_id=organization.pk, flag_key=flag, enabled=enabled).job
+    return set_flag(organization_id=organization.pk, flag_key=flag, enabled=enabled).job
 
 
 def _run_all() -> None:
@@ -32,20 +34,20 @@ def _run_all() -> None:
 
 def _value(organization: Organization, flag: str = "checkout") -> tuple[bool, int | None]:
     organization.refresh_from_db()
-    state = reading.effective_state(organization=organization, flag_key=flag)
+    state = selectors.effective_state(organization=organization, flag_key=flag)
     return state.enabled, state.source_organization_id
 
 
 def test_a_created_organization_has_its_parents_values_at_once(cast: Cast) -> None:
     _set(cast.acme, True)
     _run_all()
-    store = tree.create(name="Store", key="store", parent_id=cast.north.pk)
+    store = tree_operations.create(name="Store", key="store", parent_id=cast.north.pk)
     assert FlagState.objects.filter(organization=store, enabled=True, source=cast.acme).exists()
 
 
 def test_a_change_that_is_on_its_way_reaches_an_organization_created_meanwhile(cast: Cast) -> None:
     _set(cast.acme, True)
-    store = tree.create(name="Store", key="store", parent_id=cast.north.pk)
+    store = tree_operations.create(name="Store", key="store", parent_id=cast.north.pk)
     _run_all()
     assert _value(store) == (True, cast.acme.pk)
 
@@ -55,14 +57,14 @@ def test_a_moved_subtree_takes_over_its_new_parents_values(cast: Cast) -> None:
     _set(cast.north, False)
     _run_all()
     _set(cast.oslo, False)
-    tree.move(organization_id=cast.north.pk, parent_id=cast.rival.pk)
+    tree_operations.move(organization_id=cast.north.pk, parent_id=cast.rival.pk)
     for organization in (cast.north, cast.oslo, cast.bergen):
         assert _value(organization) == (True, cast.rival.pk)
 
 
 def test_a_flag_that_nobody_set_above_the_new_place_keeps_its_value(cast: Cast) -> None:
     _set(cast.oslo, True)
-    tree.move(organization_id=cast.oslo.pk, parent_id=cast.rival.pk)
+    tree_operations.move(organization_id=cast.oslo.pk, parent_id=cast.rival.pk)
     assert _value(cast.oslo) == (True, cast.oslo.pk)
 
 
@@ -70,7 +72,7 @@ def test_an_older_change_inside_a_moved_subtree_no_longer_wins(cast: Cast) -> No
     _set(cast.rival, True)
     _run_all()
     _set(cast.north, False)  # waits
-    tree.move(organization_id=cast.north.pk, parent_id=cast.rival.pk)
+    tree_operations.move(organization_id=cast.north.pk, parent_id=cast.rival.pk)
     _run_all()
     for organization in (cast.north, cast.oslo):
         assert _value(organization) == (True, cast.rival.pk)
@@ -78,7 +80,7 @@ def test_an_older_change_inside_a_moved_subtree_no_longer_wins(cast: Cast) -> No
 
 def test_a_change_on_its_way_to_the_new_parent_counts(cast: Cast) -> None:
     _set(cast.rival, True)  # waits: the rival's own row is not written yet
-    tree.move(organization_id=cast.north.pk, parent_id=cast.rival.pk)
+    tree_operations.move(organization_id=cast.north.pk, parent_id=cast.rival.pk)
     assert _value(cast.oslo) == (True, cast.rival.pk)
     _run_all()
     assert _value(cast.oslo) == (True, cast.rival.pk)
@@ -86,7 +88,7 @@ def test_a_change_on_its_way_to_the_new_parent_counts(cast: Cast) -> None:
 
 def test_a_change_that_was_on_its_way_from_the_old_place_is_carried_along(cast: Cast) -> None:
     _set(cast.acme, True)
-    tree.move(organization_id=cast.north.pk, parent_id=cast.rival.pk)
+    tree_operations.move(organization_id=cast.north.pk, parent_id=cast.rival.pk)
     _run_all()
     for organization in (cast.north, cast.oslo, cast.rome):
         assert _value(organization) == (True, cast.acme.pk)
@@ -95,13 +97,13 @@ def test_a_change_that_was_on_its_way_from_the_old_place_is_carried_along(cast: 
 def test_a_cancelled_change_is_not_carried_along(cast: Cast) -> None:
     job = _set(cast.acme, True)
     assert job is not None
-    operations.cancel(job_id=job.pk, by="somebody")
-    tree.move(organization_id=cast.north.pk, parent_id=cast.rival.pk)
+    job_operations.cancel(job_id=job.pk, by="somebody")
+    tree_operations.move(organization_id=cast.north.pk, parent_id=cast.rival.pk)
     assert _value(cast.oslo) == (False, None)
 
 
 def test_a_later_change_on_the_new_parent_reaches_what_was_moved(cast: Cast) -> None:
-    tree.move(organization_id=cast.north.pk, parent_id=cast.rival.pk)
+    tree_operations.move(organization_id=cast.north.pk, parent_id=cast.rival.pk)
     _set(cast.rival, True)
     _run_all()
     assert _value(cast.oslo) == (True, cast.rival.pk)
@@ -111,7 +113,7 @@ def test_what_is_large_is_carried_by_a_job_that_the_move_creates(cast: Cast, set
     settings.FLAGS_INLINE_ROWS = 2
     _set(cast.rival, True)
     _run_all()
-    moved = tree.move(organization_id=cast.north.pk, parent_id=cast.rival.pk)
+    moved = tree_operations.move(organization_id=cast.north.pk, parent_id=cast.rival.pk)
     job = Job.objects.get(status="PENDING")
     assert moved.placement_jobs == (job.pk,)
     assert (job.organization_id, job.total) == (cast.north.pk, 3)
@@ -123,7 +125,7 @@ def test_what_is_large_is_carried_by_a_job_that_the_move_creates(cast: Cast, set
 def test_deleting_an_organization_deletes_its_states(cast: Cast) -> None:
     _set(cast.acme, True)
     _run_all()
-    tree.delete(organization_id=cast.north.pk, subtree=True)
+    tree_operations.delete(organization_id=cast.north.pk, subtree=True)
     assert FlagState.objects.count() == 3
 
 
@@ -135,10 +137,10 @@ def test_a_change_whose_retry_has_come_to_an_end_is_not_carried_along(cast: Cast
     assert claimed is not None
     assert claimed.lease_token is not None
     lifecycle.fail(job_id=job.pk, lease=claimed.lease_token, error="no", permanent=True)
-    again = operations.retry(job_id=job.pk, by="ada")
+    again = job_operations.retry(job_id=job.pk, by="ada")
     if end == "cancelled":
-        operations.cancel(job_id=again.pk, by="ada")
+        job_operations.cancel(job_id=again.pk, by="ada")
     _run_all()
-    tree.move(organization_id=cast.south.pk, parent_id=None)
+    tree_operations.move(organization_id=cast.south.pk, parent_id=None)
     assert FlagState.objects.filter(organization=cast.rome).exists() == (end == "came through")
     assert not Change.objects.filter(organization=cast.south).exists()

@@ -9,20 +9,22 @@ import pytest
 from django.db import OperationalError, connection
 
 from conftest import Cast
-from flags import changes, propagation, writing
-from flags.models import Change, FlagState
+from flags.states import propagation, sql
+from flags.states.models import Change, FlagState
+from flags.states.set_flag import AcceptedChange, set_flag
 from flags.tests import faults
-from jobs import operations, runner
-from jobs.models import Job, JobFailure
-from orgs import tree
-from orgs.models import Organization
+from jobs.engine import runner
+from jobs.engine.models import Job, JobFailure
+from jobs.operations import job_operations
+from orgs.tree import tree_operations
+from orgs.tree.models import Organization
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
 def no_messages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.wakeup.wake", lambda queue: None)
+    monkeypatch.setattr("jobs.engine.wakeup.wake", lambda queue: None)
 
 
 @pytest.fixture
@@ -31,8 +33,8 @@ def refusing(db: None) -> Iterator[None]:
         yield
 
 
-def _set(organization: Organization, enabled: bool, flag: str = "checkout") -> changes.Accepted:
-    return changes.set_flag(organization_id=organization.pk, flag_key=flag, enabled=enabled)
+def _set(organization: Organization, enabled: bool, flag: str = "checkout") -> AcceptedChange:
+    return set_flag(organization_id=organization.pk, flag_key=flag, enabled=enabled)
 
 
 def _carry_out(job: Job | None) -> Job:
@@ -123,16 +125,16 @@ def test_chunks_are_about_one_per_cent_but_ten_organizations_at_least(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
-    written = writing.write_span
+    written = sql.write_span
 
-    def noted(subtree: writing.Subtree, span: writing.Span, *more: object, **named: object) -> writing.Written:
+    def noted(subtree: sql.Subtree, span: sql.Span, *more: object, **named: object) -> sql.Written:
         sizes.append(span.count)
         return written(subtree, span, *more, **named)
 
-    monkeypatch.setattr(writing, "write_span", noted)
+    monkeypatch.setattr(sql, "write_span", noted)
     monkeypatch.setattr(propagation, "SHORTEST_CHUNK", 0)
     for number in range(24):
-        tree.create(name="Store", key=f"store-{number}", parent_id=cast.north.pk)
+        tree_operations.create(name="Store", key=f"store-{number}", parent_id=cast.north.pk)
     _carry_out(_set(cast.acme, True).job)
     assert sizes == [10, 10, 10]
 
@@ -142,7 +144,7 @@ def test_rows_that_come_after_many_without_one_are_found_nevertheless(
 ) -> None:
     """Where a whole chunk had no rows the next is written as if it had none either."""
     monkeypatch.setattr(propagation, "SHORTEST_CHUNK", 0)
-    stores = [tree.create(name="Store", key=f"store-{n}", parent_id=cast.north.pk) for n in range(24)]
+    stores = [tree_operations.create(name="Store", key=f"store-{n}", parent_id=cast.north.pk) for n in range(24)]
     _set(stores[15], False)
     _set(stores[16], True)
     accepted = _set(cast.acme, True)
@@ -170,7 +172,7 @@ def test_a_manual_retry_covers_just_those_that_failed_and_keeps_the_number(cast:
     accepted = _set(cast.acme, True)
     job = _carry_out(accepted.job)
     faults.refuse()
-    again = _carry_out(operations.retry(job_id=job.pk, by="somebody"))
+    again = _carry_out(job_operations.retry(job_id=job.pk, by="somebody"))
     assert (again.status, again.total, again.processed) == ("COMPLETED", 2, 2)
     assert _states(cast.of_acme) == {(True, cast.acme.pk, accepted.change.number)}
 
@@ -191,9 +193,9 @@ def test_a_job_in_which_every_organization_failed_is_a_failure(cast: Cast, refus
 def test_a_lost_connection_in_the_middle_of_a_chunk_counts_nothing_twice(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written, cuts = writing.write_span, [1, 2]
+    written, cuts = sql.write_span, [1, 2]
 
-    def cut_off(*arguments: object, **named: object) -> writing.Written:
+    def cut_off(*arguments: object, **named: object) -> sql.Written:
         count = written(*arguments, **named)
         if cuts:
             cuts.pop()
@@ -201,7 +203,7 @@ def test_a_lost_connection_in_the_middle_of_a_chunk_counts_nothing_twice(
                 cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
         return count
 
-    monkeypatch.setattr(writing, "write_span", cut_off)
+    monkeypatch.setattr(sql, "write_span", cut_off)
     job = _carry_out(_set(cast.acme, True).job)
     assert not cuts
     assert (job.status, job.total, job.processed, job.failed) == ("COMPLETED", 6, 6, 0)
@@ -209,22 +211,22 @@ def test_a_lost_connection_in_the_middle_of_a_chunk_counts_nothing_twice(
 
 
 def test_a_passing_error_does_not_split_the_chunk(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
-    written, troubles, sizes = writing.write_span, ["deadlock detected"], []
+    written, troubles, sizes = sql.write_span, ["deadlock detected"], []
 
-    def troubled(subtree: writing.Subtree, span: writing.Span, *more: object, **named: object) -> writing.Written:
+    def troubled(subtree: sql.Subtree, span: sql.Span, *more: object, **named: object) -> sql.Written:
         sizes.append(span.count)
         if troubles:
             raise OperationalError(troubles.pop())
         return written(subtree, span, *more, **named)
 
-    monkeypatch.setattr(writing, "write_span", troubled)
+    monkeypatch.setattr(sql, "write_span", troubled)
     assert _carry_out(_set(cast.acme, True).job).failed == 0
     assert sizes == [6, 6]
 
 
 def test_a_job_for_an_organization_that_is_gone_fails_at_once(cast: Cast) -> None:
     accepted = _set(cast.acme, True)
-    tree.delete(organization_id=cast.acme.pk, subtree=True)
+    tree_operations.delete(organization_id=cast.acme.pk, subtree=True)
     job = _carry_out(accepted.job)
     assert (job.status, job.error_message, job.retry_count) == ("FAILED", "The organization no longer exists.", 0)
 
@@ -270,7 +272,7 @@ def test_rows_are_locked_in_the_order_of_their_key(cast: Cast, organizations: in
         )
         if analyzed:
             cursor.execute(f"ANALYZE {analyzed}")
-        writing.begin_chunk(0)
+        sql.begin_chunk(0)
         bounds = {"tree_id": 99, "lft": 1, "rght": 2 * organizations + 2}
         values: dict[str, Any] = {
             "flag_id": 1,
@@ -281,9 +283,7 @@ def test_rows_are_locked_in_the_order_of_their_key(cast: Cast, organizations: in
             "news": "{}",
         }
         span = {"after": 0, "last": 2**40}
-        cursor.execute(
-            "EXPLAIN " + writing.UPDATE_SPAN.replace("{had_it}", writing.HAD_IT), {**bounds, **values, **span}
-        )
+        cursor.execute("EXPLAIN " + sql.UPDATE_SPAN.replace("{had_it}", sql.HAD_IT), {**bounds, **values, **span})
         plan = "\n".join(line for (line,) in cursor.fetchall())
         cursor.execute("ROLLBACK")
     for other in ("Hash", "Join", "Nested Loop", "Seq Scan", "Bitmap"):

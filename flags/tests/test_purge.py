@@ -8,17 +8,23 @@ import pytest
 from django.db import transaction
 
 from conftest import Cast
-from flags import changes, managing, propagation, purging
+from flags.definitions import purge as purging
+from flags.definitions import service
+from flags.definitions.models import Flag
 from flags.errors import FlagPurging
-from flags.models import Change, Flag, FlagState
+from flags.states import propagation
+from flags.states.models import Change, FlagState
+from flags.states.set_flag import set_flag
 from flags.tests.stepping import SteppedWorker, pause_before_chunks
-from jobs import operations, runner, sweep
-from jobs.models import Job
+from jobs.engine import rescuer, runner
+from jobs.engine.models import Job
+from jobs.operations import job_operations
 from jobs.tests.engine import LONG_AGO, make_due, statuses
 from jobs.tests.races.threads import Background
-from orgs import tree
-from orgs.models import HistoryEntry, Organization
+from orgs.audit.models import HistoryEntry
 from orgs.tests.api import Api, kind_of
+from orgs.tree import tree_operations
+from orgs.tree.models import Organization
 
 pytestmark = pytest.mark.django_db(transaction=True)
 BASE = "/v1/feature-flags/f"
@@ -37,7 +43,7 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[SteppedWorker, St
 
 
 def put(organization: Organization, flag: str = "f", *, enabled: bool = True) -> None:
-    changes.set_flag(organization_id=organization.pk, flag_key=flag, enabled=enabled)
+    set_flag(organization_id=organization.pk, flag_key=flag, enabled=enabled)
 
 
 def carry() -> None:
@@ -46,7 +52,7 @@ def carry() -> None:
 
 
 def purge() -> Job:
-    return managing.purge(key="f", by="user:olga", reason="over")
+    return service.purge(key="f", by="user:olga", reason="over")
 
 
 def ended(job: Job) -> Job:
@@ -100,7 +106,7 @@ def test_states_changes_and_flag_go_and_others_stay(cast: Cast, admin_key: str) 
 
 def test_while_it_is_purged_a_flag_is_off_and_nothing_can_be_done_to_it(cast: Cast, admin_key: str) -> None:
     put(cast.oslo)
-    managing.create(key="other", values={}, by="user:olga")
+    service.create(key="other", values={}, by="user:olga")
     job = purge()
     api = Api(admin_key)
     assert api.get(f"{BASE}/check", organizationKey="oslo").json()["rule"] == "archived"
@@ -118,9 +124,9 @@ def test_while_it_is_purged_a_flag_is_off_and_nothing_can_be_done_to_it(cast: Ca
 
 
 def test_what_others_need_is_not_purged(cast: Cast, admin_key: str) -> None:
-    managing.create(key="f", values={}, by="user:olga")
+    service.create(key="f", values={}, by="user:olga")
     for name in ("needy", "also-needy"):
-        managing.create(key=name, values={"prerequisites": ["f"]}, by="user:olga")
+        service.create(key=name, values={"prerequisites": ["f"]}, by="user:olga")
     response = Api(admin_key).delete(f"{BASE}?purge=true")
     assert (response.status_code, kind_of(response)) == (409, "flag-needed")
     assert response.json()["detail"].startswith("It is a prerequisite of also-needy, needy;")
@@ -132,7 +138,7 @@ def test_after_one_that_was_cancelled_another_goes_on(cast: Cast) -> None:
     put(cast.oslo)
     first = purge()
     version = Flag.objects.get().version
-    operations.cancel(job_id=first.pk, by="user:olga")
+    job_operations.cancel(job_id=first.pk, by="user:olga")
     assert purge().pk != first.pk
     assert Flag.objects.get().version == version
     assert ended(first).status == "CANCELLED"
@@ -150,7 +156,7 @@ def test_a_worker_that_dies_in_the_middle_is_followed_by_one_that_comes_to_the_e
     workers[1].kill()
     assert 0 < FlagState.objects.count() < 6
     Job.objects.filter(pk=job.pk).update(lease_expires_at=LONG_AGO)
-    sweep.sweep()
+    rescuer.rescue_and_wake()
     make_due()
     ended(job)
     assert statuses(job) == ["FAILED", "COMPLETED"]
@@ -187,7 +193,7 @@ def test_a_propagation_that_is_under_way_leaves_no_rows_behind(
 
 def test_a_chunk_that_is_being_written_is_waited_for(cast: Cast) -> None:
     """Its row is not committed, thus not seen, when the purge begins."""
-    managing.create(key="f", values={}, by="user:olga")
+    service.create(key="f", values={}, by="user:olga")
     with transaction.atomic():
         put(cast.oslo, "other")  # holds the tree lock shared, as every chunk
         with transaction.atomic():
@@ -214,8 +220,8 @@ def test_organizations_that_come_or_move_meanwhile_take_nothing_over(
     purge()
     workers[1].start()
     workers[1].step(1)
-    born = tree.create(name="n", key="n", parent_id=cast.rival.pk)
-    tree.move(organization_id=cast.north.pk, parent_id=cast.rival.pk)
+    born = tree_operations.create(name="n", key="n", parent_id=cast.rival.pk)
+    tree_operations.move(organization_id=cast.north.pk, parent_id=cast.rival.pk)
     assert FlagState.objects.filter(organization=cast.rival).exists()
     assert not FlagState.objects.filter(organization__in=[born, cast.north]).exists()
     assert Change.objects.count() == 3
@@ -225,7 +231,7 @@ def test_organizations_that_come_or_move_meanwhile_take_nothing_over(
 
 
 def test_a_set_that_is_accepted_first_is_purged_too(cast: Cast) -> None:
-    managing.create(key="f", values={}, by="user:olga")
+    service.create(key="f", values={}, by="user:olga")
     with transaction.atomic():
         put(cast.oslo)
         asking = Background(purge)
@@ -236,7 +242,7 @@ def test_a_set_that_is_accepted_first_is_purged_too(cast: Cast) -> None:
 
 
 def test_a_set_that_comes_second_is_refused(cast: Cast) -> None:
-    managing.create(key="f", values={}, by="user:olga")
+    service.create(key="f", values={}, by="user:olga")
     with transaction.atomic():
         purge()
         setting = Background(lambda: put(cast.oslo))

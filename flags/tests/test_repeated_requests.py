@@ -14,17 +14,18 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from conftest import Cast
-from flags import ofrep
-from flags.evaluation import State
-from flags.models import Flag, FlagState
-from flags.serving import repeats, usage
-from flags.serving.callers import SURE_SECONDS
-from flags.serving.feed import Moved, Written
-from flags.serving.memory import View
+from flags.definitions.models import Flag
+from flags.evaluation.engine import StateValue
+from flags.serving import not_modified_cache, ofrep, usage_counter
+from flags.serving.access_key_cache import SURE_SECONDS
+from flags.serving.cache_events import OrganizationMoved, StatesWritten
+from flags.serving.organization_snapshot import OrganizationSnapshot
+from flags.states.models import FlagState
+from flags.states.sql import next_number
 from flags.tests.asking import FLAGS, Answer, Asking
-from flags.writing import next_number
-from orgs import keys
-from orgs.models import AccessKey, Organization, Role
+from orgs.access import access_keys
+from orgs.access.models import AccessKey, Role
+from orgs.tree.models import Organization
 
 pytestmark = pytest.mark.django_db
 Poll = Callable[[], Answer]
@@ -81,9 +82,9 @@ def test_a_tag_that_is_sent_otherwise_than_it_was_given_is_read(
 def test_it_counts_as_an_evaluation_and_in_its_callers_budget(
     cast: Cast, flag: Flag, asking: Asking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counted: list[View] = []
+    counted: list[OrganizationSnapshot] = []
     poll = polled(asking, organizationId=cast.oslo.pk, targetingKey="joe")
-    monkeypatch.setattr(usage, "count_all", counted.append)
+    monkeypatch.setattr(usage_counter, "count_all", counted.append)
     asking.evaluation._most = 4  # the fixture has asked three times
     assert poll().status == 304
     assert [view.organization_id for view in counted] == [cast.oslo.pk]
@@ -112,7 +113,7 @@ def test_another_request_with_the_same_tag_is_read(cast: Cast, flag: Flag, askin
     assert asking.post(f"/organizations/{cast.rome.pk}{FLAGS}", {"context": context}, headers=header).status == 200
     assert asking.post(f"{FLAGS}/checkout", {"context": context}, headers=header).body["key"] == "checkout"
     assert asking.post(FLAGS, {"context": context}, headers=header, method="GET").status == 405
-    other_key = keys.create(name="other", role=Role.READER, organization=cast.acme)[1]
+    other_key = access_keys.create(name="other", role=Role.READER, organization=cast.acme)[1]
     assert asking.all(headers={**header, "Authorization": f"Bearer {other_key}"}, **context).status == 200
     assert asking.all(headers={**header, "Authorization": "Bearer no.body"}, **context).status == 401
 
@@ -129,12 +130,14 @@ def test_what_has_changed_since_is_answered_anew(cast: Cast, flag: Flag, asking:
     assert after_a_definition().status == 200
 
     after_a_state = poll()
-    memory.take(Written(cast.acme.pk, 0, 2**40, State(flag.pk, enabled=True, source_id=cast.acme.pk, number=7)))
+    memory.take(
+        StatesWritten(cast.acme.pk, 0, 2**40, StateValue(flag.pk, enabled=True, source_id=cast.acme.pk, number=7))
+    )
     assert after_a_state().status == 200
 
     after_a_move = poll()
     cast.oslo.move_to(cast.south)
-    memory.take(Moved(cast.oslo.pk))
+    memory.take(OrganizationMoved(cast.oslo.pk))
     assert after_a_move().status == 200
 
     after_a_gap = poll()
@@ -146,7 +149,7 @@ def test_what_has_changed_since_is_answered_anew(cast: Cast, flag: Flag, asking:
 def test_of_many_requests_those_are_known_that_were_read_last(
     cast: Cast, flag: Flag, asking: Asking, read: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(repeats, "MOST", 2)
+    monkeypatch.setattr(not_modified_cache, "MOST", 2)
     first, second, third = (polled(asking, targetingKey=user) for user in ("joe", "ann", "eve"))
     read.clear()
     assert [poll().status for poll in (second, third)] == [304, 304]
@@ -157,7 +160,7 @@ def test_of_many_requests_those_are_known_that_were_read_last(
 
 
 def test_a_long_request_is_read_each_time(cast: Cast, flag: Flag, asking: Asking, read: list[bytes]) -> None:
-    poll = polled(asking, targetingKey="x" * repeats.LONGEST_BODY)
+    poll = polled(asking, targetingKey="x" * not_modified_cache.LONGEST_BODY)
     read.clear()
     assert poll().status == 304
     assert len(read) == 1
@@ -219,8 +222,8 @@ class Installation:
 
     def __init__(self) -> None:
         self.flag = Flag.objects.create(key="checkout", enabled=True)
-        _, everything = keys.create(name="all", role=Role.READER)
-        _, bound = keys.create(name="bound", role=Role.READER, organization=Organization.objects.get(key="acme"))
+        _, everything = access_keys.create(name="all", role=Role.READER)
+        _, bound = access_keys.create(name="bound", role=Role.READER, organization=Organization.objects.get(key="acme"))
         self.places = dict(Organization.objects.values_list("key", "pk"))
         self.process = Asking("")
         self.keys = {"all": everything, "bound": bound}
@@ -243,8 +246,8 @@ class Installation:
             state = {"source_id": top.pk, "change_number": number, "enabled": enabled}
             for one in Organization.objects.under(top):
                 FlagState.objects.update_or_create(organization=one, flag=self.flag, defaults=state)
-            told = State(self.flag.pk, enabled=enabled, source_id=top.pk, number=number)
-            self.process.memory.take(Written(top.pk, 0, 2**40, told))
+            told = StateValue(self.flag.pk, enabled=enabled, source_id=top.pk, number=number)
+            self.process.memory.take(StatesWritten(top.pk, 0, 2**40, told))
 
     def define(self, what: str) -> None:
         values = {"enabled": [True, False], "rollout_percentage": [None, 30], "environments": [{}, {"staging": False}],
@@ -257,19 +260,19 @@ class Installation:
         for organization, target in zip(self._there(place), self._there(to), strict=False):
             if not Organization.objects.under(organization).filter(pk=target.pk).exists():
                 organization.move_to(target)
-                self.process.memory.take(Moved(organization.pk))
+                self.process.memory.take(OrganizationMoved(organization.pk))
 
     def rename(self, place: str, key: str) -> None:
         if not Organization.objects.filter(key=key).exists():
             Organization.objects.filter(pk=self.places[place]).update(key=key)
-            self.process.memory.take(Moved(self.places[place]))
+            self.process.memory.take(OrganizationMoved(self.places[place]))
 
     def delete(self, place: str) -> None:
         for organization in self._there(place):
             below = list(Organization.objects.under(organization).values_list("pk", flat=True))
             organization.delete()
             for pk in below:
-                self.process.memory.take(Moved(pk))
+                self.process.memory.take(OrganizationMoved(pk))
             self.process.callers.forget()  # keys bound to what is gone are gone as well
 
     def create(self, key: str, pk: int | None) -> None:

@@ -8,13 +8,12 @@ from contextlib import ExitStack
 
 import pytest
 
-from flags.evaluation import State
-from flags.serving.feed import KeyChanged, Moved, Written
-from flags.serving.listener import News
+from flags.evaluation.engine import StateValue
+from flags.serving.cache_events import AccessKeyChanged, CacheEvent, OrganizationMoved, StatesWritten
 from flags.serving.subscriptions import Subscription, Subscriptions
 
 LINES = {"nowhere": (), "root": (1,), "region": (1, 2), "store": (1, 2, 5), "other": (1, 3), "stranger": (4,)}
-STATE = State(1, enabled=True, source_id=1, number=1)
+STATE = StateValue(1, enabled=True, source_id=1, number=1)
 
 
 class Clients:
@@ -24,7 +23,7 @@ class Clients:
         self.all = Subscriptions()
         self.each = {name: Subscription(line, name, loop) for name, line in LINES.items()}
 
-    def woken_by(self, news: News) -> dict[str, tuple[bool, bool]]:
+    def woken_by(self, news: CacheEvent) -> dict[str, tuple[bool, bool]]:
         """Whether each that is woken has news, and whether it is in doubt."""
         for one in self.each.values():
             one.news = one.doubtful = False
@@ -58,15 +57,15 @@ def clients() -> Iterator[Clients]:
 def test_a_written_part_of_a_subtree_wakes_those_in_it(
     clients: Clients, root: int, after: int, last: int, woken: set[str]
 ) -> None:
-    assert clients.woken_by(Written(root, after, last, STATE)) == dict.fromkeys(woken, (True, False))
+    assert clients.woken_by(StatesWritten(root, after, last, STATE)) == dict.fromkeys(woken, (True, False))
 
 
 def test_a_moved_organization_wakes_all_below_it_and_leaves_them_in_doubt(clients: Clients) -> None:
-    assert clients.woken_by(Moved(2)) == dict.fromkeys(("region", "store"), (True, True))
+    assert clients.woken_by(OrganizationMoved(2)) == dict.fromkeys(("region", "store"), (True, True))
 
 
 def test_a_changed_key_wakes_those_who_came_with_it(clients: Clients) -> None:
-    assert clients.woken_by(KeyChanged("store")) == {"store": (False, True)}
+    assert clients.woken_by(AccessKeyChanged("store")) == {"store": (False, True)}
 
 
 def test_definitions_are_news_for_all_and_other_kinds_leave_all_in_doubt(clients: Clients) -> None:
@@ -77,5 +76,5 @@ def test_definitions_are_news_for_all_and_other_kinds_leave_all_in_doubt(clients
 
 def test_who_was_moved_is_woken_by_what_is_written_where_it_is_now(clients: Clients) -> None:
     clients.all.place(clients.each["store"], (1, 3, 5))
-    assert clients.woken_by(Written(2, 0, 9, STATE)) == {"region": (True, False)}
-    assert set(clients.woken_by(Written(3, 0, 9, STATE))) == {"store", "other"}
+    assert clients.woken_by(StatesWritten(2, 0, 9, STATE)) == {"region": (True, False)}
+    assert set(clients.woken_by(StatesWritten(3, 0, 9, STATE))) == {"store", "other"}

@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 
 from conftest import Cast
-from flags import changes, propagation
-from flags.models import FlagState
+from flags.states import propagation
+from flags.states.models import FlagState
+from flags.states.set_flag import set_flag
 from flags.tests import faults
 from flags.tests.stepping import SteppedWorker, pause_before_chunks
-from jobs import operations, sweep
-from jobs.models import Job, Queue
-from orgs import tree
+from jobs.engine import rescuer
+from jobs.engine.models import Job, Queue
+from jobs.operations import job_operations
+from orgs.tree import tree_operations
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,7 +32,7 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[SteppedWorker]:
 
 
 def set_on(organization_id: int, *, enabled: bool = True, flag: str = "f") -> Job:
-    job = changes.set_flag(organization_id=organization_id, flag_key=flag, enabled=enabled).job
+    job = set_flag(organization_id=organization_id, flag_key=flag, enabled=enabled).job
     assert job is not None
     return job
 
@@ -52,8 +54,8 @@ def test_one_that_is_created_above_or_below_what_is_written_already_is_reached(
     job = set_on(cast.acme.pk)
     worker.start()
     worker.step(2)
-    below_written = tree.create(name="n", key="n", parent_id=cast.acme.pk)
-    below_unwritten = tree.create(name="m", key="m", parent_id=cast.rome.pk)
+    below_written = tree_operations.create(name="n", key="n", parent_id=cast.acme.pk)
+    below_unwritten = tree_operations.create(name="m", key="m", parent_id=cast.rome.pk)
     done = ended(job, worker)
     assert (done.status, done.processed, done.total) == ("COMPLETED", 8, 8)
     assert values() == dict.fromkeys(
@@ -62,12 +64,12 @@ def test_one_that_is_created_above_or_below_what_is_written_already_is_reached(
 
 
 def test_one_that_is_moved_in_behind_the_job_is_reached(cast: Cast, worker: SteppedWorker) -> None:
-    late = tree.create(name="late", key="late")
-    tree.create(name="later", key="later", parent_id=late.pk)
+    late = tree_operations.create(name="late", key="late")
+    tree_operations.create(name="later", key="later", parent_id=late.pk)
     job = set_on(late.pk)
     worker.start()
     worker.step(3)  # past all that there is
-    tree.move(organization_id=cast.oslo.pk, parent_id=late.pk)
+    tree_operations.move(organization_id=cast.oslo.pk, parent_id=late.pk)
     assert ended(job, worker).status == "COMPLETED"
     assert values()[cast.oslo.pk] == (True, late.pk)
 
@@ -76,7 +78,7 @@ def test_one_that_is_moved_out_ahead_of_the_job_takes_the_change_along(cast: Cas
     job = set_on(cast.acme.pk)
     worker.start()
     worker.step(1)
-    tree.move(organization_id=cast.south.pk, parent_id=cast.rival.pk)
+    tree_operations.move(organization_id=cast.south.pk, parent_id=cast.rival.pk)
     assert ended(job, worker).status == "COMPLETED"
     assert values()[cast.rome.pk] == (True, cast.acme.pk)
     assert cast.rival.pk not in values()
@@ -87,7 +89,7 @@ def test_one_that_is_moved_where_the_flag_is_set_has_what_holds_there(cast: Cast
     job = set_on(cast.acme.pk)
     worker.start()
     worker.step(1)
-    tree.move(organization_id=cast.south.pk, parent_id=cast.rival.pk)
+    tree_operations.move(organization_id=cast.south.pk, parent_id=cast.rival.pk)
     ended(job, worker)
     assert values()[cast.south.pk] == values()[cast.rome.pk] == (False, cast.rival.pk)
     assert values()[cast.bergen.pk] == (True, cast.acme.pk)
@@ -98,8 +100,8 @@ def test_what_was_moved_away_and_back_has_what_the_last_place_gives(cast: Cast, 
     job = set_on(cast.acme.pk)
     worker.start()
     worker.step(1)
-    tree.move(organization_id=cast.south.pk, parent_id=cast.rival.pk)
-    tree.move(organization_id=cast.south.pk, parent_id=cast.acme.pk)
+    tree_operations.move(organization_id=cast.south.pk, parent_id=cast.rival.pk)
+    tree_operations.move(organization_id=cast.south.pk, parent_id=cast.acme.pk)
     ended(job, worker)
     assert values()[cast.rome.pk] == (True, cast.acme.pk)
 
@@ -108,7 +110,7 @@ def test_a_job_whose_organization_is_deleted_under_it_fails_at_once(cast: Cast, 
     job = set_on(cast.acme.pk)
     worker.start()
     worker.step(1)
-    tree.delete(organization_id=cast.acme.pk, subtree=True)
+    tree_operations.delete(organization_id=cast.acme.pk, subtree=True)
     done = ended(job, worker)
     assert (done.status, done.processed, done.retry_count) == ("FAILED", 2, 0)
     assert done.error_message == "The organization no longer exists."
@@ -119,7 +121,7 @@ def test_what_is_deleted_ahead_of_the_job_is_not_counted(cast: Cast, worker: Ste
     job = set_on(cast.acme.pk)
     worker.start()
     worker.step(1)
-    tree.delete(organization_id=cast.south.pk, subtree=True)
+    tree_operations.delete(organization_id=cast.south.pk, subtree=True)
     done = ended(job, worker)
     assert (done.status, done.processed, done.total) == ("COMPLETED", 4, 4)
 
@@ -133,7 +135,7 @@ def test_a_change_that_failed_for_one_organization_is_taken_along_when_that_one_
         assert ended(set_on(cast.acme.pk), worker).failed == 1
         faults.refuse()
     assert cast.rome.pk not in values()
-    tree.move(organization_id=cast.south.pk, parent_id=cast.rival.pk)
+    tree_operations.move(organization_id=cast.south.pk, parent_id=cast.rival.pk)
     assert values()[cast.rome.pk] == (True, cast.acme.pk)
 
 
@@ -142,14 +144,14 @@ def test_a_retry_covers_those_that_lack_one_of_several_values(cast: Cast, worker
     settings.FLAGS_INLINE_ROWS = 0
     for flag in ("f", "g"):
         ended(set_on(cast.rival.pk, flag=flag), worker)
-    tree.move(organization_id=cast.south.pk, parent_id=cast.rival.pk)
+    tree_operations.move(organization_id=cast.south.pk, parent_id=cast.rival.pk)
     with faults.refusals():
         faults.refuse(cast.rome.pk)
         job = ended(Job.objects.get(organization=cast.south), worker)
         faults.refuse()
     assert (job.status, job.processed, job.failed) == ("COMPLETED", 1, 1)
-    changes.set_flag(organization_id=cast.rome.pk, flag_key="g", enabled=False)
-    again = ended(operations.retry(job_id=job.pk, by="bob"), worker)
+    set_flag(organization_id=cast.rome.pk, flag_key="g", enabled=False)
+    again = ended(job_operations.retry(job_id=job.pk, by="bob"), worker)
     assert (again.total, again.processed, again.superseded) == (1, 1, 0)
     rows = {row.flag.key: row.enabled for row in FlagState.objects.filter(organization=cast.rome)}
     assert rows == {"f": True, "g": False}
@@ -162,15 +164,15 @@ def test_a_change_whose_chain_has_failed_is_still_taken_along(cast: Cast, worker
     worker.start()
     worker.kill()
     Job.objects.update(lease_expires_at="2000-01-01T00:00:00Z")
-    sweep.rescue_expired()
+    rescuer.rescue_expired()
     job.refresh_from_db()
     assert job.status == "FAILED"
-    tree.move(organization_id=cast.rival.pk, parent_id=cast.acme.pk)
-    tree.move(organization_id=cast.south.pk, parent_id=None)
+    tree_operations.move(organization_id=cast.rival.pk, parent_id=cast.acme.pk)
+    tree_operations.move(organization_id=cast.south.pk, parent_id=None)
     assert values() == dict.fromkeys(
         [each.pk for each in (cast.rival, cast.rival_store, cast.south, cast.rome)], (True, cast.acme.pk)
     )
-    operations.retry(job_id=job.pk, by="bob")
+    job_operations.retry(job_id=job.pk, by="bob")
     assert ended(job, worker).status == "FAILED"
     assert set(values().values()) == {(True, cast.acme.pk)}
     assert len(values()) == 8

@@ -14,15 +14,18 @@ import pytest
 from django.db import DataError, OperationalError, connection, transaction
 
 from conftest import Cast
-from flags import changes, propagation, writing
-from flags.models import FlagState
-from flags.propagation import Walk
+from flags.states import propagation, sql
+from flags.states.models import FlagState
+from flags.states.propagation import Walk
+from flags.states.set_flag import set_flag
 from flags.tests import faults
-from jobs import operations, runner, stopping, transient, wakeup
-from jobs.models import Job, JobFailure
-from jobs.run import Run
+from flagsite.core.db import transient_errors
+from jobs.engine import runner, shutdown, wakeup
+from jobs.engine.models import Job, JobFailure
+from jobs.engine.run import Run
+from jobs.operations import job_operations
 from jobs.tests.races.threads import Background
-from orgs import locks, tree
+from orgs.tree import locks, tree_operations
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,7 +37,7 @@ def quick_and_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def set_on(organization_id: int, *, enabled: bool = True) -> Job:
-    job = changes.set_flag(organization_id=organization_id, flag_key="f", enabled=enabled).job
+    job = set_flag(organization_id=organization_id, flag_key="f", enabled=enabled).job
     assert job is not None
     return job
 
@@ -45,15 +48,15 @@ def carried_out(job: Job) -> Job:
     return job
 
 
-def before_writing(monkeypatch: pytest.MonkeyPatch, happen: Callable[[writing.Span], None]) -> None:
+def before_writing(monkeypatch: pytest.MonkeyPatch, happen: Callable[[sql.Span], None]) -> None:
     """Something happens in each chunk's transaction, before its rows are written."""
-    write_span = writing.write_span
+    write_span = sql.write_span
 
-    def written(subtree: writing.Subtree, span: writing.Span, *rest: Any, **named: Any) -> writing.Written:
+    def written(subtree: sql.Subtree, span: sql.Span, *rest: Any, **named: Any) -> sql.Written:
         happen(span)
         return write_span(subtree, span, *rest, **named)
 
-    monkeypatch.setattr(writing, "write_span", written)
+    monkeypatch.setattr(sql, "write_span", written)
 
 
 def test_a_real_deadlock_is_tried_again_and_counts_nothing_twice(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +77,7 @@ def test_a_real_deadlock_is_tried_again_and_counts_nothing_twice(cast: Cast, mon
             first.wait_until_blocked()
             cursor.execute(lock, [cast.acme.pk])
 
-    def meet(span: writing.Span) -> None:
+    def meet(span: sql.Span) -> None:
         if not others:
             with connection.cursor() as cursor:
                 cursor.execute(lock, [cast.acme.pk])
@@ -95,7 +98,7 @@ def test_a_real_deadlock_is_tried_again_and_counts_nothing_twice(cast: Cast, mon
 def test_a_chunk_that_took_too_long_is_tried_again(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = [True, True]
 
-    def dawdle(span: writing.Span) -> None:
+    def dawdle(span: sql.Span) -> None:
         if slow:
             slow.pop()
             with connection.cursor() as cursor:
@@ -110,13 +113,13 @@ def test_a_chunk_whose_worker_was_frozen_gives_up_its_locks_and_is_tried_again(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        writing, "BEGIN_CHUNK", writing.BEGIN_CHUNK.replace("transaction_session_timeout = '20s'",
+        sql, "BEGIN_CHUNK", sql.BEGIN_CHUNK.replace("transaction_session_timeout = '20s'",
                                                             "transaction_session_timeout = '50ms'")
     )  # fmt: skip
     job = set_on(cast.acme.pk)
     frozen = [True]
 
-    def freeze(span: writing.Span) -> None:
+    def freeze(span: sql.Span) -> None:
         if frozen:
             frozen.clear()
             Job.objects.select_for_update().get(pk=job.pk)
@@ -130,7 +133,7 @@ def test_a_chunk_whose_worker_was_frozen_gives_up_its_locks_and_is_tried_again(
 @pytest.fixture
 def brief_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """A chunk looks up from its wait for the tree at once."""
-    monkeypatch.setattr(writing, "BEGIN_CHUNK", writing.BEGIN_CHUNK.replace("'10s'", "'20ms'"))
+    monkeypatch.setattr(sql, "BEGIN_CHUNK", sql.BEGIN_CHUNK.replace("'10s'", "'20ms'"))
 
 
 @contextmanager
@@ -167,10 +170,10 @@ def test_a_worker_that_waits_for_the_tree_hears_that_it_is_to_stop(cast: Cast) -
     job = set_on(cast.acme.pk)
     try:
         with held_tree() as work:
-            stopping.request_stop()
+            shutdown.request_stop()
             work.result()
     finally:
-        stopping.withdraw()
+        shutdown.withdraw()
     job.refresh_from_db()
     assert (job.status, job.claims) == ("PENDING", 1)
 
@@ -179,7 +182,7 @@ def test_a_worker_that_waits_for_the_tree_hears_that_it_is_to_stop(cast: Cast) -
 def test_a_job_that_waits_for_the_tree_can_be_cancelled(cast: Cast) -> None:
     job = set_on(cast.acme.pk)
     with held_tree() as work:
-        cancelling = Background(lambda: operations.cancel(job_id=job.pk, by="ada"))
+        cancelling = Background(lambda: job_operations.cancel(job_id=job.pk, by="ada"))
         cancelling.result()
         work.result()
     job.refresh_from_db()
@@ -188,14 +191,14 @@ def test_a_job_that_waits_for_the_tree_can_be_cancelled(cast: Cast) -> None:
 
 def test_the_wait_for_the_tree_is_not_taken_for_a_slow_chunk(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     now, took = [0.0], []
-    begin_chunk = writing.begin_chunk
+    begin_chunk = sql.begin_chunk
 
-    def begun(*arguments: Any) -> writing.Subtree | None:
+    def begun(*arguments: Any) -> sql.Subtree | None:
         now[0] += 1000
         return begin_chunk(*arguments)
 
     monkeypatch.setattr(propagation, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    monkeypatch.setattr(writing, "begin_chunk", begun)
+    monkeypatch.setattr(sql, "begin_chunk", begun)
     monkeypatch.setattr(Walk, "_fit", lambda walk, count, seconds: took.append(seconds))
     assert carried_out(set_on(cast.acme.pk)).status == "COMPLETED"
     assert set(took) == {0}
@@ -236,7 +239,7 @@ def test_a_commit_whose_answer_was_lost_is_not_done_again(cast: Cast, monkeypatc
 def test_the_servers_own_trouble_fails_the_attempt_and_blames_no_organization(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_room(span: writing.Span) -> None:
+    def no_room(span: sql.Span) -> None:
         raise OperationalError("no space left on device") from psycopg.errors.DiskFull()
 
     before_writing(monkeypatch, no_room)
@@ -252,7 +255,7 @@ def test_when_the_one_at_fault_is_deleted_the_next_is_not_blamed(cast: Cast, mon
     write_or_skip_one, gone = Walk.write_or_skip_one, []
 
     def delete_first(walk: Walk) -> None:
-        gone.append(tree.delete(organization_id=cast.oslo.pk))
+        gone.append(tree_operations.delete(organization_id=cast.oslo.pk))
         write_or_skip_one(walk)
 
     monkeypatch.setattr(Walk, "write_or_skip_one", delete_first)
@@ -286,12 +289,12 @@ def test_a_failure_whose_record_was_not_answered_blames_nobody_else(
 def test_an_error_that_no_trying_again_can_cure_is_not_tried_again(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[int] = []
 
-    def refuse(span: writing.Span) -> None:
+    def refuse(span: sql.Span) -> None:
         tried.append(span.count)
         raise DataError("out of range")
 
     before_writing(monkeypatch, refuse)
-    monkeypatch.setattr(transient, "reconnect", lambda: pytest.fail("no reason to reconnect"))
+    monkeypatch.setattr(transient_errors, "reconnect", lambda: pytest.fail("no reason to reconnect"))
     job = carried_out(set_on(cast.acme.pk))
     assert job.failed == 6
     assert sorted(tried) == [1] * 12 + [2] * 3

@@ -7,9 +7,9 @@ from itertools import accumulate
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from jobs.figures import Ended, Figures, Times
-from jobs.models import JobTally
-from jobs.tallies import BOUNDS
+from jobs.metrics.engine_metrics import Ended, EngineMetrics, Times
+from jobs.metrics.hourly import BOUNDS
+from jobs.metrics.models import JobTally
 
 Outcome = JobTally.Outcome
 LIMITS = [*(f"{bound:g}" for bound in BOUNDS), "+Inf"]
@@ -17,7 +17,7 @@ BY_KIND = ["queue", "kind"]
 BY_OUTCOME = [*BY_KIND, "outcome"]
 
 
-def metrics(figures: Figures) -> Iterator[Metric]:
+def metrics(figures: EngineMetrics) -> Iterator[Metric]:
     """Every metric, each with all its lines."""
     yield from _jobs([line for line in figures.ended if line.outcome != Outcome.MANUAL_RETRY])
     yield _retries(figures.ended)
@@ -66,7 +66,7 @@ def _retries(ended: Sequence[Ended]) -> Metric:
     return retries
 
 
-def _organizations(figures: Figures) -> Iterator[Metric]:
+def _organizations(figures: EngineMetrics) -> Iterator[Metric]:
     written = CounterMetricFamily("flagsite_organizations_written", "Organizations that jobs have done their work for, "
                                   "those of running jobs so far included.", labels=BY_KIND)  # fmt: skip
     failed = CounterMetricFamily("flagsite_organizations_failed", "Organizations that failed in jobs.", labels=BY_KIND)
@@ -80,7 +80,7 @@ def _organizations(figures: Figures) -> Iterator[Metric]:
     yield from (written, failed, superseded)
 
 
-def _queues(figures: Figures) -> Iterator[Metric]:
+def _queues(figures: EngineMetrics) -> Iterator[Metric]:
     jobs = GaugeMetricFamily("flagsite_queue_jobs", "Open jobs: due, later (a retry's wait), running.",
                              labels=["queue", "state"])  # fmt: skip
     oldest = GaugeMetricFamily("flagsite_queue_oldest_seconds", "For how long the first that is due has waited.",
@@ -94,14 +94,14 @@ def _queues(figures: Figures) -> Iterator[Metric]:
     yield from (jobs, oldest, paused)
 
 
-def _workers(figures: Figures) -> Iterator[Metric]:
+def _workers(figures: EngineMetrics) -> Iterator[Metric]:
     workers = figures.workers
     yield GaugeMetricFamily("flagsite_workers", "Workers that are alive.", value=workers.workers)
     yield GaugeMetricFamily("flagsite_worker_slots", "Jobs that they can run at once.", value=workers.slots)
     yield GaugeMetricFamily("flagsite_worker_slots_busy", "Jobs that run.", value=workers.busy)
 
 
-def _engine(figures: Figures) -> Iterator[Metric]:
+def _engine(figures: EngineMetrics) -> Iterator[Metric]:
     yield CounterMetricFamily("flagsite_sweeps", "Sweeps for jobs that lost their worker.",
                               value=figures.engine.get("sweeps", 0))  # fmt: skip
     yield CounterMetricFamily("flagsite_wake_ups_repeated", "Wake-ups that a sweep sent anew.",

@@ -1,4 +1,4 @@
-"""Counting HTTP requests in this process, or together with its siblings (`flagsite.metrics.folder`).
+"""Counting HTTP requests in this process, or together with its siblings (`flagsite.metrics.multiprocess_folder`).
 
 To write one request into the files that siblings share takes as long as an answer from memory. So requests are noted
 here and written many at a time: when there are MANY, every second, when this process is scraped, and at its end.
@@ -18,7 +18,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from flagsite.metrics.folder import VARIABLE
+from flagsite.metrics.multiprocess_folder import VARIABLE
 
 log = structlog.get_logger(__name__)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

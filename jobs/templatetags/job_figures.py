@@ -10,8 +10,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from jobs.models import Job, Queue
-from jobs.statistics import MOST_COUNTED, Duration
+from jobs.engine.models import Job, Queue
+from jobs.metrics.statistics import MOST_COUNTED, Duration
 
 register = template.Library()
 UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
@@ -95,6 +95,6 @@ def work(job: Job) -> SafeString | str:
 
 @register.filter
 def cell(row: Any, name: str) -> SafeString:
-    """One of the live cells of a row (`jobs.job_rows`)."""
+    """One of the live cells of a row (`jobs.admin.job_rows`)."""
     written: SafeString = row.cell(name)
     return written

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from jobs import lifecycle, runner
+from jobs.engine import lifecycle, runner
+from jobs.engine.kinds import job_kind
+from jobs.engine.models import Job
+from jobs.engine.run import Run
 from jobs.errors import PermanentFailure
-from jobs.kinds import job_kind
-from jobs.models import Job
-from jobs.run import Run
-from orgs.models import Organization
+from orgs.tree.models import Organization
 
 KIND = "test-of-the-api"
 

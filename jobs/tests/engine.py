@@ -13,11 +13,11 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import connection
 
-from jobs import lifecycle
-from jobs.kinds import Work, job_kind
-from jobs.models import Job
-from jobs.run import Run
-from jobs.states import Status
+from jobs.engine import lifecycle
+from jobs.engine.kinds import Work, job_kind
+from jobs.engine.models import Job
+from jobs.engine.run import Run
+from jobs.engine.states import Status
 
 KIND = "work-of-a-test"
 QUEUE = "default"

@@ -7,10 +7,11 @@ import re
 import pytest
 
 from conftest import Cast
-from jobs import lifecycle, operations
-from jobs.models import Job
+from flagsite.core.admin.capped_paginator import CappedPaginator
+from jobs.engine import lifecycle
+from jobs.engine.models import Job
+from jobs.operations import job_operations
 from jobs.tests.engine import claimed, lease_of
-from orgs.capped_paginator import CappedPaginator
 from orgs.tests.people import shown, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -52,5 +53,5 @@ def test_of_a_list_only_what_is_under_way_is_sent_anew_and_once_more_when_it_has
     lifecycle.fail(job_id=ends.pk, lease=lease_of(ends), error="no", permanent=True)
     assert sent(",".join(under_way)) == {ends.pk: False, runs.pk: True}
     assert sent(str(runs.pk)) == {runs.pk: True}
-    operations.retry(job_id=ends.pk, by="olga")  # somebody else, on another page
+    job_operations.retry(job_id=ends.pk, by="olga")  # somebody else, on another page
     assert sent(str(runs.pk)) == {ends.pk: True, runs.pk: True}

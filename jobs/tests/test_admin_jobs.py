@@ -10,14 +10,18 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from conftest import Cast
-from jobs import admin, bulk, canary, cleanup, lifecycle, operations, queues
-from jobs.bulk import DEEDS
-from jobs.models import Job, JobFailure
+from flagsite.core.errors import FlagsiteError
+from jobs.admin import jobs as admin
+from jobs.engine import lifecycle
+from jobs.engine.models import Job, JobFailure
+from jobs.metrics import probe_job
+from jobs.operations import bulk, cleanup, job_operations, queue_operations
+from jobs.operations.bulk import OPERATIONS
 from jobs.tests.engine import KIND, LONG_AGO, by_hand, changed, claimed, lease_of, waiting
-from orgs import tree
-from orgs.errors import FlagsiteError
-from orgs.models import HistoryEntry, Organization
+from orgs.audit.models import HistoryEntry
 from orgs.tests.people import shown, signed_in
+from orgs.tree import tree_operations
+from orgs.tree.models import Organization
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/jobs/job/"
@@ -39,7 +43,7 @@ def numbers(page: str) -> set[int]:
 
 def test_the_list_tells_of_flag_path_and_a_paused_queue(cast: Cast) -> None:
     job_of(cast.oslo)
-    queues.pause("default", by="olga", reason="deploy")
+    queue_operations.pause("default", by="olga", reason="deploy")
     page = shown(signed_in("viewer").get(LIST))
     for words in ("checkout <strong>on</strong>", "Acme › North › Oslo", "queue paused", "1 of 4"):
         assert words in page
@@ -83,7 +87,7 @@ def test_the_list_is_narrowed(cast: Cast, query: str, wanted: set[str]) -> None:
 
 
 def test_the_canarys_jobs_are_shown_to_who_asks_for_them(cast: Cast) -> None:
-    work, bird = job_of(cast.oslo), canary.send()
+    work, bird = job_of(cast.oslo), probe_job.send_probe()
     assert bird is not None
     client = signed_in("viewer")
     shown_for = {query: numbers(shown(client.get(LIST + query))) for query in ("", "?canary=too", "?canary=only")}
@@ -95,8 +99,8 @@ def test_organizations_of_others_hide_none_of_the_callers_own_from_the_search(
 ) -> None:
     monkeypatch.setattr(admin, "MOST_NAMED", 1)
     for key in ("depot-1", "depot-2"):
-        tree.create(name="Depot", key=key, parent_id=cast.rival.pk)
-    own = tree.create(name="Depot", key="depot-3", parent_id=cast.north.pk)
+        tree_operations.create(name="Depot", key=key, parent_id=cast.rival.pk)
+    own = tree_operations.create(name="Depot", key="depot-3", parent_id=cast.north.pk)
     job = job_of(own)
     client = signed_in("viewer", bound_to=cast.north)
     assert numbers(shown(client.get(f"{LIST}?q=depot"))) == {job.pk}
@@ -175,9 +179,9 @@ def test_those_that_cannot_be_done_are_counted_with_the_reason() -> None:
     failed = claimed()
     lifecycle.fail(job_id=failed.pk, lease=lease_of(failed), error="no", permanent=True)
     stopped = waiting()
-    operations.cancel(job_id=stopped.pk, by="bob")
+    job_operations.cancel(job_id=stopped.pk, by="bob")
     ids = [done.pk, failed.pk, stopped.pk, waiting().pk, 10**9]
-    result = bulk.do_to_each(ids, DEEDS["retry"], by="olga", reason="x")
+    result = bulk.do_to_each(ids, OPERATIONS["retry"], by="olga", reason="x")
     assert result.count == 1
     assert dict(result.skipped) == {
         "had completed; there was nothing to retry": 1,
@@ -224,7 +228,7 @@ def test_a_retry_covers_what_was_left_or_all_and_the_question_says_how_many(cast
 def test_a_finished_job_says_nothing_of_its_queues_pause(cast: Cast) -> None:
     waits, done = waiting(), claimed()
     lifecycle.complete(job_id=done.pk, lease=lease_of(done))
-    queues.pause("default", by="user:olga", reason="x")
+    queue_operations.pause("default", by="user:olga", reason="x")
     client = signed_in("viewer")
     said = [" is paused by user:olga" in shown(client.get(f"{LIST}{job.pk}/change/")) for job in (waits, done)]
     assert said == [True, False]
@@ -244,7 +248,7 @@ def test_a_row_has_the_buttons_whose_deeds_are_not_refused(cast: Cast, state: st
     lifecycle.fail(job_id=first.pk, lease=lease_of(first), error="no")
     retry = changed(Job.objects.latest("id"), run_at=LONG_AGO)
     if state == "CANCELLED":
-        operations.cancel(job_id=retry.pk, by="bob")
+        job_operations.cancel(job_id=retry.pk, by="bob")
     elif state != "PENDING":
         retry = lifecycle.claim(queue="default", worker="w") or retry
         if state == "FAILED":
@@ -254,7 +258,7 @@ def test_a_row_has_the_buttons_whose_deeds_are_not_refused(cast: Cast, state: st
             lifecycle.complete(job_id=retry.pk, lease=lease_of(retry))
     page = shown(signed_in("operator").get(LIST))
     for job in (first, retry):
-        for deed, act in (("retry", operations.retry), ("cancel", operations.cancel)):
+        for deed, act in (("retry", job_operations.retry), ("cancel", job_operations.cancel)):
             with transaction.atomic():
                 try:
                     act(job_id=job.pk, by="bob")
@@ -268,7 +272,7 @@ def test_a_row_has_the_buttons_whose_deeds_are_not_refused(cast: Cast, state: st
 def test_a_page_shows_counts_chain_failures_and_deeds(cast: Cast) -> None:
     job = job_of(cast.acme, processed=9, failed=1, superseded=2, unchanged=3, error_message="1 of 10 <failed>")
     JobFailure.objects.create(job=job, organization_id=cast.oslo.pk, error="<row> refused")
-    operations.set_priority(job_id=job.pk, priority=3, by="user:olga", reason="urgent")
+    job_operations.set_priority(job_id=job.pk, priority=3, by="user:olga", reason="urgent")
     page = shown(signed_in("operator").get(f"{LIST}{job.pk}/change/"))
     for words in ("1 of 10 &lt;failed&gt;", "&lt;row&gt; refused", "Acme › North › Oslo", "urgent", "priority 3"):
         assert words in page
@@ -298,7 +302,7 @@ def test_an_open_page_is_not_written_anew_while_nothing_has_changed(cast: Cast) 
     page = shown(client.get(f"{LIST}{job.pk}/change/"))
     version = page.partition('"version": "')[2].partition('"')[0]
     assert client.get(f"{LIST}{job.pk}/live/", {"version": version}).status_code == 204
-    operations.set_priority(job_id=job.pk, priority=3, by="olga")
+    job_operations.set_priority(job_id=job.pk, priority=3, by="olga")
     assert "Chain" in shown(client.get(f"{LIST}{job.pk}/live/", {"version": version}))
 
 
@@ -307,7 +311,7 @@ def test_new_jobs_that_match_are_counted_for_who_looks(cast: Cast) -> None:
     client = signed_in("viewer", bound_to=cast.north)
     job_of(cast.bergen)
     job_of(cast.rome)
-    canary.send()
+    probe_job.send_probe()
 
     def said(asked: str) -> str:
         return shown(client.get(f"{LIST}live/", {"ids": "", "newest": newest, "asked": asked}))
@@ -337,7 +341,7 @@ def test_a_bar_is_shown_where_there_is_something_to_measure(status: str, columns
 
 
 def test_what_came_of_a_job_is_told_in_words_that_fit_its_kind() -> None:
-    tidy, bird = cleanup.request(by="user:olga"), canary.send()
+    tidy, bird = cleanup.request(by="user:olga"), probe_job.send_probe()
     assert bird is not None
     changed(tidy, checkpoint={"after": 9, "deleted": {"COMPLETED": 4, "schedules": 2}})
     client = signed_in("viewer")

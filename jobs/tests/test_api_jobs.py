@@ -7,12 +7,13 @@ from datetime import datetime
 import pytest
 
 from conftest import Cast
-from jobs import lifecycle, operations
-from jobs.models import Job
+from jobs.engine import lifecycle
+from jobs.engine.models import Job
+from jobs.operations import job_operations
 from jobs.tests.api_kinds import done, running, waiting
 from jobs.tests.engine import make_due
-from orgs import tree
 from orgs.tests.api import Api, ids, kind_of, wrong_fields
+from orgs.tree import tree_operations
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_there_is_no_next_retry_once_it_has_begun(api: Api, cast: Cast) -> None:
 
 def test_the_chain_is_the_same_from_any_of_its_jobs(api: Api, cast: Cast) -> None:
     first = done(cast.acme, broken=True)
-    second = operations.retry(job_id=first.pk, by="test")
+    second = job_operations.retry(job_id=first.pk, by="test")
     chains = [api.get(f"/job-retry-chain/{job.pk}").json()["results"] for job in (first, second)]
     assert chains[0] == chains[1]
     assert [(job["id"], job["trigger"], job["parentJobId"]) for job in chains[0]] == [
@@ -115,7 +116,7 @@ def test_the_list_is_filtered_by_status(api: Api, cast: Cast) -> None:
 
 def test_the_list_shows_jobs_as_their_status_does(api: Api, cast: Cast) -> None:
     first = done(cast.acme, broken=True)
-    operations.retry(job_id=first.pk, by="test")
+    job_operations.retry(job_id=first.pk, by="test")
     listed = api.get(f"/jobs/{cast.acme.pk}").json()["results"]
     assert listed == [api.get(f"/job-status/{job['id']}").json() for job in listed]
     assert {job["chain"]["status"] for job in listed} == {"RETRYING"}
@@ -123,7 +124,7 @@ def test_the_list_shows_jobs_as_their_status_does(api: Api, cast: Cast) -> None:
 
 def test_organizations_that_failed_are_listed_with_their_error(api: Api, cast: Cast) -> None:
     job = done(cast.acme, failing=[cast.rome.pk, cast.oslo.pk])
-    tree.delete(organization_id=cast.rome.pk)
+    tree_operations.delete(organization_id=cast.rome.pk)
     failures = api.get(f"/job-failures/{job.pk}").json()["results"]
     for failure in failures:
         assert failure.pop("createdAt").endswith("Z")
@@ -175,7 +176,7 @@ def test_a_strangers_jobs_are_not_listed(acme: Api, cast: Cast) -> None:
 
 def test_failures_that_moved_to_a_stranger_are_not_shown(acme: Api, api: Api, cast: Cast) -> None:
     job = done(cast.acme, failing=[cast.oslo.pk, cast.rome.pk])
-    tree.move(organization_id=cast.oslo.pk, parent_id=cast.rival.pk)
+    tree_operations.move(organization_id=cast.oslo.pk, parent_id=cast.rival.pk)
     path = f"/job-failures/{job.pk}"
     assert [failure["organizationKey"] for failure in acme.get(path).json()["results"]] == ["rome"]
     assert [failure["organizationKey"] for failure in api.get(path).json()["results"]] == ["oslo", "rome"]
@@ -183,5 +184,5 @@ def test_failures_that_moved_to_a_stranger_are_not_shown(acme: Api, api: Api, ca
 
 def test_jobs_of_a_deleted_organization_remain_for_those_who_see_all(acme: Api, api: Api, cast: Cast) -> None:
     job = done(cast.oslo)
-    tree.delete(organization_id=cast.oslo.pk)
+    tree_operations.delete(organization_id=cast.oslo.pk)
     assert (api.get(f"/job-status/{job.pk}").status_code, acme.get(f"/job-status/{job.pk}").status_code) == (200, 404)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from conftest import Cast
-from jobs.models import Job
+from jobs.engine.models import Job
 from jobs.tests.api_kinds import done, running, waiting
 from orgs.tests.api import Api, kind_of, wrong_fields
 

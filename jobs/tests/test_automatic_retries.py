@@ -8,10 +8,10 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from jobs import backoff, lifecycle
-from jobs.chains import chain_of
-from jobs.models import Job, Queue
-from jobs.states import Status
+from jobs.engine import backoff, lifecycle
+from jobs.engine.chains import chain_of
+from jobs.engine.models import Job, Queue
+from jobs.engine.states import Status
 from jobs.tests.engine import LONG_AGO, QUEUE, by_hand, changed, claimed, database_time, lease_of, make_due, statuses
 
 pytestmark = pytest.mark.django_db

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from jobs import chores, stopping, sweeper
-from jobs.chores import chore
-from jobs.sweeper import Sweeper
+from jobs.engine import maintenance, shutdown, worker_services
+from jobs.engine.maintenance import maintenance_task
+from jobs.engine.worker_services import WorkerServices
 
 Started = Callable[[], None]
 
@@ -19,17 +19,17 @@ Started = Callable[[], None]
 def started(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[Started]:
     """Starts a worker's sweeper that sweeps all the time, and knows the chores of the test only."""
     settings.JOB_SWEEP_SECONDS = 0.01
-    monkeypatch.setattr(sweeper, "TICK", 0.01)
-    monkeypatch.setattr(chores, "_chores", {})
+    monkeypatch.setattr(worker_services, "TICK", 0.01)
+    monkeypatch.setattr(maintenance, "_chores", {})
     for name in ("wake_waiting", "rescue_expired"):
-        monkeypatch.setattr(sweeper, name, lambda: 0)
-    monkeypatch.setattr(sweeper.workers, "beat", lambda **_: None)
+        monkeypatch.setattr(worker_services, name, lambda: 0)
+    monkeypatch.setattr(worker_services.worker_registry, "beat", lambda **_: None)
     known = set(threading.enumerate())
-    yield Sweeper(queues=["default"], concurrency=1).start
-    stopping.request_stop()
+    yield WorkerServices(queues=["default"], concurrency=1).start
+    shutdown.request_stop()
     for thread in set(threading.enumerate()) - known:
         thread.join(10)
-    stopping.withdraw()
+    shutdown.withdraw()
 
 
 class Calls:
@@ -50,7 +50,7 @@ class Calls:
 def test_a_chore_is_done_again_and_again(started: Started) -> None:
     calls = Calls()
 
-    @chore
+    @maintenance_task
     def look() -> None:
         calls()
 
@@ -61,12 +61,12 @@ def test_a_chore_is_done_again_and_again(started: Started) -> None:
 def test_one_that_fails_is_tried_again_and_keeps_no_other_from_being_done(started: Started) -> None:
     failures, calls = Calls(), Calls()
 
-    @chore
+    @maintenance_task
     def fail() -> None:
         failures()
         raise RuntimeError("no luck")
 
-    @chore
+    @maintenance_task
     def look() -> None:
         calls()
 
@@ -77,9 +77,9 @@ def test_one_that_fails_is_tried_again_and_keeps_no_other_from_being_done(starte
 
 def test_a_slow_one_keeps_no_job_from_being_rescued(started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
     rescues, begun, done = Calls(), threading.Event(), threading.Event()
-    monkeypatch.setattr(sweeper, "rescue_expired", rescues)
+    monkeypatch.setattr(worker_services, "rescue_expired", rescues)
 
-    @chore
+    @maintenance_task
     def take_long() -> None:
         begun.set()
         done.wait(30)

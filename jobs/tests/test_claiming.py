@@ -8,10 +8,10 @@ import pytest
 from django.db.models import F
 from django.db.models.functions import Now
 
-from jobs import lifecycle
+from jobs.engine import lifecycle
+from jobs.engine.models import Job, Queue
+from jobs.engine.states import Status
 from jobs.errors import UnknownKind, UnknownQueue
-from jobs.models import Job, Queue
-from jobs.states import Status
 from jobs.tests.engine import KIND, LONG_AGO, QUEUE, claimed, database_time, lease_of, waiting
 
 pytestmark = pytest.mark.django_db

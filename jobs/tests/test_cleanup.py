@@ -9,11 +9,12 @@ import pytest
 import structlog
 from django.utils import timezone
 
-from jobs import cleanup, lifecycle, operations, runner
-from jobs.models import Job, JobFailure
-from jobs.states import Status
+from jobs.engine import lifecycle, runner
+from jobs.engine.models import Job, JobFailure
+from jobs.engine.states import Status
+from jobs.operations import cleanup, job_operations
 from jobs.tests.engine import by_hand, waiting
-from orgs.models import HistoryEntry
+from orgs.audit.models import HistoryEntry
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -89,7 +90,7 @@ def test_nothing_of_a_chain_goes_while_an_attempt_is_open(status: str) -> None:
 
 def test_a_chain_that_somebody_is_just_retrying_stays() -> None:
     job = ended(Status.FAILED, 100)
-    retried = operations.retry(job_id=job.pk, by="alice")
+    retried = job_operations.retry(job_id=job.pk, by="alice")
     clean_up_job = cleanup.request()
     lifecycle.claim(queue="default", worker="w")  # the retry, which is first in line
     assert runner.run_next("default") is not None
@@ -136,7 +137,7 @@ def test_it_goes_in_short_transactions_and_ends_where_somebody_cancels_it(monkey
     def step_then_cancel(run: Any) -> bool:
         went_on = stepping(run)
         if run.job.checkpoint["deleted"]["COMPLETED"] == 2:
-            operations.cancel(job_id=job.pk, by="bob")
+            job_operations.cancel(job_id=job.pk, by="bob")
         return went_on
 
     monkeypatch.setattr(cleanup, "_take_step", step_then_cancel)

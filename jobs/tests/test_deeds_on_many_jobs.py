@@ -10,12 +10,14 @@ import pytest
 from django.test import Client
 
 from conftest import Cast
-from jobs import bulk, bulk_job, lifecycle, operations, runner, stopping
-from jobs.bulk import DEEDS, choose
-from jobs.models import DeedTarget, Job
-from jobs.states import Status
+from jobs.engine import lifecycle, runner, shutdown
+from jobs.engine.models import Job
+from jobs.engine.states import Status
+from jobs.operations import bulk, bulk_job, job_operations
+from jobs.operations.bulk import OPERATIONS, choose
+from jobs.operations.models import DeedTarget
 from jobs.tests.engine import QUEUE, by_hand, changed, claimed, lease_of, make_due, statuses, waiting
-from orgs.models import HistoryEntry
+from orgs.audit.models import HistoryEntry
 from orgs.tests.people import shown, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -42,8 +44,8 @@ def newest_in(page: str) -> str:
 def begun(deed: str, *, reason: str = "x", priority: int | None = None) -> Job:
     """A job that does it to all of alice's."""
     jobs = Job.objects.filter(requested_by="alice")
-    chosen = choose(jobs, DEEDS[deed])
-    return bulk_job.start(jobs, DEEDS[deed], chosen, by="user:olga", reason=reason, priority=priority)
+    chosen = choose(jobs, OPERATIONS[deed])
+    return bulk_job.start(jobs, OPERATIONS[deed], chosen, by="user:olga", reason=reason, priority=priority)
 
 
 @contextmanager
@@ -60,7 +62,7 @@ def after_each(then: Callable[[], object]) -> Iterator[None]:
         try:
             yield
         finally:
-            stopping.withdraw()
+            shutdown.withdraw()
 
 
 def recorded(action: str) -> list[str]:
@@ -70,7 +72,7 @@ def recorded(action: str) -> list[str]:
 
 def test_all_that_matched_when_it_was_asked_are_done_by_a_job_and_none_that_came_later() -> None:
     jobs = [waiting() for _ in range(5)]
-    operations.cancel(job_id=jobs[0].pk, by="bob")
+    job_operations.cancel(job_id=jobs[0].pk, by="bob")
     client = signed_in("operator", name="olga")
     question = shown(ask(client, "cancel", jobs[0]))
     for words in ("4 of 5 jobs", "1 will be passed over: it was CANCELLED already", "by a job of their own"):
@@ -95,7 +97,7 @@ def test_all_that_matched_when_it_was_asked_are_done_by_a_job_and_none_that_came
 def test_few_are_done_at_once_and_the_others_counted_with_the_reason() -> None:
     jobs = [waiting() for _ in range(4)]
     for job in jobs[:2]:
-        operations.cancel(job_id=job.pk, by="bob")
+        job_operations.cancel(job_id=job.pk, by="bob")
     client = signed_in("operator")
     ask(client, "change_priority", jobs[0], confirmed="1", reason="x", priority="7")
     page = shown(client.get(LIST))
@@ -108,7 +110,7 @@ def test_a_deed_asked_for_again_takes_those_that_are_left() -> None:
     jobs = [waiting() for _ in range(6)]
     begun("cancel")
     runner.run_next(QUEUE)
-    assert choose(Job.objects.filter(requested_by="alice"), DEEDS["cancel"]).fitting == 0
+    assert choose(Job.objects.filter(requested_by="alice"), OPERATIONS["cancel"]).fitting == 0
     more = [waiting() for _ in range(3)]
     begun("cancel")
     runner.run_next(QUEUE)
@@ -124,8 +126,8 @@ def test_only_chains_that_ended_badly_are_retried_each_once() -> None:
     by_hand("COMPLETED")
     by_hand("CANCELLED")
     by_hand("PENDING")
-    chosen = choose(Job.objects.all(), DEEDS["retry"])
-    assert set(bulk.one_of_each_chain(Job.objects.all(), DEEDS["retry"])) == {again.pk, left_some.pk}
+    chosen = choose(Job.objects.all(), OPERATIONS["retry"])
+    assert set(bulk.one_of_each_chain(Job.objects.all(), OPERATIONS["retry"])) == {again.pk, left_some.pk}
     assert (chosen.matching, chosen.fitting) == (8, 2)
     assert chosen.skipped == {
         "were attempts of the same chains as others": 1,
@@ -181,7 +183,7 @@ def test_a_worker_that_loses_its_lease_does_nothing_more(monkeypatch: pytest.Mon
 def test_one_that_is_gone_or_was_changed_meanwhile_is_passed_over_with_the_reason() -> None:
     jobs = [waiting() for _ in range(3)]
     many = begun("cancel")
-    operations.cancel(job_id=jobs[0].pk, by="bob")
+    job_operations.cancel(job_id=jobs[0].pk, by="bob")
     Job.objects.filter(pk=jobs[1].pk).delete()
     runner.run_next(QUEUE)
     many.refresh_from_db()
@@ -204,7 +206,7 @@ def test_who_is_bound_to_an_organization_sees_the_job_that_does_it_for_them(cast
 def test_one_that_is_cancelled_ends_before_the_next_job() -> None:
     jobs = [waiting() for _ in range(3)]
     many = begun("cancel")
-    with after_each(lambda: operations.cancel(job_id=many.pk, by="bob")):
+    with after_each(lambda: job_operations.cancel(job_id=many.pk, by="bob")):
         runner.run_next(QUEUE)
     assert statuses(many) == ["CANCELLED"]
     assert [statuses(job) for job in jobs] == [["CANCELLED"], ["PENDING"], ["PENDING"]]
@@ -213,7 +215,7 @@ def test_one_that_is_cancelled_ends_before_the_next_job() -> None:
 def test_one_whose_worker_stops_is_handed_back_before_the_next_job_and_its_total_stays() -> None:
     jobs = [waiting() for _ in range(3)]
     many = begun("cancel")
-    with after_each(stopping.request_stop):
+    with after_each(shutdown.request_stop):
         runner.run_next(QUEUE)
     assert statuses(many) == ["PENDING"]
     assert [statuses(job) for job in jobs] == [["CANCELLED"], ["PENDING"], ["PENDING"]]

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
-from jobs import lifecycle, operations, queues, transient, watching, workers
-from jobs.models import Job, Queue
+from flagsite.core.db import transient_errors
+from jobs.console import chain_polling
+from jobs.engine import lifecycle, worker_registry
+from jobs.engine.models import Job, Queue
+from jobs.operations import job_operations, queue_operations
 from jobs.tests.engine import QUEUE, changed, claimed, in_pauses, latest, lease_of, make_due, waiting
 from orgs.tests.commands import run
 
@@ -21,7 +24,7 @@ Steps = Iterator[Callable[[], object]]
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses that are made, none of which takes time."""
     made: list[float] = []
-    in_pauses(monkeypatch, watching, made.append)
+    in_pauses(monkeypatch, chain_polling, made.append)
     return made
 
 
@@ -30,7 +33,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Steps], None]:
     """Have one step after the other done in the pauses between two looks."""
 
     def arrange(steps: Steps) -> None:
-        in_pauses(monkeypatch, watching, lambda _: next(steps)())
+        in_pauses(monkeypatch, chain_polling, lambda _: next(steps)())
 
     return arrange
 
@@ -51,7 +54,7 @@ def fail(job: Job, *, permanent: bool = False) -> None:
 
 
 def stop(job: Job) -> None:
-    operations.cancel(job_id=job.pk, by="bob")
+    job_operations.cancel(job_id=job.pk, by="bob")
     lifecycle.stop(job_id=job.pk, lease=lease_of(job))
 
 
@@ -109,7 +112,7 @@ def test_a_chain_that_has_ended_is_shown_at_once(pauses: list[float]) -> None:
 
 
 def test_pauses_grow_to_a_second_and_a_look_is_one_query(pauses: list[float], django_assert_num_queries: Any) -> None:
-    looks = watching.looks_at(waiting().pk)
+    looks = chain_polling.poll_chain(waiting().pk)
     next(looks)
     for _ in range(20):
         with django_assert_num_queries(1):
@@ -145,8 +148,8 @@ def test_a_database_that_is_away_for_a_moment_is_waited_for(
     pauses: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job, reconnected = waiting(), []
-    monkeypatch.setattr(transient, "reconnect", lambda: reconnected.append(True))
-    looks = watching.looks_at(job.pk)
+    monkeypatch.setattr(transient_errors, "reconnect", lambda: reconnected.append(True))
+    looks = chain_polling.poll_chain(job.pk)
     with connection.execute_wrapper(_away_for(2)):
         assert next(looks) == job
     assert len(reconnected) == 2
@@ -154,10 +157,10 @@ def test_a_database_that_is_away_for_a_moment_is_waited_for(
 
 def test_a_database_that_stays_away_is_given_up(pauses: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     job = waiting()
-    monkeypatch.setattr(transient, "reconnect", lambda: None)
-    monkeypatch.setattr(watching, "PATIENCE", -1.0)
+    monkeypatch.setattr(transient_errors, "reconnect", lambda: None)
+    monkeypatch.setattr(chain_polling, "PATIENCE", -1.0)
     with connection.execute_wrapper(_away_for(9)), pytest.raises(OperationalError):
-        next(watching.looks_at(job.pk))
+        next(chain_polling.poll_chain(job.pk))
 
 
 def _away_for(times: int) -> Callable[..., Any]:
@@ -178,8 +181,8 @@ def _away_for(times: int) -> Callable[..., Any]:
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a wait explained without waiting for it."""
-    monkeypatch.setattr("jobs.following.BEFORE_EXPLAINING", 0.0)
-    monkeypatch.setattr("jobs.following.BETWEEN_EXPLANATIONS", 0.0)
+    monkeypatch.setattr("jobs.console.follow.BEFORE_EXPLAINING", 0.0)
+    monkeypatch.setattr("jobs.console.follow.BETWEEN_EXPLANATIONS", 0.0)
 
 
 def test_who_waits_is_told_why_each_reason_once(
@@ -190,10 +193,10 @@ def test_who_waits_is_told_why_each_reason_once(
     def steps() -> Steps:
         yield lambda: None
         yield lambda: None
-        yield lambda: queues.pause(QUEUE, by="bob", reason="deploy")
+        yield lambda: queue_operations.pause(QUEUE, by="bob", reason="deploy")
         yield lambda: None
-        yield lambda: workers.beat(queues=[QUEUE], concurrency=1, pid=1)
-        yield lambda: queues.resume(QUEUE, by="bob")
+        yield lambda: worker_registry.beat(queues=[QUEUE], concurrency=1, pid=1)
+        yield lambda: queue_operations.resume(QUEUE, by="bob")
         yield lambda: complete(claim())
 
     meanwhile(steps())
@@ -213,13 +216,13 @@ def waits_for(job: Job) -> str | None:
 def test_each_reason_to_wait_has_its_words() -> None:
     job = waiting()
     assert "No worker is alive" in str(waits_for(job))
-    workers.beat(queues=[QUEUE], concurrency=2, pid=1)
+    worker_registry.beat(queues=[QUEUE], concurrency=2, pid=1)
     assert waits_for(job) is None
-    workers.beat(queues=["propagation"], concurrency=2, pid=1)
+    worker_registry.beat(queues=["propagation"], concurrency=2, pid=1)
     assert "No worker is alive" in str(waits_for(job))
-    workers.beat(queues=[QUEUE], concurrency=2, pid=1, is_stopping=True)
+    worker_registry.beat(queues=[QUEUE], concurrency=2, pid=1, is_stopping=True)
     assert "No worker is alive" in str(waits_for(job))
-    workers.beat(queues=[QUEUE], concurrency=1, pid=1)
+    worker_registry.beat(queues=[QUEUE], concurrency=1, pid=1)
     fail(running := claimed())
     assert str(waits_for(latest(running))).startswith("The next attempt begins in ")
     claimed()

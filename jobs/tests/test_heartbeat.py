@@ -11,10 +11,10 @@ import pytest
 from django.db import OperationalError
 from django.test import override_settings
 
-from jobs import lifecycle, runner
+from jobs.engine import lifecycle, runner
+from jobs.engine.models import Job
+from jobs.engine.run import Run
 from jobs.errors import LeaseLost
-from jobs.models import Job
-from jobs.run import Run
 from jobs.tests.engine import QUEUE, changed, claimed, doing, statuses, waiting
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -6,9 +6,9 @@ import pytest
 from django.test import override_settings
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
-from jobs import inline
-from jobs.models import Job, Queue
-from jobs.run import Run
+from jobs.engine import inline
+from jobs.engine.models import Job, Queue
+from jobs.engine.run import Run
 from jobs.tests.engine import KIND, LONG_AGO, claimed, doing, make_due, statuses, waiting
 
 INLINE = override_settings(JOBS_INLINE=True)

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from conftest import Cast
-from jobs import lifecycle, operations
-from jobs.models import Job, JobFailure
+from jobs.engine import lifecycle
+from jobs.engine.models import Job, JobFailure
+from jobs.operations import job_operations
 from jobs.tests.engine import KIND, LONG_AGO, QUEUE, changed, claimed, lease_of, statuses, waiting
 from orgs.tests.commands import OLGA, deeds, run
 
@@ -100,7 +101,7 @@ def test_the_table_fits_a_narrow_terminal_with_all_that_tells_jobs_apart(
 
 def test_a_job_is_shown_with_its_chain_and_the_organizations_that_failed(cast: Cast) -> None:
     first = failed(organization=cast.acme)
-    again = operations.retry(job_id=first.pk, by="bob", reason="disk emptied")
+    again = job_operations.retry(job_id=first.pk, by="bob", reason="disk emptied")
     taken = lifecycle.claim(queue=QUEUE, worker="w")
     assert taken == again
     changed(again, processed=5, failed=1, total=6)
@@ -188,9 +189,9 @@ def test_every_failed_chain_gets_a_new_round_and_others_are_left_alone(cast: Cas
     lifecycle.complete(job_id=partly.pk, lease=lease_of(partly))
     well = claimed(processed=5)
     lifecycle.complete(job_id=well.pk, lease=lease_of(well))
-    cancelled = operations.cancel(job_id=waiting().pk, by="bob")
+    cancelled = job_operations.cancel(job_id=waiting().pk, by="bob")
     under_way = failed()
-    operations.retry(job_id=under_way.pk, by="bob")
+    job_operations.retry(job_id=under_way.pk, by="bob")
     before = len(deeds())
     ran = run("retry_failed", "--reason", "disk emptied", "--json")
     assert (ran.document, ran.status) == ({"dryRun": False, "retried": 2, "skipped": 0, "skippedBecause": {}}, 0)
@@ -207,7 +208,7 @@ def test_every_failed_chain_gets_a_new_round_and_others_are_left_alone(cast: Cas
 
 def test_only_the_latest_attempt_of_a_chain_counts() -> None:
     first = failed()
-    operations.retry(job_id=first.pk, by="bob")
+    job_operations.retry(job_id=first.pk, by="bob")
     again = lifecycle.claim(queue=QUEUE, worker="w")
     assert again is not None
     lifecycle.fail(job_id=again.pk, lease=lease_of(again), error="no", permanent=True)
@@ -242,7 +243,7 @@ def test_filters_say_which_failed_chains(cast: Cast) -> None:
 
 
 def test_more_than_a_batch_is_retried_each_chain_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.retrying.AT_ONCE", 2)
+    monkeypatch.setattr("jobs.operations.retry_failed.AT_ONCE", 2)
     jobs = [failed() for _ in range(5)]
     assert run("retry_failed").out == "5 retried, 0 skipped.\n"
     assert all(statuses(job) == ["RETRYING", "PENDING"] for job in jobs)
@@ -252,16 +253,16 @@ def test_a_chain_that_somebody_else_retries_meanwhile_is_skipped_with_the_reason
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     mine, theirs = failed(), failed()
-    real = operations.retry
+    real = job_operations.retry
 
     def beaten(*, job_id: int, by: str, reason: str) -> Job:
         if job_id == theirs.pk and by == OLGA:
             real(job_id=job_id, by="bob")
         return real(job_id=job_id, by=by, reason=reason)
 
-    from jobs import bulk  # noqa: PLC0415 - what the deed calls is replaced
+    from jobs.operations import bulk  # noqa: PLC0415 - what the deed calls is replaced
 
-    monkeypatch.setitem(bulk.DEEDS, "retry", replace(bulk.DEEDS["retry"], act=beaten))
+    monkeypatch.setitem(bulk.OPERATIONS, "retry", replace(bulk.OPERATIONS["retry"], act=beaten))
     ran = run("retry_failed")
     assert (ran.lines, ran.status) == (["1 retried, 1 skipped.", "1: it was under way already."], 1)
     assert statuses(mine) == statuses(theirs) == ["RETRYING", "PENDING"]

@@ -9,10 +9,10 @@ from uuid import UUID
 import pytest
 from django.db import transaction
 
-from jobs import lifecycle
+from jobs.engine import lifecycle
+from jobs.engine.models import Job, JobFailure
+from jobs.engine.run import Run
 from jobs.errors import LeaseLost
-from jobs.models import Job, JobFailure
-from jobs.run import Run
 from jobs.tests.engine import LONG_AGO, QUEUE, changed, claimed, database_time, lease_of
 
 pytestmark = pytest.mark.django_db

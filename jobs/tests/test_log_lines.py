@@ -11,7 +11,8 @@ import structlog
 from django.db import OperationalError, transaction
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
-from jobs import lifecycle, operations, queues, runner, sweep
+from jobs.engine import lifecycle, rescuer, runner
+from jobs.operations import job_operations, queue_operations
 from jobs.tests.engine import LONG_AGO, QUEUE, changed, claimed, lease_of, make_due, waiting
 
 pytestmark = pytest.mark.django_db
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks) -> Any:
     """A context that collects what is said in it by the end of its transaction, as `event` and the fields named."""
-    monkeypatch.setattr("jobs.wakeup.wake", lambda queue: None)
+    monkeypatch.setattr("jobs.engine.wakeup.wake", lambda queue: None)
 
     @contextmanager
     def collected(*fields: str) -> Iterator[list[tuple[Any, ...]]]:
@@ -47,15 +48,15 @@ def test_a_failure_says_which_retry_it_was_and_when_the_next_is(said: Any) -> No
 
 def test_a_cancellation_is_said_whether_the_job_waits_runs_or_has_lost_its_worker(said: Any) -> None:
     with said("by") as lines:
-        operations.cancel(job_id=waiting().pk, by="bob")
+        job_operations.cancel(job_id=waiting().pk, by="bob")
     assert lines[1:] == [("job_cancel_requested", "bob"), ("job_cancelled", "bob")]
     running, lost = claimed(), claimed()
     for job in (running, lost):
-        operations.cancel(job_id=job.pk, by="bob")
+        job_operations.cancel(job_id=job.pk, by="bob")
     changed(lost, lease_expires_at=LONG_AGO)
     with said("jobId", "by") as lines:
         lifecycle.stop(job_id=running.pk, lease=lease_of(running))
-        sweep.rescue_expired()
+        rescuer.rescue_expired()
     assert lines == [("job_cancelled", running.pk, "bob"), ("job_cancelled", lost.pk, "bob")]
 
 
@@ -64,10 +65,10 @@ def test_what_is_rolled_back_is_not_said(said: Any) -> None:
 
     def do_all() -> None:
         waiting()
-        queues.pause(QUEUE, by="bob")
-        queues.resume(QUEUE, by="bob")
+        queue_operations.pause(QUEUE, by="bob")
+        queue_operations.resume(QUEUE, by="bob")
         lifecycle.fail(job_id=job.pk, lease=lease_of(job), error="no", permanent=True)
-        operations.retry(job_id=job.pk, by="bob")
+        job_operations.retry(job_id=job.pk, by="bob")
 
     with said() as lines, pytest.raises(OperationalError), transaction.atomic():
         do_all()
@@ -81,7 +82,7 @@ def test_what_is_rolled_back_is_not_said(said: Any) -> None:
 
 def test_an_end_that_had_to_be_recorded_twice_is_said_once(said: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     job, away = claimed(), [OperationalError("the connection is lost"), None]
-    monkeypatch.setattr("jobs.transient.reconnect", lambda: None)
+    monkeypatch.setattr("flagsite.core.db.transient_errors.reconnect", lambda: None)
 
     def end() -> None:
         with transaction.atomic():

@@ -12,14 +12,15 @@ import pytest
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 
-from jobs import lifecycle, operations
-from jobs.errors import LeaseLost, MoveRefused, NotCancellable, NotRetryable
-from jobs.models import Job
-from jobs.states import MOVES, Guard, Status, allowed
+from jobs.engine import lifecycle
+from jobs.engine.models import Job
+from jobs.engine.states import TRANSITIONS, Guard, Status, allowed
+from jobs.errors import LeaseLost, NotCancellable, NotRetryable, TransitionRefused
+from jobs.operations import job_operations
 from jobs.tests.engine import LONG_AGO, QUEUE, by_hand
 
 PAIRS = [(source, target) for source, target in itertools.product(Status.values, repeat=2) if source != target]
-REFUSALS = (LeaseLost, MoveRefused, NotCancellable, NotRetryable)
+REFUSALS = (LeaseLost, TransitionRefused, NotCancellable, NotRetryable)
 STEPS: dict[str, Callable[[int, UUID], object]] = {
     "claim": lambda job_id, lease: lifecycle.claim(queue=QUEUE, worker="worker"),
     "renew": lambda job_id, lease: lifecycle.renew(job_id=job_id, lease=lease),
@@ -30,8 +31,8 @@ STEPS: dict[str, Callable[[int, UUID], object]] = {
     "release": lambda job_id, lease: lifecycle.release(job_id=job_id, lease=lease),
     "stop": lambda job_id, lease: lifecycle.stop(job_id=job_id, lease=lease),
     "rescue": lambda job_id, lease: lifecycle.rescue(job_id=job_id),
-    "cancel": lambda job_id, lease: operations.cancel(job_id=job_id, by="bob"),
-    "retry": lambda job_id, lease: operations.retry(job_id=job_id, by="bob"),
+    "cancel": lambda job_id, lease: job_operations.cancel(job_id=job_id, by="bob"),
+    "retry": lambda job_id, lease: job_operations.retry(job_id=job_id, by="bob"),
 }
 ENDS = {
     ("claim", "PENDING"): "IN_PROGRESS",
@@ -106,11 +107,13 @@ def test_the_database_takes_the_moves_of_the_table_and_no_others(source: str, ta
 
 
 def test_the_table_leaves_no_way_out_of_what_has_ended_well_or_was_cancelled() -> None:
-    assert {move.source for move in MOVES.values()} == set(Status) - {Status.COMPLETED, Status.CANCELLED}
+    assert {move.source for move in TRANSITIONS.values()} == set(Status) - {Status.COMPLETED, Status.CANCELLED}
 
 
 def test_whoever_moves_a_running_job_needs_its_lease_or_its_expiry() -> None:
-    unguarded = [name for name, move in MOVES.items() if move.source == Status.IN_PROGRESS and move.guard is Guard.NONE]
+    unguarded = [
+        name for name, move in TRANSITIONS.items() if move.source == Status.IN_PROGRESS and move.guard is Guard.NONE
+    ]
     assert unguarded == []
 
 
@@ -128,7 +131,7 @@ def test_only_one_module_assigns_a_status() -> None:
     guilty = [
         f"{path.relative_to(settings.BASE_DIR)}:{line}"
         for path in _sources()
-        if path.name != "moves.py"
+        if path.name != "transitions.py"
         for line in _assignments_of_status(path.read_text())
     ]
     assert guilty == []

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from jobs import lifecycle, operations
+from jobs.engine import lifecycle
 from jobs.errors import JobEnded
+from jobs.operations import job_operations
 from jobs.tests.engine import QUEUE, claimed, latest, lease_of, make_due, waiting
-from orgs.models import HistoryEntry
+from orgs.audit.models import HistoryEntry
 
 pytestmark = pytest.mark.django_db
 
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.django_db
 def test_the_higher_one_starts_first_and_the_deed_is_recorded() -> None:
     waiting()
     late = waiting()
-    assert operations.set_priority(job_id=late.pk, priority=5, by="bob", reason="a customer waits").priority == 5
+    assert job_operations.set_priority(job_id=late.pk, priority=5, by="bob", reason="a customer waits").priority == 5
     assert lifecycle.claim(queue=QUEUE, worker="w") == late
     entry = HistoryEntry.objects.get(action="job.priority")
     assert (entry.subject, entry.actor, entry.reason) == (f"job:{late.pk}", "bob", "a customer waits")
@@ -25,7 +26,7 @@ def test_the_higher_one_starts_first_and_the_deed_is_recorded() -> None:
 def test_it_concerns_the_attempt_that_is_open_and_those_after_it() -> None:
     first = claimed()
     lifecycle.fail(job_id=first.pk, lease=lease_of(first), error="no")
-    assert operations.set_priority(job_id=first.pk, priority=-7, by="bob") == latest(first)
+    assert job_operations.set_priority(job_id=first.pk, priority=-7, by="bob") == latest(first)
     make_due()
     again = lifecycle.claim(queue=QUEUE, worker="w")
     assert again is not None
@@ -37,5 +38,5 @@ def test_what_has_ended_has_no_priority() -> None:
     job = claimed()
     lifecycle.complete(job_id=job.pk, lease=lease_of(job))
     with pytest.raises(JobEnded, match="COMPLETED"):
-        operations.set_priority(job_id=job.pk, priority=1, by="bob")
+        job_operations.set_priority(job_id=job.pk, priority=1, by="bob")
     assert not HistoryEntry.objects.filter(action="job.priority").exists()

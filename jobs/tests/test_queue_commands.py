@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 from django.db.models.functions import Now
 
-from jobs import cleanup, lifecycle, workers
-from jobs.cleanup import OldRows
-from jobs.models import Job, Queue, Worker
+from jobs.engine import lifecycle, worker_registry
+from jobs.engine.models import Job, Queue, Worker
+from jobs.operations import cleanup
+from jobs.operations.cleanup import OldRows
 from jobs.tests.engine import LONG_AGO, QUEUE, changed, claimed, lease_of, waiting
 from orgs.tests.commands import OLGA, deeds, run
 
@@ -39,7 +40,7 @@ def test_a_queue_that_is_not_there_is_said_so(command: str) -> None:
 
 def test_queues_tell_what_stands_in_them_and_who_serves_them() -> None:
     claimed(), waiting(), waiting(run_at=Now() + timedelta(hours=1))
-    workers.beat(queues=[QUEUE], concurrency=2, pid=1)
+    worker_registry.beat(queues=[QUEUE], concurrency=2, pid=1)
     Queue.objects.filter(name=QUEUE).update(concurrency=4)
     run("pause_queue", "propagation", "--reason", "deploy")
     (default, propagation) = run("queues", "--json").document["results"]
@@ -56,9 +57,9 @@ def test_queues_tell_what_stands_in_them_and_who_serves_them() -> None:
 def test_workers_tell_what_they_do_and_the_exit_status_whether_any_is_alive() -> None:
     nobody = run("workers")
     assert (nobody.out, nobody.status) == ("No worker is alive; jobs wait until one is.\n", 1)
-    workers.beat(queues=[QUEUE], concurrency=2, pid=1)
+    worker_registry.beat(queues=[QUEUE], concurrency=2, pid=1)
     job = waiting(arguments={"featureFlagName": "checkout", "enabled": True}, total=10)
-    lifecycle.claim(queue=QUEUE, worker=workers.process_name())
+    lifecycle.claim(queue=QUEUE, worker=worker_registry.process_name())
     Worker.objects.create(token="old", host="elsewhere", pid=7, seen_at=LONG_AGO)
     ran = run("workers", "--json")
     assert ran.status == 0

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from jobs import lifecycle, queues
-from jobs.models import Queue, Worker
+from jobs.engine import lifecycle
+from jobs.engine.models import Queue, Worker
+from jobs.operations import queue_operations
 from jobs.tests.engine import changed, claimed, waiting
-from orgs.models import HistoryEntry
+from orgs.audit.models import HistoryEntry
 from orgs.tests.people import shown, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -58,7 +59,7 @@ def test_a_pause_needs_a_reason() -> None:
 
 
 def test_a_second_pause_leaves_the_first_ones_reason_and_says_so() -> None:
-    queues.pause("default", by="user:olga", reason="first")
+    queue_operations.pause("default", by="user:olga", reason="first")
     client = signed_in("operator")
     page = shown(client.post("/admin/jobs/queue/default/pause/", {"reason": "second"}, follow=True))
     assert "was paused already by user:olga" in page
@@ -71,7 +72,7 @@ def test_a_queue_that_is_not_paused_has_nothing_to_resume() -> None:
     assert "is not paused; there is nothing to resume" in page
     assert "Resume default</button>" not in page
     assert "was not paused" in shown(client.post("/admin/jobs/queue/default/resume/", {}, follow=True))
-    queues.pause("default", by="user:olga", reason="x")
+    queue_operations.pause("default", by="user:olga", reason="x")
     assert "Resume default</button>" in shown(client.get("/admin/jobs/queue/default/resume/"))
 
 
@@ -90,7 +91,7 @@ def test_a_queue_with_any_name_can_be_paused() -> None:
 
 def test_settings_change_in_the_history_and_leave_a_pause_alone() -> None:
     client = signed_in("operator")
-    queues.pause("default", by="user:olga", reason="first")
+    queue_operations.pause("default", by="user:olga", reason="first")
     answer = client.post("/admin/jobs/queue/default/change/", SETTINGS | {"reason": "fewer at once"})
     assert answer.status_code == 302
     queue = Queue.objects.get(pk="default")

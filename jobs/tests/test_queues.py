@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from jobs import lifecycle, queues
+from jobs.engine import lifecycle
 from jobs.errors import InvalidQueueSettings, UnknownQueue
+from jobs.operations import queue_operations
 from jobs.tests.engine import QUEUE, claimed, lease_of, waiting
-from orgs.models import HistoryEntry
+from orgs.audit.models import HistoryEntry
 
 pytestmark = pytest.mark.django_db
 
@@ -19,36 +20,36 @@ def deeds() -> list[tuple[str, str, str, str]]:
 
 def test_nothing_starts_in_a_paused_queue_until_it_is_resumed() -> None:
     job = waiting()
-    paused = queues.pause(QUEUE, by="olga", reason="deploy")
+    paused = queue_operations.pause(QUEUE, by="olga", reason="deploy")
     assert (paused.paused_at is not None, paused.paused_by, paused.pause_reason) == (True, "olga", "deploy")
     assert lifecycle.claim(queue=QUEUE, worker="w") is None
-    resumed = queues.resume(QUEUE, by="olga")
+    resumed = queue_operations.resume(QUEUE, by="olga")
     assert (resumed.paused_at, resumed.paused_by, resumed.pause_reason) == (None, "", "")
     assert lifecycle.claim(queue=QUEUE, worker="w") == job
 
 
 def test_a_second_pause_changes_nothing() -> None:
-    first = queues.pause(QUEUE, by="olga", reason="deploy")
-    second = queues.pause(QUEUE, by="bob", reason="me too")
+    first = queue_operations.pause(QUEUE, by="olga", reason="deploy")
+    second = queue_operations.pause(QUEUE, by="bob", reason="me too")
     assert (second.paused_at, second.paused_by) == (first.paused_at, "olga")
-    queues.resume(QUEUE, by="bob")
-    queues.resume(QUEUE, by="bob")
+    queue_operations.resume(QUEUE, by="bob")
+    queue_operations.resume(QUEUE, by="bob")
     assert [deed[:3] for deed in deeds()] == [("queue.pause", "olga", "deploy"), ("queue.resume", "bob", "")]
 
 
 def test_a_change_counts_from_the_next_claim_on() -> None:
     waiting(), waiting()
-    queues.change(QUEUE, by="olga", concurrency=1)
+    queue_operations.change(QUEUE, by="olga", concurrency=1)
     assert lifecycle.claim(queue=QUEUE, worker="w") is not None
     assert lifecycle.claim(queue=QUEUE, worker="w") is None
-    queues.change(QUEUE, by="olga", concurrency=None)
+    queue_operations.change(QUEUE, by="olga", concurrency=None)
     assert lifecycle.claim(queue=QUEUE, worker="w") is not None
     assert len(deeds()) == 2
     assert "'concurrency': 1" in deeds()[0][3]
 
 
 def test_a_change_that_changes_nothing_is_not_recorded() -> None:
-    queues.change(QUEUE, by="olga", max_retries=3)
+    queue_operations.change(QUEUE, by="olga", max_retries=3)
     assert deeds() == []
 
 
@@ -62,12 +63,12 @@ def test_a_change_that_changes_nothing_is_not_recorded() -> None:
 )
 def test_nonsense_is_refused_in_words(settings: dict[str, float], words: str) -> None:
     with pytest.raises(InvalidQueueSettings, match=words):
-        queues.change(QUEUE, by="olga", **settings)
+        queue_operations.change(QUEUE, by="olga", **settings)
     assert deeds() == []
 
 
 def test_a_queue_that_is_not_there_is_said_so() -> None:
-    for act in (queues.pause, queues.resume, queues.change):
+    for act in (queue_operations.pause, queue_operations.resume, queue_operations.change):
         with pytest.raises(UnknownQueue, match="There is no queue 'mist'"):
             act("mist", by="olga")
 
@@ -77,5 +78,5 @@ def test_a_line_tells_what_is_due_what_comes_later_and_what_runs() -> None:
     lifecycle.fail(job_id=failed.pk, lease=lease_of(failed), error="no")  # its retry is due later
     claimed()
     first, _ = waiting(), waiting()
-    (line,) = [line for line in queues.lines() if line.queue.name == QUEUE]
+    (line,) = [line for line in queue_operations.queue_statuses() if line.queue.name == QUEUE]
     assert (line.due, line.later, line.running, line.oldest_due_at) == (2, 1, 1, first.run_at)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from jobs import lifecycle, sweep
-from jobs.errors import MoveRefused
-from jobs.models import Job
+from jobs.engine import lifecycle, rescuer
+from jobs.engine.models import Job
+from jobs.errors import TransitionRefused
 from jobs.tests.engine import LONG_AGO, QUEUE, changed, claimed, latest, lease_of, statuses, waiting
 
 pytestmark = pytest.mark.django_db
@@ -19,7 +19,7 @@ def abandoned() -> Job:
 
 def test_a_dead_workers_job_has_a_retry_that_is_due_at_once() -> None:
     job = abandoned()
-    assert sweep.sweep().rescued == 1
+    assert rescuer.rescue_and_wake().rescued == 1
     assert statuses(job) == ["RETRYING", "PENDING"]
     assert lifecycle.claim(queue=QUEUE, worker="another") == latest(job)
     job.refresh_from_db()
@@ -30,9 +30,9 @@ def test_a_dead_workers_job_has_a_retry_that_is_due_at_once() -> None:
 def test_a_living_workers_job_is_left_alone() -> None:
     job = claimed()
     waiting()
-    assert sweep.rescue_expired() == 0
+    assert rescuer.rescue_expired() == 0
     assert statuses(job) == ["IN_PROGRESS"]
-    with pytest.raises(MoveRefused):
+    with pytest.raises(TransitionRefused):
         lifecycle.rescue(job_id=job.pk)
     assert Job.objects.count() == 2
 
@@ -40,17 +40,17 @@ def test_a_living_workers_job_is_left_alone() -> None:
 def test_a_job_that_kills_every_worker_fails_in_the_end() -> None:
     first = abandoned()
     for _ in range(3):
-        assert sweep.rescue_expired() == 1
+        assert rescuer.rescue_expired() == 1
         again = lifecycle.claim(queue=QUEUE, worker="worker")
         assert again is not None
         changed(again, lease_expires_at=LONG_AGO)
-    assert sweep.rescue_expired() == 1
+    assert rescuer.rescue_expired() == 1
     assert statuses(first) == ["FAILED"] * 4
 
 
 def test_a_rescue_and_a_failure_count_together() -> None:
     first = abandoned()
-    sweep.rescue_expired()
+    rescuer.rescue_expired()
     again = lifecycle.claim(queue=QUEUE, worker="worker")
     assert again is not None
     lifecycle.fail(job_id=again.pk, lease=lease_of(again), error="no")
@@ -68,12 +68,12 @@ def test_one_that_cannot_be_rescued_does_not_keep_the_others_from_it(monkeypatch
         return rescue(job_id=job_id)
 
     monkeypatch.setattr(lifecycle, "rescue", rescue_but_one)
-    assert sweep.rescue_expired() == 1
+    assert rescuer.rescue_expired() == 1
     assert statuses(other) == ["RETRYING", "PENDING"]
 
 
 def test_a_sweep_takes_a_bounded_number_and_the_next_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "AT_ONCE", 2)
+    monkeypatch.setattr(rescuer, "AT_ONCE", 2)
     for _ in range(3):
         abandoned()
-    assert [sweep.rescue_expired() for _ in range(3)] == [2, 1, 0]
+    assert [rescuer.rescue_expired() for _ in range(3)] == [2, 1, 0]

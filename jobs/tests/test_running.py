@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from django.db import OperationalError, transaction
 
-from jobs import lifecycle, runner, stopping, transient, wakeup, workers
+from flagsite.core.db import transient_errors
+from jobs.engine import lifecycle, runner, shutdown, wakeup, worker_registry
+from jobs.engine.models import Job
+from jobs.engine.run import Run
 from jobs.errors import LeaseLost, PermanentFailure, StopRequested
-from jobs.models import Job
-from jobs.run import Run
 from jobs.tests.engine import KIND, QUEUE, changed, doing, in_pauses, statuses, waiting
 
 pytestmark = pytest.mark.django_db
@@ -107,7 +108,7 @@ def test_what_cannot_succeed_is_not_tried_again(kind: str) -> None:
 def test_a_worker_that_is_stopped_hands_its_job_back_with_all_its_attempts() -> None:
     def work(run: Run) -> None:
         run.record_progress(processed=5, checkpoint={"after": 5})
-        stopping.request_stop()
+        shutdown.request_stop()
         run.check()
 
     job = waiting()
@@ -116,7 +117,7 @@ def test_a_worker_that_is_stopped_hands_its_job_back_with_all_its_attempts() -> 
             runner.run_next(QUEUE)
             assert runner.run_next(QUEUE) is None  # it is stopping: the job is for another
         finally:
-            stopping.withdraw()
+            shutdown.withdraw()
     job.refresh_from_db()
     assert (job.status, job.retry_count, job.round_attempt) == ("PENDING", 0, 0)
     assert (job.checkpoint, job.processed) == ({"after": 5}, 5)
@@ -130,11 +131,11 @@ def test_a_worker_that_is_stopped_passes_the_wake_up_on_to_one_that_stays(monkey
     woken: list[str] = []
     job = waiting()
     monkeypatch.setattr(wakeup, "wake", woken.append)
-    stopping.request_stop()
+    shutdown.request_stop()
     try:
         assert runner.run_next(QUEUE) is None
     finally:
-        stopping.withdraw()
+        shutdown.withdraw()
     assert woken == [QUEUE]
     assert statuses(job) == ["PENDING"]
 
@@ -160,7 +161,7 @@ def test_the_end_is_recorded_once_the_database_is_back(monkeypatch: pytest.Monke
         complete(**arguments)
 
     monkeypatch.setattr(lifecycle, "complete", complete_later)
-    monkeypatch.setattr(transient, "reconnect", lambda: None)
+    monkeypatch.setattr(transient_errors, "reconnect", lambda: None)
     in_pauses(monkeypatch, runner, lambda _: None)
     assert run(counting(processed=1)).status == "COMPLETED"
 
@@ -178,5 +179,5 @@ def test_what_is_still_due_wakes_the_next(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_workers_name_is_unique_for_its_start() -> None:
-    assert workers.process_name() == workers.process_name()
-    assert len(workers.process_name().split(":")) == 3
+    assert worker_registry.process_name() == worker_registry.process_name()
+    assert len(worker_registry.process_name().split(":")) == 3

@@ -9,15 +9,19 @@ from django.db.models import F
 from django.utils import timezone
 
 from conftest import Cast
-from jobs import cleanup, lifecycle, operations, runner, statistics
-from jobs.models import Job, JobTally
-from jobs.statistics import Duration, percentile_of
-from jobs.statistics_of_subtree import figures_of
-from jobs.tallies import BOUNDS
+from jobs.engine import lifecycle, runner
+from jobs.engine.models import Job
+from jobs.metrics import statistics
+from jobs.metrics.hourly import BOUNDS
+from jobs.metrics.models import JobTally
+from jobs.metrics.statistics import Duration, percentile_of
+from jobs.metrics.subtree_statistics import statistics_of
+from jobs.operations import cleanup, job_operations
 from jobs.templatetags.job_figures import capped, duration, percent
 from jobs.tests.engine import by_hand, changed, claimed, lease_of, make_due, waiting
-from orgs.access import Caller
-from orgs.models import Organization, Role
+from orgs.access.caller import Caller
+from orgs.access.models import Role
+from orgs.tree.models import Organization
 
 pytestmark = pytest.mark.django_db
 
@@ -46,7 +50,7 @@ def a_day_of_work(organization: Organization | None = None) -> None:
     completed(claimed(**where))
     failed(claimed(**where), for_good=False)
     completed(next_attempt())
-    operations.retry(job_id=failed(claimed(**where)).pk, by="user:bob")
+    job_operations.retry(job_id=failed(claimed(**where)).pk, by="user:bob")
     failed(next_attempt())
 
 
@@ -67,12 +71,12 @@ def test_the_rates_of_a_day() -> None:
 def test_a_job_that_a_person_retries_ends_once_however_it_ended_before() -> None:
     first = failed(claimed())
     assert statistics.last_day().jobs_failed == 1
-    operations.retry(job_id=first.pk, by="user:bob")
+    job_operations.retry(job_id=first.pk, by="user:bob")
     day = statistics.last_day()
     assert (day.jobs_completed, day.jobs_failed, day.success_rate) == (0, 0, None)
     again = changed(next_attempt(), failed=2, processed=1)
     completed(again)
-    operations.retry(job_id=first.pk, by="user:bob")
+    job_operations.retry(job_id=first.pk, by="user:bob")
     completed(next_attempt())
     day = statistics.last_day()
     assert (day.jobs_completed, day.jobs_failed, day.success_rate) == (1, 0, 1)
@@ -83,7 +87,7 @@ def test_an_end_before_this_day_is_not_taken_back_from_it() -> None:
     long_ago = timedelta(days=2)
     Job.objects.update(completed_at=F("completed_at") - long_ago)
     JobTally.objects.update(hour=F("hour") - long_ago)
-    operations.retry(job_id=first.pk, by="user:bob")
+    job_operations.retry(job_id=first.pk, by="user:bob")
     completed(next_attempt())
     day = statistics.last_day()
     assert (day.jobs_completed, day.jobs_failed) == (1, 0)
@@ -147,7 +151,7 @@ def test_who_is_bound_sees_the_same_figures_of_their_own_jobs(cast: Cast) -> Non
     a_day_of_work(cast.oslo)
     a_day_of_work(cast.rival)
     changed(waiting(), organization_id=cast.rome.pk)
-    of_north = figures_of(Caller("user:nora", Role.READER, cast.north.pk))
+    of_north = statistics_of(Caller("user:nora", Role.READER, cast.north.pk))
     assert of_north.counts == {
         "PENDING": 0, "IN_PROGRESS": 0, "COMPLETED": 3, "FAILED": 3, "RETRYING": 0, "CANCELLED": 0
     }  # fmt: skip
@@ -156,7 +160,7 @@ def test_who_is_bound_sees_the_same_figures_of_their_own_jobs(cast: Cast) -> Non
     assert (day.retries_completed, day.retries_ended, day.hours[-1].completed) == (1, 2, 3)
     assert day.average is not None
     assert day.percentile is not None
-    of_rome = figures_of(Caller("user:rita", Role.READER, cast.rome.pk))
+    of_rome = statistics_of(Caller("user:rita", Role.READER, cast.rome.pk))
     assert (of_rome.counts["PENDING"], of_rome.day.percentile) == (1, None)
 
 

@@ -10,8 +10,8 @@ import pytest
 from django.db import OperationalError
 from structlog.testing import capture_logs
 
-from jobs import stopping, sweeper
-from jobs.sweeper import Sweeper
+from jobs.engine import shutdown, worker_services
+from jobs.engine.worker_services import WorkerServices
 
 
 @pytest.mark.parametrize("seconds", [0.5, 2.5, 5.0])
@@ -20,11 +20,11 @@ def test_dead_workers_are_looked_for_as_often_as_the_setting_says(
 ) -> None:
     settings.JOB_SWEEP_SECONDS = seconds
     now, looked = [100.0], []
-    monkeypatch.setattr(sweeper, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    monkeypatch.setattr(sweeper, "rescue_expired", lambda: looked.append(now[0]))
-    monkeypatch.setattr(sweeper, "wake_waiting", lambda: None)
-    monkeypatch.setattr(sweeper.workers, "beat", lambda **_: None)
-    one = Sweeper(queues=["default"], concurrency=1)
+    monkeypatch.setattr(worker_services, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(worker_services, "rescue_expired", lambda: looked.append(now[0]))
+    monkeypatch.setattr(worker_services, "wake_waiting", lambda: None)
+    monkeypatch.setattr(worker_services.worker_registry, "beat", lambda **_: None)
+    one = WorkerServices(queues=["default"], concurrency=1)
     while len(looked) < 4:
         one._turn()
         now[0] += max(one._pause(), 0.01)  # a turn takes its time
@@ -33,14 +33,14 @@ def test_dead_workers_are_looked_for_as_often_as_the_setting_says(
 
 def test_a_worker_that_stops_says_so_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[bool] = []
-    monkeypatch.setattr(sweeper, "TICK", 0.0)
-    monkeypatch.setattr(sweeper, "rescue_expired", lambda: 0)
-    monkeypatch.setattr(sweeper.workers, "beat", lambda *, is_stopping, **_: said.append(is_stopping))
-    monkeypatch.setattr(sweeper, "wake_waiting", stopping.request_stop)
+    monkeypatch.setattr(worker_services, "TICK", 0.0)
+    monkeypatch.setattr(worker_services, "rescue_expired", lambda: 0)
+    monkeypatch.setattr(worker_services.worker_registry, "beat", lambda *, is_stopping, **_: said.append(is_stopping))
+    monkeypatch.setattr(worker_services, "wake_waiting", shutdown.request_stop)
     try:
-        Sweeper(queues=["default"], concurrency=1)._sweep_for_ever()
+        WorkerServices(queues=["default"], concurrency=1)._sweep_for_ever()
     finally:
-        stopping.withdraw()
+        shutdown.withdraw()
     assert said == [False, True]
 
 
@@ -51,11 +51,11 @@ def test_a_database_that_is_away_is_told_once_until_it_is_back(monkeypatch: pyte
         if is_away[0]:
             raise OperationalError("gone")
 
-    monkeypatch.setattr(sweeper, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(worker_services, "time", SimpleNamespace(monotonic=lambda: now[0]))
     for name in ("rescue_expired", "wake_waiting"):
-        monkeypatch.setattr(sweeper, name, ask)
-    monkeypatch.setattr(sweeper.workers, "beat", ask)
-    one = Sweeper(queues=["default"], concurrency=1)
+        monkeypatch.setattr(worker_services, name, ask)
+    monkeypatch.setattr(worker_services.worker_registry, "beat", ask)
+    one = WorkerServices(queues=["default"], concurrency=1)
     for away in (True, False, True):
         is_away[0] = away
         with capture_logs() as said:
@@ -69,7 +69,7 @@ def test_a_chore_that_fails_by_itself_is_told_each_time() -> None:
     def fail() -> None:
         raise ValueError("a mistake of ours")
 
-    one = Sweeper(queues=["default"], concurrency=1)
+    one = WorkerServices(queues=["default"], concurrency=1)
     with capture_logs() as said:
         for _ in range(2):
             one._safely(fail)

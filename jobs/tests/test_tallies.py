@@ -9,9 +9,12 @@ import pytest
 from django.db.models import F, Sum
 from django.db.models.functions import Now, TruncHour
 
-from jobs import lifecycle, operations, sweep, tallies
-from jobs.models import Job, JobTally
-from jobs.tallies import BOUNDS
+from jobs.engine import lifecycle, rescuer
+from jobs.engine.models import Job
+from jobs.metrics import hourly
+from jobs.metrics.hourly import BOUNDS
+from jobs.metrics.models import JobTally
+from jobs.operations import job_operations
 from jobs.tests.engine import LONG_AGO, changed, claimed, lease_of, make_due, waiting
 
 pytestmark = pytest.mark.django_db
@@ -32,12 +35,12 @@ def test_attempts_are_counted_by_how_they_end_and_chains_by_their_last() -> None
     lifecycle.complete(job_id=done.pk, lease=lease_of(done))
     fail(claimed())
     fail(claimed(), permanent=True)
-    operations.cancel(job_id=waiting().pk, by="bob")
+    job_operations.cancel(job_id=waiting().pk, by="bob")
     stopped = claimed()
-    operations.cancel(job_id=stopped.pk, by="bob")
+    job_operations.cancel(job_id=stopped.pk, by="bob")
     lifecycle.stop(job_id=stopped.pk, lease=lease_of(stopped))
     changed(claimed(), lease_expires_at=LONG_AGO)
-    sweep.rescue_expired()
+    rescuer.rescue_expired()
     assert counted("count", "chains", "rescued") == {
         "completed": (1, 1, 0),
         "retried": (2, 0, 1),
@@ -55,7 +58,7 @@ def test_a_job_that_goes_back_to_its_queue_has_not_ended() -> None:
 def test_a_manual_retry_is_counted_when_it_is_asked_for() -> None:
     job = claimed()
     fail(job, permanent=True)
-    operations.retry(job_id=job.pk, by="bob")
+    job_operations.retry(job_id=job.pk, by="bob")
     assert counted("count", "chains")["manual_retry"] == (1, 0)
 
 
@@ -65,10 +68,10 @@ def test_an_end_that_a_manual_retry_takes_back_is_noted_in_its_hour_and_stays_co
     three_days_ago = Now() - timedelta(days=3)
     Job.objects.update(completed_at=three_days_ago)
     JobTally.objects.update(hour=TruncHour(three_days_ago))
-    operations.retry(job_id=job.pk, by="bob")
+    job_operations.retry(job_id=job.pk, by="bob")
     assert counted("count", "chains", "reopened")["failed"] == (1, 1, 1)
     assert JobTally.objects.get(outcome="failed").reopened == 1
-    tallies.fold_old()
+    hourly.fold_old()
     assert counted("count", "chains", "reopened")["failed"] == (1, 1, 1)
 
 

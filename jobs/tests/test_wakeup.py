@@ -13,8 +13,8 @@ from celery import Celery
 from django.db import transaction
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
-from jobs import wakeup
-from jobs.models import Job
+from jobs.engine import wakeup
+from jobs.engine.models import Job
 from jobs.tests.engine import waiting
 
 

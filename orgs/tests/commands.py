@@ -9,8 +9,8 @@ from typing import Any
 
 from django.core.management import CommandError, call_command
 
-from orgs.models import HistoryEntry
-from orgs.origin import coming_from
+from flagsite.core.actor import coming_from
+from orgs.audit.models import HistoryEntry
 
 OLGA = "command:olga@desk"
 

@@ -7,7 +7,8 @@ from typing import Any
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
-from orgs.models import Organization, StaffScope
+from orgs.access.models import StaffScope
+from orgs.tree.models import Organization
 
 SUPERUSER = "superuser"
 

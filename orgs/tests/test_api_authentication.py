@@ -11,8 +11,8 @@ from django.test import Client
 from django.utils import timezone
 
 from conftest import Cast
-from orgs import keys
-from orgs.models import Role
+from orgs.access import access_keys
+from orgs.access.models import Role
 from orgs.tests.api import Api, kind_of
 
 PATH = "/organizations"
@@ -58,13 +58,13 @@ def test_a_refusal_says_how_to_authenticate(db: None) -> None:
 
 
 def test_a_revoked_key_is_refused(admin_key: str) -> None:
-    keys.revoke(prefix=admin_key.partition(".")[0])
+    access_keys.revoke(prefix=admin_key.partition(".")[0])
     assert status_with(X_API_Key=admin_key) == 401
 
 
 def test_a_key_is_refused_from_the_moment_it_expires(db: None) -> None:
-    _, past = keys.create(name="past", expires=timezone.now() - timedelta(seconds=1))
-    _, soon = keys.create(name="soon", expires=timezone.now() + timedelta(minutes=1))
+    _, past = access_keys.create(name="past", expires=timezone.now() - timedelta(seconds=1))
+    _, soon = access_keys.create(name="soon", expires=timezone.now() + timedelta(minutes=1))
     assert (status_with(X_API_Key=past), status_with(X_API_Key=soon)) == (401, 200)
 
 
@@ -94,7 +94,7 @@ MAY = {
 @pytest.mark.parametrize("what", list(CALLS))
 def test_each_role_may_do_what_it_is_for_and_no_more(cast: Cast, role: Role, what: str) -> None:
     method, path, body, status = CALLS[what]
-    api = Api(keys.create(name="k", role=role)[1])
+    api = Api(access_keys.create(name="k", role=role)[1])
     response = api.send(method, path.format(oslo=cast.oslo.pk), body)
     if what in MAY[role]:
         assert response.status_code == status

@@ -11,10 +11,12 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 
 from conftest import Cast
-from orgs import idempotency, restructuring, tree
-from orgs.models import IdempotentRequest, Organization
+from orgs.idempotency import stored_answers
+from orgs.idempotency.models import IdempotentRequest
 from orgs.tests.api import Api, kind_of
-from orgs.views import Organizations
+from orgs.tree import authorized_operations, tree_operations
+from orgs.tree.api import Organizations
+from orgs.tree.models import Organization
 
 BODY = {"name": "N", "key": "n"}
 
@@ -56,8 +58,8 @@ def test_two_callers_do_not_meet_in_one_key(api: Api, acme_key: str, cast: Cast)
 def test_a_refusal_is_repeated_as_it_was(api: Api, cast: Cast) -> None:
     path = f"/organizations/{cast.north.pk}"
     first = api.delete(path, Idempotency_Key="d")
-    tree.delete(organization_id=cast.oslo.pk)
-    tree.delete(organization_id=cast.bergen.pk)
+    tree_operations.delete(organization_id=cast.oslo.pk)
+    tree_operations.delete(organization_id=cast.bergen.pk)
     again = api.delete(path, Idempotency_Key="d")
     assert kind_of(first) == kind_of(again) == "organization-has-children"
     assert again["Idempotent-Replayed"] == "true"
@@ -79,11 +81,11 @@ def test_a_key_that_cannot_be_one_is_refused(api: Api, key: str) -> None:
 
 def test_a_failure_on_our_side_is_not_kept(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: Any, **__: Any) -> Any:
-        tree.create(name="half", key="half")
+        tree_operations.create(name="half", key="half")
         raise RuntimeError
 
     with monkeypatch.context() as broken:
-        broken.setattr(restructuring, "create", fails)
+        broken.setattr(authorized_operations, "create", fails)
         assert create(api).status_code == 500
     assert not Organization.objects.filter(key="half").exists()
     answer = create(api)
@@ -95,7 +97,7 @@ def test_a_database_failure_is_not_kept(api: Api, monkeypatch: pytest.MonkeyPatc
         raise OperationalError
 
     with monkeypatch.context() as broken:
-        broken.setattr(restructuring, "create", fails)
+        broken.setattr(authorized_operations, "create", fails)
         assert kind_of(create(api)) == "database-away"
     assert create(api).status_code == 201
 
@@ -107,8 +109,8 @@ def test_the_same_request_while_the_first_still_runs_is_a_conflict(api: Api, mon
         answers.append(create(api))
         return original(*_, **__)
 
-    original = restructuring.create
-    monkeypatch.setattr(restructuring, "create", sends_again)
+    original = authorized_operations.create
+    monkeypatch.setattr(authorized_operations, "create", sends_again)
     first = create(api)
     assert first.status_code == 201
     assert (answers[0].status_code, kind_of(answers[0])) == (409, "idempotent-request-running")
@@ -141,14 +143,14 @@ def test_a_slow_request_that_lost_its_key_changes_nothing(api: Api, monkeypatch:
             connection.close()
 
     def is_overtaken(*arguments: Any, **wanted: Any) -> Any:
-        monkeypatch.setattr(restructuring, "create", original)
+        monkeypatch.setattr(authorized_operations, "create", original)
         with ThreadPoolExecutor(1) as other:
             answers.append(other.submit(overtake).result())
         return original(*arguments, **{**wanted, "key": "slow"})
 
     answers: list[Any] = []
-    original = restructuring.create
-    monkeypatch.setattr(restructuring, "create", is_overtaken)
+    original = authorized_operations.create
+    monkeypatch.setattr(authorized_operations, "create", is_overtaken)
     late = create(api)
     assert (late.status_code, kind_of(late)) == (409, "idempotent-request-running")
     assert answers[0].status_code == 201
@@ -164,7 +166,7 @@ def test_change_and_answer_are_one_transaction(cast: Cast, admin_key: str, monke
         raise SystemExit  # what a killed process looks like from inside
 
     with monkeypatch.context() as broken:
-        broken.setattr(idempotency, "store", dies)
+        broken.setattr(stored_answers, "store", dies)
         with pytest.raises(SystemExit):
             create(Api(admin_key))
     assert not Organization.objects.filter(key="n").exists()
@@ -178,7 +180,7 @@ def test_old_answers_are_forgotten(api: Api, settings: Any) -> None:
     IdempotentRequest.objects.filter(key="k1").update(created_at=old)
     assert kind_of(create(api)) == "duplicate-organization-key"  # as good as forgotten before the clean-up comes by
     IdempotentRequest.objects.filter(key="k1").update(created_at=old)
-    assert idempotency.forget_old() == 1
+    assert stored_answers.forget_old() == 1
     assert [request.key for request in IdempotentRequest.objects.all()] == ["k2"]
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from conftest import Cast
-from orgs.models import Organization
 from orgs.tests.api import Api, kind_of, wrong_fields
+from orgs.tree.models import Organization
 
 GOOD = {"name": "N", "key": "n"}
 

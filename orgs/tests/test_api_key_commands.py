@@ -11,7 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from conftest import Cast
-from orgs.models import AccessKey
+from orgs.access.models import AccessKey
 from orgs.tests.api import Api
 
 

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from conftest import Cast
-from orgs import tree
-from orgs.models import Organization, StaffScope
+from orgs.access.models import StaffScope
 from orgs.tests.api import Api, ids, kind_of, wrong_fields
 from orgs.tests.people import person
+from orgs.tree import tree_operations
+from orgs.tree.models import Organization
 
 
 @pytest.fixture
@@ -174,6 +175,6 @@ def test_descendants_are_all_below_and_nothing_else(api: Api, cast: Cast) -> Non
 
 
 def test_descendants_follow_a_move(api: Api, cast: Cast) -> None:
-    tree.move(organization_id=cast.north.pk, parent_id=cast.rival.pk)
+    tree_operations.move(organization_id=cast.north.pk, parent_id=cast.rival.pk)
     expected = sorted([cast.rival_store.pk, cast.north.pk, cast.oslo.pk, cast.bergen.pk])
     assert ids(api.get(f"/organizations/{cast.rival.pk}/descendants")) == expected

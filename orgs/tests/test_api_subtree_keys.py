@@ -9,10 +9,10 @@ import pytest
 from django.db import connection
 
 from conftest import Cast
-from orgs import tree
-from orgs.endpoints import ListEndpoint
-from orgs.models import Organization
+from orgs.access.endpoints import ListEndpoint
 from orgs.tests.api import Api, ids, kind_of
+from orgs.tree import tree_operations
+from orgs.tree.models import Organization
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_nothing_is_created_or_moved_outside_of_the_subtree(acme: Api, cast: Cas
 def test_the_top_of_the_subtree_may_be_renamed_but_neither_moved_nor_deleted(acme: Api, cast: Cast) -> None:
     top = f"/organizations/{cast.acme.pk}"
     assert kind_of(acme.delete(f"{top}?subtree=true")) == "outside-of-your-subtree"
-    tree.move(organization_id=cast.acme.pk, parent_id=cast.rival.pk)
+    tree_operations.move(organization_id=cast.acme.pk, parent_id=cast.rival.pk)
     assert kind_of(acme.patch(top, {"parentId": None})) == "outside-of-your-subtree"
     assert kind_of(acme.patch(top, {"parentId": cast.oslo.pk})) == "outside-of-your-subtree"
     assert acme.patch(top, {"name": "Acme Ltd"}).json()["name"] == "Acme Ltd"
@@ -64,7 +64,7 @@ def test_the_top_of_the_subtree_may_be_renamed_but_neither_moved_nor_deleted(acm
 def test_the_top_of_the_subtree_may_be_sent_back_with_the_place_that_it_has(acme: Api, cast: Cast) -> None:
     top = f"/organizations/{cast.acme.pk}"
     assert acme.patch(top, {"name": "Acme Ltd", "parentId": None}).json()["name"] == "Acme Ltd"
-    tree.move(organization_id=cast.acme.pk, parent_id=cast.rival.pk)
+    tree_operations.move(organization_id=cast.acme.pk, parent_id=cast.rival.pk)
     assert acme.patch(top, {"parentId": cast.rival.pk}).status_code == 200
 
 
@@ -76,13 +76,13 @@ def test_inside_of_the_subtree_an_admin_key_does_everything(acme: Api, cast: Cas
 
 
 def test_ancestors_end_at_the_top_of_the_subtree(acme: Api, cast: Cast) -> None:
-    tree.move(organization_id=cast.acme.pk, parent_id=cast.rival.pk)
+    tree_operations.move(organization_id=cast.acme.pk, parent_id=cast.rival.pk)
     assert ids(acme.get(f"/organizations/{cast.oslo.pk}/ancestors")) == [cast.acme.pk, cast.north.pk]
     assert ids(acme.get(f"/organizations/{cast.acme.pk}/ancestors")) == []
 
 
 def test_an_organization_that_moved_away_is_gone_for_the_key(acme: Api, cast: Cast) -> None:
-    tree.move(organization_id=cast.oslo.pk, parent_id=cast.rival.pk)
+    tree_operations.move(organization_id=cast.oslo.pk, parent_id=cast.rival.pk)
     assert acme.get(f"/organizations/{cast.oslo.pk}").status_code == 404
 
 
@@ -92,8 +92,8 @@ def test_a_tree_that_changes_while_it_is_listed_shows_nothing_of_others(
     acme: Api, cast: Cast, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     """Acme is moved to be the left sibling of another in one tree; a third comes in before it at the worst moment."""
-    tree.move(organization_id=cast.acme.pk, parent_id=cast.rival.pk)
-    tree.create(name="Stranger", key="stranger", parent_id=cast.rival.pk)
+    tree_operations.move(organization_id=cast.acme.pk, parent_id=cast.rival.pk)
+    tree_operations.create(name="Stranger", key="stranger", parent_id=cast.rival.pk)
     seen = set(ids(acme.get(path.format(acme=cast.acme.pk))))
 
     def rows_a_moment_later(view: Any, request: Any, queryset: Any) -> Any:
@@ -103,7 +103,9 @@ def test_a_tree_that_changes_while_it_is_listed_shows_nothing_of_others(
 
     def remove_rival_store() -> None:
         try:
-            tree.delete(organization_id=cast.rival_store.pk)  # all that is right of it moves two numbers to the left
+            tree_operations.delete(
+                organization_id=cast.rival_store.pk
+            )  # all that is right of it moves two numbers to the left
         finally:
             connection.close()
 

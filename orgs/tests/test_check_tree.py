@@ -13,12 +13,11 @@ from django.db import connection
 from hypothesis import HealthCheck, given, settings
 
 from conftest import Cast
-from orgs import checking, locks, tree
-from orgs.access import line_of
 from orgs.errors import ImportRefused, MoveUnderOwnDescendant, OrganizationBelowItself
-from orgs.lines import paths_of
-from orgs.models import Organization
 from orgs.tests.trees import get, import_rows, paths
+from orgs.tree import integrity, locks, tree_operations
+from orgs.tree.models import Organization
+from orgs.tree.paths import line_of, paths_of
 
 CAST = {
     "acme", "acme/north", "acme/north/oslo", "acme/north/bergen", "acme/south", "acme/south/rome",
@@ -35,7 +34,7 @@ def damage(key: str, **columns: Any) -> None:
 def found() -> dict[str, str]:
     """The words about each organization, by key."""
     words: dict[str, str] = {}
-    for problem in checking.find_problems().problems:
+    for problem in integrity.find_problems().problems:
         words[problem.key] = "; ".join([*filter(None, [words.get(problem.key)]), problem.words])
     return words
 
@@ -46,7 +45,7 @@ def test_nothing_is_found_in_a_sound_tree(cast: Cast, capsys: pytest.CaptureFixt
 
 
 def test_an_empty_tree_is_sound(db: None) -> None:
-    assert checking.find_problems().sound
+    assert integrity.find_problems().sound
 
 
 @pytest.mark.parametrize(
@@ -67,7 +66,7 @@ def test_what_is_wrong_is_told_and_repaired(
 ) -> None:
     damage(key, **columns)
     assert found() == {one: words.format(tree=get("acme").tree_id) for one, words in expected.items()}
-    checking.repair()
+    integrity.repair()
     assert paths() == CAST
 
 
@@ -76,7 +75,7 @@ def test_two_roots_with_one_tree_id_are_told_apart(cast: Cast) -> None:
     locks.lock_tree_for_writing()
     Organization.objects.update(tree_id=tree_id)
     assert found() == {"rival": f"is a root, but not the first with tree_id {tree_id}"}
-    checking.repair()
+    integrity.repair()
     assert paths() == CAST
 
 
@@ -84,8 +83,8 @@ def test_a_parent_link_changed_without_its_columns_is_followed(cast: Cast) -> No
     damage("oslo", parent=get("rome"))
     damage("rival", parent=get("bergen"))
     damage("north", parent=None)
-    assert not checking.find_problems().sound
-    checking.repair()
+    assert not integrity.find_problems().sound
+    integrity.repair()
     assert paths() == {
         "acme", "acme/south", "acme/south/rome", "acme/south/rome/oslo", "north", "north/bergen",
         "north/bergen/rival", "north/bergen/rival/rival_store",
@@ -95,7 +94,7 @@ def test_a_parent_link_changed_without_its_columns_is_followed(cast: Cast) -> No
 def test_nonsense_in_all_columns_is_repaired(cast: Cast) -> None:
     locks.lock_tree_for_writing()
     Organization.objects.update(tree_id=7, lft=0, rght=0, level=5)
-    checking.repair()
+    integrity.repair()
     assert paths() == CAST
 
 
@@ -103,10 +102,10 @@ def test_a_repair_writes_only_what_differs_and_keeps_the_order_of_siblings(cast:
     damage("north", tree_id=99, level=3)
     before = {one.key: (one.lft, one.rght) for one in Organization.objects.all()}
     versions = row_versions()
-    assert checking.repair() == 1
+    assert integrity.repair() == 1
     assert {one.key: (one.lft, one.rght) for one in Organization.objects.all()} == before
     assert {key for key, version in row_versions().items() if version != versions[key]} == {"north"}
-    assert checking.repair() == 0
+    assert integrity.repair() == 0
 
 
 def row_versions() -> dict[str, str]:
@@ -126,24 +125,24 @@ def test_a_cycle_is_told_and_left_to_a_person(cast: Cast, capsys: pytest.Capture
         assert f"{key} (id {get(key).pk}) cannot be reached from any root" in output
     assert "give it another parent, then repair" in output
     assert get("rome").level == 2
-    told = checking.find_problems()
+    told = integrity.find_problems()
     assert told.counts == {"cycle": 3}
-    assert (checking.repair(), checking.find_problems()) == (0, told)
+    assert (integrity.repair(), integrity.find_problems()) == (0, told)
     with pytest.raises(CommandError, match="give one organization of each circle another parent"):
         call_command("check_tree")
     damage("north", parent=get("acme"))
-    checking.repair()
+    integrity.repair()
     assert paths() == CAST
 
 
 def test_a_repair_takes_nobody_of_a_circle_into_a_healthy_subtree(cast: Cast) -> None:
     damage("north", parent=get("oslo"))
-    tree.create(key="milan", name="Milan", parent_id=cast.south.pk)
-    checking.repair()
+    tree_operations.create(key="milan", name="Milan", parent_id=cast.south.pk)
+    integrity.repair()
     assert keys_under("acme") == {"acme", "south", "rome", "milan"}
     assert keys_under("north") == keys_under("north", "oslo") | {"bergen"} == {"north", "oslo", "bergen"}
     assert get("acme").tree_id != get("north").tree_id != get("rival").tree_id
-    assert tree.delete(organization_id=cast.acme.pk, subtree=True) == 4
+    assert tree_operations.delete(organization_id=cast.acme.pk, subtree=True) == 4
     assert parents() == {"north": "oslo", "oslo": "north", "bergen": "north", "rival": None, "rival_store": "rival"}
 
 
@@ -161,27 +160,27 @@ def parents() -> dict[str, str | None]:
 def test_a_move_out_of_a_circle_leaves_a_sound_tree(
     cast: Cast, moved: str, target: str | None, is_repaired: bool
 ) -> None:
-    tree.create(key="deep", name="Deep", parent_id=cast.oslo.pk)
+    tree_operations.create(key="deep", name="Deep", parent_id=cast.oslo.pk)
     damage("north", parent=get("deep"))
     if is_repaired:
-        checking.repair()
+        integrity.repair()
     links = parents()
-    tree.move(organization_id=get(moved).pk, parent_id=get(target).pk if target else None)
+    tree_operations.move(organization_id=get(moved).pk, parent_id=get(target).pk if target else None)
     assert len(paths()) == 9
     assert parents() == links | {moved: target}
 
 
 def test_one_of_a_circle_moves_neither_below_another_of_it_nor_is_it_deleted(cast: Cast) -> None:
-    tree.create(key="deep", name="Deep", parent_id=cast.oslo.pk)
+    tree_operations.create(key="deep", name="Deep", parent_id=cast.oslo.pk)
     damage("north", parent=get("deep"))
-    checking.repair()
+    integrity.repair()
     for key, parent in (("deep", "north"), ("oslo", "bergen"), ("north", "oslo")):
         with pytest.raises(MoveUnderOwnDescendant):
-            tree.move(organization_id=get(key).pk, parent_id=get(parent).pk)
+            tree_operations.move(organization_id=get(key).pk, parent_id=get(parent).pk)
     for key in ("north", "oslo", "deep"):
         with pytest.raises(OrganizationBelowItself):
-            tree.delete(organization_id=get(key).pk, subtree=True)
-    assert tree.delete(organization_id=get("bergen").pk) == 1
+            tree_operations.delete(organization_id=get(key).pk, subtree=True)
+    assert tree_operations.delete(organization_id=get("bergen").pk) == 1
 
 
 def test_the_way_up_from_a_circle_has_an_end(cast: Cast) -> None:
@@ -198,7 +197,7 @@ def test_an_import_is_refused_where_a_circle_was_before_and_may_mend_it(cast: Ca
     damage("north", parent=get("oslo"))
     with pytest.raises(ImportRefused, match="parents go in a circle"):
         import_rows("milan,Milan,south")
-    checking.repair()
+    integrity.repair()
     import_rows("milan,Milan,south")
     with pytest.raises(ImportRefused, match="parents go in a circle"):
         import_rows("turku,Turku,oslo")
@@ -224,10 +223,10 @@ def test_whatever_the_parents_a_repair_ends_in_nested_sets_and_touches_no_parent
         Organization.objects.filter(pk=id_).update(
             parent_id=parent_of[id_], tree_id=tree_id, lft=lft, rght=rght, level=level
         )
-    checking.repair()
+    integrity.repair()
     assert dict(Organization.objects.values_list("pk", "parent_id")) == parent_of
-    assert set(checking.find_problems().counts) <= {"cycle"}
-    assert checking.repair() == 0
+    assert set(integrity.find_problems().counts) <= {"cycle"}
+    assert integrity.repair() == 0
     cut = {one.pk for one in Organization.objects.filter(lft=1)}
     links_without = {id_: None if id_ in cut else parent for id_, parent in parent_of.items()}
     for one in Organization.objects.all():
@@ -279,9 +278,9 @@ def test_the_command_tells_in_json(cast: Cast, capsys: pytest.CaptureFixture[str
 
 
 def test_many_problems_are_counted_and_the_first_told(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checking, "MOST_SHOWN", 2)
+    monkeypatch.setattr(integrity, "MOST_SHOWN", 2)
     locks.lock_tree_for_writing()
     Organization.objects.update(level=5)
-    findings = checking.find_problems()
+    findings = integrity.find_problems()
     assert findings.counts == {"level": 8}
     assert len(findings.problems) == 2

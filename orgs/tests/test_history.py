@@ -9,9 +9,12 @@ from django.db import IntegrityError, connection, transaction
 from django.test import Client
 
 from conftest import Cast
-from orgs import history, keys, tree
-from orgs.models import HistoryEntry, Role
-from orgs.origin import coming_from
+from flagsite.core.actor import coming_from
+from orgs.access import access_keys
+from orgs.access.models import Role
+from orgs.audit import audit_log
+from orgs.audit.models import HistoryEntry
+from orgs.tree import tree_operations
 
 pytestmark = pytest.mark.django_db
 
@@ -24,14 +27,14 @@ def entries() -> list[tuple[str, str, str, dict[str, Any]]]:
 
 @pytest.mark.parametrize("statement", ["UPDATE orgs_historyentry SET actor = 'x'", "DELETE FROM orgs_historyentry"])
 def test_nobody_changes_or_deletes_an_entry(statement: str) -> None:
-    history.record("job.retry", "job:1", by="bob")
+    audit_log.record("job.retry", "job:1", by="bob")
     with pytest.raises(IntegrityError, match="only ever added to"), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement)
     assert HistoryEntry.objects.get().actor == "bob"
 
 
 def test_nobody_empties_the_history() -> None:
-    history.record("job.retry", "job:1", by="bob")
+    audit_log.record("job.retry", "job:1", by="bob")
     with connection.cursor() as cursor:  # as the migrations leave it; conftest.py says why it is off in tests
         cursor.execute("ALTER TABLE orgs_historyentry ENABLE TRIGGER orgs_history_is_not_emptied")
     with pytest.raises(IntegrityError, match="only ever added to"), transaction.atomic(), connection.cursor() as cursor:
@@ -41,7 +44,7 @@ def test_nobody_empties_the_history() -> None:
 
 def test_an_entry_says_by_which_door_it_came() -> None:
     with coming_from("command", "10.0.0.1", actor="command:root@host"):
-        history.record("queue.pause", "queue:default", reason="deploy")
+        audit_log.record("queue.pause", "queue:default", reason="deploy")
     entry = HistoryEntry.objects.get()
     assert (entry.actor, entry.via, entry.address, entry.reason) == (
         "command:root@host", "command", "10.0.0.1", "deploy",
@@ -49,15 +52,15 @@ def test_an_entry_says_by_which_door_it_came() -> None:
 
 
 def test_what_nobody_asked_for_is_the_systems() -> None:
-    history.record("jobs.cleaned", "job:1")
+    audit_log.record("jobs.cleaned", "job:1")
     assert HistoryEntry.objects.get().actor == "system"
 
 
 def test_changes_of_the_tree_are_recorded_with_before_and_after(cast: Cast) -> None:
-    tree.rename(organization_id=cast.oslo.pk, name="Christiania")
-    tree.move(organization_id=cast.oslo.pk, parent_id=cast.south.pk)
-    tree.move(organization_id=cast.oslo.pk, parent_id=cast.south.pk)
-    tree.delete(organization_id=cast.south.pk, subtree=True)
+    tree_operations.rename(organization_id=cast.oslo.pk, name="Christiania")
+    tree_operations.move(organization_id=cast.oslo.pk, parent_id=cast.south.pk)
+    tree_operations.move(organization_id=cast.oslo.pk, parent_id=cast.south.pk)
+    tree_operations.delete(organization_id=cast.south.pk, subtree=True)
     assert entries() == [
         ("system", "organization.rename", "organization:oslo", {"before": "Oslo", "after": "Christiania"}),
         ("system", "organization.move", "organization:oslo", {"before": cast.north.pk, "after": cast.south.pk}),
@@ -66,9 +69,9 @@ def test_changes_of_the_tree_are_recorded_with_before_and_after(cast: Cast) -> N
 
 
 def test_a_key_is_recorded_without_its_secret() -> None:
-    record, secret = keys.create(name="nightly", role=Role.EDITOR)
-    keys.revoke(prefix=record.prefix)
-    keys.revoke(prefix=record.prefix)
+    record, secret = access_keys.create(name="nightly", role=Role.EDITOR)
+    access_keys.revoke(prefix=record.prefix)
+    access_keys.revoke(prefix=record.prefix)
     subject = f"key:{record.prefix} nightly"
     assert [(action, where) for _, action, where, _ in entries()] == [("key.create", subject), ("key.revoke", subject)]
     assert secret.partition(".")[2] not in str(entries())

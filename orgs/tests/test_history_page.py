@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from conftest import Cast
-from orgs import capped_paginator, history, origin
-from orgs.models import HistoryEntry
+from flagsite.core import actor
+from flagsite.core.admin import capped_paginator
+from orgs.audit import audit_log
+from orgs.audit.models import HistoryEntry
 from orgs.tests.people import shown, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -19,12 +21,12 @@ PAGE = "/admin/orgs/historyentry/"
 @pytest.fixture
 def told(cast: Cast) -> Cast:
     """Some deeds by different people, through different doors."""
-    with origin.coming_from("api", "10.0.0.7", actor="key:abc nightly"):
-        history.record("flag.set", "flag:checkout", organization_id=cast.oslo.pk, after=True)
-    with origin.coming_from("command", actor="command:root@host"):
-        history.record("job.retry", "job:17", organization_id=cast.rival.pk, reason="<i>again</i>")
-    history.record("key.revoke", "key:abc nightly", by="user:ada")
-    history.record("job.retry", "job:171", by="user:ada", organization_id=cast.north.pk)
+    with actor.coming_from("api", "10.0.0.7", actor="key:abc nightly"):
+        audit_log.record("flag.set", "flag:checkout", organization_id=cast.oslo.pk, after=True)
+    with actor.coming_from("command", actor="command:root@host"):
+        audit_log.record("job.retry", "job:17", organization_id=cast.rival.pk, reason="<i>again</i>")
+    audit_log.record("key.revoke", "key:abc nightly", by="user:ada")
+    audit_log.record("job.retry", "job:171", by="user:ada", organization_id=cast.north.pk)
     HistoryEntry.objects.create(action="job.cancel", subject="job:5", actor="user:bob", via="api", organization_id=999)
     return cast
 
@@ -97,7 +99,7 @@ def test_a_long_history_is_counted_up_to_a_point_and_its_pages_are_in_order(
     monkeypatch: pytest.MonkeyPatch, cast: Cast
 ) -> None:
     for number in range(120):
-        history.record("flag.set", f"flag:{number}", by="user:ada")
+        audit_log.record("flag.set", f"flag:{number}", by="user:ada")
     client = signed_in("viewer")
     page = client.get(f"{PAGE}?by=ada&p=2")
     assert [entry.subject for entry in page.context["cl"].result_list][:2] == ["flag:69", "flag:68"]
@@ -118,5 +120,5 @@ def test_the_list_takes_as_many_queries_for_many_entries_as_for_few(
             shown(client.get(PAGE))
         counts.append(len(queries))
         for number in range(20):
-            history.record("flag.set", f"flag:{number}", organization_id=told.oslo.pk)
+            audit_log.record("flag.set", f"flag:{number}", organization_id=told.oslo.pk)
     assert counts[0] == counts[1]

@@ -10,11 +10,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from conftest import Cast
-from orgs import importing, locks, tree
+from orgs.csv_import import importer
 from orgs.errors import ImportRefused
-from orgs.models import Organization
-from orgs.signals import Placement, organizations_placed
 from orgs.tests.trees import get, import_bytes, import_rows, paths
+from orgs.tree import locks, tree_operations
+from orgs.tree.models import Organization
+from orgs.tree.signals import Placement, organizations_placed
 
 CAST = {
     "acme", "acme/north", "acme/north/oslo", "acme/north/bergen", "acme/south", "acme/south/rome",
@@ -38,7 +39,7 @@ def placements() -> Iterator[list[Placement]]:
 def test_rows_may_come_in_any_order(db: None) -> None:
     report = import_rows("c,C,b", "d,D,a", "b,B,a", "a,A,", "z,Z,")
     assert paths() == {"a", "a/b", "a/b/c", "a/d", "z"}
-    assert report == importing.ImportReport(rows=5, created=5, renamed=0, moved=0, unchanged=0)
+    assert report == importer.ImportReport(rows=5, created=5, renamed=0, moved=0, unchanged=0)
 
 
 def test_columns_may_come_in_any_order_and_with_a_byte_order_mark(db: None) -> None:
@@ -73,7 +74,7 @@ def test_the_same_file_again_changes_nothing(cast: Cast) -> None:
     import_rows(*rows)
     before = set(Organization.objects.values_list())
     report = import_rows(*rows)
-    assert report == importing.ImportReport(rows=3, created=0, renamed=0, moved=0, unchanged=3)
+    assert report == importer.ImportReport(rows=3, created=0, renamed=0, moved=0, unchanged=3)
     assert set(Organization.objects.values_list()) == before
 
 
@@ -81,7 +82,7 @@ def test_new_names_and_parents_are_applied_and_others_stay(cast: Cast) -> None:
     untouched = Organization.objects.filter(key__in=["acme", "bergen", "rival"]).values_list("key", "updated_at")
     before = dict(untouched)
     report = import_rows("north,Nord,acme", "oslo,Oslo,south", "rome,Roma,oslo", "south,South,acme", "rival,Rival,")
-    assert report == importing.ImportReport(rows=5, created=0, renamed=2, moved=2, unchanged=2)
+    assert report == importer.ImportReport(rows=5, created=0, renamed=2, moved=2, unchanged=2)
     assert paths() == CAST - {"acme/north/oslo", "acme/south/rome"} | {"acme/south/oslo", "acme/south/oslo/rome"}
     assert (get("north").name, get("rome").name) == ("Nord", "Roma")
     assert dict(untouched.all()) == before
@@ -120,7 +121,7 @@ def test_new_ids_are_higher_than_all_others_and_adjoin_in_a_subtree(cast: Cast) 
     first = newest + 1
     created = Organization.objects.filter(pk__gt=newest).order_by("pk").values_list("key", "pk")
     assert list(created) == [(key, first + n) for n, key in enumerate(["b", "b1", "b2", "a", "a1", "a2"])]
-    assert tree.create(name="Next", key="next").pk == first + 6
+    assert tree_operations.create(name="Next", key="next").pk == first + 6
 
 
 def test_listeners_hear_of_the_topmost_created_and_of_each_moved(cast: Cast, placements: list[Placement]) -> None:
@@ -149,17 +150,17 @@ def test_a_damaged_tree_is_not_made_worse(cast: Cast) -> None:
 
 
 def test_progress_is_told_step_by_step(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orgs.import_placing.WRITTEN_AT_ONCE", 3)
+    monkeypatch.setattr("orgs.csv_import.placement.WRITTEN_AT_ONCE", 3)
     told: list[tuple[str, int, int | None]] = []
     content = "key,name,parent_key\n" + "".join(f"k{n},N,{f'k{n // 2}' if n > 1 else ''}\n" for n in range(1, 11))
-    importing.import_organizations(io.BytesIO(content.encode()), progress=lambda *step: told.append(step))
+    importer.import_organizations(io.BytesIO(content.encode()), progress=lambda *step: told.append(step))
     assert len(paths()) == 10
     assert told == [
-        (importing.READING, len(content), None),
-        (importing.COMPARING, 0, None),
-        (importing.NUMBERING, 0, None),
-        *((importing.WRITING, done, 10) for done in (0, 3, 6, 9, 10)),
-        (importing.PLACING, 0, None),
+        (importer.READING, len(content), None),
+        (importer.COMPARING, 0, None),
+        (importer.NUMBERING, 0, None),
+        *((importer.WRITING, done, 10) for done in (0, 3, 6, 9, 10)),
+        (importer.PLACING, 0, None),
     ]
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from conftest import Cast
-from orgs import organization_file
+from orgs.csv_import import csv_file
+from orgs.csv_import.csv_file import Refusals
 from orgs.errors import ImportRefused
-from orgs.organization_file import Refusals
 from orgs.tests.trees import import_bytes, paths, refused
 
 HEADER = b"key,name,parent_key\n"
@@ -124,7 +124,7 @@ def test_an_endless_line_is_not_read_into_memory(db: None) -> None:
             return b"x" * most
 
     with pytest.raises(ImportRefused) as error:
-        list(organization_file.read(Endless(), Refusals()))
+        list(csv_file.read(Endless(), Refusals()))
     assert error.value.lines[0].line == 1
 
 

@@ -10,8 +10,9 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.sessions.models import Session
 
 from conftest import Cast
-from orgs import keys
-from orgs.models import AccessKey, HistoryEntry, Role
+from orgs.access import access_keys
+from orgs.access.models import AccessKey, Role
+from orgs.audit.models import HistoryEntry
 from orgs.tests.api import Api, kind_of
 from orgs.tests.people import shown, signed_in
 
@@ -78,7 +79,7 @@ def test_a_key_needs_a_name_that_can_be_printed(name: str) -> None:
 
 
 def test_revoking_asks_first_and_ends_the_key(cast: Cast) -> None:
-    key, secret = keys.create(name="old", role=Role.READER)
+    key, secret = access_keys.create(name="old", role=Role.READER)
     client = signed_in("admin")
     assert "cannot be taken back" in shown(client.get(f"{PAGE}{key.prefix}/revoke/"))
     assert Api(secret).get("/organizations").status_code == 200
@@ -89,8 +90,8 @@ def test_revoking_asks_first_and_ends_the_key(cast: Cast) -> None:
 
 
 def test_the_list_tells_role_organization_and_state(cast: Cast) -> None:
-    keys.create(name="valid one", role=Role.OPERATOR, organization=cast.oslo)
-    keys.revoke(prefix=keys.create(name="ended one")[0].prefix)
+    access_keys.create(name="valid one", role=Role.OPERATOR, organization=cast.oslo)
+    access_keys.revoke(prefix=access_keys.create(name="ended one")[0].prefix)
     page = shown(signed_in("admin").get(PAGE))
     for text in ("valid one", "Operator", "Oslo", "valid", "ended one", "revoked"):
         assert text in page
@@ -107,9 +108,9 @@ def test_a_bound_administrator_makes_keys_for_their_subtree_only(cast: Cast) -> 
 
 
 def test_a_bound_administrator_neither_sees_nor_ends_keys_of_others(cast: Cast) -> None:
-    theirs, _ = keys.create(name="theirs", organization=cast.rival)
-    everywhere, _ = keys.create(name="everywhere")
-    keys.create(name="ours", organization=cast.oslo)
+    theirs, _ = access_keys.create(name="theirs", organization=cast.rival)
+    everywhere, _ = access_keys.create(name="everywhere")
+    access_keys.create(name="ours", organization=cast.oslo)
     client = signed_in("admin", bound_to=cast.north)
     page = shown(client.get(PAGE))
     assert "ours" in page
@@ -135,7 +136,7 @@ def test_the_list_takes_as_many_queries_for_many_keys_as_for_few(
     counts = []
     for size in (1, 5):
         for number in range(size):
-            keys.create(name=f"key {number}", organization=cast.of_acme[number])
+            access_keys.create(name=f"key {number}", organization=cast.of_acme[number])
         with django_assert_max_num_queries(12) as queries:
             shown(client.get(PAGE))
         counts.append(len(queries))

@@ -14,10 +14,12 @@ import pytest
 from django.core.management import call_command, execute_from_command_line
 from django.db import OperationalError, ProgrammingError
 
-from orgs import keys, origin, terminal
-from orgs.command_arguments import count, iso_moment, reason, row_id, since
+from flagsite.core import actor
+from flagsite.core.console import terminal
+from flagsite.core.console.arguments import count, iso_moment, reason, row_id, since
+from flagsite.core.console.command import Answer, OperatorCommand, Refused, WrongUsage
+from orgs.access import access_keys
 from orgs.errors import OrganizationNotFound
-from orgs.operator_command import Answer, OperatorCommand, Refused, WrongUsage
 from orgs.tests.commands import run
 
 FORGED = "\x1b[31mred\x1b[0m [bold]x[/] :smile: two\nlines"
@@ -171,7 +173,7 @@ def test_all_that_a_command_does_has_one_correlation_id() -> None:
     seen: list[str] = []
 
     def act() -> Answer:
-        seen.extend([origin.correlation_id(), origin.correlation_id()])
+        seen.extend([actor.correlation_id(), actor.correlation_id()])
         return Answer({})
 
     call(act)
@@ -183,7 +185,7 @@ def test_all_that_a_command_does_has_one_correlation_id() -> None:
 
 def test_keys_are_listed_in_columns(db: None) -> None:
     assert run("list_keys").out == "There are no access keys.\n"
-    record, _ = keys.create(name="nightly sync")
+    record, _ = access_keys.create(name="nightly sync")
     assert run("list_keys").lines[1].split() == [record.prefix, "valid", "reader", "everything", "nightly", "sync"]
 
 

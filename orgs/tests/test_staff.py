@@ -7,8 +7,8 @@ from django.contrib.auth.models import AnonymousUser, Group, User
 from django.test import Client
 
 from conftest import Cast
-from orgs.models import Role, StaffScope
-from orgs.staff import caller_for
+from orgs.access.models import Role, StaffScope
+from orgs.access.people import caller_for
 
 pytestmark = pytest.mark.django_db
 

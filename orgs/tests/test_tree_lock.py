@@ -9,10 +9,10 @@ from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from conftest import Cast
-from orgs import checking, locks, tree
 from orgs.errors import OutsideTransaction
-from orgs.models import Organization
 from orgs.tests.trees import get, import_rows, paths
+from orgs.tree import integrity, locks, tree_operations
+from orgs.tree.models import Organization
 
 Change = Callable[[], object]
 
@@ -61,11 +61,11 @@ ALLOWED: dict[str, Change] = {
     "get_or_create": lambda: Organization.objects.get_or_create(key="new", defaults={"name": "New"}),
     "update_or_create": lambda: Organization.objects.update_or_create(key="oslo", defaults={"parent": get("south")}),
     "children.create": lambda: get("oslo").children.create(key="new", name="New"),
-    "tree.create": lambda: tree.create(key="new", name="New"),
-    "tree.move": lambda: tree.move(organization_id=get("oslo").pk, parent_id=None),
-    "tree.delete": lambda: tree.delete(organization_id=get("oslo").pk),
+    "tree.create": lambda: tree_operations.create(key="new", name="New"),
+    "tree.move": lambda: tree_operations.move(organization_id=get("oslo").pk, parent_id=None),
+    "tree.delete": lambda: tree_operations.delete(organization_id=get("oslo").pk),
     "an import": lambda: import_rows("new,New,oslo"),
-    "a repair": checking.repair,
+    "a repair": integrity.repair,
 }
 
 
@@ -115,7 +115,7 @@ def test_shared_possession_of_the_lock_is_not_enough(unlocked_cast: Cast) -> Non
 
 def test_renaming_needs_no_lock(unlocked_cast: Cast) -> None:
     with CaptureQueriesContext(connection) as queries:
-        tree.rename(organization_id=unlocked_cast.oslo.pk, name="Oslo II")
+        tree_operations.rename(organization_id=unlocked_cast.oslo.pk, name="Oslo II")
     assert not any("pg_advisory" in query["sql"] for query in queries)
 
 

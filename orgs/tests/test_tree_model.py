@@ -10,7 +10,6 @@ from django.db import transaction
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from orgs import tree
 from orgs.errors import (
     DuplicateOrganizationKey,
     ImportRefused,
@@ -18,8 +17,9 @@ from orgs.errors import (
     OrganizationHasChildren,
     OrganizationNotFound,
 )
-from orgs.models import Organization
 from orgs.tests.trees import import_rows, paths
+from orgs.tree import tree_operations
+from orgs.tree.models import Organization
 
 KEYS = st.sampled_from([f"k{number}" for number in range(9)])
 PARENTS = st.one_of(st.just(""), KEYS, KEYS, KEYS)
@@ -63,7 +63,7 @@ class TreeMachine(RuleBasedStateMachine):
     @rule(key=KEYS, name=NAMES, parent=PARENTS)
     def create(self, key: str, name: str, parent: str) -> None:
         def change() -> None:
-            tree.create(key=key, name=name, parent_id=self.id_of(parent))
+            tree_operations.create(key=key, name=name, parent_id=self.id_of(parent))
 
         if key in self.parents:
             self.refuses(DuplicateOrganizationKey, change)
@@ -76,12 +76,16 @@ class TreeMachine(RuleBasedStateMachine):
     @rule(key=KEYS, name=NAMES)
     def rename(self, key: str, name: str) -> None:
         if key in self.parents:
-            tree.rename(organization_id=self.id_of(key) or 0, name=name)
+            tree_operations.rename(organization_id=self.id_of(key) or 0, name=name)
             self.names[key] = name
 
     @rule(key=KEYS, parent=PARENTS)
     def move(self, key: str, parent: str) -> None:
-        self._move(key, parent, lambda: tree.move(organization_id=self.id_of(key) or 0, parent_id=self.id_of(parent)))
+        self._move(
+            key,
+            parent,
+            lambda: tree_operations.move(organization_id=self.id_of(key) or 0, parent_id=self.id_of(parent)),
+        )
 
     @rule(key=KEYS)
     def load(self, key: str) -> None:
@@ -108,9 +112,9 @@ class TreeMachine(RuleBasedStateMachine):
         if key not in self.parents:
             return
         if len(below) > 1 and not subtree:
-            self.refuses(OrganizationHasChildren, lambda: tree.delete(organization_id=self.id_of(key) or 0))
+            self.refuses(OrganizationHasChildren, lambda: tree_operations.delete(organization_id=self.id_of(key) or 0))
             return
-        assert tree.delete(organization_id=self.id_of(key) or 0, subtree=subtree) == len(below)
+        assert tree_operations.delete(organization_id=self.id_of(key) or 0, subtree=subtree) == len(below)
         for other in below:
             del self.parents[other], self.names[other]
             self.stale.pop(other, None)

@@ -9,10 +9,10 @@ from django.db import IntegrityError, transaction
 from mptt.exceptions import CantDisableUpdates
 
 from conftest import Cast
-from orgs import locks, tree
 from orgs.errors import MoveUnderOwnDescendant, OrganizationNotFound
-from orgs.models import Organization
 from orgs.tests.trees import get, paths
+from orgs.tree import locks, tree_operations
+from orgs.tree.models import Organization
 
 
 def test_the_cast_is_sound(cast: Cast) -> None:
@@ -24,14 +24,14 @@ def test_the_cast_is_sound(cast: Cast) -> None:
 
 def test_a_child_is_created_below_a_parent_that_was_loaded_long_ago(cast: Cast) -> None:
     stale = get("north")
-    tree.move(organization_id=stale.pk, parent_id=cast.rome.pk)
+    tree_operations.move(organization_id=stale.pk, parent_id=cast.rome.pk)
     Organization.objects.create(name="Narvik", key="narvik", parent=stale)
     assert "acme/south/rome/north/narvik" in paths()
 
 
 def test_a_child_of_a_parent_that_is_gone_is_refused(cast: Cast) -> None:
     stale = get("north")
-    tree.delete(organization_id=stale.pk, subtree=True)
+    tree_operations.delete(organization_id=stale.pk, subtree=True)
     with pytest.raises(OrganizationNotFound):
         Organization.objects.create(name="Narvik", key="narvik", parent=stale)
     cast.rome.parent = stale
@@ -73,7 +73,7 @@ def test_a_new_organization_never_overwrites_one_with_the_same_id(cast: Cast) ->
 
 def test_renaming_a_stale_instance_leaves_its_place_alone(cast: Cast) -> None:
     stale = get("north")
-    tree.move(organization_id=stale.pk, parent_id=cast.rival.pk)
+    tree_operations.move(organization_id=stale.pk, parent_id=cast.rival.pk)
     stale.name = "Up there"
     stale.save()
     assert get("north").name == "Up there"
@@ -82,7 +82,7 @@ def test_renaming_a_stale_instance_leaves_its_place_alone(cast: Cast) -> None:
 
 def test_a_rename_is_written_though_the_move_with_it_was_made_already(cast: Cast) -> None:
     stale = get("oslo")
-    tree.move(organization_id=stale.pk, parent_id=cast.south.pk)
+    tree_operations.move(organization_id=stale.pk, parent_id=cast.south.pk)
     stale.parent, stale.name = cast.south, "Oslo in the south"
     stale.save()
     assert get("oslo").name == "Oslo in the south"
@@ -98,7 +98,7 @@ def test_a_rename_is_written_when_the_parent_was_not_loaded(cast: Cast) -> None:
 
 def test_a_refreshed_instance_can_be_moved_back(cast: Cast) -> None:
     oslo = get("oslo")
-    tree.move(organization_id=oslo.pk, parent_id=cast.south.pk)
+    tree_operations.move(organization_id=oslo.pk, parent_id=cast.south.pk)
     oslo.refresh_from_db()
     oslo.parent = cast.north
     oslo.save()
@@ -107,7 +107,7 @@ def test_a_refreshed_instance_can_be_moved_back(cast: Cast) -> None:
 
 def test_a_refreshed_instance_can_be_renamed(cast: Cast) -> None:
     oslo = get("oslo")
-    tree.move(organization_id=oslo.pk, parent_id=cast.south.pk)
+    tree_operations.move(organization_id=oslo.pk, parent_id=cast.south.pk)
     oslo.refresh_from_db()
     oslo.name = "Oslo II"
     oslo.save()
@@ -125,8 +125,8 @@ def test_a_move_waits_for_the_save_though_the_columns_are_refreshed(cast: Cast) 
 
 def test_moving_to_a_place_works_from_a_stale_instance(cast: Cast) -> None:
     stale = get("oslo")
-    tree.move(organization_id=stale.pk, parent_id=cast.rival.pk)
-    tree.rename(organization_id=stale.pk, name="Oslo VI")
+    tree_operations.move(organization_id=stale.pk, parent_id=cast.rival.pk)
+    tree_operations.rename(organization_id=stale.pk, name="Oslo VI")
     stale.move_to(cast.north)
     assert "acme/north/oslo" in paths()
     assert (stale.name, get("oslo").name) == ("Oslo VI", "Oslo VI")
@@ -134,7 +134,7 @@ def test_moving_to_a_place_works_from_a_stale_instance(cast: Cast) -> None:
 
 def test_moving_beside_another_reads_where_that_one_is_now(cast: Cast) -> None:
     target = get("oslo")
-    tree.move(organization_id=target.pk, parent_id=cast.rival.pk)
+    tree_operations.move(organization_id=target.pk, parent_id=cast.rival.pk)
     Organization.objects.move_node(get("rome"), target, "right")
     assert {"rival/oslo", "rival/rome"} <= paths()
 
@@ -169,8 +169,8 @@ def test_a_refused_move_can_be_made_later_with_the_same_instance(cast: Cast) -> 
 
 def test_nothing_is_moved_below_itself_not_even_by_stale_instances(cast: Cast) -> None:
     acme, rome = get("acme"), get("rome")
-    tree.move(organization_id=rome.pk, parent_id=cast.rival.pk)
-    tree.move(organization_id=cast.rival.pk, parent_id=acme.pk)
+    tree_operations.move(organization_id=rome.pk, parent_id=cast.rival.pk)
+    tree_operations.move(organization_id=cast.rival.pk, parent_id=acme.pk)
     for target in (acme, rome):
         with pytest.raises(MoveUnderOwnDescendant):
             acme.move_to(target)
@@ -199,15 +199,15 @@ def test_get_or_create_and_update_or_create_keep_the_tree(cast: Cast) -> None:
 
 def test_a_deleted_instance_deletes_nothing_else(cast: Cast) -> None:
     stale = get("north")
-    tree.delete(organization_id=stale.pk, subtree=True)
+    tree_operations.delete(organization_id=stale.pk, subtree=True)
     assert stale.delete() == (0, {})
     assert "acme/south/rome" in paths()
 
 
 def test_a_stale_instance_deletes_what_is_below_it_now(cast: Cast) -> None:
     stale = get("north")
-    tree.move(organization_id=cast.rome.pk, parent_id=stale.pk)
-    tree.move(organization_id=cast.oslo.pk, parent_id=cast.south.pk)
+    tree_operations.move(organization_id=cast.rome.pk, parent_id=stale.pk)
+    tree_operations.move(organization_id=cast.oslo.pk, parent_id=cast.south.pk)
     assert stale.delete()[0] == 3
     assert paths() == {"acme", "acme/south", "acme/south/oslo", "rival", "rival/rival_store"}
 
@@ -220,7 +220,7 @@ def test_a_queryset_deletes_subtrees_that_overlap(cast: Cast) -> None:
 
 def test_saving_what_is_deleted_says_so(cast: Cast) -> None:
     stale = get("oslo")
-    tree.delete(organization_id=stale.pk)
+    tree_operations.delete(organization_id=stale.pk)
     with pytest.raises(OrganizationNotFound):
         stale.save()
     with pytest.raises(OrganizationNotFound):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 
-from orgs import checking, importing
+from orgs.csv_import import importer
+from orgs.csv_import.importer import ImportReport
 from orgs.errors import ImportRefused
-from orgs.importing import ImportReport
-from orgs.models import Organization
+from orgs.tree import integrity
+from orgs.tree.models import Organization
 
 
 def get(key: str) -> Organization:
@@ -17,7 +18,7 @@ def get(key: str) -> Organization:
 
 def paths() -> set[str]:
     """Every organization as "root/…/parent/key" by the tree columns, which must be sound."""
-    assert checking.find_problems().problems == []
+    assert integrity.find_problems().problems == []
     found: set[str] = set()
     above: list[Organization] = []
     for one in Organization.objects.order_by("tree_id", "lft"):
@@ -36,7 +37,7 @@ def import_rows(*rows: str, header: str = "key,name,parent_key") -> ImportReport
 
 def import_bytes(content: bytes) -> ImportReport:
     """Import a file's content."""
-    return importing.import_organizations(io.BytesIO(content))
+    return importer.import_organizations(io.BytesIO(content))
 
 
 def refused(content: bytes) -> list[tuple[int, str]]:

@@ -6,10 +6,10 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from flags.schedule_shown import do_to_each
-from flags.schedules import deeds
-from orgs.command_arguments import add_reason, row_id
-from orgs.operator_command import Answer, OperatorCommand, me
+from flags.schedules import schedule_operations
+from flags.schedules.console import do_to_each
+from flagsite.core.console.arguments import add_reason, row_id
+from flagsite.core.console.command import Answer, OperatorCommand, me
 
 
 class Command(OperatorCommand):
@@ -21,6 +21,6 @@ class Command(OperatorCommand):
 
     def answer(self, *, ids: list[int], reason: str, **options: Any) -> Answer:
         return do_to_each(
-            ids, lambda schedule_id: deeds.cancel(schedule_id=schedule_id, by=me(), reason=reason),
+            ids, lambda schedule_id: schedule_operations.cancel(schedule_id=schedule_id, by=me(), reason=reason),
             done_word="cancelled",
         )  # fmt: skip

@@ -9,13 +9,13 @@ from django.core.management.base import CommandParser
 from rich.table import Column, Table
 from rich.text import Text
 
-from flags import reading
-from flags.reading import EffectiveState
-from orgs import terminal
-from orgs.access import organization_called
-from orgs.models import Organization
-from orgs.operator_command import Answer, OperatorCommand
-from orgs.snapshots import snapshot
+from flags.states import selectors
+from flags.states.selectors import EffectiveState
+from flagsite.core.console import terminal
+from flagsite.core.console.command import Answer, OperatorCommand
+from flagsite.core.db.snapshot import snapshot
+from orgs.access.organizations import organization_called
+from orgs.tree.models import Organization
 
 
 class Command(OperatorCommand):
@@ -42,8 +42,8 @@ class Command(OperatorCommand):
 
 def _states(where: Organization, flag: str | None) -> list[EffectiveState]:
     if flag is not None:
-        return [reading.effective_state(organization=where, flag_key=flag)]
-    states = reading.as_effective(where, reading.effective_states(where))
+        return [selectors.effective_state(organization=where, flag_key=flag)]
+    states = selectors.as_effective(where, selectors.effective_states(where))
     return sorted(states, key=lambda state: state.flag_key)
 
 

@@ -9,13 +9,13 @@ from django.conf import settings
 from django.core.management.base import CommandParser
 from rich.table import Column, Table
 
-from flags.lifetimes import counting, staleness
-from flags.lifetimes.staleness import StaleFlag
-from flags.lifetimes.uses import Evaluated
-from orgs import terminal
-from orgs.access import Caller
-from orgs.models import Role
-from orgs.operator_command import Answer, OperatorCommand
+from flags.insights import adoption_counts, staleness
+from flags.insights.staleness import StaleFlag
+from flags.insights.usage_store import Usage
+from flagsite.core.console import terminal
+from flagsite.core.console.command import Answer, OperatorCommand
+from orgs.access.caller import Caller
+from orgs.access.models import Role
 
 OPERATOR = Caller("command", Role.ADMIN)
 """Who runs a command sees all organizations."""
@@ -32,7 +32,7 @@ class Command(OperatorCommand):
         parser.add_argument("--days", type=_days, metavar="N", help="instead of FLAG_STALE_DAYS")
 
     def answer(self, *, fail: bool, days: int | None, **options: Any) -> Answer:
-        counting.count_adoption()
+        adoption_counts.count_adoption()
         found = staleness.stale_flags(OPERATOR, days=days)
         days = settings.FLAG_STALE_DAYS if days is None else days
         document = {"days": days, "results": [_document(stale) for stale in found]}
@@ -47,7 +47,7 @@ def _days(word: str) -> int:
 
 
 def _document(stale: StaleFlag) -> dict[str, Any]:
-    evaluated = stale.evaluated or Evaluated()
+    evaluated = stale.evaluated or Usage()
     return {
         "name": stale.flag.key,
         "kind": stale.flag.kind,
@@ -67,6 +67,6 @@ def _table(found: list[StaleFlag]) -> Table:
     )  # fmt: skip
     for stale in found:
         why = " ".join(reason.words for reason in stale.reasons)
-        asked = terminal.at((stale.evaluated or Evaluated()).by_name.last) or "never"
+        asked = terminal.at((stale.evaluated or Usage()).by_name.last) or "never"
         table.add_row(*terminal.cells(stale.flag.key, stale.flag.owner, why, asked, stale.hold_outs))
     return table

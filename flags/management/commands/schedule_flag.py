@@ -7,16 +7,18 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from flags.models import FlagSchedule
-from flags.schedule_shown import documents_of
-from flags.schedules import planning
+from flags.schedules import plan
 from flags.schedules.backoff import MOST_RETRIES
-from flags.schedules.planning import Subject
-from orgs import origin, terminal
-from orgs.access import Caller, organization_called
-from orgs.command_arguments import add_reason, count, when
-from orgs.models import Role
-from orgs.operator_command import Answer, OperatorCommand, me
+from flags.schedules.console import documents_of
+from flags.schedules.models import FlagSchedule
+from flags.schedules.plan import Subject
+from flagsite.core import actor
+from flagsite.core.console import terminal
+from flagsite.core.console.arguments import add_reason, count, when
+from flagsite.core.console.command import Answer, OperatorCommand, me
+from orgs.access.caller import Caller
+from orgs.access.models import Role
+from orgs.access.organizations import organization_called
 
 
 class Command(OperatorCommand):
@@ -44,12 +46,12 @@ class Command(OperatorCommand):
     ) -> Answer:  # fmt: skip
         where = organization_called(organization)
         caller = Caller(me(), Role.ADMIN)
-        subject = Subject(flag, where.pk, reason, max_retries, origin.correlation_id())
+        subject = Subject(flag, where.pk, reason, max_retries, actor.correlation_id())
         wanted = {"enabled": value == "on"}
         if at is not None:
-            schedule: FlagSchedule = planning.plan_once(caller, subject, wanted=wanted, at=at)
+            schedule: FlagSchedule = plan.plan_once(caller, subject, wanted=wanted, at=at)
         else:
-            schedule = planning.plan_recurring(caller, subject, wanted=wanted, cron=cron or "", time_zone=time_zone)
+            schedule = plan.plan_recurring(caller, subject, wanted=wanted, cron=cron or "", time_zone=time_zone)
         first = ", then again and again" if schedule.cron else ""
         words = (
             f"{flag} will be {value} for {where.key} (id {where.pk}) and everything below at "

@@ -7,12 +7,12 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from flags.models import FlagSchedule
-from flags.schedule_shown import documents_of, schedules_table
-from flags.schedules.reading import matching
-from orgs.access import organization_called
-from orgs.command_arguments import count, row_id, when
-from orgs.operator_command import Answer, OperatorCommand
+from flags.schedules.console import documents_of, schedules_table
+from flags.schedules.models import FlagSchedule
+from flags.schedules.selectors import matching
+from flagsite.core.console.arguments import count, row_id, when
+from flagsite.core.console.command import Answer, OperatorCommand
+from orgs.access.organizations import organization_called
 
 MOST = 10_000
 

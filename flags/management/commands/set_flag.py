@@ -7,18 +7,18 @@ from typing import Any
 from django.core.management.base import CommandParser
 from rich.console import RenderableType
 
-from flags import changes
-from flags.changes import Accepted
-from jobs import waiting
-from jobs.following import follow
-from jobs.models import Job
-from jobs.showing import documents_of, done_word, status_word
-from jobs.watching import went_well
-from orgs import origin, terminal
-from orgs.access import organization_called
-from orgs.command_arguments import add_reason
-from orgs.models import Organization
-from orgs.operator_command import Answer, OperatorCommand, me
+from flags.states.set_flag import AcceptedChange, set_flag
+from flagsite.core import actor
+from flagsite.core.console import terminal
+from flagsite.core.console.arguments import add_reason
+from flagsite.core.console.command import Answer, OperatorCommand, me
+from jobs.console import waiting_reason
+from jobs.console.chain_polling import succeeded
+from jobs.console.follow import follow
+from jobs.console.job_tables import documents_of, done_word, status_word
+from jobs.engine.models import Job
+from orgs.access.organizations import organization_called
+from orgs.tree.models import Organization
 
 
 class Command(OperatorCommand):
@@ -37,21 +37,21 @@ class Command(OperatorCommand):
 
     def answer(self, *, organization: str, flag: str, value: str, wait: bool, reason: str, **options: Any) -> Answer:
         where = organization_called(organization)
-        accepted = changes.set_flag(
+        accepted = set_flag(
             organization_id=where.pk, flag_key=flag, enabled=value == "on", requested_by=me(),
-            correlation_id=origin.correlation_id(), reason=reason,
+            correlation_id=actor.correlation_id(), reason=reason,
         )  # fmt: skip
         if accepted.job is None:
             words = f"{flag} is {value} for {where.key} (id {where.pk}); there is nothing below it."
             return Answer(_document(accepted, where), [words])
         latest = follow(accepted.job) if wait else Job.objects.get(pk=accepted.job.pk)
-        waits_for = waiting.reason_to_wait(latest.pk)
+        waits_for = waiting_reason.reason_to_wait(latest.pk)
         document = _document(accepted, where) | {"job": documents_of([latest])[0], "waitsFor": waits_for}
         shown = _shown(latest, f"{flag} {value} for {where.key} (id {where.pk}) and everything below", waits_for)
-        return Answer(document, shown, failed=wait and not went_well(latest))
+        return Answer(document, shown, failed=wait and not succeeded(latest))
 
 
-def _document(accepted: Accepted, where: Organization) -> dict[str, Any]:
+def _document(accepted: AcceptedChange, where: Organization) -> dict[str, Any]:
     return {
         "organizationId": where.pk,
         "organizationKey": where.key,

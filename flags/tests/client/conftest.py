@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from flags.client import asking
-from flags.serving.memory import Memory
+from flags.client import evaluate
+from flags.serving.evaluation_cache import EvaluationCache
 
 
 @pytest.fixture(autouse=True)
-def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
+def memory(monkeypatch: pytest.MonkeyPatch) -> EvaluationCache:
     """What the process knows: nothing yet. Nobody listens to the database, so tests tell it what has changed."""
-    made = Memory()
-    monkeypatch.setattr(asking._process, "memory", made)
-    monkeypatch.setattr(asking, "process_memory", lambda: made)
-    asking._logged.clear()
+    made = EvaluationCache()
+    monkeypatch.setattr(evaluate._process, "memory", made)
+    monkeypatch.setattr(evaluate, "process_evaluation_cache", lambda: made)
+    evaluate._logged.clear()
     return made

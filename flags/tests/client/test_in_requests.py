@@ -19,11 +19,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from conftest import Cast
-from flags import changes
 from flags.client import asking_for, feature_flag, is_enabled, override_flag
 from flags.client.middleware import flags_of_request
+from flags.definitions.models import Flag
 from flags.errors import TargetingKeyMissing
-from flags.models import Flag
+from flags.states.set_flag import set_flag
 
 pytestmark = pytest.mark.django_db
 
@@ -43,7 +43,7 @@ def of_headers(settings: Any) -> None:
 
 @pytest.fixture
 def on_for_oslo(cast: Cast) -> None:
-    changes.set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
+    set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
 
 
 def request(organization: str | None = None, user: Any = None, **headers: str) -> HttpRequest:

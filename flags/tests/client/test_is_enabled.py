@@ -10,14 +10,15 @@ from django.db import OperationalError, connections
 from django.utils.functional import SimpleLazyObject
 
 from conftest import Cast
-from flags import changes, definitions
 from flags.client import ais_enabled, asking_for, is_enabled
 from flags.client.context import InvalidOrganization
+from flags.definitions import loader
+from flags.definitions.models import Flag
 from flags.errors import TargetingKeyMissing
-from flags.models import Flag
-from flags.rollout import bucket, hash_prefix
-from flags.serving import usage
-from flags.serving.memory import Memory
+from flags.evaluation.rollout import bucket, hash_prefix
+from flags.serving import usage_counter
+from flags.serving.evaluation_cache import EvaluationCache
+from flags.states.set_flag import set_flag
 
 pytestmark = pytest.mark.django_db
 HALF_A_CHARACTER = "\ud800"
@@ -33,7 +34,7 @@ def in_half(user: str) -> bool:
 
 
 def test_an_organizations_value_counts(cast: Cast) -> None:
-    changes.set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
+    set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
     assert is_enabled("checkout", organization=cast.oslo.pk)
     assert is_enabled("checkout", organization="oslo")
     assert is_enabled("checkout", organization=cast.oslo)
@@ -99,7 +100,7 @@ def test_what_cannot_be_an_organization_is_a_mistake_unless_a_default_is_given(c
 
 
 def test_an_organization_that_is_loaded_when_it_is_looked_at_is_one(cast: Cast) -> None:
-    changes.set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
+    set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
     assert is_enabled("checkout", organization=SimpleLazyObject(lambda: cast.oslo))
 
 
@@ -113,7 +114,7 @@ def test_the_environment_is_that_of_the_setting_unless_said(cast: Cast, settings
 
 
 def test_a_context_says_for_whom_and_arguments_win(cast: Cast) -> None:
-    changes.set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
+    set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
     with asking_for(organization=cast.oslo, user_id="alice"):
         assert is_enabled("checkout")
         assert not is_enabled("checkout", organization=cast.rome)
@@ -124,7 +125,7 @@ def test_a_context_says_for_whom_and_arguments_win(cast: Cast) -> None:
 
 
 def test_what_is_known_is_answered_while_the_database_is_away(
-    cast: Cast, memory: Memory, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
+    cast: Cast, memory: EvaluationCache, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
 ) -> None:
     half()
     assert is_enabled("half", user_id="alice", organization=cast.oslo) == in_half("alice")
@@ -134,8 +135,8 @@ def test_what_is_known_is_answered_while_the_database_is_away(
     def away(*_: Any) -> Any:
         raise OperationalError("the server closed the connection")
 
-    monkeypatch.setattr("flags.places.find", away)
-    monkeypatch.setattr(definitions, "read_all", away)
+    monkeypatch.setattr("flags.evaluation.context_loader.load_columns", away)
+    monkeypatch.setattr(loader, "load_definitions", away)
     assert is_enabled("half", user_id="bob", organization=cast.oslo) == in_half("bob")
     assert is_enabled("half", user_id="bob", organization=cast.rome) is False
     assert is_enabled("half", user_id="bob", organization=cast.rome, default=True) is True
@@ -143,18 +144,18 @@ def test_what_is_known_is_answered_while_the_database_is_away(
 
 def test_evaluations_are_counted(cast: Cast) -> None:
     half()
-    usage._begin_anew()
+    usage_counter._begin_anew()
     is_enabled("half", user_id="alice", organization=cast.oslo)
     is_enabled("half", user_id="bob")
-    assert set(usage._counts) == {(cast.oslo.pk, "half"), (None, "half")}
-    usage._begin_anew()
+    assert set(usage_counter._counts) == {(cast.oslo.pk, "half"), (None, "half")}
+    usage_counter._begin_anew()
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_asynchronous_code_may_ask_both_ways_also_for_what_is_not_known_yet(
-    memory: Memory, transactional_db: None
+    memory: EvaluationCache, transactional_db: None
 ) -> None:
     await Flag.objects.acreate(key="on", enabled=True)
     assert is_enabled("on")

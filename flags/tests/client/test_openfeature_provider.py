@@ -14,10 +14,10 @@ from openfeature.exception import ErrorCode
 from openfeature.flag_evaluation import Reason
 
 from conftest import Cast
-from flags import changes
 from flags.client import asking_for, override_flag
-from flags.models import Flag
+from flags.definitions.models import Flag
 from flags.openfeature_provider import FlagsiteProvider
+from flags.states.set_flag import set_flag
 
 pytestmark = pytest.mark.django_db
 
@@ -34,7 +34,7 @@ def where(user: str | None = None, **attributes: Any) -> EvaluationContext:
 
 
 def test_a_flag_has_its_value_reason_variant_and_provenance(client: OpenFeatureClient, cast: Cast) -> None:
-    changes.set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
+    set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
     details = client.get_boolean_details("checkout", False, where(organizationId=cast.oslo.pk))
     assert (details.value, details.reason, details.variant) == (True, Reason.TARGETING_MATCH, "on")
     assert details.flag_metadata["sourceOrganizationId"] == cast.oslo.pk

@@ -11,13 +11,13 @@ from openfeature import api
 from openfeature.evaluation_context import EvaluationContext
 
 from conftest import Cast
-from flags import changes
 from flags.client import is_enabled
-from flags.client.asking import decide
+from flags.client.evaluate import decide
 from flags.openfeature_provider import FlagsiteProvider
+from flags.states.set_flag import set_flag
 from flags.tests.asking import Asking
-from orgs import tree
 from orgs.tests.api import Api
+from orgs.tree import tree_operations
 
 pytestmark = pytest.mark.django_db
 FREE_ID = 2**40
@@ -49,11 +49,11 @@ CONTEXTS: dict[str, tuple[Context, str | None]] = {
 @pytest.fixture
 def sources(cast: Cast) -> dict[int | None, str]:
     """A flag is set on each of some organizations, so that an answer tells whose it is."""
-    twin = tree.create(name="Twin", key=str(cast.oslo.pk), parent_id=cast.rival.pk)
-    free = tree.create(name="Free", key=str(FREE_ID), parent_id=cast.rival.pk)
+    twin = tree_operations.create(name="Twin", key=str(cast.oslo.pk), parent_id=cast.rival.pk)
+    free = tree_operations.create(name="Free", key=str(FREE_ID), parent_id=cast.rival.pk)
     places = {"oslo": cast.oslo, "rome": cast.rome, "its-twin": twin, "free": free}
     for place in places.values():
-        changes.set_flag(organization_id=place.pk, flag_key="f", enabled=True)
+        set_flag(organization_id=place.pk, flag_key="f", enabled=True)
     return {None: "nowhere", **{place.pk: name for name, place in places.items()}}
 
 
@@ -86,8 +86,8 @@ def test_a_context_without_an_id_is_not_read_as_null(
 def test_what_is_neither_number_nor_text_names_no_organization_whatever_keys_there_are(
     asking: Asking, cast: Cast, given: Any
 ) -> None:
-    tree.create(name="Odd", key=str(given), parent_id=cast.rival.pk)
-    changes.set_flag(organization_id=cast.oslo.pk, flag_key="f", enabled=True)
+    tree_operations.create(name="Odd", key=str(given), parent_id=cast.rival.pk)
+    set_flag(organization_id=cast.oslo.pk, flag_key="f", enabled=True)
     answer = asking.one("f", organizationId=given)
     assert (answer.status, answer.body["errorCode"]) == (400, "INVALID_CONTEXT")
     assert answer.body["errorDetails"] == "The context's organizationId must be an integer or a string."

@@ -9,10 +9,10 @@ from django.test import Client
 from django.utils import timezone
 
 from conftest import Cast
-from flags import changes
-from flags.lifetimes.counting import count_adoption
-from flags.models import Flag
-from jobs.runner import run_next
+from flags.definitions.models import Flag
+from flags.insights.adoption_counts import count_adoption
+from flags.states.set_flag import set_flag
+from jobs.engine.runner import run_next
 from orgs.tests.people import shown, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 def flag(cast: Cast) -> Flag:
     """On for acme but not for oslo; past its day."""
     for organization, enabled in ((cast.acme, True), (cast.oslo, False)):
-        changes.set_flag(organization_id=organization.pk, flag_key="checkout", enabled=enabled)
+        set_flag(organization_id=organization.pk, flag_key="checkout", enabled=enabled)
         while run_next("propagation"):
             pass
     Flag.objects.update(expires_on=timezone.now().date() - timedelta(days=3))

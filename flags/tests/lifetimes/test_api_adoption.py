@@ -11,14 +11,16 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from conftest import Cast
-from flags import changes
-from flags.lifetimes import adoption
-from flags.lifetimes.counting import count_adoption
-from flags.models import Flag, FlagUse, FlagUseTotal
-from jobs.runner import run_next
-from orgs import tree, tree_page
-from orgs.models import AccessKey, Organization, Role
+from flags.definitions.models import Flag
+from flags.insights import adoption
+from flags.insights.adoption_counts import count_adoption
+from flags.insights.models import FlagUse, FlagUseTotal
+from flags.states.set_flag import set_flag
+from jobs.engine.runner import run_next
+from orgs.access.models import AccessKey, Role
 from orgs.tests.api import Api, kind_of, wrong_fields
+from orgs.tree import browser, tree_operations
+from orgs.tree.models import Organization
 
 pytestmark = pytest.mark.django_db
 ADOPTION = "/v1/feature-flags/checkout/adoption"
@@ -33,7 +35,7 @@ def api(cast: Cast, reader_key: str) -> Api:
 def flag(cast: Cast) -> Flag:
     """On for acme but not for oslo; nobody has set it for rival."""
     for organization, enabled in ((cast.acme, True), (cast.oslo, False)):
-        changes.set_flag(organization_id=organization.pk, flag_key="checkout", enabled=enabled)
+        set_flag(organization_id=organization.pk, flag_key="checkout", enabled=enabled)
         while run_next("propagation"):
             pass
     return Flag.objects.get()
@@ -147,16 +149,16 @@ def test_a_bound_key_is_told_why_without_figures_of_others(cast: Cast, flag: Fla
 
 
 def test_sources_above_what_the_key_sees_are_not_named(cast: Cast, flag: Flag) -> None:
-    changes.set_flag(organization_id=cast.bergen.pk, flag_key="checkout", enabled=False)
+    set_flag(organization_id=cast.bergen.pk, flag_key="checkout", enabled=False)
     key = AccessKey.objects.create_key(name="north", role=Role.READER, organization=cast.north)[1]
     answer = Api(key).get(ADOPTION).json()
     assert answer["holdOuts"] == f"off for 66.6 %, on for 1 under 1 parent (organization {cast.acme.pk})"
 
 
 def test_many_below_one_parent_come_in_pages(api: Api, cast: Cast, flag: Flag, monkeypatch: Any) -> None:
-    monkeypatch.setattr(tree_page, "AT_ONCE", 2)
+    monkeypatch.setattr(browser, "AT_ONCE", 2)
     for name in "abc":
-        tree.create(name=name, key=name, parent_id=cast.south.pk)
+        tree_operations.create(name=name, key=name, parent_id=cast.south.pk)
     first = api.get(ADOPTION, organizationId=cast.south.pk).json()
     assert [one["key"] for one in first["below"]] == ["rome", "a"]
     second = api.get(ADOPTION, organizationId=cast.south.pk, after=first["moreAfter"]).json()
@@ -175,7 +177,7 @@ def test_what_takes_too_long_to_count_is_null(api: Api, cast: Cast, flag: Flag, 
 @pytest.mark.parametrize("stores", [1, 30])
 def test_the_number_of_queries_does_not_grow(api: Api, cast: Cast, flag: Flag, stores: int) -> None:
     for number in range(stores):
-        tree.create(name=f"s{number}", key=f"s{number}", parent_id=cast.south.pk)
+        tree_operations.create(name=f"s{number}", key=f"s{number}", parent_id=cast.south.pk)
     with CaptureQueriesContext(connection) as queries:
         assert len(api.get(ADOPTION, organizationId=cast.south.pk).json()["below"]) == stores + 1
     assert len([query for query in queries if "flags_flagstate" in query["sql"]]) == 3

@@ -11,15 +11,18 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from conftest import Cast
-from flags import changes
-from flags.lifetimes.counting import count_adoption
-from flags.lifetimes.staleness import stale_flags
-from flags.models import Change, Flag, FlagAdoption, FlagState, FlagUse, FlagUseTotal
-from jobs.runner import run_next
-from orgs import tree
-from orgs.access import Caller
-from orgs.models import Organization, Role
+from flags.definitions.models import Flag
+from flags.insights.adoption_counts import count_adoption
+from flags.insights.models import FlagAdoption, FlagUse, FlagUseTotal
+from flags.insights.staleness import stale_flags
+from flags.states.models import Change, FlagState
+from flags.states.set_flag import set_flag
+from jobs.engine.runner import run_next
+from orgs.access.caller import Caller
+from orgs.access.models import Role
 from orgs.tests.commands import run
+from orgs.tree import tree_operations
+from orgs.tree.models import Organization
 
 pytestmark = pytest.mark.django_db
 EVERYTHING = Caller("test", Role.READER)
@@ -49,7 +52,7 @@ def used(flag: Flag | None, *, last: float, first: float = 90) -> None:
 
 
 def put(organization: Organization, flag: Flag, *, enabled: bool) -> None:
-    changes.set_flag(organization_id=organization.pk, flag_key=flag.key, enabled=enabled)
+    set_flag(organization_id=organization.pk, flag_key=flag.key, enabled=enabled)
     while run_next("propagation"):
         pass
 
@@ -191,7 +194,7 @@ def test_what_changes_nothing_does_not_make_it_young_again(cast: Cast) -> None:
     settle(flag, days=50)
     FlagAdoption.objects.update(counted_at=ago(1))
     put(cast.north, flag, enabled=True)
-    tree.create(name="New", key="new", parent_id=cast.south.pk)
+    tree_operations.create(name="New", key="new", parent_id=cast.south.pk)
     count_adoption()
     assert reasons() == {"everywhere": ["settled"]}
 

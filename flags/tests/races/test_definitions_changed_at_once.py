@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from flags import managing
+from flags.definitions import service
+from flags.definitions.models import Flag
 from flags.errors import FlagExists, PrerequisiteCycle
-from flags.models import Flag
 from jobs.tests.races.threads import Background
-from orgs.models import HistoryEntry
+from orgs.audit.models import HistoryEntry
 from orgs.tests.api import Api, kind_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -19,7 +19,7 @@ BASE = "/v1/feature-flags/f"
 
 
 def define(key: str) -> None:
-    managing.create(key=key, values={}, by="user:olga")
+    service.create(key=key, values={}, by="user:olga")
 
 
 def test_of_those_who_read_the_same_version_one_wins(admin_key: str) -> None:
@@ -42,7 +42,7 @@ def test_who_waits_for_another_is_refused_once_that_one_has_written(admin_key: s
     define("f")
     etag = Api(admin_key).get(BASE)["ETag"]
     with transaction.atomic():
-        managing.update(key="f", values={"owner": "first"}, by="user:olga")
+        service.update(key="f", values={"owner": "first"}, by="user:olga")
         second = Background(lambda: Api(admin_key).send("PATCH", BASE, {"owner": "second"}, If_Match=etag))
         second.wait_until_blocked()
     assert kind_of(second.result()) == "flag-changed-meanwhile"
@@ -52,8 +52,8 @@ def test_who_waits_for_another_is_refused_once_that_one_has_written(admin_key: s
 def test_without_if_match_both_are_written_one_after_the_other(admin_key: str) -> None:
     define("f")
     with transaction.atomic():
-        managing.update(key="f", values={"owner": "first"}, by="user:olga")
-        second = Background(lambda: managing.update(key="f", values={"tags": ["second"]}, by="user:olga"))
+        service.update(key="f", values={"owner": "first"}, by="user:olga")
+        second = Background(lambda: service.update(key="f", values={"tags": ["second"]}, by="user:olga"))
         second.wait_until_blocked()
     second.result()
     flag = Flag.objects.get()
@@ -64,8 +64,8 @@ def test_two_writes_cannot_close_a_circle_together() -> None:
     define("a")
     define("b")
     with transaction.atomic():
-        managing.update(key="a", values={"prerequisites": ["b"]}, by="user:olga")
-        second = Background(lambda: managing.update(key="b", values={"prerequisites": ["a"]}, by="user:olga"))
+        service.update(key="a", values={"prerequisites": ["b"]}, by="user:olga")
+        second = Background(lambda: service.update(key="b", values={"prerequisites": ["a"]}, by="user:olga"))
         second.wait_until_blocked()
     with pytest.raises(PrerequisiteCycle, match="b -> a -> b"):
         second.result()

@@ -6,13 +6,14 @@ import pytest
 from django.db import transaction
 
 from conftest import Cast
-from flags import changes, propagation, writing
-from flags.models import FlagState
-from jobs import runner, wakeup
-from jobs.models import Job
+from flags.states import propagation, sql
+from flags.states.models import FlagState
+from flags.states.set_flag import set_flag
+from jobs.engine import runner, wakeup
+from jobs.engine.models import Job
 from jobs.tests.races.threads import Background
-from orgs import tree
-from orgs.models import Organization
+from orgs.tree import tree_operations
+from orgs.tree.models import Organization
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -36,11 +37,11 @@ def test_the_last_accepted_wins_everywhere_and_nobody_stops_anybody(
     tried_again: list[object] = []
     monkeypatch.setattr(propagation.transient, "reconnect", lambda: tried_again.append("a deadlock?"))
     for number in range(24):  # ids that go against the order of the tree
-        tree.create(name="s", key=f"s{number}", parent_id=[cast.rome, cast.oslo, cast.north][number % 3].pk)
+        tree_operations.create(name="s", key=f"s{number}", parent_id=[cast.rome, cast.oslo, cast.north][number % 3].pk)
     jobs = []
     for number in range(8):
         place = (cast.acme, cast.north, cast.acme, cast.south)[number % 4]
-        jobs.append(changes.set_flag(organization_id=place.pk, flag_key="f", enabled=number % 2 == 0))
+        jobs.append(set_flag(organization_id=place.pk, flag_key="f", enabled=number % 2 == 0))
     workers = [Background(work_until_nothing_waits) for _ in range(4)]
     assert sum(worker.result() for worker in workers) == 8
     assert tried_again == []
@@ -55,9 +56,9 @@ def test_the_last_accepted_wins_everywhere_and_nobody_stops_anybody(
 
 def test_an_insert_that_meets_a_newer_row_leaves_it(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     """The newer row appears after the older change's statement has looked, while it waits for the key."""
-    older = changes.set_flag(organization_id=cast.acme.pk, flag_key="f", enabled=True)
+    older = set_flag(organization_id=cast.acme.pk, flag_key="f", enabled=True)
     with transaction.atomic():
-        newer = changes.set_flag(organization_id=cast.oslo.pk, flag_key="f", enabled=False)
+        newer = set_flag(organization_id=cast.oslo.pk, flag_key="f", enabled=False)
         worker = Background(lambda: runner.run_next("propagation"))
         worker.wait_until_blocked()
     worker.result()
@@ -70,13 +71,13 @@ def test_an_insert_that_meets_a_newer_row_leaves_it(cast: Cast, monkeypatch: pyt
 
 def begin_and_end(root: Organization, flag_ids: list[int]) -> None:
     with transaction.atomic():
-        writing.begin_chunk(root.pk, flag_ids)
+        sql.begin_chunk(root.pk, flag_ids)
 
 
 def test_a_chunk_waits_for_another_one_that_writes_the_same_flag_in_the_same_tree(cast: Cast) -> None:
     """Else both could hold rows that the other wants: each updates some rows and inserts others, in two goes."""
     with transaction.atomic():
-        writing.begin_chunk(cast.acme.pk, [1, 2])
+        sql.begin_chunk(cast.acme.pk, [1, 2])
         second = Background(lambda: begin_and_end(cast.south, [2, 3]))
         second.wait_until_blocked()
     second.result()
@@ -84,6 +85,6 @@ def test_a_chunk_waits_for_another_one_that_writes_the_same_flag_in_the_same_tre
 
 def test_chunks_that_write_other_flags_or_in_other_trees_wait_for_nobody(cast: Cast) -> None:
     with transaction.atomic():
-        writing.begin_chunk(cast.acme.pk, [1, 2])
+        sql.begin_chunk(cast.acme.pk, [1, 2])
         Background(lambda: begin_and_end(cast.acme, [3])).result()
         Background(lambda: begin_and_end(cast.rival, [1, 2])).result()

@@ -7,36 +7,41 @@ from typing import Any
 
 import pytest
 
-from flags import definitions, places
-from flags.evaluation import Definition, State
-from flags.serving.feed import Feed, Written
-from flags.serving.memory import Memory, View
-from flags.serving.states import NONE
+from flags.definitions import loader
+from flags.evaluation import context_loader
+from flags.evaluation.engine import Definition, StateValue
+from flags.serving.cache_events import StatesWritten
+from flags.serving.change_log import ChangeLog
+from flags.serving.evaluation_cache import EvaluationCache
+from flags.serving.organization_snapshot import OrganizationSnapshot
+from flags.serving.packed_states import NO_STATES
 from flags.tests.asking import Asking
-from orgs.access import Caller
-from orgs.models import Role
+from orgs.access.caller import Caller
+from orgs.access.models import Role
 
 OLD = {"checkout": Definition(1, "checkout", enabled=True)}
 NEW = {"checkout": Definition(1, "checkout", enabled=True, killed=True)}
 
 
 @pytest.fixture
-def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
+def memory(monkeypatch: pytest.MonkeyPatch) -> EvaluationCache:
     """A process that knows a flag and an organization without states."""
-    monkeypatch.setattr(definitions, "read_all", lambda: OLD)
-    monkeypatch.setattr(places, "find", lambda number: ((number,), (f"org-{number}",), ((), (), (), ())))
-    made = Memory()
+    monkeypatch.setattr(loader, "load_definitions", lambda: OLD)
+    monkeypatch.setattr(
+        context_loader, "load_columns", lambda number: ((number,), (f"org-{number}",), ((), (), (), ()))
+    )
+    made = EvaluationCache()
     made.definitions()
     made.view(1)
     return made
 
 
-def change(number: int, *, enabled: bool, flag_id: int = 1) -> Written:
-    return Written(1, 0, 10, State(flag_id, enabled, 1, number))
+def change(number: int, *, enabled: bool, flag_id: int = 1) -> StatesWritten:
+    return StatesWritten(1, 0, 10, StateValue(flag_id, enabled, 1, number))
 
 
 def test_definitions_that_were_read_before_a_change_do_not_replace_those_read_after_it(
-    memory: Memory, monkeypatch: pytest.MonkeyPatch
+    memory: EvaluationCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listener = threading.Thread(target=memory.read_definitions)
 
@@ -47,14 +52,14 @@ def test_definitions_that_were_read_before_a_change_do_not_replace_those_read_af
         listener.join(0.2)
         return OLD
 
-    monkeypatch.setattr(definitions, "read_all", read_all)
+    monkeypatch.setattr(loader, "load_definitions", read_all)
     memory.read_definitions()
     listener.join()
     assert memory.definitions().by_key["checkout"].killed
 
 
 def test_definitions_that_were_read_before_something_was_missed_are_read_again(
-    memory: Memory, monkeypatch: pytest.MonkeyPatch
+    memory: EvaluationCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = iter([OLD, NEW])
 
@@ -64,26 +69,26 @@ def test_definitions_that_were_read_before_something_was_missed_are_read_again(
             memory.forget()
         return found
 
-    monkeypatch.setattr(definitions, "read_all", read_all)
+    monkeypatch.setattr(loader, "load_definitions", read_all)
     memory.read_definitions()
     assert memory.definitions().by_key["checkout"].killed
 
 
 def test_an_organization_that_was_read_before_something_was_missed_is_read_again(
-    memory: Memory, monkeypatch: pytest.MonkeyPatch
+    memory: EvaluationCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def find(number: int) -> object:
         memory.forget()
         return (number,), ("former",), ((), (), (), ())
 
-    monkeypatch.setattr(places, "find", find)
+    monkeypatch.setattr(context_loader, "load_columns", find)
     memory.view(2)
-    monkeypatch.setattr(places, "find", lambda number: ((number,), ("latter",), ((), (), (), ())))
+    monkeypatch.setattr(context_loader, "load_columns", lambda number: ((number,), ("latter",), ((), (), (), ())))
     assert memory.view(2).keys == ("latter",)
 
 
 def test_a_change_that_is_being_appended_while_somebody_catches_up_costs_no_older_one() -> None:
-    feed = Feed()
+    feed = ChangeLog()
     for number in range(1, 7):
         feed.append(change(number, enabled=True))
     feed._entries.append((7, change(7, enabled=True)))  # and the position follows in a moment
@@ -92,7 +97,7 @@ def test_a_change_that_is_being_appended_while_somebody_catches_up_costs_no_olde
     assert [number for number, _ in missed] == [5, 6, 7]
 
 
-def test_a_view_knows_the_last_change_that_it_really_got(memory: Memory) -> None:
+def test_a_view_knows_the_last_change_that_it_really_got(memory: EvaluationCache) -> None:
     view = memory.view(1)
     memory.take(change(1, enabled=True))
     memory._feed._entries.append((2, change(2, enabled=False)))
@@ -103,7 +108,9 @@ def test_a_view_knows_the_last_change_that_it_really_got(memory: Memory) -> None
     assert [state.number for state in view.states.rows] == [3]
 
 
-def test_a_thread_that_is_slower_does_not_set_a_view_back(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thread_that_is_slower_does_not_set_a_view_back(
+    memory: EvaluationCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
     memory.take(change(1, enabled=True))
     since = memory._feed.since
 
@@ -119,8 +126,8 @@ def test_a_thread_that_is_slower_does_not_set_a_view_back(memory: Memory, monkey
     assert view.states.rows[0].number == view.position == 2
 
 
-def test_a_thread_that_is_overtaken_between_its_two_looks_at_a_view_loses_no_change(memory: Memory) -> None:
-    class Overtaken(View):
+def test_a_thread_that_is_overtaken_between_its_two_looks_at_a_view_loses_no_change(memory: EvaluationCache) -> None:
+    class Overtaken(OrganizationSnapshot):
         looks = 0
 
         def __getattribute__(self, name: str) -> Any:
@@ -131,29 +138,29 @@ def test_a_thread_that_is_overtaken_between_its_two_looks_at_a_view_loses_no_cha
                     memory.take(change(2, enabled=True, flag_id=2))
             return super().__getattribute__(name)
 
-    view = Overtaken((1,), ("org-1",), NONE, 0)
+    view = Overtaken((1,), ("org-1",), NO_STATES, 0)
     memory.take(change(1, enabled=True))
     memory._catch_up(view)
     assert [state.number for state in view.states.rows] == [1, 2]
 
 
-def test_who_sees_that_a_view_knows_a_change_sees_the_change(memory: Memory) -> None:
+def test_who_sees_that_a_view_knows_a_change_sees_the_change(memory: EvaluationCache) -> None:
     seen: list[list[int]] = []
 
-    class Watched(View):
+    class Watched(OrganizationSnapshot):
         def __setattr__(self, name: str, value: Any) -> None:
             super().__setattr__(name, value)
             if name == "position":
                 seen.append([state.number for state in self.states.rows])
 
-    view = Watched((1,), ("org-1",), NONE, 0)
+    view = Watched((1,), ("org-1",), NO_STATES, 0)
     memory.take(change(1, enabled=True))
     memory._catch_up(view)
     assert seen == [[], [1]]
 
 
 def test_the_tag_is_that_of_the_answer_though_something_changes_in_between(
-    memory: Memory, monkeypatch: pytest.MonkeyPatch
+    memory: EvaluationCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asking = Asking("key")
     asking.memory = asking.evaluation._memory = memory

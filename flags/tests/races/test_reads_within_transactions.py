@@ -6,8 +6,8 @@ import pytest
 from django.db import connection, transaction
 
 from conftest import Cast
-from flags import changes
-from flags.serving.memory import Memory
+from flags.serving.evaluation_cache import EvaluationCache
+from flags.states.set_flag import set_flag
 from jobs.tests.races.threads import Background
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -18,15 +18,15 @@ class RolledBack(Exception):
 
 
 def switch(organization_id: int, *, on: bool) -> None:
-    changes.set_flag(organization_id=organization_id, flag_key="checkout", enabled=on)
+    set_flag(organization_id=organization_id, flag_key="checkout", enabled=on)
 
 
-def values(memory: Memory, organization_id: int) -> list[bool]:
+def values(memory: EvaluationCache, organization_id: int) -> list[bool]:
     return [state.enabled for state in memory.view(organization_id).states.rows]
 
 
 def test_what_is_rolled_back_was_seen_within_and_is_not_kept(cast: Cast) -> None:
-    memory = Memory()
+    memory = EvaluationCache()
     with pytest.raises(RolledBack), transaction.atomic():
         switch(cast.oslo.pk, on=True)
         assert values(memory, cast.oslo.pk) == [True]
@@ -37,7 +37,7 @@ def test_what_is_rolled_back_was_seen_within_and_is_not_kept(cast: Cast) -> None
 
 
 def test_what_a_snapshot_does_not_show_is_not_missed_afterwards(cast: Cast) -> None:
-    memory = Memory()
+    memory = EvaluationCache()
     switch(cast.oslo.pk, on=False)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -49,7 +49,7 @@ def test_what_a_snapshot_does_not_show_is_not_missed_afterwards(cast: Cast) -> N
 
 def test_what_a_transaction_reads_that_has_written_nothing_is_kept(cast: Cast) -> None:
     """Else nothing would be, where each request is a transaction (ATOMIC_REQUESTS)."""
-    memory = Memory()
+    memory = EvaluationCache()
     with transaction.atomic():
         view, definitions = memory.view(cast.oslo.pk), memory.definitions()
     assert memory.view(cast.oslo.pk) is view

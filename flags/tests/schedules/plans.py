@@ -8,12 +8,14 @@ from typing import Any
 from django.db.models import F
 from django.db.models.functions import Now
 
-from flags.models import Flag, FlagSchedule
-from flags.schedules import planning
-from flags.schedules.moments import now
-from flags.schedules.planning import Subject
-from orgs.access import Caller
-from orgs.models import Organization, Role
+from flags.definitions.models import Flag
+from flags.schedules import plan
+from flags.schedules.models import FlagSchedule
+from flags.schedules.plan import Subject
+from flags.schedules.time_parsing import now
+from orgs.access.caller import Caller
+from orgs.access.models import Role
+from orgs.tree.models import Organization
 
 ADA = Caller("key:none ada", Role.ADMIN)
 """Somebody whose key is gone."""
@@ -34,7 +36,7 @@ def planned(
     """One that was due so long ago; its flag exists."""
     Flag.objects.get_or_create(key=flag)
     subject = Subject(flag, where.pk if where else None, **more)
-    schedule = planning.plan_once(by, subject, wanted={"enabled": enabled}, at=now())
+    schedule = plan.plan_once(by, subject, wanted={"enabled": enabled}, at=now())
     FlagSchedule.objects.filter(pk=schedule.pk).update(scheduled_at=Now() - ago)
     return schedule
 

@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 
 from conftest import Cast
-from flags.models import Flag, FlagSchedule
-from flags.schedules.ticking import tick
+from flags.definitions.models import Flag
+from flags.schedules.due import apply_due
+from flags.schedules.models import FlagSchedule
 from flags.tests.schedules.plans import YEAR, let_come
-from orgs.models import AccessKey, HistoryEntry, Organization, Role
+from orgs.access.models import AccessKey, Role
+from orgs.audit.models import HistoryEntry
 from orgs.tests.api import Api, ids, kind_of, wrong_fields
+from orgs.tree.models import Organization
 
 PATH = "/v1/schedules"
 TOMORROW = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
@@ -111,7 +114,7 @@ def test_a_recurring_one_is_found_by_its_first_occurrence_and_ended_by_the_next(
     occurrences = [first["id"]]
     for _ in range(2):
         let_come(occurrences[0])
-        tick()
+        apply_due()
         occurrences = ids(api.get(PATH, seriesId=first["id"]))
     assert (len(occurrences), occurrences[-1]) == (3, first["id"])
     assert ids(api.get(PATH, seriesId=other["id"])) == [other["id"]]
@@ -134,7 +137,7 @@ def test_a_definition_is_scheduled_and_applied(api: Api, cast: Cast, flag: Flag)
     (schedule,) = created(api.post(PATH, body(None, apply=wanted)))
     assert schedule["organizationId"] is None
     let_come(schedule["id"])
-    tick()
+    apply_due()
     flag.refresh_from_db()
     assert (flag.enabled, float(flag.rollout_percentage or 0), flag.whitelist, flag.version) == (True, 12.5, ["ada"], 2)
     assert flag.updated_by == schedule["createdBy"]
@@ -262,7 +265,7 @@ def test_what_is_settled_is_neither_cancelled_nor_retried(api: Api, cast: Cast, 
     address = f"{PATH}/{schedule['id']}"
     assert kind_of(api.post(f"{address}/retry")) == "schedule-not-retryable"
     let_come(schedule["id"])
-    tick()
+    apply_due()
     done = api.get(address).json()
     assert (done["status"], done["firstTry"], done["retryCount"], done["nextRetryAt"]) == ("applied", True, 0, None)
     assert kind_of(api.post(f"{address}/cancel")) == "schedule-not-cancellable"
@@ -275,7 +278,7 @@ def test_one_that_failed_for_good_is_tried_again_when_asked(api: Api, cast: Cast
     let_come(schedule["id"])
     answer = api.post(f"{PATH}/{schedule['id']}/retry", {"reason": "disk emptied"})
     assert (answer.status_code, answer.json()["status"], answer.json()["retryCount"]) == (202, "pending", 0)
-    tick()
+    apply_due()
     done = api.get(f"{PATH}/{schedule['id']}").json()
     assert (done["status"], done["firstTry"], done["lastError"]) == ("applied", False, None)
     assert HistoryEntry.objects.get(action="flag-schedule.retry").reason == "disk emptied"

@@ -11,15 +11,17 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from conftest import Cast
-from flags.models import Flag, FlagSchedule
-from flags.schedules import deeds, forgetting, planning
-from flags.schedules.moments import now
-from flags.schedules.planning import Subject
-from flags.schedules.ticking import tick
+from flags.definitions.models import Flag
+from flags.schedules import plan, retention, schedule_operations
+from flags.schedules.due import apply_due
+from flags.schedules.models import FlagSchedule
+from flags.schedules.plan import Subject
+from flags.schedules.time_parsing import now
 from flags.tests.schedules.plans import OPS, let_come, planned
-from jobs import cleanup, runner
+from jobs.engine import runner
+from jobs.operations import cleanup
 from jobs.tests.races.threads import Background
-from orgs.models import HistoryEntry
+from orgs.audit.models import HistoryEntry
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LONG = timedelta(days=90.1)
@@ -47,10 +49,10 @@ def recurring(cast: Cast, times: int) -> list[int]:
     """One that came every minute, so often; returns the ids of all its times, of which the last is to come."""
     Flag.objects.get_or_create(key="checkout")
     subject = Subject("checkout", cast.oslo.pk)
-    planning.plan_recurring(OPS, subject, wanted={"enabled": True}, cron="* * * * *", time_zone="UTC")
+    plan.plan_recurring(OPS, subject, wanted={"enabled": True}, cron="* * * * *", time_zone="UTC")
     for _ in range(times):
         FlagSchedule.objects.update(scheduled_at=F("scheduled_at") - timedelta(minutes=2))
-        assert tick().applied == 1
+        assert apply_due().applied == 1
     ids = list(FlagSchedule.objects.order_by("pk").values_list("pk", flat=True))
     assert len(ids) == times + 1
     return ids
@@ -77,7 +79,7 @@ def test_one_that_is_still_to_be_tried_stays_however_old(cast: Cast) -> None:
 def test_the_halves_of_a_pair_go_together_and_not_before(cast: Cast) -> None:
     Flag.objects.create(key="checkout")
     at = now() + timedelta(days=1)
-    on, off = planning.plan_pair(OPS, Subject("checkout", cast.oslo.pk), on_at=at, off_at=at + timedelta(days=1))
+    on, off = plan.plan_pair(OPS, Subject("checkout", cast.oslo.pk), on_at=at, off_at=at + timedelta(days=1))
     touched(on, status="applied")
     assert clean_up() == {on.pk, off.pk}
     touched(off, NOT_SO_LONG, status="applied")
@@ -89,10 +91,10 @@ def test_the_halves_of_a_pair_go_together_and_not_before(cast: Cast) -> None:
 def test_a_pair_goes_together_although_its_halves_are_looked_at_apart(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(forgetting, "LOOKED_AT_ONCE", 1)
+    monkeypatch.setattr(retention, "LOOKED_AT_ONCE", 1)
     Flag.objects.create(key="checkout")
     at = now() + timedelta(days=1)
-    planning.plan_pair(OPS, Subject("checkout", cast.oslo.pk), on_at=at, off_at=at + timedelta(days=1))
+    plan.plan_pair(OPS, Subject("checkout", cast.oslo.pk), on_at=at, off_at=at + timedelta(days=1))
     FlagSchedule.objects.update(updated_at=Now() - LONG, status="applied")
     assert clean_up() == set()
 
@@ -104,7 +106,7 @@ def test_of_a_recurring_one_that_still_runs_its_first_and_its_next_time_stay(cas
     assert cleanup.old_jobs().others == {"schedules": 2}
     assert clean_up() == {first, coming}
     let_come(coming)
-    assert tick().applied == 1
+    assert apply_due().applied == 1
     assert FlagSchedule.objects.get(status="pending").series_id == first
 
 
@@ -112,8 +114,8 @@ def test_of_a_recurring_one_that_still_runs_its_first_and_its_next_time_stay(cas
 def test_a_recurring_one_that_has_ended_goes_as_a_whole(
     cast: Cast, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    monkeypatch.setattr(forgetting, "LOOKED_AT_ONCE", at_once)
-    deeds.cancel(schedule_id=recurring(cast, 4)[-1], by="alice")
+    monkeypatch.setattr(retention, "LOOKED_AT_ONCE", at_once)
+    schedule_operations.cancel(schedule_id=recurring(cast, 4)[-1], by="alice")
     all_touched_long_ago()
     assert cleanup.old_jobs().others == {"schedules": 5}
     assert clean_up() == set()
@@ -136,20 +138,22 @@ def test_a_report_says_how_many_went_and_the_history_of_each_stays(cast: Cast) -
 
 def test_one_that_somebody_is_just_retrying_stays(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     retried = touched(planned(cast.oslo), status="failed", retry_count=3)
-    locked = forgetting._locked
+    locked = retention._locked
 
     def retry_then_lock(ids: set[int]) -> Any:
-        Background(lambda: deeds.retry(schedule_id=retried, by="alice")).result()  # between the look and the lock
+        Background(
+            lambda: schedule_operations.retry(schedule_id=retried, by="alice")
+        ).result()  # between the look and the lock
         return locked(ids)
 
-    monkeypatch.setattr(forgetting, "_locked", retry_then_lock)
+    monkeypatch.setattr(retention, "_locked", retry_then_lock)
     assert clean_up() == {retried}
 
 
 def test_what_somebody_has_in_hand_is_left_for_another_day_and_the_other_half_with_it(cast: Cast) -> None:
     touched(planned(cast.rome), status="applied")
     at = now() + timedelta(days=1)
-    halves = planning.plan_pair(OPS, Subject("checkout", cast.oslo.pk), on_at=at, off_at=at + timedelta(days=1))
+    halves = plan.plan_pair(OPS, Subject("checkout", cast.oslo.pk), on_at=at, off_at=at + timedelta(days=1))
     both = {touched(half, status="applied") for half in halves}
     with transaction.atomic():
         FlagSchedule.objects.select_for_update().get(pk=halves[0].pk)

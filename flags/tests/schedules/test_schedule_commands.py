@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 
 from conftest import Cast
-from flags.models import Flag, FlagSchedule
-from flags.schedules.moments import now
-from flags.schedules.ticking import tick
+from flags.definitions.models import Flag
+from flags.schedules.due import apply_due
+from flags.schedules.models import FlagSchedule
+from flags.schedules.time_parsing import now
 from flags.tests.schedules.plans import YEAR, as_of, let_come
 from orgs.tests.commands import OLGA, deeds, run
 
@@ -33,7 +34,7 @@ def test_a_flag_is_scheduled_listed_and_applied(cast: Cast) -> None:
     assert heading.split() == ["ID", "When", "(UTC)", "Flag", "What", "Where", "Status", "By", "Error"]
     assert row.split() == [str(schedule.pk), f"{YEAR}-01-31", "08:00:00", "checkout", "on", "oslo", "pending", OLGA]
     let_come(schedule.pk)
-    tick()
+    apply_due()
     document = run("schedules", "--json", "--status", "applied").document
     assert [(result["id"], result["firstTry"]) for result in document["results"]] == [(schedule.pk, True)]
 
@@ -69,7 +70,7 @@ def test_the_next_occurrence_of_a_recurring_one_is_listed_and_named_where_a_past
 ) -> None:
     first = run("schedule_flag", "oslo", "checkout", "on", "--cron", "0 9 * * *", "--json").document["id"]
     let_come(first)
-    tick()
+    apply_due()
     listed = run("schedules", "--series", first, "--json").document["results"]
     following, applied = (result["id"] for result in listed)
     assert applied == first

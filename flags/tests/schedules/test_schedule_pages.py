@@ -10,13 +10,14 @@ from django.test import Client
 from django.urls import reverse
 
 from conftest import Cast
-from flags.models import Flag, FlagSchedule
-from flags.schedules import planning
-from flags.schedules.moments import now
-from flags.schedules.planning import Subject
-from flags.schedules.ticking import tick
+from flags.definitions.models import Flag
+from flags.schedules import plan
+from flags.schedules.due import apply_due
+from flags.schedules.models import FlagSchedule
+from flags.schedules.plan import Subject
+from flags.schedules.time_parsing import now
 from flags.tests.schedules.plans import OPS, YEAR, as_of, let_come, planned
-from orgs.models import HistoryEntry
+from orgs.audit.models import HistoryEntry
 from orgs.tests.people import shown, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -137,9 +138,9 @@ def test_those_that_are_ticked_are_retried(cast: Cast) -> None:
 
 def test_the_agenda_shows_what_came_what_comes_and_what_is_expected(cast: Cast) -> None:
     done, client = planned(cast.oslo), signed_in("viewer")
-    tick()
+    apply_due()
     subject = Subject("checkout", cast.rome.pk)
-    daily = planning.plan_recurring(OPS, subject, wanted={"enabled": False}, cron="15 6 * * *", time_zone="UTC")
+    daily = plan.plan_recurring(OPS, subject, wanted={"enabled": False}, cron="15 6 * * *", time_zone="UTC")
     this_month = shown(client.get(f"{LIST}agenda/"))
     assert page(done) in this_month
     assert "fs-status-applied" in this_month
@@ -157,7 +158,7 @@ def test_the_agenda_shows_what_came_what_comes_and_what_is_expected(cast: Cast) 
 def test_what_recurs_often_is_one_line_of_each_day(cast: Cast) -> None:
     subject = Subject("checkout", cast.rome.pk)
     often, thrice = (
-        planning.plan_recurring(OPS, subject, wanted={"enabled": on}, cron=cron, time_zone="UTC")
+        plan.plan_recurring(OPS, subject, wanted={"enabled": on}, cron=cron, time_zone="UTC")
         for on, cron in ((False, "*/5 * * * *"), (True, "0 6-8 * * *"))
     )
     after = (now().replace(day=1) + timedelta(days=63)).strftime("%Y-%m")

@@ -9,31 +9,37 @@ import pytest
 from django.db import IntegrityError, OperationalError, transaction
 
 from conftest import Cast
-from flags import changes
-from flags.models import Change, Flag, FlagSchedule, FlagState
-from flags.schedules import deeds, planning, ticking
-from flags.schedules.moments import now
-from flags.schedules.planning import Subject
-from flags.schedules.ticking import Ticked, tick
+from flags.definitions.models import Flag
+from flags.schedules import apply, due, schedule_operations
+from flags.schedules import plan as planning
+from flags.schedules.due import DueResult, apply_due
+from flags.schedules.models import FlagSchedule
+from flags.schedules.plan import Subject
+from flags.schedules.time_parsing import now
+from flags.states.models import Change, FlagState
 from flags.tests.schedules.plans import ADA, OPS, as_of, in_the_future, let_come, pass_time, planned
-from jobs import transient
-from jobs.models import EngineCount, Job
-from orgs import keys, tree
-from orgs.access import Caller
-from orgs.models import HistoryEntry, Organization, Role
+from flagsite.core.db import transient_errors
+from jobs.engine.models import Job
+from jobs.metrics.models import EngineCount
+from orgs.access import access_keys
+from orgs.access.caller import Caller
+from orgs.access.models import Role
+from orgs.audit.models import HistoryEntry
 from orgs.tests.people import person
+from orgs.tree import tree_operations
+from orgs.tree.models import Organization
 
 pytestmark = pytest.mark.django_db
 Status = FlagSchedule.Status
 
 
 class Broken:
-    """flags.changes.set_flag, which fails for some organizations."""
+    """flags.states.apply.set_flag, which fails for some organizations."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.errors: dict[int, Exception] = {}
-        self._whole = changes.set_flag
-        monkeypatch.setattr(changes, "set_flag", self)
+        self._whole = apply.set_flag
+        monkeypatch.setattr(apply, "set_flag", self)
 
     def __call__(self, *, organization_id: int, **more: Any) -> Any:
         accepted = self._whole(organization_id=organization_id, **more)
@@ -53,7 +59,7 @@ def applied_in_order() -> list[tuple[int, bool]]:
 
 def test_a_change_is_made_like_any_other_by_its_author(cast: Cast) -> None:
     schedule = planned(cast.acme, reason="launch", correlation_id="req-1")
-    assert tick() == Ticked(applied=1)
+    assert apply_due() == DueResult(applied=1)
     change, job, done = Change.objects.get(), Job.objects.get(), as_of(schedule)
     assert (done.status, done.first_try, done.change_number, done.job_id) == ("applied", True, change.number, job.pk)
     assert done.applied_at is not None
@@ -64,13 +70,13 @@ def test_a_change_is_made_like_any_other_by_its_author(cast: Cast) -> None:
         ("flag.set", OPS.name, "schedule", f"launch; schedule {schedule.pk}"),
         ("flag-schedule.apply", OPS.name, "schedule", "launch"),
     ]
-    assert tick() == Ticked()
+    assert apply_due() == DueResult()
 
 
 def test_what_is_not_due_stays(cast: Cast) -> None:
     planned(cast.oslo, ago=timedelta(minutes=-1))
-    deeds.cancel(schedule_id=planned(cast.rome).pk, by="x")
-    assert tick() == Ticked()
+    schedule_operations.cancel(schedule_id=planned(cast.rome).pk, by="x")
+    assert apply_due() == DueResult()
     assert not Change.objects.exists()
 
 
@@ -79,7 +85,7 @@ def test_missed_times_are_made_up_for_once_and_in_order(cast: Cast) -> None:
     planned(cast.acme, enabled=False, ago=timedelta(hours=3))
     planned(cast.oslo, enabled=False, ago=timedelta(minutes=5))
     planned(cast.acme, enabled=True, ago=timedelta(hours=2))
-    tick()
+    apply_due()
     assert applied_in_order() == [
         (cast.acme.pk, False), (cast.acme.pk, True), (cast.north.pk, True), (cast.oslo.pk, False),
     ]  # fmt: skip
@@ -91,13 +97,13 @@ def test_a_hundred_at_a_time(cast: Cast) -> None:
         FlagSchedule(flag=flag, flag_key="checkout", organization=cast.oslo, wanted={"enabled": True},
                      scheduled_at=now(), created_by="x") for _ in range(103)
     )  # fmt: skip
-    assert (tick().applied, tick().applied) == (100, 3)
+    assert (apply_due().applied, apply_due().applied) == (100, 3)
 
 
 def test_one_that_fails_keeps_no_other_from_being_applied(cast: Cast, broken: Broken) -> None:
     failing, other = planned(cast.oslo), planned(cast.rome)
     broken.errors[cast.oslo.pk] = OperationalError("the lock was not to be had\nCONTEXT:  line 4 at RAISE")
-    assert tick() == Ticked(applied=1, delayed=1)
+    assert apply_due() == DueResult(applied=1, delayed=1)
     assert as_of(other).status == "applied"
     left = as_of(failing)
     assert (left.status, left.retry_count, left.applied_at, left.first_try) == ("failed", 0, None, None)
@@ -112,28 +118,28 @@ def test_each_retry_waits_longer_until_it_has_failed_for_good(cast: Cast, broken
     broken.errors[cast.oslo.pk] = RuntimeError("out of the blue")
     waits = []
     for retries in range(3):
-        assert tick() == Ticked(delayed=1)
-        assert tick() == Ticked()
+        assert apply_due() == DueResult(delayed=1)
+        assert apply_due() == DueResult()
         left = as_of(schedule)
         assert left.retry_count == retries
         waits.append((left.next_retry_at - now()).total_seconds() // 60)
         pass_time(timedelta(hours=2))
     assert all(low <= wait <= low + 1 for low, wait in zip((1, 3, 7), waits, strict=True))
-    assert tick() == Ticked(failed=1)
+    assert apply_due() == DueResult(failed=1)
     left = as_of(schedule)
     assert (left.status, left.retry_count, left.next_retry_at, left.attempts) == ("failed", 3, None, 4)
     pass_time(timedelta(days=2))
-    assert tick() == Ticked()
+    assert apply_due() == DueResult()
     assert HistoryEntry.objects.filter(action="flag-schedule.fail", subject=schedule.subject).count() == 1
 
 
 def test_success_clears_the_retry_and_says_that_it_was_not_the_first_try(cast: Cast, broken: Broken) -> None:
     schedule = planned(cast.oslo)
     broken.errors[cast.oslo.pk] = OperationalError("away")
-    tick()
+    apply_due()
     broken.errors.clear()
     pass_time(timedelta(minutes=3))
-    assert tick() == Ticked(applied=1)
+    assert apply_due() == DueResult(applied=1)
     done = as_of(schedule)
     assert (done.status, done.retry_count, done.next_retry_at, done.last_error) == ("applied", 0, None, "")
     assert done.first_try is False
@@ -143,11 +149,11 @@ def test_success_clears_the_retry_and_says_that_it_was_not_the_first_try(cast: C
 def test_retries_come_first(cast: Cast, broken: Broken) -> None:
     retried = planned(cast.oslo, flag="b", ago=timedelta(minutes=1))
     broken.errors[cast.oslo.pk] = OperationalError("away")
-    tick()
+    apply_due()
     broken.errors.clear()
     planned(cast.rome, flag="a", ago=timedelta(hours=5))
     pass_time(timedelta(minutes=3))
-    tick()
+    apply_due()
     assert as_of(retried).change_number == min(Change.objects.values_list("number", flat=True))
 
 
@@ -158,13 +164,13 @@ def test_what_overlaps_with_one_that_waits_for_its_retry_comes_after_it(cast: Ca
     stranger, definition = planned(cast.rival, enabled=False), planned(None, enabled=False)
     sister = planned(cast.rome, enabled=False)
     broken.errors[cast.north.pk] = OperationalError("away")
-    tick()
+    apply_due()
     assert (as_of(first).status, as_of(second).status) == ("failed", "pending")
     assert as_of(stranger).status == as_of(definition).status == "applied"
     assert as_of(sister).status == ("pending" if later == "acme" else "applied")  # acme's comes before
     broken.errors.clear()
     pass_time(timedelta(minutes=3))
-    tick()
+    apply_due()
     assert as_of(first).change_number < as_of(second).change_number
     assert as_of(sister).status == "applied"
 
@@ -174,21 +180,21 @@ def test_a_change_of_a_definition_waits_while_one_before_it_waits_for_its_retry(
     FlagSchedule.objects.filter(pk=first.pk).update(status="failed", next_retry_at=now() + timedelta(minutes=2))
     planned(None, enabled=False)
     other = planned(None, flag="other")
-    assert tick() == Ticked(applied=1)
+    assert apply_due() == DueResult(applied=1)
     assert as_of(other).status == "applied"
     pass_time(timedelta(minutes=3))
-    assert tick() == Ticked(applied=2)
+    assert apply_due() == DueResult(applied=2)
     assert Flag.objects.get(key="checkout").enabled is False
 
 
 def test_what_waits_for_a_retry_is_freed_when_that_is_cancelled(cast: Cast, broken: Broken) -> None:
     first, second = planned(cast.oslo, ago=timedelta(minutes=1)), planned(cast.oslo, enabled=False)
     broken.errors[cast.oslo.pk] = OperationalError("away")
-    tick()
+    apply_due()
     broken.errors.clear()
-    assert tick() == Ticked()
-    assert deeds.cancel(schedule_id=first.pk, by="x").next_retry_at is None
-    assert tick() == Ticked(applied=1)
+    assert apply_due() == DueResult()
+    assert schedule_operations.cancel(schedule_id=first.pk, by="x").next_retry_at is None
+    assert apply_due() == DueResult(applied=1)
     assert as_of(second).status == "applied"
 
 
@@ -197,20 +203,20 @@ def test_a_try_whose_end_is_unknown_is_not_noted_once_another_was_made(
 ) -> None:
     schedule = planned(cast.oslo)
     broken.errors[cast.oslo.pk] = OperationalError("away")
-    tick()
-    lost, ticked = as_of(schedule), Ticked()
+    apply_due()
+    lost, ticked = as_of(schedule), DueResult()
     pass_time(timedelta(minutes=3))
-    assert tick() == Ticked(delayed=1)
-    monkeypatch.setattr(transient, "reconnect", lambda: None)
-    ticking._store_anew(lost, OperationalError("the connection was lost"), ticked)
+    assert apply_due() == DueResult(delayed=1)
+    monkeypatch.setattr(transient_errors, "reconnect", lambda: None)
+    due._store_anew(lost, OperationalError("the connection was lost"), ticked)
     left = as_of(schedule)
-    assert (ticked, left.attempts, left.last_error) == (Ticked(), 2, "away")
+    assert (ticked, left.attempts, left.last_error) == (DueResult(), 2, "away")
 
 
 def test_an_organization_that_is_gone_is_gone_for_good(cast: Cast) -> None:
     schedule = planned(cast.rome)
-    tree.delete(organization_id=cast.rome.pk)
-    assert tick() == Ticked(failed=1)
+    tree_operations.delete(organization_id=cast.rome.pk)
+    assert apply_due() == DueResult(failed=1)
     left = as_of(schedule)
     assert (left.status, left.next_retry_at, left.retry_count) == ("failed", None, 0)
     assert "no such organization" in left.last_error
@@ -221,7 +227,7 @@ def test_a_flag_that_is_gone_is_not_made_anew_nor_taken_for_another_of_its_name(
     definition = planned(None, flag="replaced")
     Flag.objects.filter(key__in=["gone", "replaced"]).delete()
     Flag.objects.create(key="replaced")
-    assert tick() == Ticked(failed=3)
+    assert apply_due() == DueResult(failed=3)
     assert not Flag.objects.filter(key="gone").exists()
     assert not Change.objects.exists()
     assert as_of(gone).last_error == "The flag gone no longer exists."
@@ -229,10 +235,10 @@ def test_a_flag_that_is_gone_is_not_made_anew_nor_taken_for_another_of_its_name(
 
 
 def test_the_authors_rights_when_it_was_scheduled_count_and_that_they_are_gone_is_said(cast: Cast) -> None:
-    key, _ = keys.create(name="launch", role=Role.EDITOR, organization=cast.north)
+    key, _ = access_keys.create(name="launch", role=Role.EDITOR, organization=cast.north)
     schedule = planned(cast.oslo, by=Caller(f"key:{key.prefix} launch", Role.EDITOR, cast.north.pk), reason="go")
-    keys.revoke(prefix=key.prefix)
-    assert tick() == Ticked(applied=1)
+    access_keys.revoke(prefix=key.prefix)
+    assert apply_due() == DueResult(applied=1)
     assert as_of(schedule).author_gone == "The access key was revoked since."
     entry = HistoryEntry.objects.get(action="flag-schedule.apply")
     assert (entry.actor, entry.details["authorGone"]) == (schedule.created_by, "The access key was revoked since.")
@@ -246,7 +252,7 @@ def test_people_and_keys_that_are_deleted_or_closed_are_gone(cast: Cast) -> None
     person("admin", name="there")
     callers = [ADA, *(Caller(f"user:{name}", Role.ADMIN) for name in ("closed", "nobody", "there"))]
     plans = [planned(cast.oslo, by=caller) for caller in callers]
-    tick()
+    apply_due()
     assert [as_of(plan).author_gone for plan in plans] == [
         "The access key was deleted since.", "The person's account was closed since.",
         "The person's account was deleted since.", "",
@@ -262,14 +268,14 @@ def recurring(where: Organization) -> FlagSchedule:
 def test_a_recurring_one_that_missed_slots_is_applied_once_and_comes_again_in_the_future(cast: Cast) -> None:
     first = recurring(cast.oslo)
     let_come(first.pk, after=timedelta(hours=5))
-    assert tick() == Ticked(applied=1)
+    assert apply_due() == DueResult(applied=1)
     second = FlagSchedule.objects.get(status="pending")
     assert (second.series_id, second.cron, second.reason, second.max_retries) == (first.pk, first.cron, "each hour", 0)
     assert in_the_future(second.scheduled_at)
     assert second.scheduled_at - now() <= timedelta(hours=1)
-    assert tick() == Ticked()
+    assert apply_due() == DueResult()
     let_come(second.pk)
-    assert tick() == Ticked(applied=1)
+    assert apply_due() == DueResult(applied=1)
     assert FlagSchedule.objects.get(status="pending").series_id == first.pk
 
 
@@ -277,20 +283,20 @@ def test_a_recurring_one_comes_again_though_one_time_failed(cast: Cast, broken: 
     first = recurring(cast.oslo)
     let_come(first.pk)
     broken.errors[cast.oslo.pk] = RuntimeError("once")
-    assert tick() == Ticked(failed=1)
+    assert apply_due() == DueResult(failed=1)
     assert FlagSchedule.objects.filter(status="pending", series=first).count() == 1
-    deeds.retry(schedule_id=first.pk, by="x")
+    schedule_operations.retry(schedule_id=first.pk, by="x")
     broken.errors.clear()
-    assert tick() == Ticked(applied=1)
+    assert apply_due() == DueResult(applied=1)
     assert FlagSchedule.objects.filter(status="pending", series=first).count() == 1
 
 
 def test_a_recurring_one_that_is_cancelled_or_whose_organization_is_gone_comes_no_more(cast: Cast) -> None:
     cancelled, gone = recurring(cast.oslo), recurring(cast.rome)
-    deeds.cancel(schedule_id=cancelled.pk, by="x")
-    tree.delete(organization_id=cast.rome.pk)
+    schedule_operations.cancel(schedule_id=cancelled.pk, by="x")
+    tree_operations.delete(organization_id=cast.rome.pk)
     let_come(gone.pk)
-    assert tick() == Ticked(failed=1)
+    assert apply_due() == DueResult(failed=1)
     assert FlagSchedule.objects.count() == 2
 
 
@@ -299,7 +305,7 @@ def test_outcomes_are_counted(cast: Cast, broken: Broken) -> None:
         planned(where)
     planned(cast.bergen, max_retries=0)
     broken.errors = {cast.rival.pk: OperationalError("away"), cast.bergen.pk: RuntimeError("x")}
-    tick()
+    apply_due()
     counts = dict(EngineCount.objects.filter(name__startswith="schedules").values_list("name", "value"))
     assert counts == {"schedules_applied": 2, "schedules_failed": 1, "schedules_delayed": 1}
 

@@ -14,18 +14,19 @@ import pytest
 from django.db import DatabaseError, OperationalError, connection, transaction
 
 from conftest import Cast
-from flags import changes
-from flags.models import Change, Flag, FlagSchedule
-from flags.schedules import deeds, ticking
-from flags.schedules.moments import now
-from flags.schedules.ticking import Ticked, tick
+from flags.definitions.models import Flag
+from flags.schedules import apply, due, schedule_operations
+from flags.schedules.due import DueResult, apply_due
+from flags.schedules.models import FlagSchedule
+from flags.schedules.time_parsing import now
+from flags.states.models import Change
 from flags.tests.schedules.plans import as_of, pass_time, planned
 from flags.tests.schedules.ticking_process import TickingProcess
-from jobs import transient
+from flagsite.core.db import transient_errors
 from jobs.tests.races.threads import WAITS_FOR_A_LOCK, Background
-from orgs import locks
-from orgs.access import line_of
-from orgs.models import HistoryEntry
+from orgs.audit.models import HistoryEntry
+from orgs.tree import locks
+from orgs.tree.paths import line_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -130,7 +131,7 @@ def test_a_process_that_dies_in_the_middle_gives_back_what_it_had(
         dying.kill()
     assert as_of(schedule).status == "pending"
     deadline = time.monotonic() + 10
-    while tick() != Ticked(applied=1):  # PostgreSQL finds out that the session is gone
+    while apply_due() != DueResult(applied=1):  # PostgreSQL finds out that the session is gone
         assert time.monotonic() < deadline
     assert as_of(schedule).first_try is True
     assert Change.objects.count() == 1
@@ -141,10 +142,10 @@ def test_what_another_has_in_work_is_left_to_it_and_so_is_what_comes_after(cast:
     planned(cast.oslo, enabled=False, ago=timedelta(minutes=1))
     elsewhere = planned(cast.rome)
     with transaction.atomic():
-        assert ticking.claim()
-        assert Background(tick).result() == Ticked(applied=1)
+        assert due.claim()
+        assert Background(apply_due).result() == DueResult(applied=1)
         assert as_of(elsewhere).status == "applied"
-    assert tick() == Ticked(applied=2)
+    assert apply_due() == DueResult(applied=2)
 
 
 class SessionKilled:
@@ -152,8 +153,8 @@ class SessionKilled:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.left = 1
-        self._whole = changes.set_flag
-        monkeypatch.setattr(changes, "set_flag", self)
+        self._whole = apply.set_flag
+        monkeypatch.setattr(apply, "set_flag", self)
 
     def __call__(self, **more: Any) -> Any:
         accepted = self._whole(**more)
@@ -168,7 +169,7 @@ def test_a_failure_is_stored_though_the_session_was_killed_in_the_middle(
 ) -> None:
     schedule, other = planned(cast.oslo, ago=timedelta(minutes=1)), planned(cast.rome)
     SessionKilled(monkeypatch)
-    assert tick() == Ticked(applied=1, delayed=1)
+    assert apply_due() == DueResult(applied=1, delayed=1)
     left = as_of(schedule)
     assert (left.status, left.retry_count, left.attempts, left.change_number) == ("failed", 0, 1, None)
     assert left.next_retry_at is not None
@@ -176,7 +177,7 @@ def test_a_failure_is_stored_though_the_session_was_killed_in_the_middle(
     assert as_of(other).status == "applied"
     assert list(Change.objects.values_list("organization_id", flat=True)) == [cast.rome.pk]
     pass_time(timedelta(minutes=3))
-    assert tick() == Ticked(applied=1)
+    assert apply_due() == DueResult(applied=1)
     assert (as_of(schedule).first_try, as_of(schedule).retry_count) == (False, 0)
     assert Change.objects.filter(organization=cast.oslo).count() == 1
 
@@ -190,20 +191,20 @@ def test_while_the_database_is_away_altogether_all_stays_as_it_was(cast: Cast, m
         raise OperationalError("connection refused")
 
     with monkeypatch.context() as patch:
-        patch.setattr(transient, "reconnect", in_vain)
+        patch.setattr(transient_errors, "reconnect", in_vain)
         with pytest.raises(DatabaseError):
-            tick()
+            apply_due()
     assert (as_of(schedule).status, as_of(schedule).attempts) == ("pending", 0)
     assert not Change.objects.exists()
-    assert tick() == Ticked(applied=1)
+    assert apply_due() == DueResult(applied=1)
     assert as_of(schedule).first_try is True
 
 
 def test_a_lock_that_is_not_to_be_had_is_a_failure_that_passes(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ticking, "LOCK_PATIENCE", "SET LOCAL lock_timeout = '50ms'")
+    monkeypatch.setattr(due, "LOCK_PATIENCE", "SET LOCAL lock_timeout = '50ms'")
     schedule = planned(cast.oslo)
     with tree_locked():
-        assert Background(tick).result() == Ticked(delayed=1)
+        assert Background(apply_due).result() == DueResult(delayed=1)
     assert "lock timeout" in as_of(schedule).last_error
     assert as_of(schedule).next_retry_at is not None
 
@@ -211,11 +212,11 @@ def test_a_lock_that_is_not_to_be_had_is_a_failure_that_passes(cast: Cast, monke
 def test_cancelling_waits_for_an_application_that_has_begun_and_then_comes_too_late(cast: Cast) -> None:
     schedule = planned(cast.oslo)
     with tree_locked():
-        ticks = Background(tick)
+        ticks = Background(apply_due)
         ticks.wait_until_blocked()
-        cancels = Background(lambda: deeds.cancel(schedule_id=schedule.pk, by="x"))
+        cancels = Background(lambda: schedule_operations.cancel(schedule_id=schedule.pk, by="x"))
         cancels.wait_until_blocked()
-    assert ticks.result() == Ticked(applied=1)
-    with pytest.raises(deeds.ScheduleNotCancellable):
+    assert ticks.result() == DueResult(applied=1)
+    with pytest.raises(schedule_operations.ScheduleNotCancellable):
         cancels.result()
     assert as_of(schedule).status == "applied"

@@ -19,14 +19,14 @@ import django
 django.setup()
 from django.db import connection
 from flags.models import FlagSchedule
-from flags.schedules.ticking import tick
+from flags.schedules.due import apply_due
 with connection.cursor() as cursor:
     cursor.execute("SELECT pg_backend_pid()")
     print(cursor.fetchone()[0], flush=True)
 sys.stdin.readline()
 applied = ticks = 0
 while FlagSchedule.objects.filter(status="pending").exists():
-    ticked = tick()
+    ticked = apply_due()
     assert ticked.tried <= 100
     applied, ticks = applied + ticked.applied, ticks + 1
 print(json.dumps({"applied": applied, "ticks": ticks}), flush=True)

@@ -15,15 +15,15 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 
-from flagsite.demo import access
-from flagsite.demo.api import Api, UnexpectedAnswer
-from flagsite.demo.screen import Screen
-from flagsite.demo.story import FLAG, Outcome, tell
-from flagsite.servers import ROOT, ServerError, data_folder
-from flagsite.servers.log import OneLog
-from flagsite.servers.ports import DEFAULT_PORT, Ports, kept_ports
-from flagsite.servers.processes import alone
-from flagsite.servers.serving import serving
+from flagsite.development.demo import access
+from flagsite.development.demo.api import Api, UnexpectedAnswer
+from flagsite.development.demo.screen import Screen
+from flagsite.development.demo.story import FLAG, Outcome, tell
+from flagsite.development.servers import ROOT, ServerError, data_folder
+from flagsite.development.servers.log import OneLog
+from flagsite.development.servers.ports import DEFAULT_PORT, Ports, kept_ports
+from flagsite.development.servers.processes import alone
+from flagsite.development.servers.serving import serving
 
 TREE = ROOT / "flagsite" / "demo" / "organizations.csv"
 

@@ -8,16 +8,16 @@ from rich.console import RenderableType
 from rich.table import Column
 from rich.text import Text
 
-from flagsite import doctor
-from flagsite.doctor import State
-from orgs import terminal
-from orgs.operator_command import Answer, OperatorCommand
+from flagsite.core.console import terminal
+from flagsite.core.console.command import Answer, OperatorCommand
+from flagsite.health import doctor
+from flagsite.health.doctor import Severity
 
 MARKS = {
-    State.OK: Text("✓", style="green"),
-    State.WARNING: Text("!", style="yellow"),
-    State.PROBLEM: Text("✗", style="bold red"),
-    State.NOT_CHECKED: Text("-", style="dim"),
+    Severity.OK: Text("✓", style="green"),
+    Severity.WARNING: Text("!", style="yellow"),
+    Severity.PROBLEM: Text("✗", style="bold red"),
+    Severity.NOT_CHECKED: Text("-", style="dim"),
 }
 
 
@@ -35,7 +35,7 @@ class Command(OperatorCommand):
             table.add_row(*terminal.cells(MARKS[finding.state], name, finding.words))
             if finding.advice:
                 table.add_row(*terminal.cells("", "", terminal.line(f"→ {finding.advice}", style="bold")))
-        problems = sum(finding.state is State.PROBLEM for _, finding in findings)
+        problems = sum(finding.state is Severity.PROBLEM for _, finding in findings)
         shown: list[RenderableType] = [table]
         shown.append(f"Problems: {problems}." if problems else "No problems.")
         document = {

@@ -9,11 +9,11 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 
-from flagsite.servers import ROOT, ServerError, data_folder
-from flagsite.servers.code import CodeWatch
-from flagsite.servers.ports import Ports, kept_ports
-from flagsite.servers.processes import alone
-from flagsite.servers.serving import serving
+from flagsite.development.servers import ROOT, ServerError, data_folder
+from flagsite.development.servers.code import CodeWatch
+from flagsite.development.servers.ports import Ports, kept_ports
+from flagsite.development.servers.processes import alone
+from flagsite.development.servers.serving import serving
 
 
 class Command(BaseCommand):

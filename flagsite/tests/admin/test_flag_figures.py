@@ -9,12 +9,14 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from conftest import Cast
-from flags import changes, flag_figures
-from flags.models import Flag, FlagState
+from flags.definitions.models import Flag
+from flags.insights import flag_overview
+from flags.states.models import FlagState
+from flags.states.set_flag import set_flag
 from flagsite.tests.admin.values import put
-from jobs.models import Job
-from orgs import tree
+from jobs.engine.models import Job
 from orgs.tests.people import shown, signed_in
+from orgs.tree import tree_operations
 
 pytestmark = pytest.mark.django_db
 LINE = re.compile(r'<th scope="row">([^<]*)</th>.*?<td data-label="Value">(\w+)</td>.*?"Now">([^<]*)</td>', re.DOTALL)
@@ -59,15 +61,15 @@ def test_what_an_ancestors_set_or_a_move_has_overwritten_stands_no_longer(cast: 
         ("Acme › North", "on", "stands"),
         ("Acme › North › Oslo", "off", "overwritten from above"),
     ]
-    tree.move(organization_id=cast.bergen.pk, parent_id=cast.rival.pk)
-    tree.delete(organization_id=cast.rome.pk)
+    tree_operations.move(organization_id=cast.bergen.pk, parent_id=cast.rival.pk)
+    tree_operations.delete(organization_id=cast.rome.pk)
     found = {(place, now) for place, _, now in lines(client)}
     assert {("Rival › Bergen", "overwritten from above"), (f"{cast.rome.pk}, deleted", "gone")} <= found
 
 
 def test_what_was_not_written_does_not_stand(cast: Cast) -> None:
     put(cast.north, "checkout", False)
-    changes.set_flag(organization_id=cast.north.pk, flag_key="checkout", enabled=True)  # its job waits
+    set_flag(organization_id=cast.north.pk, flag_key="checkout", enabled=True)  # its job waits
     client = signed_in("viewer")
     assert lines(client) == [("Acme › North", "on", "on its way"), ("Acme › North", "off", "stands")]
     Job.objects.filter(status="PENDING").update(status="CANCELLED")
@@ -77,7 +79,7 @@ def test_what_was_not_written_does_not_stand(cast: Cast) -> None:
 def test_changes_come_in_pages(
     cast: Cast, monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
-    monkeypatch.setattr(flag_figures, "AT_ONCE", 2)
+    monkeypatch.setattr(flag_overview, "AT_ONCE", 2)
     for organization in (cast.oslo, cast.bergen, cast.rome, cast.rival_store, cast.oslo):
         put(organization, "checkout", True)
     client, seen, query = signed_in("viewer"), [], ""

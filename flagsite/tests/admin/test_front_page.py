@@ -9,11 +9,13 @@ from django.db.models import F
 from django.test import Client
 
 from conftest import Cast
-from jobs import lifecycle, operations, queues
-from jobs.models import Job, JobTally, Worker
+from jobs.engine import lifecycle
+from jobs.engine.models import Job, Worker
+from jobs.metrics.models import JobTally
+from jobs.operations import job_operations, queue_operations
 from jobs.tests.engine import KIND, LONG_AGO, changed, claimed, lease_of, waiting
-from orgs.models import Organization
 from orgs.tests.people import shown, signed_in
+from orgs.tree.models import Organization
 
 pytestmark = pytest.mark.django_db
 
@@ -71,14 +73,14 @@ def a_day(cast: Cast) -> None:
     lifecycle.complete(job_id=retry.pk, lease=lease_of(run(retry)))
     fail(claimed(**place), permanent=True)
     retry = fail(claimed(**place), permanent=False)  # fails, and its retry is cancelled
-    operations.cancel(job_id=retry.pk, by="olga")
+    job_operations.cancel(job_id=retry.pk, by="olga")
     some = claimed(**place, failed=1)  # completes with failures, is retried by a person, and completes
     lifecycle.complete(job_id=some.pk, lease=lease_of(some))
-    again = run(operations.retry(job_id=some.pk, by="olga"))
+    again = run(job_operations.retry(job_id=some.pk, by="olga"))
     lifecycle.complete(job_id=again.pk, lease=lease_of(again))
     retry = fail(claimed(**place), permanent=False)  # fails, fails again for good, is retried by a person and waits
     fail(run(retry), permanent=True)
-    operations.retry(job_id=retry.pk, by="olga")
+    job_operations.retry(job_id=retry.pk, by="olga")
 
 
 def listed(client: Client, link: str) -> int:
@@ -115,7 +117,7 @@ def test_the_front_page_shows_what_is_there(cast: Cast) -> None:
     job_of(cast.oslo)
     job_of(cast.rival)
     waiting(organization_id=cast.oslo.pk)
-    queues.pause("default", by="user:olga", reason="<b>the database moves</b>")
+    queue_operations.pause("default", by="user:olga", reason="<b>the database moves</b>")
     page = shown(signed_in("viewer").get("/admin/"))
     assert (figure(page, "COMPLETED"), figure(page, "PENDING"), figure(page, "FAILED")) == ("2", "1", "0")
     assert "2 of 2 jobs that came to an end" in page

@@ -7,7 +7,7 @@ import re
 import pytest
 from django.test import Client
 
-from flags import managing
+from flags.definitions import service
 from orgs.tests.people import shown, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -31,5 +31,5 @@ def test_an_app_that_is_called_like_its_list_is_not_said_twice(client: Client) -
 
 
 def test_a_things_name_is_written_as_it_is(client: Client) -> None:
-    flag = managing.create(key="checkout", values={}, by="user:olga")
+    flag = service.create(key="checkout", values={}, by="user:olga")
     assert parts(client, f"/admin/flags/flag/{flag.pk}/change/") == ["Flags", "checkout"]

@@ -10,10 +10,11 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from conftest import Cast
-from orgs import tree
-from orgs.models import HistoryEntry, Organization
+from orgs.audit.models import HistoryEntry
 from orgs.tests.people import shown, signed_in
 from orgs.tests.trees import paths
+from orgs.tree import tree_operations
+from orgs.tree.models import Organization
 
 pytestmark = pytest.mark.django_db
 TREE = "/admin/orgs/organization/"
@@ -44,7 +45,7 @@ def test_an_import_that_is_not_what_was_shown_is_shown_again(cast: Cast) -> None
     fingerprint = shown(upload(client, "import/check/", text)).partition('name="shown" value="')[2].partition('"')[0]
     for other in (text + "turin,Turin,south\n", text.replace("Milan", "Milano")):
         assert "is not what was shown" in shown(upload(client, "import/", other, shown=fingerprint))
-    tree.create(name="Milan", key="milan", parent_id=cast.south.pk)
+    tree_operations.create(name="Milan", key="milan", parent_id=cast.south.pk)
     assert "is not what was shown" in shown(upload(client, "import/", text, shown=fingerprint))
     assert "acme/south/turin" not in paths()
 

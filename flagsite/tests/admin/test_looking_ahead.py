@@ -9,14 +9,17 @@ import pytest
 from django.test import Client
 
 from conftest import Cast
-from flags import changes, managing, preview
-from flags.models import FlagState
+from flags.definitions import service
+from flags.states import preview
+from flags.states.models import FlagState
+from flags.states.set_flag import set_flag
 from flagsite.tests.admin.values import mark, put
-from jobs import runner
-from orgs import tree
-from orgs.models import HistoryEntry, Organization
+from jobs.engine import runner
+from orgs.audit.models import HistoryEntry
 from orgs.tests.people import shown, signed_in
 from orgs.tests.trees import paths
+from orgs.tree import tree_operations
+from orgs.tree.models import Organization
 
 pytestmark = pytest.mark.django_db
 TREE = "/admin/orgs/organization/"
@@ -82,7 +85,7 @@ def test_a_move_tells_what_was_set_below_and_is_overwritten(cast: Cast) -> None:
 
 def test_a_move_tells_of_values_that_are_still_on_their_way(cast: Cast) -> None:
     put(cast.acme, "checkout", True)
-    changes.set_flag(organization_id=cast.south.pk, flag_key="checkout", enabled=False)  # its job waits
+    set_flag(organization_id=cast.south.pk, flag_key="checkout", enabled=False)  # its job waits
     said, _ = move_shown(signed_in("admin"), cast.north, "south")
     assert said[1:] == ["checkout becomes off: 3 organizations get another value."]
 
@@ -161,7 +164,7 @@ def test_a_switch_that_is_not_what_was_shown_is_shown_again(cast: Cast, more: di
 def test_a_switch_is_made_while_a_job_carries_the_flag_down(cast: Cast) -> None:
     client = signed_in("operator")
     address = f"/admin/flags/flag/set/{cast.acme.pk}/"
-    changes.set_flag(organization_id=cast.acme.pk, flag_key="checkout", enabled=True)
+    set_flag(organization_id=cast.acme.pk, flag_key="checkout", enabled=True)
     asked = {"flag": "checkout", "enabled": "false", "reason": "A mistake"}
     looked_at = mark(shown(client.post(address, asked)))
     runner.run_next("propagation")
@@ -169,7 +172,7 @@ def test_a_switch_is_made_while_a_job_carries_the_flag_down(cast: Cast) -> None:
 
 
 def test_where_nobody_set_a_flag_its_default_counts(cast: Cast) -> None:
-    managing.create(key="checkout", values={"enabled": True}, by="user:olga")
+    service.create(key="checkout", values={"enabled": True}, by="user:olga")
     page = shown(signed_in("operator").post(
         f"/admin/flags/flag/set/{cast.north.pk}/", {"flag": "checkout", "enabled": "true", "reason": "x"}
     ))  # fmt: skip
@@ -200,7 +203,7 @@ def test_access_is_checked_once_more_where_a_flag_is_set(cast: Cast, monkeypatch
 
     def then_it_is_moved(*about: Any, **wanted: Any) -> preview.Switch:
         seen = look(*about, **wanted)
-        tree.move(organization_id=cast.oslo.pk, parent_id=cast.rival.pk)
+        tree_operations.move(organization_id=cast.oslo.pk, parent_id=cast.rival.pk)
         return seen
 
     monkeypatch.setattr(preview, "switch", then_it_is_moved)

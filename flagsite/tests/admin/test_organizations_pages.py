@@ -10,16 +10,18 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from pytest_django import DjangoAssertNumQueries
 
 from conftest import Cast
-from flags.models import FlagState
+from flags.states.models import FlagState
 from flagsite.tests.admin.values import put
-from jobs.models import Job
-from orgs import tree
-from orgs.access import Caller
+from jobs.engine.models import Job
+from orgs.access.caller import Caller
+from orgs.access.models import Role
+from orgs.audit.models import HistoryEntry
 from orgs.errors import OrganizationNotFound, OutsideOfYourSubtree
-from orgs.models import HistoryEntry, Organization, Role
-from orgs.organization_forms import DEEDS
 from orgs.tests.people import person, shown, signed_in
 from orgs.tests.trees import paths
+from orgs.tree import tree_operations
+from orgs.tree.forms import OPERATIONS
+from orgs.tree.models import Organization
 
 pytestmark = pytest.mark.django_db
 TREE = "/admin/orgs/organization/"
@@ -41,7 +43,7 @@ def test_the_tree_unfolds_a_level_at_a_time(cast: Cast) -> None:
 
 def test_a_long_level_comes_in_parts(cast: Cast) -> None:
     for number in range(130):
-        tree.create(name=f"Store {number:03}", key=f"s{number}", parent_id=cast.rome.pk)
+        tree_operations.create(name=f"Store {number:03}", key=f"s{number}", parent_id=cast.rome.pk)
     client = signed_in("viewer")
     first = shown(client.get(f"{TREE}level/?parent={cast.rome.pk}"))
     assert names(first) == [f"Store {number:03}" for number in range(100)]
@@ -150,7 +152,7 @@ def test_a_key_that_another_has_is_refused_in_words(cast: Cast) -> None:
 
 def moved_to_another_customer(cast: Cast) -> Caller:
     """Somebody who is bound to north, from which oslo was taken away while they filled in a form."""
-    tree.move(organization_id=cast.oslo.pk, parent_id=cast.rival.pk)
+    tree_operations.move(organization_id=cast.oslo.pk, parent_id=cast.rival.pk)
     return Caller("user:ada", Role.ADMIN, cast.north.pk)
 
 
@@ -162,7 +164,7 @@ def test_access_is_checked_once_more_where_the_tree_is_written(cast: Cast, deed:
     caller = moved_to_another_customer(cast)
     before = paths()
     with pytest.raises((OrganizationNotFound, OutsideOfYourSubtree)):
-        DEEDS[deed].act(caller, cast.oslo, values | {"reason": ""})
+        OPERATIONS[deed].act(caller, cast.oslo, values | {"reason": ""})
     assert paths() == before
     assert not Organization.objects.filter(name="x").exists()
 
@@ -228,7 +230,7 @@ def test_more_organizations_take_no_more_queries(
 ) -> None:
     client = signed_in("admin")
     for number in range(50):
-        tree.create(name=f"Store {number}", key=f"s{number}", parent_id=cast.rome.pk)
+        tree_operations.create(name=f"Store {number}", key=f"s{number}", parent_id=cast.rome.pk)
         put(cast.rome if number < 10 else cast.oslo, f"flag-{number % 20}", True)
     for address, most in {
         TREE: 10, f"{TREE}level/?parent={cast.rome.pk}": 8, f"{TREE}?q=store": 10,

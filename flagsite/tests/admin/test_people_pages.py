@@ -8,8 +8,9 @@ import pytest
 from django.contrib.auth.models import Group, Permission, User
 
 from conftest import Cast
-from orgs.models import HistoryEntry, Role, StaffScope
-from orgs.staff import caller_for
+from orgs.access.models import Role, StaffScope
+from orgs.access.people import caller_for
+from orgs.audit.models import HistoryEntry
 from orgs.tests.people import SUPERUSER, person, shown, signed_in
 
 pytestmark = pytest.mark.django_db

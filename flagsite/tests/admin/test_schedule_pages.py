@@ -10,8 +10,8 @@ import pytest
 from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask, PeriodicTasks
 
-from flagsite.schedule_admin import ScheduleAdmin
-from orgs.models import HistoryEntry
+from flagsite.admin_site.periodic_tasks import ScheduleAdmin
+from orgs.audit.models import HistoryEntry
 from orgs.tests.people import shown, signed_in
 
 pytestmark = pytest.mark.django_db

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from conftest import Cast
-from flags import changes
+from flags.states.set_flag import set_flag
 from jobs.tests.engine import waiting
 from orgs.tests.people import shown, signed_in
 
@@ -29,7 +29,7 @@ JOBS, FLAGS, HISTORY = "/admin/jobs/job/", "/admin/flags/flag/", "/admin/orgs/hi
     ],
 )
 def test_columns_that_no_filter_asks_for_cannot_be_guessed_at(cast: Cast, who: str, path: str) -> None:
-    changes.set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
+    set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
     assert signed_in(who).get(path).status_code == 400
 
 

@@ -11,9 +11,10 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from conftest import Cast
 from flags.tests.schedules.plans import planned
-from jobs.models import Queue
-from orgs import keys
-from orgs.models import AccessKey, HistoryEntry, StaffScope
+from jobs.engine.models import Queue
+from orgs.access import access_keys
+from orgs.access.models import AccessKey, StaffScope
+from orgs.audit.models import HistoryEntry
 from orgs.tests.people import SUPERUSER, person, shown, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -63,7 +64,7 @@ NOBODY = [
 @pytest.fixture
 def ids(cast: Cast) -> dict[str, Any]:
     """What the addresses name; all of it is north's where it is of an organization."""
-    made, _ = keys.create(name="theirs", organization=cast.north)
+    made, _ = access_keys.create(name="theirs", organization=cast.north)
     somebody = person("viewer", name="somebody")
     return {
         "key": made.prefix,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from flags import changes
-from jobs import runner
-from orgs.models import Organization
+from flags.states.set_flag import set_flag
+from jobs.engine import runner
+from orgs.tree.models import Organization
 
 
 def put(organization: Organization, flag: str, enabled: bool) -> None:
     """Set a flag, and have it carried down."""
-    changes.set_flag(organization_id=organization.pk, flag_key=flag, enabled=enabled)
+    set_flag(organization_id=organization.pk, flag_key=flag, enabled=enabled)
     while runner.run_next("propagation"):
         pass
 

@@ -12,15 +12,16 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.views import APIView
 
 from conftest import Cast
-from flags import changes
+from flags.states.set_flag import set_flag
 from flags.tests.schedules.plans import as_of, planned
-from jobs.models import Job
-from orgs.access import Caller
-from orgs.authentication import AccessKeyAuthentication
-from orgs.endpoints import Endpoint
-from orgs.models import Organization, Role
-from orgs.permissions import HasRole
+from jobs.engine.models import Job
+from orgs.access.authentication import AccessKeyAuthentication
+from orgs.access.caller import Caller
+from orgs.access.endpoints import Endpoint
+from orgs.access.models import Role
+from orgs.access.permissions import HasRole
 from orgs.tests.api import Api, kind_of
+from orgs.tree.models import Organization
 
 OPEN = {"", "openapi.json", "docs", "livez", "readyz", "version"}
 HANDLERS = ("get", "post", "put", "patch", "delete")
@@ -104,7 +105,7 @@ def test_without_a_key_every_endpoint_answers_401(cast: Cast, path: str, method:
 
 @pytest.mark.parametrize(("path", "method"), [call for call in CALLS if "<id:" in call[0]])
 def test_what_belongs_to_others_does_not_exist(cast: Cast, acme_key: str, path: str, method: str) -> None:
-    changes.set_flag(organization_id=cast.rival.pk, flag_key="flag", enabled=True)
+    set_flag(organization_id=cast.rival.pk, flag_key="flag", enabled=True)
     rival, schedule = cast.rival.pk, planned(cast.rival, flag="flag")
     foreign = address(path, organization_id=rival, orgId=rival, job_id=Job.objects.get().pk, schedule_id=schedule.pk)
     missing = address(path, organization_id=999_999, orgId=999_999, job_id=999_999, schedule_id=999_999)

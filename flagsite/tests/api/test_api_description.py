@@ -13,9 +13,9 @@ from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.core.management import call_command
 
-from flagsite.openapi import NAMES, document
-from flagsite.problems import HTTP_TYPES, PROBLEMS
+from flagsite.openapi.schema import NAMES, document
 from flagsite.tests.api.test_api_access_everywhere import CALLS
+from flagsite.web.problems import HTTP_TYPES, PROBLEMS
 from orgs.tests.api import Api
 
 DOCUMENT = json.loads(document())

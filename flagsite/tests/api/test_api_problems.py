@@ -1,4 +1,4 @@
-"""Every error is a problem (RFC 9457), known to the table in `flagsite.problems` and explained in `docs/errors.md`."""
+"""Every error is a problem (RFC 9457) of the table in `flagsite.web.problems`, explained in `docs/errors.md`."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from django.http import Http404
 from django.test import Client, RequestFactory
 
 from conftest import Cast
-from flagsite import problems
-from flagsite.handler import django_handler
-from flagsite.problems import HTTP_TYPES, INVALID_INPUT, NEVER_TOLD, PROBLEMS
-from orgs.endpoints import Endpoint
-from orgs.models import Organization
+from flagsite.web import problems
+from flagsite.web.django_application import django_handler
+from flagsite.web.problems import HTTP_TYPES, INVALID_INPUT, NEVER_TOLD, PROBLEMS
+from orgs.access.endpoints import Endpoint
 from orgs.tests.api import Api, kind_of
-from orgs.views import OneOrganization
+from orgs.tree.api import OneOrganization
+from orgs.tree.models import Organization
 
 OURS = {
     error
-    for app in ("orgs", "jobs", "flags")
+    for app in ("flagsite.core", "orgs", "jobs", "flags")
     for _, error in inspect.getmembers(importlib.import_module(f"{app}.errors"), inspect.isclass)
     if issubclass(error, Exception) and error.__module__ == f"{app}.errors"
 }
@@ -96,7 +96,7 @@ def test_a_database_that_is_away_already_for_the_key_is_a_503(monkeypatch: pytes
     def fails(*_: Any, **__: Any) -> None:
         raise OperationalError
 
-    monkeypatch.setattr("orgs.authentication.caller_with", fails)
+    monkeypatch.setattr("orgs.access.authentication.caller_with", fails)
     response = Api("wrongwro.wrong").get("/organizations")
     assert (response.status_code, kind_of(response), response["Retry-After"]) == (503, "database-away", "5")
 

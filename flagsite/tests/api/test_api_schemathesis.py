@@ -10,10 +10,10 @@ import schemathesis
 from schemathesis import GenerationMode
 
 from conftest import Cast
-from flags import changes
-from flagsite.openapi import document
+from flags.states.set_flag import set_flag
+from flagsite.openapi.schema import document
 from flagsite.tests.made_up import send_made_up
-from jobs.models import Job
+from jobs.engine.models import Job
 
 OPERATIONS = sorted(
     (path, method.upper())
@@ -46,6 +46,6 @@ def test_no_request_ends_in_a_way_that_is_not_documented(
     live_server: Any, cast: Cast, admin_key: str, call: tuple[str, str], mode: GenerationMode
 ) -> None:
     path, method = call
-    changes.set_flag(organization_id=cast.north.pk, flag_key="checkout", enabled=True)
+    set_flag(organization_id=cast.north.pk, flag_key="checkout", enabled=True)
     operation = schemathesis.openapi.from_url(f"{live_server.url}/openapi.json")[path][method]
     send_made_up(operation, mode, existing=existing(path, cast), key=admin_key)

@@ -13,12 +13,15 @@ from django.db import connection
 from django.test import Client
 
 from conftest import Cast
-from flags.models import Change, Flag
+from flags.definitions.models import Flag
+from flags.states.models import Change
+from flagsite.core import actor
 from jobs.tests.races.threads import Background
-from orgs import locks, origin, tree
 from orgs.errors import TreeBusy
-from orgs.models import IdempotentRequest, Organization
+from orgs.idempotency.models import IdempotentRequest
 from orgs.tests.api import Api, kind_of
+from orgs.tree import locks, tree_operations
+from orgs.tree.models import Organization
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -102,8 +105,8 @@ def test_the_next_request_may_wait_when_the_one_before_was_refused(cast: Cast, m
     monkeypatch.setattr(locks, "MOMENT", 0.0)
 
     def create() -> Organization:
-        with origin.coming_from("api"):
-            return tree.create(key="new", name="New")
+        with actor.coming_from("api"):
+            return tree_operations.create(key="new", name="New")
 
     with held_tree():
         with pytest.raises(TreeBusy):
@@ -117,6 +120,6 @@ def test_the_next_request_may_wait_when_the_one_before_was_refused(cast: Cast, m
 @pytest.mark.usefixtures("short_waits")
 def test_commands_and_workers_wait_as_long_as_it_takes(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     with held_tree():
-        patient = Background(lambda: tree.create(key="new", name="New"))
+        patient = Background(lambda: tree_operations.create(key="new", name="New"))
         patient.wait_until_blocked()
     assert patient.result().key == "new"

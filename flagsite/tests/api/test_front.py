@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
-from flags import places
-from flags.ofrep import Evaluation
-from flags.serving.callers import Callers
-from flags.serving.memory import Memory
+from flags.evaluation import context_loader
+from flags.serving.access_key_cache import AccessKeyCache
+from flags.serving.evaluation_cache import EvaluationCache
+from flags.serving.ofrep import RemoteEvaluation
 from flags.tests.asking import FLAGS
-from flagsite import front
-from flagsite.front import Front
-from orgs.models import Organization
+from flagsite.web import evaluation_gateway
+from flagsite.web.evaluation_gateway import EvaluationGateway
+from orgs.tree.models import Organization
 
 pytestmark = pytest.mark.django_db
 ORIGIN = "https://app.example"
@@ -27,8 +27,8 @@ class Asking:
 
     def __init__(self, key: str) -> None:
         self.key = key
-        self.front = Front(self._django)
-        self.evaluation = self.front._evaluation = Evaluation(Memory(), Callers())
+        self.front = EvaluationGateway(self._django)
+        self.evaluation = self.front._evaluation = RemoteEvaluation(EvaluationCache(), AccessKeyCache())
 
     def send(self, path: str = FLAGS, *, method: str = "POST", **headers: str) -> tuple[int, dict[str, str]]:
         """The status and the headers of the answer."""
@@ -104,15 +104,15 @@ def test_every_answer_has_a_request_id(asking: Asking) -> None:
 def test_after_a_lost_connection_the_answer_comes_on_a_new_one_and_is_counted_once(
     asking: Asking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, failures = places.find, iter([OperationalError("the connection is closed")])
+    real, failures = context_loader.load_columns, iter([OperationalError("the connection is closed")])
 
     def find(organization_id: int) -> Any:
         for failure in failures:
             raise failure
         return real(organization_id)
 
-    monkeypatch.setattr(places, "find", find)
-    monkeypatch.setattr(front, "close_old_connections", lambda: None)  # the test's own must not end
+    monkeypatch.setattr(context_loader, "load_columns", find)
+    monkeypatch.setattr(evaluation_gateway, "close_old_connections", lambda: None)  # the test's own must not end
     organization = Organization.objects.create(name="Acme", key="acme")
     asking.evaluation._most = 1
     assert asking.send(f"/organizations/{organization.pk}{FLAGS}")[0] == 200
@@ -143,7 +143,7 @@ def test_what_is_not_known_while_the_database_is_away_is_503_and_a_fault_of_ours
         def find(organization_id: int) -> Any:
             raise error
 
-        monkeypatch.setattr(places, "find", find)
+        monkeypatch.setattr(context_loader, "load_columns", find)
 
     assert asking.send()[0] == 200
     fail_with(OperationalError("gone"))

@@ -16,12 +16,12 @@ Picture = Callable[[Page, str], None]
 FLAGS = """
 from datetime import date
 from django.utils import timezone
-from flags import changes
-from flags.lifetimes.counting import count_adoption
+from flags.states.set_flag import set_flag
+from flags.insights.adoption_counts import count_adoption
 from flags.models import Flag, FlagUse, FlagUseTotal
-from jobs.runner import run_next
+from jobs.engine.runner import run_next
 for organization, enabled in ((1, True), (6, False)):
-    changes.set_flag(organization_id=organization, flag_key="checkout", enabled=enabled)
+    set_flag(organization_id=organization, flag_key="checkout", enabled=enabled)
     while run_next("propagation"):
         pass
 Flag.objects.filter(key="checkout").update(expires_on=date(2026, 1, 31), owner="team-payments")

@@ -16,23 +16,24 @@ Picture = Callable[..., None]
 LIST = "/admin/flags/flag/"
 FLAGS = """
 from decimal import Decimal
-from flags import changes, managing
-managing.create(key="checkout", by="user:ada", values={
+from flags.definitions import service
+from flags.states.set_flag import set_flag
+service.create(key="checkout", by="user:ada", values={
     "description": "One page instead of four.", "owner": "payments", "tags": ["web"], "whitelist": ["user-1", "user-2"],
     "rollout_percentage": Decimal("37.5"), "environments": {"staging": True}})
-managing.create(key="suggestions", by="user:ada", values={
+service.create(key="suggestions", by="user:ada", values={
     "description": "What one may mean, while one types.", "owner": "search", "kind": "experiment",
     "prerequisites": ["checkout"]})
-managing.create(key="banner", by="user:olga", values={
+service.create(key="banner", by="user:olga", values={
     "description": "Tells of works to come.", "owner": "operations", "kind": "operational", "enabled": True})
-managing.create(key="old-search", by="user:olga", values={
+service.create(key="old-search", by="user:olga", values={
     "description": "Searches the old way.", "owner": "search", "enabled": True, "killed": True})
-changes.set_flag(organization_id=3, flag_key="checkout", enabled=True, requested_by="user:olga")
+set_flag(organization_id=3, flag_key="checkout", enabled=True, requested_by="user:olga")
 """
 LONG_ONE = """
-from flags import managing
+from flags.definitions import service
 key = "a-key-that.is_longer.than-a-phone-is.wide.and-goes-on.and-on.and-on"
-managing.create(key=key, by="user:olga", values={"description": "What it says. " * 20})
+service.create(key=key, by="user:olga", values={"description": "What it says. " * 20})
 """
 
 

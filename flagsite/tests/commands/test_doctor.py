@@ -14,11 +14,14 @@ from django.db import OperationalError, connection
 from django.db.models.functions import Now
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
-from flagsite import doctor
-from flagsite.beat import BEAT_LOCK, DJANGOS
-from flagsite.doctor import surroundings
-from jobs import canary, queues, workers
-from jobs.models import Canary, Job
+from flagsite.celery_adapters.beat import BEAT_LOCK, DJANGOS
+from flagsite.health import doctor
+from flagsite.health.doctor import surroundings
+from jobs.engine import worker_registry
+from jobs.engine.models import Job
+from jobs.metrics import probe_job
+from jobs.metrics.models import Canary
+from jobs.operations import queue_operations
 from jobs.tests.engine import LONG_AGO, QUEUE, changed, claimed, waiting
 from orgs.tests.commands import run
 
@@ -39,14 +42,14 @@ def all_well() -> Iterator[None]:
     PeriodicTask.objects.update_or_create(
         task="jobs.sweep", defaults={"name": "sweep", "interval": every, "enabled": True, "last_run_at": Now()}
     )
-    workers.beat(queues=["propagation", QUEUE], concurrency=2, pid=1)
+    worker_registry.beat(queues=["propagation", QUEUE], concurrency=2, pid=1)
     canary_came_through(timedelta())
     with beat_lock():
         yield
 
 
 def canary_came_through(ago: timedelta) -> None:
-    Canary.objects.update_or_create(queue=canary.QUEUE, defaults={"returned_at": Now() - ago})
+    Canary.objects.update_or_create(queue=probe_job.QUEUE, defaults={"returned_at": Now() - ago})
 
 
 @contextmanager
@@ -70,7 +73,7 @@ def test_where_all_is_well_it_says_so(all_well: None) -> None:
 
 
 def test_a_problem_comes_with_advice_and_exit_status_1(all_well: None) -> None:
-    workers.leave()
+    worker_registry.leave()
     ran = run("doctor")
     assert ran.status == 1
     assert "✗  workers     No worker is alive; jobs wait." in ran.out
@@ -87,7 +90,7 @@ def test_retries_out_of_range_are_a_warning_with_what_is_used_instead(all_well: 
 
 
 def test_a_queue_without_a_worker_is_named(all_well: None) -> None:
-    workers.beat(queues=["propagation"], concurrency=2, pid=1)
+    worker_registry.beat(queues=["propagation"], concurrency=2, pid=1)
     state, words, _ = found("workers")
     assert (state, words) == ("problem", "1 alive with 2 slots, none for the queue default.")
 
@@ -123,7 +126,7 @@ def test_without_a_beat_it_says_how_to_start_one() -> None:
 
 def test_a_pause_is_a_warning_with_who_and_why(all_well: None) -> None:
     waiting()
-    queues.pause(QUEUE, by="bob", reason="deploy")
+    queue_operations.pause(QUEUE, by="bob", reason="deploy")
     state, words, advice = found("queues")
     assert (state, words) == ("warning", "Paused: default by bob (deploy), 1 jobs wait.")
     assert "resume_queue default" in advice

@@ -18,10 +18,10 @@ import httpx
 import psycopg
 import pytest
 
-from flagsite import servers
-from flagsite.servers import prepared
-from flagsite.servers.web import web_command
-from orgs.locks import TREE_LOCK
+from flagsite.development import servers
+from flagsite.development.servers import prepared
+from flagsite.development.servers.web import web_command
+from orgs.tree.locks import TREE_LOCK
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 LEASE, SWEEP = 3.0, 1.0

@@ -9,7 +9,7 @@ import time
 import pytest
 import redis
 
-from flagsite import servers
+from flagsite.development import servers
 from flagsite.tests.crash.installation import Installation, eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from flags.purging import CHUNK
+from flags.definitions.purge import CHUNK
 from flagsite.tests.crash.installation import Installation, eventually, kill_session
 from flagsite.tests.crash.web_processes import WebProcesses, each_web_process
 

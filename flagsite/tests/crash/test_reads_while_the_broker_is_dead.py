@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 LEAVES = 3
 FLAG = "counted"
 """Of one test alone: what others have counted may come late."""
-MOVE_USES = "from flags.lifetimes import uses; uses.move()"
+MOVE_USES = "from flags.insights.usage_store import store_buffered_usage; store_buffered_usage()"
 USES = """
 SELECT sum(evaluations) FROM flags_flaguse WHERE flag_id = (SELECT id FROM flags_flag WHERE key = %s)
    AND organization_id = %s

@@ -10,10 +10,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 TICKS = """
 import time
 from django.db import DatabaseError, InterfaceError, connection
-from flags.schedules.ticking import tick
+from flags.schedules.due import apply_due
 while True:
     try:
-        tick()
+        apply_due()
     except (DatabaseError, InterfaceError):
         connection.close()
     time.sleep(0.05)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.management import BaseCommand, get_commands, load_command_class
 
-from orgs.operator_command import OperatorCommand
+from flagsite.core.console.command import OperatorCommand
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "commands.md").read_text()

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.urls import get_resolver
 
 from flagsite import environment
-from jobs.states import MOVES
+from jobs.engine.states import TRANSITIONS
 
 ROOT = Path(__file__).resolve().parents[3]
 README = (ROOT / "README.md").read_text()
@@ -42,7 +42,7 @@ def test_the_state_diagram_shows_the_moves_that_there_are() -> None:
         names = re.match(r"[a-z_]+(?:, [a-z_]+)*", words)
         assert names, words
         drawn |= {(name, source, target) for name in names[0].split(", ")}
-    assert drawn == {(name, move.source.value, move.target.value) for name, move in MOVES.items()}
+    assert drawn == {(name, move.source.value, move.target.value) for name, move in TRANSITIONS.items()}
 
 
 @pytest.mark.parametrize(

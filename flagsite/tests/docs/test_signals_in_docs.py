@@ -13,8 +13,8 @@ import pytest
 from prometheus_client.core import Metric
 
 from flagsite.metrics import engine, requests
-from jobs.figures import Ended, Figures, Organizations, QueueNow, Times
-from jobs.tallies import BOUNDS
+from jobs.metrics.engine_metrics import Ended, EngineMetrics, Organizations, QueueNow, Times
+from jobs.metrics.hourly import BOUNDS
 
 ROOT = Path(__file__).resolve().parents[3]
 DASHBOARD, ALERTS, LOGS = (ROOT / "docs" / name for name in ("grafana.json", "alerts.yml", "logs.md"))
@@ -25,7 +25,7 @@ def known() -> set[str]:
     """The name of every line that /metrics can have."""
     times = Times(1.0, [1] * (len(BOUNDS) + 1))
     ended = [Ended("q", "k", outcome, 1, 1, 1, times, times, times) for outcome in ("completed", "retried")]
-    figures = Figures(
+    figures = EngineMetrics(
         ended, [Organizations("q", "k", 1, 1, 1)], [QueueNow("q", False, 1, 1, 1, 1.0)], engine={}, last_sweep=1.0
     )
     requests.count(method="GET", route="docs", status=200, seconds=0.1)
@@ -82,7 +82,7 @@ def test_promtool_accepts_the_metrics() -> None:
         def collect(self) -> list[Metric]:
             times = Times(1.0, [1] * (len(BOUNDS) + 1))
             ended = [Ended("q", "k", "completed", 1, 1, 1, times, times, times)]
-            return list(engine.metrics(Figures(ended, [Organizations("q", "k", 1, 1, 1)])))
+            return list(engine.metrics(EngineMetrics(ended, [Organizations("q", "k", 1, 1, 1)])))
 
     registry = CollectorRegistry()
     registry.register(Engine())

@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 from psycopg import sql
 
-from flagsite.servers.web import events_command, web_command
+from flagsite.development.servers.web import events_command, web_command
 from flagsite.tests.crash.installation import Installation, eventually, free_port, kill_session
-from orgs.models import AccessKey
+from orgs.access.models import AccessKey
 
 ROOT, NORTH, SOUTH = 1, 2, 5
 """The tree: a root, two regions, and two stores below each. The stores' ids follow their region's."""

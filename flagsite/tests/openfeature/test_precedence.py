@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flagsite import precedence
 from flagsite.tests.openfeature.served import Served
+from flagsite.web import thread_policy
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can be told")
 
@@ -40,11 +40,11 @@ def test_what_a_patient_thread_starts_is_patient_until_it_answers() -> None:
     def answer() -> None:
         seen.append(os.sched_getscheduler(0))
         for _ in range(2):
-            precedence.answer_at_once()
+            thread_policy.run_as_answering_thread()
             seen.append(os.sched_getscheduler(0))
 
     def serve() -> None:
-        precedence.wait_for_others()
+        thread_policy.yield_to_other_threads()
         answering = threading.Thread(target=answer)
         answering.start()
         answering.join()
@@ -61,6 +61,6 @@ def test_where_it_is_forbidden_requests_are_answered_as_ever(monkeypatch: pytest
         raise PermissionError
 
     monkeypatch.setattr(os, "sched_setscheduler", forbidden)
-    monkeypatch.setattr(precedence, "_thread", precedence._Thread())
-    precedence.wait_for_others()
-    precedence.answer_at_once()
+    monkeypatch.setattr(thread_policy, "_thread", thread_policy._Thread())
+    thread_policy.yield_to_other_threads()
+    thread_policy.run_as_answering_thread()

@@ -8,12 +8,12 @@ from typing import Any
 
 import structlog
 
-from flagsite import logs
+from flagsite import logging as logs
 
 
 def line_of(event: str, style: str = "json", **fields: Any) -> str:
     """What is written for an event of ours."""
-    record = logging.LogRecord("jobs.lifecycle", logging.INFO, "", 0, {"event": event, **fields}, None, None)
+    record = logging.LogRecord("jobs.engine.lifecycle", logging.INFO, "", 0, {"event": event, **fields}, None, None)
     record._logger, record._name, record._from_structlog = None, "info", True
     return logs.formatter(style).format(record)
 

@@ -9,9 +9,12 @@ from django.db import OperationalError, transaction
 
 from conftest import Cast
 from flagsite.tests.signals.scraping import Sample, names, samples_of, total
-from jobs import canary, cleanup, figures, lifecycle, operations, queues, runner, sweep, tallies
-from jobs.models import Job, JobTally, Queue
-from jobs.run import Run
+from jobs.engine import lifecycle, rescuer, runner
+from jobs.engine.models import Job, Queue
+from jobs.engine.run import Run
+from jobs.metrics import engine_metrics, hourly, probe_job
+from jobs.metrics.models import JobTally
+from jobs.operations import cleanup, job_operations, queue_operations
 from jobs.tests.engine import KIND, LONG_AGO, claimed, doing, lease_of, make_due, waiting
 from orgs.tests.api import Api, kind_of
 
@@ -61,7 +64,7 @@ def test_attempts_jobs_and_retries_are_counted_by_queue_kind_and_outcome(reader_
         runner.run_next("default")
         make_due()
         runner.run_next("default")
-    operations.retry(job_id=broken.pk, by="alice")
+    job_operations.retry(job_id=broken.pk, by="alice")
     samples = scraped(reader_key)
     of = {"queue": "default", "kind": KIND}
     attempts = {
@@ -115,9 +118,9 @@ def test_no_counter_goes_back_by_a_clean_up_that_folds_old_tallies(reader_key: s
         runner.run_next("default")
     JobTally.objects.exclude(hour__year=2001).update(hour="2001-05-18T10:00:00Z")
     before = scraped(reader_key)
-    tallies.fold_old()
+    hourly.fold_old()
     assert JobTally.objects.get().hour.isoformat() == "2001-05-01T00:00:00+00:00"
-    tallies.fold_old()
+    hourly.fold_old()
     after = scraped(reader_key)
     grown = {key for key in before if key[0].startswith("flagsite_job") and not key[0].endswith("_seconds")}
     assert {key: after[key] for key in grown} == pytest.approx({key: before[key] for key in grown})
@@ -138,8 +141,8 @@ def test_a_job_that_was_handed_back_has_no_negative_wait(reader_key: str) -> Non
 
 def test_queues_workers_and_sweeps_are_told(reader_key: str) -> None:
     waiting(run_at="2001-01-01T00:00:00Z")
-    queues.pause("propagation", by="alice")
-    sweep.sweep()
+    queue_operations.pause("propagation", by="alice")
+    rescuer.rescue_and_wake()
     samples = scraped(reader_key)
     assert total(samples, "flagsite_queue_jobs", queue="default", state="due") == 1
     assert total(samples, "flagsite_queue_oldest_seconds", queue="default") > 10**8
@@ -178,11 +181,11 @@ def test_requests_are_counted_by_the_pattern_of_their_address(cast: Cast, admin_
 def test_while_the_database_is_away_the_token_still_reads_the_requests(
     db: None, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away() -> figures.Figures:
+    def away() -> engine_metrics.EngineMetrics:
         raise OperationalError("gone")
 
     settings.METRICS_TOKEN = "t" * 20
-    monkeypatch.setattr(figures, "read", away)
+    monkeypatch.setattr(engine_metrics, "read", away)
     Api().get("/livez")
     samples = scraped("t" * 20)
     assert total(samples, "flagsite_database_up") == 0
@@ -193,22 +196,22 @@ def test_while_the_database_is_away_the_token_still_reads_the_requests(
 def test_the_figures_cost_one_statement(db: None, django_assert_num_queries: Any) -> None:
     waiting()
     with django_assert_num_queries(1):
-        figures.read()
+        engine_metrics.read()
 
 
 def test_canaries_leave_one_row_and_no_figures(reader_key: str) -> None:
     for _ in range(3):
-        assert canary.send() is not None
+        assert probe_job.send_probe() is not None
         runner.run_next("default")
     assert Job.objects.count() == 1
     assert not JobTally.objects.exists()
-    age = canary.age()
+    age = probe_job.seconds_since_probe()
     assert age is not None
     assert age < 60
     assert "flagsite_canary_seconds" in names(scraped(reader_key))
 
 
 def test_no_second_canary_is_sent_while_one_waits() -> None:
-    assert canary.send() is not None
-    assert canary.send() is None
+    assert probe_job.send_probe() is not None
+    assert probe_job.send_probe() is None
     assert Job.objects.count() == 1

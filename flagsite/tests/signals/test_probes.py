@@ -10,8 +10,9 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 
-from flagsite import readiness
-from jobs import canary, runner
+from flagsite.health import readiness
+from jobs.engine import runner
+from jobs.metrics import probe_job
 from orgs.tests.api import Api
 
 CHECKS = {"database", "migrations", "broker", "beat", "canary"}
@@ -19,7 +20,7 @@ CHECKS = {"database", "migrations", "broker", "beat", "canary"}
 
 @pytest.fixture(autouse=True)
 def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readiness, "memory", readiness.Memory())
+    monkeypatch.setattr(readiness, "memory", readiness.ReadinessCache())
     readiness._migrated.clear()
 
 
@@ -57,7 +58,7 @@ def test_a_server_is_ready_though_beat_and_broker_are_away(settings: Any) -> Non
 
 @pytest.mark.django_db(transaction=True)
 def test_a_canary_that_came_through_makes_its_check_ok() -> None:
-    canary.send()
+    probe_job.send_probe()
     runner.run_next("default")
     assert Api().get("/readyz").json()["checks"]["canary"] == "ok"
 

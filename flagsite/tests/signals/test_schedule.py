@@ -11,10 +11,10 @@ from django.db import OperationalError
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask, PeriodicTasks
 from django_celery_beat.schedulers import ModelEntry
 
-from flagsite.beat import OneAtATimeScheduler, SlotTaken
 from flagsite.celery import app
-from jobs import cleanup
-from jobs.models import Job
+from flagsite.celery_adapters.beat import OneAtATimeScheduler, SlotTaken
+from jobs.engine.models import Job
+from jobs.operations import cleanup
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from flagsite.metrics import folder, requests
+from flagsite.metrics import multiprocess_folder, requests
 from flagsite.tests.crash.installation import eventually
 
 pytestmark = pytest.mark.slow
@@ -84,6 +84,6 @@ def test_what_a_process_counts_its_siblings_see_within_a_second_and_what_it_coun
 def test_a_process_that_has_begun_to_count_goes_on_by_itself(tmp_path: Path, settings: Any) -> None:
     settings.METRICS_FOLDER = str(tmp_path)
     requests.count(method="GET", route="docs", status=200, seconds=0.1)
-    folder.share_counts()
-    assert folder.VARIABLE not in os.environ
+    multiprocess_folder.share_counts()
+    assert multiprocess_folder.VARIABLE not in os.environ
     assert list(tmp_path.iterdir()) == []

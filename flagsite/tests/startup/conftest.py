@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from flagsite.servers import ROOT, PostgresServer, ValkeyServer, leftovers
+from flagsite.development.servers import ROOT, PostgresServer, ValkeyServer, leftovers
 
 Start = Callable[..., subprocess.Popen[str]]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from flagsite.servers import ROOT, PostgresServer, ValkeyServer, leftovers, prepared
+from flagsite.development.servers import ROOT, PostgresServer, ValkeyServer, leftovers, prepared
 
 
 def bare_environment(folder: Path) -> dict[str, str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from flagsite.servers import ROOT
+from flagsite.development.servers import ROOT
 from flagsite.tests.startup.running import bare_environment, begin_with_tables, nothing_runs, run, started
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -46,12 +46,13 @@ def test_what_a_shell_has_counted_is_handed_on_before_its_servers_stop(
     environment: dict[str, str], folder: Path
 ) -> None:
     asked = (
-        "from flags.serving import memory, process, usage; process.process_memory().definitions();"
-        "usage.count_all(memory.NOWHERE)"
+        "from flags.serving import organization_snapshot, process_cache, usage_counter;"
+        "process_cache.process_evaluation_cache().definitions();"
+        "usage_counter.count_all(organization_snapshot.NO_ORGANIZATION)"
     )
     done = run(environment, "manage", "shell", "--verbosity", "0", "-c", asked)
     assert (done.returncode, done.stderr) == (0, "")
-    counts = "from flags.lifetimes import gathering; print(gathering.client().hgetall(gathering.COUNTS))"
+    counts = "from flags.insights import usage_buffer; print(usage_buffer.client().hgetall(usage_buffer.COUNTS))"
     assert run(environment, "manage", "shell", "--verbosity", "0", "-c", counts).stdout == "{':': '1'}\n"
     assert nothing_runs(folder)
 

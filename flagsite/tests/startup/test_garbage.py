@@ -10,14 +10,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from flagsite import garbage
+from flagsite.web import garbage_collection
 
 SERVED = """
 import gc
-from flagsite import garbage, wsgi
+from flagsite import wsgi
+from flagsite.web import garbage_collection
 before = gc.get_freeze_count()
 lasting = [[] for _ in range(1000)]
-garbage.LONG_SECONDS = 0
+garbage_collection.LONG_SECONDS = 0
 gc.collect()
 print(before > 10_000, gc.get_freeze_count() - before >= 1000)
 """
@@ -28,7 +29,7 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = 1000.0
-        self.looks_take = 2 * garbage.LONG_SECONDS
+        self.looks_take = 2 * garbage_collection.LONG_SECONDS
         self.worked = 100.0
 
     def monotonic(self) -> float:
@@ -57,10 +58,10 @@ def garbage_that_survived_a_look() -> weakref.ref[Held]:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     """The clock of a process in which what lasts is set aside."""
     made = Clock()
-    monkeypatch.setattr(garbage, "monotonic", made.monotonic)
-    monkeypatch.setattr(garbage, "thread_time", made.thread_time)
+    monkeypatch.setattr(garbage_collection, "monotonic", made.monotonic)
+    monkeypatch.setattr(garbage_collection, "thread_time", made.thread_time)
     callbacks = list(gc.callbacks)
-    garbage.set_aside_what_lasts()
+    garbage_collection.freeze_long_lived_objects()
     yield made
     gc.callbacks[:] = callbacks
     gc.unfreeze()
@@ -70,13 +71,13 @@ def test_what_has_survived_a_long_look_is_not_looked_at_again_within_the_hour(cl
     survivor = garbage_that_survived_a_look()
     gc.collect()
     assert survivor() is not None
-    clock.now += garbage.ANEW_SECONDS - 1
+    clock.now += garbage_collection.ANEW_SECONDS - 1
     gc.collect()
     assert survivor() is not None
 
 
 def test_what_has_survived_a_short_look_is_looked_at_again(clock: Clock) -> None:
-    clock.looks_take = 0.9 * garbage.LONG_SECONDS
+    clock.looks_take = 0.9 * garbage_collection.LONG_SECONDS
     survivor = garbage_that_survived_a_look()
     assert survivor() is not None
     gc.collect()
@@ -88,7 +89,7 @@ def test_what_became_garbage_where_it_was_set_aside_goes_after_an_hour_and_not_b
         survivor = garbage_that_survived_a_look()
         gc.collect()
         assert survivor() is not None
-        clock.now += garbage.ANEW_SECONDS
+        clock.now += garbage_collection.ANEW_SECONDS
         gc.collect()
         assert survivor() is None
 

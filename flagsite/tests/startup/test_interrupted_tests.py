@@ -15,7 +15,7 @@ from flagsite.tests.startup.conftest import Start, end
 pytestmark = pytest.mark.slow
 RUN = """
 import sys
-from flagsite.servers import prepared, testing
+from flagsite.development.servers import prepared, testing
 prepared.prepare = lambda folder: folder
 sys.exit(testing.main(["-q", "-p", "no:randomly", "-n", "PROCESSES", "flagsite/tests/startup/endless.py"]))
 """

@@ -10,8 +10,8 @@ from django.core import management
 from django.db import OperationalError, ProgrammingError
 
 import manage
-from flagsite import servers
-from flagsite.servers import ROOT
+from flagsite.development import servers
+from flagsite.development.servers import ROOT
 
 LOADING = """
 import os, runpy, signal, sys
@@ -59,7 +59,7 @@ def test_a_database_that_is_away_or_has_no_tables_is_told_in_a_line(
         manage.main()
 
 
-@pytest.mark.parametrize("module", ["django.core.management", "flagsite.servers", "flagsite.settings"])
+@pytest.mark.parametrize("module", ["django.core.management", "flagsite.development.servers", "flagsite.settings"])
 def test_ctrl_c_while_it_is_loading_ends_it_without_a_word(module: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", LOADING.replace("MODULE", repr(module))], cwd=ROOT, capture_output=True, text=True,

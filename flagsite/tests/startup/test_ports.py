@@ -13,10 +13,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from flagsite.servers import ROOT
-from flagsite.servers.errors import ServerError
-from flagsite.servers.ports import HOST, keep, kept_ports
-from flagsite.servers.serving import we_answer
+from flagsite.development.servers import ROOT
+from flagsite.development.servers.errors import ServerError
+from flagsite.development.servers.ports import HOST, keep, kept_ports
+from flagsite.development.servers.serving import we_answer
 from flagsite.tests.startup.conftest import said
 
 SERVE = """

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flagsite.servers import leftovers
+from flagsite.development.servers import leftovers
 from flagsite.tests.startup.conftest import Start, end, said
 
 pytestmark = pytest.mark.slow
@@ -24,9 +24,9 @@ SUPERVISE = """
 import signal, sys
 from pathlib import Path
 from rich.console import Console
-from flagsite.servers.log import OneLog
-from flagsite.servers.processes import Process, Supervisor, alone
-from flagsite.servers.signals import signals_as_exit
+from flagsite.development.servers.log import OneLog
+from flagsite.development.servers.processes import Process, Supervisor, alone
+from flagsite.development.servers.signals import signals_as_exit
 
 POLITE = "import os, time; os.fork(); print('here', flush=True); time.sleep(600)"
 STUBBORN = "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); os.fork(); time.sleep(600)"
@@ -83,7 +83,7 @@ def test_the_children_of_a_program_go_with_it(supervisor: Begin, folder: Path) -
 
 def test_a_stubborn_program_is_killed_in_the_end(supervisor: Begin, folder: Path) -> None:
     code = SUPERVISE.replace('("worker", POLITE)', '("worker", STUBBORN)')
-    process = supervisor("from flagsite.servers import processes; processes.PATIENCE = 1\n" + code)
+    process = supervisor("from flagsite.development.servers import processes; processes.PATIENCE = 1\n" + code)
     members = _members(folder)
     end(process)
     assert not _living(members)

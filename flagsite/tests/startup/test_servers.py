@@ -13,11 +13,11 @@ import psycopg
 import pytest
 import redis
 
-from flagsite import servers
-from flagsite.servers import PostgresServer, Server, ServerError, ValkeyServer, locks
-from flagsite.servers.locations import socket_folder
-from flagsite.servers.processes import alone
-from flagsite.servers.testing import place_of_its_own
+from flagsite.development import servers
+from flagsite.development.servers import PostgresServer, Server, ServerError, ValkeyServer, locks
+from flagsite.development.servers.locations import socket_folder
+from flagsite.development.servers.processes import alone
+from flagsite.development.servers.testing import place_of_its_own
 
 BOTH = pytest.mark.parametrize("kind", [PostgresServer, ValkeyServer])
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flagsite.servers import ROOT
+from flagsite.development.servers import ROOT
 
 SET_UP = """
 import sys

@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from flags.client import context
 from flagsite import environment
-from flagsite.servers import ROOT, ServerError, locks
+from flagsite.development.servers import ROOT, ServerError, locks
 
 SETTINGS = str(ROOT / "flagsite" / "settings.py")
 PRODUCTION = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flagsite.demo import story
+from flagsite.development.demo import story
 
 
 class Answers:

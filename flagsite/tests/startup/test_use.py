@@ -8,14 +8,14 @@ from shutil import rmtree
 
 import pytest
 
-from flagsite.servers import PostgresServer, Server, ValkeyServer
+from flagsite.development.servers import PostgresServer, Server, ValkeyServer
 from flagsite.tests.startup.conftest import Start, end, said
 from flagsite.tests.startup.running import begin_with_tables
 
 pytestmark = pytest.mark.slow
 USE_SERVERS = """
 import signal
-from flagsite import servers
+from flagsite.development import servers
 with servers.running():
     print([server.pid() for server in servers.embedded()], flush=True)
     signal.pause()

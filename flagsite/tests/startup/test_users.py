@@ -11,14 +11,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flagsite.servers import ROOT, PostgresServer, as_other_user
+from flagsite.development.servers import ROOT, PostgresServer, as_other_user
 from flagsite.tests.startup.conftest import environment_for
 
 pytestmark = pytest.mark.slow
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="about the user root")
 USE_POSTGRES = """
 import os
-from flagsite.servers import PostgresServer, data_folder
+from flagsite.development.servers import PostgresServer, data_folder
 server = PostgresServer(data_folder())
 server.start()
 print(server.is_ready(), server.data.stat().st_uid)
@@ -80,7 +80,7 @@ def _run(command: list[str], folder: Path, user: int | None = None) -> str:
 
 def _may_read_checkout(user: int) -> bool:
     try:
-        subprocess.run([sys.executable, "-c", "import flagsite.servers"], user=user, cwd=ROOT, check=True)
+        subprocess.run([sys.executable, "-c", "import flagsite.development.servers"], user=user, cwd=ROOT, check=True)
     except (PermissionError, subprocess.CalledProcessError):
         return False
     return True

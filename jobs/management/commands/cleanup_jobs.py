@@ -7,14 +7,15 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandParser
 
-from jobs import cleanup, waiting
-from jobs.cleanup import OldJobs
-from jobs.following import follow
-from jobs.models import Job
-from jobs.showing import documents_of
-from jobs.watching import went_well
-from orgs import origin
-from orgs.operator_command import Answer, OperatorCommand, me
+from flagsite.core import actor
+from flagsite.core.console.command import Answer, OperatorCommand, me
+from jobs.console import waiting_reason
+from jobs.console.chain_polling import succeeded
+from jobs.console.follow import follow
+from jobs.console.job_tables import documents_of
+from jobs.engine.models import Job
+from jobs.operations import cleanup
+from jobs.operations.cleanup import OldJobs
 
 
 class Command(OperatorCommand):
@@ -36,14 +37,14 @@ class Command(OperatorCommand):
         }  # fmt: skip
         if dry_run:
             return Answer(document, [f"{_words(old)} would be deleted; nothing was changed."])
-        job = cleanup.request(by=me(), correlation_id=origin.correlation_id())
+        job = cleanup.request(by=me(), correlation_id=actor.correlation_id())
         latest = follow(job) if wait else Job.objects.get(pk=job.pk)
-        waits_for = waiting.reason_to_wait(latest.pk)
+        waits_for = waiting_reason.reason_to_wait(latest.pk)
         shown = [f"{_words(old)} are old enough; job {job.pk} deletes them: {latest.status}."]
         if waits_for:
             shown.append(waits_for)
         document |= {"job": documents_of([latest])[0], "waitsFor": waits_for}
-        return Answer(document, shown, failed=wait and not went_well(latest))
+        return Answer(document, shown, failed=wait and not succeeded(latest))
 
 
 def _words(old: OldJobs) -> str:

@@ -7,15 +7,16 @@ from typing import Any
 from django.core.management.base import CommandParser
 from rich.console import RenderableType
 
-from jobs import chains, waiting
-from jobs.chains import Chain
+from flagsite.core.console.arguments import row_id
+from flagsite.core.console.command import Answer, OperatorCommand
+from jobs.console import waiting_reason
+from jobs.console.chain_polling import succeeded
+from jobs.console.follow import follow
+from jobs.console.job_tables import attempts_table, documents_of, failure_documents, failures_table, job_facts
+from jobs.engine import chains
+from jobs.engine.chains import Chain
+from jobs.engine.models import Job, JobFailure
 from jobs.errors import JobNotFound
-from jobs.following import follow
-from jobs.models import Job, JobFailure
-from jobs.showing import attempts_table, documents_of, failure_documents, failures_table, job_facts
-from jobs.watching import went_well
-from orgs.command_arguments import row_id
-from orgs.operator_command import Answer, OperatorCommand
 
 MOST_FAILURES, MOST_ATTEMPTS = 100, 500
 
@@ -42,13 +43,13 @@ def show(job_id: int, *, until_the_end: bool) -> Answer:
     failed = False
     if until_the_end:
         latest = follow(job)
-        failed = not went_well(latest)
+        failed = not succeeded(latest)
         job.refresh_from_db()
     attempts = list(Job.objects.of_chain(job.root_id).reverse()[:MOST_ATTEMPTS])[::-1]
     chain = chains.chain_of(job)
     failures = list(JobFailure.objects.filter(job_id=chain.latest_job_id).order_by("organization_id")[:MOST_FAILURES])
     latest = attempts[-1]
-    waits_for = waiting.reason_to_wait(latest.pk)
+    waits_for = waiting_reason.reason_to_wait(latest.pk)
     document = {
         "job": documents_of([job])[0],
         "attempts": documents_of(attempts),

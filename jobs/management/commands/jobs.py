@@ -6,12 +6,12 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from jobs.selection_arguments import add_selection, selection_in
-from jobs.showing import JobsTable, documents_of
-from jobs.states import Status
-from orgs.command_arguments import count
-from orgs.operator_command import Answer, OperatorCommand
-from orgs.snapshots import snapshot
+from flagsite.core.console.arguments import count
+from flagsite.core.console.command import Answer, OperatorCommand
+from flagsite.core.db.snapshot import snapshot
+from jobs.console.job_tables import JobsTable, documents_of
+from jobs.console.selection_arguments import add_selection, selection_in
+from jobs.engine.states import Status
 
 MOST = 10_000
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from jobs import queues
-from jobs.queues_shown import queue_document, state_words
-from orgs.command_arguments import add_reason
-from orgs.operator_command import Answer, OperatorCommand, me
+from flagsite.core.console.arguments import add_reason
+from flagsite.core.console.command import Answer, OperatorCommand, me
+from jobs.console.queue_tables import queue_document, state_words
+from jobs.operations import queue_operations
 
 
 class Command(OperatorCommand):
@@ -20,5 +20,5 @@ class Command(OperatorCommand):
         add_reason(parser)
 
     def answer(self, *, queue: str, reason: str, **options: Any) -> Answer:
-        paused = queues.pause(queue, by=me(), reason=reason)
+        paused = queue_operations.pause(queue, by=me(), reason=reason)
         return Answer(queue_document(paused), [f"The queue {paused.name} is {state_words(paused)}."])

@@ -8,14 +8,14 @@ from typing import Any
 from django.core.management.base import CommandParser
 from rich.console import RenderableType
 
-from jobs.bulk import Done, said_of
-from jobs.retrying import failed_batches, retry_failed
-from jobs.selection import Selection
-from jobs.selection_arguments import add_selection, selection_in
-from jobs.showing import JobsTable, documents_of
-from orgs import terminal
-from orgs.command_arguments import add_reason
-from orgs.operator_command import Answer, OperatorCommand, me
+from flagsite.core.console import terminal
+from flagsite.core.console.arguments import add_reason
+from flagsite.core.console.command import Answer, OperatorCommand, me
+from jobs.console.job_tables import JobsTable, documents_of
+from jobs.console.selection_arguments import add_selection, selection_in
+from jobs.operations.bulk import BulkResult, said_of
+from jobs.operations.retry_failed import failed_batches, retry_failed
+from jobs.operations.selection import Selection
 
 MOST_LISTED = 1_000
 
@@ -54,12 +54,12 @@ def _would_retry(selection: Selection) -> Answer:
     return Answer({"dryRun": True, "wouldRetry": found, "results": documents_of(jobs)}, shown)
 
 
-def _document(outcome: Done) -> dict[str, Any]:
+def _document(outcome: BulkResult) -> dict[str, Any]:
     skipped = outcome.skipped.total()
     return {"dryRun": False, "retried": outcome.count, "skipped": skipped, "skippedBecause": dict(outcome.skipped)}
 
 
-def _shown(outcome: Done) -> list[RenderableType]:
+def _shown(outcome: BulkResult) -> list[RenderableType]:
     if not outcome.count + outcome.skipped.total():
         return ["Nothing failed that matches."]
     shown: list[RenderableType] = [f"{outcome.count:,} retried, {outcome.skipped.total():,} skipped."]

@@ -6,10 +6,10 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from jobs import operations
-from jobs.named_jobs import do_each, outcomes_answer
-from orgs.command_arguments import add_reason, row_id
-from orgs.operator_command import Answer, OperatorCommand, me
+from flagsite.core.console.arguments import add_reason, row_id
+from flagsite.core.console.command import Answer, OperatorCommand, me
+from jobs.console.named_jobs import do_each, outcomes_answer
+from jobs.operations import job_operations
 
 
 class Command(OperatorCommand):
@@ -20,5 +20,5 @@ class Command(OperatorCommand):
         add_reason(parser)
 
     def answer(self, *, ids: list[int], reason: str, **options: Any) -> Answer:
-        done = do_each(ids, lambda job_id: operations.retry(job_id=job_id, by=me(), reason=reason))
+        done = do_each(ids, lambda job_id: job_operations.retry(job_id=job_id, by=me(), reason=reason))
         return outcomes_answer(done, word="retried by job", key="retryJobId")

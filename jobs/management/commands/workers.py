@@ -8,18 +8,18 @@ from django.utils import timezone
 from rich.table import Column, Table
 from rich.text import Text
 
-from jobs import workers
-from jobs.showing import done_word, work_word
-from jobs.workers import WorkerNow
-from orgs import terminal
-from orgs.operator_command import Answer, OperatorCommand
+from flagsite.core.console import terminal
+from flagsite.core.console.command import Answer, OperatorCommand
+from jobs.console.job_tables import done_word, work_word
+from jobs.engine import worker_registry
+from jobs.engine.worker_registry import WorkerNow
 
 
 class Command(OperatorCommand):
     help = "Show the workers of the last day: which are alive, what they do. Exit status 1 when none is alive."
 
     def answer(self, **options: Any) -> Answer:
-        found = workers.all_workers()
+        found = worker_registry.all_workers()
         anyone = any(one.is_alive for one in found)
         shown: list[Any] = [_table(found)] if found else []
         if not anyone:

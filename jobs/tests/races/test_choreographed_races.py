@@ -16,10 +16,11 @@ import pytest
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from jobs import lifecycle, moves, operations, sweep, wakeup
-from jobs.errors import LeaseLost, MoveRefused, NotRetryable
-from jobs.models import Job, Queue
-from jobs.states import MOVES
+from jobs.engine import lifecycle, rescuer, transitions, wakeup
+from jobs.engine.models import Job, Queue
+from jobs.engine.states import TRANSITIONS
+from jobs.errors import LeaseLost, NotRetryable, TransitionRefused
+from jobs.operations import job_operations
 from jobs.tests.engine import LONG_AGO, QUEUE, changed, claimed, lease_of, make_due, statuses, waiting
 from jobs.tests.races.threads import Background
 
@@ -42,13 +43,13 @@ def holding(job: Job) -> Iterator[None]:
 def unguarded(job_id: int, name: str, *, lease: UUID | None = None, **columns: Any) -> None:
     """`moves.move` without comparing anything: the last one wins."""
     columns |= {"lease_token": None, "lease_expires_at": None}
-    Job.objects.filter(pk=job_id).update(status=MOVES[name].target, **columns)
+    Job.objects.filter(pk=job_id).update(status=TRANSITIONS[name].target, **columns)
 
 
 @contextmanager
 def without_guards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Neither compare-and-set nor the trigger behind it."""
-    monkeypatch.setattr(moves, "move", unguarded)
+    monkeypatch.setattr(transitions, "transition", unguarded)
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE jobs_job DISABLE TRIGGER jobs_only_known_moves")
         try:
@@ -93,7 +94,7 @@ def test_without_guards_a_late_end_would_complete_a_job_that_is_done_again(monke
 def test_a_late_rescue_finds_the_job_complete() -> None:
     job = claimed(lease_expires_at=LONG_AGO)
     late = complete_while_rescuing(job)
-    with pytest.raises(MoveRefused):
+    with pytest.raises(TransitionRefused):
         late.result()
     assert statuses(job) == ["COMPLETED"]
 
@@ -111,7 +112,7 @@ def test_a_lease_renewed_at_the_last_moment_is_not_rescued() -> None:
         late = Background(partial(lifecycle.rescue, job_id=job.pk))
         late.wait_until_blocked()
         lifecycle.renew(job_id=job.pk, lease=lease_of(job))
-    with pytest.raises(MoveRefused):
+    with pytest.raises(TransitionRefused):
         late.result()
     assert statuses(job) == ["IN_PROGRESS"]
 
@@ -147,7 +148,7 @@ def test_without_the_queues_lock_two_would_run_at_once(monkeypatch: pytest.Monke
 def test_a_claim_passes_by_a_job_that_is_being_cancelled() -> None:
     cancelled, other = waiting(priority=1), waiting()
     with transaction.atomic():
-        operations.cancel(job_id=cancelled.pk, by="bob")
+        job_operations.cancel(job_id=cancelled.pk, by="bob")
         assert Background(partial(lifecycle.claim, queue=QUEUE, worker="worker")).result() == other
     assert statuses(cancelled) == ["CANCELLED"]
 
@@ -156,7 +157,7 @@ def test_a_cancellation_that_waited_for_a_claim_asks_the_running_job_to_stop() -
     job = waiting()
     with transaction.atomic():
         lifecycle.claim(queue=QUEUE, worker="worker")
-        late = Background(partial(operations.cancel, job_id=job.pk, by="bob"))
+        late = Background(partial(job_operations.cancel, job_id=job.pk, by="bob"))
         late.wait_until_blocked()
     assert late.result().status == "IN_PROGRESS"
     job.refresh_from_db()
@@ -169,7 +170,7 @@ def test_a_cancellation_of_a_chain_that_waited_for_a_claim_asks_the_retry_to_sto
     make_due()
     with transaction.atomic():
         again = lifecycle.claim(queue=QUEUE, worker="worker")
-        late = Background(partial(operations.cancel, job_id=first.pk, by="bob"))
+        late = Background(partial(job_operations.cancel, job_id=first.pk, by="bob"))
         late.wait_until_blocked()
     assert late.result() == again
     assert statuses(first) == ["RETRYING", "IN_PROGRESS"]
@@ -179,10 +180,10 @@ def test_a_move_finds_that_another_was_made_meanwhile() -> None:
     """Compare-and-set by itself: whatever a function has read before, the status decides in the statement."""
     job = waiting()
     with transaction.atomic():
-        moves.move(job.pk, "cancel")
-        late = Background(partial(moves.move, job.pk, "cancel"))
+        transitions.transition(job.pk, "cancel")
+        late = Background(partial(transitions.transition, job.pk, "cancel"))
         late.wait_until_blocked()
-    with pytest.raises(MoveRefused):
+    with pytest.raises(TransitionRefused):
         late.result()
 
 
@@ -200,8 +201,8 @@ def test_of_two_people_who_retry_the_second_finds_the_first_ones_attempt() -> No
     job = claimed()
     lifecycle.fail(job_id=job.pk, lease=lease_of(job), error="no", permanent=True)
     with transaction.atomic():
-        operations.retry(job_id=job.pk, by="alice")
-        late = Background(partial(operations.retry, job_id=job.pk, by="bob"))
+        job_operations.retry(job_id=job.pk, by="alice")
+        late = Background(partial(job_operations.retry, job_id=job.pk, by="bob"))
         late.wait_until_blocked()
     with pytest.raises(NotRetryable):
         late.result()
@@ -211,7 +212,7 @@ def test_of_two_people_who_retry_the_second_finds_the_first_ones_attempt() -> No
 def test_a_sweep_passes_by_a_job_that_somebody_has_in_hand() -> None:
     held, other = waiting(), waiting()
     with holding(held):
-        assert Background(sweep.wake_waiting).result() == 1
+        assert Background(rescuer.wake_waiting).result() == 1
     for job in (held, other):
         job.refresh_from_db()
     assert held.woken_at is None

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from jobs import lifecycle, operations
+from jobs.engine import lifecycle
+from jobs.engine.models import Job, Queue
 from jobs.errors import FlagsiteError
-from jobs.models import Job, Queue
+from jobs.operations import job_operations
 from jobs.tests.engine import LONG_AGO, QUEUE, claimed, lease_of, statuses, waiting
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -92,7 +93,7 @@ def test_of_a_claim_and_a_cancellation_the_job_obeys_both() -> None:
     for _ in range(5):
         job = waiting()
         claim = partial(lifecycle.claim, queue=QUEUE, worker="worker")
-        taken, cancelled = _both([claim, partial(operations.cancel, job_id=job.pk, by="somebody")])
+        taken, cancelled = _both([claim, partial(job_operations.cancel, job_id=job.pk, by="somebody")])
         job.refresh_from_db()
         assert cancelled.pk == job.pk
         assert job.cancel_requested_at
@@ -103,6 +104,6 @@ def test_of_a_claim_and_a_cancellation_the_job_obeys_both() -> None:
 def test_two_people_who_retry_at_once_start_one_round() -> None:
     first = claimed()
     lifecycle.fail(job_id=first.pk, lease=lease_of(first), error="no", permanent=True)
-    ends = _at_once(4, lambda number: operations.retry(job_id=first.pk, by=str(number)))
+    ends = _at_once(4, lambda number: job_operations.retry(job_id=first.pk, by=str(number)))
     assert sum(isinstance(end, Job) for end in ends) == 1
     assert statuses(first) == ["RETRYING", "PENDING"]

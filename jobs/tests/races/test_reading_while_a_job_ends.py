@@ -7,9 +7,10 @@ from collections.abc import Iterable
 import pytest
 
 from conftest import Cast
-from jobs import chains, lifecycle, views
-from jobs.chains import Chain
-from jobs.models import Job
+from jobs.api import views
+from jobs.engine import chains, lifecycle
+from jobs.engine.chains import Chain
+from jobs.engine.models import Job
 from jobs.tests.engine import changed, claimed, lease_of
 from jobs.tests.races.threads import Background
 from orgs.tests.api import Api

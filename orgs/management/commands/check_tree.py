@@ -8,8 +8,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from orgs import checking
-from orgs.checking import Findings
+from orgs.tree import integrity
+from orgs.tree.integrity import TreeReport
 
 
 class Command(BaseCommand):
@@ -23,24 +23,24 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object instead of words")
 
     def handle(self, *args: Any, repair: bool, **options: Any) -> None:
-        found = left = checking.find_problems()
+        found = left = integrity.find_problems()
         written = None
         if repair and not found.sound:
-            written = checking.repair()
-            left = checking.find_problems()
+            written = integrity.repair()
+            left = integrity.find_problems()
         tell = _as_json if options["json"] else _in_words
         self.stdout.write(tell(found, written, left))
         if not left.sound:
             raise CommandError(f"The tree is not sound. {_advice(left, repair=repair)}".rstrip())
 
 
-def _advice(left: Findings, *, repair: bool) -> str:
-    if checking.CYCLE in left.counts:
+def _advice(left: TreeReport, *, repair: bool) -> str:
+    if integrity.CYCLE in left.counts:
         return "Parents go in a circle: give one organization of each circle another parent, then check again."
     return "" if repair else "check_tree --repair makes it so."
 
 
-def _as_json(found: Findings, written: int | None, left: Findings) -> str:
+def _as_json(found: TreeReport, written: int | None, left: TreeReport) -> str:
     return json.dumps(
         {
             "sound": left.sound,
@@ -56,7 +56,7 @@ def _as_json(found: Findings, written: int | None, left: Findings) -> str:
     )
 
 
-def _in_words(found: Findings, written: int | None, left: Findings) -> str:
+def _in_words(found: TreeReport, written: int | None, left: TreeReport) -> str:
     if found.sound:
         return f"The tree is sound: {found.organizations:,} organizations."
     lines = [f"{problem.key} (id {problem.organization_id}) {problem.words}." for problem in found.problems]
@@ -67,6 +67,6 @@ def _in_words(found: Findings, written: int | None, left: Findings) -> str:
         lines += [
             f"{problem.key} (id {problem.organization_id}) {problem.words}; give it another parent, then repair."
             for problem in left.problems
-            if problem.kind == checking.CYCLE
+            if problem.kind == integrity.CYCLE
         ]
     return "\n".join(lines)

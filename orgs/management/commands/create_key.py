@@ -8,12 +8,12 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from orgs import keys
-from orgs.access import organization_called
-from orgs.clock import now
-from orgs.command_arguments import when
-from orgs.models import Role
-from orgs.operator_command import Answer, OperatorCommand
+from flagsite.core.console.arguments import when
+from flagsite.core.console.command import Answer, OperatorCommand
+from flagsite.core.db.clock import now
+from orgs.access import access_keys
+from orgs.access.models import Role
+from orgs.access.organizations import organization_called
 
 
 class Command(OperatorCommand):
@@ -27,9 +27,9 @@ class Command(OperatorCommand):
 
     def answer(self, *, name: str, role: str, organization: str | None, expires: Any, **options: Any) -> Answer:
         top = organization_called(organization) if organization else None
-        record, key = keys.create(name=name, role=Role(role), organization=top, expires=expires)
+        record, key = access_keys.create(name=name, role=Role(role), organization=top, expires=expires)
         shown = [f"{record.name} ({record.role}), shown this once:", key]
-        return Answer(keys.described(record) | {"key": key}, shown)
+        return Answer(access_keys.described(record) | {"key": key}, shown)
 
 
 def future(text: str) -> datetime:

@@ -10,15 +10,15 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from orgs import importing
+from orgs.csv_import import importer
 from orgs.errors import ImportRefused
 
 STEPS = {
-    importing.READING: "Reading the file",
-    importing.COMPARING: "Comparing with the database",
-    importing.NUMBERING: "Numbering the trees",
-    importing.WRITING: "Writing organizations",
-    importing.PLACING: "Handing down flags",
+    importer.READING: "Reading the file",
+    importer.COMPARING: "Comparing with the database",
+    importer.NUMBERING: "Numbering the trees",
+    importer.WRITING: "Writing organizations",
+    importer.PLACING: "Handing down flags",
 }
 
 
@@ -35,7 +35,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, file: Path, **options: Any) -> None:
         try:
             with file.open("rb") as stream, Steps(file.stat().st_size) as steps:
-                report = importing.import_organizations(stream, progress=steps)
+                report = importer.import_organizations(stream, progress=steps)
         except OSError as error:
             raise CommandError(f"{file} cannot be read: {error.strerror}.") from error
         except ImportRefused as refused:
@@ -43,7 +43,7 @@ class Command(BaseCommand):
         self.stdout.write(_sentence(report))
 
 
-def _sentence(report: importing.ImportReport) -> str:
+def _sentence(report: importer.ImportReport) -> str:
     if report.unchanged == report.rows:
         return f"Nothing to change: all {report.rows:,} organizations of the file are as it says."
     sentence = (
@@ -94,5 +94,5 @@ class Steps:
                 self._console.print(f"{STEPS[step]} …")
             self._bar.remove_task(self._task)
             self._task = self._bar.add_task(STEPS[step], total=None)
-        whole = self._file_size if step == importing.READING else total
+        whole = self._file_size if step == importer.READING else total
         self._bar.update(self._task, completed=done, total=whole)

@@ -6,15 +6,16 @@ from typing import Any
 
 from rich.table import Column
 
-from orgs import keys, terminal
-from orgs.operator_command import Answer, OperatorCommand
+from flagsite.core.console import terminal
+from flagsite.core.console.command import Answer, OperatorCommand
+from orgs.access import access_keys
 
 
 class Command(OperatorCommand):
     help = "Show all access keys, newest first, without their secret part."
 
     def answer(self, **options: Any) -> Answer:
-        found = [keys.described(key) for key in keys.all_keys()]
+        found = [access_keys.described(key) for key in access_keys.all_keys()]
         table = terminal.table(
             Column("Prefix", no_wrap=True), Column("State", no_wrap=True), Column("Role", no_wrap=True), "Sees", "Name"
         )

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from orgs import keys
-from orgs.operator_command import Answer, OperatorCommand
+from flagsite.core.console.command import Answer, OperatorCommand
+from orgs.access import access_keys
 
 
 class Command(OperatorCommand):
@@ -17,5 +17,5 @@ class Command(OperatorCommand):
         parser.add_argument("prefix", help="what the key begins with, up to the dot")
 
     def answer(self, *, prefix: str, **options: Any) -> Answer:
-        key = keys.revoke(prefix=prefix.partition(".")[0])
-        return Answer(keys.described(key), [f"{key.name} ({key.prefix}) is revoked."])
+        key = access_keys.revoke(prefix=prefix.partition(".")[0])
+        return Answer(access_keys.described(key), [f"{key.name} ({key.prefix}) is revoked."])

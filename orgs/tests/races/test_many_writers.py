@@ -13,9 +13,9 @@ import pytest
 from django.db import connection, transaction
 
 from conftest import Cast
-from orgs import checking, locks, tree
-from orgs.models import Organization
 from orgs.tests.trees import get, import_rows, paths
+from orgs.tree import integrity, locks, tree_operations
+from orgs.tree.models import Organization
 
 PROCESSES = 8
 CREATED_BY_EACH = 12
@@ -52,7 +52,7 @@ def no_trigger(transactional_db: None) -> Iterator[None]:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_eight_processes_under_one_root_leave_a_sound_tree(transactional_db: None) -> None:
-    root = tree.create(name="Root", key="root")
+    root = tree_operations.create(name="Root", key="root")
     assert run_writers(root, "locked") == PROCESSES * CREATED_BY_EACH
     assert len(paths()) == PROCESSES * CREATED_BY_EACH + 1
     assert Organization.objects.filter(parent=None).count() == 1
@@ -61,9 +61,9 @@ def test_eight_processes_under_one_root_leave_a_sound_tree(transactional_db: Non
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_without_the_lock_the_same_processes_ruin_the_tree(no_trigger: None) -> None:
-    root = tree.create(name="Root", key="root")
+    root = tree_operations.create(name="Root", key="root")
     run_writers(root, "unlocked")
-    assert not checking.find_problems().sound
+    assert not integrity.find_problems().sound
 
 
 @contextmanager
@@ -94,13 +94,13 @@ def wait_until_somebody_waits_for_the_tree() -> None:
 
 
 WAITING: dict[str, Callable[[Cast], object]] = {
-    "create": lambda cast: tree.create(name="New", key="new", parent_id=cast.north.pk),
+    "create": lambda cast: tree_operations.create(name="New", key="new", parent_id=cast.north.pk),
     "create by a stale instance": lambda cast: Organization.objects.create(name="New", key="new", parent=cast.north),
-    "move": lambda cast: tree.move(organization_id=cast.rome.pk, parent_id=cast.north.pk),
+    "move": lambda cast: tree_operations.move(organization_id=cast.rome.pk, parent_id=cast.north.pk),
     "move by a stale instance": lambda cast: cast.rome.move_to(cast.north),
     "delete by a stale instance": lambda cast: cast.oslo.delete(),
     "import": lambda cast: import_rows("new,New,north", "rome,Rome,oslo"),
-    "repair": lambda cast: checking.repair(),
+    "repair": lambda cast: integrity.repair(),
 }
 
 
@@ -113,8 +113,8 @@ def test_a_writer_waits_for_another_and_reads_the_tree_after_it(
             locks.lock_tree_for_writing()
             late = start(lambda: change(cast))
             wait_until_somebody_waits_for_the_tree()
-            tree.move(organization_id=cast.north.pk, parent_id=cast.rival_store.pk)
-            tree.create(name="First", key="first", parent_id=cast.acme.pk)
+            tree_operations.move(organization_id=cast.north.pk, parent_id=cast.rival_store.pk)
+            tree_operations.create(name="First", key="first", parent_id=cast.acme.pk)
         late.result(timeout=10)
     assert {"rival/rival_store/north", "acme/first"} <= paths()
     if Organization.objects.filter(key="new").exists():
@@ -124,7 +124,7 @@ def test_a_writer_waits_for_another_and_reads_the_tree_after_it(
 def test_a_reader_keeps_writers_out(transactional_db: None, cast: Cast) -> None:
     with in_another_connection() as start, transaction.atomic():
         locks.lock_tree_for_reading()
-        late = start(lambda: tree.delete(organization_id=cast.oslo.pk))
+        late = start(lambda: tree_operations.delete(organization_id=cast.oslo.pk))
         wait_until_somebody_waits_for_the_tree()
         assert get("oslo").pk == cast.oslo.pk
     assert late.result(timeout=10) == 1

@@ -21,9 +21,9 @@ django.setup()
 
 from django.db import DatabaseError  # noqa: E402
 
-from orgs import locks, tree  # noqa: E402
 from orgs.errors import MoveUnderOwnDescendant  # noqa: E402
-from orgs.models import Organization  # noqa: E402
+from orgs.tree import locks, tree_operations  # noqa: E402
+from orgs.tree.models import Organization  # noqa: E402
 
 CREATED = 12
 MOVED = 8
@@ -36,7 +36,7 @@ def change_the_tree(number: int, root_id: int) -> int:
     created = 0
     for step in range(CREATED):
         try:
-            tree.create(name="New", key=f"{number}-{step}", parent_id=root_id)
+            tree_operations.create(name="New", key=f"{number}-{step}", parent_id=root_id)
         except TO_BE_EXPECTED:
             continue
         created += 1
@@ -44,7 +44,7 @@ def change_the_tree(number: int, root_id: int) -> int:
         ids = list(Organization.objects.exclude(pk=root_id).values_list("pk", flat=True))
         moved, target = chance.choice(ids), chance.choice([*ids, root_id])
         try:
-            tree.move(organization_id=moved, parent_id=target)
+            tree_operations.move(organization_id=moved, parent_id=target)
         except TO_BE_EXPECTED:
             continue
     return created

@@ -1,0 +1,186 @@
+"""Flags in the admin site: definitions, on how many organizations each is on, and who set it where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from flags.definitions import service
+from flags.definitions.forms import OPERATIONS, FlagForm, operations_for
+from flags.definitions.models import Flag
+from flags.insights.admin_pages import AdoptionPages
+from flags.insights.flag_overview import counts, made_last
+from flags.states.admin_section import switch_view
+from flagsite.core.actor import correlation_id
+from flagsite.core.admin.capped_paginator import CappedPaginator
+from flagsite.core.errors import FlagsiteError
+from flagsite.core.ids import id_in
+from jobs.engine.models import Job
+from orgs.access.caller import Caller
+from orgs.access.live_pages import fragment
+from orgs.access.models import Role
+from orgs.access.operator_admin import OperatorAdmin, caller_of, known_caller
+
+RECORD = ["archived", "version", "created_by", "created_at", "updated_by", "updated_at"]
+"""What a page shows and nobody fills in."""
+
+
+@admin.register(Flag)
+class FlagAdmin(AdoptionPages, OperatorAdmin):
+    """Definitions, changed by people who are not bound to an organization; values are set on organizations' pages."""
+
+    add_role = change_role = Role.EDITOR
+    for_bound_people = True
+    form = FlagForm
+    paginator = CappedPaginator
+    list_display = ["key", "description", "kind_in_short", "owner", "stands", "updated"]
+    list_filter = ["archived", "killed", "kind"]
+    search_fields = ["key", "description", "owner"]
+    autocomplete_fields = ["prerequisites"]
+    readonly_fields = RECORD
+    ordering = ["key"]
+    actions = None
+    change_form_after_template = "admin/flags/flag_figures.html"
+
+    @admin.display(description="kind", ordering="kind")
+    def kind_in_short(self, flag: Flag) -> str:
+        return flag.kind
+
+    @admin.display(description="stands")
+    def stands(self, flag: Flag) -> SafeString:
+        """What nothing beats; a purge archives first."""
+        state = "purging" if flag.purging else "archived" if flag.archived else "killed" if flag.killed else "live"
+        return format_html('<span class="fs-status fs-status-{}">{}</span>', state, state)
+
+    @admin.display(description="updated (UTC)", ordering="updated_at")
+    def updated(self, flag: Flag) -> str:
+        return f"{flag.updated_at:%Y-%m-%d %H:%M}"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return super().has_add_permission(request) and not _is_bound(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        is_ending = obj is not None and obj.purging
+        return super().has_change_permission(request, obj) and not _is_bound(request) and not is_ending
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # its states are millions of rows; deleting them is a job's work
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return ["key", *RECORD] if obj else RECORD
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        personal = [] if _is_bound(request) else ["whitelist"]  # other customers' users
+        fieldsets = [
+            (None, {"fields": ["key", "description", "enabled", "killed"]}),
+            ("Rollout", {"fields": ["rollout_percentage", "rollout_unit", "rollout_level", "salt"]}),
+            ("Beside the organizations' values", {"fields": [*personal, "environments", "prerequisites"]}),
+            ("To find it by", {"fields": ["owner", "tags", "kind", "expires_on"]}),
+        ]
+        may_write = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+        if may_write:
+            fieldsets.append(("This change", {"fields": ["reason", "based_on"]}))
+        return [*fieldsets, ("Record", {"fields": RECORD})] if obj else fieldsets
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        return [
+            path("set/<str:organization_id>/", view(self.switch), name="flags_flag_switch"),
+            path("<int:flag_id>/counts/", fragment(self.counts_view), name="flags_flag_counts"),
+            *self.adoption_urls(),
+            path("<int:flag_id>/<slug:deed>/do/", view(self.end_view), name="flags_flag_end"),
+            *super().get_urls(),
+        ]
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """As Django's; what is refused only when it is written, because somebody was quicker, is told on the page."""
+        try:
+            response: HttpResponse = super().changeform_view(request, *args, **kwargs)
+        except FlagsiteError as error:
+            self.message_user(request, error.detail, messages.ERROR)
+            return HttpResponseRedirect(request.path)
+        return response
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        asked = {"key": obj.key, "values": form.parts(), "by": known_caller(request).name}
+        asked["reason"] = form.cleaned_data["reason"]
+        if change:
+            service.update(expected={form.cleaned_data["based_on"]}, **asked)
+        else:
+            obj.pk = service.create(**asked).pk
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: Any) -> None:
+        """All is written already, prerequisites too."""
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """The history has it already."""
+
+    log_addition = log_change
+
+    def switch(self, request: HttpRequest, organization_id: str) -> HttpResponse:
+        """Set a flag on an organization, after a look at what that would do."""
+        return switch_view(self, request, organization_id)
+
+    def end_view(self, request: HttpRequest, flag_id: int, deed: str) -> HttpResponse:
+        """Ask whether it is meant and why, then archive the flag, bring it back, or purge it."""
+        flag, caller = self._flag(request, flag_id)
+        if not self.has_change_permission(request, flag):
+            raise PermissionDenied
+        if deed not in OPERATIONS:
+            raise Http404
+        form = OPERATIONS[deed].form(flag, request.POST if request.method == "POST" else None)
+        if request.method == "POST" and form.is_valid():
+            values = form.cleaned_data
+            asked = {"key": flag.key, "by": caller.name, "reason": values["reason"], "expected": {values["based_on"]}}
+            if deed == "purge":
+                asked["correlation_id"] = correlation_id()
+            try:
+                with transaction.atomic():
+                    return self._ended(request, OPERATIONS[deed].act(**asked))
+            except FlagsiteError as error:
+                form.add_error(None, error.detail)
+        shown = {
+            "opts": self.opts,
+            "title": f"{deed.title()} {flag.key}",
+            "flag": flag,
+            "deed": OPERATIONS[deed],
+            "form": form,
+        }
+        return TemplateResponse(request, "admin/flags/end.html", self.admin_site.each_context(request) | shown)
+
+    def _ended(self, request: HttpRequest, what: Flag | Job) -> HttpResponse:
+        if isinstance(what, Job):
+            self.message_user(request, f"Job {what.pk} deletes the flag and its values.")
+            return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[what.pk]))
+        self.message_user(request, f"{what.key} is {'archived' if what.archived else 'back'}.")
+        return HttpResponseRedirect(reverse("admin:flags_flag_change", args=[what.pk]))
+
+    def counts_view(self, request: HttpRequest, flag_id: int) -> HttpResponse:
+        """On how many organizations it is on and off; fetched after the page, since all its rows are counted."""
+        flag, caller = self._flag(request, flag_id)
+        return TemplateResponse(request, "admin/flags/flag_counts.html", {"counts": counts(flag, caller)})
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+        if context.get("original") is not None:
+            flag, caller = self._flag(request, context["original"].pk)
+            context["recent"] = made_last(flag, caller, before=id_in(request.GET.get("before", "")))
+            context["deeds"] = operations_for(flag) if self.has_change_permission(request, flag) else []
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def _flag(self, request: HttpRequest, flag_id: int) -> tuple[Flag, Caller]:
+        caller, flag = caller_of(request), Flag.objects.filter(pk=flag_id).first()
+        if flag is None or caller is None or not self.has_view_permission(request):
+            raise Http404
+        return flag, caller
+
+
+def _is_bound(request: HttpRequest) -> bool:
+    return known_caller(request).organization_id is not None

@@ -1,0 +1,199 @@
+"""The addresses of definitions: /v1/feature-flags."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.db.models import Q, QuerySet
+from django.urls import reverse
+from django.utils.http import parse_etags
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import status
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from flags.definitions import service
+from flags.definitions.models import FLAG_KEY_PATTERN, Flag
+from flags.definitions.serializers import (
+    DefinitionChanges,
+    DefinitionFilters,
+    DefinitionSerializer,
+    EndOptions,
+    NewDefinition,
+    PurgeStartedSerializer,
+    WholeDefinition,
+)
+from flags.insights.staleness import with_staleness
+from flagsite.core.api.input import NoInput
+from jobs.api.serializers import tracking_url
+from orgs.access.caller import Caller
+from orgs.access.endpoints import Endpoint, ListEndpoint
+from orgs.access.models import Role
+from orgs.errors import OutsideOfYourSubtree
+from orgs.idempotency.stored_answers import idempotent
+
+NAME = OpenApiParameter("name", {"type": "string", "pattern": f"^{FLAG_KEY_PATTERN}$"}, OpenApiParameter.PATH)
+IF_MATCH = OpenApiParameter(
+    "If-Match", str, OpenApiParameter.HEADER, description="The `ETag` that you read: 412 if the flag has changed since."
+)
+IF_NONE_MATCH = OpenApiParameter(
+    "If-None-Match", str, OpenApiParameter.HEADER, description="The `ETag` that you have: 304 if it still holds."
+)
+ETAG = OpenApiParameter(
+    "ETag", str, OpenApiParameter.HEADER, response=[200, 201], description="Of this version of the definition."
+)
+
+
+class Definitions(ListEndpoint):
+    """All definitions."""
+
+    roles: ClassVar = {"GET": Role.READER, "POST": Role.EDITOR}
+
+    @extend_schema(
+        operation_id="listDefinitions",
+        summary="Find flags by their definitions",
+        parameters=[DefinitionFilters],
+        responses=DefinitionSerializer(many=True),
+        tags=["definitions"],
+    )
+    def get(self, request: Request) -> Response:
+        """The definitions that match every filter, oldest first; archived ones only with `archived=true`."""
+        wanted = self.filters(request, DefinitionFilters)
+        rows = self.rows(request, _matching(wanted).prefetch_related("prerequisites").order_by("id"))
+        return self.page(DefinitionSerializer, rows, personal=_sees_personal_data(self.caller))
+
+    @extend_schema(
+        operation_id="createDefinition",
+        summary="Define a flag",
+        request=NewDefinition,
+        parameters=[ETAG],
+        responses={201: DefinitionSerializer},
+        tags=["definitions"],
+    )
+    @idempotent
+    def post(self, request: Request) -> Response:
+        """Define a flag; what you leave out gets its default. Not for keys that are bound to an organization."""
+        _check_may_write(self.caller)
+        wanted = NewDefinition.read(request)
+        flag = service.create(key=wanted.pop("name"), values=wanted, by=self.caller.name)
+        location = reverse("definition", args=[flag.key])
+        return _shown(self.caller, flag, status=status.HTTP_201_CREATED, headers={"Location": location})
+
+
+class OneDefinition(Endpoint):
+    """A single definition."""
+
+    roles: ClassVar = {"GET": Role.READER, "PUT": Role.EDITOR, "PATCH": Role.EDITOR, "DELETE": Role.EDITOR}
+
+    @extend_schema(
+        operation_id="getDefinition",
+        summary="Read a flag's definition",
+        parameters=[NAME, IF_NONE_MATCH, ETAG],
+        responses={200: DefinitionSerializer, 304: None},
+        tags=["definitions"],
+    )
+    def get(self, request: Request, name: str) -> Response:
+        """The definition as it stands, an archived one too."""
+        flag = service.flag_called(name)
+        etag = _etag(self.caller, flag)
+        known = [tag.removeprefix("W/") for tag in parse_etags(request.headers.get("If-None-Match", ""))]
+        if etag in known or "*" in known:
+            return Response(status=status.HTTP_304_NOT_MODIFIED, headers={"ETag": etag})
+        return _shown(self.caller, flag)
+
+    @extend_schema(
+        operation_id="replaceDefinition",
+        summary="Write a flag's whole definition",
+        request=WholeDefinition,
+        parameters=[NAME, IF_MATCH, ETAG],
+        responses=DefinitionSerializer,
+        tags=["definitions"],
+    )
+    @idempotent
+    def put(self, request: Request, name: str) -> Response:
+        """What you leave out gets its default; but salt, hashVersion, killed and archived stay as they are."""
+        return self._change(request, name, WholeDefinition)
+
+    @extend_schema(
+        operation_id="changeDefinition",
+        summary="Change parts of a flag's definition",
+        request=DefinitionChanges,
+        parameters=[NAME, IF_MATCH, ETAG],
+        responses=DefinitionSerializer,
+        tags=["definitions"],
+    )
+    @idempotent
+    def patch(self, request: Request, name: str) -> Response:
+        """What you leave out stays. Where nothing differs, nothing is written and the version stays too."""
+        return self._change(request, name, DefinitionChanges)
+
+    @extend_schema(
+        operation_id="endDefinition",
+        summary="Archive a flag, or delete it with its states",
+        request=None,
+        parameters=[NAME, EndOptions, IF_MATCH, ETAG],
+        responses={200: DefinitionSerializer, 202: PurgeStartedSerializer},
+        tags=["definitions"],
+    )
+    @idempotent
+    def delete(self, request: Request, name: str) -> Response:
+        """200: archived, thus off; a PATCH brings it back. 202 with `purge=true`: a job deletes it for good."""
+        _check_may_write(self.caller)
+        NoInput.read(request)
+        purge = EndOptions.read(request)["purge"]
+        asked: dict[str, Any] = {"key": name, "by": self.caller.name, "expected": _expected(request)}
+        if not purge:
+            return _shown(self.caller, service.archive(**asked))
+        job = service.purge(correlation_id=self.correlation_id, **asked)
+        url = tracking_url(job.pk)
+        answer = {"jobId": job.pk, "trackingUrl": url, "message": "The flag and its states are being deleted"}
+        return Response(answer, status=status.HTTP_202_ACCEPTED, headers={"Location": url})
+
+    def _change(self, request: Request, name: str, body: type[WholeDefinition | DefinitionChanges]) -> Response:
+        _check_may_write(self.caller)
+        service.flag_called(name)
+        wanted = body.read(request)
+        if wanted.pop("name", name) != name:
+            raise ValidationError({"name": ["A flag's name cannot be changed."]})
+        flag = service.update(key=name, values=wanted, by=self.caller.name, expected=_expected(request))
+        return _shown(self.caller, flag)
+
+
+def _matching(wanted: dict[str, Any]) -> QuerySet[Flag]:
+    flags: QuerySet[Flag] = Flag.objects.filter(archived=wanted["archived"] == "true")
+    if "tag" in wanted:
+        flags = flags.filter(tags__contains=[wanted["tag"]])
+    if "search" in wanted:
+        part = wanted["search"]
+        flags = flags.filter(Q(key__icontains=part) | Q(description__icontains=part))
+    if "stale" in wanted:
+        flags = with_staleness(flags).filter(is_stale=wanted["stale"] == "true")
+    return flags.filter(**{name: wanted[name] for name in ("owner", "kind") if name in wanted})
+
+
+def _sees_personal_data(caller: Caller) -> bool:
+    """Targeting keys on a whitelist are other customers' users."""
+    return caller.organization_id is None
+
+
+def _check_may_write(caller: Caller) -> None:
+    if caller.organization_id is not None:
+        raise OutsideOfYourSubtree("A definition holds for everybody; your key is bound to an organization.")
+
+
+def _etag(caller: Caller, flag: Flag) -> str:
+    """A strong one: the same text means the same bytes, and a bound key's answer has others."""
+    return f'"{flag.revision}{"" if _sees_personal_data(caller) else "-bound"}"'
+
+
+def _expected(request: Request) -> frozenset[str]:
+    """The revisions that If-Match accepts; a weak tag or one that is none of ours fits nothing."""
+    if "If-Match" not in request.headers:
+        return service.ANY
+    return frozenset(tag.strip('"') for tag in parse_etags(request.headers["If-Match"]))
+
+
+def _shown(caller: Caller, flag: Flag, **how: Any) -> Response:
+    shown = DefinitionSerializer(flag, context={"personal": _sees_personal_data(caller)}).data
+    return Response(shown, **how | {"headers": {"ETag": _etag(caller, flag), **how.get("headers", {})}})

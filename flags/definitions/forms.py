@@ -1,0 +1,170 @@
+"""The forms by which people define flags in the admin site, archive and purge them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib.postgres.forms import SimpleArrayField
+from django.core.exceptions import ValidationError
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+
+from flags.definitions import prerequisites, rules, service
+from flags.definitions.fields import FIELDS
+from flags.definitions.models import Flag
+from flags.errors import FlagChangedMeanwhile
+from flagsite.core.actor import LONGEST_REASON
+from flagsite.core.errors import FlagsiteError
+from jobs.engine.models import Job
+
+
+class FlagForm(forms.ModelForm):
+    """A definition, why it changes, and which revision the person has looked at."""
+
+    tags = SimpleArrayField(
+        forms.CharField(required=False),
+        required=False,
+        widget=UnfoldAdminTextInputWidget(),
+        help_text="Separated by commas.",
+    )
+    whitelist = SimpleArrayField(
+        forms.CharField(required=False),
+        delimiter="\n",
+        required=False,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}),
+        help_text="Targeting keys that always have it, one on a line.",
+    )
+    reason = forms.CharField(
+        max_length=LONGEST_REASON, required=False, widget=UnfoldAdminTextInputWidget(), help_text="For the history."
+    )
+    based_on = forms.CharField(required=False, widget=forms.HiddenInput())
+
+    class Meta:
+        model = Flag
+        fields = "__all__"  # noqa: DJ007 - the page says which
+        widgets: ClassVar = {
+            name: UnfoldAdminTextareaWidget(attrs={"rows": 3}) for name in ("description", "environments")
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "based_on" in self.fields and self.instance.pk:
+            self.fields["based_on"].initial = self.instance.revision
+        if "salt" in self.fields:
+            self.fields["salt"].required = False
+
+    def clean_salt(self) -> str:
+        """Empty: the one that it has, which for a flag from before there were salts is none."""
+        return str(self.cleaned_data["salt"] or self.initial.get("salt") or self.instance.salt)
+
+    def clean_tags(self) -> list[str]:
+        return _without_blanks(self.cleaned_data["tags"])
+
+    def clean_whitelist(self) -> list[str]:
+        return _without_blanks(self.cleaned_data["whitelist"])
+
+    def clean_environments(self) -> dict[str, bool]:
+        forced: dict[str, bool] = self.cleaned_data["environments"] or {}
+        return forced
+
+    def clean(self) -> dict[str, Any]:
+        """Say beforehand what `managing` would refuse; it is asked again when all is written."""
+        values: dict[str, Any] = super().clean() or self.cleaned_data
+        if self.instance.pk and values.get("based_on") != Flag.objects.get(pk=self.instance.pk).revision:
+            self.add_error(None, FlagChangedMeanwhile("Somebody has changed the flag since you opened it.").detail)
+        if (values.get("rollout_unit") == Flag.Unit.ANCESTOR) != (values.get("rollout_level") is not None):
+            self.add_error("rollout_level", "A level goes with the unit ancestor, and with that one only.")
+        for name in set(rules.RULES) & set(values):
+            try:
+                rules.check(name, values[name])
+            except ValidationError as error:
+                self.add_error(name, error)
+        key = self.instance.key if self.instance.pk else values.get("key", "")
+        try:
+            prerequisites.check(key, [needed.key for needed in values.get("prerequisites", ())])
+        except FlagsiteError as error:
+            self.add_error("prerequisites", error.detail)
+        return values
+
+    def parts(self) -> dict[str, Any]:
+        """The definition that was filled in, as `managing` takes it."""
+        names = set(FIELDS) & set(self.cleaned_data)
+        values = {name: self.cleaned_data[name] for name in names}
+        return values | {"prerequisites": [needed.key for needed in self.cleaned_data["prerequisites"]]}
+
+
+def _without_blanks(texts: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(text for text in texts if text))
+
+
+class EndForm(forms.Form):
+    """Why, and which revision the person has looked at."""
+
+    reason = forms.CharField(
+        max_length=LONGEST_REASON, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}), help_text="For the history."
+    )
+    based_on = forms.CharField(widget=forms.HiddenInput())
+
+    def __init__(self, flag: Flag, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.flag = flag
+        self.fields["based_on"].initial = flag.revision
+
+
+class PurgeForm(EndForm):
+    """The key once more, so that nobody deletes a flag by a slip."""
+
+    key = forms.CharField(strip=False, widget=UnfoldAdminTextInputWidget(), help_text="Write the flag's key.")
+
+    def clean_key(self) -> str:
+        if self.cleaned_data["key"] != self.flag.key:
+            raise ValidationError(f"That is not its key, which is {self.flag.key}.")
+        return self.flag.key
+
+
+@dataclass(frozen=True, slots=True)
+class DefinitionOperation:
+    """Something that is done to a flag as a whole, after a question."""
+
+    name: str
+    explained: str
+    form: type[EndForm]
+    act: Callable[..., Flag | Job]
+
+
+def _unarchive(**asked: Any) -> Flag:
+    return service.update(values={"archived": False}, **asked)
+
+
+OPERATIONS = {
+    operation.name: operation
+    for operation in (
+        DefinitionOperation(
+            name="archive",
+            explained="It is off for everybody from then on and cannot be set; its values stay.",
+            form=EndForm,
+            act=service.archive,
+        ),
+        DefinitionOperation(
+            name="unarchive",
+            explained="Every organization has the value again that it had.",
+            form=EndForm,
+            act=_unarchive,
+        ),
+        DefinitionOperation(
+            name="purge",
+            explained="A job deletes its values on all organizations, then the flag. There is no way back.",
+            form=PurgeForm,
+            act=service.purge,
+        ),
+    )
+}
+
+
+def operations_for(flag: Flag) -> list[DefinitionOperation]:
+    """What can be done to the flag as it stands."""
+    if flag.purging:
+        return []
+    return [OPERATIONS["unarchive" if flag.archived else "archive"], OPERATIONS["purge"]]

@@ -1,0 +1,134 @@
+"""Flags, the changes that were asked for, and each organization's effective value."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import ClassVar
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models.functions import Now
+
+from flags.errors import FlagNotFound, InvalidFlagKey
+
+FLAG_KEY_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}"
+FLAG_KEY = RegexValidator(rf"\A{FLAG_KEY_PATTERN}\Z", "1 to 255 of A-Z a-z 0-9 . _ -, starting with a letter or digit.")
+
+
+def new_salt() -> str:
+    """What tells a flag's buckets from those of another flag of the same key, once the first was purged."""
+    return secrets.token_hex(4)
+
+
+def check_flag_key(key: str) -> None:
+    """Raises InvalidFlagKey for what no flag can be called."""
+    if not re.fullmatch(FLAG_KEY_PATTERN, key):
+        raise InvalidFlagKey
+
+
+class FlagQuerySet(models.QuerySet["Flag"]):
+    """Which flags."""
+
+    def called(self, key: str) -> Flag:
+        """The one with this key. Raises FlagNotFound."""
+        flag = self.filter(key=key).first()
+        if flag is None:
+            raise FlagNotFound(f"There is no flag {key!r}.")
+        return flag
+
+
+class Flag(models.Model):
+    """The definition of a feature that organizations have switched on or off, and whom of theirs it reaches."""
+
+    class Kind(models.TextChoices):
+        """What a flag is for, which says how long it should live."""
+
+        RELEASE = "release", "Release: goes once all have it"
+        EXPERIMENT = "experiment", "Experiment: goes once it is decided"
+        OPERATIONAL = "operational", "Operational: stays, a switch for operators"
+        PERMISSION = "permission", "Permission: stays, what a customer has bought"
+
+    class Unit(models.TextChoices):
+        """What a rollout percentage counts."""
+
+        TARGETING_KEY = "targetingKey", "Targeting key: users one by one"
+        ORGANIZATION = "organization", "Organization: all its users together"
+        ANCESTOR = "ancestor", "Ancestor at a level: a customer's family together"
+
+    id = models.BigAutoField(primary_key=True)
+    key = models.CharField(max_length=255, unique=True, validators=[FLAG_KEY])
+    description = models.TextField(default="", blank=True)
+    enabled = models.BooleanField(
+        default=False, db_default=False, help_text="The value for organizations where nobody set it."
+    )
+    rollout_percentage = models.DecimalField(
+        max_digits=6, decimal_places=3, null=True, blank=True, help_text="0 to 100, three decimals; empty is 100."
+    )
+    rollout_unit = models.CharField(
+        max_length=16, choices=Unit.choices, default=Unit.TARGETING_KEY, db_default=Unit.TARGETING_KEY
+    )
+    rollout_level = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="Of the ancestor that counts; 0 is the root. Only with the unit ancestor."
+    )
+    salt = models.CharField(max_length=64, default=new_salt, db_default="", help_text="Another salt picks other users.")
+    hash_version = models.PositiveSmallIntegerField(default=1, db_default=1, help_text="The formula of the buckets.")
+    whitelist = ArrayField(
+        models.CharField(max_length=255),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="Targeting keys that always have it.",
+    )
+    environments = models.JSONField(
+        default=dict, db_default={}, blank=True, help_text='Forces it on or off in an environment: {"staging": true}.'
+    )
+    prerequisites = models.ManyToManyField(
+        "self", symmetrical=False, blank=True, related_name="dependents", help_text="Flags that must be on."
+    )
+    owner = models.CharField(max_length=200, default="", db_default="", blank=True)
+    tags = ArrayField(models.CharField(max_length=64), default=list, db_default=[], blank=True)
+    kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.RELEASE, db_default=Kind.RELEASE)
+    expires_on = models.DateField(null=True, blank=True, help_text="When it should be gone from the code.")
+    killed = models.BooleanField(default=False, db_default=False, help_text="Off for everybody, whatever else is set.")
+    archived = models.BooleanField(
+        default=False, db_default=False, help_text="Off for everybody, and out of the lists."
+    )
+    purging = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="Archived for good: a job deletes its states, then the flag itself.",
+    )
+    version = models.PositiveIntegerField(
+        default=1, db_default=1, help_text="Grows with each change of the definition."
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    created_by = models.CharField(max_length=200, default="", db_default="")
+    updated_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_by = models.CharField(max_length=200, default="", db_default="")
+
+    objects = FlagQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=models.Q(rollout_percentage__isnull=True)
+                | models.Q(rollout_percentage__gte=0, rollout_percentage__lte=100),
+                name="flag_rollout_is_a_percentage",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(rollout_unit="ancestor", rollout_level__isnull=False)
+                | (~models.Q(rollout_unit="ancestor") & models.Q(rollout_level__isnull=True)),
+                name="flag_level_goes_with_ancestor",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.key
+
+    @property
+    def revision(self) -> str:
+        """This flag in this version; unlike the version alone, never that of another flag that had the key before."""
+        return f"{self.pk}-{self.version}"

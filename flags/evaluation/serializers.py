@@ -1,0 +1,174 @@
+"""Questions about flags, for somebody somewhere, and their answers on the wire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+
+from flags.evaluation.engine import REASON_CHOICES, Rule, Step
+from flags.evaluation.explain import Checked, LatestChange, PathEntry
+from flagsite.core.api.input import Id, IdInQuery, InputSerializer, QuerySerializer, Text
+
+ASKED = {"userId": "user-17", "organizationKey": "acme-oslo", "environment": "production"}
+CHECKED = {
+    "name": "new-checkout",
+    "enabled": True,
+    "reason": "SPLIT",
+    "rule": "rollout",
+    "organizationId": 4,
+    "sourceOrganizationId": 1,
+    "changeNumber": 12,
+    "version": 3,
+    "userId": "user-17",
+    "environment": "production",
+}
+STEPS = [
+    {"rule": "archived", "outcome": "next", "detail": "It is not archived."},
+    {"rule": "rollout", "outcome": "on", "detail": "'user-17' is in bucket 1044 of 100000, in 12.5 %."},
+]
+CHAIN = [
+    {
+        "id": 1,
+        "key": "acme",
+        "name": "Acme",
+        "enabled": True,
+        "changeNumber": 12,
+        "sourceOrganizationId": 1,
+        "jobId": 7,
+        "updatedAt": "2026-11-23T09:59:47.790076Z",
+        "latestChange": {
+            "number": 12,
+            "enabled": True,
+            "sourceOrganizationId": 1,
+            "jobId": 7,
+            "requestedBy": "key:4fG6aB deploys",
+            "createdAt": "2026-11-23T09:59:47.723168Z",
+        },
+        "decides": True,
+        "why": "Its change 12 is what holds: on.",
+    },
+]
+KEY_LIMIT = 255
+ANY_TEXT: dict[str, Any] = {"required": False, "allow_blank": True, "trim_whitespace": False, "max_length": 65_536}
+"""What an evaluation takes as it is, whose whole body may be so long (`flags.serving.ofrep`); an empty one is none."""
+IN_QUERY = ANY_TEXT | {"max_length": 2_000}
+"""As much as an address has room for, however it is written there."""
+ORGANIZATION_KEY = ANY_TEXT | {"max_length": KEY_LIMIT}
+
+
+def _check_one(attrs: dict[str, Any]) -> dict[str, Any]:
+    if "organization_id" in attrs and attrs.get("organization_key"):
+        raise ValidationError({"organizationKey": ["Name the organization by its id or by its key, not by both."]})
+    return attrs
+
+
+@extend_schema_serializer(examples=[OpenApiExample("A user of a store", value=ASKED)])
+class Question(InputSerializer):
+    """The body of POST …/check and …/explain; all of it may be left out."""
+
+    userId = Text(source="user_id", help_text="The targeting key.", **ANY_TEXT)
+    organizationId = Id(source="organization_id", required=False)
+    organizationKey = Text(source="organization_key", help_text="Or its key.", **ORGANIZATION_KEY)
+    environment = Text(**ANY_TEXT)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        return _check_one(attrs)
+
+
+class QuestionInQuery(QuerySerializer):
+    """The query of GET …/check and …/explain; all of it may be left out."""
+
+    userId = serializers.CharField(source="user_id", help_text="The targeting key.", **IN_QUERY)
+    organizationId = IdInQuery(
+        source="organization_id",
+        help_text="Without, a key that is bound to an organization asks for that one, others for none.",
+    )
+    organizationKey = serializers.CharField(source="organization_key", help_text="Or its key.", **ORGANIZATION_KEY)
+    environment = serializers.CharField(**IN_QUERY)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        return _check_one(attrs)
+
+
+@extend_schema_serializer(examples=[OpenApiExample("In a rollout", value=CHECKED)])
+class CheckedSerializer(serializers.Serializer[Checked]):
+    """What a flag says to somebody."""
+
+    name = serializers.CharField(source="definition.key")
+    enabled = serializers.BooleanField(source="decision.enabled")
+    reason = serializers.ChoiceField(REASON_CHOICES, source="decision.reason", help_text="In OpenFeature's words.")
+    rule = serializers.ChoiceField(list(Rule), source="decision.rule", help_text="The rule that decided.")
+    organizationId = serializers.IntegerField(source="organization_id", allow_null=True)
+    sourceOrganizationId = serializers.SerializerMethodField(
+        help_text="Where the organization's value was set, maybe above what the key sees; null: nowhere."
+    )
+    changeNumber = serializers.SerializerMethodField(help_text="Of the change that set it.")
+    version = serializers.IntegerField(source="definition.version", help_text="The definition's.")
+    userId = serializers.CharField(source="context.targeting_key", allow_null=True)
+    environment = serializers.CharField(source="context.environment", allow_null=True)
+
+    def get_sourceOrganizationId(self, checked: Checked) -> int | None:  # noqa: N802 - the wire's name
+        return checked.decision.state.source_id if checked.decision.state else None
+
+    def get_changeNumber(self, checked: Checked) -> int | None:  # noqa: N802
+        return checked.decision.state.number if checked.decision.state else None
+
+
+class StepSerializer(serializers.Serializer[Step]):
+    """What one rule found."""
+
+    rule = serializers.ChoiceField(list(Rule))
+    outcome = serializers.SerializerMethodField(help_text="`next`: it left the decision to the next rule.")
+    detail = serializers.CharField()
+
+    def get_outcome(self, step: Step) -> str:
+        return "next" if step.enabled is None else "on" if step.enabled else "off"
+
+
+class LatestChangeSerializer(serializers.Serializer[LatestChange]):
+    """What was asked for last on an organization."""
+
+    number = serializers.IntegerField(help_text="The highest number wins.")
+    enabled = serializers.BooleanField()
+    sourceOrganizationId = serializers.IntegerField(
+        source="source_id", help_text="Another one where a move brought the value along."
+    )
+    jobId = serializers.IntegerField(source="job_id", allow_null=True, help_text="Carries it to those below.")
+    requestedBy = serializers.CharField(source="requested_by")
+    createdAt = serializers.DateTimeField(source="created_at")
+
+
+class LinkSerializer(serializers.Serializer[PathEntry]):
+    """An organization of the way down."""
+
+    id = serializers.IntegerField()
+    key = serializers.CharField()
+    name = serializers.CharField()
+    enabled = serializers.BooleanField(allow_null=True, help_text="Its own row's value; null: it has none.")
+    changeNumber = serializers.IntegerField(source="change_number", allow_null=True)
+    sourceOrganizationId = serializers.IntegerField(source="source_id", allow_null=True)
+    jobId = serializers.IntegerField(
+        source="job_id", allow_null=True, help_text="The job that wrote the row; null when it was written at once."
+    )
+    updatedAt = serializers.DateTimeField(source="updated_at", allow_null=True)
+    latestChange = LatestChangeSerializer(source="change", allow_null=True)
+    decides = serializers.BooleanField(help_text="Whether what was set here is what holds for the one asked for.")
+    why = serializers.CharField(help_text="Why it is what holds, or why not.")
+
+
+@extend_schema_serializer(
+    examples=[OpenApiExample("In a rollout", value=CHECKED | {"steps": STEPS, "organizations": CHAIN})]
+)
+class ExplainedSerializer(CheckedSerializer):
+    """What a flag says to somebody and how it came to that; the context has the `chain`."""
+
+    steps = StepSerializer(many=True, source="decision.steps", help_text="Every rule up to the one that decided.")
+    organizations = serializers.SerializerMethodField(
+        help_text="From the root, or from the top of what the key sees, down to the one asked for."
+    )
+
+    def get_organizations(self, checked: Checked) -> list[dict[str, Any]]:
+        return list(LinkSerializer(self.context["chain"], many=True).data)

@@ -1,0 +1,83 @@
+"""How far a flag has come, in the admin site: figures and a tree that unfolds; and the list of flags that should go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from unfold.decorators import action
+
+from flags.definitions.models import Flag
+from flags.insights import adoption
+from flags.insights.staleness import stale_flags
+from flagsite.core.ids import id_in
+from orgs.access.caller import Caller
+from orgs.access.live_pages import fragment
+from orgs.access.operator_admin import OperatorAdmin, caller_of
+from orgs.errors import OrganizationNotFound
+
+if TYPE_CHECKING:
+    Pages = OperatorAdmin
+else:
+    Pages = object
+
+
+class AdoptionPages(Pages):
+    """What it adds to the pages of flags; what it shows is what the person may see."""
+
+    actions_list = ("stale",)
+
+    def adoption_urls(self) -> list[URLPattern]:
+        """The pages' addresses."""
+        view = self.admin_site.admin_view
+        return [
+            path("<int:flag_id>/adoption/", view(self.adoption_view), name="flags_flag_adoption"),
+            path("<int:flag_id>/adoption/level/", fragment(self.adoption_level), name="flags_flag_adoption_level"),
+        ]
+
+    @action(description="Stale flags", url_path="stale")
+    def stale(self, request: HttpRequest) -> HttpResponse:
+        """The flags that should go, and why."""
+        caller = self._looking(request)
+        shown = {"title": "Stale flags", "stale": stale_flags(caller), "days": settings.FLAG_STALE_DAYS,
+                 "sees_all": caller.organization_id is None}  # fmt: skip
+        return self._shown(request, "stale.html", shown)
+
+    def adoption_view(self, request: HttpRequest, flag_id: int) -> HttpResponse:
+        """One flag: on how many organizations it is on, who asks for it, what holds out."""
+        caller, flag = self._looking(request), _flag(flag_id)
+        found = adoption.adoption_of(caller, flag.key)
+        return self._shown(request, "adoption.html", {"title": f"Adoption of {flag.key}", "adoption": found})
+
+    def adoption_level(self, request: HttpRequest, flag_id: int) -> HttpResponse:
+        """The next organizations below one parent, with their numbers, for the tree that unfolds."""
+        caller, flag = self._looking(request), _flag(flag_id)
+        parent_id, after_id = id_in(request.GET.get("parent", "")), id_in(request.GET.get("after", ""))
+        try:
+            shares, more = adoption.below(caller, flag, parent_id, after_id)
+        except OrganizationNotFound as error:
+            raise Http404 from error
+        shown = {"flag": flag, "shares": shares, "more": more, "parent_id": parent_id}
+        return TemplateResponse(request, "admin/flags/adoption_level.html", shown)
+
+    def _looking(self, request: HttpRequest) -> Caller:
+        caller = caller_of(request)
+        if caller is None or not self.has_view_permission(request):
+            raise PermissionDenied
+        return caller
+
+    def _shown(self, request: HttpRequest, template: str, shown: dict[str, Any]) -> HttpResponse:
+        request.current_app = self.admin_site.name
+        frame = {**self.admin_site.each_context(request), "opts": self.opts}
+        return TemplateResponse(request, f"admin/flags/{template}", frame | shown)
+
+
+def _flag(flag_id: int) -> Flag:
+    flag = Flag.objects.filter(pk=flag_id).first()
+    if flag is None:
+        raise Http404
+    return flag

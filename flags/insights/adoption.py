@@ -1,0 +1,197 @@
+"""How far a flag has come: on how many organizations it is on, down the tree, and who asks for it.
+
+What is said of all organizations was counted by beat (`counting`); what is said of a subtree is counted now, by its
+organizations' own rows, for at most COUNT_SECONDS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import OperationalError, connection, transaction
+from django.utils import timezone
+from psycopg.errors import QueryCanceled
+
+from flags.definitions.models import Flag
+from flags.errors import FlagNotFound
+from flags.insights import staleness, usage_store
+from flags.insights.adoption_counts import BIGGEST
+from flags.insights.minority import describe_minorities as hold_outs
+from flags.insights.models import FlagAdoption
+from flags.insights.staleness import StaleReason
+from flags.insights.usage_store import Usage, UsageCount
+from orgs.access.caller import Caller
+from orgs.access.organizations import organization_for
+from orgs.tree.browser import level
+from orgs.tree.models import Organization
+
+COUNT_SECONDS = 4.0
+"""A subtree of so many organizations that counting takes longer is not counted while somebody waits."""
+# Rows of each organization are looked up by primary key: LATERAL with OFFSET 0 leaves the planner no join for which it
+# would read all flag states, of which there may be a hundred million, to count those of a small subtree.
+STATE = """
+LEFT JOIN LATERAL (SELECT enabled, source_id FROM flags_flagstate
+                    WHERE organization_id = below.id AND flag_id = %(flag)s OFFSET 0) state ON TRUE
+"""
+USE = """
+LEFT JOIN LATERAL (SELECT evaluations, last_evaluated_at FROM flags_flaguse
+                    WHERE organization_id = below.id AND {which} OFFSET 0) {name} ON TRUE
+"""
+BY_NAME = USE.format(which="flag_id = %(flag)s", name="by_name")
+WITH_ALL = USE.format(which="flag_id = 0 AND last_evaluated_at >= %(beginning)s", name="with_all")
+SIDES = f"""
+WITH source AS (
+    SELECT state.enabled, state.source_id, count(*) AS organizations
+      FROM orgs_organization below {STATE}
+     WHERE {{which}} GROUP BY state.enabled, state.source_id)
+SELECT enabled, sum(organizations)::bigint, count(*),
+       (array_agg(source_id ORDER BY organizations DESC, source_id))[1:%(biggest)s]
+  FROM source GROUP BY enabled
+"""  # noqa: S608 - no input in it
+SUBTREE = "below.tree_id = %(tree_id)s AND below.lft BETWEEN %(lft)s AND %(rght)s"
+SHARES = f"""
+SELECT top.id, count(*), count(*) FILTER (WHERE coalesce(state.enabled, %(default)s)),
+       coalesce(sum(by_name.evaluations), 0)::bigint, max(by_name.last_evaluated_at),
+       coalesce(sum(with_all.evaluations), 0)::bigint, max(with_all.last_evaluated_at)
+  FROM unnest(%(ids)s::bigint[]) AS wanted(id)
+  JOIN orgs_organization top ON top.id = wanted.id
+  JOIN orgs_organization below ON below.tree_id = top.tree_id AND below.lft BETWEEN top.lft AND top.rght
+  {STATE} {BY_NAME} {WITH_ALL}
+ GROUP BY top.id
+"""  # noqa: S608 - no input in it
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """An organization with all below it: on how many the flag is on and off, and how it was asked for there.
+
+    The numbers are None where there are too many to be counted while somebody waits.
+    """
+
+    organization: Organization
+    on: int | None = None
+    off: int | None = None
+    evaluated: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """A flag's adoption in an organization with all below it, or everywhere.
+
+    `counts` and `evaluated` are None where there is too much to count.
+    """
+
+    flag: Flag
+    organization: Organization | None
+    counts: FlagAdoption | None
+    evaluated: Usage | None
+    reasons: Sequence[StaleReason]
+    hold_outs: str
+
+
+def adoption_of(caller: Caller, flag_key: str, organization_id: int | None = None) -> Adoption:
+    """How far the flag has come for what the caller may see, or below one organization of that.
+
+    Raises FlagNotFound, OrganizationNotFound.
+    """
+    flag = staleness.with_staleness(Flag.objects.filter(key=flag_key)).first()
+    if flag is None:
+        raise FlagNotFound(f"There is no flag {flag_key!r}.")
+    everywhere = usage_store.everywhere([flag])[flag.pk]
+    top_id = organization_id or caller.organization_id
+    top = organization_for(caller, top_id) if top_id else None
+    counts = counts_below(flag, top) if top else counts_everywhere(flag)
+    return Adoption(
+        flag=flag,
+        organization=top,
+        counts=counts,
+        evaluated=shares(flag, [top])[0].evaluated if top else everywhere,
+        reasons=staleness.reasons_of(flag, None if caller.organization_id else everywhere),
+        hold_outs=hold_outs([counts], caller).get(flag.pk, "") if counts else "",
+    )
+
+
+def below(
+    caller: Caller, flag: Flag, organization_id: int | None = None, after_id: int | None = None
+) -> tuple[list[Share], bool]:
+    """The organizations directly below, or the tops of what the caller may see, by name; and whether more follow.
+
+    `after_id` is the last organization of the page before. Raises OrganizationNotFound.
+    """
+    after = organization_for(caller, after_id) if after_id else None
+    found = level(caller, parent_id=organization_id, after=after)
+    return shares(flag, found.organizations), found.more
+
+
+def counts_everywhere(flag: Flag) -> FlagAdoption | None:
+    """On how many organizations the flag is on, as counted last; a flag that is newer than that is counted now."""
+    return FlagAdoption.objects.select_related("flag").filter(flag=flag).first() or _counted(flag, "TRUE", {})
+
+
+def counts_below(flag: Flag, top: Organization) -> FlagAdoption | None:
+    """On how many organizations of a subtree the flag is on, counted now; None when there are too many.
+
+    The organization is as it was just loaded.
+    """
+    return _counted(flag, SUBTREE, {"tree_id": top.tree_id, "lft": top.lft, "rght": top.rght})
+
+
+def shares(flag: Flag, organizations: Sequence[Organization]) -> list[Share]:
+    """The flag's numbers for each of these with all below it, counted now, in one query.
+
+    Where all flags were last evaluated before this one was made that is none of it.
+    """
+    given = {
+        "flag": flag.pk, "default": flag.enabled, "beginning": usage_store.beginning_of(flag),
+        "ids": [organization.pk for organization in organizations],
+    }  # fmt: skip
+    rows = _rows(SHARES, given)
+    if rows is None:
+        return [Share(organization) for organization in organizations]
+    found = {row[0]: row[1:] for row in rows}
+    return [_share(organization, *found[organization.pk]) for organization in organizations if organization.pk in found]
+
+
+def _share(organization: Organization, organizations: int, on: int, *asked: Any) -> Share:
+    return Share(organization, on, organizations - on, Usage(UsageCount(*asked[:2]), UsageCount(*asked[2:])))
+
+
+def _counted(flag: Flag, which: str, given: dict[str, Any]) -> FlagAdoption | None:
+    rows = _rows(SIDES.replace("{which}", which), {"flag": flag.pk, "biggest": BIGGEST, **given})
+    if rows is None:
+        return None
+    sides = {enabled: rest for enabled, *rest in rows}
+    on, on_sources, on_biggest = sides.get(True, (0, 0, []))
+    off, off_sources, off_biggest = sides.get(False, (0, 0, []))
+    unset = sides.get(None, (0,))[0]
+    return FlagAdoption(
+        flag=flag, organizations_on=on + (unset if flag.enabled else 0),
+        organizations_off=off + (0 if flag.enabled else unset), unset=unset,
+        on_sources=on_sources, on_biggest=on_biggest, off_sources=off_sources, off_biggest=off_biggest,
+        counted_at=timezone.now(),
+    )  # fmt: skip
+
+
+def _rows(sql: str, given: dict[str, Any]) -> list[Any] | None:
+    """The rows, None when they took too long."""
+    try:
+        with _in_time(), connection.cursor() as cursor:
+            cursor.execute(sql, given)
+            return cursor.fetchall()
+    except OperationalError as error:
+        if isinstance(error.__cause__, QueryCanceled):
+            return None
+        raise
+
+
+@contextmanager
+def _in_time() -> Iterator[None]:
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL jit = off; SET LOCAL statement_timeout = {round(COUNT_SECONDS * 1000)}")
+        yield
+        with connection.cursor() as cursor:  # a transaction around this one goes on without it
+            cursor.execute("SET LOCAL jit TO DEFAULT; SET LOCAL statement_timeout TO DEFAULT")

@@ -1,0 +1,38 @@
+"""The address of a flag's adoption."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from flags.definitions.models import FLAG_KEY_PATTERN
+from flags.insights.adoption import adoption_of, below
+from flags.insights.serializers import AdoptionPage, AdoptionQuery, AdoptionSerializer
+from orgs.access.endpoints import Endpoint
+from orgs.access.models import Role
+
+NAME = OpenApiParameter("name", {"type": "string", "pattern": f"^{FLAG_KEY_PATTERN}$"}, OpenApiParameter.PATH)
+
+
+class AdoptionOfFlag(Endpoint):
+    """How far a flag has come."""
+
+    roles: ClassVar = {"GET": Role.READER}
+
+    @extend_schema(
+        operation_id="readAdoption",
+        summary="Read on how many organizations a flag is on, down the tree",
+        parameters=[NAME, AdoptionQuery],
+        responses=AdoptionSerializer,
+        tags=["flags"],
+    )
+    def get(self, request: Request, name: str) -> Response:
+        """For all organizations that the key may see, or below one; with those directly below, to walk down."""
+        wanted = AdoptionQuery.read(request)
+        organization_id = wanted.get("organization_id")
+        adoption = adoption_of(self.caller, name, organization_id)
+        shares, more = below(self.caller, adoption.flag, organization_id, wanted.get("after_id"))
+        return Response(AdoptionSerializer(AdoptionPage(adoption, shares, more)).data)

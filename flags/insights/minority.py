@@ -1,0 +1,65 @@
+"""The organizations where a flag is not what it is for most, in words: "on for 98 %, off for 12 under 2 parents"."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from flags.insights.models import FlagAdoption
+from orgs.access.caller import Caller
+from orgs.access.organizations import organizations_of
+
+
+@dataclass(frozen=True, slots=True)
+class Minority:
+    """Those that differ from most: what they have, how many they are, and on how many organizations it was set.
+
+    `biggest` are the ids of the organizations whose value most of them have; `unset` of them have it by default.
+    """
+
+    enabled: bool
+    organizations: int
+    sources: int
+    biggest: Sequence[int]
+    unset: int
+
+    @classmethod
+    def of(cls, adoption: FlagAdoption) -> Minority:
+        """Whichever are fewer."""
+        enabled = adoption.organizations_on < adoption.organizations_off
+        unset = adoption.unset if adoption.flag.enabled == enabled else 0
+        if enabled:
+            return cls(enabled, adoption.organizations_on, adoption.on_sources, adoption.on_biggest, unset)
+        return cls(enabled, adoption.organizations_off, adoption.off_sources, adoption.off_biggest, unset)
+
+    def in_words(self, of: int, names: Mapping[int, str]) -> str:
+        """The same for people, of so many organizations; `names` are those of the biggest."""
+        most, fewer = ("off", "on") if self.enabled else ("on", "off")
+        words = f"{most} for {_percent(of - self.organizations, of)}, {fewer} for {self.organizations:,}"
+        if self.sources:
+            named = ", ".join(names.get(one, f"organization {one}") for one in self.biggest)
+            more = self.sources - len(self.biggest)
+            words += f" under {self.sources:,} parent{'' if self.sources == 1 else 's'}"
+            words += f" ({named} and {more:,} more)" if more else f" ({named})"
+        return f"{words}, {self.unset:,} of them by default" if self.unset else words
+
+
+def describe_minorities(adoptions: Iterable[FlagAdoption], caller: Caller) -> dict[int, str]:
+    """For each flag that is not the same everywhere, by its id, where it differs; one query for all.
+
+    Organizations that the caller may not see are not named.
+    """
+    differing = {
+        adoption.flag_id: (Minority.of(adoption), adoption.organizations_on + adoption.organizations_off)
+        for adoption in adoptions
+        if adoption.organizations_on and adoption.organizations_off
+    }
+    ids = {organization_id for found, _ in differing.values() for organization_id in found.biggest}
+    names = dict(organizations_of(caller).filter(pk__in=ids).values_list("pk", "name")) if ids else {}
+    return {flag_id: found.in_words(of, names) for flag_id, (found, of) in differing.items()}
+
+
+def _percent(part: int, of: int) -> str:
+    """Rounded down, so that nothing is 100 % that is not all."""
+    return f"{math.floor(part * 1000 / of) / 10:g} %"

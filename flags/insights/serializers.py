@@ -1,0 +1,130 @@
+"""A flag's adoption on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
+from rest_framework import serializers
+
+from flags.insights.adoption import Adoption, Share
+from flags.insights.staleness import STALE_CAUSE_CHOICES, StaleReason
+from flags.insights.usage_store import Usage
+from flagsite.core.api.input import IdInQuery, QuerySerializer
+
+TOO_MANY = "Null where there are too many organizations to count in a request; ask further down then."
+NORTH = {
+    "organizationId": 2, "key": "acme-north", "name": "North", "hasChildren": True,
+    "organizationsOn": 40, "organizationsOff": 2,
+    "evaluations": {
+        "byName": 120, "lastByNameAt": "2026-11-23T09:59:00.000000Z",
+        "withAll": 9, "lastWithAllAt": "2026-11-23T09:58:00.000000Z",
+    },
+    "lastEvaluatedAt": "2026-11-23T09:59:00.000000Z",
+}  # fmt: skip
+EXAMPLE = {
+    "name": "new-checkout", "organizationId": None, "organizationsOn": 590, "organizationsOff": 12,
+    "organizationsUnset": 0, "countedAt": "2026-11-23T09:00:00.000000Z",
+    "holdOuts": "on for 98 %, off for 12 under 2 parents (Oslo, Rome)",
+    "evaluations": NORTH["evaluations"], "lastEvaluatedAt": NORTH["lastEvaluatedAt"],
+    "stale": True, "reasons": [{"reason": "expired", "detail": "It was to be gone by 2026-10-31."}],
+    "below": [NORTH], "moreAfter": None,
+}  # fmt: skip
+
+
+class AdoptionQuery(QuerySerializer):
+    """The query of GET /v1/feature-flags/{name}/adoption."""
+
+    organizationId = IdInQuery(
+        source="organization_id",
+        help_text="Below this organization; without it everything that the key may see.",
+    )
+    after = IdInQuery(
+        source="after_id",
+        help_text="`moreAfter` of the page before.",
+    )
+
+
+class EvaluationsSerializer(serializers.Serializer[Usage]):
+    """How often a flag was asked for, about a minute ago."""
+
+    byName = serializers.IntegerField(source="by_name.evaluations", help_text="By its own name.")
+    lastByNameAt = serializers.DateTimeField(source="by_name.last", allow_null=True)
+    withAll = serializers.IntegerField(
+        source="with_all.evaluations",
+        help_text="Together with all other flags, by those who have asked for these since the flag was made.",
+    )
+    lastWithAllAt = serializers.DateTimeField(source="with_all.last", allow_null=True)
+
+
+class StaleReasonSerializer(serializers.Serializer[StaleReason]):
+    """Why a flag should go."""
+
+    reason = serializers.ChoiceField(STALE_CAUSE_CHOICES, source="why")
+    detail = serializers.CharField(source="words")
+
+
+class ShareSerializer(serializers.Serializer[Share]):
+    """An organization with all below it."""
+
+    organizationId = serializers.IntegerField(source="organization.pk")
+    key = serializers.CharField(source="organization.key")
+    name = serializers.CharField(source="organization.name")
+    hasChildren = serializers.BooleanField(source="organization.has_children")
+    organizationsOn = serializers.IntegerField(source="on", allow_null=True, help_text=TOO_MANY)
+    organizationsOff = serializers.IntegerField(source="off", allow_null=True, help_text=TOO_MANY)
+    evaluations = EvaluationsSerializer(source="evaluated", allow_null=True)
+    lastEvaluatedAt = serializers.DateTimeField(source="evaluated.last", allow_null=True, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptionPage:
+    """A flag's adoption, with some of the organizations directly below, and whether more follow."""
+
+    adoption: Adoption
+    shares: Sequence[Share]
+    more: bool
+
+
+@extend_schema_serializer(examples=[OpenApiExample("A flag that some have not got yet", value=EXAMPLE)])
+class AdoptionSerializer(serializers.Serializer[AdoptionPage]):
+    """How far a flag has come."""
+
+    name = serializers.CharField(source="adoption.flag.key")
+    organizationId = serializers.IntegerField(
+        source="adoption.organization.pk", allow_null=True, default=None, help_text="Null: all organizations."
+    )
+    organizationsOn = serializers.IntegerField(
+        source="adoption.counts.organizations_on", allow_null=True, default=None, help_text=TOO_MANY
+    )
+    organizationsOff = serializers.IntegerField(
+        source="adoption.counts.organizations_off", allow_null=True, default=None
+    )
+    organizationsUnset = serializers.IntegerField(
+        source="adoption.counts.unset",
+        allow_null=True,
+        default=None,
+        help_text="How many of these have the default.",
+    )
+    countedAt = serializers.DateTimeField(
+        source="adoption.counts.counted_at",
+        allow_null=True,
+        default=None,
+        help_text="Everything is counted each hour.",
+    )
+    holdOuts = serializers.CharField(
+        source="adoption.hold_outs", help_text="Where it is not what it is for most; empty where it is the same."
+    )
+    evaluations = EvaluationsSerializer(source="adoption.evaluated", allow_null=True)
+    lastEvaluatedAt = serializers.DateTimeField(source="adoption.evaluated.last", allow_null=True, default=None)
+    stale = serializers.BooleanField(source="adoption.flag.is_stale", help_text="Whether it should go.")
+    reasons = StaleReasonSerializer(source="adoption.reasons", many=True)
+    below = ShareSerializer(source="shares", many=True, help_text="The organizations directly below, by name.")
+    moreAfter = serializers.SerializerMethodField(help_text="Send it as `after` for those that follow; null: none.")
+
+    @extend_schema_field({"type": "integer", "nullable": True})
+    def get_moreAfter(self, page: AdoptionPage) -> Any:  # noqa: N802
+        """The last organization's id where more follow."""
+        return page.shares[-1].organization.pk if page.more else None

@@ -1,0 +1,119 @@
+"""Where all processes put together what they have counted: two hashes in the Redis-protocol server.
+
+`add` is called by every process each FLAG_USAGE_SECONDS, `taken` by one worker each minute. Nothing here waits long:
+the server gets ANSWER_SECONDS, and who counts goes on without it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from django.conf import settings
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import LockError
+from redis.retry import Retry
+
+Pair = tuple[int | None, str | None]
+"""An organization's id, None for an evaluation without one; a flag's key, None for an evaluation of all flags."""
+MOST = 500_000
+"""Pairs that may wait in the server to be moved; processes keep theirs while there are more."""
+ANSWER_SECONDS = 0.5
+MOVING_SECONDS = 300
+AT_ONCE = 1000
+COUNTS, TIMES = "flagsite:usage:counts", "flagsite:usage:times"
+MOVING_COUNTS, MOVING_TIMES = "flagsite:usage:moving-counts", "flagsite:usage:moving-times"
+MOVER = "flagsite:usage:mover"
+ALL = (COUNTS, TIMES, MOVING_COUNTS, MOVING_TIMES, MOVER)
+ADD = """
+if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[1]) then return 0 end
+local now = redis.call('TIME')[1]
+for i = 2, #ARGV, 2 do
+    redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1])
+    redis.call('HSET', KEYS[2], ARGV[i], now)
+end
+return 1
+"""
+SET_ASIDE = """
+if redis.call('EXISTS', KEYS[3]) == 0 and redis.call('EXISTS', KEYS[1]) == 1 then
+    redis.call('RENAME', KEYS[1], KEYS[3])
+    redis.call('RENAME', KEYS[2], KEYS[4])
+end
+return redis.call('HLEN', KEYS[3])
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class BufferedUsage:
+    """So many evaluations of a pair, the last of them at `at`, in seconds since 1970 by the server's clock."""
+
+    organization_id: int | None
+    flag_key: str | None
+    evaluations: int
+    at: int
+
+
+class BufferFull(Exception):
+    """The server holds as much as it should; nobody has moved it for a while."""
+
+
+def add(counts: Mapping[Pair, int]) -> Iterator[list[Pair]]:
+    """Add evaluations to what has gathered, some pairs at a time; each list that comes back is in the server.
+
+    Raises RedisError, OSError or Full; what was not yielded until then is still the caller's to keep. Only when the
+    answer of a server that went away is lost, some evaluations may be counted twice.
+    """
+    pairs = iter(counts.items())
+    while part := list(islice(pairs, AT_ONCE)):
+        words: list[str | int] = [MOST]
+        for (organization_id, flag_key), count in part:
+            words += (f"{organization_id or ''}:{flag_key or ''}", count)
+        if not client().eval(ADD, 2, COUNTS, TIMES, *words):
+            raise BufferFull
+        yield [pair for pair, _ in part]
+
+
+@contextmanager
+def taken() -> Iterator[list[BufferedUsage]]:
+    """Take what has gathered; it goes once the block ends well, and is taken again otherwise.
+
+    One process at a time; for a second one there is nothing. Raises RedisError.
+    """
+    server = client()
+    lock = server.lock(MOVER, timeout=MOVING_SECONDS)
+    if not lock.acquire(blocking=False):
+        yield []
+        return
+    try:
+        uses = []
+        if server.eval(SET_ASIDE, 4, COUNTS, TIMES, MOVING_COUNTS, MOVING_TIMES):
+            times = server.hgetall(MOVING_TIMES)
+            uses = [_use(field, count, times.get(field)) for field, count in server.hgetall(MOVING_COUNTS).items()]
+        yield uses
+        server.delete(MOVING_COUNTS, MOVING_TIMES)
+    finally:
+        with suppress(LockError):  # it took longer than MOVING_SECONDS
+            lock.release()
+
+
+def client() -> Redis:
+    """The connection of this process; it connects at the first use."""
+    return _client(settings.REDIS_URL)
+
+
+@functools.cache
+def _client(url: str) -> Redis:
+    return Redis.from_url(
+        url, decode_responses=True, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+    )  # fmt: skip
+
+
+def _use(field: Any, count: Any, at: Any) -> BufferedUsage:
+    organization, _, flag_key = field.partition(":")
+    return BufferedUsage(int(organization) if organization else None, flag_key or None, int(count), int(at or 0))

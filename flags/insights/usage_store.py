@@ -1,0 +1,113 @@
+"""Moving what has gathered in the Redis-protocol server into PostgreSQL, and reading it there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connection, transaction
+
+from flags.definitions.models import Flag
+from flags.insights import usage_buffer
+from flags.insights.models import FlagUseTotal
+from flags.insights.usage_buffer import BufferedUsage
+
+ALL_FLAGS = 0
+AT_ONCE = 10_000
+GIVEN = """
+WITH given AS (
+    SELECT coalesce(flag.id, 0) AS flag_id, coalesce(organization_id, 0) AS organization_id, evaluations,
+           least(to_timestamp(at), now()) AS at
+      FROM unnest(%(organizations)s::bigint[], %(keys)s::text[], %(evaluations)s::bigint[], %(times)s::bigint[])
+           AS given(organization_id, flag_key, evaluations, at)
+      LEFT JOIN flags_flag flag ON flag.key = flag_key
+     WHERE flag_key IS NULL OR flag.id IS NOT NULL)
+"""
+ADD_USES = (
+    GIVEN
+    + """
+INSERT INTO flags_flaguse AS known (flag_id, organization_id, evaluations, last_evaluated_at)
+SELECT flag_id, organization_id, evaluations, at FROM given ORDER BY flag_id, organization_id
+    ON CONFLICT (flag_id, organization_id) DO UPDATE
+   SET evaluations = known.evaluations + excluded.evaluations,
+       last_evaluated_at = greatest(known.last_evaluated_at, excluded.last_evaluated_at)
+"""
+)
+ADD_TOTALS = (
+    GIVEN
+    + """
+INSERT INTO flags_flagusetotal AS known (flag_id, evaluations, first_evaluated_at, last_evaluated_at)
+SELECT flag_id, sum(evaluations), min(at), max(at) FROM given GROUP BY flag_id ORDER BY flag_id
+    ON CONFLICT (flag_id) DO UPDATE
+   SET evaluations = known.evaluations + excluded.evaluations,
+       last_evaluated_at = greatest(known.last_evaluated_at, excluded.last_evaluated_at)
+"""
+)
+
+
+def store_buffered_usage() -> int:
+    """Move what has gathered into the database; returns how many pairs of organization and flag it was.
+
+    All of it in one transaction. It is taken out of the Redis-protocol server after the commit: a crash in between
+    loses nothing, but counts those evaluations twice. When they were last is right in any case.
+    """
+    with usage_buffer.taken() as uses, transaction.atomic():
+        for start in range(0, len(uses), AT_ONCE):
+            _add(uses[start : start + AT_ONCE])
+    return len(uses)
+
+
+def _add(uses: Sequence[BufferedUsage]) -> None:
+    given: dict[str, Any] = {
+        "organizations": [use.organization_id for use in uses],
+        "keys": [use.flag_key for use in uses],
+        "evaluations": [use.evaluations for use in uses],
+        "times": [use.at for use in uses],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(ADD_USES, given)
+        cursor.execute(ADD_TOTALS, given)
+
+
+@dataclass(frozen=True, slots=True)
+class UsageCount:
+    """How often it was asked for, and when last; None: never."""
+
+    evaluations: int = 0
+    last: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How a flag was asked for: by its name, and together with all others."""
+
+    by_name: UsageCount = UsageCount()
+    with_all: UsageCount = UsageCount()
+
+    @property
+    def last(self) -> datetime | None:
+        """When it was evaluated last, in whichever way."""
+        return max((asked.last for asked in (self.by_name, self.with_all) if asked.last), default=None)
+
+
+def everywhere(flags: Iterable[Flag]) -> dict[int, Usage]:
+    """How each of the flags was asked for by all organizations together, by their ids; one query for all.
+
+    Evaluations of all flags that ended before the flag was made are none of it.
+    """
+    wanted = list(flags)
+    rows = FlagUseTotal.objects.filter(flag_id__in=[*(flag.pk for flag in wanted), ALL_FLAGS])
+    asked = {row.flag_id: UsageCount(row.evaluations, row.last_evaluated_at) for row in rows}
+    with_all = asked.get(ALL_FLAGS, UsageCount())
+    return {flag.pk: Usage(asked.get(flag.pk, UsageCount()), _since_made(flag, with_all)) for flag in wanted}
+
+
+def _since_made(flag: Flag, with_all: UsageCount) -> UsageCount:
+    return with_all if with_all.last is not None and with_all.last >= beginning_of(flag) else UsageCount()
+
+
+def beginning_of(flag: Flag) -> datetime:
+    """From when on an evaluation of all flags may have been one of this flag; they are timed to the second."""
+    return flag.created_at.replace(microsecond=0)

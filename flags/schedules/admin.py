@@ -1,0 +1,288 @@
+"""Scheduled changes in the admin site: the list, an agenda by months, one of them, and what people do to them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from flags.schedules import schedule_operations
+from flags.schedules.agenda import month_of
+from flags.schedules.console import what
+from flags.schedules.forms import ScheduleForm
+from flags.schedules.models import FlagSchedule
+from flags.schedules.time_parsing import now
+from flagsite.core.actor import LONGEST_REASON
+from flagsite.core.admin.capped_paginator import CappedPaginator
+from flagsite.core.errors import FlagsiteError
+from flagsite.core.ids import id_in
+from orgs.access.caller import Caller
+from orgs.access.models import Role
+from orgs.access.operator_admin import OneCount, OperatorAdmin, known_caller, may
+from orgs.audit import audit_log
+from orgs.tree.models import Organization
+from orgs.tree.paths import paths_of
+
+AT_ONCE = 1_000
+MOST_ENTRIES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleOperation:
+    """What people do to scheduled changes."""
+
+    name: str
+    done: str
+    explained: str
+    role: Role
+    do: Callable[..., FlagSchedule]
+
+
+OPERATIONS = {
+    "cancel": ScheduleOperation(
+        name="cancel",
+        done="cancelled",
+        explained="Of a recurring one that waits for its time, all later times are cancelled too.",
+        role=Role.EDITOR,
+        do=schedule_operations.cancel,
+    ),
+    "retry": ScheduleOperation(
+        name="retry now",
+        done="put in line; it takes some seconds",
+        explained="What failed is tried by the next tick, with its automatic retries anew.",
+        role=Role.OPERATOR,
+        do=schedule_operations.retry,
+    ),
+}
+
+
+class ReasonForm(forms.Form):
+    """Why somebody does it."""
+
+    reason = forms.CharField(
+        max_length=LONGEST_REASON, widget=forms.Textarea(attrs={"rows": 3}), help_text="Kept in the history."
+    )
+
+
+class ScheduleList(OneCount):
+    """The rows of a page, each with where it is set."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        _place(list(self.result_list), known_caller(request))
+
+
+@admin.register(FlagSchedule)
+class FlagScheduleAdmin(OperatorAdmin):
+    """Scheduled changes come by the form, and change by the deeds alone."""
+
+    add_role = Role.EDITOR
+    organization_field = "organization_id"
+    paginator = CappedPaginator
+    list_display = ["number", "when", "flag_key", "what_comes", "where", "state", "recurs", "created_by", "last_error"]
+    list_display_links = None
+    list_filter = ["status", "scheduled_at"]
+    list_filter_submit = True
+    list_before_template = "admin/flags/schedules/list_links.html"
+    search_fields = ["flag_key"]
+    search_help_text = "A flag's key, a schedule's number, an organization's key"
+    ordering = ["-id"]
+    sortable_by: list[str] = []
+    actions = ["cancel", "retry"]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ScheduleList]:
+        return ScheduleList
+
+    def has_cancel_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request) and may(request, OPERATIONS["cancel"].role)
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request) and may(request, OPERATIONS["retry"].role)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[FlagSchedule], search_term: str
+    ) -> tuple[QuerySet[FlagSchedule], bool]:
+        """Whole words only."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        places = Organization.objects.filter(key=term).values_list("pk", flat=True)
+        found = Q(flag_key=term) | Q(organization_id__in=list(places)) | Q(correlation_id=term)
+        return queryset.filter(found | Q(pk=id_in(term) or 0)), False
+
+    # --- Cells --------------------------------------------------------------------------------------------------------
+
+    @admin.display(description="schedule")
+    def number(self, schedule: FlagSchedule) -> SafeString:
+        address = reverse("admin:flags_flagschedule_change", args=[schedule.pk])
+        return format_html('<a class="fs-link" href="{}">{}</a>', address, schedule.pk)
+
+    @admin.display(description="when (UTC)")
+    def when(self, schedule: FlagSchedule) -> str:
+        return f"{schedule.scheduled_at:%Y-%m-%d %H:%M:%S}"
+
+    @admin.display(description="what")
+    def what_comes(self, schedule: FlagSchedule) -> str:
+        return what(schedule)
+
+    @admin.display(description="where")
+    def where(self, schedule: FlagSchedule) -> str:
+        return str(schedule.where)  # type: ignore[attr-defined]
+
+    @admin.display(description="status")
+    def state(self, schedule: FlagSchedule) -> SafeString:
+        return format_html('<span class="fs-status fs-status-{}">{}</span>', schedule.status, _state_words(schedule))
+
+    @admin.display(description="recurs")
+    def recurs(self, schedule: FlagSchedule) -> str:
+        return f"{schedule.cron} ({schedule.time_zone})" if schedule.cron else "–"
+
+    # --- Deeds --------------------------------------------------------------------------------------------------------
+
+    @admin.action(description="Cancel", permissions=["cancel"])
+    def cancel(self, request: HttpRequest, schedules: QuerySet[FlagSchedule]) -> HttpResponse | None:
+        return self._do(request, schedules, OPERATIONS["cancel"])
+
+    @admin.action(description="Retry now", permissions=["retry"])
+    def retry(self, request: HttpRequest, schedules: QuerySet[FlagSchedule]) -> HttpResponse | None:
+        return self._do(request, schedules, OPERATIONS["retry"])
+
+    def act_view(self, request: HttpRequest, object_id: int, deed: str) -> HttpResponse:
+        """Ask why, then do it to this one."""
+        if deed not in OPERATIONS:
+            raise Http404
+        if not (self.has_view_permission(request) and may(request, OPERATIONS[deed].role)):
+            raise PermissionDenied
+        back = reverse("admin:flags_flagschedule_change", args=[self._schedule(request, object_id).pk])
+        one = self.get_queryset(request).filter(pk=object_id)
+        return self._do(request, one, OPERATIONS[deed], back=back) or HttpResponseRedirect(back)
+
+    def _do(
+        self, request: HttpRequest, schedules: QuerySet[FlagSchedule], deed: ScheduleOperation, *, back: str = ""
+    ) -> HttpResponse | None:
+        """Ask why; when that is confirmed do it to each and say what came of it."""
+        form = ReasonForm(request.POST if "confirmed" in request.POST else None)
+        ids = list(schedules.order_by("-id").values_list("pk", flat=True)[:AT_ONCE])
+        if not form.is_valid():
+            count = f"{len(ids):,} {'scheduled change' if len(ids) == 1 else 'scheduled changes'}"
+            asked = {
+                "title": f"{deed.name.capitalize()}: {count}", "deed": deed, "form": form, "ids": ids, "count": count,
+                "action": request.POST.get("action", ""), "back": back or request.get_full_path(),
+            }  # fmt: skip
+            return TemplateResponse(request, "admin/flags/schedules/confirm.html", self._frame(request) | asked)
+        refused: Counter[str] = Counter()
+        for schedule_id in ids:
+            try:
+                deed.do(schedule_id=schedule_id, by=known_caller(request).name, reason=form.cleaned_data["reason"])
+            except FlagsiteError as error:
+                refused[error.detail] += 1
+        if done := len(ids) - refused.total():
+            self.message_user(request, f"{done:,} {deed.done}.")
+        for words in list(refused)[:10]:
+            self.message_user(request, words, messages.WARNING)
+        if refused.total() > 10:  # noqa: PLR2004
+            self.message_user(request, f"{refused.total():,} were skipped.", messages.WARNING)
+        return None
+
+    # --- Pages --------------------------------------------------------------------------------------------------------
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        return [
+            path("agenda/", view(self.agenda_view), name="flags_flagschedule_agenda"),
+            path("<int:object_id>/<slug:deed>/do/", view(self.act_view), name="flags_flagschedule_act"),
+            *super().get_urls(),
+        ]
+
+    def agenda_view(self, request: HttpRequest) -> HttpResponse:
+        """What comes and came in a month, day by day."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        today = now()
+        try:
+            first = date.fromisoformat(f"{request.GET['month']}-01") if "month" in request.GET else today.date()
+            month = month_of(self.get_queryset(request), first.replace(day=1))
+        except (ValueError, OverflowError):
+            raise Http404 from None
+        _place([entry.schedule for day in month.days for entry in day.entries], known_caller(request))
+        shown = {
+            "title": f"Scheduled changes in {month.first:%B %Y}", "month": month, "today": today.date(),
+            "may_add": self.has_add_permission(request),
+        }  # fmt: skip
+        return TemplateResponse(request, "admin/flags/schedules/agenda.html", self._frame(request) | shown)
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """The form; what it says is scheduled by the person who is signed in."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        initial = {name: request.GET[name] for name in ("flag", "organization") if name in request.GET}
+        form = ScheduleForm(request.POST if request.method == "POST" else None, initial=initial)
+        if request.method == "POST" and form.is_valid():
+            try:
+                planned = form.plan(known_caller(request))
+            except FlagsiteError as error:
+                form.add_error(None, error.detail)
+            else:
+                numbers = " and ".join(str(schedule.pk) for schedule in planned)
+                self.message_user(request, f"Scheduled: {numbers}.")
+                return HttpResponseRedirect(reverse("admin:flags_flagschedule_change", args=[planned[0].pk]))
+        shown = {"title": "Schedule a change", "form": form}
+        return TemplateResponse(request, "admin/flags/schedules/add.html", self._frame(request) | shown)
+
+    def change_view(self, request: HttpRequest, object_id: str, *_: Any, **__: Any) -> HttpResponse:
+        """One scheduled change, what it led to, and who did what to it."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        schedule = self._schedule(request, id_in(object_id) or 0)
+        _place([schedule], known_caller(request))
+        first = schedule.series_id or schedule.pk
+        series = self.get_queryset(request).filter(Q(pk=first) | Q(series_id=first)).order_by("-scheduled_at")
+        shown = {
+            "title": f"Scheduled change {schedule.pk}",
+            "schedule": schedule,
+            "what": what(schedule),
+            "state": _state_words(schedule),
+            "series": series[:MOST_ENTRIES] if schedule.cron else [],
+            "entries": audit_log.entries_about(schedule.subject)[:MOST_ENTRIES],
+            "may_cancel": schedule.is_open and self.has_cancel_permission(request),
+            "may_retry": schedule.status == FlagSchedule.Status.FAILED and self.has_retry_permission(request),
+        }
+        return TemplateResponse(request, "admin/flags/schedules/page.html", self._frame(request) | shown)
+
+    def _schedule(self, request: HttpRequest, schedule_id: int) -> FlagSchedule:
+        schedule: FlagSchedule | None = self.get_queryset(request).filter(pk=schedule_id).first()
+        if schedule is None:
+            raise Http404
+        return schedule
+
+    def _frame(self, request: HttpRequest) -> dict[str, Any]:
+        request.current_app = self.admin_site.name
+        return {**self.admin_site.each_context(request), "opts": self.opts}
+
+
+def _place(schedules: list[FlagSchedule], caller: Caller) -> None:
+    """Give each schedule the words for what it reaches, by one query for all."""
+    found = {schedule.organization_id for schedule in schedules if schedule.organization_id is not None}
+    names = paths_of(found, top_id=caller.organization_id)
+    for schedule in schedules:
+        place = schedule.organization_id
+        words = " › ".join(names[place]) if place in names else f"{place}, deleted"
+        schedule.where = "the definition" if place is None else words  # type: ignore[attr-defined]
+        schedule.what = what(schedule)  # type: ignore[attr-defined]
+
+
+def _state_words(schedule: FlagSchedule) -> str:
+    again = f", again {schedule.next_retry_at:%Y-%m-%d %H:%M:%S} UTC" if schedule.next_retry_at else ""
+    return f"{schedule.status}{again}"

@@ -1,0 +1,124 @@
+"""The addresses of scheduled changes."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.urls import reverse
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from flags.schedules import plan, schedule_operations, selectors
+from flags.schedules.models import FlagSchedule
+from flags.schedules.plan import Subject
+from flags.schedules.serializers import NewSchedule, ScheduledSerializer, ScheduleFilters, ScheduleSerializer
+from flags.schedules.time_parsing import parse_time
+from jobs.api.serializers import ReasonInput
+from orgs.access.caller import Caller
+from orgs.access.endpoints import Endpoint, ListEndpoint
+from orgs.access.models import Role
+from orgs.idempotency.stored_answers import idempotent
+
+
+class Schedules(ListEndpoint):
+    """Scheduled changes, past and to come."""
+
+    roles: ClassVar = {"GET": Role.READER, "POST": Role.EDITOR}
+
+    @extend_schema(
+        operation_id="listSchedules",
+        summary="List scheduled changes",
+        parameters=[ScheduleFilters],
+        responses=ScheduleSerializer(many=True),
+        tags=["schedules"],
+    )
+    def get(self, request: Request) -> Response:
+        """The scheduled changes that the caller may see, newest first; all filters have to match."""
+        wanted = self.filters(request, ScheduleFilters)
+        schedules = selectors.matching(selectors.schedules_of(self.caller), **wanted)
+        return self.page(ScheduleSerializer, self.rows(request, schedules.order_by("-id")))
+
+    @extend_schema(
+        operation_id="createSchedule",
+        summary="Schedule a change",
+        request=NewSchedule,
+        responses={201: ScheduledSerializer},
+        tags=["schedules"],
+    )
+    @idempotent
+    def post(self, request: Request) -> Response:
+        """Schedule a change of an organization's value or of a definition: once, as on and off, or by a cron."""
+        schedules = _planned(self.caller, NewSchedule.read(request), self.correlation_id)
+        location = reverse("schedule", args=[schedules[0].pk])
+        answer = ScheduledSerializer({"schedules": schedules}).data
+        return Response(answer, status=status.HTTP_201_CREATED, headers={"Location": location})
+
+
+class OneSchedule(Endpoint):
+    """One scheduled change."""
+
+    roles: ClassVar = {"GET": Role.READER}
+
+    @extend_schema(
+        operation_id="getSchedule", summary="Read a scheduled change", responses=ScheduleSerializer, tags=["schedules"]
+    )
+    def get(self, request: Request, schedule_id: int) -> Response:
+        """How it stands, and what it led to."""
+        return Response(ScheduleSerializer(selectors.schedule_for(self.caller, schedule_id)).data)
+
+
+class CancelSchedule(Endpoint):
+    """The end of a scheduled change before its time."""
+
+    roles: ClassVar = {"POST": Role.EDITOR}
+
+    @extend_schema(
+        operation_id="cancelSchedule",
+        summary="Cancel a scheduled change",
+        request=ReasonInput,
+        responses=ScheduleSerializer,
+        tags=["schedules"],
+    )
+    @idempotent
+    def post(self, request: Request, schedule_id: int) -> Response:
+        """Cancel one that waits for its time or its retry; of a recurring one that waits all later ones too."""
+        wanted = ReasonInput.read(request)
+        schedule = selectors.schedule_for(self.caller, schedule_id)
+        cancelled = schedule_operations.cancel(schedule_id=schedule.pk, by=self.caller.name, **wanted)
+        return Response(ScheduleSerializer(cancelled).data)
+
+
+class RetrySchedule(Endpoint):
+    """Another round of tries."""
+
+    roles: ClassVar = {"POST": Role.OPERATOR}
+
+    @extend_schema(
+        operation_id="retrySchedule",
+        summary="Retry a scheduled change now",
+        request=ReasonInput,
+        responses={202: ScheduleSerializer},
+        tags=["schedules"],
+    )
+    @idempotent
+    def post(self, request: Request, schedule_id: int) -> Response:
+        """Have one that failed, for good too, tried within seconds, with its automatic retries anew."""
+        wanted = ReasonInput.read(request)
+        schedule = selectors.schedule_for(self.caller, schedule_id)
+        again = schedule_operations.retry(schedule_id=schedule.pk, by=self.caller.name, **wanted)
+        return Response(ScheduleSerializer(again).data, status=status.HTTP_202_ACCEPTED)
+
+
+def _planned(caller: Caller, given: dict[str, Any], correlation_id: str) -> list[FlagSchedule]:
+    subject = Subject(
+        given["flag_key"], given["organization_id"], given["reason"], given.get("max_retries"), correlation_id
+    )
+    zone = given.get("time_zone", "")
+    if "cron" in given:
+        return [plan.plan_recurring(caller, subject, wanted=given["wanted"], cron=given["cron"], time_zone=zone)]
+    if "on_at" in given:
+        on_at, off_at = parse_time(given["on_at"], zone), parse_time(given["off_at"], zone)
+        return list(plan.plan_pair(caller, subject, on_at=on_at, off_at=off_at))
+    return [plan.plan_once(caller, subject, wanted=given["wanted"], at=parse_time(given["at"], zone))]

@@ -1,0 +1,117 @@
+"""Scheduled changes."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models.functions import Now
+
+from flags.definitions.models import Flag
+from jobs.engine.models import Job
+from orgs.tree.models import Organization
+
+
+class FlagSchedule(models.Model):
+    """A change of a flag that is to come, or came, by itself: one row for each time, `docs/schedules.md` has its life.
+
+    The row outlives its flag and its organization, therefore neither is constrained. Of a recurring one each time
+    has a row, made when the one before it is first tried; `series` is the first of them.
+    """
+
+    class Status(models.TextChoices):
+        """How it stands."""
+
+        PENDING = "pending", "Pending: waits for its time"
+        APPLIED = "applied", "Applied"
+        FAILED = "failed", "Failed: for good, or until its retry"
+        CANCELLED = "cancelled", "Cancelled"
+
+    id = models.BigAutoField(primary_key=True)
+    flag = models.ForeignKey(
+        Flag, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="schedules"
+    )
+    flag_key = models.CharField(max_length=255)
+    organization = models.ForeignKey(
+        Organization,
+        on_delete=models.DO_NOTHING,
+        null=True,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+        help_text="Where the flag is set; empty: the flag's own definition is changed.",
+    )
+    wanted = models.JSONField(help_text='What to apply: {"enabled": true}; for a definition some of its fields.')
+    scheduled_at = models.DateTimeField(db_index=True)
+    status = models.CharField(
+        max_length=16, choices=Status.choices, default=Status.PENDING, db_default=Status.PENDING.value
+    )
+    attempts = models.PositiveIntegerField(default=0, help_text="How often it was tried.")
+    retry_count = models.PositiveSmallIntegerField(default=0, help_text="Automatic retries that were made.")
+    max_retries = models.PositiveSmallIntegerField(default=3)
+    next_retry_at = models.DateTimeField(null=True, db_index=True)
+    last_error = models.TextField(default="", blank=True)
+    applied_at = models.DateTimeField(null=True)
+    first_try = models.BooleanField(null=True, help_text="Whether it was applied at the first try.")
+    change_number = models.BigIntegerField(null=True, help_text="Of the change that it led to.")
+    job = models.ForeignKey(
+        Job,
+        on_delete=models.DO_NOTHING,
+        null=True,
+        db_constraint=False,  # jobs are deleted some time after they ended
+        db_index=False,
+        related_name="+",
+        help_text="The job that it led to.",
+    )
+    cron = models.CharField(max_length=100, default="", blank=True, help_text="When it recurs; empty: it does not.")
+    time_zone = models.CharField(max_length=64, default="", blank=True, help_text="Of the cron expression.")
+    series = models.ForeignKey("self", on_delete=models.CASCADE, null=True, related_name="occurrences", db_index=False)
+    paired_with = models.OneToOneField(
+        "self", on_delete=models.SET_NULL, null=True, related_name="+", help_text="The other half of on and off."
+    )
+    created_by = models.CharField(max_length=200)
+    author_gone = models.CharField(
+        max_length=200, default="", blank=True, help_text="What had become of its author when it was applied."
+    )
+    reason = models.TextField(default="", blank=True)
+    correlation_id = models.CharField(max_length=128, default="", blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name = "scheduled change"
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=models.Q(max_retries__lte=10), name="schedule_retries_are_0_to_10"),
+            models.CheckConstraint(
+                condition=models.Q(status="failed") | models.Q(next_retry_at__isnull=True),
+                name="schedule_retry_follows_failure",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(cron="", series__isnull=True) | ~models.Q(cron=""),
+                name="schedule_series_recurs",
+            ),
+            models.UniqueConstraint(fields=["series", "scheduled_at"], name="schedule_once_each_time"),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["scheduled_at", "id"], condition=models.Q(status="pending"), name="schedule_due"),
+            models.Index(
+                fields=["flag", "scheduled_at", "id"],
+                condition=models.Q(status__in=["pending", "failed"]),
+                name="schedule_in_line_for_flag",
+            ),
+            models.Index(fields=["organization", "-id"], name="schedule_of_organization"),
+        ]
+
+    def __str__(self) -> str:
+        what = ", ".join(f"{name} {value}" for name, value in self.wanted.items())
+        return f"{self.flag_key}: {what}"
+
+    @property
+    def subject(self) -> str:
+        """What the history calls it."""
+        return f"flag-schedule:{self.pk}"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it will be tried, sooner or later."""
+        return self.status == self.Status.PENDING or self.next_retry_at is not None

@@ -1,0 +1,118 @@
+"""Scheduling changes: once, as a pair of on and off, or again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from flags.definitions.models import Flag
+from flags.errors import InvalidSchedule
+from flags.schedules import schedulable
+from flags.schedules.backoff import MOST_RETRIES, default_max_retries
+from flags.schedules.models import FlagSchedule
+from flags.schedules.recurrence import recurrence
+from flags.schedules.time_parsing import check_in_future, now
+from orgs.access.caller import Caller
+from orgs.access.organizations import organization_held
+from orgs.audit import audit_log
+from orgs.errors import OutsideOfYourSubtree
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Which flag is to change, where (None: its own definition), and what is said about it.
+
+    `max_retries` None is the setting's.
+    """
+
+    flag_key: str
+    organization_id: int | None = None
+    reason: str = ""
+    max_retries: int | None = None
+    correlation_id: str = ""
+
+
+def plan_once(caller: Caller, subject: Subject, *, wanted: Mapping[str, Any], at: datetime) -> FlagSchedule:
+    """Schedule a change for one moment.
+
+    Raises FlagNotFound, OrganizationNotFound, OutsideOfYourSubtree, InvalidSchedule; so do the others.
+    """
+    with _held(caller, subject) as flag:
+        schedule = _create(caller, subject, flag, wanted=wanted, scheduled_at=check_in_future(at))
+        _record(caller, schedule)
+    return schedule
+
+
+def plan_pair(
+    caller: Caller, subject: Subject, *, on_at: datetime, off_at: datetime
+) -> tuple[FlagSchedule, FlagSchedule]:
+    """Schedule on for one moment and off for another: two rows that know each other; either may be the first."""
+    if on_at == off_at:
+        raise InvalidSchedule("On and off are at the same time.")
+    with _held(caller, subject) as flag:
+        on = _create(caller, subject, flag, wanted={"enabled": True}, scheduled_at=check_in_future(on_at))
+        off = _create(
+            caller, subject, flag, wanted={"enabled": False}, scheduled_at=check_in_future(off_at), paired_with=on
+        )
+        on.paired_with = off
+        on.save(update_fields=["paired_with"])
+        for half in (on, off):
+            _record(caller, half)
+    return on, off
+
+
+def plan_recurring(
+    caller: Caller, subject: Subject, *, wanted: Mapping[str, Any], cron: str, time_zone: str
+) -> FlagSchedule:
+    """Schedule a change for every slot of a cron expression in a time zone, from the next one on."""
+    slots = recurrence(cron, time_zone)
+    with _held(caller, subject) as flag:
+        schedule = _create(
+            caller, subject, flag, wanted=wanted, scheduled_at=slots.after(now()), cron=cron, time_zone=time_zone
+        )
+        _record(caller, schedule)
+    return schedule
+
+
+@contextmanager
+def _held(caller: Caller, subject: Subject) -> Iterator[Flag]:
+    """The flag, in a transaction that keeps the organization where it is; the caller may schedule there."""
+    with transaction.atomic():
+        if subject.organization_id is not None:
+            with organization_held(caller, subject.organization_id):
+                yield Flag.objects.called(subject.flag_key)
+        elif caller.organization_id is not None:
+            raise OutsideOfYourSubtree
+        else:
+            yield Flag.objects.called(subject.flag_key)
+
+
+def _create(
+    caller: Caller, subject: Subject, flag: Flag, *, wanted: Mapping[str, Any], scheduled_at: datetime, **more: Any
+) -> FlagSchedule:
+    max_retries = default_max_retries() if subject.max_retries is None else subject.max_retries
+    if not 0 <= max_retries <= MOST_RETRIES:
+        raise InvalidSchedule(f"maxRetries must be from 0 to {MOST_RETRIES}.")
+    fields = schedulable.check(wanted)
+    if subject.organization_id is not None and list(fields) != ["enabled"]:
+        raise InvalidSchedule('An organization\'s value is on or off: {"enabled": true} or {"enabled": false}.')
+    return FlagSchedule.objects.create(
+        flag=flag, flag_key=flag.key, organization_id=subject.organization_id, wanted=fields, scheduled_at=scheduled_at,
+        max_retries=max_retries, created_by=caller.name, reason=subject.reason, correlation_id=subject.correlation_id,
+        **more,
+    )  # fmt: skip
+
+
+def _record(caller: Caller, schedule: FlagSchedule) -> None:
+    recurring = {"cron": schedule.cron, "timeZone": schedule.time_zone} if schedule.cron else {}
+    pair = {"pairedWithId": schedule.paired_with_id} if schedule.paired_with_id else {}
+    audit_log.record(
+        "flag-schedule.create", schedule.subject, by=caller.name, organization_id=schedule.organization_id,
+        reason=schedule.reason, flag=schedule.flag_key, wanted=schedule.wanted,
+        scheduledAt=schedule.scheduled_at.isoformat(), **recurring, **pair,
+    )  # fmt: skip

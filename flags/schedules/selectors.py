@@ -1,0 +1,56 @@
+"""Which scheduled changes a caller may see."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db.models import Q, QuerySet
+
+from flags.errors import ScheduleNotFound
+from flags.schedules.models import FlagSchedule
+from orgs.access.caller import Caller
+from orgs.access.organizations import organizations_of
+
+
+def schedules_of(caller: Caller) -> QuerySet[FlagSchedule]:
+    """Those of the caller's organizations; who is bound to none sees all, those of definitions too."""
+    if caller.organization_id is None:
+        return FlagSchedule.objects.all()
+    return FlagSchedule.objects.filter(organization_id__in=organizations_of(caller).values("pk"))
+
+
+def schedule_for(caller: Caller, schedule_id: int) -> FlagSchedule:
+    """The schedule, if the caller may see it. Raises ScheduleNotFound."""
+    schedule = schedules_of(caller).filter(pk=schedule_id).first()
+    if schedule is None:
+        raise ScheduleNotFound
+    return schedule
+
+
+def matching(
+    schedules: QuerySet[FlagSchedule],
+    *,
+    status: str = "",
+    organization_id: int | None = None,
+    flag: str = "",
+    series_id: int | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> QuerySet[FlagSchedule]:
+    """Those that match every filter that is given; `since` is included, `until` is not.
+
+    `series_id` is the id of a recurring one's first occurrence: that one, and all that came after it.
+    """
+    if status:
+        schedules = schedules.filter(status=status)
+    if organization_id is not None:
+        schedules = schedules.filter(organization_id=organization_id)
+    if flag:
+        schedules = schedules.filter(flag_key=flag)
+    if series_id is not None:
+        schedules = schedules.filter(Q(pk=series_id) | Q(series_id=series_id))
+    if since is not None:
+        schedules = schedules.filter(scheduled_at__gte=since)
+    if until is not None:
+        schedules = schedules.filter(scheduled_at__lt=until)
+    return schedules

@@ -1,0 +1,66 @@
+"""Having every web process read anew what it knows: for operators who changed the database by hand, or doubt."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connection, transaction
+
+from flags.definitions.models import Flag
+from flags.states.sql import CHANNEL
+from orgs.access.caller import Caller
+from orgs.access.organizations import organizations_of
+from orgs.audit import audit_log
+
+EVERYTHING: tuple[dict[str, Any], ...] = ({"definitions": 1}, {"keys": 1}, {"tree": 1})
+ONLY_UNBOUND = "Only a key that is bound to no organization may do that."
+
+
+@dataclass(slots=True)
+class Invalidated:
+    """What every process was told to read anew, and what could not be, with the reason."""
+
+    done: list[dict[str, Any]] = field(default_factory=list)
+    failed: list[dict[str, Any]] = field(default_factory=list)
+
+
+def invalidate(
+    caller: Caller, *, everything: bool = False, organization_ids: Sequence[int] = (), flag_keys: Sequence[str] = ()
+) -> Invalidated:
+    """Tell all processes, at the commit, to read anew: everything, organizations with all below them, or flags.
+
+    A caller that is bound to an organization may do so for its subtree only.
+    """
+    result = Invalidated()
+    messages: list[dict[str, Any]] = []
+    unbound = caller.organization_id is None
+    with transaction.atomic():
+        if everything and unbound:
+            messages += EVERYTHING
+            result.done.append({"all": True})
+        elif everything:
+            result.failed.append({"all": True, "reason": ONLY_UNBOUND})
+        theirs = set(organizations_of(caller).filter(pk__in=organization_ids).values_list("pk", flat=True))
+        for organization_id in organization_ids:
+            if organization_id in theirs:
+                messages.append({"organization": organization_id})
+                result.done.append({"organizationId": organization_id})
+            else:
+                reason = "There is no such organization."
+                result.failed.append({"organizationId": organization_id, "reason": reason})
+        known = set(Flag.objects.filter(key__in=flag_keys).values_list("key", flat=True))
+        for key in flag_keys:
+            if unbound and key in known:
+                messages += ({"definitions": 1}, {"tree": 1})  # its states are in every organization's view
+                result.done.append({"featureFlag": key})
+            else:
+                reason = "There is no such flag." if unbound else ONLY_UNBOUND
+                result.failed.append({"featureFlag": key, "reason": reason})
+        with connection.cursor() as cursor:
+            for message in messages:
+                cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, json.dumps(message)])
+        audit_log.record("cache.invalidate", "cache", done=result.done, failed=result.failed)
+    return result

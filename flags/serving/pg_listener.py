@@ -1,0 +1,141 @@
+"""Hearing from PostgreSQL what has changed, on a connection of its own (LISTEN).
+
+PostgreSQL delivers what was told at each commit, in the order of the commits and never before one; what is told goes
+with the commit, so neither a broker nor a dead process can lose it. Only a lost connection can: then whatever may
+have been missed is read anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import structlog
+from django.db import connections
+from psycopg.pq.abc import PGconn
+
+from flags.serving.cache_events import CacheEvent, decode
+from flags.states.sql import CHANNEL
+
+log = structlog.get_logger(__name__)
+LOOK_SECONDS = 10.0
+"""After so long a silence the connection is tried."""
+PAUSES = (0.05, 0.2, 0.5, 1.0)
+"""Seconds to wait before the next try to connect; the last counts for all further ones."""
+
+
+class ChangeListener:
+    """A thread that hands on what it hears, one piece after the other.
+
+    `on_news` gets each piece; `on_gap` is called whenever something may have been missed, so at the start as well;
+    `on_hearing` is told whether it `hears`, whenever that changes.
+    """
+
+    def __init__(
+        self,
+        on_news: Callable[[CacheEvent], None],
+        on_gap: Callable[[], None],
+        on_hearing: Callable[..., None] = lambda *, hears: None,
+    ) -> None:
+        self._on_news = on_news
+        self._on_gap = on_gap
+        self._on_hearing = on_hearing
+        self._ring, self._bell = socket.socketpair()
+        self._ring.settimeout(0)
+        self._bell.settimeout(0)
+        self._asked: deque[threading.Event] = deque()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
+        self.hears = False
+        """Whether the connection stands; else what is known may be old."""
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def hear_all(self, within: float) -> bool:
+        """Wait until all is heard that was told before this call; False when that is not sure in so many seconds."""
+        if not self.hears:
+            return False
+        heard = threading.Event()
+        self._asked.append(heard)
+        with contextlib.suppress(BlockingIOError):  # it rings already
+            self._ring.send(b"?")
+        return heard.wait(within)
+
+    def stop(self) -> None:
+        """End the thread, within a second or so."""
+        self._stopping.set()
+        self._thread.join(timeout=5)
+        self._ring.close()
+        self._bell.close()
+
+    def _run(self) -> None:
+        tries = 0
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            try:
+                self._listen()
+            except (psycopg.Error, OSError) as error:
+                log.warning("listener_lost", error=str(error).strip())
+            self._set(hears=False)
+            tries = 0 if time.monotonic() - began > LOOK_SECONDS else tries + 1
+            self._stopping.wait(PAUSES[min(tries, len(PAUSES) - 1)])
+
+    def _set(self, *, hears: bool) -> None:
+        if hears != self.hears:
+            self.hears = hears
+            self._on_hearing(hears=hears)
+
+    def _listen(self) -> None:
+        parameters = connections["default"].get_connection_params()
+        parameters.pop("cursor_factory", None)
+        parameters.pop("context", None)
+        parameters = {**parameters, "autocommit": True}
+        with psycopg.connect(**parameters) as connection, selectors.DefaultSelector() as selector:
+            connection.add_notify_handler(lambda notification: self._take(notification.payload))
+            selector.register(connection.fileno(), selectors.EVENT_READ)
+            selector.register(self._bell, selectors.EVENT_READ)
+            connection.execute(f"LISTEN {CHANNEL}")
+            self._on_gap()
+            self._set(hears=True)
+            last = time.monotonic()
+            while not self._stopping.is_set():
+                if selector.select(timeout=0.5) or time.monotonic() - last > LOOK_SECONDS:
+                    self._hear(connection)
+                    last = time.monotonic()
+
+    def _hear(self, connection: psycopg.Connection[Any]) -> None:
+        """Take what has come; where somebody asks, or nothing has come for long, see to it that all has come."""
+        server = connection.pgconn
+        server.consume_input()
+        news = self._take_all(server)
+        with contextlib.suppress(BlockingIOError):
+            self._bell.recv(4096)
+        asked = [self._asked.popleft() for _ in range(len(self._asked))]
+        if asked or not news:
+            connection.execute("SELECT 1")  # its answer comes after all that was told before
+            self._take_all(server)
+        for one in asked:
+            one.set()
+
+    def _take_all(self, server: PGconn) -> int:
+        count = 0
+        while (notification := server.notifies()) is not None:
+            self._take(notification.extra.decode())
+            count += 1
+        return count
+
+    def _take(self, payload: str) -> None:
+        try:
+            self._on_news(decode(payload))
+        except Exception:
+            log.exception("news_not_understood", payload=payload[:200])
+            self._on_gap()

@@ -1,0 +1,116 @@
+"""An organization's flags on its page in the admin site, and the switch that shows what it would do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from flags.definitions.models import FLAG_KEY
+from flags.states import preview
+from flags.states.selectors import as_effective, effective_states
+from flags.states.set_flag import set_flag
+from flagsite.core.actor import LONGEST_REASON, correlation_id
+from flagsite.core.errors import FlagsiteError
+from flagsite.core.ids import id_in
+from jobs.engine.chains import jobs_of
+from orgs.access.caller import Caller
+from orgs.access.models import Role
+from orgs.access.operator_admin import NOT_WHAT_WAS_SHOWN, caller_of, fingerprint_of
+from orgs.access.organizations import organization_for, organization_held, organizations_of
+from orgs.errors import OrganizationNotFound
+from orgs.tree.admin_sections import Section
+from orgs.tree.browser import placed
+from orgs.tree.models import Organization
+from orgs.tree.paths import paths_of
+
+MOST_SHOWN = 1_000
+
+
+class SwitchForm(forms.Form):
+    """Which flag gets which value, and why."""
+
+    flag = forms.CharField(max_length=255, validators=[FLAG_KEY], help_text="Its key, such as new-checkout.")
+    enabled = forms.TypedChoiceField(
+        label="Value", choices=[("true", "on"), ("false", "off")], coerce=lambda text: text == "true"
+    )
+    reason = forms.CharField(
+        max_length=LONGEST_REASON, widget=forms.Textarea(attrs={"rows": 3}), help_text="For the history."
+    )
+
+
+def _flags_of(organization: Organization, caller: Caller) -> dict[str, Any]:
+    states = as_effective(organization, effective_states(organization)[:MOST_SHOWN])
+    sources = {state.source_organization_id or 0 for state in states}
+    visible = set(organizations_of(caller).filter(pk__in=sources).values_list("pk", flat=True))
+    paths = paths_of(visible, top_id=caller.organization_id)
+    jobs = set(jobs_of(caller).filter(pk__in={state.job_id for state in states}).values_list("pk", flat=True))
+    rows = []
+    for state in sorted(states, key=lambda state: state.flag_key):
+        source = state.source_organization_id or 0
+        of_others = "above" if caller.organization_id is not None else "an organization that is gone"
+        rows.append((state, " › ".join(paths[source]) if source in paths else of_others))
+    return {"organization": organization, "rows": rows, "jobs": jobs, "may_set": caller.may(Role.EDITOR)}
+
+
+SECTION = Section("admin/flags/organization_flags.html", _flags_of)
+
+
+def switch_view(admin: Any, request: HttpRequest, organization_id: str) -> HttpResponse:
+    """Ask which value and why, show how many organizations that would change, then set it."""
+    caller = caller_of(request)
+    if caller is None or not caller.may(Role.EDITOR):
+        raise PermissionDenied
+    try:
+        organization = organization_for(caller, id_in(organization_id) or 0)
+    except OrganizationNotFound as error:
+        raise Http404 from error
+    initial = {"flag": request.GET.get("flag", ""), "enabled": request.GET.get("enabled", "true")}
+    form = SwitchForm(request.POST if request.method == "POST" else None, initial=initial)
+    shown: dict[str, Any] = {"form": form, "title": f"Set a flag on {organization.name}"}
+    if request.method == "POST" and form.is_valid():
+        try:
+            shown |= _looked_ahead(organization, form.cleaned_data)
+            if request.POST.get("shown") == shown["fingerprint"]:
+                return _set(admin, request, caller, organization, form.cleaned_data)
+            if "shown" in request.POST:
+                form.add_error(None, NOT_WHAT_WAS_SHOWN)
+        except FlagsiteError as error:
+            form.add_error(None, error.detail)
+    frame = {**admin.admin_site.each_context(request), "opts": Organization._meta}
+    request.current_app = admin.admin_site.name
+    return TemplateResponse(request, "admin/flags/switch.html", frame | shown | placed(caller, organization))
+
+
+def _looked_ahead(organization: Organization, values: dict[str, Any]) -> dict[str, Any]:
+    """What setting the flag would do, and the mark of what was asked for. Raises FlagsiteError where it cannot be.
+
+    Figures have no part in the mark: while a job carries the flag down they change with every look, and nobody could
+    take it back before the job's end.
+    """
+    look = preview.switch(organization, values["flag"], enabled=values["enabled"])
+    mark = fingerprint_of(organization.pk, values["flag"], values["enabled"], look.creates)
+    return {"preview": look, "flag_key": values["flag"], "enabled": values["enabled"], "fingerprint": mark}
+
+
+def _set(
+    admin: Any, request: HttpRequest, caller: Caller, organization: Organization, values: dict[str, Any]
+) -> HttpResponse:
+    with organization_held(caller, organization.pk):
+        accepted = set_flag(
+            organization_id=organization.pk,
+            flag_key=values["flag"],
+            enabled=values["enabled"],
+            requested_by=caller.name,
+            correlation_id=correlation_id(),
+            reason=values["reason"],
+        )
+    if accepted.job is None:
+        admin.message_user(request, f"{values['flag']} is {'on' if values['enabled'] else 'off'} now.")
+        return HttpResponseRedirect(reverse("admin:orgs_organization_change", args=[organization.pk]))
+    admin.message_user(request, f"Job {accepted.job.pk} carries it to everyone below.")
+    return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[accepted.job.pk]))

@@ -1,0 +1,115 @@
+"""Flag states on the wire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+
+from flags.serving import invalidation
+from flags.states.selectors import EffectiveState
+from flagsite.core.api.input import Id, InputSerializer, Text, Truth
+
+ON = {"id": 3, "name": "new-checkout", "enabled": True, "organizationId": 4}
+INHERITED = {
+    "featureFlag": ON,
+    "sourceOrganizationId": 1,
+    "inherited": True,
+    "jobId": 7,
+    "updatedAt": "2026-11-23T09:59:47.790076Z",
+}
+WRITTEN = {
+    "featureFlag": ON,
+    "message": "Feature flag updated immediately",
+    "processedImmediately": True,
+    "jobId": None,
+}
+STARTED = {
+    "message": "Background processing started for organization hierarchy",
+    "processedImmediately": False,
+    "jobId": 7,
+    "trackingUrl": "/job-status/7",
+    "organizationId": 1,
+    "featureFlagName": "new-checkout",
+    "enabled": True,
+}
+
+
+MOST = 1000
+DONE = {"done": [{"organizationId": 4}], "failed": [{"featureFlag": "old", "reason": "There is no such flag."}]}
+
+
+class FeatureFlagSerializer(serializers.Serializer[EffectiveState]):
+    """A flag's value for one organization."""
+
+    id = serializers.IntegerField(source="flag_id", help_text="The flag's id.")
+    name = serializers.CharField(source="flag_key")
+    enabled = serializers.BooleanField()
+    organizationId = serializers.IntegerField(source="organization_id")
+
+
+@extend_schema_serializer(examples=[OpenApiExample("Set above", value=INHERITED)])
+class EffectiveStateSerializer(serializers.Serializer[EffectiveState]):
+    """What holds for an organization, and where it comes from."""
+
+    featureFlag = FeatureFlagSerializer(source="*")
+    sourceOrganizationId = serializers.IntegerField(
+        source="source_organization_id",
+        allow_null=True,
+        help_text="Maybe above what the key sees; null: never set.",
+    )
+    inherited = serializers.BooleanField(help_text="Whether it was set on another organization, above.")
+    jobId = serializers.IntegerField(
+        source="job_id", allow_null=True, help_text="The job that wrote it; null when it was written at once."
+    )
+    updatedAt = serializers.DateTimeField(source="updated_at", allow_null=True)
+
+
+@extend_schema_serializer(examples=[OpenApiExample("A leaf", value=WRITTEN)])
+class SetImmediatelySerializer(serializers.Serializer[dict[str, Any]]):
+    """The answer for an organization without others below it."""
+
+    featureFlag = FeatureFlagSerializer()
+    message = serializers.CharField()
+    processedImmediately = serializers.BooleanField()
+    jobId = serializers.IntegerField(allow_null=True)
+
+
+@extend_schema_serializer(examples=[OpenApiExample("A parent", value=STARTED, status_codes=[202])])
+class SetInBackgroundSerializer(serializers.Serializer[dict[str, Any]]):
+    """The answer for an organization with others below it."""
+
+    message = serializers.CharField()
+    processedImmediately = serializers.BooleanField()
+    jobId = serializers.IntegerField()
+    trackingUrl = serializers.CharField()
+    organizationId = serializers.IntegerField()
+    featureFlagName = serializers.CharField()
+    enabled = serializers.BooleanField()
+
+
+@extend_schema_serializer(examples=[OpenApiExample("Two organizations", value={"organizationIds": [4, 5]})])
+class WhatToReadAnew(InputSerializer):
+    """At least one of them."""
+
+    all = Truth(default=False, help_text="Everything that processes know.")
+    organizationIds = serializers.ListField(
+        child=Id(), max_length=MOST, default=list, help_text="These organizations and all that is below them."
+    )
+    featureFlags = serializers.ListField(child=Text(max_length=255), max_length=MOST, default=list)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse a request that asks for nothing."""
+        if not any(attrs.values()):
+            raise ValidationError("Name what to read anew: all, organizationIds or featureFlags.")
+        return attrs
+
+
+@extend_schema_serializer(examples=[OpenApiExample("Partly done", value=DONE)])
+class InvalidatedSerializer(serializers.Serializer[invalidation.Invalidated]):
+    """What every process was told to read anew, and what could not be."""
+
+    done = serializers.ListField(child=serializers.DictField())
+    failed = serializers.ListField(child=serializers.DictField())

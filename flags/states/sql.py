@@ -1,0 +1,294 @@
+"""The statements that write flag states for a span of organizations: the only place where such rows are made.
+
+Every statement writes its rows in the order of their primary key, touches a row only for a higher change number,
+reads who belongs to the subtree under the tree lock that its transaction holds, and writes nothing for a flag that is
+being purged (`flags.definitions.purge` relies on it).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import IntegrityError, OperationalError, connection, transaction
+
+from flagsite.core.db import transient_errors
+from orgs.errors import TreeBusy
+from orgs.tree import locks
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """What to write for one flag: the value, where it comes from, and the number that decides."""
+
+    flag_id: int
+    enabled: bool
+    source_id: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Subtree:
+    """The extent of an organization's subtree, valid while the transaction that read it holds the tree lock."""
+
+    root_id: int
+    tree_id: int
+    lft: int
+    rght: int
+
+    @property
+    def size(self) -> int:
+        """How many organizations it has, the root included."""
+        return (self.rght - self.lft + 1) // 2
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The organizations of a subtree with `after` < id <= `last`; `count` of them."""
+
+    after: int
+    last: int
+    count: int
+
+
+CHANNEL = "flagsite_changes"
+"""Where PostgreSQL tells, after each commit, what has changed."""
+EXTENT = "SELECT id, tree_id, lft, rght FROM orgs_organization WHERE id = %s"
+# No chunk hangs for ever. One whose worker is frozen or whose host is gone gives up its locks, the job's among them, as
+# nobody could rescue it otherwise. Its commit need not wait for the disk: rows, counts and checkpoint are lost together
+# if PostgreSQL crashes, the chunk is then written again, and the end of the job waits for all of them. With the planner
+# settings rows are found by their primary key, however wrong its statistics are.
+BEGIN = f"""
+{locks.FOR_READING};
+SET LOCAL statement_timeout = '20s'; SET LOCAL idle_in_transaction_session_timeout = '20s';
+SET LOCAL synchronous_commit = off;
+SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off;
+"""
+BEGIN_CHUNK = f"""SET LOCAL lock_timeout = '10s'; {BEGIN} SET LOCAL lock_timeout TO DEFAULT;
+SELECT root.id, root.tree_id, root.lft, root.rght,
+       (SELECT count(pg_advisory_xact_lock(hashtextextended('flags ' || share || ' in tree ' || root.tree_id, 0)))
+          FROM (SELECT DISTINCT unnest(%s::bigint[]) %% 64 AS share ORDER BY 1) flags)
+  FROM orgs_organization root WHERE root.id = %s
+"""  # noqa: S608 - no input in it
+
+
+def begin_chunk(root_id: int, flag_ids: Sequence[int] = ()) -> Subtree | None:
+    """Make this transaction one that writes many rows: under the tree lock, in key order, in bounded time.
+
+    It is the only chunk that writes these flags in this tree until it ends. Two that both find some rows to update and
+    some to insert would take those in different orders, and stop each other for ever. Returns the subtree as it stands
+    now, None when the organization is gone; all in one round trip, since a small chunk's time is that of its round
+    trips. Flags share 64 locks, so that PostgreSQL has room for them however many flags a move brings along.
+
+    Raises TreeBusy when the tree is not to be had in ten seconds: time to see whether the work is still wanted.
+    """
+    with connection.cursor() as cursor:
+        try:
+            cursor.execute(BEGIN_CHUNK, [list(flag_ids), root_id])
+        except OperationalError as error:
+            if transient_errors.is_wait_for_lock(error):
+                raise TreeBusy from error
+            raise
+        while cursor.nextset():
+            pass
+        row = cursor.fetchone()
+    return Subtree(*row[:4]) if row else None
+
+
+def begin_deletion() -> None:
+    """Make this transaction one that deletes many rows: as `begin_chunk`, whatever subtree they are of."""
+    with connection.cursor() as cursor:
+        cursor.execute(BEGIN)
+
+
+def subtree_of(organization_id: int) -> Subtree | None:
+    """The subtree as it stands now; None when the organization is gone. The caller holds the tree lock."""
+    with connection.cursor() as cursor:
+        cursor.execute(EXTENT, [organization_id])
+        row = cursor.fetchone()
+    return Subtree(*row) if row else None
+
+
+NEXT_SPAN = """
+SELECT max(id), count(*) FROM (  -- walks the primary key, or the subtree's index where that is shorter
+    SELECT id FROM orgs_organization
+     WHERE id > %(after)s AND tree_id = %(tree_id)s AND lft BETWEEN %(lft)s AND %(rght)s
+     ORDER BY id LIMIT %(most)s) span
+"""
+NEXT_SPAN_BEHIND = """
+SELECT max(id), count(*) FROM (  -- those that have not got every value yet
+    SELECT organization.id FROM orgs_organization organization
+     WHERE organization.id > %(after)s
+       AND organization.tree_id = %(tree_id)s AND organization.lft BETWEEN %(lft)s AND %(rght)s
+       AND (SELECT count(*)
+              FROM flags_flagstate state
+              JOIN unnest(%(flag_ids)s::bigint[], %(numbers)s::bigint[]) AS value(flag_id, number) USING (flag_id)
+             WHERE state.organization_id = organization.id AND state.change_number >= value.number) < %(values)s
+     ORDER BY organization.id LIMIT %(most)s) span
+"""
+
+
+def next_span(subtree: Subtree, *, after: int, most: int | None, behind: Sequence[Value] | None = None) -> Span | None:
+    """The next `most` organizations by id, or None when there are no more; `most` None: all the rest.
+
+    With `behind` only those count that lack one of these values or have an older one.
+    """
+    parameters: dict[str, Any] = {"after": after, "most": most, **_bounds(subtree)}
+    if behind is not None:
+        parameters |= {
+            "flag_ids": [value.flag_id for value in behind],
+            "numbers": [value.number for value in behind],
+            "values": len(behind),
+        }
+    with connection.cursor() as cursor:
+        cursor.execute(NEXT_SPAN if behind is None else NEXT_SPAN_BEHIND, parameters)
+        last, count = cursor.fetchone()
+    return Span(after, last, count) if count else None
+
+
+# As an array that is computed once, the members leave the planner no join to get wrong while its statistics are old;
+# the primary key is walked along it, which is thus the order in which rows are locked.
+MEMBERS = """ARRAY(
+    SELECT id FROM orgs_organization
+     WHERE id > %(after)s AND id <= %(last)s AND tree_id = %(tree_id)s AND lft BETWEEN %(lft)s AND %(rght)s
+     ORDER BY id)"""
+NOT_PURGED = "EXISTS (SELECT FROM flags_flag WHERE id = %(flag_id)s AND NOT purging)"
+UPDATE_SPAN = f"""
+WITH written AS (
+    UPDATE flags_flagstate state
+       SET enabled = %(enabled)s, source_id = %(source_id)s, change_number = %(number)s, job_id = %(job_id)s,
+           updated_at = statement_timestamp()
+     WHERE state.organization_id = ANY({MEMBERS})
+       AND state.flag_id = %(flag_id)s AND state.change_number < %(number)s AND {NOT_PURGED}
+    RETURNING {{had_it}} AS had_it)
+SELECT count(*), count(*) FILTER (WHERE had_it), pg_notify('{CHANNEL}', %(news)s) FROM written
+"""  # noqa: S608 - no input in it
+HAD_IT = "old.enabled = state.enabled"
+KNOWS_OLD_ROWS = 180_000
+"""The version of PostgreSQL that can tell what an updated row was before."""
+# No two insert rows of one flag in one tree at once (`begin_chunk`), so by its order this statement keeps nobody from a
+# deadlock; as every other that writes many rows it has it all the same, and the rows lie as they are read.
+INSERT_SPAN = f"""
+WITH written AS (
+    INSERT INTO flags_flagstate (organization_id, flag_id, enabled, source_id, change_number, job_id, updated_at)
+    SELECT id, %(flag_id)s, %(enabled)s, %(source_id)s, %(number)s, %(job_id)s, statement_timestamp()
+      FROM orgs_organization
+     WHERE id > %(after)s AND id <= %(last)s AND tree_id = %(tree_id)s AND lft BETWEEN %(lft)s AND %(rght)s
+       AND {NOT_PURGED}
+     ORDER BY id
+        {{conflict}}
+    RETURNING FALSE)
+SELECT count(*), 0, pg_notify('{CHANNEL}', %(news)s) FROM written
+"""  # noqa: S608 - no input in it
+INSERT_MISSING = INSERT_SPAN.replace("{conflict}", "ON CONFLICT (organization_id, flag_id) DO NOTHING")
+INSERT_NEW = INSERT_SPAN.replace("{conflict}", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How many rows were written, how many of them had the same value before, and how many are new."""
+
+    rows: int
+    unchanged: int
+    new: int
+
+
+def write_span(subtree: Subtree, span: Span, value: Value, *, job_id: int | None, likely_new: bool = False) -> Written:
+    """Give one flag's value to every organization of the span whose row is missing or older.
+
+    The caller's transaction holds the tree lock; one that writes many rows has also said `begin_chunk`. Where rows are
+    `likely_new` all are inserted as if none could be there, which PostgreSQL does in three quarters of the time. Which
+    rows had the value before is known from PostgreSQL 18 on; to older ones all have changed.
+    """
+    parameters = {
+        "flag_id": value.flag_id,
+        "enabled": value.enabled,
+        "source_id": value.source_id,
+        "number": value.number,
+        "job_id": job_id,
+        "after": span.after,
+        "last": span.last,
+        "news": _news(subtree, span, value),
+        **_bounds(subtree),
+    }
+    if likely_new:
+        with contextlib.suppress(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(INSERT_NEW, parameters)
+            new, _, _ = cursor.fetchone()
+            return Written(new, 0, new)
+    rows = unchanged = new = 0
+    update = UPDATE_SPAN.replace("{had_it}", _had_it())
+    with connection.cursor() as cursor:
+        # The last one sees an older row that another job has inserted since the first.
+        for statement in (update, INSERT_MISSING, update):
+            cursor.execute(statement, parameters)
+            count, same, _ = cursor.fetchone()
+            rows, unchanged = rows + count, unchanged + same
+            if statement is INSERT_MISSING:
+                new += count
+            if rows >= span.count:
+                break
+    return Written(rows, unchanged, new)
+
+
+COUNT_SUPERSEDED = f"""
+SELECT count(*) FROM (
+    SELECT state.organization_id
+      FROM flags_flagstate state
+      JOIN unnest(%(flag_ids)s::bigint[], %(numbers)s::bigint[]) AS value(flag_id, number) USING (flag_id)
+     WHERE state.organization_id = ANY({MEMBERS}) AND state.change_number > value.number
+     GROUP BY state.organization_id HAVING count(*) = %(values)s) superseded
+"""  # noqa: S608 - no input in it
+
+
+def count_superseded(subtree: Subtree, span: Span, values: Sequence[Value]) -> int:
+    """How many organizations of the span have a newer value for every one of these flags."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            COUNT_SUPERSEDED,
+            {
+                "flag_ids": [value.flag_id for value in values],
+                "numbers": [value.number for value in values],
+                "values": len(values),
+                "after": span.after,
+                "last": span.last,
+                **_bounds(subtree),
+            },
+        )
+        return int(cursor.fetchone()[0])
+
+
+def _news(subtree: Subtree, span: Span, value: Value) -> str:
+    """What those that answer from memory are told, at the commit: which organizations may have got which value."""
+    return json.dumps(
+        {
+            "states": [
+                subtree.root_id,
+                span.after,
+                span.last,
+                value.flag_id,
+                value.enabled,
+                value.source_id,
+                value.number,
+            ]
+        }
+    )
+
+
+def next_number() -> int:
+    """Draw the number of an accepted change; the caller holds the tree lock, shared at least."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval('flags_change_number')")
+        return int(cursor.fetchone()[0])
+
+
+def _had_it() -> str:
+    server: Any = connection.connection
+    return HAD_IT if server.info.server_version >= KNOWS_OLD_ROWS else "FALSE"
+
+
+def _bounds(subtree: Subtree) -> dict[str, int]:
+    return {"tree_id": subtree.tree_id, "lft": subtree.lft, "rght": subtree.rght}

@@ -1,0 +1,86 @@
+"""How the admin site looks, and what its side bar offers: to each person the pages that they may open."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from django.apps import apps
+from django.contrib import admin
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+
+
+def _page(title: str, icon: str, name: str) -> dict[str, Any]:
+    link = reverse_lazy(f"admin:{name}")
+    page = {"title": title, "icon": icon, "link": link, "active": partial(_is_open, link)}
+    return page if name == "index" else page | {"permission": partial(_may_open, name)}
+
+
+def _is_open(link: Any, request: HttpRequest) -> bool:
+    """Whether the page that is shown is this one or one below it; a flag is set on an organization, thus belongs there.
+
+    Below the first page, the overview, there is everything.
+    """
+    shown, flags = request.path, str(reverse_lazy("admin:flags_flag_changelist"))
+    if shown.startswith(f"{flags}set/"):
+        shown = str(reverse_lazy("admin:orgs_organization_changelist"))
+    return shown == str(link) if link == reverse_lazy("admin:index") else shown.startswith(str(link))
+
+
+def _may_open(name: str, request: HttpRequest) -> bool:
+    """Whether the person may see the list that is called so, such as jobs_job_changelist."""
+    app, model = name.removesuffix("_changelist").rsplit("_", 1)
+    return admin.site.get_model_admin(apps.get_model(app, model)).has_view_permission(request)
+
+
+def _own_file(name: str, request: HttpRequest) -> str:
+    return static(f"flagsite/{name}")
+
+
+LOOKS: dict[str, Any] = {
+    "SITE_TITLE": "Flagsite",
+    "SITE_HEADER": "Flagsite",
+    "SITE_SUBHEADER": "Feature flags for trees of organizations",
+    "SITE_SYMBOL": "flag",
+    "SITE_URL": None,  # there is no other site to view
+    "DASHBOARD_CALLBACK": "flagsite.admin_site.front_page.dashboard",
+    "STYLES": [partial(_own_file, "overview.css")],
+    "SCRIPTS": [partial(_own_file, "live.js"), partial(_own_file, "names.js")],
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "SIDEBAR": {
+        "show_search": True,
+        "navigation": [
+            {
+                "title": "Operate",
+                "items": [
+                    _page("Overview", "monitoring", "index"),
+                    _page("Jobs", "play_circle", "jobs_job_changelist"),
+                    _page("Queues", "stacks", "jobs_queue_changelist"),
+                    _page("Workers", "memory", "jobs_worker_changelist"),
+                    _page("Periodic tasks", "event_repeat", "django_celery_beat_periodictask_changelist"),
+                    _page("History", "history", "orgs_historyentry_changelist"),
+                ],
+            },
+            {
+                "title": "Customers",
+                "items": [
+                    _page("Organizations", "account_tree", "orgs_organization_changelist"),
+                    _page("Flags", "flag", "flags_flag_changelist"),
+                    _page("Scheduled changes", "schedule", "flags_flagschedule_changelist"),
+                ],
+            },
+            {
+                "title": "Access",
+                "items": [
+                    _page("Access keys", "key", "orgs_accesskey_changelist"),
+                    _page("People", "person", "auth_user_changelist"),
+                    _page("Groups", "group", "auth_group_changelist"),
+                ],
+            },
+        ],
+    },
+}
+"""For django-unfold, which themes the pages."""

@@ -1,0 +1,195 @@
+"""People who sign in: what each may do (groups) and see (scope). Changed by administrators of everything.
+
+Only superusers make or change superusers, so that nobody raises anybody above themselves. Nobody is deleted: the
+history names people, and a second one of the same name would take over what the first has done.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group, User
+from django.contrib.auth.views import PasswordChangeView
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from unfold.admin import StackedInline
+from unfold.forms import AdminOwnPasswordChangeForm, AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
+
+from orgs.access.models import Role, StaffScope
+from orgs.access.operator_admin import OperatorAdmin
+from orgs.access.people import ROLES_BY_GROUP
+from orgs.audit import audit_log
+
+admin.site.unregister(User)
+admin.site.unregister(Group)
+
+
+class PasswordForm(AdminPasswordChangeForm):
+    """Somebody else's password; that it was changed is recorded, never what it is."""
+
+    def save(self, commit: bool = True) -> Any:  # noqa: FBT002 - as Django's
+        with transaction.atomic():
+            user = super().save(commit)
+            audit_log.record("user.password", _subject(user))
+        return user
+
+
+class OwnPasswordForm(AdminOwnPasswordChangeForm):
+    """The password of whoever is signed in; recorded likewise."""
+
+    def save(self, commit: bool = True) -> Any:  # noqa: FBT002 - as Django's
+        with transaction.atomic():
+            user = super().save(commit)
+            audit_log.record("user.password", _subject(user))
+        return user
+
+
+def own_password(request: HttpRequest) -> HttpResponse:
+    """Django's page for one's own password, with our form; in the place of the admin site's own."""
+    request.current_app = admin.site.name
+    change = PasswordChangeView.as_view(
+        form_class=OwnPasswordForm,
+        success_url=reverse("admin:password_change_done"),
+        extra_context=admin.site.each_context(request),
+    )
+    return cast("HttpResponse", change(request))
+
+
+class ScopeInline(StackedInline):
+    """The organization that the person is bound to."""
+
+    model = StaffScope
+    autocomplete_fields = ["organization"]
+    verbose_name = "Bound to an organization (none: sees everything)"
+    can_delete = True
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _people_admin().has_view_permission(request, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _people_admin().has_change_permission(request, obj)
+
+    has_add_permission = has_delete_permission = has_change_permission
+
+
+@admin.register(User)
+class PersonAdmin(DjangoUserAdmin, OperatorAdmin):
+    """Django's own pages for users, with our rules of who may do what."""
+
+    view_role = add_role = change_role = Role.ADMIN
+    lookup_allowed = OperatorAdmin.lookup_allowed
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = PasswordForm
+    inlines = [ScopeInline]
+    list_display = ["username", "groups_of", "scope_of", "is_staff", "is_superuser", "is_active", "last_login"]
+    list_filter = ["is_staff", "is_superuser", "is_active", "groups"]
+    list_select_related = ["scope__organization"]
+    filter_horizontal = ()
+    readonly_fields = ["last_login", "date_joined"]
+    fieldsets = [
+        (None, {"fields": ["username", "password", "first_name", "last_name", "email"]}),
+        ("What they may do", {"fields": ["is_active", "is_staff", "groups", "is_superuser"]}),
+        ("When", {"fields": ["last_login", "date_joined"]}),
+    ]
+    add_fieldsets = [(None, {"fields": ["username", "usable_password", "password1", "password2", "is_staff"]})]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).prefetch_related("groups")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        above = obj is not None and obj.is_superuser and not request.user.is_superuser
+        return super().has_change_permission(request, obj) and not above
+
+    def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
+        return self.inlines if obj else []  # their name and password first
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.readonly_fields if request.user.is_superuser else [*self.readonly_fields, "is_superuser"]
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        kwargs |= {"widget": UnfoldAdminCheckboxSelectMultipleWidget, "help_text": "None: may look, as a viewer."}
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        found = User.objects.select_for_update(of=("self",)).filter(pk=obj.pk).first() if change else None
+        form.access_before = described(found) if found else None
+        super().save_model(request, obj, form, change)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: Any) -> None:
+        """All is written now, groups and scope too: record what it was and what it is."""
+        super().save_related(request, form, formsets, change)
+        before, after = form.access_before, described(User.objects.get(pk=form.instance.pk))
+        if before is None:
+            audit_log.record("user.create", _subject(form.instance), after=after)
+        elif before != after:
+            audit_log.record("user.change", _subject(form.instance), before=before, after=after)
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """The history has it already."""
+
+    log_change = log_addition
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
+        """As Django's; its permission is asked for the person that it is about."""
+        with transaction.atomic():
+            response: HttpResponse = super().user_change_password(request, id, form_url)
+        return response
+
+    @admin.display(description="groups")
+    def groups_of(self, user: User) -> str:
+        return ", ".join(sorted(group.name for group in user.groups.all())) or "–"
+
+    @admin.display(description="bound to")
+    def scope_of(self, user: User) -> str:
+        return user.scope.organization.name if hasattr(user, "scope") else "everything"
+
+
+@admin.register(Group)
+class GroupAdmin(OperatorAdmin):
+    """The three groups and what each means; they are part of Flagsite, people are put into them on their own page."""
+
+    view_role = Role.ADMIN
+    list_display = ["name", "may"]
+    list_display_links = None
+    fields = ["name", "may"]
+    readonly_fields = ["may"]
+    ordering = ["name"]
+
+    @admin.display(description="may do")
+    def may(self, group: Group) -> str:
+        role = ROLES_BY_GROUP.get(group.name)
+        return MEANINGS[role] if role else "nothing more than to look"
+
+
+MEANINGS = {
+    Role.READER: "look at everything but access keys, people and groups",
+    Role.OPERATOR: "besides: set flags; retry, cancel and prioritise jobs; pause, resume and set up queues",
+    Role.ADMIN: "besides: change organizations, access keys, periodic tasks, people",
+}
+
+
+def described(user: User) -> dict[str, Any]:
+    """What the history says of a person: what they may do and see."""
+    scope = StaffScope.objects.filter(user_id=user.pk).values_list("organization_id", flat=True).first()
+    return {
+        "username": user.get_username(),
+        "active": user.is_active,
+        "staff": user.is_staff,
+        "superuser": user.is_superuser,
+        "groups": sorted(user.groups.values_list("name", flat=True)),
+        "scope": scope,
+    }
+
+
+def _subject(user: Any) -> str:
+    return f"user:{user.get_username()}"
+
+
+def _people_admin() -> Any:
+    return admin.site.get_model_admin(User)

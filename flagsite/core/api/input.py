@@ -1,0 +1,148 @@
+"""Reading what a client sends, JSON bodies and query parameters: strictly, so that a typo is an error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn
+
+from django.http import HttpRequest, UnreadablePostError
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.exceptions import ParseError, UnsupportedMediaType, ValidationError
+from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
+
+from flagsite.core.ids import BIGGEST_ID
+
+
+class JsonBody(BaseParser):
+    """Parses JSON in UTF-8, whatever charset is claimed; no NaN, no name twice, no depth without end."""
+
+    media_type = "application/json"
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
+        try:
+            body = _plain_request(parser_context).body.decode()
+            return json.loads(body, parse_constant=_refuse_constant, object_pairs_hook=_without_doubles)
+        except UnreadablePostError:
+            raise ParseError("The body broke off.") from None
+        except RecursionError:
+            raise ParseError("The body is nested too deeply.") from None
+        except ValueError as error:
+            raise ParseError(f"The body is not valid JSON: {printable(str(error))}") from None
+
+
+class EmptyForm(BaseParser):
+    """A multipart form without fields, which some clients send for "no body"; a form with fields is refused."""
+
+    media_type = "multipart/form-data"
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
+        request = _plain_request(parser_context)
+        boundary = (request.content_params or {}).get("boundary", "")
+        if request.body.strip() != f"--{boundary}--".encode():
+            raise UnsupportedMediaType(self.media_type)
+        return {}
+
+
+class InputSerializer(serializers.Serializer[Any]):
+    """A body: the declared fields and no others."""
+
+    @classmethod
+    def read(cls, request: Request) -> dict[str, Any]:
+        """The body's validated fields. Raises ValidationError, ParseError, UnsupportedMediaType."""
+        return _validated(cls(data=request.data))
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            _refuse_unknown(data, self.fields)
+        return super().to_internal_value(data)
+
+
+class NoInput(InputSerializer):
+    """The body of a request that needs none: empty, or an empty object."""
+
+
+class QuerySerializer(InputSerializer):
+    """Query parameters: the declared ones, each at most once, and those of the pagination."""
+
+    @classmethod
+    def read(cls, request: Request, also: Iterable[str] = ()) -> dict[str, Any]:
+        """The validated parameters; those named in `also` are somebody else's to read. Raises ValidationError."""
+        for name, values in request.query_params.lists():
+            if len(values) > 1:
+                raise ValidationError({printable(name): ["This parameter was given more than once."]})
+        given = {name: value for name, value in request.query_params.items() if name not in set(also)}
+        return _validated(cls(data=given))
+
+
+@extend_schema_field({"type": "string"})
+class Text(serializers.CharField):
+    """A JSON string; numbers are not taken for one."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            raise ValidationError("Not a string.", code="invalid")
+        return super().to_internal_value(data)
+
+
+class Truth(serializers.BooleanField):
+    """A JSON true or false; words and numbers are not taken for one."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
+class IdInQuery(serializers.IntegerField):
+    """An id as a query has it, in digits; it may be left out."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_value=1, max_value=BIGGEST_ID, required=False, **kwargs)
+
+
+class Id(serializers.IntegerField):
+    """A JSON whole number that can be an id; strings and fractions are not taken for one."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_value=1, max_value=BIGGEST_ID, **kwargs)
+
+    def to_internal_value(self, data: Any) -> int:
+        if not isinstance(data, int) or isinstance(data, bool):
+            self.fail("invalid")
+        return data
+
+
+def printable(text: str) -> str:
+    """The text, shortened, without what cannot be written to a database or an answer."""
+    cleaned = text[:100].encode("utf-8", "replace").decode()
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in cleaned)
+
+
+def _plain_request(parser_context: Mapping[str, Any] | None) -> HttpRequest:
+    request: HttpRequest = (parser_context or {})["request"]._request  # noqa: SLF001 - its body checks the size
+    return request
+
+
+def _validated(serializer: InputSerializer) -> dict[str, Any]:
+    serializer.is_valid(raise_exception=True)
+    return dict(serializer.validated_data)
+
+
+def _refuse_unknown(given: Mapping[str, Any], known: Iterable[str]) -> None:
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise ValidationError({printable(name): ["There is no such field here."] for name in unknown[:20]})
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a name occurs twice in one object")
+    return result
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

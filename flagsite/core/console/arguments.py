@@ -1,0 +1,85 @@
+"""Types of command-line arguments: what is wrong with one is a sentence and exit status 2."""
+
+from __future__ import annotations
+
+import re
+from argparse import ArgumentTypeError
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from django.core.management.base import CommandParser
+from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime
+
+from flagsite.core.actor import LONGEST_REASON
+from flagsite.core.db.clock import now
+from flagsite.core.ids import id_in
+
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+Since = datetime | timedelta
+"""A moment, or how long ago."""
+
+
+def row_id(text: str) -> int:
+    """The id of a job or of another row."""
+    found = id_in(text)
+    if found is None:
+        raise ArgumentTypeError(f"{text!r} is no id; ids are whole numbers from 1 on.")
+    return found
+
+
+def count(least: int, most: int) -> Callable[[str], int]:
+    """A whole number between two others."""
+
+    def count_in(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not least <= int(text) <= most:
+            raise ArgumentTypeError(f"{text!r} is no whole number from {least:,} to {most:,}.")
+        return int(text)
+
+    return count_in
+
+
+def since(text: str) -> Since:
+    """How long ago (30s, 15m, 2h, 7d, 4w), or an ISO date or time; in UTC unless it says."""
+    ago = re.fullmatch(r"([0-9]{1,6})([smhdw])", text)
+    if ago:
+        return min(timedelta(**{UNITS[ago[2]]: int(ago[1])}), timedelta(days=365_000))
+    when = iso_moment(text)
+    if when is None:
+        raise ArgumentTypeError(f"{text!r} is neither a time such as 2030-01-31T12:00:00Z nor one such as 30m, 2h, 7d.")
+    return when
+
+
+def when(text: str) -> datetime:
+    """How long from now by the database's clock (30s, 15m, 2h, 7d, 4w), or an ISO date or time; UTC unless it says."""
+    ahead = re.fullmatch(r"([0-9]{1,5})([smhdw])", text)
+    if ahead:
+        return now() + timedelta(**{UNITS[ahead[2]]: int(ahead[1])})
+    moment = iso_moment(text)
+    if moment is None:
+        raise ArgumentTypeError(f"{text!r} is neither a time such as 2030-01-31T12:00:00Z nor one such as 30m, 2h, 7d.")
+    return moment
+
+
+def iso_moment(text: str) -> datetime | None:
+    """The moment that an ISO date or time is, in UTC unless it says; None for what is not one."""
+    try:
+        day = parse_date(text)
+        when = datetime(day.year, day.month, day.day) if day else parse_datetime(text)  # noqa: DTZ001 - made aware below
+    except ValueError:
+        return None
+    if when is None or timezone.is_aware(when):
+        return when
+    return timezone.make_aware(when)
+
+
+def reason(text: str) -> str:
+    """Why a person does something; kept in the history."""
+    if len(text) > LONGEST_REASON:
+        raise ArgumentTypeError(f"The reason has {len(text):,} characters; {LONGEST_REASON:,} are kept at most.")
+    return text
+
+
+def add_reason(parser: CommandParser) -> None:
+    """--reason, which all deeds have."""
+    parser.add_argument("--reason", type=reason, default="", metavar="WHY", help="kept in the history")

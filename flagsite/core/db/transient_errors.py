@@ -1,0 +1,49 @@
+"""Which database errors pass by themselves, and a fresh connection after one."""
+
+from __future__ import annotations
+
+from django.db import InterfaceError, OperationalError, connection
+
+LOCK_NOT_AVAILABLE = "55P03"
+"""What PostgreSQL says when lock_timeout is over."""
+TIME_OUTS = {
+    LOCK_NOT_AVAILABLE,  # lock_timeout
+    "57014",  # query_canceled: statement_timeout
+}
+PASSING = TIME_OUTS | {
+    "40001",  # serialization_failure
+    "40P01",  # deadlock_detected
+    "25P03",  # idle_in_transaction_session_timeout: the connection is gone
+    "25P04",  # transaction_timeout
+}
+SERVER_GONE = ("08", "53", "57P")  # connection exceptions; out of disk, memory, connections; shutdown, starting up
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same statement may well succeed in a moment: deadlock, time-out, lost connection."""
+    if isinstance(error, InterfaceError):
+        return True
+    state = _state(error)
+    if state is None:
+        return isinstance(error, OperationalError)
+    return state in PASSING or state.startswith(SERVER_GONE)
+
+
+def is_time_out(error: BaseException) -> bool:
+    """Whether a statement or its wait for a lock took too long; smaller ones may pass."""
+    return _state(error) in TIME_OUTS
+
+
+def is_wait_for_lock(error: BaseException) -> bool:
+    """Whether lock_timeout ended the wait for a lock."""
+    return _state(error) == LOCK_NOT_AVAILABLE
+
+
+def _state(error: BaseException) -> str | None:
+    state: str | None = getattr(error.__cause__ or error, "sqlstate", None)
+    return state
+
+
+def reconnect() -> None:
+    """Drop this thread's connection; Django opens another at the next query."""
+    connection.close()

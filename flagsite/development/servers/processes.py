@@ -1,0 +1,234 @@
+"""Start our own processes, keep them running, and leave none behind."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from flagsite.development.servers import leftovers
+from flagsite.development.servers.base import Server
+from flagsite.development.servers.errors import ServerError
+from flagsite.development.servers.locations import ROOT
+from flagsite.development.servers.locks import open_lock
+from flagsite.development.servers.log import OneLog
+from flagsite.development.servers.signals import undisturbed
+from flagsite.development.servers.use import embedded
+from flagsite.development.servers.web import events_command, web_command
+
+PATIENCE = 25  # seconds that a process has to stop in order
+LONGEST_PAUSE = 30.0  # seconds before a process that ends again and again is started again
+STEADY = 60.0  # seconds after which one that ran counts as healthy
+SILENCE = 30.0  # seconds after which a server that is there but does not answer is started anew
+TURN = 0.2
+
+
+@dataclass
+class Process:
+    """One of our programs: how it is started, and the process that runs it now."""
+
+    name: str
+    command: list[str]
+    reload_signal: signal.Signals | None = None
+    """What makes it take over changed code; without one it is stopped and started."""
+    popen: subprocess.Popen[bytes] | None = None
+    leader: leftovers.Leader | None = None
+    started: float = 0
+    start_at: float = 0
+    pause: float = 0.5
+    ended: int = 0
+    """How often it ended without being asked."""
+
+
+def our_processes(port: int, events_port: int) -> list[Process]:
+    """Web, events, worker and beat, as for one machine; the Procfile has them for many."""
+    python = [sys.executable, "-m"]
+    worker = ["celery", "-A", "flagsite", "worker", "--queues", "propagation,default", "--concurrency", "2"]
+    beat = ["celery", "-A", "flagsite", "beat"]
+    return [
+        Process("web", python + web_command(port), reload_signal=signal.SIGHUP),
+        Process("events", python + events_command(events_port)),
+        Process("worker", python + worker),
+        Process("beat", python + beat),
+    ]
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Be the only one that runs web, worker and beat on this data folder, with nothing of an earlier run left.
+
+    Raises ServerError when another is at work.
+    """
+    with open_lock(folder, "supervisor.lock") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ServerError(
+                f"Flagsite runs already with the data in {folder}. Stop it first, or give this one a data folder of "
+                "its own with FLAGSITE_DATA_DIR."
+            ) from None
+        leftovers.end_all(folder)
+        yield
+
+
+class Supervisor:
+    """Keeps processes running, and the embedded servers that they need, until it is told to stop."""
+
+    def __init__(
+        self,
+        processes: list[Process],
+        *,
+        folder: Path,
+        log: OneLog,
+        code_changed: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.processes = processes
+        self.folder = folder
+        self.log = log
+        self._code_changed = code_changed
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._keep_running, name="supervisor", daemon=True)
+        self._silent_since: dict[str, float] = {}
+        self._next_look = 0.0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Have the processes run inside, which has to be inside `alone`; afterwards stop them, politely first."""
+        with leftovers.watchdog(self.folder):
+            self._thread.start()
+            try:
+                yield
+            finally:
+                self._stop()
+
+    def failed(self) -> str | None:
+        """The name of a process that does not stay up, or None."""
+        return next((process.name for process in self.processes if process.ended >= 3), None)  # noqa: PLR2004
+
+    def _keep_running(self) -> None:
+        while not self._stopping.wait(TURN):
+            try:
+                self._take_turn()
+            except Exception:  # noqa: BLE001 - whatever went wrong, the next turn tries again
+                self.log.write("start", traceback.format_exc())
+
+    def _take_turn(self) -> None:
+        for process in self.processes:
+            self._keep_one_running(process)
+        if self._code_changed():
+            self._reload()
+        if time.monotonic() >= self._next_look:
+            self._look_after_servers()
+            self._next_look = time.monotonic() + 2
+
+    def _keep_one_running(self, process: Process) -> None:
+        now = time.monotonic()
+        if process.popen is None:
+            if now >= process.start_at:
+                self._start(process)
+            return
+        status = process.popen.poll()
+        if status is None:
+            if now - process.started > STEADY:
+                process.pause, process.ended = 0.5, 0
+            return
+        process.ended += 1
+        process.pause = min(process.pause * 2, LONGEST_PAUSE)
+        process.start_at = now + process.pause
+        self.log.write(process.name, f"ended with status {status}; starting again in {process.pause:g} s")
+        self._end_session(process)
+
+    def _start(self, process: Process) -> None:
+        environment = os.environ | {"FLAGSITE_DATA_DIR": str(self.folder), "PYTHONUNBUFFERED": "1"}
+        process.popen = subprocess.Popen(
+            process.command,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        process.started = time.monotonic()
+        process.leader = leftovers.Leader.now(process.popen.pid)
+        leftovers.record(self.folder, [one.leader for one in self.processes if one.leader is not None])
+        if process.popen.stdout is not None:
+            self.log.follow(process.name, process.popen.stdout)
+
+    def _reload(self) -> None:
+        self.log.write("start", "code changed")
+        stopped = [one for one in self.processes if one.reload_signal is None]
+        for process in self.processes:
+            if process.popen is not None and process.reload_signal is not None:
+                process.popen.send_signal(process.reload_signal)
+        for process in stopped:
+            _ask_to_stop(process)
+        _wait(stopped, PATIENCE)
+        for process in stopped:
+            self._end_session(process)
+        for process in self.processes:
+            process.start_at = 0
+
+    def _look_after_servers(self) -> None:
+        for server in embedded():
+            if server.is_ready() or server.is_repairing():
+                self._silent_since.pop(server.name, None)
+                continue
+            since = self._silent_since.setdefault(server.name, time.monotonic())
+            if not server.processes() or time.monotonic() - since > SILENCE:
+                self._revive(server)
+
+    def _revive(self, server: Server) -> None:
+        self.log.write(server.name, "does not answer; starting it again")
+        try:
+            server.bring_up()
+        except ServerError as error:
+            self.log.write(server.name, str(error))
+        self._silent_since.pop(server.name, None)
+
+    def _stop(self) -> None:
+        """SIGTERM to each main process, which sees to its own children; then SIGKILL to whatever is left.
+
+        An impatient second Ctrl-C leads to the SIGKILL at once.
+        """
+        self._stopping.set()
+        try:
+            self._thread.join()
+            for process in self.processes:
+                _ask_to_stop(process)
+            _wait(self.processes, PATIENCE)
+        finally:
+            with undisturbed():
+                self._thread.join(timeout=5)
+                for process in self.processes:
+                    self._end_session(process)
+                leftovers.forget(self.folder)
+
+    def _end_session(self, process: Process) -> None:
+        if process.popen is None or process.leader is None:
+            return
+        leftovers.end_session(process.leader)
+        process.popen.wait()
+        process.popen = process.leader = None
+
+
+def _ask_to_stop(process: Process) -> None:
+    if process.popen is not None:
+        with contextlib.suppress(ProcessLookupError):
+            process.popen.terminate()
+
+
+def _wait(processes: list[Process], patience: float) -> None:
+    end = time.monotonic() + patience
+    while time.monotonic() < end and any(one.popen is not None and one.popen.poll() is None for one in processes):
+        time.sleep(0.05)

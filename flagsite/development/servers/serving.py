@@ -1,0 +1,69 @@
+"""Web, events, worker and beat, with the embedded servers and one log: what bin/demo and bin/dev share."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+
+import psutil
+from rich.console import Console
+
+from flagsite.development.servers.errors import ServerError
+from flagsite.development.servers.locations import data_folder
+from flagsite.development.servers.log import OneLog
+from flagsite.development.servers.ports import HOST, Ports
+from flagsite.development.servers.processes import Supervisor, our_processes
+
+PATIENCE = 60.0  # seconds until the web server has to answer
+
+
+@contextmanager
+def serving(ports: Ports, console: Console, *, code_changed: Callable[[], bool] = lambda: False) -> Iterator[OneLog]:
+    """Have web, events, worker and beat run inside, the web server answering; none of them is left afterwards.
+
+    To be used inside `alone`, with ports that are kept. Raises ServerError when they do not come up.
+    """
+    folder = data_folder()
+    log = OneLog(folder / "flagsite.log", console)
+    os.environ.setdefault("EVENTS_URL", f"http://{HOST}:{ports.events}")
+    supervisor = Supervisor(our_processes(ports.web, ports.events), folder=folder, log=log, code_changed=code_changed)
+    try:
+        with supervisor.running():
+            _await_answer(ports.web, supervisor)
+            yield log
+    finally:
+        log.close()
+
+
+def _await_answer(port: int, supervisor: Supervisor) -> None:
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if failed := supervisor.failed():
+            raise ServerError(f"{failed} does not stay up; it says:\n{supervisor.log.last_lines(failed)}")
+        if we_answer(port):
+            return
+        time.sleep(0.1)
+    raise ServerError(f"web does not answer after {PATIENCE:.0f} s; it says:\n{supervisor.log.last_lines('web')}")
+
+
+def we_answer(port: int) -> bool:
+    """Whether there is an answer at the port, and it comes from a process that this one has started."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=10)
+    with closing(connection), suppress(OSError, http.client.HTTPException):
+        connection.connect()
+        our_end = connection.sock.getsockname()[1]
+        connection.request("GET", "/docs")
+        response = connection.getresponse()
+        is_ours = any(_is_connected_to(our_end, child) for child in psutil.Process().children(recursive=True))
+        response.read()  # only now: the other side may close the connection after it
+        return is_ours
+    return False
+
+
+def _is_connected_to(port: int, process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return any(one.raddr and one.raddr.port == port for one in process.net_connections("tcp4"))
+    return False

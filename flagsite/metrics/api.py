@@ -1,0 +1,79 @@
+"""GET /metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import structlog
+from django.db import InterfaceError, OperationalError
+from django.http import HttpResponse
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+from rest_framework.request import Request
+
+from flagsite.celery_adapters import beat
+from flagsite.health import version
+from flagsite.metrics import engine, requests
+from flagsite.metrics.scraper_access import ScraperEndpoint
+from jobs.metrics import engine_metrics, probe_job
+from orgs.access.models import Role
+
+log = structlog.get_logger(__name__)
+EXAMPLE = """# HELP flagsite_queue_jobs Open jobs: due, later (a retry's wait), running.
+# TYPE flagsite_queue_jobs gauge
+flagsite_queue_jobs{queue="propagation",state="due"} 3.0
+"""
+
+
+class Metrics(ScraperEndpoint):
+    """What Prometheus scrapes."""
+
+    roles: ClassVar = {"GET": Role.READER}
+
+    @extend_schema(
+        operation_id="getMetrics",
+        summary="Metrics for Prometheus",
+        responses={(200, "text/plain"): str},
+        examples=[OpenApiExample("some lines", value=EXAMPLE, media_type="text/plain", response_only=True)],
+        tags=["operation"],
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """Counters and gauges in Prometheus' text format, for METRICS_TOKEN or an access key without an organization.
+
+        While the database is away `flagsite_database_up` is 0 and only the requests of this web server are told.
+        """
+        self.check_sees_everything()
+        return HttpResponse(exposition(), content_type=CONTENT_TYPE_LATEST)
+
+
+def exposition() -> bytes:
+    """All metrics as text."""
+    registry = CollectorRegistry()
+    registry.register(_FromDatabase())
+    return generate_latest(registry) + generate_latest(requests.registry())
+
+
+class _FromDatabase(Collector):
+    """Reads the figures when it is asked for them."""
+
+    def collect(self) -> Iterator[Metric]:
+        about = version.about()
+        yield InfoMetricFamily("flagsite_build", "What runs here.", value=about)
+        found: list[Metric] = []
+        try:
+            found = [*engine.metrics(engine_metrics.read()), *_ages()]
+        except (OperationalError, InterfaceError) as error:
+            log.warning("metrics_without_database", error=str(error))
+        yield GaugeMetricFamily("flagsite_database_up", "Whether the database answers.", value=int(bool(found)))
+        yield from found
+
+
+def _ages() -> Iterator[Metric]:
+    tick, came_through = beat.last_tick_age(), probe_job.seconds_since_probe()
+    if tick is not None:
+        yield GaugeMetricFamily("flagsite_beat_last_tick_seconds", "Since beat sent anything.", value=tick)
+    if came_through is not None:
+        yield GaugeMetricFamily("flagsite_canary_seconds", "Since a canary job came through.", value=came_through)

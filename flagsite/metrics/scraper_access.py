@@ -1,0 +1,48 @@
+"""Who may read what is about the whole installation: a scraper with METRICS_TOKEN, or a key that sees everything."""
+
+from __future__ import annotations
+
+import hmac
+from typing import ClassVar
+
+from django.conf import settings
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.request import Request
+
+from orgs.access.authentication import AccessKeyAuthentication, AdminSessionAuthentication
+from orgs.access.caller import Caller
+from orgs.access.endpoints import Endpoint
+from orgs.access.models import Role
+
+
+class MetricsTokenAuthentication(BaseAuthentication):
+    """`Authorization: Bearer …` with METRICS_TOKEN; needs no database."""
+
+    def authenticate(self, request: Request) -> tuple[Caller, Caller] | None:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        wanted = settings.METRICS_TOKEN
+        if scheme.lower() != "bearer" or not wanted:
+            return None
+        if not hmac.compare_digest(token.strip().encode(), wanted.encode()):
+            return None  # perhaps an access key
+        caller = Caller("metrics-token", Role.READER)
+        return caller, caller
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="flagsite"'
+
+
+class ScraperEndpoint(Endpoint):
+    """An address for those who look after the whole installation."""
+
+    authentication_classes: ClassVar = [
+        MetricsTokenAuthentication,
+        AccessKeyAuthentication,
+        AdminSessionAuthentication,
+    ]
+
+    def check_sees_everything(self) -> None:
+        """Raises PermissionDenied for a caller that is bound to an organization."""
+        if self.caller.organization_id is not None:
+            raise PermissionDenied("This is about the whole installation; your key is bound to an organization.")

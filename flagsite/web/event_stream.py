@@ -1,0 +1,185 @@
+"""Tells clients when to ask anew: server-sent events (https://html.spec.whatwg.org, section 9.2) for OFREP.
+
+An ASGI application in a process of its own: a client that waits for hours takes a few kilobytes here, but would keep
+a thread of the web processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import parse_qs
+
+import orjson
+import structlog
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.core import signing
+from django.db import Error, close_old_connections
+
+from flags.evaluation import context_loader
+from flags.serving.ofrep import EVENTS_SALT
+from flags.serving.pg_listener import ChangeListener
+from flags.serving.subscriptions import Subscription, Subscriptions
+from orgs.access.models import AccessKey
+from orgs.errors import OrganizationNotFound
+
+log = structlog.get_logger(__name__)
+PATH = "/ofrep/v1/events"
+SETTLE_SECONDS = 0.1
+"""Changes that come so close together are told once, and web processes have heard of them meanwhile."""
+SILENCE_SECONDS = 20.0
+"""After so long a comment is sent, so that nobody between takes the connection for dead."""
+LONGEST_SECONDS = 3600.0
+"""Then the client connects anew by itself, and whether its key still holds is asked again."""
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+
+
+class EventStream:
+    """The application: GET /ofrep/v1/events?token=…, which a bulk evaluation hands out."""
+
+    def __init__(self) -> None:
+        self._subscriptions = Subscriptions()
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """As ASGI 3 has it."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if scope["path"] == "/livez":
+            await _respond(send, 200, f"{len(self._subscriptions)} wait")
+        elif scope["path"] != PATH or scope["method"] != "GET":
+            await _respond(send, 404, "There is nothing here.")
+        else:
+            token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+            asked = _asked_with(token)
+            try:
+                line = await sync_to_async(_line_for)(*asked) if asked else None
+            except Error as error:
+                log.warning("events_without_database", error=str(error))
+                await _respond(send, 503, "The database is away. Try again in a second.")
+                return
+            if asked is None or line is None:
+                await _respond(send, 401, "The token is not valid. Evaluate all flags for a new one.")
+            else:
+                headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"), *_cors(scope)]
+                await send({"type": "http.response.start", "status": 200, "headers": headers})
+                subscription = Subscription(line, asked[1], asyncio.get_running_loop())
+                await self._stream(asked[0], subscription, receive, send)
+
+    async def _stream(
+        self, organization_id: int | None, subscription: Subscription, receive: Receive, send: Send
+    ) -> None:
+        gone = asyncio.create_task(_gone(receive, subscription))
+        end = time.monotonic() + LONGEST_SECONDS
+        try:
+            with self._subscriptions.waiting(subscription):
+                await send(_part(b"retry: 1000\n\n"))
+                subscription.wake()  # what has changed since it evaluated, or while it was away, was told to nobody
+                while time.monotonic() < end:
+                    changed = await subscription.changed(SILENCE_SECONDS)
+                    if gone.done():
+                        break
+                    if not changed:
+                        await send(_part(b": still here\n\n"))
+                        continue
+                    await asyncio.sleep(SETTLE_SECONDS)
+                    if subscription.doubtful and not await self._still_valid(organization_id, subscription):
+                        break
+                    if subscription.news:
+                        subscription.news = False  # before it is told, so that what comes meanwhile is told again
+                        await send(_part(_event()))
+        except OSError:
+            pass  # the client is gone
+        finally:
+            gone.cancel()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _still_valid(self, organization_id: int | None, subscription: Subscription) -> bool:
+        """Whether its key still holds; it now waits for the line on which its organization is by now."""
+        subscription.doubtful = False
+        try:
+            line = await sync_to_async(_line_for)(organization_id, subscription.key)
+        except Error:
+            subscription.doubtful = True  # when the database is back, all are woken
+            return True
+        if line is not None and line != subscription.line:
+            self._subscriptions.place(subscription, line)
+            subscription.news = True
+        return line is not None
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """Listen as long as the server runs."""
+        listener = ChangeListener(self._subscriptions.take, self._subscriptions.wake_all)
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                listener.start()
+            await send({"type": f"{message['type']}.complete"})
+            if message["type"] == "lifespan.shutdown":
+                await sync_to_async(listener.stop)()
+                return
+
+
+def _asked_with(token: str) -> tuple[int | None, str] | None:
+    """The organization that the token is for, and the beginning of its key; None for one that we have not made."""
+    try:
+        organization_id, caller = signing.Signer(salt=EVENTS_SALT).unsign_object(token)
+    except (signing.BadSignature, ValueError, TypeError):
+        return None
+    return organization_id, str(caller).removeprefix("key:")
+
+
+def _line_for(organization_id: int | None, key: str) -> tuple[int, ...] | None:
+    """The line of the organization; None when it or the key that begins so is no longer valid, or it is not the key's.
+
+    An organization that was moved out of what the key sees is not, though it was when the token was made.
+    """
+    try:
+        usable = AccessKey.objects.get_usable_keys().filter(prefix=key).first()
+        if usable is None:
+            return None
+        line = context_loader.load_context(organization_id).ids if organization_id is not None else ()
+        return line if usable.organization_id is None or usable.organization_id in line else None
+    except OrganizationNotFound:
+        return None
+    finally:
+        close_old_connections()
+
+
+def _event() -> bytes:
+    data = orjson.dumps({"type": "refetchEvaluation", "lastModified": int(time.time())})
+    return b"event: message\nid: %d\ndata: %b\n\n" % (time.time_ns(), data)
+
+
+async def _gone(receive: Receive, subscription: Subscription) -> None:
+    """Wait until the client is gone, and have nobody wait for it any longer."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    subscription.wake()
+
+
+def _part(body: bytes) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": body, "more_body": True}
+
+
+def _header(scope: dict[str, Any], name: bytes) -> bytes:
+    return next((bytes(value) for key, value in scope["headers"] if key == name), b"")
+
+
+def _cors(scope: dict[str, Any]) -> list[tuple[bytes, bytes]]:
+    origin = _header(scope, b"origin").decode("latin-1")
+    allowed = origin and (origin in settings.CORS_ORIGINS or "*" in settings.CORS_ORIGINS)
+    return [(b"vary", b"Origin"), (b"access-control-allow-origin", origin.encode("latin-1"))] if allowed else []
+
+
+async def _respond(send: Send, status: int, details: str) -> None:
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": orjson.dumps({"errorDetails": details})})

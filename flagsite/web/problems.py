@@ -1,0 +1,228 @@
+"""Errors as RFC 9457 problem details: one table from exception to status, and one shape for all of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+from flags import errors as flags
+from flagsite.core.errors import FlagsiteError
+from jobs import errors as jobs
+from orgs import errors as orgs
+
+log = structlog.get_logger(__name__)
+CONTENT_TYPE = "application/problem+json"
+
+PROBLEMS: dict[type[Exception], tuple[int, str]] = {
+    orgs.OrganizationNotFound: (404, "organization-not-found"),
+    orgs.DuplicateOrganizationKey: (409, "duplicate-organization-key"),
+    orgs.MoveUnderOwnDescendant: (409, "move-under-own-descendant"),
+    orgs.OrganizationHasChildren: (409, "organization-has-children"),
+    orgs.OrganizationBelowItself: (409, "organization-below-itself"),
+    orgs.OrganizationHasStaff: (409, "organization-has-staff"),
+    orgs.OutsideOfYourSubtree: (403, "outside-of-your-subtree"),
+    orgs.TreeBusy: (503, "tree-busy"),
+    orgs.IdempotencyConflict: (409, "idempotency-conflict"),
+    orgs.IdempotentRequestRunning: (409, "idempotent-request-running"),
+    jobs.JobNotFound: (404, "job-not-found"),
+    jobs.NotRetryable: (409, "job-not-retryable"),
+    jobs.NotCancellable: (409, "job-not-cancellable"),
+    jobs.TransitionRefused: (409, "job-state"),
+    flags.FlagNotFound: (404, "flag-not-found"),
+    flags.InvalidFlagKey: (400, "invalid-flag-name"),
+    flags.InvalidDefinition: (400, "invalid-definition"),
+    flags.UnknownPrerequisite: (400, "unknown-prerequisite"),
+    flags.TargetingKeyMissing: (400, "targeting-key-missing"),
+    flags.FlagExists: (409, "flag-exists"),
+    flags.PrerequisiteCycle: (409, "prerequisite-cycle"),
+    flags.FlagArchived: (409, "flag-archived"),
+    flags.FlagPurging: (409, "flag-purging"),
+    flags.FlagNeeded: (409, "flag-needed"),
+    flags.FlagChangedMeanwhile: (412, "flag-changed-meanwhile"),
+    flags.ScheduleNotFound: (404, "schedule-not-found"),
+    flags.InvalidSchedule: (400, "invalid-schedule"),
+    flags.ScheduleNotCancellable: (409, "schedule-not-cancellable"),
+    flags.ScheduleNotRetryable: (409, "schedule-not-retryable"),
+}
+"""What a client may be told. `docs/errors.md` explains each type; a test holds the two together."""
+
+NEVER_TOLD: frozenset[type[Exception]] = frozenset(
+    {
+        FlagsiteError,  # the base of all
+        orgs.ImportRefused,  # commands only
+        orgs.AccessKeyNotFound,
+        orgs.InvalidKeyName,
+        jobs.JobEnded,  # commands and admin only
+        jobs.InvalidQueueSettings,
+        orgs.OutsideTransaction,  # mistakes in our own code: 500
+        flags.UnknownHashVersion,
+        jobs.UnknownQueue,
+        jobs.UnknownKind,
+        jobs.PermanentFailure,  # between a worker and the engine
+        jobs.LeaseLost,
+        jobs.StopRequested,
+        jobs.CancelRequested,
+    }
+)
+"""The exceptions of our `errors.py` that no request of the API ends with."""
+
+HTTP_TYPES = {
+    400: "bad-request",
+    401: "not-authenticated",
+    403: "not-permitted",
+    404: "not-found",
+    405: "method-not-allowed",
+    411: "length-required",
+    413: "request-too-large",
+    415: "unsupported-media-type",
+    429: "too-many-requests",
+    500: "internal-error",
+    503: "database-away",
+}
+
+
+RETRY_SOON = {"Retry-After": "5"}
+"""What every 503 says: seconds."""
+TOO_LARGE = "The request is too large."
+INVALID_INPUT = "invalid-input"
+"""The type of a 400 that says in `errors` what is wrong with which field."""
+
+
+def problem(status: int, kind: str, detail: str, **more: Any) -> dict[str, Any]:
+    """The body of a problem: type, title, status, detail, and what else is said."""
+    return {"type": f"/problems/{kind}", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **more}
+
+
+def handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Django REST framework's exception handler: known errors become problems, others stay exceptions."""
+    known = PROBLEMS.get(type(error))
+    if known is not None:
+        status, kind = known
+        headers = RETRY_SOON if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+        more = getattr(error, "members", {})
+        return _respond(problem(status, kind, getattr(error, "detail", str(error)), **more), headers)
+    if isinstance(error, Http404):
+        return _respond(problem(404, HTTP_TYPES[404], "There is nothing at this address."))
+    if isinstance(error, PermissionDenied):
+        return _respond(problem(403, HTTP_TYPES[403], "You may not do this."))
+    if isinstance(error, RequestDataTooBig):
+        return _respond(problem(413, HTTP_TYPES[413], TOO_LARGE))
+    if isinstance(error, (OperationalError, InterfaceError)):
+        log.error("database_away", exc_info=error)
+        return _respond(_database_away(), RETRY_SOON)
+    if isinstance(error, exceptions.APIException):
+        return _respond(_of_framework(error), _headers(error))
+    return None
+
+
+def _of_framework(error: exceptions.APIException) -> dict[str, Any]:
+    kind = HTTP_TYPES.get(error.status_code, "error")
+    if isinstance(error, exceptions.ValidationError):
+        return problem(400, INVALID_INPUT, "Some of the input is not valid.", errors=_by_field(error.detail))
+    if isinstance(error, exceptions.Throttled):
+        return problem(429, kind, f"Too many requests; wait {math.ceil(getattr(error, 'wait', None) or 1)} seconds.")
+    return problem(error.status_code, kind, str(error.detail))
+
+
+def _by_field(detail: Any, path: str = "") -> list[dict[str, str]]:
+    """Flatten nested messages into {"field": "a.b", "message": …}; field "" is the whole body."""
+    if isinstance(detail, dict):
+        inner = {key: path if key == "non_field_errors" else f"{path}.{key}".strip(".") for key in detail}
+        return [found for key, value in detail.items() for found in _by_field(value, inner[key])]
+    if isinstance(detail, list):
+        return [found for value in detail for found in _by_field(value, path)]
+    return [{"field": path, "message": str(detail)}]
+
+
+def _headers(error: exceptions.APIException) -> dict[str, str]:
+    headers = {}
+    if getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = error.auth_header
+    if getattr(error, "wait", None):
+        headers["Retry-After"] = str(math.ceil(error.wait))
+    return headers
+
+
+def _respond(body: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
+    return Response(body, status=body["status"], headers=headers, content_type=CONTENT_TYPE)
+
+
+def _database_away() -> dict[str, Any]:
+    detail = "The database cannot be reached. Ask again in a moment, with the same Idempotency-Key if you sent one."
+    return problem(503, HTTP_TYPES[503], detail)
+
+
+class UnavailableMiddleware:
+    """Answers 503 where the database fails, or the tree is busy, outside the API's views.
+
+    That is in authentication, in middleware, in the admin.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if isinstance(error, orgs.TreeBusy):
+            return _plain(problem(*PROBLEMS[orgs.TreeBusy], error.detail), RETRY_SOON)
+        if not isinstance(error, (OperationalError, InterfaceError)):
+            return None
+        log.error("database_away", exc_info=error)
+        return _plain(_database_away(), RETRY_SOON)
+
+
+class ZeroCharacterMiddleware:
+    """Answers 400 where the admin site is asked with a zero character, which no text in PostgreSQL can hold.
+
+    Paths and queries only: what is typed into a form, the form refuses in words.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        asked = [request.path, *(text for name, values in request.GET.lists() for text in (name, *values))]
+        if request.path.startswith("/admin/") and any("\x00" in text for text in asked):
+            raise BadRequest
+        return self.get_response(request)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler400."""
+    if isinstance(exception, RequestDataTooBig):
+        return _plain(problem(413, HTTP_TYPES[413], TOO_LARGE))
+    detail = "The request is malformed."
+    if isinstance(exception, SuspiciousOperation):
+        detail = "The request was refused as suspicious; is the host name one of ALLOWED_HOSTS?"
+    return _plain(problem(400, HTTP_TYPES[400], detail))
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler403."""
+    return _plain(problem(403, HTTP_TYPES[403], "You may not do this."))
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler404."""
+    return _plain(problem(404, HTTP_TYPES[404], "There is nothing at this address."))
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's handler500; the trace is in the log, found by the request's id."""
+    correlation_id = getattr(request, "correlation_id", "")
+    return _plain(problem(500, HTTP_TYPES[500], f"Something went wrong on our side (request {correlation_id})."))
+
+
+def _plain(body: dict[str, Any], headers: dict[str, str] | None = None) -> JsonResponse:
+    return JsonResponse(body, status=body["status"], headers=headers, content_type=CONTENT_TYPE)

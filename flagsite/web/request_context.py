@@ -1,0 +1,58 @@
+"""What is known of a request where it comes in: its id (the client's own X-Request-ID or a new one), its origin."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from uuid import uuid4
+
+import structlog
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+from flagsite.core import actor
+
+HEADER = "X-Request-ID"
+ACCEPTABLE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+class RequestIdMiddleware:
+    """Puts the id on the request (`request.correlation_id`), on every log line and on the response."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        given = request.headers.get(HEADER, "")
+        correlation_id = given if ACCEPTABLE.fullmatch(given) else uuid4().hex
+        request.correlation_id = correlation_id  # type: ignore[attr-defined]
+        via = "admin" if request.path.startswith("/admin/") else "api"
+        with (
+            structlog.contextvars.bound_contextvars(correlationId=correlation_id),
+            actor.coming_from(via, _address(request)),
+        ):
+            try:
+                response = self.get_response(request)
+            finally:  # bound by orgs.access.endpoints; the thread's next request is somebody else's
+                structlog.contextvars.unbind_contextvars("caller")
+        response[HEADER] = correlation_id
+        return response
+
+
+class AdminActorMiddleware:
+    """Says on log lines and in the history who works in the admin site; comes after the authentication."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        user = getattr(request, "user", None)
+        if actor.current().via == "admin" and user is not None and user.is_authenticated:
+            structlog.contextvars.bind_contextvars(caller=f"user:{user.get_username()}")
+        return self.get_response(request)
+
+
+def _address(request: HttpRequest) -> str:
+    """The client's address; behind a proxy that is believed, what that proxy saw."""
+    forwarded = request.headers.get("X-Forwarded-For", "") if settings.TRUST_PROXY_HEADERS else ""
+    return forwarded.rpartition(",")[2].strip() or str(request.META.get("REMOTE_ADDR", ""))

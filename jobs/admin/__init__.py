@@ -1,0 +1,3 @@
+"""The pages of the admin site about jobs; each module registers its own."""
+
+from jobs.admin import jobs, queues, workers  # noqa: F401

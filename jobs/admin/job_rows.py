@@ -1,0 +1,127 @@
+"""What the admin site shows of each job in a list: read for all rows at once, and written as cells that stay live."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+
+from jobs.engine.chains import Chain, chains_of
+from jobs.engine.models import Job, Queue
+from jobs.engine.states import Status
+from jobs.operations import job_operations
+from jobs.templatetags.job_figures import duration
+from orgs.access.caller import Caller
+from orgs.tree.paths import paths_of
+
+LIVE = ("status", "progress", "took", "attempt", "buttons")
+"""The cells that change by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A job with what is known about it elsewhere: its organization's path, its queue's pause, its chain."""
+
+    job: Job
+    path: list[str] | None
+    paused_by: str
+    chain: Chain
+    may_operate: bool
+
+    @property
+    def can_be_retried(self) -> bool:
+        """Whether a person may ask for another round."""
+        is_gone = self.job.organization_id is not None and self.path is None
+        return job_operations.can_be_retried(self.chain.latest) and not is_gone
+
+    @property
+    def is_latest(self) -> bool:
+        """Whether it is the chain's latest attempt, which a retry goes on from."""
+        return self.job.pk == self.chain.latest_job_id
+
+    @property
+    def can_be_cancelled(self) -> bool:
+        """Whether this attempt, or one that follows it, is still open."""
+        return job_operations.can_be_cancelled(self.job, self.chain.latest)
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether its cells may change by themselves: it is open, or an attempt that follows it is."""
+        return self.job.is_open or self.chain.latest.is_open
+
+    @property
+    def share(self) -> int:
+        """Per cent of the organizations that are done."""
+        total = self.job.total or 0
+        return min(100, (self.job.processed + self.job.failed) * 100 // total) if total else 0
+
+    def cell(self, name: str, *, anew: bool = False) -> SafeString:
+        """One of the LIVE cells; `anew` marks it as taking the place of the one that is shown."""
+        attributes = mark_safe(' hx-swap-oob="true"') if anew else mark_safe("")
+        if name == "status" and self.is_under_way:
+            attributes += format_html(' data-open="{}"', self.job.pk)
+        inside = getattr(self, f"_{name}")()
+        return format_html('<span id="job-{}-{}" class="fs-cell"{}>{}</span>', self.job.pk, name, attributes, inside)
+
+    def _status(self) -> SafeString:
+        badge = format_html('<span class="fs-status fs-status-{}">{}</span>', self.job.status, self.job.status)
+        if self.job.status == Status.PENDING and self.paused_by:
+            return format_html('{} <span class="fs-status fs-status-PAUSED">queue paused</span>', badge)
+        if self.job.status == Status.IN_PROGRESS and self.job.cancel_requested_at:
+            return format_html('{} <span class="fs-status">stopping</span>', badge)
+        return badge
+
+    def _progress(self) -> SafeString:
+        job = self.job
+        done = f"{job.processed:,} of {job.total:,}" if job.total else f"{job.processed:,} so far"
+        if not job.total and not job.processed + job.failed:
+            words = (
+                "not counted yet" if job.is_open else "nothing to do" if job.status == "COMPLETED" else "nothing done"
+            )
+            return format_html('<span class="fs-note">{}</span>', words)
+        failed = format_html(', <span class="fs-bad">{} failed</span>', f"{job.failed:,}") if job.failed else ""
+        return format_html(
+            '<progress class="fs-progress" value="{}" max="100" aria-label="Progress of job {}"></progress>'
+            '<span class="fs-note">{}{}</span>',
+            self.share, job.pk, done, failed,
+        )  # fmt: skip
+
+    def _took(self) -> str:
+        return duration(self.job.duration)
+
+    def _attempt(self) -> str:
+        job = self.job
+        return f"{job.round_attempt + 1} of {job.max_retries + 1}" + (" (retry)" if job.parent_job_id else "")
+
+    def _buttons(self) -> SafeString | str:
+        if not self.may_operate:
+            return ""
+        possible = {"retry": self.can_be_retried, "cancel": self.can_be_cancelled}
+        link = '<a id="{}-{}" class="fs-button" href="{}">{}<span class="fs-unseen"> job {}</span></a>'
+        number = self.job.pk
+        return format_html_join(
+            " ",
+            link,
+            (
+                (deed, number, reverse("admin:jobs_job_act", args=[number, deed]), deed.title(), number)
+                for deed, can_be_done in possible.items()
+                if can_be_done
+            ),
+        )
+
+
+def rows_of(jobs: Sequence[Job], caller: Caller, *, may_operate: bool) -> dict[int, Row]:
+    """The rows of these jobs by id; three queries for all of them."""
+    organization_ids = [job.organization_id for job in jobs if job.organization_id is not None]
+    paths = paths_of(organization_ids, top_id=caller.organization_id)
+    paused = dict(Queue.objects.exclude(paused_at=None).values_list("name", "paused_by"))
+    chains = chains_of(jobs)
+    return {
+        job.pk: Row(
+            job, paths.get(job.organization_id or 0), paused.get(job.queue, ""), chains[job.root_id], may_operate
+        )
+        for job in jobs
+    }

@@ -1,0 +1,23 @@
+"""Workers in the admin site: who is there, and what each does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from jobs.engine import worker_registry
+from jobs.engine.models import Worker
+from orgs.access.live_pages import LiveListAdmin
+
+
+@admin.register(Worker)
+class WorkerAdmin(LiveListAdmin):
+    """They come and go by themselves; there is nothing to change."""
+
+    page_template = "admin/jobs/worker/list.html"
+    live_template = "admin/jobs/worker/table.html"
+
+    def figures(self, request: HttpRequest) -> dict[str, Any]:
+        return {"workers": worker_registry.all_workers(), "shown_jobs": ":"}

@@ -1,0 +1,56 @@
+"""Looking at a chain again and again until it has ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import structlog
+from django.db import InterfaceError, OperationalError
+
+from flagsite.core.db import transient_errors
+from jobs.engine.models import Job
+from jobs.engine.states import Status
+from jobs.errors import JobNotFound
+
+log = structlog.get_logger(__name__)
+SHORTEST_PAUSE, LONGEST_PAUSE, GROWTH = 0.2, 1.0, 1.2
+PATIENCE = 30.0
+"""Seconds for which the database may be away."""
+
+
+def poll_chain(root_id: int) -> Iterator[Job]:
+    """The chain's latest attempt, now and after growing pauses, the last time as it ended. One query for each look.
+
+    Raises JobNotFound when it is deleted meanwhile, and OperationalError when the database stays away.
+    """
+    pause = SHORTEST_PAUSE
+    while True:
+        latest = _latest(root_id)
+        yield latest
+        if not latest.is_open:
+            return
+        time.sleep(pause)
+        pause = min(pause * GROWTH, LONGEST_PAUSE)
+
+
+def succeeded(latest: Job) -> bool:
+    """Whether a chain with this latest attempt has done all that it was for."""
+    return latest.status == Status.COMPLETED and not latest.failed
+
+
+def _latest(root_id: int) -> Job:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            latest = Job.objects.of_chain(root_id).defer("error_traceback", "arguments", "checkpoint").last()
+        except (OperationalError, InterfaceError) as error:
+            if not transient_errors.is_transient(error) or time.monotonic() > deadline:
+                raise
+            log.warning("database_away", error=str(error))
+            transient_errors.reconnect()
+            time.sleep(LONGEST_PAUSE)
+            continue
+        if latest is None:
+            raise JobNotFound
+        return latest

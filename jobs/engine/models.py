@@ -1,0 +1,258 @@
+"""Jobs, the organizations that failed in them, and the queues they wait in."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import ClassVar
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models.fields.json import KeyTransform
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from jobs.engine.states import OPEN, Status
+from orgs.tree.models import Organization
+
+
+class Queue(models.Model):
+    """A named line of jobs with settings of its own; a change counts from the next claim or failure on."""
+
+    name = models.CharField(max_length=64, primary_key=True)
+    concurrency = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],  # to stop a queue there is the pause, which says who and why
+        help_text="How many of its jobs may run at once, over all workers; empty: no limit.",
+    )
+    max_retries = models.PositiveSmallIntegerField(
+        default=3, validators=[MaxValueValidator(10)], help_text="Automatic retries after the first attempt."
+    )
+    backoff_base = models.FloatField(
+        default=2.0,
+        validators=[MinValueValidator(1.0), MaxValueValidator(60.0)],
+        help_text="Retry n waits base ** n seconds.",
+    )
+    backoff_jitter = models.FloatField(
+        default=0.0,
+        validators=[MinValueValidator(0.0), MaxValueValidator(1.0)],
+        help_text="Share by which a wait may grow at random.",
+    )
+    paused_at = models.DateTimeField(null=True, blank=True, help_text="Set while nothing of it may start.")
+    paused_by = models.CharField(max_length=200, default="", blank=True)
+    pause_reason = models.TextField(default="", blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=~models.Q(concurrency=0), name="queue_is_stopped_by_a_pause_alone")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+ENDED_BADLY = models.Q(status=Status.FAILED) | models.Q(status=Status.COMPLETED, failed__gt=0)
+"""Which attempts a person may retry, if they are the latest: FAILED, or COMPLETED with organizations that failed."""
+
+
+class JobQuerySet(models.QuerySet["Job"]):
+    """Which jobs."""
+
+    def due(self) -> JobQuerySet:
+        """Waiting, and their time has come."""
+        return self.filter(status=Status.PENDING, run_at__lte=Now())
+
+    def expired(self) -> JobQuerySet:
+        """Running by the record, but their worker has not renewed the lease in time."""
+        return self.filter(status=Status.IN_PROGRESS, lease_expires_at__lt=Now())
+
+    def of_chain(self, root_id: int) -> JobQuerySet:
+        """A first job and its retries, oldest first."""
+        return self.filter(models.Q(pk=root_id) | models.Q(parent_job_id=root_id)).order_by("id")
+
+
+class Job(models.Model):
+    """One attempt at a piece of work. Retries are jobs of their own, linked by `parent_job` to the first.
+
+    Only `jobs.engine.transitions` writes `status`; a trigger refuses every step that is not in `states.TRANSITIONS`.
+    """
+
+    class Trigger(models.TextChoices):
+        """What made this attempt."""
+
+        REQUEST = "request", "A request"
+        AUTOMATIC = "automatic", "The failure before it"
+        MANUAL = "manual", "A person"
+
+    id = models.BigAutoField(primary_key=True)
+    kind = models.CharField(max_length=64)
+    queue = models.CharField(max_length=64)
+    priority = models.SmallIntegerField(default=0, help_text="Higher runs first.")
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
+    organization = models.ForeignKey(
+        Organization,
+        on_delete=models.DO_NOTHING,
+        null=True,
+        db_constraint=False,  # the record outlives the organization
+        db_index=False,
+        related_name="+",
+    )
+    arguments = models.JSONField(default=dict)
+    only_behind = models.BooleanField(
+        default=False, help_text="Only for the organizations that an earlier attempt left behind."
+    )
+
+    parent_job = models.ForeignKey("self", on_delete=models.CASCADE, null=True, related_name="retries", db_index=False)
+    trigger = models.CharField(max_length=16, choices=Trigger.choices, default=Trigger.REQUEST)
+    retry_count = models.PositiveIntegerField(
+        default=0, help_text="On the first job how many retries were made, on a retry its number."
+    )
+    round_attempt = models.PositiveSmallIntegerField(
+        default=0, help_text="Automatic retries before this one since a person last asked; decides wait and end."
+    )
+    max_retries = models.PositiveSmallIntegerField(
+        default=3, help_text="Of its queue, as it was when the attempt was made, and when it failed."
+    )
+
+    total = models.BigIntegerField(null=True)
+    processed = models.BigIntegerField(default=0)
+    failed = models.BigIntegerField(default=0)
+    superseded = models.BigIntegerField(default=0, help_text="Of those processed: they had a newer value already.")
+    unchanged = models.BigIntegerField(default=0, help_text="Of those processed: they had the same value before.")
+    checkpoint = models.JSONField(null=True, help_text="Where the work goes on after an interruption.")
+    error_message = models.TextField(null=True)  # noqa: DJ001 - null is "no error" in the API
+    error_traceback = models.TextField(default="")
+
+    requested_by = models.CharField(max_length=200, default="")
+    reason = models.TextField(default="", help_text="Why a person retried what came before it.")
+    cancelled_by = models.CharField(max_length=200, default="", help_text="The first who asked for it.")
+    cancel_reason = models.TextField(default="", db_default="", help_text="Why that person did.")
+    correlation_id = models.CharField(max_length=128, default="")
+    trace_context = models.CharField(max_length=64, default="", help_text="The request's W3C traceparent, if traced.")
+
+    created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now())
+    run_at = models.DateTimeField(db_default=Now())
+    started_at = models.DateTimeField(null=True)
+    completed_at = models.DateTimeField(null=True)
+    woken_at = models.DateTimeField(null=True, help_text="When the last wake-up message went out.")
+    cancel_requested_at = models.DateTimeField(null=True)
+
+    lease_token = models.UUIDField(null=True)
+    lease_expires_at = models.DateTimeField(null=True)
+    worker = models.CharField(max_length=200, default="")
+    claims = models.PositiveIntegerField(default=0, help_text="How often a worker took this attempt.")
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=models.Q(status__in=Status.values), name="job_status_is_known"),
+            models.CheckConstraint(
+                condition=models.Q(status=Status.IN_PROGRESS, lease_token__isnull=False, lease_expires_at__isnull=False)
+                | (~models.Q(status=Status.IN_PROGRESS) & models.Q(lease_token__isnull=True)),
+                name="job_runs_exactly_while_leased",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(parent_job__isnull=True) | models.Q(retry_count__gte=1),
+                name="retry_has_a_number",
+            ),
+            # A chain cannot fork: of two failures recorded at once the second finds the number taken. The index
+            # also serves every look-up of a chain.
+            models.UniqueConstraint(fields=["parent_job", "retry_count"], name="one_retry_of_each_number"),
+        ]
+        indexes: ClassVar = [
+            # lifecycle.claim and sweep: the best due job of a queue
+            models.Index(
+                fields=["queue", "-priority", "run_at", "id"],
+                name="job_due",
+                condition=models.Q(status=Status.PENDING),
+            ),
+            # metrics: what those have done that wait again; next to no job is ever in it
+            models.Index(
+                fields=["queue"],
+                name="job_handed_back",
+                condition=models.Q(status=Status.PENDING, claims__gt=0),
+            ),
+            # sweep: expired leases; claim: how many of a queue are running. Not the lease itself: a renewal, thus
+            # each chunk's progress, touches no index.
+            models.Index(
+                fields=["queue"],
+                name="job_running",
+                condition=models.Q(status=Status.IN_PROGRESS),
+            ),
+            # GET /jobs/{orgId}: an organization's jobs, newest first
+            models.Index(fields=["organization", "-id"], name="job_of_organization"),
+            # the admin site's filters and search: the newest first of each
+            models.Index(fields=["status", "-id"], name="job_by_status"),
+            models.Index(fields=["organization", "status", "-id"], name="job_of_organization_by_status"),
+            models.Index(fields=["queue", "-id"], name="job_by_queue"),
+            models.Index(fields=["trigger", "-id"], name="job_by_trigger"),
+            models.Index(fields=["created_at"], name="job_by_time"),
+            models.Index(fields=["completed_at"], name="job_by_end"),
+            models.Index(fields=["requested_by", "-id"], name="job_by_who_asked"),
+            models.Index(fields=["correlation_id"], name="job_by_correlation"),
+            models.Index(KeyTransform("featureFlagName", "arguments"), models.F("id").desc(), name="job_by_flag"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}"
+
+    @property
+    def root_id(self) -> int:
+        """The first job of the chain."""
+        return self.parent_job_id or self.pk
+
+    @property
+    def is_open(self) -> bool:
+        """Whether this attempt is still to be made or is being made."""
+        return self.status in OPEN
+
+    @property
+    def duration(self) -> timedelta | None:
+        """From start to end, or to now while it runs; None before."""
+        if self.started_at is None:
+            return None
+        return (self.completed_at or timezone.now()) - self.started_at
+
+
+class JobFailure(models.Model):
+    """An organization for which a job could not do its work, while it went on with the others."""
+
+    id = models.BigAutoField(primary_key=True)
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="failures", db_index=False)
+    organization = models.ForeignKey(
+        Organization, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    error = models.TextField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["job", "organization"], name="one_failure_per_job_and_organization")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.organization_id}: {self.error}"
+
+
+class Worker(models.Model):
+    """A worker that has started and says each few seconds that it is there; for people, nothing relies on it."""
+
+    token = models.CharField(max_length=16, primary_key=True, help_text="Unique for its start; jobs carry it too.")
+    host = models.CharField(max_length=200)
+    pid = models.PositiveIntegerField()
+    queues = models.JSONField(default=list)
+    concurrency = models.PositiveIntegerField(default=1)
+    started_at = models.DateTimeField(db_default=Now())
+    seen_at = models.DateTimeField(db_default=Now())
+    is_stopping = models.BooleanField(default=False)
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.pid}"
+
+
+def lease_time() -> timedelta:
+    """How long a claim lasts unless it is renewed."""
+    return timedelta(seconds=settings.JOB_LEASE_SECONDS)

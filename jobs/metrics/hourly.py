@@ -1,0 +1,134 @@
+"""Counting how attempts end, in the transaction in which they end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connection
+
+from jobs.metrics.models import JobTally
+
+BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
+"""Seconds: upper ends of the buckets of all three times; one more bucket has what took longer."""
+SHARDS = 8
+UNCOUNTED = "canary"
+"""The kind of job that is no work, see `jobs.metrics.probe_job`."""
+SPREAD = """(SELECT array_agg((place = width_bucket({0}, %(bounds)s::float8[]) AND {0} IS NOT NULL)::int ORDER BY place)
+             FROM generate_series(0, cardinality(%(bounds)s::float8[])) place)"""
+TIMES = ("waiting", "processing", "chain")
+ADDED_ARRAYS = ", ".join(
+    f"{name}_buckets = (SELECT array_agg(had + more ORDER BY place) FROM "  # noqa: S608 - no input in it
+    f"unnest(tally.{name}_buckets, excluded.{name}_buckets) WITH ORDINALITY AS pair(had, more, place))"
+    for name in TIMES
+)
+ADD = f"""
+INSERT INTO jobs_jobtally AS tally
+       (hour, shard, queue, kind, outcome, count, rescued, retries, organizations, failed_organizations,
+        superseded_organizations, chains,
+        waiting_seconds, processing_seconds, chain_seconds, waiting_buckets, processing_buckets, chain_buckets)
+SELECT date_trunc('hour', statement_timestamp(), 'UTC'), pg_backend_pid() %% {SHARDS}, job.queue, job.kind, %(outcome)s,
+       1, %(rescued)s, (job.parent_job_id IS NOT NULL)::int, job.processed, job.failed, job.superseded, %(chains)s,
+       COALESCE(time.waiting, 0), COALESCE(time.processing, 0), COALESCE(time.chain, 0),
+       {", ".join(SPREAD.format("time." + name) for name in TIMES)}
+  FROM jobs_job job
+  JOIN jobs_job root ON root.id = COALESCE(job.parent_job_id, job.id)
+ CROSS JOIN LATERAL (
+    SELECT CASE WHEN job.started_at < job.run_at THEN 0  -- it was handed back, and waits again
+                ELSE extract(epoch FROM job.started_at - job.run_at) END::float8 AS waiting,
+           extract(epoch FROM job.completed_at - job.started_at)::float8 AS processing,
+           CASE WHEN %(chains)s = 1 THEN extract(epoch FROM job.completed_at - root.created_at)::float8 END AS chain
+    ) time
+ WHERE job.id = %(job)s AND job.kind <> '{UNCOUNTED}'
+    ON CONFLICT (hour, queue, kind, outcome, shard) DO UPDATE
+   SET count = tally.count + excluded.count, rescued = tally.rescued + excluded.rescued,
+       retries = tally.retries + excluded.retries,
+       organizations = tally.organizations + excluded.organizations,
+       failed_organizations = tally.failed_organizations + excluded.failed_organizations,
+       superseded_organizations = tally.superseded_organizations + excluded.superseded_organizations,
+       chains = tally.chains + excluded.chains,
+       {", ".join(f"{name}_seconds = tally.{name}_seconds + excluded.{name}_seconds" for name in TIMES)},
+       {ADDED_ARRAYS}
+"""  # noqa: S608 - no input in it
+
+
+def add(job_id: int, outcome: JobTally.Outcome, *, ends_chain: bool, rescued: bool = False) -> None:
+    """Count an attempt that has just ended; the caller's transaction ends soon, since others wait for the row."""
+    parameters: dict[str, Any] = {
+        "job": job_id,
+        "outcome": outcome.value,
+        "chains": int(ends_chain),
+        "rescued": int(rescued),
+        "bounds": list(BOUNDS),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(ADD, parameters)
+
+
+def add_manual_retry(job_id: int) -> None:
+    """Count that a person asked for another round; `job_id` is its first attempt, which has not run yet."""
+    add(job_id, JobTally.Outcome.MANUAL_RETRY, ends_chain=False)
+
+
+TAKE_BACK = f"""
+INSERT INTO jobs_jobtally AS tally
+       (hour, shard, queue, kind, outcome, count, rescued, retries, organizations, failed_organizations,
+        superseded_organizations, waiting_seconds, processing_seconds, chain_seconds, chains, reopened,
+        waiting_buckets, processing_buckets, chain_buckets)
+SELECT date_trunc('hour', completed_at, 'UTC'), pg_backend_pid() %% {SHARDS}, queue, kind, lower(status),
+       0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, none.times, none.times, none.times
+  FROM jobs_job CROSS JOIN (SELECT array_fill(0::bigint, ARRAY[{len(BOUNDS) + 1}]) AS times) none
+ WHERE id = %(job)s AND completed_at IS NOT NULL AND kind <> '{UNCOUNTED}'
+    ON CONFLICT (hour, queue, kind, outcome, shard) DO UPDATE SET reopened = tally.reopened + 1
+"""  # noqa: S608 - no input in it
+
+
+def take_back(job_id: int) -> None:
+    """Note that the end of a chain, by this attempt, was none: a person has asked for another round.
+
+    It is noted in the hour of that end, so that the rates of no day count the chain twice, nor take back what they have
+    not counted. What has been counted stays, since counters must not go back.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(TAKE_BACK, {"job": job_id})
+
+
+HOURS_KEPT = 48
+SUMS = (
+    "count", "rescued", "retries", "organizations", "failed_organizations", "superseded_organizations", "chains",
+    "reopened",
+)  # fmt: skip
+SECONDS = tuple(f"{name}_seconds" for name in TIMES)
+ARRAYS = tuple(f"{name}_buckets" for name in TIMES)
+KEY = "queue, kind, outcome"
+PLACES = ", ".join(f"sum({name}_place) AS {name}" for name in TIMES)
+FOLD = f"""
+WITH old AS (
+    DELETE FROM jobs_jobtally
+     WHERE hour < statement_timestamp() - interval '{HOURS_KEPT} hours'
+       AND (shard <> 0 OR hour <> date_trunc('month', hour, 'UTC')) RETURNING *),
+sums AS (
+    SELECT date_trunc('month', hour, 'UTC') AS month, {KEY},
+           {", ".join(f"sum({name}) AS {name}" for name in SUMS + SECONDS)}
+      FROM old GROUP BY month, {KEY}),
+places AS (
+    SELECT date_trunc('month', hour, 'UTC') AS month, {KEY}, place, {PLACES}
+      FROM old, unnest({", ".join(ARRAYS)}) WITH ORDINALITY AS u({", ".join(f"{name}_place" for name in TIMES)}, place)
+     GROUP BY month, {KEY}, place),
+arrays AS (
+    SELECT month, {KEY}, {", ".join(f"array_agg({name}::bigint ORDER BY place) AS {name}_buckets" for name in TIMES)}
+      FROM places GROUP BY month, {KEY})
+INSERT INTO jobs_jobtally AS tally (hour, shard, {KEY}, {", ".join(SUMS + SECONDS + ARRAYS)})
+SELECT month, 0, {KEY}, {", ".join(SUMS + SECONDS + ARRAYS)} FROM sums JOIN arrays USING (month, {KEY})
+    ON CONFLICT (hour, queue, kind, outcome, shard) DO UPDATE
+   SET {", ".join(f"{name} = tally.{name} + excluded.{name}" for name in SUMS + SECONDS)},
+       {ADDED_ARRAYS}
+"""  # noqa: S608 - no input in it
+
+
+def fold_old() -> None:
+    """Make one row a month of each queue, kind and outcome of what is older than HOURS_KEPT; all sums stay the same.
+
+    So the figures that add up everything cost the same after years.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(FOLD)

@@ -1,0 +1,145 @@
+"""What people do to jobs: cancel, retry, give another priority. Each deed is recorded in the history."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from django.db import transaction
+from django.db.models.functions import Now
+
+from jobs.engine import transitions, wakeup
+from jobs.engine.models import Job
+from jobs.engine.states import Status
+from jobs.errors import JobEnded, NotCancellable, NotRetryable
+from jobs.metrics import hourly
+from jobs.metrics.models import JobTally
+from orgs.audit import audit_log
+from orgs.tree.models import Organization
+
+log = structlog.get_logger(__name__)
+LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
+
+
+def cancel(*, job_id: int, by: str, reason: str = "") -> Job:
+    """Cancel what is open of the job's chain: a waiting attempt at once, a running one at its next chunk.
+
+    Of several who ask while it runs, the first is who cancelled it. Returns the attempt that it concerns. Raises
+    JobNotFound, or NotCancellable when the chain has ended.
+    """
+    with transaction.atomic():
+        job = transitions.lock_chain(job_id)
+        latest = Job.objects.of_chain(job.root_id).select_for_update().last()
+        if latest is None or not can_be_cancelled(job, latest):
+            raise NotCancellable(f"Job {job_id} is {job.status} and cannot be cancelled any more.", status=job.status)
+        asked: dict[str, Any] = {"cancel_requested_at": Now(), "cancelled_by": by, "cancel_reason": reason}
+        _record("job.cancel", latest, by, reason)
+        transitions.say(log.info, "job_cancel_requested", **transitions.log_fields(latest), by=by, reason=reason)
+        if latest.status == Status.PENDING:
+            transitions.end(latest, "cancel", JobTally.Outcome.CANCELLED, **asked)
+            transitions.say(log.info, "job_cancelled", **transitions.log_fields(latest), by=by)
+        else:
+            Job.objects.filter(pk=latest.pk, cancel_requested_at=None).update(updated_at=Now(), **asked)
+        latest.refresh_from_db()
+    return latest
+
+
+def can_be_cancelled(job: Job, latest: Job) -> bool:
+    """Whether a job is open, or waits for the latest attempt of its chain, which is."""
+    return latest.is_open and (job.pk == latest.pk or job.status == Status.RETRYING)
+
+
+def retry(*, job_id: int, by: str, reason: str = "") -> Job:
+    """Start a new round of attempts in the job's chain because a person asked, and return its first attempt.
+
+    The new attempt does the same work with the same arguments, thus with the change number of the request that
+    began the chain. After one in which organizations failed it covers only what was left behind. Raises JobNotFound,
+    or NotRetryable with the reason.
+    """
+    with transaction.atomic():
+        job = transitions.lock_chain(job_id)
+        latest = Job.objects.of_chain(job.root_id).last() or job
+        if objection := _why_not_retried(latest):
+            raise NotRetryable(objection, status=latest.status)
+        if not _has_its_organization(latest):
+            gone = f"The organization {latest.organization_id} of job {latest.pk} no longer exists."
+            raise NotRetryable(gone, status=latest.status, they="were of organizations that no longer exist")
+        again = transitions.add_retry(
+            latest,
+            trigger=Job.Trigger.MANUAL,
+            round_attempt=0,
+            wait=timedelta(),
+            requested_by=by,
+            reason=reason,
+            only_behind=covers_what_was_left(latest),
+        )
+        hourly.take_back(latest.pk)
+        transitions.transition_all("reopen", job.root_id)
+        _record("job.retry", job, by, reason, retryJobId=again.pk)
+        hourly.add_manual_retry(again.pk)
+        asked = {"originalJobId": job_id, "by": by, "reason": reason}
+        transitions.say(log.info, "job_manual_retry", **transitions.log_fields(again), **asked)
+        wakeup.wake(again.queue)
+    return again
+
+
+def can_be_retried(latest: Job) -> bool:
+    """Whether a chain with this latest attempt has ended badly, or left organizations behind.
+
+    Whether its organization still exists is asked by the retry itself.
+    """
+    return _why_not_retried(latest) is None
+
+
+def left_behind(job: Job) -> int | None:
+    """How many organizations a retry of the job's chain covers: those that its latest attempt left; None: all."""
+    latest = Job.objects.of_chain(job.root_id).last() or job
+    if not covers_what_was_left(latest):
+        return None
+    return max(latest.failed, (latest.total or 0) - latest.processed)
+
+
+def covers_what_was_left(latest: Job) -> bool:
+    """Whether a retry after this attempt covers only what it has left behind."""
+    return latest.only_behind or latest.failed > 0
+
+
+def _why_not_retried(latest: Job) -> str | None:
+    if latest.is_open:
+        return f"Attempt {latest.pk} of this job is {latest.status} already."
+    if latest.status == Status.CANCELLED:
+        return f"Job {latest.pk} was cancelled; send the request anew."
+    if latest.status == Status.COMPLETED and not latest.failed:
+        return f"Job {latest.pk} has COMPLETED; there is nothing to retry."
+    return None
+
+
+def _has_its_organization(job: Job) -> bool:
+    return job.organization_id is None or Organization.objects.filter(pk=job.organization_id).exists()
+
+
+def set_priority(*, job_id: int, priority: int, by: str, reason: str = "") -> Job:
+    """Have a job that waits start before others (higher) or after them; its retries keep it. Returns the open attempt.
+
+    `priority` is between LOWEST_PRIORITY and HIGHEST_PRIORITY. Raises JobNotFound, or JobEnded when nothing of the
+    chain is open.
+    """
+    with transaction.atomic():
+        job = transitions.lock_chain(job_id)
+        latest = Job.objects.of_chain(job.root_id).select_for_update().last()
+        if latest is None or not latest.is_open:
+            raise JobEnded(f"Job {job_id} is {job.status}; its priority has no meaning any more.", status=job.status)
+        Job.objects.filter(pk=latest.pk).update(priority=priority, updated_at=Now())
+        _record("job.priority", latest, by, reason, before=latest.priority, after=priority)
+        latest.refresh_from_db()
+        asked = {"by": by, "priority": priority, "reason": reason}
+        transitions.say(log.info, "job_priority_set", **transitions.log_fields(latest), **asked)
+    return latest
+
+
+def _record(action: str, job: Job, by: str, reason: str, **details: Any) -> None:
+    audit_log.record(
+        action, f"job:{job.pk}", by=by, organization_id=job.organization_id, reason=reason,
+        **({"rootJobId": job.root_id} | details),
+    )  # fmt: skip

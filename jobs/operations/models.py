@@ -1,0 +1,27 @@
+"""The jobs that a bulk operation concerns."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+
+from jobs.engine.models import Job
+
+
+class DeedTarget(models.Model):
+    """A job that a bulk operation (`jobs.operations.bulk_job`) concerns, and what came of it.
+
+    `job` is the first of that one's chain; a retry goes on with what has no outcome yet.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="targets", db_index=False)
+    target_id = models.BigIntegerField(help_text="The job that it is done to; perhaps gone by now.")
+    outcome = models.CharField(max_length=200, default="", help_text="Empty: still to do; done; or why it was not.")
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["job", "target_id"], name="one_deed_for_each_target")]
+
+    def __str__(self) -> str:
+        return f"{self.target_id}: {self.outcome or 'to do'}"

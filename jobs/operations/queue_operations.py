@@ -1,0 +1,109 @@
+"""What people do to queues: pause, resume, set them up; and how long each line is. Recorded in the history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from django.core.exceptions import ValidationError
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from jobs.engine import transitions, wakeup
+from jobs.engine.models import Queue
+from jobs.errors import InvalidQueueSettings, UnknownQueue
+from orgs.audit import audit_log
+
+log = structlog.get_logger(__name__)
+SETTINGS = ("concurrency", "max_retries", "backoff_base", "backoff_jitter")
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStatus:
+    """A queue and what stands in it; `oldest_due_at` is since when the first of those that are due has waited."""
+
+    queue: Queue
+    due: int
+    later: int
+    running: int
+    oldest_due_at: datetime | None
+
+
+def pause(name: str, *, by: str, reason: str = "") -> Queue:
+    """Let nothing of the queue start until it is resumed; what runs goes on. Pausing twice is no error.
+
+    Raises UnknownQueue.
+    """
+    with transaction.atomic():
+        queue = _locked(name)
+        if queue.paused_at is None:
+            Queue.objects.filter(pk=name).update(paused_at=Now(), paused_by=by, pause_reason=reason)
+            audit_log.record("queue.pause", f"queue:{name}", by=by, reason=reason)
+            transitions.say(log.warning, "queue_paused", queue=name, by=by, reason=reason)
+        queue.refresh_from_db()
+    return queue
+
+
+def resume(name: str, *, by: str, reason: str = "") -> Queue:
+    """Let the queue's jobs start again, and wake a worker for them. Raises UnknownQueue."""
+    with transaction.atomic():
+        queue = _locked(name)
+        if queue.paused_at is not None:
+            Queue.objects.filter(pk=name).update(paused_at=None, paused_by="", pause_reason="")
+            audit_log.record("queue.resume", f"queue:{name}", by=by, reason=reason)
+            transitions.say(log.warning, "queue_resumed", queue=name, by=by, reason=reason)
+            wakeup.wake(name)
+        queue.refresh_from_db()
+    return queue
+
+
+def change(name: str, *, by: str, reason: str = "", **settings: float | None) -> Queue:
+    """Set concurrency (None: no limit), max_retries, backoff_base or backoff_jitter.
+
+    They count from the next claim on, those of retries from the next failure on, whenever the job was asked for.
+    Raises UnknownQueue, or InvalidQueueSettings with what is wrong.
+    """
+    with transaction.atomic():
+        queue = _locked(name)
+        before = {field: getattr(queue, field) for field in SETTINGS}
+        for field, value in settings.items():
+            setattr(queue, field, value)
+        try:
+            queue.full_clean()
+        except ValidationError as error:
+            raise InvalidQueueSettings("; ".join(error.messages)) from error
+        queue.save(update_fields=list(settings))
+        after = {field: getattr(queue, field) for field in SETTINGS}
+        if after != before:
+            audit_log.record("queue.change", f"queue:{name}", by=by, reason=reason, before=before, after=after)
+            wakeup.wake(name)
+    return queue
+
+
+QUEUE_STATUSES = """
+SELECT queue.name, COALESCE(waiting.due, 0), COALESCE(waiting.later, 0), COALESCE(running.count, 0), waiting.oldest
+  FROM jobs_queue queue  -- indexes job_due, job_running, without the rows: open jobs only, however many have ended
+  LEFT JOIN (SELECT queue, count(*) FILTER (WHERE run_at <= statement_timestamp()) AS due,
+                    count(*) FILTER (WHERE run_at > statement_timestamp()) AS later,
+                    min(run_at) FILTER (WHERE run_at <= statement_timestamp()) AS oldest
+               FROM jobs_job WHERE status = 'PENDING' GROUP BY queue) waiting ON waiting.queue = queue.name
+  LEFT JOIN (SELECT queue, count(*) FROM jobs_job WHERE status = 'IN_PROGRESS' GROUP BY queue) running
+         ON running.queue = queue.name
+"""
+
+
+def queue_statuses() -> list[QueueStatus]:
+    """Every queue by name, with what waits and runs in it."""
+    queues = {queue.name: queue for queue in Queue.objects.order_by("name")}
+    with connection.cursor() as cursor:
+        cursor.execute(QUEUE_STATUSES)
+        counts = {row[0]: row[1:] for row in cursor.fetchall()}
+    return [QueueStatus(queue, *counts.get(name, (0, 0, 0, None))) for name, queue in queues.items()]
+
+
+def _locked(name: str) -> Queue:
+    queue = Queue.objects.select_for_update().filter(name=name).first()
+    if queue is None:
+        raise UnknownQueue(f"There is no queue {name!r}.")
+    return queue

@@ -1,0 +1,66 @@
+"""Which jobs a person means: the filters of lists and of deeds on many jobs at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models.functions import Coalesce, Now
+
+from jobs.engine import transitions
+from jobs.engine.kinds import kind_named
+from jobs.engine.models import ENDED_BADLY, Job
+from orgs.access.caller import Caller
+from orgs.access.models import Role
+from orgs.access.organizations import organizations_of
+from orgs.tree.models import Organization
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Filters that all hold; an empty one is no filter.
+
+    `organization` means its subtree too; `since` is a moment or how long ago by the database's clock.
+    """
+
+    status: str = ""
+    organization: Organization | None = None
+    queue: str = ""
+    flag: str = ""
+    kind: str = ""
+    since: datetime | timedelta | None = None
+
+    def check(self) -> None:
+        """Raises UnknownQueue or UnknownKind for names that nothing has, which would only find nothing."""
+        if self.queue:
+            transitions.queue_named(self.queue)
+        if self.kind:
+            kind_named(self.kind)
+
+    def jobs(self) -> QuerySet[Job]:
+        """The attempts, created since then; to be read in the `snapshot` that the organization was read in.
+
+        PostgreSQL finds the newest of a small subtree quickly only when it knows how small it is.
+        """
+        jobs = self._alike(Job.objects.all(), "created_at")
+        if self.organization is not None:
+            jobs = jobs.filter(organization_id__in=Organization.objects.under(self.organization).values("pk"))
+        return jobs
+
+    def failed(self) -> QuerySet[Job]:
+        """The latest attempts of chains that FAILED or COMPLETED with failures, ended since then."""
+        chain = Coalesce(OuterRef("parent_job_id"), OuterRef("pk"))
+        later = Job.objects.filter(parent_job_id=chain, pk__gt=OuterRef("pk"))
+        jobs = self._alike(Job.objects.filter(ENDED_BADLY, ~Exists(later)), "completed_at")
+        if self.organization is not None:  # read anew for each batch: organizations may move meanwhile
+            subtree = organizations_of(Caller("", Role.READER, self.organization.pk))
+            jobs = jobs.filter(organization_id__in=subtree.values("pk"))
+        return jobs
+
+    def _alike(self, jobs: QuerySet[Job], column: str) -> QuerySet[Job]:
+        if self.since is not None:
+            moment = Now() - self.since if isinstance(self.since, timedelta) else self.since
+            jobs = jobs.filter(**{f"{column}__gte": moment})
+        equal = {"status": self.status, "queue": self.queue, "kind": self.kind, "arguments__featureFlagName": self.flag}
+        return jobs.filter(**{name: value for name, value in equal.items() if value})

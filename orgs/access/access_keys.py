@@ -1,0 +1,71 @@
+"""Access keys: make, list, revoke. A key is shown once, when it is made; only its hash is stored."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from orgs.access.models import AccessKey, Role
+from orgs.audit import audit_log
+from orgs.errors import AccessKeyNotFound, InvalidKeyName
+from orgs.tree.models import Organization
+
+LONGEST_NAME = 50
+
+
+def create(
+    *, name: str, role: Role = Role.READER, organization: Organization | None = None, expires: datetime | None = None
+) -> tuple[AccessKey, str]:
+    """Make a key and return its record and the key itself, which cannot be read again. Raises InvalidKeyName."""
+    if not is_name(name):
+        raise InvalidKeyName
+    record = AccessKey(name=name, role=role, organization=organization, expiry_date=expires)
+    key: str = AccessKey.objects.assign_key(record)
+    with transaction.atomic():
+        record.save()
+        _record("key.create", record, role=role, expiresAt=expires.isoformat() if expires else None)
+    return record, key
+
+
+def is_name(text: str) -> bool:
+    """Whether a key may be called so."""
+    return 1 <= len(text.strip()) <= LONGEST_NAME and text.isprintable()
+
+
+def described(key: AccessKey) -> dict[str, Any]:
+    """What may be shown of a key."""
+    state = "revoked" if key.revoked else "expired" if key.has_expired else "valid"
+    return {
+        "name": key.name,
+        "prefix": key.prefix,
+        "role": key.role,
+        "organizationId": key.organization_id,
+        "state": state,
+        "createdAt": key.created.astimezone(UTC).isoformat(),
+        "expiresAt": key.expiry_date.astimezone(UTC).isoformat() if key.expiry_date else None,
+    }
+
+
+def all_keys() -> QuerySet[AccessKey]:
+    """Every key, revoked ones too, newest first, with its organization."""
+    return AccessKey.objects.select_related("organization").order_by("-created", "pk")
+
+
+def revoke(*, prefix: str) -> AccessKey:
+    """End a key for good; revoking it twice is no error. Raises AccessKeyNotFound."""
+    key = AccessKey.objects.filter(prefix=prefix).first()
+    if key is None:
+        raise AccessKeyNotFound(f"There is no access key that begins with {prefix!r}.")
+    with transaction.atomic():
+        if not key.revoked:
+            _record("key.revoke", key)
+        key.revoked = True
+        key.save(update_fields=["revoked"])
+    return key
+
+
+def _record(action: str, key: AccessKey, **details: Any) -> None:
+    audit_log.record(action, f"key:{key.prefix} {key.name}", organization_id=key.organization_id, **details)

@@ -1,0 +1,88 @@
+"""What all views of the API have in common; each of them names its `roles` and answers by plain functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, cast
+
+import structlog
+from django.db.models import QuerySet
+from rest_framework import status
+from rest_framework.exceptions import APIException
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.pagination import BasePagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+from rest_framework.settings import api_settings
+from rest_framework.views import APIView
+
+from flagsite.core.api.input import EmptyForm, JsonBody, QuerySerializer
+from orgs.access.caller import Caller
+from orgs.access.models import Role
+
+
+class LengthRequired(APIException):
+    """A body came in chunks, of unknown length."""
+
+    status_code = 411
+    default_detail = "Send the body with a Content-Length."
+
+
+class AlwaysJson(BaseContentNegotiation):
+    """Whatever a client says it accepts, it gets JSON: there is nothing else."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        media_type = (request.content_type or "").partition(";")[0].strip().lower()
+        return next((parser for parser in (*parsers, EmptyForm()) if parser.media_type == media_type), None)
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
+        return renderers[0], renderers[0].media_type
+
+
+class Endpoint(APIView):
+    """A view of the API. `roles` says for each method which role it needs; what is not named is refused."""
+
+    roles: ClassVar[Mapping[str, Role]] = {}
+    parser_classes = (JsonBody,)
+    content_negotiation_class = AlwaysJson
+    metadata_class = None
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if isinstance(request.auth, Caller):
+            structlog.contextvars.bind_contextvars(caller=request.auth.name)
+        if request.headers.get("Transfer-Encoding") and not request.headers.get("Content-Length"):
+            raise LengthRequired
+
+    @property
+    def caller(self) -> Caller:
+        """Who sent the request; `HasRole` has let nobody else pass."""
+        return cast("Caller", self.request.auth)
+
+    @property
+    def correlation_id(self) -> str:
+        """The request's id, as in its log lines and its answer's header."""
+        return str(getattr(self.request, "correlation_id", ""))
+
+    def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class ListEndpoint(Endpoint):
+    """A view that answers with pages of rows."""
+
+    pagination_class: Any = api_settings.DEFAULT_PAGINATION_CLASS
+
+    def filters(self, request: Request, filters: type[QuerySerializer] = QuerySerializer) -> dict[str, Any]:
+        """The validated filters of the query string. Raises ValidationError."""
+        return filters.read(request, also=getattr(self.pagination_class, "parameter_names", ()))
+
+    def rows(self, request: Request, queryset: QuerySet[Any]) -> list[Any]:
+        """The page's rows; `queryset` is ordered by one unique column."""
+        self.paginator: BasePagination = self.pagination_class()
+        return list(self.paginator.paginate_queryset(queryset, request, view=self) or ())
+
+    def page(self, serializer: type[BaseSerializer[Any]], rows: list[Any], **context: Any) -> Response:
+        """The answer with the page's rows as the serializer shows them."""
+        return self.paginator.get_paginated_response(serializer(rows, many=True, context=context).data)

@@ -1,0 +1,53 @@
+"""The audit log's table: one row for each action of a person or of a program."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models.functions import Now
+
+from orgs.tree.models import Organization
+
+
+class HistoryEntry(models.Model):
+    """One action of an operator or of a key: who did what to what, when, why and from where.
+
+    Entries are only ever added (`orgs.audit.audit_log.record`); a trigger refuses to change or delete one.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    at = models.DateTimeField(db_default=Now())
+    actor = models.CharField(max_length=200, help_text="user:alice, key:4fG6aB nightly-sync, command:root@host.")
+    action = models.CharField(max_length=64, help_text="What was done, such as job.retry.")
+    subject = models.CharField(max_length=300, help_text="What it was done to, such as job:17.")
+    organization = models.ForeignKey(
+        Organization,
+        on_delete=models.DO_NOTHING,
+        null=True,
+        db_constraint=False,  # the record outlives the organization
+        db_index=False,
+        related_name="+",
+    )
+    reason = models.TextField(default="", blank=True)
+    details = models.JSONField(default=dict, help_text="What it was before and is after, and the like.")
+    via = models.CharField(max_length=16, help_text="api, admin, command or worker.")
+    address = models.CharField(max_length=64, default="", help_text="Where the request came from.")
+    correlation_id = models.CharField(max_length=128, default="")
+
+    class Meta:
+        verbose_name_plural = "history"
+        indexes: ClassVar = [
+            models.Index(fields=["subject", "-id"], name="history_of_subject"),
+            models.Index(fields=["organization", "-id"], name="history_of_organization"),
+            models.Index(fields=["actor", "-id"], name="history_of_actor"),
+            models.Index(fields=["action", "-id"], name="history_of_action"),
+            models.Index(fields=["via", "-id"], name="history_by_door"),
+            models.Index(fields=["at", "id"], name="history_by_time"),
+            models.Index(fields=["correlation_id"], name="history_of_request"),
+            # a key's subject goes on after its prefix: "key:4fG6aB nightly-sync"
+            models.Index(fields=["subject"], name="history_of_named_subject", opclasses=["varchar_pattern_ops"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.actor}: {self.action} {self.subject}"

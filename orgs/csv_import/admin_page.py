@@ -1,0 +1,126 @@
+"""Importing organizations in the admin site: check a file first, then carry out what was shown."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Callable
+from tempfile import TemporaryFile
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+
+from orgs.access.live_pages import fragment
+from orgs.access.operator_admin import caller_of
+from orgs.csv_import import importer
+from orgs.csv_import.staging import Example, ImportReport
+from orgs.errors import ImportRefused, RefusedLine
+
+MOST_BYTES = 20 * 2**20
+MOST_LINES_SHOWN = 1_000
+
+
+class ImportPage:
+    """The pages of the import, for administrators of everything; a part of the organizations' admin."""
+
+    admin_site: Any
+    opts: Any
+    has_add_permission: Any
+    message_user: Any
+
+    def import_urls(self) -> list[URLPattern]:
+        """Their addresses."""
+        view = self.admin_site.admin_view
+        return [
+            path("import/", view(self.import_view), name="orgs_organization_import"),
+            path("import/report/", view(self.report_view), name="orgs_organization_import_report"),
+            path("import/check/", fragment(self.check_view), name="orgs_organization_import_check"),
+        ]
+
+    def import_view(self, request: HttpRequest) -> HttpResponse:
+        """The form; a POST carries out what was shown, if it still is what the file would do."""
+        self._check_may_import(request)
+        outcome: dict[str, Any] = {}
+        if request.method == "POST":
+            outcome = self._read(request, dry_run=True)
+            if "report" in outcome and request.POST.get("shown") == outcome["fingerprint"]:
+                done = self._read(request, dry_run=False)
+                if "report" in done:
+                    self.message_user(request, f"Imported: {_sentence(done['report'])}")
+                    return HttpResponseRedirect(reverse("admin:orgs_organization_changelist"))
+                outcome = done
+            elif "report" in outcome:
+                outcome["problem"] = "The file or the tree is not what was shown; look at it once more."
+        return self._import_page(request, outcome)
+
+    def check_view(self, request: HttpRequest) -> HttpResponse:
+        """What the file would do, line by line where it is at fault."""
+        self._check_may_import(request)
+        outcome = self._read(request, dry_run=True)
+        return TemplateResponse(request, "admin/orgs/organization/import_report.html", outcome)
+
+    def report_view(self, request: HttpRequest) -> HttpResponseBase:
+        """The whole report as a file to keep: every line that would change something, or every one at fault."""
+        self._check_may_import(request)
+        lines = TemporaryFile("w+", encoding="utf-8", newline="")  # noqa: SIM115 - closed with the response
+        write = csv.writer(lines).writerow
+        write(Example._fields)
+        outcome = self._read(request, dry_run=True, on_example=write)
+        if "refused" in outcome:
+            lines.truncate(lines.seek(0))
+            csv.writer(lines).writerows([RefusedLine._fields, *outcome["all_refused"]])
+        elif "report" not in outcome:
+            lines.close()
+            return self._import_page(request, outcome)
+        lines.seek(0)
+        return FileResponse(lines.detach(), as_attachment=True, filename="import-report.csv")
+
+    def _import_page(self, request: HttpRequest, outcome: dict[str, Any]) -> HttpResponse:
+        frame = {**self.admin_site.each_context(request), "opts": self.opts, "title": "Import organizations"}
+        request.current_app = self.admin_site.name
+        return TemplateResponse(request, "admin/orgs/organization/import.html", frame | outcome)
+
+    def _read(
+        self, request: HttpRequest, *, dry_run: bool, on_example: Callable[[Example], object] | None = None
+    ) -> dict[str, Any]:
+        file: Any = request.FILES.get("file")
+        if file is None:
+            return {"problem": "Choose a file first."}
+        if file.size > MOST_BYTES:
+            return {"problem": f"The file is larger than {MOST_BYTES // 2**20} MB; bin/manage import_organizations "
+                               "takes files of any size."}  # fmt: skip
+        file.seek(0)
+        try:
+            report = importer.import_organizations(file.file, dry_run=dry_run, on_example=on_example)
+        except ImportRefused as refused:
+            if not refused.lines:
+                return {"problem": refused.detail}
+            lines = refused.lines[:MOST_LINES_SHOWN]
+            return {"refused": lines, "refused_count": refused.count, "all_refused": refused.lines}
+        return {"report": report, "sentence": _sentence(report), "fingerprint": _fingerprint(file, report)}
+
+    def _check_may_import(self, request: HttpRequest) -> None:
+        caller = caller_of(request)
+        if caller is None or caller.organization_id is not None or not self.has_add_permission(request):
+            raise PermissionDenied
+
+
+def _sentence(report: ImportReport) -> str:
+    return (
+        f"{report.created:,} created, {report.renamed:,} renamed, {report.moved:,} moved, "
+        f"{report.unchanged:,} unchanged."
+    )
+
+
+def _fingerprint(file: Any, report: ImportReport) -> str:
+    """Of the file and of what it does to the tree as it is now."""
+    file.seek(0)
+    digest = hashlib.sha256(json.dumps(report[:5]).encode())
+    for chunk in file.chunks():
+        digest.update(chunk)
+    return digest.hexdigest()

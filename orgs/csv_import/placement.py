@@ -1,0 +1,229 @@
+"""The places of an import's organizations: computed as bare numbers, then written.
+
+Reads what `orgs.csv_import.staging` has put into temporary tables; its references are explained there.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from orgs.csv_import.csv_file import Refusals, shown
+from orgs.csv_import.staging import execute, rows_of
+from orgs.errors import ImportRefused
+from orgs.tree import nested_set
+from orgs.tree.nested_set import ROOT, Forest, Numbered
+from orgs.tree.signals import Placement
+
+WRITTEN_AT_ONCE = 100_000
+LONGEST_CYCLE_SHOWN = 6
+
+
+@dataclass(slots=True)
+class Placing:
+    """The trees that change: as they are, and as they will be.
+
+    `former_parents` has the positions of what is moved, each with its former parent's. `ids` has the organizations'
+    ids by position, those of created ones once they are drawn.
+    """
+
+    forest: Forest
+    numbered: Numbered
+    former_parents: dict[int, int]
+    ids: array[int]
+
+    def draw_ids(self, created: int) -> None:
+        """Draw the ids of the created organizations, ascending depth-first and higher than all that exist."""
+        number = _draw_ids(created) if created else 0
+        for position in self.numbered.order:
+            if self.ids[position] < 0:
+                self.ids[position] = number
+                number += 1
+
+    def placements(self) -> list[Placement]:
+        """What has a new place, parents before children: the topmost of what was created, and all that was moved."""
+        return [*self._created_tops(), *self._moved()]
+
+    def _created_tops(self) -> Iterator[Placement]:
+        references, parents = self.forest.references, self.forest.parents
+        for position in self.numbered.order:
+            parent = parents[position]
+            if references[position] < 0 and parent != ROOT and references[parent] > 0:
+                yield Placement(self.ids[position], self.ids[parent])
+
+    def _moved(self) -> Iterator[Placement]:
+        if not self.former_parents:
+            return
+        for position in self.numbered.order:
+            if position in self.former_parents:
+                parent = self.forest.parents[position]
+                parent_id = None if parent == ROOT else self.ids[parent]
+                yield Placement(self.ids[position], parent_id, self._former_ancestors(position))
+
+    def _former_ancestors(self, position: int) -> tuple[int, ...]:
+        """Ids of those that were above it, from the top down; each once, where parents went in a circle."""
+        way = {position: self.ids[position]}
+        position = self.former_parents[position]
+        while position != ROOT and position not in way:
+            way[position] = self.ids[position]
+            position = self.former_parents.get(position, self.forest.parents[position])
+        return tuple(way.values())[:0:-1]
+
+
+AFFECTED_TREES = """
+SELECT COALESCE(array_agg(DISTINCT tree_id), '{}') FROM orgs_organization WHERE id IN (
+    SELECT reference FROM import_resolved WHERE moved
+     UNION ALL
+    SELECT parent_reference FROM import_resolved WHERE (moved OR reference < 0) AND parent_reference > 0)
+"""
+CREATE_NODES = """
+CREATE TEMPORARY TABLE import_nodes ON COMMIT DROP AS  -- siblings in the order that they have, then that of the file
+SELECT row_number() OVER (ORDER BY tree_id, lft, reference DESC) - 1 AS position, node.*
+  FROM (SELECT organization.id AS reference, moved.reference IS NOT NULL AS moved,
+               CASE WHEN moved.reference IS NULL THEN organization.parent_id ELSE moved.parent_reference
+               END AS parent_reference,
+               organization.parent_id AS former_parent_id, tree_id, lft, rght, level
+          FROM orgs_organization organization
+          LEFT JOIN import_resolved moved ON moved.reference = organization.id AND moved.moved
+         WHERE organization.tree_id = ANY(%s)
+         UNION ALL
+        SELECT reference, FALSE, parent_reference, NULL, NULL, NULL, NULL, NULL
+          FROM import_resolved WHERE reference < 0) node
+"""
+READ_NODES = """
+SELECT node.reference, CASE WHEN node.parent_reference IS NULL THEN -1 ELSE COALESCE(parent.position, -2) END,
+       COALESCE(node.tree_id, 0), COALESCE(node.lft, 0), COALESCE(node.rght, 0), COALESCE(node.level, 0)
+  FROM import_nodes node LEFT JOIN import_nodes parent ON parent.reference = node.parent_reference
+ ORDER BY node.position
+"""
+FORMER_PARENTS = """
+SELECT node.position, COALESCE(parent.position, -1)
+  FROM import_nodes node LEFT JOIN import_nodes parent ON parent.reference = node.former_parent_id
+ WHERE node.moved
+"""
+
+
+def compute(refusals: Refusals) -> Placing:
+    """Find the new places, and refuse every line that would put an organization below itself.
+
+    Raises ImportRefused when the tree is damaged where the import would change it.
+    """
+    execute(CREATE_NODES, [rows_of(AFFECTED_TREES)[0][0]])
+    execute("ANALYZE import_nodes")
+    forest = nested_set.read_forest(READ_NODES)
+    numbered = nested_set.number(forest, next_tree_id=nested_set.next_tree_id())
+    if len(numbered.order) < len(forest):
+        cycles = list(nested_set.cycles(forest))
+        if not cycles:
+            raise ImportRefused("The tree is damaged; run check_tree --repair before you import.")
+        if not _refuse_cycles(forest, cycles, refusals):
+            raise ImportRefused("The tree is damaged: parents go in a circle, as check_tree tells; mend that before.")
+    return Placing(forest, numbered, dict(rows_of(FORMER_PARENTS)), array("q", forest.references))
+
+
+KEYS = """
+WITH wanted AS MATERIALIZED (SELECT unnest(%s::bigint[]) AS reference)
+SELECT reference, COALESCE(entry.key, organization.key), entry.line
+  FROM wanted
+  LEFT JOIN import_resolved USING (reference)
+  LEFT JOIN import_entries entry USING (line)
+  LEFT JOIN orgs_organization organization ON organization.id = wanted.reference
+"""
+
+
+def _refuse_cycles(forest: Forest, cycles: list[list[int]], refusals: Refusals) -> bool:
+    """Refuse the lines that make the circles; False when none does, thus a circle was there before."""
+    refused_before = refusals.count
+    references = [forest.references[position] for cycle in cycles for position in cycle]
+    known = {reference: (key, line) for reference, key, line in rows_of(KEYS, [references])}
+    for cycle in cycles:
+        members = [known[forest.references[position]] for position in cycle]
+        for index, (key, line) in enumerate(members):
+            if line is not None:
+                count = min(len(members), LONGEST_CYCLE_SHOWN)
+                round_trip = [shown(members[(index + step) % len(members)][0]) for step in range(count)]
+                round_trip += ["…"] if count < len(members) else []
+                refusals.add(line, f"It would be below itself: {' below '.join([*round_trip, shown(key)])}.")
+    return refusals.count > refused_before
+
+
+DRAW_IDS = """
+SELECT setval(sequence, GREATEST(nextval(sequence) - 1, (SELECT max(id) FROM orgs_organization)) + %s) - %s + 1
+  FROM CAST(pg_get_serial_sequence('orgs_organization', 'id') AS regclass) AS sequence
+"""
+
+
+def _draw_ids(count: int) -> int:
+    """The first of so many ids, drawn from the table's sequence; the tree lock keeps others from drawing meanwhile."""
+    return int(rows_of(DRAW_IDS, [count, count])[0][0])
+
+
+CREATE_CREATED = """
+CREATE TEMPORARY TABLE import_created (
+    line bigint, id bigint, parent_id bigint, tree_id int, lft int, rght int, level int) ON COMMIT DROP
+"""
+WRITE_CREATED = """
+INSERT INTO orgs_organization (id, key, name, parent_id, tree_id, lft, rght, level)
+SELECT created.id, entry.key, entry.name, created.parent_id, created.tree_id, created.lft, created.rght, created.level
+  FROM import_created created JOIN import_entries entry USING (line)
+ WHERE created.id BETWEEN %s AND %s
+ ORDER BY created.id
+"""
+
+
+def write_created(placing: Placing, *, on_written: Callable[[int], None]) -> None:
+    """Write the created organizations, parents first; `on_written` is told how many are there."""
+    execute(CREATE_CREATED)
+    nested_set.copy_in("COPY import_created FROM STDIN", _created_rows(placing))
+    execute("CREATE INDEX ON import_created (id); ANALYZE import_created")
+    [(first, last)] = rows_of("SELECT min(id), max(id) FROM import_created")
+    if first is None:
+        return
+    # Check each parent with its statement: nothing piles up for the commit, which would be slow without any progress.
+    execute("SET CONSTRAINTS ALL IMMEDIATE")
+    for start in range(first, last + 1, WRITTEN_AT_ONCE):
+        on_written(start - first)
+        execute(WRITE_CREATED, [start, start + WRITTEN_AT_ONCE - 1])
+    execute("SET CONSTRAINTS ALL DEFERRED")
+    on_written(last - first + 1)
+
+
+def _created_rows(placing: Placing) -> Iterator[str]:
+    forest, ids, columns = placing.forest, placing.ids, placing.numbered.columns
+    for position in placing.numbered.order:
+        if forest.references[position] < 0:
+            parent = forest.parents[position]
+            parent_id = "\\N" if parent == ROOT else ids[parent]
+            yield nested_set.copy_row(-forest.references[position], ids[position], parent_id, *columns.of(position))
+
+
+WRITE_MOVED = """
+UPDATE orgs_organization organization
+   SET name = entry.name, updated_at = statement_timestamp(),
+       parent_id = COALESCE(created.id, resolved.parent_reference)
+  FROM import_resolved resolved
+  JOIN import_entries entry USING (line)
+  LEFT JOIN import_created created ON created.line = -resolved.parent_reference
+ WHERE organization.id = resolved.reference AND resolved.moved
+"""
+WRITE_RENAMED = """
+UPDATE orgs_organization organization SET name = entry.name, updated_at = statement_timestamp()
+  FROM import_resolved resolved JOIN import_entries entry USING (line)
+ WHERE organization.id = resolved.reference AND resolved.renamed
+   AND NOT resolved.moved
+"""
+
+
+def write_renamed() -> None:
+    """Write the names that differ."""
+    execute(WRITE_RENAMED)
+
+
+def write_moved(placing: Placing) -> int:
+    """Write new parents, then all tree columns that differ; returns how many organizations have new columns.
+
+    `write_created` came before, since a new parent may be new itself.
+    """
+    execute(WRITE_MOVED)
+    return nested_set.write_changed(placing.forest, placing.numbered)

@@ -1,0 +1,178 @@
+"""The rows of an import in temporary tables: put there, checked against each other and looked up in the tree.
+
+`import_entries` has the rows as they are in the file, `import_resolved` what they mean. A *reference* names an
+organization there: its id if it exists already, else its line in the file with a minus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from django.db import connection
+
+from orgs.csv_import.csv_file import Refusals, Row, shown
+from orgs.tree import nested_set
+
+TABLES = ("import_entries", "import_resolved", "import_nodes", "import_created")
+
+
+class Example(NamedTuple):
+    """A line of a file that would change something."""
+
+    line: int
+    does: str
+    key: str
+    name: str
+
+
+class ImportReport(NamedTuple):
+    """How many organizations of the file were what; one may have been renamed and moved at once.
+
+    `placement_jobs` are the ids of the jobs that carry flags' values down to what was created or moved. A dry run has
+    `examples` instead: the first lines that would change something, each with what it would do.
+    """
+
+    rows: int
+    created: int
+    renamed: int
+    moved: int
+    unchanged: int
+    placement_jobs: tuple[int, ...] = ()
+    examples: tuple[Example, ...] = ()
+
+    @property
+    def changing(self) -> int:
+        """How many lines of the file would change something, or did."""
+        return self.rows - self.unchanged
+
+
+def execute(statement: str, parameters: Any = None) -> None:
+    """Execute statements that return nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+
+
+def rows_of(query: str, parameters: Any = None) -> list[tuple[Any, ...]]:
+    """All rows of a query."""
+    with connection.cursor() as cursor:
+        cursor.execute(query, parameters)
+        return list(cursor.fetchall())
+
+
+def streamed(query: str) -> Iterator[tuple[Any, ...]]:
+    """The rows of a query that may give millions, block by block."""
+    with connection.chunked_cursor() as cursor:
+        cursor.execute(query)
+        while block := cursor.fetchmany(nested_set.BLOCK):
+            yield from block
+
+
+CREATE_ENTRIES = """
+SET LOCAL work_mem = '64MB';
+CREATE TEMPORARY TABLE import_entries (line bigint, key text, name text, parent_key text) ON COMMIT DROP
+"""
+
+
+def stage(rows: Iterable[Row]) -> None:
+    """Copy the rows into the database."""
+    execute(CREATE_ENTRIES)
+    nested_set.copy_in("COPY import_entries FROM STDIN", (_escaped(row) for row in rows))
+    execute("ANALYZE import_entries")
+
+
+def _escaped(row: Row) -> str:
+    """The row as COPY's text format wants it; only a name can have tabs and line breaks."""
+    line, key, name, parent_key = row
+    if "\\" in name or not name.isprintable():
+        for character, escape in (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r")):
+            name = name.replace(character, escape)
+    if "\\" in key or "\\" in parent_key:
+        key, parent_key = key.replace("\\", "\\\\"), parent_key.replace("\\", "\\\\")
+    return f"{line}\t{key}\t{name}\t{parent_key}"
+
+
+DOUBLES = """
+SELECT entry.line, entry.key, first.line
+  FROM (SELECT key, min(line) AS line FROM import_entries GROUP BY key HAVING count(*) > 1) first
+  JOIN import_entries entry ON entry.key = first.key AND entry.line > first.line
+ ORDER BY entry.line
+"""
+DELETE_DOUBLES = """
+DELETE FROM import_entries entry
+ USING (SELECT key, min(line) AS line FROM import_entries GROUP BY key HAVING count(*) > 1) first
+ WHERE entry.key = first.key AND entry.line > first.line
+"""
+
+
+def refuse_doubles(refusals: Refusals) -> None:
+    """Refuse every line whose key an earlier one has, and leave it out from here on."""
+    before = refusals.count
+    for line, key, first in streamed(DOUBLES):
+        refusals.add(line, f"The key {shown(key)} is on line {first} already.")
+    if refusals.count > before:
+        execute(DELETE_DOUBLES)
+
+
+RESOLVE = """
+CREATE TEMPORARY TABLE import_resolved ON COMMIT DROP AS
+SELECT entry.line, COALESCE(organization.id, -entry.line) AS reference,
+       COALESCE(parent.id, -parent_entry.line) AS parent_reference,
+       organization.parent_id AS former_parent_id,
+       organization.id IS NOT NULL
+         AND organization.parent_id IS DISTINCT FROM COALESCE(parent.id, -parent_entry.line) AS moved,
+       COALESCE(organization.name <> entry.name, FALSE) AS renamed,
+       entry.parent_key <> '' AND parent.id IS NULL AND parent_entry.line IS NULL AS orphaned
+  FROM import_entries entry
+  LEFT JOIN orgs_organization organization ON organization.key = entry.key
+  LEFT JOIN orgs_organization parent ON parent.key = entry.parent_key  -- no organization has the empty key
+  LEFT JOIN import_entries parent_entry ON parent_entry.key = entry.parent_key
+"""
+ORPHANS = """
+SELECT entry.line, entry.parent_key FROM import_resolved JOIN import_entries entry USING (line)
+ WHERE orphaned ORDER BY entry.line
+"""
+
+
+def resolve(refusals: Refusals) -> None:
+    """Look up who is who, and refuse every line whose parent is neither in the file nor in the database."""
+    execute(RESOLVE)
+    execute("ANALYZE import_resolved")
+    for line, key in streamed(ORPHANS):
+        refusals.add(line, f"There is no organization {shown(key)} to be the parent, here or in the file.")
+
+
+COUNT = """
+SELECT count(*), count(*) FILTER (WHERE reference < 0), count(*) FILTER (WHERE renamed),
+       count(*) FILTER (WHERE moved), count(*) FILTER (WHERE reference > 0 AND NOT renamed AND NOT moved)
+  FROM import_resolved
+"""
+
+
+def count() -> ImportReport:
+    """Count what is to be done; no jobs are known yet."""
+    return ImportReport(*rows_of(COUNT)[0])
+
+
+EXAMPLES = """
+SELECT line, CASE WHEN reference < 0 THEN 'create' WHEN moved AND renamed THEN 'move and rename' WHEN moved THEN 'move'
+             ELSE 'rename' END, entry.key, entry.name
+  FROM import_resolved JOIN import_entries entry USING (line)
+ WHERE reference < 0 OR moved OR renamed ORDER BY line
+"""
+
+
+def examples(most: int) -> tuple[Example, ...]:
+    """The first lines that would change something."""
+    return tuple(Example(*row) for row in rows_of(f"{EXAMPLES} LIMIT %s", [most]))
+
+
+def all_examples() -> Iterator[Example]:
+    """The lines that would change something, in the order of the file."""
+    return (Example(*row) for row in streamed(EXAMPLES))
+
+
+def drop_tables() -> None:
+    """Drop the temporary tables, so that another import may follow in the same transaction."""
+    for table in TABLES:
+        execute(f"DROP TABLE IF EXISTS pg_temp.{table}")

@@ -1,0 +1,152 @@
+"""The organizations' addresses."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from django.urls import reverse
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from flagsite.core.db.snapshot import snapshot
+from orgs.access.endpoints import Endpoint, ListEndpoint
+from orgs.access.models import Role
+from orgs.access.organizations import ancestors_of, listed, organization_for, subtree_by_id
+from orgs.idempotency.stored_answers import idempotent
+from orgs.tree import authorized_operations
+from orgs.tree.models import Organization
+from orgs.tree.serializers import (
+    DeletionOptions,
+    NewOrganization,
+    OrganizationChanges,
+    OrganizationFilters,
+    OrganizationSerializer,
+    PlacedOrganizationSerializer,
+)
+
+
+class Organizations(ListEndpoint):
+    """All organizations that the caller may see."""
+
+    roles: ClassVar = {"GET": Role.READER, "POST": Role.ADMIN}
+
+    @extend_schema(
+        operation_id="listOrganizations",
+        summary="Find organizations",
+        parameters=[OrganizationFilters],
+        responses=OrganizationSerializer(many=True),
+        tags=["organizations"],
+    )
+    @snapshot()
+    def get(self, request: Request) -> Response:
+        """The organizations that the caller may see, by id; all filters have to match."""
+        wanted = self.filters(request, OrganizationFilters)
+        rows = self.rows(request, _matching(listed(self.caller), wanted))
+        return self.page(OrganizationSerializer, rows)
+
+    @extend_schema(
+        operation_id="createOrganization",
+        summary="Create an organization",
+        request=NewOrganization,
+        responses={201: PlacedOrganizationSerializer},
+        tags=["organizations"],
+    )
+    @idempotent
+    def post(self, request: Request) -> Response:
+        """Create an organization; it takes over the flag states of its parent."""
+        organization = authorized_operations.create(self.caller, **NewOrganization.read(request))
+        location = reverse("organization", args=[organization.pk])
+        answer = PlacedOrganizationSerializer(organization).data
+        return Response(answer, status=status.HTTP_201_CREATED, headers={"Location": location})
+
+
+class OneOrganization(Endpoint):
+    """A single organization."""
+
+    roles: ClassVar = {"GET": Role.READER, "PATCH": Role.ADMIN, "DELETE": Role.ADMIN}
+
+    @extend_schema(
+        operation_id="getOrganization",
+        summary="Read an organization",
+        responses=OrganizationSerializer,
+        tags=["organizations"],
+    )
+    def get(self, request: Request, organization_id: int) -> Response:
+        """The organization as it stands."""
+        return Response(OrganizationSerializer(organization_for(self.caller, organization_id)).data)
+
+    @extend_schema(
+        operation_id="changeOrganization",
+        summary="Rename or move an organization",
+        request=OrganizationChanges,
+        responses=PlacedOrganizationSerializer,
+        tags=["organizations"],
+    )
+    @idempotent
+    def patch(self, request: Request, organization_id: int) -> Response:
+        """Rename or move; one that is moved takes over the flag states of its new parent, all below it included."""
+        wanted = OrganizationChanges.read(request)
+        act = authorized_operations.move if "parent_id" in wanted else authorized_operations.rename
+        return Response(PlacedOrganizationSerializer(act(self.caller, organization_id, **wanted)).data)
+
+    @extend_schema(
+        operation_id="deleteOrganization",
+        summary="Delete an organization",
+        request=None,
+        parameters=[DeletionOptions],
+        responses={204: None},
+        tags=["organizations"],
+    )
+    @idempotent
+    def delete(self, request: Request, organization_id: int) -> Response:
+        """Delete an organization with its flag states and access keys; those below it only with `subtree=true`."""
+        authorized_operations.delete(self.caller, organization_id, **DeletionOptions.read(request))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class Ancestors(ListEndpoint):
+    """The way up from an organization."""
+
+    roles: ClassVar = {"GET": Role.READER}
+
+    @extend_schema(
+        operation_id="listAncestors",
+        summary="List what is above an organization",
+        responses=OrganizationSerializer(many=True),
+        tags=["organizations"],
+    )
+    def get(self, request: Request, organization_id: int) -> Response:
+        """The organizations above it that the caller may see, root first."""
+        self.filters(request)
+        organization = organization_for(self.caller, organization_id)
+        rows = self.rows(request, ancestors_of(self.caller, organization).order_by("level"))
+        return self.page(OrganizationSerializer, rows)
+
+
+class Descendants(ListEndpoint):
+    """What is below an organization."""
+
+    roles: ClassVar = {"GET": Role.READER}
+
+    @extend_schema(
+        operation_id="listDescendants",
+        summary="List what is below an organization",
+        responses=OrganizationSerializer(many=True),
+        tags=["organizations"],
+    )
+    @snapshot()
+    def get(self, request: Request, organization_id: int) -> Response:
+        """All organizations below it, at any depth, by id."""
+        self.filters(request)
+        organization = organization_for(self.caller, organization_id)
+        below = subtree_by_id(organization).exclude(pk=organization.pk)
+        return self.page(OrganizationSerializer, self.rows(request, below))
+
+
+def _matching(organizations: QuerySet[Organization], wanted: dict[str, Any]) -> QuerySet[Organization]:
+    """The organizations that match every filter."""
+    columns = {"key": "key", "parent": "parent_id", "name": "name__icontains"}
+    return organizations.filter(**{columns[name]: value for name, value in wanted.items()})

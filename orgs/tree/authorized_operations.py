@@ -1,0 +1,53 @@
+"""What a caller asks to be done with the tree: `orgs.tree`, with access checked under the tree lock.
+
+Checked earlier, an organization could be moved to another customer between the check and the write.
+"""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from orgs.access import organizations
+from orgs.access.caller import Caller
+from orgs.tree import locks, tree_operations
+from orgs.tree.models import Organization
+
+
+def create(caller: Caller, *, name: str, key: str, parent_id: int | None = None, reason: str = "") -> Organization:
+    """Create an organization where the caller may. Raises what `check_placement` and `tree.create` raise."""
+    with transaction.atomic():
+        locks.lock_tree_for_writing()
+        organizations.check_placement(caller, organization_id=None, parent_id=parent_id)
+        return tree_operations.create(name=name, key=key, parent_id=parent_id, reason=reason)
+
+
+def rename(caller: Caller, organization_id: int, *, name: str, reason: str = "") -> Organization:
+    """Rename an organization that the caller may see. Raises OrganizationNotFound."""
+    with organizations.organization_held(caller, organization_id):
+        return tree_operations.rename(organization_id=organization_id, name=name, reason=reason)
+
+
+def move(
+    caller: Caller, organization_id: int, *, parent_id: int | None, name: str | None = None, reason: str = ""
+) -> Organization:
+    """Move an organization, and rename it too, where the caller may.
+
+    Raises what `check_placement` and `tree.move` raise, and OrganizationNotFound.
+    """
+    with transaction.atomic():
+        locks.lock_tree_for_writing()
+        organization = organizations.organization_for(caller, organization_id)
+        if parent_id != organization.parent_id:
+            organizations.check_placement(caller, organization_id=organization_id, parent_id=parent_id)
+        if name is not None:
+            tree_operations.rename(organization_id=organization_id, name=name, reason=reason)
+        return tree_operations.move(organization_id=organization_id, parent_id=parent_id, reason=reason)
+
+
+def delete(caller: Caller, organization_id: int, *, subtree: bool = False, reason: str = "") -> int:
+    """Delete an organization where the caller may. Raises what `check_not_top` and `tree.delete` raise."""
+    with transaction.atomic():
+        locks.lock_tree_for_writing()
+        organizations.organization_for(caller, organization_id)
+        organizations.check_not_top(caller, organization_id)
+        return tree_operations.delete(organization_id=organization_id, subtree=subtree, reason=reason)

@@ -1,0 +1,119 @@
+"""Organizations on the wire: what comes in, what goes out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+
+from flagsite.core.api.input import Id, InputSerializer, QuerySerializer, Text
+from flagsite.core.ids import id_in
+from orgs.tree.models import ORGANIZATION_KEY, Organization
+
+OSLO = {
+    "id": 4,
+    "key": "acme-oslo",
+    "name": "Oslo",
+    "parentId": 2,
+    "depth": 2,
+    "hasChildren": False,
+    "descendantCount": 0,
+    "createdAt": "2026-11-23T09:59:47.384019Z",
+    "updatedAt": "2026-11-23T09:59:47.384019Z",
+}
+
+
+@extend_schema_serializer(
+    examples=[OpenApiExample("A store", value={"name": "Oslo", "key": "acme-oslo", "parentId": 2})]
+)
+class NewOrganization(InputSerializer):
+    """The body of POST /organizations."""
+
+    name = Text(max_length=255, help_text="Shown to people.")
+    key = Text(
+        max_length=255,
+        trim_whitespace=False,
+        validators=[ORGANIZATION_KEY],
+        help_text="Stable, unique name in your own systems; cannot be changed.",
+    )
+    parentId = Id(
+        source="parent_id", required=False, allow_null=True, default=None, help_text="Null or absent: it is a root."
+    )
+
+
+@extend_schema_serializer(examples=[OpenApiExample("A new name and place", value={"name": "Oslo City", "parentId": 3})])
+class OrganizationChanges(InputSerializer):
+    """The body of PATCH /organizations/{id}."""
+
+    name = Text(max_length=255, required=False, help_text="The new name.")
+    parentId = Id(
+        source="parent_id", required=False, allow_null=True, help_text="The new parent; null makes it a root."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not attrs:
+            raise ValidationError("Nothing to change: give name, parentId or both.")
+        return attrs
+
+
+class ParentFilter(serializers.CharField):
+    """An id, or `root` for organizations without parent."""
+
+    def to_internal_value(self, data: Any) -> int | None:
+        text = super().to_internal_value(data)
+        if text == "root":
+            return None
+        organization_id = id_in(text)
+        if organization_id is None:
+            raise ValidationError("Neither an id nor root.")
+        return organization_id
+
+
+class OrganizationFilters(QuerySerializer):
+    """The query of GET /organizations."""
+
+    key = serializers.CharField(required=False, max_length=255, trim_whitespace=False, help_text="Exactly this key.")
+    parent = ParentFilter(required=False, help_text="Directly below this id; `root`: without parent.")
+    name = serializers.CharField(
+        required=False, max_length=255, trim_whitespace=False, help_text="Part of the name, in any case."
+    )
+
+
+class DeletionOptions(QuerySerializer):
+    """The query of DELETE /organizations/{id}."""
+
+    subtree = serializers.ChoiceField(["true", "false"], default="false", help_text="Delete everything below it too.")
+
+    def validate_subtree(self, value: str) -> bool:
+        return value == "true"
+
+
+@extend_schema_serializer(examples=[OpenApiExample("A store", value=OSLO)])
+class OrganizationSerializer(serializers.Serializer[Organization]):
+    """An organization as it is answered."""
+
+    id = serializers.IntegerField()
+    key = serializers.CharField()
+    name = serializers.CharField()
+    parentId = serializers.IntegerField(source="parent_id", allow_null=True)
+    depth = serializers.IntegerField(source="level", help_text="0 for a root.")
+    hasChildren = serializers.BooleanField(source="has_children")
+    descendantCount = serializers.SerializerMethodField(help_text="How many organizations are below it.")
+    createdAt = serializers.DateTimeField(source="created_at")
+    updatedAt = serializers.DateTimeField(source="updated_at")
+
+    def get_descendantCount(self, organization: Organization) -> int:  # noqa: N802 - the wire's name
+        return int(organization.rght - organization.lft - 1) // 2
+
+
+@extend_schema_serializer(examples=[OpenApiExample("A new store", value=OSLO | {"jobs": []})])
+class PlacedOrganizationSerializer(OrganizationSerializer):
+    """An organization that was just created, renamed or moved."""
+
+    jobs = serializers.ListField(
+        child=serializers.IntegerField(),
+        source="placement_jobs",
+        help_text="Jobs that carry the flag states of its new place to it and what is below; mostly none is needed.",
+    )

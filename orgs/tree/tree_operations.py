@@ -1,0 +1,82 @@
+"""The words for changing the tree: create, rename, move, delete. Views, commands and the admin say these."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+
+from orgs.audit import audit_log
+from orgs.errors import DuplicateOrganizationKey, OrganizationHasChildren, OrganizationNotFound
+from orgs.tree import locks
+from orgs.tree.models import Organization
+
+
+def create(*, name: str, key: str, parent_id: int | None = None, reason: str = "") -> Organization:
+    """Create an organization as the last child of `parent_id`, or as a root.
+
+    It takes over its parent's flag states in the same transaction. Raises DuplicateOrganizationKey, or
+    OrganizationNotFound when there is no such parent.
+    """
+    with transaction.atomic():
+        locks.lock_tree_for_writing()
+        if Organization.objects.filter(key=key).exists():
+            raise DuplicateOrganizationKey(f"Another organization has the key {key!r} already.")
+        organization = Organization(name=name, key=key, parent_id=parent_id)
+        organization.save()
+        _record("organization.create", organization, reason, name=name, parentId=parent_id)
+    return organization
+
+
+def rename(*, organization_id: int, name: str, reason: str = "") -> Organization:
+    """Give an organization another name; its key and place stay. Raises OrganizationNotFound."""
+    with transaction.atomic():
+        organization = _get(organization_id)
+        before, organization.name = organization.name, name
+        organization.save(update_fields=["name"])
+        _record("organization.rename", organization, reason, before=before, after=name)
+    return organization
+
+
+def move(*, organization_id: int, parent_id: int | None, reason: str = "") -> Organization:
+    """Move an organization, with all that is below it, under another parent (None: make it a root).
+
+    It takes over the new parent's flag states. Raises OrganizationNotFound for either of the two and
+    MoveUnderOwnDescendant.
+    """
+    with transaction.atomic():
+        locks.lock_tree_for_writing()
+        organization = _get(organization_id)
+        before, organization.parent_id = organization.parent_id, parent_id
+        organization.save()
+        if before != parent_id:
+            _record("organization.move", organization, reason, before=before, after=parent_id)
+    return organization
+
+
+def delete(*, organization_id: int, subtree: bool = False, reason: str = "") -> int:
+    """Delete an organization and return how many went with it, itself included.
+
+    Raises OrganizationNotFound, OrganizationHasChildren unless `subtree` says to delete them too, OrganizationHasStaff,
+    OrganizationBelowItself.
+    """
+    with transaction.atomic():
+        locks.lock_tree_for_writing()
+        organization = _get(organization_id)
+        if organization.has_children and not subtree:
+            raise OrganizationHasChildren
+        deleted, _ = organization.delete()
+        _record("organization.delete", organization, reason, name=organization.name, organizations=deleted)
+    return deleted
+
+
+def _record(action: str, organization: Organization, reason: str, **details: Any) -> None:
+    subject = f"organization:{organization.key}"
+    audit_log.record(action, subject, organization_id=organization.pk, reason=reason, **details)
+
+
+def _get(organization_id: int) -> Organization:
+    organization = Organization.objects.filter(pk=organization_id).first()
+    if organization is None:
+        raise OrganizationNotFound
+    return organization
