@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from flags.definitions.models import FLAG_KEY_PATTERN
 from flags.serving import invalidation
-from flags.states.serializers import InvalidatedSerializer, WhatToReadAnew
+from flags.serving.invalidation_serializers import InvalidatedSerializer, WhatToReadAnew
 from orgs.access.endpoints import Endpoint
 from orgs.access.models import Role
 from orgs.idempotency.stored_answers import idempotent

@@ -13,7 +13,7 @@ import itertools
 import os
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import structlog
 from django.conf import settings
@@ -21,9 +21,6 @@ from redis.exceptions import RedisError
 
 from flags.insights import usage_buffer
 from flags.insights.usage_buffer import Pair
-
-if TYPE_CHECKING:
-    from flags.serving.organization_snapshot import OrganizationSnapshot
 
 log = structlog.get_logger(__name__)
 MOST = 250_000
@@ -44,6 +41,13 @@ def _no_steps(of: object) -> UsageCounter:
     steps = UsageCounter()
     steps.of = of
     return steps
+
+
+class CountsAll(Protocol):
+    """An organization that keeps its own counter, so that it need not be looked up (`OrganizationSnapshot`)."""
+
+    organization_id: int | None
+    steps: UsageCounter
 
 
 class UsageCounters(dict[Pair, UsageCounter]):
@@ -81,7 +85,7 @@ def count(organization_id: int | None, flag_key: str) -> None:
     next(_counts[organization_id, flag_key])
 
 
-def count_all(view: OrganizationSnapshot) -> None:
+def count_all(view: CountsAll) -> None:
     """Every flag was evaluated for the view's organization, which keeps its steps so that they need not be found."""
     steps = view.steps
     if steps.of is not _counts.mark:

@@ -6,11 +6,8 @@ from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
-from rest_framework.exceptions import ValidationError
 
-from flags.serving import invalidation
 from flags.states.selectors import EffectiveState
-from flagsite.core.api.input import Id, InputSerializer, Text, Truth
 
 ON = {"id": 3, "name": "new-checkout", "enabled": True, "organizationId": 4}
 INHERITED = {
@@ -35,10 +32,6 @@ STARTED = {
     "featureFlagName": "new-checkout",
     "enabled": True,
 }
-
-
-MOST = 1000
-DONE = {"done": [{"organizationId": 4}], "failed": [{"featureFlag": "old", "reason": "There is no such flag."}]}
 
 
 class FeatureFlagSerializer(serializers.Serializer[EffectiveState]):
@@ -88,28 +81,3 @@ class SetInBackgroundSerializer(serializers.Serializer[dict[str, Any]]):
     organizationId = serializers.IntegerField()
     featureFlagName = serializers.CharField()
     enabled = serializers.BooleanField()
-
-
-@extend_schema_serializer(examples=[OpenApiExample("Two organizations", value={"organizationIds": [4, 5]})])
-class WhatToReadAnew(InputSerializer):
-    """At least one of them."""
-
-    all = Truth(default=False, help_text="Everything that processes know.")
-    organizationIds = serializers.ListField(
-        child=Id(), max_length=MOST, default=list, help_text="These organizations and all that is below them."
-    )
-    featureFlags = serializers.ListField(child=Text(max_length=255), max_length=MOST, default=list)
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Refuse a request that asks for nothing."""
-        if not any(attrs.values()):
-            raise ValidationError("Name what to read anew: all, organizationIds or featureFlags.")
-        return attrs
-
-
-@extend_schema_serializer(examples=[OpenApiExample("Partly done", value=DONE)])
-class InvalidatedSerializer(serializers.Serializer[invalidation.Invalidated]):
-    """What every process was told to read anew, and what could not be."""
-
-    done = serializers.ListField(child=serializers.DictField())
-    failed = serializers.ListField(child=serializers.DictField())

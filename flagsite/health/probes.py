@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from flagsite.health import readiness, version
-from flagsite.metrics.scraper_access import MetricsTokenAuthentication
+from flagsite.health.scraper_access import MetricsTokenAuthentication
 from orgs.access.authentication import AccessKeyAuthentication
 from orgs.access.endpoints import AlwaysJson
 from orgs.access.permissions import OpenOnPurpose

@@ -16,8 +16,8 @@ from rest_framework.request import Request
 
 from flagsite.celery_adapters import beat
 from flagsite.health import version
+from flagsite.health.scraper_access import ScraperEndpoint
 from flagsite.metrics import engine, requests
-from flagsite.metrics.scraper_access import ScraperEndpoint
 from jobs.metrics import engine_metrics, probe_job
 from orgs.access.models import Role
 

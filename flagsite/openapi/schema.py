@@ -114,7 +114,7 @@ class AccessKeyScheme(OpenApiAuthenticationExtension):
 class MetricsTokenScheme(OpenApiAuthenticationExtension):
     """The scraper's token, which is no access key."""
 
-    target_class = "flagsite.metrics.scraper_access.MetricsTokenAuthentication"
+    target_class = "flagsite.health.scraper_access.MetricsTokenAuthentication"
     name = "metricsToken"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:

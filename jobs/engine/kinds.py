@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jobs.engine.models import Job
 from jobs.errors import UnknownKind
 
-if TYPE_CHECKING:
-    from jobs.engine.run import Run
-
-Work = Callable[["Run"], None]
+Work = Callable[[Any], None]
+"""A function of one `jobs.engine.run.Run`, which this module cannot import: a run is made of what a kind starts."""
 Describe = Callable[[Job], dict[str, Any]]
 
 
