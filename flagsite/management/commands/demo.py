@@ -25,7 +25,7 @@ from flagsite.development.servers.ports import DEFAULT_PORT, Ports, kept_ports
 from flagsite.development.servers.processes import alone
 from flagsite.development.servers.serving import serving
 
-TREE = ROOT / "flagsite" / "demo" / "organizations.csv"
+TREE = ROOT / "flagsite" / "development" / "demo" / "organizations.csv"
 
 
 class Command(BaseCommand):
