@@ -17,7 +17,7 @@ from flags.definitions import service
 from flags.definitions.forms import OPERATIONS, FlagForm, operations_for
 from flags.definitions.models import Flag
 from flags.insights.admin_pages import AdoptionPages
-from flags.insights.flag_overview import counts, made_last
+from flags.insights.flag_overview import count_states, latest_changes
 from flags.states.admin_section import switch_view
 from flagsite.core.actor import correlation_id
 from flagsite.core.admin.capped_paginator import CappedPaginator
@@ -166,12 +166,12 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
     def counts_view(self, request: HttpRequest, flag_id: int) -> HttpResponse:
         """On how many organizations it is on and off; fetched after the page, since all its rows are counted."""
         flag, caller = self._flag(request, flag_id)
-        return TemplateResponse(request, "admin/flags/flag_counts.html", {"counts": counts(flag, caller)})
+        return TemplateResponse(request, "admin/flags/flag_counts.html", {"counts": count_states(flag, caller)})
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         if context.get("original") is not None:
             flag, caller = self._flag(request, context["original"].pk)
-            context["recent"] = made_last(flag, caller, before=id_in(request.GET.get("before", "")))
+            context["recent"] = latest_changes(flag, caller, before=id_in(request.GET.get("before", "")))
             context["deeds"] = operations_for(flag) if self.has_change_permission(request, flag) else []
         return super().render_change_form(request, context, *args, **kwargs)
 

@@ -1,4 +1,4 @@
-"""How far a flag has come, in the admin site: figures and a tree that unfolds; and the list of flags that should go."""
+"""The admin site's pages of a flag's adoption, with a tree that unfolds, and the list of stale flags."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ else:
 
 
 class AdoptionPages(Pages):
-    """What it adds to the pages of flags; what it shows is what the person may see."""
+    """The adoption pages among the pages of flags; a person sees the figures of their scope."""
 
     actions_list = ("stale",)
 
     def adoption_urls(self) -> list[URLPattern]:
-        """The pages' addresses."""
+        """The addresses of these pages."""
         view = self.admin_site.admin_view
         return [
             path("<int:flag_id>/adoption/", view(self.adoption_view), name="flags_flag_adoption"),
@@ -41,24 +41,24 @@ class AdoptionPages(Pages):
 
     @action(description="Stale flags", url_path="stale")
     def stale(self, request: HttpRequest) -> HttpResponse:
-        """The flags that should go, and why."""
+        """The list of stale flags, with the reasons."""
         caller = self._looking(request)
         shown = {"title": "Stale flags", "stale": stale_flags(caller), "days": settings.FLAG_STALE_DAYS,
                  "sees_all": caller.organization_id is None}  # fmt: skip
         return self._shown(request, "stale.html", shown)
 
     def adoption_view(self, request: HttpRequest, flag_id: int) -> HttpResponse:
-        """One flag: on how many organizations it is on, who asks for it, what holds out."""
+        """A flag's adoption: on how many organizations it is on, its usage and its minority."""
         caller, flag = self._looking(request), _flag(flag_id)
         found = adoption.adoption_of(caller, flag.key)
         return self._shown(request, "adoption.html", {"title": f"Adoption of {flag.key}", "adoption": found})
 
     def adoption_level(self, request: HttpRequest, flag_id: int) -> HttpResponse:
-        """The next organizations below one parent, with their numbers, for the tree that unfolds."""
+        """The next organizations below a parent with their figures, for the tree that unfolds."""
         caller, flag = self._looking(request), _flag(flag_id)
         parent_id, after_id = id_in(request.GET.get("parent", "")), id_in(request.GET.get("after", ""))
         try:
-            shares, more = adoption.below(caller, flag, parent_id, after_id)
+            shares, more = adoption.shares_below(caller, flag, parent_id, after_id)
         except OrganizationNotFound as error:
             raise Http404 from error
         shown = {"flag": flag, "shares": shares, "more": more, "parent_id": parent_id}

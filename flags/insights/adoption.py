@@ -1,7 +1,7 @@
-"""How far a flag has come: on how many organizations it is on, down the tree, and who asks for it.
+"""Adoption: on how many organizations a flag is on, down the tree, and how often it is evaluated.
 
-What is said of all organizations was counted by beat (`counting`); what is said of a subtree is counted now, by its
-organizations' own rows, for at most COUNT_SECONDS.
+Figures about all organizations are counted each hour (`adoption_counts`). Figures about a subtree are counted at the
+request, from the rows of its organizations, for at most COUNT_SECONDS.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from flags.definitions.models import Flag
 from flags.errors import FlagNotFound
 from flags.insights import staleness, usage_store
 from flags.insights.adoption_counts import BIGGEST
-from flags.insights.minority import describe_minorities as hold_outs
+from flags.insights.minority import describe_minorities
 from flags.insights.models import FlagAdoption
 from flags.insights.staleness import StaleReason
 from flags.insights.usage_store import Usage, UsageCount
@@ -29,7 +29,7 @@ from orgs.tree.browser import level
 from orgs.tree.models import Organization
 
 COUNT_SECONDS = 4.0
-"""A subtree of so many organizations that counting takes longer is not counted while somebody waits."""
+"""Seconds after which the count of a subtree is given up, so that nobody waits longer."""
 # Rows of each organization are looked up by primary key: LATERAL with OFFSET 0 leaves the planner no join for which it
 # would read all flag states, of which there may be a hundred million, to count those of a small subtree.
 STATE = """
@@ -66,41 +66,41 @@ SELECT top.id, count(*), count(*) FILTER (WHERE coalesce(state.enabled, %(defaul
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """An organization with all below it: on how many the flag is on and off, and how it was asked for there.
+    """One subtree: on how many of its organizations the flag is on and off, and the usage there.
 
-    The numbers are None where there are too many to be counted while somebody waits.
+    The figures are None where the subtree has too many organizations to count in a request.
     """
 
     organization: Organization
     on: int | None = None
     off: int | None = None
-    evaluated: Usage | None = None
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """A flag's adoption in an organization with all below it, or everywhere.
+    """A flag's adoption in a subtree, or everywhere (`organization` is None).
 
-    `counts` and `evaluated` are None where there is too much to count.
+    `counts` and `usage` are None where the subtree has too many organizations to count in a request.
     """
 
     flag: Flag
     organization: Organization | None
     counts: FlagAdoption | None
-    evaluated: Usage | None
+    usage: Usage | None
     reasons: Sequence[StaleReason]
-    hold_outs: str
+    minority: str
 
 
 def adoption_of(caller: Caller, flag_key: str, organization_id: int | None = None) -> Adoption:
-    """How far the flag has come for what the caller may see, or below one organization of that.
+    """A flag's adoption in everything that the caller may see, or in the subtree of one organization.
 
     Raises FlagNotFound, OrganizationNotFound.
     """
     flag = staleness.with_staleness(Flag.objects.filter(key=flag_key)).first()
     if flag is None:
         raise FlagNotFound(f"There is no flag {flag_key!r}.")
-    everywhere = usage_store.everywhere([flag])[flag.pk]
+    everywhere = usage_store.usage_everywhere([flag])[flag.pk]
     top_id = organization_id or caller.organization_id
     top = organization_for(caller, top_id) if top_id else None
     counts = counts_below(flag, top) if top else counts_everywhere(flag)
@@ -108,16 +108,16 @@ def adoption_of(caller: Caller, flag_key: str, organization_id: int | None = Non
         flag=flag,
         organization=top,
         counts=counts,
-        evaluated=shares(flag, [top])[0].evaluated if top else everywhere,
+        usage=shares(flag, [top])[0].usage if top else everywhere,
         reasons=staleness.reasons_of(flag, None if caller.organization_id else everywhere),
-        hold_outs=hold_outs([counts], caller).get(flag.pk, "") if counts else "",
+        minority=describe_minorities([counts], caller).get(flag.pk, "") if counts else "",
     )
 
 
-def below(
+def shares_below(
     caller: Caller, flag: Flag, organization_id: int | None = None, after_id: int | None = None
 ) -> tuple[list[Share], bool]:
-    """The organizations directly below, or the tops of what the caller may see, by name; and whether more follow.
+    """One page of the organizations directly below one, or of the caller's topmost ones, by name; and if more follow.
 
     `after_id` is the last organization of the page before. Raises OrganizationNotFound.
     """
@@ -127,22 +127,22 @@ def below(
 
 
 def counts_everywhere(flag: Flag) -> FlagAdoption | None:
-    """On how many organizations the flag is on, as counted last; a flag that is newer than that is counted now."""
+    """On how many organizations the flag is on, by the last hourly count; a newer flag is counted now."""
     return FlagAdoption.objects.select_related("flag").filter(flag=flag).first() or _counted(flag, "TRUE", {})
 
 
 def counts_below(flag: Flag, top: Organization) -> FlagAdoption | None:
-    """On how many organizations of a subtree the flag is on, counted now; None when there are too many.
+    """On how many organizations of a subtree the flag is on, counted now; None where there are too many to count.
 
-    The organization is as it was just loaded.
+    The caller has just loaded `top`, so its tree columns are current.
     """
     return _counted(flag, SUBTREE, {"tree_id": top.tree_id, "lft": top.lft, "rght": top.rght})
 
 
 def shares(flag: Flag, organizations: Sequence[Organization]) -> list[Share]:
-    """The flag's numbers for each of these with all below it, counted now, in one query.
+    """The flag's figures for the subtree of each of these organizations, counted now, in one query.
 
-    Where all flags were last evaluated before this one was made that is none of it.
+    An evaluation of all flags from before this flag was made does not count as its usage.
     """
     given = {
         "flag": flag.pk, "default": flag.enabled, "beginning": usage_store.beginning_of(flag),
@@ -176,7 +176,7 @@ def _counted(flag: Flag, which: str, given: dict[str, Any]) -> FlagAdoption | No
 
 
 def _rows(sql: str, given: dict[str, Any]) -> list[Any] | None:
-    """The rows, None when they took too long."""
+    """The rows of the query; None if it took longer than COUNT_SECONDS."""
     try:
         with _in_time(), connection.cursor() as cursor:
             cursor.execute(sql, given)

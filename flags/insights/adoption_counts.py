@@ -1,11 +1,11 @@
-"""Counting on how many organizations each flag is on: one pass over all flag states, made by beat, kept for reading."""
+"""The hourly count of adoption: on how many organizations each flag is on, from one pass over all flag states."""
 
 from __future__ import annotations
 
 from django.db import connection, transaction
 
 BIGGEST = 5
-"""Sources of a value that are remembered by their ids, to be named."""
+"""Sources of a value whose ids are kept, so that a page can name them."""
 COUNT = """
 WITH source AS (
     SELECT flag_id, enabled, source_id, count(*) AS organizations, max(updated_at) AS written_at
@@ -53,7 +53,7 @@ SELECT flag_id, organizations_on, organizations_off, unset, on_sources, off_sour
                          THEN known.same_since ELSE excluded.same_since END,
        counted_at = excluded.counted_at
 """
-SWEEP = """
+DELETE_ORPHANS = """
 DELETE FROM flags_flaguse used
  WHERE used.organization_id <> 0 AND NOT EXISTS (SELECT FROM orgs_organization WHERE id = used.organization_id)
     OR used.flag_id <> 0 AND NOT EXISTS (SELECT FROM flags_flag WHERE id = used.flag_id);
@@ -66,11 +66,11 @@ ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtext('flags.count_adoption'))"
 
 
 def count_adoption() -> None:
-    """Count anew for every flag, and sweep away what was counted for flags and organizations that are gone.
+    """Count every flag's adoption, and delete counts and usage of flags and organizations that no longer exist.
 
-    It reads all flag states once, which takes about a third of a second for each million.
+    One count reads all flag states, which takes about a third of a second for each million rows.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(ONE_AT_A_TIME)
         cursor.execute(COUNT, {"biggest": BIGGEST})
-        cursor.execute(SWEEP)
+        cursor.execute(DELETE_ORPHANS)

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from flags.definitions.models import FLAG_KEY_PATTERN
-from flags.insights.adoption import adoption_of, below
+from flags.insights.adoption import adoption_of, shares_below
 from flags.insights.serializers import AdoptionPage, AdoptionQuery, AdoptionSerializer
 from orgs.access.endpoints import Endpoint
 from orgs.access.models import Role
@@ -34,5 +34,5 @@ class AdoptionOfFlag(Endpoint):
         wanted = AdoptionQuery.read(request)
         organization_id = wanted.get("organization_id")
         adoption = adoption_of(self.caller, name, organization_id)
-        shares, more = below(self.caller, adoption.flag, organization_id, wanted.get("after_id"))
+        shares, more = shares_below(self.caller, adoption.flag, organization_id, wanted.get("after_id"))
         return Response(AdoptionSerializer(AdoptionPage(adoption, shares, more)).data)

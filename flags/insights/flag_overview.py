@@ -1,4 +1,4 @@
-"""A flag at a glance: on how many organizations it is on, who set it where, what was changed last."""
+"""A flag's page in the admin site: on how many organizations it is on, and its latest changes."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ AT_ONCE = 100
 
 @dataclass(frozen=True, slots=True)
 class StateCounts:
-    """Organizations that have a row for the flag."""
+    """How many organizations have the flag on, and how many off, by their own flag states."""
 
     on: int
     off: int
 
 
-def counts(flag: Flag, caller: Caller) -> StateCounts:
-    """On how many of the organizations that the caller may see it is on and off; goes through all its rows."""
+def count_states(flag: Flag, caller: Caller) -> StateCounts:
+    """On how many organizations that the caller may see the flag is on and off; reads all flag states of the flag."""
     rows = FlagState.objects.filter(flag=flag)
     if caller.organization_id is not None:
         rows = rows.filter(organization_id__in=organizations_of(caller).values("pk"))
@@ -35,27 +35,27 @@ def counts(flag: Flag, caller: Caller) -> StateCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """A change that somebody made, the path of its organization, and what has become of it there."""
+class ShownChange:
+    """A change that a person or a program made, its organization's path, and what has become of it there."""
 
     change: Change
-    place: str
+    path: str
     now: str
 
 
 @dataclass(frozen=True, slots=True)
-class MadeLast:
-    """Some changes, the newest first; `older` is the number below which there are more, None where there are not."""
+class LatestChanges:
+    """One page of changes, newest first; older ones have change numbers below `older`, None if there are none."""
 
-    made: list[Made]
+    changes: list[ShownChange]
     older: int | None
 
 
-def made_last(flag: Flag, caller: Caller, *, before: int | None = None) -> MadeLast:
-    """The changes that people made last, or those before that number.
+def latest_changes(flag: Flag, caller: Caller, *, before: int | None = None) -> LatestChanges:
+    """The latest changes of a flag, or those with change numbers below `before`.
 
-    What was set on an organization and stands is found here alone: states have no index but their key, and get none,
-    since every flip would have to write it.
+    The page shows where the flag was set from the changes, since flag states have no index by source: every flip would
+    have to write it.
     """
     rows = Change.objects.filter(flag=flag, source_id=F("organization_id")).order_by("-number").select_related("job")
     if caller.organization_id is not None:
@@ -68,17 +68,17 @@ def made_last(flag: Flag, caller: Caller, *, before: int | None = None) -> MadeL
     paths = paths_of(organizations, top_id=caller.organization_id)
     states = FlagState.objects.filter(flag=flag, organization_id__in=organizations)
     state_of = {state.organization_id: state for state in states}
-    made = [
-        Made(change, " › ".join(paths[place]), _now(change, state_of.get(place)))
-        if (place := change.organization_id) in paths
-        else Made(change, f"{place}, deleted", "gone")
+    shown = [
+        ShownChange(change, " › ".join(paths[organization_id]), _now(change, state_of.get(organization_id)))
+        if (organization_id := change.organization_id) in paths
+        else ShownChange(change, f"{organization_id}, deleted", "gone")
         for change in changes
     ]
-    return MadeLast(made, changes[-1].number if more else None)
+    return LatestChanges(shown, changes[-1].number if more else None)
 
 
 def _now(change: Change, state: FlagState | None) -> str:
-    """What has become of the change on its own organization."""
+    """What has become of a change on the organization it was made on."""
     if state is None or state.change_number < change.number:
         under_way = change.job is not None and (change.job.is_open or change.job.status == Status.RETRYING)
         return "on its way" if under_way else "not written"

@@ -1,4 +1,4 @@
-"""The organizations where a flag is not what it is for most, in words: "on for 98 %, off for 12 under 2 parents"."""
+"""The minority: the organizations whose value differs from most, such as "on for 98 %, off for 12 under 2 parents"."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from orgs.access.organizations import organizations_of
 
 @dataclass(frozen=True, slots=True)
 class Minority:
-    """Those that differ from most: what they have, how many they are, and on how many organizations it was set.
+    """The organizations whose value differs from most.
 
-    `biggest` are the ids of the organizations whose value most of them have; `unset` of them have it by default.
+    `enabled` is the minority's value, `organizations` its size, `sources` the number of organizations on which that
+    value was set. `biggest` has the ids of the sources with most organizations below them. `unset` organizations of
+    the minority have the value by the flag's default.
     """
 
     enabled: bool
@@ -26,7 +28,7 @@ class Minority:
 
     @classmethod
     def of(cls, adoption: FlagAdoption) -> Minority:
-        """Whichever are fewer."""
+        """The smaller side of a flag's adoption."""
         enabled = adoption.organizations_on < adoption.organizations_off
         unset = adoption.unset if adoption.flag.enabled == enabled else 0
         if enabled:
@@ -34,7 +36,7 @@ class Minority:
         return cls(enabled, adoption.organizations_off, adoption.off_sources, adoption.off_biggest, unset)
 
     def in_words(self, of: int, names: Mapping[int, str]) -> str:
-        """The same for people, of so many organizations; `names` are those of the biggest."""
+        """The minority as a sentence; `of` is the number of all organizations, `names` those of sources."""
         most, fewer = ("off", "on") if self.enabled else ("on", "off")
         words = f"{most} for {_percent(of - self.organizations, of)}, {fewer} for {self.organizations:,}"
         if self.sources:
@@ -46,9 +48,9 @@ class Minority:
 
 
 def describe_minorities(adoptions: Iterable[FlagAdoption], caller: Caller) -> dict[int, str]:
-    """For each flag that is not the same everywhere, by its id, where it differs; one query for all.
+    """A sentence on the minority of each flag that differs somewhere, by the flag's id; one query for all flags.
 
-    Organizations that the caller may not see are not named.
+    The sentence names no organization that the caller may not see.
     """
     differing = {
         adoption.flag_id: (Minority.of(adoption), adoption.organizations_on + adoption.organizations_off)
@@ -61,5 +63,5 @@ def describe_minorities(adoptions: Iterable[FlagAdoption], caller: Caller) -> di
 
 
 def _percent(part: int, of: int) -> str:
-    """Rounded down, so that nothing is 100 % that is not all."""
+    """Rounded down: 100 % means every organization."""
     return f"{math.floor(part * 1000 / of) / 10:g} %"

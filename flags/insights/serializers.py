@@ -62,7 +62,7 @@ class EvaluationsSerializer(serializers.Serializer[Usage]):
 class StaleReasonSerializer(serializers.Serializer[StaleReason]):
     """Why a flag should go."""
 
-    reason = serializers.ChoiceField(STALE_CAUSE_CHOICES, source="why")
+    reason = serializers.ChoiceField(STALE_CAUSE_CHOICES, source="cause")
     detail = serializers.CharField(source="words")
 
 
@@ -75,8 +75,8 @@ class ShareSerializer(serializers.Serializer[Share]):
     hasChildren = serializers.BooleanField(source="organization.has_children")
     organizationsOn = serializers.IntegerField(source="on", allow_null=True, help_text=TOO_MANY)
     organizationsOff = serializers.IntegerField(source="off", allow_null=True, help_text=TOO_MANY)
-    evaluations = EvaluationsSerializer(source="evaluated", allow_null=True)
-    lastEvaluatedAt = serializers.DateTimeField(source="evaluated.last", allow_null=True, default=None)
+    evaluations = EvaluationsSerializer(source="usage", allow_null=True)
+    lastEvaluatedAt = serializers.DateTimeField(source="usage.last", allow_null=True, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +115,10 @@ class AdoptionSerializer(serializers.Serializer[AdoptionPage]):
         help_text="Everything is counted each hour.",
     )
     holdOuts = serializers.CharField(
-        source="adoption.hold_outs", help_text="Where it is not what it is for most; empty where it is the same."
+        source="adoption.minority", help_text="Where it is not what it is for most; empty where it is the same."
     )
-    evaluations = EvaluationsSerializer(source="adoption.evaluated", allow_null=True)
-    lastEvaluatedAt = serializers.DateTimeField(source="adoption.evaluated.last", allow_null=True, default=None)
+    evaluations = EvaluationsSerializer(source="adoption.usage", allow_null=True)
+    lastEvaluatedAt = serializers.DateTimeField(source="adoption.usage.last", allow_null=True, default=None)
     stale = serializers.BooleanField(source="adoption.flag.is_stale", help_text="Whether it should go.")
     reasons = StaleReasonSerializer(source="adoption.reasons", many=True)
     below = ShareSerializer(source="shares", many=True, help_text="The organizations directly below, by name.")

@@ -1,8 +1,8 @@
-"""Which flags should go, and why.
+"""Stale flags: which flags should be removed from the code, and why.
 
 For lists of flags: `with_staleness(flags, days=None)` annotates a queryset of flags with `is_unused`, `is_settled`,
-`is_expired` and `is_stale`, so that `?stale=true` is `with_staleness(flags).filter(is_stale=True)`. It looks at a few
-rows for each flag, however many organizations there are. `stale_flags(caller)` also says why, in words.
+`is_expired` and `is_stale`, so that `?stale=true` is `with_staleness(flags).filter(is_stale=True)`. The query reads
+a few rows for each flag, however many organizations exist. `stale_flags(caller)` also gives the reasons in words.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from django.db.models.functions import Coalesce, Now, TruncDate
 
 from flags.definitions.models import Flag
 from flags.insights import usage_store
-from flags.insights.minority import describe_minorities as hold_outs
+from flags.insights.minority import describe_minorities
 from flags.insights.models import FlagUseTotal
 from flags.insights.usage_store import Usage
 from orgs.access.caller import Caller
 
 SETTLE = (Flag.Kind.RELEASE, Flag.Kind.EXPERIMENT)
-"""Kinds that are to go once everybody has the same; the others are meant to stay."""
+"""Kinds of flags that end once every organization has the same value; flags of the other kinds are meant to stay."""
 NEEDS_OTHERS = Exists(Flag.prerequisites.through.objects.filter(from_flag=OuterRef("pk")))
 
 
@@ -51,31 +51,33 @@ STALE_CAUSE_CHOICES = [why.value for why in StaleCause]
 
 @dataclass(frozen=True, slots=True)
 class StaleReason:
-    """One reason, and the same in words."""
+    """One cause, and the sentence that explains it."""
 
-    why: StaleCause
+    cause: StaleCause
     words: str
 
 
 @dataclass(frozen=True, slots=True)
 class StaleFlag:
-    """A flag that should go; `hold_outs` says where it still differs, empty where it doesn't.
+    """A flag that should be removed from the code.
 
-    `evaluated` is None for who is not told of all organizations."""
+    `minority` says which organizations still differ; it is empty where none does. `usage` is None for a caller who is
+    bound to an organization.
+    """
 
     flag: Flag
     reasons: tuple[StaleReason, ...]
-    hold_outs: str
-    evaluated: Usage | None
+    minority: str
+    usage: Usage | None
 
 
 def with_staleness(flags: QuerySet[Flag], days: int | None = None) -> QuerySet[Any]:
-    """The flags with `is_unused`, `is_settled`, `is_expired`, `is_stale`; `days` else FLAG_STALE_DAYS.
+    """The flags with four truth values: `is_unused`, `is_settled`, `is_expired` and `is_stale` (any of the three).
 
-    A flag is unused when nobody has evaluated it for so long, by its name or with all others, and it is older than
-    that; nothing is said while evaluations have not been counted for so long. It is settled when all organizations,
-    and all their users in every environment, have had the same value for so long. Archived flags are not stale: they
-    are gone already.
+    `days` is the period to look back; None means the setting FLAG_STALE_DAYS. A flag is unused when it is older than
+    the period and nobody has evaluated it in the period, by its name or together with all flags; while usage has been
+    counted for less than the period, no flag is unused. A flag is settled when every organization, and every user in
+    every environment, has had the same value for the whole period. An archived flag is never stale.
     """
     then = Now() - timedelta(days=settings.FLAG_STALE_DAYS if days is None else days)
     total = FlagUseTotal.objects.filter(flag_id__in=[OuterRef("pk"), usage_store.ALL_FLAGS], last_evaluated_at__gt=then)
@@ -95,59 +97,55 @@ def with_staleness(flags: QuerySet[Flag], days: int | None = None) -> QuerySet[A
 
 
 def _off_for_all(then: Any) -> Q:
-    """Nothing switches it on for anybody."""
+    """The flag has been off for everybody since `then`."""
     off = Q(rollout_percentage=0) | Q(adoption__same_value=False, adoption__same_since__lte=then)
     return Q(killed=True) | (off & Q(whitelist=[]) & ~Q(Forces(enabled=True)))
 
 
 def _on_for_all(then: Any) -> Q:
-    """Nothing switches it off for anybody; a prerequisite may, so that one has to go first."""
+    """The flag has been on for everybody since `then`; one with a prerequisite is not: the prerequisite goes first."""
     on = Q(adoption__same_value=True, adoption__same_since__lte=then, killed=False)
     in_full = Q(rollout_percentage=None) | Q(rollout_percentage=100)
     return on & in_full & ~Q(Forces(enabled=False)) & ~Q(NEEDS_OTHERS)
 
 
 def stale_flags(caller: Caller, flags: QuerySet[Flag] | None = None, days: int | None = None) -> list[StaleFlag]:
-    """Of these flags, or of all, those that should go, by their keys; three queries however many there are.
+    """The stale ones of these flags, or of all flags, in the order of their keys; three queries in all.
 
-    Who is bound to an organization is told why, but no figures of all organizations.
+    A caller who is bound to an organization gets the reasons, but no figures about all organizations.
     """
     chosen = with_staleness(Flag.objects.all() if flags is None else flags, days).filter(is_stale=True)
     found = list(chosen.select_related("adoption").order_by("key"))
     if caller.organization_id is not None:
         return [StaleFlag(flag, tuple(reasons_of(flag, None)), "", None) for flag in found]
-    evaluated = usage_store.everywhere(found)
-    differences = hold_outs((flag.adoption for flag in found if hasattr(flag, "adoption")), caller)
+    usage = usage_store.usage_everywhere(found)
+    minorities = describe_minorities((flag.adoption for flag in found if hasattr(flag, "adoption")), caller)
     return [
-        StaleFlag(flag, tuple(reasons_of(flag, evaluated[flag.pk])), differences.get(flag.pk, ""), evaluated[flag.pk])
+        StaleFlag(flag, tuple(reasons_of(flag, usage[flag.pk])), minorities.get(flag.pk, ""), usage[flag.pk])
         for flag in found
     ]
 
 
-def reasons_of(flag: Flag, evaluated: Usage | None) -> list[StaleReason]:
-    """Why the flag is stale, if it is; it comes from `with_staleness`. Without `evaluated` no figures are told."""
+def reasons_of(flag: Flag, usage: Usage | None) -> list[StaleReason]:
+    """Why a flag of `with_staleness` is stale; empty if it is not. Without `usage` the sentences have no dates."""
     reasons = []
     if getattr(flag, "is_unused", False):
-        reasons.append(StaleReason(StaleCause.UNUSED, _unused(evaluated)))
+        reasons.append(StaleReason(StaleCause.UNUSED, _unused(usage)))
     if getattr(flag, "is_settled", False):
-        reasons.append(StaleReason(StaleCause.SETTLED, _settled(flag, evaluated)))
+        reasons.append(StaleReason(StaleCause.SETTLED, _settled(flag, usage)))
     if getattr(flag, "is_expired", False):
         reasons.append(StaleReason(StaleCause.EXPIRED, f"It was to be gone by {flag.expires_on}."))
     return reasons
 
 
-def _settled(flag: Flag, evaluated: Usage | None) -> str:
-    stopped = flag.killed or flag.rollout_percentage == 0  # so long at least: the definition was changed last then
+def _settled(flag: Flag, usage: Usage | None) -> str:
+    stopped = flag.killed or flag.rollout_percentage == 0  # at least since the definition was changed last
     since = flag.updated_at if stopped else flag.adoption.same_since
     value = "on" if not stopped and flag.adoption.same_value else "off"
-    return f"It has been {value} for every organization {f'since {since:%Y-%m-%d}' if evaluated else 'for long'}."
+    return f"It has been {value} for every organization {f'since {since:%Y-%m-%d}' if usage else 'for long'}."
 
 
-def _unused(evaluated: Usage | None) -> str:
-    if evaluated is None:
+def _unused(usage: Usage | None) -> str:
+    if usage is None:
         return "Nobody has evaluated it for long."
-    return (
-        f"Nobody has evaluated it since {evaluated.last:%Y-%m-%d}."
-        if evaluated.last
-        else "Nobody has ever evaluated it."
-    )
+    return f"Nobody has evaluated it since {usage.last:%Y-%m-%d}." if usage.last else "Nobody has ever evaluated it."

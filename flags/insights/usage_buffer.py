@@ -1,7 +1,7 @@
-"""Where all processes put together what they have counted: two hashes in the Redis-protocol server.
+"""The usage buffer: two hashes in the Redis-protocol server to which all processes add what they have counted.
 
-`add` is called by every process each FLAG_USAGE_SECONDS, `taken` by one worker each minute. Nothing here waits long:
-the server gets ANSWER_SECONDS, and who counts goes on without it.
+Every process calls `add` each FLAG_USAGE_SECONDS; one worker calls `taken` each minute. Neither waits long: the server
+has ANSWER_SECONDS to answer, and the process that counts goes on without it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from redis.retry import Retry
 Pair = tuple[int | None, str | None]
 """An organization's id, None for an evaluation without one; a flag's key, None for an evaluation of all flags."""
 MOST = 500_000
-"""Pairs that may wait in the server to be moved; processes keep theirs while there are more."""
+"""Pairs that the buffer holds at most; while it is full, processes keep theirs."""
 ANSWER_SECONDS = 0.5
 MOVING_SECONDS = 300
 AT_ONCE = 1000
@@ -50,7 +50,7 @@ return redis.call('HLEN', KEYS[3])
 
 @dataclass(frozen=True, slots=True)
 class BufferedUsage:
-    """So many evaluations of a pair, the last of them at `at`, in seconds since 1970 by the server's clock."""
+    """Evaluations of one pair: how many, and the time of the last in seconds since 1970 by the server's clock."""
 
     organization_id: int | None
     flag_key: str | None
@@ -59,14 +59,14 @@ class BufferedUsage:
 
 
 class BufferFull(Exception):
-    """The server holds as much as it should; nobody has moved it for a while."""
+    """The usage buffer is full: no worker has moved its content into the database for a while."""
 
 
 def add(counts: Mapping[Pair, int]) -> Iterator[list[Pair]]:
-    """Add evaluations to what has gathered, some pairs at a time; each list that comes back is in the server.
+    """Add evaluations to the buffer, AT_ONCE pairs at a time; yields the pairs that the buffer has taken.
 
-    Raises RedisError, OSError or Full; what was not yielded until then is still the caller's to keep. Only when the
-    answer of a server that went away is lost, some evaluations may be counted twice.
+    Raises RedisError, OSError or BufferFull; the caller keeps the pairs that were not yielded. Evaluations count twice
+    only if the server's answer is lost on the way.
     """
     pairs = iter(counts.items())
     while part := list(islice(pairs, AT_ONCE)):
@@ -80,9 +80,9 @@ def add(counts: Mapping[Pair, int]) -> Iterator[list[Pair]]:
 
 @contextmanager
 def taken() -> Iterator[list[BufferedUsage]]:
-    """Take what has gathered; it goes once the block ends well, and is taken again otherwise.
+    """Lend the buffer's content to the block; it leaves the buffer when the block ends without an error.
 
-    One process at a time; for a second one there is nothing. Raises RedisError.
+    One process at a time has it; a second one gets nothing. Raises RedisError.
     """
     server = client()
     lock = server.lock(MOVER, timeout=MOVING_SECONDS)
@@ -102,7 +102,7 @@ def taken() -> Iterator[list[BufferedUsage]]:
 
 
 def client() -> Redis:
-    """The connection of this process; it connects at the first use."""
+    """This process's connection; it connects at its first use."""
     return _client(settings.REDIS_URL)
 
 

@@ -1,4 +1,4 @@
-"""Moving what has gathered in the Redis-protocol server into PostgreSQL, and reading it there."""
+"""Usage in PostgreSQL: written from the usage buffer once a minute, and read for adoption and stale flags."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ SELECT flag_id, sum(evaluations), min(at), max(at) FROM given GROUP BY flag_id O
 
 
 def store_buffered_usage() -> int:
-    """Move what has gathered into the database; returns how many pairs of organization and flag it was.
+    """Move the usage buffer's content into the database; returns the number of (organization, flag) pairs.
 
-    All of it in one transaction. It is taken out of the Redis-protocol server after the commit: a crash in between
-    loses nothing, but counts those evaluations twice. When they were last is right in any case.
+    All pairs are written in one transaction, and leave the buffer after its commit. A crash in between loses nothing,
+    but counts those evaluations twice; the times of the last evaluations are right in any case.
     """
     with usage_buffer.taken() as uses, transaction.atomic():
         for start in range(0, len(uses), AT_ONCE):
@@ -73,7 +73,7 @@ def _add(uses: Sequence[BufferedUsage]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class UsageCount:
-    """How often it was asked for, and when last; None: never."""
+    """A number of evaluations, and the time of the last one; None if there was none."""
 
     evaluations: int = 0
     last: datetime | None = None
@@ -81,27 +81,27 @@ class UsageCount:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """How a flag was asked for: by its name, and together with all others."""
+    """A flag's usage: evaluations by its name, and evaluations of all flags together."""
 
     by_name: UsageCount = UsageCount()
     with_all: UsageCount = UsageCount()
 
     @property
     def last(self) -> datetime | None:
-        """When it was evaluated last, in whichever way."""
-        return max((asked.last for asked in (self.by_name, self.with_all) if asked.last), default=None)
+        """When the flag was evaluated last, in either way."""
+        return max((count.last for count in (self.by_name, self.with_all) if count.last), default=None)
 
 
-def everywhere(flags: Iterable[Flag]) -> dict[int, Usage]:
-    """How each of the flags was asked for by all organizations together, by their ids; one query for all.
+def usage_everywhere(flags: Iterable[Flag]) -> dict[int, Usage]:
+    """The usage of each flag by all organizations together, by the flag's id; one query for all flags.
 
-    Evaluations of all flags that ended before the flag was made are none of it.
+    An evaluation of all flags from before a flag was made does not count for that flag.
     """
     wanted = list(flags)
     rows = FlagUseTotal.objects.filter(flag_id__in=[*(flag.pk for flag in wanted), ALL_FLAGS])
-    asked = {row.flag_id: UsageCount(row.evaluations, row.last_evaluated_at) for row in rows}
-    with_all = asked.get(ALL_FLAGS, UsageCount())
-    return {flag.pk: Usage(asked.get(flag.pk, UsageCount()), _since_made(flag, with_all)) for flag in wanted}
+    counts = {row.flag_id: UsageCount(row.evaluations, row.last_evaluated_at) for row in rows}
+    with_all = counts.get(ALL_FLAGS, UsageCount())
+    return {flag.pk: Usage(counts.get(flag.pk, UsageCount()), _since_made(flag, with_all)) for flag in wanted}
 
 
 def _since_made(flag: Flag, with_all: UsageCount) -> UsageCount:
@@ -109,5 +109,5 @@ def _since_made(flag: Flag, with_all: UsageCount) -> UsageCount:
 
 
 def beginning_of(flag: Flag) -> datetime:
-    """From when on an evaluation of all flags may have been one of this flag; they are timed to the second."""
+    """From when on an evaluation of all flags counts for this flag; the buffer keeps times to the second."""
     return flag.created_at.replace(microsecond=0)

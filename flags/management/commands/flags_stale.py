@@ -47,26 +47,26 @@ def _days(word: str) -> int:
 
 
 def _document(stale: StaleFlag) -> dict[str, Any]:
-    evaluated = stale.evaluated or Usage()
+    usage = stale.usage or Usage()
     return {
         "name": stale.flag.key,
         "kind": stale.flag.kind,
         "owner": stale.flag.owner,
-        "reasons": [{"reason": reason.why, "detail": reason.words} for reason in stale.reasons],
-        "holdOuts": stale.hold_outs or None,
-        "evaluationsByName": evaluated.by_name.evaluations,
-        "lastEvaluatedByNameAt": terminal.iso(evaluated.by_name.last),
-        "lastEvaluatedWithAllAt": terminal.iso(evaluated.with_all.last),
+        "reasons": [{"reason": reason.cause, "detail": reason.words} for reason in stale.reasons],
+        "holdOuts": stale.minority or None,
+        "evaluationsByName": usage.by_name.evaluations,
+        "lastEvaluatedByNameAt": terminal.iso(usage.by_name.last),
+        "lastEvaluatedWithAllAt": terminal.iso(usage.with_all.last),
     }
 
 
 def _table(found: list[StaleFlag]) -> Table:
     table = terminal.table(
         Column("Flag", no_wrap=True), Column("Owner", no_wrap=True), Column("Why", overflow="fold"),
-        Column("Asked for by name (UTC)", no_wrap=True), Column("Hold-outs", overflow="fold"),
+        Column("Asked for by name (UTC)", no_wrap=True), Column("Minority", overflow="fold"),
     )  # fmt: skip
     for stale in found:
         why = " ".join(reason.words for reason in stale.reasons)
-        asked = terminal.at((stale.evaluated or Usage()).by_name.last) or "never"
-        table.add_row(*terminal.cells(stale.flag.key, stale.flag.owner, why, asked, stale.hold_outs))
+        asked = terminal.at((stale.usage or Usage()).by_name.last) or "never"
+        table.add_row(*terminal.cells(stale.flag.key, stale.flag.owner, why, asked, stale.minority))
     return table

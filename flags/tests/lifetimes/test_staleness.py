@@ -65,7 +65,7 @@ def settle(flag: Flag, *, days: float) -> None:
 
 
 def reasons() -> dict[str, list[str]]:
-    return {stale.flag.key: [reason.why.value for reason in stale.reasons] for stale in stale_flags(EVERYTHING)}
+    return {stale.flag.key: [reason.cause.value for reason in stale.reasons] for stale in stale_flags(EVERYTHING)}
 
 
 def words(key: str) -> list[str]:
@@ -120,7 +120,7 @@ def test_a_flag_that_is_the_same_for_all_for_long_is_stale(cast: Cast) -> None:
     settle(flag, days=31)
     assert reasons() == {"everywhere": ["settled"]}
     assert words("everywhere") == [f"It has been on for every organization since {ago(31):%Y-%m-%d}."]
-    assert stale_flags(EVERYTHING)[0].hold_outs == ""
+    assert stale_flags(EVERYTHING)[0].minority == ""
 
 
 def test_one_organization_that_differs_keeps_it(cast: Cast) -> None:
@@ -226,21 +226,21 @@ def test_archived_flags_are_gone_already(cast: Cast) -> None:
     assert reasons() == {}
 
 
-def test_hold_outs_are_named_by_where_the_value_was_set(cast: Cast) -> None:
+def test_minorities_are_named_by_where_the_value_was_set(cast: Cast) -> None:
     flag = made("past", expires_on=ago(10).date())
     for root in (cast.acme, cast.rival):
         put(root, flag, enabled=True)
     for top in (cast.north, cast.rome):
         put(top, flag, enabled=False)
     count_adoption()
-    assert stale_flags(EVERYTHING)[0].hold_outs == "on for 50 %, off for 4 under 2 parents (North, Rome)"
+    assert stale_flags(EVERYTHING)[0].minority == "on for 50 %, off for 4 under 2 parents (North, Rome)"
 
 
-def test_hold_outs_by_default_are_counted(cast: Cast) -> None:
+def test_minorities_by_default_are_counted(cast: Cast) -> None:
     flag = made("past", expires_on=ago(10).date())
     put(cast.acme, flag, enabled=True)
     count_adoption()
-    assert stale_flags(EVERYTHING)[0].hold_outs == "on for 75 %, off for 2, 2 of them by default"
+    assert stale_flags(EVERYTHING)[0].minority == "on for 75 %, off for 2, 2 of them by default"
 
 
 def test_uses_of_what_is_gone_are_swept_away(cast: Cast) -> None:

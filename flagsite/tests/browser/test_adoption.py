@@ -48,7 +48,7 @@ def planted(site: Installation) -> Installation:
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_adoption_unfolds_down_to_the_hold_outs(
+def test_adoption_unfolds_down_to_the_minority(
     planted: Installation, sign_in: SignIn, picture: Picture, dark: bool
 ) -> None:
     page = sign_in("vic", dark=dark)
