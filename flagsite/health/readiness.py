@@ -21,7 +21,7 @@ from django.db.migrations.executor import MigrationExecutor
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from flagsite.celery_adapters import beat
+from flagsite import beat
 from jobs.metrics import probe_job
 
 log = structlog.get_logger(__name__)

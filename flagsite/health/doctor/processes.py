@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.models import Q
 from django_celery_beat.models import PeriodicTask
 
-from flagsite.celery_adapters.beat import BEAT_LOCK
+from flagsite.beat import BEAT_LOCK
 from flagsite.core.console.terminal import for_how_long
 from flagsite.health.doctor.findings import Finding, fine, problem, warning
 from jobs.engine import worker_registry

@@ -14,7 +14,8 @@ from django.db import OperationalError, connection
 from django.db.models.functions import Now
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
-from flagsite.celery_adapters.beat import BEAT_LOCK, DJANGOS
+from flagsite.beat import BEAT_LOCK
+from flagsite.core.adapters.django_orm import psycopg_parameters
 from flagsite.health import doctor
 from flagsite.health.doctor import surroundings
 from jobs.engine import worker_registry
@@ -54,8 +55,7 @@ def canary_came_through(ago: timedelta) -> None:
 
 @contextmanager
 def beat_lock() -> Iterator[None]:
-    parameters = {name: value for name, value in connection.get_connection_params().items() if name not in DJANGOS}
-    with psycopg.connect(**parameters, autocommit=True) as guard:
+    with psycopg.connect(**psycopg_parameters(), autocommit=True) as guard:
         guard.execute("SELECT pg_advisory_lock(%s)", [BEAT_LOCK])
         yield
 
