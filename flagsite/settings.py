@@ -188,6 +188,9 @@ CELERY_BEAT_SCHEDULER = "flagsite.beat.OneAtATimeScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 CELERY_BEAT_SYNC_EVERY = 1
 
+# --- Web server -------------------------------------------------------------------------------------------------------
+WEB_TUNING = environment.boolean("WEB_TUNING", default=True)
+
 # --- API --------------------------------------------------------------------------------------------------------------
 RATE_LIMIT = environment.matching(
     "RATE_LIMIT", r"[1-9][0-9]{0,8}/(second|minute|hour|day)", "such as 6000/minute, per second, minute, hour or day",
