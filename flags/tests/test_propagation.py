@@ -16,6 +16,7 @@ from flags.tests import faults
 from jobs.engine import runner
 from jobs.engine.models import Job, JobFailure
 from jobs.operations import job_operations
+from orgs.tests.replacing import replaced
 from orgs.tree import tree_operations
 from orgs.tree.models import Organization
 
@@ -283,7 +284,7 @@ def test_rows_are_locked_in_the_order_of_their_key(cast: Cast, organizations: in
             "news": "{}",
         }
         span = {"after": 0, "last": 2**40}
-        cursor.execute("EXPLAIN " + sql.UPDATE_SPAN.replace("{had_it}", sql.HAD_IT), {**bounds, **values, **span})
+        cursor.execute("EXPLAIN " + replaced(sql.UPDATE_SPAN, "{had_it}", sql.HAD_IT), {**bounds, **values, **span})
         plan = "\n".join(line for (line,) in cursor.fetchall())
         cursor.execute("ROLLBACK")
     for other in ("Hash", "Join", "Nested Loop", "Seq Scan", "Bitmap"):

@@ -25,6 +25,7 @@ from jobs.engine.models import Job, JobFailure
 from jobs.engine.run import Run
 from jobs.operations import job_operations
 from jobs.tests.races.threads import Background
+from orgs.tests.replacing import replaced
 from orgs.tree import locks, tree_operations
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -112,10 +113,8 @@ def test_a_chunk_that_took_too_long_is_tried_again(cast: Cast, monkeypatch: pyte
 def test_a_chunk_whose_worker_was_frozen_gives_up_its_locks_and_is_tried_again(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        sql, "BEGIN_CHUNK", sql.BEGIN_CHUNK.replace("transaction_session_timeout = '20s'",
-                                                            "transaction_session_timeout = '50ms'")
-    )  # fmt: skip
+    shorter = replaced(sql.BEGIN_CHUNK, "transaction_session_timeout = '20s'", "transaction_session_timeout = '50ms'")
+    monkeypatch.setattr(sql, "BEGIN_CHUNK", shorter)
     job = set_on(cast.acme.pk)
     frozen = [True]
 
@@ -133,7 +132,7 @@ def test_a_chunk_whose_worker_was_frozen_gives_up_its_locks_and_is_tried_again(
 @pytest.fixture
 def brief_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """A chunk looks up from its wait for the tree at once."""
-    monkeypatch.setattr(sql, "BEGIN_CHUNK", sql.BEGIN_CHUNK.replace("'10s'", "'20ms'"))
+    monkeypatch.setattr(sql, "BEGIN_CHUNK", replaced(sql.BEGIN_CHUNK, "'10s'", "'20ms'"))
 
 
 @contextmanager
