@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import redis
 from django.db import OperationalError, connection
 from django.db.models.functions import Now
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
@@ -17,7 +18,7 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from flagsite.beat import BEAT_LOCK
 from flagsite.core.adapters.django_orm import psycopg_parameters
 from flagsite.health import doctor
-from flagsite.health.doctor import surroundings
+from flagsite.health.doctor import infrastructure_checks
 from jobs.engine import worker_registry
 from jobs.engine.models import Job
 from jobs.metrics import probe_job
@@ -32,8 +33,8 @@ NAMES = ["settings", "database", "migrations", "clock", "broker", "beat", "worke
 
 def found(name: str) -> tuple[str, str, str]:
     """State, finding and advice of one check."""
-    finding = dict(doctor.examine())[name]
-    return finding.state.value, finding.words, finding.advice
+    result = dict(doctor.run_checks())[name]
+    return result.severity.value, result.message, result.advice
 
 
 @pytest.fixture
@@ -212,10 +213,10 @@ def test_a_broker_that_does_not_answer_is_a_problem(all_well: None, settings: An
 def test_a_broker_that_is_old_or_forgets_is_found(
     info: dict[str, Any], state: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(surroundings.redis.Redis, "info", lambda _: info)
-    finding = surroundings.check_broker()
-    assert finding.state == state
-    assert words in finding.words
+    monkeypatch.setattr(redis.Redis, "info", lambda _: info)
+    result = infrastructure_checks.check_broker()
+    assert result.severity == state
+    assert words in result.message
 
 
 @pytest.mark.parametrize(("seconds", "state"), [(0, "ok"), (10, "warning"), (-3600, "problem")])
@@ -225,7 +226,7 @@ def test_a_clock_that_is_off_is_found(seconds: int, state: str, monkeypatch: pyt
         def now(cls, tz: Any = None) -> Any:
             return datetime.now(tz) + timedelta(seconds=seconds)
 
-    monkeypatch.setattr(surroundings, "datetime", Clock)
+    monkeypatch.setattr(infrastructure_checks, "datetime", Clock)
     assert found("clock")[0] == state
 
 
