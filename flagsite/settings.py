@@ -64,10 +64,10 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "flagsite.web.request_context.RequestIdMiddleware",
-    "flagsite.web.request_log.RequestSignalsMiddleware",
+    "flagsite.web.request_log.RequestLogMiddleware",
     "flagsite.health.probes.ProbesMiddleware",
-    "flagsite.web.problems.UnavailableMiddleware",
-    "flagsite.web.problems.ZeroCharacterMiddleware",
+    "flagsite.web.problems.UnavailableDatabaseMiddleware",
+    "flagsite.web.problems.NulCharacterMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -209,7 +209,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_PAGINATION_CLASS": "flagsite.core.api.pagination.KeysetPagination",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "flagsite.web.problems.handler",
+    "EXCEPTION_HANDLER": "flagsite.web.problems.exception_handler",
     "UNAUTHENTICATED_USER": None,
     "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
