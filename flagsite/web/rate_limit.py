@@ -42,7 +42,7 @@ class KeyRateLimit(BaseThrottle):
 
 
 def seconds_to_wait(caller: str) -> int:
-    """Count one request of the caller; returns 0 when it may pass, else how many whole seconds the caller has to wait."""
+    """Count one request of the caller; returns 0 when it may pass, else the whole seconds that the caller must wait."""
     if circuit_breaker.is_open():
         return 0
     try:

@@ -25,7 +25,7 @@ DJANGO_ONLY = frozenset({"cursor_factory", "context"})
 
 def delete_by_one_statement(rows: QuerySet[Any]) -> int:
     """Delete these rows without loading them; returns how many. Sends no signals and follows no relations."""
-    return int(rows._raw_delete(rows.db))  # type: ignore[attr-defined]
+    return int(rows._raw_delete(rows.db))
 
 
 def psycopg_parameters() -> dict[str, Any]:
