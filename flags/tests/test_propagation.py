@@ -20,12 +20,7 @@ from orgs.tests.replacing import replaced
 from orgs.tree import tree_operations
 from orgs.tree.models import Organization
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def no_messages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.engine.wakeup.wake", lambda queue: None)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("wake_ups")]
 
 
 @pytest.fixture

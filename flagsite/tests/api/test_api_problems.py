@@ -21,6 +21,7 @@ from flagsite.web.django_application import django_handler
 from flagsite.web.problems import HTTP_TYPES, INVALID_INPUT, NEVER_ANSWERED, PROBLEMS
 from orgs.access.endpoints import Endpoint
 from orgs.tests.api import Api, kind_of
+from orgs.tests.failing_queries import failing_queries
 from orgs.tree.api import OneOrganization
 from orgs.tree.models import Organization
 
@@ -92,12 +93,9 @@ def test_a_fault_of_ours_names_the_request(admin_key: str, monkeypatch: pytest.M
     assert response["X-Request-ID"] == "req-9"
 
 
-def test_a_database_that_is_away_already_for_the_key_is_a_503(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*_: Any, **__: Any) -> None:
-        raise OperationalError
-
-    monkeypatch.setattr("orgs.access.authentication.caller_with", fails)
-    response = Api("wrongwro.wrong").get("/organizations")
+def test_a_database_that_is_away_already_for_the_key_is_a_503(db: None) -> None:
+    with failing_queries(OperationalError("gone")):
+        response = Api("wrongwro.wrong").get("/organizations")
     assert (response.status_code, kind_of(response), response["Retry-After"]) == (503, "database-away", "5")
 
 

@@ -26,6 +26,7 @@ from jobs.metrics.models import Canary
 from jobs.operations import queue_operations
 from jobs.tests.engine import LONG_AGO, QUEUE, changed, claimed, waiting
 from orgs.tests.commands import run
+from orgs.tests.failing_queries import failing_queries
 
 pytestmark = pytest.mark.django_db
 NAMES = ["settings", "database", "migrations", "clock", "broker", "beat", "workers", "queues", "rescue", "canary"]
@@ -159,10 +160,7 @@ def test_a_canary_that_does_not_come_through_is_a_problem(all_well: None) -> Non
 
 
 def test_without_a_database_what_needs_it_is_not_checked(all_well: None) -> None:
-    def away(*_: Any) -> Any:
-        raise OperationalError("connection refused\nIs the server running?")
-
-    with connection.execute_wrapper(away):
+    with failing_queries(OperationalError("connection refused\nIs the server running?")):
         ran = run("doctor", "--json")
     assert ran.status == 1
     states = {one["name"]: (one["state"], one["finding"], one["advice"]) for one in ran.document["checks"]}

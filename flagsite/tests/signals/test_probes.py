@@ -14,6 +14,7 @@ from flagsite.health import readiness
 from jobs.engine import runner
 from jobs.metrics import probe_job
 from orgs.tests.api import Api
+from orgs.tests.failing_queries import failing_queries
 
 CHECKS = {"database", "migrations", "broker", "beat", "canary"}
 
@@ -75,10 +76,7 @@ def test_a_migration_that_is_missing_makes_it_unready() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_database_that_is_away_makes_it_unready_and_tells_no_secret() -> None:
-    def away(*_: Any) -> Any:
-        raise OperationalError("connection to flagsite:hunter2@db failed")
-
-    with connection.execute_wrapper(away):
+    with failing_queries(OperationalError("connection to flagsite:hunter2@db failed")):
         response = Api().get("/readyz")
     assert (response.status_code, response.json()["status"]) == (503, "not ready")
     assert set(response.json()["checks"]) == CHECKS
