@@ -60,9 +60,10 @@ def seconds_to_wait(caller: str) -> int:
 
 
 class CircuitBreaker:
-    """Remembers for PAUSE_SECONDS that the server is away, so that not every request waits for it."""
+    """Remembers for `pause_seconds` that the server is away, so that not every request waits for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, pause_seconds: float = PAUSE_SECONDS) -> None:
+        self._pause_seconds = pause_seconds
         self._lock = threading.Lock()
         self._until = 0.0
 
@@ -84,7 +85,7 @@ class CircuitBreaker:
     def trip(self) -> None:
         """The server did not answer."""
         with self._lock:
-            self._until = time.monotonic() + PAUSE_SECONDS
+            self._until = time.monotonic() + self._pause_seconds
 
 
 circuit_breaker = CircuitBreaker()
