@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import gc
 import os
+import threading
 from collections import Counter
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -30,8 +31,10 @@ from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import NodeManager
 
 from flags.serving import evaluation_cache, usage_counter
+from flagsite.core.db import transient_errors
 from flagsite.development.servers import prepared
 from flagsite.development.servers.interrupting import interrupt_once
+from jobs.engine import wakeup
 from jobs.engine.models import Queue
 from orgs.access.models import AccessKey, Role
 from orgs.access.people import ROLES_BY_GROUP
@@ -156,6 +159,22 @@ def what_a_test_writes_counts_as_committed(request: pytest.FixtureRequest, monke
     """The transaction around a test is what everybody sees, so that memory keeps what is read in it."""
     if not _has_own_transactions(request.node):
         monkeypatch.setattr(evaluation_cache, "reads_what_everybody_sees", lambda: True)
+
+
+@pytest.fixture
+def wake_ups(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The queues for which the test has asked for a wake-up; none is sent."""
+    queues: list[str] = []
+    monkeypatch.setattr(wakeup, "wake", queues.append)
+    return queues
+
+
+@pytest.fixture
+def reconnections(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """One entry for each connection that was to be dropped because it was lost; the test's own stays open."""
+    threads: list[str] = []
+    monkeypatch.setattr(transient_errors, "reconnect", lambda: threads.append(threading.current_thread().name))
+    return threads
 
 
 CAST = {  # parent, number of the tree, level, lft, rght

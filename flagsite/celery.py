@@ -17,7 +17,7 @@ from celery.signals import (
     worker_shutting_down,
 )
 
-from flagsite.celery_adapters import redis_transport
+from flagsite.core.adapters import kombu_redis
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "flagsite.settings")
 
@@ -25,7 +25,7 @@ app = Celery("flagsite")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
-redis_transport.correct_closed_channels()
+kombu_redis.report_closed_channels_as_lost_connections()
 
 
 @setup_logging.connect

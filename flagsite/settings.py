@@ -64,10 +64,10 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "flagsite.web.request_context.RequestIdMiddleware",
-    "flagsite.web.request_log.RequestSignalsMiddleware",
+    "flagsite.web.request_log.RequestLogMiddleware",
     "flagsite.health.probes.ProbesMiddleware",
-    "flagsite.web.problems.UnavailableMiddleware",
-    "flagsite.web.problems.ZeroCharacterMiddleware",
+    "flagsite.web.problems.UnavailableDatabaseMiddleware",
+    "flagsite.web.problems.NulCharacterMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -184,9 +184,12 @@ CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = WORKER_STOP_SECONDS
 CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULER = "flagsite.celery_adapters.beat.OneAtATimeScheduler"
+CELERY_BEAT_SCHEDULER = "flagsite.beat.OneAtATimeScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 CELERY_BEAT_SYNC_EVERY = 1
+
+# --- Web server -------------------------------------------------------------------------------------------------------
+WEB_TUNING = environment.boolean("WEB_TUNING", default=True)
 
 # --- API --------------------------------------------------------------------------------------------------------------
 RATE_LIMIT = environment.matching(
@@ -206,7 +209,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_PAGINATION_CLASS": "flagsite.core.api.pagination.KeysetPagination",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "flagsite.web.problems.handler",
+    "EXCEPTION_HANDLER": "flagsite.web.problems.exception_handler",
     "UNAUTHENTICATED_USER": None,
     "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",

@@ -18,11 +18,11 @@ from typing import Any
 
 import psycopg
 import structlog
-from django.db import connections
 from psycopg.pq.abc import PGconn
 
 from flags.serving.cache_events import CacheEvent, decode
 from flags.states.sql import CHANNEL
+from flagsite.core.adapters.django_orm import psycopg_parameters
 
 log = structlog.get_logger(__name__)
 LOOK_SECONDS = 10.0
@@ -95,10 +95,7 @@ class ChangeListener:
             self._on_hearing(hears=hears)
 
     def _listen(self) -> None:
-        parameters = connections["default"].get_connection_params()
-        parameters.pop("cursor_factory", None)
-        parameters.pop("context", None)
-        parameters = {**parameters, "autocommit": True}
+        parameters = {**psycopg_parameters(), "autocommit": True}
         with psycopg.connect(**parameters) as connection, selectors.DefaultSelector() as selector:
             connection.add_notify_handler(lambda notification: self._take(notification.payload))
             selector.register(connection.fileno(), selectors.EVENT_READ)

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
+from flags.states import propagation
 from flags.tests.asking import Asking
+
+
+@pytest.fixture
+def set_smallest_chunk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Sets how many organizations a chunk of a propagation has at least, and of a small tree at most."""
+    return lambda count: monkeypatch.setattr(propagation, "SMALLEST_CHUNK", count)
 
 
 @pytest.fixture

@@ -9,19 +9,14 @@ from typing import Any
 import pytest
 
 from conftest import Cast
-from flags.states import propagation, sql
+from flags.states import sql
 from flags.states.models import Change, FlagState
 from flags.states.set_flag import set_flag
 from flags.states.sql import Written
 from jobs.engine import runner, shutdown
 from jobs.engine.models import Job
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def no_messages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.engine.wakeup.wake", lambda queue: None)
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("wake_ups")]
 
 
 def set_on(organization_id: int, flag: str = "f") -> Job:
@@ -48,10 +43,10 @@ def at_each_chunk(happen: Callable[[], object]) -> Iterator[None]:
 
 
 def test_a_job_for_those_left_behind_keeps_its_total_when_it_was_handed_back_in_between(
-    cast: Cast, monkeypatch: pytest.MonkeyPatch
+    cast: Cast, set_smallest_chunk: Callable[[int], None]
 ) -> None:
     """By then fewer are behind."""
-    monkeypatch.setattr(propagation, "SMALLEST_CHUNK", 2)
+    set_smallest_chunk(2)
     job = set_on(cast.acme.pk)
     Job.objects.update(only_behind=True)
     with at_each_chunk(shutdown.request_stop):

@@ -18,7 +18,6 @@ from flags.serving.change_log import KEPT, ChangeLog
 from flags.serving.evaluation_cache import EvaluationCache
 from flags.serving.pg_listener import ChangeListener
 from flags.serving.process_cache import hearing
-from flags.states import propagation
 from flags.states.set_flag import set_flag
 from jobs.engine import runner
 from orgs.access import access_keys
@@ -100,9 +99,9 @@ def test_a_job_is_seen_by_all_whom_it_reaches(cast: Cast, process: Process) -> N
 
 
 def test_every_chunk_of_a_flag_that_nobody_had_is_seen(
-    cast: Cast, process: Process, monkeypatch: pytest.MonkeyPatch
+    cast: Cast, process: Process, set_smallest_chunk: Callable[[int], None]
 ) -> None:
-    monkeypatch.setattr(propagation, "SMALLEST_CHUNK", 2)
+    set_smallest_chunk(2)
     Flag.objects.create(key="checkout")
     eventually(lambda: "checkout" in process.memory.definitions().by_key)
     assert [process.value(one) for one in cast.of_acme] == [None] * 6

@@ -10,8 +10,9 @@ from django.db import OperationalError
 
 from flags.states import propagation
 from flags.states.propagation import PATIENCE
-from flagsite.core.db import transient_errors
 from orgs.errors import TreeBusy
+
+pytestmark = pytest.mark.usefixtures("reconnections")
 
 
 class Chunk:
@@ -23,7 +24,6 @@ class Chunk:
         self._ends = list(ends)
         clock = SimpleNamespace(sleep=self.pauses.append, monotonic=lambda: self._now)
         monkeypatch.setattr(propagation, "time", clock)
-        monkeypatch.setattr(transient_errors, "reconnect", lambda: None)
 
     def carried_out(self) -> bool:
         """Try it with patience; True once it came through."""

@@ -15,12 +15,7 @@ from jobs.operations import job_operations
 from orgs.tree import tree_operations
 from orgs.tree.models import Organization
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def no_messages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.engine.wakeup.wake", lambda queue: None)
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("wake_ups")]
 
 
 def _set(organization: Organization, enabled: bool, flag: str = "checkout") -> Job | None:

@@ -16,15 +16,11 @@ from flags.tests import faults
 from jobs.engine import runner
 from jobs.engine.models import Job, JobFailure
 from jobs.operations import job_operations
+from orgs.tests.replacing import replaced
 from orgs.tree import tree_operations
 from orgs.tree.models import Organization
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def no_messages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.engine.wakeup.wake", lambda queue: None)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("wake_ups")]
 
 
 @pytest.fixture
@@ -283,7 +279,7 @@ def test_rows_are_locked_in_the_order_of_their_key(cast: Cast, organizations: in
             "news": "{}",
         }
         span = {"after": 0, "last": 2**40}
-        cursor.execute("EXPLAIN " + sql.UPDATE_SPAN.replace("{had_it}", sql.HAD_IT), {**bounds, **values, **span})
+        cursor.execute("EXPLAIN " + replaced(sql.UPDATE_SPAN, "{had_it}", sql.HAD_IT), {**bounds, **values, **span})
         plan = "\n".join(line for (line,) in cursor.fetchall())
         cursor.execute("ROLLBACK")
     for other in ("Hash", "Join", "Nested Loop", "Seq Scan", "Bitmap"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from django.db import transaction
@@ -12,7 +12,6 @@ from flags.definitions import purge as purging
 from flags.definitions import service
 from flags.definitions.models import Flag
 from flags.errors import FlagPurging
-from flags.states import propagation
 from flags.states.models import Change, FlagState
 from flags.states.set_flag import set_flag
 from flags.tests.stepping import SteppedWorker, pause_before_chunks
@@ -31,10 +30,12 @@ BASE = "/v1/feature-flags/f"
 
 
 @pytest.fixture
-def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[SteppedWorker, SteppedWorker]]:
+def workers(
+    monkeypatch: pytest.MonkeyPatch, set_smallest_chunk: Callable[[int], None]
+) -> Iterator[tuple[SteppedWorker, SteppedWorker]]:
     """One that carries changes down and one that purges, each two organizations with a step."""
     pause_before_chunks(monkeypatch)
-    monkeypatch.setattr(propagation, "SMALLEST_CHUNK", 2)
+    set_smallest_chunk(2)
     monkeypatch.setattr(purging, "CHUNK", 2)
     both = SteppedWorker("carrier", "propagation"), SteppedWorker("purger", "default")
     yield both

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from conftest import Cast
-from flags.states import propagation
 from flags.states.models import FlagState
 from flags.states.set_flag import set_flag
 from flags.tests import faults
@@ -22,10 +21,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[SteppedWorker]:
+def worker(monkeypatch: pytest.MonkeyPatch, set_smallest_chunk: Callable[[int], None]) -> Iterator[SteppedWorker]:
     """A worker that writes two organizations with each step."""
     pause_before_chunks(monkeypatch)
-    monkeypatch.setattr(propagation, "SMALLEST_CHUNK", 2)
+    set_smallest_chunk(2)
     worker = SteppedWorker("stepped")
     yield worker
     worker.quit()

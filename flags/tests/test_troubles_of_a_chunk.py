@@ -19,21 +19,20 @@ from flags.states.models import FlagState
 from flags.states.propagation import Walk
 from flags.states.set_flag import set_flag
 from flags.tests import faults
-from flagsite.core.db import transient_errors
-from jobs.engine import runner, shutdown, wakeup
+from jobs.engine import runner, shutdown
 from jobs.engine.models import Job, JobFailure
 from jobs.engine.run import Run
 from jobs.operations import job_operations
 from jobs.tests.races.threads import Background
+from orgs.tests.replacing import replaced
 from orgs.tree import locks, tree_operations
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-def quick_and_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wakeup, "wake", lambda queue: None)
-    monkeypatch.setattr(propagation, "SMALLEST_CHUNK", 2)
+def quick_and_quiet(wake_ups: list[str], set_smallest_chunk: Callable[[int], None]) -> None:
+    set_smallest_chunk(2)
 
 
 def set_on(organization_id: int, *, enabled: bool = True) -> Job:
@@ -112,10 +111,8 @@ def test_a_chunk_that_took_too_long_is_tried_again(cast: Cast, monkeypatch: pyte
 def test_a_chunk_whose_worker_was_frozen_gives_up_its_locks_and_is_tried_again(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        sql, "BEGIN_CHUNK", sql.BEGIN_CHUNK.replace("transaction_session_timeout = '20s'",
-                                                            "transaction_session_timeout = '50ms'")
-    )  # fmt: skip
+    shorter = replaced(sql.BEGIN_CHUNK, "transaction_session_timeout = '20s'", "transaction_session_timeout = '50ms'")
+    monkeypatch.setattr(sql, "BEGIN_CHUNK", shorter)
     job = set_on(cast.acme.pk)
     frozen = [True]
 
@@ -133,7 +130,7 @@ def test_a_chunk_whose_worker_was_frozen_gives_up_its_locks_and_is_tried_again(
 @pytest.fixture
 def brief_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """A chunk looks up from its wait for the tree at once."""
-    monkeypatch.setattr(sql, "BEGIN_CHUNK", sql.BEGIN_CHUNK.replace("'10s'", "'20ms'"))
+    monkeypatch.setattr(sql, "BEGIN_CHUNK", replaced(sql.BEGIN_CHUNK, "'10s'", "'20ms'"))
 
 
 @contextmanager
@@ -286,7 +283,9 @@ def test_a_failure_whose_record_was_not_answered_blames_nobody_else(
     assert JobFailure.objects.get().organization_id == cast.north.pk
 
 
-def test_an_error_that_no_trying_again_can_cure_is_not_tried_again(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_that_no_trying_again_can_cure_is_not_tried_again(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch, reconnections: list[str]
+) -> None:
     tried: list[int] = []
 
     def refuse(span: sql.Span) -> None:
@@ -294,7 +293,7 @@ def test_an_error_that_no_trying_again_can_cure_is_not_tried_again(cast: Cast, m
         raise DataError("out of range")
 
     before_writing(monkeypatch, refuse)
-    monkeypatch.setattr(transient_errors, "reconnect", lambda: pytest.fail("no reason to reconnect"))
     job = carried_out(set_on(cast.acme.pk))
     assert job.failed == 6
+    assert reconnections == []
     assert sorted(tried) == [1] * 12 + [2] * 3

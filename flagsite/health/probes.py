@@ -1,4 +1,4 @@
-"""What machines ask to see whether this web server lives, is ready, and which version it is. Open to all on purpose."""
+"""/livez, /readyz and /version, for load balancers and supervisors. Open to everybody on purpose."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from orgs.access.permissions import OpenOnPurpose
 
 
 class CheckResult(TextChoices):
-    """What a stranger sees of a check."""
+    """What callers without access see of a part: whether it works."""
 
     OK = "ok"
     NOT_OK = "not ok"
@@ -43,7 +43,7 @@ READINESS = inline_serializer(
     {
         "status": serializers.ChoiceField(["ready", "not ready"]),
         "checks": inline_serializer(
-            "ReadinessChecks", {name: serializers.ChoiceField(CheckResult.choices) for name in readiness.ALL}
+            "ReadinessChecks", {name: serializers.ChoiceField(CheckResult.choices) for name in readiness.PARTS}
         ),
         "details": serializers.DictField(
             child=serializers.CharField(allow_blank=True),
@@ -58,8 +58,8 @@ def _example(name: str, value: Any, status: str = "200") -> OpenApiExample:
     return OpenApiExample(name, value=value, response_only=True, status_codes=[status])
 
 
-class Probe(APIView):
-    """An address that asks nobody who they are."""
+class ProbeView(APIView):
+    """An endpoint without authentication, rate limit and content negotiation."""
 
     authentication_classes: ClassVar[Any] = ()
     permission_classes = (OpenOnPurpose,)
@@ -68,8 +68,8 @@ class Probe(APIView):
     content_negotiation_class = AlwaysJson
 
 
-class Live(Probe):
-    """Whether the process answers."""
+class LivenessView(ProbeView):
+    """GET /livez: whether the process answers."""
 
     @extend_schema(
         operation_id="getLiveness",
@@ -84,8 +84,8 @@ class Live(Probe):
         return Response({"status": "ok"})
 
 
-class Version(Probe):
-    """What runs here."""
+class VersionView(ProbeView):
+    """GET /version: which version of Flagsite runs here."""
 
     @extend_schema(
         operation_id="getVersion",
@@ -102,8 +102,8 @@ class Version(Probe):
         return Response(version.about())
 
 
-class Ready(Probe):
-    """Whether requests are to be sent here."""
+class ReadinessView(ProbeView):
+    """GET /readyz: whether a load balancer should send requests to this server."""
 
     @extend_schema(
         operation_id="getReadiness",
@@ -112,9 +112,9 @@ class Ready(Probe):
         tags=["operation"],
         auth=[],
         examples=[
-            _example("all is well", {"status": "ready", "checks": dict.fromkeys(readiness.ALL, "ok")}, "200"),
+            _example("all is well", {"status": "ready", "checks": dict.fromkeys(readiness.PARTS, "ok")}, "200"),
             _example(
-                "a broken database", {"status": "not ready", "checks": dict.fromkeys(readiness.ALL, "not ok")}, "503"
+                "a broken database", {"status": "not ready", "checks": dict.fromkeys(readiness.PARTS, "not ok")}, "503"
             ),
         ],
     )
@@ -124,22 +124,22 @@ class Ready(Probe):
         Broker, beat and canary are told and decide nothing: while one is away requests are answered, and the jobs
         wait. Strangers see only which check is ok.
         """
-        found = readiness.memory.now()
+        current = readiness.readiness_cache.current()
         body: dict[str, Any] = {
-            "status": "ready" if found.is_ready else "not ready",
+            "status": "ready" if current.is_ready else "not ready",
             "checks": {
-                name: CheckResult.OK if found.checks[name].is_ok else CheckResult.NOT_OK
-                for name in readiness.ALL
-                if name in found.checks
+                name: CheckResult.OK if current.parts[name].is_ok else CheckResult.NOT_OK
+                for name in readiness.PARTS
+                if name in current.parts
             },
         }
         if _may_see_details(request):
-            body["details"] = {name: check.detail for name, check in found.checks.items()}
-        return Response(body, status=HTTPStatus.OK if found.is_ready else HTTPStatus.SERVICE_UNAVAILABLE)
+            body["details"] = {name: part.detail for name, part in current.parts.items()}
+        return Response(body, status=HTTPStatus.OK if current.is_ready else HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 def _may_see_details(request: Request) -> bool:
-    """Whether the caller looks after the whole installation; with a wrong key they are a stranger."""
+    """Whether the caller may see the whole installation; a caller with a wrong key may not."""
     if "Authorization" not in request.headers and "X-API-Key" not in request.headers:
         return False
     for authentication in (MetricsTokenAuthentication, AccessKeyAuthentication):
@@ -153,14 +153,14 @@ def _may_see_details(request: Request) -> bool:
 
 
 PROBES: dict[str, Callable[..., Any]] = {
-    "livez": Live.as_view(),
-    "readyz": Ready.as_view(),
-    "version": Version.as_view(),
+    "livez": LivenessView.as_view(),
+    "readyz": ReadinessView.as_view(),
+    "version": VersionView.as_view(),
 }
 
 
 class ProbesMiddleware:
-    """Answers probes before anything looks at the host name or asks for HTTPS: they come to a machine's address."""
+    """Answers probes before Django checks the host name or redirects to HTTPS: probes use a machine's own address."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

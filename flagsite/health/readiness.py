@@ -1,9 +1,9 @@
-"""Whether this web server can do its work, and how the parts behind it are.
+"""Whether this web server can answer requests, and the state of every part that it works with.
 
-Database and migrations decide: without them no request can be answered rightly, so a balancer is to send none here.
-Broker, beat and canary are told, and decide nothing: while they are away requests are answered as ever, changes are
-committed with their jobs, and the jobs run when the part is back (workers find them without the broker too). Taking
-all web servers out for it would turn a delay into an outage. Alerts look after those (docs/alerts.yml).
+Database and migrations decide whether the server is ready: without them it can answer no request, so a load balancer
+should send it none. Broker, beat and probe job are reported and decide nothing: while one of them is away, requests are
+answered, changes are committed with their jobs, and the jobs run later (workers find them without the broker too). To
+take all web servers out of service for it would turn a delay into an outage. docs/alerts.yml has alerts for these.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from django.db.migrations.executor import MigrationExecutor
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from flagsite.celery_adapters import beat
+from flagsite import beat
 from jobs.metrics import probe_job
 
 log = structlog.get_logger(__name__)
-ALL = ("database", "migrations", "broker", "beat", "canary")
-DECIDING = ("database", "migrations")
-LONGEST_SILENCE = 150.0
-"""Seconds without a tick of beat, or without a canary that came through: two were missed."""
-FRESH = 1.0
-"""For so many seconds an answer is given again: strangers may ask as often as they like."""
-PATIENCE = 2.0
-"""Seconds that a request waits for the one that is asking already; then the database counts as away."""
-BROKER_ANSWER = 0.5
+PARTS = ("database", "migrations", "broker", "beat", "canary")
+REQUIRED_PARTS = ("database", "migrations")
+OVERDUE_SECONDS = 150.0
+"""After so long without a tick of beat, or without a probe job that came through, two of them were missed."""
+CACHE_SECONDS = 1.0
+"""How long a result is used again, since anybody may ask, as often as they like."""
+WAIT_SECONDS = 2.0
+"""How long a request waits for another one that is checking already; then the database counts as away."""
+BROKER_TIMEOUT_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """One part; `detail` is for those who look after the installation."""
+class PartStatus:
+    """Whether a part works; `detail` is shown only to callers that may see the whole installation."""
 
     is_ok: bool
     detail: str = ""
@@ -46,102 +46,99 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Every part by name."""
+    """The status of every part, by the part's name."""
 
-    checks: dict[str, Check] = field(default_factory=dict)
+    parts: dict[str, PartStatus] = field(default_factory=dict)
 
     @property
     def is_ready(self) -> bool:
-        """Whether requests are to come here."""
-        return all(self.checks[name].is_ok for name in DECIDING)
+        """Whether a load balancer should send requests to this server."""
+        return all(self.parts[name].is_ok for name in REQUIRED_PARTS)
 
 
 class ReadinessCache:
-    """The last answer; of many that ask at once one finds out."""
+    """The last result; of many requests at the same time one checks the parts, and the others wait for it."""
 
     def __init__(self) -> None:
-        self._asking = threading.Lock()
-        self._found = Readiness()
-        self._until = 0.0
+        self._checking = threading.Lock()
+        self._readiness = Readiness()
+        self._valid_until = 0.0
+        self._all_migrated = False
 
-    def now(self) -> Readiness:
-        """How things are, at most FRESH seconds old."""
-        if not self._asking.acquire(timeout=PATIENCE):
-            return Readiness({name: Check(is_ok=False, detail="no answer yet") for name in ALL})
+    def current(self) -> Readiness:
+        """The status of every part, at most CACHE_SECONDS old."""
+        if not self._checking.acquire(timeout=WAIT_SECONDS):
+            return Readiness({name: PartStatus(is_ok=False, detail="no answer yet") for name in PARTS})
         try:
-            if time.monotonic() > self._until:
-                self._found = find_out()
-                self._until = time.monotonic() + FRESH
-            return self._found
+            if time.monotonic() > self._valid_until:
+                self._readiness = self._check_all()
+                self._valid_until = time.monotonic() + CACHE_SECONDS
+            return self._readiness
         finally:
-            self._asking.release()
+            self._checking.release()
+
+    def clear(self) -> None:
+        """Forget the last result, and that all migrations were applied."""
+        with self._checking:
+            self._valid_until, self._all_migrated = 0.0, False
+
+    def _check_all(self) -> Readiness:
+        parts = {"database": _status("database", _check_database)}
+        if parts["database"].is_ok:
+            parts["migrations"] = _status("migrations", self._check_migrations)
+            parts["beat"] = _status("beat", lambda: _check_age(beat.last_tick_age()))
+            parts["canary"] = _status("canary", lambda: _check_age(probe_job.seconds_since_probe()))
+        else:
+            parts |= {name: PartStatus(is_ok=False, detail="unknown") for name in ("migrations", "beat", "canary")}
+        return Readiness(parts | {"broker": _status("broker", _check_broker)})
+
+    def _check_migrations(self) -> PartStatus:
+        """Whether the database has every migration of this code. Once it has them, it is not asked again."""
+        if not self._all_migrated:
+            executor = MigrationExecutor(connection)
+            missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+            if missing:
+                return PartStatus(is_ok=False, detail=f"{len(missing)} not applied")
+            self._all_migrated = True
+        return PartStatus(is_ok=True)
 
 
-memory = ReadinessCache()
-_migrated = threading.Event()
+readiness_cache = ReadinessCache()
 
 
-def find_out() -> Readiness:
-    """Ask every part."""
-    checks = {"database": _check(_database)}
-    if checks["database"].is_ok:
-        checks |= {"migrations": _check(_migrations), "beat": _check(_beat), "canary": _check(_canary)}
-    else:
-        checks |= {name: Check(is_ok=False, detail="unknown") for name in ("migrations", "beat", "canary")}
-    return Readiness(checks | {"broker": _check(_broker)})
-
-
-def _check(part: Callable[[], Check]) -> Check:
+def _status(part: str, check: Callable[[], PartStatus]) -> PartStatus:
+    """The result of the part's check; an exception means that the part does not work."""
     try:
-        return part()
+        return check()
     except Exception as error:  # noqa: BLE001 - whatever it is, the part does not work
-        log.warning("readiness_check_failed", check=part.__name__.strip("_"), error=str(error))
+        log.warning("readiness_check_failed", check=part, error=str(error))
         connection.close()
-        return Check(is_ok=False, detail=type(error).__name__)
+        return PartStatus(is_ok=False, detail=type(error).__name__)
 
 
-def _database() -> Check:
+def _check_database() -> PartStatus:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
-    return Check(is_ok=True)
+    return PartStatus(is_ok=True)
 
 
-def _migrations() -> Check:
-    """Whether the database has every migration of this code; once it has, it keeps them."""
-    if not _migrated.is_set():
-        executor = MigrationExecutor(connection)
-        missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
-        if missing:
-            return Check(is_ok=False, detail=f"{len(missing)} not applied")
-        _migrated.set()
-    return Check(is_ok=True)
-
-
-def _beat() -> Check:
-    return _age(beat.last_tick_age())
-
-
-def _canary() -> Check:
-    return _age(probe_job.seconds_since_probe())
-
-
-def _age(seconds: float | None) -> Check:
+def _check_age(seconds: float | None) -> PartStatus:
     if seconds is None:
-        return Check(is_ok=False, detail="never")
-    return Check(is_ok=seconds < LONGEST_SILENCE, detail=f"{seconds:.0f} s ago")
+        return PartStatus(is_ok=False, detail="never")
+    return PartStatus(is_ok=seconds < OVERDUE_SECONDS, detail=f"{seconds:.0f} s ago")
 
 
-def _broker() -> Check:
+def _check_broker() -> PartStatus:
     if settings.JOBS_INLINE:
-        return Check(is_ok=True, detail="not used")
+        return PartStatus(is_ok=True, detail="not used")
     client = redis.Redis.from_url(
         settings.REDIS_URL,
-        socket_timeout=BROKER_ANSWER,
-        socket_connect_timeout=BROKER_ANSWER,
+        socket_timeout=BROKER_TIMEOUT_SECONDS,
+        socket_connect_timeout=BROKER_TIMEOUT_SECONDS,
         retry=Retry(NoBackoff(), 0),
     )
     try:
         client.ping()
     finally:
         client.close()
-    return Check(is_ok=True)
+    return PartStatus(is_ok=True)

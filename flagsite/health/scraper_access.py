@@ -1,4 +1,4 @@
-"""Who may read what is about the whole installation: a scraper with METRICS_TOKEN, or a key that sees everything."""
+"""Access to figures of the whole installation: for a scraper with METRICS_TOKEN, or a caller without a scope."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class MetricsTokenAuthentication(BaseAuthentication):
 
 
 class ScraperEndpoint(Endpoint):
-    """An address for those who look after the whole installation."""
+    """An endpoint about the whole installation."""
 
     authentication_classes: ClassVar = [
         MetricsTokenAuthentication,
@@ -43,6 +43,6 @@ class ScraperEndpoint(Endpoint):
     ]
 
     def check_sees_everything(self) -> None:
-        """Raises PermissionDenied for a caller that is bound to an organization."""
+        """Raises PermissionDenied for a caller with a scope."""
         if self.caller.organization_id is not None:
             raise PermissionDenied("This is about the whole installation; your key is bound to an organization.")

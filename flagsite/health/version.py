@@ -1,4 +1,4 @@
-"""What runs here: the version, and the commit where it is known."""
+"""Which version of Flagsite runs here, and of which commit."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ VERSION = "1.0.0"
 
 @functools.cache
 def about() -> dict[str, str]:
-    """Version and commit (empty when unknown). Open to all, thus nothing of what it runs on."""
+    """Version and commit (empty when it is not known). Everybody may read it, so it says nothing about the machine."""
     return {
         "version": VERSION,
-        "commit": settings.FLAGSITE_COMMIT or _checked_out(settings.BASE_DIR),
+        "commit": settings.FLAGSITE_COMMIT or _commit_of(settings.BASE_DIR),
     }
 
 
-def _checked_out(checkout: Path) -> str:
-    """The commit of a git checkout, read from its files: git itself may not be there."""
+def _commit_of(checkout: Path) -> str:
+    """The commit of a git checkout, read from its files, since git itself may not be installed."""
     try:
         folder = checkout / ".git"
         if folder.is_file():  # a worktree names its folder

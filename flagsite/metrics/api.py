@@ -14,7 +14,7 @@ from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 from rest_framework.request import Request
 
-from flagsite.celery_adapters import beat
+from flagsite import beat
 from flagsite.health import version
 from flagsite.health.scraper_access import ScraperEndpoint
 from flagsite.metrics import engine, requests

@@ -10,14 +10,13 @@ import atexit
 import os
 import threading
 import time
-from bisect import bisect_right
 from collections import defaultdict, deque
-from collections.abc import Iterable
 
 import structlog
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from flagsite.core.adapters.prometheus import BatchHistogram
 from flagsite.metrics.multiprocess_folder import VARIABLE
 
 log = structlog.get_logger(__name__)
@@ -26,24 +25,8 @@ MANY = 500
 EVERY_SECONDS = 1.0
 
 
-class WrittenInBlocks(Histogram):
-    """A histogram that takes many observations at the price of one."""
-
-    def observe_all(self, seconds: Iterable[float]) -> None:
-        """The same as to `observe` each."""
-        amounts = list(seconds)
-        self._sum.inc(sum(amounts))
-        amounts.sort()
-        below = 0
-        for bound, bucket in zip(self._upper_bounds, self._buckets, strict=True):
-            up_to = bisect_right(amounts, bound)
-            if up_to > below:
-                bucket.inc(up_to - below)
-            below = up_to
-
-
 _own = CollectorRegistry()
-_seconds = WrittenInBlocks(
+_seconds = BatchHistogram(
     "flagsite_http_request_seconds",
     "HTTP requests that were answered, with how long that took.",
     ["method", "route", "status"],

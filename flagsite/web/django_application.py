@@ -1,4 +1,4 @@
-"""Django in a web process: it answers whatever is not an evaluation."""
+"""Django as a WSGI application: it answers every request that is not an evaluation."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.core.wsgi import get_wsgi_application
 
 
-class Request(WSGIRequest):
-    """A request in UTF-8, whatever charset the client claims.
+class Utf8Request(WSGIRequest):
+    """A request that is read as UTF-8, whatever charset its Content-Type names.
 
-    Django and REST framework decode by the parameters of Content-Type, and fail on charsets such as `hex`: Django
-    does so before any of our code could answer an error.
+    Django and REST framework decode a request by the charset of Content-Type, and fail on Python's own ones such as
+    `hex`. Django fails so early that Flagsite could not answer with an error.
     """
 
     def __init__(self, environ: dict[str, Any]) -> None:
@@ -22,7 +22,7 @@ class Request(WSGIRequest):
 
 
 def django_handler() -> WSGIHandler:
-    """Django, set up, as a WSGI application."""
-    made = get_wsgi_application()
-    made.request_class = Request
-    return made
+    """Set Django up and return it as a WSGI application."""
+    handler = get_wsgi_application()
+    handler.request_class = Utf8Request
+    return handler

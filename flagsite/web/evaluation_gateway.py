@@ -21,7 +21,7 @@ from django.db import Error, close_old_connections
 from flags.serving.ofrep import JSON, Answered, Environ, RemoteEvaluation
 from flags.serving.process_cache import heard_all, process_access_key_cache, process_evaluation_cache
 from flagsite.metrics import requests
-from flagsite.web.request_context import ACCEPTABLE
+from flagsite.web.request_context import VALID_REQUEST_ID
 from flagsite.web.thread_policy import run_as_answering_thread
 
 log = structlog.get_logger(__name__)
@@ -54,7 +54,7 @@ class EvaluationGateway:
             return self._behind(environ, start_response)
         status, headers, body, route = answered
         given = environ.get("HTTP_X_REQUEST_ID")
-        request_id = given if given and ACCEPTABLE.fullmatch(given) else f"{self._process}-{next(self._numbers)}"
+        request_id = given if given and VALID_REQUEST_ID.fullmatch(given) else f"{self._process}-{next(self._numbers)}"
         headers = [*headers, ("X-Request-ID", request_id)]
         if self._origins:
             headers += self._cors(environ)

@@ -1,10 +1,14 @@
-"""How long a web process answers nothing because Python looks for garbage: hardly ever longer than LONG_SECONDS.
+"""Keeps Python's garbage collection from stopping a web process that holds many objects.
 
-Python looks through all that lasts whenever a quarter more has come to last, for garbage that refers to itself, and
-nothing else runs meanwhile: 0.2 s in a process that knows 100,000 organizations. So what has survived a look that took
-long is set aside (`gc.freeze`), and the next looks have only what is new. Not after each look: what requests under way
-hold is set aside with the rest, and when it becomes garbage that refers to itself nobody finds it until everything is
-looked through again, an hour later.
+Python's oldest generation holds everything that lives long. Python collects it whenever it has grown by a quarter, and
+the process does nothing else meanwhile: 0.2 seconds in one that knows 100,000 organizations. The collection is needed
+for garbage in reference cycles only. So Flagsite freezes the objects that have survived a slow collection: the next
+collections skip them (https://docs.python.org/3/library/gc.html#gc.freeze).
+
+Only after a slow collection, since it also freezes what the requests of that moment hold. When such an object becomes
+garbage in a cycle, nothing finds it while it is frozen. So once an hour everything is unfrozen and collected.
+
+`WEB_TUNING=false` turns this off.
 """
 
 from __future__ import annotations
@@ -13,35 +17,37 @@ import gc
 from time import monotonic, thread_time
 from typing import Any
 
-LONG_SECONDS = 0.02
-"""A look through some 60,000 objects."""
-ANEW_SECONDS = 3600.0
-"""After so long everything is looked through again."""
-OLDEST = 2
-"""The generation of what lasts."""
+from django.conf import settings
+
+SLOW_COLLECTION_SECONDS = 0.02
+"""CPU time; about what a collection of 60,000 objects takes."""
+UNFREEZE_SECONDS = 3600.0
+"""How long objects stay frozen at most."""
+OLDEST_GENERATION = 2
 
 
 class FreezeAfterSlowCollection:
-    """Called by Python before and after each look (https://docs.python.org/3/library/gc.html#gc.callbacks)."""
+    """A callback for `gc.callbacks` that freezes all objects after a slow collection of the oldest generation."""
 
     def __init__(self) -> None:
         self._began = 0.0
-        self._anew_at = monotonic() + ANEW_SECONDS
+        self._unfreeze_at = monotonic() + UNFREEZE_SECONDS
 
-    def __call__(self, phase: str, about: dict[str, Any]) -> None:
-        """`phase` is "start" or "stop"; `about` names the generation."""
-        if about["generation"] < OLDEST:
+    def __call__(self, phase: str, info: dict[str, Any]) -> None:
+        """`phase` is "start" or "stop"; `info` is what Python says about the collection, such as its generation."""
+        if info["generation"] < OLDEST_GENERATION:
             return
         if phase == "start":
             self._began = thread_time()
-            if monotonic() >= self._anew_at:
-                self._anew_at = monotonic() + ANEW_SECONDS
+            if monotonic() >= self._unfreeze_at:
+                self._unfreeze_at = monotonic() + UNFREEZE_SECONDS
                 gc.unfreeze()
-        elif thread_time() - self._began >= LONG_SECONDS:
+        elif thread_time() - self._began >= SLOW_COLLECTION_SECONDS:
             gc.freeze()
 
 
 def freeze_long_lived_objects() -> None:
-    """Begin with it in this process, with all that was loaded until now."""
-    gc.freeze()
-    gc.callbacks.append(FreezeAfterSlowCollection())
+    """Freeze all that this process has loaded until now, and from now on what survives a slow collection."""
+    if settings.WEB_TUNING:
+        gc.freeze()
+        gc.callbacks.append(FreezeAfterSlowCollection())

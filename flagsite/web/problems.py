@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details: one table from exception to status, and one shape for all of them."""
+"""Errors as problem details (RFC 9457): one table from exception to status and type, and one shape for every error."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     flags.ScheduleNotCancellable: (409, "schedule-not-cancellable"),
     flags.ScheduleNotRetryable: (409, "schedule-not-retryable"),
 }
-"""What a client may be told. `docs/errors.md` explains each type; a test holds the two together."""
+"""Status and type of every exception that ends a request. `docs/errors.md` explains the types; a test compares both."""
 
-NEVER_TOLD: frozenset[type[Exception]] = frozenset(
+NEVER_ANSWERED: frozenset[type[Exception]] = frozenset(
     {
         FlagsiteError,  # the base of all
         orgs.ImportRefused,  # commands only
@@ -73,7 +73,7 @@ NEVER_TOLD: frozenset[type[Exception]] = frozenset(
         jobs.CancelRequested,
     }
 )
-"""The exceptions of our `errors.py` that no request of the API ends with."""
+"""The exceptions of Flagsite's `errors.py` that never end a request of the API."""
 
 HTTP_TYPES = {
     400: "bad-request",
@@ -89,61 +89,60 @@ HTTP_TYPES = {
     503: "database-away",
 }
 
-
-RETRY_SOON = {"Retry-After": "5"}
-"""What every 503 says: seconds."""
+RETRY_AFTER = {"Retry-After": "5"}
+"""The header of every 503; seconds."""
 TOO_LARGE = "The request is too large."
 INVALID_INPUT = "invalid-input"
-"""The type of a 400 that says in `errors` what is wrong with which field."""
+"""The type of a 400 whose `errors` say which field is wrong, and why."""
 
 
 def problem(status: int, kind: str, detail: str, **more: Any) -> dict[str, Any]:
-    """The body of a problem: type, title, status, detail, and what else is said."""
+    """The body of a problem: type, title, status, detail, and further members in `more`."""
     return {"type": f"/problems/{kind}", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **more}
 
 
-def handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Django REST framework's exception handler: known errors become problems, others stay exceptions."""
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Django REST framework's exception handler: the answer for a known error, None for any other exception."""
     known = PROBLEMS.get(type(error))
     if known is not None:
         status, kind = known
-        headers = RETRY_SOON if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+        headers = RETRY_AFTER if status == HTTPStatus.SERVICE_UNAVAILABLE else None
         more = getattr(error, "members", {})
-        return _respond(problem(status, kind, getattr(error, "detail", str(error)), **more), headers)
+        return _problem_response(problem(status, kind, getattr(error, "detail", str(error)), **more), headers)
     if isinstance(error, Http404):
-        return _respond(problem(404, HTTP_TYPES[404], "There is nothing at this address."))
+        return _problem_response(problem(404, HTTP_TYPES[404], "There is nothing at this address."))
     if isinstance(error, PermissionDenied):
-        return _respond(problem(403, HTTP_TYPES[403], "You may not do this."))
+        return _problem_response(problem(403, HTTP_TYPES[403], "You may not do this."))
     if isinstance(error, RequestDataTooBig):
-        return _respond(problem(413, HTTP_TYPES[413], TOO_LARGE))
+        return _problem_response(problem(413, HTTP_TYPES[413], TOO_LARGE))
     if isinstance(error, (OperationalError, InterfaceError)):
         log.error("database_away", exc_info=error)
-        return _respond(_database_away(), RETRY_SOON)
+        return _problem_response(_database_away_problem(), RETRY_AFTER)
     if isinstance(error, exceptions.APIException):
-        return _respond(_of_framework(error), _headers(error))
+        return _problem_response(_framework_problem(error), _framework_headers(error))
     return None
 
 
-def _of_framework(error: exceptions.APIException) -> dict[str, Any]:
+def _framework_problem(error: exceptions.APIException) -> dict[str, Any]:
     kind = HTTP_TYPES.get(error.status_code, "error")
     if isinstance(error, exceptions.ValidationError):
-        return problem(400, INVALID_INPUT, "Some of the input is not valid.", errors=_by_field(error.detail))
+        return problem(400, INVALID_INPUT, "Some of the input is not valid.", errors=field_errors(error.detail))
     if isinstance(error, exceptions.Throttled):
         return problem(429, kind, f"Too many requests; wait {math.ceil(getattr(error, 'wait', None) or 1)} seconds.")
     return problem(error.status_code, kind, str(error.detail))
 
 
-def _by_field(detail: Any, path: str = "") -> list[dict[str, str]]:
-    """Flatten nested messages into {"field": "a.b", "message": …}; field "" is the whole body."""
+def field_errors(detail: Any, path: str = "") -> list[dict[str, str]]:
+    """The messages of a ValidationError, flattened to [{"field": "a.b", "message": …}]; field "" is the whole body."""
     if isinstance(detail, dict):
         inner = {key: path if key == "non_field_errors" else f"{path}.{key}".strip(".") for key in detail}
-        return [found for key, value in detail.items() for found in _by_field(value, inner[key])]
+        return [found for key, value in detail.items() for found in field_errors(value, inner[key])]
     if isinstance(detail, list):
-        return [found for value in detail for found in _by_field(value, path)]
+        return [found for value in detail for found in field_errors(value, path)]
     return [{"field": path, "message": str(detail)}]
 
 
-def _headers(error: exceptions.APIException) -> dict[str, str]:
+def _framework_headers(error: exceptions.APIException) -> dict[str, str]:
     headers = {}
     if getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = error.auth_header
@@ -152,19 +151,19 @@ def _headers(error: exceptions.APIException) -> dict[str, str]:
     return headers
 
 
-def _respond(body: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
+def _problem_response(body: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
     return Response(body, status=body["status"], headers=headers, content_type=CONTENT_TYPE)
 
 
-def _database_away() -> dict[str, Any]:
+def _database_away_problem() -> dict[str, Any]:
     detail = "The database cannot be reached. Ask again in a moment, with the same Idempotency-Key if you sent one."
     return problem(503, HTTP_TYPES[503], detail)
 
 
-class UnavailableMiddleware:
-    """Answers 503 where the database fails, or the tree is busy, outside the API's views.
+class UnavailableDatabaseMiddleware:
+    """Answers 503 when the database is away or the tree is busy outside the API's views.
 
-    That is in authentication, in middleware, in the admin.
+    Examples are authentication, other middleware and the admin site.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -175,25 +174,25 @@ class UnavailableMiddleware:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if isinstance(error, orgs.TreeBusy):
-            return _plain(problem(*PROBLEMS[orgs.TreeBusy], error.detail), RETRY_SOON)
+            return _json_response(problem(*PROBLEMS[orgs.TreeBusy], error.detail), RETRY_AFTER)
         if not isinstance(error, (OperationalError, InterfaceError)):
             return None
         log.error("database_away", exc_info=error)
-        return _plain(_database_away(), RETRY_SOON)
+        return _json_response(_database_away_problem(), RETRY_AFTER)
 
 
-class ZeroCharacterMiddleware:
-    """Answers 400 where the admin site is asked with a zero character, which no text in PostgreSQL can hold.
+class NulCharacterMiddleware:
+    """Answers 400 to the admin site's paths and queries with the character NUL, which PostgreSQL stores in no text.
 
-    Paths and queries only: what is typed into a form, the form refuses in words.
+    Forms refuse the character themselves, with a message at the field.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        asked = [request.path, *(text for name, values in request.GET.lists() for text in (name, *values))]
-        if request.path.startswith("/admin/") and any("\x00" in text for text in asked):
+        texts = [request.path, *(text for name, values in request.GET.lists() for text in (name, *values))]
+        if request.path.startswith("/admin/") and any("\x00" in text for text in texts):
             raise BadRequest
         return self.get_response(request)
 
@@ -201,28 +200,30 @@ class ZeroCharacterMiddleware:
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler400."""
     if isinstance(exception, RequestDataTooBig):
-        return _plain(problem(413, HTTP_TYPES[413], TOO_LARGE))
+        return _json_response(problem(413, HTTP_TYPES[413], TOO_LARGE))
     detail = "The request is malformed."
     if isinstance(exception, SuspiciousOperation):
         detail = "The request was refused as suspicious; is the host name one of ALLOWED_HOSTS?"
-    return _plain(problem(400, HTTP_TYPES[400], detail))
+    return _json_response(problem(400, HTTP_TYPES[400], detail))
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler403."""
-    return _plain(problem(403, HTTP_TYPES[403], "You may not do this."))
+    return _json_response(problem(403, HTTP_TYPES[403], "You may not do this."))
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler404."""
-    return _plain(problem(404, HTTP_TYPES[404], "There is nothing at this address."))
+    return _json_response(problem(404, HTTP_TYPES[404], "There is nothing at this address."))
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's handler500; the trace is in the log, found by the request's id."""
+    """Django's handler500; the log has the traceback, with the request's id."""
     correlation_id = getattr(request, "correlation_id", "")
-    return _plain(problem(500, HTTP_TYPES[500], f"Something went wrong on our side (request {correlation_id})."))
+    return _json_response(
+        problem(500, HTTP_TYPES[500], f"Something went wrong on our side (request {correlation_id}).")
+    )
 
 
-def _plain(body: dict[str, Any], headers: dict[str, str] | None = None) -> JsonResponse:
+def _json_response(body: dict[str, Any], headers: dict[str, str] | None = None) -> JsonResponse:
     return JsonResponse(body, status=body["status"], headers=headers, content_type=CONTENT_TYPE)

@@ -1,4 +1,4 @@
-"""How many requests a caller may send: counted in the Redis-protocol server, and not at all while that is away."""
+"""The rate limit of each caller: counted in the Redis-protocol server; no limit while that server is away."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from rest_framework.throttling import BaseThrottle
 from orgs.access.caller import Caller
 
 log = structlog.get_logger(__name__)
-ANSWER_SECONDS = 0.2
-"""The server has this long to connect, and to answer."""
+TIMEOUT_SECONDS = 0.2
+"""How long a request waits for the server to accept a connection, and to answer."""
 PAUSE_SECONDS = 5.0
-"""After a failure the server is left alone for so long."""
+"""How long requests do without the server after it failed."""
 
 
 class KeyRateLimit(BaseThrottle):
-    """RATE_LIMIT for each access key, and for each person signed in."""
+    """Allows RATE_LIMIT requests to each access key, and to each person who is signed in."""
 
     def allow_request(self, request: Request, view: Any) -> bool:
         if not isinstance(request.auth, Caller):
@@ -42,38 +42,39 @@ class KeyRateLimit(BaseThrottle):
 
 
 def seconds_to_wait(caller: str) -> int:
-    """Count one request of the caller; 0 when it may pass, else after how many whole seconds it may come again."""
-    if _breaker.is_open():
+    """Count one request of the caller; returns 0 when it may pass, else the whole seconds that the caller must wait."""
+    if circuit_breaker.is_open():
         return 0
     try:
-        limiter, limit = _limiter(settings.REDIS_URL), _limit(settings.RATE_LIMIT)
+        limiter, limit = limiter_at(settings.REDIS_URL), _parsed(settings.RATE_LIMIT)
         passes = limiter.hit(limit, caller)
-        _breaker.reset()
+        circuit_breaker.reset()
         if passes:
             return 0
         reset = limiter.get_window_stats(limit, caller).reset_time
         return max(1, math.ceil(reset - time.time()))
     except (RedisError, OSError) as error:
-        _breaker.trip()
+        circuit_breaker.trip()
         log.warning("rate_limit_off", error=str(error), seconds=PAUSE_SECONDS)
         return 0
 
 
-class Breaker:
-    """Remembers for PAUSE_SECONDS that the server is away, so that not every request waits for it."""
+class CircuitBreaker:
+    """Remembers for `pause_seconds` that the server is away, so that not every request waits for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, pause_seconds: float = PAUSE_SECONDS) -> None:
+        self._pause_seconds = pause_seconds
         self._lock = threading.Lock()
         self._until = 0.0
 
     def is_open(self) -> bool:
-        """Whether to leave the server alone. After the pause one caller at a time is let through to try."""
+        """Whether to do without the server. After the pause, one request at a time tries the server again."""
         with self._lock:
             now = time.monotonic()
             if now < self._until:
                 return True
-            if self._until:  # the one that tries; others go on without until it knows
-                self._until = now + 2 * ANSWER_SECONDS
+            if self._until:  # this request tries the server; others do without it meanwhile
+                self._until = now + 2 * TIMEOUT_SECONDS
             return False
 
     def reset(self) -> None:
@@ -84,26 +85,26 @@ class Breaker:
     def trip(self) -> None:
         """The server did not answer."""
         with self._lock:
-            self._until = time.monotonic() + PAUSE_SECONDS
+            self._until = time.monotonic() + self._pause_seconds
 
 
-_breaker = Breaker()
-
-
-@functools.cache
-def _limit(words: str) -> limits.RateLimitItem:
-    """What the setting's words mean; flagsite/settings.py has seen to it that they mean something."""
-    return limits.parse(words)
+circuit_breaker = CircuitBreaker()
 
 
 @functools.cache
-def _limiter(url: str) -> SlidingWindowCounterRateLimiter:
-    """The counter at this server; connects at the first use."""
+def _parsed(rate: str) -> limits.RateLimitItem:
+    """A rate such as 6000/minute; flagsite/settings.py has checked its form."""
+    return limits.parse(rate)
+
+
+@functools.cache
+def limiter_at(url: str) -> SlidingWindowCounterRateLimiter:
+    """The rate limiter that counts in the server at `url`; it connects at its first use."""
     storage = RedisStorage(
         url.replace("unix://", "redis+unix://", 1) if url.startswith("unix://") else url,
         key_prefix="flagsite:limit",
-        socket_timeout=ANSWER_SECONDS,
-        socket_connect_timeout=ANSWER_SECONDS,
+        socket_timeout=TIMEOUT_SECONDS,
+        socket_connect_timeout=TIMEOUT_SECONDS,
         retry=Retry(NoBackoff(), 0),  # type: ignore[arg-type]
     )
     return SlidingWindowCounterRateLimiter(storage)

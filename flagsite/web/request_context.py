@@ -1,4 +1,4 @@
-"""What is known of a request where it comes in: its id (the client's own X-Request-ID or a new one), its origin."""
+"""Every request's id (the client's X-Request-ID or a new one), and from where and by whom it was sent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from flagsite.core import actor
 
 HEADER = "X-Request-ID"
-ACCEPTABLE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 class RequestIdMiddleware:
@@ -24,7 +24,7 @@ class RequestIdMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         given = request.headers.get(HEADER, "")
-        correlation_id = given if ACCEPTABLE.fullmatch(given) else uuid4().hex
+        correlation_id = given if VALID_REQUEST_ID.fullmatch(given) else uuid4().hex
         request.correlation_id = correlation_id  # type: ignore[attr-defined]
         via = "admin" if request.path.startswith("/admin/") else "api"
         with (

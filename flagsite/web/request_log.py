@@ -1,4 +1,4 @@
-"""What is told of each request: one line in the log, and a count with its duration for metrics."""
+"""One log line for each request, and its count and duration for the metrics."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from django.utils.encoding import escape_uri_path
 from flagsite.metrics import requests
 
 log = structlog.get_logger(__name__)
-UNKNOWN = "unknown"
-QUIET = frozenset({"livez", "readyz", "metrics"})
-"""Asked every few seconds by machines; their lines are only for debugging."""
+UNKNOWN_ROUTE = "unknown"
+QUIET_ROUTES = frozenset({"livez", "readyz", "metrics"})
+"""Programs call these every few seconds; their lines have level DEBUG."""
 
 
-class RequestSignalsMiddleware:
-    """Comes after the one that gives the request its id, and before all that might answer."""
+class RequestLogMiddleware:
+    """Logs and counts every request. It comes after RequestIdMiddleware, and before any middleware that may answer."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -32,7 +32,7 @@ class RequestSignalsMiddleware:
         route = route_of(request)
         method = str(request.method)
         requests.count(method=method, route=route, status=response.status_code, seconds=seconds)
-        _level(route, response.status_code)(
+        _log_method(route, response.status_code)(
             "request_answered",
             method=method,
             route=route,
@@ -44,14 +44,14 @@ class RequestSignalsMiddleware:
 
 
 def route_of(request: HttpRequest) -> str:
-    """The pattern of the request's address, without its ids; "unknown" for an address that there is not."""
+    """The pattern of the request's path, without ids; "unknown" for a path that does not exist."""
     route = getattr(request, "probe", "")
     if request.resolver_match is not None:
         route = request.resolver_match.route
-    return route or UNKNOWN
+    return route or UNKNOWN_ROUTE
 
 
-def _level(route: str, status: int) -> Callable[..., Any]:
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and route not in QUIET:
+def _log_method(route: str, status: int) -> Callable[..., Any]:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and route not in QUIET_ROUTES:
         return log.error
-    return log.debug if route in QUIET else log.info
+    return log.debug if route in QUIET_ROUTES else log.info

@@ -1,6 +1,7 @@
-"""granian's own lines (it starts, a worker ends) in the same shape as ours: web_log.json names this.
+"""The format of granian's own log lines, such as that it has started: the same as of Flagsite's lines.
 
-Imported by granian's main process too, which knows no settings: it reads the one variable that it needs by itself.
+granian finds `formatter` by its name in web_log.json. granian's main process imports this module without Django, so it
+reads the environment and not the settings.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 from flagsite import logging
 
 
-def lines() -> Any:
-    """What makes a line of a record: JSON, or text for people where LOG_FORMAT=console."""
+def formatter() -> Any:
+    """The formatter for log records: JSON, or text for people with LOG_FORMAT=console."""
     style = os.environ.get("LOG_FORMAT") or ("json" if os.environ.get("DATABASE_URL") else "console")
     return logging.formatter(style)

@@ -1,8 +1,12 @@
-"""Which threads of a web process get the processor first: those that answer requests.
+"""Linux's scheduling policy for the threads of a web process, so that the server's own thread interrupts no answer.
 
-The server has a thread of its own that reads requests and sends answers. Each answer wakes it, and Linux then lets it
-take the processor from a thread that answers and holds the interpreter's lock, so that all others of the process wait
-for both. Where it does not, the same processors answer up to half as many requests again (docs/decisions/0005).
+The server (granian) has a thread of its own that reads requests and sends answers. Every answer wakes that thread. By
+default Linux then gives it the processor of a thread that is answering. The interrupted thread still holds Python's
+global lock, so every other thread of the process waits for both. Under the policy SCHED_BATCH a thread that wakes up
+waits until a processor is free (https://man7.org/linux/man-pages/man7/sched.7.html). With it, two busy processors
+answer a third to a half more requests (docs/decisions/0005).
+
+`WEB_TUNING=false` turns this off.
 """
 
 from __future__ import annotations
@@ -12,31 +16,34 @@ import sys
 import threading
 from contextlib import suppress
 
+from django.conf import settings
 
-class _Thread(threading.local):
+
+class _ThreadState(threading.local):
     """What each thread knows of itself."""
 
-    answers = False
+    answers_requests = False
 
 
-_thread = _Thread()
+_thread = _ThreadState()
 
 
 def yield_to_other_threads() -> None:
-    """Have this thread, and all that are started from it, take the processor from no other when they wake up."""
+    """Let this thread, and every thread started from it, wait for a free processor when it wakes up."""
     if sys.platform == "linux":
-        _follow(os.SCHED_BATCH)
+        _set_policy(os.SCHED_BATCH)
 
 
 def run_as_answering_thread() -> None:
-    """Have this thread take the processor as any thread does: it answers requests."""
-    if _thread.answers:
+    """Give this thread Linux's usual policy, because it answers requests. Costs next to nothing when called again."""
+    if _thread.answers_requests:
         return
-    _thread.answers = True
+    _thread.answers_requests = True
     if sys.platform == "linux":
-        _follow(os.SCHED_OTHER)
+        _set_policy(os.SCHED_OTHER)
 
 
-def _follow(policy: int) -> None:
-    with suppress(OSError):  # a sandbox may forbid it, and nothing depends on it
-        os.sched_setscheduler(0, policy, os.sched_param(0))
+def _set_policy(policy: int) -> None:
+    if settings.WEB_TUNING:
+        with suppress(OSError):  # a sandbox may forbid it, and nothing depends on it
+            os.sched_setscheduler(0, policy, os.sched_param(0))

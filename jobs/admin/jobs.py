@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import Max, Q, QuerySet
@@ -205,7 +206,7 @@ class JobAdmin(OperatorAdmin):
         self, request: HttpRequest, jobs: QuerySet[Job], deed: BulkOperation, chosen: BulkSelection
     ) -> dict[str, Any]:
         across = request.POST.get("select_across") == "1"
-        ticked = request.POST.getlist("_selected_action")
+        ticked = request.POST.getlist(ACTION_CHECKBOX_NAME)
         only = jobs.first() if chosen.matching == 1 else None
         return {
             "title": f"{deed.asked} {chosen.fitting:,} {'job' if chosen.fitting == 1 else 'jobs'}",

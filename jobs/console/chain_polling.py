@@ -16,17 +16,18 @@ from jobs.errors import JobNotFound
 log = structlog.get_logger(__name__)
 SHORTEST_PAUSE, LONGEST_PAUSE, GROWTH = 0.2, 1.0, 1.2
 PATIENCE = 30.0
-"""Seconds for which the database may be away."""
+"""Seconds for which the database may be away before a command gives up."""
 
 
-def poll_chain(root_id: int) -> Iterator[Job]:
+def poll_chain(root_id: int, *, patience: float = PATIENCE) -> Iterator[Job]:
     """The chain's latest attempt, now and after growing pauses, the last time as it ended. One query for each look.
 
-    Raises JobNotFound when it is deleted meanwhile, and OperationalError when the database stays away.
+    Raises JobNotFound when it is deleted meanwhile, and OperationalError when the database is away for more than
+    `patience` seconds.
     """
     pause = SHORTEST_PAUSE
     while True:
-        latest = _latest(root_id)
+        latest = _latest(root_id, patience)
         yield latest
         if not latest.is_open:
             return
@@ -39,8 +40,8 @@ def succeeded(latest: Job) -> bool:
     return latest.status == Status.COMPLETED and not latest.failed
 
 
-def _latest(root_id: int) -> Job:
-    deadline = time.monotonic() + PATIENCE
+def _latest(root_id: int, patience: float) -> Job:
+    deadline = time.monotonic() + patience
     while True:
         try:
             latest = Job.objects.of_chain(root_id).defer("error_traceback", "arguments", "checkpoint").last()

@@ -18,7 +18,7 @@ from jobs.metrics import counters
 
 log = structlog.get_logger(__name__)
 AT_ONCE = 100
-"""Rows of each sort that one sweep takes; the next takes the rest."""
+"""How many jobs one sweep rescues, and how many it wakes workers for; the next sweep takes the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,10 @@ def rescue_and_wake() -> RescueResult:
     return RescueResult(rescued=rescue_expired(), woken=wake_waiting())
 
 
-def rescue_expired() -> int:
-    """End every attempt whose lease has expired, with its retry; returns how many."""
+def rescue_expired(*, at_most: int = AT_ONCE) -> int:
+    """End attempts whose lease has expired, and start their retries; returns how many."""
     rescued = 0
-    for job_id in list(Job.objects.expired().order_by("lease_expires_at").values_list("pk", flat=True)[:AT_ONCE]):
+    for job_id in list(Job.objects.expired().order_by("lease_expires_at").values_list("pk", flat=True)[:at_most]):
         try:
             lifecycle.rescue(job_id=job_id)
         except TransitionRefused:  # another sweep was there first, or the worker lives after all
@@ -64,10 +64,10 @@ RETURNING queue
 """
 
 
-def wake_waiting() -> int:
-    """Send a wake-up for each due job that had none lately; returns how many."""
+def wake_waiting(*, at_most: int = AT_ONCE) -> int:
+    """Send a wake-up for due jobs that had none lately; returns how many."""
     with connection.cursor() as cursor:
-        cursor.execute(WAKE_WAITING, {"at_once": AT_ONCE})
+        cursor.execute(WAKE_WAITING, {"at_once": at_most})
         queues = [queue for (queue,) in cursor.fetchall()]
     for queue in queues:
         wakeup.wake(queue)

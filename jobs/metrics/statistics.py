@@ -15,7 +15,7 @@ from jobs.metrics.hourly import BOUNDS
 from jobs.metrics.models import JobTally
 
 MOST_COUNTED = 10_000
-"""Up to here jobs are counted; beyond, there are more than so many."""
+"""Jobs of each status are counted up to this number; counting millions takes too long."""
 HOURS = 24
 PERCENTILE = 0.95
 Outcome = JobTally.Outcome
@@ -122,10 +122,10 @@ COUNTS = " UNION ALL ".join(  # a literal each, for the partial indexes on open 
 )
 
 
-def counts_by_status() -> dict[str, int]:
-    """How many jobs have each status now; MOST_COUNTED + 1 stands for more than MOST_COUNTED."""
+def counts_by_status(*, at_most: int = MOST_COUNTED) -> dict[str, int]:
+    """How many jobs have each status now; `at_most` + 1 stands for every larger number."""
     with connection.cursor() as cursor:
-        cursor.execute(COUNTS, {"most": MOST_COUNTED + 1})
+        cursor.execute(COUNTS, {"most": at_most + 1})
         return dict(cursor.fetchall())
 
 

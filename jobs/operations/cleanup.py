@@ -174,7 +174,7 @@ def _delete_chains(roots: Sequence[int]) -> Counter[str]:
     for relation in Job._meta.related_objects:
         if relation.related_model is Job or relation.on_delete is models.DO_NOTHING:
             continue
-        referring = relation.related_model._default_manager  # noqa: SLF001 - Django's documented way to any model
+        referring = relation.related_model._default_manager
         rows = referring.filter(**{f"{relation.field.name}__in": ids})
         if relation.on_delete is models.SET_NULL:
             rows.update(**{relation.field.name: None})

@@ -41,6 +41,20 @@ def doing(work: Work) -> Iterator[None]:
         _works.remove(work)
 
 
+@contextmanager
+def before_each(method: str, do: Callable[..., object]) -> Iterator[None]:
+    """While it lasts, `do` is called before each call of this method of a Run, with the run and the same arguments."""
+    real = getattr(Run, method)
+
+    def called(run: Run, *arguments: Any, **named: Any) -> Any:
+        do(run, *arguments, **named)
+        return real(run, *arguments, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, method, called)
+        yield
+
+
 def in_pauses(monkeypatch: pytest.MonkeyPatch, module: ModuleType, do: Callable[[float], object]) -> None:
     """Have something done in place of each pause that the module makes; other threads sleep as ever."""
     monkeypatch.setattr(module, "time", SimpleNamespace(sleep=do, monotonic=time.monotonic))

@@ -28,12 +28,13 @@ def test_a_list_without_jobs_offers_only_what_one_can_do(cast: Cast) -> None:
         assert ("Nothing matches" in page, "Show all" in page, "Add job" in page) == (True, True, False)
 
 
-def test_the_count_of_a_long_list_has_its_thousands_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(CappedPaginator, "most_counted", 2)
-    monkeypatch.setattr(CappedPaginator, "counted", 12_345)
-    assert CappedPaginator(Job.objects.order_by("id"), 50).count_in_words == "more than 2"
-    monkeypatch.setattr(CappedPaginator, "most_counted", 20_000)
-    assert CappedPaginator(Job.objects.order_by("id"), 50).count_in_words == "12,345"
+@pytest.mark.parametrize(("most", "words"), [(2, "more than 2"), (20_000, "12,345")])
+def test_the_count_of_a_long_list_has_its_thousands_apart(most: int, words: str) -> None:
+    class LongList(CappedPaginator):
+        most_counted = most
+        counted = 12_345
+
+    assert LongList(Job.objects.order_by("id"), 50).count_in_words == words
 
 
 def test_of_a_list_only_what_is_under_way_is_sent_anew_and_once_more_when_it_has_ended(cast: Cast) -> None:

@@ -11,9 +11,10 @@ from django.utils import timezone
 
 from jobs.engine import lifecycle, runner
 from jobs.engine.models import Job, JobFailure
+from jobs.engine.run import Run
 from jobs.engine.states import Status
 from jobs.operations import cleanup, job_operations
-from jobs.tests.engine import by_hand, waiting
+from jobs.tests.engine import before_each, by_hand, waiting
 from orgs.audit.models import HistoryEntry
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -127,43 +128,42 @@ def test_a_report_is_left_in_history_log_and_on_the_job() -> None:
     assert job.processed == 3
 
 
-def test_it_goes_in_short_transactions_and_ends_where_somebody_cancels_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def two_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transaction of a clean-up looks at two chains."""
     monkeypatch.setattr(cleanup, "LOOKED_AT_ONCE", 2)
+
+
+@pytest.mark.usefixtures("two_at_once")
+def test_it_goes_in_short_transactions_and_ends_where_somebody_cancels_it() -> None:
     for _ in range(6):
         ended(Status.COMPLETED, 31)
     job = cleanup.request(by="alice")
-    stepping = cleanup._take_step
 
-    def step_then_cancel(run: Any) -> bool:
-        went_on = stepping(run)
+    def cancel(run: Run) -> None:
         if run.job.checkpoint["deleted"]["COMPLETED"] == 2:
             job_operations.cancel(job_id=job.pk, by="bob")
-        return went_on
 
-    monkeypatch.setattr(cleanup, "_take_step", step_then_cancel)
-    runner.run_next("default")
+    with before_each("check", cancel):
+        runner.run_next("default")
     job.refresh_from_db()
     assert (job.status, job.processed) == (Status.CANCELLED, 4)  # the cancel is seen with the next progress
     assert len(kept()) == 2
     assert HistoryEntry.objects.get(action="jobs.cleaned").details == {"deleted": {"COMPLETED": 4}, "finished": False}
 
 
-def test_it_goes_on_after_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cleanup, "LOOKED_AT_ONCE", 2)
+@pytest.mark.usefixtures("two_at_once")
+def test_it_goes_on_after_a_crash() -> None:
     for _ in range(6):
         ended(Status.COMPLETED, 31)
     job = cleanup.request(by="alice")
-    stepping = cleanup._take_step
 
-    def step_then_die(run: Any) -> bool:
-        stepping(run)
+    def die(run: Run) -> None:
         raise SystemExit
 
-    monkeypatch.setattr(cleanup, "_take_step", step_then_die)
-    with pytest.raises(SystemExit):
+    with before_each("check", die), pytest.raises(SystemExit):
         runner.run_next("default")
     assert len(kept()) == 4
-    monkeypatch.setattr(cleanup, "_take_step", stepping)
     Job.objects.filter(pk=job.pk).update(lease_expires_at="2000-01-01T00:00:00Z")
     retry = lifecycle.rescue(job_id=job.pk)
     assert retry is not None

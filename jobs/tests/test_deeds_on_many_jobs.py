@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,11 +13,12 @@ from django.test import Client
 from conftest import Cast
 from jobs.engine import lifecycle, runner, shutdown
 from jobs.engine.models import Job
+from jobs.engine.run import Run
 from jobs.engine.states import Status
 from jobs.operations import bulk, bulk_job, job_operations
 from jobs.operations.bulk import OPERATIONS, choose
 from jobs.operations.models import DeedTarget
-from jobs.tests.engine import QUEUE, by_hand, changed, claimed, lease_of, make_due, statuses, waiting
+from jobs.tests.engine import QUEUE, before_each, by_hand, changed, claimed, lease_of, make_due, statuses, waiting
 from orgs.audit.models import HistoryEntry
 from orgs.tests.people import shown, signed_in
 
@@ -51,14 +53,12 @@ def begun(deed: str, *, reason: str = "x", priority: int | None = None) -> Job:
 @contextmanager
 def after_each(then: Callable[[], object]) -> Iterator[None]:
     """While it lasts, something happens whenever the deed was done to one of many."""
-    count = bulk_job._count
 
-    def counted(done: Any, why_not: str) -> None:
-        count(done, why_not)
-        then()
+    def happen(run: Run, *, processed: int = 0, **_: Any) -> None:
+        if processed:
+            then()
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bulk_job, "_count", counted)
+    with before_each("record_progress", happen):
         try:
             yield
         finally:
@@ -138,23 +138,19 @@ def test_only_chains_that_ended_badly_are_retried_each_once() -> None:
     }
 
 
-def test_a_job_that_fails_in_the_middle_goes_on_where_it_was_and_does_nothing_twice(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_job_that_fails_in_the_middle_goes_on_where_it_was_and_does_nothing_twice() -> None:
     jobs = [changed(claimed(), priority=0) for _ in range(5)]
     for job in jobs:
         lifecycle.fail(job_id=job.pk, lease=lease_of(job), error="no", permanent=True)
     many = begun("retry", reason="again")
-    count, calls = bulk_job._count, list[str]()
+    number = itertools.count(1)
 
-    def failing(done: Any, why_not: str) -> None:
-        calls.append(why_not)
-        if len(calls) == 3:
+    def fail() -> None:
+        if next(number) == 3:
             raise RuntimeError("killed")
-        count(done, why_not)
 
-    monkeypatch.setattr(bulk_job, "_count", failing)
-    runner.run_next(QUEUE)
+    with after_each(fail):
+        runner.run_next(QUEUE)
     assert len(recorded("job.retry")) == 2
     make_due()
     again = runner.run_next(QUEUE)
@@ -166,17 +162,17 @@ def test_a_job_that_fails_in_the_middle_goes_on_where_it_was_and_does_nothing_tw
     assert (again.processed, again.total, bulk_job.report(again).count) == (3, 3, 5)
 
 
-def test_a_worker_that_loses_its_lease_does_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_loses_its_lease_does_nothing_more() -> None:
     jobs = [waiting() for _ in range(3)]
     many = begun("cancel")
+    number = itertools.count(1)
 
-    def frozen(done: Any, why_not: str) -> None:
-        done.count += 1
-        if done.count == 2:
+    def lose_the_lease() -> None:
+        if next(number) == 2:
             Job.objects.filter(pk=many.pk).update(lease_token="0" * 32)
 
-    monkeypatch.setattr(bulk_job, "_count", frozen)
-    runner.run_next(QUEUE)
+    with after_each(lose_the_lease):
+        runner.run_next(QUEUE)
     assert [statuses(job) for job in jobs] == [["CANCELLED"], ["PENDING"], ["PENDING"]]
 
 

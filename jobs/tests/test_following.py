@@ -6,18 +6,20 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError
 
-from flagsite.core.db import transient_errors
 from jobs.console import chain_polling
 from jobs.engine import lifecycle, worker_registry
 from jobs.engine.models import Job, Queue
 from jobs.operations import job_operations, queue_operations
 from jobs.tests.engine import QUEUE, changed, claimed, in_pauses, latest, lease_of, make_due, waiting
 from orgs.tests.commands import run
+from orgs.tests.failing_queries import failing_queries
 
 pytestmark = pytest.mark.django_db
 Steps = Iterator[Callable[[], object]]
+
+AWAY = OperationalError("server closed the connection unexpectedly")
 
 
 @pytest.fixture
@@ -144,35 +146,19 @@ def test_a_job_that_is_deleted_meanwhile_is_said_so(meanwhile: Any) -> None:
     assert "There is no such job" in ran.error
 
 
-def test_a_database_that_is_away_for_a_moment_is_waited_for(
-    pauses: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    job, reconnected = waiting(), []
-    monkeypatch.setattr(transient_errors, "reconnect", lambda: reconnected.append(True))
-    looks = chain_polling.poll_chain(job.pk)
-    with connection.execute_wrapper(_away_for(2)):
-        assert next(looks) == job
-    assert len(reconnected) == 2
-
-
-def test_a_database_that_stays_away_is_given_up(pauses: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_is_away_for_a_moment_is_waited_for(pauses: list[float], reconnections: list[str]) -> None:
     job = waiting()
-    monkeypatch.setattr(transient_errors, "reconnect", lambda: None)
-    monkeypatch.setattr(chain_polling, "PATIENCE", -1.0)
-    with connection.execute_wrapper(_away_for(9)), pytest.raises(OperationalError):
-        next(chain_polling.poll_chain(job.pk))
+    looks = chain_polling.poll_chain(job.pk)
+    with failing_queries(AWAY, times=2):
+        assert next(looks) == job
+    assert len(reconnections) == 2
 
 
-def _away_for(times: int) -> Callable[..., Any]:
-    left = [times]
-
-    def query(execute: Any, sql: str, parameters: Any, many: bool, context: Any) -> Any:
-        if left[0]:
-            left[0] -= 1
-            raise OperationalError("server closed the connection unexpectedly")
-        return execute(sql, parameters, many, context)
-
-    return query
+@pytest.mark.usefixtures("reconnections")
+def test_a_database_that_stays_away_is_given_up(pauses: list[float]) -> None:
+    job = waiting()
+    with failing_queries(AWAY), pytest.raises(OperationalError):
+        next(chain_polling.poll_chain(job.pk, patience=-1.0))
 
 
 # --- why it waits -----------------------------------------------------------------------------------------------------

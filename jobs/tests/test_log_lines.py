@@ -19,9 +19,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks) -> Any:
+def said(wake_ups: list[str], django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks) -> Any:
     """A context that collects what is said in it by the end of its transaction, as `event` and the fields named."""
-    monkeypatch.setattr("jobs.engine.wakeup.wake", lambda queue: None)
 
     @contextmanager
     def collected(*fields: str) -> Iterator[list[tuple[Any, ...]]]:
@@ -80,9 +79,9 @@ def test_what_is_rolled_back_is_not_said(said: Any) -> None:
     assert [event for (event,) in lines] == events
 
 
-def test_an_end_that_had_to_be_recorded_twice_is_said_once(said: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("reconnections")
+def test_an_end_that_had_to_be_recorded_twice_is_said_once(said: Any) -> None:
     job, away = claimed(), [OperationalError("the connection is lost"), None]
-    monkeypatch.setattr("flagsite.core.db.transient_errors.reconnect", lambda: None)
 
     def end() -> None:
         with transaction.atomic():

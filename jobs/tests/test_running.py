@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, transaction
 
-from flagsite.core.db import transient_errors
-from jobs.engine import lifecycle, runner, shutdown, wakeup, worker_registry
+from jobs.engine import lifecycle, runner, shutdown, worker_registry
 from jobs.engine.models import Job
 from jobs.engine.run import Run
 from jobs.errors import LeaseLost, PermanentFailure, StopRequested
@@ -127,16 +126,15 @@ def test_a_worker_that_is_stopped_hands_its_job_back_with_all_its_attempts() -> 
     assert (job.status, job.processed, job.claims) == ("COMPLETED", 6, 2)
 
 
-def test_a_worker_that_is_stopped_passes_the_wake_up_on_to_one_that_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    woken: list[str] = []
+def test_a_worker_that_is_stopped_passes_the_wake_up_on_to_one_that_stays(wake_ups: list[str]) -> None:
     job = waiting()
-    monkeypatch.setattr(wakeup, "wake", woken.append)
+    wake_ups.clear()
     shutdown.request_stop()
     try:
         assert runner.run_next(QUEUE) is None
     finally:
         shutdown.withdraw()
-    assert woken == [QUEUE]
+    assert wake_ups == [QUEUE]
     assert statuses(job) == ["PENDING"]
 
 
@@ -152,7 +150,9 @@ def test_a_worker_that_lost_its_lease_records_nothing(ending: type[Exception] | 
     assert (job.processed, job.error_message, str(job.lease_token)) == (0, None, TOKEN)
 
 
-def test_the_end_is_recorded_once_the_database_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_is_recorded_once_the_database_is_back(
+    monkeypatch: pytest.MonkeyPatch, reconnections: list[str]
+) -> None:
     complete, away = lifecycle.complete, [OperationalError("away"), OperationalError("away")]
 
     def complete_later(**arguments: Any) -> None:
@@ -161,21 +161,20 @@ def test_the_end_is_recorded_once_the_database_is_back(monkeypatch: pytest.Monke
         complete(**arguments)
 
     monkeypatch.setattr(lifecycle, "complete", complete_later)
-    monkeypatch.setattr(transient_errors, "reconnect", lambda: None)
     in_pauses(monkeypatch, runner, lambda _: None)
     assert run(counting(processed=1)).status == "COMPLETED"
+    assert len(reconnections) == 2
 
 
-def test_what_is_still_due_wakes_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    woken: list[str] = []
+def test_what_is_still_due_wakes_the_next(wake_ups: list[str]) -> None:
     first = waiting()
     waiting()
-    monkeypatch.setattr(wakeup, "wake", woken.append)
+    wake_ups.clear()
     assert runner.run_next(QUEUE) == first
-    assert woken == [QUEUE]
+    assert wake_ups == [QUEUE]
     runner.run_next(QUEUE)
     runner.run_next(QUEUE)
-    assert woken == [QUEUE]
+    assert wake_ups == [QUEUE]
 
 
 def test_a_workers_name_is_unique_for_its_start() -> None:

@@ -149,7 +149,7 @@ def forget_old() -> int:
 def fingerprint_of(request: Request) -> str:
     """SHA-256 of method, path with query string, and body."""
     digest = hashlib.sha256(f"{request.method} {request.get_full_path()}\n".encode())
-    digest.update(request._request.body)  # noqa: SLF001 - reading it leaves it to be parsed
+    digest.update(request.body)  # reading it leaves it to be parsed
     return digest.hexdigest()
 
 

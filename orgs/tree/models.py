@@ -9,12 +9,12 @@ from typing import Any, ClassVar, NoReturn
 from django.core.validators import RegexValidator
 from django.db import models, transaction
 from django.db.models.functions import Now
-from django.db.models.query_utils import DeferredAttribute
 from mptt.exceptions import CantDisableUpdates
 from mptt.managers import TreeManager
 from mptt.models import MPTTModel, TreeForeignKey
 from mptt.querysets import TreeQuerySet
 
+from flagsite.core.adapters import django_mptt, django_orm
 from orgs.errors import (
     MoveUnderOwnDescendant,
     OrganizationBelowItself,
@@ -159,7 +159,7 @@ class Organization(MPTTModel):
         fields = None if fields is None else list(fields)
         super().refresh_from_db(using, fields, from_queryset)
         if fields is None or PARENT_COLUMNS & set(fields):
-            self._mptt_meta.update_mptt_cached_fields(self)
+            django_mptt.remember_loaded_fields(self)
 
     def move_to(self, target: Organization | None, position: str = "last-child") -> None:
         """Move under `target` (its sibling for the positions left and right); the order of siblings has no meaning."""
@@ -168,7 +168,7 @@ class Organization(MPTTModel):
             if target is not None and position in {"left", "right"}:
                 target.refresh_from_db(fields=["parent"])
                 target = target.parent
-            self._mptt_cached_fields["parent"] = DeferredAttribute  # whatever it was: compare with the database
+            django_mptt.forget_known_parent(self)  # whatever it was: compare with the database
             self.parent = target
             self.save(update_fields=["parent"])
 
@@ -187,14 +187,14 @@ class Organization(MPTTModel):
                 raise OrganizationBelowItself
             subtree = Organization.objects.under(current)
             organization_removing.send(sender=Organization, organization=current)
-            deleted = subtree._raw_delete(subtree.db)  # noqa: SLF001 - one statement, without loading the rows
+            deleted = django_orm.delete_by_one_statement(subtree)
             width = current.rght - current.lft + 1
-            Organization.objects._close_gap(width, current.rght, current.tree_id)  # noqa: SLF001
+            django_mptt.close_gap(Organization.objects, width=width, right_of=current.rght, tree_id=current.tree_id)
         return deleted, {"orgs.Organization": deleted}
 
     def _has_new_parent(self) -> bool:
         """Whether the parent differs from what was loaded; one that was not loaded was not changed either."""
-        return "parent_id" in self.__dict__ and self.parent_id != self._mptt_cached_fields["parent"]
+        return "parent_id" in self.__dict__ and self.parent_id != django_mptt.known_parent_id(self)
 
     def _write_own(self, columns: frozenset[str]) -> None:
         """Write columns that say nothing of its place, those that were loaded."""
@@ -210,7 +210,7 @@ class Organization(MPTTModel):
             current = Organization.objects.filter(pk=self.pk).first()
             if current is None:
                 raise OrganizationNotFound
-            self._mptt_cached_fields["parent"] = current.parent_id
+            django_mptt.set_known_parent_id(self, current.parent_id)
             if self.parent_id == current.parent_id:
                 self._write_own(columns)
                 return
@@ -224,7 +224,7 @@ class Organization(MPTTModel):
             try:
                 self._place(write, former_ancestor_ids=former_ancestor_ids)
             except Exception:
-                self._mptt_cached_fields["parent"] = current.parent_id  # rolled back: a next save is to move it again
+                django_mptt.set_known_parent_id(self, current.parent_id)  # rolled back: a next save is to move it again
                 raise
             self.refresh_from_db()
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
-from django.http import HttpRequest, UnreadablePostError
+from django.http import UnreadablePostError
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError, UnsupportedMediaType, ValidationError
@@ -23,7 +23,7 @@ class JsonBody(BaseParser):
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
         try:
-            body = _plain_request(parser_context).body.decode()
+            body = _request_of(parser_context).body.decode()  # Django refuses one that is too large
             return json.loads(body, parse_constant=_refuse_constant, object_pairs_hook=_without_doubles)
         except UnreadablePostError:
             raise ParseError("The body broke off.") from None
@@ -39,7 +39,7 @@ class EmptyForm(BaseParser):
     media_type = "multipart/form-data"
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
-        request = _plain_request(parser_context)
+        request = _request_of(parser_context)
         boundary = (request.content_params or {}).get("boundary", "")
         if request.body.strip() != f"--{boundary}--".encode():
             raise UnsupportedMediaType(self.media_type)
@@ -121,8 +121,8 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in cleaned)
 
 
-def _plain_request(parser_context: Mapping[str, Any] | None) -> HttpRequest:
-    request: HttpRequest = (parser_context or {})["request"]._request  # noqa: SLF001 - its body checks the size
+def _request_of(parser_context: Mapping[str, Any] | None) -> Request:
+    request: Request = (parser_context or {})["request"]
     return request
 
 

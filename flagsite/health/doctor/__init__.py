@@ -1,6 +1,6 @@
 """What is wrong with this installation, and what to do about it: `bin/manage doctor`."""
 
-from flagsite.health.doctor.examination import CHECKS, examine
-from flagsite.health.doctor.findings import Finding, Severity
+from flagsite.health.doctor.check_result import CheckResult, Severity
+from flagsite.health.doctor.checks import CHECKS, run_checks
 
-__all__ = ["CHECKS", "Finding", "Severity", "examine"]
+__all__ = ["CHECKS", "CheckResult", "Severity", "run_checks"]

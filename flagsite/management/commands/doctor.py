@@ -28,21 +28,21 @@ class Command(OperatorCommand):
     )
 
     def answer(self, **options: Any) -> Answer:
-        findings = list(doctor.examine())
+        results = list(doctor.run_checks())
         table = terminal.table(Column(no_wrap=True), Column(no_wrap=True), Column(overflow="fold"))
         table.show_header = False
-        for name, finding in findings:
-            table.add_row(*terminal.cells(MARKS[finding.state], name, finding.words))
-            if finding.advice:
-                table.add_row(*terminal.cells("", "", terminal.line(f"→ {finding.advice}", style="bold")))
-        problems = sum(finding.state is Severity.PROBLEM for _, finding in findings)
+        for name, result in results:
+            table.add_row(*terminal.cells(MARKS[result.severity], name, result.message))
+            if result.advice:
+                table.add_row(*terminal.cells("", "", terminal.line(f"→ {result.advice}", style="bold")))
+        problems = sum(result.severity is Severity.PROBLEM for _, result in results)
         shown: list[RenderableType] = [table]
         shown.append(f"Problems: {problems}." if problems else "No problems.")
         document = {
             "healthy": not problems,
             "checks": [
-                {"name": name, "state": found.state, "finding": found.words, "advice": found.advice}
-                for name, found in findings
+                {"name": name, "state": result.severity, "finding": result.message, "advice": result.advice}
+                for name, result in results
             ],
         }
         return Answer(document, shown, failed=bool(problems))

@@ -18,9 +18,10 @@ from django.test import Client, RequestFactory
 from conftest import Cast
 from flagsite.web import problems
 from flagsite.web.django_application import django_handler
-from flagsite.web.problems import HTTP_TYPES, INVALID_INPUT, NEVER_TOLD, PROBLEMS
+from flagsite.web.problems import HTTP_TYPES, INVALID_INPUT, NEVER_ANSWERED, PROBLEMS
 from orgs.access.endpoints import Endpoint
 from orgs.tests.api import Api, kind_of
+from orgs.tests.failing_queries import failing_queries
 from orgs.tree.api import OneOrganization
 from orgs.tree.models import Organization
 
@@ -33,8 +34,8 @@ OURS = {
 
 
 def test_every_exception_of_ours_is_told_or_meant_to_stay_inside() -> None:
-    assert set(PROBLEMS) | NEVER_TOLD == OURS
-    assert not set(PROBLEMS) & NEVER_TOLD
+    assert set(PROBLEMS) | NEVER_ANSWERED == OURS
+    assert not set(PROBLEMS) & NEVER_ANSWERED
 
 
 def test_the_docs_explain_every_type_with_its_status() -> None:
@@ -72,7 +73,7 @@ def test_an_exception_of_ours_is_answered_by_the_table(
         (InterfaceError(), 503, "database-away"),
         (SuspiciousOperation("secret"), 400, "bad-request"),
         (RuntimeError("secret"), 500, "internal-error"),
-        (next(iter(NEVER_TOLD))("secret"), 500, "internal-error"),
+        (next(iter(NEVER_ANSWERED))("secret"), 500, "internal-error"),
     ],
 )
 def test_every_other_exception_is_a_problem_too_and_tells_no_secrets(
@@ -92,12 +93,9 @@ def test_a_fault_of_ours_names_the_request(admin_key: str, monkeypatch: pytest.M
     assert response["X-Request-ID"] == "req-9"
 
 
-def test_a_database_that_is_away_already_for_the_key_is_a_503(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*_: Any, **__: Any) -> None:
-        raise OperationalError
-
-    monkeypatch.setattr("orgs.access.authentication.caller_with", fails)
-    response = Api("wrongwro.wrong").get("/organizations")
+def test_a_database_that_is_away_already_for_the_key_is_a_503(db: None) -> None:
+    with failing_queries(OperationalError("gone")):
+        response = Api("wrongwro.wrong").get("/organizations")
     assert (response.status_code, kind_of(response), response["Retry-After"]) == (503, "database-away", "5")
 
 
@@ -120,7 +118,7 @@ def test_djangos_own_handlers_answer_problems(handler: str) -> None:
 
 def test_nested_messages_are_named_by_their_path() -> None:
     detail = {"a": {"b": ["one", "two"], "non_field_errors": ["three"]}, "non_field_errors": ["four"], "c": "five"}
-    flat = [(error["field"], error["message"]) for error in problems._by_field(detail)]
+    flat = [(error["field"], error["message"]) for error in problems.field_errors(detail)]
     assert flat == [("a.b", "one"), ("a.b", "two"), ("a", "three"), ("", "four"), ("c", "five")]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,6 +24,7 @@ from orgs.tree import locks, tree_operations
 from orgs.tree.models import Organization
 
 pytestmark = pytest.mark.django_db(transaction=True)
+SetWaits = Callable[..., None]
 
 
 @contextmanager
@@ -37,8 +38,19 @@ def held_tree() -> Iterator[None]:
 
 
 @pytest.fixture
-def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locks, "LONGEST_WAIT", 0.05)
+def set_waits(monkeypatch: pytest.MonkeyPatch) -> SetWaits:
+    """Sets how many seconds a process's first request waits for the tree, and how many the others wait beside it."""
+
+    def set_to(*, longest: float, moment: float = locks.MOMENT) -> None:
+        monkeypatch.setattr(locks, "LONGEST_WAIT", longest)
+        monkeypatch.setattr(locks, "MOMENT", moment)
+
+    return set_to
+
+
+@pytest.fixture
+def short_waits(set_waits: SetWaits) -> None:
+    set_waits(longest=0.05)
 
 
 def writes(cast: Cast) -> list[tuple[str, str, Any]]:
@@ -86,11 +98,10 @@ def test_pages_of_the_admin_site_say_so_too(cast: Cast, admin_client: Client) ->
 
 
 def test_one_request_of_a_process_waits_long_and_others_are_refused(
-    cast: Cast, admin_key: str, monkeypatch: pytest.MonkeyPatch
+    cast: Cast, admin_key: str, set_waits: SetWaits
 ) -> None:
     """A test that hangs if the second one waited as long as the first."""
-    monkeypatch.setattr(locks, "LONGEST_WAIT", 600.0)
-    monkeypatch.setattr(locks, "MOMENT", 0.0)
+    set_waits(longest=600.0, moment=0.0)
     path = f"/{cast.oslo.pk}/f/true"
     with held_tree():
         patient = Background(lambda: Api(admin_key).post(path).status_code)
@@ -100,9 +111,8 @@ def test_one_request_of_a_process_waits_long_and_others_are_refused(
     assert patient.result() == 200
 
 
-@pytest.mark.usefixtures("short_waits")
-def test_the_next_request_may_wait_when_the_one_before_was_refused(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locks, "MOMENT", 0.0)
+def test_the_next_request_may_wait_when_the_one_before_was_refused(cast: Cast, set_waits: SetWaits) -> None:
+    set_waits(longest=0.05, moment=0.0)
 
     def create() -> Organization:
         with actor.coming_from("api"):
@@ -111,14 +121,14 @@ def test_the_next_request_may_wait_when_the_one_before_was_refused(cast: Cast, m
     with held_tree():
         with pytest.raises(TreeBusy):
             create()
-        monkeypatch.setattr(locks, "LONGEST_WAIT", 600.0)
+        set_waits(longest=600.0, moment=0.0)
         patient = Background(create)
         patient.wait_until_blocked()
     assert patient.result().key == "new"
 
 
 @pytest.mark.usefixtures("short_waits")
-def test_commands_and_workers_wait_as_long_as_it_takes(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_and_workers_wait_as_long_as_it_takes(cast: Cast) -> None:
     with held_tree():
         patient = Background(lambda: tree_operations.create(key="new", name="New"))
         patient.wait_until_blocked()

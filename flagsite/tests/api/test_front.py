@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
-from flags.evaluation import context_loader
 from flags.serving.access_key_cache import AccessKeyCache
 from flags.serving.evaluation_cache import EvaluationCache
 from flags.serving.ofrep import RemoteEvaluation
 from flags.tests.asking import FLAGS
 from flagsite.web import evaluation_gateway
 from flagsite.web.evaluation_gateway import EvaluationGateway
+from orgs.tests.failing_queries import failing_queries
 from orgs.tree.models import Organization
 
 pytestmark = pytest.mark.django_db
@@ -26,6 +26,7 @@ class Asking:
     """A client at the front; Django behind it answers everything with 299."""
 
     def __init__(self, key: str) -> None:
+        """CORS_ORIGINS must be set by then."""
         self.key = key
         self.front = EvaluationGateway(self._django)
         self.evaluation = self.front._evaluation = RemoteEvaluation(EvaluationCache(), AccessKeyCache())
@@ -71,9 +72,10 @@ def test_whatever_is_not_the_protocols_goes_on_to_django(asking: Asking, path: s
     assert asking.send()[0] == 200
 
 
-def test_browsers_of_named_origins_may_read_the_answers_and_others_not(asking: Asking) -> None:
-    assert "Access-Control-Allow-Origin" not in asking.send(HTTP_ORIGIN=ORIGIN)[1]
-    asking.front._origins = frozenset({ORIGIN})
+def test_browsers_of_named_origins_may_read_the_answers_and_others_not(admin_key: str, settings: Any) -> None:
+    assert "Access-Control-Allow-Origin" not in Asking(admin_key).send(HTTP_ORIGIN=ORIGIN)[1]
+    settings.CORS_ORIGINS = [ORIGIN]
+    asking = Asking(admin_key)
     _, headers = asking.send(HTTP_ORIGIN=ORIGIN)
     assert headers["Access-Control-Allow-Origin"] == ORIGIN
     assert "ETag" in headers["Access-Control-Expose-Headers"]
@@ -84,8 +86,9 @@ def test_browsers_of_named_origins_may_read_the_answers_and_others_not(asking: A
     assert "Access-Control-Allow-Origin" not in asking.send(HTTP_ORIGIN="https://evil.example")[1]
 
 
-def test_whoever_keeps_answers_for_browsers_keeps_them_apart_by_origin(asking: Asking) -> None:
-    asking.front._origins = frozenset({ORIGIN})
+def test_whoever_keeps_answers_for_browsers_keeps_them_apart_by_origin(admin_key: str, settings: Any) -> None:
+    settings.CORS_ORIGINS = [ORIGIN]
+    asking = Asking(admin_key)
     for origin in (ORIGIN, "https://evil.example", ""):
         assert asking.send(HTTP_ORIGIN=origin)[1]["Vary"] == "Origin"
 
@@ -104,19 +107,11 @@ def test_every_answer_has_a_request_id(asking: Asking) -> None:
 def test_after_a_lost_connection_the_answer_comes_on_a_new_one_and_is_counted_once(
     asking: Asking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, failures = context_loader.load_columns, iter([OperationalError("the connection is closed")])
-
-    def find(organization_id: int) -> Any:
-        for failure in failures:
-            raise failure
-        return real(organization_id)
-
-    monkeypatch.setattr(context_loader, "load_columns", find)
     monkeypatch.setattr(evaluation_gateway, "close_old_connections", lambda: None)  # the test's own must not end
     organization = Organization.objects.create(name="Acme", key="acme")
     asking.evaluation._most = 1
-    assert asking.send(f"/organizations/{organization.pk}{FLAGS}")[0] == 200
-    assert next(failures, None) is None
+    with failing_queries(OperationalError("the connection is closed"), times=1):
+        assert asking.send(f"/organizations/{organization.pk}{FLAGS}")[0] == 200
     assert asking.send()[0] == 429
 
 
@@ -136,19 +131,11 @@ def test_a_connection_that_is_dead_is_not_tried_again(asking: Asking) -> None:
         assert pool.submit(ask).result() == 401
 
 
-def test_what_is_not_known_while_the_database_is_away_is_503_and_a_fault_of_ours_500(
-    asking: Asking, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail_with(error: Exception) -> None:
-        def find(organization_id: int) -> Any:
-            raise error
-
-        monkeypatch.setattr(context_loader, "load_columns", find)
-
+def test_what_is_not_known_while_the_database_is_away_is_503_and_a_fault_of_ours_500(asking: Asking) -> None:
     assert asking.send()[0] == 200
-    fail_with(OperationalError("gone"))
-    status, headers = asking.send(f"/organizations/7{FLAGS}")
-    assert (status, headers["Retry-After"]) == (503, "1")
-    fail_with(RuntimeError("secret"))
-    assert asking.send(f"/organizations/7{FLAGS}")[0] == 500
-    assert asking.send()[0] == 200
+    with failing_queries(RuntimeError("secret")):
+        assert asking.send(f"/organizations/7{FLAGS}")[0] == 500
+    with failing_queries(OperationalError("gone")):
+        status, headers = asking.send(f"/organizations/7{FLAGS}")
+        assert (status, headers["Retry-After"]) == (503, "1")
+        assert asking.send()[0] == 200

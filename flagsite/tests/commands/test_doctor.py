@@ -10,13 +10,15 @@ from typing import Any
 
 import psycopg
 import pytest
+import redis
 from django.db import OperationalError, connection
 from django.db.models.functions import Now
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
-from flagsite.celery_adapters.beat import BEAT_LOCK, DJANGOS
+from flagsite.beat import BEAT_LOCK
+from flagsite.core.adapters.django_orm import psycopg_parameters
 from flagsite.health import doctor
-from flagsite.health.doctor import surroundings
+from flagsite.health.doctor import infrastructure_checks
 from jobs.engine import worker_registry
 from jobs.engine.models import Job
 from jobs.metrics import probe_job
@@ -24,6 +26,7 @@ from jobs.metrics.models import Canary
 from jobs.operations import queue_operations
 from jobs.tests.engine import LONG_AGO, QUEUE, changed, claimed, waiting
 from orgs.tests.commands import run
+from orgs.tests.failing_queries import failing_queries
 
 pytestmark = pytest.mark.django_db
 NAMES = ["settings", "database", "migrations", "clock", "broker", "beat", "workers", "queues", "rescue", "canary"]
@@ -31,8 +34,8 @@ NAMES = ["settings", "database", "migrations", "clock", "broker", "beat", "worke
 
 def found(name: str) -> tuple[str, str, str]:
     """State, finding and advice of one check."""
-    finding = dict(doctor.examine())[name]
-    return finding.state.value, finding.words, finding.advice
+    result = dict(doctor.run_checks())[name]
+    return result.severity.value, result.message, result.advice
 
 
 @pytest.fixture
@@ -54,8 +57,7 @@ def canary_came_through(ago: timedelta) -> None:
 
 @contextmanager
 def beat_lock() -> Iterator[None]:
-    parameters = {name: value for name, value in connection.get_connection_params().items() if name not in DJANGOS}
-    with psycopg.connect(**parameters, autocommit=True) as guard:
+    with psycopg.connect(**psycopg_parameters(), autocommit=True) as guard:
         guard.execute("SELECT pg_advisory_lock(%s)", [BEAT_LOCK])
         yield
 
@@ -158,10 +160,7 @@ def test_a_canary_that_does_not_come_through_is_a_problem(all_well: None) -> Non
 
 
 def test_without_a_database_what_needs_it_is_not_checked(all_well: None) -> None:
-    def away(*_: Any) -> Any:
-        raise OperationalError("connection refused\nIs the server running?")
-
-    with connection.execute_wrapper(away):
+    with failing_queries(OperationalError("connection refused\nIs the server running?")):
         ran = run("doctor", "--json")
     assert ran.status == 1
     states = {one["name"]: (one["state"], one["finding"], one["advice"]) for one in ran.document["checks"]}
@@ -212,10 +211,10 @@ def test_a_broker_that_does_not_answer_is_a_problem(all_well: None, settings: An
 def test_a_broker_that_is_old_or_forgets_is_found(
     info: dict[str, Any], state: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(surroundings.redis.Redis, "info", lambda _: info)
-    finding = surroundings.check_broker()
-    assert finding.state == state
-    assert words in finding.words
+    monkeypatch.setattr(redis.Redis, "info", lambda _: info)
+    result = infrastructure_checks.check_broker()
+    assert result.severity == state
+    assert words in result.message
 
 
 @pytest.mark.parametrize(("seconds", "state"), [(0, "ok"), (10, "warning"), (-3600, "problem")])
@@ -225,7 +224,7 @@ def test_a_clock_that_is_off_is_found(seconds: int, state: str, monkeypatch: pyt
         def now(cls, tz: Any = None) -> Any:
             return datetime.now(tz) + timedelta(seconds=seconds)
 
-    monkeypatch.setattr(surroundings, "datetime", Clock)
+    monkeypatch.setattr(infrastructure_checks, "datetime", Clock)
     assert found("clock")[0] == state
 
 

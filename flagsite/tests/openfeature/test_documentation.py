@@ -14,6 +14,7 @@ from flagsite.tests.crash.installation import CHECKOUT
 from flagsite.tests.openfeature import javascript_clients
 from flagsite.tests.openfeature.pages import page_served
 from flagsite.tests.openfeature.served import NORTH, NORTH_STORE_KEY, Served
+from orgs.tests.replacing import replaced
 
 pytestmark = pytest.mark.slow
 FLAG = "new-checkout"
@@ -33,8 +34,7 @@ def examples(flagsite: Served) -> dict[str, str]:
             ("YOUR.KEY", flagsite.key),
             ("acme-oslo", NORTH_STORE_KEY),
         ):
-            assert written in program, (heading, written)
-            program = program.replace(written, meant)  # noqa: PLW2901
+            program = replaced(program, written, meant)  # noqa: PLW2901
         programs[heading] = program
     return programs
 

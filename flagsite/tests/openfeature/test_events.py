@@ -13,6 +13,7 @@ import pytest
 from flagsite.tests.crash.installation import eventually
 from flagsite.tests.openfeature.served import NORTH, NORTH_STORE, ROOT, SOUTH, SOUTH_STORE, Served
 from flagsite.tests.openfeature.waiting import waiting_at
+from orgs.tests.replacing import replaced
 
 pytestmark = pytest.mark.slow
 CLIENTS = 200
@@ -128,7 +129,7 @@ def test_a_token_that_was_tampered_with_opens_nothing(flagsite: Served) -> None:
     address = flagsite.events_address(organizationId=NORTH)
     plain = address.partition("?")[0]
 
-    for wrong in (f"{address}x", address.replace("token=", "token=a"), f"{plain}?token=", plain):
+    for wrong in (f"{address}x", replaced(address, "token=", "token=a"), f"{plain}?token=", plain):
         assert httpx.get(wrong).status_code == 401, wrong
     assert httpx.post(address).status_code == 404
 

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from flagsite.celery_adapters.beat import BEAT_LOCK
+from flagsite.beat import BEAT_LOCK
 from flagsite.tests.crash.installation import Installation, eventually, kill_session
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

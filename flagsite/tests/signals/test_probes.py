@@ -14,17 +14,17 @@ from flagsite.health import readiness
 from jobs.engine import runner
 from jobs.metrics import probe_job
 from orgs.tests.api import Api
+from orgs.tests.failing_queries import failing_queries
 
 CHECKS = {"database", "migrations", "broker", "beat", "canary"}
 
 
 @pytest.fixture(autouse=True)
-def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readiness, "memory", readiness.ReadinessCache())
-    readiness._migrated.clear()
+def nothing_cached() -> None:
+    readiness.readiness_cache.clear()
 
 
-def test_livez_answers_without_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_livez_answers_without_the_database() -> None:
     """There is no database fixture: a query would fail the test."""
     response = Api().get("/livez")
     assert (response.status_code, response.json()) == (200, {"status": "ok"})
@@ -74,12 +74,10 @@ def test_a_migration_that_is_missing_makes_it_unready() -> None:
     assert (response.status_code, response.json()["checks"]["migrations"]) == (503, "not ok")
 
 
-def test_a_database_that_is_away_makes_it_unready_and_tells_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    def away() -> readiness.Check:
-        raise OperationalError("connection to flagsite:hunter2@db failed")
-
-    monkeypatch.setattr(readiness, "_database", away)
-    response = Api().get("/readyz")
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_is_away_makes_it_unready_and_tells_no_secret() -> None:
+    with failing_queries(OperationalError("connection to flagsite:hunter2@db failed")):
+        response = Api().get("/readyz")
     assert (response.status_code, response.json()["status"]) == (503, "not ready")
     assert set(response.json()["checks"]) == CHECKS
     assert b"hunter2" not in response.content

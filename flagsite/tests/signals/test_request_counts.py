@@ -7,6 +7,7 @@ import threading
 
 from prometheus_client import CollectorRegistry, Histogram
 
+from flagsite.core.adapters.prometheus import BatchHistogram
 from flagsite.metrics import requests
 
 BUCKETS = (0.1, 0.5, 1.0)
@@ -19,7 +20,7 @@ def samples(histogram: Histogram) -> list[tuple[str, dict[str, str], float]]:
 
 def test_many_written_together_count_as_each_by_itself() -> None:
     one_by_one = Histogram("h", "", ["a"], buckets=BUCKETS, registry=CollectorRegistry()).labels("x")
-    together = requests.WrittenInBlocks("h", "", ["a"], buckets=BUCKETS, registry=CollectorRegistry()).labels("x")
+    together = BatchHistogram("h", "", ["a"], buckets=BUCKETS, registry=CollectorRegistry()).labels("x")
     seconds = [*BUCKETS, 0.0, 7.0, *(random.choice((0.05, 0.25, 0.75, 2.0)) for _ in range(200))]
     for amount in seconds:
         one_by_one.observe(amount)

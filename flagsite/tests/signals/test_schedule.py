@@ -11,8 +11,8 @@ from django.db import OperationalError
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask, PeriodicTasks
 from django_celery_beat.schedulers import ModelEntry
 
+from flagsite.beat import OneAtATimeScheduler, RunAlreadyTaken
 from flagsite.celery import app
-from flagsite.celery_adapters.beat import OneAtATimeScheduler, SlotTaken
 from jobs.engine.models import Job
 from jobs.operations import cleanup
 
@@ -53,10 +53,10 @@ def test_a_slot_that_was_missed_is_made_up_for_at_any_hour_once(scheduler: OneAt
 
 def test_two_that_both_believe_to_be_at_work_use_a_slot_once(scheduler: OneAtATimeScheduler) -> None:
     entries = [ModelEntry(PeriodicTask.objects.get(name="daily"), app=app) for _ in range(2)]
-    scheduler._schedule = {}
-    scheduler._send(entries[0])
-    with pytest.raises(SlotTaken):
-        scheduler._send(entries[1])
+    scheduler.read_schedule_again()
+    scheduler.send(entries[0])
+    with pytest.raises(RunAlreadyTaken):
+        scheduler.send(entries[1])
     assert clean_ups() == 1
     assert PeriodicTask.objects.get(name="daily").total_run_count == 6
 
@@ -85,9 +85,9 @@ def test_one_that_cannot_be_sent_keeps_none_of_the_others_from_it(scheduler: One
 def test_nothing_is_sent_for_a_task_that_was_disabled_meanwhile(scheduler: OneAtATimeScheduler) -> None:
     entry = ModelEntry(PeriodicTask.objects.get(name="daily"), app=app)
     PeriodicTask.objects.filter(name="daily").update(enabled=False)
-    scheduler._schedule = {}
-    with pytest.raises(SlotTaken):
-        scheduler._send(entry)
+    scheduler.read_schedule_again()
+    with pytest.raises(RunAlreadyTaken):
+        scheduler.send(entry)
     assert clean_ups() == 0
 
 

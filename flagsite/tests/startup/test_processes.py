@@ -16,6 +16,7 @@ import pytest
 
 from flagsite.development.servers import leftovers
 from flagsite.tests.startup.conftest import Start, end, said
+from orgs.tests.replacing import replaced
 
 pytestmark = pytest.mark.slow
 Begin = Callable[..., subprocess.Popen[str]]
@@ -82,7 +83,7 @@ def test_the_children_of_a_program_go_with_it(supervisor: Begin, folder: Path) -
 
 
 def test_a_stubborn_program_is_killed_in_the_end(supervisor: Begin, folder: Path) -> None:
-    code = SUPERVISE.replace('("worker", POLITE)', '("worker", STUBBORN)')
+    code = replaced(SUPERVISE, '("worker", POLITE)', '("worker", STUBBORN)')
     process = supervisor("from flagsite.development.servers import processes; processes.PATIENCE = 1\n" + code)
     members = _members(folder)
     end(process)

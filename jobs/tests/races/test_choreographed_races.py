@@ -16,7 +16,7 @@ import pytest
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from jobs.engine import lifecycle, rescuer, transitions, wakeup
+from jobs.engine import lifecycle, rescuer, transitions
 from jobs.engine.models import Job, Queue
 from jobs.engine.states import TRANSITIONS
 from jobs.errors import LeaseLost, NotRetryable, TransitionRefused
@@ -24,12 +24,7 @@ from jobs.operations import job_operations
 from jobs.tests.engine import LONG_AGO, QUEUE, changed, claimed, lease_of, make_due, statuses, waiting
 from jobs.tests.races.threads import Background
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def no_messages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wakeup, "wake", lambda queue: None)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("wake_ups")]
 
 
 @contextmanager

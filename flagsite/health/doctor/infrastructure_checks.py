@@ -1,4 +1,4 @@
-"""Checks of what Flagsite stands on: settings, database, migrations, clock, broker."""
+"""Checks of what Flagsite runs on: settings, database, migrations, clock, broker."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
 from flags.schedules.backoff import MOST_RETRIES, USUAL_RETRIES, max_retries_is_in_range
-from flagsite.health.doctor.findings import Finding, fine, problem, warning
+from flagsite.health.doctor.check_result import CheckResult, ok, problem, warning
 
 OLDEST_POSTGRESQL = 14
 OLDEST_REDIS = (6, 2)
-SECONDS_OFF = 2.0
-"""Difference between two clocks that people begin to notice."""
-MANY_SECONDS_OFF = 60.0
+CLOCK_WARNING_SECONDS = 2.0
+"""A difference between two clocks that people begin to notice."""
+CLOCK_PROBLEM_SECONDS = 60.0
 
 
-def check_settings() -> Finding:
+def check_settings() -> CheckResult:
     """Django's own checks, in production those for deployment too, and values that do not go together."""
-    found = checks.run_checks(include_deployment_checks=settings.PRODUCTION)
-    errors = [one for one in found if one.level >= checks.ERROR]
+    messages = checks.run_checks(include_deployment_checks=settings.PRODUCTION)
+    errors = [message for message in messages if message.level >= checks.ERROR]
     if errors:
-        return problem("; ".join(f"{one.msg} ({one.id})" for one in errors), str(errors[0].hint or "Mend the setting."))
+        return problem(
+            "; ".join(f"{error.msg} ({error.id})" for error in errors), str(errors[0].hint or "Mend the setting.")
+        )
     if settings.JOB_SWEEP_SECONDS > settings.JOB_LEASE_SECONDS:
         return warning(
             f"Lost jobs are looked for every {settings.JOB_SWEEP_SECONDS:g} s, less often than a lease lasts "
@@ -40,38 +42,38 @@ def check_settings() -> Finding:
             f"FLAG_SCHEDULE_MAX_RETRIES is {settings.FLAG_SCHEDULE_MAX_RETRIES!r}; {USUAL_RETRIES} is used.",
             f"Set it to a whole number from 0 to {MOST_RETRIES}, or unset it.",
         )
-    serious = [one for one in found if one.level >= checks.WARNING and one.id not in OWN_CHOICE]
-    if serious:
-        words = "; ".join(f"{one.id}: {str(one.msg).partition('.')[0]}" for one in serious)
-        return warning(words, "See docs.djangoproject.com/en/stable/ref/checks/ for each.")
-    return fine("Production settings." if settings.PRODUCTION else "Development settings.")
+    warnings = [found for found in messages if found.level >= checks.WARNING and found.id not in OWN_CHOICE]
+    if warnings:
+        summary = "; ".join(f"{found.id}: {str(found.msg).partition('.')[0]}" for found in warnings)
+        return warning(summary, "See docs.djangoproject.com/en/stable/ref/checks/ for each.")
+    return ok("Production settings." if settings.PRODUCTION else "Development settings.")
 
 
 OWN_CHOICE = {"security.W004", "security.W008"}
-"""HSTS and the redirect to https: settings with a reason in the README, often the proxy's part."""
+"""Django's warnings about HSTS and the redirect to https: the README explains both, and a proxy often does them."""
 
 
-def check_database() -> Finding:
+def check_database() -> CheckResult:
     """Whether PostgreSQL answers, and is new enough."""
     began = time.monotonic()
     connection.ensure_connection()
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_setting('server_version_num')::int / 10000, current_setting('server_version')")
         major, version = cursor.fetchone()
-    words = f"PostgreSQL {version} answers after {1000 * (time.monotonic() - began):.0f} ms."
+    message = f"PostgreSQL {version} answers after {1000 * (time.monotonic() - began):.0f} ms."
     if major < OLDEST_POSTGRESQL:
-        return problem(words, f"Flagsite needs PostgreSQL {OLDEST_POSTGRESQL} or newer.")
-    return fine(words)
+        return problem(message, f"Flagsite needs PostgreSQL {OLDEST_POSTGRESQL} or newer.")
+    return ok(message)
 
 
-def check_migrations() -> Finding:
-    """Whether the tables are those of this version."""
+def check_migrations() -> CheckResult:
+    """Whether the database has exactly the migrations of this version."""
     loader = MigrationLoader(connection)
     missing = sorted(".".join(key) for key in loader.graph.nodes if key not in loader.applied_migrations)
     if missing:
         more = " …" if missing[3:] else ""
-        words = f"Migrations are not applied ({len(missing)}): {', '.join(missing[:3])}{more}."
-        return problem(words, "Run bin/manage migrate.")
+        message = f"Migrations are not applied ({len(missing)}): {', '.join(missing[:3])}{more}."
+        return problem(message, "Run bin/manage migrate.")
     known = loader.disk_migrations or {}
     newer = [".".join(key) for key in loader.applied_migrations if key not in known and key[0] in OUR_APPS]
     if newer:
@@ -79,40 +81,40 @@ def check_migrations() -> Finding:
             f"The database has migrations that this version does not know: {', '.join(newer)}.",
             "A newer version of Flagsite was at work here; run that one.",
         )
-    return fine("All migrations are applied.")
+    return ok("All migrations are applied.")
 
 
 OUR_APPS = {"orgs", "jobs", "flags"}
 
 
-def check_clock() -> Finding:
+def check_clock() -> CheckResult:
     """Whether this machine's clock and the database's agree."""
     with connection.cursor() as cursor:
         before = datetime.now(UTC)
         cursor.execute("SELECT clock_timestamp()")
-        theirs: datetime = cursor.fetchone()[0]
+        database_time: datetime = cursor.fetchone()[0]
         after = datetime.now(UTC)
-    off = abs((theirs - (before + (after - before) / 2)).total_seconds())
-    if off > SECONDS_OFF:
-        words = f"This machine's clock and the database's differ by {off:.1f} s."
+    difference = abs((database_time - (before + (after - before) / 2)).total_seconds())
+    if difference > CLOCK_WARNING_SECONDS:
+        message = f"This machine's clock and the database's differ by {difference:.1f} s."
         advice = "Synchronize both (NTP). Jobs go by the database's clock; keys expire by this machine's."
-        return problem(words, advice) if off > MANY_SECONDS_OFF else warning(words, advice)
-    return fine(f"This machine's clock and the database's differ by {1000 * off:.0f} ms.")
+        return problem(message, advice) if difference > CLOCK_PROBLEM_SECONDS else warning(message, advice)
+    return ok(f"This machine's clock and the database's differ by {1000 * difference:.0f} ms.")
 
 
-def check_broker() -> Finding:
-    """Whether the Redis-protocol server answers, is new enough, and throws nothing away."""
+def check_broker() -> CheckResult:
+    """Whether the Redis-protocol server answers, is new enough, and never evicts keys."""
     client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=3, socket_connect_timeout=3)
     try:
         began = time.monotonic()
         info = client.info()
         took = time.monotonic() - began
     except redis.RedisError as error:
-        words = f"The broker does not answer: {str(error).partition(chr(10))[0]}"
+        message = f"The broker does not answer: {str(error).partition(chr(10))[0]}"
         if settings.JOBS_INLINE:
-            return warning(words, "Jobs run in the request and need none (JOBS_INLINE); requests are not limited.")
+            return warning(message, "Jobs run in the request and need none (JOBS_INLINE); requests are not limited.")
         return problem(
-            words,
+            message,
             "Start it, or mend REDIS_URL. No request is lost: jobs wait in the database, and begin within seconds "
             "after it is back.",
         )
@@ -127,4 +129,4 @@ def check_broker() -> Finding:
             f"The broker throws away keys when it is full ({info['maxmemory_policy']}).",
             "Set maxmemory-policy noeviction; wake-ups that are thrown away come up to 15 seconds later.",
         )
-    return fine(f"{name} {version} answers after {1000 * took:.0f} ms.")
+    return ok(f"{name} {version} answers after {1000 * took:.0f} ms.")
