@@ -27,6 +27,7 @@ from orgs.access.caller import Caller
 from orgs.access.organizations import organization_for
 from orgs.tree.browser import level
 from orgs.tree.models import Organization
+from orgs.tree.subtrees import is_at_or_below, is_in_subtree
 
 COUNT_SECONDS = 4.0
 """A subtree of so many organizations that counting takes longer is not counted while somebody waits."""
@@ -51,14 +52,13 @@ SELECT enabled, sum(organizations)::bigint, count(*),
        (array_agg(source_id ORDER BY organizations DESC, source_id))[1:%(biggest)s]
   FROM source GROUP BY enabled
 """  # noqa: S608 - no input in it
-SUBTREE = "below.tree_id = %(tree_id)s AND below.lft BETWEEN %(lft)s AND %(rght)s"
 SHARES = f"""
 SELECT top.id, count(*), count(*) FILTER (WHERE coalesce(state.enabled, %(default)s)),
        coalesce(sum(by_name.evaluations), 0)::bigint, max(by_name.last_evaluated_at),
        coalesce(sum(with_all.evaluations), 0)::bigint, max(with_all.last_evaluated_at)
   FROM unnest(%(ids)s::bigint[]) AS wanted(id)
   JOIN orgs_organization top ON top.id = wanted.id
-  JOIN orgs_organization below ON below.tree_id = top.tree_id AND below.lft BETWEEN top.lft AND top.rght
+  JOIN orgs_organization below ON {is_at_or_below("below", "top")}
   {STATE} {BY_NAME} {WITH_ALL}
  GROUP BY top.id
 """  # noqa: S608 - no input in it
@@ -136,7 +136,7 @@ def counts_below(flag: Flag, top: Organization) -> FlagAdoption | None:
 
     The organization is as it was just loaded.
     """
-    return _counted(flag, SUBTREE, {"tree_id": top.tree_id, "lft": top.lft, "rght": top.rght})
+    return _counted(flag, is_in_subtree("below"), top.subtree.parameters())
 
 
 def shares(flag: Flag, organizations: Sequence[Organization]) -> list[Share]:

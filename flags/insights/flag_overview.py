@@ -11,7 +11,7 @@ from flags.states.models import Change, FlagState
 from jobs.engine.states import Status
 from orgs.access.caller import Caller
 from orgs.access.organizations import organizations_of
-from orgs.tree.paths import paths_of
+from orgs.tree.paths import path_names_of
 
 AT_ONCE = 100
 """Changes on a page."""
@@ -65,7 +65,7 @@ def made_last(flag: Flag, caller: Caller, *, before: int | None = None) -> MadeL
     found = list(rows[: AT_ONCE + 1])
     changes, more = found[:AT_ONCE], len(found) > AT_ONCE
     organizations = {change.organization_id for change in changes}
-    paths = paths_of(organizations, top_id=caller.organization_id)
+    paths = path_names_of(organizations, top_id=caller.organization_id)
     states = FlagState.objects.filter(flag=flag, organization_id__in=organizations)
     state_of = {state.organization_id: state for state in states}
     made = [

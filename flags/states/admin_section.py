@@ -26,7 +26,7 @@ from orgs.errors import OrganizationNotFound
 from orgs.tree.admin_sections import Section
 from orgs.tree.browser import placed
 from orgs.tree.models import Organization
-from orgs.tree.paths import paths_of
+from orgs.tree.paths import path_names_of
 
 MOST_SHOWN = 1_000
 
@@ -47,7 +47,7 @@ def _flags_of(organization: Organization, caller: Caller) -> dict[str, Any]:
     states = as_effective(organization, effective_states(organization)[:MOST_SHOWN])
     sources = {state.source_organization_id or 0 for state in states}
     visible = set(organizations_of(caller).filter(pk__in=sources).values_list("pk", flat=True))
-    paths = paths_of(visible, top_id=caller.organization_id)
+    paths = path_names_of(visible, top_id=caller.organization_id)
     jobs = set(jobs_of(caller).filter(pk__in={state.job_id for state in states}).values_list("pk", flat=True))
     rows = []
     for state in sorted(states, key=lambda state: state.flag_key):

@@ -14,7 +14,7 @@ from orgs.access.caller import Caller
 from orgs.errors import OrganizationNotFound, OutsideOfYourSubtree
 from orgs.tree import locks
 from orgs.tree.models import Organization
-from orgs.tree.paths import line_of
+from orgs.tree.paths import path_ids_of
 
 SOON_SORTED = 20_000
 """Organizations that are sorted faster than searched for."""
@@ -51,7 +51,7 @@ def subtree_by_id(top: Organization) -> QuerySet[Organization]:
     which may be all of the table. Ordered by an expression, a small subtree is read by its index and sorted.
     """
     subtree = Organization.objects.under(top)
-    if top.rght - top.lft > 2 * SOON_SORTED:
+    if top.subtree.size > SOON_SORTED:
         return subtree.order_by("id")
     return subtree.annotate(place=F("id") + Value(0)).order_by("place")
 
@@ -83,10 +83,10 @@ def organization_called(key_or_id: str) -> Organization:
 
 def ancestors_of(caller: Caller, organization: Organization) -> QuerySet[Organization]:
     """What is above an organization, as far up as the caller may see."""
-    line = line_of(organization.pk)
+    path = path_ids_of(organization.pk)
     if caller.organization_id is not None:
-        line = line[: line.index(caller.organization_id) + 1] if caller.organization_id in line else []
-    return Organization.objects.filter(pk__in=line[1:])
+        path = path[path.index(caller.organization_id) :] if caller.organization_id in path else []
+    return Organization.objects.filter(pk__in=path[:-1])
 
 
 @contextmanager

@@ -83,7 +83,7 @@ class OrganizationAdmin(ImportPage, OperatorAdmin):
         shown: dict[str, Any] = {
             "title": organization.name,
             **browser.placed(caller, organization),
-            "below": browser.below(organization),
+            "below": organization.descendant_count,
             "is_own_top": organization.pk == caller.organization_id,
             "may_change": self.has_change_permission(request),
             "sections": [(section.template, section.context(organization, caller)) for section in sections],
@@ -177,7 +177,7 @@ def _what_goes(caller: Caller, organization: Organization) -> list[str]:
     """What a deletion takes along, and who has to be bound elsewhere first."""
     subtree = Organization.objects.under(organization)
     keys = AccessKey.objects.filter(organization__in=subtree).count()
-    count = browser.below(organization) + 1
+    count = organization.descendant_count + 1
     go = "1 organization goes" if count == 1 else f"{count:,} organizations go, it and all below it,"
     go_too = "1 access key goes" if keys == 1 else f"{keys:,} access keys go" if keys else "No access key goes"
     who = _who_is_bound(caller, subtree)
@@ -208,6 +208,6 @@ def _looked_ahead(caller: Caller, organization: Organization, parent: Organizati
 
 def _what_moves(organization: Organization, parent: Organization | None) -> list[str]:
     where = f"below {parent.name} ({parent.key})" if parent else "to the top of a tree of its own"
-    count = browser.below(organization) + 1
+    count = organization.descendant_count + 1
     moves = "1 organization moves" if count == 1 else f"{count:,} organizations move"
     return [f"{moves} {where}."] + [sentence for preview in move_previews for sentence in preview(organization, parent)]

@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from orgs.access.caller import Caller
 from orgs.access.organizations import ancestors_of, organizations_of
 from orgs.tree.models import Organization
-from orgs.tree.paths import paths_of
+from orgs.tree.paths import path_names_of
 
 AT_ONCE = 100
 
@@ -46,7 +46,7 @@ def search(caller: Caller, term: str) -> list[tuple[Organization, str]]:
     if len(found) < AT_ONCE:
         has_it = rows.filter(Q(name__icontains=term) | Q(key__icontains=term)).exclude(key=term)
         found += has_it.order_by("pk")[: AT_ONCE - len(found)]
-    paths = paths_of([organization.pk for organization in found], top_id=caller.organization_id)
+    paths = path_names_of([organization.pk for organization in found], top_id=caller.organization_id)
     return [(organization, " › ".join(paths[organization.pk])) for organization in found]
 
 
@@ -54,8 +54,3 @@ def placed(caller: Caller, organization: Organization) -> dict[str, Any]:
     """What a page says above everything else about the organization that it is about, as far up as the caller sees."""
     above = list(ancestors_of(caller, organization).order_by("level"))
     return {"organization": organization, "original": organization, "above": above}
-
-
-def below(organization: Organization) -> int:
-    """How many organizations are below it, by the columns it was loaded with."""
-    return (organization.rght - organization.lft - 1) // 2

@@ -25,8 +25,8 @@ MOST_SHOWN = 1_000
 """Problems of each kind that are told one by one."""
 
 
-CYCLE = "cycle"
-"""The kind of problem that no repair can solve: parent links that go in a circle."""
+CIRCLE = "cycle"
+"""The kind of problem that no repair can solve: parent links that go in a circle. Reports have called it so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ def _cycles() -> tuple[list[int], Rows]:
     words = "cannot be reached from any root: it or one above it is below itself"
     with connection.cursor() as cursor:
         cursor.execute("SELECT id, key FROM orgs_organization WHERE id = ANY(%s) ORDER BY id", [ids[:MOST_SHOWN]])
-        return cut, [(CYCLE, id_, key, words, len(ids)) for id_, key in cursor.fetchall()]
+        return cut, [(CIRCLE, id_, key, words, len(ids)) for id_, key in cursor.fetchall()]
 
 
 def repair() -> int:

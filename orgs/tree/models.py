@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any, ClassVar, NoReturn
 
 from django.core.validators import RegexValidator
-from django.db import models, transaction
+from django.db import IntegrityError, models, transaction
 from django.db.models.functions import Now
 from django.db.models.query_utils import DeferredAttribute
 from mptt.exceptions import CantDisableUpdates
@@ -20,8 +19,9 @@ from orgs.errors import (
     OrganizationBelowItself,
     OrganizationNotFound,
 )
-from orgs.tree import integrity, locks, paths
+from orgs.tree import locks
 from orgs.tree.signals import Placement, organization_removing, organizations_placed
+from orgs.tree.subtrees import Subtree
 
 ORGANIZATION_KEY_PATTERN = r"[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?"
 ORGANIZATION_KEY = RegexValidator(
@@ -32,6 +32,8 @@ OWN_COLUMNS = frozenset({"name", "key"})
 """Columns that say nothing about an organization's place; the others are written under the tree lock only."""
 PARENT_COLUMNS = frozenset({"parent", "parent_id"})
 TREE_COLUMNS = ("tree_id", "lft", "rght", "level")
+CIRCLE_REFUSED = "orgs_no_circle_of_parents"
+"""The name in the error of the trigger that refuses circles of parents (migration 0010)."""
 
 
 class OrganizationQuerySet(TreeQuerySet):
@@ -133,14 +135,25 @@ class Organization(MPTTModel):
         return self.name
 
     @property
+    def subtree(self) -> Subtree:
+        """The organization with everything below it, by the columns this instance was loaded with."""
+        return Subtree(self.pk, self.tree_id, self.lft, self.rght)
+
+    @property
+    def descendant_count(self) -> int:
+        """How many organizations are below it, by the columns this instance was loaded with."""
+        return self.subtree.size - 1
+
+    @property
     def has_children(self) -> bool:
         """Whether anything is below it, by the columns this instance was loaded with."""
-        return self.rght - self.lft > 1
+        return self.descendant_count > 0
 
     def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
         """Write the organization; a new one or one with a new parent finds its place under the tree lock.
 
-        Raises OrganizationNotFound when it or the parent is gone, MoveUnderOwnDescendant when the parent is below.
+        Raises OrganizationNotFound when it or the parent is gone, and MoveUnderOwnDescendant when the parent is below.
+        Raises OrganizationBelowItself when only PostgreSQL finds the parent below: the tree columns are damaged then.
         """
         columns = frozenset({*(OWN_COLUMNS | PARENT_COLUMNS if update_fields is None else update_fields), "updated_at"})
         if self._state.adding:
@@ -176,15 +189,12 @@ class Organization(MPTTModel):
         """Delete this organization and everything below it; receivers of `organization_removing` delete what is theirs.
 
         Raises what the receivers raise, such as OrganizationHasStaff.
-        Raises OrganizationBelowItself: what is below one in a circle of parents, and not above it too, nobody can say.
         """
         with transaction.atomic():
             locks.lock_tree_for_writing()
             current = Organization.objects.filter(pk=self.pk).first()
             if current is None:
                 return 0, {}
-            if paths.leads_past(current.parent_id, self.pk):
-                raise OrganizationBelowItself
             subtree = Organization.objects.under(current)
             organization_removing.send(sender=Organization, organization=current)
             deleted = subtree._raw_delete(subtree.db)  # noqa: SLF001 - one statement, without loading the rows
@@ -218,8 +228,6 @@ class Organization(MPTTModel):
             former_ancestor_ids = tuple(former)
             if self.parent_id and Organization.objects.under(current).filter(pk=self.parent_id).exists():
                 raise MoveUnderOwnDescendant
-            if paths.leads_past(current.parent_id, self.pk):
-                write = partial(self._leave_circle, columns)
             self.updated_at = Now()
             try:
                 self._place(write, former_ancestor_ids=former_ancestor_ids)
@@ -227,17 +235,6 @@ class Organization(MPTTModel):
                 self._mptt_cached_fields["parent"] = current.parent_id  # rolled back: a next save is to move it again
                 raise
             self.refresh_from_db()
-
-    def _leave_circle(self, columns: frozenset[str]) -> None:
-        """Write the new parent of one that was below itself, and all tree columns anew.
-
-        What was above it in the circle is now below it, wherever the columns say that it is.
-        """
-        if paths.leads_past(self.parent_id, self.pk):
-            raise MoveUnderOwnDescendant
-        Organization.objects.filter(pk=self.pk).update(parent_id=self.parent_id)
-        self._write_own(columns)
-        integrity.repair()
 
     def _place(self, write: Callable[[], None], *, former_ancestor_ids: tuple[int, ...] | None = None) -> None:
         """Write the organization below its parent as it stands now, and tell who wants to know."""
@@ -251,9 +248,19 @@ class Organization(MPTTModel):
             self.is_finding_its_place = True
             try:
                 write()
+            except IntegrityError as error:
+                if _is_refused_circle(error):
+                    raise OrganizationBelowItself from error
+                raise
             finally:
                 self.is_finding_its_place = False
             started: list[tuple[Any, Any]] = organizations_placed.send(
                 sender=Organization, placements=[Placement(self.pk, self.parent_id, former_ancestor_ids)]
             )
             self.placement_jobs = tuple(job_id for _, job_ids in started for job_id in job_ids or ())
+
+
+def _is_refused_circle(error: IntegrityError) -> bool:
+    """Whether the trigger that refuses circles of parents has raised this error."""
+    diagnostics = getattr(error.__cause__, "diag", None)
+    return diagnostics is not None and diagnostics.constraint_name == CIRCLE_REFUSED
