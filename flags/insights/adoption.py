@@ -24,8 +24,8 @@ from flags.insights.models import FlagAdoption
 from flags.insights.staleness import StaleReason
 from flags.insights.usage_store import Usage, UsageCount
 from orgs.access.caller import Caller
-from orgs.access.organizations import organization_for
-from orgs.tree.browser import level
+from orgs.access.organizations import find_visible_organization
+from orgs.tree.browser import visible_children
 from orgs.tree.models import Organization
 from orgs.tree.subtrees import is_at_or_below, is_in_subtree
 
@@ -102,7 +102,7 @@ def adoption_of(caller: Caller, flag_key: str, organization_id: int | None = Non
         raise FlagNotFound(f"There is no flag {flag_key!r}.")
     everywhere = usage_store.everywhere([flag])[flag.pk]
     top_id = organization_id or caller.organization_id
-    top = organization_for(caller, top_id) if top_id else None
+    top = find_visible_organization(caller, top_id) if top_id else None
     counts = counts_below(flag, top) if top else counts_everywhere(flag)
     return Adoption(
         flag=flag,
@@ -121,8 +121,8 @@ def below(
 
     `after_id` is the last organization of the page before. Raises OrganizationNotFound.
     """
-    after = organization_for(caller, after_id) if after_id else None
-    found = level(caller, parent_id=organization_id, after=after)
+    after = find_visible_organization(caller, after_id) if after_id else None
+    found = visible_children(caller, parent_id=organization_id, after=after)
     return shares(flag, found.organizations), found.more
 
 

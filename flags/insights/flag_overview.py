@@ -10,7 +10,7 @@ from flags.definitions.models import Flag
 from flags.states.models import Change, FlagState
 from jobs.engine.states import Status
 from orgs.access.caller import Caller
-from orgs.access.organizations import organizations_of
+from orgs.access.organizations import visible_organizations
 from orgs.tree.paths import path_names_of
 
 AT_ONCE = 100
@@ -29,7 +29,7 @@ def counts(flag: Flag, caller: Caller) -> StateCounts:
     """On how many of the organizations that the caller may see it is on and off; goes through all its rows."""
     rows = FlagState.objects.filter(flag=flag)
     if caller.organization_id is not None:
-        rows = rows.filter(organization_id__in=organizations_of(caller).values("pk"))
+        rows = rows.filter(organization_id__in=visible_organizations(caller).values("pk"))
     found = rows.aggregate(on=Count("organization_id", filter=Q(enabled=True)), all=Count("organization_id"))
     return StateCounts(found["on"], found["all"] - found["on"])
 
@@ -59,7 +59,7 @@ def made_last(flag: Flag, caller: Caller, *, before: int | None = None) -> MadeL
     """
     rows = Change.objects.filter(flag=flag, source_id=F("organization_id")).order_by("-number").select_related("job")
     if caller.organization_id is not None:
-        rows = rows.filter(organization_id__in=organizations_of(caller).values("pk"))
+        rows = rows.filter(organization_id__in=visible_organizations(caller).values("pk"))
     if before is not None:
         rows = rows.filter(number__lt=before)
     found = list(rows[: AT_ONCE + 1])

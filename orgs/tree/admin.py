@@ -19,7 +19,7 @@ from orgs.access.caller import Caller
 from orgs.access.live_pages import fragment
 from orgs.access.models import AccessKey, Role, StaffScope
 from orgs.access.operator_admin import NOT_WHAT_WAS_SHOWN, OperatorAdmin, caller_of, fingerprint_of
-from orgs.access.organizations import organization_for
+from orgs.access.organizations import find_visible_organization
 from orgs.audit import audit_log
 from orgs.csv_import.admin_page import ImportPage
 from orgs.errors import OrganizationNotFound
@@ -44,7 +44,7 @@ class OrganizationAdmin(ImportPage, OperatorAdmin):
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
         return [
-            path("level/", fragment(self.level_view), name="orgs_organization_level"),
+            path("level/", fragment(self.children_view), name="orgs_organization_level"),
             path("<int:object_id>/<slug:deed>/do/", view(self.deed_view), name="orgs_organization_deed"),
             *self.import_urls(),
             *super().get_urls(),
@@ -58,23 +58,23 @@ class OrganizationAdmin(ImportPage, OperatorAdmin):
             "title": "Organizations",
             "term": term,
             "hits": browser.search(caller, term) if term else None,
-            "level": None if term else browser.level(caller, parent_id=None),
+            "children": None if term else browser.visible_children(caller, parent_id=None),
             "may_change": self.has_add_permission(request),
             "may_add_roots": self.has_add_permission(request) and caller.organization_id is None,
         }
         return self._page(request, "tree.html", shown)
 
-    def level_view(self, request: HttpRequest) -> HttpResponse:
+    def children_view(self, request: HttpRequest) -> HttpResponse:
         """The next organizations below one parent, for the tree that unfolds."""
         caller = self._viewer(request)
         parent_id, after_id = id_in(request.GET.get("parent", "")), id_in(request.GET.get("after", ""))
         try:
-            after = organization_for(caller, after_id) if after_id else None
+            after = find_visible_organization(caller, after_id) if after_id else None
         except OrganizationNotFound as error:
             raise Http404 from error
-        found = browser.level(caller, parent_id=parent_id, after=after)
-        shown = {"level": found, "parent_id": parent_id}
-        return TemplateResponse(request, "admin/orgs/organization/level.html", shown)
+        found = browser.visible_children(caller, parent_id=parent_id, after=after)
+        shown = {"children": found, "parent_id": parent_id}
+        return TemplateResponse(request, "admin/orgs/organization/children.html", shown)
 
     def change_view(self, request: HttpRequest, object_id: str, *_: Any, **__: Any) -> HttpResponse:
         """One organization: where it is, what others add to its page, what was done to it."""
@@ -82,7 +82,7 @@ class OrganizationAdmin(ImportPage, OperatorAdmin):
         organization = self._organization(request, unquote(object_id))
         shown: dict[str, Any] = {
             "title": organization.name,
-            **browser.placed(caller, organization),
+            **browser.path_context(caller, organization),
             "below": organization.descendant_count,
             "is_own_top": organization.pk == caller.organization_id,
             "may_change": self.has_change_permission(request),
@@ -128,7 +128,7 @@ class OrganizationAdmin(ImportPage, OperatorAdmin):
                     form.add_error(None, NOT_WHAT_WAS_SHOWN)
             except FlagsiteError as error:
                 form.add_error(None, error.detail)
-        return self._page(request, "deed.html", shown | browser.placed(caller, organization))
+        return self._page(request, "deed.html", shown | browser.path_context(caller, organization))
 
     def _act(
         self, request: HttpRequest, deed: OrganizationOperation, organization: Organization, values: dict[str, Any]
@@ -141,7 +141,7 @@ class OrganizationAdmin(ImportPage, OperatorAdmin):
 
     def _organization(self, request: HttpRequest, object_id: str) -> Organization:
         try:
-            return organization_for(self._viewer(request), id_in(object_id) or 0)
+            return find_visible_organization(self._viewer(request), id_in(object_id) or 0)
         except OrganizationNotFound as error:
             raise Http404 from error
 

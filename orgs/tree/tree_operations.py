@@ -1,4 +1,4 @@
-"""The words for changing the tree: create, rename, move, delete. Views, commands and the admin say these."""
+"""Operations on the tree: create, rename, move, delete. API, admin site and commands call these functions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def create(*, name: str, key: str, parent_id: int | None = None, reason: str = "
 
 
 def rename(*, organization_id: int, name: str, reason: str = "") -> Organization:
-    """Give an organization another name; its key and place stay. Raises OrganizationNotFound."""
+    """Give an organization another name; its key and its parent stay. Raises OrganizationNotFound."""
     with transaction.atomic():
         organization = _get(organization_id)
         before, organization.name = organization.name, name
