@@ -25,7 +25,7 @@ class OrganizationHasChildren(FlagsiteError):
 
 
 class OrganizationBelowItself(FlagsiteError):
-    """The organization is below itself by way of its parents; give it another parent first."""
+    """The organization would be below itself by way of its parents; the tree is damaged, let check_tree repair it."""
 
 
 class OrganizationHasStaff(FlagsiteError):

@@ -24,7 +24,7 @@ from flagsite.core.db.snapshot import snapshot
 from orgs.access.caller import Caller
 from orgs.access.endpoints import Endpoint
 from orgs.access.models import Role
-from orgs.access.organizations import organization_for, organizations_of
+from orgs.access.organizations import find_visible_organization, visible_organizations
 from orgs.errors import OrganizationNotFound
 from orgs.idempotency.stored_answers import idempotent
 
@@ -101,12 +101,12 @@ def _check(caller: Caller, name: str, asked: dict[str, Any]) -> Checked:
 def _organization_id(caller: Caller, asked: dict[str, Any]) -> int | None:
     """The organization that is asked for, else the caller's own; none for callers that are not bound."""
     if organization_key := asked.get("organization_key"):
-        found = organizations_of(caller).filter(key=organization_key).first()
+        found = visible_organizations(caller).filter(key=organization_key).first()
         if found is None:
             raise OrganizationNotFound
         return found.pk
     if "organization_id" in asked:
-        return organization_for(caller, asked["organization_id"]).pk
+        return find_visible_organization(caller, asked["organization_id"]).pk
     return caller.organization_id
 
 

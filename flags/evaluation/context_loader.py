@@ -1,4 +1,4 @@
-"""Where organizations stand and what holds for them, as evaluation needs it, read from the database."""
+"""The path and the flag states of an organization, read from the database for evaluation."""
 
 from __future__ import annotations
 
@@ -6,37 +6,33 @@ from django.db import connection
 
 from flags.evaluation.engine import OrganizationContext, StateValue
 from orgs.errors import OrganizationNotFound
+from orgs.tree.paths import PATH, path_parameters
 
-PLACE = """
-WITH RECURSIVE line AS (  -- by primary key, as LATERAL … OFFSET 0 insists: how short a line is, no planner knows
-    SELECT id, key, parent_id FROM orgs_organization WHERE id = %(id)s
-     UNION  -- not ALL: it ends in a circle of parents too, as only SQL by hand can make one
-    SELECT above.id, above.key, above.parent_id
-      FROM line, LATERAL (SELECT id, key, parent_id FROM orgs_organization WHERE id = line.parent_id OFFSET 0) above),
-way AS (SELECT id, key, row_number() OVER () AS distance FROM line),
+PATH_AND_STATES = f"""
+WITH RECURSIVE {PATH},
 nearest AS (
     SELECT DISTINCT ON (state.flag_id) state.flag_id, state.enabled, state.source_id, state.change_number
-      FROM way, LATERAL (SELECT * FROM flags_flagstate WHERE organization_id = way.id OFFSET 0) state
+      FROM path, LATERAL (SELECT * FROM flags_flagstate WHERE organization_id = path.id OFFSET 0) state
      ORDER BY state.flag_id, distance)
-SELECT (SELECT array_agg(id ORDER BY distance DESC) FROM way),
-       (SELECT array_agg(key ORDER BY distance DESC) FROM way),
+SELECT (SELECT array_agg(id ORDER BY distance DESC) FROM path),
+       (SELECT array_agg(key ORDER BY distance DESC) FROM path),
        array_agg(flag_id ORDER BY flag_id), array_agg(enabled ORDER BY flag_id),
        array_agg(source_id ORDER BY flag_id), array_agg(change_number ORDER BY flag_id)
   FROM nearest
-"""
+"""  # noqa: S608 - no input in it
 
 Columns = tuple[tuple[int, ...], tuple[bool, ...], tuple[int, ...], tuple[int, ...]]
 """States column by column, in the order of the flags' ids: flags, values, sources, change numbers."""
 
 
 def load_columns(organization_id: int) -> tuple[tuple[int, ...], tuple[str, ...], Columns]:
-    """The organization's line, ids and keys from the root down, and its states; one query, one row.
+    """The organization's path, as ids and as keys, root first, and its flag states; one query, one row.
 
     An organization that waits for its rows, because it was imported a moment ago, has its nearest ancestor's until
     then. Raises OrganizationNotFound.
     """
     with connection.cursor() as cursor:
-        cursor.execute(PLACE, {"id": organization_id})
+        cursor.execute(PATH_AND_STATES, path_parameters([organization_id]))
         ids, keys, flags, values, sources, numbers = cursor.fetchone()
     if ids is None:
         raise OrganizationNotFound

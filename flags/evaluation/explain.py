@@ -1,4 +1,4 @@
-"""Why a flag is on or off for somebody: the decision's steps, and what each organization of the way down has said.
+"""Why a flag is on or off for somebody: the decision's steps, and what each organization on the path has said.
 
 All of it is read from the database, in a number of queries that depends on nothing.
 """
@@ -18,6 +18,7 @@ from flags.evaluation import context_loader
 from flags.evaluation.engine import NO_ORGANIZATION, Decision, Definition, EvaluationContext, Rule, StateValue, evaluate
 from jobs.engine.chains import chains_of
 from jobs.engine.models import Job
+from orgs.tree.paths import PATH, path_parameters
 
 ASKS_ORGANIZATIONS = frozenset({Rule.ORGANIZATION, Rule.ROLLOUT})
 """Rules by which the organization's state, where there is one, has its say."""
@@ -47,7 +48,7 @@ class LatestChange:
 
 @dataclass(frozen=True, slots=True)
 class PathEntry:
-    """An organization of the way down: its row for the flag, its latest change, and whether that is what holds."""
+    """An organization on the path: its row for the flag, its latest change, and whether that is what holds."""
 
     id: int
     key: str
@@ -89,27 +90,23 @@ def explain_path(checked: Checked, *, top_id: int | None = None) -> list[PathEnt
     return [_judged(link, link.id == deciding, checked.decision, jobs) for link in links]
 
 
-PATH_ENTRIES = """
-WITH RECURSIVE line AS (  -- upwards by primary key, no further than the top
-    SELECT id, key, name, parent_id FROM orgs_organization WHERE id = %(id)s
-     UNION  -- not ALL: it ends in a circle of parents too
-    SELECT above.id, above.key, above.name, above.parent_id
-      FROM line JOIN orgs_organization above ON above.id = line.parent_id AND line.id IS DISTINCT FROM %(top)s)
-SELECT line.id, line.key, line.name,
+PATH_ENTRIES = f"""
+WITH RECURSIVE {PATH}
+SELECT path.id, path.key, path.name,
        state.enabled, state.change_number, state.source_id, state.job_id, state.updated_at,
        change.number, change.enabled, change.source_id, change.job_id, change.requested_by, change.created_at
-  FROM (SELECT *, row_number() OVER () AS distance FROM line) line
-  LEFT JOIN flags_flagstate state ON state.organization_id = line.id AND state.flag_id = %(flag)s
+  FROM path
+  LEFT JOIN flags_flagstate state ON state.organization_id = path.id AND state.flag_id = %(flag)s
   LEFT JOIN LATERAL (  -- index change_on_organization
-       SELECT * FROM flags_change WHERE organization_id = line.id AND flag_id = %(flag)s
+       SELECT * FROM flags_change WHERE organization_id = path.id AND flag_id = %(flag)s
         ORDER BY number DESC LIMIT 1) change ON TRUE
- ORDER BY distance DESC
-"""
+ ORDER BY path.distance DESC
+"""  # noqa: S608 - no input in it
 
 
 def _links(organization_id: int, flag_id: int, top_id: int | None) -> list[PathEntry]:
     with connection.cursor() as cursor:
-        cursor.execute(PATH_ENTRIES, {"id": organization_id, "flag": flag_id, "top": top_id})
+        cursor.execute(PATH_ENTRIES, path_parameters([organization_id], top_id=top_id) | {"flag": flag_id})
         rows = cursor.fetchall()
     return [PathEntry(*(*row[:8], None if row[8] is None else LatestChange(*row[8:]))) for row in rows]
 

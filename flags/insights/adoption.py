@@ -24,9 +24,10 @@ from flags.insights.models import FlagAdoption
 from flags.insights.staleness import StaleReason
 from flags.insights.usage_store import Usage, UsageCount
 from orgs.access.caller import Caller
-from orgs.access.organizations import organization_for
-from orgs.tree.browser import level
+from orgs.access.organizations import find_visible_organization
+from orgs.tree.browser import visible_children
 from orgs.tree.models import Organization
+from orgs.tree.subtrees import is_at_or_below, is_in_subtree
 
 COUNT_SECONDS = 4.0
 """Seconds after which the count of a subtree is given up, so that nobody waits longer."""
@@ -51,14 +52,13 @@ SELECT enabled, sum(organizations)::bigint, count(*),
        (array_agg(source_id ORDER BY organizations DESC, source_id))[1:%(biggest)s]
   FROM source GROUP BY enabled
 """  # noqa: S608 - no input in it
-SUBTREE = "below.tree_id = %(tree_id)s AND below.lft BETWEEN %(lft)s AND %(rght)s"
 SHARES = f"""
 SELECT top.id, count(*), count(*) FILTER (WHERE coalesce(state.enabled, %(default)s)),
        coalesce(sum(by_name.evaluations), 0)::bigint, max(by_name.last_evaluated_at),
        coalesce(sum(with_all.evaluations), 0)::bigint, max(with_all.last_evaluated_at)
   FROM unnest(%(ids)s::bigint[]) AS wanted(id)
   JOIN orgs_organization top ON top.id = wanted.id
-  JOIN orgs_organization below ON below.tree_id = top.tree_id AND below.lft BETWEEN top.lft AND top.rght
+  JOIN orgs_organization below ON {is_at_or_below("below", "top")}
   {STATE} {BY_NAME} {WITH_ALL}
  GROUP BY top.id
 """  # noqa: S608 - no input in it
@@ -102,7 +102,7 @@ def adoption_of(caller: Caller, flag_key: str, organization_id: int | None = Non
         raise FlagNotFound(f"There is no flag {flag_key!r}.")
     everywhere = usage_store.usage_everywhere([flag])[flag.pk]
     top_id = organization_id or caller.organization_id
-    top = organization_for(caller, top_id) if top_id else None
+    top = find_visible_organization(caller, top_id) if top_id else None
     counts = counts_below(flag, top) if top else counts_everywhere(flag)
     return Adoption(
         flag=flag,
@@ -121,8 +121,8 @@ def shares_below(
 
     `after_id` is the last organization of the page before. Raises OrganizationNotFound.
     """
-    after = organization_for(caller, after_id) if after_id else None
-    found = level(caller, parent_id=organization_id, after=after)
+    after = find_visible_organization(caller, after_id) if after_id else None
+    found = visible_children(caller, parent_id=organization_id, after=after)
     return shares(flag, found.organizations), found.more
 
 
@@ -136,7 +136,7 @@ def counts_below(flag: Flag, top: Organization) -> FlagAdoption | None:
 
     The caller has just loaded `top`, so its tree columns are current.
     """
-    return _counted(flag, SUBTREE, {"tree_id": top.tree_id, "lft": top.lft, "rght": top.rght})
+    return _counted(flag, is_in_subtree("below"), top.subtree.parameters())
 
 
 def shares(flag: Flag, organizations: Sequence[Organization]) -> list[Share]:

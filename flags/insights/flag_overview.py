@@ -10,8 +10,8 @@ from flags.definitions.models import Flag
 from flags.states.models import Change, FlagState
 from jobs.engine.states import Status
 from orgs.access.caller import Caller
-from orgs.access.organizations import organizations_of
-from orgs.tree.paths import paths_of
+from orgs.access.organizations import visible_organizations
+from orgs.tree.paths import path_names_of
 
 AT_ONCE = 100
 """Changes on a page."""
@@ -29,7 +29,7 @@ def count_states(flag: Flag, caller: Caller) -> StateCounts:
     """On how many organizations that the caller may see the flag is on and off; reads all flag states of the flag."""
     rows = FlagState.objects.filter(flag=flag)
     if caller.organization_id is not None:
-        rows = rows.filter(organization_id__in=organizations_of(caller).values("pk"))
+        rows = rows.filter(organization_id__in=visible_organizations(caller).values("pk"))
     found = rows.aggregate(on=Count("organization_id", filter=Q(enabled=True)), all=Count("organization_id"))
     return StateCounts(found["on"], found["all"] - found["on"])
 
@@ -59,13 +59,13 @@ def latest_changes(flag: Flag, caller: Caller, *, before: int | None = None) -> 
     """
     rows = Change.objects.filter(flag=flag, source_id=F("organization_id")).order_by("-number").select_related("job")
     if caller.organization_id is not None:
-        rows = rows.filter(organization_id__in=organizations_of(caller).values("pk"))
+        rows = rows.filter(organization_id__in=visible_organizations(caller).values("pk"))
     if before is not None:
         rows = rows.filter(number__lt=before)
     found = list(rows[: AT_ONCE + 1])
     changes, more = found[:AT_ONCE], len(found) > AT_ONCE
     organizations = {change.organization_id for change in changes}
-    paths = paths_of(organizations, top_id=caller.organization_id)
+    paths = path_names_of(organizations, top_id=caller.organization_id)
     states = FlagState.objects.filter(flag=flag, organization_id__in=organizations)
     state_of = {state.organization_id: state for state in states}
     shown = [

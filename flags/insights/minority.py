@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from flags.insights.models import FlagAdoption
 from orgs.access.caller import Caller
-from orgs.access.organizations import organizations_of
+from orgs.access.organizations import visible_organizations
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def describe_minorities(adoptions: Iterable[FlagAdoption], caller: Caller) -> di
         if adoption.organizations_on and adoption.organizations_off
     }
     ids = {organization_id for found, _ in differing.values() for organization_id in found.biggest}
-    names = dict(organizations_of(caller).filter(pk__in=ids).values_list("pk", "name")) if ids else {}
+    names = dict(visible_organizations(caller).filter(pk__in=ids).values_list("pk", "name")) if ids else {}
     return {flag_id: found.in_words(of, names) for flag_id, (found, of) in differing.items()}
 
 

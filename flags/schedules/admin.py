@@ -33,7 +33,7 @@ from orgs.access.models import Role
 from orgs.access.operator_admin import OneCount, OperatorAdmin, known_caller, may
 from orgs.audit import audit_log
 from orgs.tree.models import Organization
-from orgs.tree.paths import paths_of
+from orgs.tree.paths import path_names_of
 
 AT_ONCE = 1_000
 MOST_ENTRIES = 100
@@ -275,7 +275,7 @@ class FlagScheduleAdmin(OperatorAdmin):
 def _place(schedules: list[FlagSchedule], caller: Caller) -> None:
     """Give each schedule the words for what it reaches, by one query for all."""
     found = {schedule.organization_id for schedule in schedules if schedule.organization_id is not None}
-    names = paths_of(found, top_id=caller.organization_id)
+    names = path_names_of(found, top_id=caller.organization_id)
     for schedule in schedules:
         place = schedule.organization_id
         words = " › ".join(names[place]) if place in names else f"{place}, deleted"

@@ -18,6 +18,7 @@ from flags.schedules.models import FlagSchedule
 from flagsite.core.db import transient_errors
 from jobs.engine.maintenance import maintenance_task
 from jobs.metrics import counters
+from orgs.tree.subtrees import subtrees_overlap
 
 log = structlog.get_logger(__name__)
 AT_ONCE = 100
@@ -27,24 +28,24 @@ LONGEST_TICK = 30.0
 LOCK_PATIENCE = "SET LOCAL lock_timeout = '10s'"
 """For the tree lock, which an import may hold for long; it counts as a failure that passes."""
 
-CLAIM = """
+CLAIM = f"""
 SELECT due.id
-  FROM flags_flagschedule due LEFT JOIN orgs_organization place ON place.id = due.organization_id
+  FROM flags_flagschedule due LEFT JOIN orgs_organization organization ON organization.id = due.organization_id
  WHERE (due.status = 'pending' AND due.scheduled_at <= statement_timestamp()
         OR due.status = 'failed' AND due.next_retry_at <= statement_timestamp() AND due.retry_count < due.max_retries)
    AND NOT EXISTS (  -- in order: an earlier one that reaches the same organizations is in work or waits for its retry
     SELECT FROM flags_flagschedule earlier
-      LEFT JOIN orgs_organization elsewhere ON elsewhere.id = earlier.organization_id
+      LEFT JOIN orgs_organization other_organization ON other_organization.id = earlier.organization_id
      WHERE earlier.flag_id = due.flag_id AND (earlier.scheduled_at, earlier.id) < (due.scheduled_at, due.id)
        AND earlier.status IN ('pending', 'failed')
        AND (earlier.status = 'pending'
             OR earlier.next_retry_at IS NOT NULL AND earlier.retry_count < earlier.max_retries)
        AND (earlier.organization_id IS NULL AND due.organization_id IS NULL
-            OR elsewhere.tree_id = place.tree_id AND elsewhere.lft <= place.rght AND place.lft <= elsewhere.rght)
+            OR {subtrees_overlap("organization", "other_organization")})
      OFFSET 0)  -- looked up by index for each that is due; as a join it would read all that are to come
  ORDER BY due.status = 'failed' DESC, due.scheduled_at, due.id
  LIMIT 1 FOR UPDATE OF due SKIP LOCKED
-"""
+"""  # noqa: S608 - no input in it
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from flags.schedules.recurrence import LONGEST_EXPRESSION
 from flags.schedules.time_parsing import parse_time
 from flagsite.core.actor import LONGEST_REASON, correlation_id
 from orgs.access.caller import Caller
-from orgs.access.organizations import organization_called, organization_for
+from orgs.access.organizations import find_organization_by_key_or_id, find_visible_organization
 from orgs.errors import OrganizationNotFound
 
 
@@ -101,6 +101,6 @@ class ScheduleForm(forms.Form):
 
 def _place(caller: Caller, key_or_id: str) -> int:
     try:
-        return int(organization_for(caller, organization_called(key_or_id).pk).pk)
+        return int(find_visible_organization(caller, find_organization_by_key_or_id(key_or_id).pk).pk)
     except OrganizationNotFound:
         raise InvalidSchedule(f"There is no organization with the key or id {key_or_id!r} that you may see.") from None

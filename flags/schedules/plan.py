@@ -18,7 +18,7 @@ from flags.schedules.models import FlagSchedule
 from flags.schedules.recurrence import recurrence
 from flags.schedules.time_parsing import check_in_future, now
 from orgs.access.caller import Caller
-from orgs.access.organizations import organization_held
+from orgs.access.organizations import hold_visible_organization
 from orgs.audit import audit_log
 from orgs.errors import OutsideOfYourSubtree
 
@@ -84,7 +84,7 @@ def _held(caller: Caller, subject: Subject) -> Iterator[Flag]:
     """The flag, in a transaction that keeps the organization where it is; the caller may schedule there."""
     with transaction.atomic():
         if subject.organization_id is not None:
-            with organization_held(caller, subject.organization_id):
+            with hold_visible_organization(caller, subject.organization_id):
                 yield Flag.objects.called(subject.flag_key)
         elif caller.organization_id is not None:
             raise OutsideOfYourSubtree

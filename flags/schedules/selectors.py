@@ -9,14 +9,14 @@ from django.db.models import Q, QuerySet
 from flags.errors import ScheduleNotFound
 from flags.schedules.models import FlagSchedule
 from orgs.access.caller import Caller
-from orgs.access.organizations import organizations_of
+from orgs.access.organizations import visible_organizations
 
 
 def schedules_of(caller: Caller) -> QuerySet[FlagSchedule]:
     """Those of the caller's organizations; who is bound to none sees all, those of definitions too."""
     if caller.organization_id is None:
         return FlagSchedule.objects.all()
-    return FlagSchedule.objects.filter(organization_id__in=organizations_of(caller).values("pk"))
+    return FlagSchedule.objects.filter(organization_id__in=visible_organizations(caller).values("pk"))
 
 
 def schedule_for(caller: Caller, schedule_id: int) -> FlagSchedule:

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from flags.definitions.models import Flag
 from flags.states.sql import CHANNEL
 from orgs.access.caller import Caller
-from orgs.access.organizations import organizations_of
+from orgs.access.organizations import visible_organizations
 from orgs.audit import audit_log
 
 EVERYTHING: tuple[dict[str, Any], ...] = ({"definitions": 1}, {"keys": 1}, {"tree": 1})
@@ -43,7 +43,7 @@ def invalidate(
             result.done.append({"all": True})
         elif everything:
             result.failed.append({"all": True, "reason": ONLY_UNBOUND})
-        theirs = set(organizations_of(caller).filter(pk__in=organization_ids).values_list("pk", flat=True))
+        theirs = set(visible_organizations(caller).filter(pk__in=organization_ids).values_list("pk", flat=True))
         for organization_id in organization_ids:
             if organization_id in theirs:
                 messages.append({"organization": organization_id})

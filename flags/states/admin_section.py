@@ -21,12 +21,12 @@ from jobs.engine.chains import jobs_of
 from orgs.access.caller import Caller
 from orgs.access.models import Role
 from orgs.access.operator_admin import NOT_WHAT_WAS_SHOWN, caller_of, fingerprint_of
-from orgs.access.organizations import organization_for, organization_held, organizations_of
+from orgs.access.organizations import find_visible_organization, hold_visible_organization, visible_organizations
 from orgs.errors import OrganizationNotFound
 from orgs.tree.admin_sections import Section
-from orgs.tree.browser import placed
+from orgs.tree.browser import path_context
 from orgs.tree.models import Organization
-from orgs.tree.paths import paths_of
+from orgs.tree.paths import path_names_of
 
 MOST_SHOWN = 1_000
 
@@ -46,8 +46,8 @@ class SwitchForm(forms.Form):
 def _flags_of(organization: Organization, caller: Caller) -> dict[str, Any]:
     states = as_effective(organization, effective_states(organization)[:MOST_SHOWN])
     sources = {state.source_organization_id or 0 for state in states}
-    visible = set(organizations_of(caller).filter(pk__in=sources).values_list("pk", flat=True))
-    paths = paths_of(visible, top_id=caller.organization_id)
+    visible = set(visible_organizations(caller).filter(pk__in=sources).values_list("pk", flat=True))
+    paths = path_names_of(visible, top_id=caller.organization_id)
     jobs = set(jobs_of(caller).filter(pk__in={state.job_id for state in states}).values_list("pk", flat=True))
     rows = []
     for state in sorted(states, key=lambda state: state.flag_key):
@@ -66,7 +66,7 @@ def switch_view(admin: Any, request: HttpRequest, organization_id: str) -> HttpR
     if caller is None or not caller.may(Role.EDITOR):
         raise PermissionDenied
     try:
-        organization = organization_for(caller, id_in(organization_id) or 0)
+        organization = find_visible_organization(caller, id_in(organization_id) or 0)
     except OrganizationNotFound as error:
         raise Http404 from error
     initial = {"flag": request.GET.get("flag", ""), "enabled": request.GET.get("enabled", "true")}
@@ -83,7 +83,7 @@ def switch_view(admin: Any, request: HttpRequest, organization_id: str) -> HttpR
             form.add_error(None, error.detail)
     frame = {**admin.admin_site.each_context(request), "opts": Organization._meta}
     request.current_app = admin.admin_site.name
-    return TemplateResponse(request, "admin/flags/switch.html", frame | shown | placed(caller, organization))
+    return TemplateResponse(request, "admin/flags/switch.html", frame | shown | path_context(caller, organization))
 
 
 def _looked_ahead(organization: Organization, values: dict[str, Any]) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def _looked_ahead(organization: Organization, values: dict[str, Any]) -> dict[st
 def _set(
     admin: Any, request: HttpRequest, caller: Caller, organization: Organization, values: dict[str, Any]
 ) -> HttpResponse:
-    with organization_held(caller, organization.pk):
+    with hold_visible_organization(caller, organization.pk):
         accepted = set_flag(
             organization_id=organization.pk,
             flag_key=values["flag"],

@@ -24,7 +24,7 @@ from flagsite.core.api.input import NoInput
 from jobs.api.serializers import tracking_url
 from orgs.access.endpoints import Endpoint, ListEndpoint
 from orgs.access.models import Role
-from orgs.access.organizations import organization_for, organization_held
+from orgs.access.organizations import find_visible_organization, hold_visible_organization
 from orgs.idempotency.stored_answers import idempotent
 
 FLAG_NAME = OpenApiParameter(
@@ -54,7 +54,7 @@ class SetFlag(Endpoint):
         """200: written. 202: a job carries it to the organizations below; `trackingUrl` shows how far it is."""
         NoInput.read(request)
         wanted = _boolean(enabled)
-        with organization_held(self.caller, orgId) as organization:
+        with hold_visible_organization(self.caller, orgId) as organization:
             accepted = set_flag(
                 organization_id=organization.pk,
                 flag_key=featureFlagName,
@@ -79,7 +79,7 @@ class OneState(Endpoint):
     )
     def get(self, request: Request, orgId: int, featureFlagName: str) -> Response:  # noqa: N803
         """The value that holds, where it was set, and by which job it came; the flag's default where nobody set it."""
-        organization = organization_for(self.caller, orgId)
+        organization = find_visible_organization(self.caller, orgId)
         state = selectors.effective_state(organization=organization, flag_key=featureFlagName)
         return Response(EffectiveStateSerializer(state).data)
 
@@ -98,7 +98,7 @@ class StatesOfOrganization(ListEndpoint):
     def get(self, request: Request, organization_id: int) -> Response:
         """Every flag that was ever set on the organization or above it, by the flag's id."""
         self.filters(request)
-        organization = organization_for(self.caller, organization_id)
+        organization = find_visible_organization(self.caller, organization_id)
         states = self.rows(request, selectors.effective_states(organization))
         return self.page(EffectiveStateSerializer, selectors.as_effective(organization, states))
 

@@ -30,6 +30,7 @@ from flagsite.core.ids import BIGGEST_ID
 from jobs.engine import lifecycle
 from orgs.tree.models import Organization
 from orgs.tree.signals import Placement
+from orgs.tree.subtrees import is_at_or_below, is_in_subtree, load_subtree, subtree_size
 
 log = structlog.get_logger(__name__)
 
@@ -44,40 +45,39 @@ def take_over(*, placements: list[Placement], **_: Any) -> list[int]:
     return jobs
 
 
+DELETE_STATES = f"""
+DELETE FROM flags_flagstate state USING orgs_organization organization
+ WHERE state.organization_id = organization.id AND {is_in_subtree("organization")}
+"""  # noqa: S608 - no input in it
+
+
 def remove_states(*, organization: Organization, **_: Any) -> None:
     """Delete the states of an organization that is about to be deleted, and of all below it."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            DELETE FROM flags_flagstate state USING orgs_organization organization
-             WHERE state.organization_id = organization.id AND organization.tree_id = %s
-               AND organization.lft BETWEEN %s AND %s
-            """,
-            [organization.tree_id, organization.lft, organization.rght],
-        )
+        cursor.execute(DELETE_STATES, organization.subtree.parameters())
 
 
-ROWS_TO_COPY = """
+ROWS_TO_COPY = f"""
 SELECT top.parent_id, sum(top.size) * (
        SELECT count(*) FROM flags_flagstate state JOIN flags_flag flag ON flag.id = flag_id AND NOT purging
         WHERE organization_id = top.parent_id)
-  FROM (SELECT parent_id, (rght - lft + 1) / 2 AS size FROM orgs_organization WHERE id = ANY(%(tops)s)) top
+  FROM (SELECT parent_id, {subtree_size("organization")} AS size
+          FROM orgs_organization organization WHERE id = ANY(%(tops)s)) top
  GROUP BY top.parent_id
  ORDER BY 2, 1
-"""
-COPY_FROM_PARENTS = """
+"""  # noqa: S608 - no input in it
+COPY_FROM_PARENTS = f"""
 INSERT INTO flags_flagstate (organization_id, flag_id, enabled, source_id, change_number, job_id, updated_at)
 SELECT organization.id, state.flag_id, state.enabled, state.source_id, state.change_number, state.job_id,
        statement_timestamp()
   FROM orgs_organization top
-  JOIN orgs_organization organization
-    ON organization.tree_id = top.tree_id AND organization.lft BETWEEN top.lft AND top.rght
+  JOIN orgs_organization organization ON {is_at_or_below("organization", "top")}
   JOIN flags_flagstate state ON state.organization_id = top.parent_id
   JOIN flags_flag flag ON flag.id = state.flag_id AND NOT flag.purging
  WHERE top.id = ANY(%(tops)s)
  ORDER BY organization.id, state.flag_id
     ON CONFLICT (organization_id, flag_id) DO NOTHING
-"""
+"""  # noqa: S608 - no input in it
 
 
 def _take_over_created(placements: list[Placement]) -> list[int]:
@@ -174,7 +174,7 @@ def _apply(organization_id: int, values: list[Value]) -> list[int]:
     """Write values to the whole subtree, or start a job that does; returns the job's id, if any."""
     if not values:
         return []
-    subtree = sql.subtree_of(organization_id)
+    subtree = load_subtree(organization_id)
     if subtree is None:
         return []
     if subtree.size * len(values) > settings.FLAGS_INLINE_ROWS:

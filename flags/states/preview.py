@@ -11,38 +11,38 @@ from flags.states import inheritance, set_flag
 from flags.states.sql import Value
 from flagsite.core.ids import BIGGEST_ID
 from orgs.tree.models import Organization
-from orgs.tree.paths import line_of
+from orgs.tree.paths import path_ids_of
 from orgs.tree.signals import Placement
+from orgs.tree.subtrees import is_at_or_below, is_in_subtree
 
 MOST_SHOWN = 20
 """Flags that are told one by one."""
 MOST_COUNTED = 2_000_000
 """Rows that a preview goes through while somebody waits; more take longer than some seconds."""
 
-SWITCH = """
+SWITCH = f"""
 SELECT count(*), count(*) FILTER (WHERE COALESCE(state.enabled, flag.enabled, FALSE) = %(enabled)s),
        count(*) FILTER (WHERE state.source_id = organization.id AND organization.id <> %(top)s)
   FROM orgs_organization organization
   LEFT JOIN flags_flag flag ON flag.key = %(flag)s
   LEFT JOIN flags_flagstate state ON state.organization_id = organization.id AND state.flag_id = flag.id
- WHERE organization.tree_id = %(tree_id)s AND organization.lft BETWEEN %(lft)s AND %(rght)s
-"""
+ WHERE {is_in_subtree("organization")}
+"""  # noqa: S608 - no input in it
 
 
-MOVE = """
+MOVE = f"""
 SELECT flag.key, value.enabled,
        count(*) FILTER (WHERE COALESCE(state.enabled, flag.enabled) <> value.enabled) AS changed,
        count(*) FILTER (WHERE state.source_id = organization.id) AS set_themselves
   FROM unnest(%(flag_ids)s::bigint[], %(enabled)s::boolean[], %(numbers)s::bigint[]) AS value(flag_id, enabled, number)
   JOIN flags_flag flag ON flag.id = value.flag_id
  CROSS JOIN orgs_organization top
-  JOIN orgs_organization organization
-    ON organization.tree_id = top.tree_id AND organization.lft BETWEEN top.lft AND top.rght
+  JOIN orgs_organization organization ON {is_at_or_below("organization", "top")}
   LEFT JOIN flags_flagstate state ON state.organization_id = organization.id AND state.flag_id = flag.id
  WHERE top.id = %(top)s AND COALESCE(state.change_number, 0) < value.number
  GROUP BY flag.key, value.enabled
  ORDER BY flag.key
-"""
+"""  # noqa: S608 - no input in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,11 @@ def switch(organization: Organization, flag_key: str, *, enabled: bool) -> Switc
     """
     is_there = set_flag.check_may_be_set(flag_key)
     parameters = {
-        "enabled": enabled, "flag": flag_key, "top": organization.pk,
-        "tree_id": organization.tree_id, "lft": organization.lft, "rght": organization.rght,
-    }  # fmt: skip
+        "enabled": enabled,
+        "flag": flag_key,
+        "top": organization.pk,
+        **organization.subtree.parameters(),
+    }
     with connection.cursor() as cursor:
         cursor.execute(SWITCH, parameters)
         organizations, unchanged, set_themselves = cursor.fetchone()
@@ -83,11 +85,10 @@ def move(organization: Organization, parent: Organization | None) -> list[str]:
     """Sentences on the flags whose values the move would write over those that there are, and on how many."""
     if organization.parent_id == (parent.pk if parent else None):
         return ["It is there already."]
-    former_ancestor_ids = tuple(reversed(line_of(organization.pk)[1:]))
+    former_ancestor_ids = tuple(path_ids_of(organization.pk)[:-1])
     placement = Placement(organization.pk, parent.pk if parent else None, former_ancestor_ids)
     values = inheritance.values_after_move(placement, number=BIGGEST_ID)
-    size = (organization.rght - organization.lft + 1) // 2
-    counted = values[: max(1, MOST_COUNTED // size)]
+    counted = values[: max(1, MOST_COUNTED // organization.subtree.size)]
     written = [row for row in _overwritten(organization.pk, counted) if row[2] or row[3]]
     sentences = [_sentence(*row) for row in written[:MOST_SHOWN]]
     if len(written) > MOST_SHOWN:

@@ -26,12 +26,13 @@ from django.db import DatabaseError, InterfaceError, transaction
 
 from flags.states import sql
 from flags.states.models import Change
-from flags.states.sql import Span, Subtree, Value
+from flags.states.sql import Span, Value
 from flagsite.core.db import transient_errors
 from jobs.engine.kinds import job_kind
 from jobs.engine.run import Run
 from jobs.errors import PermanentFailure
 from orgs.errors import TreeBusy
+from orgs.tree.subtrees import Subtree
 
 log = structlog.get_logger(__name__)
 

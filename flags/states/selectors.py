@@ -11,7 +11,7 @@ from django.db.models import Case, Exists, OuterRef, QuerySet, When
 from flags.definitions.models import Flag, check_flag_key
 from flags.states.models import FlagState
 from orgs.tree.models import Organization
-from orgs.tree.paths import line_of
+from orgs.tree.paths import path_ids_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ def effective_state(*, organization: Organization, flag_key: str) -> EffectiveSt
     flag = Flag.objects.called(flag_key)
     state = FlagState.objects.filter(organization_id=organization.pk, flag_id=flag.pk).first()
     if state is None:
-        above = line_of(organization.pk)[1:]
-        inherited = {row.organization_id: row for row in flag.states.filter(organization_id__in=above)}
-        state = next((inherited[pk] for pk in above if pk in inherited), None)
+        ancestors = path_ids_of(organization.pk)[:-1]
+        inherited = {row.organization_id: row for row in flag.states.filter(organization_id__in=ancestors)}
+        state = next((inherited[pk] for pk in reversed(ancestors) if pk in inherited), None)
     return _effective(organization.pk, flag, state)
 
 
@@ -52,10 +52,10 @@ def effective_states(organization: Organization) -> QuerySet[FlagState]:
 
     They are its own, or its nearest ancestor's where it waits for its own.
     """
-    line = line_of(organization.pk)
-    distance = Case(*(When(organization_id=pk, then=steps) for steps, pk in enumerate(line)), default=len(line))
-    rows = FlagState.objects.filter(organization_id__in=line).alias(distance=distance)
-    nearer = rows.filter(flag_id=OuterRef("flag_id"), distance__lt=OuterRef("distance"))
+    path = path_ids_of(organization.pk)
+    level = Case(*(When(organization_id=pk, then=level) for level, pk in enumerate(path)), default=0)
+    rows = FlagState.objects.filter(organization_id__in=path).alias(level=level)
+    nearer = rows.filter(flag_id=OuterRef("flag_id"), level__gt=OuterRef("level"))
     return rows.filter(~Exists(nearer)).select_related("flag").order_by("flag_id")
 
 

@@ -13,13 +13,14 @@ from flags.definitions.models import Flag, check_flag_key
 from flags.errors import FlagArchived, FlagNotFound, FlagPurging
 from flags.states import propagation, sql
 from flags.states.models import Change
-from flags.states.sql import Span, Subtree, Value
+from flags.states.sql import Span, Value
 from jobs.engine import lifecycle
 from jobs.engine.models import Job
 from orgs.audit import audit_log
 from orgs.errors import OrganizationNotFound
 from orgs.tree import locks
 from orgs.tree.models import Organization
+from orgs.tree.subtrees import Subtree
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +57,13 @@ def set_flag(
             raise OrganizationNotFound
         flag = _flag(flag_key, requested_by)
         number = sql.next_number()
-        extent = Subtree(organization.pk, organization.tree_id, organization.lft, organization.rght)
         job = None
         if organization.has_children:
             wanted = {"featureFlagName": flag_key, "enabled": enabled}
-            job = _carried_down(extent, wanted, requested_by=requested_by, correlation_id=correlation_id)
+            job = _carried_down(organization.subtree, wanted, requested_by=requested_by, correlation_id=correlation_id)
         else:
             leaf = Span(organization_id - 1, organization_id, 1)
-            sql.write_span(extent, leaf, Value(flag.pk, enabled, organization_id, number), job_id=None)
+            sql.write_span(organization.subtree, leaf, Value(flag.pk, enabled, organization_id, number), job_id=None)
         change = Change.objects.create(
             number=number,
             flag=flag,
@@ -80,13 +80,13 @@ def set_flag(
     return AcceptedChange(change, flag, job)
 
 
-def _carried_down(extent: Subtree, wanted: dict[str, Any], *, requested_by: str, correlation_id: str) -> Job:
+def _carried_down(subtree: Subtree, wanted: dict[str, Any], *, requested_by: str, correlation_id: str) -> Job:
     """The job that writes every organization's row."""
     return lifecycle.create(
         kind=propagation.KIND,
-        organization_id=extent.root_id,
+        organization_id=subtree.organization_id,
         arguments=wanted,
-        total=extent.size,
+        total=subtree.size,
         requested_by=requested_by,
         correlation_id=correlation_id,
     )

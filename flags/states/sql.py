@@ -18,6 +18,7 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from flagsite.core.db import transient_errors
 from orgs.errors import TreeBusy
 from orgs.tree import locks
+from orgs.tree.subtrees import Subtree, is_in_subtree, subtree_columns, tree_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +32,6 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True)
-class Subtree:
-    """The extent of an organization's subtree, valid while the transaction that read it holds the tree lock."""
-
-    root_id: int
-    tree_id: int
-    lft: int
-    rght: int
-
-    @property
-    def size(self) -> int:
-        """How many organizations it has, the root included."""
-        return (self.rght - self.lft + 1) // 2
-
-
-@dataclass(frozen=True, slots=True)
 class Span:
     """The organizations of a subtree with `after` < id <= `last`; `count` of them."""
 
@@ -56,7 +42,6 @@ class Span:
 
 CHANNEL = "flagsite_changes"
 """Where PostgreSQL tells, after each commit, what has changed."""
-EXTENT = "SELECT id, tree_id, lft, rght FROM orgs_organization WHERE id = %s"
 # No chunk hangs for ever. One whose worker is frozen or whose host is gone gives up its locks, the job's among them, as
 # nobody could rescue it otherwise. Its commit need not wait for the disk: rows, counts and checkpoint are lost together
 # if PostgreSQL crashes, the chunk is then written again, and the end of the job waits for all of them. With the planner
@@ -68,8 +53,9 @@ SET LOCAL synchronous_commit = off;
 SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off;
 """
 BEGIN_CHUNK = f"""SET LOCAL lock_timeout = '10s'; {BEGIN} SET LOCAL lock_timeout TO DEFAULT;
-SELECT root.id, root.tree_id, root.lft, root.rght,
-       (SELECT count(pg_advisory_xact_lock(hashtextextended('flags ' || share || ' in tree ' || root.tree_id, 0)))
+SELECT {subtree_columns("root")},
+       (SELECT count(pg_advisory_xact_lock(hashtextextended(
+               'flags ' || share || ' in tree ' || {tree_number("root")}, 0)))
           FROM (SELECT DISTINCT unnest(%s::bigint[]) %% 64 AS share ORDER BY 1) flags)
   FROM orgs_organization root WHERE root.id = %s
 """  # noqa: S608 - no input in it
@@ -104,31 +90,23 @@ def begin_deletion() -> None:
         cursor.execute(BEGIN)
 
 
-def subtree_of(organization_id: int) -> Subtree | None:
-    """The subtree as it stands now; None when the organization is gone. The caller holds the tree lock."""
-    with connection.cursor() as cursor:
-        cursor.execute(EXTENT, [organization_id])
-        row = cursor.fetchone()
-    return Subtree(*row) if row else None
-
-
-NEXT_SPAN = """
+NEXT_SPAN = f"""
 SELECT max(id), count(*) FROM (  -- walks the primary key, or the subtree's index where that is shorter
     SELECT id FROM orgs_organization
-     WHERE id > %(after)s AND tree_id = %(tree_id)s AND lft BETWEEN %(lft)s AND %(rght)s
+     WHERE id > %(after)s AND {is_in_subtree()}
      ORDER BY id LIMIT %(most)s) span
-"""
-NEXT_SPAN_BEHIND = """
+"""  # noqa: S608 - no input in it
+NEXT_SPAN_BEHIND = f"""
 SELECT max(id), count(*) FROM (  -- those that have not got every value yet
     SELECT organization.id FROM orgs_organization organization
      WHERE organization.id > %(after)s
-       AND organization.tree_id = %(tree_id)s AND organization.lft BETWEEN %(lft)s AND %(rght)s
+       AND {is_in_subtree("organization")}
        AND (SELECT count(*)
               FROM flags_flagstate state
               JOIN unnest(%(flag_ids)s::bigint[], %(numbers)s::bigint[]) AS value(flag_id, number) USING (flag_id)
              WHERE state.organization_id = organization.id AND state.change_number >= value.number) < %(values)s
      ORDER BY organization.id LIMIT %(most)s) span
-"""
+"""  # noqa: S608 - no input in it
 
 
 def next_span(subtree: Subtree, *, after: int, most: int | None, behind: Sequence[Value] | None = None) -> Span | None:
@@ -136,7 +114,7 @@ def next_span(subtree: Subtree, *, after: int, most: int | None, behind: Sequenc
 
     With `behind` only those count that lack one of these values or have an older one.
     """
-    parameters: dict[str, Any] = {"after": after, "most": most, **_bounds(subtree)}
+    parameters: dict[str, Any] = {"after": after, "most": most, **subtree.parameters()}
     if behind is not None:
         parameters |= {
             "flag_ids": [value.flag_id for value in behind],
@@ -151,10 +129,10 @@ def next_span(subtree: Subtree, *, after: int, most: int | None, behind: Sequenc
 
 # As an array that is computed once, the members leave the planner no join to get wrong while its statistics are old;
 # the primary key is walked along it, which is thus the order in which rows are locked.
-MEMBERS = """ARRAY(
+MEMBERS = f"""ARRAY(
     SELECT id FROM orgs_organization
-     WHERE id > %(after)s AND id <= %(last)s AND tree_id = %(tree_id)s AND lft BETWEEN %(lft)s AND %(rght)s
-     ORDER BY id)"""
+     WHERE id > %(after)s AND id <= %(last)s AND {is_in_subtree()}
+     ORDER BY id)"""  # noqa: S608 - no input in it
 NOT_PURGED = "EXISTS (SELECT FROM flags_flag WHERE id = %(flag_id)s AND NOT purging)"
 UPDATE_SPAN = f"""
 WITH written AS (
@@ -176,7 +154,7 @@ WITH written AS (
     INSERT INTO flags_flagstate (organization_id, flag_id, enabled, source_id, change_number, job_id, updated_at)
     SELECT id, %(flag_id)s, %(enabled)s, %(source_id)s, %(number)s, %(job_id)s, statement_timestamp()
       FROM orgs_organization
-     WHERE id > %(after)s AND id <= %(last)s AND tree_id = %(tree_id)s AND lft BETWEEN %(lft)s AND %(rght)s
+     WHERE id > %(after)s AND id <= %(last)s AND {is_in_subtree()}
        AND {NOT_PURGED}
      ORDER BY id
         {{conflict}}
@@ -212,7 +190,7 @@ def write_span(subtree: Subtree, span: Span, value: Value, *, job_id: int | None
         "after": span.after,
         "last": span.last,
         "news": _news(subtree, span, value),
-        **_bounds(subtree),
+        **subtree.parameters(),
     }
     if likely_new:
         with contextlib.suppress(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
@@ -255,7 +233,7 @@ def count_superseded(subtree: Subtree, span: Span, values: Sequence[Value]) -> i
                 "values": len(values),
                 "after": span.after,
                 "last": span.last,
-                **_bounds(subtree),
+                **subtree.parameters(),
             },
         )
         return int(cursor.fetchone()[0])
@@ -266,7 +244,7 @@ def _news(subtree: Subtree, span: Span, value: Value) -> str:
     return json.dumps(
         {
             "states": [
-                subtree.root_id,
+                subtree.organization_id,
                 span.after,
                 span.last,
                 value.flag_id,
@@ -288,7 +266,3 @@ def next_number() -> int:
 def _had_it() -> str:
     server: Any = connection.connection
     return HAD_IT if server.info.server_version >= KNOWS_OLD_ROWS else "FALSE"
-
-
-def _bounds(subtree: Subtree) -> dict[str, int]:
-    return {"tree_id": subtree.tree_id, "lft": subtree.lft, "rght": subtree.rght}

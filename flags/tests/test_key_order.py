@@ -7,8 +7,9 @@ from django.db import connection, transaction
 
 from flags.definitions.models import Flag
 from flags.states import sql
-from flags.states.sql import Span, Subtree, Value
+from flags.states.sql import Span, Value
 from orgs.tree import locks
+from orgs.tree.subtrees import Subtree
 
 # Half of the trees' orders (lft) go against the order of the ids, as moves and late arrivals make them.
 ORGANIZATIONS = """

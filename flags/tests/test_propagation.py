@@ -19,6 +19,7 @@ from jobs.operations import job_operations
 from orgs.tests.replacing import replaced
 from orgs.tree import tree_operations
 from orgs.tree.models import Organization
+from orgs.tree.subtrees import Subtree
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("wake_ups")]
 
@@ -123,7 +124,7 @@ def test_chunks_are_about_one_per_cent_but_ten_organizations_at_least(
     sizes: list[int] = []
     written = sql.write_span
 
-    def noted(subtree: sql.Subtree, span: sql.Span, *more: object, **named: object) -> sql.Written:
+    def noted(subtree: Subtree, span: sql.Span, *more: object, **named: object) -> sql.Written:
         sizes.append(span.count)
         return written(subtree, span, *more, **named)
 
@@ -209,7 +210,7 @@ def test_a_lost_connection_in_the_middle_of_a_chunk_counts_nothing_twice(
 def test_a_passing_error_does_not_split_the_chunk(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     written, troubles, sizes = sql.write_span, ["deadlock detected"], []
 
-    def troubled(subtree: sql.Subtree, span: sql.Span, *more: object, **named: object) -> sql.Written:
+    def troubled(subtree: Subtree, span: sql.Span, *more: object, **named: object) -> sql.Written:
         sizes.append(span.count)
         if troubles:
             raise OperationalError(troubles.pop())

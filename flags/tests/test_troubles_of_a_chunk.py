@@ -26,6 +26,7 @@ from jobs.operations import job_operations
 from jobs.tests.races.threads import Background
 from orgs.tests.replacing import replaced
 from orgs.tree import locks, tree_operations
+from orgs.tree.subtrees import Subtree
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -51,7 +52,7 @@ def before_writing(monkeypatch: pytest.MonkeyPatch, happen: Callable[[sql.Span],
     """Something happens in each chunk's transaction, before its rows are written."""
     write_span = sql.write_span
 
-    def written(subtree: sql.Subtree, span: sql.Span, *rest: Any, **named: Any) -> sql.Written:
+    def written(subtree: Subtree, span: sql.Span, *rest: Any, **named: Any) -> sql.Written:
         happen(span)
         return write_span(subtree, span, *rest, **named)
 
@@ -190,7 +191,7 @@ def test_the_wait_for_the_tree_is_not_taken_for_a_slow_chunk(cast: Cast, monkeyp
     now, took = [0.0], []
     begin_chunk = sql.begin_chunk
 
-    def begun(*arguments: Any) -> sql.Subtree | None:
+    def begun(*arguments: Any) -> Subtree | None:
         now[0] += 1000
         return begin_chunk(*arguments)
 

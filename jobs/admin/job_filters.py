@@ -15,7 +15,7 @@ from jobs.engine.states import Status
 from jobs.metrics import outcome_filters, probe_job, statistics
 from jobs.metrics.models import Canary
 from orgs.access.operator_admin import WrittenFilter
-from orgs.access.organizations import organization_called
+from orgs.access.organizations import find_organization_by_key_or_id
 from orgs.errors import OrganizationNotFound
 from orgs.tree.models import Organization
 
@@ -119,7 +119,7 @@ class OrganizationFilter(WrittenFilter):
 
     def narrowed(self, queryset: Jobs, written: str) -> Jobs:
         try:
-            top = organization_called(written)
+            top = find_organization_by_key_or_id(written)
         except OrganizationNotFound:
             return queryset.none()
         return queryset.filter(organization_id__in=Organization.objects.under(top).values("pk"))

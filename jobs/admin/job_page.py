@@ -23,7 +23,7 @@ from orgs.access.caller import Caller
 from orgs.access.models import Role
 from orgs.audit.models import HistoryEntry
 from orgs.tree.models import Organization
-from orgs.tree.paths import paths_of
+from orgs.tree.paths import path_names_of
 
 FAILURES_AT_ONCE = 50
 SECRET = {"lease_token"}
@@ -88,7 +88,7 @@ def _failures(job: Job, caller: Caller, query: Mapping[str, str]) -> tuple[Seque
         rows = rows.filter(Q(error__icontains=term) | Q(organization_id__in=named))
     found = list(rows.order_by("organization_id")[: FAILURES_AT_ONCE + 1])
     shown = found[:FAILURES_AT_ONCE]
-    paths = paths_of([failure.organization_id for failure in shown], top_id=caller.organization_id)
+    paths = path_names_of([failure.organization_id for failure in shown], top_id=caller.organization_id)
     return [
         (failure, " › ".join(paths.get(failure.organization_id, [f"{failure.organization_id}, deleted"])))
         for failure in shown

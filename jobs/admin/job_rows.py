@@ -15,7 +15,7 @@ from jobs.engine.states import Status
 from jobs.operations import job_operations
 from jobs.templatetags.job_figures import duration
 from orgs.access.caller import Caller
-from orgs.tree.paths import paths_of
+from orgs.tree.paths import path_names_of
 
 LIVE = ("status", "progress", "took", "attempt", "buttons")
 """The cells that change by themselves."""
@@ -116,7 +116,7 @@ class Row:
 def rows_of(jobs: Sequence[Job], caller: Caller, *, may_operate: bool) -> dict[int, Row]:
     """The rows of these jobs by id; three queries for all of them."""
     organization_ids = [job.organization_id for job in jobs if job.organization_id is not None]
-    paths = paths_of(organization_ids, top_id=caller.organization_id)
+    paths = path_names_of(organization_ids, top_id=caller.organization_id)
     paused = dict(Queue.objects.exclude(paused_at=None).values_list("name", "paused_by"))
     chains = chains_of(jobs)
     return {

@@ -30,7 +30,7 @@ from jobs.templatetags.job_figures import work
 from orgs.access.live_pages import fragment
 from orgs.access.models import Role
 from orgs.access.operator_admin import OneCount, OperatorAdmin, clipped, known_caller, may
-from orgs.access.organizations import organizations_of
+from orgs.access.organizations import visible_organizations
 
 MOST_LIVE = 200
 MOST_NEW = 100
@@ -100,7 +100,7 @@ class JobAdmin(OperatorAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        seen = organizations_of(known_caller(request))
+        seen = visible_organizations(known_caller(request))
         named = seen.filter(Q(key=term) | Q(name__iexact=term)).values_list("pk", flat=True)[:MOST_NAMED]
         found = Q(correlation_id=term) | Q(arguments__featureFlagName=term) | Q(organization_id__in=list(named))
         number = id_in(term)

@@ -26,7 +26,7 @@ from jobs.engine.states import Status
 from jobs.operations import job_operations
 from orgs.access.endpoints import Endpoint, ListEndpoint
 from orgs.access.models import Role
-from orgs.access.organizations import organization_for
+from orgs.access.organizations import find_visible_organization
 from orgs.idempotency.stored_answers import idempotent
 from orgs.tree.models import Organization
 
@@ -61,7 +61,7 @@ class JobsOfOrganization(ListEndpoint):
         """The organization's jobs, newest first."""
         wanted = self.filters(request, JobFilters)
         with snapshot():
-            organization = organization_for(self.caller, organization_id)
+            organization = find_visible_organization(self.caller, organization_id)
             jobs = Job.objects.filter(organization_id=organization.pk, **wanted)
             rows = self.rows(request, jobs.order_by("-id"))
             chains = chains_of(rows)

@@ -14,7 +14,7 @@ from jobs.engine.models import Job, JobFailure
 from jobs.engine.states import Status
 from jobs.errors import JobNotFound
 from orgs.access.caller import Caller
-from orgs.access.organizations import organizations_of
+from orgs.access.organizations import visible_organizations
 from orgs.tree.models import Organization
 
 
@@ -48,7 +48,7 @@ def jobs_of(caller: Caller) -> QuerySet[Job]:
     """All jobs that the caller may see: those of organizations that it may see."""
     if caller.organization_id is None:
         return Job.objects.all()
-    return Job.objects.filter(organization_id__in=organizations_of(caller).values("pk"))
+    return Job.objects.filter(organization_id__in=visible_organizations(caller).values("pk"))
 
 
 def job_for(caller: Caller, job_id: int) -> Job:
@@ -86,5 +86,5 @@ def failures_of(caller: Caller, job: Job) -> QuerySet[JobFailure]:
     if caller.organization_id is None:
         return failures
     exists = Exists(Organization.objects.filter(pk=OuterRef("organization_id")))
-    visible = Exists(organizations_of(caller).filter(pk=OuterRef("organization_id")))
+    visible = Exists(visible_organizations(caller).filter(pk=OuterRef("organization_id")))
     return failures.filter(visible | ~exists)

@@ -15,11 +15,12 @@ from jobs.engine.states import Status
 from jobs.metrics import statistics
 from jobs.metrics.statistics import Day, Duration, Ending
 from orgs.access.caller import Caller
+from orgs.tree.subtrees import is_at_or_below, subtree_columns
 
 NEWEST = 100_000
 """Of all jobs, those that are looked at."""
-JOBS = """
-WITH top AS (SELECT tree_id, lft, rght FROM orgs_organization WHERE id = %(top)s),
+JOBS = f"""
+WITH top AS (SELECT {subtree_columns("organization")} FROM orgs_organization organization WHERE id = %(top)s),
      job AS MATERIALIZED (
     SELECT job.status, job.completed_at, job.created_at, root.created_at AS asked_at, job.trigger,
            job.parent_job_id IS NOT NULL AS is_retry,
@@ -30,9 +31,9 @@ WITH top AS (SELECT tree_id, lft, rght FROM orgs_organization WHERE id = %(top)s
       LEFT JOIN jobs_job following ON following.parent_job_id = root.id  -- index one_retry_of_each_number
            AND following.retry_count = 1 + CASE WHEN job.id = root.id THEN 0 ELSE job.retry_count END
       JOIN orgs_organization organization ON organization.id = job.organization_id
-      JOIN top ON organization.tree_id = top.tree_id AND organization.lft BETWEEN top.lft AND top.rght
+      JOIN top ON {is_at_or_below("organization", "top")}
      WHERE job.id > (SELECT max(id) FROM jobs_job) - %(newest)s)
-"""
+"""  # noqa: S608 - no input in it
 FIGURES = (
     JOBS
     + """

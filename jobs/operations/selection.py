@@ -13,7 +13,7 @@ from jobs.engine.kinds import kind_named
 from jobs.engine.models import ENDED_BADLY, Job
 from orgs.access.caller import Caller
 from orgs.access.models import Role
-from orgs.access.organizations import organizations_of
+from orgs.access.organizations import visible_organizations
 from orgs.tree.models import Organization
 
 
@@ -54,7 +54,7 @@ class Selection:
         later = Job.objects.filter(parent_job_id=chain, pk__gt=OuterRef("pk"))
         jobs = self._alike(Job.objects.filter(ENDED_BADLY, ~Exists(later)), "completed_at")
         if self.organization is not None:  # read anew for each batch: organizations may move meanwhile
-            subtree = organizations_of(Caller("", Role.READER, self.organization.pk))
+            subtree = visible_organizations(Caller("", Role.READER, self.organization.pk))
             jobs = jobs.filter(organization_id__in=subtree.values("pk"))
         return jobs
 

@@ -19,7 +19,7 @@ from unfold.decorators import display
 from orgs.access import access_keys
 from orgs.access.models import AccessKey, Role
 from orgs.access.operator_admin import OperatorAdmin, known_caller
-from orgs.access.organizations import organization_held, organizations_of
+from orgs.access.organizations import hold_visible_organization, visible_organizations
 from orgs.errors import InvalidKeyName
 
 SHOWN_IN = "admin/orgs/accesskey/made.html"
@@ -75,7 +75,7 @@ class AccessKeyAdmin(OperatorAdmin):
     def formfield_for_foreignkey(self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
         caller = known_caller(request)
         if db_field.name == "organization":
-            kwargs["queryset"] = organizations_of(caller)
+            kwargs["queryset"] = visible_organizations(caller)
         field = super().formfield_for_foreignkey(db_field, request, **kwargs)
         if field is not None and caller.organization_id is not None:
             field.required = True  # a key without an organization sees everything
@@ -95,7 +95,7 @@ class AccessKeyAdmin(OperatorAdmin):
         if obj.organization_id is None:
             made, secret = access_keys.create(**wanted)
         else:
-            with organization_held(known_caller(request), obj.organization_id) as organization:
+            with hold_visible_organization(known_caller(request), obj.organization_id) as organization:
                 made, secret = access_keys.create(organization=organization, **wanted)
         obj.pk, obj.prefix, obj.secret = made.pk, made.prefix, secret
         if token := form.cleaned_data["token"]:

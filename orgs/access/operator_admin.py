@@ -20,7 +20,7 @@ from unfold.views import ChangeList as ThemedChangeList
 
 from orgs.access.caller import Caller
 from orgs.access.models import Role
-from orgs.access.organizations import organizations_of
+from orgs.access.organizations import visible_organizations
 from orgs.access.people import caller_for
 
 NOT_WHAT_WAS_SHOWN = "This is not what was shown; look at it once more."
@@ -143,7 +143,7 @@ class OperatorAdmin(ModelAdmin):
             return rows.none()
         if caller.organization_id is None or self.organization_field is None:
             return rows
-        return rows.filter(**{f"{self.organization_field}__in": organizations_of(caller).values("pk")})
+        return rows.filter(**{f"{self.organization_field}__in": visible_organizations(caller).values("pk")})
 
     def _allows(self, request: HttpRequest, role: Role | None) -> bool:
         caller = caller_of(request)

@@ -1,4 +1,4 @@
-"""Who calls, and which organizations that caller may see: the one check between a request and an object."""
+"""Which organizations a caller may see: the one check between a request and an object."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from orgs.access.caller import Caller
 from orgs.errors import OrganizationNotFound, OutsideOfYourSubtree
 from orgs.tree import locks
 from orgs.tree.models import Organization
-from orgs.tree.paths import line_of
+from orgs.tree.paths import path_ids_of
 
 SOON_SORTED = 20_000
-"""Organizations that are sorted faster than searched for."""
+"""The most organizations of a subtree that PostgreSQL sorts faster than it finds them in the order of their ids."""
 
 
-def organizations_of(caller: Caller) -> QuerySet[Organization]:
-    """All organizations that the caller may see, for looking up some of them by id.
+def visible_organizations(caller: Caller) -> QuerySet[Organization]:
+    """All organizations that the caller may see, for finding some of them.
 
-    The query reads the subtree's place itself, so that nothing can move between two queries. To list them, which
-    needs a plan made for the size of the subtree, there is `listed`.
+    The query reads the extent of the scope itself, so that nothing can move between two queries. To list them all,
+    which needs a plan made for the size of the scope, there is `visible_organizations_ordered_by_id`.
     """
     if caller.organization_id is None:
         return Organization.objects.all()
@@ -36,41 +36,45 @@ def organizations_of(caller: Caller) -> QuerySet[Organization]:
     )
 
 
-def listed(caller: Caller) -> QuerySet[Organization]:
-    """All organizations that the caller may see, by id, for listing them inside of a `snapshot`."""
+def visible_organizations_ordered_by_id(caller: Caller) -> QuerySet[Organization]:
+    """All organizations that the caller may see, ordered by id, for listing them inside of a `snapshot`."""
     if caller.organization_id is None:
         return Organization.objects.order_by("id")
     top = Organization.objects.filter(pk=caller.organization_id).first()
-    return subtree_by_id(top) if top else Organization.objects.order_by("id").none()
+    return subtree_ordered_by_id(top) if top else Organization.objects.order_by("id").none()
 
 
-def subtree_by_id(top: Organization) -> QuerySet[Organization]:
-    """The organization and everything below it, by id, for listing them inside of a `snapshot`.
+def subtree_ordered_by_id(top: Organization) -> QuerySet[Organization]:
+    """The organization and everything below it, ordered by id, for listing them inside of a `snapshot`.
 
-    Asked for the first rows by id, PostgreSQL likes to walk the primary key until it has met enough of the subtree,
-    which may be all of the table. Ordered by an expression, a small subtree is read by its index and sorted.
+    `top` was loaded in the same snapshot. Asked for the first rows by id, PostgreSQL likes to walk the primary key
+    until it has met enough of the subtree, which may be all of the table. Ordered by an expression, a small subtree is
+    read by its index and sorted.
     """
     subtree = Organization.objects.under(top)
-    if top.rght - top.lft > 2 * SOON_SORTED:
+    if top.subtree.size > SOON_SORTED:
         return subtree.order_by("id")
-    return subtree.annotate(place=F("id") + Value(0)).order_by("place")
+    return subtree.annotate(sorted_id=F("id") + Value(0)).order_by("sorted_id")
 
 
-def organization_for(caller: Caller, organization_id: Any) -> Organization:
+def find_visible_organization(caller: Caller, organization_id: Any) -> Organization:
     """The organization, if the caller may see it.
 
     Raises OrganizationNotFound for one that does not exist and for one that belongs to others alike.
     """
     if not 0 < int(organization_id) <= BIGGEST_ID:
         raise OrganizationNotFound
-    organization = organizations_of(caller).filter(pk=organization_id).first()
+    organization = visible_organizations(caller).filter(pk=organization_id).first()
     if organization is None:
         raise OrganizationNotFound
     return organization
 
 
-def organization_called(key_or_id: str) -> Organization:
-    """The organization with this id, else the one with this key; so everywhere. Raises OrganizationNotFound."""
+def find_organization_by_key_or_id(key_or_id: str) -> Organization:
+    """The organization with this id, or else with this key, whatever a caller may see. Raises OrganizationNotFound.
+
+    Commands, filters and forms let people name an organization so.
+    """
     found = None
     if organization_id := id_in(key_or_id):
         found = Organization.objects.filter(pk=organization_id).first()
@@ -81,39 +85,42 @@ def organization_called(key_or_id: str) -> Organization:
     return found
 
 
-def ancestors_of(caller: Caller, organization: Organization) -> QuerySet[Organization]:
-    """What is above an organization, as far up as the caller may see."""
-    line = line_of(organization.pk)
+def visible_ancestors(caller: Caller, organization: Organization) -> QuerySet[Organization]:
+    """The ancestors of an organization, as far up as the caller may see."""
+    path = path_ids_of(organization.pk)
     if caller.organization_id is not None:
-        line = line[: line.index(caller.organization_id) + 1] if caller.organization_id in line else []
-    return Organization.objects.filter(pk__in=line[1:])
+        path = path[path.index(caller.organization_id) :] if caller.organization_id in path else []
+    return Organization.objects.filter(pk__in=path[:-1])
 
 
 @contextmanager
-def organization_held(caller: Caller, organization_id: int) -> Iterator[Organization]:
-    """The organization, if the caller may see it, in a transaction that keeps it where it is.
+def hold_visible_organization(caller: Caller, organization_id: int) -> Iterator[Organization]:
+    """The organization, if the caller may see it, in a transaction that keeps the whole tree as it is.
 
     Raises OrganizationNotFound.
     """
     with transaction.atomic():
         locks.lock_tree_for_reading()
-        yield organization_for(caller, organization_id)
+        yield find_visible_organization(caller, organization_id)
 
 
 def check_placement(caller: Caller, *, organization_id: int | None, parent_id: int | None) -> None:
-    """Whether the caller may put an organization (None: a new one) below this parent (None: make it a root).
+    """Check that the caller may put an organization (None: a new one) below this parent (None: make it a root).
 
     Raises OutsideOfYourSubtree, or OrganizationNotFound for a parent that the caller may not see.
     """
-    check_not_top(caller, organization_id)
+    check_not_top_of_scope(caller, organization_id)
     if caller.organization_id is None:
         return
     if parent_id is None:
         raise OutsideOfYourSubtree
-    organization_for(caller, parent_id)
+    find_visible_organization(caller, parent_id)
 
 
-def check_not_top(caller: Caller, organization_id: int | None) -> None:
-    """Raises OutsideOfYourSubtree for the organization that the caller's key is bound to: its place is not theirs."""
+def check_not_top_of_scope(caller: Caller, organization_id: int | None) -> None:
+    """Check that the organization is not the top of the caller's scope, which the caller neither moves nor deletes.
+
+    Raises OutsideOfYourSubtree.
+    """
     if organization_id is not None and organization_id == caller.organization_id:
         raise OutsideOfYourSubtree

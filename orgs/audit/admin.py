@@ -17,7 +17,7 @@ from unfold.contrib.filters.admin import RangeDateFilter
 from flagsite.core.admin.capped_paginator import CappedPaginator
 from flagsite.core.ids import id_in
 from orgs.access.operator_admin import OperatorAdmin, WrittenFilter, clipped
-from orgs.access.organizations import organization_called
+from orgs.access.organizations import find_organization_by_key_or_id
 from orgs.audit.models import HistoryEntry
 from orgs.errors import OrganizationNotFound
 
@@ -66,7 +66,7 @@ class OrganizationFilter(WrittenFilter):
 
     def narrowed(self, queryset: Entries, written: str) -> Entries:
         try:
-            return queryset.filter(organization_id=organization_called(written).pk)
+            return queryset.filter(organization_id=find_organization_by_key_or_id(written).pk)
         except OrganizationNotFound:
             gone = id_in(written)
             return queryset.filter(organization_id=gone) if gone else queryset.none()

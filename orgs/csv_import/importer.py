@@ -1,10 +1,10 @@
 """Importing organizations from a CSV file: all of it in one transaction, or nothing.
 
 1. Take the tree lock. 2. Copy the rows into a staging table and look them up by key: unchanged, renamed, moved, new.
-3. Read the trees that change, together with the new organizations, as bare numbers, and compute their columns.
+3. Read the trees that change, together with the new organizations, as bare numbers, and compute their nested set.
 4. Refuse the file if any line is at fault. 5. Write the new organizations depth-first, so that a subtree has adjoining
-ids, all higher than those that exist; then what was renamed or moved; then tree columns that differ. 6. Tell who
-listens to the tree what was placed.
+ids, all higher than those that exist. Then write new names and parents, then columns of the nested set that differ.
+6. Send the placements to the receivers of `organizations_placed`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from orgs.tree.signals import organizations_placed
 
 Progress = Callable[[str, int, int | None], None]
 """Told the step, how far it is, and the whole if that is known."""
-READING, COMPARING, NUMBERING, WRITING, PLACING = "reading", "comparing", "numbering", "writing", "placing"
-"""The steps, in their order. Reading counts bytes, writing organizations."""
+READING, COMPARING, COMPUTING, WRITING, TAKING_OVER = "reading", "comparing", "computing", "writing", "taking over"
+"""The steps, in their order; in the last one, organizations take over flag states. Reading counts bytes, writing counts
+organizations."""
 WORTH_ANALYZING = 1_000
 EXAMPLES = 100
 """Lines that a dry run shows."""
@@ -53,12 +54,12 @@ def import_organizations(
         staging.refuse_doubles(refusals)
         staging.resolve(refusals)
         counts = staging.count()
-        placing = None
+        trees = None
         if counts.created or counts.moved:
-            tell(NUMBERING, 0, None)
-            placing = placement.compute(refusals)
+            tell(COMPUTING, 0, None)
+            trees = placement.compute_changed_trees(refusals)
         refusals.raise_if_any()
-        report = _shown(counts, on_example) if dry_run else _written(counts, placing, tell)
+        report = _shown(counts, on_example) if dry_run else _written(counts, trees, tell)
         staging.drop_tables()
     return report
 
@@ -71,23 +72,24 @@ def _shown(counts: ImportReport, on_example: Callable[[Example], object] | None)
     return counts._replace(examples=staging.examples(EXAMPLES))
 
 
-def _written(counts: ImportReport, placing: placement.Placing | None, tell: Progress) -> ImportReport:
-    """Write what was renamed, moved and created, and record it."""
+def _written(counts: ImportReport, trees: placement.ChangedTrees | None, tell: Progress) -> ImportReport:
+    """Write the names, the parents and the new organizations, and record the import in the audit log."""
     if counts.renamed:
         placement.write_renamed()
-    jobs = _place(counts, placing, tell) if placing else ()
+    jobs = _write_trees(counts, trees, tell) if trees else ()
     done = {name: getattr(counts, name) for name in ("created", "renamed", "moved") if getattr(counts, name)}
     if done:
         audit_log.record("organizations.import", "organizations", placementJobs=len(jobs), **done)
     return counts._replace(placement_jobs=jobs)
 
 
-def _place(counts: ImportReport, placing: placement.Placing, tell: Progress) -> tuple[int, ...]:
-    placing.draw_ids(counts.created)
-    placement.write_created(placing, on_written=lambda done: tell(WRITING, done, counts.created))
-    changed = placement.write_moved(placing)
+def _write_trees(counts: ImportReport, trees: placement.ChangedTrees, tell: Progress) -> tuple[int, ...]:
+    """Write created and moved organizations; returns the ids of the jobs that carry flag states to them."""
+    trees.draw_ids(counts.created)
+    placement.write_created(trees, on_written=lambda done: tell(WRITING, done, counts.created))
+    changed = placement.write_moved(trees)
     if counts.created + changed >= WORTH_ANALYZING:
         staging.execute("ANALYZE orgs_organization")
-    tell(PLACING, 0, None)
-    started: list[tuple[Any, Any]] = organizations_placed.send(sender=Organization, placements=placing.placements())
+    tell(TAKING_OVER, 0, None)
+    started: list[tuple[Any, Any]] = organizations_placed.send(sender=Organization, placements=trees.placements())
     return tuple(job_id for _, job_ids in started for job_id in job_ids or ())

@@ -1,6 +1,6 @@
-"""The places of an import's organizations: computed as bare numbers, then written.
+"""The placement of an import's organizations: their nested set is computed from bare numbers, then written.
 
-Reads what `orgs.csv_import.staging` has put into temporary tables; its references are explained there.
+It reads the temporary tables of `orgs.csv_import.staging`, which explains the references in them.
 """
 
 from __future__ import annotations
@@ -9,45 +9,46 @@ from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from flagsite.core.db.copy_in import copy_in, copy_row
 from orgs.csv_import.csv_file import Refusals, shown
 from orgs.csv_import.staging import execute, rows_of
 from orgs.errors import ImportRefused
 from orgs.tree import nested_set
-from orgs.tree.nested_set import ROOT, Forest, Numbered
+from orgs.tree.nested_set import ROOT, LinkedOrganizations, NestedSet
 from orgs.tree.signals import Placement
 
 WRITTEN_AT_ONCE = 100_000
-LONGEST_CYCLE_SHOWN = 6
+LONGEST_CIRCLE_SHOWN = 6
 
 
 @dataclass(slots=True)
-class Placing:
-    """The trees that change: as they are, and as they will be.
+class ChangedTrees:
+    """The trees that an import changes: as they are, and as they will be.
 
-    `former_parents` has the positions of what is moved, each with its former parent's. `ids` has the organizations'
-    ids by position, those of created ones once they are drawn.
+    `former_parents` has the position of each organization that moves, with its former parent's. `ids` has the id of
+    each organization by its position; a created one has it as soon as `draw_ids` was called.
     """
 
-    forest: Forest
-    numbered: Numbered
+    organizations: LinkedOrganizations
+    nested_set: NestedSet
     former_parents: dict[int, int]
     ids: array[int]
 
     def draw_ids(self, created: int) -> None:
         """Draw the ids of the created organizations, ascending depth-first and higher than all that exist."""
         number = _draw_ids(created) if created else 0
-        for position in self.numbered.order:
+        for position in self.nested_set.order:
             if self.ids[position] < 0:
                 self.ids[position] = number
                 number += 1
 
     def placements(self) -> list[Placement]:
-        """What has a new place, parents before children: the topmost of what was created, and all that was moved."""
+        """The placements, parents before children: of the topmost created organizations, and of all moved ones."""
         return [*self._created_tops(), *self._moved()]
 
     def _created_tops(self) -> Iterator[Placement]:
-        references, parents = self.forest.references, self.forest.parents
-        for position in self.numbered.order:
+        references, parents = self.organizations.references, self.organizations.parents
+        for position in self.nested_set.order:
             parent = parents[position]
             if references[position] < 0 and parent != ROOT and references[parent] > 0:
                 yield Placement(self.ids[position], self.ids[parent])
@@ -55,20 +56,23 @@ class Placing:
     def _moved(self) -> Iterator[Placement]:
         if not self.former_parents:
             return
-        for position in self.numbered.order:
+        for position in self.nested_set.order:
             if position in self.former_parents:
-                parent = self.forest.parents[position]
+                parent = self.organizations.parents[position]
                 parent_id = None if parent == ROOT else self.ids[parent]
                 yield Placement(self.ids[position], parent_id, self._former_ancestors(position))
 
     def _former_ancestors(self, position: int) -> tuple[int, ...]:
-        """Ids of those that were above it, from the top down; each once, where parents went in a circle."""
-        way = {position: self.ids[position]}
+        """The ids of its former ancestors, root first.
+
+        A damaged tree may have had a circle of parents that the import mends; each of its members is named once.
+        """
+        path = {position: self.ids[position]}
         position = self.former_parents[position]
-        while position != ROOT and position not in way:
-            way[position] = self.ids[position]
-            position = self.former_parents.get(position, self.forest.parents[position])
-        return tuple(way.values())[:0:-1]
+        while position != ROOT and position not in path:
+            path[position] = self.ids[position]
+            position = self.former_parents.get(position, self.organizations.parents[position])
+        return tuple(path.values())[:0:-1]
 
 
 AFFECTED_TREES = """
@@ -104,22 +108,22 @@ SELECT node.position, COALESCE(parent.position, -1)
 """
 
 
-def compute(refusals: Refusals) -> Placing:
-    """Find the new places, and refuse every line that would put an organization below itself.
+def compute_changed_trees(refusals: Refusals) -> ChangedTrees:
+    """Compute the trees that the import changes, and refuse every line that would put an organization below itself.
 
     Raises ImportRefused when the tree is damaged where the import would change it.
     """
     execute(CREATE_NODES, [rows_of(AFFECTED_TREES)[0][0]])
     execute("ANALYZE import_nodes")
-    forest = nested_set.read_forest(READ_NODES)
-    numbered = nested_set.number(forest, next_tree_id=nested_set.next_tree_id())
-    if len(numbered.order) < len(forest):
-        cycles = list(nested_set.cycles(forest))
-        if not cycles:
+    organizations = nested_set.read_organizations(READ_NODES)
+    computed = nested_set.compute_nested_set(organizations, next_tree_id=nested_set.next_tree_id())
+    if len(computed.order) < len(organizations):
+        circles = list(nested_set.find_circles(organizations))
+        if not circles:
             raise ImportRefused("The tree is damaged; run check_tree --repair before you import.")
-        if not _refuse_cycles(forest, cycles, refusals):
+        if not _refuse_circles(organizations, circles, refusals):
             raise ImportRefused("The tree is damaged: parents go in a circle, as check_tree tells; mend that before.")
-    return Placing(forest, numbered, dict(rows_of(FORMER_PARENTS)), array("q", forest.references))
+    return ChangedTrees(organizations, computed, dict(rows_of(FORMER_PARENTS)), array("q", organizations.references))
 
 
 KEYS = """
@@ -132,16 +136,16 @@ SELECT reference, COALESCE(entry.key, organization.key), entry.line
 """
 
 
-def _refuse_cycles(forest: Forest, cycles: list[list[int]], refusals: Refusals) -> bool:
+def _refuse_circles(organizations: LinkedOrganizations, circles: list[list[int]], refusals: Refusals) -> bool:
     """Refuse the lines that make the circles; False when none does, thus a circle was there before."""
     refused_before = refusals.count
-    references = [forest.references[position] for cycle in cycles for position in cycle]
+    references = [organizations.references[position] for circle in circles for position in circle]
     known = {reference: (key, line) for reference, key, line in rows_of(KEYS, [references])}
-    for cycle in cycles:
-        members = [known[forest.references[position]] for position in cycle]
+    for circle in circles:
+        members = [known[organizations.references[position]] for position in circle]
         for index, (key, line) in enumerate(members):
             if line is not None:
-                count = min(len(members), LONGEST_CYCLE_SHOWN)
+                count = min(len(members), LONGEST_CIRCLE_SHOWN)
                 round_trip = [shown(members[(index + step) % len(members)][0]) for step in range(count)]
                 round_trip += ["…"] if count < len(members) else []
                 refusals.add(line, f"It would be below itself: {' below '.join([*round_trip, shown(key)])}.")
@@ -172,10 +176,10 @@ SELECT created.id, entry.key, entry.name, created.parent_id, created.tree_id, cr
 """
 
 
-def write_created(placing: Placing, *, on_written: Callable[[int], None]) -> None:
+def write_created(trees: ChangedTrees, *, on_written: Callable[[int], None]) -> None:
     """Write the created organizations, parents first; `on_written` is told how many are there."""
     execute(CREATE_CREATED)
-    nested_set.copy_in("COPY import_created FROM STDIN", _created_rows(placing))
+    copy_in("COPY import_created FROM STDIN", _created_rows(trees))
     execute("CREATE INDEX ON import_created (id); ANALYZE import_created")
     [(first, last)] = rows_of("SELECT min(id), max(id) FROM import_created")
     if first is None:
@@ -189,13 +193,13 @@ def write_created(placing: Placing, *, on_written: Callable[[int], None]) -> Non
     on_written(last - first + 1)
 
 
-def _created_rows(placing: Placing) -> Iterator[str]:
-    forest, ids, columns = placing.forest, placing.ids, placing.numbered.columns
-    for position in placing.numbered.order:
-        if forest.references[position] < 0:
-            parent = forest.parents[position]
+def _created_rows(trees: ChangedTrees) -> Iterator[str]:
+    references, ids, columns = trees.organizations.references, trees.ids, trees.nested_set.columns
+    for position in trees.nested_set.order:
+        if references[position] < 0:
+            parent = trees.organizations.parents[position]
             parent_id = "\\N" if parent == ROOT else ids[parent]
-            yield nested_set.copy_row(-forest.references[position], ids[position], parent_id, *columns.of(position))
+            yield copy_row(-references[position], ids[position], parent_id, *columns.of(position))
 
 
 WRITE_MOVED = """
@@ -220,10 +224,10 @@ def write_renamed() -> None:
     execute(WRITE_RENAMED)
 
 
-def write_moved(placing: Placing) -> int:
+def write_moved(trees: ChangedTrees) -> int:
     """Write new parents, then all tree columns that differ; returns how many organizations have new columns.
 
     `write_created` came before, since a new parent may be new itself.
     """
     execute(WRITE_MOVED)
-    return nested_set.write_changed(placing.forest, placing.numbered)
+    return nested_set.write_changed_columns(trees.organizations, trees.nested_set)

@@ -1,7 +1,7 @@
-"""The rows of an import in temporary tables: put there, checked against each other and looked up in the tree.
+"""The rows of an import in temporary tables: copied into them, compared with each other and looked up in the tree.
 
-`import_entries` has the rows as they are in the file, `import_resolved` what they mean. A *reference* names an
-organization there: its id if it exists already, else its line in the file with a minus.
+`import_entries` has the rows as they are in the file. `import_resolved` has the organizations that they are about. A
+*reference* names an organization there: its id if it exists already, else its line in the file with a minus.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
+from flagsite.core.db.copy_in import BLOCK, copy_in
 from orgs.csv_import.csv_file import Refusals, Row, shown
-from orgs.tree import nested_set
 
 TABLES = ("import_entries", "import_resolved", "import_nodes", "import_created")
 
@@ -27,7 +27,7 @@ class Example(NamedTuple):
 
 
 class ImportReport(NamedTuple):
-    """How many organizations of the file were what; one may have been renamed and moved at once.
+    """How many organizations of the file were created, renamed, moved or unchanged; one may be renamed and moved.
 
     `placement_jobs` are the ids of the jobs that carry flags' values down to what was created or moved. A dry run has
     `examples` instead: the first lines that would change something, each with what it would do.
@@ -64,7 +64,7 @@ def streamed(query: str) -> Iterator[tuple[Any, ...]]:
     """The rows of a query that may give millions, block by block."""
     with connection.chunked_cursor() as cursor:
         cursor.execute(query)
-        while block := cursor.fetchmany(nested_set.BLOCK):
+        while block := cursor.fetchmany(BLOCK):
             yield from block
 
 
@@ -77,7 +77,7 @@ CREATE TEMPORARY TABLE import_entries (line bigint, key text, name text, parent_
 def stage(rows: Iterable[Row]) -> None:
     """Copy the rows into the database."""
     execute(CREATE_ENTRIES)
-    nested_set.copy_in("COPY import_entries FROM STDIN", (_escaped(row) for row in rows))
+    copy_in("COPY import_entries FROM STDIN", (_escaped(row) for row in rows))
     execute("ANALYZE import_entries")
 
 
@@ -135,7 +135,10 @@ SELECT entry.line, entry.parent_key FROM import_resolved JOIN import_entries ent
 
 
 def resolve(refusals: Refusals) -> None:
-    """Look up who is who, and refuse every line whose parent is neither in the file nor in the database."""
+    """Look up each row's organization and parent, and refuse every line whose parent does not exist anywhere.
+
+    A parent may be in the file or in the database.
+    """
     execute(RESOLVE)
     execute("ANALYZE import_resolved")
     for line, key in streamed(ORPHANS):
@@ -150,7 +153,7 @@ SELECT count(*), count(*) FILTER (WHERE reference < 0), count(*) FILTER (WHERE r
 
 
 def count() -> ImportReport:
-    """Count what is to be done; no jobs are known yet."""
+    """Count the organizations to create, rename and move; no jobs are known yet."""
     return ImportReport(*rows_of(COUNT)[0])
 
 

@@ -9,15 +9,14 @@ import hypothesis.strategies as st
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from hypothesis import HealthCheck, given, settings
 
 from conftest import Cast
 from orgs.errors import ImportRefused, MoveUnderOwnDescendant, OrganizationBelowItself
-from orgs.tests.trees import get, import_rows, paths
+from orgs.tests.trees import circles_allowed, get, import_rows, paths
 from orgs.tree import integrity, locks, tree_operations
 from orgs.tree.models import Organization
-from orgs.tree.paths import line_of, paths_of
 
 CAST = {
     "acme", "acme/north", "acme/north/oslo", "acme/north/bergen", "acme/south", "acme/south/rome",
@@ -28,7 +27,8 @@ CAST = {
 def damage(key: str, **columns: Any) -> None:
     """Change columns behind everybody's back."""
     locks.lock_tree_for_writing()
-    assert Organization.objects.filter(key=key).update(**columns) == 1
+    with circles_allowed():
+        assert Organization.objects.filter(key=key).update(**columns) == 1
 
 
 def found() -> dict[str, str]:
@@ -157,7 +157,7 @@ def parents() -> dict[str, str | None]:
 @pytest.mark.parametrize("is_repaired", [True, False], ids=["repaired", "as it is"])
 @pytest.mark.parametrize("moved", ["north", "oslo", "deep"])
 @pytest.mark.parametrize("target", ["acme", "rome", None])
-def test_a_move_out_of_a_circle_leaves_a_sound_tree(
+def test_a_move_out_of_a_circle_and_a_repair_leave_a_sound_tree(
     cast: Cast, moved: str, target: str | None, is_repaired: bool
 ) -> None:
     tree_operations.create(key="deep", name="Deep", parent_id=cast.oslo.pk)
@@ -166,31 +166,22 @@ def test_a_move_out_of_a_circle_leaves_a_sound_tree(
         integrity.repair()
     links = parents()
     tree_operations.move(organization_id=get(moved).pk, parent_id=get(target).pk if target else None)
+    integrity.repair()
     assert len(paths()) == 9
     assert parents() == links | {moved: target}
 
 
-def test_one_of_a_circle_moves_neither_below_another_of_it_nor_is_it_deleted(cast: Cast) -> None:
+def test_one_of_a_circle_moves_neither_below_another_of_it_nor_is_it_deleted_alone(cast: Cast) -> None:
     tree_operations.create(key="deep", name="Deep", parent_id=cast.oslo.pk)
     damage("north", parent=get("deep"))
     integrity.repair()
     for key, parent in (("deep", "north"), ("oslo", "bergen"), ("north", "oslo")):
-        with pytest.raises(MoveUnderOwnDescendant):
+        with pytest.raises((MoveUnderOwnDescendant, OrganizationBelowItself)):
             tree_operations.move(organization_id=get(key).pk, parent_id=get(parent).pk)
-    for key in ("north", "oslo", "deep"):
-        with pytest.raises(OrganizationBelowItself):
+    for key in ("oslo", "deep"):
+        with pytest.raises(IntegrityError, match="about to lose its parent"), transaction.atomic():
             tree_operations.delete(organization_id=get(key).pk, subtree=True)
     assert tree_operations.delete(organization_id=get("bergen").pk) == 1
-
-
-def test_the_way_up_from_a_circle_has_an_end(cast: Cast) -> None:
-    damage("north", parent=get("oslo"))
-    north, oslo, bergen = cast.north.pk, cast.oslo.pk, cast.bergen.pk
-    assert [line_of(one) for one in (north, bergen)] == [[north, oslo], [bergen, north, oslo]]
-    assert paths_of([bergen, cast.rome.pk]) == {
-        bergen: ["Oslo", "North", "Bergen"],
-        cast.rome.pk: ["Acme", "South", "Rome"],
-    }
 
 
 def test_an_import_is_refused_where_a_circle_was_before_and_may_mend_it(cast: Cast) -> None:
@@ -219,10 +210,11 @@ def test_whatever_the_parents_a_repair_ends_in_nested_sets_and_touches_no_parent
     ids = sorted(Organization.objects.values_list("pk", flat=True))
     parent_of = {id_: None if link < 0 else ids[link] for id_, link in zip(ids, links, strict=True)}
     locks.lock_tree_for_writing()
-    for id_, (tree_id, lft, rght, level) in zip(ids, numbers, strict=True):
-        Organization.objects.filter(pk=id_).update(
-            parent_id=parent_of[id_], tree_id=tree_id, lft=lft, rght=rght, level=level
-        )
+    with circles_allowed():
+        for id_, (tree_id, lft, rght, level) in zip(ids, numbers, strict=True):
+            Organization.objects.filter(pk=id_).update(
+                parent_id=parent_of[id_], tree_id=tree_id, lft=lft, rght=rght, level=level
+            )
     integrity.repair()
     assert dict(Organization.objects.values_list("pk", "parent_id")) == parent_of
     assert set(integrity.find_problems().counts) <= {"cycle"}

@@ -158,9 +158,9 @@ def test_progress_is_told_step_by_step(db: None, monkeypatch: pytest.MonkeyPatch
     assert told == [
         (importer.READING, len(content), None),
         (importer.COMPARING, 0, None),
-        (importer.NUMBERING, 0, None),
+        (importer.COMPUTING, 0, None),
         *((importer.WRITING, done, 10) for done in (0, 3, 6, 9, 10)),
-        (importer.PLACING, 0, None),
+        (importer.TAKING_OVER, 0, None),
     ]
 
 

@@ -19,7 +19,7 @@ from orgs.access.caller import Caller
 from orgs.access.live_pages import fragment
 from orgs.access.models import AccessKey, Role, StaffScope
 from orgs.access.operator_admin import NOT_WHAT_WAS_SHOWN, OperatorAdmin, caller_of, fingerprint_of
-from orgs.access.organizations import organization_for
+from orgs.access.organizations import find_visible_organization
 from orgs.audit import audit_log
 from orgs.csv_import.admin_page import ImportPage
 from orgs.errors import OrganizationNotFound
@@ -44,7 +44,7 @@ class OrganizationAdmin(ImportPage, OperatorAdmin):
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
         return [
-            path("level/", fragment(self.level_view), name="orgs_organization_level"),
+            path("level/", fragment(self.children_view), name="orgs_organization_level"),
             path("<int:object_id>/<slug:deed>/do/", view(self.deed_view), name="orgs_organization_deed"),
             *self.import_urls(),
             *super().get_urls(),
@@ -58,23 +58,23 @@ class OrganizationAdmin(ImportPage, OperatorAdmin):
             "title": "Organizations",
             "term": term,
             "hits": browser.search(caller, term) if term else None,
-            "level": None if term else browser.level(caller, parent_id=None),
+            "children": None if term else browser.visible_children(caller, parent_id=None),
             "may_change": self.has_add_permission(request),
             "may_add_roots": self.has_add_permission(request) and caller.organization_id is None,
         }
         return self._page(request, "tree.html", shown)
 
-    def level_view(self, request: HttpRequest) -> HttpResponse:
+    def children_view(self, request: HttpRequest) -> HttpResponse:
         """The next organizations below one parent, for the tree that unfolds."""
         caller = self._viewer(request)
         parent_id, after_id = id_in(request.GET.get("parent", "")), id_in(request.GET.get("after", ""))
         try:
-            after = organization_for(caller, after_id) if after_id else None
+            after = find_visible_organization(caller, after_id) if after_id else None
         except OrganizationNotFound as error:
             raise Http404 from error
-        found = browser.level(caller, parent_id=parent_id, after=after)
-        shown = {"level": found, "parent_id": parent_id}
-        return TemplateResponse(request, "admin/orgs/organization/level.html", shown)
+        found = browser.visible_children(caller, parent_id=parent_id, after=after)
+        shown = {"children": found, "parent_id": parent_id}
+        return TemplateResponse(request, "admin/orgs/organization/children.html", shown)
 
     def change_view(self, request: HttpRequest, object_id: str, *_: Any, **__: Any) -> HttpResponse:
         """One organization: where it is, what others add to its page, what was done to it."""
@@ -82,8 +82,8 @@ class OrganizationAdmin(ImportPage, OperatorAdmin):
         organization = self._organization(request, unquote(object_id))
         shown: dict[str, Any] = {
             "title": organization.name,
-            **browser.placed(caller, organization),
-            "below": browser.below(organization),
+            **browser.path_context(caller, organization),
+            "below": organization.descendant_count,
             "is_own_top": organization.pk == caller.organization_id,
             "may_change": self.has_change_permission(request),
             "sections": [(section.template, section.context(organization, caller)) for section in sections],
@@ -128,7 +128,7 @@ class OrganizationAdmin(ImportPage, OperatorAdmin):
                     form.add_error(None, NOT_WHAT_WAS_SHOWN)
             except FlagsiteError as error:
                 form.add_error(None, error.detail)
-        return self._page(request, "deed.html", shown | browser.placed(caller, organization))
+        return self._page(request, "deed.html", shown | browser.path_context(caller, organization))
 
     def _act(
         self, request: HttpRequest, deed: OrganizationOperation, organization: Organization, values: dict[str, Any]
@@ -141,7 +141,7 @@ class OrganizationAdmin(ImportPage, OperatorAdmin):
 
     def _organization(self, request: HttpRequest, object_id: str) -> Organization:
         try:
-            return organization_for(self._viewer(request), id_in(object_id) or 0)
+            return find_visible_organization(self._viewer(request), id_in(object_id) or 0)
         except OrganizationNotFound as error:
             raise Http404 from error
 
@@ -177,7 +177,7 @@ def _what_goes(caller: Caller, organization: Organization) -> list[str]:
     """What a deletion takes along, and who has to be bound elsewhere first."""
     subtree = Organization.objects.under(organization)
     keys = AccessKey.objects.filter(organization__in=subtree).count()
-    count = browser.below(organization) + 1
+    count = organization.descendant_count + 1
     go = "1 organization goes" if count == 1 else f"{count:,} organizations go, it and all below it,"
     go_too = "1 access key goes" if keys == 1 else f"{keys:,} access keys go" if keys else "No access key goes"
     who = _who_is_bound(caller, subtree)
@@ -208,6 +208,6 @@ def _looked_ahead(caller: Caller, organization: Organization, parent: Organizati
 
 def _what_moves(organization: Organization, parent: Organization | None) -> list[str]:
     where = f"below {parent.name} ({parent.key})" if parent else "to the top of a tree of its own"
-    count = browser.below(organization) + 1
+    count = organization.descendant_count + 1
     moves = "1 organization moves" if count == 1 else f"{count:,} organizations move"
     return [f"{moves} {where}."] + [sentence for preview in move_previews for sentence in preview(organization, parent)]

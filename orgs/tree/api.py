@@ -14,7 +14,12 @@ from rest_framework.response import Response
 from flagsite.core.db.snapshot import snapshot
 from orgs.access.endpoints import Endpoint, ListEndpoint
 from orgs.access.models import Role
-from orgs.access.organizations import ancestors_of, listed, organization_for, subtree_by_id
+from orgs.access.organizations import (
+    find_visible_organization,
+    subtree_ordered_by_id,
+    visible_ancestors,
+    visible_organizations_ordered_by_id,
+)
 from orgs.idempotency.stored_answers import idempotent
 from orgs.tree import authorized_operations
 from orgs.tree.models import Organization
@@ -44,7 +49,7 @@ class Organizations(ListEndpoint):
     def get(self, request: Request) -> Response:
         """The organizations that the caller may see, by id; all filters have to match."""
         wanted = self.filters(request, OrganizationFilters)
-        rows = self.rows(request, _matching(listed(self.caller), wanted))
+        rows = self.rows(request, _matching(visible_organizations_ordered_by_id(self.caller), wanted))
         return self.page(OrganizationSerializer, rows)
 
     @extend_schema(
@@ -76,7 +81,7 @@ class OneOrganization(Endpoint):
     )
     def get(self, request: Request, organization_id: int) -> Response:
         """The organization as it stands."""
-        return Response(OrganizationSerializer(organization_for(self.caller, organization_id)).data)
+        return Response(OrganizationSerializer(find_visible_organization(self.caller, organization_id)).data)
 
     @extend_schema(
         operation_id="changeOrganization",
@@ -121,8 +126,8 @@ class Ancestors(ListEndpoint):
     def get(self, request: Request, organization_id: int) -> Response:
         """The organizations above it that the caller may see, root first."""
         self.filters(request)
-        organization = organization_for(self.caller, organization_id)
-        rows = self.rows(request, ancestors_of(self.caller, organization).order_by("level"))
+        organization = find_visible_organization(self.caller, organization_id)
+        rows = self.rows(request, visible_ancestors(self.caller, organization).order_by("level"))
         return self.page(OrganizationSerializer, rows)
 
 
@@ -141,8 +146,8 @@ class Descendants(ListEndpoint):
     def get(self, request: Request, organization_id: int) -> Response:
         """All organizations below it, at any depth, by id."""
         self.filters(request)
-        organization = organization_for(self.caller, organization_id)
-        below = subtree_by_id(organization).exclude(pk=organization.pk)
+        organization = find_visible_organization(self.caller, organization_id)
+        below = subtree_ordered_by_id(organization).exclude(pk=organization.pk)
         return self.page(OrganizationSerializer, self.rows(request, below))
 
 

@@ -1,6 +1,6 @@
-"""What a caller asks to be done with the tree: `orgs.tree`, with access checked under the tree lock.
+"""Operations on the tree for a caller: `orgs.tree.tree_operations`, with access checked under the tree lock.
 
-Checked earlier, an organization could be moved to another customer between the check and the write.
+If access were checked earlier, an organization could move to another customer between the check and the write.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from orgs.tree.models import Organization
 
 
 def create(caller: Caller, *, name: str, key: str, parent_id: int | None = None, reason: str = "") -> Organization:
-    """Create an organization where the caller may. Raises what `check_placement` and `tree.create` raise."""
+    """Create an organization where the caller may. Raises what `check_placement` and `tree_operations.create` raise."""
     with transaction.atomic():
         locks.lock_tree_for_writing()
         organizations.check_placement(caller, organization_id=None, parent_id=parent_id)
@@ -23,7 +23,7 @@ def create(caller: Caller, *, name: str, key: str, parent_id: int | None = None,
 
 def rename(caller: Caller, organization_id: int, *, name: str, reason: str = "") -> Organization:
     """Rename an organization that the caller may see. Raises OrganizationNotFound."""
-    with organizations.organization_held(caller, organization_id):
+    with organizations.hold_visible_organization(caller, organization_id):
         return tree_operations.rename(organization_id=organization_id, name=name, reason=reason)
 
 
@@ -32,11 +32,11 @@ def move(
 ) -> Organization:
     """Move an organization, and rename it too, where the caller may.
 
-    Raises what `check_placement` and `tree.move` raise, and OrganizationNotFound.
+    Raises what `check_placement` and `tree_operations.move` raise, and OrganizationNotFound.
     """
     with transaction.atomic():
         locks.lock_tree_for_writing()
-        organization = organizations.organization_for(caller, organization_id)
+        organization = organizations.find_visible_organization(caller, organization_id)
         if parent_id != organization.parent_id:
             organizations.check_placement(caller, organization_id=organization_id, parent_id=parent_id)
         if name is not None:
@@ -45,9 +45,12 @@ def move(
 
 
 def delete(caller: Caller, organization_id: int, *, subtree: bool = False, reason: str = "") -> int:
-    """Delete an organization where the caller may. Raises what `check_not_top` and `tree.delete` raise."""
+    """Delete an organization where the caller may.
+
+    Raises what `check_not_top_of_scope` and `tree_operations.delete` raise, and OrganizationNotFound.
+    """
     with transaction.atomic():
         locks.lock_tree_for_writing()
-        organizations.organization_for(caller, organization_id)
-        organizations.check_not_top(caller, organization_id)
+        organizations.find_visible_organization(caller, organization_id)
+        organizations.check_not_top_of_scope(caller, organization_id)
         return tree_operations.delete(organization_id=organization_id, subtree=subtree, reason=reason)

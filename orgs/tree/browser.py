@@ -1,4 +1,4 @@
-"""What the admin site's tree of organizations shows: unfolded a level at a time, or searched."""
+"""The organizations that the admin site's tree shows: children of one parent at a time, or the hits of a search."""
 
 from __future__ import annotations
 
@@ -9,24 +9,28 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from orgs.access.caller import Caller
-from orgs.access.organizations import ancestors_of, organizations_of
+from orgs.access.organizations import visible_ancestors, visible_organizations
 from orgs.tree.models import Organization
-from orgs.tree.paths import paths_of
+from orgs.tree.paths import path_names_of
 
-AT_ONCE = 100
+MOST_SHOWN = 100
+"""Children of one parent, or hits of a search, that are shown at a time."""
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
-    """Some organizations below one parent by name, and whether more follow the last of them."""
+class Children:
+    """Some organizations directly below one parent, by name, and whether more follow the last of them."""
 
     organizations: Sequence[Organization]
     more: bool
 
 
-def level(caller: Caller, *, parent_id: int | None, after: Organization | None = None) -> Level:
-    """The next organizations below the parent that the caller may see; without one, the tops of what it may see."""
-    rows = organizations_of(caller)
+def visible_children(caller: Caller, *, parent_id: int | None, after: Organization | None = None) -> Children:
+    """The organizations directly below the parent that the caller may see, by name; at most MOST_SHOWN.
+
+    Without a parent they are the top of the caller's scope, or every root. `after` is the last one that was shown.
+    """
+    rows = visible_organizations(caller)
     if parent_id is not None:
         rows = rows.filter(parent_id=parent_id)
     elif caller.organization_id is not None:
@@ -35,27 +39,22 @@ def level(caller: Caller, *, parent_id: int | None, after: Organization | None =
         rows = rows.filter(parent_id=None)
     if after is not None:
         rows = rows.filter(Q(name__gt=after.name) | Q(name=after.name, pk__gt=after.pk))
-    found = list(rows.order_by("name", "pk")[: AT_ONCE + 1])
-    return Level(found[:AT_ONCE], len(found) > AT_ONCE)
+    found = list(rows.order_by("name", "pk")[: MOST_SHOWN + 1])
+    return Children(found[:MOST_SHOWN], len(found) > MOST_SHOWN)
 
 
 def search(caller: Caller, term: str) -> list[tuple[Organization, str]]:
-    """Up to AT_ONCE organizations whose key is the term, or whose name or key begins with it or contains it."""
-    rows: QuerySet[Organization] = organizations_of(caller)
+    """Up to MOST_SHOWN organizations whose key is the term, or whose name or key begins with it or contains it."""
+    rows: QuerySet[Organization] = visible_organizations(caller)
     found = list(rows.filter(key=term))
-    if len(found) < AT_ONCE:
+    if len(found) < MOST_SHOWN:
         has_it = rows.filter(Q(name__icontains=term) | Q(key__icontains=term)).exclude(key=term)
-        found += has_it.order_by("pk")[: AT_ONCE - len(found)]
-    paths = paths_of([organization.pk for organization in found], top_id=caller.organization_id)
+        found += has_it.order_by("pk")[: MOST_SHOWN - len(found)]
+    paths = path_names_of([organization.pk for organization in found], top_id=caller.organization_id)
     return [(organization, " › ".join(paths[organization.pk])) for organization in found]
 
 
-def placed(caller: Caller, organization: Organization) -> dict[str, Any]:
-    """What a page says above everything else about the organization that it is about, as far up as the caller sees."""
-    above = list(ancestors_of(caller, organization).order_by("level"))
+def path_context(caller: Caller, organization: Organization) -> dict[str, Any]:
+    """The template context of a page about an organization: itself, and the ancestors that the caller may see."""
+    above = list(visible_ancestors(caller, organization).order_by("level"))
     return {"organization": organization, "original": organization, "above": above}
-
-
-def below(organization: Organization) -> int:
-    """How many organizations are below it, by the columns it was loaded with."""
-    return (organization.rght - organization.lft - 1) // 2

@@ -10,7 +10,7 @@ from django import forms
 
 from flagsite.core.actor import LONGEST_REASON
 from orgs.access.caller import Caller
-from orgs.access.organizations import check_placement, organization_called
+from orgs.access.organizations import check_placement, find_organization_by_key_or_id
 from orgs.errors import MoveUnderOwnDescendant, OrganizationNotFound
 from orgs.tree import authorized_operations
 from orgs.tree.models import ORGANIZATION_KEY, Organization
@@ -58,7 +58,7 @@ class MoveForm(OperationForm):
     def clean_parent(self) -> Organization | None:
         named = self.cleaned_data["parent"].strip()
         try:
-            return organization_called(named) if named else None
+            return find_organization_by_key_or_id(named) if named else None
         except OrganizationNotFound as error:
             raise forms.ValidationError(error.detail) from error
 

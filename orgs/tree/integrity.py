@@ -1,13 +1,13 @@
-"""Whether the tree columns say what the parent links say, and the repair when they do not.
+"""Whether the nested set says what the parent links say, and the repair when it does not.
 
 The parent links are the truth. The columns are right when every root starts at 1 in a tree of its own, every child
 starts right after its parent's start or its sibling's end, and every organization ends right after its last child's
-end or its own start; so there are no overlaps, and no gaps that would make a subtree look bigger than it is.
+end or its own start. Then nothing overlaps, and no gap makes a subtree look bigger than it is.
 
-Where parent links go in a circle, as only SQL by hand can make them, the columns are right when one organization of
-the circle stands as the root of a tree of its own, with all others of the circle and what is below them: whoever is
-not below an organization is then not in its subtree either. The circle stays a problem: which link is wrong, a person
-must say.
+Triggers refuse circles of parents (migration 0010), so only a session that disables triggers can make one. The columns
+are right then when one organization of the circle stands as the root of a tree of its own, with all others of the
+circle and everything below them: an organization that is not below another one is not in its subtree either. The
+circle stays a problem, because only a person can tell which link is wrong.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ MOST_SHOWN = 1_000
 """Problems of each kind that are told one by one."""
 
 
-CYCLE = "cycle"
-"""The kind of problem that no repair can solve: parent links that go in a circle."""
+CIRCLE = "cycle"
+"""The kind of problem that no repair can solve: parent links that go in a circle. Reports have called it so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class TreeReport:
         return not self.counts
 
 
-# With no organization `cut` off from its parent it also tells of every cycle, if not by name: an organization's end is
+# With no organization `cut` off from its parent it also tells of every circle, if not by name: an organization's end is
 # after its children's, which cannot be so all the way round.
 FIND = """
 WITH linked AS (
@@ -103,7 +103,7 @@ def find_problems() -> TreeReport:
             organizations = int(cursor.fetchone()[0])
         rows = _find(cut=[])
         if rows:
-            cut, unreachable = _cycles()
+            cut, unreachable = _circles()
             rows = [*unreachable, *_find(cut=cut)] if cut else rows
     counts = {kind: int(total) for kind, *_, total in rows}
     return TreeReport(organizations, counts, [TreeProblem(*row[:4]) for row in rows])
@@ -132,28 +132,28 @@ SELECT node.id, CASE WHEN node.parent_id IS NULL THEN -1 ELSE COALESCE(parent.po
 """
 
 
-def _cycles() -> tuple[list[int], Rows]:
-    """Whom a repair cuts off from their parents, and all that no way down from a root leads to, as rows of FIND."""
-    forest = nested_set.read_forest(READ_ALL)
-    lost = array("b", [1]) * len(forest)
-    for position in nested_set.number(forest, next_tree_id=1).order:
+def _circles() -> tuple[list[int], Rows]:
+    """The organizations that a repair cuts off from their parents, and all that no root leads to, as rows of FIND."""
+    organizations = nested_set.read_organizations(READ_ALL)
+    lost = array("b", [1]) * len(organizations)
+    for position in nested_set.compute_nested_set(organizations, next_tree_id=1).order:
         lost[position] = 0
-    cut = [forest.references[position] for position in nested_set.cut_cycles(forest)]
-    ids = sorted(forest.references[position] for position in range(len(forest)) if lost[position])
+    cut = [organizations.references[position] for position in nested_set.cut_circles(organizations)]
+    ids = sorted(organizations.references[position] for position in range(len(organizations)) if lost[position])
     words = "cannot be reached from any root: it or one above it is below itself"
     with connection.cursor() as cursor:
         cursor.execute("SELECT id, key FROM orgs_organization WHERE id = ANY(%s) ORDER BY id", [ids[:MOST_SHOWN]])
-        return cut, [(CYCLE, id_, key, words, len(ids)) for id_, key in cursor.fetchall()]
+        return cut, [(CIRCLE, id_, key, words, len(ids)) for id_, key in cursor.fetchall()]
 
 
 def repair() -> int:
     """Write the columns that the parent links give, siblings in the order that they have; returns how many differed.
 
-    Organizations that cannot be reached from a root get trees of their own; their parent links stay as they are.
+    Organizations that no root leads to get trees of their own; their parent links stay as they are.
     """
     with transaction.atomic():
         locks.lock_tree_for_writing()
-        forest = nested_set.read_forest(READ_ALL)
-        nested_set.cut_cycles(forest)
-        numbered = nested_set.number(forest, next_tree_id=nested_set.next_tree_id())
-        return nested_set.write_changed(forest, numbered)
+        organizations = nested_set.read_organizations(READ_ALL)
+        nested_set.cut_circles(organizations)
+        repaired = nested_set.compute_nested_set(organizations, next_tree_id=nested_set.next_tree_id())
+        return nested_set.write_changed_columns(organizations, repaired)

@@ -1,13 +1,12 @@
-"""The organization tree and the keys that give access to a part of it."""
+"""The organization: a node of the tree, which keeps its nested set right by itself."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any, ClassVar, NoReturn
 
 from django.core.validators import RegexValidator
-from django.db import models, transaction
+from django.db import IntegrityError, models, transaction
 from django.db.models.functions import Now
 from mptt.exceptions import CantDisableUpdates
 from mptt.managers import TreeManager
@@ -20,8 +19,9 @@ from orgs.errors import (
     OrganizationBelowItself,
     OrganizationNotFound,
 )
-from orgs.tree import integrity, locks, paths
+from orgs.tree import locks
 from orgs.tree.signals import Placement, organization_removing, organizations_placed
+from orgs.tree.subtrees import Subtree
 
 ORGANIZATION_KEY_PATTERN = r"[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?"
 ORGANIZATION_KEY = RegexValidator(
@@ -29,13 +29,15 @@ ORGANIZATION_KEY = RegexValidator(
     "A key has no control characters and neither starts nor ends with white space.",
 )
 OWN_COLUMNS = frozenset({"name", "key"})
-"""Columns that say nothing about an organization's place; the others are written under the tree lock only."""
+"""Columns that have nothing to do with the tree; the others are written under the tree lock only."""
 PARENT_COLUMNS = frozenset({"parent", "parent_id"})
 TREE_COLUMNS = ("tree_id", "lft", "rght", "level")
+CIRCLE_REFUSED = "orgs_no_circle_of_parents"
+"""The name in the error of the trigger that refuses circles of parents (migration 0010)."""
 
 
 class OrganizationQuerySet(TreeQuerySet):
-    """Which organizations."""
+    """Organizations by where they are in the tree."""
 
     def under(self, ancestor: Organization) -> OrganizationQuerySet:
         """The ancestor itself and everything below it, by the columns that `ancestor` was loaded with."""
@@ -62,8 +64,8 @@ class OrganizationTreeManager(TreeManager.from_queryset(OrganizationQuerySet)): 
         node.move_to(target, position)
 
     def insert_node(self, node: Organization, target: Organization | None, *args: Any, **kwargs: Any) -> Organization:
-        """Give a new organization its parent; it finds its place when it is saved, and here only for that save."""
-        if node.is_finding_its_place:
+        """Give a new organization its parent; `save` computes its placement, and only for `save` this method does."""
+        if node.is_being_placed:
             super().insert_node(node, target, *args, **kwargs)
         else:
             node.parent = target
@@ -116,9 +118,9 @@ class Organization(MPTTModel):
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
 
     placement_jobs: tuple[int, ...] = ()
-    """Ids of the jobs that the last `save` of this instance has started, because it placed the organization."""
-    is_finding_its_place = False
-    """Whether its `save` is at work on the tree; django-mptt's lower doors open for that alone."""
+    """Ids of the jobs that the last `save` of this instance has started, because of the organization's placement."""
+    is_being_placed = False
+    """Whether its `save` is changing the tree; only then django-mptt's own methods write the nested set."""
 
     objects: ClassVar[OrganizationTreeManager] = OrganizationTreeManager()
 
@@ -133,20 +135,31 @@ class Organization(MPTTModel):
         return self.name
 
     @property
+    def subtree(self) -> Subtree:
+        """The organization with everything below it, by the columns this instance was loaded with."""
+        return Subtree(self.pk, self.tree_id, self.lft, self.rght)
+
+    @property
+    def descendant_count(self) -> int:
+        """How many organizations are below it, by the columns this instance was loaded with."""
+        return self.subtree.size - 1
+
+    @property
     def has_children(self) -> bool:
         """Whether anything is below it, by the columns this instance was loaded with."""
-        return self.rght - self.lft > 1
+        return self.descendant_count > 0
 
     def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
-        """Write the organization; a new one or one with a new parent finds its place under the tree lock.
+        """Write the organization; a new one, or one with a new parent, is placed under the tree lock.
 
-        Raises OrganizationNotFound when it or the parent is gone, MoveUnderOwnDescendant when the parent is below.
+        Raises OrganizationNotFound when it or the parent is gone, and MoveUnderOwnDescendant when the parent is below.
+        Raises OrganizationBelowItself when only PostgreSQL finds the parent below: the tree columns are damaged then.
         """
         columns = frozenset({*(OWN_COLUMNS | PARENT_COLUMNS if update_fields is None else update_fields), "updated_at"})
         if self._state.adding:
-            for column in TREE_COLUMNS:  # a copy has its original's, one that was refused those of the attempt
+            for column in TREE_COLUMNS:  # a copied instance has its original's, a refused one those of the attempt
                 setattr(self, column, None)
-            self._place(lambda: super(Organization, self).save(*args, **{**kwargs, "force_insert": True}))
+            self._save_placement(lambda: super(Organization, self).save(*args, **{**kwargs, "force_insert": True}))
         elif columns & PARENT_COLUMNS and self._has_new_parent():
             self._move(lambda: super(Organization, self).save(*args, update_fields=columns, **kwargs), columns)
         else:
@@ -176,15 +189,12 @@ class Organization(MPTTModel):
         """Delete this organization and everything below it; receivers of `organization_removing` delete what is theirs.
 
         Raises what the receivers raise, such as OrganizationHasStaff.
-        Raises OrganizationBelowItself: what is below one in a circle of parents, and not above it too, nobody can say.
         """
         with transaction.atomic():
             locks.lock_tree_for_writing()
             current = Organization.objects.filter(pk=self.pk).first()
             if current is None:
                 return 0, {}
-            if paths.leads_past(current.parent_id, self.pk):
-                raise OrganizationBelowItself
             subtree = Organization.objects.under(current)
             organization_removing.send(sender=Organization, organization=current)
             deleted = django_orm.delete_by_one_statement(subtree)
@@ -197,14 +207,14 @@ class Organization(MPTTModel):
         return "parent_id" in self.__dict__ and self.parent_id != django_mptt.known_parent_id(self)
 
     def _write_own(self, columns: frozenset[str]) -> None:
-        """Write columns that say nothing of its place, those that were loaded."""
+        """Write those of the OWN_COLUMNS that were loaded."""
         values = {column: self.__dict__[column] for column in OWN_COLUMNS & columns & self.__dict__.keys()}
         if not Organization.objects.filter(pk=self.pk).update(**values, updated_at=Now()):
             raise OrganizationNotFound
         self.refresh_from_db(fields=["updated_at"])
 
     def _move(self, write: Callable[[], None], columns: frozenset[str]) -> None:
-        """Find where the organization stands now, then write it in its new place."""
+        """Read the organization as it is now, then write it below its new parent."""
         with transaction.atomic():
             locks.lock_tree_for_writing()
             current = Organization.objects.filter(pk=self.pk).first()
@@ -218,29 +228,19 @@ class Organization(MPTTModel):
             former_ancestor_ids = tuple(former)
             if self.parent_id and Organization.objects.under(current).filter(pk=self.parent_id).exists():
                 raise MoveUnderOwnDescendant
-            if paths.leads_past(current.parent_id, self.pk):
-                write = partial(self._leave_circle, columns)
             self.updated_at = Now()
             try:
-                self._place(write, former_ancestor_ids=former_ancestor_ids)
+                self._save_placement(write, former_ancestor_ids=former_ancestor_ids)
             except Exception:
                 django_mptt.set_known_parent_id(self, current.parent_id)  # rolled back: a next save is to move it again
                 raise
             self.refresh_from_db()
 
-    def _leave_circle(self, columns: frozenset[str]) -> None:
-        """Write the new parent of one that was below itself, and all tree columns anew.
+    def _save_placement(self, write: Callable[[], None], *, former_ancestor_ids: tuple[int, ...] | None = None) -> None:
+        """Write the organization below its parent as that is now, and send the placement to its receivers.
 
-        What was above it in the circle is now below it, wherever the columns say that it is.
+        `former_ancestor_ids` are the ancestors before a move, root first; None for a new organization.
         """
-        if paths.leads_past(self.parent_id, self.pk):
-            raise MoveUnderOwnDescendant
-        Organization.objects.filter(pk=self.pk).update(parent_id=self.parent_id)
-        self._write_own(columns)
-        integrity.repair()
-
-    def _place(self, write: Callable[[], None], *, former_ancestor_ids: tuple[int, ...] | None = None) -> None:
-        """Write the organization below its parent as it stands now, and tell who wants to know."""
         with transaction.atomic():
             locks.lock_tree_for_writing()
             if self.parent_id is not None:
@@ -248,12 +248,22 @@ class Organization(MPTTModel):
                 if parent is None:
                     raise OrganizationNotFound(f"There is no organization {self.parent_id} to be the parent.")
                 self.parent = parent
-            self.is_finding_its_place = True
+            self.is_being_placed = True
             try:
                 write()
+            except IntegrityError as error:
+                if _is_refused_circle(error):
+                    raise OrganizationBelowItself from error
+                raise
             finally:
-                self.is_finding_its_place = False
+                self.is_being_placed = False
             started: list[tuple[Any, Any]] = organizations_placed.send(
                 sender=Organization, placements=[Placement(self.pk, self.parent_id, former_ancestor_ids)]
             )
             self.placement_jobs = tuple(job_id for _, job_ids in started for job_id in job_ids or ())
+
+
+def _is_refused_circle(error: IntegrityError) -> bool:
+    """Whether the trigger that refuses circles of parents has raised this error."""
+    diagnostics = getattr(error.__cause__, "diag", None)
+    return diagnostics is not None and diagnostics.constraint_name == CIRCLE_REFUSED

@@ -1,24 +1,23 @@
-"""The nested-set columns, computed from the parent links: for an import and for a repair.
+"""The nested set, computed from the parent links: for an import and for a repair.
 
 Trees of any size are kept in arrays of machine integers, some 60 bytes for an organization. An organization is known
-by its position in them; positions are in the order that siblings have, or are to have.
+by its position in them. Siblings have, or get, the order of their positions.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 
 from django.db import connection
 
+from flagsite.core.db.copy_in import BLOCK, copy_in, copy_row
+
 ROOT = -1
-"""In place of a parent's position: it has none."""
-ASTRAY = -2
-"""In place of a parent's position: it has one, which is not among the organizations read."""
-BLOCK = 10_000
-"""Rows that are formatted or parsed at a time."""
+"""In place of a parent's position: the organization is a root."""
+PARENT_NOT_READ = -2
+"""In place of a parent's position: the parent is not among the organizations that were read."""
 
 
 def _integers(size: int = 0, value: int = 0) -> array[int]:
@@ -27,7 +26,7 @@ def _integers(size: int = 0, value: int = 0) -> array[int]:
 
 @dataclass(slots=True)
 class Columns:
-    """The columns that django-mptt keeps, by position."""
+    """The columns of the nested set, by position."""
 
     tree_id: array[int] = field(default_factory=_integers)
     lft: array[int] = field(default_factory=_integers)
@@ -40,10 +39,10 @@ class Columns:
 
 
 @dataclass(slots=True)
-class Forest:
-    """Organizations, each with its parent's position (or ROOT or ASTRAY) and the columns that it has now.
+class LinkedOrganizations:
+    """Organizations, each with its parent's position (or ROOT or PARENT_NOT_READ) and the columns that it has now.
 
-    `references` tells which organization it is; what the numbers mean is the reader's matter. The columns of one
+    `references` are the numbers by which the reader of the organizations knows them. The columns of an organization
     that does not exist yet are 0.
     """
 
@@ -56,19 +55,18 @@ class Forest:
 
 
 @dataclass(slots=True)
-class Numbered:
-    """The columns as they should be, and the positions depth-first, parents before children.
+class NestedSet:
+    """The columns as they should be, and the positions in depth-first order, parents before children.
 
-    Positions that are missing in `order` cannot be reached from any root; their columns are 0. `cut_cycles` first,
-    and none is missing.
+    `order` lacks the positions that no root leads to. Their columns are 0. After `cut_circles` none is lacking.
     """
 
     columns: Columns
     order: array[int]
 
 
-def read_forest(query: str) -> Forest:
-    """Read a forest by a query that gives six integers a row, in the order of positions.
+def read_organizations(query: str) -> LinkedOrganizations:
+    """Read organizations by a query that gives six integers a row, in the order of positions.
 
     They are the reference, the parent's position, tree_id, lft, rght and level.
     """
@@ -79,13 +77,16 @@ def read_forest(query: str) -> Forest:
         while rows := cursor.fetchmany(BLOCK):
             for target, numbers in zip(targets, zip(*rows, strict=True), strict=True):
                 target.extend(numbers)
-    return Forest(references, parents, columns)
+    return LinkedOrganizations(references, parents, columns)
 
 
-def number(forest: Forest, *, next_tree_id: int) -> Numbered:
-    """Compute the columns from the parents. A root keeps its tree_id unless it has none or one before it has it."""
-    first_child, next_sibling = _children(forest.parents)
-    parents, count = forest.parents, len(forest)
+def compute_nested_set(organizations: LinkedOrganizations, *, next_tree_id: int) -> NestedSet:
+    """Compute the columns from the parents.
+
+    A root keeps its tree_id, unless it has none or a root before it has the same.
+    """
+    first_child, next_sibling = _children(organizations.parents)
+    parents, count = organizations.parents, len(organizations)
     columns = Columns(_integers(count), _integers(count), _integers(count), _integers(count))
     tree_ids, lfts, rghts, levels = columns.tree_id, columns.lft, columns.rght, columns.level
     order, taken = _integers(), {0}
@@ -93,7 +94,7 @@ def number(forest: Forest, *, next_tree_id: int) -> Numbered:
     position = first_child[ROOT]
     while position >= 0:
         if level == 0:
-            edge, tree_id = 0, forest.columns.tree_id[position]
+            edge, tree_id = 0, organizations.columns.tree_id[position]
             if tree_id in taken:
                 tree_id, next_tree_id = next_tree_id, next_tree_id + 1
             taken.add(tree_id)
@@ -112,48 +113,35 @@ def number(forest: Forest, *, next_tree_id: int) -> Numbered:
                 break
             position = parents[position]
             level -= 1
-    return Numbered(columns, order)
+    return NestedSet(columns, order)
 
 
-def cycles(forest: Forest) -> Iterator[list[int]]:
+def find_circles(organizations: LinkedOrganizations) -> Iterator[list[int]]:
     """Each circle of parents, once: positions, every one the child of the next, the last the child of the first."""
-    fresh, on_the_way, done = 0, 1, 2
-    state = bytearray(len(forest))
-    for start in range(len(forest)):
-        way: list[int] = []
+    fresh, on_the_path, done = 0, 1, 2
+    state = bytearray(len(organizations))
+    for start in range(len(organizations)):
+        path: list[int] = []
         position = start
         while position >= 0 and state[position] == fresh:
-            state[position] = on_the_way
-            way.append(position)
-            position = forest.parents[position]
-        if position >= 0 and state[position] == on_the_way:
-            yield way[way.index(position) :]
-        for passed in way:
+            state[position] = on_the_path
+            path.append(position)
+            position = organizations.parents[position]
+        if position >= 0 and state[position] == on_the_path:
+            yield path[path.index(position) :]
+        for passed in path:
             state[passed] = done
 
 
-def cut_cycles(forest: Forest) -> list[int]:
-    """Make a root of one position of each circle of parents, that with the lowest number; returns those.
+def cut_circles(organizations: LinkedOrganizations) -> list[int]:
+    """Make a root of the lowest position of each circle of parents; returns these positions.
 
-    So what cannot be reached from a root has trees of its own, instead of numbers in somebody else's.
+    Organizations that no root leads to then have trees of their own, instead of numbers in a tree of others.
     """
-    cut = [min(cycle) for cycle in cycles(forest)]
+    cut = [min(circle) for circle in find_circles(organizations)]
     for position in cut:
-        forest.parents[position] = ROOT
+        organizations.parents[position] = ROOT
     return cut
-
-
-def copy_in(statement: str, rows: Iterable[str]) -> None:
-    """Send rows in COPY's text format, each without its line's end."""
-    with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(statement) as copy:
-        remaining = iter(rows)
-        while block := list(islice(remaining, BLOCK)):
-            copy.write("\n".join(block) + "\n")
-
-
-def copy_row(*values: int | str) -> str:
-    """A row for `copy_in`; texts must have neither backslashes but their own escapes, nor tabs and line breaks."""
-    return "\t".join(map(str, values))
 
 
 CREATE_CHANGES = """
@@ -167,26 +155,26 @@ UPDATE orgs_organization organization  -- under the tree lock: nobody else write
 """
 
 
-def write_changed(forest: Forest, numbered: Numbered) -> int:
+def write_changed_columns(organizations: LinkedOrganizations, nested_set: NestedSet) -> int:
     """Write the columns of the organizations for which they differ; returns how many.
 
-    References are ids of organizations here; those that are not positive are passed over. The caller's transaction
-    holds the tree lock.
+    The references are ids here; organizations whose reference is not positive are passed over. The caller's
+    transaction holds the tree lock.
     """
-    before, after = forest.columns, numbered.columns
+    references, before, after = organizations.references, organizations.columns, nested_set.columns
     changed = array(
         "i",
         (
             position
-            for position in numbered.order
-            if forest.references[position] > 0 and before.of(position) != after.of(position)
+            for position in nested_set.order
+            if references[position] > 0 and before.of(position) != after.of(position)
         ),
     )
     if not changed:
         return 0
     with connection.cursor() as cursor:
         cursor.execute(CREATE_CHANGES)
-        rows = (copy_row(forest.references[position], *after.of(position)) for position in changed)
+        rows = (copy_row(references[position], *after.of(position)) for position in changed)
         copy_in("COPY tree_columns FROM STDIN", rows)
         cursor.execute("ANALYZE tree_columns")
         cursor.execute(WRITE_CHANGES)
@@ -202,9 +190,9 @@ def next_tree_id() -> int:
 
 
 def _children(parents: array[int]) -> tuple[array[int], array[int]]:
-    """First child and next sibling of each position, -1 for none; the last two first children are of ROOT's, ASTRAY's.
+    """First child and next sibling of each position, -1 for none.
 
-    That is where Python's negative indexes find them.
+    Two first children more are at the end, of PARENT_NOT_READ and of ROOT, where these negative indexes find them.
     """
     first_child, next_sibling = _integers(len(parents) + 2, -1), _integers(len(parents), -1)
     for position in range(len(parents) - 1, -1, -1):

@@ -1,60 +1,57 @@
-"""The line of names from the top down to an organization, as people read it: Acme › North › Oslo."""
+"""Paths in SQL: the organizations from the root down to one organization, found by the parent links."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from django.db import connection
 
-PATHS = """
-WITH RECURSIVE line AS (  -- upwards by primary key, for all of them at once
-    SELECT id AS bottom, id, parent_id, name FROM orgs_organization WHERE id = ANY(%(ids)s)
-     UNION  -- not ALL: it ends in a circle of parents too
-    SELECT line.bottom, above.id, above.parent_id, above.name
-      FROM line JOIN orgs_organization above ON above.id = line.parent_id
-     WHERE line.id IS DISTINCT FROM %(top)s)
-SELECT bottom, array_agg(name ORDER BY distance DESC)
-  FROM (SELECT bottom, name, row_number() OVER () AS distance FROM line) line GROUP BY bottom
+# LATERAL with OFFSET 0 makes PostgreSQL look up each parent by primary key: no planner knows how short a path is. A
+# condition on the nested set would scan half of a tree instead. The recursion ends, since a trigger refuses circles of
+# parents (migration 0010_no_circles_of_parents).
+PATH = """
+path AS (
+    SELECT id AS bottom_id, id, key, name, parent_id, 0 AS distance
+      FROM orgs_organization WHERE id = ANY(%(bottom_ids)s)
+     UNION ALL
+    SELECT path.bottom_id, above.id, above.key, above.name, above.parent_id, path.distance + 1
+      FROM path, LATERAL (
+           SELECT id, key, name, parent_id FROM orgs_organization WHERE id = path.parent_id OFFSET 0) above
+     WHERE path.id IS DISTINCT FROM %(top_id)s)
 """
+"""For statements that begin with `WITH RECURSIVE`: every organization of some paths, each path from its end upwards.
 
-
-UPWARDS = """
-WITH RECURSIVE line AS (  -- upwards by primary key
-    SELECT id, parent_id FROM orgs_organization WHERE id = %(bottom)s
-     UNION  -- not ALL: it ends in a circle of parents too
-    SELECT above.id, above.parent_id FROM line JOIN orgs_organization above ON above.id = line.parent_id)
-SELECT EXISTS (SELECT FROM line WHERE id = %(passed)s)
+`bottom_id` is the organization that the path leads to, `distance` how many levels an organization is above that one.
+`path_parameters` gives the values for the parameters.
 """
+PATH_IDS = f"WITH RECURSIVE {PATH} SELECT id FROM path ORDER BY distance DESC"  # noqa: S608 - no input in it
+PATH_NAMES = f"""
+WITH RECURSIVE {PATH}
+SELECT bottom_id, array_agg(name ORDER BY distance DESC) FROM path GROUP BY bottom_id
+"""  # noqa: S608 - no input in it
 
 
-def leads_past(bottom_id: int | None, organization_id: int) -> bool:
-    """Whether the parent links upwards from an organization, itself included, come by another one."""
+def path_parameters(organization_ids: Iterable[int], *, top_id: int | None = None) -> dict[str, Any]:
+    """The values for a statement with PATH: the organizations whose paths it finds.
+
+    With `top_id` a path begins at that organization, if it comes by it.
+    """
+    return {"bottom_ids": list(set(organization_ids)), "top_id": top_id}
+
+
+def path_ids_of(organization_id: int) -> list[int]:
+    """The ids of the organizations on the path, root first, the organization itself last; none when it is gone."""
     with connection.cursor() as cursor:
-        cursor.execute(UPWARDS, {"bottom": bottom_id, "passed": organization_id})
-        return bool(cursor.fetchone()[0])
+        cursor.execute(PATH_IDS, path_parameters([organization_id]))
+        return [row[0] for row in cursor.fetchall()]
 
 
-def paths_of(organization_ids: Iterable[int], *, top_id: int | None = None) -> dict[int, list[str]]:
-    """The names from the top to each of the organizations that exist, by id; one query for all.
+def path_names_of(organization_ids: Iterable[int], *, top_id: int | None = None) -> dict[int, list[str]]:
+    """The names on the path of each organization that exists, root first, by the organization's id; one query for all.
 
-    With `top_id` the lines begin there: who is bound to an organization is not told what is above it.
+    With `top_id` the paths begin there: a caller that has a scope is not told what is above it.
     """
     with connection.cursor() as cursor:
-        cursor.execute(PATHS, {"ids": list(set(organization_ids)), "top": top_id})
+        cursor.execute(PATH_NAMES, path_parameters(organization_ids, top_id=top_id))
         return dict(cursor.fetchall())
-
-
-LINE = """
-WITH RECURSIVE line AS (  -- by primary key; the tree's numbers would need a scan of half the tree
-    SELECT id, parent_id FROM orgs_organization WHERE id = %s
-     UNION  -- not ALL: it ends in a circle of parents too, as only SQL by hand can make one
-    SELECT above.id, above.parent_id FROM line JOIN orgs_organization above ON above.id = line.parent_id)
-SELECT id FROM (SELECT id, row_number() OVER () AS distance FROM line) line ORDER BY distance
-"""
-
-
-def line_of(organization_id: int) -> list[int]:
-    """The ids of the organization and of everything above it, upwards."""
-    with connection.cursor() as cursor:
-        cursor.execute(LINE, [organization_id])
-        return [row[0] for row in cursor.fetchall()]

@@ -1,6 +1,6 @@
-"""What other apps may want to do when the tree changes; sent inside the transaction that changes it.
+"""Signals that tell other apps of changes of the tree, sent inside the transaction that changes it.
 
-`organizations_placed(sender, placements)`: organizations were created or moved; the tree columns are new already.
+`organizations_placed(sender, placements)`: organizations were created or moved; the nested set is new already.
 `organization_removing(sender, organization)`: this organization and everything below it is about to be deleted.
 """
 
@@ -16,10 +16,10 @@ organization_removing = Signal()
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """One organization that has a new place, with all that is below it.
+    """An organization that was created, moved or imported, together with everything below it.
 
-    `former_ancestor_ids` are those strictly above it before the move, root first; None when it was created,
-    in which case everything below it was created in the same transaction.
+    `former_ancestor_ids` are the organizations above it before the move, root first; None when it was created. Then
+    everything below it was created in the same transaction.
     """
 
     organization_id: int

@@ -1,4 +1,4 @@
-"""The words for changing the tree: create, rename, move, delete. Views, commands and the admin say these."""
+"""Operations on the tree: create, rename, move, delete. API, admin site and commands call these functions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def create(*, name: str, key: str, parent_id: int | None = None, reason: str = "
 
 
 def rename(*, organization_id: int, name: str, reason: str = "") -> Organization:
-    """Give an organization another name; its key and place stay. Raises OrganizationNotFound."""
+    """Give an organization another name; its key and its parent stay. Raises OrganizationNotFound."""
     with transaction.atomic():
         organization = _get(organization_id)
         before, organization.name = organization.name, name
@@ -41,8 +41,8 @@ def rename(*, organization_id: int, name: str, reason: str = "") -> Organization
 def move(*, organization_id: int, parent_id: int | None, reason: str = "") -> Organization:
     """Move an organization, with all that is below it, under another parent (None: make it a root).
 
-    It takes over the new parent's flag states. Raises OrganizationNotFound for either of the two and
-    MoveUnderOwnDescendant.
+    It takes over the new parent's flag states. Raises OrganizationNotFound for either of the two,
+    MoveUnderOwnDescendant, and OrganizationBelowItself where damaged tree columns hide that the parent is below it.
     """
     with transaction.atomic():
         locks.lock_tree_for_writing()
@@ -57,8 +57,7 @@ def move(*, organization_id: int, parent_id: int | None, reason: str = "") -> Or
 def delete(*, organization_id: int, subtree: bool = False, reason: str = "") -> int:
     """Delete an organization and return how many went with it, itself included.
 
-    Raises OrganizationNotFound, OrganizationHasChildren unless `subtree` says to delete them too, OrganizationHasStaff,
-    OrganizationBelowItself.
+    Raises OrganizationNotFound, OrganizationHasChildren unless `subtree` says to delete them too, OrganizationHasStaff.
     """
     with transaction.atomic():
         locks.lock_tree_for_writing()

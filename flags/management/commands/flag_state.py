@@ -14,7 +14,7 @@ from flags.states.selectors import EffectiveState
 from flagsite.core.console import terminal
 from flagsite.core.console.command import Answer, OperatorCommand
 from flagsite.core.db.snapshot import snapshot
-from orgs.access.organizations import organization_called
+from orgs.access.organizations import find_organization_by_key_or_id
 from orgs.tree.models import Organization
 
 
@@ -30,7 +30,7 @@ class Command(OperatorCommand):
 
     def answer(self, *, organization: str, flag: str | None, **options: Any) -> Answer:
         with snapshot():
-            where = organization_called(organization)
+            where = find_organization_by_key_or_id(organization)
             states = _states(where, flag)
             sources = Organization.objects.in_bulk({state.source_organization_id for state in states} - {None})
         documents = [_document(state, where, sources) for state in states]

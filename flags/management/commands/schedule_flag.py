@@ -18,7 +18,7 @@ from flagsite.core.console.arguments import add_reason, count, when
 from flagsite.core.console.command import Answer, OperatorCommand, me
 from orgs.access.caller import Caller
 from orgs.access.models import Role
-from orgs.access.organizations import organization_called
+from orgs.access.organizations import find_organization_by_key_or_id
 
 
 class Command(OperatorCommand):
@@ -44,7 +44,7 @@ class Command(OperatorCommand):
         self, *, organization: str, flag: str, value: str, at: datetime | None, cron: str | None, time_zone: str,
         max_retries: int | None, reason: str, **options: Any,
     ) -> Answer:  # fmt: skip
-        where = organization_called(organization)
+        where = find_organization_by_key_or_id(organization)
         caller = Caller(me(), Role.ADMIN)
         subject = Subject(flag, where.pk, reason, max_retries, actor.correlation_id())
         wanted = {"enabled": value == "on"}

@@ -12,7 +12,7 @@ from flags.schedules.models import FlagSchedule
 from flags.schedules.selectors import matching
 from flagsite.core.console.arguments import count, row_id, when
 from flagsite.core.console.command import Answer, OperatorCommand
-from orgs.access.organizations import organization_called
+from orgs.access.organizations import find_organization_by_key_or_id
 
 MOST = 10_000
 
@@ -33,7 +33,7 @@ class Command(OperatorCommand):
         self, *, status: str, organization: str | None, flag: str, series: int | None, since: datetime | None,
         until: datetime | None, limit: int, **options: Any,
     ) -> Answer:  # fmt: skip
-        place = organization_called(organization).pk if organization else None
+        place = find_organization_by_key_or_id(organization).pk if organization else None
         wanted = matching(
             FlagSchedule.objects.all(), status=status, organization_id=place, flag=flag, series_id=series,
             since=since, until=until,

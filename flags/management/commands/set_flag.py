@@ -17,7 +17,7 @@ from jobs.console.chain_polling import succeeded
 from jobs.console.follow import follow
 from jobs.console.job_tables import documents_of, done_word, status_word
 from jobs.engine.models import Job
-from orgs.access.organizations import organization_called
+from orgs.access.organizations import find_organization_by_key_or_id
 from orgs.tree.models import Organization
 
 
@@ -36,7 +36,7 @@ class Command(OperatorCommand):
         parser.add_argument("--wait", action="store_true", help="show progress until all below have the value")
 
     def answer(self, *, organization: str, flag: str, value: str, wait: bool, reason: str, **options: Any) -> Answer:
-        where = organization_called(organization)
+        where = find_organization_by_key_or_id(organization)
         accepted = set_flag(
             organization_id=where.pk, flag_key=flag, enabled=value == "on", requested_by=me(),
             correlation_id=actor.correlation_id(), reason=reason,

@@ -26,7 +26,7 @@ from flagsite.core.db import transient_errors
 from jobs.tests.races.threads import WAITS_FOR_A_LOCK, Background
 from orgs.audit.models import HistoryEntry
 from orgs.tree import locks
-from orgs.tree.paths import line_of
+from orgs.tree.paths import path_ids_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -112,10 +112,10 @@ def test_two_processes_apply_two_hundred_once_each_and_in_order(
     done = list(FlagSchedule.objects.filter(status="applied", first_try=True).order_by("scheduled_at", "id"))
     assert len({schedule.change_number for schedule in done}) == Change.objects.count() == len(done) == 200
     assert HistoryEntry.objects.filter(action="flag.set").count() == 200
-    lines = {place.pk: set(line_of(place.pk)) for place in places}
+    paths = {place.pk: set(path_ids_of(place.pk)) for place in places}
     for earlier, later in combinations(done, 2):
         here, there = earlier.organization_id, later.organization_id
-        if earlier.flag_id == later.flag_id and (here in lines[there] or there in lines[here]):
+        if earlier.flag_id == later.flag_id and (here in paths[there] or there in paths[here]):
             assert earlier.change_number < later.change_number
 
 

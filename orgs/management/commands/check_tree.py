@@ -35,7 +35,7 @@ class Command(BaseCommand):
 
 
 def _advice(left: TreeReport, *, repair: bool) -> str:
-    if integrity.CYCLE in left.counts:
+    if integrity.CIRCLE in left.counts:
         return "Parents go in a circle: give one organization of each circle another parent, then check again."
     return "" if repair else "check_tree --repair makes it so."
 
@@ -67,6 +67,6 @@ def _in_words(found: TreeReport, written: int | None, left: TreeReport) -> str:
         lines += [
             f"{problem.key} (id {problem.organization_id}) {problem.words}; give it another parent, then repair."
             for problem in left.problems
-            if problem.kind == integrity.CYCLE
+            if problem.kind == integrity.CIRCLE
         ]
     return "\n".join(lines)

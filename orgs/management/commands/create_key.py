@@ -13,7 +13,7 @@ from flagsite.core.console.command import Answer, OperatorCommand
 from flagsite.core.db.clock import now
 from orgs.access import access_keys
 from orgs.access.models import Role
-from orgs.access.organizations import organization_called
+from orgs.access.organizations import find_organization_by_key_or_id
 
 
 class Command(OperatorCommand):
@@ -26,7 +26,7 @@ class Command(OperatorCommand):
         parser.add_argument("--expires", type=future, metavar="TIME", help="30m, 2h, 7d from now, or an ISO time")
 
     def answer(self, *, name: str, role: str, organization: str | None, expires: Any, **options: Any) -> Answer:
-        top = organization_called(organization) if organization else None
+        top = find_organization_by_key_or_id(organization) if organization else None
         record, key = access_keys.create(name=name, role=Role(role), organization=top, expires=expires)
         shown = [f"{record.name} ({record.role}), shown this once:", key]
         return Answer(access_keys.described(record) | {"key": key}, shown)

@@ -16,9 +16,9 @@ from orgs.errors import ImportRefused
 STEPS = {
     importer.READING: "Reading the file",
     importer.COMPARING: "Comparing with the database",
-    importer.NUMBERING: "Numbering the trees",
+    importer.COMPUTING: "Numbering the trees",
     importer.WRITING: "Writing organizations",
-    importer.PLACING: "Handing down flags",
+    importer.TAKING_OVER: "Handing down flags",
 }
 
 
