@@ -31,6 +31,14 @@ class BackgroundService(ABC):
         self._begin_afresh()
         _services.add(self)
 
+    def _begin_afresh(self) -> None:
+        self.is_started = False
+        """Whether this process has started the service. A plain attribute, since hot paths look at it."""
+        self._starting = threading.Lock()  # a lock and an event of the parent's may be in use by its threads
+        self._pause_over = threading.Event()
+        self._stop_asked = False
+        self._thread: threading.Thread | None = None
+
     # --- what a subclass defines -----------------------------------------------------------------------------------
     @abstractmethod
     def turn(self) -> None:
@@ -102,14 +110,6 @@ class BackgroundService(ABC):
             self.turn()
         except Exception as error:  # noqa: BLE001 - whatever it is, the next turn tries again
             self.on_error(error)
-
-    def _begin_afresh(self) -> None:
-        self.is_started = False
-        """Whether this process has started the service. A plain attribute, since hot paths look at it."""
-        self._starting = threading.Lock()  # a lock and an event of the parent's may be in use by its threads
-        self._pause_over = threading.Event()
-        self._stop_asked = False
-        self._thread: threading.Thread | None = None
 
 
 _services: WeakSet[BackgroundService] = WeakSet()

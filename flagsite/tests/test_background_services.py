@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -17,23 +17,22 @@ LONG = 600.0
 
 
 class Counting(BackgroundService):
-    """Counts its turns, and raises what it is given to raise."""
+    """Counts its turns, and does in each what a test wants."""
 
-    def __init__(self, pause: float | None, *, trouble: Exception | None = None) -> None:
+    def __init__(self) -> None:
         super().__init__("counting")
-        self.seconds = pause
-        self.trouble = trouble
-        self.turns: list[str] = []
+        self.seconds: float | None = LONG
+        self.work: Callable[[], object] = lambda: None
+        self.turns = 0
         self.errors: list[Exception] = []
         self.has_ended = False
         self.has_forked = False
         self._turned = threading.Semaphore(0)
 
     def turn(self) -> None:
-        self.turns.append(threading.current_thread().name)
+        self.turns += 1
         self._turned.release()
-        if self.trouble:
-            raise self.trouble
+        self.work()
 
     def pause(self) -> float | None:
         return self.seconds
@@ -51,11 +50,17 @@ class Counting(BackgroundService):
         """Wait for one more turn; False when there is none for long."""
         return self._turned.acquire(timeout=10)
 
+    def takes_a_turn(self) -> bool:
+        """Start it, wake it, and return whether it takes a turn."""
+        self.start()
+        self.wake()
+        return self.wait_for_turn()
+
 
 @pytest.fixture
 def patient() -> Iterator[Counting]:
     """A service that takes no turn by itself."""
-    service = Counting(pause=LONG)
+    service = Counting()
     yield service
     service.stop()
     assert not service.is_alive()
@@ -68,9 +73,7 @@ def test_a_turn_follows_each_pause(patient: Counting) -> None:
 
 
 def test_started_twice_it_has_one_thread(patient: Counting) -> None:
-    patient.wake()
-    patient.start()
-    assert patient.wait_for_turn()
+    assert patient.takes_a_turn()
     patient.start()
     assert len([thread for thread in threading.enumerate() if thread.name == "counting"]) == 1
 
@@ -97,7 +100,7 @@ def test_a_stop_ends_a_pause_and_no_turn_follows(patient: Counting, seconds: flo
     patient.stop(within=10)
     assert not patient.is_alive()
     assert patient.has_ended
-    assert patient.turns == []
+    assert patient.turns == 0
 
 
 def test_one_that_was_stopped_before_it_began_takes_no_turn(patient: Counting) -> None:
@@ -105,16 +108,14 @@ def test_one_that_was_stopped_before_it_began_takes_no_turn(patient: Counting) -
     patient.stop()
     patient.start()
     patient.stop()
-    assert patient.turns == []
+    assert patient.turns == 0
 
 
 def test_a_stop_waits_no_longer_than_it_may(patient: Counting) -> None:
     goes_on = threading.Event()
-    patient.turn = lambda: (patient.turns.append(""), patient._turned.release(), goes_on.wait(30))
-    patient.wake()
-    patient.start()
+    patient.work = lambda: goes_on.wait(30)
     try:
-        assert patient.wait_for_turn()
+        assert patient.takes_a_turn()
         patient.stop(within=0.01)
         assert patient.is_alive()
     finally:
@@ -122,7 +123,7 @@ def test_a_stop_waits_no_longer_than_it_may(patient: Counting) -> None:
 
 
 def test_a_turn_may_ask_its_own_service_to_stop(patient: Counting) -> None:
-    patient.turn = patient.ask_to_stop
+    patient.work = patient.ask_to_stop
     patient.seconds = 0
     patient.run()
     assert patient.has_ended
@@ -135,38 +136,34 @@ def test_a_wake_up_ends_a_pause_once(patient: Counting, seconds: float | None) -
     for count in (1, 2):
         patient.wake()
         assert patient.wait_for_turn()
-        assert len(patient.turns) == count
+        assert patient.turns == count
 
 
 def test_a_wake_up_during_a_turn_is_not_lost(patient: Counting) -> None:
-    woken = iter([patient.wake, patient.ask_to_stop])
-    patient.turn = lambda: (patient.turns.append(""), next(woken)())
+    patient.work = lambda: patient.wake() if patient.turns == 1 else patient.ask_to_stop()
     patient.wake()
     patient.run()
-    assert len(patient.turns) == 2
+    assert patient.turns == 2
 
 
 def test_an_error_is_told_and_the_next_turn_tries_again(patient: Counting) -> None:
+    def fail() -> None:
+        raise trouble
+
     trouble = RuntimeError("no luck")
-    patient.trouble = trouble
-    patient.start()
-    for _ in range(2):
-        patient.wake()
-        assert patient.wait_for_turn()
+    patient.work = fail
+    assert patient.takes_a_turn()
+    assert patient.takes_a_turn()
     patient.stop()
     assert patient.errors == [trouble, trouble]
 
 
 def test_a_forked_child_starts_a_thread_of_its_own(patient: Counting) -> None:
-    patient.wake()
-    patient.start()
-    assert patient.wait_for_turn()
+    assert patient.takes_a_turn()
 
     def in_child() -> bool:
         is_as_new = patient.has_forked and not patient.is_started and not patient.is_alive()
-        patient.start()
-        patient.wake()
-        return is_as_new and patient.wait_for_turn()
+        return is_as_new and patient.takes_a_turn()
 
     assert succeeds_in_child(in_child)
     assert patient.is_alive()
@@ -175,13 +172,13 @@ def test_a_forked_child_starts_a_thread_of_its_own(patient: Counting) -> None:
 
 def test_a_child_that_is_forked_while_another_thread_starts_the_service_can_start_it(patient: Counting) -> None:
     with patient._starting:
-        assert succeeds_in_child(lambda: (patient.start(), patient.wake(), patient.wait_for_turn())[-1])
+        assert succeeds_in_child(patient.takes_a_turn)
 
 
 def test_one_that_was_stopped_may_be_started_in_a_forked_child(patient: Counting) -> None:
     patient.start()
     patient.stop()
-    assert succeeds_in_child(lambda: (patient.start(), patient.wake(), patient.wait_for_turn())[-1])
+    assert succeeds_in_child(patient.takes_a_turn)
 
 
 PROGRAM = """

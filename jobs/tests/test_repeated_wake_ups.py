@@ -1,4 +1,4 @@
-"""The sweep wakes workers for what is due, often enough and not too often."""
+"""The rescuer wakes workers for what is due, often enough and not too often."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_job_handed_back_is_woken_at_once(woken: list[str]) -> None:
     assert rescuer.wake_waiting() == 1
 
 
-def test_a_sweep_wakes_a_bounded_number_the_most_urgent_first(
+def test_a_run_of_the_rescuer_wakes_a_bounded_number_the_most_urgent_first(
     woken: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rescuer, "AT_ONCE", 2)
