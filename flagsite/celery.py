@@ -34,11 +34,13 @@ def keep_our_logging(**_: Any) -> None:
 
 
 @worker_ready.connect
-def start_sweeping(sender: Any, **_: Any) -> None:
-    """Rescue jobs from the worker's main process too, so that it happens though beat is away."""
-    from jobs.engine.worker_services import WorkerServices  # noqa: PLC0415 - Django is set up only now
+def start_worker_services(sender: Any, **_: Any) -> None:
+    """Rescue jobs and do maintenance in the worker's main process too, so that both happen though beat is away."""
+    from jobs.engine.maintenance_service import MaintenanceService  # noqa: PLC0415 - Django is set up only now
+    from jobs.engine.rescuer_service import RescuerService  # noqa: PLC0415
 
-    WorkerServices(queues=sorted(app.amqp.queues.consume_from), concurrency=sender.controller.concurrency).start()
+    RescuerService(queues=sorted(app.amqp.queues.consume_from), concurrency=sender.controller.concurrency).start()
+    MaintenanceService().start()
 
 
 @worker_shutting_down.connect
@@ -51,7 +53,7 @@ def ask_jobs_to_stop(**_: Any) -> None:
 
 @worker_shutdown.connect
 def leave(**_: Any) -> None:
-    """Take this worker off the list of those that are there; if the database is away, it is forgotten later."""
+    """Take this worker off the worker registry; if the database is away, it is forgotten later."""
     from django.db import DatabaseError  # noqa: PLC0415
 
     from jobs.engine import worker_registry  # noqa: PLC0415

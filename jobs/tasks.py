@@ -5,8 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.db import InterfaceError, OperationalError
 
-from jobs.engine import rescuer as sweeping
-from jobs.engine import runner
+from jobs.engine import rescuer, runner
 from jobs.metrics import probe_job
 from jobs.operations import bulk_job, cleanup  # noqa: F401 - some register what they do, and no more
 
@@ -20,9 +19,9 @@ def work(queue: str) -> None:
 
 
 @shared_task(name="jobs.sweep")
-def sweep() -> None:
-    """Rescue and wake; beat asks for it every JOB_SWEEP_SECONDS."""
-    sweeping.rescue_and_wake()
+def rescue() -> None:
+    """Run the rescuer; beat asks for it every JOB_SWEEP_SECONDS."""
+    rescuer.rescue_and_wake()
 
 
 @shared_task(name="jobs.clean_up", autoretry_for=DATABASE_AWAY, retry_backoff=2, retry_backoff_max=600, max_retries=20)
@@ -32,6 +31,6 @@ def clean_up() -> None:
 
 
 @shared_task(name="jobs.send_canary")
-def send_canary() -> None:
-    """Send the canary; beat asks for it each minute, by writing the job itself."""
+def send_probe() -> None:
+    """Send a probe job; beat asks for it each minute, by writing the job itself."""
     probe_job.send_probe()

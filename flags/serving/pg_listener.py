@@ -23,6 +23,7 @@ from psycopg.pq.abc import PGconn
 from flags.serving.cache_events import CacheEvent, decode
 from flags.states.sql import CHANNEL
 from flagsite.core.adapters.django_orm import psycopg_parameters
+from flagsite.core.background import BackgroundService
 
 log = structlog.get_logger(__name__)
 LOOK_SECONDS = 10.0
@@ -31,8 +32,8 @@ PAUSES = (0.05, 0.2, 0.5, 1.0)
 """Seconds to wait before the next try to connect; the last counts for all further ones."""
 
 
-class ChangeListener:
-    """A thread that hands on what it hears, one piece after the other.
+class ChangeListener(BackgroundService):
+    """Hands on what it hears, one piece after the other. A turn is one connection, from its start until it is lost.
 
     `on_news` gets each piece; `on_gap` is called whenever something may have been missed, so at the start as well;
     `on_hearing` is told whether it `hears`, whenever that changes.
@@ -44,6 +45,7 @@ class ChangeListener:
         on_gap: Callable[[], None],
         on_hearing: Callable[..., None] = lambda *, hears: None,
     ) -> None:
+        super().__init__("listener")
         self._on_news = on_news
         self._on_gap = on_gap
         self._on_hearing = on_hearing
@@ -51,14 +53,10 @@ class ChangeListener:
         self._ring.settimeout(0)
         self._bell.settimeout(0)
         self._asked: deque[threading.Event] = deque()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
+        self._tries = 0
         self.hears = False
         """Whether the connection stands; else what is known may be old."""
-
-    def start(self) -> None:
-        """Begin to listen."""
-        self._thread.start()
+        self.wake()  # the first turn comes at once
 
     def hear_all(self, within: float) -> bool:
         """Wait until all is heard that was told before this call; False when that is not sure in so many seconds."""
@@ -70,24 +68,28 @@ class ChangeListener:
             self._ring.send(b"?")
         return heard.wait(within)
 
-    def stop(self) -> None:
-        """End the thread, within a second or so."""
-        self._stopping.set()
-        self._thread.join(timeout=5)
+    def stop(self, *, within: float | None = 5.0) -> None:
+        """End the thread, which takes a second or so, and close what it was rung with."""
+        super().stop(within=within)
         self._ring.close()
         self._bell.close()
 
-    def _run(self) -> None:
-        tries = 0
-        while not self._stopping.is_set():
-            began = time.monotonic()
-            try:
-                self._listen()
-            except (psycopg.Error, OSError) as error:
-                log.warning("listener_lost", error=str(error).strip())
+    def turn(self) -> None:
+        """Connect, and listen until the connection is lost or the service is stopped."""
+        began = time.monotonic()
+        try:
+            self._listen()
+        finally:
             self._set(hears=False)
-            tries = 0 if time.monotonic() - began > LOOK_SECONDS else tries + 1
-            self._stopping.wait(PAUSES[min(tries, len(PAUSES) - 1)])
+            self._tries = 0 if time.monotonic() - began > LOOK_SECONDS else self._tries + 1
+
+    def pause(self) -> float:
+        """Return the seconds to wait before the next try to connect."""
+        return PAUSES[min(self._tries, len(PAUSES) - 1)]
+
+    def on_error(self, error: Exception) -> None:
+        """Log why the connection is lost or was not made."""
+        log.warning("listener_lost", error=str(error).strip())
 
     def _set(self, *, hears: bool) -> None:
         if hears != self.hears:
@@ -104,7 +106,7 @@ class ChangeListener:
             self._on_gap()
             self._set(hears=True)
             last = time.monotonic()
-            while not self._stopping.is_set():
+            while not self.must_stop():
                 if selector.select(timeout=0.5) or time.monotonic() - last > LOOK_SECONDS:
                     self._hear(connection)
                     last = time.monotonic()

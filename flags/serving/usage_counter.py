@@ -1,16 +1,14 @@
 """Which flags are asked for, counted without a write per request.
 
-To count is one step of a counter, without a lock and without a look at the clock. A thread hands the counts on every
-FLAG_USAGE_SECONDS, and at the end of the process; while the Redis-protocol server is away they are kept. There are
-never more than MOST different pairs of organization and flag here: beyond that new ones are not counted until the
-others are handed on, which is then done early.
+To count is one step of a counter, without a lock and without a look at the clock. A background service hands the
+counts on every FLAG_USAGE_SECONDS, and at the end of the process; while the Redis-protocol server is away they are
+kept. There are never more than MOST different pairs of organization and flag here: beyond that new ones are not counted
+until the others are handed on, which is then done early.
 """
 
 from __future__ import annotations
 
-import atexit
 import itertools
-import os
 import threading
 import time
 from typing import Protocol
@@ -21,6 +19,7 @@ from redis.exceptions import RedisError
 
 from flags.insights import usage_buffer
 from flags.insights.usage_buffer import Pair
+from flagsite.core.background import BackgroundService
 
 log = structlog.get_logger(__name__)
 MOST = 250_000
@@ -62,9 +61,9 @@ class UsageCounters(dict[Pair, UsageCounter]):
         self.made_at = time.monotonic()
 
     def __missing__(self, pair: Pair) -> UsageCounter:
-        _start()
-        if len(self) >= MOST // 2:
-            _hurry.set()
+        _usage_flush.start()
+        if len(self) >= MOST // 2 and not _away:  # while the server is away a hurry does not help
+            _usage_flush.wake()
         return self.setdefault(pair, _no_steps(of=self.mark)) if len(self) < MOST else UNCOUNTED
 
 
@@ -73,10 +72,7 @@ _counts = UsageCounters()
 _before = UsageCounters()
 """What was counted in before: a thread that had found a counter there still makes its step."""
 _kept: dict[Pair, int] = {}
-_hurry = threading.Event()
 _flushing = threading.Lock()
-_starting = threading.Lock()
-_started_in = 0
 _away = False
 
 
@@ -127,33 +123,33 @@ def _hand_on() -> bool:
     return True
 
 
-def _start() -> None:
-    """Begin to flush, once in each process; a forked child begins anew."""
-    global _started_in  # noqa: PLW0603 - one thread for each process
-    with _starting:
-        if _started_in == os.getpid():
-            return
-        _started_in = os.getpid()
-    atexit.register(flush)
-    threading.Thread(target=_flush_for_ever, name="flag-usage", daemon=True).start()
+def forget_counts() -> None:
+    """Count from nothing, as a forked child does: what its parent has counted is the parent's to hand on."""
+    global _counts, _before, _kept, _flushing
+    _counts, _before, _kept, _flushing = UsageCounters(), UsageCounters(), {}, threading.Lock()
 
 
-def _flush_for_ever() -> None:
-    while True:
-        _hurry.wait(settings.FLAG_USAGE_SECONDS)
-        _hurry.clear()
-        try:
-            if not flush():
-                time.sleep(settings.FLAG_USAGE_SECONDS)  # a hurry does not help
-        except Exception:
-            log.exception("flag_usage_failed")
+class UsageFlush(BackgroundService):
+    """Flushes every FLAG_USAGE_SECONDS, earlier when there are many counts, and at the exit of the process."""
+
+    def __init__(self) -> None:
+        super().__init__("flag-usage", last_turn_at_exit=True)
+
+    def turn(self) -> None:
+        """Hand on what was counted until now."""
+        flush()
+
+    def pause(self) -> float:
+        """Return FLAG_USAGE_SECONDS."""
+        return float(settings.FLAG_USAGE_SECONDS)
+
+    def on_error(self, error: Exception) -> None:
+        """Log the error with its traceback."""
+        log.error("flag_usage_failed", exc_info=error)
+
+    def on_fork(self) -> None:
+        """Leave the parent's counts to the parent."""
+        forget_counts()
 
 
-def _begin_anew() -> None:
-    """A forked child counts from nothing: what the parent has counted is the parent's to hand on."""
-    global _counts, _before, _kept, _hurry, _flushing
-    _counts, _before, _kept = UsageCounters(), UsageCounters(), {}
-    _hurry, _flushing = threading.Event(), threading.Lock()
-
-
-os.register_at_fork(after_in_child=_begin_anew)
+_usage_flush = UsageFlush()

@@ -6,10 +6,8 @@ here and written many at a time: when there are MANY, every second, when this pr
 
 from __future__ import annotations
 
-import atexit
 import os
 import threading
-import time
 from collections import defaultdict, deque
 
 import structlog
@@ -17,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from flagsite.core.adapters.prometheus import BatchHistogram
+from flagsite.core.background import BackgroundService
 from flagsite.metrics.multiprocess_folder import VARIABLE
 
 log = structlog.get_logger(__name__)
@@ -36,14 +35,13 @@ _seconds = BatchHistogram(
 _noted: deque[tuple[tuple[str, str, int], float]] = deque()
 """What is not written yet: method, route and status; seconds. Its own steps cannot lose one to another thread."""
 _writing = threading.Lock()
-_started = False
 
 
 def count(*, method: str, route: str, status: int, seconds: float) -> None:
     """Count a request; `route` is the pattern of the address, of which there are few, never the address itself."""
     _noted.append(((method, route, status), seconds))
-    if not _started:
-        _start()
+    if not _writer.is_started:
+        _writer.start()
     if len(_noted) >= MANY:
         write()
 
@@ -69,31 +67,29 @@ def registry() -> CollectorRegistry:
     return together
 
 
-def _start() -> None:
-    """Begin to write every second, once in each process."""
-    global _started  # noqa: PLW0603 - one thread for each process
-    with _writing:
-        if _started:
-            return
-        _started = True
-    atexit.register(write)
-    threading.Thread(target=_write_for_ever, name="request-counts", daemon=True).start()
+class RequestCountWriter(BackgroundService):
+    """Writes what this process has noted every second, and at its exit."""
+
+    def __init__(self) -> None:
+        super().__init__("request-counts", last_turn_at_exit=True)
+
+    def turn(self) -> None:
+        """Write what was noted until now."""
+        write()
+
+    def pause(self) -> float:
+        """Return EVERY_SECONDS."""
+        return EVERY_SECONDS
+
+    def on_error(self, error: Exception) -> None:
+        """Log the error with its traceback."""
+        log.error("request_counts_failed", exc_info=error)
+
+    def on_fork(self) -> None:
+        """Forget what the parent noted: the parent writes it."""
+        global _writing  # noqa: PLW0603 - the parent's lock may be held by one of its threads
+        _noted.clear()
+        _writing = threading.Lock()
 
 
-def _write_for_ever() -> None:
-    while True:
-        time.sleep(EVERY_SECONDS)
-        try:
-            write()
-        except Exception:
-            log.exception("request_counts_failed")
-
-
-def _begin_anew() -> None:
-    """A forked child has none of its parent's threads, and what the parent noted is the parent's to write."""
-    global _started, _writing
-    _noted.clear()
-    _started, _writing = False, threading.Lock()
-
-
-os.register_at_fork(after_in_child=_begin_anew)
+_writer = RequestCountWriter()

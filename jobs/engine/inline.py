@@ -1,7 +1,7 @@
 """With JOBS_INLINE jobs run where they are asked for, by the same steps as in a worker: no broker, no worker.
 
 A call runs its job to the end of its chain: it waits for the retries too, LONGEST_WAIT at most. What is left after
-that, or by a process that was killed, goes on with the next call, which sweeps first as workers do all the time.
+that, or by a process that was killed, goes on with the next call, which runs the rescuer first, as workers do.
 """
 
 from __future__ import annotations

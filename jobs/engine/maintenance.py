@@ -1,7 +1,7 @@
-"""What each worker sees to at every sweep, so that it happens though beat or the broker is away.
+"""The maintenance tasks: what every worker does now and then, so that it is done though beat or the broker is away.
 
-A registry that the apps above fill, as with the kinds of jobs. What is in it must be safe to do in many workers at
-once, and beside beat.
+A registry that the apps above fill, as with the kinds of jobs. A maintenance task must be safe to do in many workers
+at once, and beside beat.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from typing import Any, TypeVar
 
 MaintenanceTask = TypeVar("MaintenanceTask", bound=Callable[[], Any])
 
-_chores: dict[str, Callable[[], Any]] = {}
+_tasks: dict[str, Callable[[], Any]] = {}
 
 
 def maintenance_task(work: MaintenanceTask) -> MaintenanceTask:
-    """Register the decorated function: a thread of each worker's main process calls it every JOB_SWEEP_SECONDS.
+    """Register the decorated function: each worker's maintenance service calls it every JOB_SWEEP_SECONDS.
 
-    What it raises is logged, and the next sweep calls it again.
+    What it raises is logged, and it is called again the next time.
     """
-    _chores[f"{work.__module__}.{work.__qualname__}"] = work
+    _tasks[f"{work.__module__}.{work.__qualname__}"] = work
     return work
 
 
 def registered_tasks() -> Iterator[Callable[[], Any]]:
-    """All chores, in the order in which they were registered."""
-    return iter(list(_chores.values()))
+    """Return all maintenance tasks, in the order in which they were registered."""
+    return iter(list(_tasks.values()))

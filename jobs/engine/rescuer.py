@@ -1,6 +1,7 @@
-"""The safety net, run from beat and from idle workers: rescues jobs of dead workers, repeats lost wake-ups.
+"""The rescuer: it ends the jobs of dead workers, with their retries, and repeats lost wake-ups.
 
-Any number of sweeps may run at once; each step takes only rows that no other has locked.
+Beat asks for it, and every worker runs it in its main process (`jobs.engine.rescuer_service`). Any number of runs may
+go on at once; each takes only rows that no other has locked.
 """
 
 from __future__ import annotations
@@ -18,19 +19,19 @@ from jobs.metrics import counters
 
 log = structlog.get_logger(__name__)
 AT_ONCE = 100
-"""How many jobs one sweep rescues, and how many it wakes workers for; the next sweep takes the rest."""
+"""How many jobs one run rescues, and how many it wakes workers for; the next run takes the rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class RescueResult:
-    """What a sweep did."""
+    """How many jobs one run rescued, and for how many it repeated the wake-up."""
 
     rescued: int
     woken: int
 
 
 def rescue_and_wake() -> RescueResult:
-    """Rescue what has lost its worker, then wake workers for what waits too long."""
+    """Rescue the jobs of dead workers, then wake workers for jobs that wait too long."""
     return RescueResult(rescued=rescue_expired(), woken=wake_waiting())
 
 
@@ -40,7 +41,7 @@ def rescue_expired(*, at_most: int = AT_ONCE) -> int:
     for job_id in list(Job.objects.expired().order_by("lease_expires_at").values_list("pk", flat=True)[:at_most]):
         try:
             lifecycle.rescue(job_id=job_id)
-        except TransitionRefused:  # another sweep was there first, or the worker lives after all
+        except TransitionRefused:  # another run was there first, or the worker lives after all
             continue
         except Exception as error:  # one that cannot be rescued must not keep the others from it
             if transient_errors.is_transient(error):
@@ -48,12 +49,12 @@ def rescue_expired(*, at_most: int = AT_ONCE) -> int:
             log.exception("rescue_failed", jobId=job_id)
             continue
         rescued += 1
-    counters.add(counters.SWEEPS)
+    counters.add(counters.RESCUER_RUNS)
     return rescued
 
 
 WAKE_WAITING = """
-UPDATE jobs_job SET woken_at = statement_timestamp()  -- index job_due; skips what another sweep has locked
+UPDATE jobs_job SET woken_at = statement_timestamp()  -- index job_due; skips what another run has locked
  WHERE id IN (
     SELECT job.id FROM jobs_job job JOIN jobs_queue queue ON queue.name = job.queue
      WHERE job.status = 'PENDING' AND job.run_at <= statement_timestamp() AND queue.paused_at IS NULL

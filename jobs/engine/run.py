@@ -1,24 +1,16 @@
-"""One run of one job: what the code of a kind sees of the engine, and the heartbeat that keeps its lease."""
+"""One run of one job: what the code of a kind sees of the engine."""
 
 from __future__ import annotations
 
 import json
-import threading
-import time
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
 
-import structlog
-from django.db import connection, transaction
-
 from jobs.engine import lifecycle, shutdown
+from jobs.engine.heartbeat import Heartbeat
 from jobs.engine.models import Job, JobFailure, lease_time
 from jobs.errors import CancelRequested, LeaseLost, StopRequested
-
-log = structlog.get_logger(__name__)
-TRUSTED = 0.9
-"""Share of a lease for which a worker believes in it after it asked for the last renewal that was granted."""
 
 
 class Run:
@@ -30,23 +22,23 @@ class Run:
         self.job = job
         self.lease: UUID = job.lease_token
         self._cancel_requested = False
-        self._heartbeat = Heartbeat(job.pk, self.lease)
+        self.heartbeat = Heartbeat(job.pk, self.lease)
 
     def __enter__(self) -> Self:
-        self._heartbeat.start()
+        self.heartbeat.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._heartbeat.stop()
+        self.heartbeat.stop(within=lease_time().total_seconds())
 
     def check(self) -> None:
         """To be called between transactions: raises when the work must end here.
 
         Raises LeaseLost, CancelRequested or StopRequested.
         """
-        if self._heartbeat.lost:
+        if self.heartbeat.lost:
             raise LeaseLost
         if self._cancel_requested:
             raise CancelRequested
@@ -88,49 +80,3 @@ class Run:
         self._cancel_requested |= job.cancel_requested_at is not None
         self.job = job
         return job
-
-
-class Heartbeat:
-    """A thread that renews a lease three times in its length, on a connection of its own.
-
-    Trust in the lease ends before the lease does: by the clock, and not when the thread says so, which may be waiting
-    for an answer that never comes.
-    """
-
-    def __init__(self, job_id: int, lease: UUID) -> None:
-        self._refused = False
-        self._renewed = time.monotonic()
-        self._job_id = job_id
-        self._lease = lease
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name=f"heartbeat of job {job_id}", daemon=True)
-
-    @property
-    def lost(self) -> bool:
-        """Whether another may hold the lease by now."""
-        return self._refused or time.monotonic() - self._renewed > lease_time().total_seconds() * TRUSTED
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-        self._thread.join(timeout=lease_time().total_seconds())
-
-    def _beat(self) -> None:
-        length = lease_time().total_seconds()
-        try:
-            while not self._stop.wait(length / 3):
-                asked = time.monotonic()
-                try:
-                    with transaction.atomic():
-                        lifecycle.renew(job_id=self._job_id, lease=self._lease)
-                    self._renewed = asked
-                except LeaseLost:
-                    self._refused = True
-                    return
-                except Exception as error:  # noqa: BLE001 - database away: the next beat tries again
-                    log.warning("heartbeat_failed", jobId=self._job_id, error=str(error))
-                    connection.close()
-        finally:
-            connection.close()

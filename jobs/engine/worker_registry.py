@@ -1,4 +1,4 @@
-"""Which workers there are: each says so every few seconds; people read it, nothing relies on it."""
+"""The worker registry: every worker writes its beat here every few seconds. People read it; nothing relies on it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from jobs.engine.models import Job, Worker
 from jobs.engine.states import Status
 
 ALIVE_SECONDS = 20
-"""Who has not been seen for so long is taken for dead."""
+"""A worker without a beat for so long is taken for dead."""
 REMEMBERED = timedelta(days=1)
+"""A worker without a beat for so long is deleted from the registry."""
 _SEEN_LATELY = Q(seen_at__gte=Now() - timedelta(seconds=ALIVE_SECONDS))
 
 TOKEN = uuid4().hex[:8]
-"""This worker's, the same in its child processes: pids come again, and a worker's name must not."""
+"""This worker's name in the registry, the same in its child processes. A pid alone is used again after a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +40,15 @@ class WorkerNow:
 
 
 def process_name() -> str:
-    """What this process calls itself on the jobs that it holds; unique for its start."""
+    """Return the name that this process writes on the jobs that it holds; it is never used again."""
     return f"{socket.gethostname()}:{os.getpid()}:{TOKEN}"
 
 
 def beat(*, queues: Sequence[str], concurrency: int, pid: int, is_stopping: bool = False) -> None:
-    """Say that this worker is there; the first time with how it was started. Forgets those that are long gone."""
+    """Write that this worker is alive. Its first beat adds it to the registry, and deletes workers that are long gone.
+
+    `concurrency` is the number of its processes, `pid` its main process.
+    """
     seen = {"seen_at": Now(), "is_stopping": is_stopping, "queues": list(queues), "concurrency": concurrency}
     if not Worker.objects.filter(token=TOKEN).update(**seen):
         host = socket.gethostname()
@@ -53,18 +57,18 @@ def beat(*, queues: Sequence[str], concurrency: int, pid: int, is_stopping: bool
 
 
 def leave() -> None:
-    """This worker ends in good order."""
+    """Delete this worker, which ends in good order."""
     Worker.objects.filter(token=TOKEN).delete()
 
 
 def alive(queue: str | None = None) -> QuerySet[Worker]:
-    """The workers that are there and stay, of one queue or of any."""
+    """Return the workers that are alive and are not being stopped, of one queue or of any."""
     living = Worker.objects.filter(_SEEN_LATELY, is_stopping=False)
     return living if queue is None else living.filter(queues__contains=[queue])
 
 
 def all_workers() -> list[WorkerNow]:
-    """Every worker of the last day, those alive first, with what each does."""
+    """Return every worker of the last day with the jobs that it holds, the living ones first."""
     living = set(Worker.objects.filter(_SEEN_LATELY).values_list("token", flat=True))
     held: dict[str, list[Job]] = {}
     for job in Job.objects.filter(status=Status.IN_PROGRESS).select_related("organization").order_by("id")[:1000]:

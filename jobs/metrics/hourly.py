@@ -1,4 +1,4 @@
-"""Counting how attempts end, in the transaction in which they end."""
+"""The hourly metrics: how attempts ended in each hour, counted in the transaction in which an attempt ends."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3
 """Seconds: upper ends of the buckets of all three times; one more bucket has what took longer."""
 SHARDS = 8
 UNCOUNTED = "canary"
-"""The kind of job that is no work, see `jobs.metrics.probe_job`."""
+"""The kind of the probe job (`jobs.metrics.probe_job`), which is no work and is not counted."""
 SPREAD = """(SELECT array_agg((place = width_bucket({0}, %(bounds)s::float8[]) AND {0} IS NOT NULL)::int ORDER BY place)
              FROM generate_series(0, cardinality(%(bounds)s::float8[])) place)"""
 TIMES = ("waiting", "processing", "chain")
 ADDED_ARRAYS = ", ".join(
     f"{name}_buckets = (SELECT array_agg(had + more ORDER BY place) FROM "  # noqa: S608 - no input in it
-    f"unnest(tally.{name}_buckets, excluded.{name}_buckets) WITH ORDINALITY AS pair(had, more, place))"
+    f"unnest(total.{name}_buckets, excluded.{name}_buckets) WITH ORDINALITY AS pair(had, more, place))"
     for name in TIMES
 )
 ADD = f"""
-INSERT INTO jobs_jobtally AS tally
+INSERT INTO jobs_jobtally AS total
        (hour, shard, queue, kind, outcome, count, rescued, retries, organizations, failed_organizations,
         superseded_organizations, chains,
         waiting_seconds, processing_seconds, chain_seconds, waiting_buckets, processing_buckets, chain_buckets)
@@ -40,13 +40,13 @@ SELECT date_trunc('hour', statement_timestamp(), 'UTC'), pg_backend_pid() %% {SH
     ) time
  WHERE job.id = %(job)s AND job.kind <> '{UNCOUNTED}'
     ON CONFLICT (hour, queue, kind, outcome, shard) DO UPDATE
-   SET count = tally.count + excluded.count, rescued = tally.rescued + excluded.rescued,
-       retries = tally.retries + excluded.retries,
-       organizations = tally.organizations + excluded.organizations,
-       failed_organizations = tally.failed_organizations + excluded.failed_organizations,
-       superseded_organizations = tally.superseded_organizations + excluded.superseded_organizations,
-       chains = tally.chains + excluded.chains,
-       {", ".join(f"{name}_seconds = tally.{name}_seconds + excluded.{name}_seconds" for name in TIMES)},
+   SET count = total.count + excluded.count, rescued = total.rescued + excluded.rescued,
+       retries = total.retries + excluded.retries,
+       organizations = total.organizations + excluded.organizations,
+       failed_organizations = total.failed_organizations + excluded.failed_organizations,
+       superseded_organizations = total.superseded_organizations + excluded.superseded_organizations,
+       chains = total.chains + excluded.chains,
+       {", ".join(f"{name}_seconds = total.{name}_seconds + excluded.{name}_seconds" for name in TIMES)},
        {ADDED_ARRAYS}
 """  # noqa: S608 - no input in it
 
@@ -70,7 +70,7 @@ def add_manual_retry(job_id: int) -> None:
 
 
 TAKE_BACK = f"""
-INSERT INTO jobs_jobtally AS tally
+INSERT INTO jobs_jobtally AS total
        (hour, shard, queue, kind, outcome, count, rescued, retries, organizations, failed_organizations,
         superseded_organizations, waiting_seconds, processing_seconds, chain_seconds, chains, reopened,
         waiting_buckets, processing_buckets, chain_buckets)
@@ -78,7 +78,7 @@ SELECT date_trunc('hour', completed_at, 'UTC'), pg_backend_pid() %% {SHARDS}, qu
        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, none.times, none.times, none.times
   FROM jobs_job CROSS JOIN (SELECT array_fill(0::bigint, ARRAY[{len(BOUNDS) + 1}]) AS times) none
  WHERE id = %(job)s AND completed_at IS NOT NULL AND kind <> '{UNCOUNTED}'
-    ON CONFLICT (hour, queue, kind, outcome, shard) DO UPDATE SET reopened = tally.reopened + 1
+    ON CONFLICT (hour, queue, kind, outcome, shard) DO UPDATE SET reopened = total.reopened + 1
 """  # noqa: S608 - no input in it
 
 
@@ -117,10 +117,10 @@ places AS (
 arrays AS (
     SELECT month, {KEY}, {", ".join(f"array_agg({name}::bigint ORDER BY place) AS {name}_buckets" for name in TIMES)}
       FROM places GROUP BY month, {KEY})
-INSERT INTO jobs_jobtally AS tally (hour, shard, {KEY}, {", ".join(SUMS + SECONDS + ARRAYS)})
+INSERT INTO jobs_jobtally AS total (hour, shard, {KEY}, {", ".join(SUMS + SECONDS + ARRAYS)})
 SELECT month, 0, {KEY}, {", ".join(SUMS + SECONDS + ARRAYS)} FROM sums JOIN arrays USING (month, {KEY})
     ON CONFLICT (hour, queue, kind, outcome, shard) DO UPDATE
-   SET {", ".join(f"{name} = tally.{name} + excluded.{name}" for name in SUMS + SECONDS)},
+   SET {", ".join(f"{name} = total.{name} + excluded.{name}" for name in SUMS + SECONDS)},
        {ADDED_ARRAYS}
 """  # noqa: S608 - no input in it
 

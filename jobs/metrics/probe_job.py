@@ -1,6 +1,6 @@
-"""The canary: a job that does nothing, sent each minute, to see that beat, broker or sweep, and a worker do their part.
+"""The probe job: it does nothing, and is sent every minute to see that beat, broker and workers do their part.
 
-Only the latest one's record is kept, and none is counted in the tallies, so that neither table nor figures grow by it.
+Only the latest probe job's row is kept, and the hourly metrics count none, so that neither table nor figures grow.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from jobs.metrics.models import Canary
 
 QUEUE = "default"
 PRIORITY = 100
-"""It passes all that waits: a long line is no sign of workers that are gone."""
+"""A probe job overtakes all jobs that wait: many waiting jobs are no sign that the workers are gone."""
 AGE = """
 SELECT extract(epoch FROM statement_timestamp() - returned_at)::float8 FROM jobs_canary WHERE queue = %s
 """
 
 
 def send_probe() -> Job | None:
-    """Send a canary, and forget the one before it; None while that one still waits or runs."""
+    """Send a probe job and delete the one before it; return None while that one still waits or runs."""
     with transaction.atomic():
         Canary.objects.get_or_create(queue=QUEUE)
-        canary = Canary.objects.select_for_update().get(queue=QUEUE)
-        if canary.job_id is not None:
-            Job.objects.filter(pk=canary.job_id).select_for_update().first()  # a person may be about to retry it
-            before = Job.objects.of_chain(canary.job_id)
+        probe = Canary.objects.select_for_update().get(queue=QUEUE)
+        if probe.job_id is not None:
+            Job.objects.filter(pk=probe.job_id).select_for_update().first()  # a person may be about to retry it
+            before = Job.objects.of_chain(probe.job_id)
             if before.filter(status__in=OPEN).exists():
                 return None
             before.order_by().delete()
@@ -42,13 +42,13 @@ def send_probe() -> Job | None:
 
 @job_kind(KIND, queue=QUEUE)
 def run_probe(run: Run) -> None:
-    """Note the time."""
+    """Write down when the probe job ran."""
     run.check()
     Canary.objects.filter(queue=run.job.queue).update(returned_at=Now())
 
 
 def seconds_since_probe() -> float | None:
-    """Seconds since a canary came through; None if none ever did."""
+    """Return the seconds since a probe job ran; None if none ever did."""
     with connection.cursor() as cursor:
         cursor.execute(AGE, [QUEUE])
         row = cursor.fetchone()

@@ -61,7 +61,7 @@ def test_a_worker_that_cannot_renew_for_a_whole_lease_no_longer_trusts_itself(mo
     monkeypatch.setattr(lifecycle, "renew", renew)
     with Run(claimed()) as run:
         run.check()
-        assert eventually(lambda: run._heartbeat.lost)
+        assert eventually(lambda: run.heartbeat.lost)
         with pytest.raises(LeaseLost):
             run.check()
 
@@ -71,7 +71,7 @@ def test_a_renewal_that_is_never_answered_is_noticed_by_the_clock(monkeypatch: p
     monkeypatch.setattr(lifecycle, "renew", lambda **_: answered.wait(30))
     try:
         with Run(claimed()) as run:
-            assert eventually(lambda: run._heartbeat.lost)
+            assert eventually(lambda: run.heartbeat.lost)
             with pytest.raises(LeaseLost):
                 run.check()
             answered.set()
@@ -81,6 +81,6 @@ def test_a_renewal_that_is_never_answered_is_noticed_by_the_clock(monkeypatch: p
 
 def test_the_heart_stops_with_the_work() -> None:
     with Run(claimed()) as run:
-        assert run._heartbeat._thread.is_alive()
-    assert not run._heartbeat._thread.is_alive()
+        assert run.heartbeat.is_alive()
+    assert not run.heartbeat.is_alive()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("heartbeat")]

@@ -1,4 +1,4 @@
-"""The sweep wakes workers for what is due, often enough and not too often."""
+"""The rescuer wakes workers for what is due, often enough and not too often."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_job_handed_back_is_woken_at_once(wake_ups: list[str]) -> None:
     assert rescuer.wake_waiting() == 1
 
 
-def test_a_sweep_wakes_a_bounded_number_the_most_urgent_first(wake_ups: list[str]) -> None:
+def test_a_run_of_the_rescuer_wakes_a_bounded_number_the_most_urgent_first(wake_ups: list[str]) -> None:
     low, high, middle = waiting(priority=1), waiting(priority=3), waiting(priority=2)
     assert rescuer.wake_waiting(at_most=2) == 2
     assert list(Job.objects.filter(woken_at=None)) == [low]

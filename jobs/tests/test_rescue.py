@@ -72,7 +72,7 @@ def test_one_that_cannot_be_rescued_does_not_keep_the_others_from_it(monkeypatch
     assert statuses(other) == ["RETRYING", "PENDING"]
 
 
-def test_a_sweep_takes_a_bounded_number_and_the_next_the_rest() -> None:
+def test_a_run_of_the_rescuer_takes_a_bounded_number_and_the_next_the_rest() -> None:
     for _ in range(3):
         abandoned()
     assert [rescuer.rescue_expired(at_most=2) for _ in range(3)] == [2, 1, 0]

@@ -13,8 +13,10 @@ from celery import Celery
 from django.db import transaction
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
-from jobs.engine import wakeup
+from conftest import succeeds_in_child
+from jobs.engine import wakeup, wakeup_sender
 from jobs.engine.models import Job
+from jobs.engine.wakeup_sender import WakeUpSender
 from jobs.tests.engine import waiting
 
 
@@ -46,21 +48,21 @@ class FrozenBroker:
 
 
 @contextmanager
-def broker_at(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[wakeup.Sender]:
+def broker_at(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[WakeUpSender]:
     """A sender of its own that knows this broker only."""
     app = Celery("test", broker=url, set_as_current=False)
     app.conf.broker_transport_options = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5}
     app.conf.broker_connection_timeout = 0.5
-    sender = wakeup.Sender()
-    monkeypatch.setattr(wakeup, "current_app", app)
-    monkeypatch.setattr(wakeup, "_sender", sender)
+    sender = WakeUpSender()
+    monkeypatch.setattr(wakeup_sender, "current_app", app)
+    monkeypatch.setattr(wakeup, "sender", sender)
     yield sender
     app.close()
 
 
-def wait_until_empty(sender: wakeup.Sender) -> None:
+def wait_until_empty(sender: WakeUpSender) -> None:
     deadline = time.monotonic() + 10
-    while not sender._hints.empty():
+    while sender.waiting:
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -87,8 +89,7 @@ def test_a_broker_that_is_away_harms_nobody(monkeypatch: pytest.MonkeyPatch) -> 
         job = waiting()
         wait_until_empty(sender)
         assert Job.objects.due().get() == job
-        assert sender._thread is not None
-        assert sender._thread.is_alive()
+        assert sender.is_alive()
 
 
 @pytest.mark.django_db
@@ -96,7 +97,7 @@ def test_nothing_is_sent_before_the_commit(
     monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:
     sent: list[str] = []
-    monkeypatch.setattr(wakeup._sender, "put", sent.append)
+    monkeypatch.setattr(wakeup.sender, "put", sent.append)
     with django_capture_on_commit_callbacks(execute=True):
         waiting()
         assert sent == []
@@ -108,7 +109,7 @@ def test_nothing_is_sent_for_what_was_rolled_back(
     monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:
     sent: list[str] = []
-    monkeypatch.setattr(wakeup._sender, "put", sent.append)
+    monkeypatch.setattr(wakeup.sender, "put", sent.append)
     with pytest.raises(ZeroDivisionError), django_capture_on_commit_callbacks(execute=True), transaction.atomic():
         waiting()
         raise ZeroDivisionError
@@ -119,17 +120,27 @@ def test_a_forked_process_sends_with_a_thread_of_its_own(monkeypatch: pytest.Mon
     sent: list[str] = []
     done = threading.Event()
 
-    def send(queue: str) -> bool:
-        sent.append(threading.current_thread().name)
+    def send(queue: str) -> None:
+        sent.append(f"{threading.current_thread().name}: {queue}")
         done.set()
-        return True
 
-    monkeypatch.setattr(wakeup, "_send", send)
-    sender = wakeup.Sender()
-    sender.put("default")
+    monkeypatch.setattr(wakeup_sender, "send", send)
+    sender = WakeUpSender()
+    sender.put("parents")
     assert done.wait(10)
-    sender._forget()  # what a fork does in the child
-    done.clear()
-    sender.put("default")
-    assert done.wait(10)
-    assert sent == ["wake-up", "wake-up"]
+
+    def send_in_child() -> bool:
+        done.clear()
+        sender.put("childs")
+        return done.wait(10) and sent == ["wake-up: parents", "wake-up: childs"]
+
+    assert succeeds_in_child(send_in_child)
+    assert sent == ["wake-up: parents"]
+
+
+def test_a_forked_process_leaves_to_its_parent_what_the_parent_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wakeup_sender, "send", lambda queue: None)
+    sender = WakeUpSender()
+    sender.waiting.append("parents")
+    assert succeeds_in_child(lambda: not sender.waiting)
+    assert list(sender.waiting) == ["parents"]

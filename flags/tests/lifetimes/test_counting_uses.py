@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,7 @@ import pytest
 from django.utils import timezone
 from redis.exceptions import ConnectionError as ServerAway
 
-from conftest import Cast
+from conftest import Cast, succeeds_in_child
 from flags.definitions.models import Flag
 from flags.insights import usage_buffer, usage_store
 from flags.insights.models import FlagUse, FlagUseTotal
@@ -31,7 +30,7 @@ def nothing_counted() -> Iterator[None]:
     def forget() -> None:
         with usage_counter._flushing:  # a thread of an earlier test may be about to hand on what that one has counted
             usage_buffer.client().delete(*usage_buffer.ALL)
-            usage_counter._begin_anew()
+            usage_counter.forget_counts()
             usage_counter._away = False
 
     forget()
@@ -259,26 +258,25 @@ def test_an_organization_that_was_not_counted_for_lack_of_room_is_counted_when_t
     assert counted() == {(0, cast.oslo.pk): 1}
 
 
-def test_the_thread_hands_on_by_itself(cast: Cast, flag: Flag, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_service_hands_on_by_itself(cast: Cast, flag: Flag, settings: Any) -> None:
     settings.FLAG_USAGE_SECONDS = 0.02
-    monkeypatch.setattr(usage_counter, "_started_in", 0)
     usage_counter.count(cast.oslo.pk, "checkout")
+    service = usage_counter.UsageFlush()
+    service.start()
     for _ in itertools.takewhile(lambda _: not usage_buffer.client().exists(usage_buffer.COUNTS), range(200)):
         threading.Event().wait(0.01)
     assert usage_buffer.client().hgetall(usage_buffer.COUNTS) == {f"{cast.oslo.pk}:checkout": "1"}
+    service.stop()
 
 
 def test_a_forked_child_counts_its_own_and_not_what_its_parent_has_counted(cast: Cast, flag: Flag) -> None:
     usage_counter.count(cast.oslo.pk, "checkout")
-    child = os.fork()
-    if child == 0:
-        alright = False
-        try:
-            usage_counter.count(cast.rome.pk, "checkout")
-            alright = usage_counter.flush()
-        finally:
-            os._exit(0 if alright else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    def count_in_child() -> bool:
+        usage_counter.count(cast.rome.pk, "checkout")
+        return usage_counter.flush()
+
+    assert succeeds_in_child(count_in_child)
     assert usage_counter.flush()
     usage_store.store_buffered_usage()
     assert counted() == {(flag.pk, cast.oslo.pk): 1, (flag.pk, cast.rome.pk): 1}

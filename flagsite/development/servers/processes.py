@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from flagsite.core.background import BackgroundService
 from flagsite.development.servers import leftovers
 from flagsite.development.servers.base import Server
 from flagsite.development.servers.errors import ServerError
@@ -81,7 +81,7 @@ def alone(folder: Path) -> Iterator[None]:
         yield
 
 
-class Supervisor:
+class Supervisor(BackgroundService):
     """Keeps processes running, and the embedded servers that they need, until it is told to stop."""
 
     def __init__(
@@ -92,12 +92,11 @@ class Supervisor:
         log: OneLog,
         code_changed: Callable[[], bool] = lambda: False,
     ) -> None:
+        super().__init__("supervisor")
         self.processes = processes
         self.folder = folder
         self.log = log
         self._code_changed = code_changed
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._keep_running, name="supervisor", daemon=True)
         self._silent_since: dict[str, float] = {}
         self._next_look = 0.0
 
@@ -105,24 +104,18 @@ class Supervisor:
     def running(self) -> Iterator[None]:
         """Have the processes run inside, which has to be inside `alone`; afterwards stop them, politely first."""
         with leftovers.watchdog(self.folder):
-            self._thread.start()
+            self.start()
             try:
                 yield
             finally:
-                self._stop()
+                self._stop_processes()
 
     def failed(self) -> str | None:
         """The name of a process that does not stay up, or None."""
         return next((process.name for process in self.processes if process.ended >= 3), None)  # noqa: PLR2004
 
-    def _keep_running(self) -> None:
-        while not self._stopping.wait(TURN):
-            try:
-                self._take_turn()
-            except Exception:  # noqa: BLE001 - whatever went wrong, the next turn tries again
-                self.log.write("start", traceback.format_exc())
-
-    def _take_turn(self) -> None:
+    def turn(self) -> None:
+        """Start what does not run, and begin anew what has changed or does not answer."""
         for process in self.processes:
             self._keep_one_running(process)
         if self._code_changed():
@@ -131,11 +124,19 @@ class Supervisor:
             self._look_after_servers()
             self._next_look = time.monotonic() + 2
 
+    def pause(self) -> float:
+        """Return TURN, in seconds."""
+        return TURN
+
+    def on_error(self, error: Exception) -> None:
+        """Write the traceback into the log."""
+        self.log.write("start", "".join(traceback.format_exception(error)))
+
     def _keep_one_running(self, process: Process) -> None:
         now = time.monotonic()
         if process.popen is None:
             if now >= process.start_at:
-                self._start(process)
+                self._start_process(process)
             return
         status = process.popen.poll()
         if status is None:
@@ -148,7 +149,7 @@ class Supervisor:
         self.log.write(process.name, f"ended with status {status}; starting again in {process.pause:g} s")
         self._end_session(process)
 
-    def _start(self, process: Process) -> None:
+    def _start_process(self, process: Process) -> None:
         environment = os.environ | {"FLAGSITE_DATA_DIR": str(self.folder), "PYTHONUNBUFFERED": "1"}
         process.popen = subprocess.Popen(
             process.command,
@@ -196,20 +197,19 @@ class Supervisor:
             self.log.write(server.name, str(error))
         self._silent_since.pop(server.name, None)
 
-    def _stop(self) -> None:
+    def _stop_processes(self) -> None:
         """SIGTERM to each main process, which sees to its own children; then SIGKILL to whatever is left.
 
         An impatient second Ctrl-C leads to the SIGKILL at once.
         """
-        self._stopping.set()
         try:
-            self._thread.join()
+            self.stop(within=None)
             for process in self.processes:
                 _ask_to_stop(process)
             _wait(self.processes, PATIENCE)
         finally:
             with undisturbed():
-                self._thread.join(timeout=5)
+                self.stop(within=5)
                 for process in self.processes:
                     self._end_session(process)
                 leftovers.forget(self.folder)

@@ -204,7 +204,7 @@ def test_of_two_people_who_retry_the_second_finds_the_first_ones_attempt() -> No
     assert statuses(job) == ["RETRYING", "PENDING"]
 
 
-def test_a_sweep_passes_by_a_job_that_somebody_has_in_hand() -> None:
+def test_the_rescuer_passes_by_a_job_that_somebody_has_in_hand() -> None:
     held, other = waiting(), waiting()
     with holding(held):
         assert Background(rescuer.wake_waiting).result() == 1

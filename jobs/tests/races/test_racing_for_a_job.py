@@ -69,7 +69,7 @@ def test_racing_claims_do_not_exceed_a_queues_concurrency() -> None:
     assert sum(job is not None for job in taken) == 3
 
 
-def test_racing_sweeps_write_one_retry() -> None:
+def test_racing_rescues_write_one_retry() -> None:
     first = claimed(lease_expires_at=LONG_AGO)
     ends = _at_once(6, lambda _: lifecycle.rescue(job_id=first.pk))
     assert sum(isinstance(end, Job) for end in ends) == 1

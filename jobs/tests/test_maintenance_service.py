@@ -1,4 +1,4 @@
-"""What other apps have each worker do at every sweep."""
+"""What other apps have each worker do again and again."""
 
 from __future__ import annotations
 
@@ -8,27 +8,34 @@ from typing import Any
 
 import pytest
 
-from jobs.engine import maintenance, shutdown, worker_services
+from jobs.engine import maintenance, rescuer_service, shutdown
 from jobs.engine.maintenance import maintenance_task
-from jobs.engine.worker_services import WorkerServices
+from jobs.engine.maintenance_service import MaintenanceService
+from jobs.engine.rescuer_service import RescuerService
 
 Started = Callable[[], None]
 
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[Started]:
-    """Starts a worker's sweeper that sweeps all the time, and knows the chores of the test only."""
+    """Starts a worker's services, which take turns all the time and know the maintenance tasks of the test only."""
     settings.JOB_SWEEP_SECONDS = 0.01
-    monkeypatch.setattr(worker_services, "TICK", 0.01)
-    monkeypatch.setattr(maintenance, "_chores", {})
+    monkeypatch.setattr(rescuer_service, "TURN_SECONDS", 0.01)
+    monkeypatch.setattr(maintenance, "_tasks", {})
     for name in ("wake_waiting", "rescue_expired"):
-        monkeypatch.setattr(worker_services, name, lambda: 0)
-    monkeypatch.setattr(worker_services.worker_registry, "beat", lambda **_: None)
-    known = set(threading.enumerate())
-    yield WorkerServices(queues=["default"], concurrency=1).start
+        monkeypatch.setattr(rescuer_service, name, lambda: 0)
+    monkeypatch.setattr(rescuer_service.worker_registry, "beat", lambda **_: None)
+    services = [RescuerService(queues=["default"], concurrency=1), MaintenanceService()]
+
+    def start() -> None:
+        for service in services:
+            service.start()
+
+    yield start
     shutdown.request_stop()
-    for thread in set(threading.enumerate()) - known:
-        thread.join(10)
+    for service in services:
+        service.stop(within=10)
+    assert not any(service.is_alive() for service in services)
     shutdown.withdraw()
 
 
@@ -47,7 +54,7 @@ class Calls:
             assert self._count.acquire(timeout=10)
 
 
-def test_a_chore_is_done_again_and_again(started: Started) -> None:
+def test_a_maintenance_task_is_done_again_and_again(started: Started) -> None:
     calls = Calls()
 
     @maintenance_task
@@ -77,7 +84,7 @@ def test_one_that_fails_is_tried_again_and_keeps_no_other_from_being_done(starte
 
 def test_a_slow_one_keeps_no_job_from_being_rescued(started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
     rescues, begun, done = Calls(), threading.Event(), threading.Event()
-    monkeypatch.setattr(worker_services, "rescue_expired", rescues)
+    monkeypatch.setattr(rescuer_service, "rescue_expired", rescues)
 
     @maintenance_task
     def take_long() -> None:

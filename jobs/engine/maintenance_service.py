@@ -1,0 +1,26 @@
+"""The maintenance of a worker, in its main process: maintenance tasks are done even while beat is away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from django.conf import settings
+
+from jobs.engine import maintenance
+from jobs.engine.worker_service import WorkerService
+
+
+class MaintenanceService(WorkerService):
+    """Does every maintenance task at once, and again after each pause of JOB_SWEEP_SECONDS."""
+
+    def __init__(self) -> None:
+        super().__init__("maintenance")
+        self.wake()
+
+    def steps(self) -> Iterable[Callable[[], object]]:
+        """Return the maintenance tasks."""
+        return maintenance.registered_tasks()
+
+    def pause(self) -> float:
+        """Return JOB_SWEEP_SECONDS."""
+        return float(settings.JOB_SWEEP_SECONDS)
