@@ -1,6 +1,7 @@
 """Running Flagsite on one machine: embedded PostgreSQL and Valkey, and a supervisor for our own processes.
 
-The embedded servers keep their data in the data folder. This package knows nothing of Django. Importing it starts nothing; `running()` does.
+The embedded servers keep their data in the data folder. This package knows nothing of Django. Importing it starts
+nothing; `running()` does.
 """
 
 from flagsite.development.servers.data_folder_layout import ROOT, data_folder, database_url, redis_url

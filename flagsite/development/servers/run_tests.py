@@ -19,7 +19,7 @@ from flagsite.development.servers.locks import open_lock_file
 
 @contextmanager
 def exclusive_test_folder(parent: Path) -> Iterator[Path]:
-    """The first of the folders 1, 2, … below `parent` that no other run uses. It stays: the next run is quicker then."""
+    """The first of the folders 1, 2, … below `parent` that no other run uses. It stays for the next run."""
     for number in count(1):
         with open_lock_file(parent, f"{number}.lock") as lock:
             try:

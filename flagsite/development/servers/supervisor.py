@@ -161,9 +161,8 @@ class Supervisor:
         )
         process.started = time.monotonic()
         process.leader = orphaned_processes.SessionLeader.now(process.popen.pid)
-        orphaned_processes.record_sessions(
-            self.folder, [one.leader for one in self.processes if one.leader is not None]
-        )
+        leaders = [one.leader for one in self.processes if one.leader is not None]
+        orphaned_processes.record_sessions(self.folder, leaders)
         if process.popen.stdout is not None:
             self.log.follow(process.name, process.popen.stdout)
 
