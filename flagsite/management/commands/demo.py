@@ -25,7 +25,7 @@ from flagsite.development.servers.installation import installation_running
 from flagsite.development.servers.port_reservation import DEFAULT_PORT, Ports, reserve_ports
 from flagsite.development.servers.supervisor import only_supervisor
 
-TREE = ROOT / "flagsite" / "demo" / "organizations.csv"
+TREE = ROOT / "flagsite" / "development" / "demo" / "organizations.csv"
 
 
 class Command(BaseCommand):
