@@ -24,7 +24,8 @@ Steps = Iterator[Callable[[], object]]
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses that are made, none of which takes time."""
     made: list[float] = []
-    in_pauses(monkeypatch, chain_polling, made.append)
+    for module in (chain_polling, transient_errors):
+        in_pauses(monkeypatch, module, made.append)
     return made
 
 

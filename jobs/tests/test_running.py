@@ -162,7 +162,7 @@ def test_the_end_is_recorded_once_the_database_is_back(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(lifecycle, "complete", complete_later)
     monkeypatch.setattr(transient_errors, "reconnect", lambda: None)
-    in_pauses(monkeypatch, runner, lambda _: None)
+    in_pauses(monkeypatch, transient_errors, lambda _: None)
     assert run(counting(processed=1)).status == "COMPLETED"
 
 
