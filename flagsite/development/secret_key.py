@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def secret_key(folder: Path) -> str:
-    """The secret key of this data folder. The first call makes it and keeps it in a file that only its owner may read."""
+    """The secret key of this data folder. The first call makes it; only its owner may read the file."""
     path = folder / "secret_key"
     try:
         return path.read_text()
