@@ -33,8 +33,8 @@ from xdist.workermanage import NodeManager
 
 from flags.serving import evaluation_cache, usage_counter
 from flagsite.core.db import transient_errors
-from flagsite.development.servers import prepared
-from flagsite.development.servers.interrupting import interrupt_once
+from flagsite.development.servers import template_data
+from flagsite.development.servers.interruption import interrupt_once
 from jobs.engine import wakeup
 from jobs.engine.models import Queue
 from orgs.access.models import AccessKey, Role
@@ -139,7 +139,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
     """The tests' database is a copy of the one that bin/test has prepared, not made by all migrations anew."""
-    if prepared.VARIABLE in os.environ:
+    if template_data.VARIABLE in os.environ:
         connection.settings_dict["TEST"]["TEMPLATE"] = "flagsite"
 
 

@@ -30,9 +30,9 @@ from bench import (
 from bench.installation import ROOT, Installation
 from bench.report import Result
 from flagsite.development import servers
-from flagsite.development.servers import leftovers
-from flagsite.development.servers.processes import alone
-from flagsite.development.servers.signals import signals_as_exit, undisturbed
+from flagsite.development.servers import orphaned_processes
+from flagsite.development.servers.exit_signals import exit_signals_ignored, signals_as_exit
+from flagsite.development.servers.supervisor import only_supervisor
 
 
 def imports(installation: Installation, rows: int) -> Result:
@@ -85,7 +85,7 @@ def main(arguments: list[str]) -> int:
     folder = servers.data_folder() / "bench"
     results: list[Result] = []
     try:
-        with signals_as_exit(), alone(folder), leftovers.watchdog(folder):
+        with signals_as_exit(), only_supervisor(folder), orphaned_processes.watchdog(folder):
             _measure(Installation(folder), chosen.names or list(BENCHES), chosen.rows, results)
     except servers.ServerError as error:
         sys.exit(f"Flagsite: {error}")
@@ -108,7 +108,7 @@ def _measure(installation: Installation, names: list[str], rows: int, results: l
             made = BENCHES[name](installation, rows)
             results += made if isinstance(made, list) else [made]
     finally:
-        with undisturbed():
+        with exit_signals_ignored():
             installation.stop()
 
 

@@ -18,7 +18,7 @@ from bench.reads import PATH, ask, one_connection_for_each_process, read_request
 from bench.report import Result
 from flags.states.sql import CHANNEL
 from flagsite.development import servers
-from flagsite.development.servers.web import events_command
+from flagsite.development.servers.server_commands import events_command
 
 CHANGES = 300
 TOLD = 100

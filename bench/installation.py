@@ -19,8 +19,8 @@ import httpx
 import psycopg
 
 from flagsite.development import servers
-from flagsite.development.servers import leftovers
-from flagsite.development.servers.web import web_command
+from flagsite.development.servers import orphaned_processes
+from flagsite.development.servers.server_commands import web_command
 from orgs.tree.locks import TREE_LOCK
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,7 +45,7 @@ class Installation:
             "TMPDIR": str(folder / "temporary"),  # where killed workers leave what they had there
         }
         self.processes: list[subprocess.Popen[bytes]] = []
-        self._leaders: list[leftovers.Leader] = []
+        self._leaders: list[orphaned_processes.SessionLeader] = []
         self.port = free_port()
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
 
@@ -81,7 +81,7 @@ class Installation:
             process.terminate()
         for process in list(self.processes):
             self.end(process)
-        leftovers.forget(self.folder)
+        orphaned_processes.forget_sessions(self.folder)
         self.valkey.stop()
         self.postgres.stop()
 
@@ -190,8 +190,8 @@ class Installation:
                 cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         self.processes.append(process)
-        self._leaders.append(leftovers.Leader.now(process.pid))
-        leftovers.record(self.folder, self._leaders)
+        self._leaders.append(orphaned_processes.SessionLeader.now(process.pid))
+        orphaned_processes.record_sessions(self.folder, self._leaders)
         return process
 
 

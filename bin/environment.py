@@ -19,12 +19,12 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 HAS_HOME = Path.home().is_dir()
-REQUIREMENTS = {"run": ROOT / "requirements.txt", "dev": ROOT / "requirements-dev.txt"}
+REQUIREMENTS = {"local": ROOT / "requirements-local.txt", "dev": ROOT / "requirements-dev.txt"}
 
 
 def main(arguments: list[str]) -> None:
     """Replace this process by the environment's Python, with everything installed that it needs."""
-    level = "run"
+    level = "local"
     if arguments[:1] == ["--dev"]:
         level, arguments = "dev", arguments[1:]
     if not is_current(level):

@@ -127,6 +127,10 @@ DATABASES = {
 REDIS_URL = environment.redis_url(servers.redis_url())
 if PRODUCTION and not (_own_database and os.environ.get("REDIS_URL")):
     raise ImproperlyConfigured("Production needs DATABASE_URL and REDIS_URL; the embedded servers are for one machine.")
+try:
+    servers.require_embedded_servers()
+except servers.ServerError as error:
+    raise ImproperlyConfigured(str(error)) from None
 
 # --- Jobs -------------------------------------------------------------------------------------------------------------
 JOBS_INLINE = environment.boolean("JOBS_INLINE", default=False)

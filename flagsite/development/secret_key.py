@@ -1,4 +1,4 @@
-"""What a checkout makes up for itself so that development needs no settings."""
+"""A secret key for development, so that it needs no settings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def secret_key(folder: Path) -> str:
-    """A secret of this data folder's own, made at the first call and kept in a file that only its owner reads."""
+    """The secret key of this data folder. The first call makes it; only its owner may read the file."""
     path = folder / "secret_key"
     try:
         return path.read_text()

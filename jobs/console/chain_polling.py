@@ -5,15 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-import structlog
-from django.db import InterfaceError, OperationalError
-
 from flagsite.core.db import transient_errors
 from jobs.engine.models import Job
 from jobs.engine.states import Status
 from jobs.errors import JobNotFound
 
-log = structlog.get_logger(__name__)
 SHORTEST_PAUSE, LONGEST_PAUSE, GROWTH = 0.2, 1.0, 1.2
 PATIENCE = 30.0
 """Seconds for which the database may be away before a command gives up."""
@@ -41,17 +37,8 @@ def succeeded(latest: Job) -> bool:
 
 
 def _latest(root_id: int, patience: float) -> Job:
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            latest = Job.objects.of_chain(root_id).defer("error_traceback", "arguments", "checkpoint").last()
-        except (OperationalError, InterfaceError) as error:
-            if not transient_errors.is_transient(error) or time.monotonic() > deadline:
-                raise
-            log.warning("database_away", error=str(error))
-            transient_errors.reconnect()
-            time.sleep(LONGEST_PAUSE)
-            continue
-        if latest is None:
-            raise JobNotFound
-        return latest
+    attempts = Job.objects.of_chain(root_id).defer("error_traceback", "arguments", "checkpoint")
+    latest = transient_errors.retry_while_away(attempts.last, patience=patience, longest_pause=LONGEST_PAUSE)
+    if latest is None:
+        raise JobNotFound
+    return latest

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
 import traceback
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import structlog
-from django.db import DatabaseError, InterfaceError
 
 from flagsite.core.db import transient_errors
 from jobs.engine import lifecycle, shutdown, tracing, transitions, wakeup, worker_registry
@@ -20,7 +18,9 @@ from jobs.errors import CancelRequested, LeaseLost, PermanentFailure, StopReques
 
 log = structlog.get_logger(__name__)
 PATIENCE = 30.0
-"""Seconds for which the end of a job is tried to be recorded while the database is away."""
+"""Seconds for which a worker tries to record the end of a job while the database is away."""
+LONGEST_PAUSE = 5.0
+"""Seconds between two such tries, at most."""
 
 
 def run_next(queue: str) -> Job | None:
@@ -101,19 +101,7 @@ def _finish(run: Run) -> None:
 
 def _persist(end: Callable[[], object]) -> None:
     """Record the end, trying again while the database is away, at most PATIENCE seconds."""
-    deadline = time.monotonic() + PATIENCE
-    pause = 0.2
-    while True:
-        try:
-            end()
-            return
-        except (DatabaseError, InterfaceError) as error:
-            if not transient_errors.is_transient(error) or time.monotonic() > deadline:
-                raise
-            log.warning("database_away", error=str(error))
-            transient_errors.reconnect()
-            time.sleep(pause)
-            pause = min(pause * 2, 5.0)
+    transient_errors.retry_while_away(end, patience=PATIENCE, longest_pause=LONGEST_PAUSE)
 
 
 def _in_words(error: Exception) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
+from flagsite.core.db import transient_errors
 from jobs.console import chain_polling
 from jobs.engine import lifecycle, worker_registry
 from jobs.engine.models import Job, Queue
@@ -26,7 +27,8 @@ AWAY = OperationalError("server closed the connection unexpectedly")
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses that are made, none of which takes time."""
     made: list[float] = []
-    in_pauses(monkeypatch, chain_polling, made.append)
+    for module in (chain_polling, transient_errors):
+        in_pauses(monkeypatch, module, made.append)
     return made
 
 

@@ -161,7 +161,7 @@ def test_the_end_is_recorded_once_the_database_is_back(
         complete(**arguments)
 
     monkeypatch.setattr(lifecycle, "complete", complete_later)
-    in_pauses(monkeypatch, runner, lambda _: None)
+    in_pauses(monkeypatch, transient_errors, lambda _: None)
     assert run(counting(processed=1)).status == "COMPLETED"
     assert len(reconnections) == 2
 

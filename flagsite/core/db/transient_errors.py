@@ -1,9 +1,17 @@
-"""Which database errors pass by themselves, and a fresh connection after one."""
+"""Which database errors pass by themselves, and how to try again after one."""
 
 from __future__ import annotations
 
-from django.db import InterfaceError, OperationalError, connection
+import time
+from collections.abc import Callable
+from typing import TypeVar
 
+import structlog
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
+
+log = structlog.get_logger(__name__)
+Result = TypeVar("Result")
+FIRST_PAUSE = 0.2  # seconds; each further pause is twice as long
 LOCK_NOT_AVAILABLE = "55P03"
 """What PostgreSQL says when lock_timeout is over."""
 TIME_OUTS = {
@@ -47,3 +55,23 @@ def _state(error: BaseException) -> str | None:
 def reconnect() -> None:
     """Drop this thread's connection; Django opens another at the next query."""
     connection.close()
+
+
+def retry_while_away(step: Callable[[], Result], *, patience: float, longest_pause: float) -> Result:
+    """Do a step; after a transient error do it again on a fresh connection, with pauses in between.
+
+    The step must be safe to do twice. `patience` and `longest_pause` are seconds. Raises an error that is not transient
+    at once, and a transient one that comes when `patience` is over.
+    """
+    deadline = time.monotonic() + patience
+    pause = min(FIRST_PAUSE, longest_pause)
+    while True:
+        try:
+            return step()
+        except (DatabaseError, InterfaceError) as error:
+            if not is_transient(error) or time.monotonic() > deadline:
+                raise
+            log.warning("database_away", error=str(error))
+        reconnect()
+        time.sleep(pause)
+        pause = min(pause * 2, longest_pause)

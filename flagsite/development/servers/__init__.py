@@ -1,13 +1,14 @@
-"""The embedded servers: a real PostgreSQL and a real Valkey under the data folder, for whoever sets no other.
+"""Running Flagsite on one machine: embedded PostgreSQL and Valkey, and a supervisor for our own processes.
 
-Knows nothing of Django. Importing it starts nothing; `running()` does.
+The embedded servers keep their data in the data folder. This package knows nothing of Django. Importing it starts
+nothing; `running()` does.
 """
 
-from flagsite.development.servers.base import Server
+from flagsite.development.servers.data_folder_layout import ROOT, data_folder, database_url, redis_url
+from flagsite.development.servers.embedded import embedded_servers, require_embedded_servers, running
 from flagsite.development.servers.errors import ServerError
-from flagsite.development.servers.locations import ROOT, data_folder, database_url, redis_url
 from flagsite.development.servers.postgres import PostgresServer
-from flagsite.development.servers.use import embedded, running
+from flagsite.development.servers.server import Server
 from flagsite.development.servers.valkey import ValkeyServer
 
 __all__ = [
@@ -18,7 +19,8 @@ __all__ = [
     "ValkeyServer",
     "data_folder",
     "database_url",
-    "embedded",
+    "embedded_servers",
     "redis_url",
+    "require_embedded_servers",
     "running",
 ]

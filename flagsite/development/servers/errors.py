@@ -1,7 +1,7 @@
-"""What the servers' users may have to tell a person."""
+"""The error of the embedded servers and of the supervisor."""
 
 from __future__ import annotations
 
 
 class ServerError(Exception):
-    """An embedded server, or a process of ours, does not do what it should; the message says what to do."""
+    """An embedded server or a supervised process does not do what it should. The message says what to do."""

@@ -1,7 +1,7 @@
 """The two locks of a data folder, both the kernel's, so that no crash leaves one behind.
 
-One is held while servers are started or stopped. The other is shared by all that use the servers, for as long as they
-live; who can have it alone is the last.
+A process holds the first lock while it starts or stops servers. All processes that use the servers share the second
+lock for as long as they live; a process that can get it exclusively is the last user.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from flagsite.development.servers.errors import ServerError
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Be the only one that starts or stops servers of this data folder."""
-    with open_lock(folder, "servers.lock") as lock:
+def start_stop_lock(folder: Path) -> Iterator[None]:
+    """Let no other process start or stop servers of this data folder inside the block. Raises ServerError."""
+    with open_lock_file(folder, "servers.lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def use(folder: Path) -> IO[str]:
-    """Keep others from stopping the servers, until the result is closed or this process ends."""
-    held = open_lock(folder, "servers-in-use.lock")
+def hold_in_use(folder: Path) -> IO[str]:
+    """Keep other processes from stopping the servers, until the returned file is closed or this process ends."""
+    held = open_lock_file(folder, "servers-in-use.lock")
     fcntl.flock(held, fcntl.LOCK_SH)
     return held
 
 
-def is_used(folder: Path) -> bool:
-    """Whether any living process uses the servers. To be asked inside `locked`."""
-    with open_lock(folder, "servers-in-use.lock") as lock:
+def is_in_use(folder: Path) -> bool:
+    """Whether any living process uses the servers. Call it inside `start_stop_lock`."""
+    with open_lock_file(folder, "servers-in-use.lock") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -41,10 +41,10 @@ def is_used(folder: Path) -> bool:
     return False
 
 
-def make_folder(folder: Path) -> None:
+def make_data_folder(folder: Path) -> None:
     """Make the data folder if it is missing.
 
-    Raises ServerError when it cannot be made, or is somebody else's, even for root.
+    Raises ServerError when it cannot be made, or belongs to another user, even for root.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -59,9 +59,9 @@ def make_folder(folder: Path) -> None:
         )
 
 
-def open_lock(folder: Path, name: str) -> IO[str]:
-    """A file of the data folder, both made if they are missing, that can be locked. Raises ServerError."""
-    make_folder(folder)
+def open_lock_file(folder: Path, name: str) -> IO[str]:
+    """Open a lock file of the data folder; makes file and folder if they are missing. Raises ServerError."""
+    make_data_folder(folder)
     try:
         return (folder / name).open("a")
     except OSError as error:

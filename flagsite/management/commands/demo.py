@@ -20,10 +20,10 @@ from flagsite.development.demo.api import Api, UnexpectedAnswer
 from flagsite.development.demo.screen import Screen
 from flagsite.development.demo.story import FLAG, Outcome, tell
 from flagsite.development.servers import ROOT, ServerError, data_folder
-from flagsite.development.servers.log import OneLog
-from flagsite.development.servers.ports import DEFAULT_PORT, Ports, kept_ports
-from flagsite.development.servers.processes import alone
-from flagsite.development.servers.serving import serving
+from flagsite.development.servers.combined_log import CombinedLog
+from flagsite.development.servers.installation import installation_running
+from flagsite.development.servers.port_reservation import DEFAULT_PORT, Ports, reserve_ports
+from flagsite.development.servers.supervisor import only_supervisor
 
 TREE = ROOT / "flagsite" / "development" / "demo" / "organizations.csv"
 
@@ -41,7 +41,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, once: bool, port: int | None, **options: Any) -> None:
         screen = Screen()
         try:
-            with alone(data_folder()), kept_ports(port) as ports:
+            with only_supervisor(data_folder()), reserve_ports(port) as ports:
                 screen.title("Flagsite", "set a flag at the top of a tree, and everyone below has it")
                 if port is None and ports.web != DEFAULT_PORT:
                     screen.warn(f"Port {DEFAULT_PORT} is taken, so this is port {ports.web}.")
@@ -58,7 +58,7 @@ def _run(screen: Screen, ports: Ports, *, once: bool) -> Outcome:
     password = access.admin_password(data_folder())
     api = Api(ports.web, access.access_key(data_folder()))
     began = time.monotonic()
-    with serving(ports, Console(stderr=True, highlight=False)) as log:
+    with installation_running(ports, Console(stderr=True, highlight=False)) as log:
         screen.done(f"Web, worker and beat run at [cyan]{api.address}[/]", time.monotonic() - began)
         outcome = tell(api, screen, root_key=_root_key())
         if not once:
@@ -84,7 +84,7 @@ def _root_key() -> str:
         return next(row["key"] for row in csv.DictReader(file) if not row["parent_key"])
 
 
-def _invite(screen: Screen, api: Api, outcome: Outcome, password: str, log: OneLog) -> None:
+def _invite(screen: Screen, api: Api, outcome: Outcome, password: str, log: CombinedLog) -> None:
     """Say what to try next."""
     root, back = outcome.root["id"], str(not outcome.enabled).lower()
     curl = f"curl -H 'Authorization: Bearer {api.key}'"
@@ -106,7 +106,7 @@ def _print_summary(outcome: Outcome) -> None:
     print(json.dumps(outcome.summary()), flush=True)  # noqa: T201 - programs read it
 
 
-def _serve(log: OneLog, outcome: Outcome) -> None:
+def _serve(log: CombinedLog, outcome: Outcome) -> None:
     """Say how it went and wait for Ctrl-C; meanwhile show what happens, if somebody is looking."""
     with suppress(KeyboardInterrupt):
         _print_summary(outcome)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from typing import Any
 
 from django.core.management import call_command
@@ -10,10 +11,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 
 from flagsite.development.servers import ROOT, ServerError, data_folder
-from flagsite.development.servers.code import CodeWatch
-from flagsite.development.servers.ports import Ports, kept_ports
-from flagsite.development.servers.processes import alone
-from flagsite.development.servers.serving import serving
+from flagsite.development.servers.installation import installation_running
+from flagsite.development.servers.port_reservation import Ports, reserve_ports
+from flagsite.development.servers.supervisor import only_supervisor
 
 
 class Command(BaseCommand):
@@ -26,7 +26,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, port: int | None, reload: bool, **options: Any) -> None:
         console = Console(stderr=True, highlight=False)
         try:
-            with alone(data_folder()), kept_ports(port) as ports:
+            with only_supervisor(data_folder()), reserve_ports(port) as ports:
                 _serve(ports, console, reload=reload)
         except ServerError as error:
             raise CommandError(str(error)) from error
@@ -34,8 +34,13 @@ class Command(BaseCommand):
 
 def _serve(ports: Ports, console: Console, *, reload: bool) -> None:
     call_command("migrate", interactive=False, verbosity=0)
-    watch = CodeWatch(ROOT).changed if reload else lambda: False
-    with serving(ports, console, code_changed=watch) as log:
+    with installation_running(ports, console, code_changed=_code_watch() if reload else lambda: False) as log:
         log.echo = True
         console.print(f"[bold]Flagsite[/] at http://127.0.0.1:{ports.web}, log also in {log.path}. Ctrl-C stops.")
         signal.pause()
+
+
+def _code_watch() -> Callable[[], bool]:
+    from flagsite.development.servers.code_watcher import CodeWatcher  # noqa: PLC0415 - needs requirements-local.txt
+
+    return CodeWatcher(ROOT).changed

@@ -19,8 +19,8 @@ import psycopg
 import pytest
 
 from flagsite.development import servers
-from flagsite.development.servers import prepared
-from flagsite.development.servers.web import web_command
+from flagsite.development.servers import template_data
+from flagsite.development.servers.server_commands import web_command
 from orgs.tree.locks import TREE_LOCK
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -58,9 +58,9 @@ class Installation:
 
     def start(self) -> None:
         """Start servers and web, on a copy of the data that bin/test has prepared."""
-        made = Path(os.environ[prepared.VARIABLE])
-        prepared.copy(made, self.folder)
-        self.key = json.loads((made / prepared.KEY).read_text())["key"]
+        made = Path(os.environ[template_data.VARIABLE])
+        template_data.copy_template(made, self.folder)
+        self.key = json.loads((made / template_data.ACCESS_KEY_FILE).read_text())["key"]
         self.postgres.start()
         self.valkey.start()
         self.web = self.run(*web_command(self.port, workers=self.web_workers))

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 from psycopg import sql
 
-from flagsite.development.servers.web import events_command, web_command
+from flagsite.development.servers.server_commands import events_command, web_command
 from flagsite.tests.crash.installation import Installation, eventually, free_port, kill_session
 from orgs.access.models import AccessKey
 

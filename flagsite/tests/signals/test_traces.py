@@ -8,7 +8,7 @@ import sys
 import httpx
 import pytest
 
-from flagsite.development.servers.web import web_command
+from flagsite.development.servers.server_commands import web_command
 from flagsite.tests.crash.installation import CHECKOUT, Installation, eventually, free_port
 from flagsite.tests.signals.collector import Span, collecting
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from flagsite.development.servers import ROOT, PostgresServer, ValkeyServer, leftovers
+from flagsite.development.servers import ROOT, PostgresServer, ValkeyServer, orphaned_processes
 
 Start = Callable[..., subprocess.Popen[str]]
 
@@ -45,7 +45,7 @@ def other_folder() -> Iterator[Path]:
 @pytest.fixture
 def start(folder: Path) -> Iterator[Start]:
     """Start Python code that has its data in `folder`, in a session of its own; killed after the test."""
-    started: list[tuple[subprocess.Popen[str], leftovers.Leader]] = []
+    started: list[tuple[subprocess.Popen[str], orphaned_processes.SessionLeader]] = []
 
     def start(code: str, **environment: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
@@ -57,12 +57,12 @@ def start(folder: Path) -> Iterator[Start]:
             text=True,
             start_new_session=True,
         )
-        started.append((process, leftovers.Leader.now(process.pid)))
+        started.append((process, orphaned_processes.SessionLeader.now(process.pid)))
         return process
 
     yield start
     for process, leader in started:
-        leftovers.end_session(leader)
+        orphaned_processes.kill_session(leader)
         process.communicate()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from flagsite.development.servers import ROOT, PostgresServer, ValkeyServer, leftovers, prepared
+from flagsite.development.servers import ROOT, PostgresServer, ValkeyServer, orphaned_processes, template_data
 
 
 def bare_environment(folder: Path) -> dict[str, str]:
@@ -26,9 +26,9 @@ def bare_environment(folder: Path) -> dict[str, str]:
 
 def begin_with_tables(folder: Path) -> None:
     """Have the data folder begin with all tables made, where bin/test has prepared some."""
-    if prepared.VARIABLE in os.environ:
+    if template_data.VARIABLE in os.environ:
         folder.mkdir(mode=0o700, parents=True)
-        prepared.copy(Path(os.environ[prepared.VARIABLE]), folder)
+        template_data.copy_template(Path(os.environ[template_data.VARIABLE]), folder)
 
 
 def run(environment: dict[str, str], command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -49,11 +49,11 @@ def started(environment: dict[str, str], command: str, *arguments: str) -> Itera
         text=True,
         start_new_session=True,
     )
-    leader = leftovers.Leader.now(process.pid)
+    leader = orphaned_processes.SessionLeader.now(process.pid)
     try:
         yield process
     finally:
-        leftovers.end_session(leader)
+        orphaned_processes.kill_session(leader)
         process.communicate()
 
 

@@ -15,9 +15,9 @@ from flagsite.tests.startup.conftest import Start, end
 pytestmark = pytest.mark.slow
 RUN = """
 import sys
-from flagsite.development.servers import prepared, testing
-prepared.prepare = lambda folder: folder
-sys.exit(testing.main(["-q", "-p", "no:randomly", "-n", "PROCESSES", "flagsite/tests/startup/endless.py"]))
+from flagsite.development.servers import template_data, run_tests
+template_data.make_template = lambda folder: folder
+sys.exit(run_tests.main(["-q", "-p", "no:randomly", "-n", "PROCESSES", "flagsite/tests/startup/endless.py"]))
 """
 
 

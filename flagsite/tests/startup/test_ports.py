@@ -15,8 +15,8 @@ import pytest
 
 from flagsite.development.servers import ROOT
 from flagsite.development.servers.errors import ServerError
-from flagsite.development.servers.ports import HOST, keep, kept_ports
-from flagsite.development.servers.serving import we_answer
+from flagsite.development.servers.installation import our_process_answers
+from flagsite.development.servers.port_reservation import HOST, reserve_port, reserve_ports
 from flagsite.tests.startup.conftest import said
 
 SERVE = """
@@ -66,7 +66,7 @@ def _bound_to(port: int, *options: int) -> Iterator[socket.socket | None]:
 
 
 def test_two_installations_that_begin_at_once_have_four_ports() -> None:
-    with kept_ports(None) as ours, kept_ports(None) as theirs:
+    with reserve_ports(None) as ours, reserve_ports(None) as theirs:
         assert len({ours.web, ours.events, theirs.web, theirs.events}) == 4
 
 
@@ -76,7 +76,7 @@ def test_of_many_that_want_a_port_at_the_same_moment_no_two_have_it(port: int) -
     def want() -> None:
         together.wait()
         with suppress(OSError):
-            kept.append(keep(port))
+            kept.append(reserve_port(port))
 
     threads = [threading.Thread(target=want) for _ in range(8)]
     for thread in threads:
@@ -90,22 +90,22 @@ def test_of_many_that_want_a_port_at_the_same_moment_no_two_have_it(port: int) -
 
 def test_a_port_is_free_again_afterwards(port: int) -> None:
     for _ in range(2):
-        with kept_ports(port) as ports:
+        with reserve_ports(port) as ports:
             assert ports.web == port
 
 
 @pytest.mark.parametrize("option", [None, ADDRESS])
 def test_nobody_else_can_bind_a_port_that_is_kept(port: int, option: int | None) -> None:
-    with kept_ports(port) as ports:
+    with reserve_ports(port) as ports:
         for one in (ports.web, ports.events):
             with _bound_to(one, *([option] if option else [])) as refused:
                 assert refused is None
-        with pytest.raises(ServerError, match=f"Port {port} is taken"), kept_ports(port):
+        with pytest.raises(ServerError, match=f"Port {port} is taken"), reserve_ports(port):
             pass
 
 
 def test_the_web_server_shares_a_port_that_is_kept_and_gets_every_connection(port: int) -> None:
-    with kept_ports(port), _bound_to(port, ADDRESS, SHARED) as server:
+    with reserve_ports(port), _bound_to(port, ADDRESS, SHARED) as server:
         assert server is not None
         server.listen(64)
         for _ in range(50):
@@ -120,13 +120,13 @@ def test_a_port_whose_last_connections_the_server_has_closed_can_be_had_at_once(
         with socket.create_connection((HOST, port), timeout=10) as client:
             server.accept()[0].close()  # who closes first keeps the connection's memory for a minute
             client.recv(1)
-    with kept_ports(port) as ports:
+    with reserve_ports(port) as ports:
         assert ports.web == port
 
 
 @pytest.mark.parametrize("wrong", [-1, 0, 65535, 70000])
 def test_what_is_no_port_is_refused(wrong: int) -> None:
-    with pytest.raises(ServerError, match=f"{wrong} cannot be the port"), kept_ports(wrong):
+    with pytest.raises(ServerError, match=f"{wrong} cannot be the port"), reserve_ports(wrong):
         pass
 
 
@@ -134,16 +134,16 @@ def test_an_answer_counts_when_a_process_of_ours_gives_it() -> None:
     command = [sys.executable, "-c", SERVE]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
         try:
-            assert we_answer(int(said(child)))
+            assert our_process_answers(int(said(child)))
         finally:
             child.kill()
 
 
 def test_the_answer_of_a_stranger_does_not_count(port: int) -> None:
-    assert not we_answer(port), "nobody listens"
+    assert not our_process_answers(port), "nobody listens"
     with HTTPServer((HOST, port), Answer) as stranger:  # in this process, which has not started itself
         thread = threading.Thread(target=stranger.serve_forever)
         thread.start()
-        assert not we_answer(port)
+        assert not our_process_answers(port)
         stranger.shutdown()
         thread.join()

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flagsite.development.servers import leftovers
+from flagsite.development.servers import orphaned_processes
 from flagsite.tests.startup.conftest import Start, end, said
 from orgs.tests.replacing import replaced
 
@@ -25,16 +25,16 @@ SUPERVISE = """
 import signal, sys
 from pathlib import Path
 from rich.console import Console
-from flagsite.development.servers.log import OneLog
-from flagsite.development.servers.processes import Process, Supervisor, alone
-from flagsite.development.servers.signals import signals_as_exit
+from flagsite.development.servers.combined_log import CombinedLog
+from flagsite.development.servers.supervisor import Process, Supervisor, only_supervisor
+from flagsite.development.servers.exit_signals import signals_as_exit
 
 POLITE = "import os, time; os.fork(); print('here', flush=True); time.sleep(600)"
 STUBBORN = "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); os.fork(); time.sleep(600)"
 folder = Path(sys.argv[1])
 processes = [Process(name, [sys.executable, "-c", code]) for name, code in (("web", POLITE), ("worker", POLITE))]
-log = OneLog(folder / "log", Console())
-with signals_as_exit(), alone(folder), Supervisor(processes, folder=folder, log=log).running():
+log = CombinedLog(folder / "log", Console())
+with signals_as_exit(), only_supervisor(folder), Supervisor(processes, folder=folder, log=log).running():
     print("up", flush=True)
     signal.pause()
 """
@@ -84,7 +84,7 @@ def test_the_children_of_a_program_go_with_it(supervisor: Begin, folder: Path) -
 
 def test_a_stubborn_program_is_killed_in_the_end(supervisor: Begin, folder: Path) -> None:
     code = replaced(SUPERVISE, '("worker", POLITE)', '("worker", STUBBORN)')
-    process = supervisor("from flagsite.development.servers import processes; processes.PATIENCE = 1\n" + code)
+    process = supervisor("from flagsite.development.servers import supervisor; supervisor.PATIENCE = 1\n" + code)
     members = _members(folder)
     end(process)
     assert not _living(members)
@@ -101,7 +101,7 @@ def test_what_an_earlier_run_left_is_ended_first(supervisor: Begin, folder: Path
     process = supervisor()
     members = _members(folder)
     watchdog = next(
-        child for child in psutil.Process(process.pid).children() if "leftovers" in " ".join(child.cmdline())
+        child for child in psutil.Process(process.pid).children() if "orphaned_processes" in " ".join(child.cmdline())
     )
     watchdog.kill()
     end(process, signal.SIGKILL)
@@ -124,8 +124,8 @@ def test_a_stranger_that_has_the_number_by_now_is_left_alone(start: Start, folde
     folder.mkdir()
     stranger = start("import sys; print('here', flush=True); sys.stdin.read()")
     assert said(stranger) == "here"
-    leftovers.record(folder, [leftovers.Leader(stranger.pid, started=12345.0)])
-    assert leftovers.end_all(folder) == 0
+    orphaned_processes.record_sessions(folder, [orphaned_processes.SessionLeader(stranger.pid, started=12345.0)])
+    assert orphaned_processes.kill_recorded_sessions(folder) == 0
     assert stranger.poll() is None
 
 

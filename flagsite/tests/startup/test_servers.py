@@ -15,9 +15,9 @@ import redis
 
 from flagsite.development import servers
 from flagsite.development.servers import PostgresServer, Server, ServerError, ValkeyServer, locks
-from flagsite.development.servers.locations import socket_folder
-from flagsite.development.servers.processes import alone
-from flagsite.development.servers.testing import place_of_its_own
+from flagsite.development.servers.data_folder_layout import socket_folder
+from flagsite.development.servers.run_tests import exclusive_test_folder
+from flagsite.development.servers.supervisor import only_supervisor
 
 BOTH = pytest.mark.parametrize("kind", [PostgresServer, ValkeyServer])
 
@@ -150,7 +150,7 @@ def test_a_server_that_cannot_start_says_why(folder: Path) -> None:
 @pytest.mark.parametrize("lock", ["servers.lock", "supervisor.lock", "1.lock"])
 def test_a_data_folder_that_cannot_be_written_is_told(folder: Path, lock: str) -> None:
     (folder / lock).mkdir(parents=True)  # no file can be written there, not even by root
-    users = {"servers.lock": locks.locked, "supervisor.lock": alone, "1.lock": place_of_its_own}
+    users = {"servers.lock": locks.start_stop_lock, "supervisor.lock": only_supervisor, "1.lock": exclusive_test_folder}
     with pytest.raises(ServerError, match="cannot be written"), users[lock](folder):
         pass
 
@@ -158,7 +158,7 @@ def test_a_data_folder_that_cannot_be_written_is_told(folder: Path, lock: str) -
 def test_a_data_folder_that_cannot_be_made_is_told_by_the_tests_too(folder: Path) -> None:
     folder.mkdir()
     (folder / "a-file").touch()
-    with pytest.raises(ServerError, match="cannot be made"), place_of_its_own(folder / "a-file" / "tests"):
+    with pytest.raises(ServerError, match="cannot be made"), exclusive_test_folder(folder / "a-file" / "tests"):
         pass
 
 

@@ -30,7 +30,7 @@ os.fork()
 open("writers", "a").write(f"{os.getpid()}\\\\n")
 time.sleep(600)
 '''
-environment.make_current("run")
+environment.make_current("local")
 """
 ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
@@ -40,7 +40,7 @@ def checkout(tmp_path: Path) -> Iterator[Path]:
     """A folder with what the set-up reads; what still writes into it afterwards is killed."""
     (tmp_path / "bin").mkdir()
     shutil.copy(ROOT / "bin" / "environment.py", tmp_path / "bin")
-    (tmp_path / "requirements.txt").touch()
+    (tmp_path / "requirements-local.txt").touch()
     (tmp_path / "requirements-dev.txt").touch()
     yield tmp_path
     for pid in _writers(tmp_path):

@@ -148,4 +148,4 @@ def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "data"):
         with pytest.raises(ServerError, match=f"The data folder {folder} cannot be made .*FLAGSITE_DATA_DIR"):
-            locks.make_folder(folder)
+            locks.make_data_folder(folder)

@@ -17,7 +17,7 @@ USE_SERVERS = """
 import signal
 from flagsite.development import servers
 with servers.running():
-    print([server.pid() for server in servers.embedded()], flush=True)
+    print([server.pid() for server in servers.embedded_servers()], flush=True)
     signal.pause()
 """
 

@@ -1,4 +1,4 @@
-"""Ends a run of many processes by a signal to the first of them, and leaves none of them behind."""
+"""Ending a run of many processes, such as bin/test, by a signal to the first; no process stays behind."""
 
 from __future__ import annotations
 
@@ -11,43 +11,43 @@ from types import FrameType
 
 import psutil
 
-from flagsite.development.servers.signals import ENDING, undisturbed
+from flagsite.development.servers.exit_signals import EXIT_SIGNALS, exit_signals_ignored
 
 PR_SET_CHILD_SUBREAPER = 36
-PATIENCE = 10  # seconds that what is left has to stop in order
+PATIENCE = 10  # seconds that the remaining processes have to stop in order
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the block as Ctrl-C on a terminal does, which its processes hear of too.
+    """Let SIGTERM and SIGHUP end the block as Ctrl-C on a terminal does: the child processes get the signal too.
 
-    What they leave behind then, also in sessions of its own, is ended after the block.
+    After the block every process that they started is ended, also one in a session of its own.
     """
     defaults = {signal.SIG_DFL, signal.default_int_handler}
-    ours = [one for one in (signal.SIGINT, *ENDING) if signal.getsignal(one) in defaults]
+    ours = [one for one in (signal.SIGINT, *EXIT_SIGNALS) if signal.getsignal(one) in defaults]
     for one in ours:
         signal.signal(one, _interrupt)
     try:
         yield
     finally:
-        with undisturbed():
+        with exit_signals_ignored():
             _end(psutil.Process().children(recursive=True))
 
 
 def interrupt_once() -> None:
-    """Let the first of these signals raise KeyboardInterrupt in this process, and no other disturb what follows it."""
+    """Let the first exit signal raise KeyboardInterrupt in this process, and ignore all later ones."""
 
     def interrupt(number: int, _: FrameType | None) -> None:
-        for one in (signal.SIGINT, *ENDING):
+        for one in (signal.SIGINT, *EXIT_SIGNALS):
             signal.signal(one, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    for one in (signal.SIGINT, *ENDING):
+    for one in (signal.SIGINT, *EXIT_SIGNALS):
         signal.signal(one, interrupt)
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:
-    """Tell those that a terminal would tell, and get what they leave behind for a child."""
+    """Signal the processes that a terminal would signal, and become the parent of the orphans that they leave."""
     with suppress(AttributeError):  # only Linux has it
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     for child in psutil.Process().children():
@@ -58,7 +58,7 @@ def _interrupt(number: int, _: FrameType | None) -> None:
 
 
 def _end(processes: list[psutil.Process]) -> None:
-    """Ask them to stop, kill what does not, and what they have left to us meanwhile."""
+    """Ask the processes to stop; kill those that do not, and the orphans that became our children meanwhile."""
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.terminate()

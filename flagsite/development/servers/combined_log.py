@@ -13,8 +13,8 @@ COLOURS = {"web": "cyan", "worker": "green", "beat": "magenta"}
 LARGEST_LOG = 20_000_000  # bytes; at the next start a longer one is set aside as .old
 
 
-class OneLog:
-    """A file that many processes' lines go to, and the terminal too while `echo` is on."""
+class CombinedLog:
+    """A file for the lines of many processes. While `echo` is on, the terminal shows them too."""
 
     def __init__(self, path: Path, console: Console) -> None:
         self.path = path

@@ -1,15 +1,15 @@
-"""How the web server is started for development, tests and benchmarks; the Procfile says it for production."""
+"""The commands that start the web servers in development, tests and benchmarks; production has them in the Procfile."""
 
 from __future__ import annotations
 
-from flagsite.development.servers.locations import ROOT
+from flagsite.development.servers.data_folder_layout import ROOT
 
-LINES = str(ROOT / "flagsite" / "web_log.json")
-"""What makes the server's own lines look like ours."""
+LOG_CONFIGURATION = str(ROOT / "flagsite" / "web_log.json")
+"""Granian's logging configuration, by which its own log lines look like Flagsite's."""
 
 
 def web_command(port: int, *, workers: int = 2, threads: int = 2) -> list[str]:
-    """The program and its arguments: so many processes on this machine's port, each with so many threads."""
+    """The command of the web server on 127.0.0.1: how many worker processes, and threads in each of them."""
     return [
         *("granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)),
         *("--blocking-threads", str(threads), *_common()),
@@ -18,7 +18,7 @@ def web_command(port: int, *, workers: int = 2, threads: int = 2) -> list[str]:
 
 
 def events_command(port: int) -> list[str]:
-    """The program and its arguments that tell clients of changes: one process, since a waiting client costs no time."""
+    """The command of the events server, which tells clients of changes: one process, as waiting costs no time."""
     return [
         *("granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", str(port), *_common()),
         *("--workers-kill-timeout", "2", "flagsite.asgi:application"),
@@ -26,4 +26,4 @@ def events_command(port: int) -> list[str]:
 
 
 def _common() -> list[str]:
-    return ["--no-ws", "--log-config", LINES]
+    return ["--no-ws", "--log-config", LOG_CONFIGURATION]

@@ -1,4 +1,4 @@
-"""Web, events, worker and beat, with the embedded servers and one log: what bin/demo and bin/dev share."""
+"""A whole installation on this machine, for bin/demo and bin/dev: web, events, worker and beat, with one log."""
 
 from __future__ import annotations
 
@@ -11,25 +11,29 @@ from contextlib import closing, contextmanager, suppress
 import psutil
 from rich.console import Console
 
+from flagsite.development.servers.combined_log import CombinedLog
+from flagsite.development.servers.data_folder_layout import data_folder
 from flagsite.development.servers.errors import ServerError
-from flagsite.development.servers.locations import data_folder
-from flagsite.development.servers.log import OneLog
-from flagsite.development.servers.ports import HOST, Ports
-from flagsite.development.servers.processes import Supervisor, our_processes
+from flagsite.development.servers.port_reservation import HOST, Ports
+from flagsite.development.servers.supervisor import Supervisor, installation_processes
 
 PATIENCE = 60.0  # seconds until the web server has to answer
 
 
 @contextmanager
-def serving(ports: Ports, console: Console, *, code_changed: Callable[[], bool] = lambda: False) -> Iterator[OneLog]:
-    """Have web, events, worker and beat run inside, the web server answering; none of them is left afterwards.
+def installation_running(
+    ports: Ports, console: Console, *, code_changed: Callable[[], bool] = lambda: False
+) -> Iterator[CombinedLog]:
+    """Run web, events, worker and beat inside the block, which begins when the web server answers; then stop all.
 
-    To be used inside `alone`, with ports that are kept. Raises ServerError when they do not come up.
+    Use it inside `only_supervisor` and `reserve_ports`. `code_changed` says whether the processes are to take over
+    changed code. Raises ServerError when they do not come up.
     """
     folder = data_folder()
-    log = OneLog(folder / "flagsite.log", console)
+    log = CombinedLog(folder / "flagsite.log", console)
     os.environ.setdefault("EVENTS_URL", f"http://{HOST}:{ports.events}")
-    supervisor = Supervisor(our_processes(ports.web, ports.events), folder=folder, log=log, code_changed=code_changed)
+    processes = installation_processes(ports.web, ports.events)
+    supervisor = Supervisor(processes, folder=folder, log=log, code_changed=code_changed)
     try:
         with supervisor.running():
             _await_answer(ports.web, supervisor)
@@ -43,14 +47,14 @@ def _await_answer(port: int, supervisor: Supervisor) -> None:
     while time.monotonic() < end:
         if failed := supervisor.failed():
             raise ServerError(f"{failed} does not stay up; it says:\n{supervisor.log.last_lines(failed)}")
-        if we_answer(port):
+        if our_process_answers(port):
             return
         time.sleep(0.1)
     raise ServerError(f"web does not answer after {PATIENCE:.0f} s; it says:\n{supervisor.log.last_lines('web')}")
 
 
-def we_answer(port: int) -> bool:
-    """Whether there is an answer at the port, and it comes from a process that this one has started."""
+def our_process_answers(port: int) -> bool:
+    """Whether the port answers, and the answer comes from a process that this process started."""
     connection = http.client.HTTPConnection(HOST, port, timeout=10)
     with closing(connection), suppress(OSError, http.client.HTTPException):
         connection.connect()

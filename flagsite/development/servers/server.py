@@ -1,4 +1,4 @@
-"""What the embedded servers have in common: start, stop, kill, and telling whether they run."""
+"""What the embedded servers have in common: start, stop, kill, and whether they run."""
 
 from __future__ import annotations
 
@@ -17,27 +17,24 @@ from typing import IO, ClassVar
 import psutil
 
 from flagsite.development.servers import locks
+from flagsite.development.servers.data_folder_layout import socket_folder
 from flagsite.development.servers.errors import ServerError
-from flagsite.development.servers.locations import socket_folder
 
-LONGEST_REPAIR = 900  # seconds
+LONGEST_RECOVERY = 900  # seconds
 LARGEST_LOG = 10_000_000  # bytes; at the next start a longer one is set aside as .old
 
 
-def wheel_folder(package: str) -> Path:
-    """Where a package is installed; without importing it, which may have effects. Raises ServerError."""
-    spec = importlib.util.find_spec(package)
-    if spec is None or spec.origin is None:
-        raise ServerError(f"the package {package} is missing; use bin/manage, bin/demo or bin/test, which install it")
-    return Path(spec.origin).parent
-
-
 class Server(ABC):
-    """One server of one data folder. Holds no state: any process may use one on a server that another started."""
+    """One embedded server of one data folder. It holds no state, so it also works on a server of another process."""
 
     name: ClassVar[str]
+    package: ClassVar[str]
+    """The import name of the package that brings the server's program."""
+    url_variable: ClassVar[str]
+    """The environment variable that names another server to use in place of this one."""
+    example_url: ClassVar[str]
     stop_signal: ClassVar[signal.Signals]
-    _children: ClassVar[dict[int, subprocess.Popen[bytes]]] = {}  # those that this process started and must reap
+    _children: ClassVar[dict[int, subprocess.Popen[bytes]]] = {}  # started by this process, which must reap them
     _used: ClassVar[dict[Path, IO[str]]] = {}
 
     def __init__(self, folder: Path) -> None:
@@ -48,34 +45,48 @@ class Server(ABC):
 
     @property
     @abstractmethod
-    def mark(self) -> str:
-        """Text in the command line of each of this server's processes, and in no other process's."""
+    def process_mark(self) -> str:
+        """A text that is in the command line of each process of this server, and of no other process."""
 
     @abstractmethod
     def command(self) -> list[str]:
-        """What starts the server in the foreground."""
+        """The command that runs the server in the foreground."""
 
     @abstractmethod
-    def answer(self) -> None:
-        """Return when the server serves a real client. Raises OSError or the client's own error."""
+    def check_answer(self) -> None:
+        """Return if the server serves a real client; otherwise raise OSError or an error of the client library."""
 
-    def prepare(self) -> None:  # noqa: B027 - not every server needs it
-        """Make the data ready for a start; no process of this server is alive."""
+    def prepare_data(self) -> None:  # noqa: B027 - not every server needs it
+        """Make the data ready for a start. No process of this server lives."""
+
+    def package_folder(self) -> Path:
+        """Where the package with the server's program is installed. Raises ServerError when it is not.
+
+        Does not import the package, because importing may have effects.
+        """
+        spec = importlib.util.find_spec(self.package)
+        if spec is None or spec.origin is None:
+            raise ServerError(
+                f"{self.url_variable} is not set, and the embedded server in its place is not installed. Set "
+                f"{self.url_variable}, for example to {self.example_url}, or install requirements-local.txt, as "
+                "bin/demo, bin/dev, bin/manage and bin/test do."
+            )
+        return Path(spec.origin).parent
 
     def is_ready(self) -> bool:
-        """Whether a real client is served now."""
+        """Whether the server serves a real client now."""
         try:
-            self.answer()
+            self.check_answer()
         except Exception:  # noqa: BLE001 - whatever the reason, it is not ready
             return False
         return True
 
-    def is_repairing(self) -> bool:
-        """Whether it answers that it will be ready once it has mended what a crash left."""
+    def is_recovering(self) -> bool:
+        """Whether the server answers that it recovers from a crash and will be ready afterwards."""
         return False
 
     def processes(self) -> list[psutil.Process]:
-        """This server's living processes, oldest first; a dead one that nobody has reaped does not count."""
+        """The living processes of this server, oldest first. A zombie does not count."""
         self._reap()
         found = []
         for process in psutil.process_iter():
@@ -85,7 +96,7 @@ class Server(ABC):
         return sorted(found, key=lambda process: (process.create_time(), process.pid))
 
     def pid(self) -> int | None:
-        """The main process, or None when the server does not run."""
+        """The number of the main process, or None when the server does not run."""
         processes = self.processes()
         pids = {process.pid for process in processes}
         with contextlib.suppress(psutil.Error):
@@ -93,26 +104,29 @@ class Server(ABC):
         return None
 
     def start(self) -> None:
-        """Bring the server up and count as its user until this process ends, so that no other process stops it."""
+        """Start the server if it does not run, and keep other processes from stopping it while this process lives."""
         if self.folder not in self._used:
-            self._used[self.folder] = locks.use(self.folder)
-        self.bring_up()
+            self._used[self.folder] = locks.hold_in_use(self.folder)
+        self.ensure_running()
 
-    def bring_up(self, *, patience: float = 60) -> None:
-        """Return with the server ready, at once if it is already; recovers what a crash left. Raises ServerError."""
-        with locks.locked(self.folder):
+    def ensure_running(self, *, patience: float = 60) -> None:
+        """Start the server unless it is ready. Recovers from a crash.
+
+        A server may be silent for `patience` seconds while it starts. Raises ServerError.
+        """
+        with locks.start_stop_lock(self.folder):
             if not self.is_ready():
                 self._make_folders()
-                if not self._revives():
-                    self.prepare()
+                if not self._is_only_slow():
+                    self.prepare_data()
                     self._launch(patience)
-            self.complete()
+            self.finish_start()
 
-    def complete(self) -> None:  # noqa: B027 - not every server needs it
-        """Make what a server that has just been started, perhaps by a process that was killed, may still lack."""
+    def finish_start(self) -> None:  # noqa: B027 - not every server needs it
+        """Make what a server may still lack after its start; the process that started it may have been killed since."""
 
     def stop(self, *, patience: float = 30) -> None:
-        """Shut down in order; whatever is left after `patience` seconds is killed."""
+        """Shut down in order; kill the processes that still live after `patience` seconds."""
         pid = self.pid()
         if pid is not None:
             with contextlib.suppress(ProcessLookupError):
@@ -122,7 +136,7 @@ class Server(ABC):
         self.kill()
 
     def kill(self) -> None:
-        """SIGKILL to each process, the main one first: what a crash of the machine does to it."""
+        """Send SIGKILL to each process, the main one first, as when the machine crashes."""
         for process in self.processes():
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -149,25 +163,25 @@ class Server(ABC):
         raise ServerError(f"{self.name} {what}; the end of {self.log}:\n{self.last_lines()}")
 
     def _answers_within(self, patience: float, is_gone: Callable[[], bool]) -> bool:
-        """Wait until it is ready, for as long as it says that it repairs itself; False when it is silent or gone."""
+        """Wait until the server is ready, also while it recovers. False when it is gone, or silent for too long."""
         silent_since = time.monotonic()
-        for _ in _until(LONGEST_REPAIR):
+        for _ in _until(LONGEST_RECOVERY):
             if self.is_ready():
                 return True
-            if self.is_repairing():
+            if self.is_recovering():
                 silent_since = time.monotonic()
             elif time.monotonic() - silent_since > patience or is_gone():
                 return False
         return False
 
     def _is_ours(self, words: list[str]) -> bool:
-        return any(self.mark in word for word in words)
+        return any(self.process_mark in word for word in words)
 
     def _all_gone(self, patience: float) -> bool:
         return any(not self.processes() for _ in _until(patience))
 
-    def _revives(self) -> bool:
-        """Whether one that runs but does not answer was only slow; if not, it is ended."""
+    def _is_only_slow(self) -> bool:
+        """Whether a server that runs without answering answers after a while. Kills it if it does not."""
         if not self.processes():
             return False
         if self._answers_within(10, lambda: not self.processes()):
@@ -193,7 +207,7 @@ class Server(ABC):
 
 
 def _until(seconds: float, pause: float = 0.02) -> Iterator[None]:
-    """Come back again and again, at least once, until the time is over."""
+    """Yield again and again until the time is over, and at least once; the pauses in between grow."""
     end = time.monotonic() + seconds
     while True:
         yield

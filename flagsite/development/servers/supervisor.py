@@ -1,4 +1,4 @@
-"""Start our own processes, keep them running, and leave none behind."""
+"""The supervisor of web, events, worker and beat: it starts them, keeps them running and leaves none behind."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flagsite.core.background import BackgroundService
-from flagsite.development.servers import leftovers
-from flagsite.development.servers.base import Server
+from flagsite.development.servers import orphaned_processes
+from flagsite.development.servers.combined_log import CombinedLog
+from flagsite.development.servers.data_folder_layout import ROOT
+from flagsite.development.servers.embedded import embedded_servers
 from flagsite.development.servers.errors import ServerError
-from flagsite.development.servers.locations import ROOT
-from flagsite.development.servers.locks import open_lock
-from flagsite.development.servers.log import OneLog
-from flagsite.development.servers.signals import undisturbed
-from flagsite.development.servers.use import embedded
-from flagsite.development.servers.web import events_command, web_command
+from flagsite.development.servers.exit_signals import exit_signals_ignored
+from flagsite.development.servers.locks import open_lock_file
+from flagsite.development.servers.server import Server
+from flagsite.development.servers.server_commands import events_command, web_command
 
 PATIENCE = 25  # seconds that a process has to stop in order
 LONGEST_PAUSE = 30.0  # seconds before a process that ends again and again is started again
@@ -42,7 +42,7 @@ class Process:
     reload_signal: signal.Signals | None = None
     """What makes it take over changed code; without one it is stopped and started."""
     popen: subprocess.Popen[bytes] | None = None
-    leader: leftovers.Leader | None = None
+    leader: orphaned_processes.SessionLeader | None = None
     started: float = 0
     start_at: float = 0
     pause: float = 0.5
@@ -50,7 +50,7 @@ class Process:
     """How often it ended without being asked."""
 
 
-def our_processes(port: int, events_port: int) -> list[Process]:
+def installation_processes(port: int, events_port: int) -> list[Process]:
     """Web, events, worker and beat, as for one machine; the Procfile has them for many."""
     python = [sys.executable, "-m"]
     worker = ["celery", "-A", "flagsite", "worker", "--queues", "propagation,default", "--concurrency", "2"]
@@ -64,12 +64,12 @@ def our_processes(port: int, events_port: int) -> list[Process]:
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Be the only one that runs web, worker and beat on this data folder, with nothing of an earlier run left.
+def only_supervisor(folder: Path) -> Iterator[None]:
+    """Let no other supervisor run on this data folder inside the block; first kill what an earlier one left.
 
-    Raises ServerError when another is at work.
+    Raises ServerError when another supervisor runs.
     """
-    with open_lock(folder, "supervisor.lock") as lock:
+    with open_lock_file(folder, "supervisor.lock") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -77,7 +77,7 @@ def alone(folder: Path) -> Iterator[None]:
                 f"Flagsite runs already with the data in {folder}. Stop it first, or give this one a data folder of "
                 "its own with FLAGSITE_DATA_DIR."
             ) from None
-        leftovers.end_all(folder)
+        orphaned_processes.kill_recorded_sessions(folder)
         yield
 
 
@@ -89,7 +89,7 @@ class Supervisor(BackgroundService):
         processes: list[Process],
         *,
         folder: Path,
-        log: OneLog,
+        log: CombinedLog,
         code_changed: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__("supervisor")
@@ -102,8 +102,8 @@ class Supervisor(BackgroundService):
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Have the processes run inside, which has to be inside `alone`; afterwards stop them, politely first."""
-        with leftovers.watchdog(self.folder):
+        """Run the processes inside the block, which must be inside `only_supervisor`; afterwards stop all of them."""
+        with orphaned_processes.watchdog(self.folder):
             self.start()
             try:
                 yield
@@ -161,8 +161,9 @@ class Supervisor(BackgroundService):
             start_new_session=True,
         )
         process.started = time.monotonic()
-        process.leader = leftovers.Leader.now(process.popen.pid)
-        leftovers.record(self.folder, [one.leader for one in self.processes if one.leader is not None])
+        process.leader = orphaned_processes.SessionLeader.now(process.popen.pid)
+        leaders = [one.leader for one in self.processes if one.leader is not None]
+        orphaned_processes.record_sessions(self.folder, leaders)
         if process.popen.stdout is not None:
             self.log.follow(process.name, process.popen.stdout)
 
@@ -181,8 +182,8 @@ class Supervisor(BackgroundService):
             process.start_at = 0
 
     def _look_after_servers(self) -> None:
-        for server in embedded():
-            if server.is_ready() or server.is_repairing():
+        for server in embedded_servers():
+            if server.is_ready() or server.is_recovering():
                 self._silent_since.pop(server.name, None)
                 continue
             since = self._silent_since.setdefault(server.name, time.monotonic())
@@ -192,7 +193,7 @@ class Supervisor(BackgroundService):
     def _revive(self, server: Server) -> None:
         self.log.write(server.name, "does not answer; starting it again")
         try:
-            server.bring_up()
+            server.ensure_running()
         except ServerError as error:
             self.log.write(server.name, str(error))
         self._silent_since.pop(server.name, None)
@@ -208,16 +209,16 @@ class Supervisor(BackgroundService):
                 _ask_to_stop(process)
             _wait(self.processes, PATIENCE)
         finally:
-            with undisturbed():
+            with exit_signals_ignored():
                 self.stop(within=5)
                 for process in self.processes:
                     self._end_session(process)
-                leftovers.forget(self.folder)
+                orphaned_processes.forget_sessions(self.folder)
 
     def _end_session(self, process: Process) -> None:
         if process.popen is None or process.leader is None:
             return
-        leftovers.end_session(process.leader)
+        orphaned_processes.kill_session(process.leader)
         process.popen.wait()
         process.popen = process.leader = None
 

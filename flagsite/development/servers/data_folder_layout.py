@@ -1,4 +1,4 @@
-"""Where the embedded servers keep their data and their sockets. Pure: computes paths, touches nothing."""
+"""Where the data folder is and where things are in it. Only computes paths and URLs; touches no file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LONGEST_SOCKET_FOLDER = 80  # bytes; the kernel allows about 104 for folder and 
 
 
 def data_folder() -> Path:
-    """FLAGSITE_DATA_DIR, or `.data` in the checkout; absolute, and perhaps not there yet."""
+    """FLAGSITE_DATA_DIR, or `.data` in the checkout, as an absolute path. The folder may not exist yet."""
     chosen = os.environ.get("FLAGSITE_DATA_DIR")
     return Path(os.path.abspath(os.path.expanduser(chosen))) if chosen else ROOT / ".data"
 
@@ -25,10 +25,10 @@ def identity(folder: Path) -> str:
 
 
 def socket_folder(folder: Path) -> Path:
-    """Where the servers of this data folder listen: inside it, or under /tmp when its path is too long for a socket.
+    """Where the servers of this data folder listen: inside it, or under /tmp when the path is too long for a socket.
 
-    Not the temporary folder of the environment: every process must come to the same answer. A path with characters
-    that a URL would have to escape goes to /tmp too, because not every client undoes the escaping.
+    A path with characters that a URL would have to escape goes to /tmp too, because not every client undoes the
+    escaping. TMPDIR does not count, because every process must come to the same folder.
     """
     inside = folder / "sockets"
     if len(os.fsencode(inside)) <= LONGEST_SOCKET_FOLDER and re.fullmatch(r"[A-Za-z0-9/._-]+", str(inside)):
