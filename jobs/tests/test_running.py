@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, transaction
 
+from flagsite.core.db import transient_errors
 from jobs.engine import lifecycle, runner, shutdown, worker_registry
 from jobs.engine.models import Job
 from jobs.engine.run import Run
