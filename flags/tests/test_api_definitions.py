@@ -190,7 +190,7 @@ def test_an_empty_put_makes_a_flag_as_one_that_was_just_defined_but_for_what_is_
     plain = defined(api, "plain").json()
     defined(api, **WHOLE | {"prerequisites": ["plain"]})
     shown = api.send("PUT", f"{BASE}/new-ui", {}).json()
-    kept = {"name", *(FIELDS[part] for part in WholeDefinition.KEPT)}
+    kept = {"name", *(FIELDS[part].wire_name for part in WholeDefinition.KEPT)}
     assert {part: shown[part] for part in WHOLE} == {
         part: WHOLE[part] if part in kept else plain[part] for part in WHOLE
     }
