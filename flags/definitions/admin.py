@@ -94,7 +94,7 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
             path("set/<str:organization_id>/", view(self.switch), name="flags_flag_switch"),
             path("<int:flag_id>/counts/", fragment(self.counts_view), name="flags_flag_counts"),
             *self.adoption_urls(),
-            path("<int:flag_id>/<slug:operation>/do/", view(self.operation_view), name="flags_flag_operation"),
+            path("<int:flag_id>/<slug:operation>/do/", view(self.operation_view), name="flags_flag_do"),
             *super().get_urls(),
         ]
 

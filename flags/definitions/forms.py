@@ -45,7 +45,7 @@ class FlagForm(forms.ModelForm):
         help_text="Targeting keys that always have it, one on a line.",
     )
     reason = forms.CharField(
-        max_length=LONGEST_REASON, required=False, widget=UnfoldAdminTextInputWidget(), help_text="For the audit log."
+        max_length=LONGEST_REASON, required=False, widget=UnfoldAdminTextInputWidget(), help_text="For the history."
     )
     based_on = forms.CharField(required=False, widget=forms.HiddenInput())
 
@@ -99,7 +99,7 @@ class OperationForm(forms.Form):
     """The reason for an operation, and the revision that the person has looked at."""
 
     reason = forms.CharField(
-        max_length=LONGEST_REASON, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}), help_text="For the audit log."
+        max_length=LONGEST_REASON, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}), help_text="For the history."
     )
     based_on = forms.CharField(widget=forms.HiddenInput())
 

@@ -349,8 +349,8 @@ def test_a_request_that_is_repeated_with_its_key_is_answered_the_same(api: Api) 
 
 def test_a_flag_that_the_first_set_makes_is_in_the_history(api: Api, cast: Cast) -> None:
     api.post(f"/{cast.oslo.pk}/new-ui/true")
-    (action, before, after), deed = history_of("new-ui")
-    assert (action, before, deed[0]) == ("flag.create", None, "flag.set")
+    (action, before, after), following = history_of("new-ui")
+    assert (action, before, following[0]) == ("flag.create", None, "flag.set")
     shown = api.get(f"{BASE}/new-ui").json()
     assert after == {part: shown[part] for part in WHOLE if part != "name"}
     assert api.get(f"{BASE}/new-ui").json()["createdBy"].startswith("key:")
