@@ -1,4 +1,4 @@
-"""The addresses of definitions: /v1/feature-flags."""
+"""The endpoints of definitions: /v1/feature-flags."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def _check_may_write(caller: Caller) -> None:
 
 
 def _etag(caller: Caller, flag: Flag) -> str:
-    """A strong one: the same text means the same bytes, and a bound key's answer has others."""
+    """A strong ETag: the same text means the same bytes, and the answer for a bound key has other bytes."""
     return f'"{flag.revision}{"-bound" if _is_bound(caller) else ""}"'
 
 

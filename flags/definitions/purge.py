@@ -50,7 +50,7 @@ def start(flag: Flag, *, requested_by: str, correlation_id: str) -> Job:
 
 
 def open_job(flag: Flag) -> Job | None:
-    """The attempt that is deleting the flag, or will."""
+    """The open job that deletes the flag, if there is one."""
     mine = Job.objects.filter(kind=KIND, arguments__featureFlagName=flag.key, arguments__flagId=flag.pk)
     return mine.filter(status__in=OPEN).order_by("-id").first()
 

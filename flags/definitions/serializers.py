@@ -1,4 +1,4 @@
-"""Definitions on the wire: what comes in, what goes out."""
+"""Definitions in JSON: the bodies of requests and of answers, derived from the field specs."""
 
 from __future__ import annotations
 

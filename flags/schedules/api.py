@@ -1,4 +1,4 @@
-"""The addresses of scheduled changes."""
+"""The endpoints of scheduled changes."""
 
 from __future__ import annotations
 
