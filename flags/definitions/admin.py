@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from flags.definitions import service
+from flags.definitions.fields import FIELDS, BoundAccess, Section
 from flags.definitions.forms import OPERATIONS, FlagForm, operations_for
 from flags.definitions.models import Flag
 from flags.insights.admin_pages import AdoptionPages
@@ -30,7 +31,7 @@ from orgs.access.models import Role
 from orgs.access.operator_admin import OperatorAdmin, caller_of, known_caller
 
 RECORD = ["archived", "version", "created_by", "created_at", "updated_by", "updated_at"]
-"""What a page shows and nobody fills in."""
+"""What the page shows and nobody fills in."""
 
 
 @admin.register(Flag)
@@ -78,12 +79,9 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
         return ["key", *RECORD] if obj else RECORD
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        personal = [] if _is_bound(request) else ["whitelist"]  # other customers' users
-        fieldsets = [
-            (None, {"fields": ["key", "description", "enabled", "killed"]}),
-            ("Rollout", {"fields": ["rollout_percentage", "rollout_unit", "rollout_level", "salt"]}),
-            ("Beside the organizations' values", {"fields": [*personal, "environments", "prerequisites"]}),
-            ("To find it by", {"fields": ["owner", "tags", "kind", "expires_on"]}),
+        fieldsets: list[Any] = [
+            (section or None, {"fields": [*(["key"] if section is Section.TOP else []), *names]})
+            for section, names in _sections(is_bound=_is_bound(request)).items()
         ]
         may_write = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
         if may_write:
@@ -96,12 +94,12 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
             path("set/<str:organization_id>/", view(self.switch), name="flags_flag_switch"),
             path("<int:flag_id>/counts/", fragment(self.counts_view), name="flags_flag_counts"),
             *self.adoption_urls(),
-            path("<int:flag_id>/<slug:deed>/do/", view(self.end_view), name="flags_flag_end"),
+            path("<int:flag_id>/<slug:operation>/do/", view(self.operation_view), name="flags_flag_do"),
             *super().get_urls(),
         ]
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """As Django's; what is refused only when it is written, because somebody was quicker, is told on the page."""
+        """As Django's; the page also shows a refusal that comes only with the write, because somebody was quicker."""
         try:
             response: HttpResponse = super().changeform_view(request, *args, **kwargs)
         except FlagsiteError as error:
@@ -110,7 +108,7 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
         return response
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
-        asked = {"key": obj.key, "values": form.parts(), "by": known_caller(request).name}
+        asked = {"key": obj.key, "values": form.definition_values(), "by": known_caller(request).name}
         asked["reason"] = form.cleaned_data["reason"]
         if change:
             service.update(expected={form.cleaned_data["based_on"]}, **asked)
@@ -121,7 +119,7 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
         """All is written already, prerequisites too."""
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """The history has it already."""
+        """The audit log has it already."""
 
     log_addition = log_change
 
@@ -129,39 +127,40 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
         """Set a flag on an organization, after a look at what that would do."""
         return switch_view(self, request, organization_id)
 
-    def end_view(self, request: HttpRequest, flag_id: int, deed: str) -> HttpResponse:
-        """Ask whether it is meant and why, then archive the flag, bring it back, or purge it."""
+    def operation_view(self, request: HttpRequest, flag_id: int, operation: str) -> HttpResponse:
+        """Ask for a confirmation and a reason, then archive, unarchive or purge the flag."""
         flag, caller = self._flag(request, flag_id)
         if not self.has_change_permission(request, flag):
             raise PermissionDenied
-        if deed not in OPERATIONS:
+        if operation not in OPERATIONS:
             raise Http404
-        form = OPERATIONS[deed].form(flag, request.POST if request.method == "POST" else None)
+        wanted = OPERATIONS[operation]
+        form = wanted.form(flag, request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():
             values = form.cleaned_data
             asked = {"key": flag.key, "by": caller.name, "reason": values["reason"], "expected": {values["based_on"]}}
-            if deed == "purge":
+            if operation == "purge":
                 asked["correlation_id"] = correlation_id()
             try:
                 with transaction.atomic():
-                    return self._ended(request, OPERATIONS[deed].act(**asked))
+                    return self._done(request, wanted.act(**asked))
             except FlagsiteError as error:
                 form.add_error(None, error.detail)
         shown = {
             "opts": self.opts,
-            "title": f"{deed.title()} {flag.key}",
+            "title": f"{operation.title()} {flag.key}",
             "flag": flag,
-            "deed": OPERATIONS[deed],
+            "operation": wanted,
             "form": form,
         }
-        return TemplateResponse(request, "admin/flags/end.html", self.admin_site.each_context(request) | shown)
+        return TemplateResponse(request, "admin/flags/operation.html", self.admin_site.each_context(request) | shown)
 
-    def _ended(self, request: HttpRequest, what: Flag | Job) -> HttpResponse:
-        if isinstance(what, Job):
-            self.message_user(request, f"Job {what.pk} deletes the flag and its values.")
-            return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[what.pk]))
-        self.message_user(request, f"{what.key} is {'archived' if what.archived else 'back'}.")
-        return HttpResponseRedirect(reverse("admin:flags_flag_change", args=[what.pk]))
+    def _done(self, request: HttpRequest, result: Flag | Job) -> HttpResponse:
+        if isinstance(result, Job):
+            self.message_user(request, f"Job {result.pk} deletes the flag and its values.")
+            return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[result.pk]))
+        self.message_user(request, f"{result.key} is {'archived' if result.archived else 'back'}.")
+        return HttpResponseRedirect(reverse("admin:flags_flag_change", args=[result.pk]))
 
     def counts_view(self, request: HttpRequest, flag_id: int) -> HttpResponse:
         """On how many organizations it is on and off; fetched after the page, since all its rows are counted."""
@@ -172,7 +171,7 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
         if context.get("original") is not None:
             flag, caller = self._flag(request, context["original"].pk)
             context["recent"] = latest_changes(flag, caller, before=id_in(request.GET.get("before", "")))
-            context["deeds"] = operations_for(flag) if self.has_change_permission(request, flag) else []
+            context["operations"] = operations_for(flag) if self.has_change_permission(request, flag) else []
         return super().render_change_form(request, context, *args, **kwargs)
 
     def _flag(self, request: HttpRequest, flag_id: int) -> tuple[Flag, Caller]:
@@ -180,6 +179,15 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
         if flag is None or caller is None or not self.has_view_permission(request):
             raise Http404
         return flag, caller
+
+
+def _sections(*, is_bound: bool) -> dict[Section, list[str]]:
+    """The names of the fields that a person may fill in, by section."""
+    sections: dict[Section, list[str]] = {}
+    for name, spec in FIELDS.items():
+        if spec.section is not None and (not is_bound or spec.bound_access is BoundAccess.VALUE):
+            sections.setdefault(spec.section, []).append(name)
+    return sections
 
 
 def _is_bound(request: HttpRequest) -> bool:

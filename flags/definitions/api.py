@@ -1,4 +1,4 @@
-"""The addresses of definitions: /v1/feature-flags."""
+"""The endpoints of definitions: /v1/feature-flags."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Definitions(ListEndpoint):
         """The definitions that match every filter, oldest first; archived ones only with `archived=true`."""
         wanted = self.filters(request, DefinitionFilters)
         rows = self.rows(request, _matching(wanted).prefetch_related("prerequisites").order_by("id"))
-        return self.page(DefinitionSerializer, rows, personal=_sees_personal_data(self.caller))
+        return self.page(DefinitionSerializer, rows, personal=not _is_bound(self.caller))
 
     @extend_schema(
         operation_id="createDefinition",
@@ -172,19 +172,18 @@ def _matching(wanted: dict[str, Any]) -> QuerySet[Flag]:
     return flags.filter(**{name: wanted[name] for name in ("owner", "kind") if name in wanted})
 
 
-def _sees_personal_data(caller: Caller) -> bool:
-    """Targeting keys on a whitelist are other customers' users."""
-    return caller.organization_id is None
+def _is_bound(caller: Caller) -> bool:
+    return caller.organization_id is not None
 
 
 def _check_may_write(caller: Caller) -> None:
-    if caller.organization_id is not None:
+    if _is_bound(caller):
         raise OutsideOfYourSubtree("A definition holds for everybody; your key is bound to an organization.")
 
 
 def _etag(caller: Caller, flag: Flag) -> str:
-    """A strong one: the same text means the same bytes, and a bound key's answer has others."""
-    return f'"{flag.revision}{"" if _sees_personal_data(caller) else "-bound"}"'
+    """A strong ETag: the same text means the same bytes, and the answer for a bound key has other bytes."""
+    return f'"{flag.revision}{"-bound" if _is_bound(caller) else ""}"'
 
 
 def _expected(request: Request) -> frozenset[str]:
@@ -195,5 +194,5 @@ def _expected(request: Request) -> frozenset[str]:
 
 
 def _shown(caller: Caller, flag: Flag, **how: Any) -> Response:
-    shown = DefinitionSerializer(flag, context={"personal": _sees_personal_data(caller)}).data
+    shown = DefinitionSerializer(flag, context={"personal": not _is_bound(caller)}).data
     return Response(shown, **how | {"headers": {"ETag": _etag(caller, flag), **how.get("headers", {})}})

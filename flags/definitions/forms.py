@@ -1,17 +1,18 @@
-"""The forms by which people define flags in the admin site, archive and purge them."""
+"""The admin site's forms with which people define, archive and purge flags."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib.postgres.forms import SimpleArrayField
 from django.core.exceptions import ValidationError
+from django.db import models
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from flags.definitions import prerequisites, rules, service
+from flags.definitions import prerequisites, service
 from flags.definitions.fields import FIELDS
 from flags.definitions.models import Flag
 from flags.errors import FlagChangedMeanwhile
@@ -20,19 +21,26 @@ from flagsite.core.errors import FlagsiteError
 from jobs.engine.models import Job
 
 
-class FlagForm(forms.ModelForm):
-    """A definition, why it changes, and which revision the person has looked at."""
+def _fields_of_type(*types: type[models.Field[Any, Any]]) -> list[str]:
+    return [field.name for field in Flag._meta.fields if field.name in FIELDS and isinstance(field, types)]
 
-    tags = SimpleArrayField(
-        forms.CharField(required=False),
-        required=False,
-        widget=UnfoldAdminTextInputWidget(),
-        help_text="Separated by commas.",
-    )
-    whitelist = SimpleArrayField(
-        forms.CharField(required=False),
+
+class DistinctTextsField(SimpleArrayField):
+    """Texts with a delimiter between each two; blank ones are left out, and a text that is in it twice counts once."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(forms.CharField(required=False), required=False, **options)
+
+    def clean(self, value: Any) -> list[str]:
+        return list(dict.fromkeys(text for text in super().clean(value) if text))
+
+
+class FlagForm(forms.ModelForm):
+    """A definition, why it changes, and the revision that the person has looked at."""
+
+    tags = DistinctTextsField(widget=UnfoldAdminTextInputWidget(), help_text="Separated by commas.")
+    whitelist = DistinctTextsField(
         delimiter="\n",
-        required=False,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}),
         help_text="Targeting keys that always have it, one on a line.",
     )
@@ -45,7 +53,8 @@ class FlagForm(forms.ModelForm):
         model = Flag
         fields = "__all__"  # noqa: DJ007 - the page says which
         widgets: ClassVar = {
-            name: UnfoldAdminTextareaWidget(attrs={"rows": 3}) for name in ("description", "environments")
+            name: UnfoldAdminTextareaWidget(attrs={"rows": 3})
+            for name in _fields_of_type(models.TextField, models.JSONField)
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -59,26 +68,18 @@ class FlagForm(forms.ModelForm):
         """Empty: the one that it has, which for a flag from before there were salts is none."""
         return str(self.cleaned_data["salt"] or self.initial.get("salt") or self.instance.salt)
 
-    def clean_tags(self) -> list[str]:
-        return _without_blanks(self.cleaned_data["tags"])
-
-    def clean_whitelist(self) -> list[str]:
-        return _without_blanks(self.cleaned_data["whitelist"])
-
-    def clean_environments(self) -> dict[str, bool]:
-        forced: dict[str, bool] = self.cleaned_data["environments"] or {}
-        return forced
-
     def clean(self) -> dict[str, Any]:
-        """Say beforehand what `managing` would refuse; it is asked again when all is written."""
+        """Say beforehand what `flags.definitions.service` would refuse; it checks again when it writes."""
         values: dict[str, Any] = super().clean() or self.cleaned_data
+        for name in set(_fields_of_type(models.JSONField)) & set(values):
+            values[name] = values[name] or FIELDS[name].default  # an empty input is None
         if self.instance.pk and values.get("based_on") != Flag.objects.get(pk=self.instance.pk).revision:
             self.add_error(None, FlagChangedMeanwhile("Somebody has changed the flag since you opened it.").detail)
         if (values.get("rollout_unit") == Flag.Unit.ANCESTOR) != (values.get("rollout_level") is not None):
             self.add_error("rollout_level", "A level goes with the unit ancestor, and with that one only.")
-        for name in set(rules.RULES) & set(values):
+        for name in set(FIELDS) & set(values):
             try:
-                rules.check(name, values[name])
+                FIELDS[name].check(values[name])
             except ValidationError as error:
                 self.add_error(name, error)
         key = self.instance.key if self.instance.pk else values.get("key", "")
@@ -88,19 +89,14 @@ class FlagForm(forms.ModelForm):
             self.add_error("prerequisites", error.detail)
         return values
 
-    def parts(self) -> dict[str, Any]:
-        """The definition that was filled in, as `managing` takes it."""
-        names = set(FIELDS) & set(self.cleaned_data)
-        values = {name: self.cleaned_data[name] for name in names}
+    def definition_values(self) -> dict[str, Any]:
+        """The values that were filled in, as `flags.definitions.service` takes them."""
+        values = {name: self.cleaned_data[name] for name in set(FIELDS) & set(self.cleaned_data)}
         return values | {"prerequisites": [needed.key for needed in self.cleaned_data["prerequisites"]]}
 
 
-def _without_blanks(texts: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(text for text in texts if text))
-
-
-class EndForm(forms.Form):
-    """Why, and which revision the person has looked at."""
+class OperationForm(forms.Form):
+    """The reason for an operation, and the revision that the person has looked at."""
 
     reason = forms.CharField(
         max_length=LONGEST_REASON, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}), help_text="For the history."
@@ -113,7 +109,7 @@ class EndForm(forms.Form):
         self.fields["based_on"].initial = flag.revision
 
 
-class PurgeForm(EndForm):
+class PurgeForm(OperationForm):
     """The key once more, so that nobody deletes a flag by a slip."""
 
     key = forms.CharField(strip=False, widget=UnfoldAdminTextInputWidget(), help_text="Write the flag's key.")
@@ -126,11 +122,11 @@ class PurgeForm(EndForm):
 
 @dataclass(frozen=True, slots=True)
 class DefinitionOperation:
-    """Something that is done to a flag as a whole, after a question."""
+    """Archive, unarchive or purge: a page asks before it is done."""
 
     name: str
     explained: str
-    form: type[EndForm]
+    form: type[OperationForm]
     act: Callable[..., Flag | Job]
 
 
@@ -144,13 +140,13 @@ OPERATIONS = {
         DefinitionOperation(
             name="archive",
             explained="It is off for everybody from then on and cannot be set; its values stay.",
-            form=EndForm,
+            form=OperationForm,
             act=service.archive,
         ),
         DefinitionOperation(
             name="unarchive",
             explained="Every organization has the value again that it had.",
-            form=EndForm,
+            form=OperationForm,
             act=_unarchive,
         ),
         DefinitionOperation(

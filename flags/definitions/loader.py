@@ -2,46 +2,31 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from typing import Any
 
-from django.db import connection
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef
+from django.db.models.functions import Collate
 
-from flags.evaluation.engine import Definition, Unit
-from flags.evaluation.rollout import threshold
+from flags.definitions.fields import FIELDS
+from flags.definitions.models import Flag
+from flags.evaluation.engine import Definition
 
-ALL = """
-SELECT id, key, enabled, rollout_percentage, salt, hash_version, rollout_unit, rollout_level, whitelist, environments,
-       archived, killed, version,
-       ARRAY(SELECT needed.key FROM flags_flag_prerequisites
-               JOIN flags_flag needed ON needed.id = to_flag_id WHERE from_flag_id = flags_flag.id ORDER BY needed.key)
-  FROM flags_flag ORDER BY key COLLATE "C"
-"""
+EVALUATED = [spec for spec in FIELDS.values() if spec.evaluated_as]
+NEEDED = ArraySubquery(
+    Flag.prerequisites.through.objects.filter(from_flag=OuterRef("pk")).order_by("to_flag__key").values("to_flag__key")
+)
+"""The keys of a flag's prerequisites, in order."""
 
 
 def load_definitions() -> dict[str, Definition]:
-    """Every definition, by key, in one query; archived ones too, since they are off for whoever still asks."""
-    with connection.cursor() as cursor:
-        cursor.execute(ALL)
-        return {row[1]: _from_row(*row) for row in cursor.fetchall()}
+    """Every definition, by key, in one query; archived ones too, since evaluation must say that they are off."""
+    columns = [spec.name for spec in EVALUATED if spec.is_column]
+    flags = Flag.objects.order_by(Collate("key", "C")).values("id", "key", "version", *columns, needed=NEEDED)
+    return {row["key"]: _definition(row | {"prerequisites": row["needed"]}) for row in flags}
 
 
-def _from_row(*row: Any) -> Definition:
-    id_, key, enabled, percentage, salt, formula, unit, level, whitelist, environments, archived, killed, *rest = row
-    version, needs = rest
-    return Definition(
-        id=id_,
-        key=key,
-        enabled=enabled,
-        threshold=threshold(percentage),
-        salt=salt,
-        hash_version=formula,
-        unit=Unit(unit),
-        level=level,
-        whitelist=frozenset(whitelist),
-        environments=json.loads(environments),
-        prerequisites=tuple(needs),
-        archived=archived,
-        killed=killed,
-        version=version,
-    )
+def _definition(row: Mapping[str, Any]) -> Definition:
+    fields = {spec.evaluated_as: spec.to_evaluation(row[spec.name]) for spec in EVALUATED}
+    return Definition(id=row["id"], key=row["key"], version=row["version"], **fields)

@@ -1,4 +1,4 @@
-"""Flags, the changes that were asked for, and each organization's effective value."""
+"""The model of flags, which holds their definitions."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ FLAG_KEY = RegexValidator(rf"\A{FLAG_KEY_PATTERN}\Z", "1 to 255 of A-Z a-z 0-9 .
 
 
 def new_salt() -> str:
-    """What tells a flag's buckets from those of another flag of the same key, once the first was purged."""
+    """A salt by which a flag's buckets differ from those of a purged flag that had the same key."""
     return secrets.token_hex(4)
 
 
 def check_flag_key(key: str) -> None:
-    """Raises InvalidFlagKey for what no flag can be called."""
+    """Raises InvalidFlagKey for a text that cannot be a flag's key."""
     if not re.fullmatch(FLAG_KEY_PATTERN, key):
         raise InvalidFlagKey
 
 
 class FlagQuerySet(models.QuerySet["Flag"]):
-    """Which flags."""
+    """Look-ups of flags."""
 
     def called(self, key: str) -> Flag:
-        """The one with this key. Raises FlagNotFound."""
+        """The flag with this key. Raises FlagNotFound."""
         flag = self.filter(key=key).first()
         if flag is None:
             raise FlagNotFound(f"There is no flag {key!r}.")

@@ -1,4 +1,4 @@
-"""Which flags need which: all of them exist, none needs itself by way of others, and no way is long."""
+"""The rules of prerequisites: they exist, no flag needs itself by way of others, and the levels are few."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from flags.definitions.models import Flag
 from flags.errors import InvalidDefinition, PrerequisiteCycle, UnknownPrerequisite
 
 MOST_LEVELS = 20
-"""So many flags may need each other one after the other, so that what an evaluation costs has an end."""
+"""The most flags that may need each other one after the other, which bounds the cost of an evaluation."""
 
 
 def check(key: str, needed: Sequence[str]) -> list[Flag]:
     """The flags with the keys `needed`, if the flag `key`, new or not, may have them as its prerequisites.
 
-    Only the caller that holds the lock on the definitions knows that this stays true. Raises UnknownPrerequisite,
+    This stays true only while the caller holds the lock on the definitions. Raises UnknownPrerequisite,
     PrerequisiteCycle with the way round, InvalidDefinition where the flags would need each other over too many levels.
     """
     if key in needed:
@@ -71,7 +71,7 @@ def _levels(key: str, edges: Mapping[str, Sequence[str]]) -> int:
 
 
 def _turned(edges: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Who is needed by whom."""
+    """The same edges the other way round: from a flag to the flags that need it."""
     turned: dict[str, list[str]] = {}
     for key, needed in edges.items():
         for one in needed:

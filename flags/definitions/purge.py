@@ -1,7 +1,7 @@
 """Deleting a flag with all its states: a job, since states are millions of rows.
 
-1. Whoever asks marks the flag `purging`, for good; whatever makes rows asks for that mark in the statement that makes
-   them (`flags.states.sql`, `flags.states.inheritance`). 2. The job waits for the tree lock alone, once: after that no
+1. The request marks the flag `purging`, for good; every statement that makes rows asks for that mark
+   (`flags.states.sql`, `flags.states.inheritance`). 2. The job waits for the tree lock alone, once: after that no
    transaction is left that began before the mark was seen, so no row of the flag can come any more, not even from a
    propagation that is under way. 3. It deletes the states chunk by chunk, by the organizations' ids, then the changes,
    then the flag. An attempt that was interrupted is begun again from the start and finds what is gone to be gone.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import structlog
 from django.db import connection, transaction
 
-from flags.definitions.fields import as_json, parts_of
+from flags.definitions.fields import as_json, values_of
 from flags.definitions.models import Flag
 from flags.states import sql
 from jobs.engine import lifecycle
@@ -44,13 +44,13 @@ DELETE FROM flags_change WHERE id = ANY(ARRAY(  -- index change_of_flag
 
 
 def start(flag: Flag, *, requested_by: str, correlation_id: str) -> Job:
-    """The job that deletes a flag which is marked `purging`, committed with the caller's transaction."""
+    """Create the job that deletes a flag which is marked `purging`, in the caller's transaction."""
     arguments = {"featureFlagName": flag.key, "flagId": flag.pk}
     return lifecycle.create(kind=KIND, arguments=arguments, requested_by=requested_by, correlation_id=correlation_id)
 
 
 def open_job(flag: Flag) -> Job | None:
-    """The attempt that is deleting the flag, or will."""
+    """The open job that deletes the flag, if there is one."""
     mine = Job.objects.filter(kind=KIND, arguments__featureFlagName=flag.key, arguments__flagId=flag.pk)
     return mine.filter(status__in=OPEN).order_by("-id").first()
 
@@ -72,7 +72,7 @@ def purge(run: Run) -> None:
         while delete_some(run, flag_id):
             run.check()
     with transaction.atomic():
-        before = as_json(parts_of(flag))
+        before = as_json(values_of(flag))
         flag.delete()
         audit_log.record(
             "flag.purged", f"flag:{flag.key}", by=run.job.requested_by, jobId=run.job.pk, before=before, after=None

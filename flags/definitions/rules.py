@@ -1,12 +1,12 @@
-"""What each part of a definition may be: one rule for the API, the admin site and scheduled changes.
+"""What a definition field may be: the same rules for the API, the admin site and schedules.
 
-`managing` asks them for whatever is written. Who reads input asks the same ones before, to tell it beside the field.
+Every `FieldSpec` names its rule. `flags.definitions.service` asks the rules about all that it writes. Serializers and
+forms ask the same rules earlier, so that a person reads beside the field what is wrong.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -83,24 +83,3 @@ def _texts(value: Any, *, most: int, longest: int) -> None:
         raise ValidationError(f"Not a list of at most {most} texts.")
     if not all(isinstance(text, str) and 0 < len(text) <= longest and not UNWRITABLE.search(text) for text in value):
         raise ValidationError(f"Each is a text of 1 to {longest} characters.")
-
-
-RULES: Mapping[str, Callable[[Any], None]] = {
-    "description": description,
-    "enabled": true_or_false,
-    "rollout_percentage": percentage,
-    "rollout_level": level,
-    "hash_version": hash_version,
-    "whitelist": targeting_keys,
-    "environments": environments,
-    "tags": tags,
-    "killed": true_or_false,
-    "archived": true_or_false,
-}
-"""By the model's names; the other parts are what the model says of them: their lengths and choices."""
-
-
-def check(name: str, value: Any) -> None:
-    """Ask the part's rule. Raises ValidationError."""
-    if name in RULES:
-        RULES[name](value)

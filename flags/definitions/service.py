@@ -1,7 +1,7 @@
-"""Changing definitions of flags: the one door for API, admin, commands and schedules.
+"""Changing definitions: the API, the admin site, commands and schedules all call these functions.
 
-Who writes a definition holds one lock, thus reads what nobody else is changing: prerequisites cannot become a circle
-by two writes at once. The version grows in the UPDATE itself, which asks for the version that was read.
+Every write of a definition holds one lock, so nobody else changes what it reads: two writes at once cannot make a
+circle of prerequisites. The version grows in the UPDATE itself, which asks for the version that was read.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from flags.definitions import prerequisites, rules
+from flags.definitions import prerequisites
 from flags.definitions import purge as purging
-from flags.definitions.fields import FIELDS, as_json, parts_of
+from flags.definitions.fields import FIELDS, as_json, values_of
 from flags.definitions.models import Flag, check_flag_key
 from flags.errors import (
     FlagChangedMeanwhile,
@@ -39,12 +39,12 @@ def flag_called(key: str) -> Flag:
 
 
 def create(*, key: str, values: Mapping[str, Any], by: str, reason: str = "") -> Flag:
-    """Define a flag; `values` has parts of the definition by their names in `definition_fields.FIELDS`.
+    """Define a flag; `values` has definition fields by their names in `flags.definitions.fields.FIELDS`.
 
     Raises InvalidFlagKey, InvalidDefinition, FlagExists, UnknownPrerequisite, PrerequisiteCycle.
     """
     check_flag_key(key)
-    columns = {name: value for name, value in values.items() if name != "prerequisites"}
+    columns = _columns(values)
     flag = Flag(key=key, created_by=by[:200], updated_by=by[:200], **columns)
     _check(flag, columns)
     with transaction.atomic():
@@ -59,19 +59,21 @@ def create(*, key: str, values: Mapping[str, Any], by: str, reason: str = "") ->
             raise FlagExists(f"There is a flag {key!r} already.") from error
         flag.prerequisites.set(needed)
         flag.refresh_from_db()
-        audit_log.record("flag.create", f"flag:{key}", by=by, reason=reason, before=None, after=as_json(parts_of(flag)))
+        audit_log.record(
+            "flag.create", f"flag:{key}", by=by, reason=reason, before=None, after=as_json(values_of(flag))
+        )
     return flag
 
 
 def update(*, key: str, values: Mapping[str, Any], by: str, reason: str = "", expected: Collection[str] = ANY) -> Flag:
-    """Change parts of a definition; where all of them are as they were, nothing is written.
+    """Change some fields of a definition; where all of them have these values already, nothing is written.
 
     `expected` has the revisions of which one must still stand. Raises InvalidFlagKey, FlagNotFound,
     FlagChangedMeanwhile, FlagPurging, InvalidDefinition, UnknownPrerequisite, PrerequisiteCycle.
     """
     with transaction.atomic():
         flag = _held(key, expected)
-        before = parts_of(flag)
+        before = values_of(flag)
         wanted = {name: sorted(value) if name == "prerequisites" else value for name, value in values.items()}
         changed = {name: value for name, value in wanted.items() if before[name] != value}
         if not changed:
@@ -104,13 +106,13 @@ def purge(*, key: str, by: str, reason: str = "", correlation_id: str = "", expe
         needed_by = prerequisites.dependents_of(flag)
         if needed_by:
             raise FlagNeeded(f"It is a prerequisite of {', '.join(needed_by)}; take it out of there first.")
-        before = parts_of(flag)
+        before = values_of(flag)
         if not flag.purging:
             _swap(flag, by, archived=True, purging=True)
         job = purging.start(flag, requested_by=by, correlation_id=correlation_id)
         audit_log.record(
             "flag.purge", f"flag:{key}", by=by, reason=reason, jobId=job.pk,
-            before=as_json(before), after=as_json(parts_of(flag)),
+            before=as_json(before), after=as_json(values_of(flag)),
         )  # fmt: skip
     return job
 
@@ -132,13 +134,18 @@ def _held(key: str, expected: Collection[str], *, purging_too: bool = False) -> 
 
 
 def _write(flag: Flag, changed: Mapping[str, Any], by: str) -> None:
-    columns = {name: value for name, value in changed.items() if name != "prerequisites"}
+    columns = _columns(changed)
     for name, value in columns.items():
         setattr(flag, name, value)
     _check(flag, columns)
     if "prerequisites" in changed:
         flag.prerequisites.set(prerequisites.check(flag.key, changed["prerequisites"]))
     _swap(flag, by, **columns)
+
+
+def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that the flag's own row has, which prerequisites are not."""
+    return {name: value for name, value in values.items() if FIELDS[name].is_column}
 
 
 def _swap(flag: Flag, by: str, **columns: Any) -> None:
@@ -150,19 +157,19 @@ def _swap(flag: Flag, by: str, **columns: Any) -> None:
 
 
 def _check(flag: Flag, changed: Collection[str]) -> None:
-    """Whether the definition makes sense as a whole, and each part that was changed for itself."""
+    """Check that the definition makes sense as a whole, and each field that was changed by itself."""
     if (flag.rollout_unit == Flag.Unit.ANCESTOR) != (flag.rollout_level is not None):
         raise InvalidDefinition("rolloutLevel goes with the rolloutUnit ancestor, and with that one only.")
-    wrong = {FIELDS[name]: messages for name in changed if (messages := _told_of(flag, name))}
+    wrong = {FIELDS[name].wire_name: messages for name in changed if (messages := _messages_about(flag, name))}
     if wrong:
         raise InvalidDefinition(" ".join(f"{name}: {' '.join(messages)}" for name, messages in wrong.items()))
 
 
-def _told_of(flag: Flag, part: str) -> list[str]:
-    """What is wrong with a part: by its own rule, then by what the model says of it."""
+def _messages_about(flag: Flag, name: str) -> list[str]:
+    """What is wrong with a field: by its own rule, else by the lengths and choices of the model."""
     try:
-        rules.check(part, getattr(flag, part))
-        flag.clean_fields(exclude={field.name for field in Flag._meta.fields} - {part})
+        FIELDS[name].check(getattr(flag, name))
+        flag.clean_fields(exclude={field.name for field in Flag._meta.fields} - {name})
     except ValidationError as error:
         return list(error.messages)
     return []

@@ -1,1 +1,1 @@
-"""Changes of flags that come by themselves: once, as a pair of on and off, or again and again."""
+"""Schedules: changes of flags that come by themselves, once, as a pair of on and off, or again and again."""

@@ -1,4 +1,4 @@
-"""Scheduled changes in the admin site: the list, an agenda by months, one of them, and what people do to them."""
+"""Scheduled changes in the admin site: the list, the agenda of a month, the page of one, and the operations."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from flags.schedules.agenda import month_of
 from flags.schedules.console import what
 from flags.schedules.forms import ScheduleForm
 from flags.schedules.models import FlagSchedule
-from flags.schedules.time_parsing import now
 from flagsite.core.actor import LONGEST_REASON
 from flagsite.core.admin.capped_paginator import CappedPaginator
+from flagsite.core.db.clock import now
 from flagsite.core.errors import FlagsiteError
 from flagsite.core.ids import id_in
 from orgs.access.caller import Caller
@@ -41,7 +41,7 @@ MOST_ENTRIES = 100
 
 @dataclass(frozen=True, slots=True)
 class ScheduleOperation:
-    """What people do to scheduled changes."""
+    """One operation on scheduled changes, as pages describe it."""
 
     name: str
     done: str
@@ -61,7 +61,7 @@ OPERATIONS = {
     "retry": ScheduleOperation(
         name="retry now",
         done="put in line; it takes some seconds",
-        explained="What failed is tried by the next tick, with its automatic retries anew.",
+        explained="A failed one is tried within seconds, with its automatic retries anew.",
         role=Role.OPERATOR,
         do=schedule_operations.retry,
     ),
@@ -69,7 +69,7 @@ OPERATIONS = {
 
 
 class ReasonForm(forms.Form):
-    """Why somebody does it."""
+    """The reason for an operation."""
 
     reason = forms.CharField(
         max_length=LONGEST_REASON, widget=forms.Textarea(attrs={"rows": 3}), help_text="Kept in the history."
@@ -77,16 +77,16 @@ class ReasonForm(forms.Form):
 
 
 class ScheduleList(OneCount):
-    """The rows of a page, each with where it is set."""
+    """The rows of a page, each with the words for where it is set."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        _place(list(self.result_list), known_caller(request))
+        _describe(list(self.result_list), known_caller(request))
 
 
 @admin.register(FlagSchedule)
 class FlagScheduleAdmin(OperatorAdmin):
-    """Scheduled changes come by the form, and change by the deeds alone."""
+    """People schedule changes by the form; afterwards they change them by operations only."""
 
     add_role = Role.EDITOR
     organization_field = "organization_id"
@@ -114,12 +114,12 @@ class FlagScheduleAdmin(OperatorAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[FlagSchedule], search_term: str
     ) -> tuple[QuerySet[FlagSchedule], bool]:
-        """Whole words only."""
+        """The schedules of a flag, an organization or a request, or the one with this number; whole words only."""
         term = search_term.strip()
         if not term:
             return queryset, False
-        places = Organization.objects.filter(key=term).values_list("pk", flat=True)
-        found = Q(flag_key=term) | Q(organization_id__in=list(places)) | Q(correlation_id=term)
+        organizations = Organization.objects.filter(key=term).values_list("pk", flat=True)
+        found = Q(flag_key=term) | Q(organization_id__in=list(organizations)) | Q(correlation_id=term)
         return queryset.filter(found | Q(pk=id_in(term) or 0)), False
 
     # --- Cells --------------------------------------------------------------------------------------------------------
@@ -143,13 +143,13 @@ class FlagScheduleAdmin(OperatorAdmin):
 
     @admin.display(description="status")
     def state(self, schedule: FlagSchedule) -> SafeString:
-        return format_html('<span class="fs-status fs-status-{}">{}</span>', schedule.status, _state_words(schedule))
+        return format_html('<span class="fs-status fs-status-{}">{}</span>', schedule.status, _status_words(schedule))
 
     @admin.display(description="recurs")
     def recurs(self, schedule: FlagSchedule) -> str:
         return f"{schedule.cron} ({schedule.time_zone})" if schedule.cron else "–"
 
-    # --- Deeds --------------------------------------------------------------------------------------------------------
+    # --- Operations ---------------------------------------------------------------------------------------------------
 
     @admin.action(description="Cancel", permissions=["cancel"])
     def cancel(self, request: HttpRequest, schedules: QuerySet[FlagSchedule]) -> HttpResponse | None:
@@ -159,37 +159,38 @@ class FlagScheduleAdmin(OperatorAdmin):
     def retry(self, request: HttpRequest, schedules: QuerySet[FlagSchedule]) -> HttpResponse | None:
         return self._do(request, schedules, OPERATIONS["retry"])
 
-    def act_view(self, request: HttpRequest, object_id: int, deed: str) -> HttpResponse:
-        """Ask why, then do it to this one."""
-        if deed not in OPERATIONS:
+    def operation_view(self, request: HttpRequest, object_id: int, operation: str) -> HttpResponse:
+        """Ask for the reason, then do the operation to this one."""
+        if operation not in OPERATIONS:
             raise Http404
-        if not (self.has_view_permission(request) and may(request, OPERATIONS[deed].role)):
+        if not (self.has_view_permission(request) and may(request, OPERATIONS[operation].role)):
             raise PermissionDenied
         back = reverse("admin:flags_flagschedule_change", args=[self._schedule(request, object_id).pk])
         one = self.get_queryset(request).filter(pk=object_id)
-        return self._do(request, one, OPERATIONS[deed], back=back) or HttpResponseRedirect(back)
+        return self._do(request, one, OPERATIONS[operation], back=back) or HttpResponseRedirect(back)
 
     def _do(
-        self, request: HttpRequest, schedules: QuerySet[FlagSchedule], deed: ScheduleOperation, *, back: str = ""
+        self, request: HttpRequest, schedules: QuerySet[FlagSchedule], operation: ScheduleOperation, *, back: str = ""
     ) -> HttpResponse | None:
-        """Ask why; when that is confirmed do it to each and say what came of it."""
+        """Ask for the reason; once that is given, do the operation to each and tell the person what came of it."""
         form = ReasonForm(request.POST if "confirmed" in request.POST else None)
         ids = list(schedules.order_by("-id").values_list("pk", flat=True)[:AT_ONCE])
         if not form.is_valid():
             count = f"{len(ids):,} {'scheduled change' if len(ids) == 1 else 'scheduled changes'}"
             asked = {
-                "title": f"{deed.name.capitalize()}: {count}", "deed": deed, "form": form, "ids": ids, "count": count,
-                "action": request.POST.get("action", ""), "back": back or request.get_full_path(),
+                "title": f"{operation.name.capitalize()}: {count}", "operation": operation, "form": form,
+                "ids": ids, "count": count, "action": request.POST.get("action", ""),
+                "back": back or request.get_full_path(),
             }  # fmt: skip
             return TemplateResponse(request, "admin/flags/schedules/confirm.html", self._frame(request) | asked)
         refused: Counter[str] = Counter()
         for schedule_id in ids:
             try:
-                deed.do(schedule_id=schedule_id, by=known_caller(request).name, reason=form.cleaned_data["reason"])
+                operation.do(schedule_id=schedule_id, by=known_caller(request).name, reason=form.cleaned_data["reason"])
             except FlagsiteError as error:
                 refused[error.detail] += 1
         if done := len(ids) - refused.total():
-            self.message_user(request, f"{done:,} {deed.done}.")
+            self.message_user(request, f"{done:,} {operation.done}.")
         for words in list(refused)[:10]:
             self.message_user(request, words, messages.WARNING)
         if refused.total() > 10:  # noqa: PLR2004
@@ -202,29 +203,29 @@ class FlagScheduleAdmin(OperatorAdmin):
         view = self.admin_site.admin_view
         return [
             path("agenda/", view(self.agenda_view), name="flags_flagschedule_agenda"),
-            path("<int:object_id>/<slug:deed>/do/", view(self.act_view), name="flags_flagschedule_act"),
+            path("<int:object_id>/<slug:operation>/do/", view(self.operation_view), name="flags_flagschedule_do"),
             *super().get_urls(),
         ]
 
     def agenda_view(self, request: HttpRequest) -> HttpResponse:
-        """What comes and came in a month, day by day."""
+        """The scheduled changes of a month, day by day."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        today = now()
+        present = now()
         try:
-            first = date.fromisoformat(f"{request.GET['month']}-01") if "month" in request.GET else today.date()
+            first = date.fromisoformat(f"{request.GET['month']}-01") if "month" in request.GET else present.date()
             month = month_of(self.get_queryset(request), first.replace(day=1))
         except (ValueError, OverflowError):
             raise Http404 from None
-        _place([entry.schedule for day in month.days for entry in day.entries], known_caller(request))
+        _describe([entry.schedule for day in month.days for entry in day.entries], known_caller(request))
         shown = {
-            "title": f"Scheduled changes in {month.first:%B %Y}", "month": month, "today": today.date(),
+            "title": f"Scheduled changes in {month.first:%B %Y}", "month": month, "today": present.date(),
             "may_add": self.has_add_permission(request),
         }  # fmt: skip
         return TemplateResponse(request, "admin/flags/schedules/agenda.html", self._frame(request) | shown)
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        """The form; what it says is scheduled by the person who is signed in."""
+        """The form with which the person who is signed in schedules a change."""
         if not self.has_add_permission(request):
             raise PermissionDenied
         initial = {name: request.GET[name] for name in ("flag", "organization") if name in request.GET}
@@ -242,18 +243,18 @@ class FlagScheduleAdmin(OperatorAdmin):
         return TemplateResponse(request, "admin/flags/schedules/add.html", self._frame(request) | shown)
 
     def change_view(self, request: HttpRequest, object_id: str, *_: Any, **__: Any) -> HttpResponse:
-        """One scheduled change, what it led to, and who did what to it."""
+        """One scheduled change, the change it led to, and its audit entries."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         schedule = self._schedule(request, id_in(object_id) or 0)
-        _place([schedule], known_caller(request))
+        _describe([schedule], known_caller(request))
         first = schedule.series_id or schedule.pk
         series = self.get_queryset(request).filter(Q(pk=first) | Q(series_id=first)).order_by("-scheduled_at")
         shown = {
             "title": f"Scheduled change {schedule.pk}",
             "schedule": schedule,
             "what": what(schedule),
-            "state": _state_words(schedule),
+            "state": _status_words(schedule),
             "series": series[:MOST_ENTRIES] if schedule.cron else [],
             "entries": audit_log.entries_about(schedule.subject)[:MOST_ENTRIES],
             "may_cancel": schedule.is_open and self.has_cancel_permission(request),
@@ -272,17 +273,17 @@ class FlagScheduleAdmin(OperatorAdmin):
         return {**self.admin_site.each_context(request), "opts": self.opts}
 
 
-def _place(schedules: list[FlagSchedule], caller: Caller) -> None:
-    """Give each schedule the words for what it reaches, by one query for all."""
+def _describe(schedules: list[FlagSchedule], caller: Caller) -> None:
+    """Give each schedule the words for what it sets and where, with one query for all."""
     found = {schedule.organization_id for schedule in schedules if schedule.organization_id is not None}
     names = path_names_of(found, top_id=caller.organization_id)
     for schedule in schedules:
-        place = schedule.organization_id
-        words = " › ".join(names[place]) if place in names else f"{place}, deleted"
-        schedule.where = "the definition" if place is None else words  # type: ignore[attr-defined]
+        organization_id = schedule.organization_id
+        words = " › ".join(names[organization_id]) if organization_id in names else f"{organization_id}, deleted"
+        schedule.where = "the definition" if organization_id is None else words  # type: ignore[attr-defined]
         schedule.what = what(schedule)  # type: ignore[attr-defined]
 
 
-def _state_words(schedule: FlagSchedule) -> str:
+def _status_words(schedule: FlagSchedule) -> str:
     again = f", again {schedule.next_retry_at:%Y-%m-%d %H:%M:%S} UTC" if schedule.next_retry_at else ""
     return f"{schedule.status}{again}"

@@ -21,7 +21,7 @@ INSTANT = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A schedule at a moment; `is_expected`: no row yet, but its recurrence will make one.
+    """A schedule at one of its times; `is_expected`: no row yet, but its recurrence will make one.
 
     Where more times of a series fall into one day and stand alike, `times` is how many, until `last`.
     """
@@ -98,14 +98,14 @@ def _folded(entries: Iterable[Entry]) -> list[Entry]:
 
 def _expected(schedule: FlagSchedule, begin: datetime, end: datetime) -> Iterator[datetime]:
     """The slots after the next, inside of the span; of a day that has more, MOST_OF_A_DAY and one."""
-    moment, day, count = max(schedule.scheduled_at, begin - INSTANT), begin.date(), 0
+    at, day, count = max(schedule.scheduled_at, begin - INSTANT), begin.date(), 0
     try:
         slots = recurrence(schedule.cron, schedule.time_zone)
-        while (moment := slots.after(moment).astimezone(UTC)) < end:
-            yield moment
-            day, count = moment.date(), count + 1 if moment.date() == day else 1
+        while (at := slots.after(at).astimezone(UTC)) < end:
+            yield at
+            day, count = at.date(), count + 1 if at.date() == day else 1
             if count > MOST_OF_A_DAY:
-                moment = _midnight(day + timedelta(days=1)) - INSTANT
+                at = _midnight(day + timedelta(days=1)) - INSTANT
     except InvalidSchedule:  # there is no further slot
         return
 

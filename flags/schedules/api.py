@@ -1,4 +1,4 @@
-"""The addresses of scheduled changes."""
+"""The endpoints of scheduled changes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from flags.schedules import plan, schedule_operations, selectors
 from flags.schedules.models import FlagSchedule
-from flags.schedules.plan import Subject
+from flags.schedules.plan import ScheduleRequest
 from flags.schedules.serializers import NewSchedule, ScheduledSerializer, ScheduleFilters, ScheduleSerializer
 from flags.schedules.time_parsing import parse_time
 from jobs.api.serializers import ReasonInput
@@ -112,13 +112,13 @@ class RetrySchedule(Endpoint):
 
 
 def _planned(caller: Caller, given: dict[str, Any], correlation_id: str) -> list[FlagSchedule]:
-    subject = Subject(
+    request = ScheduleRequest(
         given["flag_key"], given["organization_id"], given["reason"], given.get("max_retries"), correlation_id
     )
     zone = given.get("time_zone", "")
     if "cron" in given:
-        return [plan.plan_recurring(caller, subject, wanted=given["wanted"], cron=given["cron"], time_zone=zone)]
+        return [plan.plan_recurring(caller, request, wanted=given["wanted"], cron=given["cron"], time_zone=zone)]
     if "on_at" in given:
         on_at, off_at = parse_time(given["on_at"], zone), parse_time(given["off_at"], zone)
-        return list(plan.plan_pair(caller, subject, on_at=on_at, off_at=off_at))
-    return [plan.plan_once(caller, subject, wanted=given["wanted"], at=parse_time(given["at"], zone))]
+        return list(plan.plan_pair(caller, request, on_at=on_at, off_at=off_at))
+    return [plan.plan_once(caller, request, wanted=given["wanted"], at=parse_time(given["at"], zone))]

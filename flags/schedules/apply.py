@@ -1,4 +1,4 @@
-"""Applying a scheduled change: a change like any other, by its author, through the door "schedule"."""
+"""Applying a scheduled change: a change like any other, by its author, through the channel "schedule"."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHANNEL = "schedule"
 
 @dataclass(frozen=True, slots=True)
 class AppliedChange:
-    """What a scheduled change has led to."""
+    """The change that a schedule has led to, if it was one of an organization, and what has become of its author."""
 
     change_number: int | None = None
     job_id: int | None = None
@@ -29,13 +29,13 @@ class AppliedChange:
 def apply(schedule: FlagSchedule) -> AppliedChange:
     """Make the change, inside the caller's transaction.
 
-    The rights that the author had when it was scheduled count: an author who is gone since is told of, no more.
-    Raises FlagNotFound and OrganizationNotFound for what is gone, InvalidSchedule, and whatever a change may raise.
+    The rights that the author had when it was scheduled count. When the author is gone since, the audit log says so.
+    Raises FlagNotFound, OrganizationNotFound, InvalidSchedule, and whatever `set_flag` and `service.update` may raise.
     """
     if not Flag.objects.filter(pk=schedule.flag_id).exists():
         raise FlagNotFound(f"The flag {schedule.flag_key} no longer exists.")  # one of the same name is another flag
-    gone = authors.why_gone(schedule.created_by)
-    reason = "; ".join(part for part in (schedule.reason, f"schedule {schedule.pk}", gone) if part)
+    author_gone = authors.why_gone(schedule.created_by)
+    reason = "; ".join(part for part in (schedule.reason, f"schedule {schedule.pk}", author_gone) if part)
     with (
         actor.coming_from(CHANNEL, actor=schedule.created_by),
         structlog.contextvars.bound_contextvars(correlationId=schedule.correlation_id, scheduleId=schedule.pk),
@@ -43,7 +43,7 @@ def apply(schedule: FlagSchedule) -> AppliedChange:
         if schedule.organization_id is None:
             values = schedulable.values_of(schedule.wanted)
             service.update(key=schedule.flag_key, values=values, by=schedule.created_by, reason=reason)
-            return AppliedChange(author_gone=gone)
+            return AppliedChange(author_gone=author_gone)
         accepted = set_flag(
             organization_id=schedule.organization_id,
             flag_key=schedule.flag_key,
@@ -52,4 +52,4 @@ def apply(schedule: FlagSchedule) -> AppliedChange:
             correlation_id=schedule.correlation_id,
             reason=reason,
         )
-    return AppliedChange(accepted.change.number, accepted.job.pk if accepted.job else None, gone)
+    return AppliedChange(accepted.change.number, accepted.job.pk if accepted.job else None, author_gone)

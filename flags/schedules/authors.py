@@ -1,4 +1,4 @@
-"""Whether the one who scheduled a change is still there when its time comes."""
+"""Whether the author of a scheduled change, a person or an access key, is still there when its time comes."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from orgs.access.models import AccessKey
 
 
 def why_gone(author: str) -> str:
-    """What has become of "key:4fG6aB nightly" or "user:alice"; empty while they are there, and for all others."""
-    door, _, name = author.partition(":")
-    if door == "key":
+    """What has become of an actor such as "key:4fG6aB nightly" or "user:alice"; empty if nothing that is known."""
+    channel, _, name = author.partition(":")
+    if channel == "key":
         return _of_key(name.partition(" ")[0])
-    if door == "user":
+    if channel == "user":
         return _of_person(name)
     return ""
 

@@ -1,4 +1,4 @@
-"""How commands show scheduled changes, and do the same deed to several."""
+"""How commands show scheduled changes, and do one operation to several of them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def status_word(schedule: FlagSchedule) -> Text:
 
 def schedules_table(schedules: Sequence[FlagSchedule]) -> Table:
     """One row for each."""
-    places = Organization.objects.in_bulk({schedule.organization_id for schedule in schedules} - {None})
+    organizations = Organization.objects.in_bulk({schedule.organization_id for schedule in schedules} - {None})
     table = terminal.table(
         Column("ID", justify="right", no_wrap=True), Column("When (UTC)", no_wrap=True), Column("Flag", no_wrap=True),
         Column("What", overflow="fold"), Column("Where", overflow="fold"), Column("Status", overflow="fold"),
@@ -50,22 +50,22 @@ def schedules_table(schedules: Sequence[FlagSchedule]) -> Table:
         table.add_row(
             *terminal.cells(
                 str(schedule.pk), terminal.at(schedule.scheduled_at), schedule.flag_key, what(schedule) + recurs,
-                where(schedule, places), status_word(schedule), schedule.created_by, schedule.last_error,
+                where(schedule, organizations), status_word(schedule), schedule.created_by, schedule.last_error,
             )
         )  # fmt: skip
     return table
 
 
-def where(schedule: FlagSchedule, places: Mapping[int, Organization]) -> str:
+def where(schedule: FlagSchedule, organizations: Mapping[int, Organization]) -> str:
     """The organization's key, or that it is the definition."""
     if schedule.organization_id is None:
         return "the definition"
-    place = places.get(schedule.organization_id)
-    return place.key if place else f"id {schedule.organization_id}, deleted"
+    organization = organizations.get(schedule.organization_id)
+    return organization.key if organization else f"id {schedule.organization_id}, deleted"
 
 
 def do_to_each(ids: Sequence[int], do: Callable[[int], FlagSchedule], *, done_word: str) -> Answer:
-    """Do it to every schedule, each once; a refusal of one keeps no other from it, and makes the exit status 1."""
+    """Do the operation to every schedule, each once; a refusal of one stops no other, and makes the exit status 1."""
     results: list[dict[str, Any]] = []
     shown: list[RenderableType] = []
     for schedule_id in dict.fromkeys(ids):

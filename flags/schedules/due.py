@@ -1,8 +1,8 @@
-"""The tick: applies what is due, each in a transaction of its own that holds the schedule's row to its end.
+"""Applying the schedules that are due, each in a transaction of its own that holds the schedule's row to its end.
 
-Beat asks for it, and each worker does it by itself, so any number of ticks may run at once. The lock on the row is the
-claim: it cannot run out, and a process or a connection that dies gives it back together with all that it had done, so
-nothing is applied twice and nothing is lost.
+Beat asks for it, and it is a maintenance task of every worker, so any number of processes may do it at once. The lock
+on the row is the claim: it cannot run out, and a process or a connection that dies gives it back together with all
+that it had done, so nothing is applied twice and nothing is lost.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import structlog
 from django.db import connection, transaction
 
-from flags.schedules import apply, results
+from flags.schedules import apply
 from flags.schedules.models import FlagSchedule
+from flags.schedules.record_result import record_failure, record_success
 from flagsite.core.db import transient_errors
 from jobs.engine.maintenance import maintenance_task
 from jobs.metrics import counters
@@ -22,11 +23,11 @@ from orgs.tree.subtrees import subtrees_overlap
 
 log = structlog.get_logger(__name__)
 AT_ONCE = 100
-"""Schedules that one tick takes; the next takes the rest."""
-LONGEST_TICK = 30.0
-"""Seconds after which a tick takes no more, however slow the database is."""
+"""Schedules that one run takes; the next run takes the rest."""
+LONGEST_RUN = 30.0
+"""Seconds after which a run takes no more, however slow the database is."""
 LOCK_PATIENCE = "SET LOCAL lock_timeout = '10s'"
-"""For the tree lock, which an import may hold for long; it counts as a failure that passes."""
+"""For the tree lock, which an import may hold for long. Waiting in vain is a failure with a retry."""
 
 CLAIM = f"""
 SELECT due.id
@@ -50,13 +51,13 @@ SELECT due.id
 
 @dataclass(slots=True)
 class DueResult:
-    """What a tick did."""
+    """How many schedules a run applied, and how many attempts failed."""
 
     applied: int = 0
     failed: int = 0
     """For good."""
     delayed: int = 0
-    """Failed, and tried again later."""
+    """Failed, with a retry to come."""
 
     @property
     def tried(self) -> int:
@@ -66,37 +67,37 @@ class DueResult:
 @maintenance_task
 def apply_due() -> DueResult:
     """Apply what is due: retries first, then by time; of each flag in order. Raises DatabaseError with no database."""
-    ticked = DueResult()
-    deadline = time.monotonic() + LONGEST_TICK
-    while ticked.tried < AT_ONCE and time.monotonic() < deadline and _take_next(ticked):
+    result = DueResult()
+    deadline = time.monotonic() + LONGEST_RUN
+    while result.tried < AT_ONCE and time.monotonic() < deadline and _apply_next(result):
         continue
     for name in ("applied", "failed", "delayed"):
-        if count := getattr(ticked, name):
+        if count := getattr(result, name):
             counters.add(f"schedules_{name}", count)
-    return ticked
+    return result
 
 
-def _take_next(ticked: DueResult) -> bool:
-    """Claim one that is due and see to it; False when there is none."""
+def _apply_next(result: DueResult) -> bool:
+    """Claim the next schedule that is due, apply it and count what came of it; False when none is due."""
     schedule: FlagSchedule | None = None
     try:
         with transaction.atomic():
-            schedule = claim()
+            schedule = claim_due()
             if schedule is None:
                 return False
             error = _apply(schedule)
-            again = error is not None and results.failed(schedule, error)
+            again = error is not None and record_failure(schedule, error)
     except Exception as loss:
         if schedule is None:
             raise
         log.warning("schedule_transaction_lost", scheduleId=schedule.pk, error=str(loss))
-        return _store_anew(schedule, loss, ticked)
-    _count(ticked, error, again=again)
+        return _record_lost_transaction(schedule, loss, result)
+    _count(result, error, again=again)
     return True
 
 
-def claim() -> FlagSchedule | None:
-    """The next that is due and that nobody else has in work, locked until the transaction ends."""
+def claim_due() -> FlagSchedule | None:
+    """The next schedule that is due and that no other process holds, locked until the transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute(CLAIM)
         row = cursor.fetchone()
@@ -104,12 +105,12 @@ def claim() -> FlagSchedule | None:
 
 
 def _apply(schedule: FlagSchedule) -> Exception | None:
-    """Apply it, in a savepoint: None, or the error that undid it. Raises where the whole transaction is lost."""
+    """Apply it in a savepoint. Returns None, or the error that undid it; raises where the whole transaction is lost."""
     try:
         with transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute(LOCK_PATIENCE)
-            results.applied(schedule, apply.apply(schedule))
+            record_success(schedule, apply.apply(schedule))
     except Exception as error:
         if connection.needs_rollback:  # the connection is gone, and the lock on the row with it
             raise
@@ -117,10 +118,10 @@ def _apply(schedule: FlagSchedule) -> Exception | None:
     return None
 
 
-def _store_anew(schedule: FlagSchedule, error: Exception, ticked: DueResult) -> bool:
-    """Note the failure on a fresh connection, unless the commit went through after all or another has it in work.
+def _record_lost_transaction(schedule: FlagSchedule, error: Exception, result: DueResult) -> bool:
+    """Record the failure on a new connection, unless the commit went through after all or another process has the row.
 
-    Raises where the database is away altogether: then the row is as it was, and a later tick takes it.
+    Raises where the database is away altogether: then the row is as it was, and a later run takes it. Returns True.
     """
     transient_errors.reconnect()
     with transaction.atomic():
@@ -128,16 +129,16 @@ def _store_anew(schedule: FlagSchedule, error: Exception, ticked: DueResult) -> 
             pk=schedule.pk, status=schedule.status, attempts=schedule.attempts
         )
         found = same.first()
-        again = found is not None and results.failed(found, error)
+        again = found is not None and record_failure(found, error)
     if found is not None:
-        _count(ticked, error, again=again)
+        _count(result, error, again=again)
     return True
 
 
-def _count(ticked: DueResult, error: Exception | None, *, again: bool) -> None:
+def _count(result: DueResult, error: Exception | None, *, again: bool) -> None:
     if error is None:
-        ticked.applied += 1
+        result.applied += 1
     elif again:
-        ticked.delayed += 1
+        result.delayed += 1
     else:
-        ticked.failed += 1
+        result.failed += 1

@@ -1,4 +1,4 @@
-"""The form of the admin site with which a change is scheduled."""
+"""The admin site's form with which people schedule a change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flags.definitions.models import FLAG_KEY
 from flags.errors import InvalidSchedule
 from flags.schedules import plan as planning
 from flags.schedules.models import FlagSchedule
-from flags.schedules.plan import Subject
+from flags.schedules.plan import ScheduleRequest
 from flags.schedules.recurrence import LONGEST_EXPRESSION
 from flags.schedules.time_parsing import parse_time
 from flagsite.core.actor import LONGEST_REASON, correlation_id
@@ -22,7 +22,7 @@ from orgs.access.organizations import find_organization_by_key_or_id, find_visib
 from orgs.errors import OrganizationNotFound
 
 
-class Moment(forms.CharField):
+class DateTimeText(forms.CharField):
     """A date and time as the browser's picker writes it, or with an offset."""
 
     widget = forms.DateTimeInput(attrs={"type": "datetime-local"})
@@ -32,16 +32,16 @@ class Moment(forms.CharField):
         if not text:
             return None
         try:
-            moment = parse_datetime(text)
+            parsed = parse_datetime(text)
         except ValueError:
-            moment = None
-        if moment is None:
+            parsed = None
+        if parsed is None:
             raise ValidationError("Not a date and time.")
-        return moment
+        return parsed
 
 
 class ScheduleForm(forms.Form):
-    """Which flag, where, what, when and why."""
+    """The flag, the organization, the value, the time and the reason."""
 
     flag = forms.CharField(max_length=255, validators=[FLAG_KEY], help_text="Its key, such as new-checkout.")
     organization = forms.CharField(
@@ -54,8 +54,10 @@ class ScheduleForm(forms.Form):
         label="Rollout percentage", required=False, min_value=0, max_value=100, decimal_places=3,
         help_text="Of the definition only; empty leaves it as it is.",
     )  # fmt: skip
-    at = Moment(label="At", required=False)
-    back_at = Moment(label="Off again at", required=False, help_text="With the value on, for a pair of on and off.")
+    at = DateTimeText(label="At", required=False)
+    back_at = DateTimeText(
+        label="Off again at", required=False, help_text="With the value on, for a pair of on and off."
+    )
     cron = forms.CharField(
         label="Or again and again, at (cron)", max_length=LONGEST_EXPRESSION, required=False,
         help_text="Minute, hour, day of month, month, day of week: 0 9 * * mon-fri. Instead of a time.",
@@ -78,28 +80,28 @@ class ScheduleForm(forms.Form):
         return values
 
     def plan(self, caller: Caller) -> list[FlagSchedule]:
-        """Schedule what the form says.
+        """Schedule the change that was filled in.
 
         Raises FlagNotFound, OrganizationNotFound, OutsideOfYourSubtree, InvalidSchedule.
         """
         values = self.cleaned_data
         zone: str = values["time_zone"]
-        place = _place(caller, values["organization"]) if values["organization"] else None
-        subject = Subject(values["flag"], place, values["reason"], correlation_id=correlation_id())
+        organization_id = _organization_id(caller, values["organization"]) if values["organization"] else None
+        request = ScheduleRequest(values["flag"], organization_id, values["reason"], correlation_id=correlation_id())
         wanted: dict[str, Any] = {"enabled": values["enabled"]}
         if values["rollout"] is not None:
             wanted["rolloutPercentage"] = float(values["rollout"])
         if values["cron"]:
-            recurring = planning.plan_recurring(caller, subject, wanted=wanted, cron=values["cron"], time_zone=zone)
+            recurring = planning.plan_recurring(caller, request, wanted=wanted, cron=values["cron"], time_zone=zone)
             return [recurring]
         at: datetime = parse_time(values["at"], zone)
         if values["back_at"]:
-            pair = planning.plan_pair(caller, subject, on_at=at, off_at=parse_time(values["back_at"], zone))
+            pair = planning.plan_pair(caller, request, on_at=at, off_at=parse_time(values["back_at"], zone))
             return list(pair)
-        return [planning.plan_once(caller, subject, wanted=wanted, at=at)]
+        return [planning.plan_once(caller, request, wanted=wanted, at=at)]
 
 
-def _place(caller: Caller, key_or_id: str) -> int:
+def _organization_id(caller: Caller, key_or_id: str) -> int:
     try:
         return int(find_visible_organization(caller, find_organization_by_key_or_id(key_or_id).pk).pk)
     except OrganizationNotFound:

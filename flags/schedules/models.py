@@ -108,10 +108,10 @@ class FlagSchedule(models.Model):
 
     @property
     def subject(self) -> str:
-        """What the history calls it."""
+        """What audit entries call it."""
         return f"flag-schedule:{self.pk}"
 
     @property
     def is_open(self) -> bool:
-        """Whether it will be tried, sooner or later."""
+        """Whether it will be tried, now or later."""
         return self.status == self.Status.PENDING or self.next_retry_at is not None

@@ -16,7 +16,8 @@ from flags.schedules import schedulable
 from flags.schedules.backoff import MOST_RETRIES, default_max_retries
 from flags.schedules.models import FlagSchedule
 from flags.schedules.recurrence import recurrence
-from flags.schedules.time_parsing import check_in_future, now
+from flags.schedules.time_parsing import check_in_future
+from flagsite.core.db.clock import now
 from orgs.access.caller import Caller
 from orgs.access.organizations import hold_visible_organization
 from orgs.audit import audit_log
@@ -24,10 +25,10 @@ from orgs.errors import OutsideOfYourSubtree
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """Which flag is to change, where (None: its own definition), and what is said about it.
+class ScheduleRequest:
+    """The flag that is to change, the organization (None: the flag's own definition), and what is said about it.
 
-    `max_retries` None is the setting's.
+    `max_retries` None stands for the setting FLAG_SCHEDULE_MAX_RETRIES.
     """
 
     flag_key: str
@@ -37,27 +38,27 @@ class Subject:
     correlation_id: str = ""
 
 
-def plan_once(caller: Caller, subject: Subject, *, wanted: Mapping[str, Any], at: datetime) -> FlagSchedule:
-    """Schedule a change for one moment.
+def plan_once(caller: Caller, request: ScheduleRequest, *, wanted: Mapping[str, Any], at: datetime) -> FlagSchedule:
+    """Schedule a change for one time.
 
     Raises FlagNotFound, OrganizationNotFound, OutsideOfYourSubtree, InvalidSchedule; so do the others.
     """
-    with _held(caller, subject) as flag:
-        schedule = _create(caller, subject, flag, wanted=wanted, scheduled_at=check_in_future(at))
+    with _flag_held(caller, request) as flag:
+        schedule = _create(caller, request, flag, wanted=wanted, scheduled_at=check_in_future(at))
         _record(caller, schedule)
     return schedule
 
 
 def plan_pair(
-    caller: Caller, subject: Subject, *, on_at: datetime, off_at: datetime
+    caller: Caller, request: ScheduleRequest, *, on_at: datetime, off_at: datetime
 ) -> tuple[FlagSchedule, FlagSchedule]:
-    """Schedule on for one moment and off for another: two rows that know each other; either may be the first."""
+    """Schedule on for one time and off for another: two rows that refer to each other; either may come first."""
     if on_at == off_at:
         raise InvalidSchedule("On and off are at the same time.")
-    with _held(caller, subject) as flag:
-        on = _create(caller, subject, flag, wanted={"enabled": True}, scheduled_at=check_in_future(on_at))
+    with _flag_held(caller, request) as flag:
+        on = _create(caller, request, flag, wanted={"enabled": True}, scheduled_at=check_in_future(on_at))
         off = _create(
-            caller, subject, flag, wanted={"enabled": False}, scheduled_at=check_in_future(off_at), paired_with=on
+            caller, request, flag, wanted={"enabled": False}, scheduled_at=check_in_future(off_at), paired_with=on
         )
         on.paired_with = off
         on.save(update_fields=["paired_with"])
@@ -67,43 +68,49 @@ def plan_pair(
 
 
 def plan_recurring(
-    caller: Caller, subject: Subject, *, wanted: Mapping[str, Any], cron: str, time_zone: str
+    caller: Caller, request: ScheduleRequest, *, wanted: Mapping[str, Any], cron: str, time_zone: str
 ) -> FlagSchedule:
     """Schedule a change for every slot of a cron expression in a time zone, from the next one on."""
     slots = recurrence(cron, time_zone)
-    with _held(caller, subject) as flag:
+    with _flag_held(caller, request) as flag:
         schedule = _create(
-            caller, subject, flag, wanted=wanted, scheduled_at=slots.after(now()), cron=cron, time_zone=time_zone
+            caller, request, flag, wanted=wanted, scheduled_at=slots.after(now()), cron=cron, time_zone=time_zone
         )
         _record(caller, schedule)
     return schedule
 
 
 @contextmanager
-def _held(caller: Caller, subject: Subject) -> Iterator[Flag]:
+def _flag_held(caller: Caller, request: ScheduleRequest) -> Iterator[Flag]:
     """The flag, in a transaction that keeps the organization where it is; the caller may schedule there."""
     with transaction.atomic():
-        if subject.organization_id is not None:
-            with hold_visible_organization(caller, subject.organization_id):
-                yield Flag.objects.called(subject.flag_key)
+        if request.organization_id is not None:
+            with hold_visible_organization(caller, request.organization_id):
+                yield Flag.objects.called(request.flag_key)
         elif caller.organization_id is not None:
             raise OutsideOfYourSubtree
         else:
-            yield Flag.objects.called(subject.flag_key)
+            yield Flag.objects.called(request.flag_key)
 
 
 def _create(
-    caller: Caller, subject: Subject, flag: Flag, *, wanted: Mapping[str, Any], scheduled_at: datetime, **more: Any
+    caller: Caller,
+    request: ScheduleRequest,
+    flag: Flag,
+    *,
+    wanted: Mapping[str, Any],
+    scheduled_at: datetime,
+    **more: Any,
 ) -> FlagSchedule:
-    max_retries = default_max_retries() if subject.max_retries is None else subject.max_retries
+    max_retries = default_max_retries() if request.max_retries is None else request.max_retries
     if not 0 <= max_retries <= MOST_RETRIES:
         raise InvalidSchedule(f"maxRetries must be from 0 to {MOST_RETRIES}.")
     fields = schedulable.check(wanted)
-    if subject.organization_id is not None and list(fields) != ["enabled"]:
+    if request.organization_id is not None and list(fields) != ["enabled"]:
         raise InvalidSchedule('An organization\'s value is on or off: {"enabled": true} or {"enabled": false}.')
     return FlagSchedule.objects.create(
-        flag=flag, flag_key=flag.key, organization_id=subject.organization_id, wanted=fields, scheduled_at=scheduled_at,
-        max_retries=max_retries, created_by=caller.name, reason=subject.reason, correlation_id=subject.correlation_id,
+        flag=flag, flag_key=flag.key, organization_id=request.organization_id, wanted=fields, scheduled_at=scheduled_at,
+        max_retries=max_retries, created_by=caller.name, reason=request.reason, correlation_id=request.correlation_id,
         **more,
     )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """When a recurring change comes next: a cron expression, read in a time zone with all its changes of the clock.
 
-A local time that the clock skips in spring comes at the moment of the skip; one that it shows twice in autumn comes
-the first time. So every slot comes once.
+A local time that the clock skips in spring comes when it skips; one that it shows twice in autumn comes the first time.
+So every slot comes once.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class Recurrence:
     """Day of month and day of week are both given: as cron has it, one of them is enough."""
     zone: ZoneInfo
 
-    def after(self, moment: datetime) -> datetime:
-        """The first slot after the moment, in UTC. Raises InvalidSchedule when there is none in nine years."""
-        local = moment.astimezone(self.zone).replace(tzinfo=None)
+    def after(self, earlier: datetime) -> datetime:
+        """The first slot after `earlier`, in UTC. Raises InvalidSchedule when there is none in nine years."""
+        local = earlier.astimezone(self.zone).replace(tzinfo=None)
         for slot in self._slots(local.date()):
             if slot >= local.replace(second=0, microsecond=0):
-                found = moment_of(slot, self.zone)
-                if found > moment:
+                found = to_utc(slot, self.zone)
+                if found > earlier:
                     return found
         raise InvalidSchedule("This cron expression names no day that comes in the next nine years.")
 
@@ -112,12 +112,12 @@ def exists(local: datetime, zone: ZoneInfo) -> bool:
     return local.replace(tzinfo=zone).astimezone(UTC).astimezone(zone).replace(tzinfo=None, fold=0) == local
 
 
-def moment_of(local: datetime, zone: ZoneInfo) -> datetime:
-    """The moment in UTC when the zone's clocks show this local time first, or skip it."""
-    moment = local.replace(tzinfo=zone, fold=0).astimezone(UTC)
+def to_utc(local: datetime, zone: ZoneInfo) -> datetime:
+    """The time in UTC at which the zone's clocks first show this local time, or skip it."""
+    first = local.replace(tzinfo=zone, fold=0).astimezone(UTC)
     if exists(local, zone):
-        return moment
-    before, after = local.replace(tzinfo=zone, fold=1).astimezone(UTC), moment
+        return first
+    before, after = local.replace(tzinfo=zone, fold=1).astimezone(UTC), first
     offset = after.astimezone(zone).utcoffset()
     while after - before > timedelta(seconds=1):
         middle = (before + (after - before) / 2).replace(microsecond=0)

@@ -1,7 +1,7 @@
-"""Forgetting scheduled changes that were settled FLAG_SCHEDULE_KEEP_DAYS ago, as a part of the daily clean-up.
+"""The retention of scheduled changes: the daily clean-up deletes those settled FLAG_SCHEDULE_KEEP_DAYS ago.
 
-What is still to be tried stays, however old. The halves of a pair go together. Of a recurring one the times that have
-come go one by one; the first, which all later ones refer to, goes when no other is left.
+A schedule that is still to be tried stays, however old. The halves of a pair go together. The occurrences of a
+recurring schedule go one by one; the first, to which all later ones refer, goes when no other is left.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from flags.schedules.models import FlagSchedule
 from jobs.operations.cleanup import OldRows
 
 LOOKED_AT_ONCE = 2000
-"""Schedules that one short transaction looks at."""
+"""How many schedules one short transaction looks at."""
 Status = FlagSchedule.Status
 
 
 def old_schedules() -> QuerySet[FlagSchedule]:
-    """What a clean-up would delete now."""
+    """The schedules that a clean-up would delete now."""
     days = settings.FLAG_SCHEDULE_KEEP_DAYS
     if not days:
         return FlagSchedule.objects.none()
@@ -36,11 +36,14 @@ def old_schedules() -> QuerySet[FlagSchedule]:
     )
 
 
-def delete_some(before: int | None) -> tuple[int | None, int]:
-    """Delete what is old of the next schedules by id, newest first, so that the first of a series is met last.
+def delete_batch(before: int | None) -> tuple[int | None, int]:
+    """Delete the old ones among the next schedules by id, newest first, so that the first of a series comes last.
 
-    They are locked and then looked at again, since a person may have asked for a retry meanwhile. What others hold is
-    left for tomorrow, with what refers to it or is referred to by it.
+    They are locked and then looked at again, since a person may have asked for a retry meanwhile. A schedule that
+    another transaction holds is left for tomorrow, with all that refer to it or that it refers to.
+
+    `before` is what the last call returned, None at first. Returns the id to go on before, None at the end, and how
+    many schedules are gone.
     """
     looked_at = FlagSchedule.objects.order_by("-id")
     if before is not None:
@@ -51,7 +54,7 @@ def delete_some(before: int | None) -> tuple[int | None, int]:
     old = dict(old_schedules().filter(pk__in=ids).values_list("pk", "paired_with_id"))
     wanted = {pk for pk in (*old, *old.values()) if pk is not None}
     held = list(_locked(wanted))
-    return ids[-1], _delete(held)
+    return ids[-1], _delete_unreferenced(held)
 
 
 def _locked(ids: set[int]) -> QuerySet[FlagSchedule, int]:
@@ -59,8 +62,8 @@ def _locked(ids: set[int]) -> QuerySet[FlagSchedule, int]:
     return rows.values_list("pk", flat=True)
 
 
-def _delete(held: list[int]) -> int:
-    """Delete what is old of those, unless a row that stays refers to it."""
+def _delete_unreferenced(held: list[int]) -> int:
+    """Delete the schedules that are still old, unless a row that stays refers to them; returns how many."""
     stays = FlagSchedule.objects.exclude(pk__in=held)
     gone = (
         old_schedules()
@@ -73,4 +76,4 @@ def _delete(held: list[int]) -> int:
     return len(ids)
 
 
-OLD_SCHEDULES = OldRows("schedules", lambda: old_schedules().count(), delete_some)
+OLD_SCHEDULES = OldRows("schedules", lambda: old_schedules().count(), delete_batch)

@@ -1,4 +1,4 @@
-"""What people do to scheduled changes: cancel, retry now. Each deed is recorded in the history."""
+"""The operations on scheduled changes: cancel and retry. The audit log has each of them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Status = FlagSchedule.Status
 
 
 def cancel(*, schedule_id: int, by: str, reason: str = "") -> FlagSchedule:
-    """Cancel one that waits for its time or its retry; of a recurring one that waits for its time all later ones too.
+    """Cancel a schedule that waits for its time or its retry; a recurring one that waits for its time comes no more.
 
-    Waits while it is being applied. Raises ScheduleNotFound, or ScheduleNotCancellable once it is settled; of a
-    recurring one that says which occurrence is to be cancelled instead.
+    Waits while it is being applied. Raises ScheduleNotFound, or ScheduleNotCancellable once it is settled; the detail
+    then names the occurrence of a recurring schedule that is to be cancelled instead.
     """
     with transaction.atomic():
         schedule = _locked(schedule_id)
@@ -28,7 +28,7 @@ def cancel(*, schedule_id: int, by: str, reason: str = "") -> FlagSchedule:
 
 
 def retry(*, schedule_id: int, by: str, reason: str = "") -> FlagSchedule:
-    """Have one that failed, for good too, tried by the next tick, with all its automatic retries anew.
+    """Have a failed schedule, one that failed for good too, tried within seconds, with all its automatic retries anew.
 
     Raises ScheduleNotFound, ScheduleNotRetryable.
     """
@@ -48,7 +48,7 @@ def _locked(schedule_id: int) -> FlagSchedule:
 
 
 def _next_in_words(schedule: FlagSchedule) -> str:
-    """Which occurrence of a recurring one waits for its time, if any does; it is the one that the later ones need."""
+    """Which occurrence of a recurring schedule waits for its time, if any does; cancelling that one ends the series."""
     if not schedule.cron:
         return ""
     series_id = schedule.series_id or schedule.pk

@@ -13,7 +13,7 @@ from orgs.access.organizations import visible_organizations
 
 
 def schedules_of(caller: Caller) -> QuerySet[FlagSchedule]:
-    """Those of the caller's organizations; who is bound to none sees all, those of definitions too."""
+    """The schedules of the caller's organizations; a caller without a scope sees all, also those of definitions."""
     if caller.organization_id is None:
         return FlagSchedule.objects.all()
     return FlagSchedule.objects.filter(organization_id__in=visible_organizations(caller).values("pk"))
@@ -37,9 +37,9 @@ def matching(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> QuerySet[FlagSchedule]:
-    """Those that match every filter that is given; `since` is included, `until` is not.
+    """The schedules that match every filter that is given; `since` is included, `until` is not.
 
-    `series_id` is the id of a recurring one's first occurrence: that one, and all that came after it.
+    `series_id` is the id of a recurring schedule's first occurrence: that one, and all that came after it.
     """
     if status:
         schedules = schedules.filter(status=status)

@@ -1,4 +1,4 @@
-"""Scheduled changes on the wire: what comes in, what goes out."""
+"""Scheduled changes in JSON: the bodies of requests and of answers."""
 
 from __future__ import annotations
 
@@ -80,29 +80,29 @@ FORMS = (
     ("onAt, offAt", {"onAt", "offAt"}),
     ("cron, timeZone, apply", {"cron", "timeZone", "apply"}),
 )
-"""What a body has beside the flag: exactly one of these, and timeZone with any."""
+"""The fields that a body has beside the flag: exactly one of these forms, and timeZone with any."""
 
 
 @extend_schema_field({"type": "string", "format": "date-time"})
-class Moment(serializers.Field[Any, Any, Any, Any]):
-    """An ISO 8601 date and time, with or without offset; whether one is needed is for the rules to say."""
+class DateTimeText(serializers.Field[Any, Any, Any, Any]):
+    """An ISO 8601 date and time, with or without an offset; each use of it says whether the offset is needed."""
 
     def to_internal_value(self, data: Any) -> datetime:
         try:
-            moment = parse_datetime(data) if isinstance(data, str) and data.isascii() else None
+            parsed = parse_datetime(data) if isinstance(data, str) and data.isascii() else None
         except ValueError:
-            moment = None
-        if moment is None:
+            parsed = None
+        if parsed is None:
             raise ValidationError("Not a date and time such as 2030-01-31T09:00:00+01:00.", code="invalid")
-        return moment
+        return parsed
 
     def to_representation(self, value: Any) -> Any:
         return value
 
 
 @extend_schema_field({"type": "object", "additionalProperties": True})
-class Fields(serializers.Field[Any, Any, Any, Any]):
-    """A JSON object of what is to be applied."""
+class WantedFields(serializers.Field[Any, Any, Any, Any]):
+    """A JSON object with the definition fields that are to be applied."""
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         if not isinstance(data, dict):
@@ -129,14 +129,14 @@ class NewSchedule(InputSerializer):
         source="organization_id", required=False, allow_null=True, default=None,
         help_text="Where it is set, with all that is below. Null or absent: the flag's own definition is changed.",
     )  # fmt: skip
-    apply = Fields(
+    apply = WantedFields(
         source="wanted", required=False,
         help_text='{"enabled": true} or false; for a definition any of enabled, killed, archived, rolloutPercentage, '
         "environments, userWhitelist. Not with onAt and offAt.",
     )  # fmt: skip
-    scheduledAt = Moment(source="at", required=False, help_text="With an offset, or in the timeZone.")
-    onAt = Moment(source="on_at", required=False, help_text="When it is switched on.")
-    offAt = Moment(source="off_at", required=False, help_text="When it is switched off.")
+    scheduledAt = DateTimeText(source="at", required=False, help_text="With an offset, or in the timeZone.")
+    onAt = DateTimeText(source="on_at", required=False, help_text="When it is switched on.")
+    offAt = DateTimeText(source="off_at", required=False, help_text="When it is switched off.")
     cron = Text(
         required=False, max_length=LONGEST_EXPRESSION, help_text="Minute, hour, day of month, month, day of week."
     )
@@ -176,10 +176,10 @@ class ScheduleFilters(QuerySerializer):
         source="series_id",
         help_text="Occurrences of one recurring change: the id of the first, which is among them.",
     )
-    to = Moment(source="until", required=False, help_text="Scheduled before; with an offset.")
+    to = DateTimeText(source="until", required=False, help_text="Scheduled before; with an offset.")
 
     def get_fields(self) -> dict[str, Any]:
-        since = Moment(source="since", required=False, help_text="Scheduled then or later; with an offset.")
+        since = DateTimeText(source="since", required=False, help_text="Scheduled then or later; with an offset.")
         return {**super().get_fields(), "from": since}  # `from` is a word of Python's
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -209,7 +209,7 @@ class ScheduleSerializer(serializers.Serializer[FlagSchedule]):
     organizationId = serializers.IntegerField(
         source="organization_id", allow_null=True, help_text="Null: the flag's own definition."
     )
-    apply = Fields(source="wanted")
+    apply = WantedFields(source="wanted")
     scheduledAt = serializers.DateTimeField(source="scheduled_at")
     status = serializers.ChoiceField(FlagSchedule.Status.choices)
     retryCount = serializers.IntegerField(source="retry_count")

@@ -1,11 +1,11 @@
-"""Times as people give them, against the database's clock."""
+"""Reading the times that people give, and comparing them with the database's clock."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
 from flags.errors import InvalidSchedule
-from flags.schedules.recurrence import exists, moment_of, zone_named
+from flags.schedules.recurrence import exists, to_utc, zone_named
 from flagsite.core.db.clock import now
 
 LATEST = timedelta(days=3653)
@@ -15,7 +15,7 @@ GRACE = timedelta(minutes=1)
 
 
 def parse_time(given: datetime, time_zone: str = "") -> datetime:
-    """The moment in UTC that a time means: one with an offset by itself, one without in the zone.
+    """The time in UTC: of a time with an offset by that, of one without by the clocks of the zone.
 
     Raises InvalidSchedule for a time without offset and zone, and for one that the zone's clocks skip.
     """
@@ -30,16 +30,16 @@ def parse_time(given: datetime, time_zone: str = "") -> datetime:
     try:
         if not exists(given, zone):
             raise InvalidSchedule(f"The clocks of {time_zone} skip {given.isoformat(' ')}; choose another time.")
-        return moment_of(given, zone)
+        return to_utc(given, zone)
     except (OverflowError, ValueError) as error:
         raise InvalidSchedule(f"{given} is out of range.") from error
 
 
-def check_in_future(moment: datetime) -> datetime:
-    """The moment, if it lies ahead. Raises InvalidSchedule."""
-    today = now()
-    if moment < today - GRACE:
-        raise InvalidSchedule(f"{moment:%Y-%m-%dT%H:%M:%SZ} is past; it is {today:%Y-%m-%dT%H:%M:%SZ} now.")
-    if moment > today + LATEST:
+def check_in_future(time: datetime) -> datetime:
+    """The time, which is in UTC, if it lies ahead. Raises InvalidSchedule."""
+    present = now()
+    if time < present - GRACE:
+        raise InvalidSchedule(f"{time:%Y-%m-%dT%H:%M:%SZ} is past; it is {present:%Y-%m-%dT%H:%M:%SZ} now.")
+    if time > present + LATEST:
         raise InvalidSchedule("A change can be scheduled for the next ten years.")
-    return moment
+    return time

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from flags.definitions.fields import as_json, parts_of
+from flags.definitions.fields import as_json, values_of
 from flags.definitions.models import Flag, check_flag_key
 from flags.errors import FlagArchived, FlagNotFound, FlagPurging
 from flags.states import propagation, sql
@@ -101,7 +101,7 @@ def _flag(key: str, requested_by: str) -> Flag:
         author = {"created_by": requested_by[:200], "updated_by": requested_by[:200]}
         flag, made = Flag.objects.get_or_create(key=key, defaults=author)
         if made:
-            shown = as_json(parts_of(flag))
+            shown = as_json(values_of(flag))
             audit_log.record("flag.create", f"flag:{key}", by=requested_by, before=None, after=shown, onSet=True)
     return _settable(key, flag)
 

@@ -190,7 +190,7 @@ def test_an_empty_put_makes_a_flag_as_one_that_was_just_defined_but_for_what_is_
     plain = defined(api, "plain").json()
     defined(api, **WHOLE | {"prerequisites": ["plain"]})
     shown = api.send("PUT", f"{BASE}/new-ui", {}).json()
-    kept = {"name", *(FIELDS[part] for part in WholeDefinition.KEPT)}
+    kept = {"name", *(FIELDS[part].wire_name for part in WholeDefinition.KEPT)}
     assert {part: shown[part] for part in WHOLE} == {
         part: WHOLE[part] if part in kept else plain[part] for part in WHOLE
     }
@@ -349,8 +349,8 @@ def test_a_request_that_is_repeated_with_its_key_is_answered_the_same(api: Api) 
 
 def test_a_flag_that_the_first_set_makes_is_in_the_history(api: Api, cast: Cast) -> None:
     api.post(f"/{cast.oslo.pk}/new-ui/true")
-    (action, before, after), deed = history_of("new-ui")
-    assert (action, before, deed[0]) == ("flag.create", None, "flag.set")
+    (action, before, after), following = history_of("new-ui")
+    assert (action, before, following[0]) == ("flag.create", None, "flag.set")
     shown = api.get(f"{BASE}/new-ui").json()
     assert after == {part: shown[part] for part in WHOLE if part != "name"}
     assert api.get(f"{BASE}/new-ui").json()["createdBy"].startswith("key:")

@@ -1,4 +1,4 @@
-"""What a part of a definition may be is the same by every door: API, admin site, schedules, and whoever calls it."""
+"""A definition field has the same rules through every channel: the API, the admin site, schedules and direct calls."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from flags.definitions import service
 from flags.definitions.fields import FIELDS
 from flags.definitions.models import Flag
 from flags.errors import InvalidDefinition, InvalidSchedule
-from flags.schedules import plan, schedulable
+from flags.schedules import plan
 from flags.schedules.due import apply_due
-from flags.schedules.time_parsing import now
 from flags.tests.schedules.plans import OPS
+from flagsite.core.db.clock import now
 from orgs.tests.api import Api
 
 pytestmark = pytest.mark.django_db
@@ -41,21 +41,21 @@ def flag(db: None) -> Flag:
 
 
 @pytest.mark.parametrize(("part", "value"), [(part, value) for part, values in NONSENSE.items() for value in values])
-def test_what_the_api_refuses_no_other_door_lets_in(
+def test_what_the_api_refuses_no_other_channel_lets_in(
     admin_key: str, cast: Cast, flag: Flag, part: str, value: Any
 ) -> None:
-    with pytest.raises(InvalidDefinition, match=FIELDS[part]):
+    with pytest.raises(InvalidDefinition, match=FIELDS[part].wire_name):
         service.update(key="f", values={part: value}, by="user:olga")
-    with pytest.raises(InvalidSchedule, match=FIELDS[part]):
-        plan.plan_once(OPS, plan.Subject("f"), wanted={FIELDS[part]: value}, at=now())
+    with pytest.raises(InvalidSchedule, match=FIELDS[part].wire_name):
+        plan.plan_once(OPS, plan.ScheduleRequest("f"), wanted={FIELDS[part].wire_name: value}, at=now())
     if value == value:  # noqa: PLR0124 - NaN is no JSON
-        assert Api(admin_key).send("PATCH", BASE, {FIELDS[part]: value}).status_code == 400
+        assert Api(admin_key).send("PATCH", BASE, {FIELDS[part].wire_name: value}).status_code == 400
     flag.refresh_from_db()
     assert flag.version == 1
 
 
 def test_every_part_that_can_be_scheduled_is_tried_here() -> None:
-    assert set(NONSENSE) == set(schedulable.PARTS)
+    assert set(NONSENSE) == {name for name, spec in FIELDS.items() if spec.is_schedulable}
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_definition_that_a_schedule_has_written_can_be_sent_back_as_it_was_rea
         "enabled": True, "rolloutPercentage": 12.125, "environments": {"my-env": True},
         "userWhitelist": ["a", " b", "a"],
     }  # fmt: skip
-    plan.plan_once(OPS, plan.Subject("f"), wanted=wanted, at=now())
+    plan.plan_once(OPS, plan.ScheduleRequest("f"), wanted=wanted, at=now())
     apply_due()
     api = Api(admin_key)
     read = api.get(BASE)

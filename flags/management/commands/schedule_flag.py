@@ -11,7 +11,7 @@ from flags.schedules import plan
 from flags.schedules.backoff import MOST_RETRIES
 from flags.schedules.console import documents_of
 from flags.schedules.models import FlagSchedule
-from flags.schedules.plan import Subject
+from flags.schedules.plan import ScheduleRequest
 from flagsite.core import actor
 from flagsite.core.console import terminal
 from flagsite.core.console.arguments import add_reason, count, when
@@ -46,12 +46,12 @@ class Command(OperatorCommand):
     ) -> Answer:  # fmt: skip
         where = find_organization_by_key_or_id(organization)
         caller = Caller(me(), Role.ADMIN)
-        subject = Subject(flag, where.pk, reason, max_retries, actor.correlation_id())
+        request = ScheduleRequest(flag, where.pk, reason, max_retries, actor.correlation_id())
         wanted = {"enabled": value == "on"}
         if at is not None:
-            schedule: FlagSchedule = plan.plan_once(caller, subject, wanted=wanted, at=at)
+            schedule: FlagSchedule = plan.plan_once(caller, request, wanted=wanted, at=at)
         else:
-            schedule = plan.plan_recurring(caller, subject, wanted=wanted, cron=cron or "", time_zone=time_zone)
+            schedule = plan.plan_recurring(caller, request, wanted=wanted, cron=cron or "", time_zone=time_zone)
         first = ", then again and again" if schedule.cron else ""
         words = (
             f"{flag} will be {value} for {where.key} (id {where.pk}) and everything below at "

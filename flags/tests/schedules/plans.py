@@ -11,8 +11,8 @@ from django.db.models.functions import Now
 from flags.definitions.models import Flag
 from flags.schedules import plan
 from flags.schedules.models import FlagSchedule
-from flags.schedules.plan import Subject
-from flags.schedules.time_parsing import now
+from flags.schedules.plan import ScheduleRequest
+from flagsite.core.db.clock import now
 from orgs.access.caller import Caller
 from orgs.access.models import Role
 from orgs.tree.models import Organization
@@ -35,8 +35,8 @@ def planned(
 ) -> FlagSchedule:
     """One that was due so long ago; its flag exists."""
     Flag.objects.get_or_create(key=flag)
-    subject = Subject(flag, where.pk if where else None, **more)
-    schedule = plan.plan_once(by, subject, wanted={"enabled": enabled}, at=now())
+    request = ScheduleRequest(flag, where.pk if where else None, **more)
+    schedule = plan.plan_once(by, request, wanted={"enabled": enabled}, at=now())
     FlagSchedule.objects.filter(pk=schedule.pk).update(scheduled_at=Now() - ago)
     return schedule
 

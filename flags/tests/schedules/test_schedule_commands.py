@@ -10,8 +10,8 @@ from conftest import Cast
 from flags.definitions.models import Flag
 from flags.schedules.due import apply_due
 from flags.schedules.models import FlagSchedule
-from flags.schedules.time_parsing import now
 from flags.tests.schedules.plans import YEAR, as_of, let_come
+from flagsite.core.db.clock import now
 from orgs.tests.commands import OLGA, deeds, run
 
 pytestmark = pytest.mark.django_db

@@ -14,9 +14,9 @@ from flags.definitions.models import Flag
 from flags.schedules import plan
 from flags.schedules.due import apply_due
 from flags.schedules.models import FlagSchedule
-from flags.schedules.plan import Subject
-from flags.schedules.time_parsing import now
+from flags.schedules.plan import ScheduleRequest
 from flags.tests.schedules.plans import OPS, YEAR, as_of, let_come, planned
+from flagsite.core.db.clock import now
 from orgs.audit.models import HistoryEntry
 from orgs.tests.people import shown, signed_in
 
@@ -30,8 +30,8 @@ def checkout(db: None) -> Flag:
     return Flag.objects.create(key="checkout")
 
 
-def page(schedule: FlagSchedule, deed: str = "") -> str:
-    return f"{LIST}{schedule.pk}/{deed}/do/" if deed else f"{LIST}{schedule.pk}/change/"
+def page(schedule: FlagSchedule, operation: str = "") -> str:
+    return f"{LIST}{schedule.pk}/{operation}/do/" if operation else f"{LIST}{schedule.pk}/change/"
 
 
 def test_a_change_is_scheduled_by_the_form(cast: Cast) -> None:
@@ -139,8 +139,8 @@ def test_those_that_are_ticked_are_retried(cast: Cast) -> None:
 def test_the_agenda_shows_what_came_what_comes_and_what_is_expected(cast: Cast) -> None:
     done, client = planned(cast.oslo), signed_in("viewer")
     apply_due()
-    subject = Subject("checkout", cast.rome.pk)
-    daily = plan.plan_recurring(OPS, subject, wanted={"enabled": False}, cron="15 6 * * *", time_zone="UTC")
+    request = ScheduleRequest("checkout", cast.rome.pk)
+    daily = plan.plan_recurring(OPS, request, wanted={"enabled": False}, cron="15 6 * * *", time_zone="UTC")
     this_month = shown(client.get(f"{LIST}agenda/"))
     assert page(done) in this_month
     assert "fs-status-applied" in this_month
@@ -156,9 +156,9 @@ def test_the_agenda_shows_what_came_what_comes_and_what_is_expected(cast: Cast) 
 
 
 def test_what_recurs_often_is_one_line_of_each_day(cast: Cast) -> None:
-    subject = Subject("checkout", cast.rome.pk)
+    request = ScheduleRequest("checkout", cast.rome.pk)
     often, thrice = (
-        plan.plan_recurring(OPS, subject, wanted={"enabled": on}, cron=cron, time_zone="UTC")
+        plan.plan_recurring(OPS, request, wanted={"enabled": on}, cron=cron, time_zone="UTC")
         for on, cron in ((False, "*/5 * * * *"), (True, "0 6-8 * * *"))
     )
     after = (now().replace(day=1) + timedelta(days=63)).strftime("%Y-%m")

@@ -14,11 +14,11 @@ from flags.schedules import apply, due, schedule_operations
 from flags.schedules import plan as planning
 from flags.schedules.due import DueResult, apply_due
 from flags.schedules.models import FlagSchedule
-from flags.schedules.plan import Subject
-from flags.schedules.time_parsing import now
+from flags.schedules.plan import ScheduleRequest
 from flags.states.models import Change, FlagState
 from flags.tests.schedules.plans import ADA, OPS, as_of, in_the_future, let_come, pass_time, planned
 from flagsite.core.db import transient_errors
+from flagsite.core.db.clock import now
 from jobs.engine.models import Job
 from jobs.metrics.models import EngineCount
 from orgs.access import access_keys
@@ -208,7 +208,7 @@ def test_a_try_whose_end_is_unknown_is_not_noted_once_another_was_made(
     pass_time(timedelta(minutes=3))
     assert apply_due() == DueResult(delayed=1)
     monkeypatch.setattr(transient_errors, "reconnect", lambda: None)
-    due._store_anew(lost, OperationalError("the connection was lost"), ticked)
+    due._record_lost_transaction(lost, OperationalError("the connection was lost"), ticked)
     left = as_of(schedule)
     assert (ticked, left.attempts, left.last_error) == (DueResult(), 2, "away")
 
@@ -261,8 +261,8 @@ def test_people_and_keys_that_are_deleted_or_closed_are_gone(cast: Cast) -> None
 
 def recurring(where: Organization) -> FlagSchedule:
     Flag.objects.get_or_create(key="checkout")
-    subject = Subject("checkout", where.pk, "each hour", 0)
-    return planning.plan_recurring(OPS, subject, wanted={"enabled": True}, cron="30 * * * *", time_zone="Asia/Kolkata")
+    request = ScheduleRequest("checkout", where.pk, "each hour", 0)
+    return planning.plan_recurring(OPS, request, wanted={"enabled": True}, cron="30 * * * *", time_zone="Asia/Kolkata")
 
 
 def test_a_recurring_one_that_missed_slots_is_applied_once_and_comes_again_in_the_future(cast: Cast) -> None:

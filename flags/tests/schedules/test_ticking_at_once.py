@@ -18,11 +18,11 @@ from flags.definitions.models import Flag
 from flags.schedules import apply, due, schedule_operations
 from flags.schedules.due import DueResult, apply_due
 from flags.schedules.models import FlagSchedule
-from flags.schedules.time_parsing import now
 from flags.states.models import Change
 from flags.tests.schedules.plans import as_of, pass_time, planned
 from flags.tests.schedules.ticking_process import TickingProcess
 from flagsite.core.db import transient_errors
+from flagsite.core.db.clock import now
 from jobs.tests.races.threads import WAITS_FOR_A_LOCK, Background
 from orgs.audit.models import HistoryEntry
 from orgs.tree import locks
@@ -142,7 +142,7 @@ def test_what_another_has_in_work_is_left_to_it_and_so_is_what_comes_after(cast:
     planned(cast.oslo, enabled=False, ago=timedelta(minutes=1))
     elsewhere = planned(cast.rome)
     with transaction.atomic():
-        assert due.claim()
+        assert due.claim_due()
         assert Background(apply_due).result() == DueResult(applied=1)
         assert as_of(elsewhere).status == "applied"
     assert apply_due() == DueResult(applied=2)

@@ -1,4 +1,4 @@
-"""Which scheduled changes the daily clean-up forgets, and which it keeps."""
+"""Which scheduled changes the daily clean-up deletes, and which it keeps."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from flags.definitions.models import Flag
 from flags.schedules import plan, retention, schedule_operations
 from flags.schedules.due import apply_due
 from flags.schedules.models import FlagSchedule
-from flags.schedules.plan import Subject
-from flags.schedules.time_parsing import now
+from flags.schedules.plan import ScheduleRequest
 from flags.tests.schedules.plans import OPS, let_come, planned
+from flagsite.core.db.clock import now
 from jobs.engine import runner
 from jobs.operations import cleanup
 from jobs.tests.races.threads import Background
@@ -48,8 +48,8 @@ def clean_up() -> set[int]:
 def recurring(cast: Cast, times: int) -> list[int]:
     """One that came every minute, so often; returns the ids of all its times, of which the last is to come."""
     Flag.objects.get_or_create(key="checkout")
-    subject = Subject("checkout", cast.oslo.pk)
-    plan.plan_recurring(OPS, subject, wanted={"enabled": True}, cron="* * * * *", time_zone="UTC")
+    request = ScheduleRequest("checkout", cast.oslo.pk)
+    plan.plan_recurring(OPS, request, wanted={"enabled": True}, cron="* * * * *", time_zone="UTC")
     for _ in range(times):
         FlagSchedule.objects.update(scheduled_at=F("scheduled_at") - timedelta(minutes=2))
         assert apply_due().applied == 1
@@ -79,7 +79,7 @@ def test_one_that_is_still_to_be_tried_stays_however_old(cast: Cast) -> None:
 def test_the_halves_of_a_pair_go_together_and_not_before(cast: Cast) -> None:
     Flag.objects.create(key="checkout")
     at = now() + timedelta(days=1)
-    on, off = plan.plan_pair(OPS, Subject("checkout", cast.oslo.pk), on_at=at, off_at=at + timedelta(days=1))
+    on, off = plan.plan_pair(OPS, ScheduleRequest("checkout", cast.oslo.pk), on_at=at, off_at=at + timedelta(days=1))
     touched(on, status="applied")
     assert clean_up() == {on.pk, off.pk}
     touched(off, NOT_SO_LONG, status="applied")
@@ -94,7 +94,7 @@ def test_a_pair_goes_together_although_its_halves_are_looked_at_apart(
     monkeypatch.setattr(retention, "LOOKED_AT_ONCE", 1)
     Flag.objects.create(key="checkout")
     at = now() + timedelta(days=1)
-    plan.plan_pair(OPS, Subject("checkout", cast.oslo.pk), on_at=at, off_at=at + timedelta(days=1))
+    plan.plan_pair(OPS, ScheduleRequest("checkout", cast.oslo.pk), on_at=at, off_at=at + timedelta(days=1))
     FlagSchedule.objects.update(updated_at=Now() - LONG, status="applied")
     assert clean_up() == set()
 
@@ -153,7 +153,7 @@ def test_one_that_somebody_is_just_retrying_stays(cast: Cast, monkeypatch: pytes
 def test_what_somebody_has_in_hand_is_left_for_another_day_and_the_other_half_with_it(cast: Cast) -> None:
     touched(planned(cast.rome), status="applied")
     at = now() + timedelta(days=1)
-    halves = plan.plan_pair(OPS, Subject("checkout", cast.oslo.pk), on_at=at, off_at=at + timedelta(days=1))
+    halves = plan.plan_pair(OPS, ScheduleRequest("checkout", cast.oslo.pk), on_at=at, off_at=at + timedelta(days=1))
     both = {touched(half, status="applied") for half in halves}
     with transaction.atomic():
         FlagSchedule.objects.select_for_update().get(pk=halves[0].pk)
