@@ -109,6 +109,7 @@ def pytest_sessionfinish() -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Neither passwords that take long to check, nor a look at all static files for each client that a test makes.
 
+    An audit entry without an actor fails the test that writes it.
     A process of several that is interrupted tears its fixtures down, whoever interrupts it a second time.
     """
     if hasattr(config, "workerinput"):
@@ -116,6 +117,7 @@ def pytest_configure(config: pytest.Config) -> None:
     NodeManager.EXIT_TIMEOUT = 20  # seconds; xdist itself gives them 15
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.WHITENOISE_AUTOREFRESH = True
+    settings.AUDIT_ACTOR_REQUIRED = True
 
 
 @pytest.fixture(scope="session")

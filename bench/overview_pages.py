@@ -33,15 +33,15 @@ print(session.session_key)
 """
 EVERYTHING = [
     "/admin/", "/admin/overview/", "/admin/jobs/queue/", "/admin/jobs/queue/live/", "/admin/jobs/worker/",
-    "/admin/orgs/historyentry/", "/admin/orgs/historyentry/?by=alice",
-    "/admin/orgs/historyentry/?by=key:1+nightly", "/admin/orgs/historyentry/?did=queue.pause",
-    "/admin/orgs/historyentry/?did=job.retry&by=alice", "/admin/orgs/historyentry/?of=777",
-    "/admin/orgs/historyentry/?via=command", "/admin/orgs/historyentry/?via=api",
-    "/admin/orgs/historyentry/?at_from=2026-01-02&at_to=2026-01-03", "/admin/orgs/historyentry/?q=job:4711",
-    "/admin/orgs/historyentry/?q=key:1", "/admin/orgs/historyentry/?q=nothing", "/admin/orgs/accesskey/",
+    "/admin/orgs/auditentry/", "/admin/orgs/auditentry/?by=alice",
+    "/admin/orgs/auditentry/?by=key:1+nightly", "/admin/orgs/auditentry/?did=queue.pause",
+    "/admin/orgs/auditentry/?did=job.retry&by=alice", "/admin/orgs/auditentry/?of=777",
+    "/admin/orgs/auditentry/?via=command", "/admin/orgs/auditentry/?via=api",
+    "/admin/orgs/auditentry/?at_from=2026-01-02&at_to=2026-01-03", "/admin/orgs/auditentry/?q=job:4711",
+    "/admin/orgs/auditentry/?q=key:1", "/admin/orgs/auditentry/?q=nothing", "/admin/orgs/accesskey/",
     "/admin/auth/user/", "/admin/django_celery_beat/periodictask/",
 ]  # fmt: skip
-OF_BOUND = ["/admin/", "/admin/overview/", "/admin/orgs/historyentry/", "/admin/orgs/historyentry/?did=queue.pause",
+OF_BOUND = ["/admin/", "/admin/overview/", "/admin/orgs/auditentry/", "/admin/orgs/auditentry/?did=queue.pause",
             "/admin/orgs/accesskey/"]  # fmt: skip
 
 

@@ -238,6 +238,10 @@ SPECTACULAR_SETTINGS = {
     ],
 }
 
+# --- Audit log --------------------------------------------------------------------------------------------------------
+AUDIT_ACTOR_REQUIRED = False
+"""Whether an audit entry without an actor is an error. Tests say so; elsewhere it is written all the same, and logged."""
+
 # --- Admin site -------------------------------------------------------------------------------------------------------
 LOGIN_REDIRECT_URL = "admin:index"
 UNFOLD = navigation.LOOKS

@@ -16,7 +16,7 @@ from flags.schedules.models import FlagSchedule
 from flags.schedules.plan import Subject
 from flags.schedules.recurrence import LONGEST_EXPRESSION
 from flags.schedules.time_parsing import parse_time
-from flagsite.core.actor import LONGEST_REASON, correlation_id
+from flagsite.core.actor import LONGEST_REASON, current
 from orgs.access.caller import Caller
 from orgs.access.organizations import organization_called, organization_for
 from orgs.errors import OrganizationNotFound
@@ -85,7 +85,7 @@ class ScheduleForm(forms.Form):
         values = self.cleaned_data
         zone: str = values["time_zone"]
         place = _place(caller, values["organization"]) if values["organization"] else None
-        subject = Subject(values["flag"], place, values["reason"], correlation_id=correlation_id())
+        subject = Subject(values["flag"], place, values["reason"], correlation_id=current().correlation_id)
         wanted: dict[str, Any] = {"enabled": values["enabled"]}
         if values["rollout"] is not None:
             wanted["rolloutPercentage"] = float(values["rollout"])

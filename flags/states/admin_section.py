@@ -14,7 +14,7 @@ from flags.definitions.models import FLAG_KEY
 from flags.states import preview
 from flags.states.selectors import as_effective, effective_states
 from flags.states.set_flag import set_flag
-from flagsite.core.actor import LONGEST_REASON, correlation_id
+from flagsite.core.actor import LONGEST_REASON, current
 from flagsite.core.errors import FlagsiteError
 from flagsite.core.ids import id_in
 from jobs.engine.chains import jobs_of
@@ -106,7 +106,7 @@ def _set(
             flag_key=values["flag"],
             enabled=values["enabled"],
             requested_by=caller.name,
-            correlation_id=correlation_id(),
+            correlation_id=current().correlation_id,
             reason=values["reason"],
         )
     if accepted.job is None:

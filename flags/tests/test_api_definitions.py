@@ -14,7 +14,7 @@ from flags.definitions.models import Flag
 from flags.definitions.serializers import WholeDefinition
 from flags.states.set_flag import set_flag
 from orgs.access.models import Role
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 from orgs.tests.api import Api, kind_of, wrong_fields
 
 BASE = "/v1/feature-flags"
@@ -43,7 +43,7 @@ def names(response: Any) -> list[str]:
 
 
 def history_of(name: str) -> list[tuple[str, Any, Any]]:
-    entries = HistoryEntry.objects.filter(subject=f"flag:{name}").order_by("id")
+    entries = AuditEntry.objects.filter(subject=f"flag:{name}").order_by("id")
     return [(entry.action, entry.details.get("before"), entry.details.get("after")) for entry in entries]
 
 
@@ -165,7 +165,7 @@ def test_a_patch_changes_what_it_names_and_the_history_has_both_values(api: Api)
     assert history_of("new-ui")[1] == (
         "flag.update", {"rolloutPercentage": 10.0, "salt": "one"}, {"rolloutPercentage": 20.5, "salt": "two"},
     )  # fmt: skip
-    assert HistoryEntry.objects.get(action="flag.update").details["version"] == 2
+    assert AuditEntry.objects.get(action="flag.update").details["version"] == 2
 
 
 def test_a_write_that_changes_nothing_writes_nothing(api: Api) -> None:

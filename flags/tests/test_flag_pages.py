@@ -12,7 +12,7 @@ from conftest import Cast
 from flags.definitions import service
 from flags.definitions.models import Flag
 from jobs.engine.models import Job
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 from orgs.tests.people import shown, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -42,8 +42,8 @@ def deed(flag: Flag, name: str) -> str:
     return f"{LIST}{flag.pk}/{name}/do/"
 
 
-def latest() -> HistoryEntry:
-    return HistoryEntry.objects.latest("id")
+def latest() -> AuditEntry:
+    return AuditEntry.objects.latest("id")
 
 
 def test_an_operator_defines_a_flag_and_says_why(operator: Client) -> None:

@@ -15,6 +15,7 @@ import structlog
 from django.conf import settings
 from django.db import connection
 
+from flagsite.core import actor
 from flagsite.core.db import transient_errors
 from jobs.engine import maintenance, shutdown, worker_registry
 from jobs.engine.rescuer import rescue_expired, wake_waiting
@@ -78,7 +79,8 @@ class WorkerServices:
 
     def _safely(self, step: Callable[[], object]) -> None:
         try:
-            step()
+            with actor.acting("worker", actor=actor.SYSTEM):
+                step()
         except Exception as error:  # noqa: BLE001 - whatever it is, the next turn tries again
             passes = transient_errors.is_transient(error)
             if not (passes and self._is_away):

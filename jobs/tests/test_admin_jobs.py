@@ -18,7 +18,7 @@ from jobs.metrics import probe_job
 from jobs.operations import bulk, cleanup, job_operations, queue_operations
 from jobs.operations.bulk import OPERATIONS
 from jobs.tests.engine import KIND, LONG_AGO, by_hand, changed, claimed, lease_of, waiting
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 from orgs.tests.people import shown, signed_in
 from orgs.tree import tree_operations
 from orgs.tree.models import Organization
@@ -151,7 +151,7 @@ def test_a_deed_wants_a_reason_and_is_done_by_its_person(cast: Cast) -> None:
     job.refresh_from_db()
     assert job.status == "PENDING"
     client.post(address, {"confirmed": "1", "reason": "Too early"})
-    entry = HistoryEntry.objects.get(action="job.cancel")
+    entry = AuditEntry.objects.get(action="job.cancel")
     assert (entry.actor, entry.reason, entry.subject, entry.via) == (
         "user:olga", "Too early", f"job:{job.pk}", "admin",
     )  # fmt: skip

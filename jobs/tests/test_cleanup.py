@@ -14,7 +14,7 @@ from jobs.engine.models import Job, JobFailure
 from jobs.engine.states import Status
 from jobs.operations import cleanup, job_operations
 from jobs.tests.engine import by_hand, waiting
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -120,7 +120,7 @@ def test_a_report_is_left_in_history_log_and_on_the_job() -> None:
     ended(Status.COMPLETED, 31)
     with structlog.testing.capture_logs() as lines:
         job = clean_up()
-    entry = HistoryEntry.objects.get(action="jobs.cleaned")
+    entry = AuditEntry.objects.get(action="jobs.cleaned")
     assert (entry.subject, entry.actor) == (f"job:{job.pk}", "alice")
     assert entry.details == {"deleted": {"FAILED": 2, "COMPLETED": 1}, "finished": True}
     assert [line["deleted"] for line in lines if line["event"] == "old_jobs_deleted"] == [entry.details["deleted"]]
@@ -145,7 +145,7 @@ def test_it_goes_in_short_transactions_and_ends_where_somebody_cancels_it(monkey
     job.refresh_from_db()
     assert (job.status, job.processed) == (Status.CANCELLED, 4)  # the cancel is seen with the next progress
     assert len(kept()) == 2
-    assert HistoryEntry.objects.get(action="jobs.cleaned").details == {"deleted": {"COMPLETED": 4}, "finished": False}
+    assert AuditEntry.objects.get(action="jobs.cleaned").details == {"deleted": {"COMPLETED": 4}, "finished": False}
 
 
 def test_it_goes_on_after_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:

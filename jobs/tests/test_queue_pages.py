@@ -12,7 +12,7 @@ from jobs.engine import lifecycle
 from jobs.engine.models import Queue, Worker
 from jobs.operations import queue_operations
 from jobs.tests.engine import changed, claimed, waiting
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 from orgs.tests.people import shown, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -22,7 +22,7 @@ SETTINGS = {"concurrency": "2", "max_retries": "3", "backoff_base": "2.0", "back
 
 def said_last() -> dict[str, Any]:
     """The newest entry of the history."""
-    return dict(HistoryEntry.objects.values("actor", "action", "subject", "reason", "via", "details").latest("id"))
+    return dict(AuditEntry.objects.values("actor", "action", "subject", "reason", "via", "details").latest("id"))
 
 
 def test_a_line_tells_what_waits_runs_and_how_it_is_set_up() -> None:

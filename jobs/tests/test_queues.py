@@ -8,13 +8,13 @@ from jobs.engine import lifecycle
 from jobs.errors import InvalidQueueSettings, UnknownQueue
 from jobs.operations import queue_operations
 from jobs.tests.engine import QUEUE, claimed, lease_of, waiting
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 
 pytestmark = pytest.mark.django_db
 
 
 def deeds() -> list[tuple[str, str, str, str]]:
-    rows = HistoryEntry.objects.filter(subject=f"queue:{QUEUE}").order_by("id")
+    rows = AuditEntry.objects.filter(subject=f"queue:{QUEUE}").order_by("id")
     return [(row.action, row.actor, row.reason, str(row.details.get("after", ""))) for row in rows]
 
 

@@ -9,11 +9,11 @@ from django.db import IntegrityError, connection, transaction
 from django.test import Client
 
 from conftest import Cast
-from flagsite.core.actor import coming_from
+from flagsite.core.actor import acting
 from orgs.access import access_keys
 from orgs.access.models import Role
 from orgs.audit import audit_log
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 from orgs.tree import tree_operations
 
 pytestmark = pytest.mark.django_db
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 def entries() -> list[tuple[str, str, str, dict[str, Any]]]:
     """Actor, action, subject, details of each, oldest first, without what made the cast."""
-    rows = HistoryEntry.objects.exclude(action="organization.create").order_by("id")
+    rows = AuditEntry.objects.exclude(action="organization.create").order_by("id")
     return [(row.actor, row.action, row.subject, row.details) for row in rows]
 
 
@@ -30,7 +30,7 @@ def test_nobody_changes_or_deletes_an_entry(statement: str) -> None:
     audit_log.record("job.retry", "job:1", by="bob")
     with pytest.raises(IntegrityError, match="only ever added to"), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement)
-    assert HistoryEntry.objects.get().actor == "bob"
+    assert AuditEntry.objects.get().actor == "bob"
 
 
 def test_nobody_empties_the_history() -> None:
@@ -39,13 +39,13 @@ def test_nobody_empties_the_history() -> None:
         cursor.execute("ALTER TABLE orgs_historyentry ENABLE TRIGGER orgs_history_is_not_emptied")
     with pytest.raises(IntegrityError, match="only ever added to"), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("TRUNCATE orgs_historyentry CASCADE")
-    assert HistoryEntry.objects.get().actor == "bob"
+    assert AuditEntry.objects.get().actor == "bob"
 
 
 def test_an_entry_says_by_which_door_it_came() -> None:
-    with coming_from("command", "10.0.0.1", actor="command:root@host"):
+    with acting("command", address="10.0.0.1", actor="command:root@host"):
         audit_log.record("queue.pause", "queue:default", reason="deploy")
-    entry = HistoryEntry.objects.get()
+    entry = AuditEntry.objects.get()
     assert (entry.actor, entry.via, entry.address, entry.reason) == (
         "command:root@host", "command", "10.0.0.1", "deploy",
     )  # fmt: skip
@@ -53,7 +53,7 @@ def test_an_entry_says_by_which_door_it_came() -> None:
 
 def test_what_nobody_asked_for_is_the_systems() -> None:
     audit_log.record("jobs.cleaned", "job:1")
-    assert HistoryEntry.objects.get().actor == "system"
+    assert AuditEntry.objects.get().actor == "system"
 
 
 def test_changes_of_the_tree_are_recorded_with_before_and_after(cast: Cast) -> None:
@@ -83,7 +83,7 @@ def test_a_request_is_recorded_with_its_key_address_and_id(client: Client, cast:
         headers={"X-API-Key": acme_key, "X-Request-ID": "r-1"},
         REMOTE_ADDR="192.0.2.7",
     )
-    entry = HistoryEntry.objects.get(action="flag.set")
+    entry = AuditEntry.objects.get(action="flag.set")
     assert entry.actor.startswith("key:")
     assert entry.actor.endswith(" acme")
     assert (entry.via, entry.address, entry.correlation_id) == ("api", "192.0.2.7", "r-1")
@@ -97,7 +97,7 @@ def test_an_address_in_a_header_is_believed_from_our_proxy_only(
     settings.TRUST_PROXY_HEADERS = trusted
     headers = {"X-API-Key": admin_key, "X-Forwarded-For": "198.51.100.1, 203.0.113.9"}
     client.post(f"/{cast.oslo.pk}/checkout/true", headers=headers, REMOTE_ADDR="192.0.2.7")
-    assert HistoryEntry.objects.get(action="flag.set").address == address
+    assert AuditEntry.objects.get(action="flag.set").address == address
 
 
 def test_what_was_refused_is_not_recorded(client: Client, cast: Cast, reader_key: str) -> None:

@@ -87,7 +87,7 @@ class OrganizationAdmin(ImportPage, OperatorAdmin):
             "is_own_top": organization.pk == caller.organization_id,
             "may_change": self.has_change_permission(request),
             "sections": [(section.template, section.context(organization, caller)) for section in sections],
-            "deeds": audit_log.HistoryEntry.objects.filter(organization=organization).order_by("-id")[:20],
+            "deeds": audit_log.AuditEntry.objects.filter(organization=organization).order_by("-id")[:20],
         }
         return self._page(request, "page.html", shown)
 

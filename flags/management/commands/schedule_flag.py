@@ -46,7 +46,7 @@ class Command(OperatorCommand):
     ) -> Answer:  # fmt: skip
         where = organization_called(organization)
         caller = Caller(me(), Role.ADMIN)
-        subject = Subject(flag, where.pk, reason, max_retries, actor.correlation_id())
+        subject = Subject(flag, where.pk, reason, max_retries, actor.current().correlation_id)
         wanted = {"enabled": value == "on"}
         if at is not None:
             schedule: FlagSchedule = plan.plan_once(caller, subject, wanted=wanted, at=at)

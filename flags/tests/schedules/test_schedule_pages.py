@@ -17,7 +17,7 @@ from flags.schedules.models import FlagSchedule
 from flags.schedules.plan import Subject
 from flags.schedules.time_parsing import now
 from flags.tests.schedules.plans import OPS, YEAR, as_of, let_come, planned
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 from orgs.tests.people import shown, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -118,7 +118,7 @@ def test_cancelling_asks_why_and_keeps_it(cast: Cast) -> None:
     assert "This field is required" in shown(client.post(page(schedule, "cancel"), {"confirmed": "1", "reason": ""}))
     client.post(page(schedule, "cancel"), {"confirmed": "1", "reason": "called off"})
     assert as_of(schedule).status == "cancelled"
-    entry = HistoryEntry.objects.get(action="flag-schedule.cancel")
+    entry = AuditEntry.objects.get(action="flag-schedule.cancel")
     assert (entry.actor, entry.reason, entry.via) == ("user:pat", "called off", "admin")
     again = client.post(page(schedule, "cancel"), {"confirmed": "1", "reason": "x"}, follow=True)
     assert "is cancelled and cannot be cancelled" in shown(again)

@@ -15,7 +15,7 @@ from flagsite.tests.admin.values import put
 from jobs.engine.models import Job
 from orgs.access.caller import Caller
 from orgs.access.models import Role
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 from orgs.errors import OrganizationNotFound, OutsideOfYourSubtree
 from orgs.tests.people import person, shown, signed_in
 from orgs.tests.trees import paths
@@ -137,7 +137,7 @@ def test_administrators_create_rename_and_delete(cast: Cast) -> None:
         "third",
     }
     assert Organization.objects.get(key="rome").name == "Roma"
-    entries = HistoryEntry.objects.filter(actor="user:ada", via="admin").order_by("id")
+    entries = AuditEntry.objects.filter(actor="user:ada", via="admin").order_by("id")
     assert list(entries.values_list("action", "reason")) == [
         ("organization.create", "A new store"), ("organization.rename", "As they say there"),
         ("organization.delete", "Sold"), ("organization.create", ""),

@@ -10,7 +10,7 @@ from jobs.tests.engine import waiting
 from orgs.tests.people import shown, signed_in
 
 pytestmark = pytest.mark.django_db
-JOBS, FLAGS, HISTORY = "/admin/jobs/job/", "/admin/flags/flag/", "/admin/orgs/historyentry/"
+JOBS, FLAGS, HISTORY = "/admin/jobs/job/", "/admin/flags/flag/", "/admin/orgs/auditentry/"
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def test_the_next_request_may_wait_when_the_one_before_was_refused(cast: Cast, m
     monkeypatch.setattr(locks, "MOMENT", 0.0)
 
     def create() -> Organization:
-        with actor.coming_from("api"):
+        with actor.acting("api"):
             return tree_operations.create(key="new", name="New")
 
     with held_tree():
