@@ -17,7 +17,7 @@ from __future__ import annotations
 import gc
 import os
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -30,6 +30,7 @@ from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import NodeManager
 
 from flags.serving import evaluation_cache, usage_counter
+from flagsite.core import actor
 from flagsite.development.servers import prepared
 from flagsite.development.servers.interrupting import interrupt_once
 from jobs.engine.models import Queue
@@ -129,7 +130,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
-    """The tests' database alone lets its history be emptied, as Django does after tests with real transactions."""
+    """The tests' database alone lets its audit log be emptied, as Django does after tests with real transactions."""
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute("ALTER TABLE orgs_historyentry DISABLE TRIGGER orgs_history_is_not_emptied")
 
@@ -151,6 +152,13 @@ def queues_and_groups_after_an_emptied_database(request: pytest.FixtureRequest) 
         return
     Queue.objects.bulk_create([Queue(name=name) for name in ("propagation", "default")], ignore_conflicts=True)
     Group.objects.bulk_create([Group(name=name) for name in ROLES_BY_GROUP], ignore_conflicts=True)
+
+
+@pytest.fixture(autouse=True)
+def what_a_test_does_itself_nobody_asked_for() -> Iterator[None]:
+    """The system is the actor of the functions that a test calls; requests, commands, jobs and threads say their own."""
+    with actor.acting("worker", actor=actor.SYSTEM):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""The history in the admin site: found by who, what, when, where; read-only; each sees their own organizations'."""
+"""The audit log in the admin site: entries are found and never changed; each person sees those of their scope."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAGE = "/admin/orgs/auditentry/"
 
 @pytest.fixture
 def told(cast: Cast) -> Cast:
-    """Some deeds by different people, through different doors."""
+    """Some operations by different actors, through different channels."""
     with actor.acting("api", address="10.0.0.7", actor="key:abc nightly"):
         audit_log.record("flag.set", "flag:checkout", organization_id=cast.oslo.pk, after=True)
     with actor.acting("command", actor="command:root@host"):
@@ -84,7 +84,7 @@ def test_a_bound_person_sees_what_concerned_their_subtree(told: Cast) -> None:
     assert foreign.subject not in [entry.subject for entry in client.get(f"{PAGE}?of=rival").context["cl"].result_list]
 
 
-def test_nobody_changes_the_history(told: Cast) -> None:
+def test_nobody_changes_the_audit_log(told: Cast) -> None:
     client = signed_in("superuser")
     entry = AuditEntry.objects.get(subject="job:17")
     before = list(AuditEntry.objects.order_by("pk").values())
@@ -95,7 +95,7 @@ def test_nobody_changes_the_history(told: Cast) -> None:
     assert list(AuditEntry.objects.order_by("pk").values()) == before
 
 
-def test_a_long_history_is_counted_up_to_a_point_and_its_pages_are_in_order(
+def test_a_long_audit_log_is_counted_up_to_a_point_and_its_pages_are_in_order(
     monkeypatch: pytest.MonkeyPatch, cast: Cast
 ) -> None:
     for number in range(120):
