@@ -156,7 +156,7 @@ def queues_and_groups_after_an_emptied_database(request: pytest.FixtureRequest) 
 
 @pytest.fixture(autouse=True)
 def what_a_test_does_itself_nobody_asked_for() -> Iterator[None]:
-    """The system is the actor of the functions that a test calls; requests, commands, jobs and threads say their own."""
+    """The system is the actor of what a test calls directly; requests, commands, jobs and threads say their own."""
     with actor.acting("worker", actor=actor.SYSTEM):
         yield
 

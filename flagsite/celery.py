@@ -23,7 +23,6 @@ from flagsite.core import actor
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "flagsite.settings")
 
 
-
 class WorkersOwnTask(Task):
     """A task that nobody asked for, whoever sent the message: the actor of what it does is the system."""
 

@@ -96,7 +96,7 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
             path("set/<str:organization_id>/", view(self.switch), name="flags_flag_switch"),
             path("<int:flag_id>/counts/", fragment(self.counts_view), name="flags_flag_counts"),
             *self.adoption_urls(),
-            path("<int:flag_id>/<slug:deed>/do/", view(self.end_view), name="flags_flag_end"),
+            path("<int:flag_id>/<slug:operation>/do/", view(self.end_view), name="flags_flag_end"),
             *super().get_urls(),
         ]
 
@@ -121,7 +121,7 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
         """All is written already, prerequisites too."""
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """The history has it already."""
+        """The audit log has it already."""
 
     log_addition = log_change
 
@@ -129,29 +129,29 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
         """Set a flag on an organization, after a look at what that would do."""
         return switch_view(self, request, organization_id)
 
-    def end_view(self, request: HttpRequest, flag_id: int, deed: str) -> HttpResponse:
+    def end_view(self, request: HttpRequest, flag_id: int, operation: str) -> HttpResponse:
         """Ask whether it is meant and why, then archive the flag, bring it back, or purge it."""
         flag, caller = self._flag(request, flag_id)
         if not self.has_change_permission(request, flag):
             raise PermissionDenied
-        if deed not in OPERATIONS:
+        if operation not in OPERATIONS:
             raise Http404
-        form = OPERATIONS[deed].form(flag, request.POST if request.method == "POST" else None)
+        form = OPERATIONS[operation].form(flag, request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():
             values = form.cleaned_data
             asked = {"key": flag.key, "by": caller.name, "reason": values["reason"], "expected": {values["based_on"]}}
-            if deed == "purge":
+            if operation == "purge":
                 asked["correlation_id"] = actor.current().correlation_id
             try:
                 with transaction.atomic():
-                    return self._ended(request, OPERATIONS[deed].act(**asked))
+                    return self._ended(request, OPERATIONS[operation].act(**asked))
             except FlagsiteError as error:
                 form.add_error(None, error.detail)
         shown = {
             "opts": self.opts,
-            "title": f"{deed.title()} {flag.key}",
+            "title": f"{operation.title()} {flag.key}",
             "flag": flag,
-            "deed": OPERATIONS[deed],
+            "operation": OPERATIONS[operation],
             "form": form,
         }
         return TemplateResponse(request, "admin/flags/end.html", self.admin_site.each_context(request) | shown)
@@ -172,7 +172,7 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
         if context.get("original") is not None:
             flag, caller = self._flag(request, context["original"].pk)
             context["recent"] = made_last(flag, caller, before=id_in(request.GET.get("before", "")))
-            context["deeds"] = operations_for(flag) if self.has_change_permission(request, flag) else []
+            context["operations"] = operations_for(flag) if self.has_change_permission(request, flag) else []
         return super().render_change_form(request, context, *args, **kwargs)
 
     def _flag(self, request: HttpRequest, flag_id: int) -> tuple[Flag, Caller]:

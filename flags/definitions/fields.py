@@ -1,4 +1,4 @@
-"""The parts of a definition that people may change, and how the API and the history name and show them."""
+"""The parts of a definition that people may change, and how the API and the audit log name and show them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def prerequisites_of(flag: Flag) -> list[str]:
 
 
 def as_json(parts: Mapping[str, Any]) -> dict[str, Any]:
-    """Parts of a definition by their names on the wire, as the history keeps them."""
+    """Parts of a definition by their names on the wire, as the audit log keeps them."""
     return {FIELDS[name]: _plain(name, value) for name, value in parts.items()}
 
 

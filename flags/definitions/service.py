@@ -1,4 +1,4 @@
-"""Changing definitions of flags: the one door for API, admin, commands and schedules.
+"""Changing definitions of flags: the one module that every channel calls.
 
 Who writes a definition holds one lock, thus reads what nobody else is changing: prerequisites cannot become a circle
 by two writes at once. The version grows in the UPDATE itself, which asks for the version that was read.

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
@@ -24,8 +23,8 @@ from flags.schedules.console import what
 from flags.schedules.forms import ScheduleForm
 from flags.schedules.models import FlagSchedule
 from flags.schedules.time_parsing import now
-from flagsite.core.actor import LONGEST_REASON
 from flagsite.core.admin.capped_paginator import CappedPaginator
+from flagsite.core.admin.reason_form import ReasonForm
 from flagsite.core.errors import FlagsiteError
 from flagsite.core.ids import id_in
 from orgs.access.caller import Caller
@@ -68,14 +67,6 @@ OPERATIONS = {
 }
 
 
-class ReasonForm(forms.Form):
-    """Why somebody does it."""
-
-    reason = forms.CharField(
-        max_length=LONGEST_REASON, widget=forms.Textarea(attrs={"rows": 3}), help_text="Kept in the history."
-    )
-
-
 class ScheduleList(OneCount):
     """The rows of a page, each with where it is set."""
 
@@ -86,7 +77,7 @@ class ScheduleList(OneCount):
 
 @admin.register(FlagSchedule)
 class FlagScheduleAdmin(OperatorAdmin):
-    """Scheduled changes come by the form, and change by the deeds alone."""
+    """Scheduled changes come by the form, and change by the operations alone."""
 
     add_role = Role.EDITOR
     organization_field = "organization_id"
@@ -149,7 +140,7 @@ class FlagScheduleAdmin(OperatorAdmin):
     def recurs(self, schedule: FlagSchedule) -> str:
         return f"{schedule.cron} ({schedule.time_zone})" if schedule.cron else "–"
 
-    # --- Deeds --------------------------------------------------------------------------------------------------------
+    # --- Operations ---------------------------------------------------------------------------------------------------
 
     @admin.action(description="Cancel", permissions=["cancel"])
     def cancel(self, request: HttpRequest, schedules: QuerySet[FlagSchedule]) -> HttpResponse | None:
@@ -159,18 +150,18 @@ class FlagScheduleAdmin(OperatorAdmin):
     def retry(self, request: HttpRequest, schedules: QuerySet[FlagSchedule]) -> HttpResponse | None:
         return self._do(request, schedules, OPERATIONS["retry"])
 
-    def act_view(self, request: HttpRequest, object_id: int, deed: str) -> HttpResponse:
+    def act_view(self, request: HttpRequest, object_id: int, operation: str) -> HttpResponse:
         """Ask why, then do it to this one."""
-        if deed not in OPERATIONS:
+        if operation not in OPERATIONS:
             raise Http404
-        if not (self.has_view_permission(request) and may(request, OPERATIONS[deed].role)):
+        if not (self.has_view_permission(request) and may(request, OPERATIONS[operation].role)):
             raise PermissionDenied
         back = reverse("admin:flags_flagschedule_change", args=[self._schedule(request, object_id).pk])
         one = self.get_queryset(request).filter(pk=object_id)
-        return self._do(request, one, OPERATIONS[deed], back=back) or HttpResponseRedirect(back)
+        return self._do(request, one, OPERATIONS[operation], back=back) or HttpResponseRedirect(back)
 
     def _do(
-        self, request: HttpRequest, schedules: QuerySet[FlagSchedule], deed: ScheduleOperation, *, back: str = ""
+        self, request: HttpRequest, schedules: QuerySet[FlagSchedule], operation: ScheduleOperation, *, back: str = ""
     ) -> HttpResponse | None:
         """Ask why; when that is confirmed do it to each and say what came of it."""
         form = ReasonForm(request.POST if "confirmed" in request.POST else None)
@@ -178,18 +169,19 @@ class FlagScheduleAdmin(OperatorAdmin):
         if not form.is_valid():
             count = f"{len(ids):,} {'scheduled change' if len(ids) == 1 else 'scheduled changes'}"
             asked = {
-                "title": f"{deed.name.capitalize()}: {count}", "deed": deed, "form": form, "ids": ids, "count": count,
-                "action": request.POST.get("action", ""), "back": back or request.get_full_path(),
+                "title": f"{operation.name.capitalize()}: {count}", "operation": operation, "form": form, "ids": ids,
+                "count": count, "action": request.POST.get("action", ""), "back": back or request.get_full_path(),
             }  # fmt: skip
             return TemplateResponse(request, "admin/flags/schedules/confirm.html", self._frame(request) | asked)
+        caller = known_caller(request)
         refused: Counter[str] = Counter()
         for schedule_id in ids:
             try:
-                deed.do(schedule_id=schedule_id, by=known_caller(request).name, reason=form.cleaned_data["reason"])
+                operation.do(schedule_id=schedule_id, by=caller.name, reason=form.cleaned_data["reason"])
             except FlagsiteError as error:
                 refused[error.detail] += 1
         if done := len(ids) - refused.total():
-            self.message_user(request, f"{done:,} {deed.done}.")
+            self.message_user(request, f"{done:,} {operation.done}.")
         for words in list(refused)[:10]:
             self.message_user(request, words, messages.WARNING)
         if refused.total() > 10:  # noqa: PLR2004
@@ -202,7 +194,7 @@ class FlagScheduleAdmin(OperatorAdmin):
         view = self.admin_site.admin_view
         return [
             path("agenda/", view(self.agenda_view), name="flags_flagschedule_agenda"),
-            path("<int:object_id>/<slug:deed>/do/", view(self.act_view), name="flags_flagschedule_act"),
+            path("<int:object_id>/<slug:operation>/do/", view(self.act_view), name="flags_flagschedule_act"),
             *super().get_urls(),
         ]
 

@@ -9,10 +9,10 @@ from orgs.access.models import AccessKey
 
 def why_gone(author: str) -> str:
     """What has become of "key:4fG6aB nightly" or "user:alice"; empty while they are there, and for all others."""
-    door, _, name = author.partition(":")
-    if door == "key":
+    kind, _, name = author.partition(":")
+    if kind == "key":
         return _of_key(name.partition(" ")[0])
-    if door == "user":
+    if kind == "user":
         return _of_person(name)
     return ""
 

@@ -1,4 +1,4 @@
-"""How commands show scheduled changes, and do the same deed to several."""
+"""How commands show scheduled changes, and do the same operation to several."""
 
 from __future__ import annotations
 

@@ -16,7 +16,8 @@ from flags.schedules.models import FlagSchedule
 from flags.schedules.plan import Subject
 from flags.schedules.recurrence import LONGEST_EXPRESSION
 from flags.schedules.time_parsing import parse_time
-from flagsite.core.actor import LONGEST_REASON, current
+from flagsite.core.actor import current
+from flagsite.core.admin.reason_form import reason_field
 from orgs.access.caller import Caller
 from orgs.access.organizations import organization_called, organization_for
 from orgs.errors import OrganizationNotFound
@@ -61,9 +62,7 @@ class ScheduleForm(forms.Form):
         help_text="Minute, hour, day of month, month, day of week: 0 9 * * mon-fri. Instead of a time.",
     )  # fmt: skip
     time_zone = forms.CharField(initial="UTC", max_length=64, help_text="Of these times, such as Europe/Oslo.")
-    reason = forms.CharField(
-        max_length=LONGEST_REASON, widget=forms.Textarea(attrs={"rows": 3}), help_text="For the history."
-    )
+    reason = reason_field()
 
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or {}

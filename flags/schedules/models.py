@@ -108,7 +108,7 @@ class FlagSchedule(models.Model):
 
     @property
     def subject(self) -> str:
-        """What the history calls it."""
+        """What the audit log calls it."""
         return f"flag-schedule:{self.pk}"
 
     @property

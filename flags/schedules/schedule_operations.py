@@ -1,4 +1,4 @@
-"""What people do to scheduled changes: cancel, retry now. Each deed is recorded in the history."""
+"""What people do to scheduled changes: cancel, retry now. The audit log has each operation."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def page_of(flag: Flag) -> str:
     return f"{LIST}{flag.pk}/change/"
 
 
-def deed(flag: Flag, name: str) -> str:
+def operation_page(flag: Flag, name: str) -> str:
     return f"{LIST}{flag.pk}/{name}/do/"
 
 
@@ -59,7 +59,7 @@ def test_an_operator_defines_a_flag_and_says_why(operator: Client) -> None:
     assert entry.details["after"]["rolloutPercentage"] == 12.5
 
 
-def test_an_operator_changes_a_flag_and_the_history_has_both_values(operator: Client, flag: Flag) -> None:
+def test_an_operator_changes_a_flag_and_the_audit_log_has_both_values(operator: Client, flag: Flag) -> None:
     page = shown(operator.get(page_of(flag)))
     assert f'value="{flag.revision}"' in page
     assert "somebody" in page
@@ -132,24 +132,24 @@ def test_a_circle_is_told(operator: Client, flag: Flag) -> None:
 
 
 def test_archiving_is_asked_for_and_can_be_taken_back(operator: Client, flag: Flag) -> None:
-    assert deed(flag, "archive") in shown(operator.get(page_of(flag)))
-    assert "off for everybody" in shown(operator.get(deed(flag, "archive")))
+    assert operation_page(flag, "archive") in shown(operator.get(page_of(flag)))
+    assert "off for everybody" in shown(operator.get(operation_page(flag, "archive")))
     assert not Flag.objects.get().archived
-    operator.post(deed(flag, "archive"), {"reason": "over", "based_on": flag.revision})
+    operator.post(operation_page(flag, "archive"), {"reason": "over", "based_on": flag.revision})
     flag.refresh_from_db()
     assert (flag.archived, latest().action, latest().reason) == (True, "flag.archive", "over")
-    assert deed(flag, "unarchive") in shown(operator.get(page_of(flag)))
-    stale = shown(operator.post(deed(flag, "unarchive"), {"reason": "back", "based_on": "1-1"}))
+    assert operation_page(flag, "unarchive") in shown(operator.get(page_of(flag)))
+    stale = shown(operator.post(operation_page(flag, "unarchive"), {"reason": "back", "based_on": "1-1"}))
     assert "somebody has changed it since" in stale
-    operator.post(deed(flag, "unarchive"), {"reason": "back", "based_on": flag.revision})
+    operator.post(operation_page(flag, "unarchive"), {"reason": "back", "based_on": flag.revision})
     assert not Flag.objects.get().archived
 
 
 def test_a_purge_wants_the_key_once_more(operator: Client, flag: Flag) -> None:
     asked = {"reason": "over", "based_on": flag.revision}
-    assert "That is not its key" in shown(operator.post(deed(flag, "purge"), asked | {"key": "g"}))
+    assert "That is not its key" in shown(operator.post(operation_page(flag, "purge"), asked | {"key": "g"}))
     assert not Job.objects.exists()
-    answer = operator.post(deed(flag, "purge"), asked | {"key": "f"})
+    answer = operator.post(operation_page(flag, "purge"), asked | {"key": "f"})
     job = Job.objects.get()
     assert (answer.status_code, answer["Location"]) == (302, f"/admin/jobs/job/{job.pk}/change/")
     assert (job.kind, job.requested_by, latest().reason) == ("purge", "user:pat", "over")
@@ -157,7 +157,7 @@ def test_a_purge_wants_the_key_once_more(operator: Client, flag: Flag) -> None:
     assert "purge" in shown(operator.get("/admin/jobs/job/"))
     assert "/do/" not in shown(operator.get(page_of(flag)))
     assert operator.post(page_of(flag), FILLED_IN | {"based_on": flag.revision}).status_code == 403
-    assert operator.get(deed(flag, "archive")).status_code == 403
+    assert operator.get(operation_page(flag, "archive")).status_code == 403
 
 
 @pytest.mark.parametrize("who", ["viewer", "bound admin"])
@@ -167,11 +167,11 @@ def test_who_may_not_define_flags_looks_and_changes_nothing(cast: Cast, flag: Fl
     assert ("somebody" in page) == (who == "viewer")
     assert "/do/" not in page
     assert client.get(f"{LIST}add/").status_code == 403
-    for address in (f"{LIST}add/", page_of(flag), deed(flag, "archive"), deed(flag, "purge")):
+    for address in (f"{LIST}add/", page_of(flag), operation_page(flag, "archive"), operation_page(flag, "purge")):
         values = FILLED_IN | {"key": "f", "based_on": flag.revision}
         assert client.post(address, values).status_code == 403, address
     assert Flag.objects.get().version == 1
-    assert client.get(deed(flag, "burn")).status_code == 403
+    assert client.get(operation_page(flag, "burn")).status_code == 403
 
 
 def test_an_archived_flag_is_not_switched_and_the_page_says_why(operator: Client, cast: Cast, flag: Flag) -> None:
@@ -180,8 +180,8 @@ def test_an_archived_flag_is_not_switched_and_the_page_says_why(operator: Client
     assert "is archived" in shown(operator.post(f"{LIST}set/{cast.oslo.pk}/", asked))
 
 
-def test_there_is_no_other_deed(operator: Client, flag: Flag) -> None:
-    assert operator.get(deed(flag, "burn")).status_code == 404
+def test_there_is_no_other_operation(operator: Client, flag: Flag) -> None:
+    assert operator.get(operation_page(flag, "burn")).status_code == 404
     assert operator.get(f"{LIST}999/archive/do/").status_code == 404
 
 

@@ -46,7 +46,9 @@ class ActionContext:
         return self.channel in {"api", "admin"}
 
 
-_context: ContextVar[ActionContext] = ContextVar("action_context", default=ActionContext())
+NOBODY = ActionContext()
+"""As long as no code has said anything."""
+_context: ContextVar[ActionContext] = ContextVar("action_context", default=NOBODY)
 
 
 @contextmanager

@@ -67,7 +67,7 @@ def context(job: Job, caller: Caller, query: Mapping[str, str], *, may_operate: 
         "more_failures": found[-1][0].organization_id if more else None,
         "failures_query": query.get("failed", ""),
         "behind": job_operations.left_behind(job),
-        "deeds": AuditEntry.objects.filter(subject__in=subjects).order_by("-id")[:100],
+        "entries": AuditEntry.objects.filter(subject__in=subjects).order_by("-id")[:100],
     }
 
 

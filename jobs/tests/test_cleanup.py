@@ -115,7 +115,7 @@ def test_the_days_are_settings(settings: Any) -> None:
     assert completed.pk not in kept()
 
 
-def test_a_report_is_left_in_history_log_and_on_the_job() -> None:
+def test_a_report_is_left_in_audit_log_log_and_on_the_job() -> None:
     chain("FAILED", "FAILED", days=8)
     ended(Status.COMPLETED, 31)
     with structlog.testing.capture_logs() as lines:

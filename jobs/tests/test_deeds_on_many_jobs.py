@@ -66,7 +66,7 @@ def after_each(then: Callable[[], object]) -> Iterator[None]:
 
 
 def recorded(action: str) -> list[str]:
-    """To what it was done, by the history."""
+    """To what it was done, by the audit log."""
     return sorted(AuditEntry.objects.filter(action=action).values_list("subject", flat=True))
 
 

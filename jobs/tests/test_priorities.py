@@ -13,7 +13,7 @@ from orgs.audit.models import AuditEntry
 pytestmark = pytest.mark.django_db
 
 
-def test_the_higher_one_starts_first_and_the_deed_is_recorded() -> None:
+def test_the_higher_one_starts_first_and_the_operation_is_recorded() -> None:
     waiting()
     late = waiting()
     assert job_operations.set_priority(job_id=late.pk, priority=5, by="bob", reason="a customer waits").priority == 5

@@ -21,7 +21,7 @@ SETTINGS = {"concurrency": "2", "max_retries": "3", "backoff_base": "2.0", "back
 
 
 def said_last() -> dict[str, Any]:
-    """The newest entry of the history."""
+    """The newest entry of the audit log."""
     return dict(AuditEntry.objects.values("actor", "action", "subject", "reason", "via", "details").latest("id"))
 
 
@@ -89,7 +89,7 @@ def test_a_queue_with_any_name_can_be_paused() -> None:
     assert Queue.objects.get(pk="a/b_c d").paused_at is not None
 
 
-def test_settings_change_in_the_history_and_leave_a_pause_alone() -> None:
+def test_settings_change_in_the_audit_log_and_leave_a_pause_alone() -> None:
     client = signed_in("operator")
     queue_operations.pause("default", by="user:olga", reason="first")
     answer = client.post("/admin/jobs/queue/default/change/", SETTINGS | {"reason": "fewer at once"})

@@ -45,7 +45,7 @@ def run(*arguments: object) -> Ran:
     return Ran(out.getvalue(), error, status)
 
 
-def deeds() -> list[tuple[str, str, str, str, str]]:
-    """Who did what to what, why and by which door; oldest first, without what made the cast."""
+def audit_entries() -> list[tuple[str, str, str, str, str]]:
+    """Who did what to what, why and through which channel; oldest first, without what made the cast."""
     rows = AuditEntry.objects.exclude(action="organization.create").order_by("id")
     return [(row.actor, row.action, row.subject, row.reason, row.via) for row in rows]

@@ -128,7 +128,7 @@ def test_zero_days_keep_all_for_ever(cast: Cast, settings: Any) -> None:
     assert clean_up() == {old}
 
 
-def test_a_report_says_how_many_went_and_the_history_of_each_stays(cast: Cast) -> None:
+def test_a_report_says_how_many_went_and_the_audit_log_of_each_stays(cast: Cast) -> None:
     gone = [touched(planned(place), status="applied") for place in (cast.oslo, cast.rome)]
     clean_up()
     assert AuditEntry.objects.get(action="jobs.cleaned").details == {"deleted": {"schedules": 2}, "finished": True}

@@ -30,8 +30,8 @@ def checkout(db: None) -> Flag:
     return Flag.objects.create(key="checkout")
 
 
-def page(schedule: FlagSchedule, deed: str = "") -> str:
-    return f"{LIST}{schedule.pk}/{deed}/do/" if deed else f"{LIST}{schedule.pk}/change/"
+def page(schedule: FlagSchedule, operation: str = "") -> str:
+    return f"{LIST}{schedule.pk}/{operation}/do/" if operation else f"{LIST}{schedule.pk}/change/"
 
 
 def test_a_change_is_scheduled_by_the_form(cast: Cast) -> None:
@@ -114,7 +114,7 @@ def test_viewers_look_and_operators_act(cast: Cast) -> None:
 
 def test_cancelling_asks_why_and_keeps_it(cast: Cast) -> None:
     schedule, client = planned(cast.oslo), signed_in("operator")
-    assert "Kept in the history" in shown(client.get(page(schedule, "cancel")))
+    assert "Kept in the audit log" in shown(client.get(page(schedule, "cancel")))
     assert "This field is required" in shown(client.post(page(schedule, "cancel"), {"confirmed": "1", "reason": ""}))
     client.post(page(schedule, "cancel"), {"confirmed": "1", "reason": "called off"})
     assert as_of(schedule).status == "cancelled"

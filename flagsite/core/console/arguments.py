@@ -81,5 +81,5 @@ def reason(text: str) -> str:
 
 
 def add_reason(parser: CommandParser) -> None:
-    """--reason, which all deeds have."""
+    """--reason, which all operations have."""
     parser.add_argument("--reason", type=reason, default="", metavar="WHY", help="kept in the audit log")

@@ -31,7 +31,7 @@ def group(name: str) -> int:
 
 
 def said() -> list[tuple[str, str, str]]:
-    """The history: who, what, whom."""
+    """The audit log: who, what, whom."""
     return list(AuditEntry.objects.order_by("id").values_list("actor", "action", "subject"))
 
 

@@ -1,4 +1,4 @@
-"""Periodic tasks: when they last ran, and changes that beat sees and the history keeps."""
+"""Periodic tasks: when they last ran, and changes that beat sees and the audit log keeps."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def form_of(task: PeriodicTask, **changes: Any) -> dict[str, Any]:
     return {name: value for name, value in (form | changes).items() if value is not None}
 
 
-def test_an_administrator_moves_a_task_and_the_history_has_both_times(nightly: PeriodicTask) -> None:
+def test_an_administrator_moves_a_task_and_the_audit_log_has_both_times(nightly: PeriodicTask) -> None:
     hourly, _ = IntervalSchedule.objects.get_or_create(every=2, period="hours")
     changed_at = PeriodicTasks.last_change()
     answer = signed_in("admin").post(

@@ -1,4 +1,4 @@
-"""The front page and the pages of keys, people, schedule and history, as people use them."""
+"""The front page and the pages of keys, people, schedule and audit log, as people use them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PAGES = {
     "queue": "/admin/jobs/queue/default/change/",
     "pause": "/admin/jobs/queue/default/pause/",
     "workers": "/admin/jobs/worker/",
-    "history": "/admin/orgs/auditentry/",
+    "audit-log": "/admin/orgs/auditentry/",
     "keys": "/admin/orgs/accesskey/",
     "new-key": "/admin/orgs/accesskey/add/",
     "people": "/admin/auth/user/",
@@ -103,7 +103,7 @@ def test_long_texts_and_long_lists_leave_the_pages_as_wide_as_the_screen(
     bea = full.sql("SELECT id FROM auth_user WHERE username = 'bea'")[0][0]
     paths = {
         "overview": "/admin/", "queues": "/admin/jobs/queue/", "resume": "/admin/jobs/queue/default/resume/",
-        "organization": "/admin/orgs/organization/2/change/", "history": "/admin/orgs/auditentry/",
+        "organization": "/admin/orgs/organization/2/change/", "audit-log": "/admin/orgs/auditentry/",
         "flags": "/admin/flags/flag/", "person": f"/admin/auth/user/{bea}/change/",
     }  # fmt: skip
     wrong = {}
