@@ -1,4 +1,4 @@
-"""What a part of a definition may be is the same through every channel: API, admin site, schedules, and whoever calls it."""
+"""What a part of a definition may be is the same through every channel: API, admin site, schedules, and code."""
 
 from __future__ import annotations
 
