@@ -19,7 +19,7 @@ import os
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -32,6 +32,7 @@ from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import NodeManager
 
 from flags.serving import evaluation_cache, usage_counter
+from flagsite.core import actor
 from flagsite.core.db import transient_errors
 from flagsite.development.servers import template_data
 from flagsite.development.servers.interruption import interrupt_once
@@ -127,6 +128,7 @@ def pytest_sessionfinish() -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Neither passwords that take long to check, nor a look at all static files for each client that a test makes.
 
+    An audit entry without an actor fails the test that writes it.
     A process of several that is interrupted tears its fixtures down, whoever interrupts it a second time.
     """
     if hasattr(config, "workerinput"):
@@ -134,6 +136,7 @@ def pytest_configure(config: pytest.Config) -> None:
     NodeManager.EXIT_TIMEOUT = 20  # seconds; xdist itself gives them 15
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.WHITENOISE_AUTOREFRESH = True
+    settings.AUDIT_ACTOR_REQUIRED = True
 
 
 @pytest.fixture(scope="session")
@@ -145,7 +148,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
-    """The tests' database alone lets its history be emptied, as Django does after tests with real transactions."""
+    """The tests' database alone lets its audit log be emptied, as Django does after tests with real transactions."""
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute("ALTER TABLE orgs_historyentry DISABLE TRIGGER orgs_history_is_not_emptied")
 
@@ -167,6 +170,13 @@ def queues_and_groups_after_an_emptied_database(request: pytest.FixtureRequest) 
         return
     Queue.objects.bulk_create([Queue(name=name) for name in ("propagation", "default")], ignore_conflicts=True)
     Group.objects.bulk_create([Group(name=name) for name in ROLES_BY_GROUP], ignore_conflicts=True)
+
+
+@pytest.fixture(autouse=True)
+def what_a_test_does_itself_nobody_asked_for() -> Iterator[None]:
+    """The system is the actor of what a test calls directly; requests, commands, jobs and threads say their own."""
+    with actor.acting("worker", actor=actor.SYSTEM):
+        yield
 
 
 @pytest.fixture(autouse=True)

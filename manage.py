@@ -23,11 +23,12 @@ def _run(arguments: list[str]) -> None:
     from django.core.management import execute_from_command_line  # noqa: PLC0415
     from django.db import InterfaceError, OperationalError, ProgrammingError  # noqa: PLC0415
 
-    from flagsite.core.actor import coming_from  # noqa: PLC0415
+    from flagsite.core.actor import acting  # noqa: PLC0415
     from flagsite.development import servers  # noqa: PLC0415
 
+    me = f"command:{getpass.getuser()}@{socket.gethostname()}"
     try:
-        with servers.running(), coming_from("command", actor=f"command:{getpass.getuser()}@{socket.gethostname()}"):
+        with servers.running(), acting("command", actor=me):
             try:
                 execute_from_command_line(arguments)
             finally:

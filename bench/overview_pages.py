@@ -1,4 +1,4 @@
-"""The pages that tell how Flagsite is doing, with a million jobs and a million entries of the history."""
+"""The pages that tell how Flagsite is doing, with a million jobs and a million audit entries."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ print(session.session_key)
 """
 EVERYTHING = [
     "/admin/", "/admin/overview/", "/admin/jobs/queue/", "/admin/jobs/queue/live/", "/admin/jobs/worker/",
-    "/admin/orgs/historyentry/", "/admin/orgs/historyentry/?by=alice",
-    "/admin/orgs/historyentry/?by=key:1+nightly", "/admin/orgs/historyentry/?did=queue.pause",
-    "/admin/orgs/historyentry/?did=job.retry&by=alice", "/admin/orgs/historyentry/?of=777",
-    "/admin/orgs/historyentry/?via=command", "/admin/orgs/historyentry/?via=api",
-    "/admin/orgs/historyentry/?at_from=2026-01-02&at_to=2026-01-03", "/admin/orgs/historyentry/?q=job:4711",
-    "/admin/orgs/historyentry/?q=key:1", "/admin/orgs/historyentry/?q=nothing", "/admin/orgs/accesskey/",
+    "/admin/orgs/auditentry/", "/admin/orgs/auditentry/?by=alice",
+    "/admin/orgs/auditentry/?by=key:1+nightly", "/admin/orgs/auditentry/?did=queue.pause",
+    "/admin/orgs/auditentry/?did=job.retry&by=alice", "/admin/orgs/auditentry/?of=777",
+    "/admin/orgs/auditentry/?via=command", "/admin/orgs/auditentry/?via=api",
+    "/admin/orgs/auditentry/?at_from=2026-01-02&at_to=2026-01-03", "/admin/orgs/auditentry/?q=job:4711",
+    "/admin/orgs/auditentry/?q=key:1", "/admin/orgs/auditentry/?q=nothing", "/admin/orgs/accesskey/",
     "/admin/auth/user/", "/admin/django_celery_beat/periodictask/",
 ]  # fmt: skip
-OF_BOUND = ["/admin/", "/admin/overview/", "/admin/orgs/historyentry/", "/admin/orgs/historyentry/?did=queue.pause",
+OF_BOUND = ["/admin/", "/admin/overview/", "/admin/orgs/auditentry/", "/admin/orgs/auditentry/?did=queue.pause",
             "/admin/orgs/accesskey/"]  # fmt: skip
 
 
@@ -57,7 +57,7 @@ def overview(installation: Installation, rows: int) -> Result:
             times |= {name + path: milliseconds(client, path) for path in paths}
     slowest = max(times, key=lambda path: times[path])
     return Result(
-        f"pages with {rows:,} jobs and history entries", f"slowest {times[slowest]:.0f} ms", slowest,
+        f"pages with {rows:,} jobs and audit entries", f"slowest {times[slowest]:.0f} ms", slowest,
         times[slowest] / LIMIT_MILLISECONDS, f"≤ {LIMIT_MILLISECONDS} ms", times[slowest] <= LIMIT_MILLISECONDS,
         {"milliseconds": dict(sorted(times.items(), key=lambda item: -item[1]))},
     )  # fmt: skip
@@ -75,14 +75,14 @@ def milliseconds(client: httpx.Client, path: str) -> float:
 
 
 def make_rows(installation: Installation, rows: int) -> None:
-    """Jobs, tallies and history by SQL; organizations must be there."""
+    """Jobs, tallies and audit entries by SQL; organizations must be there."""
     installation.sql(
         "TRUNCATE jobs_job, jobs_jobfailure, jobs_deedtarget, jobs_jobtally, jobs_worker, flags_change, flags_flagstate"
     )
     installation.sql("ALTER TABLE orgs_historyentry DISABLE TRIGGER orgs_history_is_not_emptied")
     installation.sql("TRUNCATE orgs_historyentry RESTART IDENTITY")
     installation.sql("ALTER TABLE orgs_historyentry ENABLE TRIGGER orgs_history_is_not_emptied")
-    for statement in (JOBS, TALLIES, WORKERS, HISTORY):
+    for statement in (JOBS, TALLIES, WORKERS, AUDIT_ENTRIES):
         installation.sql(statement, {"rows": rows, "organizations": min(rows, ORGANIZATIONS)})
     for table in ("jobs_job", "jobs_jobtally", "orgs_historyentry"):
         installation.sql(f"VACUUM (ANALYZE) {table}")
@@ -120,7 +120,7 @@ WORKERS = """
 INSERT INTO jobs_worker (token, host, pid, queues, concurrency, is_stopping, started_at, seen_at)
 SELECT 'w' || n, 'host', n, '["propagation"]', 8, false, now(), now() + interval '1 hour' FROM generate_series(0, 19) n
 """
-HISTORY = """
+AUDIT_ENTRIES = """
 INSERT INTO orgs_historyentry (at, actor, action, subject, organization_id, reason, details, via, address,
                                correlation_id)
 SELECT timestamptz '2026-01-01' + n * interval '20 s',

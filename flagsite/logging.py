@@ -9,6 +9,8 @@ from typing import Any
 
 import structlog
 
+from flagsite.core import actor
+
 ON_TOP = ("timestamp", "level", "event", "correlationId", "logger")
 """What every JSON line has at its top; all else is in `data`."""
 PASSWORD_IN_URL = re.compile(r"(?<=://)[^/@\s'\"]*:[^/@\s'\"]*(?=@)")
@@ -28,7 +30,17 @@ def nested(logger: Any, method: str, line: dict[str, Any]) -> dict[str, Any]:
     return top | ({"data": line} if line else {})
 
 
+def with_action_context(logger: Any, method: str, line: dict[str, Any]) -> dict[str, Any]:
+    """Add who acts and for which request, unless the line says it itself."""
+    context = actor.current()
+    named = {"correlationId": context.correlation_id} if context.correlation_id else {}
+    if context.actor not in {actor.SYSTEM, actor.UNKNOWN}:
+        named["caller"] = context.actor
+    return named | line
+
+
 SHARED: list[Any] = [
+    with_action_context,
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,

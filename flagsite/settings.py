@@ -245,6 +245,10 @@ SPECTACULAR_SETTINGS = {
     ],
 }
 
+# --- Audit log --------------------------------------------------------------------------------------------------------
+AUDIT_ACTOR_REQUIRED = False
+"""Whether an audit entry without an actor is an error, as in tests; if not, it is written, and the log says so."""
+
 # --- Admin site -------------------------------------------------------------------------------------------------------
 LOGIN_REDIRECT_URL = "admin:index"
 UNFOLD = navigation.LOOKS

@@ -57,6 +57,10 @@ class OutsideTransaction(FlagsiteError):
     """The tree lock lives as long as a transaction; open one first."""
 
 
+class ActorMissing(FlagsiteError):
+    """An entry of the audit log names its actor; say who acts first (flagsite.core.actor)."""
+
+
 class TreeBusy(FlagsiteError):
     """The tree of organizations is being changed on a large scale, and nothing else was done to it; try again soon."""
 

@@ -1,8 +1,8 @@
 """Django looks for an app's models here; each subject has its own."""
 
 from orgs.access.models import AccessKey, StaffScope
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 from orgs.idempotency.models import IdempotentRequest
 from orgs.tree.models import Organization
 
-__all__ = ["AccessKey", "HistoryEntry", "IdempotentRequest", "Organization", "StaffScope"]
+__all__ = ["AccessKey", "AuditEntry", "IdempotentRequest", "Organization", "StaffScope"]

@@ -20,7 +20,7 @@ from flags.definitions.models import Flag
 from flags.insights.admin_pages import AdoptionPages
 from flags.insights.flag_overview import count_states, latest_changes
 from flags.states.admin_section import switch_view
-from flagsite.core.actor import correlation_id
+from flagsite.core import actor
 from flagsite.core.admin.capped_paginator import CappedPaginator
 from flagsite.core.errors import FlagsiteError
 from flagsite.core.ids import id_in
@@ -140,7 +140,7 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
             values = form.cleaned_data
             asked = {"key": flag.key, "by": caller.name, "reason": values["reason"], "expected": {values["based_on"]}}
             if operation == "purge":
-                asked["correlation_id"] = correlation_id()
+                asked["correlation_id"] = actor.current().correlation_id
             try:
                 with transaction.atomic():
                     return self._done(request, wanted.act(**asked))

@@ -17,6 +17,7 @@ from flags.definitions.fields import FIELDS
 from flags.definitions.models import Flag
 from flags.errors import FlagChangedMeanwhile
 from flagsite.core.actor import LONGEST_REASON
+from flagsite.core.admin.reason_form import reason_field
 from flagsite.core.errors import FlagsiteError
 from jobs.engine.models import Job
 
@@ -45,7 +46,10 @@ class FlagForm(forms.ModelForm):
         help_text="Targeting keys that always have it, one on a line.",
     )
     reason = forms.CharField(
-        max_length=LONGEST_REASON, required=False, widget=UnfoldAdminTextInputWidget(), help_text="For the history."
+        max_length=LONGEST_REASON,
+        required=False,
+        widget=UnfoldAdminTextInputWidget(),
+        help_text="Kept in the audit log.",
     )
     based_on = forms.CharField(required=False, widget=forms.HiddenInput())
 
@@ -98,9 +102,7 @@ class FlagForm(forms.ModelForm):
 class OperationForm(forms.Form):
     """The reason for an operation, and the revision that the person has looked at."""
 
-    reason = forms.CharField(
-        max_length=LONGEST_REASON, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}), help_text="For the history."
-    )
+    reason = reason_field()
     based_on = forms.CharField(widget=forms.HiddenInput())
 
     def __init__(self, flag: Flag, *args: Any, **kwargs: Any) -> None:

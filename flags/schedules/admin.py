@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
@@ -23,8 +22,8 @@ from flags.schedules.agenda import month_of
 from flags.schedules.console import what
 from flags.schedules.forms import ScheduleForm
 from flags.schedules.models import FlagSchedule
-from flagsite.core.actor import LONGEST_REASON
 from flagsite.core.admin.capped_paginator import CappedPaginator
+from flagsite.core.admin.reason_form import ReasonForm
 from flagsite.core.db.clock import now
 from flagsite.core.errors import FlagsiteError
 from flagsite.core.ids import id_in
@@ -66,14 +65,6 @@ OPERATIONS = {
         do=schedule_operations.retry,
     ),
 }
-
-
-class ReasonForm(forms.Form):
-    """The reason for an operation."""
-
-    reason = forms.CharField(
-        max_length=LONGEST_REASON, widget=forms.Textarea(attrs={"rows": 3}), help_text="Kept in the history."
-    )
 
 
 class ScheduleList(OneCount):
@@ -183,10 +174,11 @@ class FlagScheduleAdmin(OperatorAdmin):
                 "back": back or request.get_full_path(),
             }  # fmt: skip
             return TemplateResponse(request, "admin/flags/schedules/confirm.html", self._frame(request) | asked)
+        caller = known_caller(request)
         refused: Counter[str] = Counter()
         for schedule_id in ids:
             try:
-                operation.do(schedule_id=schedule_id, by=known_caller(request).name, reason=form.cleaned_data["reason"])
+                operation.do(schedule_id=schedule_id, by=caller.name, reason=form.cleaned_data["reason"])
             except FlagsiteError as error:
                 refused[error.detail] += 1
         if done := len(ids) - refused.total():

@@ -37,8 +37,8 @@ def apply(schedule: FlagSchedule) -> AppliedChange:
     author_gone = authors.why_gone(schedule.created_by)
     reason = "; ".join(part for part in (schedule.reason, f"schedule {schedule.pk}", author_gone) if part)
     with (
-        actor.coming_from(CHANNEL, actor=schedule.created_by),
-        structlog.contextvars.bound_contextvars(correlationId=schedule.correlation_id, scheduleId=schedule.pk),
+        actor.acting(CHANNEL, actor=schedule.created_by, correlation_id=schedule.correlation_id),
+        structlog.contextvars.bound_contextvars(scheduleId=schedule.pk),
     ):
         if schedule.organization_id is None:
             values = schedulable.values_of(schedule.wanted)

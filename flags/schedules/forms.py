@@ -16,7 +16,8 @@ from flags.schedules.models import FlagSchedule
 from flags.schedules.plan import ScheduleRequest
 from flags.schedules.recurrence import LONGEST_EXPRESSION
 from flags.schedules.time_parsing import parse_time
-from flagsite.core.actor import LONGEST_REASON, correlation_id
+from flagsite.core.actor import current
+from flagsite.core.admin.reason_form import reason_field
 from orgs.access.caller import Caller
 from orgs.access.organizations import find_organization_by_key_or_id, find_visible_organization
 from orgs.errors import OrganizationNotFound
@@ -63,9 +64,7 @@ class ScheduleForm(forms.Form):
         help_text="Minute, hour, day of month, month, day of week: 0 9 * * mon-fri. Instead of a time.",
     )  # fmt: skip
     time_zone = forms.CharField(initial="UTC", max_length=64, help_text="Of these times, such as Europe/Oslo.")
-    reason = forms.CharField(
-        max_length=LONGEST_REASON, widget=forms.Textarea(attrs={"rows": 3}), help_text="For the history."
-    )
+    reason = reason_field()
 
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or {}
@@ -87,7 +86,9 @@ class ScheduleForm(forms.Form):
         values = self.cleaned_data
         zone: str = values["time_zone"]
         organization_id = _organization_id(caller, values["organization"]) if values["organization"] else None
-        request = ScheduleRequest(values["flag"], organization_id, values["reason"], correlation_id=correlation_id())
+        request = ScheduleRequest(
+            values["flag"], organization_id, values["reason"], correlation_id=current().correlation_id
+        )
         wanted: dict[str, Any] = {"enabled": values["enabled"]}
         if values["rollout"] is not None:
             wanted["rolloutPercentage"] = float(values["rollout"])

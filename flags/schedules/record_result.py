@@ -90,10 +90,7 @@ def _plan_next(schedule: FlagSchedule) -> None:
 
 
 def _record(action: str, schedule: FlagSchedule, **details: object) -> None:
-    with (
-        actor.coming_from(CHANNEL, actor=schedule.created_by),
-        structlog.contextvars.bound_contextvars(correlationId=schedule.correlation_id),
-    ):
+    with actor.acting(CHANNEL, actor=schedule.created_by, correlation_id=schedule.correlation_id):
         audit_log.record(
             action, schedule.subject, by=schedule.created_by, organization_id=schedule.organization_id,
             reason=schedule.reason, flag=schedule.flag_key, wanted=schedule.wanted, **details,

@@ -14,7 +14,8 @@ from flags.definitions.models import FLAG_KEY
 from flags.states import preview
 from flags.states.selectors import as_effective, effective_states
 from flags.states.set_flag import set_flag
-from flagsite.core.actor import LONGEST_REASON, correlation_id
+from flagsite.core.actor import current
+from flagsite.core.admin.reason_form import reason_field
 from flagsite.core.errors import FlagsiteError
 from flagsite.core.ids import id_in
 from jobs.engine.chains import jobs_of
@@ -38,9 +39,7 @@ class SwitchForm(forms.Form):
     enabled = forms.TypedChoiceField(
         label="Value", choices=[("true", "on"), ("false", "off")], coerce=lambda text: text == "true"
     )
-    reason = forms.CharField(
-        max_length=LONGEST_REASON, widget=forms.Textarea(attrs={"rows": 3}), help_text="For the history."
-    )
+    reason = reason_field()
 
 
 def _flags_of(organization: Organization, caller: Caller) -> dict[str, Any]:
@@ -106,7 +105,7 @@ def _set(
             flag_key=values["flag"],
             enabled=values["enabled"],
             requested_by=caller.name,
-            correlation_id=correlation_id(),
+            correlation_id=current().correlation_id,
             reason=values["reason"],
         )
     if accepted.job is None:

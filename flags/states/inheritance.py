@@ -191,8 +191,8 @@ def _start_job(organization_id: int, values: list[Value], *, total: int | None =
         organization_id=organization_id,
         arguments={"placement": True, "after": after},
         total=total,
-        requested_by=actor.actor(),
-        correlation_id=actor.correlation_id(),
+        requested_by=actor.current().actor,
+        correlation_id=actor.current().correlation_id,
     )
     _record(organization_id, values, job_id=job.pk)
     log.info("placement_job_created", jobId=job.pk, organizationId=organization_id, flags=len(values))
@@ -208,7 +208,7 @@ def _record(organization_id: int, values: list[Value], *, job_id: int | None) ->
             enabled=value.enabled,
             source_id=value.source_id,
             job_id=job_id,
-            requested_by=actor.actor(),
+            requested_by=actor.current().actor,
         )
         for value in values
     )

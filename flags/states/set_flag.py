@@ -1,4 +1,4 @@
-"""Setting a flag: the one door for API, admin, commands and schedules."""
+"""Setting a flag: the one function that every channel calls."""
 
 from __future__ import annotations
 

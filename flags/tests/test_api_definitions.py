@@ -14,7 +14,7 @@ from flags.definitions.models import Flag
 from flags.definitions.serializers import WholeDefinition
 from flags.states.set_flag import set_flag
 from orgs.access.models import Role
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 from orgs.tests.api import Api, kind_of, wrong_fields
 
 BASE = "/v1/feature-flags"
@@ -42,8 +42,8 @@ def names(response: Any) -> list[str]:
     return [row["name"] for row in response.json()["results"]]
 
 
-def history_of(name: str) -> list[tuple[str, Any, Any]]:
-    entries = HistoryEntry.objects.filter(subject=f"flag:{name}").order_by("id")
+def audit_entries_of(name: str) -> list[tuple[str, Any, Any]]:
+    entries = AuditEntry.objects.filter(subject=f"flag:{name}").order_by("id")
     return [(entry.action, entry.details.get("before"), entry.details.get("after")) for entry in entries]
 
 
@@ -56,7 +56,7 @@ def test_a_flag_is_defined_with_all_its_parts_and_read_again(api: Api) -> None:
     assert shown["createdBy"].startswith("key:")
     read = api.get(f"{BASE}/new-ui")
     assert (read.json(), read["ETag"]) == (shown, made["ETag"])
-    ((action, before, after),) = history_of("new-ui")
+    ((action, before, after),) = audit_entries_of("new-ui")
     assert (action, before) == ("flag.create", None)
     assert after == {part: value for part, value in WHOLE.items() if part != "name"}
 
@@ -156,16 +156,16 @@ def test_the_list_takes_as_many_queries_for_many_flags(api: Api, django_assert_m
         assert api.get(BASE).json()["results"][-1]["prerequisites"] == ["needed"]
 
 
-def test_a_patch_changes_what_it_names_and_the_history_has_both_values(api: Api) -> None:
+def test_a_patch_changes_what_it_names_and_the_audit_log_has_both_values(api: Api) -> None:
     defined(api, rolloutPercentage=10, salt="one", tags=["a"])
     changed = api.patch(f"{BASE}/new-ui", {"rolloutPercentage": 20.5, "salt": "two", "tags": ["a"]})
     assert changed.status_code == 200
     shown = changed.json()
     assert (shown["rolloutPercentage"], shown["salt"], shown["tags"], shown["version"]) == (20.5, "two", ["a"], 2)
-    assert history_of("new-ui")[1] == (
+    assert audit_entries_of("new-ui")[1] == (
         "flag.update", {"rolloutPercentage": 10.0, "salt": "one"}, {"rolloutPercentage": 20.5, "salt": "two"},
     )  # fmt: skip
-    assert HistoryEntry.objects.get(action="flag.update").details["version"] == 2
+    assert AuditEntry.objects.get(action="flag.update").details["version"] == 2
 
 
 def test_a_write_that_changes_nothing_writes_nothing(api: Api) -> None:
@@ -173,7 +173,7 @@ def test_a_write_that_changes_nothing_writes_nothing(api: Api) -> None:
     for method in ("PUT", "PATCH"):
         again = api.send(method, f"{BASE}/new-ui", made.json())  # what was read is what may be sent
         assert (again.status_code, again["ETag"], again.json()) == (200, made["ETag"], made.json())
-    assert len(history_of("new-ui")) == 1
+    assert len(audit_entries_of("new-ui")) == 1
 
 
 def test_a_put_resets_what_it_leaves_out_but_for_what_an_old_client_does_not_know(api: Api) -> None:
@@ -262,14 +262,14 @@ def test_deleting_archives_and_an_archived_flag_is_off_out_of_the_list_and_canno
     defined(api, enabled=True)
     response = api.delete(f"{BASE}/new-ui")
     assert (response.status_code, response.json()["archived"], response.json()["version"]) == (200, True, 2)
-    assert history_of("new-ui")[-1] == ("flag.archive", {"archived": False}, {"archived": True})
+    assert audit_entries_of("new-ui")[-1] == ("flag.archive", {"archived": False}, {"archived": True})
     assert names(api.get(BASE)) == []
     assert api.get(f"{BASE}/new-ui").json()["archived"] is True
     refused = api.post(f"/{cast.oslo.pk}/new-ui/true")
     assert (refused.status_code, kind_of(refused)) == (409, "flag-archived")
     assert api.delete(f"{BASE}/new-ui").json()["version"] == 2
     assert api.patch(f"{BASE}/new-ui", {"archived": False}).status_code == 200
-    assert history_of("new-ui")[-1] == ("flag.update", {"archived": True}, {"archived": False})
+    assert audit_entries_of("new-ui")[-1] == ("flag.update", {"archived": True}, {"archived": False})
     assert api.post(f"/{cast.oslo.pk}/new-ui/true").status_code == 200
 
 
@@ -286,7 +286,7 @@ def test_a_prerequisite_is_a_flag_that_there_is(api: Api) -> None:
     defined(api, "other")
     defined(api, prerequisites=["other", "other"])
     api.patch(f"{BASE}/new-ui", {"prerequisites": []})
-    assert history_of("new-ui")[-1] == ("flag.update", {"prerequisites": ["other"]}, {"prerequisites": []})
+    assert audit_entries_of("new-ui")[-1] == ("flag.update", {"prerequisites": ["other"]}, {"prerequisites": []})
 
 
 def test_a_circle_is_refused_with_the_way_round(api: Api) -> None:
@@ -347,9 +347,9 @@ def test_a_request_that_is_repeated_with_its_key_is_answered_the_same(api: Api) 
     assert (first.status_code, first.json(), first["ETag"]) == (second.status_code, second.json(), second["ETag"])
 
 
-def test_a_flag_that_the_first_set_makes_is_in_the_history(api: Api, cast: Cast) -> None:
+def test_a_flag_that_the_first_set_makes_is_in_the_audit_log(api: Api, cast: Cast) -> None:
     api.post(f"/{cast.oslo.pk}/new-ui/true")
-    (action, before, after), following = history_of("new-ui")
+    (action, before, after), following = audit_entries_of("new-ui")
     assert (action, before, following[0]) == ("flag.create", None, "flag.set")
     shown = api.get(f"{BASE}/new-ui").json()
     assert after == {part: shown[part] for part in WHOLE if part != "name"}

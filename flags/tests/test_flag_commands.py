@@ -14,7 +14,7 @@ from jobs.console import chain_polling
 from jobs.engine.models import Job
 from jobs.engine.runner import run_next
 from jobs.tests.engine import in_pauses
-from orgs.tests.commands import OLGA, deeds, run
+from orgs.tests.commands import OLGA, audit_entries, run
 from orgs.tree import tree_operations
 
 pytestmark = pytest.mark.django_db
@@ -31,7 +31,7 @@ def test_a_leaf_has_the_value_at_once(cast: Cast) -> None:
     assert ran.out == f"checkout is on for oslo (id {cast.oslo.pk}); there is nothing below it.\n"
     assert ran.status == 0
     assert (FlagState.objects.get().enabled, Change.objects.get().requested_by) == (True, OLGA)
-    assert deeds() == [
+    assert audit_entries() == [
         (OLGA, "flag.create", "flag:checkout", "", "command"),
         (OLGA, "flag.set", "flag:checkout", "pilot", "command"),
     ]
@@ -50,7 +50,7 @@ def test_on_a_parent_a_job_begins_that_knows_who_asked(cast: Cast) -> None:
     assert ran.document["waitsFor"] == "No worker is alive for the queue propagation; the job waits until one is."
     assert job.requested_by == OLGA
     assert job.correlation_id.startswith("command-")
-    assert [deed[1] for deed in deeds()] == ["flag.create", "flag.set"]
+    assert [entry[1] for entry in audit_entries()] == ["flag.create", "flag.set"]
     words = run("set_flag", "north", "checkout", "off").lines
     assert words[0].startswith(f"checkout off for north (id {cast.north.pk}) and everything below: job ")
     assert words[1] == ran.document["waitsFor"]
@@ -93,7 +93,7 @@ def test_what_makes_no_sense_changes_nothing(cast: Cast, arguments: list[str], w
     ran = run("set_flag", *arguments)
     assert ran.status != 0
     assert words in ran.error
-    assert (ran.out, Change.objects.count(), deeds()) == ("", 0, [])
+    assert (ran.out, Change.objects.count(), audit_entries()) == ("", 0, [])
 
 
 def test_where_flags_are_not_made_by_setting_them_an_unknown_one_is_refused(cast: Cast, settings: Any) -> None:

@@ -12,7 +12,7 @@ from conftest import Cast
 from flags.definitions import service
 from flags.definitions.models import Flag
 from jobs.engine.models import Job
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 from orgs.tests.people import shown, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -42,8 +42,8 @@ def operation(flag: Flag, name: str) -> str:
     return f"{LIST}{flag.pk}/{name}/do/"
 
 
-def latest() -> HistoryEntry:
-    return HistoryEntry.objects.latest("id")
+def latest() -> AuditEntry:
+    return AuditEntry.objects.latest("id")
 
 
 def test_an_operator_defines_a_flag_and_says_why(operator: Client) -> None:
@@ -59,7 +59,7 @@ def test_an_operator_defines_a_flag_and_says_why(operator: Client) -> None:
     assert entry.details["after"]["rolloutPercentage"] == 12.5
 
 
-def test_an_operator_changes_a_flag_and_the_history_has_both_values(operator: Client, flag: Flag) -> None:
+def test_an_operator_changes_a_flag_and_the_audit_log_has_both_values(operator: Client, flag: Flag) -> None:
     page = shown(operator.get(page_of(flag)))
     assert f'value="{flag.revision}"' in page
     assert "somebody" in page

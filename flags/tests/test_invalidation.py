@@ -6,7 +6,7 @@ import pytest
 
 from conftest import Cast
 from flags.definitions.models import Flag
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 from orgs.tests.api import Api
 
 
@@ -23,7 +23,7 @@ def test_what_is_asked_for_is_told_and_what_is_not_there_is_named(cast: Cast, ad
             {"featureFlag": "nope", "reason": "There is no such flag."},
         ],
     }
-    assert HistoryEntry.objects.filter(action="cache.invalidate").count() == 1
+    assert AuditEntry.objects.filter(action="cache.invalidate").count() == 1
 
 
 @pytest.mark.django_db

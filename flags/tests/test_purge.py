@@ -20,7 +20,7 @@ from jobs.engine.models import Job
 from jobs.operations import job_operations
 from jobs.tests.engine import LONG_AGO, make_due, statuses
 from jobs.tests.races.threads import Background
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 from orgs.tests.api import Api, kind_of
 from orgs.tree import tree_operations
 from orgs.tree.models import Organization
@@ -91,9 +91,9 @@ def test_states_changes_and_flag_go_and_others_stay(cast: Cast, admin_key: str) 
     assert FlagState.objects.count() == 8
     assert Change.objects.count() == 2
     assert kind_of(api.get(BASE)) == "flag-not-found"
-    deeds = HistoryEntry.objects.filter(subject="flag:f").order_by("id").values_list("action", flat=True)
-    assert list(deeds) == ["flag.create", "flag.set", "flag.set", "flag.purge", "flag.purged"]
-    asked, done = (HistoryEntry.objects.get(action=action).details for action in ("flag.purge", "flag.purged"))
+    actions = AuditEntry.objects.filter(subject="flag:f").order_by("id").values_list("action", flat=True)
+    assert list(actions) == ["flag.create", "flag.set", "flag.set", "flag.purge", "flag.purged"]
+    asked, done = (AuditEntry.objects.get(action=action).details for action in ("flag.purge", "flag.purged"))
     assert (asked["before"]["kind"], asked["before"]["archived"], asked["after"]["archived"]) == (
         "release",
         False,

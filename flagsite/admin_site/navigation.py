@@ -61,7 +61,7 @@ LOOKS: dict[str, Any] = {
                     _page("Queues", "stacks", "jobs_queue_changelist"),
                     _page("Workers", "memory", "jobs_worker_changelist"),
                     _page("Periodic tasks", "event_repeat", "django_celery_beat_periodictask_changelist"),
-                    _page("History", "history", "orgs_historyentry_changelist"),
+                    _page("Audit log", "history", "orgs_auditentry_changelist"),
                 ],
             },
             {

@@ -1,7 +1,7 @@
 """People who sign in: what each may do (groups) and see (scope). Changed by administrators of everything.
 
 Only superusers make or change superusers, so that nobody raises anybody above themselves. Nobody is deleted: the
-history names people, and a second one of the same name would take over what the first has done.
+audit log names people, and a second one of the same name would take over what the first has done.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class PersonAdmin(DjangoUserAdmin, OperatorAdmin):
             audit_log.record("user.change", _subject(form.instance), before=before, after=after)
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """The history has it already."""
+        """The audit log has it already."""
 
     log_change = log_addition
 
@@ -175,7 +175,7 @@ MEANINGS = {
 
 
 def described(user: User) -> dict[str, Any]:
-    """What the history says of a person: what they may do and see."""
+    """What the audit log says of a person: what they may do and see."""
     scope = StaffScope.objects.filter(user_id=user.pk).values_list("organization_id", flat=True).first()
     return {
         "username": user.get_username(),

@@ -1,4 +1,4 @@
-"""What beat asks for and when, in our theme; each change goes to the history with what it was before."""
+"""What beat asks for and when, in our theme; the audit log has each change with the values before and after."""
 
 from __future__ import annotations
 
@@ -79,20 +79,20 @@ class ScheduleAdmin(OperatorAdmin):
             self.delete_model(request, schedule)
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """The history has it already."""
+        """The audit log has it already."""
 
     log_change = log_addition
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
-        """The history has it already."""
+        """The audit log has it already."""
 
     def described(self, schedule: Any) -> dict[str, Any]:
-        """The columns that the history tells of, as JSON holds them."""
+        """The columns that the audit log tells of, as JSON holds them."""
         values = {field: getattr(schedule, field) for field in self.recorded}
         return {field: value if isinstance(value, (bool, int)) else _text(value) for field, value in values.items()}
 
     def subject(self, schedule: Any) -> str:
-        """What the history calls it."""
+        """What the audit log calls it."""
         return f"schedule:{schedule}"
 
 

@@ -63,7 +63,8 @@ NEVER_ANSWERED: frozenset[type[Exception]] = frozenset(
         orgs.InvalidKeyName,
         jobs.JobEnded,  # commands and admin only
         jobs.InvalidQueueSettings,
-        orgs.OutsideTransaction,  # mistakes in our own code: 500
+        orgs.ActorMissing,  # mistakes in our own code: 500
+        orgs.OutsideTransaction,
         flags.UnknownHashVersion,
         jobs.UnknownQueue,
         jobs.UnknownKind,

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 from uuid import uuid4
 
-import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
@@ -26,29 +25,23 @@ class RequestIdMiddleware:
         given = request.headers.get(HEADER, "")
         correlation_id = given if VALID_REQUEST_ID.fullmatch(given) else uuid4().hex
         request.correlation_id = correlation_id  # type: ignore[attr-defined]
-        via = "admin" if request.path.startswith("/admin/") else "api"
-        with (
-            structlog.contextvars.bound_contextvars(correlationId=correlation_id),
-            actor.coming_from(via, _address(request)),
-        ):
-            try:
-                response = self.get_response(request)
-            finally:  # bound by orgs.access.endpoints; the thread's next request is somebody else's
-                structlog.contextvars.unbind_contextvars("caller")
+        channel = "admin" if request.path.startswith("/admin/") else "api"
+        with actor.acting(channel, actor=actor.UNKNOWN, address=_address(request), correlation_id=correlation_id):
+            response = self.get_response(request)
         response[HEADER] = correlation_id
         return response
 
 
 class AdminActorMiddleware:
-    """Says on log lines and in the history who works in the admin site; comes after the authentication."""
+    """Says who works in the admin site, for log lines and the audit log; comes after the authentication."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         user = getattr(request, "user", None)
-        if actor.current().via == "admin" and user is not None and user.is_authenticated:
-            structlog.contextvars.bind_contextvars(caller=f"user:{user.get_username()}")
+        if actor.current().channel == "admin" and user is not None and user.is_authenticated:
+            actor.identify(f"user:{user.get_username()}")
         return self.get_response(request)
 
 

@@ -21,7 +21,7 @@ from jobs.operations import bulk, bulk_job, cleanup, job_operations
 from jobs.operations.bulk import OPERATIONS
 from orgs.access.caller import Caller
 from orgs.access.models import Role
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 from orgs.tree.models import Organization
 from orgs.tree.paths import path_names_of
 
@@ -67,7 +67,7 @@ def context(job: Job, caller: Caller, query: Mapping[str, str], *, may_operate: 
         "more_failures": found[-1][0].organization_id if more else None,
         "failures_query": query.get("failed", ""),
         "behind": job_operations.left_behind(job),
-        "deeds": HistoryEntry.objects.filter(subject__in=subjects).order_by("-id")[:100],
+        "entries": AuditEntry.objects.filter(subject__in=subjects).order_by("-id")[:100],
     }
 
 

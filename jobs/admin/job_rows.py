@@ -106,8 +106,8 @@ class Row:
             " ",
             link,
             (
-                (deed, number, reverse("admin:jobs_job_act", args=[number, deed]), deed.title(), number)
-                for deed, can_be_done in possible.items()
+                (name, number, reverse("admin:jobs_job_act", args=[number, name]), name.title(), number)
+                for name, can_be_done in possible.items()
                 if can_be_done
             ),
         )

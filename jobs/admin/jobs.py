@@ -16,8 +16,8 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from flagsite.core.actor import LONGEST_REASON
 from flagsite.core.admin.capped_paginator import CappedPaginator
+from flagsite.core.admin.reason_form import ReasonForm
 from flagsite.core.ids import id_in
 from jobs.admin import job_page, queues, workers  # noqa: F401 - each registers its pages
 from jobs.admin.job_filters import FILTERS
@@ -42,17 +42,15 @@ MOST_NAMED = 100
 """Organizations of one name that a search looks at."""
 
 
-class OperationForm(forms.Form):
-    """Why somebody does it, and for a priority which one."""
+class OperationForm(ReasonForm):
+    """The reason for an operation on jobs, and the priority for the operation that gives one."""
 
+    field_order = ("priority", "reason")
     priority = forms.IntegerField(min_value=LOWEST_PRIORITY, max_value=HIGHEST_PRIORITY)
-    reason = forms.CharField(
-        max_length=LONGEST_REASON, widget=forms.Textarea(attrs={"rows": 3}), help_text="Kept in the history."
-    )
 
-    def __init__(self, deed: BulkOperation, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, operation: BulkOperation, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if deed.name != "priority":
+        if operation.name != "priority":
             del self.fields["priority"]
 
 
@@ -69,7 +67,7 @@ class JobList(OneCount):
 
 @admin.register(Job)
 class JobAdmin(OperatorAdmin):
-    """What runs, what failed and why; jobs change by the deeds of `jobs.operations.bulk` alone."""
+    """What runs, what failed and why; jobs change by the operations of `jobs.operations.bulk` alone."""
 
     organization_field = "organization_id"
     paginator = CappedPaginator
@@ -152,7 +150,7 @@ class JobAdmin(OperatorAdmin):
     def buttons(self, job: Job) -> SafeString:
         return _row(job).cell("buttons")
 
-    # --- Deeds --------------------------------------------------------------------------------------------------------
+    # --- Operations ---------------------------------------------------------------------------------------------------
 
     @admin.action(description="Retry", permissions=["operate"])
     def retry(self, request: HttpRequest, jobs: JobQuerySet) -> HttpResponse | None:
@@ -166,53 +164,55 @@ class JobAdmin(OperatorAdmin):
     def change_priority(self, request: HttpRequest, jobs: JobQuerySet) -> HttpResponse | None:
         return self._do(request, jobs, OPERATIONS["priority"])
 
-    def act_view(self, request: HttpRequest, object_id: str, deed: str) -> HttpResponse:
+    def act_view(self, request: HttpRequest, object_id: str, operation: str) -> HttpResponse:
         """Ask why, then do it to this one job."""
         if not self.has_operate_permission(request):
             raise PermissionDenied
         jobs = self.get_queryset(request).filter(pk=id_in(unquote(object_id)) or 0)
-        if deed not in OPERATIONS or not jobs:
+        if operation not in OPERATIONS or not jobs:
             raise Http404
         back = reverse("admin:jobs_job_change", args=[object_id])
-        return self._do(request, jobs, OPERATIONS[deed], back=back) or HttpResponseRedirect(back)
+        return self._do(request, jobs, OPERATIONS[operation], back=back) or HttpResponseRedirect(back)
 
     def _do(
-        self, request: HttpRequest, jobs: QuerySet[Job], deed: BulkOperation, *, back: str = ""
+        self, request: HttpRequest, jobs: QuerySet[Job], operation: BulkOperation, *, back: str = ""
     ) -> HttpResponse | None:
         """Ask how many it shall be done to and why; when that is confirmed do it and say what came of it.
 
         Jobs that were made after the question are not among them. Many are done by a job, which is led to.
         """
-        form = OperationForm(deed, request.POST if "confirmed" in request.POST else None)
+        form = OperationForm(operation, request.POST if "confirmed" in request.POST else None)
         newest = id_in(request.POST.get("newest", "")) or newest_id()
         jobs = jobs.filter(pk__lte=newest)
-        chosen = bulk.choose(jobs, deed)
+        chosen = bulk.choose(jobs, operation)
         if not form.is_valid():
-            shown = self._question(request, jobs, deed, chosen) | {"form": form, "newest": newest}
+            shown = self._question(request, jobs, operation, chosen) | {"form": form, "newest": newest}
             shown["back"] = back or request.get_full_path()
             return TemplateResponse(request, "admin/jobs/job/confirm.html", self._frame(request) | shown)
         caller, values = known_caller(request), form.cleaned_data
         if chosen.fitting > bulk.AT_ONCE:
-            job = bulk_job.start(jobs, deed, chosen, by=caller.name, organization_id=caller.organization_id, **values)
+            job = bulk_job.start(
+                jobs, operation, chosen, by=caller.name, organization_id=caller.organization_id, **values
+            )
             self.message_user(request, f"Job {job.pk} does it to {chosen.fitting:,} jobs; this is its page.")
             return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[job.pk]))
-        done = bulk.do_to_each(list(bulk.one_of_each_chain(jobs, deed)), deed, by=caller.name, **values)
-        self.message_user(request, f"{done.count:,} {'job was' if done.count == 1 else 'jobs were'} {deed.done}.")
+        done = bulk.do_to_each(list(bulk.one_of_each_chain(jobs, operation)), operation, by=caller.name, **values)
+        self.message_user(request, f"{done.count:,} {'job was' if done.count == 1 else 'jobs were'} {operation.done}.")
         for words, count in (chosen.skipped + done.skipped).most_common():
             self.message_user(request, f"{count:,} skipped: {bulk.said_of(words, count)}.", messages.WARNING)
         return None
 
     def _question(
-        self, request: HttpRequest, jobs: QuerySet[Job], deed: BulkOperation, chosen: BulkSelection
+        self, request: HttpRequest, jobs: QuerySet[Job], operation: BulkOperation, chosen: BulkSelection
     ) -> dict[str, Any]:
         across = request.POST.get("select_across") == "1"
         ticked = request.POST.getlist(ACTION_CHECKBOX_NAME)
         only = jobs.first() if chosen.matching == 1 else None
         return {
-            "title": f"{deed.asked} {chosen.fitting:,} {'job' if chosen.fitting == 1 else 'jobs'}",
-            "deed": deed, "chosen": chosen, "opts": self.opts,
+            "title": f"{operation.asked} {chosen.fitting:,} {'job' if chosen.fitting == 1 else 'jobs'}",
+            "operation": operation, "chosen": chosen, "opts": self.opts,
             "skipped": [(count, bulk.said_of(words, count)) for words, count in chosen.skipped.most_common()],
-            "only": only, "behind": job_operations.left_behind(only) if only and deed.name == "retry" else None,
+            "only": only, "behind": job_operations.left_behind(only) if only and operation.name == "retry" else None,
             "by_a_job": chosen.fitting > bulk.AT_ONCE,
             "action": request.POST.get("action", ""), "across": across, "ticked": ticked[:1] if across else ticked,
         }  # fmt: skip
@@ -225,7 +225,7 @@ class JobAdmin(OperatorAdmin):
             path("live/", fragment(self.live_view), name="jobs_job_live"),
             path("<int:object_id>/live/", fragment(self.live_job_view), name="jobs_job_live_one"),
             path("<int:object_id>/json/", view(self.json_view), name="jobs_job_json"),
-            path("<str:object_id>/<slug:deed>/do/", view(self.act_view), name="jobs_job_act"),
+            path("<str:object_id>/<slug:operation>/do/", view(self.act_view), name="jobs_job_act"),
             *super().get_urls(),
         ]
 

@@ -11,9 +11,10 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from flagsite.core.actor import LONGEST_REASON
+from flagsite.core.admin.reason_form import ReasonForm, reason_field
 from jobs.engine.models import Queue
 from jobs.operations import queue_operations
 from orgs.access.live_pages import LiveListAdmin
@@ -21,21 +22,25 @@ from orgs.access.models import Role
 from orgs.access.operator_admin import caller_of, may
 
 
-class ReasonForm(forms.Form):
-    """Why somebody does it; whoever wonders later reads it in the history."""
+class QueueOperationForm(ReasonForm):
+    """The reason for a pause, or for its end, where it may stay empty."""
 
-    reason = forms.CharField(
-        max_length=LONGEST_REASON,
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
-        help_text="Whoever wonders why reads it, on the page of queues and in the history.",
-    )
+    reason = reason_field(help_text="Whoever wonders why reads it, on the page of queues and in the audit log.")
+
+    def __init__(self, *args: Any, required: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["reason"].required = required
+        self.fields["reason"].label = "Reason" if required else "Reason (optional)"
 
 
 class QueueForm(forms.ModelForm):
     """A queue's settings, and why they change."""
 
     reason = forms.CharField(
-        max_length=LONGEST_REASON, required=False, widget=UnfoldAdminTextInputWidget(), help_text="For the history."
+        max_length=LONGEST_REASON,
+        required=False,
+        widget=UnfoldAdminTextInputWidget(),
+        help_text="Kept in the audit log.",
     )
 
     class Meta:
@@ -76,7 +81,7 @@ class QueueAdmin(LiveListAdmin):
         queue_operations.change(obj.pk, by=_name_of(request), reason=form.cleaned_data["reason"], **changed)
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """The history has it already."""
+        """The audit log has it already."""
 
     def pause_view(self, request: HttpRequest, name: str) -> HttpResponse:
         """Ask why, then pause."""
@@ -92,8 +97,7 @@ class QueueAdmin(LiveListAdmin):
         queue = self.get_object(request, unquote(name))
         if queue is None:
             raise Http404
-        form = ReasonForm(request.POST if request.method == "POST" else None)
-        form.fields["reason"].required = action == "pause"
+        form = QueueOperationForm(request.POST if request.method == "POST" else None, required=action == "pause")
         if request.method == "POST" and form.is_valid():
             act = queue_operations.pause if action == "pause" else queue_operations.resume
             act(queue.pk, by=_name_of(request), reason=form.cleaned_data["reason"])

@@ -40,7 +40,7 @@ def run(queue: str, *, after: float = 0.0) -> None:
         return
     _here.hints = [hint]
     try:
-        with actor.coming_from("worker"):
+        with actor.acting("worker", actor=actor.SYSTEM, correlation_id=""):  # not whoever's request this is
             current_app.signature("jobs.sweep").apply()
             _run_all(_here.hints, until=time.monotonic() + LONGEST_WAIT)
     except Exception:  # the change is committed; the next call finds the job

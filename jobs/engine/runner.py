@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from flagsite.core import actor
 from flagsite.core.db import transient_errors
 from jobs.engine import lifecycle, shutdown, tracing, transitions, wakeup, worker_registry
 from jobs.engine.kinds import kind_named
@@ -38,8 +39,14 @@ def run_next(queue: str) -> Job | None:
 
 
 def run_claimed(job: Job) -> None:
-    """Do a claimed job's work and record its end, whatever it is."""
-    with structlog.contextvars.bound_contextvars(correlationId=job.correlation_id, jobId=job.pk):
+    """Do a claimed job's work and record its end, whatever it is.
+
+    The worker acts; what a person asked for is recorded by the name that the job has it by.
+    """
+    with (
+        actor.acting("worker", actor=actor.SYSTEM, correlation_id=job.correlation_id),
+        structlog.contextvars.bound_contextvars(jobId=job.pk),
+    ):
         fields = transitions.log_fields(job) | {"isRetry": job.parent_job_id is not None, "worker": job.worker}
         log.info("job_started", **fields, kind=job.kind, attempt=job.round_attempt + 1)
         with tracing.span(f"job {job.kind}", job.trace_context, _attributes(job)):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 import structlog
 from django.db import connection
 
+from flagsite.core import actor
 from flagsite.core.background import BackgroundService
 from flagsite.core.db import transient_errors
 from jobs.engine import shutdown
@@ -36,9 +37,10 @@ class WorkerService(BackgroundService):
             self._database_away = False
 
     def attempt(self, step: Callable[[], object]) -> bool:
-        """Take a step and return whether it succeeded."""
+        """Take a step, with the system as the actor, and return whether it succeeded."""
         try:
-            step()
+            with actor.acting("worker", actor=actor.SYSTEM):
+                step()
         except Exception as error:  # noqa: BLE001 - whatever it is, the next turn tries again
             self.on_error(error)
             return False

@@ -51,13 +51,13 @@ def start(
 
     `chosen` is what was counted of them; `organization_id` is whose the new job is, None for everybody's.
     """
-    door = actor.current()
-    asked = {"deed": deed.name, "by": by, "reason": reason, "priority": priority, "via": door.via,
-             "address": door.address, "skipped": dict(chosen.skipped)}  # fmt: skip
+    context = actor.current()
+    asked = {"deed": deed.name, "by": by, "reason": reason, "priority": priority, "via": context.channel,
+             "address": context.address, "skipped": dict(chosen.skipped)}  # fmt: skip
     with transaction.atomic():
         job = lifecycle.create(
             kind=KIND, organization_id=organization_id, arguments=asked, requested_by=by,
-            correlation_id=actor.correlation_id(), priority=PRIORITY,
+            correlation_id=context.correlation_id, priority=PRIORITY,
         )  # fmt: skip
         count = _write_down(job, one_of_each_chain(jobs, deed))
         Job.objects.filter(pk=job.pk).update(total=count)
@@ -86,7 +86,7 @@ def do_to_all(run: Run) -> None:
     done = _so_far(run.job)
     left = DeedTarget.objects.filter(job_id=run.job.root_id, outcome="")
     run.record_progress(total=run.job.processed + left.count(), checkpoint=_as_checkpoint(done))
-    with actor.coming_from(asked["via"], asked["address"]):
+    with actor.acting(asked["via"], address=asked["address"]):
         for target in _in_order(left):
             run.check()
             with transaction.atomic():

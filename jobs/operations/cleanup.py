@@ -97,7 +97,7 @@ def request(*, by: str = "", correlation_id: str = "") -> Job:
         open_one = Job.objects.filter(kind=KIND, status__in=OPEN).first()
         if open_one is not None:
             return open_one
-        job = lifecycle.create(kind=KIND, requested_by=by or actor.actor(), correlation_id=correlation_id)
+        job = lifecycle.create(kind=KIND, requested_by=by or actor.current().actor, correlation_id=correlation_id)
         audit_log.record("jobs.cleanup", f"job:{job.pk}", by=by)
     return job
 
@@ -115,7 +115,7 @@ def old_jobs() -> OldJobs:
 def clean_up(run: Run) -> None:
     """Delete old chains, some thousand in each short transaction; `processed` counts the rows that are gone.
 
-    Where it stands and what is gone by then is in the checkpoint; a report is left in the history and the log.
+    Where it stands and what is gone by then is in the checkpoint; a report is left in the audit log and the log.
     """
     try:
         while _take_step(run):

@@ -1,4 +1,4 @@
-"""What people do to jobs: cancel, retry, give another priority. Each deed is recorded in the history."""
+"""What people do to jobs: cancel, retry, give another priority. The audit log has each operation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people do to queues: pause, resume, set them up; and how long each line is. Recorded in the history."""
+"""What people do to queues: pause, resume, set them up; and how long each line is. The audit log has each operation."""
 
 from __future__ import annotations
 

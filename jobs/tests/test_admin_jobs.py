@@ -18,7 +18,7 @@ from jobs.metrics import probe_job
 from jobs.operations import bulk, cleanup, job_operations, queue_operations
 from jobs.operations.bulk import OPERATIONS
 from jobs.tests.engine import KIND, LONG_AGO, by_hand, changed, claimed, lease_of, waiting
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 from orgs.tests.people import shown, signed_in
 from orgs.tree import tree_operations
 from orgs.tree.models import Organization
@@ -143,7 +143,7 @@ def test_a_viewer_is_refused_whatever_he_sends(cast: Cast) -> None:
     assert job.status == "PENDING"
 
 
-def test_a_deed_wants_a_reason_and_is_done_by_its_person(cast: Cast) -> None:
+def test_an_operation_wants_a_reason_and_is_done_by_its_person(cast: Cast) -> None:
     job = job_of(cast.oslo)
     client = signed_in("operator", name="olga")
     address = f"{LIST}{job.pk}/cancel/do/"
@@ -151,7 +151,7 @@ def test_a_deed_wants_a_reason_and_is_done_by_its_person(cast: Cast) -> None:
     job.refresh_from_db()
     assert job.status == "PENDING"
     client.post(address, {"confirmed": "1", "reason": "Too early"})
-    entry = HistoryEntry.objects.get(action="job.cancel")
+    entry = AuditEntry.objects.get(action="job.cancel")
     assert (entry.actor, entry.reason, entry.subject, entry.via) == (
         "user:olga", "Too early", f"job:{job.pk}", "admin",
     )  # fmt: skip
@@ -234,7 +234,7 @@ def test_a_finished_job_says_nothing_of_its_queues_pause(cast: Cast) -> None:
     assert said == [True, False]
 
 
-def test_questions_about_deeds_are_sentences(cast: Cast) -> None:
+def test_questions_about_operations_are_sentences(cast: Cast) -> None:
     job = waiting()
     page = " ".join(shown(signed_in("operator").get(f"{LIST}{job.pk}/priority/do/")).split())
     assert f"<strong>Change the priority of</strong> job {job.pk}?" in page
@@ -242,7 +242,7 @@ def test_questions_about_deeds_are_sentences(cast: Cast) -> None:
 
 
 @pytest.mark.parametrize("state", ["PENDING", "IN_PROGRESS", "COMPLETED", "with failures", "FAILED", "CANCELLED"])
-def test_a_row_has_the_buttons_whose_deeds_are_not_refused(cast: Cast, state: str) -> None:
+def test_a_row_has_the_buttons_whose_operations_are_not_refused(cast: Cast, state: str) -> None:
     """Of each attempt of a chain whose latest one stands so."""
     first = claimed(organization_id=cast.acme.pk)
     lifecycle.fail(job_id=first.pk, lease=lease_of(first), error="no")
@@ -258,7 +258,7 @@ def test_a_row_has_the_buttons_whose_deeds_are_not_refused(cast: Cast, state: st
             lifecycle.complete(job_id=retry.pk, lease=lease_of(retry))
     page = shown(signed_in("operator").get(LIST))
     for job in (first, retry):
-        for deed, act in (("retry", job_operations.retry), ("cancel", job_operations.cancel)):
+        for name, act in (("retry", job_operations.retry), ("cancel", job_operations.cancel)):
             with transaction.atomic():
                 try:
                     act(job_id=job.pk, by="bob")
@@ -266,10 +266,10 @@ def test_a_row_has_the_buttons_whose_deeds_are_not_refused(cast: Cast, state: st
                 except FlagsiteError:
                     done = False
                 transaction.set_rollback(True)
-            assert (f'id="{deed}-{job.pk}"' in page) == done, (deed, job.status)
+            assert (f'id="{name}-{job.pk}"' in page) == done, (name, job.status)
 
 
-def test_a_page_shows_counts_chain_failures_and_deeds(cast: Cast) -> None:
+def test_a_page_shows_counts_chain_failures_and_operations(cast: Cast) -> None:
     job = job_of(cast.acme, processed=9, failed=1, superseded=2, unchanged=3, error_message="1 of 10 <failed>")
     JobFailure.objects.create(job=job, organization_id=cast.oslo.pk, error="<row> refused")
     job_operations.set_priority(job_id=job.pk, priority=3, by="user:olga", reason="urgent")

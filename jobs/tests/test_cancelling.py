@@ -11,7 +11,7 @@ from jobs.engine.run import Run
 from jobs.errors import NotCancellable
 from jobs.operations import job_operations
 from jobs.tests.engine import LONG_AGO, QUEUE, changed, claimed, doing, latest, lease_of, make_due, statuses, waiting
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 
 pytestmark = pytest.mark.django_db
 
@@ -53,7 +53,7 @@ def test_a_job_keeps_the_first_who_cancelled_it_and_why_it_was_retried() -> None
         job_operations.cancel(job_id=again.pk, by=who, reason=why)
     again.refresh_from_db()
     assert (again.reason, again.cancelled_by, again.cancel_reason) == ("mended", "bob", "by mistake")
-    asked = HistoryEntry.objects.filter(action="job.cancel").order_by("id").values_list("actor", "reason")
+    asked = AuditEntry.objects.filter(action="job.cancel").order_by("id").values_list("actor", "reason")
     assert list(asked) == [("bob", "by mistake"), ("eve", "me too")]
 
 

@@ -15,7 +15,7 @@ from jobs.engine.run import Run
 from jobs.engine.states import Status
 from jobs.operations import cleanup, job_operations
 from jobs.tests.engine import before_each, by_hand, waiting
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -116,12 +116,12 @@ def test_the_days_are_settings(settings: Any) -> None:
     assert completed.pk not in kept()
 
 
-def test_a_report_is_left_in_history_log_and_on_the_job() -> None:
+def test_a_report_is_left_in_audit_log_log_and_on_the_job() -> None:
     chain("FAILED", "FAILED", days=8)
     ended(Status.COMPLETED, 31)
     with structlog.testing.capture_logs() as lines:
         job = clean_up()
-    entry = HistoryEntry.objects.get(action="jobs.cleaned")
+    entry = AuditEntry.objects.get(action="jobs.cleaned")
     assert (entry.subject, entry.actor) == (f"job:{job.pk}", "alice")
     assert entry.details == {"deleted": {"FAILED": 2, "COMPLETED": 1}, "finished": True}
     assert [line["deleted"] for line in lines if line["event"] == "old_jobs_deleted"] == [entry.details["deleted"]]
@@ -149,7 +149,7 @@ def test_it_goes_in_short_transactions_and_ends_where_somebody_cancels_it() -> N
     job.refresh_from_db()
     assert (job.status, job.processed) == (Status.CANCELLED, 4)  # the cancel is seen with the next progress
     assert len(kept()) == 2
-    assert HistoryEntry.objects.get(action="jobs.cleaned").details == {"deleted": {"COMPLETED": 4}, "finished": False}
+    assert AuditEntry.objects.get(action="jobs.cleaned").details == {"deleted": {"COMPLETED": 4}, "finished": False}
 
 
 @pytest.mark.usefixtures("two_at_once")

@@ -19,7 +19,7 @@ from jobs.operations import bulk, bulk_job, job_operations
 from jobs.operations.bulk import OPERATIONS, choose
 from jobs.operations.models import DeedTarget
 from jobs.tests.engine import QUEUE, before_each, by_hand, changed, claimed, lease_of, make_due, statuses, waiting
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 from orgs.tests.people import shown, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -66,8 +66,8 @@ def after_each(then: Callable[[], object]) -> Iterator[None]:
 
 
 def recorded(action: str) -> list[str]:
-    """To what it was done, by the history."""
-    return sorted(HistoryEntry.objects.filter(action=action).values_list("subject", flat=True))
+    """To what it was done, by the audit log."""
+    return sorted(AuditEntry.objects.filter(action=action).values_list("subject", flat=True))
 
 
 def test_all_that_matched_when_it_was_asked_are_done_by_a_job_and_none_that_came_later() -> None:
@@ -88,10 +88,10 @@ def test_all_that_matched_when_it_was_asked_are_done_by_a_job_and_none_that_came
     figures = [part.partition("<")[0] for part in page.split('class="fs-figure">')[1:]]
     assert figures == ["4", "1"]
     assert "Too early" in page
-    entries = HistoryEntry.objects.filter(action="job.cancel", actor="user:olga")
+    entries = AuditEntry.objects.filter(action="job.cancel", actor="user:olga")
     assert set(entries.values_list("reason", "via", "address")) == {("Too early", "admin", "127.0.0.1")}
     assert entries.count() == 4
-    assert HistoryEntry.objects.get(action="jobs.bulk").details == {"deed": "cancel", "jobs": 4}
+    assert AuditEntry.objects.get(action="jobs.bulk").details == {"deed": "cancel", "jobs": 4}
 
 
 def test_few_are_done_at_once_and_the_others_counted_with_the_reason() -> None:

@@ -1,4 +1,4 @@
-"""The commands about jobs: what they list and show, what they do, and that each deed is in the history once."""
+"""The commands about jobs: what they list and show, what they do, and that the audit log has each operation once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jobs.engine import lifecycle
 from jobs.engine.models import Job, JobFailure
 from jobs.operations import job_operations
 from jobs.tests.engine import KIND, LONG_AGO, QUEUE, changed, claimed, lease_of, statuses, waiting
-from orgs.tests.commands import OLGA, deeds, run
+from orgs.tests.commands import OLGA, audit_entries, run
 
 pytestmark = pytest.mark.django_db
 
@@ -153,7 +153,7 @@ def test_jobs_are_retried_for_a_reason_and_a_refusal_does_not_stop_the_others(
     again = Job.objects.get(pk=results[bad.pk]["retryJobId"])
     assert (again.requested_by, again.reason, again.parent_job_id) == (OLGA, "disk emptied", bad.pk)
     assert statuses(worse) == ["RETRYING", "PENDING"]
-    assert deeds() == [
+    assert audit_entries() == [
         (OLGA, "job.retry", f"job:{bad.pk}", "disk emptied", "command"),
         (OLGA, "job.retry", f"job:{worse.pk}", "disk emptied", "command"),
     ]
@@ -175,7 +175,7 @@ def test_what_waits_is_cancelled_at_once_what_runs_is_asked_to_stop() -> None:
     assert "IN_PROGRESS (cancelling)" in ran.out
     assert "CANCELLED" in ran.out
     assert statuses(pending) == ["CANCELLED"]
-    assert [deed[1:4] for deed in deeds()] == [
+    assert [entry[1:4] for entry in audit_entries()] == [
         ("job.cancel", f"job:{running.pk}", "wrong flag"), ("job.cancel", f"job:{pending.pk}", "wrong flag"),
     ]  # fmt: skip
 
@@ -192,7 +192,7 @@ def test_every_failed_chain_gets_a_new_round_and_others_are_left_alone(cast: Cas
     cancelled = job_operations.cancel(job_id=waiting().pk, by="bob")
     under_way = failed()
     job_operations.retry(job_id=under_way.pk, by="bob")
-    before = len(deeds())
+    before = len(audit_entries())
     ran = run("retry_failed", "--reason", "disk emptied", "--json")
     assert (ran.document, ran.status) == ({"dryRun": False, "retried": 2, "skipped": 0, "skippedBecause": {}}, 0)
     assert statuses(bad) == ["RETRYING", "PENDING"]
@@ -200,7 +200,7 @@ def test_every_failed_chain_gets_a_new_round_and_others_are_left_alone(cast: Cas
     assert [statuses(one) for one in (well, cancelled, under_way)] == [
         ["COMPLETED"], ["CANCELLED"], ["RETRYING", "PENDING"],
     ]  # fmt: skip
-    assert [deed[:4] for deed in deeds()[before:]] == [
+    assert [entry[:4] for entry in audit_entries()[before:]] == [
         (OLGA, "job.retry", f"job:{one.pk}", "disk emptied") for one in (bad, partly)
     ]
     assert run("retry_failed").out == "Nothing failed that matches.\n"
@@ -223,7 +223,7 @@ def test_a_dry_run_lists_them_and_changes_nothing(cast: Cast) -> None:
     words = run("retry_failed", "--dry-run")
     assert words.lines[-1] == "3 would be retried; nothing was changed."
     assert len(words.lines) == 1 + 3 + 1
-    assert (Job.objects.count(), deeds()) == (3, [])
+    assert (Job.objects.count(), audit_entries()) == (3, [])
 
 
 def test_filters_say_which_failed_chains(cast: Cast) -> None:
@@ -260,7 +260,7 @@ def test_a_chain_that_somebody_else_retries_meanwhile_is_skipped_with_the_reason
             real(job_id=job_id, by="bob")
         return real(job_id=job_id, by=by, reason=reason)
 
-    from jobs.operations import bulk  # noqa: PLC0415 - what the deed calls is replaced
+    from jobs.operations import bulk  # noqa: PLC0415 - what the operation calls is replaced
 
     monkeypatch.setitem(bulk.OPERATIONS, "retry", replace(bulk.OPERATIONS["retry"], act=beaten))
     ran = run("retry_failed")

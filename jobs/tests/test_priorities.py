@@ -8,17 +8,17 @@ from jobs.engine import lifecycle
 from jobs.errors import JobEnded
 from jobs.operations import job_operations
 from jobs.tests.engine import QUEUE, claimed, latest, lease_of, make_due, waiting
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 
 pytestmark = pytest.mark.django_db
 
 
-def test_the_higher_one_starts_first_and_the_deed_is_recorded() -> None:
+def test_the_higher_one_starts_first_and_the_operation_is_recorded() -> None:
     waiting()
     late = waiting()
     assert job_operations.set_priority(job_id=late.pk, priority=5, by="bob", reason="a customer waits").priority == 5
     assert lifecycle.claim(queue=QUEUE, worker="w") == late
-    entry = HistoryEntry.objects.get(action="job.priority")
+    entry = AuditEntry.objects.get(action="job.priority")
     assert (entry.subject, entry.actor, entry.reason) == (f"job:{late.pk}", "bob", "a customer waits")
     assert (entry.details["before"], entry.details["after"]) == (0, 5)
 
@@ -39,4 +39,4 @@ def test_what_has_ended_has_no_priority() -> None:
     lifecycle.complete(job_id=job.pk, lease=lease_of(job))
     with pytest.raises(JobEnded, match="COMPLETED"):
         job_operations.set_priority(job_id=job.pk, priority=1, by="bob")
-    assert not HistoryEntry.objects.filter(action="job.priority").exists()
+    assert not AuditEntry.objects.filter(action="job.priority").exists()

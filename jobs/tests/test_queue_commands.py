@@ -12,7 +12,7 @@ from jobs.engine.models import Job, Queue, Worker
 from jobs.operations import cleanup
 from jobs.operations.cleanup import OldRows
 from jobs.tests.engine import LONG_AGO, QUEUE, changed, claimed, lease_of, waiting
-from orgs.tests.commands import OLGA, deeds, run
+from orgs.tests.commands import OLGA, audit_entries, run
 
 pytestmark = pytest.mark.django_db
 
@@ -26,7 +26,7 @@ def test_a_queue_is_paused_and_resumed_with_who_and_why() -> None:
     resumed = run("resume_queue", QUEUE, "--reason", "deployed")
     assert (resumed.out, resumed.status) == (f"The queue {QUEUE} is open.\n", 0)
     run("resume_queue", QUEUE)
-    assert deeds() == [
+    assert audit_entries() == [
         (OLGA, "queue.pause", f"queue:{QUEUE}", "deploy", "command"),
         (OLGA, "queue.resume", f"queue:{QUEUE}", "deployed", "command"),
     ]
@@ -84,7 +84,7 @@ def test_a_dry_clean_up_counts_and_changes_nothing(monkeypatch: pytest.MonkeyPat
     words = " ".join(run("cleanup_jobs", "--dry-run").out.split())
     chains = "1 chains (1 completed, 0 cancelled, 0 failed; kept for 30 and 7 days)"
     assert words.startswith(f"{chains} and 3 pebbles would be deleted")
-    assert (Job.objects.count(), deeds()) == (2, [])
+    assert (Job.objects.count(), audit_entries()) == (2, [])
 
 
 def test_a_clean_up_is_a_job_that_is_asked_for_once() -> None:
@@ -94,4 +94,4 @@ def test_a_clean_up_is_a_job_that_is_asked_for_once() -> None:
     assert first["job"]["correlationId"].startswith("command-")
     assert second["job"]["id"] == first["job"]["id"]
     assert first["waitsFor"] == "No worker is alive for the queue default; the job waits until one is."
-    assert deeds() == [(OLGA, "jobs.cleanup", f"job:{first['job']['id']}", "", "command")]
+    assert audit_entries() == [(OLGA, "jobs.cleanup", f"job:{first['job']['id']}", "", "command")]

@@ -12,7 +12,7 @@ from jobs.engine import lifecycle
 from jobs.engine.models import Queue, Worker
 from jobs.operations import queue_operations
 from jobs.tests.engine import changed, claimed, waiting
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 from orgs.tests.people import shown, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -21,8 +21,8 @@ SETTINGS = {"concurrency": "2", "max_retries": "3", "backoff_base": "2.0", "back
 
 
 def said_last() -> dict[str, Any]:
-    """The newest entry of the history."""
-    return dict(HistoryEntry.objects.values("actor", "action", "subject", "reason", "via", "details").latest("id"))
+    """The newest entry of the audit log."""
+    return dict(AuditEntry.objects.values("actor", "action", "subject", "reason", "via", "details").latest("id"))
 
 
 def test_a_line_tells_what_waits_runs_and_how_it_is_set_up() -> None:
@@ -89,7 +89,7 @@ def test_a_queue_with_any_name_can_be_paused() -> None:
     assert Queue.objects.get(pk="a/b_c d").paused_at is not None
 
 
-def test_settings_change_in_the_history_and_leave_a_pause_alone() -> None:
+def test_settings_change_in_the_audit_log_and_leave_a_pause_alone() -> None:
     client = signed_in("operator")
     queue_operations.pause("default", by="user:olga", reason="first")
     answer = client.post("/admin/jobs/queue/default/change/", SETTINGS | {"reason": "fewer at once"})

@@ -8,13 +8,13 @@ from jobs.engine import lifecycle
 from jobs.errors import InvalidQueueSettings, UnknownQueue
 from jobs.operations import queue_operations
 from jobs.tests.engine import QUEUE, claimed, lease_of, waiting
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 
 pytestmark = pytest.mark.django_db
 
 
-def deeds() -> list[tuple[str, str, str, str]]:
-    rows = HistoryEntry.objects.filter(subject=f"queue:{QUEUE}").order_by("id")
+def audit_entries() -> list[tuple[str, str, str, str]]:
+    rows = AuditEntry.objects.filter(subject=f"queue:{QUEUE}").order_by("id")
     return [(row.action, row.actor, row.reason, str(row.details.get("after", ""))) for row in rows]
 
 
@@ -34,7 +34,7 @@ def test_a_second_pause_changes_nothing() -> None:
     assert (second.paused_at, second.paused_by) == (first.paused_at, "olga")
     queue_operations.resume(QUEUE, by="bob")
     queue_operations.resume(QUEUE, by="bob")
-    assert [deed[:3] for deed in deeds()] == [("queue.pause", "olga", "deploy"), ("queue.resume", "bob", "")]
+    assert [entry[:3] for entry in audit_entries()] == [("queue.pause", "olga", "deploy"), ("queue.resume", "bob", "")]
 
 
 def test_a_change_counts_from_the_next_claim_on() -> None:
@@ -44,13 +44,13 @@ def test_a_change_counts_from_the_next_claim_on() -> None:
     assert lifecycle.claim(queue=QUEUE, worker="w") is None
     queue_operations.change(QUEUE, by="olga", concurrency=None)
     assert lifecycle.claim(queue=QUEUE, worker="w") is not None
-    assert len(deeds()) == 2
-    assert "'concurrency': 1" in deeds()[0][3]
+    assert len(audit_entries()) == 2
+    assert "'concurrency': 1" in audit_entries()[0][3]
 
 
 def test_a_change_that_changes_nothing_is_not_recorded() -> None:
     queue_operations.change(QUEUE, by="olga", max_retries=3)
-    assert deeds() == []
+    assert audit_entries() == []
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_change_that_changes_nothing_is_not_recorded() -> None:
 def test_nonsense_is_refused_in_words(settings: dict[str, float], words: str) -> None:
     with pytest.raises(InvalidQueueSettings, match=words):
         queue_operations.change(QUEUE, by="olga", **settings)
-    assert deeds() == []
+    assert audit_entries() == []
 
 
 def test_a_queue_that_is_not_there_is_said_so() -> None:

@@ -102,7 +102,7 @@ class AccessKeyAdmin(OperatorAdmin):
             request.session[USED] = [*request.session.get(USED, []), token][-MOST_USED:]
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """The history has it already."""
+        """The audit log has it already."""
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
         """Show the key in the answer itself: no redirect, thus no session and no message has to keep it."""

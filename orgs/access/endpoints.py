@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, cast
 
-import structlog
 from django.db.models import QuerySet
 from rest_framework import status
 from rest_framework.exceptions import APIException
@@ -17,6 +16,7 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
+from flagsite.core import actor
 from flagsite.core.api.input import EmptyForm, JsonBody, QuerySerializer
 from orgs.access.caller import Caller
 from orgs.access.models import Role
@@ -51,7 +51,7 @@ class Endpoint(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         if isinstance(request.auth, Caller):
-            structlog.contextvars.bind_contextvars(caller=request.auth.name)
+            actor.identify(request.auth.name)
         if request.headers.get("Transfer-Encoding") and not request.headers.get("Content-Length"):
             raise LengthRequired
 

@@ -1,4 +1,4 @@
-"""The history in the admin site: who did what to what, when, why and from where. To read, never to change."""
+"""The audit log in the admin site: who did what to what, when, why and through which channel. It is only read."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from flagsite.core.admin.capped_paginator import CappedPaginator
 from flagsite.core.ids import id_in
 from orgs.access.operator_admin import OperatorAdmin, WrittenFilter, clipped
 from orgs.access.organizations import find_organization_by_key_or_id
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 from orgs.errors import OrganizationNotFound
 
-Entries = QuerySet[HistoryEntry]
+Entries = QuerySet[AuditEntry]
 
-ACTIONS = """
-WITH RECURSIVE found AS (  -- one step in the index history_of_action for each action, however many entries
+DISTINCT_ACTIONS = """
+WITH RECURSIVE found AS (  -- one step in the index history_of_action for each action, however many entries it has
     (SELECT action FROM orgs_historyentry ORDER BY action LIMIT 1)
      UNION ALL
     SELECT (SELECT action FROM orgs_historyentry WHERE action > found.action ORDER BY action LIMIT 1)
@@ -34,7 +34,7 @@ SELECT action FROM found WHERE action IS NOT NULL
 
 
 class ActorFilter(WrittenFilter):
-    """By who did it, as it is written in the list; "alice" stands for user:alice."""
+    """By the actor as the list shows it; "alice" stands for user:alice."""
 
     title = "actor"
     parameter_name = "by"
@@ -44,14 +44,14 @@ class ActorFilter(WrittenFilter):
 
 
 class ActionFilter(admin.SimpleListFilter):
-    """By what was done, of all that was ever done."""
+    """By the action; the choices are the actions that the audit log has."""
 
     title = "action"
     parameter_name = "did"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         with connection.cursor() as cursor:
-            cursor.execute(ACTIONS)
+            cursor.execute(DISTINCT_ACTIONS)
             return [(action, action) for (action,) in cursor.fetchall()]
 
     def queryset(self, request: HttpRequest, queryset: Entries) -> Entries:
@@ -59,7 +59,7 @@ class ActionFilter(admin.SimpleListFilter):
 
 
 class OrganizationFilter(WrittenFilter):
-    """By the organization that it concerned, by key or id; of one that was deleted the id still finds it."""
+    """By the organization that the action concerned, by key or id; the id of a deleted organization is found too."""
 
     title = "organization's key or id"
     parameter_name = "of"
@@ -68,14 +68,14 @@ class OrganizationFilter(WrittenFilter):
         try:
             return queryset.filter(organization_id=find_organization_by_key_or_id(written).pk)
         except OrganizationNotFound:
-            gone = id_in(written)
-            return queryset.filter(organization_id=gone) if gone else queryset.none()
+            deleted = id_in(written)
+            return queryset.filter(organization_id=deleted) if deleted else queryset.none()
 
 
-class ViaFilter(admin.SimpleListFilter):
-    """By the door that it came through."""
+class ChannelFilter(admin.SimpleListFilter):
+    """By the channel that the action came through."""
 
-    title = "door"
+    title = "channel"
     parameter_name = "via"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -92,7 +92,7 @@ class ViaFilter(admin.SimpleListFilter):
 
 
 class DaysFilter(RangeDateFilter):
-    """From one day to another, both included, in UTC."""
+    """From one day to another in UTC, both included."""
 
     def queryset(self, request: HttpRequest, queryset: Entries) -> Entries:
         first, last = (self._day(end) for end in ("from", "to"))
@@ -101,41 +101,41 @@ class DaysFilter(RangeDateFilter):
         return queryset if last is None or last.date() == date.max else queryset.filter(at__lt=last + timedelta(days=1))
 
     def _day(self, end: str) -> datetime | None:
-        """When that day begins; None for what is no day."""
+        """When the day that the person gave begins; None where that is not a day."""
         try:
             return datetime.fromisoformat(str(self.used_parameters.get(f"at_{end}", ""))[:10]).replace(tzinfo=UTC)
         except ValueError:
             return None
 
 
-@admin.register(HistoryEntry)
-class HistoryAdmin(OperatorAdmin):
-    """Newest first. A bound person sees what concerned the organizations of their subtree."""
+@admin.register(AuditEntry)
+class AuditEntryAdmin(OperatorAdmin):
+    """Newest first. A person with a scope sees the entries about the organizations of their subtree."""
 
     organization_field = "organization_id"
     paginator = CappedPaginator
     rows_called = ("entry", "entries")
-    list_display = ["when", "actor", "action", "subject", "of_organization", "reason", "origin", "of_request"]
+    list_display = ["when", "actor", "action", "subject", "of_organization", "reason", "channel", "of_request"]
     list_display_links = ["when"]
-    list_filter = [ActorFilter, ActionFilter, OrganizationFilter, ViaFilter, ("at", DaysFilter)]
+    list_filter = [ActorFilter, ActionFilter, OrganizationFilter, ChannelFilter, ("at", DaysFilter)]
     list_filter_submit = True
     search_fields = ["subject"]
-    search_help_text = "What it was done to, such as job:17 or key:4fG6aB, or a correlation id"
+    search_help_text = "A subject, such as job:17 or key:4fG6aB, or a correlation id"
     sortable_by: list[str] = []
-    fields = ["at", "actor", "action", "subject", "of_organization", "reason", "origin", "correlation_id", "as_json"]
-    readonly_fields = ["at", "of_organization", "origin", "as_json"]
+    fields = ["at", "actor", "action", "subject", "of_organization", "reason", "channel", "correlation_id", "as_json"]
+    readonly_fields = ["at", "of_organization", "channel", "as_json"]
 
     def get_queryset(self, request: HttpRequest) -> Entries:
-        """With the organizations, by a query of their own: a join would lose the entries of those that are gone."""
+        """With the organizations, by a second query: a join would lose the entries about deleted organizations."""
         entries: Entries = super().get_queryset(request)
         return entries.prefetch_related("organization")
 
     def get_ordering(self, request: HttpRequest) -> list[str]:
-        """By time where times are asked for, which an index has in that order; entries have their ids in it too."""
+        """By time where a person filters by time, since an index has that order; by id otherwise."""
         return ["-at", "-id"] if {"at_from", "at_to"} & request.GET.keys() else ["-id"]
 
     def get_search_results(self, request: HttpRequest, queryset: Entries, search_term: str) -> tuple[Entries, bool]:
-        """Subjects begin with "key:4fG6aB"; what follows after a space is for people."""
+        """By the subject's first word, such as "key:4fG6aB"; what follows after a space is for people."""
         term = search_term.strip()
         if not term:
             return queryset, False
@@ -143,24 +143,24 @@ class HistoryAdmin(OperatorAdmin):
         return queryset.filter(pattern), False
 
     @admin.display(description="when (UTC)")
-    def when(self, entry: HistoryEntry) -> str:
+    def when(self, entry: AuditEntry) -> str:
         return f"{entry.at:%Y-%m-%d %H:%M:%S}"
 
     @admin.display(description="organization")
-    def of_organization(self, entry: HistoryEntry) -> str:
+    def of_organization(self, entry: AuditEntry) -> str:
         if entry.organization_id is None:
             return "–"
         return entry.organization.name if entry.organization else f"{entry.organization_id}, deleted"
 
-    @admin.display(description="from where")
-    def origin(self, entry: HistoryEntry) -> str:
+    @admin.display(description="channel")
+    def channel(self, entry: AuditEntry) -> str:
         return f"{entry.via} {entry.address}".strip()
 
     @admin.display(description="correlation id")
-    def of_request(self, entry: HistoryEntry) -> SafeString | str:
+    def of_request(self, entry: AuditEntry) -> SafeString | str:
         return clipped(entry.correlation_id)
 
     @admin.display(description="details")
-    def as_json(self, entry: HistoryEntry) -> str:
+    def as_json(self, entry: AuditEntry) -> str:
         shown = json.dumps(entry.details, indent=2, ensure_ascii=False)
         return format_html('<div class="fs-json">{}</div>', shown)

@@ -1,4 +1,7 @@
-"""The audit log's table: one row for each action of a person or of a program."""
+"""The audit log's table: one row for each action of a person or a program.
+
+The table and its indexes keep the names that they got when the audit log was called history.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,8 @@ from django.db.models.functions import Now
 from orgs.tree.models import Organization
 
 
-class HistoryEntry(models.Model):
-    """One action of an operator or of a key: who did what to what, when, why and from where.
+class AuditEntry(models.Model):
+    """One action of a person or a program: who did what to what, when, why and through which channel.
 
     Entries are only ever added (`orgs.audit.audit_log.record`); a trigger refuses to change or delete one.
     """
@@ -31,12 +34,14 @@ class HistoryEntry(models.Model):
     )
     reason = models.TextField(default="", blank=True)
     details = models.JSONField(default=dict, help_text="What it was before and is after, and the like.")
-    via = models.CharField(max_length=16, help_text="api, admin, command or worker.")
+    via = models.CharField("channel", max_length=16, help_text="api, admin, command, worker or schedule.")
     address = models.CharField(max_length=64, default="", help_text="Where the request came from.")
     correlation_id = models.CharField(max_length=128, default="")
 
     class Meta:
-        verbose_name_plural = "history"
+        db_table = "orgs_historyentry"
+        verbose_name = "audit entry"
+        verbose_name_plural = "audit log"
         indexes: ClassVar = [
             models.Index(fields=["subject", "-id"], name="history_of_subject"),
             models.Index(fields=["organization", "-id"], name="history_of_organization"),

@@ -9,8 +9,8 @@ from typing import Any
 
 from django.core.management import CommandError, call_command
 
-from flagsite.core.actor import coming_from
-from orgs.audit.models import HistoryEntry
+from flagsite.core.actor import acting
+from orgs.audit.models import AuditEntry
 
 OLGA = "command:olga@desk"
 
@@ -36,7 +36,7 @@ def run(*arguments: object) -> Ran:
     """Run a command; what it says on standard error beside a refusal is pytest's to capture."""
     out, error, status = StringIO(), "", 0
     try:
-        with coming_from("command", actor=OLGA):
+        with acting("command", actor=OLGA):
             call_command(*map(str, arguments), stdout=out)
     except CommandError as refusal:
         error, status = str(refusal), refusal.returncode
@@ -45,7 +45,7 @@ def run(*arguments: object) -> Ran:
     return Ran(out.getvalue(), error, status)
 
 
-def deeds() -> list[tuple[str, str, str, str, str]]:
-    """Who did what to what, why and by which door; oldest first, without what made the cast."""
-    rows = HistoryEntry.objects.exclude(action="organization.create").order_by("id")
+def audit_entries() -> list[tuple[str, str, str, str, str]]:
+    """Who did what to what, why and through which channel; oldest first, without what made the cast."""
+    rows = AuditEntry.objects.exclude(action="organization.create").order_by("id")
     return [(row.actor, row.action, row.subject, row.reason, row.via) for row in rows]

@@ -12,7 +12,7 @@ from django.contrib.sessions.models import Session
 from conftest import Cast
 from orgs.access import access_keys
 from orgs.access.models import AccessKey, Role
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 from orgs.tests.api import Api, kind_of
 from orgs.tests.people import shown, signed_in
 
@@ -39,9 +39,9 @@ def test_a_key_is_shown_in_the_answer_and_kept_nowhere(cast: Cast) -> None:
     half = secret.partition(".")[2]
     assert half not in shown(client.get(PAGE))
     assert all(half not in str(session.get_decoded()) for session in Session.objects.all())
-    assert half not in str(list(HistoryEntry.objects.values())) + str(list(LogEntry.objects.values()))
+    assert half not in str(list(AuditEntry.objects.values())) + str(list(LogEntry.objects.values()))
     assert half not in str(client.cookies)
-    last = HistoryEntry.objects.latest("id")
+    last = AuditEntry.objects.latest("id")
     assert (last.actor, last.action, last.organization_id, last.via) == (
         "user:pat",
         "key.create",
@@ -86,7 +86,7 @@ def test_revoking_asks_first_and_ends_the_key(cast: Cast) -> None:
     page = shown(client.post(f"{PAGE}{key.prefix}/revoke/", follow=True))
     assert "old" in page
     assert kind_of(Api(secret).get("/organizations")) == "not-authenticated"
-    assert HistoryEntry.objects.latest("id").action == "key.revoke"
+    assert AuditEntry.objects.latest("id").action == "key.revoke"
 
 
 def test_the_list_tells_role_organization_and_state(cast: Cast) -> None:

@@ -173,7 +173,7 @@ def test_all_that_a_command_does_has_one_correlation_id() -> None:
     seen: list[str] = []
 
     def act() -> Answer:
-        seen.extend([actor.correlation_id(), actor.correlation_id()])
+        seen.extend([actor.current().correlation_id, actor.current().correlation_id])
         return Answer({})
 
     call(act)

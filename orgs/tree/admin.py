@@ -20,7 +20,7 @@ from orgs.access.live_pages import fragment
 from orgs.access.models import AccessKey, Role, StaffScope
 from orgs.access.operator_admin import NOT_WHAT_WAS_SHOWN, OperatorAdmin, caller_of, fingerprint_of
 from orgs.access.organizations import find_visible_organization
-from orgs.audit import audit_log
+from orgs.audit.models import AuditEntry
 from orgs.csv_import.admin_page import ImportPage
 from orgs.errors import OrganizationNotFound
 from orgs.tree import authorized_operations, browser
@@ -45,7 +45,7 @@ class OrganizationAdmin(ImportPage, OperatorAdmin):
         view = self.admin_site.admin_view
         return [
             path("level/", fragment(self.children_view), name="orgs_organization_level"),
-            path("<int:object_id>/<slug:deed>/do/", view(self.deed_view), name="orgs_organization_deed"),
+            path("<int:object_id>/<slug:operation>/do/", view(self.operation_view), name="orgs_organization_operation"),
             *self.import_urls(),
             *super().get_urls(),
         ]
@@ -87,7 +87,7 @@ class OrganizationAdmin(ImportPage, OperatorAdmin):
             "is_own_top": organization.pk == caller.organization_id,
             "may_change": self.has_change_permission(request),
             "sections": [(section.template, section.context(organization, caller)) for section in sections],
-            "deeds": audit_log.HistoryEntry.objects.filter(organization=organization).order_by("-id")[:20],
+            "entries": AuditEntry.objects.filter(organization=organization).order_by("-id")[:20],
         }
         return self._page(request, "page.html", shown)
 
@@ -103,20 +103,20 @@ class OrganizationAdmin(ImportPage, OperatorAdmin):
                 return HttpResponseRedirect(reverse("admin:orgs_organization_change", args=[made.pk]))
             except FlagsiteError as error:
                 form.add_error(None, error.detail)
-        return self._page(request, "deed.html", {"title": "Create the top of a tree", "form": form})
+        return self._page(request, "operation.html", {"title": "Create the top of a tree", "form": form})
 
-    def deed_view(self, request: HttpRequest, object_id: int, deed: str) -> HttpResponse:
+    def operation_view(self, request: HttpRequest, object_id: int, operation: str) -> HttpResponse:
         """Ask for what a change needs, say what it would bring, and make it."""
         caller = self._viewer(request)
         if not self.has_change_permission(request):
             raise PermissionDenied
-        if deed not in OPERATIONS:
+        if operation not in OPERATIONS:
             raise Http404
         organization = self._organization(request, str(object_id))
-        chosen = OPERATIONS[deed]
+        chosen = OPERATIONS[operation]
         form = _form(chosen, organization, request)
-        shown: dict[str, Any] = {"title": _title(chosen, organization), "form": form, "deed": chosen}
-        if deed == "delete":
+        shown: dict[str, Any] = {"title": _title(chosen, organization), "form": form, "operation": chosen}
+        if operation == "delete":
             shown["preview"] = _what_goes(caller, organization)
         if request.method == "POST" and form.is_valid():
             try:
@@ -128,13 +128,13 @@ class OrganizationAdmin(ImportPage, OperatorAdmin):
                     form.add_error(None, NOT_WHAT_WAS_SHOWN)
             except FlagsiteError as error:
                 form.add_error(None, error.detail)
-        return self._page(request, "deed.html", shown | browser.path_context(caller, organization))
+        return self._page(request, "operation.html", shown | browser.path_context(caller, organization))
 
     def _act(
-        self, request: HttpRequest, deed: OrganizationOperation, organization: Organization, values: dict[str, Any]
+        self, request: HttpRequest, operation: OrganizationOperation, organization: Organization, values: dict[str, Any]
     ) -> HttpResponse:
-        changed = deed.act(self._viewer(request), organization, values)
-        self.message_user(request, f"Done: {_title(deed, organization)}.")
+        changed = operation.act(self._viewer(request), organization, values)
+        self.message_user(request, f"Done: {_title(operation, organization)}.")
         if changed is None:
             return HttpResponseRedirect(reverse("admin:orgs_organization_changelist"))
         return HttpResponseRedirect(reverse("admin:orgs_organization_change", args=[changed.pk]))
@@ -158,19 +158,21 @@ class OrganizationAdmin(ImportPage, OperatorAdmin):
 
     def delete_view(self, request: HttpRequest, object_id: str, *_: Any, **__: Any) -> HttpResponse:
         """Django's own address for it leads to ours, which says what goes along."""
-        return HttpResponseRedirect(reverse("admin:orgs_organization_deed", args=[id_in(object_id) or 0, "delete"]))
+        return HttpResponseRedirect(
+            reverse("admin:orgs_organization_operation", args=[id_in(object_id) or 0, "delete"])
+        )
 
 
-def _form(deed: OrganizationOperation, organization: Organization, request: HttpRequest) -> forms.Form:
+def _form(operation: OrganizationOperation, organization: Organization, request: HttpRequest) -> forms.Form:
     data = request.POST if request.method == "POST" else None
-    if deed.form is DeleteForm:
+    if operation.form is DeleteForm:
         return DeleteForm(organization, data)
-    initial = {"name": organization.name} if deed.name == "rename" else {}
-    return deed.form(data, initial=initial)
+    initial = {"name": organization.name} if operation.name == "rename" else {}
+    return operation.form(data, initial=initial)
 
 
-def _title(deed: OrganizationOperation, organization: Organization) -> str:
-    return f"{deed.title} {organization.name}"
+def _title(operation: OrganizationOperation, organization: Organization) -> str:
+    return f"{operation.title} {organization.name}"
 
 
 def _what_goes(caller: Caller, organization: Organization) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django import forms
 
-from flagsite.core.actor import LONGEST_REASON
+from flagsite.core.admin.reason_form import reason_field
 from orgs.access.caller import Caller
 from orgs.access.organizations import check_placement, find_organization_by_key_or_id
 from orgs.errors import MoveUnderOwnDescendant, OrganizationNotFound
@@ -19,15 +19,10 @@ LONGEST = 255
 
 
 class OperationForm(forms.Form):
-    """Why, which every change of the tree may be given, below what it needs."""
+    """The reason, which every change of the tree may have, below the fields that it needs."""
 
     field_order = ("name", "key", "parent", "reason")
-    reason = forms.CharField(
-        required=False,
-        max_length=LONGEST_REASON,
-        widget=forms.Textarea(attrs={"rows": 2}),
-        help_text="For the history; it may stay empty.",
-    )
+    reason = reason_field(required=False, rows=2, help_text="Kept in the audit log; it may stay empty.")
 
 
 class RenameForm(OperationForm):
@@ -109,8 +104,8 @@ def _delete(caller: Caller, organization: Organization, values: dict[str, Any]) 
 
 
 OPERATIONS = {
-    deed.name: deed
-    for deed in (
+    operation.name: operation
+    for operation in (
         OrganizationOperation("rename", "Rename", RenameForm, _rename),
         OrganizationOperation("create", "Create an organization below", CreateForm, _create),
         OrganizationOperation("move", "Move", MoveForm, _move, asks_twice=True),

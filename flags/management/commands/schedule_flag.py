@@ -46,7 +46,7 @@ class Command(OperatorCommand):
     ) -> Answer:  # fmt: skip
         where = find_organization_by_key_or_id(organization)
         caller = Caller(me(), Role.ADMIN)
-        request = ScheduleRequest(flag, where.pk, reason, max_retries, actor.correlation_id())
+        request = ScheduleRequest(flag, where.pk, reason, max_retries, actor.current().correlation_id)
         wanted = {"enabled": value == "on"}
         if at is not None:
             schedule: FlagSchedule = plan.plan_once(caller, request, wanted=wanted, at=at)

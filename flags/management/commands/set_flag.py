@@ -39,7 +39,7 @@ class Command(OperatorCommand):
         where = find_organization_by_key_or_id(organization)
         accepted = set_flag(
             organization_id=where.pk, flag_key=flag, enabled=value == "on", requested_by=me(),
-            correlation_id=actor.correlation_id(), reason=reason,
+            correlation_id=actor.current().correlation_id, reason=reason,
         )  # fmt: skip
         if accepted.job is None:
             words = f"{flag} is {value} for {where.key} (id {where.pk}); there is nothing below it."

@@ -11,7 +11,7 @@ from flags.definitions import service
 from flags.definitions.models import Flag
 from flags.errors import FlagExists, PrerequisiteCycle
 from jobs.tests.races.threads import Background
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 from orgs.tests.api import Api, kind_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -35,7 +35,7 @@ def test_of_those_who_read_the_same_version_one_wins(admin_key: str) -> None:
     (winner,) = (answer.json() for answer in answers if answer.status_code == 200)
     flag = Flag.objects.get()
     assert (flag.owner, flag.version) == (winner["owner"], 2)
-    assert HistoryEntry.objects.filter(action="flag.update").count() == 1
+    assert AuditEntry.objects.filter(action="flag.update").count() == 1
 
 
 def test_who_waits_for_another_is_refused_once_that_one_has_written(admin_key: str) -> None:

@@ -13,7 +13,7 @@ from flags.schedules.due import apply_due
 from flags.schedules.models import FlagSchedule
 from flags.tests.schedules.plans import YEAR, let_come
 from orgs.access.models import AccessKey, Role
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 from orgs.tests.api import Api, ids, kind_of, wrong_fields
 from orgs.tree.models import Organization
 
@@ -66,7 +66,7 @@ def test_a_change_is_scheduled_in_any_zone_and_answered_in_utc(api: Api, cast: C
     }  # fmt: skip
     assert answer["createdBy"].endswith(" admin")
     assert api.get(response["Location"]).json() == answer
-    entry = HistoryEntry.objects.get(action="flag-schedule.create")
+    entry = AuditEntry.objects.get(action="flag-schedule.create")
     assert (entry.subject, entry.organization_id, entry.reason, entry.via, entry.correlation_id) == (
         f"flag-schedule:{answer['id']}", cast.oslo.pk, "x", "api", "r1",
     )  # fmt: skip
@@ -141,7 +141,7 @@ def test_a_definition_is_scheduled_and_applied(api: Api, cast: Cast, flag: Flag)
     flag.refresh_from_db()
     assert (flag.enabled, float(flag.rollout_percentage or 0), flag.whitelist, flag.version) == (True, 12.5, ["ada"], 2)
     assert flag.updated_by == schedule["createdBy"]
-    entry = HistoryEntry.objects.get(action="flag.update")
+    entry = AuditEntry.objects.get(action="flag.update")
     assert entry.details["before"] == {
         "enabled": False, "rolloutPercentage": None, "userWhitelist": [],
     }  # fmt: skip
@@ -236,7 +236,7 @@ def test_readers_read_editors_cancel_operators_retry(api: Api, cast: Cast, flag:
         assert (refused.status_code, kind_of(refused)) == (403, "not-permitted")
     assert Api(None).get(PATH).status_code == 401
     assert editor.post(f"{address}/cancel", {"reason": "called off"}).status_code == 200
-    assert HistoryEntry.objects.get(action="flag-schedule.cancel").reason == "called off"
+    assert AuditEntry.objects.get(action="flag-schedule.cancel").reason == "called off"
 
 
 def test_the_list_is_filtered_and_comes_in_pages(api: Api, cast: Cast, flag: Flag) -> None:
@@ -281,7 +281,7 @@ def test_one_that_failed_for_good_is_tried_again_when_asked(api: Api, cast: Cast
     apply_due()
     done = api.get(f"{PATH}/{schedule['id']}").json()
     assert (done["status"], done["firstTry"], done["lastError"]) == ("applied", False, None)
-    assert HistoryEntry.objects.get(action="flag-schedule.retry").reason == "disk emptied"
+    assert AuditEntry.objects.get(action="flag-schedule.retry").reason == "disk emptied"
 
 
 def test_the_same_request_twice_schedules_once(api: Api, cast: Cast, flag: Flag) -> None:

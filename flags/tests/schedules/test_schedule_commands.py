@@ -12,7 +12,7 @@ from flags.schedules.due import apply_due
 from flags.schedules.models import FlagSchedule
 from flags.tests.schedules.plans import YEAR, as_of, let_come
 from flagsite.core.db.clock import now
-from orgs.tests.commands import OLGA, deeds, run
+from orgs.tests.commands import OLGA, audit_entries, run
 
 pytestmark = pytest.mark.django_db
 
@@ -29,7 +29,7 @@ def test_a_flag_is_scheduled_listed_and_applied(cast: Cast) -> None:
     words = f"checkout will be on for {where} at {YEAR}-01-31 08:00:00 UTC: schedule {schedule.pk}.\n"
     assert (ran.status, ran.out) == (0, words)
     assert (schedule.created_by, schedule.correlation_id[:8]) == (OLGA, "command-")
-    assert deeds() == [(OLGA, "flag-schedule.create", schedule.subject, "launch", "command")]
+    assert audit_entries() == [(OLGA, "flag-schedule.create", schedule.subject, "launch", "command")]
     heading, row = run("schedules", "--organization", "oslo").lines
     assert heading.split() == ["ID", "When", "(UTC)", "Flag", "What", "Where", "Status", "By", "Error"]
     assert row.split() == [str(schedule.pk), f"{YEAR}-01-31", "08:00:00", "checkout", "on", "oslo", "pending", OLGA]

@@ -17,7 +17,7 @@ from flags.schedules.models import FlagSchedule
 from flags.schedules.plan import ScheduleRequest
 from flags.tests.schedules.plans import OPS, YEAR, as_of, let_come, planned
 from flagsite.core.db.clock import now
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 from orgs.tests.people import shown, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -114,11 +114,11 @@ def test_viewers_look_and_operators_act(cast: Cast) -> None:
 
 def test_cancelling_asks_why_and_keeps_it(cast: Cast) -> None:
     schedule, client = planned(cast.oslo), signed_in("operator")
-    assert "Kept in the history" in shown(client.get(page(schedule, "cancel")))
+    assert "Kept in the audit log" in shown(client.get(page(schedule, "cancel")))
     assert "This field is required" in shown(client.post(page(schedule, "cancel"), {"confirmed": "1", "reason": ""}))
     client.post(page(schedule, "cancel"), {"confirmed": "1", "reason": "called off"})
     assert as_of(schedule).status == "cancelled"
-    entry = HistoryEntry.objects.get(action="flag-schedule.cancel")
+    entry = AuditEntry.objects.get(action="flag-schedule.cancel")
     assert (entry.actor, entry.reason, entry.via) == ("user:pat", "called off", "admin")
     again = client.post(page(schedule, "cancel"), {"confirmed": "1", "reason": "x"}, follow=True)
     assert "is cancelled and cannot be cancelled" in shown(again)

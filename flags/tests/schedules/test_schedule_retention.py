@@ -21,7 +21,7 @@ from flagsite.core.db.clock import now
 from jobs.engine import runner
 from jobs.operations import cleanup
 from jobs.tests.races.threads import Background
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LONG = timedelta(days=90.1)
@@ -128,12 +128,12 @@ def test_zero_days_keep_all_for_ever(cast: Cast, settings: Any) -> None:
     assert clean_up() == {old}
 
 
-def test_a_report_says_how_many_went_and_the_history_of_each_stays(cast: Cast) -> None:
+def test_a_report_says_how_many_went_and_the_audit_log_of_each_stays(cast: Cast) -> None:
     gone = [touched(planned(place), status="applied") for place in (cast.oslo, cast.rome)]
     clean_up()
-    assert HistoryEntry.objects.get(action="jobs.cleaned").details == {"deleted": {"schedules": 2}, "finished": True}
+    assert AuditEntry.objects.get(action="jobs.cleaned").details == {"deleted": {"schedules": 2}, "finished": True}
     subjects = [f"flag-schedule:{one}" for one in gone]
-    assert HistoryEntry.objects.filter(action="flag-schedule.create", subject__in=subjects).count() == 2
+    assert AuditEntry.objects.filter(action="flag-schedule.create", subject__in=subjects).count() == 2
 
 
 def test_one_that_somebody_is_just_retrying_stays(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:

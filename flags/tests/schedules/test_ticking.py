@@ -24,7 +24,7 @@ from jobs.metrics.models import EngineCount
 from orgs.access import access_keys
 from orgs.access.caller import Caller
 from orgs.access.models import Role
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 from orgs.tests.people import person
 from orgs.tree import tree_operations
 from orgs.tree.models import Organization
@@ -64,7 +64,7 @@ def test_a_change_is_made_like_any_other_by_its_author(cast: Cast) -> None:
     assert (done.status, done.first_try, done.change_number, done.job_id) == ("applied", True, change.number, job.pk)
     assert done.applied_at is not None
     assert (change.requested_by, job.requested_by, job.correlation_id) == (OPS.name, OPS.name, "req-1")
-    entries = HistoryEntry.objects.filter(correlation_id="req-1").order_by("id")
+    entries = AuditEntry.objects.filter(correlation_id="req-1").order_by("id")
     said = [(entry.action, entry.actor, entry.via, entry.reason) for entry in entries]
     assert said == [
         ("flag.set", OPS.name, "schedule", f"launch; schedule {schedule.pk}"),
@@ -130,7 +130,7 @@ def test_each_retry_waits_longer_until_it_has_failed_for_good(cast: Cast, broken
     assert (left.status, left.retry_count, left.next_retry_at, left.attempts) == ("failed", 3, None, 4)
     pass_time(timedelta(days=2))
     assert apply_due() == DueResult()
-    assert HistoryEntry.objects.filter(action="flag-schedule.fail", subject=schedule.subject).count() == 1
+    assert AuditEntry.objects.filter(action="flag-schedule.fail", subject=schedule.subject).count() == 1
 
 
 def test_success_clears_the_retry_and_says_that_it_was_not_the_first_try(cast: Cast, broken: Broken) -> None:
@@ -143,7 +143,7 @@ def test_success_clears_the_retry_and_says_that_it_was_not_the_first_try(cast: C
     done = as_of(schedule)
     assert (done.status, done.retry_count, done.next_retry_at, done.last_error) == ("applied", 0, None, "")
     assert done.first_try is False
-    assert HistoryEntry.objects.get(action="flag-schedule.apply").details["firstTry"] is False
+    assert AuditEntry.objects.get(action="flag-schedule.apply").details["firstTry"] is False
 
 
 def test_retries_come_first(cast: Cast, broken: Broken) -> None:
@@ -240,9 +240,9 @@ def test_the_authors_rights_when_it_was_scheduled_count_and_that_they_are_gone_i
     access_keys.revoke(prefix=key.prefix)
     assert apply_due() == DueResult(applied=1)
     assert as_of(schedule).author_gone == "The access key was revoked since."
-    entry = HistoryEntry.objects.get(action="flag-schedule.apply")
+    entry = AuditEntry.objects.get(action="flag-schedule.apply")
     assert (entry.actor, entry.details["authorGone"]) == (schedule.created_by, "The access key was revoked since.")
-    assert HistoryEntry.objects.get(action="flag.set").reason.endswith("The access key was revoked since.")
+    assert AuditEntry.objects.get(action="flag.set").reason.endswith("The access key was revoked since.")
 
 
 def test_people_and_keys_that_are_deleted_or_closed_are_gone(cast: Cast) -> None:

@@ -24,7 +24,7 @@ from flags.tests.schedules.ticking_process import TickingProcess
 from flagsite.core.db import transient_errors
 from flagsite.core.db.clock import now
 from jobs.tests.races.threads import WAITS_FOR_A_LOCK, Background
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 from orgs.tree import locks
 from orgs.tree.paths import path_ids_of
 
@@ -111,7 +111,7 @@ def test_two_processes_apply_two_hundred_once_each_and_in_order(
     assert all(result["applied"] for result in results)
     done = list(FlagSchedule.objects.filter(status="applied", first_try=True).order_by("scheduled_at", "id"))
     assert len({schedule.change_number for schedule in done}) == Change.objects.count() == len(done) == 200
-    assert HistoryEntry.objects.filter(action="flag.set").count() == 200
+    assert AuditEntry.objects.filter(action="flag.set").count() == 200
     paths = {place.pk: set(path_ids_of(place.pk)) for place in places}
     for earlier, later in combinations(done, 2):
         here, there = earlier.organization_id, later.organization_id

@@ -74,12 +74,12 @@ def iso_moment(text: str) -> datetime | None:
 
 
 def reason(text: str) -> str:
-    """Why a person does something; kept in the history."""
+    """Why a person does something; kept in the audit log."""
     if len(text) > LONGEST_REASON:
         raise ArgumentTypeError(f"The reason has {len(text):,} characters; {LONGEST_REASON:,} are kept at most.")
     return text
 
 
 def add_reason(parser: CommandParser) -> None:
-    """--reason, which all deeds have."""
-    parser.add_argument("--reason", type=reason, default="", metavar="WHY", help="kept in the history")
+    """--reason, which all operations have."""
+    parser.add_argument("--reason", type=reason, default="", metavar="WHY", help="kept in the audit log")

@@ -16,7 +16,6 @@ from functools import partial
 from typing import Any, NoReturn
 from uuid import uuid4
 
-import structlog
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import InterfaceError, OperationalError, ProgrammingError
 from rich.console import RenderableType
@@ -130,8 +129,8 @@ class OperatorCommand(BaseCommand):
 
 
 def me() -> str:
-    """Who runs the command, as records name them."""
-    return actor.actor()
+    """The actor that runs the command."""
+    return actor.current().actor
 
 
 def _as_json(document: Any) -> str:
@@ -179,7 +178,7 @@ def _quiet(*, verbose: bool) -> Iterator[None]:
 
 @contextmanager
 def _with_correlation_id() -> Iterator[None]:
-    """Give all that the command does one id, in the history, on its jobs and on their log lines."""
-    given = actor.correlation_id() or f"command-{uuid4().hex}"
-    with structlog.contextvars.bound_contextvars(correlationId=given):
+    """Give all that the command does one id, in the audit log, on its jobs and on their log lines."""
+    given = actor.current().correlation_id or f"command-{uuid4().hex}"
+    with actor.acting("command", correlation_id=given):
         yield

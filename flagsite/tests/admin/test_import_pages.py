@@ -10,7 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from conftest import Cast
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 from orgs.tests.people import shown, signed_in
 from orgs.tests.replacing import replaced
 from orgs.tests.trees import paths
@@ -37,7 +37,7 @@ def test_an_import_is_checked_then_carried_out(cast: Cast) -> None:
     fingerprint = page.partition('name="shown" value="')[2].partition('"')[0]
     assert upload(client, "import/", text, shown=fingerprint).status_code == 302
     assert {"acme/south/milan", "acme/south/oslo"} <= set(paths())
-    assert HistoryEntry.objects.filter(action="organizations.import").count() == 1
+    assert AuditEntry.objects.filter(action="organizations.import").count() == 1
 
 
 def test_an_import_that_is_not_what_was_shown_is_shown_again(cast: Cast) -> None:

@@ -15,7 +15,7 @@ from flags.states.models import FlagState
 from flags.states.set_flag import set_flag
 from flagsite.tests.admin.values import mark, put
 from jobs.engine import runner
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 from orgs.tests.people import shown, signed_in
 from orgs.tests.trees import paths
 from orgs.tree import tree_operations
@@ -45,7 +45,7 @@ def test_a_move_is_shown_before_it_is_made(cast: Cast) -> None:
     asked = {"parent": "south", "shown": looked_at, "reason": "Near Rome"}
     client.post(f"{TREE}{cast.oslo.pk}/move/do/", asked)
     assert "acme/south/oslo" in paths()
-    assert HistoryEntry.objects.get(action="organization.move").reason == "Near Rome"
+    assert AuditEntry.objects.get(action="organization.move").reason == "Near Rome"
 
 
 @pytest.mark.parametrize("more", [{"confirmed": "1"}, {"shown": ""}, {"shown": "elsewhere"}, {"parent": "rome"}])
@@ -140,7 +140,7 @@ def test_a_switch_is_shown_before_it_is_made(cast: Cast) -> None:
     while runner.run_next("propagation"):
         pass
     assert FlagState.objects.filter(enabled=True, source_id=cast.acme.pk).count() == 6
-    entry = HistoryEntry.objects.filter(action="flag.set").latest("id")
+    entry = AuditEntry.objects.filter(action="flag.set").latest("id")
     assert (entry.actor, entry.reason, entry.via) == ("user:olga", "Launch", "admin")
 
 
@@ -157,7 +157,7 @@ def test_a_switch_that_is_not_what_was_shown_is_shown_again(cast: Cast, more: di
     page = shown(client.post(address, other))
     assert ("is not what was shown" in page) == ("shown" in other)
     assert ("There is no flag <strong>brand-new-typo</strong> yet; this creates it." in page) == ("flag" in more)
-    assert not HistoryEntry.objects.filter(via="admin").exists()
+    assert not AuditEntry.objects.filter(via="admin").exists()
     assert client.post(address, other | {"shown": mark(page)}).status_code == 302
 
 

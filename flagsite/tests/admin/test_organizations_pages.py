@@ -15,7 +15,7 @@ from flagsite.tests.admin.values import put
 from jobs.engine.models import Job
 from orgs.access.caller import Caller
 from orgs.access.models import Role
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 from orgs.errors import OrganizationNotFound, OutsideOfYourSubtree
 from orgs.tests.people import person, shown, signed_in
 from orgs.tests.trees import paths
@@ -100,11 +100,11 @@ def test_only_administrators_change_the_tree(cast: Cast, who: str) -> None:
     client = signed_in(who)
     before = paths()
     assert "rename/do" not in shown(client.get(f"{TREE}{cast.oslo.pk}/change/"))
-    for deed, values in {
+    for operation, values in {
         "rename": {"name": "x"}, "create": {"name": "x", "key": "x"}, "move": {"parent": "south"},
         "delete": {"key": "oslo"},
     }.items():  # fmt: skip
-        assert client.post(f"{TREE}{cast.oslo.pk}/{deed}/do/", values).status_code == 403
+        assert client.post(f"{TREE}{cast.oslo.pk}/{operation}/do/", values).status_code == 403
     assert client.post(f"{TREE}add/", {"name": "x", "key": "x"}).status_code == 403
     assert client.get(f"{TREE}import/").status_code == 403
     assert paths() == before
@@ -137,7 +137,7 @@ def test_administrators_create_rename_and_delete(cast: Cast) -> None:
         "third",
     }
     assert Organization.objects.get(key="rome").name == "Roma"
-    entries = HistoryEntry.objects.filter(actor="user:ada", via="admin").order_by("id")
+    entries = AuditEntry.objects.filter(actor="user:ada", via="admin").order_by("id")
     assert list(entries.values_list("action", "reason")) == [
         ("organization.create", "A new store"), ("organization.rename", "As they say there"),
         ("organization.delete", "Sold"), ("organization.create", ""),
@@ -157,14 +157,16 @@ def moved_to_another_customer(cast: Cast) -> Caller:
 
 
 @pytest.mark.parametrize(
-    ("deed", "values"),
+    ("operation", "values"),
     [("rename", {"name": "x"}), ("create", {"name": "x", "key": "x"}), ("move", {"parent": None}), ("delete", {})],
 )
-def test_access_is_checked_once_more_where_the_tree_is_written(cast: Cast, deed: str, values: dict[str, Any]) -> None:
+def test_access_is_checked_once_more_where_the_tree_is_written(
+    cast: Cast, operation: str, values: dict[str, Any]
+) -> None:
     caller = moved_to_another_customer(cast)
     before = paths()
     with pytest.raises((OrganizationNotFound, OutsideOfYourSubtree)):
-        OPERATIONS[deed].act(caller, cast.oslo, values | {"reason": ""})
+        OPERATIONS[operation].act(caller, cast.oslo, values | {"reason": ""})
     assert paths() == before
     assert not Organization.objects.filter(name="x").exists()
 

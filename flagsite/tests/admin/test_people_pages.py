@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group, Permission, User
 from conftest import Cast
 from orgs.access.models import Role, StaffScope
 from orgs.access.people import caller_for
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 from orgs.tests.people import SUPERUSER, person, shown, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -31,8 +31,8 @@ def group(name: str) -> int:
 
 
 def said() -> list[tuple[str, str, str]]:
-    """The history: who, what, whom."""
-    return list(HistoryEntry.objects.order_by("id").values_list("actor", "action", "subject"))
+    """The audit log: who, what, whom."""
+    return list(AuditEntry.objects.order_by("id").values_list("actor", "action", "subject"))
 
 
 def test_an_administrator_puts_somebody_into_a_group_and_it_is_recorded() -> None:
@@ -42,7 +42,7 @@ def test_an_administrator_puts_somebody_into_a_group_and_it_is_recorded() -> Non
     caller = caller_for(User.objects.get(pk=user.pk))
     assert caller is not None
     assert caller.role == Role.OPERATOR
-    entry = HistoryEntry.objects.latest("id")
+    entry = AuditEntry.objects.latest("id")
     assert (entry.actor, entry.action, entry.subject) == ("user:pat", "user.change", "user:vic")
     assert (entry.details["before"]["groups"], entry.details["after"]["groups"]) == (["viewer"], ["operator"])
 
@@ -54,11 +54,11 @@ def test_an_administrator_binds_somebody_to_an_organization_and_frees_them(cast:
     assert client.post(f"{PAGE}{user.pk}/change/", form_of(user, **bound)).status_code == 302
     scope = StaffScope.objects.get(user=user)
     assert scope.organization_id == cast.north.pk
-    assert HistoryEntry.objects.latest("id").details["after"]["scope"] == cast.north.pk
+    assert AuditEntry.objects.latest("id").details["after"]["scope"] == cast.north.pk
     free = bound | {"scope-INITIAL_FORMS": "1", "scope-0-id": scope.pk, "scope-0-DELETE": "on"}
     assert client.post(f"{PAGE}{user.pk}/change/", form_of(user, **free)).status_code == 302
     assert not StaffScope.objects.exists()
-    entry = HistoryEntry.objects.latest("id")
+    entry = AuditEntry.objects.latest("id")
     assert (entry.details["before"]["scope"], entry.details["after"]["scope"]) == (cast.north.pk, None)
 
 
@@ -111,7 +111,7 @@ def test_a_superuser_makes_superusers() -> None:
     assert client.post(f"{PAGE}{user.pk}/change/", form_of(user, is_superuser="on")).status_code == 302
     user.refresh_from_db()
     assert user.is_superuser
-    assert HistoryEntry.objects.latest("id").details["after"]["superuser"] is True
+    assert AuditEntry.objects.latest("id").details["after"]["superuser"] is True
 
 
 def test_a_new_person_and_a_new_password_are_recorded_without_the_password() -> None:
@@ -124,7 +124,7 @@ def test_a_new_person_and_a_new_password_are_recorded_without_the_password() -> 
     eve.refresh_from_db()
     assert eve.check_password("another one 2")
     assert said()[-2:] == [("user:pat", "user.create", "user:eve"), ("user:pat", "user.password", "user:eve")]
-    assert "another one" not in str(list(HistoryEntry.objects.values()))
+    assert "another one" not in str(list(AuditEntry.objects.values()))
 
 
 def test_ones_own_new_password_is_recorded() -> None:

@@ -1,4 +1,4 @@
-"""Periodic tasks: when they last ran, and changes that beat sees and the history keeps."""
+"""Periodic tasks: when they last ran, and changes that beat sees and the audit log keeps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask, PeriodicTasks
 
 from flagsite.admin_site.periodic_tasks import ScheduleAdmin
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 from orgs.tests.people import shown, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -32,7 +32,7 @@ def form_of(task: PeriodicTask, **changes: Any) -> dict[str, Any]:
     return {name: value for name, value in (form | changes).items() if value is not None}
 
 
-def test_an_administrator_moves_a_task_and_the_history_has_both_times(nightly: PeriodicTask) -> None:
+def test_an_administrator_moves_a_task_and_the_audit_log_has_both_times(nightly: PeriodicTask) -> None:
     hourly, _ = IntervalSchedule.objects.get_or_create(every=2, period="hours")
     changed_at = PeriodicTasks.last_change()
     answer = signed_in("admin").post(
@@ -42,7 +42,7 @@ def test_an_administrator_moves_a_task_and_the_history_has_both_times(nightly: P
     nightly.refresh_from_db()
     assert (nightly.interval, nightly.crontab, nightly.enabled) == (hourly, None, False)
     assert PeriodicTasks.last_change() != changed_at  # what beat looks at
-    entry = HistoryEntry.objects.latest("id")
+    entry = AuditEntry.objects.latest("id")
     assert (entry.actor, entry.action, entry.subject) == ("user:pat", "schedule.change", "schedule:nightly")
     before, after = entry.details["before"], entry.details["after"]
     assert (before["crontab"], after["crontab"]) == ("0 0 * * * (m/h/dM/MY/d) UTC", None)
@@ -74,7 +74,7 @@ def test_a_changed_crontab_is_recorded_and_its_time_zone_kept(nightly: PeriodicT
     assert signed_in("admin").post(path, form).status_code == 302
     crontab.refresh_from_db()
     assert (crontab.hour, str(crontab.timezone)) == ("3", "Europe/Oslo")
-    entry = HistoryEntry.objects.latest("id")
+    entry = AuditEntry.objects.latest("id")
     assert (entry.details["before"]["hour"], entry.details["after"]["timezone"]) == ("0", "Europe/Oslo")
 
 
@@ -83,7 +83,7 @@ def test_a_deleted_task_is_recorded(nightly: PeriodicTask) -> None:
     answer = client.post(PAGE, {"action": "delete_selected", "_selected_action": [nightly.pk], "post": "yes"})
     assert answer.status_code == 302
     assert not PeriodicTask.objects.filter(pk=nightly.pk).exists()
-    assert HistoryEntry.objects.latest("id").action == "schedule.delete"
+    assert AuditEntry.objects.latest("id").action == "schedule.delete"
 
 
 @pytest.mark.parametrize("from_list", [False, True])
@@ -98,7 +98,7 @@ def test_a_schedule_that_a_task_goes_by_stays(nightly: PeriodicTask, from_list: 
     PeriodicTask.objects.filter(crontab=crontab).delete()
     assert client.post(path if from_list else f"{path}{crontab.pk}/delete/", form).status_code == 302
     assert not CrontabSchedule.objects.filter(pk=crontab.pk).exists()
-    assert HistoryEntry.objects.latest("id").action == "schedule.delete"
+    assert AuditEntry.objects.latest("id").action == "schedule.delete"
 
 
 def test_a_run_that_beat_notes_while_a_person_saves_the_task_is_kept(

@@ -10,7 +10,7 @@ from jobs.tests.engine import waiting
 from orgs.tests.people import shown, signed_in
 
 pytestmark = pytest.mark.django_db
-JOBS, FLAGS, HISTORY = "/admin/jobs/job/", "/admin/flags/flag/", "/admin/orgs/historyentry/"
+JOBS, FLAGS, AUDIT_LOG = "/admin/jobs/job/", "/admin/flags/flag/", "/admin/orgs/auditentry/"
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ JOBS, FLAGS, HISTORY = "/admin/jobs/job/", "/admin/flags/flag/", "/admin/orgs/hi
         ("viewer", f"{JOBS}?parent_job__requested_by=alice"),
         ("viewer", f"{FLAGS}?whitelist__icontains=user"),
         ("viewer", f"{FLAGS}?whitelist__contains=user"),
-        ("viewer", f"{HISTORY}?details__contains=x"),
+        ("viewer", f"{AUDIT_LOG}?details__contains=x"),
         ("admin", "/admin/orgs/accesskey/?hashed_key__startswith=pbkdf2"),
         ("admin", "/admin/auth/user/?password__startswith=md5"),
         ("admin", "/admin/auth/user/?groups__name=admin"),
@@ -39,7 +39,7 @@ def test_columns_that_no_filter_asks_for_cannot_be_guessed_at(cast: Cast, who: s
         f"{JOBS}?parent_job__isnull=False&status__exact=COMPLETED",
         f"{JOBS}?status__exact=PENDING&queue__exact=default&trigger__exact=manual&within=1h&below=north&flag=x&by=y",
         f"{FLAGS}?archived__exact=0&killed__exact=1&kind__exact=release",
-        f"{HISTORY}?by=alice&did=job.retry&of=north&via=api&at_from=2026-01-01&at_to=2026-01-31",
+        f"{AUDIT_LOG}?by=alice&did=job.retry&of=north&via=api&at_from=2026-01-01&at_to=2026-01-31",
         "/admin/orgs/accesskey/?role__exact=admin&revoked__exact=0",
         "/admin/auth/user/?is_staff__exact=1&is_superuser__exact=0&is_active__exact=1&groups__id__exact=1",
         "/admin/flags/flagschedule/?status__exact=pending",
@@ -55,8 +55,8 @@ def test_what_the_filters_ask_is_answered(cast: Cast, path: str) -> None:
     [
         *(f"{JOBS}?{name}=%00" for name in ("below", "flag", "by", "status__exact", "q")),
         f"{JOBS}{{job}}/change/?failed=%00",
-        f"{HISTORY}?by=%00",
-        f"{HISTORY}?of=a%00b",
+        f"{AUDIT_LOG}?by=%00",
+        f"{AUDIT_LOG}?of=a%00b",
         "/admin/orgs/organization/?q=%00",
         "/admin/jobs/queue/%00/pause/",
         f"{JOBS}?%00=x",
@@ -70,7 +70,7 @@ def test_a_zero_character_is_refused(cast: Cast, path: str) -> None:
 
 @pytest.mark.parametrize("query", ["at_to=9999-12-31", "at_from=9999-12-31", "at_from=0001-01-01&at_to=0001-01-01"])
 def test_the_ends_of_time_are_days_too(cast: Cast, query: str) -> None:
-    page = shown(signed_in("viewer").get(f"{HISTORY}?{query}"))
+    page = shown(signed_in("viewer").get(f"{AUDIT_LOG}?{query}"))
     assert ("organization.create" in page) == (query == "at_to=9999-12-31") or "Nothing matches" in page
 
 

@@ -14,7 +14,7 @@ from flags.tests.schedules.plans import planned
 from jobs.engine.models import Queue
 from orgs.access import access_keys
 from orgs.access.models import AccessKey, StaffScope
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 from orgs.tests.people import SUPERUSER, person, shown, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -23,8 +23,8 @@ PEOPLE = ["viewer", "operator", "admin", SUPERUSER, "bound admin"]
 OPEN_TO: dict[str, set[str]] = {
     "/admin/": set(PEOPLE),
     "/admin/overview/": set(PEOPLE),
-    "/admin/orgs/historyentry/": set(PEOPLE),
-    "/admin/orgs/historyentry/{entry}/change/": set(PEOPLE),
+    "/admin/orgs/auditentry/": set(PEOPLE),
+    "/admin/orgs/auditentry/{entry}/change/": set(PEOPLE),
     "/admin/jobs/queue/": {"viewer", "operator", "admin", SUPERUSER},
     "/admin/jobs/queue/live/": {"viewer", "operator", "admin", SUPERUSER},
     "/admin/jobs/queue/default/change/": {"viewer", "operator", "admin", SUPERUSER},
@@ -52,8 +52,8 @@ NOBODY = [
     "/admin/jobs/queue/add/",
     "/admin/jobs/queue/default/delete/",
     "/admin/jobs/worker/add/",
-    "/admin/orgs/historyentry/add/",
-    "/admin/orgs/historyentry/{entry}/delete/",
+    "/admin/orgs/auditentry/add/",
+    "/admin/orgs/auditentry/{entry}/delete/",
     "/admin/auth/user/{user}/delete/",
     "/admin/auth/group/add/",
     "/admin/auth/group/{group}/delete/",
@@ -70,7 +70,7 @@ def ids(cast: Cast) -> dict[str, Any]:
         "key": made.prefix,
         "schedule": planned(cast.oslo).pk,
         "key_id": made.pk,
-        "entry": HistoryEntry.objects.filter(organization=cast.north).latest("id").pk,
+        "entry": AuditEntry.objects.filter(organization=cast.north).latest("id").pk,
         "task": _task().pk,
         "user": somebody.pk,
         "group": somebody.groups.get().pk,
@@ -110,7 +110,7 @@ WRITES: dict[str, dict[str, Any]] = {
     "/admin/jobs/queue/default/pause/": {"reason": "x"},
     "/admin/jobs/queue/default/resume/": {"reason": "x"},
     "/admin/jobs/queue/default/change/": {"concurrency": "7", "max_retries": "1", "backoff_base": "2", "reason": "x"},
-    "/admin/orgs/historyentry/{entry}/change/": {"actor": "user:nobody"},
+    "/admin/orgs/auditentry/{entry}/change/": {"actor": "user:nobody"},
     "/admin/orgs/accesskey/add/": {"name": "mine", "role": "admin"},
     "/admin/orgs/accesskey/{key}/revoke/": {},
     "/admin/django_celery_beat/periodictask/{task}/change/": {"name": "sweep", "enabled": ""},
@@ -152,5 +152,5 @@ def state() -> list[Any]:
         list(PeriodicTask.objects.order_by("pk").values("name", "enabled")),
         list(User.objects.order_by("pk").values("username", "password", "is_superuser")),
         list(StaffScope.objects.order_by("pk").values()),
-        HistoryEntry.objects.count(),
+        AuditEntry.objects.count(),
     ]

@@ -16,6 +16,7 @@ from django.http import Http404
 from django.test import Client, RequestFactory
 
 from conftest import Cast
+from flagsite.core import actor
 from flagsite.web import problems
 from flagsite.web.django_application import django_handler
 from flagsite.web.problems import HTTP_TYPES, INVALID_INPUT, NEVER_ANSWERED, PROBLEMS
@@ -142,8 +143,19 @@ def test_requests_have_an_id_of_their_own_unless_they_bring_one(admin_key: str) 
         assert re.fullmatch("[0-9a-f]{32}", given)
 
 
-def test_a_request_leaves_nothing_in_the_context_of_the_next(admin_key: str) -> None:
+def test_a_request_leaves_nothing_in_the_context_of_the_next(admin_key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    contexts: list[actor.ActionContext] = []
+    perform = OneOrganization.get
+
+    def look(*args: Any, **kwargs: Any) -> Any:
+        contexts.append(actor.current())
+        return perform(*args, **kwargs)
+
+    monkeypatch.setattr(OneOrganization, "get", look)
     import_context = importlib.import_module("structlog.contextvars").get_contextvars
-    Api(admin_key).get("/organizations")
+    before = actor.current()
+    Api(admin_key).get("/organizations/1")
+    assert contexts[0].has_actor
+    assert actor.current() is before
     assert not {"caller", "correlationId"} & set(import_context())
     assert issubclass(OneOrganization, Endpoint)

@@ -115,7 +115,7 @@ def test_the_next_request_may_wait_when_the_one_before_was_refused(cast: Cast, s
     set_waits(longest=0.05, moment=0.0)
 
     def create() -> Organization:
-        with actor.coming_from("api"):
+        with actor.acting("api"):
             return tree_operations.create(key="new", name="New")
 
     with held_tree():

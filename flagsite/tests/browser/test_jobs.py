@@ -58,7 +58,7 @@ def test_a_running_jobs_bar_moves_by_itself_until_it_is_cancelled(
     page.get_by_role("button", name=f"Cancel job {job}").click()
     expect(page.locator(f"#job-{job}-status")).to_have_text("CANCELLED")
     expect(page.locator("#job-now")).to_contain_text("cancelled by user:olga")
-    page.get_by_role("region", name="Deeds").get_by_text("Too early").wait_for()
+    page.get_by_role("region", name="Audit log").get_by_text("Too early").wait_for()
     picture(page, "job-cancelled")
 
 

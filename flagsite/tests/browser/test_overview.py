@@ -1,4 +1,4 @@
-"""The front page and the pages of keys, people, schedule and history, as people use them."""
+"""The front page and the pages of keys, people, schedule and audit log, as people use them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PAGES = {
     "queue": "/admin/jobs/queue/default/change/",
     "pause": "/admin/jobs/queue/default/pause/",
     "workers": "/admin/jobs/worker/",
-    "history": "/admin/orgs/historyentry/",
+    "audit-log": "/admin/orgs/auditentry/",
     "keys": "/admin/orgs/accesskey/",
     "new-key": "/admin/orgs/accesskey/add/",
     "people": "/admin/auth/user/",
@@ -103,7 +103,7 @@ def test_long_texts_and_long_lists_leave_the_pages_as_wide_as_the_screen(
     bea = full.sql("SELECT id FROM auth_user WHERE username = 'bea'")[0][0]
     paths = {
         "overview": "/admin/", "queues": "/admin/jobs/queue/", "resume": "/admin/jobs/queue/default/resume/",
-        "organization": "/admin/orgs/organization/2/change/", "history": "/admin/orgs/historyentry/",
+        "organization": "/admin/orgs/organization/2/change/", "audit-log": "/admin/orgs/auditentry/",
         "flags": "/admin/flags/flag/", "person": f"/admin/auth/user/{bea}/change/",
     }  # fmt: skip
     wrong = {}
@@ -176,7 +176,7 @@ def test_an_admin_makes_a_key_and_uses_it_at_once(busy: Installation, sign_in: S
     page.get_by_role("button", name="Revoke nightly sync").click()
     expect(page.get_by_text("is revoked; whoever uses it")).to_be_visible()
     assert httpx.post(address, headers={"Authorization": f"Bearer {key}"}).status_code == 401
-    page.goto("/admin/orgs/historyentry/?did=key.revoke")
+    page.goto("/admin/orgs/auditentry/?did=key.revoke")
     expect(page.locator("#result_list")).to_contain_text("nightly sync")
     expect(page.locator("#result_list")).to_contain_text("user:ada")
     assert key not in page.content()

@@ -35,7 +35,7 @@ def test_a_paused_queue_says_why_and_its_jobs_wait_until_it_is_resumed(
     page.get_by_role("button", name="Resume propagation").click()
     eventually(lambda: site.status(job) == "COMPLETED", within=30)
     expect(page.locator("#due-propagation")).to_have_text("0")
-    page.goto("/admin/orgs/historyentry/?q=queue:propagation")
+    page.goto("/admin/orgs/auditentry/?q=queue:propagation")
     expect(page.locator("#result_list")).to_contain_text("The database moves <tonight>")
 
 

@@ -52,7 +52,7 @@ def answered(done: subprocess.CompletedProcess[str], status: int = 0) -> Any:
     return json.loads(done.stdout)
 
 
-def history(site: Installation) -> list[Any]:
+def audit_entries(site: Installation) -> list[Any]:
     return site.sql(
         """
         SELECT actor LIKE 'command:%@%', action, subject, reason, via FROM orgs_historyentry
@@ -104,7 +104,7 @@ def test_what_failed_is_retried_and_comes_to_a_good_end(site: Installation) -> N
     followed = answered(manage(site.environment, "job", job_id, "--follow", "--json"))
     assert followed["job"]["chain"]["status"] == "COMPLETED"
     assert site.values("checkout") == {(True, 1)}
-    assert history(site) == [
+    assert audit_entries(site) == [
         (True, "job.retry", f"job:{job_id}", "mended", "command"),
         (True, "flag.set", "flag:checkout", "", "command"),
     ]

@@ -6,9 +6,11 @@ import json
 import logging
 from typing import Any
 
+import pytest
 import structlog
 
 from flagsite import logging as logs
+from flagsite.core import actor
 
 
 def line_of(event: str, style: str = "json", **fields: Any) -> str:
@@ -30,10 +32,25 @@ def test_a_json_line_has_its_frame_on_top_and_the_rest_in_data() -> None:
 
 def test_a_line_of_a_library_has_the_same_shape_and_the_requests_id() -> None:
     record = logging.LogRecord("kombu", logging.WARNING, "", 0, "lost %s", ("redis://u:hunter2@host/0",), None)
-    with structlog.contextvars.bound_contextvars(correlationId="c-2"):
+    with actor.acting("api", correlation_id="c-2"):
         line = json.loads(logs.formatter("json").format(record))
     assert (line["event"], line["level"], line["logger"]) == ("lost redis://***@host/0", "warning", "kombu")
     assert line["correlationId"] == "c-2"
+
+
+def test_a_line_names_the_caller_and_the_request_from_the_action_context_whatever_becomes_of_the_logs_own() -> None:
+    record = logging.LogRecord("flagsite", logging.INFO, "", 0, "said", (), None)
+    with actor.acting("api", actor="key:4fG6aB nightly-sync", correlation_id="c-3"):
+        structlog.contextvars.clear_contextvars()
+        line = json.loads(logs.formatter("json").format(record))
+    assert (line["correlationId"], line["data"]) == ("c-3", {"caller": "key:4fG6aB nightly-sync"})
+
+
+@pytest.mark.parametrize("who", [actor.SYSTEM, actor.UNKNOWN])
+def test_a_line_about_what_no_caller_asked_for_names_none(who: str) -> None:
+    record = logging.LogRecord("flagsite", logging.INFO, "", 0, "said", (), None)
+    with actor.acting("worker", actor=who):
+        assert "data" not in json.loads(logs.formatter("json").format(record))
 
 
 def test_passwords_in_addresses_are_blanked_in_both_styles() -> None:

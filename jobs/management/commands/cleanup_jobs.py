@@ -37,7 +37,7 @@ class Command(OperatorCommand):
         }  # fmt: skip
         if dry_run:
             return Answer(document, [f"{_words(old)} would be deleted; nothing was changed."])
-        job = cleanup.request(by=me(), correlation_id=actor.correlation_id())
+        job = cleanup.request(by=me(), correlation_id=actor.current().correlation_id)
         latest = follow(job) if wait else Job.objects.get(pk=job.pk)
         waits_for = waiting_reason.reason_to_wait(latest.pk)
         shown = [f"{_words(old)} are old enough; job {job.pk} deletes them: {latest.status}."]

@@ -9,6 +9,8 @@ from typing import Any
 
 from django.db import connection
 
+from flagsite.core import actor
+
 WAITS_FOR_A_LOCK = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock')"
 
 
@@ -51,7 +53,8 @@ class Background:
                 cursor.execute("SELECT pg_backend_pid()")
                 self._pid = cursor.fetchone()[0]
             self._connected.set()
-            self._result = self._call()
+            with actor.acting("worker", actor=actor.SYSTEM):  # a thread begins without the test's own
+                self._result = self._call()
         except BaseException as error:  # raised again in the thread that asks for the result
             self._error = error
         finally:

@@ -13,6 +13,7 @@ import pytest
 from django.db import connection, transaction
 
 from conftest import Cast
+from flagsite.core import actor
 from orgs.tests.trees import get, import_rows, paths
 from orgs.tree import integrity, locks, tree_operations
 from orgs.tree.models import Organization
@@ -72,7 +73,8 @@ def in_another_connection() -> Iterator[Callable[[Callable[[], object]], Future[
 
     def run(change: Callable[[], object]) -> object:
         try:
-            return change()
+            with actor.acting("worker", actor=actor.SYSTEM):
+                return change()
         finally:
             connection.close()
 

@@ -21,6 +21,7 @@ django.setup()
 
 from django.db import DatabaseError  # noqa: E402
 
+from flagsite.core import actor  # noqa: E402
 from orgs.errors import MoveUnderOwnDescendant  # noqa: E402
 from orgs.tree import locks, tree_operations  # noqa: E402
 from orgs.tree.models import Organization  # noqa: E402
@@ -58,7 +59,8 @@ def main() -> None:
     list(Organization.objects.values_list("pk")[:1])  # connected before the start
     print("ready", flush=True)
     sys.stdin.readline()
-    print(change_the_tree(int(number), int(root_id)), flush=True)
+    with actor.acting("worker", actor=actor.SYSTEM):
+        print(change_the_tree(int(number), int(root_id)), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,26 @@
-"""What operators and keys do is in the history, and stays there as it was written."""
+"""What people and programs do is in the audit log with the actor, and stays there as it was written."""
 
 from __future__ import annotations
 
+import contextvars
+from collections.abc import Callable
+from io import StringIO
 from typing import Any
 
 import pytest
+import structlog
+from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 from django.test import Client
 
 from conftest import Cast
-from flagsite.core.actor import coming_from
+from flagsite.core import actor
+from flagsite.core.actor import SYSTEM, acting
 from orgs.access import access_keys
 from orgs.access.models import Role
 from orgs.audit import audit_log
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
+from orgs.errors import ActorMissing
 from orgs.tree import tree_operations
 
 pytestmark = pytest.mark.django_db
@@ -21,7 +28,7 @@ pytestmark = pytest.mark.django_db
 
 def entries() -> list[tuple[str, str, str, dict[str, Any]]]:
     """Actor, action, subject, details of each, oldest first, without what made the cast."""
-    rows = HistoryEntry.objects.exclude(action="organization.create").order_by("id")
+    rows = AuditEntry.objects.exclude(action="organization.create").order_by("id")
     return [(row.actor, row.action, row.subject, row.details) for row in rows]
 
 
@@ -30,30 +37,88 @@ def test_nobody_changes_or_deletes_an_entry(statement: str) -> None:
     audit_log.record("job.retry", "job:1", by="bob")
     with pytest.raises(IntegrityError, match="only ever added to"), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement)
-    assert HistoryEntry.objects.get().actor == "bob"
+    assert AuditEntry.objects.get().actor == "bob"
 
 
-def test_nobody_empties_the_history() -> None:
+def test_nobody_empties_the_audit_log() -> None:
     audit_log.record("job.retry", "job:1", by="bob")
     with connection.cursor() as cursor:  # as the migrations leave it; conftest.py says why it is off in tests
         cursor.execute("ALTER TABLE orgs_historyentry ENABLE TRIGGER orgs_history_is_not_emptied")
     with pytest.raises(IntegrityError, match="only ever added to"), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("TRUNCATE orgs_historyentry CASCADE")
-    assert HistoryEntry.objects.get().actor == "bob"
+    assert AuditEntry.objects.get().actor == "bob"
 
 
-def test_an_entry_says_by_which_door_it_came() -> None:
-    with coming_from("command", "10.0.0.1", actor="command:root@host"):
+def test_an_entry_says_through_which_channel_the_action_came() -> None:
+    with acting("command", address="10.0.0.1", actor="command:root@host"):
         audit_log.record("queue.pause", "queue:default", reason="deploy")
-    entry = HistoryEntry.objects.get()
+    entry = AuditEntry.objects.get()
     assert (entry.actor, entry.via, entry.address, entry.reason) == (
         "command:root@host", "command", "10.0.0.1", "deploy",
     )  # fmt: skip
 
 
 def test_what_nobody_asked_for_is_the_systems() -> None:
-    audit_log.record("jobs.cleaned", "job:1")
-    assert HistoryEntry.objects.get().actor == "system"
+    with acting("worker", actor=SYSTEM):
+        audit_log.record("jobs.cleaned", "job:1")
+    entry = AuditEntry.objects.get()
+    assert (entry.actor, entry.via) == ("system", "worker")
+
+
+def where_nobody_has_said_who_acts(call: Callable[[], object]) -> None:
+    """Run it as in a new thread: in an empty context."""
+    contextvars.Context().run(call)
+
+
+def test_an_entry_without_an_actor_fails_a_test() -> None:
+    with pytest.raises(ActorMissing):
+        where_nobody_has_said_who_acts(lambda: audit_log.record("job.retry", "job:1"))
+    assert not AuditEntry.objects.exists()
+    where_nobody_has_said_who_acts(lambda: audit_log.record("job.retry", "job:1", by="bob"))
+    assert AuditEntry.objects.get().actor == "bob"
+
+
+def test_a_request_that_does_not_say_who_acts_fails_a_test(
+    client: Client, cast: Cast, admin_key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever acts around a request is not the actor of what is done in it."""
+    monkeypatch.setattr(actor, "identify", lambda _: None)
+    with pytest.raises(ActorMissing), acting("command", actor="command:root@host"):
+        client.delete(f"/organizations/{cast.oslo.pk}", headers={"X-API-Key": admin_key})
+
+
+def test_in_production_an_entry_without_an_actor_is_kept_and_the_log_says_so(settings: Any) -> None:
+    settings.AUDIT_ACTOR_REQUIRED = False
+    with structlog.testing.capture_logs() as lines:
+        where_nobody_has_said_who_acts(lambda: audit_log.record("job.retry", "job:1"))
+    entry = AuditEntry.objects.get()
+    assert (entry.actor, entry.action, entry.subject, entry.via) == ("unknown", "job.retry", "job:1", "unknown")
+    assert [(line["event"], line["log_level"], line["subject"]) for line in lines] == [
+        ("audit_entry_without_actor", "error", "job:1")
+    ]
+
+
+def test_who_clears_the_logs_context_changes_no_actor(
+    client: Client, cast: Cast, admin_key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delete = tree_operations.delete
+
+    def clear_then_delete(**asked: Any) -> None:
+        structlog.contextvars.clear_contextvars()
+        delete(**asked)
+
+    monkeypatch.setattr(tree_operations, "delete", clear_then_delete)
+    headers = {"X-API-Key": admin_key, "X-Request-ID": "r-2"}
+    assert client.delete(f"/organizations/{cast.oslo.pk}", headers=headers).status_code == 204
+    entry = AuditEntry.objects.get(action="organization.delete")
+    assert (entry.actor.split(" ")[-1], entry.via, entry.correlation_id) == ("admin", "api", "r-2")
+
+
+def test_the_migration_that_renames_the_model_leaves_the_table_alone() -> None:
+    said = StringIO()
+    call_command("sqlmigrate", "orgs", "0010", stdout=said)
+    statements = [line for line in said.getvalue().splitlines() if line and not line.startswith("--")]
+    assert statements == ["BEGIN;", "COMMIT;"]
 
 
 def test_changes_of_the_tree_are_recorded_with_before_and_after(cast: Cast) -> None:
@@ -83,7 +148,7 @@ def test_a_request_is_recorded_with_its_key_address_and_id(client: Client, cast:
         headers={"X-API-Key": acme_key, "X-Request-ID": "r-1"},
         REMOTE_ADDR="192.0.2.7",
     )
-    entry = HistoryEntry.objects.get(action="flag.set")
+    entry = AuditEntry.objects.get(action="flag.set")
     assert entry.actor.startswith("key:")
     assert entry.actor.endswith(" acme")
     assert (entry.via, entry.address, entry.correlation_id) == ("api", "192.0.2.7", "r-1")
@@ -97,7 +162,7 @@ def test_an_address_in_a_header_is_believed_from_our_proxy_only(
     settings.TRUST_PROXY_HEADERS = trusted
     headers = {"X-API-Key": admin_key, "X-Forwarded-For": "198.51.100.1, 203.0.113.9"}
     client.post(f"/{cast.oslo.pk}/checkout/true", headers=headers, REMOTE_ADDR="192.0.2.7")
-    assert HistoryEntry.objects.get(action="flag.set").address == address
+    assert AuditEntry.objects.get(action="flag.set").address == address
 
 
 def test_what_was_refused_is_not_recorded(client: Client, cast: Cast, reader_key: str) -> None:

@@ -1,4 +1,4 @@
-"""The history in the admin site: found by who, what, when, where; read-only; each sees their own organizations'."""
+"""The audit log in the admin site: entries are found and never changed; each person sees those of their scope."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from conftest import Cast
 from flagsite.core import actor
 from flagsite.core.admin import capped_paginator
 from orgs.audit import audit_log
-from orgs.audit.models import HistoryEntry
+from orgs.audit.models import AuditEntry
 from orgs.tests.people import shown, signed_in
 
 pytestmark = pytest.mark.django_db
 
-PAGE = "/admin/orgs/historyentry/"
+PAGE = "/admin/orgs/auditentry/"
 
 
 @pytest.fixture
 def told(cast: Cast) -> Cast:
-    """Some deeds by different people, through different doors."""
-    with actor.coming_from("api", "10.0.0.7", actor="key:abc nightly"):
+    """Some operations by different actors, through different channels."""
+    with actor.acting("api", address="10.0.0.7", actor="key:abc nightly"):
         audit_log.record("flag.set", "flag:checkout", organization_id=cast.oslo.pk, after=True)
-    with actor.coming_from("command", actor="command:root@host"):
+    with actor.acting("command", actor="command:root@host"):
         audit_log.record("job.retry", "job:17", organization_id=cast.rival.pk, reason="<i>again</i>")
     audit_log.record("key.revoke", "key:abc nightly", by="user:ada")
     audit_log.record("job.retry", "job:171", by="user:ada", organization_id=cast.north.pk)
-    HistoryEntry.objects.create(action="job.cancel", subject="job:5", actor="user:bob", via="api", organization_id=999)
+    AuditEntry.objects.create(action="job.cancel", subject="job:5", actor="user:bob", via="api", organization_id=999)
     return cast
 
 
 def found(query: str, **who: Any) -> list[str]:
     """Subjects of the entries that the list shows, newest first; {day} in the query is when the newest was made."""
-    day = HistoryEntry.objects.latest("id").at.date()
+    day = AuditEntry.objects.latest("id").at.date()
     answer = signed_in(who.pop("group", "viewer"), **who).get(f"{PAGE}?{query.format(day=day)}")
     shown(answer)
     return [entry.subject for entry in answer.context["cl"].result_list]
@@ -66,11 +66,11 @@ def test_entries_are_found_by(told: Cast, query: str, subjects: list[str]) -> No
 
 def test_an_entry_says_who_what_why_from_where_and_what_it_was_before(told: Cast) -> None:
     client = signed_in("viewer")
-    entry = HistoryEntry.objects.get(subject="job:17")
+    entry = AuditEntry.objects.get(subject="job:17")
     page = shown(client.get(f"{PAGE}{entry.pk}/change/"))
     for text in ("command:root@host", "job.retry", "job:17", "Rival", "&lt;i&gt;again&lt;/i&gt;"):
         assert text in page
-    page = shown(client.get(f"{PAGE}{HistoryEntry.objects.get(subject='flag:checkout').pk}/change/"))
+    page = shown(client.get(f"{PAGE}{AuditEntry.objects.get(subject='flag:checkout').pk}/change/"))
     assert "api 10.0.0.7" in page
     assert "&quot;after&quot;: true" in page
     assert "999, deleted" in shown(client.get(f"{PAGE}?of=999"))
@@ -78,24 +78,24 @@ def test_an_entry_says_who_what_why_from_where_and_what_it_was_before(told: Cast
 
 def test_a_bound_person_sees_what_concerned_their_subtree(told: Cast) -> None:
     assert found("by=ada", bound_to=told.north) == ["job:171"]
-    foreign = HistoryEntry.objects.get(subject="job:17")
+    foreign = AuditEntry.objects.get(subject="job:17")
     client = signed_in("admin", bound_to=told.north, name="nora")
     assert client.get(f"{PAGE}{foreign.pk}/change/").status_code == 302  # as for one that does not exist
     assert foreign.subject not in [entry.subject for entry in client.get(f"{PAGE}?of=rival").context["cl"].result_list]
 
 
-def test_nobody_changes_the_history(told: Cast) -> None:
+def test_nobody_changes_the_audit_log(told: Cast) -> None:
     client = signed_in("superuser")
-    entry = HistoryEntry.objects.get(subject="job:17")
-    before = list(HistoryEntry.objects.order_by("pk").values())
+    entry = AuditEntry.objects.get(subject="job:17")
+    before = list(AuditEntry.objects.order_by("pk").values())
     assert client.post(f"{PAGE}{entry.pk}/change/", {"actor": "user:nobody"}).status_code == 403
     assert client.post(f"{PAGE}{entry.pk}/delete/", {"post": "yes"}).status_code == 403
     assert client.post(f"{PAGE}add/", {"actor": "user:nobody"}).status_code == 403
     client.post(PAGE, {"action": "delete_selected", "_selected_action": [entry.pk], "post": "yes"})
-    assert list(HistoryEntry.objects.order_by("pk").values()) == before
+    assert list(AuditEntry.objects.order_by("pk").values()) == before
 
 
-def test_a_long_history_is_counted_up_to_a_point_and_its_pages_are_in_order(
+def test_a_long_audit_log_is_counted_up_to_a_point_and_its_pages_are_in_order(
     monkeypatch: pytest.MonkeyPatch, cast: Cast
 ) -> None:
     for number in range(120):
