@@ -1,7 +1,7 @@
 """Django looks for an app's models here; each subject has its own."""
 
 from jobs.engine.models import Job, JobFailure, Queue, Worker
-from jobs.metrics.models import Canary, EngineCount, JobTally
-from jobs.operations.models import DeedTarget
+from jobs.metrics.models import EngineCounter, HourlyMetrics, Probe
+from jobs.operations.models import BulkTarget
 
-__all__ = ["Canary", "DeedTarget", "EngineCount", "Job", "JobFailure", "JobTally", "Queue", "Worker"]
+__all__ = ["BulkTarget", "EngineCounter", "HourlyMetrics", "Job", "JobFailure", "Probe", "Queue", "Worker"]

@@ -14,7 +14,7 @@ from jobs.admin.job_filters import DAY, HOUR
 from jobs.engine import worker_registry
 from jobs.engine.states import Status
 from jobs.metrics import statistics
-from jobs.metrics.models import JobTally
+from jobs.metrics.models import AttemptOutcome
 from jobs.metrics.outcome_filters import LAST
 from jobs.metrics.statistics import Day, Hour
 from jobs.metrics.subtree_statistics import NEWEST, statistics_of
@@ -26,8 +26,7 @@ from orgs.access.operator_admin import caller_of
 from orgs.tree.models import Organization
 
 REFRESH_SECONDS = 5
-Outcome = JobTally.Outcome
-SHOWN = (Outcome.COMPLETED, Outcome.FAILED, Outcome.RETRIED, Outcome.CANCELLED)
+SHOWN = (AttemptOutcome.COMPLETED, AttemptOutcome.FAILED, AttemptOutcome.RETRIED, AttemptOutcome.CANCELLED)
 RETRIES = {"parent_job__isnull": "False"}
 ENDED, MADE = {"ended": DAY}, {"within": "day"}
 """In the hours that the figures are of."""
@@ -114,7 +113,7 @@ def _of_jobs(counts: dict[str, int], day: Day, percentile_note: str) -> dict[str
 
 def _rates(day: Day, percentile_note: str) -> list[Figure]:
     """The figures of the day; each label says what is divided by what, and the list has what is divided."""
-    completed = jobs_list(how=Outcome.COMPLETED.value, **ENDED)
+    completed = jobs_list(how=AttemptOutcome.COMPLETED.value, **ENDED)
     all_ended = day.jobs_completed + day.jobs_failed
     ended = f"{day.jobs_completed:,} of {_counted(all_ended, 'job', 'jobs')} that came to an end"
     retried = f"{day.retries_completed:,} of {_counted(day.retries_ended, 'retry', 'retries')} that ended"
@@ -125,7 +124,7 @@ def _rates(day: Day, percentile_note: str) -> list[Figure]:
                jobs_list(how=LAST, status__exact=Status.COMPLETED, **ENDED)),
         Figure(
             "Retry success rate", percent(day.retry_success_rate), retried,
-            jobs_list(**RETRIES, how=Outcome.COMPLETED.value, **ENDED),
+            jobs_list(**RETRIES, how=AttemptOutcome.COMPLETED.value, **ENDED),
         ),
         Figure("Retries per job", per_job, f"{asked_for} asked for", jobs_list(**RETRIES, **MADE)),
         Figure(

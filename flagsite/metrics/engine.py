@@ -9,9 +9,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from jobs.metrics.engine_metrics import Ended, EngineMetrics, Times
 from jobs.metrics.hourly import BOUNDS
-from jobs.metrics.models import JobTally
+from jobs.metrics.models import AttemptOutcome
 
-Outcome = JobTally.Outcome
 LIMITS = [*(f"{bound:g}" for bound in BOUNDS), "+Inf"]
 BY_KIND = ["queue", "kind"]
 BY_OUTCOME = [*BY_KIND, "outcome"]
@@ -19,7 +18,7 @@ BY_OUTCOME = [*BY_KIND, "outcome"]
 
 def metrics(figures: EngineMetrics) -> Iterator[Metric]:
     """Every metric, each with all its lines."""
-    yield from _jobs([line for line in figures.ended if line.outcome != Outcome.MANUAL_RETRY])
+    yield from _jobs([line for line in figures.ended if line.outcome != AttemptOutcome.MANUAL_RETRY])
     yield _retries(figures.ended)
     yield from _organizations(figures)
     yield from _queues(figures)
@@ -45,7 +44,7 @@ def _jobs(ended: Sequence[Ended]) -> Iterator[Metric]:
     for line in ended:
         labels = [line.queue, line.kind, line.outcome]
         attempts.add_metric(labels, line.count)
-        if line.outcome != Outcome.RETRIED:
+        if line.outcome != AttemptOutcome.RETRIED:
             chains.add_metric(labels, line.chains)
             _add(chain, labels, line.chain)
         lost[line.queue, line.kind] = lost.get((line.queue, line.kind), 0) + line.rescued
@@ -59,10 +58,10 @@ def _jobs(ended: Sequence[Ended]) -> Iterator[Metric]:
 def _retries(ended: Sequence[Ended]) -> Metric:
     retries = CounterMetricFamily("flagsite_job_retries", "Retries by what asked for them.",
                                   labels=[*BY_KIND, "trigger"])  # fmt: skip
-    triggers = {Outcome.RETRIED: "automatic", Outcome.MANUAL_RETRY: "manual"}
+    triggers = {AttemptOutcome.RETRIED: "automatic", AttemptOutcome.MANUAL_RETRY: "manual"}
     for line in ended:
         if line.outcome in triggers:
-            retries.add_metric([line.queue, line.kind, triggers[Outcome(line.outcome)]], line.count)
+            retries.add_metric([line.queue, line.kind, triggers[AttemptOutcome(line.outcome)]], line.count)
     return retries
 
 

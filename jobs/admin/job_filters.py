@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from jobs.engine.models import Job, Queue
 from jobs.engine.states import Status
 from jobs.metrics import outcome_filters, probe_job, statistics
-from jobs.metrics.models import Canary
+from jobs.metrics.models import Probe
 from orgs.access.operator_admin import WrittenFilter
 from orgs.access.organizations import find_organization_by_key_or_id
 from orgs.errors import OrganizationNotFound
@@ -145,8 +145,8 @@ class RequestedByFilter(WrittenFilter):
         return queryset.filter(requested_by__in=[written] if ":" in written else [written, f"user:{written}"])
 
 
-class CanaryFilter(admin.SimpleListFilter):
-    """The canary's jobs, which nobody looks for among the others, are left out unless they are asked for."""
+class ProbeJobFilter(admin.SimpleListFilter):
+    """Leaves probe jobs out of the list unless a person asks for them."""
 
     title = "test jobs (canary)"
     parameter_name = "canary"
@@ -156,12 +156,12 @@ class CanaryFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: Jobs) -> Jobs:
         if self.value() == "only":  # the records that are kept, found by what has an index
-            latest = Canary.objects.values("job_id")
+            latest = Probe.objects.values("job_id")
             return queryset.filter(Q(pk__in=latest) | Q(parent_job_id__in=latest))
         return queryset if self.value() == "too" else queryset.exclude(kind=probe_job.KIND)
 
 
 FILTERS = [
     StatusFilter, QueueFilter, TriggerFilter, CreatedFilter, EndedFilter, HowEndedFilter, OrganizationFilter,
-    FlagFilter, RequestedByFilter, CanaryFilter,
+    FlagFilter, RequestedByFilter, ProbeJobFilter,
 ]  # fmt: skip

@@ -20,9 +20,8 @@ from jobs.engine.models import Job, Queue, lease_time
 from jobs.engine.states import Status
 from jobs.errors import LeaseLost, UnknownQueue
 from jobs.metrics import hourly
-from jobs.metrics.models import JobTally
+from jobs.metrics.models import AttemptOutcome
 
-Outcome = JobTally.Outcome
 log = structlog.get_logger(__name__)
 
 
@@ -148,7 +147,7 @@ def complete(*, job_id: int, lease: UUID, message: str | None = None) -> None:
     with transaction.atomic():
         job = transitions.lock_chain(job_id)
         done = F("processed") + F("failed")
-        transitions.end(job, "complete", Outcome.COMPLETED, lease=lease, error_message=message, total=done)
+        transitions.end(job, "complete", AttemptOutcome.COMPLETED, lease=lease, error_message=message, total=done)
         job.refresh_from_db()
         ended = {**_counts(job), "durationMs": _milliseconds(job)}
         transitions.say(log.info, "job_completed", **transitions.log_fields(job), **ended)
@@ -168,17 +167,17 @@ def fail(*, job_id: int, lease: UUID, error: str, traceback: str = "", permanent
         job.max_retries = queue.max_retries
         why: dict[str, Any] = {"error_message": error, "error_traceback": traceback, "max_retries": job.max_retries}
         if job.cancel_requested_at:
-            transitions.end(job, "stop", Outcome.CANCELLED, lease=lease, **why)
+            transitions.end(job, "stop", AttemptOutcome.CANCELLED, lease=lease, **why)
             _say_cancelled(job, error=error)
             return None
         if permanent or job.round_attempt >= job.max_retries:
-            transitions.end(job, "fail", Outcome.FAILED, lease=lease, **why)
+            transitions.end(job, "fail", AttemptOutcome.FAILED, lease=lease, **why)
             _say_failed(job, error, will_retry=False)
             return None
         wait = backoff.delay(job.round_attempt + 1, base=queue.backoff_base, jitter=queue.backoff_jitter)
         retry = _add_automatic_retry(job, wait)
         transitions.transition(job_id, "fail_for_now", lease=lease, completed_at=Now(), **why)
-        hourly.add(job_id, Outcome.RETRIED, ends_chain=False)
+        hourly.add(job_id, AttemptOutcome.RETRIED, ends_chain=False)
         _say_failed(job, error, will_retry=True)
         scheduled = {"waitSeconds": wait.total_seconds(), "attempt": _attempt(retry)}
         transitions.say(log.info, "job_retry_scheduled", **transitions.log_fields(retry), **scheduled)
@@ -198,16 +197,16 @@ def rescue(*, job_id: int) -> Job | None:
         error = f"The worker {job.worker} stopped without a word; its lease has expired."
         why: dict[str, Any] = {"error_message": error, "max_retries": job.max_retries}
         if job.cancel_requested_at:
-            transitions.end(job, "lose_cancelled", Outcome.CANCELLED, rescued=True, **why)
+            transitions.end(job, "lose_cancelled", AttemptOutcome.CANCELLED, rescued=True, **why)
             _say_cancelled(job, error=error)
             return None
         if job.round_attempt >= job.max_retries:
-            transitions.end(job, "lose", Outcome.FAILED, rescued=True, **why)
+            transitions.end(job, "lose", AttemptOutcome.FAILED, rescued=True, **why)
             _say_failed(job, error, will_retry=False)
             return None
         retry = _add_automatic_retry(job, timedelta())
         transitions.transition(job_id, "lose_for_now", completed_at=Now(), **why)
-        hourly.add(job_id, Outcome.RETRIED, ends_chain=False, rescued=True)
+        hourly.add(job_id, AttemptOutcome.RETRIED, ends_chain=False, rescued=True)
         again = {"worker": job.worker, "attempt": _attempt(retry), "retryJobId": retry.pk}
         transitions.say(log.warning, "job_rescued", **transitions.log_fields(job), **again)
         wakeup.wake(retry.queue)
@@ -233,7 +232,7 @@ def stop(*, job_id: int, lease: UUID) -> None:
     """End a running attempt that somebody cancelled; what it has written stays. Raises LeaseLost."""
     with transaction.atomic():
         job = transitions.lock_chain(job_id)
-        transitions.end(job, "stop", Outcome.CANCELLED, lease=lease)
+        transitions.end(job, "stop", AttemptOutcome.CANCELLED, lease=lease)
         _say_cancelled(job)
 
 

@@ -20,7 +20,7 @@ from jobs.engine.models import Job, Queue
 from jobs.engine.states import TRANSITIONS, Guard, Status
 from jobs.errors import JobNotFound, LeaseLost, TransitionRefused, UnknownQueue
 from jobs.metrics import hourly
-from jobs.metrics.models import JobTally
+from jobs.metrics.models import AttemptOutcome
 
 
 def queue_named(name: str) -> Queue:
@@ -66,7 +66,7 @@ def transition_all(name: str, root_id: int) -> None:
 
 
 def end(
-    job: Job, name: str, outcome: JobTally.Outcome, *, lease: UUID | None = None, rescued: bool = False, **columns: Any
+    job: Job, name: str, outcome: AttemptOutcome, *, lease: UUID | None = None, rescued: bool = False, **columns: Any
 ) -> None:
     """Perform a move that ends the chain: what was RETRYING shows how its own attempt ended, and this one is counted.
 

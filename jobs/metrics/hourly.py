@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import connection
 
-from jobs.metrics.models import JobTally
+from jobs.metrics.models import AttemptOutcome
 
 BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 """Seconds: upper ends of the buckets of all three times; one more bucket has what took longer."""
@@ -51,7 +51,7 @@ SELECT date_trunc('hour', statement_timestamp(), 'UTC'), pg_backend_pid() %% {SH
 """  # noqa: S608 - no input in it
 
 
-def add(job_id: int, outcome: JobTally.Outcome, *, ends_chain: bool, rescued: bool = False) -> None:
+def add(job_id: int, outcome: AttemptOutcome, *, ends_chain: bool, rescued: bool = False) -> None:
     """Count an attempt that has just ended; the caller's transaction ends soon, since others wait for the row."""
     parameters: dict[str, Any] = {
         "job": job_id,
@@ -66,7 +66,7 @@ def add(job_id: int, outcome: JobTally.Outcome, *, ends_chain: bool, rescued: bo
 
 def add_manual_retry(job_id: int) -> None:
     """Count that a person asked for another round; `job_id` is its first attempt, which has not run yet."""
-    add(job_id, JobTally.Outcome.MANUAL_RETRY, ends_chain=False)
+    add(job_id, AttemptOutcome.MANUAL_RETRY, ends_chain=False)
 
 
 TAKE_BACK = f"""

@@ -9,28 +9,29 @@ from django.db import models
 from django.db.models.functions import Now
 
 
-class JobTally(models.Model):
-    """How many attempts ended how in one hour, with their times: what metrics and charts add up.
+class AttemptOutcome(models.TextChoices):
+    """How an attempt ended, or that a person asked for another round."""
 
-    It outlives the jobs, so that counters never go back after a clean-up. A row is written by many workers; shards
-    keep them from waiting for each other. Buckets count by `jobs.metrics.hourly.BOUNDS`.
+    COMPLETED = "completed", "Completed"
+    FAILED = "failed", "Failed"
+    RETRIED = "retried", "Failed, with an automatic retry to follow"
+    CANCELLED = "cancelled", "Cancelled"
+    MANUAL_RETRY = "manual_retry", "Retried by a person"
+
+
+class HourlyMetrics(models.Model):
+    """How attempts of one queue and kind ended in one hour: their number and times. Metrics and charts add these up.
+
+    The rows outlive the jobs, so that counters never go back after a clean-up. Many workers count in the same hour;
+    shards keep them from waiting for each other. The buckets count by `jobs.metrics.hourly.BOUNDS`.
     """
-
-    class Outcome(models.TextChoices):
-        """How an attempt ended, or that a person asked for another round."""
-
-        COMPLETED = "completed", "Completed"
-        FAILED = "failed", "Failed"
-        RETRIED = "retried", "Failed, with an automatic retry to follow"
-        CANCELLED = "cancelled", "Cancelled"
-        MANUAL_RETRY = "manual_retry", "Retried by a person"
 
     id = models.BigAutoField(primary_key=True)
     hour = models.DateTimeField()
     shard = models.SmallIntegerField()
     queue = models.CharField(max_length=64)
     kind = models.CharField(max_length=64)
-    outcome = models.CharField(max_length=16, choices=Outcome.choices)
+    outcome = models.CharField(max_length=16, choices=AttemptOutcome.choices)
     count = models.BigIntegerField(default=0)
     rescued = models.BigIntegerField(default=0, help_text="Of these, ended because their worker was gone.")
     retries = models.BigIntegerField(default=0, help_text="Of these, not the first of their chain.")
@@ -49,6 +50,8 @@ class JobTally(models.Model):
     chain_buckets = ArrayField(models.BigIntegerField())
 
     class Meta:
+        db_table = "jobs_jobtally"
+        verbose_name_plural = "hourly metrics"
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["hour", "queue", "kind", "outcome", "shard"], name="one_tally_each_hour")
         ]
@@ -57,27 +60,33 @@ class JobTally(models.Model):
         return f"{self.hour:%Y-%m-%d %H}h {self.queue} {self.kind} {self.outcome}: {self.count}"
 
 
-class Canary(models.Model):
-    """A job that does nothing, sent through a queue each minute: when the last one came through.
+class Probe(models.Model):
+    """A queue's probe: when the last probe job was sent, and when one was done last.
 
-    The row outlives the jobs, of which only the latest is kept.
+    The row outlives the probe jobs, of which only the latest is kept.
     """
 
     queue = models.CharField(max_length=64, primary_key=True)
-    job_id = models.BigIntegerField(null=True, help_text="The latest canary's job.")
+    job_id = models.BigIntegerField(null=True, help_text="The latest probe job.")
     sent_at = models.DateTimeField(null=True)
-    returned_at = models.DateTimeField(null=True, help_text="When one came through last.")
+    returned_at = models.DateTimeField(null=True, help_text="When a probe job was done last.")
+
+    class Meta:
+        db_table = "jobs_canary"
 
     def __str__(self) -> str:
-        return f"canary of {self.queue}"
+        return f"probe of {self.queue}"
 
 
-class EngineCount(models.Model):
-    """How often the engine did something that no job's record tells, such as sweep; only ever grows."""
+class EngineCounter(models.Model):
+    """How often the engine did something that no job records, such as a run of the rescuer; it only grows."""
 
     name = models.CharField(max_length=64, primary_key=True)
     value = models.BigIntegerField(default=0)
     changed_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "jobs_enginecount"
 
     def __str__(self) -> str:
         return f"{self.name}: {self.value}"

@@ -7,17 +7,16 @@ from django.db.models.functions import Coalesce
 
 from jobs.engine.models import Job
 from jobs.engine.states import Status
-from jobs.metrics.models import JobTally
+from jobs.metrics.models import AttemptOutcome
 
 Jobs = QuerySet[Job]
-Outcome = JobTally.Outcome
 LAST = "last"
 """No outcome of the tallies: the attempt came last in a job that COMPLETED or FAILED, and nobody has retried that."""
 CHOICES = [
-    (Outcome.COMPLETED.value, "completed"),
-    (Outcome.FAILED.value, "failed for good"),
-    (Outcome.RETRIED.value, "failed, with an automatic retry"),
-    (Outcome.CANCELLED.value, "cancelled"),
+    (AttemptOutcome.COMPLETED.value, "completed"),
+    (AttemptOutcome.FAILED.value, "failed for good"),
+    (AttemptOutcome.RETRIED.value, "failed, with an automatic retry"),
+    (AttemptOutcome.CANCELLED.value, "cancelled"),
     (LAST, "was the last of its job"),
 ]
 
@@ -31,10 +30,10 @@ def filter_by_outcome(jobs: Jobs, how: str) -> Jobs:
     )
     automatic = Exists(next_one.filter(trigger=Job.Trigger.AUTOMATIC))
     ways = {
-        Outcome.COMPLETED.value: Q(status=Status.COMPLETED),
-        Outcome.FAILED.value: failed & ~automatic,  # a person may have asked for another round since
-        Outcome.RETRIED.value: failed & automatic,
-        Outcome.CANCELLED.value: Q(status=Status.CANCELLED),
+        AttemptOutcome.COMPLETED.value: Q(status=Status.COMPLETED),
+        AttemptOutcome.FAILED.value: failed & ~automatic,  # a person may have asked for another round since
+        AttemptOutcome.RETRIED.value: failed & automatic,
+        AttemptOutcome.CANCELLED.value: Q(status=Status.CANCELLED),
         LAST: Q(status__in=[Status.COMPLETED, Status.FAILED]) & ~Exists(next_one),
     }
     return jobs.alias(number=number).filter(ways[how]) if how in ways else jobs

@@ -14,7 +14,7 @@ from jobs.engine.models import Job
 from jobs.engine.run import Run
 from jobs.engine.states import OPEN
 from jobs.metrics.hourly import UNCOUNTED as KIND
-from jobs.metrics.models import Canary
+from jobs.metrics.models import Probe
 
 QUEUE = "default"
 PRIORITY = 100
@@ -27,8 +27,8 @@ SELECT extract(epoch FROM statement_timestamp() - returned_at)::float8 FROM jobs
 def send_probe() -> Job | None:
     """Send a probe job and delete the one before it; return None while that one still waits or runs."""
     with transaction.atomic():
-        Canary.objects.get_or_create(queue=QUEUE)
-        probe = Canary.objects.select_for_update().get(queue=QUEUE)
+        Probe.objects.get_or_create(queue=QUEUE)
+        probe = Probe.objects.select_for_update().get(queue=QUEUE)
         if probe.job_id is not None:
             Job.objects.filter(pk=probe.job_id).select_for_update().first()  # a person may be about to retry it
             before = Job.objects.of_chain(probe.job_id)
@@ -36,7 +36,7 @@ def send_probe() -> Job | None:
                 return None
             before.order_by().delete()
         job = lifecycle.create(kind=KIND, requested_by="schedule", priority=PRIORITY)
-        Canary.objects.filter(queue=QUEUE).update(job_id=job.pk, sent_at=Now())
+        Probe.objects.filter(queue=QUEUE).update(job_id=job.pk, sent_at=Now())
     return job
 
 
@@ -44,7 +44,7 @@ def send_probe() -> Job | None:
 def run_probe(run: Run) -> None:
     """Write down when the probe job ran."""
     run.check()
-    Canary.objects.filter(queue=run.job.queue).update(returned_at=Now())
+    Probe.objects.filter(queue=run.job.queue).update(returned_at=Now())
 
 
 def seconds_since_probe() -> float | None:

@@ -12,13 +12,12 @@ from django.utils import timezone
 
 from jobs.engine.states import Status
 from jobs.metrics.hourly import BOUNDS
-from jobs.metrics.models import JobTally
+from jobs.metrics.models import AttemptOutcome
 
 MOST_COUNTED = 10_000
 """Jobs of each status are counted up to this number; counting millions takes too long."""
 HOURS = 24
 PERCENTILE = 0.95
-Outcome = JobTally.Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,18 +167,23 @@ def day_of(endings: Iterable[Ending], *, percentile: Duration | None) -> Day:
             (sums.retries, ending.retries), (sums.reopened, ending.reopened),
         ):  # fmt: skip
             total[ending.outcome] = total.get(ending.outcome, 0) + more
-        if ending.outcome == Outcome.COMPLETED:
+        if ending.outcome == AttemptOutcome.COMPLETED:
             sums.seconds += ending.chain_seconds
-    completed = sums.chains.get(Outcome.COMPLETED, 0)
-    shown = (Outcome.COMPLETED, Outcome.FAILED, Outcome.RETRIED, Outcome.CANCELLED)
+    completed = sums.chains.get(AttemptOutcome.COMPLETED, 0)
+    shown = (
+        AttemptOutcome.COMPLETED, AttemptOutcome.FAILED, AttemptOutcome.RETRIED, AttemptOutcome.CANCELLED,
+    )  # fmt: skip
     return Day(
         hours=[Hour(start, **{name.value: hour.get(name, 0) for name in shown}) for start, hour in hours.items()],
-        jobs_completed=completed - sums.reopened.get(Outcome.COMPLETED, 0),
-        jobs_failed=sums.chains.get(Outcome.FAILED, 0) - sums.reopened.get(Outcome.FAILED, 0),
-        retries_completed=sums.retries.get(Outcome.COMPLETED, 0),
-        retries_ended=sum(sums.retries.get(name, 0) for name in (Outcome.COMPLETED, Outcome.FAILED, Outcome.RETRIED)),
-        automatic_retries=sums.counts.get(Outcome.RETRIED, 0),
-        manual_retries=sums.counts.get(Outcome.MANUAL_RETRY, 0),
+        jobs_completed=completed - sums.reopened.get(AttemptOutcome.COMPLETED, 0),
+        jobs_failed=sums.chains.get(AttemptOutcome.FAILED, 0) - sums.reopened.get(AttemptOutcome.FAILED, 0),
+        retries_completed=sums.retries.get(AttemptOutcome.COMPLETED, 0),
+        retries_ended=sum(
+            sums.retries.get(name, 0)
+            for name in (AttemptOutcome.COMPLETED, AttemptOutcome.FAILED, AttemptOutcome.RETRIED)
+        ),
+        automatic_retries=sums.counts.get(AttemptOutcome.RETRIED, 0),
+        manual_retries=sums.counts.get(AttemptOutcome.MANUAL_RETRY, 0),
         average=Duration(sums.seconds / completed) if completed else None,
         percentile=percentile,
     )

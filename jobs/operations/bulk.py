@@ -1,4 +1,4 @@
-"""Doing the same to many jobs because a person asked: retry, cancel, another priority."""
+"""Bulk operations: a person retries or cancels many jobs, or changes their priority."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from jobs.errors import JobEnded, JobNotFound, NotCancellable, NotRetryable
 from jobs.operations import job_operations
 
 AT_ONCE = 200
-"""So many jobs are done in one request; more are done by a job (`jobs.operations.bulk_job`)."""
+"""Jobs that one request operates on; for more there is a job of its own (`jobs.operations.bulk_job`)."""
 Jobs = QuerySet[Job]
 
 
 @dataclass(frozen=True, slots=True)
 class BulkOperation:
-    """Something that a person does to a job, the words for it, and which of some jobs it can be done to."""
+    """An operation on many jobs: its words, its function, and the filter of the jobs that it fits."""
 
     name: str
     asked: str
-    """What a question about it begins with, before the jobs."""
+    """The beginning of the question that asks for a confirmation, before the jobs."""
     done: str
     explained: str
     act: Callable[..., Job]
@@ -34,29 +34,46 @@ class BulkOperation:
 
 
 def _ended_badly(jobs: Jobs) -> Jobs:
-    """Those whose chain's latest attempt FAILED, or COMPLETED with organizations that failed."""
+    """The jobs whose chain's latest attempt FAILED, or COMPLETED with organizations that failed."""
     chain = Coalesce(OuterRef("parent_job_id"), OuterRef("pk"))
     later = Job.objects.filter(~ENDED_BADLY, parent_job_id=chain, pk__gt=OuterRef("pk"))
     return jobs.filter(ENDED_BADLY, ~Exists(later))
 
 
 def _under_way(jobs: Jobs) -> Jobs:
-    """Those whose chain is open."""
+    """The jobs whose chain is open."""
     return jobs.filter(status__in=[*OPEN, Status.RETRYING])
 
 
 OPERATIONS = {
-    deed.name: deed
-    for deed in (
-        BulkOperation("retry", "Retry", "retried",
-             "A new round of attempts begins in each job's chain.", job_operations.retry, _ended_badly),
-        BulkOperation("cancel", "Cancel", "cancelled",
-             "What waits ends at once, what runs at its next chunk; what was written stays.",
-             job_operations.cancel, _under_way),
-        BulkOperation("priority", "Change the priority of", "given another priority",
-             "Of the jobs that wait, the highest priority starts first.", job_operations.set_priority, _under_way),
+    operation.name: operation
+    for operation in (
+        BulkOperation(
+            name="retry",
+            asked="Retry",
+            done="retried",
+            explained="A new round of attempts begins in each job's chain.",
+            act=job_operations.retry,
+            fitting=_ended_badly,
+        ),
+        BulkOperation(
+            name="cancel",
+            asked="Cancel",
+            done="cancelled",
+            explained="A waiting job ends at once, a running one at its next chunk; what was written stays.",
+            act=job_operations.cancel,
+            fitting=_under_way,
+        ),
+        BulkOperation(
+            name="priority",
+            asked="Change the priority of",
+            done="given another priority",
+            explained="Of the waiting jobs, the one with the highest priority starts first.",
+            act=job_operations.set_priority,
+            fitting=_under_way,
+        ),
     )
-}  # fmt: skip
+}
 WHY_NOT: dict[tuple[str, str], str] = {
     ("retry", Status.FAILED): "were followed by an attempt that has not failed",
     ("retry", Status.RETRYING): "were under way already",
@@ -69,7 +86,7 @@ WHY_NOT: dict[tuple[str, str], str] = {
 
 @dataclass(slots=True)
 class BulkResult:
-    """To how many jobs it was done, and how many were passed over for which reason."""
+    """The number of jobs that the operation was done to, and the number that it skipped for each reason."""
 
     count: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
@@ -77,28 +94,28 @@ class BulkResult:
 
 @dataclass(frozen=True, slots=True)
 class BulkSelection:
-    """Of `matching` jobs those to which a deed can be done, one of each chain; the others, by why not."""
+    """Of `matching` jobs the `fitting` ones, one of each chain, and the number of the others by the reason."""
 
     matching: int
     fitting: int
     skipped: Counter[str]
 
 
-def choose(jobs: Jobs, deed: BulkOperation) -> BulkSelection:
-    """Count how many of the jobs the deed can be done to, and why not to the others."""
-    all_of_them, fitting = _by_status(jobs), _by_status(deed.fitting(jobs))
+def choose(jobs: Jobs, operation: BulkOperation) -> BulkSelection:
+    """Count the jobs that the operation fits, and the others by the reason why it does not."""
+    all_of_them, fitting = _by_status(jobs), _by_status(operation.fitting(jobs))
     skipped: Counter[str] = Counter()
     for status, count in (all_of_them - fitting).items():
-        skipped[_why_not(deed, status)] += count
-    chains = one_of_each_chain(jobs, deed).count()
+        skipped[_why_not(operation, status)] += count
+    chains = one_of_each_chain(jobs, operation).count()
     if fitting.total() > chains:
         skipped["were attempts of the same chains as others"] = fitting.total() - chains
     return BulkSelection(all_of_them.total(), chains, skipped)
 
 
-def one_of_each_chain(jobs: Jobs, deed: BulkOperation) -> QuerySet[Job, int]:
-    """The ids of those to which the deed can be done; of several attempts of a chain the latest."""
-    by_chain = deed.fitting(jobs.order_by()).annotate(chain=Coalesce("parent_job_id", "pk")).values("chain")
+def one_of_each_chain(jobs: Jobs, operation: BulkOperation) -> QuerySet[Job, int]:
+    """The ids of the jobs that the operation fits; of several attempts of a chain only the latest."""
+    by_chain = operation.fitting(jobs.order_by()).annotate(chain=Coalesce("parent_job_id", "pk")).values("chain")
     return by_chain.annotate(latest=Max("pk")).values_list("latest", flat=True)
 
 
@@ -107,15 +124,15 @@ def _by_status(jobs: Jobs) -> Counter[str]:
 
 
 def do_to_each(
-    job_ids: Iterable[int], deed: BulkOperation, *, by: str, reason: str = "", priority: int | None = None
+    job_ids: Iterable[int], operation: BulkOperation, *, by: str, reason: str = "", priority: int | None = None
 ) -> BulkResult:
-    """Do it to each job in a transaction of its own; what cannot be done is counted with its reason.
+    """Do the operation to each job in a transaction of its own; count the skipped jobs with their reasons.
 
-    Several jobs of one chain count once each, though after the first the others find it done.
+    Of several jobs of one chain each counts, although the operation on the first one leaves nothing for the others.
     """
     done = BulkResult()
     for job_id in job_ids:
-        why_not = do_to_one(job_id, deed, by=by, reason=reason, priority=priority)
+        why_not = do_to_one(job_id, operation, by=by, reason=reason, priority=priority)
         if why_not:
             done.skipped[why_not] += 1
         else:
@@ -123,22 +140,22 @@ def do_to_each(
     return done
 
 
-def do_to_one(job_id: int, deed: BulkOperation, *, by: str, reason: str = "", priority: int | None = None) -> str:
-    """Do it to one job; returns why it cannot be done, in words that go on after "they", or nothing."""
-    act = partial(deed.act, priority=priority) if deed.name == "priority" else deed.act
+def do_to_one(job_id: int, operation: BulkOperation, *, by: str, reason: str = "", priority: int | None = None) -> str:
+    """Do the operation to one job. Returns the reason why not, as words that continue "they", or an empty text."""
+    act = partial(operation.act, priority=priority) if operation.name == "priority" else operation.act
     try:
         act(job_id=job_id, by=by, reason=reason)
     except (NotRetryable, NotCancellable, JobEnded) as error:
-        return str(error.context.get("they") or _why_not(deed, str(error.context["status"])))
+        return str(error.context.get("they") or _why_not(operation, str(error.context["status"])))
     except JobNotFound:
         return "were gone"
     return ""
 
 
 def said_of(words: str, count: int) -> str:
-    """Why it was not done to so many jobs, as a sentence of them: "they were gone", of one "it was gone"."""
+    """The reason as a sentence about so many jobs: "they were gone", or about one "it was gone"."""
     return f"they {words}" if count != 1 else f"it {'was' + words[4:] if words.startswith('were ') else words}"
 
 
-def _why_not(deed: BulkOperation, status: str) -> str:
-    return WHY_NOT.get((deed.name, status), f"were {status} already")
+def _why_not(operation: BulkOperation, status: str) -> str:
+    return WHY_NOT.get((operation.name, status), f"were {status} already")

@@ -1,7 +1,7 @@
-"""Doing the same to more jobs than a request has time for: a job itself, so that it is seen, cancelled and retried.
+"""A bulk operation on more jobs than a request has time for: a job of its own, which people see, cancel and retry.
 
-To whom is written down when a person asks, so that nothing which comes later is among them. What is done to one, and
-that it was done, are one transaction: however often the worker is killed, nothing is done twice.
+The request writes down the target jobs, so that jobs which come later are not among them. The operation on one job and
+the record of its outcome are one transaction: however often the worker is killed, no operation is done twice.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from jobs.operations.bulk import (
     do_to_one,
     one_of_each_chain,
 )
-from jobs.operations.models import DeedTarget
+from jobs.operations.models import BulkTarget
 from orgs.audit import audit_log
 
 KIND = "bulk"
 DONE = "done"
 PRIORITY = 99
-"""It passes all that waits: who cancels a long line does not want to wait at its end."""
+"""Higher than waiting jobs have: a person who cancels a long queue does not want to wait at its end."""
 READ_AT_ONCE = 500
 
 
 def start(
     jobs: Jobs,
-    deed: BulkOperation,
+    operation: BulkOperation,
     chosen: BulkSelection,
     *,
     by: str,
@@ -47,21 +47,22 @@ def start(
     priority: int | None = None,
     organization_id: int | None = None,
 ) -> Job:
-    """Have the deed done to all of the jobs that it can be done to, as they are now; returns the job that does it.
+    """Start a job that does the operation to every job that it fits now, and return that job.
 
-    `chosen` is what was counted of them; `organization_id` is whose the new job is, None for everybody's.
+    `chosen` has the counts that the person has seen. `organization_id` is the organization whose jobs they are; None
+    for jobs of all organizations.
     """
     context = actor.current()
-    asked = {"deed": deed.name, "by": by, "reason": reason, "priority": priority, "via": context.channel,
+    asked = {"deed": operation.name, "by": by, "reason": reason, "priority": priority, "via": context.channel,
              "address": context.address, "skipped": dict(chosen.skipped)}  # fmt: skip
     with transaction.atomic():
         job = lifecycle.create(
             kind=KIND, organization_id=organization_id, arguments=asked, requested_by=by,
             correlation_id=context.correlation_id, priority=PRIORITY,
         )  # fmt: skip
-        count = _write_down(job, one_of_each_chain(jobs, deed))
+        count = _write_down(job, one_of_each_chain(jobs, operation))
         Job.objects.filter(pk=job.pk).update(total=count)
-        details = {"deed": deed.name, "jobs": count} | ({"priority": priority} if priority is not None else {})
+        details = {"deed": operation.name, "jobs": count} | ({"priority": priority} if priority is not None else {})
         audit_log.record("jobs.bulk", f"job:{job.pk}", by=by, organization_id=organization_id, reason=reason, **details)
     job.refresh_from_db()
     return job
@@ -79,24 +80,24 @@ def _write_down(job: Job, target_ids: QuerySet[Job, int]) -> int:
 
 @job_kind(KIND)
 def do_to_all(run: Run) -> None:
-    """Do it to one job after the other; the checkpoint counts what was done and what was passed over, and why."""
+    """Do the operation to one target after the other; the checkpoint counts the jobs done and skipped, by reason."""
     asked = run.job.arguments
-    deed = OPERATIONS[asked["deed"]]
+    operation = OPERATIONS[asked["deed"]]
     words = {"by": asked["by"], "reason": asked["reason"], "priority": asked["priority"]}
     done = _so_far(run.job)
-    left = DeedTarget.objects.filter(job_id=run.job.root_id, outcome="")
+    left = BulkTarget.objects.filter(job_id=run.job.root_id, outcome="")
     run.record_progress(total=run.job.processed + left.count(), checkpoint=_as_checkpoint(done))
     with actor.acting(asked["via"], address=asked["address"]):
         for target in _in_order(left):
             run.check()
             with transaction.atomic():
-                why_not = do_to_one(target.target_id, deed, **words)
-                DeedTarget.objects.filter(pk=target.pk).update(outcome=why_not or DONE)
+                why_not = do_to_one(target.target_id, operation, **words)
+                BulkTarget.objects.filter(pk=target.pk).update(outcome=why_not or DONE)
                 _count(done, why_not)
                 run.record_progress(processed=1, unchanged=int(bool(why_not)), checkpoint=_as_checkpoint(done))
 
 
-def _in_order(left: Any) -> Iterator[DeedTarget]:
+def _in_order(left: Any) -> Iterator[BulkTarget]:
     after = 0
     while batch := list(left.filter(target_id__gt=after).order_by("target_id")[:READ_AT_ONCE]):
         yield from batch
@@ -104,8 +105,8 @@ def _in_order(left: Any) -> Iterator[DeedTarget]:
 
 
 def _so_far(job: Job) -> BulkResult:
-    """What earlier attempts have done; those that it could not be done to from the beginning are in the request."""
-    outcomes = DeedTarget.objects.filter(job_id=job.root_id).exclude(outcome="").values_list("outcome")
+    """The result of earlier attempts, and of the jobs that the request has skipped already."""
+    outcomes = BulkTarget.objects.filter(job_id=job.root_id).exclude(outcome="").values_list("outcome")
     counts = Counter(dict(outcomes.annotate(Count("pk"))))
     count = counts.pop(DONE, 0)
     return BulkResult(count, counts + Counter(job.arguments["skipped"]))
@@ -123,6 +124,6 @@ def _as_checkpoint(done: BulkResult) -> dict[str, Any]:
 
 
 def report(job: Job) -> BulkResult:
-    """What has come of it so far, over all attempts up to this one."""
+    """The result so far, over all attempts up to this one."""
     found = job.checkpoint or {"done": 0, "skipped": job.arguments["skipped"]}
     return BulkResult(found["done"], Counter(found["skipped"]))

@@ -14,7 +14,7 @@ from jobs.engine.models import Job
 from jobs.engine.states import Status
 from jobs.errors import JobEnded, NotCancellable, NotRetryable
 from jobs.metrics import hourly
-from jobs.metrics.models import JobTally
+from jobs.metrics.models import AttemptOutcome
 from orgs.audit import audit_log
 from orgs.tree.models import Organization
 
@@ -37,7 +37,7 @@ def cancel(*, job_id: int, by: str, reason: str = "") -> Job:
         _record("job.cancel", latest, by, reason)
         transitions.say(log.info, "job_cancel_requested", **transitions.log_fields(latest), by=by, reason=reason)
         if latest.status == Status.PENDING:
-            transitions.end(latest, "cancel", JobTally.Outcome.CANCELLED, **asked)
+            transitions.end(latest, "cancel", AttemptOutcome.CANCELLED, **asked)
             transitions.say(log.info, "job_cancelled", **transitions.log_fields(latest), by=by)
         else:
             Job.objects.filter(pk=latest.pk, cancel_requested_at=None).update(updated_at=Now(), **asked)

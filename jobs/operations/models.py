@@ -9,7 +9,7 @@ from django.db import models
 from jobs.engine.models import Job
 
 
-class DeedTarget(models.Model):
+class BulkTarget(models.Model):
     """A job that a bulk operation (`jobs.operations.bulk_job`) concerns, and what came of it.
 
     `job` is the first of that one's chain; a retry goes on with what has no outcome yet.
@@ -17,10 +17,11 @@ class DeedTarget(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="targets", db_index=False)
-    target_id = models.BigIntegerField(help_text="The job that it is done to; perhaps gone by now.")
-    outcome = models.CharField(max_length=200, default="", help_text="Empty: still to do; done; or why it was not.")
+    target_id = models.BigIntegerField(help_text="The job to operate on; it may be deleted by now.")
+    outcome = models.CharField(max_length=200, default="", help_text="Empty: still to do; done; or the reason why not.")
 
     class Meta:
+        db_table = "jobs_deedtarget"
         constraints: ClassVar = [models.UniqueConstraint(fields=["job", "target_id"], name="one_deed_for_each_target")]
 
     def __str__(self) -> str:

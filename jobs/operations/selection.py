@@ -1,4 +1,4 @@
-"""Which jobs a person means: the filters of lists and of deeds on many jobs at once."""
+"""The jobs that a person selects: the filters of lists and of bulk operations."""
 
 from __future__ import annotations
 

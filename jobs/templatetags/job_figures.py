@@ -85,11 +85,11 @@ def waits(queue: Queue) -> str:
 @register.filter
 def work(job: Job) -> SafeString | str:
     """What a job does: the flag and its value, else the kind of work."""
-    flag, enabled, deed = (job.arguments.get(name) for name in ("featureFlagName", "enabled", "deed"))
+    flag, enabled, operation = (job.arguments.get(name) for name in ("featureFlagName", "enabled", "deed"))
     if flag is not None:
         return format_html("{} <strong>{}</strong>", flag, job.kind if enabled is None else "on" if enabled else "off")
-    if deed is not None:
-        return format_html("{} <strong>many jobs</strong>", "prioritise" if deed == "priority" else deed)
+    if operation is not None:
+        return format_html("{} <strong>many jobs</strong>", "prioritise" if operation == "priority" else operation)
     return "values of a new place" if job.arguments.get("placement") else job.kind
 
 

@@ -17,7 +17,7 @@ from jobs.engine.run import Run
 from jobs.engine.states import Status
 from jobs.operations import bulk, bulk_job, job_operations
 from jobs.operations.bulk import OPERATIONS, choose
-from jobs.operations.models import DeedTarget
+from jobs.operations.models import BulkTarget
 from jobs.tests.engine import QUEUE, before_each, by_hand, changed, claimed, lease_of, make_due, statuses, waiting
 from orgs.audit.models import AuditEntry
 from orgs.tests.people import shown, signed_in
@@ -186,7 +186,7 @@ def test_one_that_is_gone_or_was_changed_meanwhile_is_passed_over_with_the_reaso
     done = bulk_job.report(many)
     assert (many.status, done.count) == ("COMPLETED", 1)
     assert done.skipped == {"were CANCELLED already": 1, "were gone": 1}
-    assert DeedTarget.objects.filter(outcome="").count() == 0
+    assert BulkTarget.objects.filter(outcome="").count() == 0
 
 
 def test_who_is_bound_to_an_organization_sees_the_job_that_does_it_for_them(cast: Cast) -> None:

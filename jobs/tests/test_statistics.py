@@ -13,7 +13,7 @@ from jobs.engine import lifecycle, runner
 from jobs.engine.models import Job
 from jobs.metrics import statistics
 from jobs.metrics.hourly import BOUNDS
-from jobs.metrics.models import JobTally
+from jobs.metrics.models import HourlyMetrics
 from jobs.metrics.statistics import Duration, percentile_of
 from jobs.metrics.subtree_statistics import statistics_of
 from jobs.operations import cleanup, job_operations
@@ -86,7 +86,7 @@ def test_an_end_before_this_day_is_not_taken_back_from_it() -> None:
     first = failed(claimed())
     long_ago = timedelta(days=2)
     Job.objects.update(completed_at=F("completed_at") - long_ago)
-    JobTally.objects.update(hour=F("hour") - long_ago)
+    HourlyMetrics.objects.update(hour=F("hour") - long_ago)
     job_operations.retry(job_id=first.pk, by="user:bob")
     completed(next_attempt())
     day = statistics.last_day()
@@ -103,7 +103,7 @@ def test_what_was_cleaned_up_still_counts_and_what_is_older_than_a_day_does_not(
     completed(claimed())
     Job.objects.all().delete()
     assert statistics.last_day().jobs_completed == 1
-    JobTally.objects.update(hour=F("hour") - timedelta(hours=24))
+    HourlyMetrics.objects.update(hour=F("hour") - timedelta(hours=24))
     assert statistics.last_day().jobs_completed == 0
 
 

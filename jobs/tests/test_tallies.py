@@ -13,7 +13,7 @@ from jobs.engine import lifecycle, rescuer
 from jobs.engine.models import Job
 from jobs.metrics import hourly
 from jobs.metrics.hourly import BOUNDS
-from jobs.metrics.models import JobTally
+from jobs.metrics.models import HourlyMetrics
 from jobs.operations import job_operations
 from jobs.tests.engine import LONG_AGO, changed, claimed, lease_of, make_due, waiting
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 def counted(*fields: str) -> dict[str, tuple[Any, ...]]:
     """By outcome: the sums of these columns."""
-    sums = JobTally.objects.values_list("outcome").annotate(**{f"sum_{field}": Sum(field) for field in fields})
+    sums = HourlyMetrics.objects.values_list("outcome").annotate(**{f"sum_{field}": Sum(field) for field in fields})
     return {outcome: tuple(found) for outcome, *found in sums}
 
 
@@ -67,10 +67,10 @@ def test_an_end_that_a_manual_retry_takes_back_is_noted_in_its_hour_and_stays_co
     fail(job, permanent=True)
     three_days_ago = Now() - timedelta(days=3)
     Job.objects.update(completed_at=three_days_ago)
-    JobTally.objects.update(hour=TruncHour(three_days_ago))
+    HourlyMetrics.objects.update(hour=TruncHour(three_days_ago))
     job_operations.retry(job_id=job.pk, by="bob")
     assert counted("count", "chains", "reopened")["failed"] == (1, 1, 1)
-    assert JobTally.objects.get(outcome="failed").reopened == 1
+    assert HourlyMetrics.objects.get(outcome="failed").reopened == 1
     hourly.fold_old()
     assert counted("count", "chains", "reopened")["failed"] == (1, 1, 1)
 
@@ -99,7 +99,7 @@ def test_times_are_added_up_and_sorted_into_buckets() -> None:
     Job.objects.filter(pk=again.pk).update(started_at=Now() - timedelta(seconds=20))
     Job.objects.filter(pk=again.pk).update(run_at=F("started_at") - timedelta(seconds=3))
     lifecycle.complete(job_id=again.pk, lease=lease_of(again))
-    tally = JobTally.objects.get(outcome="completed")
+    tally = HourlyMetrics.objects.get(outcome="completed")
     assert tally.waiting_seconds == pytest.approx(3)
     assert tally.processing_seconds == pytest.approx(20, abs=1)
     assert tally.chain_seconds == pytest.approx(100, abs=1)
@@ -110,7 +110,7 @@ def test_times_are_added_up_and_sorted_into_buckets() -> None:
 
 def test_an_attempt_that_does_not_end_the_chain_has_no_chain_time() -> None:
     fail(claimed())
-    tally = JobTally.objects.get(outcome="retried")
+    tally = HourlyMetrics.objects.get(outcome="retried")
     assert (tally.chain_seconds, sum(tally.chain_buckets), sum(tally.processing_buckets)) == (0, 0, 1)
 
 

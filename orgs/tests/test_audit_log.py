@@ -116,7 +116,7 @@ def test_who_clears_the_logs_context_changes_no_actor(
 
 def test_the_migration_that_renames_the_model_leaves_the_table_alone() -> None:
     said = StringIO()
-    call_command("sqlmigrate", "orgs", "0010", stdout=said)
+    call_command("sqlmigrate", "orgs", "0011", stdout=said)
     statements = [line for line in said.getvalue().splitlines() if line and not line.startswith("--")]
     assert statements == ["BEGIN;", "COMMIT;"]
 

@@ -23,6 +23,7 @@ def test_no_other_app_names_a_column_of_the_nested_set() -> None:
         f"{file}: {line.strip()}"
         for app in ("flags", "jobs", "flagsite")
         for file in product_files(app)
+        if file.name != "django_mptt.py"  # an adapter of the library, which only orgs uses
         for line in file.read_text().splitlines()
         if COLUMNS.search(line)
     ]

@@ -20,7 +20,7 @@ from flags.tests.schedules.plans import ADA, OPS, as_of, in_the_future, let_come
 from flagsite.core.db import transient_errors
 from flagsite.core.db.clock import now
 from jobs.engine.models import Job
-from jobs.metrics.models import EngineCount
+from jobs.metrics.models import EngineCounter
 from orgs.access import access_keys
 from orgs.access.caller import Caller
 from orgs.access.models import Role
@@ -306,7 +306,7 @@ def test_outcomes_are_counted(cast: Cast, broken: Broken) -> None:
     planned(cast.bergen, max_retries=0)
     broken.errors = {cast.rival.pk: OperationalError("away"), cast.bergen.pk: RuntimeError("x")}
     apply_due()
-    counts = dict(EngineCount.objects.filter(name__startswith="schedules").values_list("name", "value"))
+    counts = dict(EngineCounter.objects.filter(name__startswith="schedules").values_list("name", "value"))
     assert counts == {"schedules_applied": 2, "schedules_failed": 1, "schedules_delayed": 1}
 
 

@@ -15,7 +15,7 @@ FLAG = "new-checkout"
 PATIENCE = 120.0  # seconds for the whole job
 PAUSE = 0.1  # seconds between two looks at it
 FINAL = {"COMPLETED", "FAILED", "CANCELLED"}
-PER_DEPTH = 2  # organizations of each depth that are read back
+PER_LEVEL = 2  # organizations of each level that the demo reads back
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _read_back(api: Api, screen: Screen, root: dict[str, Any], *, enabled: bool)
     organizations = {one["id"]: one for one in api.all_pages(f"/organizations/{root['id']}/descendants")}
     organizations[root["id"]] = root
     all_right = True
-    for one in _some_of_each_depth(list(organizations.values())):
+    for one in _some_of_each_level(list(organizations.values())):
         state = api.get(f"/{one['id']}/{FLAG}")
         value, source = state["featureFlag"]["enabled"], state["sourceOrganizationId"]
         right = value is enabled and source == root["id"] and state["featureFlag"]["organizationId"] == one["id"]
@@ -109,11 +109,11 @@ def _read_back(api: Api, screen: Screen, root: dict[str, Any], *, enabled: bool)
     return all_right
 
 
-def _some_of_each_depth(organizations: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _some_of_each_level(organizations: list[dict[str, Any]]) -> list[dict[str, Any]]:
     chosen = []
     for depth in sorted({one["depth"] for one in organizations}):
         here = [one for one in organizations if one["depth"] == depth]
-        chosen += random.sample(here, min(PER_DEPTH, len(here)))
+        chosen += random.sample(here, min(PER_LEVEL, len(here)))
     return chosen
 
 

@@ -15,7 +15,7 @@ from flagsite.health.doctor.infrastructure_checks import (
     check_migrations,
     check_settings,
 )
-from flagsite.health.doctor.job_checks import check_beat, check_canary, check_queues, check_rescue, check_workers
+from flagsite.health.doctor.job_checks import check_beat, check_probe_job, check_queues, check_rescue, check_workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ CHECKS = (
     Check("workers", check_workers, requires="migrations"),
     Check("queues", check_queues, requires="migrations"),
     Check("rescue", check_rescue, requires="migrations"),
-    Check("canary", check_canary, requires="migrations"),
+    Check("canary", check_probe_job, requires="migrations"),
 )
 ADVICE_WHEN_A_CHECK_RAISES = {"database": "Start PostgreSQL, or mend DATABASE_URL."}
 

@@ -24,7 +24,7 @@ LONG_WAIT_SECONDS = 60.0
 START_BEAT = "Start beat: celery -A flagsite beat. Until then nobody cleans up or counts uses and adoption of flags."
 START_WORKER = "Start a worker: celery -A flagsite worker --queues propagation,default (bin/dev starts all)."
 SWEEP = "jobs.sweep"
-CANARY_LATE_SECONDS = 150.0
+PROBE_JOB_LATE_SECONDS = 150.0
 """Two probe jobs in a row did not come through."""
 
 
@@ -119,13 +119,13 @@ def check_rescue() -> CheckResult:
     return ok("No job waits for rescue.")
 
 
-def check_canary() -> CheckResult:
+def check_probe_job() -> CheckResult:
     """Whether probe jobs come through, all the way from beat to a worker."""
     age = probe_job.seconds_since_probe()
     if age is None:
         return warning("No test job has come through yet.", "Beat sends one each minute; look again in a while.")
     ago = for_how_long(timedelta(seconds=age))
-    if age > CANARY_LATE_SECONDS:
+    if age > PROBE_JOB_LATE_SECONDS:
         message = f"The last test job came through {ago} ago; one is sent each minute."
         return problem(message, "Beat sends it, a worker of its queue runs it: what do the lines above say of them?")
     return ok(f"The last test job came through {ago} ago.")

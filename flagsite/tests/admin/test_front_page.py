@@ -11,7 +11,7 @@ from django.test import Client
 from conftest import Cast
 from jobs.engine import lifecycle
 from jobs.engine.models import Job, Worker
-from jobs.metrics.models import JobTally
+from jobs.metrics.models import HourlyMetrics
 from jobs.operations import job_operations, queue_operations
 from jobs.tests.engine import KIND, LONG_AGO, changed, claimed, lease_of, waiting
 from orgs.tests.people import shown, signed_in
@@ -67,7 +67,7 @@ def a_day(cast: Cast) -> None:
     place = {"organization_id": cast.oslo.pk}
     for _ in range(3):
         old = job_of(cast.oslo)
-    JobTally.objects.filter(outcome="completed").update(count=F("count") - 1, chains=F("chains") - 1)
+    HourlyMetrics.objects.filter(outcome="completed").update(count=F("count") - 1, chains=F("chains") - 1)
     changed(Job.objects.get(pk=old), completed_at=LONG_AGO, created_at=LONG_AGO)
     retry = fail(claimed(**place), permanent=False)  # fails, is retried, and completes
     lifecycle.complete(job_id=retry.pk, lease=lease_of(run(retry)))

@@ -22,7 +22,7 @@ from flagsite.health.doctor import infrastructure_checks
 from jobs.engine import worker_registry
 from jobs.engine.models import Job
 from jobs.metrics import probe_job
-from jobs.metrics.models import Canary
+from jobs.metrics.models import Probe
 from jobs.operations import queue_operations
 from jobs.tests.engine import LONG_AGO, QUEUE, changed, claimed, waiting
 from orgs.tests.commands import run
@@ -52,7 +52,7 @@ def all_well() -> Iterator[None]:
 
 
 def canary_came_through(ago: timedelta) -> None:
-    Canary.objects.update_or_create(queue=probe_job.QUEUE, defaults={"returned_at": Now() - ago})
+    Probe.objects.update_or_create(queue=probe_job.QUEUE, defaults={"returned_at": Now() - ago})
 
 
 @contextmanager
@@ -155,7 +155,7 @@ def test_a_canary_that_does_not_come_through_is_a_problem(all_well: None) -> Non
     state, words, _ = found("canary")
     assert state == "problem"
     assert re.fullmatch("The last test job came through 10 min [0-9]+ s ago; one is sent each minute[.]", words)
-    Canary.objects.all().delete()
+    Probe.objects.all().delete()
     assert found("canary")[:2] == ("warning", "No test job has come through yet.")
 
 

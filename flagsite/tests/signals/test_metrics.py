@@ -13,7 +13,7 @@ from jobs.engine import lifecycle, rescuer, runner
 from jobs.engine.models import Job, Queue
 from jobs.engine.run import Run
 from jobs.metrics import engine_metrics, hourly, probe_job
-from jobs.metrics.models import JobTally
+from jobs.metrics.models import HourlyMetrics
 from jobs.operations import cleanup, job_operations, queue_operations
 from jobs.tests.engine import KIND, LONG_AGO, claimed, doing, lease_of, make_due, waiting
 from orgs.tests.api import Api, kind_of
@@ -112,15 +112,15 @@ def test_no_counter_goes_back_by_a_clean_up_that_folds_old_tallies(reader_key: s
         for _ in range(4):
             waiting()
             runner.run_next("default")
-    ids = list(JobTally.objects.values_list("pk", flat=True))
-    JobTally.objects.filter(pk__in=ids).update(hour="2001-05-17T10:00:00Z")
+    ids = list(HourlyMetrics.objects.values_list("pk", flat=True))
+    HourlyMetrics.objects.filter(pk__in=ids).update(hour="2001-05-17T10:00:00Z")
     with doing(write(4)):
         waiting()
         runner.run_next("default")
-    JobTally.objects.exclude(hour__year=2001).update(hour="2001-05-18T10:00:00Z")
+    HourlyMetrics.objects.exclude(hour__year=2001).update(hour="2001-05-18T10:00:00Z")
     before = scraped(reader_key)
     hourly.fold_old()
-    assert JobTally.objects.get().hour.isoformat() == "2001-05-01T00:00:00+00:00"
+    assert HourlyMetrics.objects.get().hour.isoformat() == "2001-05-01T00:00:00+00:00"
     hourly.fold_old()
     after = scraped(reader_key)
     grown = {key for key in before if key[0].startswith("flagsite_job") and not key[0].endswith("_seconds")}
@@ -200,7 +200,7 @@ def test_canaries_leave_one_row_and_no_figures(reader_key: str) -> None:
         assert probe_job.send_probe() is not None
         runner.run_next("default")
     assert Job.objects.count() == 1
-    assert not JobTally.objects.exists()
+    assert not HourlyMetrics.objects.exists()
     age = probe_job.seconds_since_probe()
     assert age is not None
     assert age < 60
