@@ -1,7 +1,8 @@
 """Django looks for an app's models here; each subject has its own."""
 
+from jobs.counting.models import EngineCounter, HourlyMetrics
 from jobs.engine.models import Job, JobFailure, Queue, Worker
-from jobs.metrics.models import EngineCounter, HourlyMetrics, Probe
+from jobs.metrics.models import Probe
 from jobs.operations.models import BulkTarget
 
 __all__ = ["BulkTarget", "EngineCounter", "HourlyMetrics", "Job", "JobFailure", "Probe", "Queue", "Worker"]

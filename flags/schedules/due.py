@@ -17,8 +17,8 @@ from flags.schedules import apply
 from flags.schedules.models import FlagSchedule
 from flags.schedules.record_result import record_failure, record_success
 from flagsite.core.db import transient_errors
+from jobs.counting import counters
 from jobs.engine.maintenance import maintenance_task
-from jobs.metrics import counters
 from orgs.tree.subtrees import subtrees_overlap
 
 log = structlog.get_logger(__name__)

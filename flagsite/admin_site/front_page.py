@@ -11,10 +11,10 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from jobs.admin.job_filters import DAY, HOUR
+from jobs.counting.models import AttemptOutcome
 from jobs.engine import worker_registry
 from jobs.engine.states import Status
 from jobs.metrics import statistics
-from jobs.metrics.models import AttemptOutcome
 from jobs.metrics.outcome_filters import LAST
 from jobs.metrics.statistics import Day, Hour
 from jobs.metrics.subtree_statistics import NEWEST, statistics_of

@@ -7,9 +7,9 @@ from itertools import accumulate
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
+from jobs.counting.hourly_metrics import BOUNDS
+from jobs.counting.models import AttemptOutcome
 from jobs.metrics.engine_metrics import Ended, EngineMetrics, Times
-from jobs.metrics.hourly import BOUNDS
-from jobs.metrics.models import AttemptOutcome
 
 LIMITS = [*(f"{bound:g}" for bound in BOUNDS), "+Inf"]
 BY_KIND = ["queue", "kind"]

@@ -14,13 +14,13 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce, Now
 
+from jobs.counting import hourly_metrics
+from jobs.counting.models import AttemptOutcome
 from jobs.engine import backoff, tracing, transitions, wakeup
 from jobs.engine.kinds import kind_named
 from jobs.engine.models import Job, Queue, lease_time
 from jobs.engine.states import Status
 from jobs.errors import LeaseLost, UnknownQueue
-from jobs.metrics import hourly
-from jobs.metrics.models import AttemptOutcome
 
 log = structlog.get_logger(__name__)
 
@@ -177,7 +177,7 @@ def fail(*, job_id: int, lease: UUID, error: str, traceback: str = "", permanent
         wait = backoff.delay(job.round_attempt + 1, base=queue.backoff_base, jitter=queue.backoff_jitter)
         retry = _add_automatic_retry(job, wait)
         transitions.transition(job_id, "fail_for_now", lease=lease, completed_at=Now(), **why)
-        hourly.add(job_id, AttemptOutcome.RETRIED, ends_chain=False)
+        hourly_metrics.add(job_id, AttemptOutcome.RETRIED, ends_chain=False)
         _say_failed(job, error, will_retry=True)
         scheduled = {"waitSeconds": wait.total_seconds(), "attempt": _attempt(retry)}
         transitions.say(log.info, "job_retry_scheduled", **transitions.log_fields(retry), **scheduled)
@@ -206,7 +206,7 @@ def rescue(*, job_id: int) -> Job | None:
             return None
         retry = _add_automatic_retry(job, timedelta())
         transitions.transition(job_id, "lose_for_now", completed_at=Now(), **why)
-        hourly.add(job_id, AttemptOutcome.RETRIED, ends_chain=False, rescued=True)
+        hourly_metrics.add(job_id, AttemptOutcome.RETRIED, ends_chain=False, rescued=True)
         again = {"worker": job.worker, "attempt": _attempt(retry), "retryJobId": retry.pk}
         transitions.say(log.warning, "job_rescued", **transitions.log_fields(job), **again)
         wakeup.wake(retry.queue)

@@ -12,10 +12,10 @@ import structlog
 from django.db import connection
 
 from flagsite.core.db import transient_errors
+from jobs.counting import counters
 from jobs.engine import lifecycle, wakeup
 from jobs.engine.models import Job
 from jobs.errors import TransitionRefused
-from jobs.metrics import counters
 
 log = structlog.get_logger(__name__)
 AT_ONCE = 100

@@ -16,11 +16,11 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models.functions import Now
 
+from jobs.counting import hourly_metrics
+from jobs.counting.models import AttemptOutcome
 from jobs.engine.models import Job, Queue
 from jobs.engine.states import TRANSITIONS, Guard, Status
 from jobs.errors import JobNotFound, LeaseLost, TransitionRefused, UnknownQueue
-from jobs.metrics import hourly
-from jobs.metrics.models import AttemptOutcome
 
 
 def queue_named(name: str) -> Queue:
@@ -74,7 +74,7 @@ def end(
     """
     transition(job.pk, name, lease=lease, completed_at=Now(), **columns)
     transition_all("settle", job.root_id)
-    hourly.add(job.pk, outcome, ends_chain=True, rescued=rescued)
+    hourly_metrics.add(job.pk, outcome, ends_chain=True, rescued=rescued)
 
 
 def add_retry(

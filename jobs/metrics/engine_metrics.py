@@ -13,13 +13,13 @@ from typing import Any
 
 from django.db import connection
 
+from jobs.counting.hourly_metrics import BOUNDS, TIMES
 from jobs.engine.worker_registry import ALIVE_SECONDS
-from jobs.metrics.hourly import BOUNDS, TIMES
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """How long something took: the sum in seconds, and how many by `jobs.metrics.hourly.BOUNDS`."""
+    """How long something took: the sum in seconds, and how many by `jobs.counting.hourly_metrics.BOUNDS`."""
 
     seconds: float
     buckets: Sequence[int]

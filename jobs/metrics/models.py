@@ -1,63 +1,8 @@
-"""Counts that outlive the jobs: attempts by the hour, steps of the engine, and the probe job's times."""
+"""When probe jobs were sent and done."""
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models.functions import Now
-
-
-class AttemptOutcome(models.TextChoices):
-    """How an attempt ended, or that a person asked for another round."""
-
-    COMPLETED = "completed", "Completed"
-    FAILED = "failed", "Failed"
-    RETRIED = "retried", "Failed, with an automatic retry to follow"
-    CANCELLED = "cancelled", "Cancelled"
-    MANUAL_RETRY = "manual_retry", "Retried by a person"
-
-
-class HourlyMetrics(models.Model):
-    """How attempts of one queue and kind ended in one hour: their number and times. Metrics and charts add these up.
-
-    The rows outlive the jobs, so that counters never go back after a clean-up. Many workers count in the same hour;
-    shards keep them from waiting for each other. The buckets count by `jobs.metrics.hourly.BOUNDS`.
-    """
-
-    id = models.BigAutoField(primary_key=True)
-    hour = models.DateTimeField()
-    shard = models.SmallIntegerField()
-    queue = models.CharField(max_length=64)
-    kind = models.CharField(max_length=64)
-    outcome = models.CharField(max_length=16, choices=AttemptOutcome.choices)
-    count = models.BigIntegerField(default=0)
-    rescued = models.BigIntegerField(default=0, help_text="Of these, ended because their worker was gone.")
-    retries = models.BigIntegerField(default=0, help_text="Of these, not the first of their chain.")
-    organizations = models.BigIntegerField(default=0)
-    failed_organizations = models.BigIntegerField(default=0)
-    superseded_organizations = models.BigIntegerField(default=0)
-    waiting_seconds = models.FloatField(default=0)
-    waiting_buckets = ArrayField(models.BigIntegerField())
-    processing_seconds = models.FloatField(default=0)
-    processing_buckets = ArrayField(models.BigIntegerField())
-    chains = models.BigIntegerField(default=0, help_text="Of these, the last of their chain.")
-    reopened = models.BigIntegerField(
-        default=0, db_default=0, help_text="Of these ends of chains, those that a person has taken back by a retry."
-    )
-    chain_seconds = models.FloatField(default=0)
-    chain_buckets = ArrayField(models.BigIntegerField())
-
-    class Meta:
-        db_table = "jobs_jobtally"
-        verbose_name_plural = "hourly metrics"
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["hour", "queue", "kind", "outcome", "shard"], name="one_tally_each_hour")
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.hour:%Y-%m-%d %H}h {self.queue} {self.kind} {self.outcome}: {self.count}"
 
 
 class Probe(models.Model):
@@ -76,17 +21,3 @@ class Probe(models.Model):
 
     def __str__(self) -> str:
         return f"probe of {self.queue}"
-
-
-class EngineCounter(models.Model):
-    """How often the engine did something that no job records, such as a run of the rescuer; it only grows."""
-
-    name = models.CharField(max_length=64, primary_key=True)
-    value = models.BigIntegerField(default=0)
-    changed_at = models.DateTimeField(db_default=Now())
-
-    class Meta:
-        db_table = "jobs_enginecount"
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.value}"

@@ -1,13 +1,13 @@
-"""How attempts ended, read from the jobs themselves; the tallies (`jobs.metrics.hourly`) count it as it happens."""
+"""How attempts ended, filtered from the jobs themselves; `jobs.counting` counts the same when an attempt ends."""
 
 from __future__ import annotations
 
 from django.db.models import Case, Exists, F, IntegerField, OuterRef, Q, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 
+from jobs.counting.models import AttemptOutcome
 from jobs.engine.models import Job
 from jobs.engine.states import Status
-from jobs.metrics.models import AttemptOutcome
 
 Jobs = QuerySet[Job]
 LAST = "last"

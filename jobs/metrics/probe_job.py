@@ -8,12 +8,12 @@ from __future__ import annotations
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
+from jobs.counting.hourly_metrics import UNCOUNTED as KIND
 from jobs.engine import lifecycle
 from jobs.engine.kinds import job_kind
 from jobs.engine.models import Job
 from jobs.engine.run import Run
 from jobs.engine.states import OPEN
-from jobs.metrics.hourly import UNCOUNTED as KIND
 from jobs.metrics.models import Probe
 
 QUEUE = "default"

@@ -10,9 +10,9 @@ from typing import Any
 from django.db import connection
 from django.utils import timezone
 
+from jobs.counting.hourly_metrics import BOUNDS
+from jobs.counting.models import AttemptOutcome
 from jobs.engine.states import Status
-from jobs.metrics.hourly import BOUNDS
-from jobs.metrics.models import AttemptOutcome
 
 MOST_COUNTED = 10_000
 """Jobs of each status are counted up to this number; counting millions takes too long."""
@@ -192,7 +192,7 @@ def day_of(endings: Iterable[Ending], *, percentile: Duration | None) -> Day:
 def percentile_of(buckets: Sequence[int], share: float) -> Duration | None:
     """The time within which that share of jobs ended, estimated: even within the bucket that it falls into.
 
-    `buckets` count by `jobs.metrics.hourly.BOUNDS`. None when they are empty.
+    `buckets` count by `jobs.counting.hourly_metrics.BOUNDS`. None when they are empty.
     """
     wanted, seen, lower = sum(buckets) * share, 0, 0.0
     if not wanted:

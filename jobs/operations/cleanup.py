@@ -17,13 +17,13 @@ from django.conf import settings
 from django.db import connection, models, transaction
 
 from flagsite.core import actor
+from jobs.counting import hourly_metrics
 from jobs.engine import lifecycle
 from jobs.engine.kinds import job_kind
 from jobs.engine.models import Job
 from jobs.engine.run import Run
 from jobs.engine.states import OPEN
 from jobs.errors import CancelRequested
-from jobs.metrics import hourly
 from orgs.audit import audit_log
 
 log = structlog.get_logger(__name__)
@@ -125,7 +125,7 @@ def clean_up(run: Run) -> None:
     except CancelRequested:
         _report(run, is_finished=False)
         raise
-    hourly.fold_old()
+    hourly_metrics.fold_old()
     _report(run, is_finished=True)
 
 

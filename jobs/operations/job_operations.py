@@ -9,12 +9,12 @@ import structlog
 from django.db import transaction
 from django.db.models.functions import Now
 
+from jobs.counting import hourly_metrics
+from jobs.counting.models import AttemptOutcome
 from jobs.engine import transitions, wakeup
 from jobs.engine.models import Job
 from jobs.engine.states import Status
 from jobs.errors import JobEnded, NotCancellable, NotRetryable
-from jobs.metrics import hourly
-from jobs.metrics.models import AttemptOutcome
 from orgs.audit import audit_log
 from orgs.tree.models import Organization
 
@@ -74,10 +74,10 @@ def retry(*, job_id: int, by: str, reason: str = "") -> Job:
             reason=reason,
             only_behind=covers_what_was_left(latest),
         )
-        hourly.take_back(latest.pk)
+        hourly_metrics.take_back(latest.pk)
         transitions.transition_all("reopen", job.root_id)
         _record("job.retry", job, by, reason, retryJobId=again.pk)
-        hourly.add_manual_retry(again.pk)
+        hourly_metrics.add_manual_retry(again.pk)
         asked = {"originalJobId": job_id, "by": by, "reason": reason}
         transitions.say(log.info, "job_manual_retry", **transitions.log_fields(again), **asked)
         wakeup.wake(again.queue)

@@ -9,11 +9,11 @@ from django.db.models import F
 from django.utils import timezone
 
 from conftest import Cast
+from jobs.counting.hourly_metrics import BOUNDS
+from jobs.counting.models import HourlyMetrics
 from jobs.engine import lifecycle, runner
 from jobs.engine.models import Job
 from jobs.metrics import statistics
-from jobs.metrics.hourly import BOUNDS
-from jobs.metrics.models import HourlyMetrics
 from jobs.metrics.statistics import Duration, percentile_of
 from jobs.metrics.subtree_statistics import statistics_of
 from jobs.operations import cleanup, job_operations

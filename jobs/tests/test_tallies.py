@@ -9,11 +9,11 @@ import pytest
 from django.db.models import F, Sum
 from django.db.models.functions import Now, TruncHour
 
+from jobs.counting import hourly_metrics
+from jobs.counting.hourly_metrics import BOUNDS
+from jobs.counting.models import HourlyMetrics
 from jobs.engine import lifecycle, rescuer
 from jobs.engine.models import Job
-from jobs.metrics import hourly
-from jobs.metrics.hourly import BOUNDS
-from jobs.metrics.models import HourlyMetrics
 from jobs.operations import job_operations
 from jobs.tests.engine import LONG_AGO, changed, claimed, lease_of, make_due, waiting
 
@@ -71,7 +71,7 @@ def test_an_end_that_a_manual_retry_takes_back_is_noted_in_its_hour_and_stays_co
     job_operations.retry(job_id=job.pk, by="bob")
     assert counted("count", "chains", "reopened")["failed"] == (1, 1, 1)
     assert HourlyMetrics.objects.get(outcome="failed").reopened == 1
-    hourly.fold_old()
+    hourly_metrics.fold_old()
     assert counted("count", "chains", "reopened")["failed"] == (1, 1, 1)
 
 

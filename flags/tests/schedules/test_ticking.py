@@ -19,8 +19,8 @@ from flags.states.models import Change, FlagState
 from flags.tests.schedules.plans import ADA, OPS, as_of, in_the_future, let_come, pass_time, planned
 from flagsite.core.db import transient_errors
 from flagsite.core.db.clock import now
+from jobs.counting.models import EngineCounter
 from jobs.engine.models import Job
-from jobs.metrics.models import EngineCounter
 from orgs.access import access_keys
 from orgs.access.caller import Caller
 from orgs.access.models import Role

@@ -9,9 +9,9 @@ from django.db.models import F
 from django.test import Client
 
 from conftest import Cast
+from jobs.counting.models import HourlyMetrics
 from jobs.engine import lifecycle
 from jobs.engine.models import Job, Worker
-from jobs.metrics.models import HourlyMetrics
 from jobs.operations import job_operations, queue_operations
 from jobs.tests.engine import KIND, LONG_AGO, changed, claimed, lease_of, waiting
 from orgs.tests.people import shown, signed_in

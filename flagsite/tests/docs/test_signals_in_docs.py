@@ -13,8 +13,8 @@ import pytest
 from prometheus_client.core import Metric
 
 from flagsite.metrics import engine, requests
+from jobs.counting.hourly_metrics import BOUNDS
 from jobs.metrics.engine_metrics import Ended, EngineMetrics, Organizations, QueueNow, Times
-from jobs.metrics.hourly import BOUNDS
 
 ROOT = Path(__file__).resolve().parents[3]
 DASHBOARD, ALERTS, LOGS = (ROOT / "docs" / name for name in ("grafana.json", "alerts.yml", "logs.md"))

@@ -9,11 +9,12 @@ from django.db import OperationalError, transaction
 
 from conftest import Cast
 from flagsite.tests.signals.scraping import Sample, names, samples_of, total
+from jobs.counting import hourly_metrics
+from jobs.counting.models import HourlyMetrics
 from jobs.engine import lifecycle, rescuer, runner
 from jobs.engine.models import Job, Queue
 from jobs.engine.run import Run
-from jobs.metrics import engine_metrics, hourly, probe_job
-from jobs.metrics.models import HourlyMetrics
+from jobs.metrics import engine_metrics, probe_job
 from jobs.operations import cleanup, job_operations, queue_operations
 from jobs.tests.engine import KIND, LONG_AGO, claimed, doing, lease_of, make_due, waiting
 from orgs.tests.api import Api, kind_of
@@ -119,9 +120,9 @@ def test_no_counter_goes_back_by_a_clean_up_that_folds_old_tallies(reader_key: s
         runner.run_next("default")
     HourlyMetrics.objects.exclude(hour__year=2001).update(hour="2001-05-18T10:00:00Z")
     before = scraped(reader_key)
-    hourly.fold_old()
+    hourly_metrics.fold_old()
     assert HourlyMetrics.objects.get().hour.isoformat() == "2001-05-01T00:00:00+00:00"
-    hourly.fold_old()
+    hourly_metrics.fold_old()
     after = scraped(reader_key)
     grown = {key for key in before if key[0].startswith("flagsite_job") and not key[0].endswith("_seconds")}
     assert {key: after[key] for key in grown} == pytest.approx({key: before[key] for key in grown})

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import connection
 
-from jobs.metrics.models import AttemptOutcome
+from jobs.counting.models import AttemptOutcome
 
 BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 """Seconds: upper ends of the buckets of all three times; one more bucket has what took longer."""
