@@ -35,7 +35,7 @@ def test_the_last_accepted_wins_everywhere_and_nobody_stops_anybody(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried_again: list[object] = []
-    monkeypatch.setattr(propagation.transient, "reconnect", lambda: tried_again.append("a deadlock?"))
+    monkeypatch.setattr(propagation.transient_errors, "reconnect", lambda: tried_again.append("a deadlock?"))
     for number in range(24):  # ids that go against the order of the tree
         tree_operations.create(name="s", key=f"s{number}", parent_id=[cast.rome, cast.oslo, cast.north][number % 3].pk)
     jobs = []
