@@ -183,7 +183,7 @@ def what_a_test_does_itself_nobody_asked_for() -> Iterator[None]:
 def what_a_test_writes_counts_as_committed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The transaction around a test is what everybody sees, so that memory keeps what is read in it."""
     if not _has_own_transactions(request.node):
-        monkeypatch.setattr(evaluation_cache, "reads_what_everybody_sees", lambda: True)
+        monkeypatch.setattr(evaluation_cache, "reads_committed_data", lambda: True)
 
 
 @pytest.fixture

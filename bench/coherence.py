@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import random
 import socket
 import threading
@@ -16,7 +15,8 @@ from bench import client
 from bench.installation import Installation, free_port
 from bench.reads import PATH, ask, one_connection_for_each_process, read_request, wait_for_server
 from bench.report import Result
-from flags.states.sql import CHANNEL
+from flags.evaluation.engine import StateValue
+from flags.serving.cache_events import CHANNEL, StatesWritten, encode
 from flagsite.development import servers
 from flagsite.development.servers.server_commands import events_command
 
@@ -42,9 +42,10 @@ def seen(installation: Installation, rows: int) -> Result:
         connections = [stack.enter_context(one) for one in one_connection_for_each_process(installation)]
         for turn in range(CHANGES):
             enabled = turn % 2 == 1
-            state = [root, leaf - 1, leaf, flag, enabled, leaf, number + turn + 1]
+            state = StateValue(flag, enabled, leaf, number + turn + 1)
+            event = StatesWritten(root, leaf - 1, leaf, state)
             database.execute(CHANGE, [enabled, number + turn + 1, leaf, flag])
-            database.execute("SELECT pg_notify(%s, %s)", [CHANNEL, json.dumps({"states": state})])
+            database.execute("SELECT pg_notify(%s, %s)", [CHANNEL, encode(event)])
             began = time.perf_counter()
             database.commit()
             expected = b'"value":true' if enabled else b'"value":false'

@@ -1,4 +1,4 @@
-"""What operators may have read anew, and what came of it, on the wire."""
+"""What operators may invalidate, and the result, in JSON."""
 
 from __future__ import annotations
 

@@ -277,7 +277,7 @@ def test_rows_are_locked_in_the_order_of_their_key(cast: Cast, organizations: in
             "source_id": 1,
             "number": 5,
             "job_id": 1,
-            "news": "{}",
+            "notification": "{}",
         }
         span = {"after": 0, "last": 2**40}
         cursor.execute("EXPLAIN " + replaced(sql.UPDATE_SPAN, "{had_it}", sql.HAD_IT), {**bounds, **values, **span})
