@@ -33,7 +33,7 @@ from flags.client.evaluate import adecide, decide
 from flags.errors import FlagNotFound, TargetingKeyMissing
 from flags.evaluation.engine import REASONS
 from flags.serving.compiled_flags import Resolution
-from flagsite.core.ids import BIGGEST_ID
+from flagsite.core.ids import MAX_ID
 from orgs.errors import OrganizationNotFound
 
 
@@ -122,7 +122,7 @@ def _organization(its_id: Any, its_key: Any) -> Whose | None:
         return its_key or None
     if its_id is None or isinstance(its_id, bool) or not isinstance(its_id, int | str):
         raise InvalidContextError("organizationId is a whole number, organizationKey is text.")
-    return its_id if isinstance(its_id, int) and 0 < its_id <= BIGGEST_ID else Called(str(its_id))
+    return its_id if isinstance(its_id, int) and 0 < its_id <= MAX_ID else Called(str(its_id))
 
 
 def _overridden(flag_key: str) -> FlagResolutionDetails[bool] | None:

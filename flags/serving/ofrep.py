@@ -27,7 +27,7 @@ from flags.serving.evaluation_cache import EvaluationCache
 from flags.serving.not_modified_cache import NotModifiedCache, NotModifiedEntry
 from flags.serving.organization_snapshot import NO_ORGANIZATION, OrganizationSnapshot
 from flagsite.core.errors import FlagsiteError
-from flagsite.core.ids import BIGGEST_ID
+from flagsite.core.ids import MAX_ID
 from orgs.access.caller import Caller
 from orgs.errors import OrganizationNotFound
 
@@ -194,7 +194,7 @@ class RemoteEvaluation:
         """The organization that the path names, else the context, else the key's own; NOWHERE for none."""
         memory = self._memory
         if named is None and (asked_id := context.get("organizationId")) is not None:
-            if type(asked_id) is int and 0 < asked_id <= BIGGEST_ID:
+            if type(asked_id) is int and 0 < asked_id <= MAX_ID:
                 return memory.view(asked_id)
             if type(asked_id) not in (int, str):
                 raise Refused(400, "INVALID_CONTEXT", "The context's organizationId must be an integer or a string.")
