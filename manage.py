@@ -41,9 +41,9 @@ def _run(arguments: list[str]) -> None:
     except (OperationalError, InterfaceError, ProgrammingError) as error:
         if "--traceback" in arguments:
             raise
-        from flagsite.core.console.command import in_words  # noqa: PLC0415 - needs the settings
+        from flagsite.core.console.command import error_message  # noqa: PLC0415 - needs the settings
 
-        sys.exit(f"Flagsite: {in_words(error)}")
+        sys.exit(f"Flagsite: {error_message(error)}")
 
 
 if __name__ == "__main__":

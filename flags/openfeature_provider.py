@@ -34,7 +34,7 @@ from flags.client.evaluate import aresolve, resolve
 from flags.errors import FlagNotFound, TargetingKeyMissing
 from flags.evaluation.engine import REASONS
 from flags.serving.resolution import Resolution
-from flagsite.core.ids import BIGGEST_ID
+from flagsite.core.ids import MAX_ID
 from orgs.errors import OrganizationNotFound
 
 
@@ -123,7 +123,7 @@ def _organization(organization_id: Any, key: Any) -> AnyOrganization | None:
         return key or None
     if organization_id is None or isinstance(organization_id, bool) or not isinstance(organization_id, int | str):
         raise InvalidContextError("organizationId is a whole number, organizationKey is text.")
-    if isinstance(organization_id, int) and 0 < organization_id <= BIGGEST_ID:
+    if isinstance(organization_id, int) and 0 < organization_id <= MAX_ID:
         return organization_id
     return IdOrKey(str(organization_id))
 

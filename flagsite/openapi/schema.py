@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 from flagsite.web.problems import CONTENT_TYPE, HTTP_TYPES, INVALID_INPUT, PROBLEMS
 from orgs.access.permissions import OpenOnPurpose
 from orgs.idempotency.stored_answers import HEADER as IDEMPOTENCY_KEY
-from orgs.idempotency.stored_answers import REPLAYED
+from orgs.idempotency.stored_answers import REPLAYED_HEADER
 
 WRITES = {"post", "put", "patch", "delete"}
 ALWAYS = (400, 401, 403, 429, 500, 503)
@@ -89,7 +89,7 @@ REPEATABLE = {
     "name": IDEMPOTENCY_KEY,
     "in": "header",
     "description": "Any text of your choice. The same request with the same key is carried out once and answered the "
-    f"same, then with the header `{REPLAYED}: true`; another request with it is a 409.",
+    f"same, then with the header `{REPLAYED_HEADER}: true`; another request with it is a 409.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 }
 LOCATION = {"Location": {"description": "Where to find it.", "schema": {"type": "string", "format": "uri-reference"}}}

@@ -29,7 +29,7 @@ from jobs.operations.job_operations import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from jobs.templatetags.job_figures import work
 from orgs.access.live_pages import fragment
 from orgs.access.models import Role
-from orgs.access.operator_admin import OneCount, OperatorAdmin, clipped, known_caller, may
+from orgs.access.operator_admin import OperatorAdmin, SingleCountChangeList, clipped, may, require_caller
 from orgs.access.organizations import visible_organizations
 
 MOST_LIVE = 200
@@ -54,13 +54,13 @@ class OperationForm(ReasonForm):
             del self.fields["priority"]
 
 
-class JobList(OneCount):
+class JobList(SingleCountChangeList):
     """The rows of a page, each with what is known about it elsewhere."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         self.newest = newest_id()
-        rows = rows_of(list(self.result_list), known_caller(request), may_operate=may(request, Role.OPERATOR))
+        rows = rows_of(list(self.result_list), require_caller(request), may_operate=may(request, Role.OPERATOR))
         for job in self.result_list:
             job.row = rows[job.pk]
 
@@ -98,7 +98,7 @@ class JobAdmin(OperatorAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        seen = visible_organizations(known_caller(request))
+        seen = visible_organizations(require_caller(request))
         named = seen.filter(Q(key=term) | Q(name__iexact=term)).values_list("pk", flat=True)[:MOST_NAMED]
         found = Q(correlation_id=term) | Q(arguments__featureFlagName=term) | Q(organization_id__in=list(named))
         number = id_in(term)
@@ -189,7 +189,7 @@ class JobAdmin(OperatorAdmin):
             shown = self._question(request, jobs, operation, chosen) | {"form": form, "newest": newest}
             shown["back"] = back or request.get_full_path()
             return TemplateResponse(request, "admin/jobs/job/confirm.html", self._frame(request) | shown)
-        caller, values = known_caller(request), form.cleaned_data
+        caller, values = require_caller(request), form.cleaned_data
         if chosen.fitting > bulk.AT_ONCE:
             job = bulk_job.start(
                 jobs, operation, chosen, by=caller.name, organization_id=caller.organization_id, **values
@@ -238,7 +238,7 @@ class JobAdmin(OperatorAdmin):
         self._check_may_view(request)
         ids, shown_open = (_ids_in(request.GET.get(name, "")) for name in ("ids", "open"))
         jobs = list(self.get_queryset(request).filter(pk__in=ids))
-        rows = rows_of(jobs, known_caller(request), may_operate=self.has_operate_permission(request))
+        rows = rows_of(jobs, require_caller(request), may_operate=self.has_operate_permission(request))
         live = (row for row in rows.values() if row.is_under_way or row.job.pk in shown_open)
         cells = ((row.cell(name, anew=True),) for row in live for name in LIVE)
         return HttpResponse(format_html_join("", "{}", cells) + self._new_jobs(request))
@@ -263,7 +263,7 @@ class JobAdmin(OperatorAdmin):
         """One job, its chain, what it could not do, and who did what to it."""
         job = self._job(request, object_id)
         context = job_page.context(
-            job, known_caller(request), request.GET, may_operate=self.has_operate_permission(request)
+            job, require_caller(request), request.GET, may_operate=self.has_operate_permission(request)
         )
         frame = self._frame(request) | {"opts": self.opts, "title": f"Job {job.pk}"}
         return TemplateResponse(request, "admin/jobs/job/page.html", frame | context)
@@ -271,14 +271,14 @@ class JobAdmin(OperatorAdmin):
     def live_job_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """The part of a job's page that changes."""
         job = self._job(request, str(object_id))
-        context = job_page.live(job, known_caller(request), may_operate=self.has_operate_permission(request))
+        context = job_page.live(job, require_caller(request), may_operate=self.has_operate_permission(request))
         if request.GET.get("version") == context["version"]:
             return HttpResponse(status=204)
         return TemplateResponse(request, "admin/jobs/job/page_live.html", context)
 
     def json_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """The raw record."""
-        return job_page.raw(self._job(request, str(object_id)), known_caller(request))
+        return job_page.raw(self._job(request, str(object_id)), require_caller(request))
 
     def _job(self, request: HttpRequest, object_id: str) -> Job:
         self._check_may_view(request)

@@ -8,7 +8,7 @@ from django.urls import reverse
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from flagsite.core.actor import LONGEST_REASON
+from flagsite.core.actor import MAX_REASON_LENGTH
 from flagsite.core.api.input import InputSerializer, QuerySerializer, Text
 from jobs.engine.chains import Chain
 from jobs.engine.models import Job, JobFailure
@@ -71,7 +71,7 @@ FAILED = {
 class ReasonInput(InputSerializer):
     """The body of POST /retry-job and /cancel-job; none at all will do."""
 
-    reason = Text(max_length=LONGEST_REASON, required=False, allow_blank=True, help_text="Why; kept with the job.")
+    reason = Text(max_length=MAX_REASON_LENGTH, required=False, allow_blank=True, help_text="Why; kept with the job.")
 
 
 class JobFilters(QuerySerializer):

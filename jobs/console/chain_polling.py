@@ -38,7 +38,9 @@ def succeeded(latest: Job) -> bool:
 
 def _latest(root_id: int, patience: float) -> Job:
     attempts = Job.objects.of_chain(root_id).defer("error_traceback", "arguments", "checkpoint")
-    latest = transient_errors.retry_while_away(attempts.last, patience=patience, longest_pause=LONGEST_PAUSE)
+    latest = transient_errors.retry_transient_errors(
+        attempts.last, timeout_seconds=patience, max_pause_seconds=LONGEST_PAUSE
+    )
     if latest is None:
         raise JobNotFound
     return latest

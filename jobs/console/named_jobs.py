@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.table import Column
 
 from flagsite.core.console import terminal
-from flagsite.core.console.command import Answer, answer_of_each
+from flagsite.core.console.command import Answer, result_of_each
 from flagsite.core.errors import FlagsiteError
 from jobs.console.job_tables import status_word
 from jobs.engine.models import Job
@@ -57,4 +57,4 @@ def outcomes_answer(outcomes: Sequence[JobResult], *, word: str, key: str) -> An
             words = terminal.line(outcome.refusal, style="red")
         table.add_row(*terminal.cells(str(outcome.job_id), words))
     refused = sum(not outcome.attempt for outcome in outcomes)
-    return answer_of_each(results, [table], refused=refused)
+    return result_of_each(results, [table], refused=refused)

@@ -19,7 +19,7 @@ def state_words(queue: Queue) -> str:
     if queue.paused_at is None:
         return "open"
     why = f": {queue.pause_reason}" if queue.pause_reason else ""
-    return f"paused since {terminal.at(queue.paused_at)} by {queue.paused_by}{why}"
+    return f"paused since {terminal.format_time(queue.paused_at)} by {queue.paused_by}{why}"
 
 
 def queue_document(queue: Queue) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def lines_table(lines: Sequence[QueueStatus], workers: dict[str, int]) -> Table:
     for line in lines:
         queue = line.queue
         running = f"{line.running:,}" + (f" of {queue.concurrency:,}" if queue.concurrency is not None else "")
-        oldest = terminal.for_how_long(timezone.now() - line.oldest_due_at) if line.oldest_due_at else ""
+        oldest = terminal.format_duration(timezone.now() - line.oldest_due_at) if line.oldest_due_at else ""
         table.add_row(
             *terminal.cells(
                 queue.name, line.due, line.later, running, oldest, workers.get(queue.name, 0), queue.max_retries + 1,

@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 
-from flagsite.core.ids import BIGGEST_ID
+from flagsite.core.ids import MAX_ID
 from jobs.engine.models import Job, JobFailure
 from jobs.engine.states import Status
 from jobs.errors import JobNotFound
@@ -53,7 +53,7 @@ def jobs_of(caller: Caller) -> QuerySet[Job]:
 
 def job_for(caller: Caller, job_id: int) -> Job:
     """The job, if the caller may see it. Raises JobNotFound for missing and for foreign ones alike."""
-    if not 0 < job_id <= BIGGEST_ID:
+    if not 0 < job_id <= MAX_ID:
         raise JobNotFound
     job = jobs_of(caller).filter(pk=job_id).first()
     if job is None:

@@ -108,7 +108,7 @@ def _finish(run: Run) -> None:
 
 def _persist(end: Callable[[], object]) -> None:
     """Record the end, trying again while the database is away, at most PATIENCE seconds."""
-    transient_errors.retry_while_away(end, patience=PATIENCE, longest_pause=LONGEST_PAUSE)
+    transient_errors.retry_transient_errors(end, timeout_seconds=PATIENCE, max_pause_seconds=LONGEST_PAUSE)
 
 
 def _in_words(error: Exception) -> str:

@@ -9,7 +9,7 @@ import orjson
 from flags.serving.evaluation_cache import EvaluationCache
 from flags.serving.ofrep.protocol import Environ, Refused
 from flags.serving.organization_snapshot import NO_ORGANIZATION, OrganizationSnapshot
-from flagsite.core.ids import BIGGEST_ID
+from flagsite.core.ids import MAX_ID
 from orgs.access.caller import Caller
 from orgs.errors import OrganizationNotFound
 
@@ -63,7 +63,7 @@ def snapshot_for(
     try:  # a context manager would cost as much as all the rest
         if named is None:
             snapshot = _snapshot_without_id(cache, caller, context)
-        elif type(named) is int and 0 < named <= BIGGEST_ID:
+        elif type(named) is int and 0 < named <= MAX_ID:
             snapshot = cache.snapshot(named)
         elif type(named) in (int, str):
             snapshot = cache.snapshot_by_id_or_key(str(named))

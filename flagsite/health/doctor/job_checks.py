@@ -10,7 +10,7 @@ from django.db.models import Q
 from django_celery_beat.models import PeriodicTask
 
 from flagsite.beat import BEAT_LOCK
-from flagsite.core.console.terminal import for_how_long
+from flagsite.core.console.terminal import format_duration
 from flagsite.health.doctor.check_result import CheckResult, ok, problem, warning
 from jobs.engine import worker_registry
 from jobs.engine.models import Job
@@ -41,7 +41,7 @@ def check_beat() -> CheckResult:
     with connection.cursor() as cursor:
         cursor.execute(BEAT_LOCK_AND_AGE, {"lock": BEAT_LOCK, "tick": sweep.last_run_at})
         is_held, age = cursor.fetchone()
-    last_tick = f"its last tick was {for_how_long(age)} ago" if age is not None else "it has never ticked"
+    last_tick = f"its last tick was {format_duration(age)} ago" if age is not None else "it has never ticked"
     if not is_held:
         return problem(f"No beat is at work; {last_tick}.", START_BEAT)
     if age is None or age > MISSED_SWEEPS * _interval(sweep):
@@ -96,7 +96,7 @@ def check_queues() -> CheckResult:
     longest, status = max(waits, key=lambda wait: wait[0], default=(None, None))
     if longest is not None and status is not None and longest.total_seconds() > LONG_WAIT_SECONDS:
         return warning(
-            f"In {status.queue.name} a job has been due for {for_how_long(longest)}; {status.due:,} wait.",
+            f"In {status.queue.name} a job has been due for {format_duration(longest)}; {status.due:,} wait.",
             "More workers, a higher concurrency, or bin/manage jobs --status IN_PROGRESS: who blocks the line?",
         )
     due, running = sum(status.due for status in statuses), sum(status.running for status in statuses)
@@ -124,7 +124,7 @@ def check_probe_job() -> CheckResult:
     age = probe_job.seconds_since_probe()
     if age is None:
         return warning("No test job has come through yet.", "Beat sends one each minute; look again in a while.")
-    ago = for_how_long(timedelta(seconds=age))
+    ago = format_duration(timedelta(seconds=age))
     if age > PROBE_JOB_LATE_SECONDS:
         message = f"The last test job came through {ago} ago; one is sent each minute."
         return problem(message, "Beat sends it, a worker of its queue runs it: what do the lines above say of them?")

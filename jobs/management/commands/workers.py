@@ -58,7 +58,7 @@ def _table(found: list[WorkerNow]) -> Table:
         table.add_row(
             *terminal.cells(
                 str(one.worker), _state(one), ", ".join(one.worker.queues), f"{one.busy} of {one.worker.concurrency}",
-                f"{terminal.for_how_long(timezone.now() - one.worker.seen_at)} ago", does,
+                f"{terminal.format_duration(timezone.now() - one.worker.seen_at)} ago", does,
             )
         )  # fmt: skip
     return table
