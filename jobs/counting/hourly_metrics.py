@@ -76,7 +76,7 @@ def add_manual_retry(job_id: int) -> None:
     add(job_id, AttemptOutcome.MANUAL_RETRY, ends_chain=False)
 
 
-TAKE_BACK = f"""
+ADD_REOPENED = f"""
 INSERT INTO jobs_jobtally AS total
        (hour, shard, queue, kind, outcome, count, rescued, retries, organizations, failed_organizations,
         superseded_organizations, waiting_seconds, processing_seconds, chain_seconds, chains, reopened,
@@ -89,14 +89,14 @@ SELECT date_trunc('hour', completed_at, 'UTC'), pg_backend_pid() %% {SHARDS}, qu
 """  # noqa: S608 - no input in it
 
 
-def take_back(job_id: int) -> None:
+def add_reopened(job_id: int) -> None:
     """Count that a person has reopened the chain that ended with this attempt, by starting another round.
 
     The row of the hour in which the chain ended gets this count. So the rates of a day count each chain once only, and
     subtract only ends that belong to the same day. The count of the end stays, because counters must not decrease.
     """
     with connection.cursor() as cursor:
-        cursor.execute(TAKE_BACK, {"job": job_id})
+        cursor.execute(ADD_REOPENED, {"job": job_id})
 
 
 HOURS_KEPT = 48
@@ -109,7 +109,7 @@ SECONDS = tuple(f"{name}_seconds" for name in TIMES)
 ARRAYS = tuple(f"{name}_buckets" for name in TIMES)
 KEY = "queue, kind, outcome"
 BUCKET_SUMS = ", ".join(f"sum({name}_place) AS {name}" for name in TIMES)
-FOLD = f"""
+MERGE_OLD_HOURS = f"""
 WITH old AS (
     DELETE FROM jobs_jobtally
      WHERE hour < statement_timestamp() - interval '{HOURS_KEPT} hours'
@@ -133,10 +133,10 @@ SELECT month, 0, {KEY}, {", ".join(SUMS + SECONDS + ARRAYS)} FROM sums JOIN arra
 """  # noqa: S608 - no input in it
 
 
-def fold_old() -> None:
+def merge_old_hours() -> None:
     """Merge rows older than HOURS_KEPT into one row for each month, queue, kind and outcome. All sums stay the same.
 
     So the number of rows stays small, and metrics that add up all rows stay fast for years.
     """
     with connection.cursor() as cursor:
-        cursor.execute(FOLD)
+        cursor.execute(MERGE_OLD_HOURS)

@@ -53,7 +53,7 @@ def create(
         correlation_id=correlation_id,
         trace_context=tracing.current(),
     )
-    transitions.say(log.info, "job_created", **transitions.log_fields(job), kind=kind)
+    transitions.log_on_commit(log.info, "job_created", **transitions.log_fields(job), kind=kind)
     wakeup.wake(queue.name)
     return job
 
@@ -152,7 +152,7 @@ def complete(*, job_id: int, lease: UUID, message: str | None = None) -> None:
         transitions.end(job, "complete", AttemptOutcome.COMPLETED, lease=lease, error_message=message, total=total)
         job.refresh_from_db()
         result = {**_counts(job), "durationMs": _milliseconds(job)}
-        transitions.say(log.info, "job_completed", **transitions.log_fields(job), **result)
+        transitions.log_on_commit(log.info, "job_completed", **transitions.log_fields(job), **result)
 
 
 def fail(*, job_id: int, lease: UUID, error: str, traceback: str = "", permanent: bool = False) -> Job | None:
@@ -190,7 +190,7 @@ def fail(*, job_id: int, lease: UUID, error: str, traceback: str = "", permanent
         hourly_metrics.add(job_id, AttemptOutcome.RETRIED, ends_chain=False)
         _log_failed(job, error, will_retry=True)
         retry_fields = {"waitSeconds": wait.total_seconds(), "attempt": _attempt(retry)}
-        transitions.say(log.info, "job_retry_scheduled", **transitions.log_fields(retry), **retry_fields)
+        transitions.log_on_commit(log.info, "job_retry_scheduled", **transitions.log_fields(retry), **retry_fields)
         wakeup.wake_later(retry.queue, after=wait)
     return retry
 
@@ -218,7 +218,7 @@ def rescue(*, job_id: int) -> Job | None:
         transitions.transition(job_id, "lose_for_now", completed_at=Now(), **error_columns)
         hourly_metrics.add(job_id, AttemptOutcome.RETRIED, ends_chain=False, rescued=True)
         rescue_fields = {"worker": job.worker, "attempt": _attempt(retry), "retryJobId": retry.pk}
-        transitions.say(log.warning, "job_rescued", **transitions.log_fields(job), **rescue_fields)
+        transitions.log_on_commit(log.warning, "job_rescued", **transitions.log_fields(job), **rescue_fields)
         wakeup.wake(retry.queue)
     return retry
 
@@ -234,7 +234,7 @@ def release(*, job_id: int, lease: UUID) -> None:
             stop(job_id=job_id, lease=lease)
             return
         transitions.transition(job_id, "release", lease=lease, run_at=Now(), woken_at=None)
-        transitions.say(log.info, "job_released", **transitions.log_fields(job))
+        transitions.log_on_commit(log.info, "job_released", **transitions.log_fields(job))
         wakeup.wake(job.queue)
 
 
@@ -274,14 +274,14 @@ def _attempt(job: Job) -> str:
 
 
 def _log_failed(job: Job, error: str, *, will_retry: bool) -> None:
-    transitions.say(
+    transitions.log_on_commit(
         log.warning if will_retry else log.error, "job_failed", **transitions.log_fields(job), error=error,
         durationMs=_milliseconds(job), willRetry=will_retry, attempt=_attempt(job),
     )  # fmt: skip
 
 
 def _log_cancelled(job: Job, **more: str) -> None:
-    transitions.say(log.info, "job_cancelled", **transitions.log_fields(job), by=job.cancelled_by, **more)
+    transitions.log_on_commit(log.info, "job_cancelled", **transitions.log_fields(job), by=job.cancelled_by, **more)
 
 
 def _milliseconds(job: Job) -> float | None:

@@ -122,7 +122,7 @@ def add_retry(
     return retry
 
 
-def say(log: Callable[..., Any], event: str, **fields: Any) -> None:
+def log_on_commit(log: Callable[..., Any], event: str, **fields: Any) -> None:
     """Log an event after the commit. Nothing is logged for a transaction that is rolled back."""
     transaction.on_commit(partial(log, event, **fields))
 
