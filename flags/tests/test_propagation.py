@@ -85,7 +85,7 @@ def test_of_two_opposite_changes_the_later_accepted_wins_whichever_runs_last(cas
     assert _carry_out(newer.job).superseded == 0
     job = _carry_out(older.job)
     assert (job.status, job.processed, job.superseded) == ("COMPLETED", 6, 6)
-    assert job.error_message == "A newer change had been made on every organization; nothing was left to write."
+    assert job.error_message == "Every organization already had the value of a newer change; nothing was written."
     assert _states(cast.of_acme) == {(False, cast.acme.pk, newer.change.number)}
 
 

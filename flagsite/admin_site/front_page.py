@@ -17,7 +17,7 @@ from jobs.engine.states import Status
 from jobs.metrics import statistics
 from jobs.metrics.outcome_filters import LAST
 from jobs.metrics.statistics import Day, Hour
-from jobs.metrics.subtree_statistics import NEWEST, statistics_of
+from jobs.metrics.subtree_statistics import NEWEST_JOBS, statistics_of
 from jobs.operations import queue_operations
 from jobs.templatetags.job_figures import duration, percent
 from orgs.access.caller import Caller
@@ -93,7 +93,7 @@ def _of_subtree(caller: Caller) -> dict[str, Any]:
     of_theirs = statistics_of(caller)
     return _of_jobs(of_theirs.counts, of_theirs.day, "of these jobs") | {
         "organization": Organization.objects.filter(pk=caller.organization_id).first(),
-        "newest": NEWEST,
+        "newest": NEWEST_JOBS,
     }
 
 

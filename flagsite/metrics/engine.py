@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from jobs.counting.hourly_metrics import BOUNDS
 from jobs.counting.models import AttemptOutcome
-from jobs.metrics.engine_metrics import Ended, EngineMetrics, Times
+from jobs.metrics.engine_metrics import EndedAttempts, EngineMetrics, Times
 
 LIMITS = [*(f"{bound:g}" for bound in BOUNDS), "+Inf"]
 BY_KIND = ["queue", "kind"]
@@ -26,7 +26,7 @@ def metrics(figures: EngineMetrics) -> Iterator[Metric]:
     yield from _engine(figures)
 
 
-def _jobs(ended: Sequence[Ended]) -> Iterator[Metric]:
+def _jobs(ended: Sequence[EndedAttempts]) -> Iterator[Metric]:
     attempts = CounterMetricFamily("flagsite_job_attempts", "Attempts that ended, by how.", labels=BY_OUTCOME)
     chains = CounterMetricFamily(
         "flagsite_jobs", "Jobs that ended, each with its automatic retries, by how; another end for each manual retry.",
@@ -55,7 +55,7 @@ def _jobs(ended: Sequence[Ended]) -> Iterator[Metric]:
     yield from (attempts, chains, rescued, waiting, processing, chain)
 
 
-def _retries(ended: Sequence[Ended]) -> Metric:
+def _retries(ended: Sequence[EndedAttempts]) -> Metric:
     retries = CounterMetricFamily("flagsite_job_retries", "Retries by what asked for them.",
                                   labels=[*BY_KIND, "trigger"])  # fmt: skip
     triggers = {AttemptOutcome.RETRIED: "automatic", AttemptOutcome.MANUAL_RETRY: "manual"}
@@ -102,16 +102,18 @@ def _workers(figures: EngineMetrics) -> Iterator[Metric]:
 
 def _engine(figures: EngineMetrics) -> Iterator[Metric]:
     yield CounterMetricFamily("flagsite_sweeps", "Sweeps for jobs that lost their worker.",
-                              value=figures.engine.get("sweeps", 0))  # fmt: skip
+                              value=figures.counters.get("sweeps", 0))  # fmt: skip
     yield CounterMetricFamily("flagsite_wake_ups_repeated", "Wake-ups that a sweep sent anew.",
-                              value=figures.engine.get("wake_ups_repeated", 0))  # fmt: skip
+                              value=figures.counters.get("wake_ups_repeated", 0))  # fmt: skip
     schedules = CounterMetricFamily("flagsite_schedules", "Scheduled changes that were tried: applied, delayed until a "
                                     "retry, failed for good.", labels=["outcome"])  # fmt: skip
     for outcome in ("applied", "delayed", "failed"):
-        schedules.add_metric([outcome], figures.engine.get(f"schedules_{outcome}", 0))
+        schedules.add_metric([outcome], figures.counters.get(f"schedules_{outcome}", 0))
     yield schedules
-    if figures.last_sweep is not None:
-        yield GaugeMetricFamily("flagsite_last_sweep_seconds", "Since the last sweep.", value=figures.last_sweep)
+    if figures.seconds_since_rescuer_run is not None:
+        yield GaugeMetricFamily(
+            "flagsite_last_sweep_seconds", "Since the last sweep.", value=figures.seconds_since_rescuer_run
+        )
 
 
 def _add(histogram: HistogramMetricFamily, labels: list[str], times: Times) -> None:

@@ -44,7 +44,7 @@ ATTEMPT = {
     "retryCount": 1,
     "maxRetries": 3,
     "parentJobId": None,
-    "errorMessage": "The worker host:41:5c2e stopped without a word; its lease has expired.",
+    "errorMessage": "The worker host:41:5c2e did not renew the lease in time; it has probably died.",
     "createdAt": STARTED,
     "completedAt": ENDED,
     "trigger": "request",
