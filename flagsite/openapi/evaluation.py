@@ -26,7 +26,7 @@ SCHEMAS: dict[str, Any] = {
                 "properties": {
                     "targetingKey": {
                         "type": "string",
-                        "description": "The identifier of the user. Flags with a rollout need it.",
+                        "description": "The identifier of the user. Flags with a rollout over users need it.",
                     },
                     "organizationId": {
                         "type": "integer",
