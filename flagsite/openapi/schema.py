@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 from flagsite.web.problems import CONTENT_TYPE, HTTP_TYPES, INVALID_INPUT, PROBLEMS
 from orgs.access.permissions import OpenOnPurpose
 from orgs.idempotency.stored_answers import HEADER as IDEMPOTENCY_KEY
+from orgs.idempotency.stored_answers import REPLAYED_HEADER
 
 WRITE_METHODS = {"post", "put", "patch", "delete"}
 STATUSES_OF_ALL = (400, 401, 403, 429, 500, 503)
@@ -88,7 +89,8 @@ IDEMPOTENCY_KEY_PARAMETER = {
     "name": IDEMPOTENCY_KEY,
     "in": "header",
     "description": "A text of your choice. Flagsite carries out requests with the same key only once. It answers a "
-    f"repeated request with the first response and the header `{REPLAYED_HEADER}: true`, and a different request with 409.",
+    f"repeated request with the first response and the header `{REPLAYED_HEADER}: true`, and a different request with "
+    "409.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 }
 LOCATION_HEADER = {
