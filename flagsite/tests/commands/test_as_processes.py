@@ -138,4 +138,5 @@ def test_servers_that_are_away_and_settings_that_make_no_sense_are_told_in_a_lin
     assert {one["name"] for one in told["checks"] if one["state"] == "problem"} == {"database", "broker"}
     done = manage(environment | {"PAGE_SIZE": "many"}, "doctor")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "Flagsite: PAGE_SIZE is 'many'; write a number.\n"
+    refusal = "PAGE_SIZE is 'many', which is not a number. Set it to a number from 1 to 1000."
+    assert done.stderr == f"Flagsite: {refusal}\n"
