@@ -22,7 +22,7 @@ from jobs.metrics.outcome_filters import LAST
 from jobs.metrics.statistics import Day, Hour
 from jobs.metrics.subtree_statistics import NEWEST, statistics_of
 from jobs.operations import queue_operations
-from jobs.templatetags.job_figures import duration, percent
+from jobs.templatetags.job_formats import duration, percent
 from orgs.access.caller import Caller
 from orgs.access.live_pages import fragment
 from orgs.access.operator_admin import caller_of

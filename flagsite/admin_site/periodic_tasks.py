@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from jobs.templatetags.job_figures import since
+from jobs.templatetags.job_formats import since
 from orgs.access.models import Role
 from orgs.access.operator_admin import OperatorAdmin
 from orgs.audit import audit_log

@@ -13,7 +13,7 @@ from jobs.engine.chains import Chain, chains_of
 from jobs.engine.models import Job, Queue
 from jobs.engine.states import Status
 from jobs.operations import job_operations
-from jobs.templatetags.job_figures import duration
+from jobs.templatetags.job_formats import duration
 from orgs.access.caller import Caller
 from orgs.tree.paths import path_names_of
 

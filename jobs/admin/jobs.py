@@ -26,7 +26,7 @@ from jobs.engine.models import Job, JobQuerySet
 from jobs.operations import bulk, bulk_job, job_operations
 from jobs.operations.bulk import OPERATIONS, BulkOperation, BulkSelection
 from jobs.operations.job_operations import HIGHEST_PRIORITY, LOWEST_PRIORITY
-from jobs.templatetags.job_figures import work
+from jobs.templatetags.job_formats import work
 from orgs.access.live_pages import fragment
 from orgs.access.models import Role
 from orgs.access.operator_admin import OneCount, OperatorAdmin, clipped, known_caller, may
@@ -256,7 +256,7 @@ class JobAdmin(OperatorAdmin):
     def _new_jobs(self, request: HttpRequest) -> SafeString:
         """The number of new jobs that match the query of the list, as a link that shows them."""
         newest = id_in(request.GET.get("newest", ""))
-        list_query = QueryDict(request.GET.get("asked", "")[:MAX_QUERY_LENGTH])
+        list_query = QueryDict(request.GET.get("query", "")[:MAX_QUERY_LENGTH])
         if newest is None or not self.linked_lookups.isdisjoint(list_query):
             return mark_safe("")
         jobs: Any = self.get_queryset(request).filter(pk__gt=newest)

@@ -133,8 +133,8 @@ def set_priority(*, job_id: int, priority: int, by: str, reason: str = "") -> Jo
         Job.objects.filter(pk=latest.pk).update(priority=priority, updated_at=Now())
         _record("job.priority", latest, by, reason, before=latest.priority, after=priority)
         latest.refresh_from_db()
-        asked = {"by": by, "priority": priority, "reason": reason}
-        transitions.say(log.info, "job_priority_set", **transitions.log_fields(latest), **asked)
+        request = {"by": by, "priority": priority, "reason": reason}
+        transitions.say(log.info, "job_priority_set", **transitions.log_fields(latest), **request)
     return latest
 
 

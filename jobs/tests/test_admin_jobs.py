@@ -314,7 +314,7 @@ def test_new_jobs_that_match_are_counted_for_who_looks(cast: Cast) -> None:
     probe_job.send_probe()
 
     def said(asked: str) -> str:
-        return shown(client.get(f"{LIST}live/", {"ids": "", "newest": newest, "asked": asked}))
+        return shown(client.get(f"{LIST}live/", {"ids": "", "newest": newest, "query": asked}))
 
     assert ">1 new job<" in said("")
     assert "new job<" not in said("below=oslo")

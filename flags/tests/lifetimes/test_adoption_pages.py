@@ -56,7 +56,7 @@ def test_the_tree_unfolds_with_its_numbers(flag: Flag, cast: Cast) -> None:
 def test_bound_people_see_their_own_part(flag: Flag, cast: Cast) -> None:
     bound = signed_in("viewer", bound_to=cast.north)
     page = shown(bound.get(f"/admin/flags/flag/{flag.pk}/adoption/"))
-    assert "In North and below" in page
+    assert "In the subtree of North" in page
     assert "on for 66.6 %, off for 1 under 1 parent (Oslo)" in page
     level = f"/admin/flags/flag/{flag.pk}/adoption/level/"
     assert "North" in (tops := shown(bound.get(level)))

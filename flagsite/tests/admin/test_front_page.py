@@ -163,6 +163,6 @@ def test_the_front_page_names_two_jobs_of_each_worker_and_the_workers_page_all(c
     held = [claimed(organization_id=cast.oslo.pk, worker="host:1:abc").pk for _ in range(4)]
     client = signed_in("viewer")
     front, all_of_them = shown(client.get("/admin/overview/")), shown(client.get("/admin/jobs/worker/"))
-    assert [f'id="held-{job}"' in front for job in held] == [True, True, False, False]
+    assert [f'id="running-job-{job}"' in front for job in held] == [True, True, False, False]
     assert "and 2 more" in front
-    assert all(f'id="held-{job}"' in all_of_them for job in held)
+    assert all(f'id="running-job-{job}"' in all_of_them for job in held)

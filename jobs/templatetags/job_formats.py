@@ -58,10 +58,10 @@ def percent(share: float | None) -> str:
     """A share from 0 to 1 as a percentage."""
     if share is None:
         return NOTHING
-    shown = f"{share:.1%}"
-    if shown == "100.0%" and share < 1:
+    text = f"{share:.1%}"
+    if text == "100.0%" and share < 1:
         return "over 99.9%"  # rounding must not hide the last failure
-    return shown.replace(".0%", "%")
+    return text.replace(".0%", "%")
 
 
 @register.filter
