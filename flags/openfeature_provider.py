@@ -1,11 +1,12 @@
-"""An OpenFeature provider that answers from this process's memory, so that code need not know Flagsite.
+"""An OpenFeature provider that evaluates flags from this process's cache, so that code need not know Flagsite.
 
     from openfeature import api
     from flags.openfeature_provider import FlagsiteProvider
     api.set_provider(FlagsiteProvider())
 
-The context's `targeting_key` is the user; its attributes `organizationId` or `organizationKey`, and `environment`, say
-where. What is not there comes from the middleware or from `asking_for`. All flags are boolean.
+The context's `targeting_key` is the user's id; its attributes `organizationId` or `organizationKey` name the
+organization, and `environment` the environment. The middleware or `asking_for` sets what is not given. All flags are
+boolean.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ from openfeature.flag_evaluation import FlagResolutionDetails, FlagValueType, Re
 from openfeature.provider import AbstractProvider, Metadata
 
 from flags.client import overrides
-from flags.client.context import Called, InvalidOrganization, Whose
-from flags.client.evaluate import adecide, decide
+from flags.client.context import AnyOrganization, IdOrKey, InvalidOrganization
+from flags.client.evaluate import aresolve, resolve
 from flags.errors import FlagNotFound, TargetingKeyMissing
 from flags.evaluation.engine import REASONS
-from flags.serving.compiled_flags import Resolution
-from flagsite.core.ids import BIGGEST_ID
+from flags.serving.resolution import Resolution
+from flagsite.core.ids import MAX_ID
 from orgs.errors import OrganizationNotFound
 
 
@@ -49,8 +50,8 @@ class FlagsiteProvider(AbstractProvider):
         fixed = _overridden(flag_key)
         if fixed is not None:
             return fixed
-        with _speaking_of(flag_key):
-            return _details(decide(flag_key, *_asked(evaluation_context)))
+        with _openfeature_errors(flag_key):
+            return _details(resolve(flag_key, *_read(evaluation_context)))
 
     async def resolve_boolean_details_async(
         self, flag_key: str, default_value: bool, evaluation_context: EvaluationContext | None = None
@@ -58,8 +59,8 @@ class FlagsiteProvider(AbstractProvider):
         fixed = _overridden(flag_key)
         if fixed is not None:
             return fixed
-        with _speaking_of(flag_key):
-            return _details(await adecide(flag_key, *_asked(evaluation_context)))
+        with _openfeature_errors(flag_key):
+            return _details(await aresolve(flag_key, *_read(evaluation_context)))
 
     def resolve_string_details(
         self, flag_key: str, default_value: str, evaluation_context: EvaluationContext | None = None
@@ -90,8 +91,8 @@ def _refuse(flag_key: str) -> NoReturn:
 
 
 @contextmanager
-def _speaking_of(flag_key: str) -> Iterator[None]:
-    """Say in OpenFeature's words what went wrong; the SDK then gives the caller's default."""
+def _openfeature_errors(flag_key: str) -> Iterator[None]:
+    """Turn errors into OpenFeature's, for which the SDK returns the default value."""
     try:
         yield
     except FlagNotFound as error:
@@ -104,8 +105,8 @@ def _speaking_of(flag_key: str) -> Iterator[None]:
         raise GeneralError(f"The flag {flag_key!r} is not known here, and the database does not answer.") from error
 
 
-def _asked(context: EvaluationContext | None) -> tuple[str | None, Whose | None, str | None]:
-    """User, organization and environment, as far as the context has them. Raises InvalidContextError."""
+def _read(context: EvaluationContext | None) -> tuple[str | None, AnyOrganization | None, str | None]:
+    """Targeting key, organization and environment, as far as the context has them. Raises InvalidContextError."""
     if context is None:
         return None, None, None
     attributes = context.attributes
@@ -116,13 +117,15 @@ def _asked(context: EvaluationContext | None) -> tuple[str | None, Whose | None,
     return context.targeting_key, organization, environment
 
 
-def _organization(its_id: Any, its_key: Any) -> Whose | None:
-    """The id before the key, as OFREP has it (`flags.serving.ofrep`); a test holds the two together."""
-    if its_id is None and isinstance(its_key, str | None):
-        return its_key or None
-    if its_id is None or isinstance(its_id, bool) or not isinstance(its_id, int | str):
+def _organization(organization_id: Any, key: Any) -> AnyOrganization | None:
+    """The organization; an id comes before a key, as in OFREP (`flags.serving.ofrep.evaluation_context`)."""
+    if organization_id is None and isinstance(key, str | None):
+        return key or None
+    if organization_id is None or isinstance(organization_id, bool) or not isinstance(organization_id, int | str):
         raise InvalidContextError("organizationId is a whole number, organizationKey is text.")
-    return its_id if isinstance(its_id, int) and 0 < its_id <= BIGGEST_ID else Called(str(its_id))
+    if isinstance(organization_id, int) and 0 < organization_id <= MAX_ID:
+        return organization_id
+    return IdOrKey(str(organization_id))
 
 
 def _overridden(flag_key: str) -> FlagResolutionDetails[bool] | None:
@@ -133,15 +136,15 @@ def _overridden(flag_key: str) -> FlagResolutionDetails[bool] | None:
     return FlagResolutionDetails(value, variant=_variant(value), reason=Reason.STATIC)
 
 
-def _details(outcome: Resolution) -> FlagResolutionDetails[bool]:
-    if outcome.enabled is None:
-        missing = outcome.error is TargetingKeyMissing
-        raise (TargetingKeyMissingError if missing else GeneralError)(outcome.why)
+def _details(resolution: Resolution) -> FlagResolutionDetails[bool]:
+    if resolution.enabled is None:
+        missing = resolution.error is TargetingKeyMissing
+        raise (TargetingKeyMissingError if missing else GeneralError)(resolution.why)
     return FlagResolutionDetails(
-        outcome.enabled,
-        variant=_variant(outcome.enabled),
-        reason=Reason(REASONS[outcome.rule]),
-        flag_metadata=orjson.loads(outcome.json)["metadata"],
+        resolution.enabled,
+        variant=_variant(resolution.enabled),
+        reason=Reason(REASONS[resolution.rule]),
+        flag_metadata=orjson.loads(resolution.json)["metadata"],
     )
 
 

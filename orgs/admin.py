@@ -1,4 +1,4 @@
-"""The pages of the admin site about organizations; each module registers its own."""
+"""Imports the admin pages of this app; each imported module registers its pages."""
 
 from orgs.access import access_key_admin  # noqa: F401
 from orgs.audit import admin as audit_admin  # noqa: F401

@@ -1,4 +1,4 @@
-"""The organization tree."""
+"""The Django app of organizations, access and the audit log."""
 
 from django.apps import AppConfig
 
@@ -8,7 +8,7 @@ class OrgsConfig(AppConfig):
     verbose_name = "Organizations"
 
     def ready(self) -> None:
-        """Have access keys deleted together with their organization."""
+        """Connect the receiver that deletes access keys together with their organization."""
         from orgs.access.removal import remove_access  # noqa: PLC0415 - models are loaded only now
         from orgs.tree.signals import organization_removing  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""What can go wrong with organizations and access. Each class's docstring is the message a person reads."""
+"""The errors of organizations and access. The docstring of a class is the message that a person reads."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from flagsite.core.errors import FlagsiteError
 
 
 class OrganizationNotFound(FlagsiteError):
-    """There is no such organization, or it is not yours to see."""
+    """This organization does not exist, or you have no access to it."""
 
 
 class DuplicateOrganizationKey(FlagsiteError):
-    """Another organization has this key already."""
+    """Another organization already has this key."""
 
 
 class MoveUnderOwnDescendant(FlagsiteError):
-    """An organization cannot be moved under itself or one of its own descendants."""
+    """An organization cannot be moved below itself or below one of its descendants."""
 
 
 class OrganizationHasChildren(FlagsiteError):
-    """The organization has others below it; ask for the whole subtree to be deleted (subtree=true)."""
+    """The organization has other organizations below it. Delete the whole subtree with subtree=true."""
 
 
 class OrganizationBelowItself(FlagsiteError):
-    """The organization would be below itself by way of its parents; the tree is damaged, let check_tree repair it."""
+    """The organization would be below itself. The tree is damaged; run check_tree --repair."""
 
 
 class OrganizationHasStaff(FlagsiteError):
-    """People are bound to the organization or to one below it; without it they would see everything."""
+    """People are bound to the organization or to one below it. Without it they would see everything."""
 
 
 class RefusedLine(NamedTuple):
-    """A line of a file that cannot be imported, and why."""
+    """A line of a file that cannot be imported, with its problem."""
 
     line: int
     problem: str
@@ -42,8 +42,7 @@ class RefusedLine(NamedTuple):
 class ImportRefused(FlagsiteError):
     """The file has lines that cannot be imported; nothing was changed.
 
-    `lines` are those lines in the order of the file, one for each problem, `count` how many; `lines` may be cut to
-    the first 100,000.
+    `lines` has the lines in the order of the file, 100,000 at most. `count` is the number of all lines with a problem.
     """
 
     def __init__(self, detail: str | None = None, *, lines: Sequence[RefusedLine] = (), count: int = 0) -> None:
@@ -54,15 +53,15 @@ class ImportRefused(FlagsiteError):
 
 
 class OutsideTransaction(FlagsiteError):
-    """The tree lock lives as long as a transaction; open one first."""
+    """The tree lock belongs to a transaction. Open a transaction first."""
 
 
 class ActorMissing(FlagsiteError):
-    """An entry of the audit log names its actor; say who acts first (flagsite.core.actor)."""
+    """An audit entry needs an actor. Set the actor first (flagsite.core.actor)."""
 
 
 class TreeBusy(FlagsiteError):
-    """The tree of organizations is being changed on a large scale, and nothing else was done to it; try again soon."""
+    """A large change of the tree of organizations is running. This request has changed nothing; try again soon."""
 
 
 class IdempotencyConflict(FlagsiteError):
@@ -70,16 +69,16 @@ class IdempotencyConflict(FlagsiteError):
 
 
 class IdempotentRequestRunning(FlagsiteError):
-    """A request with this Idempotency-Key is being carried out right now; ask again in a moment."""
+    """A request with this Idempotency-Key is still running. Try again in a moment."""
 
 
 class OutsideOfYourSubtree(FlagsiteError):
-    """Your key is bound to an organization: it changes what is below that one, not its place and nothing above."""
+    """Your scope is an organization. You cannot move or delete it, and you cannot change anything outside of it."""
 
 
 class AccessKeyNotFound(FlagsiteError):
-    """There is no such access key."""
+    """This access key does not exist."""
 
 
 class InvalidKeyName(FlagsiteError):
-    """The name of an access key has 1 to 50 printable characters."""
+    """The name of an access key must have 1 to 50 printable characters."""

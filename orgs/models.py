@@ -1,4 +1,4 @@
-"""Django looks for an app's models here; each subject has its own."""
+"""Imports the models of all folders, because Django looks for an app's models here."""
 
 from orgs.access.models import AccessKey, StaffScope
 from orgs.audit.models import AuditEntry

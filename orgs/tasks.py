@@ -1,4 +1,4 @@
-"""The shell through which Celery beat forgets old answers."""
+"""The periodic tasks of this app; each calls a plain function."""
 
 from __future__ import annotations
 
@@ -10,4 +10,4 @@ from orgs.idempotency import stored_answers
 @shared_task(name="orgs.forget_idempotent_requests")
 def forget_idempotent_requests() -> None:
     """Delete stored answers that are older than IDEMPOTENCY_HOURS."""
-    stored_answers.forget_old()
+    stored_answers.delete_expired()

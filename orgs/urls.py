@@ -1,4 +1,4 @@
-"""Paths of the organizations."""
+"""The URL paths of the organizations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""For whom flags are asked for where nobody says: set by the middleware for a request, by `asking_for` elsewhere."""
+"""The default context of evaluations: the middleware sets it for a request, `asking_for` for a block."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ from orgs.tree.models import Organization
 
 
 @dataclass(frozen=True, slots=True)
-class Called:
-    """An organization as an address calls it: by its id, or by its key, of digits too if that is no id."""
+class IdOrKey:
+    """An organization as a path names it: digits are an id, and a key only where no organization has that id."""
 
     name: str
 
 
-Whose = int | str | Organization | Called
-"""An organization: its id, its key, itself, or what it is called."""
+AnyOrganization = int | str | Organization | IdOrKey
+"""An organization, named by its id (int), its key (str), either of them, or given itself."""
 
 
 class InvalidOrganization(TypeError):
-    """What was given as an organization is nothing that could name one."""
+    """The value given as an organization cannot name one."""
 
     def __init__(self, given: object) -> None:
         super().__init__(f"An organization is an id, a key or an Organization; {type(given).__name__} is none of them.")
 
 
-class Scope(Protocol):
-    """For whom and where; None where that is not known."""
+class DefaultContext(Protocol):
+    """The targeting key, organization and environment of evaluations that do not name them; None where unknown."""
 
     @property
     def user_id(self) -> str | int | None:
         """The targeting key."""
 
     @property
-    def organization(self) -> Whose | None:
+    def organization(self) -> AnyOrganization | None:
         """The organization."""
 
     @property
     def environment(self) -> str | None:
-        """The environment; None is FLAG_ENVIRONMENT."""
+        """The environment; None means FLAG_ENVIRONMENT."""
 
 
 def check_settings() -> None:
@@ -63,20 +63,20 @@ def check_settings() -> None:
                 raise ImproperlyConfigured(f"{name} is {path!r}, which is no function.")
 
 
-current: ContextVar[Scope | None] = ContextVar("flags_asked_for", default=None)
+default_context: ContextVar[DefaultContext | None] = ContextVar("flags_default_context", default=None)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """For whom, as somebody has said."""
+class GivenContext:
+    """The context that `asking_for` was given."""
 
     user_id: str | int | None = None
-    organization: Whose | None = None
+    organization: AnyOrganization | None = None
     environment: str | None = None
 
 
-class OfRequest:
-    """For whom a request is; found out when a flag is asked for, since it may take queries to know the user."""
+class RequestContext:
+    """The context of a request; read when a flag is asked for, since it may take queries to find the user."""
 
     environment = None
 
@@ -85,7 +85,7 @@ class OfRequest:
 
     @cached_property
     def user_id(self) -> str | None:
-        """As FLAG_REQUEST_USER says, else the signed-in user's id."""
+        """What FLAG_REQUEST_USER returns, else the id of the signed-in user."""
         if settings.FLAG_REQUEST_USER:
             found = import_string(settings.FLAG_REQUEST_USER)(self._request)
             return None if found is None else str(found)
@@ -93,21 +93,21 @@ class OfRequest:
         return str(user.pk) if user is not None and user.is_authenticated else None
 
     @cached_property
-    def organization(self) -> Whose | None:
-        """As FLAG_REQUEST_ORGANIZATION says, else none."""
+    def organization(self) -> AnyOrganization | None:
+        """What FLAG_REQUEST_ORGANIZATION returns, else None."""
         if not settings.FLAG_REQUEST_ORGANIZATION:
             return None
-        found: Whose | None = import_string(settings.FLAG_REQUEST_ORGANIZATION)(self._request)
+        found: AnyOrganization | None = import_string(settings.FLAG_REQUEST_ORGANIZATION)(self._request)
         return found
 
 
 @contextmanager
 def asking_for(
-    *, user_id: str | int | None = None, organization: Whose | None = None, environment: str | None = None
+    *, user_id: str | int | None = None, organization: AnyOrganization | None = None, environment: str | None = None
 ) -> Iterator[None]:
-    """Let flags be asked for this user and organization inside, as in a task or a command."""
-    token = current.set(Told(user_id, organization, environment))
+    """Evaluate flags in the block for this user and organization, as in a task or a command."""
+    token = default_context.set(GivenContext(user_id, organization, environment))
     try:
         yield
     finally:
-        current.reset(token)
+        default_context.reset(token)

@@ -1,4 +1,4 @@
-"""Functions that run only where a flag is on: plain ones, views, and asynchronous ones of both kinds."""
+"""The decorator of functions and views that run only where a flag is on; they may be asynchronous."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from asgiref.sync import iscoroutinefunction
 from django.http import Http404, HttpRequest
 from django.views import View
 
-from flags.client import context
-from flags.client.context import OfRequest
+from flags.client.context import RequestContext, default_context
 from flags.client.evaluate import ais_enabled, is_enabled
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 NOT_FOUND: Any = object()
-"""No fallback: a view answers 404, a function returns None."""
+"""Without a fallback a view answers 404 and a function returns None."""
 
 
 def feature_flag(
@@ -31,49 +30,50 @@ def feature_flag(
 ) -> Callable[[Function], Function]:
     """Let the function run only where the flag is on.
 
-    Where it is off `fallback` is called with the same arguments, or, when it is no function, is the result. Without
-    one a view answers 404 and a function returns None. User and organization are the named parameters of the
-    function; else a view's are those of its request, and a function's what the middleware or `asking_for` has set.
-    `default` is for what cannot be told, a missing targeting key included.
+    Where it is off `fallback` is called with the same arguments, or is the result if it is no function. Without a
+    fallback a view answers 404 and a function returns None. `user_id_param` and `organization_param` name the
+    function's parameters with the user's id and the organization. Without them a view is evaluated for its request,
+    and a function for what the middleware or `asking_for` has set. `default` is the value of a flag that cannot be
+    evaluated, also for lack of a targeting key.
 
     Raises TypeError for a function that has no such parameter.
     """
 
     def decorated(function: Function) -> Function:
-        user_id, organization = _reader(function, user_id_param), _reader(function, organization_param)
+        user_id, organization = _argument(function, user_id_param), _argument(function, organization_param)
 
-        def asked(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        def options(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
             named = {"user_id": user_id(args, kwargs), "organization": organization(args, kwargs)}
             return {**named, "default": default}
 
         @functools.wraps(function)
         async def awaited(*args: Any, **kwargs: Any) -> Any:
             with _of_request(args):
-                enabled = await ais_enabled(name, **asked(args, kwargs))
-            result = function(*args, **kwargs) if enabled else _instead(fallback, args, kwargs)
+                enabled = await ais_enabled(name, **options(args, kwargs))
+            result = function(*args, **kwargs) if enabled else _fall_back(fallback, args, kwargs)
             return await result if inspect.isawaitable(result) else result
 
         @functools.wraps(function)
         def called(*args: Any, **kwargs: Any) -> Any:
-            if _is_of_async_view(function, args):
+            if _is_in_async_view(function, args):
                 return awaited(*args, **kwargs)
             with _of_request(args):
-                enabled = is_enabled(name, **asked(args, kwargs))
-            return function(*args, **kwargs) if enabled else _instead(fallback, args, kwargs)
+                enabled = is_enabled(name, **options(args, kwargs))
+            return function(*args, **kwargs) if enabled else _fall_back(fallback, args, kwargs)
 
         return awaited if iscoroutinefunction(function) else called  # type: ignore[return-value]
 
     return decorated
 
 
-def _is_of_async_view(function: Callable[..., Any], args: tuple[Any, ...]) -> bool:
-    """Whether it is a method such as `dispatch` of an asynchronous view: a plain function whose result is awaited."""
+def _is_in_async_view(function: Callable[..., Any], args: tuple[Any, ...]) -> bool:
+    """Whether the function is a method of an asynchronous view, such as `dispatch`: Django awaits its result."""
     bound = getattr(function, "func", function)  # Django's method_decorator hands over a partial of it
     view = getattr(bound, "__self__", args[0] if args else None)
     return isinstance(view, View) and view.view_is_async
 
 
-def _instead(fallback: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _fall_back(fallback: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if fallback is NOT_FOUND:
         if _request_in(args) is not None:
             raise Http404("The feature is off.")
@@ -83,20 +83,20 @@ def _instead(fallback: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
 
 @contextmanager
 def _of_request(args: tuple[Any, ...]) -> Iterator[None]:
-    """Ask for the view's request, where no middleware has said whose it is."""
+    """Evaluate flags for the view's request, unless a default context is set already."""
     request = _request_in(args)
-    if request is None or context.current.get() is not None:
+    if request is None or default_context.get() is not None:
         yield
         return
-    token = context.current.set(OfRequest(request))
+    token = default_context.set(RequestContext(request))
     try:
         yield
     finally:
-        context.current.reset(token)
+        default_context.reset(token)
 
 
 def _request_in(args: tuple[Any, ...]) -> HttpRequest | None:
-    """The request of a view: its first argument, or a method's second; also REST framework's, which wraps Django's."""
+    """The request of a view: the first argument, or a method's second; REST framework's wraps Django's."""
     for argument in args[:2]:
         request = getattr(argument, "_request", argument)
         if isinstance(request, HttpRequest):
@@ -104,8 +104,8 @@ def _request_in(args: tuple[Any, ...]) -> HttpRequest | None:
     return None
 
 
-def _reader(function: Callable[..., Any], parameter: str | None) -> Callable[[tuple[Any, ...], dict[str, Any]], Any]:
-    """What gets the parameter's value out of the arguments of a call; None where there is no such argument."""
+def _argument(function: Callable[..., Any], parameter: str | None) -> Callable[[tuple[Any, ...], dict[str, Any]], Any]:
+    """A function that finds the parameter's value among the arguments of a call; it returns None without one."""
     if parameter is None:
         return lambda args, kwargs: None
     signature = inspect.signature(function)

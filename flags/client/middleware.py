@@ -1,4 +1,4 @@
-"""Lets flags be asked for without saying for whom: for the user and the organization of the request."""
+"""The middleware with which flags are evaluated for the user and the organization of the request."""
 
 from __future__ import annotations
 
@@ -9,33 +9,32 @@ from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 
-from flags.client import context
-from flags.client.context import OfRequest
+from flags.client.context import RequestContext, default_context
 
 
 @sync_and_async_middleware
 def flags_of_request(
     get_response: Callable[[HttpRequest], Any],
 ) -> Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]:
-    """A middleware, to come after AuthenticationMiddleware and after whatever finds the organization."""
+    """The middleware; it comes after AuthenticationMiddleware and after the one that finds the organization."""
     if iscoroutinefunction(get_response):
 
         async def awaited(request: HttpRequest) -> HttpResponseBase:
-            token = context.current.set(OfRequest(request))
+            token = default_context.set(RequestContext(request))
             try:
                 response: HttpResponseBase = await get_response(request)
             finally:
-                context.current.reset(token)
+                default_context.reset(token)
             return response
 
         return awaited
 
     def called(request: HttpRequest) -> HttpResponseBase:
-        token = context.current.set(OfRequest(request))
+        token = default_context.set(RequestContext(request))
         try:
             response: HttpResponseBase = get_response(request)
         finally:
-            context.current.reset(token)
+            default_context.reset(token)
         return response
 
     return called

@@ -18,7 +18,7 @@ METHODS = (FunctionType, staticmethod, classmethod)
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """What is fixed, by the flags' keys, and what was before."""
+    """The fixed values, by the flags' keys, and the layer below."""
 
     values: dict[str, bool]
     below: Layer | None
@@ -30,8 +30,8 @@ layers: ContextVar[Layer | None] = ContextVar("flags_overridden", default=None)
 class override_flag:  # noqa: N801 - used as a function
     """Fix a flag for the block, the function, the coroutine function, or the test methods of the class.
 
-    It need not exist. Overrides nest, the innermost counts; other threads and tasks that began before see nothing of
-    it. The object has no state, so that one may serve many times, also at once.
+    The flag need not exist. Overrides nest, and the innermost counts. Other threads, and tasks that began before, do
+    not see it. The object has no state, so it may be used many times, also at once.
     """
 
     def __init__(self, name: str, enabled: bool = True) -> None:  # noqa: FBT002 - override_flag("x", True)
@@ -49,8 +49,8 @@ class override_flag:  # noqa: N801 - used as a function
     def __call__(self, target: Target) -> Target:
         """The target, with the flag fixed while it runs.
 
-        Raises TypeError for what cannot be fixed so: a generator function, which runs when its results are fetched,
-        or a class without test methods.
+        Raises TypeError for a generator function, which runs when its results are fetched, and for a class without
+        test methods.
         """
         if isinstance(target, type):
             return self._of_class(target)
@@ -74,7 +74,7 @@ class override_flag:  # noqa: N801 - used as a function
         return called  # type: ignore[return-value]
 
     def _of_class(self, target: Target) -> Target:
-        """Its test methods, also those that it has from other classes, which stay as they are there."""
+        """Wrap the test methods of the class, inherited ones too; the classes they are from stay as they are."""
         found = {name: inspect.getattr_static(target, name) for name in dir(target) if name.startswith("test")}
         methods = {name: method for name, method in found.items() if isinstance(method, METHODS)}
         if not methods:

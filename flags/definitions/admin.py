@@ -28,7 +28,7 @@ from jobs.engine.models import Job
 from orgs.access.caller import Caller
 from orgs.access.live_pages import fragment
 from orgs.access.models import Role
-from orgs.access.operator_admin import OperatorAdmin, caller_of, known_caller
+from orgs.access.operator_admin import OperatorAdmin, caller_of, require_caller
 
 RECORD = ["archived", "version", "created_by", "created_at", "updated_by", "updated_at"]
 """What the page shows and nobody fills in."""
@@ -108,7 +108,7 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
         return response
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
-        asked = {"key": obj.key, "values": form.definition_values(), "by": known_caller(request).name}
+        asked = {"key": obj.key, "values": form.definition_values(), "by": require_caller(request).name}
         asked["reason"] = form.cleaned_data["reason"]
         if change:
             service.update(expected={form.cleaned_data["based_on"]}, **asked)
@@ -191,4 +191,4 @@ def _sections(*, is_bound: bool) -> dict[Section, list[str]]:
 
 
 def _is_bound(request: HttpRequest) -> bool:
-    return known_caller(request).organization_id is not None
+    return require_caller(request).organization_id is not None

@@ -16,7 +16,7 @@ from flags.definitions import prerequisites, service
 from flags.definitions.fields import FIELDS
 from flags.definitions.models import Flag
 from flags.errors import FlagChangedMeanwhile
-from flagsite.core.actor import LONGEST_REASON
+from flagsite.core.actor import MAX_REASON_LENGTH
 from flagsite.core.admin.reason_form import reason_field
 from flagsite.core.errors import FlagsiteError
 from jobs.engine.models import Job
@@ -46,7 +46,7 @@ class FlagForm(forms.ModelForm):
         help_text="Targeting keys that always have it, one on a line.",
     )
     reason = forms.CharField(
-        max_length=LONGEST_REASON,
+        max_length=MAX_REASON_LENGTH,
         required=False,
         widget=UnfoldAdminTextInputWidget(),
         help_text="Kept in the audit log.",

@@ -1,4 +1,4 @@
-"""The addresses where it is asked what a flag says, and why."""
+"""The addresses of check, which evaluates a flag, and explain, which says why."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from orgs.idempotency.stored_answers import idempotent
 
 
 class Check(Endpoint):
-    """What a flag says."""
+    """Evaluates a flag."""
 
     roles: ClassVar = {"GET": Role.READER, "POST": Role.READER}
 
@@ -62,7 +62,7 @@ class Check(Endpoint):
 
 
 class Explain(Endpoint):
-    """Why a flag says what it says."""
+    """Explains an evaluation."""
 
     roles: ClassVar = {"GET": Role.READER, "POST": Role.READER}
 
@@ -99,7 +99,7 @@ def _check(caller: Caller, name: str, asked: dict[str, Any]) -> Checked:
 
 
 def _organization_id(caller: Caller, asked: dict[str, Any]) -> int | None:
-    """The organization that is asked for, else the caller's own; none for callers that are not bound."""
+    """The organization that is named, else the caller's own; None for a caller without a scope."""
     if organization_key := asked.get("organization_key"):
         found = visible_organizations(caller).filter(key=organization_key).first()
         if found is None:
@@ -120,5 +120,5 @@ def _explained(caller: Caller, name: str, asked: dict[str, Any]) -> Response:
     except TargetingKeyMissing as error:
         error.members["steps"] = StepSerializer(error.steps, many=True).data
         raise
-    chain = explain.explain_path(checked, top_id=caller.organization_id)
-    return Response(ExplainedSerializer(checked, context={"chain": chain}).data)
+    path = explain.explain_path(checked, top_id=caller.organization_id)
+    return Response(ExplainedSerializer(checked, context={"path": path}).data)

@@ -21,15 +21,15 @@ SELECT (SELECT array_agg(id ORDER BY distance DESC) FROM path),
   FROM nearest
 """  # noqa: S608 - no input in it
 
-Columns = tuple[tuple[int, ...], tuple[bool, ...], tuple[int, ...], tuple[int, ...]]
-"""States column by column, in the order of the flags' ids: flags, values, sources, change numbers."""
+StateColumns = tuple[tuple[int, ...], tuple[bool, ...], tuple[int, ...], tuple[int, ...]]
+"""Flag states column by column, in the order of the flags' ids: flags, values, sources, change numbers."""
 
 
-def load_columns(organization_id: int) -> tuple[tuple[int, ...], tuple[str, ...], Columns]:
+def load_organization(organization_id: int) -> tuple[tuple[int, ...], tuple[str, ...], StateColumns]:
     """The organization's path, as ids and as keys, root first, and its flag states; one query, one row.
 
-    An organization that waits for its rows, because it was imported a moment ago, has its nearest ancestor's until
-    then. Raises OrganizationNotFound.
+    An organization that was imported a moment ago and waits for its states has its nearest ancestor's until then.
+    Raises OrganizationNotFound.
     """
     with connection.cursor() as cursor:
         cursor.execute(PATH_AND_STATES, path_parameters([organization_id]))
@@ -42,12 +42,12 @@ def load_columns(organization_id: int) -> tuple[tuple[int, ...], tuple[str, ...]
 
 
 def load_context(organization_id: int) -> OrganizationContext:
-    """The same as evaluation takes it. Raises OrganizationNotFound."""
-    ids, keys, columns = load_columns(organization_id)
+    """The same as `flags.evaluation.engine.evaluate` takes it. Raises OrganizationNotFound."""
+    ids, keys, columns = load_organization(organization_id)
     return OrganizationContext(ids, keys, {row[0]: StateValue(*row) for row in zip(*columns, strict=True)})
 
 
-def id_of(key: str) -> int:
+def find_id(key: str) -> int:
     """The id of the organization with this key. Raises OrganizationNotFound."""
     if not _is_text(key):
         raise OrganizationNotFound
@@ -60,7 +60,7 @@ def id_of(key: str) -> int:
 
 
 def _is_text(key: str) -> bool:
-    """Whether PostgreSQL has such a text: no zero byte, and no half of a character, as JSON may bring it."""
+    """Whether PostgreSQL can hold the text: it has no zero byte and no lone surrogate, which JSON may bring."""
     try:
         return b"\0" not in key.encode()
     except UnicodeEncodeError:

@@ -91,7 +91,7 @@ class StateValue:
 class OrganizationContext:
     """Where an organization stands, the root first and itself last, and its flags' states by the flags' ids.
 
-    `NOWHERE` is for an evaluation without an organization.
+    `NO_ORGANIZATION` is for an evaluation without one.
     """
 
     ids: tuple[int, ...] = ()

@@ -20,13 +20,13 @@ from jobs.engine.chains import chains_of
 from jobs.engine.models import Job
 from orgs.tree.paths import PATH, path_parameters
 
-ASKS_ORGANIZATIONS = frozenset({Rule.ORGANIZATION, Rule.ROLLOUT})
-"""Rules by which the organization's state, where there is one, has its say."""
+RULES_OF_ORGANIZATIONS = frozenset({Rule.ORGANIZATION, Rule.ROLLOUT})
+"""The rules for which an organization's state counts, where there is one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A decision, and what was asked."""
+    """A decision, and the question that it answers."""
 
     definition: Definition
     decision: Decision
@@ -36,7 +36,7 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class LatestChange:
-    """What was asked for last on one organization."""
+    """The last change that was accepted on one organization."""
 
     number: int
     enabled: bool
@@ -72,8 +72,8 @@ def check(*, key: str, organization_id: int | None, context: EvaluationContext) 
     known = loader.load_definitions()
     if key not in known:
         raise FlagNotFound(f"There is no flag {key!r}.")
-    place = NO_ORGANIZATION if organization_id is None else context_loader.load_context(organization_id)
-    return Checked(known[key], evaluate(known[key], place, context, known), context, organization_id)
+    organization = NO_ORGANIZATION if organization_id is None else context_loader.load_context(organization_id)
+    return Checked(known[key], evaluate(known[key], organization, context, known), context, organization_id)
 
 
 def explain_path(checked: Checked, *, top_id: int | None = None) -> list[PathEntry]:
@@ -83,11 +83,11 @@ def explain_path(checked: Checked, *, top_id: int | None = None) -> list[PathEnt
     """
     if checked.organization_id is None:
         return []
-    links = _links(checked.organization_id, checked.definition.id, top_id)
-    deciding = _deciding(links, checked.decision.state)
-    on_their_way = [link.change for link in links if link.change and _is_newer(link.change, checked.decision.state)]
-    jobs = _how_jobs_stand([change.job_id for change in on_their_way if change.job_id is not None])
-    return [_judged(link, link.id == deciding, checked.decision, jobs) for link in links]
+    entries = _path_entries(checked.organization_id, checked.definition.id, top_id)
+    deciding = _deciding(entries, checked.decision.state)
+    under_way = [one.change for one in entries if one.change and _is_newer(one.change, checked.decision.state)]
+    statuses = _chain_statuses([change.job_id for change in under_way if change.job_id is not None])
+    return [_explained(one, one.id == deciding, checked.decision, statuses) for one in entries]
 
 
 PATH_ENTRIES = f"""
@@ -104,7 +104,7 @@ SELECT path.id, path.key, path.name,
 """  # noqa: S608 - no input in it
 
 
-def _links(organization_id: int, flag_id: int, top_id: int | None) -> list[PathEntry]:
+def _path_entries(organization_id: int, flag_id: int, top_id: int | None) -> list[PathEntry]:
     with connection.cursor() as cursor:
         cursor.execute(PATH_ENTRIES, path_parameters([organization_id], top_id=top_id) | {"flag": flag_id})
         rows = cursor.fetchall()
@@ -112,50 +112,50 @@ def _links(organization_id: int, flag_id: int, top_id: int | None) -> list[PathE
 
 
 def _is_newer(change: LatestChange, state: StateValue | None) -> bool:
-    """Whether the change is later than what holds; while a flag is set for the first time, nothing holds yet."""
+    """Whether the change is later than the state; while a flag is set for the first time, there is no state yet."""
     return state is None or change.number > state.number
 
 
-def _deciding(links: Sequence[PathEntry], state: StateValue | None) -> int | None:
-    """The organization whose change is what holds: the one that made it last, else the one the value comes from."""
+def _deciding(entries: Sequence[PathEntry], state: StateValue | None) -> int | None:
+    """The organization whose change made the state; without that change, the organization the value comes from."""
     if state is None:
         return None
-    numbered = [link.id for link in links if link.change and link.change.number == state.number]
+    numbered = [one.id for one in entries if one.change and one.change.number == state.number]
     if numbered:
         return numbered[-1]
-    return next((link.id for link in links if link.id == state.source_id), None)
+    return next((one.id for one in entries if one.id == state.source_id), None)
 
 
-def _how_jobs_stand(job_ids: Sequence[int]) -> dict[int, str]:
+def _chain_statuses(job_ids: Sequence[int]) -> dict[int, str]:
     """The status of each job's chain, by the id of the job."""
     jobs = list(Job.objects.filter(pk__in=job_ids)) if job_ids else []
     chains = chains_of(jobs) if jobs else {}
     return {job.pk: chains[job.root_id].status for job in jobs}
 
 
-def _judged(link: PathEntry, is_deciding: bool, decision: Decision, jobs: dict[int, str]) -> PathEntry:
-    decides = is_deciding and decision.rule in ASKS_ORGANIZATIONS
-    words = [_why(link, is_deciding, decision.state)]
+def _explained(entry: PathEntry, is_deciding: bool, decision: Decision, statuses: dict[int, str]) -> PathEntry:
+    decides = is_deciding and decision.rule in RULES_OF_ORGANIZATIONS
+    words = [_why(entry, is_deciding, decision.state)]
     if is_deciding and not decides:
         words.append(f"But the rule {decision.rule} decides before organizations are asked.")
-    if link.change and _is_newer(link.change, decision.state):
-        words.append(_on_its_way(link.change, jobs))
-    return replace(link, decides=decides, why=" ".join(word for word in words if word))
+    if entry.change and _is_newer(entry.change, decision.state):
+        words.append(_under_way(entry.change, statuses))
+    return replace(entry, decides=decides, why=" ".join(word for word in words if word))
 
 
-def _why(link: PathEntry, is_deciding: bool, state: StateValue | None) -> str:
+def _why(entry: PathEntry, is_deciding: bool, state: StateValue | None) -> str:
     if state is not None and is_deciding:
         return f"Its change {state.number} is what holds: {'on' if state.enabled else 'off'}."
-    if link.change is None:
+    if entry.change is None:
         return "Nobody set it here."
-    if state is not None and link.change.number < state.number:
+    if state is not None and entry.change.number < state.number:
         later = f"the later change {state.number} on the organization {state.source_id}"
-        return f"Its change {link.change.number} is superseded by {later}."
+        return f"Its change {entry.change.number} is superseded by {later}."
     return ""
 
 
-def _on_its_way(change: LatestChange, jobs: dict[int, str]) -> str:
+def _under_way(change: LatestChange, statuses: dict[int, str]) -> str:
     wanted = f"Its change {change.number}, to {'on' if change.enabled else 'off'}, has not arrived"
     if change.job_id is None:
         return f"{wanted}."
-    return f"{wanted}: job {change.job_id} is {jobs.get(change.job_id, 'gone')}."
+    return f"{wanted}: job {change.job_id} is {statuses.get(change.job_id, 'gone')}."

@@ -29,7 +29,7 @@ STEPS = [
     {"rule": "archived", "outcome": "next", "detail": "It is not archived."},
     {"rule": "rollout", "outcome": "on", "detail": "'user-17' is in bucket 1044 of 100000, in 12.5 %."},
 ]
-CHAIN = [
+PATH = [
     {
         "id": 1,
         "key": "acme",
@@ -141,7 +141,8 @@ class LatestChangeSerializer(serializers.Serializer[LatestChange]):
     createdAt = serializers.DateTimeField(source="created_at")
 
 
-class LinkSerializer(serializers.Serializer[PathEntry]):
+@extend_schema_serializer(component_name="Link")
+class PathEntrySerializer(serializers.Serializer[PathEntry]):
     """An organization of the way down."""
 
     id = serializers.IntegerField()
@@ -160,7 +161,7 @@ class LinkSerializer(serializers.Serializer[PathEntry]):
 
 
 @extend_schema_serializer(
-    examples=[OpenApiExample("In a rollout", value=CHECKED | {"steps": STEPS, "organizations": CHAIN})]
+    examples=[OpenApiExample("In a rollout", value=CHECKED | {"steps": STEPS, "organizations": PATH})]
 )
 class ExplainedSerializer(CheckedSerializer):
     """What a flag says to somebody and how it came to that; the context has the `chain`."""
@@ -171,4 +172,4 @@ class ExplainedSerializer(CheckedSerializer):
     )
 
     def get_organizations(self, checked: Checked) -> list[dict[str, Any]]:
-        return list(LinkSerializer(self.context["chain"], many=True).data)
+        return list(PathEntrySerializer(self.context["path"], many=True).data)

@@ -29,7 +29,7 @@ from flagsite.core.errors import FlagsiteError
 from flagsite.core.ids import id_in
 from orgs.access.caller import Caller
 from orgs.access.models import Role
-from orgs.access.operator_admin import OneCount, OperatorAdmin, known_caller, may
+from orgs.access.operator_admin import OperatorAdmin, SingleCountChangeList, may, require_caller
 from orgs.audit import audit_log
 from orgs.tree.models import Organization
 from orgs.tree.paths import path_names_of
@@ -67,12 +67,12 @@ OPERATIONS = {
 }
 
 
-class ScheduleList(OneCount):
+class ScheduleList(SingleCountChangeList):
     """The rows of a page, each with the words for where it is set."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        _describe(list(self.result_list), known_caller(request))
+        _describe(list(self.result_list), require_caller(request))
 
 
 @admin.register(FlagSchedule)
@@ -174,7 +174,7 @@ class FlagScheduleAdmin(OperatorAdmin):
                 "back": back or request.get_full_path(),
             }  # fmt: skip
             return TemplateResponse(request, "admin/flags/schedules/confirm.html", self._frame(request) | asked)
-        caller = known_caller(request)
+        caller = require_caller(request)
         refused: Counter[str] = Counter()
         for schedule_id in ids:
             try:
@@ -209,7 +209,7 @@ class FlagScheduleAdmin(OperatorAdmin):
             month = month_of(self.get_queryset(request), first.replace(day=1))
         except (ValueError, OverflowError):
             raise Http404 from None
-        _describe([entry.schedule for day in month.days for entry in day.entries], known_caller(request))
+        _describe([entry.schedule for day in month.days for entry in day.entries], require_caller(request))
         shown = {
             "title": f"Scheduled changes in {month.first:%B %Y}", "month": month, "today": present.date(),
             "may_add": self.has_add_permission(request),
@@ -224,7 +224,7 @@ class FlagScheduleAdmin(OperatorAdmin):
         form = ScheduleForm(request.POST if request.method == "POST" else None, initial=initial)
         if request.method == "POST" and form.is_valid():
             try:
-                planned = form.plan(known_caller(request))
+                planned = form.plan(require_caller(request))
             except FlagsiteError as error:
                 form.add_error(None, error.detail)
             else:
@@ -239,7 +239,7 @@ class FlagScheduleAdmin(OperatorAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         schedule = self._schedule(request, id_in(object_id) or 0)
-        _describe([schedule], known_caller(request))
+        _describe([schedule], require_caller(request))
         first = schedule.series_id or schedule.pk
         series = self.get_queryset(request).filter(Q(pk=first) | Q(series_id=first)).order_by("-scheduled_at")
         shown = {

@@ -12,7 +12,7 @@ from rich.text import Text
 from flags.schedules.models import FlagSchedule
 from flags.schedules.serializers import ScheduleSerializer
 from flagsite.core.console import terminal
-from flagsite.core.console.command import Answer, answer_of_each
+from flagsite.core.console.command import Answer, result_of_each
 from flagsite.core.errors import FlagsiteError
 from orgs.tree.models import Organization
 
@@ -33,7 +33,7 @@ def what(schedule: FlagSchedule) -> str:
 
 def status_word(schedule: FlagSchedule) -> Text:
     """The status, in its colour; of a failed one also whether it is tried again."""
-    again = f", again at {terminal.at(schedule.next_retry_at)}" if schedule.next_retry_at else ""
+    again = f", again at {terminal.format_time(schedule.next_retry_at)}" if schedule.next_retry_at else ""
     return Text(schedule.status + again, style=STYLES[schedule.status])
 
 
@@ -49,8 +49,9 @@ def schedules_table(schedules: Sequence[FlagSchedule]) -> Table:
         recurs = f" ({schedule.cron} {schedule.time_zone})" if schedule.cron else ""
         table.add_row(
             *terminal.cells(
-                str(schedule.pk), terminal.at(schedule.scheduled_at), schedule.flag_key, what(schedule) + recurs,
-                where(schedule, organizations), status_word(schedule), schedule.created_by, schedule.last_error,
+                str(schedule.pk), terminal.format_time(schedule.scheduled_at), schedule.flag_key,
+                what(schedule) + recurs, where(schedule, organizations), status_word(schedule),
+                schedule.created_by, schedule.last_error,
             )
         )  # fmt: skip
     return table
@@ -78,7 +79,7 @@ def do_to_each(ids: Sequence[int], do: Callable[[int], FlagSchedule], *, done_wo
             results.append({"scheduleId": schedule_id, "status": schedule.status, "refused": None})
             shown.append(f"{schedule_id}: {done_word}")
     refused = sum(result["refused"] is not None for result in results)
-    return answer_of_each(results, shown, refused=refused)
+    return result_of_each(results, shown, refused=refused)
 
 
 def _value(value: Any) -> str:

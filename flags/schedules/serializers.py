@@ -14,7 +14,7 @@ from flags.definitions.models import FLAG_KEY
 from flags.schedules.backoff import MOST_RETRIES
 from flags.schedules.models import FlagSchedule
 from flags.schedules.recurrence import LONGEST_EXPRESSION
-from flagsite.core.actor import LONGEST_REASON
+from flagsite.core.actor import MAX_REASON_LENGTH
 from flagsite.core.api.input import Id, IdInQuery, InputSerializer, QuerySerializer, Text
 
 ONCE = {
@@ -151,7 +151,11 @@ class NewSchedule(InputSerializer):
         help_text="Automatic retries; FLAG_SCHEDULE_MAX_RETRIES unless given.",
     )  # fmt: skip
     reason = Text(
-        max_length=LONGEST_REASON, required=False, default="", allow_blank=True, help_text="Why; kept in the history."
+        max_length=MAX_REASON_LENGTH,
+        required=False,
+        default="",
+        allow_blank=True,
+        help_text="Why; kept in the history.",
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

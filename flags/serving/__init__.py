@@ -1,1 +1,1 @@
-"""Reads from memory: what each web process knows, how it hears of changes, and ready-made answers."""
+"""Evaluations from the cache of each process, and the change notifications that keep the cache up to date."""

@@ -1,56 +1,57 @@
-"""All flags' entries for one request: those of a user whom every rollout is on for, with what is different replaced.
+"""The entries of all flags for one request, in OFREP's JSON.
 
-So a user costs one hash for each rollout and next to nothing else.
+The start is a copy of the entries of a user for whom every rollout is on; then the entries are replaced that differ. So
+an evaluation costs one hash for each rollout, and next to nothing else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from flags.serving.compiled_flags import CompiledRules, FixedRules, RolloutRules, WhitelistRules
+from flags.serving.compiled_rules import CompiledRules, FixedRules, RolloutRules, WhitelistRules
 from flags.serving.organization_snapshot import OrganizationSnapshot
 
-ByHash = tuple[int, Callable[[bytes], int], bytes, int, bytes]
-"""A rollout by user: its place, its hash, what is hashed before the unit, below what it is on, its entry when off."""
+RolloutEntry = tuple[int, Callable[[bytes], int], bytes, int, bytes]
+"""A rollout by targeting key: index, hash, hash prefix, limit, and the entry where it is off (see `RolloutRules`)."""
 
 
 class BulkEvaluation:
-    """The flags of a bulk answer in JSON, for organizations with the same states in one environment."""
+    """All flags of organizations with the same flag states in one environment."""
 
-    __slots__ = ("_answers", "_entries", "_listed", "_others", "_rollouts")
+    __slots__ = ("_entries", "_others", "_rollouts", "_rules", "_whitelisted")
 
-    def __init__(self, answers: Sequence[CompiledRules]) -> None:
-        """`answers` has those of all flags, in the order of their keys."""
-        self._answers = answers
-        self._listed: set[str] = set()
-        """Whoever is on some flag's list; none of them is answered from what follows."""
+    def __init__(self, rules: Sequence[CompiledRules]) -> None:
+        """`rules` has those of all flags, in the order of the flags' keys."""
+        self._rules = rules
+        self._whitelisted: set[str] = set()
+        """The targeting keys on the whitelist of any flag: for them every flag's rules decide."""
         self._entries: list[bytes] = []
-        self._rollouts: list[ByHash] = []
+        self._rollouts: list[RolloutEntry] = []
         self._others: list[tuple[int, CompiledRules]] = []
-        """The flags that have to be asked, and their places."""
-        for place, answer in enumerate(answers):
-            if isinstance(answer, WhitelistRules):
-                self._listed |= answer.users
-            self._place(place, answer.others if isinstance(answer, WhitelistRules) else answer)
+        """The flags whose rules have to decide for every request, with their indexes."""
+        for index, each in enumerate(rules):
+            if isinstance(each, WhitelistRules):
+                self._whitelisted |= each.whitelist
+            self._add(index, each.others if isinstance(each, WhitelistRules) else each)
 
-    def entries(self, view: OrganizationSnapshot, key: str, unit: bytes) -> list[bytes]:
-        """Each flag's entry; `key` is the targeting key, `unit` the same in UTF-8, empty where there is none."""
-        if not unit or key in self._listed:
-            return [answer.decide(view, key, unit).json for answer in self._answers]
+    def entries(self, snapshot: OrganizationSnapshot, targeting_key: str, key_bytes: bytes) -> list[bytes]:
+        """Each flag's entry, in a new list; the parameters are those of `CompiledRules.decide`."""
+        if not key_bytes or targeting_key in self._whitelisted:
+            return [rules.decide(snapshot, targeting_key, key_bytes).json for rules in self._rules]
         entries = self._entries.copy()
-        for place, hash_32, prefix, limit, off in self._rollouts:
-            if hash_32(prefix + unit) >= limit:
-                entries[place] = off
-        for place, answer in self._others:
-            entries[place] = answer.decide(view, key, unit).json
+        for index, hash_32, prefix, limit, off in self._rollouts:
+            if hash_32(prefix + key_bytes) >= limit:
+                entries[index] = off
+        for index, rules in self._others:
+            entries[index] = rules.decide(snapshot, targeting_key, key_bytes).json
         return entries
 
-    def _place(self, place: int, answer: CompiledRules) -> None:
-        if isinstance(answer, FixedRules):
-            self._entries.append(answer.outcome.json)
-        elif type(answer) is RolloutRules:
-            self._entries.append(answer.inside.json)
-            self._rollouts.append((place, answer.hash, answer.prefix, answer.limit, answer.outside.json))
+    def _add(self, index: int, rules: CompiledRules) -> None:
+        if isinstance(rules, FixedRules):
+            self._entries.append(rules.resolution.json)
+        elif type(rules) is RolloutRules:
+            self._entries.append(rules.inside.json)
+            self._rollouts.append((index, rules.hash, rules.prefix, rules.limit, rules.outside.json))
         else:
             self._entries.append(b"")
-            self._others.append((place, answer))
+            self._others.append((index, rules))

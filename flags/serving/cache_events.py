@@ -1,17 +1,43 @@
-"""What a process hears of changes: the one encoder and decoder of PostgreSQL's notifications."""
+"""Change notifications: what PostgreSQL tells every process when something changes, as events and on the wire.
+
+A transaction that changes something sends notifications on `CHANNEL` with `pg_notify`; PostgreSQL delivers them at the
+commit. The payload is a JSON object:
+
+| payload               | event                      | sent by                                               |
+| --------------------- | -------------------------- | ----------------------------------------------------- |
+| `{"states": [7]}`     | `StatesWritten`            | each chunk of a propagation (`flags/states/sql.py`)   |
+| `{"organization": 1}` | `OrganizationMoved`        | triggers: it moves, gets another key, or is deleted   |
+| `{"key": "prefix"}`   | `AccessKeyChanged`         | triggers: it is revoked, changed or deleted           |
+| `{"definitions": 1}`  | `EverythingOf.DEFINITIONS` | triggers of flags and their prerequisites             |
+| `{"keys": 1}`         | `EverythingOf.KEYS`        | trigger: all access keys are deleted at once          |
+| `{"tree": 1}`         | `EverythingOf.TREE`        | triggers: many organizations or all states are deleted |
+
+The seven values of `states` are root_id, after, last, flag_id, enabled, source_id and change number; after
+`organization` comes its id. Operators send all but the first and the third (`flags/serving/invalidation.py`). The
+triggers are in the migrations orgs 0006 and 0009, flags 0005 and 0009.
+
+While a new version is deployed, processes of both versions read what both send. So a format stays once it was sent, and
+an unknown member means that anything may have changed.
+"""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from enum import StrEnum
 
 from flags.evaluation.engine import StateValue
+
+CHANNEL = "flagsite_changes"
+"""The channel of NOTIFY and LISTEN."""
 
 
 @dataclass(frozen=True, slots=True)
 class StatesWritten:
-    """One flag's new value for the organizations at and below `root_id` with `after` < id <= `last`."""
+    """A chunk of a propagation has written one flag's new value.
+
+    It concerns the organizations at and below `root_id` with `after` < id <= `last`.
+    """
 
     root_id: int
     after: int
@@ -21,31 +47,55 @@ class StatesWritten:
 
 @dataclass(frozen=True, slots=True)
 class OrganizationMoved:
-    """An organization has another parent or another key, or is gone: what is known of it and all below it is void."""
+    """An organization has another parent or another key, or is deleted: forget it and everything below it."""
 
     organization_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class AccessKeyChanged:
-    """The access key that begins so was revoked, changed or deleted."""
+    """The access key with this prefix was revoked, changed or deleted."""
 
     prefix: str
 
 
-CacheEvent = StatesWritten | OrganizationMoved | AccessKeyChanged | str
-"""What is heard: written states, a moved organization, a changed key, or the word for all of a kind (definitions, keys,
-tree)."""
+class EverythingOf(StrEnum):
+    """Everything of one kind may have changed."""
+
+    DEFINITIONS = "definitions"
+    KEYS = "keys"
+    TREE = "tree"
+    """Organizations and their flag states."""
+
+
+KINDS = {kind.value: kind for kind in EverythingOf}
+CacheEvent = StatesWritten | OrganizationMoved | AccessKeyChanged | EverythingOf
+"""What one change notification says."""
+
+
+def encode(event: CacheEvent) -> str:
+    """The payload of a change notification."""
+    if isinstance(event, StatesWritten):
+        state = event.state
+        values = [event.root_id, event.after, event.last, state.flag_id, state.enabled, state.source_id, state.number]
+        return json.dumps({"states": values})
+    if isinstance(event, OrganizationMoved):
+        return json.dumps({"organization": event.organization_id})
+    if isinstance(event, AccessKeyChanged):
+        return json.dumps({"key": event.prefix})
+    return json.dumps({event.value: 1})
 
 
 def decode(payload: str) -> CacheEvent:
-    """What a notification says. Raises ValueError for one that makes no sense."""
-    message: dict[str, Any] = json.loads(payload)
+    """The event of a payload. Raises ValueError for a payload that is none of the table's."""
+    message = json.loads(payload)
+    if not isinstance(message, dict) or not message:
+        raise ValueError("A change notification is a JSON object with one member.")
     if "states" in message:
-        root_id, after, last, *state = message["states"]
-        return StatesWritten(root_id, after, last, StateValue(*state))
+        root_id, after, last, flag_id, enabled, source_id, number = message["states"]
+        return StatesWritten(root_id, after, last, StateValue(flag_id, enabled, source_id, number))
     if "organization" in message:
         return OrganizationMoved(message["organization"])
     if "key" in message:
         return AccessKeyChanged(message["key"])
-    return str(next(iter(message)))
+    return KINDS.get(next(iter(message)), EverythingOf.TREE)

@@ -1,126 +1,117 @@
-"""Answers made ready: for one organization's states, what each flag says to whoever asks.
+"""The flags of one environment, compiled for the flag states of those organizations that are asked for.
 
-An answer is made when it is asked for first. Organizations share what they have in common: a flag's answers for one
-value, its outcomes that name no change. Only so many are kept as EVALUATION_CACHE_MEGABYTES allows.
+A flag is compiled when somebody asks for it first. Organizations share what they have in common: a flag's rules for the
+same value, and resolutions that name no change. EVALUATION_CACHE_MEGABYTES limits how much is kept.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from django.conf import settings
 
+from flags.errors import FlagNotFound
 from flags.evaluation.engine import Definition
 from flags.serving.bulk_evaluation import BulkEvaluation
-from flags.serving.compiled_flags import CompiledFlag, CompiledRules
-from flags.serving.evaluation_cache import Definitions
+from flags.serving.compiled_flag import CompiledFlag
+from flags.serving.compiled_rules import CompiledRules
 from flags.serving.packed_states import PackedStates
 
-ANSWER_BYTES = 2_000
-"""About what one flag's answer takes for one value: two outcomes as JSON, and its places in what keeps them."""
-_making = threading.Lock()
+COMPILED_BYTES = 2_000
+"""About what one flag's rules take for one value: two resolutions with JSON, and their entries in dictionaries."""
 
 
-class CompiledFlags:
-    """Every flag's answer for organizations with the same states, in one environment."""
+class CompiledFlags(dict[str, CompiledRules]):
+    """Every flag's rules, by the flag's key, for organizations with the same flag states in one environment.
 
-    __slots__ = ("_bulk", "_flags", "_made", "_places", "states", "used")
+    `compiled[key]` raises FlagNotFound for a flag that does not exist.
+    """
 
-    def __init__(self, flags: Sequence[CompiledFlag], places: Mapping[str, int], states: PackedStates) -> None:
+    __slots__ = ("_bulk", "_flags", "states", "used")
+
+    def __init__(self, flags: Mapping[str, CompiledFlag], states: PackedStates) -> None:
+        """`flags` are in the order of their keys."""
+        super().__init__()
         self._flags = flags
-        self._places = places
-        self._made: list[CompiledRules | None] = [None] * len(flags)
         self._bulk: BulkEvaluation | None = None
         self.states = states
         self.used = False
-        """Whether they were asked for again since somebody looked which answers could go."""
+        """Whether somebody asked for them since their last turn (`CompiledFlagsLimit`)."""
 
-    def of(self, key: str) -> CompiledRules | None:
-        """The flag's answer; None for one that does not exist."""
-        place = self._places.get(key)
-        return None if place is None else self._made[place] or self._make(place)
+    def __missing__(self, key: str) -> CompiledRules:
+        flag = self._flags.get(key)
+        if flag is None:
+            raise FlagNotFound(f"There is no flag {key!r}.")
+        rules = self[key] = flag.rules(self.states)
+        return rules
 
     @property
     def bulk(self) -> BulkEvaluation:
-        """All flags' answers for one request."""
+        """The evaluation of all flags at once."""
         if self._bulk is None:
-            self._bulk = BulkEvaluation([answer or self._make(place) for place, answer in enumerate(self._made)])
+            self._bulk = BulkEvaluation([self[key] for key in self._flags])
         return self._bulk
 
-    def _make(self, place: int) -> CompiledRules:
-        made = self._made[place] = self._flags[place].answer(self.states)
-        return made
 
+class CompiledFlagsLimit:
+    """How many `CompiledFlags` a definition set keeps, in all its environments together.
 
-Turns = deque[tuple[dict[PackedStates, CompiledFlags], PackedStates]]
-
-
-class CompiledEnvironment:
-    """The flags of one environment, and the answers of those organizations' states that were asked for last.
-
-    `turns` has the answers of all environments, in the order in which it is looked whether they can go.
+    Of more, one goes that nobody asked for since its last turn: nearly the one that was used least recently, without a
+    list that every read would have to put in order.
     """
 
-    def __init__(self, definitions: Definitions, environment: str, turns: Turns) -> None:
-        count = max(1, len(definitions.by_key))
-        self._most = max(2, settings.EVALUATION_CACHE_MEGABYTES * 2**20 // 3 // (ANSWER_BYTES * count))
-        flags = {key: CompiledFlag(one, environment, self._most) for key, one in definitions.by_key.items()}
-        _find_needs(flags)
-        self._flags = list(flags.values())
-        self._places = {key: place for place, key in enumerate(flags)}
-        self.turns = turns
-        self.kept: dict[PackedStates, CompiledFlags] = {}
+    def __init__(self, flag_count: int) -> None:
+        bytes_of_each = COMPILED_BYTES * max(1, flag_count)
+        self.most = max(2, settings.EVALUATION_CACHE_MEGABYTES * 2**20 // 3 // bytes_of_each)
+        self.lock = threading.Lock()
+        """Held while something is compiled, kept or dropped."""
+        self._turns: deque[tuple[dict[PackedStates, CompiledFlags], PackedStates]] = deque()
 
-    def make(self, states: PackedStates) -> CompiledFlags:
-        """Answers for these states, in the place of some that nobody has asked for lately."""
-        with _making:
-            made = self.kept.get(states)
-            if made is None:
-                while len(self.turns) >= self._most:
-                    self._let_one_go()
-                made = self.kept[states] = CompiledFlags(self._flags, self._places, states)
-                self.turns.append((self.kept, states))
-            return made
+    def __len__(self) -> int:
+        return len(self._turns)
 
-    def _let_one_go(self) -> None:
-        kept, states = self.turns.popleft()
+    def keep(self, kept: dict[PackedStates, CompiledFlags], compiled: CompiledFlags) -> None:
+        """Put `compiled` into `kept`, in exchange for others where there is no room. The caller holds the lock."""
+        while len(self._turns) >= self.most:
+            self._take_turn()
+        kept[compiled.states] = compiled
+        self._turns.append((kept, compiled.states))
+
+    def _take_turn(self) -> None:
+        kept, states = self._turns.popleft()
         if kept[states].used:
             kept[states].used = False
-            self.turns.append((kept, states))
+            self._turns.append((kept, states))
         else:
             del kept[states]
 
 
-def compiled_flags_for(definitions: Definitions, states: PackedStates, environment: str) -> CompiledFlags:
-    """The answers for organizations with these states, made once for all of them.
+class CompiledEnvironment:
+    """The flags of one environment. `kept` has those that are compiled, by the organizations' flag states."""
 
-    They are kept under the environments that some flag overrides; all others are alike, under "".
-    """
-    prepared: CompiledEnvironment | None = definitions.prepared.get(environment)
-    if prepared is None:
-        prepared = _prepare(definitions, environment)
-    found = prepared.kept.get(states)
-    if found is None:
-        return prepared.make(states)
-    found.used = True
-    return found
+    __slots__ = ("__weakref__", "_flags", "_limit", "kept")
 
+    def __init__(self, definitions: Mapping[str, Definition], environment: str, limit: CompiledFlagsLimit) -> None:
+        """`definitions` are in the order of their keys."""
+        self._flags = {key: CompiledFlag(one, environment, limit.most) for key, one in definitions.items()}
+        _fill_prerequisites(self._flags)
+        self._limit = limit
+        self.kept: dict[PackedStates, CompiledFlags] = {}
 
-def _prepare(definitions: Definitions, environment: str) -> CompiledEnvironment:
-    named = environment if environment in definitions.environments else ""
-    with _making:
-        if named not in definitions.prepared:
-            others: list[CompiledEnvironment] = list(definitions.prepared.values())
-            turns: Turns = others[0].turns if others else deque()
-            definitions.prepared[named] = CompiledEnvironment(definitions, named, turns)
-        found: CompiledEnvironment = definitions.prepared[named]
-        return found
+    def compile(self, states: PackedStates) -> CompiledFlags:
+        """The flags for these states, kept from now on."""
+        with self._limit.lock:
+            compiled = self.kept.get(states)
+            if compiled is None:
+                compiled = CompiledFlags(self._flags, states)
+                self._limit.keep(self.kept, compiled)
+            return compiled
 
 
-def _find_needs(flags: Mapping[str, CompiledFlag]) -> None:
-    """For each flag all that it needs, by way of others too, in the order in which they are asked."""
+def _fill_prerequisites(flags: Mapping[str, CompiledFlag]) -> None:
+    """Find for each flag every flag that it needs, also by way of others, in the order of evaluation."""
     for flag in flags.values():
         seen = {flag.definition.key}
         under_way = [(flag, iter(flag.prerequisites))]
@@ -128,15 +119,15 @@ def _find_needs(flags: Mapping[str, CompiledFlag]) -> None:
             needing, following = under_way[-1]
             key = next(following, None)
             if key is None:
-                flag.needs.append(needing)
+                flag.all_prerequisites.append(needing)
                 under_way.pop()
             elif key not in seen:
                 seen.add(key)
-                needed = flags.get(key) or _nothing(key)
+                needed = flags.get(key) or _missing_flag(key)
                 under_way.append((needed, iter(needed.prerequisites)))
-        flag.needs.pop()  # itself
+        flag.all_prerequisites.pop()  # itself
 
 
-def _nothing(key: str) -> CompiledFlag:
-    """A flag that does not exist."""
+def _missing_flag(key: str) -> CompiledFlag:
+    """A flag that does not exist is off."""
     return CompiledFlag(Definition(0, key, archived=True), "", 1)

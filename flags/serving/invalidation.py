@@ -1,8 +1,7 @@
-"""Having every web process read anew what it knows: for operators who changed the database by hand, or doubt."""
+"""Makes every web process read again what it caches: for operators who changed the database by hand, or doubt."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,18 +9,17 @@ from typing import Any
 from django.db import connection, transaction
 
 from flags.definitions.models import Flag
-from flags.states.sql import CHANNEL
+from flags.serving.cache_events import CHANNEL, CacheEvent, EverythingOf, OrganizationMoved, encode
 from orgs.access.caller import Caller
 from orgs.access.organizations import visible_organizations
 from orgs.audit import audit_log
 
-EVERYTHING: tuple[dict[str, Any], ...] = ({"definitions": 1}, {"keys": 1}, {"tree": 1})
 ONLY_UNBOUND = "Only a key that is bound to no organization may do that."
 
 
 @dataclass(slots=True)
 class Invalidated:
-    """What every process was told to read anew, and what could not be, with the reason."""
+    """What every process reads again, and what could not be invalidated, with the reason."""
 
     done: list[dict[str, Any]] = field(default_factory=list)
     failed: list[dict[str, Any]] = field(default_factory=list)
@@ -30,23 +28,23 @@ class Invalidated:
 def invalidate(
     caller: Caller, *, everything: bool = False, organization_ids: Sequence[int] = (), flag_keys: Sequence[str] = ()
 ) -> Invalidated:
-    """Tell all processes, at the commit, to read anew: everything, organizations with all below them, or flags.
+    """Make all processes read again, after the commit: everything, organizations with all below them, or flags.
 
-    A caller that is bound to an organization may do so for its subtree only.
+    A caller with a scope may do so for its subtree only. Returns what is read again and what could not be invalidated.
     """
     result = Invalidated()
-    messages: list[dict[str, Any]] = []
+    events: list[CacheEvent] = []
     unbound = caller.organization_id is None
     with transaction.atomic():
         if everything and unbound:
-            messages += EVERYTHING
+            events += EverythingOf
             result.done.append({"all": True})
         elif everything:
             result.failed.append({"all": True, "reason": ONLY_UNBOUND})
         theirs = set(visible_organizations(caller).filter(pk__in=organization_ids).values_list("pk", flat=True))
         for organization_id in organization_ids:
             if organization_id in theirs:
-                messages.append({"organization": organization_id})
+                events.append(OrganizationMoved(organization_id))
                 result.done.append({"organizationId": organization_id})
             else:
                 reason = "There is no such organization."
@@ -54,13 +52,13 @@ def invalidate(
         known = set(Flag.objects.filter(key__in=flag_keys).values_list("key", flat=True))
         for key in flag_keys:
             if unbound and key in known:
-                messages += ({"definitions": 1}, {"tree": 1})  # its states are in every organization's view
+                events += (EverythingOf.DEFINITIONS, EverythingOf.TREE)  # its states are in every snapshot
                 result.done.append({"featureFlag": key})
             else:
                 reason = "There is no such flag." if unbound else ONLY_UNBOUND
                 result.failed.append({"featureFlag": key, "reason": reason})
         with connection.cursor() as cursor:
-            for message in messages:
-                cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, json.dumps(message)])
+            for event in events:
+                cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, encode(event)])
         audit_log.record("cache.invalidate", "cache", done=result.done, failed=result.failed)
     return result

@@ -1,4 +1,4 @@
-"""The address at which operators have caches read anew."""
+"""The address at which operators make processes read again what they cache."""
 
 from __future__ import annotations
 

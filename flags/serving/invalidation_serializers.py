@@ -1,4 +1,4 @@
-"""What operators may have read anew, and what came of it, on the wire."""
+"""What operators may invalidate, and the result, in JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
 from flags.serving import invalidation
-from flagsite.core.api.input import Id, InputSerializer, Text, Truth
+from flagsite.core.api.input import Id, InputSerializer, StrictBoolean, Text
 
 MOST = 1000
 DONE = {"done": [{"organizationId": 4}], "failed": [{"featureFlag": "old", "reason": "There is no such flag."}]}
@@ -19,7 +19,7 @@ DONE = {"done": [{"organizationId": 4}], "failed": [{"featureFlag": "old", "reas
 class WhatToReadAnew(InputSerializer):
     """At least one of them."""
 
-    all = Truth(default=False, help_text="Everything that processes know.")
+    all = StrictBoolean(default=False, help_text="Everything that processes know.")
     organizationIds = serializers.ListField(
         child=Id(), max_length=MOST, default=list, help_text="These organizations and all that is below them."
     )

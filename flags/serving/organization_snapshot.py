@@ -1,4 +1,4 @@
-"""One organization as a process knows it: its path, and the flag states that hold for it."""
+"""One organization as the evaluation cache keeps it: its path and its flag states."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from flags.serving.packed_states import NO_STATES, PackedStates
 from flags.serving.usage_counter import UNCOUNTED
 
 SNAPSHOT_BYTES = 1000
-"""About what a view takes beside its states: ids and keys from the root down, and its entries in the memory."""
+"""About what a snapshot takes beside its packed states: the ids and keys of its path, its entries in the cache."""
 
 
 class OrganizationSnapshot:
-    """One organization as a process knows it: its line from the root down to itself, and what holds for it."""
+    """One organization: the ids and keys of its path, from the root down to itself, and its flag states.
+
+    Only `states` and `position` change afterwards, when the snapshot catches up with the change log.
+    """
 
     __slots__ = (
-        "__weakref__", "epoch", "ids", "keys", "line", "organization_id", "position", "read_at", "states", "steps",
-        "used",
+        "__weakref__", "epoch", "ids", "keys", "organization_id", "path_bytes", "position", "read_at", "states",
+        "steps", "used",
     )  # fmt: skip
 
     def __init__(
@@ -32,24 +35,23 @@ class OrganizationSnapshot:
         self.ids = ids
         self.keys = keys
         self.states = states
-        """What holds for it."""
         self.position = position
-        """The number of the last change that is in what holds, or an older one: it is set last, and looked at first."""
-        self.line = repr((keys, ids)).encode()
-        """Its place, for fingerprints."""
+        """The number of the last event in the change log that `states` has in it. It is set last and read first."""
+        self.path_bytes = repr((keys, ids)).encode()
+        """The path, for fingerprints."""
         self.read_at = read_at
         self.epoch = epoch
-        """How often its memory had forgotten everything when it was read."""
+        """How often the cache had been cleared when the snapshot was read."""
         self.used = False
-        """Whether it was asked for again since somebody looked which views could go."""
+        """Whether somebody asked for it since its last turn (`EvaluationCache`)."""
         self.steps = UNCOUNTED
-        """How often all flags were evaluated for it (`usage.count_all`)."""
+        """How often all flags were evaluated for it (`usage_counter.count_all`)."""
 
     @property
-    def place(self) -> OrganizationContext:
-        """The same for `evaluate`."""
+    def context(self) -> OrganizationContext:
+        """The same as `flags.evaluation.engine.evaluate` takes it."""
         return OrganizationContext(self.ids, self.keys, {row.flag_id: row for row in self.states.rows})
 
 
 NO_ORGANIZATION = OrganizationSnapshot((), (), NO_STATES, 0)
-"""For who asks without an organization: the flags' defaults."""
+"""For an evaluation without an organization: the flags' defaults."""

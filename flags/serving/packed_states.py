@@ -1,7 +1,7 @@
-"""The flags' states of organizations, kept once for all organizations that have the same, and in few bytes.
+"""Flag states as bytes, kept once for all organizations that have the same.
 
-A value takes 17 bytes. As Python's objects it would take ten times as much, which a hundred thousand organizations with
-a hundred flags each, all of them different, would make gigabytes of.
+A value takes 17 bytes. As a Python object it would take ten times as much: gigabytes for a hundred thousand
+organizations that all differ in a hundred flags.
 """
 
 from __future__ import annotations
@@ -12,61 +12,60 @@ from itertools import chain
 from struct import Struct
 from weakref import WeakValueDictionary
 
-from flags.evaluation.context_loader import Columns
+from flags.evaluation.context_loader import StateColumns
 from flags.evaluation.engine import StateValue
 
 Row = tuple[int, int, bool]
-"""A flag's value in an organization: where it comes from, the number of its change, whether it is on."""
+"""A flag's value in an organization: the organization it was set on, its change number, whether it is on."""
 ROW = Struct("<qq?")
 OBJECT_BYTES = 450
-"""What states take beside their rows: the object, its fingerprint, its entry in `Shared`."""
+"""About what `PackedStates` take beside their rows: the object, its fingerprint, its entry in `InternedStates`."""
 
 
 class PackedFormat:
-    """The flags that have states, in the order of their ids; shared by all organizations with states of the same."""
+    """Which flags have states, in the order of their ids; shared by all organizations with states of the same flags."""
 
-    __slots__ = ("__weakref__", "digest", "flag_ids", "form", "places")
+    __slots__ = ("__weakref__", "digest", "flag_ids", "offsets", "struct")
 
     def __init__(self, flag_ids: tuple[int, ...]) -> None:
         self.flag_ids = flag_ids
-        self.places = {flag_id: place * ROW.size for place, flag_id in enumerate(flag_ids)}
-        """Where each flag's row begins."""
-        self.form = Struct("<" + "qq?" * len(flag_ids))
+        self.offsets = {flag_id: index * ROW.size for index, flag_id in enumerate(flag_ids)}
+        """The byte at which each flag's row begins."""
+        self.struct = Struct("<" + "qq?" * len(flag_ids))
         self.digest = hashlib.blake2b(repr(flag_ids).encode(), digest_size=16).digest()
 
 
 class PackedStates:
-    """What holds for an organization; shared by all for which the same holds.
+    """The flag states of an organization, shared by all organizations with the same.
 
-    `fingerprint` is the same in every process.
+    `data` has a `ROW` for each flag of `layout`. `fingerprint` is the same in every process.
     """
 
-    __slots__ = ("__weakref__", "_owner", "data", "fingerprint", "layout")
+    __slots__ = ("__weakref__", "_interned_by", "data", "fingerprint", "layout")
 
-    def __init__(self, layout: PackedFormat, data: bytes, fingerprint: bytes, owner: InternedStates | None) -> None:
+    def __init__(self, layout: PackedFormat, data: bytes, fingerprint: bytes, interned_by: InternedStates) -> None:
         self.layout = layout
         self.data = data
         self.fingerprint = fingerprint
-        self._owner = owner
+        self._interned_by = interned_by
 
     def __del__(self) -> None:
-        if self._owner is not None:
-            self._owner.data_bytes -= len(self.data)
+        self._interned_by.data_bytes -= len(self.data)
 
     def row(self, flag_id: int) -> Row | None:
-        """The flag's value; None where nobody has set it."""
-        place = self.layout.places.get(flag_id)
-        return None if place is None else ROW.unpack_from(self.data, place)
+        """The flag's value; None where it is set nowhere."""
+        offset = self.layout.offsets.get(flag_id)
+        return None if offset is None else ROW.unpack_from(self.data, offset)
 
     @property
     def rows(self) -> tuple[StateValue, ...]:
-        """All of them, for who needs objects."""
+        """All states as objects."""
         rows = zip(self.layout.flag_ids, ROW.iter_unpack(self.data), strict=True)
         return tuple(StateValue(flag_id, enabled, source, number) for flag_id, (source, number, enabled) in rows)
 
 
 class InternedStates:
-    """All states in use, each content once; they go with the last organization that has them."""
+    """All packed states in use, each content once; they go with the last organization that has them."""
 
     def __init__(self) -> None:
         self._known: WeakValueDictionary[bytes, PackedStates] = WeakValueDictionary()
@@ -75,28 +74,30 @@ class InternedStates:
 
     @property
     def size(self) -> int:
-        """About what they take in memory."""
+        """About what they take in memory, in bytes."""
         return self.data_bytes + len(self._known) * OBJECT_BYTES
 
-    def of(self, columns: Columns) -> PackedStates:
-        """The states with this content."""
+    def of(self, columns: StateColumns) -> PackedStates:
+        """The packed states with this content."""
         flag_ids, values, sources, numbers = columns
         layout = self._layout(flag_ids)
-        return self._states(layout, layout.form.pack(*chain.from_iterable(zip(sources, numbers, values, strict=True))))
+        return self._states(
+            layout, layout.struct.pack(*chain.from_iterable(zip(sources, numbers, values, strict=True)))
+        )
 
-    def after(self, states: PackedStates, new: StateValue) -> PackedStates:
-        """The states that follow from these by one new value; the same ones where theirs is newer."""
+    def with_value(self, states: PackedStates, new: StateValue) -> PackedStates:
+        """These states with one new value; the same states where theirs has a higher change number."""
         layout, data = states.layout, states.data
         row = ROW.pack(new.source_id, new.number, new.enabled)
-        begin = end = layout.places.get(new.flag_id, -1)
+        begin = end = layout.offsets.get(new.flag_id, -1)
         if begin >= 0:
             if ROW.unpack_from(data, begin)[1] >= new.number:
                 return states
             end = begin + ROW.size
         else:
-            place = bisect(layout.flag_ids, new.flag_id)
-            layout = self._layout((*layout.flag_ids[:place], new.flag_id, *layout.flag_ids[place:]))
-            begin = end = place * ROW.size
+            index = bisect(layout.flag_ids, new.flag_id)
+            layout = self._layout((*layout.flag_ids[:index], new.flag_id, *layout.flag_ids[index:]))
+            begin = end = index * ROW.size
         return self._states(layout, data[:begin] + row + data[end:])
 
     def _layout(self, flag_ids: tuple[int, ...]) -> PackedFormat:
@@ -113,4 +114,4 @@ class InternedStates:
 
 
 NO_STATES = InternedStates().of(((), (), (), ()))
-"""Where nobody has set anything."""
+"""The states of an organization for which no flag is set."""

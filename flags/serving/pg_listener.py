@@ -20,8 +20,7 @@ import psycopg
 import structlog
 from psycopg.pq.abc import PGconn
 
-from flags.serving.cache_events import CacheEvent, decode
-from flags.states.sql import CHANNEL
+from flags.serving.cache_events import CHANNEL, CacheEvent, decode
 from flagsite.core.adapters.django_orm import psycopg_parameters
 from flagsite.core.background import BackgroundService
 
@@ -35,18 +34,18 @@ PAUSES = (0.05, 0.2, 0.5, 1.0)
 class ChangeListener(BackgroundService):
     """Hands on what it hears, one piece after the other. A turn is one connection, from its start until it is lost.
 
-    `on_news` gets each piece; `on_gap` is called whenever something may have been missed, so at the start as well;
+    `on_event` gets each event; `on_gap` is called whenever something may have been missed, so at the start as well;
     `on_hearing` is told whether it `hears`, whenever that changes.
     """
 
     def __init__(
         self,
-        on_news: Callable[[CacheEvent], None],
+        on_event: Callable[[CacheEvent], None],
         on_gap: Callable[[], None],
         on_hearing: Callable[..., None] = lambda *, hears: None,
     ) -> None:
         super().__init__("listener")
-        self._on_news = on_news
+        self._on_event = on_event
         self._on_gap = on_gap
         self._on_hearing = on_hearing
         self._ring, self._bell = socket.socketpair()
@@ -115,11 +114,11 @@ class ChangeListener(BackgroundService):
         """Take what has come; where somebody asks, or nothing has come for long, see to it that all has come."""
         server = connection.pgconn
         server.consume_input()
-        news = self._take_all(server)
+        count = self._take_all(server)
         with contextlib.suppress(BlockingIOError):
             self._bell.recv(4096)
         asked = [self._asked.popleft() for _ in range(len(self._asked))]
-        if asked or not news:
+        if asked or not count:
             connection.execute("SELECT 1")  # its answer comes after all that was told before
             self._take_all(server)
         for one in asked:
@@ -134,7 +133,7 @@ class ChangeListener(BackgroundService):
 
     def _take(self, payload: str) -> None:
         try:
-            self._on_news(decode(payload))
+            self._on_event(decode(payload))
         except Exception:
             log.exception("news_not_understood", payload=payload[:200])
             self._on_gap()

@@ -1,83 +1,97 @@
-"""The one memory of this process, which listens from its first use on."""
+"""The caches of this process, made at their first use together with the listener that keeps them up to date."""
 
 from __future__ import annotations
 
 import os
 import threading
 from collections.abc import Callable
+from typing import NamedTuple
 
 from django.db import connection
 
 from flags.serving import usage_counter
 from flags.serving.access_key_cache import AccessKeyCache
-from flags.serving.cache_events import AccessKeyChanged, CacheEvent, OrganizationMoved, StatesWritten
+from flags.serving.cache_events import AccessKeyChanged, CacheEvent, EverythingOf, OrganizationMoved, StatesWritten
 from flags.serving.evaluation_cache import EvaluationCache
 from flags.serving.pg_listener import ChangeListener
 
-HEARS_WITHIN = 1.0
+WAIT_SECONDS = 1.0
+"""How long `is_up_to_date` waits."""
+
+
+class ProcessCaches(NamedTuple):
+    """What one process has; a forked child makes its own."""
+
+    pid: int
+    evaluation: EvaluationCache
+    access_keys: AccessKeyCache
+    listener: ChangeListener
+
+
 _making = threading.Lock()
-_made: tuple[int, EvaluationCache, AccessKeyCache, ChangeListener] | None = None
+_made: ProcessCaches | None = None
 
 
 def process_evaluation_cache() -> EvaluationCache:
-    """What this process knows of flags and organizations."""
-    return _of_this_process()[1]
+    """The definitions and organization snapshots of this process."""
+    return _of_this_process().evaluation
 
 
 def process_access_key_cache() -> AccessKeyCache:
-    """Whom this process knows by their keys."""
-    return _of_this_process()[2]
+    """The access keys that this process knows."""
+    return _of_this_process().access_keys
 
 
-def heard_all() -> bool:
-    """Whether this process knows of all changes that were committed before this call; waits a moment for it."""
-    return _of_this_process()[3].hear_all(HEARS_WITHIN)
+def is_up_to_date() -> bool:
+    """Whether this process has heard of all changes that were committed before this call; waits a moment for it."""
+    return _of_this_process().listener.hear_all(WAIT_SECONDS)
 
 
 def end() -> None:
-    """Hand on what was counted, and listen no more: for a process whose servers end before it does."""
-    global _made  # noqa: PLW0603 - whoever asks again makes another
+    """Hand on the counted evaluations and stop listening: for a process whose servers end before it does."""
+    global _made  # noqa: PLW0603 - the next call makes the caches again
     usage_counter.flush()
-    if _made is not None and _made[0] == os.getpid():
-        _made[3].stop()
+    if _made is not None and _made.pid == os.getpid():
+        _made.listener.stop()
     _made = None
 
 
-def hearing(memory: EvaluationCache, keys_changed: Callable[[], None]) -> Callable[[CacheEvent], None]:
-    """What a memory does with news."""
+def event_handler(cache: EvaluationCache, clear_access_keys: Callable[[], None]) -> Callable[[CacheEvent], None]:
+    """The function that applies events to the caches of a process."""
 
-    def take(news: CacheEvent) -> None:
-        if isinstance(news, StatesWritten | OrganizationMoved):
-            memory.take(news)
-        elif news == "definitions":
-            memory.read_definitions()
-            connection.close()  # of the listener's thread, which rarely needs one
-        elif news == "keys" or isinstance(news, AccessKeyChanged):
-            keys_changed()
+    def handle(event: CacheEvent) -> None:
+        if isinstance(event, StatesWritten | OrganizationMoved):
+            cache.notify(event)
+        elif event is EverythingOf.DEFINITIONS:
+            cache.reload_definitions()
+            connection.close()  # the listener's thread rarely needs one
+        elif event is EverythingOf.KEYS or isinstance(event, AccessKeyChanged):
+            clear_access_keys()
         else:
-            memory.forget()
+            cache.clear()
 
-    return take
+    return handle
 
 
-def _of_this_process() -> tuple[int, EvaluationCache, AccessKeyCache, ChangeListener]:
-    if _made is not None and _made[0] == os.getpid():
+def _of_this_process() -> ProcessCaches:
+    if _made is not None and _made.pid == os.getpid():
         return _made
     return _make()
 
 
-def _make() -> tuple[int, EvaluationCache, AccessKeyCache, ChangeListener]:
-    global _made  # noqa: PLW0603 - one for each process; a forked child makes its own
+def _make() -> ProcessCaches:
+    global _made  # noqa: PLW0603 - one for each process
     with _making:
-        if _made is None or _made[0] != os.getpid():
-            memory, callers = EvaluationCache(), AccessKeyCache()
+        if _made is None or _made.pid != os.getpid():
+            evaluation, access_keys = EvaluationCache(), AccessKeyCache()
 
-            def start_afresh() -> None:
-                memory.forget()
-                callers.forget()
+            def clear_all() -> None:
+                evaluation.clear()
+                access_keys.clear()
 
-            memory.listening(hears=False)
-            listener = ChangeListener(hearing(memory, callers.forget), start_afresh, memory.listening)
+            evaluation.set_listening(hears=False)
+            handler = event_handler(evaluation, access_keys.clear)
+            listener = ChangeListener(handler, clear_all, evaluation.set_listening)
             listener.start()
-            _made = os.getpid(), memory, callers, listener
+            _made = ProcessCaches(os.getpid(), evaluation, access_keys, listener)
         return _made

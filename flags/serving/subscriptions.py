@@ -1,4 +1,4 @@
-"""Who waits for changes: each client's organization, and a wake-up for those whom a change concerns."""
+"""The clients of the event stream that wait for changes, and a wake-up for those whom a change concerns."""
 
 from __future__ import annotations
 
@@ -6,37 +6,37 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from flags.serving.cache_events import AccessKeyChanged, CacheEvent, OrganizationMoved, StatesWritten
+from flags.serving.cache_events import AccessKeyChanged, CacheEvent, EverythingOf, OrganizationMoved, StatesWritten
 
 
 class Subscription:
-    """One client that waits, with the key that begins with `key`.
+    """One client that waits, with the access key that has `key_prefix`.
 
-    `line` has the ids from the root down to its organization; empty: definitions only.
+    `path` has the ids from the root down to its organization; an empty path waits for definitions only.
     """
 
-    __slots__ = ("_loop", "_woken", "doubtful", "key", "line", "news")
+    __slots__ = ("_loop", "_woken", "has_changes", "key_prefix", "must_recheck", "path")
 
-    def __init__(self, line: tuple[int, ...], key: str, loop: asyncio.AbstractEventLoop) -> None:
-        self.line = line
-        self.key = key
-        self.news = False
-        """Something has changed for it that it was not told."""
-        self.doubtful = False
-        """Its organization may be elsewhere now, or its key be revoked: read both anew."""
+    def __init__(self, path: tuple[int, ...], key_prefix: str, loop: asyncio.AbstractEventLoop) -> None:
+        self.path = path
+        self.key_prefix = key_prefix
+        self.has_changes = False
+        """Something has changed for the client since its last event."""
+        self.must_recheck = False
+        """The organization may have moved or the key may be revoked: read both from the database."""
         self._loop = loop
         self._woken = asyncio.Event()
 
-    def wake(self, *, news: bool = True, doubtful: bool = False) -> None:
-        """Something has changed for it, or perhaps who it is itself; from any thread."""
-        self.news |= news
-        self.doubtful |= doubtful
+    def wake(self, *, changed: bool = True, recheck: bool = False) -> None:
+        """Something has changed for the client, or its path or key has to be checked; from any thread."""
+        self.has_changes |= changed
+        self.must_recheck |= recheck
         self._loop.call_soon_threadsafe(self._woken.set)
 
-    async def changed(self, within: float) -> bool:
-        """Wait until somebody wakes it, or for so many seconds; whether somebody has."""
+    async def wait(self, seconds: float) -> bool:
+        """Wait until something wakes it; False when nothing does in so many seconds."""
         try:
-            await asyncio.wait_for(self._woken.wait(), within)
+            await asyncio.wait_for(self._woken.wait(), seconds)
         except TimeoutError:
             return False
         self._woken.clear()
@@ -44,7 +44,7 @@ class Subscription:
 
 
 class Subscriptions:
-    """All clients of this process; those of one organization and of what is below it are found by its id."""
+    """All subscriptions of this process; those at and below an organization are found by its id."""
 
     def __init__(self) -> None:
         self._below: dict[int, set[Subscription]] = {}
@@ -55,49 +55,50 @@ class Subscriptions:
 
     @contextmanager
     def waiting(self, subscription: Subscription) -> Iterator[None]:
-        """Have it woken inside."""
+        """Wake the subscription inside of the block."""
         self._add(subscription)
         try:
             yield
         finally:
             self._discard(subscription)
 
-    def place(self, subscription: Subscription, line: tuple[int, ...]) -> None:
-        """Its organization has moved."""
+    def move(self, subscription: Subscription, path: tuple[int, ...]) -> None:
+        """The subscription's organization has another path."""
         self._discard(subscription)
-        subscription.line = line
+        subscription.path = path
         self._add(subscription)
 
-    def take(self, news: CacheEvent) -> None:
-        """Wake those whom it concerns; from the listener's thread."""
-        if isinstance(news, StatesWritten):
-            for one in tuple(self._below.get(news.root_id, ())):
-                if news.after < one.line[-1] <= news.last:
+    def notify(self, event: CacheEvent) -> None:
+        """Wake the subscriptions that the event concerns; from the listener's thread."""
+        if isinstance(event, StatesWritten):
+            for one in tuple(self._below.get(event.root_id, ())):
+                if event.after < one.path[-1] <= event.last:
                     one.wake()
-        elif isinstance(news, OrganizationMoved):
-            for one in tuple(self._below.get(news.organization_id, ())):
-                one.wake(doubtful=True)
-        elif isinstance(news, AccessKeyChanged):
+        elif isinstance(event, OrganizationMoved):
+            for one in tuple(self._below.get(event.organization_id, ())):
+                one.wake(recheck=True)
+        elif isinstance(event, AccessKeyChanged):
             for one in tuple(self._all):
-                if one.key == news.prefix:
-                    one.wake(news=False, doubtful=True)
+                if one.key_prefix == event.prefix:
+                    one.wake(changed=False, recheck=True)
         else:
+            definitions = event is EverythingOf.DEFINITIONS
             for one in tuple(self._all):
-                one.wake(news=news == "definitions", doubtful=news != "definitions")
+                one.wake(changed=definitions, recheck=not definitions)
 
     def wake_all(self) -> None:
         """Anything may have been missed."""
         for one in tuple(self._all):
-            one.wake(doubtful=True)
+            one.wake(recheck=True)
 
     def _add(self, subscription: Subscription) -> None:
         self._all.add(subscription)
-        for organization_id in subscription.line:
+        for organization_id in subscription.path:
             self._below.setdefault(organization_id, set()).add(subscription)
 
     def _discard(self, subscription: Subscription) -> None:
         self._all.discard(subscription)
-        for organization_id in subscription.line:
+        for organization_id in subscription.path:
             waiting = self._below[organization_id]
             waiting.discard(subscription)
             if not waiting:

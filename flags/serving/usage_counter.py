@@ -81,11 +81,11 @@ def count(organization_id: int | None, flag_key: str) -> None:
     next(_counts[organization_id, flag_key])
 
 
-def count_all(view: CountsAll) -> None:
-    """Every flag was evaluated for the view's organization, which keeps its steps so that they need not be found."""
-    steps = view.steps
+def count_all(snapshot: CountsAll) -> None:
+    """Every flag was evaluated for the organization, whose snapshot keeps its steps so that they need not be found."""
+    steps = snapshot.steps
     if steps.of is not _counts.mark:
-        steps = view.steps = _counts[view.organization_id, None]
+        steps = snapshot.steps = _counts[snapshot.organization_id, None]
     next(steps)
 
 

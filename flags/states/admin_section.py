@@ -21,7 +21,7 @@ from flagsite.core.ids import id_in
 from jobs.engine.chains import jobs_of
 from orgs.access.caller import Caller
 from orgs.access.models import Role
-from orgs.access.operator_admin import NOT_WHAT_WAS_SHOWN, caller_of, fingerprint_of
+from orgs.access.operator_admin import PREVIEW_OUTDATED, caller_of, fingerprint_of
 from orgs.access.organizations import find_visible_organization, hold_visible_organization, visible_organizations
 from orgs.errors import OrganizationNotFound
 from orgs.tree.admin_sections import Section
@@ -77,7 +77,7 @@ def switch_view(admin: Any, request: HttpRequest, organization_id: str) -> HttpR
             if request.POST.get("shown") == shown["fingerprint"]:
                 return _set(admin, request, caller, organization, form.cleaned_data)
             if "shown" in request.POST:
-                form.add_error(None, NOT_WHAT_WAS_SHOWN)
+                form.add_error(None, PREVIEW_OUTDATED)
         except FlagsiteError as error:
             form.add_error(None, error.detail)
     frame = {**admin.admin_site.each_context(request), "opts": Organization._meta}

@@ -26,7 +26,7 @@ from flags.states import propagation, sql
 from flags.states.models import Change
 from flags.states.sql import Span, Value
 from flagsite.core import actor
-from flagsite.core.ids import BIGGEST_ID
+from flagsite.core.ids import MAX_ID
 from jobs.engine import lifecycle
 from orgs.tree.models import Organization
 from orgs.tree.signals import Placement
@@ -180,7 +180,7 @@ def _apply(organization_id: int, values: list[Value]) -> list[int]:
     if subtree.size * len(values) > settings.FLAGS_INLINE_ROWS:
         return [_start_job(organization_id, values, total=subtree.size)]
     for value in values:
-        sql.write_span(subtree, Span(0, BIGGEST_ID, subtree.size), value, job_id=None)
+        sql.write_span(subtree, Span(0, MAX_ID, subtree.size), value, job_id=None)
     _record(organization_id, values, job_id=None)
     return []
 

@@ -9,7 +9,7 @@ from django.db import connection
 
 from flags.states import inheritance, set_flag
 from flags.states.sql import Value
-from flagsite.core.ids import BIGGEST_ID
+from flagsite.core.ids import MAX_ID
 from orgs.tree.models import Organization
 from orgs.tree.paths import path_ids_of
 from orgs.tree.signals import Placement
@@ -87,7 +87,7 @@ def move(organization: Organization, parent: Organization | None) -> list[str]:
         return ["It is there already."]
     former_ancestor_ids = tuple(path_ids_of(organization.pk)[:-1])
     placement = Placement(organization.pk, parent.pk if parent else None, former_ancestor_ids)
-    values = inheritance.values_after_move(placement, number=BIGGEST_ID)
+    values = inheritance.values_after_move(placement, number=MAX_ID)
     counted = values[: max(1, MOST_COUNTED // organization.subtree.size)]
     written = [row for row in _overwritten(organization.pk, counted) if row[2] or row[3]]
     sentences = [_sentence(*row) for row in written[:MOST_SHOWN]]

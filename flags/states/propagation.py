@@ -64,7 +64,7 @@ def propagate(run: Run) -> None:
             if not _with_patience(run, partial(walk.write_chunk, size)):
                 return
         except DatabaseError as error:
-            if transient_errors.is_transient(error) and not transient_errors.is_time_out(error):
+            if transient_errors.is_transient(error) and not transient_errors.is_timeout(error):
                 raise  # the server's trouble, of which no organization is guilty
             if size > 1:
                 pieces.extendleft((size - size // 2, size // 2))
@@ -158,7 +158,7 @@ class Walk:
                 with transaction.atomic():
                     counts = self._write(subtree, span)
             except DatabaseError as error:
-                if transient_errors.is_transient(error) and not transient_errors.is_time_out(error):
+                if transient_errors.is_transient(error) and not transient_errors.is_timeout(error):
                     raise
                 self.run.record_failure(span.last, str(error).strip().partition("\n")[0])
                 self._record(span, failed=1)

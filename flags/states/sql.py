@@ -8,13 +8,14 @@ being purged (`flags.definitions.purge` relies on it).
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import IntegrityError, OperationalError, connection, transaction
 
+from flags.evaluation.engine import StateValue
+from flags.serving.cache_events import CHANNEL, StatesWritten, encode
 from flagsite.core.db import transient_errors
 from orgs.errors import TreeBusy
 from orgs.tree import locks
@@ -40,8 +41,6 @@ class Span:
     count: int
 
 
-CHANNEL = "flagsite_changes"
-"""Where PostgreSQL tells, after each commit, what has changed."""
 # No chunk hangs for ever. One whose worker is frozen or whose host is gone gives up its locks, the job's among them, as
 # nobody could rescue it otherwise. Its commit need not wait for the disk: rows, counts and checkpoint are lost together
 # if PostgreSQL crashes, the chunk is then written again, and the end of the job waits for all of them. With the planner
@@ -142,7 +141,7 @@ WITH written AS (
      WHERE state.organization_id = ANY({MEMBERS})
        AND state.flag_id = %(flag_id)s AND state.change_number < %(number)s AND {NOT_PURGED}
     RETURNING {{had_it}} AS had_it)
-SELECT count(*), count(*) FILTER (WHERE had_it), pg_notify('{CHANNEL}', %(news)s) FROM written
+SELECT count(*), count(*) FILTER (WHERE had_it), pg_notify('{CHANNEL}', %(notification)s) FROM written
 """  # noqa: S608 - no input in it
 HAD_IT = "old.enabled = state.enabled"
 KNOWS_OLD_ROWS = 180_000
@@ -159,7 +158,7 @@ WITH written AS (
      ORDER BY id
         {{conflict}}
     RETURNING FALSE)
-SELECT count(*), 0, pg_notify('{CHANNEL}', %(news)s) FROM written
+SELECT count(*), 0, pg_notify('{CHANNEL}', %(notification)s) FROM written
 """  # noqa: S608 - no input in it
 INSERT_MISSING = INSERT_SPAN.replace("{conflict}", "ON CONFLICT (organization_id, flag_id) DO NOTHING")
 INSERT_NEW = INSERT_SPAN.replace("{conflict}", "")
@@ -189,7 +188,7 @@ def write_span(subtree: Subtree, span: Span, value: Value, *, job_id: int | None
         "job_id": job_id,
         "after": span.after,
         "last": span.last,
-        "news": _news(subtree, span, value),
+        "notification": _notification(subtree, span, value),
         **subtree.parameters(),
     }
     if likely_new:
@@ -239,21 +238,10 @@ def count_superseded(subtree: Subtree, span: Span, values: Sequence[Value]) -> i
         return int(cursor.fetchone()[0])
 
 
-def _news(subtree: Subtree, span: Span, value: Value) -> str:
-    """What those that answer from memory are told, at the commit: which organizations may have got which value."""
-    return json.dumps(
-        {
-            "states": [
-                subtree.organization_id,
-                span.after,
-                span.last,
-                value.flag_id,
-                value.enabled,
-                value.source_id,
-                value.number,
-            ]
-        }
-    )
+def _notification(subtree: Subtree, span: Span, value: Value) -> str:
+    """The change notification of the chunk: which organizations may have got which value."""
+    state = StateValue(value.flag_id, value.enabled, value.source_id, value.number)
+    return encode(StatesWritten(subtree.organization_id, span.after, span.last, state))
 
 
 def next_number() -> int:

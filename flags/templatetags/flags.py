@@ -8,8 +8,7 @@ from django import template
 from django.template.base import FilterExpression, NodeList, Parser, Token, token_kwargs
 from django.template.context import Context
 
-from flags.client import context as client_context
-from flags.client.context import OfRequest
+from flags.client.context import RequestContext, default_context
 from flags.client.evaluate import is_enabled
 
 register = template.Library()
@@ -20,16 +19,16 @@ OPTIONS = ("user_id", "organization", "environment")
 def flag_enabled(context: Context, name: str, **options: Any) -> bool:
     """Whether the flag is on: `{% flag_enabled "name" as x %}`; options: user_id, organization, environment.
 
-    What is not given is the request's. What cannot be told is off.
+    What is not given is the request's. A flag that cannot be evaluated is off.
     """
     request = context.get("request")
-    if request is None or client_context.current.get() is not None:
+    if request is None or default_context.get() is not None:
         return is_enabled(name, **options, default=False)
-    token = client_context.current.set(OfRequest(request))
+    token = default_context.set(RequestContext(request))
     try:
         return is_enabled(name, **options, default=False)
     finally:
-        client_context.current.reset(token)
+        default_context.reset(token)
 
 
 @register.tag

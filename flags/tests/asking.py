@@ -9,7 +9,7 @@ from typing import Any
 
 from flags.serving.access_key_cache import AccessKeyCache
 from flags.serving.evaluation_cache import EvaluationCache
-from flags.serving.ofrep import RemoteEvaluation
+from flags.serving.ofrep.remote_evaluation import RemoteEvaluation
 
 FLAGS = "/ofrep/v1/evaluate/flags"
 
@@ -24,13 +24,13 @@ class Answer:
 
 
 class Asking:
-    """A client with a key; `memory` is what the process knows, which a test may tell of changes."""
+    """A client with a key; a test may notify `cache` of changes."""
 
     def __init__(self, key: str) -> None:
         self.key = key
-        self.memory = EvaluationCache()
-        self.callers = AccessKeyCache()
-        self.evaluation = RemoteEvaluation(self.memory, self.callers)
+        self.cache = EvaluationCache()
+        self.access_keys = AccessKeyCache()
+        self.evaluation = RemoteEvaluation(self.cache, self.access_keys)
 
     def one(self, flag: str, **context: Any) -> Answer:
         """Evaluate one flag."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from hypothesis import strategies as st
 
-from flags.evaluation.context_loader import Columns
+from flags.evaluation.context_loader import StateColumns
 from flags.evaluation.engine import Definition, EvaluationContext, OrganizationContext, StateValue, Unit
 
 KEYS = ["a", "b", "c", "d"]
@@ -63,7 +63,7 @@ contexts = st.builds(
 )
 
 
-def columns_of(states: Iterable[StateValue]) -> Columns:
+def columns_of(states: Iterable[StateValue]) -> StateColumns:
     """The same, column by column, as the database gives them."""
     rows = sorted(states, key=lambda state: state.flag_id)
     return (

@@ -287,9 +287,9 @@ def test_a_first_change_on_its_way_is_told_where_it_was_made(api: Api, cast: Cas
 def test_a_job_that_is_cleaned_up_while_somebody_asks_is_gone(
     cast: Cast, reader_key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = explain._how_jobs_stand
+    real = explain._chain_statuses
 
-    def how_jobs_stand(job_ids: Sequence[int]) -> dict[int, str]:
+    def chain_statuses(job_ids: Sequence[int]) -> dict[int, str]:
         Job.objects.all().delete()
         return real(job_ids)
 
@@ -297,7 +297,7 @@ def test_a_job_that_is_cleaned_up_while_somebody_asks_is_gone(
     put(cast.acme, enabled=True)
     put(cast.acme, enabled=False, carry=False)
     job = Job.objects.latest("id")
-    monkeypatch.setattr(explain, "_how_jobs_stand", how_jobs_stand)
+    monkeypatch.setattr(explain, "_chain_statuses", chain_statuses)
     (top, *_) = Api(reader_key).get(f"{BASE}/explain", organizationKey="oslo").json()["organizations"]
     assert top["why"].endswith(f"has not arrived: job {job.pk} is gone.")
 

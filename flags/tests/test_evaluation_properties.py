@@ -15,11 +15,11 @@ from flags.evaluation import rollout
 from flags.evaluation.engine import BUCKETS, Decision, Definition, EvaluationContext, OrganizationContext, evaluate
 from flags.evaluation.rollout import bucket, hash_prefix
 from flags.serving.bulk_evaluation import BulkEvaluation
-from flags.serving.compiled_environment import compiled_flags_for
-from flags.serving.compiled_flags import FailedResolution, PrerequisiteRules
-from flags.serving.evaluation_cache import Definitions
+from flags.serving.compiled_rules import PrerequisiteRules
+from flags.serving.definition_set import DefinitionSet
 from flags.serving.organization_snapshot import NO_ORGANIZATION, OrganizationSnapshot
 from flags.serving.packed_states import InternedStates
+from flags.serving.resolution import FailedResolution
 from flags.tests.evaluating import KEYS, columns_of, contexts, definitions, places
 from flags.tests.plain_reading import Untold, verdicts
 from flagsite.core.errors import FlagsiteError
@@ -38,26 +38,24 @@ def outcome(
         return error
 
 
-def entries(bulk: BulkEvaluation, view: OrganizationSnapshot, user: str) -> list[dict[str, Any]]:
+def entries(bulk: BulkEvaluation, snapshot: OrganizationSnapshot, user: str) -> list[dict[str, Any]]:
     """The flags of a bulk answer."""
-    return [orjson.loads(entry) for entry in bulk.entries(view, user, user.encode())]
+    return [orjson.loads(entry) for entry in bulk.entries(snapshot, user, user.encode())]
 
 
 @given(definitions(WITH_A_LATER_ONE), places(), contexts)
 def test_answers_made_ready_say_what_evaluate_says(
     flags: dict[str, Definition], place: OrganizationContext, context: EvaluationContext
 ) -> None:
-    view = OrganizationSnapshot(place.ids, place.keys, InternedStates().of(columns_of(place.states.values())), 0)
+    snapshot = OrganizationSnapshot(place.ids, place.keys, InternedStates().of(columns_of(place.states.values())), 0)
     environments = frozenset(name for one in flags.values() for name in one.environments)
-    answers = compiled_flags_for(Definitions(flags, b"", environments), view.states, context.environment or "")
+    compiled = DefinitionSet(flags, b"", environments).compiled_flags(snapshot.states, context.environment or "")
     user = context.targeting_key or ""
-    bulk = {entry["key"]: entry for entry in entries(answers.bulk, view, user)}
+    bulk = {entry["key"]: entry for entry in entries(compiled.bulk, snapshot, user)}
     assert list(bulk) == KEYS
     for key, definition in flags.items():
         right = outcome(definition, place, context, flags)
-        answer = answers.of(key)
-        assert answer is not None
-        given_ = answer.decide(view, user, user.encode())
+        given_ = compiled[key].decide(snapshot, user, user.encode())
         assert orjson.loads(given_.json) == bulk[key]
         if isinstance(right, FlagsiteError):
             assert isinstance(given_, FailedResolution)
@@ -82,19 +80,19 @@ def needing(levels: int, width: int) -> dict[str, Definition]:
 def test_prerequisites_that_meet_again_and_again_are_decided_once() -> None:
     """Two flags a level would be 2 to the 20 ways."""
     flags = needing(21, 2)
-    answers = compiled_flags_for(Definitions(flags, b"", frozenset()), NO_ORGANIZATION.states, "")
-    top = answers.of("020-0")
+    compiled = DefinitionSet(flags, b"", frozenset()).compiled_flags(NO_ORGANIZATION.states, "")
+    top = compiled["020-0"]
     assert isinstance(top, PrerequisiteRules)
-    assert len(top.needs) == 40
+    assert len(top.prerequisites) == 40
     assert top.decide(NO_ORGANIZATION, "u", b"u").enabled
-    assert evaluate(flags["020-0"], NO_ORGANIZATION.place, EvaluationContext("u"), flags).enabled
+    assert evaluate(flags["020-0"], NO_ORGANIZATION.context, EvaluationContext("u"), flags).enabled
 
 
 def test_a_chain_that_is_longer_than_allowed_spoils_no_other_flag() -> None:
     """As it may have come into the database before there was a limit."""
     flags = {**needing(600, 1), "other": Definition(9999, "other", enabled=True)}
-    answers = compiled_flags_for(Definitions(flags, b"", frozenset()), NO_ORGANIZATION.states, "")
-    assert [entry["value"] for entry in entries(answers.bulk, NO_ORGANIZATION, "u")] == [True] * 601
+    compiled = DefinitionSet(flags, b"", frozenset()).compiled_flags(NO_ORGANIZATION.states, "")
+    assert [entry["value"] for entry in entries(compiled.bulk, NO_ORGANIZATION, "u")] == [True] * 601
 
 
 @given(definitions(WITH_A_LATER_ONE), places(), contexts)
@@ -119,8 +117,10 @@ def test_the_stored_hash_version_is_the_one_that_counts(monkeypatch: pytest.Monk
         f"v{version}": Definition(version, f"v{version}", enabled=True, threshold=50_000, hash_version=version)
         for version in (1, 2, 3)
     }
-    asked = [evaluate(one, NO_ORGANIZATION.place, EvaluationContext("u"), counted).enabled for one in counted.values()]
-    bulk = compiled_flags_for(Definitions(counted, b"", frozenset()), NO_ORGANIZATION.states, "").bulk
+    asked = [
+        evaluate(one, NO_ORGANIZATION.context, EvaluationContext("u"), counted).enabled for one in counted.values()
+    ]
+    bulk = DefinitionSet(counted, b"", frozenset()).compiled_flags(NO_ORGANIZATION.states, "").bulk
     assert asked == [entry["value"] for entry in entries(bulk, NO_ORGANIZATION, "u")] == [False, True, False]
 
 
@@ -128,8 +128,8 @@ def test_a_hash_version_that_is_not_known_is_an_error_and_no_guess() -> None:
     later = Definition(1, "later", enabled=True, threshold=50_000, hash_version=7)
     for user in ("u", ""):
         with pytest.raises(UnknownHashVersion, match="no hash version 7 here"):
-            evaluate(later, NO_ORGANIZATION.place, EvaluationContext(user), {})
-        bulk = compiled_flags_for(Definitions({"later": later}, b"", frozenset()), NO_ORGANIZATION.states, "").bulk
+            evaluate(later, NO_ORGANIZATION.context, EvaluationContext(user), {})
+        bulk = DefinitionSet({"later": later}, b"", frozenset()).compiled_flags(NO_ORGANIZATION.states, "").bulk
         assert entries(bulk, NO_ORGANIZATION, user) == [
             {
                 "key": "later",

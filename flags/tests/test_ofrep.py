@@ -17,8 +17,8 @@ from conftest import Cast
 from flags.definitions.models import Flag
 from flags.evaluation import context_loader
 from flags.evaluation.engine import StateValue
-from flags.serving import ofrep
 from flags.serving.cache_events import OrganizationMoved, StatesWritten
+from flags.serving.ofrep import evaluation_budget
 from flags.states.set_flag import set_flag
 from flags.tests.asking import FLAGS, Asking
 from orgs.access import access_keys
@@ -115,7 +115,7 @@ def test_a_key_that_is_revoked_ends_at_once_and_one_whose_time_has_come_soon(
     asking = Asking(acme_key)
     assert asking.all(organizationId=cast.oslo.pk, targetingKey="joe").status == 200
     access_keys.revoke(prefix=acme_key.partition(".")[0])
-    asking.callers.forget()  # as the listener does when it hears of it
+    asking.access_keys.clear()  # as the listener does when it hears of it
     assert asking.all(organizationId=cast.oslo.pk, targetingKey="joe").status == 401
     _, other = access_keys.create(name="short", role=Role.READER)
     AccessKey.objects.filter(name="short").update(expiry_date=Now() - timedelta(seconds=1))
@@ -189,7 +189,7 @@ def test_a_number_that_cannot_be_an_id_is_not_looked_up_as_one(
     def find(organization_id: int) -> None:
         raise AssertionError(organization_id)
 
-    monkeypatch.setattr(context_loader, "load_columns", find)
+    monkeypatch.setattr(context_loader, "load_organization", find)
     for number in (0, -1, 2**63, 2**64 - 1):
         assert asking.all(organizationId=number).body["errorCode"] == "INVALID_CONTEXT"
 
@@ -247,10 +247,10 @@ def test_the_etag_changes_with_user_organization_environment_credential_and_conf
     tags = [asking.all(**{**context, **other}).headers["ETag"] for other in others]
     tags.append(Asking(acme_key).all(**context).headers["ETag"])
     Flag.objects.filter(key="checkout").update(rollout_percentage=60)
-    asking.memory.read_definitions()
+    asking.cache.reload_definitions()
     tags.append(asking.all(**context).headers["ETag"])
     set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=False)
-    asking.memory.forget()
+    asking.cache.clear()
     tags.append(asking.all(**context).headers["ETag"])
     assert len(set(tags)) == len(tags)
 
@@ -264,7 +264,7 @@ def test_the_etag_is_another_for_each_organization_and_place_where_nobody_has_se
     first = tag(cast.oslo)
     assert tag(cast.bergen) != first
     cast.oslo.move_to(cast.south)
-    asking.memory.take(OrganizationMoved(cast.oslo.pk))
+    asking.cache.notify(OrganizationMoved(cast.oslo.pk))
     assert tag(cast.oslo) != first
 
 
@@ -300,14 +300,14 @@ def test_a_change_that_is_heard_of_holds_from_then_on_for_those_whom_it_concerns
     everybody = [one.pk for one in cast.of_acme] + [cast.rival.pk]
     assert all(value(pk) for pk in everybody)
     plain = Flag.objects.get(key="plain")
-    asking.memory.take(
+    asking.cache.notify(
         StatesWritten(
             cast.north.pk, 0, cast.bergen.pk, StateValue(plain.pk, enabled=False, source_id=cast.north.pk, number=50)
         )
     )
     changed = {pk for pk in everybody if not value(pk)}
     assert changed == {pk for pk in (cast.north.pk, cast.oslo.pk, cast.bergen.pk) if pk <= cast.bergen.pk}
-    asking.memory.take(
+    asking.cache.notify(
         StatesWritten(cast.acme.pk, 0, 2**40, StateValue(plain.pk, enabled=True, source_id=cast.acme.pk, number=49))
     )
     assert not value(cast.oslo.pk)  # an older change that comes late changes nothing newer
@@ -322,7 +322,7 @@ def test_who_was_told_to_ask_is_not_answered_from_what_the_process_knew_before(
     cast: Cast, asking: Asking, query: str, heard: bool, status: int
 ) -> None:
     Flag.objects.create(key="plain", enabled=True)
-    asking.evaluation._heard_all = lambda: heard
+    asking.evaluation._is_up_to_date = lambda: heard
     tag = asking.all(organizationId=cast.oslo.pk, targetingKey="joe").headers["ETag"]
     set_flag(organization_id=cast.oslo.pk, flag_key="plain", enabled=False)  # of which nobody hears
     again = asking.all(organizationId=cast.oslo.pk, targetingKey="joe", headers={"If-None-Match": tag}, query=query)
@@ -332,32 +332,32 @@ def test_who_was_told_to_ask_is_not_answered_from_what_the_process_knew_before(
 def test_an_organization_that_was_moved_is_read_anew(cast: Cast, checkout: Flag, asking: Asking) -> None:
     asking.all(organizationId=cast.oslo.pk, targetingKey="joe")
     cast.oslo.move_to(cast.south)
-    asking.memory.take(OrganizationMoved(cast.oslo.pk))
-    assert asking.memory.view(cast.oslo.pk).ids == (cast.acme.pk, cast.south.pk, cast.oslo.pk)
+    asking.cache.notify(OrganizationMoved(cast.oslo.pk))
+    assert asking.cache.snapshot(cast.oslo.pk).ids == (cast.acme.pk, cast.south.pk, cast.oslo.pk)
 
 
 def test_a_key_that_asks_too_often_is_told_when_to_come_again(checkout: Flag, asking: Asking) -> None:
-    asking.evaluation._most = 2
+    asking.evaluation.budget.most = 2
     assert [asking.one("plain").status for _ in range(3)] == [200, 200, 429]
     assert 1 <= int(asking.one("plain").headers["Retry-After"]) <= 60
 
 
 def test_a_key_that_has_spent_its_minute_may_go_on_in_the_next_one(checkout: Flag, asking: Asking) -> None:
-    asking.evaluation._most = 1
+    asking.evaluation.budget.most = 1
     assert [asking.one("plain").status for _ in range(2)] == [200, 429]
-    for budget in asking.evaluation._budgets.values():
-        budget[0] -= 61
+    for window in asking.evaluation.budget._windows.values():
+        window[0] -= 61
     assert [asking.one("plain").status for _ in range(2)] == [200, 429]
 
 
 def test_budgets_whose_minute_is_over_are_dropped(
     checkout: Flag, asking: Asking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ofrep, "MOST_BUDGETS", 3)
-    budgets = asking.evaluation._budgets
-    budgets |= {"key:old a": [0.0, 7], "key:old b": [0.0, 7], "key:busy c": [float("inf"), 7]}
+    monkeypatch.setattr(evaluation_budget, "MOST_CALLERS", 3)
+    windows = asking.evaluation.budget._windows
+    windows |= {"key:old a": [0.0, 7], "key:old b": [0.0, 7], "key:busy c": [float("inf"), 7]}
     assert asking.one("plain").status == 200
-    names = set(asking.evaluation._budgets)
+    names = set(asking.evaluation.budget._windows)
     assert "key:busy c" in names
     assert not any(name.startswith("key:old") for name in names)
     assert len(names) == 2

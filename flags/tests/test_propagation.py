@@ -85,7 +85,7 @@ def test_of_two_opposite_changes_the_later_accepted_wins_whichever_runs_last(cas
     assert _carry_out(newer.job).superseded == 0
     job = _carry_out(older.job)
     assert (job.status, job.processed, job.superseded) == ("COMPLETED", 6, 6)
-    assert job.error_message == "A newer change had been made on every organization; nothing was left to write."
+    assert job.error_message == "Every organization already had the value of a newer change; nothing was written."
     assert _states(cast.of_acme) == {(False, cast.acme.pk, newer.change.number)}
 
 
@@ -277,7 +277,7 @@ def test_rows_are_locked_in_the_order_of_their_key(cast: Cast, organizations: in
             "source_id": 1,
             "number": 5,
             "job_id": 1,
-            "news": "{}",
+            "notification": "{}",
         }
         span = {"after": 0, "last": 2**40}
         cursor.execute("EXPLAIN " + replaced(sql.UPDATE_SPAN, "{had_it}", sql.HAD_IT), {**bounds, **values, **span})

@@ -9,10 +9,10 @@ from contextlib import ExitStack
 import pytest
 
 from flags.evaluation.engine import StateValue
-from flags.serving.cache_events import AccessKeyChanged, CacheEvent, OrganizationMoved, StatesWritten
+from flags.serving.cache_events import AccessKeyChanged, CacheEvent, EverythingOf, OrganizationMoved, StatesWritten
 from flags.serving.subscriptions import Subscription, Subscriptions
 
-LINES = {"nowhere": (), "root": (1,), "region": (1, 2), "store": (1, 2, 5), "other": (1, 3), "stranger": (4,)}
+PATHS = {"nowhere": (), "root": (1,), "region": (1, 2), "store": (1, 2, 5), "other": (1, 3), "stranger": (4,)}
 STATE = StateValue(1, enabled=True, source_id=1, number=1)
 
 
@@ -21,14 +21,14 @@ class Clients:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.all = Subscriptions()
-        self.each = {name: Subscription(line, name, loop) for name, line in LINES.items()}
+        self.each = {name: Subscription(path, name, loop) for name, path in PATHS.items()}
 
-    def woken_by(self, news: CacheEvent) -> dict[str, tuple[bool, bool]]:
-        """Whether each that is woken has news, and whether it is in doubt."""
+    def woken_by(self, event: CacheEvent) -> dict[str, tuple[bool, bool]]:
+        """For each that is woken whether something changed for it, and whether it must be checked again."""
         for one in self.each.values():
-            one.news = one.doubtful = False
-        self.all.take(news)
-        found = {name: (one.news, one.doubtful) for name, one in self.each.items()}
+            one.has_changes = one.must_recheck = False
+        self.all.notify(event)
+        found = {name: (one.has_changes, one.must_recheck) for name, one in self.each.items()}
         return {name: how for name, how in found.items() if any(how)}
 
 
@@ -60,7 +60,7 @@ def test_a_written_part_of_a_subtree_wakes_those_in_it(
     assert clients.woken_by(StatesWritten(root, after, last, STATE)) == dict.fromkeys(woken, (True, False))
 
 
-def test_a_moved_organization_wakes_all_below_it_and_leaves_them_in_doubt(clients: Clients) -> None:
+def test_a_moved_organization_wakes_all_below_it_to_be_checked_again(clients: Clients) -> None:
     assert clients.woken_by(OrganizationMoved(2)) == dict.fromkeys(("region", "store"), (True, True))
 
 
@@ -68,13 +68,13 @@ def test_a_changed_key_wakes_those_who_came_with_it(clients: Clients) -> None:
     assert clients.woken_by(AccessKeyChanged("store")) == {"store": (False, True)}
 
 
-def test_definitions_are_news_for_all_and_other_kinds_leave_all_in_doubt(clients: Clients) -> None:
-    assert clients.woken_by("definitions") == dict.fromkeys(LINES, (True, False))
-    for kind in ("keys", "tree"):
-        assert clients.woken_by(kind) == dict.fromkeys(LINES, (False, True))
+def test_definitions_concern_all_and_after_other_kinds_all_are_checked_again(clients: Clients) -> None:
+    assert clients.woken_by(EverythingOf.DEFINITIONS) == dict.fromkeys(PATHS, (True, False))
+    for kind in (EverythingOf.KEYS, EverythingOf.TREE):
+        assert clients.woken_by(kind) == dict.fromkeys(PATHS, (False, True))
 
 
 def test_who_was_moved_is_woken_by_what_is_written_where_it_is_now(clients: Clients) -> None:
-    clients.all.place(clients.each["store"], (1, 3, 5))
+    clients.all.move(clients.each["store"], (1, 3, 5))
     assert clients.woken_by(StatesWritten(2, 0, 9, STATE)) == {"region": (True, False)}
     assert set(clients.woken_by(StatesWritten(3, 0, 9, STATE))) == {"store", "other"}

@@ -20,7 +20,7 @@ from jobs.engine.states import Status
 from jobs.metrics import statistics
 from jobs.metrics.outcome_filters import LAST
 from jobs.metrics.statistics import Day, Hour
-from jobs.metrics.subtree_statistics import NEWEST, statistics_of
+from jobs.metrics.subtree_statistics import NEWEST_JOBS, statistics_of
 from jobs.operations import queue_operations
 from jobs.templatetags.job_formats import duration, percent
 from orgs.access.caller import Caller
@@ -97,7 +97,7 @@ def _of_subtree(caller: Caller) -> dict[str, Any]:
     subtree = statistics_of(caller)
     return _of_jobs(subtree.counts, subtree.day, "of these jobs") | {
         "organization": Organization.objects.filter(pk=caller.organization_id).first(),
-        "newest": NEWEST,
+        "newest": NEWEST_JOBS,
     }
 
 

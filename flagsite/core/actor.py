@@ -1,7 +1,8 @@
-"""Who acts, through which channel, and for which request: said once where an action comes in.
+"""The action context: the actor, the channel and the correlation id of the current action.
 
-Middleware, commands and workers say it here; the audit log and the log lines read it here, so that the functions
-between need not pass it on. The log's own context (structlog's) is another one: clearing it changes nothing here.
+Middleware, commands and workers set the context where an action comes in. The audit log and the log read it, so that
+the functions between need not pass it on. The log's own context (structlog's) is separate: clearing it changes nothing
+here.
 """
 
 from __future__ import annotations
@@ -11,23 +12,23 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 
-LONGEST_REASON = 1_000
-"""Characters that a person may give as a reason, through whichever channel."""
-LONGEST_ADDRESS = 64
-"""Characters of a client's address that are kept."""
+MAX_REASON_LENGTH = 1_000
+"""The maximum number of characters of a reason, for all channels."""
+MAX_ADDRESS_LENGTH = 64
+"""The number of characters of a client's address that Flagsite keeps."""
 
 SYSTEM = "system"
-"""The actor of what nobody asked for, such as a worker's own work. Code says so explicitly."""
+"""The actor of actions that no person or program requested, such as a worker's own work. Code sets it explicitly."""
 UNKNOWN = "unknown"
-"""The actor and the channel as long as no code has said them."""
+"""The actor and the channel as long as no code has set them."""
 
 
 @dataclass(frozen=True, slots=True)
 class ActionContext:
-    """Who acts (`user:alice`, `key:4fG6aB nightly-sync`), through which channel and from which address.
+    """The actor (`user:alice`, `key:4fG6aB nightly-sync`), the channel and the client's address of an action.
 
-    The channel is api, admin, command, worker or schedule. The correlation id is the request's or the command's; it is
-    empty where there is none.
+    The channel is api, admin, command, worker or schedule. The correlation id is the id of the request or of the
+    command. It is empty if there is none.
     """
 
     actor: str = UNKNOWN
@@ -37,33 +38,33 @@ class ActionContext:
 
     @property
     def has_actor(self) -> bool:
-        """Whether code has said who acts."""
+        """Whether code has set the actor."""
         return self.actor != UNKNOWN
 
     @property
     def is_request(self) -> bool:
-        """Whether a client waits at the other end of a connection, and a thread of a web process with it."""
+        """Whether the action is a web request, so that a client and a thread of a web process wait for its end."""
         return self.channel in {"api", "admin"}
 
 
-NOBODY = ActionContext()
-"""As long as no code has said anything."""
-_context: ContextVar[ActionContext] = ContextVar("action_context", default=NOBODY)
+UNKNOWN_CONTEXT = ActionContext()
+"""The context as long as no code has set one."""
+_context: ContextVar[ActionContext] = ContextVar("action_context", default=UNKNOWN_CONTEXT)
 
 
 @contextmanager
 def acting(
     channel: str, *, actor: str | None = None, address: str = "", correlation_id: str | None = None
 ) -> Iterator[None]:
-    """Whatever is done inside comes through this channel; afterwards everything is as it was before.
+    """Set the context for the block. After the block, the former context is valid again.
 
-    An actor or a correlation id that is not given stays the one from outside.
+    Without `actor` or `correlation_id`, the actor or the correlation id of the former context stays.
     """
     outside = _context.get()
     inside = ActionContext(
         actor=outside.actor if actor is None else actor,
         channel=channel,
-        address=address[:LONGEST_ADDRESS],
+        address=address[:MAX_ADDRESS_LENGTH],
         correlation_id=outside.correlation_id if correlation_id is None else correlation_id,
     )
     token = _context.set(inside)
@@ -74,10 +75,10 @@ def acting(
 
 
 def identify(actor: str) -> None:
-    """Name the actor once it is known, as after a request's authentication; the `acting` around it forgets it again."""
+    """Set the actor, for example after the authentication of a request. The end of the `acting` block resets it."""
     _context.set(replace(_context.get(), actor=actor))
 
 
 def current() -> ActionContext:
-    """Who acts now, and how."""
+    """Return the current action context."""
     return _context.get()

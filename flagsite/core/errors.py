@@ -1,4 +1,4 @@
-"""The base of every error that Flagsite's own code raises."""
+"""The base class of every error that Flagsite's own code raises."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ class FlagsiteError(Exception):
         self.detail = detail or (type(self).__doc__ or "").strip()
         self.context = context
         self.members: dict[str, object] = {}
-        """What an answer says besides: extension members of the problem details."""
+        """Extension members of the problem details in the answer (RFC 9457)."""
         super().__init__(self.detail)

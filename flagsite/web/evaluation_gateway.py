@@ -1,7 +1,7 @@
-"""What stands before Django in each web process: the evaluation of flags, which most requests ask for.
+"""The WSGI application before Django in each web process: it evaluates flags, which most requests ask for.
 
-A WSGI application of its own, since Django's request, middleware and views would cost ten times what an answer from
-memory does (docs/decisions/0005). Whatever it does not answer goes on to Django.
+Django's request, middleware and views would cost ten times what an evaluation from the cache costs
+(docs/decisions/0005). Every other request goes on to Django.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ import structlog
 from django.conf import settings
 from django.db import Error, close_old_connections
 
-from flags.serving.ofrep import JSON, Answered, Environ, RemoteEvaluation
-from flags.serving.process_cache import heard_all, process_access_key_cache, process_evaluation_cache
+from flags.serving.ofrep.protocol import JSON, Environ, Response
+from flags.serving.ofrep.remote_evaluation import RemoteEvaluation
+from flags.serving.process_cache import is_up_to_date, process_access_key_cache, process_evaluation_cache
 from flagsite.metrics import requests
 from flagsite.web.request_context import VALID_REQUEST_ID
 from flagsite.web.thread_policy import run_as_answering_thread
@@ -28,13 +29,13 @@ log = structlog.get_logger(__name__)
 StartResponse = Callable[..., Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 MARK = "/ofrep/"
-"""What every path of the protocol has in it, and hardly any other."""
+"""Every path of the protocol contains it, and hardly any other path."""
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 CORS_ALLOWED = "Authorization, X-API-Key, If-None-Match, Content-Type, X-Request-ID"
 
 
 class EvaluationGateway:
-    """Answers OFREP's paths and hands all others on."""
+    """Answers OFREP's paths and hands all others on to the application behind."""
 
     def __init__(self, behind: Application) -> None:
         self._behind = behind
@@ -49,10 +50,10 @@ class EvaluationGateway:
         if MARK not in environ["PATH_INFO"]:
             return self._behind(environ, start_response)
         began = perf_counter()
-        answered = self._answer(environ)
-        if answered is None:
+        response = self._answer(environ)
+        if response is None:
             return self._behind(environ, start_response)
-        status, headers, body, route = answered
+        status, headers, body, route = response
         given = environ.get("HTTP_X_REQUEST_ID")
         request_id = given if given and VALID_REQUEST_ID.fullmatch(given) else f"{self._process}-{next(self._numbers)}"
         headers = [*headers, ("X-Request-ID", request_id)]
@@ -65,7 +66,7 @@ class EvaluationGateway:
         requests.count(method=environ["REQUEST_METHOD"], route=route, status=status, seconds=seconds)
         return [body]  # the web server streams whatever is no list
 
-    def _answer(self, environ: Environ) -> Answered | None:
+    def _answer(self, environ: Environ) -> Response | None:
         path: str = environ["PATH_INFO"]
         if not path.isascii():
             path = _in_utf_8(path)
@@ -84,8 +85,8 @@ class EvaluationGateway:
             return _failed(500, "Something went wrong on our side.")
 
     def _ready(self) -> RemoteEvaluation:
-        """At the first request, in the process that answers it: a forked one has none of its parent's threads."""
-        self._evaluation = RemoteEvaluation(process_evaluation_cache(), process_access_key_cache(), heard_all)
+        """Made at the first request, in the process that answers it: a forked one has no thread of its parent."""
+        self._evaluation = RemoteEvaluation(process_evaluation_cache(), process_access_key_cache(), is_up_to_date)
         return self._evaluation
 
     def _cors(self, environ: Environ) -> list[tuple[str, str]]:
@@ -107,7 +108,7 @@ class EvaluationGateway:
         return headers
 
 
-def _failed(status: int, details: str, *headers: tuple[str, str]) -> Answered:
+def _failed(status: int, details: str, *headers: tuple[str, str]) -> Response:
     content = orjson.dumps({"errorDetails": details})
     return status, (JSON, *headers), content, "ofrep"
 

@@ -1,4 +1,4 @@
-"""Tells clients when to ask anew: server-sent events (https://html.spec.whatwg.org, section 9.2) for OFREP.
+"""The event stream: server-sent events (https://html.spec.whatwg.org, section 9.2) tell clients of OFREP of changes.
 
 An ASGI application in a process of its own: a client that waits for hours takes a few kilobytes here, but would keep
 a thread of the web processes.
@@ -16,11 +16,10 @@ import orjson
 import structlog
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.core import signing
 from django.db import Error, close_old_connections
 
 from flags.evaluation import context_loader
-from flags.serving.ofrep import EVENTS_SALT
+from flags.serving.event_token import read_event_token
 from flags.serving.pg_listener import ChangeListener
 from flags.serving.subscriptions import Subscription, Subscriptions
 from orgs.access.models import AccessKey
@@ -29,11 +28,11 @@ from orgs.errors import OrganizationNotFound
 log = structlog.get_logger(__name__)
 PATH = "/ofrep/v1/events"
 SETTLE_SECONDS = 0.1
-"""Changes that come so close together are told once, and web processes have heard of them meanwhile."""
+"""Changes that come so close together are one event; meanwhile the web processes hear of them too."""
 SILENCE_SECONDS = 20.0
-"""After so long a comment is sent, so that nobody between takes the connection for dead."""
+"""After so long a comment is sent, so that no proxy takes the connection for dead."""
 LONGEST_SECONDS = 3600.0
-"""Then the client connects anew by itself, and whether its key still holds is asked again."""
+"""Then the client connects again by itself, and its key is checked again."""
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
@@ -58,42 +57,42 @@ class EventStream:
             await _respond(send, 404, "There is nothing here.")
         else:
             token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
-            asked = _asked_with(token)
+            asked = read_event_token(token)
             try:
-                line = await sync_to_async(_line_for)(*asked) if asked else None
+                path = await sync_to_async(_path_for)(*asked) if asked else None
             except Error as error:
                 log.warning("events_without_database", error=str(error))
                 await _respond(send, 503, "The database is away. Try again in a second.")
                 return
-            if asked is None or line is None:
+            if asked is None or path is None:
                 await _respond(send, 401, "The token is not valid. Evaluate all flags for a new one.")
             else:
                 headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"), *_cors(scope)]
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
-                subscription = Subscription(line, asked[1], asyncio.get_running_loop())
+                subscription = Subscription(path, asked[1], asyncio.get_running_loop())
                 await self._stream(asked[0], subscription, receive, send)
 
     async def _stream(
         self, organization_id: int | None, subscription: Subscription, receive: Receive, send: Send
     ) -> None:
-        gone = asyncio.create_task(_gone(receive, subscription))
+        gone = asyncio.create_task(_wait_until_gone(receive, subscription))
         end = time.monotonic() + LONGEST_SECONDS
         try:
             with self._subscriptions.waiting(subscription):
                 await send(_part(b"retry: 1000\n\n"))
-                subscription.wake()  # what has changed since it evaluated, or while it was away, was told to nobody
+                subscription.wake()  # no event told the client of changes since it evaluated, or while it was away
                 while time.monotonic() < end:
-                    changed = await subscription.changed(SILENCE_SECONDS)
+                    woken = await subscription.wait(SILENCE_SECONDS)
                     if gone.done():
                         break
-                    if not changed:
+                    if not woken:
                         await send(_part(b": still here\n\n"))
                         continue
                     await asyncio.sleep(SETTLE_SECONDS)
-                    if subscription.doubtful and not await self._still_valid(organization_id, subscription):
+                    if subscription.must_recheck and not await self._still_valid(organization_id, subscription):
                         break
-                    if subscription.news:
-                        subscription.news = False  # before it is told, so that what comes meanwhile is told again
+                    if subscription.has_changes:
+                        subscription.has_changes = False  # before the event, so that a change meanwhile is another
                         await send(_part(_event()))
         except OSError:
             pass  # the client is gone
@@ -102,21 +101,21 @@ class EventStream:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _still_valid(self, organization_id: int | None, subscription: Subscription) -> bool:
-        """Whether its key still holds; it now waits for the line on which its organization is by now."""
-        subscription.doubtful = False
+        """Whether the access key is still valid; the subscription gets the path that its organization has by now."""
+        subscription.must_recheck = False
         try:
-            line = await sync_to_async(_line_for)(organization_id, subscription.key)
+            path = await sync_to_async(_path_for)(organization_id, subscription.key_prefix)
         except Error:
-            subscription.doubtful = True  # when the database is back, all are woken
+            subscription.must_recheck = True  # when the database is back, all are woken
             return True
-        if line is not None and line != subscription.line:
-            self._subscriptions.place(subscription, line)
-            subscription.news = True
-        return line is not None
+        if path is not None and path != subscription.path:
+            self._subscriptions.move(subscription, path)
+            subscription.has_changes = True
+        return path is not None
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """Listen as long as the server runs."""
-        listener = ChangeListener(self._subscriptions.take, self._subscriptions.wake_all)
+        listener = ChangeListener(self._subscriptions.notify, self._subscriptions.wake_all)
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
@@ -127,26 +126,17 @@ class EventStream:
                 return
 
 
-def _asked_with(token: str) -> tuple[int | None, str] | None:
-    """The organization that the token is for, and the beginning of its key; None for one that we have not made."""
-    try:
-        organization_id, caller = signing.Signer(salt=EVENTS_SALT).unsign_object(token)
-    except (signing.BadSignature, ValueError, TypeError):
-        return None
-    return organization_id, str(caller).removeprefix("key:")
+def _path_for(organization_id: int | None, key_prefix: str) -> tuple[int, ...] | None:
+    """The ids of the organization's path; None where the access key is not valid or does not see the organization.
 
-
-def _line_for(organization_id: int | None, key: str) -> tuple[int, ...] | None:
-    """The line of the organization; None when it or the key that begins so is no longer valid, or it is not the key's.
-
-    An organization that was moved out of what the key sees is not, though it was when the token was made.
+    An organization may have been moved out of the key's scope after the token was made.
     """
     try:
-        usable = AccessKey.objects.get_usable_keys().filter(prefix=key).first()
+        usable = AccessKey.objects.get_usable_keys().filter(prefix=key_prefix).first()
         if usable is None:
             return None
-        line = context_loader.load_context(organization_id).ids if organization_id is not None else ()
-        return line if usable.organization_id is None or usable.organization_id in line else None
+        path = context_loader.load_context(organization_id).ids if organization_id is not None else ()
+        return path if usable.organization_id is None or usable.organization_id in path else None
     except OrganizationNotFound:
         return None
     finally:
@@ -158,8 +148,8 @@ def _event() -> bytes:
     return b"event: message\nid: %d\ndata: %b\n\n" % (time.time_ns(), data)
 
 
-async def _gone(receive: Receive, subscription: Subscription) -> None:
-    """Wait until the client is gone, and have nobody wait for it any longer."""
+async def _wait_until_gone(receive: Receive, subscription: Subscription) -> None:
+    """Wait until the client is gone, and end the wait for changes."""
     while (await receive())["type"] != "http.disconnect":
         pass
     subscription.wake()

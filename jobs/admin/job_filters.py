@@ -14,7 +14,7 @@ from jobs.engine.models import Job, Queue
 from jobs.engine.states import Status
 from jobs.metrics import outcome_filters, probe_job, statistics
 from jobs.metrics.models import Probe
-from orgs.access.operator_admin import WrittenFilter
+from orgs.access.operator_admin import TextInputFilter
 from orgs.access.organizations import find_organization_by_key_or_id
 from orgs.errors import OrganizationNotFound
 from orgs.tree.models import Organization
@@ -82,13 +82,13 @@ class CreatedFilter(admin.SimpleListFilter):
         return queryset.filter(created_at__gte=Now() - period) if period else queryset
 
 
-class EndedFilter(WrittenFilter):
+class EndedFilter(TextInputFilter):
     """Filters by the hour in which the attempt ended, as in the overview's chart, or by all 24 hours of the chart."""
 
     title = "ended in the hour (2026-11-25T20, UTC) or in the last 24 hours (24h)"
     parameter_name = "ended"
 
-    def narrowed(self, queryset: Jobs, written: str) -> Jobs:
+    def filter_rows(self, queryset: Jobs, written: str) -> Jobs:
         if written == DAY:
             return queryset.filter(completed_at__gte=statistics.first_hour())
         try:
@@ -111,13 +111,13 @@ class HowEndedFilter(admin.SimpleListFilter):
         return outcome_filters.filter_by_outcome(queryset, self.value() or "")
 
 
-class OrganizationFilter(WrittenFilter):
+class OrganizationFilter(TextInputFilter):
     """Filters by the subtree of an organization, which is given by key or id."""
 
     title = "organization (key or id) and below"
     parameter_name = "below"
 
-    def narrowed(self, queryset: Jobs, written: str) -> Jobs:
+    def filter_rows(self, queryset: Jobs, written: str) -> Jobs:
         try:
             top = find_organization_by_key_or_id(written)
         except OrganizationNotFound:
@@ -125,23 +125,23 @@ class OrganizationFilter(WrittenFilter):
         return queryset.filter(organization_id__in=Organization.objects.under(top).values("pk"))
 
 
-class FlagFilter(WrittenFilter):
+class FlagFilter(TextInputFilter):
     """Filters by the key of the flag."""
 
     title = "flag"
     parameter_name = "flag"
 
-    def narrowed(self, queryset: Jobs, written: str) -> Jobs:
+    def filter_rows(self, queryset: Jobs, written: str) -> Jobs:
         return queryset.filter(arguments__featureFlagName=written)
 
 
-class RequestedByFilter(WrittenFilter):
+class RequestedByFilter(TextInputFilter):
     """Filters by the actor who requested the job, as shown in the list; "alice" also stands for "user:alice"."""
 
     title = "requested by"
     parameter_name = "by"
 
-    def narrowed(self, queryset: Jobs, written: str) -> Jobs:
+    def filter_rows(self, queryset: Jobs, written: str) -> Jobs:
         return queryset.filter(requested_by__in=[written] if ":" in written else [written, f"user:{written}"])
 
 

@@ -29,7 +29,7 @@ from jobs.operations.job_operations import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from jobs.templatetags.job_formats import work
 from orgs.access.live_pages import fragment
 from orgs.access.models import Role
-from orgs.access.operator_admin import OneCount, OperatorAdmin, clipped, known_caller, may
+from orgs.access.operator_admin import OperatorAdmin, SingleCountChangeList, clipped, may, require_caller
 from orgs.access.organizations import visible_organizations
 
 MAX_LIVE_JOBS = 200
@@ -55,13 +55,13 @@ class OperationForm(ReasonForm):
             del self.fields["priority"]
 
 
-class JobList(OneCount):
+class JobList(SingleCountChangeList):
     """The jobs on a page of the list, each with its `Row` as the attribute `row`."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         self.newest = newest_id()
-        rows = rows_of(list(self.result_list), known_caller(request), may_operate=may(request, Role.OPERATOR))
+        rows = rows_of(list(self.result_list), require_caller(request), may_operate=may(request, Role.OPERATOR))
         for job in self.result_list:
             job.row = rows[job.pk]
 
@@ -102,7 +102,7 @@ class JobAdmin(OperatorAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        visible = visible_organizations(known_caller(request)).filter(Q(key=term) | Q(name__iexact=term))
+        visible = visible_organizations(require_caller(request)).filter(Q(key=term) | Q(name__iexact=term))
         organization_ids = list(visible.values_list("pk", flat=True)[:MAX_ORGANIZATIONS_OF_NAME])
         matching = Q(correlation_id=term) | Q(arguments__featureFlagName=term) | Q(organization_id__in=organization_ids)
         job_id = id_in(term)
@@ -194,7 +194,7 @@ class JobAdmin(OperatorAdmin):
             context = self._question(request, jobs, operation, selection) | {"form": form, "newest": newest}
             context["back"] = back or request.get_full_path()
             return TemplateResponse(request, "admin/jobs/job/confirm.html", self._frame(request) | context)
-        caller, values = known_caller(request), form.cleaned_data
+        caller, values = require_caller(request), form.cleaned_data
         if selection.applicable > bulk.MAX_JOBS_IN_REQUEST:
             job = bulk_job.start(
                 jobs, operation, selection, by=caller.name, organization_id=caller.organization_id, **values
@@ -217,12 +217,12 @@ class JobAdmin(OperatorAdmin):
         ticked = request.POST.getlist(ACTION_CHECKBOX_NAME)
         only_job = jobs.first() if selection.matching == 1 else None
         count = selection.applicable
-        is_one_retry = only_job is not None and operation.name == "retry"
+        left = job_operations.left_behind(only_job) if only_job and operation.name == "retry" else None
         return {
             "title": f"{operation.imperative} {count:,} {'job' if count == 1 else 'jobs'}",
             "operation": operation, "selection": selection, "opts": self.opts,
             "skipped": [(count, bulk.skip_clause(reason, count)) for reason, count in selection.skipped.most_common()],
-            "only_job": only_job, "left_organizations": job_operations.left_behind(only_job) if is_one_retry else None,
+            "only_job": only_job, "left_organizations": left,
             "needs_bulk_job": count > bulk.MAX_JOBS_IN_REQUEST,
             "action": request.POST.get("action", ""), "across": across, "ticked": ticked[:1] if across else ticked,
         }  # fmt: skip
@@ -248,7 +248,7 @@ class JobAdmin(OperatorAdmin):
         self._check_may_view(request)
         ids, shown_open = (_ids_in(request.GET.get(name, "")) for name in ("ids", "open"))
         jobs = list(self.get_queryset(request).filter(pk__in=ids))
-        rows = rows_of(jobs, known_caller(request), may_operate=self.has_operate_permission(request))
+        rows = rows_of(jobs, require_caller(request), may_operate=self.has_operate_permission(request))
         changing = (row for row in rows.values() if row.is_open or row.job.pk in shown_open)
         cells = ((row.cell(name, is_update=True),) for row in changing for name in LIVE_CELLS)
         return HttpResponse(format_html_join("", "{}", cells) + self._new_jobs(request))
@@ -273,7 +273,7 @@ class JobAdmin(OperatorAdmin):
         """The page of one job."""
         job = self._job(request, object_id)
         context = job_page.context(
-            job, known_caller(request), request.GET, may_operate=self.has_operate_permission(request)
+            job, require_caller(request), request.GET, may_operate=self.has_operate_permission(request)
         )
         frame = self._frame(request) | {"opts": self.opts, "title": f"Job {job.pk}"}
         return TemplateResponse(request, "admin/jobs/job/page.html", frame | context)
@@ -281,14 +281,14 @@ class JobAdmin(OperatorAdmin):
     def live_job_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """The part of a job's page that changes."""
         job = self._job(request, str(object_id))
-        context = job_page.live(job, known_caller(request), may_operate=self.has_operate_permission(request))
+        context = job_page.live(job, require_caller(request), may_operate=self.has_operate_permission(request))
         if request.GET.get("version") == context["version"]:
             return HttpResponse(status=204)
         return TemplateResponse(request, "admin/jobs/job/page_live.html", context)
 
     def json_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """The job's row as JSON."""
-        return job_page.raw(self._job(request, str(object_id)), known_caller(request))
+        return job_page.raw(self._job(request, str(object_id)), require_caller(request))
 
     def _job(self, request: HttpRequest, object_id: str) -> Job:
         self._check_may_view(request)

@@ -13,7 +13,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from flagsite.core.actor import LONGEST_REASON
+from flagsite.core.actor import MAX_REASON_LENGTH
 from flagsite.core.admin.reason_form import ReasonForm, reason_field
 from jobs.engine.models import Queue
 from jobs.operations import queue_operations
@@ -37,7 +37,7 @@ class QueueForm(forms.ModelForm):
     """The form for a queue's settings and the reason of the change."""
 
     reason = forms.CharField(
-        max_length=LONGEST_REASON,
+        max_length=MAX_REASON_LENGTH,
         required=False,
         widget=UnfoldAdminTextInputWidget(),
         help_text="Kept in the audit log.",

@@ -8,7 +8,7 @@ from django.urls import reverse
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from flagsite.core.actor import LONGEST_REASON
+from flagsite.core.actor import MAX_REASON_LENGTH
 from flagsite.core.api.input import InputSerializer, QuerySerializer, Text
 from jobs.engine.chains import Chain
 from jobs.engine.models import Job, JobFailure
@@ -44,7 +44,7 @@ ATTEMPT = {
     "retryCount": 1,
     "maxRetries": 3,
     "parentJobId": None,
-    "errorMessage": "The worker host:41:5c2e stopped without a word; its lease has expired.",
+    "errorMessage": "The worker host:41:5c2e did not renew the lease in time; it has probably died.",
     "createdAt": STARTED,
     "completedAt": ENDED,
     "trigger": "request",
@@ -72,7 +72,10 @@ class ReasonInput(InputSerializer):
     """The body of POST /retry-job and /cancel-job. A request without a body is accepted too."""
 
     reason = Text(
-        max_length=LONGEST_REASON, required=False, allow_blank=True, help_text="The reason, which is kept with the job."
+        max_length=MAX_REASON_LENGTH,
+        required=False,
+        allow_blank=True,
+        help_text="The reason, which is kept with the job.",
     )
 
 

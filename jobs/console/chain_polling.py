@@ -38,8 +38,8 @@ def succeeded(latest: Job) -> bool:
 
 def _latest(root_id: int, database_timeout: float) -> Job:
     attempts = Job.objects.of_chain(root_id).defer("error_traceback", "arguments", "checkpoint")
-    latest = transient_errors.retry_while_away(
-        attempts.last, patience=database_timeout, longest_pause=MAX_PAUSE_SECONDS
+    latest = transient_errors.retry_transient_errors(
+        attempts.last, timeout_seconds=database_timeout, max_pause_seconds=MAX_PAUSE_SECONDS
     )
     if latest is None:
         raise JobNotFound

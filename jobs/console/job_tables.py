@@ -61,7 +61,10 @@ class JobsTable:
         yield table
 
     def _row(self, job: Job, *, wide: bool) -> list[Any]:
-        organization, created = organization_word(job.organization_id, self._organizations), terminal.at(job.created_at)
+        organization, created = (
+            organization_word(job.organization_id, self._organizations),
+            terminal.format_time(job.created_at),
+        )
         cells: list[Any] = [str(job.pk), status_word(job), done_word(job), organization, work_word(job)]
         return [*cells, attempt_word(job), job.queue, created] if wide else [*cells, created[5:-3]]
 
@@ -86,11 +89,11 @@ def job_facts(job: Job, chain: Chain) -> Table:
             ("cancelled by", ": ".join(filter(None, (job.cancelled_by, job.cancel_reason)))),
             ("correlation id", job.correlation_id),
             ("worker", job.worker),
-            ("created", terminal.at(job.created_at)),
-            ("due", terminal.at(job.run_at) if job.status == Status.PENDING else None),
-            ("started", terminal.at(job.started_at)),
-            ("ended", terminal.at(job.completed_at)),
-            ("took", terminal.for_how_long(job.duration) if job.duration else None),
+            ("created", terminal.format_time(job.created_at)),
+            ("due", terminal.format_time(job.run_at) if job.status == Status.PENDING else None),
+            ("started", terminal.format_time(job.started_at)),
+            ("ended", terminal.format_time(job.completed_at)),
+            ("took", terminal.format_duration(job.duration) if job.duration else None),
             ("error", Text(terminal.plain(job.error_message), style="red") if job.error_message else None),
         ]
     )
@@ -110,8 +113,8 @@ def attempts_table(attempts: Sequence[Job]) -> Table:
             creator = f"{job.requested_by}: {job.reason}" if job.reason else job.requested_by
         table.add_row(
             *terminal.cells(
-                str(job.pk), status_word(job), creator, terminal.for_how_long(max(waited, timedelta())),
-                terminal.for_how_long(job.duration) if job.duration else "", done_word(job),
+                str(job.pk), status_word(job), creator, terminal.format_duration(max(waited, timedelta())),
+                terminal.format_duration(job.duration) if job.duration else "", done_word(job),
                 job.error_message,
             )
         )  # fmt: skip

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.table import Column
 
 from flagsite.core.console import terminal
-from flagsite.core.console.command import Answer, answer_of_each
+from flagsite.core.console.command import Answer, result_of_each
 from flagsite.core.errors import FlagsiteError
 from jobs.console.job_tables import status_word
 from jobs.engine.models import Job
@@ -63,4 +63,4 @@ def results_answer(results: Sequence[JobResult], *, text: str, key: str) -> Answ
             cell = terminal.line(result.refusal, style="red")
         table.add_row(*terminal.cells(str(result.job_id), cell))
     refused = sum(not result.attempt for result in results)
-    return answer_of_each(documents, [table], refused=refused)
+    return result_of_each(documents, [table], refused=refused)

@@ -19,7 +19,7 @@ def queue_state(queue: Queue) -> str:
     if queue.paused_at is None:
         return "open"
     why = f": {queue.pause_reason}" if queue.pause_reason else ""
-    return f"paused since {terminal.at(queue.paused_at)} by {queue.paused_by}{why}"
+    return f"paused since {terminal.format_time(queue.paused_at)} by {queue.paused_by}{why}"
 
 
 def queue_document(queue: Queue) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def queue_status_table(statuses: Sequence[QueueStatus], workers: dict[str, int])
     for status in statuses:
         queue, due = status.queue, status.due
         running = f"{status.running:,}" + (f" of {queue.concurrency:,}" if queue.concurrency is not None else "")
-        oldest = terminal.for_how_long(timezone.now() - status.oldest_due_at) if status.oldest_due_at else ""
+        oldest = terminal.format_duration(timezone.now() - status.oldest_due_at) if status.oldest_due_at else ""
         table.add_row(
             *terminal.cells(
                 queue.name, due, status.later, running, oldest, workers.get(queue.name, 0), queue.max_retries + 1,

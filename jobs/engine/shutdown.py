@@ -1,22 +1,25 @@
-"""Whether this worker is being stopped: one byte of memory that the main process shares with its forked children."""
+"""Tell all processes of a worker that it has to stop.
+
+The flag is one byte of memory that the main process shares with its forked children.
+"""
 
 from __future__ import annotations
 
 import mmap
 
-_flag = mmap.mmap(-1, 1)  # without a lock, so that a child killed while reading leaves nothing held
+_flag = mmap.mmap(-1, 1)  # no lock: a child that is killed while it reads could never release it
 
 
 def request_stop() -> None:
-    """Ask every job of this worker to hand itself back at its next chunk."""
+    """Ask the worker to stop. Its running jobs return to their queues after their current chunks."""
     _flag[0] = 1
 
 
 def withdraw() -> None:
-    """Forget the request; for tests, since a stopped worker does not go on."""
+    """Withdraw the request. Only tests do this, because a worker that stops never continues."""
     _flag[0] = 0
 
 
 def is_requested() -> bool:
-    """Whether a stop was asked for."""
+    """Return whether the worker has to stop."""
     return _flag[0] == 1

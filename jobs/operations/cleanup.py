@@ -126,7 +126,7 @@ def clean_up(run: Run) -> None:
     except CancelRequested:
         _report(run, is_finished=False)
         raise
-    hourly_metrics.fold_old()
+    hourly_metrics.merge_old_hours()
     _report(run, is_finished=True)
 
 

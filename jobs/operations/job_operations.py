@@ -35,10 +35,12 @@ def cancel(*, job_id: int, by: str, reason: str = "") -> Job:
             raise NotCancellable(f"Job {job_id} is {job.status} and cannot be cancelled any more.", status=job.status)
         request: dict[str, Any] = {"cancel_requested_at": Now(), "cancelled_by": by, "cancel_reason": reason}
         _record("job.cancel", latest, by, reason)
-        transitions.say(log.info, "job_cancel_requested", **transitions.log_fields(latest), by=by, reason=reason)
+        transitions.log_on_commit(
+            log.info, "job_cancel_requested", **transitions.log_fields(latest), by=by, reason=reason
+        )
         if latest.status == Status.PENDING:
             transitions.end(latest, "cancel", AttemptOutcome.CANCELLED, **request)
-            transitions.say(log.info, "job_cancelled", **transitions.log_fields(latest), by=by)
+            transitions.log_on_commit(log.info, "job_cancelled", **transitions.log_fields(latest), by=by)
         else:
             Job.objects.filter(pk=latest.pk, cancel_requested_at=None).update(updated_at=Now(), **request)
         latest.refresh_from_db()
@@ -74,12 +76,12 @@ def retry(*, job_id: int, by: str, reason: str = "") -> Job:
             reason=reason,
             only_behind=covers_what_was_left(latest),
         )
-        hourly_metrics.take_back(latest.pk)
+        hourly_metrics.add_reopened(latest.pk)
         transitions.transition_all("reopen", job.root_id)
         _record("job.retry", job, by, reason, retryJobId=again.pk)
         hourly_metrics.add_manual_retry(again.pk)
         request = {"originalJobId": job_id, "by": by, "reason": reason}
-        transitions.say(log.info, "job_manual_retry", **transitions.log_fields(again), **request)
+        transitions.log_on_commit(log.info, "job_manual_retry", **transitions.log_fields(again), **request)
         wakeup.wake(again.queue)
     return again
 
@@ -134,7 +136,7 @@ def set_priority(*, job_id: int, priority: int, by: str, reason: str = "") -> Jo
         _record("job.priority", latest, by, reason, before=latest.priority, after=priority)
         latest.refresh_from_db()
         request = {"by": by, "priority": priority, "reason": reason}
-        transitions.say(log.info, "job_priority_set", **transitions.log_fields(latest), **request)
+        transitions.log_on_commit(log.info, "job_priority_set", **transitions.log_fields(latest), **request)
     return latest
 
 

@@ -47,7 +47,7 @@ def pause(name: str, *, by: str, reason: str = "") -> Queue:
         if queue.paused_at is None:
             Queue.objects.filter(pk=name).update(paused_at=Now(), paused_by=by, pause_reason=reason)
             audit_log.record("queue.pause", f"queue:{name}", by=by, reason=reason)
-            transitions.say(log.warning, "queue_paused", queue=name, by=by, reason=reason)
+            transitions.log_on_commit(log.warning, "queue_paused", queue=name, by=by, reason=reason)
         queue.refresh_from_db()
     return queue
 
@@ -59,7 +59,7 @@ def resume(name: str, *, by: str, reason: str = "") -> Queue:
         if queue.paused_at is not None:
             Queue.objects.filter(pk=name).update(paused_at=None, paused_by="", pause_reason="")
             audit_log.record("queue.resume", f"queue:{name}", by=by, reason=reason)
-            transitions.say(log.warning, "queue_resumed", queue=name, by=by, reason=reason)
+            transitions.log_on_commit(log.warning, "queue_resumed", queue=name, by=by, reason=reason)
             wakeup.wake(name)
         queue.refresh_from_db()
     return queue

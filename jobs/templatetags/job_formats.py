@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from jobs.engine.models import Job, Queue
-from jobs.metrics.statistics import MOST_COUNTED, Duration
+from jobs.metrics.statistics import MAX_COUNTED_JOBS, Duration
 
 register = template.Library()
 UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
@@ -49,8 +49,8 @@ def since(moment: datetime | None) -> str:
 
 @register.filter
 def capped(count: int) -> str:
-    """A count, or "more than" MOST_COUNTED, where counting stops."""
-    return f"more than {MOST_COUNTED:,}" if count > MOST_COUNTED else f"{count:,}"
+    """A count, or "more than" MAX_COUNTED_JOBS, where counting stops."""
+    return f"more than {MAX_COUNTED_JOBS:,}" if count > MAX_COUNTED_JOBS else f"{count:,}"
 
 
 @register.filter

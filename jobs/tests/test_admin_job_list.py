@@ -31,8 +31,8 @@ def test_a_list_without_jobs_offers_only_what_one_can_do(cast: Cast) -> None:
 @pytest.mark.parametrize(("most", "words"), [(2, "more than 2"), (20_000, "12,345")])
 def test_the_count_of_a_long_list_has_its_thousands_apart(most: int, words: str) -> None:
     class LongList(CappedPaginator):
-        most_counted = most
-        counted = 12_345
+        max_counted_rows = most
+        counted_rows = 12_345
 
     assert LongList(Job.objects.order_by("id"), 50).count_in_words == words
 

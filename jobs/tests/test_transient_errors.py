@@ -42,7 +42,7 @@ def test_a_connection_that_broke_without_a_word_passes() -> None:
 
 
 def test_time_outs_are_told_from_the_rest() -> None:
-    assert [state for state in PASSING + LASTING if transient_errors.is_time_out(raised(state))] == ["55P03", "57014"]
+    assert [state for state in PASSING + LASTING if transient_errors.is_timeout(raised(state))] == ["55P03", "57014"]
 
 
 @pytest.mark.django_db

@@ -1,4 +1,4 @@
-"""Access keys in the admin site: made, shown once, revoked. Nothing of them is changed otherwise."""
+"""The admin site's pages to create, show and revoke access keys. An access key cannot be changed otherwise."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from unfold.decorators import display
 
 from orgs.access import access_keys
 from orgs.access.models import AccessKey, Role
-from orgs.access.operator_admin import OperatorAdmin, known_caller
+from orgs.access.operator_admin import OperatorAdmin, require_caller
 from orgs.access.organizations import hold_visible_organization, visible_organizations
 from orgs.errors import InvalidKeyName
 
-SHOWN_IN = "admin/orgs/accesskey/made.html"
-USED = "key_forms_used"
-"""In the session: the forms by which keys were made."""
-MOST_USED = 50
+CREATED_TEMPLATE = "admin/orgs/accesskey/created.html"
+USED_FORMS_KEY = "key_forms_used"
+"""The session's key for the tokens of the forms that have created access keys."""
+MAX_USED_FORMS = 50
 
 
 class AccessKeyForm(forms.ModelForm):
-    """What is asked of a new key. Each form that is shown has a `token`, by which a resent one is known."""
+    """The form of a new access key. Each form has its own `token`, which shows that a form is sent twice."""
 
     token = forms.CharField(widget=forms.HiddenInput, required=False, initial=secrets.token_urlsafe)
 
@@ -37,24 +37,27 @@ class AccessKeyForm(forms.ModelForm):
         model = AccessKey
         fields = ["name", "role", "organization", "expiry_date"]
         labels = {"expiry_date": "Expires"}
-        help_texts = {"name": "What it is for, 1 to 50 characters.", "expiry_date": "UTC; empty: it does not expire."}
+        help_texts = {
+            "name": "The purpose of the key, 1 to 50 characters.",
+            "expiry_date": "In UTC. Empty: the key does not expire.",
+        }
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]
-        if not access_keys.is_name(name):
+        if not access_keys.is_valid_name(name):
             raise ValidationError(InvalidKeyName().detail)
         return name
 
     def clean_expiry_date(self) -> Any:
-        moment = self.cleaned_data["expiry_date"]
-        if moment is not None and moment <= timezone.now():
-            raise ValidationError("This time is past.")
-        return moment
+        expires = self.cleaned_data["expiry_date"]
+        if expires is not None and expires <= timezone.now():
+            raise ValidationError("This time is in the past.")
+        return expires
 
 
 @admin.register(AccessKey)
 class AccessKeyAdmin(OperatorAdmin):
-    """Who is bound to an organization makes, sees and revokes keys of its subtree only."""
+    """The list of access keys. A person with a scope creates, sees and revokes access keys of this subtree only."""
 
     view_role = add_role = Role.ADMIN
     organization_field = "organization_id"
@@ -73,46 +76,48 @@ class AccessKeyAdmin(OperatorAdmin):
         return [path("<str:prefix>/revoke/", revoke, name="orgs_accesskey_revoke"), *super().get_urls()]
 
     def formfield_for_foreignkey(self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
-        caller = known_caller(request)
+        caller = require_caller(request)
         if db_field.name == "organization":
             kwargs["queryset"] = visible_organizations(caller)
         field = super().formfield_for_foreignkey(db_field, request, **kwargs)
         if field is not None and caller.organization_id is not None:
-            field.required = True  # a key without an organization sees everything
+            field.required = True  # a key without an organization has access to everything
         return field
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        """Make a key of the form. Who loads its answer anew sends the same form again, which makes no second key."""
-        if request.method == "POST" and request.POST.get("token") in request.session.get(USED, []):
-            self.message_user(request, "This key was made and shown already; nothing was made now.", messages.WARNING)
+        """Create an access key. If a browser reloads the answer and sends the form again, no second key is created."""
+        if request.method == "POST" and request.POST.get("token") in request.session.get(USED_FORMS_KEY, []):
+            self.message_user(
+                request, "This access key was already created and shown. No other key was created.", messages.WARNING
+            )
             return HttpResponseRedirect(reverse("admin:orgs_accesskey_changelist"))
         buttons = {"show_save_and_add_another": False, "show_save_and_continue": False}
         return super().add_view(request, form_url, (extra_context or {}) | buttons)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
-        """Make the key; it is on its way to the page that shows it, and nowhere else."""
-        wanted = {"name": obj.name, "role": Role(obj.role), "expires": obj.expiry_date}
+        """Create the access key, and keep its secret on `obj` only, for the page that shows it."""
+        fields = {"name": obj.name, "role": Role(obj.role), "expires": obj.expiry_date}
         if obj.organization_id is None:
-            made, secret = access_keys.create(**wanted)
+            created, secret = access_keys.create(**fields)
         else:
-            with hold_visible_organization(known_caller(request), obj.organization_id) as organization:
-                made, secret = access_keys.create(organization=organization, **wanted)
-        obj.pk, obj.prefix, obj.secret = made.pk, made.prefix, secret
+            with hold_visible_organization(require_caller(request), obj.organization_id) as organization:
+                created, secret = access_keys.create(organization=organization, **fields)
+        obj.pk, obj.prefix, obj.secret = created.pk, created.prefix, secret
         if token := form.cleaned_data["token"]:
-            request.session[USED] = [*request.session.get(USED, []), token][-MOST_USED:]
+            request.session[USED_FORMS_KEY] = [*request.session.get(USED_FORMS_KEY, []), token][-MAX_USED_FORMS:]
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """The audit log has it already."""
+        """Do nothing: the audit log already has an entry."""
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
-        """Show the key in the answer itself: no redirect, thus no session and no message has to keep it."""
-        page = {"opts": self.opts, "title": "Access key made", "made": obj, "secret": obj.secret}
-        response = TemplateResponse(request, SHOWN_IN, self.admin_site.each_context(request) | page)
+        """Show the access key in the answer itself. With a redirect, a session or a message would have to store it."""
+        page = {"opts": self.opts, "title": "Access key created", "access_key": obj, "secret": obj.secret}
+        response = TemplateResponse(request, CREATED_TEMPLATE, self.admin_site.each_context(request) | page)
         response["Cache-Control"] = "no-store, private"
         return response
 
     def revoke_view(self, request: HttpRequest, prefix: str) -> HttpResponse:
-        """Ask whether it is meant, then end the key."""
+        """Ask for a confirmation, then revoke the access key."""
         if not self.has_add_permission(request):
             raise PermissionDenied
         key = self.get_queryset(request).filter(prefix=prefix).first()
@@ -120,7 +125,9 @@ class AccessKeyAdmin(OperatorAdmin):
             raise Http404
         if request.method == "POST":
             access_keys.revoke(prefix=prefix)
-            self.message_user(request, f"{key.name} ({prefix}) is revoked; whoever uses it is refused from now on.")
+            self.message_user(
+                request, f"{key.name} ({prefix}) is revoked. Flagsite now refuses every request with this key."
+            )
             return HttpResponseRedirect(reverse("admin:orgs_accesskey_changelist"))
         page = {"opts": self.opts, "title": "Revoke an access key", "key": key}
         return TemplateResponse(
@@ -129,7 +136,7 @@ class AccessKeyAdmin(OperatorAdmin):
 
     @display(description="state", label={"valid": "success", "revoked": "danger", "expired": "warning"})
     def state(self, key: AccessKey) -> str:
-        return str(access_keys.described(key)["state"])
+        return str(access_keys.as_json(key)["state"])
 
     @display(description="")
     def end(self, key: AccessKey) -> str:

@@ -1,4 +1,4 @@
-"""Access keys: make, list, revoke. A key is shown once, when it is made; only its hash is stored."""
+"""Access keys: create, list and revoke. Flagsite shows a key once, when it is created, and stores only its hash."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from orgs.audit import audit_log
 from orgs.errors import AccessKeyNotFound, InvalidKeyName
 from orgs.tree.models import Organization
 
-LONGEST_NAME = 50
+MAX_NAME_LENGTH = 50
 
 
 def create(
     *, name: str, role: Role = Role.READER, organization: Organization | None = None, expires: datetime | None = None
 ) -> tuple[AccessKey, str]:
-    """Make a key and return its record and the key itself, which cannot be read again. Raises InvalidKeyName."""
-    if not is_name(name):
+    """Create an access key; return its row and the secret key, which cannot be read again. Raises InvalidKeyName."""
+    if not is_valid_name(name):
         raise InvalidKeyName
     record = AccessKey(name=name, role=role, organization=organization, expiry_date=expires)
     key: str = AccessKey.objects.assign_key(record)
@@ -30,13 +30,13 @@ def create(
     return record, key
 
 
-def is_name(text: str) -> bool:
-    """Whether a key may be called so."""
-    return 1 <= len(text.strip()) <= LONGEST_NAME and text.isprintable()
+def is_valid_name(text: str) -> bool:
+    """Return whether an access key may have this name."""
+    return 1 <= len(text.strip()) <= MAX_NAME_LENGTH and text.isprintable()
 
 
-def described(key: AccessKey) -> dict[str, Any]:
-    """What may be shown of a key."""
+def as_json(key: AccessKey) -> dict[str, Any]:
+    """Return the public fields of an access key, as JSON has them."""
     state = "revoked" if key.revoked else "expired" if key.has_expired else "valid"
     return {
         "name": key.name,
@@ -50,12 +50,12 @@ def described(key: AccessKey) -> dict[str, Any]:
 
 
 def all_keys() -> QuerySet[AccessKey]:
-    """Every key, revoked ones too, newest first, with its organization."""
+    """Return all access keys with their organizations, newest first, including the revoked ones."""
     return AccessKey.objects.select_related("organization").order_by("-created", "pk")
 
 
 def revoke(*, prefix: str) -> AccessKey:
-    """End a key for good; revoking it twice is no error. Raises AccessKeyNotFound."""
+    """Revoke an access key for ever. Revoking it again is not an error. Raises AccessKeyNotFound."""
     key = AccessKey.objects.filter(prefix=prefix).first()
     if key is None:
         raise AccessKeyNotFound(f"There is no access key that begins with {prefix!r}.")

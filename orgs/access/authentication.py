@@ -1,4 +1,4 @@
-"""Who sends a request: an access key, or a person signed in to the admin site. Both become a `Caller`."""
+"""Authentication of requests by an access key or by a session of the admin site; both give a `Caller`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from orgs.access.caller import Caller
 from orgs.access.models import AccessKey, Role
 from orgs.access.people import caller_for
 
-PLAUSIBLE_KEY = re.compile(r"[A-Za-z0-9]{1,8}\.[A-Za-z0-9]{1,128}", re.ASCII)
+KEY_FORMAT = re.compile(r"[A-Za-z0-9]{1,8}\.[A-Za-z0-9]{1,128}", re.ASCII)
 
 
 class AccessKeyAuthentication(BaseAuthentication):
-    """`Authorization: Bearer KEY` or `X-API-Key: KEY`, looked up in one query.
+    """Authentication by `Authorization: Bearer KEY` or `X-API-Key: KEY`, with one query.
 
-    Revoked and expired keys are as good as none; when they expired is decided by the database's clock.
+    Revoked and expired keys are not valid. The database's clock decides whether a key has expired.
     """
 
     def authenticate(self, request: Request) -> tuple[Caller, Caller] | None:
@@ -37,9 +37,9 @@ class AccessKeyAuthentication(BaseAuthentication):
 
 
 class AdminSessionAuthentication(SessionAuthentication):
-    """The session of the admin site, with its protection against forged requests (CSRF).
+    """Authentication by the session of the admin site, with protection against forged requests (CSRF).
 
-    Groups decide what they may do, a `StaffScope` what they see; people who are not staff are nobody here.
+    A person's groups decide the role, and a `StaffScope` decides the scope. People who are not staff are not callers.
     """
 
     def authenticate(self, request: Request) -> tuple[Caller, Caller] | None:
@@ -49,18 +49,18 @@ class AdminSessionAuthentication(SessionAuthentication):
 
 
 def caller_with(key: str) -> Caller | None:
-    """The caller whom this access key belongs to; None for a key that is unknown, revoked or expired."""
-    if not PLAUSIBLE_KEY.fullmatch(key):
+    """Return the caller of this access key, or None if the key is unknown, revoked or expired."""
+    if not KEY_FORMAT.fullmatch(key):
         return None
     unexpired = Q(expiry_date__isnull=True) | Q(expiry_date__gt=Now())
-    found = AccessKey.objects.filter(unexpired, prefix=key.partition(".")[0], revoked=False).first()
-    if found is None or not found.is_valid(key):
+    record = AccessKey.objects.filter(unexpired, prefix=key.partition(".")[0], revoked=False).first()
+    if record is None or not record.is_valid(key):
         return None
-    return Caller(f"key:{found.prefix} {found.name}", Role(found.role), found.organization_id)
+    return Caller(f"key:{record.prefix} {record.name}", Role(record.role), record.organization_id)
 
 
 def _key_sent_with(request: Request) -> str | None:
-    """The key of either header; None when neither is meant for us."""
+    """Return the access key in one of the two headers, or None if the request has neither."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return key.strip()

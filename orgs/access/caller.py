@@ -1,4 +1,4 @@
-"""The caller: an authenticated program or person, what they may do and which subtree they see."""
+"""The caller: an authenticated program or person, with a role and perhaps a scope."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from orgs.access.models import Role
 class Caller:
     """An authenticated client: an access key or a person signed in to the admin site.
 
-    `name` is what records show ("key:4fG6aB nightly-sync", "user:alice"); `organization_id` is the top of what
-    the caller may see and change, None for everything.
+    `name` is the actor in audit entries ("key:4fG6aB nightly-sync", "user:alice"). `organization_id` is the top
+    organization of the caller's scope; None means everything.
     """
 
     name: str
@@ -21,5 +21,5 @@ class Caller:
     is_authenticated: bool = True
 
     def may(self, needed: Role) -> bool:
-        """Whether the caller's role includes `needed`."""
+        """Return whether the caller's role includes `needed`."""
         return self.role.includes(needed)

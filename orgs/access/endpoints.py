@@ -1,4 +1,4 @@
-"""What all views of the API have in common; each of them names its `roles` and answers by plain functions."""
+"""The base classes of the API's views: authorization by role, JSON only, and pages."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from orgs.access.models import Role
 
 
 class LengthRequired(APIException):
-    """A body came in chunks, of unknown length."""
+    """The request has a chunked body of unknown length."""
 
     status_code = 411
     default_detail = "Send the body with a Content-Length."
 
 
 class AlwaysJson(BaseContentNegotiation):
-    """Whatever a client says it accepts, it gets JSON: there is nothing else."""
+    """Content negotiation that always answers with JSON, whatever the client accepts."""
 
     def select_parser(self, request: Request, parsers: Any) -> Any:
         media_type = (request.content_type or "").partition(";")[0].strip().lower()
@@ -41,7 +41,7 @@ class AlwaysJson(BaseContentNegotiation):
 
 
 class Endpoint(APIView):
-    """A view of the API. `roles` says for each method which role it needs; what is not named is refused."""
+    """A view of the API. `roles` has the role that each method needs; a method without a role is refused."""
 
     roles: ClassVar[Mapping[str, Role]] = {}
     parser_classes = (JsonBody,)
@@ -57,12 +57,12 @@ class Endpoint(APIView):
 
     @property
     def caller(self) -> Caller:
-        """Who sent the request; `HasRole` has let nobody else pass."""
+        """The caller that sent the request; `HasRole` refuses requests without a caller."""
         return cast("Caller", self.request.auth)
 
     @property
     def correlation_id(self) -> str:
-        """The request's id, as in its log lines and its answer's header."""
+        """The request's correlation id, which is also in the log and in the answer's header."""
         return str(getattr(self.request, "correlation_id", ""))
 
     def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
@@ -70,19 +70,19 @@ class Endpoint(APIView):
 
 
 class ListEndpoint(Endpoint):
-    """A view that answers with pages of rows."""
+    """A view of the API that answers with pages of rows."""
 
     pagination_class: Any = api_settings.DEFAULT_PAGINATION_CLASS
 
     def filters(self, request: Request, filters: type[QuerySerializer] = QuerySerializer) -> dict[str, Any]:
-        """The validated filters of the query string. Raises ValidationError."""
+        """Return the validated filters of the query string. Raises ValidationError."""
         return filters.read(request, also=getattr(self.pagination_class, "parameter_names", ()))
 
     def rows(self, request: Request, queryset: QuerySet[Any]) -> list[Any]:
-        """The page's rows; `queryset` is ordered by one unique column."""
+        """Return the rows of the requested page; `queryset` is ordered by one unique column. Raises ValidationError."""
         self.paginator: BasePagination = self.pagination_class()
         return list(self.paginator.paginate_queryset(queryset, request, view=self) or ())
 
     def page(self, serializer: type[BaseSerializer[Any]], rows: list[Any], **context: Any) -> Response:
-        """The answer with the page's rows as the serializer shows them."""
+        """Return the answer with the page's rows, serialized by `serializer`."""
         return self.paginator.get_paginated_response(serializer(rows, many=True, context=context).data)

@@ -1,4 +1,4 @@
-"""Pages of the admin site that show how things stand now and say it anew by themselves, without a reload."""
+"""Pages of the admin site that update themselves every few seconds, without a reload."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ View = Callable[..., HttpResponse]
 
 
 def fragment(view: View) -> View:
-    """A view for the part of a page that htmx asks for every few seconds.
+    """Make a view for the part of a page that htmx fetches every few seconds.
 
-    Where the session has ended, the page is told to load anew, and leads to the login; a redirect would put the
-    login into the middle of the page.
+    After the end of the session, the answer makes the browser reload the whole page, which leads to the login. With a
+    redirect, htmx would put the login form into the middle of the page.
     """
 
     @wraps(view)
@@ -36,13 +36,13 @@ def fragment(view: View) -> View:
 
 
 class LiveListAdmin(OperatorAdmin):
-    """A model whose list is a page of its own: `page_template` includes `live_template`, which is fetched again."""
+    """A model whose list is a live page: `page_template` includes `live_template`, which htmx fetches repeatedly."""
 
     page_template: ClassVar[str]
     live_template: ClassVar[str]
 
     def figures(self, request: HttpRequest) -> dict[str, Any]:
-        """What both templates show."""
+        """Return the context of both templates."""
         raise NotImplementedError
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
@@ -53,20 +53,20 @@ class LiveListAdmin(OperatorAdmin):
         return [path("live/", fragment(self.live_view), name=name), *super().get_urls()]
 
     def live_view(self, request: HttpRequest) -> HttpResponse:
-        """The part of the list that changes."""
-        self.check_may_view(request)
+        """Answer with the part of the page that updates itself."""
+        self.require_view_permission(request)
         return TemplateResponse(request, self.live_template, self.figures(request))
 
     def page(
         self, request: HttpRequest, template: str, title: str, figures: Callable[[HttpRequest], dict[str, Any]]
     ) -> HttpResponse:
-        """A page in the frame of the admin site, for those who may see this model."""
-        self.check_may_view(request)
+        """Answer with a page in the layout of the admin site. Raises PermissionDenied."""
+        self.require_view_permission(request)
         request.current_app = self.admin_site.name
         frame = {**self.admin_site.each_context(request), "opts": self.opts, "title": title}
         return TemplateResponse(request, template, frame | figures(request))
 
-    def check_may_view(self, request: HttpRequest) -> None:
-        """Raises PermissionDenied."""
+    def require_view_permission(self, request: HttpRequest) -> None:
+        """Raise PermissionDenied if the person may not view this model."""
         if not self.has_view_permission(request):
             raise PermissionDenied

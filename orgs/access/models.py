@@ -1,4 +1,4 @@
-"""Who may do what: roles, access keys of programs, and the scope of a member of staff."""
+"""The models of access: roles, access keys of programs, and scopes of people."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orgs.tree.models import Organization
 
 
 class Role(models.TextChoices):
-    """What a caller may do; each role may do all that the ones before it may."""
+    """A role; each role includes the roles before it."""
 
     READER = "reader", "Reader: sees"
     EDITOR = "editor", "Editor: sets flags"
@@ -20,13 +20,13 @@ class Role(models.TextChoices):
     ADMIN = "admin", "Admin: changes the organization tree"
 
     def includes(self, needed: Role) -> bool:
-        """Whether this role may do what `needed` may."""
+        """Return whether this role includes the role `needed`."""
         order = list(Role)
         return order.index(self) >= order.index(needed)
 
 
 class AccessKey(AbstractAPIKey):
-    """A key that a program sends with its requests; only its hash is stored."""
+    """A secret key that a program sends with its requests. Flagsite stores only its hash."""
 
     role = models.CharField(max_length=16, choices=Role.choices, default=Role.READER)
     organization = models.ForeignKey(
@@ -47,7 +47,7 @@ class AccessKey(AbstractAPIKey):
 
 
 class StaffScope(models.Model):
-    """Binds a member of staff to an organization: in the admin site and on the API they see its subtree only."""
+    """The scope of a person: in the admin site and in the API, the person has access to this subtree only."""
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="scope")
     organization = models.ForeignKey(

@@ -1,4 +1,4 @@
-"""What all pages of the admin site have in common: a person's role says what they may do, their scope what they see."""
+"""The base class of the admin site's pages: a person's role decides the operations, and the scope decides the rows."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from orgs.access.models import Role
 from orgs.access.organizations import visible_organizations
 from orgs.access.people import caller_for
 
-NOT_WHAT_WAS_SHOWN = "This is not what was shown; look at it once more."
+PREVIEW_OUTDATED = "The data has changed since this page was shown. Check the page and confirm again."
 
 
 def caller_of(request: HttpRequest) -> Caller | None:
-    """The person who is signed in, as a caller; found out once for each request."""
+    """Return the signed-in person as a caller, or None; computed once for each request."""
     if not hasattr(request, "operator"):
         request.operator = caller_for(request.user)  # type: ignore[attr-defined]
     operator: Caller | None = request.operator  # type: ignore[attr-defined]
     return operator
 
 
-def known_caller(request: HttpRequest) -> Caller:
-    """The same, where somebody has to be signed in. Raises PermissionDenied."""
+def require_caller(request: HttpRequest) -> Caller:
+    """Return the signed-in person as a caller. Raises PermissionDenied if there is none."""
     caller = caller_of(request)
     if caller is None:
         raise PermissionDenied
@@ -43,30 +43,30 @@ def known_caller(request: HttpRequest) -> Caller:
 
 
 def fingerprint_of(*shown: Any) -> str:
-    """Of what a person was shown: it comes back with their yes, so that they agree to this and to nothing else."""
+    """Return a fingerprint of the data on a page. The form sends it back, so that a person confirms only this data."""
     return hashlib.sha256(json.dumps(shown).encode()).hexdigest()
 
 
 def may(request: HttpRequest, needed: Role | None) -> bool:
-    """Whether the person's role includes `needed`; None is what nobody may."""
+    """Return whether the person's role includes `needed`; None means that no role is enough."""
     caller = caller_of(request)
     return needed is not None and caller is not None and caller.may(needed)
 
 
-class WrittenFilter(TextFilter):
-    """A list's filter that one writes in; while nothing is written there it leaves the list as it is."""
+class TextInputFilter(TextFilter):
+    """A filter of a list with a text input. An empty input shows the whole list."""
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        written = (self.value() or "").strip()
-        return self.narrowed(queryset, written) if written else queryset
+        text = (self.value() or "").strip()
+        return self.filter_rows(queryset, text) if text else queryset
 
-    def narrowed(self, queryset: QuerySet[Any], written: str) -> QuerySet[Any]:
-        """Those that what is written stands for."""
+    def filter_rows(self, queryset: QuerySet[Any], text: str) -> QuerySet[Any]:
+        """Return the rows that match the text."""
         raise NotImplementedError
 
 
-class OneCount(ThemedChangeList):
-    """A list that is counted once, below it; the theme repeats the number in the head of the page otherwise."""
+class SingleCountChangeList(ThemedChangeList):
+    """A list that shows the number of rows once, below the list. The theme also shows it at the head of the page."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -74,25 +74,25 @@ class OneCount(ThemedChangeList):
 
 
 def clipped(text: str) -> SafeString | str:
-    """A text of which a row shows as much as there is room for, and all of it where one points at it."""
+    """Return HTML that cuts the text to the width of its column, with the whole text as a tooltip."""
     return format_html('<span class="fs-clip" title="{}">{}</span>', text, text) if text else "–"
 
 
-def _parameters(page: ModelAdmin, chosen: Any, request: HttpRequest) -> list[str | None]:
-    """What a filter, as `list_filter` names it, reads from the query."""
-    if isinstance(chosen, type):
-        return chosen(request, {}, page.model, page).expected_parameters()
-    path, make = chosen if isinstance(chosen, tuple) else (chosen, FieldListFilter.create)
+def _parameters(page: ModelAdmin, list_filter: Any, request: HttpRequest) -> list[str | None]:
+    """Return the query parameters that one entry of the admin's `list_filter` reads."""
+    if isinstance(list_filter, type):
+        return list_filter(request, {}, page.model, page).expected_parameters()
+    path, create = list_filter if isinstance(list_filter, tuple) else (list_filter, FieldListFilter.create)
     field = get_fields_from_path(page.model, path)[-1]
-    return make(field, request, {}, page.model, page, field_path=path).expected_parameters()
+    return create(field, request, {}, page.model, page, field_path=path).expected_parameters()
 
 
 class OperatorAdmin(ModelAdmin):
-    """A model's pages. Each role says who may do it, None that nobody may.
+    """A model's pages. `view_role` and the other roles are the roles that an operation needs; None forbids it to all.
 
-    `organization_field` is the column that says whose a row is ("organization_id", or "pk" for organizations
-    themselves): a person who is bound to an organization sees the rows of its subtree. Where it is None the rows are
-    of no organization, and such a person does not see the pages at all, unless `for_bound_people` says so.
+    `organization_field` is the column with a row's organization ("organization_id", or "pk" for organizations
+    themselves). A person with a scope sees the rows of this subtree. If `organization_field` is None, the rows belong
+    to no organization. Then a person with a scope cannot open the pages, unless `for_bound_people` is true.
     """
 
     view_role: ClassVar[Role | None] = Role.READER
@@ -102,10 +102,10 @@ class OperatorAdmin(ModelAdmin):
     organization_field: ClassVar[str | None] = None
     for_bound_people: ClassVar[bool] = False
     linked_lookups: ClassVar[frozenset[str]] = frozenset()
-    """Lookups beside those of `list_filter` that pages of ours link to."""
+    """Lookups that are not in `list_filter` but in links of Flagsite's own pages."""
 
-    rows_called: ClassVar[tuple[str, str] | None] = None
-    """One and many, where the model's own names do not count well."""
+    row_names: ClassVar[tuple[str, str] | None] = None
+    """The singular and the plural of the rows' name, if the model's own names do not fit after a number."""
     show_full_result_count = False
     list_per_page = 50
 
@@ -125,16 +125,16 @@ class OperatorAdmin(ModelAdmin):
         return self._allows(request, self.delete_role)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Whether a list may be asked for it: by what its filters ask only.
+        """Return whether a list may be filtered by this lookup: only the filters' own lookups are allowed.
 
-        Django lets anybody who sees a list filter it by every column, thus guess at columns that it does not show.
+        Django allows every column. A person could then find out values of columns that the list does not show.
         """
         if lookup in self.linked_lookups:
             return True
-        return request is not None and any(lookup in _parameters(self, one, request) for one in self.list_filter)
+        return request is not None and any(lookup in _parameters(self, entry, request) for entry in self.list_filter)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return OneCount
+        return SingleCountChangeList
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = super().get_queryset(request)

@@ -1,4 +1,4 @@
-"""Which organizations a caller may see: the one check between a request and an object."""
+"""The organizations that a caller may see: all code checks the scope of a caller here."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, QuerySet, Subquery, Value
 
-from flagsite.core.ids import BIGGEST_ID, id_in
+from flagsite.core.ids import MAX_ID, id_in
 from orgs.access.caller import Caller
 from orgs.errors import OrganizationNotFound, OutsideOfYourSubtree
 from orgs.tree import locks
 from orgs.tree.models import Organization
 from orgs.tree.paths import path_ids_of
 
-SOON_SORTED = 20_000
-"""The most organizations of a subtree that PostgreSQL sorts faster than it finds them in the order of their ids."""
+MAX_ROWS_TO_SORT = 20_000
+"""Up to this number of organizations, sorting a subtree is faster than walking the primary key in order."""
 
 
 def visible_organizations(caller: Caller) -> QuerySet[Organization]:
-    """All organizations that the caller may see, for finding some of them.
+    """Return all organizations that the caller may see, for finding some of them.
 
-    The query reads the extent of the scope itself, so that nothing can move between two queries. To list them all,
-    which needs a plan made for the size of the scope, there is `visible_organizations_ordered_by_id`.
+    The query reads the nested set of the scope itself, so that no move can come between two queries. To list all of
+    them, use `visible_organizations_ordered_by_id`, whose plan depends on the size of the scope.
     """
     if caller.organization_id is None:
         return Organization.objects.all()
@@ -37,7 +37,7 @@ def visible_organizations(caller: Caller) -> QuerySet[Organization]:
 
 
 def visible_organizations_ordered_by_id(caller: Caller) -> QuerySet[Organization]:
-    """All organizations that the caller may see, ordered by id, for listing them inside of a `snapshot`."""
+    """Return all organizations that the caller may see, ordered by id; call it inside a `snapshot`."""
     if caller.organization_id is None:
         return Organization.objects.order_by("id")
     top = Organization.objects.filter(pk=caller.organization_id).first()
@@ -45,24 +45,24 @@ def visible_organizations_ordered_by_id(caller: Caller) -> QuerySet[Organization
 
 
 def subtree_ordered_by_id(top: Organization) -> QuerySet[Organization]:
-    """The organization and everything below it, ordered by id, for listing them inside of a `snapshot`.
+    """Return the organization and everything below it, ordered by id; call it inside a `snapshot`.
 
-    `top` was loaded in the same snapshot. Asked for the first rows by id, PostgreSQL likes to walk the primary key
-    until it has met enough of the subtree, which may be all of the table. Ordered by an expression, a small subtree is
-    read by its index and sorted.
+    Load `top` in the same snapshot. For a query of the first rows by id, PostgreSQL often walks the primary key until
+    it has enough organizations of the subtree. It may walk the whole table. If a small subtree is ordered by an
+    expression, PostgreSQL reads the subtree by its index and sorts it.
     """
     subtree = Organization.objects.under(top)
-    if top.subtree.size > SOON_SORTED:
+    if top.subtree.size > MAX_ROWS_TO_SORT:
         return subtree.order_by("id")
     return subtree.annotate(sorted_id=F("id") + Value(0)).order_by("sorted_id")
 
 
 def find_visible_organization(caller: Caller, organization_id: Any) -> Organization:
-    """The organization, if the caller may see it.
+    """Return the organization if the caller may see it.
 
-    Raises OrganizationNotFound for one that does not exist and for one that belongs to others alike.
+    Raises OrganizationNotFound if the organization does not exist or is outside the caller's scope.
     """
-    if not 0 < int(organization_id) <= BIGGEST_ID:
+    if not 0 < int(organization_id) <= MAX_ID:
         raise OrganizationNotFound
     organization = visible_organizations(caller).filter(pk=organization_id).first()
     if organization is None:
@@ -71,22 +71,22 @@ def find_visible_organization(caller: Caller, organization_id: Any) -> Organizat
 
 
 def find_organization_by_key_or_id(key_or_id: str) -> Organization:
-    """The organization with this id, or else with this key, whatever a caller may see. Raises OrganizationNotFound.
+    """Return the organization with this id, or else with this key, without a check of the scope.
 
-    Commands, filters and forms let people name an organization so.
+    Commands, filters and forms accept both. Raises OrganizationNotFound.
     """
-    found = None
+    organization = None
     if organization_id := id_in(key_or_id):
-        found = Organization.objects.filter(pk=organization_id).first()
-    if found is None:
-        found = Organization.objects.filter(key=key_or_id).first()
-    if found is None:
+        organization = Organization.objects.filter(pk=organization_id).first()
+    if organization is None:
+        organization = Organization.objects.filter(key=key_or_id).first()
+    if organization is None:
         raise OrganizationNotFound(f"There is no organization with the key or id {key_or_id!r}.")
-    return found
+    return organization
 
 
 def visible_ancestors(caller: Caller, organization: Organization) -> QuerySet[Organization]:
-    """The ancestors of an organization, as far up as the caller may see."""
+    """Return the ancestors of an organization that the caller may see."""
     path = path_ids_of(organization.pk)
     if caller.organization_id is not None:
         path = path[path.index(caller.organization_id) :] if caller.organization_id in path else []
@@ -95,7 +95,7 @@ def visible_ancestors(caller: Caller, organization: Organization) -> QuerySet[Or
 
 @contextmanager
 def hold_visible_organization(caller: Caller, organization_id: int) -> Iterator[Organization]:
-    """The organization, if the caller may see it, in a transaction that keeps the whole tree as it is.
+    """Yield the organization if the caller may see it, in a transaction with the shared tree lock.
 
     Raises OrganizationNotFound.
     """
@@ -105,7 +105,7 @@ def hold_visible_organization(caller: Caller, organization_id: int) -> Iterator[
 
 
 def check_placement(caller: Caller, *, organization_id: int | None, parent_id: int | None) -> None:
-    """Check that the caller may put an organization (None: a new one) below this parent (None: make it a root).
+    """Check that the caller may place an organization (None: a new one) below this parent (None: make it a root).
 
     Raises OutsideOfYourSubtree, or OrganizationNotFound for a parent that the caller may not see.
     """
@@ -118,7 +118,7 @@ def check_placement(caller: Caller, *, organization_id: int | None, parent_id: i
 
 
 def check_not_top_of_scope(caller: Caller, organization_id: int | None) -> None:
-    """Check that the organization is not the top of the caller's scope, which the caller neither moves nor deletes.
+    """Check that the organization is not the top of the caller's scope, which the caller must not move or delete.
 
     Raises OutsideOfYourSubtree.
     """

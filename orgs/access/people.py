@@ -1,4 +1,4 @@
-"""What a person who is signed in to the admin site may do and see."""
+"""The role and the scope of a person who is signed in to the admin site."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from orgs.access.caller import Caller
 from orgs.access.models import Role, StaffScope
 
 ROLES_BY_GROUP = {"viewer": Role.READER, "operator": Role.OPERATOR, "admin": Role.ADMIN}
-"""The groups that come with the migrations, and the role of the API that each stands for."""
+"""The role that each group of Flagsite stands for. Migrations create these groups."""
 
 
 def caller_for(user: AbstractUser | AnonymousUser) -> Caller | None:
-    """The caller that a signed-in person is, with the best role of their groups; None for who is nobody here.
+    """Return a signed-in person as a caller, with the highest role of the person's groups.
 
-    A superuser may do everything; staff without any of our groups may look. People who are not staff are nobody.
+    A superuser has the role admin. A member of staff without a group of Flagsite has the role reader. For a person who
+    is not an active member of staff, the result is None.
     """
     if isinstance(user, AnonymousUser) or not (user.is_active and user.is_staff):
         return None

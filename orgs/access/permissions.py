@@ -1,4 +1,4 @@
-"""What a caller's role allows. Every view names the role that each of its methods needs; one that does not is shut."""
+"""Authorization by role: every view names the role that each of its methods needs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from orgs.access.models import Role
 
 
 class HasRole(BasePermission):
-    """Lets a caller pass whose role includes `view.roles[method]`.
+    """Allows a request if the caller's role includes `view.roles[method]`.
 
-    A method that the view answers but does not name is refused to all. HEAD is a GET; OPTIONS and methods that the
-    view does not answer (405) need no more than a valid key.
+    If the view has a method without a role, the method is refused for all callers. HEAD needs the role of GET. OPTIONS
+    and methods that the view does not have (405) need only an authenticated caller.
     """
 
     message = "Your role does not allow this."
@@ -34,7 +34,7 @@ class HasRole(BasePermission):
 
 
 class OpenOnPurpose(BasePermission):
-    """Lets everybody pass, known or not: for what tells nothing about anybody, such as the API's description."""
+    """Allows every request, also without a caller. Only for public content, such as the API's description."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         return True

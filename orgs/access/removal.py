@@ -1,4 +1,4 @@
-"""What happens to access when organizations are deleted: keys go with them, and people keep their bounds."""
+"""Access when organizations are deleted: their access keys are deleted too, and people keep their scopes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from orgs.tree.models import Organization
 
 
 def remove_access(*, organization: Organization, **_: Any) -> None:
-    """Delete the access keys of an organization and of everything below it; receives `organization_removing`.
+    """Delete the access keys of an organization and of everything below it (receiver of `organization_removing`).
 
-    Raises OrganizationHasStaff while people are bound to any of them: a person who is bound to nothing sees
-    everything, so nobody may lose their bounds on the way.
+    Raises OrganizationHasStaff if one of these organizations is a person's scope. A person without a scope sees
+    everything, so a deletion must not remove a scope.
     """
     subtree = Organization.objects.under(organization)
     bound = StaffScope.objects.filter(organization__in=subtree).count()
     if bound:
         people = "1 person is" if bound == 1 else f"{bound:,} people are"
-        raise OrganizationHasStaff(f"{people} bound to it or to one below it; bind them elsewhere first.")
+        raise OrganizationHasStaff(
+            f"{people} bound to it or to an organization below it. Bind them to another organization first."
+        )
     AccessKey.objects.filter(organization__in=subtree).delete()

@@ -1,4 +1,4 @@
-"""The audit log in the admin site: who did what to what, when, why and through which channel. It is only read."""
+"""The admin site's read-only page of the audit log: actor, action, subject, time, reason and channel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unfold.contrib.filters.admin import RangeDateFilter
 
 from flagsite.core.admin.capped_paginator import CappedPaginator
 from flagsite.core.ids import id_in
-from orgs.access.operator_admin import OperatorAdmin, WrittenFilter, clipped
+from orgs.access.operator_admin import OperatorAdmin, TextInputFilter, clipped
 from orgs.access.organizations import find_organization_by_key_or_id
 from orgs.audit.models import AuditEntry
 from orgs.errors import OrganizationNotFound
@@ -24,7 +24,7 @@ from orgs.errors import OrganizationNotFound
 Entries = QuerySet[AuditEntry]
 
 DISTINCT_ACTIONS = """
-WITH RECURSIVE found AS (  -- one step in the index history_of_action for each action, however many entries it has
+WITH RECURSIVE found AS (  -- one step in the index history_of_action for each action, not for each entry
     (SELECT action FROM orgs_historyentry ORDER BY action LIMIT 1)
      UNION ALL
     SELECT (SELECT action FROM orgs_historyentry WHERE action > found.action ORDER BY action LIMIT 1)
@@ -33,18 +33,18 @@ SELECT action FROM found WHERE action IS NOT NULL
 """
 
 
-class ActorFilter(WrittenFilter):
-    """By the actor as the list shows it; "alice" stands for user:alice."""
+class ActorFilter(TextInputFilter):
+    """Filters by the actor as the list shows it; "alice" also matches user:alice."""
 
     title = "actor"
     parameter_name = "by"
 
-    def narrowed(self, queryset: Entries, written: str) -> Entries:
-        return queryset.filter(actor__in=[written] if ":" in written else [written, f"user:{written}"])
+    def filter_rows(self, queryset: Entries, text: str) -> Entries:
+        return queryset.filter(actor__in=[text] if ":" in text else [text, f"user:{text}"])
 
 
 class ActionFilter(admin.SimpleListFilter):
-    """By the action; the choices are the actions that the audit log has."""
+    """Filters by the action; the choices are the actions that occur in the audit log."""
 
     title = "action"
     parameter_name = "did"
@@ -58,22 +58,22 @@ class ActionFilter(admin.SimpleListFilter):
         return queryset.filter(action=self.value()) if self.value() else queryset
 
 
-class OrganizationFilter(WrittenFilter):
-    """By the organization that the action concerned, by key or id; the id of a deleted organization is found too."""
+class OrganizationFilter(TextInputFilter):
+    """Filters by the key or id of an action's organization, including the id of a deleted organization."""
 
     title = "organization's key or id"
     parameter_name = "of"
 
-    def narrowed(self, queryset: Entries, written: str) -> Entries:
+    def filter_rows(self, queryset: Entries, text: str) -> Entries:
         try:
-            return queryset.filter(organization_id=find_organization_by_key_or_id(written).pk)
+            return queryset.filter(organization_id=find_organization_by_key_or_id(text).pk)
         except OrganizationNotFound:
-            deleted = id_in(written)
-            return queryset.filter(organization_id=deleted) if deleted else queryset.none()
+            deleted_id = id_in(text)
+            return queryset.filter(organization_id=deleted_id) if deleted_id else queryset.none()
 
 
 class ChannelFilter(admin.SimpleListFilter):
-    """By the channel that the action came through."""
+    """Filters by the channel of the action."""
 
     title = "channel"
     parameter_name = "via"
@@ -92,7 +92,7 @@ class ChannelFilter(admin.SimpleListFilter):
 
 
 class DaysFilter(RangeDateFilter):
-    """From one day to another in UTC, both included."""
+    """Filters by the days from one day to another in UTC, including both days."""
 
     def queryset(self, request: HttpRequest, queryset: Entries) -> Entries:
         first, last = (self._day(end) for end in ("from", "to"))
@@ -101,7 +101,7 @@ class DaysFilter(RangeDateFilter):
         return queryset if last is None or last.date() == date.max else queryset.filter(at__lt=last + timedelta(days=1))
 
     def _day(self, end: str) -> datetime | None:
-        """When the day that the person gave begins; None where that is not a day."""
+        """Return the start of the day in the query, or None if the query has no valid day."""
         try:
             return datetime.fromisoformat(str(self.used_parameters.get(f"at_{end}", ""))[:10]).replace(tzinfo=UTC)
         except ValueError:
@@ -110,11 +110,11 @@ class DaysFilter(RangeDateFilter):
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(OperatorAdmin):
-    """Newest first. A person with a scope sees the entries about the organizations of their subtree."""
+    """The list of audit entries, newest first. A person with a scope sees the entries of this subtree only."""
 
     organization_field = "organization_id"
     paginator = CappedPaginator
-    rows_called = ("entry", "entries")
+    row_names = ("entry", "entries")
     list_display = ["when", "actor", "action", "subject", "of_organization", "reason", "channel", "of_request"]
     list_display_links = ["when"]
     list_filter = [ActorFilter, ActionFilter, OrganizationFilter, ChannelFilter, ("at", DaysFilter)]
@@ -126,16 +126,16 @@ class AuditEntryAdmin(OperatorAdmin):
     readonly_fields = ["at", "of_organization", "channel", "as_json"]
 
     def get_queryset(self, request: HttpRequest) -> Entries:
-        """With the organizations, by a second query: a join would lose the entries about deleted organizations."""
+        """Load the organizations by a second query: a join would lose the entries about deleted organizations."""
         entries: Entries = super().get_queryset(request)
         return entries.prefetch_related("organization")
 
     def get_ordering(self, request: HttpRequest) -> list[str]:
-        """By time where a person filters by time, since an index has that order; by id otherwise."""
+        """Order by time if a person filters by time, because an index has this order; otherwise by id."""
         return ["-at", "-id"] if {"at_from", "at_to"} & request.GET.keys() else ["-id"]
 
     def get_search_results(self, request: HttpRequest, queryset: Entries, search_term: str) -> tuple[Entries, bool]:
-        """By the subject's first word, such as "key:4fG6aB"; what follows after a space is for people."""
+        """Search for a subject by its first word, such as "key:4fG6aB", or for a correlation id."""
         term = search_term.strip()
         if not term:
             return queryset, False

@@ -1,4 +1,4 @@
-"""The audit log: an entry is written in the transaction of the action that it tells of, and never changed."""
+"""The audit log: each entry is written in the transaction of its action, and is never changed."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def record(
     reason: str = "",
     **details: Any,
 ) -> None:
-    """Add an entry, committed with the caller's transaction.
+    """Add an audit entry in the transaction of the calling code.
 
-    `action` is what was done ("job.retry"), `subject` what to ("job:17"); `details` must be JSON, such as the values
-    before and after. `by` is the actor where that is not the one of `flagsite.core.actor`, as in a job that a person
-    asked for. Raises ActorMissing in tests; `_report_missing_actor` says why.
+    `action` is the name of the action ("job.retry"), and `subject` is its object ("job:17"). `details` must be JSON,
+    such as the values before and after. `by` is the actor if it differs from the actor of `flagsite.core.actor`, as in
+    a job that a person requested. Raises ActorMissing in tests if the actor is unknown (see `_report_missing_actor`).
     """
     context = actor.current()
     if not (by or context.has_actor):
@@ -47,15 +47,15 @@ def record(
 
 
 def entries_about(subject: str) -> QuerySet[AuditEntry]:
-    """The entries about a subject, such as "job:17"; newest first."""
+    """Return the audit entries of a subject, such as "job:17", newest first."""
     return AuditEntry.objects.filter(subject=subject).order_by("-id")
 
 
 def _report_missing_actor(action: str, subject: str) -> None:
-    """No code has said who acts: a mistake in Flagsite.
+    """Report that no code has set the actor, which is an error in Flagsite.
 
-    Tests fail at it. In production the action and its entry must not be lost, so the entry names the actor "unknown",
-    and the log says where the mistake is.
+    In tests, raise ActorMissing. In production, the action and its entry must not be lost. Then the entry has the actor
+    "unknown", and the log has the stack trace.
     """
     if settings.AUDIT_ACTOR_REQUIRED:
         raise ActorMissing

@@ -1,6 +1,6 @@
-"""The audit log's table: one row for each action of a person or a program.
+"""The table of the audit log: one row for each action of a person or a program.
 
-The table and its indexes keep the names that they got when the audit log was called history.
+The table and its indexes still have the names from the time when the audit log was called history.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from orgs.tree.models import Organization
 
 
 class AuditEntry(models.Model):
-    """One action of a person or a program: who did what to what, when, why and through which channel.
+    """One action of a person or a program: actor, action, subject, time, reason and channel.
 
-    Entries are only ever added (`orgs.audit.audit_log.record`); a trigger refuses to change or delete one.
+    `orgs.audit.audit_log.record` adds entries. A trigger refuses to change or delete an entry.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -28,7 +28,7 @@ class AuditEntry(models.Model):
         Organization,
         on_delete=models.DO_NOTHING,
         null=True,
-        db_constraint=False,  # the record outlives the organization
+        db_constraint=False,  # the entry stays when the organization is deleted
         db_index=False,
         related_name="+",
     )
@@ -50,7 +50,7 @@ class AuditEntry(models.Model):
             models.Index(fields=["via", "-id"], name="history_by_door"),
             models.Index(fields=["at", "id"], name="history_by_time"),
             models.Index(fields=["correlation_id"], name="history_of_request"),
-            # a key's subject goes on after its prefix: "key:4fG6aB nightly-sync"
+            # the subject of an access key has its name after the prefix: "key:4fG6aB nightly-sync"
             models.Index(fields=["subject"], name="history_of_named_subject", opclasses=["varchar_pattern_ops"]),
         ]
 

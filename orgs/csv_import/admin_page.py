@@ -1,4 +1,4 @@
-"""Importing organizations in the admin site: check a file first, then carry out what was shown."""
+"""The admin site's pages to import organizations: check a file first, then import it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from orgs.csv_import import importer
 from orgs.csv_import.staging import Example, ImportReport
 from orgs.errors import ImportRefused, RefusedLine
 
-MOST_BYTES = 20 * 2**20
-MOST_LINES_SHOWN = 1_000
+MAX_FILE_BYTES = 20 * 2**20
+MAX_LINES_SHOWN = 1_000
 
 
 class ImportPage:
-    """The pages of the import, for administrators of everything; a part of the organizations' admin."""
+    """A mixin of the organizations' admin with the pages of the import, for admins without a scope."""
 
     admin_site: Any
     opts: Any
@@ -34,7 +34,7 @@ class ImportPage:
     message_user: Any
 
     def import_urls(self) -> list[URLPattern]:
-        """Their addresses."""
+        """Return the URL patterns of the pages."""
         view = self.admin_site.admin_view
         return [
             path("import/", view(self.import_view), name="orgs_organization_import"),
@@ -43,34 +43,36 @@ class ImportPage:
         ]
 
     def import_view(self, request: HttpRequest) -> HttpResponse:
-        """The form; a POST carries out what was shown, if it still is what the file would do."""
+        """Show the form. A POST imports the file, if the import would still do what the page has shown."""
         self._check_may_import(request)
         outcome: dict[str, Any] = {}
         if request.method == "POST":
-            outcome = self._read(request, dry_run=True)
+            outcome = self._import(request, dry_run=True)
             if "report" in outcome and request.POST.get("shown") == outcome["fingerprint"]:
-                done = self._read(request, dry_run=False)
-                if "report" in done:
-                    self.message_user(request, f"Imported: {_sentence(done['report'])}")
+                result = self._import(request, dry_run=False)
+                if "report" in result:
+                    self.message_user(request, f"Imported: {_sentence(result['report'])}")
                     return HttpResponseRedirect(reverse("admin:orgs_organization_changelist"))
-                outcome = done
+                outcome = result
             elif "report" in outcome:
-                outcome["problem"] = "The file or the tree is not what was shown; look at it once more."
+                outcome["problem"] = (
+                    "The file or the tree has changed since this page was shown. Check the report and import again."
+                )
         return self._import_page(request, outcome)
 
     def check_view(self, request: HttpRequest) -> HttpResponse:
-        """What the file would do, line by line where it is at fault."""
+        """Answer with the report of a dry run: the changes, or the problems of each line."""
         self._check_may_import(request)
-        outcome = self._read(request, dry_run=True)
+        outcome = self._import(request, dry_run=True)
         return TemplateResponse(request, "admin/orgs/organization/import_report.html", outcome)
 
     def report_view(self, request: HttpRequest) -> HttpResponseBase:
-        """The whole report as a file to keep: every line that would change something, or every one at fault."""
+        """Answer with the whole report as a CSV file: the lines with changes, or the lines with problems."""
         self._check_may_import(request)
         lines = TemporaryFile("w+", encoding="utf-8", newline="")  # noqa: SIM115 - closed with the response
         write = csv.writer(lines).writerow
         write(Example._fields)
-        outcome = self._read(request, dry_run=True, on_example=write)
+        outcome = self._import(request, dry_run=True, on_example=write)
         if "refused" in outcome:
             lines.truncate(lines.seek(0))
             csv.writer(lines).writerows([RefusedLine._fields, *outcome["all_refused"]])
@@ -85,22 +87,22 @@ class ImportPage:
         request.current_app = self.admin_site.name
         return TemplateResponse(request, "admin/orgs/organization/import.html", frame | outcome)
 
-    def _read(
+    def _import(
         self, request: HttpRequest, *, dry_run: bool, on_example: Callable[[Example], object] | None = None
     ) -> dict[str, Any]:
         file: Any = request.FILES.get("file")
         if file is None:
             return {"problem": "Choose a file first."}
-        if file.size > MOST_BYTES:
-            return {"problem": f"The file is larger than {MOST_BYTES // 2**20} MB; bin/manage import_organizations "
-                               "takes files of any size."}  # fmt: skip
+        if file.size > MAX_FILE_BYTES:
+            return {"problem": f"The file is larger than {MAX_FILE_BYTES // 2**20} MB. Use the command bin/manage "
+                               "import_organizations for larger files."}  # fmt: skip
         file.seek(0)
         try:
             report = importer.import_organizations(file.file, dry_run=dry_run, on_example=on_example)
         except ImportRefused as refused:
             if not refused.lines:
                 return {"problem": refused.detail}
-            lines = refused.lines[:MOST_LINES_SHOWN]
+            lines = refused.lines[:MAX_LINES_SHOWN]
             return {"refused": lines, "refused_count": refused.count, "all_refused": refused.lines}
         return {"report": report, "sentence": _sentence(report), "fingerprint": _fingerprint(file, report)}
 
@@ -118,7 +120,7 @@ def _sentence(report: ImportReport) -> str:
 
 
 def _fingerprint(file: Any, report: ImportReport) -> str:
-    """Of the file and of what it does to the tree as it is now."""
+    """Return a fingerprint of the file and of the changes that it would make now."""
     file.seek(0)
     digest = hashlib.sha256(json.dumps(report[:5]).encode())
     for chunk in file.chunks():

@@ -1,6 +1,6 @@
-"""The placement of an import's organizations: their nested set is computed from bare numbers, then written.
+"""The placement of an import's organizations: compute the nested set from arrays of numbers, then write it.
 
-It reads the temporary tables of `orgs.csv_import.staging`, which explains the references in them.
+The functions read the temporary tables of `orgs.csv_import.staging`, which explains the references.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from flagsite.core.db.copy_in import copy_in, copy_row
-from orgs.csv_import.csv_file import Refusals, shown
+from orgs.csv_import.csv_file import Refusals, quoted
 from orgs.csv_import.staging import execute, rows_of
 from orgs.errors import ImportRefused
 from orgs.tree import nested_set
 from orgs.tree.nested_set import ROOT, LinkedOrganizations, NestedSet
 from orgs.tree.signals import Placement
 
-WRITTEN_AT_ONCE = 100_000
-LONGEST_CIRCLE_SHOWN = 6
+WRITE_BATCH_SIZE = 100_000
+MAX_KEYS_OF_CIRCLE = 6
 
 
 @dataclass(slots=True)
 class ChangedTrees:
-    """The trees that an import changes: as they are, and as they will be.
+    """The trees that an import changes, in their old and their new form.
 
-    `former_parents` has the position of each organization that moves, with its former parent's. `ids` has the id of
-    each organization by its position; a created one has it as soon as `draw_ids` was called.
+    `former_parents` has the position of the former parent by the position of each moved organization. `ids` has the id
+    of each organization by its position; a created organization has an id after `draw_ids`.
     """
 
     organizations: LinkedOrganizations
@@ -35,7 +35,7 @@ class ChangedTrees:
     ids: array[int]
 
     def draw_ids(self, created: int) -> None:
-        """Draw the ids of the created organizations, ascending depth-first and higher than all that exist."""
+        """Draw ids for the created organizations, ascending depth-first and higher than all existing ids."""
         number = _draw_ids(created) if created else 0
         for position in self.nested_set.order:
             if self.ids[position] < 0:
@@ -43,7 +43,7 @@ class ChangedTrees:
                 number += 1
 
     def placements(self) -> list[Placement]:
-        """The placements, parents before children: of the topmost created organizations, and of all moved ones."""
+        """Return the placements of the topmost created organizations and of all moved ones, parents before children."""
         return [*self._created_tops(), *self._moved()]
 
     def _created_tops(self) -> Iterator[Placement]:
@@ -63,9 +63,9 @@ class ChangedTrees:
                 yield Placement(self.ids[position], parent_id, self._former_ancestors(position))
 
     def _former_ancestors(self, position: int) -> tuple[int, ...]:
-        """The ids of its former ancestors, root first.
+        """Return the ids of an organization's former ancestors, root first.
 
-        A damaged tree may have had a circle of parents that the import mends; each of its members is named once.
+        A damaged tree may have had a circle of parents that the import removes. Then each of its members occurs once.
         """
         path = {position: self.ids[position]}
         position = self.former_parents[position]
@@ -82,7 +82,7 @@ SELECT COALESCE(array_agg(DISTINCT tree_id), '{}') FROM orgs_organization WHERE 
     SELECT parent_reference FROM import_resolved WHERE (moved OR reference < 0) AND parent_reference > 0)
 """
 CREATE_NODES = """
-CREATE TEMPORARY TABLE import_nodes ON COMMIT DROP AS  -- siblings in the order that they have, then that of the file
+CREATE TEMPORARY TABLE import_nodes ON COMMIT DROP AS  -- siblings keep their order; new ones follow
 SELECT row_number() OVER (ORDER BY tree_id, lft, reference DESC) - 1 AS position, node.*
   FROM (SELECT organization.id AS reference, moved.reference IS NOT NULL AS moved,
                CASE WHEN moved.reference IS NULL THEN organization.parent_id ELSE moved.parent_reference
@@ -109,9 +109,9 @@ SELECT node.position, COALESCE(parent.position, -1)
 
 
 def compute_changed_trees(refusals: Refusals) -> ChangedTrees:
-    """Compute the trees that the import changes, and refuse every line that would put an organization below itself.
+    """Compute the trees that the import changes, and refuse every line that would place an organization below itself.
 
-    Raises ImportRefused when the tree is damaged where the import would change it.
+    Raises ImportRefused if a tree that the import would change is damaged.
     """
     execute(CREATE_NODES, [rows_of(AFFECTED_TREES)[0][0]])
     execute("ANALYZE import_nodes")
@@ -122,7 +122,9 @@ def compute_changed_trees(refusals: Refusals) -> ChangedTrees:
         if not circles:
             raise ImportRefused("The tree is damaged; run check_tree --repair before you import.")
         if not _refuse_circles(organizations, circles, refusals):
-            raise ImportRefused("The tree is damaged: parents go in a circle, as check_tree tells; mend that before.")
+            raise ImportRefused(
+                "The tree is damaged: parents form a circle. Find it with check_tree, and repair it before you import."
+            )
     return ChangedTrees(organizations, computed, dict(rows_of(FORMER_PARENTS)), array("q", organizations.references))
 
 
@@ -137,7 +139,7 @@ SELECT reference, COALESCE(entry.key, organization.key), entry.line
 
 
 def _refuse_circles(organizations: LinkedOrganizations, circles: list[list[int]], refusals: Refusals) -> bool:
-    """Refuse the lines that make the circles; False when none does, thus a circle was there before."""
+    """Refuse the lines that cause the circles; return False if no line does, because the circles are older."""
     refused_before = refusals.count
     references = [organizations.references[position] for circle in circles for position in circle]
     known = {reference: (key, line) for reference, key, line in rows_of(KEYS, [references])}
@@ -145,10 +147,10 @@ def _refuse_circles(organizations: LinkedOrganizations, circles: list[list[int]]
         members = [known[organizations.references[position]] for position in circle]
         for index, (key, line) in enumerate(members):
             if line is not None:
-                count = min(len(members), LONGEST_CIRCLE_SHOWN)
-                round_trip = [shown(members[(index + step) % len(members)][0]) for step in range(count)]
+                count = min(len(members), MAX_KEYS_OF_CIRCLE)
+                round_trip = [quoted(members[(index + step) % len(members)][0]) for step in range(count)]
                 round_trip += ["…"] if count < len(members) else []
-                refusals.add(line, f"It would be below itself: {' below '.join([*round_trip, shown(key)])}.")
+                refusals.add(line, f"It would be below itself: {' below '.join([*round_trip, quoted(key)])}.")
     return refusals.count > refused_before
 
 
@@ -159,7 +161,7 @@ SELECT setval(sequence, GREATEST(nextval(sequence) - 1, (SELECT max(id) FROM org
 
 
 def _draw_ids(count: int) -> int:
-    """The first of so many ids, drawn from the table's sequence; the tree lock keeps others from drawing meanwhile."""
+    """Draw `count` consecutive ids from the table's sequence and return the first; the tree lock keeps others out."""
     return int(rows_of(DRAW_IDS, [count, count])[0][0])
 
 
@@ -177,18 +179,18 @@ SELECT created.id, entry.key, entry.name, created.parent_id, created.tree_id, cr
 
 
 def write_created(trees: ChangedTrees, *, on_written: Callable[[int], None]) -> None:
-    """Write the created organizations, parents first; `on_written` is told how many are there."""
+    """Write the created organizations, parents first; call `on_written` with the number that is written."""
     execute(CREATE_CREATED)
     copy_in("COPY import_created FROM STDIN", _created_rows(trees))
     execute("CREATE INDEX ON import_created (id); ANALYZE import_created")
     [(first, last)] = rows_of("SELECT min(id), max(id) FROM import_created")
     if first is None:
         return
-    # Check each parent with its statement: nothing piles up for the commit, which would be slow without any progress.
+    # Check foreign keys after each statement. Otherwise the commit would check them all, slowly and without progress.
     execute("SET CONSTRAINTS ALL IMMEDIATE")
-    for start in range(first, last + 1, WRITTEN_AT_ONCE):
+    for start in range(first, last + 1, WRITE_BATCH_SIZE):
         on_written(start - first)
-        execute(WRITE_CREATED, [start, start + WRITTEN_AT_ONCE - 1])
+        execute(WRITE_CREATED, [start, start + WRITE_BATCH_SIZE - 1])
     execute("SET CONSTRAINTS ALL DEFERRED")
     on_written(last - first + 1)
 
@@ -225,9 +227,9 @@ def write_renamed() -> None:
 
 
 def write_moved(trees: ChangedTrees) -> int:
-    """Write new parents, then all tree columns that differ; returns how many organizations have new columns.
+    """Write the new parents and the changed tree columns; return the number of organizations with changed columns.
 
-    `write_created` came before, since a new parent may be new itself.
+    Call `write_created` before, because a created organization can be the new parent.
     """
     execute(WRITE_MOVED)
     return nested_set.write_changed_columns(trees.organizations, trees.nested_set)

@@ -1,7 +1,7 @@
-"""The rows of an import in temporary tables: copied into them, compared with each other and looked up in the tree.
+"""The temporary tables of an import: copy the file's rows into them, and compare them with the tree.
 
-`import_entries` has the rows as they are in the file. `import_resolved` has the organizations that they are about. A
-*reference* names an organization there: its id if it exists already, else its line in the file with a minus.
+`import_entries` has the rows of the file. `import_resolved` has the organization of each row. A *reference* identifies
+an organization there: the id of an existing organization, or the negative line number of a new one.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from flagsite.core.db.copy_in import BLOCK, copy_in
-from orgs.csv_import.csv_file import Refusals, Row, shown
+from flagsite.core.db.copy_in import BLOCK_SIZE, copy_in
+from orgs.csv_import.csv_file import Refusals, Row, quoted
 
 TABLES = ("import_entries", "import_resolved", "import_nodes", "import_created")
 
@@ -27,10 +27,10 @@ class Example(NamedTuple):
 
 
 class ImportReport(NamedTuple):
-    """How many organizations of the file were created, renamed, moved or unchanged; one may be renamed and moved.
+    """The number of created, renamed, moved and unchanged organizations; one organization can be renamed and moved.
 
-    `placement_jobs` are the ids of the jobs that carry flags' values down to what was created or moved. A dry run has
-    `examples` instead: the first lines that would change something, each with what it would do.
+    `placement_jobs` are the ids of the jobs that write flag states to created and moved organizations. A dry run has
+    `examples` instead: the first lines that would change something.
     """
 
     rows: int
@@ -43,28 +43,28 @@ class ImportReport(NamedTuple):
 
     @property
     def changing(self) -> int:
-        """How many lines of the file would change something, or did."""
+        """The number of lines that change something, or would change something."""
         return self.rows - self.unchanged
 
 
 def execute(statement: str, parameters: Any = None) -> None:
-    """Execute statements that return nothing."""
+    """Execute statements that return no rows."""
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
 
 
 def rows_of(query: str, parameters: Any = None) -> list[tuple[Any, ...]]:
-    """All rows of a query."""
+    """Return all rows of a query."""
     with connection.cursor() as cursor:
         cursor.execute(query, parameters)
         return list(cursor.fetchall())
 
 
 def streamed(query: str) -> Iterator[tuple[Any, ...]]:
-    """The rows of a query that may give millions, block by block."""
+    """Yield the rows of a query that can have millions of rows, fetched block by block."""
     with connection.chunked_cursor() as cursor:
         cursor.execute(query)
-        while block := cursor.fetchmany(BLOCK):
+        while block := cursor.fetchmany(BLOCK_SIZE):
             yield from block
 
 
@@ -75,14 +75,14 @@ CREATE TEMPORARY TABLE import_entries (line bigint, key text, name text, parent_
 
 
 def stage(rows: Iterable[Row]) -> None:
-    """Copy the rows into the database."""
+    """Copy the rows of the file into the temporary table `import_entries`."""
     execute(CREATE_ENTRIES)
     copy_in("COPY import_entries FROM STDIN", (_escaped(row) for row in rows))
     execute("ANALYZE import_entries")
 
 
 def _escaped(row: Row) -> str:
-    """The row as COPY's text format wants it; only a name can have tabs and line breaks."""
+    """Return the row in COPY's text format; only a name can have tabs and line breaks."""
     line, key, name, parent_key = row
     if "\\" in name or not name.isprintable():
         for character, escape in (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r")):
@@ -92,26 +92,26 @@ def _escaped(row: Row) -> str:
     return f"{line}\t{key}\t{name}\t{parent_key}"
 
 
-DOUBLES = """
+DUPLICATES = """
 SELECT entry.line, entry.key, first.line
   FROM (SELECT key, min(line) AS line FROM import_entries GROUP BY key HAVING count(*) > 1) first
   JOIN import_entries entry ON entry.key = first.key AND entry.line > first.line
  ORDER BY entry.line
 """
-DELETE_DOUBLES = """
+DELETE_DUPLICATES = """
 DELETE FROM import_entries entry
  USING (SELECT key, min(line) AS line FROM import_entries GROUP BY key HAVING count(*) > 1) first
  WHERE entry.key = first.key AND entry.line > first.line
 """
 
 
-def refuse_doubles(refusals: Refusals) -> None:
-    """Refuse every line whose key an earlier one has, and leave it out from here on."""
+def refuse_duplicates(refusals: Refusals) -> None:
+    """Refuse every line with the key of an earlier line, and delete it from the temporary table."""
     before = refusals.count
-    for line, key, first in streamed(DOUBLES):
-        refusals.add(line, f"The key {shown(key)} is on line {first} already.")
+    for line, key, first in streamed(DUPLICATES):
+        refusals.add(line, f"The key {quoted(key)} is already on line {first}.")
     if refusals.count > before:
-        execute(DELETE_DOUBLES)
+        execute(DELETE_DUPLICATES)
 
 
 RESOLVE = """
@@ -135,14 +135,14 @@ SELECT entry.line, entry.parent_key FROM import_resolved JOIN import_entries ent
 
 
 def resolve(refusals: Refusals) -> None:
-    """Look up each row's organization and parent, and refuse every line whose parent does not exist anywhere.
+    """Find the organization and the parent of each row, and refuse every line whose parent does not exist.
 
-    A parent may be in the file or in the database.
+    A parent can be in the file or in the database.
     """
     execute(RESOLVE)
     execute("ANALYZE import_resolved")
     for line, key in streamed(ORPHANS):
-        refusals.add(line, f"There is no organization {shown(key)} to be the parent, here or in the file.")
+        refusals.add(line, f"The parent {quoted(key)} does not exist, neither in the database nor in the file.")
 
 
 COUNT = """
@@ -153,7 +153,7 @@ SELECT count(*), count(*) FILTER (WHERE reference < 0), count(*) FILTER (WHERE r
 
 
 def count() -> ImportReport:
-    """Count the organizations to create, rename and move; no jobs are known yet."""
+    """Count the organizations to create, rename and move, without jobs."""
     return ImportReport(*rows_of(COUNT)[0])
 
 
@@ -165,17 +165,17 @@ SELECT line, CASE WHEN reference < 0 THEN 'create' WHEN moved AND renamed THEN '
 """
 
 
-def examples(most: int) -> tuple[Example, ...]:
-    """The first lines that would change something."""
-    return tuple(Example(*row) for row in rows_of(f"{EXAMPLES} LIMIT %s", [most]))
+def examples(limit: int) -> tuple[Example, ...]:
+    """Return the first `limit` lines that would change something."""
+    return tuple(Example(*row) for row in rows_of(f"{EXAMPLES} LIMIT %s", [limit]))
 
 
 def all_examples() -> Iterator[Example]:
-    """The lines that would change something, in the order of the file."""
+    """Yield the lines that would change something, in the order of the file."""
     return (Example(*row) for row in streamed(EXAMPLES))
 
 
 def drop_tables() -> None:
-    """Drop the temporary tables, so that another import may follow in the same transaction."""
+    """Drop the temporary tables, so that another import can follow in the same transaction."""
     for table in TABLES:
         execute(f"DROP TABLE IF EXISTS pg_temp.{table}")

@@ -1,4 +1,4 @@
-"""Answers that are kept for an Idempotency-Key."""
+"""The table of idempotency keys and stored answers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 
 
 class IdempotentRequest(models.Model):
-    """A write that came with an Idempotency-Key, and what was answered."""
+    """A write with an Idempotency-Key, and its answer."""
 
     id = models.BigAutoField(primary_key=True)
     caller = models.CharField(max_length=200)

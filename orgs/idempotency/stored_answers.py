@@ -1,10 +1,13 @@
-"""Idempotency-Key: the same write sent twice is carried out once, and answered the same.
+"""The header Idempotency-Key: a write that is sent twice is carried out once, and both answers are the same.
 
-1. Reserve the key in a transaction of its own; of two requests at once one wins, the other is told so.
-2. Carry out the write and store its answer in one transaction: a crash loses both or neither.
-3. A refusal (4xx) changed nothing; it is stored afterwards. After a 5xx the reservation is given back.
-4. A reservation whose request crashed is taken over by the next one a minute later; should the first still be
-   running after all, it finds that it has lost the key and rolls back.
+1. Reserve the key in a transaction of its own. If two requests arrive at once, one gets the key and the other is
+   refused.
+2. Carry out the write and store its answer in one transaction, so that a crash loses both or neither.
+3. Store a refusal (4xx) afterwards, because it has changed nothing. Release the reservation after a 5xx.
+4. If a request has crashed, the next request takes over its reservation one minute later. If the first request is still
+   running, it finds that it has lost the key, and rolls back.
+
+The protocol follows draft-ietf-httpapi-idempotency-key-header.
 """
 
 from __future__ import annotations
@@ -32,29 +35,29 @@ from orgs.errors import IdempotencyConflict, IdempotentRequestRunning
 from orgs.idempotency.models import IdempotentRequest
 
 HEADER = "Idempotency-Key"
-REPLAYED = "Idempotent-Replayed"
-ACCEPTABLE = re.compile(r"[\x21-\x7e]{1,255}")
+REPLAYED_HEADER = "Idempotent-Replayed"
+VALID_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 Handler = Callable[..., Response]
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """A key that is ours until the answer is stored; `reserved_at` tells it from a later owner's."""
+    """A key that belongs to one request until its answer is stored; `reserved_at` differs for a later owner."""
 
     pk: int
     reserved_at: datetime
 
 
 def idempotent(handler: Handler) -> Handler:
-    """Make a view's method honour the header Idempotency-Key."""
+    """Decorate a view's method so that it supports the header Idempotency-Key."""
 
     @functools.wraps(handler)
     def answer(view: Any, request: Request, *args: Any, **kwargs: Any) -> Response:
         if HEADER not in request.headers:
             return handler(view, request, *args, **kwargs)
         key = request.headers[HEADER]
-        if not ACCEPTABLE.fullmatch(key):
+        if not VALID_KEY.fullmatch(key):
             raise ValidationError({HEADER: ["1 to 255 visible ASCII characters, without spaces."]})
         reserved = reserve(caller=view.caller.name, key=key, fingerprint=fingerprint_of(request))
         if isinstance(reserved, IdempotentRequest):
@@ -71,7 +74,7 @@ def _carry_out(reservation: Reservation, view: Any, handle: Callable[[], Respons
             response = handle()
             store(reservation, response)
         return response
-    except Exception as error:  # noqa: BLE001 - the view's own handler decides what becomes of it
+    except Exception as error:  # noqa: BLE001 - the view's own handler turns it into an answer
         try:
             refusal: Response = view.handle_exception(error)
         except Exception:
@@ -90,7 +93,7 @@ VALUES (%(caller)s, %(key)s, %(fingerprint)s, '{}', statement_timestamp())
     ON CONFLICT (caller, key) DO UPDATE
    SET fingerprint = excluded.fingerprint, status = NULL, body = NULL, headers = '{}',
        created_at = excluded.created_at
- WHERE present.created_at < statement_timestamp() - %(forgotten)s  -- as good as deleted
+ WHERE present.created_at < statement_timestamp() - %(expired)s  -- treat it as deleted
     OR (present.status IS NULL AND present.fingerprint = excluded.fingerprint
         AND present.created_at < statement_timestamp() - %(crashed)s)
 RETURNING id, created_at
@@ -98,16 +101,16 @@ RETURNING id, created_at
 
 
 def reserve(*, caller: str, key: str, fingerprint: str) -> Reservation | IdempotentRequest:
-    """Take the key for a request, or return the request that was answered under it before.
+    """Reserve the key for a request, or return the earlier request with this key and its stored answer.
 
-    Raises IdempotencyConflict when the key belongs to another request, IdempotentRequestRunning while the same one
-    is being carried out.
+    Raises IdempotencyConflict if the key was used for a different request, and IdempotentRequestRunning if the same
+    request is still running.
     """
     parameters: dict[str, Any] = {
         "caller": caller,
         "key": key,
         "fingerprint": fingerprint,
-        "forgotten": timedelta(hours=settings.IDEMPOTENCY_HOURS),
+        "expired": timedelta(hours=settings.IDEMPOTENCY_HOURS),
         "crashed": timedelta(minutes=1),
     }
     with connection.cursor() as cursor:
@@ -115,49 +118,49 @@ def reserve(*, caller: str, key: str, fingerprint: str) -> Reservation | Idempot
         row = cursor.fetchone()
     if row is not None:
         return Reservation(*row)
-    present = IdempotentRequest.objects.filter(caller=caller, key=key).first()
-    if present is not None and present.fingerprint != fingerprint:
+    stored = IdempotentRequest.objects.filter(caller=caller, key=key).first()
+    if stored is not None and stored.fingerprint != fingerprint:
         raise IdempotencyConflict
-    if present is None or present.status is None:
+    if stored is None or stored.status is None:
         raise IdempotentRequestRunning
-    return present
+    return stored
 
 
 def store(reservation: Reservation, response: Response) -> None:
-    """Keep the answer for the next time. Raises IdempotentRequestRunning when another has taken the key over."""
+    """Store the answer. Raises IdempotentRequestRunning if another request has taken over the key."""
     headers = {name: response[name] for name in ("Location", "ETag") if name in response}
     if response.content_type:
         headers["Content-Type"] = response.content_type
     body = None if response.data is None else json.loads(JSONRenderer().render(response.data))
-    if _ours(reservation).update(status=response.status_code, body=body, headers=headers) != 1:
+    if _rows_of(reservation).update(status=response.status_code, body=body, headers=headers) != 1:
         raise IdempotentRequestRunning
 
 
 def release(reservation: Reservation) -> None:
-    """Give the key back: nothing was done under it. When the database is away it is free a minute later."""
+    """Release the key after a request that changed nothing. If this fails, the key is free one minute later."""
     with contextlib.suppress(DatabaseError, InterfaceError):
-        _ours(reservation).delete()
+        _rows_of(reservation).delete()
 
 
-def forget_old() -> int:
-    """Delete what is older than IDEMPOTENCY_HOURS; returns how many."""
+def delete_expired() -> int:
+    """Delete stored answers that are older than IDEMPOTENCY_HOURS, and return their number."""
     past = Now() - timedelta(hours=settings.IDEMPOTENCY_HOURS)
     deleted, _ = IdempotentRequest.objects.filter(created_at__lt=past).delete()
     return deleted
 
 
 def fingerprint_of(request: Request) -> str:
-    """SHA-256 of method, path with query string, and body."""
+    """Return the SHA-256 of the method, the path with query string, and the body."""
     digest = hashlib.sha256(f"{request.method} {request.get_full_path()}\n".encode())
-    digest.update(request.body)  # reading it leaves it to be parsed
+    digest.update(request.body)  # the body can still be parsed after this
     return digest.hexdigest()
 
 
-def _ours(reservation: Reservation) -> Any:
+def _rows_of(reservation: Reservation) -> Any:
     return IdempotentRequest.objects.filter(pk=reservation.pk, created_at=reservation.reserved_at, status__isnull=True)
 
 
-def _replay(answered: IdempotentRequest) -> Response:
-    headers = {**answered.headers, REPLAYED: "true"}
+def _replay(stored: IdempotentRequest) -> Response:
+    headers = {**stored.headers, REPLAYED_HEADER: "true"}
     content_type = headers.pop("Content-Type", None)
-    return Response(answered.body, status=answered.status, headers=headers, content_type=content_type)
+    return Response(stored.body, status=stored.status, headers=headers, content_type=content_type)

@@ -180,7 +180,7 @@ def test_old_answers_are_forgotten(api: Api, settings: Any) -> None:
     IdempotentRequest.objects.filter(key="k1").update(created_at=old)
     assert kind_of(create(api)) == "duplicate-organization-key"  # as good as forgotten before the clean-up comes by
     IdempotentRequest.objects.filter(key="k1").update(created_at=old)
-    assert stored_answers.forget_old() == 1
+    assert stored_answers.delete_expired() == 1
     assert [request.key for request in IdempotentRequest.objects.all()] == ["k2"]
 
 

@@ -152,7 +152,10 @@ def test_an_organization_that_people_are_bound_to_is_not_deleted_from_under_them
         person("viewer", bound_to=getattr(cast, bound_to), name=name)
     response = api.delete(f"/organizations/{cast.north.pk}?subtree=true")
     assert (response.status_code, kind_of(response)) == (409, "organization-has-staff")
-    assert response.json()["detail"] == "2 people are bound to it or to one below it; bind them elsewhere first."
+    assert (
+        response.json()["detail"]
+        == "2 people are bound to it or to an organization below it. Bind them to another organization first."
+    )
     StaffScope.objects.update(organization=cast.rome)
     assert api.delete(f"/organizations/{cast.north.pk}?subtree=true").status_code == 204
 

@@ -104,7 +104,7 @@ def test_a_long_audit_log_is_counted_up_to_a_point_and_its_pages_are_in_order(
     page = client.get(f"{PAGE}?by=ada&p=2")
     assert [entry.subject for entry in page.context["cl"].result_list][:2] == ["flag:69", "flag:68"]
     assert "more than" not in shown(page)
-    monkeypatch.setattr(capped_paginator.CappedPaginator, "most_counted", 100)
+    monkeypatch.setattr(capped_paginator.CappedPaginator, "max_counted_rows", 100)
     page = client.get(f"{PAGE}?by=ada&p=2")
     assert [entry.subject for entry in page.context["cl"].result_list][:2] == ["flag:69", "flag:68"]
     assert "more than 100" in " ".join(shown(page).split())

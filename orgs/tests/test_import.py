@@ -150,7 +150,7 @@ def test_a_damaged_tree_is_not_made_worse(cast: Cast) -> None:
 
 
 def test_progress_is_told_step_by_step(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orgs.csv_import.placement.WRITTEN_AT_ONCE", 3)
+    monkeypatch.setattr("orgs.csv_import.placement.WRITE_BATCH_SIZE", 3)
     told: list[tuple[str, int, int | None]] = []
     content = "key,name,parent_key\n" + "".join(f"k{n},N,{f'k{n // 2}' if n > 1 else ''}\n" for n in range(1, 11))
     importer.import_organizations(io.BytesIO(content.encode()), progress=lambda *step: told.append(step))

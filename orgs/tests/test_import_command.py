@@ -23,8 +23,8 @@ def test_it_says_what_it_did_and_which_steps_it_took(db: None, file: Path, capsy
     output = capsys.readouterr()
     assert output.out == "2 organizations created, 0 renamed, 0 moved, 0 unchanged.\n"
     assert output.err.splitlines() == [
-        "Reading the file …", "Comparing with the database …", "Numbering the trees …", "Writing organizations …",
-        "Handing down flags …",
+        "Reading the file …", "Comparing with the database …", "Computing the tree …", "Writing organizations …",
+        "Taking over flag states …",
     ]  # fmt: skip
     assert paths() == {"a", "a/b"}
 
@@ -33,7 +33,7 @@ def test_it_says_when_there_was_nothing_to_do(db: None, file: Path, capsys: pyte
     call_command("import_organizations", file)
     capsys.readouterr()
     call_command("import_organizations", file)
-    assert capsys.readouterr().out == "Nothing to change: all 2 organizations of the file are as it says.\n"
+    assert capsys.readouterr().out == "Nothing to change: all 2 organizations are as the file says.\n"
 
 
 def test_it_draws_a_bar_on_a_terminal(

@@ -24,14 +24,14 @@ LONG = "x" * 256
         (f"a,{LONG},", "The name has 256 characters, more than 255."),
         (
             " a,A,",
-            "The key ' a' is none: A key has no control characters and neither starts nor ends with white space.",
+            "The key ' a' is not valid: A key has no control characters and neither starts nor ends with white space.",
         ),
-        ("a\x00b,A,", "The key 'a\\x00b' is none: A key has no control characters and neither starts"),
+        ("a\x00b,A,", "The key 'a\\x00b' is not valid: A key has no control characters and neither starts"),
         ("a,A\x00B,", "The name 'A\\x00B' has control characters."),
         ("a,A\x1bB,", "The name 'A\\x1bB' has control characters."),
-        ("a,A, oslo", "The parent_key ' oslo' is no key."),
-        (f"a,A,{LONG}", f"The parent_key '{'x' * 60}…' is no key."),
-        ("a,A,nobody", "There is no organization 'nobody' to be the parent, here or in the file."),
+        ("a,A, oslo", "The parent_key ' oslo' is not a valid key."),
+        (f"a,A,{LONG}", f"The parent_key '{'x' * 60}…' is not a valid key."),
+        ("a,A,nobody", "The parent 'nobody' does not exist, neither in the database nor in the file."),
         ("a,A", "It has 2 columns, not 3."),
         ("a,A,,", "It has 4 columns, not 3."),
         ('a,"A"b,', "It is not CSV: "),
@@ -66,9 +66,9 @@ def test_a_key_may_stand_only_once(cast: Cast) -> None:
     found = refused(HEADER + b"a,A,c\nnorth,North,acme\na,A,nobody\na,B,\nnorth,North,acme\nb,B,a\nc,C,b\n")
     assert found == [
         (2, "It would be below itself: 'a' below 'c' below 'b' below 'a'."),
-        (4, "The key 'a' is on line 2 already."),
-        (5, "The key 'a' is on line 2 already."),
-        (6, "The key 'north' is on line 3 already."),
+        (4, "The key 'a' is already on line 2."),
+        (5, "The key 'a' is already on line 2."),
+        (6, "The key 'north' is already on line 3."),
         (7, "It would be below itself: 'b' below 'a' below 'c' below 'b'."),
         (8, "It would be below itself: 'c' below 'b' below 'a' below 'c'."),
     ]
@@ -137,7 +137,7 @@ def test_an_open_quote_does_not_swallow_the_problems_after_it(db: None) -> None:
 
 
 def test_problems_are_all_counted_though_not_all_are_kept(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Refusals, "MOST_KEPT", 5)
+    monkeypatch.setattr(Refusals, "MAX_KEPT", 5)
     with pytest.raises(ImportRefused) as error:
         import_bytes(HEADER + b"a,,\n" * 12)
     assert (error.value.count, len(error.value.lines)) == (23, 5)  # 12 empty names, 11 doubled keys

@@ -57,7 +57,7 @@ def test_a_form_that_is_sent_again_makes_no_second_key() -> None:
     form = {"name": "nightly sync", "role": "reader", "token": token[1]}
     secret = secret_on(client.post(f"{PAGE}add/", form))
     page = shown(client.post(f"{PAGE}add/", form, follow=True))
-    assert "made and shown already" in page
+    assert "already created and shown" in page
     assert secret not in page
     assert AccessKey.objects.count() == 1
     secret_on(client.post(f"{PAGE}add/", form | {"token": "of another form"}))
@@ -66,7 +66,7 @@ def test_a_form_that_is_sent_again_makes_no_second_key() -> None:
 def test_a_key_may_expire_but_not_in_the_past() -> None:
     client = signed_in("admin")
     wanted = {"name": "short", "role": "reader", "expiry_date_1": "12:00"}
-    assert "This time is past." in shown(client.post(f"{PAGE}add/", wanted | {"expiry_date_0": "2020-01-01"}))
+    assert "This time is in the past." in shown(client.post(f"{PAGE}add/", wanted | {"expiry_date_0": "2020-01-01"}))
     assert not AccessKey.objects.exists()
     secret_on(client.post(f"{PAGE}add/", wanted | {"expiry_date_0": "2099-01-01"}))
     assert AccessKey.objects.get().expiry_date is not None
@@ -81,7 +81,7 @@ def test_a_key_needs_a_name_that_can_be_printed(name: str) -> None:
 def test_revoking_asks_first_and_ends_the_key(cast: Cast) -> None:
     key, secret = access_keys.create(name="old", role=Role.READER)
     client = signed_in("admin")
-    assert "cannot be taken back" in shown(client.get(f"{PAGE}{key.prefix}/revoke/"))
+    assert "cannot be undone" in shown(client.get(f"{PAGE}{key.prefix}/revoke/"))
     assert Api(secret).get("/organizations").status_code == 200
     page = shown(client.post(f"{PAGE}{key.prefix}/revoke/", follow=True))
     assert "old" in page

@@ -191,14 +191,14 @@ def test_keys_are_listed_in_columns(db: None) -> None:
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "x", "", "9223372036854775808", "٣", " 1", "1e3"])
 def test_an_id_is_a_whole_number_that_a_row_can_have(text: str) -> None:
-    with pytest.raises(Exception, match="is no id"):
+    with pytest.raises(Exception, match="is not an id"):
         row_id(text)
     assert row_id("9223372036854775807") == 2**63 - 1
 
 
 @pytest.mark.parametrize("text", ["0", "101", "-5", "x", "1_0", "1" * 30])
 def test_a_count_has_bounds(text: str) -> None:
-    with pytest.raises(Exception, match="no whole number from 1 to 100"):
+    with pytest.raises(Exception, match="is not a whole number from 1 to 100"):
         count(1, 100)(text)
     assert count(1, 100)("100") == 100
 
@@ -222,4 +222,4 @@ def test_a_reason_has_an_end() -> None:
     ("seconds", "words"), [(-1, "0.0 s"), (3.24, "3.2 s"), (61, "1 min 1 s"), (7_260, "2 h 1 min"), (90_000, "1 d 1 h")]
 )
 def test_a_length_of_time_is_told_in_two_units(seconds: float, words: str) -> None:
-    assert terminal.for_how_long(timedelta(seconds=seconds)) == words
+    assert terminal.format_duration(timedelta(seconds=seconds)) == words

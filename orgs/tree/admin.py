@@ -1,4 +1,4 @@
-"""Organizations in the admin site: a tree that unfolds, a page for each, and what people do to them."""
+"""The admin site's pages of organizations: the tree, a page for each organization, and the operations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from flagsite.core.ids import id_in
 from orgs.access.caller import Caller
 from orgs.access.live_pages import fragment
 from orgs.access.models import AccessKey, Role, StaffScope
-from orgs.access.operator_admin import NOT_WHAT_WAS_SHOWN, OperatorAdmin, caller_of, fingerprint_of
+from orgs.access.operator_admin import PREVIEW_OUTDATED, OperatorAdmin, caller_of, fingerprint_of
 from orgs.access.organizations import find_visible_organization
 from orgs.audit.models import AuditEntry
 from orgs.csv_import.admin_page import ImportPage
@@ -28,17 +28,17 @@ from orgs.tree.admin_sections import move_previews, sections
 from orgs.tree.forms import OPERATIONS, CreateForm, DeleteForm, OrganizationOperation, check_move
 from orgs.tree.models import Organization
 
-MOST_NAMED = 20
-"""People who are named one by one."""
+MAX_NAMED_PEOPLE = 20
+"""The maximum number of people whose names a page lists."""
 
 
 @admin.register(Organization)
 class OrganizationAdmin(ImportPage, OperatorAdmin):
-    """The tree; each change goes through `orgs.tree.authorized_operations`."""
+    """The pages of organizations. `orgs.tree.authorized_operations` makes all changes."""
 
     add_role = change_role = delete_role = Role.ADMIN
     organization_field = "pk"
-    search_fields = ["name", "key"]  # for the fields of other pages that name an organization
+    search_fields = ["name", "key"]  # for the organization fields of other pages
     ordering = ["id"]
 
     def get_urls(self) -> list[URLPattern]:
@@ -51,10 +51,10 @@ class OrganizationAdmin(ImportPage, OperatorAdmin):
         ]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """The tree, or what was searched for."""
+        """Show the tree, or the organizations that match a search."""
         caller = self._viewer(request)
         term = request.GET.get("q", "").strip()
-        shown = {
+        context = {
             "title": "Organizations",
             "term": term,
             "hits": browser.search(caller, term) if term else None,
@@ -62,51 +62,51 @@ class OrganizationAdmin(ImportPage, OperatorAdmin):
             "may_change": self.has_add_permission(request),
             "may_add_roots": self.has_add_permission(request) and caller.organization_id is None,
         }
-        return self._page(request, "tree.html", shown)
+        return self._page(request, "tree.html", context)
 
     def children_view(self, request: HttpRequest) -> HttpResponse:
-        """The next organizations below one parent, for the tree that unfolds."""
+        """Answer with the next organizations below one parent, for a tree that a person expands."""
         caller = self._viewer(request)
         parent_id, after_id = id_in(request.GET.get("parent", "")), id_in(request.GET.get("after", ""))
         try:
             after = find_visible_organization(caller, after_id) if after_id else None
         except OrganizationNotFound as error:
             raise Http404 from error
-        found = browser.visible_children(caller, parent_id=parent_id, after=after)
-        shown = {"children": found, "parent_id": parent_id}
-        return TemplateResponse(request, "admin/orgs/organization/children.html", shown)
+        children = browser.visible_children(caller, parent_id=parent_id, after=after)
+        context = {"children": children, "parent_id": parent_id}
+        return TemplateResponse(request, "admin/orgs/organization/children.html", context)
 
     def change_view(self, request: HttpRequest, object_id: str, *_: Any, **__: Any) -> HttpResponse:
-        """One organization: where it is, what others add to its page, what was done to it."""
+        """Show one organization: its path, the sections of other apps and its audit entries."""
         caller = self._viewer(request)
         organization = self._organization(request, unquote(object_id))
-        shown: dict[str, Any] = {
+        context: dict[str, Any] = {
             "title": organization.name,
             **browser.path_context(caller, organization),
             "below": organization.descendant_count,
-            "is_own_top": organization.pk == caller.organization_id,
+            "is_top_of_scope": organization.pk == caller.organization_id,
             "may_change": self.has_change_permission(request),
             "sections": [(section.template, section.context(organization, caller)) for section in sections],
             "entries": AuditEntry.objects.filter(organization=organization).order_by("-id")[:20],
         }
-        return self._page(request, "page.html", shown)
+        return self._page(request, "page.html", context)
 
     def add_view(self, request: HttpRequest, *_: Any, **__: Any) -> HttpResponse:
-        """A new root; people who are bound to an organization create below what is theirs."""
+        """Create a root. People with a scope cannot create roots."""
         caller = self._viewer(request)
         if not self.has_add_permission(request) or caller.organization_id is not None:
             raise PermissionDenied
         form = CreateForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
             try:
-                made = authorized_operations.create(caller, **form.cleaned_data)
-                return HttpResponseRedirect(reverse("admin:orgs_organization_change", args=[made.pk]))
+                created = authorized_operations.create(caller, **form.cleaned_data)
+                return HttpResponseRedirect(reverse("admin:orgs_organization_change", args=[created.pk]))
             except FlagsiteError as error:
                 form.add_error(None, error.detail)
-        return self._page(request, "operation.html", {"title": "Create the top of a tree", "form": form})
+        return self._page(request, "operation.html", {"title": "Create a root organization", "form": form})
 
     def operation_view(self, request: HttpRequest, object_id: int, operation: str) -> HttpResponse:
-        """Ask for what a change needs, say what it would bring, and make it."""
+        """Show the form of an operation and a preview of its effects, and carry out the operation."""
         caller = self._viewer(request)
         if not self.has_change_permission(request):
             raise PermissionDenied
@@ -115,20 +115,20 @@ class OrganizationAdmin(ImportPage, OperatorAdmin):
         organization = self._organization(request, str(object_id))
         chosen = OPERATIONS[operation]
         form = _form(chosen, organization, request)
-        shown: dict[str, Any] = {"title": _title(chosen, organization), "form": form, "operation": chosen}
+        context: dict[str, Any] = {"title": _title(chosen, organization), "form": form, "operation": chosen}
         if operation == "delete":
-            shown["preview"] = _what_goes(caller, organization)
+            context["preview"] = _deletion_preview(caller, organization)
         if request.method == "POST" and form.is_valid():
             try:
-                if chosen.asks_twice:
-                    shown |= _looked_ahead(caller, organization, form.cleaned_data["parent"])
-                if request.POST.get("shown") == shown.get("fingerprint"):
+                if chosen.has_preview:
+                    context |= _move_preview(caller, organization, form.cleaned_data["parent"])
+                if request.POST.get("shown") == context.get("fingerprint"):
                     return self._act(request, chosen, organization, form.cleaned_data)
                 if "shown" in request.POST:
-                    form.add_error(None, NOT_WHAT_WAS_SHOWN)
+                    form.add_error(None, PREVIEW_OUTDATED)
             except FlagsiteError as error:
                 form.add_error(None, error.detail)
-        return self._page(request, "operation.html", shown | browser.path_context(caller, organization))
+        return self._page(request, "operation.html", context | browser.path_context(caller, organization))
 
     def _act(
         self, request: HttpRequest, operation: OrganizationOperation, organization: Organization, values: dict[str, Any]
@@ -151,13 +151,13 @@ class OrganizationAdmin(ImportPage, OperatorAdmin):
             raise PermissionDenied
         return caller
 
-    def _page(self, request: HttpRequest, template: str, shown: dict[str, Any]) -> HttpResponse:
+    def _page(self, request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
         request.current_app = self.admin_site.name
         frame = {**self.admin_site.each_context(request), "opts": self.opts}
-        return TemplateResponse(request, f"admin/orgs/organization/{template}", frame | shown)
+        return TemplateResponse(request, f"admin/orgs/organization/{template}", frame | context)
 
     def delete_view(self, request: HttpRequest, object_id: str, *_: Any, **__: Any) -> HttpResponse:
-        """Django's own address for it leads to ours, which says what goes along."""
+        """Redirect from Django's page to the page of our operation, which has a preview of the deletion."""
         return HttpResponseRedirect(
             reverse("admin:orgs_organization_operation", args=[id_in(object_id) or 0, "delete"])
         )
@@ -175,41 +175,51 @@ def _title(operation: OrganizationOperation, organization: Organization) -> str:
     return f"{operation.title} {organization.name}"
 
 
-def _what_goes(caller: Caller, organization: Organization) -> list[str]:
-    """What a deletion takes along, and who has to be bound elsewhere first."""
+def _deletion_preview(caller: Caller, organization: Organization) -> list[str]:
+    """Return sentences about the effects of a deletion, and about people who have to get another scope first."""
     subtree = Organization.objects.under(organization)
     keys = AccessKey.objects.filter(organization__in=subtree).count()
     count = organization.descendant_count + 1
-    go = "1 organization goes" if count == 1 else f"{count:,} organizations go, it and all below it,"
-    go_too = "1 access key goes" if keys == 1 else f"{keys:,} access keys go" if keys else "No access key goes"
-    who = _who_is_bound(caller, subtree)
-    return [f"{go} with {'its' if count == 1 else 'their'} flags' values.", f"{go_too} with it.", *who]
+    organizations = "1 organization" if count == 1 else f"{count:,} organizations, this one and all below it,"
+    access_keys = "1 access key" if keys == 1 else f"{keys:,} access keys" if keys else "No access key"
+    return [
+        f"{organizations} will be deleted, with {'its' if count == 1 else 'their'} flag states.",
+        f"{access_keys} will be deleted.",
+        *_bound_people(caller, subtree),
+    ]
 
 
-def _who_is_bound(caller: Caller, subtree: QuerySet[Organization]) -> list[str]:
-    """Who cannot do without these organizations; by name for those who see people's pages, thus may bind them anew."""
+def _bound_people(caller: Caller, subtree: QuerySet[Organization]) -> list[str]:
+    """Return a sentence about people whose scope would be deleted.
+
+    A caller without a scope, who can give these people another scope, sees their names.
+    """
     scopes = StaffScope.objects.filter(organization__in=subtree).select_related("user", "organization")
     count = scopes.count()
     if not count:
         return []
     named = "1 person" if count == 1 else f"{count:,} people"
     if caller.organization_id is None:
-        first = scopes.order_by("user__username")[:MOST_NAMED]
+        first = scopes.order_by("user__username")[:MAX_NAMED_PEOPLE]
         named = ", ".join(f"{scope.user.get_username()} ({scope.organization.name})" for scope in first)
-        named += f" and {count - MOST_NAMED:,} more" if count > MOST_NAMED else ""
-    return [f"It cannot go yet: without it {named} would see everything. Bind them elsewhere first."]
+        named += f" and {count - MAX_NAMED_PEOPLE:,} more" if count > MAX_NAMED_PEOPLE else ""
+    return [
+        f"It cannot be deleted yet: without it {named} would see everything. Bind them to another organization first."
+    ]
 
 
-def _looked_ahead(caller: Caller, organization: Organization, parent: Organization | None) -> dict[str, Any]:
-    """What the move would bring, and the mark of it. Raises FlagsiteError where it cannot be."""
+def _move_preview(caller: Caller, organization: Organization, parent: Organization | None) -> dict[str, Any]:
+    """Return the preview of a move, and its fingerprint. Raises FlagsiteError if the move is not possible."""
     check_move(caller, organization, parent)
-    preview = _what_moves(organization, parent)
+    preview = _move_sentences(organization, parent)
     parent_id = parent.pk if parent else None
     return {"preview": preview, "fingerprint": fingerprint_of(organization.pk, parent_id, preview)}
 
 
-def _what_moves(organization: Organization, parent: Organization | None) -> list[str]:
-    where = f"below {parent.name} ({parent.key})" if parent else "to the top of a tree of its own"
+def _move_sentences(organization: Organization, parent: Organization | None) -> list[str]:
+    target = f"below {parent.name} ({parent.key})" if parent else "to a new tree, as its root"
     count = organization.descendant_count + 1
     moves = "1 organization moves" if count == 1 else f"{count:,} organizations move"
-    return [f"{moves} {where}."] + [sentence for preview in move_previews for sentence in preview(organization, parent)]
+    return [f"{moves} {target}."] + [
+        sentence for preview in move_previews for sentence in preview(organization, parent)
+    ]

@@ -1,4 +1,4 @@
-"""What the apps above add to an organization's pages in the admin site, which know nothing of flags themselves."""
+"""Sections and previews that other apps add to the admin site's pages of organizations."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from orgs.tree.models import Organization
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of an organization's page: a template, and a function that gives it what it shows."""
+    """A part of an organization's page: a template, and a function that returns its context."""
 
     template: str
     context: Callable[[Organization, Caller], dict[str, Any]]
 
 
 PreviewMove = Callable[[Organization, Organization | None], list[str]]
-"""Sentences on what a move below that parent would bring besides the move itself."""
+"""A function that returns sentences about further effects of a move below this parent."""
 sections: list[Section] = []
 move_previews: list[PreviewMove] = []

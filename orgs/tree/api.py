@@ -1,4 +1,4 @@
-"""The organizations' addresses."""
+"""The API endpoints of organizations."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class Organizations(ListEndpoint):
     )
     @snapshot()
     def get(self, request: Request) -> Response:
-        """The organizations that the caller may see, by id; all filters have to match."""
-        wanted = self.filters(request, OrganizationFilters)
-        rows = self.rows(request, _matching(visible_organizations_ordered_by_id(self.caller), wanted))
+        """List the organizations that the caller may see, by id. An organization has to match all filters."""
+        filters = self.filters(request, OrganizationFilters)
+        rows = self.rows(request, _matching(visible_organizations_ordered_by_id(self.caller), filters))
         return self.page(OrganizationSerializer, rows)
 
     @extend_schema(
@@ -80,7 +80,7 @@ class OneOrganization(Endpoint):
         tags=["organizations"],
     )
     def get(self, request: Request, organization_id: int) -> Response:
-        """The organization as it stands."""
+        """Read one organization."""
         return Response(OrganizationSerializer(find_visible_organization(self.caller, organization_id)).data)
 
     @extend_schema(
@@ -92,10 +92,10 @@ class OneOrganization(Endpoint):
     )
     @idempotent
     def patch(self, request: Request, organization_id: int) -> Response:
-        """Rename or move; one that is moved takes over the flag states of its new parent, all below it included."""
-        wanted = OrganizationChanges.read(request)
-        act = authorized_operations.move if "parent_id" in wanted else authorized_operations.rename
-        return Response(PlacedOrganizationSerializer(act(self.caller, organization_id, **wanted)).data)
+        """Rename or move an organization. A moved subtree takes over the flag states of its new parent."""
+        changes = OrganizationChanges.read(request)
+        operation = authorized_operations.move if "parent_id" in changes else authorized_operations.rename
+        return Response(PlacedOrganizationSerializer(operation(self.caller, organization_id, **changes)).data)
 
     @extend_schema(
         operation_id="deleteOrganization",
@@ -107,24 +107,24 @@ class OneOrganization(Endpoint):
     )
     @idempotent
     def delete(self, request: Request, organization_id: int) -> Response:
-        """Delete an organization with its flag states and access keys; those below it only with `subtree=true`."""
+        """Delete an organization with its flag states and access keys. With `subtree=true`, delete its subtree too."""
         authorized_operations.delete(self.caller, organization_id, **DeletionOptions.read(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class Ancestors(ListEndpoint):
-    """The way up from an organization."""
+    """The ancestors of an organization."""
 
     roles: ClassVar = {"GET": Role.READER}
 
     @extend_schema(
         operation_id="listAncestors",
-        summary="List what is above an organization",
+        summary="List the organizations above an organization",
         responses=OrganizationSerializer(many=True),
         tags=["organizations"],
     )
     def get(self, request: Request, organization_id: int) -> Response:
-        """The organizations above it that the caller may see, root first."""
+        """List the organizations above it that the caller may see, root first."""
         self.filters(request)
         organization = find_visible_organization(self.caller, organization_id)
         rows = self.rows(request, visible_ancestors(self.caller, organization).order_by("level"))
@@ -132,26 +132,26 @@ class Ancestors(ListEndpoint):
 
 
 class Descendants(ListEndpoint):
-    """What is below an organization."""
+    """The descendants of an organization."""
 
     roles: ClassVar = {"GET": Role.READER}
 
     @extend_schema(
         operation_id="listDescendants",
-        summary="List what is below an organization",
+        summary="List the organizations below an organization",
         responses=OrganizationSerializer(many=True),
         tags=["organizations"],
     )
     @snapshot()
     def get(self, request: Request, organization_id: int) -> Response:
-        """All organizations below it, at any depth, by id."""
+        """List all organizations below it, at all levels, by id."""
         self.filters(request)
         organization = find_visible_organization(self.caller, organization_id)
         below = subtree_ordered_by_id(organization).exclude(pk=organization.pk)
         return self.page(OrganizationSerializer, self.rows(request, below))
 
 
-def _matching(organizations: QuerySet[Organization], wanted: dict[str, Any]) -> QuerySet[Organization]:
-    """The organizations that match every filter."""
+def _matching(organizations: QuerySet[Organization], filters: dict[str, Any]) -> QuerySet[Organization]:
+    """Return the organizations that match every filter."""
     columns = {"key": "key", "parent": "parent_id", "name": "name__icontains"}
-    return organizations.filter(**{columns[name]: value for name, value in wanted.items()})
+    return organizations.filter(**{columns[name]: value for name, value in filters.items()})

@@ -14,7 +14,10 @@ from orgs.tree.models import Organization
 
 
 def create(caller: Caller, *, name: str, key: str, parent_id: int | None = None, reason: str = "") -> Organization:
-    """Create an organization where the caller may. Raises what `check_placement` and `tree_operations.create` raise."""
+    """Create an organization if the caller may place one below this parent.
+
+    Raises the errors of `check_placement` and `tree_operations.create`.
+    """
     with transaction.atomic():
         locks.lock_tree_for_writing()
         organizations.check_placement(caller, organization_id=None, parent_id=parent_id)
@@ -30,9 +33,9 @@ def rename(caller: Caller, organization_id: int, *, name: str, reason: str = "")
 def move(
     caller: Caller, organization_id: int, *, parent_id: int | None, name: str | None = None, reason: str = ""
 ) -> Organization:
-    """Move an organization, and rename it too, where the caller may.
+    """Move an organization if the caller may; with `name`, rename it too.
 
-    Raises what `check_placement` and `tree_operations.move` raise, and OrganizationNotFound.
+    Raises OrganizationNotFound and the errors of `check_placement` and `tree_operations.move`.
     """
     with transaction.atomic():
         locks.lock_tree_for_writing()
@@ -45,9 +48,9 @@ def move(
 
 
 def delete(caller: Caller, organization_id: int, *, subtree: bool = False, reason: str = "") -> int:
-    """Delete an organization where the caller may.
+    """Delete an organization if the caller may, and return the number of deleted organizations.
 
-    Raises what `check_not_top_of_scope` and `tree_operations.delete` raise, and OrganizationNotFound.
+    Raises OrganizationNotFound and the errors of `check_not_top_of_scope` and `tree_operations.delete`.
     """
     with transaction.atomic():
         locks.lock_tree_for_writing()

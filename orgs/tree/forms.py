@@ -1,4 +1,4 @@
-"""The forms by which people change the tree in the admin site; each calls `orgs.tree.authorized_operations`."""
+"""The admin site's forms of the operations on the tree; `orgs.tree.authorized_operations` carries them out."""
 
 from __future__ import annotations
 
@@ -15,53 +15,55 @@ from orgs.errors import MoveUnderOwnDescendant, OrganizationNotFound
 from orgs.tree import authorized_operations
 from orgs.tree.models import ORGANIZATION_KEY, Organization
 
-LONGEST = 255
+MAX_LENGTH = 255
 
 
 class OperationForm(forms.Form):
-    """The reason, which every change of the tree may have, below the fields that it needs."""
+    """The base of the forms: a reason, which is optional, below the other fields."""
 
     field_order = ("name", "key", "parent", "reason")
-    reason = reason_field(required=False, rows=2, help_text="Kept in the audit log; it may stay empty.")
+    reason = reason_field(required=False, rows=2, help_text="Optional. Kept in the audit log.")
 
 
 class RenameForm(OperationForm):
-    """Another name; the key stays."""
+    """The form to rename an organization."""
 
-    name = forms.CharField(max_length=LONGEST)
+    name = forms.CharField(max_length=MAX_LENGTH)
 
 
 class CreateForm(OperationForm):
-    """A new organization."""
+    """The form to create an organization."""
 
-    name = forms.CharField(max_length=LONGEST)
+    name = forms.CharField(max_length=MAX_LENGTH)
     key = forms.CharField(
-        max_length=LONGEST,
+        max_length=MAX_LENGTH,
         strip=False,
         validators=[ORGANIZATION_KEY],
-        help_text="Its stable name in your own systems; it cannot be changed later.",
+        help_text="The stable name of the organization in your own systems. It cannot be changed later.",
     )
 
 
 class MoveForm(OperationForm):
-    """Another parent."""
+    """The form to move an organization."""
 
     parent = forms.CharField(
-        required=False, label="New parent (key or id)", help_text="Empty: it becomes the top of a tree of its own."
+        required=False,
+        label="New parent (key or id)",
+        help_text="Empty: the organization becomes the root of a new tree.",
     )
 
     def clean_parent(self) -> Organization | None:
-        named = self.cleaned_data["parent"].strip()
+        key_or_id = self.cleaned_data["parent"].strip()
         try:
-            return find_organization_by_key_or_id(named) if named else None
+            return find_organization_by_key_or_id(key_or_id) if key_or_id else None
         except OrganizationNotFound as error:
             raise forms.ValidationError(error.detail) from error
 
 
 class DeleteForm(OperationForm):
-    """The key once more, so that nobody deletes a customer by a slip."""
+    """The form to delete an organization. The person has to enter its key, as a protection against mistakes."""
 
-    key = forms.CharField(strip=False, help_text="Write the organization's key.")
+    key = forms.CharField(strip=False, help_text="Enter the organization's key to confirm the deletion.")
 
     def __init__(self, organization: Organization, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -69,19 +71,19 @@ class DeleteForm(OperationForm):
 
     def clean_key(self) -> str:
         if self.cleaned_data["key"] != self.organization.key:
-            raise forms.ValidationError(f"That is not its key, which is {self.organization.key}.")
+            raise forms.ValidationError(f"This is not the organization's key, which is {self.organization.key}.")
         return self.organization.key
 
 
 @dataclass(frozen=True, slots=True)
 class OrganizationOperation:
-    """Something that a person does to an organization: the form, and what happens with its values."""
+    """An operation of a person on an organization: its form, and the function that carries it out."""
 
     name: str
     title: str
     form: Callable[..., forms.Form]
     act: Callable[[Caller, Organization, dict[str, Any]], Organization | None]
-    asks_twice: bool = False
+    has_preview: bool = False
 
 
 def _rename(caller: Caller, organization: Organization, values: dict[str, Any]) -> Organization:
@@ -89,8 +91,8 @@ def _rename(caller: Caller, organization: Organization, values: dict[str, Any]) 
 
 
 def _create(caller: Caller, organization: Organization, values: dict[str, Any]) -> Organization:
-    named = {name: values[name] for name in ("name", "key", "reason")}
-    return authorized_operations.create(caller, parent_id=organization.pk, **named)
+    fields = {name: values[name] for name in ("name", "key", "reason")}
+    return authorized_operations.create(caller, parent_id=organization.pk, **fields)
 
 
 def _move(caller: Caller, organization: Organization, values: dict[str, Any]) -> Organization:
@@ -108,14 +110,14 @@ OPERATIONS = {
     for operation in (
         OrganizationOperation("rename", "Rename", RenameForm, _rename),
         OrganizationOperation("create", "Create an organization below", CreateForm, _create),
-        OrganizationOperation("move", "Move", MoveForm, _move, asks_twice=True),
+        OrganizationOperation("move", "Move", MoveForm, _move, has_preview=True),
         OrganizationOperation("delete", "Delete", DeleteForm, _delete),
     )
 }
 
 
 def check_move(caller: Caller, organization: Organization, parent: Organization | None) -> None:
-    """Whether it could be moved there, before anybody is asked whether it shall. Raises FlagsiteError."""
+    """Check that a move is possible, before the page asks for a confirmation. Raises FlagsiteError."""
     check_placement(caller, organization_id=organization.pk, parent_id=parent.pk if parent else None)
     if parent is not None and Organization.objects.under(organization).filter(pk=parent.pk).exists():
         raise MoveUnderOwnDescendant

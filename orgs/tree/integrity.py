@@ -1,13 +1,14 @@
-"""Whether the nested set says what the parent links say, and the repair when it does not.
+"""The check of the nested set against the parent links, and its repair.
 
-The parent links are the truth. The columns are right when every root starts at 1 in a tree of its own, every child
-starts right after its parent's start or its sibling's end, and every organization ends right after its last child's
-end or its own start. Then nothing overlaps, and no gap makes a subtree look bigger than it is.
+The parent links are the source. The columns are correct if three conditions hold. Every root starts at 1 in a tree of
+its own. Every child starts right after its parent's start or after the end of the sibling before it. Every organization
+ends right after its last child's end, or after its own start. Then no subtrees overlap, and no gap makes a subtree look
+bigger than it is.
 
-Triggers refuse circles of parents (migration 0010), so only a session that disables triggers can make one. The columns
-are right then when one organization of the circle stands as the root of a tree of its own, with all others of the
-circle and everything below them: an organization that is not below another one is not in its subtree either. The
-circle stays a problem, because only a person can tell which link is wrong.
+Triggers refuse circles of parents (migration 0010), so only a session that disables triggers can create one. A repair
+makes one organization of the circle the root of a tree of its own, with the rest of the circle and everything below it.
+So these organizations are not in the subtree of any other organization. The circle remains a problem, because only a
+person can decide which link is wrong.
 """
 
 from __future__ import annotations
@@ -21,17 +22,17 @@ from django.db import connection, transaction
 from flagsite.core.db.snapshot import snapshot
 from orgs.tree import locks, nested_set
 
-MOST_SHOWN = 1_000
-"""Problems of each kind that are told one by one."""
+MAX_PROBLEMS_PER_KIND = 1_000
+"""The maximum number of problems of each kind that a report lists."""
 
 
 CIRCLE = "cycle"
-"""The kind of problem that no repair can solve: parent links that go in a circle. Reports have called it so."""
+"""The kind of problem that no repair can solve: parent links that form a circle. Reports use this name."""
 
 
 @dataclass(frozen=True, slots=True)
 class TreeProblem:
-    """Something that is wrong with one organization, in words."""
+    """A problem of one organization; `words` describes it."""
 
     kind: str
     organization_id: int
@@ -41,7 +42,7 @@ class TreeProblem:
 
 @dataclass(frozen=True, slots=True)
 class TreeReport:
-    """What is wrong with the tree: how many problems of each kind, and the first of each."""
+    """The problems of the tree: the number of problems of each kind, and the first problems of each kind."""
 
     organizations: int
     counts: dict[str, int]
@@ -49,12 +50,12 @@ class TreeReport:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether the tree has no problems."""
         return not self.counts
 
 
-# With no organization `cut` off from its parent it also tells of every circle, if not by name: an organization's end is
-# after its children's, which cannot be so all the way round.
+# Without organizations that are `cut` off from their parents, the query has at least one row for every circle: an
+# organization must end after its children, which is not possible for all organizations of a circle.
 FIND = """
 WITH linked AS (
     SELECT id, key, CASE WHEN id = ANY(%(cut)s) THEN NULL ELSE parent_id END AS parent_id,
@@ -96,7 +97,7 @@ SELECT kind, id, key, words, total FROM (
 
 
 def find_problems() -> TreeReport:
-    """Compare the columns with the parent links, all organizations at one moment."""
+    """Compare the columns of all organizations with the parent links, in one snapshot."""
     with snapshot():
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM orgs_organization")
@@ -110,17 +111,17 @@ def find_problems() -> TreeReport:
 
 
 Rows = list[tuple[str, int, str, str, int]]
-"""Kind, id, key, words, and how many of the kind there are."""
+"""Kind, id, key, words, and the number of problems of this kind."""
 
 
 def _find(*, cut: Sequence[int]) -> Rows:
     with connection.cursor() as cursor:
-        cursor.execute(FIND, {"cut": list(cut), "most": MOST_SHOWN})
+        cursor.execute(FIND, {"cut": list(cut), "most": MAX_PROBLEMS_PER_KIND})
         return cursor.fetchall()
 
 
-# Roots come first, so that they keep their tree_id before one that is cut off from a circle; of a circle the one that
-# starts first is cut, which after a repair is the same again.
+# Roots come first, so that they keep their tree_id if an organization of a circle has the same. In a circle, the
+# organization that starts first is cut off; after a repair, this is the same organization.
 READ_ALL = """
 WITH node AS (SELECT id, parent_id, tree_id, lft, rght, level,
                      row_number() OVER (ORDER BY (parent_id IS NULL) DESC, lft, tree_id, id) - 1 AS position
@@ -133,23 +134,25 @@ SELECT node.id, CASE WHEN node.parent_id IS NULL THEN -1 ELSE COALESCE(parent.po
 
 
 def _circles() -> tuple[list[int], Rows]:
-    """The organizations that a repair cuts off from their parents, and all that no root leads to, as rows of FIND."""
+    """Return the organizations that a repair cuts off, and the organizations without a root as rows of FIND."""
     organizations = nested_set.read_organizations(READ_ALL)
-    lost = array("b", [1]) * len(organizations)
+    unreachable = array("b", [1]) * len(organizations)
     for position in nested_set.compute_nested_set(organizations, next_tree_id=1).order:
-        lost[position] = 0
+        unreachable[position] = 0
     cut = [organizations.references[position] for position in nested_set.cut_circles(organizations)]
-    ids = sorted(organizations.references[position] for position in range(len(organizations)) if lost[position])
+    ids = sorted(organizations.references[position] for position in range(len(organizations)) if unreachable[position])
     words = "cannot be reached from any root: it or one above it is below itself"
     with connection.cursor() as cursor:
-        cursor.execute("SELECT id, key FROM orgs_organization WHERE id = ANY(%s) ORDER BY id", [ids[:MOST_SHOWN]])
+        cursor.execute(
+            "SELECT id, key FROM orgs_organization WHERE id = ANY(%s) ORDER BY id", [ids[:MAX_PROBLEMS_PER_KIND]]
+        )
         return cut, [(CIRCLE, id_, key, words, len(ids)) for id_, key in cursor.fetchall()]
 
 
 def repair() -> int:
-    """Write the columns that the parent links give, siblings in the order that they have; returns how many differed.
+    """Write the columns as the parent links require, and return the number of changed organizations.
 
-    Organizations that no root leads to get trees of their own; their parent links stay as they are.
+    Siblings keep their order. Circles of parents get trees of their own; their parent links stay unchanged.
     """
     with transaction.atomic():
         locks.lock_tree_for_writing()

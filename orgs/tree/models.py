@@ -1,4 +1,4 @@
-"""The organization: a node of the tree, which keeps its nested set right by itself."""
+"""The organization: a node of the tree, whose methods keep the nested set correct."""
 
 from __future__ import annotations
 
@@ -29,42 +29,42 @@ ORGANIZATION_KEY = RegexValidator(
     "A key has no control characters and neither starts nor ends with white space.",
 )
 OWN_COLUMNS = frozenset({"name", "key"})
-"""Columns that have nothing to do with the tree; the others are written under the tree lock only."""
+"""Columns that do not describe the tree. Flagsite writes the other columns under the tree lock only."""
 PARENT_COLUMNS = frozenset({"parent", "parent_id"})
 TREE_COLUMNS = ("tree_id", "lft", "rght", "level")
 CIRCLE_REFUSED = "orgs_no_circle_of_parents"
-"""The name in the error of the trigger that refuses circles of parents (migration 0010)."""
+"""The constraint name in the error of the trigger that refuses circles of parents (migration 0010)."""
 
 
 class OrganizationQuerySet(TreeQuerySet):
-    """Organizations by where they are in the tree."""
+    """A query of organizations, with conditions on the tree."""
 
     def under(self, ancestor: Organization) -> OrganizationQuerySet:
-        """The ancestor itself and everything below it, by the columns that `ancestor` was loaded with."""
+        """Return the ancestor itself and everything below it, by the columns that `ancestor` was loaded with."""
         return self.filter(tree_id=ancestor.tree_id, lft__gte=ancestor.lft, lft__lte=ancestor.rght)
 
     def above(self, descendant: Organization) -> OrganizationQuerySet:
-        """Everything strictly above the descendant, by the columns that it was loaded with."""
+        """Return the organizations above the descendant, by the columns that it was loaded with."""
         return self.filter(tree_id=descendant.tree_id, lft__lt=descendant.lft, rght__gt=descendant.rght)
 
     def delete(self) -> tuple[int, dict[str, int]]:
-        """Delete these organizations with all that is below them, under the tree lock."""
+        """Delete these organizations and everything below them, under the tree lock."""
         with transaction.atomic():
             locks.lock_tree_for_writing()
             deleted = sum(organization.delete()[0] for organization in self.order_by("level"))
         return deleted, {"orgs.Organization": deleted}
 
-    delete.queryset_only = True  # type: ignore[attr-defined]  # as Django's own: managers do not delete everything
+    delete.queryset_only = True  # type: ignore[attr-defined]  # as in Django: a manager has no `delete`
 
 
 class OrganizationTreeManager(TreeManager.from_queryset(OrganizationQuerySet)):  # type: ignore[misc]
-    """django-mptt's manager, with the tree lock around each of its structural writes."""
+    """django-mptt's manager, which takes the tree lock before each change of the tree."""
 
     def move_node(self, node: Organization, target: Organization | None, position: str = "last-child") -> None:
         node.move_to(target, position)
 
     def insert_node(self, node: Organization, target: Organization | None, *args: Any, **kwargs: Any) -> Organization:
-        """Give a new organization its parent; `save` computes its placement, and only for `save` this method does."""
+        """Set the parent of a new organization. The nested set is computed only when `save` calls this method."""
         if node.is_being_placed:
             super().insert_node(node, target, *args, **kwargs)
         else:
@@ -74,15 +74,17 @@ class OrganizationTreeManager(TreeManager.from_queryset(OrganizationQuerySet)): 
         return node
 
     def update_or_create(self, *args: Any, **kwargs: Any) -> tuple[Organization, bool]:
-        """As Django's, with the tree lock before the lock on the row."""
+        """Update or create like Django, but take the tree lock before the lock of the row."""
         with transaction.atomic():
             locks.lock_tree_for_writing()
-            found: tuple[Organization, bool] = super().update_or_create(*args, **kwargs)
-        return found
+            result: tuple[Organization, bool] = super().update_or_create(*args, **kwargs)
+        return result
 
     def disable_mptt_updates(self) -> NoReturn:
-        """Refuse: between such a block's start and a rebuild at its end the tree would be wrong for everybody."""
-        raise CantDisableUpdates("The tree is kept right with each statement; import_organizations is for many.")
+        """Raise CantDisableUpdates: until the rebuild at the end of such a block, the tree would be wrong for all."""
+        raise CantDisableUpdates(
+            "Each statement has to keep the tree correct. Use import_organizations for many organizations."
+        )
 
     delay_mptt_updates = disable_mptt_updates
 
@@ -98,11 +100,10 @@ class OrganizationTreeManager(TreeManager.from_queryset(OrganizationQuerySet)): 
 
 
 class Organization(MPTTModel):
-    """A customer or a part of one: a node of the tree.
+    """A customer or a part of a customer: a node of the tree.
 
-    Creating, moving and deleting take the tree lock by themselves and read the tree again after it, so none
-    of them trusts what this instance was loaded with. A trigger refuses any statement that changes the tree
-    without the lock, whoever sends it.
+    `save`, `move_to` and `delete` take the tree lock and then read the tree again, so they do not rely on the values
+    that this instance was loaded with. A trigger refuses every statement that changes the tree without the lock.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -118,9 +119,9 @@ class Organization(MPTTModel):
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
 
     placement_jobs: tuple[int, ...] = ()
-    """Ids of the jobs that the last `save` of this instance has started, because of the organization's placement."""
+    """The ids of the jobs that the last `save` of this instance has created for the organization's placement."""
     is_being_placed = False
-    """Whether its `save` is changing the tree; only then django-mptt's own methods write the nested set."""
+    """Whether `save` is changing the tree; only then django-mptt's own methods may write the nested set."""
 
     objects: ClassVar[OrganizationTreeManager] = OrganizationTreeManager()
 
@@ -136,28 +137,29 @@ class Organization(MPTTModel):
 
     @property
     def subtree(self) -> Subtree:
-        """The organization with everything below it, by the columns this instance was loaded with."""
+        """The organization with everything below it, by the columns that this instance was loaded with."""
         return Subtree(self.pk, self.tree_id, self.lft, self.rght)
 
     @property
     def descendant_count(self) -> int:
-        """How many organizations are below it, by the columns this instance was loaded with."""
+        """The number of organizations below it, by the columns that this instance was loaded with."""
         return self.subtree.size - 1
 
     @property
     def has_children(self) -> bool:
-        """Whether anything is below it, by the columns this instance was loaded with."""
+        """Whether organizations are below it, by the columns that this instance was loaded with."""
         return self.descendant_count > 0
 
     def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
-        """Write the organization; a new one, or one with a new parent, is placed under the tree lock.
+        """Write the organization. If it is new or has a new parent, take the tree lock and place it in the tree.
 
-        Raises OrganizationNotFound when it or the parent is gone, and MoveUnderOwnDescendant when the parent is below.
-        Raises OrganizationBelowItself when only PostgreSQL finds the parent below: the tree columns are damaged then.
+        Raises OrganizationNotFound if the organization or the parent does not exist any more. Raises
+        MoveUnderOwnDescendant if the parent is below the organization. Raises OrganizationBelowItself if only
+        PostgreSQL's trigger finds this, because the tree columns are damaged.
         """
         columns = frozenset({*(OWN_COLUMNS | PARENT_COLUMNS if update_fields is None else update_fields), "updated_at"})
         if self._state.adding:
-            for column in TREE_COLUMNS:  # a copied instance has its original's, a refused one those of the attempt
+            for column in TREE_COLUMNS:  # a copy has old values, and so has an instance after a refused save
                 setattr(self, column, None)
             self._save_placement(lambda: super(Organization, self).save(*args, **{**kwargs, "force_insert": True}))
         elif columns & PARENT_COLUMNS and self._has_new_parent():
@@ -168,27 +170,27 @@ class Organization(MPTTModel):
     def refresh_from_db(
         self, using: Any = None, fields: Iterable[str] | None = None, from_queryset: Any = None
     ) -> None:
-        """As Django's; once the parent was read anew, a change of it is told from what was read."""
+        """Reload like Django; after this, changes of the parent are compared with the reloaded parent."""
         fields = None if fields is None else list(fields)
         super().refresh_from_db(using, fields, from_queryset)
         if fields is None or PARENT_COLUMNS & set(fields):
             django_mptt.remember_loaded_fields(self)
 
     def move_to(self, target: Organization | None, position: str = "last-child") -> None:
-        """Move under `target` (its sibling for the positions left and right); the order of siblings has no meaning."""
+        """Move below `target`, or beside it for the positions left and right. The order of siblings has no meaning."""
         with transaction.atomic():
             locks.lock_tree_for_writing()
             if target is not None and position in {"left", "right"}:
                 target.refresh_from_db(fields=["parent"])
                 target = target.parent
-            django_mptt.forget_known_parent(self)  # whatever it was: compare with the database
+            django_mptt.forget_known_parent(self)  # `save` then compares the parent with the database
             self.parent = target
             self.save(update_fields=["parent"])
 
     def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:  # noqa: FBT002
-        """Delete this organization and everything below it; receivers of `organization_removing` delete what is theirs.
+        """Delete this organization and everything below it; receivers of `organization_removing` delete their own rows.
 
-        Raises what the receivers raise, such as OrganizationHasStaff.
+        Raises the errors of the receivers, such as OrganizationHasStaff.
         """
         with transaction.atomic():
             locks.lock_tree_for_writing()
@@ -203,18 +205,18 @@ class Organization(MPTTModel):
         return deleted, {"orgs.Organization": deleted}
 
     def _has_new_parent(self) -> bool:
-        """Whether the parent differs from what was loaded; one that was not loaded was not changed either."""
+        """Return whether the parent has changed since it was loaded; a parent that was not loaded has not changed."""
         return "parent_id" in self.__dict__ and self.parent_id != django_mptt.known_parent_id(self)
 
     def _write_own(self, columns: frozenset[str]) -> None:
-        """Write those of the OWN_COLUMNS that were loaded."""
+        """Write the loaded OWN_COLUMNS."""
         values = {column: self.__dict__[column] for column in OWN_COLUMNS & columns & self.__dict__.keys()}
         if not Organization.objects.filter(pk=self.pk).update(**values, updated_at=Now()):
             raise OrganizationNotFound
         self.refresh_from_db(fields=["updated_at"])
 
     def _move(self, write: Callable[[], None], columns: frozenset[str]) -> None:
-        """Read the organization as it is now, then write it below its new parent."""
+        """Read the organization again under the tree lock, then write it below its new parent."""
         with transaction.atomic():
             locks.lock_tree_for_writing()
             current = Organization.objects.filter(pk=self.pk).first()
@@ -232,12 +234,14 @@ class Organization(MPTTModel):
             try:
                 self._save_placement(write, former_ancestor_ids=former_ancestor_ids)
             except Exception:
-                django_mptt.set_known_parent_id(self, current.parent_id)  # rolled back: a next save is to move it again
+                django_mptt.set_known_parent_id(
+                    self, current.parent_id
+                )  # rolled back: the next save has to move it again
                 raise
             self.refresh_from_db()
 
     def _save_placement(self, write: Callable[[], None], *, former_ancestor_ids: tuple[int, ...] | None = None) -> None:
-        """Write the organization below its parent as that is now, and send the placement to its receivers.
+        """Read the parent again, write the organization below it, and send the placement to the receivers.
 
         `former_ancestor_ids` are the ancestors before a move, root first; None for a new organization.
         """
@@ -264,6 +268,6 @@ class Organization(MPTTModel):
 
 
 def _is_refused_circle(error: IntegrityError) -> bool:
-    """Whether the trigger that refuses circles of parents has raised this error."""
+    """Return whether the trigger that refuses circles of parents has raised this error."""
     diagnostics = getattr(error.__cause__, "diag", None)
     return diagnostics is not None and diagnostics.constraint_name == CIRCLE_REFUSED

@@ -1,7 +1,10 @@
-"""The nested set, computed from the parent links: for an import and for a repair.
+"""Computation of the nested set from the parent links, for an import and for a repair.
 
-Trees of any size are kept in arrays of machine integers, some 60 bytes for an organization. An organization is known
-by its position in them. Siblings have, or get, the order of their positions.
+The organizations are kept in arrays of machine integers, with about 60 bytes for each. The position in these arrays
+identifies an organization. Siblings get the order of their positions.
+
+The nested set numbers the organizations of a tree depth-first: `lft` at the start of a subtree, `rght` at its end
+(Joe Celko, "Trees and Hierarchies in SQL").
 """
 
 from __future__ import annotations
@@ -12,12 +15,12 @@ from dataclasses import dataclass, field
 
 from django.db import connection
 
-from flagsite.core.db.copy_in import BLOCK, copy_in, copy_row
+from flagsite.core.db.copy_in import BLOCK_SIZE, copy_in, copy_row
 
 ROOT = -1
-"""In place of a parent's position: the organization is a root."""
+"""The value instead of a parent's position if the organization is a root."""
 PARENT_NOT_READ = -2
-"""In place of a parent's position: the parent is not among the organizations that were read."""
+"""The value instead of a parent's position if the parent is not among the organizations that were read."""
 
 
 def _integers(size: int = 0, value: int = 0) -> array[int]:
@@ -34,16 +37,16 @@ class Columns:
     level: array[int] = field(default_factory=_integers)
 
     def of(self, position: int) -> tuple[int, int, int, int]:
-        """One organization's columns."""
+        """Return tree_id, lft, rght and level of one organization."""
         return self.tree_id[position], self.lft[position], self.rght[position], self.level[position]
 
 
 @dataclass(slots=True)
 class LinkedOrganizations:
-    """Organizations, each with its parent's position (or ROOT or PARENT_NOT_READ) and the columns that it has now.
+    """Organizations, each with its parent's position (or ROOT or PARENT_NOT_READ) and its current columns.
 
-    `references` are the numbers by which the reader of the organizations knows them. The columns of an organization
-    that does not exist yet are 0.
+    `references` has the number that identifies each organization in the query. The columns of an organization that does
+    not exist yet are 0.
     """
 
     references: array[int]
@@ -56,9 +59,10 @@ class LinkedOrganizations:
 
 @dataclass(slots=True)
 class NestedSet:
-    """The columns as they should be, and the positions in depth-first order, parents before children.
+    """The computed columns, and the positions in depth-first order, parents before children.
 
-    `order` lacks the positions that no root leads to. Their columns are 0. After `cut_circles` none is lacking.
+    `order` does not have the positions of organizations without a root, and their columns are 0. After `cut_circles`
+    there are no such organizations.
     """
 
     columns: Columns
@@ -66,15 +70,15 @@ class NestedSet:
 
 
 def read_organizations(query: str) -> LinkedOrganizations:
-    """Read organizations by a query that gives six integers a row, in the order of positions.
+    """Read organizations with a query that returns them in the order of their positions.
 
-    They are the reference, the parent's position, tree_id, lft, rght and level.
+    Each row has six integers: the reference, the parent's position, tree_id, lft, rght and level.
     """
     references, parents, columns = array("q"), _integers(), Columns()
     targets = (references, parents, columns.tree_id, columns.lft, columns.rght, columns.level)
-    with connection.chunked_cursor() as cursor:  # on the server: the rows come in blocks
+    with connection.chunked_cursor() as cursor:  # a cursor on the server: the rows come in blocks
         cursor.execute(query)
-        while rows := cursor.fetchmany(BLOCK):
+        while rows := cursor.fetchmany(BLOCK_SIZE):
             for target, numbers in zip(targets, zip(*rows, strict=True), strict=True):
                 target.extend(numbers)
     return LinkedOrganizations(references, parents, columns)
@@ -83,21 +87,22 @@ def read_organizations(query: str) -> LinkedOrganizations:
 def compute_nested_set(organizations: LinkedOrganizations, *, next_tree_id: int) -> NestedSet:
     """Compute the columns from the parents.
 
-    A root keeps its tree_id, unless it has none or a root before it has the same.
+    A root keeps its tree_id, unless it has none or an earlier root has the same. Then it gets `next_tree_id`, which is
+    higher than all existing ones, or a number after it.
     """
     first_child, next_sibling = _children(organizations.parents)
     parents, count = organizations.parents, len(organizations)
     columns = Columns(_integers(count), _integers(count), _integers(count), _integers(count))
     tree_ids, lfts, rghts, levels = columns.tree_id, columns.lft, columns.rght, columns.level
-    order, taken = _integers(), {0}
+    order, used_tree_ids = _integers(), {0}
     edge = level = tree_id = 0
     position = first_child[ROOT]
     while position >= 0:
         if level == 0:
             edge, tree_id = 0, organizations.columns.tree_id[position]
-            if tree_id in taken:
+            if tree_id in used_tree_ids:
                 tree_id, next_tree_id = next_tree_id, next_tree_id + 1
-            taken.add(tree_id)
+            used_tree_ids.add(tree_id)
         edge += 1
         tree_ids[position], lfts[position], levels[position] = tree_id, edge, level
         order.append(position)
@@ -105,7 +110,7 @@ def compute_nested_set(organizations: LinkedOrganizations, *, next_tree_id: int)
             position = first_child[position]
             level += 1
             continue
-        while position >= 0:  # close it, and each parent of which it was the last child
+        while position >= 0:  # end it, and each parent whose last child it was
             edge += 1
             rghts[position] = edge
             if next_sibling[position] >= 0:
@@ -117,7 +122,7 @@ def compute_nested_set(organizations: LinkedOrganizations, *, next_tree_id: int)
 
 
 def find_circles(organizations: LinkedOrganizations) -> Iterator[list[int]]:
-    """Each circle of parents, once: positions, every one the child of the next, the last the child of the first."""
+    """Yield each circle of parents once, as positions: each is the child of the next, the last of the first."""
     fresh, on_the_path, done = 0, 1, 2
     state = bytearray(len(organizations))
     for start in range(len(organizations)):
@@ -134,9 +139,9 @@ def find_circles(organizations: LinkedOrganizations) -> Iterator[list[int]]:
 
 
 def cut_circles(organizations: LinkedOrganizations) -> list[int]:
-    """Make a root of the lowest position of each circle of parents; returns these positions.
+    """Make a root of the lowest position of each circle of parents, and return these positions.
 
-    Organizations that no root leads to then have trees of their own, instead of numbers in a tree of others.
+    After this, the organizations of circles have trees of their own, and none of them is in another tree.
     """
     cut = [min(circle) for circle in find_circles(organizations)]
     for position in cut:
@@ -148,7 +153,7 @@ CREATE_CHANGES = """
 CREATE TEMPORARY TABLE tree_columns (id bigint, tree_id int, lft int, rght int, level int) ON COMMIT DROP
 """
 WRITE_CHANGES = """
-UPDATE orgs_organization organization  -- under the tree lock: nobody else writes more than one row of it at a time
+UPDATE orgs_organization organization  -- under the tree lock: other transactions write single rows only
    SET tree_id = changed.tree_id, lft = changed.lft, rght = changed.rght, level = changed.level
   FROM tree_columns changed
  WHERE organization.id = changed.id
@@ -156,10 +161,10 @@ UPDATE orgs_organization organization  -- under the tree lock: nobody else write
 
 
 def write_changed_columns(organizations: LinkedOrganizations, nested_set: NestedSet) -> int:
-    """Write the columns of the organizations for which they differ; returns how many.
+    """Write the columns of the organizations whose columns differ, and return their number.
 
-    The references are ids here; organizations whose reference is not positive are passed over. The caller's
-    transaction holds the tree lock.
+    A positive reference is an organization's id; other references are ignored. The transaction of the calling code
+    holds the tree lock.
     """
     references, before, after = organizations.references, organizations.columns, nested_set.columns
     changed = array(
@@ -183,16 +188,17 @@ def write_changed_columns(organizations: LinkedOrganizations, nested_set: Nested
 
 
 def next_tree_id() -> int:
-    """A number above every tree's; the caller's transaction holds the tree lock."""
+    """Return a number higher than every tree_id. The transaction of the calling code holds the tree lock."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT COALESCE(max(tree_id), 0) + 1 FROM orgs_organization")
         return int(cursor.fetchone()[0])
 
 
 def _children(parents: array[int]) -> tuple[array[int], array[int]]:
-    """First child and next sibling of each position, -1 for none.
+    """Return the first child and the next sibling of each position, or -1 if there is none.
 
-    Two first children more are at the end, of PARENT_NOT_READ and of ROOT, where these negative indexes find them.
+    The list of first children has two more items at its end, for PARENT_NOT_READ and ROOT, which are the indexes -2 and
+    -1.
     """
     first_child, next_sibling = _integers(len(parents) + 2, -1), _integers(len(parents), -1)
     for position in range(len(parents) - 1, -1, -1):

@@ -1,4 +1,4 @@
-"""Organizations on the wire: what comes in, what goes out."""
+"""Input and output of the organizations' endpoints."""
 
 from __future__ import annotations
 
@@ -36,10 +36,14 @@ class NewOrganization(InputSerializer):
         max_length=255,
         trim_whitespace=False,
         validators=[ORGANIZATION_KEY],
-        help_text="Stable, unique name in your own systems; cannot be changed.",
+        help_text="Stable, unique name in your own systems. It cannot be changed.",
     )
     parentId = Id(
-        source="parent_id", required=False, allow_null=True, default=None, help_text="Null or absent: it is a root."
+        source="parent_id",
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="Null or absent: the organization is a root.",
     )
 
 
@@ -49,17 +53,20 @@ class OrganizationChanges(InputSerializer):
 
     name = Text(max_length=255, required=False, help_text="The new name.")
     parentId = Id(
-        source="parent_id", required=False, allow_null=True, help_text="The new parent; null makes it a root."
+        source="parent_id",
+        required=False,
+        allow_null=True,
+        help_text="The new parent; null makes the organization a root.",
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if not attrs:
-            raise ValidationError("Nothing to change: give name, parentId or both.")
+            raise ValidationError("Nothing to change: send name, parentId or both.")
         return attrs
 
 
 class ParentFilter(serializers.CharField):
-    """An id, or `root` for organizations without parent."""
+    """An id, or `root` for organizations without a parent."""
 
     def to_internal_value(self, data: Any) -> int | None:
         text = super().to_internal_value(data)
@@ -75,16 +82,21 @@ class OrganizationFilters(QuerySerializer):
     """The query of GET /organizations."""
 
     key = serializers.CharField(required=False, max_length=255, trim_whitespace=False, help_text="Exactly this key.")
-    parent = ParentFilter(required=False, help_text="Directly below this id; `root`: without parent.")
+    parent = ParentFilter(required=False, help_text="Id of the parent, or `root` for organizations without a parent.")
     name = serializers.CharField(
-        required=False, max_length=255, trim_whitespace=False, help_text="Part of the name, in any case."
+        required=False,
+        max_length=255,
+        trim_whitespace=False,
+        help_text="Part of the name; upper and lower case are the same.",
     )
 
 
 class DeletionOptions(QuerySerializer):
     """The query of DELETE /organizations/{id}."""
 
-    subtree = serializers.ChoiceField(["true", "false"], default="false", help_text="Delete everything below it too.")
+    subtree = serializers.ChoiceField(
+        ["true", "false"], default="false", help_text="Whether to delete everything below it too."
+    )
 
     def validate_subtree(self, value: str) -> bool:
         return value == "true"
@@ -92,7 +104,7 @@ class DeletionOptions(QuerySerializer):
 
 @extend_schema_serializer(examples=[OpenApiExample("A store", value=OSLO)])
 class OrganizationSerializer(serializers.Serializer[Organization]):
-    """An organization as it is answered."""
+    """An organization."""
 
     id = serializers.IntegerField()
     key = serializers.CharField()
@@ -101,7 +113,7 @@ class OrganizationSerializer(serializers.Serializer[Organization]):
     depth = serializers.IntegerField(source="level", help_text="0 for a root.")
     hasChildren = serializers.BooleanField(source="has_children")
     descendantCount = serializers.IntegerField(
-        source="descendant_count", read_only=True, help_text="How many organizations are below it."
+        source="descendant_count", read_only=True, help_text="The number of organizations below it."
     )
     createdAt = serializers.DateTimeField(source="created_at")
     updatedAt = serializers.DateTimeField(source="updated_at")
@@ -114,5 +126,5 @@ class PlacedOrganizationSerializer(OrganizationSerializer):
     jobs = serializers.ListField(
         child=serializers.IntegerField(),
         source="placement_jobs",
-        help_text="Jobs that carry the flag states of its new place to it and what is below; mostly none is needed.",
+        help_text="Jobs that write the new parent's flag states to the subtree; often none is needed.",
     )

@@ -1,7 +1,8 @@
-"""Signals that tell other apps of changes of the tree, sent inside the transaction that changes it.
+"""Signals about changes of the tree, for other apps. They are sent inside the transaction of the change.
 
-`organizations_placed(sender, placements)`: organizations were created or moved; the nested set is new already.
-`organization_removing(sender, organization)`: this organization and everything below it is about to be deleted.
+`organizations_placed(sender, placements)`: organizations were created or moved, and the nested set is already written.
+Receivers return the ids of the jobs that they have created.
+`organization_removing(sender, organization)`: this organization and everything below it will now be deleted.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ organization_removing = Signal()
 class Placement:
     """An organization that was created, moved or imported, together with everything below it.
 
-    `former_ancestor_ids` are the organizations above it before the move, root first; None when it was created. Then
-    everything below it was created in the same transaction.
+    `former_ancestor_ids` are the organizations above it before the move, root first. They are None if it was created;
+    then everything below it was created in the same transaction.
     """
 
     organization_id: int

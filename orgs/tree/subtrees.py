@@ -1,7 +1,7 @@
-"""Subtrees in SQL: the conditions by which a statement finds the organizations of a subtree.
+"""Subtrees in SQL: conditions and expressions for statements about the organizations of a subtree.
 
-Apart from `orgs`, no module names the columns of the nested set. A statement that needs a subtree is made of these
-pieces of SQL text. A `Subtree` gives the values for their parameters.
+Outside of `orgs`, no module names the columns of the nested set. Statements are composed of these pieces of SQL text. A
+`Subtree` has the values of their parameters.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from django.db import connection
 class Subtree:
     """An organization with everything below it, as the nested set described it when it was read.
 
-    It stays true as long as the transaction that read it holds the tree lock, or is a `snapshot`.
+    It stays correct while the transaction that read it holds the tree lock or is a `snapshot`.
     """
 
     organization_id: int
@@ -25,16 +25,16 @@ class Subtree:
 
     @property
     def size(self) -> int:
-        """How many organizations it has, the top one included."""
+        """The number of its organizations, including the top one."""
         return (self.rght - self.lft + 1) // 2
 
     def parameters(self) -> dict[str, int]:
-        """The values for a statement that has the condition `is_in_subtree`."""
+        """Return the values for a statement with the condition `is_in_subtree`."""
         return {"tree_id": self.tree_id, "lft": self.lft, "rght": self.rght}
 
 
 def load_subtree(organization_id: int) -> Subtree | None:
-    """Read the subtree as it stands now; None when there is no such organization."""
+    """Read the current subtree of an organization; return None if the organization does not exist."""
     with connection.cursor() as cursor:
         cursor.execute(LOAD_SUBTREE, [organization_id])
         row = cursor.fetchone()
@@ -42,7 +42,7 @@ def load_subtree(organization_id: int) -> Subtree | None:
 
 
 def subtree_columns(organization: str) -> str:
-    """The columns that make a `Subtree`, in the order of its fields.
+    """Return the columns of a `Subtree`, in the order of its fields.
 
     `organization` is a table or an alias in the statement, as in all functions below.
     """
@@ -50,17 +50,17 @@ def subtree_columns(organization: str) -> str:
 
 
 def tree_number(organization: str) -> str:
-    """An expression for the number of the tree that the organization belongs to."""
+    """Return an expression for the number of the organization's tree."""
     return f"{organization}.tree_id"
 
 
 def subtree_size(organization: str) -> str:
-    """An expression for how many organizations its subtree has, the organization included."""
+    """Return an expression for the number of organizations in the subtree, including the organization itself."""
     return f"({organization}.rght - {organization}.lft + 1) / 2"
 
 
 def is_in_subtree(organization: str = "") -> str:
-    """A condition: the organization is in the subtree whose `Subtree.parameters` the statement is given.
+    """Return a condition: the organization is in the subtree of the statement's parameters (`Subtree.parameters`).
 
     Without `organization`, the columns are those of the statement's only table.
     """
@@ -69,12 +69,12 @@ def is_in_subtree(organization: str = "") -> str:
 
 
 def is_at_or_below(organization: str, top: str) -> str:
-    """A condition: the organization is the organization `top`, or below it."""
+    """Return a condition: the organization is the organization `top`, or is below it."""
     return f"{organization}.tree_id = {top}.tree_id AND {organization}.lft BETWEEN {top}.lft AND {top}.rght"
 
 
 def subtrees_overlap(one: str, other: str) -> str:
-    """A condition: the two organizations are the same, or one of them is below the other."""
+    """Return a condition: the two organizations are the same, or one of them is below the other."""
     return f"{one}.tree_id = {other}.tree_id AND {one}.lft <= {other}.rght AND {other}.lft <= {one}.rght"
 
 

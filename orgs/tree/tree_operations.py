@@ -1,4 +1,7 @@
-"""Operations on the tree: create, rename, move, delete. API, admin site and commands call these functions."""
+"""Operations on the tree: create, rename, move and delete, without a check of access.
+
+The API and the admin site call them through `orgs.tree.authorized_operations`.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,8 @@ from orgs.tree.models import Organization
 def create(*, name: str, key: str, parent_id: int | None = None, reason: str = "") -> Organization:
     """Create an organization as the last child of `parent_id`, or as a root.
 
-    It takes over its parent's flag states in the same transaction. Raises DuplicateOrganizationKey, or
-    OrganizationNotFound when there is no such parent.
+    It takes over its parent's flag states in the same transaction. Raises DuplicateOrganizationKey, and
+    OrganizationNotFound if the parent does not exist.
     """
     with transaction.atomic():
         locks.lock_tree_for_writing()
@@ -39,10 +42,10 @@ def rename(*, organization_id: int, name: str, reason: str = "") -> Organization
 
 
 def move(*, organization_id: int, parent_id: int | None, reason: str = "") -> Organization:
-    """Move an organization, with all that is below it, under another parent (None: make it a root).
+    """Move an organization and everything below it below another parent (None: make it a root).
 
-    It takes over the new parent's flag states. Raises OrganizationNotFound for either of the two,
-    MoveUnderOwnDescendant, and OrganizationBelowItself where damaged tree columns hide that the parent is below it.
+    It takes over the new parent's flag states. Raises OrganizationNotFound for the organization or the parent. Raises
+    MoveUnderOwnDescendant, or OrganizationBelowItself if damaged tree columns hide that the parent is below it.
     """
     with transaction.atomic():
         locks.lock_tree_for_writing()
@@ -55,9 +58,10 @@ def move(*, organization_id: int, parent_id: int | None, reason: str = "") -> Or
 
 
 def delete(*, organization_id: int, subtree: bool = False, reason: str = "") -> int:
-    """Delete an organization and return how many went with it, itself included.
+    """Delete an organization, and return the number of deleted organizations.
 
-    Raises OrganizationNotFound, OrganizationHasChildren unless `subtree` says to delete them too, OrganizationHasStaff.
+    `subtree` also deletes everything below it; without it, OrganizationHasChildren is raised if there are children.
+    Also raises OrganizationNotFound and OrganizationHasStaff.
     """
     with transaction.atomic():
         locks.lock_tree_for_writing()

@@ -79,7 +79,7 @@ def _sentence(state: EffectiveState, where: Organization, sources: dict[int, Org
     words.append(terminal.plain(f" for {where.key} (id {where.pk}): {_from(state, sources)}"))
     if state.updated_at is not None:
         by = f" by job {state.job_id}" if state.job_id else ""
-        words.append(f", since {terminal.at(state.updated_at)} UTC{by}")
+        words.append(f", since {terminal.format_time(state.updated_at)} UTC{by}")
     return words.append(".")
 
 
@@ -91,6 +91,8 @@ def _table(states: Sequence[EffectiveState], sources: dict[int, Organization]) -
     for state in states:
         job = str(state.job_id) if state.job_id else ""
         table.add_row(
-            *terminal.cells(state.flag_key, _value(state), _from(state, sources), terminal.at(state.updated_at), job)
+            *terminal.cells(
+                state.flag_key, _value(state), _from(state, sources), terminal.format_time(state.updated_at), job
+            )
         )
     return table

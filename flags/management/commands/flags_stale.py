@@ -67,6 +67,6 @@ def _table(found: list[StaleFlag]) -> Table:
     )  # fmt: skip
     for stale in found:
         why = " ".join(reason.words for reason in stale.reasons)
-        asked = terminal.at((stale.usage or Usage()).by_name.last) or "never"
+        asked = terminal.format_time((stale.usage or Usage()).by_name.last) or "never"
         table.add_row(*terminal.cells(stale.flag.key, stale.flag.owner, why, asked, stale.minority))
     return table

@@ -55,6 +55,6 @@ class Command(OperatorCommand):
         first = ", then again and again" if schedule.cron else ""
         words = (
             f"{flag} will be {value} for {where.key} (id {where.pk}) and everything below at "
-            f"{terminal.at(schedule.scheduled_at)} UTC{first}: schedule {schedule.pk}."
+            f"{terminal.format_time(schedule.scheduled_at)} UTC{first}: schedule {schedule.pk}."
         )
         return Answer(documents_of([schedule])[0], [words])

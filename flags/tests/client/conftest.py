@@ -1,4 +1,4 @@
-"""A memory of its own for each test, as a process has one."""
+"""An evaluation cache of its own for each test, as a process has one."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from flags.serving.evaluation_cache import EvaluationCache
 
 
 @pytest.fixture(autouse=True)
-def memory(monkeypatch: pytest.MonkeyPatch) -> EvaluationCache:
-    """What the process knows: nothing yet. Nobody listens to the database, so tests tell it what has changed."""
+def evaluation_cache(monkeypatch: pytest.MonkeyPatch) -> EvaluationCache:
+    """What the process knows: nothing yet. No listener notifies it, so tests do."""
     made = EvaluationCache()
-    monkeypatch.setattr(evaluate._process, "memory", made)
+    monkeypatch.setattr(evaluate._process, "cache", made)
     monkeypatch.setattr(evaluate, "process_evaluation_cache", lambda: made)
     evaluate._logged.clear()
     return made

@@ -125,7 +125,7 @@ def test_a_context_says_for_whom_and_arguments_win(cast: Cast) -> None:
 
 
 def test_what_is_known_is_answered_while_the_database_is_away(
-    cast: Cast, memory: EvaluationCache, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
+    cast: Cast, evaluation_cache: EvaluationCache, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
 ) -> None:
     half()
     assert is_enabled("half", user_id="alice", organization=cast.oslo) == in_half("alice")
@@ -135,7 +135,7 @@ def test_what_is_known_is_answered_while_the_database_is_away(
     def away(*_: Any) -> Any:
         raise OperationalError("the server closed the connection")
 
-    monkeypatch.setattr("flags.evaluation.context_loader.load_columns", away)
+    monkeypatch.setattr("flags.evaluation.context_loader.load_organization", away)
     monkeypatch.setattr(loader, "load_definitions", away)
     assert is_enabled("half", user_id="bob", organization=cast.oslo) == in_half("bob")
     assert is_enabled("half", user_id="bob", organization=cast.rome) is False
@@ -155,11 +155,11 @@ def test_evaluations_are_counted(cast: Cast) -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_asynchronous_code_may_ask_both_ways_also_for_what_is_not_known_yet(
-    memory: EvaluationCache, transactional_db: None
+    evaluation_cache: EvaluationCache, transactional_db: None
 ) -> None:
     await Flag.objects.acreate(key="on", enabled=True)
     assert is_enabled("on")
-    memory.forget()
+    evaluation_cache.clear()
     assert await ais_enabled("on")
     assert await ais_enabled("on")
     assert not await ais_enabled("nothing")

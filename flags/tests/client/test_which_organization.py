@@ -12,7 +12,7 @@ from openfeature.evaluation_context import EvaluationContext
 
 from conftest import Cast
 from flags.client import is_enabled
-from flags.client.evaluate import decide
+from flags.client.evaluate import resolve
 from flags.openfeature_provider import FlagsiteProvider
 from flags.states.set_flag import set_flag
 from flags.tests.asking import Asking
@@ -104,6 +104,6 @@ def test_an_id_or_a_key_means_the_same_in_django_code_and_in_questions(
     ):
         answer = Api(admin_key).post("/v1/feature-flags/f/check", asked).json()
         assert sources[answer["sourceOrganizationId"]] == meant
-        metadata = orjson.loads(decide("f", None, whose, None).json)["metadata"]
+        metadata = orjson.loads(resolve("f", None, whose, None).json)["metadata"]
         assert sources[metadata["sourceOrganizationId"]] == meant
     assert is_enabled("f", organization=cast.oslo)

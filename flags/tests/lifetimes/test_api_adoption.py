@@ -156,7 +156,7 @@ def test_sources_above_what_the_key_sees_are_not_named(cast: Cast, flag: Flag) -
 
 
 def test_many_below_one_parent_come_in_pages(api: Api, cast: Cast, flag: Flag, monkeypatch: Any) -> None:
-    monkeypatch.setattr(browser, "MOST_SHOWN", 2)
+    monkeypatch.setattr(browser, "MAX_SHOWN", 2)
     for name in "abc":
         tree_operations.create(name=name, key=name, parent_id=cast.south.pk)
     first = api.get(ADOPTION, organizationId=cast.south.pk).json()

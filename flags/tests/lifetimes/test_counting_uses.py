@@ -47,14 +47,14 @@ def counted() -> dict[tuple[int, int], int]:
     return {(row.flag_id, row.organization_id): row.evaluations for row in FlagUse.objects.all()}
 
 
-def view_of(organization: Organization) -> OrganizationSnapshot:
+def snapshot_of(organization: Organization) -> OrganizationSnapshot:
     return OrganizationSnapshot((organization.pk,), (organization.key,), NO_STATES, 0)
 
 
 def test_evaluations_end_in_the_database_with_their_last_time(cast: Cast, flag: Flag) -> None:
     for _ in range(3):
         usage_counter.count(cast.oslo.pk, "checkout")
-    usage_counter.count_all(view_of(cast.oslo))
+    usage_counter.count_all(snapshot_of(cast.oslo))
     usage_counter.count(None, "checkout")
     usage_counter.count_all(NO_ORGANIZATION)
     assert usage_counter.flush()
@@ -195,7 +195,7 @@ def test_two_workers_do_not_move_the_same(cast: Cast, flag: Flag) -> None:
 
 def test_no_count_is_lost_between_threads_and_flushes(cast: Cast, flag: Flag) -> None:
     each, ending = 20_000, threading.Event()
-    views = [NO_ORGANIZATION, view_of(cast.oslo), view_of(cast.rome)]
+    views = [NO_ORGANIZATION, snapshot_of(cast.oslo), snapshot_of(cast.rome)]
 
     def ask() -> None:
         for number in range(each):
@@ -234,7 +234,7 @@ def test_an_organization_that_keeps_its_steps_is_counted_through_every_change_of
     cast: Cast, flag: Flag, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(usage_counter, "STEP_SECONDS", -1)  # counts change with each flush
-    view, same = view_of(cast.oslo), view_of(cast.oslo)
+    view, same = snapshot_of(cast.oslo), snapshot_of(cast.oslo)
     for _ in range(3):
         usage_counter.count_all(view)
         usage_counter.count_all(view)
@@ -248,7 +248,7 @@ def test_an_organization_that_keeps_its_steps_is_counted_through_every_change_of
 def test_an_organization_that_was_not_counted_for_lack_of_room_is_counted_when_there_is_some(
     cast: Cast, flag: Flag, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    view = view_of(cast.oslo)
+    view = snapshot_of(cast.oslo)
     monkeypatch.setattr(usage_counter, "MOST", 0)
     usage_counter.count_all(view)
     monkeypatch.undo()

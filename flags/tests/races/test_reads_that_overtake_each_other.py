@@ -13,6 +13,7 @@ from flags.evaluation.engine import Definition, StateValue
 from flags.serving.cache_events import StatesWritten
 from flags.serving.change_log import ChangeLog
 from flags.serving.evaluation_cache import EvaluationCache
+from flags.serving.ofrep import remote_evaluation
 from flags.serving.organization_snapshot import OrganizationSnapshot
 from flags.serving.packed_states import NO_STATES
 from flags.tests.asking import Asking
@@ -24,15 +25,15 @@ NEW = {"checkout": Definition(1, "checkout", enabled=True, killed=True)}
 
 
 @pytest.fixture
-def memory(monkeypatch: pytest.MonkeyPatch) -> EvaluationCache:
+def cache(monkeypatch: pytest.MonkeyPatch) -> EvaluationCache:
     """A process that knows a flag and an organization without states."""
     monkeypatch.setattr(loader, "load_definitions", lambda: OLD)
     monkeypatch.setattr(
-        context_loader, "load_columns", lambda number: ((number,), (f"org-{number}",), ((), (), (), ()))
+        context_loader, "load_organization", lambda number: ((number,), (f"org-{number}",), ((), (), (), ()))
     )
     made = EvaluationCache()
     made.definitions()
-    made.view(1)
+    made.snapshot(1)
     return made
 
 
@@ -41,9 +42,9 @@ def change(number: int, *, enabled: bool, flag_id: int = 1) -> StatesWritten:
 
 
 def test_definitions_that_were_read_before_a_change_do_not_replace_those_read_after_it(
-    memory: EvaluationCache, monkeypatch: pytest.MonkeyPatch
+    cache: EvaluationCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listener = threading.Thread(target=memory.read_definitions)
+    listener = threading.Thread(target=cache.reload_definitions)
 
     def read_all() -> dict[str, Definition]:
         if threading.current_thread() is listener:
@@ -53,80 +54,80 @@ def test_definitions_that_were_read_before_a_change_do_not_replace_those_read_af
         return OLD
 
     monkeypatch.setattr(loader, "load_definitions", read_all)
-    memory.read_definitions()
+    cache.reload_definitions()
     listener.join()
-    assert memory.definitions().by_key["checkout"].killed
+    assert cache.definitions().by_key["checkout"].killed
 
 
 def test_definitions_that_were_read_before_something_was_missed_are_read_again(
-    memory: EvaluationCache, monkeypatch: pytest.MonkeyPatch
+    cache: EvaluationCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = iter([OLD, NEW])
 
     def read_all() -> dict[str, Definition]:
         found = next(known)
         if found is OLD:
-            memory.forget()
+            cache.clear()
         return found
 
     monkeypatch.setattr(loader, "load_definitions", read_all)
-    memory.read_definitions()
-    assert memory.definitions().by_key["checkout"].killed
+    cache.reload_definitions()
+    assert cache.definitions().by_key["checkout"].killed
 
 
 def test_an_organization_that_was_read_before_something_was_missed_is_read_again(
-    memory: EvaluationCache, monkeypatch: pytest.MonkeyPatch
+    cache: EvaluationCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def find(number: int) -> object:
-        memory.forget()
+        cache.clear()
         return (number,), ("former",), ((), (), (), ())
 
-    monkeypatch.setattr(context_loader, "load_columns", find)
-    memory.view(2)
-    monkeypatch.setattr(context_loader, "load_columns", lambda number: ((number,), ("latter",), ((), (), (), ())))
-    assert memory.view(2).keys == ("latter",)
+    monkeypatch.setattr(context_loader, "load_organization", find)
+    cache.snapshot(2)
+    monkeypatch.setattr(context_loader, "load_organization", lambda number: ((number,), ("latter",), ((), (), (), ())))
+    assert cache.snapshot(2).keys == ("latter",)
 
 
 def test_a_change_that_is_being_appended_while_somebody_catches_up_costs_no_older_one() -> None:
-    feed = ChangeLog()
+    log = ChangeLog()
     for number in range(1, 7):
-        feed.append(change(number, enabled=True))
-    feed._entries.append((7, change(7, enabled=True)))  # and the position follows in a moment
-    missed = feed.since(4)
+        log.append(change(number, enabled=True))
+    log._events.append((7, change(7, enabled=True)))  # and the position follows in a moment
+    missed = log.since(4)
     assert missed is not None
     assert [number for number, _ in missed] == [5, 6, 7]
 
 
-def test_a_view_knows_the_last_change_that_it_really_got(memory: EvaluationCache) -> None:
-    view = memory.view(1)
-    memory.take(change(1, enabled=True))
-    memory._feed._entries.append((2, change(2, enabled=False)))
-    assert memory.view(1).position == 2
-    memory._feed.position = 2
-    memory.take(change(3, enabled=True))
-    assert memory.view(1) is view
-    assert [state.number for state in view.states.rows] == [3]
+def test_a_snapshot_knows_the_last_change_that_it_really_got(cache: EvaluationCache) -> None:
+    snapshot = cache.snapshot(1)
+    cache.notify(change(1, enabled=True))
+    cache._log._events.append((2, change(2, enabled=False)))
+    assert cache.snapshot(1).position == 2
+    cache._log.position = 2
+    cache.notify(change(3, enabled=True))
+    assert cache.snapshot(1) is snapshot
+    assert [state.number for state in snapshot.states.rows] == [3]
 
 
 def test_a_thread_that_is_slower_does_not_set_a_view_back(
-    memory: EvaluationCache, monkeypatch: pytest.MonkeyPatch
+    cache: EvaluationCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    memory.take(change(1, enabled=True))
-    since = memory._feed.since
+    cache.notify(change(1, enabled=True))
+    since = cache._log.since
 
     def overtaken(position: int) -> object:
         found = since(position)
-        monkeypatch.setattr(memory._feed, "since", since)
-        memory.take(change(2, enabled=False))
-        assert memory.view(1).states.rows[0].enabled is False  # another thread, which is faster
+        monkeypatch.setattr(cache._log, "since", since)
+        cache.notify(change(2, enabled=False))
+        assert cache.snapshot(1).states.rows[0].enabled is False  # another thread, which is faster
         return found
 
-    monkeypatch.setattr(memory._feed, "since", overtaken)
-    view = memory.view(1)
-    assert view.states.rows[0].number == view.position == 2
+    monkeypatch.setattr(cache._log, "since", overtaken)
+    snapshot = cache.snapshot(1)
+    assert snapshot.states.rows[0].number == snapshot.position == 2
 
 
-def test_a_thread_that_is_overtaken_between_its_two_looks_at_a_view_loses_no_change(memory: EvaluationCache) -> None:
+def test_a_thread_that_is_overtaken_between_its_two_looks_at_a_view_loses_no_change(cache: EvaluationCache) -> None:
     class Overtaken(OrganizationSnapshot):
         looks = 0
 
@@ -134,17 +135,17 @@ def test_a_thread_that_is_overtaken_between_its_two_looks_at_a_view_loses_no_cha
             if name in {"states", "position"}:
                 Overtaken.looks += 1
                 if Overtaken.looks == 2:
-                    memory._catch_up(self)  # another thread, before one more change
-                    memory.take(change(2, enabled=True, flag_id=2))
+                    cache._catch_up(self)  # another thread, before one more change
+                    cache.notify(change(2, enabled=True, flag_id=2))
             return super().__getattribute__(name)
 
-    view = Overtaken((1,), ("org-1",), NO_STATES, 0)
-    memory.take(change(1, enabled=True))
-    memory._catch_up(view)
-    assert [state.number for state in view.states.rows] == [1, 2]
+    snapshot = Overtaken((1,), ("org-1",), NO_STATES, 0)
+    cache.notify(change(1, enabled=True))
+    cache._catch_up(snapshot)
+    assert [state.number for state in snapshot.states.rows] == [1, 2]
 
 
-def test_who_sees_that_a_view_knows_a_change_sees_the_change(memory: EvaluationCache) -> None:
+def test_who_sees_that_a_view_knows_a_change_sees_the_change(cache: EvaluationCache) -> None:
     seen: list[list[int]] = []
 
     class Watched(OrganizationSnapshot):
@@ -153,26 +154,26 @@ def test_who_sees_that_a_view_knows_a_change_sees_the_change(memory: EvaluationC
             if name == "position":
                 seen.append([state.number for state in self.states.rows])
 
-    view = Watched((1,), ("org-1",), NO_STATES, 0)
-    memory.take(change(1, enabled=True))
-    memory._catch_up(view)
+    snapshot = Watched((1,), ("org-1",), NO_STATES, 0)
+    cache.notify(change(1, enabled=True))
+    cache._catch_up(snapshot)
     assert seen == [[], [1]]
 
 
 def test_the_tag_is_that_of_the_answer_though_something_changes_in_between(
-    memory: EvaluationCache, monkeypatch: pytest.MonkeyPatch
+    cache: EvaluationCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asking = Asking("key")
-    asking.memory = asking.evaluation._memory = memory
-    monkeypatch.setattr(asking.callers, "caller_with", lambda key: Caller("key:k", Role.READER))
+    asking.cache = asking.evaluation._cache = cache
+    monkeypatch.setattr(asking.access_keys, "caller_with", lambda key: Caller("key:k", Role.READER))
     before = asking.all(organizationId=1)
-    tag_of = asking.evaluation._tag
+    tag_of = remote_evaluation.entity_tag
 
-    def overtaken(*about: object) -> str:
-        memory.take(change(1, enabled=False))
-        memory.view(1)  # another thread has asked
+    def overtaken(*about: Any) -> str:
+        cache.notify(change(1, enabled=False))
+        cache.snapshot(1)  # another thread has asked
         return tag_of(*about)
 
-    monkeypatch.setattr(asking.evaluation, "_tag", overtaken)
+    monkeypatch.setattr(remote_evaluation, "entity_tag", overtaken)
     answer = asking.all(organizationId=1)
     assert (answer.headers["ETag"], answer.body) == (before.headers["ETag"], before.body)

@@ -1,9 +1,9 @@
-"""django-celery-beat: a scheduler that can read its schedule again, and that notices the very first change of it.
+"""django-celery-beat: a scheduler that can read its schedule again, and that notices the first change of the schedule.
 
-Why: the library reads the schedule again only when its table of changes says so. Flagsite's beat also has to do so
-after it took over from another beat, or lost the database. And the library takes a last change that it does not know
-for none: for five minutes it would notice neither what is changed right after its start, nor that migrations have
-filled tables that were empty.
+Why: the library reads the schedule again only if its table of changes has a new entry. Flagsite's beat also has to
+read the schedule after it took over from another beat, and after a lost database connection. In addition, the library
+ignores a change if it does not know an earlier one. So for five minutes it would not notice changes right after its
+start, or that migrations have filled empty tables.
 
 Private names: `DatabaseScheduler._schedule` (entries by name), `_initial_read` (whether the next look reads the whole
 schedule) and `_last_timestamp` (the last change that is known, or None).
@@ -24,7 +24,7 @@ LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
 
 
 class RereadingScheduler(DatabaseScheduler):
-    """The library's scheduler, which reads its schedule again when it is told to."""
+    """The library's scheduler, with a method that reads the schedule again."""
 
     _schedule: dict[str, ModelEntry]
     _last_timestamp: datetime | None
@@ -39,5 +39,5 @@ class RereadingScheduler(DatabaseScheduler):
         self._schedule, self._initial_read, self._last_timestamp = {}, True, None
 
     def replace_entry(self, entry: ModelEntry) -> None:
-        """Keep `entry` in place of the one with the same name, without reading the schedule again."""
+        """Replace the entry of the same name by `entry`, without reading the schedule again."""
         self._schedule[entry.name] = entry

@@ -1,16 +1,16 @@
-"""django-mptt: what it believes an organization's parent to be, and the closing of gaps in the tree.
+"""django-mptt: the parent that it remembers for an organization, and the closing of gaps in the tree.
 
 Why: django-mptt moves a node when its parent differs from the one that the node was loaded with. Flagsite compares with
-the database instead, under the tree lock, and deletes a whole subtree in one statement, after which the gap in the
-nested set has to be closed.
+the database instead, under the tree lock. Flagsite also deletes a whole subtree in one statement, and then has to close
+the gap in the nested set.
 
 Private names: `MPTTModel._mptt_cached_fields` (the fields as they were loaded), `MPTTModel._mptt_meta` and
 `TreeManager._close_gap`.
 
-At an upgrade check: `MPTTModel.save` moves a node when `parent` differs from `_mptt_cached_fields["parent"]`, and takes
-`DeferredAttribute` there for "not loaded, thus to be moved"; a new node is placed by `TreeManager.insert_node`, which
-`orgs.tree.models` opens for `save` alone; `_close_gap(size, target, tree_id)` moves everything right of `target` by
-`size` to the left.
+At an upgrade check: `MPTTModel.save` moves a node when `parent` differs from `_mptt_cached_fields["parent"]`. It treats
+`DeferredAttribute` there as "not loaded, so move the node". `TreeManager.insert_node` places a new node, and
+`orgs.tree.models` allows this for `save` only. `_close_gap(size, target, tree_id)` moves everything to the right of
+`target` to the left by `size`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CHECKED_VERSION = "0.20.0"
 
 
 def known_parent_id(node: MPTTModel) -> Any:
-    """The id of the parent that django-mptt takes for the one in the database; None for a root."""
+    """Return the id of the parent that django-mptt expects in the database; None for a root."""
     return node._mptt_cached_fields["parent"]
 
 
@@ -36,7 +36,7 @@ def set_known_parent_id(node: MPTTModel, parent_id: int | None) -> None:
 
 
 def forget_known_parent(node: MPTTModel) -> None:
-    """Have the next save take the node for moved, whatever its parent was."""
+    """Let the next save move the node, whatever parent django-mptt remembers."""
     node._mptt_cached_fields["parent"] = DeferredAttribute
 
 
@@ -46,5 +46,5 @@ def remember_loaded_fields(node: MPTTModel) -> None:
 
 
 def close_gap(manager: TreeManager, *, width: int, right_of: int, tree_id: int) -> None:
-    """Move everything right of `right_of` in this tree to the left, by `width` numbers of the nested set."""
+    """Move everything to the right of `right_of` in this tree to the left, by `width` numbers of the nested set."""
     manager._close_gap(width, right_of, tree_id)

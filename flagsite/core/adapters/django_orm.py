@@ -1,7 +1,7 @@
-"""Django: deleting rows by one statement, and what it hands to psycopg.
+"""Django: deleting rows by one statement, and the connection parameters that it gives to psycopg.
 
-Why `QuerySet._raw_delete`: `QuerySet.delete` loads the rows, and rows of other tables that refer to them. An
-organization's subtree may be a million rows, and receivers of `organization_removing` delete what refers to them.
+Why `QuerySet._raw_delete`: `QuerySet.delete` loads the rows, and rows of other tables that refer to them. The subtree
+of an organization can have a million rows, and receivers of `organization_removing` delete the rows that refer to it.
 
 Why `DatabaseWrapper.get_connection_params` (not documented for applications): beat's lock and the listener for change
 notifications need connections of their own to Django's database, with the same address and credentials.
@@ -20,15 +20,15 @@ from django.db.models import QuerySet
 DISTRIBUTION = "Django"
 CHECKED_VERSION = "5.2.19"
 DJANGO_ONLY = frozenset({"cursor_factory", "context"})
-"""The parameters by which Django makes psycopg's connection its own; a plain connection does without them."""
+"""The parameters that only Django's own connections need."""
 
 
 def delete_by_one_statement(rows: QuerySet[Any]) -> int:
-    """Delete these rows without loading them; returns how many. Sends no signals and follows no relations."""
+    """Delete the rows without loading them, and return their number. Sends no signals and follows no relations."""
     return int(rows._raw_delete(rows.db))
 
 
 def psycopg_parameters() -> dict[str, Any]:
-    """Keyword arguments of `psycopg.connect` for a plain connection to the default database."""
+    """Return the keyword arguments of `psycopg.connect` for a plain connection to the default database."""
     parameters = connections["default"].get_connection_params()
     return {name: value for name, value in parameters.items() if name not in DJANGO_ONLY}

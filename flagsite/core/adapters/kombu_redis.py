@@ -1,7 +1,7 @@
-"""kombu: a broker that dies in the middle of a job must not end the worker.
+"""kombu: if the broker dies in the middle of a job, the worker must go on.
 
-Why: the worker acknowledges the message, or puts it back, on a channel that was closed meanwhile. kombu then raises
-AttributeError, which Celery does not expect. Raised as the lost connection that it is, Celery logs it and goes on.
+Why: the worker acknowledges or returns the message on a channel that is closed by then. kombu then raises
+AttributeError, which Celery does not expect. Celery handles a connection error: it logs the error and goes on.
 
 Private name: `Channel._connparams`, which every use of a Redis channel calls for the broker's address.
 

@@ -1,12 +1,12 @@
-"""prometheus-client: a histogram that takes many observations at the price of one.
+"""prometheus-client: a histogram that adds many observations in one step.
 
-Why: web processes of one server share their counts in files, and one `observe` writes to them as long as an answer
-from memory takes. The library has no way to observe many values at once.
+Why: the web processes of one server share their counts in files. One `observe` writes to these files, which takes as
+long as an answer from the evaluation cache. The library has no method that observes many values at once.
 
 Private names: `Histogram._sum`, `Histogram._buckets` and `Histogram._upper_bounds`.
 
-At an upgrade check: `Histogram.observe` adds the value to `_sum`, and 1 to the one bucket whose upper bound is the
-first that is not smaller than the value. Buckets are not cumulative before they are collected.
+At an upgrade check: `Histogram.observe` adds the value to `_sum`, and adds 1 to the first bucket whose upper bound
+is not smaller than the value. Buckets become cumulative only when they are collected.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ CHECKED_VERSION = "0.26.0"
 
 
 class BatchHistogram(Histogram):
-    """A histogram with `observe_all` beside `observe`."""
+    """A histogram with the additional method `observe_all`."""
 
     def observe_all(self, values: Iterable[float]) -> None:
-        """Count all values, as `observe` would one by one."""
+        """Observe all values; the result is the same as of one `observe` for each value."""
         ordered = list(values)
         self._sum.inc(sum(ordered))
         ordered.sort()

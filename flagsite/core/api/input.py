@@ -1,4 +1,4 @@
-"""Reading what a client sends, JSON bodies and query parameters: strictly, so that a typo is an error."""
+"""Strict parsing and validation of JSON bodies and query parameters: an unknown name is an error."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from rest_framework.exceptions import ParseError, UnsupportedMediaType, Validati
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
-from flagsite.core.ids import BIGGEST_ID
+from flagsite.core.ids import MAX_ID
 
 
 class JsonBody(BaseParser):
-    """Parses JSON in UTF-8, whatever charset is claimed; no NaN, no name twice, no depth without end."""
+    """Parses JSON in UTF-8, whatever charset the request names. Refuses NaN, duplicate names and very deep nesting."""
 
     media_type = "application/json"
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
         try:
-            body = _request_of(parser_context).body.decode()  # Django refuses one that is too large
-            return json.loads(body, parse_constant=_refuse_constant, object_pairs_hook=_without_doubles)
+            body = _request_of(parser_context).body.decode()  # Django refuses a body that is too large
+            return json.loads(body, parse_constant=_refuse_constant, object_pairs_hook=_without_duplicates)
         except UnreadablePostError:
-            raise ParseError("The body broke off.") from None
+            raise ParseError("The body ended too early.") from None
         except RecursionError:
             raise ParseError("The body is nested too deeply.") from None
         except ValueError as error:
@@ -34,7 +34,7 @@ class JsonBody(BaseParser):
 
 
 class EmptyForm(BaseParser):
-    """A multipart form without fields, which some clients send for "no body"; a form with fields is refused."""
+    """Parses a multipart form without fields, which some clients send as an empty body. Refuses a form with fields."""
 
     media_type = "multipart/form-data"
 
@@ -47,11 +47,11 @@ class EmptyForm(BaseParser):
 
 
 class InputSerializer(serializers.Serializer[Any]):
-    """A body: the declared fields and no others."""
+    """A JSON body with the declared fields; an unknown field is an error."""
 
     @classmethod
     def read(cls, request: Request) -> dict[str, Any]:
-        """The body's validated fields. Raises ValidationError, ParseError, UnsupportedMediaType."""
+        """Return the body's validated fields. Raises ValidationError, ParseError or UnsupportedMediaType."""
         return _validated(cls(data=request.data))
 
     def to_internal_value(self, data: Any) -> Any:
@@ -61,15 +61,15 @@ class InputSerializer(serializers.Serializer[Any]):
 
 
 class NoInput(InputSerializer):
-    """The body of a request that needs none: empty, or an empty object."""
+    """The body of a request without input: empty, or an empty object."""
 
 
 class QuerySerializer(InputSerializer):
-    """Query parameters: the declared ones, each at most once, and those of the pagination."""
+    """Query parameters: each declared parameter at most once; an unknown parameter is an error."""
 
     @classmethod
     def read(cls, request: Request, also: Iterable[str] = ()) -> dict[str, Any]:
-        """The validated parameters; those named in `also` are somebody else's to read. Raises ValidationError."""
+        """Return the validated parameters, without those in `also`, which other code reads. Raises ValidationError."""
         for name, values in request.query_params.lists():
             if len(values) > 1:
                 raise ValidationError({printable(name): ["This parameter was given more than once."]})
@@ -79,7 +79,7 @@ class QuerySerializer(InputSerializer):
 
 @extend_schema_field({"type": "string"})
 class Text(serializers.CharField):
-    """A JSON string; numbers are not taken for one."""
+    """A JSON string. A number is an error."""
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
@@ -87,8 +87,8 @@ class Text(serializers.CharField):
         return super().to_internal_value(data)
 
 
-class Truth(serializers.BooleanField):
-    """A JSON true or false; words and numbers are not taken for one."""
+class StrictBoolean(serializers.BooleanField):
+    """A JSON true or false. A string or a number is an error."""
 
     def to_internal_value(self, data: Any) -> bool:
         if not isinstance(data, bool):
@@ -97,17 +97,17 @@ class Truth(serializers.BooleanField):
 
 
 class IdInQuery(serializers.IntegerField):
-    """An id as a query has it, in digits; it may be left out."""
+    """An optional id in a query parameter, in digits."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(min_value=1, max_value=BIGGEST_ID, required=False, **kwargs)
+        super().__init__(min_value=1, max_value=MAX_ID, required=False, **kwargs)
 
 
 class Id(serializers.IntegerField):
-    """A JSON whole number that can be an id; strings and fractions are not taken for one."""
+    """A JSON integer that can be an id. A string or a fraction is an error."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(min_value=1, max_value=BIGGEST_ID, **kwargs)
+        super().__init__(min_value=1, max_value=MAX_ID, **kwargs)
 
     def to_internal_value(self, data: Any) -> int:
         if not isinstance(data, int) or isinstance(data, bool):
@@ -116,7 +116,7 @@ class Id(serializers.IntegerField):
 
 
 def printable(text: str) -> str:
-    """The text, shortened, without what cannot be written to a database or an answer."""
+    """Return the first 100 characters of the text, with � for each character that is not printable."""
     cleaned = text[:100].encode("utf-8", "replace").decode()
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in cleaned)
 
@@ -134,10 +134,10 @@ def _validated(serializer: InputSerializer) -> dict[str, Any]:
 def _refuse_unknown(given: Mapping[str, Any], known: Iterable[str]) -> None:
     unknown = [name for name in given if name not in known]
     if unknown:
-        raise ValidationError({printable(name): ["There is no such field here."] for name in unknown[:20]})
+        raise ValidationError({printable(name): ["This field does not exist here."] for name in unknown[:20]})
 
 
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
         raise ValueError("a name occurs twice in one object")

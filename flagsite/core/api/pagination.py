@@ -1,4 +1,4 @@
-"""Pages by cursor: a page begins after (or ends before) a row's place, so that rows that come and go move nothing."""
+"""Keyset pagination: a cursor names the row after or before the page, so new and deleted rows do not shift pages."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
-MOST = 1000
-"""Rows that a page has at most."""
+MAX_PAGE_SIZE = 1000
+"""The maximum number of rows on a page."""
 CURSOR = re.compile(r"(after|before):(0|[1-9][0-9]{0,18})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A place in a list: after or before the row whose ordering column has this value."""
+    """A position in a list: after or before the row with this value in the ordering column."""
 
     value: int
     backwards: bool = False
@@ -33,12 +33,12 @@ class Cursor:
 
 
 class KeysetPagination(BasePagination):
-    """Pages of a queryset that is ordered by one unique whole-number column, up or down."""
+    """Pages of a queryset that is ordered by one unique integer column, ascending or descending."""
 
     parameter_names = ("cursor", "pageSize")
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
-        """The rows of the page that the request asks for. Raises ValidationError."""
+        """Return the rows of the requested page. Raises ValidationError."""
         (order,) = queryset.query.order_by
         self.column, descending = str(order).lstrip("-"), str(order).startswith("-")
         self.url = request.build_absolute_uri()
@@ -63,14 +63,14 @@ class KeysetPagination(BasePagination):
             "required": ["results", "next", "previous"],
             "properties": {
                 "results": schema,
-                "next": link | {"description": "The next page; null on the last.", "example": example},
-                "previous": link | {"description": "The page before; null on the first.", "example": None},
+                "next": link | {"description": "The next page; null on the last page.", "example": example},
+                "previous": link | {"description": "The previous page; null on the first page.", "example": None},
             },
         }
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
-        cursor = "Where the page begins: taken from `next` or `previous`, of no meaning otherwise."
-        size = {"type": "integer", "minimum": 1, "maximum": MOST, "default": settings.PAGE_SIZE}
+        cursor = "The position of the page. Take it from `next` or `previous`; its content has no other meaning."
+        size = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": settings.PAGE_SIZE}
         return [
             {"name": "cursor", "in": "query", "description": cursor, "schema": {"type": "string"}},
             {"name": "pageSize", "in": "query", "description": "Rows on a page.", "schema": size},
@@ -78,14 +78,14 @@ class KeysetPagination(BasePagination):
 
     def _next(self) -> str | None:
         came_back = self.cursor is not None and self.cursor.backwards
-        return self._link(Cursor(self._place(-1))) if self.rows and (self.more or came_back) else None
+        return self._link(Cursor(self._cursor_value(-1))) if self.rows and (self.more or came_back) else None
 
     def _previous(self) -> str | None:
         came_back = self.cursor is not None and self.cursor.backwards
         before = self.more if came_back else self.cursor is not None
-        return self._link(Cursor(self._place(0), backwards=True)) if self.rows and before else None
+        return self._link(Cursor(self._cursor_value(0), backwards=True)) if self.rows and before else None
 
-    def _place(self, index: int) -> int:
+    def _cursor_value(self, index: int) -> int:
         return int(getattr(self.rows[index], self.column))
 
     def _link(self, cursor: Cursor) -> str:
@@ -102,7 +102,7 @@ def _cursor(request: Request) -> Cursor | None:
         text = ""
     match = CURSOR.fullmatch(text)
     if match is None or int(match[2]) >= 2**63:
-        raise ValidationError({"cursor": ["This is no cursor of ours; take it from next or previous."]})
+        raise ValidationError({"cursor": ["This is not a valid cursor; take it from next or previous."]})
     return Cursor(int(match[2]), backwards=match[1] == "before")
 
 
@@ -110,6 +110,6 @@ def _page_size(request: Request) -> int:
     given = request.query_params.get("pageSize")
     if given is None:
         return int(settings.PAGE_SIZE)
-    if not re.fullmatch(r"[1-9][0-9]{0,3}", given) or int(given) > MOST:
-        raise ValidationError({"pageSize": [f"Not a whole number from 1 to {MOST}."]})
+    if not re.fullmatch(r"[1-9][0-9]{0,3}", given) or int(given) > MAX_PAGE_SIZE:
+        raise ValidationError({"pageSize": [f"Not a whole number from 1 to {MAX_PAGE_SIZE}."]})
     return int(given)

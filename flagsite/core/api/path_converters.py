@@ -1,4 +1,4 @@
-"""The converter for ids in paths; importing this module registers it as `<id:…>`."""
+"""The converter for ids in URL paths; importing this module registers it as `<id:…>`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from flagsite.core.ids import id_in
 
 
 class IdConverter:
-    """A positive whole number that PostgreSQL's bigint holds; anything else is no address of ours, thus 404."""
+    """Matches a positive integer that fits into PostgreSQL's bigint; any other text leads to 404."""
 
     regex = "[1-9][0-9]{0,18}"
 

@@ -1,4 +1,4 @@
-"""Types of command-line arguments: what is wrong with one is a sentence and exit status 2."""
+"""Types of command-line arguments. A wrong argument gives an error message in one sentence and exit status 2."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from django.core.management.base import CommandParser
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from flagsite.core.actor import LONGEST_REASON
+from flagsite.core.actor import MAX_REASON_LENGTH
 from flagsite.core.db.clock import now
 from flagsite.core.ids import id_in
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 Since = datetime | timedelta
-"""A moment, or how long ago."""
+"""A point in time, or the time that has passed since then."""
 
 
 def row_id(text: str) -> int:
-    """The id of a job or of another row."""
+    """Parse the id of a job or of another row."""
     found = id_in(text)
     if found is None:
-        raise ArgumentTypeError(f"{text!r} is no id; ids are whole numbers from 1 on.")
+        raise ArgumentTypeError(f"{text!r} is not an id; ids are whole numbers from 1.")
     return found
 
 
-def count(least: int, most: int) -> Callable[[str], int]:
-    """A whole number between two others."""
+def count(minimum: int, maximum: int) -> Callable[[str], int]:
+    """Return a parser of whole numbers from `minimum` to `maximum`."""
 
     def count_in(text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,9}", text) or not least <= int(text) <= most:
-            raise ArgumentTypeError(f"{text!r} is no whole number from {least:,} to {most:,}.")
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not minimum <= int(text) <= maximum:
+            raise ArgumentTypeError(f"{text!r} is not a whole number from {minimum:,} to {maximum:,}.")
         return int(text)
 
     return count_in
 
 
 def since(text: str) -> Since:
-    """How long ago (30s, 15m, 2h, 7d, 4w), or an ISO date or time; in UTC unless it says."""
+    """Parse a time before now (30s, 15m, 2h, 7d, 4w) or an ISO date or time; UTC unless it has another offset."""
     ago = re.fullmatch(r"([0-9]{1,6})([smhdw])", text)
     if ago:
         return min(timedelta(**{UNITS[ago[2]]: int(ago[1])}), timedelta(days=365_000))
@@ -51,7 +51,7 @@ def since(text: str) -> Since:
 
 
 def when(text: str) -> datetime:
-    """How long from now by the database's clock (30s, 15m, 2h, 7d, 4w), or an ISO date or time; UTC unless it says."""
+    """Parse a time from now (30s, 15m, 2h, 7d, 4w; by the database's clock) or an ISO date or time, like `since`."""
     ahead = re.fullmatch(r"([0-9]{1,5})([smhdw])", text)
     if ahead:
         return now() + timedelta(**{UNITS[ahead[2]]: int(ahead[1])})
@@ -62,7 +62,7 @@ def when(text: str) -> datetime:
 
 
 def iso_moment(text: str) -> datetime | None:
-    """The moment that an ISO date or time is, in UTC unless it says; None for what is not one."""
+    """Parse an ISO date or time, in UTC unless it has another offset; return None for any other text."""
     try:
         day = parse_date(text)
         when = datetime(day.year, day.month, day.day) if day else parse_datetime(text)  # noqa: DTZ001 - made aware below
@@ -74,12 +74,12 @@ def iso_moment(text: str) -> datetime | None:
 
 
 def reason(text: str) -> str:
-    """Why a person does something; kept in the audit log."""
-    if len(text) > LONGEST_REASON:
-        raise ArgumentTypeError(f"The reason has {len(text):,} characters; {LONGEST_REASON:,} are kept at most.")
+    """Parse the reason of an operation, which the audit log keeps."""
+    if len(text) > MAX_REASON_LENGTH:
+        raise ArgumentTypeError(f"The reason has {len(text):,} characters, more than {MAX_REASON_LENGTH:,}.")
     return text
 
 
 def add_reason(parser: CommandParser) -> None:
-    """--reason, which all operations have."""
+    """Add the option --reason, which all operations have."""
     parser.add_argument("--reason", type=reason, default="", metavar="WHY", help="kept in the audit log")

@@ -1,6 +1,6 @@
-"""The base of the commands for operators: one way to print, to answer in JSON, to refuse and to end.
+"""The base class of the commands for operators: output for people, output in JSON, errors and exit status.
 
-Exit status: 0 it is done; 1 something was refused or failed; 2 wrong usage; 130 Ctrl-C while watching.
+Exit status: 0 success; 1 something was refused or failed; 2 wrong usage; 130 Ctrl-C while a command follows a job.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from flagsite.core.errors import FlagsiteError
 
 
 class Refused(CommandError):
-    """What was asked for cannot be done, and why."""
+    """The operation was refused; the message gives the reason."""
 
 
 class WrongUsage(CommandError):
-    """The words on the command line make no sense."""
+    """The arguments of the command are wrong."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, returncode=2)
@@ -38,35 +38,35 @@ class WrongUsage(CommandError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a command has to say: `document` with --json, `shown` to people; `failed` makes the exit status 1.
+    """The result of a command: `document` for --json, `shown` for people.
 
-    `complaint` is said on standard error, where people and programs look for what went wrong.
+    `failed` sets the exit status to 1. `error_summary` goes to standard error.
     """
 
     document: Any
     shown: Sequence[RenderableType] = ()
     failed: bool = False
-    complaint: str = ""
+    error_summary: str = ""
 
 
-def answer_of_each(results: Sequence[Any], shown: Sequence[RenderableType], *, refused: int) -> Answer:
-    """The answer of a command that did the same to several; it failed when it was refused for one of them."""
+def result_of_each(results: Sequence[Any], shown: Sequence[RenderableType], *, refused: int) -> Answer:
+    """Return the answer of a command that did one operation on several rows; it has failed if one was refused."""
     done = len(results) - refused
     document = {"done": done, "refused": refused, "results": results}
     sentence = f"{done:,} done, {refused:,} refused."
     if refused:
-        return Answer(document, shown, failed=True, complaint=sentence)
+        return Answer(document, shown, failed=True, error_summary=sentence)
     return Answer(document, [*shown, sentence] if len(results) > 1 else shown)
 
 
 class OperatorCommand(BaseCommand):
-    """A command that answers: subclasses have `add_options` and `answer`.
+    """A command for operators. A subclass defines `add_options` and `answer`.
 
-    With --json one document is all of standard output, also when something is refused: then it is {"error": "…"}.
-    Log lines below errors are shown with --verbosity 2 only.
+    With --json, standard output is one JSON document. If an operation is refused, this document is {"error": "…"}.
+    Without --verbosity 2, the command shows log entries of the level error and above only.
     """
 
-    requires_system_checks = []  # they take longer than most commands; doctor makes them
+    requires_system_checks = []  # they take longer than most commands; the command doctor runs them
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         parser = super().create_parser(prog_name, subcommand, **kwargs)
@@ -78,58 +78,58 @@ class OperatorCommand(BaseCommand):
         self.add_options(parser)
 
     def add_options(self, parser: CommandParser) -> None:
-        """The command's own arguments."""
+        """Add the command's own arguments."""
 
     def answer(self, *args: Any, **options: Any) -> Answer:
-        """Do what the command is for. FlagsiteErrors become one line and exit status 1."""
+        """Run the command and return its result. A FlagsiteError becomes a message in one line and exit status 1."""
         raise NotImplementedError
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.stdout.ending = ""  # what is written has its own ends of lines
+        self.stdout.ending = ""  # the output has its own line ends
         try:
             _check_texts(options)
             with _quiet(verbose=options["verbosity"] > 1), _with_correlation_id():
                 answer = self.answer(**options)
         except CommandError as error:
-            self._tell_programs(str(error), **options)
+            self._write_json_error(str(error), **options)
             raise
         except (FlagsiteError, OperationalError, InterfaceError, ProgrammingError) as error:
-            words = in_words(error)
-            self._tell_programs(words, **options)
-            raise Refused(words) from error
-        self._say(answer, **options)
-        if answer.complaint:
-            self.stderr.write(answer.complaint)
+            message = error_message(error)
+            self._write_json_error(message, **options)
+            raise Refused(message) from error
+        self._write_answer(answer, **options)
+        if answer.error_summary:
+            self.stderr.write(answer.error_summary)
         if answer.failed:
             sys.exit(1)
 
-    def _say(self, answer: Answer, *, json: bool, no_color: bool, force_color: bool, **_: Any) -> None:
+    def _write_answer(self, answer: Answer, *, json: bool, no_color: bool, force_color: bool, **_: Any) -> None:
         if json:
             self._write(_as_json(answer.document))
         else:
             console = terminal.console_for(self.stdout, no_color=no_color, force_color=force_color)  # type: ignore[arg-type]
-            self._write(terminal.rendered(console, answer.shown))
+            self._write(terminal.render(console, answer.shown))
 
-    def _tell_programs(self, words: str, *, json: bool, **_: Any) -> None:
+    def _write_json_error(self, message: str, *, json: bool, **_: Any) -> None:
         if json:
-            self._write(_as_json({"error": words}))
+            self._write(_as_json({"error": message}))
 
-    def _refuse(self, refuse: Callable[[str], NoReturn], words: str) -> NoReturn:
-        """What argparse says of wrong usage before there are any options, to programs too."""
-        self._tell_programs(words, json="--json" in sys.argv)
-        refuse(words)
+    def _refuse(self, refuse: Callable[[str], NoReturn], message: str) -> NoReturn:
+        """Print argparse's message about wrong usage, in JSON too. The options are not parsed yet."""
+        self._write_json_error(message, json="--json" in sys.argv)
+        refuse(message)
 
     def _write(self, text: str) -> None:
         try:
             if text:
                 self.stdout.write(text)
                 self.stdout.flush()
-        except BrokenPipeError:  # the reader, such as head, has seen enough
+        except BrokenPipeError:  # the reader, such as head, has closed the pipe
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def me() -> str:
-    """The actor that runs the command."""
+    """Return the actor that runs the command."""
     return actor.current().actor
 
 
@@ -138,7 +138,7 @@ def _as_json(document: Any) -> str:
 
 
 def _check_texts(options: dict[str, Any]) -> None:
-    """Refuse what no column of text can hold: bytes that are not UTF-8, the zero character."""
+    """Refuse text that PostgreSQL cannot store: bytes that are not UTF-8, and the character NUL."""
     for value in options.values():
         for text in value if isinstance(value, list) else [value]:
             if isinstance(text, str) and ("\x00" in text or not _is_unicode(text)):
@@ -153,19 +153,19 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def in_words(error: Exception) -> str:
-    """What a person is told of one of ours, or of a database that is away or lacks its tables."""
+def error_message(error: Exception) -> str:
+    """Return the message for a FlagsiteError, for an unreachable database or for missing tables."""
     if isinstance(error, FlagsiteError):
         return error.detail
     first_line = str(error).strip().partition("\n")[0]
     if isinstance(error, ProgrammingError):
-        return f"The tables are not as this version expects them ({first_line}). Run bin/manage migrate."
+        return f"The tables do not fit this version ({first_line}). Run bin/manage migrate."
     return f"The database does not answer: {first_line}. bin/manage doctor looks for the cause."
 
 
 @contextmanager
 def _quiet(*, verbose: bool) -> Iterator[None]:
-    """Keep the log of a server out of what a person reads."""
+    """Hide log entries below the level error, unless `verbose`."""
     root = logging.getLogger()
     level = root.level
     if not verbose:
@@ -178,7 +178,7 @@ def _quiet(*, verbose: bool) -> Iterator[None]:
 
 @contextmanager
 def _with_correlation_id() -> Iterator[None]:
-    """Give all that the command does one id, in the audit log, on its jobs and on their log lines."""
-    given = actor.current().correlation_id or f"command-{uuid4().hex}"
-    with actor.acting("command", correlation_id=given):
+    """Give the command's audit entries, jobs and log entries one correlation id."""
+    correlation_id = actor.current().correlation_id or f"command-{uuid4().hex}"
+    with actor.acting("command", correlation_id=correlation_id):
         yield

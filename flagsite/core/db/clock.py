@@ -1,4 +1,4 @@
-"""The one clock: the database's."""
+"""The clock of the database, which all processes share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.db import connection
 
 
 def now() -> datetime:
-    """What the database's clock shows."""
+    """Return the current time of the database."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT statement_timestamp()")
         moment: datetime = cursor.fetchone()[0]

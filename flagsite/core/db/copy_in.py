@@ -1,4 +1,4 @@
-"""Sending many rows to PostgreSQL by COPY, block by block."""
+"""Sending many rows to PostgreSQL with COPY, block by block."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from itertools import islice
 
 from django.db import connection
 
-BLOCK = 10_000
-"""Rows that are formatted or parsed at a time."""
+BLOCK_SIZE = 10_000
+"""The number of rows in a block."""
 
 
 def copy_in(statement: str, rows: Iterable[str]) -> None:
-    """Send rows by the statement `COPY … FROM STDIN`, in COPY's text format, each without the end of its line."""
+    """Send rows with the statement `COPY … FROM STDIN`. The rows are in COPY's text format, without line ends."""
     with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(statement) as copy:
         remaining = iter(rows)
-        while block := list(islice(remaining, BLOCK)):
+        while block := list(islice(remaining, BLOCK_SIZE)):
             copy.write("\n".join(block) + "\n")
 
 
 def copy_row(*values: int | str) -> str:
-    """A row in COPY's text format.
+    """Return a row in COPY's text format (https://www.postgresql.org/docs/current/sql-copy.html).
 
-    The texts have no tabs and no line breaks, and no backslashes apart from those of COPY's escapes.
+    The texts must not contain tabs, line breaks or backslashes, except COPY's own escapes such as `\\N`.
     """
     return "\t".join(map(str, values))

@@ -1,4 +1,4 @@
-"""Reading several things as they were at one moment."""
+"""Several queries that see the database in one state."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from django.db import connection, transaction
 
 @contextmanager
 def snapshot() -> Iterator[None]:
-    """Let all queries inside see the database as it is at the first of them; nothing waits for it.
+    """Let all queries of the block see the database as it is at the first query. The block takes no locks.
 
-    An organization's place in the tree is two numbers that change with every organization created to its left: read
-    by one query and used by the next, they could be those of a stranger. Inside of a transaction that has begun
-    already, that one's rules hold.
+    The nested set describes an organization's subtree by numbers that change whenever an organization to its left is
+    created. Without a snapshot, one query could read these numbers and the next query could find organizations of other
+    customers by them. Inside a transaction that has already begun, that transaction's isolation level stays.
     """
     if connection.in_atomic_block:
         yield

@@ -1,4 +1,4 @@
-"""Which database errors pass by themselves, and how to try again after one."""
+"""Transient database errors: how to recognize them, and how to retry after one."""
 
 from __future__ import annotations
 
@@ -11,39 +11,43 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 
 log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
-FIRST_PAUSE = 0.2  # seconds; each further pause is twice as long
+FIRST_PAUSE_SECONDS = 0.2  # each further pause is twice as long
 LOCK_NOT_AVAILABLE = "55P03"
-"""What PostgreSQL says when lock_timeout is over."""
-TIME_OUTS = {
+"""The SQLSTATE of PostgreSQL after lock_timeout."""
+TIMEOUT_STATES = {
     LOCK_NOT_AVAILABLE,  # lock_timeout
     "57014",  # query_canceled: statement_timeout
 }
-PASSING = TIME_OUTS | {
+TRANSIENT_STATES = TIMEOUT_STATES | {
     "40001",  # serialization_failure
     "40P01",  # deadlock_detected
     "25P03",  # idle_in_transaction_session_timeout: the connection is gone
     "25P04",  # transaction_timeout
 }
-SERVER_GONE = ("08", "53", "57P")  # connection exceptions; out of disk, memory, connections; shutdown, starting up
+SERVER_GONE_PREFIXES = (
+    "08",
+    "53",
+    "57P",
+)  # connection exceptions; out of disk, memory, connections; shutdown, starting up
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same statement may well succeed in a moment: deadlock, time-out, lost connection."""
+    """Return whether a retry may succeed, as after a deadlock, a timeout or a lost connection."""
     if isinstance(error, InterfaceError):
         return True
     state = _state(error)
     if state is None:
         return isinstance(error, OperationalError)
-    return state in PASSING or state.startswith(SERVER_GONE)
+    return state in TRANSIENT_STATES or state.startswith(SERVER_GONE_PREFIXES)
 
 
-def is_time_out(error: BaseException) -> bool:
-    """Whether a statement or its wait for a lock took too long; smaller ones may pass."""
-    return _state(error) in TIME_OUTS
+def is_timeout(error: BaseException) -> bool:
+    """Return whether a statement or its wait for a lock took too long; smaller statements may succeed."""
+    return _state(error) in TIMEOUT_STATES
 
 
 def is_wait_for_lock(error: BaseException) -> bool:
-    """Whether lock_timeout ended the wait for a lock."""
+    """Return whether lock_timeout ended the wait for a lock."""
     return _state(error) == LOCK_NOT_AVAILABLE
 
 
@@ -53,18 +57,18 @@ def _state(error: BaseException) -> str | None:
 
 
 def reconnect() -> None:
-    """Drop this thread's connection; Django opens another at the next query."""
+    """Close this thread's connection; Django opens a new one at the next query."""
     connection.close()
 
 
-def retry_while_away(step: Callable[[], Result], *, patience: float, longest_pause: float) -> Result:
-    """Do a step; after a transient error do it again on a fresh connection, with pauses in between.
+def retry_transient_errors(step: Callable[[], Result], *, timeout_seconds: float, max_pause_seconds: float) -> Result:
+    """Call `step`; after a transient error, call it again on a new connection, with pauses in between.
 
-    The step must be safe to do twice. `patience` and `longest_pause` are seconds. Raises an error that is not transient
-    at once, and a transient one that comes when `patience` is over.
+    The step must be safe to repeat. Returns what the step returns. Raises an error that is not transient at once, and
+    a transient error that occurs after `timeout_seconds`.
     """
-    deadline = time.monotonic() + patience
-    pause = min(FIRST_PAUSE, longest_pause)
+    deadline = time.monotonic() + timeout_seconds
+    pause = min(FIRST_PAUSE_SECONDS, max_pause_seconds)
     while True:
         try:
             return step()
@@ -74,4 +78,4 @@ def retry_while_away(step: Callable[[], Result], *, patience: float, longest_pau
             log.warning("database_away", error=str(error))
         reconnect()
         time.sleep(pause)
-        pause = min(pause * 2, longest_pause)
+        pause = min(pause * 2, max_pause_seconds)

@@ -45,9 +45,9 @@ def test_an_import_that_is_not_what_was_shown_is_shown_again(cast: Cast) -> None
     text = "key,name,parent_key\nmilan,Milan,south\n"
     fingerprint = shown(upload(client, "import/check/", text)).partition('name="shown" value="')[2].partition('"')[0]
     for other in (text + "turin,Turin,south\n", replaced(text, "Milan", "Milano")):
-        assert "is not what was shown" in shown(upload(client, "import/", other, shown=fingerprint))
+        assert "has changed since this page was shown" in shown(upload(client, "import/", other, shown=fingerprint))
     tree_operations.create(name="Milan", key="milan", parent_id=cast.south.pk)
-    assert "is not what was shown" in shown(upload(client, "import/", text, shown=fingerprint))
+    assert "has changed since this page was shown" in shown(upload(client, "import/", text, shown=fingerprint))
     assert "acme/south/turin" not in paths()
 
 
@@ -98,6 +98,6 @@ def test_every_line_at_fault_is_shown(cast: Cast) -> None:
         page = shown(upload(client, address, text))
         assert "2 problems" in page
         assert "<td>2</td>" in page
-        assert "There is no organization &#x27;nowhere&#x27;" in page
+        assert "The parent &#x27;nowhere&#x27; does not exist" in page
     assert "Choose a file first" in shown(client.post(f"{TREE}import/check/", {}))
-    assert "Nothing can be imported" not in shown(client.get(f"{TREE}import/"))
+    assert "The file cannot be imported" not in shown(client.get(f"{TREE}import/"))

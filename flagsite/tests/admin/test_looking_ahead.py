@@ -104,7 +104,7 @@ def test_a_preview_of_a_move_counts_no_more_than_somebody_can_wait_for(
 ) -> None:
     for flag in ("a", "b", "c"):
         put(cast.south, flag, True)
-    monkeypatch.setattr(preview, "MOST_COUNTED", 6)
+    monkeypatch.setattr(preview, "MAX_COUNTED_JOBS", 6)
     said, _ = move_shown(signed_in("admin"), cast.north, "south")
     assert said[3:] == ["1 flag more would be written; too many to count here."]
     monkeypatch.setattr(preview, "MOST_SHOWN", 1)
@@ -114,7 +114,7 @@ def test_a_preview_of_a_move_counts_no_more_than_somebody_can_wait_for(
 @pytest.mark.parametrize(
     ("parent", "words"),
     [
-        ("oslo", "under itself or one of its own descendants"),
+        ("oslo", "below itself or below one of its descendants"),
         ("nowhere", "There is no organization"),
         (str(10**30), "There is no"),
     ],
@@ -155,7 +155,7 @@ def test_a_switch_that_is_not_what_was_shown_is_shown_again(cast: Cast, more: di
     looked_at = mark(shown(client.post(address, asked)))
     other = asked | ({} if more == {"confirmed": "1"} else {"shown": looked_at}) | more
     page = shown(client.post(address, other))
-    assert ("is not what was shown" in page) == ("shown" in other)
+    assert ("has changed since this page was shown" in page) == ("shown" in other)
     assert ("There is no flag <strong>brand-new-typo</strong> yet. This change creates it." in page) == ("flag" in more)
     assert not AuditEntry.objects.filter(via="admin").exists()
     assert client.post(address, other | {"shown": mark(page)}).status_code == 302
@@ -207,5 +207,5 @@ def test_access_is_checked_once_more_where_a_flag_is_set(cast: Cast, monkeypatch
         return seen
 
     monkeypatch.setattr(preview, "switch", then_it_is_moved)
-    assert "not yours to see" in shown(client.post(address, asked | {"shown": looked_at}))
+    assert "you have no access to it" in shown(client.post(address, asked | {"shown": looked_at}))
     assert not FlagState.objects.exists()

@@ -123,8 +123,10 @@ def test_administrators_create_rename_and_delete(cast: Cast) -> None:
     client.post(f"{TREE}{cast.south.pk}/create/do/", {"name": "Milan", "key": "milan", "reason": "A new store"})
     client.post(f"{TREE}{cast.rome.pk}/rename/do/", {"name": "Roma", "reason": "As they say there"})
     page = shown(client.get(f"{TREE}{cast.north.pk}/delete/do/"))
-    assert "3 organizations go" in page
-    assert "That is not its key" in shown(client.post(f"{TREE}{cast.north.pk}/delete/do/", {"key": "nord"}))
+    assert "3 organizations, this one and all below it, will be deleted" in page
+    assert "This is not the organization&#x27;s key" in shown(
+        client.post(f"{TREE}{cast.north.pk}/delete/do/", {"key": "nord"})
+    )
     client.post(f"{TREE}{cast.north.pk}/delete/do/", {"key": "north", "reason": "Sold"})
     client.post(f"{TREE}add/", {"name": "Third", "key": "third"})
     assert set(paths()) == {
@@ -178,9 +180,9 @@ def test_who_is_bound_to_an_organization_has_to_be_bound_elsewhere_before_it_goe
         (signed_in("admin", name="bea", bound_to=cast.acme), "1 person"),
     ):
         page = shown(client.get(f"{TREE}{cast.north.pk}/delete/do/"))
-        assert f"It cannot go yet: without it {named} would see everything." in page
+        assert f"It cannot be deleted yet: without it {named} would see everything." in page
         page = shown(client.post(f"{TREE}{cast.north.pk}/delete/do/", {"key": "north"}))
-        assert "1 person is bound to it or to one below it" in page
+        assert "1 person is bound to it or to an organization below it" in page
         assert named in page
     assert Organization.objects.filter(pk=cast.oslo.pk).exists()
 

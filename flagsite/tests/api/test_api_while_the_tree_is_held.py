@@ -41,9 +41,9 @@ def held_tree() -> Iterator[None]:
 def set_waits(monkeypatch: pytest.MonkeyPatch) -> SetWaits:
     """Sets how many seconds a process's first request waits for the tree, and how many the others wait beside it."""
 
-    def set_to(*, longest: float, moment: float = locks.MOMENT) -> None:
-        monkeypatch.setattr(locks, "LONGEST_WAIT", longest)
-        monkeypatch.setattr(locks, "MOMENT", moment)
+    def set_to(*, longest: float, moment: float = locks.SHORT_TIMEOUT_SECONDS) -> None:
+        monkeypatch.setattr(locks, "REQUEST_TIMEOUT_SECONDS", longest)
+        monkeypatch.setattr(locks, "SHORT_TIMEOUT_SECONDS", moment)
 
     return set_to
 

@@ -11,7 +11,7 @@ from django.db import OperationalError, connection
 
 from flags.serving.access_key_cache import AccessKeyCache
 from flags.serving.evaluation_cache import EvaluationCache
-from flags.serving.ofrep import RemoteEvaluation
+from flags.serving.ofrep.remote_evaluation import RemoteEvaluation
 from flags.tests.asking import FLAGS
 from flagsite.web import evaluation_gateway
 from flagsite.web.evaluation_gateway import EvaluationGateway
@@ -109,7 +109,7 @@ def test_after_a_lost_connection_the_answer_comes_on_a_new_one_and_is_counted_on
 ) -> None:
     monkeypatch.setattr(evaluation_gateway, "close_old_connections", lambda: None)  # the test's own must not end
     organization = Organization.objects.create(name="Acme", key="acme")
-    asking.evaluation._most = 1
+    asking.evaluation.budget.most = 1
     with failing_queries(OperationalError("the connection is closed"), times=1):
         assert asking.send(f"/organizations/{organization.pk}{FLAGS}")[0] == 200
     assert asking.send()[0] == 429

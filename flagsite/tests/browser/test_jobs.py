@@ -112,7 +112,9 @@ def test_what_failed_is_retried_from_its_page_and_from_the_list(
     expect(page.get_by_role("region", name="Failures")).not_to_contain_text("organization 3 is")
     picture(page, "job-failures-searched")
     expect(page.get_by_role("link", name="Retry the")).to_have_count(0)
-    expect(page.locator("body")).to_contain_text("A retry covers all organizations that failed, not only the results of the search.")
+    expect(page.locator("body")).to_contain_text(
+        "A retry covers all organizations that failed, not only the results of the search."
+    )
     page.get_by_label("Search the failures").fill("")
     page.get_by_role("button", name="Search").click()
     picture(page, "job-failures")

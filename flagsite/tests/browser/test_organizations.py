@@ -61,7 +61,7 @@ def test_an_administrator_moves_with_a_look_ahead(planted: Installation, sign_in
     page.goto(f"{TREE}2/change/")
     page.get_by_role("link", name="Move").click()
     page.get_by_label("New parent").fill("east")
-    page.get_by_role("button", name="Show what would happen").click()
+    page.get_by_role("button", name="Show what would change").click()
     expect(page.locator("#preview")).to_contain_text("3 organizations move below East (east).")
     page.get_by_role("button", name="Move").click()
     expect(page.get_by_role("navigation", name="Path")).to_contain_text("East")

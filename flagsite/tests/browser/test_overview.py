@@ -170,11 +170,11 @@ def test_an_admin_makes_a_key_and_uses_it_at_once(busy: Installation, sign_in: S
     assert page.evaluate("navigator.clipboard.readText()") == key
     address = f"http://127.0.0.1:{busy.port}/1/by-key/true"
     assert httpx.post(address, headers={"Authorization": f"Bearer {key}"}).status_code == 202
-    page.get_by_role("link", name="I have it").click()
+    page.get_by_role("link", name="Done").click()
     assert key not in page.content()
     page.get_by_role("link", name="Revoke nightly sync").click()
     page.get_by_role("button", name="Revoke nightly sync").click()
-    expect(page.get_by_text("is revoked; whoever uses it")).to_be_visible()
+    expect(page.get_by_text("is revoked. Flagsite now refuses")).to_be_visible()
     assert httpx.post(address, headers={"Authorization": f"Bearer {key}"}).status_code == 401
     page.goto("/admin/orgs/auditentry/?did=key.revoke")
     expect(page.locator("#result_list")).to_contain_text("nightly sync")

@@ -14,7 +14,7 @@ from prometheus_client.core import Metric
 
 from flagsite.metrics import engine, requests
 from jobs.counting.hourly_metrics import BOUNDS
-from jobs.metrics.engine_metrics import Ended, EngineMetrics, Organizations, QueueNow, Times
+from jobs.metrics.engine_metrics import EndedAttempts, EngineMetrics, Organizations, QueueNow, Times
 
 ROOT = Path(__file__).resolve().parents[3]
 DASHBOARD, ALERTS, LOGS = (ROOT / "docs" / name for name in ("grafana.json", "alerts.yml", "logs.md"))
@@ -24,9 +24,13 @@ ALWAYS = {"flagsite_database_up", "flagsite_build_info", "flagsite_beat_last_tic
 def known() -> set[str]:
     """The name of every line that /metrics can have."""
     times = Times(1.0, [1] * (len(BOUNDS) + 1))
-    ended = [Ended("q", "k", outcome, 1, 1, 1, times, times, times) for outcome in ("completed", "retried")]
+    ended = [EndedAttempts("q", "k", outcome, 1, 1, 1, times, times, times) for outcome in ("completed", "retried")]
     figures = EngineMetrics(
-        ended, [Organizations("q", "k", 1, 1, 1)], [QueueNow("q", False, 1, 1, 1, 1.0)], engine={}, last_sweep=1.0
+        ended,
+        [Organizations("q", "k", 1, 1, 1)],
+        [QueueNow("q", False, 1, 1, 1, 1.0)],
+        counters={},
+        seconds_since_rescuer_run=1.0,
     )
     requests.count(method="GET", route="docs", status=200, seconds=0.1)
     metrics: list[Metric] = [*engine.metrics(figures), *requests.registry().collect()]
@@ -81,7 +85,7 @@ def test_promtool_accepts_the_metrics() -> None:
     class Engine(Collector):
         def collect(self) -> list[Metric]:
             times = Times(1.0, [1] * (len(BOUNDS) + 1))
-            ended = [Ended("q", "k", "completed", 1, 1, 1, times, times, times)]
+            ended = [EndedAttempts("q", "k", "completed", 1, 1, 1, times, times, times)]
             return list(engine.metrics(EngineMetrics(ended, [Organizations("q", "k", 1, 1, 1)])))
 
     registry = CollectorRegistry()

@@ -40,7 +40,7 @@ def fails(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
             OperationalError("connection refused\nand more"),
             "Flagsite: The database does not answer: connection refused",
         ),
-        (ProgrammingError("no such relation"), "Flagsite: The tables are not as this version expects them (no such"),
+        (ProgrammingError("no such relation"), "Flagsite: The tables do not fit this version (no such"),
     ],
 )
 def test_a_database_that_is_away_or_has_no_tables_is_told_in_a_line(

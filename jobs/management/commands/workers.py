@@ -61,7 +61,7 @@ def _table(workers: list[WorkerNow]) -> Table:
         table.add_row(
             *terminal.cells(
                 str(worker), _state(worker_now), ", ".join(worker.queues), f"{worker_now.busy} of {worker.concurrency}",
-                f"{terminal.for_how_long(timezone.now() - worker.seen_at)} ago", jobs,
+                f"{terminal.format_duration(timezone.now() - worker.seen_at)} ago", jobs,
             )
         )  # fmt: skip
     return table

@@ -1,4 +1,4 @@
-"""Verify the tree columns against the parent links, and repair them."""
+"""The command check_tree: compare the nested set with the parent links, and repair it."""
 
 from __future__ import annotations
 
@@ -14,59 +14,64 @@ from orgs.tree.integrity import TreeReport
 
 class Command(BaseCommand):
     help = (
-        "Verify lft, rght, level and tree_id of every organization against the parent links, and say what is wrong. "
-        "Exit status 1 when something is, after the repair if one was asked for."
+        "Compare lft, rght, level and tree_id of every organization with the parent links, and list the problems. "
+        "The exit status is 1 if there are problems; with --repair, if there are problems after the repair."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--repair", action="store_true", help="write the columns that the parent links give")
-        parser.add_argument("--json", action="store_true", help="print one JSON object instead of words")
+        parser.add_argument("--repair", action="store_true", help="write the columns as the parent links require")
+        parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
 
     def handle(self, *args: Any, repair: bool, **options: Any) -> None:
-        found = left = integrity.find_problems()
-        written = None
-        if repair and not found.sound:
-            written = integrity.repair()
-            left = integrity.find_problems()
-        tell = _as_json if options["json"] else _in_words
-        self.stdout.write(tell(found, written, left))
-        if not left.sound:
-            raise CommandError(f"The tree is not sound. {_advice(left, repair=repair)}".rstrip())
+        before = after = integrity.find_problems()
+        repaired = None
+        if repair and not before.sound:
+            repaired = integrity.repair()
+            after = integrity.find_problems()
+        render = _as_json if options["json"] else _as_text
+        self.stdout.write(render(before, repaired, after))
+        if not after.sound:
+            raise CommandError(f"The tree has problems. {_advice(after, repair=repair)}".rstrip())
 
 
-def _advice(left: TreeReport, *, repair: bool) -> str:
-    if integrity.CIRCLE in left.counts:
-        return "Parents go in a circle: give one organization of each circle another parent, then check again."
-    return "" if repair else "check_tree --repair makes it so."
+def _advice(report: TreeReport, *, repair: bool) -> str:
+    if integrity.CIRCLE in report.counts:
+        return "Parents form a circle: give one organization of each circle another parent, then check again."
+    return "" if repair else "Run check_tree --repair."
 
 
-def _as_json(found: TreeReport, written: int | None, left: TreeReport) -> str:
+def _as_json(before: TreeReport, repaired: int | None, after: TreeReport) -> str:
     return json.dumps(
         {
-            "sound": left.sound,
-            "organizations": found.organizations,
-            "counts": found.counts,
+            "sound": after.sound,
+            "organizations": before.organizations,
+            "counts": before.counts,
             "problems": [
-                {"kind": one.kind, "organizationId": one.organization_id, "key": one.key, "words": one.words}
-                for one in found.problems
+                {
+                    "kind": problem.kind,
+                    "organizationId": problem.organization_id,
+                    "key": problem.key,
+                    "words": problem.words,
+                }
+                for problem in before.problems
             ],
-            "repairedOrganizations": written,
-            "countsAfterRepair": None if written is None else left.counts,
+            "repairedOrganizations": repaired,
+            "countsAfterRepair": None if repaired is None else after.counts,
         }
     )
 
 
-def _in_words(found: TreeReport, written: int | None, left: TreeReport) -> str:
-    if found.sound:
-        return f"The tree is sound: {found.organizations:,} organizations."
-    lines = [f"{problem.key} (id {problem.organization_id}) {problem.words}." for problem in found.problems]
-    more = sum(found.counts.values()) - len(lines)
-    lines += [f"and {more:,} more of the same kinds."] if more else []
-    if written is not None:
-        lines.append(f"Repaired: the columns of {written:,} organizations were written.")
+def _as_text(before: TreeReport, repaired: int | None, after: TreeReport) -> str:
+    if before.sound:
+        return f"The tree has no problems: {before.organizations:,} organizations."
+    lines = [f"{problem.key} (id {problem.organization_id}) {problem.words}." for problem in before.problems]
+    more = sum(before.counts.values()) - len(lines)
+    lines += [f"and {more:,} more problems of the same kinds."] if more else []
+    if repaired is not None:
+        lines.append(f"Repaired the columns of {repaired:,} organizations.")
         lines += [
             f"{problem.key} (id {problem.organization_id}) {problem.words}; give it another parent, then repair."
-            for problem in left.problems
+            for problem in after.problems
             if problem.kind == integrity.CIRCLE
         ]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Make an access key and print it, once."""
+"""The command create_key: create an access key and print it once."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from orgs.access.organizations import find_organization_by_key_or_id
 
 
 class Command(OperatorCommand):
-    help = "Make an access key and print it; it cannot be shown again."
+    help = "Create an access key and print it. It cannot be shown again."
 
     def add_options(self, parser: CommandParser) -> None:
-        parser.add_argument("name", help="what the key is for, 1 to 50 characters")
+        parser.add_argument("name", help="the purpose of the key, 1 to 50 characters")
         parser.add_argument("--role", choices=Role.values, default=Role.READER.value, help="default: reader")
-        parser.add_argument("--organization", metavar="ORG", help="key or id; sees and changes this subtree only")
-        parser.add_argument("--expires", type=future, metavar="TIME", help="30m, 2h, 7d from now, or an ISO time")
+        parser.add_argument("--organization", metavar="ORG", help="key or id; limits the access to this subtree")
+        parser.add_argument("--expires", type=future, metavar="TIME", help="30m, 2h or 7d from now, or an ISO time")
 
     def answer(self, *, name: str, role: str, organization: str | None, expires: Any, **options: Any) -> Answer:
         top = find_organization_by_key_or_id(organization) if organization else None
         record, key = access_keys.create(name=name, role=Role(role), organization=top, expires=expires)
-        shown = [f"{record.name} ({record.role}), shown this once:", key]
-        return Answer(access_keys.described(record) | {"key": key}, shown)
+        shown = [f"{record.name} ({record.role}). This key cannot be shown again:", key]
+        return Answer(access_keys.as_json(record) | {"key": key}, shown)
 
 
 def future(text: str) -> datetime:
-    """A time to come. Raises ArgumentTypeError for what is no time, or is past."""
+    """Parse a time in the future. Raises ArgumentTypeError for any other text."""
     moment = when(text)
     if moment <= now():
-        raise ArgumentTypeError(f"{text} is past.")
+        raise ArgumentTypeError(f"{text} is in the past.")
     return moment

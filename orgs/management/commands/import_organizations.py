@@ -1,4 +1,4 @@
-"""Load organizations from a CSV file."""
+"""The command import_organizations: create, rename and move organizations as a CSV file says."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from orgs.errors import ImportRefused
 STEPS = {
     importer.READING: "Reading the file",
     importer.COMPARING: "Comparing with the database",
-    importer.COMPUTING: "Numbering the trees",
+    importer.COMPUTING: "Computing the tree",
     importer.WRITING: "Writing organizations",
-    importer.TAKING_OVER: "Handing down flags",
+    importer.TAKING_OVER: "Taking over flag states",
 }
 
 
 class Command(BaseCommand):
     help = (
-        "Create, rename and move organizations so that those in FILE are as it says; others stay as they are. FILE is "
-        "CSV in UTF-8 with the columns key, name and parent_key (empty: a root), its rows in any order. A file with "
-        "any line at fault changes nothing."
+        "Create, rename and move organizations until they are as FILE says. Organizations that are not in FILE stay "
+        "unchanged. FILE is CSV in UTF-8 with the columns key, name and parent_key (empty for a root). The rows can be "
+        "in any order. If a line has a problem, the command changes nothing."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -34,8 +34,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, file: Path, **options: Any) -> None:
         try:
-            with file.open("rb") as stream, Steps(file.stat().st_size) as steps:
-                report = importer.import_organizations(stream, progress=steps)
+            with file.open("rb") as stream, ProgressDisplay(file.stat().st_size) as progress:
+                report = importer.import_organizations(stream, progress=progress)
         except OSError as error:
             raise CommandError(f"{file} cannot be read: {error.strerror}.") from error
         except ImportRefused as refused:
@@ -45,13 +45,13 @@ class Command(BaseCommand):
 
 def _sentence(report: importer.ImportReport) -> str:
     if report.unchanged == report.rows:
-        return f"Nothing to change: all {report.rows:,} organizations of the file are as it says."
+        return f"Nothing to change: all {report.rows:,} organizations are as the file says."
     sentence = (
         f"{report.created:,} organizations created, {report.renamed:,} renamed, {report.moved:,} moved, "
         f"{report.unchanged:,} unchanged."
     )
     if report.placement_jobs:
-        sentence += f" Jobs that carry flags down to them: {len(report.placement_jobs):,}."
+        sentence += f" Jobs that write their flag states: {len(report.placement_jobs):,}."
     return sentence
 
 
@@ -62,8 +62,8 @@ def _lines_of(refused: ImportRefused) -> str:
     return "\n".join([*lines, refused.detail])
 
 
-class Steps:
-    """Shows how far an import is: as a bar on a terminal, else as one line for each step."""
+class ProgressDisplay:
+    """Shows the progress of an import: a bar on a terminal, otherwise one line for each step."""
 
     def __init__(self, file_size: int) -> None:
         self._file_size = file_size
@@ -79,7 +79,7 @@ class Steps:
         self._step = ""
         self._task = self._bar.add_task("")
 
-    def __enter__(self) -> Steps:
+    def __enter__(self) -> ProgressDisplay:
         self._bar.start()
         return self
 
@@ -87,12 +87,12 @@ class Steps:
         self._bar.stop()
 
     def __call__(self, step: str, done: int, total: int | None) -> None:
-        """Take note of progress."""
+        """Show the step and the progress of the step."""
         if step != self._step:
             self._step = step
             if not self._console.is_terminal:
                 self._console.print(f"{STEPS[step]} …")
             self._bar.remove_task(self._task)
             self._task = self._bar.add_task(STEPS[step], total=None)
-        whole = self._file_size if step == importer.READING else total
-        self._bar.update(self._task, completed=done, total=whole)
+        step_total = self._file_size if step == importer.READING else total
+        self._bar.update(self._task, completed=done, total=step_total)

@@ -1,4 +1,4 @@
-"""Show the access keys."""
+"""The command list_keys: list the access keys."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from orgs.access import access_keys
 
 
 class Command(OperatorCommand):
-    help = "Show all access keys, newest first, without their secret part."
+    help = "List all access keys, newest first, without their secret part."
 
     def answer(self, **options: Any) -> Answer:
-        found = [access_keys.described(key) for key in access_keys.all_keys()]
+        keys = [access_keys.as_json(key) for key in access_keys.all_keys()]
         table = terminal.table(
-            Column("Prefix", no_wrap=True), Column("State", no_wrap=True), Column("Role", no_wrap=True), "Sees", "Name"
+            Column("Prefix", no_wrap=True),
+            Column("State", no_wrap=True),
+            Column("Role", no_wrap=True),
+            "Access to",
+            "Name",
         )
-        for key in found:
-            sees = f"organization {key['organizationId']}" if key["organizationId"] else "everything"
-            table.add_row(*terminal.cells(key["prefix"], key["state"], key["role"], sees, key["name"]))
-        return Answer(found, [table] if found else ["There are no access keys."])
+        for key in keys:
+            access = f"organization {key['organizationId']}" if key["organizationId"] else "everything"
+            table.add_row(*terminal.cells(key["prefix"], key["state"], key["role"], access, key["name"]))
+        return Answer(keys, [table] if keys else ["There are no access keys."])

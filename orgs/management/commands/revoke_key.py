@@ -1,4 +1,4 @@
-"""End an access key."""
+"""The command revoke_key: revoke an access key."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from orgs.access import access_keys
 
 
 class Command(OperatorCommand):
-    help = "End an access key for good."
+    help = "Revoke an access key for ever."
 
     def add_options(self, parser: CommandParser) -> None:
-        parser.add_argument("prefix", help="what the key begins with, up to the dot")
+        parser.add_argument("prefix", help="the start of the key, up to the dot")
 
     def answer(self, *, prefix: str, **options: Any) -> Answer:
         key = access_keys.revoke(prefix=prefix.partition(".")[0])
-        return Answer(access_keys.described(key), [f"{key.name} ({key.prefix}) is revoked."])
+        return Answer(access_keys.as_json(key), [f"{key.name} ({key.prefix}) is revoked."])

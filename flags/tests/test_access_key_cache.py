@@ -39,67 +39,67 @@ def database(monkeypatch: pytest.MonkeyPatch) -> Database:
 def test_a_key_that_is_revoked_while_it_is_looked_up_is_looked_up_again(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = AccessKeyCache()
+    cache = AccessKeyCache()
 
     def caller_with(key: str) -> Caller | None:
         found = database.caller_with(key)
         if not database.revoked:
             database.revoked = True
-            known.forget()  # the listener hears of it before the answer is stored
+            cache.clear()  # the listener hears of it before the answer is stored
         return found
 
     monkeypatch.setattr(access_key_cache, "caller_with", caller_with)
-    assert known.caller_with("ours") is OURS
-    assert known.caller_with("ours") is None
+    assert cache.caller_with("ours") is OURS
+    assert cache.caller_with("ours") is None
 
 
 def test_a_key_that_becomes_valid_is_so_once_it_is_heard_of(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = AccessKeyCache()
+    cache = AccessKeyCache()
     database.revoked = True
-    assert known.caller_with("ours") is None
+    assert cache.caller_with("ours") is None
     database.revoked = False
-    assert known.caller_with("ours") is None
-    known.forget()
-    assert known.caller_with("ours") is OURS
+    assert cache.caller_with("ours") is None
+    cache.clear()
+    assert cache.caller_with("ours") is OURS
 
 
 def test_many_keys_of_nobody_drive_out_none_of_somebody(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(access_key_cache, "MOST", 5)
-    known = AccessKeyCache()
-    assert known.caller_with("ours") is OURS
+    cache = AccessKeyCache()
+    assert cache.caller_with("ours") is OURS
     for number in range(20):
-        assert known.caller_with(f"nonsense-{number}") is None
+        assert cache.caller_with(f"nonsense-{number}") is None
     asked = database.asked
-    assert known.caller_with("ours") is OURS
-    assert known.caller_with("nonsense-19") is None
+    assert cache.caller_with("ours") is OURS
+    assert cache.caller_with("nonsense-19") is None
     assert database.asked == asked
-    assert len(known._unknown) == 5
+    assert len(cache._invalid) == 5
 
 
 def test_of_too_many_keys_the_one_that_was_looked_up_longest_ago_goes(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(access_key_cache, "MOST", 3)
-    known = AccessKeyCache()
+    cache = AccessKeyCache()
     for number in (1, 2, 3, 4):
-        known.caller_with(f"ours-{number}")
+        cache.caller_with(f"ours-{number}")
     asked = database.asked
-    known.caller_with("ours-4")
-    known.caller_with("ours-2")
+    cache.caller_with("ours-4")
+    cache.caller_with("ours-2")
     assert database.asked == asked
-    known.caller_with("ours-1")
+    cache.caller_with("ours-1")
     assert database.asked == asked + 1
 
 
 def test_while_the_database_is_away_a_key_that_was_valid_is_believed(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = AccessKeyCache()
-    known.caller_with("ours")
+    cache = AccessKeyCache()
+    cache.caller_with("ours")
     database.away = True
-    monkeypatch.setattr(access_key_cache, "SURE_SECONDS", 0)
-    assert known.caller_with("ours") is OURS
+    monkeypatch.setattr(access_key_cache, "FRESH_SECONDS", 0)
+    assert cache.caller_with("ours") is OURS
     with pytest.raises(OperationalError):
-        known.caller_with("ours-too")
+        cache.caller_with("ours-too")

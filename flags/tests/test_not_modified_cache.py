@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from conftest import Cast
 from flags.definitions.models import Flag
 from flags.evaluation.engine import StateValue
-from flags.serving import not_modified_cache, ofrep, usage_counter
-from flags.serving.access_key_cache import SURE_SECONDS
+from flags.serving import usage_counter
+from flags.serving.access_key_cache import FRESH_SECONDS
 from flags.serving.cache_events import OrganizationMoved, StatesWritten
+from flags.serving.ofrep import not_modified_cache, remote_evaluation
 from flags.serving.organization_snapshot import OrganizationSnapshot
 from flags.states.models import FlagState
 from flags.states.sql import next_number
@@ -35,8 +36,8 @@ Poll = Callable[[], Answer]
 def read(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """The bodies that were read."""
     bodies: list[bytes] = []
-    real = ofrep._context
-    monkeypatch.setattr(ofrep, "_context", lambda body: bodies.append(body) or real(body))  # type: ignore[func-returns-value]
+    real = remote_evaluation.parse_context
+    monkeypatch.setattr(remote_evaluation, "parse_context", lambda body: bodies.append(body) or real(body))  # type: ignore[func-returns-value]
     return bodies
 
 
@@ -85,9 +86,9 @@ def test_it_counts_as_an_evaluation_and_in_its_callers_budget(
     counted: list[OrganizationSnapshot] = []
     poll = polled(asking, organizationId=cast.oslo.pk, targetingKey="joe")
     monkeypatch.setattr(usage_counter, "count_all", counted.append)
-    asking.evaluation._most = 4  # the fixture has asked three times
+    asking.evaluation.budget.most = 4  # the fixture has asked three times
     assert poll().status == 304
-    assert [view.organization_id for view in counted] == [cast.oslo.pk]
+    assert [snapshot.organization_id for snapshot in counted] == [cast.oslo.pk]
     assert poll().status == 429
 
 
@@ -95,11 +96,11 @@ def test_a_caller_who_is_looked_up_anew_and_is_the_same_need_not_be_read(
     cast: Cast, flag: Flag, asking: Asking, read: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poll = polled(asking, organizationId=cast.oslo.pk, targetingKey="joe")
-    (digest, (looked_up, caller)), *_ = asking.callers._known.items()
-    asking.callers._known[digest] = looked_up - SURE_SECONDS, caller
+    (digest, (looked_up, caller)), *_ = asking.access_keys._valid.items()
+    asking.access_keys._valid[digest] = looked_up - FRESH_SECONDS, caller
     read.clear()
     assert poll().status == 304
-    assert asking.callers._known[digest][0] > looked_up - SURE_SECONDS
+    assert asking.access_keys._valid[digest][0] > looked_up - FRESH_SECONDS
     assert not read
 
 
@@ -119,30 +120,30 @@ def test_another_request_with_the_same_tag_is_read(cast: Cast, flag: Flag, askin
 
 
 def test_what_has_changed_since_is_answered_anew(cast: Cast, flag: Flag, asking: Asking) -> None:
-    memory = asking.memory
+    cache = asking.cache
 
     def poll() -> Poll:
         return polled(asking, organizationId=cast.oslo.pk, targetingKey="joe")
 
     after_a_definition = poll()
     Flag.objects.update(enabled=False)
-    memory.read_definitions()
+    cache.reload_definitions()
     assert after_a_definition().status == 200
 
     after_a_state = poll()
-    memory.take(
+    cache.notify(
         StatesWritten(cast.acme.pk, 0, 2**40, StateValue(flag.pk, enabled=True, source_id=cast.acme.pk, number=7))
     )
     assert after_a_state().status == 200
 
     after_a_move = poll()
     cast.oslo.move_to(cast.south)
-    memory.take(OrganizationMoved(cast.oslo.pk))
+    cache.notify(OrganizationMoved(cast.oslo.pk))
     assert after_a_move().status == 200
 
     after_a_gap = poll()
     FlagState.objects.create(organization=cast.oslo, flag=flag, source_id=cast.oslo.pk, change_number=8, enabled=True)
-    memory.forget()
+    cache.clear()
     assert after_a_gap().status == 200
 
 
@@ -156,7 +157,7 @@ def test_of_many_requests_those_are_known_that_were_read_last(
     assert not read
     assert first().status == 304
     assert len(read) == 1
-    assert len(asking.evaluation._repeats._known) == 2
+    assert len(asking.evaluation.not_modified._entries) == 2
 
 
 def test_a_long_request_is_read_each_time(cast: Cast, flag: Flag, asking: Asking, read: list[bytes]) -> None:
@@ -169,15 +170,15 @@ def test_a_long_request_is_read_each_time(cast: Cast, flag: Flag, asking: Asking
 def test_nothing_lives_longer_because_a_request_was_answered_from_it(cast: Cast, flag: Flag, asking: Asking) -> None:
     FlagState.objects.create(organization=cast.oslo, flag=flag, enabled=True, source_id=cast.oslo.pk, change_number=1)
     poll = polled(asking, organizationId=cast.oslo.pk, targetingKey="joe")
-    view = asking.memory.view(cast.oslo.pk)
-    was = [ref(view), ref(view.states), ref(asking.memory.definitions().prepared[""])]
-    del view
-    asking.memory._most = 1
+    snapshot = asking.cache.snapshot(cast.oslo.pk)
+    was = [ref(snapshot), ref(snapshot.states), ref(asking.cache.definitions().compiled[""])]
+    del snapshot
+    asking.cache._most = 1
     for _ in range(2):  # the first time it was used a moment ago
         asking.all(organizationId=cast.rome.pk, targetingKey="joe")
-        asking.memory.view(cast.bergen.pk)
+        asking.cache.snapshot(cast.bergen.pk)
     Flag.objects.update(whitelist=["vip"])
-    asking.memory.read_definitions()
+    asking.cache.reload_definitions()
     gc.collect()
     assert [one() for one in was] == [None] * 3
     assert poll().status == 200
@@ -194,7 +195,7 @@ def test_digits_that_were_an_organizations_key_name_the_one_that_has_got_them_as
 
 
 # --- Whatever happens ------------------------------------------------------------------------------------------------
-PLACES = ("acme", "north", "oslo", "south", "rome")
+ORGANIZATIONS = ("acme", "north", "oslo", "south", "rome")
 REQUESTS: list[tuple[str, str, dict[str, Any]]] = [
     ("all", FLAGS, {"targetingKey": "joe"}),
     ("all", FLAGS, {"targetingKey": "joe", "organizationKey": "oslo"}),
@@ -205,13 +206,13 @@ REQUESTS: list[tuple[str, str, dict[str, Any]]] = [
     ("bound", f"/organizations/north{FLAGS}", {"targetingKey": "ann"}),
 ]
 happens = st.one_of(
-    st.tuples(st.just("set"), st.sampled_from(PLACES), st.booleans()),
+    st.tuples(st.just("set"), st.sampled_from(ORGANIZATIONS), st.booleans()),
     st.tuples(st.just("define"), st.sampled_from(["enabled", "rollout_percentage", "environments", "archived"])),
-    st.tuples(st.just("move"), st.sampled_from(PLACES), st.sampled_from(PLACES)),
-    st.tuples(st.just("rename"), st.sampled_from(PLACES), st.sampled_from(["oslo", "rome", "4242", "north"])),
+    st.tuples(st.just("move"), st.sampled_from(ORGANIZATIONS), st.sampled_from(ORGANIZATIONS)),
+    st.tuples(st.just("rename"), st.sampled_from(ORGANIZATIONS), st.sampled_from(["oslo", "rome", "4242", "north"])),
     st.tuples(st.just("delete"), st.sampled_from(["oslo", "rome"])),
     st.tuples(st.just("create"), st.sampled_from(["oslo", "rome", "4242"]), st.sampled_from([None, 4242])),
-    st.tuples(st.just("bind"), st.sampled_from(PLACES)),
+    st.tuples(st.just("bind"), st.sampled_from(ORGANIZATIONS)),
     st.tuples(st.just("revoke")),
     st.tuples(st.just("forget")),
 )
@@ -224,7 +225,7 @@ class Installation:
         self.flag = Flag.objects.create(key="checkout", enabled=True)
         _, everything = access_keys.create(name="all", role=Role.READER)
         _, bound = access_keys.create(name="bound", role=Role.READER, organization=Organization.objects.get(key="acme"))
-        self.places = dict(Organization.objects.values_list("key", "pk"))
+        self.ids = dict(Organization.objects.values_list("key", "pk"))
         self.process = Asking("")
         self.keys = {"all": everything, "bound": bound}
         self.tags: dict[int, str] = {}
@@ -246,53 +247,53 @@ class Installation:
             state = {"source_id": top.pk, "change_number": number, "enabled": enabled}
             for one in Organization.objects.under(top):
                 FlagState.objects.update_or_create(organization=one, flag=self.flag, defaults=state)
-            told = StateValue(self.flag.pk, enabled=enabled, source_id=top.pk, number=number)
-            self.process.memory.take(StatesWritten(top.pk, 0, 2**40, told))
+            event = StateValue(self.flag.pk, enabled=enabled, source_id=top.pk, number=number)
+            self.process.cache.notify(StatesWritten(top.pk, 0, 2**40, event))
 
     def define(self, what: str) -> None:
         values = {"enabled": [True, False], "rollout_percentage": [None, 30], "environments": [{}, {"staging": False}],
                   "archived": [False, True]}[what]  # fmt: skip
         self.definitions += 1
         Flag.objects.update(**{what: values[self.definitions % 2]})
-        self.process.memory.read_definitions()
+        self.process.cache.reload_definitions()
 
     def move(self, place: str, to: str) -> None:
         for organization, target in zip(self._there(place), self._there(to), strict=False):
             if not Organization.objects.under(organization).filter(pk=target.pk).exists():
                 organization.move_to(target)
-                self.process.memory.take(OrganizationMoved(organization.pk))
+                self.process.cache.notify(OrganizationMoved(organization.pk))
 
     def rename(self, place: str, key: str) -> None:
         if not Organization.objects.filter(key=key).exists():
-            Organization.objects.filter(pk=self.places[place]).update(key=key)
-            self.process.memory.take(OrganizationMoved(self.places[place]))
+            Organization.objects.filter(pk=self.ids[place]).update(key=key)
+            self.process.cache.notify(OrganizationMoved(self.ids[place]))
 
     def delete(self, place: str) -> None:
         for organization in self._there(place):
             below = list(Organization.objects.under(organization).values_list("pk", flat=True))
             organization.delete()
             for pk in below:
-                self.process.memory.take(OrganizationMoved(pk))
-            self.process.callers.forget()  # keys bound to what is gone are gone as well
+                self.process.cache.notify(OrganizationMoved(pk))
+            self.process.access_keys.clear()  # keys bound to what is gone are gone as well
 
     def create(self, key: str, pk: int | None) -> None:
         if not Organization.objects.filter(Q(key=key) | Q(pk=pk)).exists():
-            Organization(pk=pk, name=key, key=key, parent_id=self.places["acme"]).save(force_insert=True)
+            Organization(pk=pk, name=key, key=key, parent_id=self.ids["acme"]).save(force_insert=True)
 
     def bind(self, place: str) -> None:
         if self._there(place):
-            AccessKey.objects.filter(name="bound").update(organization=self.places[place])
-            self.process.callers.forget()
+            AccessKey.objects.filter(name="bound").update(organization=self.ids[place])
+            self.process.access_keys.clear()
 
     def revoke(self) -> None:
         AccessKey.objects.filter(name="bound").update(revoked=True)
-        self.process.callers.forget()
+        self.process.access_keys.clear()
 
     def forget(self) -> None:
-        self.process.memory.forget()
+        self.process.cache.clear()
 
     def _there(self, place: str) -> QuerySet[Organization]:
-        return Organization.objects.filter(pk=self.places[place])
+        return Organization.objects.filter(pk=self.ids[place])
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -13,11 +13,11 @@ from django.db import connection, transaction
 
 from conftest import Cast
 from flags.definitions.models import Flag
-from flags.serving.cache_events import AccessKeyChanged, OrganizationMoved
+from flags.serving.cache_events import AccessKeyChanged, CacheEvent, OrganizationMoved
 from flags.serving.change_log import KEPT, ChangeLog
 from flags.serving.evaluation_cache import EvaluationCache
 from flags.serving.pg_listener import ChangeListener
-from flags.serving.process_cache import hearing
+from flags.serving.process_cache import event_handler
 from flags.states.set_flag import set_flag
 from jobs.engine import runner
 from orgs.access import access_keys
@@ -31,31 +31,31 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Process:
-    """A memory with a listener of its own, as each web process has one."""
+    """A cache with a listener of its own, as each web process has one."""
 
     def __init__(self) -> None:
-        self.memory = EvaluationCache()
+        self.cache = EvaluationCache()
         self.heard: list[object] = []
         self.gaps = 0
-        hear = hearing(self.memory, lambda: self.heard.append("keys"))
+        handle = event_handler(self.cache, lambda: self.heard.append("keys"))
 
-        def on_news(news: object) -> None:
-            hear(news)
-            self.heard.append(news)
+        def on_event(event: CacheEvent) -> None:
+            handle(event)
+            self.heard.append(event)
 
         self.hears: list[bool] = []
-        self.listener = ChangeListener(on_news, self._gap, lambda *, hears: self.hears.append(hears))
+        self.listener = ChangeListener(on_event, self._gap, lambda *, hears: self.hears.append(hears))
         self.listener.start()
         eventually(lambda: self.listener.hears)
 
     def _gap(self) -> None:
         self.gaps += 1
-        self.memory.forget()
+        self.cache.clear()
 
     def value(self, organization: Organization, flag: str = "checkout") -> bool | None:
         """What it answers; None where nobody set it."""
-        definition = self.memory.definitions().by_key[flag]
-        state = self.memory.view(organization.pk).place.states.get(definition.id)
+        definition = self.cache.definitions().by_key[flag]
+        state = self.cache.snapshot(organization.pk).context.states.get(definition.id)
         return None if state is None else state.enabled
 
 
@@ -76,7 +76,7 @@ def eventually(condition: Callable[[], bool], within: float = 10) -> None:
 
 def test_a_change_on_a_leaf_is_seen_after_its_commit_and_not_before(cast: Cast, process: Process) -> None:
     Flag.objects.create(key="checkout")
-    eventually(lambda: "checkout" in process.memory.definitions().by_key)
+    eventually(lambda: "checkout" in process.cache.definitions().by_key)
     assert process.value(cast.oslo) is None
     with transaction.atomic():
         set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
@@ -88,7 +88,7 @@ def test_a_change_on_a_leaf_is_seen_after_its_commit_and_not_before(cast: Cast, 
 
 def test_a_job_is_seen_by_all_whom_it_reaches(cast: Cast, process: Process) -> None:
     set_flag(organization_id=cast.rome.pk, flag_key="checkout", enabled=False)
-    eventually(lambda: "checkout" in process.memory.definitions().by_key)
+    eventually(lambda: "checkout" in process.cache.definitions().by_key)
     before = [process.value(one) for one in (*cast.of_acme, cast.rival)]
     assert before == [None, None, None, None, None, False, None]
     set_flag(organization_id=cast.acme.pk, flag_key="checkout", enabled=True)
@@ -103,7 +103,7 @@ def test_every_chunk_of_a_flag_that_nobody_had_is_seen(
 ) -> None:
     set_smallest_chunk(2)
     Flag.objects.create(key="checkout")
-    eventually(lambda: "checkout" in process.memory.definitions().by_key)
+    eventually(lambda: "checkout" in process.cache.definitions().by_key)
     assert [process.value(one) for one in cast.of_acme] == [None] * 6
     set_flag(organization_id=cast.acme.pk, flag_key="checkout", enabled=True)
     while runner.run_next("propagation"):
@@ -112,13 +112,13 @@ def test_every_chunk_of_a_flag_that_nobody_had_is_seen(
 
 
 def test_a_move_and_a_new_name_in_addresses_are_seen(cast: Cast, process: Process) -> None:
-    assert process.memory.view(cast.oslo.pk).ids == (cast.acme.pk, cast.north.pk, cast.oslo.pk)
+    assert process.cache.snapshot(cast.oslo.pk).ids == (cast.acme.pk, cast.north.pk, cast.oslo.pk)
     Organization.objects.get(pk=cast.oslo.pk).move_to(cast.south)
-    eventually(lambda: process.memory.view(cast.oslo.pk).ids == (cast.acme.pk, cast.south.pk, cast.oslo.pk))
-    assert process.memory.view_by_key(cast.rome.key).organization_id == cast.rome.pk
+    eventually(lambda: process.cache.snapshot(cast.oslo.pk).ids == (cast.acme.pk, cast.south.pk, cast.oslo.pk))
+    assert process.cache.snapshot_by_key(cast.rome.key).organization_id == cast.rome.pk
     Organization.objects.filter(pk=cast.rome.pk).update(key="roma")
-    eventually(lambda: process.memory.view(cast.rome.pk).keys[-1] == "roma")
-    assert process.memory.view_by_key("roma").organization_id == cast.rome.pk
+    eventually(lambda: process.cache.snapshot(cast.rome.pk).keys[-1] == "roma")
+    assert process.cache.snapshot_by_key("roma").organization_id == cast.rome.pk
 
 
 def test_a_revoked_key_is_told_by_its_prefix(process: Process) -> None:
@@ -129,25 +129,27 @@ def test_a_revoked_key_is_told_by_its_prefix(process: Process) -> None:
 
 
 def test_a_deleted_subtree_is_told_by_its_top_and_costs_others_nothing(cast: Cast, process: Process) -> None:
-    process.memory.view(cast.rival.pk)
-    process.memory.view(cast.oslo.pk)
+    process.cache.snapshot(cast.rival.pk)
+    process.cache.snapshot(cast.oslo.pk)
     Organization.objects.get(pk=cast.north.pk).delete()
     eventually(lambda: OrganizationMoved(cast.north.pk) in process.heard)
-    assert [news for news in process.heard if isinstance(news, OrganizationMoved)] == [OrganizationMoved(cast.north.pk)]
+    assert [event for event in process.heard if isinstance(event, OrganizationMoved)] == [
+        OrganizationMoved(cast.north.pk)
+    ]
     assert "tree" not in process.heard
-    assert len(process.memory) == 2
+    assert len(process.cache) == 2
     with pytest.raises(OrganizationNotFound):
-        process.memory.view(cast.oslo.pk)
-    assert len(process.memory) == 1
+        process.cache.snapshot(cast.oslo.pk)
+    assert len(process.cache) == 1
 
 
 def test_a_new_organization_with_the_key_of_a_deleted_one_is_found(cast: Cast, process: Process) -> None:
     key = cast.rival_store.key
-    former = process.memory.view_by_key(key)
+    former = process.cache.snapshot_by_key(key)
     Organization.objects.get(pk=former.organization_id).delete()
     latter = Organization.objects.create(name="Again", key=key)
     eventually(lambda: OrganizationMoved(former.organization_id) in process.heard)
-    assert process.memory.view_by_key(key).organization_id == latter.pk
+    assert process.cache.snapshot_by_key(key).organization_id == latter.pk
 
 
 def test_many_deleted_trees_are_told_at_once(process: Process) -> None:
@@ -242,17 +244,17 @@ def test_an_operator_has_every_process_read_anew(cast: Cast, process: Process, a
 
 
 def test_a_view_that_missed_too_much_is_read_anew_and_one_that_missed_little_catches_up() -> None:
-    feed = ChangeLog()
+    log = ChangeLog()
     for number in range(KEPT * 2):
-        feed.append(OrganizationMoved(number))
-    assert feed.since(feed.position - KEPT) is None
-    missed = feed.since(feed.position - 3)
+        log.append(OrganizationMoved(number))
+    assert log.since(log.position - KEPT) is None
+    missed = log.since(log.position - 3)
     assert missed == [(KEPT * 2 - n + 1, OrganizationMoved(KEPT * 2 - n)) for n in (3, 2, 1)]
-    assert feed.since(feed.position) == []
+    assert log.since(log.position) == []
 
 
 def test_no_more_organizations_are_kept_than_allowed(cast: Cast) -> None:
-    memory = EvaluationCache(most=3)
+    cache = EvaluationCache(most=3)
     for one in (*cast.of_acme, cast.acme):
-        memory.view(one.pk)
-    assert len(memory) == 3
+        cache.snapshot(one.pk)
+    assert len(cache) == 3

@@ -1,0 +1,123 @@
+"""One flag made ready for evaluation in one environment; what it says depends on the organization's value alone.
+
+`flags.evaluation.engine.evaluate` is the rule. A property test compares both.
+"""
+
+from __future__ import annotations
+
+from flags.errors import TargetingKeyMissing, UnknownHashVersion
+from flags.evaluation.engine import Definition, Rule, Unit
+from flags.evaluation.rollout import BUCKETS, hash_of, hash_prefix
+from flags.serving.compiled_rules import (
+    CompiledRules,
+    FixedRules,
+    OrganizationRolloutRules,
+    PrerequisiteRules,
+    RolloutRules,
+    WhitelistRules,
+)
+from flags.serving.packed_states import PackedStates, Row
+from flags.serving.resolution import FailedResolution, Resolution
+
+
+class CompiledFlag:
+    """A flag's definition in one environment.
+
+    `all_prerequisites` has every flag that it needs, also by way of others, in the order in which they are evaluated;
+    the environment fills it (`flags.serving.compiled_environment`). Compiled rules are shared by all organizations with
+    the same value, and kept for at most `most` different values.
+    """
+
+    __slots__ = ("_most", "_prefix", "_resolutions", "_rules", "all_prerequisites", "definition", "fixed", "missing")
+
+    def __init__(self, definition: Definition, environment: str, most: int) -> None:
+        self.definition = definition
+        self._prefix = hash_prefix(definition.salt, definition.key)
+        by_targeting_key = definition.unit == Unit.TARGETING_KEY
+        unsaid = "by targeting key; none was sent" if by_targeting_key else "by organization; none was named"
+        why = f"The flag {definition.key!r} is rolled out {unsaid}."
+        self.missing = FailedResolution(definition.key, TargetingKeyMissing, why)
+        self._resolutions: dict[tuple[Rule, bool], Resolution] = {}
+        self.fixed = self._fixed(environment)
+        self.all_prerequisites: list[CompiledFlag] = []
+        self._rules: dict[Row | None, CompiledRules] = {}
+        self._most = most
+
+    @property
+    def prerequisites(self) -> tuple[str, ...]:
+        """The flags that are evaluated before the organization's value counts."""
+        return self.definition.prerequisites if self.fixed is None else ()
+
+    def rules(self, states: PackedStates) -> CompiledRules:
+        """The flag's rules in organizations with these flag states."""
+        own = self.own_rules(states)
+        if not self.all_prerequisites:
+            return own
+        refused = self._resolution(Rule.PREREQUISITE, enabled=False)
+        return PrerequisiteRules([flag.own_rules(states) for flag in self.all_prerequisites], refused, own)
+
+    def own_rules(self, states: PackedStates) -> CompiledRules:
+        """The same where all prerequisites are on."""
+        if self.fixed is not None:
+            return self.fixed
+        row = states.row(self.definition.id)
+        found = self._rules.get(row)
+        if found is None:
+            if len(self._rules) >= self._most:
+                self._rules.clear()
+            found = self._rules[row] = self._compile(row)
+        return found
+
+    def _fixed(self, environment: str) -> FixedRules | None:
+        """The rules of a flag that is decided before anything else counts; None for any other flag."""
+        definition = self.definition
+        if definition.archived:
+            return FixedRules(self._resolution(Rule.ARCHIVED, enabled=False))
+        if definition.killed:
+            return FixedRules(self._resolution(Rule.KILLED, enabled=False))
+        forced = definition.environments.get(environment)
+        return None if forced is None else FixedRules(self._resolution(Rule.ENVIRONMENT, enabled=forced))
+
+    def _compile(self, row: Row | None) -> CompiledRules:
+        others = self._compile_others(row)
+        whitelist = self.definition.whitelist
+        if not whitelist:
+            return others
+        return WhitelistRules(whitelist, self._resolution(Rule.WHITELIST, enabled=True), others)
+
+    def _compile_others(self, row: Row | None) -> CompiledRules:
+        """The rules for everybody who is not on the whitelist."""
+        definition = self.definition
+        enabled = definition.enabled if row is None else row[2]
+        if not enabled or definition.threshold >= BUCKETS:
+            rule = Rule.DEFAULT if row is None else Rule.ORGANIZATION
+            return FixedRules(self._resolution(rule, row, enabled=enabled))
+        if definition.threshold == 0:
+            return FixedRules(self._resolution(Rule.ROLLOUT, row, enabled=False))
+        try:
+            return self._compile_rollout(row)
+        except UnknownHashVersion as error:
+            return FixedRules(FailedResolution(definition.key, UnknownHashVersion, str(error)))
+
+    def _compile_rollout(self, row: Row | None) -> CompiledRules:
+        """The rules of the bucket. Raises UnknownHashVersion."""
+        definition = self.definition
+        rollout = (
+            hash_of(definition.hash_version),
+            self._prefix,
+            # bucket < threshold, with the multiplication and the shift of the formula done beforehand
+            -((-definition.threshold << 32) // BUCKETS),
+            self._resolution(Rule.ROLLOUT, row, enabled=True),
+            self._resolution(Rule.ROLLOUT, row, enabled=False),
+            self.missing,
+        )
+        if definition.unit == Unit.TARGETING_KEY:
+            return RolloutRules(*rollout)
+        return OrganizationRolloutRules(*rollout, definition.level)
+
+    def _resolution(self, rule: Rule, row: Row | None = None, *, enabled: bool) -> Resolution:
+        """The resolution by a rule, with the change that set the organization's value where there is one."""
+        found = self._resolutions.get((rule, enabled))
+        if found is None:
+            found = self._resolutions[rule, enabled] = Resolution.by_rule(self.definition.key, rule, enabled=enabled)
+        return found if row is None else found.with_change(row)

@@ -1,0 +1,84 @@
+"""The evaluation context that a request brings, and the organization that it is evaluated for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from flags.serving.evaluation_cache import EvaluationCache
+from flags.serving.ofrep.protocol import Environ, Refused
+from flags.serving.organization_snapshot import NO_ORGANIZATION, OrganizationSnapshot
+from flagsite.core.ids import MAX_ID
+from orgs.access.caller import Caller
+from orgs.errors import OrganizationNotFound
+
+LONGEST_BODY = 65_536
+BODY = "flagsite.body"
+"""Where a body is kept in `environ`: a request may be answered a second time."""
+Context = dict[str, Any]
+
+
+def read_body(environ: Environ) -> bytes:
+    """The body of a request. Raises Refused where it is longer than LONGEST_BODY."""
+    body: bytes | None = environ.get(BODY)
+    if body is None:
+        body = environ[BODY] = environ["wsgi.input"].read(LONGEST_BODY + 1)
+    if len(body) > LONGEST_BODY:
+        raise Refused(413, "PARSE_ERROR", f"The body is longer than {LONGEST_BODY} bytes.")
+    return body
+
+
+def parse_context(body: bytes) -> Context:
+    """The context in a body. Raises Refused where there is none."""
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Refused(400, "PARSE_ERROR", f"The body is not valid JSON: {error.msg}.") from None
+    context = content.get("context") if isinstance(content, dict) else None
+    if not isinstance(context, dict):
+        raise Refused(400, "INVALID_CONTEXT", 'The body must have the form {"context": {"targetingKey": "…"}}.')
+    return context
+
+
+def text_of(context: Context, name: str) -> str:
+    """A text of the context, empty where it has none. Raises Refused for any other value."""
+    value = context.get(name, "")
+    if type(value) is str:
+        return value
+    if value is None:
+        return ""
+    raise Refused(400, "INVALID_CONTEXT", f"The context's {name} must be a string.")
+
+
+def snapshot_for(
+    cache: EvaluationCache, caller: Caller, organization: str | None, context: Context
+) -> OrganizationSnapshot:
+    """The organization that a request is evaluated for.
+
+    `organization` is the id or key that the path names; without one the context's counts, else the caller's own. Raises
+    Refused where there is no such organization, or the caller does not see it.
+    """
+    named = context.get("organizationId") if organization is None else organization
+    try:  # a context manager would cost as much as all the rest
+        if named is None:
+            snapshot = _snapshot_without_id(cache, caller, context)
+        elif type(named) is int and 0 < named <= MAX_ID:
+            snapshot = cache.snapshot(named)
+        elif type(named) in (int, str):
+            snapshot = cache.snapshot_by_id_or_key(str(named))
+        else:
+            raise Refused(400, "INVALID_CONTEXT", "The context's organizationId must be an integer or a string.")
+    except OrganizationNotFound:
+        snapshot = None
+    if snapshot is None or (caller.organization_id is not None and caller.organization_id not in snapshot.ids):
+        status = 400 if organization is None else 404
+        raise Refused(status, "INVALID_CONTEXT", "There is no such organization, or it is not yours.")
+    return snapshot
+
+
+def _snapshot_without_id(cache: EvaluationCache, caller: Caller, context: Context) -> OrganizationSnapshot:
+    organization_key = text_of(context, "organizationKey")
+    if organization_key:
+        return cache.snapshot_by_key(organization_key)
+    return NO_ORGANIZATION if caller.organization_id is None else cache.snapshot(caller.organization_id)

@@ -1,0 +1,122 @@
+"""Answers the protocol's two requests: one flag, and all flags at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from weakref import ref
+
+from django.conf import settings
+
+from flags.errors import FlagNotFound
+from flags.serving import usage_counter
+from flags.serving.access_key_cache import AccessKeyCache
+from flags.serving.definition_set import DefinitionSet
+from flags.serving.evaluation_cache import EvaluationCache
+from flags.serving.ofrep.answer import STATUS_OF_ERROR, bulk_body, event_stream_fingerprint, event_streams
+from flags.serving.ofrep.authentication import authenticate
+from flags.serving.ofrep.entity_tag import entity_tag, matches
+from flags.serving.ofrep.evaluation_budget import EvaluationBudget
+from flags.serving.ofrep.evaluation_context import Context, parse_context, read_body, snapshot_for, text_of
+from flags.serving.ofrep.not_modified_cache import NotModifiedCache, NotModifiedEntry
+from flags.serving.ofrep.protocol import ALLOW, JSON, NO_CACHE, Environ, Refused, Response
+from flags.serving.ofrep.routes import BULK_PATH, BULK_ROUTE, Route, find_route
+from flags.serving.organization_snapshot import OrganizationSnapshot
+from orgs.access.caller import Caller
+
+AFTER_EVENT = "flagConfig"
+"""In the query of a client that asks again because of an event (flagConfigEtag, flagConfigLastModified)."""
+COUNTED = "flagsite.counted"
+"""In `environ`: the request was counted in its caller's budget; it may be answered a second time."""
+
+
+class RemoteEvaluation:
+    """Evaluates flags for requests, from the caches of this process."""
+
+    def __init__(
+        self,
+        cache: EvaluationCache,
+        access_keys: AccessKeyCache,
+        is_up_to_date: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`is_up_to_date` waits until the cache has all that is committed, and returns whether it has."""
+        self._cache = cache
+        self._access_keys = access_keys
+        self._is_up_to_date = is_up_to_date
+        self._has_event_stream = bool(settings.EVENTS_URL)
+        self._event_stream_fingerprint = event_stream_fingerprint()
+        self.budget = EvaluationBudget(settings.EVALUATION_RATE_LIMIT)
+        self.not_modified = NotModifiedCache(cache)
+
+    def answer(self, environ: Environ, path: str) -> Response | None:
+        """The response; None for a path that the protocol does not have. `path` is the request's, decoded.
+
+        Raises a database error where something is not cached and the database is away.
+        """
+        route = BULK_ROUTE if path == BULK_PATH else find_route(path)
+        if route is None:
+            return None
+        method = environ["REQUEST_METHOD"]
+        if method == "OPTIONS":
+            return 204, [ALLOW], b"", route.name
+        if method != "POST":
+            return Refused(405, None, "Send a POST.", ALLOW).response(route.flag_key, route.name)
+        try:
+            caller = authenticate(environ, self._access_keys)
+            if COUNTED not in environ:
+                self.budget.spend(caller)
+                environ[COUNTED] = True
+            if route.flag_key is None:
+                return self._evaluate_all(environ, route, caller)
+            return self._evaluate_one(environ, route, route.flag_key, caller)
+        except Refused as refused:
+            return refused.response(route.flag_key, route.name)
+
+    def _evaluate_one(self, environ: Environ, route: Route, flag_key: str, caller: Caller) -> Response:
+        context = parse_context(read_body(environ))
+        after_event = AFTER_EVENT in environ.get("QUERY_STRING", "")
+        snapshot, definitions = self._find(route, caller, context, after_event=after_event)
+        targeting_key, environment = text_of(context, "targetingKey"), text_of(context, "environment")
+        try:
+            rules = definitions.compiled_flags(snapshot.states, environment)[flag_key]
+        except FlagNotFound as error:
+            raise Refused(404, "FLAG_NOT_FOUND", error.detail) from None
+        usage_counter.count(snapshot.organization_id, flag_key)
+        resolution = rules.decide(snapshot, targeting_key, targeting_key.encode())
+        return STATUS_OF_ERROR[resolution.error], (JSON,), resolution.json, route.name
+
+    def _evaluate_all(self, environ: Environ, route: Route, caller: Caller) -> Response:
+        body = read_body(environ)
+        after_event = AFTER_EVENT in environ.get("QUERY_STRING", "")
+        sent_tag = environ.get("HTTP_IF_NONE_MATCH")
+        if sent_tag is not None and not after_event:
+            same = self.not_modified.find(route.path, sent_tag, body, caller)
+            if same is not None:
+                usage_counter.count_all(same)  # an answer of 304 is an evaluation as well
+                return 304, (("ETag", sent_tag), NO_CACHE), b"", route.name
+        context = parse_context(body)
+        snapshot, definitions = self._find(route, caller, context, after_event=after_event)
+        targeting_key, environment = text_of(context, "targetingKey"), text_of(context, "environment")
+        states = snapshot.states  # read once, so that the tag is that of the answer
+        usage_counter.count_all(snapshot)
+        fingerprints = definitions.fingerprint + states.fingerprint + self._event_stream_fingerprint
+        tag = entity_tag(fingerprints, snapshot, caller, targeting_key, environment)
+        if sent_tag is not None and matches(sent_tag, tag):
+            if sent_tag == tag:
+                made_from = definitions.fingerprint, states.fingerprint, ref(snapshot)
+                self.not_modified.keep(tag, NotModifiedEntry(route.path, body, caller, *made_from))
+            return 304, (("ETag", tag), NO_CACHE), b"", route.name
+        bulk = definitions.compiled_flags(states, environment).bulk
+        entries = bulk.entries(snapshot, targeting_key, targeting_key.encode())
+        streams = event_streams(snapshot.organization_id, caller.name) if self._has_event_stream else b""
+        body = bulk_body(entries, snapshot.organization_id, streams)
+        return 200, (JSON, ("ETag", tag), NO_CACHE), body, route.name
+
+    def _find(
+        self, route: Route, caller: Caller, context: Context, *, after_event: bool
+    ) -> tuple[OrganizationSnapshot, DefinitionSet]:
+        """The organization and the definitions; after an event with all that is committed, as the event comes once."""
+        is_up_to_date = not after_event or self._is_up_to_date()
+        snapshot = snapshot_for(self._cache, caller, route.organization, context)
+        if is_up_to_date:
+            return snapshot, self._cache.definitions()
+        return self._cache.refresh(snapshot)

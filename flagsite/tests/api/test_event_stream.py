@@ -1,0 +1,82 @@
+"""Which waiting clients get an event, and for which only the path and the key are checked again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from flags.evaluation.engine import StateValue
+from flags.serving.cache_events import AccessKeyChanged, CacheEvent, EverythingOf, OrganizationMoved, StatesWritten
+from flags.serving.event_token import event_token
+from flagsite.web import event_stream
+from flagsite.web.event_stream import PATH, EventStream
+
+ANCESTORS = (1, 2, 3)
+
+
+@pytest.fixture
+def path(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...] | None]:
+    """The path of the client's organization, which a test may change."""
+    found: list[tuple[int, ...] | None] = [ANCESTORS]
+    monkeypatch.setattr(event_stream, "_path_for", lambda organization_id, key_prefix: found[0])
+    monkeypatch.setattr(event_stream, "SETTLE_SECONDS", 0)
+    return found
+
+
+def sent(event: CacheEvent, *, before: Callable[[], object] = lambda: None) -> list[str]:
+    """What a client gets at this event that waits for organization 3 with the key "ours"."""
+    return asyncio.run(_sent(event, before))
+
+
+async def _sent(event: CacheEvent, before: Callable[[], object]) -> list[str]:
+    parts: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    application = EventStream()
+    token = event_token(3, "key:ours nightly")
+    scope = {"type": "http", "path": PATH, "method": "GET", "query_string": f"token={token}".encode(), "headers": []}
+    stream = asyncio.create_task(application(scope, asyncio.Event().wait, parts.put))
+    await _next(parts, "refetchEvaluation")  # as everybody who connects
+    before()
+    application._subscriptions.notify(event)
+    got = []
+    for _ in range(50):  # the loop's turns, in which the client's stream does what it has to
+        await asyncio.sleep(0.002)
+    while not parts.empty():
+        part = parts.get_nowait()
+        got.append("event" if part.get("body") else "end")
+    stream.cancel()
+    return got
+
+
+async def _next(parts: asyncio.Queue[dict[str, Any]], text: str) -> None:
+    while text.encode() not in (await asyncio.wait_for(parts.get(), 10)).get("body", b""):
+        pass
+
+
+@pytest.mark.parametrize(
+    "event", [AccessKeyChanged("theirs"), AccessKeyChanged("ours"), EverythingOf.KEYS, EverythingOf.TREE,
+              OrganizationMoved(9),
+             StatesWritten(9, 0, 10, StateValue(1, True, 9, 1)), StatesWritten(1, 3, 10, StateValue(1, True, 1, 1))],
+)  # fmt: skip
+def test_what_changes_nothing_for_a_client_is_not_told(path: object, event: CacheEvent) -> None:
+    assert sent(event) == []
+
+
+@pytest.mark.parametrize(
+    "event", [EverythingOf.DEFINITIONS, OrganizationMoved(2), StatesWritten(2, 0, 10, StateValue(1, True, 2, 1))]
+)
+def test_what_changes_something_is_told_once(path: object, event: CacheEvent) -> None:
+    assert sent(event) == ["event"]
+
+
+def test_a_client_whose_organization_stands_elsewhere_is_told(path: list[Any]) -> None:
+    assert sent(EverythingOf.TREE, before=lambda: path.__setitem__(0, (7, 3))) == ["event"]
+
+
+@pytest.mark.parametrize(
+    "event", [AccessKeyChanged("ours"), EverythingOf.KEYS, OrganizationMoved(3), EverythingOf.TREE]
+)
+def test_a_client_whose_key_or_organization_is_gone_is_sent_away(path: list[Any], event: CacheEvent) -> None:
+    assert sent(event, before=lambda: path.__setitem__(0, None)) == ["end"]
