@@ -24,7 +24,7 @@ class FlagsConfig(AppConfig):
 
         admin_sections.sections.append(admin_section.SECTION)
         admin_sections.move_previews.append(preview.move)
-        cleanup.also.append(retention.OLD_SCHEDULES)
+        cleanup.other_old_rows.append(retention.OLD_SCHEDULES)
         context.check_settings()
         backoff.default_max_retries()  # warns
         organizations_placed.connect(inheritance.take_over, dispatch_uid="flags.take_over")

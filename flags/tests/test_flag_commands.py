@@ -47,7 +47,7 @@ def test_on_a_parent_a_job_begins_that_knows_who_asked(cast: Cast) -> None:
     ran = run("set_flag", "acme", "checkout", "on", "--json")
     job = Job.objects.get()
     assert (ran.status, ran.document["jobId"], ran.document["job"]["status"]) == (0, job.pk, "PENDING")
-    assert ran.document["waitsFor"] == "No worker is alive for the queue propagation; the job waits until one is."
+    assert ran.document["waitsFor"] == "No worker is alive for the queue propagation; the job waits until one starts."
     assert job.requested_by == OLGA
     assert job.correlation_id.startswith("command-")
     assert [entry[1] for entry in audit_entries()] == ["flag.create", "flag.set"]

@@ -45,7 +45,7 @@ class Command(OperatorCommand):
             words = f"{flag} is {value} for {where.key} (id {where.pk}); there is nothing below it."
             return Answer(_document(accepted, where), [words])
         latest = follow(accepted.job) if wait else Job.objects.get(pk=accepted.job.pk)
-        waits_for = waiting_reason.reason_to_wait(latest.pk)
+        waits_for = waiting_reason.waiting_reason(latest.pk)
         document = _document(accepted, where) | {"job": documents_of([latest])[0], "waitsFor": waits_for}
         shown = _shown(latest, f"{flag} {value} for {where.key} (id {where.pk}) and everything below", waits_for)
         return Answer(document, shown, failed=wait and not succeeded(latest))

@@ -50,13 +50,13 @@ def test_the_tree_unfolds_with_its_numbers(flag: Flag, cast: Cast) -> None:
     below = shown(viewer.get(level, {"parent": cast.acme.pk}))
     assert "on for 2, off for 1" in below
     assert "on for all 2" in below
-    assert "never asked for" in below
+    assert "never evaluated" in below
 
 
 def test_bound_people_see_their_own_part(flag: Flag, cast: Cast) -> None:
     bound = signed_in("viewer", bound_to=cast.north)
     page = shown(bound.get(f"/admin/flags/flag/{flag.pk}/adoption/"))
-    assert "In North and below" in page
+    assert "In the subtree of North" in page
     assert "on for 66.6 %, off for 1 under 1 parent (Oslo)" in page
     level = f"/admin/flags/flag/{flag.pk}/adoption/level/"
     assert "North" in (tops := shown(bound.get(level)))

@@ -104,7 +104,7 @@ def test_a_preview_of_a_move_counts_no_more_than_somebody_can_wait_for(
 ) -> None:
     for flag in ("a", "b", "c"):
         put(cast.south, flag, True)
-    monkeypatch.setattr(preview, "MOST_COUNTED", 6)
+    monkeypatch.setattr(preview, "MAX_COUNTED_JOBS", 6)
     said, _ = move_shown(signed_in("admin"), cast.north, "south")
     assert said[3:] == ["1 flag more would be written; too many to count here."]
     monkeypatch.setattr(preview, "MOST_SHOWN", 1)
@@ -134,7 +134,7 @@ def test_a_switch_is_shown_before_it_is_made(cast: Cast) -> None:
     page = shown(client.post(address, values))
     figures = [part.partition("<")[0] for part in page.partition('id="preview"')[2].split("<strong>")[2:4]]
     assert figures == ["6", "3"]
-    assert "2 below were set themselves" in page
+    assert f"2 below {cast.acme.name} have a value of their own" in page
     assert FlagState.objects.count() == 3
     client.post(address, values | {"shown": mark(page)})
     while runner.run_next("propagation"):
@@ -156,7 +156,7 @@ def test_a_switch_that_is_not_what_was_shown_is_shown_again(cast: Cast, more: di
     other = asked | ({} if more == {"confirmed": "1"} else {"shown": looked_at}) | more
     page = shown(client.post(address, other))
     assert ("has changed since this page was shown" in page) == ("shown" in other)
-    assert ("There is no flag <strong>brand-new-typo</strong> yet; this creates it." in page) == ("flag" in more)
+    assert ("There is no flag <strong>brand-new-typo</strong> yet. This change creates it." in page) == ("flag" in more)
     assert not AuditEntry.objects.filter(via="admin").exists()
     assert client.post(address, other | {"shown": mark(page)}).status_code == 302
 
@@ -176,7 +176,7 @@ def test_where_nobody_set_a_flag_its_default_counts(cast: Cast) -> None:
     page = shown(signed_in("operator").post(
         f"/admin/flags/flag/set/{cast.north.pk}/", {"flag": "checkout", "enabled": "true", "reason": "x"}
     ))  # fmt: skip
-    assert "<strong>0</strong> get another value" in page
+    assert "<strong>0</strong> get a new value" in page
 
 
 def test_a_flag_that_setting_would_not_create_is_refused_in_words(cast: Cast, settings: Any) -> None:

@@ -29,7 +29,7 @@ def schedule(page: Page, flag: str, *, at: str = "", off_at: str = "", cron: str
     page.get_by_label("Off again at").fill(off_at)
     page.get_by_label("Or again and again").fill(cron)
     page.get_by_label("Reason").fill("launch <soon>")
-    page.get_by_role("button", name="Schedule it").click()
+    page.get_by_role("button", name="Schedule the change").click()
 
 
 def test_a_change_is_scheduled_shown_in_the_agenda_and_comes(

@@ -76,7 +76,7 @@ def test_watching_is_interrupted_and_taken_up_again(site: Installation) -> None:
         process.send_signal(signal.SIGINT)
         out, rest = process.communicate(timeout=30)
     assert (process.returncode, out) == (130, "")
-    assert f"Stopped watching; job {job_id} goes on." in rest
+    assert f"The command has stopped, and job {job_id} goes on." in rest
     assert "Traceback" not in rest
     site.speed_up()
     done = answered(manage(site.environment, "job", job_id, "--follow", "--json"))
