@@ -47,9 +47,7 @@ class NewOrganization(InputSerializer):
     )
 
 
-@extend_schema_serializer(
-    examples=[OpenApiExample("A new name and place", value={"name": "Oslo City", "parentId": 3})]
-)
+@extend_schema_serializer(examples=[OpenApiExample("A new name and place", value={"name": "Oslo City", "parentId": 3})])
 class OrganizationChanges(InputSerializer):
     """The body of PATCH /organizations/{id}."""
 
