@@ -42,9 +42,9 @@ def require_caller(request: HttpRequest) -> Caller:
     return caller
 
 
-def fingerprint_of(*shown: Any) -> str:
+def fingerprint_of(*values: Any) -> str:
     """Return a fingerprint of the data on a page. The form sends it back, so that a person confirms only this data."""
-    return hashlib.sha256(json.dumps(shown).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
 def may(request: HttpRequest, needed: Role | None) -> bool:

@@ -162,5 +162,5 @@ class AuditEntryAdmin(OperatorAdmin):
 
     @admin.display(description="details")
     def as_json(self, entry: AuditEntry) -> str:
-        shown = json.dumps(entry.details, indent=2, ensure_ascii=False)
-        return format_html('<div class="fs-json">{}</div>', shown)
+        details = json.dumps(entry.details, indent=2, ensure_ascii=False)
+        return format_html('<div class="fs-json">{}</div>', details)

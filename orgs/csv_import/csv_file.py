@@ -86,8 +86,8 @@ def _column_order(rows: Iterator[tuple[int, list[str]]]) -> tuple[int, ...]:
     line, fields = next(rows, (1, []))
     names = [field.strip() for field in fields]
     if sorted(names) != sorted(COLUMNS):
-        found = quoted(",".join(names)) if names else "nothing"
-        problem = f"The first line has to name the columns {', '.join(COLUMNS)} and no others; it has {found}."
+        header = quoted(",".join(names)) if names else "nothing"
+        problem = f"The first line has to name the columns {', '.join(COLUMNS)} and no others; it has {header}."
         raise ImportRefused(lines=[RefusedLine(line, problem)], count=1)
     return tuple(names.index(column) for column in COLUMNS)
 
