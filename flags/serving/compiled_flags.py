@@ -164,8 +164,8 @@ class CompiledFlag:
         # bucket < threshold, with the multiplication and the shift of the formula done beforehand
         self.limit = -((-definition.threshold << 32) // BUCKETS)
         by_user = definition.unit == Unit.TARGETING_KEY
-        unsaid = "by targeting key; none was sent" if by_user else "by organization; none was named"
-        why = f"The flag {definition.key!r} is rolled out {unsaid}."
+        need = "a targeting key, and the request has none" if by_user else "an organization, and the request names none"
+        why = f"The rollout of the flag {definition.key!r} needs {need}."
         self.missing = FailedResolution(definition.key, TargetingKeyMissing, why)
         self._outcomes: dict[tuple[Rule, bool], Resolution] = {}
         self.always = self.outcome(Rule.WHITELIST, enabled=True)

@@ -11,7 +11,7 @@ from django.core import checks
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
-from flags.schedules.backoff import MOST_RETRIES, USUAL_RETRIES, max_retries_is_in_range
+from flags.schedules.backoff import DEFAULT_MAX_RETRIES, MAX_RETRIES_LIMIT, max_retries_is_in_range
 from flagsite.health.doctor.check_result import CheckResult, ok, problem, warning
 
 OLDEST_POSTGRESQL = 14
@@ -39,8 +39,8 @@ def check_settings() -> CheckResult:
         return warning("Jobs run in the request (JOBS_INLINE): a big one blocks it.", "Unset JOBS_INLINE; run workers.")
     if not max_retries_is_in_range():
         return warning(
-            f"FLAG_SCHEDULE_MAX_RETRIES is {settings.FLAG_SCHEDULE_MAX_RETRIES!r}; {USUAL_RETRIES} is used.",
-            f"Set it to a whole number from 0 to {MOST_RETRIES}, or unset it.",
+            f"FLAG_SCHEDULE_MAX_RETRIES is {settings.FLAG_SCHEDULE_MAX_RETRIES!r}; {DEFAULT_MAX_RETRIES} is used.",
+            f"Set it to a whole number from 0 to {MAX_RETRIES_LIMIT}, or unset it.",
         )
     warnings = [found for found in messages if found.level >= checks.WARNING and found.id not in OWN_CHOICE]
     if warnings:
