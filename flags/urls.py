@@ -1,4 +1,4 @@
-"""Paths of the flags."""
+"""The URL paths of flags, definitions, evaluation and schedules."""
 
 from __future__ import annotations
 

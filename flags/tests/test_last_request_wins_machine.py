@@ -76,7 +76,7 @@ class Machine(RuleBasedStateMachine):
         """Two small trees, small chunks, and a small measure of what is written at once."""
         self.inline_rows = override_settings(FLAGS_INLINE_ROWS=inline_rows)
         self.inline_rows.enable()
-        propagation.SMALLEST_CHUNK = chunk
+        propagation.MIN_CHUNK_SIZE = chunk
         _begin_anew(retries)
         self.names = dict(Organization.objects.values_list("pk", "name"))
         self.model = NaiveModel()
@@ -283,7 +283,7 @@ def machine(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator
     with connection.cursor() as cursor:
         cursor.execute("SET synchronous_commit = off")
     pause_before_chunks(monkeypatch)
-    monkeypatch.setattr(propagation, "SMALLEST_CHUNK", propagation.SMALLEST_CHUNK)  # put back what machines set
+    monkeypatch.setattr(propagation, "MIN_CHUNK_SIZE", propagation.MIN_CHUNK_SIZE)  # put back what machines set
     Machine.workers = [SteppedWorker("first"), SteppedWorker("second")]
     with faults.refusals():
         yield Machine

@@ -14,7 +14,7 @@ FLAG_EXAMPLE = {
     "variant": "on",
     "metadata": {"rule": "organization", "sourceOrganizationId": 1, "changeNumber": 17},
 }
-FAILURE_EXAMPLE = {"key": "half", "errorCode": "TARGETING_KEY_MISSING", "errorDetails": "…; none was sent."}
+FAILURE_EXAMPLE = {"key": "half", "errorCode": "TARGETING_KEY_MISSING", "errorDetails": "…, and the request has none."}
 SCHEMAS: dict[str, Any] = {
     "OfrepRequest": {
         "type": "object",

@@ -1,4 +1,4 @@
-"""Show what holds for an organization."""
+"""The command flag_state: show the values of an organization's flags."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from orgs.tree.models import Organization
 
 class Command(OperatorCommand):
     help = (
-        "Show the value of a flag for an organization and where it comes from; without FLAG those of all flags that "
-        "were ever set on it or above it."
+        "Show the value of a flag for an organization, and the organization on which it was set. Without FLAG, show "
+        "all flags that were ever set on the organization or above it."
     )
 
     def add_options(self, parser: CommandParser) -> None:

@@ -23,9 +23,9 @@ from orgs.tree.models import Organization
 
 class Command(OperatorCommand):
     help = (
-        "Set a flag on an organization and everything below it. An organization without others below it has the value "
-        "at once; else a job carries it down. With --wait until the job's chain has ended; exit status 0 only when it "
-        "COMPLETED without failures."
+        "Set a flag on an organization and everything below it. If the organization has children, a job writes the "
+        "value. With --wait the command waits until the job's chain has ended, and its exit status is 0 only if the "
+        "chain COMPLETED without failures."
     )
 
     def add_options(self, parser: CommandParser) -> None:
@@ -33,7 +33,7 @@ class Command(OperatorCommand):
         parser.add_argument("flag", metavar="FLAG")
         parser.add_argument("value", choices=["on", "off"])
         add_reason(parser)
-        parser.add_argument("--wait", action="store_true", help="show progress until all below have the value")
+        parser.add_argument("--wait", action="store_true", help="show progress until the job's chain has ended")
 
     def answer(self, *, organization: str, flag: str, value: str, wait: bool, reason: str, **options: Any) -> Answer:
         where = find_organization_by_key_or_id(organization)
@@ -42,7 +42,7 @@ class Command(OperatorCommand):
             correlation_id=actor.current().correlation_id, reason=reason,
         )  # fmt: skip
         if accepted.job is None:
-            words = f"{flag} is {value} for {where.key} (id {where.pk}); there is nothing below it."
+            words = f"{flag} is {value} for {where.key} (id {where.pk}). There is nothing below it."
             return Answer(_document(accepted, where), [words])
         latest = follow(accepted.job) if wait else Job.objects.get(pk=accepted.job.pk)
         waits_for = waiting_reason.waiting_reason(latest.pk)

@@ -36,7 +36,7 @@ def test_the_flags_page_leads_to_its_adoption(flag: Flag) -> None:
     assert address in shown(viewer.get(f"/admin/flags/flag/{flag.pk}/change/"))
     page = shown(viewer.get(address))
     assert "on for 62.5 %, off for 3 under 1 parent (Oslo), 2 of them by default" in page
-    assert "It was to be gone by" in page
+    assert "The flag expired on" in page
     assert f"{address}level/" in page
 
 
@@ -72,7 +72,7 @@ def test_the_list_of_flags_leads_to_those_that_should_go(flag: Flag, cast: Cast)
     assert "checkout" in page
     assert "off for 3 under 1 parent" in page
     bound = shown(signed_in("viewer", bound_to=cast.north, name="bo").get("/admin/flags/flag/stale/"))
-    assert "It was to be gone by" in bound
+    assert "The flag expired on" in bound
     assert "under 1 parent" not in bound
 
 

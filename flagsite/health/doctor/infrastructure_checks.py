@@ -11,7 +11,7 @@ from django.core import checks
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
-from flags.schedules.backoff import MOST_RETRIES, USUAL_RETRIES, max_retries_is_in_range
+from flags.schedules.backoff import DEFAULT_MAX_RETRIES, MAX_RETRIES_LIMIT, max_retries_is_in_range
 from flagsite.health.doctor.check_result import CheckResult, ok, problem, warning
 
 MIN_POSTGRESQL_VERSION = 14
@@ -43,8 +43,8 @@ def check_settings() -> CheckResult:
     if not max_retries_is_in_range():
         return warning(
             f"FLAG_SCHEDULE_MAX_RETRIES is {settings.FLAG_SCHEDULE_MAX_RETRIES!r}. "
-            f"Flagsite uses {USUAL_RETRIES} instead.",
-            f"Set it to a whole number from 0 to {MOST_RETRIES}, or unset it.",
+            f"Flagsite uses {DEFAULT_MAX_RETRIES} instead.",
+            f"Set it to a whole number from 0 to {MAX_RETRIES_LIMIT}, or unset it.",
         )
     warnings = [each for each in messages if each.level >= checks.WARNING and each.id not in IGNORED_WARNINGS]
     if warnings:
