@@ -10,7 +10,7 @@ from flags.definitions.models import Flag
 from flags.states.models import Change, FlagState
 from jobs.engine.states import Status
 from orgs.access.caller import Caller
-from orgs.access.organizations import visible_organizations
+from orgs.access.visible_organizations import visible_organizations
 from orgs.tree.paths import path_names_of
 
 PAGE_SIZE = 100

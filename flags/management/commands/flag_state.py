@@ -14,7 +14,7 @@ from flags.states.selectors import EffectiveState
 from flagsite.core.console import terminal
 from flagsite.core.console.command import Answer, OperatorCommand
 from flagsite.core.db.snapshot import snapshot
-from orgs.access.organizations import find_organization_by_key_or_id
+from orgs.access.visible_organizations import find_organization_by_key_or_id
 from orgs.tree.models import Organization
 
 

@@ -12,7 +12,7 @@ from flags.schedules.models import FlagSchedule
 from flags.schedules.selectors import matching
 from flagsite.core.console.arguments import count, row_id, when
 from flagsite.core.console.command import Answer, OperatorCommand
-from orgs.access.organizations import find_organization_by_key_or_id
+from orgs.access.visible_organizations import find_organization_by_key_or_id
 
 MAX_LIMIT = 10_000
 

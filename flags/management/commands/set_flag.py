@@ -17,7 +17,7 @@ from jobs.console.chain_polling import succeeded
 from jobs.console.follow import follow
 from jobs.console.job_tables import documents_of, done_word, status_word
 from jobs.engine.models import Job
-from orgs.access.organizations import find_organization_by_key_or_id
+from orgs.access.visible_organizations import find_organization_by_key_or_id
 from orgs.tree.models import Organization
 
 
