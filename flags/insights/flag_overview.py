@@ -68,13 +68,13 @@ def latest_changes(flag: Flag, caller: Caller, *, before: int | None = None) -> 
     paths = path_names_of(organizations, top_id=caller.organization_id)
     states = FlagState.objects.filter(flag=flag, organization_id__in=organizations)
     state_of = {state.organization_id: state for state in states}
-    shown = [
+    shown_changes = [
         ShownChange(change, " › ".join(paths[organization_id]), _now(change, state_of.get(organization_id)))
         if (organization_id := change.organization_id) in paths
         else ShownChange(change, f"{organization_id}, deleted", "gone")
         for change in changes
     ]
-    return LatestChanges(shown, changes[-1].number if more else None)
+    return LatestChanges(shown_changes, changes[-1].number if more else None)
 
 
 def _now(change: Change, state: FlagState | None) -> str:

@@ -234,7 +234,7 @@ def count_superseded(subtree: Subtree, span: Span, values: Sequence[StateValue])
 
 def _notification(subtree: Subtree, span: Span, value: StateValue) -> str:
     """The change notification of the chunk: which organizations may have got which value."""
-    return encode(StatesWritten(subtree.organization_id, span.after, span.last, state))
+    return encode(StatesWritten(subtree.organization_id, span.after, span.last, value))
 
 
 def next_number() -> int:
