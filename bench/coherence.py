@@ -16,7 +16,7 @@ from bench.installation import Installation, free_port
 from bench.reads import PATH, one_connection_for_each_process, read_request, send, wait_for_server
 from bench.report import Result
 from flags.evaluation.engine import StateValue
-from flags.serving.cache_events import CHANNEL, StatesWritten, encode
+from flags.serving.cache_events import NOTIFICATION_CHANNEL, StatesWritten, encode
 from flagsite.development import servers
 from flagsite.development.servers.server_commands import events_command
 
@@ -45,7 +45,7 @@ def visibility(installation: Installation, rows: int) -> Result:
             state = StateValue(flag, enabled, leaf, number + turn + 1)
             event = StatesWritten(root, leaf - 1, leaf, state)
             database.execute(CHANGE, [enabled, number + turn + 1, leaf, flag])
-            database.execute("SELECT pg_notify(%s, %s)", [CHANNEL, encode(event)])
+            database.execute("SELECT pg_notify(%s, %s)", [NOTIFICATION_CHANNEL, encode(event)])
             began = time.perf_counter()
             database.commit()
             expected = b'"value":true' if enabled else b'"value":false'

@@ -56,9 +56,9 @@ def start_worker_services(sender: Any, **_: Any) -> None:
 @worker_shutting_down.connect
 def ask_jobs_to_stop(**_: Any) -> None:
     """Ask running jobs to finish their chunk and to go back to their queue."""
-    from jobs.engine import shutdown  # noqa: PLC0415
+    from jobs.engine import stop_request  # noqa: PLC0415
 
-    shutdown.request_stop()
+    stop_request.request_stop()
 
 
 @worker_shutdown.connect

@@ -221,7 +221,7 @@ REST_FRAMEWORK = {
         "orgs.access.authentication.AdminSessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["orgs.access.permissions.HasRole"],
-    "DEFAULT_THROTTLE_CLASSES": ["flagsite.web.rate_limit.KeyRateLimit"],
+    "DEFAULT_THROTTLE_CLASSES": ["flagsite.web.api_rate_limit.KeyRateLimit"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_PAGINATION_CLASS": "flagsite.core.api.pagination.KeysetPagination",
@@ -246,7 +246,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "JobStatus": "jobs.engine.states.Status",
         "JobTrigger": "jobs.engine.models.Job.Trigger",
-        "CheckResult": "flagsite.health.probes.CheckResult",
+        "CheckResult": "flagsite.health.probes.PartResult",
         "EvaluationReason": "flags.evaluation.engine.REASON_CHOICES",
         "WhyStale": "flags.insights.staleness.STALE_CAUSE_CHOICES",
     },

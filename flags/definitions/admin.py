@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from flags.definitions import service
-from flags.definitions.fields import FIELDS, BoundAccess, Section
+from flags.definitions.fields import FIELDS, AdminSection, BoundAccess
 from flags.definitions.forms import OPERATIONS, FlagForm, operations_for
 from flags.definitions.models import Flag
 from flags.insights.admin_pages import AdoptionPages
@@ -80,7 +80,7 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         fieldsets: list[Any] = [
-            (section or None, {"fields": [*(["key"] if section is Section.TOP else []), *names]})
+            (section or None, {"fields": [*(["key"] if section is AdminSection.TOP else []), *names]})
             for section, names in _sections(is_bound=_is_bound(request)).items()
         ]
         may_write = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
@@ -182,9 +182,9 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
         return flag, caller
 
 
-def _sections(*, is_bound: bool) -> dict[Section, list[str]]:
+def _sections(*, is_bound: bool) -> dict[AdminSection, list[str]]:
     """The names of the fields that a person may see on the page, by section."""
-    sections: dict[Section, list[str]] = {}
+    sections: dict[AdminSection, list[str]] = {}
     for name, spec in FIELDS.items():
         if spec.section is not None and (not is_bound or spec.bound_access is BoundAccess.VALUE):
             sections.setdefault(spec.section, []).append(name)

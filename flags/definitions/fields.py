@@ -34,7 +34,7 @@ class BoundAccess(StrEnum):
     """JSON and the flag's page leave the field out."""
 
 
-class Section(StrEnum):
+class AdminSection(StrEnum):
     """The groups of fields on a flag's page of the admin site. The value is the heading."""
 
     TOP = ""
@@ -75,7 +75,7 @@ class FieldSpec:
     from_json: Callable[[Any], Any] = unchanged
     """Converts the JSON of a schedule to the model's value."""
     bound_access: BoundAccess = BoundAccess.VALUE
-    section: Section | None = None
+    section: AdminSection | None = None
     """The section of the page with its input. None if the page has no input for it."""
     evaluated_as: str = ""
     """The attribute of `flags.evaluation.engine.Definition` with the value. Empty if evaluation does not read it."""
@@ -119,7 +119,7 @@ _SPECS = (
         output=serializers.CharField,
         example="The checkout in one step.",
         rule=rules.description,
-        section=Section.TOP,
+        section=AdminSection.TOP,
     ),
     FieldSpec(
         name="enabled",
@@ -129,7 +129,7 @@ _SPECS = (
         example=True,
         rule=rules.true_or_false,
         is_schedulable=True,
-        section=Section.TOP,
+        section=AdminSection.TOP,
         evaluated_as="enabled",
     ),
     FieldSpec(
@@ -142,7 +142,7 @@ _SPECS = (
         to_json=float,
         is_schedulable=True,
         from_json=lambda number: Decimal(str(number)),
-        section=Section.ROLLOUT,
+        section=AdminSection.ROLLOUT,
         evaluated_as="threshold",
         to_evaluation=threshold,
     ),
@@ -152,7 +152,7 @@ _SPECS = (
         input=partial(serializers.ChoiceField, Flag.Unit.choices, help_text="The unit that the percentage counts."),
         output=partial(serializers.ChoiceField, Flag.Unit.choices),
         example="targetingKey",
-        section=Section.ROLLOUT,
+        section=AdminSection.ROLLOUT,
         evaluated_as="unit",
         to_evaluation=Unit,
     ),
@@ -169,7 +169,7 @@ _SPECS = (
         output=partial(serializers.IntegerField, allow_null=True),
         example=None,
         rule=rules.level,
-        section=Section.ROLLOUT,
+        section=AdminSection.ROLLOUT,
         evaluated_as="level",
     ),
     FieldSpec(
@@ -185,7 +185,7 @@ _SPECS = (
         output=serializers.CharField,
         example="5f0c2ab1",
         is_kept_by_put=True,  # an old client that does not know the salt must not change the users of the rollout
-        section=Section.ROLLOUT,
+        section=AdminSection.ROLLOUT,
         evaluated_as="salt",
     ),
     FieldSpec(
@@ -218,7 +218,7 @@ _SPECS = (
         is_schedulable=True,
         from_json=lambda keys: list(dict.fromkeys(keys)),
         bound_access=BoundAccess.NULL,  # targeting keys identify users of other customers
-        section=Section.TARGETING,
+        section=AdminSection.TARGETING,
         evaluated_as="whitelist",
         to_evaluation=frozenset,
     ),
@@ -230,7 +230,7 @@ _SPECS = (
         example={"staging": True},
         rule=rules.environments,
         is_schedulable=True,
-        section=Section.TARGETING,
+        section=AdminSection.TARGETING,
         evaluated_as="environments",
     ),
     FieldSpec(
@@ -244,7 +244,7 @@ _SPECS = (
         ),
         output=Texts,
         example=["new-basket"],
-        section=Section.TARGETING,
+        section=AdminSection.TARGETING,
         evaluated_as="prerequisites",
         to_evaluation=tuple,
     ),
@@ -254,7 +254,7 @@ _SPECS = (
         input=partial(Text, allow_blank=True, max_length=200),
         output=serializers.CharField,
         example="team checkout",
-        section=Section.SEARCH,
+        section=AdminSection.SEARCH,
     ),
     FieldSpec(
         name="tags",
@@ -263,7 +263,7 @@ _SPECS = (
         output=Texts,
         example=["checkout", "q4"],
         rule=rules.tags,
-        section=Section.SEARCH,
+        section=AdminSection.SEARCH,
     ),
     FieldSpec(
         name="kind",
@@ -271,7 +271,7 @@ _SPECS = (
         input=partial(serializers.ChoiceField, Flag.Kind.choices),
         output=partial(serializers.ChoiceField, Flag.Kind.choices),
         example="release",
-        section=Section.SEARCH,
+        section=AdminSection.SEARCH,
     ),
     FieldSpec(
         name="expires_on",
@@ -284,7 +284,7 @@ _SPECS = (
         output=partial(serializers.DateField, allow_null=True),
         example="2027-03-31",
         to_json=date.isoformat,
-        section=Section.SEARCH,
+        section=AdminSection.SEARCH,
     ),
     FieldSpec(
         name="killed",
@@ -295,7 +295,7 @@ _SPECS = (
         rule=rules.true_or_false,
         is_kept_by_put=True,  # an old client that does not know this field must not turn a killed flag on
         is_schedulable=True,
-        section=Section.TOP,
+        section=AdminSection.TOP,
         evaluated_as="killed",
     ),
     FieldSpec(

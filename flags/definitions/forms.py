@@ -101,7 +101,7 @@ class FlagForm(forms.ModelForm):
         return values | {"prerequisites": [needed.key for needed in self.cleaned_data["prerequisites"]]}
 
 
-class OperationForm(forms.Form):
+class DefinitionOperationForm(forms.Form):
     """The reason for an operation, and the revision that the person has seen."""
 
     reason = reason_field()
@@ -113,7 +113,7 @@ class OperationForm(forms.Form):
         self.fields["based_on"].initial = flag.revision
 
 
-class PurgeForm(OperationForm):
+class PurgeForm(DefinitionOperationForm):
     """The form of a purge. A person has to repeat the key, so that nobody deletes a flag by mistake."""
 
     key = forms.CharField(strip=False, widget=UnfoldAdminTextInputWidget(), help_text="Repeat the key of the flag.")
@@ -130,7 +130,7 @@ class DefinitionOperation:
 
     name: str
     explained: str
-    form: type[OperationForm]
+    form: type[DefinitionOperationForm]
     act: Callable[..., Flag | Job]
 
 
@@ -144,13 +144,13 @@ OPERATIONS = {
         DefinitionOperation(
             name="archive",
             explained="The flag is off for everybody, and nobody can set it. Its values on organizations stay.",
-            form=OperationForm,
+            form=DefinitionOperationForm,
             act=service.archive,
         ),
         DefinitionOperation(
             name="unarchive",
             explained="Every organization has its former value again.",
-            form=OperationForm,
+            form=DefinitionOperationForm,
             act=_unarchive,
         ),
         DefinitionOperation(

@@ -24,7 +24,7 @@ from flagsite.core.db.snapshot import snapshot
 from orgs.access.caller import Caller
 from orgs.access.endpoints import Endpoint
 from orgs.access.models import Role
-from orgs.access.organizations import find_visible_organization, visible_organizations
+from orgs.access.visible_organizations import find_visible_organization, visible_organizations
 from orgs.errors import OrganizationNotFound
 from orgs.idempotency.stored_answers import idempotent
 

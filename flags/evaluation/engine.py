@@ -100,7 +100,7 @@ class OrganizationContext:
     states: Mapping[int, StateValue] = field(default_factory=dict)
 
 
-NO_ORGANIZATION = OrganizationContext()
+NO_ORGANIZATION_CONTEXT = OrganizationContext()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from flags.insights.models import FlagAdoption
 from flags.insights.staleness import StaleReason
 from flags.insights.usage_store import Usage, UsageCount
 from orgs.access.caller import Caller
-from orgs.access.organizations import find_visible_organization
+from orgs.access.visible_organizations import find_visible_organization
 from orgs.tree.browser import visible_children
 from orgs.tree.models import Organization
 from orgs.tree.subtrees import is_at_or_below, is_in_subtree

@@ -10,7 +10,7 @@ from flags.definitions.models import Flag
 from flags.states.models import Change, FlagState
 from jobs.engine.states import Status
 from orgs.access.caller import Caller
-from orgs.access.organizations import visible_organizations
+from orgs.access.visible_organizations import visible_organizations
 from orgs.tree.paths import path_names_of
 
 PAGE_SIZE = 100
@@ -68,13 +68,13 @@ def latest_changes(flag: Flag, caller: Caller, *, before: int | None = None) -> 
     paths = path_names_of(organizations, top_id=caller.organization_id)
     states = FlagState.objects.filter(flag=flag, organization_id__in=organizations)
     state_of = {state.organization_id: state for state in states}
-    shown = [
+    shown_changes = [
         ShownChange(change, " › ".join(paths[organization_id]), _now(change, state_of.get(organization_id)))
         if (organization_id := change.organization_id) in paths
         else ShownChange(change, f"{organization_id}, deleted", "gone")
         for change in changes
     ]
-    return LatestChanges(shown, changes[-1].number if more else None)
+    return LatestChanges(shown_changes, changes[-1].number if more else None)
 
 
 def _now(change: Change, state: FlagState | None) -> str:

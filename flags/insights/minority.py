@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from flags.insights.models import FlagAdoption
 from orgs.access.caller import Caller
-from orgs.access.organizations import visible_organizations
+from orgs.access.visible_organizations import visible_organizations
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,11 +98,11 @@ def usage_everywhere(flags: Iterable[Flag]) -> dict[int, Usage]:
 
     Evaluations of all flags that happened before a flag was created do not count for this flag.
     """
-    wanted = list(flags)
-    rows = FlagUseTotal.objects.filter(flag_id__in=[*(flag.pk for flag in wanted), ALL_FLAGS])
+    flag_list = list(flags)
+    rows = FlagUseTotal.objects.filter(flag_id__in=[*(flag.pk for flag in flag_list), ALL_FLAGS])
     counts = {row.flag_id: UsageCount(row.evaluations, row.last_evaluated_at) for row in rows}
     with_all = counts.get(ALL_FLAGS, UsageCount())
-    return {flag.pk: Usage(counts.get(flag.pk, UsageCount()), _since_made(flag, with_all)) for flag in wanted}
+    return {flag.pk: Usage(counts.get(flag.pk, UsageCount()), _since_made(flag, with_all)) for flag in flag_list}
 
 
 def _since_made(flag: Flag, with_all: UsageCount) -> UsageCount:

@@ -49,7 +49,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Day:
+class AgendaDay:
     """The entries of one day in UTC. Days without entries are left out."""
 
     day: date
@@ -61,7 +61,7 @@ class Month:
     """A month with its days. `is_cut` means that the month has more than MAX_SCHEDULES scheduled changes."""
 
     first: date
-    days: list[Day]
+    days: list[AgendaDay]
     is_cut: bool
 
     @property
@@ -86,7 +86,7 @@ def month_of(schedules: QuerySet[FlagSchedule], first: date) -> Month:
         entries += [Entry(at, schedule, is_expected=True) for at in _expected(schedule, begin, end)]
     entries.sort(key=lambda entry: (entry.at, entry.schedule.pk))
     by_day = groupby(entries, lambda entry: entry.at.astimezone(UTC).date())
-    days = [Day(day, _grouped(group)) for day, group in by_day]
+    days = [AgendaDay(day, _grouped(group)) for day, group in by_day]
     return Month(first, days, len(rows) > MAX_SCHEDULES)
 
 

@@ -71,18 +71,18 @@ def do_to_each(ids: Sequence[int], do: Callable[[int], FlagSchedule], *, done_wo
     If the operation refuses a schedule, it goes on with the next one, and the exit status of the command is 1.
     """
     results: list[dict[str, Any]] = []
-    shown: list[RenderableType] = []
+    output: list[RenderableType] = []
     for schedule_id in dict.fromkeys(ids):
         try:
             schedule = do(schedule_id)
         except FlagsiteError as error:
             results.append({"scheduleId": schedule_id, "status": None, "refused": error.detail})
-            shown.append(terminal.line(f"{schedule_id}: {error.detail}", style="red"))
+            output.append(terminal.line(f"{schedule_id}: {error.detail}", style="red"))
         else:
             results.append({"scheduleId": schedule_id, "status": schedule.status, "refused": None})
-            shown.append(f"{schedule_id}: {done_word}")
+            output.append(f"{schedule_id}: {done_word}")
     refused = sum(result["refused"] is not None for result in results)
-    return result_of_each(results, shown, refused=refused)
+    return result_of_each(results, output, refused=refused)
 
 
 def _value(value: Any) -> str:

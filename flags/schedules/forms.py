@@ -19,7 +19,7 @@ from flags.schedules.time_parsing import parse_time
 from flagsite.core.actor import current
 from flagsite.core.admin.reason_form import reason_field
 from orgs.access.caller import Caller
-from orgs.access.organizations import find_organization_by_key_or_id, find_visible_organization
+from orgs.access.visible_organizations import find_organization_by_key_or_id, find_visible_organization
 from orgs.errors import OrganizationNotFound
 
 

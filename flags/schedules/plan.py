@@ -19,7 +19,7 @@ from flags.schedules.recurrence import recurrence
 from flags.schedules.time_parsing import check_in_future
 from flagsite.core.db.clock import now
 from orgs.access.caller import Caller
-from orgs.access.organizations import hold_visible_organization
+from orgs.access.visible_organizations import hold_visible_organization
 from orgs.audit import audit_log
 from orgs.errors import OutsideOfYourSubtree
 

@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 from flags.errors import ScheduleNotFound
 from flags.schedules.models import FlagSchedule
 from orgs.access.caller import Caller
-from orgs.access.organizations import visible_organizations
+from orgs.access.visible_organizations import visible_organizations
 
 
 def schedules_of(caller: Caller) -> QuerySet[FlagSchedule]:

@@ -22,9 +22,13 @@ from jobs.engine.chains import jobs_of
 from orgs.access.caller import Caller
 from orgs.access.models import Role
 from orgs.access.operator_admin import PREVIEW_OUTDATED, caller_of, fingerprint_of
-from orgs.access.organizations import find_visible_organization, hold_visible_organization, visible_organizations
+from orgs.access.visible_organizations import (
+    find_visible_organization,
+    hold_visible_organization,
+    visible_organizations,
+)
 from orgs.errors import OrganizationNotFound
-from orgs.tree.admin_sections import Section
+from orgs.tree.admin_sections import OrganizationSection
 from orgs.tree.browser import path_context
 from orgs.tree.models import Organization
 from orgs.tree.paths import path_names_of
@@ -56,7 +60,7 @@ def _flags_of(organization: Organization, caller: Caller) -> dict[str, Any]:
     return {"organization": organization, "rows": rows, "jobs": jobs, "may_set": caller.may(Role.EDITOR)}
 
 
-SECTION = Section("admin/flags/organization_flags.html", _flags_of)
+SECTION = OrganizationSection("admin/flags/organization_flags.html", _flags_of)
 
 
 def switch_view(admin: Any, request: HttpRequest, organization_id: str) -> HttpResponse:

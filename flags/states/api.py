@@ -24,7 +24,7 @@ from flagsite.core.api.input import NoInput
 from jobs.api.serializers import tracking_url
 from orgs.access.endpoints import Endpoint, ListEndpoint
 from orgs.access.models import Role
-from orgs.access.organizations import find_visible_organization, hold_visible_organization
+from orgs.access.visible_organizations import find_visible_organization, hold_visible_organization
 from orgs.idempotency.stored_answers import idempotent
 
 FLAG_NAME = OpenApiParameter(

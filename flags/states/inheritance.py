@@ -24,9 +24,10 @@ import structlog
 from django.conf import settings
 from django.db import connection
 
+from flags.evaluation.engine import StateValue
 from flags.states import propagation, sql
 from flags.states.models import Change
-from flags.states.sql import Span, Value
+from flags.states.sql import Span
 from flagsite.core import actor
 from flagsite.core.ids import MAX_ID
 from jobs.engine import lifecycle
@@ -119,27 +120,27 @@ def _start_job_for_created(parent_id: int, created_ids: list[int]) -> list[int]:
     return [_start_job(parent_id, values, after=min(created_ids) - 1)]
 
 
-def values_after_move(placement: Placement, *, number: int) -> list[Value]:
+def values_after_move(placement: Placement, *, number: int) -> list[StateValue]:
     """Return the values that a move gives to the subtree of the moved organization.
 
     Values of the new parent get `number` as their change number, because the move is a change of its own. Changes that
     were still on their way from the former ancestors keep their change numbers. This function only reads, so a preview
     can call it too.
     """
-    values: dict[int, Value] = {}
+    values: dict[int, StateValue] = {}
     if placement.parent_id is not None:
         parent = Organization.objects.get(pk=placement.parent_id)
         path_ids = [*Organization.objects.above(parent).values_list("pk", flat=True), parent.pk]
         for value in [*_values_of(parent.pk).values(), *_pending_changes(to=parent.pk, ancestor_ids=path_ids)]:
             if value.flag_id not in values or values[value.flag_id].number < value.number:
                 values[value.flag_id] = value
-        values = {flag: Value(flag, value.enabled, value.source_id, number) for flag, value in values.items()}
+        values = {flag: StateValue(flag, value.enabled, value.source_id, number) for flag, value in values.items()}
     former = list(placement.former_ancestor_ids or ())
     pending = _pending_changes(to=placement.organization_id, ancestor_ids=former)
     return [*values.values(), *(value for value in pending if value.flag_id not in values)]
 
 
-def _values_of(organization_id: int | None) -> dict[int, Value]:
+def _values_of(organization_id: int | None) -> dict[int, StateValue]:
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -149,7 +150,7 @@ def _values_of(organization_id: int | None) -> dict[int, Value]:
             """,
             [organization_id],
         )
-        return {row[0]: Value(*row) for row in cursor.fetchall()}
+        return {row[0]: StateValue(*row) for row in cursor.fetchall()}
 
 
 PENDING_CHANGES = """
@@ -167,7 +168,7 @@ SELECT DISTINCT ON (change.flag_id) change.flag_id, change.enabled, change.sourc
 """
 
 
-def _pending_changes(*, to: int, ancestor_ids: list[int]) -> list[Value]:
+def _pending_changes(*, to: int, ancestor_ids: list[int]) -> list[StateValue]:
     """For each flag, the newest change on the ancestors whose propagation may not have reached all of `to`'s subtree.
 
     A change whose job failed counts too, because a retry may still propagate it.
@@ -176,10 +177,10 @@ def _pending_changes(*, to: int, ancestor_ids: list[int]) -> list[Value]:
         return []
     with connection.cursor() as cursor:
         cursor.execute(PENDING_CHANGES, {"to": to, "ancestor_ids": ancestor_ids})
-        return [Value(*row) for row in cursor.fetchall()]
+        return [StateValue(*row) for row in cursor.fetchall()]
 
 
-def _apply(organization_id: int, values: list[Value]) -> list[int]:
+def _apply(organization_id: int, values: list[StateValue]) -> list[int]:
     """Write values to the whole subtree, or create a job for it; returns the id of the created job in a list."""
     if not values:
         return []
@@ -194,7 +195,7 @@ def _apply(organization_id: int, values: list[Value]) -> list[int]:
     return []
 
 
-def _start_job(organization_id: int, values: list[Value], *, total: int | None = None, after: int = 0) -> int:
+def _start_job(organization_id: int, values: list[StateValue], *, total: int | None = None, after: int = 0) -> int:
     job = lifecycle.create(
         kind=propagation.KIND,
         organization_id=organization_id,
@@ -208,7 +209,7 @@ def _start_job(organization_id: int, values: list[Value], *, total: int | None =
     return job.pk
 
 
-def _record(organization_id: int, values: list[Value], *, job_id: int | None) -> None:
+def _record(organization_id: int, values: list[StateValue], *, job_id: int | None) -> None:
     Change.objects.bulk_create(
         Change(
             number=value.number,

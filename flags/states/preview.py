@@ -7,8 +7,8 @@ from typing import Any
 
 from django.db import connection
 
+from flags.evaluation.engine import StateValue
 from flags.states import inheritance, set_flag
-from flags.states.sql import Value
 from flagsite.core.ids import MAX_ID
 from orgs.tree.models import Organization
 from orgs.tree.paths import path_ids_of
@@ -100,7 +100,7 @@ def move(organization: Organization, parent: Organization | None) -> list[str]:
     return sentences or ["No flag gets another value, and no value that was set is overwritten."]
 
 
-def _count_effects(organization_id: int, values: list[Value]) -> list[tuple[str, bool, int, int]]:
+def _count_effects(organization_id: int, values: list[StateValue]) -> list[tuple[str, bool, int, int]]:
     """For each flag: its key, its new value, the number of changed organizations, the number of overwritten values."""
     parameters: dict[str, Any] = {
         "top": organization_id,

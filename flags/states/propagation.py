@@ -25,9 +25,10 @@ from typing import TypeVar
 import structlog
 from django.db import DatabaseError, InterfaceError, transaction
 
+from flags.evaluation.engine import StateValue
 from flags.states import sql
 from flags.states.models import Change
-from flags.states.sql import Span, Value
+from flags.states.sql import Span
 from flagsite.core.db import transient_errors
 from jobs.engine.kinds import job_kind
 from jobs.engine.run import Run
@@ -74,9 +75,9 @@ def propagate(run: Run) -> None:
                 _retry_transient_errors(run, walk.write_or_skip_one)
 
 
-def _values(run: Run) -> list[Value]:
+def _values(run: Run) -> list[StateValue]:
     changes = Change.objects.filter(job_id=run.job.root_id).order_by("flag_id", "number")
-    values = [Value(change.flag_id, change.enabled, change.source_id, change.number) for change in changes]
+    values = [StateValue(change.flag_id, change.enabled, change.source_id, change.number) for change in changes]
     if not values:
         raise PermanentFailure("The flag no longer exists.")
     return values
@@ -99,7 +100,7 @@ class Walk:
 
     run: Run
     root_id: int
-    values: list[Value]
+    values: list[StateValue]
     chunk_size: int = field(default=MIN_CHUNK_SIZE, init=False)
     reported: int = field(default=0, init=False)
     unset: set[int] = field(default_factory=set, init=False)
@@ -183,7 +184,7 @@ class Walk:
         return int((self.run.job.checkpoint or {}).get("after", self._begins_after))
 
     @property
-    def _behind(self) -> list[Value] | None:
+    def _behind(self) -> list[StateValue] | None:
         """For a job that only writes organizations which an earlier attempt left behind: the values that they lack."""
         return self.values if self.run.job.only_behind else None
 

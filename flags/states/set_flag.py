@@ -11,9 +11,10 @@ from django.db import transaction
 from flags.definitions.fields import as_json, values_of
 from flags.definitions.models import Flag, check_flag_key
 from flags.errors import FlagArchived, FlagNotFound, FlagPurging
+from flags.evaluation.engine import StateValue
 from flags.states import propagation, sql
 from flags.states.models import Change
-from flags.states.sql import Span, Value
+from flags.states.sql import Span
 from jobs.engine import lifecycle
 from jobs.engine.models import Job
 from orgs.audit import audit_log
@@ -70,7 +71,9 @@ def set_flag(
             )
         else:
             leaf = Span(organization_id - 1, organization_id, 1)
-            sql.write_span(organization.subtree, leaf, Value(flag.pk, enabled, organization_id, number), job_id=None)
+            sql.write_span(
+                organization.subtree, leaf, StateValue(flag.pk, enabled, organization_id, number), job_id=None
+            )
         change = Change.objects.create(
             number=number,
             flag=flag,

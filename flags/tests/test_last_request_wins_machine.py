@@ -35,7 +35,7 @@ from flags.states.set_flag import set_flag
 from flags.tests import faults
 from flags.tests.naive import Holds, NaiveModel
 from flags.tests.stepping import SteppedWorker, pause_before_chunks
-from jobs.engine import rescuer, shutdown
+from jobs.engine import rescuer, stop_request
 from jobs.engine.models import Job
 from jobs.engine.states import OPEN, Status
 from jobs.errors import NotRetryable
@@ -162,11 +162,11 @@ class Machine(RuleBasedStateMachine):
     def stop_a_worker(self, who: int, job: int, chunks: int) -> None:
         """It hands its job back at the next chunk."""
         self.work(who, job, chunks)
-        shutdown.request_stop()
+        stop_request.request_stop()
         try:
             self.workers[who].finish()
         finally:
-            shutdown.withdraw()
+            stop_request.withdraw()
         note(f"worker {who} is stopped")
 
     @precondition(lambda self: self.model.parents and self._something_to_do())

@@ -19,7 +19,7 @@ from flags.states.models import FlagState
 from flags.states.propagation import Walk
 from flags.states.set_flag import set_flag
 from flags.tests import faults
-from jobs.engine import runner, shutdown
+from jobs.engine import runner, stop_request
 from jobs.engine.models import Job, JobFailure
 from jobs.engine.run import Run
 from jobs.operations import job_operations
@@ -168,10 +168,10 @@ def test_a_worker_that_waits_for_the_tree_hears_that_it_is_to_stop(cast: Cast) -
     job = set_on(cast.acme.pk)
     try:
         with held_tree() as work:
-            shutdown.request_stop()
+            stop_request.request_stop()
             work.result()
     finally:
-        shutdown.withdraw()
+        stop_request.withdraw()
     job.refresh_from_db()
     assert (job.status, job.claims) == ("PENDING", 1)
 

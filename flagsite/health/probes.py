@@ -23,7 +23,7 @@ from orgs.access.endpoints import AlwaysJson
 from orgs.access.permissions import OpenOnPurpose
 
 
-class CheckResult(TextChoices):
+class PartResult(TextChoices):
     """The result of a check as every caller sees it."""
 
     OK = "ok"
@@ -43,7 +43,7 @@ READINESS = inline_serializer(
     {
         "status": serializers.ChoiceField(["ready", "not ready"]),
         "checks": inline_serializer(
-            "ReadinessChecks", {name: serializers.ChoiceField(CheckResult.choices) for name in readiness.PARTS}
+            "ReadinessChecks", {name: serializers.ChoiceField(PartResult.choices) for name in readiness.PARTS}
         ),
         "details": serializers.DictField(
             child=serializers.CharField(allow_blank=True),
@@ -129,7 +129,7 @@ class ReadinessView(ProbeView):
         body: dict[str, Any] = {
             "status": "ready" if current.is_ready else "not ready",
             "checks": {
-                name: CheckResult.OK if current.parts[name].is_ok else CheckResult.NOT_OK
+                name: PartResult.OK if current.parts[name].is_ok else PartResult.NOT_OK
                 for name in readiness.PARTS
                 if name in current.parts
             },

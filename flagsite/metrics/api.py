@@ -17,7 +17,7 @@ from rest_framework.request import Request
 from flagsite import beat
 from flagsite.health import version
 from flagsite.health.scraper_access import ScraperEndpoint
-from flagsite.metrics import engine, requests
+from flagsite.metrics import job_metrics, requests
 from jobs.metrics import engine_metrics, probe_job
 from orgs.access.models import Role
 
@@ -65,7 +65,7 @@ class _DatabaseCollector(Collector):
         yield InfoMetricFamily("flagsite_build", "The version and the commit of Flagsite.", value=about)
         metrics: list[Metric] = []
         try:
-            metrics = [*engine.metrics(engine_metrics.read()), *_ages()]
+            metrics = [*job_metrics.metrics(engine_metrics.read()), *_ages()]
         except (OperationalError, InterfaceError) as error:
             log.warning("metrics_without_database", error=str(error))
         yield GaugeMetricFamily("flagsite_database_up", "Whether the database answers.", value=int(bool(metrics)))

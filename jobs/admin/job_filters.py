@@ -15,7 +15,7 @@ from jobs.engine.states import Status
 from jobs.metrics import outcome_filters, probe_job, statistics
 from jobs.metrics.models import Probe
 from orgs.access.operator_admin import TextInputFilter
-from orgs.access.organizations import find_organization_by_key_or_id
+from orgs.access.visible_organizations import find_organization_by_key_or_id
 from orgs.errors import OrganizationNotFound
 from orgs.tree.models import Organization
 
@@ -111,7 +111,7 @@ class HowEndedFilter(admin.SimpleListFilter):
         return outcome_filters.filter_by_outcome(queryset, self.value() or "")
 
 
-class OrganizationFilter(TextInputFilter):
+class SubtreeFilter(TextInputFilter):
     """Filters by the subtree of an organization, which is given by key or id."""
 
     title = "organization (key or id) and below"
@@ -162,6 +162,6 @@ class ProbeJobFilter(admin.SimpleListFilter):
 
 
 FILTERS = [
-    StatusFilter, QueueFilter, TriggerFilter, CreatedFilter, EndedFilter, HowEndedFilter, OrganizationFilter,
+    StatusFilter, QueueFilter, TriggerFilter, CreatedFilter, EndedFilter, HowEndedFilter, SubtreeFilter,
     FlagFilter, RequestedByFilter, ProbeJobFilter,
 ]  # fmt: skip

@@ -22,7 +22,7 @@ LIVE_CELLS = ("status", "progress", "took", "attempt", "buttons")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class JobRow:
     """A job with its organization's path, the pause of its queue, and its chain.
 
     `path` is None if the job has no organization, or if the organization is deleted. `paused_by` is empty if the queue
@@ -117,14 +117,14 @@ class Row:
         )
 
 
-def rows_of(jobs: Sequence[Job], caller: Caller, *, may_operate: bool) -> dict[int, Row]:
+def rows_of(jobs: Sequence[Job], caller: Caller, *, may_operate: bool) -> dict[int, JobRow]:
     """The rows of the jobs by the jobs' ids. The function makes three queries, however many jobs there are."""
     organization_ids = [job.organization_id for job in jobs if job.organization_id is not None]
     paths = path_names_of(organization_ids, top_id=caller.organization_id)
     paused = dict(Queue.objects.exclude(paused_at=None).values_list("name", "paused_by"))
     chains = chains_of(jobs)
     return {
-        job.pk: Row(
+        job.pk: JobRow(
             job, paths.get(job.organization_id or 0), paused.get(job.queue, ""), chains[job.root_id], may_operate
         )
         for job in jobs

@@ -21,7 +21,7 @@ from flagsite.core.admin.reason_form import ReasonForm
 from flagsite.core.ids import id_in
 from jobs.admin import job_page, queues, workers  # noqa: F401 - each registers its pages
 from jobs.admin.job_filters import FILTERS
-from jobs.admin.job_rows import LIVE_CELLS, Row, rows_of
+from jobs.admin.job_rows import LIVE_CELLS, JobRow, rows_of
 from jobs.engine.models import Job, JobQuerySet
 from jobs.operations import bulk, bulk_job, job_operations
 from jobs.operations.bulk import OPERATIONS, BulkOperation, BulkSelection
@@ -30,7 +30,7 @@ from jobs.templatetags.job_formats import work
 from orgs.access.live_pages import fragment
 from orgs.access.models import Role
 from orgs.access.operator_admin import OperatorAdmin, SingleCountChangeList, clipped, may, require_caller
-from orgs.access.organizations import visible_organizations
+from orgs.access.visible_organizations import visible_organizations
 
 MAX_LIVE_JOBS = 200
 """Jobs on a page of the list whose cells update themselves."""
@@ -43,7 +43,7 @@ MAX_ORGANIZATIONS_OF_NAME = 100
 """Organizations of the same name whose jobs a search finds."""
 
 
-class OperationForm(ReasonForm):
+class JobOperationForm(ReasonForm):
     """The form for the reason of an operation on jobs, and for the new priority if the operation changes priorities."""
 
     field_order = ("priority", "reason")
@@ -186,7 +186,7 @@ class JobAdmin(OperatorAdmin):
         Jobs that were created after the question are left out. For more than MAX_JOBS_IN_REQUEST jobs the function
         creates a bulk job and redirects to its page.
         """
-        form = OperationForm(operation, request.POST if "confirmed" in request.POST else None)
+        form = JobOperationForm(operation, request.POST if "confirmed" in request.POST else None)
         newest = id_in(request.POST.get("newest", "")) or newest_id()
         jobs = jobs.filter(pk__lte=newest)
         selection = bulk.count_selection(jobs, operation)
@@ -321,6 +321,6 @@ def _above(first: SafeString | str, second: SafeString | str) -> SafeString:
     return format_html('<span class="fs-two"><span>{}</span><span class="fs-note">{}</span></span>', first, second)
 
 
-def _row(job: Job) -> Row:
-    row: Row = job.row  # type: ignore[attr-defined]
+def _row(job: Job) -> JobRow:
+    row: JobRow = job.row  # type: ignore[attr-defined]
     return row

@@ -26,7 +26,7 @@ from jobs.engine.states import Status
 from jobs.operations import job_operations
 from orgs.access.endpoints import Endpoint, ListEndpoint
 from orgs.access.models import Role
-from orgs.access.organizations import find_visible_organization
+from orgs.access.visible_organizations import find_visible_organization
 from orgs.idempotency.stored_answers import idempotent
 from orgs.tree.models import Organization
 

@@ -8,7 +8,7 @@ from django.core.management.base import CommandParser
 
 from flagsite.core.console.arguments import since
 from jobs.operations.selection import Selection
-from orgs.access.organizations import find_organization_by_key_or_id
+from orgs.access.visible_organizations import find_organization_by_key_or_id
 
 
 def add_selection(parser: CommandParser) -> None:

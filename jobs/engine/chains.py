@@ -14,7 +14,7 @@ from jobs.engine.models import Job, JobFailure
 from jobs.engine.states import Status
 from jobs.errors import JobNotFound
 from orgs.access.caller import Caller
-from orgs.access.organizations import visible_organizations
+from orgs.access.visible_organizations import visible_organizations
 from orgs.tree.models import Organization
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from django.conf import settings
 
-from jobs.engine import shutdown, worker_registry
+from jobs.engine import stop_request, worker_registry
 from jobs.engine.rescuer import rescue_expired, wake_waiting
 from jobs.engine.worker_service import WorkerService
 
@@ -53,5 +53,5 @@ class RescuerService(WorkerService):
 
     def _beat(self) -> None:
         worker_registry.beat(
-            queues=self._queues, concurrency=self._concurrency, pid=self._pid, is_stopping=shutdown.is_requested()
+            queues=self._queues, concurrency=self._concurrency, pid=self._pid, is_stopping=stop_request.is_requested()
         )

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
 
-from jobs.engine import lifecycle, shutdown
+from jobs.engine import lifecycle, stop_request
 from jobs.engine.heartbeat import Heartbeat
 from jobs.engine.models import Job, JobFailure, lease_time
 from jobs.errors import CancelRequested, LeaseLost, StopRequested
@@ -42,7 +42,7 @@ class Run:
             raise LeaseLost
         if self._cancel_requested:
             raise CancelRequested
-        if shutdown.is_requested():
+        if stop_request.is_requested():
             raise StopRequested
 
     def record_progress(

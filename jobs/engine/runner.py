@@ -11,7 +11,7 @@ import structlog
 
 from flagsite.core import actor
 from flagsite.core.db import transient_errors
-from jobs.engine import lifecycle, shutdown, tracing, transitions, wakeup, worker_registry
+from jobs.engine import lifecycle, stop_request, tracing, transitions, wakeup, worker_registry
 from jobs.engine.kinds import kind_named
 from jobs.engine.models import Job
 from jobs.engine.run import Run
@@ -29,7 +29,7 @@ def run_next(queue: str) -> Job | None:
 
     Returns the job as it was when the worker claimed it, or None if no job may start now.
     """
-    if shutdown.is_requested():
+    if stop_request.is_requested():
         wakeup.wake(queue)  # another worker has to handle this wake-up
         return None
     job = lifecycle.claim(queue=queue, worker=worker_registry.process_name())

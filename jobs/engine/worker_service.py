@@ -11,7 +11,7 @@ from django.db import connection
 from flagsite.core import actor
 from flagsite.core.background import BackgroundService
 from flagsite.core.db import transient_errors
-from jobs.engine import shutdown
+from jobs.engine import stop_request
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +52,7 @@ class WorkerService(BackgroundService):
 
         The signal handler sets `shutdown`, which needs no lock. It must not wait for the lock of an event.
         """
-        return shutdown.is_requested() or super().must_stop()
+        return stop_request.is_requested() or super().must_stop()
 
     def on_error(self, error: Exception) -> None:
         """Log the error, and let the next step open a new connection.

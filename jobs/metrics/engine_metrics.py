@@ -42,7 +42,7 @@ class EndedAttempts:
 
 
 @dataclass(frozen=True, slots=True)
-class Organizations:
+class OrganizationCounts:
     """How many organizations the jobs of one queue and kind have processed since the installation, with open jobs."""
 
     queue: str
@@ -79,7 +79,7 @@ class EngineMetrics:
     """All figures of the engine at one moment."""
 
     ended: list[EndedAttempts] = field(default_factory=list)
-    organizations: list[Organizations] = field(default_factory=list)
+    organizations: list[OrganizationCounts] = field(default_factory=list)
     queues: list[QueueNow] = field(default_factory=list)
     workers: WorkersNow = field(default_factory=lambda: WorkersNow(0, 0, 0))
     counters: dict[str, int] = field(default_factory=dict)
@@ -146,7 +146,7 @@ def read() -> EngineMetrics:
         figures: dict[str, Any] = cursor.fetchone()[0]
     return EngineMetrics(
         ended=[_ended(row) for row in figures["ended"] or ()],
-        organizations=[Organizations(**row) for row in figures["organizations"] or ()],
+        organizations=[OrganizationCounts(**row) for row in figures["organizations"] or ()],
         queues=[
             QueueNow(row["name"], row["paused"], row["due"], row["later"], row["running"], row["oldest"])
             for row in figures["queues"] or ()

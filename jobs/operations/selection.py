@@ -13,7 +13,7 @@ from jobs.engine.kinds import kind_named
 from jobs.engine.models import ENDED_BADLY, Job
 from orgs.access.caller import Caller
 from orgs.access.models import Role
-from orgs.access.organizations import visible_organizations
+from orgs.access.visible_organizations import visible_organizations
 from orgs.tree.models import Organization
 
 

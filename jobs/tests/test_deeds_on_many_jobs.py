@@ -11,7 +11,7 @@ import pytest
 from django.test import Client
 
 from conftest import Cast
-from jobs.engine import lifecycle, runner, shutdown
+from jobs.engine import lifecycle, runner, stop_request
 from jobs.engine.models import Job
 from jobs.engine.run import Run
 from jobs.engine.states import Status
@@ -62,7 +62,7 @@ def after_each(then: Callable[[], object]) -> Iterator[None]:
         try:
             yield
         finally:
-            shutdown.withdraw()
+            stop_request.withdraw()
 
 
 def recorded(action: str) -> list[str]:
@@ -211,7 +211,7 @@ def test_one_that_is_cancelled_ends_before_the_next_job() -> None:
 def test_one_whose_worker_stops_is_handed_back_before_the_next_job_and_its_total_stays() -> None:
     jobs = [waiting() for _ in range(3)]
     many = begun("cancel")
-    with after_each(shutdown.request_stop):
+    with after_each(stop_request.request_stop):
         runner.run_next(QUEUE)
     assert statuses(many) == ["PENDING"]
     assert [statuses(job) for job in jobs] == [["CANCELLED"], ["PENDING"], ["PENDING"]]

@@ -20,8 +20,8 @@ from unfold.views import ChangeList as ThemedChangeList
 
 from orgs.access.caller import Caller
 from orgs.access.models import Role
-from orgs.access.organizations import visible_organizations
 from orgs.access.people import caller_for
+from orgs.access.visible_organizations import visible_organizations
 
 PREVIEW_OUTDATED = "The data has changed since this page was shown. Check the page and confirm again."
 

@@ -35,11 +35,11 @@ class Command(OperatorCommand):
 
     def answer(self, *, fail: bool, days: int | None, **options: Any) -> Answer:
         adoption_counts.count_adoption()
-        found = staleness.stale_flags(OPERATOR, days=days)
+        stale_flags = staleness.stale_flags(OPERATOR, days=days)
         days = settings.FLAG_STALE_DAYS if days is None else days
-        document = {"days": days, "results": [_document(stale) for stale in found]}
-        shown = [_table(found)] if found else [f"No flag is stale. The period is {days} days."]
-        return Answer(document, shown, failed=fail and bool(found))
+        document = {"days": days, "results": [_document(stale) for stale in stale_flags]}
+        output = [_table(stale_flags)] if stale_flags else [f"No flag is stale. The period is {days} days."]
+        return Answer(document, output, failed=fail and bool(stale_flags))
 
 
 def _days(word: str) -> int:
@@ -62,12 +62,12 @@ def _document(stale: StaleFlag) -> dict[str, Any]:
     }
 
 
-def _table(found: list[StaleFlag]) -> Table:
+def _table(stale_flags: list[StaleFlag]) -> Table:
     table = terminal.table(
         Column("Flag", no_wrap=True), Column("Owner", no_wrap=True), Column("Why", overflow="fold"),
         Column("Evaluated by name (UTC)", no_wrap=True), Column("Minority", overflow="fold"),
     )  # fmt: skip
-    for stale in found:
+    for stale in stale_flags:
         why = " ".join(reason.words for reason in stale.reasons)
         asked = terminal.format_time((stale.usage or Usage()).by_name.last) or "never"
         table.add_row(*terminal.cells(stale.flag.key, stale.flag.owner, why, asked, stale.minority))

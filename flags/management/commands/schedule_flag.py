@@ -18,7 +18,7 @@ from flagsite.core.console.arguments import add_reason, count, when
 from flagsite.core.console.command import Answer, OperatorCommand, me
 from orgs.access.caller import Caller
 from orgs.access.models import Role
-from orgs.access.organizations import find_organization_by_key_or_id
+from orgs.access.visible_organizations import find_organization_by_key_or_id
 
 
 class Command(OperatorCommand):

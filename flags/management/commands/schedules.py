@@ -12,7 +12,7 @@ from flags.schedules.models import FlagSchedule
 from flags.schedules.selectors import matching
 from flagsite.core.console.arguments import count, row_id, when
 from flagsite.core.console.command import Answer, OperatorCommand
-from orgs.access.organizations import find_organization_by_key_or_id
+from orgs.access.visible_organizations import find_organization_by_key_or_id
 
 MAX_LIMIT = 10_000
 
@@ -42,7 +42,7 @@ class Command(OperatorCommand):
         )  # fmt: skip
         rows = list(matches.order_by("-pk")[: limit + 1])
         schedules, more = rows[:limit], len(rows) > limit
-        shown: list[Any] = [schedules_table(schedules)] if schedules else ["No scheduled changes match."]
+        output: list[Any] = [schedules_table(schedules)] if schedules else ["No scheduled changes match."]
         if more:
-            shown.append(f"There are more than {limit:,}. A higher --limit shows more.")
-        return Answer({"results": documents_of(schedules), "more": more}, shown)
+            output.append(f"There are more than {limit:,}. A higher --limit shows more.")
+        return Answer({"results": documents_of(schedules), "more": more}, output)

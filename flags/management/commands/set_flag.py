@@ -17,7 +17,7 @@ from jobs.console.chain_polling import succeeded
 from jobs.console.follow import follow
 from jobs.console.job_tables import documents_of, done_word, status_word
 from jobs.engine.models import Job
-from orgs.access.organizations import find_organization_by_key_or_id
+from orgs.access.visible_organizations import find_organization_by_key_or_id
 from orgs.tree.models import Organization
 
 
@@ -47,8 +47,8 @@ class Command(OperatorCommand):
         latest = follow(accepted.job) if wait else Job.objects.get(pk=accepted.job.pk)
         waits_for = waiting_reason.waiting_reason(latest.pk)
         document = _document(accepted, where) | {"job": documents_of([latest])[0], "waitsFor": waits_for}
-        shown = _shown(latest, f"{flag} {value} for {where.key} (id {where.pk}) and everything below", waits_for)
-        return Answer(document, shown, failed=wait and not succeeded(latest))
+        output = _job_output(latest, f"{flag} {value} for {where.key} (id {where.pk}) and everything below", waits_for)
+        return Answer(document, output, failed=wait and not succeeded(latest))
 
 
 def _document(accepted: AcceptedChange, where: Organization) -> dict[str, Any]:
@@ -62,10 +62,10 @@ def _document(accepted: AcceptedChange, where: Organization) -> dict[str, Any]:
     }
 
 
-def _shown(job: Job, what: str, waits_for: str | None) -> list[RenderableType]:
-    state = terminal.line(f"{what}: job {job.pk} ").append_text(status_word(job))
+def _job_output(job: Job, title: str, waits_for: str | None) -> list[RenderableType]:
+    state = terminal.line(f"{title}: job {job.pk} ").append_text(status_word(job))
     if job.is_open:
-        shown: list[RenderableType] = [state, waits_for or f"Follow it: bin/manage job {job.pk} --follow"]
-        return shown
+        output: list[RenderableType] = [state, waits_for or f"Follow it: bin/manage job {job.pk} --follow"]
+        return output
     state.append(f", {done_word(job)} organizations" + (f", of these {job.failed:,} failed" if job.failed else ""))
     return [state, terminal.line(job.error_message)] if job.error_message else [state]

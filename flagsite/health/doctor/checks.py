@@ -19,7 +19,7 @@ from flagsite.health.doctor.job_checks import check_beat, check_probe_job, check
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class DoctorCheck:
     """A check with its name. `requires` is the name of an earlier check that must have passed, or empty."""
 
     name: str
@@ -28,16 +28,16 @@ class Check:
 
 
 CHECKS = (
-    Check("settings", check_settings),
-    Check("database", check_database),
-    Check("migrations", check_migrations, requires="database"),
-    Check("clock", check_clock, requires="database"),
-    Check("broker", check_broker),
-    Check("beat", check_beat, requires="migrations"),
-    Check("workers", check_workers, requires="migrations"),
-    Check("queues", check_queues, requires="migrations"),
-    Check("rescue", check_rescue, requires="migrations"),
-    Check("canary", check_probe_job, requires="migrations"),
+    DoctorCheck("settings", check_settings),
+    DoctorCheck("database", check_database),
+    DoctorCheck("migrations", check_migrations, requires="database"),
+    DoctorCheck("clock", check_clock, requires="database"),
+    DoctorCheck("broker", check_broker),
+    DoctorCheck("beat", check_beat, requires="migrations"),
+    DoctorCheck("workers", check_workers, requires="migrations"),
+    DoctorCheck("queues", check_queues, requires="migrations"),
+    DoctorCheck("rescue", check_rescue, requires="migrations"),
+    DoctorCheck("canary", check_probe_job, requires="migrations"),
 )
 ADVICE_WHEN_A_CHECK_RAISES = {"database": "Start PostgreSQL, or correct DATABASE_URL."}
 
@@ -57,7 +57,7 @@ def run_checks() -> Iterator[tuple[str, CheckResult]]:
         yield check.name, result
 
 
-def _run(check: Check) -> CheckResult:
+def _run(check: DoctorCheck) -> CheckResult:
     """The result of the check. An exception counts as a problem."""
     try:
         return check.run()
