@@ -1,6 +1,7 @@
-"""The cast that every test knows.
+"""Shared fixtures of all tests, and the order in which `bin/test` runs them.
 
-`acme` is a holding with two regions and three stores; `rival` is another customer, a stranger to acme:
+The fixture `cast` has the organizations of two customers: `acme` is a holding with two regions and three stores, and
+`rival` is another customer, whose keys have no access to acme:
 
     acme (holding)
       north (region)
@@ -46,7 +47,7 @@ from orgs.tree.models import Organization
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """The organizations of the two customers, as they were when created; reload before trusting tree columns."""
+    """The organizations of the two customers, as they were created. Reload one before you use its tree columns."""
 
     acme: Organization
     north: Organization
@@ -64,9 +65,9 @@ class Cast:
 
 
 def succeeds_in_child(work: Callable[[], bool]) -> bool:
-    """Fork a child that does the work, and return what the work returned there; False if it raised something."""
+    """Call `work` in a forked child, and return its result; False if it raised an exception."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 does not like forks of processes with threads
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of forks of processes with threads
         child = os.fork()
     if child == 0:
         succeeded = False
@@ -77,63 +78,62 @@ def succeeds_in_child(work: Callable[[], bool]) -> bool:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-TOGETHER = [f"flagsite/tests/{name}" for name in ("browser", "crash", "signals", "openfeature", "commands")]
-"""Folders whose files share processes that take long to start; those that take longest first."""
-LONG = [f"flagsite/tests/startup/test_{name}.py" for name in ("demo", "commands")]
-"""Files of few tests that take long each; they come next, as otherwise all would wait for them in the end."""
+FOLDERS_AS_UNIT = [f"flagsite/tests/{name}" for name in ("browser", "crash", "signals", "openfeature", "commands")]
+"""Folders whose files share processes that take long to start; the slowest folders first."""
+SLOW_FILES = [f"flagsite/tests/startup/test_{name}.py" for name in ("demo", "commands")]
+"""Files of a few very slow tests. They come next, because otherwise the whole run would wait for them at its end."""
 
 
 def _unit(test: str) -> str:
-    """What one process of `bin/test` runs as a whole: a file, or one of the folders."""
+    """The unit that one process of `bin/test` runs as a whole: a file, or one of FOLDERS_AS_UNIT."""
     file = test.partition("::")[0]
-    return next((folder for folder in TOGETHER if file.startswith(f"{folder}/")), file)
+    return next((folder for folder in FOLDERS_AS_UNIT if file.startswith(f"{folder}/")), file)
 
 
-class Together(LoadScopeScheduling):
-    """Gives the processes of `bin/test` one unit after the other."""
+class UnitScheduling(LoadScopeScheduling):
+    """Gives each process of `bin/test` one unit after the other."""
 
     def _split_scope(self, nodeid: str) -> str:
         return _unit(nodeid)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Together:
-    """In place of xdist's own, which know files, but not folders."""
-    return Together(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> UnitScheduling:
+    """Use UnitScheduling instead of xdist's own schedulers, which know files but not folders."""
+    return UnitScheduling(config, log)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
-    """Mark tests with transactions of their own slow, as the database is emptied after each; long units come first."""
+    """Mark tests with real transactions as slow, because the database is emptied after each. Slow units come first."""
     for item in items:
         if _has_own_transactions(item):
             item.add_marker("slow")
-    yield  # here those that -m does not want are left out, and the others shuffled
+    yield  # here pytest deselects tests by -m, and shuffles the others
     slow = Counter(_unit(item.nodeid) for item in items if item.get_closest_marker("slow"))
-    units = list(dict.fromkeys([*TOGETHER, *LONG, *(unit for unit, _ in slow.most_common())]))
-    place = {unit: number for number, unit in enumerate(units)}
-    items.sort(key=lambda item: place.get(_unit(item.nodeid), len(units)))
+    units = list(dict.fromkeys([*FOLDERS_AS_UNIT, *SLOW_FILES, *(unit for unit, _ in slow.most_common())]))
+    position = {unit: number for number, unit in enumerate(units)}
+    items.sort(key=lambda item: position.get(_unit(item.nodeid), len(units)))
 
 
 def pytest_collection_finish() -> None:
-    """What is there now stays to the end: the collector of garbage need not look at it again and again."""
+    """Freeze all present objects, because they stay until the end; garbage collections then skip them."""
     gc.collect()
     gc.freeze()
 
 
 def pytest_sessionfinish() -> None:
-    """Nobody waits for the evaluations that tests have counted, and the server for them is gone."""
+    """Forget the evaluations that tests have counted, because the database server is gone already."""
     usage_counter.forget_counts()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Neither passwords that take long to check, nor a look at all static files for each client that a test makes.
+    """Use a fast password hash, do not scan static files for each test client, and require an actor in audit entries.
 
-    An audit entry without an actor fails the test that writes it.
-    A process of several that is interrupted tears its fixtures down, whoever interrupts it a second time.
+    A process of a parallel run that is interrupted tears its fixtures down, even if it is interrupted a second time.
     """
     if hasattr(config, "workerinput"):
         interrupt_once()
-    NodeManager.EXIT_TIMEOUT = 20  # seconds; xdist itself gives them 15
+    NodeManager.EXIT_TIMEOUT = 20  # seconds; the default is 15
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.WHITENOISE_AUTOREFRESH = True
     settings.AUDIT_ACTOR_REQUIRED = True
@@ -141,14 +141,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
-    """The tests' database is a copy of the one that bin/test has prepared, not made by all migrations anew."""
+    """Copy the test database from the one that bin/test has prepared, instead of running all migrations again."""
     if template_data.VARIABLE in os.environ:
         connection.settings_dict["TEST"]["TEMPLATE"] = "flagsite"
 
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
-    """The tests' database alone lets its audit log be emptied, as Django does after tests with real transactions."""
+    """Allow the test database to empty the audit log, because Django does so after tests with real transactions."""
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute("ALTER TABLE orgs_historyentry DISABLE TRIGGER orgs_history_is_not_emptied")
 
@@ -160,8 +160,8 @@ def _has_own_transactions(item: pytest.Item) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def queues_and_groups_after_an_emptied_database(request: pytest.FixtureRequest) -> None:
-    """Tests with real transactions leave an empty database behind; put back what migrations make."""
+def queues_and_groups(request: pytest.FixtureRequest) -> None:
+    """Create the queues and groups of the migrations again, because tests with real transactions empty the database."""
     if _has_own_transactions(request.node):
         request.getfixturevalue("transactional_db")
     elif request.node.get_closest_marker("django_db") or "db" in request.fixturenames:
@@ -173,22 +173,22 @@ def queues_and_groups_after_an_emptied_database(request: pytest.FixtureRequest) 
 
 
 @pytest.fixture(autouse=True)
-def what_a_test_does_itself_nobody_asked_for() -> Iterator[None]:
-    """The system is the actor of what a test calls directly; requests, commands, jobs and threads say their own."""
+def system_as_actor() -> Iterator[None]:
+    """Make the system the actor of direct calls in a test. Requests, commands, jobs and threads set their own actor."""
     with actor.acting("worker", actor=actor.SYSTEM):
         yield
 
 
 @pytest.fixture(autouse=True)
-def what_a_test_writes_counts_as_committed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The transaction around a test is what everybody sees, so that memory keeps what is read in it."""
+def transaction_of_a_test_counts_as_committed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the evaluation cache keep what it reads in the transaction around a test."""
     if not _has_own_transactions(request.node):
         monkeypatch.setattr(evaluation_cache, "reads_committed_data", lambda: True)
 
 
 @pytest.fixture
 def wake_ups(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The queues for which the test has asked for a wake-up; none is sent."""
+    """Record the queues of wake-ups instead of sending the wake-ups."""
     queues: list[str] = []
     monkeypatch.setattr(wakeup, "wake", queues.append)
     return queues
@@ -196,13 +196,13 @@ def wake_ups(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def reconnections(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """One entry for each connection that was to be dropped because it was lost; the test's own stays open."""
+    """Record each reconnection by the name of its thread, and keep the connection of the test open."""
     threads: list[str] = []
     monkeypatch.setattr(transient_errors, "reconnect", lambda: threads.append(threading.current_thread().name))
     return threads
 
 
-CAST = {  # parent, number of the tree, level, lft, rght
+CAST = {  # parent, tree number, level, lft, rght
     "acme": (None, 1, 0, 1, 12),
     "north": ("acme", 1, 1, 2, 7),
     "oslo": ("north", 1, 2, 3, 4),
@@ -216,7 +216,7 @@ CAST = {  # parent, number of the tree, level, lft, rght
 
 @pytest.fixture
 def cast(db: None) -> Cast:
-    """Acme and its rival, put into the tables as `orgs.tree` would do it, which took a third of all tests' time."""
+    """Acme and rival, written to the tables directly: with `orgs.tree` this took a third of the time of all tests."""
     with transaction.atomic(), connection.cursor() as cursor:
         locks.lock_tree_for_writing()
         cursor.execute(
@@ -224,18 +224,18 @@ def cast(db: None) -> Cast:
             " (SELECT coalesce(max(tree_id), 0) FROM orgs_organization) FROM generate_series(1, %s)",
             [len(CAST)],
         )
-        drawn = cursor.fetchall()
-        ids = {key: number for key, (number, _) in zip(CAST, drawn, strict=True)}
+        rows = cursor.fetchall()
+        ids = {key: number for key, (number, _) in zip(CAST, rows, strict=True)}
         organizations = [
             Organization(
                 id=ids[key], name=key.title(), key=key, parent_id=ids.get(parent or ""),
-                tree_id=drawn[0][1] + tree, level=level, lft=lft, rght=rght,
+                tree_id=rows[0][1] + tree, level=level, lft=lft, rght=rght,
             )
             for key, (parent, tree, level, lft, rght) in CAST.items()
         ]  # fmt: skip
         QuerySet(Organization).bulk_create(organizations)
-    found = Organization.objects.in_bulk(ids.values())
-    return Cast(*(found[number] for number in ids.values()))
+    stored = Organization.objects.in_bulk(ids.values())
+    return Cast(*(stored[number] for number in ids.values()))
 
 
 def _key(name: str, role: Role, organization: Organization | None = None) -> str:
@@ -244,17 +244,17 @@ def _key(name: str, role: Role, organization: Organization | None = None) -> str
 
 @pytest.fixture
 def admin_key(db: None) -> str:
-    """A key that may do everything everywhere."""
+    """An access key with the role admin and without a scope."""
     return _key("admin", Role.ADMIN)
 
 
 @pytest.fixture
 def acme_key(cast: Cast) -> str:
-    """Acme's own administrator: everything, below acme only."""
+    """An access key with the role admin and acme as its scope."""
     return _key("acme", Role.ADMIN, cast.acme)
 
 
 @pytest.fixture
 def reader_key(db: None) -> str:
-    """A key that may only look, everywhere."""
+    """An access key with the role reader and without a scope."""
     return _key("reader", Role.READER)

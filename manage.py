@@ -1,4 +1,4 @@
-"""Django's command line, with the embedded servers around it where no others are set."""
+"""Django's command line. It runs the embedded servers if no other servers are configured."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command that the arguments name; Ctrl-C ends it without a word, also while it is only loading."""
+    """Run the command that the arguments name. Ctrl-C ends it without a traceback, even while modules are loading."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "flagsite.settings")
     try:
         _run(sys.argv)
@@ -16,7 +16,7 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> None:
-    import getpass  # noqa: PLC0415 - all of these take half a second, in which a person may press Ctrl-C
+    import getpass  # noqa: PLC0415 - these imports take half a second, and Ctrl-C must work meanwhile
     import socket  # noqa: PLC0415
 
     from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415
@@ -32,10 +32,9 @@ def _run(arguments: list[str]) -> None:
             try:
                 execute_from_command_line(arguments)
             finally:
-                if serving := sys.modules.get(
-                    "flags.serving.process_cache"
-                ):  # as in a shell where flags were asked for
-                    serving.end()
+                # loaded if the command has evaluated flags, for example in a shell
+                if process_cache := sys.modules.get("flags.serving.process_cache"):
+                    process_cache.end()
     except (servers.ServerError, ImproperlyConfigured) as error:
         sys.exit(f"Flagsite: {error}")
     except (OperationalError, InterfaceError, ProgrammingError) as error:

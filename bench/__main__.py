@@ -1,4 +1,4 @@
-"""bin/bench [NAME …]: measure, print a table, write JSON; exit status 1 when something is not reached."""
+"""The command bin/bench [NAME …]: measure, print a table, write JSON. Exit status 1 if a requirement is missed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from flagsite.development.servers.supervisor import only_supervisor
 
 
 def imports(installation: Installation, rows: int) -> Result:
-    """An import of that many organizations against COPY of the finished rows."""
+    """Measure an import of `rows` organizations against a COPY of the finished rows."""
     installation.clear()
     program = (
         "import django, json; django.setup(); from bench.import_organizations import run; print(json.dumps(run({})))"
@@ -64,29 +64,29 @@ BENCHES: dict[str, Callable[[Installation, int], Result | list[Result]]] = {
     "cleanup": cleanup.cleanup,
     "metrics": scraping.scraping,
     "reads": reads.reads,
-    "different": reads.memory_where_all_differ,
-    "seen": coherence.seen,
-    "told": coherence.told,
-    "meanwhile": coherence.meanwhile,
+    "different": reads.memory_of_different_organizations,
+    "seen": coherence.visibility,
+    "told": coherence.events,
+    "meanwhile": coherence.reads_during_propagation,
     "in_process": in_process.in_process,
 }
 
 
 def main(arguments: list[str]) -> int:
-    """Run the benchmarks that the arguments name, or all."""
-    parser = argparse.ArgumentParser(prog="bin/bench", description="Each figure against its yardstick, in one run.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)}; none: all")
-    parser.add_argument("--rows", type=int, default=1_000_000, help="instead of 1,000,000, for a quick look")
+    """Run the benchmarks that the arguments name, or all. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="bin/bench", description="Measure figures and compare each with a yardstick.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHES)}; default: all")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="number of rows; default: 1,000,000")
     parser.add_argument("--json", type=Path, default=ROOT / "bench" / "results" / "latest.json")
-    chosen = parser.parse_args(arguments)
-    unknown = set(chosen.names) - set(BENCHES)
+    options = parser.parse_args(arguments)
+    unknown = set(options.names) - set(BENCHES)
     if unknown:
-        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
+        parser.error(f"unknown benchmark: {', '.join(sorted(unknown))}; choose from {', '.join(BENCHES)}")
     folder = servers.data_folder() / "bench"
     results: list[Result] = []
     try:
         with signals_as_exit(), only_supervisor(folder), orphaned_processes.watchdog(folder):
-            _measure(Installation(folder), chosen.names or list(BENCHES), chosen.rows, results)
+            _measure(Installation(folder), options.names or list(BENCHES), options.rows, results)
     except servers.ServerError as error:
         sys.exit(f"Flagsite: {error}")
     except KeyboardInterrupt:
@@ -94,19 +94,19 @@ def main(arguments: list[str]) -> int:
     finally:
         if results:
             _show(results)
-            _write(results, chosen.json, chosen.rows)
+            _write(results, options.json, options.rows)
     return 0 if all(result.reached for result in results) else 1
 
 
 def _measure(installation: Installation, names: list[str], rows: int, results: list[Result]) -> None:
-    """Run one benchmark after the other, add what each has found, and leave no process behind."""
+    """Run the benchmarks, add their results to `results`, and end all processes."""
     try:
         installation.start()
         for name in names:
             print(f"{name} …", file=sys.stderr, flush=True)
             installation.authorize()
-            made = BENCHES[name](installation, rows)
-            results += made if isinstance(made, list) else [made]
+            outcome = BENCHES[name](installation, rows)
+            results += outcome if isinstance(outcome, list) else [outcome]
     finally:
         with exit_signals_ignored():
             installation.stop()

@@ -1,4 +1,4 @@
-"""A client that keeps connections busy and does as little as it can, so that what is measured is the server."""
+"""An HTTP client that keeps connections busy at little cost, so that a benchmark measures the server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Run:
-    """What came of a run: how long it took, each answer's milliseconds, and the answers' statuses."""
+    """The result of a run: its duration, the milliseconds of each answer, the count of each status, the last answer."""
 
     seconds: float
     milliseconds: list[float]
@@ -20,11 +20,11 @@ class Run:
 
     @property
     def per_second(self) -> float:
-        """Requests answered in a second."""
+        """The number of answers in a second."""
         return len(self.milliseconds) / self.seconds
 
     def percentile(self, share: float) -> float:
-        """The milliseconds within which that share of the requests was answered."""
+        """The milliseconds within which a share of the requests, such as 0.99, was answered."""
         return sorted(self.milliseconds)[int(len(self.milliseconds) * share)]
 
 
@@ -36,14 +36,14 @@ class _Connection:
 
 
 def post(port: int, path: str, key: str, body: bytes, *headers: str) -> bytes:
-    """One request, as it goes over the wire."""
+    """The bytes of a POST request."""
     lines = [f"POST {path} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {key}"]
     lines += ["Content-Type: application/json", f"Content-Length: {len(body)}", *headers, "", ""]
     return "\r\n".join(lines).encode() + body
 
 
 def run(port: int, requests: Iterator[bytes], *, connections: int = 8) -> Run:
-    """Send all requests over so many connections, each with one request on its way at a time."""
+    """Send all requests over `connections` connections. Each connection waits for an answer before its next request."""
     selector = selectors.DefaultSelector()
     times: list[float] = []
     statuses: dict[int, int] = {}
@@ -59,7 +59,7 @@ def run(port: int, requests: Iterator[bytes], *, connections: int = 8) -> Run:
         for event, _ in selector.select():
             connection = event.data
             connection.received += connection.socket.recv(262_144)
-            answer = whole(connection.received)
+            answer = complete_answer(connection.received)
             if answer is None:
                 continue
             now = time.perf_counter()
@@ -79,12 +79,12 @@ def run(port: int, requests: Iterator[bytes], *, connections: int = 8) -> Run:
     return Run(time.perf_counter() - began, times, statuses, last)
 
 
-def whole(received: bytearray) -> bytes | None:
-    """The answer, once all of it is there."""
+def complete_answer(received: bytearray) -> bytes | None:
+    """The answer if it is complete, otherwise None."""
     end = received.find(b"\r\n\r\n")
     if end < 0:
         return None
     head = bytes(received[:end]).lower()
-    place = head.find(b"content-length: ")
-    length = int(head[place + 16 :].split(b"\r\n", 1)[0]) if place >= 0 else 0
+    start = head.find(b"content-length: ")
+    length = int(head[start + 16 :].split(b"\r\n", 1)[0]) if start >= 0 else 0
     return bytes(received) if len(received) >= end + 4 + length else None

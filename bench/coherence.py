@@ -1,4 +1,4 @@
-"""How soon a change is seen by every web process and told to who waits, and what reads feel of a propagation."""
+"""How soon every web process and every client see a change, and how slow reads are during a propagation."""
 
 from __future__ import annotations
 
@@ -13,93 +13,93 @@ import psycopg
 
 from bench import client
 from bench.installation import Installation, free_port
-from bench.reads import PATH, ask, one_connection_for_each_process, read_request, wait_for_server
+from bench.reads import PATH, one_connection_for_each_process, read_request, send, wait_for_server
 from bench.report import Result
 from flags.evaluation.engine import StateValue
-from flags.serving.cache_events import CHANNEL, StatesWritten, encode
+from flags.serving.cache_events import NOTIFICATION_CHANNEL, StatesWritten, encode
 from flagsite.development import servers
 from flagsite.development.servers.server_commands import events_command
 
 CHANGES = 300
-TOLD = 100
-PER_SECOND = 250
+CHANGES_WITH_EVENT = 100
+READS_PER_SECOND = 250
 IDLE_SECONDS = 8.0
-ONE = "/ofrep/v1/evaluate/flags/bench"
+SINGLE_FLAG_PATH = "/ofrep/v1/evaluate/flags/bench"
 CHANGE = "UPDATE flags_flagstate SET enabled = %s, change_number = %s WHERE organization_id = %s AND flag_id = %s"
 
 
-def seen(installation: Installation, rows: int) -> Result:
-    """From before the COMMIT of a leaf's change to the first answer with the new value, in each web process."""
-    installation.plant(1000)
+def visibility(installation: Installation, rows: int) -> Result:
+    """Measure from the COMMIT of a leaf's change to the first answer with the new value from each web process."""
+    installation.create_trees(1000)
     leaf, root = 1001, 1
     installation.http.post(f"/{leaf}/bench/true").raise_for_status()
     ((flag, number),) = installation.sql(
         "SELECT flag_id, change_number FROM flags_flagstate WHERE organization_id = %s", [leaf]
     )
-    request = read_request(installation, leaf, ONE)
+    request = read_request(installation, leaf, SINGLE_FLAG_PATH)
     milliseconds: list[float] = []
     with contextlib.ExitStack() as stack, psycopg.connect(servers.database_url(installation.folder)) as database:
-        connections = [stack.enter_context(one) for one in one_connection_for_each_process(installation)]
+        connections = [stack.enter_context(each) for each in one_connection_for_each_process(installation)]
         for turn in range(CHANGES):
             enabled = turn % 2 == 1
             state = StateValue(flag, enabled, leaf, number + turn + 1)
             event = StatesWritten(root, leaf - 1, leaf, state)
             database.execute(CHANGE, [enabled, number + turn + 1, leaf, flag])
-            database.execute("SELECT pg_notify(%s, %s)", [CHANNEL, encode(event)])
+            database.execute("SELECT pg_notify(%s, %s)", [NOTIFICATION_CHANNEL, encode(event)])
             began = time.perf_counter()
             database.commit()
             expected = b'"value":true' if enabled else b'"value":false'
             for connection in connections:
-                while expected not in ask(connection, request):
+                while expected not in send(connection, request):
                     pass
                 milliseconds.append((time.perf_counter() - began) * 1000)
     milliseconds.sort()
     p50, p99 = milliseconds[len(milliseconds) // 2], milliseconds[int(len(milliseconds) * 0.99)]
     return Result(
-        "a commit seen by two web processes", f"p50 {p50:.1f} ms, p99 {p99:.1f} ms", f"{CHANGES} changes", p99 / 50,
+        "a commit visible in two web processes", f"p50 {p50:.1f} ms, p99 {p99:.1f} ms", f"{CHANGES} changes", p99 / 50,
         "p99 ≤ 50 ms", p99 <= 50, {"p50": p50, "p99": p99, "slowest": milliseconds[-1]},
     )  # fmt: skip
 
 
-def told(installation: Installation, rows: int) -> Result:
-    """From sending a leaf's change to the event that a client gets which waits for the leaf."""
-    installation.plant(1000)
+def events(installation: Installation, rows: int) -> Result:
+    """Measure from the request that changes a leaf to the server-sent event for a client of the leaf."""
+    installation.create_trees(1000)
     leaf, milliseconds = 1001, []
     web_port, events_port = free_port(), free_port()
-    events = installation.run(*events_command(events_port))
+    events_server = installation.run(*events_command(events_port))
     web = installation.serve("flagsite.wsgi:application", web_port, EVENTS_URL=f"http://127.0.0.1:{events_port}")
     try:
         wait_for_server(web_port)
         wait_for_server(events_port)
-        asked = {"context": {"targetingKey": "user", "organizationId": leaf}}
-        answer = installation.http.post(f"http://127.0.0.1:{web_port}{PATH}", json=asked).raise_for_status()
+        body = {"context": {"targetingKey": "user", "organizationId": leaf}}
+        answer = installation.http.post(f"http://127.0.0.1:{web_port}{PATH}", json=body).raise_for_status()
         with httpx.stream("GET", answer.json()["eventStreams"][0]["url"], timeout=10) as stream:
             lines = (line for line in stream.iter_lines() if line.startswith("data: "))
-            next(lines)  # everybody gets one who connects
-            for turn in range(TOLD):
+            next(lines)  # each connection begins with an event
+            for turn in range(CHANGES_WITH_EVENT):
                 began = time.perf_counter()
                 installation.http.post(f"/{leaf}/bench/{str(turn % 2 == 0).lower()}").raise_for_status()
                 next(lines)
                 milliseconds.append((time.perf_counter() - began) * 1000)
-                time.sleep(0.2)  # two changes may be told together
+                time.sleep(0.2)  # one event may be for two changes
     finally:
         installation.end(web)
-        installation.end(events)
+        installation.end(events_server)
     milliseconds.sort()
     p50, p99 = milliseconds[len(milliseconds) // 2], milliseconds[int(len(milliseconds) * 0.99)]
     return Result(
-        "a change told to a client that waits", f"p50 {p50:.0f} ms, p99 {p99:.0f} ms", f"{TOLD} changes", p99 / 1000,
-        "p99 ≤ 1 s", p99 <= 1000, {"p50": p50, "p99": p99},
+        "an event for a client after a change", f"p50 {p50:.0f} ms, p99 {p99:.0f} ms", f"{CHANGES_WITH_EVENT} changes",
+        p99 / 1000, "p99 ≤ 1 s", p99 <= 1000, {"p50": p50, "p99": p99},
     )  # fmt: skip
 
 
-def meanwhile(installation: Installation, rows: int) -> Result:
-    """The 99th percentile of reads, so many a second, while the machine is idle and while a job writes all rows."""
+def reads_during_propagation(installation: Installation, rows: int) -> Result:
+    """Compare the p99 of reads while a propagation writes all rows with their p99 on an idle machine."""
     with installation.worker():
-        (root,) = installation.plant(rows)
+        (root,) = installation.create_trees(rows)
         installation.flip(root)  # every organization has its row, and the worker is warm
-        known = [root, *random.Random(1).sample(range(root + 1, root + rows), min(5000, rows - 1))]
-        requests = [read_request(installation, organization, ONE) for organization in known]
+        organizations = [root, *random.Random(1).sample(range(root + 1, root + rows), min(5000, rows - 1))]
+        requests = [read_request(installation, organization, SINGLE_FLAG_PATH) for organization in organizations]
         for _ in range(3):  # more than once, since two processes answer
             client.run(installation.port, iter(requests))
         idle = _paced(installation, requests, threading.Event(), IDLE_SECONDS)
@@ -109,7 +109,7 @@ def meanwhile(installation: Installation, rows: int) -> Result:
         reader.start()
         began = time.perf_counter()
         for turn in range(3):
-            installation.wait(installation.ask(root, enabled=turn % 2 == 0))
+            installation.wait(installation.set_flag(root, enabled=turn % 2 == 0))
         seconds = time.perf_counter() - began
         done.set()
         reader.join()
@@ -122,7 +122,7 @@ def meanwhile(installation: Installation, rows: int) -> Result:
 
 
 def _paced(installation: Installation, requests: list[bytes], done: threading.Event, seconds: float) -> list[float]:
-    """The milliseconds of reads on one connection, at an even pace, until done or for so long."""
+    """Send READS_PER_SECOND on one connection, until `done` or for `seconds`. Returns the milliseconds of each read."""
     choice, milliseconds = random.Random(2), []
     with socket.create_connection(("127.0.0.1", installation.port)) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -131,9 +131,9 @@ def _paced(installation: Installation, requests: list[bytes], done: threading.Ev
         while not done.is_set() and due < end:
             time.sleep(max(0.0, due - time.perf_counter()))
             began = time.perf_counter()
-            ask(connection, choice.choice(requests))
+            send(connection, choice.choice(requests))
             milliseconds.append((time.perf_counter() - began) * 1000)
-            due = max(due + 1 / PER_SECOND, began)
+            due = max(due + 1 / READS_PER_SECOND, began)
     return milliseconds
 
 

@@ -1,4 +1,4 @@
-"""How the time of a job grows with the tree, and of several jobs at once on trees of their own."""
+"""How the time of a job grows with the size of its tree, and with the number of jobs at the same time."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ PICTURE = Path(__file__).resolve().parent.parent / "docs" / "growth.svg"
 
 
 def growth(installation: Installation, rows: int) -> Result:
-    """Flips from a thousand descendants to `rows`, and one to four jobs at once; draws docs/growth.svg."""
+    """Flip trees of 1,000 to `rows` organizations, then one to four trees at once. Draws docs/growth.svg."""
     sizes = [10**power for power in range(3, int(math.log10(rows)) + 1)]
     single, parallel = {}, {}
     with installation.worker(concurrency=4):
         for size in sizes:
-            (root,) = installation.plant(size)
+            (root,) = installation.create_trees(size)
             installation.flip(root)
             single[size] = min(installation.flip(root, enabled=number % 2 == 1) for number in range(2))
         each = max(1000, rows // 10)
-        roots = installation.plant(each, trees=4)
+        roots = installation.create_trees(each, trees=4)
         for root in roots:
             installation.flip(root)
         for jobs in range(1, 5):
             began = time.perf_counter()
-            ids = [installation.ask(root, enabled=jobs % 2 == 0) for root in roots[:jobs]]
+            ids = [installation.set_flag(root, enabled=jobs % 2 == 0) for root in roots[:jobs]]
             for job_id in ids:
                 installation.wait(job_id)
             parallel[jobs] = time.perf_counter() - began

@@ -1,4 +1,4 @@
-"""An import of many organizations against a plain COPY of the same finished rows into the same table."""
+"""An import of many organizations against a COPY of the same finished rows into the same table."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from orgs.access.models import AccessKey
 from orgs.tree import locks
 from orgs.tree.models import Organization
 
-BLOCK = 1 << 16
+BLOCK_BYTES = 1 << 16
 
 
 def run(rows: int) -> dict[str, float]:
-    """Import `rows` organizations, then COPY what has come out of it.
+    """Import `rows` organizations, then COPY the resulting rows.
 
-    Needs a database without organizations and access keys, and leaves it so. Gives the seconds of either (the import's
-    with the start of its process), their ratio, and the importing process's peak memory in megabytes.
+    The database must have no organizations and access keys; it has none afterwards. Returns the seconds of both (those
+    of the import include the start of its process), their ratio and the peak memory of the import in megabytes.
     """
     if Organization.objects.exists() or AccessKey.objects.exists():
-        raise SystemExit("The benchmark needs a database without organizations: it empties the tables.")
+        raise SystemExit("The benchmark needs a database without organizations, because it empties the tables.")
     with tempfile.TemporaryDirectory() as folder:
         file, finished = Path(folder) / "organizations.csv", Path(folder) / "finished.copy"
         write_tree(file, rows)
@@ -37,7 +37,7 @@ def run(rows: int) -> dict[str, float]:
             _empty()
             copy_seconds = _copy_in(finished)
             if Organization.objects.count() != rows:
-                raise SystemExit("Not all organizations have arrived.")
+                raise SystemExit("Some organizations are missing after the COPY.")
         finally:
             _empty()
     return {
@@ -50,22 +50,22 @@ def run(rows: int) -> dict[str, float]:
 
 
 def write_tree(file: Path, rows: int) -> None:
-    """Write one tree of `rows` organizations, 10 to 20 below each that has any, its rows in no order."""
-    chance = random.Random(rows)
+    """Write a tree of `rows` organizations in random order. Organizations with children have 10 to 20 of them."""
+    generator = random.Random(rows)
     parents = [""]
     parent = 0
     while len(parents) < rows:
-        parents += [f"org-{parent:08d}"] * chance.randint(10, 20)
+        parents += [f"org-{parent:08d}"] * generator.randint(10, 20)
         parent += 1
     numbers = list(range(rows))
-    chance.shuffle(numbers)
+    generator.shuffle(numbers)
     with file.open("w", encoding="utf-8") as stream:
         stream.write("key,name,parent_key\n")
         stream.writelines(f'org-{number:08d},"Organization {number}, Inc.",{parents[number]}\n' for number in numbers)
 
 
 def _import(file: Path) -> tuple[float, float]:
-    """Seconds and peak memory of the command in a process of its own."""
+    """Run the import in a process of its own. Returns its seconds and its peak memory in megabytes."""
     command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "import_organizations", str(file)]
     begin = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -88,7 +88,7 @@ def _copy_in(file: Path) -> float:
     with transaction.atomic(), connection.cursor() as cursor, file.open("rb") as stream:
         locks.lock_tree_for_writing()
         with cursor.copy("COPY orgs_organization FROM STDIN") as copy:
-            while block := stream.read(BLOCK):
+            while block := stream.read(BLOCK_BYTES):
                 copy.write(block)
     return time.perf_counter() - begin
 

@@ -1,4 +1,4 @@
-"""A Flagsite to measure: servers with durable settings in a data folder of its own, real web and worker processes."""
+"""The installation that benchmarks measure: durable servers in a data folder of its own, real web and worker."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from orgs.tree.locks import TREE_LOCK
 
 ROOT = Path(__file__).resolve().parent.parent
 BRANCHES = 20
-"""Below the root; each branch has as many leaves as the size asks for."""
-PATIENCE = 20  # seconds that a process has to stop in order
+"""The number of organizations directly below a root. All other organizations are leaves below these."""
+STOP_TIMEOUT_SECONDS = 20
 
 
 class Installation:
-    """Servers, web and worker in `folder`; trees made by SQL; flags set over HTTP."""
+    """Servers, web and worker in `folder`. SQL creates the trees, and HTTP requests set the flags."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -42,7 +42,7 @@ class Installation:
             "RATE_LIMIT": "1000000/minute",
             "LOG_LEVEL": "WARNING",
             "PYTHONPATH": str(ROOT),
-            "TMPDIR": str(folder / "temporary"),  # where killed workers leave what they had there
+            "TMPDIR": str(folder / "temporary"),  # killed workers leave files there
         }
         self.processes: list[subprocess.Popen[bytes]] = []
         self._leaders: list[orphaned_processes.SessionLeader] = []
@@ -50,7 +50,7 @@ class Installation:
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
 
     def start(self) -> None:
-        """Start servers and web; make tables and a key."""
+        """Start the servers and web, and create the tables and an access key."""
         rmtree(self.folder / "temporary", ignore_errors=True)
         (self.folder / "temporary").mkdir()
         self.postgres.start()
@@ -66,17 +66,17 @@ class Installation:
         raise SystemExit("The web server does not answer.")
 
     def serve(self, application: str, port: int, **environment: str) -> subprocess.Popen[bytes]:
-        """Another application on the same web server."""
+        """Start a web server with this application; `environment` has more environment variables for it."""
         self.environment |= environment
         return self.run(*web_command(port)[:-1], application)
 
     def authorize(self) -> None:
-        """Make a key and use it from now on; whoever empties the tables takes the keys along."""
+        """Create an access key and use it from now on. This is necessary after the tables were emptied."""
         key = json.loads(self._manage("create_key", "bench", "--role", "admin", "--json"))["key"]
         self.http.headers["Authorization"] = f"Bearer {key}"
 
     def stop(self) -> None:
-        """End everything."""
+        """End all processes and servers."""
         for process in self.processes:
             process.terminate()
         for process in list(self.processes):
@@ -87,21 +87,21 @@ class Installation:
 
     @contextmanager
     def worker(self, concurrency: int = 1) -> Iterator[subprocess.Popen[bytes]]:
-        """A fresh worker that has shown that it works."""
+        """Run a new worker. It has completed a job before the block begins."""
         process = self.run("celery", "-A", "flagsite", "worker", "--queues", "propagation,default",
                             "--without-mingle", "--concurrency", str(concurrency))  # fmt: skip
         try:
-            self.plant(1, 1)
+            self.create_trees(1, 1)
             self.flip(1)
             yield process
         finally:
             self.end(process)
 
     def end(self, process: subprocess.Popen[bytes]) -> None:
-        """Ask a process to stop, which then sees to its children and temporary files; kill whatever is left."""
+        """Ask a process to stop, so that it ends its children and deletes its files. Then kill the rest."""
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
-            process.wait(PATIENCE)
+            process.wait(STOP_TIMEOUT_SECONDS)
         self.kill(process)
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
@@ -109,52 +109,52 @@ class Installation:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        with suppress(ValueError):  # it has ended before
+        with suppress(ValueError):  # it has ended already
             self.processes.remove(process)
 
     def sql(self, statement: str, parameters: Any = None) -> list[Any]:
-        """Execute one statement on a connection of its own; its rows."""
+        """Execute one statement on a new connection. Returns its rows."""
         with psycopg.connect(servers.database_url(self.folder), autocommit=True) as connection:
             cursor = connection.execute(statement, parameters)
             return cursor.fetchall() if cursor.description else []
 
     def seconds(self, statement: str, parameters: Any = None) -> float:
-        """How long one statement takes, commit included."""
+        """Execute one statement. Returns its seconds, including the commit."""
         with psycopg.connect(servers.database_url(self.folder), autocommit=True) as connection:
             began = time.perf_counter()
             connection.execute(statement, parameters)
             return time.perf_counter() - began
 
-    def plant(self, descendants: int, trees: int = 1) -> list[int]:
-        """Replace all organizations by `trees` trees of three levels with so many below each root; the roots' ids."""
+    def create_trees(self, descendants: int, trees: int = 1) -> list[int]:
+        """Replace all organizations by trees of three levels with `descendants` each. Returns the roots' ids."""
         branches = min(BRANCHES, descendants)
         leaves = max(0, descendants // branches - 1)
         with psycopg.connect(servers.database_url(self.folder)) as connection:
             connection.execute("SELECT pg_advisory_xact_lock(%s)", [TREE_LOCK])
-            connection.execute(EMPTY)
+            connection.execute(EMPTY_TABLES)
             size = 1 + branches * (1 + leaves)
             for tree in range(trees):
                 numbers = {"first": 1 + tree * size, "size": size, "tree": tree, "branches": branches, "leaves": leaves}
-                connection.execute(PLANT_ROOT, numbers)
-                connection.execute(PLANT_BELOW, numbers)
+                connection.execute(INSERT_ROOT, numbers)
+                connection.execute(INSERT_DESCENDANTS, numbers)
             connection.execute(NEXT_ID)
         for statement in ("VACUUM (ANALYZE) orgs_organization", "VACUUM (ANALYZE) flags_flagstate"):
             self.sql(statement)
         return [1 + tree * size for tree in range(trees)]
 
     def clear(self) -> None:
-        """Leave neither organizations nor keys behind."""
+        """Delete all organizations, jobs and access keys."""
         self.sql("TRUNCATE flags_flagstate, flags_change, jobs_job, jobs_jobfailure, jobs_deedtarget")
         self.sql("TRUNCATE orgs_organization, orgs_accesskey, orgs_staffscope")
 
-    def ask(self, organization_id: int, enabled: bool) -> int:
-        """Set the flag over HTTP; the job's id."""
+    def set_flag(self, organization_id: int, enabled: bool) -> int:
+        """Set the flag over HTTP. Returns the id of the job."""
         answer = self.http.post(f"/{organization_id}/bench/{str(enabled).lower()}")
         assert answer.status_code == 202, answer.text
         return int(answer.json()["jobId"])
 
     def wait(self, job_id: int) -> None:
-        """Until the job has COMPLETED."""
+        """Wait until the job is COMPLETED."""
         with psycopg.connect(servers.database_url(self.folder), autocommit=True) as connection:
             while True:
                 (status,) = connection.execute("SELECT status FROM jobs_job WHERE id = %s", [job_id]).fetchone() or (
@@ -166,13 +166,13 @@ class Installation:
                 time.sleep(0.01)
 
     def flip(self, root: int, *, enabled: bool = True) -> float:
-        """Seconds from the POST to COMPLETED."""
+        """Set the flag and wait for the job. Returns the seconds from the POST to COMPLETED."""
         began = time.perf_counter()
-        self.wait(self.ask(root, enabled))
+        self.wait(self.set_flag(root, enabled))
         return time.perf_counter() - began
 
     def python(self, program: str) -> str:
-        """Run a program of ours in a process with the settings; what it prints."""
+        """Run a Python program in a process with Flagsite's settings. Returns its output."""
         environment = {**self.environment, "DJANGO_SETTINGS_MODULE": "flagsite.settings"}
         return subprocess.run(
             [sys.executable, "-c", program], env=environment, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
@@ -183,7 +183,7 @@ class Installation:
         return subprocess.run(command, env=self.environment, check=True, stdout=subprocess.PIPE, text=True).stdout
 
     def run(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start one of the environment's programs in a session of its own; it ends with the installation."""
+        """Start a program of `.venv` in a session of its own. It ends with the installation."""
         with (self.folder / f"{program}.log").open("ab") as log:
             process = subprocess.Popen(
                 [str(Path(sys.executable).parent / program), *arguments],
@@ -196,26 +196,26 @@ class Installation:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """A port on which no process listens now."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
 
 
-EMPTY = """
+EMPTY_TABLES = """
 TRUNCATE flags_flagstate, flags_change, flags_flag, flags_flag_prerequisites, jobs_job, jobs_jobfailure,
          jobs_deedtarget;
-SET LOCAL session_replication_role = replica;  -- nobody refers to them any more, and to look for each would take long
+SET LOCAL session_replication_role = replica;  -- no row refers to them, and the check of each foreign key is slow
 DELETE FROM orgs_organization;
 SET LOCAL session_replication_role = origin;
 SELECT pg_notify('flagsite_changes', '{"tree": 1}')
 """
 NEXT_ID = "SELECT setval(pg_get_serial_sequence('orgs_organization', 'id'), max(id)) FROM orgs_organization"
-PLANT_ROOT = """
+INSERT_ROOT = """
 INSERT INTO orgs_organization (id, name, key, parent_id, tree_id, level, lft, rght)
 SELECT %(first)s, 'Root', 'root-' || %(tree)s, NULL, %(tree)s + 1, 0, 1, 2 * %(size)s
 """
-PLANT_BELOW = """
+INSERT_DESCENDANTS = """
 INSERT INTO orgs_organization (id, name, key, parent_id, tree_id, level, lft, rght)
 SELECT %(first)s + 1 + branch * (1 + %(leaves)s) + leaf, 'Organization',
        'o-' || %(tree)s || '-' || branch || '-' || leaf,

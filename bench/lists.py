@@ -1,4 +1,4 @@
-"""The admin site's lists of jobs, organizations and flags with very many rows, asked for over HTTP as people do."""
+"""The admin site's lists of jobs, organizations and flags with very many rows, over HTTP."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INSERT INTO flags_flagstate (organization_id, flag_id, enabled, source_id, chang
 SELECT organization.id, flag.id, true, 1, 1, now()
   FROM orgs_organization organization, (SELECT id FROM flags_flag ORDER BY id LIMIT 10) flag ORDER BY 1, 2
 """
-LONG_AGO = "SELECT to_char(max(completed_at) - interval '20 hours', 'YYYY-MM-DD\"T\"HH24') FROM jobs_job"
+EARLIER_HOUR = "SELECT to_char(max(completed_at) - interval '20 hours', 'YYYY-MM-DD\"T\"HH24') FROM jobs_job"
 JOBS = "/admin/jobs/job/"
 PAGES = [
     JOBS, f"{JOBS}?p=100", f"{JOBS}?status__exact=FAILED", f"{JOBS}?status__exact=PENDING",
@@ -29,24 +29,24 @@ PAGES = [
     f"{JOBS}?q=o-0-3-1", f"{JOBS}?q=nothing", f"{JOBS}{{job}}/change/", f"{JOBS}live/?ids={{job}}",
     "/admin/orgs/organization/", "/admin/orgs/organization/?q=o-0-3-1", "/admin/flags/flag/",
 ]  # fmt: skip
-OF_BOUND = [JOBS, f"{JOBS}?status__exact=FAILED", f"{JOBS}?q=c-4711", "/admin/orgs/organization/"]
+BOUND_PERSON_PAGES = [JOBS, f"{JOBS}?status__exact=FAILED", f"{JOBS}?q=c-4711", "/admin/orgs/organization/"]
 
 
 def lists(installation: Installation, rows: int) -> Result:
-    """Every list for a person who sees everything, some for one who is bound to a branch."""
-    (root,) = installation.plant(min(rows, ORGANIZATIONS))
+    """Measure every list for a person without a scope, and some for a person who is bound to an organization."""
+    (root,) = installation.create_trees(min(rows, ORGANIZATIONS))
     make_rows(installation, rows)
     for statement in (NAME_FLAGS.replace("%%", "%"), FLAGS, STATES):
         installation.sql(statement)
     for table in ("jobs_job", "flags_flag", "flags_flagstate"):
         installation.sql(f"VACUUM (ANALYZE) {table}")
-    job = installation.sql("SELECT min(id) + 1000 FROM jobs_job")[0][0]
-    hour = installation.sql(LONG_AGO)[0][0]
+    job_id = installation.sql("SELECT min(id) + 1000 FROM jobs_job")[0][0]
+    hour = installation.sql(EARLIER_HOUR)[0][0]
     times: dict[str, float] = {}
-    for name, bound_to, paths in (("", None, PAGES), ("branch: ", root + 1, OF_BOUND)):
+    for name, bound_to, paths in (("", None, PAGES), ("branch: ", root + 1, BOUND_PERSON_PAGES)):
         cookie = installation.python(SIGN_IN.format(name=f"bench {name}", bound_to=bound_to)).strip()
         with httpx.Client(base_url=installation.http.base_url, cookies={"sessionid": cookie}, timeout=120) as client:
-            times |= {name + path: milliseconds(client, path.format(job=job, hour=hour)) for path in paths}
+            times |= {name + path: milliseconds(client, path.format(job=job_id, hour=hour)) for path in paths}
     slowest = max(times, key=lambda path: times[path])
     return Result(
         f"lists with {rows:,} jobs and states", f"slowest {times[slowest]:.0f} ms", slowest,

@@ -1,4 +1,4 @@
-"""What does not grow with the tree: the answer to a POST, the worker's memory, the state table after many flips."""
+"""Figures that must not grow with the tree: the answer to a POST, the worker's memory, the table of flag states."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ REQUESTS = 300
 
 
 def posting(installation: Installation, rows: int) -> Result:
-    """POST on a parent with few and with many descendants; no worker runs, the machine is otherwise idle."""
+    """Measure a POST on a parent with few and with many descendants. No worker runs; the machine is idle."""
     p50, p99 = {}, {}
     for descendants in (10, min(rows, 10_000), rows):
-        (root,) = installation.plant(descendants)
+        (root,) = installation.create_trees(descendants)
         times = []
         for number in range(REQUESTS + 20):
             began = time.perf_counter()
-            installation.ask(root, enabled=number % 2 == 0)
+            installation.set_flag(root, enabled=number % 2 == 0)
             times.append((time.perf_counter() - began) * 1000)
         times = sorted(times[20:])
         p50[descendants], p99[descendants] = times[len(times) // 2], times[int(len(times) * 0.99)]
@@ -33,11 +33,11 @@ def posting(installation: Installation, rows: int) -> Result:
 
 
 def memory(installation: Installation, rows: int) -> Result:
-    """The peak memory of the worker's child that ran the job, with few and with many descendants."""
+    """Measure the peak memory of the worker's child that runs the job, with few and with many descendants."""
     peaks = {}
     for descendants in (min(rows, 10_000), rows):
         with installation.worker() as worker:
-            (root,) = installation.plant(descendants)
+            (root,) = installation.create_trees(descendants)
             installation.flip(root)
             peaks[descendants] = max(_peak(child) for child in _children(worker))
     small, large = peaks.values() if len(peaks) > 1 else (list(peaks.values()) * 2)
@@ -48,11 +48,11 @@ def memory(installation: Installation, rows: int) -> Result:
 
 
 def states(installation: Installation, rows: int) -> Result:
-    """Size of the state table and its index after ten flips of all rows, against after the first set."""
+    """Compare the size of the table of flag states and its index before and after ten flips of all rows."""
     size = "SELECT pg_table_size('flags_flagstate') / 1048576.0, pg_indexes_size('flags_flagstate') / 1048576.0"
     counts = "SELECT n_tup_upd, n_tup_hot_upd, n_dead_tup FROM pg_stat_user_tables WHERE relname = 'flags_flagstate'"
     with installation.worker():
-        (root,) = installation.plant(rows)
+        (root,) = installation.create_trees(rows)
         installation.flip(root)
         table, index = map(float, installation.sql(size)[0])
         updated, hot, _ = installation.sql(counts)[0]
@@ -74,6 +74,6 @@ def _children(process: subprocess.Popen[bytes]) -> list[int]:
 
 
 def _peak(pid: int) -> float:
-    """Megabytes of the most memory that a process has held (Linux)."""
+    """The peak memory of a process in megabytes (Linux)."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024

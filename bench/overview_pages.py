@@ -1,4 +1,4 @@
-"""The pages that tell how Flagsite is doing, with a million jobs and a million audit entries."""
+"""The admin site's overview pages with a million jobs and a million audit entries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bench.installation import Installation
 from bench.report import Result
 
 LIMIT_MILLISECONDS = 300
-ASKED = 7
+REQUESTS_PER_PAGE = 7
 ORGANIZATIONS = 99_999
 
 SIGN_IN = """
@@ -31,7 +31,7 @@ session[HASH_SESSION_KEY] = user.get_session_auth_hash()
 session.save()
 print(session.session_key)
 """
-EVERYTHING = [
+PAGES = [
     "/admin/", "/admin/overview/", "/admin/jobs/queue/", "/admin/jobs/queue/live/", "/admin/jobs/worker/",
     "/admin/orgs/auditentry/", "/admin/orgs/auditentry/?by=alice",
     "/admin/orgs/auditentry/?by=key:1+nightly", "/admin/orgs/auditentry/?did=queue.pause",
@@ -41,16 +41,22 @@ EVERYTHING = [
     "/admin/orgs/auditentry/?q=key:1", "/admin/orgs/auditentry/?q=nothing", "/admin/orgs/accesskey/",
     "/admin/auth/user/", "/admin/django_celery_beat/periodictask/",
 ]  # fmt: skip
-OF_BOUND = ["/admin/", "/admin/overview/", "/admin/orgs/auditentry/", "/admin/orgs/auditentry/?did=queue.pause",
-            "/admin/orgs/accesskey/"]  # fmt: skip
+BOUND_PERSON_PAGES = [
+    "/admin/", "/admin/overview/", "/admin/orgs/auditentry/", "/admin/orgs/auditentry/?did=queue.pause",
+    "/admin/orgs/accesskey/",
+]  # fmt: skip
 
 
 def overview(installation: Installation, rows: int) -> Result:
-    """Every page for a person who sees everything, some for people bound to a branch and to a leaf."""
-    (root,) = installation.plant(min(rows, ORGANIZATIONS))
+    """Measure every page for a person without a scope, and some for people who are bound to a branch or leaf."""
+    (root,) = installation.create_trees(min(rows, ORGANIZATIONS))
     make_rows(installation, rows)
     times: dict[str, float] = {}
-    people = {"": (None, EVERYTHING), "branch: ": (root + 1, OF_BOUND), "leaf: ": (root + 2, OF_BOUND)}
+    people = {
+        "": (None, PAGES),
+        "branch: ": (root + 1, BOUND_PERSON_PAGES),
+        "leaf: ": (root + 2, BOUND_PERSON_PAGES),
+    }
     for name, (bound_to, paths) in people.items():
         cookie = installation.python(SIGN_IN.format(name=f"bench {name}", bound_to=bound_to)).strip()
         with httpx.Client(base_url=installation.http.base_url, cookies={"sessionid": cookie}, timeout=120) as client:
@@ -64,25 +70,25 @@ def overview(installation: Installation, rows: int) -> Result:
 
 
 def milliseconds(client: httpx.Client, path: str) -> float:
-    """The median of some requests, after one for the caches."""
-    found = []
-    for _ in range(ASKED + 1):
+    """The median of REQUESTS_PER_PAGE requests, after one request that fills the caches."""
+    times = []
+    for _ in range(REQUESTS_PER_PAGE + 1):
         began = time.perf_counter()
         answer = client.get(path)
-        found.append((time.perf_counter() - began) * 1000)
+        times.append((time.perf_counter() - began) * 1000)
         assert answer.status_code == 200, (path, answer.status_code)
-    return round(sorted(found[1:])[ASKED // 2], 1)
+    return round(sorted(times[1:])[REQUESTS_PER_PAGE // 2], 1)
 
 
 def make_rows(installation: Installation, rows: int) -> None:
-    """Jobs, tallies and audit entries by SQL; organizations must be there."""
+    """Insert jobs, hourly metrics, workers and audit entries. The organizations must exist."""
     installation.sql(
         "TRUNCATE jobs_job, jobs_jobfailure, jobs_deedtarget, jobs_jobtally, jobs_worker, flags_change, flags_flagstate"
     )
     installation.sql("ALTER TABLE orgs_historyentry DISABLE TRIGGER orgs_history_is_not_emptied")
     installation.sql("TRUNCATE orgs_historyentry RESTART IDENTITY")
     installation.sql("ALTER TABLE orgs_historyentry ENABLE TRIGGER orgs_history_is_not_emptied")
-    for statement in (JOBS, TALLIES, WORKERS, AUDIT_ENTRIES):
+    for statement in (JOBS, HOURLY_METRICS, WORKERS, AUDIT_ENTRIES):
         installation.sql(statement, {"rows": rows, "organizations": min(rows, ORGANIZATIONS)})
     for table in ("jobs_job", "jobs_jobtally", "orgs_historyentry"):
         installation.sql(f"VACUUM (ANALYZE) {table}")
@@ -106,7 +112,7 @@ SELECT 'propagation', CASE WHEN n %% 3 = 0 THEN 'default' ELSE 'propagation' END
                     WHEN n %% 40 = 0 THEN 'FAILED' WHEN n %% 41 = 0 THEN 'CANCELLED' ELSE 'COMPLETED' END AS status
           FROM generate_series(1, %(rows)s) n) job
 """
-TALLIES = """
+HOURLY_METRICS = """
 INSERT INTO jobs_jobtally (hour, shard, queue, kind, outcome, count, rescued, retries, organizations,
                            failed_organizations, superseded_organizations, waiting_seconds, waiting_buckets,
                            processing_seconds, processing_buckets, chains, chain_seconds, chain_buckets)

@@ -1,6 +1,7 @@
-"""One evaluation by another library, 100 flags loaded, a rollout to half of the users: prints the microseconds.
+"""The program `peers.py NAME`: print the microseconds of one evaluation by another library.
 
-Runs in the environment that bench/peers.txt describes, and imports nothing of ours: peers.py NAME.
+The library has 100 flags and a rollout to half of the users. The program runs in an environment with bench/peers.txt,
+so it imports no module of Flagsite.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from collections.abc import Callable
 
 FLAGS = 100
 ROUNDS, CALLS = 7, 3000
-Ask = Callable[[str], bool]
+Evaluate = Callable[[str], bool]
 
 
-def unleash() -> Ask:
-    """UnleashClient, with its flags given at the start; nothing is fetched and nothing sent."""
+def unleash() -> Evaluate:
+    """UnleashClient with flags that it gets at its start. It neither fetches nor sends data."""
     from UnleashClient import UnleashClient
     from UnleashClient.cache import FileCache
 
@@ -34,23 +35,23 @@ def unleash() -> Ask:
     return lambda user: client.is_enabled("flag-50", {"userId": user})
 
 
-def growthbook() -> Ask:
-    """GrowthBook, one instance whose user changes, as its documentation has it for servers."""
+def growthbook() -> Evaluate:
+    """GrowthBook with one instance whose user changes, as its documentation recommends for servers."""
     from growthbook import GrowthBook
 
     rule = {"force": True, "coverage": 0.5, "hashAttribute": "id"}
     features = {f"flag-{n}": {"defaultValue": False, "rules": [rule]} for n in range(FLAGS)}
     client = GrowthBook(features=features, attributes={"id": ""})
 
-    def ask(user: str) -> bool:
+    def evaluate(user: str) -> bool:
         client.set_attributes({"id": user})
         return client.is_on("flag-50")
 
-    return ask
+    return evaluate
 
 
-def flagsmith() -> Ask:
-    """Flagsmith's engine; it evaluates whatever the context has, so it gets the one flag only."""
+def flagsmith() -> Evaluate:
+    """Flagsmith's engine. It evaluates every flag of the context, so the context has one flag only."""
     from flag_engine.engine import get_evaluation_result
 
     split = {"property": "$.identity.key", "operator": "PERCENTAGE_SPLIT", "value": "50"}
@@ -62,15 +63,15 @@ def flagsmith() -> Ask:
         "segments": {"1": segment},
     }
 
-    def ask(user: str) -> bool:
-        asked = {**context, "identity": {"identifier": user, "key": user}}
-        return bool(get_evaluation_result(asked)["flags"]["flag-50"]["enabled"])
+    def evaluate(user: str) -> bool:
+        user_context = {**context, "identity": {"identifier": user, "key": user}}
+        return bool(get_evaluation_result(user_context)["flags"]["flag-50"]["enabled"])
 
-    return ask
+    return evaluate
 
 
-def waffle() -> Ask:
-    """django-waffle, its flags in the local-memory cache and in SQLite behind it."""
+def waffle() -> Evaluate:
+    """django-waffle with its flags in SQLite and in the local-memory cache."""
     import django
     from django.conf import settings
 
@@ -90,24 +91,24 @@ def waffle() -> Ask:
     for n in range(FLAGS):
         Flag.objects.create(name=f"flag-{n}", percent=50)
 
-    def ask(user: str) -> bool:
+    def evaluate(user: str) -> bool:
         request = HttpRequest()
         request.user = AnonymousUser()
         return bool(flag_is_active(request, "flag-50"))
 
-    return ask
+    return evaluate
 
 
-def microseconds(ask: Ask) -> float:
-    """Of one call, the best of some rounds; different users in turn."""
+def microseconds(evaluate: Evaluate) -> float:
+    """The microseconds of one call: the best of several rounds over different users."""
     users = [f"user-{n}" for n in range(CALLS)]
-    share = sum(ask(user) for user in users) / CALLS
+    share = sum(evaluate(user) for user in users) / CALLS
     assert 0.4 < share < 0.6, share
     best = float("inf")
     for _ in range(ROUNDS):
         began = time.perf_counter()
         for user in users:
-            ask(user)
+            evaluate(user)
         best = min(best, time.perf_counter() - began)
     return best / CALLS * 1e6
 
@@ -117,4 +118,4 @@ if __name__ == "__main__":
     peers = {"UnleashClient": unleash, "growthbook": growthbook, "flagsmith": flagsmith, "waffle": waffle}
     figure = microseconds(peers[sys.argv[1]]())
     print(json.dumps(figure), flush=True)
-    os._exit(0)  # some leave threads behind
+    os._exit(0)  # some libraries leave threads running

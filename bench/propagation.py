@@ -1,4 +1,4 @@
-"""Jobs that carry a flag down, against single statements that write the same columns of the same rows."""
+"""Propagations, compared with single statements that write the same columns of the same rows."""
 
 from __future__ import annotations
 
@@ -29,29 +29,29 @@ SELECT organization.id, %(flag)s, %(root)s, %(number)s, 1, now(), true
 ROUNDS = 3
 
 
-def _catch_up(installation: Installation) -> int:
-    """Let the sequence pass the numbers that yardsticks have written; the number that the next may write."""
+def _skip_numbers(installation: Installation) -> int:
+    """Move the sequence of change numbers past those of the yardsticks. Returns the next number for a yardstick."""
     installation.sql("SELECT setval('flags_change_number', nextval('flags_change_number') + 1000)")
     return int(installation.sql("SELECT last_value FROM flags_change_number")[0][0])
 
 
 def flip(installation: Installation, rows: int) -> Result:
-    """All descendants flipped, POST to COMPLETED, against one UPDATE and one INSERT … ON CONFLICT."""
+    """Flip all descendants, from POST to COMPLETED, against one UPDATE and one INSERT … ON CONFLICT."""
     ours, updates, upserts = [], [], []
     with installation.worker():
-        (root,) = installation.plant(rows)
+        (root,) = installation.create_trees(rows)
         installation.flip(root)
         flag = installation.sql("SELECT id FROM flags_flag WHERE key = 'bench'")[0][0]
         installation.sql("VACUUM (ANALYZE) flags_flagstate")
-        installation.flip(root, enabled=False)  # both find a table that has been flipped before
+        installation.flip(root, enabled=False)  # so that both measure a table that was flipped before
         for number in range(ROUNDS):
-            parameters = {"root": root, "flag": flag, "number": _catch_up(installation)}
+            parameters = {"root": root, "flag": flag, "number": _skip_numbers(installation)}
             updates.append(installation.seconds(ONE_UPDATE, parameters))
-            _catch_up(installation)
+            _skip_numbers(installation)
             ours.append(installation.flip(root, enabled=number % 2 == 0))
-            parameters["number"] = _catch_up(installation)
+            parameters["number"] = _skip_numbers(installation)
             upserts.append(installation.seconds(ONE_UPSERT, parameters))
-            _catch_up(installation)
+            _skip_numbers(installation)
     best = min(median(updates), median(upserts))
     ratio = median(ours) / best
     return Result(
@@ -61,10 +61,10 @@ def flip(installation: Installation, rows: int) -> Result:
 
 
 def first_set(installation: Installation, rows: int) -> Result:
-    """The first set of a flag, into an empty table, against one INSERT … SELECT … ON CONFLICT."""
+    """Set a flag for the first time, into an empty table, against one INSERT … SELECT … ON CONFLICT."""
     ours, theirs = [], []
     with installation.worker():
-        (root,) = installation.plant(rows)
+        (root,) = installation.create_trees(rows)
         for _ in range(ROUNDS):
             installation.sql("TRUNCATE flags_flagstate")
             theirs.append(installation.seconds(ONE_UPSERT, {"root": root, "flag": 1, "number": 1}))
@@ -91,10 +91,10 @@ print(time.perf_counter() - began)
 
 
 def against_orm(installation: Installation, rows: int) -> Result:
-    """A small tree, against one save() for each of its rows."""
+    """Flip a small tree, against one save() for each of its rows."""
     rows = min(rows, 10_000)
     with installation.worker():
-        (root,) = installation.plant(rows)
+        (root,) = installation.create_trees(rows)
         installation.flip(root)
         installation.sql("VACUUM (ANALYZE) flags_flagstate")
         ours = [installation.flip(root, enabled=number % 2 == 1) for number in range(7)]

@@ -1,4 +1,4 @@
-"""One line of the table that a benchmark makes."""
+"""The result of a benchmark: a row of the table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What was measured, against what, and whether it reaches what it must."""
+    """A measured figure, its yardstick, and whether the figure meets the requirement `must`."""
 
     what: str
     ours: str
@@ -19,5 +19,5 @@ class Result:
     details: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """For the JSON file."""
+        """The result as an object of the JSON file."""
         return asdict(self)

@@ -1,4 +1,4 @@
-"""What a scrape of /metrics costs with many jobs and a year of tallies."""
+"""The time of a scrape of /metrics with many jobs and a year of hourly metrics."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ INSERT INTO jobs_job (kind, queue, priority, status, organization_id, arguments,
 SELECT 'propagation', 'propagation', 0, 'PENDING', 1, '{}', false, 'request', 0, 0, 3, 0, 0, 0, 0, '', '', '', '', '',
        '', '', 0 FROM generate_series(1, %(rows)s)
 """
-TALLIES = """
+HOURLY_METRICS = """
 INSERT INTO jobs_jobtally (hour, shard, queue, kind, outcome, count, rescued, retries, organizations,
                            failed_organizations, superseded_organizations, chains, waiting_seconds, waiting_buckets,
                            processing_seconds, processing_buckets, chain_seconds, chain_buckets)
 SELECT hour, shard, 'propagation', kind, outcome, 1, 0, 0, 1, 0, 0, 1, 1, spread, 1, spread, 1, spread
   FROM (SELECT date_trunc('hour', now()) - number * interval '1 hour' AS hour, shard
-          FROM generate_series(1, 72) number, generate_series(0, 7) shard  -- as they stand before the daily fold
+          FROM generate_series(1, 72) number, generate_series(0, 7) shard  -- before the daily clean-up sums them up
          UNION ALL
         SELECT date_trunc('month', now()) - number * interval '1 month', 0 FROM generate_series(1, 12) number) hours,
        unnest(ARRAY['propagation', 'inheritance', 'cleanup']) kind,
@@ -33,11 +33,11 @@ SELECT hour, shard, 'propagation', kind, outcome, 1, 0, 0, 1, 0, 0, 1, 1, spread
 
 
 def scraping(installation: Installation, rows: int) -> Result:
-    """Scrapes one after another; no worker runs."""
+    """Measure scrapes one after another. No worker runs."""
     installation.sql("TRUNCATE jobs_job, jobs_jobfailure, jobs_deedtarget, flags_change, jobs_jobtally")
     installation.sql(OLD_JOBS, {"rows": rows})
     installation.sql(WAITING_JOBS, {"rows": rows // 10})
-    installation.sql(TALLIES)
+    installation.sql(HOURLY_METRICS)
     for table in ("jobs_job", "jobs_jobtally"):
         installation.sql(f"VACUUM (ANALYZE) {table}")
     times = []

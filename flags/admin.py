@@ -1,4 +1,4 @@
-"""The pages of the admin site about flags; each module registers its own."""
+"""The admin site's pages of flags and schedules. Each imported module registers its pages."""
 
 from flags.definitions import admin as definitions_admin  # noqa: F401
 from flags.schedules import admin as schedules_admin  # noqa: F401

@@ -1,4 +1,4 @@
-"""Flags and their values."""
+"""The Django app of flags."""
 
 from django.apps import AppConfig
 
@@ -8,15 +8,15 @@ class FlagsConfig(AppConfig):
     verbose_name = "Flags"
 
     def ready(self) -> None:
-        """Register the kinds of jobs and the chores, say what grows old, listen to the tree, look at the settings."""
+        """Register kinds of jobs, maintenance tasks, retention, admin sections and signals, and check the settings."""
         from flags.client import context  # noqa: PLC0415
-        from flags.definitions import purge  # noqa: F401, PLC0415 - a kind of job
-        from flags.schedules import backoff, due, retention  # noqa: F401, PLC0415 - the last is a chore
-        from flags.states import (  # noqa: PLC0415 - models are loaded only now
+        from flags.definitions import purge  # noqa: F401, PLC0415 - registers a kind of job
+        from flags.schedules import backoff, due, retention  # noqa: F401, PLC0415 - `due` is a maintenance task
+        from flags.states import (  # noqa: PLC0415 - Django has loaded the models only now
             admin_section,
             inheritance,
             preview,
-            propagation,  # noqa: F401 - a kind of job
+            propagation,  # noqa: F401 - registers a kind of job
         )
         from jobs.operations import cleanup  # noqa: PLC0415
         from orgs.tree import admin_sections  # noqa: PLC0415
@@ -24,8 +24,8 @@ class FlagsConfig(AppConfig):
 
         admin_sections.sections.append(admin_section.SECTION)
         admin_sections.move_previews.append(preview.move)
-        cleanup.also.append(retention.OLD_SCHEDULES)
+        cleanup.other_old_rows.append(retention.OLD_SCHEDULES)
         context.check_settings()
-        backoff.default_max_retries()  # warns
-        organizations_placed.connect(inheritance.take_over, dispatch_uid="flags.take_over")
+        backoff.default_max_retries()  # warns of a value out of range
+        organizations_placed.connect(inheritance.write_placed_states, dispatch_uid="flags.take_over")
         organization_removing.connect(inheritance.remove_states, dispatch_uid="flags.remove_states")

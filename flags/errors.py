@@ -1,4 +1,4 @@
-"""What can go wrong with flags. Each class's docstring is the message a person reads."""
+"""Errors of flags, definitions and schedules. The docstring of each class is its message for people."""
 
 from __future__ import annotations
 
@@ -8,62 +8,62 @@ from flagsite.core.errors import FlagsiteError
 
 
 class FlagNotFound(FlagsiteError):
-    """There is no such flag."""
+    """The flag does not exist."""
 
 
 class InvalidFlagKey(FlagsiteError):
-    """A flag's name has 1 to 255 of the characters A-Z a-z 0-9 . _ - and starts with a letter or digit."""
+    """The name of a flag has 1 to 255 of the characters A-Z a-z 0-9 . _ - and starts with a letter or digit."""
 
 
 class TargetingKeyMissing(FlagsiteError):
-    """The flag is rolled out by a targeting key, and none was sent."""
+    """The rollout of the flag needs a targeting key, and the request has none."""
 
     steps: Sequence[object] = ()
-    """What the rules before have found (`evaluation.Step`)."""
+    """The results of the rules before the rollout (`flags.evaluation.engine.Step`)."""
 
 
 class UnknownHashVersion(FlagsiteError):
-    """The flag is rolled out by a formula that is not known here."""
+    """This version of Flagsite does not know the hash version of the flag's rollout."""
 
 
 class FlagExists(FlagsiteError):
-    """There is a flag of this name already."""
+    """Another flag already has this name."""
 
 
 class InvalidDefinition(FlagsiteError):
-    """The definition contradicts itself."""
+    """The definition is not valid."""
 
 
 class UnknownPrerequisite(FlagsiteError):
-    """A prerequisite is no flag that there is."""
+    """A prerequisite does not exist."""
 
 
 class PrerequisiteCycle(FlagsiteError):
-    """A flag cannot need itself, not even by way of others."""
+    """A flag cannot need itself, neither directly nor through other flags."""
 
 
 class FlagChangedMeanwhile(FlagsiteError):
-    """The flag is not the one that If-Match names: somebody has changed it since. Read it again."""
+    """Somebody has changed the flag since you read it. Read the flag again, and decide again."""
 
 
 class FlagArchived(FlagsiteError):
-    """The flag is archived: off for everybody, and nothing can be set."""
+    """The flag is archived: it is off for everybody, and nobody can set it."""
 
 
 class FlagPurging(FlagsiteError):
-    """The flag is being purged: it is gone in a moment."""
+    """The flag is being purged. It will be deleted soon."""
 
 
 class FlagNeeded(FlagsiteError):
-    """The flag is a prerequisite of others."""
+    """The flag is a prerequisite of other flags."""
 
 
 class ScheduleNotFound(FlagsiteError):
-    """There is no such schedule, or it is not yours to see."""
+    """The schedule does not exist, or you may not see it."""
 
 
 class InvalidSchedule(FlagsiteError):
-    """The change cannot be scheduled like this."""
+    """The change cannot be scheduled in this way."""
 
 
 class ScheduleNotCancellable(FlagsiteError):

@@ -1,4 +1,4 @@
-"""Django looks for an app's models here; each subject has its own."""
+"""All models of the app, because Django looks for them here. Each subject defines its own models."""
 
 from flags.definitions.models import Flag, new_salt
 from flags.insights.models import FlagAdoption, FlagUse, FlagUseTotal

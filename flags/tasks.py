@@ -1,4 +1,4 @@
-"""The shells through which Celery beat looks after flags; each holds one call."""
+"""The Celery tasks of flags, which beat sends. Each task calls one function."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from flags.schedules import due
 
 @shared_task(name="flags.apply_schedules")
 def apply_schedules() -> None:
-    """Apply the scheduled changes that are due; beat asks for it each five seconds."""
+    """Apply the scheduled changes that are due. Beat sends this task every five seconds."""
     due.apply_due()
 
 
 @shared_task(name="flags.move_uses")
 def move_uses() -> None:
-    """Move what all processes have counted into the database; beat asks for it each minute."""
+    """Move the content of the usage buffer into the database. Beat sends this task every minute."""
     usage_store.store_buffered_usage()
 
 
 @shared_task(name="flags.count_adoption")
 def count_adoption() -> None:
-    """Count on how many organizations each flag is on; beat asks for it each hour."""
+    """Count the organizations for which each flag is on. Beat sends this task every hour."""
     adoption_counts.count_adoption()

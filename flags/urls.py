@@ -1,4 +1,4 @@
-"""Paths of the flags."""
+"""The URL paths of flags, definitions, evaluation and schedules."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from flags.definitions.api import Definitions, OneDefinition
 from flags.evaluation.api import Check, Explain
 from flags.insights.api import AdoptionOfFlag
 from flags.schedules.api import CancelSchedule, OneSchedule, RetrySchedule, Schedules
-from flags.serving.invalidation_api import InvalidateCache
+from flags.serving.operator_invalidation_api import InvalidateCache
 from flags.states.api import OneState, SetFlag, StatesOfOrganization
 from flagsite.core.api import path_converters  # noqa: F401 - registers <id:…>
 

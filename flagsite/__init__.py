@@ -1,4 +1,4 @@
-"""The Django project: settings, URLs, Celery app, the embedded servers, process start-up."""
+"""The Django project: settings, URLs, Celery app, start of processes, health, metrics and embedded servers."""
 
 from flagsite.celery import app as celery_app
 

@@ -1,4 +1,4 @@
-"""The project itself as an app, for its commands and checks."""
+"""The Django project as an app, so that Django finds its commands."""
 
 from django.apps import AppConfig
 

@@ -1,4 +1,4 @@
-"""What the events server calls."""
+"""The ASGI application of the events server, which sends server-sent events to clients."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "flagsite.settings")
 django.setup()
 
-from flagsite.web.event_stream import EventStream  # noqa: E402 - knows the models, which are there only now
+from flagsite.web.event_stream import EventStream  # noqa: E402 - needs the models, which Django has loaded only now
 
 application = EventStream()

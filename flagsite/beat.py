@@ -1,8 +1,9 @@
-"""Celery's scheduler (beat) with its schedule in the database: of all beats that run, one sends tasks at a time.
+"""Celery's scheduler (beat), with its schedule in the database. If several beats run, only one sends tasks at a time.
 
-A beat claims a run of a periodic task in the database, in the transaction that does what is due: it adds one to the
-task's count of runs, provided that the count is still the one it has read. So of two beats one gets the run, also while
-the lock goes from one to the other. A run that failed because database or broker were away is still due afterwards.
+The active beat holds an advisory lock of PostgreSQL. Before a beat carries out a run of a periodic task, it claims the
+run in the same transaction: it adds one to the task's count of runs, if the count is still the one that the beat has
+read. So only one of two beats gets the run, also while the lock passes from one to the other. A run that fails because
+the database or the broker is away is still due afterwards.
 """
 
 from __future__ import annotations
@@ -25,23 +26,25 @@ log = structlog.get_logger(__name__)
 BEAT_LOCK = 7_260_143
 """Key of the PostgreSQL advisory lock that the active beat holds, on a connection of its own."""
 STANDBY_SECONDS = 2.0
-"""How long a beat waits before it tries again to get the lock, or to reach the database."""
+"""The time until a beat without the lock or without a database tries again."""
 RESEND_SECONDS = 10.0
-"""How long a beat waits before it tries again to send a task that could not be sent."""
-SOON_SECONDS = 0.01
+"""The time until a beat tries again to send a task that could not be sent."""
+MIN_WAIT_SECONDS = 0.01
 RUN_BY_BEAT = {"jobs.clean_up", "jobs.send_canary"}
-"""Tasks that only write a job: beat calls them itself, in the transaction that claims the run, and needs no broker."""
-KEEP_ALIVE = "SELECT set_config('tcp_keepalives_idle', '5', false), set_config('tcp_keepalives_count', '3', false), \
+"""Tasks that only create a job. Beat runs them itself, in the transaction that claims the run, without the broker."""
+SET_KEEP_ALIVE = (
+    "SELECT set_config('tcp_keepalives_idle', '5', false), set_config('tcp_keepalives_count', '3', false), \
 set_config('tcp_keepalives_interval', '3', false)"
-"""By these, PostgreSQL too notices soon that the active beat's machine is gone, and lets another beat have the lock."""
+)
+"""With these settings PostgreSQL notices within seconds that the active beat's machine is gone, and frees the lock."""
 
 
 class RunAlreadyTaken(Exception):
-    """The database has another count of runs: another beat has sent this run, or the task was changed or disabled."""
+    """Another beat has taken the run, or the task was changed or disabled: the count of runs is not as expected."""
 
 
 class OneAtATimeScheduler(RereadingScheduler):
-    """Sends tasks while it holds the lock; else it waits until the beat that holds the lock is gone."""
+    """A scheduler that sends tasks while it holds the lock, and otherwise waits for the lock."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._lock_connection: psycopg.Connection[Any] | None = None
@@ -49,14 +52,14 @@ class OneAtATimeScheduler(RereadingScheduler):
         super().__init__(*args, **kwargs)
 
     def setup_schedule(self) -> None:
-        """Add nothing: migrations make the schedule, and Celery's own clean-up of results has nothing to do."""
+        """Add nothing. Migrations create the schedule, and Flagsite has no task results to delete."""
 
     def enabled_models_qs(self) -> QuerySet[PeriodicTask]:
-        """Every enabled task: a daily one that was missed is made up for at any hour of the day."""
+        """Return every enabled task, so that a daily task that was missed runs at any hour of the day."""
         return PeriodicTask.objects.enabled()
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
-        """Send every task that is due, if this beat holds the lock; returns seconds until the next tick."""
+        """Send every due task if this beat holds the lock. Returns the seconds until the next tick."""
         try:
             if not self._has_lock():
                 return STANDBY_SECONDS
@@ -69,34 +72,34 @@ class OneAtATimeScheduler(RereadingScheduler):
             return STANDBY_SECONDS
 
     def sync(self) -> None:
-        """Write nothing: `send` has written each run already."""
+        """Write nothing, because `send` has written each run already."""
 
     def close(self) -> None:
         super().close()
         self._release_lock()
 
     def send(self, entry: ModelEntry) -> None:
-        """Claim the entry's next run and do what is due, or neither. Raises RunAlreadyTaken."""
+        """Claim the next run of the entry and send its task, both or neither. Raises RunAlreadyTaken."""
         upcoming = next(entry)
         with transaction.atomic():
             unclaimed = PeriodicTask.objects.filter(
                 pk=entry.model.pk, enabled=True, total_run_count=upcoming.total_run_count - 1
             )
-            # not by save(), which would tell every beat that the schedule has changed
+            # not with save(), after which every beat would reload the schedule
             if unclaimed.update(last_run_at=upcoming.last_run_at, total_run_count=F("total_run_count") + 1) != 1:
                 raise RunAlreadyTaken
             task = self.app.tasks.get(entry.task) or self.app.signature(entry.task)
             if entry.task in RUN_BY_BEAT:
                 task(*entry.args, **entry.kwargs)
-            else:  # not through beat's own producer, which waits for the broker for ever
+            else:  # not with beat's own producer, which waits for the broker without a timeout
                 task.apply_async(entry.args, entry.kwargs, retry=False, **entry.options)
         self.replace_entry(upcoming)
         log.debug("periodic_task_sent", task=entry.name)
 
     def _send_if_due(self, entry: ModelEntry) -> float:
-        """Send the entry if it is due; returns seconds until it may be due again.
+        """Send the entry if it is due. Returns the seconds until it may be due again.
 
-        An entry that cannot be sent, whatever the error, does not keep the others from being sent.
+        If an entry cannot be sent, the other entries are sent nevertheless, unless the database is away.
         """
         pause = self._not_before.get(entry.name, 0) - time.monotonic()
         if pause > 0:
@@ -104,7 +107,7 @@ class OneAtATimeScheduler(RereadingScheduler):
         try:
             is_due, seconds = self.is_due(entry)
             if not is_due:
-                return max(float(seconds), SOON_SECONDS)
+                return max(float(seconds), MIN_WAIT_SECONDS)
             self.send(entry)
         except RunAlreadyTaken:
             self.read_schedule_again()
@@ -114,10 +117,10 @@ class OneAtATimeScheduler(RereadingScheduler):
             log.exception("periodic_task_not_sent", task=entry.name, error=str(error))
             self._not_before[entry.name] = time.monotonic() + RESEND_SECONDS
             self.read_schedule_again()
-        return SOON_SECONDS
+        return MIN_WAIT_SECONDS
 
     def _has_lock(self) -> bool:
-        """Whether this beat holds the lock, or could take it just now."""
+        """Whether this beat holds the lock or has taken it now."""
         if self._lock_connection is not None and _is_usable(self._lock_connection):
             return True
         self._release_lock()
@@ -135,7 +138,7 @@ class OneAtATimeScheduler(RereadingScheduler):
 
 
 def last_tick_age() -> float | None:
-    """Seconds since a beat last sent a task, its clock compared with the database's; None if none was ever sent."""
+    """Seconds since beat last sent a task, by the database's clock; None if beat has never sent one."""
     newest = PeriodicTask.objects.aggregate(newest=Max("last_run_at"))["newest"]
     if newest is None:
         return None
@@ -145,11 +148,11 @@ def last_tick_age() -> float | None:
 
 
 def _take_lock() -> psycopg.Connection[Any] | None:
-    """A connection that holds the lock; None when another beat holds it or the database is away."""
+    """Return a connection that holds the lock, or None if another beat holds it or the database is away."""
     try:
         candidate = psycopg.connect(**{**psycopg_parameters(), "connect_timeout": 3}, autocommit=True)
         row = candidate.execute("SELECT pg_try_advisory_lock(%s)", [BEAT_LOCK]).fetchone()
-        candidate.execute(KEEP_ALIVE)
+        candidate.execute(SET_KEEP_ALIVE)
     except psycopg.Error as error:
         log.warning("beat_without_database", error=str(error))
         return None

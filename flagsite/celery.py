@@ -1,4 +1,4 @@
-"""The Celery app, and what a worker does when it starts and stops."""
+"""The Celery app, and the functions that run when a worker or beat starts or stops."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from flagsite.core.adapters import kombu_redis
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "flagsite.settings")
 
 
-class WorkersOwnTask(Task):
-    """A task that nobody asked for, whoever sent the message: the actor of what it does is the system."""
+class SystemTask(Task):
+    """A task with the system as its actor. A job that runs in the task sets its own actor."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         with actor.acting("worker", actor=actor.SYSTEM, correlation_id=""):
-            return self.run(*args, **kwargs)  # not by Celery's own __call__, which would hide the request's retries
+            return self.run(*args, **kwargs)  # not super().__call__, which would hide the request's retries
 
 
-app = Celery("flagsite", task_cls=WorkersOwnTask)
+app = Celery("flagsite", task_cls=SystemTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
@@ -39,14 +39,14 @@ kombu_redis.report_closed_channels_as_lost_connections()
 
 
 @setup_logging.connect
-def keep_our_logging(**_: Any) -> None:
-    """Celery leaves logging alone when someone listens here; Django has set it up."""
+def keep_logging_configuration(**_: Any) -> None:
+    """Do nothing. Because this signal has a receiver, Celery keeps the logging configuration of Django."""
 
 
 @worker_ready.connect
 def start_worker_services(sender: Any, **_: Any) -> None:
-    """Rescue jobs and do maintenance in the worker's main process too, so that both happen though beat is away."""
-    from jobs.engine.maintenance_service import MaintenanceService  # noqa: PLC0415 - Django is set up only now
+    """Run the rescuer and the maintenance tasks in the worker's main process too, so that they work without beat."""
+    from jobs.engine.maintenance_service import MaintenanceService  # noqa: PLC0415 - Django is ready only now
     from jobs.engine.rescuer_service import RescuerService  # noqa: PLC0415
 
     RescuerService(queues=sorted(app.amqp.queues.consume_from), concurrency=sender.controller.concurrency).start()
@@ -55,15 +55,15 @@ def start_worker_services(sender: Any, **_: Any) -> None:
 
 @worker_shutting_down.connect
 def ask_jobs_to_stop(**_: Any) -> None:
-    """Let running jobs finish their chunk and go back to their queue."""
-    from jobs.engine import shutdown  # noqa: PLC0415
+    """Ask running jobs to finish their chunk and to go back to their queue."""
+    from jobs.engine import stop_request  # noqa: PLC0415
 
-    shutdown.request_stop()
+    stop_request.request_stop()
 
 
 @worker_shutdown.connect
-def leave(**_: Any) -> None:
-    """Take this worker off the worker registry; if the database is away, it is forgotten later."""
+def leave_worker_registry(**_: Any) -> None:
+    """Remove this worker from the worker registry. If the database is away, the entry expires later."""
     from django.db import DatabaseError  # noqa: PLC0415
 
     from jobs.engine import worker_registry  # noqa: PLC0415
@@ -74,7 +74,7 @@ def leave(**_: Any) -> None:
 
 @worker_process_init.connect
 def trace_jobs(**_: Any) -> None:
-    """Trace what this child of the worker does, if that is wanted."""
+    """Start tracing in this child of the worker, if tracing is configured."""
     from flagsite import tracing  # noqa: PLC0415
 
     tracing.start("worker")
@@ -82,7 +82,7 @@ def trace_jobs(**_: Any) -> None:
 
 @worker_process_shutdown.connect
 def send_traces(**_: Any) -> None:
-    """The child ends without Python's own clean end."""
+    """Send the remaining spans, because the child ends without Python's exit handlers."""
     from flagsite import tracing  # noqa: PLC0415
 
     tracing.flush()
@@ -90,7 +90,7 @@ def send_traces(**_: Any) -> None:
 
 @beat_init.connect
 def trace_schedule(**_: Any) -> None:
-    """Trace what beat asks for, if that is wanted."""
+    """Start tracing in beat, if tracing is configured."""
     from flagsite import tracing  # noqa: PLC0415
 
     tracing.start("beat")

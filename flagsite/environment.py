@@ -1,4 +1,4 @@
-"""Typed readers of environment variables that name the culprit when a value makes no sense."""
+"""Readers of environment variables, one for each type of value. Errors name the variable."""
 
 from __future__ import annotations
 
@@ -11,46 +11,52 @@ from django.core.exceptions import ImproperlyConfigured
 from psycopg import ProgrammingError
 from psycopg.conninfo import make_conninfo
 
-read: dict[str, str] = {}
-"""Every variable that the settings asked for, with its default in words; the README's table is checked against it."""
+known_variables: dict[str, str] = {}
+"""Every variable that the settings have read, with its default as text. A test compares the README's table with it."""
 
 KEEP_ALIVE = {"tcp_user_timeout": 10_000, "keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3}
-"""To libpq: a server that says nothing more, as its machine or the network is gone, is noticed in some 15 seconds."""
+"""Options for libpq: they end a connection about 15 seconds after the server's machine or the network has failed.
+
+`tcp_user_timeout` is in milliseconds, the others are in seconds, except the count:
+https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
+"""
 
 
 def text(name: str, default: str = "") -> str:
-    """The variable's text, or the default when it is unset or empty."""
-    read[name] = default
+    """The text of the variable, or the default if the variable is unset or empty."""
+    known_variables[name] = default
     return os.environ.get(name) or default
 
 
 def boolean(name: str, *, default: bool) -> bool:
-    """true, yes, on, 1 or false, no, off, 0 in any case. Raises ImproperlyConfigured."""
+    """True for true, yes, on and 1; False for false, no, off and 0; in any case. Raises ImproperlyConfigured."""
     value = text(name, "true" if default else "false").lower()
     if value in {"true", "yes", "on", "1"}:
         return True
     if value in {"false", "no", "off", "0"}:
         return False
-    raise ImproperlyConfigured(f"{name} is {value!r}; write true or false.")
+    raise ImproperlyConfigured(f"{name} is {value!r}. Set it to true or false.")
 
 
-def number(name: str, default: float, *, least: float = 0, most: float = 1e9) -> float:
-    """A number from `least` to `most`. Raises ImproperlyConfigured."""
+def number(name: str, default: float, *, minimum: float = 0, maximum: float = 1e9) -> float:
+    """A number from `minimum` to `maximum`. Raises ImproperlyConfigured."""
     value = text(name, f"{default:g}")
     try:
         result = float(value)
     except ValueError:
-        raise ImproperlyConfigured(f"{name} is {value!r}; write a number.") from None
-    if not least <= result <= most:
-        raise ImproperlyConfigured(f"{name} is {value}; write a number from {least:g} to {most:g}.")
+        raise ImproperlyConfigured(
+            f"{name} is {value!r}, which is not a number. Set it to a number from {minimum:g} to {maximum:g}."
+        ) from None
+    if not minimum <= result <= maximum:
+        raise ImproperlyConfigured(f"{name} is {value}. Set it to a number from {minimum:g} to {maximum:g}.")
     return result
 
 
-def integer(name: str, default: int, *, least: int = 0, most: int = 10**9) -> int:
-    """A whole number from `least` to `most`. Raises ImproperlyConfigured."""
-    result = number(name, default, least=least, most=most)
+def integer(name: str, default: int, *, minimum: int = 0, maximum: int = 10**9) -> int:
+    """A whole number from `minimum` to `maximum`. Raises ImproperlyConfigured."""
+    result = number(name, default, minimum=minimum, maximum=maximum)
     if result != int(result):
-        raise ImproperlyConfigured(f"{name} is {result:g}; write a whole number.")
+        raise ImproperlyConfigured(f"{name} is {result:g}. Set it to a whole number from {minimum} to {maximum}.")
     return int(result)
 
 
@@ -58,41 +64,45 @@ def choice(name: str, default: str, *others: str) -> str:
     """The default or one of the others. Raises ImproperlyConfigured."""
     value = text(name, default)
     if value not in (choices := [default, *others]):
-        raise ImproperlyConfigured(f"{name} is {value!r}; write one of {', '.join(choices)}.")
+        raise ImproperlyConfigured(f"{name} is {value!r}. Set it to one of: {', '.join(choices)}.")
     return value
 
 
 def matching(name: str, pattern: str, example: str, default: str = "") -> str:
-    """A text that the pattern matches as a whole, or nothing. Raises ImproperlyConfigured, with the example."""
+    """A text that is empty or that the regular expression `pattern` matches as a whole.
+
+    Otherwise raises ImproperlyConfigured, whose message says "Set it to" and `example`.
+    """
     return _checked(name, text(name, default), pattern, example)
 
 
-def words(name: str, pattern: str, example: str, default: str = "") -> list[str]:
-    """Words separated by commas, without white space around them; empty ones are dropped.
+def comma_separated(name: str, pattern: str, example: str, default: str = "") -> list[str]:
+    """The values between the commas, without white space around them and without empty values.
 
-    Raises ImproperlyConfigured, with the example, when the pattern does not match one of them as a whole.
+    Each value must match `pattern` as in `matching`. Raises ImproperlyConfigured.
     """
-    found = [word.strip() for word in text(name, default).split(",")]
-    return [_checked(name, word, pattern, example) for word in found if word]
+    values = [value.strip() for value in text(name, default).split(",")]
+    return [_checked(name, value, pattern, example) for value in values if value]
 
 
 def _checked(name: str, value: str, pattern: str, example: str) -> str:
     if value and not re.fullmatch(pattern, value):
-        raise ImproperlyConfigured(f"{name} is {value!r}; write {example}.")
+        raise ImproperlyConfigured(f"{name} is {value!r}. Set it to {example}.")
     return value
 
 
 def redis_url(default: str) -> str:
-    """REDIS_URL, or the default. Raises ImproperlyConfigured, without the value: a password may be in it."""
+    """REDIS_URL, or the default. Raises ImproperlyConfigured, without the value, which may have a password."""
     url = text("REDIS_URL") or default
     try:
-        redis.ConnectionPool.from_url(url).make_connection()  # knows every option of a URL, and does not connect yet
-        makes_sense = urlsplit(url).scheme == "unix" or re.fullmatch(r"/?[0-9]*", urlsplit(url).path)
+        redis.ConnectionPool.from_url(url).make_connection()  # checks every option of the URL; it does not connect
+        is_valid = urlsplit(url).scheme == "unix" or bool(re.fullmatch(r"/?[0-9]*", urlsplit(url).path))
     except (ValueError, TypeError):
-        makes_sense = None
-    if not makes_sense:
+        is_valid = False
+    if not is_valid:
         raise ImproperlyConfigured(
-            "REDIS_URL makes no sense; write redis://host:6379/0, rediss://host:6379/0 or unix:///path?db=0."
+            "REDIS_URL is not a valid URL. Set it to a URL such as redis://host:6379/0, rediss://host:6379/0 or "
+            "unix:///path?db=0."
         )
     return url
 
@@ -100,7 +110,8 @@ def redis_url(default: str) -> str:
 def database(url: str) -> dict[str, object]:
     """Django's settings for a PostgreSQL URL: postgresql://user:password@host:port/name?host=/folder&sslmode=require.
 
-    Raises ImproperlyConfigured, without the value, for what makes no sense and for any other database: there is none.
+    Raises ImproperlyConfigured if the URL is not valid or names another kind of database. The message omits the value,
+    which may have a password.
     """
     try:
         parts = urlsplit(url)
@@ -109,14 +120,18 @@ def database(url: str) -> dict[str, object]:
         make_conninfo("", **given)
     except ValueError:
         raise ImproperlyConfigured(
-            "DATABASE_URL makes no sense; write postgresql://user:password@host:port/name."
+            "DATABASE_URL is not a valid URL. Set it to a URL such as postgresql://user:password@host:port/name."
         ) from None
     except ProgrammingError as error:
-        raise ImproperlyConfigured(f"DATABASE_URL: {error}.") from None
+        raise ImproperlyConfigured(f"DATABASE_URL has an invalid option: {error}.") from None
     if parts.scheme not in {"postgres", "postgresql"}:
-        raise ImproperlyConfigured(f"DATABASE_URL begins with {parts.scheme!r}; Flagsite runs on postgresql:// only.")
+        raise ImproperlyConfigured(
+            f"DATABASE_URL begins with {parts.scheme!r}, but Flagsite needs PostgreSQL. Set it to a postgresql:// URL."
+        )
     if not parts.path.lstrip("/") and "service" not in given:
-        raise ImproperlyConfigured("DATABASE_URL names no database; write postgresql://user:password@host:port/name.")
+        raise ImproperlyConfigured(
+            "DATABASE_URL names no database. Set it to a URL such as postgresql://user:password@host:port/name."
+        )
     options: dict[str, object] = {"connect_timeout": 5, "application_name": "flagsite", **KEEP_ALIVE, **given}
     host = str(options.pop("host", "") or unquote(parts.hostname or ""))
     return {

@@ -1,4 +1,4 @@
-"""Log lines: JSON for machines, or coloured text for people, with the request's correlation id on each."""
+"""The format of log lines: JSON for programs or coloured text for people, each with the request's correlation id."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import structlog
 
 from flagsite.core import actor
 
-ON_TOP = ("timestamp", "level", "event", "correlationId", "logger")
-"""What every JSON line has at its top; all else is in `data`."""
+TOP_LEVEL_FIELDS = ("timestamp", "level", "event", "correlationId", "logger")
+"""The fields at the top level of every JSON line. All other fields are in `data`."""
 PASSWORD_IN_URL = re.compile(r"(?<=://)[^/@\s'\"]*:[^/@\s'\"]*(?=@)")
 
 
 def without_passwords(logger: Any, method: str, line: dict[str, Any]) -> dict[str, Any]:
-    """Blank out the user and password of any URL in the line: servers' addresses get into errors of libraries."""
+    """Replace user and password of each URL in the line by ***, because error messages of libraries contain URLs."""
     for name, value in line.items():
         if isinstance(value, str) and "://" in value:
             line[name] = PASSWORD_IN_URL.sub("***", value)
@@ -25,18 +25,18 @@ def without_passwords(logger: Any, method: str, line: dict[str, Any]) -> dict[st
 
 
 def nested(logger: Any, method: str, line: dict[str, Any]) -> dict[str, Any]:
-    """Put into `data` what is special about the event."""
-    top = {name: line.pop(name, "") for name in ON_TOP}
+    """Move the fields of the event into `data`."""
+    top = {name: line.pop(name, "") for name in TOP_LEVEL_FIELDS}
     return top | ({"data": line} if line else {})
 
 
 def with_action_context(logger: Any, method: str, line: dict[str, Any]) -> dict[str, Any]:
-    """Add who acts and for which request, unless the line says it itself."""
+    """Add the caller and the correlation id, unless the line has its own."""
     context = actor.current()
-    named = {"correlationId": context.correlation_id} if context.correlation_id else {}
+    fields = {"correlationId": context.correlation_id} if context.correlation_id else {}
     if context.actor not in {actor.SYSTEM, actor.UNKNOWN}:
-        named["caller"] = context.actor
-    return named | line
+        fields["caller"] = context.actor
+    return fields | line
 
 
 SHARED: list[Any] = [
@@ -49,7 +49,7 @@ SHARED: list[Any] = [
 
 
 def formatter(style: str) -> structlog.stdlib.ProcessorFormatter:
-    """What makes a line of a record; `style` is json or console."""
+    """The formatter that turns a log record into a line; `style` is "json" or "console"."""
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=SHARED,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(style)],
@@ -57,7 +57,7 @@ def formatter(style: str) -> structlog.stdlib.ProcessorFormatter:
 
 
 def configuration(*, level: str, style: str) -> dict[str, Any]:
-    """What Django's LOGGING setting takes; `style` is json or console."""
+    """The value of Django's setting LOGGING; `style` is "json" or "console"."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -88,7 +88,7 @@ def _renderers(style: str) -> list[Any]:
 
 
 def configure_structlog() -> None:
-    """Send our own events, and Python's warnings, through the same lines as the standard library's."""
+    """Configure structlog so that its events, log records and Python's warnings have the same format."""
     logging.captureWarnings(capture=True)
     structlog.configure(
         processors=[

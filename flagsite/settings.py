@@ -1,4 +1,4 @@
-"""All settings, from the environment. The README lists every variable with its default."""
+"""All settings. Their values come from environment variables, which the README lists with their defaults."""
 
 from __future__ import annotations
 
@@ -12,33 +12,41 @@ from flagsite.admin_site import navigation
 from flagsite.development import secret_key, servers
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-SHORTEST_SECRET = 32
-SHORTEST_TOKEN = 16
-LONGEST_DAYS = 36_500
+MIN_SECRET_KEY_LENGTH = 32
+MIN_TOKEN_LENGTH = 16
+MAX_DAYS = 36_500
 HOST_NAME = r"\*|\.?[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]"
 ORIGIN = r"[a-z][a-z0-9+.-]*://[^/\s]+"
 ORIGIN_EXAMPLE = "origins such as https://flags.example.com, with scheme and without path"
 FUNCTION = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+"
 FUNCTION_EXAMPLE = "the dotted name of a function, such as shop.flags.organization_of"
 
-# --- Where we run --------------------------------------------------------------------------------------------------
-_own_database = environment.text("DATABASE_URL")
-_kinds = ("production", "development") if _own_database else ("development", "production")
-PRODUCTION = environment.choice("FLAGSITE_ENVIRONMENT", *_kinds) == "production"
+# --- Environment ----------------------------------------------------------------------------------------------------
+_database_url = environment.text("DATABASE_URL")
+_environments = ("production", "development") if _database_url else ("development", "production")
+PRODUCTION = environment.choice("FLAGSITE_ENVIRONMENT", *_environments) == "production"
 DEBUG = environment.boolean("DEBUG", default=False)
 SECRET_KEY = environment.text("SECRET_KEY") or ("" if PRODUCTION else secret_key.secret_key(servers.data_folder()))
-ALLOWED_HOSTS = environment.words(
+ALLOWED_HOSTS = environment.comma_separated(
     "ALLOWED_HOSTS", HOST_NAME, "host names without scheme and port",
     "" if PRODUCTION else "localhost,127.0.0.1,[::1],testserver",
 )  # fmt: skip
-CSRF_TRUSTED_ORIGINS = environment.words("CSRF_TRUSTED_ORIGINS", ORIGIN, ORIGIN_EXAMPLE)
+CSRF_TRUSTED_ORIGINS = environment.comma_separated("CSRF_TRUSTED_ORIGINS", ORIGIN, ORIGIN_EXAMPLE)
 if PRODUCTION:
-    if len(SECRET_KEY) < SHORTEST_SECRET:
-        raise ImproperlyConfigured("SECRET_KEY is missing or shorter than 32 characters; production needs one.")
+    if len(SECRET_KEY) < MIN_SECRET_KEY_LENGTH:
+        raise ImproperlyConfigured(
+            f"SECRET_KEY is missing or shorter than {MIN_SECRET_KEY_LENGTH} characters, so sessions would not be safe. "
+            "Set it to a random text, such as the output of: python3 -c 'import secrets; print(secrets.token_hex())'"
+        )
     if not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS:
-        raise ImproperlyConfigured("ALLOWED_HOSTS must name the host names that this service answers to, and no *.")
+        raise ImproperlyConfigured(
+            "ALLOWED_HOSTS is empty or contains *, but in production Flagsite answers to known host names only. "
+            "Set it to these names, such as flags.example.com."
+        )
     if DEBUG:
-        raise ImproperlyConfigured("DEBUG is on; production shows no traces to clients. Unset it.")
+        raise ImproperlyConfigured(
+            "DEBUG is on, so clients would see error traces and settings of production. Unset it."
+        )
 
 # --- What is installed ----------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -97,13 +105,13 @@ TEMPLATES = [
 ]
 STATIC_URL = "/static/"
 STATIC_ROOT = environment.text("STATIC_ROOT", str(BASE_DIR / "staticfiles") if PRODUCTION else "") or None
-WHITENOISE_USE_FINDERS = not PRODUCTION  # development serves the files from where the packages have them
+WHITENOISE_USE_FINDERS = not PRODUCTION  # development serves the files from the packages
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
 FORMAT_MODULE_PATH = "flagsite.formats"
 TIME_ZONE = "UTC"
 USE_TZ = True
-DATA_UPLOAD_MAX_MEMORY_SIZE = environment.integer("MAX_REQUEST_BYTES", 1_048_576, least=1024)
+DATA_UPLOAD_MAX_MEMORY_SIZE = environment.integer("MAX_REQUEST_BYTES", 1_048_576, minimum=1024)
 
 # --- Security ---------------------------------------------------------------------------------------------------------
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
@@ -121,12 +129,15 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # --- PostgreSQL and the Redis-protocol server -----------------------------------------------------------------------
 DATABASES = {
-    "default": environment.database(_own_database or servers.database_url())
+    "default": environment.database(_database_url or servers.database_url())
     | {"CONN_MAX_AGE": environment.integer("DATABASE_CONNECTION_SECONDS", 600), "CONN_HEALTH_CHECKS": True}
 }
 REDIS_URL = environment.redis_url(servers.redis_url())
-if PRODUCTION and not (_own_database and os.environ.get("REDIS_URL")):
-    raise ImproperlyConfigured("Production needs DATABASE_URL and REDIS_URL; the embedded servers are for one machine.")
+if PRODUCTION and not (_database_url and os.environ.get("REDIS_URL")):
+    raise ImproperlyConfigured(
+        "DATABASE_URL or REDIS_URL is missing, and the embedded servers are for development only. Set both for "
+        "production, or set FLAGSITE_ENVIRONMENT=development."
+    )
 try:
     servers.require_embedded_servers()
 except servers.ServerError as error:
@@ -134,27 +145,27 @@ except servers.ServerError as error:
 
 # --- Jobs -------------------------------------------------------------------------------------------------------------
 JOBS_INLINE = environment.boolean("JOBS_INLINE", default=False)
-JOB_LEASE_SECONDS = environment.number("JOB_LEASE_SECONDS", 30, least=1, most=3600)
-JOB_SWEEP_SECONDS = environment.number("JOB_SWEEP_SECONDS", 5, least=0.5, most=600)
-WORKER_STOP_SECONDS = environment.number("WORKER_STOP_SECONDS", 20, least=1, most=3600)
-JOBS_KEEP_COMPLETED_DAYS = environment.integer("JOBS_KEEP_COMPLETED_DAYS", 30, most=LONGEST_DAYS)
-JOBS_KEEP_FAILED_DAYS = environment.integer("JOBS_KEEP_FAILED_DAYS", 7, most=LONGEST_DAYS)
+JOB_LEASE_SECONDS = environment.number("JOB_LEASE_SECONDS", 30, minimum=1, maximum=3600)
+JOB_SWEEP_SECONDS = environment.number("JOB_SWEEP_SECONDS", 5, minimum=0.5, maximum=600)
+WORKER_STOP_SECONDS = environment.number("WORKER_STOP_SECONDS", 20, minimum=1, maximum=3600)
+JOBS_KEEP_COMPLETED_DAYS = environment.integer("JOBS_KEEP_COMPLETED_DAYS", 30, maximum=MAX_DAYS)
+JOBS_KEEP_FAILED_DAYS = environment.integer("JOBS_KEEP_FAILED_DAYS", 7, maximum=MAX_DAYS)
 FLAGS_CREATE_ON_SET = environment.boolean("FLAGS_CREATE_ON_SET", default=True)
-EVALUATION_CACHE_ORGANIZATIONS = environment.integer("EVALUATION_CACHE_ORGANIZATIONS", 100_000, least=1)
-EVALUATION_CACHE_MEGABYTES = environment.integer("EVALUATION_CACHE_MEGABYTES", 512, least=16)
-EVALUATION_CACHE_SECONDS = environment.number("EVALUATION_CACHE_SECONDS", 300, least=1, most=3600)
-EVALUATION_RATE_LIMIT = environment.integer("EVALUATION_RATE_LIMIT", 600_000, least=1)
+EVALUATION_CACHE_ORGANIZATIONS = environment.integer("EVALUATION_CACHE_ORGANIZATIONS", 100_000, minimum=1)
+EVALUATION_CACHE_MEGABYTES = environment.integer("EVALUATION_CACHE_MEGABYTES", 512, minimum=16)
+EVALUATION_CACHE_SECONDS = environment.number("EVALUATION_CACHE_SECONDS", 300, minimum=1, maximum=3600)
+EVALUATION_RATE_LIMIT = environment.integer("EVALUATION_RATE_LIMIT", 600_000, minimum=1)
 EVENTS_URL = environment.matching("EVENTS_URL", r"https?://\S+", "a URL such as https://events.example.com").rstrip("/")
-CORS_ORIGINS = environment.words("CORS_ORIGINS", rf"\*|{ORIGIN}", f"* or {ORIGIN_EXAMPLE}")
+CORS_ORIGINS = environment.comma_separated("CORS_ORIGINS", rf"\*|{ORIGIN}", f"* or {ORIGIN_EXAMPLE}")
 FLAG_ENVIRONMENT = environment.matching(
     "FLAG_ENVIRONMENT", r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "an environment's name, such as staging"
 )
 FLAG_REQUEST_ORGANIZATION = environment.matching("FLAG_REQUEST_ORGANIZATION", FUNCTION, FUNCTION_EXAMPLE)
 FLAG_REQUEST_USER = environment.matching("FLAG_REQUEST_USER", FUNCTION, FUNCTION_EXAMPLE)
-FLAG_USAGE_SECONDS = environment.number("FLAG_USAGE_SECONDS", 60, least=0.1, most=600)
-FLAG_STALE_DAYS = environment.integer("FLAG_STALE_DAYS", 30, least=1, most=LONGEST_DAYS)
+FLAG_USAGE_SECONDS = environment.number("FLAG_USAGE_SECONDS", 60, minimum=0.1, maximum=600)
+FLAG_STALE_DAYS = environment.integer("FLAG_STALE_DAYS", 30, minimum=1, maximum=MAX_DAYS)
 FLAG_SCHEDULE_MAX_RETRIES = environment.text("FLAG_SCHEDULE_MAX_RETRIES", "3")
-FLAG_SCHEDULE_KEEP_DAYS = environment.integer("FLAG_SCHEDULE_KEEP_DAYS", 90, most=LONGEST_DAYS)
+FLAG_SCHEDULE_KEEP_DAYS = environment.integer("FLAG_SCHEDULE_KEEP_DAYS", 90, maximum=MAX_DAYS)
 FLAGS_INLINE_ROWS = environment.integer("FLAGS_INLINE_ROWS", 2000)
 
 CELERY_BROKER_URL = (
@@ -175,12 +186,12 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_BROKER_CONNECTION_TIMEOUT = 3
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False  # a doubled message is harmless, a killed job is not
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False  # a message that comes twice does no harm
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
-# No task_time_limit: it tells a job that hangs from a long one by the clock alone, and would kill the propagation of a
-# large enough tree four times, and fail it. A chunk cannot hang: its statements and its wait for the tree have ends of
-# their own (flags/states/sql.py), and a database that says nothing more is noticed (environment.KEEP_ALIVE).
+# No task_time_limit: a time limit cannot tell a job that hangs from a long job. It would kill each attempt of the
+# propagation in a very large tree, and the job would fail. A chunk cannot hang: its statements and its wait for the
+# tree lock have timeouts (flags/states/sql.py), and a connection to a dead server ends (environment.KEEP_ALIVE).
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
@@ -197,18 +208,20 @@ WEB_TUNING = environment.boolean("WEB_TUNING", default=True)
 
 # --- API --------------------------------------------------------------------------------------------------------------
 RATE_LIMIT = environment.matching(
-    "RATE_LIMIT", r"[1-9][0-9]{0,8}/(second|minute|hour|day)", "such as 6000/minute, per second, minute, hour or day",
+    "RATE_LIMIT",
+    r"[1-9][0-9]{0,8}/(second|minute|hour|day)",
+    "a rate such as 6000/minute; the period is second, minute, hour or day",
     "6000/minute",
-)  # fmt: skip
-PAGE_SIZE = environment.integer("PAGE_SIZE", 50, least=1, most=1000)
-IDEMPOTENCY_HOURS = environment.integer("IDEMPOTENCY_HOURS", 24, least=1, most=24 * LONGEST_DAYS)
+)
+PAGE_SIZE = environment.integer("PAGE_SIZE", 50, minimum=1, maximum=1000)
+IDEMPOTENCY_HOURS = environment.integer("IDEMPOTENCY_HOURS", 24, minimum=1, maximum=24 * MAX_DAYS)
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "orgs.access.authentication.AccessKeyAuthentication",
         "orgs.access.authentication.AdminSessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["orgs.access.permissions.HasRole"],
-    "DEFAULT_THROTTLE_CLASSES": ["flagsite.web.rate_limit.KeyRateLimit"],
+    "DEFAULT_THROTTLE_CLASSES": ["flagsite.web.api_rate_limit.KeyRateLimit"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_PAGINATION_CLASS": "flagsite.core.api.pagination.KeysetPagination",
@@ -221,7 +234,7 @@ REST_FRAMEWORK = {
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "Flagsite",
-    "DESCRIPTION": "Feature flags for trees of organizations: set on a parent, a flag reaches everything below it.",
+    "DESCRIPTION": "Feature flags for trees of organizations: a flag set on an organization reaches its whole subtree.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_AUTHENTICATION": [],
@@ -233,21 +246,21 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "JobStatus": "jobs.engine.states.Status",
         "JobTrigger": "jobs.engine.models.Job.Trigger",
-        "CheckResult": "flagsite.health.probes.CheckResult",
+        "CheckResult": "flagsite.health.probes.PartResult",
         "EvaluationReason": "flags.evaluation.engine.REASON_CHOICES",
         "WhyStale": "flags.insights.staleness.STALE_CAUSE_CHOICES",
     },
     "PATH_CONVERTER_OVERRIDES": {"id": {"type": "integer", "format": "int64", "minimum": 1, "maximum": 2**63 - 1}},
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "flagsite.openapi.schema.describe_what_all_share",
+        "flagsite.openapi.schema.add_common_parts",
         "flagsite.openapi.evaluation.describe_evaluation",
     ],
 }
 
 # --- Audit log --------------------------------------------------------------------------------------------------------
 AUDIT_ACTOR_REQUIRED = False
-"""Whether an audit entry without an actor is an error, as in tests; if not, it is written, and the log says so."""
+"""Whether an audit entry without an actor is an error, as in tests. If not, Flagsite writes it and logs a warning."""
 
 # --- Admin site -------------------------------------------------------------------------------------------------------
 LOGIN_REDIRECT_URL = "admin:index"
@@ -255,8 +268,10 @@ UNFOLD = navigation.LOOKS
 
 # --- Metrics, version ------------------------------------------------------------------------------------------------
 METRICS_TOKEN = environment.text("METRICS_TOKEN")
-if METRICS_TOKEN and len(METRICS_TOKEN) < SHORTEST_TOKEN:
-    raise ImproperlyConfigured(f"METRICS_TOKEN is shorter than {SHORTEST_TOKEN} characters.")
+if METRICS_TOKEN and len(METRICS_TOKEN) < MIN_TOKEN_LENGTH:
+    raise ImproperlyConfigured(
+        f"METRICS_TOKEN is shorter than {MIN_TOKEN_LENGTH} characters, so it can be guessed. Set a longer random text."
+    )
 METRICS_FOLDER = environment.text("PROMETHEUS_MULTIPROC_DIR") or str(servers.data_folder() / "metrics")
 FLAGSITE_COMMIT = environment.text("FLAGSITE_COMMIT")
 

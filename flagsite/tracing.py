@@ -1,7 +1,7 @@
-"""OpenTelemetry traces: a request, its job in whichever worker, and their SQL in one trace.
+"""OpenTelemetry traces: a request, the job that it creates and the SQL of both are in one trace.
 
-Off, and nothing of it imported, unless an exporter is configured (OTEL_EXPORTER_OTLP_ENDPOINT or
-OTEL_EXPORTER_OTLP_TRACES_ENDPOINT; the other OTEL_… variables are the SDK's own).
+Tracing is off, and its libraries are not imported, unless OTEL_EXPORTER_OTLP_ENDPOINT or
+OTEL_EXPORTER_OTLP_TRACES_ENDPOINT names an exporter. The OpenTelemetry SDK reads the other OTEL_… variables.
 """
 
 from __future__ import annotations
@@ -16,23 +16,22 @@ from jobs.engine import tracing
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 HEADER = "traceparent"
-_at_end: list[Callable[[], object]] = []
+_flushers: list[Callable[[], object]] = []
 
 
-def is_wanted() -> bool:
+def is_configured() -> bool:
     """Whether an exporter is configured."""
     return any(os.environ.get(name) for name in ENDPOINTS) and os.environ.get("OTEL_SDK_DISABLED", "") != "true"
 
 
 def start(part: str) -> None:
-    """Trace what this process does, if that is wanted; `part` is web, worker or beat.
+    """Start tracing in this process, if it is configured; `part` is "web", "worker" or "beat".
 
-    To be called in the process that does the work (after a fork, since a thread sends the spans), with the settings
-    loaded and before the middleware is.
+    Call this after a fork, because a thread sends the spans. The settings must be loaded, the middleware not yet.
     """
-    if not is_wanted() or _at_end:
+    if not is_configured() or _flushers:
         return
-    from opentelemetry import trace  # noqa: PLC0415 - costs nothing while it is off
+    from opentelemetry import trace  # noqa: PLC0415 - slow; only if tracing is on
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
     from opentelemetry.instrumentation.psycopg import PsycopgInstrumentor  # noqa: PLC0415
     from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
@@ -47,13 +46,13 @@ def start(part: str) -> None:
     if part == "web":
         _trace_requests()
     tracing.switch_on(current=_current, start=_span)
-    _at_end.append(provider.force_flush)
+    _flushers.append(provider.force_flush)
 
 
 def flush() -> None:
-    """Send what has not been sent; for processes that end without Python's own clean end."""
-    for send in _at_end:
-        send()
+    """Send the remaining spans, in a process that ends without Python's exit handlers."""
+    for send_spans in _flushers:
+        send_spans()
 
 
 def _trace_requests() -> None:

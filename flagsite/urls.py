@@ -1,4 +1,4 @@
-"""The one table of paths."""
+"""All URL paths of Flagsite."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from drf_spectacular.views import SpectacularSwaggerView
 
 from flagsite.admin_site import front_page, people
 from flagsite.health import probes
-from flagsite.metrics.api import Metrics
-from flagsite.openapi.schema import Description
+from flagsite.metrics.api import MetricsView
+from flagsite.openapi.schema import OpenApiDocumentView
 from orgs.access.endpoints import AlwaysJson
 from orgs.access.permissions import OpenOnPurpose
 
-try_it = SpectacularSwaggerView.as_view(
+documentation_page = SpectacularSwaggerView.as_view(
     url_name="openapi",
     permission_classes=(OpenOnPurpose,),
     authentication_classes=(),
@@ -22,16 +22,16 @@ try_it = SpectacularSwaggerView.as_view(
     content_negotiation_class=AlwaysJson,
 )
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="admin:index")),  # people begin there; programs name what they want
+    path("", RedirectView.as_view(pattern_name="admin:index")),  # the start page for people
     path("admin/overview/", front_page.live, name="overview"),
     path("admin/password_change/", admin.site.admin_view(people.own_password)),
     path("admin/", admin.site.urls),
-    path("openapi.json", Description.as_view(), name="openapi"),
-    path("docs", try_it, name="docs"),
+    path("openapi.json", OpenApiDocumentView.as_view(), name="openapi"),
+    path("docs", documentation_page, name="docs"),
     path("livez", probes.LivenessView.as_view(), name="livez"),
     path("readyz", probes.ReadinessView.as_view(), name="readyz"),
     path("version", probes.VersionView.as_view(), name="version"),
-    path("metrics", Metrics.as_view(), name="metrics"),
+    path("metrics", MetricsView.as_view(), name="metrics"),
     path("", include("orgs.urls")),
     path("", include("jobs.urls")),
     path("", include("flags.urls")),

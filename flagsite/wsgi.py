@@ -1,21 +1,21 @@
-"""What the web server calls."""
+"""The WSGI application of the web server: evaluations first, then Django for all other requests."""
 
 from __future__ import annotations
 
 import os
 
 from flagsite import tracing
-from flagsite.metrics.multiprocess_folder import share_counts
+from flagsite.metrics.multiprocess_folder import share_request_counts
 from flagsite.web import garbage_collection, thread_policy
 from flagsite.web.django_application import django_handler
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "flagsite.settings")
-share_counts()  # before anything imports prometheus_client
+share_request_counts()  # before a module imports prometheus_client
 tracing.start("web")  # before the middleware is loaded
-behind = django_handler()
+django_application = django_handler()
 
-from flagsite.web.evaluation_gateway import EvaluationGateway  # noqa: E402 - knows the models, which are there only now
+from flagsite.web.evaluation_gateway import EvaluationGateway  # noqa: E402 - needs the models, loaded only now
 
-application = EvaluationGateway(behind)
+application = EvaluationGateway(django_application)
 garbage_collection.freeze_long_lived_objects()
 thread_policy.yield_to_other_threads()  # the server starts its own thread from this one

@@ -8,5 +8,5 @@ class JobsConfig(AppConfig):
     verbose_name = "Jobs"
 
     def ready(self) -> None:
-        """Register the tasks in every process, so that JOBS_INLINE finds them in the web server too."""
-        from jobs import tasks  # noqa: F401, PLC0415 - models are loaded only now
+        """Register the Celery tasks in every process, so that JOBS_INLINE finds them in the web server as well."""
+        from jobs import tasks  # noqa: F401, PLC0415 - the models are not loaded earlier

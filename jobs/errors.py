@@ -1,4 +1,4 @@
-"""What can go wrong with jobs. Each class's docstring is the message a person reads."""
+"""The errors of jobs and queues. The docstring of each class is the message for people."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class UnknownQueue(FlagsiteError):
 
 
 class InvalidQueueSettings(FlagsiteError):
-    """The queue cannot be set up like this."""
+    """The queue cannot have these settings."""
 
 
 class UnknownKind(FlagsiteError):
@@ -38,16 +38,16 @@ class UnknownKind(FlagsiteError):
 
 
 class PermanentFailure(FlagsiteError):
-    """The job cannot succeed, however often it is tried."""
+    """The job cannot succeed, and a retry cannot help."""
 
 
 class LeaseLost(FlagsiteError):
-    """Another worker holds this job now; whatever this one still wants to write is refused."""
+    """The worker has lost the lease of the job, so all its further writes are refused."""
 
 
 class StopRequested(FlagsiteError):
-    """The worker is being stopped; the job goes back to its queue."""
+    """The worker is stopping, so the job returns to its queue."""
 
 
 class CancelRequested(FlagsiteError):
-    """Somebody cancelled the job while it ran."""
+    """A person cancelled the job while it ran."""

@@ -1,4 +1,4 @@
-"""Django looks for an app's models here; each subject has its own."""
+"""All models of the app in the module where Django looks for them."""
 
 from jobs.counting.models import EngineCounter, HourlyMetrics
 from jobs.engine.models import Job, JobFailure, Queue, Worker

@@ -1,4 +1,4 @@
-"""Flags in the admin site: definitions, on how many organizations each is on, and who set it where."""
+"""The admin site's pages of flags: definition, number of organizations with the flag on and off, latest changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from flags.definitions import service
-from flags.definitions.fields import FIELDS, BoundAccess, Section
+from flags.definitions.fields import FIELDS, AdminSection, BoundAccess
 from flags.definitions.forms import OPERATIONS, FlagForm, operations_for
 from flags.definitions.models import Flag
 from flags.insights.admin_pages import AdoptionPages
@@ -31,18 +31,18 @@ from orgs.access.models import Role
 from orgs.access.operator_admin import OperatorAdmin, caller_of, require_caller
 
 RECORD = ["archived", "version", "created_by", "created_at", "updated_by", "updated_at"]
-"""What the page shows and nobody fills in."""
+"""Fields that the page shows and nobody can edit."""
 
 
 @admin.register(Flag)
 class FlagAdmin(AdoptionPages, OperatorAdmin):
-    """Definitions, changed by people who are not bound to an organization; values are set on organizations' pages."""
+    """The pages of definitions. Only people without a scope may change definitions; values are set on organizations."""
 
     add_role = change_role = Role.EDITOR
     for_bound_people = True
     form = FlagForm
     paginator = CappedPaginator
-    list_display = ["key", "description", "kind_in_short", "owner", "stands", "updated"]
+    list_display = ["key", "description", "kind_in_short", "owner", "state", "updated"]
     list_filter = ["archived", "killed", "kind"]
     search_fields = ["key", "description", "owner"]
     autocomplete_fields = ["prerequisites"]
@@ -55,11 +55,11 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
     def kind_in_short(self, flag: Flag) -> str:
         return flag.kind
 
-    @admin.display(description="stands")
-    def stands(self, flag: Flag) -> SafeString:
-        """What nothing beats; a purge archives first."""
-        state = "purging" if flag.purging else "archived" if flag.archived else "killed" if flag.killed else "live"
-        return format_html('<span class="fs-status fs-status-{}">{}</span>', state, state)
+    @admin.display(description="state")
+    def state(self, flag: Flag) -> SafeString:
+        """The state that overrides all other rules. A flag that is being purged is also archived."""
+        word = "purging" if flag.purging else "archived" if flag.archived else "killed" if flag.killed else "live"
+        return format_html('<span class="fs-status fs-status-{}">{}</span>', word, word)
 
     @admin.display(description="updated (UTC)", ordering="updated_at")
     def updated(self, flag: Flag) -> str:
@@ -69,18 +69,18 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
         return super().has_add_permission(request) and not _is_bound(request)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        is_ending = obj is not None and obj.purging
-        return super().has_change_permission(request, obj) and not _is_bound(request) and not is_ending
+        is_purging = obj is not None and obj.purging
+        return super().has_change_permission(request, obj) and not _is_bound(request) and not is_purging
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False  # its states are millions of rows; deleting them is a job's work
+        return False  # a flag can have millions of flag states, so a job has to delete them
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return ["key", *RECORD] if obj else RECORD
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         fieldsets: list[Any] = [
-            (section or None, {"fields": [*(["key"] if section is Section.TOP else []), *names]})
+            (section or None, {"fields": [*(["key"] if section is AdminSection.TOP else []), *names]})
             for section, names in _sections(is_bound=_is_bound(request)).items()
         ]
         may_write = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
@@ -99,7 +99,7 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
         ]
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """As Django's; the page also shows a refusal that comes only with the write, because somebody was quicker."""
+        """Show Django's page. If the write is refused, perhaps because somebody else was faster, show the reason."""
         try:
             response: HttpResponse = super().changeform_view(request, *args, **kwargs)
         except FlagsiteError as error:
@@ -108,23 +108,23 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
         return response
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
-        asked = {"key": obj.key, "values": form.definition_values(), "by": require_caller(request).name}
-        asked["reason"] = form.cleaned_data["reason"]
+        arguments = {"key": obj.key, "values": form.definition_values(), "by": require_caller(request).name}
+        arguments["reason"] = form.cleaned_data["reason"]
         if change:
-            service.update(expected={form.cleaned_data["based_on"]}, **asked)
+            service.update(expected={form.cleaned_data["based_on"]}, **arguments)
         else:
-            obj.pk = service.create(**asked).pk
+            obj.pk = service.create(**arguments).pk
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: Any) -> None:
-        """All is written already, prerequisites too."""
+        """Do nothing: `save_model` has written everything, with the prerequisites."""
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """The audit log has it already."""
+        """Do nothing: the audit log has the change already."""
 
     log_addition = log_change
 
     def switch(self, request: HttpRequest, organization_id: str) -> HttpResponse:
-        """Set a flag on an organization, after a look at what that would do."""
+        """Set a flag on an organization after a preview."""
         return switch_view(self, request, organization_id)
 
     def operation_view(self, request: HttpRequest, flag_id: int, operation: str) -> HttpResponse:
@@ -134,36 +134,37 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
             raise PermissionDenied
         if operation not in OPERATIONS:
             raise Http404
-        wanted = OPERATIONS[operation]
-        form = wanted.form(flag, request.POST if request.method == "POST" else None)
+        chosen = OPERATIONS[operation]
+        form = chosen.form(flag, request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():
             values = form.cleaned_data
-            asked = {"key": flag.key, "by": caller.name, "reason": values["reason"], "expected": {values["based_on"]}}
+            arguments = {"key": flag.key, "by": caller.name, "reason": values["reason"]}
+            arguments["expected"] = {values["based_on"]}
             if operation == "purge":
-                asked["correlation_id"] = actor.current().correlation_id
+                arguments["correlation_id"] = actor.current().correlation_id
             try:
                 with transaction.atomic():
-                    return self._done(request, wanted.act(**asked))
+                    return self._done(request, chosen.act(**arguments))
             except FlagsiteError as error:
                 form.add_error(None, error.detail)
-        shown = {
+        context = {
             "opts": self.opts,
             "title": f"{operation.title()} {flag.key}",
             "flag": flag,
-            "operation": wanted,
+            "operation": chosen,
             "form": form,
         }
-        return TemplateResponse(request, "admin/flags/operation.html", self.admin_site.each_context(request) | shown)
+        return TemplateResponse(request, "admin/flags/operation.html", self.admin_site.each_context(request) | context)
 
     def _done(self, request: HttpRequest, result: Flag | Job) -> HttpResponse:
         if isinstance(result, Job):
-            self.message_user(request, f"Job {result.pk} deletes the flag and its values.")
+            self.message_user(request, f"Job {result.pk} deletes the flag and its flag states.")
             return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[result.pk]))
-        self.message_user(request, f"{result.key} is {'archived' if result.archived else 'back'}.")
+        self.message_user(request, f"{result.key} is {'archived' if result.archived else 'no longer archived'}.")
         return HttpResponseRedirect(reverse("admin:flags_flag_change", args=[result.pk]))
 
     def counts_view(self, request: HttpRequest, flag_id: int) -> HttpResponse:
-        """On how many organizations it is on and off; fetched after the page, since all its rows are counted."""
+        """The number of organizations with the flag on and off. Browsers load it later, since it counts many rows."""
         flag, caller = self._flag(request, flag_id)
         return TemplateResponse(request, "admin/flags/flag_counts.html", {"counts": count_states(flag, caller)})
 
@@ -181,9 +182,9 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
         return flag, caller
 
 
-def _sections(*, is_bound: bool) -> dict[Section, list[str]]:
-    """The names of the fields that a person may fill in, by section."""
-    sections: dict[Section, list[str]] = {}
+def _sections(*, is_bound: bool) -> dict[AdminSection, list[str]]:
+    """The names of the fields that a person may see on the page, by section."""
+    sections: dict[AdminSection, list[str]] = {}
     for name, spec in FIELDS.items():
         if spec.section is not None and (not is_bound or spec.bound_access is BoundAccess.VALUE):
             sections.setdefault(spec.section, []).append(name)

@@ -35,18 +35,24 @@ from orgs.idempotency.stored_answers import idempotent
 
 NAME = OpenApiParameter("name", {"type": "string", "pattern": f"^{FLAG_KEY_PATTERN}$"}, OpenApiParameter.PATH)
 IF_MATCH = OpenApiParameter(
-    "If-Match", str, OpenApiParameter.HEADER, description="The `ETag` that you read: 412 if the flag has changed since."
+    "If-Match",
+    str,
+    OpenApiParameter.HEADER,
+    description="The `ETag` of the version that you read. 412 if the flag has changed since.",
 )
 IF_NONE_MATCH = OpenApiParameter(
-    "If-None-Match", str, OpenApiParameter.HEADER, description="The `ETag` that you have: 304 if it still holds."
+    "If-None-Match",
+    str,
+    OpenApiParameter.HEADER,
+    description="The `ETag` of the version that you have. 304 if the flag has not changed.",
 )
 ETAG = OpenApiParameter(
-    "ETag", str, OpenApiParameter.HEADER, response=[200, 201], description="Of this version of the definition."
+    "ETag", str, OpenApiParameter.HEADER, response=[200, 201], description="The tag of this version of the definition."
 )
 
 
 class Definitions(ListEndpoint):
-    """All definitions."""
+    """The list of definitions."""
 
     roles: ClassVar = {"GET": Role.READER, "POST": Role.EDITOR}
 
@@ -58,9 +64,9 @@ class Definitions(ListEndpoint):
         tags=["definitions"],
     )
     def get(self, request: Request) -> Response:
-        """The definitions that match every filter, oldest first; archived ones only with `archived=true`."""
-        wanted = self.filters(request, DefinitionFilters)
-        rows = self.rows(request, _matching(wanted).prefetch_related("prerequisites").order_by("id"))
+        """The definitions that match all filters, oldest first. Archived flags are listed only with `archived=true`."""
+        filters = self.filters(request, DefinitionFilters)
+        rows = self.rows(request, _matching(filters).prefetch_related("prerequisites").order_by("id"))
         return self.page(DefinitionSerializer, rows, personal=not _is_bound(self.caller))
 
     @extend_schema(
@@ -73,12 +79,12 @@ class Definitions(ListEndpoint):
     )
     @idempotent
     def post(self, request: Request) -> Response:
-        """Define a flag; what you leave out gets its default. Not for keys that are bound to an organization."""
+        """Define a flag. A field that you leave out gets its default. A bound access key may not do this."""
         _check_may_write(self.caller)
-        wanted = NewDefinition.read(request)
-        flag = service.create(key=wanted.pop("name"), values=wanted, by=self.caller.name)
+        values = NewDefinition.read(request)
+        flag = service.create(key=values.pop("name"), values=values, by=self.caller.name)
         location = reverse("definition", args=[flag.key])
-        return _shown(self.caller, flag, status=status.HTTP_201_CREATED, headers={"Location": location})
+        return _definition_response(self.caller, flag, status=status.HTTP_201_CREATED, headers={"Location": location})
 
 
 class OneDefinition(Endpoint):
@@ -94,13 +100,13 @@ class OneDefinition(Endpoint):
         tags=["definitions"],
     )
     def get(self, request: Request, name: str) -> Response:
-        """The definition as it stands, an archived one too."""
+        """The current definition, also of an archived flag."""
         flag = service.flag_called(name)
         etag = _etag(self.caller, flag)
         known = [tag.removeprefix("W/") for tag in parse_etags(request.headers.get("If-None-Match", ""))]
         if etag in known or "*" in known:
             return Response(status=status.HTTP_304_NOT_MODIFIED, headers={"ETag": etag})
-        return _shown(self.caller, flag)
+        return _definition_response(self.caller, flag)
 
     @extend_schema(
         operation_id="replaceDefinition",
@@ -112,7 +118,7 @@ class OneDefinition(Endpoint):
     )
     @idempotent
     def put(self, request: Request, name: str) -> Response:
-        """What you leave out gets its default; but salt, hashVersion, killed and archived stay as they are."""
+        """A field that you leave out gets its default. Only salt, hashVersion, killed and archived do not change."""
         return self._change(request, name, WholeDefinition)
 
     @extend_schema(
@@ -125,7 +131,7 @@ class OneDefinition(Endpoint):
     )
     @idempotent
     def patch(self, request: Request, name: str) -> Response:
-        """What you leave out stays. Where nothing differs, nothing is written and the version stays too."""
+        """A field that you leave out does not change. If no value differs, the version does not change either."""
         return self._change(request, name, DefinitionChanges)
 
     @extend_schema(
@@ -138,14 +144,14 @@ class OneDefinition(Endpoint):
     )
     @idempotent
     def delete(self, request: Request, name: str) -> Response:
-        """200: archived, thus off; a PATCH brings it back. 202 with `purge=true`: a job deletes it for good."""
+        """200: the flag is archived and off; PATCH can restore it. 202 with `purge=true`: a job deletes the flag."""
         _check_may_write(self.caller)
         NoInput.read(request)
         purge = EndOptions.read(request)["purge"]
-        asked: dict[str, Any] = {"key": name, "by": self.caller.name, "expected": _expected(request)}
+        arguments: dict[str, Any] = {"key": name, "by": self.caller.name, "expected": _expected(request)}
         if not purge:
-            return _shown(self.caller, service.archive(**asked))
-        job = service.purge(correlation_id=self.correlation_id, **asked)
+            return _definition_response(self.caller, service.archive(**arguments))
+        job = service.purge(correlation_id=self.correlation_id, **arguments)
         url = tracking_url(job.pk)
         answer = {"jobId": job.pk, "trackingUrl": url, "message": "The flag and its states are being deleted"}
         return Response(answer, status=status.HTTP_202_ACCEPTED, headers={"Location": url})
@@ -153,23 +159,23 @@ class OneDefinition(Endpoint):
     def _change(self, request: Request, name: str, body: type[WholeDefinition | DefinitionChanges]) -> Response:
         _check_may_write(self.caller)
         service.flag_called(name)
-        wanted = body.read(request)
-        if wanted.pop("name", name) != name:
+        values = body.read(request)
+        if values.pop("name", name) != name:
             raise ValidationError({"name": ["A flag's name cannot be changed."]})
-        flag = service.update(key=name, values=wanted, by=self.caller.name, expected=_expected(request))
-        return _shown(self.caller, flag)
+        flag = service.update(key=name, values=values, by=self.caller.name, expected=_expected(request))
+        return _definition_response(self.caller, flag)
 
 
-def _matching(wanted: dict[str, Any]) -> QuerySet[Flag]:
-    flags: QuerySet[Flag] = Flag.objects.filter(archived=wanted["archived"] == "true")
-    if "tag" in wanted:
-        flags = flags.filter(tags__contains=[wanted["tag"]])
-    if "search" in wanted:
-        part = wanted["search"]
+def _matching(filters: dict[str, Any]) -> QuerySet[Flag]:
+    flags: QuerySet[Flag] = Flag.objects.filter(archived=filters["archived"] == "true")
+    if "tag" in filters:
+        flags = flags.filter(tags__contains=[filters["tag"]])
+    if "search" in filters:
+        part = filters["search"]
         flags = flags.filter(Q(key__icontains=part) | Q(description__icontains=part))
-    if "stale" in wanted:
-        flags = with_staleness(flags).filter(is_stale=wanted["stale"] == "true")
-    return flags.filter(**{name: wanted[name] for name in ("owner", "kind") if name in wanted})
+    if "stale" in filters:
+        flags = with_staleness(flags).filter(is_stale=filters["stale"] == "true")
+    return flags.filter(**{name: filters[name] for name in ("owner", "kind") if name in filters})
 
 
 def _is_bound(caller: Caller) -> bool:
@@ -178,21 +184,23 @@ def _is_bound(caller: Caller) -> bool:
 
 def _check_may_write(caller: Caller) -> None:
     if _is_bound(caller):
-        raise OutsideOfYourSubtree("A definition holds for everybody; your key is bound to an organization.")
+        raise OutsideOfYourSubtree(
+            "Your key is bound to an organization, so it may not change definitions, which all organizations share."
+        )
 
 
 def _etag(caller: Caller, flag: Flag) -> str:
-    """A strong ETag: the same text means the same bytes, and the answer for a bound key has other bytes."""
+    """Return a strong ETag. It differs for bound callers, because their answer has other bytes."""
     return f'"{flag.revision}{"-bound" if _is_bound(caller) else ""}"'
 
 
 def _expected(request: Request) -> frozenset[str]:
-    """The revisions that If-Match accepts; a weak tag or one that is none of ours fits nothing."""
+    """Return the revisions that If-Match accepts. A weak or unknown tag matches no revision."""
     if "If-Match" not in request.headers:
         return service.ANY
     return frozenset(tag.strip('"') for tag in parse_etags(request.headers["If-Match"]))
 
 
-def _shown(caller: Caller, flag: Flag, **how: Any) -> Response:
-    shown = DefinitionSerializer(flag, context={"personal": not _is_bound(caller)}).data
-    return Response(shown, **how | {"headers": {"ETag": _etag(caller, flag), **how.get("headers", {})}})
+def _definition_response(caller: Caller, flag: Flag, **options: Any) -> Response:
+    data = DefinitionSerializer(flag, context={"personal": not _is_bound(caller)}).data
+    return Response(data, **options | {"headers": {"ETag": _etag(caller, flag), **options.get("headers", {})}})

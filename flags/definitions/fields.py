@@ -1,4 +1,4 @@
-"""The fields of a definition that people may change, each described once, by its `FieldSpec`.
+"""The definition fields that people may change. One `FieldSpec` describes each field.
 
 The API, the admin site, schedules, the audit log and evaluation read the specs. So a new field is a column of the
 model and a spec here; CONTRIBUTING.md has the whole checklist.
@@ -25,7 +25,7 @@ from flagsite.core.api.input import Text
 
 
 class BoundAccess(StrEnum):
-    """What a caller that is bound to an organization reads of a field."""
+    """What a bound caller can read of a field."""
 
     VALUE = "value"
     NULL = "null"
@@ -34,80 +34,80 @@ class BoundAccess(StrEnum):
     """JSON and the flag's page leave the field out."""
 
 
-class Section(StrEnum):
-    """The groups of fields on a flag's page of the admin site, by their headings."""
+class AdminSection(StrEnum):
+    """The groups of fields on a flag's page of the admin site. The value is the heading."""
 
     TOP = ""
     ROLLOUT = "Rollout"
-    TARGETING = "Beside the organizations' values"
-    SEARCH = "To find it by"
+    TARGETING = "Exceptions from the values of organizations"
+    SEARCH = "Search and clean-up"
 
 
 def unchanged(value: Any) -> Any:
-    """The conversion of a value that is the same on both sides."""
+    """Return the value: the conversion of a field that needs no conversion."""
     return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldSpec:
-    """One definition field: its names, its rule, and its place in each part of Flagsite.
+    """One definition field: its names, its validator, and how each part of Flagsite uses it.
 
-    The conversions get no None: it stands for itself everywhere.
+    Conversions are not called for None, which has the same meaning everywhere.
     """
 
     name: str
-    """On the model `Flag`, in `values` of `flags.definitions.service`, and in forms."""
+    """The name on the model `Flag`, in `values` of `flags.definitions.service`, and in forms."""
     wire_name: str
-    """In JSON: the API, schedules and the audit log."""
+    """The name in JSON: in the API, in schedules and in the audit log."""
     input: Callable[..., serializers.Field[Any, Any, Any, Any]]
-    """Makes the serializer field that reads it from a request."""
+    """Creates the serializer field that reads the value from a request."""
     output: Callable[..., serializers.Field[Any, Any, Any, Any]]
-    """Makes the serializer field that describes it in an answer."""
+    """Creates the serializer field that describes the value in an answer."""
     example: Any
-    """As JSON, for the OpenAPI document."""
+    """An example in JSON, for the OpenAPI document."""
     rule: Callable[[Any], None] | None = None
-    """Raises ValidationError; None where the lengths and choices that the model has are enough."""
+    """The validator, which raises ValidationError. None if the lengths and choices of the model are enough."""
     to_json: Callable[[Any], Any] = unchanged
-    """From the model's value to what JSON has: in the API and the audit log."""
+    """Converts the model's value to JSON, for the API and the audit log."""
     is_kept_by_put: bool = False
-    """Whether a PUT that leaves it out leaves it as it is, instead of setting the default."""
+    """Whether a PUT without this field keeps the current value, instead of setting the default."""
     is_schedulable: bool = False
     from_json: Callable[[Any], Any] = unchanged
-    """From what a schedule has to the model's value."""
+    """Converts the JSON of a schedule to the model's value."""
     bound_access: BoundAccess = BoundAccess.VALUE
-    section: Section | None = None
-    """Where a person fills it in; None: the page has no input for it."""
+    section: AdminSection | None = None
+    """The section of the page with its input. None if the page has no input for it."""
     evaluated_as: str = ""
-    """The attribute of `flags.evaluation.engine.Definition` that has it; empty: evaluation does not read it."""
+    """The attribute of `flags.evaluation.engine.Definition` with the value. Empty if evaluation does not read it."""
     to_evaluation: Callable[[Any], Any] = unchanged
-    """From the model's value to that attribute; gets None too."""
+    """Converts the model's value to this attribute. This conversion is called for None too."""
 
     @property
     def is_column(self) -> bool:
-        """Whether it is a column of the flag's own row."""
+        """Whether the field is a column of the flag's row. Prerequisites are rows of another table."""
         return not Flag._meta.get_field(self.name).many_to_many
 
     @property
     def default(self) -> Any:
-        """What a new flag has: the model's default."""
+        """The value of a new flag: the model's default."""
         return Flag._meta.get_field(self.name).get_default() if self.is_column else []  # type: ignore[union-attr]
 
     def check(self, value: Any) -> None:
-        """Ask the field's own rule about a value. Raises ValidationError."""
+        """Check a value with the field's validator. Raises ValidationError."""
         if self.rule is not None:
             self.rule(value)
 
     def value_from_json(self, value: Any) -> Any:
-        """The model's value of what a schedule has."""
+        """Convert the JSON of a schedule to the model's value."""
         return None if value is None else self.from_json(value)
 
     def input_field(self) -> serializers.Field[Any, Any, Any, Any]:
-        """A new serializer field that reads it; a request may leave it out."""
+        """Return a new serializer field that reads the value from a request. It is optional."""
         source = {} if self.wire_name == self.name else {"source": self.name}
         return self.input(required=False, **source)
 
     def output_field(self) -> serializers.Field[Any, Any, Any, Any]:
-        """A new serializer field that describes it in an answer."""
+        """Return a new serializer field that describes the value in an answer."""
         return self.output(required=False) if self.bound_access is BoundAccess.NOTHING else self.output()
 
 
@@ -115,11 +115,11 @@ _SPECS = (
     FieldSpec(
         name="description",
         wire_name="description",
-        input=partial(Text, allow_blank=True, max_length=rules.LONGEST_DESCRIPTION),
+        input=partial(Text, allow_blank=True, max_length=rules.MAX_DESCRIPTION_LENGTH),
         output=serializers.CharField,
         example="The checkout in one step.",
         rule=rules.description,
-        section=Section.TOP,
+        section=AdminSection.TOP,
     ),
     FieldSpec(
         name="enabled",
@@ -129,30 +129,30 @@ _SPECS = (
         example=True,
         rule=rules.true_or_false,
         is_schedulable=True,
-        section=Section.TOP,
+        section=AdminSection.TOP,
         evaluated_as="enabled",
     ),
     FieldSpec(
         name="rollout_percentage",
         wire_name="rolloutPercentage",
-        input=partial(Percentage, allow_null=True, help_text="Null is 100; up to three decimals."),
+        input=partial(Percentage, allow_null=True, help_text="Up to three decimals. Null means 100."),
         output=partial(serializers.FloatField, allow_null=True),
         example=12.5,
         rule=rules.percentage,
         to_json=float,
         is_schedulable=True,
         from_json=lambda number: Decimal(str(number)),
-        section=Section.ROLLOUT,
+        section=AdminSection.ROLLOUT,
         evaluated_as="threshold",
         to_evaluation=threshold,
     ),
     FieldSpec(
         name="rollout_unit",
         wire_name="rolloutUnit",
-        input=partial(serializers.ChoiceField, Flag.Unit.choices, help_text="What the percentage counts."),
+        input=partial(serializers.ChoiceField, Flag.Unit.choices, help_text="The unit that the percentage counts."),
         output=partial(serializers.ChoiceField, Flag.Unit.choices),
         example="targetingKey",
-        section=Section.ROLLOUT,
+        section=AdminSection.ROLLOUT,
         evaluated_as="unit",
         to_evaluation=Unit,
     ),
@@ -163,13 +163,13 @@ _SPECS = (
             WholeNumber,
             allow_null=True,
             min_value=0,
-            max_value=rules.DEEPEST_LEVEL,
-            help_text="Of the ancestor that counts, 0 is the root; with the unit `ancestor` only.",
+            max_value=rules.MAX_LEVEL,
+            help_text="The level of the ancestor that counts; the root has level 0. Only with the unit `ancestor`.",
         ),
         output=partial(serializers.IntegerField, allow_null=True),
         example=None,
         rule=rules.level,
-        section=Section.ROLLOUT,
+        section=AdminSection.ROLLOUT,
         evaluated_as="level",
     ),
     FieldSpec(
@@ -177,22 +177,25 @@ _SPECS = (
         wire_name="salt",
         input=partial(
             Text,
-            allow_blank=True,  # a flag that is older than salts has an empty one, and a client may send that back
+            allow_blank=True,  # a flag that is older than salts has an empty salt, and a client may send it back
             max_length=64,
             trim_whitespace=False,
-            help_text="Made up if you give none; another one picks other users.",
+            help_text="A random text if you leave it out. Another salt chooses other users.",
         ),
         output=serializers.CharField,
         example="5f0c2ab1",
-        is_kept_by_put=True,  # an old client that does not know of it must not change who is in the rollout
-        section=Section.ROLLOUT,
+        is_kept_by_put=True,  # an old client that does not know the salt must not change the users of the rollout
+        section=AdminSection.ROLLOUT,
         evaluated_as="salt",
     ),
     FieldSpec(
         name="hash_version",
         wire_name="hashVersion",
         input=partial(
-            WholeNumber, min_value=min(HASHES), max_value=max(HASHES), help_text="The formula of the buckets."
+            WholeNumber,
+            min_value=min(HASHES),
+            max_value=max(HASHES),
+            help_text="The version of the formula that computes buckets.",
         ),
         output=serializers.IntegerField,
         example=1,
@@ -205,29 +208,29 @@ _SPECS = (
         wire_name="userWhitelist",
         input=partial(
             DistinctTexts,
-            child=Text(max_length=rules.LONGEST_TARGETING_KEY, trim_whitespace=False),
-            max_length=rules.MOST_LISTED,
-            help_text="Targeting keys that always have it.",
+            child=Text(max_length=rules.MAX_TARGETING_KEY_LENGTH, trim_whitespace=False),
+            max_length=rules.MAX_WHITELIST_SIZE,
+            help_text="Targeting keys for which the flag is always on.",
         ),
-        output=partial(Texts, allow_null=True, help_text="Null for keys that are bound to an organization."),
+        output=partial(Texts, allow_null=True, help_text="Null if your access key is bound to an organization."),
         example=["user-17"],
         rule=rules.targeting_keys,
         is_schedulable=True,
         from_json=lambda keys: list(dict.fromkeys(keys)),
-        bound_access=BoundAccess.NULL,  # targeting keys are other customers' users
-        section=Section.TARGETING,
+        bound_access=BoundAccess.NULL,  # targeting keys identify users of other customers
+        section=AdminSection.TARGETING,
         evaluated_as="whitelist",
         to_evaluation=frozenset,
     ),
     FieldSpec(
         name="environments",
         wire_name="environments",
-        input=partial(Environments, help_text="Forces it on or off in an environment."),
+        input=partial(Environments, help_text="Environment overrides: they turn the flag on or off in an environment."),
         output=Environments,
         example={"staging": True},
         rule=rules.environments,
         is_schedulable=True,
-        section=Section.TARGETING,
+        section=AdminSection.TARGETING,
         evaluated_as="environments",
     ),
     FieldSpec(
@@ -237,11 +240,11 @@ _SPECS = (
             DistinctTexts,
             child=Text(max_length=255, trim_whitespace=False, validators=[FLAG_KEY]),
             max_length=100,
-            help_text="Names of flags that must be on.",
+            help_text="Names of flags that must be on before this flag can be on.",
         ),
         output=Texts,
         example=["new-basket"],
-        section=Section.TARGETING,
+        section=AdminSection.TARGETING,
         evaluated_as="prerequisites",
         to_evaluation=tuple,
     ),
@@ -251,16 +254,16 @@ _SPECS = (
         input=partial(Text, allow_blank=True, max_length=200),
         output=serializers.CharField,
         example="team checkout",
-        section=Section.SEARCH,
+        section=AdminSection.SEARCH,
     ),
     FieldSpec(
         name="tags",
         wire_name="tags",
-        input=partial(DistinctTexts, child=Text(max_length=rules.LONGEST_TAG), max_length=rules.MOST_TAGS),
+        input=partial(DistinctTexts, child=Text(max_length=rules.MAX_TAG_LENGTH), max_length=rules.MAX_TAGS),
         output=Texts,
         example=["checkout", "q4"],
         rule=rules.tags,
-        section=Section.SEARCH,
+        section=AdminSection.SEARCH,
     ),
     FieldSpec(
         name="kind",
@@ -268,33 +271,39 @@ _SPECS = (
         input=partial(serializers.ChoiceField, Flag.Kind.choices),
         output=partial(serializers.ChoiceField, Flag.Kind.choices),
         example="release",
-        section=Section.SEARCH,
+        section=AdminSection.SEARCH,
     ),
     FieldSpec(
         name="expires_on",
         wire_name="expiresOn",
-        input=partial(serializers.DateField, allow_null=True, help_text="When it should be gone from the code."),
+        input=partial(
+            serializers.DateField,
+            allow_null=True,
+            help_text="The date by which the flag should be removed from the code.",
+        ),
         output=partial(serializers.DateField, allow_null=True),
         example="2027-03-31",
         to_json=date.isoformat,
-        section=Section.SEARCH,
+        section=AdminSection.SEARCH,
     ),
     FieldSpec(
         name="killed",
         wire_name="killed",
-        input=partial(TrueOrFalse, help_text="Off for everybody, whatever else is set."),
+        input=partial(TrueOrFalse, help_text="Turns the flag off for everybody, whatever else is set."),
         output=serializers.BooleanField,
         example=False,
         rule=rules.true_or_false,
-        is_kept_by_put=True,  # an old client that does not know of it must not switch a killed flag on
+        is_kept_by_put=True,  # an old client that does not know this field must not turn a killed flag on
         is_schedulable=True,
-        section=Section.TOP,
+        section=AdminSection.TOP,
         evaluated_as="killed",
     ),
     FieldSpec(
         name="archived",
         wire_name="archived",
-        input=partial(TrueOrFalse, help_text="Off for everybody, out of the lists, and cannot be set."),
+        input=partial(
+            TrueOrFalse, help_text="An archived flag is off for everybody, is not listed, and cannot be set."
+        ),
         output=serializers.BooleanField,
         example=False,
         rule=rules.true_or_false,
@@ -304,29 +313,30 @@ _SPECS = (
     ),
 )
 FIELDS: Mapping[str, FieldSpec] = {spec.name: spec for spec in _SPECS}
-"""Every spec by the model's name of its field, in the order in which JSON and pages have them."""
+"""All specs by the model's field names, in the order of JSON and pages."""
 
 
 def values_of(flag: Flag) -> dict[str, Any]:
-    """The value of every field, by the model's names; prerequisites as keys in order."""
+    """Return the value of every definition field by the model's field names. Prerequisites are sorted keys."""
     return {name: getattr(flag, name) if spec.is_column else prerequisites_of(flag) for name, spec in FIELDS.items()}
 
 
 def prerequisites_of(flag: Flag) -> list[str]:
-    """The keys of the flags that it needs, in order; no query where they were fetched beforehand."""
+    """Return the sorted keys of the flag's prerequisites. It makes no query if they were prefetched."""
     return sorted(needed.key for needed in flag.prerequisites.all())
 
 
 def as_json(values: Mapping[str, Any], *, is_bound: bool = False) -> dict[str, Any]:
-    """Values of fields as JSON, by their wire names, as the API answers them and the audit log keeps them.
+    """Convert values of definition fields to JSON, as the API returns it and the audit log stores it.
 
-    `values` has the model's names. With `is_bound` it is what a caller reads that is bound to an organization.
+    The keys of `values` are the model's field names; the keys of the result are the names in JSON. With `is_bound` the
+    result contains only what a bound caller may read.
     """
-    shown = {}
+    document = {}
     for name, value in values.items():
         spec = FIELDS[name]
         access = spec.bound_access if is_bound else BoundAccess.VALUE
         if access is not BoundAccess.NOTHING:
             is_null = value is None or access is BoundAccess.NULL
-            shown[spec.wire_name] = None if is_null else spec.to_json(value)
-    return shown
+            document[spec.wire_name] = None if is_null else spec.to_json(value)
+    return document

@@ -1,4 +1,4 @@
-"""The admin site's forms with which people define, archive and purge flags."""
+"""The admin site's forms to define, archive and purge flags."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _fields_of_type(*types: type[models.Field[Any, Any]]) -> list[str]:
 
 
 class DistinctTextsField(SimpleArrayField):
-    """Texts with a delimiter between each two; blank ones are left out, and a text that is in it twice counts once."""
+    """A list of texts with a delimiter between them. Blank texts and repeated texts are left out."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(forms.CharField(required=False), required=False, **options)
@@ -37,13 +37,13 @@ class DistinctTextsField(SimpleArrayField):
 
 
 class FlagForm(forms.ModelForm):
-    """A definition, why it changes, and the revision that the person has looked at."""
+    """A definition, the reason for its change, and the revision that the person has seen (`based_on`)."""
 
     tags = DistinctTextsField(widget=UnfoldAdminTextInputWidget(), help_text="Separated by commas.")
     whitelist = DistinctTextsField(
         delimiter="\n",
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}),
-        help_text="Targeting keys that always have it, one on a line.",
+        help_text="Targeting keys for which the flag is always on, one key in each line.",
     )
     reason = forms.CharField(
         max_length=MAX_REASON_LENGTH,
@@ -55,7 +55,7 @@ class FlagForm(forms.ModelForm):
 
     class Meta:
         model = Flag
-        fields = "__all__"  # noqa: DJ007 - the page says which
+        fields = "__all__"  # noqa: DJ007 - the fieldsets of the page name them
         widgets: ClassVar = {
             name: UnfoldAdminTextareaWidget(attrs={"rows": 3})
             for name in _fields_of_type(models.TextField, models.JSONField)
@@ -69,18 +69,20 @@ class FlagForm(forms.ModelForm):
             self.fields["salt"].required = False
 
     def clean_salt(self) -> str:
-        """Empty: the one that it has, which for a flag from before there were salts is none."""
+        """Keep the flag's salt if the input is empty. A flag that is older than salts has an empty salt."""
         return str(self.cleaned_data["salt"] or self.initial.get("salt") or self.instance.salt)
 
     def clean(self) -> dict[str, Any]:
-        """Say beforehand what `flags.definitions.service` would refuse; it checks again when it writes."""
+        """Find errors before `flags.definitions.service` writes, which checks the same rules again."""
         values: dict[str, Any] = super().clean() or self.cleaned_data
         for name in set(_fields_of_type(models.JSONField)) & set(values):
             values[name] = values[name] or FIELDS[name].default  # an empty input is None
         if self.instance.pk and values.get("based_on") != Flag.objects.get(pk=self.instance.pk).revision:
-            self.add_error(None, FlagChangedMeanwhile("Somebody has changed the flag since you opened it.").detail)
+            self.add_error(
+                None, FlagChangedMeanwhile("Somebody has changed the flag since you opened this page.").detail
+            )
         if (values.get("rollout_unit") == Flag.Unit.ANCESTOR) != (values.get("rollout_level") is not None):
-            self.add_error("rollout_level", "A level goes with the unit ancestor, and with that one only.")
+            self.add_error("rollout_level", "The unit ancestor needs a level, and other units must not have one.")
         for name in set(FIELDS) & set(values):
             try:
                 FIELDS[name].check(values[name])
@@ -94,13 +96,13 @@ class FlagForm(forms.ModelForm):
         return values
 
     def definition_values(self) -> dict[str, Any]:
-        """The values that were filled in, as `flags.definitions.service` takes them."""
+        """Return the values of the form as `flags.definitions.service` expects them."""
         values = {name: self.cleaned_data[name] for name in set(FIELDS) & set(self.cleaned_data)}
         return values | {"prerequisites": [needed.key for needed in self.cleaned_data["prerequisites"]]}
 
 
-class OperationForm(forms.Form):
-    """The reason for an operation, and the revision that the person has looked at."""
+class DefinitionOperationForm(forms.Form):
+    """The reason for an operation, and the revision that the person has seen."""
 
     reason = reason_field()
     based_on = forms.CharField(widget=forms.HiddenInput())
@@ -111,29 +113,29 @@ class OperationForm(forms.Form):
         self.fields["based_on"].initial = flag.revision
 
 
-class PurgeForm(OperationForm):
-    """The key once more, so that nobody deletes a flag by a slip."""
+class PurgeForm(DefinitionOperationForm):
+    """The form of a purge. A person has to repeat the key, so that nobody deletes a flag by mistake."""
 
-    key = forms.CharField(strip=False, widget=UnfoldAdminTextInputWidget(), help_text="Write the flag's key.")
+    key = forms.CharField(strip=False, widget=UnfoldAdminTextInputWidget(), help_text="Repeat the key of the flag.")
 
     def clean_key(self) -> str:
         if self.cleaned_data["key"] != self.flag.key:
-            raise ValidationError(f"That is not its key, which is {self.flag.key}.")
+            raise ValidationError(f"This is not the key of the flag, which is {self.flag.key}.")
         return self.flag.key
 
 
 @dataclass(frozen=True, slots=True)
 class DefinitionOperation:
-    """Archive, unarchive or purge: a page asks before it is done."""
+    """Archive, unarchive or purge, as the confirmation page describes it."""
 
     name: str
     explained: str
-    form: type[OperationForm]
+    form: type[DefinitionOperationForm]
     act: Callable[..., Flag | Job]
 
 
-def _unarchive(**asked: Any) -> Flag:
-    return service.update(values={"archived": False}, **asked)
+def _unarchive(**arguments: Any) -> Flag:
+    return service.update(values={"archived": False}, **arguments)
 
 
 OPERATIONS = {
@@ -141,19 +143,19 @@ OPERATIONS = {
     for operation in (
         DefinitionOperation(
             name="archive",
-            explained="It is off for everybody from then on and cannot be set; its values stay.",
-            form=OperationForm,
+            explained="The flag is off for everybody, and nobody can set it. Its values on organizations stay.",
+            form=DefinitionOperationForm,
             act=service.archive,
         ),
         DefinitionOperation(
             name="unarchive",
-            explained="Every organization has the value again that it had.",
-            form=OperationForm,
+            explained="Every organization has its former value again.",
+            form=DefinitionOperationForm,
             act=_unarchive,
         ),
         DefinitionOperation(
             name="purge",
-            explained="A job deletes its values on all organizations, then the flag. There is no way back.",
+            explained="A job deletes the flag and its values on all organizations. This cannot be undone.",
             form=PurgeForm,
             act=service.purge,
         ),
@@ -162,7 +164,7 @@ OPERATIONS = {
 
 
 def operations_for(flag: Flag) -> list[DefinitionOperation]:
-    """What can be done to the flag as it stands."""
+    """Return the operations that are possible in the flag's current state."""
     if flag.purging:
         return []
     return [OPERATIONS["unarchive" if flag.archived else "archive"], OPERATIONS["purge"]]

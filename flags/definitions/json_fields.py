@@ -1,4 +1,4 @@
-"""How single values of a definition stand in JSON: serializer fields that are strict about types."""
+"""Serializer fields for the values of definition fields. They accept the exact JSON types only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flags.definitions import rules
 
 @extend_schema_field({"type": "boolean"})
 class TrueOrFalse(serializers.Field[bool, Any, bool, Any]):
-    """A JSON boolean; neither words nor numbers are taken for one."""
+    """A JSON boolean. Words and numbers are refused."""
 
     def to_internal_value(self, data: Any) -> bool:
         rules.true_or_false(data)
@@ -25,7 +25,7 @@ class TrueOrFalse(serializers.Field[bool, Any, bool, Any]):
 
 
 class WholeNumber(serializers.IntegerField):
-    """A JSON whole number; strings and fractions are not taken for one."""
+    """A JSON whole number. Strings and fractions are refused."""
 
     def to_internal_value(self, data: Any) -> int:
         if not isinstance(data, int) or isinstance(data, bool):
@@ -47,7 +47,7 @@ class Percentage(serializers.Field[Decimal, Any, float, Any]):
 
 @extend_schema_field({"type": "object", "additionalProperties": {"type": "boolean"}})
 class Environments(serializers.Field[dict[str, bool], Any, dict[str, bool], Any]):
-    """A JSON object from environments' names to booleans."""
+    """A JSON object with names of environments and booleans."""
 
     def to_internal_value(self, data: Any) -> dict[str, bool]:
         rules.environments(data)
@@ -64,10 +64,12 @@ class Texts(serializers.ListField):
 
 
 class DistinctTexts(serializers.ListField):
-    """A JSON array of strings; a string that is in it twice counts once. `child` checks each of them."""
+    """A JSON array of strings without repetitions. `child` checks each string."""
 
     def __init__(self, *, child: serializers.Field[Any, Any, Any, Any], **options: Any) -> None:
-        super().__init__(child=copy.deepcopy(child), **options)  # a child knows its parent, so it has only one
+        super().__init__(
+            child=copy.deepcopy(child), **options
+        )  # a child field stores its parent, so each parent needs its own copy
 
     def to_internal_value(self, data: Any) -> list[str]:
         return list(dict.fromkeys(super().to_internal_value(data)))

@@ -1,4 +1,4 @@
-"""The flags' definitions as evaluation needs them, read from the database."""
+"""Loading all definitions from the database for evaluation."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ from flags.definitions.models import Flag
 from flags.evaluation.engine import Definition
 
 EVALUATED = [spec for spec in FIELDS.values() if spec.evaluated_as]
-NEEDED = ArraySubquery(
+PREREQUISITE_KEYS = ArraySubquery(
     Flag.prerequisites.through.objects.filter(from_flag=OuterRef("pk")).order_by("to_flag__key").values("to_flag__key")
 )
-"""The keys of a flag's prerequisites, in order."""
+"""The keys of a flag's prerequisites, sorted."""
 
 
 def load_definitions() -> dict[str, Definition]:
-    """Every definition, by key, in one query; archived ones too, since evaluation must say that they are off."""
+    """Return all definitions by key, in one query. Archived flags are included, because they evaluate to off."""
     columns = [spec.name for spec in EVALUATED if spec.is_column]
-    flags = Flag.objects.order_by(Collate("key", "C")).values("id", "key", "version", *columns, needed=NEEDED)
-    return {row["key"]: _definition(row | {"prerequisites": row["needed"]}) for row in flags}
+    flags = Flag.objects.order_by(Collate("key", "C")).values(
+        "id", "key", "version", *columns, prerequisite_keys=PREREQUISITE_KEYS
+    )
+    return {row["key"]: _definition(row | {"prerequisites": row["prerequisite_keys"]}) for row in flags}
 
 
 def _definition(row: Mapping[str, Any]) -> Definition:

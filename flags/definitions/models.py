@@ -18,12 +18,12 @@ FLAG_KEY = RegexValidator(rf"\A{FLAG_KEY_PATTERN}\Z", "1 to 255 of A-Z a-z 0-9 .
 
 
 def new_salt() -> str:
-    """A salt by which a flag's buckets differ from those of a purged flag that had the same key."""
+    """Return a random salt. With it, the buckets of a flag differ from those of a purged flag that had the same key."""
     return secrets.token_hex(4)
 
 
 def check_flag_key(key: str) -> None:
-    """Raises InvalidFlagKey for a text that cannot be a flag's key."""
+    """Raise InvalidFlagKey if the text cannot be the key of a flag."""
     if not re.fullmatch(FLAG_KEY_PATTERN, key):
         raise InvalidFlagKey
 
@@ -32,7 +32,7 @@ class FlagQuerySet(models.QuerySet["Flag"]):
     """Look-ups of flags."""
 
     def called(self, key: str) -> Flag:
-        """The flag with this key. Raises FlagNotFound."""
+        """Return the flag with this key. Raises FlagNotFound."""
         flag = self.filter(key=key).first()
         if flag is None:
             raise FlagNotFound(f"There is no flag {key!r}.")
@@ -40,10 +40,10 @@ class FlagQuerySet(models.QuerySet["Flag"]):
 
 
 class Flag(models.Model):
-    """The definition of a feature that organizations have switched on or off, and whom of theirs it reaches."""
+    """A flag with its definition: the fields that are the same for all organizations."""
 
     class Kind(models.TextChoices):
-        """What a flag is for, which says how long it should live."""
+        """The purpose of a flag, on which its life time depends."""
 
         RELEASE = "release", "Release: goes once all have it"
         EXPERIMENT = "experiment", "Experiment: goes once it is decided"
@@ -51,7 +51,7 @@ class Flag(models.Model):
         PERMISSION = "permission", "Permission: stays, what a customer has bought"
 
     class Unit(models.TextChoices):
-        """What a rollout percentage counts."""
+        """The unit that a rollout percentage counts."""
 
         TARGETING_KEY = "targetingKey", "Targeting key: users one by one"
         ORGANIZATION = "organization", "Organization: all its users together"
@@ -130,5 +130,5 @@ class Flag(models.Model):
 
     @property
     def revision(self) -> str:
-        """This flag in this version; unlike the version alone, never that of another flag that had the key before."""
+        """The flag's id and version. It differs from every revision of a purged flag that had the same key."""
         return f"{self.pk}-{self.version}"

@@ -1,4 +1,4 @@
-"""The rules of prerequisites: they exist, no flag needs itself by way of others, and the levels are few."""
+"""The rules of prerequisites: they exist, they form no circle, and their chains are short."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from flags.definitions.models import Flag
 from flags.errors import InvalidDefinition, PrerequisiteCycle, UnknownPrerequisite
 
-MOST_LEVELS = 20
-"""The most flags that may need each other one after the other, which bounds the cost of an evaluation."""
+MAX_LEVELS = 20
+"""The maximum length of a chain of prerequisites. It limits the cost of an evaluation."""
 
 
 def check(key: str, needed: Sequence[str]) -> list[Flag]:
-    """The flags with the keys `needed`, if the flag `key`, new or not, may have them as its prerequisites.
+    """Return the flags with the keys `needed` if the flag `key`, new or not, may have them as its prerequisites.
 
-    This stays true only while the caller holds the lock on the definitions. Raises UnknownPrerequisite,
-    PrerequisiteCycle with the way round, InvalidDefinition where the flags would need each other over too many levels.
+    The caller holds the definitions' lock, so that the result stays true. Raises UnknownPrerequisite; raises
+    PrerequisiteCycle with the circle, and InvalidDefinition if a chain of prerequisites would be too long.
     """
     if key in needed:
         raise PrerequisiteCycle(f"A flag cannot need itself: {key} -> {key}.")
@@ -24,22 +24,24 @@ def check(key: str, needed: Sequence[str]) -> list[Flag]:
     if missing:
         raise UnknownPrerequisite(f"There is no flag {', '.join(map(repr, missing))}.")
     if found:
-        edges = _all()
-        way = _way(key, needed, edges)
-        if way:
-            raise PrerequisiteCycle(f"Flags cannot need each other in a circle: {' -> '.join(way)}.")
-        levels = _levels(key, {**edges, key: needed}) + _levels(key, _turned(edges))
-        if levels > MOST_LEVELS:
-            raise InvalidDefinition(f"Prerequisites have {MOST_LEVELS} levels at most; those of {key} had {levels}.")
+        edges = _load_edges()
+        cycle = _find_cycle(key, needed, edges)
+        if cycle:
+            raise PrerequisiteCycle(f"Flags cannot need each other in a circle: {' -> '.join(cycle)}.")
+        levels = _levels(key, {**edges, key: needed}) + _levels(key, _reversed(edges))
+        if levels > MAX_LEVELS:
+            raise InvalidDefinition(
+                f"Prerequisites may have {MAX_LEVELS} levels at most; those of {key} would have {levels}."
+            )
     return found
 
 
 def dependents_of(flag: Flag) -> list[str]:
-    """The keys of the flags that need it."""
+    """Return the keys of the flags of which this flag is a prerequisite."""
     return list(flag.dependents.order_by("key").values_list("key", flat=True))
 
 
-def _all() -> dict[str, list[str]]:
+def _load_edges() -> dict[str, list[str]]:
     edges: dict[str, list[str]] = {}
     pairs = Flag.prerequisites.through.objects.values_list("from_flag__key", "to_flag__key").order_by("to_flag__key")
     for key, needed in pairs:
@@ -47,31 +49,31 @@ def _all() -> dict[str, list[str]]:
     return edges
 
 
-def _way(key: str, needed: Iterable[str], edges: Mapping[str, Sequence[str]]) -> list[str] | None:
-    """A way from the flag by way of `needed` back to itself; each flag is looked at once."""
-    ways = [[key, first] for first in sorted(needed)]
+def _find_cycle(key: str, needed: Iterable[str], edges: Mapping[str, Sequence[str]]) -> list[str] | None:
+    """Return a circle from the flag through `needed` back to the flag, or None. The search visits each flag once."""
+    paths = [[key, first] for first in sorted(needed)]
     seen: set[str] = set()
-    while ways:
-        way = ways.pop()
-        if way[-1] == key:
-            return way
-        if way[-1] not in seen:
-            seen.add(way[-1])
-            ways += [[*way, following] for following in edges.get(way[-1], ())]
+    while paths:
+        path = paths.pop()
+        if path[-1] == key:
+            return path
+        if path[-1] not in seen:
+            seen.add(path[-1])
+            paths += [[*path, following] for following in edges.get(path[-1], ())]
     return None
 
 
 def _levels(key: str, edges: Mapping[str, Sequence[str]]) -> int:
-    """How many steps the longest way from the flag has; no more are counted than are too many."""
+    """Return the number of steps in the longest path from the flag. Counting stops above MAX_LEVELS."""
     level, steps = {key}, -1
-    while level and steps <= MOST_LEVELS:
+    while level and steps <= MAX_LEVELS:
         level = {following for one in level for following in edges.get(one, ())}
         steps += 1
     return steps
 
 
-def _turned(edges: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """The same edges the other way round: from a flag to the flags that need it."""
+def _reversed(edges: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Return the edges in the opposite direction: from a flag to the flags that need it."""
     turned: dict[str, list[str]] = {}
     for key, needed in edges.items():
         for one in needed:

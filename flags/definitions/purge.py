@@ -1,10 +1,12 @@
-"""Deleting a flag with all its states: a job, since states are millions of rows.
+"""The purge job: it deletes a flag with all its flag states, which can be millions of rows.
 
-1. The request marks the flag `purging`, for good; every statement that makes rows asks for that mark
-   (`flags.states.sql`, `flags.states.inheritance`). 2. The job waits for the tree lock alone, once: after that no
-   transaction is left that began before the mark was seen, so no row of the flag can come any more, not even from a
-   propagation that is under way. 3. It deletes the states chunk by chunk, by the organizations' ids, then the changes,
-   then the flag. An attempt that was interrupted is begun again from the start and finds what is gone to be gone.
+1. The request marks the flag as `purging`, for ever. Every statement that creates flag states checks this mark
+   (`flags.states.sql`, `flags.states.inheritance`).
+2. The job takes the tree lock exclusively, once. Then every transaction that began before the mark was visible has
+   ended. So no new rows of the flag can appear, not even from a propagation that is running.
+3. The job deletes the flag states chunk by chunk in the order of organization ids, then the changes, then the flag.
+
+An interrupted attempt is repeated from the start; deleted rows are no problem for it.
 """
 
 from __future__ import annotations
@@ -28,10 +30,10 @@ from orgs.tree.models import Organization
 log = structlog.get_logger(__name__)
 
 KIND = "purge"
-CHUNK = 5_000
-"""Organizations, or changes, of one short transaction."""
+CHUNK_SIZE = 5_000
+"""Organizations, or changes, in one short transaction."""
 DELETE_STATES = """
-WITH span AS MATERIALIZED (SELECT id FROM orgs_organization WHERE id > %(after)s ORDER BY id LIMIT %(most)s),
+WITH span AS MATERIALIZED (SELECT id FROM orgs_organization WHERE id > %(after)s ORDER BY id LIMIT %(limit)s),
      deleted AS (  -- by primary key, in its order
     DELETE FROM flags_flagstate
      WHERE organization_id = ANY(ARRAY(SELECT id FROM span ORDER BY id)) AND flag_id = %(flag)s)
@@ -39,31 +41,31 @@ SELECT max(id), count(*) FROM span
 """
 DELETE_CHANGES = """
 DELETE FROM flags_change WHERE id = ANY(ARRAY(  -- index change_of_flag
-    SELECT id FROM flags_change WHERE flag_id = %(flag)s ORDER BY number DESC LIMIT %(most)s))
+    SELECT id FROM flags_change WHERE flag_id = %(flag)s ORDER BY number DESC LIMIT %(limit)s))
 """
 
 
 def start(flag: Flag, *, requested_by: str, correlation_id: str) -> Job:
-    """Create the job that deletes a flag which is marked `purging`, in the caller's transaction."""
+    """Create the job that deletes a flag. The caller has marked the flag as `purging` in the same transaction."""
     arguments = {"featureFlagName": flag.key, "flagId": flag.pk}
     return lifecycle.create(kind=KIND, arguments=arguments, requested_by=requested_by, correlation_id=correlation_id)
 
 
 def open_job(flag: Flag) -> Job | None:
-    """The open job that deletes the flag, if there is one."""
-    mine = Job.objects.filter(kind=KIND, arguments__featureFlagName=flag.key, arguments__flagId=flag.pk)
-    return mine.filter(status__in=OPEN).order_by("-id").first()
+    """Return the open job that deletes the flag, or None."""
+    jobs = Job.objects.filter(kind=KIND, arguments__featureFlagName=flag.key, arguments__flagId=flag.pk)
+    return jobs.filter(status__in=OPEN).order_by("-id").first()
 
 
 @job_kind(KIND)
 def purge(run: Run) -> None:
-    """Delete the flag's states, its changes and itself. Raises PermanentFailure where nobody asked for it."""
+    """Delete the flag states, the changes and the flag. Raises PermanentFailure without the mark `purging`."""
     flag_id = int(run.job.arguments["flagId"])
     flag = Flag.objects.filter(pk=flag_id).first()
     if flag is None:
-        return  # an attempt before this one came to the end, and its worker died before it could say so
+        return  # an earlier attempt deleted the flag, but its worker died before the job was complete
     if not flag.purging:
-        raise PermanentFailure("The flag is not marked to be purged.")
+        raise PermanentFailure("The flag is not marked as purging.")
     with transaction.atomic():
         locks.lock_tree_for_writing()
         run.record_progress(total=Organization.objects.count())
@@ -82,12 +84,12 @@ def purge(run: Run) -> None:
 
 
 def _delete_states(run: Run, flag_id: int) -> bool:
-    """Delete the states of the next organizations; False when there are no more."""
+    """Delete the flag states of the next organizations. Returns False if there are no more organizations."""
     after = (run.job.checkpoint or {}).get("after", 0)
     with transaction.atomic():
         sql.begin_deletion()
         with connection.cursor() as cursor:
-            cursor.execute(DELETE_STATES, {"after": after, "most": CHUNK, "flag": flag_id})
+            cursor.execute(DELETE_STATES, {"after": after, "limit": CHUNK_SIZE, "flag": flag_id})
             last, count = cursor.fetchone()
         if not count:
             return False
@@ -98,10 +100,10 @@ def _delete_states(run: Run, flag_id: int) -> bool:
 
 
 def _delete_changes(run: Run, flag_id: int) -> bool:
-    """Delete the newest of its changes; False when there are no more."""
+    """Delete the newest changes of the flag. Returns False if there are no more changes."""
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute(DELETE_CHANGES, {"flag": flag_id, "most": CHUNK})
+            cursor.execute(DELETE_CHANGES, {"flag": flag_id, "limit": CHUNK_SIZE})
             deleted = cursor.rowcount
         run.record_progress()
     return deleted > 0

@@ -1,7 +1,8 @@
-"""What a definition field may be: the same rules for the API, the admin site and schedules.
+"""Validators of definition fields, which the API, the admin site and schedules share.
 
-Every `FieldSpec` names its rule. `flags.definitions.service` asks the rules about all that it writes. Serializers and
-forms ask the same rules earlier, so that a person reads beside the field what is wrong.
+Every `FieldSpec` names its validator. `flags.definitions.service` calls the validators for everything that it writes.
+Serializers and forms call the same validators earlier, so that an error message appears beside its field. A validator
+raises ValidationError.
 """
 
 from __future__ import annotations
@@ -14,24 +15,24 @@ from django.core.exceptions import ValidationError
 
 from flags.evaluation.rollout import HASHES
 
-LONGEST_DESCRIPTION = 10_000
-LONGEST_TARGETING_KEY, MOST_LISTED = 255, 10_000
-LONGEST_TAG, MOST_TAGS = 64, 50
-MOST_ENVIRONMENTS = 50
-DEEPEST_LEVEL = 1_000
+MAX_DESCRIPTION_LENGTH = 10_000
+MAX_TARGETING_KEY_LENGTH, MAX_WHITELIST_SIZE = 255, 10_000
+MAX_TAG_LENGTH, MAX_TAGS = 64, 50
+MAX_ENVIRONMENTS = 50
+MAX_LEVEL = 1_000
 ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
-"""What PostgreSQL cannot keep, or UTF-8 cannot write."""
+"""Characters that PostgreSQL or UTF-8 cannot store."""
 
 
 def true_or_false(value: Any) -> None:
-    """Neither words nor numbers are taken for one."""
+    """Check for a boolean. Words and numbers are refused."""
     if not isinstance(value, bool):
         raise ValidationError("Neither true nor false.")
 
 
 def percentage(value: Any) -> None:
-    """None is 100."""
+    """Check for a number from 0 to 100 with at most three decimals. None means 100."""
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)) or not 0 <= value <= 100:  # noqa: PLR2004
@@ -41,45 +42,45 @@ def percentage(value: Any) -> None:
 
 
 def level(value: Any) -> None:
-    """Of an ancestor; the root's is 0."""
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= DEEPEST_LEVEL):
-        raise ValidationError(f"Not a whole number from 0 to {DEEPEST_LEVEL}.")
+    """Check for the level of an ancestor, or None. The root has level 0."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_LEVEL):
+        raise ValidationError(f"Not a whole number from 0 to {MAX_LEVEL}.")
 
 
 def hash_version(value: Any) -> None:
-    """One of the formulas that there are."""
+    """Check for a known version of the rollout's hash."""
     if isinstance(value, bool) or not isinstance(value, int) or value not in HASHES:
-        raise ValidationError(f"There is no such version; these there are: {', '.join(map(str, HASHES))}.")
+        raise ValidationError(f"Unknown version. The known versions are: {', '.join(map(str, HASHES))}.")
 
 
 def description(value: Any) -> None:
-    """Any text."""
-    if not isinstance(value, str) or len(value) > LONGEST_DESCRIPTION or UNWRITABLE.search(value):
-        raise ValidationError(f"Not a text of at most {LONGEST_DESCRIPTION} characters.")
+    """Check for a text that PostgreSQL can store."""
+    if not isinstance(value, str) or len(value) > MAX_DESCRIPTION_LENGTH or UNWRITABLE.search(value):
+        raise ValidationError(f"Not a text of at most {MAX_DESCRIPTION_LENGTH} characters.")
 
 
 def environments(value: Any) -> None:
-    """To what each of these environments forces the flag."""
-    if not isinstance(value, dict) or len(value) > MOST_ENVIRONMENTS:
-        raise ValidationError(f"Not an object with at most {MOST_ENVIRONMENTS} names.")
+    """Check for an object with names of environments and booleans."""
+    if not isinstance(value, dict) or len(value) > MAX_ENVIRONMENTS:
+        raise ValidationError(f"Not an object with at most {MAX_ENVIRONMENTS} names.")
     if not all(isinstance(name, str) and ENVIRONMENT.fullmatch(name) for name in value):
         raise ValidationError("A name has 1 to 64 of A-Z a-z 0-9 . _ - and starts with a letter or digit.")
     if not all(isinstance(forced, bool) for forced in value.values()):
-        raise ValidationError("Each is forced to true or false.")
+        raise ValidationError("Every value must be true or false.")
 
 
 def targeting_keys(value: Any) -> None:
-    """Those that are whitelisted."""
-    _texts(value, most=MOST_LISTED, longest=LONGEST_TARGETING_KEY)
+    """Check for a list of targeting keys."""
+    _texts(value, max_size=MAX_WHITELIST_SIZE, max_length=MAX_TARGETING_KEY_LENGTH)
 
 
 def tags(value: Any) -> None:
-    """What a flag is found by."""
-    _texts(value, most=MOST_TAGS, longest=LONGEST_TAG)
+    """Check for a list of tags."""
+    _texts(value, max_size=MAX_TAGS, max_length=MAX_TAG_LENGTH)
 
 
-def _texts(value: Any, *, most: int, longest: int) -> None:
-    if not isinstance(value, list) or len(value) > most:
-        raise ValidationError(f"Not a list of at most {most} texts.")
-    if not all(isinstance(text, str) and 0 < len(text) <= longest and not UNWRITABLE.search(text) for text in value):
-        raise ValidationError(f"Each is a text of 1 to {longest} characters.")
+def _texts(value: Any, *, max_size: int, max_length: int) -> None:
+    if not isinstance(value, list) or len(value) > max_size:
+        raise ValidationError(f"Not a list of at most {max_size} texts.")
+    if not all(isinstance(text, str) and 0 < len(text) <= max_length and not UNWRITABLE.search(text) for text in value):
+        raise ValidationError(f"Every entry must be a text of 1 to {max_length} characters.")

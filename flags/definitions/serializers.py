@@ -1,4 +1,4 @@
-"""Definitions in JSON: the bodies of requests and of answers, derived from the field specs."""
+"""Definitions in JSON: the bodies of requests and answers, made from the field specs."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from flags.definitions.fields import FIELDS, as_json, values_of
 from flags.definitions.models import FLAG_KEY, FLAG_KEY_PATTERN, Flag
 from flagsite.core.api.input import InputSerializer, QuerySerializer, Text
 
-GIVEN = {"name": "new-checkout", **{spec.wire_name: spec.example for spec in FIELDS.values()}}
-SHOWN = GIVEN | {
+INPUT_EXAMPLE = {"name": "new-checkout", **{spec.wire_name: spec.example for spec in FIELDS.values()}}
+OUTPUT_EXAMPLE = INPUT_EXAMPLE | {
     "version": 3,
     "createdAt": "2026-11-23T09:59:47.384019Z",
     "createdBy": "key:4fG6aB deploys",
     "updatedAt": "2026-11-23T10:12:03.104822Z",
     "updatedBy": "user:alice",
 }
-STARTED = {"jobId": 7, "trackingUrl": "/job-status/7", "message": "The flag and its states are being deleted"}
+PURGE_EXAMPLE = {"jobId": 7, "trackingUrl": "/job-status/7", "message": "The flag and its states are being deleted"}
 
 
 class DefinitionInput(InputSerializer):
-    """The definition fields that a client writes; it may send back what else it has read, and that changes nothing.
+    """The definition fields that a client writes. It may also send back the read-only fields, which change nothing.
 
-    No field has a default here: what is absent is for the subclass to decide.
+    The fields have no defaults here. The subclass decides what a missing field means.
     """
 
     version = serializers.IntegerField(read_only=True)
@@ -38,7 +38,7 @@ class DefinitionInput(InputSerializer):
         return {**{spec.wire_name: spec.input_field() for spec in FIELDS.values()}, **super().get_fields()}
 
 
-@extend_schema_serializer(examples=[OpenApiExample("A rollout", value=GIVEN)])
+@extend_schema_serializer(examples=[OpenApiExample("A rollout", value=INPUT_EXAMPLE)])
 class NewDefinition(DefinitionInput):
     """The body of POST /v1/feature-flags."""
 
@@ -46,7 +46,7 @@ class NewDefinition(DefinitionInput):
         max_length=255,
         trim_whitespace=False,
         validators=[FLAG_KEY],
-        help_text="Its key in your code; it cannot be changed.",
+        help_text="The key of the flag in your code. It cannot be changed.",
     )
 
 
@@ -57,13 +57,13 @@ class NamedDefinition(DefinitionInput):
         required=False,
         max_length=255,
         trim_whitespace=False,
-        help_text="As in the path; a flag's name cannot be changed.",
+        help_text="The same name as in the path. The name of a flag cannot be changed.",
     )
 
 
-@extend_schema_serializer(examples=[OpenApiExample("A rollout", value=GIVEN)])
+@extend_schema_serializer(examples=[OpenApiExample("A rollout", value=INPUT_EXAMPLE)])
 class WholeDefinition(NamedDefinition):
-    """The body of PUT /v1/feature-flags/{name}: what is absent gets its default, but for `KEPT`."""
+    """The body of PUT /v1/feature-flags/{name}. A missing field gets its default, unless it is in `KEPT`."""
 
     KEPT = frozenset(name for name, spec in FIELDS.items() if spec.is_kept_by_put)
 
@@ -79,23 +79,26 @@ class WholeDefinition(NamedDefinition):
     ]
 )
 class DefinitionChanges(NamedDefinition):
-    """The body of PATCH /v1/feature-flags/{name}: what is absent stays."""
+    """The body of PATCH /v1/feature-flags/{name}. A missing field does not change."""
 
 
 class DefinitionFilters(QuerySerializer):
-    """The query of GET /v1/feature-flags; all that is given has to match."""
+    """The query of GET /v1/feature-flags. A flag has to match all filters."""
 
-    tag = serializers.CharField(required=False, max_length=64, trim_whitespace=False, help_text="Has this tag.")
-    owner = serializers.CharField(required=False, max_length=200, trim_whitespace=False, help_text="Exactly this one.")
-    kind = serializers.ChoiceField(Flag.Kind.choices, required=False)
-    archived = serializers.ChoiceField(
-        ["true", "false"], default="false", help_text="`true`: the archived ones, and no others."
+    tag = serializers.CharField(required=False, max_length=64, trim_whitespace=False, help_text="Flags with this tag.")
+    owner = serializers.CharField(
+        required=False, max_length=200, trim_whitespace=False, help_text="Flags with exactly this owner."
     )
+    kind = serializers.ChoiceField(Flag.Kind.choices, required=False)
+    archived = serializers.ChoiceField(["true", "false"], default="false", help_text="`true`: archived flags only.")
     stale = serializers.ChoiceField(
-        ["true", "false"], required=False, help_text="`true`: those that should go; see docs/lifetimes.md."
+        ["true", "false"], required=False, help_text="`true`: stale flags only; see docs/lifetimes.md."
     )
     search = serializers.CharField(
-        required=False, max_length=255, trim_whitespace=False, help_text="Part of name or description, in any case."
+        required=False,
+        max_length=255,
+        trim_whitespace=False,
+        help_text="A part of the name or description, in upper or lower case.",
     )
 
 
@@ -103,19 +106,19 @@ class EndOptions(QuerySerializer):
     """The query of DELETE /v1/feature-flags/{name}."""
 
     purge = serializers.ChoiceField(
-        ["true", "false"], default="false", help_text="Delete the flag with all its states, for good."
+        ["true", "false"], default="false", help_text="Delete the flag and its values on all organizations for ever."
     )
 
     def validate_purge(self, value: str) -> bool:
         return value == "true"
 
 
-@extend_schema_serializer(examples=[OpenApiExample("A rollout", value=SHOWN)])
+@extend_schema_serializer(examples=[OpenApiExample("A rollout", value=OUTPUT_EXAMPLE)])
 class DefinitionSerializer(serializers.Serializer[Flag]):
-    """A definition as it is answered; the context says whether the caller may see `personal` data."""
+    """A definition in an answer. The serializer's context says whether the caller may see `personal` data."""
 
     name = serializers.RegexField(f"^{FLAG_KEY_PATTERN}$")
-    version = serializers.IntegerField(help_text="Grows with each change.")
+    version = serializers.IntegerField(help_text="Increases with each change of the definition.")
     createdAt = serializers.DateTimeField()
     createdBy = serializers.CharField()
     updatedAt = serializers.DateTimeField()
@@ -138,7 +141,7 @@ class DefinitionSerializer(serializers.Serializer[Flag]):
         }
 
 
-@extend_schema_serializer(examples=[OpenApiExample("A purge", value=STARTED, status_codes=[202])])
+@extend_schema_serializer(examples=[OpenApiExample("A purge", value=PURGE_EXAMPLE, status_codes=[202])])
 class PurgeStartedSerializer(serializers.Serializer[dict[str, Any]]):
     """The answer of DELETE with `purge=true`."""
 

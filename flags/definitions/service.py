@@ -1,7 +1,7 @@
-"""Changing definitions: the API, the admin site, commands and schedules all call these functions.
+"""Creating, changing, archiving and purging definitions. The API, the admin site and schedules call these functions.
 
-Every write of a definition holds one lock, so nobody else changes what it reads: two writes at once cannot make a
-circle of prerequisites. The version grows in the UPDATE itself, which asks for the version that was read.
+Every write of a definition takes the definitions' lock, so that two concurrent writes cannot create a circle of
+prerequisites. The UPDATE statement increases the version, and fails if the version is no longer the one that was read.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from jobs.engine.models import Job
 from orgs.audit import audit_log
 
 ANY = frozenset({"*"})
-"""As `expected`: whatever version there is."""
+"""The value of `expected` that accepts every revision."""
 
 
 def flag_called(key: str) -> Flag:
-    """The flag with this key. Raises InvalidFlagKey, FlagNotFound."""
+    """Return the flag with this key. Raises InvalidFlagKey, FlagNotFound."""
     check_flag_key(key)
     return Flag.objects.called(key)
 
 
 def create(*, key: str, values: Mapping[str, Any], by: str, reason: str = "") -> Flag:
-    """Define a flag; `values` has definition fields by their names in `flags.definitions.fields.FIELDS`.
+    """Define a flag. `values` has definition fields by their names in `flags.definitions.fields.FIELDS`.
 
     Raises InvalidFlagKey, InvalidDefinition, FlagExists, UnknownPrerequisite, PrerequisiteCycle.
     """
@@ -53,10 +53,10 @@ def create(*, key: str, values: Mapping[str, Any], by: str, reason: str = "") ->
         try:
             with transaction.atomic():
                 flag.save(force_insert=True)
-        except IntegrityError as error:  # by a set on an organization, perhaps, which takes no lock
+        except IntegrityError as error:  # perhaps by `set_flag`, which does not take the definitions' lock
             if not Flag.objects.filter(key=key).exists():
                 raise
-            raise FlagExists(f"There is a flag {key!r} already.") from error
+            raise FlagExists(f"A flag with the name {key!r} exists already.") from error
         flag.prerequisites.set(needed)
         flag.refresh_from_db()
         audit_log.record(
@@ -66,16 +66,16 @@ def create(*, key: str, values: Mapping[str, Any], by: str, reason: str = "") ->
 
 
 def update(*, key: str, values: Mapping[str, Any], by: str, reason: str = "", expected: Collection[str] = ANY) -> Flag:
-    """Change some fields of a definition; where all of them have these values already, nothing is written.
+    """Change some fields of a definition. If all fields have these values already, nothing is written.
 
-    `expected` has the revisions of which one must still stand. Raises InvalidFlagKey, FlagNotFound,
+    `expected` has revisions (`Flag.revision`), and the flag must have one of them. Raises InvalidFlagKey, FlagNotFound,
     FlagChangedMeanwhile, FlagPurging, InvalidDefinition, UnknownPrerequisite, PrerequisiteCycle.
     """
     with transaction.atomic():
-        flag = _held(key, expected)
+        flag = _lock_flag(key, expected)
         before = values_of(flag)
-        wanted = {name: sorted(value) if name == "prerequisites" else value for name, value in values.items()}
-        changed = {name: value for name, value in wanted.items() if before[name] != value}
+        normalized = {name: sorted(value) if name == "prerequisites" else value for name, value in values.items()}
+        changed = {name: value for name, value in normalized.items() if before[name] != value}
         if not changed:
             return flag
         _write(flag, changed, by)
@@ -88,27 +88,29 @@ def update(*, key: str, values: Mapping[str, Any], by: str, reason: str = "", ex
 
 
 def archive(*, key: str, by: str, reason: str = "", expected: Collection[str] = ANY) -> Flag:
-    """Switch a flag off for everybody and take it out of the lists; its states stay. Raises as `update`."""
+    """Archive a flag: it is off for everybody and not listed; its flag states stay. Raises the errors of `update`."""
     return update(key=key, values={"archived": True}, by=by, reason=reason, expected=expected)
 
 
 def purge(*, key: str, by: str, reason: str = "", correlation_id: str = "", expected: Collection[str] = ANY) -> Job:
-    """Archive a flag for good and start the job that deletes its states, then its changes and the flag.
+    """Archive a flag for ever and create the job that deletes its flag states, its changes and the flag.
 
-    Returns the job, or the one that is at it already; after one that has failed or was cancelled a new one goes on.
+    If a purge of the flag is open, returns its job. After a failed or cancelled purge, creates a new job.
     Raises InvalidFlagKey, FlagNotFound, FlagChangedMeanwhile, FlagNeeded.
     """
     with transaction.atomic():
-        flag = _held(key, expected, purging_too=True)
-        at_it = purging.open_job(flag)
-        if at_it is not None:
-            return at_it
+        flag = _lock_flag(key, expected, allow_purging=True)
+        open_job = purging.open_job(flag)
+        if open_job is not None:
+            return open_job
         needed_by = prerequisites.dependents_of(flag)
         if needed_by:
-            raise FlagNeeded(f"It is a prerequisite of {', '.join(needed_by)}; take it out of there first.")
+            raise FlagNeeded(
+                f"The flag is a prerequisite of {', '.join(needed_by)}. Remove it from these prerequisites first."
+            )
         before = values_of(flag)
         if not flag.purging:
-            _swap(flag, by, archived=True, purging=True)
+            _update_if_unchanged(flag, by, archived=True, purging=True)
         job = purging.start(flag, requested_by=by, correlation_id=correlation_id)
         audit_log.record(
             "flag.purge", f"flag:{key}", by=by, reason=reason, jobId=job.pk,
@@ -122,13 +124,13 @@ def _lock() -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('flags.definitions'))")
 
 
-def _held(key: str, expected: Collection[str], *, purging_too: bool = False) -> Flag:
-    """The flag as it stands, with nobody else changing it."""
+def _lock_flag(key: str, expected: Collection[str], *, allow_purging: bool = False) -> Flag:
+    """Take the definitions' lock, and return the flag if it has an expected revision."""
     _lock()
     flag = flag_called(key)
     if "*" not in expected and flag.revision not in expected:
         raise FlagChangedMeanwhile
-    if flag.purging and not purging_too:
+    if flag.purging and not allow_purging:
         raise FlagPurging(f"The flag {key!r} is being purged.")
     return flag
 
@@ -140,16 +142,16 @@ def _write(flag: Flag, changed: Mapping[str, Any], by: str) -> None:
     _check(flag, columns)
     if "prerequisites" in changed:
         flag.prerequisites.set(prerequisites.check(flag.key, changed["prerequisites"]))
-    _swap(flag, by, **columns)
+    _update_if_unchanged(flag, by, **columns)
 
 
 def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values that the flag's own row has, which prerequisites are not."""
+    """Return the values that are columns of the flag's row, that is all except prerequisites."""
     return {name: value for name, value in values.items() if FIELDS[name].is_column}
 
 
-def _swap(flag: Flag, by: str, **columns: Any) -> None:
-    """Write the columns if the flag still has the version that it was read with; leaves `flag` as it stands now."""
+def _update_if_unchanged(flag: Flag, by: str, **columns: Any) -> None:
+    """Write the columns if the flag still has the version that was read. Reloads `flag`."""
     same = Flag.objects.filter(pk=flag.pk, version=flag.version)
     if same.update(version=F("version") + 1, updated_at=Now(), updated_by=by[:200], **columns) != 1:
         raise FlagChangedMeanwhile
@@ -157,16 +159,16 @@ def _swap(flag: Flag, by: str, **columns: Any) -> None:
 
 
 def _check(flag: Flag, changed: Collection[str]) -> None:
-    """Check that the definition makes sense as a whole, and each field that was changed by itself."""
+    """Check each changed field, and the definition as a whole."""
     if (flag.rollout_unit == Flag.Unit.ANCESTOR) != (flag.rollout_level is not None):
-        raise InvalidDefinition("rolloutLevel goes with the rolloutUnit ancestor, and with that one only.")
-    wrong = {FIELDS[name].wire_name: messages for name in changed if (messages := _messages_about(flag, name))}
-    if wrong:
-        raise InvalidDefinition(" ".join(f"{name}: {' '.join(messages)}" for name, messages in wrong.items()))
+        raise InvalidDefinition("The rolloutUnit ancestor needs a rolloutLevel, and other units must not have one.")
+    errors = {FIELDS[name].wire_name: messages for name in changed if (messages := _messages_about(flag, name))}
+    if errors:
+        raise InvalidDefinition(" ".join(f"{name}: {' '.join(messages)}" for name, messages in errors.items()))
 
 
 def _messages_about(flag: Flag, name: str) -> list[str]:
-    """What is wrong with a field: by its own rule, else by the lengths and choices of the model."""
+    """Return the error messages of a field, from its validator or from the lengths and choices of the model."""
     try:
         FIELDS[name].check(getattr(flag, name))
         flag.clean_fields(exclude={field.name for field in Flag._meta.fields} - {name})

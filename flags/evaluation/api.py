@@ -1,4 +1,4 @@
-"""The addresses of check, which evaluates a flag, and explain, which says why."""
+"""The endpoints that evaluate a flag and explain the result."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ from flagsite.core.db.snapshot import snapshot
 from orgs.access.caller import Caller
 from orgs.access.endpoints import Endpoint
 from orgs.access.models import Role
-from orgs.access.organizations import find_visible_organization, visible_organizations
+from orgs.access.visible_organizations import find_visible_organization, visible_organizations
 from orgs.errors import OrganizationNotFound
 from orgs.idempotency.stored_answers import idempotent
 
 
 class Check(Endpoint):
-    """Evaluates a flag."""
+    """Evaluate a flag."""
 
     roles: ClassVar = {"GET": Role.READER, "POST": Role.READER}
 
     @extend_schema(
         operation_id="checkFlag",
-        summary="Ask what a flag says to a user of an organization",
+        summary="Evaluate a flag for a user of an organization",
         parameters=[NAME, QuestionInQuery],
         responses=CheckedSerializer,
         tags=["definitions"],
     )
     @snapshot()
     def get(self, request: Request, name: str) -> Response:
-        """Whether the flag is on, the rule that decided, and where the organization's value comes from."""
-        return _checked(_check(self.caller, name, QuestionInQuery.read(request)))
+        """Whether the flag is on, the rule that decided, and the organization on which the value was set."""
+        return _check_response(_check(self.caller, name, QuestionInQuery.read(request)))
 
     @extend_schema(
         operation_id="checkFlagByBody",
-        summary="Ask what a flag says, with the question in the body",
+        summary="Evaluate a flag, with the evaluation context in the body",
         request=Question,
         parameters=[NAME],
         responses=CheckedSerializer,
@@ -57,30 +57,30 @@ class Check(Endpoint):
     @idempotent
     @snapshot()
     def post(self, request: Request, name: str) -> Response:
-        """As GET; a targeting key stays out of addresses and thus out of logs."""
-        return _checked(_check(self.caller, name, Question.read(request)))
+        """Like GET, but the targeting key is not part of the URL, so that it does not appear in logs."""
+        return _check_response(_check(self.caller, name, Question.read(request)))
 
 
 class Explain(Endpoint):
-    """Explains an evaluation."""
+    """Explain the evaluation of a flag."""
 
     roles: ClassVar = {"GET": Role.READER, "POST": Role.READER}
 
     @extend_schema(
         operation_id="explainFlag",
-        summary="Ask why a flag says what it says",
+        summary="Explain the evaluation of a flag",
         parameters=[NAME, QuestionInQuery],
         responses=ExplainedSerializer,
         tags=["definitions"],
     )
     @snapshot()
     def get(self, request: Request, name: str) -> Response:
-        """Every step of the decision, and what was set on each organization down to the one that is asked for."""
-        return _explained(self.caller, name, QuestionInQuery.read(request))
+        """Every step of the decision, and the value that was set on each organization of the path."""
+        return _explain_response(self.caller, name, QuestionInQuery.read(request))
 
     @extend_schema(
         operation_id="explainFlagByBody",
-        summary="Ask why a flag says what it says, with the question in the body",
+        summary="Explain the evaluation of a flag, with the evaluation context in the body",
         request=Question,
         parameters=[NAME],
         responses=ExplainedSerializer,
@@ -89,34 +89,34 @@ class Explain(Endpoint):
     @idempotent
     @snapshot()
     def post(self, request: Request, name: str) -> Response:
-        """As GET; a targeting key stays out of addresses and thus out of logs."""
-        return _explained(self.caller, name, Question.read(request))
+        """Like GET, but the targeting key is not part of the URL, so that it does not appear in logs."""
+        return _explain_response(self.caller, name, Question.read(request))
 
 
-def _check(caller: Caller, name: str, asked: dict[str, Any]) -> Checked:
-    context = EvaluationContext(asked.get("user_id") or None, asked.get("environment") or None)
-    return explain.check(key=name, organization_id=_organization_id(caller, asked), context=context)
+def _check(caller: Caller, name: str, question: dict[str, Any]) -> Checked:
+    context = EvaluationContext(question.get("user_id") or None, question.get("environment") or None)
+    return explain.check(key=name, organization_id=_organization_id(caller, question), context=context)
 
 
-def _organization_id(caller: Caller, asked: dict[str, Any]) -> int | None:
-    """The organization that is named, else the caller's own; None for a caller without a scope."""
-    if organization_key := asked.get("organization_key"):
-        found = visible_organizations(caller).filter(key=organization_key).first()
-        if found is None:
+def _organization_id(caller: Caller, question: dict[str, Any]) -> int | None:
+    """Return the organization of the question, or else the caller's own. A caller without a scope has none."""
+    if organization_key := question.get("organization_key"):
+        organization = visible_organizations(caller).filter(key=organization_key).first()
+        if organization is None:
             raise OrganizationNotFound
-        return found.pk
-    if "organization_id" in asked:
-        return find_visible_organization(caller, asked["organization_id"]).pk
+        return organization.pk
+    if "organization_id" in question:
+        return find_visible_organization(caller, question["organization_id"]).pk
     return caller.organization_id
 
 
-def _checked(checked: Checked) -> Response:
+def _check_response(checked: Checked) -> Response:
     return Response(CheckedSerializer(checked).data)
 
 
-def _explained(caller: Caller, name: str, asked: dict[str, Any]) -> Response:
+def _explain_response(caller: Caller, name: str, question: dict[str, Any]) -> Response:
     try:
-        checked = _check(caller, name, asked)
+        checked = _check(caller, name, question)
     except TargetingKeyMissing as error:
         error.members["steps"] = StepSerializer(error.steps, many=True).data
         raise

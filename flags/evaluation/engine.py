@@ -1,7 +1,8 @@
-"""Whether a flag is on: one pure function, in one order, that says for each step what it found.
+"""The evaluation of a flag: one pure function that asks rules in a fixed order and records the result of each rule.
 
-1. archived or killed: off, nothing beats it; 2. the environment's override; 3. a prerequisite that is off: off;
-4. a whitelisted user: on; 5. the organization's state, else the flag's default: off means off; 6. the rollout.
+1. An archived or killed flag is off. 2. An environment override decides. 3. If a prerequisite is off, the flag is off.
+4. The flag is on for a whitelisted targeting key. 5. The organization's flag state or, without one, the flag's default:
+if this value is off, the flag is off. 6. The rollout decides.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from flags.evaluation.rollout import BUCKETS, HASH_VERSION, bucket, hash_of, has
 
 
 class Unit(StrEnum):
-    """What a rollout counts."""
+    """The unit that a rollout counts."""
 
     TARGETING_KEY = "targetingKey"
     ORGANIZATION = "organization"
@@ -23,7 +24,7 @@ class Unit(StrEnum):
 
 
 class Rule(StrEnum):
-    """The steps of a decision, in their order."""
+    """The rules of an evaluation, in their order."""
 
     ARCHIVED = "archived"
     KILLED = "killed"
@@ -36,7 +37,7 @@ class Rule(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why, in OpenFeature's words."""
+    """The reason of a resolution, as OpenFeature names it."""
 
     STATIC = "STATIC"
     TARGETING_MATCH = "TARGETING_MATCH"
@@ -59,7 +60,7 @@ REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What a flag's evaluation needs of its definition. `threshold` is the first bucket that is out, of 100,000."""
+    """The part of a definition that evaluation needs. `threshold` is the lowest bucket outside the rollout."""
 
     id: int
     key: str
@@ -79,7 +80,7 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class StateValue:
-    """An organization's value of a flag, where it comes from, and the number of the change that set it."""
+    """An organization's value of a flag, the organization on which it was set, and the number of that change."""
 
     flag_id: int
     enabled: bool
@@ -89,9 +90,9 @@ class StateValue:
 
 @dataclass(frozen=True, slots=True)
 class OrganizationContext:
-    """Where an organization stands, the root first and itself last, and its flags' states by the flags' ids.
+    """The path of an organization, root first and the organization last, and its flag states by flag id.
 
-    `NO_ORGANIZATION` is for an evaluation without one.
+    `NO_ORGANIZATION` is for an evaluation without an organization.
     """
 
     ids: tuple[int, ...] = ()
@@ -99,12 +100,12 @@ class OrganizationContext:
     states: Mapping[int, StateValue] = field(default_factory=dict)
 
 
-NO_ORGANIZATION = OrganizationContext()
+NO_ORGANIZATION_CONTEXT = OrganizationContext()
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationContext:
-    """Whom and where it is asked for."""
+    """The evaluation context without the organization: targeting key and environment."""
 
     targeting_key: str | None = None
     environment: str | None = None
@@ -112,7 +113,7 @@ class EvaluationContext:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one rule found; `enabled` is None where the rule left it to the next."""
+    """The result of one rule. `enabled` is None if the rule left the decision to the next rule."""
 
     rule: Rule
     enabled: bool | None
@@ -121,7 +122,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The value, the rule that decided, every step up to it, and the organization's state where it has one."""
+    """The value, the rule that decided, the steps up to this rule, and the organization's flag state, if it has one."""
 
     enabled: bool
     rule: Rule
@@ -130,128 +131,133 @@ class Decision:
 
     @property
     def reason(self) -> Reason:
-        """Why, in OpenFeature's words."""
+        """The reason of a resolution, as OpenFeature names it."""
         return REASONS[self.rule]
 
 
 def evaluate(
     definition: Definition,
-    place: OrganizationContext,
+    organization: OrganizationContext,
     context: EvaluationContext,
     definitions: Mapping[str, Definition],
 ) -> Decision:
-    """Decide a flag for a user of an organization; `definitions` has the prerequisites, by key, without a cycle.
+    """Decide whether a flag is on for a targeting key of an organization.
 
-    Raises TargetingKeyMissing, with the steps so far, where a rollout has to know whom it is asked for and isn't told;
-    UnknownHashVersion where its formula is not known here.
+    `definitions` contains all prerequisites by their keys, without a cycle. Raises TargetingKeyMissing, with the steps
+    so far, if the rollout needs a targeting key or an organization that the context does not have. Raises
+    UnknownHashVersion if this version of Flagsite does not know the flag's hash version.
     """
-    return _decide(_Asked(definition, place, context, definitions, {}))
+    return _decide(_Input(definition, organization, context, definitions, {}))
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """One question, as every rule gets it."""
+class _Input:
+    """The input of every rule."""
 
     definition: Definition
-    place: OrganizationContext
+    organization: OrganizationContext
     context: EvaluationContext
     definitions: Mapping[str, Definition]
     decided: dict[str, Decision]
-    """Prerequisites that were met before, by another way: each is decided once."""
+    """Decisions on prerequisites by key, so that each prerequisite is evaluated only once."""
 
 
-def _decide(asked: _Asked) -> Decision:
+def _decide(given: _Input) -> Decision:
     steps: list[Step] = []
-    for rule, look in RULES:
+    for rule, apply_rule in RULES:
         try:
-            enabled, detail = look(asked)
+            enabled, detail = apply_rule(given)
         except TargetingKeyMissing as error:
             error.steps = steps
             raise
         steps.append(Step(rule, enabled, detail))
         if enabled is not None:
             break
-    state = asked.place.states.get(asked.definition.id)
+    state = given.organization.states.get(given.definition.id)
     return Decision(bool(steps[-1].enabled), steps[-1].rule, tuple(steps), state)
 
 
-Finding = tuple[bool | None, str]
+RuleResult = tuple[bool | None, str]
+"""The decision of a rule, None if it leaves the decision to the next rule, and a sentence that explains it."""
 
 
-def _archived(asked: _Asked) -> Finding:
-    return (False, "It is archived: off for everybody.") if asked.definition.archived else (None, "It is not archived.")
+def _archived(given: _Input) -> RuleResult:
+    return (False, "The flag is archived.") if given.definition.archived else (None, "The flag is not archived.")
 
 
-def _killed(asked: _Asked) -> Finding:
-    return (False, "It is killed: off for everybody.") if asked.definition.killed else (None, "It is not killed.")
+def _killed(given: _Input) -> RuleResult:
+    return (False, "The flag is killed.") if given.definition.killed else (None, "The flag is not killed.")
 
 
-def _environment(asked: _Asked) -> Finding:
-    overrides, environment = asked.definition.environments, asked.context.environment
+def _environment(given: _Input) -> RuleResult:
+    overrides, environment = given.definition.environments, given.context.environment
     if not overrides:
-        return None, "No environment is overridden."
+        return None, "The flag has no environment overrides."
     if environment is None:
-        return None, "No environment was named."
+        return None, "The request names no environment."
     if environment not in overrides:
-        return None, f"The environment {environment!r} is not overridden."
+        return None, f"There is no override for the environment {environment!r}."
     forced = overrides[environment]
-    return forced, f"The environment {environment!r} forces it {_word(forced)}."
+    return forced, f"The override for the environment {environment!r} turns the flag {_word(forced)}."
 
 
-def _prerequisite(asked: _Asked) -> Finding:
-    if not asked.definition.prerequisites:
-        return None, "It has no prerequisites."
-    for key in asked.definition.prerequisites:
-        needed = asked.definitions.get(key)
+def _prerequisite(given: _Input) -> RuleResult:
+    if not given.definition.prerequisites:
+        return None, "The flag has no prerequisites."
+    for key in given.definition.prerequisites:
+        needed = given.definitions.get(key)
         if needed is None:
-            return False, f"Its prerequisite {key!r} does not exist."
-        decision = asked.decided.get(key)
+            return False, f"The prerequisite {key!r} does not exist."
+        decision = given.decided.get(key)
         if decision is None:
-            decision = _decide(_Asked(needed, asked.place, asked.context, asked.definitions, asked.decided))
-            asked.decided[key] = decision
+            decision = _decide(_Input(needed, given.organization, given.context, given.definitions, given.decided))
+            given.decided[key] = decision
         if not decision.enabled:
-            return False, f"Its prerequisite {key!r} is off, by the rule {decision.rule}."
-    return None, "Its prerequisites are on."
+            return False, f"The prerequisite {key!r} is off, by the rule {decision.rule}."
+    return None, "All prerequisites are on."
 
 
-def _whitelist(asked: _Asked) -> Finding:
-    if not asked.definition.whitelist:
-        return None, "Nobody is whitelisted."
-    if asked.context.targeting_key in asked.definition.whitelist:
-        return True, f"The user {asked.context.targeting_key!r} is whitelisted."
+def _whitelist(given: _Input) -> RuleResult:
+    if not given.definition.whitelist:
+        return None, "The whitelist is empty."
+    if given.context.targeting_key in given.definition.whitelist:
+        return True, f"The user {given.context.targeting_key!r} is whitelisted."
     return None, "The user is not whitelisted."
 
 
-def _organization(asked: _Asked) -> Finding:
-    state = asked.place.states.get(asked.definition.id)
+def _organization(given: _Input) -> RuleResult:
+    state = given.organization.states.get(given.definition.id)
     if state is None:
-        return None, "Nobody set it on the organization or above."
-    where = "Here" if state.source_id == asked.place.ids[-1] else f"On the organization {state.source_id} above"
-    found = f"{where} it was switched {_word(state.enabled)}, by change {state.number}"
-    if state.enabled and asked.definition.threshold < BUCKETS:
-        return None, f"{found}; the rollout decides."
-    return state.enabled, f"{found}."
+        return None, "Nobody set the flag on the organization or above it."
+    where = "this organization" if state.source_id == given.organization.ids[-1] else f"organization {state.source_id}"
+    sentence = f"The value is {_word(state.enabled)}. It was set on {where} by change {state.number}."
+    if state.enabled and given.definition.threshold < BUCKETS:
+        return None, f"{sentence} The rollout decides."
+    return state.enabled, sentence
 
 
-def _default(asked: _Asked) -> Finding:
-    if asked.definition.id in asked.place.states:
-        return None, "The organization's state counts, not the default."
-    enabled = asked.definition.enabled
-    if enabled and asked.definition.threshold < BUCKETS:
-        return None, "By default it is on; the rollout decides."
-    return enabled, f"By default it is {_word(enabled)}."
+def _default(given: _Input) -> RuleResult:
+    if given.definition.id in given.organization.states:
+        return None, "The organization has a flag state, so the default does not count."
+    enabled = given.definition.enabled
+    if enabled and given.definition.threshold < BUCKETS:
+        return None, "The default is on. The rollout decides."
+    return enabled, f"The default is {_word(enabled)}."
 
 
-def _rollout(asked: _Asked) -> Finding:
-    definition = asked.definition
+def _rollout(given: _Input) -> RuleResult:
+    definition = given.definition
     percent = f"{definition.threshold / 1000:g} %"
     if definition.threshold == 0:
-        return False, "It is rolled out to 0 %."
-    hash_of(definition.hash_version)  # whoever asks, where it is not known
-    unit = rollout_unit(definition, asked.place, asked.context)
+        return False, "The rollout is 0 %."
+    hash_of(definition.hash_version)  # raises UnknownHashVersion, also if the targeting key is missing
+    unit = rollout_unit(definition, given.organization, given.context)
     number = bucket(hash_prefix(definition.salt, definition.key), unit.encode(), definition.hash_version)
     enabled = number < definition.threshold
-    return enabled, f"{unit!r} is in bucket {number} of {BUCKETS}, {'in' if enabled else 'out of'} {percent}."
+    return (
+        enabled,
+        f"{unit!r} is in bucket {number} of {BUCKETS}, {'inside' if enabled else 'outside'} the rollout of {percent}.",
+    )
 
 
 RULES = (
@@ -266,19 +272,25 @@ RULES = (
 )
 
 
-def rollout_unit(definition: Definition, place: OrganizationContext, context: EvaluationContext) -> str:
-    """Whom the rollout counts: the targeting key, or the key of the organization or of its ancestor.
+def rollout_unit(definition: Definition, organization: OrganizationContext, context: EvaluationContext) -> str:
+    """Return the unit that the rollout counts: the targeting key, or the key of the organization or of an ancestor.
 
-    An organization above the flag's level counts for itself. Raises TargetingKeyMissing.
+    For an organization above the flag's level, the unit is the organization itself. Raises TargetingKeyMissing.
     """
     if definition.unit == Unit.TARGETING_KEY:
         if not context.targeting_key:
-            raise TargetingKeyMissing(f"The flag {definition.key!r} is rolled out by targeting key; none was sent.")
+            raise TargetingKeyMissing(
+                f"The rollout of the flag {definition.key!r} needs a targeting key, and the request has none."
+            )
         return context.targeting_key
-    if not place.keys:
-        raise TargetingKeyMissing(f"The flag {definition.key!r} is rolled out by organization; none was named.")
-    level = len(place.keys) - 1 if definition.level is None else min(definition.level, len(place.keys) - 1)
-    return place.keys[level]
+    if not organization.keys:
+        raise TargetingKeyMissing(
+            f"The rollout of the flag {definition.key!r} needs an organization, and the request names none."
+        )
+    level = (
+        len(organization.keys) - 1 if definition.level is None else min(definition.level, len(organization.keys) - 1)
+    )
+    return organization.keys[level]
 
 
 def _word(enabled: bool) -> str:

@@ -15,7 +15,15 @@ from flags.definitions import loader
 from flags.definitions.models import check_flag_key
 from flags.errors import FlagNotFound
 from flags.evaluation import context_loader
-from flags.evaluation.engine import NO_ORGANIZATION, Decision, Definition, EvaluationContext, Rule, StateValue, evaluate
+from flags.evaluation.engine import (
+    NO_ORGANIZATION_CONTEXT,
+    Decision,
+    Definition,
+    EvaluationContext,
+    Rule,
+    StateValue,
+    evaluate,
+)
 from jobs.engine.chains import chains_of
 from jobs.engine.models import Job
 from orgs.tree.paths import PATH, path_parameters
@@ -72,7 +80,7 @@ def check(*, key: str, organization_id: int | None, context: EvaluationContext) 
     known = loader.load_definitions()
     if key not in known:
         raise FlagNotFound(f"There is no flag {key!r}.")
-    organization = NO_ORGANIZATION if organization_id is None else context_loader.load_context(organization_id)
+    organization = NO_ORGANIZATION_CONTEXT if organization_id is None else context_loader.load_context(organization_id)
     return Checked(known[key], evaluate(known[key], organization, context, known), context, organization_id)
 
 

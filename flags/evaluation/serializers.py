@@ -1,4 +1,4 @@
-"""Questions about flags, for somebody somewhere, and their answers on the wire."""
+"""The JSON of check and explain: the evaluation context, and the resolution with its explanation."""
 
 from __future__ import annotations
 
@@ -26,8 +26,12 @@ CHECKED = {
     "environment": "production",
 }
 STEPS = [
-    {"rule": "archived", "outcome": "next", "detail": "It is not archived."},
-    {"rule": "rollout", "outcome": "on", "detail": "'user-17' is in bucket 1044 of 100000, in 12.5 %."},
+    {"rule": "archived", "outcome": "next", "detail": "The flag is not archived."},
+    {
+        "rule": "rollout",
+        "outcome": "on",
+        "detail": "'user-17' is in bucket 1044 of 100000, inside the rollout of 12.5 %.",
+    },
 ]
 PATH = [
     {
@@ -53,25 +57,27 @@ PATH = [
 ]
 KEY_LIMIT = 255
 ANY_TEXT: dict[str, Any] = {"required": False, "allow_blank": True, "trim_whitespace": False, "max_length": 65_536}
-"""What an evaluation takes as it is, whose whole body may be so long (`flags.serving.ofrep`); an empty one is none."""
+"""A text of the body, limited like a whole evaluation request (`flags.serving.ofrep`). Empty means not given."""
 IN_QUERY = ANY_TEXT | {"max_length": 2_000}
-"""As much as an address has room for, however it is written there."""
+"""A text of the query, which is limited by the length of a URL, however it is encoded."""
 ORGANIZATION_KEY = ANY_TEXT | {"max_length": KEY_LIMIT}
 
 
 def _check_one(attrs: dict[str, Any]) -> dict[str, Any]:
     if "organization_id" in attrs and attrs.get("organization_key"):
-        raise ValidationError({"organizationKey": ["Name the organization by its id or by its key, not by both."]})
+        raise ValidationError({"organizationKey": ["Name the organization either by its id or by its key."]})
     return attrs
 
 
 @extend_schema_serializer(examples=[OpenApiExample("A user of a store", value=ASKED)])
 class Question(InputSerializer):
-    """The body of POST …/check and …/explain; all of it may be left out."""
+    """The body of POST …/check and …/explain. All fields are optional."""
 
     userId = Text(source="user_id", help_text="The targeting key.", **ANY_TEXT)
     organizationId = Id(source="organization_id", required=False)
-    organizationKey = Text(source="organization_key", help_text="Or its key.", **ORGANIZATION_KEY)
+    organizationKey = Text(
+        source="organization_key", help_text="The organization's key, instead of its id.", **ORGANIZATION_KEY
+    )
     environment = Text(**ANY_TEXT)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -79,14 +85,16 @@ class Question(InputSerializer):
 
 
 class QuestionInQuery(QuerySerializer):
-    """The query of GET …/check and …/explain; all of it may be left out."""
+    """The query of GET …/check and …/explain. All parameters are optional."""
 
     userId = serializers.CharField(source="user_id", help_text="The targeting key.", **IN_QUERY)
     organizationId = IdInQuery(
         source="organization_id",
-        help_text="Without, a key that is bound to an organization asks for that one, others for none.",
+        help_text="Without id and key: the organization to which the access key is bound, or else none.",
     )
-    organizationKey = serializers.CharField(source="organization_key", help_text="Or its key.", **ORGANIZATION_KEY)
+    organizationKey = serializers.CharField(
+        source="organization_key", help_text="The organization's key, instead of its id.", **ORGANIZATION_KEY
+    )
     environment = serializers.CharField(**IN_QUERY)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -95,18 +103,20 @@ class QuestionInQuery(QuerySerializer):
 
 @extend_schema_serializer(examples=[OpenApiExample("In a rollout", value=CHECKED)])
 class CheckedSerializer(serializers.Serializer[Checked]):
-    """What a flag says to somebody."""
+    """The resolution of a flag, and the input of the evaluation."""
 
     name = serializers.CharField(source="definition.key")
     enabled = serializers.BooleanField(source="decision.enabled")
-    reason = serializers.ChoiceField(REASON_CHOICES, source="decision.reason", help_text="In OpenFeature's words.")
+    reason = serializers.ChoiceField(
+        REASON_CHOICES, source="decision.reason", help_text="The reason, as OpenFeature names it."
+    )
     rule = serializers.ChoiceField(list(Rule), source="decision.rule", help_text="The rule that decided.")
     organizationId = serializers.IntegerField(source="organization_id", allow_null=True)
     sourceOrganizationId = serializers.SerializerMethodField(
-        help_text="Where the organization's value was set, maybe above what the key sees; null: nowhere."
+        help_text="The organization on which the value was set. The key may not see it. Null: nobody set it."
     )
-    changeNumber = serializers.SerializerMethodField(help_text="Of the change that set it.")
-    version = serializers.IntegerField(source="definition.version", help_text="The definition's.")
+    changeNumber = serializers.SerializerMethodField(help_text="The number of the change that set the value.")
+    version = serializers.IntegerField(source="definition.version", help_text="The version of the definition.")
     userId = serializers.CharField(source="context.targeting_key", allow_null=True)
     environment = serializers.CharField(source="context.environment", allow_null=True)
 
@@ -118,10 +128,10 @@ class CheckedSerializer(serializers.Serializer[Checked]):
 
 
 class StepSerializer(serializers.Serializer[Step]):
-    """What one rule found."""
+    """The result of one rule."""
 
     rule = serializers.ChoiceField(list(Rule))
-    outcome = serializers.SerializerMethodField(help_text="`next`: it left the decision to the next rule.")
+    outcome = serializers.SerializerMethodField(help_text="`next`: the rule left the decision to the next rule.")
     detail = serializers.CharField()
 
     def get_outcome(self, step: Step) -> str:
@@ -129,46 +139,51 @@ class StepSerializer(serializers.Serializer[Step]):
 
 
 class LatestChangeSerializer(serializers.Serializer[LatestChange]):
-    """What was asked for last on an organization."""
+    """The latest change on an organization."""
 
     number = serializers.IntegerField(help_text="The highest number wins.")
     enabled = serializers.BooleanField()
     sourceOrganizationId = serializers.IntegerField(
-        source="source_id", help_text="Another one where a move brought the value along."
+        source="source_id",
+        help_text="The organization on which the value was set. It is another one if a move brought the value.",
     )
-    jobId = serializers.IntegerField(source="job_id", allow_null=True, help_text="Carries it to those below.")
+    jobId = serializers.IntegerField(source="job_id", allow_null=True, help_text="The job that propagates the change.")
     requestedBy = serializers.CharField(source="requested_by")
     createdAt = serializers.DateTimeField(source="created_at")
 
 
 @extend_schema_serializer(component_name="Link")
 class PathEntrySerializer(serializers.Serializer[PathEntry]):
-    """An organization of the way down."""
+    """An organization on the path."""
 
     id = serializers.IntegerField()
     key = serializers.CharField()
     name = serializers.CharField()
-    enabled = serializers.BooleanField(allow_null=True, help_text="Its own row's value; null: it has none.")
+    enabled = serializers.BooleanField(
+        allow_null=True, help_text="The value of the organization's flag state. Null: it has none."
+    )
     changeNumber = serializers.IntegerField(source="change_number", allow_null=True)
     sourceOrganizationId = serializers.IntegerField(source="source_id", allow_null=True)
     jobId = serializers.IntegerField(
-        source="job_id", allow_null=True, help_text="The job that wrote the row; null when it was written at once."
+        source="job_id", allow_null=True, help_text="The job that wrote the flag state. Null if no job was necessary."
     )
     updatedAt = serializers.DateTimeField(source="updated_at", allow_null=True)
     latestChange = LatestChangeSerializer(source="change", allow_null=True)
-    decides = serializers.BooleanField(help_text="Whether what was set here is what holds for the one asked for.")
-    why = serializers.CharField(help_text="Why it is what holds, or why not.")
+    decides = serializers.BooleanField(
+        help_text="Whether the value that was set here decides for the requested organization."
+    )
+    why = serializers.CharField(help_text="Why this organization decides, or why not.")
 
 
 @extend_schema_serializer(
     examples=[OpenApiExample("In a rollout", value=CHECKED | {"steps": STEPS, "organizations": PATH})]
 )
 class ExplainedSerializer(CheckedSerializer):
-    """What a flag says to somebody and how it came to that; the context has the `chain`."""
+    """The resolution of a flag and its explanation. The serializer's context has the path as `chain`."""
 
     steps = StepSerializer(many=True, source="decision.steps", help_text="Every rule up to the one that decided.")
     organizations = serializers.SerializerMethodField(
-        help_text="From the root, or from the top of what the key sees, down to the one asked for."
+        help_text="The path to the organization, from the root or from the topmost organization that the key sees."
     )
 
     def get_organizations(self, checked: Checked) -> list[dict[str, Any]]:

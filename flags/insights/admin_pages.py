@@ -1,4 +1,4 @@
-"""The admin site's pages of a flag's adoption, with a tree that unfolds, and the list of stale flags."""
+"""The admin site's pages of a flag's adoption, as figures and as a tree, and the list of stale flags."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ else:
 
 
 class AdoptionPages(Pages):
-    """The adoption pages among the pages of flags; a person sees the figures of their scope."""
+    """The mixin that adds the adoption pages to the pages of flags. A person sees the figures of their scope."""
 
     actions_list = ("stale",)
 
     def adoption_urls(self) -> list[URLPattern]:
-        """The addresses of these pages."""
+        """Return the URL patterns of these pages."""
         view = self.admin_site.admin_view
         return [
             path("<int:flag_id>/adoption/", view(self.adoption_view), name="flags_flag_adoption"),
@@ -42,38 +42,38 @@ class AdoptionPages(Pages):
     @action(description="Stale flags", url_path="stale")
     def stale(self, request: HttpRequest) -> HttpResponse:
         """The list of stale flags, with the reasons."""
-        caller = self._looking(request)
-        shown = {"title": "Stale flags", "stale": stale_flags(caller), "days": settings.FLAG_STALE_DAYS,
+        caller = self._caller(request)
+        context = {"title": "Stale flags", "stale": stale_flags(caller), "days": settings.FLAG_STALE_DAYS,
                  "sees_all": caller.organization_id is None}  # fmt: skip
-        return self._shown(request, "stale.html", shown)
+        return self._page(request, "stale.html", context)
 
     def adoption_view(self, request: HttpRequest, flag_id: int) -> HttpResponse:
-        """A flag's adoption: on how many organizations it is on, its usage and its minority."""
-        caller, flag = self._looking(request), _flag(flag_id)
-        found = adoption.adoption_of(caller, flag.key)
-        return self._shown(request, "adoption.html", {"title": f"Adoption of {flag.key}", "adoption": found})
+        """Show a flag's adoption: the number of organizations with the flag on and off, its usage and its minority."""
+        caller, flag = self._caller(request), _flag(flag_id)
+        figures = adoption.adoption_of(caller, flag.key)
+        return self._page(request, "adoption.html", {"title": f"Adoption of {flag.key}", "adoption": figures})
 
     def adoption_level(self, request: HttpRequest, flag_id: int) -> HttpResponse:
-        """The next organizations below a parent with their figures, for the tree that unfolds."""
-        caller, flag = self._looking(request), _flag(flag_id)
+        """Show one level of the tree: organizations below a parent, with their figures."""
+        caller, flag = self._caller(request), _flag(flag_id)
         parent_id, after_id = id_in(request.GET.get("parent", "")), id_in(request.GET.get("after", ""))
         try:
             shares, more = adoption.shares_below(caller, flag, parent_id, after_id)
         except OrganizationNotFound as error:
             raise Http404 from error
-        shown = {"flag": flag, "shares": shares, "more": more, "parent_id": parent_id}
-        return TemplateResponse(request, "admin/flags/adoption_level.html", shown)
+        context = {"flag": flag, "shares": shares, "more": more, "parent_id": parent_id}
+        return TemplateResponse(request, "admin/flags/adoption_level.html", context)
 
-    def _looking(self, request: HttpRequest) -> Caller:
+    def _caller(self, request: HttpRequest) -> Caller:
         caller = caller_of(request)
         if caller is None or not self.has_view_permission(request):
             raise PermissionDenied
         return caller
 
-    def _shown(self, request: HttpRequest, template: str, shown: dict[str, Any]) -> HttpResponse:
+    def _page(self, request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
         request.current_app = self.admin_site.name
         frame = {**self.admin_site.each_context(request), "opts": self.opts}
-        return TemplateResponse(request, f"admin/flags/{template}", frame | shown)
+        return TemplateResponse(request, f"admin/flags/{template}", frame | context)
 
 
 def _flag(flag_id: int) -> Flag:

@@ -1,7 +1,7 @@
-"""Adoption: on how many organizations a flag is on, down the tree, and how often it is evaluated.
+"""The adoption of a flag: the number of organizations with the flag on and off, and its usage, for each subtree.
 
-Figures about all organizations are counted each hour (`adoption_counts`). Figures about a subtree are counted at the
-request, from the rows of its organizations, for at most COUNT_SECONDS.
+Figures of all organizations come from the hourly count (`adoption_counts`). Figures of a subtree are counted during the
+request, for at most COUNT_SECONDS.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from flags.insights.models import FlagAdoption
 from flags.insights.staleness import StaleReason
 from flags.insights.usage_store import Usage, UsageCount
 from orgs.access.caller import Caller
-from orgs.access.organizations import find_visible_organization
+from orgs.access.visible_organizations import find_visible_organization
 from orgs.tree.browser import visible_children
 from orgs.tree.models import Organization
 from orgs.tree.subtrees import is_at_or_below, is_in_subtree
 
 COUNT_SECONDS = 4.0
-"""Seconds after which the count of a subtree is given up, so that nobody waits longer."""
-# Rows of each organization are looked up by primary key: LATERAL with OFFSET 0 leaves the planner no join for which it
-# would read all flag states, of which there may be a hundred million, to count those of a small subtree.
+"""The time limit for counting a subtree, because a person waits for the result."""
+# LATERAL with OFFSET 0 makes PostgreSQL look up the flag state of each organization by its primary key. With an
+# ordinary join it might read all flag states, perhaps a hundred million, to count a small subtree.
 STATE = """
 LEFT JOIN LATERAL (SELECT enabled, source_id FROM flags_flagstate
                     WHERE organization_id = below.id AND flag_id = %(flag)s OFFSET 0) state ON TRUE
@@ -66,9 +66,9 @@ SELECT top.id, count(*), count(*) FILTER (WHERE coalesce(state.enabled, %(defaul
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """One subtree: on how many of its organizations the flag is on and off, and the usage there.
+    """The figures of one subtree: the number of organizations with the flag on and off, and the usage.
 
-    The figures are None where the subtree has too many organizations to count in a request.
+    The figures are None if the subtree has too many organizations to count in a request.
     """
 
     organization: Organization
@@ -81,7 +81,7 @@ class Share:
 class Adoption:
     """A flag's adoption in a subtree, or everywhere (`organization` is None).
 
-    `counts` and `usage` are None where the subtree has too many organizations to count in a request.
+    `counts` and `usage` are None if the subtree has too many organizations to count in a request.
     """
 
     flag: Flag
@@ -93,7 +93,7 @@ class Adoption:
 
 
 def adoption_of(caller: Caller, flag_key: str, organization_id: int | None = None) -> Adoption:
-    """A flag's adoption in everything that the caller may see, or in the subtree of one organization.
+    """Return a flag's adoption in all organizations that the caller may see, or in the subtree of one organization.
 
     Raises FlagNotFound, OrganizationNotFound.
     """
@@ -117,50 +117,53 @@ def adoption_of(caller: Caller, flag_key: str, organization_id: int | None = Non
 def shares_below(
     caller: Caller, flag: Flag, organization_id: int | None = None, after_id: int | None = None
 ) -> tuple[list[Share], bool]:
-    """One page of the organizations directly below one, or of the caller's topmost ones, by name; and if more follow.
+    """Return one page of an organization's children by name, and whether more follow.
 
-    `after_id` is the last organization of the page before. Raises OrganizationNotFound.
+    Without `organization_id` the page has the topmost organizations that the caller may see. `after_id` is the last
+    organization of the previous page. Raises OrganizationNotFound.
     """
     after = find_visible_organization(caller, after_id) if after_id else None
-    found = visible_children(caller, parent_id=organization_id, after=after)
-    return shares(flag, found.organizations), found.more
+    children = visible_children(caller, parent_id=organization_id, after=after)
+    return shares(flag, children.organizations), children.more
 
 
 def counts_everywhere(flag: Flag) -> FlagAdoption | None:
-    """On how many organizations the flag is on, by the last hourly count; a newer flag is counted now."""
-    return FlagAdoption.objects.select_related("flag").filter(flag=flag).first() or _counted(flag, "TRUE", {})
+    """Return the last hourly count of all organizations. A flag that is newer than this count is counted now."""
+    return FlagAdoption.objects.select_related("flag").filter(flag=flag).first() or _count(flag, "TRUE", {})
 
 
 def counts_below(flag: Flag, top: Organization) -> FlagAdoption | None:
-    """On how many organizations of a subtree the flag is on, counted now; None where there are too many to count.
+    """Count the organizations of a subtree with the flag on and off. Returns None if there are too many to count.
 
     The caller has just loaded `top`, so its tree columns are current.
     """
-    return _counted(flag, is_in_subtree("below"), top.subtree.parameters())
+    return _count(flag, is_in_subtree("below"), top.subtree.parameters())
 
 
 def shares(flag: Flag, organizations: Sequence[Organization]) -> list[Share]:
-    """The flag's figures for the subtree of each of these organizations, counted now, in one query.
+    """Count the flag's figures in the subtrees of the given organizations, in one query.
 
-    An evaluation of all flags from before this flag was made does not count as its usage.
+    Evaluations of all flags that happened before this flag was created do not count as its usage.
     """
-    given = {
+    parameters = {
         "flag": flag.pk, "default": flag.enabled, "beginning": usage_store.beginning_of(flag),
         "ids": [organization.pk for organization in organizations],
     }  # fmt: skip
-    rows = _rows(SHARES, given)
+    rows = _rows(SHARES, parameters)
     if rows is None:
         return [Share(organization) for organization in organizations]
-    found = {row[0]: row[1:] for row in rows}
-    return [_share(organization, *found[organization.pk]) for organization in organizations if organization.pk in found]
+    figures = {row[0]: row[1:] for row in rows}
+    return [
+        _share(organization, *figures[organization.pk]) for organization in organizations if organization.pk in figures
+    ]
 
 
-def _share(organization: Organization, organizations: int, on: int, *asked: Any) -> Share:
-    return Share(organization, on, organizations - on, Usage(UsageCount(*asked[:2]), UsageCount(*asked[2:])))
+def _share(organization: Organization, organizations: int, on: int, *usage: Any) -> Share:
+    return Share(organization, on, organizations - on, Usage(UsageCount(*usage[:2]), UsageCount(*usage[2:])))
 
 
-def _counted(flag: Flag, which: str, given: dict[str, Any]) -> FlagAdoption | None:
-    rows = _rows(SIDES.replace("{which}", which), {"flag": flag.pk, "biggest": BIGGEST, **given})
+def _count(flag: Flag, condition: str, parameters: dict[str, Any]) -> FlagAdoption | None:
+    rows = _rows(SIDES.replace("{which}", condition), {"flag": flag.pk, "biggest": BIGGEST, **parameters})
     if rows is None:
         return None
     sides = {enabled: rest for enabled, *rest in rows}
@@ -175,11 +178,11 @@ def _counted(flag: Flag, which: str, given: dict[str, Any]) -> FlagAdoption | No
     )  # fmt: skip
 
 
-def _rows(sql: str, given: dict[str, Any]) -> list[Any] | None:
-    """The rows of the query; None if it took longer than COUNT_SECONDS."""
+def _rows(sql: str, parameters: dict[str, Any]) -> list[Any] | None:
+    """Return the rows of the query, or None if it takes longer than COUNT_SECONDS."""
     try:
-        with _in_time(), connection.cursor() as cursor:
-            cursor.execute(sql, given)
+        with _time_limit(), connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
             return cursor.fetchall()
     except OperationalError as error:
         if isinstance(error.__cause__, QueryCanceled):
@@ -188,10 +191,10 @@ def _rows(sql: str, given: dict[str, Any]) -> list[Any] | None:
 
 
 @contextmanager
-def _in_time() -> Iterator[None]:
+def _time_limit() -> Iterator[None]:
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL jit = off; SET LOCAL statement_timeout = {round(COUNT_SECONDS * 1000)}")
         yield
-        with connection.cursor() as cursor:  # a transaction around this one goes on without it
+        with connection.cursor() as cursor:  # an outer transaction continues without the limit
             cursor.execute("SET LOCAL jit TO DEFAULT; SET LOCAL statement_timeout TO DEFAULT")

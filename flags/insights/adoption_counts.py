@@ -1,11 +1,11 @@
-"""The hourly count of adoption: on how many organizations each flag is on, from one pass over all flag states."""
+"""The hourly count of adoption: the number of organizations with each flag on and off."""
 
 from __future__ import annotations
 
 from django.db import connection, transaction
 
 BIGGEST = 5
-"""Sources of a value whose ids are kept, so that a page can name them."""
+"""The number of organizations with own values whose ids are stored, so that a page can name them."""
 COUNT = """
 WITH source AS (
     SELECT flag_id, enabled, source_id, count(*) AS organizations, max(updated_at) AS written_at
@@ -62,15 +62,15 @@ DELETE FROM flags_flagusetotal total
 DELETE FROM flags_flagadoption adoption
  WHERE NOT EXISTS (SELECT FROM flags_flag WHERE id = adoption.flag_id);
 """
-ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtext('flags.count_adoption'))"
+ADOPTION_LOCK = "SELECT pg_advisory_xact_lock(hashtext('flags.count_adoption'))"
 
 
 def count_adoption() -> None:
     """Count every flag's adoption, and delete counts and usage of flags and organizations that no longer exist.
 
-    One count reads all flag states, which takes about a third of a second for each million rows.
+    The count reads all flag states, which takes about a third of a second for each million rows.
     """
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(ONE_AT_A_TIME)
+        cursor.execute(ADOPTION_LOCK)
         cursor.execute(COUNT, {"biggest": BIGGEST})
         cursor.execute(DELETE_ORPHANS)

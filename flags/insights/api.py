@@ -1,4 +1,4 @@
-"""The address of a flag's adoption."""
+"""The endpoint of a flag's adoption."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ NAME = OpenApiParameter("name", {"type": "string", "pattern": f"^{FLAG_KEY_PATTE
 
 
 class AdoptionOfFlag(Endpoint):
-    """How far a flag has come."""
+    """The adoption of a flag."""
 
     roles: ClassVar = {"GET": Role.READER}
 
     @extend_schema(
         operation_id="readAdoption",
-        summary="Read on how many organizations a flag is on, down the tree",
+        summary="Read the number of organizations for which a flag is on",
         parameters=[NAME, AdoptionQuery],
         responses=AdoptionSerializer,
         tags=["flags"],
     )
     def get(self, request: Request, name: str) -> Response:
-        """For all organizations that the key may see, or below one; with those directly below, to walk down."""
-        wanted = AdoptionQuery.read(request)
-        organization_id = wanted.get("organization_id")
+        """Figures of all organizations that the key sees, or of one subtree, and figures of each child."""
+        query = AdoptionQuery.read(request)
+        organization_id = query.get("organization_id")
         adoption = adoption_of(self.caller, name, organization_id)
-        shares, more = shares_below(self.caller, adoption.flag, organization_id, wanted.get("after_id"))
+        shares, more = shares_below(self.caller, adoption.flag, organization_id, query.get("after_id"))
         return Response(AdoptionSerializer(AdoptionPage(adoption, shares, more)).data)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from flags.insights.models import FlagAdoption
 from orgs.access.caller import Caller
-from orgs.access.organizations import visible_organizations
+from orgs.access.visible_organizations import visible_organizations
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Minority:
 
     @classmethod
     def of(cls, adoption: FlagAdoption) -> Minority:
-        """The smaller side of a flag's adoption."""
+        """Return the minority of an adoption: the smaller of the two sides."""
         enabled = adoption.organizations_on < adoption.organizations_off
         unset = adoption.unset if adoption.flag.enabled == enabled else 0
         if enabled:
@@ -36,7 +36,7 @@ class Minority:
         return cls(enabled, adoption.organizations_off, adoption.off_sources, adoption.off_biggest, unset)
 
     def in_words(self, of: int, names: Mapping[int, str]) -> str:
-        """The minority as a sentence; `of` is the number of all organizations, `names` those of sources."""
+        """Return the minority as a text. `of` is the number of all organizations; `names` has names by id."""
         most, fewer = ("off", "on") if self.enabled else ("on", "off")
         words = f"{most} for {_percent(of - self.organizations, of)}, {fewer} for {self.organizations:,}"
         if self.sources:
@@ -48,9 +48,9 @@ class Minority:
 
 
 def describe_minorities(adoptions: Iterable[FlagAdoption], caller: Caller) -> dict[int, str]:
-    """A sentence on the minority of each flag that differs somewhere, by the flag's id; one query for all flags.
+    """Return a text on the minority of each flag that is not the same everywhere, by the flag's id, with one query.
 
-    The sentence names no organization that the caller may not see.
+    The text does not name organizations that the caller may not see.
     """
     differing = {
         adoption.flag_id: (Minority.of(adoption), adoption.organizations_on + adoption.organizations_off)
@@ -63,5 +63,5 @@ def describe_minorities(adoptions: Iterable[FlagAdoption], caller: Caller) -> di
 
 
 def _percent(part: int, of: int) -> str:
-    """Rounded down: 100 % means every organization."""
+    """Return the percentage, rounded down, so that 100 % means every organization."""
     return f"{math.floor(part * 1000 / of) / 10:g} %"

@@ -1,4 +1,4 @@
-"""How often flags are evaluated, and on how many organizations each is on."""
+"""The models of usage and adoption."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from flags.definitions.models import Flag
 
 
 class FlagUse(models.Model):
-    """How often, and when last, an organization has asked for a flag by its name, or for all flags at once.
+    """The usage of a flag in one organization: the number of evaluations, and the time of the last one.
 
-    `flag_id` 0 stands for all flags at once: one row, where a row for each flag would be a hundred to write.
-    `organization_id` 0 stands for evaluations without an organization. Rows of flags and organizations that are gone
-    are swept away when adoption is counted.
+    `flag_id` 0 stands for evaluations of all flags at once, because one row is faster to write than a row for each
+    flag. `organization_id` 0 stands for evaluations without an organization. The hourly count of adoption deletes rows
+    of deleted flags and organizations.
     """
 
     pk = models.CompositePrimaryKey("flag_id", "organization_id")
@@ -27,7 +27,7 @@ class FlagUse(models.Model):
 
 
 class FlagUseTotal(models.Model):
-    """The same for all organizations together; `flag_id` 0 stands for all flags at once."""
+    """The usage of a flag in all organizations together. `flag_id` 0 stands for evaluations of all flags at once."""
 
     flag_id = models.BigIntegerField(primary_key=True)
     evaluations = models.BigIntegerField()
@@ -39,11 +39,12 @@ class FlagUseTotal(models.Model):
 
 
 class FlagAdoption(models.Model):
-    """On how many organizations a flag is on, as it was counted last.
+    """The last count of a flag's adoption: the number of organizations with the flag on and off.
 
-    Those where nobody set it (`unset`) count by the flag's default. `on_sources` and `off_sources` say on how many
-    organizations those values were set, `on_biggest` and `off_biggest` which of these have most others below them.
-    `same_value` is what all organizations have, `same_since` since when; both are empty while they differ.
+    An organization for which nobody set the flag (`unset`) counts by the flag's default. `on_sources` and `off_sources`
+    are the numbers of organizations on which these values were set. `on_biggest` and `off_biggest` have the ids of the
+    sources with the largest number of organizations. If all organizations have the same value, it is `same_value`, and
+    `same_since` is the time since when; otherwise both are None.
     """
 
     flag = models.OneToOneField(

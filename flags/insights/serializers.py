@@ -1,4 +1,4 @@
-"""A flag's adoption on the wire."""
+"""A flag's adoption in JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flags.insights.staleness import STALE_CAUSE_CHOICES, StaleReason
 from flags.insights.usage_store import Usage
 from flagsite.core.api.input import IdInQuery, QuerySerializer
 
-TOO_MANY = "Null where there are too many organizations to count in a request; ask further down then."
+TOO_MANY = "Null if the subtree has too many organizations to count in a request. Read smaller subtrees then."
 NORTH = {
     "organizationId": 2, "key": "acme-north", "name": "North", "hasChildren": True,
     "organizationsOn": 40, "organizationsOff": 2,
@@ -29,7 +29,7 @@ EXAMPLE = {
     "organizationsUnset": 0, "countedAt": "2026-11-23T09:00:00.000000Z",
     "holdOuts": "on for 98 %, off for 12 under 2 parents (Oslo, Rome)",
     "evaluations": NORTH["evaluations"], "lastEvaluatedAt": NORTH["lastEvaluatedAt"],
-    "stale": True, "reasons": [{"reason": "expired", "detail": "It was to be gone by 2026-10-31."}],
+    "stale": True, "reasons": [{"reason": "expired", "detail": "The flag expired on 2026-10-31."}],
     "below": [NORTH], "moreAfter": None,
 }  # fmt: skip
 
@@ -39,35 +39,35 @@ class AdoptionQuery(QuerySerializer):
 
     organizationId = IdInQuery(
         source="organization_id",
-        help_text="Below this organization; without it everything that the key may see.",
+        help_text="The subtree of this organization. Default: all organizations that the key sees.",
     )
     after = IdInQuery(
         source="after_id",
-        help_text="`moreAfter` of the page before.",
+        help_text="`moreAfter` of the previous page.",
     )
 
 
 class EvaluationsSerializer(serializers.Serializer[Usage]):
-    """How often a flag was asked for, about a minute ago."""
+    """The usage of a flag, which is about a minute old."""
 
-    byName = serializers.IntegerField(source="by_name.evaluations", help_text="By its own name.")
+    byName = serializers.IntegerField(source="by_name.evaluations", help_text="Evaluations of this flag by its name.")
     lastByNameAt = serializers.DateTimeField(source="by_name.last", allow_null=True)
     withAll = serializers.IntegerField(
         source="with_all.evaluations",
-        help_text="Together with all other flags, by those who have asked for these since the flag was made.",
+        help_text="Evaluations of all flags at once since this flag was created.",
     )
     lastWithAllAt = serializers.DateTimeField(source="with_all.last", allow_null=True)
 
 
 class StaleReasonSerializer(serializers.Serializer[StaleReason]):
-    """Why a flag should go."""
+    """Why a flag is stale."""
 
     reason = serializers.ChoiceField(STALE_CAUSE_CHOICES, source="cause")
     detail = serializers.CharField(source="words")
 
 
 class ShareSerializer(serializers.Serializer[Share]):
-    """An organization with all below it."""
+    """An organization with the figures of its subtree."""
 
     organizationId = serializers.IntegerField(source="organization.pk")
     key = serializers.CharField(source="organization.key")
@@ -81,7 +81,7 @@ class ShareSerializer(serializers.Serializer[Share]):
 
 @dataclass(frozen=True, slots=True)
 class AdoptionPage:
-    """A flag's adoption, with some of the organizations directly below, and whether more follow."""
+    """A flag's adoption, one page of children with their figures, and whether more children follow."""
 
     adoption: Adoption
     shares: Sequence[Share]
@@ -90,7 +90,7 @@ class AdoptionPage:
 
 @extend_schema_serializer(examples=[OpenApiExample("A flag that some have not got yet", value=EXAMPLE)])
 class AdoptionSerializer(serializers.Serializer[AdoptionPage]):
-    """How far a flag has come."""
+    """The adoption of a flag."""
 
     name = serializers.CharField(source="adoption.flag.key")
     organizationId = serializers.IntegerField(
@@ -106,25 +106,30 @@ class AdoptionSerializer(serializers.Serializer[AdoptionPage]):
         source="adoption.counts.unset",
         allow_null=True,
         default=None,
-        help_text="How many of these have the default.",
+        help_text="The number of these organizations that have the flag's default.",
     )
     countedAt = serializers.DateTimeField(
         source="adoption.counts.counted_at",
         allow_null=True,
         default=None,
-        help_text="Everything is counted each hour.",
+        help_text="The time of the count. All organizations are counted once an hour.",
     )
     holdOuts = serializers.CharField(
-        source="adoption.minority", help_text="Where it is not what it is for most; empty where it is the same."
+        source="adoption.minority",
+        help_text="The organizations whose value differs from most. Empty if all have the same value.",
     )
     evaluations = EvaluationsSerializer(source="adoption.usage", allow_null=True)
     lastEvaluatedAt = serializers.DateTimeField(source="adoption.usage.last", allow_null=True, default=None)
-    stale = serializers.BooleanField(source="adoption.flag.is_stale", help_text="Whether it should go.")
+    stale = serializers.BooleanField(
+        source="adoption.flag.is_stale", help_text="Whether the flag should be removed from the code."
+    )
     reasons = StaleReasonSerializer(source="adoption.reasons", many=True)
-    below = ShareSerializer(source="shares", many=True, help_text="The organizations directly below, by name.")
-    moreAfter = serializers.SerializerMethodField(help_text="Send it as `after` for those that follow; null: none.")
+    below = ShareSerializer(source="shares", many=True, help_text="The children of the organization, by name.")
+    moreAfter = serializers.SerializerMethodField(
+        help_text="Send it as `after` to read the next page. Null: there is none."
+    )
 
     @extend_schema_field({"type": "integer", "nullable": True})
     def get_moreAfter(self, page: AdoptionPage) -> Any:  # noqa: N802
-        """The last organization's id where more follow."""
+        """Return the id of the page's last organization if more follow."""
         return page.shares[-1].organization.pk if page.more else None

@@ -23,7 +23,7 @@ from flags.insights.models import FlagUseTotal
 from flags.insights.usage_store import Usage
 from orgs.access.caller import Caller
 
-SETTLE = (Flag.Kind.RELEASE, Flag.Kind.EXPERIMENT)
+SETTLING_KINDS = (Flag.Kind.RELEASE, Flag.Kind.EXPERIMENT)
 """Kinds of flags that end once every organization has the same value; flags of the other kinds are meant to stay."""
 NEEDS_OTHERS = Exists(Flag.prerequisites.through.objects.filter(from_flag=OuterRef("pk")))
 
@@ -61,8 +61,8 @@ class StaleReason:
 class StaleFlag:
     """A flag that should be removed from the code.
 
-    `minority` says which organizations still differ; it is empty where none does. `usage` is None for a caller who is
-    bound to an organization.
+    `minority` says which organizations still differ; it is empty if none does. `usage` is None for a caller
+    who is bound to an organization.
     """
 
     flag: Flag
@@ -83,15 +83,15 @@ def with_staleness(flags: QuerySet[Flag], days: int | None = None) -> QuerySet[A
     total = FlagUseTotal.objects.filter(flag_id__in=[OuterRef("pk"), usage_store.ALL_FLAGS], last_evaluated_at__gt=then)
     has_been_counted = FlagUseTotal.objects.filter(first_evaluated_at__lte=then)
     unused = Q(created_at__lte=then) & ~Exists(total) & Exists(has_been_counted)
-    settled = Q(updated_at__lte=then, kind__in=SETTLE) & (_off_for_all(then) | _on_for_all(then))
+    settled = Q(updated_at__lte=then, kind__in=SETTLING_KINDS) & (_off_for_all(then) | _on_for_all(then))
     expired = Q(expires_on__lt=TruncDate(Now()))
-    found = {"is_unused": unused, "is_settled": settled, "is_expired": expired}
-    found = {name: Q(archived=False) & condition for name, condition in found.items()}
-    stale = {"is_stale": found["is_unused"] | found["is_settled"] | found["is_expired"]}
+    conditions = {"is_unused": unused, "is_settled": settled, "is_expired": expired}
+    conditions = {name: Q(archived=False) & condition for name, condition in conditions.items()}
+    stale = {"is_stale": conditions["is_unused"] | conditions["is_settled"] | conditions["is_expired"]}
     return flags.annotate(
         **{
             name: Coalesce(ExpressionWrapper(condition, BooleanField()), Value(False))  # noqa: FBT003
-            for name, condition in (found | stale).items()
+            for name, condition in (conditions | stale).items()
         }
     )
 
@@ -110,7 +110,7 @@ def _on_for_all(then: Any) -> Q:
 
 
 def stale_flags(caller: Caller, flags: QuerySet[Flag] | None = None, days: int | None = None) -> list[StaleFlag]:
-    """The stale ones of these flags, or of all flags, in the order of their keys; three queries in all.
+    """Return the stale flags among these flags, or among all flags, in the order of their keys. Makes three queries.
 
     A caller who is bound to an organization gets the reasons, but no figures about all organizations.
     """
@@ -134,7 +134,7 @@ def reasons_of(flag: Flag, usage: Usage | None) -> list[StaleReason]:
     if getattr(flag, "is_settled", False):
         reasons.append(StaleReason(StaleCause.SETTLED, _settled(flag, usage)))
     if getattr(flag, "is_expired", False):
-        reasons.append(StaleReason(StaleCause.EXPIRED, f"It was to be gone by {flag.expires_on}."))
+        reasons.append(StaleReason(StaleCause.EXPIRED, f"The flag expired on {flag.expires_on}."))
     return reasons
 
 
@@ -142,10 +142,14 @@ def _settled(flag: Flag, usage: Usage | None) -> str:
     stopped = flag.killed or flag.rollout_percentage == 0  # at least since the definition was changed last
     since = flag.updated_at if stopped else flag.adoption.same_since
     value = "on" if not stopped and flag.adoption.same_value else "off"
-    return f"It has been {value} for every organization {f'since {since:%Y-%m-%d}' if usage else 'for long'}."
+    return f"The flag has been {value} for every organization {f'since {since:%Y-%m-%d}' if usage else 'for long'}."
 
 
 def _unused(usage: Usage | None) -> str:
     if usage is None:
-        return "Nobody has evaluated it for long."
-    return f"Nobody has evaluated it since {usage.last:%Y-%m-%d}." if usage.last else "Nobody has ever evaluated it."
+        return "Nobody has evaluated the flag for long."
+    return (
+        f"Nobody has evaluated the flag since {usage.last:%Y-%m-%d}."
+        if usage.last
+        else "Nobody has ever evaluated the flag."
+    )

@@ -1,7 +1,7 @@
-"""The usage buffer: two hashes in the Redis-protocol server to which all processes add what they have counted.
+"""The usage buffer: two hashes in the Redis-protocol server, to which all processes add their counts.
 
-Every process calls `add` each FLAG_USAGE_SECONDS; one worker calls `taken` each minute. Neither waits long: the server
-has ANSWER_SECONDS to answer, and the process that counts goes on without it.
+Every process calls `add` each FLAG_USAGE_SECONDS, and one worker calls `taken` each minute. If the server does not
+answer within TIMEOUT_SECONDS, the process keeps its counts and tries again later.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from redis.retry import Retry
 
 Pair = tuple[int | None, str | None]
 """An organization's id, None for an evaluation without one; a flag's key, None for an evaluation of all flags."""
-MOST = 500_000
-"""Pairs that the buffer holds at most; while it is full, processes keep theirs."""
-ANSWER_SECONDS = 0.5
-MOVING_SECONDS = 300
-AT_ONCE = 1000
+MAX_PAIRS = 500_000
+"""The capacity of the buffer. While it is full, processes keep their counts."""
+TIMEOUT_SECONDS = 0.5
+MOVE_TIMEOUT_SECONDS = 300
+BATCH_SIZE = 1000
 COUNTS, TIMES = "flagsite:usage:counts", "flagsite:usage:times"
 MOVING_COUNTS, MOVING_TIMES = "flagsite:usage:moving-counts", "flagsite:usage:moving-times"
 MOVER = "flagsite:usage:mover"
@@ -63,29 +63,29 @@ class BufferFull(Exception):
 
 
 def add(counts: Mapping[Pair, int]) -> Iterator[list[Pair]]:
-    """Add evaluations to the buffer, AT_ONCE pairs at a time; yields the pairs that the buffer has taken.
+    """Add evaluations to the buffer, BATCH_SIZE pairs at a time. Yields the pairs that the buffer has accepted.
 
     Raises RedisError, OSError or BufferFull; the caller keeps the pairs that were not yielded. Evaluations count twice
     only if the server's answer is lost on the way.
     """
     pairs = iter(counts.items())
-    while part := list(islice(pairs, AT_ONCE)):
-        words: list[str | int] = [MOST]
+    while part := list(islice(pairs, BATCH_SIZE)):
+        arguments: list[str | int] = [MAX_PAIRS]
         for (organization_id, flag_key), count in part:
-            words += (f"{organization_id or ''}:{flag_key or ''}", count)
-        if not client().eval(ADD, 2, COUNTS, TIMES, *words):
+            arguments += (f"{organization_id or ''}:{flag_key or ''}", count)
+        if not client().eval(ADD, 2, COUNTS, TIMES, *arguments):
             raise BufferFull
         yield [pair for pair, _ in part]
 
 
 @contextmanager
 def taken() -> Iterator[list[BufferedUsage]]:
-    """Lend the buffer's content to the block; it leaves the buffer when the block ends without an error.
+    """Yield the content of the buffer, and delete it from the buffer if the block ends without an error.
 
-    One process at a time has it; a second one gets nothing. Raises RedisError.
+    One process at a time gets the content; other processes get an empty list. Raises RedisError.
     """
     server = client()
-    lock = server.lock(MOVER, timeout=MOVING_SECONDS)
+    lock = server.lock(MOVER, timeout=MOVE_TIMEOUT_SECONDS)
     if not lock.acquire(blocking=False):
         yield []
         return
@@ -97,19 +97,19 @@ def taken() -> Iterator[list[BufferedUsage]]:
         yield uses
         server.delete(MOVING_COUNTS, MOVING_TIMES)
     finally:
-        with suppress(LockError):  # it took longer than MOVING_SECONDS
+        with suppress(LockError):  # the lock has expired after MOVE_TIMEOUT_SECONDS
             lock.release()
 
 
 def client() -> Redis:
-    """This process's connection; it connects at its first use."""
+    """Return this process's client, which connects when it is first used."""
     return _client(settings.REDIS_URL)
 
 
 @functools.cache
 def _client(url: str) -> Redis:
     return Redis.from_url(
-        url, decode_responses=True, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS,
+        url, decode_responses=True, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS,
         retry=Retry(NoBackoff(), 0),
     )  # fmt: skip
 

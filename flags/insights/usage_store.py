@@ -15,7 +15,8 @@ from flags.insights.models import FlagUseTotal
 from flags.insights.usage_buffer import BufferedUsage
 
 ALL_FLAGS = 0
-AT_ONCE = 10_000
+"""The flag id that stands for evaluations of all flags at once."""
+BATCH_SIZE = 10_000
 GIVEN = """
 WITH given AS (
     SELECT coalesce(flag.id, 0) AS flag_id, coalesce(organization_id, 0) AS organization_id, evaluations,
@@ -48,14 +49,14 @@ SELECT flag_id, sum(evaluations), min(at), max(at) FROM given GROUP BY flag_id O
 
 
 def store_buffered_usage() -> int:
-    """Move the usage buffer's content into the database; returns the number of (organization, flag) pairs.
+    """Move the content of the usage buffer into the database; returns the number of (organization, flag) pairs.
 
     All pairs are written in one transaction, and leave the buffer after its commit. A crash in between loses nothing,
     but counts those evaluations twice; the times of the last evaluations are right in any case.
     """
     with usage_buffer.taken() as uses, transaction.atomic():
-        for start in range(0, len(uses), AT_ONCE):
-            _add(uses[start : start + AT_ONCE])
+        for start in range(0, len(uses), BATCH_SIZE):
+            _add(uses[start : start + BATCH_SIZE])
     return len(uses)
 
 
@@ -93,15 +94,15 @@ class Usage:
 
 
 def usage_everywhere(flags: Iterable[Flag]) -> dict[int, Usage]:
-    """The usage of each flag by all organizations together, by the flag's id; one query for all flags.
+    """Return the usage of each flag in all organizations together, by the flag's id, with one query.
 
-    An evaluation of all flags from before a flag was made does not count for that flag.
+    Evaluations of all flags that happened before a flag was created do not count for this flag.
     """
-    wanted = list(flags)
-    rows = FlagUseTotal.objects.filter(flag_id__in=[*(flag.pk for flag in wanted), ALL_FLAGS])
+    flag_list = list(flags)
+    rows = FlagUseTotal.objects.filter(flag_id__in=[*(flag.pk for flag in flag_list), ALL_FLAGS])
     counts = {row.flag_id: UsageCount(row.evaluations, row.last_evaluated_at) for row in rows}
     with_all = counts.get(ALL_FLAGS, UsageCount())
-    return {flag.pk: Usage(counts.get(flag.pk, UsageCount()), _since_made(flag, with_all)) for flag in wanted}
+    return {flag.pk: Usage(counts.get(flag.pk, UsageCount()), _since_made(flag, with_all)) for flag in flag_list}
 
 
 def _since_made(flag: Flag, with_all: UsageCount) -> UsageCount:
@@ -109,5 +110,5 @@ def _since_made(flag: Flag, with_all: UsageCount) -> UsageCount:
 
 
 def beginning_of(flag: Flag) -> datetime:
-    """From when on an evaluation of all flags counts for this flag; the buffer keeps times to the second."""
+    """Return the time from which evaluations of all flags count for this flag. The buffer stores whole seconds."""
     return flag.created_at.replace(microsecond=0)

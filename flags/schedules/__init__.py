@@ -1,1 +1,1 @@
-"""Schedules: changes of flags that come by themselves, once, as a pair of on and off, or again and again."""
+"""Schedules: changes that Flagsite makes at a time, once, as a pair of on and off, or again and again."""

@@ -1,4 +1,4 @@
-"""Scheduled changes in the admin site: the list, the agenda of a month, the page of one, and the operations."""
+"""The admin site's pages of scheduled changes: list, agenda of a month, form, details, and operations."""
 
 from __future__ import annotations
 
@@ -34,13 +34,15 @@ from orgs.audit import audit_log
 from orgs.tree.models import Organization
 from orgs.tree.paths import path_names_of
 
-AT_ONCE = 1_000
-MOST_ENTRIES = 100
+MAX_SELECTED = 1_000
+"""Scheduled changes on which one operation of a list is carried out."""
+MAX_SHOWN_ROWS = 100
+"""Occurrences, and audit entries, on the page of a scheduled change."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleOperation:
-    """One operation on scheduled changes, as pages describe it."""
+    """An operation on scheduled changes, with its descriptions for pages."""
 
     name: str
     done: str
@@ -53,14 +55,14 @@ OPERATIONS = {
     "cancel": ScheduleOperation(
         name="cancel",
         done="cancelled",
-        explained="Of a recurring one that waits for its time, all later times are cancelled too.",
+        explained="If a recurring change waits for its time, all later occurrences are cancelled too.",
         role=Role.EDITOR,
         do=schedule_operations.cancel,
     ),
     "retry": ScheduleOperation(
         name="retry now",
-        done="put in line; it takes some seconds",
-        explained="A failed one is tried within seconds, with its automatic retries anew.",
+        done="will be tried within seconds",
+        explained="Flagsite tries a failed change again within seconds, with all its automatic retries.",
         role=Role.OPERATOR,
         do=schedule_operations.retry,
     ),
@@ -68,7 +70,7 @@ OPERATIONS = {
 
 
 class ScheduleList(SingleCountChangeList):
-    """The rows of a page, each with the words for where it is set."""
+    """A page of the list, with the texts that describe each scheduled change."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -77,18 +79,18 @@ class ScheduleList(SingleCountChangeList):
 
 @admin.register(FlagSchedule)
 class FlagScheduleAdmin(OperatorAdmin):
-    """People schedule changes by the form; afterwards they change them by operations only."""
+    """The pages of scheduled changes. A person creates one with a form; only operations change it later."""
 
     add_role = Role.EDITOR
     organization_field = "organization_id"
     paginator = CappedPaginator
-    list_display = ["number", "when", "flag_key", "what_comes", "where", "state", "recurs", "created_by", "last_error"]
+    list_display = ["number", "when", "flag_key", "new_value", "where", "state", "recurs", "created_by", "last_error"]
     list_display_links = None
     list_filter = ["status", "scheduled_at"]
     list_filter_submit = True
     list_before_template = "admin/flags/schedules/list_links.html"
     search_fields = ["flag_key"]
-    search_help_text = "A flag's key, a schedule's number, an organization's key"
+    search_help_text = "A flag's key, a schedule's id, an organization's key, or a correlation id"
     ordering = ["-id"]
     sortable_by: list[str] = []
     actions = ["cancel", "retry"]
@@ -105,13 +107,13 @@ class FlagScheduleAdmin(OperatorAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[FlagSchedule], search_term: str
     ) -> tuple[QuerySet[FlagSchedule], bool]:
-        """The schedules of a flag, an organization or a request, or the one with this number; whole words only."""
+        """Find schedules by flag key, organization key, correlation id or id. The term has to match completely."""
         term = search_term.strip()
         if not term:
             return queryset, False
         organizations = Organization.objects.filter(key=term).values_list("pk", flat=True)
-        found = Q(flag_key=term) | Q(organization_id__in=list(organizations)) | Q(correlation_id=term)
-        return queryset.filter(found | Q(pk=id_in(term) or 0)), False
+        matches = Q(flag_key=term) | Q(organization_id__in=list(organizations)) | Q(correlation_id=term)
+        return queryset.filter(matches | Q(pk=id_in(term) or 0)), False
 
     # --- Cells --------------------------------------------------------------------------------------------------------
 
@@ -125,7 +127,7 @@ class FlagScheduleAdmin(OperatorAdmin):
         return f"{schedule.scheduled_at:%Y-%m-%d %H:%M:%S}"
 
     @admin.display(description="what")
-    def what_comes(self, schedule: FlagSchedule) -> str:
+    def new_value(self, schedule: FlagSchedule) -> str:
         return what(schedule)
 
     @admin.display(description="where")
@@ -151,7 +153,7 @@ class FlagScheduleAdmin(OperatorAdmin):
         return self._do(request, schedules, OPERATIONS["retry"])
 
     def operation_view(self, request: HttpRequest, object_id: int, operation: str) -> HttpResponse:
-        """Ask for the reason, then do the operation to this one."""
+        """Ask for the reason, then carry out the operation on one scheduled change."""
         if operation not in OPERATIONS:
             raise Http404
         if not (self.has_view_permission(request) and may(request, OPERATIONS[operation].role)):
@@ -163,17 +165,17 @@ class FlagScheduleAdmin(OperatorAdmin):
     def _do(
         self, request: HttpRequest, schedules: QuerySet[FlagSchedule], operation: ScheduleOperation, *, back: str = ""
     ) -> HttpResponse | None:
-        """Ask for the reason; once that is given, do the operation to each and tell the person what came of it."""
+        """Ask for the reason, then carry out the operation on each scheduled change and show the results."""
         form = ReasonForm(request.POST if "confirmed" in request.POST else None)
-        ids = list(schedules.order_by("-id").values_list("pk", flat=True)[:AT_ONCE])
+        ids = list(schedules.order_by("-id").values_list("pk", flat=True)[:MAX_SELECTED])
         if not form.is_valid():
             count = f"{len(ids):,} {'scheduled change' if len(ids) == 1 else 'scheduled changes'}"
-            asked = {
+            context = {
                 "title": f"{operation.name.capitalize()}: {count}", "operation": operation, "form": form,
                 "ids": ids, "count": count, "action": request.POST.get("action", ""),
                 "back": back or request.get_full_path(),
             }  # fmt: skip
-            return TemplateResponse(request, "admin/flags/schedules/confirm.html", self._frame(request) | asked)
+            return TemplateResponse(request, "admin/flags/schedules/confirm.html", self._frame(request) | context)
         caller = require_caller(request)
         refused: Counter[str] = Counter()
         for schedule_id in ids:
@@ -183,8 +185,8 @@ class FlagScheduleAdmin(OperatorAdmin):
                 refused[error.detail] += 1
         if done := len(ids) - refused.total():
             self.message_user(request, f"{done:,} {operation.done}.")
-        for words in list(refused)[:10]:
-            self.message_user(request, words, messages.WARNING)
+        for detail in list(refused)[:10]:
+            self.message_user(request, detail, messages.WARNING)
         if refused.total() > 10:  # noqa: PLR2004
             self.message_user(request, f"{refused.total():,} were skipped.", messages.WARNING)
         return None
@@ -203,56 +205,56 @@ class FlagScheduleAdmin(OperatorAdmin):
         """The scheduled changes of a month, day by day."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        present = now()
+        current_time = now()
         try:
-            first = date.fromisoformat(f"{request.GET['month']}-01") if "month" in request.GET else present.date()
+            first = date.fromisoformat(f"{request.GET['month']}-01") if "month" in request.GET else current_time.date()
             month = month_of(self.get_queryset(request), first.replace(day=1))
         except (ValueError, OverflowError):
             raise Http404 from None
         _describe([entry.schedule for day in month.days for entry in day.entries], require_caller(request))
-        shown = {
-            "title": f"Scheduled changes in {month.first:%B %Y}", "month": month, "today": present.date(),
+        context = {
+            "title": f"Scheduled changes in {month.first:%B %Y}", "month": month, "today": current_time.date(),
             "may_add": self.has_add_permission(request),
         }  # fmt: skip
-        return TemplateResponse(request, "admin/flags/schedules/agenda.html", self._frame(request) | shown)
+        return TemplateResponse(request, "admin/flags/schedules/agenda.html", self._frame(request) | context)
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        """The form with which the person who is signed in schedules a change."""
+        """Schedule a change with a form."""
         if not self.has_add_permission(request):
             raise PermissionDenied
         initial = {name: request.GET[name] for name in ("flag", "organization") if name in request.GET}
         form = ScheduleForm(request.POST if request.method == "POST" else None, initial=initial)
         if request.method == "POST" and form.is_valid():
             try:
-                planned = form.plan(require_caller(request))
+                schedules = form.plan(require_caller(request))
             except FlagsiteError as error:
                 form.add_error(None, error.detail)
             else:
-                numbers = " and ".join(str(schedule.pk) for schedule in planned)
-                self.message_user(request, f"Scheduled: {numbers}.")
-                return HttpResponseRedirect(reverse("admin:flags_flagschedule_change", args=[planned[0].pk]))
-        shown = {"title": "Schedule a change", "form": form}
-        return TemplateResponse(request, "admin/flags/schedules/add.html", self._frame(request) | shown)
+                numbers = " and ".join(str(schedule.pk) for schedule in schedules)
+                self.message_user(request, f"The change is scheduled: {numbers}.")
+                return HttpResponseRedirect(reverse("admin:flags_flagschedule_change", args=[schedules[0].pk]))
+        context = {"title": "Schedule a change", "form": form}
+        return TemplateResponse(request, "admin/flags/schedules/add.html", self._frame(request) | context)
 
     def change_view(self, request: HttpRequest, object_id: str, *_: Any, **__: Any) -> HttpResponse:
-        """One scheduled change, the change it led to, and its audit entries."""
+        """Show one scheduled change with its result, its occurrences and its audit entries."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         schedule = self._schedule(request, id_in(object_id) or 0)
         _describe([schedule], require_caller(request))
         first = schedule.series_id or schedule.pk
         series = self.get_queryset(request).filter(Q(pk=first) | Q(series_id=first)).order_by("-scheduled_at")
-        shown = {
+        context = {
             "title": f"Scheduled change {schedule.pk}",
             "schedule": schedule,
             "what": what(schedule),
             "state": _status_words(schedule),
-            "series": series[:MOST_ENTRIES] if schedule.cron else [],
-            "entries": audit_log.entries_about(schedule.subject)[:MOST_ENTRIES],
+            "series": series[:MAX_SHOWN_ROWS] if schedule.cron else [],
+            "entries": audit_log.entries_about(schedule.subject)[:MAX_SHOWN_ROWS],
             "may_cancel": schedule.is_open and self.has_cancel_permission(request),
             "may_retry": schedule.status == FlagSchedule.Status.FAILED and self.has_retry_permission(request),
         }
-        return TemplateResponse(request, "admin/flags/schedules/page.html", self._frame(request) | shown)
+        return TemplateResponse(request, "admin/flags/schedules/page.html", self._frame(request) | context)
 
     def _schedule(self, request: HttpRequest, schedule_id: int) -> FlagSchedule:
         schedule: FlagSchedule | None = self.get_queryset(request).filter(pk=schedule_id).first()
@@ -266,16 +268,16 @@ class FlagScheduleAdmin(OperatorAdmin):
 
 
 def _describe(schedules: list[FlagSchedule], caller: Caller) -> None:
-    """Give each schedule the words for what it sets and where, with one query for all."""
-    found = {schedule.organization_id for schedule in schedules if schedule.organization_id is not None}
-    names = path_names_of(found, top_id=caller.organization_id)
+    """Add the attributes `what` and `where` to each schedule, as texts, with one query for all schedules."""
+    organization_ids = {schedule.organization_id for schedule in schedules if schedule.organization_id is not None}
+    names = path_names_of(organization_ids, top_id=caller.organization_id)
     for schedule in schedules:
         organization_id = schedule.organization_id
-        words = " › ".join(names[organization_id]) if organization_id in names else f"{organization_id}, deleted"
-        schedule.where = "the definition" if organization_id is None else words  # type: ignore[attr-defined]
+        path_text = " › ".join(names[organization_id]) if organization_id in names else f"{organization_id}, deleted"
+        schedule.where = "the definition" if organization_id is None else path_text  # type: ignore[attr-defined]
         schedule.what = what(schedule)  # type: ignore[attr-defined]
 
 
 def _status_words(schedule: FlagSchedule) -> str:
-    again = f", again {schedule.next_retry_at:%Y-%m-%d %H:%M:%S} UTC" if schedule.next_retry_at else ""
-    return f"{schedule.status}{again}"
+    retry = f", retry at {schedule.next_retry_at:%Y-%m-%d %H:%M:%S} UTC" if schedule.next_retry_at else ""
+    return f"{schedule.status}{retry}"

@@ -1,4 +1,4 @@
-"""What comes and what came in a month, day by day, with the times at which recurring changes are expected."""
+"""The agenda of a month: past and coming scheduled changes by day, with expected occurrences of recurring changes."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from flags.errors import InvalidSchedule
 from flags.schedules.models import FlagSchedule
 from flags.schedules.recurrence import recurrence
 
-MOST_SHOWN = 1_000
-MOST_OF_A_DAY = 12
-"""Expected times of one recurring change that are counted; of more it is said that there are more."""
-INSTANT = timedelta(microseconds=1)
+MAX_SCHEDULES = 1_000
+"""Scheduled changes that one month shows."""
+MAX_TIMES_PER_DAY = 12
+"""Expected occurrences of a recurring change that are counted on one day. The page says if there are more."""
+ONE_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A schedule at one of its times; `is_expected`: no row yet, but its recurrence will make one.
+    """A schedule at one of its times.
 
-    Where more times of a series fall into one day and stand alike, `times` is how many, until `last`.
+    `is_expected` means that this occurrence has no row yet. Occurrences of a series on the same day with the same
+    status are one entry: `at` is the first time, `last` the last time, and `times` their number.
     """
 
     at: datetime
@@ -33,22 +35,22 @@ class Entry:
     last: datetime | None = None
 
     @property
-    def times_in_words(self) -> str:
-        """How often until when, where it is more than once."""
-        if self.is_expected and self.times > MOST_OF_A_DAY:
-            return f"and on, more than {MOST_OF_A_DAY} times"
+    def times_text(self) -> str:
+        """The number of occurrences and the time of the last one; empty if there is only one."""
+        if self.is_expected and self.times > MAX_TIMES_PER_DAY:
+            return f"and later, more than {MAX_TIMES_PER_DAY} times"
         return f"to {self.last:%H:%M}, {self.times} times" if self.times > 1 else ""
 
     @property
-    def alike(self) -> tuple[object, ...]:
-        """What those have in common that are one line of a day."""
+    def group_key(self) -> tuple[object, ...]:
+        """The values that occurrences of the same entry have in common."""
         one = self.schedule
         return (one.series_id or one.pk, one.status, self.is_expected, one.flag_key, str(one.wanted))
 
 
 @dataclass(frozen=True, slots=True)
-class Day:
-    """A day in UTC on which there is something."""
+class AgendaDay:
+    """The entries of one day in UTC. Days without entries are left out."""
 
     day: date
     entries: list[Entry]
@@ -56,57 +58,57 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """The days of a month on which there is something; `is_cut`: there is more than can be shown."""
+    """A month with its days. `is_cut` means that the month has more than MAX_SCHEDULES scheduled changes."""
 
     first: date
-    days: list[Day]
+    days: list[AgendaDay]
     is_cut: bool
 
     @property
     def before(self) -> date:
-        """The first of the month before."""
+        """The first day of the previous month."""
         return (self.first - timedelta(days=1)).replace(day=1)
 
     @property
     def after(self) -> date:
-        """The first of the next month."""
+        """The first day of the next month."""
         return _next(self.first)
 
 
 def month_of(schedules: QuerySet[FlagSchedule], first: date) -> Month:
-    """The month that begins on `first`, with those of the schedules that fall into it."""
+    """Return the month that begins on `first`, with the schedules that have a time in it."""
     begin, end = _midnight(first), _midnight(_next(first))
     inside = schedules.filter(scheduled_at__gte=begin, scheduled_at__lt=end).order_by("scheduled_at", "id")
-    rows = list(inside[: MOST_SHOWN + 1])
-    entries = [Entry(row.scheduled_at, row) for row in rows[:MOST_SHOWN]]
+    rows = list(inside[: MAX_SCHEDULES + 1])
+    entries = [Entry(row.scheduled_at, row) for row in rows[:MAX_SCHEDULES]]
     recurring = schedules.filter(status=FlagSchedule.Status.PENDING, scheduled_at__lt=end).exclude(cron="")
-    for schedule in recurring.order_by("id")[:MOST_SHOWN]:
+    for schedule in recurring.order_by("id")[:MAX_SCHEDULES]:
         entries += [Entry(at, schedule, is_expected=True) for at in _expected(schedule, begin, end)]
     entries.sort(key=lambda entry: (entry.at, entry.schedule.pk))
     by_day = groupby(entries, lambda entry: entry.at.astimezone(UTC).date())
-    days = [Day(day, _folded(group)) for day, group in by_day]
-    return Month(first, days, len(rows) > MOST_SHOWN)
+    days = [AgendaDay(day, _grouped(group)) for day, group in by_day]
+    return Month(first, days, len(rows) > MAX_SCHEDULES)
 
 
-def _folded(entries: Iterable[Entry]) -> list[Entry]:
-    """The entries of a day, with one in the place of all that are alike, when the first of them is."""
-    alike: dict[tuple[object, ...], list[Entry]] = {}
+def _grouped(entries: Iterable[Entry]) -> list[Entry]:
+    """Combine the entries of a day that have the same group key, at the time of the first one."""
+    groups: dict[tuple[object, ...], list[Entry]] = {}
     for entry in entries:
-        alike.setdefault(entry.alike, []).append(entry)
-    return [replace(group[0], times=len(group), last=group[-1].at.astimezone(UTC)) for group in alike.values()]
+        groups.setdefault(entry.group_key, []).append(entry)
+    return [replace(group[0], times=len(group), last=group[-1].at.astimezone(UTC)) for group in groups.values()]
 
 
 def _expected(schedule: FlagSchedule, begin: datetime, end: datetime) -> Iterator[datetime]:
-    """The slots after the next, inside of the span; of a day that has more, MOST_OF_A_DAY and one."""
-    at, day, count = max(schedule.scheduled_at, begin - INSTANT), begin.date(), 0
+    """Yield the slots of a recurring schedule inside a span, at most MAX_TIMES_PER_DAY + 1 for each day."""
+    at, day, count = max(schedule.scheduled_at, begin - ONE_MICROSECOND), begin.date(), 0
     try:
         slots = recurrence(schedule.cron, schedule.time_zone)
         while (at := slots.after(at).astimezone(UTC)) < end:
             yield at
             day, count = at.date(), count + 1 if at.date() == day else 1
-            if count > MOST_OF_A_DAY:
-                at = _midnight(day + timedelta(days=1)) - INSTANT
-    except InvalidSchedule:  # there is no further slot
+            if count > MAX_TIMES_PER_DAY:
+                at = _midnight(day + timedelta(days=1)) - ONE_MICROSECOND
+    except InvalidSchedule:  # the recurrence has no further slot
         return
 
 

@@ -23,7 +23,7 @@ from orgs.idempotency.stored_answers import idempotent
 
 
 class Schedules(ListEndpoint):
-    """Scheduled changes, past and to come."""
+    """The list of past and coming scheduled changes."""
 
     roles: ClassVar = {"GET": Role.READER, "POST": Role.EDITOR}
 
@@ -35,9 +35,9 @@ class Schedules(ListEndpoint):
         tags=["schedules"],
     )
     def get(self, request: Request) -> Response:
-        """The scheduled changes that the caller may see, newest first; all filters have to match."""
-        wanted = self.filters(request, ScheduleFilters)
-        schedules = selectors.matching(selectors.schedules_of(self.caller), **wanted)
+        """The scheduled changes that the caller may see and that match all filters, newest first."""
+        filters = self.filters(request, ScheduleFilters)
+        schedules = selectors.matching(selectors.schedules_of(self.caller), **filters)
         return self.page(ScheduleSerializer, self.rows(request, schedules.order_by("-id")))
 
     @extend_schema(
@@ -49,8 +49,8 @@ class Schedules(ListEndpoint):
     )
     @idempotent
     def post(self, request: Request) -> Response:
-        """Schedule a change of an organization's value or of a definition: once, as on and off, or by a cron."""
-        schedules = _planned(self.caller, NewSchedule.read(request), self.correlation_id)
+        """Schedule a change of an organization's value or of a definition: once, as a pair, or by a cron expression."""
+        schedules = _plan(self.caller, NewSchedule.read(request), self.correlation_id)
         location = reverse("schedule", args=[schedules[0].pk])
         answer = ScheduledSerializer({"schedules": schedules}).data
         return Response(answer, status=status.HTTP_201_CREATED, headers={"Location": location})
@@ -65,12 +65,12 @@ class OneSchedule(Endpoint):
         operation_id="getSchedule", summary="Read a scheduled change", responses=ScheduleSerializer, tags=["schedules"]
     )
     def get(self, request: Request, schedule_id: int) -> Response:
-        """How it stands, and what it led to."""
+        """The scheduled change with its status and its result."""
         return Response(ScheduleSerializer(selectors.schedule_for(self.caller, schedule_id)).data)
 
 
 class CancelSchedule(Endpoint):
-    """The end of a scheduled change before its time."""
+    """Cancel a scheduled change."""
 
     roles: ClassVar = {"POST": Role.EDITOR}
 
@@ -83,15 +83,15 @@ class CancelSchedule(Endpoint):
     )
     @idempotent
     def post(self, request: Request, schedule_id: int) -> Response:
-        """Cancel one that waits for its time or its retry; of a recurring one that waits all later ones too."""
-        wanted = ReasonInput.read(request)
+        """Cancel a change that waits for its time or its retry. All later occurrences of a recurring change end too."""
+        values = ReasonInput.read(request)
         schedule = selectors.schedule_for(self.caller, schedule_id)
-        cancelled = schedule_operations.cancel(schedule_id=schedule.pk, by=self.caller.name, **wanted)
+        cancelled = schedule_operations.cancel(schedule_id=schedule.pk, by=self.caller.name, **values)
         return Response(ScheduleSerializer(cancelled).data)
 
 
 class RetrySchedule(Endpoint):
-    """Another round of tries."""
+    """Retry a scheduled change."""
 
     roles: ClassVar = {"POST": Role.OPERATOR}
 
@@ -104,21 +104,21 @@ class RetrySchedule(Endpoint):
     )
     @idempotent
     def post(self, request: Request, schedule_id: int) -> Response:
-        """Have one that failed, for good too, tried within seconds, with its automatic retries anew."""
-        wanted = ReasonInput.read(request)
+        """Try a failed change again within seconds, with all its automatic retries, even if it has failed for good."""
+        values = ReasonInput.read(request)
         schedule = selectors.schedule_for(self.caller, schedule_id)
-        again = schedule_operations.retry(schedule_id=schedule.pk, by=self.caller.name, **wanted)
-        return Response(ScheduleSerializer(again).data, status=status.HTTP_202_ACCEPTED)
+        retried = schedule_operations.retry(schedule_id=schedule.pk, by=self.caller.name, **values)
+        return Response(ScheduleSerializer(retried).data, status=status.HTTP_202_ACCEPTED)
 
 
-def _planned(caller: Caller, given: dict[str, Any], correlation_id: str) -> list[FlagSchedule]:
+def _plan(caller: Caller, values: dict[str, Any], correlation_id: str) -> list[FlagSchedule]:
     request = ScheduleRequest(
-        given["flag_key"], given["organization_id"], given["reason"], given.get("max_retries"), correlation_id
+        values["flag_key"], values["organization_id"], values["reason"], values.get("max_retries"), correlation_id
     )
-    zone = given.get("time_zone", "")
-    if "cron" in given:
-        return [plan.plan_recurring(caller, request, wanted=given["wanted"], cron=given["cron"], time_zone=zone)]
-    if "on_at" in given:
-        on_at, off_at = parse_time(given["on_at"], zone), parse_time(given["off_at"], zone)
+    zone = values.get("time_zone", "")
+    if "cron" in values:
+        return [plan.plan_recurring(caller, request, wanted=values["wanted"], cron=values["cron"], time_zone=zone)]
+    if "on_at" in values:
+        on_at, off_at = parse_time(values["on_at"], zone), parse_time(values["off_at"], zone)
         return list(plan.plan_pair(caller, request, on_at=on_at, off_at=off_at))
-    return [plan.plan_once(caller, request, wanted=given["wanted"], at=parse_time(given["at"], zone))]
+    return [plan.plan_once(caller, request, wanted=values["wanted"], at=parse_time(values["at"], zone))]

@@ -1,4 +1,4 @@
-"""Applying a scheduled change: a change like any other, by its author, through the channel "schedule"."""
+"""Applying a scheduled change: an ordinary change by its author, through the channel `schedule`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ CHANNEL = "schedule"
 
 @dataclass(frozen=True, slots=True)
 class AppliedChange:
-    """The change that a schedule has led to, if it was one of an organization, and what has become of its author."""
+    """The result of applying a schedule.
+
+    `change_number` is None for a change of a definition, and `job_id` if no job was necessary. `author_gone` says what
+    happened to the author's account or access key; it is empty if the author still exists.
+    """
 
     change_number: int | None = None
     job_id: int | None = None
@@ -27,13 +31,16 @@ class AppliedChange:
 
 
 def apply(schedule: FlagSchedule) -> AppliedChange:
-    """Make the change, inside the caller's transaction.
+    """Make the change of a schedule in the caller's transaction.
 
-    The rights that the author had when it was scheduled count. When the author is gone since, the audit log says so.
-    Raises FlagNotFound, OrganizationNotFound, InvalidSchedule, and whatever `set_flag` and `service.update` may raise.
+    The author needed the rights when scheduling the change, and does not need them now. If the author no longer exists,
+    the audit log says so. Raises FlagNotFound, OrganizationNotFound, InvalidSchedule, and the errors of `set_flag` and
+    `service.update`.
     """
     if not Flag.objects.filter(pk=schedule.flag_id).exists():
-        raise FlagNotFound(f"The flag {schedule.flag_key} no longer exists.")  # one of the same name is another flag
+        raise FlagNotFound(
+            f"The flag {schedule.flag_key} no longer exists."
+        )  # a flag with the same key may be another one
     author_gone = authors.why_gone(schedule.created_by)
     reason = "; ".join(part for part in (schedule.reason, f"schedule {schedule.pk}", author_gone) if part)
     with (

@@ -1,4 +1,4 @@
-"""Whether the author of a scheduled change, a person or an access key, is still there when its time comes."""
+"""Finding out whether the author of a scheduled change, a person or an access key, still exists."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from orgs.access.models import AccessKey
 
 
 def why_gone(author: str) -> str:
-    """What has become of an actor such as "key:4fG6aB nightly" or "user:alice"; empty if nothing that is known."""
-    channel, _, name = author.partition(":")
-    if channel == "key":
+    """Return a sentence on what happened to an actor such as "key:4fG6aB nightly" or "user:alice".
+
+    The sentence is empty if the account or access key can still be used, and for all other kinds of actors.
+    """
+    kind, _, name = author.partition(":")
+    if kind == "key":
         return _of_key(name.partition(" ")[0])
-    if channel == "user":
+    if kind == "user":
         return _of_person(name)
     return ""
 
@@ -20,14 +23,14 @@ def why_gone(author: str) -> str:
 def _of_key(prefix: str) -> str:
     key = AccessKey.objects.filter(prefix=prefix).first()
     if key is None:
-        return "The access key was deleted since."
+        return "The access key has been deleted."
     if key.revoked:
-        return "The access key was revoked since."
-    return "The access key has expired since." if key.has_expired else ""
+        return "The access key has been revoked."
+    return "The access key has expired." if key.has_expired else ""
 
 
 def _of_person(username: str) -> str:
     person = get_user_model().objects.filter(username=username).first()
     if person is None:
-        return "The person's account was deleted since."
-    return "" if person.is_active else "The person's account was closed since."
+        return "The person's account has been deleted."
+    return "" if person.is_active else "The person's account has been deactivated."

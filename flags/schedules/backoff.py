@@ -1,4 +1,4 @@
-"""How long a scheduled change that failed waits, and how often it is tried again."""
+"""The backoff and the number of automatic retries of scheduled changes that failed."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ import structlog
 from django.conf import settings
 
 log = structlog.get_logger(__name__)
-LONGEST = timedelta(hours=1)
-MOST_JITTER = timedelta(seconds=30)
-"""So that what failed together does not come back together."""
-USUAL_RETRIES, MOST_RETRIES = 3, 10
+MAX_WAIT = timedelta(hours=1)
+MAX_JITTER = timedelta(seconds=30)
+"""The jitter keeps changes that failed together from being tried together again."""
+DEFAULT_MAX_RETRIES, MAX_RETRIES_LIMIT = 3, 10
 
 
 def wait(retry_count: int) -> timedelta:
-    """The wait after so many retries: 2 ** (retry_count + 1) minutes, at most an hour, and up to 30 s of jitter."""
+    """Return the backoff after `retry_count` retries: 2 ** (retry_count + 1) minutes, at most an hour, plus jitter."""
     minutes = 2 ** min(retry_count + 1, 16)
-    return min(timedelta(minutes=minutes), LONGEST) + random.random() * MOST_JITTER
+    return min(timedelta(minutes=minutes), MAX_WAIT) + random.random() * MAX_JITTER
 
 
 def default_max_retries() -> int:
-    """How often a scheduled change is tried again, unless it says: FLAG_SCHEDULE_MAX_RETRIES, 0 to 10, else 3.
+    """Return the setting FLAG_SCHEDULE_MAX_RETRIES: the automatic retries of a schedule that does not state a number.
 
-    Warns of any other value: when a process starts, and when the 3 is used.
+    If the setting is not a number from 0 to 10, logs a warning and returns 3. Every process calls this at its start.
     """
     given = str(settings.FLAG_SCHEDULE_MAX_RETRIES).strip()
     if max_retries_is_in_range():
         return int(given)
-    log.warning("schedule_max_retries_out_of_range", given=given, used=USUAL_RETRIES)
-    return USUAL_RETRIES
+    log.warning("schedule_max_retries_out_of_range", given=given, used=DEFAULT_MAX_RETRIES)
+    return DEFAULT_MAX_RETRIES
 
 
 def max_retries_is_in_range() -> bool:
     """Whether FLAG_SCHEDULE_MAX_RETRIES is a whole number from 0 to 10."""
     given = str(settings.FLAG_SCHEDULE_MAX_RETRIES).strip()
-    return given in map(str, range(MOST_RETRIES + 1))
+    return given in map(str, range(MAX_RETRIES_LIMIT + 1))

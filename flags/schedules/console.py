@@ -1,4 +1,4 @@
-"""How commands show scheduled changes, and do one operation to several of them."""
+"""Scheduled changes in commands: texts, tables, and operations on several schedules."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ STYLES = {"pending": "cyan", "applied": "green", "failed": "red", "cancelled": "
 
 
 def documents_of(schedules: Sequence[FlagSchedule]) -> list[dict[str, Any]]:
-    """The schedules as JSON, the way the API answers them."""
+    """Return the schedules as JSON documents, in the format of the API."""
     return [dict(document) for document in ScheduleSerializer(schedules, many=True).data]
 
 
 def what(schedule: FlagSchedule) -> str:
-    """What is applied, in a few words: on, off, or the fields of the definition."""
+    """Return a short text on the change: on, off, or the definition fields with their values."""
     if schedule.organization_id is not None:
         return "on" if schedule.wanted["enabled"] else "off"
     return ", ".join(f"{name} {_value(value)}" for name, value in schedule.wanted.items())
 
 
 def status_word(schedule: FlagSchedule) -> Text:
-    """The status, in its colour; of a failed one also whether it is tried again."""
-    again = f", again at {terminal.format_time(schedule.next_retry_at)}" if schedule.next_retry_at else ""
-    return Text(schedule.status + again, style=STYLES[schedule.status])
+    """Return the status in its colour, with the time of the next retry if there is one."""
+    retry = f", retry at {terminal.format_time(schedule.next_retry_at)}" if schedule.next_retry_at else ""
+    return Text(schedule.status + retry, style=STYLES[schedule.status])
 
 
 def schedules_table(schedules: Sequence[FlagSchedule]) -> Table:
-    """One row for each."""
+    """Return a table with one row for each schedule."""
     organizations = Organization.objects.in_bulk({schedule.organization_id for schedule in schedules} - {None})
     table = terminal.table(
         Column("ID", justify="right", no_wrap=True), Column("When (UTC)", no_wrap=True), Column("Flag", no_wrap=True),
@@ -58,7 +58,7 @@ def schedules_table(schedules: Sequence[FlagSchedule]) -> Table:
 
 
 def where(schedule: FlagSchedule, organizations: Mapping[int, Organization]) -> str:
-    """The organization's key, or that it is the definition."""
+    """Return the organization's key, or a text for a change of the definition."""
     if schedule.organization_id is None:
         return "the definition"
     organization = organizations.get(schedule.organization_id)
@@ -66,25 +66,28 @@ def where(schedule: FlagSchedule, organizations: Mapping[int, Organization]) -> 
 
 
 def do_to_each(ids: Sequence[int], do: Callable[[int], FlagSchedule], *, done_word: str) -> Answer:
-    """Do the operation to every schedule, each once; a refusal of one stops no other, and makes the exit status 1."""
+    """Carry out an operation on every schedule, and return the results.
+
+    If the operation refuses a schedule, it goes on with the next one, and the exit status of the command is 1.
+    """
     results: list[dict[str, Any]] = []
-    shown: list[RenderableType] = []
+    output: list[RenderableType] = []
     for schedule_id in dict.fromkeys(ids):
         try:
             schedule = do(schedule_id)
         except FlagsiteError as error:
             results.append({"scheduleId": schedule_id, "status": None, "refused": error.detail})
-            shown.append(terminal.line(f"{schedule_id}: {error.detail}", style="red"))
+            output.append(terminal.line(f"{schedule_id}: {error.detail}", style="red"))
         else:
             results.append({"scheduleId": schedule_id, "status": schedule.status, "refused": None})
-            shown.append(f"{schedule_id}: {done_word}")
+            output.append(f"{schedule_id}: {done_word}")
     refused = sum(result["refused"] is not None for result in results)
-    return result_of_each(results, shown, refused=refused)
+    return result_of_each(results, output, refused=refused)
 
 
 def _value(value: Any) -> str:
     if isinstance(value, list | dict):
-        return f"{len(value)} listed"
+        return f"{len(value)} entries"
     if isinstance(value, bool):
         return "on" if value else "off"
     return "none" if value is None else str(value)

@@ -1,8 +1,8 @@
-"""Applying the schedules that are due, each in a transaction of its own that holds the schedule's row to its end.
+"""Applying the schedules that are due. Each schedule has its own transaction, which locks the schedule's row.
 
-Beat asks for it, and it is a maintenance task of every worker, so any number of processes may do it at once. The lock
-on the row is the claim: it cannot run out, and a process or a connection that dies gives it back together with all
-that it had done, so nothing is applied twice and nothing is lost.
+Beat starts this work, and it is also a maintenance task of every worker, so several processes may do it at the same
+time. The row lock claims a schedule for one process. The lock has no time limit. If the process or its connection
+dies, PostgreSQL releases the lock and rolls the transaction back. So no schedule is applied twice and none is lost.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from jobs.engine.maintenance import maintenance_task
 from orgs.tree.subtrees import subtrees_overlap
 
 log = structlog.get_logger(__name__)
-AT_ONCE = 100
-"""Schedules that one run takes; the next run takes the rest."""
-LONGEST_RUN = 30.0
-"""Seconds after which a run takes no more, however slow the database is."""
-LOCK_PATIENCE = "SET LOCAL lock_timeout = '10s'"
-"""For the tree lock, which an import may hold for long. Waiting in vain is a failure with a retry."""
+MAX_SCHEDULES_PER_RUN = 100
+"""The next run applies the remaining schedules."""
+MAX_RUN_SECONDS = 30.0
+"""After this time a run claims no more schedules."""
+SET_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '10s'"
+"""Limits the wait for the tree lock, which an import may hold for long. A time-out is a failure with a retry."""
 
 CLAIM = f"""
 SELECT due.id
   FROM flags_flagschedule due LEFT JOIN orgs_organization organization ON organization.id = due.organization_id
  WHERE (due.status = 'pending' AND due.scheduled_at <= statement_timestamp()
         OR due.status = 'failed' AND due.next_retry_at <= statement_timestamp() AND due.retry_count < due.max_retries)
-   AND NOT EXISTS (  -- in order: an earlier one that reaches the same organizations is in work or waits for its retry
+   AND NOT EXISTS (  -- keep the order: an earlier schedule for the same organizations is due or waits for its retry
     SELECT FROM flags_flagschedule earlier
       LEFT JOIN orgs_organization other_organization ON other_organization.id = earlier.organization_id
      WHERE earlier.flag_id = due.flag_id AND (earlier.scheduled_at, earlier.id) < (due.scheduled_at, due.id)
@@ -43,7 +43,7 @@ SELECT due.id
             OR earlier.next_retry_at IS NOT NULL AND earlier.retry_count < earlier.max_retries)
        AND (earlier.organization_id IS NULL AND due.organization_id IS NULL
             OR {subtrees_overlap("organization", "other_organization")})
-     OFFSET 0)  -- looked up by index for each that is due; as a join it would read all that are to come
+     OFFSET 0)  -- an index look-up for each due schedule; a join would read all pending schedules
  ORDER BY due.status = 'failed' DESC, due.scheduled_at, due.id
  LIMIT 1 FOR UPDATE OF due SKIP LOCKED
 """  # noqa: S608 - no input in it
@@ -51,13 +51,13 @@ SELECT due.id
 
 @dataclass(slots=True)
 class DueResult:
-    """How many schedules a run applied, and how many attempts failed."""
+    """The numbers of schedules that a run applied, and that failed."""
 
     applied: int = 0
     failed: int = 0
-    """For good."""
+    """Failed without another retry."""
     delayed: int = 0
-    """Failed, with a retry to come."""
+    """Failed, and will be tried again."""
 
     @property
     def tried(self) -> int:
@@ -66,10 +66,10 @@ class DueResult:
 
 @maintenance_task
 def apply_due() -> DueResult:
-    """Apply what is due: retries first, then by time; of each flag in order. Raises DatabaseError with no database."""
+    """Apply the due schedules: retries first, then by time, and in order for each flag. Raises DatabaseError."""
     result = DueResult()
-    deadline = time.monotonic() + LONGEST_RUN
-    while result.tried < AT_ONCE and time.monotonic() < deadline and _apply_next(result):
+    deadline = time.monotonic() + MAX_RUN_SECONDS
+    while result.tried < MAX_SCHEDULES_PER_RUN and time.monotonic() < deadline and _apply_next(result):
         continue
     for name in ("applied", "failed", "delayed"):
         if count := getattr(result, name):
@@ -78,7 +78,7 @@ def apply_due() -> DueResult:
 
 
 def _apply_next(result: DueResult) -> bool:
-    """Claim the next schedule that is due, apply it and count what came of it; False when none is due."""
+    """Claim the next due schedule, apply it, and count the result. Returns False if no schedule is due."""
     schedule: FlagSchedule | None = None
     try:
         with transaction.atomic():
@@ -97,7 +97,7 @@ def _apply_next(result: DueResult) -> bool:
 
 
 def claim_due() -> FlagSchedule | None:
-    """The next schedule that is due and that no other process holds, locked until the transaction ends."""
+    """Return the next due schedule that no other process has locked, and lock it until the transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute(CLAIM)
         row = cursor.fetchone()
@@ -105,32 +105,32 @@ def claim_due() -> FlagSchedule | None:
 
 
 def _apply(schedule: FlagSchedule) -> Exception | None:
-    """Apply it in a savepoint. Returns None, or the error that undid it; raises where the whole transaction is lost."""
+    """Apply a schedule in a savepoint. Returns the error that undid it, if any; raises if the transaction is lost."""
     try:
         with transaction.atomic():
             with connection.cursor() as cursor:
-                cursor.execute(LOCK_PATIENCE)
+                cursor.execute(SET_LOCK_TIMEOUT)
             record_success(schedule, apply.apply(schedule))
     except Exception as error:
-        if connection.needs_rollback:  # the connection is gone, and the lock on the row with it
+        if connection.needs_rollback:  # the connection is lost, and so is the row lock
             raise
         return error
     return None
 
 
 def _record_lost_transaction(schedule: FlagSchedule, error: Exception, result: DueResult) -> bool:
-    """Record the failure on a new connection, unless the commit went through after all or another process has the row.
+    """Record the failure on a new connection, unless the commit succeeded or another process has claimed the schedule.
 
-    Raises where the database is away altogether: then the row is as it was, and a later run takes it. Returns True.
+    Raises DatabaseError if there is no database. Then the row has not changed, and a later run claims it. Returns True.
     """
     transient_errors.reconnect()
     with transaction.atomic():
-        same = FlagSchedule.objects.select_for_update(skip_locked=True).filter(
+        unchanged = FlagSchedule.objects.select_for_update(skip_locked=True).filter(
             pk=schedule.pk, status=schedule.status, attempts=schedule.attempts
         )
-        found = same.first()
-        again = found is not None and record_failure(found, error)
-    if found is not None:
+        locked = unchanged.first()
+        again = locked is not None and record_failure(locked, error)
+    if locked is not None:
         _count(result, error, again=again)
     return True
 

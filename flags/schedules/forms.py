@@ -1,4 +1,4 @@
-"""The admin site's form with which people schedule a change."""
+"""The admin site's form to schedule a change."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from flags.errors import InvalidSchedule
 from flags.schedules import plan as planning
 from flags.schedules.models import FlagSchedule
 from flags.schedules.plan import ScheduleRequest
-from flags.schedules.recurrence import LONGEST_EXPRESSION
+from flags.schedules.recurrence import MAX_EXPRESSION_LENGTH
 from flags.schedules.time_parsing import parse_time
 from flagsite.core.actor import current
 from flagsite.core.admin.reason_form import reason_field
 from orgs.access.caller import Caller
-from orgs.access.organizations import find_organization_by_key_or_id, find_visible_organization
+from orgs.access.visible_organizations import find_organization_by_key_or_id, find_visible_organization
 from orgs.errors import OrganizationNotFound
 
 
 class DateTimeText(forms.CharField):
-    """A date and time as the browser's picker writes it, or with an offset."""
+    """A date and time in the format of the browser's date picker, or with an offset."""
 
     widget = forms.DateTimeInput(attrs={"type": "datetime-local"})
 
@@ -37,33 +37,37 @@ class DateTimeText(forms.CharField):
         except ValueError:
             parsed = None
         if parsed is None:
-            raise ValidationError("Not a date and time.")
+            raise ValidationError("This is not a date and time.")
         return parsed
 
 
 class ScheduleForm(forms.Form):
     """The flag, the organization, the value, the time and the reason."""
 
-    flag = forms.CharField(max_length=255, validators=[FLAG_KEY], help_text="Its key, such as new-checkout.")
+    flag = forms.CharField(max_length=255, validators=[FLAG_KEY], help_text="The flag's key, such as new-checkout.")
     organization = forms.CharField(
-        max_length=255, required=False, help_text="Key or id; all below it too. Empty: the flag's own definition."
+        max_length=255,
+        required=False,
+        help_text="Key or id. The change also reaches everything below it. Empty: the flag's definition changes.",
     )
     enabled = forms.TypedChoiceField(
         label="Value", choices=[("true", "on"), ("false", "off")], coerce=lambda text: text == "true"
     )
     rollout = forms.DecimalField(
         label="Rollout percentage", required=False, min_value=0, max_value=100, decimal_places=3,
-        help_text="Of the definition only; empty leaves it as it is.",
+        help_text="For the definition only. Empty: the percentage does not change.",
     )  # fmt: skip
     at = DateTimeText(label="At", required=False)
     back_at = DateTimeText(
-        label="Off again at", required=False, help_text="With the value on, for a pair of on and off."
+        label="Off again at", required=False, help_text="Only with the value on: the flag is on between the two times."
     )
     cron = forms.CharField(
-        label="Or again and again, at (cron)", max_length=LONGEST_EXPRESSION, required=False,
-        help_text="Minute, hour, day of month, month, day of week: 0 9 * * mon-fri. Instead of a time.",
+        label="Or again and again (cron)", max_length=MAX_EXPRESSION_LENGTH, required=False,
+        help_text="Instead of a time: minute, hour, day of month, month, day of week, such as 0 9 * * mon-fri.",
     )  # fmt: skip
-    time_zone = forms.CharField(initial="UTC", max_length=64, help_text="Of these times, such as Europe/Oslo.")
+    time_zone = forms.CharField(
+        initial="UTC", max_length=64, help_text="The time zone of these times, such as Europe/Oslo."
+    )
     reason = reason_field()
 
     def clean(self) -> dict[str, Any]:
@@ -73,13 +77,15 @@ class ScheduleForm(forms.Form):
         if values.get("rollout") is not None and values.get("organization"):
             raise ValidationError("A rollout percentage belongs to the definition, not to an organization.")
         if values.get("back_at") and (not values.get("at") or not values.get("enabled")):
-            raise ValidationError("Off again goes with a time and the value on.")
+            raise ValidationError("The time of switching off needs a time of switching on and the value on.")
         if values.get("back_at") and values.get("rollout") is not None:
-            raise ValidationError("A pair switches on and off; schedule the percentage by itself.")
+            raise ValidationError(
+                "A pair of times can only turn the flag on and off. Schedule the percentage separately."
+            )
         return values
 
     def plan(self, caller: Caller) -> list[FlagSchedule]:
-        """Schedule the change that was filled in.
+        """Schedule the change of the form.
 
         Raises FlagNotFound, OrganizationNotFound, OutsideOfYourSubtree, InvalidSchedule.
         """
@@ -106,4 +112,4 @@ def _organization_id(caller: Caller, key_or_id: str) -> int:
     try:
         return int(find_visible_organization(caller, find_organization_by_key_or_id(key_or_id).pk).pk)
     except OrganizationNotFound:
-        raise InvalidSchedule(f"There is no organization with the key or id {key_or_id!r} that you may see.") from None
+        raise InvalidSchedule(f"No organization that you may see has the key or id {key_or_id!r}.") from None

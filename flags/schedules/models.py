@@ -1,4 +1,4 @@
-"""Scheduled changes."""
+"""The model of scheduled changes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from orgs.tree.models import Organization
 
 
 class FlagSchedule(models.Model):
-    """A change of a flag that is to come, or came, by itself: one row for each time, `docs/schedules.md` has its life.
+    """A change of a flag at a time, past or coming. docs/schedules.md describes its states.
 
-    The row outlives its flag and its organization, therefore neither is constrained. Of a recurring one each time
-    has a row, made when the one before it is first tried; `series` is the first of them.
+    The foreign keys to flag and organization have no constraints, because the row stays when these are deleted. A
+    recurring change has one row for each occurrence. Flagsite creates the next row when it first tries the row before;
+    `series` refers to the first row.
     """
 
     class Status(models.TextChoices):
-        """How it stands."""
+        """The status of a scheduled change."""
 
         PENDING = "pending", "Pending: waits for its time"
         APPLIED = "applied", "Applied"
@@ -108,10 +109,10 @@ class FlagSchedule(models.Model):
 
     @property
     def subject(self) -> str:
-        """What audit entries call it."""
+        """The subject of audit entries about this schedule."""
         return f"flag-schedule:{self.pk}"
 
     @property
     def is_open(self) -> bool:
-        """Whether it will be tried, now or later."""
+        """Whether Flagsite will still try to apply this schedule."""
         return self.status == self.Status.PENDING or self.next_retry_at is not None

@@ -13,22 +13,23 @@ from django.db import transaction
 from flags.definitions.models import Flag
 from flags.errors import InvalidSchedule
 from flags.schedules import schedulable
-from flags.schedules.backoff import MOST_RETRIES, default_max_retries
+from flags.schedules.backoff import MAX_RETRIES_LIMIT, default_max_retries
 from flags.schedules.models import FlagSchedule
 from flags.schedules.recurrence import recurrence
 from flags.schedules.time_parsing import check_in_future
 from flagsite.core.db.clock import now
 from orgs.access.caller import Caller
-from orgs.access.organizations import hold_visible_organization
+from orgs.access.visible_organizations import hold_visible_organization
 from orgs.audit import audit_log
 from orgs.errors import OutsideOfYourSubtree
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleRequest:
-    """The flag that is to change, the organization (None: the flag's own definition), and what is said about it.
+    """The request to schedule a change: flag, organization, reason, number of retries and correlation id.
 
-    `max_retries` None stands for the setting FLAG_SCHEDULE_MAX_RETRIES.
+    If `organization_id` is None, the flag's definition changes. If `max_retries` is None, the setting
+    FLAG_SCHEDULE_MAX_RETRIES counts.
     """
 
     flag_key: str
@@ -39,11 +40,11 @@ class ScheduleRequest:
 
 
 def plan_once(caller: Caller, request: ScheduleRequest, *, wanted: Mapping[str, Any], at: datetime) -> FlagSchedule:
-    """Schedule a change for one time.
+    """Schedule a change for one time, in UTC. `wanted` has the new values by their names in JSON.
 
-    Raises FlagNotFound, OrganizationNotFound, OutsideOfYourSubtree, InvalidSchedule; so do the others.
+    Raises FlagNotFound, OrganizationNotFound, OutsideOfYourSubtree, InvalidSchedule, like the other functions here.
     """
-    with _flag_held(caller, request) as flag:
+    with _locked_for_planning(caller, request) as flag:
         schedule = _create(caller, request, flag, wanted=wanted, scheduled_at=check_in_future(at))
         _record(caller, schedule)
     return schedule
@@ -52,10 +53,10 @@ def plan_once(caller: Caller, request: ScheduleRequest, *, wanted: Mapping[str, 
 def plan_pair(
     caller: Caller, request: ScheduleRequest, *, on_at: datetime, off_at: datetime
 ) -> tuple[FlagSchedule, FlagSchedule]:
-    """Schedule on for one time and off for another: two rows that refer to each other; either may come first."""
+    """Schedule on and off at two times in UTC, in any order. Returns the two schedules, which refer to each other."""
     if on_at == off_at:
-        raise InvalidSchedule("On and off are at the same time.")
-    with _flag_held(caller, request) as flag:
+        raise InvalidSchedule("The times of on and off are equal.")
+    with _locked_for_planning(caller, request) as flag:
         on = _create(caller, request, flag, wanted={"enabled": True}, scheduled_at=check_in_future(on_at))
         off = _create(
             caller, request, flag, wanted={"enabled": False}, scheduled_at=check_in_future(off_at), paired_with=on
@@ -70,9 +71,9 @@ def plan_pair(
 def plan_recurring(
     caller: Caller, request: ScheduleRequest, *, wanted: Mapping[str, Any], cron: str, time_zone: str
 ) -> FlagSchedule:
-    """Schedule a change for every slot of a cron expression in a time zone, from the next one on."""
+    """Schedule a change for every slot of a cron expression in a time zone. Returns the first occurrence."""
     slots = recurrence(cron, time_zone)
-    with _flag_held(caller, request) as flag:
+    with _locked_for_planning(caller, request) as flag:
         schedule = _create(
             caller, request, flag, wanted=wanted, scheduled_at=slots.after(now()), cron=cron, time_zone=time_zone
         )
@@ -81,8 +82,8 @@ def plan_recurring(
 
 
 @contextmanager
-def _flag_held(caller: Caller, request: ScheduleRequest) -> Iterator[Flag]:
-    """The flag, in a transaction that keeps the organization where it is; the caller may schedule there."""
+def _locked_for_planning(caller: Caller, request: ScheduleRequest) -> Iterator[Flag]:
+    """Check what the caller may schedule, and yield the flag in a transaction that locks the organization."""
     with transaction.atomic():
         if request.organization_id is not None:
             with hold_visible_organization(caller, request.organization_id):
@@ -103,8 +104,8 @@ def _create(
     **more: Any,
 ) -> FlagSchedule:
     max_retries = default_max_retries() if request.max_retries is None else request.max_retries
-    if not 0 <= max_retries <= MOST_RETRIES:
-        raise InvalidSchedule(f"maxRetries must be from 0 to {MOST_RETRIES}.")
+    if not 0 <= max_retries <= MAX_RETRIES_LIMIT:
+        raise InvalidSchedule(f"maxRetries must be from 0 to {MAX_RETRIES_LIMIT}.")
     fields = schedulable.check(wanted)
     if request.organization_id is not None and list(fields) != ["enabled"]:
         raise InvalidSchedule('An organization\'s value is on or off: {"enabled": true} or {"enabled": false}.')

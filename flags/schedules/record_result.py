@@ -1,4 +1,4 @@
-"""Recording what an attempt to apply a schedule came to: its status, the audit entry, the next occurrence."""
+"""Recording the result of an attempt to apply a schedule: status, audit entry and next occurrence."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from orgs.errors import OrganizationNotFound
 
 log = structlog.get_logger(__name__)
 Status = FlagSchedule.Status
-USELESS = (FlagNotFound, FlagPurging, InvalidDefinition, InvalidFlagKey, InvalidSchedule, OrganizationNotFound)
-"""Errors that another attempt would meet again."""
-LONGEST_ERROR = 2_000
+PERMANENT_ERRORS = (FlagNotFound, FlagPurging, InvalidDefinition, InvalidFlagKey, InvalidSchedule, OrganizationNotFound)
+"""Errors after which a retry would fail again."""
+MAX_ERROR_LENGTH = 2_000
 
 
 def record_success(schedule: FlagSchedule, change: AppliedChange) -> None:
-    """Record that the schedule is applied, inside the transaction of the change."""
+    """Record that a schedule was applied, in the transaction of its change."""
     first_try = schedule.attempts == 0
     _update(
         schedule, status=Status.APPLIED, retry_count=0, next_retry_at=None, last_error="", applied_at=Now(),
@@ -40,28 +40,28 @@ def record_success(schedule: FlagSchedule, change: AppliedChange) -> None:
 
 
 def record_failure(schedule: FlagSchedule, error: Exception) -> bool:
-    """Record that an attempt failed, in a transaction that outlives the one that failed.
+    """Record that an attempt failed. The failed change was rolled back before.
 
-    Returns whether the schedule is tried again. `USELESS` errors mean no retry: a flag that is gone stays gone. After
-    any other error, passing or unforeseen, there is one.
+    Returns whether the schedule will be tried again. After one of PERMANENT_ERRORS there is no retry, because a deleted
+    flag does not come back. After all other errors, transient or unexpected, there are `max_retries` retries.
     """
     retries = schedule.retry_count + (schedule.status == Status.FAILED)
-    useless = isinstance(error, USELESS)
-    again = not useless and retries < schedule.max_retries
-    words = _error_words(error)
+    is_permanent = isinstance(error, PERMANENT_ERRORS)
+    will_retry = not is_permanent and retries < schedule.max_retries
+    message = _error_message(error)
     _update(
-        schedule, status=Status.FAILED, retry_count=retries, last_error=words,
-        next_retry_at=Now() + Value(backoff.wait(retries)) if again else None,
+        schedule, status=Status.FAILED, retry_count=retries, last_error=message,
+        next_retry_at=Now() + Value(backoff.wait(retries)) if will_retry else None,
     )  # fmt: skip
-    if not again:
-        _record("flag-schedule.fail", schedule, error=words, retryCount=retries)
+    if not will_retry:
+        _record("flag-schedule.fail", schedule, error=message, retryCount=retries)
     log.warning(
-        "schedule_failed", **_log_fields(schedule), error=words, retryCount=retries, triedAgain=again,
-        transient=transient_errors.is_transient(error), exc_info=None if useless else error,
+        "schedule_failed", **_log_fields(schedule), error=message, retryCount=retries, triedAgain=will_retry,
+        transient=transient_errors.is_transient(error), exc_info=None if is_permanent else error,
     )  # fmt: skip
-    if not useless:
+    if not is_permanent:
         _plan_next(schedule)
-    return again
+    return will_retry
 
 
 def _update(schedule: FlagSchedule, **columns: object) -> None:
@@ -69,16 +69,17 @@ def _update(schedule: FlagSchedule, **columns: object) -> None:
 
 
 def _plan_next(schedule: FlagSchedule) -> None:
-    """Create the next occurrence of a recurring schedule, once, when this one is first tried: the next slot from now.
+    """Create the next occurrence of a recurring schedule, when this occurrence is tried the first time.
 
-    Slots that were missed meanwhile are left out; this occurrence has made up for them.
+    The next occurrence is in the first slot after now. Earlier slots are left out, because this occurrence stands for
+    them.
     """
     if not schedule.cron or schedule.attempts:
         return
     latest = max(now(), schedule.scheduled_at)
     try:
         slot = recurrence(schedule.cron, schedule.time_zone).after(latest)
-    except InvalidSchedule as error:  # the zone is no longer known, or there is no further slot
+    except InvalidSchedule as error:  # the time zone is no longer known, or the recurrence has no further slot
         log.warning("schedule_recurs_no_more", **_log_fields(schedule), error=error.detail)
         return
     FlagSchedule.objects.create(
@@ -106,10 +107,10 @@ def _log_fields(schedule: FlagSchedule) -> dict[str, object]:
     }
 
 
-def _error_words(error: Exception) -> str:
-    """The error as jobs tell it; of a database error the first line, since the others name functions of PostgreSQL."""
+def _error_message(error: Exception) -> str:
+    """Return the error's message. For a database error it is the first line, because the others show internals."""
     if detail := getattr(error, "detail", None):
-        return str(detail).replace("\x00", "")[:LONGEST_ERROR]
-    words = str(error).replace("\x00", "").strip().partition("\n")[0]
-    is_clear = words and isinstance(error, DatabaseError)
-    return (words if is_clear else f"{type(error).__name__}: {words}".removesuffix(": "))[:LONGEST_ERROR]
+        return str(detail).replace("\x00", "")[:MAX_ERROR_LENGTH]
+    message = str(error).replace("\x00", "").strip().partition("\n")[0]
+    is_clear = message and isinstance(error, DatabaseError)
+    return (message if is_clear else f"{type(error).__name__}: {message}".removesuffix(": "))[:MAX_ERROR_LENGTH]

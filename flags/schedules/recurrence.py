@@ -1,7 +1,7 @@
-"""When a recurring change comes next: a cron expression, read in a time zone with all its changes of the clock.
+"""The slots of a recurring change: the times of a cron expression in a time zone with daylight saving time.
 
-A local time that the clock skips in spring comes when it skips; one that it shows twice in autumn comes the first time.
-So every slot comes once.
+Every slot happens exactly once. If the clock skips the slot's local time in spring, the slot is at the moment of the
+skip. If the clock shows the local time twice in autumn, the slot is at the first one.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from celery.schedules import ParseException, crontab
 from flags.errors import InvalidSchedule
 
 FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
-LONGEST_EXPRESSION = 100
-OF_THE_MACHINE = frozenset({"localtime", "posixrules"})
+MAX_EXPRESSION_LENGTH = 100
+MACHINE_ZONES = frozenset({"localtime", "posixrules"})
+"""Names for the zone of the machine, which mean another zone on another machine."""
 SEARCHED_DAYS = 366 * 9
-"""Long enough for 29 February across a century that is no leap year."""
+"""Long enough to find the next 29 February, even if the year of a new century has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recurrence:
-    """A cron expression's slots in a zone."""
+    """A parsed cron expression with its time zone."""
 
     minutes: tuple[int, ...]
     hours: tuple[int, ...]
@@ -34,18 +35,18 @@ class Recurrence:
     months: frozenset[int]
     weekdays: frozenset[int]
     either_day: bool
-    """Day of month and day of week are both given: as cron has it, one of them is enough."""
+    """Whether both day of month and day of week are given. Then one of them has to match, as in cron."""
     zone: ZoneInfo
 
     def after(self, earlier: datetime) -> datetime:
-        """The first slot after `earlier`, in UTC. Raises InvalidSchedule when there is none in nine years."""
+        """Return the first slot after `earlier`, in UTC. Raises InvalidSchedule if there is none in nine years."""
         local = earlier.astimezone(self.zone).replace(tzinfo=None)
         for slot in self._slots(local.date()):
             if slot >= local.replace(second=0, microsecond=0):
                 found = to_utc(slot, self.zone)
                 if found > earlier:
                     return found
-        raise InvalidSchedule("This cron expression names no day that comes in the next nine years.")
+        raise InvalidSchedule("This cron expression matches no day in the next nine years.")
 
     def _slots(self, first: date) -> Iterator[datetime]:
         for offset in range(SEARCHED_DAYS):
@@ -60,19 +61,19 @@ class Recurrence:
 
 
 def recurrence(cron: str, time_zone: str) -> Recurrence:
-    """The slots of five cron fields (minute, hour, day of month, month, day of week) in a zone such as Europe/Oslo.
+    """Parse five cron fields (minute, hour, day of month, month, day of week) for a time zone such as Europe/Oslo.
 
     Raises InvalidSchedule.
     """
     words = cron.split()
-    if len(words) != len(FIELDS) or not cron.isascii() or len(cron) > LONGEST_EXPRESSION:
+    if len(words) != len(FIELDS) or not cron.isascii() or len(cron) > MAX_EXPRESSION_LENGTH:
         raise InvalidSchedule("A cron expression has five fields: minute, hour, day of month, month, day of week.")
     given = dict(zip(FIELDS, words, strict=True))
     given["day_of_week"] = ",".join(map(_with_sunday_as_0, given["day_of_week"].split(",")))
     try:
         parsed: Any = crontab(**given)
     except (ParseException, ValueError) as error:
-        raise InvalidSchedule(f"The cron expression {cron!r} cannot be read: {error}") from error
+        raise InvalidSchedule(f"The cron expression {cron!r} is not valid: {error}") from error
     return Recurrence(
         tuple(sorted(parsed.minute)),
         tuple(sorted(parsed.hour)),
@@ -85,7 +86,7 @@ def recurrence(cron: str, time_zone: str) -> Recurrence:
 
 
 def _with_sunday_as_0(days: str) -> str:
-    """A weekday or a range of them in which 7 is Sunday, as Celery takes it, which knows no 7."""
+    """Convert weekdays in which 7 is Sunday to the format of Celery, in which only 0 is Sunday."""
     span, slash, step = days.partition("/")
     first, dash, last = span.partition("-")
     if last == "7":
@@ -94,26 +95,25 @@ def _with_sunday_as_0(days: str) -> str:
 
 
 def zone_named(name: str) -> ZoneInfo:
-    """The time zone of that name in the IANA database. Raises InvalidSchedule."""
+    """Return the time zone with this name in the IANA database. Raises InvalidSchedule."""
     if name not in _zones():
-        raise InvalidSchedule(f"There is no time zone {name!r}; write one such as Europe/Oslo or UTC.")
+        raise InvalidSchedule(f"There is no time zone {name!r}. Write a name such as Europe/Oslo or UTC.")
     return ZoneInfo(name)
 
 
 @functools.cache
 def _zones() -> frozenset[str]:
-    """The names of the IANA database, without what else lies in a machine's folder of zones: `posix/`, `right/`, its
-    own zone. Those mean something else, or nothing, on another machine."""
-    return frozenset(available_timezones() - OF_THE_MACHINE)
+    """Return the names of the IANA database, without the names of MACHINE_ZONES."""
+    return frozenset(available_timezones() - MACHINE_ZONES)
 
 
 def exists(local: datetime, zone: ZoneInfo) -> bool:
-    """Whether the clocks of the zone ever show this local time."""
+    """Return whether this local time exists in the zone, that is, the clock does not skip it."""
     return local.replace(tzinfo=zone).astimezone(UTC).astimezone(zone).replace(tzinfo=None, fold=0) == local
 
 
 def to_utc(local: datetime, zone: ZoneInfo) -> datetime:
-    """The time in UTC at which the zone's clocks first show this local time, or skip it."""
+    """Return the time in UTC at which the zone's clock first shows this local time, or skips it."""
     first = local.replace(tzinfo=zone, fold=0).astimezone(UTC)
     if exists(local, zone):
         return first

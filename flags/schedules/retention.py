@@ -1,7 +1,7 @@
 """The retention of scheduled changes: the daily clean-up deletes those settled FLAG_SCHEDULE_KEEP_DAYS ago.
 
-A schedule that is still to be tried stays, however old. The halves of a pair go together. The occurrences of a
-recurring schedule go one by one; the first, to which all later ones refer, goes when no other is left.
+A schedule that Flagsite will still try stays, however old it is. The two schedules of a pair are deleted together. The
+occurrences of a recurring schedule are deleted one by one; the first one, to which all others refer, is deleted last.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from django.db.models.functions import Now
 from flags.schedules.models import FlagSchedule
 from jobs.operations.cleanup import OldRows
 
-LOOKED_AT_ONCE = 2000
-"""How many schedules one short transaction looks at."""
+BATCH_SIZE = 2000
+"""Schedules that one short transaction checks."""
 Status = FlagSchedule.Status
 
 
 def old_schedules() -> QuerySet[FlagSchedule]:
-    """The schedules that a clean-up would delete now."""
+    """Return the schedules that a clean-up would delete now."""
     days = settings.FLAG_SCHEDULE_KEEP_DAYS
     if not days:
         return FlagSchedule.objects.none()
@@ -37,24 +37,25 @@ def old_schedules() -> QuerySet[FlagSchedule]:
 
 
 def delete_batch(before: int | None) -> tuple[int | None, int]:
-    """Delete the old ones among the next schedules by id, newest first, so that the first of a series comes last.
+    """Delete the old schedules of one batch.
 
-    They are locked and then looked at again, since a person may have asked for a retry meanwhile. A schedule that
-    another transaction holds is left for tomorrow, with all that refer to it or that it refers to.
+    Batches begin with the highest ids, so that the first occurrence of a series is deleted last. This function locks
+    the schedules and then checks them again, because a person may have retried one in between. If another transaction
+    has locked a schedule, this schedule and all schedules that are linked to it stay until the next clean-up.
 
-    `before` is what the last call returned, None at first. Returns the id to go on before, None at the end, and how
-    many schedules are gone.
+    `before` is the id that the previous call returned, None in the first call. Returns the id for the next call, None
+    at the end, and the number of deleted schedules.
     """
-    looked_at = FlagSchedule.objects.order_by("-id")
+    batch = FlagSchedule.objects.order_by("-id")
     if before is not None:
-        looked_at = looked_at.filter(pk__lt=before)
-    ids = list(looked_at.values_list("pk", flat=True)[:LOOKED_AT_ONCE])
+        batch = batch.filter(pk__lt=before)
+    ids = list(batch.values_list("pk", flat=True)[:BATCH_SIZE])
     if not ids or not settings.FLAG_SCHEDULE_KEEP_DAYS:
         return None, 0
     old = dict(old_schedules().filter(pk__in=ids).values_list("pk", "paired_with_id"))
-    wanted = {pk for pk in (*old, *old.values()) if pk is not None}
-    held = list(_locked(wanted))
-    return ids[-1], _delete_unreferenced(held)
+    linked = {pk for pk in (*old, *old.values()) if pk is not None}
+    locked = list(_locked(linked))
+    return ids[-1], _delete_unreferenced(locked)
 
 
 def _locked(ids: set[int]) -> QuerySet[FlagSchedule, int]:
@@ -62,16 +63,18 @@ def _locked(ids: set[int]) -> QuerySet[FlagSchedule, int]:
     return rows.values_list("pk", flat=True)
 
 
-def _delete_unreferenced(held: list[int]) -> int:
-    """Delete the schedules that are still old, unless a row that stays refers to them; returns how many."""
-    stays = FlagSchedule.objects.exclude(pk__in=held)
-    gone = (
+def _delete_unreferenced(locked: list[int]) -> int:
+    """Delete the locked schedules that are still old, unless another row refers to them; returns their number."""
+    remaining = FlagSchedule.objects.exclude(pk__in=locked)
+    deletable = (
         old_schedules()
-        .filter(pk__in=held)
-        .filter(Q(paired_with=None) | Q(paired_with__in=held), ~Exists(stays.filter(series=OuterRef("pk"))))
+        .filter(pk__in=locked)
+        .filter(Q(paired_with=None) | Q(paired_with__in=locked), ~Exists(remaining.filter(series=OuterRef("pk"))))
     )
-    ids = list(gone.values_list("pk", flat=True))
-    with connection.cursor() as cursor:  # not by the model, which would take a series along with its first
+    ids = list(deletable.values_list("pk", flat=True))
+    with (
+        connection.cursor() as cursor
+    ):  # not with the model, which would delete a series together with its first occurrence
         cursor.execute("DELETE FROM flags_flagschedule WHERE id = ANY(%s)", [ids])
     return len(ids)
 

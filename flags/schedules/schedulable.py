@@ -1,4 +1,4 @@
-"""The definition fields that a schedule may change, in JSON by their wire names."""
+"""The definition fields that a schedule may change, and their conversion from JSON."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from flags.definitions.fields import FIELDS
 from flags.errors import InvalidSchedule
 
 SCHEDULABLE = {spec.wire_name: spec for spec in FIELDS.values() if spec.is_schedulable}
-"""The spec of each, by its wire name."""
+"""The specs of these fields by their names in JSON."""
 
 
 def check(wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that a schedule is to set, if a definition may have them so. Raises InvalidSchedule."""
+    """Check the fields that a schedule will set, and return them. Raises InvalidSchedule."""
     if not wanted:
-        raise InvalidSchedule("Nothing to apply: name at least one field.")
+        raise InvalidSchedule("The change is empty. Name at least one field.")
     for name, value in wanted.items():
         if name not in SCHEDULABLE:
-            known = ", ".join(SCHEDULABLE)
-            raise InvalidSchedule(f"A definition's {name[:100]!a} cannot be scheduled; these can: {known}.")
+            allowed = ", ".join(SCHEDULABLE)
+            raise InvalidSchedule(f"The field {name[:100]!a} cannot be scheduled. Possible fields are: {allowed}.")
         try:
             SCHEDULABLE[name].check(value)
         except ValidationError as error:
@@ -30,6 +30,6 @@ def check(wanted: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def values_of(wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """The same fields as `flags.definitions.service.update` takes them. Raises InvalidSchedule."""
+    """Convert these fields to the values of `flags.definitions.service.update`. Raises InvalidSchedule."""
     checked = check(wanted)
     return {SCHEDULABLE[name].name: SCHEDULABLE[name].value_from_json(value) for name, value in checked.items()}

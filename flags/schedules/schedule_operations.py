@@ -1,4 +1,4 @@
-"""The operations on scheduled changes: cancel and retry. The audit log has each of them."""
+"""The operations on scheduled changes: cancel and retry. Each operation writes an audit entry."""
 
 from __future__ import annotations
 
@@ -13,29 +13,32 @@ Status = FlagSchedule.Status
 
 
 def cancel(*, schedule_id: int, by: str, reason: str = "") -> FlagSchedule:
-    """Cancel a schedule that waits for its time or its retry; a recurring one that waits for its time comes no more.
+    """Cancel a schedule that waits for its time or its retry. Cancelling a recurring schedule ends its series.
 
-    Waits while it is being applied. Raises ScheduleNotFound, or ScheduleNotCancellable once it is settled; the detail
-    then names the occurrence of a recurring schedule that is to be cancelled instead.
+    If the schedule is being applied, this function waits until that is done. Raises ScheduleNotFound. Raises
+    ScheduleNotCancellable if the schedule is settled; for a recurring schedule the detail names the next occurrence,
+    which can be cancelled instead.
     """
     with transaction.atomic():
         schedule = _locked(schedule_id)
         if not schedule.is_open:
             refusal = f"Schedule {schedule_id} is {schedule.status} and cannot be cancelled."
-            raise ScheduleNotCancellable(f"{refusal}{_next_in_words(schedule)}")
+            raise ScheduleNotCancellable(f"{refusal}{_next_occurrence_text(schedule)}")
         _change(schedule, "flag-schedule.cancel", by, reason, status=Status.CANCELLED, next_retry_at=None)
     return schedule
 
 
 def retry(*, schedule_id: int, by: str, reason: str = "") -> FlagSchedule:
-    """Have a failed schedule, one that failed for good too, tried within seconds, with all its automatic retries anew.
+    """Retry a failed schedule within seconds, with all its automatic retries. It may have failed for good.
 
     Raises ScheduleNotFound, ScheduleNotRetryable.
     """
     with transaction.atomic():
         schedule = _locked(schedule_id)
         if schedule.status != Status.FAILED:
-            raise ScheduleNotRetryable(f"Schedule {schedule_id} is {schedule.status}; only a failed one is retried.")
+            raise ScheduleNotRetryable(
+                f"Schedule {schedule_id} is {schedule.status}. Only a failed schedule can be retried."
+            )
         _change(schedule, "flag-schedule.retry", by, reason, status=Status.PENDING, retry_count=0, next_retry_at=None)
     return schedule
 
@@ -47,13 +50,13 @@ def _locked(schedule_id: int) -> FlagSchedule:
     return schedule
 
 
-def _next_in_words(schedule: FlagSchedule) -> str:
-    """Which occurrence of a recurring schedule waits for its time, if any does; cancelling that one ends the series."""
+def _next_occurrence_text(schedule: FlagSchedule) -> str:
+    """Return a sentence with the pending occurrence of a recurring schedule. Cancelling that one ends the series."""
     if not schedule.cron:
         return ""
     series_id = schedule.series_id or schedule.pk
-    following = FlagSchedule.objects.filter(series_id=series_id, status=Status.PENDING, attempts=0).first()
-    return f" Its next occurrence is {following.pk}." if following else ""
+    pending = FlagSchedule.objects.filter(series_id=series_id, status=Status.PENDING, attempts=0).first()
+    return f" Its next occurrence is {pending.pk}." if pending else ""
 
 
 def _change(schedule: FlagSchedule, action: str, by: str, reason: str, **columns: object) -> None:

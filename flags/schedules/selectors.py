@@ -1,4 +1,4 @@
-"""Which scheduled changes a caller may see."""
+"""Queries for the scheduled changes that a caller may see."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from django.db.models import Q, QuerySet
 from flags.errors import ScheduleNotFound
 from flags.schedules.models import FlagSchedule
 from orgs.access.caller import Caller
-from orgs.access.organizations import visible_organizations
+from orgs.access.visible_organizations import visible_organizations
 
 
 def schedules_of(caller: Caller) -> QuerySet[FlagSchedule]:
-    """The schedules of the caller's organizations; a caller without a scope sees all, also those of definitions."""
+    """Return the schedules of the caller's organizations. A caller without a scope sees all schedules."""
     if caller.organization_id is None:
         return FlagSchedule.objects.all()
     return FlagSchedule.objects.filter(organization_id__in=visible_organizations(caller).values("pk"))
 
 
 def schedule_for(caller: Caller, schedule_id: int) -> FlagSchedule:
-    """The schedule, if the caller may see it. Raises ScheduleNotFound."""
+    """Return the schedule if the caller may see it. Raises ScheduleNotFound."""
     schedule = schedules_of(caller).filter(pk=schedule_id).first()
     if schedule is None:
         raise ScheduleNotFound
@@ -37,9 +37,9 @@ def matching(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> QuerySet[FlagSchedule]:
-    """The schedules that match every filter that is given; `since` is included, `until` is not.
+    """Return the schedules that match all given filters. The time `since` is included, `until` is not.
 
-    `series_id` is the id of a recurring schedule's first occurrence: that one, and all that came after it.
+    `series_id` is the id of the first occurrence of a recurring schedule, and selects the whole series.
     """
     if status:
         schedules = schedules.filter(status=status)

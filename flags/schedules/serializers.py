@@ -11,9 +11,9 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
 from flags.definitions.models import FLAG_KEY
-from flags.schedules.backoff import MOST_RETRIES
+from flags.schedules.backoff import MAX_RETRIES_LIMIT
 from flags.schedules.models import FlagSchedule
-from flags.schedules.recurrence import LONGEST_EXPRESSION
+from flags.schedules.recurrence import MAX_EXPRESSION_LENGTH
 from flagsite.core.actor import MAX_REASON_LENGTH
 from flagsite.core.api.input import Id, IdInQuery, InputSerializer, QuerySerializer, Text
 
@@ -73,19 +73,19 @@ APPLIED = PENDING | {
     "appliedAt": "2030-01-31T08:00:03.120481Z",
     "firstTry": True,
     "changeNumber": 812,
-    "authorGone": "The access key was revoked since.",
+    "authorGone": "The access key has been revoked.",
 }
 FORMS = (
     ("scheduledAt, apply", {"scheduledAt", "apply"}),
     ("onAt, offAt", {"onAt", "offAt"}),
     ("cron, timeZone, apply", {"cron", "timeZone", "apply"}),
 )
-"""The fields that a body has beside the flag: exactly one of these forms, and timeZone with any."""
+"""The allowed combinations of fields, beside the flag and optional fields. timeZone may be in each of them."""
 
 
 @extend_schema_field({"type": "string", "format": "date-time"})
 class DateTimeText(serializers.Field[Any, Any, Any, Any]):
-    """An ISO 8601 date and time, with or without an offset; each use of it says whether the offset is needed."""
+    """An ISO 8601 date and time, with or without an offset. Each use says whether it needs the offset."""
 
     def to_internal_value(self, data: Any) -> datetime:
         try:
@@ -93,7 +93,7 @@ class DateTimeText(serializers.Field[Any, Any, Any, Any]):
         except ValueError:
             parsed = None
         if parsed is None:
-            raise ValidationError("Not a date and time such as 2030-01-31T09:00:00+01:00.", code="invalid")
+            raise ValidationError("This is not a date and time such as 2030-01-31T09:00:00+01:00.", code="invalid")
         return parsed
 
     def to_representation(self, value: Any) -> Any:
@@ -102,11 +102,11 @@ class DateTimeText(serializers.Field[Any, Any, Any, Any]):
 
 @extend_schema_field({"type": "object", "additionalProperties": True})
 class WantedFields(serializers.Field[Any, Any, Any, Any]):
-    """A JSON object with the definition fields that are to be applied."""
+    """A JSON object with the definition fields that a schedule sets."""
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         if not isinstance(data, dict):
-            raise ValidationError("Not an object.", code="invalid")
+            raise ValidationError("This is not an object.", code="invalid")
         return data
 
     def to_representation(self, value: Any) -> Any:
@@ -124,44 +124,49 @@ class WantedFields(serializers.Field[Any, Any, Any, Any]):
 class NewSchedule(InputSerializer):
     """The body of POST /v1/schedules: a time (scheduledAt), a pair (onAt, offAt) or a recurrence (cron, timeZone)."""
 
-    featureFlagName = Text(source="flag_key", max_length=255, validators=[FLAG_KEY], help_text="A flag that exists.")
+    featureFlagName = Text(
+        source="flag_key", max_length=255, validators=[FLAG_KEY], help_text="The name of an existing flag."
+    )
     organizationId = Id(
         source="organization_id", required=False, allow_null=True, default=None,
-        help_text="Where it is set, with all that is below. Null or absent: the flag's own definition is changed.",
+        help_text="The change sets the flag on this organization and everything below. Null or absent: the change "
+        "concerns the flag's definition.",
     )  # fmt: skip
     apply = WantedFields(
         source="wanted", required=False,
-        help_text='{"enabled": true} or false; for a definition any of enabled, killed, archived, rolloutPercentage, '
-        "environments, userWhitelist. Not with onAt and offAt.",
+        help_text='The new value: {"enabled": true} or false. For a definition any of enabled, killed, archived, '
+        "rolloutPercentage, environments, userWhitelist. Not with onAt and offAt.",
     )  # fmt: skip
-    scheduledAt = DateTimeText(source="at", required=False, help_text="With an offset, or in the timeZone.")
-    onAt = DateTimeText(source="on_at", required=False, help_text="When it is switched on.")
-    offAt = DateTimeText(source="off_at", required=False, help_text="When it is switched off.")
+    scheduledAt = DateTimeText(source="at", required=False, help_text="The time, with an offset or in the timeZone.")
+    onAt = DateTimeText(source="on_at", required=False, help_text="The time at which the flag is turned on.")
+    offAt = DateTimeText(source="off_at", required=False, help_text="The time at which the flag is turned off.")
     cron = Text(
-        required=False, max_length=LONGEST_EXPRESSION, help_text="Minute, hour, day of month, month, day of week."
+        required=False,
+        max_length=MAX_EXPRESSION_LENGTH,
+        help_text="A cron expression: minute, hour, day of month, month, day of week.",
     )
     timeZone = Text(
         source="time_zone",
         required=False,
         max_length=64,
-        help_text="Of the cron expression and of times without offset.",
+        help_text="The time zone of the cron expression and of times without offset.",
     )
     maxRetries = serializers.IntegerField(
-        source="max_retries", required=False, min_value=0, max_value=MOST_RETRIES,
-        help_text="Automatic retries; FLAG_SCHEDULE_MAX_RETRIES unless given.",
+        source="max_retries", required=False, min_value=0, max_value=MAX_RETRIES_LIMIT,
+        help_text="The number of automatic retries. Default: FLAG_SCHEDULE_MAX_RETRIES.",
     )  # fmt: skip
     reason = Text(
         max_length=MAX_REASON_LENGTH,
         required=False,
         default="",
         allow_blank=True,
-        help_text="Why; kept in the history.",
+        help_text="The reason for the change, for the audit log.",
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         given = set(self.initial_data) - {"featureFlagName", "organizationId", "maxRetries", "reason", "timeZone"}
         if not any(given == form - {"timeZone"} for _, form in FORMS):
-            raise ValidationError(f"Give one of: {'; '.join(words for words, _ in FORMS)}; and no other.")
+            raise ValidationError(f"Send exactly one of these combinations: {'; '.join(words for words, _ in FORMS)}.")
         if "cron" in given and "time_zone" not in attrs:
             raise ValidationError({"timeZone": ["A cron expression needs its time zone, such as Europe/Oslo or UTC."]})
         return attrs
@@ -170,21 +175,27 @@ class NewSchedule(InputSerializer):
 class ScheduleFilters(QuerySerializer):
     """The query of GET /v1/schedules."""
 
-    status = serializers.ChoiceField(FlagSchedule.Status.choices, required=False, help_text="How they stand.")
+    status = serializers.ChoiceField(
+        FlagSchedule.Status.choices, required=False, help_text="Scheduled changes with this status."
+    )
     organizationId = IdInQuery(
         source="organization_id",
-        help_text="Set on exactly this one.",
+        help_text="Scheduled changes on exactly this organization.",
     )
-    flag = serializers.CharField(required=False, max_length=255, validators=[FLAG_KEY], help_text="Of this flag.")
+    flag = serializers.CharField(
+        required=False, max_length=255, validators=[FLAG_KEY], help_text="Scheduled changes of this flag."
+    )
     seriesId = IdInQuery(
         source="series_id",
-        help_text="Occurrences of one recurring change: the id of the first, which is among them.",
+        help_text="All occurrences of one recurring change, by the id of the first occurrence.",
     )
-    to = DateTimeText(source="until", required=False, help_text="Scheduled before; with an offset.")
+    to = DateTimeText(source="until", required=False, help_text="Scheduled before this time, which needs an offset.")
 
     def get_fields(self) -> dict[str, Any]:
-        since = DateTimeText(source="since", required=False, help_text="Scheduled then or later; with an offset.")
-        return {**super().get_fields(), "from": since}  # `from` is a word of Python's
+        since = DateTimeText(
+            source="since", required=False, help_text="Scheduled at this time or later. The time needs an offset."
+        )
+        return {**super().get_fields(), "from": since}  # `from` is a keyword in Python
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         for name, source in (("from", "since"), ("to", "until")):
@@ -206,12 +217,12 @@ class ScheduleFilters(QuerySerializer):
     ]
 )
 class ScheduleSerializer(serializers.Serializer[FlagSchedule]):
-    """A scheduled change as it is answered."""
+    """A scheduled change in an answer."""
 
     id = serializers.IntegerField()
     featureFlagName = serializers.CharField(source="flag_key")
     organizationId = serializers.IntegerField(
-        source="organization_id", allow_null=True, help_text="Null: the flag's own definition."
+        source="organization_id", allow_null=True, help_text="Null: the change concerns the flag's definition."
     )
     apply = WantedFields(source="wanted")
     scheduledAt = serializers.DateTimeField(source="scheduled_at")
@@ -219,30 +230,38 @@ class ScheduleSerializer(serializers.Serializer[FlagSchedule]):
     retryCount = serializers.IntegerField(source="retry_count")
     maxRetries = serializers.IntegerField(source="max_retries")
     nextRetryAt = serializers.DateTimeField(
-        source="next_retry_at", allow_null=True, help_text="Null on a failed one: it has failed for good."
+        source="next_retry_at",
+        allow_null=True,
+        help_text="The time of the next retry. Null on a failed change: it has failed for good.",
     )
     lastError = serializers.SerializerMethodField()
     appliedAt = serializers.DateTimeField(source="applied_at", allow_null=True)
     firstTry = serializers.BooleanField(
-        source="first_try", allow_null=True, help_text="Whether it was applied at the first try."
+        source="first_try", allow_null=True, help_text="Whether the first attempt applied the change."
     )
     changeNumber = serializers.IntegerField(
-        source="change_number", allow_null=True, help_text="Of the change of an organization that it led to."
+        source="change_number", allow_null=True, help_text="The number of the change on the organization."
     )
-    jobId = serializers.IntegerField(source="job_id", allow_null=True, help_text="The job that carries it down.")
+    jobId = serializers.IntegerField(source="job_id", allow_null=True, help_text="The job that propagates the change.")
     cron = serializers.SerializerMethodField()
     timeZone = serializers.SerializerMethodField()
     seriesId = serializers.IntegerField(
-        source="series_id", allow_null=True, help_text="The first occurrence of a recurring one; null on that itself."
+        source="series_id",
+        allow_null=True,
+        help_text="The first occurrence of a recurring change. Null on the first occurrence itself.",
     )
-    pairedWithId = serializers.IntegerField(source="paired_with_id", allow_null=True, help_text="The other half.")
+    pairedWithId = serializers.IntegerField(
+        source="paired_with_id", allow_null=True, help_text="The other scheduled change of a pair."
+    )
     createdBy = serializers.CharField(source="created_by")
-    authorGone = serializers.SerializerMethodField(help_text="What had become of the author when it was applied.")
+    authorGone = serializers.SerializerMethodField(
+        help_text="What happened to the author before the change was applied, such as a revoked key."
+    )
     reason = serializers.CharField()
     correlationId = serializers.CharField(source="correlation_id")
     createdAt = serializers.DateTimeField(source="created_at")
 
-    def get_lastError(self, schedule: FlagSchedule) -> str | None:  # noqa: N802 - the wire's name
+    def get_lastError(self, schedule: FlagSchedule) -> str | None:  # noqa: N802 - the name in JSON
         return schedule.last_error or None
 
     def get_cron(self, schedule: FlagSchedule) -> str | None:
@@ -257,6 +276,6 @@ class ScheduleSerializer(serializers.Serializer[FlagSchedule]):
 
 @extend_schema_serializer(examples=[OpenApiExample("One", value={"schedules": [PENDING]}, status_codes=[201])])
 class ScheduledSerializer(serializers.Serializer[dict[str, Any]]):
-    """What was scheduled: one, or for onAt and offAt two."""
+    """The created schedules: one, or two for onAt and offAt."""
 
     schedules = ScheduleSerializer(many=True)

@@ -13,7 +13,7 @@ commit. The payload is a JSON object:
 | `{"tree": 1}`         | `EverythingOf.TREE`        | triggers: many organizations or all states are deleted |
 
 The seven values of `states` are root_id, after, last, flag_id, enabled, source_id and change number; after
-`organization` comes its id. Operators send all but the first and the third (`flags/serving/invalidation.py`). The
+`organization` comes its id. Operators send all but the first and third (`flags/serving/operator_invalidation.py`). The
 triggers are in the migrations orgs 0006 and 0009, flags 0005 and 0009.
 
 While a new version is deployed, processes of both versions read what both send. So a format stays once it was sent, and
@@ -28,7 +28,7 @@ from enum import StrEnum
 
 from flags.evaluation.engine import StateValue
 
-CHANNEL = "flagsite_changes"
+NOTIFICATION_CHANNEL = "flagsite_changes"
 """The channel of NOTIFY and LISTEN."""
 
 

@@ -16,7 +16,7 @@ from flags.serving.compiled_rules import (
     RolloutRules,
     WhitelistRules,
 )
-from flags.serving.packed_states import PackedStates, Row
+from flags.serving.packed_states import PackedRow, PackedStates
 from flags.serving.resolution import FailedResolution, Resolution
 
 
@@ -34,13 +34,17 @@ class CompiledFlag:
         self.definition = definition
         self._prefix = hash_prefix(definition.salt, definition.key)
         by_targeting_key = definition.unit == Unit.TARGETING_KEY
-        unsaid = "by targeting key; none was sent" if by_targeting_key else "by organization; none was named"
-        why = f"The flag {definition.key!r} is rolled out {unsaid}."
+        need = (
+            "a targeting key, and the request has none"
+            if by_targeting_key
+            else "an organization, and the request names none"
+        )
+        why = f"The rollout of the flag {definition.key!r} needs {need}."
         self.missing = FailedResolution(definition.key, TargetingKeyMissing, why)
         self._resolutions: dict[tuple[Rule, bool], Resolution] = {}
         self.fixed = self._fixed(environment)
         self.all_prerequisites: list[CompiledFlag] = []
-        self._rules: dict[Row | None, CompiledRules] = {}
+        self._rules: dict[PackedRow | None, CompiledRules] = {}
         self._most = most
 
     @property
@@ -78,14 +82,14 @@ class CompiledFlag:
         forced = definition.environments.get(environment)
         return None if forced is None else FixedRules(self._resolution(Rule.ENVIRONMENT, enabled=forced))
 
-    def _compile(self, row: Row | None) -> CompiledRules:
+    def _compile(self, row: PackedRow | None) -> CompiledRules:
         others = self._compile_others(row)
         whitelist = self.definition.whitelist
         if not whitelist:
             return others
         return WhitelistRules(whitelist, self._resolution(Rule.WHITELIST, enabled=True), others)
 
-    def _compile_others(self, row: Row | None) -> CompiledRules:
+    def _compile_others(self, row: PackedRow | None) -> CompiledRules:
         """The rules for everybody who is not on the whitelist."""
         definition = self.definition
         enabled = definition.enabled if row is None else row[2]
@@ -99,7 +103,7 @@ class CompiledFlag:
         except UnknownHashVersion as error:
             return FixedRules(FailedResolution(definition.key, UnknownHashVersion, str(error)))
 
-    def _compile_rollout(self, row: Row | None) -> CompiledRules:
+    def _compile_rollout(self, row: PackedRow | None) -> CompiledRules:
         """The rules of the bucket. Raises UnknownHashVersion."""
         definition = self.definition
         rollout = (
@@ -115,7 +119,7 @@ class CompiledFlag:
             return RolloutRules(*rollout)
         return OrganizationRolloutRules(*rollout, definition.level)
 
-    def _resolution(self, rule: Rule, row: Row | None = None, *, enabled: bool) -> Resolution:
+    def _resolution(self, rule: Rule, row: PackedRow | None = None, *, enabled: bool) -> Resolution:
         """The resolution by a rule, with the change that set the organization's value where there is one."""
         found = self._resolutions.get((rule, enabled))
         if found is None:

@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 from flags.evaluation.context_loader import StateColumns
 from flags.evaluation.engine import StateValue
 
-Row = tuple[int, int, bool]
+PackedRow = tuple[int, int, bool]
 """A flag's value in an organization: the organization it was set on, its change number, whether it is on."""
 ROW = Struct("<qq?")
 OBJECT_BYTES = 450
@@ -52,7 +52,7 @@ class PackedStates:
     def __del__(self) -> None:
         self._interned_by.data_bytes -= len(self.data)
 
-    def row(self, flag_id: int) -> Row | None:
+    def row(self, flag_id: int) -> PackedRow | None:
         """The flag's value; None where it is set nowhere."""
         offset = self.layout.offsets.get(flag_id)
         return None if offset is None else ROW.unpack_from(self.data, offset)

@@ -20,7 +20,7 @@ import psycopg
 import structlog
 from psycopg.pq.abc import PGconn
 
-from flags.serving.cache_events import CHANNEL, CacheEvent, decode
+from flags.serving.cache_events import NOTIFICATION_CHANNEL, CacheEvent, decode
 from flagsite.core.adapters.django_orm import psycopg_parameters
 from flagsite.core.background import BackgroundService
 
@@ -101,7 +101,7 @@ class ChangeListener(BackgroundService):
             connection.add_notify_handler(lambda notification: self._take(notification.payload))
             selector.register(connection.fileno(), selectors.EVENT_READ)
             selector.register(self._bell, selectors.EVENT_READ)
-            connection.execute(f"LISTEN {CHANNEL}")
+            connection.execute(f"LISTEN {NOTIFICATION_CHANNEL}")
             self._on_gap()
             self._set(hears=True)
             last = time.monotonic()

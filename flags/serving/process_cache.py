@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
 from typing import NamedTuple
-
-from django.db import connection
 
 from flags.serving import usage_counter
 from flags.serving.access_key_cache import AccessKeyCache
-from flags.serving.cache_events import AccessKeyChanged, CacheEvent, EverythingOf, OrganizationMoved, StatesWritten
+from flags.serving.cache_updates import apply_events_to
 from flags.serving.evaluation_cache import EvaluationCache
 from flags.serving.pg_listener import ChangeListener
 
@@ -56,23 +53,6 @@ def end() -> None:
     _made = None
 
 
-def event_handler(cache: EvaluationCache, clear_access_keys: Callable[[], None]) -> Callable[[CacheEvent], None]:
-    """The function that applies events to the caches of a process."""
-
-    def handle(event: CacheEvent) -> None:
-        if isinstance(event, StatesWritten | OrganizationMoved):
-            cache.notify(event)
-        elif event is EverythingOf.DEFINITIONS:
-            cache.reload_definitions()
-            connection.close()  # the listener's thread rarely needs one
-        elif event is EverythingOf.KEYS or isinstance(event, AccessKeyChanged):
-            clear_access_keys()
-        else:
-            cache.clear()
-
-    return handle
-
-
 def _of_this_process() -> ProcessCaches:
     if _made is not None and _made.pid == os.getpid():
         return _made
@@ -90,7 +70,7 @@ def _make() -> ProcessCaches:
                 access_keys.clear()
 
             evaluation.set_listening(hears=False)
-            handler = event_handler(evaluation, access_keys.clear)
+            handler = apply_events_to(evaluation, access_keys.clear)
             listener = ChangeListener(handler, clear_all, evaluation.set_listening)
             listener.start()
             _made = ProcessCaches(os.getpid(), evaluation, access_keys, listener)

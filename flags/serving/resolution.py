@@ -8,7 +8,7 @@ import orjson
 
 from flags.errors import TargetingKeyMissing, UnknownHashVersion
 from flags.evaluation.engine import REASONS, Rule
-from flags.serving.packed_states import Row
+from flags.serving.packed_states import PackedRow
 from flagsite.core.errors import FlagsiteError
 
 ERROR_CODES: Mapping[type[FlagsiteError], str] = {
@@ -44,7 +44,7 @@ class Resolution:
         }
         return cls(key, rule, _json(content), enabled=enabled)
 
-    def with_change(self, row: Row) -> Resolution:
+    def with_change(self, row: PackedRow) -> Resolution:
         """The same resolution, with the organization and the number of the change that set the value."""
         origin = b',"sourceOrganizationId":%d,"changeNumber":%d}}' % (row[0], row[1])
         return Resolution(self.key, self.rule, self.json[:-2] + origin, enabled=self.enabled)

@@ -1,4 +1,4 @@
-"""An organization's flags on its page in the admin site, and the switch that shows what it would do."""
+"""The flags on an organization's page of the admin site, and the page that sets a flag after a preview."""
 
 from __future__ import annotations
 
@@ -22,20 +22,24 @@ from jobs.engine.chains import jobs_of
 from orgs.access.caller import Caller
 from orgs.access.models import Role
 from orgs.access.operator_admin import PREVIEW_OUTDATED, caller_of, fingerprint_of
-from orgs.access.organizations import find_visible_organization, hold_visible_organization, visible_organizations
+from orgs.access.visible_organizations import (
+    find_visible_organization,
+    hold_visible_organization,
+    visible_organizations,
+)
 from orgs.errors import OrganizationNotFound
-from orgs.tree.admin_sections import Section
+from orgs.tree.admin_sections import OrganizationSection
 from orgs.tree.browser import path_context
 from orgs.tree.models import Organization
 from orgs.tree.paths import path_names_of
 
-MOST_SHOWN = 1_000
+MAX_SHOWN_STATES = 1_000
 
 
 class SwitchForm(forms.Form):
-    """Which flag gets which value, and why."""
+    """The flag, its new value, and the reason."""
 
-    flag = forms.CharField(max_length=255, validators=[FLAG_KEY], help_text="Its key, such as new-checkout.")
+    flag = forms.CharField(max_length=255, validators=[FLAG_KEY], help_text="The flag's key, such as new-checkout.")
     enabled = forms.TypedChoiceField(
         label="Value", choices=[("true", "on"), ("false", "off")], coerce=lambda text: text == "true"
     )
@@ -43,7 +47,7 @@ class SwitchForm(forms.Form):
 
 
 def _flags_of(organization: Organization, caller: Caller) -> dict[str, Any]:
-    states = as_effective(organization, effective_states(organization)[:MOST_SHOWN])
+    states = as_effective(organization, effective_states(organization)[:MAX_SHOWN_STATES])
     sources = {state.source_organization_id or 0 for state in states}
     visible = set(visible_organizations(caller).filter(pk__in=sources).values_list("pk", flat=True))
     paths = path_names_of(visible, top_id=caller.organization_id)
@@ -51,16 +55,16 @@ def _flags_of(organization: Organization, caller: Caller) -> dict[str, Any]:
     rows = []
     for state in sorted(states, key=lambda state: state.flag_key):
         source = state.source_organization_id or 0
-        of_others = "above" if caller.organization_id is not None else "an organization that is gone"
-        rows.append((state, " › ".join(paths[source]) if source in paths else of_others))
+        hidden = "an ancestor" if caller.organization_id is not None else "a deleted organization"
+        rows.append((state, " › ".join(paths[source]) if source in paths else hidden))
     return {"organization": organization, "rows": rows, "jobs": jobs, "may_set": caller.may(Role.EDITOR)}
 
 
-SECTION = Section("admin/flags/organization_flags.html", _flags_of)
+SECTION = OrganizationSection("admin/flags/organization_flags.html", _flags_of)
 
 
 def switch_view(admin: Any, request: HttpRequest, organization_id: str) -> HttpResponse:
-    """Ask which value and why, show how many organizations that would change, then set it."""
+    """Set a flag on an organization: show a form, then a preview, then set the flag."""
     caller = caller_of(request)
     if caller is None or not caller.may(Role.EDITOR):
         raise PermissionDenied
@@ -70,11 +74,11 @@ def switch_view(admin: Any, request: HttpRequest, organization_id: str) -> HttpR
         raise Http404 from error
     initial = {"flag": request.GET.get("flag", ""), "enabled": request.GET.get("enabled", "true")}
     form = SwitchForm(request.POST if request.method == "POST" else None, initial=initial)
-    shown: dict[str, Any] = {"form": form, "title": f"Set a flag on {organization.name}"}
+    context: dict[str, Any] = {"form": form, "title": f"Set a flag on {organization.name}"}
     if request.method == "POST" and form.is_valid():
         try:
-            shown |= _looked_ahead(organization, form.cleaned_data)
-            if request.POST.get("shown") == shown["fingerprint"]:
+            context |= _preview_context(organization, form.cleaned_data)
+            if request.POST.get("shown") == context["fingerprint"]:
                 return _set(admin, request, caller, organization, form.cleaned_data)
             if "shown" in request.POST:
                 form.add_error(None, PREVIEW_OUTDATED)
@@ -82,18 +86,18 @@ def switch_view(admin: Any, request: HttpRequest, organization_id: str) -> HttpR
             form.add_error(None, error.detail)
     frame = {**admin.admin_site.each_context(request), "opts": Organization._meta}
     request.current_app = admin.admin_site.name
-    return TemplateResponse(request, "admin/flags/switch.html", frame | shown | path_context(caller, organization))
+    return TemplateResponse(request, "admin/flags/switch.html", frame | context | path_context(caller, organization))
 
 
-def _looked_ahead(organization: Organization, values: dict[str, Any]) -> dict[str, Any]:
-    """What setting the flag would do, and the mark of what was asked for. Raises FlagsiteError where it cannot be.
+def _preview_context(organization: Organization, values: dict[str, Any]) -> dict[str, Any]:
+    """Return the preview and the fingerprint of the request. Raises FlagsiteError if the flag cannot be set.
 
-    Figures have no part in the mark: while a job carries the flag down they change with every look, and nobody could
-    take it back before the job's end.
+    The fingerprint does not contain the figures of the preview. While a propagation runs, the figures change all the
+    time, and nobody could confirm a change before the job has ended.
     """
-    look = preview.switch(organization, values["flag"], enabled=values["enabled"])
-    mark = fingerprint_of(organization.pk, values["flag"], values["enabled"], look.creates)
-    return {"preview": look, "flag_key": values["flag"], "enabled": values["enabled"], "fingerprint": mark}
+    result = preview.switch(organization, values["flag"], enabled=values["enabled"])
+    fingerprint = fingerprint_of(organization.pk, values["flag"], values["enabled"], result.creates)
+    return {"preview": result, "flag_key": values["flag"], "enabled": values["enabled"], "fingerprint": fingerprint}
 
 
 def _set(
@@ -111,5 +115,5 @@ def _set(
     if accepted.job is None:
         admin.message_user(request, f"{values['flag']} is {'on' if values['enabled'] else 'off'} now.")
         return HttpResponseRedirect(reverse("admin:orgs_organization_change", args=[organization.pk]))
-    admin.message_user(request, f"Job {accepted.job.pk} carries it to everyone below.")
+    admin.message_user(request, f"Job {accepted.job.pk} sets it on the organization and everything below.")
     return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[accepted.job.pk]))

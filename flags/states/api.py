@@ -1,4 +1,4 @@
-"""The flags' addresses."""
+"""The endpoints that set flags on organizations and read the values of organizations."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from flagsite.core.api.input import NoInput
 from jobs.api.serializers import tracking_url
 from orgs.access.endpoints import Endpoint, ListEndpoint
 from orgs.access.models import Role
-from orgs.access.organizations import find_visible_organization, hold_visible_organization
+from orgs.access.visible_organizations import find_visible_organization, hold_visible_organization
 from orgs.idempotency.stored_answers import idempotent
 
 FLAG_NAME = OpenApiParameter(
     "featureFlagName",
     {"type": "string", "pattern": f"^{FLAG_KEY_PATTERN}$"},
     OpenApiParameter.PATH,
-    description="1 to 255 of A-Z a-z 0-9 . _ -, starting with a letter or digit.",
+    description="1 to 255 of the characters A-Z a-z 0-9 . _ -, starting with a letter or digit.",
 )
 ENABLED = OpenApiParameter("enabled", str, OpenApiParameter.PATH, enum=["true", "false"])
 
 
 class SetFlag(Endpoint):
-    """The switch."""
+    """Set a flag on an organization."""
 
     roles: ClassVar = {"POST": Role.EDITOR}
 
@@ -51,22 +51,22 @@ class SetFlag(Endpoint):
     )
     @idempotent
     def post(self, request: Request, orgId: int, featureFlagName: str, enabled: str) -> Response:  # noqa: N803
-        """200: written. 202: a job carries it to the organizations below; `trackingUrl` shows how far it is."""
+        """200: the value is written. 202: a job writes it to everything below; `trackingUrl` shows the progress."""
         NoInput.read(request)
-        wanted = _boolean(enabled)
+        value = _boolean(enabled)
         with hold_visible_organization(self.caller, orgId) as organization:
             accepted = set_flag(
                 organization_id=organization.pk,
                 flag_key=featureFlagName,
-                enabled=wanted,
+                enabled=value,
                 requested_by=self.caller.name,
                 correlation_id=self.correlation_id,
             )
-        return _written(accepted) if accepted.job is None else _in_background(accepted)
+        return _immediate_response(accepted) if accepted.job is None else _background_response(accepted)
 
 
 class OneState(Endpoint):
-    """What holds for an organization and a flag."""
+    """The value of one flag for an organization."""
 
     roles: ClassVar = {"GET": Role.READER}
 
@@ -78,14 +78,14 @@ class OneState(Endpoint):
         tags=["flags"],
     )
     def get(self, request: Request, orgId: int, featureFlagName: str) -> Response:  # noqa: N803
-        """The value that holds, where it was set, and by which job it came; the flag's default where nobody set it."""
+        """The value, the organization on which it was set, and the job that wrote it; the default if nobody set it."""
         organization = find_visible_organization(self.caller, orgId)
         state = selectors.effective_state(organization=organization, flag_key=featureFlagName)
         return Response(EffectiveStateSerializer(state).data)
 
 
 class StatesOfOrganization(ListEndpoint):
-    """What holds for an organization."""
+    """The values of all flags for an organization."""
 
     roles: ClassVar = {"GET": Role.READER}
 
@@ -96,7 +96,7 @@ class StatesOfOrganization(ListEndpoint):
         tags=["flags"],
     )
     def get(self, request: Request, organization_id: int) -> Response:
-        """Every flag that was ever set on the organization or above it, by the flag's id."""
+        """All flags that were ever set on the organization or above it, in the order of their ids."""
         self.filters(request)
         organization = find_visible_organization(self.caller, organization_id)
         states = self.rows(request, selectors.effective_states(organization))
@@ -109,7 +109,7 @@ def _boolean(word: str) -> bool:
     return word == "true"
 
 
-def _written(accepted: AcceptedChange) -> Response:
+def _immediate_response(accepted: AcceptedChange) -> Response:
     change, flag = accepted.change, accepted.flag
     state = EffectiveState(flag.pk, flag.key, change.organization_id, change.enabled)
     answer: dict[str, Any] = {
@@ -121,7 +121,7 @@ def _written(accepted: AcceptedChange) -> Response:
     return Response(answer)
 
 
-def _in_background(accepted: AcceptedChange) -> Response:
+def _background_response(accepted: AcceptedChange) -> Response:
     change, job_id = accepted.change, accepted.job.pk if accepted.job else 0
     url = tracking_url(job_id)
     answer = {

@@ -1,17 +1,19 @@
-"""Flag states of organizations that have just got a new place: created, moved or imported.
+"""Flag states of organizations that were created, moved or imported.
 
-Both run in the transaction that changes the tree, under its lock, so no change is accepted and no chunk written
-meanwhile. What is small is written there; more than FLAGS_INLINE_ROWS rows become a propagation job.
+The signals of a placement call these functions in the transaction that changes the tree. This transaction holds the
+tree lock, so nobody accepts a change and no job writes a chunk at the same time. Up to FLAGS_INLINE_ROWS flag states
+are written in this transaction; a propagation writes larger numbers.
 
-A *created* organization copies its parent's rows as they are, numbers included: a propagation that is still on its
-way reaches it like any other, and a later retry too.
+A *created* organization gets copies of its parent's flag states, with the same change numbers. So a propagation that
+is still running, or a later retry, reaches the new organization like every other organization.
 
-A *moved* one takes over what holds for its new parent, like a set made now on the moved organization: the values get
-a new number. What holds for the parent are its rows, and newer changes on it or above it that have been accepted but
-have not reached it yet. For flags that nobody set above the new place it keeps its own, and a change that was on its
-way to it from the old place is carried along under its own number.
+A *moved* organization gets the values of its new parent under a new change number, as if somebody had set them on it
+now. The values of the parent are its flag states, and also newer accepted changes on the parent or its ancestors whose
+propagation has not reached the parent yet. If nobody set a flag on the new parent or above it, the organization keeps
+its value of this flag. If a propagation from the former ancestors had not reached it yet, this change goes on under
+its own change number.
 
-Of a flag that is being purged nobody gets anything.
+A flag that is being purged gets no new flag states.
 """
 
 from __future__ import annotations
@@ -22,9 +24,10 @@ import structlog
 from django.conf import settings
 from django.db import connection
 
+from flags.evaluation.engine import StateValue
 from flags.states import propagation, sql
 from flags.states.models import Change
-from flags.states.sql import Span, Value
+from flags.states.sql import Span
 from flagsite.core import actor
 from flagsite.core.ids import MAX_ID
 from jobs.engine import lifecycle
@@ -35,9 +38,9 @@ from orgs.tree.subtrees import is_at_or_below, is_in_subtree, load_subtree, subt
 log = structlog.get_logger(__name__)
 
 
-def take_over(*, placements: list[Placement], **_: Any) -> list[int]:
-    """Give the placed organizations their values; returns the ids of the jobs that this takes."""
-    jobs = _take_over_created([placement for placement in placements if placement.is_new and placement.parent_id])
+def write_placed_states(*, placements: list[Placement], **_: Any) -> list[int]:
+    """Write the flag states of placed organizations; returns the ids of the jobs that this function has created."""
+    jobs = _copy_to_created([placement for placement in placements if placement.is_new and placement.parent_id])
     for placement in placements:
         if not placement.is_new:
             values = values_after_move(placement, number=sql.next_number())
@@ -52,7 +55,7 @@ DELETE FROM flags_flagstate state USING orgs_organization organization
 
 
 def remove_states(*, organization: Organization, **_: Any) -> None:
-    """Delete the states of an organization that is about to be deleted, and of all below it."""
+    """Delete the flag states of an organization's subtree, just before the subtree itself is deleted."""
     with connection.cursor() as cursor:
         cursor.execute(DELETE_STATES, organization.subtree.parameters())
 
@@ -62,7 +65,7 @@ SELECT top.parent_id, sum(top.size) * (
        SELECT count(*) FROM flags_flagstate state JOIN flags_flag flag ON flag.id = flag_id AND NOT purging
         WHERE organization_id = top.parent_id)
   FROM (SELECT parent_id, {subtree_size("organization")} AS size
-          FROM orgs_organization organization WHERE id = ANY(%(tops)s)) top
+          FROM orgs_organization organization WHERE id = ANY(%(created_ids)s)) top
  GROUP BY top.parent_id
  ORDER BY 2, 1
 """  # noqa: S608 - no input in it
@@ -74,63 +77,70 @@ SELECT organization.id, state.flag_id, state.enabled, state.source_id, state.cha
   JOIN orgs_organization organization ON {is_at_or_below("organization", "top")}
   JOIN flags_flagstate state ON state.organization_id = top.parent_id
   JOIN flags_flag flag ON flag.id = state.flag_id AND NOT flag.purging
- WHERE top.id = ANY(%(tops)s)
+ WHERE top.id = ANY(%(created_ids)s)
  ORDER BY organization.id, state.flag_id
     ON CONFLICT (organization_id, flag_id) DO NOTHING
 """  # noqa: S608 - no input in it
 
 
-def _take_over_created(placements: list[Placement]) -> list[int]:
-    """Copy parents' rows down to what was created below them: the small ones here, a job for each of the others."""
+def _copy_to_created(placements: list[Placement]) -> list[int]:
+    """Copy flag states from parents to organizations that were created below them; returns the ids of created jobs.
+
+    Parents with few rows to copy come first, until FLAGS_INLINE_ROWS rows are reached. Every other parent gets a job.
+    """
     if not placements:
         return []
-    tops: dict[int, list[int]] = {}
+    created_of: dict[int, list[int]] = {}
     for placement in placements:
-        tops.setdefault(placement.parent_id or 0, []).append(placement.organization_id)
+        created_of.setdefault(placement.parent_id or 0, []).append(placement.organization_id)
     with connection.cursor() as cursor:
-        cursor.execute(ROWS_TO_COPY, {"tops": [placement.organization_id for placement in placements]})
+        cursor.execute(ROWS_TO_COPY, {"created_ids": [placement.organization_id for placement in placements]})
         budget = int(settings.FLAGS_INLINE_ROWS)
         inline: list[int] = []
         large: list[int] = []
         for parent_id, rows in cursor.fetchall():
             budget -= rows
             (inline if budget >= 0 else large).append(parent_id)
-        cursor.execute(COPY_FROM_PARENTS, {"tops": [top for parent_id in inline for top in tops[parent_id]]})
-    return [job_id for parent_id in large for job_id in _start_job_for_created(parent_id, tops[parent_id])]
+        inline_ids = [created_id for parent_id in inline for created_id in created_of[parent_id]]
+        cursor.execute(COPY_FROM_PARENTS, {"created_ids": inline_ids})
+    return [job_id for parent_id in large for job_id in _start_job_for_created(parent_id, created_of[parent_id])]
 
 
-def _start_job_for_created(parent_id: int, tops: list[int]) -> list[int]:
-    """One job for all that were created below a parent: their ids are higher than those of all that were there.
+def _start_job_for_created(parent_id: int, created_ids: list[int]) -> list[int]:
+    """Create one job for all organizations that were created below a parent; returns its id in a list.
 
-    None where there is nothing left to copy: flags may be marked as purging since the rows were counted.
+    The ids of created organizations are higher than all older ids, so the job begins after the last older id. There is
+    no job if there is nothing to copy any more, because a flag was marked as purging since the rows were counted.
     """
-    values = list(_rows_of(parent_id).values())
+    values = list(_values_of(parent_id).values())
     if not values:
         return []
-    if len(tops) == 1:
-        return [_start_job(tops[0], values)]
-    return [_start_job(parent_id, values, after=min(tops) - 1)]
+    if len(created_ids) == 1:
+        return [_start_job(created_ids[0], values)]
+    return [_start_job(parent_id, values, after=min(created_ids) - 1)]
 
 
-def values_after_move(placement: Placement, *, number: int) -> list[Value]:
-    """What a moved organization takes over from its new place, and what it carries along from the old one.
+def values_after_move(placement: Placement, *, number: int) -> list[StateValue]:
+    """Return the values that a move gives to the subtree of the moved organization.
 
-    What it takes over is a change made now, thus gets the `number`. Reads only, so a preview asks it too.
+    Values of the new parent get `number` as their change number, because the move is a change of its own. Changes that
+    were still on their way from the former ancestors keep their change numbers. This function only reads, so a preview
+    can call it too.
     """
-    values: dict[int, Value] = {}
+    values: dict[int, StateValue] = {}
     if placement.parent_id is not None:
         parent = Organization.objects.get(pk=placement.parent_id)
-        above = [*Organization.objects.above(parent).values_list("pk", flat=True), parent.pk]
-        for value in [*_rows_of(parent.pk).values(), *_on_their_way(to=parent.pk, above=above)]:
+        path_ids = [*Organization.objects.above(parent).values_list("pk", flat=True), parent.pk]
+        for value in [*_values_of(parent.pk).values(), *_pending_changes(to=parent.pk, ancestor_ids=path_ids)]:
             if value.flag_id not in values or values[value.flag_id].number < value.number:
                 values[value.flag_id] = value
-        values = {flag: Value(flag, value.enabled, value.source_id, number) for flag, value in values.items()}
+        values = {flag: StateValue(flag, value.enabled, value.source_id, number) for flag, value in values.items()}
     former = list(placement.former_ancestor_ids or ())
-    carried = _on_their_way(to=placement.organization_id, above=former)
-    return [*values.values(), *(value for value in carried if value.flag_id not in values)]
+    pending = _pending_changes(to=placement.organization_id, ancestor_ids=former)
+    return [*values.values(), *(value for value in pending if value.flag_id not in values)]
 
 
-def _rows_of(organization_id: int | None) -> dict[int, Value]:
+def _values_of(organization_id: int | None) -> dict[int, StateValue]:
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -140,17 +150,17 @@ def _rows_of(organization_id: int | None) -> dict[int, Value]:
             """,
             [organization_id],
         )
-        return {row[0]: Value(*row) for row in cursor.fetchall()}
+        return {row[0]: StateValue(*row) for row in cursor.fetchall()}
 
 
-ON_THEIR_WAY = """
+PENDING_CHANGES = """
 SELECT DISTINCT ON (change.flag_id) change.flag_id, change.enabled, change.source_id, change.number
   FROM flags_change change  -- index change_on_organization
   JOIN flags_flag flag ON flag.id = change.flag_id AND NOT flag.purging
   LEFT JOIN flags_flagstate state ON state.organization_id = %(to)s AND state.flag_id = change.flag_id
- WHERE change.organization_id = ANY(%(above)s) AND change.job_id IS NOT NULL
+ WHERE change.organization_id = ANY(%(ancestor_ids)s) AND change.job_id IS NOT NULL
    AND change.number >= COALESCE(state.change_number, 0)
-   AND NOT EXISTS (  -- ended for good: carried to all, or cancelled
+   AND NOT EXISTS (  -- settled: every organization has it, or somebody cancelled it
         SELECT FROM jobs_job job
          WHERE (job.id = change.job_id OR job.parent_job_id = change.job_id)
            AND (job.status = 'CANCELLED' OR (job.status = 'COMPLETED' AND job.failed = 0)))
@@ -158,20 +168,20 @@ SELECT DISTINCT ON (change.flag_id) change.flag_id, change.enabled, change.sourc
 """
 
 
-def _on_their_way(*, to: int, above: list[int]) -> list[Value]:
-    """For each flag the newest change on the organizations `above` that may not have reached all below `to` yet.
+def _pending_changes(*, to: int, ancestor_ids: list[int]) -> list[StateValue]:
+    """For each flag, the newest change on the ancestors whose propagation may not have reached all of `to`'s subtree.
 
-    A failed one counts: its number is lower than those of later changes, and a retry may still carry it down.
+    A change whose job failed counts too, because a retry may still propagate it.
     """
-    if not above:
+    if not ancestor_ids:
         return []
     with connection.cursor() as cursor:
-        cursor.execute(ON_THEIR_WAY, {"to": to, "above": above})
-        return [Value(*row) for row in cursor.fetchall()]
+        cursor.execute(PENDING_CHANGES, {"to": to, "ancestor_ids": ancestor_ids})
+        return [StateValue(*row) for row in cursor.fetchall()]
 
 
-def _apply(organization_id: int, values: list[Value]) -> list[int]:
-    """Write values to the whole subtree, or start a job that does; returns the job's id, if any."""
+def _apply(organization_id: int, values: list[StateValue]) -> list[int]:
+    """Write values to the whole subtree, or create a job for it; returns the id of the created job in a list."""
     if not values:
         return []
     subtree = load_subtree(organization_id)
@@ -185,7 +195,7 @@ def _apply(organization_id: int, values: list[Value]) -> list[int]:
     return []
 
 
-def _start_job(organization_id: int, values: list[Value], *, total: int | None = None, after: int = 0) -> int:
+def _start_job(organization_id: int, values: list[StateValue], *, total: int | None = None, after: int = 0) -> int:
     job = lifecycle.create(
         kind=propagation.KIND,
         organization_id=organization_id,
@@ -199,7 +209,7 @@ def _start_job(organization_id: int, values: list[Value], *, total: int | None =
     return job.pk
 
 
-def _record(organization_id: int, values: list[Value], *, job_id: int | None) -> None:
+def _record(organization_id: int, values: list[StateValue], *, job_id: int | None) -> None:
     Change.objects.bulk_create(
         Change(
             number=value.number,

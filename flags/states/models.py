@@ -1,4 +1,4 @@
-"""Accepted changes, and the effective value of each flag for each organization."""
+"""The models of changes and flag states."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from orgs.tree.models import Organization
 
 
 class Change(models.Model):
-    """One accepted request to set a flag on an organization and all that is below it.
+    """One accepted request to set a flag on an organization and everything below it.
 
-    `number` comes from the sequence flags_change_number and decides which of two changes wins. A move of an
-    organization is recorded as changes too, one for each flag whose value it takes along or takes over; such a
-    change names the `source` that the value comes from.
+    `number` is the change number: it comes from the sequence flags_change_number, and the change with the higher number
+    wins. A move of an organization is also recorded as changes, one for each flag whose value the move writes. The
+    `source` of such a change is the organization on which the value was set.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -42,9 +42,9 @@ class Change(models.Model):
 
     class Meta:
         indexes: ClassVar = [
-            # placements: the latest change of a flag on each ancestor
+            # placements read the latest change of a flag on each ancestor
             models.Index(fields=["organization", "flag", "-number"], name="change_on_organization"),
-            # a flag's page: what was changed last
+            # the page of a flag shows its latest changes
             models.Index(fields=["flag", "-number"], name="change_of_flag"),
         ]
 
@@ -53,12 +53,13 @@ class Change(models.Model):
 
 
 class FlagState(models.Model):
-    """The effective value of one flag for one organization: what reads look up.
+    """The effective value of one flag for one organization. Reads look up this row by its primary key.
 
-    The table is laid out for its load. No column that a flip writes is in an index, and each page keeps room for a
-    second version of its rows (fillfactor 50), so that a flip is a heap-only update: indexes are not touched and
-    the next flip reuses the room. No foreign key is enforced, since checking four of them for each row would cost
-    more than the row; rows appear and go only under the tree lock, together with their organization.
+    The table is made for many updates. No index contains a column that a change writes, and each page keeps space for a
+    second version of its rows (fillfactor 50). So PostgreSQL can update rows without touching indexes (heap-only
+    updates), and the next update reuses the space. The foreign keys have no constraints, because checking four
+    constraints would cost more than writing the row. Rows are created and deleted only under the tree lock, together
+    with their organization.
     """
 
     pk = models.CompositePrimaryKey("organization_id", "flag_id")
@@ -76,12 +77,12 @@ class FlagState(models.Model):
         Job, on_delete=models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+"
     )
     updated_at = models.DateTimeField(db_default=Now())
-    enabled = models.BooleanField()  # last: wider columns first leave no gaps between them
+    enabled = models.BooleanField()  # last, because wider columns first leave no gaps in a row
 
     def __str__(self) -> str:
         return f"{self.flag_id} is {'on' if self.enabled else 'off'} for {self.organization_id}"
 
     @property
     def inherited(self) -> bool:
-        """Whether the value was set on another organization, above."""
+        """Whether the value was set on an ancestor of the organization."""
         return self.source_id != self.organization_id

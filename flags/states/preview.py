@@ -1,4 +1,4 @@
-"""What a change would do, before anybody asks for it."""
+"""Previews: how many organizations a change of a flag or a move would affect."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any
 
 from django.db import connection
 
+from flags.evaluation.engine import StateValue
 from flags.states import inheritance, set_flag
-from flags.states.sql import Value
 from flagsite.core.ids import MAX_ID
 from orgs.tree.models import Organization
 from orgs.tree.paths import path_ids_of
 from orgs.tree.signals import Placement
 from orgs.tree.subtrees import is_at_or_below, is_in_subtree
 
-MOST_SHOWN = 20
-"""Flags that are told one by one."""
-MOST_COUNTED = 2_000_000
-"""Rows that a preview goes through while somebody waits; more take longer than some seconds."""
+MAX_DESCRIBED_FLAGS = 20
+"""Flags that the preview of a move describes with a sentence each."""
+MAX_COUNTED_ROWS = 2_000_000
+"""Flag states that the preview of a move reads while a person waits. More of them take longer than a few seconds."""
 
-SWITCH = f"""
+COUNT_SWITCH = f"""
 SELECT count(*), count(*) FILTER (WHERE COALESCE(state.enabled, flag.enabled, FALSE) = %(enabled)s),
        count(*) FILTER (WHERE state.source_id = organization.id AND organization.id <> %(top)s)
   FROM orgs_organization organization
@@ -30,10 +30,10 @@ SELECT count(*), count(*) FILTER (WHERE COALESCE(state.enabled, flag.enabled, FA
 """  # noqa: S608 - no input in it
 
 
-MOVE = f"""
+COUNT_MOVE = f"""
 SELECT flag.key, value.enabled,
        count(*) FILTER (WHERE COALESCE(state.enabled, flag.enabled) <> value.enabled) AS changed,
-       count(*) FILTER (WHERE state.source_id = organization.id) AS set_themselves
+       count(*) FILTER (WHERE state.source_id = organization.id) AS overwritten
   FROM unnest(%(flag_ids)s::bigint[], %(enabled)s::boolean[], %(numbers)s::bigint[]) AS value(flag_id, enabled, number)
   JOIN flags_flag flag ON flag.id = value.flag_id
  CROSS JOIN orgs_organization top
@@ -46,29 +46,31 @@ SELECT flag.key, value.enabled,
 
 
 @dataclass(frozen=True, slots=True)
-class Switch:
-    """Of an organization and all below it: how many there are, have the value already, were set themselves.
+class SwitchPreview:
+    """What setting a flag on an organization would do in its subtree.
 
-    Where nobody set the flag its default holds; a flag that the change `creates` is off until then.
+    `organizations` is the size of the subtree. `unchanged` of these organizations already have the value; an
+    organization for which nobody set the flag has the flag's default. For `overwritten` organizations below, somebody
+    has set the flag on the organization itself. `creates` is true if the flag does not exist yet; until then it is off.
     """
 
     organizations: int
     unchanged: int
-    set_themselves: int
+    overwritten: int
     creates: bool
 
     @property
     def changed(self) -> int:
-        """How many would have another value than now."""
+        """The number of organizations that would get another value."""
         return self.organizations - self.unchanged
 
 
-def switch(organization: Organization, flag_key: str, *, enabled: bool) -> Switch:
-    """What setting the flag there would do now; the organization as it was just loaded.
+def switch(organization: Organization, flag_key: str, *, enabled: bool) -> SwitchPreview:
+    """Preview setting a flag on an organization. The caller has just loaded it, so its tree columns are current.
 
     Raises FlagNotFound, FlagArchived, FlagPurging.
     """
-    is_there = set_flag.check_may_be_set(flag_key)
+    exists = set_flag.check_can_be_set(flag_key)
     parameters = {
         "enabled": enabled,
         "flag": flag_key,
@@ -76,30 +78,30 @@ def switch(organization: Organization, flag_key: str, *, enabled: bool) -> Switc
         **organization.subtree.parameters(),
     }
     with connection.cursor() as cursor:
-        cursor.execute(SWITCH, parameters)
-        organizations, unchanged, set_themselves = cursor.fetchone()
-    return Switch(organizations, unchanged, set_themselves, creates=not is_there)
+        cursor.execute(COUNT_SWITCH, parameters)
+        organizations, unchanged, overwritten = cursor.fetchone()
+    return SwitchPreview(organizations, unchanged, overwritten, creates=not exists)
 
 
 def move(organization: Organization, parent: Organization | None) -> list[str]:
-    """Sentences on the flags whose values the move would write over those that there are, and on how many."""
+    """Preview a move below `parent`, or to a root: one sentence for each flag whose values the move would change."""
     if organization.parent_id == (parent.pk if parent else None):
-        return ["It is there already."]
+        return ["The organization is already there."]
     former_ancestor_ids = tuple(path_ids_of(organization.pk)[:-1])
     placement = Placement(organization.pk, parent.pk if parent else None, former_ancestor_ids)
     values = inheritance.values_after_move(placement, number=MAX_ID)
-    counted = values[: max(1, MOST_COUNTED // organization.subtree.size)]
-    written = [row for row in _overwritten(organization.pk, counted) if row[2] or row[3]]
-    sentences = [_sentence(*row) for row in written[:MOST_SHOWN]]
-    if len(written) > MOST_SHOWN:
-        sentences.append(f"So it is with {_flags(len(written) - MOST_SHOWN)} more.")
+    counted = values[: max(1, MAX_COUNTED_ROWS // organization.subtree.size)]
+    changes = [row for row in _count_effects(organization.pk, counted) if row[2] or row[3]]
+    sentences = [_sentence(*row) for row in changes[:MAX_DESCRIBED_FLAGS]]
+    if len(changes) > MAX_DESCRIBED_FLAGS:
+        sentences.append(f"The same happens to {_more_flags(len(changes) - MAX_DESCRIBED_FLAGS)}.")
     if len(values) > len(counted):
-        sentences.append(f"{_flags(len(values) - len(counted))} more would be written; too many to count here.")
-    return sentences or ["No flag gets another value, and nothing that was set is overwritten."]
+        sentences.append(f"{_more_flags(len(values) - len(counted))} would be written, too many to count here.")
+    return sentences or ["No flag gets another value, and no value that was set is overwritten."]
 
 
-def _overwritten(organization_id: int, values: list[Value]) -> list[tuple[str, bool, int, int]]:
-    """By flag: what is written, how many organizations have another value now, how many were set themselves."""
+def _count_effects(organization_id: int, values: list[StateValue]) -> list[tuple[str, bool, int, int]]:
+    """For each flag: its key, its new value, the number of changed organizations, the number of overwritten values."""
     parameters: dict[str, Any] = {
         "top": organization_id,
         "flag_ids": [value.flag_id for value in values],
@@ -107,18 +109,18 @@ def _overwritten(organization_id: int, values: list[Value]) -> list[tuple[str, b
         "numbers": [value.number for value in values],
     }
     with connection.cursor() as cursor:
-        cursor.execute(MOVE, parameters)
+        cursor.execute(COUNT_MOVE, parameters)
         return cursor.fetchall()
 
 
-def _sentence(flag_key: str, enabled: bool, changed: int, set_themselves: int) -> str:
-    gets = "1 organization gets" if changed == 1 else f"{changed:,} organizations get"
-    words = f"{flag_key} becomes {'on' if enabled else 'off'}: {gets} another value"
-    if set_themselves:
-        were = "1 that was set itself is" if set_themselves == 1 else f"{set_themselves:,} that were set themselves are"
-        words += f"; {were} overwritten"
-    return f"{words}."
+def _sentence(flag_key: str, enabled: bool, changed: int, overwritten: int) -> str:
+    organizations = "1 organization gets" if changed == 1 else f"{changed:,} organizations get"
+    sentence = f"{flag_key} becomes {'on' if enabled else 'off'}: {organizations} another value"
+    if overwritten:
+        values = "1 value that was" if overwritten == 1 else f"{overwritten:,} values that were"
+        sentence += f"; {values} set there {'is' if overwritten == 1 else 'are'} overwritten"
+    return f"{sentence}."
 
 
-def _flags(count: int) -> str:
-    return "1 flag" if count == 1 else f"{count:,} flags"
+def _more_flags(count: int) -> str:
+    return "1 more flag" if count == 1 else f"{count:,} more flags"

@@ -1,14 +1,15 @@
-"""Carrying changes to every organization below: the job that writes each descendant's own row, chunk by chunk.
+"""The propagation job: it writes a change to every organization of a subtree, chunk by chunk.
 
-1. A chunk is one short transaction: take the tree lock shared, read the subtree's extent, take the next
-   organizations by id, write their rows, add to the job's counts and checkpoint, commit.
-2. Chunks are about one per cent of the subtree, at least 10 organizations; they shrink when one takes too long, and
-   grow back when they are quick again.
-3. A chunk that meets a passing error (deadlock, time-out, lost connection) is tried again from the checkpoint.
-4. A chunk that meets any other error is halved until the organizations at fault stand alone; those are recorded,
-   the others go through.
-5. Organizations come into the subtree while the job runs: created ones have higher ids and are reached; one that
-   is moved in takes the values that its move has brought along (`flags.states.inheritance`).
+1. A chunk is one short transaction. It takes the tree lock shared, reads the tree columns of the subtree, takes the
+   next organizations by id, writes their flag states, updates the job's counts and checkpoint, and commits.
+2. A chunk has about one per cent of the subtree, and at least 10 organizations. Chunks become smaller when one takes
+   too long, and larger again when they are fast.
+3. If a transient error (deadlock, time-out, lost connection) interrupts a chunk, the chunk is tried again from the
+   checkpoint.
+4. If any other error stops a chunk, the chunk is halved until each faulty organization is alone in its chunk. The job
+   records these organizations as failed and writes all others.
+5. Organizations can join the subtree while the job runs. A created organization has a higher id, so the job reaches it
+   later. A moved organization gets its values by its move (`flags.states.inheritance`).
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from typing import TypeVar
 import structlog
 from django.db import DatabaseError, InterfaceError, transaction
 
+from flags.evaluation.engine import StateValue
 from flags.states import sql
 from flags.states.models import Change
-from flags.states.sql import Span, Value
+from flags.states.sql import Span
 from flagsite.core.db import transient_errors
 from jobs.engine.kinds import job_kind
 from jobs.engine.run import Run
@@ -37,18 +39,19 @@ from orgs.tree.subtrees import Subtree
 log = structlog.get_logger(__name__)
 
 KIND = "propagation"
-SMALLEST_CHUNK = 10
-LONGEST_CHUNK = 0.7
-"""Seconds; progress is to move each second."""
-SHORTEST_CHUNK = 0.005
-"""Seconds; where one per cent takes less, three at a time are still far more steps than anyone can see."""
-PATIENCE = 60.0
-"""Seconds for which one chunk is tried again after passing errors."""
+MIN_CHUNK_SIZE = 10
+"""Organizations."""
+MAX_CHUNK_SECONDS = 0.7
+"""A longer chunk makes the next one smaller, so that people see progress every second."""
+MIN_CHUNK_SECONDS = 0.005
+"""If one per cent takes less time than this, a chunk gets three per cent. Progress still looks smooth."""
+RETRY_TIMEOUT_SECONDS = 60.0
+"""The time for which one chunk is tried again after transient errors."""
 
 
 @job_kind(KIND, queue="propagation")
 def propagate(run: Run) -> None:
-    """Write the changes that belong to the job's chain to the whole subtree. Raises PermanentFailure."""
+    """Write the changes of the job's chain to every organization of the subtree. Raises PermanentFailure."""
     values = _values(run)
     root_id = run.job.organization_id
     if root_id is None:
@@ -56,25 +59,25 @@ def propagate(run: Run) -> None:
     walk = Walk(run, root_id, values)
     walk.count()
     log.info("job_found_organizations", organizationId=root_id, descendants=(run.job.total or 1) - 1)
-    pieces: deque[int] = deque()
+    half_sizes: deque[int] = deque()
     while True:
         run.check()
-        size = pieces.popleft() if pieces else walk.chunk_size
+        size = half_sizes.popleft() if half_sizes else walk.chunk_size
         try:
-            if not _with_patience(run, partial(walk.write_chunk, size)):
+            if not _retry_transient_errors(run, partial(walk.write_chunk, size)):
                 return
         except DatabaseError as error:
             if transient_errors.is_transient(error) and not transient_errors.is_timeout(error):
-                raise  # the server's trouble, of which no organization is guilty
+                raise  # the server failed, and no organization is the cause
             if size > 1:
-                pieces.extendleft((size - size // 2, size // 2))
+                half_sizes.extendleft((size - size // 2, size // 2))
             else:
-                _with_patience(run, walk.write_or_skip_one)
+                _retry_transient_errors(run, walk.write_or_skip_one)
 
 
-def _values(run: Run) -> list[Value]:
+def _values(run: Run) -> list[StateValue]:
     changes = Change.objects.filter(job_id=run.job.root_id).order_by("flag_id", "number")
-    values = [Value(change.flag_id, change.enabled, change.source_id, change.number) for change in changes]
+    values = [StateValue(change.flag_id, change.enabled, change.source_id, change.number) for change in changes]
     if not values:
         raise PermanentFailure("The flag no longer exists.")
     return values
@@ -82,7 +85,10 @@ def _values(run: Run) -> list[Value]:
 
 @dataclass(frozen=True, slots=True)
 class ChunkCounts:
-    """Of the organizations of a span: how many had newer values throughout, and how many had this value before."""
+    """Organizations of a span for which the chunk changed nothing.
+
+    `unchanged` of them already had the value, and `superseded` of them had newer values of all flags.
+    """
 
     unchanged: int = 0
     superseded: int = 0
@@ -90,18 +96,18 @@ class ChunkCounts:
 
 @dataclass(slots=True)
 class Walk:
-    """The way through a subtree by organization id; where it stands is in the job's row, not here."""
+    """The walk through a subtree in the order of organization ids. The position is the checkpoint in the job's row."""
 
     run: Run
     root_id: int
-    values: list[Value]
-    chunk_size: int = field(default=SMALLEST_CHUNK, init=False)
+    values: list[StateValue]
+    chunk_size: int = field(default=MIN_CHUNK_SIZE, init=False)
     reported: int = field(default=0, init=False)
     unset: set[int] = field(default_factory=set, init=False)
-    """Flags of which none of the last chunk's organizations had a row."""
+    """Flags of which no organization of the last chunk had a flag state."""
 
     def count(self) -> None:
-        """Find how many organizations there are, and how big a chunk that makes."""
+        """Count the organizations, and choose the size of the first chunk."""
 
         def count_once() -> None:
             with transaction.atomic():
@@ -110,44 +116,45 @@ class Walk:
                 if self._behind or self._begins_after:
                     rest = sql.next_span(subtree, after=self._begins_after, most=None, behind=self._behind)
                     total = rest.count if rest else 0
-                if self.run.job.checkpoint:  # going on after an interruption
+                if self.run.job.checkpoint:  # the job continues after an interruption
                     total = max(total, self.run.job.total or 0)
                 self.run.record_progress(total=total)
             self.run.job.total = total
             self.chunk_size = self._share(1)
 
-        _with_patience(self.run, count_once)
+        _retry_transient_errors(self.run, count_once)
 
-    def write_chunk(self, most: int) -> bool:
-        """Write the next organizations, at most `most`; False when there are no more."""
+    def write_chunk(self, size: int) -> bool:
+        """Write the next `size` organizations, or fewer at the end. Returns False if there are no more."""
         with transaction.atomic():
             subtree = self._begin()
-            began = time.monotonic()  # the wait for the tree says nothing about the chunk
-            span = sql.next_span(subtree, after=self._after, most=most, behind=self._behind)
+            began = time.monotonic()  # after the wait for the tree lock, which does not depend on the chunk
+            span = sql.next_span(subtree, after=self._after, most=size, behind=self._behind)
             if span is None:
                 return False
             self._record(span, processed=span.count, counts=self._write(subtree, span))
         self._advance(span)
-        self._fit(span.count, time.monotonic() - began)
+        self._adjust_chunk_size(span.count, time.monotonic() - began)
         return True
 
-    def _fit(self, count: int, seconds: float) -> None:
-        """Choose the next chunk's size by how long `count` organizations took."""
-        if seconds > LONGEST_CHUNK:
-            self.chunk_size = max(SMALLEST_CHUNK, int(count * LONGEST_CHUNK / seconds))
-        elif seconds < SHORTEST_CHUNK:
+    def _adjust_chunk_size(self, count: int, seconds: float) -> None:
+        """Choose the size of the next chunk from the time that `count` organizations took."""
+        if seconds > MAX_CHUNK_SECONDS:
+            self.chunk_size = max(MIN_CHUNK_SIZE, int(count * MAX_CHUNK_SECONDS / seconds))
+        elif seconds < MIN_CHUNK_SECONDS:
             self.chunk_size = self._share(3)
-        elif seconds < LONGEST_CHUNK / 4 and self.chunk_size < self._share(1):
+        elif seconds < MAX_CHUNK_SECONDS / 4 and self.chunk_size < self._share(1):
             self.chunk_size = min(self.chunk_size * 2, self._share(1))
 
     def _share(self, per_cent: int) -> int:
-        return max(SMALLEST_CHUNK, math.ceil((self.run.job.total or 0) * per_cent / 100))
+        return max(MIN_CHUNK_SIZE, math.ceil((self.run.job.total or 0) * per_cent / 100))
 
     def write_or_skip_one(self) -> None:
-        """Write the next organization; when that fails record it, and pass it.
+        """Write the next organization. If that fails, record the organization as failed and go on.
 
-        It is tried once more here, since after the failure another may have become the next: the one that failed was
-        deleted, one was moved in before it, or only the answer to the commit that passed it was lost.
+        The organization is tried once more here, because the next organization may be another one by now. The one that
+        failed may have been deleted, or another one was moved before it, or its commit succeeded and only the answer
+        was lost.
         """
         with transaction.atomic():
             subtree = self._begin()
@@ -169,7 +176,7 @@ class Walk:
 
     @property
     def _begins_after(self) -> int:
-        """Organizations up to this id are none of its business: it is for those that an import has just created."""
+        """The id after which the walk begins. The job of an import leaves out all older organizations."""
         return int(self.run.job.arguments.get("after", 0))
 
     @property
@@ -177,8 +184,8 @@ class Walk:
         return int((self.run.job.checkpoint or {}).get("after", self._begins_after))
 
     @property
-    def _behind(self) -> list[Value] | None:
-        """The values by which those that an earlier attempt left behind are told, where only they count."""
+    def _behind(self) -> list[StateValue] | None:
+        """For a job that only writes organizations which an earlier attempt left behind: the values that they lack."""
         return self.values if self.run.job.only_behind else None
 
     def _begin(self) -> Subtree:
@@ -188,7 +195,7 @@ class Walk:
         return subtree
 
     def _write(self, subtree: Subtree, span: Span) -> ChunkCounts:
-        """Write every value; tell those organizations apart for which that changed nothing."""
+        """Write every value to the organizations of the span; count those for which nothing changed."""
         job_id = self.run.job.pk
         written = []
         for value in self.values:
@@ -198,7 +205,7 @@ class Walk:
             written.append(done)
         unchanged = written[0].unchanged if len(written) == 1 else 0
         if self._behind or sum(each.rows for each in written) == span.count * len(self.values):
-            return ChunkCounts(unchanged=unchanged)  # those left behind have no newer values throughout
+            return ChunkCounts(unchanged=unchanged)  # organizations that were left behind are never superseded
         return ChunkCounts(unchanged=unchanged, superseded=sql.count_superseded(subtree, span, self.values))
 
     def _record(self, span: Span, *, processed: int = 0, failed: int = 0, counts: ChunkCounts | None = None) -> None:
@@ -220,13 +227,14 @@ class Walk:
 Result = TypeVar("Result")
 
 
-def _with_patience(run: Run, step: Callable[[], Result]) -> Result:
-    """Do a step; after a passing error read the job again on a fresh connection and do the step anew.
+def _retry_transient_errors(run: Run, step: Callable[[], Result]) -> Result:
+    """Carry out a step. After a transient error, reload the job on a new connection and carry out the step again.
 
-    The step must start from the job's checkpoint: when only the answer to its commit was lost, it goes on after it.
-    One who waits for the tree, which an import may hold for long, has no trouble and waits on while the job is wanted.
+    The step must start from the job's checkpoint. So if its commit succeeded and only the answer was lost, the next try
+    continues after the committed chunk. A wait for the tree lock is not an error: an import may hold the lock for long,
+    so the wait goes on until the job is cancelled.
     """
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + RETRY_TIMEOUT_SECONDS
     pause = 0.1
     while True:
         try:
@@ -236,7 +244,7 @@ def _with_patience(run: Run, step: Callable[[], Result]) -> Result:
                 raise
             log.warning("chunk_tried_again", error=str(error))
         except TreeBusy:
-            deadline, pause = time.monotonic() + PATIENCE, 0.1
+            deadline, pause = time.monotonic() + RETRY_TIMEOUT_SECONDS, 0.1
         while True:
             try:
                 transient_errors.reconnect()

@@ -1,4 +1,4 @@
-"""What holds for an organization: look-ups by primary key."""
+"""Reading the effective values of an organization's flags, by primary key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from orgs.tree.paths import path_ids_of
 
 @dataclass(frozen=True, slots=True)
 class EffectiveState:
-    """The value of one flag for one organization and its source; without one nobody set it and the default holds."""
+    """The value of one flag for one organization, and the organization on which this value was set (its source).
+
+    If nobody set the flag on the organization or on an ancestor, `source_organization_id` is None and the value is the
+    flag's default.
+    """
 
     flag_id: int
     flag_key: str
@@ -28,29 +32,30 @@ class EffectiveState:
 
     @property
     def inherited(self) -> bool:
-        """Whether the value was set on another organization, above."""
+        """Whether the value was set on an ancestor of the organization."""
         return self.source_organization_id not in (None, self.organization_id)
 
 
 def effective_state(*, organization: Organization, flag_key: str) -> EffectiveState:
-    """The organization's value of a flag. Raises FlagNotFound, InvalidFlagKey.
+    """Return the organization's value of a flag. Raises FlagNotFound, InvalidFlagKey.
 
-    An organization that was imported a moment ago may wait for its rows; its nearest ancestor's value holds then.
+    An organization that was just imported may not have its flag states yet. Then it has the value of its nearest
+    ancestor that has a flag state.
     """
     check_flag_key(flag_key)
     flag = Flag.objects.called(flag_key)
     state = FlagState.objects.filter(organization_id=organization.pk, flag_id=flag.pk).first()
     if state is None:
         ancestors = path_ids_of(organization.pk)[:-1]
-        inherited = {row.organization_id: row for row in flag.states.filter(organization_id__in=ancestors)}
-        state = next((inherited[pk] for pk in reversed(ancestors) if pk in inherited), None)
+        state_of = {row.organization_id: row for row in flag.states.filter(organization_id__in=ancestors)}
+        state = next((state_of[pk] for pk in reversed(ancestors) if pk in state_of), None)
     return _effective(organization.pk, flag, state)
 
 
 def effective_states(organization: Organization) -> QuerySet[FlagState]:
-    """The rows that hold for the organization, with their flags, in one query; by the flag's id.
+    """Return the organization's flag states with their flags, in the order of the flags' ids, in one query.
 
-    They are its own, or its nearest ancestor's where it waits for its own.
+    If the organization does not have its own state of a flag yet, the state of its nearest ancestor takes its place.
     """
     path = path_ids_of(organization.pk)
     level = Case(*(When(organization_id=pk, then=level) for level, pk in enumerate(path)), default=0)
@@ -60,7 +65,7 @@ def effective_states(organization: Organization) -> QuerySet[FlagState]:
 
 
 def as_effective(organization: Organization, states: Iterable[FlagState]) -> list[EffectiveState]:
-    """These rows as values of the organization, without a row's machinery."""
+    """Convert the rows of `effective_states` to the organization's values."""
     return [_effective(organization.pk, state.flag, state) for state in states]
 
 

@@ -1,4 +1,4 @@
-"""Flag states on the wire."""
+"""Flag states in JSON."""
 
 from __future__ import annotations
 
@@ -45,24 +45,24 @@ class FeatureFlagSerializer(serializers.Serializer[EffectiveState]):
 
 @extend_schema_serializer(examples=[OpenApiExample("Set above", value=INHERITED)])
 class EffectiveStateSerializer(serializers.Serializer[EffectiveState]):
-    """What holds for an organization, and where it comes from."""
+    """A flag's value for an organization, and the organization on which it was set."""
 
     featureFlag = FeatureFlagSerializer(source="*")
     sourceOrganizationId = serializers.IntegerField(
         source="source_organization_id",
         allow_null=True,
-        help_text="Maybe above what the key sees; null: never set.",
+        help_text="The organization on which the value was set. The key may not see it. Null: nobody set it.",
     )
-    inherited = serializers.BooleanField(help_text="Whether it was set on another organization, above.")
+    inherited = serializers.BooleanField(help_text="Whether the value was set on an ancestor.")
     jobId = serializers.IntegerField(
-        source="job_id", allow_null=True, help_text="The job that wrote it; null when it was written at once."
+        source="job_id", allow_null=True, help_text="The job that wrote the value. Null if no job was necessary."
     )
     updatedAt = serializers.DateTimeField(source="updated_at", allow_null=True)
 
 
 @extend_schema_serializer(examples=[OpenApiExample("A leaf", value=WRITTEN)])
 class SetImmediatelySerializer(serializers.Serializer[dict[str, Any]]):
-    """The answer for an organization without others below it."""
+    """The answer for an organization without children."""
 
     featureFlag = FeatureFlagSerializer()
     message = serializers.CharField()
@@ -72,7 +72,7 @@ class SetImmediatelySerializer(serializers.Serializer[dict[str, Any]]):
 
 @extend_schema_serializer(examples=[OpenApiExample("A parent", value=STARTED, status_codes=[202])])
 class SetInBackgroundSerializer(serializers.Serializer[dict[str, Any]]):
-    """The answer for an organization with others below it."""
+    """The answer for an organization with children."""
 
     message = serializers.CharField()
     processedImmediately = serializers.BooleanField()

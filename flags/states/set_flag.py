@@ -1,4 +1,4 @@
-"""Setting a flag: the one function that every channel calls."""
+"""Setting a flag on an organization. All channels call the same function, `set_flag`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from django.db import transaction
 from flags.definitions.fields import as_json, values_of
 from flags.definitions.models import Flag, check_flag_key
 from flags.errors import FlagArchived, FlagNotFound, FlagPurging
+from flags.evaluation.engine import StateValue
 from flags.states import propagation, sql
 from flags.states.models import Change
-from flags.states.sql import Span, Value
+from flags.states.sql import Span
 from jobs.engine import lifecycle
 from jobs.engine.models import Job
 from orgs.audit import audit_log
@@ -25,7 +26,10 @@ from orgs.tree.subtrees import Subtree
 
 @dataclass(frozen=True, slots=True)
 class AcceptedChange:
-    """A change that was accepted. `job` carries it to the organizations below; None: it is written already."""
+    """An accepted change, and the job that propagates it.
+
+    `job` is None if the organization has no children: then the change is already written.
+    """
 
     change: Change
     flag: Flag
@@ -41,12 +45,14 @@ def set_flag(
     correlation_id: str = "",
     reason: str = "",
 ) -> AcceptedChange:
-    """Set a flag on an organization and all that is below it.
+    """Set a flag on an organization and everything below it.
 
-    1. Take the tree lock shared: nothing is moved or created until the commit, and a later move draws a higher
-    number. 2. Draw the change's number. 3. A leaf gets its row at once; for a parent a job is committed together
-    with the change. A flag that does not exist yet is created (setting FLAGS_CREATE_ON_SET). A killed one can be set:
-    that says what holds once it is no longer killed.
+    1. Take the tree lock shared. So nothing is moved or created until the commit, and a later move gets a higher change
+    number. 2. Draw the change number. 3. Write the flag state of an organization without children at once; for an
+    organization with children, create a propagation in the same transaction.
+
+    With the setting FLAGS_CREATE_ON_SET, a flag that does not exist is created. A killed flag can be set; the value
+    takes effect when the flag is no longer killed.
 
     Raises OrganizationNotFound, InvalidFlagKey, FlagNotFound, FlagArchived, FlagPurging.
     """
@@ -55,15 +61,19 @@ def set_flag(
         organization = Organization.objects.filter(pk=organization_id).first()
         if organization is None:
             raise OrganizationNotFound
-        flag = _flag(flag_key, requested_by)
+        flag = _get_or_create_flag(flag_key, requested_by)
         number = sql.next_number()
         job = None
         if organization.has_children:
-            wanted = {"featureFlagName": flag_key, "enabled": enabled}
-            job = _carried_down(organization.subtree, wanted, requested_by=requested_by, correlation_id=correlation_id)
+            arguments = {"featureFlagName": flag_key, "enabled": enabled}
+            job = _create_propagation(
+                organization.subtree, arguments, requested_by=requested_by, correlation_id=correlation_id
+            )
         else:
             leaf = Span(organization_id - 1, organization_id, 1)
-            sql.write_span(organization.subtree, leaf, Value(flag.pk, enabled, organization_id, number), job_id=None)
+            sql.write_span(
+                organization.subtree, leaf, StateValue(flag.pk, enabled, organization_id, number), job_id=None
+            )
         change = Change.objects.create(
             number=number,
             flag=flag,
@@ -80,49 +90,49 @@ def set_flag(
     return AcceptedChange(change, flag, job)
 
 
-def _carried_down(subtree: Subtree, wanted: dict[str, Any], *, requested_by: str, correlation_id: str) -> Job:
-    """The job that writes every organization's row."""
+def _create_propagation(subtree: Subtree, arguments: dict[str, Any], *, requested_by: str, correlation_id: str) -> Job:
+    """Create the job that writes the flag state of every organization of the subtree."""
     return lifecycle.create(
         kind=propagation.KIND,
         organization_id=subtree.organization_id,
-        arguments=wanted,
+        arguments=arguments,
         total=subtree.size,
         requested_by=requested_by,
         correlation_id=correlation_id,
     )
 
 
-def _flag(key: str, requested_by: str) -> Flag:
-    """The flag, made where that is wanted, and held: nobody archives or purges it before the change is committed."""
+def _get_or_create_flag(key: str, requested_by: str) -> Flag:
+    """Return the flag, locked so that nobody archives or purges it before the commit; create it if that is allowed."""
     check_flag_key(key)
-    held = Flag.objects.raw("SELECT * FROM flags_flag WHERE key = %s FOR SHARE", [key])
-    flag = next(iter(held), None)
+    rows = Flag.objects.raw("SELECT * FROM flags_flag WHERE key = %s FOR SHARE", [key])
+    flag = next(iter(rows), None)
     if flag is None and settings.FLAGS_CREATE_ON_SET:
         author = {"created_by": requested_by[:200], "updated_by": requested_by[:200]}
-        flag, made = Flag.objects.get_or_create(key=key, defaults=author)
-        if made:
-            shown = as_json(values_of(flag))
-            audit_log.record("flag.create", f"flag:{key}", by=requested_by, before=None, after=shown, onSet=True)
-    return _settable(key, flag)
+        flag, created = Flag.objects.get_or_create(key=key, defaults=author)
+        if created:
+            definition = as_json(values_of(flag))
+            audit_log.record("flag.create", f"flag:{key}", by=requested_by, before=None, after=definition, onSet=True)
+    return _check_settable(key, flag)
 
 
-def check_may_be_set(key: str) -> bool:
-    """Whether the flag is there; where it is not, setting it creates it.
+def check_can_be_set(key: str) -> bool:
+    """Check that the flag can be set. Returns whether it exists; if it does not, setting it creates it.
 
     Raises FlagNotFound, FlagArchived, FlagPurging.
     """
     flag = Flag.objects.filter(key=key).first()
     if flag is None and settings.FLAGS_CREATE_ON_SET:
         return False
-    _settable(key, flag)
+    _check_settable(key, flag)
     return True
 
 
-def _settable(key: str, flag: Flag | None) -> Flag:
+def _check_settable(key: str, flag: Flag | None) -> Flag:
     if flag is None:
         raise FlagNotFound(f"There is no flag {key!r}.")
     if flag.purging:
         raise FlagPurging(f"The flag {key!r} is being purged.")
     if flag.archived:
-        raise FlagArchived(f"The flag {key!r} is archived: off for everybody. Unarchive it before you set it.")
+        raise FlagArchived(f"The flag {key!r} is archived, so it is off for everybody. Unarchive it before you set it.")
     return flag

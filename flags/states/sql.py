@@ -15,21 +15,11 @@ from typing import Any
 from django.db import IntegrityError, OperationalError, connection, transaction
 
 from flags.evaluation.engine import StateValue
-from flags.serving.cache_events import CHANNEL, StatesWritten, encode
+from flags.serving.cache_events import NOTIFICATION_CHANNEL, StatesWritten, encode
 from flagsite.core.db import transient_errors
 from orgs.errors import TreeBusy
 from orgs.tree import locks
 from orgs.tree.subtrees import Subtree, is_in_subtree, subtree_columns, tree_number
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """What to write for one flag: the value, where it comes from, and the number that decides."""
-
-    flag_id: int
-    enabled: bool
-    source_id: int
-    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +98,9 @@ SELECT max(id), count(*) FROM (  -- those that have not got every value yet
 """  # noqa: S608 - no input in it
 
 
-def next_span(subtree: Subtree, *, after: int, most: int | None, behind: Sequence[Value] | None = None) -> Span | None:
+def next_span(
+    subtree: Subtree, *, after: int, most: int | None, behind: Sequence[StateValue] | None = None
+) -> Span | None:
     """The next `most` organizations by id, or None when there are no more; `most` None: all the rest.
 
     With `behind` only those count that lack one of these values or have an older one.
@@ -141,7 +133,7 @@ WITH written AS (
      WHERE state.organization_id = ANY({MEMBERS})
        AND state.flag_id = %(flag_id)s AND state.change_number < %(number)s AND {NOT_PURGED}
     RETURNING {{had_it}} AS had_it)
-SELECT count(*), count(*) FILTER (WHERE had_it), pg_notify('{CHANNEL}', %(notification)s) FROM written
+SELECT count(*), count(*) FILTER (WHERE had_it), pg_notify('{NOTIFICATION_CHANNEL}', %(notification)s) FROM written
 """  # noqa: S608 - no input in it
 HAD_IT = "old.enabled = state.enabled"
 KNOWS_OLD_ROWS = 180_000
@@ -158,7 +150,7 @@ WITH written AS (
      ORDER BY id
         {{conflict}}
     RETURNING FALSE)
-SELECT count(*), 0, pg_notify('{CHANNEL}', %(notification)s) FROM written
+SELECT count(*), 0, pg_notify('{NOTIFICATION_CHANNEL}', %(notification)s) FROM written
 """  # noqa: S608 - no input in it
 INSERT_MISSING = INSERT_SPAN.replace("{conflict}", "ON CONFLICT (organization_id, flag_id) DO NOTHING")
 INSERT_NEW = INSERT_SPAN.replace("{conflict}", "")
@@ -173,7 +165,9 @@ class Written:
     new: int
 
 
-def write_span(subtree: Subtree, span: Span, value: Value, *, job_id: int | None, likely_new: bool = False) -> Written:
+def write_span(
+    subtree: Subtree, span: Span, value: StateValue, *, job_id: int | None, likely_new: bool = False
+) -> Written:
     """Give one flag's value to every organization of the span whose row is missing or older.
 
     The caller's transaction holds the tree lock; one that writes many rows has also said `begin_chunk`. Where rows are
@@ -221,7 +215,7 @@ SELECT count(*) FROM (
 """  # noqa: S608 - no input in it
 
 
-def count_superseded(subtree: Subtree, span: Span, values: Sequence[Value]) -> int:
+def count_superseded(subtree: Subtree, span: Span, values: Sequence[StateValue]) -> int:
     """How many organizations of the span have a newer value for every one of these flags."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -238,10 +232,9 @@ def count_superseded(subtree: Subtree, span: Span, values: Sequence[Value]) -> i
         return int(cursor.fetchone()[0])
 
 
-def _notification(subtree: Subtree, span: Span, value: Value) -> str:
+def _notification(subtree: Subtree, span: Span, value: StateValue) -> str:
     """The change notification of the chunk: which organizations may have got which value."""
-    state = StateValue(value.flag_id, value.enabled, value.source_id, value.number)
-    return encode(StatesWritten(subtree.organization_id, span.after, span.last, state))
+    return encode(StatesWritten(subtree.organization_id, span.after, span.last, value))
 
 
 def next_number() -> int:

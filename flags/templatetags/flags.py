@@ -1,4 +1,4 @@
-"""Flags in templates: `{% load flags %}`, then `{% if_flag "name" %}…{% else %}…{% endif_flag %}` or `flag_enabled`."""
+"""Template tags for flags: `if_flag` and `flag_enabled`. `{% load flags %}` makes them available."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ OPTIONS = ("user_id", "organization", "environment")
 
 @register.simple_tag(takes_context=True)
 def flag_enabled(context: Context, name: str, **options: Any) -> bool:
-    """Whether the flag is on: `{% flag_enabled "name" as x %}`; options: user_id, organization, environment.
+    """Evaluate a flag: `{% flag_enabled "name" as x %}`. Options: user_id, organization, environment.
 
-    What is not given is the request's. A flag that cannot be evaluated is off.
+    An option that is not given comes from the request. If the evaluation fails, the flag counts as off.
     """
     request = context.get("request")
     if request is None or default_context.get() is not None:
@@ -33,14 +33,14 @@ def flag_enabled(context: Context, name: str, **options: Any) -> bool:
 
 @register.tag
 def if_flag(parser: Parser, token: Token) -> IfFlag:
-    """Show what is inside where the flag is on, what follows `{% else %}` where it is off; options as above."""
+    """Show one of two blocks: `{% if_flag "name" %}on{% else %}off{% endif_flag %}`; options as for `flag_enabled`."""
     tag, *words = token.split_contents()
     if not words:
         raise template.TemplateSyntaxError(f"{tag} needs the name of a flag.")
     name, rest = parser.compile_filter(words[0]), words[1:]
     options = token_kwargs(rest, parser)
     if rest or set(options) - set(OPTIONS):
-        raise template.TemplateSyntaxError(f"{tag} takes a name, and the options {', '.join(OPTIONS)}.")
+        raise template.TemplateSyntaxError(f"{tag} takes the name of a flag and the options {', '.join(OPTIONS)}.")
     on = parser.parse(("else", "endif_flag"))
     off = NodeList()
     if parser.next_token().contents == "else":
@@ -50,7 +50,7 @@ def if_flag(parser: Parser, token: Token) -> IfFlag:
 
 
 class IfFlag(template.Node):
-    """What is shown where a flag is on, and what where it is off."""
+    """The two blocks of `if_flag`: one for a flag that is on, one for a flag that is off."""
 
     child_nodelists = ("on", "off")
 

@@ -13,7 +13,7 @@ from flags.tests.asking import Asking
 @pytest.fixture
 def set_smallest_chunk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Sets how many organizations a chunk of a propagation has at least, and of a small tree at most."""
-    return lambda count: monkeypatch.setattr(propagation, "SMALLEST_CHUNK", count)
+    return lambda count: monkeypatch.setattr(propagation, "MIN_CHUNK_SIZE", count)
 
 
 @pytest.fixture

@@ -117,7 +117,9 @@ def test_explain_shows_the_steps_up_to_the_one_that_has_to_know_the_user(api: Ap
         (rule, "next")
         for rule in ("archived", "killed", "environment", "prerequisite", "whitelist", "organization", "default")
     ]
-    assert problem["steps"][5]["detail"] == f"Here it was switched on, by change {number}; the rollout decides."
+    assert problem["steps"][5]["detail"] == (
+        f"The value is on. It was set on this organization by change {number}. The rollout decides."
+    )
     assert "steps" not in asked(api, "check", organizationKey="oslo").json()
 
 
@@ -125,7 +127,7 @@ def test_where_a_prerequisite_has_to_know_the_user_the_steps_end_before_it(api: 
     service.create(key="needed", values={"enabled": True, "rollout_percentage": 50}, by="user:olga")
     define(enabled=True, prerequisites=["needed"])
     problem = asked(api, "explain").json()
-    assert problem["detail"] == "The flag 'needed' is rolled out by targeting key; none was sent."
+    assert problem["detail"] == "The rollout of the flag 'needed' needs a targeting key, and the request has none."
     assert [step["rule"] for step in problem["steps"]] == ["archived", "killed", "environment"]
 
 
@@ -240,7 +242,7 @@ def test_the_explanation_has_every_step_and_every_organization(api: Api, cast: C
 def test_where_nobody_set_it_the_default_holds_and_no_organization_decides(api: Api, cast: Cast) -> None:
     define(enabled=True)
     found = answer(api, "explain", organizationKey="oslo")
-    assert found["steps"][-1] == {"rule": "default", "outcome": "on", "detail": "By default it is on."}
+    assert found["steps"][-1] == {"rule": "default", "outcome": "on", "detail": "The default is on."}
     assert {(link["decides"], link["why"], link["enabled"]) for link in found["organizations"]} == {
         (False, "Nobody set it here.", None)
     }
@@ -305,15 +307,15 @@ def test_a_job_that_is_cleaned_up_while_somebody_asks_is_gone(
 def test_the_steps_say_where_a_value_was_switched_and_how_a_rollout_counts(api: Api, cast: Cast) -> None:
     define(rollout_percentage=12.5, salt="s")
     number = put(cast.acme)
-    for key, where in (("acme", "Here"), ("oslo", f"On the organization {cast.acme.pk} above")):
+    for key, where in (("acme", "this organization"), ("oslo", f"organization {cast.acme.pk}")):
         step = answer(api, "explain", organizationKey=key, userId="u")["steps"][5]
-        assert step["detail"] == f"{where} it was switched on, by change {number}; the rollout decides."
+        assert step["detail"] == f"The value is on. It was set on {where} by change {number}. The rollout decides."
     said = set()
     for user in range(40):
         checked = explain.check(key="new-ui", organization_id=cast.oslo.pk, context=EvaluationContext(f"u{user}"))
         step = checked.decision.steps[-1]
         said.add((step.enabled, step.detail.partition("100000, ")[2]))
-    assert said == {(True, "in 12.5 %."), (False, "out of 12.5 %.")}
+    assert said == {(True, "inside the rollout of 12.5 %."), (False, "outside the rollout of 12.5 %.")}
 
 
 def test_after_a_move_the_moved_organization_decides_with_what_it_took_over(api: Api, cast: Cast) -> None:

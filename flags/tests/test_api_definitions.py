@@ -312,7 +312,7 @@ def test_a_flag_that_is_needed_by_many_ways_is_looked_at_once() -> None:
             return super().get(key, default)
 
     edges = Edges({f"{level}-{side}": [f"{level + 1}-0", f"{level + 1}-1"] for level in range(20) for side in (0, 1)})
-    assert prerequisites._way("top", ["0-0", "0-1"], edges) is None
+    assert prerequisites._find_cycle("top", ["0-0", "0-1"], edges) is None
     assert len(looked_at) == 42
 
 

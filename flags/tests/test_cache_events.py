@@ -15,7 +15,7 @@ from conftest import Cast
 from flags.definitions.models import Flag
 from flags.evaluation.engine import StateValue
 from flags.serving.cache_events import (
-    CHANNEL,
+    NOTIFICATION_CHANNEL,
     AccessKeyChanged,
     CacheEvent,
     EverythingOf,
@@ -24,7 +24,7 @@ from flags.serving.cache_events import (
     decode,
     encode,
 )
-from flags.serving.invalidation import invalidate
+from flags.serving.operator_invalidation import invalidate
 from flags.states import propagation
 from flags.states.models import FlagState
 from flags.states.set_flag import set_flag
@@ -59,7 +59,7 @@ def sent(cast: Cast) -> Iterator[Sent]:
     parameters = connection.get_connection_params()
     plain = {name: value for name, value in parameters.items() if name not in {"context", "cursor_factory"}}
     with psycopg.connect(**{**plain, "autocommit": True}) as listening:
-        listening.execute(f"LISTEN {CHANNEL}")
+        listening.execute(f"LISTEN {NOTIFICATION_CHANNEL}")
 
         def since_last_call() -> list[CacheEvent]:
             listening.execute("SELECT 1")  # its answer comes after all that was committed before

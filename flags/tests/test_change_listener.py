@@ -14,10 +14,10 @@ from django.db import connection, transaction
 from conftest import Cast
 from flags.definitions.models import Flag
 from flags.serving.cache_events import AccessKeyChanged, CacheEvent, OrganizationMoved
+from flags.serving.cache_updates import apply_events_to
 from flags.serving.change_log import KEPT, ChangeLog
 from flags.serving.evaluation_cache import EvaluationCache
 from flags.serving.pg_listener import ChangeListener
-from flags.serving.process_cache import event_handler
 from flags.states.set_flag import set_flag
 from jobs.engine import runner
 from orgs.access import access_keys
@@ -37,7 +37,7 @@ class Process:
         self.cache = EvaluationCache()
         self.heard: list[object] = []
         self.gaps = 0
-        handle = event_handler(self.cache, lambda: self.heard.append("keys"))
+        handle = apply_events_to(self.cache, lambda: self.heard.append("keys"))
 
         def on_event(event: CacheEvent) -> None:
             handle(event)

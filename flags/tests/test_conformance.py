@@ -15,7 +15,7 @@ from flags.definitions import loader
 from flags.definitions.models import Flag
 from flags.errors import TargetingKeyMissing
 from flags.evaluation import context_loader
-from flags.evaluation.engine import NO_ORGANIZATION, Definition, EvaluationContext, Unit, evaluate
+from flags.evaluation.engine import NO_ORGANIZATION_CONTEXT, Definition, EvaluationContext, Unit, evaluate
 from flags.evaluation.rollout import bucket, hash_prefix, threshold
 from flags.states.set_flag import set_flag
 from flags.tests.asking import Asking
@@ -75,7 +75,7 @@ def test_the_example_on_the_page_of_definitions_is_right() -> None:
 def test_nobody_has_to_be_named_where_all_or_none_are_in(unit: Unit, percentage: str | None, enabled: bool) -> None:
     limit = threshold(None if percentage is None else Decimal(percentage))
     flag = Definition(1, "f", enabled=True, threshold=limit, unit=unit, level=1)
-    assert evaluate(flag, NO_ORGANIZATION, EvaluationContext(), {}).enabled is enabled
+    assert evaluate(flag, NO_ORGANIZATION_CONTEXT, EvaluationContext(), {}).enabled is enabled
 
 
 @pytest.mark.django_db(transaction=True)
@@ -85,7 +85,7 @@ def test_every_published_case_comes_out_as_published(suite: dict[str, Any], aski
     flags = loader.load_definitions()
     for case in suite["cases"]:
         named = case["organization"]
-        place = context_loader.load_context(organizations[named].pk) if named else NO_ORGANIZATION
+        place = context_loader.load_context(organizations[named].pk) if named else NO_ORGANIZATION_CONTEXT
         source = organizations[case["source"]].pk if "source" in case else None
         context = EvaluationContext(case["context"].get("targetingKey") or None, case["context"].get("environment"))
         answer = asking.one(case["flag"], organizationKey=named, **case["context"])

@@ -13,7 +13,7 @@ from flags.states import sql
 from flags.states.models import Change, FlagState
 from flags.states.set_flag import set_flag
 from flags.states.sql import Written
-from jobs.engine import runner, shutdown
+from jobs.engine import runner, stop_request
 from jobs.engine.models import Job
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("wake_ups")]
@@ -39,7 +39,7 @@ def at_each_chunk(happen: Callable[[], object]) -> Iterator[None]:
         try:
             yield
         finally:
-            shutdown.withdraw()
+            stop_request.withdraw()
 
 
 def test_a_job_for_those_left_behind_keeps_its_total_when_it_was_handed_back_in_between(
@@ -49,7 +49,7 @@ def test_a_job_for_those_left_behind_keeps_its_total_when_it_was_handed_back_in_
     set_smallest_chunk(2)
     job = set_on(cast.acme.pk)
     Job.objects.update(only_behind=True)
-    with at_each_chunk(shutdown.request_stop):
+    with at_each_chunk(stop_request.request_stop):
         runner.run_next("propagation")
     job.refresh_from_db()
     assert (job.status, job.processed) == ("PENDING", 2)

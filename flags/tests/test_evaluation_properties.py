@@ -127,14 +127,14 @@ def test_the_stored_hash_version_is_the_one_that_counts(monkeypatch: pytest.Monk
 def test_a_hash_version_that_is_not_known_is_an_error_and_no_guess() -> None:
     later = Definition(1, "later", enabled=True, threshold=50_000, hash_version=7)
     for user in ("u", ""):
-        with pytest.raises(UnknownHashVersion, match="no hash version 7 here"):
+        with pytest.raises(UnknownHashVersion, match="Hash version 7 is unknown"):
             evaluate(later, NO_ORGANIZATION.context, EvaluationContext(user), {})
         bulk = DefinitionSet({"later": later}, b"", frozenset()).compiled_flags(NO_ORGANIZATION.states, "").bulk
         assert entries(bulk, NO_ORGANIZATION, user) == [
             {
                 "key": "later",
                 "errorCode": "GENERAL",
-                "errorDetails": "There is no hash version 7 here; these there are: 1.",
+                "errorDetails": "Hash version 7 is unknown. The known versions are: 1.",
             }
         ]
 

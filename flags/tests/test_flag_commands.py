@@ -28,7 +28,7 @@ def on(where: int, flag: str = "checkout", *, enabled: bool = True) -> None:
 
 def test_a_leaf_has_the_value_at_once(cast: Cast) -> None:
     ran = run("set_flag", "oslo", "checkout", "on", "--reason", "pilot")
-    assert ran.out == f"checkout is on for oslo (id {cast.oslo.pk}); there is nothing below it.\n"
+    assert ran.out == f"checkout is on for oslo (id {cast.oslo.pk}). There is nothing below it.\n"
     assert ran.status == 0
     assert (FlagState.objects.get().enabled, Change.objects.get().requested_by) == (True, OLGA)
     assert audit_entries() == [
@@ -47,7 +47,7 @@ def test_on_a_parent_a_job_begins_that_knows_who_asked(cast: Cast) -> None:
     ran = run("set_flag", "acme", "checkout", "on", "--json")
     job = Job.objects.get()
     assert (ran.status, ran.document["jobId"], ran.document["job"]["status"]) == (0, job.pk, "PENDING")
-    assert ran.document["waitsFor"] == "No worker is alive for the queue propagation; the job waits until one is."
+    assert ran.document["waitsFor"] == "No worker is alive for the queue propagation; the job waits until one starts."
     assert job.requested_by == OLGA
     assert job.correlation_id.startswith("command-")
     assert [entry[1] for entry in audit_entries()] == ["flag.create", "flag.set"]
@@ -84,7 +84,7 @@ def test_it_draws_a_bar_on_a_terminal(
     [
         (["nowhere", "checkout", "on"], "There is no organization with the key or id 'nowhere'."),
         (["99999999999999999999", "checkout", "on"], "There is no organization with the key or id"),
-        (["acme", "bad key", "on"], "A flag's name has 1 to 255"),
+        (["acme", "bad key", "on"], "The name of a flag has 1 to 255"),
         (["acme", "checkout", "true"], "invalid choice: 'true'"),
         (["acme", "checkout"], "are required: value"),
     ],

@@ -75,7 +75,7 @@ def test_who_looked_at_an_older_version_is_told_and_nothing_is_lost(operator: Cl
     old = flag.revision
     service.update(key="f", values={"owner": "quicker"}, by="user:olga")
     page = shown(operator.post(page_of(flag), FILLED_IN | {"based_on": old}))
-    assert "Somebody has changed the flag since you opened it." in page
+    assert "Somebody has changed the flag since you opened this page." in page
     flag.refresh_from_db()
     assert (flag.owner, flag.version) == ("quicker", 2)
 
@@ -90,19 +90,19 @@ def test_who_is_too_late_by_a_moment_is_told_too(operator: Client, flag: Flag, m
 
     monkeypatch.setattr(service, "update", after_another)
     answer = operator.post(page_of(flag), FILLED_IN | {"based_on": flag.revision}, follow=True)
-    assert "somebody has changed it since" in shown(answer)
+    assert "Somebody has changed the flag since you read it" in shown(answer)
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"rollout_unit": "ancestor"}, "A level goes with the unit ancestor"),
+        ({"rollout_unit": "ancestor"}, "The unit ancestor needs a level"),
         ({"rollout_percentage": "101"}, "Not a number from 0 to 100."),
         ({"rollout_percentage": "a"}, "Enter a number."),
-        ({"environments": '{"staging": 1}'}, "Each is forced to true or false."),
+        ({"environments": '{"staging": 1}'}, "Every value must be true or false."),
         ({"environments": '{"my env/!": true}'}, "A name has 1 to 64 of"),
         ({"environments": "{"}, "Enter a valid JSON."),
-        ({"tags": "x" * 65}, "Each is a text of 1 to 64 characters."),
+        ({"tags": "x" * 65}, "Every entry must be a text of 1 to 64 characters."),
         ({"kind": "big"}, "Select a valid choice"),
     ],
 )
@@ -140,14 +140,14 @@ def test_archiving_is_asked_for_and_can_be_taken_back(operator: Client, flag: Fl
     assert (flag.archived, latest().action, latest().reason) == (True, "flag.archive", "over")
     assert operation(flag, "unarchive") in shown(operator.get(page_of(flag)))
     stale = shown(operator.post(operation(flag, "unarchive"), {"reason": "back", "based_on": "1-1"}))
-    assert "somebody has changed it since" in stale
+    assert "Somebody has changed the flag since you read it" in stale
     operator.post(operation(flag, "unarchive"), {"reason": "back", "based_on": flag.revision})
     assert not Flag.objects.get().archived
 
 
 def test_a_purge_wants_the_key_once_more(operator: Client, flag: Flag) -> None:
     asked = {"reason": "over", "based_on": flag.revision}
-    assert "That is not its key" in shown(operator.post(operation(flag, "purge"), asked | {"key": "g"}))
+    assert "This is not the key of the flag" in shown(operator.post(operation(flag, "purge"), asked | {"key": "g"}))
     assert not Job.objects.exists()
     answer = operator.post(operation(flag, "purge"), asked | {"key": "f"})
     job = Job.objects.get()

@@ -155,5 +155,5 @@ def test_no_job_is_started_where_the_purge_of_the_last_flag_comes_in_between(
     north_on: None, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.FLAGS_INLINE_ROWS = 0
-    monkeypatch.setattr(inheritance, "_rows_of", lambda _: {})
+    monkeypatch.setattr(inheritance, "_values_of", lambda _: {})
     assert import_rows("n1,N1,north", "n2,N2,north").placement_jobs == ()

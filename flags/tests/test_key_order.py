@@ -6,8 +6,9 @@ import pytest
 from django.db import connection, transaction
 
 from flags.definitions.models import Flag
+from flags.evaluation.engine import StateValue
 from flags.states import sql
-from flags.states.sql import Span, Value
+from flags.states.sql import Span
 from orgs.tree import locks
 from orgs.tree.subtrees import Subtree
 
@@ -47,7 +48,7 @@ def test_rows_are_written_in_the_order_of_their_key(total: int, every: int, firs
         cursor.execute(WATCH)
         sql.begin_chunk(0)
         span = sql.next_span(subtree, after=0, most=max(10, total // every // 100)) or Span(0, 0, 0)
-        assert sql.write_span(subtree, span, Value(1, False, 1, 5), job_id=None).rows == span.count
+        assert sql.write_span(subtree, span, StateValue(1, False, 1, 5), job_id=None).rows == span.count
         cursor.execute("SELECT array_agg(organization_id ORDER BY position) FROM test_written")
         written = cursor.fetchone()[0]
     assert len(written) == span.count

@@ -35,7 +35,7 @@ from flags.states.set_flag import set_flag
 from flags.tests import faults
 from flags.tests.naive import Holds, NaiveModel
 from flags.tests.stepping import SteppedWorker, pause_before_chunks
-from jobs.engine import rescuer, shutdown
+from jobs.engine import rescuer, stop_request
 from jobs.engine.models import Job
 from jobs.engine.states import OPEN, Status
 from jobs.errors import NotRetryable
@@ -76,7 +76,7 @@ class Machine(RuleBasedStateMachine):
         """Two small trees, small chunks, and a small measure of what is written at once."""
         self.inline_rows = override_settings(FLAGS_INLINE_ROWS=inline_rows)
         self.inline_rows.enable()
-        propagation.SMALLEST_CHUNK = chunk
+        propagation.MIN_CHUNK_SIZE = chunk
         _begin_anew(retries)
         self.names = dict(Organization.objects.values_list("pk", "name"))
         self.model = NaiveModel()
@@ -162,11 +162,11 @@ class Machine(RuleBasedStateMachine):
     def stop_a_worker(self, who: int, job: int, chunks: int) -> None:
         """It hands its job back at the next chunk."""
         self.work(who, job, chunks)
-        shutdown.request_stop()
+        stop_request.request_stop()
         try:
             self.workers[who].finish()
         finally:
-            shutdown.withdraw()
+            stop_request.withdraw()
         note(f"worker {who} is stopped")
 
     @precondition(lambda self: self.model.parents and self._something_to_do())
@@ -283,7 +283,7 @@ def machine(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator
     with connection.cursor() as cursor:
         cursor.execute("SET synchronous_commit = off")
     pause_before_chunks(monkeypatch)
-    monkeypatch.setattr(propagation, "SMALLEST_CHUNK", propagation.SMALLEST_CHUNK)  # put back what machines set
+    monkeypatch.setattr(propagation, "MIN_CHUNK_SIZE", propagation.MIN_CHUNK_SIZE)  # put back what machines set
     Machine.workers = [SteppedWorker("first"), SteppedWorker("second")]
     with faults.refusals():
         yield Machine

@@ -18,7 +18,7 @@ from flags.definitions.models import Flag
 from flags.evaluation import context_loader
 from flags.evaluation.engine import StateValue
 from flags.serving.cache_events import OrganizationMoved, StatesWritten
-from flags.serving.ofrep import evaluation_budget
+from flags.serving.ofrep import evaluation_rate_limit
 from flags.states.set_flag import set_flag
 from flags.tests.asking import FLAGS, Asking
 from orgs.access import access_keys
@@ -353,7 +353,7 @@ def test_a_key_that_has_spent_its_minute_may_go_on_in_the_next_one(checkout: Fla
 def test_budgets_whose_minute_is_over_are_dropped(
     checkout: Flag, asking: Asking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluation_budget, "MOST_CALLERS", 3)
+    monkeypatch.setattr(evaluation_rate_limit, "MOST_CALLERS", 3)
     windows = asking.evaluation.budget._windows
     windows |= {"key:old a": [0.0, 7], "key:old b": [0.0, 7], "key:busy c": [float("inf"), 7]}
     assert asking.one("plain").status == 200

@@ -9,7 +9,7 @@ import pytest
 from django.db import OperationalError
 
 from flags.states import propagation
-from flags.states.propagation import PATIENCE
+from flags.states.propagation import RETRY_TIMEOUT_SECONDS
 from orgs.errors import TreeBusy
 
 pytestmark = pytest.mark.usefixtures("reconnections")
@@ -28,7 +28,7 @@ class Chunk:
     def carried_out(self) -> bool:
         """Try it with patience; True once it came through."""
         wanted: Any = SimpleNamespace(check=lambda: None, reload=lambda: None)
-        return propagation._with_patience(wanted, self._once)
+        return propagation._retry_transient_errors(wanted, self._once)
 
     def _once(self) -> bool:
         if self._ends:
@@ -40,15 +40,17 @@ class Chunk:
 
 def test_trouble_that_lasts_longer_than_the_patience_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     away = OperationalError("away")
-    assert Chunk(monkeypatch, (PATIENCE / 2, away), (PATIENCE / 3, away)).carried_out()
+    assert Chunk(monkeypatch, (RETRY_TIMEOUT_SECONDS / 2, away), (RETRY_TIMEOUT_SECONDS / 3, away)).carried_out()
     with pytest.raises(OperationalError):
-        Chunk(monkeypatch, (PATIENCE / 2, away), (PATIENCE, away)).carried_out()
+        Chunk(monkeypatch, (RETRY_TIMEOUT_SECONDS / 2, away), (RETRY_TIMEOUT_SECONDS, away)).carried_out()
 
 
 def test_after_a_wait_for_the_tree_however_long_there_is_as_much_patience_as_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     away = OperationalError("away")
-    chunk = Chunk(monkeypatch, (1, away), (1, away), (PATIENCE, TreeBusy()), (PATIENCE / 2, away))
+    chunk = Chunk(
+        monkeypatch, (1, away), (1, away), (RETRY_TIMEOUT_SECONDS, TreeBusy()), (RETRY_TIMEOUT_SECONDS / 2, away)
+    )
     assert chunk.carried_out()
     assert chunk.pauses == [0.1, 0.2, 0.1, 0.2]

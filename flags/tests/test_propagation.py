@@ -85,7 +85,7 @@ def test_of_two_opposite_changes_the_later_accepted_wins_whichever_runs_last(cas
     assert _carry_out(newer.job).superseded == 0
     job = _carry_out(older.job)
     assert (job.status, job.processed, job.superseded) == ("COMPLETED", 6, 6)
-    assert job.error_message == "A newer change had been made on every organization; nothing was left to write."
+    assert job.error_message == "Every organization already had the value of a newer change; nothing was written."
     assert _states(cast.of_acme) == {(False, cast.acme.pk, newer.change.number)}
 
 
@@ -129,7 +129,7 @@ def test_chunks_are_about_one_per_cent_but_ten_organizations_at_least(
         return written(subtree, span, *more, **named)
 
     monkeypatch.setattr(sql, "write_span", noted)
-    monkeypatch.setattr(propagation, "SHORTEST_CHUNK", 0)
+    monkeypatch.setattr(propagation, "MIN_CHUNK_SECONDS", 0)
     for number in range(24):
         tree_operations.create(name="Store", key=f"store-{number}", parent_id=cast.north.pk)
     _carry_out(_set(cast.acme, True).job)
@@ -140,7 +140,7 @@ def test_rows_that_come_after_many_without_one_are_found_nevertheless(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a whole chunk had no rows the next is written as if it had none either."""
-    monkeypatch.setattr(propagation, "SHORTEST_CHUNK", 0)
+    monkeypatch.setattr(propagation, "MIN_CHUNK_SECONDS", 0)
     stores = [tree_operations.create(name="Store", key=f"store-{n}", parent_id=cast.north.pk) for n in range(24)]
     _set(stores[15], False)
     _set(stores[16], True)

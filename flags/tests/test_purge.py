@@ -36,7 +36,7 @@ def workers(
     """One that carries changes down and one that purges, each two organizations with a step."""
     pause_before_chunks(monkeypatch)
     set_smallest_chunk(2)
-    monkeypatch.setattr(purging, "CHUNK", 2)
+    monkeypatch.setattr(purging, "CHUNK_SIZE", 2)
     both = SteppedWorker("carrier", "propagation"), SteppedWorker("purger", "default")
     yield both
     for worker in both:
@@ -130,7 +130,7 @@ def test_what_others_need_is_not_purged(cast: Cast, admin_key: str) -> None:
         service.create(key=name, values={"prerequisites": ["f"]}, by="user:olga")
     response = Api(admin_key).delete(f"{BASE}?purge=true")
     assert (response.status_code, kind_of(response)) == (409, "flag-needed")
-    assert response.json()["detail"].startswith("It is a prerequisite of also-needy, needy;")
+    assert response.json()["detail"].startswith("The flag is a prerequisite of also-needy, needy.")
     assert not Job.objects.exists()
     assert Flag.objects.filter(archived=True).count() == 0
 

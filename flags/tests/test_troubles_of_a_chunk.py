@@ -19,7 +19,7 @@ from flags.states.models import FlagState
 from flags.states.propagation import Walk
 from flags.states.set_flag import set_flag
 from flags.tests import faults
-from jobs.engine import runner, shutdown
+from jobs.engine import runner, stop_request
 from jobs.engine.models import Job, JobFailure
 from jobs.engine.run import Run
 from jobs.operations import job_operations
@@ -85,7 +85,7 @@ def test_a_real_deadlock_is_tried_again_and_counts_nothing_twice(cast: Cast, mon
             assert locked.wait(10)
 
     before_writing(monkeypatch, meet)
-    monkeypatch.setattr(propagation, "SMALLEST_CHUNK", 10)
+    monkeypatch.setattr(propagation, "MIN_CHUNK_SIZE", 10)
     job = set_on(cast.acme.pk, enabled=False)
     first = Background(lambda: runner.run_next("propagation"))
     first.result()
@@ -154,7 +154,7 @@ def held_tree() -> Iterator[Background]:
 
 @pytest.mark.usefixtures("brief_look")
 def test_a_long_wait_for_the_tree_fails_nothing(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(propagation, "PATIENCE", 0.0)
+    monkeypatch.setattr(propagation, "RETRY_TIMEOUT_SECONDS", 0.0)
     job = set_on(cast.acme.pk)
     with held_tree() as work:
         pass
@@ -168,10 +168,10 @@ def test_a_worker_that_waits_for_the_tree_hears_that_it_is_to_stop(cast: Cast) -
     job = set_on(cast.acme.pk)
     try:
         with held_tree() as work:
-            shutdown.request_stop()
+            stop_request.request_stop()
             work.result()
     finally:
-        shutdown.withdraw()
+        stop_request.withdraw()
     job.refresh_from_db()
     assert (job.status, job.claims) == ("PENDING", 1)
 
@@ -197,7 +197,7 @@ def test_the_wait_for_the_tree_is_not_taken_for_a_slow_chunk(cast: Cast, monkeyp
 
     monkeypatch.setattr(propagation, "time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr(sql, "begin_chunk", begun)
-    monkeypatch.setattr(Walk, "_fit", lambda walk, count, seconds: took.append(seconds))
+    monkeypatch.setattr(Walk, "_adjust_chunk_size", lambda walk, count, seconds: took.append(seconds))
     assert carried_out(set_on(cast.acme.pk)).status == "COMPLETED"
     assert set(took) == {0}
 
@@ -207,14 +207,14 @@ def test_chunks_shrink_when_they_are_slow_and_grow_back(cast: Cast) -> None:
     job.total = 10_000
     job.lease_token = uuid4()
     walk = Walk(Run(job), cast.acme.pk, [])
-    walk._fit(100, propagation.LONGEST_CHUNK * 4)
+    walk._adjust_chunk_size(100, propagation.MAX_CHUNK_SECONDS * 4)
     assert walk.chunk_size == 25
     sizes = []
     for _ in range(4):
-        walk._fit(walk.chunk_size, propagation.LONGEST_CHUNK / 5)
+        walk._adjust_chunk_size(walk.chunk_size, propagation.MAX_CHUNK_SECONDS / 5)
         sizes.append(walk.chunk_size)
     assert sizes == [50, 100, 100, 100]
-    walk._fit(100, propagation.LONGEST_CHUNK / 2)
+    walk._adjust_chunk_size(100, propagation.MAX_CHUNK_SECONDS / 2)
     assert walk.chunk_size == 100
 
 
@@ -241,7 +241,7 @@ def test_the_servers_own_trouble_fails_the_attempt_and_blames_no_organization(
         raise OperationalError("no space left on device") from psycopg.errors.DiskFull()
 
     before_writing(monkeypatch, no_room)
-    monkeypatch.setattr(propagation, "PATIENCE", 0.0)
+    monkeypatch.setattr(propagation, "RETRY_TIMEOUT_SECONDS", 0.0)
     job = carried_out(set_on(cast.acme.pk))
     assert (job.status, job.failed) == ("RETRYING", 0)
     assert "no space left" in (job.error_message or "")

@@ -1,4 +1,7 @@
-"""The front page of the admin site: how Flagsite is doing, at a glance. A bound person sees their subtree's jobs."""
+"""The front page of the admin site: an overview of jobs, queues and workers.
+
+A person who is bound to an organization sees the jobs of its subtree only.
+"""
 
 from __future__ import annotations
 
@@ -17,24 +20,25 @@ from jobs.engine.states import Status
 from jobs.metrics import statistics
 from jobs.metrics.outcome_filters import LAST
 from jobs.metrics.statistics import Day, Hour
-from jobs.metrics.subtree_statistics import NEWEST, statistics_of
+from jobs.metrics.subtree_statistics import NEWEST_JOBS, statistics_of
 from jobs.operations import queue_operations
-from jobs.templatetags.job_figures import duration, percent
+from jobs.templatetags.job_formats import duration, percent
 from orgs.access.caller import Caller
 from orgs.access.live_pages import fragment
 from orgs.access.operator_admin import caller_of
 from orgs.tree.models import Organization
 
 REFRESH_SECONDS = 5
-SHOWN = (AttemptOutcome.COMPLETED, AttemptOutcome.FAILED, AttemptOutcome.RETRIED, AttemptOutcome.CANCELLED)
+OUTCOMES = (AttemptOutcome.COMPLETED, AttemptOutcome.FAILED, AttemptOutcome.RETRIED, AttemptOutcome.CANCELLED)
+"""The outcomes that the chart shows, from the bottom of a bar to its top."""
 RETRIES = {"parent_job__isnull": "False"}
-ENDED, MADE = {"ended": DAY}, {"within": "day"}
-"""In the hours that the figures are of."""
+ENDED, CREATED = {"ended": DAY}, {"within": "day"}
+"""Filters of the list of jobs for the 24 hours of the chart."""
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """A number with its name, how to read it, and the list that it comes from."""
+class Rate:
+    """A statistic with its label, its value, an explanation, and a link to the list of the jobs that it counts."""
 
     label: str
     value: str
@@ -44,7 +48,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A piece of a bar; `height` is its share of the tallest bar in percent."""
+    """The attempts with one outcome in a bar of the chart; `height` is a percentage of the tallest bar."""
 
     outcome: str
     count: int
@@ -53,7 +57,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """An hour of the chart, and the list of what ended in it."""
+    """One hour of the chart, with a link to the list of the attempts that ended in it."""
 
     hour: Hour
     parts: list[Part]
@@ -61,18 +65,18 @@ class Bar:
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """What the front page shows; django-unfold asks for it (DASHBOARD_CALLBACK)."""
-    return context | figures(request) | {"title": "Overview"}
+    """The template context of the front page. django-unfold calls this function (DASHBOARD_CALLBACK)."""
+    return context | overview_context(request) | {"title": "Overview"}
 
 
 @fragment
 def live(request: HttpRequest) -> HttpResponse:
-    """The figures alone, for the page that has been opened before."""
-    return TemplateResponse(request, "flagsite/overview_figures.html", figures(request))
+    """The part of the front page that updates itself."""
+    return TemplateResponse(request, "flagsite/overview_live.html", overview_context(request))
 
 
-def figures(request: HttpRequest) -> dict[str, Any]:
-    """The figures that the person who is signed in may see."""
+def overview_context(request: HttpRequest) -> dict[str, Any]:
+    """The statistics that the signed-in person may see, as a template context."""
     caller = caller_of(request)
     shared = {"refresh_seconds": REFRESH_SECONDS}
     if caller is None:
@@ -81,19 +85,19 @@ def figures(request: HttpRequest) -> dict[str, Any]:
 
 
 def _of_everything() -> dict[str, Any]:
-    day, known = statistics.last_day(), worker_registry.all_workers()
-    return _of_jobs(statistics.counts_by_status(), day, "estimated from how many jobs fell into 14 ranges of time") | {
-        "lines": queue_operations.queue_statuses(),
-        "workers": [one for one in known if one.is_alive],
-        "gone": sum(not one.is_alive for one in known),
+    day, workers = statistics.last_day(), worker_registry.all_workers()
+    return _of_jobs(statistics.counts_by_status(), day, "estimated from the numbers of jobs in 14 ranges of time") | {
+        "queue_statuses": queue_operations.queue_statuses(),
+        "workers": [worker for worker in workers if worker.is_alive],
+        "gone": sum(not worker.is_alive for worker in workers),
     }
 
 
 def _of_subtree(caller: Caller) -> dict[str, Any]:
-    of_theirs = statistics_of(caller)
-    return _of_jobs(of_theirs.counts, of_theirs.day, "of these jobs") | {
+    subtree = statistics_of(caller)
+    return _of_jobs(subtree.counts, subtree.day, "of these jobs") | {
         "organization": Organization.objects.filter(pk=caller.organization_id).first(),
-        "newest": NEWEST,
+        "newest": NEWEST_JOBS,
     }
 
 
@@ -104,35 +108,35 @@ def _of_jobs(counts: dict[str, int], day: Day, percentile_note: str) -> dict[str
         ],
         "bars": _bars(day),
         "totals": [
-            (outcome.value, day.total(outcome.value), jobs_list(how=outcome.value, **ENDED)) for outcome in SHOWN
+            (outcome.value, day.total(outcome.value), jobs_list(how=outcome.value, **ENDED)) for outcome in OUTCOMES
         ],
         "day": day,
         "rates": _rates(day, percentile_note),
     }
 
 
-def _rates(day: Day, percentile_note: str) -> list[Figure]:
-    """The figures of the day; each label says what is divided by what, and the list has what is divided."""
+def _rates(day: Day, percentile_note: str) -> list[Rate]:
+    """The statistics of the day. Each note has numerator and denominator; the link lists the jobs of the numerator."""
     completed = jobs_list(how=AttemptOutcome.COMPLETED.value, **ENDED)
     all_ended = day.jobs_completed + day.jobs_failed
-    ended = f"{day.jobs_completed:,} of {_counted(all_ended, 'job', 'jobs')} that came to an end"
+    ended = f"{day.jobs_completed:,} of {_counted(all_ended, 'job', 'jobs')} that ended"
     retried = f"{day.retries_completed:,} of {_counted(day.retries_ended, 'retry', 'retries')} that ended"
-    asked_for = _counted(day.retries, "retry", "retries")
+    requested = _counted(day.retries, "retry", "retries")
     per_job = "–" if day.retries_per_job is None else f"{day.retries_per_job:.2f}"
     return [
-        Figure("Success rate", percent(day.success_rate), ended,
+        Rate("Success rate", percent(day.success_rate), ended,
                jobs_list(how=LAST, status__exact=Status.COMPLETED, **ENDED)),
-        Figure(
+        Rate(
             "Retry success rate", percent(day.retry_success_rate), retried,
             jobs_list(**RETRIES, how=AttemptOutcome.COMPLETED.value, **ENDED),
         ),
-        Figure("Retries per job", per_job, f"{asked_for} asked for", jobs_list(**RETRIES, **MADE)),
-        Figure(
+        Rate("Retries per job", per_job, f"{requested} created", jobs_list(**RETRIES, **CREATED)),
+        Rate(
             "Share of manual retries", percent(day.manual_share), f"{day.manual_retries:,} by a person",
-            jobs_list(trigger__exact="manual", **MADE),
+            jobs_list(trigger__exact="manual", **CREATED),
         ),
-        Figure("Average time to complete", duration(day.average), "from the request to the end", completed),
-        Figure("95% completed within", duration(day.percentile), f"95th percentile, {percentile_note}", completed),
+        Rate("Average time to complete", duration(day.average), "from the request to the end", completed),
+        Rate("95% completed within", duration(day.percentile), f"95th percentile, {percentile_note}", completed),
     ]  # fmt: skip
 
 
@@ -145,7 +149,7 @@ def _bars(day: Day) -> list[Bar]:
     return [
         Bar(
             hour,
-            [_part(hour, outcome.value, tallest) for outcome in SHOWN if getattr(hour, outcome.value)],
+            [_part(hour, outcome.value, tallest) for outcome in OUTCOMES if getattr(hour, outcome.value)],
             jobs_list(ended=f"{hour.start:{HOUR}}"),
         )
         for hour in day.hours

@@ -1,4 +1,4 @@
-"""How the admin site looks, and what its side bar offers: to each person the pages that they may open."""
+"""The looks of the admin site, and its side bar, which offers to each person the pages that the person may open."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ def _page(title: str, icon: str, name: str) -> dict[str, Any]:
 
 
 def _is_open(link: Any, request: HttpRequest) -> bool:
-    """Whether the page that is shown is this one or one below it; a flag is set on an organization, thus belongs there.
+    """Whether the current page is the page of the link or a page below it.
 
-    Below the first page, the overview, there is everything.
+    The page on which a person sets a flag belongs to the organizations. The overview is open on its own page only,
+    because all other paths are below it.
     """
-    shown, flags = request.path, str(reverse_lazy("admin:flags_flag_changelist"))
-    if shown.startswith(f"{flags}set/"):
-        shown = str(reverse_lazy("admin:orgs_organization_changelist"))
-    return shown == str(link) if link == reverse_lazy("admin:index") else shown.startswith(str(link))
+    current, flags = request.path, str(reverse_lazy("admin:flags_flag_changelist"))
+    if current.startswith(f"{flags}set/"):
+        current = str(reverse_lazy("admin:orgs_organization_changelist"))
+    return current == str(link) if link == reverse_lazy("admin:index") else current.startswith(str(link))
 
 
 def _may_open(name: str, request: HttpRequest) -> bool:
-    """Whether the person may see the list that is called so, such as jobs_job_changelist."""
+    """Whether the person may see the list with this name, such as `jobs_job_changelist`."""
     app, model = name.removesuffix("_changelist").rsplit("_", 1)
     return admin.site.get_model_admin(apps.get_model(app, model)).has_view_permission(request)
 
@@ -44,7 +45,7 @@ LOOKS: dict[str, Any] = {
     "SITE_HEADER": "Flagsite",
     "SITE_SUBHEADER": "Feature flags for trees of organizations",
     "SITE_SYMBOL": "flag",
-    "SITE_URL": None,  # there is no other site to view
+    "SITE_URL": None,  # Flagsite has no site besides the admin site
     "DASHBOARD_CALLBACK": "flagsite.admin_site.front_page.dashboard",
     "STYLES": [partial(_own_file, "overview.css")],
     "SCRIPTS": [partial(_own_file, "live.js"), partial(_own_file, "names.js")],
@@ -83,4 +84,4 @@ LOOKS: dict[str, Any] = {
         ],
     },
 }
-"""For django-unfold, which themes the pages."""
+"""The settings of django-unfold, the theme of the admin site."""

@@ -1,7 +1,8 @@
-"""People who sign in: what each may do (groups) and see (scope). Changed by administrators of everything.
+"""The admin site's pages of people and groups. A person's groups give roles, and the scope limits the visible subtree.
 
-Only superusers make or change superusers, so that nobody raises anybody above themselves. Nobody is deleted: the
-audit log names people, and a second one of the same name would take over what the first has done.
+Administrators who are not bound to an organization change people. Only superusers create or change superusers, so that
+nobody can give more rights than their own. People cannot be deleted, because the audit log contains their names: a
+second person of the same name would take over the entries of the first.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ admin.site.unregister(Group)
 
 
 class PasswordForm(AdminPasswordChangeForm):
-    """Somebody else's password; that it was changed is recorded, never what it is."""
+    """The form that sets another person's password. The audit log records the change without the password."""
 
     def save(self, commit: bool = True) -> Any:  # noqa: FBT002 - as Django's
         with transaction.atomic():
@@ -40,7 +41,7 @@ class PasswordForm(AdminPasswordChangeForm):
 
 
 class OwnPasswordForm(AdminOwnPasswordChangeForm):
-    """The password of whoever is signed in; recorded likewise."""
+    """The form with which people change their own password. The audit log records the change without the password."""
 
     def save(self, commit: bool = True) -> Any:  # noqa: FBT002 - as Django's
         with transaction.atomic():
@@ -50,7 +51,7 @@ class OwnPasswordForm(AdminOwnPasswordChangeForm):
 
 
 def own_password(request: HttpRequest) -> HttpResponse:
-    """Django's page for one's own password, with our form; in the place of the admin site's own."""
+    """The page on which people change their own password: Django's view with `OwnPasswordForm`."""
     request.current_app = admin.site.name
     change = PasswordChangeView.as_view(
         form_class=OwnPasswordForm,
@@ -61,11 +62,11 @@ def own_password(request: HttpRequest) -> HttpResponse:
 
 
 class ScopeInline(StackedInline):
-    """The organization that the person is bound to."""
+    """The organization to which the person is bound."""
 
     model = StaffScope
     autocomplete_fields = ["organization"]
-    verbose_name = "Bound to an organization (none: sees everything)"
+    verbose_name = "Bound to an organization (if empty, the person sees everything)"
     can_delete = True
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -79,7 +80,7 @@ class ScopeInline(StackedInline):
 
 @admin.register(User)
 class PersonAdmin(DjangoUserAdmin, OperatorAdmin):
-    """Django's own pages for users, with our rules of who may do what."""
+    """Django's pages of users, with Flagsite's roles."""
 
     view_role = add_role = change_role = Role.ADMIN
     lookup_allowed = OperatorAdmin.lookup_allowed
@@ -94,8 +95,8 @@ class PersonAdmin(DjangoUserAdmin, OperatorAdmin):
     readonly_fields = ["last_login", "date_joined"]
     fieldsets = [
         (None, {"fields": ["username", "password", "first_name", "last_name", "email"]}),
-        ("What they may do", {"fields": ["is_active", "is_staff", "groups", "is_superuser"]}),
-        ("When", {"fields": ["last_login", "date_joined"]}),
+        ("Permissions", {"fields": ["is_active", "is_staff", "groups", "is_superuser"]}),
+        ("Dates", {"fields": ["last_login", "date_joined"]}),
     ]
     add_fieldsets = [(None, {"fields": ["username", "usable_password", "password1", "password2", "is_staff"]})]
 
@@ -107,22 +108,25 @@ class PersonAdmin(DjangoUserAdmin, OperatorAdmin):
         return super().has_change_permission(request, obj) and not above
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
-        return self.inlines if obj else []  # their name and password first
+        return self.inlines if obj else []  # a new person first gets a name and a password
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.readonly_fields if request.user.is_superuser else [*self.readonly_fields, "is_superuser"]
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        kwargs |= {"widget": UnfoldAdminCheckboxSelectMultipleWidget, "help_text": "None: may look, as a viewer."}
+        kwargs |= {
+            "widget": UnfoldAdminCheckboxSelectMultipleWidget,
+            "help_text": "A person without a group is a viewer.",
+        }
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
-        found = User.objects.select_for_update(of=("self",)).filter(pk=obj.pk).first() if change else None
-        form.access_before = described(found) if found else None
+        before = User.objects.select_for_update(of=("self",)).filter(pk=obj.pk).first() if change else None
+        form.access_before = described(before) if before else None
         super().save_model(request, obj, form, change)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: Any) -> None:
-        """All is written now, groups and scope too: record what it was and what it is."""
+        """Save groups and scope, which are the last part to be saved, and record the values before and after."""
         super().save_related(request, form, formsets, change)
         before, after = form.access_before, described(User.objects.get(pk=form.instance.pk))
         if before is None:
@@ -131,12 +135,12 @@ class PersonAdmin(DjangoUserAdmin, OperatorAdmin):
             audit_log.record("user.change", _subject(form.instance), before=before, after=after)
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """The audit log has it already."""
+        """Do nothing, because `save_related` writes the audit entry."""
 
     log_change = log_addition
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
-        """As Django's; its permission is asked for the person that it is about."""
+        """Django's view in a transaction. Django checks the permission to change this person."""
         with transaction.atomic():
             response: HttpResponse = super().user_change_password(request, id, form_url)
         return response
@@ -152,7 +156,7 @@ class PersonAdmin(DjangoUserAdmin, OperatorAdmin):
 
 @admin.register(Group)
 class GroupAdmin(OperatorAdmin):
-    """The three groups and what each means; they are part of Flagsite, people are put into them on their own page."""
+    """The read-only page of the groups, which are a part of Flagsite. The page of a person has the person's groups."""
 
     view_role = Role.ADMIN
     list_display = ["name", "may"]
@@ -164,18 +168,18 @@ class GroupAdmin(OperatorAdmin):
     @admin.display(description="may do")
     def may(self, group: Group) -> str:
         role = ROLES_BY_GROUP.get(group.name)
-        return MEANINGS[role] if role else "nothing more than to look"
+        return MEANINGS[role] if role else "what viewers may do"
 
 
 MEANINGS = {
-    Role.READER: "look at everything but access keys, people and groups",
-    Role.OPERATOR: "besides: set flags; retry, cancel and prioritise jobs; pause, resume and set up queues",
-    Role.ADMIN: "besides: change organizations, access keys, periodic tasks, people",
+    Role.READER: "see everything except access keys, people and groups",
+    Role.OPERATOR: "what viewers may do; set flags; retry, cancel and prioritise jobs; pause, resume and change queues",
+    Role.ADMIN: "what operators may do; change organizations, access keys, periodic tasks and people",
 }
 
 
 def described(user: User) -> dict[str, Any]:
-    """What the audit log says of a person: what they may do and see."""
+    """The person's rights, as the audit log records them."""
     scope = StaffScope.objects.filter(user_id=user.pk).values_list("organization_id", flat=True).first()
     return {
         "username": user.get_username(),

@@ -1,4 +1,4 @@
-"""What beat asks for and when, in our theme; the audit log has each change with the values before and after."""
+"""The admin site's pages of periodic tasks, which beat sends. The audit log records the values before and after."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from jobs.templatetags.job_figures import since
+from jobs.templatetags.job_formats import since
 from orgs.access.models import Role
 from orgs.access.operator_admin import OperatorAdmin
 from orgs.audit import audit_log
@@ -21,48 +21,49 @@ for model in (ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, 
 
 
 def known_tasks() -> list[tuple[str, str]]:
-    """The tasks that our workers know, to choose from."""
+    """The tasks of Flagsite's workers, as choices of a form field."""
     current_app.loader.import_default_modules()
     return [(name, name) for name in sorted(current_app.tasks) if not name.startswith("celery.")]
 
 
 def in_words(crontab: CrontabSchedule) -> str:
-    """Five fields as crontab has them, the time zone, and what they mean."""
+    """The five fields of a crontab line, the time zone, and their meaning in words."""
     fields = (crontab.minute, crontab.hour, crontab.day_of_month, crontab.month_of_year, crontab.day_of_week)
     return f"{' '.join(fields)} {crontab.timezone}: {crontab.human_readable.removesuffix(f' {crontab.timezone}')}"
 
 
 class PeriodicTaskForm(forms.ModelForm):
-    """One schedule for one of our tasks; whether the two fit is for the model to say."""
+    """The form for a periodic task. The model checks that the task has exactly one schedule."""
 
     task = forms.ChoiceField(choices=known_tasks, widget=UnfoldAdminSelectWidget)
 
     class Meta:
         model = PeriodicTask
         fields = ["name", "task", "description", "enabled", "interval", "crontab", "start_time", "expire_seconds"]
-        help_texts: ClassVar = {"enabled": "While it is not ticked, beat leaves the task out."}
+        help_texts: ClassVar = {"enabled": "Beat sends the task only while this box is ticked."}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        crontab: Any = self.fields.get("crontab")  # none for whoever may only look
+        crontab: Any = self.fields.get("crontab")  # None on the read-only page
         if crontab is not None:
             crontab.label_from_instance = in_words
 
 
 class ScheduleAdmin(OperatorAdmin):
-    """Records what is added, changed and deleted; `recorded` are the columns that it tells of."""
+    """Pages that record in the audit log what people add, change and delete."""
 
     add_role = change_role = delete_role = Role.ADMIN
     recorded: ClassVar[tuple[str, ...]]
-    beats: ClassVar[tuple[str, ...]] = ()
-    """Columns that beat writes, also while a person fills in the form: they stay as they are in the row."""
+    """The columns that the audit log records."""
+    beat_columns: ClassVar[tuple[str, ...]] = ()
+    """The columns that beat writes, also while a person fills in the form. Saving the form does not change them."""
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         rows = self.get_queryset(request).select_for_update(of=("self",)).filter(pk=obj.pk)
-        found = rows.first() if change else None
-        before = self.described(found) if found else None
-        for column in self.beats if found else ():
-            setattr(obj, column, getattr(found, column))
+        saved = rows.first() if change else None
+        before = self.described(saved) if saved else None
+        for column in self.beat_columns if saved else ():
+            setattr(obj, column, getattr(saved, column))
         super().save_model(request, obj, form, change)
         after = self.described(obj)
         if before is None:
@@ -79,29 +80,29 @@ class ScheduleAdmin(OperatorAdmin):
             self.delete_model(request, schedule)
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """The audit log has it already."""
+        """Do nothing, because `save_model` writes the audit entry."""
 
     log_change = log_addition
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
-        """The audit log has it already."""
+        """Do nothing, because `delete_model` writes the audit entry."""
 
     def described(self, schedule: Any) -> dict[str, Any]:
-        """The columns that the audit log tells of, as JSON holds them."""
+        """The values of the recorded columns, as JSON."""
         values = {field: getattr(schedule, field) for field in self.recorded}
         return {field: value if isinstance(value, (bool, int)) else _text(value) for field, value in values.items()}
 
     def subject(self, schedule: Any) -> str:
-        """What the audit log calls it."""
+        """The schedule's name in the audit log."""
         return f"schedule:{schedule}"
 
 
 @admin.register(PeriodicTask)
 class PeriodicTaskAdmin(ScheduleAdmin):
-    """What runs when, and when it last did."""
+    """The pages of periodic tasks."""
 
     form = PeriodicTaskForm
-    beats = ("last_run_at", "total_run_count")
+    beat_columns = ("last_run_at", "total_run_count")
     recorded = ("name", "task", "enabled", "interval", "crontab", "start_time", "expire_seconds")
     list_display = ["name", "task", "enabled", "when", "last_run", "total_run_count"]
     list_select_related = ["interval", "crontab"]
@@ -109,9 +110,9 @@ class PeriodicTaskAdmin(ScheduleAdmin):
     ordering = ["name"]
     fieldsets = [
         (None, {"fields": ["name", "task", "description", "enabled"]}),
-        ("When: an interval or a crontab, one of them", {"fields": ["interval", "crontab", "start_time"]}),
+        ("Schedule: either an interval or a crontab", {"fields": ["interval", "crontab", "start_time"]}),
         ("Limits", {"fields": ["expire_seconds"]}),
-        ("So far", {"fields": ["last_run_at", "total_run_count"]}),
+        ("Runs so far", {"fields": ["last_run_at", "total_run_count"]}),
     ]
     readonly_fields = ["last_run_at", "total_run_count"]
 
@@ -130,17 +131,17 @@ class PeriodicTaskAdmin(ScheduleAdmin):
 
 
 class SharedScheduleAdmin(ScheduleAdmin):
-    """What several tasks may go by: it stays as long as one does, as Django would delete the tasks along with it."""
+    """Pages of schedules that tasks share. A used schedule cannot be deleted: Django would delete its tasks with it."""
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, Any, list[str]]:
         to_delete, counts, needed, protected = super().get_deleted_objects(objs, request)
-        users = [f"Periodic task: {task.name}" for one in objs for task in one.periodictask_set.order_by("name")]
-        return to_delete, counts, needed, [*protected, *users]
+        tasks = [task for schedule in objs for task in schedule.periodictask_set.order_by("name")]
+        return to_delete, counts, needed, [*protected, *(f"Periodic task: {task.name}" for task in tasks)]
 
 
 @admin.register(IntervalSchedule)
 class IntervalAdmin(SharedScheduleAdmin):
-    """Every so often; shared by the tasks that name it."""
+    """The pages of intervals, such as every 5 minutes. Several tasks can share an interval."""
 
     recorded = ("every", "period")
     list_display = ["__str__", "every", "period"]
@@ -148,7 +149,7 @@ class IntervalAdmin(SharedScheduleAdmin):
 
 @admin.register(CrontabSchedule)
 class CrontabAdmin(SharedScheduleAdmin):
-    """At times of the day, week or month, in a time zone; shared by the tasks that name it."""
+    """The pages of crontabs: times of the day, week or month in a time zone. Several tasks can share a crontab."""
 
     recorded = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year", "timezone")
     list_display = ["human_readable", "minute", "hour", "day_of_week", "day_of_month", "month_of_year", "timezone"]

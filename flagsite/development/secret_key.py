@@ -1,4 +1,4 @@
-"""A secret key for development, so that it needs no settings."""
+"""The secret key for development, where SECRET_KEY need not be set."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def secret_key(folder: Path) -> str:
-    """The secret key of this data folder. The first call makes it; only its owner may read the file."""
+    """Return the secret key of this data folder. The first call creates it, in a file that only its owner may read."""
     path = folder / "secret_key"
     try:
         return path.read_text()
@@ -18,7 +18,7 @@ def secret_key(folder: Path) -> str:
     draft.touch(mode=0o600)
     draft.write_text(secrets.token_urlsafe(50))
     try:
-        os.link(draft, path)  # of two processes at once the first one's stays
+        os.link(draft, path)  # if two processes create a key, the first key stays
     except FileExistsError:
         pass
     finally:

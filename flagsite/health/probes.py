@@ -1,4 +1,4 @@
-"""/livez, /readyz and /version, for load balancers and supervisors. Open to everybody on purpose."""
+"""The probes /livez, /readyz and /version, for load balancers and supervisors. They need no access key."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from orgs.access.endpoints import AlwaysJson
 from orgs.access.permissions import OpenOnPurpose
 
 
-class CheckResult(TextChoices):
-    """What callers without access see of a part: whether it works."""
+class PartResult(TextChoices):
+    """The result of a check as every caller sees it."""
 
     OK = "ok"
     NOT_OK = "not ok"
@@ -35,7 +35,7 @@ VERSION = inline_serializer(
     "Version",
     {
         "version": serializers.CharField(),
-        "commit": serializers.CharField(allow_blank=True, help_text="Empty when it is not known."),
+        "commit": serializers.CharField(allow_blank=True, help_text="Empty if the commit is not known."),
     },
 )
 READINESS = inline_serializer(
@@ -43,12 +43,12 @@ READINESS = inline_serializer(
     {
         "status": serializers.ChoiceField(["ready", "not ready"]),
         "checks": inline_serializer(
-            "ReadinessChecks", {name: serializers.ChoiceField(CheckResult.choices) for name in readiness.PARTS}
+            "ReadinessChecks", {name: serializers.ChoiceField(PartResult.choices) for name in readiness.PARTS}
         ),
         "details": serializers.DictField(
             child=serializers.CharField(allow_blank=True),
             required=False,
-            help_text="More about each check, for METRICS_TOKEN or a key without an organization.",
+            help_text="More about each check; only for METRICS_TOKEN or an access key without an organization.",
         ),
     },
 )
@@ -69,27 +69,27 @@ class ProbeView(APIView):
 
 
 class LivenessView(ProbeView):
-    """GET /livez: whether the process answers."""
+    """GET /livez: whether this process answers."""
 
     @extend_schema(
         operation_id="getLiveness",
-        summary="Is it alive?",
+        summary="Check that the web server is alive",
         responses=STATUS,
         tags=["operation"],
         auth=[],
-        examples=[_example("it is", {"status": "ok"})],
+        examples=[_example("alive", {"status": "ok"})],
     )
     def get(self, request: Request) -> Response:
-        """200 as long as this process answers at all; asks neither the database nor anything else."""
+        """200 as long as this process answers. Flagsite checks neither the database nor anything else."""
         return Response({"status": "ok"})
 
 
 class VersionView(ProbeView):
-    """GET /version: which version of Flagsite runs here."""
+    """GET /version: the version of Flagsite."""
 
     @extend_schema(
         operation_id="getVersion",
-        summary="What runs here",
+        summary="Read the version",
         responses=VERSION,
         tags=["operation"],
         auth=[],
@@ -98,7 +98,7 @@ class VersionView(ProbeView):
         ],
     )
     def get(self, request: Request) -> Response:
-        """The version, and the commit where it is known."""
+        """The version of Flagsite, and the commit if it is known."""
         return Response(version.about())
 
 
@@ -107,28 +107,29 @@ class ReadinessView(ProbeView):
 
     @extend_schema(
         operation_id="getReadiness",
-        summary="Are requests to be sent here?",
+        summary="Check that the web server is ready for requests",
         responses={200: READINESS, 503: READINESS},
         tags=["operation"],
         auth=[],
         examples=[
-            _example("all is well", {"status": "ready", "checks": dict.fromkeys(readiness.PARTS, "ok")}, "200"),
+            _example("ready", {"status": "ready", "checks": dict.fromkeys(readiness.PARTS, "ok")}, "200"),
             _example(
                 "a broken database", {"status": "not ready", "checks": dict.fromkeys(readiness.PARTS, "not ok")}, "503"
             ),
         ],
     )
     def get(self, request: Request) -> Response:
-        """200 while database and migrations are as they must be, else 503.
+        """200 if the database answers and has all migrations, otherwise 503.
 
-        Broker, beat and canary are told and decide nothing: while one is away requests are answered, and the jobs
-        wait. Strangers see only which check is ok.
+        The body also reports broker, beat and probe job (`canary`). These checks do not change the status, because
+        Flagsite answers requests without broker and beat, and the jobs wait. Only METRICS_TOKEN or an access key
+        without an organization gets `details`.
         """
         current = readiness.readiness_cache.current()
         body: dict[str, Any] = {
             "status": "ready" if current.is_ready else "not ready",
             "checks": {
-                name: CheckResult.OK if current.parts[name].is_ok else CheckResult.NOT_OK
+                name: PartResult.OK if current.parts[name].is_ok else PartResult.NOT_OK
                 for name in readiness.PARTS
                 if name in current.parts
             },
@@ -139,16 +140,16 @@ class ReadinessView(ProbeView):
 
 
 def _may_see_details(request: Request) -> bool:
-    """Whether the caller may see the whole installation; a caller with a wrong key may not."""
+    """Whether the caller may see details about the whole installation."""
     if "Authorization" not in request.headers and "X-API-Key" not in request.headers:
         return False
     for authentication in (MetricsTokenAuthentication, AccessKeyAuthentication):
         try:
-            found = authentication().authenticate(request)
+            authenticated = authentication().authenticate(request)
         except (APIException, DatabaseError, InterfaceError):
             return False
-        if found is not None:
-            return found[1].organization_id is None
+        if authenticated is not None:
+            return authenticated[1].organization_id is None
     return False
 
 
@@ -160,7 +161,7 @@ PROBES: dict[str, Callable[..., Any]] = {
 
 
 class ProbesMiddleware:
-    """Answers probes before Django checks the host name or redirects to HTTPS: probes use a machine's own address."""
+    """Answers probes before Django checks the host name or redirects to HTTPS, as probes use the machine's address."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

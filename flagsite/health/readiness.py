@@ -1,9 +1,10 @@
-"""Whether this web server can answer requests, and the state of every part that it works with.
+"""The readiness of this web server, and the status of every part that it works with.
 
-Database and migrations decide whether the server is ready: without them it can answer no request, so a load balancer
-should send it none. Broker, beat and probe job are reported and decide nothing: while one of them is away, requests are
-answered, changes are committed with their jobs, and the jobs run later (workers find them without the broker too). To
-take all web servers out of service for it would turn a delay into an outage. docs/alerts.yml has alerts for these.
+Database and migrations decide whether the server is ready. Without them it cannot answer any request, so a load
+balancer should send it none. Broker, beat and probe job are reported, but do not change the readiness. While one of
+them is away, the server answers requests and commits changes with their jobs. The jobs run later, because workers also
+find jobs without the broker. If every web server left the load balancer, a delay would become an outage.
+docs/alerts.yml has alerts for these parts.
 """
 
 from __future__ import annotations
@@ -28,17 +29,17 @@ log = structlog.get_logger(__name__)
 PARTS = ("database", "migrations", "broker", "beat", "canary")
 REQUIRED_PARTS = ("database", "migrations")
 OVERDUE_SECONDS = 150.0
-"""After so long without a tick of beat, or without a probe job that came through, two of them were missed."""
+"""After this time without a tick of beat or a completed probe job, two of them are missing."""
 CACHE_SECONDS = 1.0
-"""How long a result is used again, since anybody may ask, as often as they like."""
-WAIT_SECONDS = 2.0
-"""How long a request waits for another one that is checking already; then the database counts as away."""
+"""The time for which a result is used again, because every caller may send any number of probes."""
+CHECK_TIMEOUT_SECONDS = 2.0
+"""The time for which a request waits for the check of another request. Then no part counts as working."""
 BROKER_TIMEOUT_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class PartStatus:
-    """Whether a part works; `detail` is shown only to callers that may see the whole installation."""
+    """Whether a part works. Only callers that may see the whole installation get `detail`."""
 
     is_ok: bool
     detail: str = ""
@@ -57,7 +58,7 @@ class Readiness:
 
 
 class ReadinessCache:
-    """The last result; of many requests at the same time one checks the parts, and the others wait for it."""
+    """The latest result. Of several requests at the same time, one checks the parts and the others wait."""
 
     def __init__(self) -> None:
         self._checking = threading.Lock()
@@ -67,7 +68,7 @@ class ReadinessCache:
 
     def current(self) -> Readiness:
         """The status of every part, at most CACHE_SECONDS old."""
-        if not self._checking.acquire(timeout=WAIT_SECONDS):
+        if not self._checking.acquire(timeout=CHECK_TIMEOUT_SECONDS):
             return Readiness({name: PartStatus(is_ok=False, detail="no answer yet") for name in PARTS})
         try:
             if time.monotonic() > self._valid_until:
@@ -78,7 +79,7 @@ class ReadinessCache:
             self._checking.release()
 
     def clear(self) -> None:
-        """Forget the last result, and that all migrations were applied."""
+        """Forget the latest result, and that all migrations have been applied."""
         with self._checking:
             self._valid_until, self._all_migrated = 0.0, False
 
@@ -93,7 +94,7 @@ class ReadinessCache:
         return Readiness(parts | {"broker": _status("broker", _check_broker)})
 
     def _check_migrations(self) -> PartStatus:
-        """Whether the database has every migration of this code. Once it has them, it is not asked again."""
+        """Check that the database has every migration of this version. After a success the check is not repeated."""
         if not self._all_migrated:
             executor = MigrationExecutor(connection)
             missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
@@ -110,7 +111,7 @@ def _status(part: str, check: Callable[[], PartStatus]) -> PartStatus:
     """The result of the part's check; an exception means that the part does not work."""
     try:
         return check()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the part does not work
+    except Exception as error:  # noqa: BLE001 - after any error the part does not work
         log.warning("readiness_check_failed", check=part, error=str(error))
         connection.close()
         return PartStatus(is_ok=False, detail=type(error).__name__)

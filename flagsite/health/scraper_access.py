@@ -1,4 +1,4 @@
-"""Access to figures of the whole installation: for a scraper with METRICS_TOKEN, or a caller without a scope."""
+"""Access to data about the whole installation: for a scraper with METRICS_TOKEN, or a caller without a scope."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from orgs.access.models import Role
 
 
 class MetricsTokenAuthentication(BaseAuthentication):
-    """`Authorization: Bearer …` with METRICS_TOKEN; needs no database."""
+    """Authentication by `Authorization: Bearer …` with METRICS_TOKEN. It needs no database."""
 
     def authenticate(self, request: Request) -> tuple[Caller, Caller] | None:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        wanted = settings.METRICS_TOKEN
-        if scheme.lower() != "bearer" or not wanted:
+        expected_token = settings.METRICS_TOKEN
+        if scheme.lower() != "bearer" or not expected_token:
             return None
-        if not hmac.compare_digest(token.strip().encode(), wanted.encode()):
-            return None  # perhaps an access key
+        if not hmac.compare_digest(token.strip().encode(), expected_token.encode()):
+            return None  # it may be an access key
         caller = Caller("metrics-token", Role.READER)
         return caller, caller
 
@@ -43,6 +43,8 @@ class ScraperEndpoint(Endpoint):
     ]
 
     def check_sees_everything(self) -> None:
-        """Raises PermissionDenied for a caller with a scope."""
+        """Raise PermissionDenied if the caller has a scope."""
         if self.caller.organization_id is not None:
-            raise PermissionDenied("This is about the whole installation; your key is bound to an organization.")
+            raise PermissionDenied(
+                "These data are about the whole installation, but your key is bound to an organization."
+            )

@@ -1,4 +1,4 @@
-"""Which version of Flagsite runs here, and of which commit."""
+"""The version and the commit of the running Flagsite."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ VERSION = "1.0.0"
 
 @functools.cache
 def about() -> dict[str, str]:
-    """Version and commit (empty when it is not known). Everybody may read it, so it says nothing about the machine."""
+    """Return the version and the commit (empty if not known). Everybody may read them."""
     return {
         "version": VERSION,
         "commit": settings.FLAGSITE_COMMIT or _commit_of(settings.BASE_DIR),
@@ -20,10 +20,10 @@ def about() -> dict[str, str]:
 
 
 def _commit_of(checkout: Path) -> str:
-    """The commit of a git checkout, read from its files, since git itself may not be installed."""
+    """Read the commit of a git checkout from its files, because git may not be installed."""
     try:
         folder = checkout / ".git"
-        if folder.is_file():  # a worktree names its folder
+        if folder.is_file():  # of a worktree; it names the folder
             folder = checkout / folder.read_text().partition("gitdir:")[2].strip()
         head = (folder / "HEAD").read_text().strip()
         if not head.startswith("ref: "):

@@ -1,1 +1,1 @@
-"""What Prometheus reads at /metrics: figures of the engine from the database, requests from all web processes."""
+"""Metrics for Prometheus: figures about jobs from the database, and requests from all web processes of a server."""

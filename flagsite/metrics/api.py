@@ -1,4 +1,4 @@
-"""GET /metrics."""
+"""The endpoint GET /metrics, which Prometheus scrapes."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from rest_framework.request import Request
 from flagsite import beat
 from flagsite.health import version
 from flagsite.health.scraper_access import ScraperEndpoint
-from flagsite.metrics import engine, requests
+from flagsite.metrics import job_metrics, requests
 from jobs.metrics import engine_metrics, probe_job
 from orgs.access.models import Role
 
 log = structlog.get_logger(__name__)
-EXAMPLE = """# HELP flagsite_queue_jobs Open jobs: due, later (a retry's wait), running.
+EXAMPLE = """# HELP flagsite_queue_jobs Open jobs by state: due, later (waiting for a retry), running.
 # TYPE flagsite_queue_jobs gauge
 flagsite_queue_jobs{queue="propagation",state="due"} 3.0
 """
 
 
-class Metrics(ScraperEndpoint):
-    """What Prometheus scrapes."""
+class MetricsView(ScraperEndpoint):
+    """GET /metrics: all metrics of this installation."""
 
     roles: ClassVar = {"GET": Role.READER}
 
@@ -41,39 +41,42 @@ class Metrics(ScraperEndpoint):
         tags=["operation"],
     )
     def get(self, request: Request) -> HttpResponse:
-        """Counters and gauges in Prometheus' text format, for METRICS_TOKEN or an access key without an organization.
+        """All metrics in Prometheus' text format, for METRICS_TOKEN or an access key without an organization.
 
-        While the database is away `flagsite_database_up` is 0 and only the requests of this web server are told.
+        While the database is away, `flagsite_database_up` is 0, and the only other metrics are the requests of this
+        web server.
         """
         self.check_sees_everything()
         return HttpResponse(exposition(), content_type=CONTENT_TYPE_LATEST)
 
 
 def exposition() -> bytes:
-    """All metrics as text."""
+    """Return all metrics in Prometheus' text format."""
     registry = CollectorRegistry()
-    registry.register(_FromDatabase())
+    registry.register(_DatabaseCollector())
     return generate_latest(registry) + generate_latest(requests.registry())
 
 
-class _FromDatabase(Collector):
-    """Reads the figures when it is asked for them."""
+class _DatabaseCollector(Collector):
+    """Reads the metrics from the database at each scrape."""
 
     def collect(self) -> Iterator[Metric]:
         about = version.about()
-        yield InfoMetricFamily("flagsite_build", "What runs here.", value=about)
-        found: list[Metric] = []
+        yield InfoMetricFamily("flagsite_build", "The version and the commit of Flagsite.", value=about)
+        metrics: list[Metric] = []
         try:
-            found = [*engine.metrics(engine_metrics.read()), *_ages()]
+            metrics = [*job_metrics.metrics(engine_metrics.read()), *_ages()]
         except (OperationalError, InterfaceError) as error:
             log.warning("metrics_without_database", error=str(error))
-        yield GaugeMetricFamily("flagsite_database_up", "Whether the database answers.", value=int(bool(found)))
-        yield from found
+        yield GaugeMetricFamily("flagsite_database_up", "Whether the database answers.", value=int(bool(metrics)))
+        yield from metrics
 
 
 def _ages() -> Iterator[Metric]:
-    tick, came_through = beat.last_tick_age(), probe_job.seconds_since_probe()
-    if tick is not None:
-        yield GaugeMetricFamily("flagsite_beat_last_tick_seconds", "Since beat sent anything.", value=tick)
-    if came_through is not None:
-        yield GaugeMetricFamily("flagsite_canary_seconds", "Since a canary job came through.", value=came_through)
+    tick_age, probe_age = beat.last_tick_age(), probe_job.seconds_since_probe()
+    if tick_age is not None:
+        yield GaugeMetricFamily(
+            "flagsite_beat_last_tick_seconds", "Seconds since beat last sent a task.", value=tick_age
+        )
+    if probe_age is not None:
+        yield GaugeMetricFamily("flagsite_canary_seconds", "Seconds since a probe job last completed.", value=probe_age)

@@ -1,4 +1,4 @@
-"""Where the web processes of one server share their counts of requests, for whichever of them is asked."""
+"""The folder in which the web processes of one server share their counts of requests, so that each can report all."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ log = structlog.get_logger(__name__)
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
-def share_counts() -> None:
-    """Have this process and its siblings (children of the same server) count together.
+def share_request_counts() -> None:
+    """Let this process and its siblings (children of the same server) share their counts.
 
-    prometheus_client looks at its variable when it is imported: once it is, a process counts for itself. So it does
-    where nothing can be written. Folders of servers of this machine that are gone are removed.
+    Call this before prometheus_client is imported, because it reads its environment variable then. After the import,
+    or if the folder is not writable, the process counts for itself. Also removes the folders of servers of this
+    machine that have ended.
     """
     if "prometheus_client" in sys.modules:
         return
@@ -29,8 +30,8 @@ def share_counts() -> None:
     try:
         own.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not os.access(own, os.W_OK):
-            raise PermissionError(f"{own} belongs to somebody else")
-        _forget_servers_that_are_gone(base)
+            raise PermissionError(f"{own} is not writable for this user")
+        _remove_folders_of_ended_servers(base)
     except OSError as error:
         log.warning("metrics_not_shared", error=str(error))
         os.environ.pop(VARIABLE, None)
@@ -38,7 +39,7 @@ def share_counts() -> None:
     os.environ[VARIABLE] = str(own)
 
 
-def _forget_servers_that_are_gone(base: Path) -> None:
+def _remove_folders_of_ended_servers(base: Path) -> None:
     for folder in base.glob(f"{socket.gethostname()}-*"):
         pid = folder.name.rpartition("-")[2]
         if pid.isdigit() and not psutil.pid_exists(int(pid)):

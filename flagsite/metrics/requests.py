@@ -1,7 +1,7 @@
-"""Counting HTTP requests in this process, or together with its siblings (`flagsite.metrics.multiprocess_folder`).
+"""The count of HTTP requests in this process, or shared with its siblings (`flagsite.metrics.multiprocess_folder`).
 
-To write one request into the files that siblings share takes as long as an answer from memory. So requests are noted
-here and written many at a time: when there are MANY, every second, when this process is scraped, and at its end.
+Writing one request into the shared files takes as long as a whole evaluation. So a process collects its requests and
+writes them together: when BATCH_SIZE requests are pending, every second, when it is scraped, and when it exits.
 """
 
 from __future__ import annotations
@@ -20,75 +20,75 @@ from flagsite.metrics.multiprocess_folder import VARIABLE
 
 log = structlog.get_logger(__name__)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-MANY = 500
-EVERY_SECONDS = 1.0
+BATCH_SIZE = 500
+WRITE_INTERVAL_SECONDS = 1.0
 
 
 _own = CollectorRegistry()
 _seconds = BatchHistogram(
     "flagsite_http_request_seconds",
-    "HTTP requests that were answered, with how long that took.",
+    "Answered HTTP requests and their duration in seconds.",
     ["method", "route", "status"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
     registry=_own,
 )
-_noted: deque[tuple[tuple[str, str, int], float]] = deque()
-"""What is not written yet: method, route and status; seconds. Its own steps cannot lose one to another thread."""
+_pending: deque[tuple[tuple[str, str, int], float]] = deque()
+"""Requests that are not written yet: (method, route, status) and seconds. The methods of a deque are thread-safe."""
 _writing = threading.Lock()
 
 
 def count(*, method: str, route: str, status: int, seconds: float) -> None:
-    """Count a request; `route` is the pattern of the address, of which there are few, never the address itself."""
-    _noted.append(((method, route, status), seconds))
+    """Count a request. `route` is the pattern of the path and not the path itself, so that there are few routes."""
+    _pending.append(((method, route, status), seconds))
     if not _writer.is_started:
         _writer.start()
-    if len(_noted) >= MANY:
+    if len(_pending) >= BATCH_SIZE:
         write()
 
 
 def write() -> None:
-    """Write what was noted until now."""
+    """Write all pending requests."""
     with _writing:
         by_labels = defaultdict(list)
-        for labels, seconds in [_noted.popleft() for _ in range(len(_noted))]:
+        for labels, seconds in [_pending.popleft() for _ in range(len(_pending))]:
             by_labels[labels].append(seconds)
-        for (method, route, status), together in by_labels.items():
-            known = method if method in METHODS else "other"
-            _seconds.labels(known, route, str(status)).observe_all(together)
+        for (method, route, status), durations in by_labels.items():
+            method_label = method if method in METHODS else "other"
+            _seconds.labels(method_label, route, str(status)).observe_all(durations)
 
 
 def registry() -> CollectorRegistry:
-    """What has been counted: of all siblings where they count together, of those up to a second ago."""
+    """Return the counts of this process, or those of all siblings (at most a second old) if they are shared."""
     write()
     if not os.environ.get(VARIABLE):
         return _own
-    together = CollectorRegistry()
-    MultiProcessCollector(together)
-    return together
+    shared = CollectorRegistry()
+    MultiProcessCollector(shared)
+    return shared
 
 
 class RequestCountWriter(BackgroundService):
-    """Writes what this process has noted every second, and at its exit."""
+    """Writes the pending requests of this process every second and when it exits."""
 
     def __init__(self) -> None:
         super().__init__("request-counts", last_turn_at_exit=True)
 
     def turn(self) -> None:
-        """Write what was noted until now."""
+        """Write all pending requests."""
         write()
 
     def pause(self) -> float:
-        """Return EVERY_SECONDS."""
-        return EVERY_SECONDS
+        """Return WRITE_INTERVAL_SECONDS."""
+        return WRITE_INTERVAL_SECONDS
 
     def on_error(self, error: Exception) -> None:
         """Log the error with its traceback."""
         log.error("request_counts_failed", exc_info=error)
 
     def on_fork(self) -> None:
-        """Forget what the parent noted: the parent writes it."""
-        global _writing  # noqa: PLW0603 - the parent's lock may be held by one of its threads
-        _noted.clear()
+        """Forget the pending requests of the parent, because the parent writes them."""
+        global _writing  # noqa: PLW0603 - a thread of the parent may hold the parent's lock
+        _pending.clear()
         _writing = threading.Lock()
 
 

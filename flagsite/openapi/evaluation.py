@@ -1,20 +1,20 @@
-"""The description of OFREP's addresses, which are answered before Django and so not found by looking at its views.
+"""The OFREP endpoints in the OpenAPI document. They have no Django views from which they could be generated.
 
-After https://github.com/open-feature/protocol, service/openapi.yaml, version 0.3.
+The source is https://github.com/open-feature/protocol, service/openapi.yaml, version 0.3.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-ENTRY = {
+FLAG_EXAMPLE = {
     "key": "new-checkout",
     "reason": "TARGETING_MATCH",
     "value": True,
     "variant": "on",
     "metadata": {"rule": "organization", "sourceOrganizationId": 1, "changeNumber": 17},
 }
-FAILURE = {"key": "half", "errorCode": "TARGETING_KEY_MISSING", "errorDetails": "…; none was sent."}
+FAILURE_EXAMPLE = {"key": "half", "errorCode": "TARGETING_KEY_MISSING", "errorDetails": "…, and the request has none."}
 SCHEMAS: dict[str, Any] = {
     "OfrepRequest": {
         "type": "object",
@@ -26,11 +26,14 @@ SCHEMAS: dict[str, Any] = {
                 "properties": {
                     "targetingKey": {
                         "type": "string",
-                        "description": "The user; needed by flags rolled out to a share.",
+                        "description": "The identifier of the user. Flags with a rollout over users need it.",
                     },
-                    "organizationId": {"type": "integer", "description": "For whom; or organizationKey."},
+                    "organizationId": {
+                        "type": "integer",
+                        "description": "The organization's id; or send organizationKey.",
+                    },
                     "organizationKey": {"type": "string"},
-                    "environment": {"type": "string", "description": "Such as staging."},
+                    "environment": {"type": "string", "description": "The environment, such as staging."},
                 },
             }
         },
@@ -46,11 +49,11 @@ SCHEMAS: dict[str, Any] = {
             "variant": {"type": "string", "enum": ["on", "off"]},
             "metadata": {
                 "type": "object",
-                "description": "Which rule decided, and where the organization's value was set.",
+                "description": "The rule that decided, and the organization on which the value was set.",
                 "additionalProperties": {"oneOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]},
             },
         },
-        "example": ENTRY,
+        "example": FLAG_EXAMPLE,
     },
     "OfrepFailure": {
         "type": "object",
@@ -60,7 +63,7 @@ SCHEMAS: dict[str, Any] = {
             "errorCode": {"type": "string"},
             "errorDetails": {"type": "string"},
         },
-        "example": FAILURE,
+        "example": FAILURE_EXAMPLE,
     },
     "OfrepFlags": {
         "type": "object",
@@ -78,53 +81,57 @@ SCHEMAS: dict[str, Any] = {
             "metadata": {"type": "object", "additionalProperties": True},
             "eventStreams": {
                 "type": "array",
-                "description": "Where a client hears at once that it should ask anew.",
+                "description": "Streams of events, by which a client learns at once that it has to evaluate again.",
                 "items": {"type": "object", "additionalProperties": True},
             },
         },
-        "example": {"flags": [ENTRY], "metadata": {"organizationId": 4}},
+        "example": {"flags": [FLAG_EXAMPLE], "metadata": {"organizationId": 4}},
     },
 }
 FAILURES = {
-    400: "What was sent makes no sense; for one flag also: it needs a targeting key.",
-    401: "No access key, or one that is unknown, revoked or expired.",
-    404: "There is no such flag; below an organization's address: no such organization, or not yours.",
+    400: "The request is not valid. For one flag also: the flag needs a targeting key, and none was sent.",
+    401: "The access key is missing, unknown, revoked or expired.",
+    404: "The flag does not exist, or the organization in the path does not exist or is outside the caller's scope.",
     413: "The body is longer than 64 KiB.",
-    429: "Too many evaluations in a minute; the header Retry-After says when to come again.",
-    500: "For one flag: it is rolled out by a formula that only a later Flagsite knows.",
-    503: "The database is away and nothing is known of the organization.",
+    429: "Too many evaluations in a minute. The header Retry-After has the seconds to wait.",
+    500: "An internal error. For one flag also: its rollout uses a formula that only a later Flagsite knows.",
+    503: "The database cannot be reached, and the evaluation cache does not have the organization.",
 }
-FLAGS = "/ofrep/v1/evaluate/flags"
-BELOW = "/organizations/{organization}"
-ORGANIZATION = {
+FLAGS_PATH = "/ofrep/v1/evaluate/flags"
+ORGANIZATION_PATH = "/organizations/{organization}"
+ORGANIZATION_PARAMETER = {
     "name": "organization", "in": "path", "required": True, "schema": {"type": "string"},
     "description": "An organization's id or key.",
 }  # fmt: skip
-KEY = {"name": "key", "in": "path", "required": True, "schema": {"type": "string"}, "description": "A flag's name."}
-KNOWN = {
+KEY_PARAMETER = {
+    "name": "key", "in": "path", "required": True, "schema": {"type": "string"}, "description": "A flag's name.",
+}  # fmt: skip
+IF_NONE_MATCH_PARAMETER = {
     "name": "If-None-Match", "in": "header", "schema": {"type": "string"},
-    "description": "The ETag of an earlier answer; 304 when it would be the same.",
+    "description": "The ETag of an earlier response. If the response would be the same, the status is 304.",
 }  # fmt: skip
 
 
 def describe_evaluation(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Add OFREP's addresses to the description."""
+    """Add the OFREP endpoints to the OpenAPI document; a postprocessing hook of drf-spectacular."""
     result.setdefault("components", {}).setdefault("schemas", {}).update(SCHEMAS)
-    for prefix, parameters, named in (("", [], ""), (BELOW, [ORGANIZATION], "Of")):
-        result["paths"][prefix + FLAGS] = {"post": _bulk(f"evaluateFlags{named}", parameters)}
-        result["paths"][f"{prefix}{FLAGS}/{{key}}"] = {"post": _single(f"evaluateFlag{named}", parameters)}
+    for prefix, parameters, suffix in (("", [], ""), (ORGANIZATION_PATH, [ORGANIZATION_PARAMETER], "Of")):
+        result["paths"][prefix + FLAGS_PATH] = {"post": _bulk(f"evaluateFlags{suffix}", parameters)}
+        result["paths"][f"{prefix}{FLAGS_PATH}/{{key}}"] = {"post": _single(f"evaluateFlag{suffix}", parameters)}
     return result
 
 
 def _bulk(name: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
-    operation = _operation(name, "Evaluate all flags (OpenFeature)", "OfrepFlags", [*parameters, KNOWN])
+    operation = _operation(
+        name, "Evaluate all flags (OpenFeature)", "OfrepFlags", [*parameters, IF_NONE_MATCH_PARAMETER]
+    )
     operation["responses"]["200"]["headers"] = {"ETag": {"schema": {"type": "string"}}}
-    operation["responses"]["304"] = {"description": "The answer would be the one that the ETag stands for."}
+    operation["responses"]["304"] = {"description": "The response would be the same as the one with this ETag."}
     return operation
 
 
 def _single(name: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
-    return _operation(name, "Evaluate one flag (OpenFeature)", "OfrepFlag", [*parameters, KEY])
+    return _operation(name, "Evaluate one flag (OpenFeature)", "OfrepFlag", [*parameters, KEY_PARAMETER])
 
 
 def _operation(name: str, summary: str, schema: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The API's description (OpenAPI 3): what all operations share, and the two pages that show it."""
+"""The OpenAPI document of the API: the parts that all operations share, and the endpoint that serves it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from orgs.access.permissions import OpenOnPurpose
 from orgs.idempotency.stored_answers import HEADER as IDEMPOTENCY_KEY
 from orgs.idempotency.stored_answers import REPLAYED_HEADER
 
-WRITES = {"post", "put", "patch", "delete"}
-ALWAYS = (400, 401, 403, 429, 500, 503)
-WITH_WRITES = (404, 409, 411, 413, 415)
-NAMES = {
+WRITE_METHODS = {"post", "put", "patch", "delete"}
+STATUSES_OF_ALL = (400, 401, 403, 429, 500, 503)
+STATUSES_OF_WRITES = (404, 409, 411, 413, 415)
+RESPONSE_NAMES = {
     400: "BadRequest",
     401: "NotAuthenticated",
     403: "NotPermitted",
@@ -37,20 +37,20 @@ NAMES = {
     503: "DatabaseAway",
 }
 DESCRIPTIONS = {
-    400: "Something about the request is not valid; `errors` tells which field.",
-    401: "No access key, or one that is unknown, revoked or expired.",
+    400: "The request is not valid. `errors` names the fields.",
+    401: "The access key is missing, unknown, revoked or expired.",
     403: "The caller's role or subtree does not allow this.",
-    404: "It does not exist, or is not the caller's to see.",
-    409: "The present state forbids this.",
-    411: "A body came without its length.",
-    412: "It is not what `If-Match` names any more.",
+    404: "The object does not exist, or it is outside the caller's scope.",
+    409: "The present state does not allow the operation.",
+    411: "The request has a body without a `Content-Length`.",
+    412: "The object has changed since the version that `If-Match` names.",
     413: "The body is too large.",
     415: "The body is not `application/json`.",
-    429: "More requests than the key's rate limit allows.",
-    500: "A fault on our side; the request's id finds it in the log.",
-    503: "The database cannot be reached, or a large change holds the tree of organizations; nothing was done.",
+    429: "The caller has sent more requests than the rate limit allows.",
+    500: "An internal error. The log has the details under the id of the request.",
+    503: "The database cannot be reached, or a large change holds the tree lock. Nothing was changed.",
 }
-PROBLEM = {
+PROBLEM_SCHEMA = {
     "type": "object",
     "description": "Problem details (RFC 9457).",
     "required": ["type", "title", "status", "detail"],
@@ -58,14 +58,14 @@ PROBLEM = {
         "type": {
             "type": "string",
             "format": "uri-reference",
-            "description": "What kind of problem; see docs/errors.md.",
+            "description": "The type of the problem, which docs/errors.md explains.",
         },
         "title": {"type": "string"},
         "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "What went wrong, for a person."},
+        "detail": {"type": "string", "description": "An explanation for people."},
         "errors": {
             "type": "array",
-            "description": "With `/problems/invalid-input`: each field and what is wrong with it.",
+            "description": "With `/problems/invalid-input`: each invalid field and the reason.",
             "items": {
                 "type": "object",
                 "required": ["field", "message"],
@@ -74,29 +74,35 @@ PROBLEM = {
         },
         "steps": {
             "type": "array",
-            "description": "With `/problems/targeting-key-missing` of explain: what the rules before have found.",
+            "description": "With `/problems/targeting-key-missing` of an explanation: the results of earlier rules.",
             "items": {"type": "object"},
         },
     },
 }
-WAIT = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
+RETRY_AFTER_HEADER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
 HEADERS: dict[int, dict[str, Any]] = {
     401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
-    429: WAIT,
-    503: WAIT,
+    429: RETRY_AFTER_HEADER,
+    503: RETRY_AFTER_HEADER,
 }
-REPEATABLE = {
+IDEMPOTENCY_KEY_PARAMETER = {
     "name": IDEMPOTENCY_KEY,
     "in": "header",
-    "description": "Any text of your choice. The same request with the same key is carried out once and answered the "
-    f"same, then with the header `{REPLAYED_HEADER}: true`; another request with it is a 409.",
+    "description": "A text of your choice. Flagsite carries out requests with the same key only once. It answers a "
+    f"repeated request with the first response and the header `{REPLAYED_HEADER}: true`, and a different request with "
+    "409.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 }
-LOCATION = {"Location": {"description": "Where to find it.", "schema": {"type": "string", "format": "uri-reference"}}}
+LOCATION_HEADER = {
+    "Location": {
+        "description": "The address of the created object.",
+        "schema": {"type": "string", "format": "uri-reference"},
+    }
+}
 
 
 class AccessKeyScheme(OpenApiAuthenticationExtension):
-    """How an access key is sent: one of two headers."""
+    """An access key, which a client sends in one of two headers."""
 
     target_class = "orgs.access.authentication.AccessKeyAuthentication"
     name = ["bearerKey", "headerKey"]
@@ -108,11 +114,11 @@ class AccessKeyScheme(OpenApiAuthenticationExtension):
         ]
 
     def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[str]]]:
-        return [{name: []} for name in self.name]  # one of them will do
+        return [{name: []} for name in self.name]  # one of them is enough
 
 
 class MetricsTokenScheme(OpenApiAuthenticationExtension):
-    """The scraper's token, which is no access key."""
+    """The token of a scraper, METRICS_TOKEN, which is not an access key."""
 
     target_class = "flagsite.health.scraper_access.MetricsTokenAuthentication"
     name = "metricsToken"
@@ -122,7 +128,7 @@ class MetricsTokenScheme(OpenApiAuthenticationExtension):
 
 
 class AdminSessionScheme(OpenApiAuthenticationExtension):
-    """The admin site's session; writes need its CSRF token too."""
+    """The session of the admin site. Writes also need its CSRF token."""
 
     target_class = "orgs.access.authentication.AdminSessionAuthentication"
     name = "adminSession"
@@ -131,32 +137,37 @@ class AdminSessionScheme(OpenApiAuthenticationExtension):
         return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
 
 
-def describe_what_all_share(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Add to every operation the problems that it can end with, and to writes the Idempotency-Key."""
+def add_common_parts(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Add error responses to every operation and the header Idempotency-Key to writes; a hook of drf-spectacular."""
     components = result.setdefault("components", {})
-    components.setdefault("schemas", {})["Problem"] = PROBLEM
-    components["responses"] = {NAMES[status]: _response(status) for status in NAMES}
+    components.setdefault("schemas", {})["Problem"] = PROBLEM_SCHEMA
+    components["responses"] = {RESPONSE_NAMES[status]: _response(status) for status in RESPONSE_NAMES}
     for path, operations in result["paths"].items():
         for method, operation in operations.items():
             for status, response in operation["responses"].items():
                 response["description"] = response.get("description") or HTTPStatus(int(status)).phrase
-            if not operation.get("security"):  # open to all, and with answers of its own
+            if not operation.get("security"):  # public, with its own responses
                 continue
-            statuses = [*ALWAYS, *(WITH_WRITES if method in WRITES else (404,) if "{" in path else ())]
-            statuses += [412] if any(each["name"] == "If-Match" for each in operation.get("parameters", ())) else []
+            statuses = [
+                *STATUSES_OF_ALL,
+                *(STATUSES_OF_WRITES if method in WRITE_METHODS else (404,) if "{" in path else ()),
+            ]
+            statuses += (
+                [412] if any(parameter["name"] == "If-Match" for parameter in operation.get("parameters", ())) else []
+            )
             for status in sorted(statuses):
-                operation["responses"][str(status)] = {"$ref": f"#/components/responses/{NAMES[status]}"}
-            if method in WRITES:
-                operation.setdefault("parameters", []).append(REPEATABLE)
+                operation["responses"][str(status)] = {"$ref": f"#/components/responses/{RESPONSE_NAMES[status]}"}
+            if method in WRITE_METHODS:
+                operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY_PARAMETER)
             for status in {"201", "202"} & set(operation["responses"]):
-                operation["responses"][status].setdefault("headers", {}).update(LOCATION)
+                operation["responses"][status].setdefault("headers", {}).update(LOCATION_HEADER)
     return result
 
 
 def _response(status: int) -> dict[str, Any]:
     kinds = [HTTP_TYPES[status]] if status in HTTP_TYPES else []
     kinds += [INVALID_INPUT] if status == HTTPStatus.BAD_REQUEST else []
-    kinds += [kind for its_status, kind in PROBLEMS.values() if its_status == status]
+    kinds += [kind for problem_status, kind in PROBLEMS.values() if problem_status == status]
     example = {"type": f"/problems/{kinds[0]}", "title": "…", "status": status, "detail": DESCRIPTIONS[status]}
     response = {
         "description": f"{DESCRIPTIONS[status]} Types: {', '.join(f'`{kind}`' for kind in kinds)}.",
@@ -167,13 +178,13 @@ def _response(status: int) -> dict[str, Any]:
 
 @functools.cache
 def document() -> bytes:
-    """The whole description, as JSON; made once in each process."""
+    """Return the OpenAPI document as JSON. Each process generates it once."""
     schema = SchemaGenerator().get_schema(request=None, public=True)
     return json.dumps(schema, ensure_ascii=False).encode()
 
 
-class Description(APIView):
-    """GET /openapi.json; open on purpose, since it tells nothing about anybody."""
+class OpenApiDocumentView(APIView):
+    """GET /openapi.json. It needs no access key, because the document has no data of organizations."""
 
     authentication_classes = ()
     permission_classes = (OpenOnPurpose,)

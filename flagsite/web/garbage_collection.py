@@ -1,12 +1,13 @@
 """Keeps Python's garbage collection from stopping a web process that holds many objects.
 
-Python's oldest generation holds everything that lives long. Python collects it whenever it has grown by a quarter, and
-the process does nothing else meanwhile: 0.2 seconds in one that knows 100,000 organizations. The collection is needed
-for garbage in reference cycles only. So Flagsite freezes the objects that have survived a slow collection: the next
-collections skip them (https://docs.python.org/3/library/gc.html#gc.freeze).
+Python's oldest generation holds all objects that live long. Python collects it whenever it has grown by a quarter.
+During a collection the process does nothing else: 0.2 seconds with 100,000 organizations in the evaluation cache. The
+collection is needed for garbage in reference cycles only. So Flagsite freezes the objects that have survived a slow
+collection, and the next collections skip them (https://docs.python.org/3/library/gc.html#gc.freeze).
 
-Only after a slow collection, since it also freezes what the requests of that moment hold. When such an object becomes
-garbage in a cycle, nothing finds it while it is frozen. So once an hour everything is unfrozen and collected.
+Freezing also affects the objects of the requests that run at that moment. If such an object becomes garbage in a cycle,
+the collector does not find it while it is frozen. So Flagsite freezes only after a slow collection, and once an hour it
+unfreezes and collects everything.
 
 `WEB_TUNING=false` turns this off.
 """
@@ -22,7 +23,7 @@ from django.conf import settings
 SLOW_COLLECTION_SECONDS = 0.02
 """CPU time; about what a collection of 60,000 objects takes."""
 UNFREEZE_SECONDS = 3600.0
-"""How long objects stay frozen at most."""
+"""The longest time for which objects stay frozen."""
 OLDEST_GENERATION = 2
 
 
@@ -34,7 +35,7 @@ class FreezeAfterSlowCollection:
         self._unfreeze_at = monotonic() + UNFREEZE_SECONDS
 
     def __call__(self, phase: str, info: dict[str, Any]) -> None:
-        """`phase` is "start" or "stop"; `info` is what Python says about the collection, such as its generation."""
+        """Handle the start or stop of a collection: https://docs.python.org/3/library/gc.html#gc.callbacks."""
         if info["generation"] < OLDEST_GENERATION:
             return
         if phase == "start":
@@ -47,7 +48,7 @@ class FreezeAfterSlowCollection:
 
 
 def freeze_long_lived_objects() -> None:
-    """Freeze all that this process has loaded until now, and from now on what survives a slow collection."""
+    """Freeze all objects of this process now, and again after each slow collection."""
     if settings.WEB_TUNING:
         gc.freeze()
         gc.callbacks.append(FreezeAfterSlowCollection())

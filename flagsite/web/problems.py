@@ -1,4 +1,4 @@
-"""Errors as problem details (RFC 9457): one table from exception to status and type, and one shape for every error."""
+"""Error responses as problem details (RFC 9457), and the table with the status and type for each exception."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
 
 NEVER_ANSWERED: frozenset[type[Exception]] = frozenset(
     {
-        FlagsiteError,  # the base of all
+        FlagsiteError,  # the base class
         orgs.ImportRefused,  # commands only
         orgs.AccessKeyNotFound,
         orgs.InvalidKeyName,
@@ -91,10 +91,10 @@ HTTP_TYPES = {
 }
 
 RETRY_AFTER = {"Retry-After": "5"}
-"""The header of every 503; seconds."""
-TOO_LARGE = "The request is too large."
+"""The header of every 503, in seconds."""
+TOO_LARGE = "The body of the request is too large."
 INVALID_INPUT = "invalid-input"
-"""The type of a 400 whose `errors` say which field is wrong, and why."""
+"""The type of a 400 whose `errors` name each invalid field and the reason."""
 
 
 def problem(status: int, kind: str, detail: str, **more: Any) -> dict[str, Any]:
@@ -134,12 +134,12 @@ def _framework_problem(error: exceptions.APIException) -> dict[str, Any]:
 
 
 def field_errors(detail: Any, path: str = "") -> list[dict[str, str]]:
-    """The messages of a ValidationError, flattened to [{"field": "a.b", "message": …}]; field "" is the whole body."""
+    """Flatten a ValidationError to [{"field": "a.b", "message": …}]. The field "" means the whole body."""
     if isinstance(detail, dict):
         inner = {key: path if key == "non_field_errors" else f"{path}.{key}".strip(".") for key in detail}
-        return [found for key, value in detail.items() for found in field_errors(value, inner[key])]
+        return [error for key, value in detail.items() for error in field_errors(value, inner[key])]
     if isinstance(detail, list):
-        return [found for value in detail for found in field_errors(value, path)]
+        return [error for value in detail for error in field_errors(value, path)]
     return [{"field": path, "message": str(detail)}]
 
 
@@ -157,7 +157,9 @@ def _problem_response(body: dict[str, Any], headers: dict[str, str] | None = Non
 
 
 def _database_away_problem() -> dict[str, Any]:
-    detail = "The database cannot be reached. Ask again in a moment, with the same Idempotency-Key if you sent one."
+    detail = (
+        "The database cannot be reached. Send the request again in a few seconds, writes with the same Idempotency-Key."
+    )
     return problem(503, HTTP_TYPES[503], detail)
 
 
@@ -183,7 +185,7 @@ class UnavailableDatabaseMiddleware:
 
 
 class NulCharacterMiddleware:
-    """Answers 400 to the admin site's paths and queries with the character NUL, which PostgreSQL stores in no text.
+    """Answers 400 if path or query of an admin page have the character NUL, which PostgreSQL cannot store.
 
     Forms refuse the character themselves, with a message at the field.
     """
@@ -204,7 +206,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
         return _json_response(problem(413, HTTP_TYPES[413], TOO_LARGE))
     detail = "The request is malformed."
     if isinstance(exception, SuspiciousOperation):
-        detail = "The request was refused as suspicious; is the host name one of ALLOWED_HOSTS?"
+        detail = "The request was refused as suspicious. Check that its host name is one of ALLOWED_HOSTS."
     return _json_response(problem(400, HTTP_TYPES[400], detail))
 
 
@@ -219,10 +221,12 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's handler500; the log has the traceback, with the request's id."""
+    """Django's handler500. The log has the traceback under the id of the request."""
     correlation_id = getattr(request, "correlation_id", "")
     return _json_response(
-        problem(500, HTTP_TYPES[500], f"Something went wrong on our side (request {correlation_id}).")
+        problem(
+            500, HTTP_TYPES[500], f"An internal error occurred. The log has its details (request {correlation_id})."
+        )
     )
 
 

@@ -1,4 +1,4 @@
-"""Every request's id (the client's X-Request-ID or a new one), and from where and by whom it was sent."""
+"""Middleware that notes the context of a request: its id, channel, address and, in the admin site, the person."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 class RequestIdMiddleware:
-    """Puts the id on the request (`request.correlation_id`), on every log line and on the response."""
+    """Puts the id of the request into `request.correlation_id`, every log line and the response.
+
+    The id is the client's X-Request-ID if it is valid, otherwise a new one.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -33,7 +36,7 @@ class RequestIdMiddleware:
 
 
 class AdminActorMiddleware:
-    """Says who works in the admin site, for log lines and the audit log; comes after the authentication."""
+    """Sets the actor of a request to the admin site, for log and audit log. It comes after the authentication."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -46,6 +49,6 @@ class AdminActorMiddleware:
 
 
 def _address(request: HttpRequest) -> str:
-    """The client's address; behind a proxy that is believed, what that proxy saw."""
+    """The client's address: with TRUST_PROXY_HEADERS the one that the proxy reports, otherwise the peer's."""
     forwarded = request.headers.get("X-Forwarded-For", "") if settings.TRUST_PROXY_HEADERS else ""
     return forwarded.rpartition(",")[2].strip() or str(request.META.get("REMOTE_ADDR", ""))

@@ -1,4 +1,4 @@
-"""One log line for each request, and its count and duration for the metrics."""
+"""Middleware that logs each request, and counts it and its duration for the metrics."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from flagsite.metrics import requests
 log = structlog.get_logger(__name__)
 UNKNOWN_ROUTE = "unknown"
 QUIET_ROUTES = frozenset({"livez", "readyz", "metrics"})
-"""Programs call these every few seconds; their lines have level DEBUG."""
+"""Programs call these paths every few seconds, so their log lines have the level DEBUG."""
 
 
 class RequestLogMiddleware:
-    """Logs and counts every request. It comes after RequestIdMiddleware, and before any middleware that may answer."""
+    """Logs and counts every request. It comes after RequestIdMiddleware and before any middleware that may answer."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -44,7 +44,7 @@ class RequestLogMiddleware:
 
 
 def route_of(request: HttpRequest) -> str:
-    """The pattern of the request's path, without ids; "unknown" for a path that does not exist."""
+    """The URL pattern of the request's path; "unknown" for a path that does not exist."""
     route = getattr(request, "probe", "")
     if request.resolver_match is not None:
         route = request.resolver_match.route

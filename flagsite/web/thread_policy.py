@@ -1,4 +1,4 @@
-"""Linux's scheduling policy for the threads of a web process, so that the server's own thread interrupts no answer.
+"""Linux's scheduling policy for the threads of a web process. It keeps threads that answer from being interrupted.
 
 The server (granian) has a thread of its own that reads requests and sends answers. Every answer wakes that thread. By
 default Linux then gives it the processor of a thread that is answering. The interrupted thread still holds Python's
@@ -20,7 +20,7 @@ from django.conf import settings
 
 
 class _ThreadState(threading.local):
-    """What each thread knows of itself."""
+    """Data of each thread."""
 
     answers_requests = False
 
@@ -35,7 +35,7 @@ def yield_to_other_threads() -> None:
 
 
 def run_as_answering_thread() -> None:
-    """Give this thread Linux's usual policy, because it answers requests. Costs next to nothing when called again."""
+    """Give this thread Linux's usual policy, because it answers requests. Further calls cost almost nothing."""
     if _thread.answers_requests:
         return
     _thread.answers_requests = True
@@ -45,5 +45,5 @@ def run_as_answering_thread() -> None:
 
 def _set_policy(policy: int) -> None:
     if settings.WEB_TUNING:
-        with suppress(OSError):  # a sandbox may forbid it, and nothing depends on it
+        with suppress(OSError):  # a sandbox may forbid it; Flagsite works without it
             os.sched_setscheduler(0, policy, os.sched_param(0))

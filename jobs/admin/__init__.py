@@ -1,3 +1,3 @@
-"""The pages of the admin site about jobs; each module registers its own."""
+"""The admin site's pages for jobs, queues and workers. Each module registers its own pages."""
 
 from jobs.admin import jobs, queues, workers  # noqa: F401

@@ -1,4 +1,4 @@
-"""By what the admin site's list of jobs can be narrowed. Each of them has an index that gives the newest first."""
+"""The filters of the admin site's list of jobs. Each filter has an index that returns the newest jobs first."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from jobs.engine.states import Status
 from jobs.metrics import outcome_filters, probe_job, statistics
 from jobs.metrics.models import Probe
 from orgs.access.operator_admin import TextInputFilter
-from orgs.access.organizations import find_organization_by_key_or_id
+from orgs.access.visible_organizations import find_organization_by_key_or_id
 from orgs.errors import OrganizationNotFound
 from orgs.tree.models import Organization
 
 Jobs = QuerySet[Job]
 HOUR = "%Y-%m-%dT%H"
 DAY = "24h"
-"""The last 24 clock hours, the current one included, as the front page has them."""
+"""The value of `EndedFilter` for the last 24 clock hours with the current hour, as on the overview."""
 PERIODS = {"1h": timedelta(hours=1), "24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(days=30)}
 
 
 class _Choice(admin.SimpleListFilter):
-    """One of some values of a column."""
+    """Filters by one of several values of a column."""
 
     def queryset(self, request: HttpRequest, queryset: Jobs) -> Jobs:
         return queryset.filter(**{str(self.parameter_name): self.value()}) if self.value() else queryset
 
 
 class StatusFilter(_Choice):
-    """By status."""
+    """Filters by status."""
 
     title = "status"
     parameter_name = "status__exact"
@@ -44,7 +44,7 @@ class StatusFilter(_Choice):
 
 
 class QueueFilter(_Choice):
-    """By queue."""
+    """Filters by queue."""
 
     title = "queue"
     parameter_name = "queue__exact"
@@ -54,9 +54,9 @@ class QueueFilter(_Choice):
 
 
 class TriggerFilter(_Choice):
-    """By what made the attempt."""
+    """Filters by the trigger of the attempt: a request, a person's retry or an automatic retry."""
 
-    title = "made by"
+    title = "trigger"
     parameter_name = "trigger__exact"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -64,14 +64,14 @@ class TriggerFilter(_Choice):
 
 
 class CreatedFilter(admin.SimpleListFilter):
-    """By when it was made: within the last hours or days."""
+    """Filters by the time of creation: within the last hours or days."""
 
-    title = "made within"
+    title = "created within"
     parameter_name = "within"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [
-            ("1h", "the last hour"), ("24h", "24 hours"), ("day", "24 hours of the clock"), ("7d", "7 days"),
+            ("1h", "the last hour"), ("24h", "24 hours"), ("day", "24 clock hours"), ("7d", "7 days"),
             ("30d", "30 days"),
         ]  # fmt: skip
 
@@ -83,9 +83,9 @@ class CreatedFilter(admin.SimpleListFilter):
 
 
 class EndedFilter(TextInputFilter):
-    """By the hour in which the attempt ended, as the front page's chart has it, or all of that chart's hours."""
+    """Filters by the hour in which the attempt ended, as in the overview's chart, or by all 24 hours of the chart."""
 
-    title = "ended in the hour (2026-11-25T20, UTC) or in all 24 hours (24h)"
+    title = "ended in the hour (2026-11-25T20, UTC) or in the last 24 hours (24h)"
     parameter_name = "ended"
 
     def filter_rows(self, queryset: Jobs, written: str) -> Jobs:
@@ -99,7 +99,7 @@ class EndedFilter(TextInputFilter):
 
 
 class HowEndedFilter(admin.SimpleListFilter):
-    """By how the attempt ended, as the front page counts it; a status says how the whole job stands."""
+    """Filters by the outcome of the attempt, as the overview counts it. The status, in contrast, may change later."""
 
     title = "how it ended"
     parameter_name = "how"
@@ -111,8 +111,8 @@ class HowEndedFilter(admin.SimpleListFilter):
         return outcome_filters.filter_by_outcome(queryset, self.value() or "")
 
 
-class OrganizationFilter(TextInputFilter):
-    """By the organization that the change was made on, or any below it; by key or id."""
+class SubtreeFilter(TextInputFilter):
+    """Filters by the subtree of an organization, which is given by key or id."""
 
     title = "organization (key or id) and below"
     parameter_name = "below"
@@ -126,7 +126,7 @@ class OrganizationFilter(TextInputFilter):
 
 
 class FlagFilter(TextInputFilter):
-    """By the flag's key."""
+    """Filters by the key of the flag."""
 
     title = "flag"
     parameter_name = "flag"
@@ -136,7 +136,7 @@ class FlagFilter(TextInputFilter):
 
 
 class RequestedByFilter(TextInputFilter):
-    """By who asked for it, as it is written in the list; "alice" stands for user:alice."""
+    """Filters by the actor who requested the job, as shown in the list; "alice" also stands for "user:alice"."""
 
     title = "requested by"
     parameter_name = "by"
@@ -146,22 +146,22 @@ class RequestedByFilter(TextInputFilter):
 
 
 class ProbeJobFilter(admin.SimpleListFilter):
-    """Leaves probe jobs out of the list unless a person asks for them."""
+    """Leaves probe jobs out of the list unless a person chooses to see them."""
 
-    title = "test jobs (canary)"
+    title = "probe jobs"
     parameter_name = "canary"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("too", "among the others"), ("only", "only these")]
+        return [("too", "with the other jobs"), ("only", "only probe jobs")]
 
     def queryset(self, request: HttpRequest, queryset: Jobs) -> Jobs:
-        if self.value() == "only":  # the records that are kept, found by what has an index
+        if self.value() == "only":  # an index finds these ids; no index finds all probe jobs
             latest = Probe.objects.values("job_id")
             return queryset.filter(Q(pk__in=latest) | Q(parent_job_id__in=latest))
         return queryset if self.value() == "too" else queryset.exclude(kind=probe_job.KIND)
 
 
 FILTERS = [
-    StatusFilter, QueueFilter, TriggerFilter, CreatedFilter, EndedFilter, HowEndedFilter, OrganizationFilter,
+    StatusFilter, QueueFilter, TriggerFilter, CreatedFilter, EndedFilter, HowEndedFilter, SubtreeFilter,
     FlagFilter, RequestedByFilter, ProbeJobFilter,
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What the page of one job shows: how it stands, its chain, the organizations that failed, who did what to it."""
+"""The contents of the page of one job: its status, its chain, the organizations that failed, and its audit entries."""
 
 from __future__ import annotations
 
@@ -25,30 +25,31 @@ from orgs.audit.models import AuditEntry
 from orgs.tree.models import Organization
 from orgs.tree.paths import path_names_of
 
-FAILURES_AT_ONCE = 50
-SECRET = {"lease_token"}
-FOR_ADMINISTRATORS = {"error_traceback"}
+FAILURES_PER_PAGE = 50
+SECRET_COLUMNS = {"lease_token"}
+ADMIN_COLUMNS = {"error_traceback"}
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt in the timeline of a chain, and how long it waited for its worker."""
+    """One attempt in the timeline of a chain, with the time for which it waited for a worker."""
 
     job: Job
     waited: timedelta | None
-    is_this: bool
+    is_current: bool
+    """Whether the page shows this attempt."""
 
 
 def live(job: Job, caller: Caller, *, may_operate: bool) -> dict[str, Any]:
-    """What changes while the job's chain is open."""
+    """The template context of the part of the page that changes while the job's chain is open."""
     chain = attempts(job)
     row = rows_of([job], caller, may_operate=may_operate)[job.pk]
     return {
         "job": job,
         "row": row,
-        "timeline": [Attempt(each, _waited(each), each.pk == job.pk) for each in chain],
+        "timeline": [Attempt(attempt, _waited(attempt), attempt.pk == job.pk) for attempt in chain],
         "version": _version(chain, row.paused_by),
-        "is_open": any(each.status in {*OPEN, Status.RETRYING} for each in chain),
+        "is_open": any(attempt.status in {*OPEN, Status.RETRYING} for attempt in chain),
         "results": _results(job),
         "shows_traceback": caller.may(Role.ADMIN),
         "may_operate": may_operate,
@@ -56,54 +57,60 @@ def live(job: Job, caller: Caller, *, may_operate: bool) -> dict[str, Any]:
 
 
 def context(job: Job, caller: Caller, query: Mapping[str, str], *, may_operate: bool) -> dict[str, Any]:
-    """The whole page; `query` has what is looked for among the failures, and from which organization on."""
-    chain = live(job, caller, may_operate=may_operate)
-    subjects = [f"job:{attempt.job.pk}" for attempt in chain["timeline"]]
-    found, more = _failures(job, caller, query)
+    """The template context of the whole page.
+
+    In `query`, `failed` is the text to search for in the failures, and `after` is the id of the organization after
+    which the list of failures begins.
+    """
+    live_part = live(job, caller, may_operate=may_operate)
+    subjects = [f"job:{attempt.job.pk}" for attempt in live_part["timeline"]]
+    failures, more = _failures(job, caller, query)
     return {
-        **chain,
-        "path": " › ".join(chain["row"].path or []),
-        "failures": found,
-        "more_failures": found[-1][0].organization_id if more else None,
+        **live_part,
+        "path": " › ".join(live_part["row"].path or []),
+        "failures": failures,
+        "more_failures": failures[-1][0].organization_id if more else None,
         "failures_query": query.get("failed", ""),
-        "behind": job_operations.left_behind(job),
+        "left_organizations": job_operations.left_behind(job),
         "entries": AuditEntry.objects.filter(subject__in=subjects).order_by("-id")[:100],
     }
 
 
 def raw(job: Job, caller: Caller) -> HttpResponse:
-    """The job's row as JSON, without the lease's token; the traceback is for administrators."""
-    hidden = SECRET if caller.may(Role.ADMIN) else SECRET | FOR_ADMINISTRATORS
+    """The job's row as JSON, without the fencing token. Only administrators get the traceback."""
+    hidden = SECRET_COLUMNS if caller.may(Role.ADMIN) else SECRET_COLUMNS | ADMIN_COLUMNS
     columns = {field.attname: getattr(job, field.attname) for field in Job._meta.concrete_fields}
     shown = {name: value for name, value in columns.items() if name not in hidden}
     return JsonResponse(shown, encoder=DjangoJSONEncoder, json_dumps_params={"indent": 2, "ensure_ascii": False})
 
 
 def _failures(job: Job, caller: Caller, query: Mapping[str, str]) -> tuple[Sequence[tuple[JobFailure, str]], bool]:
-    """The next failures by organization's id, each with the organization's path; and whether more follow."""
+    """The next failures by organization id, each with the organization's path, and whether more failures follow."""
     rows = failures_of(caller, job).filter(organization_id__gt=id_in(query.get("after", "")) or 0)
     term = query.get("failed", "").strip()
     if term:
         named = Organization.objects.filter(Q(key=term) | Q(name__icontains=term)).values("pk")
         rows = rows.filter(Q(error__icontains=term) | Q(organization_id__in=named))
-    found = list(rows.order_by("organization_id")[: FAILURES_AT_ONCE + 1])
-    shown = found[:FAILURES_AT_ONCE]
-    paths = path_names_of([failure.organization_id for failure in shown], top_id=caller.organization_id)
+    next_rows = list(rows.order_by("organization_id")[: FAILURES_PER_PAGE + 1])
+    failures = next_rows[:FAILURES_PER_PAGE]
+    paths = path_names_of([failure.organization_id for failure in failures], top_id=caller.organization_id)
     return [
         (failure, " › ".join(paths.get(failure.organization_id, [f"{failure.organization_id}, deleted"])))
-        for failure in shown
-    ], len(found) > FAILURES_AT_ONCE
+        for failure in failures
+    ], len(next_rows) > FAILURES_PER_PAGE
 
 
 def _results(job: Job) -> list[tuple[str, int]]:
-    """What came of it in counts, by the words for each; nothing where a job has nothing to count."""
+    """The counts of the job's results, each with its label; an empty list for a kind of job that counts nothing."""
     if job.kind == bulk_job.KIND:
-        done = bulk_job.report(job)
-        skipped = [(f"passed over: {bulk.said_of(words, count)}", count) for words, count in done.skipped.most_common()]
-        return [(f"jobs {OPERATIONS[job.arguments['deed']].done}", done.count), *skipped]
+        result = bulk_job.result_of(job)
+        skipped = [
+            (f"skipped: {bulk.skip_clause(reason, count)}", count) for reason, count in result.skipped.most_common()
+        ]
+        return [(f"jobs {OPERATIONS[job.arguments['deed']].participle}", result.count), *skipped]
     if job.kind == cleanup.KIND:
         deleted = (job.checkpoint or {}).get("deleted", {})
-        return [(f"{what} {'jobs ' if what in Status else ''}deleted", count) for what, count in deleted.items()]
+        return [(f"{name} {'jobs ' if name in Status else ''}deleted", count) for name, count in deleted.items()]
     if job.kind == probe_job.KIND:
         return []
     return [
@@ -115,7 +122,7 @@ def _results(job: Job) -> list[tuple[str, int]]:
 
 
 def _version(chain: Sequence[Job], paused_by: str) -> str:
-    """Another one when something has changed; while nothing has, a page is not written anew under a person's hands."""
+    """A text that differs after every change. As long as it stays the same, the browser keeps what it shows."""
     return f"{len(chain)}-{max(job.updated_at for job in chain).timestamp()}-{len(paused_by)}"
 
 

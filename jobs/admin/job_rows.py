@@ -1,4 +1,4 @@
-"""What the admin site shows of each job in a list: read for all rows at once, and written as cells that stay live."""
+"""The rows of the admin site's list of jobs: read for all rows together, and rendered as self-updating cells."""
 
 from __future__ import annotations
 
@@ -13,17 +13,21 @@ from jobs.engine.chains import Chain, chains_of
 from jobs.engine.models import Job, Queue
 from jobs.engine.states import Status
 from jobs.operations import job_operations
-from jobs.templatetags.job_figures import duration
+from jobs.templatetags.job_formats import duration
 from orgs.access.caller import Caller
 from orgs.tree.paths import path_names_of
 
-LIVE = ("status", "progress", "took", "attempt", "buttons")
-"""The cells that change by themselves."""
+LIVE_CELLS = ("status", "progress", "took", "attempt", "buttons")
+"""The cells that update themselves."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A job with what is known about it elsewhere: its organization's path, its queue's pause, its chain."""
+class JobRow:
+    """A job with its organization's path, the pause of its queue, and its chain.
+
+    `path` is None if the job has no organization, or if the organization is deleted. `paused_by` is empty if the queue
+    is not paused.
+    """
 
     job: Job
     path: list[str] | None
@@ -33,35 +37,35 @@ class Row:
 
     @property
     def can_be_retried(self) -> bool:
-        """Whether a person may ask for another round."""
+        """Whether a person may start another round of attempts."""
         is_gone = self.job.organization_id is not None and self.path is None
         return job_operations.can_be_retried(self.chain.latest) and not is_gone
 
     @property
     def is_latest(self) -> bool:
-        """Whether it is the chain's latest attempt, which a retry goes on from."""
+        """Whether this attempt is the latest of its chain, from which a retry continues."""
         return self.job.pk == self.chain.latest_job_id
 
     @property
     def can_be_cancelled(self) -> bool:
-        """Whether this attempt, or one that follows it, is still open."""
+        """Whether this attempt is open, or waits for a later attempt that is open."""
         return job_operations.can_be_cancelled(self.job, self.chain.latest)
 
     @property
-    def is_under_way(self) -> bool:
-        """Whether its cells may change by themselves: it is open, or an attempt that follows it is."""
+    def is_open(self) -> bool:
+        """Whether the cells can still change, because this attempt or the latest of its chain is open."""
         return self.job.is_open or self.chain.latest.is_open
 
     @property
-    def share(self) -> int:
-        """Per cent of the organizations that are done."""
+    def percent_done(self) -> int:
+        """The percentage of the organizations that are done."""
         total = self.job.total or 0
         return min(100, (self.job.processed + self.job.failed) * 100 // total) if total else 0
 
-    def cell(self, name: str, *, anew: bool = False) -> SafeString:
-        """One of the LIVE cells; `anew` marks it as taking the place of the one that is shown."""
-        attributes = mark_safe(' hx-swap-oob="true"') if anew else mark_safe("")
-        if name == "status" and self.is_under_way:
+    def cell(self, name: str, *, is_update: bool = False) -> SafeString:
+        """The HTML of one of the LIVE_CELLS. `is_update` marks the cell as the replacement of the cell on the page."""
+        attributes = mark_safe(' hx-swap-oob="true"') if is_update else mark_safe("")
+        if name == "status" and self.is_open:
             attributes += format_html(' data-open="{}"', self.job.pk)
         inside = getattr(self, f"_{name}")()
         return format_html('<span id="job-{}-{}" class="fs-cell"{}>{}</span>', self.job.pk, name, attributes, inside)
@@ -86,7 +90,7 @@ class Row:
         return format_html(
             '<progress class="fs-progress" value="{}" max="100" aria-label="Progress of job {}"></progress>'
             '<span class="fs-note">{}{}</span>',
-            self.share, job.pk, done, failed,
+            self.percent_done, job.pk, done, failed,
         )  # fmt: skip
 
     def _took(self) -> str:
@@ -113,14 +117,14 @@ class Row:
         )
 
 
-def rows_of(jobs: Sequence[Job], caller: Caller, *, may_operate: bool) -> dict[int, Row]:
-    """The rows of these jobs by id; three queries for all of them."""
+def rows_of(jobs: Sequence[Job], caller: Caller, *, may_operate: bool) -> dict[int, JobRow]:
+    """The rows of the jobs by the jobs' ids. The function makes three queries, however many jobs there are."""
     organization_ids = [job.organization_id for job in jobs if job.organization_id is not None]
     paths = path_names_of(organization_ids, top_id=caller.organization_id)
     paused = dict(Queue.objects.exclude(paused_at=None).values_list("name", "paused_by"))
     chains = chains_of(jobs)
     return {
-        job.pk: Row(
+        job.pk: JobRow(
             job, paths.get(job.organization_id or 0), paused.get(job.queue, ""), chains[job.root_id], may_operate
         )
         for job in jobs

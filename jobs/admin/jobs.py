@@ -1,4 +1,4 @@
-"""The list of jobs in the admin site, and the operations on those that are ticked or found. One job: `job_page`."""
+"""The admin site's list of jobs, and the operations on selected jobs. `job_page` has the page of one job."""
 
 from __future__ import annotations
 
@@ -21,29 +21,30 @@ from flagsite.core.admin.reason_form import ReasonForm
 from flagsite.core.ids import id_in
 from jobs.admin import job_page, queues, workers  # noqa: F401 - each registers its pages
 from jobs.admin.job_filters import FILTERS
-from jobs.admin.job_rows import LIVE, Row, rows_of
+from jobs.admin.job_rows import LIVE_CELLS, JobRow, rows_of
 from jobs.engine.models import Job, JobQuerySet
 from jobs.operations import bulk, bulk_job, job_operations
 from jobs.operations.bulk import OPERATIONS, BulkOperation, BulkSelection
 from jobs.operations.job_operations import HIGHEST_PRIORITY, LOWEST_PRIORITY
-from jobs.templatetags.job_figures import work
+from jobs.templatetags.job_formats import work
 from orgs.access.live_pages import fragment
 from orgs.access.models import Role
 from orgs.access.operator_admin import OperatorAdmin, SingleCountChangeList, clipped, may, require_caller
-from orgs.access.organizations import visible_organizations
+from orgs.access.visible_organizations import visible_organizations
 
-MOST_LIVE = 200
-MOST_NEW = 100
+MAX_LIVE_JOBS = 200
+"""Jobs on a page of the list whose cells update themselves."""
+MAX_NEW_JOBS = 100
 """New jobs that are counted while a person looks at the list."""
-LONGEST_PATH = 2
-"""Names of a path that a row has room for."""
-LONGEST_QUERY = 2_000
-MOST_NAMED = 100
-"""Organizations of one name that a search looks at."""
+MAX_PATH_NAMES = 2
+"""Names of a path for which a row has room."""
+MAX_QUERY_LENGTH = 2_000
+MAX_ORGANIZATIONS_OF_NAME = 100
+"""Organizations of the same name whose jobs a search finds."""
 
 
-class OperationForm(ReasonForm):
-    """The reason for an operation on jobs, and the priority for the operation that gives one."""
+class JobOperationForm(ReasonForm):
+    """The form for the reason of an operation on jobs, and for the new priority if the operation changes priorities."""
 
     field_order = ("priority", "reason")
     priority = forms.IntegerField(min_value=LOWEST_PRIORITY, max_value=HIGHEST_PRIORITY)
@@ -55,7 +56,7 @@ class OperationForm(ReasonForm):
 
 
 class JobList(SingleCountChangeList):
-    """The rows of a page, each with what is known about it elsewhere."""
+    """The jobs on a page of the list, each with its `Row` as the attribute `row`."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -67,13 +68,13 @@ class JobList(SingleCountChangeList):
 
 @admin.register(Job)
 class JobAdmin(OperatorAdmin):
-    """What runs, what failed and why; jobs change by the operations of `jobs.operations.bulk` alone."""
+    """The pages of jobs. Jobs are changed by the operations of `jobs.operations.bulk` only, and not in forms."""
 
     organization_field = "organization_id"
     paginator = CappedPaginator
     linked_lookups = frozenset({"parent_job__isnull"})
     list_display = [
-        "number", "status_now", "flag", "organization_path", "progress", "took", "line", "asked_by", "buttons",
+        "number", "status_now", "flag", "organization_path", "progress", "took", "queue_cell", "requester", "buttons",
     ]  # fmt: skip
     list_display_links = None
     list_filter = FILTERS
@@ -94,15 +95,18 @@ class JobAdmin(OperatorAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: JobQuerySet, search_term: str
     ) -> tuple[JobQuerySet, bool]:
-        """Whole words only, each of which has an index; a name finds up to a hundred organizations."""
+        """Search by columns that have an index, thus for whole values only.
+
+        The name of an organization finds the jobs of up to MAX_ORGANIZATIONS_OF_NAME organizations.
+        """
         term = search_term.strip()
         if not term:
             return queryset, False
-        seen = visible_organizations(require_caller(request))
-        named = seen.filter(Q(key=term) | Q(name__iexact=term)).values_list("pk", flat=True)[:MOST_NAMED]
-        found = Q(correlation_id=term) | Q(arguments__featureFlagName=term) | Q(organization_id__in=list(named))
-        number = id_in(term)
-        return queryset.filter(found | Q(pk=number) if number else found), False
+        visible = visible_organizations(require_caller(request)).filter(Q(key=term) | Q(name__iexact=term))
+        organization_ids = list(visible.values_list("pk", flat=True)[:MAX_ORGANIZATIONS_OF_NAME])
+        matching = Q(correlation_id=term) | Q(arguments__featureFlagName=term) | Q(organization_id__in=organization_ids)
+        job_id = id_in(term)
+        return queryset.filter(matching | Q(pk=job_id) if job_id else matching), False
 
     # --- Cells --------------------------------------------------------------------------------------------------------
 
@@ -110,8 +114,8 @@ class JobAdmin(OperatorAdmin):
     def number(self, job: Job) -> SafeString:
         address = reverse("admin:jobs_job_change", args=[job.pk])
         link = format_html('<a data-job="{}" class="fs-link" href="{}">{}</a>', job.pk, address, job.pk)
-        made = f"{job.created_at:%Y-%m-%d %H:%M:%S}"
-        return _above(link, format_html('<span title="{} UTC">{}</span>', made, made[len("2026-") :]))
+        created = f"{job.created_at:%Y-%m-%d %H:%M:%S}"
+        return _above(link, format_html('<span title="{} UTC">{}</span>', created, created[len("2026-") :]))
 
     @admin.display(description="status")
     def status_now(self, job: Job) -> SafeString:
@@ -123,11 +127,11 @@ class JobAdmin(OperatorAdmin):
 
     @admin.display(description="organization")
     def organization_path(self, job: Job) -> SafeString | str:
-        """Its name, below it the end of the path there; the whole path where one points at it."""
+        """The organization's name, above the end of the path to it. The whole path is a tooltip."""
         if job.organization_id is None:
             return "–"
         names = _row(job).path or [f"{job.organization_id}, deleted"]
-        above = " › ".join(["…", *names[-2:-1]] if len(names) > LONGEST_PATH else names[:-1])
+        above = " › ".join(["…", *names[-2:-1]] if len(names) > MAX_PATH_NAMES else names[:-1])
         return format_html('<span title="{}">{}</span>', " › ".join(names), _above(names[-1], above))
 
     @admin.display(description="progress")
@@ -139,11 +143,11 @@ class JobAdmin(OperatorAdmin):
         return _above(_row(job).cell("took"), format_html("attempt {}", _row(job).cell("attempt")))
 
     @admin.display(description="queue")
-    def line(self, job: Job) -> SafeString:
+    def queue_cell(self, job: Job) -> SafeString:
         return _above(job.queue, f"priority {job.priority}")
 
     @admin.display(description="requested by")
-    def asked_by(self, job: Job) -> SafeString:
+    def requester(self, job: Job) -> SafeString:
         return _above(clipped(job.requested_by), clipped(job.correlation_id))
 
     @admin.display(description="actions")
@@ -154,66 +158,72 @@ class JobAdmin(OperatorAdmin):
 
     @admin.action(description="Retry", permissions=["operate"])
     def retry(self, request: HttpRequest, jobs: JobQuerySet) -> HttpResponse | None:
-        return self._do(request, jobs, OPERATIONS["retry"])
+        return self._confirm_and_do(request, jobs, OPERATIONS["retry"])
 
     @admin.action(description="Cancel", permissions=["operate"])
     def cancel(self, request: HttpRequest, jobs: JobQuerySet) -> HttpResponse | None:
-        return self._do(request, jobs, OPERATIONS["cancel"])
+        return self._confirm_and_do(request, jobs, OPERATIONS["cancel"])
 
     @admin.action(description="Change priority", permissions=["operate"])
     def change_priority(self, request: HttpRequest, jobs: JobQuerySet) -> HttpResponse | None:
-        return self._do(request, jobs, OPERATIONS["priority"])
+        return self._confirm_and_do(request, jobs, OPERATIONS["priority"])
 
     def act_view(self, request: HttpRequest, object_id: str, operation: str) -> HttpResponse:
-        """Ask why, then do it to this one job."""
+        """Ask for the reason, then do the operation on this job."""
         if not self.has_operate_permission(request):
             raise PermissionDenied
         jobs = self.get_queryset(request).filter(pk=id_in(unquote(object_id)) or 0)
         if operation not in OPERATIONS or not jobs:
             raise Http404
         back = reverse("admin:jobs_job_change", args=[object_id])
-        return self._do(request, jobs, OPERATIONS[operation], back=back) or HttpResponseRedirect(back)
+        return self._confirm_and_do(request, jobs, OPERATIONS[operation], back=back) or HttpResponseRedirect(back)
 
-    def _do(
+    def _confirm_and_do(
         self, request: HttpRequest, jobs: QuerySet[Job], operation: BulkOperation, *, back: str = ""
     ) -> HttpResponse | None:
-        """Ask how many it shall be done to and why; when that is confirmed do it and say what came of it.
+        """Show the number of jobs and ask for the reason. After the confirmation do the operation and show the results.
 
-        Jobs that were made after the question are not among them. Many are done by a job, which is led to.
+        Jobs that were created after the question are left out. For more than MAX_JOBS_IN_REQUEST jobs the function
+        creates a bulk job and redirects to its page.
         """
-        form = OperationForm(operation, request.POST if "confirmed" in request.POST else None)
+        form = JobOperationForm(operation, request.POST if "confirmed" in request.POST else None)
         newest = id_in(request.POST.get("newest", "")) or newest_id()
         jobs = jobs.filter(pk__lte=newest)
-        chosen = bulk.choose(jobs, operation)
+        selection = bulk.count_selection(jobs, operation)
         if not form.is_valid():
-            shown = self._question(request, jobs, operation, chosen) | {"form": form, "newest": newest}
-            shown["back"] = back or request.get_full_path()
-            return TemplateResponse(request, "admin/jobs/job/confirm.html", self._frame(request) | shown)
+            context = self._question(request, jobs, operation, selection) | {"form": form, "newest": newest}
+            context["back"] = back or request.get_full_path()
+            return TemplateResponse(request, "admin/jobs/job/confirm.html", self._frame(request) | context)
         caller, values = require_caller(request), form.cleaned_data
-        if chosen.fitting > bulk.AT_ONCE:
+        if selection.applicable > bulk.MAX_JOBS_IN_REQUEST:
             job = bulk_job.start(
-                jobs, operation, chosen, by=caller.name, organization_id=caller.organization_id, **values
+                jobs, operation, selection, by=caller.name, organization_id=caller.organization_id, **values
             )
-            self.message_user(request, f"Job {job.pk} does it to {chosen.fitting:,} jobs; this is its page.")
+            text = f"Job {job.pk} does the operation on {selection.applicable:,} jobs. This page shows its progress."
+            self.message_user(request, text)
             return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[job.pk]))
-        done = bulk.do_to_each(list(bulk.one_of_each_chain(jobs, operation)), operation, by=caller.name, **values)
-        self.message_user(request, f"{done.count:,} {'job was' if done.count == 1 else 'jobs were'} {operation.done}.")
-        for words, count in (chosen.skipped + done.skipped).most_common():
-            self.message_user(request, f"{count:,} skipped: {bulk.said_of(words, count)}.", messages.WARNING)
+        result = bulk.do_on_each(list(bulk.one_of_each_chain(jobs, operation)), operation, by=caller.name, **values)
+        were = "job was" if result.count == 1 else "jobs were"
+        self.message_user(request, f"{result.count:,} {were} {operation.participle}.")
+        for reason, count in (selection.skipped + result.skipped).most_common():
+            self.message_user(request, f"{count:,} skipped: {bulk.skip_clause(reason, count)}.", messages.WARNING)
         return None
 
     def _question(
-        self, request: HttpRequest, jobs: QuerySet[Job], operation: BulkOperation, chosen: BulkSelection
+        self, request: HttpRequest, jobs: QuerySet[Job], operation: BulkOperation, selection: BulkSelection
     ) -> dict[str, Any]:
+        """The template context of the page that asks for a confirmation."""
         across = request.POST.get("select_across") == "1"
         ticked = request.POST.getlist(ACTION_CHECKBOX_NAME)
-        only = jobs.first() if chosen.matching == 1 else None
+        only_job = jobs.first() if selection.matching == 1 else None
+        count = selection.applicable
+        left = job_operations.left_behind(only_job) if only_job and operation.name == "retry" else None
         return {
-            "title": f"{operation.asked} {chosen.fitting:,} {'job' if chosen.fitting == 1 else 'jobs'}",
-            "operation": operation, "chosen": chosen, "opts": self.opts,
-            "skipped": [(count, bulk.said_of(words, count)) for words, count in chosen.skipped.most_common()],
-            "only": only, "behind": job_operations.left_behind(only) if only and operation.name == "retry" else None,
-            "by_a_job": chosen.fitting > bulk.AT_ONCE,
+            "title": f"{operation.imperative} {count:,} {'job' if count == 1 else 'jobs'}",
+            "operation": operation, "selection": selection, "opts": self.opts,
+            "skipped": [(count, bulk.skip_clause(reason, count)) for reason, count in selection.skipped.most_common()],
+            "only_job": only_job, "left_organizations": left,
+            "needs_bulk_job": count > bulk.MAX_JOBS_IN_REQUEST,
             "action": request.POST.get("action", ""), "across": across, "ticked": ticked[:1] if across else ticked,
         }  # fmt: skip
 
@@ -230,37 +240,37 @@ class JobAdmin(OperatorAdmin):
         ]
 
     def live_view(self, request: HttpRequest) -> HttpResponse:
-        """The live cells of jobs on the list, each to take the place of the one that is shown.
+        """The updated live cells of jobs on the list.
 
-        Of those whose numbers are asked for (`ids`) the ones that are under way, and the ones that were so when they
-        were shown last (`open`); the others stand as they stood.
+        `ids` in the query are the jobs on the page, and `open` are those of them that the page shows as open. The
+        response has the cells of jobs that are open now or that the page shows as open. Other jobs cannot change.
         """
         self._check_may_view(request)
         ids, shown_open = (_ids_in(request.GET.get(name, "")) for name in ("ids", "open"))
         jobs = list(self.get_queryset(request).filter(pk__in=ids))
         rows = rows_of(jobs, require_caller(request), may_operate=self.has_operate_permission(request))
-        live = (row for row in rows.values() if row.is_under_way or row.job.pk in shown_open)
-        cells = ((row.cell(name, anew=True),) for row in live for name in LIVE)
+        changing = (row for row in rows.values() if row.is_open or row.job.pk in shown_open)
+        cells = ((row.cell(name, is_update=True),) for row in changing for name in LIVE_CELLS)
         return HttpResponse(format_html_join("", "{}", cells) + self._new_jobs(request))
 
     def _new_jobs(self, request: HttpRequest) -> SafeString:
-        """How many have come that match what the list was asked for, with a link that shows them."""
-        newest, asked = id_in(request.GET.get("newest", "")), QueryDict(request.GET.get("asked", "")[:LONGEST_QUERY])
-        if newest is None or not self.linked_lookups.isdisjoint(asked):
+        """The number of new jobs that match the query of the list, as a link that shows them."""
+        newest = id_in(request.GET.get("newest", ""))
+        list_query = QueryDict(request.GET.get("query", "")[:MAX_QUERY_LENGTH])
+        if newest is None or not self.linked_lookups.isdisjoint(list_query):
             return mark_safe("")
         jobs: Any = self.get_queryset(request).filter(pk__gt=newest)
-        for one in FILTERS:
-            jobs = one(request, dict(asked.lists()), Job, self).queryset(request, jobs)
-        found, _ = self.get_search_results(request, jobs, asked.get("q", ""))
-        count = found.order_by()[: MOST_NEW + 1].count()
-        words = (
-            f"{'more than ' if count > MOST_NEW else ''}{min(count, MOST_NEW)} new {'job' if count == 1 else 'jobs'}"
-        )
-        link = format_html('<a class="fs-button" href="?{}">{}</a>', asked.urlencode(), words) if count else ""
+        for list_filter in FILTERS:
+            jobs = list_filter(request, dict(list_query.lists()), Job, self).queryset(request, jobs)
+        matching, _ = self.get_search_results(request, jobs, list_query.get("q", ""))
+        count = matching.order_by()[: MAX_NEW_JOBS + 1].count()
+        number = f"more than {MAX_NEW_JOBS}" if count > MAX_NEW_JOBS else f"{count}"
+        text = f"{number} new {'job' if count == 1 else 'jobs'}"
+        link = format_html('<a class="fs-button" href="?{}">{}</a>', list_query.urlencode(), text) if count else ""
         return format_html('<p id="new-jobs" hx-swap-oob="true">{}</p>', link)
 
     def change_view(self, request: HttpRequest, object_id: str, *_: Any, **__: Any) -> HttpResponse:
-        """One job, its chain, what it could not do, and who did what to it."""
+        """The page of one job."""
         job = self._job(request, object_id)
         context = job_page.context(
             job, require_caller(request), request.GET, may_operate=self.has_operate_permission(request)
@@ -277,7 +287,7 @@ class JobAdmin(OperatorAdmin):
         return TemplateResponse(request, "admin/jobs/job/page_live.html", context)
 
     def json_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        """The raw record."""
+        """The job's row as JSON."""
         return job_page.raw(self._job(request, str(object_id)), require_caller(request))
 
     def _job(self, request: HttpRequest, object_id: str) -> Job:
@@ -297,20 +307,20 @@ class JobAdmin(OperatorAdmin):
 
 
 def newest_id() -> int:
-    """The id of the job that was made last."""
+    """The id of the newest job, or 0 if there is none."""
     return Job.objects.aggregate(newest=Max("pk"))["newest"] or 0
 
 
 def _ids_in(text: str) -> set[int]:
-    """The first of the numbers that are written there, with commas between them."""
-    return {number for part in text.split(",")[:MOST_LIVE] if (number := id_in(part))}
+    """The first MAX_LIVE_JOBS ids of a text that has commas between the ids."""
+    return {job_id for part in text.split(",")[:MAX_LIVE_JOBS] if (job_id := id_in(part))}
 
 
 def _above(first: SafeString | str, second: SafeString | str) -> SafeString:
-    """Two lines of a cell, the second in smaller letters."""
+    """A cell with two lines of text, the second in smaller letters."""
     return format_html('<span class="fs-two"><span>{}</span><span class="fs-note">{}</span></span>', first, second)
 
 
-def _row(job: Job) -> Row:
-    row: Row = job.row  # type: ignore[attr-defined]
+def _row(job: Job) -> JobRow:
+    row: JobRow = job.row  # type: ignore[attr-defined]
     return row

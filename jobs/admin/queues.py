@@ -1,4 +1,4 @@
-"""Queues in the admin site: how long each line is, and what people may do to it."""
+"""The admin site's pages of queues: the status of each queue, pause and resume, and the settings."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from orgs.access.operator_admin import caller_of, may
 
 
 class QueueOperationForm(ReasonForm):
-    """The reason for a pause, or for its end, where it may stay empty."""
+    """The form for the reason of a pause or a resume. A resume needs no reason."""
 
-    reason = reason_field(help_text="Whoever wonders why reads it, on the page of queues and in the audit log.")
+    reason = reason_field(help_text="Shown on the page of queues and in the audit log.")
 
     def __init__(self, *args: Any, required: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -34,7 +34,7 @@ class QueueOperationForm(ReasonForm):
 
 
 class QueueForm(forms.ModelForm):
-    """A queue's settings, and why they change."""
+    """The form for a queue's settings and the reason of the change."""
 
     reason = forms.CharField(
         max_length=MAX_REASON_LENGTH,
@@ -50,17 +50,17 @@ class QueueForm(forms.ModelForm):
 
 @admin.register(Queue)
 class QueueAdmin(LiveListAdmin):
-    """Pause and resume; concurrency, retries and backoff, which count from the next claim or failure on."""
+    """The pages of queues. New settings count from the next claim or the next failure on."""
 
     change_role = Role.OPERATOR
     form = QueueForm
     fields = [*queue_operations.SETTINGS, "reason"]
     page_template = "admin/jobs/queue/list.html"
-    live_template = "admin/jobs/queue/lines.html"
+    live_template = "admin/jobs/queue/table.html"
 
     def figures(self, request: HttpRequest) -> dict[str, Any]:
         return {
-            "lines": queue_operations.queue_statuses(),
+            "queue_statuses": queue_operations.queue_statuses(),
             "with_settings": True,
             "may_operate": self.has_change_permission(request),
         }
@@ -81,17 +81,17 @@ class QueueAdmin(LiveListAdmin):
         queue_operations.change(obj.pk, by=_name_of(request), reason=form.cleaned_data["reason"], **changed)
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """The audit log has it already."""
+        """Do nothing, because `queue_operations.change` has written the audit entry."""
 
     def pause_view(self, request: HttpRequest, name: str) -> HttpResponse:
-        """Ask why, then pause."""
-        return self._act(request, name, "pause")
+        """Ask for the reason, then pause the queue."""
+        return self._pause_or_resume(request, name, "pause")
 
     def resume_view(self, request: HttpRequest, name: str) -> HttpResponse:
-        """Ask why, then resume."""
-        return self._act(request, name, "resume")
+        """Ask for a reason, then resume the queue."""
+        return self._pause_or_resume(request, name, "resume")
 
-    def _act(self, request: HttpRequest, name: str, action: str) -> HttpResponse:
+    def _pause_or_resume(self, request: HttpRequest, name: str, action: str) -> HttpResponse:
         if not self.has_change_permission(request):
             raise PermissionDenied
         queue = self.get_object(request, unquote(name))
@@ -99,22 +99,22 @@ class QueueAdmin(LiveListAdmin):
             raise Http404
         form = QueueOperationForm(request.POST if request.method == "POST" else None, required=action == "pause")
         if request.method == "POST" and form.is_valid():
-            act = queue_operations.pause if action == "pause" else queue_operations.resume
-            act(queue.pk, by=_name_of(request), reason=form.cleaned_data["reason"])
-            self._say(request, queue, action)
+            function = queue_operations.pause if action == "pause" else queue_operations.resume
+            function(queue.pk, by=_name_of(request), reason=form.cleaned_data["reason"])
+            self._show_result(request, queue, action)
             return HttpResponseRedirect(reverse("admin:jobs_queue_changelist"))
         frame = self.admin_site.each_context(request)
-        asked = {"opts": self.opts, "title": f"{action.title()} queue {queue.pk}", "queue": queue, "action": action}
-        return TemplateResponse(request, "admin/jobs/queue/act.html", frame | asked | {"form": form})
+        context = {"opts": self.opts, "title": f"{action.title()} queue {queue.pk}", "queue": queue, "action": action}
+        return TemplateResponse(request, "admin/jobs/queue/act.html", frame | context | {"form": form})
 
-    def _say(self, request: HttpRequest, before: Queue, action: str) -> None:
+    def _show_result(self, request: HttpRequest, before: Queue, action: str) -> None:
         if action == "pause" and before.paused_at:
-            by = f"was paused already by {before.paused_by}; their reason stands."
-            self.message_user(request, f"Queue {before.pk} {by}", messages.WARNING)
+            text = f"Queue {before.pk} was paused already by {before.paused_by}; the earlier reason stays."
+            self.message_user(request, text, messages.WARNING)
         elif action == "resume" and not before.paused_at:
-            self.message_user(request, f"Queue {before.pk} was not paused; nothing was done.", messages.WARNING)
+            self.message_user(request, f"Queue {before.pk} was not paused; nothing was changed.", messages.WARNING)
         else:
-            self.message_user(request, f"Queue {before.pk} is {'paused' if action == 'pause' else 'open again'}.")
+            self.message_user(request, f"Queue {before.pk} is {'paused' if action == 'pause' else 'open'}.")
 
 
 def _name_of(request: HttpRequest) -> str:

@@ -1,4 +1,4 @@
-"""Workers in the admin site: who is there, and what each does."""
+"""The admin site's page of workers: which workers are alive, and which jobs each one runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orgs.access.live_pages import LiveListAdmin
 
 @admin.register(Worker)
 class WorkerAdmin(LiveListAdmin):
-    """They come and go by themselves; there is nothing to change."""
+    """The page of workers, on which nothing can be changed: workers register and disappear by themselves."""
 
     page_template = "admin/jobs/worker/list.html"
     live_template = "admin/jobs/worker/table.html"

@@ -1,4 +1,4 @@
-"""Jobs on the wire: what comes in, what goes out."""
+"""The serializers of the jobs' endpoints: request bodies, queries and answers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ ATTEMPT = {
     "retryCount": 1,
     "maxRetries": 3,
     "parentJobId": None,
-    "errorMessage": "The worker host:41:5c2e stopped without a word; its lease has expired.",
+    "errorMessage": "The worker host:41:5c2e did not renew the lease in time; it has probably died.",
     "createdAt": STARTED,
     "completedAt": ENDED,
     "trigger": "request",
@@ -69,9 +69,14 @@ FAILED = {
     component_name="Reason", examples=[OpenApiExample("In words", value={"reason": "The database is back."})]
 )
 class ReasonInput(InputSerializer):
-    """The body of POST /retry-job and /cancel-job; none at all will do."""
+    """The body of POST /retry-job and /cancel-job. A request without a body is accepted too."""
 
-    reason = Text(max_length=MAX_REASON_LENGTH, required=False, allow_blank=True, help_text="Why; kept with the job.")
+    reason = Text(
+        max_length=MAX_REASON_LENGTH,
+        required=False,
+        allow_blank=True,
+        help_text="The reason, which is kept with the job.",
+    )
 
 
 class JobFilters(QuerySerializer):
@@ -81,7 +86,7 @@ class JobFilters(QuerySerializer):
 
 
 class ChainSerializer(serializers.Serializer[Chain]):
-    """How the chain of a first job and its retries stands."""
+    """The chain of a first job and its retries."""
 
     rootJobId = serializers.IntegerField(source="root_job_id", help_text="The first job.")
     latestJobId = serializers.IntegerField(source="latest_job_id", help_text="The latest attempt.")
@@ -90,22 +95,24 @@ class ChainSerializer(serializers.Serializer[Chain]):
 
 @extend_schema_serializer(examples=[OpenApiExample("A job that runs", value=RUNNING)])
 class JobSerializer(serializers.Serializer[Job]):
-    """A job as it is answered; the context has the `chains` by the id of each one's first job."""
+    """A job in an answer. The context needs `chains`: the chains by the id of their first job."""
 
     id = serializers.IntegerField()
     organizationId = serializers.IntegerField(source="organization_id")
-    featureFlagName = serializers.SerializerMethodField(help_text="Null when the job carries a move's values along.")
-    enabled = serializers.SerializerMethodField(help_text="Null when the job sets nothing, such as a purge.")
+    featureFlagName = serializers.SerializerMethodField(
+        help_text="Null if the job concerns several flags, after a move."
+    )
+    enabled = serializers.SerializerMethodField(help_text="Null if the job sets no value, such as a purge.")
     status = serializers.ChoiceField(Status.choices)
     totalOrganizations = serializers.IntegerField(source="total", allow_null=True, help_text="Null before it starts.")
     processedOrganizations = serializers.IntegerField(source="processed")
     failedOrganizations = serializers.IntegerField(source="failed")
     supersededOrganizations = serializers.IntegerField(
-        source="superseded", help_text="Of those processed: they had a newer value already."
+        source="superseded", help_text="The processed organizations that had a newer value already."
     )
     errorMessage = serializers.CharField(source="error_message", allow_null=True)
     retryCount = serializers.IntegerField(
-        source="retry_count", help_text="On the first job how many retries were made, on a retry its number."
+        source="retry_count", help_text="For the first job, the number of its retries. For a retry, its own number."
     )
     maxRetries = serializers.IntegerField(source="max_retries")
     parentJobId = serializers.IntegerField(source="parent_job_id", allow_null=True, help_text="The chain's first job.")
@@ -113,7 +120,7 @@ class JobSerializer(serializers.Serializer[Job]):
     updatedAt = serializers.DateTimeField(source="updated_at")
     startedAt = serializers.DateTimeField(source="started_at", allow_null=True)
     completedAt = serializers.DateTimeField(source="completed_at", allow_null=True)
-    nextRetryAt = serializers.SerializerMethodField(help_text="Null when no retry is still to come.")
+    nextRetryAt = serializers.SerializerMethodField(help_text="Null if no retry waits for its time.")
     chain = serializers.SerializerMethodField()
 
     def get_featureFlagName(self, job: Job) -> str | None:  # noqa: N802 - the wire's name
@@ -134,7 +141,7 @@ class JobSerializer(serializers.Serializer[Job]):
 
 @extend_schema_serializer(examples=[OpenApiExample("A first attempt", value=ATTEMPT)])
 class AttemptSerializer(serializers.Serializer[Job]):
-    """One attempt of a chain."""
+    """An attempt of a chain."""
 
     id = serializers.IntegerField()
     status = serializers.ChoiceField(Status.choices)
@@ -144,14 +151,14 @@ class AttemptSerializer(serializers.Serializer[Job]):
     errorMessage = serializers.CharField(source="error_message", allow_null=True)
     createdAt = serializers.DateTimeField(source="created_at")
     completedAt = serializers.DateTimeField(source="completed_at", allow_null=True)
-    trigger = serializers.ChoiceField(Job.Trigger.choices, help_text="What made this attempt.")
+    trigger = serializers.ChoiceField(Job.Trigger.choices, help_text="What created this attempt.")
 
 
 @extend_schema_serializer(examples=[OpenApiExample("Retried", value=RETRIED, status_codes=[202])])
 class RetryStartedSerializer(serializers.Serializer[dict[str, Any]]):
     """The answer of POST /retry-job."""
 
-    originalJobId = serializers.IntegerField(help_text="The job that was asked for.")
+    originalJobId = serializers.IntegerField(help_text="The job in the request.")
     retryJobId = serializers.IntegerField(help_text="The new attempt.")
     message = serializers.CharField()
     trackingUrl = serializers.CharField()
@@ -161,7 +168,7 @@ class RetryStartedSerializer(serializers.Serializer[dict[str, Any]]):
 class CancelledSerializer(serializers.Serializer[dict[str, Any]]):
     """The answer of POST /cancel-job."""
 
-    jobId = serializers.IntegerField(help_text="The attempt of the chain that is cancelled.")
+    jobId = serializers.IntegerField(help_text="The cancelled attempt of the chain.")
     status = serializers.ChoiceField(Status.choices)
     message = serializers.CharField()
     trackingUrl = serializers.CharField()
@@ -169,11 +176,11 @@ class CancelledSerializer(serializers.Serializer[dict[str, Any]]):
 
 @extend_schema_serializer(examples=[OpenApiExample("One that failed", value=FAILED)])
 class FailureSerializer(serializers.Serializer[JobFailure]):
-    """An organization that a job could not do; the context has the `organizations` that still exist, by id."""
+    """An organization that failed in a job. The context needs `organizations`: the existing organizations by id."""
 
     organizationId = serializers.IntegerField(source="organization_id")
-    organizationKey = serializers.SerializerMethodField(help_text="Null when the organization is gone.")
-    organizationName = serializers.SerializerMethodField(help_text="Null when the organization is gone.")
+    organizationKey = serializers.SerializerMethodField(help_text="Null if the organization is deleted.")
+    organizationName = serializers.SerializerMethodField(help_text="Null if the organization is deleted.")
     error = serializers.CharField()
     createdAt = serializers.DateTimeField(source="created_at")
 
@@ -189,5 +196,5 @@ class FailureSerializer(serializers.Serializer[JobFailure]):
 
 
 def tracking_url(job_id: int) -> str:
-    """Where a job's progress can be read."""
+    """The URL path of the job's status."""
     return reverse("job-status", args=[job_id])

@@ -1,4 +1,4 @@
-"""The jobs' addresses."""
+"""The endpoints of jobs."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ from jobs.engine.states import Status
 from jobs.operations import job_operations
 from orgs.access.endpoints import Endpoint, ListEndpoint
 from orgs.access.models import Role
-from orgs.access.organizations import find_visible_organization
+from orgs.access.visible_organizations import find_visible_organization
 from orgs.idempotency.stored_answers import idempotent
 from orgs.tree.models import Organization
 
 
 class JobStatus(Endpoint):
-    """How one job stands."""
+    """The status of a job."""
 
     roles: ClassVar = {"GET": Role.READER}
 
     @extend_schema(operation_id="getJobStatus", summary="Follow a job", responses=JobSerializer, tags=["jobs"])
     def get(self, request: Request, job_id: int) -> Response:
-        """The job's status, progress and error, and how its chain of retries stands."""
-        with snapshot():  # else the chain might have ended since the attempt was read
+        """The job's status, progress and error, and the status of its chain of retries."""
+        with snapshot():  # otherwise the chain could end between the two reads
             job = job_for(self.caller, job_id)
             chains = chains_of([job])
         return Response(JobSerializer(job, context={"chains": chains}).data)
 
 
 class JobsOfOrganization(ListEndpoint):
-    """The jobs that began at an organization."""
+    """The jobs of an organization."""
 
     roles: ClassVar = {"GET": Role.READER}
 
@@ -59,17 +59,17 @@ class JobsOfOrganization(ListEndpoint):
     )
     def get(self, request: Request, organization_id: int) -> Response:
         """The organization's jobs, newest first."""
-        wanted = self.filters(request, JobFilters)
+        filters = self.filters(request, JobFilters)
         with snapshot():
             organization = find_visible_organization(self.caller, organization_id)
-            jobs = Job.objects.filter(organization_id=organization.pk, **wanted)
+            jobs = Job.objects.filter(organization_id=organization.pk, **filters)
             rows = self.rows(request, jobs.order_by("-id"))
             chains = chains_of(rows)
         return self.page(JobSerializer, rows, chains=chains)
 
 
 class RetryJob(Endpoint):
-    """A new round of attempts."""
+    """The start of a new round of attempts."""
 
     roles: ClassVar = {"POST": Role.OPERATOR}
 
@@ -82,10 +82,13 @@ class RetryJob(Endpoint):
     )
     @idempotent
     def post(self, request: Request, job_id: int) -> Response:
-        """Start a new round of attempts in the job's chain; after partial failure, only for what failed."""
-        wanted = ReasonInput.read(request)
+        """Start a new round of attempts in the job's chain.
+
+        If some organizations failed, the new round covers only the organizations that are left.
+        """
+        body = ReasonInput.read(request)
         job = job_for(self.caller, job_id)
-        again = job_operations.retry(job_id=job.pk, by=self.caller.name, **wanted)
+        again = job_operations.retry(job_id=job.pk, by=self.caller.name, **body)
         answer = {
             "originalJobId": job.pk,
             "retryJobId": again.pk,
@@ -96,7 +99,7 @@ class RetryJob(Endpoint):
 
 
 class CancelJob(Endpoint):
-    """The end of a job before its time."""
+    """The cancellation of a job."""
 
     roles: ClassVar = {"POST": Role.OPERATOR}
 
@@ -109,19 +112,22 @@ class CancelJob(Endpoint):
     )
     @idempotent
     def post(self, request: Request, job_id: int) -> Response:
-        """Cancel what is open of the job's chain: 200 when it waited, 202 when it runs and stops at its next chunk."""
-        wanted = ReasonInput.read(request)
+        """Cancel the open attempt of the job's chain.
+
+        The status is 200 if the attempt was waiting. It is 202 if the attempt runs, which stops at its next chunk.
+        """
+        body = ReasonInput.read(request)
         job = job_for(self.caller, job_id)
-        concerned = job_operations.cancel(job_id=job.pk, by=self.caller.name, **wanted)
-        at_once = concerned.status == Status.CANCELLED
+        attempt = job_operations.cancel(job_id=job.pk, by=self.caller.name, **body)
+        is_cancelled = attempt.status == Status.CANCELLED
         answer = {
-            "jobId": concerned.pk,
-            "status": concerned.status,
-            "message": "Job cancelled" if at_once else "Cancellation requested; the job stops at its next chunk",
-            "trackingUrl": tracking_url(concerned.pk),
+            "jobId": attempt.pk,
+            "status": attempt.status,
+            "message": "Job cancelled" if is_cancelled else "Cancellation requested; the job stops at its next chunk",
+            "trackingUrl": tracking_url(attempt.pk),
         }
-        code = status.HTTP_200_OK if at_once else status.HTTP_202_ACCEPTED
-        return Response(answer, status=code, headers={"Location": tracking_url(concerned.pk)})
+        code = status.HTTP_200_OK if is_cancelled else status.HTTP_202_ACCEPTED
+        return Response(answer, status=code, headers={"Location": tracking_url(attempt.pk)})
 
 
 class RetryChain(ListEndpoint):
@@ -136,14 +142,14 @@ class RetryChain(ListEndpoint):
         tags=["jobs"],
     )
     def get(self, request: Request, job_id: int) -> Response:
-        """The whole chain, oldest first, from any of its jobs."""
+        """All attempts of the job's chain, oldest first. The id of any attempt finds the whole chain."""
         self.filters(request)
         attempts = Job.objects.of_chain(job_for(self.caller, job_id).root_id)
         return self.page(AttemptSerializer, self.rows(request, attempts))
 
 
 class JobFailures(ListEndpoint):
-    """What a job could not do."""
+    """The organizations that failed in a job."""
 
     roles: ClassVar = {"GET": Role.READER}
 
@@ -154,7 +160,7 @@ class JobFailures(ListEndpoint):
         tags=["jobs"],
     )
     def get(self, request: Request, job_id: int) -> Response:
-        """The organizations that failed in this attempt, by id, with the error of each."""
+        """The organizations that failed in this attempt, in the order of their ids, each with its error."""
         self.filters(request)
         failures = failures_of(self.caller, job_for(self.caller, job_id))
         rows = self.rows(request, failures.order_by("organization_id"))

@@ -1,4 +1,4 @@
-"""How commands show jobs: as tables and words to people, as the API's JSON with more beside it to programs."""
+"""Jobs in the output of commands: tables and texts for people, and for programs the API's JSON with more fields."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from jobs.engine.models import Job, JobFailure
 from jobs.engine.states import Status
 from orgs.tree.models import Organization
 
-WIDE_ENOUGH = 100
-"""Columns of a terminal for the whole table of jobs."""
+WIDE_TERMINAL_COLUMNS = 100
+"""The width of a terminal that shows all columns of the table of jobs."""
 STYLES = {
     Status.PENDING: "blue",
     Status.IN_PROGRESS: "cyan",
@@ -31,7 +31,7 @@ STYLES = {
 
 
 def documents_of(jobs: Sequence[Job]) -> list[dict[str, Any]]:
-    """The jobs as the API answers them, with what operators want to know besides; two queries for all."""
+    """The jobs as JSON of the API, with additional fields for operators. Two queries serve all jobs."""
     chains, organizations = chains_of(jobs), organizations_named(jobs)
     return [_document(job, chains, organizations.get(job.organization_id or 0)) for job in jobs]
 
@@ -42,18 +42,18 @@ def organizations_named(rows: Iterable[Job | JobFailure]) -> dict[int, Organizat
 
 
 class JobsTable:
-    """A job a row; on a narrow terminal without what can be had from `job ID`."""
+    """A table with one row for each job. A narrow terminal shows fewer columns; the command `job ID` has the rest."""
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         self._jobs = jobs
         self._organizations = organizations_named(jobs)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        wide = options.max_width >= WIDE_ENOUGH
+        wide = options.max_width >= WIDE_TERMINAL_COLUMNS
         table = terminal.table(
             Column("Job", justify="right", no_wrap=True), Column("Status", no_wrap=True),
             Column("Done", justify="right", no_wrap=True), Column("Organization", overflow="fold"),
-            Column("Work", overflow="fold"), *([Column("Try"), Column("Queue")] if wide else []),
+            Column("Work", overflow="fold"), *([Column("Attempt"), Column("Queue")] if wide else []),
             Column("Created (UTC)" if wide else "Created", no_wrap=True),
         )  # fmt: skip
         for job in self._jobs:
@@ -61,28 +61,28 @@ class JobsTable:
         yield table
 
     def _row(self, job: Job, *, wide: bool) -> list[Any]:
-        where, created = (
+        organization, created = (
             organization_word(job.organization_id, self._organizations),
             terminal.format_time(job.created_at),
         )
-        first: list[Any] = [str(job.pk), status_word(job), done_word(job), where, work_word(job)]
-        return [*first, attempt_word(job), job.queue, created] if wide else [*first, created[5:-3]]
+        cells: list[Any] = [str(job.pk), status_word(job), done_word(job), organization, work_word(job)]
+        return [*cells, attempt_word(job), job.queue, created] if wide else [*cells, created[5:-3]]
 
 
 def job_facts(job: Job, chain: Chain) -> Table:
-    """What there is to know of one attempt, without its chain and failures."""
+    """The facts about one attempt as a table, without its chain and its failures."""
     named = organizations_named([job])
-    how_it_goes_on = Text(chain.status, style=STYLES[Status(chain.status)]) if chain.latest_job_id != job.pk else None
-    counts = f"{job.unchanged:,} had the value before, {job.superseded:,} a newer one, {job.failed:,} failed"
+    chain_status = Text(chain.status, style=STYLES[Status(chain.status)]) if chain.latest_job_id != job.pk else None
+    counts = f"{job.unchanged:,} had the value already, {job.superseded:,} had a newer value, {job.failed:,} failed"
     return terminal.facts(
         [
             ("job", str(job.pk)),
             ("status", status_word(job)),
-            ("chain", how_it_goes_on),
+            ("chain", chain_status),
             ("organization", organization_word(job.organization_id, named)),
             ("work", work_word(job)),
             ("done", f"{done_word(job) or 0}: {counts}" if job.started_at else None),
-            ("attempt", f"{attempt_word(job)}, because of {job.get_trigger_display().lower()}"),
+            ("attempt", f"{attempt_word(job)}, created by {job.get_trigger_display().lower()}"),
             ("queue", f"{job.queue}, priority {job.priority}"),
             ("requested by", job.requested_by),
             ("reason", job.reason),
@@ -100,20 +100,20 @@ def job_facts(job: Job, chain: Chain) -> Table:
 
 
 def attempts_table(attempts: Sequence[Job]) -> Table:
-    """A chain, oldest first: an attempt a row."""
+    """A table of a chain with one row for each attempt, oldest first."""
     table = terminal.table(
-        Column("Attempt", justify="right", no_wrap=True), Column("Status", no_wrap=True), Column("Because of"),
+        Column("Job", justify="right", no_wrap=True), Column("Status", no_wrap=True), Column("Created by"),
         Column("Waited", no_wrap=True), Column("Took", no_wrap=True), Column("Done", no_wrap=True),
         Column("Error", overflow="fold"),
     )  # fmt: skip
     for job in attempts:
         waited = (job.started_at or job.completed_at or timezone.now()) - job.created_at
-        because = "the failure before"
+        creator = "the failure before it"
         if job.trigger != Job.Trigger.AUTOMATIC:
-            because = f"{job.requested_by}: {job.reason}" if job.reason else job.requested_by
+            creator = f"{job.requested_by}: {job.reason}" if job.reason else job.requested_by
         table.add_row(
             *terminal.cells(
-                str(job.pk), status_word(job), because, terminal.format_duration(max(waited, timedelta())),
+                str(job.pk), status_word(job), creator, terminal.format_duration(max(waited, timedelta())),
                 terminal.format_duration(job.duration) if job.duration else "", done_word(job),
                 job.error_message,
             )
@@ -122,7 +122,7 @@ def attempts_table(attempts: Sequence[Job]) -> Table:
 
 
 def failures_table(failures: Sequence[JobFailure]) -> Table:
-    """An organization that failed a row."""
+    """A table with one row for each organization that failed."""
     named = organizations_named(failures)
     table = terminal.table(Column("Organization", no_wrap=True), Column("Error", overflow="fold"))
     for failure in failures:
@@ -131,19 +131,19 @@ def failures_table(failures: Sequence[JobFailure]) -> Table:
 
 
 def failure_documents(failures: Sequence[JobFailure]) -> list[dict[str, Any]]:
-    """Failures as the API answers them."""
+    """The failures as JSON of the API."""
     context = {"organizations": organizations_named(failures)}
     return [dict(FailureSerializer(failure, context=context).data) for failure in failures]
 
 
 def status_word(job: Job) -> Text:
-    """The attempt's status, in its colour; one that is asked to stop says so."""
-    stopping = job.cancel_requested_at is not None and job.is_open
-    return Text(f"{job.status}{' (cancelling)' if stopping else ''}", style=STYLES[Status(job.status)])
+    """The attempt's status in its colour, with a note if a person has cancelled the attempt while it runs."""
+    is_stopping = job.cancel_requested_at is not None and job.is_open
+    return Text(f"{job.status}{' (cancelling)' if is_stopping else ''}", style=STYLES[Status(job.status)])
 
 
 def done_word(job: Job) -> str:
-    """How far it is."""
+    """The progress of the attempt, such as "2,120 of 5,270"; empty if nothing is done yet."""
     done = job.processed + job.failed
     if job.total:
         return f"{done:,} of {job.total:,}" if done < job.total else f"{done:,}"
@@ -151,12 +151,12 @@ def done_word(job: Job) -> str:
 
 
 def attempt_word(job: Job) -> str:
-    """Which attempt of its round it is, of how many."""
+    """The number of the attempt in its round and the number of attempts in a round, such as "2/4"."""
     return f"{job.round_attempt + 1}/{job.max_retries + 1}"
 
 
 def work_word(job: Job) -> str:
-    """What it does: the flag and its value, else the kind, with the flag that it is about."""
+    """The work of the job: the flag and its value, or else the kind of work, with a flag if it concerns one."""
     flag, enabled = job.arguments.get("featureFlagName"), job.arguments.get("enabled")
     if flag and enabled is not None:
         return f"{flag} {'on' if enabled else 'off'}"
@@ -164,7 +164,7 @@ def work_word(job: Job) -> str:
 
 
 def organization_word(organization_id: int | None, named: dict[int, Organization]) -> str:
-    """Its key, or its id when it is gone."""
+    """The key of the organization, or its id if the organization is deleted."""
     if organization_id is None:
         return ""
     return named[organization_id].key if organization_id in named else f"id {organization_id}, deleted"

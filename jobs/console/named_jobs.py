@@ -1,4 +1,4 @@
-"""The same done to each job that a command names: what came of it, what was refused and why."""
+"""One operation on each of the jobs that a command names, and the table of the results."""
 
 from __future__ import annotations
 
@@ -17,44 +17,50 @@ from jobs.errors import JobNotFound
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """A job that was named, and the attempt that it was done to, or why it was refused."""
+    """The result for one named job: the attempt on which the operation was done, or the refusal's reason."""
 
     job_id: int
     attempt: Job | None = None
     refusal: str = ""
 
 
-def do_each(job_ids: Sequence[int], do: Callable[[int], Job]) -> list[JobResult]:
-    """Do it to every job, each once; a refusal of one does not keep the others from it."""
-    return [_do(job_id, do) for job_id in dict.fromkeys(job_ids)]
+def do_on_each(job_ids: Sequence[int], operation: Callable[[int], Job]) -> list[JobResult]:
+    """Do the operation on each job once, also after a refusal for another job.
+
+    `operation` takes the id of a job and returns the attempt on which it was done.
+    """
+    return [_do(job_id, operation) for job_id in dict.fromkeys(job_ids)]
 
 
-def _do(job_id: int, do: Callable[[int], Job]) -> JobResult:
+def _do(job_id: int, operation: Callable[[int], Job]) -> JobResult:
     try:
-        return JobResult(job_id, do(job_id))
+        return JobResult(job_id, operation(job_id))
     except JobNotFound:
         return JobResult(job_id, refusal=f"There is no job {job_id}.")
     except FlagsiteError as error:
         return JobResult(job_id, refusal=error.detail)
 
 
-def outcomes_answer(outcomes: Sequence[JobResult], *, word: str, key: str) -> Answer:
-    """The outcomes as a command's answer; one job that was refused makes it a failed one."""
-    results = [
+def results_answer(results: Sequence[JobResult], *, text: str, key: str) -> Answer:
+    """The results as the answer of a command. The command has failed if an operation was refused for any job.
+
+    `text` stands before the id of the attempt for people, `key` is the JSON field of this id.
+    """
+    documents = [
         {
-            "jobId": outcome.job_id,
-            key: outcome.attempt.pk if outcome.attempt else None,
-            "status": outcome.attempt.status if outcome.attempt else None,
-            "refused": outcome.refusal or None,
+            "jobId": result.job_id,
+            key: result.attempt.pk if result.attempt else None,
+            "status": result.attempt.status if result.attempt else None,
+            "refused": result.refusal or None,
         }
-        for outcome in outcomes
+        for result in results
     ]
-    table = terminal.table(Column("Job", justify="right", no_wrap=True), Column("Done or refused", overflow="fold"))
-    for outcome in outcomes:
-        if outcome.attempt:
-            words = terminal.line(f"{word} {outcome.attempt.pk}, ").append_text(status_word(outcome.attempt))
+    table = terminal.table(Column("Job", justify="right", no_wrap=True), Column("Result", overflow="fold"))
+    for result in results:
+        if result.attempt:
+            cell = terminal.line(f"{text} {result.attempt.pk}, ").append_text(status_word(result.attempt))
         else:
-            words = terminal.line(outcome.refusal, style="red")
-        table.add_row(*terminal.cells(str(outcome.job_id), words))
-    refused = sum(not outcome.attempt for outcome in outcomes)
-    return result_of_each(results, [table], refused=refused)
+            cell = terminal.line(result.refusal, style="red")
+        table.add_row(*terminal.cells(str(result.job_id), cell))
+    refused = sum(not result.attempt for result in results)
+    return result_of_each(documents, [table], refused=refused)

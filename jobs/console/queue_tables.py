@@ -1,4 +1,4 @@
-"""How commands show queues."""
+"""Queues in the output of commands: a table for people, and JSON for programs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from jobs.engine.models import Queue
 from jobs.operations.queue_operations import QueueStatus
 
 
-def state_words(queue: Queue) -> str:
-    """Open, or paused since when, by whom and why."""
+def queue_state(queue: Queue) -> str:
+    """The state of the queue: "open", or "paused" with the time, the actor and the reason of the pause."""
     if queue.paused_at is None:
         return "open"
     why = f": {queue.pause_reason}" if queue.pause_reason else ""
@@ -37,27 +37,27 @@ def queue_document(queue: Queue) -> dict[str, Any]:
     }
 
 
-def line_document(line: QueueStatus, workers: int) -> dict[str, Any]:
-    """A queue with what stands in it, and how many workers serve it."""
-    counts = {"due": line.due, "later": line.later, "running": line.running, "workers": workers}
-    return queue_document(line.queue) | counts | {"oldestDueAt": terminal.iso(line.oldest_due_at)}
+def queue_status_document(status: QueueStatus, workers: int) -> dict[str, Any]:
+    """A queue as JSON, with the counts of its jobs and the number of its workers."""
+    counts = {"due": status.due, "later": status.later, "running": status.running, "workers": workers}
+    return queue_document(status.queue) | counts | {"oldestDueAt": terminal.iso(status.oldest_due_at)}
 
 
-def lines_table(lines: Sequence[QueueStatus], workers: dict[str, int]) -> Table:
-    """A queue a row."""
+def queue_status_table(statuses: Sequence[QueueStatus], workers: dict[str, int]) -> Table:
+    """A table with one row for each queue; `workers` is the number of workers by the name of the queue."""
     table = terminal.table(
         Column("Queue", no_wrap=True), Column("Due", justify="right"), Column("Later", justify="right"),
         Column("Running", justify="right"), Column("Oldest waits", no_wrap=True), Column("Workers", justify="right"),
-        Column("Tries"), Column("State", overflow="fold"),
+        Column("Attempts"), Column("State", overflow="fold"),
     )  # fmt: skip
-    for line in lines:
-        queue = line.queue
-        running = f"{line.running:,}" + (f" of {queue.concurrency:,}" if queue.concurrency is not None else "")
-        oldest = terminal.format_duration(timezone.now() - line.oldest_due_at) if line.oldest_due_at else ""
+    for status in statuses:
+        queue, due = status.queue, status.due
+        running = f"{status.running:,}" + (f" of {queue.concurrency:,}" if queue.concurrency is not None else "")
+        oldest = terminal.format_duration(timezone.now() - status.oldest_due_at) if status.oldest_due_at else ""
         table.add_row(
             *terminal.cells(
-                queue.name, line.due, line.later, running, oldest, workers.get(queue.name, 0), queue.max_retries + 1,
-                Text(terminal.plain(state_words(queue)), style="yellow" if queue.paused_at else "green"),
+                queue.name, due, status.later, running, oldest, workers.get(queue.name, 0), queue.max_retries + 1,
+                Text(terminal.plain(queue_state(queue)), style="yellow" if queue.paused_at else "green"),
             )
         )  # fmt: skip
     return table

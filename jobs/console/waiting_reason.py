@@ -1,4 +1,4 @@
-"""Why a job does not run: what a person who waits for it wants to know."""
+"""The reason why a job waits, for the person who follows it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from jobs.engine.models import Job, Queue
 from jobs.engine.states import Status
 
 
-def reason_to_wait(job_id: int) -> str | None:
-    """In a sentence, what the attempt waits for; None when it runs, has ended, or starts in a moment."""
+def waiting_reason(job_id: int) -> str | None:
+    """The reason why the attempt waits, as a sentence. None if the attempt runs, has ended, or starts in a moment."""
     wait = ExpressionWrapper(F("run_at") - Now(), output_field=DurationField())
     job = Job.objects.filter(pk=job_id, status=Status.PENDING).annotate(wait=wait).first()
     if job is None:
@@ -21,16 +21,16 @@ def reason_to_wait(job_id: int) -> str | None:
     queue = Queue.objects.get(name=job.queue)
     if queue.paused_at:
         why = f": {queue.pause_reason}" if queue.pause_reason else ""
-        resume = f"bin/manage resume_queue {queue.name} lets it go on."
+        resume = f"To resume the queue: bin/manage resume_queue {queue.name}"
         return f"The queue {queue.name} is paused by {queue.paused_by}{why}. {resume}"
     if not worker_registry.alive(queue.name).exists():
-        return f"No worker is alive for the queue {queue.name}; the job waits until one is."
+        return f"No worker is alive for the queue {queue.name}; the job waits until one starts."
     if job.wait > timedelta(seconds=1):
         return f"The next attempt begins in {job.wait.total_seconds():.0f} s."
     running = Job.objects.filter(queue=queue.name, status=Status.IN_PROGRESS).count()
     if queue.concurrency is not None and running >= queue.concurrency:
-        return f"{running:,} jobs of the queue {queue.name} run, as many as may at once."
+        return f"The queue {queue.name} runs as many jobs as its concurrency allows: {running:,}."
     slots = sum(worker.concurrency for worker in worker_registry.alive(queue.name))
     if running >= slots:
-        return f"The workers are busy: {running:,} jobs of the queue {queue.name} run."
+        return f"The workers are busy; running jobs of the queue {queue.name}: {running:,}."
     return None

@@ -1,1 +1,1 @@
-"""Counting how attempts end, in the transaction in which they end, and what the engine does besides."""
+"""Counts for metrics: how attempts end, and what the engine does apart from jobs."""

@@ -1,4 +1,4 @@
-"""The hourly metrics: how attempts ended in each hour, counted in the transaction in which an attempt ends."""
+"""Write the hourly metrics: count how attempts ended in each hour, in the transaction in which an attempt ends."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from django.db import connection
 from jobs.counting.models import AttemptOutcome
 
 BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
-"""Seconds: upper ends of the buckets of all three times; one more bucket has what took longer."""
+"""Upper bounds, in seconds, of the buckets of the three TIMES. One more bucket counts longer times."""
 SHARDS = 8
-UNCOUNTED = "canary"
-"""The kind of the probe job (`jobs.metrics.probe_job`), which is no work and is not counted."""
-SPREAD = """(SELECT array_agg((place = width_bucket({0}, %(bounds)s::float8[]) AND {0} IS NOT NULL)::int ORDER BY place)
+"""Number of rows for each hour, queue, kind and outcome, so that processes rarely wait for the same row."""
+PROBE_JOB_KIND = "canary"
+"""The kind of the probe job (`jobs.metrics.probe_job`), which the hourly metrics do not count."""
+BUCKET_ARRAY = """
+           (SELECT array_agg((place = width_bucket({0}, %(bounds)s::float8[]) AND {0} IS NOT NULL)::int ORDER BY place)
              FROM generate_series(0, cardinality(%(bounds)s::float8[])) place)"""
 TIMES = ("waiting", "processing", "chain")
+"""The times of an attempt: due until start, start until end, and request until the end of the chain."""
 ADDED_ARRAYS = ", ".join(
     f"{name}_buckets = (SELECT array_agg(had + more ORDER BY place) FROM "  # noqa: S608 - no input in it
     f"unnest(total.{name}_buckets, excluded.{name}_buckets) WITH ORDINALITY AS pair(had, more, place))"
@@ -29,16 +32,16 @@ INSERT INTO jobs_jobtally AS total
 SELECT date_trunc('hour', statement_timestamp(), 'UTC'), pg_backend_pid() %% {SHARDS}, job.queue, job.kind, %(outcome)s,
        1, %(rescued)s, (job.parent_job_id IS NOT NULL)::int, job.processed, job.failed, job.superseded, %(chains)s,
        COALESCE(time.waiting, 0), COALESCE(time.processing, 0), COALESCE(time.chain, 0),
-       {", ".join(SPREAD.format("time." + name) for name in TIMES)}
+       {", ".join(BUCKET_ARRAY.format("time." + name) for name in TIMES)}
   FROM jobs_job job
   JOIN jobs_job root ON root.id = COALESCE(job.parent_job_id, job.id)
  CROSS JOIN LATERAL (
-    SELECT CASE WHEN job.started_at < job.run_at THEN 0  -- it was handed back, and waits again
+    SELECT CASE WHEN job.started_at < job.run_at THEN 0  -- the job was released and waits again
                 ELSE extract(epoch FROM job.started_at - job.run_at) END::float8 AS waiting,
            extract(epoch FROM job.completed_at - job.started_at)::float8 AS processing,
            CASE WHEN %(chains)s = 1 THEN extract(epoch FROM job.completed_at - root.created_at)::float8 END AS chain
     ) time
- WHERE job.id = %(job)s AND job.kind <> '{UNCOUNTED}'
+ WHERE job.id = %(job)s AND job.kind <> '{PROBE_JOB_KIND}'
     ON CONFLICT (hour, queue, kind, outcome, shard) DO UPDATE
    SET count = total.count + excluded.count, rescued = total.rescued + excluded.rescued,
        retries = total.retries + excluded.retries,
@@ -52,7 +55,11 @@ SELECT date_trunc('hour', statement_timestamp(), 'UTC'), pg_backend_pid() %% {SH
 
 
 def add(job_id: int, outcome: AttemptOutcome, *, ends_chain: bool, rescued: bool = False) -> None:
-    """Count an attempt that has just ended; the caller's transaction ends soon, since others wait for the row."""
+    """Count an attempt that has just ended, in the caller's transaction.
+
+    `ends_chain` says whether no automatic retry follows, and `rescued` whether the rescuer ended the attempt. End the
+    transaction soon, because other processes wait for the row.
+    """
     parameters: dict[str, Any] = {
         "job": job_id,
         "outcome": outcome.value,
@@ -65,11 +72,11 @@ def add(job_id: int, outcome: AttemptOutcome, *, ends_chain: bool, rescued: bool
 
 
 def add_manual_retry(job_id: int) -> None:
-    """Count that a person asked for another round; `job_id` is its first attempt, which has not run yet."""
+    """Count that a person started another round. `job_id` is the first attempt of the round, which has not run yet."""
     add(job_id, AttemptOutcome.MANUAL_RETRY, ends_chain=False)
 
 
-TAKE_BACK = f"""
+ADD_REOPENED = f"""
 INSERT INTO jobs_jobtally AS total
        (hour, shard, queue, kind, outcome, count, rescued, retries, organizations, failed_organizations,
         superseded_organizations, waiting_seconds, processing_seconds, chain_seconds, chains, reopened,
@@ -77,22 +84,23 @@ INSERT INTO jobs_jobtally AS total
 SELECT date_trunc('hour', completed_at, 'UTC'), pg_backend_pid() %% {SHARDS}, queue, kind, lower(status),
        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, none.times, none.times, none.times
   FROM jobs_job CROSS JOIN (SELECT array_fill(0::bigint, ARRAY[{len(BOUNDS) + 1}]) AS times) none
- WHERE id = %(job)s AND completed_at IS NOT NULL AND kind <> '{UNCOUNTED}'
+ WHERE id = %(job)s AND completed_at IS NOT NULL AND kind <> '{PROBE_JOB_KIND}'
     ON CONFLICT (hour, queue, kind, outcome, shard) DO UPDATE SET reopened = total.reopened + 1
 """  # noqa: S608 - no input in it
 
 
-def take_back(job_id: int) -> None:
-    """Note that the end of a chain, by this attempt, was none: a person has asked for another round.
+def add_reopened(job_id: int) -> None:
+    """Count that a person has reopened the chain that ended with this attempt, by starting another round.
 
-    It is noted in the hour of that end, so that the rates of no day count the chain twice, nor take back what they have
-    not counted. What has been counted stays, since counters must not go back.
+    The row of the hour in which the chain ended gets this count. So the rates of a day count each chain once only, and
+    subtract only ends that belong to the same day. The count of the end stays, because counters must not decrease.
     """
     with connection.cursor() as cursor:
-        cursor.execute(TAKE_BACK, {"job": job_id})
+        cursor.execute(ADD_REOPENED, {"job": job_id})
 
 
 HOURS_KEPT = 48
+"""How long the metrics keep a row for each hour."""
 SUMS = (
     "count", "rescued", "retries", "organizations", "failed_organizations", "superseded_organizations", "chains",
     "reopened",
@@ -100,8 +108,8 @@ SUMS = (
 SECONDS = tuple(f"{name}_seconds" for name in TIMES)
 ARRAYS = tuple(f"{name}_buckets" for name in TIMES)
 KEY = "queue, kind, outcome"
-PLACES = ", ".join(f"sum({name}_place) AS {name}" for name in TIMES)
-FOLD = f"""
+BUCKET_SUMS = ", ".join(f"sum({name}_place) AS {name}" for name in TIMES)
+MERGE_OLD_HOURS = f"""
 WITH old AS (
     DELETE FROM jobs_jobtally
      WHERE hour < statement_timestamp() - interval '{HOURS_KEPT} hours'
@@ -111,7 +119,7 @@ sums AS (
            {", ".join(f"sum({name}) AS {name}" for name in SUMS + SECONDS)}
       FROM old GROUP BY month, {KEY}),
 places AS (
-    SELECT date_trunc('month', hour, 'UTC') AS month, {KEY}, place, {PLACES}
+    SELECT date_trunc('month', hour, 'UTC') AS month, {KEY}, place, {BUCKET_SUMS}
       FROM old, unnest({", ".join(ARRAYS)}) WITH ORDINALITY AS u({", ".join(f"{name}_place" for name in TIMES)}, place)
      GROUP BY month, {KEY}, place),
 arrays AS (
@@ -125,10 +133,10 @@ SELECT month, 0, {KEY}, {", ".join(SUMS + SECONDS + ARRAYS)} FROM sums JOIN arra
 """  # noqa: S608 - no input in it
 
 
-def fold_old() -> None:
-    """Make one row a month of each queue, kind and outcome of what is older than HOURS_KEPT; all sums stay the same.
+def merge_old_hours() -> None:
+    """Merge rows older than HOURS_KEPT into one row for each month, queue, kind and outcome. All sums stay the same.
 
-    So the figures that add up everything cost the same after years.
+    So the number of rows stays small, and metrics that add up all rows stay fast for years.
     """
     with connection.cursor() as cursor:
-        cursor.execute(FOLD)
+        cursor.execute(MERGE_OLD_HOURS)

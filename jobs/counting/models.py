@@ -1,4 +1,4 @@
-"""Counts that outlive the jobs: how attempts ended in each hour, and steps of the engine."""
+"""Models of counts that stay when jobs are deleted: the hourly metrics and the counters of the engine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 
 
 class AttemptOutcome(models.TextChoices):
-    """How an attempt ended, or that a person asked for another round."""
+    """How an attempt ended, or that a person started another round."""
 
     COMPLETED = "completed", "Completed"
     FAILED = "failed", "Failed"
@@ -20,10 +20,11 @@ class AttemptOutcome(models.TextChoices):
 
 
 class HourlyMetrics(models.Model):
-    """How attempts of one queue and kind ended in one hour: their number and times. Metrics and charts add these up.
+    """The number and the times of the attempts of one queue and kind that ended in one hour with one outcome.
 
-    The rows outlive the jobs, so that counters never go back after a clean-up. Many workers count in the same hour;
-    shards keep them from waiting for each other. The buckets count by `jobs.counting.hourly_metrics.BOUNDS`.
+    Metrics and charts add these rows up. The rows stay when jobs are deleted, so that counters never decrease. Shards
+    keep workers that count in the same hour from waiting for each other. `jobs.counting.hourly_metrics.BOUNDS` has the
+    upper bounds of the buckets.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -33,8 +34,10 @@ class HourlyMetrics(models.Model):
     kind = models.CharField(max_length=64)
     outcome = models.CharField(max_length=16, choices=AttemptOutcome.choices)
     count = models.BigIntegerField(default=0)
-    rescued = models.BigIntegerField(default=0, help_text="Of these, ended because their worker was gone.")
-    retries = models.BigIntegerField(default=0, help_text="Of these, not the first of their chain.")
+    rescued = models.BigIntegerField(
+        default=0, help_text="Attempts that the rescuer ended because their worker was dead."
+    )
+    retries = models.BigIntegerField(default=0, help_text="Attempts that were retries.")
     organizations = models.BigIntegerField(default=0)
     failed_organizations = models.BigIntegerField(default=0)
     superseded_organizations = models.BigIntegerField(default=0)
@@ -42,9 +45,9 @@ class HourlyMetrics(models.Model):
     waiting_buckets = ArrayField(models.BigIntegerField())
     processing_seconds = models.FloatField(default=0)
     processing_buckets = ArrayField(models.BigIntegerField())
-    chains = models.BigIntegerField(default=0, help_text="Of these, the last of their chain.")
+    chains = models.BigIntegerField(default=0, help_text="Attempts that ended their chain.")
     reopened = models.BigIntegerField(
-        default=0, db_default=0, help_text="Of these ends of chains, those that a person has taken back by a retry."
+        default=0, db_default=0, help_text="Ended chains that a person has reopened by a retry."
     )
     chain_seconds = models.FloatField(default=0)
     chain_buckets = ArrayField(models.BigIntegerField())
@@ -61,7 +64,7 @@ class HourlyMetrics(models.Model):
 
 
 class EngineCounter(models.Model):
-    """How often the engine did something that no job records, such as a run of the rescuer; it only grows."""
+    """How often the engine did something that no job records, such as a run of the rescuer. It never decreases."""
 
     name = models.CharField(max_length=64, primary_key=True)
     value = models.BigIntegerField(default=0)

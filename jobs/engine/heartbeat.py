@@ -1,4 +1,4 @@
-"""The heartbeat of a job: it renews the job's lease beside the work."""
+"""The heartbeat of a running job: a thread that renews the job's lease while another thread does the work."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from jobs.engine.models import lease_time
 from jobs.errors import LeaseLost
 
 log = structlog.get_logger(__name__)
-TRUSTED = 0.9
-"""Share of a lease for which a worker believes in it after it asked for the last renewal that was granted."""
+TRUSTED_SHARE = 0.9
+"""Share of the lease time for which a worker relies on a lease, counted from the request of the last renewal."""
 
 
 class Heartbeat(BackgroundService):
-    """Renews a lease three times in its length, on a connection of its own.
+    """Renews a lease every third of the lease time, on a database connection of its own.
 
-    Trust in the lease ends before the lease does: by the clock, and not when the thread says so, since the thread may
-    wait for an answer that never comes.
+    `lost` becomes true before the lease expires. It depends on the clock and not on the thread, because the thread may
+    wait for an answer of the database that never comes.
     """
 
     def __init__(self, job_id: int, lease: UUID) -> None:
@@ -30,16 +30,17 @@ class Heartbeat(BackgroundService):
         self._job_id = job_id
         self._lease = lease
         self._refused = False
-        self._renewed = time.monotonic()
+        self._renewed_at = time.monotonic()
 
     @property
     def lost(self) -> bool:
-        """Whether another worker may hold the lease by now."""
-        return self._refused or time.monotonic() - self._renewed > lease_time().total_seconds() * TRUSTED
+        """Whether another worker may have the lease by now."""
+        trusted_seconds = lease_time().total_seconds() * TRUSTED_SHARE
+        return self._refused or time.monotonic() - self._renewed_at > trusted_seconds
 
     def turn(self) -> None:
-        """Renew the lease. If that is refused, there is nothing left to renew and the service ends."""
-        asked = time.monotonic()
+        """Renew the lease. If the database refuses, the lease is lost and the service ends."""
+        requested_at = time.monotonic()
         try:
             with transaction.atomic():
                 lifecycle.renew(job_id=self._job_id, lease=self._lease)
@@ -47,14 +48,14 @@ class Heartbeat(BackgroundService):
             self._refused = True
             self.ask_to_stop()
         else:
-            self._renewed = asked
+            self._renewed_at = requested_at
 
     def pause(self) -> float:
-        """Return a third of the lease's length, in seconds."""
+        """Return a third of the lease time, in seconds."""
         return lease_time().total_seconds() / 3
 
     def on_error(self, error: Exception) -> None:
-        """Log that the database is away; the next turn takes a new connection."""
+        """Log that the database does not answer. The next turn opens a new connection."""
         log.warning("heartbeat_failed", jobId=self._job_id, error=str(error))
         connection.close()
 

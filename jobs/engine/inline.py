@@ -1,7 +1,8 @@
-"""With JOBS_INLINE jobs run where they are asked for, by the same steps as in a worker: no broker, no worker.
+"""Run jobs in the process that creates them, without broker and workers (setting JOBS_INLINE).
 
-A call runs its job to the end of its chain: it waits for the retries too, LONGEST_WAIT at most. What is left after
-that, or by a process that was killed, goes on with the next call, which runs the rescuer first, as workers do.
+The steps are the same as in a worker. A call of `run` runs its job and the retries of the job. It waits for retries
+for MAX_WAIT_SECONDS at most. Retries that are due later, and jobs of a killed process, run in the next call, because
+each call runs the rescuer first, as workers do.
 """
 
 from __future__ import annotations
@@ -16,41 +17,43 @@ from celery import current_app
 from flagsite.core import actor
 
 log = structlog.get_logger(__name__)
-LONGEST_WAIT = 30.0
-"""Seconds that one call waits for retries; with a queue's default settings a chain that fails waits 14."""
+MAX_WAIT_SECONDS = 30.0
+"""How long one call waits for retries. With the default settings of a queue, a chain that fails waits 14 seconds."""
 
 
-class _Here(threading.local):
-    """What this thread has still to run: when, by the monotonic clock, and of which queue. None: it runs nothing."""
+class _ThreadState(threading.local):
+    """The wake-ups that this thread still has to handle."""
 
-    hints: list[tuple[float, str]] | None = None
+    wake_ups: list[tuple[float, str]] | None = None
+    """A heap of (due by the monotonic clock, name of the queue); None while the thread runs no job."""
 
 
-_here = _Here()
+_thread = _ThreadState()
 
 
 def run(queue: str, *, after: float = 0.0) -> None:
-    """Run the next job of the queue in so many seconds, and whatever that wakes.
+    """Run the next job of the queue after `after` seconds, and then the jobs that become due because of it.
 
-    One that is woken by a run follows it, and is not called by it, however many wait.
+    A job that runs may wake further jobs. These run after it and not inside it, so that the stack does not grow with
+    their number. Errors are logged, because the transaction that created the job is already committed.
     """
-    hint = (time.monotonic() + after, queue)
-    if _here.hints is not None:
-        heapq.heappush(_here.hints, hint)
+    wake_up = (time.monotonic() + after, queue)
+    if _thread.wake_ups is not None:
+        heapq.heappush(_thread.wake_ups, wake_up)
         return
-    _here.hints = [hint]
+    _thread.wake_ups = [wake_up]
     try:
-        with actor.acting("worker", actor=actor.SYSTEM, correlation_id=""):  # not whoever's request this is
+        with actor.acting("worker", actor=actor.SYSTEM, correlation_id=""):  # not the caller of this request
             current_app.signature("jobs.sweep").apply()
-            _run_all(_here.hints, until=time.monotonic() + LONGEST_WAIT)
-    except Exception:  # the change is committed; the next call finds the job
+            _run_all(_thread.wake_ups, until=time.monotonic() + MAX_WAIT_SECONDS)
+    except Exception:  # the next call finds the job
         log.exception("inline_run_failed", queue=queue)
     finally:
-        _here.hints = None
+        _thread.wake_ups = None
 
 
-def _run_all(hints: list[tuple[float, str]], *, until: float) -> None:
-    while hints and hints[0][0] <= until:
-        due, queue = heapq.heappop(hints)
+def _run_all(wake_ups: list[tuple[float, str]], *, until: float) -> None:
+    while wake_ups and wake_ups[0][0] <= until:
+        due, queue = heapq.heappop(wake_ups)
         time.sleep(max(0.0, due - time.monotonic()))
         current_app.signature("jobs.work", args=[queue]).apply()

@@ -1,4 +1,4 @@
-"""What each kind of job does: a registry that the apps above fill. The engine knows nothing else of them."""
+"""The registry of the kinds of jobs. Apps register the function that does the work of a kind."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.engine.models import Job
 from jobs.errors import UnknownKind
 
 Work = Callable[[Any], None]
-"""A function of one `jobs.engine.run.Run`, which this module cannot import: a run is made of what a kind starts."""
-Describe = Callable[[Job], dict[str, Any]]
+"""A function with one argument, a `jobs.engine.run.Run`. Importing that class here would be a circular import."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobKind:
-    """A kind of job: the function that does the work, and the queue it waits in."""
+    """A kind of job: the function that does the work, and the queue in which its jobs wait."""
 
     name: str
     queue: str
@@ -27,11 +25,11 @@ _kinds: dict[str, JobKind] = {}
 
 
 def job_kind(name: str, *, queue: str = "default") -> Callable[[Work], Work]:
-    """Register the decorated function as the work of jobs of this kind.
+    """Return a decorator that registers a function as the work of the kind `name`.
 
-    It gets a `jobs.engine.run.Run`: reads `run.job`, calls `run.record_progress` in each of its short transactions and
-    `run.check` between them, and returns when all is done. `PermanentFailure` ends the chain at once; any other
-    exception fails the attempt, and the engine retries.
+    The function gets a `jobs.engine.run.Run`. It reads `run.job`, calls `run.record_progress` in each of its short
+    transactions and `run.check` between them, and returns when the work is done. If the function raises
+    `PermanentFailure`, the chain ends at once. After any other exception the attempt fails and the engine retries.
     """
 
     def register(work: Work) -> Work:
@@ -42,7 +40,7 @@ def job_kind(name: str, *, queue: str = "default") -> Callable[[Work], Work]:
 
 
 def kind_named(name: str) -> JobKind:
-    """The kind of that name. Raises UnknownKind."""
+    """Return the kind with this name. Raises UnknownKind."""
     try:
         return _kinds[name]
     except KeyError:

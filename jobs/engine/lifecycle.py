@@ -1,6 +1,6 @@
-"""What happens to a job without anybody's doing: created, claimed, renewed, completed, failed, rescued, handed back.
+"""The steps of a job's life that need no person: create, claim, renew, complete, fail, rescue, release, stop.
 
-What people do to jobs is in `jobs.operations`; both are made of the steps of `jobs.engine.transitions`.
+The operations of people are in `jobs.operations`. Both use the transitions of `jobs.engine.transitions`.
 """
 
 from __future__ import annotations
@@ -35,9 +35,10 @@ def create(
     correlation_id: str = "",
     priority: int = 0,
 ) -> Job:
-    """Record a new piece of work, committed with the caller's transaction, and wake a worker after the commit.
+    """Create a job in the caller's transaction, and send a wake-up after the commit.
 
-    `total` is how many organizations it concerns, where that is known already. Raises UnknownKind, UnknownQueue.
+    `arguments` is JSON that the code of the kind reads. `total` is the number of organizations to process, if it is
+    known. `requested_by` is an actor. A higher `priority` runs first. Raises UnknownKind or UnknownQueue.
     """
     queue = transitions.queue_named(kind_named(kind).queue)
     job = Job.objects.create(
@@ -52,22 +53,23 @@ def create(
         correlation_id=correlation_id,
         trace_context=tracing.current(),
     )
-    transitions.say(log.info, "job_created", **transitions.log_fields(job), kind=kind)
+    transitions.log_on_commit(log.info, "job_created", **transitions.log_fields(job), kind=kind)
     wakeup.wake(queue.name)
     return job
 
 
 def claim(*, queue: str, worker: str) -> Job | None:
-    """Take the next due job of `queue` for `worker`, or None if nothing may start now.
+    """Claim the next due job of `queue` for `worker`; return None if no job may start now.
 
-    Highest priority first, then the one due longest. The lease lasts JOB_LEASE_SECONDS from the database's now;
-    its token is in `lease_token` of the job returned. A paused or full queue has nothing to start.
+    The job with the highest priority comes first, then the job that has been due longest. The lease expires
+    JOB_LEASE_SECONDS after the current time of the database. Its fencing token is `lease_token` of the returned job.
+    No job may start while the queue is paused or runs as many jobs as its concurrency allows. Raises UnknownQueue.
     """
     with transaction.atomic():
-        line = Queue.objects.select_for_update(no_key=True).filter(name=queue).first()
-        if line is None:
+        locked_queue = Queue.objects.select_for_update(no_key=True).filter(name=queue).first()
+        if locked_queue is None:
             raise UnknownQueue(f"There is no queue {queue!r}.")
-        if line.paused_at or _is_full(line):
+        if locked_queue.paused_at or _is_full(locked_queue):
             return None
         due = Job.objects.due().filter(queue=queue).order_by("-priority", "run_at", "id")
         job = due.select_for_update(skip_locked=True).first()
@@ -87,14 +89,14 @@ def claim(*, queue: str, worker: str) -> Job | None:
 
 
 def renew(*, job_id: int, lease: UUID) -> None:
-    """Prolong the lease from the database's now. Raises LeaseLost."""
-    held = Job.objects.filter(pk=job_id, status=Status.IN_PROGRESS, lease_token=lease)
-    if held.update(lease_expires_at=Now() + lease_time()) != 1:
+    """Renew the lease. It expires JOB_LEASE_SECONDS after the current time of the database. Raises LeaseLost."""
+    leased = Job.objects.filter(pk=job_id, status=Status.IN_PROGRESS, lease_token=lease)
+    if leased.update(lease_expires_at=Now() + lease_time()) != 1:
         raise LeaseLost
 
 
 RECORD_PROGRESS = """
-UPDATE jobs_job  -- one row by primary key; renews the lease in the same write
+UPDATE jobs_job  -- one row by primary key; the same statement renews the lease
    SET processed = processed + %(processed)s, failed = failed + %(failed)s, superseded = superseded + %(superseded)s,
        unchanged = unchanged + %(unchanged)s,
        total = COALESCE(%(total)s, total), checkpoint = COALESCE(%(checkpoint)s::jsonb, checkpoint),
@@ -115,10 +117,10 @@ def record_progress(
     total: int | None = None,
     checkpoint: str | None = None,
 ) -> bool:
-    """Add to the counts in the caller's transaction, so that they are committed with the rows that they count.
+    """Add to the counts of a job in the caller's transaction, and renew the lease.
 
-    `checkpoint` is JSON text. Returns whether somebody asked to cancel. Raises LeaseLost, which rolls the caller's
-    rows back too.
+    The counts are committed together with the rows that they count. `checkpoint` is JSON text; None keeps the old one.
+    Returns whether a person has cancelled the job. Raises LeaseLost, so that the caller's rows are rolled back as well.
     """
     parameters: dict[str, Any] = {
         "job": job_id,
@@ -140,83 +142,91 @@ def record_progress(
 
 
 def complete(*, job_id: int, lease: UUID, message: str | None = None) -> None:
-    """End an attempt well. `message` tells what is worth knowing, such as organizations that failed.
+    """End an attempt as COMPLETED. `message` may explain the result, such as organizations that failed.
 
     Raises LeaseLost.
     """
     with transaction.atomic():
         job = transitions.lock_chain(job_id)
-        done = F("processed") + F("failed")
-        transitions.end(job, "complete", AttemptOutcome.COMPLETED, lease=lease, error_message=message, total=done)
+        total = F("processed") + F("failed")
+        transitions.end(job, "complete", AttemptOutcome.COMPLETED, lease=lease, error_message=message, total=total)
         job.refresh_from_db()
-        ended = {**_counts(job), "durationMs": _milliseconds(job)}
-        transitions.say(log.info, "job_completed", **transitions.log_fields(job), **ended)
+        result = {**_counts(job), "durationMs": _milliseconds(job)}
+        transitions.log_on_commit(log.info, "job_completed", **transitions.log_fields(job), **result)
 
 
 def fail(*, job_id: int, lease: UUID, error: str, traceback: str = "", permanent: bool = False) -> Job | None:
-    """End an attempt badly and return the retry that follows, if any.
+    """End an attempt that failed, and return its automatic retry, or None if there is none.
 
-    1. Lock the chain. 2. An attempt that somebody wants cancelled is CANCELLED. 3. Unless the failure is permanent
-    or the round's retries are used up, as the queue has them now, write the retry's row, due after the backoff, in
-    this same transaction; the attempt is RETRYING. 4. Otherwise the attempt and all that were RETRYING are FAILED.
+    Everything happens in one transaction, with the chain locked:
+
+    1. If a person has cancelled the job, the attempt becomes CANCELLED.
+    2. If the failure is permanent, or the round has used up the retries that the queue allows now, the attempt and all
+       RETRYING attempts of the chain become FAILED.
+    3. Otherwise the attempt becomes RETRYING, and a retry is created that is due after the backoff.
+
     Raises LeaseLost.
     """
     with transaction.atomic():
         job = transitions.lock_chain(job_id)
         queue = transitions.queue_named(job.queue)
         job.max_retries = queue.max_retries
-        why: dict[str, Any] = {"error_message": error, "error_traceback": traceback, "max_retries": job.max_retries}
+        error_columns: dict[str, Any] = {
+            "error_message": error,
+            "error_traceback": traceback,
+            "max_retries": job.max_retries,
+        }
         if job.cancel_requested_at:
-            transitions.end(job, "stop", AttemptOutcome.CANCELLED, lease=lease, **why)
-            _say_cancelled(job, error=error)
+            transitions.end(job, "stop", AttemptOutcome.CANCELLED, lease=lease, **error_columns)
+            _log_cancelled(job, error=error)
             return None
         if permanent or job.round_attempt >= job.max_retries:
-            transitions.end(job, "fail", AttemptOutcome.FAILED, lease=lease, **why)
-            _say_failed(job, error, will_retry=False)
+            transitions.end(job, "fail", AttemptOutcome.FAILED, lease=lease, **error_columns)
+            _log_failed(job, error, will_retry=False)
             return None
         wait = backoff.delay(job.round_attempt + 1, base=queue.backoff_base, jitter=queue.backoff_jitter)
         retry = _add_automatic_retry(job, wait)
-        transitions.transition(job_id, "fail_for_now", lease=lease, completed_at=Now(), **why)
+        transitions.transition(job_id, "fail_for_now", lease=lease, completed_at=Now(), **error_columns)
         hourly_metrics.add(job_id, AttemptOutcome.RETRIED, ends_chain=False)
-        _say_failed(job, error, will_retry=True)
-        scheduled = {"waitSeconds": wait.total_seconds(), "attempt": _attempt(retry)}
-        transitions.say(log.info, "job_retry_scheduled", **transitions.log_fields(retry), **scheduled)
+        _log_failed(job, error, will_retry=True)
+        retry_fields = {"waitSeconds": wait.total_seconds(), "attempt": _attempt(retry)}
+        transitions.log_on_commit(log.info, "job_retry_scheduled", **transitions.log_fields(retry), **retry_fields)
         wakeup.wake_later(retry.queue, after=wait)
     return retry
 
 
 def rescue(*, job_id: int) -> Job | None:
-    """End an attempt whose worker let the lease expire, and return the retry that follows, if any.
+    """End an attempt whose lease has expired, and return its automatic retry, or None if there is none.
 
-    The retry is due at once: the lease was wait enough. Raises MoveRefused when the attempt has ended meanwhile or
-    its lease was renewed.
+    The retry is due at once, without a backoff, because the job has already waited for the lease to expire. Raises
+    TransitionRefused if the attempt has ended or its lease was renewed in the meantime.
     """
     with transaction.atomic():
         job = transitions.lock_chain(job_id)
         job.max_retries = transitions.queue_named(job.queue).max_retries
-        error = f"The worker {job.worker} stopped without a word; its lease has expired."
-        why: dict[str, Any] = {"error_message": error, "max_retries": job.max_retries}
+        error = f"The worker {job.worker} did not renew the lease in time; it has probably died."
+        error_columns: dict[str, Any] = {"error_message": error, "max_retries": job.max_retries}
         if job.cancel_requested_at:
-            transitions.end(job, "lose_cancelled", AttemptOutcome.CANCELLED, rescued=True, **why)
-            _say_cancelled(job, error=error)
+            transitions.end(job, "lose_cancelled", AttemptOutcome.CANCELLED, rescued=True, **error_columns)
+            _log_cancelled(job, error=error)
             return None
         if job.round_attempt >= job.max_retries:
-            transitions.end(job, "lose", AttemptOutcome.FAILED, rescued=True, **why)
-            _say_failed(job, error, will_retry=False)
+            transitions.end(job, "lose", AttemptOutcome.FAILED, rescued=True, **error_columns)
+            _log_failed(job, error, will_retry=False)
             return None
         retry = _add_automatic_retry(job, timedelta())
-        transitions.transition(job_id, "lose_for_now", completed_at=Now(), **why)
+        transitions.transition(job_id, "lose_for_now", completed_at=Now(), **error_columns)
         hourly_metrics.add(job_id, AttemptOutcome.RETRIED, ends_chain=False, rescued=True)
-        again = {"worker": job.worker, "attempt": _attempt(retry), "retryJobId": retry.pk}
-        transitions.say(log.warning, "job_rescued", **transitions.log_fields(job), **again)
+        rescue_fields = {"worker": job.worker, "attempt": _attempt(retry), "retryJobId": retry.pk}
+        transitions.log_on_commit(log.warning, "job_rescued", **transitions.log_fields(job), **rescue_fields)
         wakeup.wake(retry.queue)
     return retry
 
 
 def release(*, job_id: int, lease: UUID) -> None:
-    """Hand a job back to its queue, as it stands; no attempt is used up. Raises LeaseLost.
+    """Return a running job to its queue. The same attempt continues later from its checkpoint. Raises LeaseLost.
 
-    One that somebody wants cancelled is CANCELLED instead.
+    If a person has cancelled the job, it becomes CANCELLED instead.
     """
     with transaction.atomic():
         job = transitions.lock_chain(job_id)
@@ -224,16 +234,16 @@ def release(*, job_id: int, lease: UUID) -> None:
             stop(job_id=job_id, lease=lease)
             return
         transitions.transition(job_id, "release", lease=lease, run_at=Now(), woken_at=None)
-        transitions.say(log.info, "job_released", **transitions.log_fields(job))
+        transitions.log_on_commit(log.info, "job_released", **transitions.log_fields(job))
         wakeup.wake(job.queue)
 
 
 def stop(*, job_id: int, lease: UUID) -> None:
-    """End a running attempt that somebody cancelled; what it has written stays. Raises LeaseLost."""
+    """End a running attempt that a person has cancelled. The rows that it has written stay. Raises LeaseLost."""
     with transaction.atomic():
         job = transitions.lock_chain(job_id)
         transitions.end(job, "stop", AttemptOutcome.CANCELLED, lease=lease)
-        _say_cancelled(job)
+        _log_cancelled(job)
 
 
 def _is_full(queue: Queue) -> bool:
@@ -259,19 +269,19 @@ def _counts(job: Job) -> dict[str, int]:
 
 
 def _attempt(job: Job) -> str:
-    """Of the retries that a round may have, which one it is; the first attempt is 0."""
+    """Return the number of the attempt in its round and the number of retries allowed, such as `0/3` or `2/3`."""
     return f"{job.round_attempt}/{job.max_retries}"
 
 
-def _say_failed(job: Job, error: str, *, will_retry: bool) -> None:
-    transitions.say(
+def _log_failed(job: Job, error: str, *, will_retry: bool) -> None:
+    transitions.log_on_commit(
         log.warning if will_retry else log.error, "job_failed", **transitions.log_fields(job), error=error,
         durationMs=_milliseconds(job), willRetry=will_retry, attempt=_attempt(job),
     )  # fmt: skip
 
 
-def _say_cancelled(job: Job, **more: str) -> None:
-    transitions.say(log.info, "job_cancelled", **transitions.log_fields(job), by=job.cancelled_by, **more)
+def _log_cancelled(job: Job, **more: str) -> None:
+    transitions.log_on_commit(log.info, "job_cancelled", **transitions.log_fields(job), by=job.cancelled_by, **more)
 
 
 def _milliseconds(job: Job) -> float | None:

@@ -1,7 +1,7 @@
-"""The maintenance tasks: what every worker does now and then, so that it is done though beat or the broker is away.
+"""The registry of maintenance tasks, which every worker calls every few seconds.
 
-A registry that the apps above fill, as with the kinds of jobs. A maintenance task must be safe to do in many workers
-at once, and beside beat.
+Maintenance tasks therefore work even while Celery beat or the broker does not. Apps register their tasks here. Several
+workers may call the same task at once, and beat may start the same work, so a task must be safe to run concurrently.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ _tasks: dict[str, Callable[[], Any]] = {}
 
 
 def maintenance_task(work: MaintenanceTask) -> MaintenanceTask:
-    """Register the decorated function: each worker's maintenance service calls it every JOB_SWEEP_SECONDS.
+    """Register the decorated function as a maintenance task.
 
-    What it raises is logged, and it is called again the next time.
+    The maintenance service of each worker calls the function every JOB_SWEEP_SECONDS. If the function raises an
+    exception, the service logs it and calls the function again the next time.
     """
     _tasks[f"{work.__module__}.{work.__qualname__}"] = work
     return work
 
 
 def registered_tasks() -> Iterator[Callable[[], Any]]:
-    """Return all maintenance tasks, in the order in which they were registered."""
+    """Return all maintenance tasks in the order of their registration."""
     return iter(list(_tasks.values()))

@@ -1,4 +1,4 @@
-"""The maintenance of a worker, in its main process: maintenance tasks are done even while beat is away."""
+"""The background service that runs the maintenance tasks in the main process of each worker, without Celery beat."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jobs.engine.worker_service import WorkerService
 
 
 class MaintenanceService(WorkerService):
-    """Does every maintenance task at once, and again after each pause of JOB_SWEEP_SECONDS."""
+    """Calls every maintenance task when the worker starts, and then every JOB_SWEEP_SECONDS."""
 
     def __init__(self) -> None:
         super().__init__("maintenance")

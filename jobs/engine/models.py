@@ -1,4 +1,4 @@
-"""Jobs, the organizations that failed in them, and the queues they wait in."""
+"""Models of jobs, of organizations that failed in a job, of queues and of workers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from orgs.tree.models import Organization
 
 
 class Queue(models.Model):
-    """A named line of jobs with settings of its own; a change counts from the next claim or failure on."""
+    """A named list of waiting jobs with its own settings. A new setting applies from the next claim or failure on."""
 
     name = models.CharField(max_length=64, primary_key=True)
     concurrency = models.PositiveIntegerField(
         null=True,
         blank=True,
-        validators=[MinValueValidator(1)],  # to stop a queue there is the pause, which says who and why
-        help_text="How many of its jobs may run at once, over all workers; empty: no limit.",
+        validators=[MinValueValidator(1)],  # 0 is refused: a pause stops a queue, and records actor and reason
+        help_text="How many jobs of the queue may run at the same time on all workers; empty means no limit.",
     )
     max_retries = models.PositiveSmallIntegerField(
         default=3, validators=[MaxValueValidator(10)], help_text="Automatic retries after the first attempt."
@@ -32,14 +32,16 @@ class Queue(models.Model):
     backoff_base = models.FloatField(
         default=2.0,
         validators=[MinValueValidator(1.0), MaxValueValidator(60.0)],
-        help_text="Retry n waits base ** n seconds.",
+        help_text="Automatic retry number n waits this number to the power of n, in seconds.",
     )
     backoff_jitter = models.FloatField(
         default=0.0,
         validators=[MinValueValidator(0.0), MaxValueValidator(1.0)],
-        help_text="Share by which a wait may grow at random.",
+        help_text="Share by which a backoff may grow at random; 0.2 means up to 20 %.",
     )
-    paused_at = models.DateTimeField(null=True, blank=True, help_text="Set while nothing of it may start.")
+    paused_at = models.DateTimeField(
+        null=True, blank=True, help_text="Set while the queue is paused, so that none of its jobs may start."
+    )
     paused_by = models.CharField(max_length=200, default="", blank=True)
     pause_reason = models.TextField(default="", blank=True)
 
@@ -53,33 +55,34 @@ class Queue(models.Model):
 
 
 ENDED_BADLY = models.Q(status=Status.FAILED) | models.Q(status=Status.COMPLETED, failed__gt=0)
-"""Which attempts a person may retry, if they are the latest: FAILED, or COMPLETED with organizations that failed."""
+"""Attempts that a person may retry if they are the latest: FAILED, or COMPLETED with organizations that failed."""
 
 
 class JobQuerySet(models.QuerySet["Job"]):
-    """Which jobs."""
+    """Queries for jobs."""
 
     def due(self) -> JobQuerySet:
-        """Waiting, and their time has come."""
+        """Return jobs that wait and are due."""
         return self.filter(status=Status.PENDING, run_at__lte=Now())
 
     def expired(self) -> JobQuerySet:
-        """Running by the record, but their worker has not renewed the lease in time."""
+        """Return jobs that are IN_PROGRESS, but whose worker has not renewed the lease in time."""
         return self.filter(status=Status.IN_PROGRESS, lease_expires_at__lt=Now())
 
     def of_chain(self, root_id: int) -> JobQuerySet:
-        """A first job and its retries, oldest first."""
+        """Return a first job and its retries, oldest first."""
         return self.filter(models.Q(pk=root_id) | models.Q(parent_job_id=root_id)).order_by("id")
 
 
 class Job(models.Model):
-    """One attempt at a piece of work. Retries are jobs of their own, linked by `parent_job` to the first.
+    """One attempt at a piece of work. Each retry is a job of its own, and `parent_job` is the first job of its chain.
 
-    Only `jobs.engine.transitions` writes `status`; a trigger refuses every step that is not in `states.TRANSITIONS`.
+    Only `jobs.engine.transitions` writes `status`. A trigger refuses every transition that is not in
+    `states.TRANSITIONS`.
     """
 
     class Trigger(models.TextChoices):
-        """What made this attempt."""
+        """What created this attempt: a request, an automatic retry or a person."""
 
         REQUEST = "request", "A request"
         AUTOMATIC = "automatic", "The failure before it"
@@ -94,55 +97,63 @@ class Job(models.Model):
         Organization,
         on_delete=models.DO_NOTHING,
         null=True,
-        db_constraint=False,  # the record outlives the organization
+        db_constraint=False,  # the job stays when the organization is deleted
         db_index=False,
         related_name="+",
     )
     arguments = models.JSONField(default=dict)
     only_behind = models.BooleanField(
-        default=False, help_text="Only for the organizations that an earlier attempt left behind."
+        default=False, help_text="Whether the job covers only the organizations that an earlier attempt did not write."
     )
 
     parent_job = models.ForeignKey("self", on_delete=models.CASCADE, null=True, related_name="retries", db_index=False)
     trigger = models.CharField(max_length=16, choices=Trigger.choices, default=Trigger.REQUEST)
     retry_count = models.PositiveIntegerField(
-        default=0, help_text="On the first job how many retries were made, on a retry its number."
+        default=0, help_text="For the first job of a chain, the number of its retries; for a retry, its own number."
     )
     round_attempt = models.PositiveSmallIntegerField(
-        default=0, help_text="Automatic retries before this one since a person last asked; decides wait and end."
+        default=0,
+        help_text="Automatic retries since the request or the last manual retry; sets the backoff and the last retry.",
     )
     max_retries = models.PositiveSmallIntegerField(
-        default=3, help_text="Of its queue, as it was when the attempt was made, and when it failed."
+        default=3,
+        help_text="The automatic retries that the queue allowed when the attempt was created, or when it failed.",
     )
 
     total = models.BigIntegerField(null=True)
     processed = models.BigIntegerField(default=0)
     failed = models.BigIntegerField(default=0)
-    superseded = models.BigIntegerField(default=0, help_text="Of those processed: they had a newer value already.")
-    unchanged = models.BigIntegerField(default=0, help_text="Of those processed: they had the same value before.")
-    checkpoint = models.JSONField(null=True, help_text="Where the work goes on after an interruption.")
+    superseded = models.BigIntegerField(
+        default=0, help_text="Processed organizations that already had the value of a later change."
+    )
+    unchanged = models.BigIntegerField(default=0, help_text="Processed organizations that already had the same value.")
+    checkpoint = models.JSONField(
+        null=True, help_text="The position from which the job continues after an interruption."
+    )
     error_message = models.TextField(null=True)  # noqa: DJ001 - null is "no error" in the API
     error_traceback = models.TextField(default="")
 
     requested_by = models.CharField(max_length=200, default="")
-    reason = models.TextField(default="", help_text="Why a person retried what came before it.")
-    cancelled_by = models.CharField(max_length=200, default="", help_text="The first who asked for it.")
-    cancel_reason = models.TextField(default="", db_default="", help_text="Why that person did.")
+    reason = models.TextField(default="", help_text="Why a person retried the previous attempt.")
+    cancelled_by = models.CharField(max_length=200, default="", help_text="The actor who cancelled the job first.")
+    cancel_reason = models.TextField(default="", db_default="", help_text="Why this actor cancelled the job.")
     correlation_id = models.CharField(max_length=128, default="")
-    trace_context = models.CharField(max_length=64, default="", help_text="The request's W3C traceparent, if traced.")
+    trace_context = models.CharField(
+        max_length=64, default="", help_text="The W3C traceparent of the request, if it was traced."
+    )
 
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
     run_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True)
     completed_at = models.DateTimeField(null=True)
-    woken_at = models.DateTimeField(null=True, help_text="When the last wake-up message went out.")
+    woken_at = models.DateTimeField(null=True, help_text="When the last wake-up for the job was sent.")
     cancel_requested_at = models.DateTimeField(null=True)
 
     lease_token = models.UUIDField(null=True)
     lease_expires_at = models.DateTimeField(null=True)
     worker = models.CharField(max_length=200, default="")
-    claims = models.PositiveIntegerField(default=0, help_text="How often a worker took this attempt.")
+    claims = models.PositiveIntegerField(default=0, help_text="How often a worker claimed this attempt.")
 
     objects = JobQuerySet.as_manager()
 
@@ -158,25 +169,25 @@ class Job(models.Model):
                 condition=models.Q(parent_job__isnull=True) | models.Q(retry_count__gte=1),
                 name="retry_has_a_number",
             ),
-            # A chain cannot fork: of two failures recorded at once the second finds the number taken. The index
-            # also serves every look-up of a chain.
+            # A chain cannot fork: if two failures are recorded at the same time, the second retry has a number that
+            # exists already. Every query for a chain uses this index as well.
             models.UniqueConstraint(fields=["parent_job", "retry_count"], name="one_retry_of_each_number"),
         ]
         indexes: ClassVar = [
-            # lifecycle.claim and sweep: the best due job of a queue
+            # claim and rescuer: the due job of a queue that has to run next
             models.Index(
                 fields=["queue", "-priority", "run_at", "id"],
                 name="job_due",
                 condition=models.Q(status=Status.PENDING),
             ),
-            # metrics: what those have done that wait again; next to no job is ever in it
+            # metrics: the counts of released jobs that wait again; the index has very few entries
             models.Index(
                 fields=["queue"],
                 name="job_handed_back",
                 condition=models.Q(status=Status.PENDING, claims__gt=0),
             ),
-            # sweep: expired leases; claim: how many of a queue are running. Not the lease itself: a renewal, thus
-            # each chunk's progress, touches no index.
+            # rescuer: expired leases; claim: how many jobs of a queue run. The lease is no column of the index, so
+            # that a renewal, which comes with the progress of each chunk, changes no index.
             models.Index(
                 fields=["queue"],
                 name="job_running",
@@ -184,7 +195,7 @@ class Job(models.Model):
             ),
             # GET /jobs/{orgId}: an organization's jobs, newest first
             models.Index(fields=["organization", "-id"], name="job_of_organization"),
-            # the admin site's filters and search: the newest first of each
+            # filters and search of the admin site, newest first
             models.Index(fields=["status", "-id"], name="job_by_status"),
             models.Index(fields=["organization", "status", "-id"], name="job_of_organization_by_status"),
             models.Index(fields=["queue", "-id"], name="job_by_queue"),
@@ -201,24 +212,24 @@ class Job(models.Model):
 
     @property
     def root_id(self) -> int:
-        """The first job of the chain."""
+        """The id of the first job of the chain."""
         return self.parent_job_id or self.pk
 
     @property
     def is_open(self) -> bool:
-        """Whether this attempt is still to be made or is being made."""
+        """Whether this attempt waits or runs."""
         return self.status in OPEN
 
     @property
     def duration(self) -> timedelta | None:
-        """From start to end, or to now while it runs; None before."""
+        """The time from start to end, or from start to now if the job has not ended; None before the start."""
         if self.started_at is None:
             return None
         return (self.completed_at or timezone.now()) - self.started_at
 
 
 class JobFailure(models.Model):
-    """An organization for which a job could not do its work, while it went on with the others."""
+    """An organization for which a job could not do its work, although it continued with the others."""
 
     id = models.BigAutoField(primary_key=True)
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="failures", db_index=False)
@@ -238,9 +249,13 @@ class JobFailure(models.Model):
 
 
 class Worker(models.Model):
-    """A worker that has started and says each few seconds that it is there; for people, nothing relies on it."""
+    """A worker that writes every few seconds that it is alive. This is for people; no code relies on it."""
 
-    token = models.CharField(max_length=16, primary_key=True, help_text="Unique for its start; jobs carry it too.")
+    token = models.CharField(
+        max_length=16,
+        primary_key=True,
+        help_text="Unique for each start of a worker; part of the column `worker` of jobs.",
+    )
     host = models.CharField(max_length=200)
     pid = models.PositiveIntegerField()
     queues = models.JSONField(default=list)
@@ -254,5 +269,5 @@ class Worker(models.Model):
 
 
 def lease_time() -> timedelta:
-    """How long a claim lasts unless it is renewed."""
+    """Return the time after which a lease expires, unless its worker renews it."""
     return timedelta(seconds=settings.JOB_LEASE_SECONDS)

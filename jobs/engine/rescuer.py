@@ -1,7 +1,7 @@
-"""The rescuer: it ends the jobs of dead workers, with their retries, and repeats lost wake-ups.
+"""The rescuer: it ends the jobs of dead workers, starts the retries of these jobs, and repeats lost wake-ups.
 
-Beat asks for it, and every worker runs it in its main process (`jobs.engine.rescuer_service`). Any number of runs may
-go on at once; each takes only rows that no other has locked.
+Celery beat starts the rescuer, and every worker runs it in its main process (`jobs.engine.rescuer_service`). Several
+runs may work at the same time, because each run skips the rows that another run has locked.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ from jobs.engine.models import Job
 from jobs.errors import TransitionRefused
 
 log = structlog.get_logger(__name__)
-AT_ONCE = 100
-"""How many jobs one run rescues, and how many it wakes workers for; the next run takes the rest."""
+BATCH_SIZE = 100
+"""Largest number of jobs that one run rescues, and for which it repeats wake-ups. The next run takes the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class RescueResult:
-    """How many jobs one run rescued, and for how many it repeated the wake-up."""
+    """The number of jobs that one run rescued, and the number of jobs for which it repeated the wake-up."""
 
     rescued: int
     woken: int
 
 
 def rescue_and_wake() -> RescueResult:
-    """Rescue the jobs of dead workers, then wake workers for jobs that wait too long."""
+    """Rescue the jobs of dead workers, then repeat the wake-ups of jobs that have waited too long."""
     return RescueResult(rescued=rescue_expired(), woken=wake_waiting())
 
 
-def rescue_expired(*, at_most: int = AT_ONCE) -> int:
-    """End attempts whose lease has expired, and start their retries; returns how many."""
+def rescue_expired(*, at_most: int = BATCH_SIZE) -> int:
+    """End attempts whose lease has expired, and create their retries. Returns the number of ended attempts."""
     rescued = 0
     for job_id in list(Job.objects.expired().order_by("lease_expires_at").values_list("pk", flat=True)[:at_most]):
         try:
             lifecycle.rescue(job_id=job_id)
-        except TransitionRefused:  # another run was there first, or the worker lives after all
+        except TransitionRefused:  # another run has rescued the job, or its worker is alive and has renewed the lease
             continue
-        except Exception as error:  # one that cannot be rescued must not keep the others from it
+        except Exception as error:  # a job that cannot be rescued must not block the others
             if transient_errors.is_transient(error):
                 raise
             log.exception("rescue_failed", jobId=job_id)
@@ -54,21 +54,21 @@ def rescue_expired(*, at_most: int = AT_ONCE) -> int:
 
 
 WAKE_WAITING = """
-UPDATE jobs_job SET woken_at = statement_timestamp()  -- index job_due; skips what another run has locked
+UPDATE jobs_job SET woken_at = statement_timestamp()  -- index job_due; skips rows that another run has locked
  WHERE id IN (
     SELECT job.id FROM jobs_job job JOIN jobs_queue queue ON queue.name = job.queue
      WHERE job.status = 'PENDING' AND job.run_at <= statement_timestamp() AND queue.paused_at IS NULL
        AND (job.woken_at IS NULL OR job.woken_at < statement_timestamp() - interval '15 seconds')
      ORDER BY job.priority DESC, job.run_at, job.id
-       FOR UPDATE OF job SKIP LOCKED LIMIT %(at_once)s)
+       FOR UPDATE OF job SKIP LOCKED LIMIT %(at_most)s)
 RETURNING queue
 """
 
 
-def wake_waiting(*, at_most: int = AT_ONCE) -> int:
-    """Send a wake-up for due jobs that had none lately; returns how many."""
+def wake_waiting(*, at_most: int = BATCH_SIZE) -> int:
+    """Send a wake-up for each due job without a wake-up in the last 15 seconds. Returns the number of wake-ups."""
     with connection.cursor() as cursor:
-        cursor.execute(WAKE_WAITING, {"at_once": at_most})
+        cursor.execute(WAKE_WAITING, {"at_most": at_most})
         queues = [queue for (queue,) in cursor.fetchall()]
     for queue in queues:
         wakeup.wake(queue)

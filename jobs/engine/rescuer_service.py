@@ -1,8 +1,7 @@
-"""The rescuer of a worker, in its main process: jobs are rescued and retries begin even while beat is away.
+"""The background service that runs the rescuer in the main process of each worker, without Celery beat.
 
 The service also writes the worker's beat into the worker registry. Maintenance tasks have a service of their own
-(`jobs.engine.maintenance_service`): a slow one must not make the worker look dead, nor keep the jobs of dead workers
-waiting.
+(`jobs.engine.maintenance_service`), so that a slow task delays neither the beat nor the rescue of jobs.
 """
 
 from __future__ import annotations
@@ -13,18 +12,18 @@ from collections.abc import Callable, Iterator, Sequence
 
 from django.conf import settings
 
-from jobs.engine import shutdown, worker_registry
+from jobs.engine import stop_request, worker_registry
 from jobs.engine.rescuer import rescue_expired, wake_waiting
 from jobs.engine.worker_service import WorkerService
 
 TURN_SECONDS = 1.0
-"""Longest time between two looks for due jobs, so that a retry begins close to its time."""
+"""Longest time between two checks for due jobs. It is short, so that a retry starts soon after it is due."""
 BEAT_SECONDS = 5.0
-"""Time between two beats in the worker registry."""
+"""Time between two beats of the worker in the worker registry."""
 
 
 class RescuerService(WorkerService):
-    """Wakes workers for due jobs at every turn, and rescues jobs every JOB_SWEEP_SECONDS."""
+    """Repeats wake-ups for due jobs at every turn, and rescues jobs every JOB_SWEEP_SECONDS."""
 
     def __init__(self, *, queues: Sequence[str], concurrency: int) -> None:
         super().__init__("rescuer")
@@ -34,7 +33,7 @@ class RescuerService(WorkerService):
         self._next_rescue = self._next_beat = 0.0
 
     def steps(self) -> Iterator[Callable[[], object]]:
-        """Return the beat, if it is due; the look for due jobs; the rescue, if it is due."""
+        """Return the steps of this turn: the beat if it is due, the check for due jobs, the rescue if it is due."""
         now = time.monotonic()
         if now >= self._next_beat:
             self._next_beat = now + BEAT_SECONDS
@@ -45,14 +44,14 @@ class RescuerService(WorkerService):
             yield rescue_expired
 
     def pause(self) -> float:
-        """Return TURN_SECONDS, or less where the next rescue is due before."""
+        """Return TURN_SECONDS, or less if the next rescue is due earlier."""
         return max(0.0, min(TURN_SECONDS, self._next_rescue - time.monotonic()))
 
     def on_end(self) -> None:
-        """Write in the worker registry that the worker stops, while its jobs finish their chunk."""
+        """Write to the worker registry that the worker is stopping. Its jobs still finish their chunks."""
         self.attempt(self._beat)
 
     def _beat(self) -> None:
         worker_registry.beat(
-            queues=self._queues, concurrency=self._concurrency, pid=self._pid, is_stopping=shutdown.is_requested()
+            queues=self._queues, concurrency=self._concurrency, pid=self._pid, is_stopping=stop_request.is_requested()
         )

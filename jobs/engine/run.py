@@ -1,4 +1,4 @@
-"""One run of one job: what the code of a kind sees of the engine."""
+"""The interface between the engine and the code of a kind: one run of one job."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
 
-from jobs.engine import lifecycle, shutdown
+from jobs.engine import lifecycle, stop_request
 from jobs.engine.heartbeat import Heartbeat
 from jobs.engine.models import Job, JobFailure, lease_time
 from jobs.errors import CancelRequested, LeaseLost, StopRequested
 
 
 class Run:
-    """A claimed job while it is worked on. Not for sharing between threads, except its heartbeat's flag."""
+    """A claimed job during its work. As a context manager it runs the heartbeat. Use it in one thread only."""
 
     def __init__(self, job: Job) -> None:
         if job.lease_token is None:
@@ -34,15 +34,15 @@ class Run:
         self.heartbeat.stop(within=lease_time().total_seconds())
 
     def check(self) -> None:
-        """To be called between transactions: raises when the work must end here.
+        """Raise an exception if the work must end here. Call this between transactions.
 
-        Raises LeaseLost, CancelRequested or StopRequested.
+        Raises LeaseLost, CancelRequested if a person has cancelled the job, or StopRequested if the worker is stopping.
         """
         if self.heartbeat.lost:
             raise LeaseLost
         if self._cancel_requested:
             raise CancelRequested
-        if shutdown.is_requested():
+        if stop_request.is_requested():
             raise StopRequested
 
     def record_progress(
@@ -55,7 +55,11 @@ class Run:
         total: int | None = None,
         checkpoint: dict[str, Any] | None = None,
     ) -> None:
-        """Add to the job's counts and set where to go on, in the caller's transaction. Raises LeaseLost."""
+        """Add to the job's counts and store the checkpoint, in the caller's transaction.
+
+        The counts are numbers of organizations since the last call. `total` replaces the number of organizations to
+        process; None keeps it. Raises LeaseLost.
+        """
         self._cancel_requested |= lifecycle.record_progress(
             job_id=self.job.pk,
             lease=self.lease,
@@ -68,12 +72,12 @@ class Run:
         )
 
     def record_failure(self, organization_id: int, error: str) -> None:
-        """Note that the work failed for one organization, in the caller's transaction. Twice is once."""
+        """Record that the work failed for an organization, in the caller's transaction. Repeating it has no effect."""
         failure = JobFailure(job_id=self.job.pk, organization_id=organization_id, error=error[:10_000])
         JobFailure.objects.bulk_create([failure], ignore_conflicts=True)
 
     def reload(self) -> Job:
-        """Read the job's row again, after a connection was lost or a long wait. Raises LeaseLost."""
+        """Read the job again, after a lost connection or a long wait, and return it. Raises LeaseLost."""
         job = Job.objects.filter(pk=self.job.pk, lease_token=self.lease).first()
         if job is None:
             raise LeaseLost

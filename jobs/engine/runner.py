@@ -1,4 +1,4 @@
-"""What a worker does with a wake-up: claim one job, run it, record how it ended."""
+"""Handle a wake-up in a worker: claim one job, run it, and record its end."""
 
 from __future__ import annotations
 
@@ -11,23 +11,26 @@ import structlog
 
 from flagsite.core import actor
 from flagsite.core.db import transient_errors
-from jobs.engine import lifecycle, shutdown, tracing, transitions, wakeup, worker_registry
+from jobs.engine import lifecycle, stop_request, tracing, transitions, wakeup, worker_registry
 from jobs.engine.kinds import kind_named
 from jobs.engine.models import Job
 from jobs.engine.run import Run
 from jobs.errors import CancelRequested, LeaseLost, PermanentFailure, StopRequested, UnknownKind
 
 log = structlog.get_logger(__name__)
-PATIENCE = 30.0
-"""Seconds for which a worker tries to record the end of a job while the database is away."""
-LONGEST_PAUSE = 5.0
-"""Seconds between two such tries, at most."""
+RECORD_TIMEOUT_SECONDS = 30.0
+"""How long a worker tries to record the end of a job while the database does not answer."""
+MAX_PAUSE_SECONDS = 5.0
+"""Longest pause between two of these tries."""
 
 
 def run_next(queue: str) -> Job | None:
-    """Run the next due job of `queue` and return it as it was claimed; None when nothing may start now."""
-    if shutdown.is_requested():
-        wakeup.wake(queue)  # the hint is for a worker that stays
+    """Run the next due job of `queue`, and send a wake-up if more jobs are due.
+
+    Returns the job as it was when the worker claimed it, or None if no job may start now.
+    """
+    if stop_request.is_requested():
+        wakeup.wake(queue)  # another worker has to handle this wake-up
         return None
     job = lifecycle.claim(queue=queue, worker=worker_registry.process_name())
     if job is None:
@@ -39,9 +42,9 @@ def run_next(queue: str) -> Job | None:
 
 
 def run_claimed(job: Job) -> None:
-    """Do a claimed job's work and record its end, whatever it is.
+    """Do the work of a claimed job and record its end, whatever the end is.
 
-    The worker acts; what a person asked for is recorded by the name that the job has it by.
+    The actor of the work is the system. The person who requested the job is in `job.requested_by`.
     """
     with (
         actor.acting("worker", actor=actor.SYSTEM, correlation_id=job.correlation_id),
@@ -52,14 +55,14 @@ def run_claimed(job: Job) -> None:
         with tracing.span(f"job {job.kind}", job.trace_context, _attributes(job)):
             try:
                 with Run(job) as run:
-                    end = _work(run)
-                    _persist(end)
+                    record_end = _work(run)
+                    _persist(record_end)
             except LeaseLost:
                 log.warning("job_lease_lost", organizationId=job.organization_id)
 
 
 def _attributes(job: Job) -> dict[str, Any]:
-    """What a trace tells of the job."""
+    """Return the attributes of the job's span in a trace."""
     return {
         "flagsite.job_id": job.pk,
         "flagsite.root_job_id": job.root_id,
@@ -71,7 +74,7 @@ def _attributes(job: Job) -> dict[str, Any]:
 
 
 def _work(run: Run) -> Callable[[], object]:
-    """Do the work; return the step that records how it went. Raises LeaseLost."""
+    """Do the work, and return a function that records how the work ended. Raises LeaseLost."""
     job_id, lease = run.job.pk, run.lease
     try:
         kind_named(run.job.kind).work(run)
@@ -85,12 +88,12 @@ def _work(run: Run) -> Callable[[], object]:
         return partial(lifecycle.fail, job_id=job_id, lease=lease, error=error.detail, permanent=True)
     except Exception as error:  # noqa: BLE001 - whatever went wrong is the job's error
         trace = _storable(traceback.format_exc())
-        return partial(lifecycle.fail, job_id=job_id, lease=lease, error=_in_words(error), traceback=trace)
+        return partial(lifecycle.fail, job_id=job_id, lease=lease, error=_summary(error), traceback=trace)
     return partial(_finish, run)
 
 
 def _finish(run: Run) -> None:
-    """End a job that has done what it could: FAILED when every organization failed, else COMPLETED."""
+    """End a job whose work is done: it has failed if every organization failed, otherwise it is COMPLETED."""
     job = run.reload()
     first = job.failures.order_by("organization_id").first()
     example = f"; the first: {first.organization_id}: {first.error}" if first else ""
@@ -102,20 +105,23 @@ def _finish(run: Run) -> None:
     if job.failed:
         message = f"{job.failed} of {job.failed + job.processed} organizations failed{example}"
     elif job.processed and job.superseded == job.processed:
-        message = "A newer change had been made on every organization; nothing was left to write."
+        message = "Every organization already had the value of a newer change; nothing was written."
     lifecycle.complete(job_id=job.pk, lease=run.lease, message=message)
 
 
-def _persist(end: Callable[[], object]) -> None:
-    """Record the end, trying again while the database is away, at most PATIENCE seconds."""
-    transient_errors.retry_transient_errors(end, timeout_seconds=PATIENCE, max_pause_seconds=LONGEST_PAUSE)
+def _persist(record_end: Callable[[], object]) -> None:
+    """Record the end of a job. Try again for RECORD_TIMEOUT_SECONDS while the database does not answer."""
+    transient_errors.retry_transient_errors(
+        record_end, timeout_seconds=RECORD_TIMEOUT_SECONDS, max_pause_seconds=MAX_PAUSE_SECONDS
+    )
 
 
-def _in_words(error: Exception) -> str:
-    words = _storable(str(error)).strip().partition("\n")[0]
-    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+def _summary(error: Exception) -> str:
+    """Return the name of the error's class and the first line of its message."""
+    message = _storable(str(error)).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
-def _storable(words: str) -> str:
-    """The words without what PostgreSQL's text cannot hold."""
-    return words.encode("utf-8", "replace").decode().replace("\x00", "\N{REPLACEMENT CHARACTER}")
+def _storable(text: str) -> str:
+    """Return the text without characters that PostgreSQL cannot store."""
+    return text.encode("utf-8", "replace").decode().replace("\x00", "\N{REPLACEMENT CHARACTER}")

@@ -1,4 +1,4 @@
-"""A job's statuses and the only ways from one to another: one table that code, trigger, tests and docs share."""
+"""The statuses of a job and the allowed transitions: one table for the code, the trigger, the tests and the docs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.db.models import TextChoices
 
 
 class Status(TextChoices):
-    """Where a job stands. A RETRYING one failed, and a later attempt of its chain waits or runs."""
+    """The status of a job. RETRYING means that this attempt failed and that a later attempt of its chain is open."""
 
     PENDING = "PENDING"
     IN_PROGRESS = "IN_PROGRESS"
@@ -19,11 +19,11 @@ class Status(TextChoices):
 
 
 OPEN = frozenset({Status.PENDING, Status.IN_PROGRESS})
-"""Statuses of an attempt that is still to be made or is being made."""
+"""The statuses of an attempt that waits or runs."""
 
 
 class Guard(TextChoices):
-    """What a move asks for beside the status."""
+    """A condition of a transition, in addition to the status."""
 
     NONE = "none"
     LEASE = "the lease's token"
@@ -56,5 +56,5 @@ TRANSITIONS: dict[str, Transition] = {
 
 
 def allowed() -> frozenset[tuple[str, str]]:
-    """Every (from, to) that is in the table."""
-    return frozenset((move.source.value, move.target.value) for move in TRANSITIONS.values())
+    """Return the pairs of source status and target status that have a transition."""
+    return frozenset((step.source.value, step.target.value) for step in TRANSITIONS.values())

@@ -1,4 +1,4 @@
-"""The trace that a request's job goes on with. Nothing happens until `flagsite.tracing` switches it on."""
+"""Continue the trace of a request in its job. These functions do nothing until `flagsite.tracing` switches them on."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 Start = Callable[[str, str, Mapping[str, Any]], AbstractContextManager[None]]
-"""Given a name, the context of the trace to go on with and attributes: a span around what is done inside."""
+"""Starts a span. The arguments are its name, the W3C traceparent of the trace to continue, and its attributes."""
 _current: Callable[[], str] | None = None
 _start: Start | None = None
 
 
 def switch_on(*, current: Callable[[], str], start: Start) -> None:
-    """From now on traces are made by these."""
+    """Trace jobs from now on with these two functions."""
     global _current, _start
     _current, _start = current, start
 
 
 def current() -> str:
-    """What a job has to remember so that its work goes on with the present trace; empty without one."""
+    """Return the W3C traceparent of the current trace, which a job stores; an empty text if there is no trace."""
     return _current() if _current is not None else ""
 
 
 @contextmanager
 def span(name: str, context: str, attributes: Mapping[str, Any]) -> Iterator[None]:
-    """Have what is done inside be a part of the trace that `context` came from."""
+    """Run the body in a span of the trace to which `context`, a W3C traceparent, belongs."""
     if _start is None:
         yield
         return

@@ -1,8 +1,9 @@
-"""The transitions of a job's status: the only module that writes `Job.status`, by `jobs.engine.states.TRANSITIONS`.
+"""Perform the transitions of a job's status. No other module writes `Job.status`.
 
-`jobs.engine.lifecycle` (what workers do) and `jobs.operations` (what people do) are made of these. A step that touches
-several attempts of a chain locks the first one's row first, so that of two steps on one chain the second sees what
-the first has done.
+The allowed transitions are in `jobs.engine.states.TRANSITIONS`. `jobs.engine.lifecycle` (for workers) and
+`jobs.operations` (for people) use this module. Code that changes several attempts of a chain first locks the row of the
+chain's first job. Two such changes of one chain therefore run one after the other, and the second sees the result of
+the first.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from jobs.errors import JobNotFound, LeaseLost, TransitionRefused, UnknownQueue
 
 
 def queue_named(name: str) -> Queue:
-    """The queue of that name. Raises UnknownQueue."""
+    """Return the queue with this name. Raises UnknownQueue."""
     queue = Queue.objects.filter(name=name).first()
     if queue is None:
         raise UnknownQueue(f"There is no queue {name!r}.")
@@ -32,7 +33,7 @@ def queue_named(name: str) -> Queue:
 
 
 def lock_chain(job_id: int) -> Job:
-    """Lock the first job of the chain, then read the job. Raises JobNotFound."""
+    """Lock the chain of the job by the row of its first job, then read and return the job. Raises JobNotFound."""
     parent_id = Job.objects.filter(pk=job_id).values_list("parent_job_id", flat=True).first()
     Job.objects.select_for_update().filter(pk=parent_id or job_id).first()
     job = Job.objects.filter(pk=job_id).first()
@@ -42,7 +43,11 @@ def lock_chain(job_id: int) -> Job:
 
 
 def transition(job_id: int, name: str, *, lease: UUID | None = None, **columns: Any) -> None:
-    """Perform one move by compare-and-set. Raises LeaseLost or MoveRefused when it finds another state."""
+    """Perform the transition `name` and write `columns`, if the job still has the status that the transition needs.
+
+    A transition that needs the lease also checks the fencing token `lease`, and raises LeaseLost if the job does not
+    fit. Other transitions raise TransitionRefused.
+    """
     transition = TRANSITIONS[name]
     rows = Job.objects.filter(pk=job_id, status=transition.source)
     if transition.guard is Guard.LEASE:
@@ -58,7 +63,7 @@ def transition(job_id: int, name: str, *, lease: UUID | None = None, **columns: 
 
 
 def transition_all(name: str, root_id: int) -> None:
-    """Perform one move on every attempt of the chain that it applies to."""
+    """Perform the transition `name` on every attempt of the chain that has the source status."""
     transition = TRANSITIONS[name]
     Job.objects.of_chain(root_id).filter(status=transition.source).order_by().update(
         status=transition.target, updated_at=Now()
@@ -68,9 +73,9 @@ def transition_all(name: str, root_id: int) -> None:
 def end(
     job: Job, name: str, outcome: AttemptOutcome, *, lease: UUID | None = None, rescued: bool = False, **columns: Any
 ) -> None:
-    """Perform a move that ends the chain: what was RETRYING shows how its own attempt ended, and this one is counted.
+    """Perform a transition that ends the chain, and count the attempt in the hourly metrics.
 
-    Raises what `move` raises.
+    RETRYING attempts of the chain become FAILED. Raises the same errors as `transition`.
     """
     transition(job.pk, name, lease=lease, completed_at=Now(), **columns)
     transition_all("settle", job.root_id)
@@ -87,10 +92,14 @@ def add_retry(
     reason: str,
     only_behind: bool,
 ) -> Job:
-    """Write the next attempt's row; the chain is locked, and the number is unique in it besides."""
+    """Create the next attempt of the job's chain, which the caller has locked, and return it.
+
+    `round_attempt` is its number in the round, and `wait` the time until it is due. With `only_behind` the retry
+    covers only the organizations that an earlier attempt left behind.
+    """
     root = Job.objects.get(pk=job.root_id)
     number = root.retry_count + 1
-    again = Job.objects.create(
+    retry = Job.objects.create(
         kind=job.kind,
         queue=job.queue,
         priority=job.priority,
@@ -109,17 +118,17 @@ def add_retry(
         run_at=Now() + wait,
     )
     Job.objects.filter(pk=root.pk).update(retry_count=number, updated_at=Now())
-    again.refresh_from_db()
-    return again
+    retry.refresh_from_db()
+    return retry
 
 
-def say(log: Callable[..., Any], event: str, **fields: Any) -> None:
-    """Log what has happened, once it is committed: what is rolled back, or done again, is not said."""
+def log_on_commit(log: Callable[..., Any], event: str, **fields: Any) -> None:
+    """Log an event after the commit. Nothing is logged for a transaction that is rolled back."""
     transaction.on_commit(partial(log, event, **fields))
 
 
 def log_fields(job: Job) -> dict[str, Any]:
-    """What every log line about a job carries."""
+    """Return the log fields that every event about a job has."""
     return {
         "jobId": job.pk,
         "rootJobId": job.root_id,

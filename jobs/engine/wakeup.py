@@ -1,7 +1,8 @@
-"""The wake-up message: a hint, sent after the commit, that a queue has something due. It may be lost or doubled.
+"""Send wake-ups: messages after the commit which ask a worker to look for due jobs of a queue.
 
-No request waits for the broker: a background service sends the hints (`jobs.engine.wakeup_sender`), and drops those
-that the broker does not take in time. The rescuer sends anew for jobs that wait too long.
+A wake-up may get lost or arrive twice without harm. No request waits for the broker: a background service sends the
+wake-ups (`jobs.engine.wakeup_sender`), and drops those that the broker does not accept. The rescuer repeats the
+wake-ups of jobs that have waited too long.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ from jobs.engine.wakeup_sender import sender
 
 
 def wake(queue: str) -> None:
-    """After the commit, tell a worker of `queue` to look for due jobs; with JOBS_INLINE run them here and now."""
+    """Send a wake-up for `queue` after the commit. With JOBS_INLINE, run the next job in this process instead."""
     transaction.on_commit(lambda: inline.run(queue) if settings.JOBS_INLINE else sender.put(queue))
 
 
 def wake_later(queue: str, *, after: timedelta) -> None:
-    """The same for a job that is due in a while: a worker's rescuer finds it, with JOBS_INLINE it is awaited here."""
+    """Arrange for a job to run that is due `after` some time.
+
+    The rescuer of a worker finds the job when it is due. With JOBS_INLINE, this process waits and runs the job.
+    """
     if settings.JOBS_INLINE:
         transaction.on_commit(lambda: inline.run(queue, after=after.total_seconds()))

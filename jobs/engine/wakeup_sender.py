@@ -1,4 +1,4 @@
-"""The background service that sends wake-ups to the broker, so that no request waits for it."""
+"""The background service that sends wake-ups to the broker, so that no request waits for the broker."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ log = structlog.get_logger(__name__)
 
 
 class WakeUpSender(BackgroundService):
-    """Sends wake-ups in the order in which they were asked for. The first one starts the thread."""
+    """Sends wake-ups in the order of the calls of `put`. The first call starts the thread."""
 
     def __init__(self) -> None:
         super().__init__("wake-up")
         self.waiting: deque[str] = deque()
-        """The queues of the wake-ups that are not sent yet. Each step of a deque is safe between threads."""
+        """The queues of the wake-ups that are not sent yet. The operations of a deque are thread-safe."""
 
     def put(self, queue: str) -> None:
-        """Have a wake-up sent for the queue, soon."""
+        """Let the thread send a wake-up for the queue soon."""
         self.start()
         self.waiting.append(queue)
         self.wake()
 
     def turn(self) -> None:
-        """Send all that wait."""
+        """Send all waiting wake-ups."""
         while self.waiting:
             send(self.waiting[0])
             self.waiting.popleft()
 
     def pause(self) -> None:
-        """Wait until somebody wants a wake-up sent."""
+        """Wait for the next call of `put`."""
 
     def on_error(self, error: Exception) -> None:
-        """Log which wake-up the broker did not take, and drop the others: they would only wait for the same broker."""
+        """Log the wake-up that the broker did not accept, and drop all others, which need the same broker."""
         log.warning("wake_up_not_sent", queue=self.waiting[0], error=str(error))
         self.waiting.clear()
 
     def on_fork(self) -> None:
-        """Drop what waits: the parent sends it."""
+        """Drop the waiting wake-ups, which the parent process sends."""
         self.waiting.clear()
 
 
 def send(queue: str) -> None:
-    """Publish one wake-up. Raises whatever the transport raises when the broker does not take it."""
+    """Send one wake-up. Raises the transport's exception if the broker does not accept the wake-up."""
     current_app.signature("jobs.work", args=[queue]).apply_async(queue=queue, retry=False)
 
 

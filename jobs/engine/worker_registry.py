@@ -1,4 +1,4 @@
-"""The worker registry: every worker writes its beat here every few seconds. People read it; nothing relies on it."""
+"""The worker registry: every worker writes its beat here every few seconds. It is for people; no code relies on it."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from jobs.engine.models import Job, Worker
 from jobs.engine.states import Status
 
 ALIVE_SECONDS = 20
-"""A worker without a beat for so long is taken for dead."""
-REMEMBERED = timedelta(days=1)
-"""A worker without a beat for so long is deleted from the registry."""
-_SEEN_LATELY = Q(seen_at__gte=Now() - timedelta(seconds=ALIVE_SECONDS))
+"""A worker without a beat for longer than this counts as dead."""
+RETENTION = timedelta(days=1)
+"""A worker without a beat for longer than this is deleted from the registry."""
+_IS_ALIVE = Q(seen_at__gte=Now() - timedelta(seconds=ALIVE_SECONDS))
 
 TOKEN = uuid4().hex[:8]
-"""This worker's name in the registry, the same in its child processes. A pid alone is used again after a while."""
+"""The name of this worker and its child processes in the registry. A pid is not enough: systems use pids again."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerNow:
-    """A worker, whether it is alive, and the jobs that its processes hold."""
+    """A worker, whether it is alive, and the jobs that its processes run."""
 
     worker: Worker
     is_alive: bool
@@ -35,43 +35,47 @@ class WorkerNow:
 
     @property
     def busy(self) -> int:
-        """How many of its `concurrency` slots are at work."""
+        """The number of processes that run a job, out of `concurrency`."""
         return len(self.jobs)
 
 
 def process_name() -> str:
-    """Return the name that this process writes on the jobs that it holds; it is never used again."""
+    """Return the name that this process writes on the jobs that it runs. No later process gets the same name."""
     return f"{socket.gethostname()}:{os.getpid()}:{TOKEN}"
 
 
 def beat(*, queues: Sequence[str], concurrency: int, pid: int, is_stopping: bool = False) -> None:
-    """Write that this worker is alive. Its first beat adds it to the registry, and deletes workers that are long gone.
+    """Write that this worker is alive.
 
-    `concurrency` is the number of its processes, `pid` its main process.
+    The first beat adds the worker to the registry, and deletes workers without a beat for longer than RETENTION.
+    `concurrency` is the number of the worker's processes, and `pid` is the id of its main process.
     """
-    seen = {"seen_at": Now(), "is_stopping": is_stopping, "queues": list(queues), "concurrency": concurrency}
-    if not Worker.objects.filter(token=TOKEN).update(**seen):
+    columns = {"seen_at": Now(), "is_stopping": is_stopping, "queues": list(queues), "concurrency": concurrency}
+    if not Worker.objects.filter(token=TOKEN).update(**columns):
         host = socket.gethostname()
         Worker.objects.create(token=TOKEN, host=host, pid=pid, queues=list(queues), concurrency=concurrency)
-        Worker.objects.filter(seen_at__lt=Now() - REMEMBERED).delete()
+        Worker.objects.filter(seen_at__lt=Now() - RETENTION).delete()
 
 
 def leave() -> None:
-    """Delete this worker, which ends in good order."""
+    """Delete this worker from the registry when it ends normally."""
     Worker.objects.filter(token=TOKEN).delete()
 
 
 def alive(queue: str | None = None) -> QuerySet[Worker]:
-    """Return the workers that are alive and are not being stopped, of one queue or of any."""
-    living = Worker.objects.filter(_SEEN_LATELY, is_stopping=False)
-    return living if queue is None else living.filter(queues__contains=[queue])
+    """Return the workers that are alive and not stopping: those of one queue, or all if `queue` is None."""
+    workers = Worker.objects.filter(_IS_ALIVE, is_stopping=False)
+    return workers if queue is None else workers.filter(queues__contains=[queue])
 
 
 def all_workers() -> list[WorkerNow]:
-    """Return every worker of the last day with the jobs that it holds, the living ones first."""
-    living = set(Worker.objects.filter(_SEEN_LATELY).values_list("token", flat=True))
-    held: dict[str, list[Job]] = {}
+    """Return every worker of the last day with the jobs that it runs, the workers that are alive first."""
+    alive_tokens = set(Worker.objects.filter(_IS_ALIVE).values_list("token", flat=True))
+    jobs_by_token: dict[str, list[Job]] = {}
     for job in Job.objects.filter(status=Status.IN_PROGRESS).select_related("organization").order_by("id")[:1000]:
-        held.setdefault(job.worker.rpartition(":")[2], []).append(job)
-    workers = [WorkerNow(one, one.token in living, held.get(one.token, [])) for one in Worker.objects.order_by("host")]
-    return sorted(workers, key=lambda one: (not one.is_alive, one.worker.host, one.worker.pid))
+        jobs_by_token.setdefault(job.worker.rpartition(":")[2], []).append(job)
+    workers = [
+        WorkerNow(worker, worker.token in alive_tokens, jobs_by_token.get(worker.token, []))
+        for worker in Worker.objects.order_by("host")
+    ]
+    return sorted(workers, key=lambda now: (not now.is_alive, now.worker.host, now.worker.pid))

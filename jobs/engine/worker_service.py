@@ -1,4 +1,4 @@
-"""What the background services of a worker's main process have in common."""
+"""The base class of the background services in the main process of a worker."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from django.db import connection
 from flagsite.core import actor
 from flagsite.core.background import BackgroundService
 from flagsite.core.db import transient_errors
-from jobs.engine import shutdown
+from jobs.engine import stop_request
 
 log = structlog.get_logger(__name__)
 
 
 class WorkerService(BackgroundService):
-    """Works until the worker stops. A turn has several steps; one that fails keeps no other from its work.
+    """A background service that works until the worker stops.
 
-    While the database is away that is logged once, and not at every turn.
+    A turn has several steps. If a step fails, the service logs the error and continues with the other steps. While the
+    database does not answer, the service logs this once, and not at every turn.
     """
 
     def __init__(self, name: str) -> None:
@@ -28,30 +29,36 @@ class WorkerService(BackgroundService):
 
     @abstractmethod
     def steps(self) -> Iterable[Callable[[], object]]:
-        """Return what is to be done in this turn."""
+        """Return the steps of this turn."""
 
     def turn(self) -> None:
-        """Take each step. The database is back when none of them has failed."""
-        succeeded = [self.attempt(step) for step in self.steps()]
-        if all(succeeded):
+        """Run all steps. If none of them fails, the database answers again."""
+        results = [self.attempt(step) for step in self.steps()]
+        if all(results):
             self._database_away = False
 
     def attempt(self, step: Callable[[], object]) -> bool:
-        """Take a step, with the system as the actor, and return whether it succeeded."""
+        """Run a step with the system as the actor, and return whether it succeeded."""
         try:
             with actor.acting("worker", actor=actor.SYSTEM):
                 step()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the next turn tries again
+        except Exception as error:  # noqa: BLE001 - the next turn tries again after every error
             self.on_error(error)
             return False
         return True
 
     def must_stop(self) -> bool:
-        """Look at the worker's flag too: a signal handler may set a byte, but must not wait for an event's lock."""
-        return shutdown.is_requested() or super().must_stop()
+        """Return whether the worker or this service has to stop.
+
+        The signal handler sets `shutdown`, which needs no lock. It must not wait for the lock of an event.
+        """
+        return stop_request.is_requested() or super().must_stop()
 
     def on_error(self, error: Exception) -> None:
-        """Log the error, unless it says again that the database is away; the next step takes a new connection."""
+        """Log the error, and let the next step open a new connection.
+
+        After the first error that says that the database does not answer, further such errors are not logged.
+        """
         is_transient = transient_errors.is_transient(error)
         if not (is_transient and self._database_away):
             log.warning("sweep_failed", error=str(error))

@@ -1,8 +1,8 @@
-"""Figures about the engine for metrics: counters since the beginning, and how things stand now.
+"""Read the figures of the engine for metrics: counters since the installation, and the present queues and workers.
 
-Counters come from the tallies, which outlive the jobs, and from what running jobs have done so far; both are read in
-one statement, thus from one moment, so that no sum ever goes back. What they cost grows with what is open, not with
-what has ended.
+Counters add up the hourly metrics, which stay when jobs are deleted, and the progress of open jobs. One statement reads
+both at the same moment, so that no counter ever decreases. It does not read ended jobs, so that its cost does not grow
+with their number.
 """
 
 from __future__ import annotations
@@ -13,21 +13,22 @@ from typing import Any
 
 from django.db import connection
 
+from jobs.counting.counters import RESCUER_RUNS
 from jobs.counting.hourly_metrics import BOUNDS, TIMES
 from jobs.engine.worker_registry import ALIVE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """How long something took: the sum in seconds, and how many by `jobs.counting.hourly_metrics.BOUNDS`."""
+    """A histogram of times: the sum in seconds, and the counts by `jobs.counting.hourly_metrics.BOUNDS`."""
 
     seconds: float
     buckets: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """Attempts of one queue, kind and outcome since the beginning."""
+class EndedAttempts:
+    """The ended attempts of one queue, kind and outcome since the installation."""
 
     queue: str
     kind: str
@@ -41,8 +42,8 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Organizations:
-    """How many organizations the jobs of one queue and kind have written since the beginning, open jobs included."""
+class OrganizationCounts:
+    """How many organizations the jobs of one queue and kind have processed since the installation, with open jobs."""
 
     queue: str
     kind: str
@@ -53,7 +54,7 @@ class Organizations:
 
 @dataclass(frozen=True, slots=True)
 class QueueNow:
-    """What stands in a queue; `oldest` is for how many seconds the first that is due has waited."""
+    """The open jobs of a queue: jobs that are due, jobs that are due later, and jobs that run."""
 
     queue: str
     is_paused: bool
@@ -61,11 +62,12 @@ class QueueNow:
     later: int
     running: int
     oldest: float
+    """For how many seconds the oldest due job has waited."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkersNow:
-    """Workers that are alive, their slots, and how many of these are at work."""
+    """The number of workers that are alive, of their processes (slots), and of jobs that run."""
 
     workers: int
     slots: int
@@ -74,19 +76,20 @@ class WorkersNow:
 
 @dataclass(frozen=True, slots=True)
 class EngineMetrics:
-    """All of it, of one moment."""
+    """All figures of the engine at one moment."""
 
-    ended: list[Ended] = field(default_factory=list)
-    organizations: list[Organizations] = field(default_factory=list)
+    ended: list[EndedAttempts] = field(default_factory=list)
+    organizations: list[OrganizationCounts] = field(default_factory=list)
     queues: list[QueueNow] = field(default_factory=list)
     workers: WorkersNow = field(default_factory=lambda: WorkersNow(0, 0, 0))
-    engine: dict[str, int] = field(default_factory=dict)
-    last_sweep: float | None = None
+    counters: dict[str, int] = field(default_factory=dict)
+    """The counters of `jobs.counting.counters`, by name."""
+    seconds_since_rescuer_run: float | None = None
 
 
-PLACES = range(1, len(BOUNDS) + 2)
-BUCKETS = ", ".join(  # place by place: far quicker than unnest
-    f"ARRAY[{', '.join(f'sum({name}_buckets[{place}])' for place in PLACES)}] AS {name}" for name in TIMES
+BUCKET_NUMBERS = range(1, len(BOUNDS) + 2)
+BUCKETS = ", ".join(  # one sum for each bucket is much faster than unnest
+    f"ARRAY[{', '.join(f'sum({name}_buckets[{number}])' for number in BUCKET_NUMBERS)}] AS {name}" for name in TIMES
 )
 FIGURES = f"""
 WITH ended AS (
@@ -95,11 +98,11 @@ WITH ended AS (
            sum(superseded_organizations) AS superseded, {BUCKETS},
            {", ".join(f"sum({name}_seconds) AS {name}_seconds" for name in TIMES)}
       FROM jobs_jobtally GROUP BY queue, kind, outcome),
-waiting AS (  -- index job_due alone: what waits, however many have ended
+waiting AS (  -- index job_due
     SELECT queue, count(*) FILTER (WHERE run_at <= statement_timestamp()) AS due,
            count(*) FILTER (WHERE run_at > statement_timestamp()) AS later, min(run_at) AS oldest
       FROM jobs_job WHERE status = 'PENDING' GROUP BY queue),
-handed_back AS (  -- index job_handed_back: waiting again, after a part of the work
+handed_back AS (  -- index job_handed_back: released jobs that wait again
     SELECT queue, kind, sum(processed) AS written, sum(failed) AS failed, sum(superseded) AS superseded
       FROM jobs_job WHERE status = 'PENDING' AND claims > 0 GROUP BY queue, kind),
 running AS (  -- index job_running
@@ -121,41 +124,41 @@ workers AS (
     SELECT count(*) AS workers, COALESCE(sum(concurrency), 0) AS slots FROM jobs_worker
      WHERE seen_at >= statement_timestamp() - {ALIVE_SECONDS} * interval '1 second')
 SELECT json_build_object(
-    'ended', (SELECT json_agg(row_to_json(line)) FROM ended line),
-    'organizations', (SELECT json_agg(row_to_json(line)) FROM organizations line),
-    'queues', (SELECT json_agg(row_to_json(line)) FROM queues line),
-    'workers', (SELECT row_to_json(line) FROM workers line),
+    'ended', (SELECT json_agg(row_to_json(entry)) FROM ended entry),
+    'organizations', (SELECT json_agg(row_to_json(entry)) FROM organizations entry),
+    'queues', (SELECT json_agg(row_to_json(entry)) FROM queues entry),
+    'workers', (SELECT row_to_json(entry) FROM workers entry),
     'busy', (SELECT COALESCE(sum(running), 0) FROM running),
-    'engine', (SELECT json_object_agg(name, value) FROM jobs_enginecount),
-    'last_sweep', (SELECT extract(epoch FROM statement_timestamp() - changed_at)
-                     FROM jobs_enginecount WHERE name = 'sweeps')
+    'counters', (SELECT json_object_agg(name, value) FROM jobs_enginecount),
+    'seconds_since_rescuer_run', (SELECT extract(epoch FROM statement_timestamp() - changed_at)
+                                    FROM jobs_enginecount WHERE name = '{RESCUER_RUNS}')
 )
 """  # noqa: S608 - no input in it
 
 
-COUNTED = ("queue", "kind", "outcome", "count", "rescued", "chains")
+COUNTED_COLUMNS = ("queue", "kind", "outcome", "count", "rescued", "chains")
 
 
 def read() -> EngineMetrics:
-    """All figures, by one statement."""
+    """Read all figures by one statement."""
     with connection.cursor() as cursor:
         cursor.execute(FIGURES)
-        found: dict[str, Any] = cursor.fetchone()[0]
+        figures: dict[str, Any] = cursor.fetchone()[0]
     return EngineMetrics(
-        ended=[_ended(line) for line in found["ended"] or ()],
-        organizations=[Organizations(**line) for line in found["organizations"] or ()],
+        ended=[_ended(row) for row in figures["ended"] or ()],
+        organizations=[OrganizationCounts(**row) for row in figures["organizations"] or ()],
         queues=[
-            QueueNow(line["name"], line["paused"], line["due"], line["later"], line["running"], line["oldest"])
-            for line in found["queues"] or ()
+            QueueNow(row["name"], row["paused"], row["due"], row["later"], row["running"], row["oldest"])
+            for row in figures["queues"] or ()
         ],
-        workers=WorkersNow(found["workers"]["workers"], found["workers"]["slots"], found["busy"]),
-        engine=found["engine"] or {},
-        last_sweep=found["last_sweep"],
+        workers=WorkersNow(figures["workers"]["workers"], figures["workers"]["slots"], figures["busy"]),
+        counters=figures["counters"] or {},
+        seconds_since_rescuer_run=figures["seconds_since_rescuer_run"],
     )
 
 
-def _ended(line: dict[str, Any]) -> Ended:
-    times = {name: Times(line[f"{name}_seconds"], line[name]) for name in TIMES}
+def _ended(row: dict[str, Any]) -> EndedAttempts:
+    times = {name: Times(row[f"{name}_seconds"], row[name]) for name in TIMES}
     waiting, processing, chain = (times[name] for name in ("waiting", "processing", "chain"))
-    queue, kind, outcome, count, rescued, chains = (line[name] for name in COUNTED)
-    return Ended(queue, kind, outcome, count, rescued, chains, waiting, processing, chain)
+    queue, kind, outcome, count, rescued, chains = (row[name] for name in COUNTED_COLUMNS)
+    return EndedAttempts(queue, kind, outcome, count, rescued, chains, waiting, processing, chain)

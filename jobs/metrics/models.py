@@ -1,4 +1,4 @@
-"""When probe jobs were sent and done."""
+"""The model of the times at which probe jobs were created and ran."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from django.db import models
 
 
 class Probe(models.Model):
-    """A queue's probe: when the last probe job was sent, and when one was done last.
+    """The times of the latest probe jobs of a queue.
 
-    The row outlives the probe jobs, of which only the latest is kept.
+    The row stays when probe jobs are deleted. Only the latest probe job is kept.
     """
 
     queue = models.CharField(max_length=64, primary_key=True)
     job_id = models.BigIntegerField(null=True, help_text="The latest probe job.")
     sent_at = models.DateTimeField(null=True)
-    returned_at = models.DateTimeField(null=True, help_text="When a probe job was done last.")
+    returned_at = models.DateTimeField(null=True, help_text="When a probe job ran last.")
 
     class Meta:
         db_table = "jobs_canary"

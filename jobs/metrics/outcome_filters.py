@@ -1,4 +1,4 @@
-"""How attempts ended, filtered from the jobs themselves; `jobs.counting` counts the same when an attempt ends."""
+"""Filter jobs by how the attempt ended. `jobs.counting` counts the same outcomes when an attempt ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jobs.engine.states import Status
 
 Jobs = QuerySet[Job]
 LAST = "last"
-"""No outcome of the tallies: the attempt came last in a job that COMPLETED or FAILED, and nobody has retried that."""
+"""The last attempt of a chain that is COMPLETED or FAILED. This is a filter only, and no `AttemptOutcome`."""
 CHOICES = [
     (AttemptOutcome.COMPLETED.value, "completed"),
     (AttemptOutcome.FAILED.value, "failed for good"),
@@ -21,19 +21,19 @@ CHOICES = [
 ]
 
 
-def filter_by_outcome(jobs: Jobs, how: str) -> Jobs:
-    """Those of the attempts that ended so; all of them where `how` is none of the CHOICES."""
+def filter_by_outcome(jobs: Jobs, outcome: str) -> Jobs:
+    """Return the attempts with this outcome, which is a value of CHOICES. Another value returns all attempts."""
     failed = Q(status__in=[Status.FAILED, Status.RETRYING])
     number = Case(When(parent_job_id=None, then=Value(0)), default=F("retry_count"), output_field=IntegerField())
-    next_one = Job.objects.filter(  # by the index one_retry_of_each_number
+    next_attempt = Job.objects.filter(  # index one_retry_of_each_number
         parent_job_id=Coalesce(OuterRef("parent_job_id"), OuterRef("pk")), retry_count=OuterRef("number") + 1
     )
-    automatic = Exists(next_one.filter(trigger=Job.Trigger.AUTOMATIC))
-    ways = {
+    automatic = Exists(next_attempt.filter(trigger=Job.Trigger.AUTOMATIC))
+    conditions = {
         AttemptOutcome.COMPLETED.value: Q(status=Status.COMPLETED),
-        AttemptOutcome.FAILED.value: failed & ~automatic,  # a person may have asked for another round since
+        AttemptOutcome.FAILED.value: failed & ~automatic,  # a manual retry may follow
         AttemptOutcome.RETRIED.value: failed & automatic,
         AttemptOutcome.CANCELLED.value: Q(status=Status.CANCELLED),
-        LAST: Q(status__in=[Status.COMPLETED, Status.FAILED]) & ~Exists(next_one),
+        LAST: Q(status__in=[Status.COMPLETED, Status.FAILED]) & ~Exists(next_attempt),
     }
-    return jobs.alias(number=number).filter(ways[how]) if how in ways else jobs
+    return jobs.alias(number=number).filter(conditions[outcome]) if outcome in conditions else jobs

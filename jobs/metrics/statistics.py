@@ -1,4 +1,7 @@
-"""Figures about jobs for people: how many, how fast, how well. Each costs the same however many jobs have ended."""
+"""Compute the figures about jobs that people read: counts, durations and success rates.
+
+The cost does not grow with the number of ended jobs.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +17,15 @@ from jobs.counting.hourly_metrics import BOUNDS
 from jobs.counting.models import AttemptOutcome
 from jobs.engine.states import Status
 
-MOST_COUNTED = 10_000
-"""Jobs of each status are counted up to this number; counting millions takes too long."""
+MAX_COUNTED_JOBS = 10_000
+"""Flagsite counts jobs of each status up to this number, because counting millions of jobs takes too long."""
 HOURS = 24
 PERCENTILE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
 class Hour:
-    """How many attempts ended how between `start` and an hour later."""
+    """How attempts ended in the hour that begins at `start`: the number for each outcome."""
 
     start: datetime
     completed: int = 0
@@ -37,7 +40,7 @@ class Hour:
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """A time in seconds; `or_more` when only its lower end is known."""
+    """A time in seconds. With `or_more`, `seconds` is only its lower bound."""
 
     seconds: float
     or_more: bool = False
@@ -45,10 +48,10 @@ class Duration:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """The last 24 clock hours, the current one included. Rates are shares of 1, None where there is nothing to divide.
+    """The figures of the last 24 clock hours, including the current hour.
 
-    A job is a whole chain here: it succeeds when one of its attempts does. One that a person retries has not come to
-    its end before, and ends once, however often that happens.
+    Rates are numbers from 0 to 1, or None if there were no jobs or retries. A job means a whole chain here, which
+    succeeds when one of its attempts succeeds. If a person retries an ended chain, its earlier end does not count.
     """
 
     hours: Sequence[Hour]
@@ -63,12 +66,12 @@ class Day:
 
     @property
     def success_rate(self) -> float | None:
-        """Of the jobs that came to an end, cancelled ones left out, how many COMPLETED."""
+        """The share of COMPLETED jobs among all jobs that ended and were not cancelled."""
         return _share(self.jobs_completed, self.jobs_completed + self.jobs_failed)
 
     @property
     def retry_success_rate(self) -> float | None:
-        """Of the retries that were made, how many COMPLETED."""
+        """The share of COMPLETED retries among all retries that ended and were not cancelled."""
         return _share(self.retries_completed, self.retries_ended)
 
     @property
@@ -77,22 +80,22 @@ class Day:
 
     @property
     def retries_per_job(self) -> float | None:
-        """Retries that were asked for, per job that came to an end."""
+        """The number of retries for each job that ended and was not cancelled."""
         return _share(self.retries, self.jobs_completed + self.jobs_failed)
 
     @property
     def manual_share(self) -> float | None:
-        """Of the retries that were asked for, how many a person asked for."""
+        """The share of manual retries among all retries."""
         return _share(self.manual_retries, self.retries)
 
     def total(self, outcome: str) -> int:
-        """Attempts of the whole day that ended so."""
+        """Return the number of attempts with this outcome during the whole day."""
         return sum(getattr(hour, outcome) for hour in self.hours)
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """Attempts of one hour with one outcome: a line that a Day is added up from."""
+class HourlyOutcome:
+    """The attempts of one hour with one outcome. A `Day` adds these up."""
 
     hour: datetime
     outcome: str
@@ -101,12 +104,12 @@ class Ending:
     chain_seconds: float = 0.0
     retries: int = 0
     reopened: int = 0
-    """Of the chains, those that a person has retried since."""
+    """The number of these chains that a person has retried since."""
 
 
 @dataclass(slots=True)
 class _Sums:
-    """What is added up while going through the endings."""
+    """Sums for each outcome."""
 
     counts: dict[str, int] = field(default_factory=dict)
     chains: dict[str, int] = field(default_factory=dict)
@@ -115,30 +118,30 @@ class _Sums:
     seconds: float = 0.0
 
 
-COUNTS = " UNION ALL ".join(  # a literal each, for the partial indexes on open jobs; the others by job_by_status
-    f"SELECT '{status}', (SELECT count(*) FROM (SELECT FROM jobs_job WHERE status = '{status}' LIMIT %(most)s) job)"  # noqa: S608 - no input in it
+COUNTS = " UNION ALL ".join(  # literals, so that open jobs are counted by partial indexes; others by job_by_status
+    f"SELECT '{status}', (SELECT count(*) FROM (SELECT FROM jobs_job WHERE status = '{status}' LIMIT %(limit)s) job)"  # noqa: S608 - no input in it
     for status in Status.values
 )
 
 
-def counts_by_status(*, at_most: int = MOST_COUNTED) -> dict[str, int]:
-    """How many jobs have each status now; `at_most` + 1 stands for every larger number."""
+def counts_by_status(*, at_most: int = MAX_COUNTED_JOBS) -> dict[str, int]:
+    """Return the present number of jobs by status. `at_most + 1` stands for every number above `at_most`."""
     with connection.cursor() as cursor:
-        cursor.execute(COUNTS, {"most": at_most + 1})
+        cursor.execute(COUNTS, {"limit": at_most + 1})
         return dict(cursor.fetchall())
 
 
 def last_day() -> Day:
-    """The last 24 hours from the tallies, thus with jobs that were cleaned up since."""
+    """Return the figures of the last 24 hours from the hourly metrics, which include jobs that are deleted by now."""
     with connection.cursor() as cursor:
-        cursor.execute(ENDINGS, {"since": first_hour()})
-        endings = [Ending(*row) for row in cursor.fetchall()]
+        cursor.execute(HOURLY_OUTCOMES, {"since": first_hour()})
+        outcomes = [HourlyOutcome(*row) for row in cursor.fetchall()]
         cursor.execute(CHAIN_BUCKETS, {"since": first_hour()})
         buckets = [int(count) for (count,) in cursor.fetchall()]
-    return day_of(endings, percentile=percentile_of(buckets, PERCENTILE))
+    return day_of(outcomes, percentile=percentile_of(buckets, PERCENTILE))
 
 
-ENDINGS = """
+HOURLY_OUTCOMES = """
 SELECT hour, outcome, sum(count)::bigint, sum(chains)::bigint, sum(chain_seconds), sum(retries)::bigint,
        sum(reopened)::bigint
   FROM jobs_jobtally WHERE hour >= %(since)s GROUP BY hour, outcome  -- index one_tally_each_hour
@@ -150,31 +153,31 @@ SELECT sum(bucket.count) FROM jobs_jobtally, unnest(chain_buckets) WITH ORDINALI
 
 
 def first_hour() -> datetime:
-    """When the oldest of the last 24 clock hours began."""
+    """Return the start of the oldest of the last 24 clock hours."""
     this_hour = timezone.now().astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     return this_hour - timedelta(hours=HOURS - 1)
 
 
-def day_of(endings: Iterable[Ending], *, percentile: Duration | None) -> Day:
-    """Add up how attempts ended since `first_hour`."""
+def day_of(outcomes: Iterable[HourlyOutcome], *, percentile: Duration | None) -> Day:
+    """Add up the outcomes of the hours since `first_hour`. `percentile` is that of the durations of chains."""
     sums = _Sums()
     hours: dict[datetime, dict[str, int]] = {first_hour() + timedelta(hours=number): {} for number in range(HOURS)}
-    for ending in endings:
-        hour: dict[str, Any] = hours.setdefault(ending.hour.astimezone(UTC), {})
-        hour[ending.outcome] = hour.get(ending.outcome, 0) + ending.count
+    for row in outcomes:
+        hour: dict[str, Any] = hours.setdefault(row.hour.astimezone(UTC), {})
+        hour[row.outcome] = hour.get(row.outcome, 0) + row.count
         for total, more in (
-            (sums.counts, ending.count), (sums.chains, ending.chains),
-            (sums.retries, ending.retries), (sums.reopened, ending.reopened),
+            (sums.counts, row.count), (sums.chains, row.chains),
+            (sums.retries, row.retries), (sums.reopened, row.reopened),
         ):  # fmt: skip
-            total[ending.outcome] = total.get(ending.outcome, 0) + more
-        if ending.outcome == AttemptOutcome.COMPLETED:
-            sums.seconds += ending.chain_seconds
+            total[row.outcome] = total.get(row.outcome, 0) + more
+        if row.outcome == AttemptOutcome.COMPLETED:
+            sums.seconds += row.chain_seconds
     completed = sums.chains.get(AttemptOutcome.COMPLETED, 0)
-    shown = (
+    charted = (
         AttemptOutcome.COMPLETED, AttemptOutcome.FAILED, AttemptOutcome.RETRIED, AttemptOutcome.CANCELLED,
     )  # fmt: skip
     return Day(
-        hours=[Hour(start, **{name.value: hour.get(name, 0) for name in shown}) for start, hour in hours.items()],
+        hours=[Hour(start, **{name.value: hour.get(name, 0) for name in charted}) for start, hour in hours.items()],
         jobs_completed=completed - sums.reopened.get(AttemptOutcome.COMPLETED, 0),
         jobs_failed=sums.chains.get(AttemptOutcome.FAILED, 0) - sums.reopened.get(AttemptOutcome.FAILED, 0),
         retries_completed=sums.retries.get(AttemptOutcome.COMPLETED, 0),
@@ -190,17 +193,18 @@ def day_of(endings: Iterable[Ending], *, percentile: Duration | None) -> Day:
 
 
 def percentile_of(buckets: Sequence[int], share: float) -> Duration | None:
-    """The time within which that share of jobs ended, estimated: even within the bucket that it falls into.
+    """Estimate the time within which the share of jobs ended, such as 0.95. Returns None if all buckets are empty.
 
-    `buckets` count by `jobs.counting.hourly_metrics.BOUNDS`. None when they are empty.
+    `buckets` are counts by `jobs.counting.hourly_metrics.BOUNDS`. The estimate is a linear interpolation within the
+    bucket, as by `histogram_quantile` of Prometheus.
     """
-    wanted, seen, lower = sum(buckets) * share, 0, 0.0
-    if not wanted:
+    rank, below, lower = sum(buckets) * share, 0, 0.0
+    if not rank:
         return None
     for count, upper in zip(buckets, BOUNDS, strict=False):
-        if count and seen + count >= wanted:
-            return Duration(lower + (upper - lower) * (wanted - seen) / count)
-        seen, lower = seen + count, upper
+        if count and below + count >= rank:
+            return Duration(lower + (upper - lower) * (rank - below) / count)
+        below, lower = below + count, upper
     return Duration(lower, or_more=True)
 
 

@@ -1,7 +1,7 @@
-"""The figures of `jobs.metrics.statistics` for a caller who sees the jobs of some organizations only.
+"""Compute the figures of `jobs.metrics.statistics` for a caller with a scope.
 
-The tallies know no organizations, so these are read from the jobs themselves: from the newest of all, so that it
-costs the same however many there are.
+The hourly metrics do not contain organizations, so this module reads the jobs themselves. It reads only the newest
+jobs, so that the cost does not grow with the number of jobs.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from django.db import connection
 
 from jobs.engine.states import Status
 from jobs.metrics import statistics
-from jobs.metrics.statistics import Day, Duration, Ending
+from jobs.metrics.statistics import Day, Duration, HourlyOutcome
 from orgs.access.caller import Caller
 from orgs.tree.subtrees import is_at_or_below, subtree_columns
 
-NEWEST = 100_000
-"""Of all jobs, those that are looked at."""
+NEWEST_JOBS = 100_000
+"""How many of the newest jobs of the whole installation this module reads."""
 JOBS = f"""
 WITH top AS (SELECT {subtree_columns("organization")} FROM orgs_organization organization WHERE id = %(top)s),
      job AS MATERIALIZED (
     SELECT job.status, job.completed_at, job.created_at, root.created_at AS asked_at, job.trigger,
            job.parent_job_id IS NOT NULL AS is_retry,
-           following.trigger IS DISTINCT FROM 'automatic' AS is_last,  -- what a person asks for is another round
+           following.trigger IS DISTINCT FROM 'automatic' AS is_last,  -- a manual retry starts another round
            following.trigger = 'manual' AS is_reopened
       FROM jobs_job job
       JOIN jobs_job root ON root.id = COALESCE(job.parent_job_id, job.id)
@@ -37,8 +37,8 @@ WITH top AS (SELECT {subtree_columns("organization")} FROM orgs_organization org
 FIGURES = (
     JOBS
     + """
-SELECT %(since)s, status, count(*), 0, 0, 0, 0 FROM job GROUP BY status  -- what they are now
- UNION ALL  -- how they ended
+SELECT %(since)s, status, count(*), 0, 0, 0, 0 FROM job GROUP BY status  -- the present statuses
+ UNION ALL  -- how attempts ended
 SELECT date_trunc('hour', completed_at, 'UTC'),
        CASE WHEN status = 'COMPLETED' THEN 'completed' WHEN status = 'CANCELLED' THEN 'cancelled'
             WHEN is_last THEN 'failed' ELSE 'retried' END,
@@ -46,10 +46,10 @@ SELECT date_trunc('hour', completed_at, 'UTC'),
        COALESCE(sum(extract(epoch FROM completed_at - asked_at)::float8) FILTER (WHERE is_last), 0),
        count(*) FILTER (WHERE is_retry), count(*) FILTER (WHERE is_reopened)
   FROM job WHERE completed_at >= %(since)s AND status NOT IN ('PENDING', 'IN_PROGRESS') GROUP BY 1, 2
- UNION ALL  -- what people asked for
+ UNION ALL  -- manual retries
 SELECT date_trunc('hour', created_at, 'UTC'), 'manual_retry', count(*), 0, 0, 0, 0
   FROM job WHERE created_at >= %(since)s AND trigger = 'manual' GROUP BY 1
- UNION ALL  -- the percentile, on a line of its own
+ UNION ALL  -- the percentile, in a row of its own
 SELECT %(since)s, 'percentile', 0, 0,
        percentile_cont(%(share)s) WITHIN GROUP (ORDER BY extract(epoch FROM completed_at - asked_at)::float8), 0, 0
   FROM job WHERE completed_at >= %(since)s AND status = 'COMPLETED' AND is_last
@@ -59,25 +59,25 @@ SELECT %(since)s, 'percentile', 0, 0,
 
 @dataclass(frozen=True, slots=True)
 class SubtreeStatistics:
-    """How many of the caller's jobs have each status, and how their last day was."""
+    """The number of the caller's jobs by status, and the figures of the last 24 hours."""
 
     counts: dict[str, int]
     day: Day
 
 
 def statistics_of(caller: Caller) -> SubtreeStatistics:
-    """Of the NEWEST jobs, those of the organizations that the caller is bound to."""
+    """Return the figures of the jobs in the caller's scope, from the NEWEST_JOBS."""
     parameters: dict[str, Any] = {
         "top": caller.organization_id,
-        "newest": NEWEST,
+        "newest": NEWEST_JOBS,
         "since": statistics.first_hour(),
         "share": statistics.PERCENTILE,
     }
     with connection.cursor() as cursor:
         cursor.execute(FIGURES, parameters)
-        lines = [Ending(*row) for row in cursor.fetchall()]
-    (percentile,) = (line.chain_seconds for line in lines if line.outcome == "percentile")
-    counts = {status: sum(line.count for line in lines if line.outcome == status) for status in Status.values}
-    endings = [line for line in lines if line.outcome not in {"percentile", *Status.values}]
-    day = statistics.day_of(endings, percentile=None if percentile is None else Duration(percentile))
+        rows = [HourlyOutcome(*row) for row in cursor.fetchall()]
+    (percentile,) = (row.chain_seconds for row in rows if row.outcome == "percentile")
+    counts = {status: sum(row.count for row in rows if row.outcome == status) for status in Status.values}
+    outcomes = [row for row in rows if row.outcome not in {"percentile", *Status.values}]
+    day = statistics.day_of(outcomes, percentile=None if percentile is None else Duration(percentile))
     return SubtreeStatistics(counts, day)

@@ -15,32 +15,34 @@ from jobs.engine.states import OPEN, Status
 from jobs.errors import JobEnded, JobNotFound, NotCancellable, NotRetryable
 from jobs.operations import job_operations
 
-AT_ONCE = 200
-"""Jobs that one request operates on; for more there is a job of its own (`jobs.operations.bulk_job`)."""
+MAX_JOBS_IN_REQUEST = 200
+"""The most jobs on which one request operates. For more jobs there is a job of its own (`jobs.operations.bulk_job`)."""
 Jobs = QuerySet[Job]
 
 
 @dataclass(frozen=True, slots=True)
 class BulkOperation:
-    """An operation on many jobs: its words, its function, and the filter of the jobs that it fits."""
+    """An operation on many jobs: its texts for people, its function, and the filter of the jobs that it applies to."""
 
     name: str
-    asked: str
-    """The beginning of the question that asks for a confirmation, before the jobs."""
-    done: str
-    explained: str
-    act: Callable[..., Job]
-    fitting: Callable[[Jobs], Jobs]
+    imperative: str
+    """The beginning of a title, a question or a button, to which the page adds the jobs: "Retry"."""
+    participle: str
+    """The end of a sentence about jobs: "retried"."""
+    explanation: str
+    """What the operation does, for the page that asks for a confirmation."""
+    function: Callable[..., Job]
+    applicable: Callable[[Jobs], Jobs]
 
 
 def _ended_badly(jobs: Jobs) -> Jobs:
-    """The jobs whose chain's latest attempt FAILED, or COMPLETED with organizations that failed."""
+    """The jobs that FAILED, or COMPLETED with organizations that failed, without a later attempt that ended well."""
     chain = Coalesce(OuterRef("parent_job_id"), OuterRef("pk"))
     later = Job.objects.filter(~ENDED_BADLY, parent_job_id=chain, pk__gt=OuterRef("pk"))
     return jobs.filter(ENDED_BADLY, ~Exists(later))
 
 
-def _under_way(jobs: Jobs) -> Jobs:
+def _in_open_chains(jobs: Jobs) -> Jobs:
     """The jobs whose chain is open."""
     return jobs.filter(status__in=[*OPEN, Status.RETRYING])
 
@@ -50,43 +52,44 @@ OPERATIONS = {
     for operation in (
         BulkOperation(
             name="retry",
-            asked="Retry",
-            done="retried",
-            explained="A new round of attempts begins in each job's chain.",
-            act=job_operations.retry,
-            fitting=_ended_badly,
+            imperative="Retry",
+            participle="retried",
+            explanation="A new round of attempts begins in each job's chain.",
+            function=job_operations.retry,
+            applicable=_ended_badly,
         ),
         BulkOperation(
             name="cancel",
-            asked="Cancel",
-            done="cancelled",
-            explained="A waiting job ends at once, a running one at its next chunk; what was written stays.",
-            act=job_operations.cancel,
-            fitting=_under_way,
+            imperative="Cancel",
+            participle="cancelled",
+            explanation="A waiting job ends at once, a running job at its next chunk. Values that are written stay.",
+            function=job_operations.cancel,
+            applicable=_in_open_chains,
         ),
         BulkOperation(
             name="priority",
-            asked="Change the priority of",
-            done="given another priority",
-            explained="Of the waiting jobs, the one with the highest priority starts first.",
-            act=job_operations.set_priority,
-            fitting=_under_way,
+            imperative="Change the priority of",
+            participle="given another priority",
+            explanation="The waiting job with the highest priority starts first.",
+            function=job_operations.set_priority,
+            applicable=_in_open_chains,
         ),
     )
 }
-WHY_NOT: dict[tuple[str, str], str] = {
+SKIP_REASONS: dict[tuple[str, str], str] = {
     ("retry", Status.FAILED): "were followed by an attempt that has not failed",
     ("retry", Status.RETRYING): "were under way already",
     ("retry", Status.PENDING): "were under way already",
     ("retry", Status.IN_PROGRESS): "were under way already",
-    ("retry", Status.CANCELLED): "had been cancelled; such a request is sent anew",
+    ("retry", Status.CANCELLED): "had been cancelled; the request must be sent again",
     ("retry", Status.COMPLETED): "had completed; there was nothing to retry",
 }
+"""Why an operation skips jobs of a status, as the end of a sentence that begins with "they"."""
 
 
 @dataclass(slots=True)
 class BulkResult:
-    """The number of jobs that the operation was done to, and the number that it skipped for each reason."""
+    """The number of jobs on which the operation was done, and the number of skipped jobs for each reason."""
 
     count: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
@@ -94,28 +97,31 @@ class BulkResult:
 
 @dataclass(frozen=True, slots=True)
 class BulkSelection:
-    """Of `matching` jobs the `fitting` ones, one of each chain, and the number of the others by the reason."""
+    """The counts of the jobs that a person selected: all, those that the operation applies to, and the skipped jobs.
+
+    `applicable` counts one attempt of each chain. `skipped` counts the jobs for each reason.
+    """
 
     matching: int
-    fitting: int
+    applicable: int
     skipped: Counter[str]
 
 
-def choose(jobs: Jobs, operation: BulkOperation) -> BulkSelection:
-    """Count the jobs that the operation fits, and the others by the reason why it does not."""
-    all_of_them, fitting = _by_status(jobs), _by_status(operation.fitting(jobs))
+def count_selection(jobs: Jobs, operation: BulkOperation) -> BulkSelection:
+    """Count the jobs that the operation applies to, and the other jobs by the reason why it skips them."""
+    matching, applicable = _by_status(jobs), _by_status(operation.applicable(jobs))
     skipped: Counter[str] = Counter()
-    for status, count in (all_of_them - fitting).items():
-        skipped[_why_not(operation, status)] += count
+    for status, count in (matching - applicable).items():
+        skipped[_skip_reason(operation, status)] += count
     chains = one_of_each_chain(jobs, operation).count()
-    if fitting.total() > chains:
-        skipped["were attempts of the same chains as others"] = fitting.total() - chains
-    return BulkSelection(all_of_them.total(), chains, skipped)
+    if applicable.total() > chains:
+        skipped["were attempts of the same chains as others"] = applicable.total() - chains
+    return BulkSelection(matching.total(), chains, skipped)
 
 
 def one_of_each_chain(jobs: Jobs, operation: BulkOperation) -> QuerySet[Job, int]:
-    """The ids of the jobs that the operation fits; of several attempts of a chain only the latest."""
-    by_chain = operation.fitting(jobs.order_by()).annotate(chain=Coalesce("parent_job_id", "pk")).values("chain")
+    """The ids of the jobs that the operation applies to; of several attempts of a chain only the latest."""
+    by_chain = operation.applicable(jobs.order_by()).annotate(chain=Coalesce("parent_job_id", "pk")).values("chain")
     return by_chain.annotate(latest=Max("pk")).values_list("latest", flat=True)
 
 
@@ -123,39 +129,43 @@ def _by_status(jobs: Jobs) -> Counter[str]:
     return Counter(dict(jobs.order_by().values_list("status").annotate(Count("pk"))))
 
 
-def do_to_each(
+def do_on_each(
     job_ids: Iterable[int], operation: BulkOperation, *, by: str, reason: str = "", priority: int | None = None
 ) -> BulkResult:
-    """Do the operation to each job in a transaction of its own; count the skipped jobs with their reasons.
+    """Do the operation on each job in a transaction of its own; count the skipped jobs with their reasons.
 
-    Of several jobs of one chain each counts, although the operation on the first one leaves nothing for the others.
+    Every given job counts, as done or as skipped. If several jobs belong to one chain, an operation on the first job
+    usually leaves nothing to do for the others, which are skipped.
     """
-    done = BulkResult()
+    result = BulkResult()
     for job_id in job_ids:
-        why_not = do_to_one(job_id, operation, by=by, reason=reason, priority=priority)
-        if why_not:
-            done.skipped[why_not] += 1
+        skip_reason = do_on_one(job_id, operation, by=by, reason=reason, priority=priority)
+        if skip_reason:
+            result.skipped[skip_reason] += 1
         else:
-            done.count += 1
-    return done
+            result.count += 1
+    return result
 
 
-def do_to_one(job_id: int, operation: BulkOperation, *, by: str, reason: str = "", priority: int | None = None) -> str:
-    """Do the operation to one job. Returns the reason why not, as words that continue "they", or an empty text."""
-    act = partial(operation.act, priority=priority) if operation.name == "priority" else operation.act
+def do_on_one(job_id: int, operation: BulkOperation, *, by: str, reason: str = "", priority: int | None = None) -> str:
+    """Do the operation on one job.
+
+    Returns an empty text, or the reason why the job was skipped, as the end of a sentence that begins with "they".
+    """
+    function = partial(operation.function, priority=priority) if operation.name == "priority" else operation.function
     try:
-        act(job_id=job_id, by=by, reason=reason)
+        function(job_id=job_id, by=by, reason=reason)
     except (NotRetryable, NotCancellable, JobEnded) as error:
-        return str(error.context.get("they") or _why_not(operation, str(error.context["status"])))
+        return str(error.context.get("they") or _skip_reason(operation, str(error.context["status"])))
     except JobNotFound:
         return "were gone"
     return ""
 
 
-def said_of(words: str, count: int) -> str:
-    """The reason as a sentence about so many jobs: "they were gone", or about one "it was gone"."""
-    return f"they {words}" if count != 1 else f"it {'was' + words[4:] if words.startswith('were ') else words}"
+def skip_clause(reason: str, count: int) -> str:
+    """The reason with its subject for this number of jobs: "they were gone", or for one job "it was gone"."""
+    return f"they {reason}" if count != 1 else f"it {'was' + reason[4:] if reason.startswith('were ') else reason}"
 
 
-def _why_not(operation: BulkOperation, status: str) -> str:
-    return WHY_NOT.get((operation.name, status), f"were {status} already")
+def _skip_reason(operation: BulkOperation, status: str) -> str:
+    return SKIP_REASONS.get((operation.name, status), f"were {status} already")

@@ -1,7 +1,7 @@
-"""A bulk operation on more jobs than a request has time for: a job of its own, which people see, cancel and retry.
+"""Bulk operations on more jobs than one request can handle: a job of its own, which people can see, cancel and retry.
 
-The request writes down the target jobs, so that jobs which come later are not among them. The operation on one job and
-the record of its outcome are one transaction: however often the worker is killed, no operation is done twice.
+The request stores the target jobs, so that later jobs are not among them. The operation on one job and the record of
+its outcome are one transaction. Therefore no operation is done twice, however often the worker is killed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from jobs.operations.bulk import (
     BulkResult,
     BulkSelection,
     Jobs,
-    do_to_one,
+    do_on_one,
     one_of_each_chain,
 )
 from jobs.operations.models import BulkTarget
@@ -33,34 +33,35 @@ from orgs.audit import audit_log
 KIND = "bulk"
 DONE = "done"
 PRIORITY = 99
-"""Higher than waiting jobs have: a person who cancels a long queue does not want to wait at its end."""
-READ_AT_ONCE = 500
+"""Higher than the usual priority of jobs, so that an operation on a long queue does not wait at its end."""
+BATCH_SIZE = 500
+"""Target jobs that one query reads."""
 
 
 def start(
     jobs: Jobs,
     operation: BulkOperation,
-    chosen: BulkSelection,
+    selection: BulkSelection,
     *,
     by: str,
     reason: str,
     priority: int | None = None,
     organization_id: int | None = None,
 ) -> Job:
-    """Start a job that does the operation to every job that it fits now, and return that job.
+    """Create the job that does the operation on all of `jobs` to which it applies now, and return this new job.
 
-    `chosen` has the counts that the person has seen. `organization_id` is the organization whose jobs they are; None
-    for jobs of all organizations.
+    `selection` has the counts that the person has confirmed. `organization_id` is the top of the subtree to which
+    `jobs` belong; None means jobs of all organizations.
     """
     context = actor.current()
-    asked = {"deed": operation.name, "by": by, "reason": reason, "priority": priority, "via": context.channel,
-             "address": context.address, "skipped": dict(chosen.skipped)}  # fmt: skip
+    arguments = {"deed": operation.name, "by": by, "reason": reason, "priority": priority, "via": context.channel,
+                 "address": context.address, "skipped": dict(selection.skipped)}  # fmt: skip
     with transaction.atomic():
         job = lifecycle.create(
-            kind=KIND, organization_id=organization_id, arguments=asked, requested_by=by,
+            kind=KIND, organization_id=organization_id, arguments=arguments, requested_by=by,
             correlation_id=context.correlation_id, priority=PRIORITY,
         )  # fmt: skip
-        count = _write_down(job, one_of_each_chain(jobs, operation))
+        count = _store_targets(job, one_of_each_chain(jobs, operation))
         Job.objects.filter(pk=job.pk).update(total=count)
         details = {"deed": operation.name, "jobs": count} | ({"priority": priority} if priority is not None else {})
         audit_log.record("jobs.bulk", f"job:{job.pk}", by=by, organization_id=organization_id, reason=reason, **details)
@@ -68,7 +69,7 @@ def start(
     return job
 
 
-def _write_down(job: Job, target_ids: QuerySet[Job, int]) -> int:
+def _store_targets(job: Job, target_ids: QuerySet[Job, int]) -> int:
     statement, parameters = target_ids.query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(
@@ -79,51 +80,51 @@ def _write_down(job: Job, target_ids: QuerySet[Job, int]) -> int:
 
 
 @job_kind(KIND)
-def do_to_all(run: Run) -> None:
-    """Do the operation to one target after the other; the checkpoint counts the jobs done and skipped, by reason."""
-    asked = run.job.arguments
-    operation = OPERATIONS[asked["deed"]]
-    words = {"by": asked["by"], "reason": asked["reason"], "priority": asked["priority"]}
-    done = _so_far(run.job)
-    left = BulkTarget.objects.filter(job_id=run.job.root_id, outcome="")
-    run.record_progress(total=run.job.processed + left.count(), checkpoint=_as_checkpoint(done))
-    with actor.acting(asked["via"], address=asked["address"]):
-        for target in _in_order(left):
+def do_on_all(run: Run) -> None:
+    """Do the operation on each target; the checkpoint counts the done jobs, and the skipped jobs for each reason."""
+    arguments = run.job.arguments
+    operation = OPERATIONS[arguments["deed"]]
+    parameters = {name: arguments[name] for name in ("by", "reason", "priority")}
+    result = _result_of_earlier_attempts(run.job)
+    remaining = BulkTarget.objects.filter(job_id=run.job.root_id, outcome="")
+    run.record_progress(total=run.job.processed + remaining.count(), checkpoint=_as_checkpoint(result))
+    with actor.acting(arguments["via"], address=arguments["address"]):
+        for target in _in_order(remaining):
             run.check()
             with transaction.atomic():
-                why_not = do_to_one(target.target_id, operation, **words)
-                BulkTarget.objects.filter(pk=target.pk).update(outcome=why_not or DONE)
-                _count(done, why_not)
-                run.record_progress(processed=1, unchanged=int(bool(why_not)), checkpoint=_as_checkpoint(done))
+                skip_reason = do_on_one(target.target_id, operation, **parameters)
+                BulkTarget.objects.filter(pk=target.pk).update(outcome=skip_reason or DONE)
+                _count(result, skip_reason)
+                run.record_progress(processed=1, unchanged=int(bool(skip_reason)), checkpoint=_as_checkpoint(result))
 
 
-def _in_order(left: Any) -> Iterator[BulkTarget]:
+def _in_order(remaining: Any) -> Iterator[BulkTarget]:
     after = 0
-    while batch := list(left.filter(target_id__gt=after).order_by("target_id")[:READ_AT_ONCE]):
+    while batch := list(remaining.filter(target_id__gt=after).order_by("target_id")[:BATCH_SIZE]):
         yield from batch
         after = batch[-1].target_id
 
 
-def _so_far(job: Job) -> BulkResult:
-    """The result of earlier attempts, and of the jobs that the request has skipped already."""
+def _result_of_earlier_attempts(job: Job) -> BulkResult:
+    """The result of earlier attempts, with the jobs that the request has skipped."""
     outcomes = BulkTarget.objects.filter(job_id=job.root_id).exclude(outcome="").values_list("outcome")
     counts = Counter(dict(outcomes.annotate(Count("pk"))))
     count = counts.pop(DONE, 0)
     return BulkResult(count, counts + Counter(job.arguments["skipped"]))
 
 
-def _count(done: BulkResult, why_not: str) -> None:
-    if why_not:
-        done.skipped[why_not] += 1
+def _count(result: BulkResult, skip_reason: str) -> None:
+    if skip_reason:
+        result.skipped[skip_reason] += 1
     else:
-        done.count += 1
+        result.count += 1
 
 
-def _as_checkpoint(done: BulkResult) -> dict[str, Any]:
-    return {"done": done.count, "skipped": dict(done.skipped)}
+def _as_checkpoint(result: BulkResult) -> dict[str, Any]:
+    return {"done": result.count, "skipped": dict(result.skipped)}
 
 
-def report(job: Job) -> BulkResult:
-    """The result so far, over all attempts up to this one."""
-    found = job.checkpoint or {"done": 0, "skipped": job.arguments["skipped"]}
-    return BulkResult(found["done"], Counter(found["skipped"]))
+def result_of(job: Job) -> BulkResult:
+    """The result so far of all attempts up to this one."""
+    checkpoint = job.checkpoint or {"done": 0, "skipped": job.arguments["skipped"]}
+    return BulkResult(checkpoint["done"], Counter(checkpoint["skipped"]))

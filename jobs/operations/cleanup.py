@@ -1,8 +1,8 @@
-"""Forgetting jobs that ended long ago: a job itself, so that it is seen, cancelled and goes on after a crash.
+"""The clean-up, which deletes jobs that ended long ago. It is a job, so that people can see and cancel it.
 
-A chain goes as a whole, and only when nothing of it is open: one that COMPLETED or was CANCELLED
-JOBS_KEEP_COMPLETED_DAYS after its end, one that FAILED for good JOBS_KEEP_FAILED_DAYS after it. What else grows old,
-the apps above add to `also`.
+The clean-up deletes whole chains, and never a chain with an open attempt. It deletes a chain that COMPLETED or was
+CANCELLED JOBS_KEEP_COMPLETED_DAYS after the end, and a chain that FAILED JOBS_KEEP_FAILED_DAYS after the end. Apps
+above `jobs` add their own old rows to `other_old_rows`.
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ from orgs.audit import audit_log
 log = structlog.get_logger(__name__)
 
 KIND = "cleanup"
-BEGINNING: dict[str, Any] = {"after": 0, "deleted": {}}
-LOOKED_AT_ONCE = 2000
-"""First jobs of chains that one short transaction looks at."""
-OLD = """
+FIRST_CHECKPOINT: dict[str, Any] = {"after": 0, "deleted": {}}
+BATCH_SIZE = 2000
+"""Chains that one short transaction checks."""
+IS_OLD = """
    root.parent_job_id IS NULL AND root.id <> %(itself)s AND (
        (last.status IN ('COMPLETED', 'CANCELLED')
          AND last.completed_at < statement_timestamp() - %(completed)s * interval '1 day')
     OR (last.status = 'FAILED' AND last.completed_at < statement_timestamp() - %(failed)s * interval '1 day'))
 """
-LAST = """
+LAST_ATTEMPT = """
   LEFT JOIN jobs_job retry ON retry.parent_job_id = root.id AND retry.retry_count = root.retry_count
  CROSS JOIN LATERAL (  -- index one_retry_of_each_number
     SELECT COALESCE(retry.status, root.status) AS status,
            CASE WHEN retry.id IS NULL THEN root.completed_at ELSE retry.completed_at END AS completed_at) last
 """
-COUNT = f"SELECT last.status, count(*) FROM jobs_job root {LAST} WHERE {OLD} GROUP BY last.status"  # noqa: S608
-NEXT_ROOTS = """
-SELECT id, created_at < statement_timestamp() - %(least)s * interval '1 day' FROM jobs_job
- WHERE parent_job_id IS NULL AND id > %(after)s ORDER BY id LIMIT %(most)s
+COUNT_OLD_CHAINS = f"SELECT last.status, count(*) FROM jobs_job root {LAST_ATTEMPT} WHERE {IS_OLD} GROUP BY last.status"  # noqa: S608
+NEXT_CHAINS = """
+SELECT id, created_at < statement_timestamp() - %(shortest)s * interval '1 day' FROM jobs_job
+ WHERE parent_job_id IS NULL AND id > %(after)s ORDER BY id LIMIT %(limit)s
 """
-HOLD = "SELECT id FROM jobs_job WHERE id = ANY(%(roots)s) ORDER BY id FOR UPDATE SKIP LOCKED"
-OLD_ONES = f"SELECT root.id FROM jobs_job root {LAST} WHERE root.id = ANY(%(roots)s) AND {OLD}"  # noqa: S608
-MEMBERS = """
+LOCK_CHAINS = "SELECT id FROM jobs_job WHERE id = ANY(%(roots)s) ORDER BY id FOR UPDATE SKIP LOCKED"
+OLD_CHAINS = f"SELECT root.id FROM jobs_job root {LAST_ATTEMPT} WHERE root.id = ANY(%(roots)s) AND {IS_OLD}"  # noqa: S608
+ATTEMPTS = """
 SELECT id, status FROM jobs_job WHERE id = ANY(%(roots)s)
  UNION ALL
 SELECT id, status FROM jobs_job WHERE parent_job_id = ANY(%(roots)s)
@@ -60,10 +60,10 @@ SELECT id, status FROM jobs_job WHERE parent_job_id = ANY(%(roots)s)
 
 @dataclass(frozen=True, slots=True)
 class OldRows:
-    """Rows of an app above that are old at some time; `name` is what reports call them.
+    """Rows of another app that the clean-up deletes when they are old; `name` is their name in reports.
 
-    `delete_some` is called in one short transaction after the other: with None, then with what it has returned, until
-    that is None. It returns where to go on, and how many rows are gone.
+    The clean-up calls `delete_some` in one short transaction after the other. `delete_some` gets a position and returns
+    the next position and the number of deleted rows. The first position is None, and a returned None is the end.
     """
 
     name: str
@@ -71,13 +71,13 @@ class OldRows:
     delete_some: Callable[[int | None], tuple[int | None, int]]
 
 
-also: list[OldRows] = []
-"""What a clean-up deletes besides jobs, after them."""
+other_old_rows: list[OldRows] = []
+"""The rows that a clean-up deletes after the jobs."""
 
 
 @dataclass(frozen=True, slots=True)
 class OldJobs:
-    """What a clean-up would delete now: chains by how they ended, and other rows by what they are called."""
+    """The counts of what a clean-up would delete now: chains by the status of their end, and other rows by name."""
 
     completed: int
     cancelled: int
@@ -90,7 +90,7 @@ class OldJobs:
 
 
 def request(*, by: str = "", correlation_id: str = "") -> Job:
-    """Have the old jobs deleted by a job; returns it, or the one that is at it already."""
+    """Create a clean-up job and return it. If a clean-up job is open already, return that one instead."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('jobs.cleanup'))")
@@ -105,72 +105,73 @@ def request(*, by: str = "", correlation_id: str = "") -> Job:
 def old_jobs() -> OldJobs:
     """Count what a clean-up would delete now."""
     with connection.cursor() as cursor:
-        cursor.execute(COUNT, _parameters(itself=0))
+        cursor.execute(COUNT_OLD_CHAINS, _parameters(itself=0))
         counts: dict[str, int] = dict(cursor.fetchall())
-    others = {rows.name: rows.count() for rows in also}
+    others = {rows.name: rows.count() for rows in other_old_rows}
     return OldJobs(counts.get("COMPLETED", 0), counts.get("CANCELLED", 0), counts.get("FAILED", 0), others)
 
 
 @job_kind(KIND)
 def clean_up(run: Run) -> None:
-    """Delete old chains, some thousand in each short transaction; `processed` counts the rows that are gone.
+    """Delete old chains in short transactions of some thousand chains, then the old rows of other apps.
 
-    Where it stands and what is gone by then is in the checkpoint; a report is left in the audit log and the log.
+    `processed` counts the deleted rows. The checkpoint has the position and the counts so far. At the end the audit log
+    and the log get a report.
     """
     try:
-        while _take_step(run):
+        while _delete_next_chains(run):
             run.check()
-        for rows in also:
+        for rows in other_old_rows:
             _delete_all(run, rows)
     except CancelRequested:
         _report(run, is_finished=False)
         raise
-    hourly_metrics.fold_old()
+    hourly_metrics.merge_old_hours()
     _report(run, is_finished=True)
 
 
-def _take_step(run: Run) -> bool:
-    """Delete what is old of the next chains by id; False when the rest is too young.
+def _delete_next_chains(run: Run) -> bool:
+    """Delete the old chains among the next chains by id. Returns False if all later chains are too young.
 
-    The first jobs are locked, as by everybody who changes a chain, and looked at again once they are: a person may
-    have asked for a retry meanwhile. What others hold is left for tomorrow.
+    The function locks the first job of each chain, as every change of a chain does. It then reads the chains again,
+    because a person may have retried one meanwhile. Chains that others have locked are left for the next clean-up.
     """
-    done = run.job.checkpoint or BEGINNING
+    checkpoint = run.job.checkpoint or FIRST_CHECKPOINT
     with transaction.atomic():
-        roots = _rows(NEXT_ROOTS, after=done["after"], most=LOOKED_AT_ONCE)
+        roots = _rows(NEXT_CHAINS, after=checkpoint["after"], limit=BATCH_SIZE)
         if not any(is_old for _, is_old in roots):  # ids rise with time
             return False
-        held = [row[0] for row in _rows(HOLD, roots=[root_id for root_id, is_old in roots if is_old])]
-        gone = _delete_chains([row[0] for row in _rows(OLD_ONES, roots=held, itself=run.job.root_id)])
-        done = {"after": roots[-1][0], "deleted": Counter(done["deleted"]) + gone}
-        run.record_progress(processed=gone.total(), checkpoint=done)
-    run.job.checkpoint = done
+        locked = [row[0] for row in _rows(LOCK_CHAINS, roots=[root_id for root_id, is_old in roots if is_old])]
+        deleted = _delete_chains([row[0] for row in _rows(OLD_CHAINS, roots=locked, itself=run.job.root_id)])
+        checkpoint = {"after": roots[-1][0], "deleted": Counter(checkpoint["deleted"]) + deleted}
+        run.record_progress(processed=deleted.total(), checkpoint=checkpoint)
+    run.job.checkpoint = checkpoint
     return True
 
 
 def _delete_all(run: Run, rows: OldRows) -> None:
     position: int | None = None
     while True:
-        done = run.job.checkpoint or BEGINNING
+        checkpoint = run.job.checkpoint or FIRST_CHECKPOINT
         with transaction.atomic():
             position, count = rows.delete_some(position)
             if count:
-                done = {**done, "deleted": Counter(done["deleted"]) + Counter({rows.name: count})}
-            run.record_progress(processed=count, checkpoint=done)
-        run.job.checkpoint = done
+                checkpoint = {**checkpoint, "deleted": Counter(checkpoint["deleted"]) + Counter({rows.name: count})}
+            run.record_progress(processed=count, checkpoint=checkpoint)
+        run.job.checkpoint = checkpoint
         if position is None:
             return
         run.check()
 
 
 def _delete_chains(roots: Sequence[int]) -> Counter[str]:
-    """Delete whole chains and what hangs on them; returns how many jobs of each status they had.
+    """Delete whole chains with the rows that refer to them. Returns the number of deleted jobs for each status.
 
-    Whoever refers to jobs says in the model what becomes of it, as with Django's own delete, which would load every
-    row first: records of the job go, others keep their row and lose the link.
+    As with Django's own delete, `on_delete` of each model decides about rows that refer to the jobs: such a row is
+    deleted, or it stays and loses the link. Django's own delete would load every row first.
     """
-    members = _rows(MEMBERS, roots=list(roots))
-    ids = sorted(job_id for job_id, _ in members)
+    attempts = _rows(ATTEMPTS, roots=list(roots))
+    ids = sorted(job_id for job_id, _ in attempts)
     for relation in Job._meta.related_objects:
         if relation.related_model is Job or relation.on_delete is models.DO_NOTHING:
             continue
@@ -182,12 +183,12 @@ def _delete_chains(roots: Sequence[int]) -> Counter[str]:
             rows.delete()
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM jobs_job WHERE id = ANY(%s)", [ids])
-    return Counter(status for _, status in members)
+    return Counter(status for _, status in attempts)
 
 
 def _report(run: Run, *, is_finished: bool) -> None:
-    done = run.job.checkpoint or BEGINNING
-    details: dict[str, Any] = {"deleted": dict(done["deleted"]), "finished": is_finished}
+    checkpoint = run.job.checkpoint or FIRST_CHECKPOINT
+    details: dict[str, Any] = {"deleted": dict(checkpoint["deleted"]), "finished": is_finished}
     audit_log.record("jobs.cleaned", f"job:{run.job.pk}", by=run.job.requested_by, **details)
     log.info("old_jobs_deleted", jobId=run.job.pk, **details)
 
@@ -200,4 +201,4 @@ def _rows(statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
 
 def _parameters(**more: Any) -> dict[str, Any]:
     completed, failed = settings.JOBS_KEEP_COMPLETED_DAYS, settings.JOBS_KEEP_FAILED_DAYS
-    return {"completed": completed, "failed": failed, "least": min(completed, failed), **more}
+    return {"completed": completed, "failed": failed, "shortest": min(completed, failed), **more}

@@ -1,4 +1,4 @@
-"""What people do to jobs: cancel, retry, give another priority. The audit log has each operation."""
+"""Operations on jobs: cancel, retry and change the priority. The audit log records each operation."""
 
 from __future__ import annotations
 
@@ -23,39 +23,41 @@ LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
 
 
 def cancel(*, job_id: int, by: str, reason: str = "") -> Job:
-    """Cancel what is open of the job's chain: a waiting attempt at once, a running one at its next chunk.
+    """Cancel the open attempt of the job's chain: a waiting attempt at once, a running attempt at its next chunk.
 
-    Of several who ask while it runs, the first is who cancelled it. Returns the attempt that it concerns. Raises
-    JobNotFound, or NotCancellable when the chain has ended.
+    If several people cancel a running attempt, the attempt keeps the name and the reason of the first person. Returns
+    the open attempt. Raises JobNotFound, or NotCancellable if the chain has ended.
     """
     with transaction.atomic():
         job = transitions.lock_chain(job_id)
         latest = Job.objects.of_chain(job.root_id).select_for_update().last()
         if latest is None or not can_be_cancelled(job, latest):
             raise NotCancellable(f"Job {job_id} is {job.status} and cannot be cancelled any more.", status=job.status)
-        asked: dict[str, Any] = {"cancel_requested_at": Now(), "cancelled_by": by, "cancel_reason": reason}
+        request: dict[str, Any] = {"cancel_requested_at": Now(), "cancelled_by": by, "cancel_reason": reason}
         _record("job.cancel", latest, by, reason)
-        transitions.say(log.info, "job_cancel_requested", **transitions.log_fields(latest), by=by, reason=reason)
+        transitions.log_on_commit(
+            log.info, "job_cancel_requested", **transitions.log_fields(latest), by=by, reason=reason
+        )
         if latest.status == Status.PENDING:
-            transitions.end(latest, "cancel", AttemptOutcome.CANCELLED, **asked)
-            transitions.say(log.info, "job_cancelled", **transitions.log_fields(latest), by=by)
+            transitions.end(latest, "cancel", AttemptOutcome.CANCELLED, **request)
+            transitions.log_on_commit(log.info, "job_cancelled", **transitions.log_fields(latest), by=by)
         else:
-            Job.objects.filter(pk=latest.pk, cancel_requested_at=None).update(updated_at=Now(), **asked)
+            Job.objects.filter(pk=latest.pk, cancel_requested_at=None).update(updated_at=Now(), **request)
         latest.refresh_from_db()
     return latest
 
 
 def can_be_cancelled(job: Job, latest: Job) -> bool:
-    """Whether a job is open, or waits for the latest attempt of its chain, which is."""
+    """Whether the job is open, or is RETRYING while `latest`, the latest attempt of its chain, is open."""
     return latest.is_open and (job.pk == latest.pk or job.status == Status.RETRYING)
 
 
 def retry(*, job_id: int, by: str, reason: str = "") -> Job:
-    """Start a new round of attempts in the job's chain because a person asked, and return its first attempt.
+    """Start a new round of attempts in the job's chain for a person, and return the first attempt of the round.
 
-    The new attempt does the same work with the same arguments, thus with the change number of the request that
-    began the chain. After one in which organizations failed it covers only what was left behind. Raises JobNotFound,
-    or NotRetryable with the reason.
+    The new attempt has the same arguments, and thus the change number of the request that began the chain. If
+    organizations failed in the latest attempt, the new attempt covers only the organizations that the latest attempt
+    left. Raises JobNotFound, or NotRetryable with the reason.
     """
     with transaction.atomic():
         job = transitions.lock_chain(job_id)
@@ -74,26 +76,26 @@ def retry(*, job_id: int, by: str, reason: str = "") -> Job:
             reason=reason,
             only_behind=covers_what_was_left(latest),
         )
-        hourly_metrics.take_back(latest.pk)
+        hourly_metrics.add_reopened(latest.pk)
         transitions.transition_all("reopen", job.root_id)
         _record("job.retry", job, by, reason, retryJobId=again.pk)
         hourly_metrics.add_manual_retry(again.pk)
-        asked = {"originalJobId": job_id, "by": by, "reason": reason}
-        transitions.say(log.info, "job_manual_retry", **transitions.log_fields(again), **asked)
+        request = {"originalJobId": job_id, "by": by, "reason": reason}
+        transitions.log_on_commit(log.info, "job_manual_retry", **transitions.log_fields(again), **request)
         wakeup.wake(again.queue)
     return again
 
 
 def can_be_retried(latest: Job) -> bool:
-    """Whether a chain with this latest attempt has ended badly, or left organizations behind.
+    """Whether a chain with this latest attempt has FAILED, or COMPLETED with organizations that failed.
 
-    Whether its organization still exists is asked by the retry itself.
+    `retry` checks in addition that the job's organization still exists.
     """
     return _why_not_retried(latest) is None
 
 
 def left_behind(job: Job) -> int | None:
-    """How many organizations a retry of the job's chain covers: those that its latest attempt left; None: all."""
+    """The number of organizations that a retry of the job's chain covers; None if it covers the whole subtree."""
     latest = Job.objects.of_chain(job.root_id).last() or job
     if not covers_what_was_left(latest):
         return None
@@ -101,7 +103,7 @@ def left_behind(job: Job) -> int | None:
 
 
 def covers_what_was_left(latest: Job) -> bool:
-    """Whether a retry after this attempt covers only what it has left behind."""
+    """Whether a retry after this attempt covers only the organizations that the attempt left."""
     return latest.only_behind or latest.failed > 0
 
 
@@ -109,7 +111,7 @@ def _why_not_retried(latest: Job) -> str | None:
     if latest.is_open:
         return f"Attempt {latest.pk} of this job is {latest.status} already."
     if latest.status == Status.CANCELLED:
-        return f"Job {latest.pk} was cancelled; send the request anew."
+        return f"Job {latest.pk} was cancelled; send the request again."
     if latest.status == Status.COMPLETED and not latest.failed:
         return f"Job {latest.pk} has COMPLETED; there is nothing to retry."
     return None
@@ -120,10 +122,10 @@ def _has_its_organization(job: Job) -> bool:
 
 
 def set_priority(*, job_id: int, priority: int, by: str, reason: str = "") -> Job:
-    """Have a job that waits start before others (higher) or after them; its retries keep it. Returns the open attempt.
+    """Change the priority of the open attempt of the job's chain, which its retries keep. Return this attempt.
 
-    `priority` is between LOWEST_PRIORITY and HIGHEST_PRIORITY. Raises JobNotFound, or JobEnded when nothing of the
-    chain is open.
+    The waiting job with the highest priority starts first. `priority` is between LOWEST_PRIORITY and
+    HIGHEST_PRIORITY. Raises JobNotFound, or JobEnded if the chain has ended.
     """
     with transaction.atomic():
         job = transitions.lock_chain(job_id)
@@ -133,8 +135,8 @@ def set_priority(*, job_id: int, priority: int, by: str, reason: str = "") -> Jo
         Job.objects.filter(pk=latest.pk).update(priority=priority, updated_at=Now())
         _record("job.priority", latest, by, reason, before=latest.priority, after=priority)
         latest.refresh_from_db()
-        asked = {"by": by, "priority": priority, "reason": reason}
-        transitions.say(log.info, "job_priority_set", **transitions.log_fields(latest), **asked)
+        request = {"by": by, "priority": priority, "reason": reason}
+        transitions.log_on_commit(log.info, "job_priority_set", **transitions.log_fields(latest), **request)
     return latest
 
 

@@ -1,4 +1,4 @@
-"""The jobs that a bulk operation concerns."""
+"""The target jobs of bulk operations."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from jobs.engine.models import Job
 
 
 class BulkTarget(models.Model):
-    """A job that a bulk operation (`jobs.operations.bulk_job`) concerns, and what came of it.
+    """A target job of a bulk operation (`jobs.operations.bulk_job`), and the outcome of the operation on it.
 
-    `job` is the first of that one's chain; a retry goes on with what has no outcome yet.
+    `job` is the first job of the bulk operation's chain. A retry continues with the targets that have no outcome yet.
     """
 
     id = models.BigAutoField(primary_key=True)

@@ -1,4 +1,7 @@
-"""What people do to queues: pause, resume, set them up; and how long each line is. The audit log has each operation."""
+"""Operations on queues: pause, resume and change the settings. The audit log records each operation.
+
+`queue_statuses` counts the jobs of each queue.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,11 @@ SETTINGS = ("concurrency", "max_retries", "backoff_base", "backoff_jitter")
 
 @dataclass(frozen=True, slots=True)
 class QueueStatus:
-    """A queue and what stands in it; `oldest_due_at` is since when the first of those that are due has waited."""
+    """A queue and the counts of its open jobs.
+
+    `due` jobs wait and may start now. `later` jobs wait for a later time. `oldest_due_at` is the time from which the
+    oldest due job waits.
+    """
 
     queue: Queue
     due: int
@@ -31,28 +38,28 @@ class QueueStatus:
 
 
 def pause(name: str, *, by: str, reason: str = "") -> Queue:
-    """Let nothing of the queue start until it is resumed; what runs goes on. Pausing twice is no error.
+    """Pause the queue: no job of it starts until the queue is resumed, and running jobs go on.
 
-    Raises UnknownQueue.
+    If the queue is paused already, the earlier pause and its reason stay. Raises UnknownQueue.
     """
     with transaction.atomic():
         queue = _locked(name)
         if queue.paused_at is None:
             Queue.objects.filter(pk=name).update(paused_at=Now(), paused_by=by, pause_reason=reason)
             audit_log.record("queue.pause", f"queue:{name}", by=by, reason=reason)
-            transitions.say(log.warning, "queue_paused", queue=name, by=by, reason=reason)
+            transitions.log_on_commit(log.warning, "queue_paused", queue=name, by=by, reason=reason)
         queue.refresh_from_db()
     return queue
 
 
 def resume(name: str, *, by: str, reason: str = "") -> Queue:
-    """Let the queue's jobs start again, and wake a worker for them. Raises UnknownQueue."""
+    """End the queue's pause, and wake a worker for its waiting jobs. Raises UnknownQueue."""
     with transaction.atomic():
         queue = _locked(name)
         if queue.paused_at is not None:
             Queue.objects.filter(pk=name).update(paused_at=None, paused_by="", pause_reason="")
             audit_log.record("queue.resume", f"queue:{name}", by=by, reason=reason)
-            transitions.say(log.warning, "queue_resumed", queue=name, by=by, reason=reason)
+            transitions.log_on_commit(log.warning, "queue_resumed", queue=name, by=by, reason=reason)
             wakeup.wake(name)
         queue.refresh_from_db()
     return queue
@@ -61,8 +68,8 @@ def resume(name: str, *, by: str, reason: str = "") -> Queue:
 def change(name: str, *, by: str, reason: str = "", **settings: float | None) -> Queue:
     """Set concurrency (None: no limit), max_retries, backoff_base or backoff_jitter.
 
-    They count from the next claim on, those of retries from the next failure on, whenever the job was asked for.
-    Raises UnknownQueue, or InvalidQueueSettings with what is wrong.
+    A new concurrency counts from the next claim on, the other settings from the next failure on, also for jobs that
+    exist already. Raises UnknownQueue, or InvalidQueueSettings with the errors of the values.
     """
     with transaction.atomic():
         queue = _locked(name)
@@ -94,7 +101,7 @@ SELECT queue.name, COALESCE(waiting.due, 0), COALESCE(waiting.later, 0), COALESC
 
 
 def queue_statuses() -> list[QueueStatus]:
-    """Every queue by name, with what waits and runs in it."""
+    """All queues in the order of their names, each with the counts of its waiting and running jobs."""
     queues = {queue.name: queue for queue in Queue.objects.order_by("name")}
     with connection.cursor() as cursor:
         cursor.execute(QUEUE_STATUSES)

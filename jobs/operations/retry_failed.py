@@ -1,4 +1,4 @@
-"""Retrying all that failed: chain by chain, each in its own transaction, a bounded number of rows in memory."""
+"""Retry all failed chains, each in its own transaction, with a bounded number of rows in memory."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Callable, Iterator
 from django.db.models import Max
 
 from jobs.engine.models import Job
-from jobs.operations.bulk import OPERATIONS, BulkResult, do_to_each
+from jobs.operations.bulk import OPERATIONS, BulkResult, do_on_each
 from jobs.operations.selection import Selection
 
-AT_ONCE = 100
-"""Chains that are looked up together."""
+BATCH_SIZE = 100
+"""Chains that one query reads."""
 
 
 def failed_batches(selection: Selection) -> Iterator[list[Job]]:
-    """The latest attempts of failed chains, oldest first; those that fail from now on are not among them."""
+    """The latest attempts of failed chains, oldest first, without the chains that fail from now on."""
     newest = Job.objects.aggregate(newest=Max("pk"))["newest"] or 0
     after = 0
     while True:
-        batch = list(selection.failed().filter(pk__gt=after, pk__lte=newest).order_by("pk")[:AT_ONCE])
+        batch = list(selection.failed().filter(pk__gt=after, pk__lte=newest).order_by("pk")[:BATCH_SIZE])
         if not batch:
             return
         yield batch
@@ -27,17 +27,18 @@ def failed_batches(selection: Selection) -> Iterator[list[Job]]:
 
 
 def retry_failed(
-    selection: Selection, *, by: str, reason: str = "", tell: Callable[[BulkResult], None] = lambda _: None
+    selection: Selection, *, by: str, reason: str = "", report_progress: Callable[[BulkResult], None] = lambda _: None
 ) -> BulkResult:
-    """Start a new round for every failed chain of the selection; `tell` hears of it after each batch.
+    """Start a new round for every failed chain of the selection.
 
-    A chain that somebody else has retried or that was deleted meanwhile is skipped. Raises UnknownQueue, UnknownKind.
+    `report_progress` gets the result so far after each batch. A chain is skipped if somebody else has retried it
+    meanwhile, or if it was deleted. Raises UnknownQueue and UnknownKind.
     """
     selection.check()
-    outcome = BulkResult()
+    total = BulkResult()
     for batch in failed_batches(selection):
-        done = do_to_each([job.pk for job in batch], OPERATIONS["retry"], by=by, reason=reason)
-        outcome.count += done.count
-        outcome.skipped += done.skipped
-        tell(outcome)
-    return outcome
+        result = do_on_each([job.pk for job in batch], OPERATIONS["retry"], by=by, reason=reason)
+        total.count += result.count
+        total.skipped += result.skipped
+        report_progress(total)
+    return total

@@ -13,15 +13,15 @@ from jobs.engine.kinds import kind_named
 from jobs.engine.models import ENDED_BADLY, Job
 from orgs.access.caller import Caller
 from orgs.access.models import Role
-from orgs.access.organizations import visible_organizations
+from orgs.access.visible_organizations import visible_organizations
 from orgs.tree.models import Organization
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Filters that all hold; an empty one is no filter.
+    """The filters of a selection. A selected job matches all of them, and an empty filter matches every job.
 
-    `organization` means its subtree too; `since` is a moment or how long ago by the database's clock.
+    `organization` stands for its whole subtree. `since` is a time, or a duration before now by the database's clock.
     """
 
     status: str = ""
@@ -32,33 +32,34 @@ class Selection:
     since: datetime | timedelta | None = None
 
     def check(self) -> None:
-        """Raises UnknownQueue or UnknownKind for names that nothing has, which would only find nothing."""
+        """Check the names of queue and kind. Raises UnknownQueue or UnknownKind if the name does not exist."""
         if self.queue:
             transitions.queue_named(self.queue)
         if self.kind:
             kind_named(self.kind)
 
     def jobs(self) -> QuerySet[Job]:
-        """The attempts, created since then; to be read in the `snapshot` that the organization was read in.
+        """The selected attempts; `since` compares with the time of their creation.
 
-        PostgreSQL finds the newest of a small subtree quickly only when it knows how small it is.
+        Read them in the same `snapshot` as the organization: the query contains the organization's place in the tree.
+        With this place PostgreSQL knows the size of the subtree, and finds the newest jobs of a small subtree fast.
         """
-        jobs = self._alike(Job.objects.all(), "created_at")
+        jobs = self._filtered(Job.objects.all(), "created_at")
         if self.organization is not None:
             jobs = jobs.filter(organization_id__in=Organization.objects.under(self.organization).values("pk"))
         return jobs
 
     def failed(self) -> QuerySet[Job]:
-        """The latest attempts of chains that FAILED or COMPLETED with failures, ended since then."""
+        """The latest attempts of chains that FAILED, or COMPLETED with failures; `since` compares with their end."""
         chain = Coalesce(OuterRef("parent_job_id"), OuterRef("pk"))
         later = Job.objects.filter(parent_job_id=chain, pk__gt=OuterRef("pk"))
-        jobs = self._alike(Job.objects.filter(ENDED_BADLY, ~Exists(later)), "completed_at")
-        if self.organization is not None:  # read anew for each batch: organizations may move meanwhile
+        jobs = self._filtered(Job.objects.filter(ENDED_BADLY, ~Exists(later)), "completed_at")
+        if self.organization is not None:  # each batch reads the subtree again: organizations may move meanwhile
             subtree = visible_organizations(Caller("", Role.READER, self.organization.pk))
             jobs = jobs.filter(organization_id__in=subtree.values("pk"))
         return jobs
 
-    def _alike(self, jobs: QuerySet[Job], column: str) -> QuerySet[Job]:
+    def _filtered(self, jobs: QuerySet[Job], column: str) -> QuerySet[Job]:
         if self.since is not None:
             moment = Now() - self.since if isinstance(self.since, timedelta) else self.since
             jobs = jobs.filter(**{f"{column}__gte": moment})

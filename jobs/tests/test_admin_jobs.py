@@ -97,7 +97,7 @@ def test_the_canarys_jobs_are_shown_to_who_asks_for_them(cast: Cast) -> None:
 def test_organizations_of_others_hide_none_of_the_callers_own_from_the_search(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admin, "MOST_NAMED", 1)
+    monkeypatch.setattr(admin, "MAX_ORGANIZATIONS_OF_NAME", 1)
     for key in ("depot-1", "depot-2"):
         tree_operations.create(name="Depot", key=key, parent_id=cast.rival.pk)
     own = tree_operations.create(name="Depot", key="depot-3", parent_id=cast.north.pk)
@@ -181,11 +181,11 @@ def test_those_that_cannot_be_done_are_counted_with_the_reason() -> None:
     stopped = waiting()
     job_operations.cancel(job_id=stopped.pk, by="bob")
     ids = [done.pk, failed.pk, stopped.pk, waiting().pk, 10**9]
-    result = bulk.do_to_each(ids, OPERATIONS["retry"], by="olga", reason="x")
+    result = bulk.do_on_each(ids, OPERATIONS["retry"], by="olga", reason="x")
     assert result.count == 1
     assert dict(result.skipped) == {
         "had completed; there was nothing to retry": 1,
-        "had been cancelled; such a request is sent anew": 1,
+        "had been cancelled; the request must be sent again": 1,
         "were under way already": 1,
         "were gone": 1,
     }
@@ -196,11 +196,11 @@ def test_just_these_are_retried_from_the_latest_attempt_after_whatever_end(cast:
     JobFailure.objects.create(job=first, organization_id=cast.oslo.pk, error="refused")
     lifecycle.fail(job_id=first.pk, lease=lease_of(first), error="no", permanent=True)
     client = signed_in("operator")
-    assert "Retry the 1 that failed" in shown(client.get(f"{LIST}{first.pk}/change/"))
+    assert "Retry the 1 organization that failed" in shown(client.get(f"{LIST}{first.pk}/change/"))
     searched = shown(client.get(f"{LIST}{first.pk}/change/?failed=oslo"))
-    assert ("Retry the 1 that" in searched, "a search does not narrow it" in searched) == (False, True)
+    assert ("Retry the 1 organization that" in searched, "not only the results" in searched) == (False, True)
     asked = " ".join(shown(client.get(f"{LIST}{first.pk}/retry/do/")).split())
-    assert "It covers the 1 organization that the last attempt left, and no others." in asked
+    assert "The retry covers only the 1 organization that the last attempt left." in asked
     client.post(f"{LIST}{first.pk}/retry/do/", {"confirmed": "1", "reason": "mended"})
     again = Job.objects.latest("id")
     assert again.only_behind
@@ -209,8 +209,8 @@ def test_just_these_are_retried_from_the_latest_attempt_after_whatever_end(cast:
     JobFailure.objects.create(job=again, organization_id=cast.oslo.pk, error="refused")
     again.refresh_from_db()
     lifecycle.complete(job_id=again.pk, lease=lease_of(again))
-    assert "Retry the 1 that" not in shown(client.get(f"{LIST}{first.pk}/change/"))
-    assert "Retry the 1 that failed" in shown(client.get(f"{LIST}{again.pk}/change/"))
+    assert "Retry the 1 organization that" not in shown(client.get(f"{LIST}{first.pk}/change/"))
+    assert "Retry the 1 organization that failed" in shown(client.get(f"{LIST}{again.pk}/change/"))
 
 
 def test_a_retry_covers_what_was_left_or_all_and_the_question_says_how_many(cast: Cast) -> None:
@@ -220,9 +220,9 @@ def test_a_retry_covers_what_was_left_or_all_and_the_question_says_how_many(cast
     lifecycle.fail(job_id=nothing_done.pk, lease=lease_of(nothing_done), error="no", permanent=True)
     client = signed_in("operator")
     JobFailure.objects.create(job=cut_short, organization_id=cast.oslo.pk, error="refused")
-    assert "Retry the 6 that were left" in shown(client.get(f"{LIST}{cut_short.pk}/change/"))
+    assert "Retry the 6 organizations that were left" in shown(client.get(f"{LIST}{cut_short.pk}/change/"))
     assert "the 6 organizations that" in shown(client.get(f"{LIST}{cut_short.pk}/retry/do/"))
-    assert "It covers" not in shown(client.get(f"{LIST}{nothing_done.pk}/retry/do/"))
+    assert "The retry covers" not in shown(client.get(f"{LIST}{nothing_done.pk}/retry/do/"))
 
 
 def test_a_finished_job_says_nothing_of_its_queues_pause(cast: Cast) -> None:
@@ -314,7 +314,7 @@ def test_new_jobs_that_match_are_counted_for_who_looks(cast: Cast) -> None:
     probe_job.send_probe()
 
     def said(asked: str) -> str:
-        return shown(client.get(f"{LIST}live/", {"ids": "", "newest": newest, "asked": asked}))
+        return shown(client.get(f"{LIST}live/", {"ids": "", "newest": newest, "query": asked}))
 
     assert ">1 new job<" in said("")
     assert "new job<" not in said("below=oslo")
@@ -351,7 +351,7 @@ def test_what_came_of_a_job_is_told_in_words_that_fit_its_kind() -> None:
         True,
         False,
     ]
-    assert "What came of it" not in shown(client.get(f"{LIST}{bird.pk}/change/"))
+    assert ">Results</h2>" not in shown(client.get(f"{LIST}{bird.pk}/change/"))
 
 
 def test_more_jobs_take_no_more_queries(cast: Cast, django_assert_max_num_queries: DjangoAssertNumQueries) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db import transaction
 
-from jobs.engine import lifecycle, rescuer, runner, shutdown
+from jobs.engine import lifecycle, rescuer, runner, stop_request
 from jobs.engine.models import Job
 from jobs.engine.run import Run
 from jobs.errors import NotCancellable
@@ -117,7 +117,7 @@ def test_a_cancelled_job_whose_worker_died_is_not_tried_again() -> None:
 def test_a_cancelled_job_whose_worker_is_stopped_does_not_go_back_to_its_queue() -> None:
     def work(run: Run) -> None:
         job_operations.cancel(job_id=run.job.pk, by="bob")
-        shutdown.request_stop()
+        stop_request.request_stop()
         run.check()
 
     job = waiting()
@@ -125,6 +125,6 @@ def test_a_cancelled_job_whose_worker_is_stopped_does_not_go_back_to_its_queue()
         try:
             runner.run_next(QUEUE)
         finally:
-            shutdown.withdraw()
+            stop_request.withdraw()
     assert statuses(job) == ["CANCELLED"]
     assert not Job.objects.due().exists()

@@ -131,7 +131,7 @@ def test_a_report_is_left_in_audit_log_log_and_on_the_job() -> None:
 @pytest.fixture
 def two_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A transaction of a clean-up looks at two chains."""
-    monkeypatch.setattr(cleanup, "LOOKED_AT_ONCE", 2)
+    monkeypatch.setattr(cleanup, "BATCH_SIZE", 2)
 
 
 @pytest.mark.usefixtures("two_at_once")

@@ -11,12 +11,12 @@ import pytest
 from django.test import Client
 
 from conftest import Cast
-from jobs.engine import lifecycle, runner, shutdown
+from jobs.engine import lifecycle, runner, stop_request
 from jobs.engine.models import Job
 from jobs.engine.run import Run
 from jobs.engine.states import Status
 from jobs.operations import bulk, bulk_job, job_operations
-from jobs.operations.bulk import OPERATIONS, choose
+from jobs.operations.bulk import OPERATIONS, count_selection
 from jobs.operations.models import BulkTarget
 from jobs.tests.engine import QUEUE, before_each, by_hand, changed, claimed, lease_of, make_due, statuses, waiting
 from orgs.audit.models import AuditEntry
@@ -30,7 +30,7 @@ OURS = f"{LIST}?by=alice"
 @pytest.fixture(autouse=True)
 def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """More than two are many."""
-    monkeypatch.setattr(bulk, "AT_ONCE", 2)
+    monkeypatch.setattr(bulk, "MAX_JOBS_IN_REQUEST", 2)
 
 
 def ask(client: Client, action: str, first: Job, **confirmed: Any) -> Any:
@@ -46,7 +46,7 @@ def newest_in(page: str) -> str:
 def begun(deed: str, *, reason: str = "x", priority: int | None = None) -> Job:
     """A job that does it to all of alice's."""
     jobs = Job.objects.filter(requested_by="alice")
-    chosen = choose(jobs, OPERATIONS[deed])
+    chosen = count_selection(jobs, OPERATIONS[deed])
     return bulk_job.start(jobs, OPERATIONS[deed], chosen, by="user:olga", reason=reason, priority=priority)
 
 
@@ -62,7 +62,7 @@ def after_each(then: Callable[[], object]) -> Iterator[None]:
         try:
             yield
         finally:
-            shutdown.withdraw()
+            stop_request.withdraw()
 
 
 def recorded(action: str) -> list[str]:
@@ -75,7 +75,7 @@ def test_all_that_matched_when_it_was_asked_are_done_by_a_job_and_none_that_came
     job_operations.cancel(job_id=jobs[0].pk, by="bob")
     client = signed_in("operator", name="olga")
     question = shown(ask(client, "cancel", jobs[0]))
-    for words in ("4 of 5 jobs", "1 will be passed over: it was CANCELLED already", "by a job of their own"):
+    for words in ("4 of 5 jobs", "1 will be skipped: it was CANCELLED already", "a job of its own"):
         assert words in question
     later = waiting()
     answer = ask(client, "cancel", jobs[0], confirmed="1", reason="Too early", newest=newest_in(question))
@@ -110,7 +110,7 @@ def test_a_deed_asked_for_again_takes_those_that_are_left() -> None:
     jobs = [waiting() for _ in range(6)]
     begun("cancel")
     runner.run_next(QUEUE)
-    assert choose(Job.objects.filter(requested_by="alice"), OPERATIONS["cancel"]).fitting == 0
+    assert count_selection(Job.objects.filter(requested_by="alice"), OPERATIONS["cancel"]).applicable == 0
     more = [waiting() for _ in range(3)]
     begun("cancel")
     runner.run_next(QUEUE)
@@ -126,14 +126,14 @@ def test_only_chains_that_ended_badly_are_retried_each_once() -> None:
     by_hand("COMPLETED")
     by_hand("CANCELLED")
     by_hand("PENDING")
-    chosen = choose(Job.objects.all(), OPERATIONS["retry"])
+    chosen = count_selection(Job.objects.all(), OPERATIONS["retry"])
     assert set(bulk.one_of_each_chain(Job.objects.all(), OPERATIONS["retry"])) == {again.pk, left_some.pk}
-    assert (chosen.matching, chosen.fitting) == (8, 2)
+    assert (chosen.matching, chosen.applicable) == (8, 2)
     assert chosen.skipped == {
         "were attempts of the same chains as others": 1,
         "were followed by an attempt that has not failed": 1,
         "had completed; there was nothing to retry": 2,
-        "had been cancelled; such a request is sent anew": 1,
+        "had been cancelled; the request must be sent again": 1,
         "were under way already": 1,
     }
 
@@ -159,7 +159,7 @@ def test_a_job_that_fails_in_the_middle_goes_on_where_it_was_and_does_nothing_tw
     assert recorded("job.retry") == sorted(f"job:{job.pk}" for job in jobs)
     assert [len(statuses(job)) for job in jobs] == [2] * 5
     again.refresh_from_db()
-    assert (again.processed, again.total, bulk_job.report(again).count) == (3, 3, 5)
+    assert (again.processed, again.total, bulk_job.result_of(again).count) == (3, 3, 5)
 
 
 def test_a_worker_that_loses_its_lease_does_nothing_more() -> None:
@@ -183,7 +183,7 @@ def test_one_that_is_gone_or_was_changed_meanwhile_is_passed_over_with_the_reaso
     Job.objects.filter(pk=jobs[1].pk).delete()
     runner.run_next(QUEUE)
     many.refresh_from_db()
-    done = bulk_job.report(many)
+    done = bulk_job.result_of(many)
     assert (many.status, done.count) == ("COMPLETED", 1)
     assert done.skipped == {"were CANCELLED already": 1, "were gone": 1}
     assert BulkTarget.objects.filter(outcome="").count() == 0
@@ -211,7 +211,7 @@ def test_one_that_is_cancelled_ends_before_the_next_job() -> None:
 def test_one_whose_worker_stops_is_handed_back_before_the_next_job_and_its_total_stays() -> None:
     jobs = [waiting() for _ in range(3)]
     many = begun("cancel")
-    with after_each(shutdown.request_stop):
+    with after_each(stop_request.request_stop):
         runner.run_next(QUEUE)
     assert statuses(many) == ["PENDING"]
     assert [statuses(job) for job in jobs] == [["CANCELLED"], ["PENDING"], ["PENDING"]]

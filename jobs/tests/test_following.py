@@ -135,7 +135,7 @@ def test_ctrl_c_ends_the_watching_and_not_the_job(meanwhile: Any, capsys: pytest
     meanwhile(iter([ctrl_c]))
     ran = run("job", job.pk, "--follow", "--json")
     assert (ran.status, ran.out) == (130, "")
-    assert f"Stopped watching; job {job.pk} goes on." in capsys.readouterr().err
+    assert f"The command has stopped, and job {job.pk} goes on." in capsys.readouterr().err
     job.refresh_from_db()
     assert (job.status, job.cancel_requested_at) == ("IN_PROGRESS", None)
 
@@ -160,7 +160,7 @@ def test_a_database_that_is_away_for_a_moment_is_waited_for(pauses: list[float],
 def test_a_database_that_stays_away_is_given_up(pauses: list[float]) -> None:
     job = waiting()
     with failing_queries(AWAY), pytest.raises(OperationalError):
-        next(chain_polling.poll_chain(job.pk, patience=-1.0))
+        next(chain_polling.poll_chain(job.pk, database_timeout=-1.0))
 
 
 # --- why it waits -----------------------------------------------------------------------------------------------------
@@ -169,8 +169,8 @@ def test_a_database_that_stays_away_is_given_up(pauses: list[float]) -> None:
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a wait explained without waiting for it."""
-    monkeypatch.setattr("jobs.console.follow.BEFORE_EXPLAINING", 0.0)
-    monkeypatch.setattr("jobs.console.follow.BETWEEN_EXPLANATIONS", 0.0)
+    monkeypatch.setattr("jobs.console.follow.FIRST_EXPLANATION_SECONDS", 0.0)
+    monkeypatch.setattr("jobs.console.follow.EXPLANATION_INTERVAL_SECONDS", 0.0)
 
 
 def test_who_waits_is_told_why_each_reason_once(
@@ -191,8 +191,8 @@ def test_who_waits_is_told_why_each_reason_once(
     assert run("job", job.pk, "--follow").status == 0
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith(("The queue", "No worker"))]
     assert told == [
-        "No worker is alive for the queue default; the job waits until one is.",
-        "The queue default is paused by bob: deploy. bin/manage resume_queue default lets it go on.",
+        "No worker is alive for the queue default; the job waits until one starts.",
+        "The queue default is paused by bob: deploy. To resume the queue: bin/manage resume_queue default",
     ]
 
 
@@ -214,6 +214,6 @@ def test_each_reason_to_wait_has_its_words() -> None:
     fail(running := claimed())
     assert str(waits_for(latest(running))).startswith("The next attempt begins in ")
     claimed()
-    assert waits_for(job) == "The workers are busy: 1 jobs of the queue default run."
+    assert waits_for(job) == "The workers are busy; running jobs of the queue default: 1."
     Queue.objects.filter(name=QUEUE).update(concurrency=1)
-    assert waits_for(job) == "1 jobs of the queue default run, as many as may at once."
+    assert waits_for(job) == "The queue default runs as many jobs as its concurrency allows: 1."

@@ -73,7 +73,7 @@ def test_what_a_call_does_not_wait_for_goes_on_with_the_next(monkeypatch: pytest
             raise ValueError("no luck")
 
     with monkeypatch.context() as patch, doing(work):
-        patch.setattr(inline, "LONGEST_WAIT", 0.0)
+        patch.setattr(inline, "MAX_WAIT_SECONDS", 0.0)
         job = waiting()
     assert statuses(job) == ["RETRYING", "PENDING"]
     make_due()

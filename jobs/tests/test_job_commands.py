@@ -38,7 +38,7 @@ def test_jobs_are_listed_newest_first_up_to_a_limit() -> None:
     assert listed() == jobs[::-1]
     ran = run("jobs", "--limit", 2)
     assert [line.split()[0] for line in ran.lines[1:3]] == [str(jobs[2]), str(jobs[1])]
-    assert ran.lines[3] == "There are more than 2; --limit shows more."
+    assert ran.lines[3] == "There are more than 2 jobs. To see more, use --limit."
     assert run("jobs", "--limit", 2, "--json").document["more"] is True
     assert run("jobs", "--limit", 3, "--json").document["more"] is False
 
@@ -86,7 +86,7 @@ def test_the_table_fits_a_narrow_terminal_with_all_that_tells_jobs_apart(
 ) -> None:
     waiting(organization=cast.oslo, arguments={"featureFlagName": "new-checkout-" + "x" * 60, "enabled": True})
     wide = run("jobs").lines
-    assert wide[0].split()[:8] == ["Job", "Status", "Done", "Organization", "Work", "Try", "Queue", "Created"]
+    assert wide[0].split()[:8] == ["Job", "Status", "Done", "Organization", "Work", "Attempt", "Queue", "Created"]
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "80")
     narrow = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in run("jobs").lines]
@@ -121,7 +121,7 @@ def test_a_job_is_shown_with_its_chain_and_the_organizations_that_failed(cast: C
 
 def test_a_job_that_waits_says_for_what() -> None:
     job = waiting()
-    nobody = f"No worker is alive for the queue {QUEUE}; the job waits until one is."
+    nobody = f"No worker is alive for the queue {QUEUE}; the job waits until one starts."
     assert run("job", job.pk, "--json").document["waitsFor"] == nobody
     assert nobody in run("job", job.pk).lines
 
@@ -203,7 +203,7 @@ def test_every_failed_chain_gets_a_new_round_and_others_are_left_alone(cast: Cas
     assert [entry[:4] for entry in audit_entries()[before:]] == [
         (OLGA, "job.retry", f"job:{one.pk}", "disk emptied") for one in (bad, partly)
     ]
-    assert run("retry_failed").out == "Nothing failed that matches.\n"
+    assert run("retry_failed").out == "No failed job matches.\n"
 
 
 def test_only_the_latest_attempt_of_a_chain_counts() -> None:
@@ -243,7 +243,7 @@ def test_filters_say_which_failed_chains(cast: Cast) -> None:
 
 
 def test_more_than_a_batch_is_retried_each_chain_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.operations.retry_failed.AT_ONCE", 2)
+    monkeypatch.setattr("jobs.operations.retry_failed.BATCH_SIZE", 2)
     jobs = [failed() for _ in range(5)]
     assert run("retry_failed").out == "5 retried, 0 skipped.\n"
     assert all(statuses(job) == ["RETRYING", "PENDING"] for job in jobs)
@@ -262,7 +262,7 @@ def test_a_chain_that_somebody_else_retries_meanwhile_is_skipped_with_the_reason
 
     from jobs.operations import bulk  # noqa: PLC0415 - what the operation calls is replaced
 
-    monkeypatch.setitem(bulk.OPERATIONS, "retry", replace(bulk.OPERATIONS["retry"], act=beaten))
+    monkeypatch.setitem(bulk.OPERATIONS, "retry", replace(bulk.OPERATIONS["retry"], function=beaten))
     ran = run("retry_failed")
-    assert (ran.lines, ran.status) == (["1 retried, 1 skipped.", "1: it was under way already."], 1)
+    assert (ran.lines, ran.status) == (["1 retried, 1 skipped.", "1 skipped: it was under way already."], 1)
     assert statuses(mine) == statuses(theirs) == ["RETRYING", "PENDING"]

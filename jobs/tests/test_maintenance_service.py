@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jobs.engine import maintenance, rescuer_service, shutdown
+from jobs.engine import maintenance, rescuer_service, stop_request
 from jobs.engine.maintenance import maintenance_task
 from jobs.engine.maintenance_service import MaintenanceService
 from jobs.engine.rescuer_service import RescuerService
@@ -32,11 +32,11 @@ def started(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[Started]
             service.start()
 
     yield start
-    shutdown.request_stop()
+    stop_request.request_stop()
     for service in services:
         service.stop(within=10)
     assert not any(service.is_alive() for service in services)
-    shutdown.withdraw()
+    stop_request.withdraw()
 
 
 class Calls:

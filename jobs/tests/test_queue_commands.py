@@ -56,7 +56,7 @@ def test_queues_tell_what_stands_in_them_and_who_serves_them() -> None:
 
 def test_workers_tell_what_they_do_and_the_exit_status_whether_any_is_alive() -> None:
     nobody = run("workers")
-    assert (nobody.out, nobody.status) == ("No worker is alive; jobs wait until one is.\n", 1)
+    assert (nobody.out, nobody.status) == ("No worker is alive; jobs wait until one starts.\n", 1)
     worker_registry.beat(queues=[QUEUE], concurrency=2, pid=1)
     job = waiting(arguments={"featureFlagName": "checkout", "enabled": True}, total=10)
     lifecycle.claim(queue=QUEUE, worker=worker_registry.process_name())
@@ -76,7 +76,7 @@ def ended_long_ago() -> Job:
 
 
 def test_a_dry_clean_up_counts_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cleanup, "also", [OldRows("pebbles", lambda: 3, lambda _: (None, 3))])
+    monkeypatch.setattr(cleanup, "other_old_rows", [OldRows("pebbles", lambda: 3, lambda _: (None, 3))])
     ended_long_ago(), waiting()
     assert run("cleanup_jobs", "--dry-run", "--json").document == {
         "dryRun": True, "completed": 1, "cancelled": 0, "failed": 0, "pebbles": 3,
@@ -93,5 +93,5 @@ def test_a_clean_up_is_a_job_that_is_asked_for_once() -> None:
     assert (first["completed"], first["job"]["kind"], first["job"]["requestedBy"]) == (1, cleanup.KIND, OLGA)
     assert first["job"]["correlationId"].startswith("command-")
     assert second["job"]["id"] == first["job"]["id"]
-    assert first["waitsFor"] == "No worker is alive for the queue default; the job waits until one is."
+    assert first["waitsFor"] == "No worker is alive for the queue default; the job waits until one starts."
     assert audit_entries() == [(OLGA, "jobs.cleanup", f"job:{first['job']['id']}", "", "command")]

@@ -23,7 +23,7 @@ def test_a_dead_workers_job_has_a_retry_that_is_due_at_once() -> None:
     assert statuses(job) == ["RETRYING", "PENDING"]
     assert lifecycle.claim(queue=QUEUE, worker="another") == latest(job)
     job.refresh_from_db()
-    assert "The worker worker stopped without a word" in (job.error_message or "")
+    assert "The worker worker did not renew the lease in time" in (job.error_message or "")
     assert job.lease_token is None
 
 

@@ -10,7 +10,7 @@ import pytest
 from django.db import OperationalError
 from structlog.testing import capture_logs
 
-from jobs.engine import rescuer_service, shutdown
+from jobs.engine import rescuer_service, stop_request
 from jobs.engine.rescuer_service import RescuerService
 
 
@@ -36,11 +36,11 @@ def test_a_worker_that_stops_says_so_at_once(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(rescuer_service, "TURN_SECONDS", 0.0)
     monkeypatch.setattr(rescuer_service, "rescue_expired", lambda: 0)
     monkeypatch.setattr(rescuer_service.worker_registry, "beat", lambda *, is_stopping, **_: said.append(is_stopping))
-    monkeypatch.setattr(rescuer_service, "wake_waiting", shutdown.request_stop)
+    monkeypatch.setattr(rescuer_service, "wake_waiting", stop_request.request_stop)
     try:
         RescuerService(queues=["default"], concurrency=1).run()
     finally:
-        shutdown.withdraw()
+        stop_request.withdraw()
     assert said == [False, True]
 
 

@@ -9,7 +9,7 @@ import pytest
 from django.db import OperationalError, transaction
 
 from flagsite.core.db import transient_errors
-from jobs.engine import lifecycle, runner, shutdown, worker_registry
+from jobs.engine import lifecycle, runner, stop_request, worker_registry
 from jobs.engine.models import Job
 from jobs.engine.run import Run
 from jobs.errors import LeaseLost, PermanentFailure, StopRequested
@@ -108,7 +108,7 @@ def test_what_cannot_succeed_is_not_tried_again(kind: str) -> None:
 def test_a_worker_that_is_stopped_hands_its_job_back_with_all_its_attempts() -> None:
     def work(run: Run) -> None:
         run.record_progress(processed=5, checkpoint={"after": 5})
-        shutdown.request_stop()
+        stop_request.request_stop()
         run.check()
 
     job = waiting()
@@ -117,7 +117,7 @@ def test_a_worker_that_is_stopped_hands_its_job_back_with_all_its_attempts() -> 
             runner.run_next(QUEUE)
             assert runner.run_next(QUEUE) is None  # it is stopping: the job is for another
         finally:
-            shutdown.withdraw()
+            stop_request.withdraw()
     job.refresh_from_db()
     assert (job.status, job.retry_count, job.round_attempt) == ("PENDING", 0, 0)
     assert (job.checkpoint, job.processed) == ({"after": 5}, 5)
@@ -130,11 +130,11 @@ def test_a_worker_that_is_stopped_hands_its_job_back_with_all_its_attempts() -> 
 def test_a_worker_that_is_stopped_passes_the_wake_up_on_to_one_that_stays(wake_ups: list[str]) -> None:
     job = waiting()
     wake_ups.clear()
-    shutdown.request_stop()
+    stop_request.request_stop()
     try:
         assert runner.run_next(QUEUE) is None
     finally:
-        shutdown.withdraw()
+        stop_request.withdraw()
     assert wake_ups == [QUEUE]
     assert statuses(job) == ["PENDING"]
 

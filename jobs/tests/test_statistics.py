@@ -17,7 +17,7 @@ from jobs.metrics import statistics
 from jobs.metrics.statistics import Duration, percentile_of
 from jobs.metrics.subtree_statistics import statistics_of
 from jobs.operations import cleanup, job_operations
-from jobs.templatetags.job_figures import capped, duration, percent
+from jobs.templatetags.job_formats import capped, duration, percent
 from jobs.tests.engine import by_hand, changed, claimed, lease_of, make_due, waiting
 from orgs.access.caller import Caller
 from orgs.access.models import Role

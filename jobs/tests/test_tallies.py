@@ -71,7 +71,7 @@ def test_an_end_that_a_manual_retry_takes_back_is_noted_in_its_hour_and_stays_co
     job_operations.retry(job_id=job.pk, by="bob")
     assert counted("count", "chains", "reopened")["failed"] == (1, 1, 1)
     assert HourlyMetrics.objects.get(outcome="failed").reopened == 1
-    hourly_metrics.fold_old()
+    hourly_metrics.merge_old_hours()
     assert counted("count", "chains", "reopened")["failed"] == (1, 1, 1)
 
 

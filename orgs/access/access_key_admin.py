@@ -19,7 +19,7 @@ from unfold.decorators import display
 from orgs.access import access_keys
 from orgs.access.models import AccessKey, Role
 from orgs.access.operator_admin import OperatorAdmin, require_caller
-from orgs.access.organizations import hold_visible_organization, visible_organizations
+from orgs.access.visible_organizations import hold_visible_organization, visible_organizations
 from orgs.errors import InvalidKeyName
 
 CREATED_TEMPLATE = "admin/orgs/accesskey/created.html"

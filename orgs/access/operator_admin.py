@@ -20,8 +20,8 @@ from unfold.views import ChangeList as ThemedChangeList
 
 from orgs.access.caller import Caller
 from orgs.access.models import Role
-from orgs.access.organizations import visible_organizations
 from orgs.access.people import caller_for
+from orgs.access.visible_organizations import visible_organizations
 
 PREVIEW_OUTDATED = "The data has changed since this page was shown. Check the page and confirm again."
 
@@ -42,9 +42,9 @@ def require_caller(request: HttpRequest) -> Caller:
     return caller
 
 
-def fingerprint_of(*shown: Any) -> str:
+def fingerprint_of(*values: Any) -> str:
     """Return a fingerprint of the data on a page. The form sends it back, so that a person confirms only this data."""
-    return hashlib.sha256(json.dumps(shown).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
 def may(request: HttpRequest, needed: Role | None) -> bool:

@@ -17,7 +17,7 @@ from unfold.contrib.filters.admin import RangeDateFilter
 from flagsite.core.admin.capped_paginator import CappedPaginator
 from flagsite.core.ids import id_in
 from orgs.access.operator_admin import OperatorAdmin, TextInputFilter, clipped
-from orgs.access.organizations import find_organization_by_key_or_id
+from orgs.access.visible_organizations import find_organization_by_key_or_id
 from orgs.audit.models import AuditEntry
 from orgs.errors import OrganizationNotFound
 
@@ -162,5 +162,5 @@ class AuditEntryAdmin(OperatorAdmin):
 
     @admin.display(description="details")
     def as_json(self, entry: AuditEntry) -> str:
-        shown = json.dumps(entry.details, indent=2, ensure_ascii=False)
-        return format_html('<div class="fs-json">{}</div>', shown)
+        details = json.dumps(entry.details, indent=2, ensure_ascii=False)
+        return format_html('<div class="fs-json">{}</div>', details)

@@ -25,7 +25,7 @@ LONE_CR = re.compile(rb"\r[^\n\0]")
 """A line that ends with CR alone; UTF-16, which has NUL after CR, gets another error message."""
 
 
-class Row(NamedTuple):
+class CsvRow(NamedTuple):
     """A row of the file. `line` is the number of its first line, and `parent_key` is empty for a root."""
 
     line: int
@@ -58,7 +58,7 @@ class Refusals:
             raise ImportRefused(lines=sorted(self.kept), count=self.count)
 
 
-def read(file: BinaryIO, refusals: Refusals, *, on_bytes: Callable[[int], None] = lambda _: None) -> Iterator[Row]:
+def read(file: BinaryIO, refusals: Refusals, *, on_bytes: Callable[[int], None] = lambda _: None) -> Iterator[CsvRow]:
     """Yield the rows of a CSV file in UTF-8, with or without a byte order mark. Empty lines are skipped.
 
     The problems of a row are added to `refusals`. A refused row with a valid key is yielded too, because other rows can
@@ -86,17 +86,17 @@ def _column_order(rows: Iterator[tuple[int, list[str]]]) -> tuple[int, ...]:
     line, fields = next(rows, (1, []))
     names = [field.strip() for field in fields]
     if sorted(names) != sorted(COLUMNS):
-        found = quoted(",".join(names)) if names else "nothing"
-        problem = f"The first line has to name the columns {', '.join(COLUMNS)} and no others; it has {found}."
+        header = quoted(",".join(names)) if names else "nothing"
+        problem = f"The first line has to name the columns {', '.join(COLUMNS)} and no others; it has {header}."
         raise ImportRefused(lines=[RefusedLine(line, problem)], count=1)
     return tuple(names.index(column) for column in COLUMNS)
 
 
-def _checked(line: int, key: str, name: str, parent_key: str, refusals: Refusals) -> Row | None:
+def _checked(line: int, key: str, name: str, parent_key: str, refusals: Refusals) -> CsvRow | None:
     """Return the row as it is to be stored, or None if its key is not valid."""
     name = name.strip()
     if name.isprintable() and 0 < len(name) <= MAX_LENGTH and _is_key(key) and (not parent_key or _is_key(parent_key)):
-        return Row(line, key, name, parent_key)
+        return CsvRow(line, key, name, parent_key)
     problems = [
         problem for problem in (_key_problem(key), _name_problem(name), _parent_key_problem(parent_key)) if problem
     ]
@@ -106,7 +106,7 @@ def _checked(line: int, key: str, name: str, parent_key: str, refusals: Refusals
             return None
         parent_key = "" if _parent_key_problem(parent_key) else parent_key
         name = ""
-    return Row(line, key, name, parent_key)
+    return CsvRow(line, key, name, parent_key)
 
 
 def _is_key(key: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from flagsite.core.db.copy_in import BLOCK_SIZE, copy_in
-from orgs.csv_import.csv_file import Refusals, Row, quoted
+from orgs.csv_import.csv_file import CsvRow, Refusals, quoted
 
 TABLES = ("import_entries", "import_resolved", "import_nodes", "import_created")
 
@@ -74,14 +74,14 @@ CREATE TEMPORARY TABLE import_entries (line bigint, key text, name text, parent_
 """
 
 
-def stage(rows: Iterable[Row]) -> None:
+def stage(rows: Iterable[CsvRow]) -> None:
     """Copy the rows of the file into the temporary table `import_entries`."""
     execute(CREATE_ENTRIES)
     copy_in("COPY import_entries FROM STDIN", (_escaped(row) for row in rows))
     execute("ANALYZE import_entries")
 
 
-def _escaped(row: Row) -> str:
+def _escaped(row: CsvRow) -> str:
     """Return the row in COPY's text format; only a name can have tabs and line breaks."""
     line, key, name, parent_key = row
     if "\\" in name or not name.isprintable():

@@ -19,7 +19,7 @@ from orgs.access.caller import Caller
 from orgs.access.live_pages import fragment
 from orgs.access.models import AccessKey, Role, StaffScope
 from orgs.access.operator_admin import PREVIEW_OUTDATED, OperatorAdmin, caller_of, fingerprint_of
-from orgs.access.organizations import find_visible_organization
+from orgs.access.visible_organizations import find_visible_organization
 from orgs.audit.models import AuditEntry
 from orgs.csv_import.admin_page import ImportPage
 from orgs.errors import OrganizationNotFound

@@ -11,7 +11,7 @@ from orgs.tree.models import Organization
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class OrganizationSection:
     """A part of an organization's page: a template, and a function that returns its context."""
 
     template: str
@@ -20,5 +20,5 @@ class Section:
 
 PreviewMove = Callable[[Organization, Organization | None], list[str]]
 """A function that returns sentences about further effects of a move below this parent."""
-sections: list[Section] = []
+sections: list[OrganizationSection] = []
 move_previews: list[PreviewMove] = []

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from flagsite.core.db.snapshot import snapshot
 from orgs.access.endpoints import Endpoint, ListEndpoint
 from orgs.access.models import Role
-from orgs.access.organizations import (
+from orgs.access.visible_organizations import (
     find_visible_organization,
     subtree_ordered_by_id,
     visible_ancestors,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from orgs.access import organizations
+from orgs.access import visible_organizations
 from orgs.access.caller import Caller
 from orgs.tree import locks, tree_operations
 from orgs.tree.models import Organization
@@ -20,13 +20,13 @@ def create(caller: Caller, *, name: str, key: str, parent_id: int | None = None,
     """
     with transaction.atomic():
         locks.lock_tree_for_writing()
-        organizations.check_placement(caller, organization_id=None, parent_id=parent_id)
+        visible_organizations.check_placement(caller, organization_id=None, parent_id=parent_id)
         return tree_operations.create(name=name, key=key, parent_id=parent_id, reason=reason)
 
 
 def rename(caller: Caller, organization_id: int, *, name: str, reason: str = "") -> Organization:
     """Rename an organization that the caller may see. Raises OrganizationNotFound."""
-    with organizations.hold_visible_organization(caller, organization_id):
+    with visible_organizations.hold_visible_organization(caller, organization_id):
         return tree_operations.rename(organization_id=organization_id, name=name, reason=reason)
 
 
@@ -39,9 +39,9 @@ def move(
     """
     with transaction.atomic():
         locks.lock_tree_for_writing()
-        organization = organizations.find_visible_organization(caller, organization_id)
+        organization = visible_organizations.find_visible_organization(caller, organization_id)
         if parent_id != organization.parent_id:
-            organizations.check_placement(caller, organization_id=organization_id, parent_id=parent_id)
+            visible_organizations.check_placement(caller, organization_id=organization_id, parent_id=parent_id)
         if name is not None:
             tree_operations.rename(organization_id=organization_id, name=name, reason=reason)
         return tree_operations.move(organization_id=organization_id, parent_id=parent_id, reason=reason)
@@ -54,6 +54,6 @@ def delete(caller: Caller, organization_id: int, *, subtree: bool = False, reaso
     """
     with transaction.atomic():
         locks.lock_tree_for_writing()
-        organizations.find_visible_organization(caller, organization_id)
-        organizations.check_not_top_of_scope(caller, organization_id)
+        visible_organizations.find_visible_organization(caller, organization_id)
+        visible_organizations.check_not_top_of_scope(caller, organization_id)
         return tree_operations.delete(organization_id=organization_id, subtree=subtree, reason=reason)

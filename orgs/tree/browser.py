@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from orgs.access.caller import Caller
-from orgs.access.organizations import visible_ancestors, visible_organizations
+from orgs.access.visible_organizations import visible_ancestors, visible_organizations
 from orgs.tree.models import Organization
 from orgs.tree.paths import path_names_of
 

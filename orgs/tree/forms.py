@@ -10,7 +10,7 @@ from django import forms
 
 from flagsite.core.admin.reason_form import reason_field
 from orgs.access.caller import Caller
-from orgs.access.organizations import check_placement, find_organization_by_key_or_id
+from orgs.access.visible_organizations import check_placement, find_organization_by_key_or_id
 from orgs.errors import MoveUnderOwnDescendant, OrganizationNotFound
 from orgs.tree import authorized_operations
 from orgs.tree.models import ORGANIZATION_KEY, Organization
@@ -18,20 +18,20 @@ from orgs.tree.models import ORGANIZATION_KEY, Organization
 MAX_LENGTH = 255
 
 
-class OperationForm(forms.Form):
+class OrganizationOperationForm(forms.Form):
     """The base of the forms: a reason, which is optional, below the other fields."""
 
     field_order = ("name", "key", "parent", "reason")
     reason = reason_field(required=False, rows=2, help_text="Optional. Kept in the audit log.")
 
 
-class RenameForm(OperationForm):
+class RenameForm(OrganizationOperationForm):
     """The form to rename an organization."""
 
     name = forms.CharField(max_length=MAX_LENGTH)
 
 
-class CreateForm(OperationForm):
+class CreateForm(OrganizationOperationForm):
     """The form to create an organization."""
 
     name = forms.CharField(max_length=MAX_LENGTH)
@@ -43,7 +43,7 @@ class CreateForm(OperationForm):
     )
 
 
-class MoveForm(OperationForm):
+class MoveForm(OrganizationOperationForm):
     """The form to move an organization."""
 
     parent = forms.CharField(
@@ -60,7 +60,7 @@ class MoveForm(OperationForm):
             raise forms.ValidationError(error.detail) from error
 
 
-class DeleteForm(OperationForm):
+class DeleteForm(OrganizationOperationForm):
     """The form to delete an organization. The person has to enter its key, as a protection against mistakes."""
 
     key = forms.CharField(strip=False, help_text="Enter the organization's key to confirm the deletion.")

@@ -13,7 +13,7 @@ from flagsite.core.console.command import Answer, OperatorCommand, me
 
 
 class Command(OperatorCommand):
-    help = "Cancel scheduled changes that wait for their time or their retry; of a recurring one all later times too."
+    help = "Cancel scheduled changes that wait for their time or their retry, and all later times of recurring changes."
 
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("ids", type=row_id, nargs="+", metavar="ID")

@@ -1,4 +1,4 @@
-"""Show what holds for an organization."""
+"""The command flag_state: show the values of an organization's flags."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from flags.states.selectors import EffectiveState
 from flagsite.core.console import terminal
 from flagsite.core.console.command import Answer, OperatorCommand
 from flagsite.core.db.snapshot import snapshot
-from orgs.access.organizations import find_organization_by_key_or_id
+from orgs.access.visible_organizations import find_organization_by_key_or_id
 from orgs.tree.models import Organization
 
 
 class Command(OperatorCommand):
     help = (
-        "Show the value of a flag for an organization and where it comes from; without FLAG those of all flags that "
-        "were ever set on it or above it."
+        "Show the value of a flag for an organization, and the organization on which it was set. Without FLAG, show "
+        "all flags that were ever set on the organization or above it."
     )
 
     def add_options(self, parser: CommandParser) -> None:
@@ -36,8 +36,8 @@ class Command(OperatorCommand):
         documents = [_document(state, where, sources) for state in states]
         if flag is not None:
             return Answer(documents[0], [_sentence(states[0], where, sources)])
-        shown = [_table(states, sources)] if states else [f"No flag was ever set on {where.key} or above it."]
-        return Answer({"organizationId": where.pk, "organizationKey": where.key, "results": documents}, shown)
+        output = [_table(states, sources)] if states else [f"No flag was ever set on {where.key} or above it."]
+        return Answer({"organizationId": where.pk, "organizationKey": where.key, "results": documents}, output)
 
 
 def _states(where: Organization, flag: str | None) -> list[EffectiveState]:

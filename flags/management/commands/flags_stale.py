@@ -1,4 +1,4 @@
-"""Say which flags should go, for people and for CI."""
+"""The command flags_stale: list stale flags, for people and for CI."""
 
 from __future__ import annotations
 
@@ -18,26 +18,28 @@ from orgs.access.caller import Caller
 from orgs.access.models import Role
 
 OPERATOR = Caller("command", Role.ADMIN)
-"""Who runs a command sees all organizations."""
+"""The caller of commands, who sees all organizations."""
 
 
 class Command(OperatorCommand):
     help = (
-        "List the flags that should go: those that nobody evaluates, that have long been the same for everybody, or "
-        "that are past their day. Counts anew on how many organizations each flag is on."
+        "List stale flags: flags that nobody evaluates, flags that have long had the same value for everybody, and "
+        "expired flags. The command counts the adoption of all flags first."
     )
 
     def add_options(self, parser: CommandParser) -> None:
-        parser.add_argument("--fail", action="store_true", help="exit status 1 when there are any, for CI")
-        parser.add_argument("--days", type=_days, metavar="N", help="instead of FLAG_STALE_DAYS")
+        parser.add_argument("--fail", action="store_true", help="exit with status 1 if there are stale flags, for CI")
+        parser.add_argument(
+            "--days", type=_days, metavar="N", help="the period to look back, instead of FLAG_STALE_DAYS"
+        )
 
     def answer(self, *, fail: bool, days: int | None, **options: Any) -> Answer:
         adoption_counts.count_adoption()
-        found = staleness.stale_flags(OPERATOR, days=days)
+        stale_flags = staleness.stale_flags(OPERATOR, days=days)
         days = settings.FLAG_STALE_DAYS if days is None else days
-        document = {"days": days, "results": [_document(stale) for stale in found]}
-        shown = [_table(found)] if found else [f"No flag is stale, by {days} days."]
-        return Answer(document, shown, failed=fail and bool(found))
+        document = {"days": days, "results": [_document(stale) for stale in stale_flags]}
+        output = [_table(stale_flags)] if stale_flags else [f"No flag is stale. The period is {days} days."]
+        return Answer(document, output, failed=fail and bool(stale_flags))
 
 
 def _days(word: str) -> int:
@@ -60,12 +62,12 @@ def _document(stale: StaleFlag) -> dict[str, Any]:
     }
 
 
-def _table(found: list[StaleFlag]) -> Table:
+def _table(stale_flags: list[StaleFlag]) -> Table:
     table = terminal.table(
         Column("Flag", no_wrap=True), Column("Owner", no_wrap=True), Column("Why", overflow="fold"),
-        Column("Asked for by name (UTC)", no_wrap=True), Column("Minority", overflow="fold"),
+        Column("Evaluated by name (UTC)", no_wrap=True), Column("Minority", overflow="fold"),
     )  # fmt: skip
-    for stale in found:
+    for stale in stale_flags:
         why = " ".join(reason.words for reason in stale.reasons)
         asked = terminal.format_time((stale.usage or Usage()).by_name.last) or "never"
         table.add_row(*terminal.cells(stale.flag.key, stale.flag.owner, why, asked, stale.minority))

@@ -13,7 +13,9 @@ from flagsite.core.console.command import Answer, OperatorCommand, me
 
 
 class Command(OperatorCommand):
-    help = "Have scheduled changes that failed, for good too, tried within seconds, with their automatic retries anew."
+    help = (
+        "Retry failed scheduled changes within seconds, with all their automatic retries, even if they failed for good."
+    )
 
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("ids", type=row_id, nargs="+", metavar="ID")

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from flags.schedules import plan
-from flags.schedules.backoff import MOST_RETRIES
+from flags.schedules.backoff import MAX_RETRIES_LIMIT
 from flags.schedules.console import documents_of
 from flags.schedules.models import FlagSchedule
 from flags.schedules.plan import ScheduleRequest
@@ -18,13 +18,13 @@ from flagsite.core.console.arguments import add_reason, count, when
 from flagsite.core.console.command import Answer, OperatorCommand, me
 from orgs.access.caller import Caller
 from orgs.access.models import Role
-from orgs.access.organizations import find_organization_by_key_or_id
+from orgs.access.visible_organizations import find_organization_by_key_or_id
 
 
 class Command(OperatorCommand):
     help = (
-        "Have a flag set on an organization and everything below it at a time to come: --at once, --cron again and "
-        "again. The flag must exist."
+        "Schedule a flag to be set on an organization and everything below it: once with --at, again and again with "
+        "--cron. The flag must exist."
     )
 
     def add_options(self, parser: CommandParser) -> None:
@@ -34,9 +34,11 @@ class Command(OperatorCommand):
         times = parser.add_mutually_exclusive_group(required=True)
         times.add_argument("--at", type=when, metavar="TIME", help="30m, 2h, 7d from now, or an ISO time")
         times.add_argument("--cron", metavar="CRON", help="minute, hour, day of month, month, day of week")
-        parser.add_argument("--time-zone", default="UTC", metavar="ZONE", help="of --cron, such as Europe/Oslo")
         parser.add_argument(
-            "--max-retries", type=count(0, MOST_RETRIES), metavar="N", help="default: FLAG_SCHEDULE_MAX_RETRIES"
+            "--time-zone", default="UTC", metavar="ZONE", help="time zone of --cron, such as Europe/Oslo"
+        )
+        parser.add_argument(
+            "--max-retries", type=count(0, MAX_RETRIES_LIMIT), metavar="N", help="default: FLAG_SCHEDULE_MAX_RETRIES"
         )
         add_reason(parser)
 

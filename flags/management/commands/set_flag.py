@@ -17,15 +17,15 @@ from jobs.console.chain_polling import succeeded
 from jobs.console.follow import follow
 from jobs.console.job_tables import documents_of, done_word, status_word
 from jobs.engine.models import Job
-from orgs.access.organizations import find_organization_by_key_or_id
+from orgs.access.visible_organizations import find_organization_by_key_or_id
 from orgs.tree.models import Organization
 
 
 class Command(OperatorCommand):
     help = (
-        "Set a flag on an organization and everything below it. An organization without others below it has the value "
-        "at once; else a job carries it down. With --wait until the job's chain has ended; exit status 0 only when it "
-        "COMPLETED without failures."
+        "Set a flag on an organization and everything below it. If the organization has children, a job writes the "
+        "value. With --wait the command waits until the job's chain has ended, and its exit status is 0 only if the "
+        "chain COMPLETED without failures."
     )
 
     def add_options(self, parser: CommandParser) -> None:
@@ -33,7 +33,7 @@ class Command(OperatorCommand):
         parser.add_argument("flag", metavar="FLAG")
         parser.add_argument("value", choices=["on", "off"])
         add_reason(parser)
-        parser.add_argument("--wait", action="store_true", help="show progress until all below have the value")
+        parser.add_argument("--wait", action="store_true", help="show progress until the job's chain has ended")
 
     def answer(self, *, organization: str, flag: str, value: str, wait: bool, reason: str, **options: Any) -> Answer:
         where = find_organization_by_key_or_id(organization)
@@ -42,13 +42,13 @@ class Command(OperatorCommand):
             correlation_id=actor.current().correlation_id, reason=reason,
         )  # fmt: skip
         if accepted.job is None:
-            words = f"{flag} is {value} for {where.key} (id {where.pk}); there is nothing below it."
+            words = f"{flag} is {value} for {where.key} (id {where.pk}). There is nothing below it."
             return Answer(_document(accepted, where), [words])
         latest = follow(accepted.job) if wait else Job.objects.get(pk=accepted.job.pk)
-        waits_for = waiting_reason.reason_to_wait(latest.pk)
+        waits_for = waiting_reason.waiting_reason(latest.pk)
         document = _document(accepted, where) | {"job": documents_of([latest])[0], "waitsFor": waits_for}
-        shown = _shown(latest, f"{flag} {value} for {where.key} (id {where.pk}) and everything below", waits_for)
-        return Answer(document, shown, failed=wait and not succeeded(latest))
+        output = _job_output(latest, f"{flag} {value} for {where.key} (id {where.pk}) and everything below", waits_for)
+        return Answer(document, output, failed=wait and not succeeded(latest))
 
 
 def _document(accepted: AcceptedChange, where: Organization) -> dict[str, Any]:
@@ -62,10 +62,10 @@ def _document(accepted: AcceptedChange, where: Organization) -> dict[str, Any]:
     }
 
 
-def _shown(job: Job, what: str, waits_for: str | None) -> list[RenderableType]:
-    state = terminal.line(f"{what}: job {job.pk} ").append_text(status_word(job))
+def _job_output(job: Job, title: str, waits_for: str | None) -> list[RenderableType]:
+    state = terminal.line(f"{title}: job {job.pk} ").append_text(status_word(job))
     if job.is_open:
-        shown: list[RenderableType] = [state, waits_for or f"Follow it: bin/manage job {job.pk} --follow"]
-        return shown
+        output: list[RenderableType] = [state, waits_for or f"Follow it: bin/manage job {job.pk} --follow"]
+        return output
     state.append(f", {done_word(job)} organizations" + (f", of these {job.failed:,} failed" if job.failed else ""))
     return [state, terminal.line(job.error_message)] if job.error_message else [state]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flags.serving.access_key_cache import AccessKeyCache
-from flags.serving.ofrep.protocol import Environ, Refused
+from flags.serving.ofrep.protocol import Environ, EvaluationRefused
 from orgs.access.caller import Caller
 
 CHALLENGE = ("WWW-Authenticate", 'Bearer realm="flagsite"')
@@ -15,8 +15,8 @@ def authenticate(environ: Environ, access_keys: AccessKeyCache) -> Caller:
     if scheme.lower() != "bearer":
         key = environ.get("HTTP_X_API_KEY", "")
     if not key:
-        raise Refused(401, None, "Send an access key.", CHALLENGE)
+        raise EvaluationRefused(401, None, "Send an access key.", CHALLENGE)
     caller = access_keys.caller_with(key.strip())
     if caller is None:
-        raise Refused(401, None, "The access key is not valid: unknown, revoked or expired.", CHALLENGE)
+        raise EvaluationRefused(401, None, "The access key is not valid: unknown, revoked or expired.", CHALLENGE)
     return caller

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from flags.serving.evaluation_cache import EvaluationCache
-from flags.serving.ofrep.protocol import Environ, Refused
+from flags.serving.ofrep.protocol import Environ, EvaluationRefused
 from flags.serving.organization_snapshot import NO_ORGANIZATION, OrganizationSnapshot
 from flagsite.core.ids import MAX_ID
 from orgs.access.caller import Caller
@@ -25,7 +25,7 @@ def read_body(environ: Environ) -> bytes:
     if body is None:
         body = environ[BODY] = environ["wsgi.input"].read(LONGEST_BODY + 1)
     if len(body) > LONGEST_BODY:
-        raise Refused(413, "PARSE_ERROR", f"The body is longer than {LONGEST_BODY} bytes.")
+        raise EvaluationRefused(413, "PARSE_ERROR", f"The body is longer than {LONGEST_BODY} bytes.")
     return body
 
 
@@ -34,10 +34,12 @@ def parse_context(body: bytes) -> Context:
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise Refused(400, "PARSE_ERROR", f"The body is not valid JSON: {error.msg}.") from None
+        raise EvaluationRefused(400, "PARSE_ERROR", f"The body is not valid JSON: {error.msg}.") from None
     context = content.get("context") if isinstance(content, dict) else None
     if not isinstance(context, dict):
-        raise Refused(400, "INVALID_CONTEXT", 'The body must have the form {"context": {"targetingKey": "…"}}.')
+        raise EvaluationRefused(
+            400, "INVALID_CONTEXT", 'The body must have the form {"context": {"targetingKey": "…"}}.'
+        )
     return context
 
 
@@ -48,7 +50,7 @@ def text_of(context: Context, name: str) -> str:
         return value
     if value is None:
         return ""
-    raise Refused(400, "INVALID_CONTEXT", f"The context's {name} must be a string.")
+    raise EvaluationRefused(400, "INVALID_CONTEXT", f"The context's {name} must be a string.")
 
 
 def snapshot_for(
@@ -68,12 +70,14 @@ def snapshot_for(
         elif type(named) in (int, str):
             snapshot = cache.snapshot_by_id_or_key(str(named))
         else:
-            raise Refused(400, "INVALID_CONTEXT", "The context's organizationId must be an integer or a string.")
+            raise EvaluationRefused(
+                400, "INVALID_CONTEXT", "The context's organizationId must be an integer or a string."
+            )
     except OrganizationNotFound:
         snapshot = None
     if snapshot is None or (caller.organization_id is not None and caller.organization_id not in snapshot.ids):
         status = 400 if organization is None else 404
-        raise Refused(status, "INVALID_CONTEXT", "There is no such organization, or it is not yours.")
+        raise EvaluationRefused(status, "INVALID_CONTEXT", "There is no such organization, or it is not yours.")
     return snapshot
 
 

@@ -16,7 +16,7 @@ JSON = ("Content-Type", "application/json")
 NO_CACHE = ("Cache-Control", "no-cache")
 
 
-class Refused(Exception):
+class EvaluationRefused(Exception):
     """The request gets this status, error code and explanation instead of an evaluation."""
 
     def __init__(self, status: int, error_code: str | None, details: str, *headers: tuple[str, str]) -> None:

@@ -15,10 +15,10 @@ from flags.serving.evaluation_cache import EvaluationCache
 from flags.serving.ofrep.answer import STATUS_OF_ERROR, bulk_body, event_stream_fingerprint, event_streams
 from flags.serving.ofrep.authentication import authenticate
 from flags.serving.ofrep.entity_tag import entity_tag, matches
-from flags.serving.ofrep.evaluation_budget import EvaluationBudget
 from flags.serving.ofrep.evaluation_context import Context, parse_context, read_body, snapshot_for, text_of
+from flags.serving.ofrep.evaluation_rate_limit import EvaluationRateLimit
 from flags.serving.ofrep.not_modified_cache import NotModifiedCache, NotModifiedEntry
-from flags.serving.ofrep.protocol import ALLOW, JSON, NO_CACHE, Environ, Refused, Response
+from flags.serving.ofrep.protocol import ALLOW, JSON, NO_CACHE, Environ, EvaluationRefused, Response
 from flags.serving.ofrep.routes import BULK_PATH, BULK_ROUTE, Route, find_route
 from flags.serving.organization_snapshot import OrganizationSnapshot
 from orgs.access.caller import Caller
@@ -44,7 +44,7 @@ class RemoteEvaluation:
         self._is_up_to_date = is_up_to_date
         self._has_event_stream = bool(settings.EVENTS_URL)
         self._event_stream_fingerprint = event_stream_fingerprint()
-        self.budget = EvaluationBudget(settings.EVALUATION_RATE_LIMIT)
+        self.budget = EvaluationRateLimit(settings.EVALUATION_RATE_LIMIT)
         self.not_modified = NotModifiedCache(cache)
 
     def answer(self, environ: Environ, path: str) -> Response | None:
@@ -59,7 +59,7 @@ class RemoteEvaluation:
         if method == "OPTIONS":
             return 204, [ALLOW], b"", route.name
         if method != "POST":
-            return Refused(405, None, "Send a POST.", ALLOW).response(route.flag_key, route.name)
+            return EvaluationRefused(405, None, "Send a POST.", ALLOW).response(route.flag_key, route.name)
         try:
             caller = authenticate(environ, self._access_keys)
             if COUNTED not in environ:
@@ -68,7 +68,7 @@ class RemoteEvaluation:
             if route.flag_key is None:
                 return self._evaluate_all(environ, route, caller)
             return self._evaluate_one(environ, route, route.flag_key, caller)
-        except Refused as refused:
+        except EvaluationRefused as refused:
             return refused.response(route.flag_key, route.name)
 
     def _evaluate_one(self, environ: Environ, route: Route, flag_key: str, caller: Caller) -> Response:
@@ -79,7 +79,7 @@ class RemoteEvaluation:
         try:
             rules = definitions.compiled_flags(snapshot.states, environment)[flag_key]
         except FlagNotFound as error:
-            raise Refused(404, "FLAG_NOT_FOUND", error.detail) from None
+            raise EvaluationRefused(404, "FLAG_NOT_FOUND", error.detail) from None
         usage_counter.count(snapshot.organization_id, flag_key)
         resolution = rules.decide(snapshot, targeting_key, targeting_key.encode())
         return STATUS_OF_ERROR[resolution.error], (JSON,), resolution.json, route.name

@@ -51,7 +51,7 @@ def test_a_rollout_reaches_users_by_their_bucket(cast: Cast) -> None:
 
 def test_a_missing_user_is_an_error_unless_a_default_is_given(cast: Cast) -> None:
     half()
-    with pytest.raises(TargetingKeyMissing, match="rolled out by targeting key"):
+    with pytest.raises(TargetingKeyMissing, match="needs a targeting key"):
         is_enabled("half")
     assert is_enabled("half", default=True) is True
     assert is_enabled("half", default=False) is False

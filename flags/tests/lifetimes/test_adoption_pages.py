@@ -36,7 +36,7 @@ def test_the_flags_page_leads_to_its_adoption(flag: Flag) -> None:
     assert address in shown(viewer.get(f"/admin/flags/flag/{flag.pk}/change/"))
     page = shown(viewer.get(address))
     assert "on for 62.5 %, off for 3 under 1 parent (Oslo), 2 of them by default" in page
-    assert "It was to be gone by" in page
+    assert "The flag expired on" in page
     assert f"{address}level/" in page
 
 
@@ -50,13 +50,13 @@ def test_the_tree_unfolds_with_its_numbers(flag: Flag, cast: Cast) -> None:
     below = shown(viewer.get(level, {"parent": cast.acme.pk}))
     assert "on for 2, off for 1" in below
     assert "on for all 2" in below
-    assert "never asked for" in below
+    assert "never evaluated" in below
 
 
 def test_bound_people_see_their_own_part(flag: Flag, cast: Cast) -> None:
     bound = signed_in("viewer", bound_to=cast.north)
     page = shown(bound.get(f"/admin/flags/flag/{flag.pk}/adoption/"))
-    assert "In North and below" in page
+    assert "In the subtree of North" in page
     assert "on for 66.6 %, off for 1 under 1 parent (Oslo)" in page
     level = f"/admin/flags/flag/{flag.pk}/adoption/level/"
     assert "North" in (tops := shown(bound.get(level)))
@@ -72,7 +72,7 @@ def test_the_list_of_flags_leads_to_those_that_should_go(flag: Flag, cast: Cast)
     assert "checkout" in page
     assert "off for 3 under 1 parent" in page
     bound = shown(signed_in("viewer", bound_to=cast.north, name="bo").get("/admin/flags/flag/stale/"))
-    assert "It was to be gone by" in bound
+    assert "The flag expired on" in bound
     assert "under 1 parent" not in bound
 
 

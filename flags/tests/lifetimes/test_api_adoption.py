@@ -145,7 +145,7 @@ def test_a_bound_key_is_told_why_without_figures_of_others(cast: Cast, flag: Fla
     FlagUseTotal.objects.update(first_evaluated_at="2020-01-01T00:00Z", last_evaluated_at="2020-01-02T00:00Z")
     Flag.objects.update(created_at="2019-01-01T00:00Z")
     reasons = Api(acme_key).get(ADOPTION).json()["reasons"]
-    assert reasons == [{"reason": "unused", "detail": "Nobody has evaluated it for long."}]
+    assert reasons == [{"reason": "unused", "detail": "Nobody has evaluated the flag for long."}]
 
 
 def test_sources_above_what_the_key_sees_are_not_named(cast: Cast, flag: Flag) -> None:

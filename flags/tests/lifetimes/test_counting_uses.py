@@ -139,8 +139,8 @@ def test_a_full_server_leaves_the_counts_with_the_processes(
     cast: Cast, flag: Flag, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as small:
-        small.setattr(usage_buffer, "MOST", 1)
-        small.setattr(usage_buffer, "AT_ONCE", 1)
+        small.setattr(usage_buffer, "MAX_PAIRS", 1)
+        small.setattr(usage_buffer, "BATCH_SIZE", 1)
         for organization in cast.of_acme:
             usage_counter.count(organization.pk, "checkout")
         assert not usage_counter.flush()

@@ -78,8 +78,8 @@ def test_a_flag_that_nobody_evaluates_is_stale(cast: Cast) -> None:
     used(asked, last=1)
     used(forgotten, last=31)
     assert reasons() == {"forgotten": ["unused"], "never": ["unused"]}
-    assert words("forgotten") == [f"Nobody has evaluated it since {ago(31):%Y-%m-%d}."]
-    assert words("never") == ["Nobody has ever evaluated it."]
+    assert words("forgotten") == [f"Nobody has evaluated the flag since {ago(31):%Y-%m-%d}."]
+    assert words("never") == ["Nobody has ever evaluated the flag."]
     assert never.pk
 
 
@@ -93,8 +93,8 @@ def test_a_flag_made_after_all_were_last_evaluated_was_never_evaluated(cast: Cas
     before, after = made("before", age=90), made("after", age=70)
     used(None, last=80)
     assert reasons() == {"after": ["unused"], "before": ["unused"]}
-    assert words(before.key) == [f"Nobody has evaluated it since {ago(80):%Y-%m-%d}."]
-    assert words(after.key) == ["Nobody has ever evaluated it."]
+    assert words(before.key) == [f"Nobody has evaluated the flag since {ago(80):%Y-%m-%d}."]
+    assert words(after.key) == ["Nobody has ever evaluated the flag."]
 
 
 def test_a_young_flag_is_not_expected_to_be_evaluated_yet(cast: Cast) -> None:
@@ -119,7 +119,7 @@ def test_a_flag_that_is_the_same_for_all_for_long_is_stale(cast: Cast) -> None:
     FlagAdoption.objects.all().delete()
     settle(flag, days=31)
     assert reasons() == {"everywhere": ["settled"]}
-    assert words("everywhere") == [f"It has been on for every organization since {ago(31):%Y-%m-%d}."]
+    assert words("everywhere") == [f"The flag has been on for every organization since {ago(31):%Y-%m-%d}."]
     assert stale_flags(EVERYTHING)[0].minority == ""
 
 
@@ -176,7 +176,7 @@ def test_what_is_killed_is_off_for_all_whatever_else_is_set(cast: Cast) -> None:
     put(cast.oslo, killed, enabled=False)
     settle(killed, days=1)
     assert reasons() == {"killed": ["settled"]}
-    assert words("killed") == [f"It has been off for every organization since {killed.updated_at:%Y-%m-%d}."]
+    assert words("killed") == [f"The flag has been off for every organization since {killed.updated_at:%Y-%m-%d}."]
 
 
 def test_what_is_rolled_out_to_nobody_is_off_for_all(cast: Cast) -> None:
@@ -184,7 +184,7 @@ def test_what_is_rolled_out_to_nobody_is_off_for_all(cast: Cast) -> None:
     for key, fields in {"friends": {"whitelist": ["alice"]}, "staging": {"environments": {"staging": True}}}.items():
         settle(made(key, enabled=True, rollout_percentage=0, **fields), days=50)
     assert reasons() == {"nobody": ["settled"]}
-    assert words("nobody") == [f"It has been off for every organization since {nobody.updated_at:%Y-%m-%d}."]
+    assert words("nobody") == [f"The flag has been off for every organization since {nobody.updated_at:%Y-%m-%d}."]
 
 
 def test_what_changes_nothing_does_not_make_it_young_again(cast: Cast) -> None:
@@ -217,7 +217,7 @@ def test_a_flag_past_its_day_is_stale_however_young(cast: Cast) -> None:
     made("past", age=1, expires_on=today - timedelta(days=1))
     made("today", age=1, expires_on=today)
     assert reasons() == {"past": ["expired"]}
-    assert words("past") == [f"It was to be gone by {today - timedelta(days=1)}."]
+    assert words("past") == [f"The flag expired on {today - timedelta(days=1)}."]
 
 
 def test_archived_flags_are_gone_already(cast: Cast) -> None:
@@ -268,7 +268,7 @@ def test_the_list_takes_three_queries_however_many_flags_there_are(cast: Cast, f
 # --- the command -----------------------------------------------------------------------------------------------------
 def test_the_command_fails_for_ci_when_there_are_any(cast: Cast) -> None:
     assert (run("flags_stale", "--fail").out, run("flags_stale", "--fail").status) == (
-        "No flag is stale, by 30 days.\n", 0,
+        "No flag is stale. The period is 30 days.\n", 0,
     )  # fmt: skip
     made("past", expires_on=ago(10).date(), owner="team-a")
     assert run("flags_stale").status == 0

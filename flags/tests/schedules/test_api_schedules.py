@@ -86,7 +86,7 @@ def test_a_local_time_is_read_in_the_zone_that_is_named(api: Api, cast: Cast, fl
     assert created(twice)[0]["scheduledAt"] == f"{back}T05:30:00.000000Z"
     skipped = at(f"{forward}T02:30:00")
     assert (skipped.status_code, kind_of(skipped)) == (400, "invalid-schedule")
-    assert f"skip {forward} 02:30:00" in skipped.json()["detail"]
+    assert f"skips {forward} 02:30:00" in skipped.json()["detail"]
 
 
 def test_on_and_off_are_two_that_know_each_other(api: Api, cast: Cast, flag: Flag) -> None:
@@ -153,7 +153,7 @@ def test_a_definition_is_scheduled_and_applied(api: Api, cast: Cast, flag: Flag)
     ("wrong", "words"),
     [
         ({"scheduledAt": f"{YEAR}-01-31T09:00:00"}, "no offset"),
-        ({"scheduledAt": "2020-01-31T09:00:00Z"}, "is past"),
+        ({"scheduledAt": "2020-01-31T09:00:00Z"}, "is in the past"),
         ({"scheduledAt": "2090-01-31T09:00:00Z"}, "ten years"),
         ({"scheduledAt": "0001-01-01T00:00:00+14:00"}, "out of range"),
         ({"scheduledAt": f"{YEAR}-01-31T09:00:00", "timeZone": "Mars/Olympus"}, "no time zone 'Mars/Olympus'"),
@@ -163,7 +163,7 @@ def test_a_definition_is_scheduled_and_applied(api: Api, cast: Cast, flag: Flag)
         ({"apply": {"killed": True}}, "on or off"),
         ({"apply": {"colour": "red"}}, "'colour' cannot be scheduled"),
         ({"scheduledAt": None, "cron": "0 9 * *", "timeZone": "UTC"}, "five fields"),
-        ({"scheduledAt": None, "cron": "61 9 * * *", "timeZone": "UTC"}, "cannot be read"),
+        ({"scheduledAt": None, "cron": "61 9 * * *", "timeZone": "UTC"}, "is not valid"),
         ({"scheduledAt": None, "cron": "0 9 30 2 *", "timeZone": "UTC"}, "never occurs"),
     ],
 )

@@ -56,9 +56,9 @@ def test_cancelling_and_retrying_several(cast: Cast) -> None:
     first, second = (run(*words).document["id"] for _ in range(2))
     ran = run("cancel_schedule", first, first, 10**9, "--reason", "no")
     assert (ran.status, ran.lines) == (
-        1, [f"{first}: cancelled", f"{10**9}: There is no such schedule, or it is not yours to see."],
+        1, [f"{first}: cancelled", f"{10**9}: The schedule does not exist, or you may not see it."],
     )  # fmt: skip
-    refusal = f"{second}: Schedule {second} is pending; only a failed one is retried."
+    refusal = f"{second}: Schedule {second} is pending. Only a failed schedule can be retried."
     assert run("retry_schedule", second).lines == [refusal]
     FlagSchedule.objects.filter(pk=second).update(status="failed", last_error="x")
     again = run("retry_schedule", second, "--json")
@@ -84,7 +84,7 @@ def test_the_next_occurrence_of_a_recurring_one_is_listed_and_named_where_a_past
     [
         (["oslo", "nothing", "on", "--at", "1h"], "There is no flag 'nothing'.", 1),
         (["nowhere", "checkout", "on", "--at", "1h"], "There is no organization with the key or id 'nowhere'.", 1),
-        (["oslo", "checkout", "on", "--at", "2020-01-01"], "is past", 1),
+        (["oslo", "checkout", "on", "--at", "2020-01-01"], "is in the past", 1),
         (["oslo", "checkout", "on", "--cron", "x"], "five fields", 1),
     ],
 )

@@ -67,9 +67,9 @@ def test_the_form_makes_pairs_recurrences_and_changes_of_definitions(cast: Cast)
     [
         ({"organization": "oslo"}, "either a time or a cron"),
         ({"organization": "oslo", "at": f"{YEAR}-01-31T09:00", "cron": "0 9 * * *"}, "either a time or a cron"),
-        ({"organization": "nowhere", "at": f"{YEAR}-01-31T09:00"}, "no organization with the key or id"),
-        ({"organization": "oslo", "at": "2020-01-31T09:00"}, "is past"),
-        ({"organization": "oslo", "at": "soon"}, "Not a date and time"),
+        ({"organization": "nowhere", "at": f"{YEAR}-01-31T09:00"}, "No organization that you may see"),
+        ({"organization": "oslo", "at": "2020-01-31T09:00"}, "is in the past"),
+        ({"organization": "oslo", "at": "soon"}, "This is not a date and time"),
         ({"organization": "oslo", "at": f"{YEAR}-01-31T09:00", "rollout": "5"}, "belongs to the definition"),
         ({"organization": "oslo", "at": f"{YEAR}-01-31T09:00", "flag": "none"}, "There is no flag"),
         ({"organization": "oslo", "cron": "x"}, "five fields"),
@@ -131,8 +131,8 @@ def test_those_that_are_ticked_are_retried(cast: Cast) -> None:
     assert "disk full" in shown(client.get(LIST))
     ticked = {"action": "retry", "_selected_action": [failed.pk, pending.pk], "confirmed": "1", "reason": "emptied"}
     said = shown(client.post(LIST, ticked, follow=True))
-    assert "1 put in line" in said
-    assert "only a failed one is retried" in said
+    assert "1 will be tried within seconds" in said
+    assert "Only a failed schedule can be retried" in said
     assert (as_of(failed).status, as_of(failed).retry_count) == ("pending", 0)
 
 
@@ -166,7 +166,7 @@ def test_what_recurs_often_is_one_line_of_each_day(cast: Cast) -> None:
     days = agenda.count('class="fs-title"')
     assert days >= 28
     assert (agenda.count(page(often)), agenda.count(page(thrice))) == (days, days)
-    assert agenda.count("and on, more than 12 times") == agenda.count("to 08:00, 3 times") == days
+    assert agenda.count("and later, more than 12 times") == agenda.count("to 08:00, 3 times") == days
 
 
 def test_what_came_of_a_series_on_one_day_is_one_line_for_each_way_it_ended(cast: Cast) -> None:

@@ -91,7 +91,7 @@ def test_the_halves_of_a_pair_go_together_and_not_before(cast: Cast) -> None:
 def test_a_pair_goes_together_although_its_halves_are_looked_at_apart(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "LOOKED_AT_ONCE", 1)
+    monkeypatch.setattr(retention, "BATCH_SIZE", 1)
     Flag.objects.create(key="checkout")
     at = now() + timedelta(days=1)
     plan.plan_pair(OPS, ScheduleRequest("checkout", cast.oslo.pk), on_at=at, off_at=at + timedelta(days=1))
@@ -114,7 +114,7 @@ def test_of_a_recurring_one_that_still_runs_its_first_and_its_next_time_stay(cas
 def test_a_recurring_one_that_has_ended_goes_as_a_whole(
     cast: Cast, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    monkeypatch.setattr(retention, "LOOKED_AT_ONCE", at_once)
+    monkeypatch.setattr(retention, "BATCH_SIZE", at_once)
     schedule_operations.cancel(schedule_id=recurring(cast, 4)[-1], by="alice")
     all_touched_long_ago()
     assert cleanup.old_jobs().others == {"schedules": 5}

@@ -219,7 +219,7 @@ def test_an_organization_that_is_gone_is_gone_for_good(cast: Cast) -> None:
     assert apply_due() == DueResult(failed=1)
     left = as_of(schedule)
     assert (left.status, left.next_retry_at, left.retry_count) == ("failed", None, 0)
-    assert "no such organization" in left.last_error
+    assert "This organization does not exist" in left.last_error
 
 
 def test_a_flag_that_is_gone_is_not_made_anew_nor_taken_for_another_of_its_name(cast: Cast) -> None:
@@ -239,10 +239,10 @@ def test_the_authors_rights_when_it_was_scheduled_count_and_that_they_are_gone_i
     schedule = planned(cast.oslo, by=Caller(f"key:{key.prefix} launch", Role.EDITOR, cast.north.pk), reason="go")
     access_keys.revoke(prefix=key.prefix)
     assert apply_due() == DueResult(applied=1)
-    assert as_of(schedule).author_gone == "The access key was revoked since."
+    assert as_of(schedule).author_gone == "The access key has been revoked."
     entry = AuditEntry.objects.get(action="flag-schedule.apply")
-    assert (entry.actor, entry.details["authorGone"]) == (schedule.created_by, "The access key was revoked since.")
-    assert AuditEntry.objects.get(action="flag.set").reason.endswith("The access key was revoked since.")
+    assert (entry.actor, entry.details["authorGone"]) == (schedule.created_by, "The access key has been revoked.")
+    assert AuditEntry.objects.get(action="flag.set").reason.endswith("The access key has been revoked.")
 
 
 def test_people_and_keys_that_are_deleted_or_closed_are_gone(cast: Cast) -> None:
@@ -254,8 +254,8 @@ def test_people_and_keys_that_are_deleted_or_closed_are_gone(cast: Cast) -> None
     plans = [planned(cast.oslo, by=caller) for caller in callers]
     apply_due()
     assert [as_of(plan).author_gone for plan in plans] == [
-        "The access key was deleted since.", "The person's account was closed since.",
-        "The person's account was deleted since.", "",
+        "The access key has been deleted.", "The person's account has been deactivated.",
+        "The person's account has been deleted.", "",
     ]  # fmt: skip
 
 

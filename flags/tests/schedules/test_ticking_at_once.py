@@ -201,7 +201,7 @@ def test_while_the_database_is_away_altogether_all_stays_as_it_was(cast: Cast, m
 
 
 def test_a_lock_that_is_not_to_be_had_is_a_failure_that_passes(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(due, "LOCK_PATIENCE", "SET LOCAL lock_timeout = '50ms'")
+    monkeypatch.setattr(due, "SET_LOCK_TIMEOUT", "SET LOCAL lock_timeout = '50ms'")
     schedule = planned(cast.oslo)
     with tree_locked():
         assert Background(apply_due).result() == DueResult(delayed=1)

@@ -73,8 +73,8 @@ class QuerySerializer(InputSerializer):
         for name, values in request.query_params.lists():
             if len(values) > 1:
                 raise ValidationError({printable(name): ["This parameter was given more than once."]})
-        given = {name: value for name, value in request.query_params.items() if name not in set(also)}
-        return _validated(cls(data=given))
+        parameters = {name: value for name, value in request.query_params.items() if name not in set(also)}
+        return _validated(cls(data=parameters))
 
 
 @extend_schema_field({"type": "string"})
@@ -131,8 +131,8 @@ def _validated(serializer: InputSerializer) -> dict[str, Any]:
     return dict(serializer.validated_data)
 
 
-def _refuse_unknown(given: Mapping[str, Any], known: Iterable[str]) -> None:
-    unknown = [name for name in given if name not in known]
+def _refuse_unknown(data: Mapping[str, Any], known: Iterable[str]) -> None:
+    unknown = [name for name in data if name not in known]
     if unknown:
         raise ValidationError({printable(name): ["This field does not exist here."] for name in unknown[:20]})
 

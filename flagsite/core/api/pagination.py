@@ -93,11 +93,11 @@ class KeysetPagination(BasePagination):
 
 
 def _cursor(request: Request) -> Cursor | None:
-    given = request.query_params.get("cursor")
-    if given is None:
+    cursor = request.query_params.get("cursor")
+    if cursor is None:
         return None
     try:
-        text = base64.b64decode(given + "=" * (-len(given) % 4), altchars=b"-_", validate=True).decode("ascii")
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
     except (ValueError, binascii.Error):
         text = ""
     match = CURSOR.fullmatch(text)
@@ -107,9 +107,9 @@ def _cursor(request: Request) -> Cursor | None:
 
 
 def _page_size(request: Request) -> int:
-    given = request.query_params.get("pageSize")
-    if given is None:
+    page_size = request.query_params.get("pageSize")
+    if page_size is None:
         return int(settings.PAGE_SIZE)
-    if not re.fullmatch(r"[1-9][0-9]{0,3}", given) or int(given) > MAX_PAGE_SIZE:
+    if not re.fullmatch(r"[1-9][0-9]{0,3}", page_size) or int(page_size) > MAX_PAGE_SIZE:
         raise ValidationError({"pageSize": [f"Not a whole number from 1 to {MAX_PAGE_SIZE}."]})
-    return int(given)
+    return int(page_size)

@@ -22,10 +22,10 @@ Since = datetime | timedelta
 
 def row_id(text: str) -> int:
     """Parse the id of a job or of another row."""
-    found = id_in(text)
-    if found is None:
+    number = id_in(text)
+    if number is None:
         raise ArgumentTypeError(f"{text!r} is not an id; ids are whole numbers from 1.")
-    return found
+    return number
 
 
 def count(minimum: int, maximum: int) -> Callable[[str], int]:

@@ -25,7 +25,7 @@ from flagsite.core.console import terminal
 from flagsite.core.errors import FlagsiteError
 
 
-class Refused(CommandError):
+class CommandRefused(CommandError):
     """The operation was refused; the message gives the reason."""
 
 
@@ -96,7 +96,7 @@ class OperatorCommand(BaseCommand):
         except (FlagsiteError, OperationalError, InterfaceError, ProgrammingError) as error:
             message = error_message(error)
             self._write_json_error(message, **options)
-            raise Refused(message) from error
+            raise CommandRefused(message) from error
         self._write_answer(answer, **options)
         if answer.error_summary:
             self.stderr.write(answer.error_summary)

@@ -1,1 +1,1 @@
-"""The demo: a flag that reaches some 5,000 organizations, shown step by step."""
+"""The demo shows step by step how a flag reaches 5,000 organizations."""

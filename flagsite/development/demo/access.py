@@ -1,4 +1,4 @@
-"""The demo's login and access key: made once, kept in the data folder, readable by its owner only."""
+"""The login and the access key of the demo. The data folder keeps them in files that only their owner may read."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ LOGIN = "admin"
 
 
 def admin_password(folder: Path) -> str:
-    """The password of the login `admin`, which is made or mended so that it works."""
+    """Return the password of the login `admin`. Creates or corrects the login so that the password works."""
     path = folder / "admin-password"
     password = path.read_text().strip() if path.exists() else secrets.token_urlsafe(12)
-    _keep(path, password)
+    _write_secret(path, password)
     user, _ = get_user_model().objects.get_or_create(username=LOGIN)
     if not (user.check_password(password) and user.is_superuser and user.is_staff and user.is_active):
         user.is_superuser = user.is_staff = user.is_active = True
@@ -30,7 +30,7 @@ def admin_password(folder: Path) -> str:
 
 
 def access_key(folder: Path) -> str:
-    """An access key that may do everything; the one of earlier runs as long as it is valid."""
+    """Return an access key with the role admin: the key of the previous run if it is valid, otherwise a new one."""
     path = folder / "demo-key"
     if path.exists():
         key = path.read_text().strip()
@@ -39,11 +39,11 @@ def access_key(folder: Path) -> str:
     answer = io.StringIO()
     call_command("create_key", "demo", "--role", "admin", "--json", stdout=answer)
     key = str(json.loads(answer.getvalue())["key"])
-    _keep(path, key)
+    _write_secret(path, key)
     return key
 
 
-def _keep(path: Path, secret: str) -> None:
+def _write_secret(path: Path, secret: str) -> None:
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     draft.touch(mode=0o600)
     draft.write_text(secret + "\n")

@@ -1,4 +1,4 @@
-"""What the demo does over HTTP: set a flag at the top, follow the job, read some organizations back."""
+"""The steps of the demo over HTTP: set a flag on the root, follow the job, read the flag of some organizations."""
 
 from __future__ import annotations
 
@@ -12,29 +12,30 @@ from flagsite.development.demo.api import Api, UnexpectedAnswer
 from flagsite.development.demo.screen import Screen
 
 FLAG = "new-checkout"
-PATIENCE = 120.0  # seconds for the whole job
-PAUSE = 0.1  # seconds between two looks at it
-FINAL = {"COMPLETED", "FAILED", "CANCELLED"}
-PER_LEVEL = 2  # organizations of each level that the demo reads back
+JOB_TIMEOUT_SECONDS = 120.0
+POLL_SECONDS = 0.1
+FINAL_STATUSES = {"COMPLETED", "FAILED", "CANCELLED"}
+SAMPLES_PER_LEVEL = 2
+"""The number of organizations of each level whose flag the demo reads."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the job ended, and whether what was read back is what was set."""
+    """The end of the job. `is_correct` is true if the organizations have the value that was set."""
 
     root: dict[str, Any]
     enabled: bool
     job: dict[str, Any]
     seconds: float
-    right: bool
+    is_correct: bool
 
     @property
     def succeeded(self) -> bool:
-        """Whether the demo has shown what it promises."""
-        return self.right and self.job["chain"]["status"] == "COMPLETED"
+        """Whether the job completed and the organizations have the value."""
+        return self.is_correct and self.job["chain"]["status"] == "COMPLETED"
 
     def summary(self) -> dict[str, Any]:
-        """The numbers that the demo's last line carries."""
+        """The JSON object of the last line of the demo's output."""
         counts = ("totalOrganizations", "processedOrganizations", "failedOrganizations")
         return {
             "jobId": self.job["id"],
@@ -44,82 +45,83 @@ class Outcome:
         }
 
 
-def tell(api: Api, screen: Screen, *, root_key: str) -> Outcome:
-    """Set the flag to the opposite of what it is, at the root, and see it arrive. Raises UnexpectedAnswer."""
-    found = api.get("/organizations", key=root_key)["results"]
-    if not found:
+def set_flag_and_follow(api: Api, screen: Screen, *, root_key: str) -> Outcome:
+    """Set the flag on the root to the opposite of its value, and follow the job. Raises UnexpectedAnswer."""
+    roots = api.get("/organizations", key=root_key)["results"]
+    if not roots:
         raise UnexpectedAnswer(f"there is no organization with the key {root_key}")
-    root = found[0]
+    root = roots[0]
     state = api.get_or_none(f"/{root['id']}/{FLAG}")
     enabled = not (state and state["featureFlag"]["enabled"])
 
     path = f"/{root['id']}/{FLAG}/{str(enabled).lower()}"
-    screen.head(f"Switch {FLAG} {'on' if enabled else 'off'} for {root['name']}, and so for everyone below")
+    screen.head(f"Switch {FLAG} {'on' if enabled else 'off'} for {root['name']} and its whole subtree")
     began = time.monotonic()
     accepted = api.post(path)
     screen.line(
         f"POST {path} → 202 Accepted, job {accepted['jobId']}, after {1000 * (time.monotonic() - began):.0f} ms"
     )
     with screen.progress() as show:
-        for job in _looks(api, accepted["trackingUrl"]):
+        for job in _poll_job(api, accepted["trackingUrl"]):
             show(
                 job["processedOrganizations"] + job["failedOrganizations"],
                 job["totalOrganizations"] or 0,
                 job["status"],
             )
     seconds = time.monotonic() - began
-    _say_how_it_ended(screen, job, seconds)
-    right = job["chain"]["status"] == "COMPLETED" and _read_back(api, screen, root, enabled=enabled)
-    return Outcome(root, enabled, job, seconds, right)
+    _show_end(screen, job, seconds)
+    is_correct = job["chain"]["status"] == "COMPLETED" and _read_back(api, screen, root, enabled=enabled)
+    return Outcome(root, enabled, job, seconds, is_correct)
 
 
-def _looks(api: Api, tracking_url: str) -> Iterator[dict[str, Any]]:
-    """The latest attempt, again and again until the chain has ended or patience has."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
+def _poll_job(api: Api, tracking_url: str) -> Iterator[dict[str, Any]]:
+    """Yield the latest attempt again and again, until the chain has ended or JOB_TIMEOUT_SECONDS are over."""
+    deadline = time.monotonic() + JOB_TIMEOUT_SECONDS
+    while time.monotonic() < deadline:
         first = api.get(tracking_url)
-        latest, has_ended = first["chain"]["latestJobId"], first["chain"]["status"] in FINAL
-        # what it said before of its own attempt may be older than what it says of the chain
+        latest, has_ended = first["chain"]["latestJobId"], first["chain"]["status"] in FINAL_STATUSES
+        # in one answer, the data of the attempt may be older than the data of the chain
         yield first if latest == first["id"] and not has_ended else api.get(f"/job-status/{latest}")
         if has_ended:
             return
-        time.sleep(PAUSE)
+        time.sleep(POLL_SECONDS)
 
 
-def _say_how_it_ended(screen: Screen, job: dict[str, Any], seconds: float) -> None:
+def _show_end(screen: Screen, job: dict[str, Any], seconds: float) -> None:
     status = job["chain"]["status"]
     if status == "COMPLETED":
-        screen.done(f"{job['status']}: {job['processedOrganizations']:,} organizations have it", seconds)
+        screen.done(f"{job['status']}: {job['processedOrganizations']:,} organizations have the value", seconds)
     else:
         screen.warn(f"job {job['id']} is {status} after {seconds:.1f} s: {job['errorMessage'] or 'no reason given'}")
 
 
 def _read_back(api: Api, screen: Screen, root: dict[str, Any], *, enabled: bool) -> bool:
-    """Ask for the flag of some organizations at each depth; whether all have the value, and from the root."""
-    screen.head("Ask some of them")
-    organizations = {one["id"]: one for one in api.all_pages(f"/organizations/{root['id']}/descendants")}
+    """Read the flag of some organizations of each level. Returns whether all have the value, set on the root."""
+    screen.head("Read the flag of some organizations")
+    organizations = {each["id"]: each for each in api.all_pages(f"/organizations/{root['id']}/descendants")}
     organizations[root["id"]] = root
-    all_right = True
-    for one in _some_of_each_level(list(organizations.values())):
-        state = api.get(f"/{one['id']}/{FLAG}")
+    all_correct = True
+    for organization in _samples_of_each_level(list(organizations.values())):
+        state = api.get(f"/{organization['id']}/{FLAG}")
         value, source = state["featureFlag"]["enabled"], state["sourceOrganizationId"]
-        right = value is enabled and source == root["id"] and state["featureFlag"]["organizationId"] == one["id"]
-        all_right = all_right and right
-        screen.value(_path(one, organizations), enabled=value, right=right)
-    return all_right
+        has_source = source == root["id"] and state["featureFlag"]["organizationId"] == organization["id"]
+        is_correct = value is enabled and has_source
+        all_correct = all_correct and is_correct
+        screen.value(_path(organization, organizations), enabled=value, is_correct=is_correct)
+    return all_correct
 
 
-def _some_of_each_level(organizations: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _samples_of_each_level(organizations: list[dict[str, Any]]) -> list[dict[str, Any]]:
     chosen = []
-    for depth in sorted({one["depth"] for one in organizations}):
-        here = [one for one in organizations if one["depth"] == depth]
-        chosen += random.sample(here, min(PER_LEVEL, len(here)))
+    for level in sorted({each["depth"] for each in organizations}):
+        of_level = [each for each in organizations if each["depth"] == level]
+        chosen += random.sample(of_level, min(SAMPLES_PER_LEVEL, len(of_level)))
     return chosen
 
 
-def _path(one: dict[str, Any], organizations: dict[int, dict[str, Any]]) -> list[str]:
-    names = [one["name"]]
-    while (parent := organizations.get(one["parentId"])) is not None:
+def _path(organization: dict[str, Any], organizations: dict[int, dict[str, Any]]) -> list[str]:
+    names = [organization["name"]]
+    while (parent := organizations.get(organization["parentId"])) is not None:
         names.insert(0, parent["name"])
-        one = parent
+        organization = parent
     return names

@@ -1,4 +1,4 @@
-"""What is wrong with this installation, and what to do about it: `bin/manage doctor`."""
+"""The checks of `bin/manage doctor`: they find what is wrong with this installation and say what to do about it."""
 
 from flagsite.health.doctor.check_result import CheckResult, Severity
 from flagsite.health.doctor.checks import CHECKS, run_checks

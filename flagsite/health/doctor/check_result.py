@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """How bad a result is. A warning is worth a look; a problem keeps something from working."""
+    """How bad a result is. A warning needs attention; because of a problem a part of Flagsite does not work."""
 
     OK = "ok"
     WARNING = "warning"
@@ -17,7 +17,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What a check has found, in a sentence, and what to do about it; `advice` is empty where all is well."""
+    """The result of a check in a sentence, and advice on what to do. `advice` is empty if everything is in order."""
 
     severity: Severity
     message: str

@@ -1,4 +1,4 @@
-"""Checks of what Flagsite runs on: settings, database, migrations, clock, broker."""
+"""Checks of the infrastructure: settings, database, migrations, clock, broker."""
 
 from __future__ import annotations
 
@@ -11,63 +11,67 @@ from django.core import checks
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
-from flags.schedules.backoff import MOST_RETRIES, USUAL_RETRIES, max_retries_is_in_range
+from flags.schedules.backoff import DEFAULT_MAX_RETRIES, MAX_RETRIES_LIMIT, max_retries_is_in_range
 from flagsite.health.doctor.check_result import CheckResult, ok, problem, warning
 
-OLDEST_POSTGRESQL = 14
-OLDEST_REDIS = (6, 2)
+MIN_POSTGRESQL_VERSION = 14
+MIN_REDIS_VERSION = (6, 2)
 CLOCK_WARNING_SECONDS = 2.0
-"""A difference between two clocks that people begin to notice."""
+"""From this difference between two clocks, people notice wrong times."""
 CLOCK_PROBLEM_SECONDS = 60.0
 
 
 def check_settings() -> CheckResult:
-    """Django's own checks, in production those for deployment too, and values that do not go together."""
+    """Run Django's own checks, in production with those for deployment, and look for contradicting settings."""
     messages = checks.run_checks(include_deployment_checks=settings.PRODUCTION)
     errors = [message for message in messages if message.level >= checks.ERROR]
     if errors:
         return problem(
-            "; ".join(f"{error.msg} ({error.id})" for error in errors), str(errors[0].hint or "Mend the setting.")
+            "; ".join(f"{error.msg} ({error.id})" for error in errors), str(errors[0].hint or "Correct the setting.")
         )
     if settings.JOB_SWEEP_SECONDS > settings.JOB_LEASE_SECONDS:
         return warning(
-            f"Lost jobs are looked for every {settings.JOB_SWEEP_SECONDS:g} s, less often than a lease lasts "
-            f"({settings.JOB_LEASE_SECONDS:g} s).",
-            "Set JOB_SWEEP_SECONDS below JOB_LEASE_SECONDS.",
+            f"The rescuer looks for lost jobs every {settings.JOB_SWEEP_SECONDS:g} s, but a lease ends after "
+            f"{settings.JOB_LEASE_SECONDS:g} s already, so lost jobs wait longer than necessary.",
+            "Set JOB_SWEEP_SECONDS to a lower value than JOB_LEASE_SECONDS.",
         )
     if settings.PRODUCTION and settings.JOBS_INLINE:
-        return warning("Jobs run in the request (JOBS_INLINE): a big one blocks it.", "Unset JOBS_INLINE; run workers.")
+        return warning(
+            "JOBS_INLINE is on in production, so each job runs in its request, and a large job blocks the request.",
+            "Unset JOBS_INLINE, and run workers.",
+        )
     if not max_retries_is_in_range():
         return warning(
-            f"FLAG_SCHEDULE_MAX_RETRIES is {settings.FLAG_SCHEDULE_MAX_RETRIES!r}; {USUAL_RETRIES} is used.",
-            f"Set it to a whole number from 0 to {MOST_RETRIES}, or unset it.",
+            f"FLAG_SCHEDULE_MAX_RETRIES is {settings.FLAG_SCHEDULE_MAX_RETRIES!r}. "
+            f"Flagsite uses {DEFAULT_MAX_RETRIES} instead.",
+            f"Set it to a whole number from 0 to {MAX_RETRIES_LIMIT}, or unset it.",
         )
-    warnings = [found for found in messages if found.level >= checks.WARNING and found.id not in OWN_CHOICE]
+    warnings = [each for each in messages if each.level >= checks.WARNING and each.id not in IGNORED_WARNINGS]
     if warnings:
-        summary = "; ".join(f"{found.id}: {str(found.msg).partition('.')[0]}" for found in warnings)
-        return warning(summary, "See docs.djangoproject.com/en/stable/ref/checks/ for each.")
-    return ok("Production settings." if settings.PRODUCTION else "Development settings.")
+        summary = "; ".join(f"{each.id}: {str(each.msg).partition('.')[0]}" for each in warnings)
+        return warning(summary, "https://docs.djangoproject.com/en/stable/ref/checks/ explains each warning.")
+    return ok(f"The settings for {'production' if settings.PRODUCTION else 'development'} are in order.")
 
 
-OWN_CHOICE = {"security.W004", "security.W008"}
-"""Django's warnings about HSTS and the redirect to https: the README explains both, and a proxy often does them."""
+IGNORED_WARNINGS = {"security.W004", "security.W008"}
+"""Django's warnings about HSTS and the redirect to HTTPS. The README explains both, and often a proxy does them."""
 
 
 def check_database() -> CheckResult:
-    """Whether PostgreSQL answers, and is new enough."""
+    """Check that PostgreSQL answers and is new enough."""
     began = time.monotonic()
     connection.ensure_connection()
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_setting('server_version_num')::int / 10000, current_setting('server_version')")
         major, version = cursor.fetchone()
     message = f"PostgreSQL {version} answers after {1000 * (time.monotonic() - began):.0f} ms."
-    if major < OLDEST_POSTGRESQL:
-        return problem(message, f"Flagsite needs PostgreSQL {OLDEST_POSTGRESQL} or newer.")
+    if major < MIN_POSTGRESQL_VERSION:
+        return problem(message, f"Flagsite needs PostgreSQL {MIN_POSTGRESQL_VERSION} or newer; upgrade the server.")
     return ok(message)
 
 
 def check_migrations() -> CheckResult:
-    """Whether the database has exactly the migrations of this version."""
+    """Check that the database has exactly the migrations of this version."""
     loader = MigrationLoader(connection)
     missing = sorted(".".join(key) for key in loader.graph.nodes if key not in loader.applied_migrations)
     if missing:
@@ -79,7 +83,7 @@ def check_migrations() -> CheckResult:
     if newer:
         return warning(
             f"The database has migrations that this version does not know: {', '.join(newer)}.",
-            "A newer version of Flagsite was at work here; run that one.",
+            "A newer version of Flagsite has migrated the database. Run that version.",
         )
     return ok("All migrations are applied.")
 
@@ -88,7 +92,7 @@ OUR_APPS = {"orgs", "jobs", "flags"}
 
 
 def check_clock() -> CheckResult:
-    """Whether this machine's clock and the database's agree."""
+    """Check that this machine's clock and the database's clock agree."""
     with connection.cursor() as cursor:
         before = datetime.now(UTC)
         cursor.execute("SELECT clock_timestamp()")
@@ -96,37 +100,43 @@ def check_clock() -> CheckResult:
         after = datetime.now(UTC)
     difference = abs((database_time - (before + (after - before) / 2)).total_seconds())
     if difference > CLOCK_WARNING_SECONDS:
-        message = f"This machine's clock and the database's differ by {difference:.1f} s."
-        advice = "Synchronize both (NTP). Jobs go by the database's clock; keys expire by this machine's."
+        message = f"This machine's clock and the database's clock differ by {difference:.1f} s."
+        advice = (
+            "Synchronize both clocks (NTP). Jobs use the database's clock, access keys expire by this machine's clock."
+        )
         return problem(message, advice) if difference > CLOCK_PROBLEM_SECONDS else warning(message, advice)
-    return ok(f"This machine's clock and the database's differ by {1000 * difference:.0f} ms.")
+    return ok(f"This machine's clock and the database's clock differ by {1000 * difference:.0f} ms.")
 
 
 def check_broker() -> CheckResult:
-    """Whether the Redis-protocol server answers, is new enough, and never evicts keys."""
+    """Check that the Redis-protocol server answers, is new enough and never evicts keys."""
     client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=3, socket_connect_timeout=3)
     try:
         began = time.monotonic()
         info = client.info()
-        took = time.monotonic() - began
+        seconds = time.monotonic() - began
     except redis.RedisError as error:
         message = f"The broker does not answer: {str(error).partition(chr(10))[0]}"
         if settings.JOBS_INLINE:
-            return warning(message, "Jobs run in the request and need none (JOBS_INLINE); requests are not limited.")
+            return warning(
+                message, "JOBS_INLINE is on, so jobs need no broker. But without a broker no rate limit is in force."
+            )
         return problem(
             message,
-            "Start it, or mend REDIS_URL. No request is lost: jobs wait in the database, and begin within seconds "
-            "after it is back.",
+            "Start the broker, or correct REDIS_URL. No request is lost: jobs wait in the database, and start within "
+            "seconds after the broker is back.",
         )
     finally:
         client.close()
     name = "Valkey" if "valkey_version" in info else "Redis"
     version = str(info.get("valkey_version") or info["redis_version"])
-    if tuple(int(part) for part in str(info["redis_version"]).split(".")[:2]) < OLDEST_REDIS:
-        return problem(f"The broker is {name} {version}.", "Flagsite needs Redis 6.2 or newer, or Valkey.")
+    if tuple(int(part) for part in str(info["redis_version"]).split(".")[:2]) < MIN_REDIS_VERSION:
+        return problem(
+            f"The broker is {name} {version}.", "Flagsite needs Redis 6.2 or newer, or Valkey; upgrade the server."
+        )
     if info.get("maxmemory") and info.get("maxmemory_policy") != "noeviction":
         return warning(
-            f"The broker throws away keys when it is full ({info['maxmemory_policy']}).",
-            "Set maxmemory-policy noeviction; wake-ups that are thrown away come up to 15 seconds later.",
+            f"The broker deletes keys when its memory is full (maxmemory-policy {info['maxmemory_policy']}).",
+            "Set maxmemory-policy to noeviction. A job whose wake-up is deleted starts up to 15 seconds later.",
         )
-    return ok(f"{name} {version} answers after {1000 * took:.0f} ms.")
+    return ok(f"{name} {version} answers after {1000 * seconds:.0f} ms.")

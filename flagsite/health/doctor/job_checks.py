@@ -1,4 +1,4 @@
-"""Checks of beat, workers and queues, and of whether jobs run to their end."""
+"""Checks of jobs: beat, workers, queues, the rescuer and the probe job."""
 
 from __future__ import annotations
 
@@ -18,39 +18,42 @@ from jobs.metrics import probe_job
 from jobs.operations import queue_operations
 
 MISSED_SWEEPS = 6
-"""After so many missed sweeps beat, or the rescue of jobs, is broken."""
+"""If so many runs of the rescuer in a row are missing, beat or the rescuer does not work."""
 LONG_WAIT_SECONDS = 60.0
-"""How long a due job may wait while its queue has workers."""
-START_BEAT = "Start beat: celery -A flagsite beat. Until then nobody cleans up or counts uses and adoption of flags."
-START_WORKER = "Start a worker: celery -A flagsite worker --queues propagation,default (bin/dev starts all)."
+"""A job that has been due for a longer time is a warning."""
+START_BEAT = (
+    "Start beat: celery -A flagsite beat. "
+    "Without beat, Flagsite neither cleans up nor counts usage and adoption of flags."
+)
+START_WORKER = "Start a worker: celery -A flagsite worker --queues propagation,default (bin/dev starts everything)."
 SWEEP = "jobs.sweep"
 PROBE_JOB_LATE_SECONDS = 150.0
-"""Two probe jobs in a row did not come through."""
+"""After this time, two probe jobs in a row have not completed."""
 
 
 def check_beat() -> CheckResult:
-    """Whether a beat holds the lock, and when it last asked for a sweep."""
+    """Check that a beat holds the lock, and that it has sent the task of the rescuer recently."""
     sweep = (
         PeriodicTask.objects.filter(task=SWEEP).select_related("interval").order_by("-enabled", "-last_run_at").first()
     )
     if sweep is None or not sweep.enabled:
         return problem(
-            "The periodic task that sweeps is switched off or deleted.",
-            "Switch it on under Periodic tasks in the admin site; its task is jobs.sweep.",
+            "The periodic task that rescues jobs is disabled or deleted.",
+            "Enable the task jobs.sweep under Periodic tasks in the admin site, or add it there.",
         )
     with connection.cursor() as cursor:
         cursor.execute(BEAT_LOCK_AND_AGE, {"lock": BEAT_LOCK, "tick": sweep.last_run_at})
         is_held, age = cursor.fetchone()
-    last_tick = f"its last tick was {format_duration(age)} ago" if age is not None else "it has never ticked"
+    last_tick = f"the last tick was {format_duration(age)} ago" if age is not None else "there was no tick yet"
     if not is_held:
-        return problem(f"No beat is at work; {last_tick}.", START_BEAT)
+        return problem(f"Beat is not running; {last_tick}.", START_BEAT)
     if age is None or age > MISSED_SWEEPS * _interval(sweep):
-        return problem(f"A beat is there, but {last_tick}.", "Look at its log, and start it again.")
-    return ok(f"Beat is at work; {last_tick}.")
+        return problem(f"Beat is running, but {last_tick}.", "Look into the log of beat, and restart beat.")
+    return ok(f"Beat is running; {last_tick}.")
 
 
 def _interval(task: PeriodicTask) -> timedelta:
-    """How often beat sends the task; a week for a task with a crontab, which nobody sets for the sweep."""
+    """How often beat sends the task; a week for a task with a crontab, which is unusual for the rescuer."""
     return task.interval.schedule.run_every if task.interval else timedelta(weeks=1)
 
 
@@ -62,33 +65,35 @@ SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND 
 
 
 def check_workers() -> CheckResult:
-    """Whether each queue has a worker that is alive."""
+    """Check that each queue has a worker that is alive."""
     if settings.JOBS_INLINE:
-        return ok("None is needed: jobs run in the request (JOBS_INLINE).")
+        return ok("No worker is needed, because JOBS_INLINE is on and each job runs in its request.")
     alive = list(worker_registry.alive())
     served = {queue for worker in alive for queue in worker.queues}
     unserved = [status.queue.name for status in queue_operations.queue_statuses() if status.queue.name not in served]
     if not alive:
         return problem("No worker is alive; jobs wait.", START_WORKER)
     slots = sum(worker.concurrency for worker in alive)
-    summary = f"{len(alive)} alive with {slots} slots"
+    summary = f"Workers alive: {len(alive)}, with {slots} slots"
     if unserved:
-        return problem(f"{summary}, none for the queue {', '.join(unserved)}.", START_WORKER)
+        return problem(f"{summary}. Queues without a worker: {', '.join(unserved)}.", START_WORKER)
     return ok(f"{summary}.")
 
 
 def check_queues() -> CheckResult:
-    """Whether no queue is paused and no due job waits long."""
+    """Check that no queue is paused, and that no due job has waited for a long time."""
     statuses = queue_operations.queue_statuses()
     paused = [status for status in statuses if status.queue.paused_at]
     if paused:
         named = "; ".join(
             f"{status.queue.name} by {status.queue.paused_by}"
             + (f" ({status.queue.pause_reason})" if status.queue.pause_reason else "")
-            + f", {status.due:,} jobs wait"
+            + f", with {status.due:,} due jobs"
             for status in paused
         )
-        return warning(f"Paused: {named}.", f"bin/manage resume_queue {paused[0].queue.name} lets its jobs go on.")
+        return warning(
+            f"Paused: {named}.", f"Run bin/manage resume_queue {paused[0].queue.name} to let its jobs start again."
+        )
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         now = cursor.fetchone()[0]
@@ -96,36 +101,42 @@ def check_queues() -> CheckResult:
     longest, status = max(waits, key=lambda wait: wait[0], default=(None, None))
     if longest is not None and status is not None and longest.total_seconds() > LONG_WAIT_SECONDS:
         return warning(
-            f"In {status.queue.name} a job has been due for {format_duration(longest)}; {status.due:,} wait.",
-            "More workers, a higher concurrency, or bin/manage jobs --status IN_PROGRESS: who blocks the line?",
+            f"In the queue {status.queue.name} a job has been due for {format_duration(longest)}. "
+            f"Due jobs: {status.due:,}.",
+            "Start more workers, or raise the concurrency. bin/manage jobs --status IN_PROGRESS lists running jobs.",
         )
     due, running = sum(status.due for status in statuses), sum(status.running for status in statuses)
-    return ok(f"All open; {due:,} jobs are due, {running:,} run.")
+    return ok(f"No queue is paused. Due jobs: {due:,}, running jobs: {running:,}.")
 
 
 def check_rescue() -> CheckResult:
-    """Whether the jobs of dead workers are rescued in time."""
+    """Check that the rescuer ends the jobs of dead workers in time."""
     lost = Job.objects.expired().extra(
         where=["lease_expires_at < statement_timestamp() - %s * interval '1 second'"],
         params=[MISSED_SWEEPS * settings.JOB_SWEEP_SECONDS],
     )
-    found = list(lost.filter(~Q(worker="")).order_by("lease_expires_at").values_list("pk", flat=True)[:1_000])
-    if found:
-        named = ", ".join(str(pk) for pk in found[:5])
+    lost_ids = list(lost.filter(~Q(worker="")).order_by("lease_expires_at").values_list("pk", flat=True)[:1_000])
+    if lost_ids:
+        named = ", ".join(str(pk) for pk in lost_ids[:5]) + (" …" if lost_ids[5:] else "")
         return problem(
-            f"{len(found):,} jobs have lost their worker and nobody rescues them: {named}{' …' if found[5:] else ''}.",
-            "Beat and each worker do it; start one of them, and look at its log for rescue_failed.",
+            f"Jobs that lost their worker and are not rescued: {len(lost_ids):,} ({named}).",
+            "Start beat or a worker: each runs the rescuer. Then look for rescue_failed in its log.",
         )
-    return ok("No job waits for rescue.")
+    return ok("No job has lost its worker.")
 
 
 def check_probe_job() -> CheckResult:
-    """Whether probe jobs come through, all the way from beat to a worker."""
+    """Check that probe jobs complete, which proves that beat, broker and workers work together."""
     age = probe_job.seconds_since_probe()
     if age is None:
-        return warning("No test job has come through yet.", "Beat sends one each minute; look again in a while.")
+        return warning(
+            "No probe job has completed yet.", "Beat creates one every minute. Run doctor again in two minutes."
+        )
     ago = format_duration(timedelta(seconds=age))
     if age > PROBE_JOB_LATE_SECONDS:
-        message = f"The last test job came through {ago} ago; one is sent each minute."
-        return problem(message, "Beat sends it, a worker of its queue runs it: what do the lines above say of them?")
-    return ok(f"The last test job came through {ago} ago.")
+        message = f"The last probe job completed {ago} ago, but there should be one every minute."
+        return problem(
+            message,
+            "Beat creates the probe job, and a worker of its queue runs it. See the lines of beat and workers above.",
+        )
+    return ok(f"The last probe job completed {ago} ago.")

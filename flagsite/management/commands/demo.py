@@ -1,4 +1,4 @@
-"""Everything from nothing, then a flag that reaches some 5,000 organizations before your eyes."""
+"""The command `demo`: start Flagsite with demo data, and show how a flag reaches 5,000 organizations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rich.console import Console
 from flagsite.development.demo import access
 from flagsite.development.demo.api import Api, UnexpectedAnswer
 from flagsite.development.demo.screen import Screen
-from flagsite.development.demo.story import FLAG, Outcome, tell
+from flagsite.development.demo.story import FLAG, Outcome, set_flag_and_follow
 from flagsite.development.servers import ROOT, ServerError, data_folder
 from flagsite.development.servers.combined_log import CombinedLog
 from flagsite.development.servers.installation import installation_running
@@ -30,21 +30,21 @@ TREE = ROOT / "flagsite" / "development" / "demo" / "organizations.csv"
 
 class Command(BaseCommand):
     help = (
-        "Load the demo tree, start web, worker and beat, set a flag on the root over HTTP, follow the job, read some "
-        "organizations back, and serve until Ctrl-C. The last line of standard output is one JSON object."
+        "Load the demo tree, start web, worker and beat, set a flag on the root over HTTP, follow the job, read the "
+        "flag of some organizations, and serve until Ctrl-C. The last line of standard output is one JSON object."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--once", action="store_true", help="stop everything after the main job")
+        parser.add_argument("--once", action="store_true", help="stop everything after the job")
         parser.add_argument("--port", type=int, help="default: 8000, or the next free one")
 
     def handle(self, *args: Any, once: bool, port: int | None, **options: Any) -> None:
         screen = Screen()
         try:
             with only_supervisor(data_folder()), reserve_ports(port) as ports:
-                screen.title("Flagsite", "set a flag at the top of a tree, and everyone below has it")
+                screen.title("Flagsite", "set a flag on an organization, and its whole subtree has it")
                 if port is None and ports.web != DEFAULT_PORT:
-                    screen.warn(f"Port {DEFAULT_PORT} is taken, so this is port {ports.web}.")
+                    screen.warn(f"Port {DEFAULT_PORT} is in use, so Flagsite uses port {ports.web}.")
                 outcome = _run(screen, ports, once=once)
         except (ServerError, UnexpectedAnswer) as error:
             raise CommandError(str(error)) from error
@@ -53,16 +53,16 @@ class Command(BaseCommand):
 
 
 def _run(screen: Screen, ports: Ports, *, once: bool) -> Outcome:
-    """Show everything; the servers that the database commands need run already."""
+    """Run the demo. The embedded servers are running already."""
     _load(screen)
     password = access.admin_password(data_folder())
     api = Api(ports.web, access.access_key(data_folder()))
     began = time.monotonic()
     with installation_running(ports, Console(stderr=True, highlight=False)) as log:
-        screen.done(f"Web, worker and beat run at [cyan]{api.address}[/]", time.monotonic() - began)
-        outcome = tell(api, screen, root_key=_root_key())
+        screen.done(f"Web, worker and beat are running at [cyan]{api.address}[/]", time.monotonic() - began)
+        outcome = set_flag_and_follow(api, screen, root_key=_root_key())
         if not once:
-            _invite(screen, api, outcome, password, log)
+            _show_next_steps(screen, api, outcome, password, log)
             _serve(log, outcome)
     if once:
         _print_summary(outcome)
@@ -70,13 +70,13 @@ def _run(screen: Screen, ports: Ports, *, once: bool) -> Outcome:
 
 
 def _load(screen: Screen) -> None:
-    """Make or update the tables, and the demo tree in them."""
-    with screen.step("Bringing the tables up to date") as words:
+    """Create or update the tables, and import the demo tree."""
+    with screen.step("Updating the tables") as result:
         call_command("migrate", interactive=False, verbosity=0)
-        words.append("PostgreSQL and Valkey run, the tables are up to date")
-    began, said = time.monotonic(), io.StringIO()
-    call_command("import_organizations", str(TREE), stdout=said)
-    screen.done(f"Demo tree: {said.getvalue().strip()}", time.monotonic() - began)
+        result.append("PostgreSQL and Valkey are running, the tables are up to date")
+    began, output = time.monotonic(), io.StringIO()
+    call_command("import_organizations", str(TREE), stdout=output)
+    screen.done(f"Demo tree: {output.getvalue().strip()}", time.monotonic() - began)
 
 
 def _root_key() -> str:
@@ -84,30 +84,30 @@ def _root_key() -> str:
         return next(row["key"] for row in csv.DictReader(file) if not row["parent_key"])
 
 
-def _invite(screen: Screen, api: Api, outcome: Outcome, password: str, log: CombinedLog) -> None:
-    """Say what to try next."""
-    root, back = outcome.root["id"], str(not outcome.enabled).lower()
+def _show_next_steps(screen: Screen, api: Api, outcome: Outcome, password: str, log: CombinedLog) -> None:
+    """Show commands and pages to try next."""
+    root_id, opposite = outcome.root["id"], str(not outcome.enabled).lower()
     curl = f"curl -H 'Authorization: Bearer {api.key}'"
     screen.head("Try next")
-    screen.line(f"{curl} {api.address}/{root}/{FLAG}")
-    screen.line(f"{curl} -X POST {api.address}/{root}/{FLAG}/{back}")
+    screen.line(f"{curl} {api.address}/{root_id}/{FLAG}")
+    screen.line(f"{curl} -X POST {api.address}/{root_id}/{FLAG}/{opposite}")
     screen.line(f"{curl} {api.address}/job-status/{outcome.job['id']}")
     screen.line(f"{curl} '{api.address}/organizations?name=land'")
-    screen.head("Look")
+    screen.head("Look at")
     screen.line(f"{api.address}/admin/   log in as {access.LOGIN} with {password}")
-    screen.line(f"{api.address}/docs     every call, with a page to try it")
-    screen.line(f"{log.path}   what web, worker and beat say")
+    screen.line(f"{api.address}/docs     the documentation of the API, with a form for each request")
+    screen.line(f"{log.path}   the log of web, worker and beat")
     screen.line()
     screen.line("Ctrl-C stops everything.")
     screen.line()
 
 
 def _print_summary(outcome: Outcome) -> None:
-    print(json.dumps(outcome.summary()), flush=True)  # noqa: T201 - programs read it
+    print(json.dumps(outcome.summary()), flush=True)  # noqa: T201 - for programs
 
 
 def _serve(log: CombinedLog, outcome: Outcome) -> None:
-    """Say how it went and wait for Ctrl-C; meanwhile show what happens, if somebody is looking."""
+    """Print the summary and wait for Ctrl-C. On a terminal, show the log meanwhile."""
     with suppress(KeyboardInterrupt):
         _print_summary(outcome)
         log.echo = sys.stderr.isatty()

@@ -1,4 +1,4 @@
-"""Say what is wrong, and what to do."""
+"""Find what is wrong with this installation, and say what to do about it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ MARKS = {
 
 class Command(OperatorCommand):
     help = (
-        "Look at settings, database, migrations, clock, broker, beat, workers, queues, rescue and the canary: what "
-        "is wrong and what to do. Exit status 1 when there is a problem; warnings leave it 0."
+        "Check settings, database, migrations, clock, broker, beat, workers, queues, the rescuer and the probe job, "
+        "and say how to correct each problem. The exit status is 1 for problems, not for warnings."
     )
 
     def answer(self, **options: Any) -> Answer:

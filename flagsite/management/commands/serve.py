@@ -1,4 +1,4 @@
-"""Run web, worker and beat on this machine until Ctrl-C."""
+"""The command `serve`: run web, worker and beat on this machine until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from flagsite.development.servers.supervisor import only_supervisor
 
 
 class Command(BaseCommand):
-    help = "Run web, worker and beat on this machine until Ctrl-C, with one log; migrates first."
+    help = "Run the migrations, then web, worker and beat on this machine with one log, until Ctrl-C."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--port", type=int, help="default: 8000, or the next free one")
-        parser.add_argument("--reload", action="store_true", help="take over changed code without a restart by hand")
+        parser.add_argument("--reload", action="store_true", help="restart the processes when code changes")
 
     def handle(self, *args: Any, port: int | None, reload: bool, **options: Any) -> None:
         console = Console(stderr=True, highlight=False)
@@ -34,13 +34,15 @@ class Command(BaseCommand):
 
 def _serve(ports: Ports, console: Console, *, reload: bool) -> None:
     call_command("migrate", interactive=False, verbosity=0)
-    with installation_running(ports, console, code_changed=_code_watch() if reload else lambda: False) as log:
+    with installation_running(ports, console, code_changed=_code_changed() if reload else lambda: False) as log:
         log.echo = True
-        console.print(f"[bold]Flagsite[/] at http://127.0.0.1:{ports.web}, log also in {log.path}. Ctrl-C stops.")
+        console.print(
+            f"[bold]Flagsite[/] at http://127.0.0.1:{ports.web}, log also in {log.path}. Ctrl-C stops everything."
+        )
         signal.pause()
 
 
-def _code_watch() -> Callable[[], bool]:
+def _code_changed() -> Callable[[], bool]:
     from flagsite.development.servers.code_watcher import CodeWatcher  # noqa: PLC0415 - needs requirements-local.txt
 
     return CodeWatcher(ROOT).changed

@@ -1,4 +1,4 @@
-// Parts of a page that are fetched again keep open what a person has opened in them.
+// Keeps <details> open that a person has opened, when htmx replaces a part of the page.
 "use strict";
 (() => {
     const opened = new WeakMap();

@@ -1,4 +1,4 @@
-// Search boxes that stand for a list of choices (select2) are named after its label, for those who cannot see them.
+// Gives search boxes (select2) the name of the label of their list of choices, for screen readers.
 "use strict";
 (() => {
     const nameAll = () => {

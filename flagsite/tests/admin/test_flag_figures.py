@@ -79,7 +79,7 @@ def test_what_was_not_written_does_not_stand(cast: Cast) -> None:
 def test_changes_come_in_pages(
     cast: Cast, monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
-    monkeypatch.setattr(flag_overview, "AT_ONCE", 2)
+    monkeypatch.setattr(flag_overview, "PAGE_SIZE", 2)
     for organization in (cast.oslo, cast.bergen, cast.rome, cast.rival_store, cast.oslo):
         put(organization, "checkout", True)
     client, seen, query = signed_in("viewer"), [], ""

@@ -120,8 +120,8 @@ def test_the_front_page_shows_what_is_there(cast: Cast) -> None:
     queue_operations.pause("default", by="user:olga", reason="<b>the database moves</b>")
     page = shown(signed_in("viewer").get("/admin/"))
     assert (figure(page, "COMPLETED"), figure(page, "PENDING"), figure(page, "FAILED")) == ("2", "1", "0")
-    assert "2 of 2 jobs that came to an end" in page
-    assert "estimated from how many jobs fell into 14 ranges" in page
+    assert "2 of 2 jobs that ended" in page
+    assert "estimated from the numbers of jobs in 14 ranges" in page
     assert "user:olga: “&lt;b&gt;the database moves&lt;/b&gt;”" in page
 
 
@@ -134,9 +134,9 @@ def test_a_bound_person_sees_figures_of_their_subtree_and_nothing_of_queues_and_
     for path in ("/admin/", "/admin/overview/"):
         page = shown(client.get(path))
         assert (figure(page, "COMPLETED"), figure(page, "IN_PROGRESS")) == ("1", "0")
-        assert "Jobs of <strong>North</strong>" in page
+        assert "The jobs of <strong>North</strong>" in page
         assert "a-host-of-ours" not in page
-        assert "queue-lines" not in page
+        assert "queue-table" not in page
         assert "Rival" not in page
 
 
@@ -163,6 +163,6 @@ def test_the_front_page_names_two_jobs_of_each_worker_and_the_workers_page_all(c
     held = [claimed(organization_id=cast.oslo.pk, worker="host:1:abc").pk for _ in range(4)]
     client = signed_in("viewer")
     front, all_of_them = shown(client.get("/admin/overview/")), shown(client.get("/admin/jobs/worker/"))
-    assert [f'id="held-{job}"' in front for job in held] == [True, True, False, False]
+    assert [f'id="running-job-{job}"' in front for job in held] == [True, True, False, False]
     assert "and 2 more" in front
-    assert all(f'id="held-{job}"' in all_of_them for job in held)
+    assert all(f'id="running-job-{job}"' in all_of_them for job in held)

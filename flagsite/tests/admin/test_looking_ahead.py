@@ -77,7 +77,7 @@ def test_a_move_tells_what_was_set_below_and_is_overwritten(cast: Cast) -> None:
     said, looked_at = move_shown(client, cast.north, "south")
     assert said == [
         "3 organizations move below South (south).",
-        "checkout becomes on: 1 organization gets another value; 2 that were set themselves are overwritten.",
+        "checkout becomes on: 1 organization gets another value; 2 values that were set there are overwritten.",
     ]
     client.post(f"{TREE}{cast.north.pk}/move/do/", {"parent": "south", "shown": looked_at})
     assert FlagState.objects.filter(enabled=True, source_id=cast.acme.pk).count() == len(cast.of_acme)
@@ -93,10 +93,10 @@ def test_a_move_tells_of_values_that_are_still_on_their_way(cast: Cast) -> None:
 def test_a_move_that_changes_no_value_says_so(cast: Cast) -> None:
     put(cast.acme, "checkout", True)
     client = signed_in("admin")
-    quiet = "No flag gets another value, and nothing that was set is overwritten."
+    quiet = "No flag gets another value, and no value that was set is overwritten."
     assert move_shown(client, cast.north, "south")[0][1:] == [quiet]
     assert move_shown(client, cast.north, "")[0][1:] == [quiet]
-    assert move_shown(client, cast.north, "acme")[0][1:] == ["It is there already."]
+    assert move_shown(client, cast.north, "acme")[0][1:] == ["The organization is already there."]
 
 
 def test_a_preview_of_a_move_counts_no_more_than_somebody_can_wait_for(
@@ -104,11 +104,11 @@ def test_a_preview_of_a_move_counts_no_more_than_somebody_can_wait_for(
 ) -> None:
     for flag in ("a", "b", "c"):
         put(cast.south, flag, True)
-    monkeypatch.setattr(preview, "MOST_COUNTED", 6)
+    monkeypatch.setattr(preview, "MAX_COUNTED_ROWS", 6)
     said, _ = move_shown(signed_in("admin"), cast.north, "south")
-    assert said[3:] == ["1 flag more would be written; too many to count here."]
-    monkeypatch.setattr(preview, "MOST_SHOWN", 1)
-    assert move_shown(signed_in("admin", name="ada"), cast.north, "south")[0][2] == "So it is with 1 flag more."
+    assert said[3:] == ["1 more flag would be written, too many to count here."]
+    monkeypatch.setattr(preview, "MAX_DESCRIBED_FLAGS", 1)
+    assert move_shown(signed_in("admin", name="ada"), cast.north, "south")[0][2] == "The same happens to 1 more flag."
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_switch_is_shown_before_it_is_made(cast: Cast) -> None:
     page = shown(client.post(address, values))
     figures = [part.partition("<")[0] for part in page.partition('id="preview"')[2].split("<strong>")[2:4]]
     assert figures == ["6", "3"]
-    assert "2 below were set themselves" in page
+    assert f"2 below {cast.acme.name} have a value of their own" in page
     assert FlagState.objects.count() == 3
     client.post(address, values | {"shown": mark(page)})
     while runner.run_next("propagation"):
@@ -156,7 +156,7 @@ def test_a_switch_that_is_not_what_was_shown_is_shown_again(cast: Cast, more: di
     other = asked | ({} if more == {"confirmed": "1"} else {"shown": looked_at}) | more
     page = shown(client.post(address, other))
     assert ("has changed since this page was shown" in page) == ("shown" in other)
-    assert ("There is no flag <strong>brand-new-typo</strong> yet; this creates it." in page) == ("flag" in more)
+    assert ("There is no flag <strong>brand-new-typo</strong> yet. This change creates it." in page) == ("flag" in more)
     assert not AuditEntry.objects.filter(via="admin").exists()
     assert client.post(address, other | {"shown": mark(page)}).status_code == 302
 
@@ -176,7 +176,7 @@ def test_where_nobody_set_a_flag_its_default_counts(cast: Cast) -> None:
     page = shown(signed_in("operator").post(
         f"/admin/flags/flag/set/{cast.north.pk}/", {"flag": "checkout", "enabled": "true", "reason": "x"}
     ))  # fmt: skip
-    assert "<strong>0</strong> get another value" in page
+    assert "<strong>0</strong> get a new value" in page
 
 
 def test_a_flag_that_setting_would_not_create_is_refused_in_words(cast: Cast, settings: Any) -> None:
@@ -201,7 +201,7 @@ def test_access_is_checked_once_more_where_a_flag_is_set(cast: Cast, monkeypatch
     looked_at = mark(shown(client.post(address, asked)))
     look = preview.switch
 
-    def then_it_is_moved(*about: Any, **wanted: Any) -> preview.Switch:
+    def then_it_is_moved(*about: Any, **wanted: Any) -> preview.SwitchPreview:
         seen = look(*about, **wanted)
         tree_operations.move(organization_id=cast.oslo.pk, parent_id=cast.rival.pk)
         return seen

@@ -151,7 +151,7 @@ def test_nobody_deletes_people_in_one_go_either() -> None:
 def test_groups_are_explained_and_not_changed() -> None:
     client = signed_in(SUPERUSER)
     page = shown(client.get("/admin/auth/group/"))
-    assert "pause, resume and set up queues" in page
+    assert "pause, resume and change queues" in page
     assert client.post(f"/admin/auth/group/{group('admin')}/change/", {"name": "x"}).status_code == 403
 
 

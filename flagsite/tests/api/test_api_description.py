@@ -13,7 +13,7 @@ from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.core.management import call_command
 
-from flagsite.openapi.schema import NAMES, document
+from flagsite.openapi.schema import RESPONSE_NAMES, document
 from flagsite.tests.api.test_api_access_everywhere import CALLS
 from flagsite.web.problems import HTTP_TYPES, PROBLEMS
 from orgs.tests.api import Api
@@ -97,7 +97,9 @@ def test_every_status_that_any_operation_can_end_with_is_described(
 
 def test_every_problem_is_among_the_described_ones() -> None:
     text = json.dumps(DOCUMENT["components"]["responses"])
-    kinds = {kind for _, kind in PROBLEMS.values()} | {kind for status, kind in HTTP_TYPES.items() if status in NAMES}
+    kinds = {kind for _, kind in PROBLEMS.values()} | {
+        kind for status, kind in HTTP_TYPES.items() if status in RESPONSE_NAMES
+    }
     assert {kind for kind in kinds if f"`{kind}`" not in text} == set()
     for response in DOCUMENT["components"]["responses"].values():
         assert set(response["content"]) == {"application/problem+json"}

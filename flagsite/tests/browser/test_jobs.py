@@ -112,13 +112,15 @@ def test_what_failed_is_retried_from_its_page_and_from_the_list(
     expect(page.get_by_role("region", name="Failures")).not_to_contain_text("organization 3 is")
     picture(page, "job-failures-searched")
     expect(page.get_by_role("link", name="Retry the")).to_have_count(0)
-    expect(page.locator("body")).to_contain_text("a search does not narrow it")
+    expect(page.locator("body")).to_contain_text(
+        "A retry covers all organizations that failed, not only the results of the search."
+    )
     page.get_by_label("Search the failures").fill("")
     page.get_by_role("button", name="Search").click()
     picture(page, "job-failures")
     refusing()
-    page.get_by_role("link", name="Retry the 2 that failed").click()
-    expect(page.locator("#asked")).to_contain_text("the 2 organizations that the last attempt left, and no others")
+    page.get_by_role("link", name="Retry the 2 organizations that failed").click()
+    expect(page.locator("#question")).to_contain_text("only the 2 organizations that the last attempt left")
     page.get_by_label("Reason").fill("And the rest")
     page.get_by_role("button", name="Retry job").click()
     expect(page.locator("#job-now")).to_contain_text("2 done, 0 failed")

@@ -125,7 +125,7 @@ def test_the_front_page_says_how_things_are_and_says_it_anew(busy: Installation,
     before = int(ended.inner_text())
     expect(page.locator("#rate-1")).to_contain_text("100%")
     expect(page.locator("#worker-table")).to_contain_text("alive")
-    page.get_by_text("As a table").click()
+    page.get_by_text("Show as a table").click()
     job = busy.set_flag(1, "another", True)
     expect(ended).to_have_text(str(before + 1), timeout=15_000)
     expect(page.locator("#hours-as-table table")).to_be_visible()
@@ -189,7 +189,7 @@ def test_a_viewer_may_do_none_of_it(site: Installation, sign_in: SignIn) -> None
     for name in ("Access keys", "People", "Groups"):
         expect(bar.get_by_role("link", name=name)).to_have_count(0)
     page.goto("/admin/jobs/queue/")
-    expect(page.locator("#queue-lines")).to_contain_text("propagation")
+    expect(page.locator("#queue-table")).to_contain_text("propagation")
     expect(page.get_by_role("link", name="Pause")).to_have_count(0)
     for path in ("/admin/jobs/queue/default/pause/", "/admin/orgs/accesskey/add/"):
         refused = page.goto(path)

@@ -24,7 +24,7 @@ def test_a_paused_queue_says_why_and_its_jobs_wait_until_it_is_resumed(
     page.get_by_role("link", name="Pause propagation").click()
     page.get_by_label("Reason").fill("The database moves <tonight>")
     page.get_by_role("button", name="Pause propagation").click()
-    row = page.locator("#queue-lines tbody tr", has_text="propagation")
+    row = page.locator("#queue-table tbody tr", has_text="propagation")
     expect(row).to_contain_text("paused")
     expect(row).to_contain_text("user:olga: “The database moves <tonight>”")
     job = site.set_flag(1, "late", True)

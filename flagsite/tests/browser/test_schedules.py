@@ -29,7 +29,7 @@ def schedule(page: Page, flag: str, *, at: str = "", off_at: str = "", cron: str
     page.get_by_label("Off again at").fill(off_at)
     page.get_by_label("Or again and again").fill(cron)
     page.get_by_label("Reason").fill("launch <soon>")
-    page.get_by_role("button", name="Schedule it").click()
+    page.get_by_role("button", name="Schedule the change").click()
 
 
 def test_a_change_is_scheduled_shown_in_the_agenda_and_comes(
@@ -55,7 +55,7 @@ def test_a_change_is_scheduled_shown_in_the_agenda_and_comes(
     schedule(page, "checkout", at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M}")
     expect(page.locator("body")).to_contain_text("launch <soon>")
     eventually(lambda: page.reload() and "applied" in str(page.locator("#status").text_content()), within=60)
-    expect(page.locator("body")).to_contain_text("at the first try")
+    expect(page.locator("body")).to_contain_text("by the first attempt")
     assert violations(page) == []
     picture(page, "schedule")
     eventually(lambda: site.values("checkout") == {(True, root)}, within=30)

@@ -76,7 +76,7 @@ def test_watching_is_interrupted_and_taken_up_again(site: Installation) -> None:
         process.send_signal(signal.SIGINT)
         out, rest = process.communicate(timeout=30)
     assert (process.returncode, out) == (130, "")
-    assert f"Stopped watching; job {job_id} goes on." in rest
+    assert f"The command has stopped, and job {job_id} goes on." in rest
     assert "Traceback" not in rest
     site.speed_up()
     done = answered(manage(site.environment, "job", job_id, "--follow", "--json"))
@@ -138,4 +138,5 @@ def test_servers_that_are_away_and_settings_that_make_no_sense_are_told_in_a_lin
     assert {one["name"] for one in told["checks"] if one["state"] == "problem"} == {"database", "broker"}
     done = manage(environment | {"PAGE_SIZE": "many"}, "doctor")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "Flagsite: PAGE_SIZE is 'many'; write a number.\n"
+    refusal = "PAGE_SIZE is 'many', which is not a number. Set it to a number from 1 to 1000."
+    assert done.stderr == f"Flagsite: {refusal}\n"

@@ -87,14 +87,14 @@ def test_a_problem_comes_with_advice_and_exit_status_1(all_well: None) -> None:
 def test_retries_out_of_range_are_a_warning_with_what_is_used_instead(all_well: None, settings: Any) -> None:
     settings.FLAG_SCHEDULE_MAX_RETRIES = "11"
     state, words, advice = found("settings")
-    assert (state, words) == ("warning", "FLAG_SCHEDULE_MAX_RETRIES is '11'; 3 is used.")
+    assert (state, words) == ("warning", "FLAG_SCHEDULE_MAX_RETRIES is '11'. Flagsite uses 3 instead.")
     assert "0 to 10" in advice
 
 
 def test_a_queue_without_a_worker_is_named(all_well: None) -> None:
     worker_registry.beat(queues=["propagation"], concurrency=2, pid=1)
     state, words, _ = found("workers")
-    assert (state, words) == ("problem", "1 alive with 2 slots, none for the queue default.")
+    assert (state, words) == ("problem", "Workers alive: 1, with 2 slots. Queues without a worker: default.")
 
 
 def test_jobs_in_the_request_need_no_worker(settings: Any) -> None:
@@ -105,9 +105,9 @@ def test_jobs_in_the_request_need_no_worker(settings: Any) -> None:
 def test_a_beat_that_is_not_there_or_does_not_tick_is_found(all_well: None) -> None:
     PeriodicTask.objects.filter(task="jobs.sweep").update(last_run_at=Now() - timedelta(hours=1))
     state, words, _ = found("beat")
-    assert (state, words) == ("problem", "A beat is there, but its last tick was 1 h 0 min ago.")
+    assert (state, words) == ("problem", "Beat is running, but the last tick was 1 h 0 min ago.")
     PeriodicTask.objects.filter(task="jobs.sweep").update(enabled=False)
-    assert found("beat")[:2] == ("problem", "The periodic task that sweeps is switched off or deleted.")
+    assert found("beat")[:2] == ("problem", "The periodic task that rescues jobs is disabled or deleted.")
 
 
 def test_a_beat_is_late_by_the_interval_that_its_row_has(all_well: None) -> None:
@@ -122,7 +122,7 @@ def test_a_beat_is_late_by_the_interval_that_its_row_has(all_well: None) -> None
 def test_without_a_beat_it_says_how_to_start_one() -> None:
     state, words, advice = found("beat")
     assert state == "problem"
-    assert words.startswith(("No beat is at work", "The periodic task"))
+    assert words.startswith(("Beat is not running", "The periodic task"))
     assert advice
 
 
@@ -130,7 +130,7 @@ def test_a_pause_is_a_warning_with_who_and_why(all_well: None) -> None:
     waiting()
     queue_operations.pause(QUEUE, by="bob", reason="deploy")
     state, words, advice = found("queues")
-    assert (state, words) == ("warning", "Paused: default by bob (deploy), 1 jobs wait.")
+    assert (state, words) == ("warning", "Paused: default by bob (deploy), with 1 due jobs.")
     assert "resume_queue default" in advice
     assert run("doctor").status == 0
 
@@ -139,7 +139,7 @@ def test_a_long_line_is_a_warning(all_well: None) -> None:
     changed(waiting(), run_at=datetime.now(UTC) - timedelta(minutes=5))
     state, words, _ = found("queues")
     assert state == "warning"
-    assert words.startswith("In default a job has been due for 5 min 0 s; 1 wait")
+    assert words.startswith("In the queue default a job has been due for 5 min 0 s. Due jobs: 1.")
 
 
 def test_lost_jobs_that_nobody_rescues_are_a_problem(all_well: None) -> None:
@@ -147,16 +147,18 @@ def test_lost_jobs_that_nobody_rescues_are_a_problem(all_well: None) -> None:
     assert found("rescue")[0] == "ok"
     Job.objects.filter(pk=job.pk).update(lease_expires_at=LONG_AGO)
     state, words, _ = found("rescue")
-    assert (state, words) == ("problem", f"1 jobs have lost their worker and nobody rescues them: {job.pk}.")
+    assert (state, words) == ("problem", f"Jobs that lost their worker and are not rescued: 1 ({job.pk}).")
 
 
 def test_a_canary_that_does_not_come_through_is_a_problem(all_well: None) -> None:
     canary_came_through(timedelta(minutes=10))
     state, words, _ = found("canary")
     assert state == "problem"
-    assert re.fullmatch("The last test job came through 10 min [0-9]+ s ago; one is sent each minute[.]", words)
+    assert re.fullmatch(
+        "The last probe job completed 10 min [0-9]+ s ago, but there should be one every minute[.]", words
+    )
     Probe.objects.all().delete()
-    assert found("canary")[:2] == ("warning", "No test job has come through yet.")
+    assert found("canary")[:2] == ("warning", "No probe job has completed yet.")
 
 
 def test_without_a_database_what_needs_it_is_not_checked(all_well: None) -> None:
@@ -164,7 +166,7 @@ def test_without_a_database_what_needs_it_is_not_checked(all_well: None) -> None
         ran = run("doctor", "--json")
     assert ran.status == 1
     states = {one["name"]: (one["state"], one["finding"], one["advice"]) for one in ran.document["checks"]}
-    assert states["database"] == ("problem", "connection refused", "Start PostgreSQL, or mend DATABASE_URL.")
+    assert states["database"] == ("problem", "connection refused", "Start PostgreSQL, or correct DATABASE_URL.")
     assert [name for name in NAMES if states[name][0] == "not checked"] == [
         "migrations", "clock", "beat", "workers", "queues", "rescue", "canary",
     ]  # fmt: skip

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from flags.definitions.purge import CHUNK
+from flags.definitions.purge import CHUNK_SIZE
 from flagsite.tests.crash.installation import Installation, eventually, kill_session
 from flagsite.tests.crash.web_processes import WebProcesses, each_web_process
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-BRANCHES, LEAVES = 4, CHUNK
+BRANCHES, LEAVES = 4, CHUNK_SIZE
 SIZE = 1 + BRANCHES * (1 + LEAVES)
 ARCHIVED, UNKNOWN = "archived", "FLAG_NOT_FOUND"
 ROWS_OF = "SELECT count(*) FROM flags_flagstate WHERE flag_id = %s"
@@ -33,7 +33,7 @@ def test_it_comes_to_the_end_after_a_rescue_and_the_flag_is_off_all_the_while(in
         assert purge.status_code == 202
         job_id = purge.json()["jobId"]
         eventually(lambda: _said(processes, leaf) == [ARCHIVED, ARCHIVED], within=1)
-        installation.wait_until_written(job_id, CHUNK)
+        installation.wait_until_written(job_id, CHUNK_SIZE)
         kill_session(doomed)
         assert 0 < _count(installation, ROWS_OF, doomed_id) < SIZE
         for organization_id in (root, leaf):

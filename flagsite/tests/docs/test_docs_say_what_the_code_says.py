@@ -24,7 +24,7 @@ def test_the_readme_lists_every_setting_that_is_read_and_no_other() -> None:
     table = README.partition("## Settings")[2].partition("\n## ")[0]
     first_cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     listed = {name for cell in first_cells for name in re.findall(r"`([A-Z_]+)`", cell)}
-    assert listed == {*environment.read, "FLAGSITE_DATA_DIR"}
+    assert listed == {*environment.known_variables, "FLAGSITE_DATA_DIR"}
 
 
 def test_the_readme_names_every_path_of_the_contract() -> None:

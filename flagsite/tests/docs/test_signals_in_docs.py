@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from prometheus_client.core import Metric
 
-from flagsite.metrics import engine, requests
+from flagsite.metrics import job_metrics, requests
 from jobs.counting.hourly_metrics import BOUNDS
-from jobs.metrics.engine_metrics import Ended, EngineMetrics, Organizations, QueueNow, Times
+from jobs.metrics.engine_metrics import EndedAttempts, EngineMetrics, OrganizationCounts, QueueNow, Times
 
 ROOT = Path(__file__).resolve().parents[3]
 DASHBOARD, ALERTS, LOGS = (ROOT / "docs" / name for name in ("grafana.json", "alerts.yml", "logs.md"))
@@ -24,12 +24,16 @@ ALWAYS = {"flagsite_database_up", "flagsite_build_info", "flagsite_beat_last_tic
 def known() -> set[str]:
     """The name of every line that /metrics can have."""
     times = Times(1.0, [1] * (len(BOUNDS) + 1))
-    ended = [Ended("q", "k", outcome, 1, 1, 1, times, times, times) for outcome in ("completed", "retried")]
+    ended = [EndedAttempts("q", "k", outcome, 1, 1, 1, times, times, times) for outcome in ("completed", "retried")]
     figures = EngineMetrics(
-        ended, [Organizations("q", "k", 1, 1, 1)], [QueueNow("q", False, 1, 1, 1, 1.0)], engine={}, last_sweep=1.0
+        ended,
+        [OrganizationCounts("q", "k", 1, 1, 1)],
+        [QueueNow("q", False, 1, 1, 1, 1.0)],
+        counters={},
+        seconds_since_rescuer_run=1.0,
     )
     requests.count(method="GET", route="docs", status=200, seconds=0.1)
-    metrics: list[Metric] = [*engine.metrics(figures), *requests.registry().collect()]
+    metrics: list[Metric] = [*job_metrics.metrics(figures), *requests.registry().collect()]
     return ALWAYS | {sample.name for metric in metrics for sample in metric.samples}
 
 
@@ -81,8 +85,8 @@ def test_promtool_accepts_the_metrics() -> None:
     class Engine(Collector):
         def collect(self) -> list[Metric]:
             times = Times(1.0, [1] * (len(BOUNDS) + 1))
-            ended = [Ended("q", "k", "completed", 1, 1, 1, times, times, times)]
-            return list(engine.metrics(EngineMetrics(ended, [Organizations("q", "k", 1, 1, 1)])))
+            ended = [EndedAttempts("q", "k", "completed", 1, 1, 1, times, times, times)]
+            return list(job_metrics.metrics(EngineMetrics(ended, [OrganizationCounts("q", "k", 1, 1, 1)])))
 
     registry = CollectorRegistry()
     registry.register(Engine())

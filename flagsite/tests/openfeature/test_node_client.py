@@ -58,7 +58,8 @@ def test_answers_of_all_kinds_arrive_as_they_were_sent(flagsite: Served, package
     assert (listed["value"], listed["flagMetadata"]["rule"]) == (True, "whitelist")
     assert (unknown["value"], unknown["errorCode"]) == (True, "FLAG_NOT_FOUND")
     assert (nobody["value"], nobody["errorCode"]) == (True, "TARGETING_KEY_MISSING")
-    assert nobody["errorMessage"] == "The flag 'node.rollout' is rolled out by targeting key; none was sent."
+    expected = "The rollout of the flag 'node.rollout' needs a targeting key, and the request has none."
+    assert nobody["errorMessage"] == expected
     assert stranger["errorCode"] == "INVALID_CONTEXT"
     assert (text["value"], text["errorCode"]) == ("text", "TYPE_MISMATCH")
 

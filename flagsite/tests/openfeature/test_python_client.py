@@ -125,7 +125,7 @@ def test_a_rollout_without_targeting_key_is_an_error_that_says_so(flagsite: Serv
     details = client.get_boolean_details("py.whom", True, of(ROOT))
 
     assert (details.value, details.error_code) == (True, ErrorCode.TARGETING_KEY_MISSING)
-    assert details.error_message == "The flag 'py.whom' is rolled out by targeting key; none was sent."
+    assert details.error_message == "The rollout of the flag 'py.whom' needs a targeting key, and the request has none."
 
 
 def test_an_unknown_organization_is_an_error_and_no_guess(flagsite: Served, client: OpenFeatureClient) -> None:

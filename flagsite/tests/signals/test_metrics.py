@@ -120,9 +120,9 @@ def test_no_counter_goes_back_by_a_clean_up_that_folds_old_tallies(reader_key: s
         runner.run_next("default")
     HourlyMetrics.objects.exclude(hour__year=2001).update(hour="2001-05-18T10:00:00Z")
     before = scraped(reader_key)
-    hourly_metrics.fold_old()
+    hourly_metrics.merge_old_hours()
     assert HourlyMetrics.objects.get().hour.isoformat() == "2001-05-01T00:00:00+00:00"
-    hourly_metrics.fold_old()
+    hourly_metrics.merge_old_hours()
     after = scraped(reader_key)
     grown = {key for key in before if key[0].startswith("flagsite_job") and not key[0].endswith("_seconds")}
     assert {key: after[key] for key in grown} == pytest.approx({key: before[key] for key in grown})

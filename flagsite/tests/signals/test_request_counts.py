@@ -37,7 +37,7 @@ def test_requests_answered_by_several_threads_are_counted_once_each() -> None:
         )  # fmt: skip
 
     def answer() -> None:
-        for _ in range(3 * requests.MANY):
+        for _ in range(3 * requests.BATCH_SIZE):
             requests.count(method="GET", route="of-several-threads", status=200, seconds=0.001)
 
     threads = [threading.Thread(target=answer) for _ in range(4)]
@@ -45,4 +45,4 @@ def test_requests_answered_by_several_threads_are_counted_once_each() -> None:
         thread.start()
     while any(thread.is_alive() for thread in threads):
         counted()
-    assert counted() == 4 * 3 * requests.MANY
+    assert counted() == 4 * 3 * requests.BATCH_SIZE

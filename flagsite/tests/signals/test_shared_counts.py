@@ -84,6 +84,6 @@ def test_what_a_process_counts_its_siblings_see_within_a_second_and_what_it_coun
 def test_a_process_that_has_begun_to_count_goes_on_by_itself(tmp_path: Path, settings: Any) -> None:
     settings.METRICS_FOLDER = str(tmp_path)
     requests.count(method="GET", route="docs", status=200, seconds=0.1)
-    multiprocess_folder.share_counts()
+    multiprocess_folder.share_request_counts()
     assert multiprocess_folder.VARIABLE not in os.environ
     assert list(tmp_path.iterdir()) == []

@@ -75,7 +75,7 @@ UNSAFE = [
 
 @pytest.fixture(autouse=True)
 def nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in environment.read:
+    for name in environment.known_variables:
         monkeypatch.delenv(name, raising=False)
 
 

@@ -20,4 +20,4 @@ class Answers:
 def test_the_last_look_at_a_job_is_made_after_its_chain_has_ended() -> None:
     ending = {"id": 1, "status": "IN_PROGRESS", "chain": {"latestJobId": 1, "status": "COMPLETED"}}
     ended = ending | {"status": "COMPLETED"}
-    assert list(story._looks(Answers(ending, ended), "/job-status/1")) == [ended]
+    assert list(story._poll_job(Answers(ending, ended), "/job-status/1")) == [ended]

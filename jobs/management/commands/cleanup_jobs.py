@@ -20,14 +20,14 @@ from jobs.operations.cleanup import OldJobs
 
 class Command(OperatorCommand):
     help = (
-        "Have a job delete chains that ended long ago: those that COMPLETED or were CANCELLED after "
-        "JOBS_KEEP_COMPLETED_DAYS, those that FAILED for good after JOBS_KEEP_FAILED_DAYS; and what else "
-        "is old, such as scheduled changes."
+        "Start a job that deletes chains that ended long ago: COMPLETED and CANCELLED chains after "
+        "JOBS_KEEP_COMPLETED_DAYS, and FAILED chains after JOBS_KEEP_FAILED_DAYS. The job also deletes other old "
+        "rows, such as scheduled changes."
     )
 
     def add_options(self, parser: CommandParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="only count what would be deleted")
-        parser.add_argument("--wait", action="store_true", help="show progress until it is done")
+        parser.add_argument("--dry-run", action="store_true", help="only count the rows that would be deleted")
+        parser.add_argument("--wait", action="store_true", help="show the progress until the job has ended")
 
     def answer(self, *, dry_run: bool, wait: bool, **options: Any) -> Answer:
         old = cleanup.old_jobs()
@@ -36,18 +36,18 @@ class Command(OperatorCommand):
             **old.others,
         }  # fmt: skip
         if dry_run:
-            return Answer(document, [f"{_words(old)} would be deleted; nothing was changed."])
+            return Answer(document, [f"{_counts(old)} would be deleted; nothing was changed."])
         job = cleanup.request(by=me(), correlation_id=actor.current().correlation_id)
         latest = follow(job) if wait else Job.objects.get(pk=job.pk)
-        waits_for = waiting_reason.reason_to_wait(latest.pk)
-        shown = [f"{_words(old)} are old enough; job {job.pk} deletes them: {latest.status}."]
+        waits_for = waiting_reason.waiting_reason(latest.pk)
+        output = [f"{_counts(old)} are old enough. Job {job.pk} deletes them; its status is {latest.status}."]
         if waits_for:
-            shown.append(waits_for)
+            output.append(waits_for)
         document |= {"job": documents_of([latest])[0], "waitsFor": waits_for}
-        return Answer(document, shown, failed=wait and not succeeded(latest))
+        return Answer(document, output, failed=wait and not succeeded(latest))
 
 
-def _words(old: OldJobs) -> str:
+def _counts(old: OldJobs) -> str:
     kept = f"{settings.JOBS_KEEP_COMPLETED_DAYS} and {settings.JOBS_KEEP_FAILED_DAYS} days"
     chains = (
         f"{old.chains:,} chains ({old.completed:,} completed, {old.cancelled:,} cancelled, {old.failed:,} failed; kept "

@@ -18,38 +18,38 @@ from jobs.engine.chains import Chain
 from jobs.engine.models import Job, JobFailure
 from jobs.errors import JobNotFound
 
-MOST_FAILURES, MOST_ATTEMPTS = 100, 500
+MAX_FAILURES, MAX_ATTEMPTS = 100, 500
 
 
 class Command(OperatorCommand):
     help = (
-        "Show a job: how far it is, its chain of retries, the organizations that failed. With --follow until the chain "
-        "has ended; exit status 0 only when it COMPLETED without failures."
+        "Show a job: its progress, its chain of attempts, and the organizations that failed. --follow shows the "
+        "progress until the chain has ended; then the exit status is 0 only if the chain COMPLETED without failures."
     )
 
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("id", type=row_id, help="any attempt of the chain")
-        parser.add_argument("--follow", action="store_true", help="show progress until the chain has ended")
+        parser.add_argument("--follow", action="store_true", help="show the progress until the chain has ended")
 
     def answer(self, *, id: int, follow: bool, **options: Any) -> Answer:  # noqa: A002 - the argument's name
-        return show(id, until_the_end=follow)
+        return show(id, wait_for_end=follow)
 
 
-def show(job_id: int, *, until_the_end: bool) -> Answer:
-    """Everything about the job and its chain; if asked for, once that has ended. Raises JobNotFound."""
+def show(job_id: int, *, wait_for_end: bool) -> Answer:
+    """The facts about a job and its chain. `wait_for_end` shows the progress first. Raises JobNotFound."""
     job = Job.objects.filter(pk=job_id).first()
     if job is None:
         raise JobNotFound(f"There is no job {job_id}.")
     failed = False
-    if until_the_end:
+    if wait_for_end:
         latest = follow(job)
         failed = not succeeded(latest)
         job.refresh_from_db()
-    attempts = list(Job.objects.of_chain(job.root_id).reverse()[:MOST_ATTEMPTS])[::-1]
+    attempts = list(Job.objects.of_chain(job.root_id).reverse()[:MAX_ATTEMPTS])[::-1]
     chain = chains.chain_of(job)
-    failures = list(JobFailure.objects.filter(job_id=chain.latest_job_id).order_by("organization_id")[:MOST_FAILURES])
+    failures = list(JobFailure.objects.filter(job_id=chain.latest_job_id).order_by("organization_id")[:MAX_FAILURES])
     latest = attempts[-1]
-    waits_for = waiting_reason.reason_to_wait(latest.pk)
+    waits_for = waiting_reason.waiting_reason(latest.pk)
     document = {
         "job": documents_of([job])[0],
         "attempts": documents_of(attempts),
@@ -57,20 +57,20 @@ def show(job_id: int, *, until_the_end: bool) -> Answer:
         "moreFailures": latest.failed > len(failures),
         "waitsFor": waits_for,
     }
-    return Answer(document, _shown(job, chain, attempts, failures, waits_for), failed)
+    return Answer(document, _output(job, chain, attempts, failures, waits_for), failed)
 
 
-def _shown(
+def _output(
     job: Job, chain: Chain, attempts: list[Job], failures: list[JobFailure], waits_for: str | None
 ) -> list[RenderableType]:
-    shown: list[RenderableType] = [job_facts(job, chain)]
+    output: list[RenderableType] = [job_facts(job, chain)]
     if waits_for:
-        shown += ["", waits_for]
+        output += ["", waits_for]
     if len(attempts) > 1:
-        shown += ["", "The whole chain:", attempts_table(attempts)]
+        output += ["", "The whole chain:", attempts_table(attempts)]
     if failures:
         latest = attempts[-1]
-        shown += ["", f"Organizations that failed in job {latest.pk}:", failures_table(failures)]
+        output += ["", f"Organizations that failed in job {latest.pk}:", failures_table(failures)]
         if latest.failed > len(failures):
-            shown.append(f"and {latest.failed - len(failures):,} more.")
-    return shown
+            output.append(f"and {latest.failed - len(failures):,} more.")
+    return output

@@ -13,7 +13,7 @@ from jobs.console.job_tables import JobsTable, documents_of
 from jobs.console.selection_arguments import add_selection, selection_in
 from jobs.engine.states import Status
 
-MOST = 10_000
+MAX_LIMIT = 10_000
 
 
 class Command(OperatorCommand):
@@ -23,15 +23,15 @@ class Command(OperatorCommand):
         parser.add_argument("--status", choices=Status.values, type=str.upper, default="", metavar="STATUS",
                             help=f"one of {', '.join(Status.values)}")  # fmt: skip
         add_selection(parser)
-        parser.add_argument("--flag", default="", help="those that carry this flag down")
-        parser.add_argument("--kind", default="", help="such as propagation, placement, cleanup")
-        parser.add_argument("--limit", type=count(1, MOST), default=50, metavar="N", help="default: 50")
+        parser.add_argument("--flag", default="", help="jobs that concern this flag")
+        parser.add_argument("--kind", default="", help="jobs of this kind, such as propagation, placement or cleanup")
+        parser.add_argument("--limit", type=count(1, MAX_LIMIT), default=50, metavar="N", help="default: 50")
 
     def answer(self, *, limit: int, **options: Any) -> Answer:
         with snapshot():
-            found = list(selection_in(**options).jobs().order_by("-pk")[: limit + 1])
-        jobs, more = found[:limit], len(found) > limit
-        shown: list[Any] = [JobsTable(jobs)] if jobs else ["There are no such jobs."]
+            rows = list(selection_in(**options).jobs().order_by("-pk")[: limit + 1])
+        jobs, more = rows[:limit], len(rows) > limit
+        output: list[Any] = [JobsTable(jobs)] if jobs else ["There are no such jobs."]
         if more:
-            shown.append(f"There are more than {limit:,}; --limit shows more.")
-        return Answer({"results": documents_of(jobs), "more": more}, shown)
+            output.append(f"There are more than {limit:,} jobs. To see more, use --limit.")
+        return Answer({"results": documents_of(jobs), "more": more}, output)

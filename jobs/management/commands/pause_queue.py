@@ -8,12 +8,15 @@ from django.core.management.base import CommandParser
 
 from flagsite.core.console.arguments import add_reason
 from flagsite.core.console.command import Answer, OperatorCommand, me
-from jobs.console.queue_tables import queue_document, state_words
+from jobs.console.queue_tables import queue_document, queue_state
 from jobs.operations import queue_operations
 
 
 class Command(OperatorCommand):
-    help = "Let no job of the queue start until it is resumed; what runs goes on. The pause outlives restarts."
+    help = (
+        "Pause a queue: none of its jobs starts until the queue is resumed, and running jobs go on. The pause survives "
+        "restarts."
+    )
 
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("queue")
@@ -21,4 +24,4 @@ class Command(OperatorCommand):
 
     def answer(self, *, queue: str, reason: str, **options: Any) -> Answer:
         paused = queue_operations.pause(queue, by=me(), reason=reason)
-        return Answer(queue_document(paused), [f"The queue {paused.name} is {state_words(paused)}."])
+        return Answer(queue_document(paused), [f"The queue {paused.name} is {queue_state(paused)}."])

@@ -13,7 +13,7 @@ from jobs.operations import queue_operations
 
 
 class Command(OperatorCommand):
-    help = "Let the jobs of a paused queue start again."
+    help = "Resume a paused queue: its jobs start again."
 
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("queue")

@@ -13,17 +13,21 @@ from flagsite.core.console.arguments import add_reason
 from flagsite.core.console.command import Answer, OperatorCommand, me
 from jobs.console.job_tables import JobsTable, documents_of
 from jobs.console.selection_arguments import add_selection, selection_in
-from jobs.operations.bulk import BulkResult, said_of
+from jobs.operations.bulk import BulkResult, skip_clause
 from jobs.operations.retry_failed import failed_batches, retry_failed
 from jobs.operations.selection import Selection
 
-MOST_LISTED = 1_000
+MAX_LISTED_JOBS = 1_000
+
+
+NO_FAILED_JOBS = "No failed job matches."
 
 
 class Command(OperatorCommand):
     help = (
         "Start a new round of attempts for every chain whose latest attempt FAILED, or COMPLETED with organizations "
-        "that failed (then only for those). --since counts from when it ended. Exit status 1 when one was skipped."
+        "that failed (then for these organizations only). --since compares with the end of the latest attempt. The "
+        "exit status is 1 if a chain was skipped."
     )
 
     def add_options(self, parser: CommandParser) -> None:
@@ -36,32 +40,34 @@ class Command(OperatorCommand):
         if dry_run:
             return _would_retry(selection)
         console = terminal.error_console()
-        outcome = retry_failed(
-            selection, by=me(), reason=reason,
-            tell=lambda so_far: console.print(f"{so_far.count:,} retried so far") if console.is_terminal else None,
-        )  # fmt: skip
-        return Answer(_document(outcome), _shown(outcome), failed=bool(outcome.skipped))
+
+        def report_progress(so_far: BulkResult) -> None:
+            if console.is_terminal:
+                console.print(f"{so_far.count:,} retried so far")
+
+        result = retry_failed(selection, by=me(), reason=reason, report_progress=report_progress)
+        return Answer(_document(result), _output(result), failed=bool(result.skipped))
 
 
 def _would_retry(selection: Selection) -> Answer:
     selection.check()
-    found = selection.failed().count()
-    jobs = list(islice(chain.from_iterable(failed_batches(selection)), MOST_LISTED))
-    shown: list[RenderableType] = [JobsTable(jobs)] if jobs else []
-    if found > len(jobs):
-        shown.append(f"and {found - len(jobs):,} more.")
-    shown.append(f"{found:,} would be retried; nothing was changed." if found else "Nothing failed that matches.")
-    return Answer({"dryRun": True, "wouldRetry": found, "results": documents_of(jobs)}, shown)
+    count = selection.failed().count()
+    jobs = list(islice(chain.from_iterable(failed_batches(selection)), MAX_LISTED_JOBS))
+    output: list[RenderableType] = [JobsTable(jobs)] if jobs else []
+    if count > len(jobs):
+        output.append(f"and {count - len(jobs):,} more.")
+    output.append(f"{count:,} would be retried; nothing was changed." if count else NO_FAILED_JOBS)
+    return Answer({"dryRun": True, "wouldRetry": count, "results": documents_of(jobs)}, output)
 
 
-def _document(outcome: BulkResult) -> dict[str, Any]:
-    skipped = outcome.skipped.total()
-    return {"dryRun": False, "retried": outcome.count, "skipped": skipped, "skippedBecause": dict(outcome.skipped)}
+def _document(result: BulkResult) -> dict[str, Any]:
+    skipped = result.skipped.total()
+    return {"dryRun": False, "retried": result.count, "skipped": skipped, "skippedBecause": dict(result.skipped)}
 
 
-def _shown(outcome: BulkResult) -> list[RenderableType]:
-    if not outcome.count + outcome.skipped.total():
-        return ["Nothing failed that matches."]
-    shown: list[RenderableType] = [f"{outcome.count:,} retried, {outcome.skipped.total():,} skipped."]
-    shown += [f"{number:,}: {said_of(reason, number)}." for reason, number in outcome.skipped.most_common()]
-    return shown
+def _output(result: BulkResult) -> list[RenderableType]:
+    if not result.count + result.skipped.total():
+        return [NO_FAILED_JOBS]
+    output: list[RenderableType] = [f"{result.count:,} retried, {result.skipped.total():,} skipped."]
+    output += [f"{count:,} skipped: {skip_clause(reason, count)}." for reason, count in result.skipped.most_common()]
+    return output

@@ -8,17 +8,20 @@ from django.core.management.base import CommandParser
 
 from flagsite.core.console.arguments import add_reason, row_id
 from flagsite.core.console.command import Answer, OperatorCommand, me
-from jobs.console.named_jobs import do_each, outcomes_answer
+from jobs.console.named_jobs import do_on_each, results_answer
 from jobs.operations import job_operations
 
 
 class Command(OperatorCommand):
-    help = "Start a new round of attempts for each job; after a partial failure only for what failed."
+    help = (
+        "Start a new round of attempts for each job. If some organizations failed, the round covers only these "
+        "organizations."
+    )
 
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("ids", type=row_id, nargs="+", metavar="ID", help="any attempt of the chain")
         add_reason(parser)
 
     def answer(self, *, ids: list[int], reason: str, **options: Any) -> Answer:
-        done = do_each(ids, lambda job_id: job_operations.retry(job_id=job_id, by=me(), reason=reason))
-        return outcomes_answer(done, word="retried by job", key="retryJobId")
+        results = do_on_each(ids, lambda job_id: job_operations.retry(job_id=job_id, by=me(), reason=reason))
+        return results_answer(results, text="retried by job", key="retryJobId")

@@ -16,49 +16,52 @@ from jobs.engine.worker_registry import WorkerNow
 
 
 class Command(OperatorCommand):
-    help = "Show the workers of the last day: which are alive, what they do. Exit status 1 when none is alive."
+    help = "Show the workers of the last day, their states and their jobs. The exit status is 1 if no worker is alive."
 
     def answer(self, **options: Any) -> Answer:
-        found = worker_registry.all_workers()
-        anyone = any(one.is_alive for one in found)
-        shown: list[Any] = [_table(found)] if found else []
-        if not anyone:
-            shown.append("No worker is alive; jobs wait until one is.")
-        return Answer({"results": [_document(one) for one in found]}, shown, failed=not anyone)
+        workers = worker_registry.all_workers()
+        is_any_alive = any(worker_now.is_alive for worker_now in workers)
+        output: list[Any] = [_table(workers)] if workers else []
+        if not is_any_alive:
+            output.append("No worker is alive; jobs wait until one starts.")
+        documents = [_document(worker_now) for worker_now in workers]
+        return Answer({"results": documents}, output, failed=not is_any_alive)
 
 
-def _state(one: WorkerNow) -> Text:
-    if not one.is_alive:
+def _state(worker_now: WorkerNow) -> Text:
+    if not worker_now.is_alive:
         return Text("gone", style="red")
-    return Text("stopping", style="yellow") if one.worker.is_stopping else Text("alive", style="green")
+    return Text("stopping", style="yellow") if worker_now.worker.is_stopping else Text("alive", style="green")
 
 
-def _document(one: WorkerNow) -> dict[str, Any]:
+def _document(worker_now: WorkerNow) -> dict[str, Any]:
+    worker = worker_now.worker
     return {
-        "host": one.worker.host,
-        "pid": one.worker.pid,
-        "token": one.worker.token,
-        "state": _state(one).plain,
-        "queues": one.worker.queues,
-        "concurrency": one.worker.concurrency,
-        "busy": one.busy,
-        "jobIds": [job.pk for job in one.jobs],
-        "startedAt": terminal.iso(one.worker.started_at),
-        "seenAt": terminal.iso(one.worker.seen_at),
+        "host": worker.host,
+        "pid": worker.pid,
+        "token": worker.token,
+        "state": _state(worker_now).plain,
+        "queues": worker.queues,
+        "concurrency": worker.concurrency,
+        "busy": worker_now.busy,
+        "jobIds": [job.pk for job in worker_now.jobs],
+        "startedAt": terminal.iso(worker.started_at),
+        "seenAt": terminal.iso(worker.seen_at),
     }
 
 
-def _table(found: list[WorkerNow]) -> Table:
+def _table(workers: list[WorkerNow]) -> Table:
     table = terminal.table(
         Column("Worker", no_wrap=True), Column("State", no_wrap=True), Column("Queues"), Column("Busy", no_wrap=True),
-        Column("Seen", no_wrap=True), Column("Does", overflow="fold"),
+        Column("Seen", no_wrap=True), Column("Jobs", overflow="fold"),
     )  # fmt: skip
-    for one in found:
-        does = "; ".join(f"{job.pk} {work_word(job)}, {done_word(job)}" for job in one.jobs)
+    for worker_now in workers:
+        worker = worker_now.worker
+        jobs = "; ".join(f"{job.pk} {work_word(job)}, {done_word(job)}" for job in worker_now.jobs)
         table.add_row(
             *terminal.cells(
-                str(one.worker), _state(one), ", ".join(one.worker.queues), f"{one.busy} of {one.worker.concurrency}",
-                f"{terminal.format_duration(timezone.now() - one.worker.seen_at)} ago", does,
+                str(worker), _state(worker_now), ", ".join(worker.queues), f"{worker_now.busy} of {worker.concurrency}",
+                f"{terminal.format_duration(timezone.now() - worker.seen_at)} ago", jobs,
             )
         )  # fmt: skip
     return table

@@ -13,7 +13,7 @@ from flagsite.core.console.command import Answer, OperatorCommand
 from flagsite.core.db.clock import now
 from orgs.access import access_keys
 from orgs.access.models import Role
-from orgs.access.organizations import find_organization_by_key_or_id
+from orgs.access.visible_organizations import find_organization_by_key_or_id
 
 
 class Command(OperatorCommand):

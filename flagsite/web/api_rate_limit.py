@@ -1,4 +1,4 @@
-"""The rate limit of each caller: counted in the Redis-protocol server; no limit while that server is away."""
+"""The rate limit of each caller. The Redis-protocol server counts the requests; while it is away there is no limit."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from orgs.access.caller import Caller
 
 log = structlog.get_logger(__name__)
 TIMEOUT_SECONDS = 0.2
-"""How long a request waits for the server to accept a connection, and to answer."""
+"""The time for which a request waits for a connection to the server, and for its answer."""
 PAUSE_SECONDS = 5.0
-"""How long requests do without the server after it failed."""
+"""The time without a limit after the server has failed; then a request tries the server again."""
 
 
 class KeyRateLimit(BaseThrottle):
-    """Allows RATE_LIMIT requests to each access key, and to each person who is signed in."""
+    """Allows RATE_LIMIT requests for each access key and for each person who is signed in."""
 
     def allow_request(self, request: Request, view: Any) -> bool:
         if not isinstance(request.auth, Caller):
@@ -42,14 +42,14 @@ class KeyRateLimit(BaseThrottle):
 
 
 def seconds_to_wait(caller: str) -> int:
-    """Count one request of the caller; returns 0 when it may pass, else the whole seconds that the caller must wait."""
+    """Count one request of the caller. Returns 0 if the limit allows it, else the whole seconds to wait."""
     if circuit_breaker.is_open():
         return 0
     try:
         limiter, limit = limiter_at(settings.REDIS_URL), _parsed(settings.RATE_LIMIT)
-        passes = limiter.hit(limit, caller)
+        is_within_limit = limiter.hit(limit, caller)
         circuit_breaker.reset()
-        if passes:
+        if is_within_limit:
             return 0
         reset = limiter.get_window_stats(limit, caller).reset_time
         return max(1, math.ceil(reset - time.time()))
@@ -68,22 +68,22 @@ class CircuitBreaker:
         self._until = 0.0
 
     def is_open(self) -> bool:
-        """Whether to do without the server. After the pause, one request at a time tries the server again."""
+        """Whether requests skip the server. After the pause, one request at a time tries the server again."""
         with self._lock:
             now = time.monotonic()
             if now < self._until:
                 return True
-            if self._until:  # this request tries the server; others do without it meanwhile
+            if self._until:  # this request tries the server; meanwhile others skip it
                 self._until = now + 2 * TIMEOUT_SECONDS
             return False
 
     def reset(self) -> None:
-        """The server has answered."""
+        """Note that the server has answered."""
         with self._lock:
             self._until = 0.0
 
     def trip(self) -> None:
-        """The server did not answer."""
+        """Note that the server did not answer."""
         with self._lock:
             self._until = time.monotonic() + self._pause_seconds
 
@@ -93,7 +93,7 @@ circuit_breaker = CircuitBreaker()
 
 @functools.cache
 def _parsed(rate: str) -> limits.RateLimitItem:
-    """A rate such as 6000/minute; flagsite/settings.py has checked its form."""
+    """Parse a rate such as 6000/minute, whose form flagsite/settings.py has checked."""
     return limits.parse(rate)
 
 

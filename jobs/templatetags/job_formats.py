@@ -1,4 +1,4 @@
-"""How figures are written for people: times, counts, shares."""
+"""Template filters that format durations, counts and percentages for people."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from jobs.engine.models import Job, Queue
-from jobs.metrics.statistics import MOST_COUNTED, Duration
+from jobs.metrics.statistics import MAX_COUNTED_JOBS, Duration
 
 register = template.Library()
 UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
@@ -21,7 +21,7 @@ SHORT_SECONDS = 10
 
 @register.filter
 def duration(value: Duration | timedelta | float | None) -> str:
-    """A time in its two biggest units: 0.4 s, 12 s, 3 min 5 s, 2 d 4 h."""
+    """A duration in its two largest units: 0.40 s, 12 s, 3 min 5 s, 2 d 4 h."""
     if value is None:
         return NOTHING
     or_more = isinstance(value, Duration) and value.or_more
@@ -43,58 +43,58 @@ def _in_units(seconds: float) -> str:
 
 @register.filter
 def since(moment: datetime | None) -> str:
-    """How long ago that was."""
+    """The duration from the moment until now."""
     return NOTHING if moment is None else duration(timezone.now() - moment)
 
 
 @register.filter
 def capped(count: int) -> str:
-    """A count that stops at MOST_COUNTED."""
-    return f"more than {MOST_COUNTED:,}" if count > MOST_COUNTED else f"{count:,}"
+    """A count, or "more than" MAX_COUNTED_JOBS, where counting stops."""
+    return f"more than {MAX_COUNTED_JOBS:,}" if count > MAX_COUNTED_JOBS else f"{count:,}"
 
 
 @register.filter
 def percent(share: float | None) -> str:
-    """A share of 1."""
+    """A share from 0 to 1 as a percentage."""
     if share is None:
         return NOTHING
-    shown = f"{share:.1%}"
-    if shown == "100.0%" and share < 1:
-        return "over 99.9%"  # the last failure must not be rounded away
-    return shown.replace(".0%", "%")
+    text = f"{share:.1%}"
+    if text == "100.0%" and share < 1:
+        return "over 99.9%"  # rounding must not hide the last failure
+    return text.replace(".0%", "%")
 
 
 @register.filter
 def grouped(count: int) -> str:
-    """A count with its thousands apart."""
+    """A count with commas between the thousands."""
     return f"{count:,}"
 
 
 @register.filter
 def unlocalized(number: float) -> str:
-    """As style sheets want it."""
+    """A number as style sheets need it, with a decimal point in every language."""
     return f"{number:g}"
 
 
 @register.filter
 def waits(queue: Queue) -> str:
-    """How long its automatic retries wait, one after the other."""
+    """The waits of the queue's automatic retries, in their order."""
     return ", ".join(duration(queue.backoff_base**number) for number in range(1, queue.max_retries + 1)) or NOTHING
 
 
 @register.filter
 def work(job: Job) -> SafeString | str:
-    """What a job does: the flag and its value, else the kind of work."""
+    """The work of a job: the flag and its value, or else the kind of work."""
     flag, enabled, operation = (job.arguments.get(name) for name in ("featureFlagName", "enabled", "deed"))
     if flag is not None:
         return format_html("{} <strong>{}</strong>", flag, job.kind if enabled is None else "on" if enabled else "off")
     if operation is not None:
         return format_html("{} <strong>many jobs</strong>", "prioritise" if operation == "priority" else operation)
-    return "values of a new place" if job.arguments.get("placement") else job.kind
+    return "values of a placement" if job.arguments.get("placement") else job.kind
 
 
 @register.filter
 def cell(row: Any, name: str) -> SafeString:
-    """One of the live cells of a row (`jobs.admin.job_rows`)."""
-    written: SafeString = row.cell(name)
-    return written
+    """A live cell of a row (`jobs.admin.job_rows`)."""
+    html: SafeString = row.cell(name)
+    return html

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import monotonic
 
-from flags.serving.ofrep.protocol import Refused
+from flags.serving.ofrep.protocol import EvaluationRefused
 from orgs.access.caller import Caller
 
 SECONDS = 60
@@ -12,7 +12,7 @@ MOST_CALLERS = 1_000
 """Where there are more callers, those are dropped whose minute is over."""
 
 
-class EvaluationBudget:
+class EvaluationRateLimit:
     """Counts requests in fixed windows of a minute, which begins with the caller's first request.
 
     It is counted in memory and without a lock: a count that two threads make at once may be lost.
@@ -34,4 +34,4 @@ class EvaluationBudget:
         window[1] += 1
         if window[1] > self.most:
             wait = str(max(1, round(window[0] - now)))
-            raise Refused(429, None, "Too many evaluations in a minute.", ("Retry-After", wait))
+            raise EvaluationRefused(429, None, "Too many evaluations in a minute.", ("Retry-After", wait))

@@ -8,7 +8,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
-from flags.serving import invalidation
+from flags.serving import operator_invalidation
 from flagsite.core.api.input import Id, InputSerializer, StrictBoolean, Text
 
 MOST = 1000
@@ -33,7 +33,7 @@ class WhatToReadAnew(InputSerializer):
 
 
 @extend_schema_serializer(examples=[OpenApiExample("Partly done", value=DONE)])
-class InvalidatedSerializer(serializers.Serializer[invalidation.Invalidated]):
+class InvalidatedSerializer(serializers.Serializer[operator_invalidation.Invalidated]):
     """What every process was told to read anew, and what could not be."""
 
     done = serializers.ListField(child=serializers.DictField())

@@ -1,4 +1,4 @@
-"""The engine's figures as Prometheus metrics. All are of the whole installation, whichever web server is asked."""
+"""The figures about jobs as Prometheus metrics. Each web server returns those of the whole installation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from jobs.counting.hourly_metrics import BOUNDS
 from jobs.counting.models import AttemptOutcome
-from jobs.metrics.engine_metrics import Ended, EngineMetrics, Times
+from jobs.metrics.engine_metrics import EndedAttempts, EngineMetrics, Times
 
 LIMITS = [*(f"{bound:g}" for bound in BOUNDS), "+Inf"]
 BY_KIND = ["queue", "kind"]
@@ -17,7 +17,7 @@ BY_OUTCOME = [*BY_KIND, "outcome"]
 
 
 def metrics(figures: EngineMetrics) -> Iterator[Metric]:
-    """Every metric, each with all its lines."""
+    """Return every metric with all its samples."""
     yield from _jobs([line for line in figures.ended if line.outcome != AttemptOutcome.MANUAL_RETRY])
     yield _retries(figures.ended)
     yield from _organizations(figures)
@@ -26,17 +26,17 @@ def metrics(figures: EngineMetrics) -> Iterator[Metric]:
     yield from _engine(figures)
 
 
-def _jobs(ended: Sequence[Ended]) -> Iterator[Metric]:
-    attempts = CounterMetricFamily("flagsite_job_attempts", "Attempts that ended, by how.", labels=BY_OUTCOME)
+def _jobs(ended: Sequence[EndedAttempts]) -> Iterator[Metric]:
+    attempts = CounterMetricFamily("flagsite_job_attempts", "Attempts that ended, by outcome.", labels=BY_OUTCOME)
     chains = CounterMetricFamily(
-        "flagsite_jobs", "Jobs that ended, each with its automatic retries, by how; another end for each manual retry.",
+        "flagsite_jobs", "Chains that ended, by outcome. After a manual retry a chain ends once more.",
         labels=BY_OUTCOME,
     )  # fmt: skip
-    rescued = CounterMetricFamily("flagsite_jobs_rescued", "Attempts that ended as their worker was gone.",
+    rescued = CounterMetricFamily("flagsite_jobs_rescued", "Attempts that ended because their worker was dead.",
                                   labels=BY_KIND)  # fmt: skip
-    waiting = HistogramMetricFamily("flagsite_job_waiting_seconds", "From when an attempt was due until it started.",
+    waiting = HistogramMetricFamily("flagsite_job_waiting_seconds", "From when an attempt was due to its start.",
                                     labels=BY_OUTCOME)  # fmt: skip
-    processing = HistogramMetricFamily("flagsite_job_processing_seconds", "From an attempt's start to its end.",
+    processing = HistogramMetricFamily("flagsite_job_processing_seconds", "From the start of an attempt to its end.",
                                        labels=BY_OUTCOME)  # fmt: skip
     chain = HistogramMetricFamily("flagsite_job_chain_seconds", "From the request to the end of the last attempt.",
                                   labels=BY_OUTCOME)  # fmt: skip
@@ -55,8 +55,8 @@ def _jobs(ended: Sequence[Ended]) -> Iterator[Metric]:
     yield from (attempts, chains, rescued, waiting, processing, chain)
 
 
-def _retries(ended: Sequence[Ended]) -> Metric:
-    retries = CounterMetricFamily("flagsite_job_retries", "Retries by what asked for them.",
+def _retries(ended: Sequence[EndedAttempts]) -> Metric:
+    retries = CounterMetricFamily("flagsite_job_retries", "Retries by trigger: automatic or manual.",
                                   labels=[*BY_KIND, "trigger"])  # fmt: skip
     triggers = {AttemptOutcome.RETRIED: "automatic", AttemptOutcome.MANUAL_RETRY: "manual"}
     for line in ended:
@@ -66,10 +66,10 @@ def _retries(ended: Sequence[Ended]) -> Metric:
 
 
 def _organizations(figures: EngineMetrics) -> Iterator[Metric]:
-    written = CounterMetricFamily("flagsite_organizations_written", "Organizations that jobs have done their work for, "
-                                  "those of running jobs so far included.", labels=BY_KIND)  # fmt: skip
+    written = CounterMetricFamily("flagsite_organizations_written", "Organizations that jobs have processed, including "
+                                  "running jobs.", labels=BY_KIND)  # fmt: skip
     failed = CounterMetricFamily("flagsite_organizations_failed", "Organizations that failed in jobs.", labels=BY_KIND)
-    superseded = CounterMetricFamily("flagsite_organizations_superseded", "Of those written, they had a newer value.",
+    superseded = CounterMetricFamily("flagsite_organizations_superseded", "Processed, but they had a newer value.",
                                      labels=BY_KIND)  # fmt: skip
     for line in figures.organizations:
         labels = [line.queue, line.kind]
@@ -80,11 +80,11 @@ def _organizations(figures: EngineMetrics) -> Iterator[Metric]:
 
 
 def _queues(figures: EngineMetrics) -> Iterator[Metric]:
-    jobs = GaugeMetricFamily("flagsite_queue_jobs", "Open jobs: due, later (a retry's wait), running.",
+    jobs = GaugeMetricFamily("flagsite_queue_jobs", "Open jobs by state: due, later (waiting for a retry), running.",
                              labels=["queue", "state"])  # fmt: skip
-    oldest = GaugeMetricFamily("flagsite_queue_oldest_seconds", "For how long the first that is due has waited.",
+    oldest = GaugeMetricFamily("flagsite_queue_oldest_seconds", "How long the oldest due job has waited.",
                                labels=["queue"])  # fmt: skip
-    paused = GaugeMetricFamily("flagsite_queue_paused", "1 while nothing of it may start.", labels=["queue"])
+    paused = GaugeMetricFamily("flagsite_queue_paused", "1 while the queue is paused.", labels=["queue"])
     for line in figures.queues:
         for state in ("due", "later", "running"):
             jobs.add_metric([line.queue, state], getattr(line, state))
@@ -96,22 +96,28 @@ def _queues(figures: EngineMetrics) -> Iterator[Metric]:
 def _workers(figures: EngineMetrics) -> Iterator[Metric]:
     workers = figures.workers
     yield GaugeMetricFamily("flagsite_workers", "Workers that are alive.", value=workers.workers)
-    yield GaugeMetricFamily("flagsite_worker_slots", "Jobs that they can run at once.", value=workers.slots)
-    yield GaugeMetricFamily("flagsite_worker_slots_busy", "Jobs that run.", value=workers.busy)
+    yield GaugeMetricFamily(
+        "flagsite_worker_slots", "Jobs that these workers can run at the same time.", value=workers.slots
+    )
+    yield GaugeMetricFamily("flagsite_worker_slots_busy", "Jobs that are running.", value=workers.busy)
 
 
 def _engine(figures: EngineMetrics) -> Iterator[Metric]:
-    yield CounterMetricFamily("flagsite_sweeps", "Sweeps for jobs that lost their worker.",
-                              value=figures.engine.get("sweeps", 0))  # fmt: skip
-    yield CounterMetricFamily("flagsite_wake_ups_repeated", "Wake-ups that a sweep sent anew.",
-                              value=figures.engine.get("wake_ups_repeated", 0))  # fmt: skip
-    schedules = CounterMetricFamily("flagsite_schedules", "Scheduled changes that were tried: applied, delayed until a "
-                                    "retry, failed for good.", labels=["outcome"])  # fmt: skip
+    yield CounterMetricFamily("flagsite_sweeps", "Runs of the rescuer.",
+                              value=figures.counters.get("sweeps", 0))  # fmt: skip
+    yield CounterMetricFamily("flagsite_wake_ups_repeated", "Wake-ups that the rescuer sent again.",
+                              value=figures.counters.get("wake_ups_repeated", 0))  # fmt: skip
+    schedules = CounterMetricFamily("flagsite_schedules", "Tries to apply a scheduled change: applied, delayed "
+                                    "until a retry, failed.", labels=["outcome"])  # fmt: skip
     for outcome in ("applied", "delayed", "failed"):
-        schedules.add_metric([outcome], figures.engine.get(f"schedules_{outcome}", 0))
+        schedules.add_metric([outcome], figures.counters.get(f"schedules_{outcome}", 0))
     yield schedules
-    if figures.last_sweep is not None:
-        yield GaugeMetricFamily("flagsite_last_sweep_seconds", "Since the last sweep.", value=figures.last_sweep)
+    if figures.seconds_since_rescuer_run is not None:
+        yield GaugeMetricFamily(
+            "flagsite_last_sweep_seconds",
+            "Seconds since the last run of the rescuer.",
+            value=figures.seconds_since_rescuer_run,
+        )
 
 
 def _add(histogram: HistogramMetricFamily, labels: list[str], times: Times) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 from django.db import connection, transaction
 
 from flags.definitions.models import Flag
-from flags.serving.cache_events import CHANNEL, CacheEvent, EverythingOf, OrganizationMoved, encode
+from flags.serving.cache_events import NOTIFICATION_CHANNEL, CacheEvent, EverythingOf, OrganizationMoved, encode
 from orgs.access.caller import Caller
-from orgs.access.organizations import visible_organizations
+from orgs.access.visible_organizations import visible_organizations
 from orgs.audit import audit_log
 
 ONLY_UNBOUND = "Only a key that is bound to no organization may do that."
@@ -59,6 +59,6 @@ def invalidate(
                 result.failed.append({"featureFlag": key, "reason": reason})
         with connection.cursor() as cursor:
             for event in events:
-                cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, encode(event)])
+                cursor.execute("SELECT pg_notify(%s, %s)", [NOTIFICATION_CHANNEL, encode(event)])
         audit_log.record("cache.invalidate", "cache", done=result.done, failed=result.failed)
     return result

@@ -9,8 +9,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from flags.definitions.models import FLAG_KEY_PATTERN
-from flags.serving import invalidation
-from flags.serving.invalidation_serializers import InvalidatedSerializer, WhatToReadAnew
+from flags.serving import operator_invalidation
+from flags.serving.operator_invalidation_serializers import InvalidatedSerializer, WhatToReadAnew
 from orgs.access.endpoints import Endpoint
 from orgs.access.models import Role
 from orgs.idempotency.stored_answers import idempotent
@@ -33,7 +33,7 @@ class InvalidateCache(Endpoint):
     def post(self, request: Request) -> Response:
         """Tells all processes; each of them reads what it is asked for next from the database."""
         wanted = WhatToReadAnew.read(request)
-        result = invalidation.invalidate(
+        result = operator_invalidation.invalidate(
             self.caller,
             everything=wanted["all"],
             organization_ids=wanted["organizationIds"],
