@@ -122,7 +122,9 @@ def _resolve(
         user_id = context.user_id if user_id is None else user_id
         organization = context.organization if organization is None else organization
         environment = context.environment if environment is None else environment
-    cache = _process.cache or _process.find_cache()
+    cache = _process.cache
+    if cache is None:  # not `or`, which would count the snapshots
+        cache = _process.find_cache()
     if organization is None:
         snapshot = NO_ORGANIZATION
     elif type(organization) is int:

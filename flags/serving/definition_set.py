@@ -43,19 +43,20 @@ class DefinitionSet:
 
         This is the way to every evaluation: OFREP, the OpenFeature provider and `is_enabled`.
         """
-        name = environment if environment in self.environments else ""
+        if environment and environment not in self.environments:
+            environment = ""
         try:
-            flags = self.compiled[name].kept[states]
+            flags = self.compiled[environment].kept[states]
         except KeyError:
-            return self._compile(name).compile(states)
+            return self._compile(environment).compile(states)
         flags.used = True
         return flags
 
-    def _compile(self, name: str) -> CompiledEnvironment:
+    def _compile(self, environment: str) -> CompiledEnvironment:
         with self.limit.lock:
-            if name not in self.compiled:
-                self.compiled[name] = CompiledEnvironment(self.by_key, name, self.limit)
-            return self.compiled[name]
+            if environment not in self.compiled:
+                self.compiled[environment] = CompiledEnvironment(self.by_key, environment, self.limit)
+            return self.compiled[environment]
 
 
 def _in_order(one: Definition) -> tuple[object, ...]:
