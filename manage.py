@@ -16,19 +16,16 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> None:
-    import getpass  # noqa: PLC0415 - these imports take half a second, and Ctrl-C must work meanwhile
-    import socket  # noqa: PLC0415
-
+    # these imports take half a second, and Ctrl-C must work meanwhile
     from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415
     from django.core.management import execute_from_command_line  # noqa: PLC0415
     from django.db import InterfaceError, OperationalError, ProgrammingError  # noqa: PLC0415
 
-    from flagsite.core.actor import acting  # noqa: PLC0415
+    from flagsite.core.actor import acting, command_actor  # noqa: PLC0415
     from flagsite.development import servers  # noqa: PLC0415
 
-    me = f"command:{getpass.getuser()}@{socket.gethostname()}"
     try:
-        with servers.running(), acting("command", actor=me):
+        with servers.running(), acting("command", actor=command_actor()):
             try:
                 execute_from_command_line(arguments)
             finally:

@@ -7,6 +7,8 @@ here.
 
 from __future__ import annotations
 
+import getpass
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -77,6 +79,11 @@ def acting(
 def identify(actor: str) -> None:
     """Set the actor, for example after the authentication of a request. The end of the `acting` block resets it."""
     _context.set(replace(_context.get(), actor=actor))
+
+
+def command_actor() -> str:
+    """Return the actor of a command: the operating system's user and host, as in `command:root@host`."""
+    return f"command:{getpass.getuser()}@{socket.gethostname()}"
 
 
 def current() -> ActionContext:

@@ -25,8 +25,26 @@ def keep_table_and_rename(old: str, new: str) -> list[Any]:
     ]
 
 
+def words(name: str) -> str:
+    """The name of a model as Django's permissions have it: "job tally" for JobTally."""
+    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip()
+
+
+def rename_permissions(apps: Any, names: dict[str, str]) -> None:
+    """Give the permissions of each model its new name, so that what a group was given stays given."""
+    for permission in apps.get_model("auth", "Permission").objects.filter(content_type__app_label="jobs"):
+        for old, new in names.items():
+            if permission.codename.endswith(f"_{old.lower()}"):
+                permission.codename = permission.codename.replace(old.lower(), new.lower())
+                permission.name = permission.name.replace(words(old), words(new))
+                permission.save(update_fields=["codename", "name"])
+
+
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("jobs", "0012_jobs_by_their_end")]
+    dependencies: ClassVar = [
+        ("jobs", "0012_jobs_by_their_end"),
+        ("auth", "0012_alter_user_first_name_max_length"),
+    ]
     operations: ClassVar = [step for old, new in RENAMED.items() for step in keep_table_and_rename(old, new)] + [
         migrations.AlterModelOptions(name="hourlymetrics", options={"verbose_name_plural": "hourly metrics"}),
         migrations.AlterField(
@@ -50,5 +68,10 @@ class Migration(migrations.Migration):
             field=models.CharField(
                 default="", help_text="Empty: still to do; done; or the reason why not.", max_length=200
             ),
+        ),
+        migrations.RunPython(
+            lambda apps, _: rename_permissions(apps, RENAMED),
+            lambda apps, _: rename_permissions(apps, {new: old for old, new in RENAMED.items()}),
+            elidable=True,
         ),
     ]

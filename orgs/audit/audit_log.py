@@ -31,10 +31,11 @@ def record(
     a job that a person requested. Raises ActorMissing in tests if the actor is unknown (see `_report_missing_actor`).
     """
     context = actor.current()
-    if not (by or context.has_actor):
+    name = by or context.actor
+    if name == actor.UNKNOWN:
         _report_missing_actor(action, subject)
     AuditEntry.objects.create(
-        actor=(by or context.actor)[:200],
+        actor=name[:200],
         action=action,
         subject=subject[:300],
         organization_id=organization_id,

@@ -78,6 +78,18 @@ def test_an_entry_without_an_actor_fails_a_test() -> None:
     assert AuditEntry.objects.get().actor == "bob"
 
 
+def test_a_name_that_stands_for_nobody_is_no_actor() -> None:
+    with pytest.raises(ActorMissing):
+        audit_log.record("job.retry", "job:1", by=actor.UNKNOWN)
+
+
+@pytest.mark.parametrize("command", [["create_key", "nightly"], ["pause_queue", "default", "--reason", "deploy"]])
+def test_a_command_that_no_manage_py_runs_names_its_user_and_host(command: list[str]) -> None:
+    where_nobody_has_said_who_acts(lambda: call_command(*command, stdout=StringIO()))
+    entry = AuditEntry.objects.get()
+    assert (entry.actor, entry.via) == (actor.command_actor(), "command")
+
+
 def test_a_request_that_does_not_say_who_acts_fails_a_test(
     client: Client, cast: Cast, admin_key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,11 @@ pytestmark = pytest.mark.django_db
 PAGE = "/admin/orgs/auditentry/"
 
 
+def test_the_former_address_leads_to_the_audit_log() -> None:
+    answer = signed_in("viewer").get("/admin/orgs/historyentry/?action=flag.set")
+    assert (answer.status_code, answer["Location"]) == (301, f"{PAGE}?action=flag.set")
+
+
 @pytest.fixture
 def told(cast: Cast) -> Cast:
     """Some operations by different actors, through different channels."""

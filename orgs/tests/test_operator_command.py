@@ -17,7 +17,7 @@ from django.db import OperationalError, ProgrammingError
 from flagsite.core import actor
 from flagsite.core.console import terminal
 from flagsite.core.console.arguments import count, iso_moment, reason, row_id, since
-from flagsite.core.console.command import Answer, CommandRefused, OperatorCommand, WrongUsage
+from flagsite.core.console.command import Answer, OperatorCommand, Refused, WrongUsage
 from orgs.access import access_keys
 from orgs.errors import OrganizationNotFound
 from orgs.tests.commands import run
@@ -110,7 +110,7 @@ def test_what_failed_is_told_and_ends_with_1(capsys: pytest.CaptureFixture[str])
     ],
 )
 def test_an_error_of_ours_is_one_line(error: Exception, words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(CommandRefused) as refusal:
+    with pytest.raises(Refused) as refusal:
         call(raising(error), "--json")
     assert refusal.value.returncode == 1
     assert words in str(refusal.value)

@@ -25,8 +25,8 @@ from flagsite.core.console import terminal
 from flagsite.core.errors import FlagsiteError
 
 
-class CommandRefused(CommandError):
-    """The operation was refused; the message gives the reason."""
+class Refused(CommandError):
+    """The operation was refused; the message gives the reason. Django prints the name of the class before it."""
 
 
 class WrongUsage(CommandError):
@@ -88,7 +88,7 @@ class OperatorCommand(BaseCommand):
         self.stdout.ending = ""  # the output has its own line ends
         try:
             _check_texts(options)
-            with _quiet(verbose=options["verbosity"] > 1), _with_correlation_id():
+            with _quiet(verbose=options["verbosity"] > 1), acting_as_command():
                 answer = self.answer(**options)
         except CommandError as error:
             self._write_json_error(str(error), **options)
@@ -96,7 +96,7 @@ class OperatorCommand(BaseCommand):
         except (FlagsiteError, OperationalError, InterfaceError, ProgrammingError) as error:
             message = error_message(error)
             self._write_json_error(message, **options)
-            raise CommandRefused(message) from error
+            raise Refused(message) from error
         self._write_answer(answer, **options)
         if answer.error_summary:
             self.stderr.write(answer.error_summary)
@@ -177,8 +177,12 @@ def _quiet(*, verbose: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _with_correlation_id() -> Iterator[None]:
-    """Give the command's audit entries, jobs and log entries one correlation id."""
-    correlation_id = actor.current().correlation_id or f"command-{uuid4().hex}"
-    with actor.acting("command", correlation_id=correlation_id):
+def acting_as_command() -> Iterator[None]:
+    """Give the command's audit entries, jobs and log entries an actor and one correlation id.
+
+    An actor from outside stays, such as the request that calls the command.
+    """
+    outside = actor.current()
+    name = outside.actor if outside.has_actor else actor.command_actor()
+    with actor.acting("command", actor=name, correlation_id=outside.correlation_id or f"command-{uuid4().hex}"):
         yield

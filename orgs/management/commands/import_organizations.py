@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from flagsite.core.console.command import acting_as_command
 from orgs.csv_import import importer
 from orgs.errors import ImportRefused
 
@@ -34,7 +35,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, file: Path, **options: Any) -> None:
         try:
-            with file.open("rb") as stream, ProgressDisplay(file.stat().st_size) as progress:
+            with (
+                acting_as_command(),
+                file.open("rb") as stream,
+                ProgressDisplay(file.stat().st_size) as progress,
+            ):
                 report = importer.import_organizations(stream, progress=progress)
         except OSError as error:
             raise CommandError(f"{file} cannot be read: {error.strerror}.") from error
