@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from flags.states import propagation
-from flags.tests.asking import Asking
+from flags.tests.serving.asking import Asking
 
 
 @pytest.fixture

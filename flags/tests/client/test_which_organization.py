@@ -15,7 +15,7 @@ from flags.client import is_enabled
 from flags.client.evaluate import resolve
 from flags.openfeature_provider import FlagsiteProvider
 from flags.states.set_flag import set_flag
-from flags.tests.asking import Asking
+from flags.tests.serving.asking import Asking
 from orgs.tests.api import Api
 from orgs.tree import tree_operations
 

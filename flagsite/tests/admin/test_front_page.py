@@ -13,7 +13,7 @@ from jobs.counting.models import HourlyMetrics
 from jobs.engine import lifecycle
 from jobs.engine.models import Job, Worker
 from jobs.operations import job_operations, queue_operations
-from jobs.tests.engine import KIND, LONG_AGO, changed, claimed, lease_of, waiting
+from jobs.tests.engine_steps import KIND, LONG_AGO, changed, claimed, lease_of, waiting
 from orgs.tests.people import shown, signed_in
 from orgs.tree.models import Organization
 

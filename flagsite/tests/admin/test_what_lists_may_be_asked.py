@@ -6,7 +6,7 @@ import pytest
 
 from conftest import Cast
 from flags.states.set_flag import set_flag
-from jobs.tests.engine import waiting
+from jobs.tests.engine_steps import waiting
 from orgs.tests.people import shown, signed_in
 
 pytestmark = pytest.mark.django_db

@@ -12,7 +12,7 @@ from django.db import OperationalError, connection
 from flags.serving.access_key_cache import AccessKeyCache
 from flags.serving.evaluation_cache import EvaluationCache
 from flags.serving.ofrep.remote_evaluation import RemoteEvaluation
-from flags.tests.asking import FLAGS
+from flags.tests.serving.asking import FLAGS
 from flagsite.web import evaluation_gateway
 from flagsite.web.evaluation_gateway import EvaluationGateway
 from orgs.tests.failing_queries import failing_queries

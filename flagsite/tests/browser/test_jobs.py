@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from flags.tests import faults
+from flags.tests.states import faults
 from flagsite.tests.browser.conftest import SignIn
 from flagsite.tests.browser.test_overview import fits, serious
 from flagsite.tests.crash.installation import Installation, eventually

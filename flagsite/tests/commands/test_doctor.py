@@ -24,7 +24,7 @@ from jobs.engine.models import Job
 from jobs.metrics import probe_job
 from jobs.metrics.models import Probe
 from jobs.operations import queue_operations
-from jobs.tests.engine import LONG_AGO, QUEUE, changed, claimed, waiting
+from jobs.tests.engine_steps import LONG_AGO, QUEUE, changed, claimed, waiting
 from orgs.tests.commands import run
 from orgs.tests.failing_queries import failing_queries
 

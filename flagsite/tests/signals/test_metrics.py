@@ -16,7 +16,7 @@ from jobs.engine.models import Job, Queue
 from jobs.engine.run import Run
 from jobs.metrics import engine_metrics, probe_job
 from jobs.operations import cleanup, job_operations, queue_operations
-from jobs.tests.engine import KIND, LONG_AGO, claimed, doing, lease_of, make_due, waiting
+from jobs.tests.engine_steps import KIND, LONG_AGO, claimed, doing, lease_of, make_due, waiting
 from orgs.tests.api import Api, kind_of
 from orgs.tests.failing_queries import failing_queries
 

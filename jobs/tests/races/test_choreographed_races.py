@@ -21,7 +21,7 @@ from jobs.engine.models import Job, Queue
 from jobs.engine.states import TRANSITIONS
 from jobs.errors import LeaseLost, NotRetryable, TransitionRefused
 from jobs.operations import job_operations
-from jobs.tests.engine import LONG_AGO, QUEUE, changed, claimed, lease_of, make_due, statuses, waiting
+from jobs.tests.engine_steps import LONG_AGO, QUEUE, changed, claimed, lease_of, make_due, statuses, waiting
 from jobs.tests.races.threads import Background
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("wake_ups")]

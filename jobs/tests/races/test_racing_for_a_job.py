@@ -15,7 +15,7 @@ from jobs.engine import lifecycle
 from jobs.engine.models import Job, Queue
 from jobs.errors import FlagsiteError
 from jobs.operations import job_operations
-from jobs.tests.engine import LONG_AGO, QUEUE, claimed, lease_of, statuses, waiting
+from jobs.tests.engine_steps import LONG_AGO, QUEUE, claimed, lease_of, statuses, waiting
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -11,7 +11,7 @@ from jobs.api import views
 from jobs.engine import chains, lifecycle
 from jobs.engine.chains import Chain
 from jobs.engine.models import Job
-from jobs.tests.engine import changed, claimed, lease_of
+from jobs.tests.engine_steps import changed, claimed, lease_of
 from jobs.tests.races.threads import Background
 from orgs.tests.api import Api
 

@@ -1,0 +1,194 @@
+"""What holds for every evaluation, whatever the flags and the tree."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flags.errors import TargetingKeyMissing, UnknownHashVersion
+from flags.evaluation import rollout
+from flags.evaluation.engine import BUCKETS, Decision, Definition, EvaluationContext, OrganizationContext, evaluate
+from flags.evaluation.rollout import bucket, hash_prefix
+from flags.serving.bulk_evaluation import BulkEvaluation
+from flags.serving.compiled_rules import PrerequisiteRules
+from flags.serving.definition_set import DefinitionSet
+from flags.serving.organization_snapshot import NO_ORGANIZATION, OrganizationSnapshot
+from flags.serving.packed_states import InternedStates
+from flags.serving.resolution import FailedResolution
+from flags.tests.evaluation.evaluating import KEYS, columns_of, contexts, definitions, places
+from flags.tests.states.plain_reading import Untold, verdicts
+from flagsite.core.errors import FlagsiteError
+
+WITH_A_LATER_ONE = (1, 1, 1, 7)
+"""Versions of hashes, of which nobody knows the last one yet."""
+
+
+def outcome(
+    definition: Definition, place: OrganizationContext, context: EvaluationContext, flags: dict[str, Definition]
+) -> Decision | FlagsiteError:
+    """The decision, or the error."""
+    try:
+        return evaluate(definition, place, context, flags)
+    except (TargetingKeyMissing, UnknownHashVersion) as error:
+        return error
+
+
+def entries(bulk: BulkEvaluation, snapshot: OrganizationSnapshot, user: str) -> list[dict[str, Any]]:
+    """The flags of a bulk answer."""
+    return [orjson.loads(entry) for entry in bulk.entries(snapshot, user, user.encode())]
+
+
+@given(definitions(WITH_A_LATER_ONE), places(), contexts)
+def test_answers_made_ready_say_what_evaluate_says(
+    flags: dict[str, Definition], place: OrganizationContext, context: EvaluationContext
+) -> None:
+    snapshot = OrganizationSnapshot(place.ids, place.keys, InternedStates().of(columns_of(place.states.values())), 0)
+    environments = frozenset(name for one in flags.values() for name in one.environments)
+    compiled = DefinitionSet(flags, b"", environments).compiled_flags(snapshot.states, context.environment or "")
+    user = context.targeting_key or ""
+    bulk = {entry["key"]: entry for entry in entries(compiled.bulk, snapshot, user)}
+    assert list(bulk) == KEYS
+    for key, definition in flags.items():
+        right = outcome(definition, place, context, flags)
+        given_ = compiled[key].decide(snapshot, user, user.encode())
+        assert orjson.loads(given_.json) == bulk[key]
+        if isinstance(right, FlagsiteError):
+            assert isinstance(given_, FailedResolution)
+            assert (given_.error, given_.why, bulk[key]["errorDetails"]) == (type(right), str(right), str(right))
+        else:
+            assert (given_.enabled, given_.rule) == (right.enabled, right.rule)
+            assert (bulk[key]["value"], bulk[key]["reason"]) == (right.enabled, right.reason)
+            assert bulk[key]["variant"] == ("on" if right.enabled else "off")
+
+
+def needing(levels: int, width: int) -> dict[str, Definition]:
+    """So many levels of flags, each of which needs all of the level below; the first flag of the last is the top."""
+    flags: dict[str, Definition] = {}
+    for level in range(levels):
+        below = tuple(f"{level - 1:03}-{number}" for number in range(width)) if level else ()
+        for number in range(width):
+            key = f"{level:03}-{number}"
+            flags[key] = Definition(len(flags) + 1, key, enabled=True, prerequisites=below, threshold=99_999)
+    return flags
+
+
+def test_prerequisites_that_meet_again_and_again_are_decided_once() -> None:
+    """Two flags a level would be 2 to the 20 ways."""
+    flags = needing(21, 2)
+    compiled = DefinitionSet(flags, b"", frozenset()).compiled_flags(NO_ORGANIZATION.states, "")
+    top = compiled["020-0"]
+    assert isinstance(top, PrerequisiteRules)
+    assert len(top.prerequisites) == 40
+    assert top.decide(NO_ORGANIZATION, "u", b"u").enabled
+    assert evaluate(flags["020-0"], NO_ORGANIZATION.context, EvaluationContext("u"), flags).enabled
+
+
+def test_a_chain_that_is_longer_than_allowed_spoils_no_other_flag() -> None:
+    """As it may have come into the database before there was a limit."""
+    flags = {**needing(600, 1), "other": Definition(9999, "other", enabled=True)}
+    compiled = DefinitionSet(flags, b"", frozenset()).compiled_flags(NO_ORGANIZATION.states, "")
+    assert [entry["value"] for entry in entries(compiled.bulk, NO_ORGANIZATION, "u")] == [True] * 601
+
+
+@given(definitions(WITH_A_LATER_ONE), places(), contexts)
+def test_each_step_and_the_outcome_are_those_of_the_documented_order(
+    flags: dict[str, Definition], place: OrganizationContext, context: EvaluationContext
+) -> None:
+    for definition in flags.values():
+        decision = outcome(definition, place, context, flags)
+        try:
+            right = verdicts(definition, place, context, flags)
+        except Untold:
+            assert isinstance(decision, FlagsiteError)
+            continue
+        assert isinstance(decision, Decision)
+        assert [(step.rule, step.enabled) for step in decision.steps] == right
+        assert (decision.rule, decision.enabled) == right[-1]
+
+
+def test_the_stored_hash_version_is_the_one_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollout, "HASHES", {1: lambda _: 2**32 - 1, 2: lambda _: 0, 3: lambda _: 2**31})
+    counted = {
+        f"v{version}": Definition(version, f"v{version}", enabled=True, threshold=50_000, hash_version=version)
+        for version in (1, 2, 3)
+    }
+    asked = [
+        evaluate(one, NO_ORGANIZATION.context, EvaluationContext("u"), counted).enabled for one in counted.values()
+    ]
+    bulk = DefinitionSet(counted, b"", frozenset()).compiled_flags(NO_ORGANIZATION.states, "").bulk
+    assert asked == [entry["value"] for entry in entries(bulk, NO_ORGANIZATION, "u")] == [False, True, False]
+
+
+def test_a_hash_version_that_is_not_known_is_an_error_and_no_guess() -> None:
+    later = Definition(1, "later", enabled=True, threshold=50_000, hash_version=7)
+    for user in ("u", ""):
+        with pytest.raises(UnknownHashVersion, match="Hash version 7 is unknown"):
+            evaluate(later, NO_ORGANIZATION.context, EvaluationContext(user), {})
+        bulk = DefinitionSet({"later": later}, b"", frozenset()).compiled_flags(NO_ORGANIZATION.states, "").bulk
+        assert entries(bulk, NO_ORGANIZATION, user) == [
+            {
+                "key": "later",
+                "errorCode": "GENERAL",
+                "errorDetails": "Hash version 7 is unknown. The known versions are: 1.",
+            }
+        ]
+
+
+@given(definitions(), places(), contexts, st.sampled_from(["archived", "killed"]))
+def test_nothing_beats_archived_and_killed(
+    flags: dict[str, Definition], place: OrganizationContext, context: EvaluationContext, how: str
+) -> None:
+    for definition in flags.values():
+        stopped = dataclasses.replace(definition, **{how: True})
+        assert evaluate(stopped, place, context, flags).enabled is False
+
+
+@given(definitions(), places(), contexts, st.integers(0, BUCKETS), st.integers(0, BUCKETS))
+def test_a_higher_percentage_switches_nobody_off(
+    flags: dict[str, Definition], place: OrganizationContext, context: EvaluationContext, one: int, other: int
+) -> None:
+    low, high = sorted((one, other))
+    for definition in flags.values():
+        before = outcome(dataclasses.replace(definition, threshold=low), place, context, flags)
+        after = outcome(dataclasses.replace(definition, threshold=high), place, context, flags)
+        if isinstance(before, Decision) and isinstance(after, Decision):
+            assert after.enabled >= before.enabled
+
+
+@pytest.mark.slow
+def test_fifty_flags_pick_their_users_independently() -> None:
+    """100,000 ids at 10 %: each flag takes 10 %, and of each other flag's users 10 %, within five deviations."""
+    units = [f"user-{number}".encode() for number in range(100_000)]
+    taken = []
+    for number in range(50):
+        prefix = hash_prefix("", f"flag-{number}")
+        taken.append({unit for unit in units if bucket(prefix, unit) < BUCKETS // 10})
+    assert all(abs(len(users) - 10_000) < 5 * 95 for users in taken)  # 95: the deviation of such a share
+    both = [len(one & other) for place, one in enumerate(taken) for other in taken[:place]]
+    assert max(both) < 1000 + 5 * 31.5
+    assert min(both) > 1000 - 5 * 31.5
+
+
+@pytest.mark.parametrize("level", [None, 0, 1, 7])
+def test_a_family_switches_together(level: int | None) -> None:
+    """Counted by an ancestor, all below it are on or off alike; one above the level counts for itself."""
+    unit = "organization" if level is None else "ancestor"
+    definition = Definition(1, "family", enabled=True, threshold=50_000, unit=unit, level=level)
+    flags = {"family": definition}
+    seen: dict[str, set[bool]] = {}
+    for region in range(40):
+        for store in range(5):
+            keys = ("root", f"region-{region}", f"store-{region}-{store}")
+            place = OrganizationContext((1, 2, 3), keys)
+            unit_key = keys[-1] if level is None else keys[min(level, 2)]
+            seen.setdefault(unit_key, set()).add(
+                evaluate(definition, place, EvaluationContext("somebody"), flags).enabled
+            )
+    assert all(len(values) == 1 for values in seen.values())
+    if level != 0:
+        assert {value for values in seen.values() for value in values} == {True, False}

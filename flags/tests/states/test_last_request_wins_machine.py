@@ -1,0 +1,309 @@
+"""Whatever happens to workers and jobs, values end as if each request had been carried out at once.
+
+The machine sends requests (create, move, delete, set, retry) one after another, while two workers carry the jobs
+down chunk by chunk, are killed, lose their leases, are stopped, and while the database refuses some organizations.
+When at last everything has ended well, each row equals the naive model's: value, source and number.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import ClassVar
+
+import pytest
+from django.db import connection, transaction
+from django.db.models import Q, QuerySet
+from django.test import override_settings
+from hypothesis import HealthCheck, Phase, note, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from flags.states import propagation
+from flags.states.models import FlagState
+from flags.states.set_flag import set_flag
+from flags.tests.states import faults
+from flags.tests.states.naive import Holds, NaiveModel
+from flags.tests.states.stepping import SteppedWorker, pause_before_chunks
+from jobs.engine import rescuer, stop_request
+from jobs.engine.models import Job
+from jobs.engine.states import OPEN, Status
+from jobs.errors import NotRetryable
+from jobs.operations import job_operations
+from orgs.errors import MoveUnderOwnDescendant
+from orgs.tree import integrity, locks, tree_operations
+from orgs.tree.models import Organization
+
+MOST_ORGANIZATIONS = 10
+TABLES = ("test_refused", "flags_change", "flags_flagstate", "jobs_jobfailure", "jobs_job", "orgs_organization")
+TREES = """
+INSERT INTO orgs_organization (name, key, parent_id, tree_id, lft, rght, level)
+VALUES ('a', 'a', NULL, 1, 1, 10, 0), ('x', 'x', NULL, 2, 1, 6, 0);
+INSERT INTO orgs_organization (name, key, parent_id, tree_id, lft, rght, level)
+SELECT child.name, child.name, parent.id, child.tree, child.lft, child.rght, 1
+  FROM (VALUES ('b', 'a', 1, 2, 7), ('e', 'a', 1, 8, 9), ('y', 'x', 2, 2, 5)) child(name, above, tree, lft, rght)
+  JOIN orgs_organization parent ON parent.name = child.above ORDER BY 1;
+INSERT INTO orgs_organization (name, key, parent_id, tree_id, lft, rght, level)
+SELECT child.name, child.name, parent.id, child.tree, child.lft, child.rght, 2
+  FROM (VALUES ('c', 'b', 1, 3, 4), ('d', 'b', 1, 5, 6), ('z', 'y', 2, 3, 4)) child(name, above, tree, lft, rght)
+  JOIN orgs_organization parent ON parent.name = child.above ORDER BY 1;
+"""
+"""a with b (c, d) and e; x with y (z)."""
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+which = st.integers(0, MOST_ORGANIZATIONS - 1)
+worker = st.sampled_from([0, 1])
+
+
+class Machine(RuleBasedStateMachine):
+    """Requests go to Flagsite and to the model; everything else only to Flagsite."""
+
+    workers: ClassVar[list[SteppedWorker]]
+
+    @initialize(
+        inline_rows=st.sampled_from([1000, 2, 0]), chunk=st.sampled_from([1, 2]), retries=st.sampled_from([0, 3])
+    )
+    def begin(self, inline_rows: int, chunk: int, retries: int) -> None:
+        """Two small trees, small chunks, and a small measure of what is written at once."""
+        self.inline_rows = override_settings(FLAGS_INLINE_ROWS=inline_rows)
+        self.inline_rows.enable()
+        propagation.MIN_CHUNK_SIZE = chunk
+        _begin_anew(retries)
+        self.names = dict(Organization.objects.values_list("pk", "name"))
+        self.model = NaiveModel()
+        for organization in Organization.objects.order_by("id"):
+            self.model.create(organization.pk, organization.parent_id)
+
+    # --- Requests -----------------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: len(self.model.parents) < MOST_ORGANIZATIONS)
+    @rule(under=which)
+    def create(self, under: int) -> None:
+        parent = self._organization(under) if self.model.parents else None
+        name = f"n{len(self.names)}"
+        note(f"create {name} under {self._name(parent)}")
+        organization = tree_operations.create(name=name, key=name, parent_id=parent)
+        self.names[organization.pk] = name
+        self.model.create(organization.pk, parent)
+
+    @precondition(lambda self: self.model.parents)
+    @rule(what=which, under=which, root=st.sampled_from([False, False, True]))
+    def move(self, what: int, under: int, root: bool) -> None:
+        organization, parent = self._organization(what), None if root else self._organization(under)
+        note(f"move {self._name(organization)} under {self._name(parent)}")
+        if parent is not None and organization in self.model.line(parent):
+            with pytest.raises(MoveUnderOwnDescendant):
+                tree_operations.move(organization_id=organization, parent_id=parent)
+            return
+        before = self.model.parents[organization]
+        tree_operations.move(organization_id=organization, parent_id=parent)
+        if parent != before:
+            self.model.move(organization, parent, number=_last_number())
+
+    @precondition(lambda self: len(self.model.parents) > MOST_ORGANIZATIONS / 2)
+    @rule(what=which)
+    def delete(self, what: int) -> None:
+        organization = self._organization(-1 - what)
+        note(f"delete {self._name(organization)}")
+        tree_operations.delete(organization_id=organization, subtree=True)
+        self.model.delete(organization)
+
+    @precondition(lambda self: self.model.parents)
+    @rule(on=which, keys=st.sampled_from(["f", "g", "fg"]), enabled=st.booleans())
+    def set(self, on: int, keys: str, enabled: bool) -> None:
+        organization = self._organization(on)
+        for key in keys:
+            note(f"set {key} to {enabled} on {self._name(organization)}")
+            accepted = set_flag(organization_id=organization, flag_key=key, enabled=enabled)
+            self.model.set(organization, accepted.flag.pk, enabled=enabled, number=accepted.change.number)
+
+    @precondition(lambda self: _retryable().exists())
+    @rule(job=which)
+    def retry(self, job: int) -> None:
+        """Somebody asks for another round of a chain that has ended badly."""
+        jobs = list(_retryable())
+        note(f"retry job {jobs[job % len(jobs)].pk}")
+        with suppress(NotRetryable):
+            job_operations.retry(job_id=jobs[job % len(jobs)].pk, by="somebody")
+
+    # --- What happens to workers and jobs -----------------------------------------------------------------------------
+
+    @precondition(lambda self: self._something_to_do())
+    @rule(who=worker, job=which, chunks=st.integers(0, 6))
+    def work(self, who: int, job: int, chunks: int) -> None:
+        """A worker goes on, or takes any job that waits; one that finds none was woken once too often."""
+        if not self.workers[who].busy:
+            _put_first(job)
+            self.workers[who].start()
+        self.workers[who].step(chunks)
+        note(f"worker {who} takes job {job} of those that wait, unless it has one, and writes {chunks} chunks")
+
+    @precondition(lambda self: self._something_to_do())
+    @rule(who=worker, job=which, chunks=st.integers(0, 6), dead=st.booleans())
+    def lose_a_worker(self, who: int, job: int, chunks: int, dead: bool) -> None:
+        """It is killed at its work, or lives on and must find that its job is another's now."""
+        self.work(who, job, chunks)
+        if dead:
+            self.workers[who].kill()
+        Job.objects.filter(status=Status.IN_PROGRESS, worker=self.workers[who].name).update(lease_expires_at=LONG_AGO)
+        note(f"worker {who} loses its lease, {rescuer.rescue_expired()} rescued")
+
+    @precondition(lambda self: self._something_to_do())
+    @rule(who=worker, job=which, chunks=st.integers(0, 3))
+    def stop_a_worker(self, who: int, job: int, chunks: int) -> None:
+        """It hands its job back at the next chunk."""
+        self.work(who, job, chunks)
+        stop_request.request_stop()
+        try:
+            self.workers[who].finish()
+        finally:
+            stop_request.withdraw()
+        note(f"worker {who} is stopped")
+
+    @precondition(lambda self: self.model.parents and self._something_to_do())
+    @rule(refused=st.lists(which, min_size=1, max_size=3), who=worker, job=which)
+    def fail_at_work(self, refused: list[int], who: int, job: int) -> None:
+        """A worker does a job while the database does not take the rows of some organizations."""
+        organizations = {self._organization(each) for each in refused}
+        faults.refuse(*organizations)
+        note(f"the database refuses {[self._name(each) for each in organizations]}")
+        self.work(who, job, 0)
+        self.workers[who].finish()
+        faults.refuse()
+
+    def _something_to_do(self) -> bool:
+        return any(each.busy for each in self.workers) or Job.objects.filter(status=Status.PENDING).exists()
+
+    # --- What must hold -----------------------------------------------------------------------------------------------
+
+    @invariant()
+    def no_row_is_ahead_of_the_requests(self) -> None:
+        for organization, states in _rows().items():
+            for flag, row in states.items():
+                meant = self.model.values[organization][flag]
+                assert row.number <= meant.number
+                assert row == meant or row.number < meant.number
+
+    def everything_ends(self) -> None:
+        """Nothing is in the way any more: all jobs are carried out, and retried until none is left behind."""
+        faults.refuse()
+        for each in self.workers:
+            each.finish()
+        Job.objects.filter(status=Status.IN_PROGRESS).update(lease_expires_at=LONG_AGO)
+        rescuer.rescue_expired()
+        for _ in range(20):
+            self._run_what_waits()
+            if not self._retry_what_failed():
+                break
+        assert not Job.objects.filter(status__in=[*OPEN, Status.RETRYING]).exists()
+        assert _rows() == {each: held for each, held in self.model.values.items() if held}, (
+            "the rows are not what the requests give one after another"
+        )
+        assert integrity.find_problems().sound
+
+    def teardown(self) -> None:
+        try:
+            if sys.exc_info()[1] is None:
+                self.everything_ends()
+        finally:
+            self.inline_rows.disable()
+            for each in self.workers:
+                each.kill()
+
+    def _run_what_waits(self) -> None:
+        while Job.objects.filter(status=Status.PENDING).exists():
+            _put_first(0)
+            self.workers[0].start()
+            self.workers[0].finish()
+
+    def _retry_what_failed(self) -> bool:
+        """Ask for a new round of every chain that has left somebody behind; returns whether there was one."""
+        retried = False
+        for root in _retryable().filter(organization__in=list(self.model.parents)):
+            with suppress(NotRetryable):
+                job_operations.retry(job_id=root.pk, by="somebody")
+                retried = True
+        return retried
+
+    def _organization(self, which: int) -> int:
+        alive = sorted(self.model.parents)
+        return alive[which % len(alive)]
+
+    def _name(self, organization: int | None) -> str:
+        return "nothing" if organization is None else self.names[organization]
+
+
+def _begin_anew(retries: int) -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        locks.lock_tree_for_writing()
+        for table in TABLES:
+            cursor.execute(f"DELETE FROM {table}")
+        cursor.execute(TREES)
+        cursor.execute("UPDATE jobs_queue SET max_retries = %s", [retries])
+
+
+def _retryable() -> QuerySet[Job]:
+    """First jobs of chains that may have left somebody behind."""
+    bad = Q(status=Status.FAILED) | Q(status=Status.COMPLETED, failed__gt=0)
+    return Job.objects.filter(bad, parent_job=None).order_by("id")
+
+
+def _rows() -> dict[int, dict[int, Holds]]:
+    found: dict[int, dict[int, Holds]] = {}
+    for row in FlagState.objects.all():
+        found.setdefault(row.organization_id, {})[row.flag_id] = Holds(row.enabled, row.source_id, row.change_number)
+    return found
+
+
+def _last_number() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT last_value FROM flags_change_number")
+        return int(cursor.fetchone()[0])
+
+
+def _put_first(which: int) -> None:
+    """Make every waiting job due, and one of them the first."""
+    waiting = Job.objects.filter(status=Status.PENDING).order_by("id")
+    ids = list(waiting.values_list("pk", flat=True))
+    waiting.update(run_at=LONG_AGO, priority=0)
+    waiting.filter(pk__in=ids[which % len(ids) :][:1] if ids else []).update(priority=1)
+
+
+@pytest.fixture
+def machine(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Machine]]:
+    with connection.cursor() as cursor:
+        cursor.execute("SET synchronous_commit = off")
+    pause_before_chunks(monkeypatch)
+    monkeypatch.setattr(propagation, "MIN_CHUNK_SIZE", propagation.MIN_CHUNK_SIZE)  # put back what machines set
+    Machine.workers = [SteppedWorker("first"), SteppedWorker("second")]
+    with faults.refusals():
+        yield Machine
+        for each in Machine.workers:
+            each.quit()
+
+
+PROFILE = settings(
+    max_examples=30,
+    stateful_step_count=40,
+    deadline=None,
+    phases=[Phase.generate, Phase.shrink],
+    database=None,
+    derandomize="CI" in os.environ,  # the same examples for every change; new ones are looked for by hand
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
+)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_rows_end_as_the_requests_say(machine: type[Machine]) -> None:
+    run_state_machine_as_test(machine, settings=PROFILE)

@@ -1,0 +1,188 @@
+"""Following jobs over HTTP: status, lists, chains, failures."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+
+from conftest import Cast
+from jobs.engine import lifecycle
+from jobs.engine.models import Job
+from jobs.operations import job_operations
+from jobs.tests.api.api_kinds import done, running, waiting
+from jobs.tests.engine_steps import make_due
+from orgs.tests.api import Api, ids, kind_of, wrong_fields
+from orgs.tree import tree_operations
+
+
+@pytest.fixture
+def api(cast: Cast, admin_key: str) -> Api:
+    return Api(admin_key)
+
+
+@pytest.fixture
+def acme(cast: Cast, acme_key: str) -> Api:
+    return Api(acme_key)
+
+
+def test_a_waiting_job_shows_every_field_of_the_contract(api: Api, cast: Cast) -> None:
+    job = waiting(cast.acme, featureFlagName="new-ui", enabled=True)
+    answer = api.get(f"/job-status/{job.pk}").json()
+    created = answer.pop("createdAt")
+    assert datetime.fromisoformat(created) == job.created_at
+    assert created.endswith("Z")
+    assert datetime.fromisoformat(answer.pop("updatedAt")) == job.updated_at
+    assert answer == {
+        "id": job.pk,
+        "organizationId": cast.acme.pk,
+        "featureFlagName": "new-ui",
+        "enabled": True,
+        "status": "PENDING",
+        "totalOrganizations": None,
+        "processedOrganizations": 0,
+        "failedOrganizations": 0,
+        "supersededOrganizations": 0,
+        "errorMessage": None,
+        "retryCount": 0,
+        "maxRetries": 3,
+        "parentJobId": None,
+        "startedAt": None,
+        "completedAt": None,
+        "nextRetryAt": None,
+        "chain": {"rootJobId": job.pk, "latestJobId": job.pk, "status": "PENDING"},
+    }
+
+
+def test_a_job_without_a_flag_has_none(api: Api, cast: Cast) -> None:
+    answer = api.get(f"/job-status/{waiting(cast.acme, placement=True).pk}").json()
+    assert (answer["featureFlagName"], answer["enabled"]) == (None, None)
+
+
+def test_a_failed_attempt_shows_the_retry_that_waits(api: Api, cast: Cast) -> None:
+    first = running(cast.acme)
+    assert first.lease_token is not None
+    retry = lifecycle.fail(job_id=first.pk, lease=first.lease_token, error="No luck.")
+    assert retry is not None
+    answer = api.get(f"/job-status/{first.pk}").json()
+    assert (answer["status"], answer["errorMessage"], answer["retryCount"]) == ("RETRYING", "No luck.", 1)
+    assert answer["chain"] == {"rootJobId": first.pk, "latestJobId": retry.pk, "status": "RETRYING"}
+    assert answer["nextRetryAt"] == api.get(f"/job-status/{retry.pk}").json()["nextRetryAt"] is not None
+
+
+def test_there_is_no_next_retry_once_it_has_begun(api: Api, cast: Cast) -> None:
+    first = running(cast.acme)
+    assert first.lease_token is not None
+    lifecycle.fail(job_id=first.pk, lease=first.lease_token, error="No luck.")
+    make_due()
+    retry = lifecycle.claim(queue=first.queue, worker="worker")
+    assert retry is not None
+    for status in ("RETRYING", "FAILED"):
+        answers = [api.get(f"/job-status/{job.pk}").json() for job in (first, retry)]
+        assert (answers[0]["status"], [answer["nextRetryAt"] for answer in answers]) == (status, [None, None])
+        if status == "RETRYING":
+            assert retry.lease_token is not None
+            lifecycle.complete(job_id=retry.pk, lease=retry.lease_token)
+
+
+def test_the_chain_is_the_same_from_any_of_its_jobs(api: Api, cast: Cast) -> None:
+    first = done(cast.acme, broken=True)
+    second = job_operations.retry(job_id=first.pk, by="test")
+    chains = [api.get(f"/job-retry-chain/{job.pk}").json()["results"] for job in (first, second)]
+    assert chains[0] == chains[1]
+    assert [(job["id"], job["trigger"], job["parentJobId"]) for job in chains[0]] == [
+        (first.pk, "request", None),
+        (second.pk, "manual", first.pk),
+    ]
+    assert set(chains[0][0]) == {
+        "id", "status", "retryCount", "maxRetries", "parentJobId", "errorMessage", "createdAt", "completedAt", "trigger"
+    }  # fmt: skip
+
+
+def test_an_organizations_jobs_are_listed_newest_first(api: Api, cast: Cast) -> None:
+    jobs = [waiting(cast.acme).pk for _ in range(3)]
+    waiting(cast.north)
+    assert ids(api.get(f"/jobs/{cast.acme.pk}")) == jobs[::-1]
+    assert ids(api.get(f"/jobs/{cast.south.pk}")) == []
+
+
+def test_the_list_is_filtered_by_status(api: Api, cast: Cast) -> None:
+    completed, pending = done(cast.acme), waiting(cast.acme)
+    assert ids(api.get(f"/jobs/{cast.acme.pk}", status="COMPLETED")) == [completed.pk]
+    assert ids(api.get(f"/jobs/{cast.acme.pk}", status="PENDING")) == [pending.pk]
+    for wrong in ("DONE", "pending", ""):
+        assert wrong_fields(api.get(f"/jobs/{cast.acme.pk}", status=wrong)) == {"status"}
+
+
+def test_the_list_shows_jobs_as_their_status_does(api: Api, cast: Cast) -> None:
+    first = done(cast.acme, broken=True)
+    job_operations.retry(job_id=first.pk, by="test")
+    listed = api.get(f"/jobs/{cast.acme.pk}").json()["results"]
+    assert listed == [api.get(f"/job-status/{job['id']}").json() for job in listed]
+    assert {job["chain"]["status"] for job in listed} == {"RETRYING"}
+
+
+def test_organizations_that_failed_are_listed_with_their_error(api: Api, cast: Cast) -> None:
+    job = done(cast.acme, failing=[cast.rome.pk, cast.oslo.pk])
+    tree_operations.delete(organization_id=cast.rome.pk)
+    failures = api.get(f"/job-failures/{job.pk}").json()["results"]
+    for failure in failures:
+        assert failure.pop("createdAt").endswith("Z")
+    assert failures == [
+        {
+            "organizationId": cast.oslo.pk,
+            "organizationKey": "oslo",
+            "organizationName": "Oslo",
+            "error": f"No luck with {cast.oslo.pk}.",
+        },
+        {
+            "organizationId": cast.rome.pk,
+            "organizationKey": None,
+            "organizationName": None,
+            "error": f"No luck with {cast.rome.pk}.",
+        },
+    ]
+
+
+def test_failures_come_in_pages(api: Api, cast: Cast) -> None:
+    job = done(cast.acme, failing=[cast.oslo.pk, cast.bergen.pk, cast.rome.pk])
+    page = api.get(f"/job-failures/{job.pk}", pageSize=2).json()
+    rest = api.client.get(page["next"]).json()
+    failed = [failure["organizationId"] for failure in page["results"] + rest["results"]]
+    assert (failed, rest["next"]) == ([cast.oslo.pk, cast.bergen.pk, cast.rome.pk], None)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/job-status/{job}"),
+        ("GET", "/job-retry-chain/{job}"),
+        ("GET", "/job-failures/{job}"),
+        ("POST", "/retry-job/{job}"),
+        ("POST", "/cancel-job/{job}"),
+    ],
+)
+def test_a_strangers_job_is_answered_like_a_missing_one(acme: Api, cast: Cast, method: str, path: str) -> None:
+    job = waiting(cast.rival)
+    foreign, missing = (acme.send(method, path.format(job=pk)) for pk in (job.pk, 999_999))
+    assert (foreign.status_code, kind_of(foreign)) == (404, "job-not-found")
+    assert foreign.content == missing.content
+    assert Job.objects.get().status == "PENDING"
+
+
+def test_a_strangers_jobs_are_not_listed(acme: Api, cast: Cast) -> None:
+    assert kind_of(acme.get(f"/jobs/{cast.rival.pk}")) == "organization-not-found"
+
+
+def test_failures_that_moved_to_a_stranger_are_not_shown(acme: Api, api: Api, cast: Cast) -> None:
+    job = done(cast.acme, failing=[cast.oslo.pk, cast.rome.pk])
+    tree_operations.move(organization_id=cast.oslo.pk, parent_id=cast.rival.pk)
+    path = f"/job-failures/{job.pk}"
+    assert [failure["organizationKey"] for failure in acme.get(path).json()["results"]] == ["rome"]
+    assert [failure["organizationKey"] for failure in api.get(path).json()["results"]] == ["oslo", "rome"]
+
+
+def test_jobs_of_a_deleted_organization_remain_for_those_who_see_all(acme: Api, api: Api, cast: Cast) -> None:
+    job = done(cast.oslo)
+    tree_operations.delete(organization_id=cast.oslo.pk)
+    assert (api.get(f"/job-status/{job.pk}").status_code, acme.get(f"/job-status/{job.pk}").status_code) == (200, 404)

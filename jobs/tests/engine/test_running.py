@@ -1,0 +1,183 @@
+"""What a worker does with a wake-up, and how each way of ending is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import OperationalError, transaction
+
+from flagsite.core.db import transient_errors
+from jobs.engine import lifecycle, runner, stop_request, worker_registry
+from jobs.engine.models import Job
+from jobs.engine.run import Run
+from jobs.errors import LeaseLost, PermanentFailure, StopRequested
+from jobs.tests.engine_steps import KIND, QUEUE, changed, doing, in_pauses, statuses, waiting
+
+pytestmark = pytest.mark.django_db
+TOKEN = "00000000-0000-0000-0000-000000000001"
+
+
+def run(work: Callable[[Run], None], **columns: Any) -> Job:
+    """A job that a worker has run to whatever end."""
+    job = waiting(**columns)
+    with doing(work):
+        assert runner.run_next(QUEUE) == job
+    job.refresh_from_db()
+    return job
+
+
+def counting(**counts: int) -> Callable[[Run], None]:
+    def work(run: Run) -> None:
+        with transaction.atomic():
+            run.record_progress(**counts)
+
+    return work
+
+
+def test_no_work_is_not_an_error() -> None:
+    assert runner.run_next(QUEUE) is None
+
+
+def test_work_that_returns_is_complete() -> None:
+    job = run(counting(total=9, processed=5))
+    assert (job.status, job.total, job.error_message) == ("COMPLETED", 5, None)
+    assert job.completed_at is not None
+
+
+def test_some_failures_are_told_in_the_message() -> None:
+    def work(run: Run) -> None:
+        with transaction.atomic():
+            run.record_failure(8, "too big")
+            run.record_failure(7, "too small")
+            run.record_progress(processed=3, failed=2)
+
+    job = run(work)
+    assert (job.status, job.total) == ("COMPLETED", 5)
+    assert job.error_message == "2 of 5 organizations failed; the first: 7: too small"
+
+
+def test_failures_throughout_fail_the_attempt() -> None:
+    def work(run: Run) -> None:
+        with transaction.atomic():
+            run.record_failure(7, "too small")
+            run.record_progress(failed=1)
+
+    job = run(work)
+    assert statuses(job) == ["RETRYING", "PENDING"]
+    assert job.error_message == "All 1 organizations failed; the first: 7: too small"
+
+
+def test_a_job_that_came_too_late_for_everyone_says_so() -> None:
+    job = run(counting(processed=4, superseded=4))
+    assert job.status == "COMPLETED"
+    assert "newer change" in (job.error_message or "")
+    assert run(counting(processed=4, superseded=3)).error_message is None
+
+
+def test_an_exception_fails_the_attempt_with_its_words_and_trace() -> None:
+    def work(run: Run) -> None:
+        raise ValueError("no luck\nin the second line")
+
+    job = run(work)
+    assert statuses(job) == ["RETRYING", "PENDING"]
+    assert job.error_message == "ValueError: no luck"
+    assert "in work" in job.error_traceback
+
+
+def test_words_that_no_column_can_hold_do_not_keep_a_failure_from_being_recorded() -> None:
+    def work(run: Run) -> None:
+        raise ValueError("zero \x00 and half a pair \ud800")
+
+    job = run(work)
+    assert statuses(job) == ["RETRYING", "PENDING"]
+    assert job.error_message == "ValueError: zero \N{REPLACEMENT CHARACTER} and half a pair ?"
+
+
+@pytest.mark.parametrize("kind", [KIND, "unheard-of"])
+def test_what_cannot_succeed_is_not_tried_again(kind: str) -> None:
+    def work(run: Run) -> None:
+        raise PermanentFailure("The flag is gone.")
+
+    job = run(work, kind=kind)
+    assert statuses(job) == ["FAILED"]
+    assert (job.error_message or "").startswith(("The flag is gone.", "No code is registered"))
+
+
+def test_a_worker_that_is_stopped_hands_its_job_back_with_all_its_attempts() -> None:
+    def work(run: Run) -> None:
+        run.record_progress(processed=5, checkpoint={"after": 5})
+        stop_request.request_stop()
+        run.check()
+
+    job = waiting()
+    with doing(work):
+        try:
+            runner.run_next(QUEUE)
+            assert runner.run_next(QUEUE) is None  # it is stopping: the job is for another
+        finally:
+            stop_request.withdraw()
+    job.refresh_from_db()
+    assert (job.status, job.retry_count, job.round_attempt) == ("PENDING", 0, 0)
+    assert (job.checkpoint, job.processed) == ({"after": 5}, 5)
+    with doing(counting(processed=1)):
+        runner.run_next(QUEUE)
+    job.refresh_from_db()
+    assert (job.status, job.processed, job.claims) == ("COMPLETED", 6, 2)
+
+
+def test_a_worker_that_is_stopped_passes_the_wake_up_on_to_one_that_stays(wake_ups: list[str]) -> None:
+    job = waiting()
+    wake_ups.clear()
+    stop_request.request_stop()
+    try:
+        assert runner.run_next(QUEUE) is None
+    finally:
+        stop_request.withdraw()
+    assert wake_ups == [QUEUE]
+    assert statuses(job) == ["PENDING"]
+
+
+@pytest.mark.parametrize("ending", [LeaseLost, ValueError, PermanentFailure, StopRequested, None])
+def test_a_worker_that_lost_its_lease_records_nothing(ending: type[Exception] | None) -> None:
+    def work(run: Run) -> None:
+        changed(run.job, lease_token=TOKEN)
+        if ending:
+            raise ending
+
+    job = run(work)
+    assert statuses(job) == ["IN_PROGRESS"]
+    assert (job.processed, job.error_message, str(job.lease_token)) == (0, None, TOKEN)
+
+
+def test_the_end_is_recorded_once_the_database_is_back(
+    monkeypatch: pytest.MonkeyPatch, reconnections: list[str]
+) -> None:
+    complete, away = lifecycle.complete, [OperationalError("away"), OperationalError("away")]
+
+    def complete_later(**arguments: Any) -> None:
+        if away:
+            raise away.pop()
+        complete(**arguments)
+
+    monkeypatch.setattr(lifecycle, "complete", complete_later)
+    in_pauses(monkeypatch, transient_errors, lambda _: None)
+    assert run(counting(processed=1)).status == "COMPLETED"
+    assert len(reconnections) == 2
+
+
+def test_what_is_still_due_wakes_the_next(wake_ups: list[str]) -> None:
+    first = waiting()
+    waiting()
+    wake_ups.clear()
+    assert runner.run_next(QUEUE) == first
+    assert wake_ups == [QUEUE]
+    runner.run_next(QUEUE)
+    runner.run_next(QUEUE)
+    assert wake_ups == [QUEUE]
+
+
+def test_a_workers_name_is_unique_for_its_start() -> None:
+    assert worker_registry.process_name() == worker_registry.process_name()
+    assert len(worker_registry.process_name().split(":")) == 3
