@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import include, path, re_path
+from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerView
 
@@ -21,14 +21,15 @@ documentation_page = SpectacularSwaggerView.as_view(
     throttle_classes=(),
     content_negotiation_class=AlwaysJson,
 )
+to_audit_log = RedirectView.as_view(
+    url="/admin/orgs/auditentry/%(rest)s", query_string=True, permanent=True
+)  # from the audit log's address in version 1.0
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),  # the start page for people
     path("admin/overview/", front_page.live, name="overview"),
     path("admin/password_change/", admin.site.admin_view(people.own_password)),
-    re_path(  # the audit log's address in version 1.0
-        r"^admin/orgs/historyentry/(?P<rest>.*)$",
-        RedirectView.as_view(url="/admin/orgs/auditentry/%(rest)s", query_string=True, permanent=True),
-    ),
+    path("admin/orgs/historyentry/", to_audit_log, {"rest": ""}),
+    path("admin/orgs/historyentry/<path:rest>", to_audit_log),
     path("admin/", admin.site.urls),
     path("openapi.json", OpenApiDocumentView.as_view(), name="openapi"),
     path("docs", documentation_page, name="docs"),

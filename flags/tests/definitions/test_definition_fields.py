@@ -18,7 +18,7 @@ from orgs.access.models import Role
 from orgs.tests.api import Api
 from orgs.tests.people import shown, signed_in
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+DOCS = Path(__file__).resolve().parents[3] / "docs"
 NOT_CHANGED_BY_PEOPLE = {
     "id", "key", "purging", "version", "created_at", "created_by", "updated_at", "updated_by",
 }  # fmt: skip

@@ -60,7 +60,11 @@ def test_the_published_buckets_are_ours_and_those_of_the_formula() -> None:
 
 def test_the_example_on_the_page_of_definitions_is_right() -> None:
     page = " ".join((settings.BASE_DIR / "docs" / "definitions.md").read_text().split())
-    example = re.search(r"`(\S+)` has the hash (\d+) and the bucket (\d+): out at ([\d.]+) %, in at ([\d.]+) %", page)
+    example = re.search(
+        r"`(\S+)` has the hash (\d+) and the bucket (\d+). With ([\d.]+) %, the unit is not in the rollout. "
+        r"With ([\d.]+) %, the unit is in the rollout",
+        page,
+    )
     assert example
     text, *numbers = example.groups()
     salt, flag, unit = text.split(":")
