@@ -101,7 +101,7 @@ def test_a_value_on_a_leaf_is_sent_with_its_change(cast: Cast, sent: Sent) -> No
 def test_the_chunks_of_a_job_are_sent_and_together_reach_the_whole_subtree(
     cast: Cast, sent: Sent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(propagation, "SMALLEST_CHUNK", 2)
+    monkeypatch.setattr(propagation, "MIN_CHUNK_SIZE", 2)
     Flag.objects.create(key="checkout")
     set_flag(organization_id=cast.acme.pk, flag_key="checkout", enabled=True)
     sent()
