@@ -30,8 +30,9 @@ TREE = ROOT / "flagsite" / "development" / "demo" / "organizations.csv"
 
 class Command(BaseCommand):
     help = (
-        "Load the demo tree, start web, worker and beat, set a flag on the root over HTTP, follow the job, read the "
-        "flag of some organizations, and serve until Ctrl-C. The last line of standard output is one JSON object."
+        "Load the demo tree, start web, events, worker and beat, set a flag on the root over HTTP, follow the job, "
+        "read the flag of some organizations, and serve until Ctrl-C. The last line of standard output is one JSON "
+        "object."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -96,7 +97,7 @@ def _show_next_steps(screen: Screen, api: Api, outcome: Outcome, password: str, 
     screen.head("Look at")
     screen.line(f"{api.address}/admin/   log in as {access.LOGIN} with {password}")
     screen.line(f"{api.address}/docs     the documentation of the API, with a form for each request")
-    screen.line(f"{log.path}   the log of web, worker and beat")
+    screen.line(f"{log.path}   the log of web, events, worker and beat")
     screen.line()
     screen.line("Ctrl-C stops everything.")
     screen.line()

@@ -1,4 +1,4 @@
-"""The command `serve`: run web, worker and beat on this machine until Ctrl-C."""
+"""The command `serve`: run web, events, worker and beat on this machine until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from flagsite.development.servers.supervisor import only_supervisor
 
 
 class Command(BaseCommand):
-    help = "Run the migrations, then web, worker and beat on this machine with one log, until Ctrl-C."
+    help = "Run the migrations, then web, events, worker and beat on this machine with one log, until Ctrl-C."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--port", type=int, help="default: 8000, or the next free one")

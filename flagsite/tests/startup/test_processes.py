@@ -1,4 +1,4 @@
-"""Supervision, with small programs in the place of web, worker and beat."""
+"""Supervision, with small programs in the place of web, events, worker and beat."""
 
 from __future__ import annotations
 
