@@ -20,7 +20,7 @@ from django_celery_beat.schedulers import ModelEntry
 
 from flagsite.core.adapters.celery_beat import RereadingScheduler
 from flagsite.core.adapters.django_orm import psycopg_parameters
-from flagsite.core.db import transient_errors
+from flagsite.core.db import clock, transient_errors
 
 log = structlog.get_logger(__name__)
 BEAT_LOCK = 7_260_143
@@ -142,9 +142,7 @@ def last_tick_age() -> float | None:
     newest = PeriodicTask.objects.aggregate(newest=Max("last_run_at"))["newest"]
     if newest is None:
         return None
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT extract(epoch FROM statement_timestamp() - %s)::float8", [newest])
-        return float(cursor.fetchone()[0])
+    return (clock.now() - newest).total_seconds()
 
 
 def _take_lock() -> psycopg.Connection[Any] | None:

@@ -102,12 +102,29 @@ class RequestContext:
 
 
 @contextmanager
-def asking_for(
-    *, user_id: str | int | None = None, organization: AnyOrganization | None = None, environment: str | None = None
-) -> Iterator[None]:
-    """Evaluate flags in the block for this user and organization, as in a task or a command."""
-    token = default_context.set(GivenContext(user_id, organization, environment))
+def default_context_set(context: DefaultContext) -> Iterator[None]:
+    """Evaluate flags in the block with this default context; restore the former one afterwards."""
+    token = default_context.set(context)
     try:
         yield
     finally:
         default_context.reset(token)
+
+
+@contextmanager
+def asking_for(
+    *, user_id: str | int | None = None, organization: AnyOrganization | None = None, environment: str | None = None
+) -> Iterator[None]:
+    """Evaluate flags in the block for this user and organization, as in a task or a command."""
+    with default_context_set(GivenContext(user_id, organization, environment)):
+        yield
+
+
+@contextmanager
+def request_context_unless_set(request: HttpRequest | None) -> Iterator[None]:
+    """Evaluate flags in the block for the request, unless there is no request or a default context is set already."""
+    if request is None or default_context.get() is not None:
+        yield
+        return
+    with default_context_set(RequestContext(request)):
+        yield

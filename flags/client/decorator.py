@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from asgiref.sync import iscoroutinefunction
 from django.http import Http404, HttpRequest
 from django.views import View
 
-from flags.client.context import RequestContext, default_context
+from flags.client.context import request_context_unless_set
 from flags.client.evaluate import ais_enabled, is_enabled
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -48,7 +47,7 @@ def feature_flag(
 
         @functools.wraps(function)
         async def awaited(*args: Any, **kwargs: Any) -> Any:
-            with _of_request(args):
+            with request_context_unless_set(_request_in(args)):
                 enabled = await ais_enabled(name, **options(args, kwargs))
             result = function(*args, **kwargs) if enabled else _fall_back(fallback, args, kwargs)
             return await result if inspect.isawaitable(result) else result
@@ -57,7 +56,7 @@ def feature_flag(
         def called(*args: Any, **kwargs: Any) -> Any:
             if _is_in_async_view(function, args):
                 return awaited(*args, **kwargs)
-            with _of_request(args):
+            with request_context_unless_set(_request_in(args)):
                 enabled = is_enabled(name, **options(args, kwargs))
             return function(*args, **kwargs) if enabled else _fall_back(fallback, args, kwargs)
 
@@ -79,20 +78,6 @@ def _fall_back(fallback: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
             raise Http404("The feature is off.")
         return None
     return fallback(*args, **kwargs) if callable(fallback) else fallback
-
-
-@contextmanager
-def _of_request(args: tuple[Any, ...]) -> Iterator[None]:
-    """Evaluate flags for the view's request, unless a default context is set already."""
-    request = _request_in(args)
-    if request is None or default_context.get() is not None:
-        yield
-        return
-    token = default_context.set(RequestContext(request))
-    try:
-        yield
-    finally:
-        default_context.reset(token)
 
 
 def _request_in(args: tuple[Any, ...]) -> HttpRequest | None:

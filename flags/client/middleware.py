@@ -9,7 +9,7 @@ from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 
-from flags.client.context import RequestContext, default_context
+from flags.client.context import RequestContext, default_context_set
 
 
 @sync_and_async_middleware
@@ -20,21 +20,15 @@ def flags_of_request(
     if iscoroutinefunction(get_response):
 
         async def awaited(request: HttpRequest) -> HttpResponseBase:
-            token = default_context.set(RequestContext(request))
-            try:
+            with default_context_set(RequestContext(request)):
                 response: HttpResponseBase = await get_response(request)
-            finally:
-                default_context.reset(token)
             return response
 
         return awaited
 
     def called(request: HttpRequest) -> HttpResponseBase:
-        token = default_context.set(RequestContext(request))
-        try:
+        with default_context_set(RequestContext(request)):
             response: HttpResponseBase = get_response(request)
-        finally:
-            default_context.reset(token)
         return response
 
     return called

@@ -92,7 +92,7 @@ class StateValue:
 class OrganizationContext:
     """The path of an organization, root first and the organization last, and its flag states by flag id.
 
-    `NO_ORGANIZATION` is for an evaluation without an organization.
+    `NO_ORGANIZATION_CONTEXT` is for an evaluation without an organization.
     """
 
     ids: tuple[int, ...] = ()

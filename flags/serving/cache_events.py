@@ -1,7 +1,7 @@
 """Change notifications: what PostgreSQL tells every process when something changes, as events and on the wire.
 
-A transaction that changes something sends notifications on `CHANNEL` with `pg_notify`; PostgreSQL delivers them at the
-commit. The payload is a JSON object:
+A transaction that changes something sends notifications on `NOTIFICATION_CHANNEL` with `pg_notify`. PostgreSQL
+delivers them at the commit. The payload is a JSON object:
 
 | payload               | event                      | sent by                                               |
 | --------------------- | -------------------------- | ----------------------------------------------------- |

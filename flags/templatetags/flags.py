@@ -8,7 +8,7 @@ from django import template
 from django.template.base import FilterExpression, NodeList, Parser, Token, token_kwargs
 from django.template.context import Context
 
-from flags.client.context import RequestContext, default_context
+from flags.client.context import request_context_unless_set
 from flags.client.evaluate import is_enabled
 
 register = template.Library()
@@ -21,14 +21,8 @@ def flag_enabled(context: Context, name: str, **options: Any) -> bool:
 
     An option that is not given comes from the request. If the evaluation fails, the flag counts as off.
     """
-    request = context.get("request")
-    if request is None or default_context.get() is not None:
+    with request_context_unless_set(context.get("request")):
         return is_enabled(name, **options, default=False)
-    token = default_context.set(RequestContext(request))
-    try:
-        return is_enabled(name, **options, default=False)
-    finally:
-        default_context.reset(token)
 
 
 @register.tag

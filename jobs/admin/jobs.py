@@ -9,7 +9,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -19,9 +19,10 @@ from django.utils.safestring import SafeString, mark_safe
 from flagsite.core.admin.capped_paginator import CappedPaginator
 from flagsite.core.admin.reason_form import ReasonForm
 from flagsite.core.ids import id_in
-from jobs.admin import job_page, queues, workers  # noqa: F401 - each registers its pages
+from jobs.admin import job_page
 from jobs.admin.job_filters import FILTERS
 from jobs.admin.job_rows import LIVE_CELLS, JobRow, rows_of
+from jobs.engine.chains import newest_id
 from jobs.engine.models import Job, JobQuerySet
 from jobs.operations import bulk, bulk_job, job_operations
 from jobs.operations.bulk import OPERATIONS, BulkOperation, BulkSelection
@@ -56,7 +57,7 @@ class JobOperationForm(ReasonForm):
 
 
 class JobList(SingleCountChangeList):
-    """The jobs on a page of the list, each with its `Row` as the attribute `row`."""
+    """The jobs on a page of the list, each with its `JobRow` as the attribute `row`."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -304,11 +305,6 @@ class JobAdmin(OperatorAdmin):
     def _frame(self, request: HttpRequest) -> dict[str, Any]:
         request.current_app = self.admin_site.name
         return self.admin_site.each_context(request)
-
-
-def newest_id() -> int:
-    """The id of the newest job, or 0 if there is none."""
-    return Job.objects.aggregate(newest=Max("pk"))["newest"] or 0
 
 
 def _ids_in(text: str) -> set[int]:

@@ -61,10 +61,8 @@ class JobsTable:
         yield table
 
     def _row(self, job: Job, *, wide: bool) -> list[Any]:
-        organization, created = (
-            organization_word(job.organization_id, self._organizations),
-            terminal.format_time(job.created_at),
-        )
+        organization = organization_word(job.organization_id, self._organizations)
+        created = terminal.format_time(job.created_at)
         cells: list[Any] = [str(job.pk), status_word(job), done_word(job), organization, work_word(job)]
         return [*cells, attempt_word(job), job.queue, created] if wide else [*cells, created[5:-3]]
 

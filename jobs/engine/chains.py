@@ -18,6 +18,11 @@ from orgs.access.visible_organizations import visible_organizations
 from orgs.tree.models import Organization
 
 
+def newest_id() -> int:
+    """The id of the newest job, or 0 if there is none."""
+    return Job.objects.aggregate(newest=Max("pk"))["newest"] or 0
+
+
 @dataclass(frozen=True, slots=True)
 class Chain:
     """The status of a chain, computed from its latest attempt."""

@@ -94,6 +94,13 @@ class BulkResult:
     count: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
 
+    def add(self, skip_reason: str) -> None:
+        """Count one job: as done if the reason is empty, and otherwise as skipped for this reason."""
+        if skip_reason:
+            self.skipped[skip_reason] += 1
+        else:
+            self.count += 1
+
 
 @dataclass(frozen=True, slots=True)
 class BulkSelection:
@@ -139,11 +146,7 @@ def do_on_each(
     """
     result = BulkResult()
     for job_id in job_ids:
-        skip_reason = do_on_one(job_id, operation, by=by, reason=reason, priority=priority)
-        if skip_reason:
-            result.skipped[skip_reason] += 1
-        else:
-            result.count += 1
+        result.add(do_on_one(job_id, operation, by=by, reason=reason, priority=priority))
     return result
 
 

@@ -94,7 +94,7 @@ def do_on_all(run: Run) -> None:
             with transaction.atomic():
                 skip_reason = do_on_one(target.target_id, operation, **parameters)
                 BulkTarget.objects.filter(pk=target.pk).update(outcome=skip_reason or DONE)
-                _count(result, skip_reason)
+                result.add(skip_reason)
                 run.record_progress(processed=1, unchanged=int(bool(skip_reason)), checkpoint=_as_checkpoint(result))
 
 
@@ -111,13 +111,6 @@ def _result_of_earlier_attempts(job: Job) -> BulkResult:
     counts = Counter(dict(outcomes.annotate(Count("pk"))))
     count = counts.pop(DONE, 0)
     return BulkResult(count, counts + Counter(job.arguments["skipped"]))
-
-
-def _count(result: BulkResult, skip_reason: str) -> None:
-    if skip_reason:
-        result.skipped[skip_reason] += 1
-    else:
-        result.count += 1
 
 
 def _as_checkpoint(result: BulkResult) -> dict[str, Any]:

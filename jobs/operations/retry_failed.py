@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from django.db.models import Max
-
+from jobs.engine.chains import newest_id
 from jobs.engine.models import Job
 from jobs.operations.bulk import OPERATIONS, BulkResult, do_on_each
 from jobs.operations.selection import Selection
@@ -16,7 +15,7 @@ BATCH_SIZE = 100
 
 def failed_batches(selection: Selection) -> Iterator[list[Job]]:
     """The latest attempts of failed chains, oldest first, without the chains that fail from now on."""
-    newest = Job.objects.aggregate(newest=Max("pk"))["newest"] or 0
+    newest = newest_id()
     after = 0
     while True:
         batch = list(selection.failed().filter(pk__gt=after, pk__lte=newest).order_by("pk")[:BATCH_SIZE])

@@ -10,7 +10,7 @@ CHALLENGE = ("WWW-Authenticate", 'Bearer realm="flagsite"')
 
 
 def authenticate(environ: Environ, access_keys: AccessKeyCache) -> Caller:
-    """The caller of the access key in `Authorization: Bearer …` or `X-API-Key: …`. Raises Refused."""
+    """The caller of the access key in `Authorization: Bearer …` or `X-API-Key: …`. Raises EvaluationRefused."""
     scheme, _, key = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() != "bearer":
         key = environ.get("HTTP_X_API_KEY", "")

@@ -20,7 +20,7 @@ Context = dict[str, Any]
 
 
 def read_body(environ: Environ) -> bytes:
-    """The body of a request. Raises Refused where it is longer than LONGEST_BODY."""
+    """The body of a request. Raises EvaluationRefused where it is longer than LONGEST_BODY."""
     body: bytes | None = environ.get(BODY)
     if body is None:
         body = environ[BODY] = environ["wsgi.input"].read(LONGEST_BODY + 1)
@@ -30,7 +30,7 @@ def read_body(environ: Environ) -> bytes:
 
 
 def parse_context(body: bytes) -> Context:
-    """The context in a body. Raises Refused where there is none."""
+    """The context in a body. Raises EvaluationRefused where there is none."""
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -44,7 +44,7 @@ def parse_context(body: bytes) -> Context:
 
 
 def text_of(context: Context, name: str) -> str:
-    """A text of the context, empty where it has none. Raises Refused for any other value."""
+    """A text of the context, empty where it has none. Raises EvaluationRefused for any other value."""
     value = context.get(name, "")
     if type(value) is str:
         return value
@@ -59,7 +59,7 @@ def snapshot_for(
     """The organization that a request is evaluated for.
 
     `organization` is the id or key that the path names; without one the context's counts, else the caller's own. Raises
-    Refused where there is no such organization, or the caller does not see it.
+    EvaluationRefused where there is no such organization, or the caller does not see it.
     """
     named = context.get("organizationId") if organization is None else organization
     try:  # a context manager would cost as much as all the rest

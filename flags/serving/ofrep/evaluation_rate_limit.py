@@ -24,7 +24,7 @@ class EvaluationRateLimit:
         """By the caller's name: when the minute ends, and how many requests there were."""
 
     def spend(self, caller: Caller) -> None:
-        """Count a request. Raises Refused where it is one too many."""
+        """Count a request. Raises EvaluationRefused where it is one too many."""
         now = monotonic()
         window = self._windows.get(caller.name)
         if window is None or window[0] < now:

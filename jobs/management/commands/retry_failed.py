@@ -18,8 +18,6 @@ from jobs.operations.retry_failed import failed_batches, retry_failed
 from jobs.operations.selection import Selection
 
 MAX_LISTED_JOBS = 1_000
-
-
 NO_FAILED_JOBS = "No failed job matches."
 
 
@@ -50,7 +48,6 @@ class Command(OperatorCommand):
 
 
 def _would_retry(selection: Selection) -> Answer:
-    selection.check()
     count = selection.failed().count()
     jobs = list(islice(chain.from_iterable(failed_batches(selection)), MAX_LISTED_JOBS))
     output: list[RenderableType] = [JobsTable(jobs)] if jobs else []
