@@ -1,8 +1,8 @@
 """The evaluation of a flag: one pure function that asks rules in a fixed order and records the result of each rule.
 
-1. An archived or killed flag is off. 2. An environment override decides. 3. If a prerequisite is off, the flag is off.
-4. The flag is on for a whitelisted targeting key. 5. The organization's flag state or, without one, the flag's default:
-if this value is off, the flag is off. 6. The rollout decides.
+1. An archived or killed flag is off. 2. If a prerequisite is off, the flag is off. 3. An environment override decides.
+4. The flag is on for a whitelisted targeting key. 5. The stored value: the organization's flag state or, without one,
+the flag's default. If this value is off, the flag is off. 6. The rollout decides.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Rule(StrEnum):
 
     ARCHIVED = "archived"
     KILLED = "killed"
-    ENVIRONMENT = "environment"
     PREREQUISITE = "prerequisite"
+    ENVIRONMENT = "environment"
     WHITELIST = "whitelist"
     ORGANIZATION = "organization"
     DEFAULT = "default"
@@ -49,8 +49,8 @@ REASON_CHOICES = [reason.value for reason in Reason]
 REASONS = {
     Rule.ARCHIVED: Reason.DISABLED,
     Rule.KILLED: Reason.DISABLED,
-    Rule.ENVIRONMENT: Reason.TARGETING_MATCH,
     Rule.PREREQUISITE: Reason.TARGETING_MATCH,
+    Rule.ENVIRONMENT: Reason.TARGETING_MATCH,
     Rule.WHITELIST: Reason.TARGETING_MATCH,
     Rule.ORGANIZATION: Reason.TARGETING_MATCH,
     Rule.DEFAULT: Reason.STATIC,
@@ -263,8 +263,8 @@ def _rollout(given: _Input) -> RuleResult:
 RULES = (
     (Rule.ARCHIVED, _archived),
     (Rule.KILLED, _killed),
-    (Rule.ENVIRONMENT, _environment),
     (Rule.PREREQUISITE, _prerequisite),
+    (Rule.ENVIRONMENT, _environment),
     (Rule.WHITELIST, _whitelist),
     (Rule.ORGANIZATION, _organization),
     (Rule.DEFAULT, _default),

@@ -54,7 +54,10 @@ class EvaluationsSerializer(serializers.Serializer[Usage]):
     lastByNameAt = serializers.DateTimeField(source="by_name.last", allow_null=True)
     withAll = serializers.IntegerField(
         source="with_all.evaluations",
-        help_text="Evaluations of all flags at once since this flag was created.",
+        help_text=(
+            "Evaluations of all flags at once, which count for every flag. The number is 0 until somebody evaluates "
+            "all flags after this flag was created. From then on it includes the evaluations before that."
+        ),
     )
     lastWithAllAt = serializers.DateTimeField(source="with_all.last", allow_null=True)
 

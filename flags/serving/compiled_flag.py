@@ -49,8 +49,8 @@ class CompiledFlag:
 
     @property
     def prerequisites(self) -> tuple[str, ...]:
-        """The flags that are evaluated before the organization's value counts."""
-        return self.definition.prerequisites if self.fixed is None else ()
+        """The flags that are evaluated before this flag. An archived or killed flag is off without them."""
+        return () if self.definition.archived or self.definition.killed else self.definition.prerequisites
 
     def rules(self, states: PackedStates) -> CompiledRules:
         """The flag's rules in organizations with these flag states."""

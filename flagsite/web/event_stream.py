@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
 import orjson
@@ -17,12 +17,14 @@ import structlog
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import Error, close_old_connections
+from django.db.models import DurationField, ExpressionWrapper, F
+from django.db.models.functions import Now
 
 from flags.evaluation import context_loader
 from flags.serving.event_token import read_event_token
 from flags.serving.pg_listener import ChangeListener
 from flags.serving.subscriptions import Subscription, Subscriptions
-from orgs.access.models import AccessKey
+from orgs.access.access_keys import usable_keys
 from orgs.errors import OrganizationNotFound
 
 log = structlog.get_logger(__name__)
@@ -32,7 +34,7 @@ SETTLE_SECONDS = 0.1
 SILENCE_SECONDS = 20.0
 """After so long a comment is sent, so that no proxy takes the connection for dead."""
 LONGEST_SECONDS = 3600.0
-"""Then the client connects again by itself, and its key is checked again."""
+"""Then the client connects again by itself, and its key is checked again. The stream of a key ends when it expires."""
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
@@ -59,30 +61,35 @@ class EventStream:
             token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
             asked = read_event_token(token)
             try:
-                path = await sync_to_async(_path_for)(*asked) if asked else None
+                access = await sync_to_async(_access_of)(*asked) if asked else None
             except Error as error:
                 log.warning("events_without_database", error=str(error))
                 await _respond(send, 503, "The database is away. Try again in a second.")
                 return
-            if asked is None or path is None:
+            if asked is None or access is None:
                 await _respond(send, 401, "The token is not valid. Evaluate all flags for a new one.")
             else:
                 headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"), *_cors(scope)]
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
-                subscription = Subscription(path, asked[1], asyncio.get_running_loop())
-                await self._stream(asked[0], subscription, receive, send)
+                subscription = Subscription(access.path, asked[1], asyncio.get_running_loop())
+                await self._stream(asked[0], subscription, access.seconds_left, receive, send)
 
     async def _stream(
-        self, organization_id: int | None, subscription: Subscription, receive: Receive, send: Send
+        self,
+        organization_id: int | None,
+        subscription: Subscription,
+        seconds_left: float,
+        receive: Receive,
+        send: Send,
     ) -> None:
         gone = asyncio.create_task(_wait_until_gone(receive, subscription))
-        end = time.monotonic() + LONGEST_SECONDS
+        end = time.monotonic() + min(LONGEST_SECONDS, seconds_left)
         try:
             with self._subscriptions.waiting(subscription):
                 await send(_part(b"retry: 1000\n\n"))
                 subscription.wake()  # no event told the client of changes since it evaluated, or while it was away
-                while time.monotonic() < end:
-                    woken = await subscription.wait(SILENCE_SECONDS)
+                while (left := end - time.monotonic()) > 0:
+                    woken = await subscription.wait(min(SILENCE_SECONDS, left))
                     if gone.done():
                         break
                     if not woken:
@@ -104,14 +111,14 @@ class EventStream:
         """Whether the access key is still valid; the subscription gets the path that its organization has by now."""
         subscription.must_recheck = False
         try:
-            path = await sync_to_async(_path_for)(organization_id, subscription.key_prefix)
+            access = await sync_to_async(_access_of)(organization_id, subscription.key_prefix)
         except Error:
             subscription.must_recheck = True  # when the database is back, all are woken
             return True
-        if path is not None and path != subscription.path:
-            self._subscriptions.move(subscription, path)
+        if access is not None and access.path != subscription.path:
+            self._subscriptions.move(subscription, access.path)
             subscription.has_changes = True
-        return path is not None
+        return access is not None
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """Listen as long as the server runs."""
@@ -126,17 +133,27 @@ class EventStream:
                 return
 
 
-def _path_for(organization_id: int | None, key_prefix: str) -> tuple[int, ...] | None:
-    """The ids of the organization's path; None where the access key is not valid or does not see the organization.
+class _Access(NamedTuple):
+    """What a client may hear: the changes of the organizations of `path`, until its access key expires."""
+
+    path: tuple[int, ...]
+    seconds_left: float
+
+
+def _access_of(organization_id: int | None, key_prefix: str) -> _Access | None:
+    """The client's access; None where the access key is not valid or does not see the organization.
 
     An organization may have been moved out of the key's scope after the token was made.
     """
     try:
-        usable = AccessKey.objects.get_usable_keys().filter(prefix=key_prefix).first()
+        left = ExpressionWrapper(F("expiry_date") - Now(), output_field=DurationField())
+        usable = usable_keys().filter(prefix=key_prefix).annotate(left=left).first()
         if usable is None:
             return None
         path = context_loader.load_context(organization_id).ids if organization_id is not None else ()
-        return path if usable.organization_id is None or usable.organization_id in path else None
+        if usable.organization_id is not None and usable.organization_id not in path:
+            return None
+        return _Access(path, LONGEST_SECONDS if usable.left is None else usable.left.total_seconds())
     except OrganizationNotFound:
         return None
     finally:

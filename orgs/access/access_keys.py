@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
 
 from orgs.access.models import AccessKey, Role
 from orgs.audit import audit_log
@@ -52,6 +53,11 @@ def as_json(key: AccessKey) -> dict[str, Any]:
 def all_keys() -> QuerySet[AccessKey]:
     """Return all access keys with their organizations, newest first, including the revoked ones."""
     return AccessKey.objects.select_related("organization").order_by("-created", "pk")
+
+
+def usable_keys() -> QuerySet[AccessKey]:
+    """Return the access keys that are valid now: not revoked, and not expired by the clock of the database."""
+    return AccessKey.objects.filter(Q(expiry_date__isnull=True) | Q(expiry_date__gt=Now()), revoked=False)
 
 
 def revoke(*, prefix: str) -> AccessKey:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 
-from django.db.models import Q
-from django.db.models.functions import Now
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from orgs.access.access_keys import usable_keys
 from orgs.access.caller import Caller
-from orgs.access.models import AccessKey, Role
+from orgs.access.models import Role
 from orgs.access.people import caller_for
 
 KEY_FORMAT = re.compile(r"[A-Za-z0-9]{1,8}\.[A-Za-z0-9]{1,128}", re.ASCII)
@@ -52,8 +51,7 @@ def caller_with(key: str) -> Caller | None:
     """Return the caller of this access key, or None if the key is unknown, revoked or expired."""
     if not KEY_FORMAT.fullmatch(key):
         return None
-    unexpired = Q(expiry_date__isnull=True) | Q(expiry_date__gt=Now())
-    record = AccessKey.objects.filter(unexpired, prefix=key.partition(".")[0], revoked=False).first()
+    record = usable_keys().filter(prefix=key.partition(".")[0]).first()
     if record is None or not record.is_valid(key):
         return None
     return Caller(f"key:{record.prefix} {record.name}", Role(record.role), record.organization_id)

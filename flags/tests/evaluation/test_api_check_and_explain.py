@@ -87,14 +87,26 @@ def test_each_rule_has_its_say(api: Api, cast: Cast) -> None:
     assert says(userId="u") == (False, "rollout", "SPLIT")
     change(whitelist=["u"])
     assert says(userId="u") == (True, "whitelist", "TARGETING_MATCH")
-    change(prerequisites=[needed.key])
-    assert says(userId="u") == (False, "prerequisite", "TARGETING_MATCH")
     change(environments={"staging": True})
     assert says(userId="u", environment="staging") == (True, "environment", "TARGETING_MATCH")
+    change(prerequisites=[needed.key])
+    assert says(userId="u", environment="staging") == (False, "prerequisite", "TARGETING_MATCH")
     change(killed=True)
     assert says(userId="u", environment="staging") == (False, "killed", "DISABLED")
     change(archived=True)
     assert says(userId="u", environment="staging") == (False, "archived", "DISABLED")
+
+
+def test_an_environment_override_does_not_pass_over_a_killed_prerequisite(api: Api, cast: Cast, asking: Asking) -> None:
+    define("needed", enabled=True, killed=True)
+    define(environments={"staging": True}, prerequisites=["needed"])
+    found = answer(api, "explain", organizationKey="oslo", environment="staging")
+    assert (found["enabled"], found["rule"]) == (False, "prerequisite")
+    assert found["steps"][-1] == {
+        "rule": "prerequisite", "outcome": "off", "detail": "The prerequisite 'needed' is off, by the rule killed.",
+    }  # fmt: skip
+    evaluated = asking.one("new-ui", organizationKey="oslo", environment="staging").json()
+    assert (evaluated["value"], evaluated["metadata"]["rule"]) == (False, "prerequisite")
 
 
 @pytest.mark.parametrize("how", ENDPOINTS)
@@ -115,7 +127,7 @@ def test_explain_shows_the_steps_up_to_the_one_that_has_to_know_the_user(api: Ap
     assert problem["type"] == "/problems/targeting-key-missing"
     assert [(step["rule"], step["outcome"]) for step in problem["steps"]] == [
         (rule, "next")
-        for rule in ("archived", "killed", "environment", "prerequisite", "whitelist", "organization", "default")
+        for rule in ("archived", "killed", "prerequisite", "environment", "whitelist", "organization", "default")
     ]
     assert problem["steps"][5]["detail"] == (
         f"The value is on. It was set on this organization by change {number}. The rollout decides."
@@ -128,7 +140,7 @@ def test_where_a_prerequisite_has_to_know_the_user_the_steps_end_before_it(api: 
     define(enabled=True, prerequisites=["needed"])
     problem = asked(api, "explain").json()
     assert problem["detail"] == "The rollout of the flag 'needed' needs a targeting key, and the request has none."
-    assert [step["rule"] for step in problem["steps"]] == ["archived", "killed", "environment"]
+    assert [step["rule"] for step in problem["steps"]] == ["archived", "killed"]
 
 
 @pytest.mark.parametrize("how", ENDPOINTS)
@@ -222,7 +234,7 @@ def test_the_explanation_has_every_step_and_every_organization(api: Api, cast: C
     found = answer(api, "explain", organizationKey="oslo")
     assert {part: found[part] for part in answer(api, organizationKey="oslo")} == answer(api, organizationKey="oslo")
     assert [(step["rule"], step["outcome"]) for step in found["steps"]] == [
-        ("archived", "next"), ("killed", "next"), ("environment", "next"), ("prerequisite", "next"),
+        ("archived", "next"), ("killed", "next"), ("prerequisite", "next"), ("environment", "next"),
         ("whitelist", "next"), ("organization", "off"),
     ]  # fmt: skip
     acme, north, oslo = found["organizations"]

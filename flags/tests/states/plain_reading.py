@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from flags.evaluation.engine import Definition, EvaluationContext, OrganizationContext
 from flags.evaluation.rollout import bucket, hash_prefix
 
-RULES = ("archived", "killed", "environment", "prerequisite", "whitelist", "organization", "default", "rollout")
+RULES = ("archived", "killed", "prerequisite", "environment", "whitelist", "organization", "default", "rollout")
 
 
 class Untold(Exception):
@@ -22,16 +22,7 @@ def verdicts(
 ) -> list[tuple[str, bool | None]]:
     """Each rule up to the one that decides, with its value; None leaves it to the next. Raises Untold."""
     found: list[tuple[str, bool | None]] = []
-    for rule in (
-        "archived",
-        "killed",
-        "environment",
-        "prerequisite",
-        "whitelist",
-        "organization",
-        "default",
-        "rollout",
-    ):
+    for rule in RULES:
         found.append((rule, _says(rule, definition, place, context, flags)))
         if found[-1][1] is not None:
             break

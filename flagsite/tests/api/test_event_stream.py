@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
+from conftest import Cast
 from flags.evaluation.engine import StateValue
 from flags.serving.cache_events import AccessKeyChanged, CacheEvent, EverythingOf, OrganizationMoved, StatesWritten
 from flags.serving.event_token import event_token
+from flags.serving.subscriptions import Subscription
 from flagsite.web import event_stream
 from flagsite.web.event_stream import PATH, EventStream
+from orgs.access import access_keys
+from orgs.tree.models import Organization
 
 ANCESTORS = (1, 2, 3)
 
@@ -21,7 +27,11 @@ ANCESTORS = (1, 2, 3)
 def path(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...] | None]:
     """The path of the client's organization, which a test may change."""
     found: list[tuple[int, ...] | None] = [ANCESTORS]
-    monkeypatch.setattr(event_stream, "_path_for", lambda organization_id, key_prefix: found[0])
+
+    def access(organization_id: int | None, key_prefix: str) -> event_stream._Access | None:
+        return None if found[0] is None else event_stream._Access(found[0], event_stream.LONGEST_SECONDS)
+
+    monkeypatch.setattr(event_stream, "_access_of", access)
     monkeypatch.setattr(event_stream, "SETTLE_SECONDS", 0)
     return found
 
@@ -80,3 +90,44 @@ def test_a_client_whose_organization_stands_elsewhere_is_told(path: list[Any]) -
 )
 def test_a_client_whose_key_or_organization_is_gone_is_sent_away(path: list[Any], event: CacheEvent) -> None:
     assert sent(event, before=lambda: path.__setitem__(0, None)) == ["end"]
+
+
+@pytest.fixture
+def open_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the connection of the test open, which the stream's thread would close."""
+    monkeypatch.setattr(event_stream, "close_old_connections", lambda: None)
+
+
+def key_that_expires(in_: timedelta | None, organization: Organization | None = None) -> str:
+    expires = None if in_ is None else timezone.now() + in_
+    return access_keys.create(name="page", organization=organization, expires=expires)[0].prefix
+
+
+def test_an_expired_or_revoked_key_gets_no_stream(cast: Cast, open_connection: None) -> None:
+    """The same keys that the API accepts get a stream."""
+    assert event_stream._access_of(cast.oslo.pk, key_that_expires(None)) is not None
+    assert event_stream._access_of(cast.oslo.pk, key_that_expires(timedelta(hours=1))) is not None
+    assert event_stream._access_of(cast.oslo.pk, key_that_expires(-timedelta(seconds=1))) is None
+    revoked = key_that_expires(None)
+    access_keys.revoke(prefix=revoked)
+    assert event_stream._access_of(cast.oslo.pk, revoked) is None
+
+
+def test_a_stream_ends_when_its_key_expires(cast: Cast, open_connection: None) -> None:
+    access = event_stream._access_of(cast.oslo.pk, key_that_expires(timedelta(minutes=5), cast.acme))
+    assert access is not None
+    assert access.path == (cast.acme.pk, cast.north.pk, cast.oslo.pk)
+    assert 0 < access.seconds_left <= 300
+    assert asyncio.run(_parts_of_a_stream(seconds_left=0.0)) == [b"retry: 1000\n\n", b""]
+
+
+async def _parts_of_a_stream(seconds_left: float) -> list[bytes]:
+    parts: list[bytes] = []
+
+    async def send(part: dict[str, Any]) -> None:
+        parts.append(part["body"])
+
+    subscription = Subscription(ANCESTORS, "ours", asyncio.get_running_loop())
+    stream = EventStream()._stream(3, subscription, seconds_left, asyncio.Event().wait, send)
+    await asyncio.wait_for(stream, 10)
+    return parts
