@@ -105,7 +105,7 @@ def test_an_environment_override_does_not_pass_over_a_killed_prerequisite(api: A
     assert found["steps"][-1] == {
         "rule": "prerequisite", "outcome": "off", "detail": "The prerequisite 'needed' is off, by the rule killed.",
     }  # fmt: skip
-    evaluated = asking.one("new-ui", organizationKey="oslo", environment="staging").json()
+    evaluated = asking.one("new-ui", organizationKey="oslo", environment="staging").body
     assert (evaluated["value"], evaluated["metadata"]["rule"]) == (False, "prerequisite")
 
 
