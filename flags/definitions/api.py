@@ -25,7 +25,7 @@ from flags.definitions.serializers import (
     WholeDefinition,
 )
 from flags.insights.staleness import with_staleness
-from flagsite.core.api.input import NoInput
+from flagsite.core.api.input import ReasonInput
 from jobs.api.serializers import tracking_url
 from orgs.access.caller import Caller
 from orgs.access.endpoints import Endpoint, ListEndpoint
@@ -146,7 +146,7 @@ class OneDefinition(Endpoint):
     def delete(self, request: Request, name: str) -> Response:
         """200: the flag is archived and off; PATCH can restore it. 202 with `purge=true`: a job deletes the flag."""
         _check_may_write(self.caller)
-        NoInput.read(request)
+        ReasonInput.read(request)
         purge = EndOptions.read(request)["purge"]
         arguments: dict[str, Any] = {"key": name, "by": self.caller.name, "expected": _expected(request)}
         if not purge:

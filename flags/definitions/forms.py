@@ -16,8 +16,7 @@ from flags.definitions import prerequisites, service
 from flags.definitions.fields import FIELDS
 from flags.definitions.models import Flag
 from flags.errors import FlagChangedMeanwhile
-from flagsite.core.actor import MAX_REASON_LENGTH
-from flagsite.core.admin.reason_form import reason_field
+from flagsite.core.admin.reason_form import reason_field, reason_line
 from flagsite.core.errors import FlagsiteError
 from jobs.engine.models import Job
 
@@ -45,12 +44,7 @@ class FlagForm(forms.ModelForm):
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}),
         help_text="Targeting keys for which the flag is always on, one key in each line.",
     )
-    reason = forms.CharField(
-        max_length=MAX_REASON_LENGTH,
-        required=False,
-        widget=UnfoldAdminTextInputWidget(),
-        help_text="Kept in the audit log.",
-    )
+    reason = reason_line()
     based_on = forms.CharField(required=False, widget=forms.HiddenInput())
 
     class Meta:

@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from flags.definitions.fields import FIELDS, as_json, values_of
 from flags.definitions.models import FLAG_KEY, FLAG_KEY_PATTERN, Flag
-from flagsite.core.api.input import InputSerializer, QuerySerializer, Text
+from flagsite.core.api.input import QuerySerializer, Text, WriteInput
 
 INPUT_EXAMPLE = {"name": "new-checkout", **{spec.wire_name: spec.example for spec in FIELDS.values()}}
 OUTPUT_EXAMPLE = INPUT_EXAMPLE | {
@@ -22,7 +22,7 @@ OUTPUT_EXAMPLE = INPUT_EXAMPLE | {
 PURGE_EXAMPLE = {"jobId": 7, "trackingUrl": "/job-status/7", "message": "The flag and its states are being deleted"}
 
 
-class DefinitionInput(InputSerializer):
+class DefinitionInput(WriteInput):
     """The definition fields that a client writes. It may also send back the read-only fields, which change nothing.
 
     The fields have no defaults here. The subclass decides what a missing field means.

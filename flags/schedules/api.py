@@ -15,7 +15,8 @@ from flags.schedules.models import FlagSchedule
 from flags.schedules.plan import ScheduleRequest
 from flags.schedules.serializers import NewSchedule, ScheduledSerializer, ScheduleFilters, ScheduleSerializer
 from flags.schedules.time_parsing import parse_time
-from jobs.api.serializers import ReasonInput
+from flagsite.core import actor
+from flagsite.core.api.input import ReasonInput
 from orgs.access.caller import Caller
 from orgs.access.endpoints import Endpoint, ListEndpoint
 from orgs.access.models import Role
@@ -50,7 +51,7 @@ class Schedules(ListEndpoint):
     @idempotent
     def post(self, request: Request) -> Response:
         """Schedule a change of an organization's value or of a definition: once, as a pair, or by a cron expression."""
-        schedules = _plan(self.caller, NewSchedule.read(request), self.correlation_id)
+        schedules = _plan(self.caller, NewSchedule.read(request))
         location = reverse("schedule", args=[schedules[0].pk])
         answer = ScheduledSerializer({"schedules": schedules}).data
         return Response(answer, status=status.HTTP_201_CREATED, headers={"Location": location})
@@ -84,9 +85,9 @@ class CancelSchedule(Endpoint):
     @idempotent
     def post(self, request: Request, schedule_id: int) -> Response:
         """Cancel a change that waits for its time or its retry. All later occurrences of a recurring change end too."""
-        values = ReasonInput.read(request)
+        ReasonInput.read(request)
         schedule = selectors.schedule_for(self.caller, schedule_id)
-        cancelled = schedule_operations.cancel(schedule_id=schedule.pk, by=self.caller.name, **values)
+        cancelled = schedule_operations.cancel(schedule_id=schedule.pk, by=self.caller.name)
         return Response(ScheduleSerializer(cancelled).data)
 
 
@@ -105,15 +106,20 @@ class RetrySchedule(Endpoint):
     @idempotent
     def post(self, request: Request, schedule_id: int) -> Response:
         """Try a failed change again within seconds, with all its automatic retries, even if it has failed for good."""
-        values = ReasonInput.read(request)
+        ReasonInput.read(request)
         schedule = selectors.schedule_for(self.caller, schedule_id)
-        retried = schedule_operations.retry(schedule_id=schedule.pk, by=self.caller.name, **values)
+        retried = schedule_operations.retry(schedule_id=schedule.pk, by=self.caller.name)
         return Response(ScheduleSerializer(retried).data, status=status.HTTP_202_ACCEPTED)
 
 
-def _plan(caller: Caller, values: dict[str, Any], correlation_id: str) -> list[FlagSchedule]:
+def _plan(caller: Caller, values: dict[str, Any]) -> list[FlagSchedule]:
+    context = actor.current()
     request = ScheduleRequest(
-        values["flag_key"], values["organization_id"], values["reason"], values.get("max_retries"), correlation_id
+        values["flag_key"],
+        values["organization_id"],
+        context.reason,
+        values.get("max_retries"),
+        context.correlation_id,
     )
     zone = values.get("time_zone", "")
     if "cron" in values:

@@ -14,8 +14,7 @@ from flags.definitions.models import FLAG_KEY
 from flags.schedules.backoff import MAX_RETRIES_LIMIT
 from flags.schedules.models import FlagSchedule
 from flags.schedules.recurrence import MAX_EXPRESSION_LENGTH
-from flagsite.core.actor import MAX_REASON_LENGTH
-from flagsite.core.api.input import Id, IdInQuery, InputSerializer, QuerySerializer, Text
+from flagsite.core.api.input import Id, IdInQuery, QuerySerializer, Text, WriteInput
 
 ONCE = {
     "featureFlagName": "new-checkout",
@@ -121,7 +120,7 @@ class WantedFields(serializers.Field[Any, Any, Any, Any]):
         OpenApiExample("Again and again", value=RECURRING, request_only=True),
     ]
 )
-class NewSchedule(InputSerializer):
+class NewSchedule(WriteInput):
     """The body of POST /v1/schedules: a time (scheduledAt), a pair (onAt, offAt) or a recurrence (cron, timeZone)."""
 
     featureFlagName = Text(
@@ -155,13 +154,6 @@ class NewSchedule(InputSerializer):
         source="max_retries", required=False, min_value=0, max_value=MAX_RETRIES_LIMIT,
         help_text="The number of automatic retries. Default: FLAG_SCHEDULE_MAX_RETRIES.",
     )  # fmt: skip
-    reason = Text(
-        max_length=MAX_REASON_LENGTH,
-        required=False,
-        default="",
-        allow_blank=True,
-        help_text="The reason for the change, for the audit log.",
-    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         given = set(self.initial_data) - {"featureFlagName", "organizationId", "maxRetries", "reason", "timeZone"}

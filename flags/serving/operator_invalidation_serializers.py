@@ -9,14 +9,14 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
 from flags.serving import operator_invalidation
-from flagsite.core.api.input import Id, InputSerializer, StrictBoolean, Text
+from flagsite.core.api.input import Id, StrictBoolean, Text, WriteInput
 
 MOST = 1000
 DONE = {"done": [{"organizationId": 4}], "failed": [{"featureFlag": "old", "reason": "There is no such flag."}]}
 
 
 @extend_schema_serializer(examples=[OpenApiExample("Two organizations", value={"organizationIds": [4, 5]})])
-class WhatToReadAnew(InputSerializer):
+class WhatToReadAnew(WriteInput):
     """At least one of them."""
 
     all = StrictBoolean(default=False, help_text="Everything that processes know.")
@@ -27,7 +27,7 @@ class WhatToReadAnew(InputSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse a request that asks for nothing."""
-        if not any(attrs.values()):
+        if not any(value for name, value in attrs.items() if name != "reason"):
             raise ValidationError("Name what to read anew: all, organizationIds or featureFlags.")
         return attrs
 

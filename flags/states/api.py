@@ -20,7 +20,7 @@ from flags.states.serializers import (
     SetInBackgroundSerializer,
 )
 from flags.states.set_flag import AcceptedChange, set_flag
-from flagsite.core.api.input import NoInput
+from flagsite.core.api.input import ReasonInput
 from jobs.api.serializers import tracking_url
 from orgs.access.endpoints import Endpoint, ListEndpoint
 from orgs.access.models import Role
@@ -44,7 +44,7 @@ class SetFlag(Endpoint):
     @extend_schema(
         operation_id="setFeatureFlag",
         summary="Set a flag on an organization and everything below it",
-        request=None,
+        request=ReasonInput,
         parameters=[FLAG_NAME, ENABLED],
         responses={200: SetImmediatelySerializer, 202: SetInBackgroundSerializer},
         tags=["flags"],
@@ -52,7 +52,7 @@ class SetFlag(Endpoint):
     @idempotent
     def post(self, request: Request, orgId: int, featureFlagName: str, enabled: str) -> Response:  # noqa: N803
         """200: the value is written. 202: a job writes it to everything below; `trackingUrl` shows the progress."""
-        NoInput.read(request)
+        ReasonInput.read(request)
         value = _boolean(enabled)
         with hold_visible_organization(self.caller, orgId) as organization:
             accepted = set_flag(

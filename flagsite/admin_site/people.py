@@ -21,6 +21,7 @@ from unfold.admin import StackedInline
 from unfold.forms import AdminOwnPasswordChangeForm, AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
+from flagsite.core.admin.reason_form import reason_line
 from orgs.access.models import Role, StaffScope
 from orgs.access.operator_admin import OperatorAdmin
 from orgs.access.people import ROLES_BY_GROUP
@@ -33,6 +34,8 @@ admin.site.unregister(Group)
 class PasswordForm(AdminPasswordChangeForm):
     """The form that sets another person's password. The audit log records the change without the password."""
 
+    reason = reason_line()
+
     def save(self, commit: bool = True) -> Any:  # noqa: FBT002 - as Django's
         with transaction.atomic():
             user = super().save(commit)
@@ -42,6 +45,8 @@ class PasswordForm(AdminPasswordChangeForm):
 
 class OwnPasswordForm(AdminOwnPasswordChangeForm):
     """The form with which people change their own password. The audit log records the change without the password."""
+
+    reason = reason_line()
 
     def save(self, commit: bool = True) -> Any:  # noqa: FBT002 - as Django's
         with transaction.atomic():
@@ -55,6 +60,7 @@ def own_password(request: HttpRequest) -> HttpResponse:
     request.current_app = admin.site.name
     change = PasswordChangeView.as_view(
         form_class=OwnPasswordForm,
+        template_name="admin/people/own_password.html",
         success_url=reverse("admin:password_change_done"),
         extra_context=admin.site.each_context(request),
     )
@@ -87,6 +93,7 @@ class PersonAdmin(DjangoUserAdmin, OperatorAdmin):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = PasswordForm
+    change_user_password_template = "admin/people/set_password.html"  # noqa: S105 - a template
     inlines = [ScopeInline]
     list_display = ["username", "groups_of", "scope_of", "is_staff", "is_superuser", "is_active", "last_login"]
     list_filter = ["is_staff", "is_superuser", "is_active", "groups"]
@@ -106,6 +113,10 @@ class PersonAdmin(DjangoUserAdmin, OperatorAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         above = obj is not None and obj.is_superuser and not request.user.is_superuser
         return super().has_change_permission(request, obj) and not above
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)  # Django's own ones for a new person, without the reason
+        return fieldsets if obj else [*fieldsets, ("This change", {"fields": ["reason"]})]
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
         return self.inlines if obj else []  # a new person first gets a name and a password

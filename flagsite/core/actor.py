@@ -1,8 +1,8 @@
-"""The action context: the actor, the channel and the correlation id of the current action.
+"""The action context: the actor, the channel, the reason and the correlation id of the current action.
 
-Middleware, commands and workers set the context where an action comes in. The audit log and the log read it, so that
-the functions between need not pass it on. The log's own context (structlog's) is separate: clearing it changes nothing
-here.
+Middleware, endpoints, commands and workers set the context where an action comes in. The audit log and the log read
+it, so that the functions between need not pass it on. The log's own context (structlog's) is separate: clearing it
+changes nothing here.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ class ActionContext:
     """The actor (`user:alice`, `key:4fG6aB nightly-sync`), the channel and the client's address of an action.
 
     The channel is api, admin, command, worker or schedule. The correlation id is the id of the request or of the
-    command. It is empty if there is none.
+    command. It is empty if there is none. The reason is the one that the actor gave; it is empty if there is none.
     """
 
     actor: str = UNKNOWN
     channel: str = UNKNOWN
     address: str = ""
     correlation_id: str = ""
+    reason: str = ""
 
     @property
     def has_actor(self) -> bool:
@@ -56,11 +57,16 @@ _context: ContextVar[ActionContext] = ContextVar("action_context", default=UNKNO
 
 @contextmanager
 def acting(
-    channel: str, *, actor: str | None = None, address: str = "", correlation_id: str | None = None
+    channel: str,
+    *,
+    actor: str | None = None,
+    address: str = "",
+    correlation_id: str | None = None,
+    reason: str | None = None,
 ) -> Iterator[None]:
     """Set the context for the block. After the block, the former context is valid again.
 
-    Without `actor` or `correlation_id`, the actor or the correlation id of the former context stays.
+    Without `actor`, `correlation_id` or `reason`, the one of the former context stays.
     """
     outside = _context.get()
     inside = ActionContext(
@@ -68,6 +74,7 @@ def acting(
         channel=channel,
         address=address[:MAX_ADDRESS_LENGTH],
         correlation_id=outside.correlation_id if correlation_id is None else correlation_id,
+        reason=outside.reason if reason is None else reason,
     )
     token = _context.set(inside)
     try:
@@ -79,6 +86,11 @@ def acting(
 def identify(actor: str) -> None:
     """Set the actor, for example after the authentication of a request. The end of the `acting` block resets it."""
     _context.set(replace(_context.get(), actor=actor))
+
+
+def give_reason(reason: str) -> None:
+    """Set the reason of the action, for its audit entries. The end of the `acting` block resets it."""
+    _context.set(replace(_context.get(), reason=reason))
 
 
 def command_actor() -> str:

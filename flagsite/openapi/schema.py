@@ -14,12 +14,16 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from flagsite.core import actor
+from flagsite.core.api.input import REASON_HEADER
 from flagsite.web.problems import CONTENT_TYPE, HTTP_TYPES, INVALID_INPUT, PROBLEMS
 from orgs.access.permissions import OpenOnPurpose
 from orgs.idempotency.stored_answers import HEADER as IDEMPOTENCY_KEY
 from orgs.idempotency.stored_answers import REPLAYED_HEADER
 
 WRITE_METHODS = {"post", "put", "patch", "delete"}
+READS = {"checkFlagByBody", "explainFlagByBody"}
+"""Operations with a method of writes that change nothing."""
 STATUSES_OF_ALL = (400, 401, 403, 429, 500, 503)
 STATUSES_OF_WRITES = (404, 409, 411, 413, 415)
 RESPONSE_NAMES = {
@@ -93,6 +97,13 @@ IDEMPOTENCY_KEY_PARAMETER = {
     "409.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 }
+REASON_PARAMETER = {
+    "name": REASON_HEADER,
+    "in": "header",
+    "description": "The reason, in UTF-8, which the audit log keeps. The field `reason` of the body is another way to "
+    "send it.",
+    "schema": {"type": "string", "maxLength": actor.MAX_REASON_LENGTH},
+}
 LOCATION_HEADER = {
     "Location": {
         "description": "The address of the created object.",
@@ -159,6 +170,8 @@ def add_common_parts(result: dict[str, Any], **_: Any) -> dict[str, Any]:
                 operation["responses"][str(status)] = {"$ref": f"#/components/responses/{RESPONSE_NAMES[status]}"}
             if method in WRITE_METHODS:
                 operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY_PARAMETER)
+            if method in WRITE_METHODS and operation["operationId"] not in READS:
+                operation["parameters"].append(REASON_PARAMETER)
             for status in {"201", "202"} & set(operation["responses"]):
                 operation["responses"][status].setdefault("headers", {}).update(LOCATION_HEADER)
     return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
@@ -36,7 +37,11 @@ class RequestIdMiddleware:
 
 
 class AdminActorMiddleware:
-    """Sets the actor of a request to the admin site, for log and audit log. It comes after the authentication."""
+    """Sets actor and reason of a request to the admin site, for log and audit log. It comes after the authentication.
+
+    The reason is the field `reason` of whatever form the request sends. The form itself refuses a reason that is not
+    valid, before anything is written.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -46,6 +51,13 @@ class AdminActorMiddleware:
         if actor.current().channel == "admin" and user is not None and user.is_authenticated:
             actor.identify(f"user:{user.get_username()}")
         return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *_: Any) -> None:
+        """Take the reason out of the form, after the check against forged requests."""
+        if actor.current().channel == "admin" and request.method == "POST":
+            reason = request.POST.get("reason", "").strip()
+            if len(reason) <= actor.MAX_REASON_LENGTH and "\x00" not in reason:
+                actor.give_reason(reason)
 
 
 def _address(request: HttpRequest) -> str:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from unfold.widgets import UnfoldAdminTextInputWidget
 
-from flagsite.core.actor import MAX_REASON_LENGTH
 from flagsite.core.admin.reason_form import ReasonForm, reason_field
 from jobs.engine.models import Queue
 from jobs.operations import queue_operations
@@ -33,28 +30,12 @@ class QueueOperationForm(ReasonForm):
         self.fields["reason"].label = "Reason" if required else "Reason (optional)"
 
 
-class QueueForm(forms.ModelForm):
-    """The form for a queue's settings and the reason of the change."""
-
-    reason = forms.CharField(
-        max_length=MAX_REASON_LENGTH,
-        required=False,
-        widget=UnfoldAdminTextInputWidget(),
-        help_text="Kept in the audit log.",
-    )
-
-    class Meta:
-        model = Queue
-        fields = queue_operations.SETTINGS
-
-
 @admin.register(Queue)
 class QueueAdmin(LiveListAdmin):
     """The pages of queues. New settings count from the next claim or the next failure on."""
 
     change_role = Role.OPERATOR
-    form = QueueForm
-    fields = [*queue_operations.SETTINGS, "reason"]
+    fields = queue_operations.SETTINGS
     page_template = "admin/jobs/queue/list.html"
     live_template = "admin/jobs/queue/table.html"
 
@@ -73,12 +54,9 @@ class QueueAdmin(LiveListAdmin):
             *super().get_urls(),
         ]
 
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return self.fields if self.has_change_permission(request, obj) else queue_operations.SETTINGS
-
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         changed = {field: form.cleaned_data[field] for field in queue_operations.SETTINGS if field in form.changed_data}
-        queue_operations.change(obj.pk, by=_name_of(request), reason=form.cleaned_data["reason"], **changed)
+        queue_operations.change(obj.pk, by=_name_of(request), **changed)
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         """Do nothing, because `queue_operations.change` has written the audit entry."""

@@ -8,8 +8,7 @@ from django.urls import reverse
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from flagsite.core.actor import MAX_REASON_LENGTH
-from flagsite.core.api.input import InputSerializer, QuerySerializer, Text
+from flagsite.core.api.input import QuerySerializer
 from jobs.engine.chains import Chain
 from jobs.engine.models import Job, JobFailure
 from jobs.engine.states import Status
@@ -63,20 +62,6 @@ FAILED = {
     "error": "value out of range",
     "createdAt": ENDED,
 }
-
-
-@extend_schema_serializer(
-    component_name="Reason", examples=[OpenApiExample("In words", value={"reason": "The database is back."})]
-)
-class ReasonInput(InputSerializer):
-    """The body of POST /retry-job and /cancel-job. A request without a body is accepted too."""
-
-    reason = Text(
-        max_length=MAX_REASON_LENGTH,
-        required=False,
-        allow_blank=True,
-        help_text="The reason, which is kept with the job.",
-    )
 
 
 class JobFilters(QuerySerializer):

@@ -9,6 +9,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from flagsite.core.api.input import ReasonInput
 from flagsite.core.db.snapshot import snapshot
 from jobs.api.serializers import (
     AttemptSerializer,
@@ -16,7 +17,6 @@ from jobs.api.serializers import (
     FailureSerializer,
     JobFilters,
     JobSerializer,
-    ReasonInput,
     RetryStartedSerializer,
     tracking_url,
 )
@@ -86,9 +86,9 @@ class RetryJob(Endpoint):
 
         If some organizations failed, the new round covers only the organizations that are left.
         """
-        body = ReasonInput.read(request)
+        ReasonInput.read(request)
         job = job_for(self.caller, job_id)
-        again = job_operations.retry(job_id=job.pk, by=self.caller.name, **body)
+        again = job_operations.retry(job_id=job.pk, by=self.caller.name, reason=self.reason)
         answer = {
             "originalJobId": job.pk,
             "retryJobId": again.pk,
@@ -116,9 +116,9 @@ class CancelJob(Endpoint):
 
         The status is 200 if the attempt was waiting. It is 202 if the attempt runs, which stops at its next chunk.
         """
-        body = ReasonInput.read(request)
+        ReasonInput.read(request)
         job = job_for(self.caller, job_id)
-        attempt = job_operations.cancel(job_id=job.pk, by=self.caller.name, **body)
+        attempt = job_operations.cancel(job_id=job.pk, by=self.caller.name, reason=self.reason)
         is_cancelled = attempt.status == Status.CANCELLED
         answer = {
             "jobId": attempt.pk,

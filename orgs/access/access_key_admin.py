@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from unfold.decorators import display
 
+from flagsite.core.admin.reason_form import OptionalReasonForm
 from orgs.access import access_keys
 from orgs.access.models import AccessKey, Role
 from orgs.access.operator_admin import OperatorAdmin, require_caller
@@ -123,13 +124,14 @@ class AccessKeyAdmin(OperatorAdmin):
         key = self.get_queryset(request).filter(prefix=prefix).first()
         if key is None:
             raise Http404
-        if request.method == "POST":
+        form = OptionalReasonForm(request.POST if request.method == "POST" else None)
+        if request.method == "POST" and form.is_valid():
             access_keys.revoke(prefix=prefix)
             self.message_user(
                 request, f"{key.name} ({prefix}) is revoked. Flagsite now refuses every request with this key."
             )
             return HttpResponseRedirect(reverse("admin:orgs_accesskey_changelist"))
-        page = {"opts": self.opts, "title": "Revoke an access key", "key": key}
+        page = {"opts": self.opts, "title": "Revoke an access key", "key": key, "form": form}
         return TemplateResponse(
             request, "admin/orgs/accesskey/revoke.html", self.admin_site.each_context(request) | page
         )

@@ -65,6 +65,11 @@ class Endpoint(APIView):
         """The request's correlation id, which is also in the log and in the answer's header."""
         return str(getattr(self.request, "correlation_id", ""))
 
+    @property
+    def reason(self) -> str:
+        """The reason of the request, after its body was read (`WriteInput.read`); empty if there is none."""
+        return actor.current().reason
+
     def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
         return Response(status=status.HTTP_204_NO_CONTENT)
 

@@ -7,7 +7,7 @@ import json
 from typing import Any, ClassVar
 
 from django.contrib.admin.filters import FieldListFilter
-from django.contrib.admin.utils import get_fields_from_path
+from django.contrib.admin.utils import flatten_fieldsets, get_fields_from_path
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -18,6 +18,7 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import TextFilter
 from unfold.views import ChangeList as ThemedChangeList
 
+from flagsite.core.admin.reason_form import reason_line
 from orgs.access.caller import Caller
 from orgs.access.models import Role
 from orgs.access.people import caller_for
@@ -132,6 +133,24 @@ class OperatorAdmin(ModelAdmin):
         if lookup in self.linked_lookups:
             return True
         return request is not None and any(lookup in _parameters(self, entry, request) for entry in self.list_filter)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return the page's fieldsets; a page on which the person may write also has the field for the reason."""
+        fieldsets = list(super().get_fieldsets(request, obj))
+        may_write = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+        if may_write and "reason" not in flatten_fieldsets(fieldsets):
+            fieldsets.append(("This change", {"fields": ["reason"]}))
+        return fieldsets
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:  # noqa: FBT002
+        """Return the class of the page's form, with the field for the reason, which is no column of the model."""
+        names = kwargs.pop("fields", ()) or ()
+        form = super().get_form(
+            request, obj, change=change, fields=[name for name in names if name != "reason"] or None, **kwargs
+        )
+        if "reason" not in names or "reason" in form.base_fields:
+            return form
+        return type(form.__name__, (form,), {"reason": reason_line()})
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return SingleCountChangeList

@@ -27,8 +27,9 @@ def record(
     """Add an audit entry in the transaction of the calling code.
 
     `action` is the name of the action ("job.retry"), and `subject` is its object ("job:17"). `details` must be JSON,
-    such as the values before and after. `by` is the actor if it differs from the actor of `flagsite.core.actor`, as in
-    a job that a person requested. Raises ActorMissing in tests if the actor is unknown (see `_report_missing_actor`).
+    such as the values before and after. `by` and `reason` are needed only if they differ from the actor and the reason
+    of `flagsite.core.actor`, as in a job that a person requested. Raises ActorMissing in tests if the actor is unknown
+    (see `_report_missing_actor`).
     """
     context = actor.current()
     name = by or context.actor
@@ -39,7 +40,7 @@ def record(
         action=action,
         subject=subject[:300],
         organization_id=organization_id,
-        reason=reason,
+        reason=reason or context.reason,
         details=details,
         via=context.channel,
         address=context.address,

@@ -19,6 +19,7 @@ from flagsite.core.console import terminal
 from flagsite.core.console.arguments import count, iso_moment, reason, row_id, since
 from flagsite.core.console.command import Answer, OperatorCommand, Refused, WrongUsage
 from orgs.access import access_keys
+from orgs.audit.models import AuditEntry
 from orgs.errors import OrganizationNotFound
 from orgs.tests.commands import run
 
@@ -223,3 +224,15 @@ def test_a_reason_has_an_end() -> None:
 )
 def test_a_length_of_time_is_told_in_two_units(seconds: float, words: str) -> None:
     assert terminal.format_duration(timedelta(seconds=seconds)) == words
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "arguments",
+    [("create_key", "mine"), ("revoke_key", "{key}"), ("cleanup_jobs",), ("pause_queue", "default")],
+)
+def test_the_reason_of_a_command_is_in_its_audit_entries(arguments: tuple[str, ...]) -> None:
+    prefix = access_keys.create(name="theirs")[0].prefix
+    ran = run(*(argument.format(key=prefix) for argument in arguments), "--reason", "the 2nd try")
+    assert ran.status == 0, ran.error
+    assert AuditEntry.objects.latest("id").reason == "the 2nd try"

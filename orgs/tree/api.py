@@ -11,6 +11,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from flagsite.core.api.input import ReasonInput
 from flagsite.core.db.snapshot import snapshot
 from orgs.access.endpoints import Endpoint, ListEndpoint
 from orgs.access.models import Role
@@ -108,6 +109,7 @@ class OneOrganization(Endpoint):
     @idempotent
     def delete(self, request: Request, organization_id: int) -> Response:
         """Delete an organization with its flag states and access keys. With `subtree=true`, delete its subtree too."""
+        ReasonInput.read(request)
         authorized_operations.delete(self.caller, organization_id, **DeletionOptions.read(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 

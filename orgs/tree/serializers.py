@@ -8,7 +8,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
-from flagsite.core.api.input import Id, InputSerializer, QuerySerializer, Text
+from flagsite.core.api.input import Id, QuerySerializer, Text, WriteInput
 from flagsite.core.ids import id_in
 from orgs.tree.models import ORGANIZATION_KEY, Organization
 
@@ -28,7 +28,7 @@ OSLO = {
 @extend_schema_serializer(
     examples=[OpenApiExample("A store", value={"name": "Oslo", "key": "acme-oslo", "parentId": 2})]
 )
-class NewOrganization(InputSerializer):
+class NewOrganization(WriteInput):
     """The body of POST /organizations."""
 
     name = Text(max_length=255, help_text="Shown to people.")
@@ -48,7 +48,7 @@ class NewOrganization(InputSerializer):
 
 
 @extend_schema_serializer(examples=[OpenApiExample("A new name and place", value={"name": "Oslo City", "parentId": 3})])
-class OrganizationChanges(InputSerializer):
+class OrganizationChanges(WriteInput):
     """The body of PATCH /organizations/{id}."""
 
     name = Text(max_length=255, required=False, help_text="The new name.")
@@ -60,7 +60,7 @@ class OrganizationChanges(InputSerializer):
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if not attrs:
+        if not attrs.keys() - {"reason"}:
             raise ValidationError("Nothing to change: send name, parentId or both.")
         return attrs
 

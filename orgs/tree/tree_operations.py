@@ -11,7 +11,7 @@ from django.db import transaction
 
 from orgs.audit import audit_log
 from orgs.errors import DuplicateOrganizationKey, OrganizationHasChildren, OrganizationNotFound
-from orgs.tree import locks
+from orgs.tree import integrity, locks
 from orgs.tree.models import Organization
 
 
@@ -71,6 +71,14 @@ def delete(*, organization_id: int, subtree: bool = False, reason: str = "") -> 
         deleted, _ = organization.delete()
         _record("organization.delete", organization, reason, name=organization.name, organizations=deleted)
     return deleted
+
+
+def repair() -> int:
+    """Write the columns of the nested set as the parent links require; return the number of changed organizations."""
+    with transaction.atomic():
+        repaired = integrity.repair()
+        audit_log.record("tree.repair", "organizations", organizations=repaired)
+    return repaired
 
 
 def _record(action: str, organization: Organization, reason: str, **details: Any) -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
 from django.http import UnreadablePostError
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError, UnsupportedMediaType, ValidationError
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
+from flagsite.core import actor
 from flagsite.core.ids import MAX_ID
+
+REASON_HEADER = "X-Reason"
+"""The header with the reason of a write, for clients that send no body."""
 
 
 class JsonBody(BaseParser):
@@ -60,10 +65,6 @@ class InputSerializer(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
 
-class NoInput(InputSerializer):
-    """The body of a request without input: empty, or an empty object."""
-
-
 class QuerySerializer(InputSerializer):
     """Query parameters: each declared parameter at most once; an unknown parameter is an error."""
 
@@ -85,6 +86,52 @@ class Text(serializers.CharField):
         if not isinstance(data, str):
             raise ValidationError("Not a string.", code="invalid")
         return super().to_internal_value(data)
+
+
+def _reason_field() -> Text:
+    return Text(
+        max_length=actor.MAX_REASON_LENGTH,
+        required=False,
+        allow_blank=True,
+        help_text=f"The reason, which the audit log keeps. The header {REASON_HEADER} is another way to send it.",
+    )
+
+
+class WriteInput(InputSerializer):
+    """The JSON body of a write. Each write takes a reason, in the body or in a header, for its audit entries."""
+
+    reason = _reason_field()
+
+    @classmethod
+    def read(cls, request: Request) -> dict[str, Any]:
+        """Return the body's validated fields, and make the reason a part of the action context.
+
+        Raises ValidationError, ParseError or UnsupportedMediaType.
+        """
+        values = super().read(request)
+        in_body, in_header = values.pop("reason", ""), _reason_in_header(request)
+        if in_body and in_header and in_body != in_header:
+            raise ValidationError({"reason": [f"The header {REASON_HEADER} has another reason. Send one of them."]})
+        actor.give_reason(in_body or in_header)
+        return values
+
+
+@extend_schema_serializer(
+    component_name="Reason", examples=[OpenApiExample("In words", value={"reason": "The database is back."})]
+)
+class ReasonInput(WriteInput):
+    """The body of a write that needs no input. A request without a body is accepted too."""
+
+
+def _reason_in_header(request: Request) -> str:
+    """Return the reason in the header, in UTF-8, or an empty text. Raises ValidationError."""
+    text = request.headers.get(REASON_HEADER, "")
+    with contextlib.suppress(UnicodeError):
+        text = text.encode("latin-1").decode()  # WSGI decodes headers as Latin-1
+    try:
+        return _reason_field().run_validation(text)
+    except ValidationError as error:
+        raise ValidationError({REASON_HEADER: error.detail}) from None
 
 
 class StrictBoolean(serializers.BooleanField):

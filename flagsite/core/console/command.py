@@ -88,7 +88,7 @@ class OperatorCommand(BaseCommand):
         self.stdout.ending = ""  # the output has its own line ends
         try:
             _check_texts(options)
-            with _quiet(verbose=options["verbosity"] > 1), acting_as_command():
+            with _quiet(verbose=options["verbosity"] > 1), acting_as_command(reason=options.get("reason", "")):
                 answer = self.answer(**options)
         except CommandError as error:
             self._write_json_error(str(error), **options)
@@ -177,12 +177,13 @@ def _quiet(*, verbose: bool) -> Iterator[None]:
 
 
 @contextmanager
-def acting_as_command() -> Iterator[None]:
-    """Give the command's audit entries, jobs and log entries an actor and one correlation id.
+def acting_as_command(*, reason: str = "") -> Iterator[None]:
+    """Give the command's audit entries, jobs and log entries an actor, one correlation id and the reason.
 
     An actor from outside stays, such as the request that calls the command.
     """
     outside = actor.current()
     name = outside.actor if outside.has_actor else actor.command_actor()
-    with actor.acting("command", actor=name, correlation_id=outside.correlation_id or f"command-{uuid4().hex}"):
+    correlation_id = outside.correlation_id or f"command-{uuid4().hex}"
+    with actor.acting("command", actor=name, correlation_id=correlation_id, reason=reason):
         yield

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.management.base import CommandParser
 
 from flagsite.core import actor
+from flagsite.core.console.arguments import add_reason
 from flagsite.core.console.command import Answer, OperatorCommand, me
 from jobs.console import waiting_reason
 from jobs.console.chain_polling import succeeded
@@ -28,6 +29,7 @@ class Command(OperatorCommand):
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="only count the rows that would be deleted")
         parser.add_argument("--wait", action="store_true", help="show the progress until the job has ended")
+        add_reason(parser)
 
     def answer(self, *, dry_run: bool, wait: bool, **options: Any) -> Answer:
         old = cleanup.old_jobs()

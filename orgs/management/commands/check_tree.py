@@ -8,7 +8,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from orgs.tree import integrity
+from flagsite.core.console.arguments import add_reason
+from flagsite.core.console.command import acting_as_command
+from orgs.tree import integrity, tree_operations
 from orgs.tree.integrity import TreeReport
 
 
@@ -21,12 +23,14 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--repair", action="store_true", help="write the columns as the parent links require")
         parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
+        add_reason(parser)
 
-    def handle(self, *args: Any, repair: bool, **options: Any) -> None:
+    def handle(self, *args: Any, repair: bool, reason: str = "", **options: Any) -> None:
         before = after = integrity.find_problems()
         repaired = None
         if repair and not before.sound:
-            repaired = integrity.repair()
+            with acting_as_command(reason=reason):
+                repaired = tree_operations.repair()
             after = integrity.find_problems()
         render = _as_json if options["json"] else _as_text
         self.stdout.write(render(before, repaired, after))

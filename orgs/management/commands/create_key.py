@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from flagsite.core.console.arguments import when
+from flagsite.core.console.arguments import add_reason, when
 from flagsite.core.console.command import Answer, OperatorCommand
 from flagsite.core.db.clock import now
 from orgs.access import access_keys
@@ -24,6 +24,7 @@ class Command(OperatorCommand):
         parser.add_argument("--role", choices=Role.values, default=Role.READER.value, help="default: reader")
         parser.add_argument("--organization", metavar="ORG", help="key or id; limits the access to this subtree")
         parser.add_argument("--expires", type=future, metavar="TIME", help="30m, 2h or 7d from now, or an ISO time")
+        add_reason(parser)
 
     def answer(self, *, name: str, role: str, organization: str | None, expires: Any, **options: Any) -> Answer:
         top = find_organization_by_key_or_id(organization) if organization else None

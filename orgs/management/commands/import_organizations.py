@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from flagsite.core.console.arguments import add_reason
 from flagsite.core.console.command import acting_as_command
 from orgs.csv_import import importer
 from orgs.errors import ImportRefused
@@ -32,11 +33,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path, metavar="FILE.csv")
+        add_reason(parser)
 
-    def handle(self, *args: Any, file: Path, **options: Any) -> None:
+    def handle(self, *args: Any, file: Path, reason: str = "", **options: Any) -> None:
         try:
             with (
-                acting_as_command(),
+                acting_as_command(reason=reason),
                 file.open("rb") as stream,
                 ProgressDisplay(file.stat().st_size) as progress,
             ):

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from flagsite.core.console.arguments import add_reason
 from flagsite.core.console.command import Answer, OperatorCommand
 from orgs.access import access_keys
 
@@ -15,6 +16,7 @@ class Command(OperatorCommand):
 
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("prefix", help="the start of the key, up to the dot")
+        add_reason(parser)
 
     def answer(self, *, prefix: str, **options: Any) -> Answer:
         key = access_keys.revoke(prefix=prefix.partition(".")[0])

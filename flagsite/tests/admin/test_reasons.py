@@ -1,0 +1,83 @@
+"""Each form of the admin site that writes takes a reason, which the audit log keeps."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
+
+from conftest import Cast
+from orgs.access import access_keys
+from orgs.audit.models import AuditEntry
+from orgs.tests.people import SUPERUSER, person, shown, signed_in
+
+pytestmark = pytest.mark.django_db
+WHY = "Café – closed 🎄"
+PASSWORD = {"password1": "long enough 1", "password2": "long enough 1"}
+FORMS: list[tuple[str, dict[str, Any]]] = [
+    ("/admin/orgs/accesskey/add/", {"name": "mine", "role": "reader"}),
+    ("/admin/orgs/accesskey/{key}/revoke/", {}),
+    ("/admin/auth/user/add/", {"username": "eve", "usable_password": "true"} | PASSWORD),
+    ("/admin/auth/user/{user}/change/", {"username": "somebody", "is_active": "on", "first_name": "Some",
+                                         "scope-TOTAL_FORMS": 0, "scope-INITIAL_FORMS": 0}),
+    ("/admin/auth/user/{user}/password/", {"usable_password": "true"} | PASSWORD),
+    ("/admin/password_change/", {"old_password": "old enough 1", "new_password1": "long enough 1",
+                                 "new_password2": "long enough 1"}),
+    ("/admin/django_celery_beat/intervalschedule/add/", {"every": 7, "period": "days"}),
+    ("/admin/django_celery_beat/intervalschedule/{interval}/change/", {"every": 8, "period": "days"}),
+    ("/admin/django_celery_beat/periodictask/{task}/delete/", {"post": "yes"}),
+    ("/admin/jobs/queue/default/change/", {"max_retries": 1, "backoff_base": 2, "backoff_jitter": 0}),
+    ("/admin/orgs/organization/add/", {"name": "New", "key": "new"}),
+    ("/admin/orgs/organization/{rome}/rename/do/", {"name": "New"}),
+    ("/admin/orgs/organization/{rome}/create/do/", {"name": "New", "key": "new"}),
+    ("/admin/orgs/organization/{rome}/delete/do/", {"key": "rome"}),
+    ("/admin/flags/flag/add/", {"key": "made", "kind": "release", "default": "", "rollout_percentage": 100,
+                                "rollout_unit": "targetingKey", "hash_version": 1, "environments": "{}"}),
+]  # fmt: skip
+
+
+@pytest.fixture
+def ids(cast: Cast) -> dict[str, Any]:
+    interval = IntervalSchedule.objects.create(every=5, period="days")
+    task = PeriodicTask.objects.create(name="mine", task="jobs.sweep", interval=interval)
+    return {
+        "key": access_keys.create(name="theirs")[0].prefix,
+        "user": person("viewer", name="somebody").pk,
+        "interval": interval.pk,
+        "task": task.pk,
+        "rome": cast.rome.pk,
+    }
+
+
+@pytest.mark.parametrize(("path", "values"), FORMS)
+def test_a_form_has_a_field_for_the_reason_and_keeps_it(ids: dict[str, Any], path: str, values: dict[str, Any]) -> None:
+    client = signed_in(SUPERUSER)
+    pat = User.objects.get(username="pat")
+    pat.set_password("old enough 1")
+    pat.save()
+    client.force_login(pat)
+    address, before = path.format(**ids), AuditEntry.objects.count()
+    fields = re.findall(r'<(?:input|textarea)[^>]*name="reason"[^>]*>', shown(client.get(address)))
+    assert len(fields) == 1
+    answer = client.post(address, values | {"reason": WHY})
+    new = AuditEntry.objects.order_by("id")[before:]
+    assert [entry.reason for entry in new] == [WHY], answer.content.decode()[-3000:]
+
+
+def test_deleting_several_rows_takes_a_reason_too(ids: dict[str, Any]) -> None:
+    client = signed_in(SUPERUSER)
+    chosen = {"action": "delete_selected", "_selected_action": ids["task"]}
+    page = shown(client.post("/admin/django_celery_beat/periodictask/", chosen))
+    assert 'name="reason"' in page
+    client.post("/admin/django_celery_beat/periodictask/", chosen | {"post": "yes", "reason": WHY})
+    assert AuditEntry.objects.latest("id").reason == WHY
+
+
+def test_a_reason_that_is_too_long_is_refused_and_nothing_is_done(cast: Cast) -> None:
+    client, before = signed_in("admin"), AuditEntry.objects.count()
+    page = shown(client.post("/admin/orgs/accesskey/add/", {"name": "mine", "role": "reader", "reason": "x" * 1001}))
+    assert "at most 1000 characters" in page
+    assert AuditEntry.objects.count() == before
