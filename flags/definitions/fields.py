@@ -133,6 +133,19 @@ _SPECS = (
         evaluated_as="enabled",
     ),
     FieldSpec(
+        name="available_to_clients",
+        wire_name="availableToClients",
+        input=partial(
+            TrueOrFalse, help_text="Access keys with the role `client` can evaluate the flag. Default: false."
+        ),
+        output=serializers.BooleanField,
+        example=True,
+        rule=rules.true_or_false,
+        is_kept_by_put=True,  # an old client that does not know this field must not take the flag away from pages
+        section=AdminSection.TOP,
+        evaluated_as="available_to_clients",
+    ),
+    FieldSpec(
         name="rollout_percentage",
         wire_name="rolloutPercentage",
         input=partial(Percentage, allow_null=True, help_text="Up to three decimals. Null means 100."),

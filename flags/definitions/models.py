@@ -91,6 +91,11 @@ class Flag(models.Model):
     tags = ArrayField(models.CharField(max_length=64), default=list, db_default=[], blank=True)
     kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.RELEASE, db_default=Kind.RELEASE)
     expires_on = models.DateField(null=True, blank=True, help_text="When it should be gone from the code.")
+    available_to_clients = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Access keys with the role client can evaluate it. Tick it only if users may know the flag.",
+    )
     killed = models.BooleanField(default=False, db_default=False, help_text="Off for everybody, whatever else is set.")
     archived = models.BooleanField(
         default=False, db_default=False, help_text="Off for everybody, and out of the lists."

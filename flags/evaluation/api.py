@@ -32,7 +32,7 @@ from orgs.idempotency.stored_answers import idempotent
 class Check(Endpoint):
     """Evaluate a flag."""
 
-    roles: ClassVar = {"GET": Role.READER, "POST": Role.READER}
+    roles: ClassVar = {"GET": Role.CLIENT, "POST": Role.CLIENT}
 
     @extend_schema(
         operation_id="checkFlag",
@@ -95,7 +95,9 @@ class Explain(Endpoint):
 
 def _check(caller: Caller, name: str, question: dict[str, Any]) -> Checked:
     context = EvaluationContext(question.get("user_id") or None, question.get("environment") or None)
-    return explain.check(key=name, organization_id=_organization_id(caller, question), context=context)
+    organization_id = _organization_id(caller, question)
+    for_client = caller.role is Role.CLIENT
+    return explain.check(key=name, organization_id=organization_id, context=context, for_client=for_client)
 
 
 def _organization_id(caller: Caller, question: dict[str, Any]) -> int | None:

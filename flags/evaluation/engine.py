@@ -76,6 +76,7 @@ class Definition:
     killed: bool = False
     version: int = 1
     hash_version: int = HASH_VERSION
+    available_to_clients: bool = False
 
 
 @dataclass(frozen=True, slots=True)

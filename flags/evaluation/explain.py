@@ -71,14 +71,14 @@ class PathEntry:
     why: str = ""
 
 
-def check(*, key: str, organization_id: int | None, context: EvaluationContext) -> Checked:
-    """Decide a flag; three queries at most.
+def check(*, key: str, organization_id: int | None, context: EvaluationContext, for_client: bool = False) -> Checked:
+    """Decide a flag; three queries at most. For a client, only flags that are available to clients exist.
 
     Raises InvalidFlagKey, FlagNotFound, OrganizationNotFound, TargetingKeyMissing.
     """
     check_flag_key(key)
     known = loader.load_definitions()
-    if key not in known:
+    if key not in known or (for_client and not known[key].available_to_clients):
         raise FlagNotFound(f"There is no flag {key!r}.")
     organization = NO_ORGANIZATION_CONTEXT if organization_id is None else context_loader.load_context(organization_id)
     return Checked(known[key], evaluate(known[key], organization, context, known), context, organization_id)

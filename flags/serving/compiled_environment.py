@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from django.conf import settings
 
@@ -93,10 +93,17 @@ class CompiledEnvironment:
 
     __slots__ = ("__weakref__", "_flags", "_limit", "kept")
 
-    def __init__(self, definitions: Mapping[str, Definition], environment: str, limit: CompiledFlagsLimit) -> None:
-        """`definitions` are in the order of their keys."""
-        self._flags = {key: CompiledFlag(one, environment, limit.most) for key, one in definitions.items()}
-        _fill_prerequisites(self._flags)
+    def __init__(
+        self,
+        definitions: Mapping[str, Definition],
+        environment: str,
+        limit: CompiledFlagsLimit,
+        hidden: Container[str] = (),
+    ) -> None:
+        """`definitions` are in the order of their keys. Those that are `hidden` count as prerequisites only."""
+        flags = {key: CompiledFlag(one, environment, limit.most) for key, one in definitions.items()}
+        _fill_prerequisites(flags)
+        self._flags = {key: flag for key, flag in flags.items() if key not in hidden}
         self._limit = limit
         self.kept: dict[PackedStates, CompiledFlags] = {}
 

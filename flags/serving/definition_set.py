@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from flags.definitions import loader
@@ -25,18 +26,33 @@ class DefinitionSet:
     """The environments that some flag overrides; all others are alike."""
     compiled: dict[str, CompiledEnvironment] = field(default_factory=dict)
     """By environment; under "" the one for all environments that no flag overrides."""
+    clients: ClientDefinitions | None = None
+    """What clients can evaluate; the set of the clients itself has None."""
+    hidden: frozenset[str] = frozenset()
+    """Flags that nobody can ask this set for: they count as prerequisites only."""
+    shared_limit: CompiledFlagsLimit | None = None
+    """The limit of another set, from which this one is a selection."""
     limit: CompiledFlagsLimit = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "limit", CompiledFlagsLimit(len(self.by_key)))
+        limit = CompiledFlagsLimit(len(self.by_key)) if self.shared_limit is None else self.shared_limit
+        object.__setattr__(self, "limit", limit)
 
     @classmethod
     def load(cls) -> DefinitionSet:
         """The definitions as they stand in the database."""
         by_key = loader.load_definitions()
-        content = repr([_in_order(one) for one in by_key.values()]).encode()
-        environments = frozenset(name for one in by_key.values() for name in one.environments)
-        return cls(by_key, hashlib.blake2b(content, digest_size=16).digest(), environments)
+        limit = CompiledFlagsLimit(len(by_key))
+        clients = ClientDefinitions.of(by_key, limit)
+        return cls(by_key, *_described(by_key), clients=clients, shared_limit=limit)
+
+    def for_clients(self, states: PackedStates) -> tuple[DefinitionSet, PackedStates]:
+        """The definitions and the flag states with which clients evaluate, for an organization with these states.
+
+        For a client, no other flag exists. So another flag's definition or value changes neither an answer nor its tag.
+        """
+        clients = self.clients
+        return (self, states) if clients is None else (clients.definitions, states.only(clients.flag_ids))
 
     def compiled_flags(self, states: PackedStates, environment: str) -> CompiledFlags:
         """Every flag's rules in an environment, for organizations with these flag states; compiled once for them all.
@@ -55,8 +71,41 @@ class DefinitionSet:
     def _compile(self, environment: str) -> CompiledEnvironment:
         with self.limit.lock:
             if environment not in self.compiled:
-                self.compiled[environment] = CompiledEnvironment(self.by_key, environment, self.limit)
+                self.compiled[environment] = CompiledEnvironment(self.by_key, environment, self.limit, self.hidden)
             return self.compiled[environment]
+
+
+@dataclass(frozen=True, slots=True)
+class ClientDefinitions:
+    """The flags that are available to clients, and the flags that they need as prerequisites.
+
+    `flag_ids` has the ids of both, in their order.
+    """
+
+    definitions: DefinitionSet
+    flag_ids: tuple[int, ...]
+
+    @classmethod
+    def of(cls, by_key: Mapping[str, Definition], limit: CompiledFlagsLimit) -> ClientDefinitions:
+        """What clients can evaluate of these definitions. It shares the limit of the set that has all definitions."""
+        needed: set[str] = set()
+        found = [key for key, one in by_key.items() if one.available_to_clients]
+        while found:
+            key = found.pop()
+            if key in by_key and key not in needed:
+                needed.add(key)
+                found += by_key[key].prerequisites
+        theirs = {key: one for key, one in by_key.items() if key in needed}
+        hidden = frozenset(key for key, one in theirs.items() if not one.available_to_clients)
+        definitions = DefinitionSet(theirs, *_described(theirs), hidden=hidden, shared_limit=limit)
+        return cls(definitions, tuple(sorted(one.id for one in theirs.values())))
+
+
+def _described(by_key: Mapping[str, Definition]) -> tuple[bytes, frozenset[str]]:
+    """The fingerprint of definitions, and the environments that they override."""
+    content = repr([_in_order(one) for one in by_key.values()]).encode()
+    environments = frozenset(name for one in by_key.values() for name in one.environments)
+    return hashlib.blake2b(content, digest_size=16).digest(), environments
 
 
 def _in_order(one: Definition) -> tuple[object, ...]:
@@ -64,4 +113,5 @@ def _in_order(one: Definition) -> tuple[object, ...]:
     return (
         one.id, one.key, one.enabled, one.threshold, one.salt, one.unit, one.level, sorted(one.whitelist),
         sorted(one.environments.items()), one.prerequisites, one.archived, one.killed, one.hash_version,
+        one.available_to_clients,
     )  # fmt: skip

@@ -41,13 +41,15 @@ class PackedStates:
     `data` has a `ROW` for each flag of `layout`. `fingerprint` is the same in every process.
     """
 
-    __slots__ = ("__weakref__", "_interned_by", "data", "fingerprint", "layout")
+    __slots__ = ("__weakref__", "_interned_by", "_selected", "data", "fingerprint", "layout")
 
     def __init__(self, layout: PackedFormat, data: bytes, fingerprint: bytes, interned_by: InternedStates) -> None:
         self.layout = layout
         self.data = data
         self.fingerprint = fingerprint
         self._interned_by = interned_by
+        self._selected: tuple[tuple[int, ...], PackedStates | None] | None = None
+        """What `only` returned last, and for which flags; None stands for these states themselves."""
 
     def __del__(self) -> None:
         self._interned_by.data_bytes -= len(self.data)
@@ -56,6 +58,14 @@ class PackedStates:
         """The flag's value; None where it is set nowhere."""
         offset = self.layout.offsets.get(flag_id)
         return None if offset is None else ROW.unpack_from(self.data, offset)
+
+    def only(self, flag_ids: tuple[int, ...]) -> PackedStates:
+        """The states of these flags, without all others. Every call with the same tuple but the first is a look-up."""
+        selected = self._selected
+        if selected is None or selected[0] is not flag_ids:
+            states = self._interned_by.selected(self, frozenset(flag_ids))
+            selected = self._selected = flag_ids, None if states is self else states  # no circle of references
+        return self if selected[1] is None else selected[1]
 
     @property
     def rows(self) -> tuple[StateValue, ...]:
@@ -99,6 +109,14 @@ class InternedStates:
             layout = self._layout((*layout.flag_ids[:index], new.flag_id, *layout.flag_ids[index:]))
             begin = end = index * ROW.size
         return self._states(layout, data[:begin] + row + data[end:])
+
+    def selected(self, states: PackedStates, flag_ids: frozenset[int]) -> PackedStates:
+        """These states without those of other flags; the same states where they have no others."""
+        layout = self._layout(tuple(flag_id for flag_id in states.layout.flag_ids if flag_id in flag_ids))
+        if layout is states.layout:
+            return states
+        offsets = [states.layout.offsets[flag_id] for flag_id in layout.flag_ids]
+        return self._states(layout, b"".join(states.data[offset : offset + ROW.size] for offset in offsets))
 
     def _layout(self, flag_ids: tuple[int, ...]) -> PackedFormat:
         found = self._layouts.get(flag_ids)

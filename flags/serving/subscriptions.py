@@ -7,19 +7,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from flags.serving.cache_events import AccessKeyChanged, CacheEvent, EverythingOf, OrganizationMoved, StatesWritten
+from flags.serving.client_flags import ClientFlags
 
 
 class Subscription:
     """One client that waits, with the access key that has `key_prefix`.
 
-    `path` has the ids from the root down to its organization; an empty path waits for definitions only.
+    `path` has the ids from the root down to its organization; an empty path waits for definitions only. `is_client`:
+    the key has the role client, so only changes of flags that are available to clients concern it.
     """
 
-    __slots__ = ("_loop", "_woken", "has_changes", "key_prefix", "must_recheck", "path")
+    __slots__ = ("_loop", "_woken", "has_changes", "is_client", "key_prefix", "must_recheck", "path")
 
-    def __init__(self, path: tuple[int, ...], key_prefix: str, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, path: tuple[int, ...], key_prefix: str, loop: asyncio.AbstractEventLoop, *, is_client: bool = False
+    ) -> None:
         self.path = path
         self.key_prefix = key_prefix
+        self.is_client = is_client
         self.has_changes = False
         """Something has changed for the client since its last event."""
         self.must_recheck = False
@@ -49,6 +54,7 @@ class Subscriptions:
     def __init__(self) -> None:
         self._below: dict[int, set[Subscription]] = {}
         self._all: set[Subscription] = set()
+        self.client_flags = ClientFlags()
 
     def __len__(self) -> int:
         return len(self._all)
@@ -71,8 +77,9 @@ class Subscriptions:
     def notify(self, event: CacheEvent) -> None:
         """Wake the subscriptions that the event concerns; from the listener's thread."""
         if isinstance(event, StatesWritten):
+            for_clients = self.client_flags.includes(event.state.flag_id)
             for one in tuple(self._below.get(event.root_id, ())):
-                if event.after < one.path[-1] <= event.last:
+                if event.after < one.path[-1] <= event.last and (not one.is_client or for_clients):
                     one.wake()
         elif isinstance(event, OrganizationMoved):
             for one in tuple(self._below.get(event.organization_id, ())):
@@ -81,15 +88,30 @@ class Subscriptions:
             for one in tuple(self._all):
                 if one.key_prefix == event.prefix:
                     one.wake(changed=False, recheck=True)
+        elif event is EverythingOf.DEFINITIONS:
+            self._notify_of_definitions()
         else:
-            definitions = event is EverythingOf.DEFINITIONS
             for one in tuple(self._all):
-                one.wake(changed=definitions, recheck=not definitions)
+                one.wake(changed=False, recheck=True)
 
     def wake_all(self) -> None:
         """Anything may have been missed."""
+        self._reload_client_flags()
         for one in tuple(self._all):
             one.wake(recheck=True)
+
+    def _notify_of_definitions(self) -> None:
+        for_clients = self._reload_client_flags()
+        for one in tuple(self._all):
+            if for_clients or not one.is_client:
+                one.wake()
+
+    def _reload_client_flags(self) -> bool:
+        """Return whether the definitions of flags that are available to clients may have changed."""
+        if any(one.is_client for one in tuple(self._all)):
+            return self.client_flags.reload()
+        self.client_flags.forget()
+        return True
 
     def _add(self, subscription: Subscription) -> None:
         self._all.add(subscription)

@@ -25,6 +25,7 @@ from flags.serving.event_token import read_event_token
 from flags.serving.pg_listener import ChangeListener
 from flags.serving.subscriptions import Subscription, Subscriptions
 from orgs.access.access_keys import usable_keys
+from orgs.access.models import Role
 from orgs.errors import OrganizationNotFound
 
 log = structlog.get_logger(__name__)
@@ -69,9 +70,12 @@ class EventStream:
             if asked is None or access is None:
                 await _respond(send, 401, "The token is not valid. Evaluate all flags for a new one.")
             else:
+                if access.is_client:
+                    await sync_to_async(self._subscriptions.client_flags.know)()
                 headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"), *_cors(scope)]
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
-                subscription = Subscription(access.path, asked[1], asyncio.get_running_loop())
+                loop = asyncio.get_running_loop()
+                subscription = Subscription(access.path, asked[1], loop, is_client=access.is_client)
                 await self._stream(asked[0], subscription, access.seconds_left, receive, send)
 
     async def _stream(
@@ -115,6 +119,9 @@ class EventStream:
         except Error:
             subscription.must_recheck = True  # when the database is back, all are woken
             return True
+        if access is not None and access.is_client != subscription.is_client:
+            subscription.is_client = access.is_client
+            subscription.has_changes = True
         if access is not None and access.path != subscription.path:
             self._subscriptions.move(subscription, access.path)
             subscription.has_changes = True
@@ -134,10 +141,14 @@ class EventStream:
 
 
 class _Access(NamedTuple):
-    """What a client may hear: the changes of the organizations of `path`, until its access key expires."""
+    """What a client may hear: the changes of the organizations of `path`, until its access key expires.
+
+    With the role client (`is_client`) it hears of the flags only that are available to clients.
+    """
 
     path: tuple[int, ...]
     seconds_left: float
+    is_client: bool = False
 
 
 def _access_of(organization_id: int | None, key_prefix: str) -> _Access | None:
@@ -153,7 +164,8 @@ def _access_of(organization_id: int | None, key_prefix: str) -> _Access | None:
         path = context_loader.load_context(organization_id).ids if organization_id is not None else ()
         if usable.organization_id is not None and usable.organization_id not in path:
             return None
-        return _Access(path, LONGEST_SECONDS if usable.left is None else usable.left.total_seconds())
+        seconds_left = LONGEST_SECONDS if usable.left is None else usable.left.total_seconds()
+        return _Access(path, seconds_left, is_client=usable.role == Role.CLIENT)
     except OrganizationNotFound:
         return None
     finally:

@@ -14,6 +14,8 @@ from orgs.tree.models import Organization
 class Role(models.TextChoices):
     """A role; each role includes the roles before it."""
 
+    CLIENT = "client", "Client: evaluates the flags that are available to clients"
+    EVALUATOR = "evaluator", "Evaluator: evaluates all flags"
     READER = "reader", "Reader: sees"
     EDITOR = "editor", "Editor: sets flags"
     OPERATOR = "operator", "Operator: retries and cancels jobs"

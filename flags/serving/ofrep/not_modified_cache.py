@@ -16,7 +16,10 @@ from flags.serving.evaluation_cache import EvaluationCache
 from flags.serving.organization_snapshot import OrganizationSnapshot
 from flagsite.core.ids import id_in
 from orgs.access.caller import Caller
+from orgs.access.models import Role
 
+CLIENT = Role.CLIENT
+"""Looked up once, as every request compares with it."""
 MOST = 20_000
 """Requests that are kept; of more, the one goes that was stored longest ago."""
 LONGEST_BODY = 1_000
@@ -30,9 +33,9 @@ class NotModifiedEntry:
     body: bytes
     caller: Caller
     definitions: bytes
-    """The fingerprint of the definitions."""
+    """The fingerprint of the definitions that the caller can evaluate."""
     states: bytes
-    """The fingerprint of the flag states."""
+    """The fingerprint of the flag states that count for them."""
     snapshot: ref[OrganizationSnapshot]
 
 
@@ -50,11 +53,16 @@ class NotModifiedCache:
         if entry is None or entry.body != body or entry.path != path or entry.caller is not caller:
             return None
         snapshot = entry.snapshot()
-        if snapshot is None or self._cache.definitions().fingerprint != entry.definitions:
+        if snapshot is None:
             return None
+        definitions = self._cache.definitions()
         if snapshot.organization_id is not None and not self._cache.is_current(snapshot):
             return None
-        return snapshot if snapshot.states.fingerprint == entry.states else None
+        states = snapshot.states
+        if caller.role is CLIENT:
+            definitions, states = definitions.for_clients(states)
+        same = definitions.fingerprint == entry.definitions and states.fingerprint == entry.states
+        return snapshot if same else None
 
     def keep(self, tag: str, entry: NotModifiedEntry) -> None:
         """Store the request.

@@ -17,7 +17,7 @@ from flags.serving.ofrep.authentication import authenticate
 from flags.serving.ofrep.entity_tag import entity_tag, matches
 from flags.serving.ofrep.evaluation_context import Context, parse_context, read_body, snapshot_for, text_of
 from flags.serving.ofrep.evaluation_rate_limit import EvaluationRateLimit
-from flags.serving.ofrep.not_modified_cache import NotModifiedCache, NotModifiedEntry
+from flags.serving.ofrep.not_modified_cache import CLIENT, NotModifiedCache, NotModifiedEntry
 from flags.serving.ofrep.protocol import ALLOW, JSON, NO_CACHE, Environ, EvaluationRefused, Response
 from flags.serving.ofrep.routes import BULK_PATH, BULK_ROUTE, Route, find_route
 from flags.serving.organization_snapshot import OrganizationSnapshot
@@ -76,8 +76,11 @@ class RemoteEvaluation:
         after_event = AFTER_EVENT in environ.get("QUERY_STRING", "")
         snapshot, definitions = self._find(route, caller, context, after_event=after_event)
         targeting_key, environment = text_of(context, "targetingKey"), text_of(context, "environment")
+        states = snapshot.states
+        if caller.role is CLIENT:
+            definitions, states = definitions.for_clients(states)
         try:
-            rules = definitions.compiled_flags(snapshot.states, environment)[flag_key]
+            rules = definitions.compiled_flags(states, environment)[flag_key]
         except FlagNotFound as error:
             raise EvaluationRefused(404, "FLAG_NOT_FOUND", error.detail) from None
         usage_counter.count(snapshot.organization_id, flag_key)
@@ -97,6 +100,8 @@ class RemoteEvaluation:
         snapshot, definitions = self._find(route, caller, context, after_event=after_event)
         targeting_key, environment = text_of(context, "targetingKey"), text_of(context, "environment")
         states = snapshot.states  # read once, so that the tag is that of the answer
+        if caller.role is CLIENT:
+            definitions, states = definitions.for_clients(states)
         usage_counter.count_all(snapshot)
         fingerprints = definitions.fingerprint + states.fingerprint + self._event_stream_fingerprint
         tag = entity_tag(fingerprints, snapshot, caller, targeting_key, environment)

@@ -19,7 +19,8 @@ from orgs.tests.api import Api, kind_of, wrong_fields
 
 BASE = "/v1/feature-flags"
 WHOLE = {
-    "name": "new-ui", "description": "Another look.", "enabled": True, "rolloutPercentage": 12.125,
+    "name": "new-ui", "description": "Another look.", "enabled": True, "availableToClients": True,
+    "rolloutPercentage": 12.125,
     "rolloutUnit": "ancestor", "rolloutLevel": 1, "salt": "s", "hashVersion": 1, "userWhitelist": ["u1", "u2"],
     "environments": {"staging": True, "prod": False}, "prerequisites": [], "owner": "team a", "tags": ["a", "b"],
     "kind": "operational", "expiresOn": "2027-01-31", "killed": True, "archived": False,
@@ -94,6 +95,7 @@ def test_a_name_is_taken_once(api: Api, cast: Cast) -> None:
         ("kind", [None, "", "big", 1, [], {}]),
         ("expiresOn", ["", "soon", 20270131, "2027-02-30", "2027-01-31T00:00:00Z", [], {}]),
         ("killed", [None, "true", 0]),
+        ("availableToClients", [None, "true", 1]),
         ("archived", [None, "true", 0]),
         ("nonsense", [1]),
     ],

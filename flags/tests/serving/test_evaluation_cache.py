@@ -32,7 +32,7 @@ FLAGS = 100
 OTHERS: dict[str, Any] = {
     "id": 2, "key": "other", "enabled": True, "threshold": 5, "salt": "salt", "unit": Unit.ANCESTOR, "level": 1,
     "whitelist": frozenset({"ann"}), "environments": {"staging": True}, "prerequisites": ("needed",),
-    "archived": True, "killed": True, "hash_version": 2,
+    "archived": True, "killed": True, "hash_version": 2, "available_to_clients": True,
 }  # fmt: skip
 """For each field of a definition a value that is not the default."""
 LOOKED_AT = [one.name for one in dataclasses.fields(Definition) if one.name != "version"]

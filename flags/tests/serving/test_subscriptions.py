@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from flags.definitions.models import Flag
 from flags.evaluation.engine import StateValue
 from flags.serving.cache_events import AccessKeyChanged, CacheEvent, EverythingOf, OrganizationMoved, StatesWritten
 from flags.serving.subscriptions import Subscription, Subscriptions
@@ -78,3 +79,22 @@ def test_who_was_moved_is_woken_by_what_is_written_where_it_is_now(clients: Clie
     clients.all.move(clients.each["store"], (1, 3, 5))
     assert clients.woken_by(StatesWritten(2, 0, 9, STATE)) == {"region": (True, False)}
     assert set(clients.woken_by(StatesWritten(3, 0, 9, STATE))) == {"store", "other"}
+
+
+def test_a_client_is_woken_by_flags_that_are_available_to_clients_only(clients: Clients, db: None) -> None:
+    shown, hidden, needed = (
+        Flag.objects.create(key=key, available_to_clients=key == "shown") for key in ["shown", "hidden", "needed"]
+    )
+    shown.prerequisites.add(needed)
+    store = clients.each["store"]
+    store.is_client = True
+    clients.all.client_flags.know()
+    for flag, woken in ((shown, True), (needed, True), (hidden, False)):
+        state = StateValue(flag.pk, enabled=True, source_id=1, number=1)
+        assert ("store" in clients.woken_by(StatesWritten(1, 0, 9, state))) == woken, flag
+        Flag.objects.filter(pk=flag.pk).update(rollout_percentage=5)
+        everybody = clients.woken_by(EverythingOf.DEFINITIONS)
+        assert ("store" in everybody, "root" in everybody) == (woken, True), flag
+    Flag.objects.filter(key="hidden").update(available_to_clients=True)
+    assert "store" in clients.woken_by(EverythingOf.DEFINITIONS)
+    assert "store" in clients.woken_by(EverythingOf.TREE)
