@@ -77,10 +77,7 @@ class Subscriptions:
     def notify(self, event: CacheEvent) -> None:
         """Wake the subscriptions that the event concerns; from the listener's thread."""
         if isinstance(event, StatesWritten):
-            for_clients = self.client_flags.includes(event.state.flag_id)
-            for one in tuple(self._below.get(event.root_id, ())):
-                if event.after < one.path[-1] <= event.last and (not one.is_client or for_clients):
-                    one.wake()
+            self._notify_of_states(event)
         elif isinstance(event, OrganizationMoved):
             for one in tuple(self._below.get(event.organization_id, ())):
                 one.wake(recheck=True)
@@ -99,6 +96,12 @@ class Subscriptions:
         self._reload_client_flags()
         for one in tuple(self._all):
             one.wake(recheck=True)
+
+    def _notify_of_states(self, event: StatesWritten) -> None:
+        for_clients = self.client_flags.includes(event.state.flag_id)
+        for one in tuple(self._below.get(event.root_id, ())):
+            if event.after < one.path[-1] <= event.last and (for_clients or not one.is_client):
+                one.wake()
 
     def _notify_of_definitions(self) -> None:
         for_clients = self._reload_client_flags()
