@@ -43,13 +43,30 @@ class ImportRefused(FlagsiteError):
     """The file has lines that cannot be imported; nothing was changed.
 
     `lines` has the lines in the order of the file, 100,000 at most. `count` is the number of all lines with a problem.
+    `advice` is a sentence about the likely cause and the way out, or "".
     """
 
-    def __init__(self, detail: str | None = None, *, lines: Sequence[RefusedLine] = (), count: int = 0) -> None:
+    def __init__(
+        self, detail: str | None = None, *, lines: Sequence[RefusedLine] = (), count: int = 0, advice: str = ""
+    ) -> None:
         problems = "1 problem" if count == 1 else f"{count:,} problems"
-        super().__init__(detail or f"The file cannot be imported: {problems}. Nothing was changed.")
+        detail = detail or f"The file cannot be imported: {problems}. Nothing was changed."
+        super().__init__(f"{detail} {advice}".rstrip())
         self.lines = lines
         self.count = count
+        self.advice = advice
+
+    def with_advice(self, advice: str) -> ImportRefused:
+        """Return the same error with a sentence about the way out."""
+        return ImportRefused(self.detail, lines=self.lines, count=self.count, advice=advice)
+
+
+class InvalidImportOption(FlagsiteError):
+    """An option of the import has no valid value."""
+
+    def __init__(self, option: str, problem: str) -> None:
+        super().__init__(problem)
+        self.option = option
 
 
 class OutsideTransaction(FlagsiteError):

@@ -58,7 +58,8 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
 NEVER_ANSWERED: frozenset[type[Exception]] = frozenset(
     {
         FlagsiteError,  # the base class
-        orgs.ImportRefused,  # commands only
+        orgs.ImportRefused,  # commands and jobs only
+        orgs.InvalidImportOption,
         orgs.AccessKeyNotFound,
         orgs.InvalidKeyName,
         jobs.JobEnded,  # commands and admin only

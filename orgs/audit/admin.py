@@ -24,7 +24,7 @@ from orgs.errors import OrganizationNotFound
 Entries = QuerySet[AuditEntry]
 
 DISTINCT_ACTIONS = """
-WITH RECURSIVE found AS (  -- one step in the index history_of_action for each action, not for each entry
+WITH RECURSIVE found AS (  -- one step in the index audit_by_action for each action, not for each entry
     (SELECT action FROM orgs_historyentry ORDER BY action LIMIT 1)
      UNION ALL
     SELECT (SELECT action FROM orgs_historyentry WHERE action > found.action ORDER BY action LIMIT 1)

@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 from django.conf import settings
+from django.db import connection
 from django.db.models import QuerySet
 
 from flagsite.core import actor
@@ -32,9 +33,7 @@ def record(
     (see `_report_missing_actor`).
     """
     context = actor.current()
-    name = by or context.actor
-    if name == actor.UNKNOWN:
-        _report_missing_actor(action, subject)
+    name = _name_of_actor(by, action, subject)
     AuditEntry.objects.create(
         actor=name[:200],
         action=action,
@@ -48,9 +47,41 @@ def record(
     )
 
 
+RECORD_EACH = """
+INSERT INTO orgs_historyentry
+       (actor, action, reason, via, address, correlation_id, subject, organization_id, details)
+SELECT %(actor)s, %(action)s, %(reason)s, %(via)s, %(address)s, %(correlation_id)s,
+       selected.subject, selected.organization_id, selected.details
+  FROM ({selection}) selected
+"""
+
+
+def record_each(action: str, selection: str) -> int:
+    """Add an audit entry for each row of a query, by one statement in the transaction of the calling code.
+
+    The query `selection` is SQL without parameters, with the columns subject, organization_id and details. Returns the
+    number of entries. Raises ActorMissing like `record`.
+    """
+    context = actor.current()
+    parameters = {
+        "actor": _name_of_actor("", action, "several")[:200], "action": action, "reason": context.reason,
+        "via": context.channel, "address": context.address, "correlation_id": context.correlation_id,
+    }  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(RECORD_EACH.format(selection=selection), parameters)
+        return int(cursor.rowcount)
+
+
 def entries_about(subject: str) -> QuerySet[AuditEntry]:
     """Return the audit entries of a subject, such as "job:17", newest first."""
     return AuditEntry.objects.filter(subject=subject).order_by("-id")
+
+
+def _name_of_actor(by: str, action: str, subject: str) -> str:
+    name = by or actor.current().actor
+    if name == actor.UNKNOWN:
+        _report_missing_actor(action, subject)
+    return name
 
 
 def _report_missing_actor(action: str, subject: str) -> None:

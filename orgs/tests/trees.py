@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.db import connection
 
-from orgs.csv_import import importer
-from orgs.csv_import.importer import ImportReport
 from orgs.errors import ImportRefused
+from orgs.importing import importer
+from orgs.importing.importer import ImportReport
+from orgs.importing.options import ImportOptions
 from orgs.tree import integrity
 from orgs.tree.models import Organization
 
@@ -52,21 +54,21 @@ SET CONSTRAINTS ALL DEFERRED;
 """
 
 
-def import_rows(*rows: str, header: str = "key,name,parent_key") -> ImportReport:
-    """Import lines of CSV."""
-    return import_bytes("\n".join([header, *rows, ""]).encode())
+def import_rows(*rows: str, header: str = "key,name,parent_key", **options: Any) -> ImportReport:
+    """Import lines of CSV; moves between trees are allowed unless the options say otherwise."""
+    return import_bytes("\n".join([header, *rows, ""]).encode(), **{"move_between_trees": True, **options})
 
 
-def import_bytes(content: bytes) -> ImportReport:
+def import_bytes(content: bytes, *, dry_run: bool = False, **options: Any) -> ImportReport:
     """Import a file's content."""
-    return importer.import_organizations(io.BytesIO(content))
+    return importer.import_organizations(io.BytesIO(content), options=ImportOptions(**options), dry_run=dry_run)
 
 
-def refused(content: bytes) -> list[tuple[int, str]]:
+def refused(content: bytes, **options: Any) -> list[tuple[int, str]]:
     """The lines with their problems for which a file is refused."""
     before = set(Organization.objects.values_list())
     try:
-        import_bytes(content)
+        import_bytes(content, **options)
     except ImportRefused as error:
         assert set(Organization.objects.values_list()) == before
         assert error.count == len(error.lines)

@@ -21,8 +21,8 @@ from orgs.access.models import AccessKey, Role, StaffScope
 from orgs.access.operator_admin import PREVIEW_OUTDATED, OperatorAdmin, caller_of, fingerprint_of
 from orgs.access.visible_organizations import find_visible_organization
 from orgs.audit.models import AuditEntry
-from orgs.csv_import.admin_page import ImportPage
 from orgs.errors import OrganizationNotFound
+from orgs.importing.admin_page import ImportPage
 from orgs.tree import authorized_operations, browser
 from orgs.tree.admin_sections import move_previews, sections
 from orgs.tree.forms import OPERATIONS, CreateForm, DeleteForm, OrganizationOperation, check_move

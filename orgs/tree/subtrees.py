@@ -28,6 +28,10 @@ class Subtree:
         """The number of its organizations, including the top one."""
         return (self.rght - self.lft + 1) // 2
 
+    def contains(self, other: Subtree) -> bool:
+        """Return whether the top of the other subtree is in this one, if both were read at the same time."""
+        return self.tree_id == other.tree_id and self.lft <= other.lft <= self.rght
+
     def parameters(self) -> dict[str, int]:
         """Return the values for a statement with the condition `is_in_subtree`."""
         return {"tree_id": self.tree_id, "lft": self.lft, "rght": self.rght}

@@ -30,7 +30,7 @@ def test_an_import_is_checked_then_carried_out(cast: Cast) -> None:
     text = "key,name,parent_key\nmilan,Milan,south\nrome,Roma,south\noslo,Oslo,south\nacme,Acme,\n"
     before = paths()
     page = shown(upload(client, "import/check/", text))
-    assert "1 created, 1 renamed, 1 moved, 1 unchanged." in page
+    assert "1 organization created, 1 renamed, 1 moved, 1 unchanged." in page
     for line in ("<td>2</td><td>create</td><td>milan</td>", "<td>3</td><td>rename</td>", "<td>4</td><td>move</td>"):
         assert line in page
     assert paths() == before
@@ -54,7 +54,7 @@ def test_an_import_that_is_not_what_was_shown_is_shown_again(cast: Cast) -> None
 def downloaded(answer: Any) -> list[list[str]]:
     """The rows of a report that was downloaded."""
     assert answer["Content-Disposition"] == 'attachment; filename="import-report.csv"'
-    return [*csv.reader(b"".join(answer.streaming_content).decode().splitlines())]
+    return [*csv.reader(answer.content.decode("utf-8-sig").splitlines())]
 
 
 def test_the_report_says_what_it_leaves_out_and_has_it_all_in_a_file(cast: Cast) -> None:
@@ -66,8 +66,9 @@ def test_the_report_says_what_it_leaves_out_and_has_it_all_in_a_file(cast: Cast)
     assert "store-99<" in page
     assert "store-100<" not in page
     found = downloaded(upload(client, "import/report/", text))
-    assert found[:2] == [["line", "does", "key", "name"], ["3", "create", "store-0", "Store 0"]]
-    assert (len(found), found[-1]) == (131, ["132", "create", "store-129", "Store 129"])
+    header = ["line", "change", "key", "name", "former_name", "parent_key", "former_parent_key", "problem"]
+    assert found[:2] == [header, ["3", "create", "store-0", "Store 0", "", "rome", "", ""]]
+    assert (len(found), found[-1]) == (131, ["132", "create", "store-129", "Store 129", "", "rome", "", ""])
     assert not Organization.objects.filter(key="store-0").exists()
 
 
@@ -79,7 +80,7 @@ def test_all_faults_are_in_the_file_too(cast: Cast) -> None:
     assert "1,001 problems" in page
     assert "The first 1,000 of 1,001." in page
     found = downloaded(upload(client, "import/report/", text))
-    assert (len(found), found[0], found[-1]) == (1_002, ["line", "problem"], ["1002", "The name is empty."])
+    assert (len(found), found[-1]) == (1_002, ["1002", *[""] * 6, "The name is empty."])
 
 
 def test_a_report_of_nothing_is_asked_for_again(cast: Cast) -> None:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from collections.abc import Callable
-from tempfile import TemporaryFile
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from orgs.access.live_pages import fragment
 from orgs.access.operator_admin import caller_of
-from orgs.csv_import import importer
-from orgs.csv_import.staging import Example, ImportReport
-from orgs.errors import ImportRefused, RefusedLine
+from orgs.errors import ImportRefused
+from orgs.importing import importer, report, staging
+from orgs.importing.staging import ImportReport
 
 MAX_FILE_BYTES = 20 * 2**20
 MAX_LINES_SHOWN = 1_000
@@ -51,7 +49,7 @@ class ImportPage:
             if "report" in outcome and request.POST.get("shown") == outcome["fingerprint"]:
                 result = self._import(request, dry_run=False)
                 if "report" in result:
-                    self.message_user(request, f"Imported: {_sentence(result['report'])}")
+                    self.message_user(request, f"Imported: {report.sentence(result['report'])}")
                     return HttpResponseRedirect(reverse("admin:orgs_organization_changelist"))
                 outcome = result
             elif "report" in outcome:
@@ -69,18 +67,17 @@ class ImportPage:
     def report_view(self, request: HttpRequest) -> HttpResponseBase:
         """Answer with the whole report as a CSV file: the lines with changes, or the lines with problems."""
         self._check_may_import(request)
-        lines = TemporaryFile("w+", encoding="utf-8", newline="")  # noqa: SIM115 - closed with the response
-        write = csv.writer(lines).writerow
-        write(Example._fields)
-        outcome = self._import(request, dry_run=True, on_example=write)
+        rows: list[tuple[Any, ...]] = []
+        outcome = self._import(
+            request, dry_run=True, on_changes=lambda: rows.extend((*change, "") for change in staging.all_changes())
+        )
         if "refused" in outcome:
-            lines.truncate(lines.seek(0))
-            csv.writer(lines).writerows([RefusedLine._fields, *outcome["all_refused"]])
+            rows.extend(report.problem_rows(outcome["all_refused"]))
         elif "report" not in outcome:
-            lines.close()
             return self._import_page(request, outcome)
-        lines.seek(0)
-        return FileResponse(lines.detach(), as_attachment=True, filename="import-report.csv")
+        answer = HttpResponse("".join(report.csv_lines(rows)), content_type="text/csv; charset=utf-8")
+        answer["Content-Disposition"] = 'attachment; filename="import-report.csv"'
+        return answer
 
     def _import_page(self, request: HttpRequest, outcome: dict[str, Any]) -> HttpResponse:
         frame = {**self.admin_site.each_context(request), "opts": self.opts, "title": "Import organizations"}
@@ -88,7 +85,7 @@ class ImportPage:
         return TemplateResponse(request, "admin/orgs/organization/import.html", frame | outcome)
 
     def _import(
-        self, request: HttpRequest, *, dry_run: bool, on_example: Callable[[Example], object] | None = None
+        self, request: HttpRequest, *, dry_run: bool, on_changes: Callable[[], object] | None = None
     ) -> dict[str, Any]:
         file: Any = request.FILES.get("file")
         if file is None:
@@ -98,13 +95,14 @@ class ImportPage:
                                "import_organizations for larger files."}  # fmt: skip
         file.seek(0)
         try:
-            report = importer.import_organizations(file.file, dry_run=dry_run, on_example=on_example)
+            result = importer.import_organizations(file.file, dry_run=dry_run, on_changes=on_changes)
         except ImportRefused as refused:
             if not refused.lines:
                 return {"problem": refused.detail}
             lines = refused.lines[:MAX_LINES_SHOWN]
-            return {"refused": lines, "refused_count": refused.count, "all_refused": refused.lines}
-        return {"report": report, "sentence": _sentence(report), "fingerprint": _fingerprint(file, report)}
+            return {"refused": lines, "refused_count": refused.count, "all_refused": refused.lines,
+                    "advice": refused.advice}  # fmt: skip
+        return {"report": result, "sentence": report.sentence(result), "fingerprint": _fingerprint(file, result)}
 
     def _check_may_import(self, request: HttpRequest) -> None:
         caller = caller_of(request)
@@ -112,17 +110,10 @@ class ImportPage:
             raise PermissionDenied
 
 
-def _sentence(report: ImportReport) -> str:
-    return (
-        f"{report.created:,} created, {report.renamed:,} renamed, {report.moved:,} moved, "
-        f"{report.unchanged:,} unchanged."
-    )
-
-
-def _fingerprint(file: Any, report: ImportReport) -> str:
+def _fingerprint(file: Any, result: ImportReport) -> str:
     """Return a fingerprint of the file and of the changes that it would make now."""
     file.seek(0)
-    digest = hashlib.sha256(json.dumps(report[:5]).encode())
+    digest = hashlib.sha256(json.dumps(result[:5]).encode())
     for chunk in file.chunks():
         digest.update(chunk)
     return digest.hexdigest()

@@ -1,6 +1,6 @@
 """The placement of an import's organizations: compute the nested set from arrays of numbers, then write it.
 
-The functions read the temporary tables of `orgs.csv_import.staging`, which explains the references.
+The functions read the temporary tables of `orgs.importing.staging`, which explains the references.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from flagsite.core.db.copy_in import copy_in, copy_row
-from orgs.csv_import.csv_file import Refusals, quoted
-from orgs.csv_import.staging import execute, rows_of
 from orgs.errors import ImportRefused
+from orgs.importing.refusals import Refusals, quoted
+from orgs.importing.staging import execute, rows_of
 from orgs.tree import nested_set
 from orgs.tree.nested_set import ROOT, LinkedOrganizations, NestedSet
 from orgs.tree.signals import Placement
@@ -41,6 +41,24 @@ class ChangedTrees:
             if self.ids[position] < 0:
                 self.ids[position] = number
                 number += 1
+
+    def moves_between_trees(self) -> list[tuple[int, int, int]]:
+        """Return the moved organizations whose tree changes, each with its former and its new root, as references."""
+        before, after = self.organizations.columns.tree_id, self.nested_set.columns.tree_id
+        return [
+            (self.organizations.references[position], self._former_root(position), self._root(position))
+            for position in self.former_parents
+            if before[position] != after[position]
+        ]
+
+    def _root(self, position: int) -> int:
+        while self.organizations.parents[position] != ROOT:
+            position = self.organizations.parents[position]
+        return self.organizations.references[position]
+
+    def _former_root(self, position: int) -> int:
+        former = (self.ids[position], *self._former_ancestors(position)[::-1])
+        return former[-1]
 
     def placements(self) -> list[Placement]:
         """Return the placements of the topmost created organizations and of all moved ones, parents before children."""
@@ -136,6 +154,26 @@ SELECT reference, COALESCE(entry.key, organization.key), entry.line
   LEFT JOIN import_entries entry USING (line)
   LEFT JOIN orgs_organization organization ON organization.id = wanted.reference
 """
+
+
+def refuse_moves_between_trees(trees: ChangedTrees, refusals: Refusals) -> None:
+    """Refuse every line that would move an organization to another tree."""
+    moves = trees.moves_between_trees()
+    known = {
+        reference: (key, line) for reference, key, line in rows_of(KEYS, [[*{one for move in moves for one in move}]])
+    }
+    for reference, former_root, root in moves:
+        key, line = known[reference]
+        target = "become a root" if root == reference else f"move to the tree of {quoted(known[root][0])}"
+        refusals.add(line, f"{quoted(key)} would leave the tree of {quoted(known[former_root][0])} and {target}.")
+    if moves:
+        refusals.advice = MOVES_REFUSED
+
+
+MOVES_REFUSED = (
+    "Organizations would move to another tree, which is often another customer. Check their keys; the option "
+    "key_prefix keeps the keys of customers apart. If all these moves are right, set the option move_between_trees."
+)
 
 
 def _refuse_circles(organizations: LinkedOrganizations, circles: list[list[int]], refusals: Refusals) -> bool:

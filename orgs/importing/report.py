@@ -1,0 +1,84 @@
+"""The report of an import: a sentence, and the lines as a CSV file that opens safely in a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from orgs.errors import RefusedLine
+from orgs.importing.staging import ImportReport, LineChange
+
+COLUMNS = (*LineChange._fields, "problem")
+"""The columns of the CSV file. A line has either a change or a problem."""
+FIRST_CHARACTERS_OF_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""A spreadsheet runs a text that begins with one of these as a formula."""
+
+
+def sentence(report: ImportReport, *, dry_run: bool = False) -> str:
+    """Return the counts in words."""
+    if report.unchanged == report.rows:
+        return f"Nothing to change: all {report.rows:,} organizations are as the file says."
+    would = "would be " if dry_run else ""
+    organizations = "organization" if report.created == 1 else "organizations"
+    return (
+        f"{report.created:,} {organizations} {would}created, {report.renamed:,} renamed, {report.moved:,} moved, "
+        f"{report.unchanged:,} unchanged."
+    )
+
+
+def described(change: LineChange) -> str:
+    """Return a change in words, with the names and parents before and after."""
+    if change.change == "create":
+        place = f"below {change.parent_key}" if change.parent_key else "as a root"
+        return f"line {change.line}: {change.key} ({change.name}): created {place}"
+    parts = [f"renamed to {change.name}"] if change.former_name else []
+    if "move" in change.change:
+        before = f"below {change.former_parent_key}" if change.former_parent_key else "the top of its tree"
+        after = f"below {change.parent_key}" if change.parent_key else "a tree of its own"
+        parts.append(f"moved from {before} to {after}")
+    return f"line {change.line}: {change.key} ({change.former_name or change.name}): {' and '.join(parts)}"
+
+
+def csv_lines(rows: Iterable[Iterable[Any]]) -> Iterator[str]:
+    """Yield a CSV file with the header COLUMNS, line by line, in UTF-8 for Excel.
+
+    A text that a spreadsheet would run as a formula gets an apostrophe before it.
+    """
+    written = csv.writer(_Echo())
+    yield "\ufeff" + written.writerow(COLUMNS)  # type: ignore[operator]  # the line that _Echo returns
+    for row in rows:
+        yield written.writerow([harmless(value) for value in row])  # type: ignore[misc]
+
+
+def problem_rows(lines: Iterable[RefusedLine]) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a report for lines with problems."""
+    empty = [""] * (len(COLUMNS) - 2)
+    return ((line, *empty, problem) for line, problem in lines)
+
+
+def as_json(change: LineChange) -> dict[str, Any]:
+    """Return a change with the names that the API uses."""
+    return {
+        "line": change.line,
+        "change": change.change,
+        "key": change.key,
+        "name": change.name,
+        "formerName": change.former_name or None,
+        "parentKey": change.parent_key or None,
+        "formerParentKey": change.former_parent_key or None,
+    }
+
+
+def harmless(value: Any) -> Any:
+    """Return the value so that no spreadsheet runs it as a formula."""
+    if isinstance(value, str) and value.startswith(FIRST_CHARACTERS_OF_FORMULAS):
+        return f"'{value}"
+    return value
+
+
+class _Echo:
+    """A file whose `write` returns the text, so that `csv.writer` returns each line."""
+
+    def write(self, text: str) -> str:
+        return text
