@@ -93,8 +93,20 @@ class OutsideOfYourSubtree(FlagsiteError):
     """Your scope is an organization. You cannot move or delete it, and you cannot change anything outside of it."""
 
 
+class MoreThanYouMay(FlagsiteError):
+    """Nobody can give more rights than their own."""
+
+
 class AccessKeyNotFound(FlagsiteError):
-    """This access key does not exist."""
+    """This access key does not exist, or you have no access to it."""
+
+
+class AccessKeyEnded(FlagsiteError):
+    """The access key is not valid any more, or it was rotated already."""
+
+
+class InvalidKeyExpiry(FlagsiteError):
+    """The time at which an access key expires must be in the future."""
 
 
 class InvalidKeyName(FlagsiteError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from flagsite.core.api import path_converters  # noqa: F401 - paths registers <id:…>
+from orgs.access import access_key_api
 from orgs.tree import api
 
 urlpatterns = [
@@ -12,4 +13,8 @@ urlpatterns = [
     path("organizations/<id:organization_id>", api.OneOrganization.as_view(), name="organization"),
     path("organizations/<id:organization_id>/ancestors", api.Ancestors.as_view(), name="ancestors"),
     path("organizations/<id:organization_id>/descendants", api.Descendants.as_view(), name="descendants"),
+    path("v1/access-keys", access_key_api.AccessKeys.as_view(), name="access-keys"),
+    path("v1/access-keys/<str:prefix>", access_key_api.OneAccessKey.as_view(), name="access-key"),
+    path("v1/access-keys/<str:prefix>/rotate", access_key_api.RotateAccessKey.as_view(), name="rotate-access-key"),
+    path("v1/access-keys/<str:prefix>/revoke", access_key_api.RevokeAccessKey.as_view(), name="revoke-access-key"),
 ]

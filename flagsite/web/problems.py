@@ -30,6 +30,11 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     orgs.OrganizationBelowItself: (409, "organization-below-itself"),
     orgs.OrganizationHasStaff: (409, "organization-has-staff"),
     orgs.OutsideOfYourSubtree: (403, "outside-of-your-subtree"),
+    orgs.MoreThanYouMay: (403, "more-than-you-may"),
+    orgs.AccessKeyNotFound: (404, "access-key-not-found"),
+    orgs.AccessKeyEnded: (409, "access-key-ended"),
+    orgs.InvalidKeyName: (400, "invalid-key-name"),
+    orgs.InvalidKeyExpiry: (400, "invalid-key-expiry"),
     orgs.TreeBusy: (503, "tree-busy"),
     orgs.IdempotencyConflict: (409, "idempotency-conflict"),
     orgs.IdempotentRequestRunning: (409, "idempotent-request-running"),
@@ -60,8 +65,6 @@ NEVER_ANSWERED: frozenset[type[Exception]] = frozenset(
         FlagsiteError,  # the base class
         orgs.ImportRefused,  # commands and jobs only
         orgs.InvalidImportOption,
-        orgs.AccessKeyNotFound,
-        orgs.InvalidKeyName,
         jobs.JobEnded,  # commands and admin only
         jobs.InvalidQueueSettings,
         orgs.ActorMissing,  # mistakes in our own code: 500

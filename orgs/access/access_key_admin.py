@@ -1,8 +1,9 @@
-"""The admin site's pages to create, show and revoke access keys. An access key cannot be changed otherwise."""
+"""The admin site's pages to create, show, rotate and revoke access keys. A key cannot be changed otherwise."""
 
 from __future__ import annotations
 
 import secrets
+from datetime import timedelta
 from typing import Any
 
 from django import forms
@@ -13,15 +14,17 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from flagsite.core.admin.reason_form import OptionalReasonForm
-from orgs.access import access_keys
+from flagsite.core.errors import FlagsiteError
+from orgs.access import access_keys, authorized_keys
 from orgs.access.models import AccessKey, Role
 from orgs.access.operator_admin import OperatorAdmin, require_caller
-from orgs.access.visible_organizations import hold_visible_organization, visible_organizations
-from orgs.errors import InvalidKeyName
+from orgs.access.visible_organizations import visible_organizations
+from orgs.errors import AccessKeyNotFound, InvalidKeyName
 
 CREATED_TEMPLATE = "admin/orgs/accesskey/created.html"
 USED_FORMS_KEY = "key_forms_used"
@@ -56,6 +59,19 @@ class AccessKeyForm(forms.ModelForm):
         return expires
 
 
+class RotateForm(OptionalReasonForm):
+    """The form to rotate an access key."""
+
+    field_order = ("overlap", "reason")
+    overlap = forms.TypedChoiceField(
+        label="The former key stays valid for",
+        choices=[("0", "no time: it ends at once"), ("1", "1 hour"), ("24", "1 day"), ("168", "1 week"),
+                 ("720", "30 days")],
+        initial="24",
+        coerce=lambda hours: timedelta(hours=int(hours)),
+    )  # fmt: skip
+
+
 @admin.register(AccessKey)
 class AccessKeyAdmin(OperatorAdmin):
     """The list of access keys. A person with a scope creates, sees and revokes access keys of this subtree only."""
@@ -63,18 +79,32 @@ class AccessKeyAdmin(OperatorAdmin):
     view_role = add_role = Role.ADMIN
     organization_field = "organization_id"
     form = AccessKeyForm
-    list_display = ["prefix", "name", "role", "organization", "state", "created", "expiry_date", "end"]
+    list_display = [
+        "prefix",
+        "name",
+        "role",
+        "organization",
+        "state",
+        "created",
+        "expiry_date",
+        "last_used",
+        "operations",
+    ]
     list_display_links = None
     list_filter = ["role", "revoked"]
-    list_select_related = ["organization"]
+    list_select_related = ["organization", "successor", "use"]
     search_fields = ["prefix", "name"]
     autocomplete_fields = ["organization"]
     ordering = ["-created", "pk"]
     actions = None
 
     def get_urls(self) -> list[URLPattern]:
-        revoke = self.admin_site.admin_view(self.revoke_view)
-        return [path("<str:prefix>/revoke/", revoke, name="orgs_accesskey_revoke"), *super().get_urls()]
+        view = self.admin_site.admin_view
+        return [
+            path("<str:prefix>/revoke/", view(self.revoke_view), name="orgs_accesskey_revoke"),
+            path("<str:prefix>/rotate/", view(self.rotate_view), name="orgs_accesskey_rotate"),
+            *super().get_urls(),
+        ]
 
     def formfield_for_foreignkey(self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
         caller = require_caller(request)
@@ -97,12 +127,10 @@ class AccessKeyAdmin(OperatorAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         """Create the access key, and keep its secret on `obj` only, for the page that shows it."""
-        fields = {"name": obj.name, "role": Role(obj.role), "expires": obj.expiry_date}
-        if obj.organization_id is None:
-            created, secret = access_keys.create(**fields)
-        else:
-            with hold_visible_organization(require_caller(request), obj.organization_id) as organization:
-                created, secret = access_keys.create(organization=organization, **fields)
+        created, secret = authorized_keys.create(
+            require_caller(request), name=obj.name, role=Role(obj.role), organization_id=obj.organization_id,
+            expires=obj.expiry_date,
+        )  # fmt: skip
         obj.pk, obj.prefix, obj.secret = created.pk, created.prefix, secret
         if token := form.cleaned_data["token"]:
             request.session[USED_FORMS_KEY] = [*request.session.get(USED_FORMS_KEY, []), token][-MAX_USED_FORMS:]
@@ -112,21 +140,44 @@ class AccessKeyAdmin(OperatorAdmin):
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
         """Show the access key in the answer itself. With a redirect, a session or a message would have to store it."""
-        page = {"opts": self.opts, "title": "Access key created", "access_key": obj, "secret": obj.secret}
+        return self._show_secret(request, obj, obj.secret)
+
+    def _show_secret(self, request: HttpRequest, key: AccessKey, secret: str) -> HttpResponse:
+        page = {"opts": self.opts, "title": "Access key created", "access_key": key, "secret": secret}
         response = TemplateResponse(request, CREATED_TEMPLATE, self.admin_site.each_context(request) | page)
         response["Cache-Control"] = "no-store, private"
         return response
 
-    def revoke_view(self, request: HttpRequest, prefix: str) -> HttpResponse:
-        """Ask for a confirmation, then revoke the access key."""
+    def rotate_view(self, request: HttpRequest, prefix: str) -> HttpResponse:
+        """Ask for the overlap, then rotate the access key and show the new one in the answer itself."""
+        key = self._key(request, prefix)
+        form = RotateForm(request.POST if request.method == "POST" else None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                overlap = form.cleaned_data["overlap"]
+                successor, secret = authorized_keys.rotate(require_caller(request), prefix, overlap=overlap)
+                return self._show_secret(request, successor, secret)
+            except FlagsiteError as error:  # also after a form that was sent twice
+                form.add_error(None, error.detail)
+        page = {"opts": self.opts, "title": "Rotate an access key", "key": key, "form": form}
+        return TemplateResponse(
+            request, "admin/orgs/accesskey/rotate.html", self.admin_site.each_context(request) | page
+        )
+
+    def _key(self, request: HttpRequest, prefix: str) -> AccessKey:
         if not self.has_add_permission(request):
             raise PermissionDenied
-        key = self.get_queryset(request).filter(prefix=prefix).first()
-        if key is None:
-            raise Http404
+        try:
+            return authorized_keys.find(require_caller(request), prefix)
+        except AccessKeyNotFound as error:
+            raise Http404 from error
+
+    def revoke_view(self, request: HttpRequest, prefix: str) -> HttpResponse:
+        """Ask for a confirmation, then revoke the access key."""
+        key = self._key(request, prefix)
         form = OptionalReasonForm(request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():
-            access_keys.revoke(prefix=prefix)
+            authorized_keys.revoke(require_caller(request), prefix)
             self.message_user(
                 request, f"{key.name} ({prefix}) is revoked. Flagsite now refuses every request with this key."
             )
@@ -138,13 +189,22 @@ class AccessKeyAdmin(OperatorAdmin):
 
     @display(description="state", label={"valid": "success", "revoked": "danger", "expired": "warning"})
     def state(self, key: AccessKey) -> str:
-        return str(access_keys.as_json(key)["state"])
+        return access_keys.state_of(key)
+
+    @display(description="last used (UTC)")
+    def last_used(self, key: AccessKey) -> str:
+        last = access_keys.last_used_at(key)
+        return f"{last:%Y-%m-%d %H:%M}" if last else "never"
 
     @display(description="")
-    def end(self, key: AccessKey) -> str:
-        if key.revoked:
-            return ""
-        address = reverse("admin:orgs_accesskey_revoke", args=[key.prefix])
-        return format_html(
-            '<a class="fs-button" href="{}">Revoke<span class="fs-unseen"> {}</span></a>', address, key.name
+    def operations(self, key: AccessKey) -> SafeString | str:
+        """The links of the operations that are possible, or the key that has replaced this one."""
+        names = [] if key.revoked else ["revoke"]
+        if key.successor is None and access_keys.state_of(key) == "valid":
+            names.append("rotate")
+        links = format_html_join(
+            " ",
+            '<a class="fs-button" href="{}">{}<span class="fs-unseen"> {}</span></a>',
+            ((reverse(f"admin:orgs_accesskey_{name}", args=[key.prefix]), name.title(), key.name) for name in names),
         )
+        return format_html("{} replaced by {}", links, key.successor.prefix) if key.successor else links

@@ -1,33 +1,39 @@
-"""Access keys: create, list and revoke. Flagsite shows a key once, when it is created, and stores only its hash."""
+"""Access keys: create, rotate and revoke, without a check of access.
+
+Flagsite shows a key once, when it is created, and stores only its hash. The API and the admin site call
+`orgs.access.authorized_keys`.
+"""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
+from flagsite.core.db.clock import now
 from orgs.access.models import AccessKey, Role
 from orgs.audit import audit_log
-from orgs.errors import AccessKeyNotFound, InvalidKeyName
+from orgs.errors import AccessKeyEnded, AccessKeyNotFound, InvalidKeyExpiry, InvalidKeyName
 from orgs.tree.models import Organization
 
 MAX_NAME_LENGTH = 50
+DEFAULT_OVERLAP = timedelta(days=1)
+"""The time for which a rotated key stays valid beside its successor."""
+MAX_OVERLAP = timedelta(days=90)
 
 
 def create(
     *, name: str, role: Role = Role.READER, organization: Organization | None = None, expires: datetime | None = None
 ) -> tuple[AccessKey, str]:
-    """Create an access key; return its row and the secret key, which cannot be read again. Raises InvalidKeyName."""
-    if not is_valid_name(name):
-        raise InvalidKeyName
+    """Create an access key; return its row and the secret key, which cannot be read again.
+
+    Raises InvalidKeyName, and InvalidKeyExpiry for a time that is not in the future.
+    """
     record = AccessKey(name=name, role=role, organization=organization, expiry_date=expires)
-    key: str = AccessKey.objects.assign_key(record)
-    with transaction.atomic():
-        record.save()
-        _record("key.create", record, role=role, expiresAt=expires.isoformat() if expires else None)
+    key = _store(record)
     return record, key
 
 
@@ -36,23 +42,19 @@ def is_valid_name(text: str) -> bool:
     return 1 <= len(text.strip()) <= MAX_NAME_LENGTH and text.isprintable()
 
 
-def as_json(key: AccessKey) -> dict[str, Any]:
-    """Return the public fields of an access key, as JSON has them."""
-    state = "revoked" if key.revoked else "expired" if key.has_expired else "valid"
-    return {
-        "name": key.name,
-        "prefix": key.prefix,
-        "role": key.role,
-        "organizationId": key.organization_id,
-        "state": state,
-        "createdAt": key.created.astimezone(UTC).isoformat(),
-        "expiresAt": key.expiry_date.astimezone(UTC).isoformat() if key.expiry_date else None,
-    }
+def state_of(key: AccessKey) -> str:
+    """Return whether a key is valid, revoked or expired, as one of these words."""
+    return "revoked" if key.revoked else "expired" if key.has_expired else "valid"
+
+
+def last_used_at(key: AccessKey) -> datetime | None:
+    """Return when the key was used last, to the minute; None if it was never used."""
+    return key.use.last_used_at if hasattr(key, "use") else None
 
 
 def all_keys() -> QuerySet[AccessKey]:
-    """Return all access keys with their organizations, newest first, including the revoked ones."""
-    return AccessKey.objects.select_related("organization").order_by("-created", "pk")
+    """Return all access keys with what a list shows of them, newest first, including the revoked ones."""
+    return AccessKey.objects.select_related("organization", "successor", "use").order_by("-number")
 
 
 def usable_keys() -> QuerySet[AccessKey]:
@@ -60,16 +62,68 @@ def usable_keys() -> QuerySet[AccessKey]:
     return AccessKey.objects.filter(Q(expiry_date__isnull=True) | Q(expiry_date__gt=Now()), revoked=False)
 
 
+def rotate(
+    *, prefix: str, overlap: timedelta = DEFAULT_OVERLAP, expires: datetime | None = None
+) -> tuple[AccessKey, str]:
+    """Create a successor of an access key, with the same name, role and organization; return its row and secret key.
+
+    The former key stays valid for `overlap`, but not longer than before. Without `expires`, the successor is valid for
+    as long as the former key was meant to be. Raises AccessKeyNotFound and InvalidKeyExpiry. Raises AccessKeyEnded if
+    the former key is not valid any more, or has a successor that is.
+    """
+    with transaction.atomic():
+        former = _locked(prefix)
+        if state_of(former) != "valid":
+            raise AccessKeyEnded(f"The access key {prefix} is {state_of(former)}. Create a new key instead.")
+        if former.successor is not None and state_of(former.successor) == "valid":
+            raise AccessKeyEnded(
+                f"The access key {prefix} was rotated already; its successor is {former.successor.prefix}. Rotate that "
+                "one, or revoke it first."
+            )
+        moment = now()
+        if expires is None and former.expiry_date is not None:
+            expires = moment + (former.expiry_date - former.created)
+        successor = AccessKey(
+            name=former.name, role=former.role, organization_id=former.organization_id, expiry_date=expires
+        )
+        key = _store(successor, rotatedFrom=former.prefix)
+        former.successor = successor
+        former.expiry_date = min(former.expiry_date or moment + overlap, moment + overlap)
+        former.save(update_fields=["successor", "expiry_date"])
+        _record("key.rotate", former, successor=successor.prefix, expiresAt=former.expiry_date.isoformat())
+    return successor, key
+
+
 def revoke(*, prefix: str) -> AccessKey:
     """Revoke an access key for ever. Revoking it again is not an error. Raises AccessKeyNotFound."""
-    key = AccessKey.objects.filter(prefix=prefix).first()
-    if key is None:
-        raise AccessKeyNotFound(f"There is no access key that begins with {prefix!r}.")
     with transaction.atomic():
+        key = _locked(prefix)
         if not key.revoked:
             _record("key.revoke", key)
         key.revoked = True
         key.save(update_fields=["revoked"])
+    return key
+
+
+def _locked(prefix: str) -> AccessKey:
+    key = AccessKey.objects.select_for_update(of=("self",)).select_related("successor").filter(prefix=prefix).first()
+    if key is None:
+        raise AccessKeyNotFound(f"There is no access key that begins with {prefix!r}.")
+    return key
+
+
+def _store(record: AccessKey, **details: Any) -> str:
+    """Give a new access key its secret and store the row. Returns the secret key."""
+    if not is_valid_name(record.name):
+        raise InvalidKeyName
+    expires = record.expiry_date
+    if expires is not None and expires <= now():
+        raise InvalidKeyExpiry
+    key: str = AccessKey.objects.assign_key(record)
+    with transaction.atomic():
+        record.save(force_insert=True)
+        expires_at = expires.isoformat() if expires else None
+        _record("key.create", record, role=record.role, expiresAt=expires_at, **details)
     return key
 
 

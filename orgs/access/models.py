@@ -27,6 +27,13 @@ class Role(models.TextChoices):
         return order.index(self) >= order.index(needed)
 
 
+class NextNumber(models.Func):
+    """The next number of an access key, from a sequence of PostgreSQL."""
+
+    template = "nextval('orgs_accesskey_number')"
+    output_field = models.BigIntegerField()
+
+
 class AccessKey(AbstractAPIKey):
     """A secret key that a program sends with its requests. Flagsite stores only its hash."""
 
@@ -40,12 +47,34 @@ class AccessKey(AbstractAPIKey):
         help_text="The key sees and changes this organization and what is below it; empty: everything.",
     )
 
+    number = models.BigIntegerField(
+        unique=True, editable=False, db_default=NextNumber(), help_text="The position of the key in lists."
+    )
+    successor = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="+",
+        help_text="The key that replaces this one after a rotation.",
+    )
+
     class Meta(AbstractAPIKey.Meta):
         verbose_name = "access key"
         verbose_name_plural = "access keys"
         constraints: ClassVar = [
             models.CheckConstraint(condition=models.Q(role__in=Role.values), name="access_key_role_is_known")
         ]
+
+
+class AccessKeyUse(models.Model):
+    """The time of a key's last use. `orgs.access.key_uses` writes it, at most once a minute for each key."""
+
+    access_key = models.OneToOneField(AccessKey, on_delete=models.CASCADE, primary_key=True, related_name="use")
+    last_used_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.access_key_id} was used at {self.last_used_at}"
 
 
 class StaffScope(models.Model):

@@ -68,6 +68,12 @@ def idempotent(handler: Handler) -> Handler:
     return answer
 
 
+def shown_once(response: Response, *fields: str) -> Response:
+    """Mark fields of an answer that must not be stored, such as a secret. A repeated answer has null in their place."""
+    response.shown_once = fields  # type: ignore[attr-defined]
+    return response
+
+
 def _carry_out(reservation: Reservation, view: Any, handle: Callable[[], Response]) -> Response:
     try:
         with transaction.atomic():
@@ -132,6 +138,8 @@ def store(reservation: Reservation, response: Response) -> None:
     if response.content_type:
         headers["Content-Type"] = response.content_type
     body = None if response.data is None else json.loads(JSONRenderer().render(response.data))
+    for field in getattr(response, "shown_once", ()):
+        body[field] = None
     if _rows_of(reservation).update(status=response.status_code, body=body, headers=headers) != 1:
         raise IdempotentRequestRunning
 

@@ -74,7 +74,7 @@ def test_a_key_that_makes_no_sense_is_not_made(db: None, arguments: tuple[str, .
 
 @pytest.mark.parametrize("when", ["2999-01-01", "2999-01-01T00:00:00Z", "2999-01-01T01:00:00+01:00"])
 def test_an_expiry_is_a_date_or_a_time(db: None, when: str) -> None:
-    assert made("x", "--expires", when)["expiresAt"] == "2999-01-01T00:00:00+00:00"
+    assert made("x", "--expires", when)["expiresAt"] == "2999-01-01T00:00:00.000000Z"
 
 
 def test_an_expiry_may_be_so_long_from_now(db: None) -> None:
@@ -92,3 +92,23 @@ def test_a_revoked_key_is_listed_as_such(db: None) -> None:
 def test_a_key_that_does_not_exist_cannot_be_revoked(db: None) -> None:
     with pytest.raises(CommandError, match="nope"):
         run("revoke_key", "nope")
+
+
+def test_a_key_is_rotated_with_an_overlap(cast: Cast) -> None:
+    former = made("nightly", "--role", "editor", "--organization", "acme")
+    new = json.loads(run("rotate_key", former["prefix"], "--overlap", "2h", "--json"))
+    assert {Api(one["key"]).get("/organizations").status_code for one in (former, new)} == {200}
+    left = AccessKey.objects.get(prefix=former["prefix"]).expiry_date - datetime.now(UTC)  # type: ignore[operator]
+    assert timedelta(hours=1) < left < timedelta(hours=3)
+    printed = run("list_keys")
+    assert f"replaced by {new['prefix']}" in printed
+    assert "acme (id " in printed
+    assert new["key"] not in printed
+
+
+@pytest.mark.parametrize("overlap", ["soon", "91d", "-1h"])
+def test_an_overlap_that_makes_no_sense_is_refused(db: None, overlap: str) -> None:
+    former = made("nightly")
+    with pytest.raises(CommandError):
+        run("rotate_key", former["prefix"], f"--overlap={overlap}")
+    assert AccessKey.objects.count() == 1

@@ -141,3 +141,23 @@ def test_the_list_takes_as_many_queries_for_many_keys_as_for_few(
             shown(client.get(PAGE))
         counts.append(len(queries))
     assert counts[0] == counts[1]
+
+
+def test_a_key_is_rotated_on_its_page_and_shown_once(cast: Cast) -> None:
+    key, former = access_keys.create(name="nightly", role=Role.EDITOR, organization=cast.north)
+    client = signed_in("admin")
+    page = f"{PAGE}{key.prefix}/rotate/"
+    assert "1 week" in shown(client.get(page))
+    secret = secret_on(client.post(page, {"overlap": "168", "reason": "yearly"}))
+    assert {Api(one).get("/organizations").status_code for one in (former, secret)} == {200}
+    assert "was rotated already" in shown(client.post(page, {"overlap": "168"}))
+    assert "replaced by" in shown(client.get(PAGE))
+    assert AuditEntry.objects.latest("id").action == "key.rotate"
+
+
+def test_the_list_tells_when_a_key_was_used_last(cast: Cast) -> None:
+    _, secret = access_keys.create(name="nightly")
+    client = signed_in("admin")
+    assert "never" in shown(client.get(PAGE))
+    Api(secret).get("/organizations")
+    assert "never" not in shown(client.get(PAGE))

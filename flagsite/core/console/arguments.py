@@ -61,6 +61,22 @@ def when(text: str) -> datetime:
     return moment
 
 
+def future_time(text: str) -> datetime:
+    """Parse a time in the future, like `when`. Raises ArgumentTypeError for any other text."""
+    moment = when(text)
+    if moment <= now():
+        raise ArgumentTypeError(f"{text} is in the past.")
+    return moment
+
+
+def duration(text: str) -> timedelta:
+    """Parse a duration such as 0s, 30m, 2h, 7d or 4w."""
+    match = re.fullmatch(r"([0-9]{1,5})([smhdw])", text)
+    if match is None:
+        raise ArgumentTypeError(f"{text!r} is not a duration such as 30m, 2h, 7d.")
+    return timedelta(**{UNITS[match[2]]: int(match[1])})
+
+
 def iso_moment(text: str) -> datetime | None:
     """Parse an ISO date or time, in UTC unless it has another offset; return None for any other text."""
     try:

@@ -15,10 +15,11 @@ from conftest import Cast
 from flags.states.set_flag import set_flag
 from flags.tests.schedules.plans import as_of, planned
 from jobs.engine.models import Job
+from orgs.access import access_keys
 from orgs.access.authentication import AccessKeyAuthentication
 from orgs.access.caller import Caller
 from orgs.access.endpoints import Endpoint
-from orgs.access.models import Role
+from orgs.access.models import AccessKey, Role
 from orgs.access.permissions import HasRole
 from orgs.tests.api import Api, kind_of
 from orgs.tree.models import Organization
@@ -41,10 +42,11 @@ ENDPOINTS = [(path, view) for path, view in ALL if path not in OPEN]
 CALLS = [(path, method.upper()) for path, view in ENDPOINTS for method in HANDLERS if hasattr(view, method)]
 
 
-def address(path: str, **ids: int) -> str:
+def address(path: str, *, prefix: str = "nobodys", **ids: int) -> str:
     filled = (
         path.replace("<str:featureFlagName>", "flag").replace("<str:name>", "flag").replace("<str:enabled>", "true")
     )
+    filled = filled.replace("<str:prefix>", prefix)
     for name, value in ids.items():
         filled = filled.replace(f"<id:{name}>", str(value))
     assert "<" not in filled, f"this test does not know how to fill {path}"
@@ -75,6 +77,10 @@ def test_the_url_map_holds_what_the_contract_names() -> None:
         "v1/schedules/<id:schedule_id>",
         "v1/schedules/<id:schedule_id>/cancel",
         "v1/schedules/<id:schedule_id>/retry",
+        "v1/access-keys",
+        "v1/access-keys/<str:prefix>",
+        "v1/access-keys/<str:prefix>/rotate",
+        "v1/access-keys/<str:prefix>/revoke",
         "metrics",
         "v1/feature-flags/<str:name>/adoption",
     }
@@ -103,11 +109,15 @@ def test_without_a_key_every_endpoint_answers_401(cast: Cast, path: str, method:
         assert response["WWW-Authenticate"].startswith("Bearer")
 
 
-@pytest.mark.parametrize(("path", "method"), [call for call in CALLS if "<id:" in call[0]])
+@pytest.mark.parametrize(("path", "method"), [call for call in CALLS if "<id:" in call[0] or "<str:prefix>" in call[0]])
 def test_what_belongs_to_others_does_not_exist(cast: Cast, acme_key: str, path: str, method: str) -> None:
     set_flag(organization_id=cast.rival.pk, flag_key="flag", enabled=True)
     rival, schedule = cast.rival.pk, planned(cast.rival, flag="flag")
-    foreign = address(path, organization_id=rival, orgId=rival, job_id=Job.objects.get().pk, schedule_id=schedule.pk)
+    key, _ = access_keys.create(name="theirs", organization=cast.rival)
+    foreign = address(
+        path, prefix=key.prefix, organization_id=rival, orgId=rival, job_id=Job.objects.get().pk,
+        schedule_id=schedule.pk,
+    )  # fmt: skip
     missing = address(path, organization_id=999_999, orgId=999_999, job_id=999_999, schedule_id=999_999)
     body = {"name": "Mine"} if method == "PATCH" else None
     api = Api(acme_key)
@@ -116,6 +126,7 @@ def test_what_belongs_to_others_does_not_exist(cast: Cast, acme_key: str, path: 
     assert Organization.objects.get(pk=cast.rival.pk).name == "Rival"
     assert Job.objects.get().status == "PENDING"
     assert as_of(schedule).status == "pending"
+    assert access_keys.state_of(AccessKey.objects.get(pk=key.pk)) == "valid"
 
 
 @pytest.mark.parametrize("path", sorted(OPEN))

@@ -38,7 +38,8 @@ def queries_of(api: Api, method: str, path: str, body: Any = None, expected: int
     with CaptureQueriesContext(connection) as queries:
         response = api.send(method, path, body)
     assert response.status_code == expected, response.content
-    return len([query for query in queries if "SAVEPOINT" not in query["sql"]])
+    once_a_minute = "orgs_accesskeyuse"
+    return len([query for query in queries if "SAVEPOINT" not in query["sql"] and once_a_minute not in query["sql"]])
 
 
 def grow(cast: Cast, organizations: int) -> None:

@@ -18,6 +18,7 @@ from flags.serving.subscriptions import Subscription
 from flagsite.web import event_stream
 from flagsite.web.event_stream import PATH, EventStream
 from orgs.access import access_keys
+from orgs.access.models import AccessKey
 from orgs.tree.models import Organization
 
 ANCESTORS = (1, 2, 3)
@@ -100,7 +101,9 @@ def open_connection(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def key_that_expires(in_: timedelta | None, organization: Organization | None = None) -> str:
     expires = None if in_ is None else timezone.now() + in_
-    return access_keys.create(name="page", organization=organization, expires=expires)[0].prefix
+    key, _ = access_keys.create(name="page", organization=organization)
+    AccessKey.objects.filter(pk=key.pk).update(expiry_date=expires)
+    return key.prefix
 
 
 def test_an_expired_or_revoked_key_gets_no_stream(cast: Cast, open_connection: None) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError
-from datetime import datetime
 from typing import Any
 
 from django.core.management.base import CommandParser
 
-from flagsite.core.console.arguments import add_reason, when
+from flagsite.core.console.arguments import add_reason, future_time
 from flagsite.core.console.command import Answer, OperatorCommand
-from flagsite.core.db.clock import now
 from orgs.access import access_keys
+from orgs.access.access_key_serializers import CreatedAccessKeySerializer
 from orgs.access.models import Role
 from orgs.access.visible_organizations import find_organization_by_key_or_id
 
@@ -23,19 +21,13 @@ class Command(OperatorCommand):
         parser.add_argument("name", help="the purpose of the key, 1 to 50 characters")
         parser.add_argument("--role", choices=Role.values, default=Role.READER.value, help="default: reader")
         parser.add_argument("--organization", metavar="ORG", help="key or id; limits the access to this subtree")
-        parser.add_argument("--expires", type=future, metavar="TIME", help="30m, 2h or 7d from now, or an ISO time")
+        parser.add_argument(
+            "--expires", type=future_time, metavar="TIME", help="30m, 2h or 7d from now, or an ISO time"
+        )
         add_reason(parser)
 
     def answer(self, *, name: str, role: str, organization: str | None, expires: Any, **options: Any) -> Answer:
         top = find_organization_by_key_or_id(organization) if organization else None
         record, key = access_keys.create(name=name, role=Role(role), organization=top, expires=expires)
         shown = [f"{record.name} ({record.role}). This key cannot be shown again:", key]
-        return Answer(access_keys.as_json(record) | {"key": key}, shown)
-
-
-def future(text: str) -> datetime:
-    """Parse a time in the future. Raises ArgumentTypeError for any other text."""
-    moment = when(text)
-    if moment <= now():
-        raise ArgumentTypeError(f"{text} is in the past.")
-    return moment
+        return Answer(CreatedAccessKeySerializer(record, context={"secret": key}).data, shown)

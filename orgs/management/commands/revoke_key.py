@@ -9,6 +9,7 @@ from django.core.management.base import CommandParser
 from flagsite.core.console.arguments import add_reason
 from flagsite.core.console.command import Answer, OperatorCommand
 from orgs.access import access_keys
+from orgs.access.access_key_serializers import AccessKeySerializer
 
 
 class Command(OperatorCommand):
@@ -20,4 +21,4 @@ class Command(OperatorCommand):
 
     def answer(self, *, prefix: str, **options: Any) -> Answer:
         key = access_keys.revoke(prefix=prefix.partition(".")[0])
-        return Answer(access_keys.as_json(key), [f"{key.name} ({key.prefix}) is revoked."])
+        return Answer(AccessKeySerializer(key).data, [f"{key.name} ({key.prefix}) is revoked."])

@@ -1,0 +1,133 @@
+"""Input and output of the endpoints of access keys."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+
+from flagsite.core.api.input import Id, IdInQuery, QuerySerializer, Text, WriteInput
+from orgs.access import access_keys
+from orgs.access.models import AccessKey, Role
+from orgs.errors import InvalidKeyName
+
+NIGHTLY = {
+    "prefix": "4fG6aBcD",
+    "name": "nightly-sync",
+    "role": "editor",
+    "organizationId": 2,
+    "state": "valid",
+    "createdAt": "2026-11-23T09:59:47.384019Z",
+    "expiresAt": None,
+    "lastUsedAt": "2026-11-29T20:15:02.120481Z",
+    "replacedBy": None,
+}
+CREATED = NIGHTLY | {"lastUsedAt": None, "key": "4fG6aBcD.t5WOl50LOfIDxeVaiWomeLBeidrWVB1"}
+SECONDS = timedelta(seconds=1)
+STATES = ("valid", "expired", "revoked")
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "For one customer",
+            value={"name": "nightly-sync", "role": "editor", "organizationId": 2, "reason": "CRM-812"},
+        )
+    ]
+)
+class NewAccessKey(WriteInput):
+    """The body of POST /v1/access-keys."""
+
+    name = Text(max_length=access_keys.MAX_NAME_LENGTH, help_text="The purpose of the key.")
+    role = serializers.ChoiceField(Role.choices, default=Role.READER.value, help_text="Not more than your own role.")
+    organizationId = Id(
+        source="organization_id",
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="The key sees this organization and everything below. Null or absent: everything.",
+    )
+    expiresAt = serializers.DateTimeField(
+        source="expires", required=False, allow_null=True, default=None, help_text="Null or absent: never."
+    )
+
+    def validate_name(self, value: str) -> str:
+        if not access_keys.is_valid_name(value):
+            raise ValidationError(InvalidKeyName().detail)
+        return value
+
+    def validate_role(self, value: str) -> Role:
+        return Role(value)
+
+
+@extend_schema_serializer(examples=[OpenApiExample("Two days for both keys", value={"overlapSeconds": 172_800})])
+class Rotation(WriteInput):
+    """The body of POST /v1/access-keys/{prefix}/rotate."""
+
+    overlapSeconds = serializers.IntegerField(
+        source="overlap",
+        min_value=0,
+        max_value=access_keys.MAX_OVERLAP // SECONDS,
+        default=access_keys.DEFAULT_OVERLAP // SECONDS,
+        help_text="For this time the former key stays valid too. 0: it ends at once.",
+    )
+    expiresAt = serializers.DateTimeField(
+        source="expires",
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="When the new key expires. Null or absent: it is valid for as long as the former key was at first.",
+    )
+
+    def validate_overlapSeconds(self, value: int) -> timedelta:  # noqa: N802 - the name in JSON
+        return timedelta(seconds=value)
+
+
+class AccessKeyFilters(QuerySerializer):
+    """The query of GET /v1/access-keys. A key has to match all filters."""
+
+    role = serializers.ChoiceField(Role.choices, required=False)
+    organizationId = IdInQuery(source="organization_id", help_text="Keys for exactly this organization.")
+
+
+@extend_schema_serializer(examples=[OpenApiExample("A key", value=NIGHTLY)])
+class AccessKeySerializer(serializers.Serializer[AccessKey]):
+    """An access key without its secret part."""
+
+    prefix = serializers.CharField(help_text="The beginning of the key, up to the dot. It names the key.")
+    name = serializers.CharField()
+    role = serializers.ChoiceField(Role.choices)
+    organizationId = serializers.IntegerField(source="organization_id", allow_null=True)
+    state = serializers.SerializerMethodField()
+    createdAt = serializers.DateTimeField(source="created")
+    expiresAt = serializers.DateTimeField(source="expiry_date", allow_null=True)
+    lastUsedAt = serializers.SerializerMethodField(help_text="To the minute. Null: the key was never used.")
+    replacedBy = serializers.SerializerMethodField(help_text="The prefix of the key's successor after a rotation.")
+
+    def get_state(self, key: AccessKey) -> str:
+        return access_keys.state_of(key)
+
+    def get_lastUsedAt(self, key: AccessKey) -> datetime | None:  # noqa: N802 - the name in JSON
+        last = access_keys.last_used_at(key)
+        field = serializers.DateTimeField()
+        return field.to_representation(last) if last else None  # type: ignore[return-value]
+
+    def get_replacedBy(self, key: AccessKey) -> str | None:  # noqa: N802
+        return key.successor.prefix if key.successor else None
+
+
+@extend_schema_serializer(examples=[OpenApiExample("A new key", value=CREATED)])
+class CreatedAccessKeySerializer(AccessKeySerializer):
+    """An access key that was just created, with the key itself. The context needs `secret`."""
+
+    key = serializers.SerializerMethodField(
+        help_text="The key, which Flagsite shows only now. Null if Flagsite repeats an answer for an "
+        "`Idempotency-Key`, because it does not store the key. Then rotate or revoke the key."
+    )
+
+    def get_key(self, _: AccessKey) -> str | None:
+        secret: Any = self.context["secret"]
+        return secret if secret is None else str(secret)
