@@ -16,7 +16,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from flagsite.core.client_address import client_address
 from flagsite.health import readiness, version
+from flagsite.health.doctor_token import HEADER, is_doctor_token
 from flagsite.health.scraper_access import MetricsTokenAuthentication
 from orgs.access.authentication import AccessKeyAuthentication
 from orgs.access.endpoints import AlwaysJson
@@ -36,6 +38,9 @@ VERSION = inline_serializer(
     {
         "version": serializers.CharField(),
         "commit": serializers.CharField(allow_blank=True, help_text="Empty if the commit is not known."),
+        "seen": serializers.DictField(
+            required=False, help_text="How this request arrived behind the proxy; only for the command doctor."
+        ),
     },
 )
 READINESS = inline_serializer(
@@ -98,8 +103,22 @@ class VersionView(ProbeView):
         ],
     )
     def get(self, request: Request) -> Response:
-        """The version of Flagsite, and the commit if it is known."""
+        """The version of Flagsite, and the commit if it is known.
+
+        `doctor --url` of the same installation also gets `seen`: how this request arrived behind the proxy.
+        """
+        if is_doctor_token(request.headers.get(HEADER, "")):
+            return Response({**version.about(), "seen": _as_seen(request)})
         return Response(version.about())
+
+
+def _as_seen(request: Request) -> dict[str, Any]:
+    return {
+        "scheme": request.scheme,
+        "host": request.headers.get("Host", ""),
+        "client": client_address(request),
+        "forwardedFor": "X-Forwarded-For" in request.headers,
+    }
 
 
 class ReadinessView(ProbeView):

@@ -24,6 +24,7 @@ from flags.evaluation import context_loader
 from flags.serving.event_token import read_event_token
 from flags.serving.pg_listener import ChangeListener
 from flags.serving.subscriptions import Subscription, Subscriptions
+from flagsite.health.doctor_token import is_doctor_token
 from orgs.access.access_keys import usable_keys
 from orgs.access.models import Role
 from orgs.errors import OrganizationNotFound
@@ -36,6 +37,7 @@ SILENCE_SECONDS = 20.0
 """After so long a comment is sent, so that no proxy takes the connection for dead."""
 LONGEST_SECONDS = 3600.0
 """Then the client connects again by itself, and its key is checked again. The stream of a key ends when it expires."""
+DOCTOR_APART_SECONDS = 1.0
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
@@ -58,8 +60,9 @@ class EventStream:
             await _respond(send, 200, f"{len(self._subscriptions)} wait")
         elif scope["path"] != PATH or scope["method"] != "GET":
             await _respond(send, 404, "There is nothing here.")
+        elif is_doctor_token(token := parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]):
+            await _stream_for_doctor(scope, send)
         else:
-            token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
             asked = read_event_token(token)
             try:
                 access = await sync_to_async(_access_of)(*asked) if asked else None
@@ -72,8 +75,7 @@ class EventStream:
             else:
                 if access.is_client:
                     await sync_to_async(self._subscriptions.client_flags.know)()
-                headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"), *_cors(scope)]
-                await send({"type": "http.response.start", "status": 200, "headers": headers})
+                await _start_stream(scope, send)
                 loop = asyncio.get_running_loop()
                 subscription = Subscription(access.path, asked[1], loop, is_client=access.is_client)
                 await self._stream(asked[0], subscription, access.seconds_left, receive, send)
@@ -175,6 +177,26 @@ def _access_of(organization_id: int | None, key_prefix: str) -> _Access | None:
 def _event() -> bytes:
     data = orjson.dumps({"type": "refetchEvaluation", "lastModified": int(time.time())})
     return b"event: message\nid: %d\ndata: %b\n\n" % (time.time_ns(), data)
+
+
+async def _start_stream(scope: dict[str, Any], send: Send) -> None:
+    """Send the headers. They also tell common proxies not to keep back events: nginx reads X-Accel-Buffering."""
+    headers = [
+        (b"content-type", b"text/event-stream"),
+        (b"cache-control", b"no-store, no-transform"),
+        (b"x-accel-buffering", b"no"),
+        *_cors(scope),
+    ]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+
+async def _stream_for_doctor(scope: dict[str, Any], send: Send) -> None:
+    """Send two comments one second apart, so that `doctor --url` finds out whether a proxy keeps back the first."""
+    await _start_stream(scope, send)
+    await send(_part(b": first\n\n"))
+    await asyncio.sleep(DOCTOR_APART_SECONDS)
+    await send(_part(b": second\n\n"))
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _wait_until_gone(receive: Receive, subscription: Subscription) -> None:

@@ -2,5 +2,6 @@
 
 from flagsite.health.doctor.check_result import CheckResult, Severity
 from flagsite.health.doctor.checks import CHECKS, run_checks
+from flagsite.health.doctor.site_checks import Site
 
-__all__ = ["CHECKS", "CheckResult", "Severity", "run_checks"]
+__all__ = ["CHECKS", "CheckResult", "Severity", "Site", "run_checks"]

@@ -34,3 +34,7 @@ def warning(message: str, advice: str) -> CheckResult:
 
 def problem(message: str, advice: str) -> CheckResult:
     return CheckResult(Severity.PROBLEM, message, advice)
+
+
+def not_checked(message: str) -> CheckResult:
+    return CheckResult(Severity.NOT_CHECKED, message)

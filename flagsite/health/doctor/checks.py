@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from django.db import connection
 
-from flagsite.health.doctor.check_result import CheckResult, Severity, problem
+from flagsite.health.doctor.check_result import CheckResult, Severity, not_checked, problem
 from flagsite.health.doctor.infrastructure_checks import (
     check_broker,
     check_clock,
@@ -16,6 +17,15 @@ from flagsite.health.doctor.infrastructure_checks import (
     check_settings,
 )
 from flagsite.health.doctor.job_checks import check_beat, check_probe_job, check_queues, check_rescue, check_workers
+from flagsite.health.doctor.site_checks import (
+    Site,
+    check_answer,
+    check_encryption,
+    check_event_stream,
+    check_plain_http,
+    check_proxy_headers,
+    check_sign_in,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +49,37 @@ CHECKS = (
     DoctorCheck("rescue", check_rescue, requires="migrations"),
     DoctorCheck("canary", check_probe_job, requires="migrations"),
 )
-ADVICE_WHEN_A_CHECK_RAISES = {"database": "Start PostgreSQL, or correct DATABASE_URL."}
+SITE_CHECKS: tuple[tuple[str, Callable[[Site], CheckResult], str], ...] = (
+    ("site encryption", check_encryption, ""),
+    ("site answer", check_answer, "site encryption"),
+    ("site proxy", check_proxy_headers, "site answer"),
+    ("site sign-in", check_sign_in, "site answer"),
+    ("site http", check_plain_http, "site answer"),
+    ("site events", check_event_stream, "site answer"),
+)
+"""The checks of `doctor --url`, as in DoctorCheck."""
+NOT_REACHED = "Start the web server and the proxy in front of it, or correct the URL."
+ADVICE_WHEN_A_CHECK_RAISES = {
+    "database": "Start PostgreSQL, or correct DATABASE_URL.",
+    "site encryption": NOT_REACHED,
+    "site answer": NOT_REACHED,
+    "site events": "Start the events process, and let the proxy pass on EVENTS_URL to it.",
+}
 
 
-def run_checks() -> Iterator[tuple[str, CheckResult]]:
-    """Run all checks, one after another; yields the name and the result of each."""
+def run_checks(site: Site | None = None) -> Iterator[tuple[str, CheckResult]]:
+    """Run all checks, one after another; yields the name and the result of each.
+
+    Args:
+        site: the site as people open it. With None, the checks of SITE_CHECKS do not run.
+    """
     passed: set[str] = {""}
-    for check in CHECKS:
+    of_site = [] if site is None else [DoctorCheck(name, partial(run, site), need) for name, run, need in SITE_CHECKS]
+    for check in (*CHECKS, *of_site):
         if check.requires in passed:
             result = _run(check)
         else:
-            result = CheckResult(
-                Severity.NOT_CHECKED, f"Skipped, because the check of {check.requires} has not passed."
-            )
+            result = not_checked(f"Skipped, because the check of {check.requires} has not passed.")
         if result.severity in {Severity.OK, Severity.WARNING}:
             passed.add(check.name)
         yield check.name, result
