@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 """Stands in for systemctl where no systemd runs: it starts and stops the units of deploy/systemd and nginx.
 
 `deploy/try_install` puts this file into the copy of a machine as `systemctl`. It reads the real unit files, and knows
