@@ -31,12 +31,15 @@ ALLOWED_HOSTS = environment.comma_separated(
     "ALLOWED_HOSTS", HOST_NAME, "host names without scheme and port",
     "" if PRODUCTION else "localhost,127.0.0.1,[::1],testserver",
 )  # fmt: skip
-CSRF_TRUSTED_ORIGINS = environment.comma_separated("CSRF_TRUSTED_ORIGINS", ORIGIN, ORIGIN_EXAMPLE) or [
-    f"https://{name}"  # a proxy ends HTTPS, so Flagsite itself may see HTTP
-    for host in ALLOWED_HOSTS
-    for name in ([host[1:], f"*{host}"] if host.startswith(".") else [host])
-    if host != "*"
-]
+CSRF_TRUSTED_ORIGINS = (
+    environment.comma_separated("CSRF_TRUSTED_ORIGINS", ORIGIN, ORIGIN_EXAMPLE)
+    or [
+        f"https://{name}"  # a proxy ends HTTPS, so Flagsite itself may see HTTP
+        for host in ALLOWED_HOSTS
+        for name in ([host[1:], f"*{host}"] if host.startswith(".") else [host])
+        if host != "*"
+    ]
+)
 CSRF_FAILURE_VIEW = "flagsite.web.csrf_failure.page"
 if PRODUCTION:
     if len(SECRET_KEY) < MIN_SECRET_KEY_LENGTH:

@@ -42,19 +42,30 @@ def advice_for(request: HttpRequest) -> list[str]:
                 "Set TRUST_PROXY_HEADERS=true, and let the proxy set the header X-Forwarded-Proto itself.",
             ]
         return [
-            "You have opened this site with http://. In production, the browser sends the cookies of this site only "
-            "over HTTPS, so nobody can sign in here.",
-            "Open the site with https://. If a proxy ends HTTPS in front of Flagsite, let it set the header "
-            "X-Forwarded-Proto, and set TRUST_PROXY_HEADERS=true.",
+            (
+                "You have opened this site with http://. In production, the browser sends the cookies of this site only "
+                "over HTTPS, so nobody can sign in here."
+            ),
+            (
+                "Open the site with https://. If a proxy ends HTTPS in front of Flagsite, let it set the header "
+                "X-Forwarded-Proto, and set TRUST_PROXY_HEADERS=true."
+            ),
         ]
-    if origin and origin not in {f"{request.scheme}://{request.headers.get('Host', '')}", *settings.CSRF_TRUSTED_ORIGINS}:
+    if origin and origin not in {
+        f"{request.scheme}://{request.headers.get('Host', '')}",
+        *settings.CSRF_TRUSTED_ORIGINS,
+    }:
         return [
             f"Your browser says that the form comes from {origin}, but Flagsite does not know this address.",
-            f"If {origin} is the address of this site: let the proxy pass on the header Host, or add the "
-            "address to the setting CSRF_TRUSTED_ORIGINS.",
+            (
+                f"If {origin} is the address of this site: let the proxy pass on the header Host, or add the "
+                "address to the setting CSRF_TRUSTED_ORIGINS."
+            ),
         ]
     return [
-        "The form was too old, or your browser does not send the cookies of this site. Perhaps you have signed in "
-        "or out in another tab.",
+        (
+            "The form was too old, or your browser does not send the cookies of this site. Perhaps you have signed in "
+            "or out in another tab."
+        ),
         "Open the page again, and send the form once more. Allow cookies for this site if that does not help.",
     ]

@@ -106,6 +106,17 @@ def test_production_starts_with_what_it_needs() -> None:
     assert done.stdout == "True ['flags.example.com', '.example.org', '[::1]'] json\n"
 
 
+def test_production_trusts_forms_from_its_own_host_names_over_https(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**PRODUCTION, "CSRF_TRUSTED_ORIGINS": ""}.items():
+        monkeypatch.setenv(name, value)
+    assert runpy.run_path(SETTINGS)["CSRF_TRUSTED_ORIGINS"] == [
+        "https://flags.example.com",
+        "https://example.org",
+        "https://*.example.org",
+        "https://[::1]",
+    ]
+
+
 def test_a_database_may_be_named_by_a_service() -> None:
     assert environment.database("postgresql:///?service=flags")["OPTIONS"]["service"] == "flags"
 
