@@ -43,8 +43,8 @@ def advice_for(request: HttpRequest) -> list[str]:
             ]
         return [
             (
-                "You have opened this site with http://. In production, the browser sends the cookies of this site only "
-                "over HTTPS, so nobody can sign in here."
+                "You have opened this site with http://. In production, the browser sends the cookies of this site "
+                "only over HTTPS, so nobody can sign in here."
             ),
             (
                 "Open the site with https://. If a proxy ends HTTPS in front of Flagsite, let it set the header "
