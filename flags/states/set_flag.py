@@ -13,7 +13,7 @@ from flags.definitions.models import Flag, check_flag_key
 from flags.errors import FlagArchived, FlagNotFound, FlagPurging
 from flags.evaluation.engine import StateValue
 from flags.states import propagation, sql
-from flags.states.models import Change
+from flags.states.models import Change, FlagState
 from flags.states.sql import Span
 from jobs.engine import lifecycle
 from jobs.engine.models import Job
@@ -62,6 +62,8 @@ def set_flag(
         if organization is None:
             raise OrganizationNotFound
         flag = _get_or_create_flag(flag_key, requested_by)
+        stored = FlagState.objects.filter(organization_id=organization_id, flag_id=flag.pk)
+        before = stored.values_list("enabled", flat=True).first()
         number = sql.next_number()
         job = None
         if organization.has_children:
@@ -85,7 +87,7 @@ def set_flag(
         )
         audit_log.record(
             "flag.set", f"flag:{flag_key}", by=requested_by, organization_id=organization_id, reason=reason,
-            enabled=enabled, changeNumber=number, jobId=job.pk if job else None,
+            before=before, enabled=enabled, changeNumber=number, jobId=job.pk if job else None,
         )  # fmt: skip
     return AcceptedChange(change, flag, job)
 

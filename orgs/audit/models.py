@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
+from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Now
 
 from orgs.tree.models import Organization
@@ -55,6 +56,12 @@ class AuditEntry(models.Model):
             models.Index(fields=["via", "id"], name="audit_by_channel"),
             models.Index(fields=["at", "id"], name="audit_by_time"),
             models.Index(fields=["correlation_id"], name="audit_by_request"),
+            models.Index(
+                KeyTextTransform("flag", "details"),
+                "id",
+                name="audit_by_flag",
+                condition=models.Q(details__has_key="flag"),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from flagsite.core import csv_output
 from orgs.errors import RefusedLine
 from orgs.importing.staging import ImportReport, LineChange
 
 COLUMNS = (*LineChange._fields, "problem")
 """The columns of the CSV file. A line has either a change or a problem."""
-FIRST_CHARACTERS_OF_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""A spreadsheet runs a text that begins with one of these as a formula."""
 
 
 def sentence(report: ImportReport, *, dry_run: bool = False) -> str:
@@ -41,14 +39,8 @@ def described(change: LineChange) -> str:
 
 
 def csv_lines(rows: Iterable[Iterable[Any]]) -> Iterator[str]:
-    """Yield a CSV file with the header COLUMNS, line by line, in UTF-8 for Excel.
-
-    A text that a spreadsheet would run as a formula gets an apostrophe before it.
-    """
-    written = csv.writer(_Echo())
-    yield "\ufeff" + written.writerow(COLUMNS)  # type: ignore[operator]  # the line that _Echo returns
-    for row in rows:
-        yield written.writerow([harmless(value) for value in row])  # type: ignore[misc]
+    """Yield a CSV file with the header COLUMNS, line by line, which opens safely in a spreadsheet."""
+    return csv_output.csv_lines(COLUMNS, rows)
 
 
 def problem_rows(lines: Iterable[RefusedLine]) -> Iterator[tuple[Any, ...]]:
@@ -68,17 +60,3 @@ def as_json(change: LineChange) -> dict[str, Any]:
         "parentKey": change.parent_key or None,
         "formerParentKey": change.former_parent_key or None,
     }
-
-
-def harmless(value: Any) -> Any:
-    """Return the value so that no spreadsheet runs it as a formula."""
-    if isinstance(value, str) and value.startswith(FIRST_CHARACTERS_OF_FORMULAS):
-        return f"'{value}"
-    return value
-
-
-class _Echo:
-    """A file whose `write` returns the text, so that `csv.writer` returns each line."""
-
-    def write(self, text: str) -> str:
-        return text

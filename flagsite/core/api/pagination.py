@@ -36,13 +36,16 @@ class KeysetPagination(BasePagination):
     """Pages of a queryset that is ordered by one unique integer column, ascending or descending."""
 
     parameter_names = ("cursor", "pageSize")
+    max_page_size = MAX_PAGE_SIZE
+    default_page_size: int | None = None
+    """The number of rows on a page without `pageSize`; None: the setting PAGE_SIZE."""
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         """Return the rows of the requested page. Raises ValidationError."""
         (order,) = queryset.query.order_by
         self.column, descending = str(order).lstrip("-"), str(order).startswith("-")
         self.url = request.build_absolute_uri()
-        self.cursor, size = _cursor(request), _page_size(request)
+        self.cursor, size = _cursor(request), self._page_size(request)
         backwards = self.cursor is not None and self.cursor.backwards
         if self.cursor is not None:
             side = "lt" if descending != backwards else "gt"
@@ -70,11 +73,20 @@ class KeysetPagination(BasePagination):
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
         cursor = "The position of the page. Take it from `next` or `previous`; its content has no other meaning."
-        size = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": settings.PAGE_SIZE}
+        default = self.default_page_size or settings.PAGE_SIZE
+        size = {"type": "integer", "minimum": 1, "maximum": self.max_page_size, "default": default}
         return [
             {"name": "cursor", "in": "query", "description": cursor, "schema": {"type": "string"}},
             {"name": "pageSize", "in": "query", "description": "Rows on a page.", "schema": size},
         ]
+
+    def _page_size(self, request: Request) -> int:
+        page_size = request.query_params.get("pageSize")
+        if page_size is None:
+            return int(self.default_page_size or settings.PAGE_SIZE)
+        if not re.fullmatch(r"[1-9][0-9]{0,5}", page_size) or int(page_size) > self.max_page_size:
+            raise ValidationError({"pageSize": [f"Not a whole number from 1 to {self.max_page_size}."]})
+        return int(page_size)
 
     def _next(self) -> str | None:
         came_back = self.cursor is not None and self.cursor.backwards
@@ -104,12 +116,3 @@ def _cursor(request: Request) -> Cursor | None:
     if match is None or int(match[2]) >= 2**63:
         raise ValidationError({"cursor": ["This is not a valid cursor; take it from next or previous."]})
     return Cursor(int(match[2]), backwards=match[1] == "before")
-
-
-def _page_size(request: Request) -> int:
-    page_size = request.query_params.get("pageSize")
-    if page_size is None:
-        return int(settings.PAGE_SIZE)
-    if not re.fullmatch(r"[1-9][0-9]{0,3}", page_size) or int(page_size) > MAX_PAGE_SIZE:
-        raise ValidationError({"pageSize": [f"Not a whole number from 1 to {MAX_PAGE_SIZE}."]})
-    return int(page_size)

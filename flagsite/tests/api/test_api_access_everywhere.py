@@ -77,6 +77,8 @@ def test_the_url_map_holds_what_the_contract_names() -> None:
         "v1/schedules/<id:schedule_id>",
         "v1/schedules/<id:schedule_id>/cancel",
         "v1/schedules/<id:schedule_id>/retry",
+        "v1/audit-log",
+        "v1/audit-log/csv",
         "v1/access-keys",
         "v1/access-keys/<str:prefix>",
         "v1/access-keys/<str:prefix>/rotate",

@@ -1,0 +1,67 @@
+"""The audit entries that a caller may see, and the filters that all channels have in common."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db.models import Q, QuerySet
+from django.db.models.fields.json import KeyTextTransform
+
+from orgs.access.caller import Caller
+from orgs.access.visible_organizations import visible_organizations
+from orgs.audit.models import AuditEntry
+
+Entries = QuerySet[AuditEntry]
+
+
+def visible_entries(caller: Caller) -> Entries:
+    """Return the audit entries that the caller may see. With a scope, these are the entries about its organizations."""
+    entries: Entries = AuditEntry.objects.all()
+    if caller.organization_id is None:
+        return entries
+    return entries.filter(organization_id__in=visible_organizations(caller).values("pk"))
+
+
+def matching(
+    entries: Entries,
+    *,
+    flag: str = "",
+    organization_id: int | None = None,
+    actor: str = "",
+    action: str = "",
+    subject: str = "",
+    channel: str = "",
+    correlation_id: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Entries:
+    """Return the entries that match all given filters, newest first.
+
+    `actor` is an actor such as "user:alice"; "alice" means the person. `subject` may be its first word, such as
+    "key:4fG6aB". `flag` also finds the scheduled changes of a flag.
+    """
+    if flag:
+        entries = about_flag(entries, flag)
+    if organization_id is not None:
+        entries = entries.filter(organization_id=organization_id)
+    if actor:
+        entries = entries.filter(actor__in=[actor] if ":" in actor else [actor, f"user:{actor}"])
+    if action:
+        entries = entries.filter(action=action)
+    if subject:
+        entries = entries.filter(Q(subject=subject) | Q(subject__startswith=f"{subject} "))
+    if channel:
+        entries = entries.filter(via=channel)
+    if correlation_id:
+        entries = entries.filter(correlation_id=correlation_id)
+    if since is not None:
+        entries = entries.filter(at__gte=since)
+    if until is not None:
+        entries = entries.filter(at__lt=until)
+    return entries.order_by("-id")
+
+
+def about_flag(entries: Entries, key: str) -> Entries:
+    """Return the entries about a flag itself, its values on organizations and its scheduled changes."""
+    named = Q(details__has_key="flag", flag_name=key)  # has_key is the condition of the index audit_by_flag
+    return entries.alias(flag_name=KeyTextTransform("flag", "details")).filter(Q(subject=f"flag:{key}") | named)

@@ -1,0 +1,96 @@
+"""Input and output of the endpoints of the audit log."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+
+from flagsite.core.api.input import IdInQuery, QuerySerializer
+from orgs.audit.words import ShownEntry
+
+CHANNELS = ("api", "admin", "command", "worker", "schedule")
+CSV_COLUMNS = (
+    "id", "at", "actor", "action", "subject", "organizationId", "organization", "changes", "reason", "via", "address",
+    "correlationId",
+)  # fmt: skip
+SET = {
+    "id": 812,
+    "at": "2026-11-23T09:59:47.384019Z",
+    "actor": "user:alice",
+    "action": "flag.set",
+    "subject": "flag:new-checkout",
+    "organizationId": 4,
+    "organization": "Acme › North › Oslo",
+    "changes": ["off → on", "change number: 71"],
+    "reason": "Launch in Oslo",
+    "via": "admin",
+    "address": "10.0.0.7",
+    "correlationId": "5f0c6a8e",
+    "details": {"before": False, "enabled": True, "changeNumber": 71, "jobId": None},
+}
+
+
+def _text(help_text: str, max_length: int = 300, **more: Any) -> serializers.CharField:
+    return serializers.CharField(
+        required=False, max_length=max_length, trim_whitespace=False, help_text=help_text, **more
+    )
+
+
+class AuditFilters(QuerySerializer):
+    """The query of GET /v1/audit-log. An entry has to match all filters."""
+
+    flag = _text("Entries about this flag, its values on organizations and its scheduled changes.", 255)
+    organizationId = IdInQuery(
+        source="organization_id", help_text="Entries about exactly this organization, also if it is deleted."
+    )
+    actor = _text("Who did it: `user:alice`, `key:4fG6aB nightly-sync`, or `alice` for the person.", 200)
+    action = _text("What was done, such as `flag.set`.", 64)
+    subject = _text("What it was done to, such as `job:17`; for an access key its prefix, as in `key:4fG6aB`.")
+    via = serializers.ChoiceField(CHANNELS, source="channel", required=False, help_text="The channel.")
+    correlationId = _text("The `X-Request-ID` of a request, or the id of a command.", 128, source="correlation_id")
+    to = serializers.DateTimeField(source="until", required=False, help_text="Before this time.")
+
+    def get_fields(self) -> dict[str, Any]:
+        since = serializers.DateTimeField(source="since", required=False, help_text="At this time or later.")
+        return {**super().get_fields(), "from": since}  # `from` is a keyword in Python
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        for name in {"since", "until"} & attrs.keys():
+            try:
+                attrs[name] = attrs[name].astimezone(UTC)  # PostgreSQL knows fewer offsets than Python
+            except OverflowError:
+                raise ValidationError({"from" if name == "since" else "to": ["The time is out of range."]}) from None
+        return attrs
+
+
+@extend_schema_serializer(examples=[OpenApiExample("A flag was set", value=SET)])
+class AuditEntrySerializer(serializers.Serializer[ShownEntry]):
+    """An audit entry."""
+
+    id = serializers.IntegerField(source="entry.id")
+    at = serializers.DateTimeField(source="entry.at")
+    actor = serializers.CharField(source="entry.actor")
+    action = serializers.CharField(source="entry.action")
+    subject = serializers.CharField(source="entry.subject")
+    organizationId = serializers.IntegerField(source="entry.organization_id", allow_null=True)
+    organization = serializers.CharField(source="where", help_text="The organization's path as it is now.")
+    changes = serializers.ListField(child=serializers.CharField(), help_text="Values before and after, in words.")
+    reason = serializers.CharField(source="entry.reason")
+    via = serializers.ChoiceField(CHANNELS, source="entry.via", help_text="The channel.")
+    address = serializers.CharField(source="entry.address")
+    correlationId = serializers.CharField(source="entry.correlation_id")
+    details = serializers.DictField(source="entry.details", help_text="Values before and after, as JSON.")
+
+
+def csv_row(shown: ShownEntry) -> list[Any]:
+    """Return the cells of an entry in the order of CSV_COLUMNS."""
+    entry = shown.entry
+    return [
+        entry.pk, f"{entry.at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}", entry.actor, entry.action, entry.subject,
+        entry.organization_id, shown.where, "; ".join(shown.changes), entry.reason, entry.via, entry.address,
+        entry.correlation_id,
+    ]  # fmt: skip
