@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -17,6 +18,7 @@ from flags.definitions import service
 from flags.definitions.fields import FIELDS, AdminSection, BoundAccess
 from flags.definitions.forms import OPERATIONS, FlagForm, operations_for
 from flags.definitions.models import Flag
+from flags.definitions.visible_flags import visible_flags
 from flags.insights.admin_pages import AdoptionPages
 from flags.insights.flag_overview import count_states, latest_changes
 from flags.states.admin_section import switch_view
@@ -32,6 +34,8 @@ from orgs.access.operator_admin import OperatorAdmin, caller_of, require_caller
 
 RECORD = ["archived", "version", "created_by", "created_at", "updated_by", "updated_at"]
 """Fields that the page shows and nobody can edit."""
+AUTHORS = {"created_by", "updated_by"}
+"""Those that a person with a scope does not see: they name people and access keys of other customers."""
 
 
 @admin.register(Flag)
@@ -86,7 +90,11 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
         may_write = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
         if may_write:
             fieldsets.append(("This change", {"fields": ["reason", "based_on"]}))
-        return [*fieldsets, ("Record", {"fields": RECORD})] if obj else fieldsets
+        record = [name for name in RECORD if not (name in AUTHORS and _is_bound(request))]
+        return [*fieldsets, ("Record", {"fields": record})] if obj else fieldsets
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Flag]:
+        return super().get_queryset(request) & visible_flags(require_caller(request))
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
@@ -176,7 +184,8 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
         return super().render_change_form(request, context, *args, **kwargs)
 
     def _flag(self, request: HttpRequest, flag_id: int) -> tuple[Flag, Caller]:
-        caller, flag = caller_of(request), Flag.objects.filter(pk=flag_id).first()
+        caller = caller_of(request)
+        flag = visible_flags(caller).filter(pk=flag_id).first() if caller else None
         if flag is None or caller is None or not self.has_view_permission(request):
             raise Http404
         return flag, caller

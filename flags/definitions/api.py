@@ -24,6 +24,7 @@ from flags.definitions.serializers import (
     PurgeStartedSerializer,
     WholeDefinition,
 )
+from flags.definitions.visible_flags import find_visible_flag, visible_flags
 from flags.insights.staleness import with_staleness
 from flagsite.core.api.input import ReasonInput
 from jobs.api.serializers import tracking_url
@@ -64,9 +65,15 @@ class Definitions(ListEndpoint):
         tags=["definitions"],
     )
     def get(self, request: Request) -> Response:
-        """The definitions that match all filters, oldest first. Archived flags are listed only with `archived=true`."""
+        """The definitions that match all filters, oldest first. Archived flags are listed only with `archived=true`.
+
+        For a bound access key, only flags exist that somebody has set in its subtree or above it, and their
+        prerequisites.
+        """
         filters = self.filters(request, DefinitionFilters)
-        rows = self.rows(request, _matching(filters).prefetch_related("prerequisites").order_by("id"))
+        rows = self.rows(
+            request, _matching(visible_flags(self.caller), filters).prefetch_related("prerequisites").order_by("id")
+        )
         return self.page(DefinitionSerializer, rows, personal=not _is_bound(self.caller))
 
     @extend_schema(
@@ -101,7 +108,7 @@ class OneDefinition(Endpoint):
     )
     def get(self, request: Request, name: str) -> Response:
         """The current definition, also of an archived flag."""
-        flag = service.flag_called(name)
+        flag = find_visible_flag(self.caller, name)
         etag = _etag(self.caller, flag)
         known = [tag.removeprefix("W/") for tag in parse_etags(request.headers.get("If-None-Match", ""))]
         if etag in known or "*" in known:
@@ -166,8 +173,8 @@ class OneDefinition(Endpoint):
         return _definition_response(self.caller, flag)
 
 
-def _matching(filters: dict[str, Any]) -> QuerySet[Flag]:
-    flags: QuerySet[Flag] = Flag.objects.filter(archived=filters["archived"] == "true")
+def _matching(visible: QuerySet[Flag], filters: dict[str, Any]) -> QuerySet[Flag]:
+    flags = visible.filter(archived=filters["archived"] == "true")
     if "tag" in filters:
         flags = flags.filter(tags__contains=[filters["tag"]])
     if "search" in filters:

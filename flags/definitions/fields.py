@@ -23,6 +23,8 @@ from flags.evaluation.engine import Unit
 from flags.evaluation.rollout import HASHES, threshold
 from flagsite.core.api.input import Text
 
+HIDDEN_FROM_BOUND = "Null if your access key is bound to an organization."
+
 
 class BoundAccess(StrEnum):
     """What a bound caller can read of a field."""
@@ -195,8 +197,9 @@ _SPECS = (
             trim_whitespace=False,
             help_text="A random text if you leave it out. Another salt chooses other users.",
         ),
-        output=serializers.CharField,
+        output=partial(serializers.CharField, allow_null=True, help_text=HIDDEN_FROM_BOUND),
         example="5f0c2ab1",
+        bound_access=BoundAccess.NULL,  # with the salt, anybody can compute who is in the rollout
         is_kept_by_put=True,  # an old client that does not know the salt must not change the users of the rollout
         section=AdminSection.ROLLOUT,
         evaluated_as="salt",
@@ -225,7 +228,7 @@ _SPECS = (
             max_length=rules.MAX_WHITELIST_SIZE,
             help_text="Targeting keys for which the flag is always on.",
         ),
-        output=partial(Texts, allow_null=True, help_text="Null if your access key is bound to an organization."),
+        output=partial(Texts, allow_null=True, help_text=HIDDEN_FROM_BOUND),
         example=["user-17"],
         rule=rules.targeting_keys,
         is_schedulable=True,

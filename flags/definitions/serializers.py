@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
-from flags.definitions.fields import FIELDS, as_json, values_of
+from flags.definitions.fields import FIELDS, HIDDEN_FROM_BOUND, as_json, values_of
 from flags.definitions.models import FLAG_KEY, FLAG_KEY_PATTERN, Flag
 from flagsite.core.api.input import QuerySerializer, Text, WriteInput
 
@@ -120,9 +120,9 @@ class DefinitionSerializer(serializers.Serializer[Flag]):
     name = serializers.RegexField(f"^{FLAG_KEY_PATTERN}$")
     version = serializers.IntegerField(help_text="Increases with each change of the definition.")
     createdAt = serializers.DateTimeField()
-    createdBy = serializers.CharField()
+    createdBy = serializers.CharField(allow_null=True, help_text=HIDDEN_FROM_BOUND)
     updatedAt = serializers.DateTimeField()
-    updatedBy = serializers.CharField()
+    updatedBy = serializers.CharField(allow_null=True, help_text=HIDDEN_FROM_BOUND)
 
     def get_fields(self) -> dict[str, Any]:
         others = super().get_fields()
@@ -130,14 +130,15 @@ class DefinitionSerializer(serializers.Serializer[Flag]):
         return {"name": name, **{spec.wire_name: spec.output_field() for spec in FIELDS.values()}, **others}
 
     def to_representation(self, flag: Flag) -> dict[str, Any]:
+        sees_authors = self.context["personal"]
         return {
             "name": flag.key,
             **as_json(values_of(flag), is_bound=not self.context["personal"]),
             "version": flag.version,
             "createdAt": flag.created_at,
-            "createdBy": flag.created_by,
+            "createdBy": flag.created_by if sees_authors else None,
             "updatedAt": flag.updated_at,
-            "updatedBy": flag.updated_by,
+            "updatedBy": flag.updated_by if sees_authors else None,
         }
 
 

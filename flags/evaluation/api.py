@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from flags.definitions.api import NAME
+from flags.definitions.visible_flags import find_visible_flag
 from flags.errors import TargetingKeyMissing
 from flags.evaluation import explain
 from flags.evaluation.engine import EvaluationContext
@@ -117,6 +118,7 @@ def _check_response(checked: Checked) -> Response:
 
 
 def _explain_response(caller: Caller, name: str, question: dict[str, Any]) -> Response:
+    find_visible_flag(caller, name)
     try:
         checked = _check(caller, name, question)
     except TargetingKeyMissing as error:

@@ -12,6 +12,7 @@ from django.urls import URLPattern, path
 from unfold.decorators import action
 
 from flags.definitions.models import Flag
+from flags.definitions.visible_flags import visible_flags
 from flags.insights import adoption
 from flags.insights.staleness import stale_flags
 from flagsite.core.ids import id_in
@@ -49,13 +50,15 @@ class AdoptionPages(Pages):
 
     def adoption_view(self, request: HttpRequest, flag_id: int) -> HttpResponse:
         """Show a flag's adoption: the number of organizations with the flag on and off, its usage and its minority."""
-        caller, flag = self._caller(request), _flag(flag_id)
+        caller = self._caller(request)
+        flag = _flag(caller, flag_id)
         figures = adoption.adoption_of(caller, flag.key)
         return self._page(request, "adoption.html", {"title": f"Adoption of {flag.key}", "adoption": figures})
 
     def adoption_level(self, request: HttpRequest, flag_id: int) -> HttpResponse:
         """Show one level of the tree: organizations below a parent, with their figures."""
-        caller, flag = self._caller(request), _flag(flag_id)
+        caller = self._caller(request)
+        flag = _flag(caller, flag_id)
         parent_id, after_id = id_in(request.GET.get("parent", "")), id_in(request.GET.get("after", ""))
         try:
             shares, more = adoption.shares_below(caller, flag, parent_id, after_id)
@@ -76,8 +79,8 @@ class AdoptionPages(Pages):
         return TemplateResponse(request, f"admin/flags/{template}", frame | context)
 
 
-def _flag(flag_id: int) -> Flag:
-    flag = Flag.objects.filter(pk=flag_id).first()
+def _flag(caller: Caller, flag_id: int) -> Flag:
+    flag = visible_flags(caller).filter(pk=flag_id).first()
     if flag is None:
         raise Http404
     return flag

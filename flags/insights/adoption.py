@@ -16,6 +16,7 @@ from django.utils import timezone
 from psycopg.errors import QueryCanceled
 
 from flags.definitions.models import Flag
+from flags.definitions.visible_flags import visible_flags
 from flags.errors import FlagNotFound
 from flags.insights import staleness, usage_store
 from flags.insights.adoption_counts import BIGGEST
@@ -97,7 +98,7 @@ def adoption_of(caller: Caller, flag_key: str, organization_id: int | None = Non
 
     Raises FlagNotFound, OrganizationNotFound.
     """
-    flag = staleness.with_staleness(Flag.objects.filter(key=flag_key)).first()
+    flag = staleness.with_staleness(visible_flags(caller).filter(key=flag_key)).first()
     if flag is None:
         raise FlagNotFound(f"There is no flag {flag_key!r}.")
     everywhere = usage_store.usage_everywhere([flag])[flag.pk]

@@ -17,6 +17,7 @@ from django.db.models import BooleanField, Exists, ExpressionWrapper, Func, Oute
 from django.db.models.functions import Coalesce, Now, TruncDate
 
 from flags.definitions.models import Flag
+from flags.definitions.visible_flags import visible_flags
 from flags.insights import usage_store
 from flags.insights.minority import describe_minorities
 from flags.insights.models import FlagUseTotal
@@ -110,11 +111,13 @@ def _on_for_all(then: Any) -> Q:
 
 
 def stale_flags(caller: Caller, flags: QuerySet[Flag] | None = None, days: int | None = None) -> list[StaleFlag]:
-    """Return the stale flags among these flags, or among all flags, in the order of their keys. Makes three queries.
+    """Return the stale flags among these flags, or among all flags that the caller may see, in the order of their keys.
+
+    Makes three queries.
 
     A caller who is bound to an organization gets the reasons, but no figures about all organizations.
     """
-    chosen = with_staleness(Flag.objects.all() if flags is None else flags, days).filter(is_stale=True)
+    chosen = with_staleness(visible_flags(caller) if flags is None else flags, days).filter(is_stale=True)
     found = list(chosen.select_related("adoption").order_by("key"))
     if caller.organization_id is not None:
         return [StaleFlag(flag, tuple(reasons_of(flag, None)), "", None) for flag in found]

@@ -11,7 +11,8 @@ A *moved* organization gets the values of its new parent under a new change numb
 now. The values of the parent are its flag states, and also newer accepted changes on the parent or its ancestors whose
 propagation has not reached the parent yet. If nobody set a flag on the new parent or above it, the organization keeps
 its value of this flag. If a propagation from the former ancestors had not reached it yet, this change goes on under
-its own change number.
+its own change number. A value that the organization keeps is recorded as a change on it, so that Flagsite finds every
+flag that has to do with a subtree (`flags.definitions.visible_flags`) without reading all flag states of the subtree.
 
 A flag that is being purged gets no new flag states.
 """
@@ -45,6 +46,7 @@ def write_placed_states(*, placements: list[Placement], **_: Any) -> list[int]:
         if not placement.is_new:
             values = values_after_move(placement, number=sql.next_number())
             jobs += _apply(placement.organization_id, values)
+            _record_kept(placement)
     return jobs
 
 
@@ -207,6 +209,30 @@ def _start_job(organization_id: int, values: list[StateValue], *, total: int | N
     _record(organization_id, values, job_id=job.pk)
     log.info("placement_job_created", jobId=job.pk, organizationId=organization_id, flags=len(values))
     return job.pk
+
+
+RECORD_KEPT = """
+INSERT INTO flags_change (number, flag_id, organization_id, enabled, source_id, requested_by)
+SELECT state.change_number, state.flag_id, state.organization_id, state.enabled, state.source_id, %(by)s
+  FROM flags_flagstate state JOIN flags_flag flag ON flag.id = state.flag_id
+ WHERE state.organization_id = %(organization)s
+   AND NOT EXISTS (
+        SELECT FROM flags_flagstate above WHERE organization_id = %(parent)s AND above.flag_id = state.flag_id)
+   AND NOT EXISTS (  -- index change_on_organization
+        SELECT FROM flags_change change
+         WHERE change.organization_id = state.organization_id AND change.flag_id = state.flag_id)
+"""
+
+
+def _record_kept(placement: Placement) -> None:
+    """Record the values that a moved organization keeps, because its new parent has none."""
+    if placement.parent_id is None:
+        return
+    parameters = {
+        "organization": placement.organization_id, "parent": placement.parent_id, "by": actor.current().actor[:200],
+    }  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(RECORD_KEPT, parameters)
 
 
 def _record(organization_id: int, values: list[StateValue], *, job_id: int | None) -> None:

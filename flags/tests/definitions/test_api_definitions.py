@@ -329,12 +329,14 @@ def test_prerequisites_have_twenty_levels_at_most(api: Api) -> None:
     assert api.patch(f"{BASE}/level-1", {"prerequisites": ["below", "level-0"]}).status_code == 200
 
 
-def test_readers_read_editors_write_and_bound_keys_read_without_whitelists(api: Api, cast: Cast) -> None:
-    defined(api, userWhitelist=["somebody"])
+def test_readers_read_editors_write_and_bound_keys_read_without_what_others_wrote(api: Api, cast: Cast) -> None:
+    made = defined(api, userWhitelist=["somebody"]).json()
+    set_flag(organization_id=cast.oslo.pk, flag_key="new-ui", enabled=True)
     reader, bound = Api(_key("r", Role.READER)), Api(_key("b", Role.ADMIN, cast.acme))
-    assert reader.get(f"{BASE}/new-ui").json()["userWhitelist"] == ["somebody"]
+    assert reader.get(f"{BASE}/new-ui").json() == made
+    hidden = dict.fromkeys(("userWhitelist", "salt", "createdBy", "updatedBy"))
     for shown in (bound.get(f"{BASE}/new-ui").json(), bound.get(BASE).json()["results"][0]):
-        assert shown["userWhitelist"] is None
+        assert shown == made | hidden
     assert bound.get(f"{BASE}/new-ui")["ETag"] != reader.get(f"{BASE}/new-ui")["ETag"]
     for method, path in (("POST", BASE), ("PUT", f"{BASE}/new-ui"), ("PATCH", f"{BASE}/new-ui"),
                          ("DELETE", f"{BASE}/new-ui"), ("DELETE", f"{BASE}/new-ui?purge=true")):  # fmt: skip

@@ -14,6 +14,7 @@ from conftest import Cast, _key
 from flags.definitions import service
 from flags.definitions.fields import FIELDS, BoundAccess
 from flags.definitions.models import Flag
+from flags.states.set_flag import set_flag
 from orgs.access.models import Role
 from orgs.tests.api import Api
 from orgs.tests.people import shown, signed_in
@@ -57,6 +58,7 @@ def test_a_bound_caller_gets_of_a_field_what_its_spec_says(
     cast: Cast, monkeypatch: pytest.MonkeyPatch, access: BoundAccess
 ) -> None:
     flag = service.create(key="f", values={"salt": "secret-salt"}, by="user:olga")
+    set_flag(organization_id=cast.acme.pk, flag_key="f", enabled=True)
     monkeypatch.setitem(FIELDS, "salt", replace(FIELDS["salt"], bound_access=access))
     everyone, bound = (Api(_key(name, Role.READER, top)) for name, top in (("e", None), ("b", cast.acme)))
     answers = {"value": {"salt": "secret-salt"}, "null": {"salt": None}, "nothing": {}}
