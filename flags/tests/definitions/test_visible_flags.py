@@ -96,6 +96,7 @@ def test_listing_definitions_takes_the_same_number_of_queries_however_many_flags
         return len(queries)
 
     switch(cast.oslo, "first")
+    count()  # the first request also stores that the key was used
     few = count()
     for organization in (*cast.of_acme, cast.rival):
         for number in range(3):
