@@ -1,0 +1,113 @@
+"""docs/tutorial.md works as it stands, with a real browser; only the ports differ, and the packages are there already."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from flagsite.tests.crash.installation import CHECKOUT, kill_session
+from flagsite.tests.openfeature import javascript_clients
+from flagsite.tests.openfeature.served import Served
+from orgs.tests.replacing import replaced
+
+pytestmark = pytest.mark.slow
+INSTALLATIONS = re.compile(r"^(?:python3 -m venv|shop-environment/bin/pip|npm install) .*\n", re.MULTILINE)
+
+
+class Reader:
+    """Somebody who types the commands of the page into one terminal."""
+
+    def __init__(self, folder: Path, flagsite: Served) -> None:
+        text = (CHECKOUT / "docs" / "tutorial.md").read_text()
+        text = replaced(text, "http://127.0.0.1:8000", flagsite.url)
+        self.text = replaced(INSTALLATIONS.sub("", text), "8010", str(flagsite.page_port))
+        manage = folder / "bin" / "manage"
+        manage.parent.mkdir()
+        manage.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{CHECKOUT}/manage.py" "$@"\n')
+        manage.chmod(0o755)
+        (folder / "shop-environment" / "bin").mkdir(parents=True)
+        (folder / "shop-environment" / "bin" / "python").symlink_to(sys.executable)
+        (folder / "node_modules").symlink_to(javascript_clients.installed() / "node_modules")
+        self.terminal = subprocess.Popen(
+            ["bash"], cwd=folder, env=flagsite.environment | {"PATH": os.environ["PATH"]}, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+
+    def does(self, step: int) -> str:
+        """Type the commands of a step; what the terminal shows."""
+        section = self.text[self.text.index(f"\n## {step}. ") + 1 :].partition("\n## ")[0]
+        commands = "\n".join(re.findall(r"^```sh\n(.*?)^```", section, re.MULTILINE | re.DOTALL))
+        end = uuid.uuid4().hex
+        assert self.terminal.stdin is not None
+        assert self.terminal.stdout is not None
+        self.terminal.stdin.write(f"{commands}\necho; echo {end}\n")
+        self.terminal.stdin.flush()
+        lines = []
+        while (line := self.terminal.stdout.readline()) and line.strip() != end:
+            lines.append(line)
+        return "".join(lines)
+
+
+@pytest.fixture
+def reader(flagsite: Served, tmp_path: Path) -> Iterator[Reader]:
+    reader = Reader(tmp_path, flagsite)
+    with reader.terminal:
+        yield reader
+        kill_session(reader.terminal)
+
+
+def test_the_tutorial_from_the_first_step_to_the_last(reader: Reader, flagsite: Served, chromium: Browser) -> None:
+    assert "6 organizations created" in reader.does(2)
+    reader.does(3)
+    assert '"name":"new-checkout"' in reader.does(4).replace(" ", "")
+    assert "old checkout" in reader.does(5)
+    reader.does(6)
+    page = chromium.new_page()
+    page.goto(f"{flagsite.page_origin}/page")
+    page.wait_for_function("document.title === 'old checkout'", timeout=10_000)
+
+    assert reader.does(7).split("\n")[-4:-1] == ["new checkout", "old checkout", ""]
+    page.wait_for_function("document.title === 'new checkout'", timeout=10_000)
+
+    assert re.search(r" ([1-9]|1\d|2\d) new checkout", reader.does(8))
+    page.wait_for_function("document.title === 'new checkout'", timeout=10_000)
+
+    assert "old checkout" in reader.does(9)
+    assert flagsite.get("/v1/feature-flags/new-checkout").json()["killed"] is False
+    reader.does(10)
+    assert flagsite.get("/v1/feature-flags/new-checkout").json()["archived"] is True
+    page.close()
+
+
+def test_a_project_of_your_own_uses_flags_client_as_the_questions_page_says(flagsite: Served, tmp_path: Path) -> None:
+    flagsite.define("own.project", enabled=True)
+    (tmp_path / "own_settings.py").write_text(
+        'from flagsite.settings import *\nROOT_URLCONF = "own_urls"\n'
+        'MIDDLEWARE = [*MIDDLEWARE, "flags.client.middleware.flags_of_request"]\n'
+    )
+    (tmp_path / "own_urls.py").write_text(
+        "from django.http import HttpResponse\nfrom django.urls import include, path\n"
+        "from flags.client import is_enabled\n\n\n"
+        "def view(request):\n    return HttpResponse(str(is_enabled('own.project', default=False)))\n\n\n"
+        "urlpatterns = [path('shop', view), path('', include('flagsite.urls'))]\n"
+    )
+    program = (
+        "import django; django.setup()\nfrom django.test import Client\n"
+        "print(Client(headers={'Host': 'localhost'}).get('/shop').content.decode())"
+    )
+    environment = flagsite.environment | {
+        "DJANGO_SETTINGS_MODULE": "own_settings",
+        "PYTHONPATH": f"{CHECKOUT}{os.pathsep}{tmp_path}",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert done.stdout.strip() == "True"
