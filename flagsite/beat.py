@@ -19,7 +19,7 @@ from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import ModelEntry
 
 from flagsite.core.adapters.celery_beat import RereadingScheduler
-from flagsite.core.adapters.django_orm import psycopg_parameters
+from flagsite.core.adapters.django_orm import direct_parameters
 from flagsite.core.db import clock, transient_errors
 
 log = structlog.get_logger(__name__)
@@ -148,7 +148,7 @@ def last_tick_age() -> float | None:
 def _take_lock() -> psycopg.Connection[Any] | None:
     """Return a connection that holds the lock, or None if another beat holds it or the database is away."""
     try:
-        candidate = psycopg.connect(**{**psycopg_parameters(), "connect_timeout": 3}, autocommit=True)
+        candidate = psycopg.connect(**{**direct_parameters(), "connect_timeout": 3}, autocommit=True)
         row = candidate.execute("SELECT pg_try_advisory_lock(%s)", [BEAT_LOCK]).fetchone()
         candidate.execute(SET_KEEP_ALIVE)
     except psycopg.Error as error:

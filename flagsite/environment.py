@@ -107,11 +107,11 @@ def redis_url(default: str) -> str:
     return url
 
 
-def database(url: str) -> dict[str, object]:
+def database(url: str, name: str = "DATABASE_URL") -> dict[str, object]:
     """Django's settings for a PostgreSQL URL: postgresql://user:password@host:port/name?host=/folder&sslmode=require.
 
-    Raises ImproperlyConfigured if the URL is not valid or names another kind of database. The message omits the value,
-    which may have a password.
+    `name` is the variable that has the URL. Raises ImproperlyConfigured if the URL is not valid or names another kind
+    of database. The message omits the value, which may have a password.
     """
     try:
         parts = urlsplit(url)
@@ -120,17 +120,17 @@ def database(url: str) -> dict[str, object]:
         make_conninfo("", **given)
     except ValueError:
         raise ImproperlyConfigured(
-            "DATABASE_URL is not a valid URL. Set it to a URL such as postgresql://user:password@host:port/name."
+            f"{name} is not a valid URL. Set it to a URL such as postgresql://user:password@host:port/name."
         ) from None
     except ProgrammingError as error:
-        raise ImproperlyConfigured(f"DATABASE_URL has an invalid option: {error}.") from None
+        raise ImproperlyConfigured(f"{name} has an invalid option: {error}.") from None
     if parts.scheme not in {"postgres", "postgresql"}:
         raise ImproperlyConfigured(
-            f"DATABASE_URL begins with {parts.scheme!r}, but Flagsite needs PostgreSQL. Set it to a postgresql:// URL."
+            f"{name} begins with {parts.scheme!r}, but Flagsite needs PostgreSQL. Set it to a postgresql:// URL."
         )
     if not parts.path.lstrip("/") and "service" not in given:
         raise ImproperlyConfigured(
-            "DATABASE_URL names no database. Set it to a URL such as postgresql://user:password@host:port/name."
+            f"{name} names no database. Set it to a URL such as postgresql://user:password@host:port/name."
         )
     options: dict[str, object] = {"connect_timeout": 5, "application_name": "flagsite", **KEEP_ALIVE, **given}
     host = str(options.pop("host", "") or unquote(parts.hostname or ""))

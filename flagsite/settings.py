@@ -137,10 +137,22 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 # --- PostgreSQL and the Redis-protocol server -----------------------------------------------------------------------
+_direct_url = environment.text("DATABASE_DIRECT_URL")
+DATABASE_DIRECT = environment.database(_direct_url, "DATABASE_DIRECT_URL") if _direct_url else None
+"""The database for connections that need a session of their own, past the connection pooler of DATABASE_URL."""
 DATABASES = {
     "default": environment.database(_database_url or servers.database_url())
-    | {"CONN_MAX_AGE": environment.integer("DATABASE_CONNECTION_SECONDS", 600), "CONN_HEALTH_CHECKS": True}
+    | {
+        "CONN_MAX_AGE": environment.integer("DATABASE_CONNECTION_SECONDS", 600),
+        "CONN_HEALTH_CHECKS": True,
+        "DISABLE_SERVER_SIDE_CURSORS": bool(DATABASE_DIRECT),  # a pooler would run the parts in several sessions
+    }
 }
+if DATABASE_DIRECT and not _database_url:
+    raise ImproperlyConfigured(
+        "DATABASE_DIRECT_URL is set, but DATABASE_URL is not. Set DATABASE_URL to the URL of the connection pooler, or "
+        "unset DATABASE_DIRECT_URL."
+    )
 REDIS_URL = environment.redis_url(servers.redis_url())
 if PRODUCTION and not (_database_url and os.environ.get("REDIS_URL")):
     raise ImproperlyConfigured(

@@ -9,11 +9,14 @@ from time import monotonic
 
 from django.db import Error
 
+from flags.serving.cache_events import UNHEARD_SECONDS
 from orgs.access.authentication import caller_with
 from orgs.access.caller import Caller
 
 FRESH_SECONDS = 10.0
-"""How long a cached key is used without asking the database. So an expired key may go on; a revoked one does not."""
+"""How long a cached key is used without asking the database; UNHEARD_SECONDS while the process hears of no change.
+
+So an expired key may go on; a revoked one does not."""
 MOST = 10_000
 """Valid keys that are cached, and as many that are not valid."""
 
@@ -29,6 +32,7 @@ class AccessKeyCache:
         """When each key was looked up, and its caller; the one that was looked up longest ago comes first."""
         self._invalid: OrderedDict[bytes, float] = OrderedDict()
         self._epoch = 0
+        self.set_listening(hears=True)
         self._storing = threading.Lock()
 
     def caller_with(self, key: str) -> Caller | None:
@@ -39,9 +43,9 @@ class AccessKeyCache:
         digest = blake2b(key.encode()).digest()
         cached = self._valid.get(digest)
         now = monotonic()
-        if cached is not None and now - cached[0] < FRESH_SECONDS:
+        if cached is not None and now - cached[0] < self._fresh:
             return cached[1]
-        if now - self._invalid.get(digest, -FRESH_SECONDS) < FRESH_SECONDS:
+        if now - self._invalid.get(digest, -FRESH_SECONDS) < self._fresh:
             return None
         epoch = self._epoch
         try:
@@ -56,6 +60,10 @@ class AccessKeyCache:
             if epoch == self._epoch:  # else a key was revoked meanwhile, perhaps this one
                 self._store(digest, now, caller)
         return caller
+
+    def set_listening(self, *, hears: bool) -> None:
+        """Whether the process hears of revoked keys from now on; a new cache believes that it does."""
+        self._fresh = FRESH_SECONDS if hears else UNHEARD_SECONDS
 
     def clear(self) -> None:
         """Ask the database again: a key was revoked, or a notification was missed."""

@@ -30,6 +30,10 @@ from flags.evaluation.engine import StateValue
 
 NOTIFICATION_CHANNEL = "flagsite_changes"
 """The channel of NOTIFY and LISTEN."""
+HEARTBEAT_CHANNEL = "flagsite_heartbeat"
+"""The channel on which listeners hear that they hear (`flags/serving/pg_listener.py`)."""
+UNHEARD_SECONDS = 1.0
+"""The greatest age of cached data while the process does not hear the heartbeat."""
 
 
 @dataclass(frozen=True, slots=True)

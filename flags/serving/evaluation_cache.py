@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
 from flags.evaluation import context_loader
-from flags.serving.cache_events import OrganizationMoved
+from flags.serving.cache_events import UNHEARD_SECONDS, OrganizationMoved
 from flags.serving.change_log import ChangeLog, LoggedEvent
 from flags.serving.definition_set import DefinitionSet
 from flags.serving.organization_snapshot import SNAPSHOT_BYTES, OrganizationSnapshot
@@ -22,8 +22,6 @@ from flagsite.core.ids import id_in
 from orgs.errors import OrganizationNotFound
 
 Read = TypeVar("Read")
-UNHEARD_SECONDS = 1.0
-"""The greatest age of cached data while the process does not listen to the database."""
 SAME_SECONDS = 0.1
 """Snapshots that are read within so long share one `read_at`."""
 READS_COMMITTED_DATA = """
@@ -40,8 +38,8 @@ class EvaluationCache:
 
     The listener hands events to `notify` and `reload_definitions`, and calls `clear` after it may have missed some. A
     snapshot is read again when it is older than EVALUATION_CACHE_SECONDS, or than UNHEARD_SECONDS while the process
-    does not listen; only while the database is away an older one will do. A transaction that sees other data than
-    everybody else gets what it sees, which is not kept.
+    does not hear of changes; only while the database is away an older one will do. A transaction that sees other data
+    than everybody else gets what it sees, which is not kept.
     """
 
     def __init__(self, most: int | None = None) -> None:

@@ -44,6 +44,17 @@ def is_up_to_date() -> bool:
     return _of_this_process().listener.hear_all(WAIT_SECONDS)
 
 
+def listener() -> ChangeListener | None:
+    """The listener of this process; None if the process caches nothing."""
+    return _made.listener if _made is not None and _made.pid == os.getpid() else None
+
+
+def unheard_seconds() -> float:
+    """For how many seconds since the last call this process has cached something without hearing of changes."""
+    made = listener()
+    return made.take_unheard_seconds() if made is not None else 0.0
+
+
 def end() -> None:
     """Hand on the counted evaluations and stop listening: for a process whose servers end before it does."""
     global _made  # noqa: PLW0603 - the next call makes the caches again
@@ -69,9 +80,13 @@ def _make() -> ProcessCaches:
                 evaluation.clear()
                 access_keys.clear()
 
-            evaluation.set_listening(hears=False)
+            def set_listening(*, hears: bool) -> None:
+                evaluation.set_listening(hears=hears)
+                access_keys.set_listening(hears=hears)
+
+            set_listening(hears=False)
             handler = apply_events_to(evaluation, access_keys.clear)
-            listener = ChangeListener(handler, clear_all, evaluation.set_listening)
+            listener = ChangeListener(handler, clear_all, set_listening)
             listener.start()
             _made = ProcessCaches(os.getpid(), evaluation, access_keys, listener)
         return _made

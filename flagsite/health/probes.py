@@ -140,9 +140,10 @@ class ReadinessView(ProbeView):
     def get(self, request: Request) -> Response:
         """200 if the database answers and has all migrations, otherwise 503.
 
-        The body also reports broker, beat and probe job (`canary`). These checks do not change the status, because
-        Flagsite answers requests without broker and beat, and the jobs wait. Only METRICS_TOKEN or an access key
-        without an organization gets `details`.
+        The body also reports broker, beat, probe job (`canary`) and the `listener` of the web process that answers.
+        These checks do not change the status. Flagsite answers requests without broker and beat, and the jobs wait. A
+        process that does not hear of changes reads from the database what it answers, so that evaluations are at most
+        two seconds old. Only METRICS_TOKEN or an access key without an organization gets `details`.
         """
         current = readiness.readiness_cache.current()
         body: dict[str, Any] = {

@@ -3,8 +3,9 @@
 Database and migrations decide whether the server is ready. Without them it cannot answer any request, so a load
 balancer should send it none. Broker, beat and probe job are reported, but do not change the readiness. While one of
 them is away, the server answers requests and commits changes with their jobs. The jobs run later, because workers also
-find jobs without the broker. If every web server left the load balancer, a delay would become an outage.
-docs/alerts.yml has alerts for these parts.
+find jobs without the broker. If every web server left the load balancer, a delay would become an outage. The same holds
+for the listener: a process that does not hear of changes reads from the database what it answers, so its answers are at
+most two seconds old. docs/alerts.yml has alerts for these parts.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from django.db.migrations.executor import MigrationExecutor
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from flags.serving import process_cache
 from flagsite import beat
 from jobs.metrics import probe_job
 
 log = structlog.get_logger(__name__)
-PARTS = ("database", "migrations", "broker", "beat", "canary")
+PARTS = ("database", "migrations", "broker", "beat", "canary", "listener")
 REQUIRED_PARTS = ("database", "migrations")
 OVERDUE_SECONDS = 150.0
 """After this time without a tick of beat or a completed probe job, two of them are missing."""
@@ -91,7 +93,8 @@ class ReadinessCache:
             parts["canary"] = _status("canary", lambda: _check_age(probe_job.seconds_since_probe()))
         else:
             parts |= {name: PartStatus(is_ok=False, detail="unknown") for name in ("migrations", "beat", "canary")}
-        return Readiness(parts | {"broker": _status("broker", _check_broker)})
+        others = {"broker": _check_broker, "listener": _check_listener}
+        return Readiness(parts | {name: _status(name, check) for name, check in others.items()})
 
     def _check_migrations(self) -> PartStatus:
         """Check that the database has every migration of this version. After a success the check is not repeated."""
@@ -143,3 +146,11 @@ def _check_broker() -> PartStatus:
     finally:
         client.close()
     return PartStatus(is_ok=True)
+
+
+def _check_listener() -> PartStatus:
+    """Check that this process hears of changes, if it caches anything."""
+    listener = process_cache.listener()
+    if listener is None:
+        return PartStatus(is_ok=True, detail="not used")
+    return PartStatus(is_ok=listener.hears, detail=listener.why_not)

@@ -1,4 +1,6 @@
-"""The count of HTTP requests in this process, or shared with its siblings (`flagsite.metrics.multiprocess_folder`).
+"""The counts of this process, or shared with its siblings (`flagsite.metrics.multiprocess_folder`).
+
+They are the HTTP requests, and the time in which the process did not hear of changes.
 
 Writing one request into the shared files takes as long as a whole evaluation. So a process collects its requests and
 writes them together: when BATCH_SIZE requests are pending, every second, when it is scraped, and when it exits.
@@ -11,9 +13,10 @@ import threading
 from collections import defaultdict, deque
 
 import structlog
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from flags.serving import process_cache
 from flagsite.core.adapters.prometheus import BatchHistogram
 from flagsite.core.background import BackgroundService
 from flagsite.metrics.multiprocess_folder import VARIABLE
@@ -32,6 +35,11 @@ _seconds = BatchHistogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
     registry=_own,
 )
+_unheard = Counter(
+    "flagsite_unheard_seconds",
+    "Seconds in which web processes did not hear of changes, and read evaluations from the database.",
+    registry=_own,
+)
 _pending: deque[tuple[tuple[str, str, int], float]] = deque()
 """Requests that are not written yet: (method, route, status) and seconds. The methods of a deque are thread-safe."""
 _writing = threading.Lock()
@@ -47,8 +55,9 @@ def count(*, method: str, route: str, status: int, seconds: float) -> None:
 
 
 def write() -> None:
-    """Write all pending requests."""
+    """Write all pending requests, and the time since the last call in which this process did not hear of changes."""
     with _writing:
+        _unheard.inc(process_cache.unheard_seconds())
         by_labels = defaultdict(list)
         for labels, seconds in [_pending.popleft() for _ in range(len(_pending))]:
             by_labels[labels].append(seconds)

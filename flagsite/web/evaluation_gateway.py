@@ -48,6 +48,8 @@ class EvaluationGateway:
         """As WSGI (PEP 3333) has it."""
         run_as_answering_thread()
         if MARK not in environ["PATH_INFO"]:
+            if self._evaluation is None:
+                self._ready()  # so that /readyz can tell whether this process hears of changes
             return self._behind(environ, start_response)
         began = perf_counter()
         response = self._answer(environ)

@@ -44,13 +44,17 @@ class Process:
             self.heard.append(event)
 
         self.hears: list[bool] = []
-        self.listener = ChangeListener(on_event, self._gap, lambda *, hears: self.hears.append(hears))
+        self.listener = ChangeListener(on_event, self._gap, self._hearing)
         self.listener.start()
         eventually(lambda: self.listener.hears)
 
     def _gap(self) -> None:
         self.gaps += 1
         self.cache.clear()
+
+    def _hearing(self, *, hears: bool) -> None:
+        self.hears.append(hears)
+        self.cache.set_listening(hears=hears)
 
     def value(self, organization: Organization, flag: str = "checkout") -> bool | None:
         """What it answers; None where nobody set it."""
@@ -167,7 +171,7 @@ def test_after_a_lost_connection_everything_is_read_anew(cast: Cast, process: Pr
     with connection.cursor() as cursor:
         cursor.execute("UPDATE flags_flagstate SET enabled = false")  # nobody is told
         assert process.value(cast.oslo) is True
-        cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
+        cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ~ '^(LISTEN|NOTIFY)'")
     eventually(lambda: process.gaps == 2 and process.listener.hears)
     assert process.value(cast.oslo) is False
 
@@ -201,7 +205,7 @@ class Server:
 
     def notifies(self) -> object | None:
         """As psycopg has it."""
-        return SimpleNamespace(extra=self.told.pop()) if self.told else None
+        return SimpleNamespace(relname=b"flagsite_changes", extra=self.told.pop()) if self.told else None
 
     def execute(self, _: str) -> None:
         """Its answer comes after what was told before."""

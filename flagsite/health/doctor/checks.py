@@ -9,11 +9,10 @@ from functools import partial
 from django.db import connection
 
 from flagsite.health.doctor.check_result import CheckResult, Severity, not_checked, problem
+from flagsite.health.doctor.database_checks import check_database, check_listener, check_migrations
 from flagsite.health.doctor.infrastructure_checks import (
     check_broker,
     check_clock,
-    check_database,
-    check_migrations,
     check_settings,
 )
 from flagsite.health.doctor.job_checks import check_beat, check_probe_job, check_queues, check_rescue, check_workers
@@ -42,6 +41,7 @@ CHECKS = (
     DoctorCheck("database", check_database),
     DoctorCheck("migrations", check_migrations, requires="database"),
     DoctorCheck("clock", check_clock, requires="database"),
+    DoctorCheck("listener", check_listener, requires="database"),
     DoctorCheck("broker", check_broker),
     DoctorCheck("beat", check_beat, requires="migrations"),
     DoctorCheck("workers", check_workers, requires="migrations"),

@@ -1,4 +1,4 @@
-"""Checks of the infrastructure: settings, database, migrations, clock, broker."""
+"""Checks of the infrastructure: settings, clock, broker."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ import redis
 from django.conf import settings
 from django.core import checks
 from django.db import connection
-from django.db.migrations.loader import MigrationLoader
 
 from flags.schedules.backoff import DEFAULT_MAX_RETRIES, MAX_RETRIES_LIMIT, max_retries_is_in_range
 from flagsite.health.doctor.check_result import CheckResult, ok, problem, warning
 
-MIN_POSTGRESQL_VERSION = 14
 MIN_REDIS_VERSION = (6, 2)
 CLOCK_WARNING_SECONDS = 2.0
 """From this difference between two clocks, people notice wrong times."""
@@ -55,40 +53,6 @@ def check_settings() -> CheckResult:
 
 IGNORED_WARNINGS = {"security.W004", "security.W008"}
 """Django's warnings about HSTS and the redirect to HTTPS. The README explains both, and often a proxy does them."""
-
-
-def check_database() -> CheckResult:
-    """Check that PostgreSQL answers and is new enough."""
-    began = time.monotonic()
-    connection.ensure_connection()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT current_setting('server_version_num')::int / 10000, current_setting('server_version')")
-        major, version = cursor.fetchone()
-    message = f"PostgreSQL {version} answers after {1000 * (time.monotonic() - began):.0f} ms."
-    if major < MIN_POSTGRESQL_VERSION:
-        return problem(message, f"Flagsite needs PostgreSQL {MIN_POSTGRESQL_VERSION} or newer; upgrade the server.")
-    return ok(message)
-
-
-def check_migrations() -> CheckResult:
-    """Check that the database has exactly the migrations of this version."""
-    loader = MigrationLoader(connection)
-    missing = sorted(".".join(key) for key in loader.graph.nodes if key not in loader.applied_migrations)
-    if missing:
-        more = " …" if missing[3:] else ""
-        message = f"Migrations are not applied ({len(missing)}): {', '.join(missing[:3])}{more}."
-        return problem(message, "Run bin/manage migrate.")
-    known = loader.disk_migrations or {}
-    newer = [".".join(key) for key in loader.applied_migrations if key not in known and key[0] in OUR_APPS]
-    if newer:
-        return warning(
-            f"The database has migrations that this version does not know: {', '.join(newer)}.",
-            "A newer version of Flagsite has migrated the database. Run that version.",
-        )
-    return ok("All migrations are applied.")
-
-
-OUR_APPS = {"orgs", "jobs", "flags"}
 
 
 def check_clock() -> CheckResult:

@@ -130,7 +130,7 @@ class TestDjango:
         assert queries[0]["sql"].startswith("DELETE FROM")
 
     def test_a_plain_connection_reaches_the_same_database(self, db: None) -> None:
-        with psycopg.connect(**django_orm.psycopg_parameters()) as plain:
+        with psycopg.connect(**django_orm.direct_parameters()) as plain:
             assert type(plain.cursor()) is psycopg.Cursor
             (name,) = plain.execute("SELECT current_database()").fetchone() or ("",)
         assert name == connection.settings_dict["NAME"]

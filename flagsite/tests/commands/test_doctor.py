@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from flagsite.beat import BEAT_LOCK
-from flagsite.core.adapters.django_orm import psycopg_parameters
+from flagsite.core.adapters.django_orm import direct_parameters
 from flagsite.health import doctor
 from flagsite.health.doctor import infrastructure_checks
 from jobs.engine import worker_registry
@@ -29,7 +29,19 @@ from orgs.tests.commands import run
 from orgs.tests.failing_queries import failing_queries
 
 pytestmark = pytest.mark.django_db
-NAMES = ["settings", "database", "migrations", "clock", "broker", "beat", "workers", "queues", "rescue", "canary"]
+NAMES = [
+    "settings",
+    "database",
+    "migrations",
+    "clock",
+    "listener",
+    "broker",
+    "beat",
+    "workers",
+    "queues",
+    "rescue",
+    "canary",
+]
 
 
 def found(name: str) -> tuple[str, str, str]:
@@ -57,7 +69,7 @@ def canary_came_through(ago: timedelta) -> None:
 
 @contextmanager
 def beat_lock() -> Iterator[None]:
-    with psycopg.connect(**psycopg_parameters(), autocommit=True) as guard:
+    with psycopg.connect(**direct_parameters(), autocommit=True) as guard:
         guard.execute("SELECT pg_advisory_lock(%s)", [BEAT_LOCK])
         yield
 
@@ -168,7 +180,7 @@ def test_without_a_database_what_needs_it_is_not_checked(all_well: None) -> None
     states = {one["name"]: (one["state"], one["finding"], one["advice"]) for one in ran.document["checks"]}
     assert states["database"] == ("problem", "connection refused", "Start PostgreSQL, or correct DATABASE_URL.")
     assert [name for name in NAMES if states[name][0] == "not checked"] == [
-        "migrations", "clock", "beat", "workers", "queues", "rescue", "canary",
+        "migrations", "clock", "listener", "beat", "workers", "queues", "rescue", "canary",
     ]  # fmt: skip
     assert states["broker"][0] == "ok"
 

@@ -16,7 +16,7 @@ from jobs.metrics import probe_job
 from orgs.tests.api import Api
 from orgs.tests.failing_queries import failing_queries
 
-CHECKS = {"database", "migrations", "broker", "beat", "canary"}
+CHECKS = {"database", "migrations", "broker", "beat", "canary", "listener"}
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +53,7 @@ def test_a_server_is_ready_though_beat_and_broker_are_away(settings: Any) -> Non
     assert told["status"] == "ready"
     assert told["checks"] == {
         "database": "ok", "migrations": "ok", "broker": "not ok", "beat": "not ok", "canary": "not ok",
+        "listener": "ok",
     }  # fmt: skip
 
 
