@@ -19,7 +19,7 @@ def _run(arguments: list[str]) -> None:
     # these imports take half a second, and Ctrl-C must work meanwhile
     from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415
     from django.core.management import execute_from_command_line  # noqa: PLC0415
-    from django.db import InterfaceError, OperationalError, ProgrammingError  # noqa: PLC0415
+    from django.db import InterfaceError, NotSupportedError, OperationalError, ProgrammingError  # noqa: PLC0415
 
     from flagsite.core.actor import acting, command_actor  # noqa: PLC0415
     from flagsite.development import servers  # noqa: PLC0415
@@ -34,7 +34,7 @@ def _run(arguments: list[str]) -> None:
                     process_cache.end()
     except (servers.ServerError, ImproperlyConfigured) as error:
         sys.exit(f"Flagsite: {error}")
-    except (OperationalError, InterfaceError, ProgrammingError) as error:
+    except (OperationalError, InterfaceError, NotSupportedError, ProgrammingError) as error:
         if "--traceback" in arguments:
             raise
         from flagsite.core.console.command import error_message  # noqa: PLC0415 - needs the settings

@@ -9,6 +9,8 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "flagsite.settings")
 django.setup()
 
+from flagsite.core.db.requirements import refuse_unsuitable_database  # noqa: E402 - needs the settings
 from flagsite.web.event_stream import EventStream  # noqa: E402 - needs the models, which Django has loaded only now
 
+refuse_unsuitable_database()
 application = EventStream()

@@ -13,14 +13,15 @@ from typing import Any
 
 import psycopg
 import structlog
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import F, Max, QuerySet
 from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import ModelEntry
 
 from flagsite.core.adapters.celery_beat import RereadingScheduler
-from flagsite.core.adapters.django_orm import direct_parameters
-from flagsite.core.db import clock, transient_errors
+from flagsite.core.adapters.django_orm import direct_parameters, ordinary_parameters
+from flagsite.core.db import clock, sessions, transient_errors
 
 log = structlog.get_logger(__name__)
 BEAT_LOCK = 7_260_143
@@ -149,10 +150,17 @@ def _take_lock() -> psycopg.Connection[Any] | None:
     """Return a connection that holds the lock, or None if another beat holds it or the database is away."""
     try:
         candidate = psycopg.connect(**{**direct_parameters(), "connect_timeout": 3}, autocommit=True)
+        if settings.DATABASE_DIRECT or sessions.has_pooler(candidate):
+            with psycopg.connect(**ordinary_parameters(), autocommit=True) as speaker:
+                sessions.prove_session(candidate, speaker)
         row = candidate.execute("SELECT pg_try_advisory_lock(%s)", [BEAT_LOCK]).fetchone()
         candidate.execute(SET_KEEP_ALIVE)
     except psycopg.Error as error:
         log.warning("beat_without_database", error=str(error))
+        return None
+    except sessions.NoSession as error:  # the lock would belong to whoever the pooler gives the session next
+        log.warning("beat_without_session", error=f"{error} {error.advice}")
+        candidate.close()
         return None
     if row and row[0]:
         return candidate

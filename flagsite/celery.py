@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import suppress
 from typing import Any
 
@@ -10,6 +11,7 @@ from celery import Celery, Task
 from celery.signals import (
     beat_init,
     setup_logging,
+    worker_init,
     worker_process_init,
     worker_process_shutdown,
     worker_ready,
@@ -41,6 +43,20 @@ kombu_redis.report_closed_channels_as_lost_connections()
 @setup_logging.connect
 def keep_logging_configuration(**_: Any) -> None:
     """Do nothing. Because this signal has a receiver, Celery keeps the logging configuration of Django."""
+
+
+@worker_init.connect
+@beat_init.connect
+def refuse_unsuitable_database(**_: Any) -> None:
+    """End this worker or beat, if Flagsite cannot work with the database."""
+    from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415 - Django is ready only now
+
+    from flagsite.core.db import requirements  # noqa: PLC0415
+
+    try:
+        requirements.refuse_unsuitable_database()
+    except ImproperlyConfigured as error:
+        sys.exit(f"Flagsite: {error}")
 
 
 @worker_ready.connect

@@ -14,8 +14,10 @@ share_request_counts()  # before a module imports prometheus_client
 tracing.start("web")  # before the middleware is loaded
 django_application = django_handler()
 
+from flagsite.core.db.requirements import refuse_unsuitable_database  # noqa: E402 - needs the settings
 from flagsite.web.evaluation_gateway import EvaluationGateway  # noqa: E402 - needs the models, loaded only now
 
+refuse_unsuitable_database()
 application = EvaluationGateway(django_application)
 garbage_collection.freeze_long_lived_objects()
 thread_policy.yield_to_other_threads()  # the server starts its own thread from this one

@@ -91,6 +91,16 @@ class Subscriptions:
             for one in tuple(self._all):
                 one.wake(changed=False, recheck=True)
 
+    def organization_ids(self) -> set[int]:
+        """The organizations of the subscriptions that have one."""
+        return {one.path[-1] for one in tuple(self._all) if one.path}
+
+    def wake_changed(self, organization_ids: set[int]) -> None:
+        """Wake the subscriptions of these organizations: something has changed for them."""
+        for one in tuple(self._all):
+            if one.path and one.path[-1] in organization_ids:
+                one.wake(recheck=True)
+
     def wake_all(self) -> None:
         """Anything may have been missed."""
         self._reload_client_flags()

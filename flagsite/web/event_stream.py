@@ -25,6 +25,7 @@ from flags.serving.event_token import read_event_token
 from flags.serving.pg_listener import ChangeListener
 from flags.serving.subscriptions import Subscription, Subscriptions
 from flagsite.health.doctor_token import is_doctor_token
+from flagsite.web.event_polling import ChangePoll
 from orgs.access.access_keys import usable_keys
 from orgs.access.models import Role
 from orgs.errors import OrganizationNotFound
@@ -35,6 +36,8 @@ SETTLE_SECONDS = 0.1
 """Changes that come so close together are one event; meanwhile the web processes hear of them too."""
 SILENCE_SECONDS = 20.0
 """After so long a comment is sent, so that no proxy takes the connection for dead."""
+POLL_SECONDS = 1.0
+"""The pause between two looks for changes while the listener does not hear of them."""
 LONGEST_SECONDS = 3600.0
 """Then the client connects again by itself, and its key is checked again. The stream of a key ends when it expires."""
 DOCTOR_APART_SECONDS = 1.0
@@ -47,6 +50,7 @@ class EventStream:
 
     def __init__(self) -> None:
         self._subscriptions = Subscriptions()
+        self._hears = False
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """As ASGI 3 has it."""
@@ -58,6 +62,9 @@ class EventStream:
     async def _answer(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["path"] == "/livez":
             await _respond(send, 200, f"{len(self._subscriptions)} wait")
+        elif scope["path"] == "/readyz":
+            listener = "ok" if self._hears else "not ok"
+            await _respond_json(send, 200, {"status": "ready", "checks": {"listener": listener}})
         elif scope["path"] != PATH or scope["method"] != "GET":
             await _respond(send, 404, "There is nothing here.")
         elif is_doctor_token(token := parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]):
@@ -131,15 +138,38 @@ class EventStream:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """Listen as long as the server runs."""
-        listener = ChangeListener(self._subscriptions.notify, self._subscriptions.wake_all)
+        listener = ChangeListener(self._subscriptions.notify, self._subscriptions.wake_all, self._set_hearing)
+        polling = asyncio.create_task(self._poll())
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 listener.start()
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
+                polling.cancel()
                 await sync_to_async(listener.stop)()
                 return
+
+    def _set_hearing(self, *, hears: bool) -> None:
+        self._hears = hears
+
+    async def _poll(self) -> None:
+        """While the listener does not hear of changes, look for them; when it hears again, it wakes everybody."""
+        poll = ChangePoll()
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            if self._hears:
+                poll = ChangePoll()
+                continue
+            try:
+                changed = await sync_to_async(poll.changed)(self._subscriptions.organization_ids())
+            except Error as error:
+                log.warning("events_without_database", error=str(error))
+                continue
+            if changed is None:
+                self._subscriptions.wake_all()
+            else:
+                self._subscriptions.wake_changed(changed)
 
 
 class _Access(NamedTuple):
@@ -221,6 +251,10 @@ def _cors(scope: dict[str, Any]) -> list[tuple[bytes, bytes]]:
 
 
 async def _respond(send: Send, status: int, details: str) -> None:
+    await _respond_json(send, status, {"errorDetails": details})
+
+
+async def _respond_json(send: Send, status: int, content: dict[str, Any]) -> None:
     headers = [(b"content-type", b"application/json")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": orjson.dumps({"errorDetails": details})})
+    await send({"type": "http.response.body", "body": orjson.dumps(content)})

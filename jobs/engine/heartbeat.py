@@ -8,6 +8,7 @@ from uuid import UUID
 import structlog
 from django.db import connection, transaction
 
+from flagsite.core.adapters.django_orm import connect_directly
 from flagsite.core.background import BackgroundService
 from jobs.engine import lifecycle
 from jobs.engine.models import lease_time
@@ -20,6 +21,9 @@ TRUSTED_SHARE = 0.9
 
 class Heartbeat(BackgroundService):
     """Renews a lease every third of the lease time, on a database connection of its own.
+
+    The connection goes past a connection pooler (DATABASE_DIRECT_URL). Otherwise the heartbeat could wait for a place
+    in the pool, while jobs have all places, until a healthy worker loses its lease.
 
     `lost` becomes true before the lease expires. It depends on the clock and not on the thread, because the thread may
     wait for an answer of the database that never comes.
@@ -37,6 +41,11 @@ class Heartbeat(BackgroundService):
         """Whether another worker may have the lease by now."""
         trusted_seconds = lease_time().total_seconds() * TRUSTED_SHARE
         return self._refused or time.monotonic() - self._renewed_at > trusted_seconds
+
+    def run(self) -> None:
+        """Connect past a connection pooler, and renew the lease until the service has to stop."""
+        connect_directly()
+        super().run()
 
     def turn(self) -> None:
         """Renew the lease. If the database refuses, the lease is lost and the service ends."""

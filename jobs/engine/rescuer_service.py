@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from django.conf import settings
 
+from flagsite.core.adapters.django_orm import connect_directly
 from jobs.engine import stop_request, worker_registry
 from jobs.engine.rescuer import rescue_expired, wake_waiting
 from jobs.engine.worker_service import WorkerService
@@ -23,7 +24,10 @@ BEAT_SECONDS = 5.0
 
 
 class RescuerService(WorkerService):
-    """Repeats wake-ups for due jobs at every turn, and rescues jobs every JOB_SWEEP_SECONDS."""
+    """Repeats wake-ups for due jobs at every turn, and rescues jobs every JOB_SWEEP_SECONDS.
+
+    As the heartbeat of a job, it does not wait for a place in the pool of a connection pooler.
+    """
 
     def __init__(self, *, queues: Sequence[str], concurrency: int) -> None:
         super().__init__("rescuer")
@@ -31,6 +35,11 @@ class RescuerService(WorkerService):
         self._concurrency = concurrency
         self._pid = os.getpid()
         self._next_rescue = self._next_beat = 0.0
+
+    def run(self) -> None:
+        """Connect past a connection pooler, and repeat the steps until the service has to stop."""
+        connect_directly()
+        super().run()
 
     def steps(self) -> Iterator[Callable[[], object]]:
         """Return the steps of this turn: the beat if it is due, the check for due jobs, the rescue if it is due."""

@@ -22,6 +22,7 @@ from rich.console import RenderableType
 
 from flagsite.core import actor
 from flagsite.core.console import terminal
+from flagsite.core.db.requirements import UnsuitableDatabase
 from flagsite.core.errors import FlagsiteError
 
 
@@ -157,6 +158,8 @@ def error_message(error: Exception) -> str:
     """Return the message for a FlagsiteError, for an unreachable database or for missing tables."""
     if isinstance(error, FlagsiteError):
         return error.detail
+    if isinstance(error, UnsuitableDatabase):
+        return str(error)
     first_line = str(error).strip().partition("\n")[0]
     if isinstance(error, ProgrammingError):
         return f"The tables do not fit this version ({first_line}). Run bin/manage migrate."

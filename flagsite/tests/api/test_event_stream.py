@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +15,9 @@ from flags.evaluation.engine import StateValue
 from flags.serving.cache_events import AccessKeyChanged, CacheEvent, EverythingOf, OrganizationMoved, StatesWritten
 from flags.serving.event_token import event_token
 from flags.serving.subscriptions import Subscription
+from flags.states.set_flag import set_flag
 from flagsite.web import event_stream
+from flagsite.web.event_polling import ChangePoll
 from flagsite.web.event_stream import PATH, EventStream
 from orgs.access import access_keys
 from orgs.access.models import AccessKey
@@ -43,14 +45,23 @@ def sent(event: CacheEvent, *, before: Callable[[], object] = lambda: None) -> l
 
 
 async def _sent(event: CacheEvent, before: Callable[[], object]) -> list[str]:
-    parts: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     application = EventStream()
+
+    async def notify() -> None:
+        before()
+        application._subscriptions.notify(event)
+
+    return await _collected(application, notify)
+
+
+async def _collected(application: EventStream, happen: Callable[[], Awaitable[None]]) -> list[str]:
+    """What the client that waits for organization 3 gets after something has happened."""
+    parts: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     token = event_token(3, "key:ours nightly")
     scope = {"type": "http", "path": PATH, "method": "GET", "query_string": f"token={token}".encode(), "headers": []}
     stream = asyncio.create_task(application(scope, asyncio.Event().wait, parts.put))
     await _next(parts, "refetchEvaluation")  # as everybody who connects
-    before()
-    application._subscriptions.notify(event)
+    await happen()
     got = []
     for _ in range(50):  # the loop's turns, in which the client's stream does what it has to
         await asyncio.sleep(0.002)
@@ -134,3 +145,48 @@ async def _parts_of_a_stream(seconds_left: float) -> list[bytes]:
     stream = EventStream()._stream(3, subscription, seconds_left, asyncio.Event().wait, send)
     await asyncio.wait_for(stream, 10)
     return parts
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_server_that_hears_nothing_finds_by_queries_whom_a_change_concerns(cast: Cast) -> None:
+    poll = ChangePoll()
+    both = [cast.oslo.pk, cast.rome.pk]
+    assert poll.changed(both) is None  # everybody, at first
+    assert poll.changed(both) == set()
+    set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
+    assert poll.changed(both) is None  # there is a definition more
+    assert poll.changed(both) == set()
+    set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=False)
+    assert poll.changed(both) == {cast.oslo.pk}
+    assert poll.changed([*both, cast.bergen.pk]) == {cast.bergen.pk}
+    Organization.objects.get(pk=cast.oslo.pk).delete()
+    assert poll.changed(both) == {cast.oslo.pk}
+
+
+def test_while_nothing_is_heard_waiting_clients_are_told_of_what_the_queries_find(
+    path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_stream, "POLL_SECONDS", 0)
+    asked: list[set[int]] = []
+
+    class Poll:
+        def changed(self, organization_ids: set[int]) -> set[int]:
+            asked.append(organization_ids)
+            return {3} if len(asked) == 1 else set()
+
+    monkeypatch.setattr(event_stream, "ChangePoll", Poll)
+    assert asyncio.run(_polled()) == ["event"]
+    assert asked[0] == {3}
+
+
+async def _polled() -> list[str]:
+    """What the client gets that waits for organization 3 while its server polls."""
+    application = EventStream()
+    polling: list[asyncio.Task[None]] = []
+
+    async def poll() -> None:
+        polling.append(asyncio.create_task(application._poll()))
+
+    got = await _collected(application, poll)
+    polling[0].cancel()
+    return got

@@ -17,7 +17,13 @@ ROWS = {
     for cells in (re.findall(r"(?<=\| )`((?:[^`])+)`", line) for line in PAGE.splitlines() if line.startswith("| `"))
     if cells
 }
-OURS = sorted(name for name, app in get_commands().items() if app in {"orgs", "jobs", "flags", "flagsite"})
+OF_DJANGO = {"migrate"}
+"""Commands of Django that do a little more with us; Django describes them."""
+OURS = sorted(
+    name
+    for name, app in get_commands().items()
+    if app in {"orgs", "jobs", "flags", "flagsite"} and name not in OF_DJANGO
+)
 OF_ALL = {
     option for action in BaseCommand().create_parser("manage.py", "x")._actions for option in action.option_strings
 }
