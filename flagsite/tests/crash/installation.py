@@ -63,6 +63,10 @@ class Installation:
         self.key = json.loads((made / template_data.ACCESS_KEY_FILE).read_text())["key"]
         self.postgres.start()
         self.valkey.start()
+        self.start_web()
+
+    def start_web(self) -> None:
+        """Start the web server, and wait until it answers."""
         self.web = self.run(*web_command(self.port, workers=self.web_workers))
         eventually(lambda: self.get("/organizations").status_code == 200, within=30)
 

@@ -19,11 +19,8 @@ ROWS = {
 }
 OF_DJANGO = {"migrate"}
 """Commands of Django that do a little more with us; Django describes them."""
-OURS = sorted(
-    name
-    for name, app in get_commands().items()
-    if app in {"orgs", "jobs", "flags", "flagsite"} and name not in OF_DJANGO
-)
+APPS = {"orgs", "jobs", "flags", "flagsite"}
+OURS = sorted(name for name, app in get_commands().items() if app in APPS and name not in OF_DJANGO)
 OF_ALL = {
     option for action in BaseCommand().create_parser("manage.py", "x")._actions for option in action.option_strings
 }
