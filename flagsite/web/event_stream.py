@@ -38,6 +38,8 @@ SILENCE_SECONDS = 20.0
 """After so long a comment is sent, so that no proxy takes the connection for dead."""
 POLL_SECONDS = 1.0
 """The pause between two looks for changes while the listener does not hear of them."""
+HEARS_SECONDS = 0.2
+"""The pause between two looks at the listener."""
 LONGEST_SECONDS = 3600.0
 """Then the client connects again by itself, and its key is checked again. The stream of a key ends when it expires."""
 DOCTOR_APART_SECONDS = 1.0
@@ -155,12 +157,15 @@ class EventStream:
 
     async def _poll(self) -> None:
         """While the listener does not hear of changes, look for them; when it hears again, it wakes everybody."""
-        poll = ChangePoll()
+        poll, next_poll = ChangePoll(), 0.0
         while True:
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(HEARS_SECONDS)
             if self._hears:
-                poll = ChangePoll()
+                poll, next_poll = ChangePoll(), 0.0
                 continue
+            if time.monotonic() < next_poll:
+                continue
+            next_poll = time.monotonic() + POLL_SECONDS
             try:
                 changed = await sync_to_async(poll.changed)(self._subscriptions.organization_ids())
             except Error as error:

@@ -167,6 +167,7 @@ def test_while_nothing_is_heard_waiting_clients_are_told_of_what_the_queries_fin
     path: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(event_stream, "POLL_SECONDS", 0)
+    monkeypatch.setattr(event_stream, "HEARS_SECONDS", 0)
     asked: list[set[int]] = []
 
     class Poll:
