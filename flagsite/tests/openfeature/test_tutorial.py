@@ -1,4 +1,4 @@
-"""docs/tutorial.md works as it stands, with a real browser; only the ports differ, and the packages are there already."""
+"""docs/tutorial.md works as it stands, with a real browser; only ports differ, and the packages are there already."""
 
 from __future__ import annotations
 
