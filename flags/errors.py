@@ -54,6 +54,10 @@ class FlagPurging(FlagsiteError):
     """The flag is being purged. It will be deleted soon."""
 
 
+class FlagNotArchived(FlagsiteError):
+    """The flag is not archived. Archive it before you purge it."""
+
+
 class FlagNeeded(FlagsiteError):
     """The flag is a prerequisite of other flags."""
 

@@ -15,6 +15,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 from flags.definitions import prerequisites, service
 from flags.definitions.fields import FIELDS
 from flags.definitions.models import Flag
+from flags.definitions.refusals import existing_flag
 from flags.errors import FlagChangedMeanwhile
 from flagsite.core.admin.reason_form import reason_field, reason_line
 from flagsite.core.errors import FlagsiteError
@@ -83,6 +84,9 @@ class FlagForm(forms.ModelForm):
             except ValidationError as error:
                 self.add_error(name, error)
         key = self.instance.key if self.instance.pk else values.get("key", "")
+        other = None if self.instance.pk else Flag.objects.filter(key=key).first()
+        if other is not None:
+            self.add_error("key", existing_flag(other).detail)
         try:
             prerequisites.check(key, [needed.key for needed in values.get("prerequisites", ())])
         except FlagsiteError as error:
@@ -161,4 +165,4 @@ def operations_for(flag: Flag) -> list[DefinitionOperation]:
     """Return the operations that are possible in the flag's current state."""
     if flag.purging:
         return []
-    return [OPERATIONS["unarchive" if flag.archived else "archive"], OPERATIONS["purge"]]
+    return [OPERATIONS["unarchive"], OPERATIONS["purge"]] if flag.archived else [OPERATIONS["archive"]]

@@ -1,12 +1,13 @@
-"""Loading all definitions from the database for evaluation."""
+"""Loading definitions from the database for evaluation: all of them, or some with all their prerequisites."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import OuterRef
+from django.db.models import F, OuterRef, QuerySet
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Collate
 
 from flags.definitions.fields import FIELDS
@@ -20,13 +21,36 @@ PREREQUISITE_KEYS = ArraySubquery(
 """The keys of a flag's prerequisites, sorted."""
 
 
+NEEDED = """
+WITH RECURSIVE needed AS (
+    SELECT id FROM flags_flag WHERE id = ANY(%s) OR key = ANY(%s)
+     UNION
+    SELECT link.to_flag_id FROM needed JOIN flags_flag_prerequisites link ON link.from_flag_id = needed.id)
+SELECT id FROM needed
+"""
+
+
 def load_definitions() -> dict[str, Definition]:
     """Return all definitions by key, in one query. Archived flags are included, because they evaluate to off."""
-    columns = [spec.name for spec in EVALUATED if spec.is_column]
-    flags = Flag.objects.order_by(Collate("key", "C")).values(
-        "id", "key", "version", *columns, prerequisite_keys=PREREQUISITE_KEYS
+    return _load(Flag.objects.all(), whitelist=F("whitelist"))
+
+
+def load_needed(*, ids: Iterable[int] = (), keys: Iterable[str] = ()) -> dict[str, Definition]:
+    """Return the definitions of these flags and of all flags that they need, by key, in one query.
+
+    A whitelist has at most one of its targeting keys, because it may be long: so it is clear whether it is empty.
+    """
+    needed = RawSQL(NEEDED, [list(ids), list(keys)])  # noqa: S611 - no input in it
+    return _load(Flag.objects.filter(pk__in=needed), whitelist=F("whitelist__0_1"))
+
+
+def _load(flags: QuerySet[Flag], *, whitelist: F) -> dict[str, Definition]:
+    columns = [spec.name for spec in EVALUATED if spec.is_column and spec.name != "whitelist"]
+    rows = flags.order_by(Collate("key", "C")).values(
+        "id", "key", "version", *columns, prerequisite_keys=PREREQUISITE_KEYS, whitelisted=whitelist
     )
-    return {row["key"]: _definition(row | {"prerequisites": row["prerequisite_keys"]}) for row in flags}
+    renamed = ({**row, "prerequisites": row["prerequisite_keys"], "whitelist": row["whitelisted"]} for row in rows)
+    return {row["key"]: _definition(row) for row in renamed}
 
 
 def _definition(row: Mapping[str, Any]) -> Definition:

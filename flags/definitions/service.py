@@ -18,13 +18,8 @@ from flags.definitions import prerequisites
 from flags.definitions import purge as purging
 from flags.definitions.fields import FIELDS, as_json, values_of
 from flags.definitions.models import Flag, check_flag_key
-from flags.errors import (
-    FlagChangedMeanwhile,
-    FlagExists,
-    FlagNeeded,
-    FlagPurging,
-    InvalidDefinition,
-)
+from flags.definitions.refusals import existing_flag, live_flag, purging_flag
+from flags.errors import FlagChangedMeanwhile, FlagNeeded, InvalidDefinition
 from jobs.engine.models import Job
 from orgs.audit import audit_log
 
@@ -41,7 +36,7 @@ def flag_called(key: str) -> Flag:
 def create(*, key: str, values: Mapping[str, Any], by: str, reason: str = "") -> Flag:
     """Define a flag. `values` has definition fields by their names in `flags.definitions.fields.FIELDS`.
 
-    Raises InvalidFlagKey, InvalidDefinition, FlagExists, UnknownPrerequisite, PrerequisiteCycle.
+    Raises InvalidFlagKey, InvalidDefinition, FlagExists, FlagPurging, UnknownPrerequisite, PrerequisiteCycle.
     """
     check_flag_key(key)
     columns = _columns(values)
@@ -54,9 +49,10 @@ def create(*, key: str, values: Mapping[str, Any], by: str, reason: str = "") ->
             with transaction.atomic():
                 flag.save(force_insert=True)
         except IntegrityError as error:  # perhaps by `set_flag`, which does not take the definitions' lock
-            if not Flag.objects.filter(key=key).exists():
+            other = Flag.objects.filter(key=key).first()
+            if other is None:
                 raise
-            raise FlagExists(f"A flag with the name {key!r} exists already.") from error
+            raise existing_flag(other) from error
         flag.prerequisites.set(needed)
         flag.refresh_from_db()
         audit_log.record(
@@ -93,16 +89,18 @@ def archive(*, key: str, by: str, reason: str = "", expected: Collection[str] = 
 
 
 def purge(*, key: str, by: str, reason: str = "", correlation_id: str = "", expected: Collection[str] = ANY) -> Job:
-    """Archive a flag for ever and create the job that deletes its flag states, its changes and the flag.
+    """Mark an archived flag as purging, for ever, and create the job that deletes its flag states, changes and itself.
 
     If a purge of the flag is open, returns its job. After a failed or cancelled purge, creates a new job.
-    Raises InvalidFlagKey, FlagNotFound, FlagChangedMeanwhile, FlagNeeded.
+    Raises InvalidFlagKey, FlagNotFound, FlagChangedMeanwhile, FlagNotArchived, FlagNeeded.
     """
     with transaction.atomic():
         flag = _lock_flag(key, expected, allow_purging=True)
         open_job = purging.open_job(flag)
         if open_job is not None:
             return open_job
+        if not flag.archived:
+            raise live_flag(key)
         needed_by = prerequisites.dependents_of(flag)
         if needed_by:
             raise FlagNeeded(
@@ -110,7 +108,7 @@ def purge(*, key: str, by: str, reason: str = "", correlation_id: str = "", expe
             )
         before = values_of(flag)
         if not flag.purging:
-            _update_if_unchanged(flag, by, archived=True, purging=True)
+            _update_if_unchanged(flag, by, purging=True)
         job = purging.start(flag, requested_by=by, correlation_id=correlation_id)
         audit_log.record(
             "flag.purge", f"flag:{key}", by=by, reason=reason, jobId=job.pk,
@@ -131,7 +129,7 @@ def _lock_flag(key: str, expected: Collection[str], *, allow_purging: bool = Fal
     if "*" not in expected and flag.revision not in expected:
         raise FlagChangedMeanwhile
     if flag.purging and not allow_purging:
-        raise FlagPurging(f"The flag {key!r} is being purged.")
+        raise purging_flag(key)
     return flag
 
 

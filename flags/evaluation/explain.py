@@ -56,12 +56,12 @@ class LatestChange:
 
 @dataclass(frozen=True, slots=True)
 class PathEntry:
-    """An organization on the path: its row for the flag, its latest change, and whether that is what holds."""
+    """An organization on the path: its row for the flag, its latest change, and whether that is the stored value."""
 
     id: int
     key: str
     name: str
-    enabled: bool | None
+    stored_value: bool | None
     change_number: int | None
     source_id: int | None
     job_id: int | None
@@ -87,7 +87,7 @@ def check(*, key: str, organization_id: int | None, context: EvaluationContext, 
 def explain_path(checked: Checked, *, top_id: int | None = None) -> list[PathEntry]:
     """The organizations from the root, or from `top_id` if that is above, down to the one that was asked for.
 
-    Each with its latest change and whether that is what holds, or why it is not.
+    Each with its latest change and whether that gives the stored value, or why it does not.
     """
     if checked.organization_id is None:
         return []
@@ -153,7 +153,7 @@ def _explained(entry: PathEntry, is_deciding: bool, decision: Decision, statuses
 
 def _why(entry: PathEntry, is_deciding: bool, state: StateValue | None) -> str:
     if state is not None and is_deciding:
-        return f"Its change {state.number} is what holds: {'on' if state.enabled else 'off'}."
+        return f"Its change {state.number} gives the stored value: {'on' if state.enabled else 'off'}."
     if entry.change is None:
         return "Nobody set it here."
     if state is not None and entry.change.number < state.number:

@@ -38,7 +38,7 @@ PATH = [
         "id": 1,
         "key": "acme",
         "name": "Acme",
-        "enabled": True,
+        "storedValue": True,
         "changeNumber": 12,
         "sourceOrganizationId": 1,
         "jobId": 7,
@@ -52,7 +52,7 @@ PATH = [
             "createdAt": "2026-11-23T09:59:47.723168Z",
         },
         "decides": True,
-        "why": "Its change 12 is what holds: on.",
+        "why": "Its change 12 gives the stored value: on.",
     },
 ]
 KEY_LIMIT = 255
@@ -159,8 +159,10 @@ class PathEntrySerializer(serializers.Serializer[PathEntry]):
     id = serializers.IntegerField()
     key = serializers.CharField()
     name = serializers.CharField()
-    enabled = serializers.BooleanField(
-        allow_null=True, help_text="The value of the organization's flag state. Null: it has none."
+    storedValue = serializers.BooleanField(
+        source="stored_value",
+        allow_null=True,
+        help_text="The value of the organization's flag state. Null: it has none.",
     )
     changeNumber = serializers.IntegerField(source="change_number", allow_null=True)
     sourceOrganizationId = serializers.IntegerField(source="source_id", allow_null=True)

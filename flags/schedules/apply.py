@@ -58,5 +58,6 @@ def apply(schedule: FlagSchedule) -> AppliedChange:
             requested_by=schedule.created_by,
             correlation_id=schedule.correlation_id,
             reason=reason,
+            may_define=False,
         )
     return AppliedChange(accepted.change.number, accepted.job.pk if accepted.job else None, author_gone)

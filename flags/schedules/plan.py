@@ -11,6 +11,7 @@ from typing import Any
 from django.db import transaction
 
 from flags.definitions.models import Flag
+from flags.definitions.refusals import unknown_flag
 from flags.errors import InvalidSchedule
 from flags.schedules import schedulable
 from flags.schedules.backoff import MAX_RETRIES_LIMIT, default_max_retries
@@ -87,11 +88,20 @@ def _locked_for_planning(caller: Caller, request: ScheduleRequest) -> Iterator[F
     with transaction.atomic():
         if request.organization_id is not None:
             with hold_visible_organization(caller, request.organization_id):
-                yield Flag.objects.called(request.flag_key)
+                known_to = None if caller.organization_id is None else request.organization_id
+                yield _flag(request.flag_key, known_to=known_to)
         elif caller.organization_id is not None:
             raise OutsideOfYourSubtree
         else:
-            yield Flag.objects.called(request.flag_key)
+            yield _flag(request.flag_key)
+
+
+def _flag(key: str, *, known_to: int | None = None) -> Flag:
+    """Return the flag. Scheduling a change never defines a flag."""
+    flag = Flag.objects.filter(key=key).first()
+    if flag is None:
+        raise unknown_flag(key, known_to=known_to)
+    return flag
 
 
 def _create(

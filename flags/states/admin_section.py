@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from flags.definitions.models import FLAG_KEY
 from flags.states import preview
-from flags.states.selectors import as_effective, effective_states
+from flags.states.selectors import as_effective, effective_state, effective_states
 from flags.states.set_flag import set_flag
 from flagsite.core.actor import current
 from flagsite.core.admin.reason_form import reason_field
@@ -77,7 +77,7 @@ def switch_view(admin: Any, request: HttpRequest, organization_id: str) -> HttpR
     context: dict[str, Any] = {"form": form, "title": f"Set a flag on {organization.name}"}
     if request.method == "POST" and form.is_valid():
         try:
-            context |= _preview_context(organization, form.cleaned_data)
+            context |= _preview_context(caller, organization, form.cleaned_data)
             if request.POST.get("shown") == context["fingerprint"]:
                 return _set(admin, request, caller, organization, form.cleaned_data)
             if "shown" in request.POST:
@@ -89,13 +89,15 @@ def switch_view(admin: Any, request: HttpRequest, organization_id: str) -> HttpR
     return TemplateResponse(request, "admin/flags/switch.html", frame | context | path_context(caller, organization))
 
 
-def _preview_context(organization: Organization, values: dict[str, Any]) -> dict[str, Any]:
+def _preview_context(caller: Caller, organization: Organization, values: dict[str, Any]) -> dict[str, Any]:
     """Return the preview and the fingerprint of the request. Raises FlagsiteError if the flag cannot be set.
 
     The fingerprint does not contain the figures of the preview. While a propagation runs, the figures change all the
     time, and nobody could confirm a change before the job has ended.
     """
-    result = preview.switch(organization, values["flag"], enabled=values["enabled"])
+    result = preview.switch(
+        organization, values["flag"], enabled=values["enabled"], may_define=caller.organization_id is None
+    )
     fingerprint = fingerprint_of(organization.pk, values["flag"], values["enabled"], result.creates)
     return {"preview": result, "flag_key": values["flag"], "enabled": values["enabled"], "fingerprint": fingerprint}
 
@@ -111,9 +113,11 @@ def _set(
             requested_by=caller.name,
             correlation_id=current().correlation_id,
             reason=values["reason"],
+            may_define=caller.organization_id is None,
         )
     if accepted.job is None:
-        admin.message_user(request, f"{values['flag']} is {'on' if values['enabled'] else 'off'} now.")
+        state = effective_state(organization=organization, flag_key=values["flag"])
+        admin.message_user(request, f"{values['flag']} is {state.in_words} now. {state.note}".strip())
         return HttpResponseRedirect(reverse("admin:orgs_organization_change", args=[organization.pk]))
     admin.message_user(request, f"Job {accepted.job.pk} sets it on the organization and everything below.")
     return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[accepted.job.pk]))

@@ -16,12 +16,14 @@ from flags.states.selectors import EffectiveState
 from flags.states.serializers import (
     EffectiveStateSerializer,
     FeatureFlagSerializer,
+    ReadOptions,
     SetImmediatelySerializer,
     SetInBackgroundSerializer,
 )
 from flags.states.set_flag import AcceptedChange, set_flag
 from flagsite.core.api.input import ReasonInput
 from jobs.api.serializers import tracking_url
+from jobs.engine.models import Job
 from orgs.access.endpoints import Endpoint, ListEndpoint
 from orgs.access.models import Role
 from orgs.access.visible_organizations import find_visible_organization, hold_visible_organization
@@ -61,8 +63,13 @@ class SetFlag(Endpoint):
                 enabled=value,
                 requested_by=self.caller.name,
                 correlation_id=self.correlation_id,
+                may_define=self.caller.organization_id is None,
             )
-        return _immediate_response(accepted) if accepted.job is None else _background_response(accepted)
+            if accepted.job is None:
+                return _immediate_response(
+                    accepted, selectors.effective_state(organization=organization, flag_key=featureFlagName)
+                )
+        return _background_response(accepted, accepted.job)
 
 
 class OneState(Endpoint):
@@ -73,14 +80,18 @@ class OneState(Endpoint):
     @extend_schema(
         operation_id="getFeatureFlag",
         summary="Read a flag's value for an organization",
-        parameters=[FLAG_NAME],
+        parameters=[FLAG_NAME, ReadOptions],
         responses=EffectiveStateSerializer,
         tags=["flags"],
     )
     def get(self, request: Request, orgId: int, featureFlagName: str) -> Response:  # noqa: N803
-        """The value, the organization on which it was set, and the job that wrote it; the default if nobody set it."""
+        """`enabled` is what holds; `storedValue` is what was set here or above, or else the default.
+
+        The answer also names the organization on which the stored value was set, and the job that wrote it.
+        """
+        options = ReadOptions.read(request)
         organization = find_visible_organization(self.caller, orgId)
-        state = selectors.effective_state(organization=organization, flag_key=featureFlagName)
+        state = selectors.effective_state(organization=organization, flag_key=featureFlagName, **options)
         return Response(EffectiveStateSerializer(state).data)
 
 
@@ -92,15 +103,16 @@ class StatesOfOrganization(ListEndpoint):
     @extend_schema(
         operation_id="listFeatureFlags",
         summary="List all flags' values for an organization",
+        parameters=[ReadOptions],
         responses=EffectiveStateSerializer(many=True),
         tags=["flags"],
     )
     def get(self, request: Request, organization_id: int) -> Response:
         """All flags that were ever set on the organization or above it, in the order of their ids."""
-        self.filters(request)
+        options = self.filters(request, ReadOptions)
         organization = find_visible_organization(self.caller, organization_id)
         states = self.rows(request, selectors.effective_states(organization))
-        return self.page(EffectiveStateSerializer, selectors.as_effective(organization, states))
+        return self.page(EffectiveStateSerializer, selectors.as_effective(organization, states, **options))
 
 
 def _boolean(word: str) -> bool:
@@ -109,28 +121,29 @@ def _boolean(word: str) -> bool:
     return word == "true"
 
 
-def _immediate_response(accepted: AcceptedChange) -> Response:
-    change, flag = accepted.change, accepted.flag
-    state = EffectiveState(flag.pk, flag.key, change.organization_id, change.enabled)
+def _immediate_response(accepted: AcceptedChange, state: EffectiveState) -> Response:
     answer: dict[str, Any] = {
         "featureFlag": FeatureFlagSerializer(state).data,
         "message": "Feature flag updated immediately",
         "processedImmediately": True,
         "jobId": None,
+        "changeNumber": accepted.change.number,
+        "created": accepted.created,
     }
     return Response(answer)
 
 
-def _background_response(accepted: AcceptedChange) -> Response:
-    change, job_id = accepted.change, accepted.job.pk if accepted.job else 0
-    url = tracking_url(job_id)
+def _background_response(accepted: AcceptedChange, job: Job) -> Response:
+    change, url = accepted.change, tracking_url(job.pk)
     answer = {
         "message": "Background processing started for organization hierarchy",
         "processedImmediately": False,
-        "jobId": job_id,
+        "jobId": job.pk,
         "trackingUrl": url,
         "organizationId": change.organization_id,
         "featureFlagName": accepted.flag.key,
         "enabled": change.enabled,
+        "changeNumber": change.number,
+        "created": accepted.created,
     }
     return Response(answer, status=status.HTTP_202_ACCEPTED, headers={"Location": url})

@@ -53,7 +53,7 @@ class Change(models.Model):
 
 
 class FlagState(models.Model):
-    """The effective value of one flag for one organization. Reads look up this row by its primary key.
+    """The stored value of one flag for one organization. Reads look up this row by its primary key.
 
     The table is made for many updates. No index contains a column that a change writes, and each page keeps space for a
     second version of its rows (fillfactor 50). So PostgreSQL can update rows without touching indexes (heap-only

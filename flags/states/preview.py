@@ -8,7 +8,7 @@ from typing import Any
 from django.db import connection
 
 from flags.evaluation.engine import StateValue
-from flags.states import inheritance, set_flag
+from flags.states import inheritance, selectors, set_flag
 from flagsite.core.ids import MAX_ID
 from orgs.tree.models import Organization
 from orgs.tree.paths import path_ids_of
@@ -52,25 +52,28 @@ class SwitchPreview:
     `organizations` is the size of the subtree. `unchanged` of these organizations already have the value; an
     organization for which nobody set the flag has the flag's default. For `overwritten` organizations below, somebody
     has set the flag on the organization itself. `creates` is true if the flag does not exist yet; until then it is off.
+    All figures count stored values. `off_for_everybody` says why the flag is off whatever its stored values are; it is
+    empty if the stored values take effect.
     """
 
     organizations: int
     unchanged: int
     overwritten: int
     creates: bool
+    off_for_everybody: str
 
     @property
     def changed(self) -> int:
-        """The number of organizations that would get another value."""
+        """The number of organizations that would get another stored value."""
         return self.organizations - self.unchanged
 
 
-def switch(organization: Organization, flag_key: str, *, enabled: bool) -> SwitchPreview:
+def switch(organization: Organization, flag_key: str, *, enabled: bool, may_define: bool = True) -> SwitchPreview:
     """Preview setting a flag on an organization. The caller has just loaded it, so its tree columns are current.
 
-    Raises FlagNotFound, FlagArchived, FlagPurging.
+    `may_define` is as for `set_flag`. Raises FlagNotFound, FlagArchived, FlagPurging, OutsideOfYourSubtree.
     """
-    exists = set_flag.check_can_be_set(flag_key)
+    exists = set_flag.check_can_be_set(flag_key, organization.pk, may_define=may_define)
     parameters = {
         "enabled": enabled,
         "flag": flag_key,
@@ -80,7 +83,8 @@ def switch(organization: Organization, flag_key: str, *, enabled: bool) -> Switc
     with connection.cursor() as cursor:
         cursor.execute(COUNT_SWITCH, parameters)
         organizations, unchanged, overwritten = cursor.fetchone()
-    return SwitchPreview(organizations, unchanged, overwritten, creates=not exists)
+    off = selectors.why_off_for_everybody(flag_key)
+    return SwitchPreview(organizations, unchanged, overwritten, not exists, off.detail if off else "")
 
 
 def move(organization: Organization, parent: Organization | None) -> list[str]:
@@ -92,7 +96,9 @@ def move(organization: Organization, parent: Organization | None) -> list[str]:
     values = inheritance.values_after_move(placement, number=MAX_ID)
     counted = values[: max(1, MAX_COUNTED_ROWS // organization.subtree.size)]
     changes = [row for row in _count_effects(organization.pk, counted) if row[2] or row[3]]
-    sentences = [_sentence(*row) for row in changes[:MAX_DESCRIBED_FLAGS]]
+    described = changes[:MAX_DESCRIBED_FLAGS]
+    off = selectors.off_for_everybody_among(key for key, *_ in described)
+    sentences = [_sentence(*row, off[row[0]].detail if row[0] in off else "") for row in described]
     if len(changes) > MAX_DESCRIBED_FLAGS:
         sentences.append(f"The same happens to {_more_flags(len(changes) - MAX_DESCRIBED_FLAGS)}.")
     if len(values) > len(counted):
@@ -113,13 +119,13 @@ def _count_effects(organization_id: int, values: list[StateValue]) -> list[tuple
         return cursor.fetchall()
 
 
-def _sentence(flag_key: str, enabled: bool, changed: int, overwritten: int) -> str:
+def _sentence(flag_key: str, enabled: bool, changed: int, overwritten: int, off_for_everybody: str) -> str:
     organizations = "1 organization gets" if changed == 1 else f"{changed:,} organizations get"
-    sentence = f"{flag_key} becomes {'on' if enabled else 'off'}: {organizations} another value"
+    sentence = f"The stored value of {flag_key} becomes {'on' if enabled else 'off'}: {organizations} another value"
     if overwritten:
         values = "1 value that was" if overwritten == 1 else f"{overwritten:,} values that were"
         sentence += f"; {values} set there {'is' if overwritten == 1 else 'are'} overwritten"
-    return f"{sentence}."
+    return f"{sentence}. It stays off for everybody: {off_for_everybody}" if off_for_everybody else f"{sentence}."
 
 
 def _more_flags(count: int) -> str:

@@ -1,59 +1,85 @@
-"""Reading the effective values of an organization's flags, by primary key."""
+"""Reading the flags of an organization: the effective values, and the stored values beside them.
+
+All channels read flags here. A read makes a constant number of queries, and finds flag states by primary key.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Case, Exists, OuterRef, QuerySet, When
 
-from flags.definitions.models import Flag, check_flag_key
+from flags.definitions import loader
+from flags.definitions.models import check_flag_key
+from flags.errors import FlagNotFound
+from flags.evaluation.effective_value import EffectiveValue, EffectiveValues, off_for_everybody
+from flags.evaluation.engine import Definition, OrganizationContext, Rule, StateValue, Unit
 from flags.states.models import FlagState
 from orgs.tree.models import Organization
-from orgs.tree.paths import path_ids_of
+from orgs.tree.paths import path_ids_of, path_keys_of
 
 
 @dataclass(frozen=True, slots=True)
 class EffectiveState:
-    """The value of one flag for one organization, and the organization on which this value was set (its source).
+    """One flag in one organization: its effective value, its stored value, and where the stored value comes from.
 
-    If nobody set the flag on the organization or on an ancestor, `source_organization_id` is None and the value is the
-    flag's default.
+    If nobody set the flag on the organization or on an ancestor, `source_organization_id` is None and the stored value
+    is the flag's default.
     """
 
     flag_id: int
     flag_key: str
     organization_id: int
-    enabled: bool
+    value: EffectiveValue
+    stored_value: bool
     source_organization_id: int | None = None
     job_id: int | None = None
     updated_at: datetime | None = None
 
     @property
+    def enabled(self) -> bool:
+        """The effective value."""
+        return self.value.enabled
+
+    @property
     def inherited(self) -> bool:
-        """Whether the value was set on an ancestor of the organization."""
+        """Whether the stored value was set on an ancestor of the organization."""
         return self.source_organization_id not in (None, self.organization_id)
 
+    @property
+    def in_words(self) -> str:
+        """The effective value for people, such as "on", "off" or "on for 25 % of users"."""
+        if self.value.rollout_percentage is not None and self.enabled:
+            return f"on for {self.value.rollout_percentage:g} % of users"
+        if self.value.depends_on_user:
+            return "depends on the user" if self.enabled else "off, except for some users"
+        return "on" if self.enabled else "off"
 
-def effective_state(*, organization: Organization, flag_key: str) -> EffectiveState:
-    """Return the organization's value of a flag. Raises FlagNotFound, InvalidFlagKey.
+    @property
+    def note(self) -> str:
+        """A sentence for people on the effective value; empty if it is the stored value for every user."""
+        if self.value.rule in (Rule.ORGANIZATION, Rule.DEFAULT):
+            return "Some users are on the whitelist." if self.value.depends_on_user else ""
+        return f"{self.value.detail} The stored value is {'on' if self.stored_value else 'off'}."
 
-    An organization that was just imported may not have its flag states yet. Then it has the value of its nearest
+
+def effective_state(*, organization: Organization, flag_key: str, environment: str | None = None) -> EffectiveState:
+    """Return a flag in an organization. Raises FlagNotFound, InvalidFlagKey.
+
+    An organization that was just imported may not have its flag states yet. Then it has the stored value of its nearest
     ancestor that has a flag state.
     """
     check_flag_key(flag_key)
-    flag = Flag.objects.called(flag_key)
-    state = FlagState.objects.filter(organization_id=organization.pk, flag_id=flag.pk).first()
-    if state is None:
-        ancestors = path_ids_of(organization.pk)[:-1]
-        state_of = {row.organization_id: row for row in flag.states.filter(organization_id__in=ancestors)}
-        state = next((state_of[pk] for pk in reversed(ancestors) if pk in state_of), None)
-    return _effective(organization.pk, flag, state)
+    definitions = loader.load_needed(keys=[flag_key])
+    if flag_key not in definitions:
+        raise FlagNotFound(f"There is no flag {flag_key!r}.")
+    return _effective(organization, [flag_key], definitions, {}, environment)[0]
 
 
 def effective_states(organization: Organization) -> QuerySet[FlagState]:
-    """Return the organization's flag states with their flags, in the order of the flags' ids, in one query.
+    """Return the organization's flag states in the order of the flags' ids, in one query.
 
     If the organization does not have its own state of a flag yet, the state of its nearest ancestor takes its place.
     """
@@ -61,17 +87,80 @@ def effective_states(organization: Organization) -> QuerySet[FlagState]:
     level = Case(*(When(organization_id=pk, then=level) for level, pk in enumerate(path)), default=0)
     rows = FlagState.objects.filter(organization_id__in=path).alias(level=level)
     nearer = rows.filter(flag_id=OuterRef("flag_id"), level__gt=OuterRef("level"))
-    return rows.filter(~Exists(nearer)).select_related("flag").order_by("flag_id")
+    return rows.filter(~Exists(nearer)).order_by("flag_id")
 
 
-def as_effective(organization: Organization, states: Iterable[FlagState]) -> list[EffectiveState]:
-    """Convert the rows of `effective_states` to the organization's values."""
-    return [_effective(organization.pk, state.flag, state) for state in states]
+def as_effective(
+    organization: Organization, states: Iterable[FlagState], environment: str | None = None
+) -> list[EffectiveState]:
+    """Return the flags of rows of `effective_states`, in the same order, with three queries at most."""
+    state_of = {state.flag_id: state for state in states}
+    definitions = loader.load_needed(ids=state_of) if state_of else {}
+    key_of = {definition.id: key for key, definition in definitions.items()}
+    keys = [key_of[flag_id] for flag_id in state_of if flag_id in key_of]  # without flags that were purged meanwhile
+    return _effective(organization, keys, definitions, state_of, environment)
 
 
-def _effective(organization_id: int, flag: Flag, state: FlagState | None) -> EffectiveState:
+def why_off_for_everybody(flag_key: str) -> EffectiveValue | None:
+    """Return why a flag is off in every organization, whatever its stored values are; None if it is not.
+
+    Also returns None if the flag does not exist.
+    """
+    return off_for_everybody_among([flag_key]).get(flag_key)
+
+
+def off_for_everybody_among(flag_keys: Iterable[str]) -> dict[str, EffectiveValue]:
+    """Return why flags are off in every organization, by key, for those of these flags that are, with one query."""
+    keys = list(flag_keys)
+    definitions = loader.load_needed(keys=keys) if keys else {}
+    causes = {key: off_for_everybody(key, definitions) for key in keys if key in definitions}
+    return {key: cause for key, cause in causes.items() if cause is not None}
+
+
+def _effective(
+    organization: Organization,
+    keys: Iterable[str],
+    definitions: Mapping[str, Definition],
+    known: Mapping[int, FlagState],
+    environment: str | None,
+) -> list[EffectiveState]:
+    """Return the flags in the organization. `known` has flag states that the caller has read."""
+    missing = [definition.id for definition in definitions.values() if definition.id not in known]
+    own = FlagState.objects.filter(organization_id=organization.pk, flag_id__in=missing) if missing else ()
+    state_of = {**known, **{state.flag_id: state for state in own}}
+    missing = [flag_id for flag_id in missing if flag_id not in state_of]
+    path = {organization.pk: organization.key}
+    if missing or any(definition.unit == Unit.ANCESTOR for definition in definitions.values()):
+        path = path_keys_of(organization.pk) or path
+    if missing and len(path) > 1:
+        state_of |= _nearest_states(list(path)[:-1], missing)
+    values = EffectiveValues(_context(path, state_of.values()), environment, definitions)
+    return [
+        _effective_state(organization.pk, definitions[key], state_of.get(definitions[key].id), values.of(key))
+        for key in keys
+    ]
+
+
+def _nearest_states(ancestor_ids: list[int], flag_ids: list[int]) -> dict[int, FlagState]:
+    """Return the flag states of the nearest ancestor that has one, by flag id. `ancestor_ids` begins with the root."""
+    rows = FlagState.objects.filter(organization_id__in=ancestor_ids, flag_id__in=flag_ids)
+    return {state.flag_id: state for state in sorted(rows, key=lambda row: ancestor_ids.index(row.organization_id))}
+
+
+def _context(path: Mapping[int, str], states: Iterable[FlagState]) -> OrganizationContext:
+    values = {
+        state.flag_id: StateValue(state.flag_id, state.enabled, state.source_id, state.change_number)
+        for state in states
+    }
+    return OrganizationContext(tuple(path), tuple(path.values()), values)
+
+
+def _effective_state(
+    organization_id: int, definition: Definition, state: FlagState | None, value: EffectiveValue
+) -> EffectiveState:
     if state is None:
-        return EffectiveState(flag.pk, flag.key, organization_id, flag.enabled)
+        return EffectiveState(definition.id, definition.key, organization_id, value, definition.enabled)
     return EffectiveState(
-        flag.pk, flag.key, organization_id, state.enabled, state.source_id, state.job_id, state.updated_at
-    )
+        definition.id, definition.key, organization_id, value, state.enabled,
+        state.source_id, state.job_id, state.updated_at,
+    )  # fmt: skip

@@ -7,9 +7,23 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from flags.evaluation.engine import REASON_CHOICES, Rule
 from flags.states.selectors import EffectiveState
+from flagsite.core.api.input import QuerySerializer
 
-ON = {"id": 3, "name": "new-checkout", "enabled": True, "organizationId": 4}
+ON = {
+    "id": 3,
+    "name": "new-checkout",
+    "enabled": True,
+    "organizationId": 4,
+    "storedValue": True,
+    "reason": "TARGETING_MATCH",
+    "rule": "organization",
+    "dependsOnUser": False,
+    "rolloutPercentage": None,
+}
+KILLED = ON | {"enabled": False, "reason": "DISABLED", "rule": "killed"}
+IN_ROLLOUT = ON | {"reason": "SPLIT", "rule": "rollout", "dependsOnUser": True, "rolloutPercentage": 25.0}
 INHERITED = {
     "featureFlag": ON,
     "sourceOrganizationId": 1,
@@ -22,6 +36,8 @@ WRITTEN = {
     "message": "Feature flag updated immediately",
     "processedImmediately": True,
     "jobId": None,
+    "changeNumber": 12,
+    "created": False,
 }
 STARTED = {
     "message": "Background processing started for organization hierarchy",
@@ -31,7 +47,23 @@ STARTED = {
     "organizationId": 1,
     "featureFlagName": "new-checkout",
     "enabled": True,
+    "changeNumber": 12,
+    "created": False,
 }
+CREATED = "Whether this request defined the flag, because no flag had this name."
+CHANGE_NUMBER = "The number of this change. The change with the highest number wins."
+
+
+class ReadOptions(QuerySerializer):
+    """The query of reads of flags."""
+
+    environment = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        trim_whitespace=False,
+        max_length=2_000,
+        help_text="The environment, for environment overrides. Default: none, so no override counts.",
+    )
 
 
 class FeatureFlagSerializer(serializers.Serializer[EffectiveState]):
@@ -39,21 +71,46 @@ class FeatureFlagSerializer(serializers.Serializer[EffectiveState]):
 
     id = serializers.IntegerField(source="flag_id", help_text="The flag's id.")
     name = serializers.CharField(source="flag_key")
-    enabled = serializers.BooleanField()
+    enabled = serializers.BooleanField(
+        help_text="The effective value: off if the flag is archived or killed, or if a prerequisite is off."
+    )
     organizationId = serializers.IntegerField(source="organization_id")
+    storedValue = serializers.BooleanField(
+        source="stored_value",
+        help_text="The value that was set on this organization or above it, or else the flag's default.",
+    )
+    reason = serializers.ChoiceField(
+        REASON_CHOICES, source="value.reason", help_text="The reason for `enabled`, as OpenFeature names it."
+    )
+    rule = serializers.ChoiceField(list(Rule), source="value.rule", help_text="The rule that decided `enabled`.")
+    dependsOnUser = serializers.BooleanField(
+        source="value.depends_on_user",
+        help_text="Whether users can get different values, by a rollout or a whitelist. Then evaluate the flag.",
+    )
+    rolloutPercentage = serializers.FloatField(
+        source="value.rollout_percentage",
+        allow_null=True,
+        help_text="The percentage of users for whom the rollout turns the flag on. Null: no rollout of users decides.",
+    )
 
 
-@extend_schema_serializer(examples=[OpenApiExample("Set above", value=INHERITED)])
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample("Set above", value=INHERITED),
+        OpenApiExample("Killed", value=INHERITED | {"featureFlag": KILLED}),
+        OpenApiExample("In a rollout", value=INHERITED | {"featureFlag": IN_ROLLOUT}),
+    ]
+)
 class EffectiveStateSerializer(serializers.Serializer[EffectiveState]):
-    """A flag's value for an organization, and the organization on which it was set."""
+    """A flag's value for an organization, and the organization on which its stored value was set."""
 
     featureFlag = FeatureFlagSerializer(source="*")
     sourceOrganizationId = serializers.IntegerField(
         source="source_organization_id",
         allow_null=True,
-        help_text="The organization on which the value was set. The key may not see it. Null: nobody set it.",
+        help_text="The organization on which the stored value was set. The key may not see it. Null: nobody set it.",
     )
-    inherited = serializers.BooleanField(help_text="Whether the value was set on an ancestor.")
+    inherited = serializers.BooleanField(help_text="Whether the stored value was set on an ancestor.")
     jobId = serializers.IntegerField(
         source="job_id", allow_null=True, help_text="The job that wrote the value. Null if no job was necessary."
     )
@@ -68,6 +125,8 @@ class SetImmediatelySerializer(serializers.Serializer[dict[str, Any]]):
     message = serializers.CharField()
     processedImmediately = serializers.BooleanField()
     jobId = serializers.IntegerField(allow_null=True)
+    changeNumber = serializers.IntegerField(help_text=CHANGE_NUMBER)
+    created = serializers.BooleanField(help_text=CREATED)
 
 
 @extend_schema_serializer(examples=[OpenApiExample("A parent", value=STARTED, status_codes=[202])])
@@ -80,4 +139,6 @@ class SetInBackgroundSerializer(serializers.Serializer[dict[str, Any]]):
     trackingUrl = serializers.CharField()
     organizationId = serializers.IntegerField()
     featureFlagName = serializers.CharField()
-    enabled = serializers.BooleanField()
+    enabled = serializers.BooleanField(help_text="The stored value that the job writes.")
+    changeNumber = serializers.IntegerField(help_text=CHANGE_NUMBER)
+    created = serializers.BooleanField(help_text=CREATED)

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from flags.definitions.fields import as_json, values_of
 from flags.definitions.models import Flag, check_flag_key
-from flags.errors import FlagArchived, FlagNotFound, FlagPurging
+from flags.definitions.refusals import archived_flag, offer, purging_flag, unknown_flag
 from flags.evaluation.engine import StateValue
 from flags.states import propagation, sql
 from flags.states.models import Change, FlagState
@@ -18,7 +18,7 @@ from flags.states.sql import Span
 from jobs.engine import lifecycle
 from jobs.engine.models import Job
 from orgs.audit import audit_log
-from orgs.errors import OrganizationNotFound
+from orgs.errors import OrganizationNotFound, OutsideOfYourSubtree
 from orgs.tree import locks
 from orgs.tree.models import Organization
 from orgs.tree.subtrees import Subtree
@@ -28,12 +28,14 @@ from orgs.tree.subtrees import Subtree
 class AcceptedChange:
     """An accepted change, and the job that propagates it.
 
-    `job` is None if the organization has no children: then the change is already written.
+    `job` is None if the organization has no children: then the change is already written. `created` says whether the
+    flag did not exist before.
     """
 
     change: Change
     flag: Flag
     job: Job | None
+    created: bool
 
 
 def set_flag(
@@ -44,6 +46,7 @@ def set_flag(
     requested_by: str = "",
     correlation_id: str = "",
     reason: str = "",
+    may_define: bool = True,
 ) -> AcceptedChange:
     """Set a flag on an organization and everything below it.
 
@@ -51,17 +54,18 @@ def set_flag(
     number. 2. Draw the change number. 3. Write the flag state of an organization without children at once; for an
     organization with children, create a propagation in the same transaction.
 
-    With the setting FLAGS_CREATE_ON_SET, a flag that does not exist is created. A killed flag can be set; the value
-    takes effect when the flag is no longer killed.
+    With the setting FLAGS_CREATE_ON_SET, a flag that does not exist is created, if the caller may define flags
+    (`may_define`): a definition holds for all organizations, so a caller who is bound to an organization may not.
+    A killed flag can be set; the value takes effect when the flag is no longer killed.
 
-    Raises OrganizationNotFound, InvalidFlagKey, FlagNotFound, FlagArchived, FlagPurging.
+    Raises OrganizationNotFound, InvalidFlagKey, FlagNotFound, FlagArchived, FlagPurging, OutsideOfYourSubtree.
     """
     with transaction.atomic():
         locks.lock_tree_for_reading()
         organization = Organization.objects.filter(pk=organization_id).first()
         if organization is None:
             raise OrganizationNotFound
-        flag = _get_or_create_flag(flag_key, requested_by)
+        flag, created = _get_or_create_flag(flag_key, requested_by, organization_id, may_define=may_define)
         stored = FlagState.objects.filter(organization_id=organization_id, flag_id=flag.pk)
         before = stored.values_list("enabled", flat=True).first()
         number = sql.next_number()
@@ -89,7 +93,7 @@ def set_flag(
             "flag.set", f"flag:{flag_key}", by=requested_by, organization_id=organization_id, reason=reason,
             before=before, enabled=enabled, changeNumber=number, jobId=job.pk if job else None,
         )  # fmt: skip
-    return AcceptedChange(change, flag, job)
+    return AcceptedChange(change, flag, job, created)
 
 
 def _create_propagation(subtree: Subtree, arguments: dict[str, Any], *, requested_by: str, correlation_id: str) -> Job:
@@ -104,37 +108,49 @@ def _create_propagation(subtree: Subtree, arguments: dict[str, Any], *, requeste
     )
 
 
-def _get_or_create_flag(key: str, requested_by: str) -> Flag:
-    """Return the flag, locked so that nobody archives or purges it before the commit; create it if that is allowed."""
+def _get_or_create_flag(key: str, requested_by: str, organization_id: int, *, may_define: bool) -> tuple[Flag, bool]:
+    """Return the flag, locked so that nobody archives or purges it before the commit, and whether it was created."""
     check_flag_key(key)
     rows = Flag.objects.raw("SELECT * FROM flags_flag WHERE key = %s FOR SHARE", [key])
     flag = next(iter(rows), None)
-    if flag is None and settings.FLAGS_CREATE_ON_SET:
+    created = False
+    if flag is None:
+        _check_may_create(key, organization_id, may_define=may_define)
         author = {"created_by": requested_by[:200], "updated_by": requested_by[:200]}
         flag, created = Flag.objects.get_or_create(key=key, defaults=author)
         if created:
             definition = as_json(values_of(flag))
             audit_log.record("flag.create", f"flag:{key}", by=requested_by, before=None, after=definition, onSet=True)
-    return _check_settable(key, flag)
+    _check_settable(flag)
+    return flag, created
 
 
-def check_can_be_set(key: str) -> bool:
+def check_can_be_set(key: str, organization_id: int, *, may_define: bool = True) -> bool:
     """Check that the flag can be set. Returns whether it exists; if it does not, setting it creates it.
 
-    Raises FlagNotFound, FlagArchived, FlagPurging.
+    Raises FlagNotFound, FlagArchived, FlagPurging, OutsideOfYourSubtree.
     """
     flag = Flag.objects.filter(key=key).first()
-    if flag is None and settings.FLAGS_CREATE_ON_SET:
+    if flag is None:
+        _check_may_create(key, organization_id, may_define=may_define)
         return False
-    _check_settable(key, flag)
+    _check_settable(flag)
     return True
 
 
-def _check_settable(key: str, flag: Flag | None) -> Flag:
-    if flag is None:
-        raise FlagNotFound(f"There is no flag {key!r}.")
+def _check_may_create(key: str, organization_id: int, *, may_define: bool) -> None:
+    known_to = None if may_define else organization_id
+    if not settings.FLAGS_CREATE_ON_SET:
+        raise unknown_flag(key, known_to=known_to)
+    if not may_define:
+        raise OutsideOfYourSubtree(
+            f"There is no flag {key!r}.{offer(key, known_to=known_to)} A definition holds for all organizations, so "
+            "only somebody who is not bound to an organization can define the flag."
+        )
+
+
+def _check_settable(flag: Flag) -> None:
     if flag.purging:
-        raise FlagPurging(f"The flag {key!r} is being purged.")
+        raise purging_flag(flag.key)
     if flag.archived:
-        raise FlagArchived(f"The flag {key!r} is archived, so it is off for everybody. Unarchive it before you set it.")
-    return flag
+        raise archived_flag(flag.key)

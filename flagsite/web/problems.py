@@ -51,6 +51,7 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     flags.PrerequisiteCycle: (409, "prerequisite-cycle"),
     flags.FlagArchived: (409, "flag-archived"),
     flags.FlagPurging: (409, "flag-purging"),
+    flags.FlagNotArchived: (409, "flag-not-archived"),
     flags.FlagNeeded: (409, "flag-needed"),
     flags.FlagChangedMeanwhile: (412, "flag-changed-meanwhile"),
     flags.ScheduleNotFound: (404, "schedule-not-found"),

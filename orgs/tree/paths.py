@@ -26,6 +26,7 @@ path AS (
 the end of the path. `path_parameters` returns the values of the parameters.
 """
 PATH_IDS = f"WITH RECURSIVE {PATH} SELECT id FROM path ORDER BY distance DESC"  # noqa: S608 - no input in it
+PATH_KEYS = f"WITH RECURSIVE {PATH} SELECT id, key FROM path ORDER BY distance DESC"  # noqa: S608 - no input in it
 PATH_NAMES = f"""
 WITH RECURSIVE {PATH}
 SELECT bottom_id, array_agg(name ORDER BY distance DESC) FROM path GROUP BY bottom_id
@@ -45,6 +46,13 @@ def path_ids_of(organization_id: int) -> list[int]:
     with connection.cursor() as cursor:
         cursor.execute(PATH_IDS, path_parameters([organization_id]))
         return [row[0] for row in cursor.fetchall()]
+
+
+def path_keys_of(organization_id: int) -> dict[int, str]:
+    """Return the keys on the path by id, from the root to the organization; an empty dict if it does not exist."""
+    with connection.cursor() as cursor:
+        cursor.execute(PATH_KEYS, path_parameters([organization_id]))
+        return dict(cursor.fetchall())
 
 
 def path_names_of(organization_ids: Iterable[int], *, top_id: int | None = None) -> dict[int, list[str]]:

@@ -20,18 +20,19 @@ from orgs.tree.models import Organization
 
 class Command(OperatorCommand):
     help = (
-        "Show the value of a flag for an organization, and the organization on which it was set. Without FLAG, show "
-        "all flags that were ever set on the organization or above it."
+        "Show whether a flag is on for an organization, its stored value, and the organization on which this value was "
+        "set. Without FLAG, show all flags that were ever set on the organization or above it."
     )
 
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("organization", metavar="ORG", help="key or id")
         parser.add_argument("flag", metavar="FLAG", nargs="?")
+        parser.add_argument("--environment", metavar="NAME", help="the environment, for environment overrides")
 
-    def answer(self, *, organization: str, flag: str | None, **options: Any) -> Answer:
+    def answer(self, *, organization: str, flag: str | None, environment: str | None, **options: Any) -> Answer:
         with snapshot():
             where = find_organization_by_key_or_id(organization)
-            states = _states(where, flag)
+            states = _states(where, flag, environment)
             sources = Organization.objects.in_bulk({state.source_organization_id for state in states} - {None})
         documents = [_document(state, where, sources) for state in states]
         if flag is not None:
@@ -40,10 +41,10 @@ class Command(OperatorCommand):
         return Answer({"organizationId": where.pk, "organizationKey": where.key, "results": documents}, output)
 
 
-def _states(where: Organization, flag: str | None) -> list[EffectiveState]:
+def _states(where: Organization, flag: str | None, environment: str | None) -> list[EffectiveState]:
     if flag is not None:
-        return [selectors.effective_state(organization=where, flag_key=flag)]
-    states = selectors.as_effective(where, selectors.effective_states(where))
+        return [selectors.effective_state(organization=where, flag_key=flag, environment=environment)]
+    states = selectors.as_effective(where, selectors.effective_states(where), environment)
     return sorted(states, key=lambda state: state.flag_key)
 
 
@@ -54,6 +55,11 @@ def _document(state: EffectiveState, where: Organization, sources: dict[int, Org
         "organizationId": where.pk,
         "organizationKey": where.key,
         "enabled": state.enabled,
+        "storedValue": state.stored_value,
+        "reason": state.value.reason.value,
+        "rule": state.value.rule.value,
+        "dependsOnUser": state.value.depends_on_user,
+        "rolloutPercentage": state.value.rollout_percentage,
         "inherited": state.inherited,
         "sourceOrganizationId": state.source_organization_id,
         "sourceOrganizationKey": source.key if source else None,
@@ -63,7 +69,11 @@ def _document(state: EffectiveState, where: Organization, sources: dict[int, Org
 
 
 def _value(state: EffectiveState) -> Text:
-    return Text("on", style="bold green") if state.enabled else Text("off", style="bold")
+    return Text(state.in_words, style="bold green" if state.enabled else "bold")
+
+
+def _stored(state: EffectiveState) -> str:
+    return "on" if state.stored_value else "off"
 
 
 def _from(state: EffectiveState, sources: dict[int, Organization]) -> str:
@@ -80,19 +90,25 @@ def _sentence(state: EffectiveState, where: Organization, sources: dict[int, Org
     if state.updated_at is not None:
         by = f" by job {state.job_id}" if state.job_id else ""
         words.append(f", since {terminal.format_time(state.updated_at)} UTC{by}")
-    return words.append(".")
+    return words.append(terminal.plain(f". {state.note}" if state.note else "."))
 
 
 def _table(states: Sequence[EffectiveState], sources: dict[int, Organization]) -> Table:
     table = terminal.table(
-        Column("Flag", no_wrap=True), Column("Value", no_wrap=True), Column("From", overflow="fold"),
+        Column("Flag", no_wrap=True), Column("Value", no_wrap=True), Column("Stored", no_wrap=True),
+        Column("From", overflow="fold"),
         Column("Since (UTC)", no_wrap=True), Column("Job", justify="right", no_wrap=True),
     )  # fmt: skip
     for state in states:
         job = str(state.job_id) if state.job_id else ""
         table.add_row(
             *terminal.cells(
-                state.flag_key, _value(state), _from(state, sources), terminal.format_time(state.updated_at), job
+                state.flag_key,
+                _value(state),
+                _stored(state),
+                _from(state, sources),
+                terminal.format_time(state.updated_at),
+                job,
             )
         )
     return table

@@ -7,6 +7,8 @@ from typing import Any
 from django.core.management.base import CommandParser
 from rich.console import RenderableType
 
+from flags.states import selectors
+from flags.states.selectors import EffectiveState
 from flags.states.set_flag import AcceptedChange, set_flag
 from flagsite.core import actor
 from flagsite.core.console import terminal
@@ -42,12 +44,20 @@ class Command(OperatorCommand):
             correlation_id=actor.current().correlation_id, reason=reason,
         )  # fmt: skip
         if accepted.job is None:
-            words = f"{flag} is {value} for {where.key} (id {where.pk}). There is nothing below it."
-            return Answer(_document(accepted, where), [words])
+            state = selectors.effective_state(organization=where, flag_key=flag)
+            words = [
+                *_created(accepted),
+                f"{_value(state)} for {where.key} (id {where.pk}). There is nothing below it.",
+            ]
+            return Answer(_document(accepted, where) | _read(state), words)
         latest = follow(accepted.job) if wait else Job.objects.get(pk=accepted.job.pk)
         waits_for = waiting_reason.waiting_reason(latest.pk)
         document = _document(accepted, where) | {"job": documents_of([latest])[0], "waitsFor": waits_for}
-        output = _job_output(latest, f"{flag} {value} for {where.key} (id {where.pk}) and everything below", waits_for)
+        output = _created(accepted) + _job_output(
+            latest, f"{flag} {value} for {where.key} (id {where.pk}) and everything below", waits_for
+        )
+        if (off := selectors.why_off_for_everybody(flag)) is not None:
+            output.append(f"Until this changes, {flag} is off for everybody: {off.detail}")
         return Answer(document, output, failed=wait and not succeeded(latest))
 
 
@@ -58,8 +68,24 @@ def _document(accepted: AcceptedChange, where: Organization) -> dict[str, Any]:
         "featureFlagName": accepted.flag.key,
         "enabled": accepted.change.enabled,
         "changeNumber": accepted.change.number,
+        "created": accepted.created,
         "jobId": accepted.job.pk if accepted.job else None,
     }
+
+
+def _created(accepted: AcceptedChange) -> list[RenderableType]:
+    return [f"There was no flag {accepted.flag.key}. This change has defined it."] if accepted.created else []
+
+
+def _read(state: EffectiveState) -> dict[str, Any]:
+    """What holds after the change, and the stored value beside it."""
+    return {"enabled": state.enabled, "storedValue": state.stored_value, "reason": state.value.reason.value}
+
+
+def _value(state: EffectiveState) -> str:
+    if state.in_words == ("on" if state.stored_value else "off"):
+        return f"{state.flag_key} is {state.in_words}"
+    return f"{state.flag_key} is {state.in_words} ({state.note.rstrip('.')})"
 
 
 def _job_output(job: Job, title: str, waits_for: str | None) -> list[RenderableType]:

@@ -146,7 +146,21 @@ def test_archiving_is_asked_for_and_can_be_taken_back(operator: Client, flag: Fl
     assert not Flag.objects.get().archived
 
 
+def test_a_live_flag_is_not_purged_and_the_page_offers_no_purge(operator: Client, flag: Flag) -> None:
+    assert operation(flag, "purge") not in shown(operator.get(page_of(flag)))
+    asked = {"reason": "over", "based_on": flag.revision, "key": "f"}
+    assert "Archive it first" in shown(operator.post(operation(flag, "purge"), asked))
+    assert not Job.objects.exists()
+
+
+def test_a_name_that_an_archived_flag_has_is_refused_with_the_way_out(operator: Client, flag: Flag) -> None:
+    service.archive(key="f", by="user:olga")
+    page = shown(operator.post(f"{LIST}add/", FILLED_IN | {"key": "f"}))
+    assert "it is archived. To use it again, unarchive it" in page
+
+
 def test_a_purge_wants_the_key_once_more(operator: Client, flag: Flag) -> None:
+    flag = service.archive(key="f", by="user:olga")
     asked = {"reason": "over", "based_on": flag.revision}
     assert "This is not the key of the flag" in shown(operator.post(operation(flag, "purge"), asked | {"key": "g"}))
     assert not Job.objects.exists()
@@ -191,6 +205,7 @@ def test_there_is_no_other_operation(operator: Client, flag: Flag) -> None:
 def test_the_list_says_how_each_stands(operator: Client, flag: Flag) -> None:
     for key, values in (("dead", {"killed": True}), ("old", {"archived": True}), ("new", {})):
         service.create(key=key, values=values, by="user:olga")
+    service.archive(key="f", by="user:olga")
     service.purge(key="f", by="user:olga")
     page = shown(operator.get(LIST))
     assert re.findall(r'fs-status-(\w+)">', page) == ["killed", "purging", "live", "archived"]

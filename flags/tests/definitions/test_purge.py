@@ -53,6 +53,9 @@ def carry() -> None:
 
 
 def purge() -> Job:
+    """Archive the flag and purge it, in the order that is asked for."""
+    if not Flag.objects.get(key="f").archived:
+        service.archive(key="f", by="user:olga")
     return service.purge(key="f", by="user:olga", reason="over")
 
 
@@ -78,6 +81,7 @@ def test_states_changes_and_flag_go_and_others_stay(cast: Cast, admin_key: str) 
         put(cast.rival, flag)
     carry()
     api = Api(admin_key)
+    assert api.delete(BASE).status_code == 200
     response = api.delete(f"{BASE}?purge=true")
     job = Job.objects.latest("id")
     assert (response.status_code, response["Location"]) == (202, f"/job-status/{job.pk}")
@@ -92,14 +96,12 @@ def test_states_changes_and_flag_go_and_others_stay(cast: Cast, admin_key: str) 
     assert Change.objects.count() == 2
     assert kind_of(api.get(BASE)) == "flag-not-found"
     actions = AuditEntry.objects.filter(subject="flag:f").order_by("id").values_list("action", flat=True)
-    assert list(actions) == ["flag.create", "flag.set", "flag.set", "flag.purge", "flag.purged"]
+    assert list(actions) == [
+        "flag.create", "flag.set", "flag.set", "flag.archive", "flag.purge", "flag.purged",
+    ]  # fmt: skip
     asked, done = (AuditEntry.objects.get(action=action).details for action in ("flag.purge", "flag.purged"))
-    assert (asked["before"]["kind"], asked["before"]["archived"], asked["after"]["archived"]) == (
-        "release",
-        False,
-        True,
-    )
-    assert (done["before"], done["after"]) == (asked["after"], None)
+    assert (asked["before"]["kind"], asked["before"]["archived"]) == ("release", True)
+    assert (asked["before"], done["before"], done["after"]) == (asked["after"], asked["after"], None)
     assert api.get(f"/job-status/{job.pk}").json()["featureFlagName"] == "f"
     put(cast.oslo)
     assert FlagState.objects.count() == 9
@@ -116,7 +118,7 @@ def test_while_it_is_purged_a_flag_is_off_and_nothing_can_be_done_to_it(cast: Ca
         ("PATCH", BASE, {"archived": False}, "flag-purging"),
         ("PUT", BASE, {}, "flag-purging"),
         ("DELETE", BASE, None, "flag-purging"),
-        ("POST", "/v1/feature-flags", {"name": "f"}, "flag-exists"),
+        ("POST", "/v1/feature-flags", {"name": "f"}, "flag-purging"),
         ("PATCH", "/v1/feature-flags/other", {"prerequisites": ["f"]}, "unknown-prerequisite"),
     ):
         assert kind_of(api.send(method, path, body)) == kind, (method, path)
@@ -128,11 +130,21 @@ def test_what_others_need_is_not_purged(cast: Cast, admin_key: str) -> None:
     service.create(key="f", values={}, by="user:olga")
     for name in ("needy", "also-needy"):
         service.create(key=name, values={"prerequisites": ["f"]}, by="user:olga")
+    service.archive(key="f", by="user:olga")
     response = Api(admin_key).delete(f"{BASE}?purge=true")
     assert (response.status_code, kind_of(response)) == (409, "flag-needed")
     assert response.json()["detail"].startswith("The flag is a prerequisite of also-needy, needy.")
     assert not Job.objects.exists()
-    assert Flag.objects.filter(archived=True).count() == 0
+    assert Flag.objects.filter(purging=True).count() == 0
+
+
+def test_a_live_flag_is_archived_before_it_is_purged(cast: Cast, admin_key: str) -> None:
+    put(cast.oslo)
+    response = Api(admin_key).delete(f"{BASE}?purge=true")
+    assert (response.status_code, kind_of(response)) == (409, "flag-not-archived")
+    assert "Archive it first" in response.json()["detail"]
+    assert not Job.objects.exists()
+    assert not Flag.objects.get().archived
 
 
 def test_after_one_that_was_cancelled_another_goes_on(cast: Cast) -> None:

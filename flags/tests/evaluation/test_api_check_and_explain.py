@@ -239,7 +239,7 @@ def test_the_explanation_has_every_step_and_every_organization(api: Api, cast: C
     ]  # fmt: skip
     acme, north, oslo = found["organizations"]
     jobs = list(Job.objects.order_by("id").values_list("pk", flat=True))
-    assert (acme["id"], acme["name"], acme["enabled"], acme["changeNumber"]) == (cast.acme.pk, "Acme", True, first)
+    assert (acme["id"], acme["name"], acme["storedValue"], acme["changeNumber"]) == (cast.acme.pk, "Acme", True, first)
     assert (acme["jobId"], acme["latestChange"]["jobId"], acme["latestChange"]["requestedBy"]) == (
         jobs[0], jobs[0], "user:olga",
     )  # fmt: skip
@@ -247,7 +247,7 @@ def test_the_explanation_has_every_step_and_every_organization(api: Api, cast: C
     assert acme["why"] == (
         f"Its change {first} is superseded by the later change {second} on the organization {cast.north.pk}."
     )
-    assert north["why"] == f"Its change {second} is what holds: off."
+    assert north["why"] == f"Its change {second} gives the stored value: off."
     assert (oslo["latestChange"], oslo["why"], oslo["jobId"]) == (None, "Nobody set it here.", jobs[1])
 
 
@@ -255,7 +255,7 @@ def test_where_nobody_set_it_the_default_holds_and_no_organization_decides(api: 
     define(enabled=True)
     found = answer(api, "explain", organizationKey="oslo")
     assert found["steps"][-1] == {"rule": "default", "outcome": "on", "detail": "The default is on."}
-    assert {(link["decides"], link["why"], link["enabled"]) for link in found["organizations"]} == {
+    assert {(link["decides"], link["why"], link["storedValue"]) for link in found["organizations"]} == {
         (False, "Nobody set it here.", None)
     }
     assert answer(api, "explain")["organizations"] == []
@@ -280,7 +280,7 @@ def test_a_change_on_its_way_is_told_with_how_its_job_stands(api: Api, cast: Cas
         (top, *_) = answer(api, "explain", organizationKey="oslo")["organizations"]
         assert top["decides"] is True
         assert top["why"] == (
-            f"Its change {first} is what holds: on. "
+            f"Its change {first} gives the stored value: on. "
             f"Its change {second}, to off, has not arrived: job {job.pk} is {status}."
         )
     Job.objects.all().delete()

@@ -77,5 +77,5 @@ def why(link: PathEntry, holds: Holds | None, own: Holds | None, *, killed: bool
             f"Its change {own.number} is superseded by the later change {holds.number} "
             f"on the organization {holds.source}."
         )
-    words = f"Its change {own.number} is what holds: {'on' if own.enabled else 'off'}."
+    words = f"Its change {own.number} gives the stored value: {'on' if own.enabled else 'off'}."
     return f"{words} But the rule {Rule.KILLED} decides before organizations are asked." if killed else words

@@ -30,6 +30,11 @@ def test_a_value_set_here_is_not_inherited(api: Api, cast: Cast) -> None:
             "name": "new-ui",
             "enabled": True,
             "organizationId": cast.oslo.pk,
+            "storedValue": True,
+            "reason": "TARGETING_MATCH",
+            "rule": "organization",
+            "dependsOnUser": False,
+            "rolloutPercentage": None,
         },
         "sourceOrganizationId": cast.oslo.pk,
         "inherited": False,
@@ -107,4 +112,4 @@ def test_the_states_take_one_query_however_many_there_are(api: Api, cast: Cast, 
     with CaptureQueriesContext(connection) as queries:
         assert len(listed(api, cast.oslo.pk)) == flags
     assert len([query for query in queries if "flags_flagstate" in query["sql"]]) == 1
-    assert len(queries) == 4  # the key, the organization, what is above it, the states
+    assert len(queries) == 5  # the key, the organization, what is above it, the states, the definitions

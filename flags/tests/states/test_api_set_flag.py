@@ -24,11 +24,16 @@ def test_on_a_leaf_it_is_done_at_once(api: Api, cast: Cast) -> None:
     flag = Flag.objects.get(key="new-ui")
     assert response.status_code == 200
     assert response.json() == {
-        "featureFlag": {"id": flag.pk, "name": "new-ui", "enabled": True, "organizationId": cast.oslo.pk},
+        "featureFlag": {
+            "id": flag.pk, "name": "new-ui", "enabled": True, "organizationId": cast.oslo.pk, "storedValue": True,
+            "reason": "TARGETING_MATCH", "rule": "organization", "dependsOnUser": False, "rolloutPercentage": None,
+        },
         "message": "Feature flag updated immediately",
         "processedImmediately": True,
         "jobId": None,
-    }
+        "changeNumber": Change.objects.get().number,
+        "created": True,
+    }  # fmt: skip
     assert FlagState.objects.get().enabled is True
     assert not Job.objects.exists()
 
@@ -46,6 +51,8 @@ def test_on_a_parent_a_job_begins(api: Api, cast: Cast) -> None:
         "organizationId": cast.acme.pk,
         "featureFlagName": "new-ui",
         "enabled": False,
+        "changeNumber": Change.objects.get().number,
+        "created": True,
     }
 
 

@@ -28,7 +28,10 @@ def on(where: int, flag: str = "checkout", *, enabled: bool = True) -> None:
 
 def test_a_leaf_has_the_value_at_once(cast: Cast) -> None:
     ran = run("set_flag", "oslo", "checkout", "on", "--reason", "pilot")
-    assert ran.out == f"checkout is on for oslo (id {cast.oslo.pk}). There is nothing below it.\n"
+    assert ran.lines == [
+        "There was no flag checkout. This change has defined it.",
+        f"checkout is on for oslo (id {cast.oslo.pk}). There is nothing below it.",
+    ]
     assert ran.status == 0
     assert (FlagState.objects.get().enabled, Change.objects.get().requested_by) == (True, OLGA)
     assert audit_entries() == [
@@ -38,7 +41,8 @@ def test_a_leaf_has_the_value_at_once(cast: Cast) -> None:
     document = run("set_flag", cast.oslo.pk, "checkout", "off", "--wait", "--json").document
     assert document == {
         "organizationId": cast.oslo.pk, "organizationKey": "oslo", "featureFlagName": "checkout", "enabled": False,
-        "changeNumber": document["changeNumber"], "jobId": None,
+        "storedValue": False, "reason": "TARGETING_MATCH", "changeNumber": document["changeNumber"], "created": False,
+        "jobId": None,
     }  # fmt: skip
     assert FlagState.objects.get().enabled is False
 

@@ -136,6 +136,7 @@ def test_a_moved_one_takes_the_change_along_that_was_on_its_way_to_it(cast: Cast
 def test_of_a_flag_that_is_being_purged_nobody_gets_anything_nor_a_job(cast: Cast, by_jobs: bool) -> None:
     put("acme", "a", True)
     run_jobs()
+    service.archive(key="a", by="alice")
     service.purge(key="a", by="alice")
     assert import_rows("n1,N1,north", "n2,N2,north").placement_jobs == ()
     assert states("n1", "n2") == {"n1": {}, "n2": {}}
@@ -145,6 +146,7 @@ def test_what_is_being_purged_makes_no_job_of_what_is_small_without_it(cast: Cas
     put("acme", "a", True)
     put("acme", "b", True)
     run_jobs()
+    service.archive(key="a", by="alice")
     service.purge(key="a", by="alice")
     settings.FLAGS_INLINE_ROWS = 2
     assert import_rows("n1,N1,north", "n2,N2,north").placement_jobs == ()

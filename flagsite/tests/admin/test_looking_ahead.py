@@ -39,7 +39,7 @@ def test_a_move_is_shown_before_it_is_made(cast: Cast) -> None:
     said, looked_at = move_shown(client, cast.oslo, "south")
     assert said == [
         "1 organization moves below South (south).",
-        "checkout becomes on: 1 organization gets another value.",
+        "The stored value of checkout becomes on: 1 organization gets another value.",
     ]
     assert "acme/north/oslo" in paths()
     asked = {"parent": "south", "shown": looked_at, "reason": "Near Rome"}
@@ -65,7 +65,7 @@ def test_a_move_is_shown_again_when_it_would_do_something_else_by_now(cast: Cast
     _, looked_at = move_shown(client, cast.oslo, "south")
     put(cast.south, "checkout", True)
     said, _ = move_shown(client, cast.oslo, "south", shown=looked_at)
-    assert said[1:] == ["checkout becomes on: 1 organization gets another value."]
+    assert said[1:] == ["The stored value of checkout becomes on: 1 organization gets another value."]
     assert "acme/north/oslo" in paths()
 
 
@@ -75,9 +75,10 @@ def test_a_move_tells_what_was_set_below_and_is_overwritten(cast: Cast) -> None:
     put(cast.bergen, "checkout", True)
     client = signed_in("admin")
     said, looked_at = move_shown(client, cast.north, "south")
+    overwritten = "2 values that were set there are overwritten"
     assert said == [
         "3 organizations move below South (south).",
-        "checkout becomes on: 1 organization gets another value; 2 values that were set there are overwritten.",
+        f"The stored value of checkout becomes on: 1 organization gets another value; {overwritten}.",
     ]
     client.post(f"{TREE}{cast.north.pk}/move/do/", {"parent": "south", "shown": looked_at})
     assert FlagState.objects.filter(enabled=True, source_id=cast.acme.pk).count() == len(cast.of_acme)
@@ -87,7 +88,7 @@ def test_a_move_tells_of_values_that_are_still_on_their_way(cast: Cast) -> None:
     put(cast.acme, "checkout", True)
     set_flag(organization_id=cast.south.pk, flag_key="checkout", enabled=False)  # its job waits
     said, _ = move_shown(signed_in("admin"), cast.north, "south")
-    assert said[1:] == ["checkout becomes off: 3 organizations get another value."]
+    assert said[1:] == ["The stored value of checkout becomes off: 3 organizations get another value."]
 
 
 def test_a_move_that_changes_no_value_says_so(cast: Cast) -> None:
@@ -195,6 +196,7 @@ def test_a_switch_that_makes_no_sense_is_refused_in_words(cast: Cast, values: di
 
 
 def test_access_is_checked_once_more_where_a_flag_is_set(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    service.create(key="checkout", values={}, by="user:olga")
     client = signed_in("operator", bound_to=cast.north)
     address = f"/admin/flags/flag/set/{cast.oslo.pk}/"
     asked = {"flag": "checkout", "enabled": "true", "reason": "x"}

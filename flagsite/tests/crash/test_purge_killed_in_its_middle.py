@@ -29,6 +29,7 @@ def test_it_comes_to_the_end_after_a_rescue_and_the_flag_is_off_all_the_while(in
     installation.slow_down(0.5)
     with each_web_process(installation) as processes:
         assert processes.values("doomed", leaf) == [True, True]
+        assert installation.delete("/v1/feature-flags/doomed").status_code == 200
         purge = installation.delete("/v1/feature-flags/doomed?purge=true")
         assert purge.status_code == 202
         job_id = purge.json()["jobId"]

@@ -1,0 +1,145 @@
+"""The effective value: what an evaluation says of a flag in an organization without knowing the user.
+
+Reads of flags return it. It follows the rules of `flags.evaluation.engine`; a property test compares both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from flags.errors import TargetingKeyMissing, UnknownHashVersion
+from flags.evaluation.engine import (
+    REASONS,
+    Definition,
+    EvaluationContext,
+    OrganizationContext,
+    Reason,
+    Rule,
+    evaluate,
+)
+from flags.evaluation.rollout import BUCKETS
+
+BEFORE_PREREQUISITES = frozenset({Rule.ARCHIVED, Rule.KILLED})
+AFTER_THE_WHITELIST = frozenset({Rule.ORGANIZATION, Rule.DEFAULT, Rule.ROLLOUT})
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveValue:
+    """Whether a flag is on, the rule that decided, and a sentence that explains it.
+
+    If `depends_on_user` is false, each evaluation has this value, whoever the user is. If it is true, the value is off
+    if the flag is on for users of whitelists at most, and on if a rollout may turn it on for any user.
+    `rollout_percentage` is the percentage of the flag's own rollout of users, if this rollout decides.
+    """
+
+    enabled: bool
+    rule: Rule
+    detail: str
+    depends_on_user: bool = False
+    rollout_percentage: float | None = None
+
+    @property
+    def reason(self) -> Reason:
+        """The reason of a resolution, as OpenFeature names it."""
+        return REASONS[self.rule]
+
+
+class EffectiveValues:
+    """The effective values of flags in one organization and one environment; each flag is decided only once."""
+
+    def __init__(
+        self, organization: OrganizationContext, environment: str | None, definitions: Mapping[str, Definition]
+    ) -> None:
+        """`definitions` contains the flags and all their prerequisites by key, without a circle."""
+        self._organization = organization
+        self._context = EvaluationContext(None, environment or None)
+        self._definitions = definitions
+        self._found: dict[str, EffectiveValue] = {}
+
+    def of(self, key: str) -> EffectiveValue:
+        """Return the effective value of a flag. Raises KeyError if its definition is not there."""
+        if key not in self._found:
+            self._found[key] = self._decide(self._definitions[key])
+        return self._found[key]
+
+    def _decide(self, definition: Definition) -> EffectiveValue:
+        own = self._without_prerequisites(definition)
+        if own.rule in BEFORE_PREREQUISITES:
+            return own
+        unsure: list[str] = []
+        for key in definition.prerequisites:
+            if key not in self._definitions:
+                return EffectiveValue(
+                    enabled=False, rule=Rule.PREREQUISITE, detail=f"The prerequisite {key!r} does not exist."
+                )
+            needed = self.of(key)
+            if needed.depends_on_user:
+                unsure.append(key)
+            elif not needed.enabled:
+                return _off_by_prerequisite(key, needed)
+        if not unsure or not (own.enabled or own.depends_on_user):
+            return own
+        enabled = own.enabled and all(self.of(key).enabled for key in unsure)
+        if own.depends_on_user:
+            return replace(own, enabled=enabled, rollout_percentage=own.rollout_percentage if enabled else None)
+        detail = f"It depends on the user whether the prerequisite {unsure[0]!r} is on."
+        return EffectiveValue(enabled, Rule.PREREQUISITE, detail, depends_on_user=True)
+
+    def _without_prerequisites(self, definition: Definition) -> EffectiveValue:
+        alone = replace(definition, prerequisites=()) if definition.prerequisites else definition
+        try:
+            decision = evaluate(alone, self._organization, self._context, {})
+        except TargetingKeyMissing:
+            percentage = definition.threshold * 100 / BUCKETS
+            detail = f"The rollout of {percentage:g} % decides for each user."
+            return EffectiveValue(
+                enabled=True, rule=Rule.ROLLOUT, detail=detail, depends_on_user=True, rollout_percentage=percentage
+            )
+        except UnknownHashVersion as error:
+            return EffectiveValue(enabled=False, rule=Rule.ROLLOUT, detail=str(error), depends_on_user=True)
+        value = EffectiveValue(decision.enabled, decision.rule, decision.steps[-1].detail)
+        if definition.whitelist and not value.enabled and value.rule in AFTER_THE_WHITELIST:
+            return replace(value, depends_on_user=True)
+        return value
+
+
+def off_for_everybody(key: str, definitions: Mapping[str, Definition]) -> EffectiveValue | None:
+    """Return why a flag is off in every organization and environment: it, or a flag that it needs, is stopped.
+
+    A stopped flag is archived or killed. Returns None if the flag is on somewhere, or if organizations, environments,
+    users or rollouts decide. `definitions` is as for `EffectiveValues`.
+    """
+    return _why_off(key, definitions, {})
+
+
+def _why_off(
+    key: str, definitions: Mapping[str, Definition], found: dict[str, EffectiveValue | None]
+) -> EffectiveValue | None:
+    """`found` keeps the results, so that each flag is visited once."""
+    if key in found:
+        return found[key]
+    definition = definitions[key]
+    cause: EffectiveValue | None = None
+    if definition.archived:
+        cause = EffectiveValue(enabled=False, rule=Rule.ARCHIVED, detail="The flag is archived.")
+    elif definition.killed:
+        cause = EffectiveValue(enabled=False, rule=Rule.KILLED, detail="The flag is killed.")
+    else:
+        for needed in definition.prerequisites:
+            if needed not in definitions:
+                cause = EffectiveValue(
+                    enabled=False, rule=Rule.PREREQUISITE, detail=f"The prerequisite {needed!r} does not exist."
+                )
+            elif (below := _why_off(needed, definitions, found)) is not None:
+                cause = _off_by_prerequisite(needed, below)
+            if cause is not None:
+                break
+    found[key] = cause
+    return cause
+
+
+def _off_by_prerequisite(key: str, needed: EffectiveValue) -> EffectiveValue:
+    return EffectiveValue(
+        enabled=False, rule=Rule.PREREQUISITE, detail=f"The prerequisite {key!r} is off, by the rule {needed.rule}."
+    )

@@ -1,0 +1,122 @@
+"""The effective value agrees with every evaluation that it speaks for, whatever the flags and the tree."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flags.evaluation.effective_value import EffectiveValue, EffectiveValues, off_for_everybody
+from flags.evaluation.engine import (
+    NO_ORGANIZATION_CONTEXT,
+    Decision,
+    Definition,
+    EvaluationContext,
+    OrganizationContext,
+    Rule,
+)
+from flags.tests.evaluation.evaluating import ENVIRONMENTS, USERS, definitions, places
+from flags.tests.evaluation.test_evaluation_properties import WITH_A_LATER_ONE, needing, outcome
+
+environments = st.sampled_from([None, *ENVIRONMENTS, "elsewhere"])
+
+
+@given(definitions(WITH_A_LATER_ONE), places(), environments)
+def test_a_value_that_does_not_depend_on_the_user_is_that_of_each_evaluation(
+    flags: dict[str, Definition], place: OrganizationContext, environment: str | None
+) -> None:
+    values = EffectiveValues(place, environment, flags)
+    for key, definition in flags.items():
+        value = values.of(key)
+        decisions = [outcome(definition, place, EvaluationContext(user, environment), flags) for user in USERS[1:]]
+        if not value.depends_on_user:
+            assert {one.enabled for one in decisions if isinstance(one, Decision)} <= {value.enabled}
+
+
+@given(definitions(), places(), environments)
+def test_a_value_that_does_not_depend_on_the_user_names_the_rule_that_decides(
+    flags: dict[str, Definition], place: OrganizationContext, environment: str | None
+) -> None:
+    values = EffectiveValues(place, environment, flags)
+    for key, definition in flags.items():
+        value = values.of(key)
+        decision = outcome(definition, place, EvaluationContext("somebody", environment), flags)
+        if not value.depends_on_user and isinstance(decision, Decision) and value.enabled:
+            assert decision.rule == value.rule
+        if value.rule in (Rule.ARCHIVED, Rule.KILLED):
+            assert isinstance(decision, Decision)
+            assert (decision.enabled, decision.rule) == (False, value.rule)
+
+
+@given(definitions(), places(), environments)
+def test_a_flag_that_is_off_but_for_some_users_is_off_for_users_whom_no_whitelist_names(
+    flags: dict[str, Definition], place: OrganizationContext, environment: str | None
+) -> None:
+    values = EffectiveValues(place, environment, flags)
+    for key, definition in flags.items():
+        if not values.of(key).enabled:
+            decision = outcome(definition, place, EvaluationContext("nobody-knows-me", environment), flags)
+            assert not isinstance(decision, Decision) or not decision.enabled
+
+
+@given(definitions(), places(), environments)
+def test_a_flag_that_is_off_for_everybody_is_on_nowhere(
+    flags: dict[str, Definition], place: OrganizationContext, environment: str | None
+) -> None:
+    for key, definition in flags.items():
+        cause = off_for_everybody(key, flags)
+        if cause is not None:
+            for user in USERS[1:]:
+                decision = outcome(definition, place, EvaluationContext(user, environment), flags)
+                assert isinstance(decision, Decision)
+                assert (decision.enabled, decision.rule) == (False, cause.rule)
+            value = EffectiveValues(place, environment, flags).of(key)
+            assert (value.enabled, value.rule, value.depends_on_user) == (False, cause.rule, False)
+
+
+def value_of(flag: Definition, *others: Definition, environment: str | None = None) -> EffectiveValue:
+    flags = {one.key: one for one in (flag, *others)}
+    return EffectiveValues(NO_ORGANIZATION_CONTEXT, environment, flags).of(flag.key)
+
+
+def test_a_rollout_of_users_gives_its_percentage() -> None:
+    value = value_of(Definition(1, "f", enabled=True, threshold=12_500))
+    assert (value.enabled, value.rule, value.depends_on_user, value.rollout_percentage) == (
+        True, Rule.ROLLOUT, True, 12.5,
+    )  # fmt: skip
+
+
+def test_no_user_is_in_a_rollout_of_nothing() -> None:
+    value = value_of(Definition(1, "f", enabled=True, threshold=0))
+    assert (value.enabled, value.depends_on_user, value.rollout_percentage) == (False, False, None)
+
+
+def test_a_whitelist_makes_a_flag_depend_on_the_user_only_where_it_is_off() -> None:
+    off = value_of(Definition(1, "f", whitelist=frozenset({"vip"})))
+    on = value_of(Definition(1, "f", enabled=True, whitelist=frozenset({"vip"})))
+    killed = value_of(Definition(1, "f", killed=True, whitelist=frozenset({"vip"})))
+    assert [(one.enabled, one.depends_on_user) for one in (off, on, killed)] == [
+        (False, True), (True, False), (False, False),
+    ]  # fmt: skip
+
+
+def test_a_prerequisite_that_depends_on_the_user_makes_a_flag_depend_too() -> None:
+    half = Definition(2, "half", enabled=True, threshold=50_000)
+    on = value_of(Definition(1, "f", enabled=True, prerequisites=("half",)), half)
+    off = value_of(Definition(1, "f", prerequisites=("half",)), half)
+    assert (on.enabled, on.rule, on.depends_on_user, on.rollout_percentage) == (True, Rule.PREREQUISITE, True, None)
+    assert (off.enabled, off.rule, off.depends_on_user) == (False, Rule.DEFAULT, False)
+
+
+def test_an_override_counts_in_its_environment_only() -> None:
+    flag = Definition(1, "f", environments={"staging": True})
+    found = [value_of(flag, environment=name) for name in ("staging", "production", None)]
+    assert [(one.enabled, one.rule) for one in found] == [
+        (True, Rule.ENVIRONMENT), (False, Rule.DEFAULT), (False, Rule.DEFAULT),
+    ]  # fmt: skip
+
+
+def test_prerequisites_that_meet_again_and_again_are_decided_once() -> None:
+    """Two flags a level would be 2 to the 20 ways."""
+    flags = needing(21, 2)
+    assert EffectiveValues(NO_ORGANIZATION_CONTEXT, None, flags).of("020-0").depends_on_user
+    assert off_for_everybody("020-0", flags) is None
