@@ -14,6 +14,7 @@ from django.db import IntegrityError, connection, transaction
 from django.test import Client
 
 from conftest import Cast
+from flags.definitions import service
 from flagsite.core import actor
 from flagsite.core.actor import SYSTEM, acting
 from orgs.access import access_keys
@@ -155,6 +156,7 @@ def test_a_key_is_recorded_without_its_secret() -> None:
 
 
 def test_a_request_is_recorded_with_its_key_address_and_id(client: Client, cast: Cast, acme_key: str) -> None:
+    service.create(key="checkout", values={}, by="user:olga")
     client.post(
         f"/{cast.oslo.pk}/checkout/true",
         headers={"X-API-Key": acme_key, "X-Request-ID": "r-1"},
