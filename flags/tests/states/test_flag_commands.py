@@ -35,7 +35,7 @@ def test_a_leaf_has_the_value_at_once(cast: Cast) -> None:
     assert ran.status == 0
     assert (FlagState.objects.get().enabled, Change.objects.get().requested_by) == (True, OLGA)
     assert audit_entries() == [
-        (OLGA, "flag.create", "flag:checkout", "", "command"),
+        (OLGA, "flag.create", "flag:checkout", "pilot", "command"),
         (OLGA, "flag.set", "flag:checkout", "pilot", "command"),
     ]
     document = run("set_flag", cast.oslo.pk, "checkout", "off", "--wait", "--json").document
