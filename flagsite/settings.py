@@ -59,9 +59,9 @@ if PRODUCTION:
 
 # --- What is installed ----------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
-    "unfold",
+    "unfold.apps.BasicAppConfig",  # without the theme's own site
     "unfold.contrib.filters",
-    "django.contrib.admin",
+    "flagsite.admin_site.apps.FlagsiteAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -97,6 +97,14 @@ class MoreThanYouMay(FlagsiteError):
     """Nobody can give more rights than their own."""
 
 
+class PersonNotFound(FlagsiteError):
+    """This person does not exist, or you have no access to the person."""
+
+
+class PersonExists(FlagsiteError):
+    """There is a person with this username already."""
+
+
 class AccessKeyNotFound(FlagsiteError):
     """This access key does not exist, or you have no access to it."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from flagsite.core.api import path_converters  # noqa: F401 - paths registers <id:…>
-from orgs.access import access_key_api
+from orgs.access import access_key_api, people_api
 from orgs.audit import api as audit_api
 from orgs.tree import api
 
@@ -18,6 +18,9 @@ urlpatterns = [
     path("v1/access-keys/<str:prefix>", access_key_api.OneAccessKey.as_view(), name="access-key"),
     path("v1/access-keys/<str:prefix>/rotate", access_key_api.RotateAccessKey.as_view(), name="rotate-access-key"),
     path("v1/access-keys/<str:prefix>/revoke", access_key_api.RevokeAccessKey.as_view(), name="revoke-access-key"),
+    path("v1/people", people_api.People.as_view(), name="people"),
+    path("v1/people/<str:username>", people_api.OnePerson.as_view(), name="person"),
+    path("v1/people/<str:username>/password", people_api.PasswordOfPerson.as_view(), name="set-password"),
     path("v1/audit-log", audit_api.AuditLog.as_view(), name="audit-log"),
     path("v1/audit-log/csv", audit_api.AuditLogAsCsv.as_view(), name="audit-log-csv"),
 ]

@@ -24,7 +24,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 from flagsite.core.admin.reason_form import reason_line
 from orgs.access.models import Role, StaffScope
 from orgs.access.operator_admin import OperatorAdmin
-from orgs.access.people import ROLES_BY_GROUP
+from orgs.access.people import ROLES_BY_GROUP, described
 from orgs.audit import audit_log
 
 admin.site.unregister(User)
@@ -39,7 +39,7 @@ class PasswordForm(AdminPasswordChangeForm):
     def save(self, commit: bool = True) -> Any:  # noqa: FBT002 - as Django's
         with transaction.atomic():
             user = super().save(commit)
-            audit_log.record("user.password", _subject(user))
+            audit_log.record("user.password", _subject(user), organization_id=described(user)["scope"])
         return user
 
 
@@ -51,7 +51,7 @@ class OwnPasswordForm(AdminOwnPasswordChangeForm):
     def save(self, commit: bool = True) -> Any:  # noqa: FBT002 - as Django's
         with transaction.atomic():
             user = super().save(commit)
-            audit_log.record("user.password", _subject(user))
+            audit_log.record("user.password", _subject(user), organization_id=described(user)["scope"])
         return user
 
 
@@ -95,17 +95,17 @@ class PersonAdmin(DjangoUserAdmin, OperatorAdmin):
     change_password_form = PasswordForm
     change_user_password_template = "admin/people/set_password.html"  # noqa: S105 - a template
     inlines = [ScopeInline]
-    list_display = ["username", "groups_of", "scope_of", "is_staff", "is_superuser", "is_active", "last_login"]
-    list_filter = ["is_staff", "is_superuser", "is_active", "groups"]
+    list_display = ["username", "groups_of", "scope_of", "is_superuser", "is_active", "last_login"]
+    list_filter = ["is_superuser", "is_active", "groups"]
     list_select_related = ["scope__organization"]
     filter_horizontal = ()
     readonly_fields = ["last_login", "date_joined"]
     fieldsets = [
         (None, {"fields": ["username", "password", "first_name", "last_name", "email"]}),
-        ("Permissions", {"fields": ["is_active", "is_staff", "groups", "is_superuser"]}),
+        ("Permissions", {"fields": ["is_active", "groups", "is_superuser"]}),
         ("Dates", {"fields": ["last_login", "date_joined"]}),
     ]
-    add_fieldsets = [(None, {"fields": ["username", "usable_password", "password1", "password2", "is_staff"]})]
+    add_fieldsets = [(None, {"fields": ["username", "usable_password", "password1", "password2", "groups"]})]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).prefetch_related("groups")
@@ -127,11 +127,12 @@ class PersonAdmin(DjangoUserAdmin, OperatorAdmin):
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         kwargs |= {
             "widget": UnfoldAdminCheckboxSelectMultipleWidget,
-            "help_text": "A person without a group is a viewer.",
+            "help_text": "Each group gives a role. Without a group, the person cannot sign in.",
         }
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        obj.is_staff = True  # for other programs that read this mark; Flagsite does not
         before = User.objects.select_for_update(of=("self",)).filter(pk=obj.pk).first() if change else None
         form.access_before = described(before) if before else None
         super().save_model(request, obj, form, change)
@@ -141,9 +142,11 @@ class PersonAdmin(DjangoUserAdmin, OperatorAdmin):
         super().save_related(request, form, formsets, change)
         before, after = form.access_before, described(User.objects.get(pk=form.instance.pk))
         if before is None:
-            audit_log.record("user.create", _subject(form.instance), after=after)
+            audit_log.record("user.create", _subject(form.instance), organization_id=after["scope"], after=after)
         elif before != after:
-            audit_log.record("user.change", _subject(form.instance), before=before, after=after)
+            audit_log.record(
+                "user.change", _subject(form.instance), organization_id=after["scope"], before=before, after=after
+            )
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         """Do nothing, because `save_related` writes the audit entry."""
@@ -179,7 +182,7 @@ class GroupAdmin(OperatorAdmin):
     @admin.display(description="may do")
     def may(self, group: Group) -> str:
         role = ROLES_BY_GROUP.get(group.name)
-        return MEANINGS[role] if role else "what viewers may do"
+        return MEANINGS[role] if role else "nothing: this group is not one of Flagsite's"
 
 
 MEANINGS = {
@@ -187,19 +190,6 @@ MEANINGS = {
     Role.OPERATOR: "what viewers may do; set flags; retry, cancel and prioritise jobs; pause, resume and change queues",
     Role.ADMIN: "what operators may do; change organizations, access keys, periodic tasks and people",
 }
-
-
-def described(user: User) -> dict[str, Any]:
-    """The person's rights, as the audit log records them."""
-    scope = StaffScope.objects.filter(user_id=user.pk).values_list("organization_id", flat=True).first()
-    return {
-        "username": user.get_username(),
-        "active": user.is_active,
-        "staff": user.is_staff,
-        "superuser": user.is_superuser,
-        "groups": sorted(user.groups.values_list("name", flat=True)),
-        "scope": scope,
-    }
 
 
 def _subject(user: Any) -> str:

@@ -32,6 +32,8 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     orgs.OutsideOfYourSubtree: (403, "outside-of-your-subtree"),
     orgs.MoreThanYouMay: (403, "more-than-you-may"),
     orgs.AccessKeyNotFound: (404, "access-key-not-found"),
+    orgs.PersonNotFound: (404, "person-not-found"),
+    orgs.PersonExists: (409, "person-exists"),
     orgs.AccessKeyEnded: (409, "access-key-ended"),
     orgs.InvalidKeyName: (400, "invalid-key-name"),
     orgs.InvalidKeyExpiry: (400, "invalid-key-expiry"),

@@ -14,8 +14,8 @@ SUPERUSER = "superuser"
 
 
 def person(group: str, *, bound_to: Organization | None = None, name: str = "pat") -> User:
-    """A member of staff in that group ("superuser": a superuser without any), perhaps bound to an organization."""
-    user = User.objects.create(username=name, is_staff=True, is_superuser=group == SUPERUSER)
+    """A person in that group ("superuser": a superuser without any), perhaps bound to an organization."""
+    user = User.objects.create(username=name, is_superuser=group == SUPERUSER)
     if group != SUPERUSER:
         user.groups.add(Group.objects.get_or_create(name=group)[0])
     if bound_to is not None:

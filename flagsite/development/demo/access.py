@@ -22,7 +22,7 @@ def admin_password(folder: Path) -> str:
     password = path.read_text().strip() if path.exists() else secrets.token_urlsafe(12)
     _write_secret(path, password)
     user, _ = get_user_model().objects.get_or_create(username=LOGIN)
-    if not (user.check_password(password) and user.is_superuser and user.is_staff and user.is_active):
+    if not (user.check_password(password) and user.is_superuser and user.is_active):
         user.is_superuser = user.is_staff = user.is_active = True
         user.set_password(password)
         user.save()

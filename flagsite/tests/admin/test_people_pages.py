@@ -22,7 +22,7 @@ NO_SCOPE = {"scope-TOTAL_FORMS": "0", "scope-INITIAL_FORMS": "0"}
 def form_of(user: User, **changes: Any) -> dict[str, Any]:
     """What the page of the person sends when nothing but `changes` was changed."""
     form: dict[str, Any] = {"username": user.username, "groups": [group.pk for group in user.groups.all()]}
-    form |= {name: "on" for name in ("is_active", "is_staff", "is_superuser") if getattr(user, name)}
+    form |= {name: "on" for name in ("is_active", "is_superuser") if getattr(user, name)}
     return {name: value for name, value in (form | NO_SCOPE | changes).items() if value is not None}
 
 
@@ -89,7 +89,7 @@ def test_an_administrator_makes_no_superuser_whatever_is_sent() -> None:
     assert not user.is_superuser
     assert not user.user_permissions.exists()
     new = {"username": "eve", "usable_password": "true", "password1": "long enough 1", "password2": "long enough 1"}
-    assert client.post(f"{PAGE}add/", new | {"is_superuser": "on", "is_staff": "on"}).status_code == 302
+    assert client.post(f"{PAGE}add/", new | {"is_superuser": "on"}).status_code == 302
     assert not User.objects.get(username="eve").is_superuser
 
 
@@ -117,7 +117,7 @@ def test_a_superuser_makes_superusers() -> None:
 def test_a_new_person_and_a_new_password_are_recorded_without_the_password() -> None:
     client = signed_in("admin")
     new = {"username": "eve", "usable_password": "true", "password1": "long enough 1", "password2": "long enough 1"}
-    assert client.post(f"{PAGE}add/", new | {"is_staff": "on"}).status_code == 302
+    assert client.post(f"{PAGE}add/", new | {"groups": [group("viewer")]}).status_code == 302
     eve = User.objects.get(username="eve")
     passwords = {"usable_password": "true", "password1": "another one 2", "password2": "another one 2"}
     assert client.post(f"{PAGE}{eve.pk}/password/", passwords).status_code == 302

@@ -22,9 +22,12 @@ from orgs.access.endpoints import Endpoint
 from orgs.access.models import AccessKey, Role
 from orgs.access.permissions import HasRole
 from orgs.tests.api import Api, kind_of
+from orgs.tests.people import person
 from orgs.tree.models import Organization
 
 OPEN = {"", "openapi.json", "docs", "livez", "readyz", "version"}
+OF_SOMEBODY = ("<id:", "<str:prefix>", "<str:username>")
+"""Parts of paths that name something which belongs to somebody."""
 HANDLERS = ("get", "post", "put", "patch", "delete")
 
 
@@ -42,11 +45,11 @@ ENDPOINTS = [(path, view) for path, view in ALL if path not in OPEN]
 CALLS = [(path, method.upper()) for path, view in ENDPOINTS for method in HANDLERS if hasattr(view, method)]
 
 
-def address(path: str, *, prefix: str = "nobodys", **ids: int) -> str:
+def address(path: str, *, prefix: str = "nobodys", username: str = "nobody", **ids: int) -> str:
     filled = (
         path.replace("<str:featureFlagName>", "flag").replace("<str:name>", "flag").replace("<str:enabled>", "true")
     )
-    filled = filled.replace("<str:prefix>", prefix)
+    filled = filled.replace("<str:prefix>", prefix).replace("<str:username>", username)
     for name, value in ids.items():
         filled = filled.replace(f"<id:{name}>", str(value))
     assert "<" not in filled, f"this test does not know how to fill {path}"
@@ -77,6 +80,9 @@ def test_the_url_map_holds_what_the_contract_names() -> None:
         "v1/schedules/<id:schedule_id>",
         "v1/schedules/<id:schedule_id>/cancel",
         "v1/schedules/<id:schedule_id>/retry",
+        "v1/people",
+        "v1/people/<str:username>",
+        "v1/people/<str:username>/password",
         "v1/audit-log",
         "v1/audit-log/csv",
         "v1/access-keys",
@@ -111,13 +117,17 @@ def test_without_a_key_every_endpoint_answers_401(cast: Cast, path: str, method:
         assert response["WWW-Authenticate"].startswith("Bearer")
 
 
-@pytest.mark.parametrize(("path", "method"), [call for call in CALLS if "<id:" in call[0] or "<str:prefix>" in call[0]])
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [call for call in CALLS if any(part in call[0] for part in OF_SOMEBODY)],
+)
 def test_what_belongs_to_others_does_not_exist(cast: Cast, acme_key: str, path: str, method: str) -> None:
     set_flag(organization_id=cast.rival.pk, flag_key="flag", enabled=True)
     rival, schedule = cast.rival.pk, planned(cast.rival, flag="flag")
     key, _ = access_keys.create(name="theirs", organization=cast.rival)
+    person("viewer", name="somebody", bound_to=cast.rival)
     foreign = address(
-        path, prefix=key.prefix, organization_id=rival, orgId=rival, job_id=Job.objects.get().pk,
+        path, prefix=key.prefix, username="somebody", organization_id=rival, orgId=rival, job_id=Job.objects.get().pk,
         schedule_id=schedule.pk,
     )  # fmt: skip
     missing = address(path, organization_id=999_999, orgId=999_999, job_id=999_999, schedule_id=999_999)

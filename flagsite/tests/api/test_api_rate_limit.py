@@ -95,7 +95,7 @@ def test_who_must_wait_is_told_at_least_a_second_also_where_the_time_is_up_meanw
 def test_sessions_are_limited_too(db: None, server: str, settings: Any) -> None:
     settings.REDIS_URL, settings.RATE_LIMIT = server, "2/minute"
     client = Client()
-    client.force_login(User.objects.create_user(f"alice-{time.time_ns()}", is_staff=True))
+    client.force_login(User.objects.create_user(f"alice-{time.time_ns()}", is_superuser=True))
     assert statuses(client, 3) == [200, 200, 429]
 
 

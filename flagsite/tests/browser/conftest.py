@@ -15,7 +15,7 @@ PASSWORD = "a long enough password"
 PEOPLE = """
 from django.contrib.auth.models import Group, User
 for name, group in (("ada", "admin"), ("olga", "operator"), ("vic", "viewer"), ("bea", "admin")):
-    user, _ = User.objects.get_or_create(username=name, defaults={"is_staff": True})
+    user, _ = User.objects.get_or_create(username=name)
     user.set_password("%s")
     user.save()
     user.groups.set([Group.objects.get(name=group)])

@@ -1,0 +1,37 @@
+"""The admin site: the groups of a person decide who may sign in, and not Django's mark `is_staff`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.forms import AuthenticationForm as DjangoAuthenticationForm
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+from unfold.forms import AuthenticationForm
+from unfold.sites import UnfoldAdminSite
+
+from orgs.access.operator_admin import caller_of
+from orgs.access.people import caller_for
+
+
+class SignInForm(AuthenticationForm):
+    """The form to sign in. A person needs one of Flagsite's groups."""
+
+    error_messages = {
+        **AuthenticationForm.error_messages,
+        "no_group": "Your account is in none of Flagsite's groups. Ask an administrator to put you into one.",
+    }
+
+    def confirm_login_allowed(self, user: Any) -> None:
+        DjangoAuthenticationForm.confirm_login_allowed(self, user)  # without the check of is_staff
+        if caller_for(user) is None:
+            raise ValidationError(self.error_messages["no_group"], code="no_group")
+
+
+class FlagsiteAdminSite(UnfoldAdminSite):
+    """The theme's site for the people of Flagsite."""
+
+    login_form = SignInForm
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        return caller_of(request) is not None
