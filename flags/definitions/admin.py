@@ -21,6 +21,7 @@ from flags.definitions.models import Flag
 from flags.definitions.visible_flags import visible_flags
 from flags.insights.admin_pages import AdoptionPages
 from flags.insights.flag_overview import count_states, latest_changes
+from flags.states import selectors
 from flags.states.admin_section import switch_view
 from flagsite.core import actor
 from flagsite.core.admin.capped_paginator import CappedPaginator
@@ -179,6 +180,7 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         if context.get("original") is not None:
             flag, caller = self._flag(request, context["original"].pk)
+            context["off_for_everybody"] = selectors.why_off_for_everybody(flag.key)
             context["recent"] = latest_changes(flag, caller, before=id_in(request.GET.get("before", "")))
             context["operations"] = operations_for(flag) if self.has_change_permission(request, flag) else []
         return super().render_change_form(request, context, *args, **kwargs)

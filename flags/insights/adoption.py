@@ -18,12 +18,14 @@ from psycopg.errors import QueryCanceled
 from flags.definitions.models import Flag
 from flags.definitions.visible_flags import visible_flags
 from flags.errors import FlagNotFound
+from flags.evaluation.effective_value import EffectiveValue
 from flags.insights import staleness, usage_store
 from flags.insights.adoption_counts import BIGGEST
 from flags.insights.minority import describe_minorities
 from flags.insights.models import FlagAdoption
 from flags.insights.staleness import StaleReason
 from flags.insights.usage_store import Usage, UsageCount
+from flags.states import selectors
 from orgs.access.caller import Caller
 from orgs.access.visible_organizations import find_visible_organization
 from orgs.tree.browser import visible_children
@@ -67,22 +69,35 @@ SELECT top.id, count(*), count(*) FILTER (WHERE coalesce(state.enabled, %(defaul
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """The figures of one subtree: the number of organizations with the flag on and off, and the usage.
+    """The figures of one subtree: the number of organizations by stored value, and the usage.
 
-    The figures are None if the subtree has too many organizations to count in a request.
+    The figures are None if the subtree has too many organizations to count in a request. If the flag is off for
+    everybody, `on` and `off` do not follow the stored values.
     """
 
     organization: Organization
-    on: int | None = None
-    off: int | None = None
+    stored_on: int | None = None
+    stored_off: int | None = None
     usage: Usage | None = None
+    is_off_for_everybody: bool = False
+
+    @property
+    def on(self) -> int | None:
+        """The number of organizations with the flag on."""
+        return _on(self.stored_on, is_off_for_everybody=self.is_off_for_everybody)
+
+    @property
+    def off(self) -> int | None:
+        """The number of organizations with the flag off."""
+        return _off(self.stored_on, self.stored_off, is_off_for_everybody=self.is_off_for_everybody)
 
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
     """A flag's adoption in a subtree, or everywhere (`organization` is None).
 
-    `counts` and `usage` are None if the subtree has too many organizations to count in a request.
+    `counts` and `usage` are None if the subtree has too many organizations to count in a request. `counts` counts
+    stored values. If the flag is off for everybody, `off_for_everybody` says why, and there is no minority.
     """
 
     flag: Flag
@@ -91,6 +106,31 @@ class Adoption:
     usage: Usage | None
     reasons: Sequence[StaleReason]
     minority: str
+    off_for_everybody: EffectiveValue | None
+
+    @property
+    def on(self) -> int | None:
+        """The number of organizations with the flag on; None if there are no counts."""
+        stored_on = self.counts.organizations_on if self.counts else None
+        return _on(stored_on, is_off_for_everybody=self.off_for_everybody is not None)
+
+    @property
+    def off(self) -> int | None:
+        """The number of organizations with the flag off; None if there are no counts."""
+        if self.counts is None:
+            return None
+        stored = self.counts.organizations_on, self.counts.organizations_off
+        return _off(*stored, is_off_for_everybody=self.off_for_everybody is not None)
+
+
+def _on(stored_on: int | None, *, is_off_for_everybody: bool) -> int | None:
+    return 0 if is_off_for_everybody and stored_on is not None else stored_on
+
+
+def _off(stored_on: int | None, stored_off: int | None, *, is_off_for_everybody: bool) -> int | None:
+    if stored_on is None or stored_off is None:
+        return None
+    return stored_on + stored_off if is_off_for_everybody else stored_off
 
 
 def adoption_of(caller: Caller, flag_key: str, organization_id: int | None = None) -> Adoption:
@@ -105,13 +145,15 @@ def adoption_of(caller: Caller, flag_key: str, organization_id: int | None = Non
     top_id = organization_id or caller.organization_id
     top = find_visible_organization(caller, top_id) if top_id else None
     counts = counts_below(flag, top) if top else counts_everywhere(flag)
+    off = selectors.why_off_for_everybody(flag.key)
     return Adoption(
         flag=flag,
         organization=top,
         counts=counts,
         usage=shares(flag, [top])[0].usage if top else everywhere,
         reasons=staleness.reasons_of(flag, None if caller.organization_id else everywhere),
-        minority=describe_minorities([counts], caller).get(flag.pk, "") if counts else "",
+        minority=describe_minorities([counts], caller).get(flag.pk, "") if counts and off is None else "",
+        off_for_everybody=off,
     )
 
 
@@ -151,16 +193,20 @@ def shares(flag: Flag, organizations: Sequence[Organization]) -> list[Share]:
         "ids": [organization.pk for organization in organizations],
     }  # fmt: skip
     rows = _rows(SHARES, parameters)
+    is_off = selectors.why_off_for_everybody(flag.key) is not None
     if rows is None:
         return [Share(organization) for organization in organizations]
     figures = {row[0]: row[1:] for row in rows}
     return [
-        _share(organization, *figures[organization.pk]) for organization in organizations if organization.pk in figures
+        _share(organization, *figures[organization.pk], is_off=is_off)
+        for organization in organizations
+        if organization.pk in figures
     ]
 
 
-def _share(organization: Organization, organizations: int, on: int, *usage: Any) -> Share:
-    return Share(organization, on, organizations - on, Usage(UsageCount(*usage[:2]), UsageCount(*usage[2:])))
+def _share(organization: Organization, organizations: int, on: int, *usage: Any, is_off: bool) -> Share:
+    counted = Usage(UsageCount(*usage[:2]), UsageCount(*usage[2:]))
+    return Share(organization, on, organizations - on, counted, is_off)
 
 
 def _count(flag: Flag, condition: str, parameters: dict[str, Any]) -> FlagAdoption | None:

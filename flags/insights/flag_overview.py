@@ -19,14 +19,14 @@ PAGE_SIZE = 100
 
 @dataclass(frozen=True, slots=True)
 class StateCounts:
-    """The number of organizations with the flag on and off. Organizations without a flag state do not count."""
+    """The number of organizations by stored value. Organizations without a flag state do not count."""
 
     on: int
     off: int
 
 
 def count_states(flag: Flag, caller: Caller) -> StateCounts:
-    """Count the organizations that the caller may see with the flag on and off. Reads all flag states of the flag."""
+    """Count the organizations that the caller may see by stored value. Reads all flag states of the flag."""
     rows = FlagState.objects.filter(flag=flag)
     if caller.organization_id is not None:
         rows = rows.filter(organization_id__in=visible_organizations(caller).values("pk"))

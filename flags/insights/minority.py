@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from flags.definitions.models import Flag
 from flags.insights.models import FlagAdoption
 from orgs.access.caller import Caller
 from orgs.access.visible_organizations import visible_organizations
@@ -50,16 +51,20 @@ class Minority:
 def describe_minorities(adoptions: Iterable[FlagAdoption], caller: Caller) -> dict[int, str]:
     """Return a text on the minority of each flag that is not the same everywhere, by the flag's id, with one query.
 
-    The text does not name organizations that the caller may not see.
+    The text does not name organizations that the caller may not see. An archived or killed flag is off everywhere.
     """
     differing = {
         adoption.flag_id: (Minority.of(adoption), adoption.organizations_on + adoption.organizations_off)
         for adoption in adoptions
-        if adoption.organizations_on and adoption.organizations_off
+        if adoption.organizations_on and adoption.organizations_off and not _is_stopped(adoption.flag)
     }
     ids = {organization_id for found, _ in differing.values() for organization_id in found.biggest}
     names = dict(visible_organizations(caller).filter(pk__in=ids).values_list("pk", "name")) if ids else {}
     return {flag_id: found.in_words(of, names) for flag_id, (found, of) in differing.items()}
+
+
+def _is_stopped(flag: Flag) -> bool:
+    return flag.archived or flag.killed
 
 
 def _percent(part: int, of: int) -> str:

@@ -9,15 +9,19 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
+from flags.evaluation.engine import Rule
 from flags.insights.adoption import Adoption, Share
 from flags.insights.staleness import STALE_CAUSE_CHOICES, StaleReason
 from flags.insights.usage_store import Usage
 from flagsite.core.api.input import IdInQuery, QuerySerializer
 
 TOO_MANY = "Null if the subtree has too many organizations to count in a request. Read smaller subtrees then."
+ON = f"0 if the flag is off for everybody, else the same as `organizationsStoredOn`. {TOO_MANY}"
+STORED_ON = "The number of organizations with the stored value on."
+STORED_OFF = "The number of organizations with the stored value off."
 NORTH = {
     "organizationId": 2, "key": "acme-north", "name": "North", "hasChildren": True,
-    "organizationsOn": 40, "organizationsOff": 2,
+    "organizationsOn": 40, "organizationsOff": 2, "organizationsStoredOn": 40, "organizationsStoredOff": 2,
     "evaluations": {
         "byName": 120, "lastByNameAt": "2026-11-23T09:59:00.000000Z",
         "withAll": 9, "lastWithAllAt": "2026-11-23T09:58:00.000000Z",
@@ -26,7 +30,8 @@ NORTH = {
 }  # fmt: skip
 EXAMPLE = {
     "name": "new-checkout", "organizationId": None, "organizationsOn": 590, "organizationsOff": 12,
-    "organizationsUnset": 0, "countedAt": "2026-11-23T09:00:00.000000Z",
+    "organizationsStoredOn": 590, "organizationsStoredOff": 12, "offForEverybody": None, "organizationsUnset": 0,
+    "countedAt": "2026-11-23T09:00:00.000000Z",
     "holdOuts": "on for 98 %, off for 12 under 2 parents (Oslo, Rome)",
     "evaluations": NORTH["evaluations"], "lastEvaluatedAt": NORTH["lastEvaluatedAt"],
     "stale": True, "reasons": [{"reason": "expired", "detail": "The flag expired on 2026-10-31."}],
@@ -78,6 +83,8 @@ class ShareSerializer(serializers.Serializer[Share]):
     hasChildren = serializers.BooleanField(source="organization.has_children")
     organizationsOn = serializers.IntegerField(source="on", allow_null=True, help_text=TOO_MANY)
     organizationsOff = serializers.IntegerField(source="off", allow_null=True, help_text=TOO_MANY)
+    organizationsStoredOn = serializers.IntegerField(source="stored_on", allow_null=True, help_text=STORED_ON)
+    organizationsStoredOff = serializers.IntegerField(source="stored_off", allow_null=True, help_text=STORED_OFF)
     evaluations = EvaluationsSerializer(source="usage", allow_null=True)
     lastEvaluatedAt = serializers.DateTimeField(source="usage.last", allow_null=True, default=None)
 
@@ -99,11 +106,20 @@ class AdoptionSerializer(serializers.Serializer[AdoptionPage]):
     organizationId = serializers.IntegerField(
         source="adoption.organization.pk", allow_null=True, default=None, help_text="Null: all organizations."
     )
-    organizationsOn = serializers.IntegerField(
-        source="adoption.counts.organizations_on", allow_null=True, default=None, help_text=TOO_MANY
+    organizationsOn = serializers.IntegerField(source="adoption.on", allow_null=True, help_text=ON)
+    organizationsOff = serializers.IntegerField(source="adoption.off", allow_null=True)
+    organizationsStoredOn = serializers.IntegerField(
+        source="adoption.counts.organizations_on", allow_null=True, default=None, help_text=STORED_ON
     )
-    organizationsOff = serializers.IntegerField(
-        source="adoption.counts.organizations_off", allow_null=True, default=None
+    organizationsStoredOff = serializers.IntegerField(
+        source="adoption.counts.organizations_off", allow_null=True, default=None, help_text=STORED_OFF
+    )
+    offForEverybody = serializers.ChoiceField(
+        [Rule.ARCHIVED.value, Rule.KILLED.value, Rule.PREREQUISITE.value],
+        source="adoption.off_for_everybody.rule",
+        allow_null=True,
+        default=None,
+        help_text="The rule by which the flag is off for everybody, whatever its stored values are, or null.",
     )
     organizationsUnset = serializers.IntegerField(
         source="adoption.counts.unset",

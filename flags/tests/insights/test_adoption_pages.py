@@ -9,6 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from conftest import Cast
+from flags.definitions import service
 from flags.definitions.models import Flag
 from flags.insights.adoption_counts import count_adoption
 from flags.states.set_flag import set_flag
@@ -51,6 +52,20 @@ def test_the_tree_unfolds_with_its_numbers(flag: Flag, cast: Cast) -> None:
     assert "on for 2, off for 1" in below
     assert "on for all 2" in below
     assert "never evaluated" in below
+
+
+def test_the_pages_of_a_killed_flag_say_that_it_is_off_for_everybody(flag: Flag, cast: Cast) -> None:
+    service.update(key=flag.key, values={"killed": True}, by="user:olga")
+    viewer = signed_in("viewer")
+    words = "The flag is off for everybody: The flag is killed."
+    assert words in shown(viewer.get(f"/admin/flags/flag/{flag.pk}/change/"))
+    page = shown(viewer.get(f"/admin/flags/flag/{flag.pk}/adoption/"))
+    assert words in page
+    assert "on for 62.5 %" not in page
+    assert '<span class="fs-label">on</span><span class="fs-figure">0</span>' in page
+    assert '<span class="fs-label">stored value on</span><span class="fs-figure">5</span>' in page
+    assert "off for all 6" in shown(viewer.get(f"/admin/flags/flag/{flag.pk}/adoption/level/"))
+    assert "on for 62.5 %" not in shown(viewer.get("/admin/flags/flag/stale/"))
 
 
 def test_bound_people_see_their_own_part(flag: Flag, cast: Cast) -> None:

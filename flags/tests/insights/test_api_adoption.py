@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from conftest import Cast
+from flags.definitions import service
 from flags.definitions.models import Flag
 from flags.insights import adoption
 from flags.insights.adoption_counts import count_adoption
@@ -73,6 +74,29 @@ def test_all_organizations_and_the_roots(api: Api, cast: Cast, flag: Flag) -> No
     assert answer["holdOuts"] == "on for 62.5 %, off for 3 under 1 parent (Oslo), 2 of them by default"
     assert below(answer) == [("acme", 5, 1), ("rival", 0, 2)]
     assert (answer["moreAfter"], answer["stale"], answer["reasons"]) == (None, False, [])
+
+
+@pytest.mark.parametrize("rule", ["killed", "archived", "prerequisite"])
+def test_a_flag_that_is_off_for_everybody_is_on_nowhere(api: Api, cast: Cast, flag: Flag, rule: str) -> None:
+    if rule == "prerequisite":
+        service.create(key="needed", values={"killed": True, "enabled": True}, by="user:olga")
+    values: dict[str, Any] = {"prerequisites": ["needed"]} if rule == "prerequisite" else {rule: True}
+    service.update(key=flag.key, values=values, by="user:olga")
+    for where in ({}, {"organizationId": cast.acme.pk}):
+        answer = api.get(ADOPTION, **where).json()
+        on, off = answer["organizationsStoredOn"], answer["organizationsStoredOff"]
+        assert (on, off) == ((5, 1) if where else (5, 3))
+        assert (answer["organizationsOn"], answer["organizationsOff"]) == (0, on + off)
+        assert (answer["offForEverybody"], answer["holdOuts"]) == (rule, "")
+        for one in answer["below"]:
+            stored = one["organizationsStoredOn"] + one["organizationsStoredOff"]
+            assert (one["organizationsOn"], one["organizationsOff"]) == (0, stored)
+
+
+def test_a_flag_that_is_on_somewhere_has_the_stored_figures(api: Api, flag: Flag) -> None:
+    answer = api.get(ADOPTION).json()
+    assert answer["offForEverybody"] is None
+    assert (answer["organizationsStoredOn"], answer["organizationsStoredOff"]) == (5, 3)
 
 
 def test_a_flag_that_was_not_counted_yet_is_counted_now(api: Api, flag: Flag) -> None:
