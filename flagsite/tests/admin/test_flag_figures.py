@@ -19,7 +19,9 @@ from orgs.tests.people import shown, signed_in
 from orgs.tree import tree_operations
 
 pytestmark = pytest.mark.django_db
-LINE = re.compile(r'<th scope="row">([^<]*)</th>.*?<td data-label="Stored value">(\w+)</td>.*?"Now">([^<]*)</td>', re.DOTALL)
+LINE = re.compile(
+    r'<th scope="row">([^<]*)</th>.*?<td data-label="Stored value">(\w+)</td>.*?"Now">([^<]*)</td>', re.DOTALL
+)
 
 
 def lines(client: Client, flag: str = "checkout", query: str = "") -> list[tuple[str, str, str]]:
