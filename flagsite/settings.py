@@ -121,6 +121,7 @@ FORMAT_MODULE_PATH = "flagsite.formats"
 TIME_ZONE = "UTC"
 USE_TZ = True
 DATA_UPLOAD_MAX_MEMORY_SIZE = environment.integer("MAX_REQUEST_BYTES", 1_048_576, minimum=1024)
+MAX_IMPORT_BYTES = environment.integer("MAX_IMPORT_BYTES", 104_857_600, minimum=1024)
 
 # --- Security ---------------------------------------------------------------------------------------------------------
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION

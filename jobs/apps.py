@@ -8,5 +8,12 @@ class JobsConfig(AppConfig):
     verbose_name = "Jobs"
 
     def ready(self) -> None:
-        """Register the Celery tasks in every process, so that JOBS_INLINE finds them in the web server as well."""
+        """Register the Celery tasks, the kinds of jobs and the clean-up's rows in every process.
+
+        With JOBS_INLINE, the web server needs them too.
+        """
         from jobs import tasks  # noqa: F401, PLC0415 - the models are not loaded earlier
+        from jobs.imports import import_job, stored_file  # noqa: F401, PLC0415 - registers a kind of job
+        from jobs.operations import cleanup  # noqa: PLC0415
+
+        cleanup.other_old_rows.append(stored_file.OLD_FILES)

@@ -25,6 +25,18 @@ class JobEnded(FlagsiteError):
     """The job has ended."""
 
 
+class ImportNotFound(FlagsiteError):
+    """This job is no import of organizations."""
+
+
+class ImportNotApplicable(FlagsiteError):
+    """Only a dry run that has COMPLETED without problems can be applied. Follow its job, and look at its report."""
+
+
+class ImportFileGone(FlagsiteError):
+    """The file of the import is deleted: it was imported, or it was uploaded more than a day ago. Upload it again."""
+
+
 class UnknownQueue(FlagsiteError):
     """There is no such queue."""
 

@@ -2,7 +2,11 @@
 
 from jobs.counting.models import EngineCounter, HourlyMetrics
 from jobs.engine.models import Job, JobFailure, Queue, Worker
+from jobs.imports.models import ImportFile, ImportFilePart, ImportLine, OrganizationImport
 from jobs.metrics.models import Probe
 from jobs.operations.models import BulkTarget
 
-__all__ = ["BulkTarget", "EngineCounter", "HourlyMetrics", "Job", "JobFailure", "Probe", "Queue", "Worker"]
+__all__ = [
+    "BulkTarget", "EngineCounter", "HourlyMetrics", "ImportFile", "ImportFilePart", "ImportLine", "Job", "JobFailure",
+    "OrganizationImport", "Probe", "Queue", "Worker",
+]  # fmt: skip

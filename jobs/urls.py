@@ -6,6 +6,7 @@ from django.urls import path
 
 from flagsite.core.api import path_converters  # noqa: F401 - registers <id:…>
 from jobs.api import views
+from jobs.imports import api as imports
 
 urlpatterns = [
     path("job-status/<id:job_id>", views.JobStatus.as_view(), name="job-status"),
@@ -14,4 +15,9 @@ urlpatterns = [
     path("cancel-job/<id:job_id>", views.CancelJob.as_view(), name="cancel-job"),
     path("job-retry-chain/<id:job_id>", views.RetryChain.as_view(), name="job-retry-chain"),
     path("job-failures/<id:job_id>", views.JobFailures.as_view(), name="job-failures"),
+    path("v1/imports", imports.Imports.as_view(), name="imports"),
+    path("v1/imports/<id:job_id>", imports.OneImport.as_view(), name="import"),
+    path("v1/imports/<id:job_id>/apply", imports.ApplyImport.as_view(), name="apply-import"),
+    path("v1/imports/<id:job_id>/report", imports.ImportReport.as_view(), name="import-report"),
+    path("v1/imports/<id:job_id>/report.csv", imports.ImportReportFile.as_view(), name="import-report-file"),
 ]

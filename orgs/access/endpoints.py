@@ -70,6 +70,10 @@ class Endpoint(APIView):
         """The reason of the request, after its body was read (`WriteInput.read`); empty if there is none."""
         return actor.current().reason
 
+    def body_to_compare(self, request: Request) -> bytes:
+        """Return the bytes by which a repeated request is recognized; the body can still be parsed after this."""
+        return bytes(request.body)
+
     def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
         return Response(status=status.HTTP_204_NO_CONTENT)
 

@@ -205,6 +205,15 @@ SELECT resolved.line,
 because an import changes no key."""
 
 
+DIGEST = f"SELECT count(*), sum(hashtextextended(changes::text, 0)::numeric) FROM ({CHANGES}) changes"  # noqa: S608
+
+
+def changes_digest() -> str:
+    """Return a text that differs if the lines that change something differ."""
+    [(number, digest)] = rows_of(DIGEST)
+    return f"{number}:{digest or 0}"
+
+
 def first_changes(limit: int) -> tuple[LineChange, ...]:
     """Return the first `limit` lines that change something; renames and moves come before creations."""
     return tuple(LineChange(*row) for row in rows_of(f"{CHANGES} ORDER BY reference < 0, line LIMIT %s", [limit]))

@@ -123,6 +123,14 @@ class ReasonInput(WriteInput):
     """The body of a write that needs no input. A request without a body is accepted too."""
 
 
+def take_reason_from_header(request: Request) -> None:
+    """Make the reason in the header a part of the action context, for a write whose body is a file.
+
+    Raises ValidationError.
+    """
+    actor.give_reason(_reason_in_header(request))
+
+
 def _reason_in_header(request: Request) -> str:
     """Return the reason in the header, in UTF-8, or an empty text. Raises ValidationError."""
     text = request.headers.get(REASON_HEADER, "")

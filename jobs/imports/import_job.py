@@ -1,0 +1,184 @@
+"""The job that imports organizations from an uploaded file, or checks the file in a dry run.
+
+The import is one transaction. So an attempt that ends early has changed nothing, and the next attempt begins anew with
+the stored file.
+"""
+
+from __future__ import annotations
+
+from typing import Any, BinaryIO
+
+from django.db import OperationalError, connection, transaction
+
+from flagsite.core import actor
+from flagsite.core.db.transient_errors import is_wait_for_lock
+from jobs.engine import lifecycle
+from jobs.engine.chains import Chain, chain_of, job_for
+from jobs.engine.kinds import job_kind
+from jobs.engine.models import Job
+from jobs.engine.run import Run
+from jobs.engine.states import Status
+from jobs.errors import ImportFileGone, ImportNotApplicable, ImportNotFound, PermanentFailure
+from jobs.imports import stored_file
+from jobs.imports.models import ImportFile, ImportLine, OrganizationImport
+from jobs.imports.progress import ImportProgress
+from orgs.access.caller import Caller
+from orgs.audit import audit_log
+from orgs.errors import ImportRefused, OrganizationNotFound
+from orgs.importing import importer, staging
+from orgs.importing.importer import ImportReport
+from orgs.importing.options import ImportOptions
+from orgs.tree import locks
+
+KIND = "organization_import"
+COUNTS = ("rows", "created", "renamed", "moved", "unchanged")
+LINE_COLUMNS = "line, change, key, name, former_name, parent_key, former_parent_key"
+BATCH_SIZE = 5_000
+CHANGED_SINCE = "The tree has changed since the dry run, so the import would do something else. Check the file again."
+
+
+def request(content: BinaryIO, *, name: str, options: ImportOptions, dry_run: bool, by: str) -> Job:
+    """Store a file, and create the job that imports or checks it. Returns the job."""
+    with transaction.atomic():
+        return _create(stored_file.store(content, name=name), options, dry_run=dry_run, by=by)
+
+
+def apply_checked(checked: OrganizationImport, *, by: str) -> Job:
+    """Create the job that does what a dry run has found. It changes nothing if the tree has changed since.
+
+    Raises ImportNotApplicable unless the dry run has COMPLETED without problems, and ImportFileGone if the file is
+    deleted by now.
+    """
+    if not checked.is_dry_run or checked.rows is None or chain_of(checked.job).status != Status.COMPLETED:
+        raise ImportNotApplicable
+    with transaction.atomic():
+        file = ImportFile.objects.select_for_update().filter(pk=checked.file_id).first()
+        if file is None:
+            raise ImportFileGone
+        options = ImportOptions(**checked.job.arguments["options"])
+        return _create(file, options, dry_run=False, by=by, digest=checked.digest)
+
+
+def _create(file: ImportFile, options: ImportOptions, *, dry_run: bool, by: str, digest: str = "") -> Job:
+    context = actor.current()
+    arguments = {
+        "dryRun": dry_run, "options": options.as_json(), "file": file.name, "digest": digest, "by": by,
+        "via": context.channel, "address": context.address, "reason": context.reason,
+    }  # fmt: skip
+    job = lifecycle.create(
+        kind=KIND,
+        organization_id=options.top_id,
+        arguments=arguments,
+        requested_by=by,
+        correlation_id=context.correlation_id,
+    )
+    OrganizationImport.objects.create(job=job, file=file, is_dry_run=dry_run)
+    audit_log.record(
+        "organizations.import_request", f"job:{job.pk}", by=by, organization_id=options.top_id, dryRun=dry_run,
+        file=file.name, bytes=file.size,
+    )  # fmt: skip
+    return job
+
+
+def import_for(caller: Caller, job_id: int) -> tuple[OrganizationImport, Chain]:
+    """Return the import of any job of its chain, and the chain. Raises ImportNotFound or JobNotFound."""
+    chain = chain_of(job_for(caller, job_id))
+    found = OrganizationImport.objects.select_related("job").filter(pk=chain.root_job_id).first()
+    if found is None:
+        raise ImportNotFound
+    return found, chain
+
+
+@job_kind(KIND)
+def import_file(run: Run) -> None:
+    """Import the file of the job, or check it. A refused file, a deleted file and a changed tree are permanent."""
+    record = OrganizationImport.objects.select_related("file").get(pk=run.job.root_id)
+    if record.file is None:
+        raise PermanentFailure(ImportFileGone().detail)
+    progress = ImportProgress(run, file_size=record.file.size)
+    progress.start()
+    try:
+        with stored_file.opened(record.file) as content:
+            while not _import(run, record, content, progress):
+                run.reload()
+                run.check()
+    except ImportRefused as refused:
+        _store_refusal(run, record, refused)
+        if not record.is_dry_run:
+            raise PermanentFailure(refused.detail) from refused
+    except OrganizationNotFound:
+        raise PermanentFailure("The organization below which the import should go does not exist any more.") from None
+    finally:
+        progress.stop()
+
+
+def _import(run: Run, record: OrganizationImport, content: BinaryIO, progress: ImportProgress) -> bool:
+    """Import the file in one transaction. Returns False if the wait for the tree lock was too long for one try."""
+    arguments = run.job.arguments
+    with transaction.atomic():
+        if not _lock_tree():
+            return False
+        context = {name: arguments[name] for name in ("address", "reason")}
+        with actor.acting(arguments["via"], actor=arguments["by"], **context):
+            report = importer.import_organizations(
+                content,
+                options=ImportOptions(**arguments["options"]),
+                progress=progress,
+                dry_run=record.is_dry_run,
+                on_changes=lambda: _store_changes(record, expected=arguments["digest"]),
+            )
+        _store_result(record, report)
+        run.record_progress(processed=report.rows, unchanged=report.unchanged, total=report.rows)
+    return True
+
+
+def _lock_tree() -> bool:
+    """Take the tree lock within ten seconds, and return whether that was possible; then the transaction goes on."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL lock_timeout = '10s'; {locks.FOR_WRITING}; SET LOCAL lock_timeout TO DEFAULT")
+    except OperationalError as error:
+        if not is_wait_for_lock(error):
+            raise
+        transaction.set_rollback(True)
+        return False
+    return True
+
+
+STORE_CHANGES = f"""
+INSERT INTO jobs_importline (organization_import_id, {LINE_COLUMNS}, problem)
+SELECT %s, {LINE_COLUMNS}, '' FROM ({staging.CHANGES}) changes ORDER BY line
+"""  # noqa: S608 - no input in it
+
+
+def _store_changes(record: OrganizationImport, *, expected: str) -> None:
+    """Store the report of the changes. Raises PermanentFailure if a dry run has found other changes."""
+    record.digest = staging.changes_digest()
+    if expected and expected != record.digest:
+        raise PermanentFailure(CHANGED_SINCE)
+    record.lines.all().delete()
+    with connection.cursor() as cursor:
+        cursor.execute(STORE_CHANGES, [record.pk])
+
+
+def _store_result(record: OrganizationImport, report: ImportReport) -> None:
+    """Store the counts. The file of an import is not needed any more; a dry run keeps it for the import."""
+    values: dict[str, Any] = {name: getattr(report, name) for name in COUNTS}
+    values |= {"problems": 0, "refusal": "", "digest": record.digest, "placement_jobs": list(report.placement_jobs)}
+    OrganizationImport.objects.filter(pk=record.pk).update(step="", done=0, step_total=None, **values)
+    if not record.is_dry_run:
+        ImportFile.objects.filter(pk=record.file_id).delete()
+
+
+def _store_refusal(run: Run, record: OrganizationImport, refused: ImportRefused) -> None:
+    """Store the problems for which the file was refused."""
+    lines = [
+        ImportLine(organization_import=record, line=line, problem=problem.replace("\x00", "\N{REPLACEMENT CHARACTER}"))
+        for line, problem in refused.lines
+    ]
+    with transaction.atomic():
+        record.lines.all().delete()
+        ImportLine.objects.bulk_create(lines, batch_size=BATCH_SIZE)
+        values: dict[str, Any] = {**dict.fromkeys(COUNTS), "problems": max(refused.count, 1), "refusal": refused.detail}
+        OrganizationImport.objects.filter(pk=record.pk).update(step="", done=0, step_total=None, **values)
+        run.record_progress()

@@ -1,0 +1,209 @@
+"""Input and output of the endpoints of imports."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+
+from flagsite.core.api.input import QuerySerializer
+from jobs.engine.states import Status
+from jobs.imports.models import ImportLine, OrganizationImport
+from orgs.access.caller import Caller
+from orgs.access.visible_organizations import find_organization_by_key_or_id, find_visible_organization
+from orgs.errors import InvalidImportOption, OrganizationNotFound
+from orgs.importing.options import ImportOptions, columns_in
+
+STARTED = {
+    "jobId": 31,
+    "status": "PENDING",
+    "dryRun": True,
+    "message": "Import started",
+    "trackingUrl": "/job-status/31",
+    "importUrl": "/v1/imports/31",
+}
+CHECKED = {
+    "jobId": 31,
+    "status": "COMPLETED",
+    "dryRun": True,
+    "fileName": "stores.csv",
+    "step": None,
+    "stepDone": 0,
+    "stepTotal": None,
+    "rows": 120,
+    "created": 100,
+    "renamed": 1,
+    "moved": 2,
+    "unchanged": 17,
+    "problems": 0,
+    "refusal": None,
+    "placementJobs": [],
+    "errorMessage": None,
+    "reportUrl": "/v1/imports/31/report",
+}
+MOVED = {
+    "line": 7,
+    "change": "move",
+    "key": "acme-oslo",
+    "name": "Oslo",
+    "formerName": None,
+    "parentKey": "acme-south",
+    "formerParentKey": "acme-north",
+    "problem": None,
+}
+TRUTH = ["true", "false"]
+
+
+class ImportQuery(QuerySerializer):
+    """The query of POST /v1/imports: the options of the import."""
+
+    dryRun = serializers.ChoiceField(TRUTH, default="false", help_text="Whether to check the file only.")
+    below = serializers.CharField(
+        required=False,
+        max_length=255,
+        help_text="Key or id of an organization. The import changes only its subtree, and places rows without a "
+        "parent_key directly below it.",
+    )
+    keyPrefix = serializers.CharField(
+        required=False,
+        max_length=100,
+        trim_whitespace=False,
+        help_text="Put before each key and parent_key of the file.",
+    )
+    columns = serializers.CharField(
+        required=False,
+        max_length=1_000,
+        help_text="The names of the file's columns, if they differ: `key=code,name=title,parent_key=parent`.",
+    )
+    delimiter = serializers.CharField(
+        required=False,
+        max_length=9,
+        trim_whitespace=False,
+        help_text="The delimiter of a CSV file: one character, or comma, semicolon, tab or pipe. Default: comma.",
+    )
+    encoding = serializers.CharField(
+        required=False, max_length=40, help_text="The encoding of a CSV file, such as windows-1252. Default: utf-8."
+    )
+    moveBetweenTrees = serializers.ChoiceField(
+        TRUTH, default="false", help_text="Whether organizations may move to another tree."
+    )
+
+
+def options_for(caller: Caller, query: dict[str, Any]) -> ImportOptions:
+    """Return the options of a query for the caller. Raises ValidationError, and OrganizationNotFound for `below`."""
+    names = {"keyPrefix": "key_prefix", "delimiter": "delimiter", "encoding": "encoding"}
+    options = {ours: query[theirs] for theirs, ours in names.items() if theirs in query}
+    try:
+        return ImportOptions(
+            **options,
+            columns=columns_in(query.get("columns", "")),
+            move_between_trees=query["moveBetweenTrees"] == "true",
+            scope_id=caller.organization_id,
+            below_id=_visible_id(caller, query["below"]) if "below" in query else None,
+        )
+    except InvalidImportOption as error:
+        field = next((theirs for theirs, ours in names.items() if ours == error.option), error.option)
+        raise ValidationError({field: [error.detail]}) from error
+
+
+def _visible_id(caller: Caller, key_or_id: str) -> int:
+    try:
+        found = find_organization_by_key_or_id(key_or_id)
+    except OrganizationNotFound:
+        raise OrganizationNotFound from None  # the same answer as for an organization that the caller cannot see
+    return find_visible_organization(caller, found.pk).pk
+
+
+@extend_schema_serializer(examples=[OpenApiExample("Started", value=STARTED, status_codes=[202])])
+class ImportStartedSerializer(serializers.Serializer[dict[str, Any]]):
+    """The answer of POST /v1/imports."""
+
+    jobId = serializers.IntegerField()
+    status = serializers.ChoiceField(Status.choices)
+    dryRun = serializers.BooleanField()
+    message = serializers.CharField()
+    trackingUrl = serializers.CharField(help_text="The status of the job.")
+    importUrl = serializers.CharField(help_text="The result of the import.")
+
+
+@extend_schema_serializer(examples=[OpenApiExample("A dry run", value=CHECKED)])
+class ImportSerializer(serializers.Serializer[OrganizationImport]):
+    """An import in an answer. The context needs `chain` and `report_url`."""
+
+    jobId = serializers.IntegerField(source="job_id")
+    status = serializers.SerializerMethodField()
+    dryRun = serializers.BooleanField(source="is_dry_run")
+    fileName = serializers.SerializerMethodField(help_text="Null if the client has sent none.")
+    step = serializers.SerializerMethodField(
+        help_text="What the running job does: reading (in bytes), comparing, computing, writing (in organizations) or "
+        "taking over (flag states). Null if it does not run."
+    )
+    stepDone = serializers.IntegerField(source="done")
+    stepTotal = serializers.IntegerField(source="step_total", allow_null=True, help_text="Null if it is not known.")
+    rows = serializers.IntegerField(allow_null=True, help_text="Null until the file is read, and if it is refused.")
+    created = serializers.IntegerField(allow_null=True)
+    renamed = serializers.IntegerField(allow_null=True)
+    moved = serializers.IntegerField(allow_null=True)
+    unchanged = serializers.IntegerField(allow_null=True)
+    problems = serializers.IntegerField(
+        allow_null=True, help_text="For how many problems the file is refused; null until it is known."
+    )
+    refusal = serializers.SerializerMethodField(help_text="Why the file is refused, with the likely cause; else null.")
+    placementJobs = serializers.ListField(
+        child=serializers.IntegerField(), source="placement_jobs", help_text="Jobs that write flag states."
+    )
+    errorMessage = serializers.SerializerMethodField(help_text="The error of the latest attempt, or null.")
+    reportUrl = serializers.SerializerMethodField(help_text="The lines that change something, or the problems.")
+
+    @extend_schema_field(serializers.ChoiceField(Status.choices))
+    def get_status(self, _: OrganizationImport) -> str:
+        return str(self.context["chain"].status)
+
+    def get_fileName(self, record: OrganizationImport) -> str | None:  # noqa: N802 - the wire's name
+        return record.job.arguments.get("file") or None
+
+    def get_step(self, record: OrganizationImport) -> str | None:
+        return record.step if record.step and self.context["chain"].latest.status == Status.IN_PROGRESS else None
+
+    def get_refusal(self, record: OrganizationImport) -> str | None:
+        return record.refusal or None
+
+    def get_errorMessage(self, _: OrganizationImport) -> str | None:  # noqa: N802
+        return self.context["chain"].latest.error_message
+
+    def get_reportUrl(self, _: OrganizationImport) -> str:  # noqa: N802
+        return str(self.context["report_url"])
+
+
+class ReportFilters(QuerySerializer):
+    """The query of GET /v1/imports/{jobId}/report."""
+
+    change = serializers.ChoiceField(
+        ["create", "rename", "move", "move and rename"], required=False, help_text="Only lines with this change."
+    )
+
+
+class OrNull(serializers.CharField):
+    """A text, or null instead of an empty text."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_null=True, **kwargs)
+
+    def to_representation(self, value: Any) -> Any:
+        return super().to_representation(value) or None
+
+
+@extend_schema_serializer(examples=[OpenApiExample("A move", value=MOVED)])
+class ImportLineSerializer(serializers.Serializer[ImportLine]):
+    """A line of the file that changes something, or that has a problem."""
+
+    line = serializers.IntegerField(help_text="The number of the line in the file.")
+    change = OrNull(help_text="create, rename, move or move and rename; null for a problem.")
+    key = OrNull()
+    name = OrNull()
+    formerName = OrNull(source="former_name", help_text="Null unless it is renamed.")
+    parentKey = OrNull(source="parent_key", help_text="Null for a root.")
+    formerParentKey = OrNull(source="former_parent_key", help_text="Null unless it is moved from below a parent.")
+    problem = OrNull(help_text="Why the line is refused.")

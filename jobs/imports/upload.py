@@ -1,0 +1,119 @@
+"""The upload of a file: as the whole body of a request, or as the field `file` of a multipart form."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from tempfile import SpooledTemporaryFile
+from typing import Any, BinaryIO, cast
+
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from django.http import UnreadablePostError
+from rest_framework.exceptions import ParseError, ValidationError
+from rest_framework.parsers import BaseParser, MultiPartParser
+from rest_framework.request import Request
+
+from flagsite.core.api.input import printable
+
+BLOCK_BYTES = 1 << 16
+SPOOLED_BYTES = 1 << 20
+"""A larger file is on the disk while it is uploaded."""
+MULTIPART_OVERHEAD_BYTES = 1 << 16
+"""The parts of a multipart body besides the file may have this many bytes."""
+FILE_NEEDED = "Send the file as the body of the request, or as the field file of a multipart form."
+WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An uploaded file with its name, if it has one, and the SHA-256 of its content."""
+
+    content: BinaryIO
+    name: str
+    digest: bytes
+
+
+class RawFile(BaseParser):
+    """Reads the whole body as a file, which the view has to close; a subclass has the media type."""
+
+    def parse(
+        self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Upload:
+        context = parser_context or {}
+        length = check_size(context["request"], settings.MAX_IMPORT_BYTES)
+        content = cast("BinaryIO", SpooledTemporaryFile(SPOOLED_BYTES))  # noqa: SIM115 - the view closes it
+        context["view"].opened_files.append(content)
+        digest = hashlib.sha256()
+        try:
+            for block in iter(partial(stream.read, BLOCK_BYTES), b""):
+                content.write(block)
+                digest.update(block)
+        except UnreadablePostError:
+            raise ParseError("The body ended too early.") from None
+        if content.tell() != length:
+            raise ParseError("The body ended too early.")
+        content.seek(0)
+        return Upload(content, "", digest.digest())
+
+
+class CsvFile(RawFile):
+    """Reads a CSV file."""
+
+    media_type = "text/csv"
+
+
+class WorkbookFile(RawFile):
+    """Reads an Excel workbook."""
+
+    media_type = WORKBOOK
+
+
+class AnyFile(RawFile):
+    """Reads a file of a kind that the client does not know."""
+
+    media_type = "application/octet-stream"
+
+
+class FormWithFile(MultiPartParser):
+    """Reads a multipart form with a file. Django writes a large file to the disk."""
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        check_size(parser_context["request"], settings.MAX_IMPORT_BYTES + MULTIPART_OVERHEAD_BYTES)
+        return super().parse(stream, media_type, parser_context)
+
+
+PARSERS = (CsvFile, WorkbookFile, AnyFile, FormWithFile)
+
+
+def check_size(request: Any, limit: int) -> int:
+    """Return the length of the body. Raises RequestDataTooBig."""
+    length = int(request.META.get("CONTENT_LENGTH") or 0)
+    if length > limit:
+        raise RequestDataTooBig
+    return length
+
+
+def upload_of(request: Request) -> Upload:
+    """Return the uploaded file. Raises ValidationError if there is none, and the errors of the parsers."""
+    data = request.data
+    if isinstance(data, Upload):
+        return data
+    unknown = [name for name in (*data, *request.FILES) if name not in {"file", "csrfmiddlewaretoken"}]
+    if unknown:
+        raise ValidationError({printable(name): ["This field does not exist here."] for name in unknown[:20]})
+    files = request.FILES.getlist("file")
+    if len(files) != 1:
+        raise ValidationError({"file": [FILE_NEEDED]})
+    return uploaded(files[0])
+
+
+def uploaded(file: Any) -> Upload:
+    """Return an uploaded file of a form."""
+    digest = hashlib.sha256()
+    for block in file.chunks():
+        digest.update(block)
+    file.seek(0)
+    return Upload(file, file.name or "", digest.digest())

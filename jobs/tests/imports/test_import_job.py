@@ -1,0 +1,212 @@
+"""The job of an import: interruptions, cancellation, retries, the tree lock, and the files that stay behind."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db.models.functions import Now
+
+from conftest import Cast
+from flags.definitions.models import Flag
+from flags.states.models import FlagState
+from flags.states.set_flag import set_flag
+from jobs.engine import lifecycle, runner, stop_request
+from jobs.engine.models import Job
+from jobs.errors import CancelRequested, LeaseLost
+from jobs.imports import import_job, stored_file
+from jobs.imports.models import ImportFile, ImportLine
+from jobs.imports.progress import ImportProgress
+from jobs.operations import job_operations
+from jobs.tests.engine_steps import make_due, statuses
+from jobs.tests.imports.uploading import file_of, record_of, started, upload, work
+from orgs.importing import importer
+from orgs.tests.trees import paths
+from orgs.tree import tree_operations
+
+
+@pytest.fixture
+def job(cast: Cast, admin_key: str) -> Job:
+    """An import that waits."""
+    return Job.objects.get(pk=started(upload(admin_key, file_of("a,A,oslo", "b,B,a"))))
+
+
+def failing_once(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Let the importer raise the error after its work, one time."""
+    real, errors = importer.import_organizations, [error]
+
+    def called(*arguments: Any, **named: Any) -> Any:
+        report = real(*arguments, **named)
+        if errors:
+            raise errors.pop()
+        return report
+
+    monkeypatch.setattr(importer, "import_organizations", called)
+
+
+def test_an_attempt_that_fails_changes_nothing_and_the_retry_imports_the_same_file(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing_once(monkeypatch, RuntimeError("a bug"))
+    before = paths()
+    runner.run_next("default")
+    assert (statuses(job), paths()) == (["RETRYING", "PENDING"], before)
+    assert not ImportLine.objects.exists()
+    make_due()
+    work()
+    assert statuses(job) == ["FAILED", "COMPLETED"]
+    assert "acme/north/oslo/a/b" in paths()
+    assert record_of(job.pk).created == 2
+
+
+def test_a_worker_that_has_lost_its_lease_changes_nothing(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importer.import_organizations
+
+    def called(*arguments: Any, **named: Any) -> Any:
+        report = real(*arguments, **named)
+        Job.objects.filter(pk=job.pk).update(lease_token="00000000-0000-0000-0000-000000000001")
+        return report
+
+    monkeypatch.setattr(importer, "import_organizations", called)
+    before = paths()
+    runner.run_next("default")
+    assert paths() == before
+    assert ImportFile.objects.exists()
+
+
+@pytest.mark.parametrize("step", [importer.READING, importer.COMPARING, importer.WRITING, importer.TAKING_OVER])
+def test_a_worker_that_has_to_stop_hands_the_import_back(job: Job, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    real = ImportProgress.__call__
+
+    def called(progress: ImportProgress, now: str, done: int, total: int | None) -> None:
+        if now == step:
+            stop_request.request_stop()
+        real(progress, now, done, total)
+
+    monkeypatch.setattr(ImportProgress, "__call__", called)
+    before = paths()
+    try:
+        runner.run_next("default")
+    finally:
+        stop_request.withdraw()
+    assert (statuses(job), paths()) == (["PENDING"], before)
+    monkeypatch.setattr(ImportProgress, "__call__", real)
+    work()
+    job.refresh_from_db()
+    assert (statuses(job), job.processed, job.total) == (["COMPLETED"], 2, 2)
+
+
+def test_a_cancelled_import_changes_nothing(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = ImportProgress.__call__
+
+    def called(progress: ImportProgress, now: str, done: int, total: int | None) -> None:
+        if now == importer.WRITING:
+            Job.objects.filter(pk=job.pk).update(cancel_requested_at=Now(), cancelled_by="alice")
+            progress.turn()
+        real(progress, now, done, total)
+
+    monkeypatch.setattr(ImportProgress, "__call__", called)
+    before = paths()
+    runner.run_next("default")
+    assert (statuses(job), paths()) == (["CANCELLED"], before)
+
+
+def test_the_progress_tells_the_step_and_ends_the_work_of_a_cancelled_job(job: Job) -> None:
+    claimed = lifecycle.claim(queue="default", worker="w")
+    assert claimed is not None
+    progress = ImportProgress(runner.Run(claimed), file_size=900)
+    progress(importer.READING, 300, None)
+    progress.turn()
+    record = record_of(job.pk)
+    assert (record.step, record.done, record.step_total) == ("reading", 300, 900)
+    progress(importer.WRITING, 10, 20)
+    progress.turn()
+    record.refresh_from_db()
+    assert (record.step, record.done, record.step_total) == ("writing", 10, 20)
+    job_operations.cancel(job_id=job.pk, by="alice")
+    progress.turn()
+    with pytest.raises(CancelRequested):
+        progress(importer.WRITING, 20, 20)
+
+
+def test_a_person_may_retry_an_import_whose_file_was_refused(cast: Cast, admin_key: str) -> None:
+    job_id = started(upload(admin_key, file_of("a,A,missing")))
+    work()
+    tree_operations.create(name="Missing", key="missing")
+    job_operations.retry(job_id=job_id, by="alice")
+    work()
+    assert statuses(Job.objects.get(pk=job_id)) == ["FAILED", "COMPLETED"]
+    record = record_of(job_id)
+    assert (record.created, record.problems, record.refusal) == (1, 0, "")
+    assert [line.problem for line in record.lines.all()] == [""]
+
+
+def test_an_import_whose_file_is_gone_fails_for_good(job: Job) -> None:
+    ImportFile.objects.all().delete()
+    work()
+    job.refresh_from_db()
+    assert (statuses(job), job.error_message) == (["FAILED"], import_job.ImportFileGone().detail)
+
+
+def test_an_import_below_a_deleted_organization_fails_for_good(cast: Cast, admin_key: str) -> None:
+    job_id = started(upload(admin_key, file_of("a,A,"), "below=rome"))
+    tree_operations.delete(organization_id=cast.rome.pk)
+    work()
+    assert statuses(Job.objects.get(pk=job_id)) == ["FAILED"]
+
+
+def test_an_organization_that_left_the_scope_meanwhile_is_not_imported_into(cast: Cast, acme_key: str) -> None:
+    job_id = started(upload(acme_key, file_of("a,A,"), "below=oslo"))
+    tree_operations.move(organization_id=cast.oslo.pk, parent_id=cast.rival.pk)
+    work()
+    assert statuses(Job.objects.get(pk=job_id)) == ["FAILED"]
+    assert "rival/oslo/a" not in paths()
+
+
+def test_moves_take_over_flag_states_as_moves_by_the_api_do(cast: Cast, admin_key: str) -> None:
+    set_flag(organization_id=cast.rome.pk, flag_key="f", enabled=True)
+    flag = Flag.objects.get(key="f")
+    started(upload(admin_key, file_of("oslo,Oslo,rome", "new,New,rome")))
+    work()
+    taken = FlagState.objects.filter(flag=flag, organization__key__in=["oslo", "new"])
+    assert {(state.organization.key, state.enabled, state.source_id) for state in taken} == {
+        ("oslo", True, cast.rome.pk),
+        ("new", True, cast.rome.pk),
+    }
+
+
+def test_the_clean_up_deletes_files_that_nothing_needs_any_more(job: Job, admin_key: str) -> None:
+    work()
+    started(upload(admin_key, file_of("c,C,"), "dryRun=true"))
+    work()
+    old = ImportFile.objects.get()
+    started(upload(admin_key, file_of("d,D,"), "dryRun=true"))
+    Job.objects.filter(status="PENDING").update(run_at=Now() + timedelta(days=2))
+    ImportFile.objects.update(created_at=Now() - timedelta(hours=stored_file.KEPT_HOURS + 1))
+    assert list(stored_file.old_files()) == [old]
+    started(upload(admin_key, file_of("e,E,"), "dryRun=true"))
+    work()
+    call_command("cleanup_jobs")
+    work()
+    assert set(ImportFile.objects.values_list("imports__job__status", flat=True)) == {"PENDING", "COMPLETED"}
+    assert not ImportFile.objects.filter(pk=old.pk).exists()
+
+
+def test_the_clean_up_deletes_imports_with_their_jobs(job: Job, settings: Any) -> None:
+    work()
+    settings.JOBS_KEEP_COMPLETED_DAYS = 0
+    call_command("cleanup_jobs")
+    work()
+    assert not Job.objects.filter(pk=job.pk).exists()
+    assert not ImportLine.objects.exists()
+
+
+def test_a_lost_lease_ends_the_work_at_the_next_progress(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    claimed = lifecycle.claim(queue="default", worker="w")
+    assert claimed is not None
+    run = runner.Run(claimed)
+    monkeypatch.setattr(type(run.heartbeat), "lost", True)
+    with pytest.raises(LeaseLost):
+        ImportProgress(run, file_size=1)(importer.READING, 1, None)
