@@ -13,6 +13,7 @@ from flags.states.models import FlagState
 from flags.states.set_flag import set_flag
 from jobs.engine import runner
 from jobs.engine.models import Job
+from jobs.tests.imports.uploading import file_of, started, upload, work
 from orgs.tests.trees import import_rows, paths
 from orgs.tree.models import Organization
 
@@ -159,3 +160,11 @@ def test_no_job_is_started_where_the_purge_of_the_last_flag_comes_in_between(
     settings.FLAGS_INLINE_ROWS = 0
     monkeypatch.setattr(inheritance, "_values_of", lambda _: {})
     assert import_rows("n1,N1,north", "n2,N2,north").placement_jobs == ()
+
+
+def test_an_import_by_a_job_does_to_flag_states_what_any_other_move_does(north_on: None, admin_key: str) -> None:
+    started(upload(admin_key, file_of("rome,Rome,oslo", "new,New,rome")))
+    work()
+    run_jobs()
+    for values in states("rome", "new").values():
+        assert values == {"a": (False, "north"), "b": (True, "south"), "own": (True, "oslo")}

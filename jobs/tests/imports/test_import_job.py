@@ -10,9 +10,6 @@ from django.core.management import call_command
 from django.db.models.functions import Now
 
 from conftest import Cast
-from flags.definitions.models import Flag
-from flags.states.models import FlagState
-from flags.states.set_flag import set_flag
 from jobs.engine import lifecycle, runner, stop_request
 from jobs.engine.models import Job
 from jobs.errors import CancelRequested, LeaseLost
@@ -163,18 +160,6 @@ def test_an_organization_that_left_the_scope_meanwhile_is_not_imported_into(cast
     work()
     assert statuses(Job.objects.get(pk=job_id)) == ["FAILED"]
     assert "rival/oslo/a" not in paths()
-
-
-def test_moves_take_over_flag_states_as_moves_by_the_api_do(cast: Cast, admin_key: str) -> None:
-    set_flag(organization_id=cast.rome.pk, flag_key="f", enabled=True)
-    flag = Flag.objects.get(key="f")
-    started(upload(admin_key, file_of("oslo,Oslo,rome", "new,New,rome")))
-    work()
-    taken = FlagState.objects.filter(flag=flag, organization__key__in=["oslo", "new"])
-    assert {(state.organization.key, state.enabled, state.source_id) for state in taken} == {
-        ("oslo", True, cast.rome.pk),
-        ("new", True, cast.rome.pk),
-    }
 
 
 def test_the_clean_up_deletes_files_that_nothing_needs_any_more(job: Job, admin_key: str) -> None:
