@@ -68,7 +68,7 @@ class Installation:
     def serve(self, application: str, port: int, **environment: str) -> subprocess.Popen[bytes]:
         """Start a web server with this application; `environment` has more environment variables for it."""
         self.environment |= environment
-        return self.run(*web_command(port)[:-1], application)
+        return self.run(*web_command(port, application=application))
 
     def authorize(self) -> None:
         """Create an access key and use it from now on. This is necessary after the tables were emptied."""

@@ -20,7 +20,6 @@ from bench import client
 from bench.client import Run
 from bench.installation import Installation, free_port
 from bench.report import Result
-from flagsite.web import thread_policy
 
 FLAGS = 100
 REQUESTS = 30_000
@@ -226,7 +225,7 @@ class _Measured:
 def _measured(installation: Installation, port: int, requests: list[bytes]) -> _Measured:
     """Send the requests from a thread that never interrupts a server, as if the client were on another machine."""
     before = _cpu(installation)
-    with ThreadPoolExecutor(1, initializer=thread_policy.yield_to_other_threads) as pool:
+    with ThreadPoolExecutor(1, initializer=client.yield_to_other_threads) as pool:
         run = pool.submit(client.run, port, iter(requests), connections=CONNECTIONS).result()
     return _Measured(run, (_cpu(installation) - before) / len(run.milliseconds) * 1000)
 

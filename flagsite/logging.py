@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import logging.config
+import os
 import re
 import sys
 from typing import Any
@@ -13,15 +15,19 @@ from flagsite.core import actor
 
 TOP_LEVEL_FIELDS = ("timestamp", "level", "event", "correlationId", "logger")
 """The fields at the top level of every JSON line. All other fields are in `data`."""
-PASSWORD_IN_URL = re.compile(r"(?<=://)[^/@\s'\"]*:[^/@\s'\"]*(?=@)")
+USER_IN_URL = re.compile(r"(?<=://)[^/@\s'\"]*(?=@)")
 
 
 def without_passwords(logger: Any, method: str, line: dict[str, Any]) -> dict[str, Any]:
     """Replace user and password of each URL in the line by ***, because error messages of libraries contain URLs."""
     for name, value in line.items():
         if isinstance(value, str) and "://" in value:
-            line[name] = PASSWORD_IN_URL.sub("***", value)
+            line[name] = USER_IN_URL.sub(_without_password, value)
     return line
+
+
+def _without_password(user: re.Match[str]) -> str:
+    return "***" if ":" in user[0] else user[0]
 
 
 def nested(logger: Any, method: str, line: dict[str, Any]) -> dict[str, Any]:
@@ -102,3 +108,10 @@ def configure_structlog() -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def configure_process_without_django() -> None:
+    """Give the log lines of a process that has no settings the format that LOG_FORMAT and DATABASE_URL ask for."""
+    style = os.environ.get("LOG_FORMAT") or ("json" if os.environ.get("DATABASE_URL") else "console")
+    logging.config.dictConfig(configuration(level=(os.environ.get("LOG_LEVEL") or "INFO").upper(), style=style))
+    configure_structlog()

@@ -227,6 +227,10 @@ CELERY_BEAT_SYNC_EVERY = 1
 
 # --- Web server -------------------------------------------------------------------------------------------------------
 WEB_TUNING = environment.boolean("WEB_TUNING", default=True)
+WEB_CONNECTIONS = environment.integer("WEB_CONNECTIONS", 8192, minimum=16)
+WEB_HEAD_SECONDS = environment.number("WEB_HEAD_SECONDS", 10, minimum=0.5, maximum=3600)
+WEB_BODY_SECONDS = environment.number("WEB_BODY_SECONDS", 30, minimum=0.5, maximum=3600)
+WEB_IDLE_SECONDS = environment.number("WEB_IDLE_SECONDS", 75, minimum=0.5, maximum=3600)
 
 # --- API --------------------------------------------------------------------------------------------------------------
 RATE_LIMIT = environment.matching(

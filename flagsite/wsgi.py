@@ -6,7 +6,7 @@ import os
 
 from flagsite import tracing
 from flagsite.metrics.multiprocess_folder import share_request_counts
-from flagsite.web import garbage_collection, thread_policy
+from flagsite.web import garbage_collection
 from flagsite.web.django_application import django_handler
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "flagsite.settings")
@@ -16,8 +16,8 @@ django_application = django_handler()
 
 from flagsite.core.db.requirements import refuse_unsuitable_database  # noqa: E402 - needs the settings
 from flagsite.web.evaluation_gateway import EvaluationGateway  # noqa: E402 - needs the models, loaded only now
+from flagsite.web.web_limits import limits_from_settings  # noqa: E402
 
 refuse_unsuitable_database()
-application = EvaluationGateway(django_application)
+application = EvaluationGateway(django_application, limits_from_settings())
 garbage_collection.freeze_long_lived_objects()
-thread_policy.yield_to_other_threads()  # the server starts its own thread from this one

@@ -18,6 +18,7 @@ from flags.serving.change_log import ChangeLog, LoggedEvent
 from flags.serving.definition_set import DefinitionSet
 from flags.serving.organization_snapshot import SNAPSHOT_BYTES, OrganizationSnapshot
 from flags.serving.packed_states import InternedStates
+from flagsite.core.db import never_waits
 from flagsite.core.ids import id_in
 from orgs.errors import OrganizationNotFound
 
@@ -134,6 +135,7 @@ class EvaluationCache:
 
     def reload_definitions(self) -> DefinitionSet:
         """Read the definitions, as after a change."""
+        never_waits.check()  # another thread may read them from a database that does not answer
         with self._reading:
             return self._read_definitions()
 

@@ -2,12 +2,15 @@
 
 Django's request, middleware and views would cost ten times what an evaluation from the cache costs
 (docs/decisions/0005). Every other request goes on to Django.
+
+The event loop of the process answers probes, and evaluations that need nothing but its memory. Whatever has to wait,
+for the database or for another thread, goes to a thread.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from http import HTTPStatus
 from time import perf_counter
 from typing import Any
@@ -19,11 +22,14 @@ from django.conf import settings
 from django.db import Error, close_old_connections
 
 from flags.serving.ofrep.protocol import JSON, Environ, Response
-from flags.serving.ofrep.remote_evaluation import RemoteEvaluation
+from flags.serving.ofrep.remote_evaluation import AFTER_EVENT, RemoteEvaluation
 from flags.serving.process_cache import is_up_to_date, process_access_key_cache, process_evaluation_cache
+from flagsite.core.db import never_waits
 from flagsite.metrics import requests
+from flagsite.web.event_loop_probes import EventLoopProbes
 from flagsite.web.request_context import VALID_REQUEST_ID
-from flagsite.web.thread_policy import run_as_answering_thread
+from flagsite.web_server.limits import Limits
+from flagsite.web_server.refusals import Answer
 
 log = structlog.get_logger(__name__)
 StartResponse = Callable[..., Any]
@@ -37,16 +43,38 @@ CORS_ALLOWED = "Authorization, X-API-Key, If-None-Match, Content-Type, X-Request
 class EvaluationGateway:
     """Answers OFREP's paths and hands all others on to the application behind."""
 
-    def __init__(self, behind: Application) -> None:
+    def __init__(self, behind: Application, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
         self._behind = behind
+        self._probes = EventLoopProbes()
         self._evaluation: RemoteEvaluation | None = None
         self._process = uuid4().hex[:20]
         self._numbers = itertools.count(1)
         self._origins = frozenset(settings.CORS_ORIGINS)
 
+    def run_in_event_loop(self) -> None:
+        """The web server calls this in the thread of the event loop, before the first `answer_now`."""
+        never_waits.promise()
+
+    def answer_now(self, environ: Environ) -> Answer | Coroutine[Any, Any, Answer] | None:
+        """In the event loop: the answer, where it needs no waiting; None for a request that a thread has to answer."""
+        path = environ["PATH_INFO"]
+        if MARK not in path:
+            return self._probes.answer_now(environ)
+        if self._evaluation is None or AFTER_EVENT in environ["QUERY_STRING"]:
+            return None
+        began = perf_counter()
+        try:
+            response = self._evaluation.answer(environ, path if path.isascii() else _in_utf_8(path))
+        except never_waits.MustWait:
+            return None
+        except Exception:
+            log.exception("evaluation_failed", path=path[:200])
+            response = _failed(500, "Something went wrong on our side.")
+        return None if response is None else self._complete(environ, response, began)
+
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """As WSGI (PEP 3333) has it."""
-        run_as_answering_thread()
+        """In a thread: as WSGI (PEP 3333) has it."""
         if MARK not in environ["PATH_INFO"]:
             if self._evaluation is None:
                 self._ready()  # so that /readyz can tell whether this process hears of changes
@@ -55,6 +83,12 @@ class EvaluationGateway:
         response = self._answer(environ)
         if response is None:
             return self._behind(environ, start_response)
+        status_line, headers, body = self._complete(environ, response, began)
+        start_response(status_line, headers)
+        return [body]
+
+    def _complete(self, environ: Environ, response: Response, began: float) -> Answer:
+        """Add what every answer has, and count it."""
         status, headers, body, route = response
         given = environ.get("HTTP_X_REQUEST_ID")
         request_id = given if given and VALID_REQUEST_ID.fullmatch(given) else f"{self._process}-{next(self._numbers)}"
@@ -63,10 +97,9 @@ class EvaluationGateway:
             headers += self._cors(environ)
         if body:  # the length of none (204, 304) must not be told: RFC 9110, section 8.6
             headers.append(("Content-Length", str(len(body))))
-        start_response(STATUS_LINES[status], headers)
         seconds = perf_counter() - began
         requests.count(method=environ["REQUEST_METHOD"], route=route, status=status, seconds=seconds)
-        return [body]  # the web server streams whatever is no list
+        return STATUS_LINES[status], headers, body
 
     def _answer(self, environ: Environ) -> Response | None:
         path: str = environ["PATH_INFO"]

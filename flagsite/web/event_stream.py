@@ -26,6 +26,7 @@ from flags.serving.pg_listener import ChangeListener
 from flags.serving.subscriptions import Subscription, Subscriptions
 from flagsite.health.doctor_token import is_doctor_token
 from flagsite.web.event_polling import ChangePoll
+from flagsite.web_server.limits import Limits
 from orgs.access.access_keys import usable_keys
 from orgs.access.models import Role
 from orgs.errors import OrganizationNotFound
@@ -50,7 +51,8 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 class EventStream:
     """The application: GET /ofrep/v1/events?token=…, which a bulk evaluation hands out."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
         self._subscriptions = Subscriptions()
         self._hears = False
 

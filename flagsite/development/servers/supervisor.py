@@ -52,14 +52,12 @@ class Process:
 
 def installation_processes(port: int, events_port: int) -> list[Process]:
     """Web, events, worker and beat, as for one machine; the Procfile has them for many."""
-    python = [sys.executable, "-m"]
-    worker = ["celery", "-A", "flagsite", "worker", "--queues", "propagation,default", "--concurrency", "2"]
-    beat = ["celery", "-A", "flagsite", "beat"]
+    celery = [sys.executable, "-m", "celery", "-A", "flagsite"]
     return [
-        Process("web", python + web_command(port), reload_signal=signal.SIGHUP),
-        Process("events", python + events_command(events_port)),
-        Process("worker", python + worker),
-        Process("beat", python + beat),
+        Process("web", web_command(port, python=sys.executable), reload_signal=signal.SIGHUP),
+        Process("events", events_command(events_port, python=sys.executable)),
+        Process("worker", [*celery, "worker", "--queues", "propagation,default", "--concurrency", "2"]),
+        Process("beat", [*celery, "beat"]),
     ]
 
 

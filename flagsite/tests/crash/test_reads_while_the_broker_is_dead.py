@@ -73,7 +73,7 @@ def test_what_is_evaluated_while_it_is_dead_is_counted_once_it_is_back(installat
 
 def _said_that_they_keep_them(installation: Installation) -> int:
     """How often a web process has said that it could not hand its counts on."""
-    return sum(log.read_text().count("flag_usage_kept") for log in installation.folder.glob("granian-*.log"))
+    return sum(log.read_text().count("flag_usage_kept") for log in installation.folder.glob("python-*.log"))
 
 
 def _counted(installation: Installation, organization_id: int) -> int:

@@ -78,7 +78,7 @@ def test_one_id_leads_from_the_request_to_the_end_of_its_job(at_work: Installati
     eventually(lambda: at_work.chain_ended(job_id), within=60)
 
     def followed() -> dict[str, dict[str, object]]:
-        lines = [*lines_of(at_work, "granian"), *lines_of(at_work, "celery")]
+        lines = [*lines_of(at_work, "python"), *lines_of(at_work, "celery")]
         return {line["event"]: line for line in lines if line["correlationId"] == "follow-me"}
 
     eventually(lambda: "job_completed" in followed(), within=10)

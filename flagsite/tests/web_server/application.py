@@ -1,0 +1,54 @@
+"""A small application for tests of the web server, with short deadlines."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import parse_qs
+
+from flagsite.web_server.limits import Limits
+
+Environ = dict[str, Any]
+if os.environ.get("REFUSE_TO_START"):
+    sys.exit("refused to start")
+
+
+class Application:
+    """It answers /now in the event loop, and everything else in a thread."""
+
+    limits = Limits(
+        connections=int(os.environ.get("CONNECTIONS", "64")),
+        head_seconds=1.0, body_seconds=1.0, idle_seconds=1.0, send_seconds=1.0, stop_seconds=10.0,
+        body_bytes=2_000_000, queued_requests=4,
+    )  # fmt: skip
+
+    def answer_now(self, environ: Environ) -> tuple[str, list[tuple[str, str]], bytes] | None:
+        if environ["PATH_INFO"] != "/now":
+            return None
+        body = str(os.getpid()).encode()
+        return "200 OK", [("Content-Length", str(len(body)))], body
+
+    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        query = {name: values[0] for name, values in parse_qs(environ["QUERY_STRING"]).items()}
+        path = environ["PATH_INFO"]
+        if path == "/sleep":
+            time.sleep(float(query["seconds"]))
+        if path == "/die":
+            os._exit(3)
+        if path == "/fail":
+            raise ValueError("on purpose")
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        if path == "/parts":
+            return (b"%065536d" % number for number in range(int(query["count"])))
+        if path == "/echo":
+            return [environ["wsgi.input"].read()]
+        if path == "/environ":
+            names = sorted(name for name in environ if name.startswith("HTTP_") or name in {"PATH_INFO", "REMOTE_ADDR"})
+            return [repr({name: environ[name] for name in names}).encode()]
+        return [b"done"]
+
+
+application = Application()

@@ -1,0 +1,410 @@
+"""One connection of a client: it takes requests in, keeps the deadlines, and sends the answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from io import BytesIO
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+import httptools
+import structlog
+
+from flagsite.web_server.bodies import AnswerParts, RequestBody, input_of
+from flagsite.web_server.heads import METHODS, Environ, add_header, add_target, head, known_headers
+from flagsite.web_server.limits import (
+    BODY_BYTES_PER_SECOND,
+    LONGEST_HEAD,
+    LONGEST_HEADER,
+    MOST_HEADERS,
+    MOST_PIPELINED,
+)
+from flagsite.web_server.refusals import Answer, Refusal, refusal
+
+if TYPE_CHECKING:
+    from flagsite.web_server.web_process import WebProcess
+
+log = structlog.get_logger(__name__)
+LINGER_SECONDS = 2.0
+"""How long a refused client may go on sending, so that it can read the answer before the connection is gone."""
+SLOWEST_BYTES_PER_SECOND = 1000
+"""How fast a client has to take a long answer."""
+Headers = list[tuple[str, str]]
+
+
+IDLE, HEAD, BODY, ANSWER, SENDING, LINGERING = range(6)
+"""The phases of a connection: what it waits for. Plain numbers, because each request compares them several times."""
+
+
+class Connection(asyncio.Protocol):
+    """Calls `process.begin` with each complete request; whoever answers it calls `answer`, or `begin_parts`."""
+
+    __slots__ = (
+        "_address", "_answered_body", "_body", "_closes", "_environ", "_head_done", "_head_size", "_is_http_1_0", "_is_keep_alive",
+        "_later", "_parser", "_parts", "_port", "_process", "_resumed", "_target", "_transport", "_unsent", "_waiting", "deadline", "gone", "is_chunked", "is_head", "phase",
+    )  # fmt: skip
+
+    def __init__(self, process: WebProcess, client: tuple[Any, ...]) -> None:
+        self._address, self._port = str(client[0]), str(client[1])
+        self.phase = IDLE
+        self.deadline = process.now() + process.limits.head_seconds
+        """When the client must have done what the phase says, on the event loop's clock."""
+        self.gone: asyncio.Future[None] | None = None
+        """For whoever waits for the client to leave."""
+        self.is_chunked = self.is_head = False
+        self._process = process
+        self._parser = httptools.HttpRequestParser(self)
+        self._environ: Environ = {}
+        self._target = b""
+        self._body: bytes | RequestBody = b""
+        self._answered_body: bytes | RequestBody = b""
+        """The body of the request that is being answered."""
+        self._head_size = 0
+        self._head_done = True
+        self._is_http_1_0 = self._is_keep_alive = False
+        self._closes = False
+        """Whether the connection ends after the answer."""
+        self._waiting: deque[tuple[Environ, bytes | RequestBody]] | None = None
+        self._later = b""
+        """What came while an answer is made; it is read afterwards."""
+        self._parts: AnswerParts | None = None
+        self._resumed: asyncio.Future[None] | None = None
+        """While the client takes no more bytes."""
+        self._unsent = 0
+        """What it had not taken when that was looked at last."""
+        self._transport: Any = None
+
+    @property
+    def client(self) -> str:
+        """The address of the client, or of the proxy before it."""
+        return self._address
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the client has left, so that nobody reads an answer."""
+        return self._transport is None
+
+    # --- asyncio ----------------------------------------------------------------------------------------------------
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        self._process.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self.phase >= ANSWER:
+            if self.phase == ANSWER:
+                self._later += data
+                self._transport.pause_reading()
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass  # the client goes on in another protocol, which nobody here speaks
+        except httptools.HttpParserError as error:
+            self._fail(error)
+        if self.phase == HEAD:
+            self._head_size += len(data)
+            if self._head_size > LONGEST_HEAD:
+                self.refuse(431, f"The headers of a request may have {LONGEST_HEAD} bytes.")
+
+    def eof_received(self) -> bool:
+        if self.phase == ANSWER and self.gone is None:
+            self._closes = True
+            return True  # it may still read the answer
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._process.closed(self)
+        self._forget_requests()
+        if self._parts is not None:
+            self._parts.close()
+        for future in (self._resumed, self.gone):
+            if future is not None and not future.done():
+                future.set_result(None)
+        self._transport = None
+
+    def pause_writing(self) -> None:
+        self._resumed = self._process.loop.create_future()
+        self._unsent = self._transport.get_write_buffer_size()
+        self.deadline = self._process.now() + self._process.limits.send_seconds
+
+    def resume_writing(self) -> None:
+        if self._resumed is not None and not self._resumed.done():
+            self._resumed.set_result(None)
+        self._resumed = None
+        if self.phase == ANSWER:
+            self.deadline = inf
+            self._send_parts()
+        elif self.phase == SENDING:
+            self._answered()
+
+    # --- the parser ---------------------------------------------------------------------------------------------------
+    def on_message_begin(self) -> None:
+        if self.phase == IDLE:
+            self.phase = HEAD
+            self.deadline = self._process.now() + self._process.limits.head_seconds
+        self._head_size = 0
+        self._head_done = False
+        self._target = b""
+        self._body = b""
+        self._environ = self._process.environ.copy()
+
+    def on_url(self, url: bytes) -> None:
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._head_done:
+            return  # it is a trailer, which nobody reads
+        environ = self._environ
+        known = known_headers.get(name)
+        if known and known not in environ and len(value) <= LONGEST_HEADER and len(environ) <= MOST_HEADERS:
+            environ[known] = value.decode("latin-1")
+        else:
+            add_header(environ, name, value)
+
+    def on_headers_complete(self) -> None:
+        self._head_done = True
+        environ, parser = self._environ, self._parser
+        method = parser.get_method()
+        environ["REQUEST_METHOD"] = METHODS.get(method) or method.decode("latin-1")
+        add_target(environ, self._target)
+        environ["REMOTE_ADDR"] = self._address
+        environ["REMOTE_PORT"] = self._port
+        if parser.get_http_version() != "1.1":
+            environ["SERVER_PROTOCOL"] = "HTTP/1.0"
+        elif "HTTP_HOST" not in environ:
+            raise Refusal(400, "The request has no Host header.")
+        if "HTTP_UPGRADE" in environ:
+            self._closes = True
+        if "HTTP_TRANSFER_ENCODING" in environ or environ.get("CONTENT_LENGTH", "0") != "0":
+            self._await_body(environ)
+
+    def on_body(self, body: bytes) -> None:
+        self._process.buffered_bytes += len(body)
+        if not self._body:
+            self._body = body
+            return
+        if isinstance(self._body, bytes):
+            first, self._body = self._body, RequestBody()
+            self._body.add(first)
+        self._body.add(body)
+        limits = self._process.limits
+        if self._body.size > limits.body_bytes:
+            raise Refusal(413, f"The body of a request may have {limits.body_bytes} bytes.")
+        if self.phase == BODY:
+            self.deadline += len(body) / BODY_BYTES_PER_SECOND
+
+    def on_message_complete(self) -> None:
+        environ, body = self._environ, self._body
+        self._body = b""
+        environ["flagsite.keep_alive"] = self._parser.should_keep_alive()
+        if self.phase < ANSWER:
+            self._begin(environ, body)
+        elif self.phase == ANSWER:
+            if self._waiting is None:
+                self._waiting = deque()
+            if len(self._waiting) >= MOST_PIPELINED:
+                raise Refusal(503, f"At most {MOST_PIPELINED} requests may wait for the answer to an earlier one.")
+            self._waiting.append((environ, body))
+        else:
+            self._release(body)
+
+    def _await_body(self, environ: Environ) -> None:
+        limits = self._process.limits
+        length = environ.get("CONTENT_LENGTH", "0")
+        if not length.isdecimal() or int(length) > limits.body_bytes:
+            raise Refusal(413, f"The body of a request may have {limits.body_bytes} bytes.")
+        if not self._process.has_room_for(int(length)):
+            raise Refusal(503, "Too many large requests are coming in. Send this one again in a second.")
+        if self.phase == HEAD:
+            self.phase = BODY
+            self.deadline = self._process.now() + limits.body_seconds
+            if environ.get("HTTP_EXPECT", "").lower() == "100-continue":
+                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _fail(self, error: httptools.HttpParserError) -> None:
+        cause = error.__context__
+        if isinstance(cause, Refusal):
+            self.refuse(cause.status, str(cause))
+        elif isinstance(error, httptools.HttpParserCallbackError):
+            log.error("web_server_failed", exc_info=cause)
+            self.refuse(500, "Something went wrong on our side.")
+        else:
+            self.refuse(400, "The request is not valid HTTP/1.1.")
+
+    # --- requests -----------------------------------------------------------------------------------------------------
+    def _begin(self, environ: Environ, body: bytes | RequestBody) -> None:
+        self.phase = ANSWER
+        self.deadline = inf
+        self._is_http_1_0 = environ["SERVER_PROTOCOL"] == "HTTP/1.0"
+        self._is_keep_alive = environ.pop("flagsite.keep_alive")
+        self._answered_body = body
+        self.is_head = environ["REQUEST_METHOD"] == "HEAD"
+        environ["wsgi.input"] = BytesIO(body) if type(body) is bytes else input_of(body)
+        self._process.begin(self, environ)
+
+    def _forget_requests(self) -> None:
+        self._release(self._body, self._answered_body, *(body for _, body in self._waiting or ()))
+        self._body = self._answered_body = self._later = b""
+        self._waiting = None
+
+    def _answered(self) -> None:
+        """Go on with the next request, if there is one and the client has taken the answer."""
+        if self._answered_body:
+            self._release(self._answered_body)
+            self._answered_body = b""
+        if self._resumed is not None:
+            self.phase = SENDING
+            return
+        if self._closes or not self._is_keep_alive or self._process.is_stopping:
+            self.close()
+            return
+        if self._waiting:
+            self._begin(*self._waiting.popleft())
+            return
+        self.phase = IDLE if self._head_done else HEAD
+        limits = self._process.limits
+        self.deadline = self._process.now() + (limits.idle_seconds if self._head_done else limits.head_seconds)
+        self._process.waits_for_request(self)
+        if self._later:
+            data, self._later = self._later, b""
+            self._transport.resume_reading()
+            self.data_received(data)
+
+    # --- answers ------------------------------------------------------------------------------------------------------
+    def answer(self, status: str, headers: Headers, body: bytes, *, has_length: bool = False) -> None:
+        """Send a whole answer to the request that is being answered.
+
+        With `has_length` the headers tell the length of the body, or there must be none.
+        """
+        if self._transport is None:
+            return
+        more = self._connection_header()
+        if not has_length and status[:3] not in {"204", "304"} and not _has_length(headers):
+            more = (*more, f"Content-Length: {len(body)}")
+        data = head(status, headers, *more)
+        self._transport.write(data if self.is_head else data + body)
+        self._answered()
+
+    def begin_parts(self, status: str, headers: Headers, parts: AnswerParts) -> None:
+        """Send an answer whose parts come one after another; `more_parts` says that there are some."""
+        if self._transport is None:
+            parts.close()
+            return
+        self.send_head(status, headers)
+        self._parts = parts
+        self._send_parts()
+
+    def more_parts(self) -> None:
+        """Send the parts that there are by now."""
+        self._send_parts()
+
+    def send_head(self, status: str, headers: Headers) -> None:
+        """Send the head of an answer whose length may not be known."""
+        has_length = _has_length(headers)
+        self.is_chunked = not (has_length or self._is_http_1_0 or status[:3] in {"204", "304"})
+        if not has_length and self._is_http_1_0:
+            self._is_keep_alive = False
+        more = ("Transfer-Encoding: chunked",) if self.is_chunked else ()
+        self._transport.write(head(status, headers, *self._connection_header(), *more))
+
+    def send_part(self, part: bytes) -> None:
+        """Send a part of the body; an empty one is the last."""
+        if self._transport is None:
+            return
+        if not self.is_head:
+            if self.is_chunked:
+                self._transport.write(b"%x\r\n%b\r\n" % (len(part), part))
+            elif part:
+                self._transport.write(part)
+        if not part:
+            self._answered()
+
+    async def until_taken(self) -> None:
+        """Wait until the client takes bytes again. Raises BrokenPipeError where it is gone."""
+        if self._resumed is not None:
+            await self._resumed
+        if self._transport is None:
+            raise BrokenPipeError
+
+    def _send_parts(self) -> None:
+        while self._parts is not None and self._resumed is None and self._transport is not None:
+            parts = self._parts
+            part = parts.next()
+            if part is None:
+                return
+            if not part:
+                parts.close()
+                self._parts = None
+            self.send_part(part)
+
+    def _release(self, *bodies: bytes | RequestBody) -> None:
+        for body in bodies:
+            if type(body) is bytes:
+                self._process.buffered_bytes -= len(body)
+            elif isinstance(body, RequestBody):
+                self._process.buffered_bytes -= body.size
+                body.close()
+
+    def _connection_header(self) -> tuple[str, ...]:
+        if self._closes or not self._is_keep_alive or self._process.is_stopping:
+            return ("Connection: close",)
+        return ("Connection: keep-alive",) if self._is_http_1_0 else ()
+
+    def refuse(self, status: int, detail: str) -> None:
+        """Answer with an error, and close the connection."""
+        answer: Answer = refusal(status, detail)
+        if self._transport is None or self.phase == LINGERING:
+            return
+        if self.phase >= ANSWER:  # the answer to an earlier request is under way
+            self._closes = True
+            return
+        self._process.refused(self, status)
+        self._transport.write(head(answer[0], answer[1], "Connection: close") + answer[2])
+        self._transport.write_eof()
+        self._forget_requests()
+        self.phase = LINGERING
+        self.deadline = self._process.now() + LINGER_SECONDS
+
+    def expire(self) -> None:
+        """End the connection, whose deadline is over; its client gets 408 where it has begun a request."""
+        if self.phase == HEAD:
+            self.refuse(408, "The headers of the request did not come in time.")
+        elif self.phase == BODY:
+            self.refuse(408, "The body of the request did not come in time.")
+        elif self.phase == IDLE:
+            self.close()
+        elif not self._takes_bytes():
+            self.abort()
+
+    def evict(self) -> None:
+        """End the connection, because others need its place."""
+        if self.phase == IDLE:
+            self.close()
+        else:
+            self.refuse(503, "The server has too many connections. Send the request again in a second.")
+
+    def _takes_bytes(self) -> bool:
+        """Whether the client has taken enough of an answer since this was asked last; then it may go on."""
+        unsent, seconds = self._transport.get_write_buffer_size(), self._process.limits.send_seconds
+        takes_bytes: bool = 0 < unsent <= self._unsent - seconds * SLOWEST_BYTES_PER_SECOND
+        self._unsent = unsent
+        self.deadline = self._process.now() + seconds
+        return takes_bytes
+
+    def close(self) -> None:
+        """Close the connection once what was written is sent."""
+        if self._transport is not None:
+            self.phase = LINGERING
+            self._unsent = self._transport.get_write_buffer_size()
+            self.deadline = self._process.now() + self._process.limits.send_seconds
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
+def _has_length(headers: Headers) -> bool:
+    return any(name.lower() == "content-length" for name, _ in headers)
