@@ -113,5 +113,8 @@ def configure_structlog() -> None:
 def configure_process_without_django() -> None:
     """Give the log lines of a process that has no settings the format that LOG_FORMAT and DATABASE_URL ask for."""
     style = os.environ.get("LOG_FORMAT") or ("json" if os.environ.get("DATABASE_URL") else "console")
-    logging.config.dictConfig(configuration(level=(os.environ.get("LOG_LEVEL") or "INFO").upper(), style=style))
+    level = (os.environ.get("LOG_LEVEL") or "INFO").upper()
+    logging.config.dictConfig(
+        configuration(level=level if level in logging.getLevelNamesMapping() else "INFO", style=style)
+    )
     configure_structlog()

@@ -9,7 +9,7 @@ import threading
 from collections import deque
 from typing import IO
 
-from flagsite.web_server.limits import BODY_BYTES_IN_MEMORY
+from flagsite.web_server.limits import BODY_BYTES_WITHOUT_FILE
 
 PART_BYTES = 2**16
 
@@ -19,7 +19,7 @@ class RequestBody:
 
     def __init__(self) -> None:
         self.size = 0
-        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(BODY_BYTES_IN_MEMORY)  # type: ignore[assignment]  # noqa: SIM115
+        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(BODY_BYTES_WITHOUT_FILE)  # noqa: SIM115
 
     def add(self, part: bytes) -> None:
         """Add the next part."""
@@ -50,7 +50,7 @@ class AnswerParts:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._parts: deque[bytes] = deque()
-        self._in_memory = 0
+        self._kept = 0
         self._file: IO[bytes] | None = None
         self._written = self._read = 0
         self._ended = self._closed = False
@@ -60,9 +60,9 @@ class AnswerParts:
         with self._lock:
             if self._closed:
                 raise BrokenPipeError
-            if self._file is None and self._in_memory + len(part) <= BODY_BYTES_IN_MEMORY:
+            if self._file is None and self._kept + len(part) <= BODY_BYTES_WITHOUT_FILE:
                 self._parts.append(part)
-                self._in_memory += len(part)
+                self._kept += len(part)
                 return
             if self._file is None:
                 self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by `close`
@@ -82,7 +82,7 @@ class AnswerParts:
         with self._lock:
             if self._parts:
                 part = self._parts.popleft()
-                self._in_memory -= len(part)
+                self._kept -= len(part)
                 return part
             if self._file is not None and self._read < self._written:
                 part = os.pread(self._file.fileno(), PART_BYTES, self._read)

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from io import BytesIO
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 import httptools
-import structlog
 
 from flagsite.web_server.bodies import AnswerParts, RequestBody, input_of
-from flagsite.web_server.heads import METHODS, Environ, add_header, add_target, head, known_headers
-from flagsite.web_server.limits import (
-    BODY_BYTES_PER_SECOND,
-    LONGEST_HEAD,
-    LONGEST_HEADER,
-    MOST_HEADERS,
-    MOST_PIPELINED,
-)
-from flagsite.web_server.refusals import Answer, Refusal, refusal
+from flagsite.web_server.heads import Environ, head
+from flagsite.web_server.limits import LONGEST_HEAD
+from flagsite.web_server.refusals import Answer, refusal
+from flagsite.web_server.request_reader import ANSWER, BODY, HEAD, IDLE, LINGERING, SENDING, RequestReader
 
 if TYPE_CHECKING:
     from flagsite.web_server.web_process import WebProcess
 
-log = structlog.get_logger(__name__)
 LINGER_SECONDS = 2.0
 """How long a refused client may go on sending, so that it can read the answer before the connection is gone."""
 SLOWEST_BYTES_PER_SECOND = 1000
@@ -33,39 +25,22 @@ SLOWEST_BYTES_PER_SECOND = 1000
 Headers = list[tuple[str, str]]
 
 
-IDLE, HEAD, BODY, ANSWER, SENDING, LINGERING = range(6)
-"""The phases of a connection: what it waits for. Plain numbers, because each request compares them several times."""
-
-
-class Connection(asyncio.Protocol):
+class Connection(RequestReader, asyncio.Protocol):
     """Calls `process.begin` with each complete request; whoever answers it calls `answer`, or `begin_parts`."""
 
     __slots__ = (
-        "_address", "_answered_body", "_body", "_closes", "_environ", "_head_done", "_head_size", "_is_http_1_0", "_is_keep_alive",
-        "_later", "_parser", "_parts", "_port", "_process", "_resumed", "_target", "_transport", "_unsent", "_waiting", "deadline", "gone", "is_chunked", "is_head", "phase",
+        "_answered_body", "_is_http_1_0", "_is_keep_alive", "_later", "_parts", "_resumed", "_unsent", "gone",
+        "is_chunked", "is_head",
     )  # fmt: skip
 
     def __init__(self, process: WebProcess, client: tuple[Any, ...]) -> None:
-        self._address, self._port = str(client[0]), str(client[1])
-        self.phase = IDLE
-        self.deadline = process.now() + process.limits.head_seconds
-        """When the client must have done what the phase says, on the event loop's clock."""
+        super().__init__(process, client)
         self.gone: asyncio.Future[None] | None = None
         """For whoever waits for the client to leave."""
         self.is_chunked = self.is_head = False
-        self._process = process
-        self._parser = httptools.HttpRequestParser(self)
-        self._environ: Environ = {}
-        self._target = b""
-        self._body: bytes | RequestBody = b""
         self._answered_body: bytes | RequestBody = b""
         """The body of the request that is being answered."""
-        self._head_size = 0
-        self._head_done = True
         self._is_http_1_0 = self._is_keep_alive = False
-        self._closes = False
-        """Whether the connection ends after the answer."""
-        self._waiting: deque[tuple[Environ, bytes | RequestBody]] | None = None
         self._later = b""
         """What came while an answer is made; it is read afterwards."""
         self._parts: AnswerParts | None = None
@@ -73,7 +48,6 @@ class Connection(asyncio.Protocol):
         """While the client takes no more bytes."""
         self._unsent = 0
         """What it had not taken when that was looked at last."""
-        self._transport: Any = None
 
     @property
     def client(self) -> str:
@@ -137,100 +111,6 @@ class Connection(asyncio.Protocol):
             self._send_parts()
         elif self.phase == SENDING:
             self._answered()
-
-    # --- the parser ---------------------------------------------------------------------------------------------------
-    def on_message_begin(self) -> None:
-        if self.phase == IDLE:
-            self.phase = HEAD
-            self.deadline = self._process.now() + self._process.limits.head_seconds
-        self._head_size = 0
-        self._head_done = False
-        self._target = b""
-        self._body = b""
-        self._environ = self._process.environ.copy()
-
-    def on_url(self, url: bytes) -> None:
-        self._target += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._head_done:
-            return  # it is a trailer, which nobody reads
-        environ = self._environ
-        known = known_headers.get(name)
-        if known and known not in environ and len(value) <= LONGEST_HEADER and len(environ) <= MOST_HEADERS:
-            environ[known] = value.decode("latin-1")
-        else:
-            add_header(environ, name, value)
-
-    def on_headers_complete(self) -> None:
-        self._head_done = True
-        environ, parser = self._environ, self._parser
-        method = parser.get_method()
-        environ["REQUEST_METHOD"] = METHODS.get(method) or method.decode("latin-1")
-        add_target(environ, self._target)
-        environ["REMOTE_ADDR"] = self._address
-        environ["REMOTE_PORT"] = self._port
-        if parser.get_http_version() != "1.1":
-            environ["SERVER_PROTOCOL"] = "HTTP/1.0"
-        elif "HTTP_HOST" not in environ:
-            raise Refusal(400, "The request has no Host header.")
-        if "HTTP_UPGRADE" in environ:
-            self._closes = True
-        if "HTTP_TRANSFER_ENCODING" in environ or environ.get("CONTENT_LENGTH", "0") != "0":
-            self._await_body(environ)
-
-    def on_body(self, body: bytes) -> None:
-        self._process.buffered_bytes += len(body)
-        if not self._body:
-            self._body = body
-            return
-        if isinstance(self._body, bytes):
-            first, self._body = self._body, RequestBody()
-            self._body.add(first)
-        self._body.add(body)
-        limits = self._process.limits
-        if self._body.size > limits.body_bytes:
-            raise Refusal(413, f"The body of a request may have {limits.body_bytes} bytes.")
-        if self.phase == BODY:
-            self.deadline += len(body) / BODY_BYTES_PER_SECOND
-
-    def on_message_complete(self) -> None:
-        environ, body = self._environ, self._body
-        self._body = b""
-        environ["flagsite.keep_alive"] = self._parser.should_keep_alive()
-        if self.phase < ANSWER:
-            self._begin(environ, body)
-        elif self.phase == ANSWER:
-            if self._waiting is None:
-                self._waiting = deque()
-            if len(self._waiting) >= MOST_PIPELINED:
-                raise Refusal(503, f"At most {MOST_PIPELINED} requests may wait for the answer to an earlier one.")
-            self._waiting.append((environ, body))
-        else:
-            self._release(body)
-
-    def _await_body(self, environ: Environ) -> None:
-        limits = self._process.limits
-        length = environ.get("CONTENT_LENGTH", "0")
-        if not length.isdecimal() or int(length) > limits.body_bytes:
-            raise Refusal(413, f"The body of a request may have {limits.body_bytes} bytes.")
-        if not self._process.has_room_for(int(length)):
-            raise Refusal(503, "Too many large requests are coming in. Send this one again in a second.")
-        if self.phase == HEAD:
-            self.phase = BODY
-            self.deadline = self._process.now() + limits.body_seconds
-            if environ.get("HTTP_EXPECT", "").lower() == "100-continue":
-                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-    def _fail(self, error: httptools.HttpParserError) -> None:
-        cause = error.__context__
-        if isinstance(cause, Refusal):
-            self.refuse(cause.status, str(cause))
-        elif isinstance(error, httptools.HttpParserCallbackError):
-            log.error("web_server_failed", exc_info=cause)
-            self.refuse(500, "Something went wrong on our side.")
-        else:
-            self.refuse(400, "The request is not valid HTTP/1.1.")
 
     # --- requests -----------------------------------------------------------------------------------------------------
     def _begin(self, environ: Environ, body: bytes | RequestBody) -> None:
@@ -337,14 +217,6 @@ class Connection(asyncio.Protocol):
                 parts.close()
                 self._parts = None
             self.send_part(part)
-
-    def _release(self, *bodies: bytes | RequestBody) -> None:
-        for body in bodies:
-            if type(body) is bytes:
-                self._process.buffered_bytes -= len(body)
-            elif isinstance(body, RequestBody):
-                self._process.buffered_bytes -= body.size
-                body.close()
 
     def _connection_header(self) -> tuple[str, ...]:
         if self._closes or not self._is_keep_alive or self._process.is_stopping:

@@ -33,7 +33,7 @@ class Limits:
 
 BODY_BYTES_PER_SECOND = 50_000
 """How fast a body has to come after its first `body_seconds`."""
-BODY_BYTES_IN_MEMORY = 2**18
+BODY_BYTES_WITHOUT_FILE = 2**18
 """A longer body is kept in a temporary file."""
 LONGEST_HEAD = 2**16
 LONGEST_TARGET = 2**14

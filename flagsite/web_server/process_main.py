@@ -18,6 +18,7 @@ from typing import Any
 import structlog
 import uvloop
 
+from flagsite import logging
 from flagsite.web_server.asgi import AsgiAnswers
 from flagsite.web_server.limits import Limits
 from flagsite.web_server.threads import Threads
@@ -41,6 +42,7 @@ def main() -> None:
     options = parser.parse_args()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal; the main process sends SIGTERM
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    logging.configure_process_without_django()  # Django's settings do it again
     module, _, name = options.application.partition(":")
     application = getattr(importlib.import_module(module), name)
     sys.setswitchinterval(SWITCH_SECONDS)

@@ -8,12 +8,11 @@ from http import HTTPStatus
 TYPES = {
     400: "bad-request",
     408: "request-timeout",
-    413: "body-too-large",
-    414: "uri-too-long",
+    413: "request-too-large",
+    414: "address-too-long",
     431: "headers-too-large",
     500: "internal-error",
-    501: "not-implemented",
-    503: "unavailable",
+    503: "server-busy",
 }
 """The type of each status; docs/errors.md explains them."""
 RETRY_AFTER = ("Retry-After", "1")

@@ -14,10 +14,11 @@ from typing import Any, Protocol
 
 import structlog
 
-from flagsite.web_server.connection import IDLE, Connection
+from flagsite.web_server.connection import Connection
 from flagsite.web_server.heads import Environ, head
 from flagsite.web_server.limits import Limits
 from flagsite.web_server.refusals import Answer, refusal
+from flagsite.web_server.request_reader import IDLE
 
 log = structlog.get_logger(__name__)
 CHECK_SECONDS = 0.5

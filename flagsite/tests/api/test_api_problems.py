@@ -20,6 +20,7 @@ from flagsite.core import actor
 from flagsite.web import problems
 from flagsite.web.django_application import django_handler
 from flagsite.web.problems import HTTP_TYPES, INVALID_INPUT, NEVER_ANSWERED, PROBLEMS
+from flagsite.web_server.refusals import TYPES
 from orgs.access.endpoints import Endpoint
 from orgs.tests.api import Api, kind_of
 from orgs.tests.failing_queries import failing_queries
@@ -45,7 +46,8 @@ def test_the_docs_explain_every_type_with_its_status() -> None:
         (kind, int(status)) for kind, status in re.findall(r"^\| `([a-z-]+)` \| (\d+) \|", text, re.MULTILINE)
     }
     told = {(kind, status) for status, kind in PROBLEMS.values()} | {(INVALID_INPUT, 400)}
-    assert documented == told | {(kind, status) for status, kind in HTTP_TYPES.items()}
+    told |= {(kind, status) for types in (HTTP_TYPES, TYPES) for status, kind in types.items()}
+    assert documented == told
 
 
 def raising(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:

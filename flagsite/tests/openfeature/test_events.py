@@ -204,7 +204,7 @@ async def _second_event(client: httpx.AsyncClient, address: str, connected: asyn
 
 def _memory(flagsite: Served) -> int:
     """Bytes that the process takes which tells of changes, its parent included."""
-    events = next(one for one in flagsite.processes if "asgi" in one.args)
+    events = next(one for one in flagsite.processes if "--asgi" in one.args)
     parent = psutil.Process(events.pid)
     return sum(one.memory_info().rss for one in (parent, *parent.children(recursive=True)))
 

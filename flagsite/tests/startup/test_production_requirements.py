@@ -23,7 +23,7 @@ PathFinder.find_spec = find_what_production_has
 """
 IMPORT_ALL = """
 import importlib, pathlib
-import celery.bin.worker, celery.bin.beat, celery.concurrency.prefork, flagsite.web_server.process_main, flagsite.web_server.__main__
+import celery.bin.worker, celery.bin.beat, celery.concurrency.prefork
 import flagsite.wsgi, flagsite.asgi
 from flagsite.celery import app
 app.loader.import_default_modules()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import time
@@ -14,6 +15,11 @@ from flagsite.web_server.limits import Limits
 Environ = dict[str, Any]
 if os.environ.get("REFUSE_TO_START"):
     sys.exit("refused to start")
+
+
+def _slept(seconds: str) -> bytes:
+    time.sleep(float(seconds))
+    return b"slept"
 
 
 class Application:
@@ -41,6 +47,8 @@ class Application:
         if path == "/fail":
             raise ValueError("on purpose")
         start_response("200 OK", [("Content-Type", "text/plain")])
+        if path == "/part-and-sleep":
+            return itertools.chain((b"x" * 70_000,), (_slept(query["seconds"]) for _ in range(1)))
         if path == "/parts":
             return (b"%065536d" % number for number in range(int(query["count"])))
         if path == "/echo":
