@@ -11,7 +11,12 @@ class FlagsConfig(AppConfig):
         """Register kinds of jobs, maintenance tasks, retention, admin sections and signals, and check the settings."""
         from flags.client import context  # noqa: PLC0415
         from flags.definitions import purge  # noqa: F401, PLC0415 - registers a kind of job
-        from flags.schedules import backoff, due, retention  # noqa: F401, PLC0415 - `due` is a maintenance task
+        from flags.schedules import (  # noqa: PLC0415
+            backoff,
+            due,  # noqa: F401 - a maintenance task
+            plans_of_keys,
+            retention,
+        )
         from flags.states import (  # noqa: PLC0415 - Django has loaded the models only now
             admin_section,
             inheritance,
@@ -19,12 +24,14 @@ class FlagsConfig(AppConfig):
             propagation,  # noqa: F401 - registers a kind of job
         )
         from jobs.operations import cleanup  # noqa: PLC0415
+        from orgs.access import key_plans  # noqa: PLC0415
         from orgs.tree import admin_sections  # noqa: PLC0415
         from orgs.tree.signals import organization_removing, organizations_placed  # noqa: PLC0415
 
         admin_sections.sections.append(admin_section.SECTION)
         admin_sections.move_previews.append(preview.move)
         cleanup.other_old_rows.append(retention.OLD_SCHEDULES)
+        key_plans.planners.append(plans_of_keys.PLANNER)
         context.check_settings()
         backoff.default_max_retries()  # warns of a value out of range
         organizations_placed.connect(inheritance.write_placed_states, dispatch_uid="flags.take_over")

@@ -70,6 +70,10 @@ class InvalidSchedule(FlagsiteError):
     """The change cannot be scheduled in this way."""
 
 
+class ScheduleNoLongerAllowed(FlagsiteError):
+    """The author of the schedule may no longer make its change."""
+
+
 class ScheduleNotCancellable(FlagsiteError):
     """The schedule cannot be cancelled any more."""
 

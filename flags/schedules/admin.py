@@ -16,12 +16,14 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
 
 from flags.schedules import schedule_operations
 from flags.schedules.agenda import month_of
 from flags.schedules.console import what
 from flags.schedules.forms import ScheduleForm
 from flags.schedules.models import FlagSchedule
+from flags.schedules.selectors import schedules_of
 from flagsite.core.admin.capped_paginator import CappedPaginator
 from flagsite.core.admin.reason_form import ReasonForm
 from flagsite.core.db.clock import now
@@ -30,7 +32,9 @@ from flagsite.core.ids import id_in
 from orgs.access.caller import Caller
 from orgs.access.models import Role
 from orgs.access.operator_admin import OperatorAdmin, SingleCountChangeList, may, require_caller
+from orgs.access.visible_organizations import visible_organizations
 from orgs.audit import audit_log
+from orgs.audit.models import AuditEntry
 from orgs.tree.models import Organization
 from orgs.tree.paths import path_names_of
 
@@ -94,6 +98,9 @@ class FlagScheduleAdmin(OperatorAdmin):
     ordering = ["-id"]
     sortable_by: list[str] = []
     actions = ["cancel", "retry"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[FlagSchedule]:
+        return ModelAdmin.get_queryset(self, request) & schedules_of(require_caller(request))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ScheduleList]:
         return ScheduleList
@@ -250,7 +257,7 @@ class FlagScheduleAdmin(OperatorAdmin):
             "what": what(schedule),
             "state": _status_words(schedule),
             "series": series[:MAX_SHOWN_ROWS] if schedule.cron else [],
-            "entries": audit_log.entries_about(schedule.subject)[:MAX_SHOWN_ROWS],
+            "entries": _entries_about(schedule, require_caller(request))[:MAX_SHOWN_ROWS],
             "may_cancel": schedule.is_open and self.has_cancel_permission(request),
             "may_retry": schedule.status == FlagSchedule.Status.FAILED and self.has_retry_permission(request),
         }
@@ -268,14 +275,29 @@ class FlagScheduleAdmin(OperatorAdmin):
 
 
 def _describe(schedules: list[FlagSchedule], caller: Caller) -> None:
-    """Add the attributes `what` and `where` to each schedule, as texts, with one query for all schedules."""
+    """Add the attributes `what` and `where` to each schedule, as texts, with two queries for all schedules.
+
+    An author also sees what was planned for an organization that is in another subtree by now, but not its name.
+    """
     organization_ids = {schedule.organization_id for schedule in schedules if schedule.organization_id is not None}
+    if caller.organization_id is not None:
+        visible = visible_organizations(caller).filter(pk__in=organization_ids)
+        organization_ids = set(visible.values_list("pk", flat=True))
+    hidden = "deleted" if caller.organization_id is None else "deleted or outside of your subtree"
     names = path_names_of(organization_ids, top_id=caller.organization_id)
     for schedule in schedules:
         organization_id = schedule.organization_id
-        path_text = " › ".join(names[organization_id]) if organization_id in names else f"{organization_id}, deleted"
+        path_text = " › ".join(names[organization_id]) if organization_id in names else f"{organization_id}, {hidden}"
         schedule.where = "the definition" if organization_id is None else path_text  # type: ignore[attr-defined]
         schedule.what = what(schedule)  # type: ignore[attr-defined]
+
+
+def _entries_about(schedule: FlagSchedule, caller: Caller) -> QuerySet[AuditEntry]:
+    """Return the audit entries; without those of the others, if the organization has left the caller's scope."""
+    entries = audit_log.entries_about(schedule.subject)
+    if caller.organization_id is None or visible_organizations(caller).filter(pk=schedule.organization_id).exists():
+        return entries
+    return entries.filter(actor=schedule.created_by)
 
 
 def _status_words(schedule: FlagSchedule) -> str:

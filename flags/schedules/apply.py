@@ -13,6 +13,7 @@ from flags.schedules import authors, schedulable
 from flags.schedules.models import FlagSchedule
 from flags.states.set_flag import set_flag
 from flagsite.core import actor
+from orgs.tree import locks
 
 CHANNEL = "schedule"
 
@@ -22,7 +23,7 @@ class AppliedChange:
     """The result of applying a schedule.
 
     `change_number` is None for a change of a definition, and `job_id` if no job was necessary. `author_gone` says what
-    happened to the author's account or access key; it is empty if the author still exists.
+    happened to the account of an author who has left; it is empty for all other authors.
     """
 
     change_number: int | None = None
@@ -33,15 +34,16 @@ class AppliedChange:
 def apply(schedule: FlagSchedule) -> AppliedChange:
     """Make the change of a schedule in the caller's transaction.
 
-    The author needed the rights when scheduling the change, and does not need them now. If the author no longer exists,
-    the audit log says so. Raises FlagNotFound, OrganizationNotFound, InvalidSchedule, and the errors of `set_flag` and
-    `service.update`.
+    The author needs the rights now, as when scheduling the change (`authors.check_may_apply`). If a person has left,
+    the audit log says so. Raises ScheduleNoLongerAllowed, FlagNotFound, OrganizationNotFound, InvalidSchedule, and the
+    errors of `set_flag` and `service.update`.
     """
+    locks.lock_tree_for_reading()  # the organization stays in the author's scope until the commit
     if not Flag.objects.filter(pk=schedule.flag_id).exists():
         raise FlagNotFound(
             f"The flag {schedule.flag_key} no longer exists."
         )  # a flag with the same key may be another one
-    author_gone = authors.why_gone(schedule.created_by)
+    author_gone = authors.check_may_apply(schedule)
     reason = "; ".join(part for part in (schedule.reason, f"schedule {schedule.pk}", author_gone) if part)
     with (
         actor.acting(CHANNEL, actor=schedule.created_by, correlation_id=schedule.correlation_id),

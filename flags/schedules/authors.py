@@ -1,36 +1,81 @@
-"""Finding out whether the author of a scheduled change, a person or an access key, still exists."""
+"""The author of a scheduled change, a person or an access key: whether it may still make the change."""
 
 from __future__ import annotations
 
 from django.contrib.auth import get_user_model
 
-from orgs.access.models import AccessKey
+from flags.errors import ScheduleNoLongerAllowed
+from flags.schedules.models import FlagSchedule
+from orgs.access import access_keys
+from orgs.access.caller import Caller
+from orgs.access.models import AccessKey, Role
+from orgs.access.people import caller_for
+from orgs.tree.paths import path_ids_of
+
+NEEDED_ROLE = Role.EDITOR
 
 
-def why_gone(author: str) -> str:
-    """Return a sentence on what happened to an actor such as "key:4fG6aB nightly" or "user:alice".
+def check_may_apply(schedule: FlagSchedule) -> str:
+    """Check that the author of a schedule may still make its change; call it with the shared tree lock.
 
-    The sentence is empty if the account or access key can still be used, and for all other kinds of actors.
+    An access key has to be valid. If it was rotated and has expired since, its successor takes its place. The scope of
+    the author has to contain the organization, and the role has to allow the change. A person who has left needs no
+    role: what such a person has planned is applied, within the scope that the person had. Then the result is a sentence
+    that says what happened to the account. Otherwise it is empty. Raises ScheduleNoLongerAllowed.
     """
-    kind, _, name = author.partition(":")
+    kind, _, name = schedule.created_by.partition(":")
+    gone = ""
     if kind == "key":
-        return _of_key(name.partition(" ")[0])
-    if kind == "user":
-        return _of_person(name)
-    return ""
+        caller = _caller_of_key(schedule, name.partition(" ")[0])
+    elif kind == "user":
+        caller, gone = _caller_of_person(schedule, name)
+    else:  # a command: who may start commands may do everything
+        return ""
+    if not caller.may(NEEDED_ROLE):
+        raise _refusal(schedule, f"its role is {caller.role.value} by now, and the change needs {NEEDED_ROLE.value}")
+    _check_scope(schedule, caller)
+    return gone
 
 
-def _of_key(prefix: str) -> str:
-    key = AccessKey.objects.filter(prefix=prefix).first()
+def _caller_of_key(schedule: FlagSchedule, prefix: str) -> Caller:
+    key = AccessKey.objects.select_related("successor").filter(prefix=prefix).first()
+    while key is not None and not key.revoked and key.has_expired and key.successor is not None:
+        key = key.successor
     if key is None:
-        return "The access key has been deleted."
-    if key.revoked:
-        return "The access key has been revoked."
-    return "The access key has expired." if key.has_expired else ""
+        raise _refusal(schedule, "the access key has been deleted")
+    state = access_keys.state_of(key)
+    if state != "valid":
+        raise _refusal(schedule, f"the access key {'has expired' if state == 'expired' else 'has been revoked'}")
+    return Caller(schedule.created_by, Role(key.role), key.organization_id)
 
 
-def _of_person(username: str) -> str:
+def _caller_of_person(schedule: FlagSchedule, username: str) -> tuple[Caller, str]:
+    """Return the person as a caller, and what happened to the account of a person who has left."""
     person = get_user_model().objects.filter(username=username).first()
-    if person is None:
-        return "The person's account has been deleted."
-    return "" if person.is_active else "The person's account has been deactivated."
+    if person is None or not person.is_active:
+        happened = "deleted" if person is None else "deactivated"
+        former = Caller(schedule.created_by, NEEDED_ROLE, schedule.author_organization_id)
+        return former, f"The person's account has been {happened}."
+    caller = caller_for(person)
+    if caller is None:
+        raise _refusal(schedule, "the person has no access to Flagsite by now")
+    return caller, ""
+
+
+def _check_scope(schedule: FlagSchedule, caller: Caller) -> None:
+    if caller.organization_id is None:
+        return
+    if schedule.organization_id is None:
+        raise _refusal(
+            schedule, "the author is bound to an organization by now, and all organizations share definitions"
+        )
+    path = path_ids_of(schedule.organization_id)  # empty: the organization is deleted, which has an error of its own
+    if path and caller.organization_id not in path:
+        raise _refusal(schedule, "the organization is no longer in the author's subtree")
+
+
+def _refusal(schedule: FlagSchedule, why: str) -> ScheduleNoLongerAllowed:
+    return ScheduleNoLongerAllowed(
+        f"{schedule.created_by} has planned this change and may no longer make it: {why}. Somebody who may make the "
+        "change can plan it anew."
+    )

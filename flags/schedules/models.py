@@ -71,8 +71,20 @@ class FlagSchedule(models.Model):
         "self", on_delete=models.SET_NULL, null=True, related_name="+", help_text="The other half of on and off."
     )
     created_by = models.CharField(max_length=200)
+    author_organization = models.ForeignKey(
+        Organization,
+        on_delete=models.DO_NOTHING,
+        null=True,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+        help_text="The top of the scope that the author had; empty: everything.",
+    )
     author_gone = models.CharField(
-        max_length=200, default="", blank=True, help_text="What had become of its author when it was applied."
+        max_length=200,
+        default="",
+        blank=True,
+        help_text="What had become of a person who had left when it was applied.",
     )
     reason = models.TextField(default="", blank=True)
     correlation_id = models.CharField(max_length=128, default="", blank=True)
@@ -101,6 +113,11 @@ class FlagSchedule(models.Model):
                 name="schedule_in_line_for_flag",
             ),
             models.Index(fields=["organization", "-id"], name="schedule_of_organization"),
+            models.Index(
+                fields=["author_organization", "-id"],
+                condition=models.Q(author_organization__isnull=False),
+                name="schedule_of_authors_scope",
+            ),
         ]
 
     def __str__(self) -> str:

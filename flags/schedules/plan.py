@@ -121,7 +121,8 @@ def _create(
         raise InvalidSchedule('An organization\'s value is on or off: {"enabled": true} or {"enabled": false}.')
     return FlagSchedule.objects.create(
         flag=flag, flag_key=flag.key, organization_id=request.organization_id, wanted=fields, scheduled_at=scheduled_at,
-        max_retries=max_retries, created_by=caller.name, reason=request.reason, correlation_id=request.correlation_id,
+        max_retries=max_retries, created_by=caller.name,
+        author_organization_id=caller.organization_id, reason=request.reason, correlation_id=request.correlation_id,
         **more,
     )  # fmt: skip
 

@@ -7,7 +7,14 @@ from django.db import DatabaseError
 from django.db.models import Value
 from django.db.models.functions import Now
 
-from flags.errors import FlagNotFound, FlagPurging, InvalidDefinition, InvalidFlagKey, InvalidSchedule
+from flags.errors import (
+    FlagNotFound,
+    FlagPurging,
+    InvalidDefinition,
+    InvalidFlagKey,
+    InvalidSchedule,
+    ScheduleNoLongerAllowed,
+)
 from flags.schedules import backoff
 from flags.schedules.apply import CHANNEL, AppliedChange
 from flags.schedules.models import FlagSchedule
@@ -20,7 +27,10 @@ from orgs.errors import OrganizationNotFound
 
 log = structlog.get_logger(__name__)
 Status = FlagSchedule.Status
-PERMANENT_ERRORS = (FlagNotFound, FlagPurging, InvalidDefinition, InvalidFlagKey, InvalidSchedule, OrganizationNotFound)
+PERMANENT_ERRORS = (
+    FlagNotFound, FlagPurging, InvalidDefinition, InvalidFlagKey, InvalidSchedule, OrganizationNotFound,
+    ScheduleNoLongerAllowed,
+)  # fmt: skip
 """Errors after which a retry would fail again."""
 MAX_ERROR_LENGTH = 2_000
 
@@ -86,7 +96,8 @@ def _plan_next(schedule: FlagSchedule) -> None:
         flag_id=schedule.flag_id, flag_key=schedule.flag_key, organization_id=schedule.organization_id,
         wanted=schedule.wanted, scheduled_at=slot, max_retries=schedule.max_retries, cron=schedule.cron,
         time_zone=schedule.time_zone, series_id=schedule.series_id or schedule.pk, created_by=schedule.created_by,
-        reason=schedule.reason, correlation_id=schedule.correlation_id,
+        author_organization_id=schedule.author_organization_id, reason=schedule.reason,
+        correlation_id=schedule.correlation_id,
     )  # fmt: skip
 
 

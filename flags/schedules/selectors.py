@@ -13,10 +13,15 @@ from orgs.access.visible_organizations import visible_organizations
 
 
 def schedules_of(caller: Caller) -> QuerySet[FlagSchedule]:
-    """Return the schedules of the caller's organizations. A caller without a scope sees all schedules."""
+    """Return the schedules of the caller's organizations, and those whose author had a scope within the caller's.
+
+    So both sides see what was planned for an organization that has moved to another customer since. A caller without a
+    scope sees all schedules.
+    """
     if caller.organization_id is None:
         return FlagSchedule.objects.all()
-    return FlagSchedule.objects.filter(organization_id__in=visible_organizations(caller).values("pk"))
+    visible = visible_organizations(caller).values("pk")
+    return FlagSchedule.objects.filter(Q(organization_id__in=visible) | Q(author_organization_id__in=visible))
 
 
 def schedule_for(caller: Caller, schedule_id: int) -> FlagSchedule:

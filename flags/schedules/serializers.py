@@ -72,7 +72,8 @@ APPLIED = PENDING | {
     "appliedAt": "2030-01-31T08:00:03.120481Z",
     "firstTry": True,
     "changeNumber": 812,
-    "authorGone": "The access key has been revoked.",
+    "createdBy": "user:alice",
+    "authorGone": "The person's account has been deactivated.",
 }
 FORMS = (
     ("scheduledAt, apply", {"scheduledAt", "apply"}),
@@ -247,7 +248,7 @@ class ScheduleSerializer(serializers.Serializer[FlagSchedule]):
     )
     createdBy = serializers.CharField(source="created_by")
     authorGone = serializers.SerializerMethodField(
-        help_text="What happened to the author before the change was applied, such as a revoked key."
+        help_text="What happened to the account of a person who had left before the change was applied."
     )
     reason = serializers.CharField()
     correlationId = serializers.CharField(source="correlation_id")

@@ -76,6 +76,7 @@ NEVER_ANSWERED: frozenset[type[Exception]] = frozenset(
         orgs.ActorMissing,  # mistakes in our own code: 500
         orgs.OutsideTransaction,
         flags.UnknownHashVersion,
+        flags.ScheduleNoLongerAllowed,  # stored with the schedule
         jobs.UnknownQueue,
         jobs.UnknownKind,
         jobs.PermanentFailure,  # between a worker and the engine

@@ -20,7 +20,7 @@ from unfold.decorators import display
 
 from flagsite.core.admin.reason_form import OptionalReasonForm
 from flagsite.core.errors import FlagsiteError
-from orgs.access import access_keys, authorized_keys
+from orgs.access import access_keys, authorized_keys, key_plans
 from orgs.access.models import AccessKey, Role
 from orgs.access.operator_admin import OperatorAdmin, require_caller
 from orgs.access.visible_organizations import visible_organizations
@@ -177,12 +177,14 @@ class AccessKeyAdmin(OperatorAdmin):
         key = self._key(request, prefix)
         form = OptionalReasonForm(request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():
-            authorized_keys.revoke(require_caller(request), prefix)
+            ended = authorized_keys.revoke(require_caller(request), prefix).ended
+            also = f" It has also cancelled {ended.in_words} of the key." if ended.count else ""
             self.message_user(
-                request, f"{key.name} ({prefix}) is revoked. Flagsite now refuses every request with this key."
+                request, f"{key.name} ({prefix}) is revoked. Flagsite now refuses every request with this key.{also}"
             )
             return HttpResponseRedirect(reverse("admin:orgs_accesskey_changelist"))
-        page = {"opts": self.opts, "title": "Revoke an access key", "key": key, "form": form}
+        plans = key_plans.planned_by(prefix)
+        page = {"opts": self.opts, "title": "Revoke an access key", "key": key, "form": form, "plans": plans}
         return TemplateResponse(
             request, "admin/orgs/accesskey/revoke.html", self.admin_site.each_context(request) | page
         )

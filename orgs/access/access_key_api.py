@@ -15,8 +15,10 @@ from orgs.access import authorized_keys
 from orgs.access.access_key_serializers import (
     AccessKeyFilters,
     AccessKeySerializer,
+    AccessKeyWithPlansSerializer,
     CreatedAccessKeySerializer,
     NewAccessKey,
+    RevokedAccessKeySerializer,
     Rotation,
 )
 from orgs.access.endpoints import Endpoint, ListEndpoint
@@ -72,12 +74,12 @@ class OneAccessKey(Endpoint):
         operation_id="getAccessKey",
         summary="Read an access key",
         parameters=[PREFIX],
-        responses=AccessKeySerializer,
+        responses=AccessKeyWithPlansSerializer,
         tags=["access"],
     )
     def get(self, request: Request, prefix: str) -> Response:
-        """The access key without its secret part."""
-        return Response(AccessKeySerializer(authorized_keys.find(self.caller, prefix)).data)
+        """The access key without its secret part, and the scheduled changes that end if you revoke it."""
+        return Response(AccessKeyWithPlansSerializer(authorized_keys.find(self.caller, prefix)).data)
 
 
 class RotateAccessKey(Endpoint):
@@ -110,14 +112,15 @@ class RevokeAccessKey(Endpoint):
         summary="Revoke an access key",
         request=ReasonInput,
         parameters=[PREFIX],
-        responses=AccessKeySerializer,
+        responses=RevokedAccessKeySerializer,
         tags=["access"],
     )
     @idempotent
     def post(self, request: Request, prefix: str) -> Response:
-        """Revoke the key for ever. From the commit on, Flagsite refuses every request with it."""
+        """Revoke the key for ever, and cancel what it has scheduled. Flagsite then refuses every request with it."""
         ReasonInput.read(request)
-        return Response(AccessKeySerializer(authorized_keys.revoke(self.caller, prefix)).data)
+        key, ended = authorized_keys.revoke(self.caller, prefix)
+        return Response(RevokedAccessKeySerializer(key, context={"ended": ended}).data)
 
 
 def _created_response(key: AccessKey, secret: str) -> Response:

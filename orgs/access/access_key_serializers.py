@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
+from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
 from flagsite.core.api.input import Id, IdInQuery, QuerySerializer, Text, WriteInput
-from orgs.access import access_keys
+from orgs.access import access_keys, key_plans
+from orgs.access.key_plans import MAX_SHOWN, KeyPlans, PlannedChange
 from orgs.access.models import AccessKey, Role
 from orgs.errors import InvalidKeyName
 
@@ -26,6 +27,17 @@ NIGHTLY = {
     "replacedBy": None,
 }
 CREATED = NIGHTLY | {"lastUsedAt": None, "key": "4fG6aBcD.t5WOl50LOfIDxeVaiWomeLBeidrWVB1"}
+PLANS = {
+    "count": 1,
+    "changes": [
+        {
+            "id": 285,
+            "description": "new-checkout: on",
+            "organizationId": 2,
+            "plannedAt": "2030-01-31T08:00:00Z",
+        }
+    ],
+}
 SECONDS = timedelta(seconds=1)
 STATES = ("valid", "expired", "revoked")
 
@@ -131,3 +143,45 @@ class CreatedAccessKeySerializer(AccessKeySerializer):
     def get_key(self, _: AccessKey) -> str | None:
         secret: Any = self.context["secret"]
         return secret if secret is None else str(secret)
+
+
+class PlannedChangeSerializer(serializers.Serializer[PlannedChange]):
+    """A scheduled change of an access key."""
+
+    id = serializers.IntegerField(help_text="The id of the scheduled change.")
+    description = serializers.CharField(help_text="The flag and its new value.")
+    organizationId = serializers.IntegerField(
+        source="organization_id", allow_null=True, help_text="Null: the change concerns a definition."
+    )
+    plannedAt = serializers.DateTimeField(source="planned_at")
+
+
+class KeyPlansSerializer(serializers.Serializer[KeyPlans]):
+    """The scheduled changes of an access key: their number, and the next ones of them."""
+
+    count = serializers.IntegerField()
+    changes = PlannedChangeSerializer(many=True, help_text=f"At most {MAX_SHOWN}, the next ones first.")
+
+
+@extend_schema_serializer(examples=[OpenApiExample("A key with a plan", value=NIGHTLY | {"plannedChanges": PLANS})])
+class AccessKeyWithPlansSerializer(AccessKeySerializer):
+    """An access key with its open scheduled changes, which end if somebody revokes the key."""
+
+    plannedChanges = serializers.SerializerMethodField()
+
+    @extend_schema_field(KeyPlansSerializer)
+    def get_plannedChanges(self, key: AccessKey) -> Any:  # noqa: N802 - the name in JSON
+        return KeyPlansSerializer(key_plans.planned_by(key.prefix)).data
+
+
+@extend_schema_serializer(
+    examples=[OpenApiExample("A revoked key", value=NIGHTLY | {"state": "revoked", "endedChanges": PLANS})]
+)
+class RevokedAccessKeySerializer(AccessKeySerializer):
+    """An access key that was revoked now. The context needs `ended`: the scheduled changes that ended with it."""
+
+    endedChanges = serializers.SerializerMethodField()
+
+    @extend_schema_field(KeyPlansSerializer)
+    def get_endedChanges(self, _: AccessKey) -> Any:  # noqa: N802 - the name in JSON
+        return KeyPlansSerializer(self.context["ended"]).data

@@ -7,13 +7,15 @@ Flagsite shows a key once, when it is created, and stores only its hash. The API
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from flagsite.core.db.clock import now
+from orgs.access import key_plans
+from orgs.access.key_plans import KeyPlans
 from orgs.access.models import AccessKey, Role
 from orgs.audit import audit_log
 from orgs.errors import AccessKeyEnded, AccessKeyNotFound, InvalidKeyExpiry, InvalidKeyName
@@ -57,6 +59,14 @@ def all_keys() -> QuerySet[AccessKey]:
     return AccessKey.objects.select_related("organization", "successor", "use").order_by("-number")
 
 
+def find(prefix: str) -> AccessKey:
+    """Return the access key with this prefix. Raises AccessKeyNotFound."""
+    key = all_keys().filter(prefix=prefix).first()
+    if key is None:
+        raise _not_found(prefix)
+    return key
+
+
 def usable_keys() -> QuerySet[AccessKey]:
     """Return the access keys that are valid now: not revoked, and not expired by the clock of the database."""
     return AccessKey.objects.filter(Q(expiry_date__isnull=True) | Q(expiry_date__gt=Now()), revoked=False)
@@ -94,22 +104,37 @@ def rotate(
     return successor, key
 
 
-def revoke(*, prefix: str) -> AccessKey:
-    """Revoke an access key for ever. Revoking it again is not an error. Raises AccessKeyNotFound."""
+class RevokedKey(NamedTuple):
+    """A revoked access key, and what it had planned, which has ended together with it."""
+
+    key: AccessKey
+    ended: KeyPlans
+
+
+def revoke(*, prefix: str) -> RevokedKey:
+    """Revoke an access key for ever, and end what it has planned. Revoking it again is not an error.
+
+    Raises AccessKeyNotFound.
+    """
     with transaction.atomic():
         key = _locked(prefix)
-        if not key.revoked:
-            _record("key.revoke", key)
-        key.revoked = True
+        was_revoked, key.revoked = key.revoked, True
         key.save(update_fields=["revoked"])
-    return key
+        ended = key_plans.end(prefix)
+        if not was_revoked:
+            _record("key.revoke", key, endedChanges=ended.count)
+    return RevokedKey(key, ended)
 
 
 def _locked(prefix: str) -> AccessKey:
     key = AccessKey.objects.select_for_update(of=("self",)).select_related("successor").filter(prefix=prefix).first()
     if key is None:
-        raise AccessKeyNotFound(f"There is no access key that begins with {prefix!r}.")
+        raise _not_found(prefix)
     return key
+
+
+def _not_found(prefix: str) -> AccessKeyNotFound:
+    return AccessKeyNotFound(f"There is no access key that begins with {prefix!r}.")
 
 
 def _store(record: AccessKey, **details: Any) -> str:

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from orgs.access import access_keys
+from orgs.access.access_keys import RevokedKey
 from orgs.access.caller import Caller
 from orgs.access.models import AccessKey, Role
 from orgs.access.visible_organizations import hold_visible_organization, visible_organizations
@@ -66,9 +67,9 @@ def rotate(
         return access_keys.rotate(prefix=key.prefix, overlap=overlap, expires=expires)
 
 
-def revoke(caller: Caller, prefix: str) -> AccessKey:
-    """Revoke an access key that the caller may see. Raises AccessKeyNotFound."""
+def revoke(caller: Caller, prefix: str) -> RevokedKey:
+    """Revoke an access key that the caller may see, and end what it has planned. Raises AccessKeyNotFound."""
     with transaction.atomic():
         locks.lock_tree_for_reading()
-        access_keys.revoke(prefix=find(caller, prefix).prefix)
-        return find(caller, prefix)
+        revoked = access_keys.revoke(prefix=find(caller, prefix).prefix)
+        return RevokedKey(find(caller, prefix), revoked.ended)

@@ -16,16 +16,12 @@ from flags.schedules.due import DueResult, apply_due
 from flags.schedules.models import FlagSchedule
 from flags.schedules.plan import ScheduleRequest
 from flags.states.models import Change, FlagState
-from flags.tests.schedules.plans import ADA, OPS, as_of, in_the_future, let_come, pass_time, planned
+from flags.tests.schedules.plans import OPS, as_of, in_the_future, let_come, pass_time, planned
 from flagsite.core.db import transient_errors
 from flagsite.core.db.clock import now
 from jobs.counting.models import EngineCounter
 from jobs.engine.models import Job
-from orgs.access import access_keys
-from orgs.access.caller import Caller
-from orgs.access.models import Role
 from orgs.audit.models import AuditEntry
-from orgs.tests.people import person
 from orgs.tree import tree_operations
 from orgs.tree.models import Organization
 
@@ -232,31 +228,6 @@ def test_a_flag_that_is_gone_is_not_made_anew_nor_taken_for_another_of_its_name(
     assert not Change.objects.exists()
     assert as_of(gone).last_error == "The flag gone no longer exists."
     assert as_of(replaced).next_retry_at is as_of(definition).next_retry_at is None
-
-
-def test_the_authors_rights_when_it_was_scheduled_count_and_that_they_are_gone_is_said(cast: Cast) -> None:
-    key, _ = access_keys.create(name="launch", role=Role.EDITOR, organization=cast.north)
-    schedule = planned(cast.oslo, by=Caller(f"key:{key.prefix} launch", Role.EDITOR, cast.north.pk), reason="go")
-    access_keys.revoke(prefix=key.prefix)
-    assert apply_due() == DueResult(applied=1)
-    assert as_of(schedule).author_gone == "The access key has been revoked."
-    entry = AuditEntry.objects.get(action="flag-schedule.apply")
-    assert (entry.actor, entry.details["authorGone"]) == (schedule.created_by, "The access key has been revoked.")
-    assert AuditEntry.objects.get(action="flag.set").reason.endswith("The access key has been revoked.")
-
-
-def test_people_and_keys_that_are_deleted_or_closed_are_gone(cast: Cast) -> None:
-    closed = person("admin", name="closed")
-    closed.is_active = False
-    closed.save()
-    person("admin", name="there")
-    callers = [ADA, *(Caller(f"user:{name}", Role.ADMIN) for name in ("closed", "nobody", "there"))]
-    plans = [planned(cast.oslo, by=caller) for caller in callers]
-    apply_due()
-    assert [as_of(plan).author_gone for plan in plans] == [
-        "The access key has been deleted.", "The person's account has been deactivated.",
-        "The person's account has been deleted.", "",
-    ]  # fmt: skip
 
 
 def recurring(where: Organization) -> FlagSchedule:
