@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -32,6 +33,8 @@ from orgs.access.caller import Caller
 from orgs.access.live_pages import fragment
 from orgs.access.models import Role
 from orgs.access.operator_admin import OperatorAdmin, caller_of, require_caller
+from orgs.audit import words
+from orgs.audit.selectors import about_flag, visible_entries
 
 RECORD = ["archived", "version", "created_by", "created_at", "updated_by", "updated_at"]
 """Fields that the page shows and nobody can edit."""
@@ -182,6 +185,10 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
             flag, caller = self._flag(request, context["original"].pk)
             context["off_for_everybody"] = selectors.why_off_for_everybody(flag.key)
             context["recent"] = latest_changes(flag, caller, before=id_in(request.GET.get("before", "")))
+            entries = about_flag(visible_entries(caller), flag.key).order_by("-id")[: words.MAX_SHOWN]
+            context["history"] = words.shown(entries, caller)
+            context["history_query"] = urlencode({"flag": flag.key})
+            context["history_has_organizations"] = True
             context["operations"] = operations_for(flag) if self.has_change_permission(request, flag) else []
         return super().render_change_form(request, context, *args, **kwargs)
 

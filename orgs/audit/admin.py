@@ -7,21 +7,28 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
-from django.utils.html import format_html
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import RangeDateFilter
 
 from flagsite.core.admin.capped_paginator import CappedPaginator
+from flagsite.core.csv_output import csv_lines
 from flagsite.core.ids import id_in
-from orgs.access.operator_admin import OperatorAdmin, TextInputFilter, clipped
+from orgs.access.operator_admin import OperatorAdmin, TextInputFilter, clipped, require_caller
 from orgs.access.visible_organizations import find_organization_by_key_or_id
+from orgs.audit import words
 from orgs.audit.models import AuditEntry
+from orgs.audit.selectors import about_flag
+from orgs.audit.serializers import CSV, CSV_COLUMNS, csv_row
 from orgs.errors import OrganizationNotFound
 
 Entries = QuerySet[AuditEntry]
+MAX_CSV_ROWS = 10_000
 
 DISTINCT_ACTIONS = """
 WITH RECURSIVE found AS (  -- one step in the index audit_by_action for each action, not for each entry
@@ -72,6 +79,16 @@ class OrganizationFilter(TextInputFilter):
             return queryset.filter(organization_id=deleted_id) if deleted_id else queryset.none()
 
 
+class FlagFilter(TextInputFilter):
+    """Filters by the flag of a definition, of a value or of a scheduled change."""
+
+    title = "flag"
+    parameter_name = "flag"
+
+    def filter_rows(self, queryset: Entries, text: str) -> Entries:
+        return about_flag(queryset, text)
+
+
 class ChannelFilter(admin.SimpleListFilter):
     """Filters by the channel of the action."""
 
@@ -117,13 +134,46 @@ class AuditEntryAdmin(OperatorAdmin):
     row_names = ("entry", "entries")
     list_display = ["when", "actor", "action", "subject", "of_organization", "reason", "channel", "of_request"]
     list_display_links = ["when"]
-    list_filter = [ActorFilter, ActionFilter, OrganizationFilter, ChannelFilter, ("at", DaysFilter)]
+    list_filter = [ActorFilter, ActionFilter, FlagFilter, OrganizationFilter, ChannelFilter, ("at", DaysFilter)]
     list_filter_submit = True
     search_fields = ["subject"]
     search_help_text = "A subject, such as job:17 or key:4fG6aB, or a correlation id"
     sortable_by: list[str] = []
-    fields = ["at", "actor", "action", "subject", "of_organization", "reason", "channel", "correlation_id", "as_json"]
-    readonly_fields = ["at", "of_organization", "channel", "as_json"]
+    fields = [
+        "at", "actor", "action", "subject", "of_organization", "in_words", "reason", "channel", "correlation_id",
+        "as_json",
+    ]  # fmt: skip
+    readonly_fields = ["at", "of_organization", "in_words", "channel", "as_json"]
+    list_before_template = "admin/orgs/audit_csv_link.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        return [
+            path("csv/", self.admin_site.admin_view(self.csv_view), name="orgs_auditentry_csv"),
+            *super().get_urls(),
+        ]
+
+    def csv_view(self, request: HttpRequest) -> HttpResponse:
+        """Answer with the entries of the list as a CSV file, the newest MAX_CSV_ROWS at most."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        entries = self.get_changelist_instance(request).get_queryset(request).order_by("-id")[:MAX_CSV_ROWS]
+        rows = words.shown(entries, require_caller(request))
+        answer = HttpResponse("".join(csv_lines(CSV_COLUMNS, map(csv_row, rows))), content_type=CSV)
+        answer["Content-Disposition"] = 'attachment; filename="audit-log.csv"'
+        return answer
+
+    def get_object(self, request: HttpRequest, *args: Any, **kwargs: Any) -> AuditEntry | None:
+        """Return the entry with its changes in words."""
+        entry: AuditEntry | None = super().get_object(request, *args, **kwargs)
+        if entry is not None:
+            (shown,) = words.shown([entry], require_caller(request))
+            entry.changes = shown.changes  # type: ignore[attr-defined]
+        return entry
+
+    @admin.display(description="before and after")
+    def in_words(self, entry: AuditEntry) -> SafeString | str:
+        changes: list[str] = entry.changes  # type: ignore[attr-defined]
+        return format_html_join("", '<span class="fs-change">{}</span>', ((change,) for change in changes)) or "–"
 
     def get_queryset(self, request: HttpRequest) -> Entries:
         """Load the organizations by a second query: a join would lose the entries about deleted organizations."""

@@ -15,9 +15,8 @@ from flagsite.core.csv_output import csv_lines
 from orgs.access.endpoints import ListEndpoint
 from orgs.access.models import Role
 from orgs.audit import selectors, words
-from orgs.audit.serializers import CSV_COLUMNS, AuditEntrySerializer, AuditFilters, csv_row
+from orgs.audit.serializers import CSV, CSV_COLUMNS, AuditEntrySerializer, AuditFilters, csv_row
 
-CSV = "text/csv; charset=utf-8"
 LINK = OpenApiParameter(
     "Link",
     str,

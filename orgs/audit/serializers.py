@@ -13,6 +13,7 @@ from flagsite.core.api.input import IdInQuery, QuerySerializer
 from orgs.audit.words import ShownEntry
 
 CHANNELS = ("api", "admin", "command", "worker", "schedule")
+CSV = "text/csv; charset=utf-8"
 CSV_COLUMNS = (
     "id", "at", "actor", "action", "subject", "organizationId", "organization", "changes", "reason", "via", "address",
     "correlationId",

@@ -13,6 +13,8 @@ from orgs.audit.models import AuditEntry
 from orgs.tree.paths import path_names_of
 
 MAX_VALUE_LENGTH = 200
+MAX_SHOWN = 20
+"""Audit entries on the page of an organization or of a flag."""
 PARENTS = {"before": "organization.move", "after": "organization.move", "parentId": "organization.create"}
 """The details that are ids of organizations, with the action whose entries have them."""
 UNNAMED = {"organization.rename": "name", "organization.move": "parent", "job.priority": "priority"}
@@ -92,7 +94,7 @@ def _value(value: Any) -> str:
     elif isinstance(value, dict):
         text = "; ".join(f"{_label(name)} {_value(one)}" for name, one in value.items())
     else:
-        text = str(value)
+        text = f"{value:g}" if isinstance(value, float) else str(value)
     return text if len(text) <= MAX_VALUE_LENGTH else f"{text[:MAX_VALUE_LENGTH]} …"
 
 

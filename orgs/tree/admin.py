@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin
@@ -20,7 +21,8 @@ from orgs.access.live_pages import fragment
 from orgs.access.models import AccessKey, Role, StaffScope
 from orgs.access.operator_admin import PREVIEW_OUTDATED, OperatorAdmin, caller_of, fingerprint_of
 from orgs.access.visible_organizations import find_visible_organization
-from orgs.audit.models import AuditEntry
+from orgs.audit import words
+from orgs.audit.selectors import matching, visible_entries
 from orgs.errors import OrganizationNotFound
 from orgs.importing.admin_page import ImportPage
 from orgs.tree import authorized_operations, browser
@@ -87,7 +89,7 @@ class OrganizationAdmin(ImportPage, OperatorAdmin):
             "is_top_of_scope": organization.pk == caller.organization_id,
             "may_change": self.has_change_permission(request),
             "sections": [(section.template, section.context(organization, caller)) for section in sections],
-            "entries": AuditEntry.objects.filter(organization=organization).order_by("-id")[:20],
+            **history_context(caller, organization),
         }
         return self._page(request, "page.html", context)
 
@@ -161,6 +163,12 @@ class OrganizationAdmin(ImportPage, OperatorAdmin):
         return HttpResponseRedirect(
             reverse("admin:orgs_organization_operation", args=[id_in(object_id) or 0, "delete"])
         )
+
+
+def history_context(caller: Caller, organization: Organization) -> dict[str, Any]:
+    """Return the context of the history of an organization."""
+    entries = matching(visible_entries(caller), organization_id=organization.pk)[: words.MAX_SHOWN]
+    return {"history": words.shown(entries, caller), "history_query": urlencode({"of": f"id:{organization.pk}"})}
 
 
 def _form(operation: OrganizationOperation, organization: Organization, request: HttpRequest) -> forms.Form:

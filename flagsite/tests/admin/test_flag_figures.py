@@ -87,7 +87,7 @@ def test_changes_come_in_pages(
     client, seen, query = signed_in("viewer"), [], ""
     address = f"/admin/flags/flag/{Flag.objects.get().pk}/change/"
     for _ in range(3):
-        with django_assert_max_num_queries(12):
+        with django_assert_max_num_queries(16):
             page = shown(client.get(address + query))
         seen += [place for place, _, _ in LINE.findall(page)]
         query = page.partition('href="?before=')[2].partition("#")[0]
