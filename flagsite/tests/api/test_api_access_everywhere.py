@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
 from django.http import HttpResponse
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.views import APIView
 
-from conftest import Cast
+from conftest import Cast, _key
 from flags.states.set_flag import set_flag
 from flags.tests.schedules.plans import as_of, planned
 from jobs.engine.models import Job
@@ -56,47 +57,79 @@ def address(path: str, *, prefix: str = "nobodys", username: str = "nobody", **i
     return f"/{filled}"
 
 
-def test_the_url_map_holds_what_the_contract_names() -> None:
-    assert {path for path, _ in ALL} == OPEN | {
-        "organizations",
-        "organizations/<id:organization_id>",
-        "organizations/<id:organization_id>/ancestors",
-        "organizations/<id:organization_id>/descendants",
-        "organizations/<id:organization_id>/flags",
-        "v1/feature-flags",
-        "v1/feature-flags/<str:name>",
-        "v1/feature-flags/<str:name>/check",
-        "v1/feature-flags/<str:name>/explain",
-        "<id:orgId>/<str:featureFlagName>",
-        "<id:orgId>/<str:featureFlagName>/<str:enabled>",
-        "job-status/<id:job_id>",
-        "jobs/<id:organization_id>",
-        "retry-job/<id:job_id>",
-        "cancel-job/<id:job_id>",
-        "job-retry-chain/<id:job_id>",
-        "job-failures/<id:job_id>",
-        "v1/imports",
-        "v1/imports/<id:job_id>",
-        "v1/imports/<id:job_id>/apply",
-        "v1/imports/<id:job_id>/report",
-        "v1/imports/<id:job_id>/report.csv",
-        "internal/cache/invalidate",
-        "v1/schedules",
-        "v1/schedules/<id:schedule_id>",
-        "v1/schedules/<id:schedule_id>/cancel",
-        "v1/schedules/<id:schedule_id>/retry",
-        "v1/people",
-        "v1/people/<str:username>",
-        "v1/people/<str:username>/password",
-        "v1/audit-log",
-        "v1/audit-log/csv",
-        "v1/access-keys",
-        "v1/access-keys/<str:prefix>",
-        "v1/access-keys/<str:prefix>/rotate",
-        "v1/access-keys/<str:prefix>/revoke",
-        "metrics",
-        "v1/feature-flags/<str:name>/adoption",
+ROLES = {
+    "metrics": "GET reader",
+    "organizations": "GET reader POST admin",
+    "organizations/<id:organization_id>": "GET reader PATCH admin DELETE admin",
+    "organizations/<id:organization_id>/ancestors": "GET reader",
+    "organizations/<id:organization_id>/descendants": "GET reader",
+    "organizations/<id:organization_id>/flags": "GET reader",
+    "v1/access-keys": "GET admin POST admin",
+    "v1/access-keys/<str:prefix>": "GET admin",
+    "v1/access-keys/<str:prefix>/rotate": "POST admin",
+    "v1/access-keys/<str:prefix>/revoke": "POST admin",
+    "v1/people": "GET admin POST admin",
+    "v1/people/<str:username>": "GET admin PATCH admin",
+    "v1/people/<str:username>/password": "POST admin",
+    "v1/audit-log": "GET admin",
+    "v1/audit-log/csv": "GET admin",
+    "job-status/<id:job_id>": "GET reader",
+    "jobs/<id:organization_id>": "GET reader",
+    "retry-job/<id:job_id>": "POST operator",
+    "cancel-job/<id:job_id>": "POST operator",
+    "job-retry-chain/<id:job_id>": "GET reader",
+    "job-failures/<id:job_id>": "GET reader",
+    "v1/imports": "POST admin",
+    "v1/imports/<id:job_id>": "GET reader",
+    "v1/imports/<id:job_id>/apply": "POST admin",
+    "v1/imports/<id:job_id>/report": "GET reader",
+    "v1/imports/<id:job_id>/report.csv": "GET reader",
+    "v1/feature-flags": "GET reader POST editor",
+    "v1/feature-flags/<str:name>": "GET reader PUT editor PATCH editor DELETE editor",
+    "v1/feature-flags/<str:name>/check": "GET client POST client",
+    "v1/feature-flags/<str:name>/explain": "GET reader POST reader",
+    "v1/feature-flags/<str:name>/adoption": "GET reader",
+    "v1/schedules": "GET reader POST editor",
+    "v1/schedules/<id:schedule_id>": "GET reader",
+    "v1/schedules/<id:schedule_id>/cancel": "POST editor",
+    "v1/schedules/<id:schedule_id>/retry": "POST operator",
+    "<id:orgId>/<str:featureFlagName>": "GET reader",
+    "<id:orgId>/<str:featureFlagName>/<str:enabled>": "POST editor",
+    "internal/cache/invalidate": "POST operator",
+}
+"""The role that each method of each address needs."""
+
+
+def test_the_addresses_and_their_roles_are_those_of_the_contract() -> None:
+    found = {
+        path: " ".join(f"{method} {role.value}" for method, role in view.roles.items()) for path, view in ENDPOINTS
     }
+    assert found == ROLES
+    assert {path for path, _ in ALL} == OPEN | set(ROLES)
+
+
+@pytest.mark.parametrize("path", ROLES)
+def test_a_key_with_the_role_below_is_refused_and_one_with_the_role_is_not(cast: Cast, path: str) -> None:
+    words = ROLES[path].split()
+    filled = address(path, organization_id=999_999, orgId=999_999, job_id=999_999, schedule_id=999_999)
+    for method, needed in zip(words[::2], words[1::2], strict=True):
+        order = list(Role)
+        number = order.index(Role(needed))
+        answers = {role: Api(_key(f"{role}", role)).send(method, filled) for role in order[max(0, number - 1) :]}
+        for role, answer in answers.items():
+            refused = answer.status_code == 403 and kind_of(answer) == "not-permitted"
+            assert refused == (order.index(role) < number), (method, role)
+
+
+def test_no_page_of_the_admin_site_is_open_to_everybody(db: None) -> None:
+    open_pages = []
+    for path in {path for path, _ in patterns(get_resolver()) if path.startswith("admin/")}:
+        filled = re.sub(r"<(int|id):\w+>", "1", re.sub(r"<(str|path|slug|username):\w+>", "1", path))
+        answer = Client().get(f"/{filled}")
+        is_shut = answer.status_code in (301, 302, 403, 404) or "HX-Refresh" in answer
+        if not is_shut:
+            open_pages.append(path)
+    assert sorted(open_pages) == ["admin/login/"]
 
 
 @pytest.mark.parametrize(("path", "view"), ENDPOINTS)

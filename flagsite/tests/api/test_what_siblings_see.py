@@ -68,6 +68,7 @@ def ids(cast: Cast) -> dict[str, list[Any]]:
         "schedule_id": list(FlagSchedule.objects.values_list("pk", flat=True)),
         "name": flags, "featureFlagName": flags, "enabled": ["true"], "prefix": [own.prefix, key.prefix],
         "flag_id": list(Flag.objects.values_list("pk", flat=True)), "user_id": [theirs.pk],
+        "username": [theirs.username],
     }  # fmt: skip
 
 
@@ -85,6 +86,7 @@ PATHS = sorted(set(patterns(get_resolver())))
 
 def addresses(path: str, ids: dict[str, list[Any]]) -> Iterator[str]:
     names = PARAMETER.findall(path)
+    assert set(names) <= set(ids), f"this test does not know how to fill {path}"
     for values in product(*(ids[name] for name in names)):
         yield "/" + PARAMETER.sub("{}", path).format(*values)
 
