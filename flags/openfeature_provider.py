@@ -35,7 +35,7 @@ from flags.errors import FlagNotFound, TargetingKeyMissing
 from flags.evaluation.engine import REASONS
 from flags.serving.resolution import Resolution
 from flagsite.core.ids import MAX_ID
-from orgs.errors import OrganizationNotFound
+from orgs.errors import OrganizationAmbiguous, OrganizationNotFound
 
 
 class FlagsiteProvider(AbstractProvider):
@@ -97,7 +97,7 @@ def _openfeature_errors(flag_key: str) -> Iterator[None]:
         yield
     except FlagNotFound as error:
         raise FlagNotFoundError(error.detail) from error
-    except OrganizationNotFound as error:
+    except (OrganizationNotFound, OrganizationAmbiguous) as error:
         raise InvalidContextError(error.detail) from error
     except InvalidOrganization as error:
         raise InvalidContextError(str(error)) from error

@@ -11,6 +11,7 @@ from flags.schedules.api import CancelSchedule, OneSchedule, RetrySchedule, Sche
 from flags.serving.operator_invalidation_api import InvalidateCache
 from flags.states.api import OneState, SetFlag, StatesOfOrganization
 from flagsite.core.api import path_converters  # noqa: F401 - registers <id:…>
+from orgs.tree import path_converters as organization_converters  # noqa: F401 - registers <organization:…>
 
 urlpatterns = [
     path("v1/feature-flags/<str:name>/adoption", AdoptionOfFlag.as_view(), name="adoption"),
@@ -22,8 +23,8 @@ urlpatterns = [
     path("v1/schedules/<id:schedule_id>", OneSchedule.as_view(), name="schedule"),
     path("v1/schedules/<id:schedule_id>/cancel", CancelSchedule.as_view(), name="cancel-schedule"),
     path("v1/schedules/<id:schedule_id>/retry", RetrySchedule.as_view(), name="retry-schedule"),
-    path("organizations/<id:organization_id>/flags", StatesOfOrganization.as_view(), name="flags"),
+    path("organizations/<organization:organization>/flags", StatesOfOrganization.as_view(), name="flags"),
     path("internal/cache/invalidate", InvalidateCache.as_view(), name="invalidate-cache"),
-    path("<id:orgId>/<str:featureFlagName>", OneState.as_view(), name="flag"),
-    path("<id:orgId>/<str:featureFlagName>/<str:enabled>", SetFlag.as_view(), name="set-flag"),
+    path("<top_organization:orgId>/<str:featureFlagName>", OneState.as_view(), name="flag"),
+    path("<top_organization:orgId>/<str:featureFlagName>/<str:enabled>", SetFlag.as_view(), name="set-flag"),
 ]

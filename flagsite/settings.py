@@ -258,6 +258,14 @@ REST_FRAMEWORK = {
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 
+ORGANIZATION_IN_PATH = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 259,
+    "pattern": "^[^/]+$",
+    "description": "An organization by its id or its key: `31`, `acme`, `id:31` or `key:31`.",
+    "example": "31",
+}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Flagsite",
     "DESCRIPTION": "Feature flags for trees of organizations: a flag set on an organization reaches its whole subtree.",
@@ -276,7 +284,11 @@ SPECTACULAR_SETTINGS = {
         "EvaluationReason": "flags.evaluation.engine.REASON_CHOICES",
         "WhyStale": "flags.insights.staleness.STALE_CAUSE_CHOICES",
     },
-    "PATH_CONVERTER_OVERRIDES": {"id": {"type": "integer", "format": "int64", "minimum": 1, "maximum": 2**63 - 1}},
+    "PATH_CONVERTER_OVERRIDES": {
+        "id": {"type": "integer", "format": "int64", "minimum": 1, "maximum": 2**63 - 1},
+        "organization": ORGANIZATION_IN_PATH,
+        "top_organization": ORGANIZATION_IN_PATH,
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "flagsite.openapi.schema.add_common_parts",

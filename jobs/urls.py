@@ -7,10 +7,11 @@ from django.urls import path
 from flagsite.core.api import path_converters  # noqa: F401 - registers <id:…>
 from jobs.api import views
 from jobs.imports import api as imports
+from orgs.tree import path_converters as organization_converters  # noqa: F401 - registers <organization:…>
 
 urlpatterns = [
     path("job-status/<id:job_id>", views.JobStatus.as_view(), name="job-status"),
-    path("jobs/<id:organization_id>", views.JobsOfOrganization.as_view(), name="jobs"),
+    path("jobs/<organization:organization>", views.JobsOfOrganization.as_view(), name="jobs"),
     path("retry-job/<id:job_id>", views.RetryJob.as_view(), name="retry-job"),
     path("cancel-job/<id:job_id>", views.CancelJob.as_view(), name="cancel-job"),
     path("job-retry-chain/<id:job_id>", views.RetryChain.as_view(), name="job-retry-chain"),

@@ -9,7 +9,11 @@ from flagsite.core.errors import FlagsiteError
 
 
 class OrganizationNotFound(FlagsiteError):
-    """This organization does not exist, or you have no access to it."""
+    """This organization does not exist, or you have no access to it. Name it by 31, acme, id:31 or key:31."""
+
+
+class OrganizationAmbiguous(FlagsiteError):
+    """This number is the key of one organization and perhaps the id of another. Write id:… or key:… before it."""
 
 
 class DuplicateOrganizationKey(FlagsiteError):

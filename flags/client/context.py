@@ -19,7 +19,7 @@ from orgs.tree.models import Organization
 
 @dataclass(frozen=True, slots=True)
 class IdOrKey:
-    """An organization as a path names it: digits are an id, and a key only where no organization has that id."""
+    """An organization as a path names it: by a reference (`orgs.tree.references`)."""
 
     name: str
 

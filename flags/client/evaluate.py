@@ -28,11 +28,12 @@ from flags.serving.evaluation_cache import EvaluationCache
 from flags.serving.organization_snapshot import NO_ORGANIZATION, OrganizationSnapshot
 from flags.serving.process_cache import process_evaluation_cache
 from flags.serving.resolution import Resolution
-from orgs.errors import OrganizationNotFound
+from orgs.errors import OrganizationAmbiguous, OrganizationNotFound
 from orgs.tree.models import Organization
+from orgs.tree.references import parse_reference
 
 log = structlog.get_logger(__name__)
-NOT_EVALUATED = (FlagNotFound, OrganizationNotFound, OperationalError, InterfaceError)
+NOT_EVALUATED = (FlagNotFound, OrganizationNotFound, OrganizationAmbiguous, OperationalError, InterfaceError)
 """The errors for which a flag has its default value."""
 MOST_LOGGED = 1000
 
@@ -142,13 +143,16 @@ def _resolve(
 
 
 def _snapshot(cache: EvaluationCache, organization: AnyOrganization) -> OrganizationSnapshot:
-    """The organization, however it is given. Raises OrganizationNotFound, InvalidOrganization."""
+    """The organization, however it is given.
+
+    Raises OrganizationNotFound, OrganizationAmbiguous, InvalidOrganization.
+    """
     if isinstance(organization, str):
         return cache.snapshot_by_key(organization)
     if isinstance(organization, Organization):
         return cache.snapshot(organization.pk)
     if isinstance(organization, IdOrKey):
-        return cache.snapshot_by_id_or_key(organization.name)
+        return cache.snapshot_named(parse_reference(organization.name))
     if isinstance(organization, bool) or not isinstance(organization, int):
         raise InvalidOrganization(organization)
     return cache.snapshot(organization)

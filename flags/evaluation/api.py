@@ -25,9 +25,9 @@ from flagsite.core.db.snapshot import snapshot
 from orgs.access.caller import Caller
 from orgs.access.endpoints import Endpoint
 from orgs.access.models import Role
-from orgs.access.visible_organizations import find_visible_organization, visible_organizations
-from orgs.errors import OrganizationNotFound
+from orgs.access.visible_organizations import find_visible_organization
 from orgs.idempotency.stored_answers import idempotent
+from orgs.tree.references import KEY_PREFIX
 
 
 class Check(Endpoint):
@@ -104,12 +104,9 @@ def _check(caller: Caller, name: str, question: dict[str, Any]) -> Checked:
 def _organization_id(caller: Caller, question: dict[str, Any]) -> int | None:
     """Return the organization of the question, or else the caller's own. A caller without a scope has none."""
     if organization_key := question.get("organization_key"):
-        organization = visible_organizations(caller).filter(key=organization_key).first()
-        if organization is None:
-            raise OrganizationNotFound
-        return organization.pk
-    if "organization_id" in question:
-        return find_visible_organization(caller, question["organization_id"]).pk
+        return find_visible_organization(caller, f"{KEY_PREFIX}{organization_key}").pk
+    if "organization" in question:
+        return find_visible_organization(caller, question["organization"]).pk
     return caller.organization_id
 
 

@@ -59,6 +59,16 @@ def find_id(key: str) -> int:
     return int(row[0])
 
 
+def is_key_of_another(organization_id: int) -> bool:
+    """Whether another organization has the digits of this organization's id as its key."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM orgs_organization WHERE key = %s AND id <> %s)",
+            [str(organization_id), organization_id],
+        )
+        return bool(cursor.fetchone()[0])
+
+
 def _is_text(key: str) -> bool:
     """Whether PostgreSQL can hold the text: it has no zero byte and no lone surrogate, which JSON may bring."""
     try:

@@ -10,7 +10,8 @@ from rest_framework.exceptions import ValidationError
 
 from flags.evaluation.engine import REASON_CHOICES, Rule, Step
 from flags.evaluation.explain import Checked, LatestChange, PathEntry
-from flagsite.core.api.input import Id, IdInQuery, InputSerializer, QuerySerializer, Text
+from flagsite.core.api.input import InputSerializer, QuerySerializer, Text
+from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody, ReferenceInQuery
 
 ASKED = {"userId": "user-17", "organizationKey": "acme-oslo", "environment": "production"}
 CHECKED = {
@@ -64,7 +65,7 @@ ORGANIZATION_KEY = ANY_TEXT | {"max_length": KEY_LIMIT}
 
 
 def _check_one(attrs: dict[str, Any]) -> dict[str, Any]:
-    if "organization_id" in attrs and attrs.get("organization_key"):
+    if "organization" in attrs and attrs.get("organization_key"):
         raise ValidationError({"organizationKey": ["Name the organization either by its id or by its key."]})
     return attrs
 
@@ -74,7 +75,7 @@ class Question(InputSerializer):
     """The body of POST …/check and …/explain. All fields are optional."""
 
     userId = Text(source="user_id", help_text="The targeting key.", **ANY_TEXT)
-    organizationId = Id(source="organization_id", required=False)
+    organizationId = ReferenceInBody(source="organization", required=False, help_text=HOW_TO_NAME)
     organizationKey = Text(
         source="organization_key", help_text="The organization's key, instead of its id.", **ORGANIZATION_KEY
     )
@@ -88,9 +89,10 @@ class QuestionInQuery(QuerySerializer):
     """The query of GET …/check and …/explain. All parameters are optional."""
 
     userId = serializers.CharField(source="user_id", help_text="The targeting key.", **IN_QUERY)
-    organizationId = IdInQuery(
-        source="organization_id",
-        help_text="Without id and key: the organization to which the access key is bound, or else none.",
+    organizationId = ReferenceInQuery(
+        source="organization",
+        required=False,
+        help_text=f"{HOW_TO_NAME} Without it: the organization to which the access key is bound, or else none.",
     )
     organizationKey = serializers.CharField(
         source="organization_key", help_text="The organization's key, instead of its id.", **ORGANIZATION_KEY

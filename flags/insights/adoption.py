@@ -27,7 +27,7 @@ from flags.insights.staleness import StaleReason
 from flags.insights.usage_store import Usage, UsageCount
 from flags.states import selectors
 from orgs.access.caller import Caller
-from orgs.access.visible_organizations import find_visible_organization
+from orgs.access.visible_organizations import OrganizationName, find_visible_organization
 from orgs.tree.browser import visible_children
 from orgs.tree.models import Organization
 from orgs.tree.subtrees import is_at_or_below, is_in_subtree
@@ -133,17 +133,17 @@ def _off(stored_on: int | None, stored_off: int | None, *, is_off_for_everybody:
     return stored_on + stored_off if is_off_for_everybody else stored_off
 
 
-def adoption_of(caller: Caller, flag_key: str, organization_id: int | None = None) -> Adoption:
+def adoption_of(caller: Caller, flag_key: str, organization: OrganizationName | None = None) -> Adoption:
     """Return a flag's adoption in all organizations that the caller may see, or in the subtree of one organization.
 
-    Raises FlagNotFound, OrganizationNotFound.
+    Raises FlagNotFound, OrganizationNotFound, OrganizationAmbiguous.
     """
     flag = staleness.with_staleness(visible_flags(caller).filter(key=flag_key)).first()
     if flag is None:
         raise FlagNotFound(f"There is no flag {flag_key!r}.")
     everywhere = usage_store.usage_everywhere([flag])[flag.pk]
-    top_id = organization_id or caller.organization_id
-    top = find_visible_organization(caller, top_id) if top_id else None
+    named = organization or caller.organization_id
+    top = find_visible_organization(caller, named) if named else None
     counts = counts_below(flag, top) if top else counts_everywhere(flag)
     off = selectors.why_off_for_everybody(flag.key)
     return Adoption(

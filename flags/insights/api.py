@@ -32,7 +32,7 @@ class AdoptionOfFlag(Endpoint):
     def get(self, request: Request, name: str) -> Response:
         """Figures of all organizations that the key sees, or of one subtree, and figures of each child."""
         query = AdoptionQuery.read(request)
-        organization_id = query.get("organization_id")
-        adoption = adoption_of(self.caller, name, organization_id)
-        shares, more = shares_below(self.caller, adoption.flag, organization_id, query.get("after_id"))
+        adoption = adoption_of(self.caller, name, query.get("organization"))
+        parent_id = adoption.organization.pk if adoption.organization and "organization" in query else None
+        shares, more = shares_below(self.caller, adoption.flag, parent_id, query.get("after_id"))
         return Response(AdoptionSerializer(AdoptionPage(adoption, shares, more)).data)

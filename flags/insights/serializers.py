@@ -14,6 +14,7 @@ from flags.insights.adoption import Adoption, Share
 from flags.insights.staleness import STALE_CAUSE_CHOICES, StaleReason
 from flags.insights.usage_store import Usage
 from flagsite.core.api.input import IdInQuery, QuerySerializer
+from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInQuery
 
 TOO_MANY = "Null if the subtree has too many organizations to count in a request. Read smaller subtrees then."
 ON = f"0 if the flag is off for everybody, else the same as `organizationsStoredOn`. {TOO_MANY}"
@@ -42,9 +43,10 @@ EXAMPLE = {
 class AdoptionQuery(QuerySerializer):
     """The query of GET /v1/feature-flags/{name}/adoption."""
 
-    organizationId = IdInQuery(
-        source="organization_id",
-        help_text="The subtree of this organization. Default: all organizations that the key sees.",
+    organizationId = ReferenceInQuery(
+        source="organization",
+        required=False,
+        help_text=f"The subtree of this organization. {HOW_TO_NAME} Default: all organizations that the key sees.",
     )
     after = IdInQuery(
         source="after_id",

@@ -32,10 +32,9 @@ from flagsite.core.ids import id_in
 from orgs.access.caller import Caller
 from orgs.access.models import Role
 from orgs.access.operator_admin import OperatorAdmin, SingleCountChangeList, may, require_caller
-from orgs.access.visible_organizations import visible_organizations
+from orgs.access.visible_organizations import is_named_by, visible_organizations
 from orgs.audit import audit_log
 from orgs.audit.models import AuditEntry
-from orgs.tree.models import Organization
 from orgs.tree.paths import path_names_of
 
 MAX_SELECTED = 1_000
@@ -118,8 +117,9 @@ class FlagScheduleAdmin(OperatorAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        organizations = Organization.objects.filter(key=term).values_list("pk", flat=True)
-        matches = Q(flag_key=term) | Q(organization_id__in=list(organizations)) | Q(correlation_id=term)
+        visible = visible_organizations(require_caller(request)).filter(is_named_by(term))
+        organization_ids = list(visible.values_list("pk", flat=True))
+        matches = Q(flag_key=term) | Q(organization_id__in=organization_ids) | Q(correlation_id=term)
         return queryset.filter(matches | Q(pk=id_in(term) or 0)), False
 
     # --- Cells --------------------------------------------------------------------------------------------------------

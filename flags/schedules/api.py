@@ -116,7 +116,7 @@ def _plan(caller: Caller, values: dict[str, Any]) -> list[FlagSchedule]:
     context = actor.current()
     request = ScheduleRequest(
         values["flag_key"],
-        values["organization_id"],
+        values["organization"],
         context.reason,
         values.get("max_retries"),
         context.correlation_id,

@@ -10,7 +10,6 @@ from django.core.exceptions import ValidationError
 from django.utils.dateparse import parse_datetime
 
 from flags.definitions.models import FLAG_KEY
-from flags.errors import InvalidSchedule
 from flags.schedules import plan as planning
 from flags.schedules.models import FlagSchedule
 from flags.schedules.plan import ScheduleRequest
@@ -19,8 +18,6 @@ from flags.schedules.time_parsing import parse_time
 from flagsite.core.actor import current
 from flagsite.core.admin.reason_form import reason_field
 from orgs.access.caller import Caller
-from orgs.access.visible_organizations import find_organization_by_key_or_id, find_visible_organization
-from orgs.errors import OrganizationNotFound
 
 
 class DateTimeText(forms.CharField):
@@ -87,13 +84,12 @@ class ScheduleForm(forms.Form):
     def plan(self, caller: Caller) -> list[FlagSchedule]:
         """Schedule the change of the form.
 
-        Raises FlagNotFound, OrganizationNotFound, OutsideOfYourSubtree, InvalidSchedule.
+        Raises FlagNotFound, OrganizationNotFound, OrganizationAmbiguous, OutsideOfYourSubtree, InvalidSchedule.
         """
         values = self.cleaned_data
         zone: str = values["time_zone"]
-        organization_id = _organization_id(caller, values["organization"]) if values["organization"] else None
         request = ScheduleRequest(
-            values["flag"], organization_id, values["reason"], correlation_id=current().correlation_id
+            values["flag"], values["organization"] or None, values["reason"], correlation_id=current().correlation_id
         )
         wanted: dict[str, Any] = {"enabled": values["enabled"]}
         if values["rollout"] is not None:
@@ -106,10 +102,3 @@ class ScheduleForm(forms.Form):
             pair = planning.plan_pair(caller, request, on_at=at, off_at=parse_time(values["back_at"], zone))
             return list(pair)
         return [planning.plan_once(caller, request, wanted=wanted, at=at)]
-
-
-def _organization_id(caller: Caller, key_or_id: str) -> int:
-    try:
-        return int(find_visible_organization(caller, find_organization_by_key_or_id(key_or_id).pk).pk)
-    except OrganizationNotFound:
-        raise InvalidSchedule(f"No organization that you may see has the key or id {key_or_id!r}.") from None

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import transaction
 
@@ -20,7 +20,7 @@ from flags.schedules.recurrence import recurrence
 from flags.schedules.time_parsing import check_in_future
 from flagsite.core.db.clock import now
 from orgs.access.caller import Caller
-from orgs.access.visible_organizations import hold_visible_organization
+from orgs.access.visible_organizations import OrganizationName, hold_visible_organization
 from orgs.audit import audit_log
 from orgs.errors import OutsideOfYourSubtree
 
@@ -29,24 +29,32 @@ from orgs.errors import OutsideOfYourSubtree
 class ScheduleRequest:
     """The request to schedule a change: flag, organization, reason, number of retries and correlation id.
 
-    If `organization_id` is None, the flag's definition changes. If `max_retries` is None, the setting
+    If `organization` is None, the flag's definition changes. If `max_retries` is None, the setting
     FLAG_SCHEDULE_MAX_RETRIES counts.
     """
 
     flag_key: str
-    organization_id: int | None = None
+    organization: OrganizationName | None = None
     reason: str = ""
     max_retries: int | None = None
     correlation_id: str = ""
 
 
+class Target(NamedTuple):
+    """What a scheduled change concerns: the flag, and the organization's id unless it concerns the definition."""
+
+    flag: Flag
+    organization_id: int | None
+
+
 def plan_once(caller: Caller, request: ScheduleRequest, *, wanted: Mapping[str, Any], at: datetime) -> FlagSchedule:
     """Schedule a change for one time, in UTC. `wanted` has the new values by their names in JSON.
 
-    Raises FlagNotFound, OrganizationNotFound, OutsideOfYourSubtree, InvalidSchedule, like the other functions here.
+    Raises FlagNotFound, OrganizationNotFound, OrganizationAmbiguous, OutsideOfYourSubtree, InvalidSchedule, like the
+    other functions here.
     """
-    with _locked_for_planning(caller, request) as flag:
-        schedule = _create(caller, request, flag, wanted=wanted, scheduled_at=check_in_future(at))
+    with _locked_for_planning(caller, request) as target:
+        schedule = _create(caller, request, target, wanted=wanted, scheduled_at=check_in_future(at))
         _record(caller, schedule)
     return schedule
 
@@ -57,10 +65,10 @@ def plan_pair(
     """Schedule on and off at two times in UTC, in any order. Returns the two schedules, which refer to each other."""
     if on_at == off_at:
         raise InvalidSchedule("The times of on and off are equal.")
-    with _locked_for_planning(caller, request) as flag:
-        on = _create(caller, request, flag, wanted={"enabled": True}, scheduled_at=check_in_future(on_at))
+    with _locked_for_planning(caller, request) as target:
+        on = _create(caller, request, target, wanted={"enabled": True}, scheduled_at=check_in_future(on_at))
         off = _create(
-            caller, request, flag, wanted={"enabled": False}, scheduled_at=check_in_future(off_at), paired_with=on
+            caller, request, target, wanted={"enabled": False}, scheduled_at=check_in_future(off_at), paired_with=on
         )
         on.paired_with = off
         on.save(update_fields=["paired_with"])
@@ -74,26 +82,26 @@ def plan_recurring(
 ) -> FlagSchedule:
     """Schedule a change for every slot of a cron expression in a time zone. Returns the first occurrence."""
     slots = recurrence(cron, time_zone)
-    with _locked_for_planning(caller, request) as flag:
+    with _locked_for_planning(caller, request) as target:
         schedule = _create(
-            caller, request, flag, wanted=wanted, scheduled_at=slots.after(now()), cron=cron, time_zone=time_zone
+            caller, request, target, wanted=wanted, scheduled_at=slots.after(now()), cron=cron, time_zone=time_zone
         )
         _record(caller, schedule)
     return schedule
 
 
 @contextmanager
-def _locked_for_planning(caller: Caller, request: ScheduleRequest) -> Iterator[Flag]:
-    """Check what the caller may schedule, and yield the flag in a transaction that locks the organization."""
+def _locked_for_planning(caller: Caller, request: ScheduleRequest) -> Iterator[Target]:
+    """Check what the caller may schedule, and yield its target in a transaction that locks the organization."""
     with transaction.atomic():
-        if request.organization_id is not None:
-            with hold_visible_organization(caller, request.organization_id):
-                known_to = None if caller.organization_id is None else request.organization_id
-                yield _flag(request.flag_key, known_to=known_to)
+        if request.organization is not None:
+            with hold_visible_organization(caller, request.organization) as organization:
+                known_to = None if caller.organization_id is None else organization.pk
+                yield Target(_flag(request.flag_key, known_to=known_to), organization.pk)
         elif caller.organization_id is not None:
             raise OutsideOfYourSubtree
         else:
-            yield _flag(request.flag_key)
+            yield Target(_flag(request.flag_key), None)
 
 
 def _flag(key: str, *, known_to: int | None = None) -> Flag:
@@ -107,7 +115,7 @@ def _flag(key: str, *, known_to: int | None = None) -> Flag:
 def _create(
     caller: Caller,
     request: ScheduleRequest,
-    flag: Flag,
+    target: Target,
     *,
     wanted: Mapping[str, Any],
     scheduled_at: datetime,
@@ -117,11 +125,11 @@ def _create(
     if not 0 <= max_retries <= MAX_RETRIES_LIMIT:
         raise InvalidSchedule(f"maxRetries must be from 0 to {MAX_RETRIES_LIMIT}.")
     fields = schedulable.check(wanted)
-    if request.organization_id is not None and list(fields) != ["enabled"]:
+    if target.organization_id is not None and list(fields) != ["enabled"]:
         raise InvalidSchedule('An organization\'s value is on or off: {"enabled": true} or {"enabled": false}.')
     return FlagSchedule.objects.create(
-        flag=flag, flag_key=flag.key, organization_id=request.organization_id, wanted=fields, scheduled_at=scheduled_at,
-        max_retries=max_retries, created_by=caller.name,
+        flag=target.flag, flag_key=target.flag.key, organization_id=target.organization_id, wanted=fields,
+        scheduled_at=scheduled_at, max_retries=max_retries, created_by=caller.name,
         author_organization_id=caller.organization_id, reason=request.reason, correlation_id=request.correlation_id,
         **more,
     )  # fmt: skip

@@ -14,7 +14,8 @@ from flags.definitions.models import FLAG_KEY
 from flags.schedules.backoff import MAX_RETRIES_LIMIT
 from flags.schedules.models import FlagSchedule
 from flags.schedules.recurrence import MAX_EXPRESSION_LENGTH
-from flagsite.core.api.input import Id, IdInQuery, QuerySerializer, Text, WriteInput
+from flagsite.core.api.input import IdInQuery, QuerySerializer, Text, WriteInput
+from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody, ReferenceInQuery
 
 ONCE = {
     "featureFlagName": "new-checkout",
@@ -127,10 +128,10 @@ class NewSchedule(WriteInput):
     featureFlagName = Text(
         source="flag_key", max_length=255, validators=[FLAG_KEY], help_text="The name of an existing flag."
     )
-    organizationId = Id(
-        source="organization_id", required=False, allow_null=True, default=None,
-        help_text="The change sets the flag on this organization and everything below. Null or absent: the change "
-        "concerns the flag's definition.",
+    organizationId = ReferenceInBody(
+        source="organization", required=False, allow_null=True, default=None,
+        help_text=f"The change sets the flag on this organization and everything below. {HOW_TO_NAME} Null or absent: "
+        "the change concerns the flag's definition.",
     )  # fmt: skip
     apply = WantedFields(
         source="wanted", required=False,
@@ -171,9 +172,10 @@ class ScheduleFilters(QuerySerializer):
     status = serializers.ChoiceField(
         FlagSchedule.Status.choices, required=False, help_text="Scheduled changes with this status."
     )
-    organizationId = IdInQuery(
+    organizationId = ReferenceInQuery(
         source="organization_id",
-        help_text="Scheduled changes on exactly this organization.",
+        required=False,
+        help_text=f"Scheduled changes on exactly this organization. {HOW_TO_NAME}",
     )
     flag = serializers.CharField(
         required=False, max_length=255, validators=[FLAG_KEY], help_text="Scheduled changes of this flag."

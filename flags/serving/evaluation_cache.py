@@ -19,8 +19,8 @@ from flags.serving.definition_set import DefinitionSet
 from flags.serving.organization_snapshot import SNAPSHOT_BYTES, OrganizationSnapshot
 from flags.serving.packed_states import InternedStates
 from flagsite.core.db import never_waits
-from flagsite.core.ids import id_in
 from orgs.errors import OrganizationNotFound
+from orgs.tree.references import Reference
 
 Read = TypeVar("Read")
 SAME_SECONDS = 0.1
@@ -108,16 +108,30 @@ class EvaluationCache:
                     return snapshot
         return self.snapshot(context_loader.find_id(key))
 
-    def snapshot_by_id_or_key(self, name: str) -> OrganizationSnapshot:
-        """The organization that a path names: digits are an id, and a key only where no organization has that id.
+    def snapshot_named(self, reference: Reference, scope: int | None = None) -> OrganizationSnapshot:
+        """The organization that a reference names (`orgs.tree.references`).
 
-        Raises as `snapshot`.
+        Only organizations at and below `scope` count where it decides what a number means; that the caller may see the
+        snapshot has to be checked all the same. Raises as `snapshot`, and OrganizationAmbiguous.
         """
-        organization_id = id_in(name)
-        if organization_id is not None:
-            with contextlib.suppress(OrganizationNotFound):
-                return self.snapshot(organization_id)
-        return self.snapshot_by_key(name)
+        if reference.id is None:
+            return self.snapshot_by_key(reference.key or "")
+        if reference.key is None:
+            return self.snapshot(reference.id)
+        by_id, by_key = None, None
+        with contextlib.suppress(OrganizationNotFound):
+            by_id = self.snapshot(reference.id)
+            if by_id.is_named_by_id is None:
+                is_key = self._if_database_answers(lambda: context_loader.is_key_of_another(by_id.ids[-1]))
+                by_id.is_named_by_id = None if is_key is None else not is_key
+            if by_id.is_named_by_id is not False:
+                return by_id
+        with contextlib.suppress(OrganizationNotFound):
+            by_key = self.snapshot_by_key(reference.key)
+        if by_id is not None and by_key is not None and by_key.organization_id == by_id.organization_id:
+            return by_id
+        seen = [one if one and (scope is None or scope in one.ids) else None for one in (by_id, by_key)]
+        return reference.choose(*seen)
 
     def refresh(self, snapshot: OrganizationSnapshot) -> tuple[OrganizationSnapshot, DefinitionSet]:
         """The organization and the definitions as they stand in the database; while it is away, the cached ones."""

@@ -10,9 +10,11 @@ from django.db import connection, transaction
 
 from flags.definitions.models import Flag
 from flags.serving.cache_events import NOTIFICATION_CHANNEL, CacheEvent, EverythingOf, OrganizationMoved, encode
+from flagsite.core.errors import FlagsiteError
 from orgs.access.caller import Caller
-from orgs.access.visible_organizations import visible_organizations
+from orgs.access.visible_organizations import OrganizationName, find_visible_organizations
 from orgs.audit import audit_log
+from orgs.errors import OrganizationNotFound
 
 ONLY_UNBOUND = "Only a key that is bound to no organization may do that."
 
@@ -26,7 +28,11 @@ class Invalidated:
 
 
 def invalidate(
-    caller: Caller, *, everything: bool = False, organization_ids: Sequence[int] = (), flag_keys: Sequence[str] = ()
+    caller: Caller,
+    *,
+    everything: bool = False,
+    organizations: Sequence[OrganizationName] = (),
+    flag_keys: Sequence[str] = (),
 ) -> Invalidated:
     """Make all processes read again, after the commit: everything, organizations with all below them, or flags.
 
@@ -41,14 +47,14 @@ def invalidate(
             result.done.append({"all": True})
         elif everything:
             result.failed.append({"all": True, "reason": ONLY_UNBOUND})
-        theirs = set(visible_organizations(caller).filter(pk__in=organization_ids).values_list("pk", flat=True))
-        for organization_id in organization_ids:
-            if organization_id in theirs:
-                events.append(OrganizationMoved(organization_id))
-                result.done.append({"organizationId": organization_id})
+        for reference, found in find_visible_organizations(caller, organizations):
+            if isinstance(found, FlagsiteError):
+                unknown = isinstance(found, OrganizationNotFound)
+                reason = "There is no such organization." if unknown else found.detail
+                result.failed.append({"organizationId": reference.id or reference.text, "reason": reason})
             else:
-                reason = "There is no such organization."
-                result.failed.append({"organizationId": organization_id, "reason": reason})
+                events.append(OrganizationMoved(found.pk))
+                result.done.append({"organizationId": found.pk})
         known = set(Flag.objects.filter(key__in=flag_keys).values_list("key", flat=True))
         for key in flag_keys:
             if unbound and key in known:

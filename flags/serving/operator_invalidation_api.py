@@ -36,7 +36,7 @@ class InvalidateCache(Endpoint):
         result = operator_invalidation.invalidate(
             self.caller,
             everything=wanted["all"],
-            organization_ids=wanted["organizationIds"],
+            organizations=wanted["organizationIds"],
             flag_keys=wanted["featureFlags"],
         )
         return Response(InvalidatedSerializer(result).data)

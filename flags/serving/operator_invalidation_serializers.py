@@ -9,7 +9,8 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
 from flags.serving import operator_invalidation
-from flagsite.core.api.input import Id, StrictBoolean, Text, WriteInput
+from flagsite.core.api.input import StrictBoolean, Text, WriteInput
+from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody
 
 MOST = 1000
 DONE = {"done": [{"organizationId": 4}], "failed": [{"featureFlag": "old", "reason": "There is no such flag."}]}
@@ -21,7 +22,10 @@ class WhatToReadAnew(WriteInput):
 
     all = StrictBoolean(default=False, help_text="Everything that processes know.")
     organizationIds = serializers.ListField(
-        child=Id(), max_length=MOST, default=list, help_text="These organizations and all that is below them."
+        child=ReferenceInBody(),
+        max_length=MOST,
+        default=list,
+        help_text=f"These organizations and everything below them. {HOW_TO_NAME}",
     )
     featureFlags = serializers.ListField(child=Text(max_length=255), max_length=MOST, default=list)
 

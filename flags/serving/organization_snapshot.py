@@ -17,8 +17,8 @@ class OrganizationSnapshot:
     """
 
     __slots__ = (
-        "__weakref__", "epoch", "ids", "keys", "organization_id", "path_bytes", "position", "read_at", "states",
-        "steps", "used",
+        "__weakref__", "epoch", "ids", "is_named_by_id", "keys", "organization_id", "path_bytes", "position", "read_at",
+        "states", "steps", "used",
     )  # fmt: skip
 
     def __init__(
@@ -34,6 +34,8 @@ class OrganizationSnapshot:
         self.organization_id = ids[-1] if ids else None
         self.ids = ids
         self.keys = keys
+        self.is_named_by_id: bool | None = None
+        """Whether its bare id names it, because no other organization has the id as its key; None: not known yet."""
         self.states = states
         self.position = position
         """The number of the last event in the change log that `states` has in it. It is set last and read first."""

@@ -28,6 +28,7 @@ from orgs.access.endpoints import Endpoint, ListEndpoint
 from orgs.access.models import Role
 from orgs.access.visible_organizations import find_visible_organization, hold_visible_organization
 from orgs.idempotency.stored_answers import idempotent
+from orgs.tree.references import Reference
 
 FLAG_NAME = OpenApiParameter(
     "featureFlagName",
@@ -52,7 +53,7 @@ class SetFlag(Endpoint):
         tags=["flags"],
     )
     @idempotent
-    def post(self, request: Request, orgId: int, featureFlagName: str, enabled: str) -> Response:  # noqa: N803
+    def post(self, request: Request, orgId: Reference, featureFlagName: str, enabled: str) -> Response:  # noqa: N803
         """200: the value is written. 202: a job writes it to everything below; `trackingUrl` shows the progress."""
         ReasonInput.read(request)
         value = _boolean(enabled)
@@ -84,7 +85,7 @@ class OneState(Endpoint):
         responses=EffectiveStateSerializer,
         tags=["flags"],
     )
-    def get(self, request: Request, orgId: int, featureFlagName: str) -> Response:  # noqa: N803
+    def get(self, request: Request, orgId: Reference, featureFlagName: str) -> Response:  # noqa: N803
         """`enabled` is what holds; `storedValue` is what was set here or above, or else the default.
 
         The answer also names the organization on which the stored value was set, and the job that wrote it.
@@ -107,12 +108,12 @@ class StatesOfOrganization(ListEndpoint):
         responses=EffectiveStateSerializer(many=True),
         tags=["flags"],
     )
-    def get(self, request: Request, organization_id: int) -> Response:
+    def get(self, request: Request, organization: Reference) -> Response:
         """All flags that were ever set on the organization or above it, in the order of their ids."""
         options = self.filters(request, ReadOptions)
-        organization = find_visible_organization(self.caller, organization_id)
-        states = self.rows(request, selectors.effective_states(organization))
-        return self.page(EffectiveStateSerializer, selectors.as_effective(organization, states, **options))
+        found = find_visible_organization(self.caller, organization)
+        states = self.rows(request, selectors.effective_states(found))
+        return self.page(EffectiveStateSerializer, selectors.as_effective(found, states, **options))
 
 
 def _boolean(word: str) -> bool:

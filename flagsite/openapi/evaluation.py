@@ -29,8 +29,8 @@ SCHEMAS: dict[str, Any] = {
                         "description": "The identifier of the user. Flags with a rollout over users need it.",
                     },
                     "organizationId": {
-                        "type": "integer",
-                        "description": "The organization's id; or send organizationKey.",
+                        "oneOf": [{"type": "integer"}, {"type": "string"}],
+                        "description": "The organization by its id or its key: `31`, `acme`, `id:31` or `key:31`.",
                     },
                     "organizationKey": {"type": "string"},
                     "environment": {"type": "string", "description": "The environment, such as staging."},
@@ -89,9 +89,10 @@ SCHEMAS: dict[str, Any] = {
     },
 }
 FAILURES = {
-    400: "The request is not valid. For one flag also: the flag needs a targeting key, and none was sent.",
+    400: "The request is not valid, or its organization does not exist or is outside the caller's scope. For one flag "
+    "also: the flag needs a targeting key, and none was sent.",
     401: "The access key is missing, unknown, revoked or expired.",
-    404: "The flag does not exist, or the organization in the path does not exist or is outside the caller's scope.",
+    404: "The flag does not exist.",
     413: "The body is longer than 64 KiB.",
     429: "Too many evaluations in a minute. The header Retry-After has the seconds to wait.",
     500: "An internal error. For one flag also: its rollout uses a formula that only a later Flagsite knows.",
@@ -101,7 +102,7 @@ FLAGS_PATH = "/ofrep/v1/evaluate/flags"
 ORGANIZATION_PATH = "/organizations/{organization}"
 ORGANIZATION_PARAMETER = {
     "name": "organization", "in": "path", "required": True, "schema": {"type": "string"},
-    "description": "An organization's id or key.",
+    "description": "An organization by its id or its key: `31`, `acme`, `id:31` or `key:31`.",
 }  # fmt: skip
 KEY_PARAMETER = {
     "name": "key", "in": "path", "required": True, "schema": {"type": "string"}, "description": "A flag's name.",

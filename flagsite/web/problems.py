@@ -24,6 +24,7 @@ CONTENT_TYPE = "application/problem+json"
 
 PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     orgs.OrganizationNotFound: (404, "organization-not-found"),
+    orgs.OrganizationAmbiguous: (409, "organization-ambiguous"),
     orgs.DuplicateOrganizationKey: (409, "duplicate-organization-key"),
     orgs.MoveUnderOwnDescendant: (409, "move-under-own-descendant"),
     orgs.OrganizationHasChildren: (409, "organization-has-children"),

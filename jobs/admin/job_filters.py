@@ -14,9 +14,8 @@ from jobs.engine.models import Job, Queue
 from jobs.engine.states import Status
 from jobs.metrics import outcome_filters, probe_job, statistics
 from jobs.metrics.models import Probe
-from orgs.access.operator_admin import TextInputFilter
-from orgs.access.visible_organizations import find_organization_by_key_or_id
-from orgs.errors import OrganizationNotFound
+from orgs.access.operator_admin import TextInputFilter, require_caller
+from orgs.access.visible_organizations import find_visible_organization
 from orgs.tree.models import Organization
 
 Jobs = QuerySet[Job]
@@ -88,7 +87,7 @@ class EndedFilter(TextInputFilter):
     title = "ended in the hour (2026-11-25T20, UTC) or in the last 24 hours (24h)"
     parameter_name = "ended"
 
-    def filter_rows(self, queryset: Jobs, written: str) -> Jobs:
+    def filter_rows(self, request: HttpRequest, queryset: Jobs, written: str) -> Jobs:
         if written == DAY:
             return queryset.filter(completed_at__gte=statistics.first_hour())
         try:
@@ -117,11 +116,8 @@ class SubtreeFilter(TextInputFilter):
     title = "organization (key or id) and below"
     parameter_name = "below"
 
-    def filter_rows(self, queryset: Jobs, written: str) -> Jobs:
-        try:
-            top = find_organization_by_key_or_id(written)
-        except OrganizationNotFound:
-            return queryset.none()
+    def filter_rows(self, request: HttpRequest, queryset: Jobs, written: str) -> Jobs:
+        top = find_visible_organization(require_caller(request), written)
         return queryset.filter(organization_id__in=Organization.objects.under(top).values("pk"))
 
 
@@ -131,7 +127,7 @@ class FlagFilter(TextInputFilter):
     title = "flag"
     parameter_name = "flag"
 
-    def filter_rows(self, queryset: Jobs, written: str) -> Jobs:
+    def filter_rows(self, request: HttpRequest, queryset: Jobs, written: str) -> Jobs:
         return queryset.filter(arguments__featureFlagName=written)
 
 
@@ -141,7 +137,7 @@ class RequestedByFilter(TextInputFilter):
     title = "requested by"
     parameter_name = "by"
 
-    def filter_rows(self, queryset: Jobs, written: str) -> Jobs:
+    def filter_rows(self, request: HttpRequest, queryset: Jobs, written: str) -> Jobs:
         return queryset.filter(requested_by__in=[written] if ":" in written else [written, f"user:{written}"])
 
 

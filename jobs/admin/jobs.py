@@ -31,7 +31,7 @@ from jobs.templatetags.job_formats import work
 from orgs.access.live_pages import fragment
 from orgs.access.models import Role
 from orgs.access.operator_admin import OperatorAdmin, SingleCountChangeList, clipped, may, require_caller
-from orgs.access.visible_organizations import visible_organizations
+from orgs.access.visible_organizations import is_named_by, visible_organizations
 
 MAX_LIVE_JOBS = 200
 """Jobs on a page of the list whose cells update themselves."""
@@ -103,7 +103,7 @@ class JobAdmin(OperatorAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        visible = visible_organizations(require_caller(request)).filter(Q(key=term) | Q(name__iexact=term))
+        visible = visible_organizations(require_caller(request)).filter(is_named_by(term) | Q(name__iexact=term))
         organization_ids = list(visible.values_list("pk", flat=True)[:MAX_ORGANIZATIONS_OF_NAME])
         matching = Q(correlation_id=term) | Q(arguments__featureFlagName=term) | Q(organization_id__in=organization_ids)
         job_id = id_in(term)

@@ -29,6 +29,7 @@ from orgs.access.models import Role
 from orgs.access.visible_organizations import find_visible_organization
 from orgs.idempotency.stored_answers import idempotent
 from orgs.tree.models import Organization
+from orgs.tree.references import Reference
 
 
 class JobStatus(Endpoint):
@@ -57,12 +58,12 @@ class JobsOfOrganization(ListEndpoint):
         responses=JobSerializer(many=True),
         tags=["jobs"],
     )
-    def get(self, request: Request, organization_id: int) -> Response:
+    def get(self, request: Request, organization: Reference) -> Response:
         """The organization's jobs, newest first."""
         filters = self.filters(request, JobFilters)
         with snapshot():
-            organization = find_visible_organization(self.caller, organization_id)
-            jobs = Job.objects.filter(organization_id=organization.pk, **filters)
+            found = find_visible_organization(self.caller, organization)
+            jobs = Job.objects.filter(organization_id=found.pk, **filters)
             rows = self.rows(request, jobs.order_by("-id"))
             chains = chains_of(rows)
         return self.page(JobSerializer, rows, chains=chains)

@@ -8,7 +8,7 @@ from django.core.management.base import CommandParser
 
 from flagsite.core.console.arguments import since
 from jobs.operations.selection import Selection
-from orgs.access.visible_organizations import find_organization_by_key_or_id
+from orgs.access.visible_organizations import find_organization
 
 
 def add_selection(parser: CommandParser) -> None:
@@ -22,7 +22,7 @@ def selection_in(
     *, organization: str | None, queue: str, since: Any, status: str = "", flag: str = "", kind: str = "", **_: Any
 ) -> Selection:
     """The selection that the options describe. Raises OrganizationNotFound, UnknownQueue and UnknownKind."""
-    top = find_organization_by_key_or_id(organization) if organization else None
+    top = find_organization(organization) if organization else None
     selection = Selection(status=status, organization=top, queue=queue, flag=flag, kind=kind, since=since)
     selection.check()
     return selection

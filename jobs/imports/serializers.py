@@ -12,9 +12,10 @@ from flagsite.core.api.input import QuerySerializer
 from jobs.engine.states import Status
 from jobs.imports.models import ImportLine, OrganizationImport
 from orgs.access.caller import Caller
-from orgs.access.visible_organizations import find_organization_by_key_or_id, find_visible_organization
-from orgs.errors import InvalidImportOption, OrganizationNotFound
+from orgs.access.visible_organizations import find_visible_organization
+from orgs.errors import InvalidImportOption
 from orgs.importing.options import ImportOptions, columns_in
+from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInQuery
 
 STARTED = {
     "jobId": 31,
@@ -60,11 +61,10 @@ class ImportQuery(QuerySerializer):
     """The query of POST /v1/imports: the options of the import."""
 
     dryRun = serializers.ChoiceField(TRUTH, default="false", help_text="Whether to check the file only.")
-    below = serializers.CharField(
+    below = ReferenceInQuery(
         required=False,
-        max_length=255,
-        help_text="Key or id of an organization. The import changes only its subtree, and places rows without a "
-        "parent_key directly below it.",
+        help_text="An organization. The import changes only its subtree, and places rows without a parent_key "
+        f"directly below it. {HOW_TO_NAME}",
     )
     keyPrefix = serializers.CharField(
         required=False,
@@ -101,19 +101,11 @@ def options_for(caller: Caller, query: dict[str, Any]) -> ImportOptions:
             columns=columns_in(query.get("columns", "")),
             move_between_trees=query["moveBetweenTrees"] == "true",
             scope_id=caller.organization_id,
-            below_id=_visible_id(caller, query["below"]) if "below" in query else None,
+            below_id=find_visible_organization(caller, query["below"]).pk if "below" in query else None,
         )
     except InvalidImportOption as error:
         field = next((theirs for theirs, ours in names.items() if ours == error.option), error.option)
         raise ValidationError({field: [error.detail]}) from error
-
-
-def _visible_id(caller: Caller, key_or_id: str) -> int:
-    try:
-        found = find_organization_by_key_or_id(key_or_id)
-    except OrganizationNotFound:
-        raise OrganizationNotFound from None  # the same answer as for an organization that the caller cannot see
-    return find_visible_organization(caller, found.pk).pk
 
 
 @extend_schema_serializer(examples=[OpenApiExample("Started", value=STARTED, status_codes=[202])])

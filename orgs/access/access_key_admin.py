@@ -128,7 +128,7 @@ class AccessKeyAdmin(OperatorAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         """Create the access key, and keep its secret on `obj` only, for the page that shows it."""
         created, secret = authorized_keys.create(
-            require_caller(request), name=obj.name, role=Role(obj.role), organization_id=obj.organization_id,
+            require_caller(request), name=obj.name, role=Role(obj.role), organization=obj.organization_id,
             expires=obj.expiry_date,
         )  # fmt: skip
         obj.pk, obj.prefix, obj.secret = created.pk, created.prefix, secret

@@ -9,11 +9,12 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_sc
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
-from flagsite.core.api.input import Id, IdInQuery, QuerySerializer, Text, WriteInput
+from flagsite.core.api.input import QuerySerializer, Text, WriteInput
 from orgs.access import access_keys, key_plans
 from orgs.access.key_plans import MAX_SHOWN, KeyPlans, PlannedChange
 from orgs.access.models import AccessKey, Role
 from orgs.errors import InvalidKeyName
+from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody, ReferenceInQuery
 
 NIGHTLY = {
     "prefix": "4fG6aBcD",
@@ -55,12 +56,12 @@ class NewAccessKey(WriteInput):
 
     name = Text(max_length=access_keys.MAX_NAME_LENGTH, help_text="The purpose of the key.")
     role = serializers.ChoiceField(Role.choices, default=Role.READER.value, help_text="Not more than your own role.")
-    organizationId = Id(
-        source="organization_id",
+    organizationId = ReferenceInBody(
+        source="organization",
         required=False,
         allow_null=True,
         default=None,
-        help_text="The key sees this organization and everything below. Null or absent: everything.",
+        help_text=f"The key sees this organization and everything below. {HOW_TO_NAME} Null or absent: everything.",
     )
     expiresAt = serializers.DateTimeField(
         source="expires", required=False, allow_null=True, default=None, help_text="Null or absent: never."
@@ -102,7 +103,9 @@ class AccessKeyFilters(QuerySerializer):
     """The query of GET /v1/access-keys. A key has to match all filters."""
 
     role = serializers.ChoiceField(Role.choices, required=False)
-    organizationId = IdInQuery(source="organization_id", help_text="Keys for exactly this organization.")
+    organizationId = ReferenceInQuery(
+        source="organization_id", required=False, help_text=f"Keys for exactly this organization. {HOW_TO_NAME}"
+    )
 
 
 @extend_schema_serializer(examples=[OpenApiExample("A key", value=NIGHTLY)])

@@ -14,7 +14,7 @@ from orgs.access import access_keys
 from orgs.access.access_keys import RevokedKey
 from orgs.access.caller import Caller
 from orgs.access.models import AccessKey, Role
-from orgs.access.visible_organizations import hold_visible_organization, visible_organizations
+from orgs.access.visible_organizations import OrganizationName, hold_visible_organization, visible_organizations
 from orgs.errors import AccessKeyNotFound, MoreThanYouMay, OutsideOfYourSubtree
 from orgs.tree import locks
 
@@ -36,21 +36,26 @@ def find(caller: Caller, prefix: str) -> AccessKey:
 
 
 def create(
-    caller: Caller, *, name: str, role: Role, organization_id: int | None = None, expires: datetime | None = None
+    caller: Caller,
+    *,
+    name: str,
+    role: Role,
+    organization: OrganizationName | None = None,
+    expires: datetime | None = None,
 ) -> tuple[AccessKey, str]:
     """Create an access key, and return its row and the secret key.
 
-    Raises the errors of `access_keys.create`, OrganizationNotFound, OutsideOfYourSubtree for a key without an
+    Raises the errors of `access_keys.create` and `hold_visible_organization`, OutsideOfYourSubtree for a key without an
     organization by a caller that has one, and MoreThanYouMay.
     """
     if not caller.may(role):
         raise MoreThanYouMay(f"You have the role {caller.role.value}, so you cannot create a key with {role.value}.")
-    if organization_id is None:
+    if organization is None:
         if caller.organization_id is not None:
             raise OutsideOfYourSubtree("A key without an organization sees everything. Name one of your organizations.")
         return access_keys.create(name=name, role=role, expires=expires)
-    with hold_visible_organization(caller, organization_id) as organization:
-        return access_keys.create(name=name, role=role, organization=organization, expires=expires)
+    with hold_visible_organization(caller, organization) as found:
+        return access_keys.create(name=name, role=role, organization=found, expires=expires)
 
 
 def rotate(

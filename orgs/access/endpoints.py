@@ -20,6 +20,8 @@ from flagsite.core import actor
 from flagsite.core.api.input import EmptyForm, JsonBody, QuerySerializer
 from orgs.access.caller import Caller
 from orgs.access.models import Role
+from orgs.access.visible_organizations import id_to_filter_by
+from orgs.tree.references import Reference
 
 
 class LengthRequired(APIException):
@@ -84,8 +86,15 @@ class ListEndpoint(Endpoint):
     pagination_class: Any = api_settings.DEFAULT_PAGINATION_CLASS
 
     def filters(self, request: Request, filters: type[QuerySerializer] = QuerySerializer) -> dict[str, Any]:
-        """Return the validated filters of the query string. Raises ValidationError."""
-        return filters.read(request, also=getattr(self.pagination_class, "parameter_names", ()))
+        """Return the validated filters of the query string, with the id instead of each named organization.
+
+        Raises ValidationError, and the errors of `id_to_filter_by`.
+        """
+        values = filters.read(request, also=getattr(self.pagination_class, "parameter_names", ()))
+        return {
+            name: id_to_filter_by(self.caller, value) if isinstance(value, Reference) else value
+            for name, value in values.items()
+        }
 
     def rows(self, request: Request, queryset: QuerySet[Any]) -> list[Any]:
         """Return the rows of the requested page; `queryset` is ordered by one unique column. Raises ValidationError."""

@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import Any, ClassVar
 
+from django.contrib import messages
 from django.contrib.admin.filters import FieldListFilter
 from django.contrib.admin.utils import flatten_fieldsets, get_fields_from_path
 from django.contrib.admin.views.main import ChangeList
@@ -19,6 +20,7 @@ from unfold.contrib.filters.admin import TextFilter
 from unfold.views import ChangeList as ThemedChangeList
 
 from flagsite.core.admin.reason_form import reason_line
+from flagsite.core.errors import FlagsiteError
 from orgs.access.caller import Caller
 from orgs.access.models import Role
 from orgs.access.people import caller_for
@@ -59,10 +61,14 @@ class TextInputFilter(TextFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         text = (self.value() or "").strip()
-        return self.filter_rows(queryset, text) if text else queryset
+        try:
+            return self.filter_rows(request, queryset, text) if text else queryset
+        except FlagsiteError as error:
+            messages.warning(request, error.detail)
+            return queryset.none()
 
-    def filter_rows(self, queryset: QuerySet[Any], text: str) -> QuerySet[Any]:
-        """Return the rows that match the text."""
+    def filter_rows(self, request: HttpRequest, queryset: QuerySet[Any], text: str) -> QuerySet[Any]:
+        """Return the rows that match the text. The person reads the message of a FlagsiteError above an empty list."""
         raise NotImplementedError
 
 

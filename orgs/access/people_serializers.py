@@ -8,8 +8,9 @@ from django.contrib.auth.models import User
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
-from flagsite.core.api.input import Id, IdInQuery, QuerySerializer, StrictBoolean, Text, WriteInput
+from flagsite.core.api.input import QuerySerializer, StrictBoolean, Text, WriteInput
 from orgs.access.people import ROLES_BY_GROUP, groups_of
+from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody, ReferenceInQuery
 
 ALICE = {
     "username": "alice",
@@ -32,11 +33,11 @@ class PersonFields(WriteInput):
     firstName = Text(source="first_name", max_length=150, allow_blank=True, required=False)
     lastName = Text(source="last_name", max_length=150, allow_blank=True, required=False)
     email = serializers.EmailField(max_length=254, allow_blank=True, required=False)
-    organizationId = Id(
+    organizationId = ReferenceInBody(
         source="organization",
         required=False,
         allow_null=True,
-        help_text="The person sees this organization and everything below. Null: everything.",
+        help_text=f"The person sees this organization and everything below. {HOW_TO_NAME} Null: everything.",
     )
 
 
@@ -75,8 +76,10 @@ class PeopleFilters(QuerySerializer):
     """The query of GET /v1/people. A person has to match all filters."""
 
     group = serializers.ChoiceField(sorted(ROLES_BY_GROUP), source="groups__name", required=False)
-    organizationId = IdInQuery(
-        source="scope__organization_id", help_text="People who are bound to exactly this organization."
+    organizationId = ReferenceInQuery(
+        source="scope__organization_id",
+        required=False,
+        help_text=f"People who are bound to exactly this organization. {HOW_TO_NAME}",
     )
     active = serializers.ChoiceField(["true", "false"], source="is_active", required=False)
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from django.db import transaction
-from django.db.models import F, QuerySet, Subquery, Value
+from django.db.models import F, Q, QuerySet, Subquery, Value
 
-from flagsite.core.ids import MAX_ID, id_in
+from flagsite.core.errors import FlagsiteError
 from orgs.access.caller import Caller
-from orgs.errors import OrganizationNotFound, OutsideOfYourSubtree
+from orgs.errors import OrganizationAmbiguous, OrganizationNotFound, OutsideOfYourSubtree
 from orgs.tree import locks
 from orgs.tree.models import Organization
 from orgs.tree.paths import path_ids_of
+from orgs.tree.references import Reference, parse_reference
+
+OrganizationName = Reference | str | int
+"""An organization: a reference, the text of one, or an id."""
 
 MAX_ROWS_TO_SORT = 20_000
 """Up to this number of organizations, sorting a subtree is faster than walking the primary key in order."""
@@ -57,32 +60,82 @@ def subtree_ordered_by_id(top: Organization) -> QuerySet[Organization]:
     return subtree.annotate(sorted_id=F("id") + Value(0)).order_by("sorted_id")
 
 
-def find_visible_organization(caller: Caller, organization_id: Any) -> Organization:
-    """Return the organization if the caller may see it.
+def find_visible_organization(caller: Caller, organization: OrganizationName) -> Organization:
+    """Return the organization of an id or of a reference (`orgs.tree.references`) if the caller may see it.
 
-    Raises OrganizationNotFound if the organization does not exist or is outside the caller's scope.
+    Raises OrganizationNotFound if the organization does not exist or is outside the caller's scope, and
+    OrganizationAmbiguous for a number that may be an id or a key.
     """
-    if not 0 < int(organization_id) <= MAX_ID:
-        raise OrganizationNotFound
-    organization = visible_organizations(caller).filter(pk=organization_id).first()
-    if organization is None:
-        raise OrganizationNotFound
-    return organization
+    return _find(visible_organizations(caller), organization)
 
 
-def find_organization_by_key_or_id(key_or_id: str) -> Organization:
-    """Return the organization with this id, or else with this key, without a check of the scope.
+def find_organization(organization: OrganizationName) -> Organization:
+    """Return the organization without a check of the scope, for commands. Raises like `find_visible_organization`."""
+    try:
+        return _find(Organization.objects.all(), organization)
+    except OrganizationNotFound:
+        text = _reference_of(organization).text
+        raise OrganizationNotFound(f"There is no organization with the key or id {text!r}.") from None
 
-    Commands, filters and forms accept both. Raises OrganizationNotFound.
+
+def id_to_filter_by(caller: Caller | None, organization: OrganizationName) -> int:
+    """Return the id of the named organization, to filter rows that may outlive their organization.
+
+    An id counts even if there is no such organization. Without a caller, the scope is not checked. Raises
+    OrganizationNotFound for a key that no organization has, and OrganizationAmbiguous.
     """
-    organization = None
-    if organization_id := id_in(key_or_id):
-        organization = Organization.objects.filter(pk=organization_id).first()
-    if organization is None:
-        organization = Organization.objects.filter(key=key_or_id).first()
-    if organization is None:
-        raise OrganizationNotFound(f"There is no organization with the key or id {key_or_id!r}.")
-    return organization
+    reference = _reference_of(organization)
+    organizations = Organization.objects.all() if caller is None else visible_organizations(caller)
+    try:
+        return int(_find(organizations, reference).pk)
+    except OrganizationNotFound:
+        if reference.id is None:
+            raise
+        return reference.id
+
+
+def find_visible_organizations(
+    caller: Caller, names: Iterable[OrganizationName]
+) -> Iterator[tuple[Reference, Organization | FlagsiteError]]:
+    """Yield each name as a reference, with its organization or with the error of `find_visible_organization`."""
+    return _find_each(visible_organizations(caller), [_reference_of(name) for name in names])
+
+
+def is_named_by(text: str) -> Q:
+    """Return the condition on organizations that a search for this text finds: by id, by key, or for a number both."""
+    return _matches([_reference_of(text)]) or Q(pk__in=())
+
+
+def _find(organizations: QuerySet[Organization], name: OrganizationName) -> Organization:
+    ((_, found),) = _find_each(organizations, [_reference_of(name)])
+    if isinstance(found, FlagsiteError):
+        raise found
+    return found
+
+
+def _find_each(
+    organizations: QuerySet[Organization], references: Sequence[Reference]
+) -> Iterator[tuple[Reference, Organization | FlagsiteError]]:
+    """Find each reference's organization among `organizations`, with one query for all of them."""
+    matches = _matches(references)
+    found = list(organizations.filter(matches)) if matches else []
+    by_id, by_key = {row.pk: row for row in found}, {row.key: row for row in found}
+    for reference in references:
+        try:
+            yield reference, reference.choose(by_id.get(reference.id), by_key.get(reference.key))
+        except (OrganizationNotFound, OrganizationAmbiguous) as error:
+            yield reference, error
+
+
+def _matches(references: Sequence[Reference]) -> Q:
+    """Return the condition on organizations that have one of the references' ids or keys; empty if there are none."""
+    ids = {reference.id for reference in references if reference.id is not None}
+    keys = {reference.key for reference in references if reference.key is not None}
+    return (Q(pk__in=ids) if ids else Q()) | (Q(key__in=keys) if keys else Q())
+
+
+def _reference_of(name: OrganizationName) -> Reference:
+    return name if isinstance(name, Reference) else parse_reference(name)
 
 
 def visible_ancestors(caller: Caller, organization: Organization) -> QuerySet[Organization]:
@@ -94,27 +147,36 @@ def visible_ancestors(caller: Caller, organization: Organization) -> QuerySet[Or
 
 
 @contextmanager
-def hold_visible_organization(caller: Caller, organization_id: int) -> Iterator[Organization]:
+def hold_visible_organization(caller: Caller, organization: OrganizationName) -> Iterator[Organization]:
     """Yield the organization if the caller may see it, in a transaction with the shared tree lock.
 
-    Raises OrganizationNotFound.
+    Raises OrganizationNotFound, OrganizationAmbiguous.
     """
     with transaction.atomic():
         locks.lock_tree_for_reading()
-        yield find_visible_organization(caller, organization_id)
+        yield find_visible_organization(caller, organization)
 
 
-def check_placement(caller: Caller, *, organization_id: int | None, parent_id: int | None) -> None:
+def check_placement(caller: Caller, *, organization_id: int | None, parent: OrganizationName | None) -> int | None:
     """Check that the caller may place an organization (None: a new one) below this parent (None: make it a root).
 
-    Raises OutsideOfYourSubtree, or OrganizationNotFound for a parent that the caller may not see.
+    Returns the id of the parent. Raises OutsideOfYourSubtree, and the errors of `find_visible_organization` for the
+    parent.
     """
     check_not_top_of_scope(caller, organization_id)
-    if caller.organization_id is None:
-        return
-    if parent_id is None:
+    if parent is not None:
+        return int(find_visible_organization(caller, parent).pk)
+    if caller.organization_id is not None:
         raise OutsideOfYourSubtree
-    find_visible_organization(caller, parent_id)
+    return None
+
+
+def is_parent_of(organization: Organization, parent: OrganizationName | None) -> bool:
+    """Return whether the organization is directly below this parent now, by the parent's id; None means no parent."""
+    if parent is None:
+        return organization.parent_id is None
+    reference = _reference_of(parent)
+    return reference.key is None and reference.id is not None and reference.id == organization.parent_id
 
 
 def check_not_top_of_scope(caller: Caller, organization_id: int | None) -> None:

@@ -18,14 +18,12 @@ from unfold.contrib.filters.admin import RangeDateFilter
 
 from flagsite.core.admin.capped_paginator import CappedPaginator
 from flagsite.core.csv_output import csv_lines
-from flagsite.core.ids import id_in
 from orgs.access.operator_admin import OperatorAdmin, TextInputFilter, clipped, require_caller
-from orgs.access.visible_organizations import find_organization_by_key_or_id
+from orgs.access.visible_organizations import id_to_filter_by
 from orgs.audit import words
 from orgs.audit.models import AuditEntry
 from orgs.audit.selectors import about_flag
 from orgs.audit.serializers import CSV, CSV_COLUMNS, csv_row
-from orgs.errors import OrganizationNotFound
 
 Entries = QuerySet[AuditEntry]
 MAX_CSV_ROWS = 10_000
@@ -46,7 +44,7 @@ class ActorFilter(TextInputFilter):
     title = "actor"
     parameter_name = "by"
 
-    def filter_rows(self, queryset: Entries, text: str) -> Entries:
+    def filter_rows(self, request: HttpRequest, queryset: Entries, text: str) -> Entries:
         return queryset.filter(actor__in=[text] if ":" in text else [text, f"user:{text}"])
 
 
@@ -71,12 +69,8 @@ class OrganizationFilter(TextInputFilter):
     title = "organization's key or id"
     parameter_name = "of"
 
-    def filter_rows(self, queryset: Entries, text: str) -> Entries:
-        try:
-            return queryset.filter(organization_id=find_organization_by_key_or_id(text).pk)
-        except OrganizationNotFound:
-            deleted_id = id_in(text)
-            return queryset.filter(organization_id=deleted_id) if deleted_id else queryset.none()
+    def filter_rows(self, request: HttpRequest, queryset: Entries, text: str) -> Entries:
+        return queryset.filter(organization_id=id_to_filter_by(require_caller(request), text))
 
 
 class FlagFilter(TextInputFilter):
@@ -85,7 +79,7 @@ class FlagFilter(TextInputFilter):
     title = "flag"
     parameter_name = "flag"
 
-    def filter_rows(self, queryset: Entries, text: str) -> Entries:
+    def filter_rows(self, request: HttpRequest, queryset: Entries, text: str) -> Entries:
         return about_flag(queryset, text)
 
 

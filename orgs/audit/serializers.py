@@ -9,8 +9,9 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
-from flagsite.core.api.input import IdInQuery, QuerySerializer
+from flagsite.core.api.input import QuerySerializer
 from orgs.audit.words import ShownEntry
+from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInQuery
 
 CHANNELS = ("api", "admin", "command", "worker", "schedule")
 CSV = "text/csv; charset=utf-8"
@@ -45,8 +46,10 @@ class AuditFilters(QuerySerializer):
     """The query of GET /v1/audit-log. An entry has to match all filters."""
 
     flag = _text("Entries about this flag, its values on organizations and its scheduled changes.", 255)
-    organizationId = IdInQuery(
-        source="organization_id", help_text="Entries about exactly this organization, also if it is deleted."
+    organizationId = ReferenceInQuery(
+        source="organization_id",
+        required=False,
+        help_text=f"Entries about exactly this organization. {HOW_TO_NAME} The id also finds a deleted organization.",
     )
     actor = _text("Who did it: `user:alice`, `key:4fG6aB nightly-sync`, or `alice` for the person.", 200)
     action = _text("What was done, such as `flag.set`.", 64)

@@ -36,7 +36,7 @@ def api(admin_key: str) -> Api:
         ({"key": "a\x00b"}, "key"),
         ({"key": "x" * 256}, "key"),
         ({"key": 7}, "key"),
-        ({"parentId": "1"}, "parentId"),
+        ({"parentId": ""}, "parentId"),
         ({"parentId": 0}, "parentId"),
         ({"parentId": -1}, "parentId"),
         ({"parentId": 1.0}, "parentId"),

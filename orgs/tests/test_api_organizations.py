@@ -63,9 +63,10 @@ def test_reading_tells_the_place_in_the_tree(api: Api, cast: Cast) -> None:
 
 @pytest.mark.parametrize("path", ["0", "-1", "1.0", "٣", "99999999999999999999", "9223372036854775808", "abc", "%00"])
 def test_what_is_no_id_is_not_found(api: Api, path: str) -> None:
-    for address in (f"/organizations/{path}", f"/job-status/{path}", f"/jobs/{path}", f"/{path}/flag"):
+    for address in (f"/organizations/{path}", f"/jobs/{path}", f"/{path}/flag"):
         response = api.get(address)
-        assert (response.status_code, kind_of(response)) == (404, "not-found"), address
+        assert (response.status_code, kind_of(response)) == (404, "organization-not-found"), address
+    assert kind_of(api.get(f"/job-status/{path}")) == "not-found"
 
 
 def test_the_biggest_id_is_looked_up_and_not_found(api: Api) -> None:
@@ -94,9 +95,14 @@ def test_the_list_is_filtered_by_parent(api: Api, cast: Cast) -> None:
     assert ids(api.get("/organizations", parent=cast.north.pk)) == [cast.oslo.pk, cast.bergen.pk]
 
 
-@pytest.mark.parametrize("parent", ["0", "-1", "x", "", "٣", "1.0", str(2**63), "null"])
+@pytest.mark.parametrize("parent", ["", "x" * 260, "a\0"])
 def test_a_filter_that_makes_no_sense_is_refused(api: Api, parent: str) -> None:
     assert wrong_fields(api.get("/organizations", parent=parent)) == {"parent"}
+
+
+@pytest.mark.parametrize("parent", ["0", "-1", "x", "٣", "1.0", str(2**63), "null", "id:x", "key:"])
+def test_a_filter_by_a_key_that_no_organization_has_is_told(api: Api, parent: str) -> None:
+    assert kind_of(api.get("/organizations", parent=parent)) == "organization-not-found"
 
 
 def test_renaming_keeps_the_place(api: Api, cast: Cast) -> None:

@@ -19,7 +19,7 @@ from flagsite.core.ids import id_in
 from orgs.access.caller import Caller
 from orgs.access.live_pages import fragment
 from orgs.access.models import AccessKey, Role, StaffScope
-from orgs.access.operator_admin import PREVIEW_OUTDATED, OperatorAdmin, caller_of, fingerprint_of
+from orgs.access.operator_admin import PREVIEW_OUTDATED, OperatorAdmin, caller_of, fingerprint_of, require_caller
 from orgs.access.visible_organizations import find_visible_organization
 from orgs.audit import words
 from orgs.audit.selectors import matching, visible_entries
@@ -27,7 +27,7 @@ from orgs.errors import OrganizationNotFound
 from orgs.importing.admin_page import ImportPage
 from orgs.tree import authorized_operations, browser
 from orgs.tree.admin_sections import move_previews, sections
-from orgs.tree.forms import OPERATIONS, CreateForm, DeleteForm, OrganizationOperation, check_move
+from orgs.tree.forms import OPERATIONS, CreateForm, DeleteForm, MoveForm, OrganizationOperation, check_move
 from orgs.tree.models import Organization
 
 MAX_NAMED_PEOPLE = 20
@@ -175,6 +175,8 @@ def _form(operation: OrganizationOperation, organization: Organization, request:
     data = request.POST if request.method == "POST" else None
     if operation.form is DeleteForm:
         return DeleteForm(organization, data)
+    if operation.form is MoveForm:
+        return MoveForm(require_caller(request), data)
     initial = {"name": organization.name} if operation.name == "rename" else {}
     return operation.form(data, initial=initial)
 

@@ -24,6 +24,7 @@ from orgs.access.visible_organizations import (
 from orgs.idempotency.stored_answers import idempotent
 from orgs.tree import authorized_operations
 from orgs.tree.models import Organization
+from orgs.tree.references import Reference
 from orgs.tree.serializers import (
     DeletionOptions,
     NewOrganization,
@@ -80,9 +81,9 @@ class OneOrganization(Endpoint):
         responses=OrganizationSerializer,
         tags=["organizations"],
     )
-    def get(self, request: Request, organization_id: int) -> Response:
+    def get(self, request: Request, organization: Reference) -> Response:
         """Read one organization."""
-        return Response(OrganizationSerializer(find_visible_organization(self.caller, organization_id)).data)
+        return Response(OrganizationSerializer(find_visible_organization(self.caller, organization)).data)
 
     @extend_schema(
         operation_id="changeOrganization",
@@ -92,11 +93,11 @@ class OneOrganization(Endpoint):
         tags=["organizations"],
     )
     @idempotent
-    def patch(self, request: Request, organization_id: int) -> Response:
+    def patch(self, request: Request, organization: Reference) -> Response:
         """Rename or move an organization. A moved subtree takes over the flag states of its new parent."""
         changes = OrganizationChanges.read(request)
-        operation = authorized_operations.move if "parent_id" in changes else authorized_operations.rename
-        return Response(PlacedOrganizationSerializer(operation(self.caller, organization_id, **changes)).data)
+        operation = authorized_operations.move if "parent" in changes else authorized_operations.rename
+        return Response(PlacedOrganizationSerializer(operation(self.caller, organization, **changes)).data)
 
     @extend_schema(
         operation_id="deleteOrganization",
@@ -107,10 +108,10 @@ class OneOrganization(Endpoint):
         tags=["organizations"],
     )
     @idempotent
-    def delete(self, request: Request, organization_id: int) -> Response:
+    def delete(self, request: Request, organization: Reference) -> Response:
         """Delete an organization with its flag states and access keys. With `subtree=true`, delete its subtree too."""
         ReasonInput.read(request)
-        authorized_operations.delete(self.caller, organization_id, **DeletionOptions.read(request))
+        authorized_operations.delete(self.caller, organization, **DeletionOptions.read(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -125,11 +126,11 @@ class Ancestors(ListEndpoint):
         responses=OrganizationSerializer(many=True),
         tags=["organizations"],
     )
-    def get(self, request: Request, organization_id: int) -> Response:
+    def get(self, request: Request, organization: Reference) -> Response:
         """List the organizations above it that the caller may see, root first."""
         self.filters(request)
-        organization = find_visible_organization(self.caller, organization_id)
-        rows = self.rows(request, visible_ancestors(self.caller, organization).order_by("level"))
+        found = find_visible_organization(self.caller, organization)
+        rows = self.rows(request, visible_ancestors(self.caller, found).order_by("level"))
         return self.page(OrganizationSerializer, rows)
 
 
@@ -145,11 +146,11 @@ class Descendants(ListEndpoint):
         tags=["organizations"],
     )
     @snapshot()
-    def get(self, request: Request, organization_id: int) -> Response:
+    def get(self, request: Request, organization: Reference) -> Response:
         """List all organizations below it, at all levels, by id."""
         self.filters(request)
-        organization = find_visible_organization(self.caller, organization_id)
-        below = subtree_ordered_by_id(organization).exclude(pk=organization.pk)
+        top = find_visible_organization(self.caller, organization)
+        below = subtree_ordered_by_id(top).exclude(pk=top.pk)
         return self.page(OrganizationSerializer, self.rows(request, below))
 
 

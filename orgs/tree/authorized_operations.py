@@ -9,51 +9,62 @@ from django.db import transaction
 
 from orgs.access import visible_organizations
 from orgs.access.caller import Caller
+from orgs.access.visible_organizations import OrganizationName
 from orgs.tree import locks, tree_operations
 from orgs.tree.models import Organization
 
 
-def create(caller: Caller, *, name: str, key: str, parent_id: int | None = None, reason: str = "") -> Organization:
+def create(
+    caller: Caller, *, name: str, key: str, parent: OrganizationName | None = None, reason: str = ""
+) -> Organization:
     """Create an organization if the caller may place one below this parent.
 
     Raises the errors of `check_placement` and `tree_operations.create`.
     """
     with transaction.atomic():
         locks.lock_tree_for_writing()
-        visible_organizations.check_placement(caller, organization_id=None, parent_id=parent_id)
+        parent_id = visible_organizations.check_placement(caller, organization_id=None, parent=parent)
         return tree_operations.create(name=name, key=key, parent_id=parent_id, reason=reason)
 
 
-def rename(caller: Caller, organization_id: int, *, name: str, reason: str = "") -> Organization:
-    """Rename an organization that the caller may see. Raises OrganizationNotFound."""
-    with visible_organizations.hold_visible_organization(caller, organization_id):
-        return tree_operations.rename(organization_id=organization_id, name=name, reason=reason)
+def rename(caller: Caller, organization: OrganizationName, *, name: str, reason: str = "") -> Organization:
+    """Rename an organization that the caller may see. Raises OrganizationNotFound, OrganizationAmbiguous."""
+    with visible_organizations.hold_visible_organization(caller, organization) as found:
+        return tree_operations.rename(organization_id=found.pk, name=name, reason=reason)
 
 
 def move(
-    caller: Caller, organization_id: int, *, parent_id: int | None, name: str | None = None, reason: str = ""
+    caller: Caller,
+    organization: OrganizationName,
+    *,
+    parent: OrganizationName | None,
+    name: str | None = None,
+    reason: str = "",
 ) -> Organization:
     """Move an organization if the caller may; with `name`, rename it too.
 
-    Raises OrganizationNotFound and the errors of `check_placement` and `tree_operations.move`.
+    A parent that the caller may not see is allowed if the organization is below it already. Raises OrganizationNotFound
+    and the errors of `check_placement` and `tree_operations.move`.
     """
     with transaction.atomic():
         locks.lock_tree_for_writing()
-        organization = visible_organizations.find_visible_organization(caller, organization_id)
-        if parent_id != organization.parent_id:
-            visible_organizations.check_placement(caller, organization_id=organization_id, parent_id=parent_id)
+        found = visible_organizations.find_visible_organization(caller, organization)
+        if visible_organizations.is_parent_of(found, parent):
+            parent_id = found.parent_id
+        else:
+            parent_id = visible_organizations.check_placement(caller, organization_id=found.pk, parent=parent)
         if name is not None:
-            tree_operations.rename(organization_id=organization_id, name=name, reason=reason)
-        return tree_operations.move(organization_id=organization_id, parent_id=parent_id, reason=reason)
+            tree_operations.rename(organization_id=found.pk, name=name, reason=reason)
+        return tree_operations.move(organization_id=found.pk, parent_id=parent_id, reason=reason)
 
 
-def delete(caller: Caller, organization_id: int, *, subtree: bool = False, reason: str = "") -> int:
+def delete(caller: Caller, organization: OrganizationName, *, subtree: bool = False, reason: str = "") -> int:
     """Delete an organization if the caller may, and return the number of deleted organizations.
 
     Raises OrganizationNotFound and the errors of `check_not_top_of_scope` and `tree_operations.delete`.
     """
     with transaction.atomic():
         locks.lock_tree_for_writing()
-        visible_organizations.find_visible_organization(caller, organization_id)
-        visible_organizations.check_not_top_of_scope(caller, organization_id)
-        return tree_operations.delete(organization_id=organization_id, subtree=subtree, reason=reason)
+        found = visible_organizations.find_visible_organization(caller, organization)
+        visible_organizations.check_not_top_of_scope(caller, found.pk)
+        return tree_operations.delete(organization_id=found.pk, subtree=subtree, reason=reason)

@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from orgs.access.caller import Caller
-from orgs.access.visible_organizations import visible_ancestors, visible_organizations
+from orgs.access.visible_organizations import is_named_by, visible_ancestors, visible_organizations
 from orgs.tree.models import Organization
 from orgs.tree.paths import path_names_of
 
@@ -47,13 +47,13 @@ def visible_children(caller: Caller, *, parent_id: int | None, after: Organizati
 def search(caller: Caller, term: str) -> list[tuple[Organization, str]]:
     """Return up to MAX_SHOWN organizations whose name or key contains the term, each with its path as text.
 
-    The organization whose key is the term comes first.
+    The organizations that the term names by key or id (`orgs.tree.references`) come first.
     """
     rows: QuerySet[Organization] = visible_organizations(caller)
-    organizations = list(rows.filter(key=term))
-    if len(organizations) < MAX_SHOWN:
-        others = rows.filter(Q(name__icontains=term) | Q(key__icontains=term)).exclude(key=term)
-        organizations += others.order_by("pk")[: MAX_SHOWN - len(organizations)]
+    named = is_named_by(term)
+    organizations = list(rows.filter(named).order_by("pk"))
+    others = rows.filter(Q(name__icontains=term) | Q(key__icontains=term)).exclude(named)
+    organizations += others.order_by("pk")[: MAX_SHOWN - len(organizations)]
     paths = path_names_of([organization.pk for organization in organizations], top_id=caller.organization_id)
     return [(organization, " › ".join(paths[organization.pk])) for organization in organizations]
 

@@ -10,8 +10,8 @@ from django import forms
 
 from flagsite.core.admin.reason_form import reason_field
 from orgs.access.caller import Caller
-from orgs.access.visible_organizations import check_placement, find_organization_by_key_or_id
-from orgs.errors import MoveUnderOwnDescendant, OrganizationNotFound
+from orgs.access.visible_organizations import check_placement, find_visible_organization
+from orgs.errors import MoveUnderOwnDescendant, OrganizationAmbiguous, OrganizationNotFound
 from orgs.tree import authorized_operations
 from orgs.tree.models import ORGANIZATION_KEY, Organization
 
@@ -52,11 +52,17 @@ class MoveForm(OrganizationOperationForm):
         help_text="Empty: the organization becomes the root of a new tree.",
     )
 
+    def __init__(self, caller: Caller, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.caller = caller
+
     def clean_parent(self) -> Organization | None:
-        key_or_id = self.cleaned_data["parent"].strip()
+        name = self.cleaned_data["parent"].strip()
         try:
-            return find_organization_by_key_or_id(key_or_id) if key_or_id else None
-        except OrganizationNotFound as error:
+            return find_visible_organization(self.caller, name) if name else None
+        except OrganizationNotFound:
+            raise forms.ValidationError(f"There is no organization with the key or id {name!r}.") from None
+        except OrganizationAmbiguous as error:
             raise forms.ValidationError(error.detail) from error
 
 
@@ -92,13 +98,13 @@ def _rename(caller: Caller, organization: Organization, values: dict[str, Any]) 
 
 def _create(caller: Caller, organization: Organization, values: dict[str, Any]) -> Organization:
     fields = {name: values[name] for name in ("name", "key", "reason")}
-    return authorized_operations.create(caller, parent_id=organization.pk, **fields)
+    return authorized_operations.create(caller, parent=organization.pk, **fields)
 
 
 def _move(caller: Caller, organization: Organization, values: dict[str, Any]) -> Organization:
     parent = values["parent"]
     parent_id = parent.pk if parent else None
-    return authorized_operations.move(caller, organization.pk, parent_id=parent_id, reason=values["reason"])
+    return authorized_operations.move(caller, organization.pk, parent=parent_id, reason=values["reason"])
 
 
 def _delete(caller: Caller, organization: Organization, values: dict[str, Any]) -> None:
@@ -118,6 +124,6 @@ OPERATIONS = {
 
 def check_move(caller: Caller, organization: Organization, parent: Organization | None) -> None:
     """Check that a move is possible, before the page asks for a confirmation. Raises FlagsiteError."""
-    check_placement(caller, organization_id=organization.pk, parent_id=parent.pk if parent else None)
+    check_placement(caller, organization_id=organization.pk, parent=parent.pk if parent else None)
     if parent is not None and Organization.objects.under(organization).filter(pk=parent.pk).exists():
         raise MoveUnderOwnDescendant

@@ -8,9 +8,10 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
-from flagsite.core.api.input import Id, QuerySerializer, Text, WriteInput
-from flagsite.core.ids import id_in
+from flagsite.core.api.input import QuerySerializer, Text, WriteInput
 from orgs.tree.models import ORGANIZATION_KEY, Organization
+from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody, ReferenceInQuery
+from orgs.tree.references import Reference
 
 OSLO = {
     "id": 4,
@@ -38,12 +39,12 @@ class NewOrganization(WriteInput):
         validators=[ORGANIZATION_KEY],
         help_text="Stable, unique name in your own systems. It cannot be changed.",
     )
-    parentId = Id(
-        source="parent_id",
+    parentId = ReferenceInBody(
+        source="parent",
         required=False,
         allow_null=True,
         default=None,
-        help_text="Null or absent: the organization is a root.",
+        help_text=f"{HOW_TO_NAME} Null or absent: the organization is a root.",
     )
 
 
@@ -52,11 +53,11 @@ class OrganizationChanges(WriteInput):
     """The body of PATCH /organizations/{id}."""
 
     name = Text(max_length=255, required=False, help_text="The new name.")
-    parentId = Id(
-        source="parent_id",
+    parentId = ReferenceInBody(
+        source="parent",
         required=False,
         allow_null=True,
-        help_text="The new parent; null makes the organization a root.",
+        help_text=f"The new parent. {HOW_TO_NAME} Null makes the organization a root.",
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -65,24 +66,20 @@ class OrganizationChanges(WriteInput):
         return attrs
 
 
-class ParentFilter(serializers.CharField):
-    """An id, or `root` for organizations without a parent."""
+class ParentFilter(ReferenceInQuery):
+    """An organization, or `root` for organizations without a parent."""
 
-    def to_internal_value(self, data: Any) -> int | None:
-        text = super().to_internal_value(data)
-        if text == "root":
-            return None
-        organization_id = id_in(text)
-        if organization_id is None:
-            raise ValidationError("Neither an id nor root.")
-        return organization_id
+    def run_validation(self, data: Any = serializers.empty) -> Reference | None:
+        return None if data == "root" else super().run_validation(data)
 
 
 class OrganizationFilters(QuerySerializer):
     """The query of GET /organizations."""
 
     key = serializers.CharField(required=False, max_length=255, trim_whitespace=False, help_text="Exactly this key.")
-    parent = ParentFilter(required=False, help_text="Id of the parent, or `root` for organizations without a parent.")
+    parent = ParentFilter(
+        required=False, help_text=f"The parent. {HOW_TO_NAME} Or `root` for organizations without a parent."
+    )
     name = serializers.CharField(
         required=False,
         max_length=255,

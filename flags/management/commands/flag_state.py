@@ -14,7 +14,7 @@ from flags.states.selectors import EffectiveState
 from flagsite.core.console import terminal
 from flagsite.core.console.command import Answer, OperatorCommand
 from flagsite.core.db.snapshot import snapshot
-from orgs.access.visible_organizations import find_organization_by_key_or_id
+from orgs.access.visible_organizations import find_organization
 from orgs.tree.models import Organization
 
 
@@ -25,13 +25,13 @@ class Command(OperatorCommand):
     )
 
     def add_options(self, parser: CommandParser) -> None:
-        parser.add_argument("organization", metavar="ORG", help="key or id")
+        parser.add_argument("organization", metavar="ORG", help="key or id; id:… or key:… if it is a number")
         parser.add_argument("flag", metavar="FLAG", nargs="?")
         parser.add_argument("--environment", metavar="NAME", help="the environment, for environment overrides")
 
     def answer(self, *, organization: str, flag: str | None, environment: str | None, **options: Any) -> Answer:
         with snapshot():
-            where = find_organization_by_key_or_id(organization)
+            where = find_organization(organization)
             states = _states(where, flag, environment)
             sources = Organization.objects.in_bulk({state.source_organization_id for state in states} - {None})
         documents = [_document(state, where, sources) for state in states]

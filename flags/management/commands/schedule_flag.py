@@ -18,7 +18,7 @@ from flagsite.core.console.arguments import add_reason, count, when
 from flagsite.core.console.command import Answer, OperatorCommand, me
 from orgs.access.caller import Caller
 from orgs.access.models import Role
-from orgs.access.visible_organizations import find_organization_by_key_or_id
+from orgs.access.visible_organizations import find_organization
 
 
 class Command(OperatorCommand):
@@ -28,7 +28,7 @@ class Command(OperatorCommand):
     )
 
     def add_options(self, parser: CommandParser) -> None:
-        parser.add_argument("organization", metavar="ORG", help="key or id")
+        parser.add_argument("organization", metavar="ORG", help="key or id; id:… or key:… if it is a number")
         parser.add_argument("flag", metavar="FLAG")
         parser.add_argument("value", choices=["on", "off"])
         times = parser.add_mutually_exclusive_group(required=True)
@@ -46,7 +46,7 @@ class Command(OperatorCommand):
         self, *, organization: str, flag: str, value: str, at: datetime | None, cron: str | None, time_zone: str,
         max_retries: int | None, reason: str, **options: Any,
     ) -> Answer:  # fmt: skip
-        where = find_organization_by_key_or_id(organization)
+        where = find_organization(organization)
         caller = Caller(me(), Role.ADMIN)
         request = ScheduleRequest(flag, where.pk, reason, max_retries, actor.current().correlation_id)
         wanted = {"enabled": value == "on"}

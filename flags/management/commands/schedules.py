@@ -12,7 +12,7 @@ from flags.schedules.models import FlagSchedule
 from flags.schedules.selectors import matching
 from flagsite.core.console.arguments import count, row_id, when
 from flagsite.core.console.command import Answer, OperatorCommand
-from orgs.access.visible_organizations import find_organization_by_key_or_id
+from orgs.access.visible_organizations import id_to_filter_by
 
 MAX_LIMIT = 10_000
 
@@ -35,7 +35,7 @@ class Command(OperatorCommand):
         self, *, status: str, organization: str | None, flag: str, series: int | None, since: datetime | None,
         until: datetime | None, limit: int, **options: Any,
     ) -> Answer:  # fmt: skip
-        organization_id = find_organization_by_key_or_id(organization).pk if organization else None
+        organization_id = id_to_filter_by(None, organization) if organization else None
         matches = matching(
             FlagSchedule.objects.all(), status=status, organization_id=organization_id, flag=flag, series_id=series,
             since=since, until=until,

@@ -19,7 +19,7 @@ from jobs.console.chain_polling import succeeded
 from jobs.console.follow import follow
 from jobs.console.job_tables import documents_of, done_word, status_word
 from jobs.engine.models import Job
-from orgs.access.visible_organizations import find_organization_by_key_or_id
+from orgs.access.visible_organizations import find_organization
 from orgs.tree.models import Organization
 
 
@@ -31,14 +31,14 @@ class Command(OperatorCommand):
     )
 
     def add_options(self, parser: CommandParser) -> None:
-        parser.add_argument("organization", metavar="ORG", help="key or id")
+        parser.add_argument("organization", metavar="ORG", help="key or id; id:… or key:… if it is a number")
         parser.add_argument("flag", metavar="FLAG")
         parser.add_argument("value", choices=["on", "off"])
         add_reason(parser)
         parser.add_argument("--wait", action="store_true", help="show progress until the job's chain has ended")
 
     def answer(self, *, organization: str, flag: str, value: str, wait: bool, reason: str, **options: Any) -> Answer:
-        where = find_organization_by_key_or_id(organization)
+        where = find_organization(organization)
         accepted = set_flag(
             organization_id=where.pk, flag_key=flag, enabled=value == "on", requested_by=me(),
             correlation_id=actor.current().correlation_id, reason=reason,

@@ -11,7 +11,8 @@ from flags.serving.ofrep.protocol import Environ, EvaluationRefused
 from flags.serving.organization_snapshot import NO_ORGANIZATION, OrganizationSnapshot
 from flagsite.core.ids import MAX_ID
 from orgs.access.caller import Caller
-from orgs.errors import OrganizationNotFound
+from orgs.errors import OrganizationAmbiguous, OrganizationNotFound
+from orgs.tree.references import parse_reference
 
 LONGEST_BODY = 65_536
 BODY = "flagsite.body"
@@ -58,7 +59,7 @@ def snapshot_for(
 ) -> OrganizationSnapshot:
     """The organization that a request is evaluated for.
 
-    `organization` is the id or key that the path names; without one the context's counts, else the caller's own. Raises
+    `organization` is the reference in the path; without one the context's counts, else the caller's own. Raises
     EvaluationRefused where there is no such organization, or the caller does not see it.
     """
     named = context.get("organizationId") if organization is None else organization
@@ -68,16 +69,17 @@ def snapshot_for(
         elif type(named) is int and 0 < named <= MAX_ID:
             snapshot = cache.snapshot(named)
         elif type(named) in (int, str):
-            snapshot = cache.snapshot_by_id_or_key(str(named))
+            snapshot = cache.snapshot_named(parse_reference(named), caller.organization_id)
         else:
             raise EvaluationRefused(
                 400, "INVALID_CONTEXT", "The context's organizationId must be an integer or a string."
             )
     except OrganizationNotFound:
         snapshot = None
+    except OrganizationAmbiguous as error:
+        raise EvaluationRefused(400, "INVALID_CONTEXT", error.detail) from None
     if snapshot is None or (caller.organization_id is not None and caller.organization_id not in snapshot.ids):
-        status = 400 if organization is None else 404
-        raise EvaluationRefused(status, "INVALID_CONTEXT", "There is no such organization, or it is not yours.")
+        raise EvaluationRefused(400, "INVALID_CONTEXT", "There is no such organization, or it is not yours.")
     return snapshot
 
 

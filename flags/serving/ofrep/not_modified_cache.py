@@ -14,7 +14,6 @@ from weakref import ref
 
 from flags.serving.evaluation_cache import EvaluationCache
 from flags.serving.organization_snapshot import OrganizationSnapshot
-from flagsite.core.ids import id_in
 from orgs.access.caller import Caller
 from orgs.access.models import Role
 
@@ -65,14 +64,9 @@ class NotModifiedCache:
         return snapshot if same else None
 
     def keep(self, tag: str, entry: NotModifiedEntry) -> None:
-        """Store the request.
-
-        Not where the organization's key is digits: the same request means another one once that has the digits as id.
-        """
+        """Store the request."""
         snapshot = entry.snapshot()
         if len(entry.body) > LONGEST_BODY or snapshot is None:
-            return
-        if snapshot.keys and id_in(snapshot.keys[-1]) is not None:
             return
         with self._storing:
             self._entries.pop(tag, None)

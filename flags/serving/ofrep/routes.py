@@ -19,7 +19,7 @@ class Route:
 
     path: str
     organization: str | None
-    """An id or a key."""
+    """A reference (`orgs.tree.references`)."""
     flag_key: str | None
     name: str
     """Requests are counted under it."""

@@ -209,5 +209,5 @@ def test_the_number_of_queries_does_not_grow(api: Api, cast: Cast, flag: Flag, s
 
 def test_what_is_not_there_or_makes_no_sense(api: Api, cast: Cast, flag: Flag) -> None:
     assert kind_of(api.get("/v1/feature-flags/nothing/adoption")) == "flag-not-found"
-    assert wrong_fields(api.get(ADOPTION, organizationId="x")) == {"organizationId"}
+    assert wrong_fields(api.get(ADOPTION, organizationId="")) == {"organizationId"}
     assert wrong_fields(api.get(ADOPTION, org=1)) == {"org"}

@@ -98,7 +98,7 @@ def test_a_bound_key_evaluates_nothing_but_its_own_subtree(cast: Cast, checkout:
     for named in (cast.rival.pk, cast.rival.key, "nobody", 2**64):
         answer = asking.post(f"/organizations/{named}{FLAGS}", {"context": {"targetingKey": "joe"}})
         assert (answer.status, answer.body["errorDetails"]) == (
-            404, "There is no such organization, or it is not yours.",
+            400, "There is no such organization, or it is not yours.",
         )  # fmt: skip
 
 

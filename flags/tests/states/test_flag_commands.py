@@ -106,12 +106,16 @@ def test_where_flags_are_not_made_by_setting_them_an_unknown_one_is_refused(cast
     assert not Flag.objects.exists()
 
 
-def test_digits_are_an_id_where_there_is_one_else_a_key(cast: Cast) -> None:
-    tree_operations.create(name="Oslo's twin", key=str(cast.oslo.pk), parent_id=None)
-    free = tree_operations.create(name="Nobody's id", key=str(2**40), parent_id=None)
-    run("set_flag", cast.oslo.pk, "checkout", "on")
-    run("set_flag", 2**40, "checkout", "on")
-    assert list(Change.objects.order_by("number").values_list("organization_id", flat=True)) == [cast.oslo.pk, free.pk]
+def test_digits_are_an_id_unless_they_may_be_a_key(cast: Cast) -> None:
+    twin = tree_operations.create(name="Oslo's twin", key=str(cast.oslo.pk), parent_id=None)
+    tree_operations.create(name="Nobody's id", key=str(2**40), parent_id=None)
+    for ambiguous in (cast.oslo.pk, 2**40):
+        refused = run("set_flag", ambiguous, "checkout", "on").error
+        assert f"Write id:{ambiguous} for the id or key:{ambiguous} for the key." in refused
+    for number in (cast.rome.pk, f"id:{cast.oslo.pk}", f"key:{cast.oslo.pk}"):
+        run("set_flag", number, "checkout", "on")
+    changed = Change.objects.order_by("number").values_list("organization_id", flat=True)
+    assert list(changed) == [cast.rome.pk, cast.oslo.pk, twin.pk]
 
 
 def test_a_state_says_where_it_comes_from(cast: Cast) -> None:

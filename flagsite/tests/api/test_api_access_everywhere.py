@@ -27,7 +27,7 @@ from orgs.tests.people import person
 from orgs.tree.models import Organization
 
 OPEN = {"", "openapi.json", "docs", "livez", "readyz", "version"}
-OF_SOMEBODY = ("<id:", "<str:prefix>", "<str:username>")
+OF_SOMEBODY = ("<id:", "organization:", "<str:prefix>", "<str:username>")
 """Parts of paths that name something which belongs to somebody."""
 HANDLERS = ("get", "post", "put", "patch", "delete")
 
@@ -52,7 +52,8 @@ def address(path: str, *, prefix: str = "nobodys", username: str = "nobody", **i
     )
     filled = filled.replace("<str:prefix>", prefix).replace("<str:username>", username)
     for name, value in ids.items():
-        filled = filled.replace(f"<id:{name}>", str(value))
+        for converter in ("id", "organization", "top_organization"):
+            filled = filled.replace(f"<{converter}:{name}>", str(value))
     assert "<" not in filled, f"this test does not know how to fill {path}"
     return f"/{filled}"
 
@@ -60,10 +61,10 @@ def address(path: str, *, prefix: str = "nobodys", username: str = "nobody", **i
 ROLES = {
     "metrics": "GET reader",
     "organizations": "GET reader POST admin",
-    "organizations/<id:organization_id>": "GET reader PATCH admin DELETE admin",
-    "organizations/<id:organization_id>/ancestors": "GET reader",
-    "organizations/<id:organization_id>/descendants": "GET reader",
-    "organizations/<id:organization_id>/flags": "GET reader",
+    "organizations/<organization:organization>": "GET reader PATCH admin DELETE admin",
+    "organizations/<organization:organization>/ancestors": "GET reader",
+    "organizations/<organization:organization>/descendants": "GET reader",
+    "organizations/<organization:organization>/flags": "GET reader",
     "v1/access-keys": "GET admin POST admin",
     "v1/access-keys/<str:prefix>": "GET admin",
     "v1/access-keys/<str:prefix>/rotate": "POST admin",
@@ -74,7 +75,7 @@ ROLES = {
     "v1/audit-log": "GET admin",
     "v1/audit-log/csv": "GET admin",
     "job-status/<id:job_id>": "GET reader",
-    "jobs/<id:organization_id>": "GET reader",
+    "jobs/<organization:organization>": "GET reader",
     "retry-job/<id:job_id>": "POST operator",
     "cancel-job/<id:job_id>": "POST operator",
     "job-retry-chain/<id:job_id>": "GET reader",
@@ -93,8 +94,8 @@ ROLES = {
     "v1/schedules/<id:schedule_id>": "GET reader",
     "v1/schedules/<id:schedule_id>/cancel": "POST editor",
     "v1/schedules/<id:schedule_id>/retry": "POST operator",
-    "<id:orgId>/<str:featureFlagName>": "GET reader",
-    "<id:orgId>/<str:featureFlagName>/<str:enabled>": "POST editor",
+    "<top_organization:orgId>/<str:featureFlagName>": "GET reader",
+    "<top_organization:orgId>/<str:featureFlagName>/<str:enabled>": "POST editor",
     "internal/cache/invalidate": "POST operator",
 }
 """The role that each method of each address needs."""
@@ -149,7 +150,7 @@ def test_every_write_honours_the_idempotency_key(path: str, view: Any) -> None:
 @pytest.mark.parametrize(("path", "method"), [*CALLS, *((path, "OPTIONS") for path, _ in ENDPOINTS)])
 def test_without_a_key_every_endpoint_answers_401(cast: Cast, path: str, method: str) -> None:
     for api in (Api(), Api("wrongwro.wrong")):
-        ids = {"organization_id": cast.acme.pk, "orgId": cast.acme.pk, "job_id": 1, "schedule_id": 1}
+        ids = {"organization": cast.acme.pk, "orgId": cast.acme.pk, "job_id": 1, "schedule_id": 1}
         response = api.send(method, address(path, **ids))
         assert (response.status_code, kind_of(response)) == (401, "not-authenticated")
         assert response["WWW-Authenticate"].startswith("Bearer")
@@ -165,10 +166,10 @@ def test_what_belongs_to_others_does_not_exist(cast: Cast, acme_key: str, path: 
     key, _ = access_keys.create(name="theirs", organization=cast.rival)
     person("viewer", name="somebody", bound_to=cast.rival)
     foreign = address(
-        path, prefix=key.prefix, username="somebody", organization_id=rival, orgId=rival, job_id=Job.objects.get().pk,
+        path, prefix=key.prefix, username="somebody", organization=rival, orgId=rival, job_id=Job.objects.get().pk,
         schedule_id=schedule.pk,
     )  # fmt: skip
-    missing = address(path, organization_id=999_999, orgId=999_999, job_id=999_999, schedule_id=999_999)
+    missing = address(path, organization=999_999, orgId=999_999, job_id=999_999, schedule_id=999_999)
     body = {"name": "Mine"} if method == "PATCH" else None
     api = Api(acme_key)
     theirs, none = api.send(method, foreign, body), api.send(method, missing, body)

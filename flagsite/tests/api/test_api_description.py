@@ -105,12 +105,12 @@ def test_every_problem_is_among_the_described_ones() -> None:
         assert set(response["content"]) == {"application/problem+json"}
 
 
-def test_an_id_is_a_whole_number_and_enabled_one_of_two_words() -> None:
+def test_an_organization_is_an_id_or_a_key_and_enabled_one_of_two_words() -> None:
     parameters = {
         parameter["name"]: parameter["schema"]
         for parameter in DOCUMENT["paths"]["/{orgId}/{featureFlagName}/{enabled}"]["post"]["parameters"]
     }
-    assert parameters["orgId"] == {"type": "integer", "format": "int64", "minimum": 1, "maximum": 2**63 - 1}
+    assert (parameters["orgId"]["type"], parameters["orgId"]["pattern"]) == ("string", "^[^/]+$")
     assert sorted(parameters["enabled"]["enum"]) == ["false", "true"]
 
 

@@ -17,7 +17,7 @@ from orgs.tree import tree_operations
 
 READS = {
     "/organizations": 3,
-    "/organizations?name=o&parent={acme}": 3,
+    "/organizations?name=o&parent={acme}": 4,
     "/organizations/{acme}": 3,
     "/organizations/{acme}/ancestors": 5,
     "/organizations/{acme}/descendants": 4,

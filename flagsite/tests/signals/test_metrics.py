@@ -166,7 +166,7 @@ def test_requests_are_counted_by_the_pattern_of_their_address(cast: Cast, admin_
     def counted(**labels: str) -> float:
         return total(scraped(admin_key), "flagsite_http_request_seconds_count", **labels)
 
-    known = {"route": "organizations/<id:organization_id>", "method": "GET"}
+    known = {"route": "organizations/<organization:organization>", "method": "GET"}
     before, unknown = counted(**known), counted(route="unknown", status="404")
     for number in (cast.acme.pk, cast.rival.pk):
         Api(admin_key).get(f"/organizations/{number}")

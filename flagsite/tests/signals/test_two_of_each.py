@@ -12,7 +12,7 @@ from flagsite.tests.signals.conftest import TOKEN, lines_of
 from flagsite.tests.signals.scraping import Sample, samples_of, total
 
 pytestmark = pytest.mark.slow
-FLAG_ROUTE = "<id:orgId>/<str:featureFlagName>/<str:enabled>"
+FLAG_ROUTE = "<top_organization:orgId>/<str:featureFlagName>/<str:enabled>"
 JOBS, REQUESTS, LEAVES = 10, 60, 15
 
 

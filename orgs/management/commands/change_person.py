@@ -13,7 +13,7 @@ from orgs.access.caller import Caller
 from orgs.access.models import Role
 from orgs.access.people import ROLES_BY_GROUP, groups_of
 from orgs.access.people_serializers import PersonSerializer
-from orgs.access.visible_organizations import find_organization_by_key_or_id
+from orgs.access.visible_organizations import find_organization
 
 
 class Command(OperatorCommand):
@@ -43,7 +43,7 @@ class Command(OperatorCommand):
         if groups is not None:
             changes["groups"] = groups
         if organization or everywhere:
-            changes["organization"] = find_organization_by_key_or_id(organization).pk if organization else None
+            changes["organization"] = find_organization(organization).pk if organization else None
         if is_active is not None:
             changes["is_active"] = is_active
         if not changes:

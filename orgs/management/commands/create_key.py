@@ -11,7 +11,7 @@ from flagsite.core.console.command import Answer, OperatorCommand
 from orgs.access import access_keys
 from orgs.access.access_key_serializers import CreatedAccessKeySerializer
 from orgs.access.models import Role
-from orgs.access.visible_organizations import find_organization_by_key_or_id
+from orgs.access.visible_organizations import find_organization
 
 
 class Command(OperatorCommand):
@@ -27,7 +27,7 @@ class Command(OperatorCommand):
         add_reason(parser)
 
     def answer(self, *, name: str, role: str, organization: str | None, expires: Any, **options: Any) -> Answer:
-        top = find_organization_by_key_or_id(organization) if organization else None
+        top = find_organization(organization) if organization else None
         record, key = access_keys.create(name=name, role=Role(role), organization=top, expires=expires)
         shown = [f"{record.name} ({record.role}). This key cannot be shown again:", key]
         return Answer(CreatedAccessKeySerializer(record, context={"secret": key}).data, shown)

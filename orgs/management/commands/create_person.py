@@ -15,7 +15,7 @@ from orgs.access.caller import Caller
 from orgs.access.models import Role
 from orgs.access.people import ROLES_BY_GROUP
 from orgs.access.people_serializers import PersonWithPasswordSerializer
-from orgs.access.visible_organizations import find_organization_by_key_or_id
+from orgs.access.visible_organizations import find_organization
 
 
 class Command(OperatorCommand):
@@ -38,7 +38,7 @@ class Command(OperatorCommand):
             User.username_validator(username)
         except ValidationError as error:
             raise Refused(" ".join(error.messages)) from error
-        top = find_organization_by_key_or_id(organization).pk if organization else None
+        top = find_organization(organization).pk if organization else None
         person, password = people_operations.create(
             Caller(me(), Role.ADMIN), username=username, groups=groups, organization=top, email=email
         )

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from flagsite.core.console.arguments import add_reason
 from flagsite.core.console.command import Answer, OperatorCommand, Refused, WrongUsage
-from orgs.access.visible_organizations import find_organization_by_key_or_id
+from orgs.access.visible_organizations import find_organization
 from orgs.errors import ImportRefused, InvalidImportOption
 from orgs.importing import importer, report, staging
 from orgs.importing.importer import ImportReport
@@ -88,7 +88,7 @@ def _options(
             delimiter=delimiter,
             encoding=encoding,
             move_between_trees=move_between_trees,
-            below_id=find_organization_by_key_or_id(below).pk if below else None,
+            below_id=find_organization(below).pk if below else None,
         )
     except InvalidImportOption as error:
         raise WrongUsage(f"--{error.option.replace('_', '-')}: {error.detail}") from error

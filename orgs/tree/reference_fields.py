@@ -1,0 +1,48 @@
+"""Fields that name an organization in JSON and in queries, by a reference (`orgs.tree.references`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from flagsite.core.ids import MAX_ID
+from orgs.tree.references import LONGEST, Reference, parse_reference
+
+HOW_TO_NAME = "By its id or its key: `31`, `acme`, or as a text `id:31`, `key:31`."
+
+
+class ReferenceInQuery(serializers.CharField):
+    """A query parameter that names an organization."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=LONGEST, trim_whitespace=False, **kwargs)
+
+    def run_validation(self, data: Any = serializers.empty) -> Reference:
+        return parse_reference(super().run_validation(data))
+
+
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "integer", "format": "int64", "minimum": 1, "maximum": MAX_ID},
+            {"type": "string", "minLength": 1, "maxLength": LONGEST},
+        ]
+    }
+)
+class ReferenceInBody(serializers.Field[Reference, Any, Any, Any]):
+    """A JSON integer, which is an id, or a JSON string, which is a reference."""
+
+    default_error_messages = {
+        "invalid": "Name an organization by its id, such as 31, or by a text such as id:31, acme or key:acme."
+    }
+
+    def to_internal_value(self, data: Any) -> Reference:
+        is_id = isinstance(data, int) and not isinstance(data, bool) and 0 < data <= MAX_ID
+        if not is_id and not (isinstance(data, str) and 0 < len(data) <= LONGEST):
+            self.fail("invalid")
+        return parse_reference(data)
+
+    def to_representation(self, value: Any) -> Any:
+        return value
