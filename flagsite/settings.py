@@ -132,6 +132,7 @@ SECURE_HSTS_SECONDS = environment.integer("SECURE_HSTS_SECONDS", 0)
 TRUST_PROXY_HEADERS = environment.boolean("TRUST_PROXY_HEADERS", default=False)
 if TRUST_PROXY_HEADERS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+PASSWORD_HASHERS = ["flagsite.core.password_hasher.PatientPasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")

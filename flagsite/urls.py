@@ -11,6 +11,7 @@ from flagsite.admin_site import front_page, people
 from flagsite.health import probes
 from flagsite.metrics.api import MetricsView
 from flagsite.openapi.schema import OpenApiDocumentView
+from flagsite.web import sign_in
 from orgs.access.endpoints import AlwaysJson
 from orgs.access.permissions import OpenOnPurpose
 
@@ -30,6 +31,7 @@ urlpatterns = [
     path("admin/password_change/", admin.site.admin_view(people.own_password)),
     path("admin/orgs/historyentry/", to_audit_log, {"rest": ""}),
     path("admin/orgs/historyentry/<path:rest>", to_audit_log),
+    path("admin/login/", sign_in.sign_in),
     path("admin/", admin.site.urls),
     path("openapi.json", OpenApiDocumentView.as_view(), name="openapi"),
     path("docs", documentation_page, name="docs"),

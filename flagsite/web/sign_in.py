@@ -1,0 +1,128 @@
+"""The sign-in of the admin site, with limits on failed sign-ins for each person and each address.
+
+A refused sign-in costs no password hash. One password is checked at a time in each process, by a patient thread
+(`flagsite.core.password_hasher`). So neither guessing nor many sign-ins at once slow down the API.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import limits
+import structlog
+from django.conf import settings
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from limits.storage import MemoryStorage
+from limits.strategies import SlidingWindowCounterRateLimiter
+from redis.exceptions import RedisError
+from unfold.forms import AuthenticationForm
+
+from flagsite.core.client_address import client_address
+from flagsite.web.api_rate_limit import PAUSE_SECONDS, circuit_breaker, limiter_at
+
+log = structlog.get_logger(__name__)
+LIMITS = {
+    "person and address": limits.parse("5/15 minutes"),
+    "address": limits.parse("30/15 minutes"),
+    "person": limits.parse("100/15 minutes"),
+}
+"""The failed sign-ins that are allowed. The limit for a person alone is high: others must not lock out the person."""
+password_check = threading.Lock()
+own_counters = SlidingWindowCounterRateLimiter(MemoryStorage())
+Result = TypeVar("Result")
+
+
+class SignInForm(AuthenticationForm):
+    """Django's form with limits. `wait_seconds` is above 0 if the form was refused for them."""
+
+    wait_seconds = 0
+
+    def clean(self) -> Any:
+        """Check name and password. Raises ValidationError with the way out."""
+        failed = FailedSignIns(str(self.data.get("username", "")), client_address(self.request))
+        self.wait_seconds = failed.seconds_to_wait()
+        if self.wait_seconds:
+            log.warning("sign_in_refused", address=failed.address, seconds=self.wait_seconds)
+            raise ValidationError(
+                f"There were too many failed attempts to sign in. Try again in {_in_words(self.wait_seconds)}. "
+                "If you do not remember your password, an admin can set a new one.",
+                code="too_many",
+            )
+        if not password_check.acquire(blocking=False):
+            self.wait_seconds = 1
+            raise ValidationError("Somebody else is signing in at this moment. Send the form again.", code="busy")
+        try:
+            cleaned = super().clean()
+        except ValidationError:
+            failed.add()
+            log.warning("sign_in_failed", address=failed.address)
+            raise
+        finally:
+            password_check.release()
+        return cleaned
+
+
+class FailedSignIns:
+    """The counters of failed sign-ins of one person from one address.
+
+    Args:
+        person: the name in the form. Flagsite also counts names that do not exist, so nobody learns which names exist.
+        address: the network address of the client.
+    """
+
+    def __init__(self, person: str, address: str) -> None:
+        name = hashlib.sha256(person.casefold().encode(errors="replace")).hexdigest()
+        self.address = address
+        self._keys = {"person and address": (name, address), "address": (address,), "person": (name,)}
+
+    def seconds_to_wait(self) -> int:
+        """Return 0 if no limit is reached, else the whole seconds until the person may try again."""
+        return max(self._seconds_to_wait(counter) for counter in self._keys)
+
+    def _seconds_to_wait(self, counter: str) -> int:
+        limit, key = LIMITS[counter], ("sign-in", counter, *self._keys[counter])
+        if _counted(lambda limiter: limiter.test(limit, *key)):
+            return 0
+        return max(
+            1, math.ceil(_counted(lambda limiter: limiter.get_window_stats(limit, *key).reset_time) - time.time())
+        )
+
+    def add(self) -> None:
+        """Count one more failed sign-in."""
+        for counter, key in self._keys.items():
+            _counted(lambda limiter, at=("sign-in", counter, *key), limit=LIMITS[counter]: limiter.hit(limit, *at))
+
+
+def _counted(ask: Callable[[SlidingWindowCounterRateLimiter], Result]) -> Result:
+    """Ask the counters that all processes share; while the Redis-protocol server is away, those of this process."""
+    if not circuit_breaker.is_open():
+        try:
+            result = ask(limiter_at(settings.REDIS_URL))
+            circuit_breaker.reset()
+            return result
+        except (RedisError, OSError) as error:
+            circuit_breaker.trip()
+            log.warning("rate_limit_off", error=str(error), seconds=PAUSE_SECONDS)
+    return ask(own_counters)
+
+
+def sign_in(request: HttpRequest) -> HttpResponse:
+    """The page on which people sign in: the admin site's view, with 429 if the form was refused for its limits."""
+    response = admin.site.login(request)
+    form = getattr(response, "context_data", None) and response.context_data.get("form")  # type: ignore[attr-defined]
+    if form is not None and form.wait_seconds:
+        response.status_code = 429
+        response["Retry-After"] = str(form.wait_seconds)
+    return response
+
+
+def _in_words(seconds: int) -> str:
+    minutes = math.ceil(seconds / 60)
+    return "a minute" if minutes == 1 else f"{minutes} minutes"
