@@ -5,28 +5,19 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularSwaggerView
 
 from flagsite.admin_site import front_page, people
 from flagsite.health import probes
 from flagsite.metrics.api import MetricsView
+from flagsite.openapi.documentation_page import documentation_page
 from flagsite.openapi.schema import OpenApiDocumentView
-from flagsite.web import sign_in
-from orgs.access.endpoints import AlwaysJson
-from orgs.access.permissions import OpenOnPurpose
+from flagsite.web import front_door, sign_in
 
-documentation_page = SpectacularSwaggerView.as_view(
-    url_name="openapi",
-    permission_classes=(OpenOnPurpose,),
-    authentication_classes=(),
-    throttle_classes=(),
-    content_negotiation_class=AlwaysJson,
-)
 to_audit_log = RedirectView.as_view(
     url="/admin/orgs/auditentry/%(rest)s", query_string=True, permanent=True
 )  # from the audit log's address in version 1.0
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="admin:index")),  # the start page for people
+    path("", front_door.front_door, name="front-door"),
     path("admin/overview/", front_page.live, name="overview"),
     path("admin/password_change/", admin.site.admin_view(people.own_password)),
     path("admin/orgs/historyentry/", to_audit_log, {"rest": ""}),

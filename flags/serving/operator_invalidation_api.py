@@ -26,7 +26,7 @@ class InvalidateCache(Endpoint):
         summary="Have every web process read anew what it keeps in memory",
         request=WhatToReadAnew,
         responses=InvalidatedSerializer,
-        tags=["operations"],
+        tags=["operation"],
         description=f"Flags are named as in paths: {FLAG_KEY_PATTERN}. Needed only after changes past Flagsite.",
     )
     @idempotent

@@ -152,6 +152,9 @@ def add_common_parts(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Add error responses to every operation and the header Idempotency-Key to writes; a hook of drf-spectacular."""
     components = result.setdefault("components", {})
     components.setdefault("schemas", {})["Problem"] = PROBLEM_SCHEMA
+    schemes = components.get("securitySchemes", {})
+    first = ("bearerKey", "headerKey")  # the page /docs offers them in this order, and most people have an access key
+    components["securitySchemes"] = {name: schemes[name] for name in (*first, *sorted(set(schemes) - set(first)))}
     components["responses"] = {RESPONSE_NAMES[status]: _response(status) for status in RESPONSE_NAMES}
     for path, operations in result["paths"].items():
         for method, operation in operations.items():

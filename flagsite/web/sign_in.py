@@ -11,6 +11,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import limits
@@ -97,7 +98,11 @@ class FailedSignIns:
     def add(self) -> None:
         """Count one more failed sign-in."""
         for counter, key in self._keys.items():
-            _counted(lambda limiter, at=("sign-in", counter, *key), limit=LIMITS[counter]: limiter.hit(limit, *at))
+            _counted(partial(_hit, counter, key))
+
+
+def _hit(counter: str, key: tuple[str, ...], limiter: SlidingWindowCounterRateLimiter) -> bool:
+    return limiter.hit(LIMITS[counter], "sign-in", counter, *key)
 
 
 def _counted(ask: Callable[[SlidingWindowCounterRateLimiter], Result]) -> Result:

@@ -48,7 +48,7 @@ def site(_served: Installation) -> Iterator[Installation]:
 
 @pytest.fixture
 def sign_in(chromium: Browser, site: Installation) -> Iterator[SignIn]:
-    """Open the admin site as one of the people; the page fails the test when its scripts fail.
+    """Open the admin site as one of the people; a script that fails or is refused fails the test.
 
     Options: dark, phone (390 by 844 instead of 1440 by 900).
     """
@@ -66,6 +66,14 @@ def sign_in(chromium: Browser, site: Installation) -> Iterator[SignIn]:
         page = context.new_page()
         page.set_default_timeout(15_000)
         page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on(
+            "console",
+            lambda line: (
+                errors.append(f"{line.text} {line.location} {page.url}")
+                if "Content Security Policy" in line.text
+                else None
+            ),
+        )
         page.goto("/admin/login/?next=/admin/")
         page.fill("input[name=username]", name)
         page.fill("input[name=password]", PASSWORD)

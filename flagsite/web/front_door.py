@@ -1,0 +1,12 @@
+"""GET /: the page for people and programs that open the address of this service: what it is, and where to go."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+
+def front_door(request: HttpRequest) -> HttpResponse:
+    """The page has no figures and no names, so it is open to everybody."""
+    return render(request, "flagsite/front_door.html", {**admin.site.each_context(request), "title": "Flagsite"})
