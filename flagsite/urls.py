@@ -11,13 +11,13 @@ from flagsite.health import probes
 from flagsite.metrics.api import MetricsView
 from flagsite.openapi.documentation_page import documentation_page
 from flagsite.openapi.schema import OpenApiDocumentView
-from flagsite.web import front_door, sign_in
+from flagsite.web import start_page, sign_in
 
 to_audit_log = RedirectView.as_view(
     url="/admin/orgs/auditentry/%(rest)s", query_string=True, permanent=True
 )  # from the audit log's address in version 1.0
 urlpatterns = [
-    path("", front_door.front_door, name="front-door"),
+    path("", start_page.start_page, name="start-page"),
     path("admin/overview/", front_page.live, name="overview"),
     path("admin/password_change/", admin.site.admin_view(people.own_password)),
     path("admin/orgs/historyentry/", to_audit_log, {"rest": ""}),

@@ -7,6 +7,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 
-def front_door(request: HttpRequest) -> HttpResponse:
+def start_page(request: HttpRequest) -> HttpResponse:
     """The page has no figures and no names, so it is open to everybody."""
-    return render(request, "flagsite/front_door.html", {**admin.site.each_context(request), "title": "Flagsite"})
+    return render(request, "flagsite/start_page.html", {**admin.site.each_context(request), "title": "Flagsite"})
