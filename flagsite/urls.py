@@ -11,7 +11,7 @@ from flagsite.health import probes
 from flagsite.metrics.api import MetricsView
 from flagsite.openapi.documentation_page import documentation_page
 from flagsite.openapi.schema import OpenApiDocumentView
-from flagsite.web import start_page, sign_in
+from flagsite.web import sign_in, start_page
 
 to_audit_log = RedirectView.as_view(
     url="/admin/orgs/auditentry/%(rest)s", query_string=True, permanent=True
