@@ -7,6 +7,7 @@ import logging.config
 import os
 import re
 import sys
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -15,6 +16,16 @@ from flagsite.core import actor
 
 TOP_LEVEL_FIELDS = ("timestamp", "level", "event", "correlationId", "logger")
 """The fields at the top level of every JSON line. All other fields are in `data`."""
+ABOUT_THE_DATABASE = frozenset(
+    {
+        "database_away",
+        "evaluation_without_database",
+        "events_without_database",
+        "metrics_without_database",
+        "readiness_check_failed",
+    }
+)
+"""The events that every request may cause while the database is away."""
 USER_IN_URL = re.compile(r"(?<=://)[^/@\s'\"]*(?=@)")
 
 
@@ -28,6 +39,31 @@ def without_passwords(logger: Any, method: str, line: dict[str, Any]) -> dict[st
 
 def _without_password(user: re.Match[str]) -> str:
     return "***" if ":" in user[0] else user[0]
+
+
+class DatabaseAwayOnceASecond:
+    """A processor: of the events that say that the database is away, one a second; it says how many it stands for."""
+
+    def __init__(self) -> None:
+        self._next_at = 0.0
+        self._left_out = 0
+
+    def __call__(self, logger: Any, method: str, line: dict[str, Any]) -> dict[str, Any]:
+        if line["event"] not in ABOUT_THE_DATABASE or line.get("check") == "broker":
+            return line
+        now = monotonic()
+        if now < self._next_at:
+            self._left_out += 1
+            raise structlog.DropEvent
+        self._next_at = now + 1
+        if self._left_out:
+            line["leftOut"], self._left_out = self._left_out, 0
+        return line
+
+
+def has_traceback(record: logging.LogRecord) -> bool:
+    """Whether a line of Django's about a request says more than the line `request_answered`."""
+    return bool(record.exc_info)
 
 
 def nested(logger: Any, method: str, line: dict[str, Any]) -> dict[str, Any]:
@@ -70,10 +106,13 @@ def configuration(*, level: str, style: str) -> dict[str, Any]:
         "formatters": {
             "lines": {"()": formatter, "style": style},
         },
+        "filters": {"has_traceback": {"()": lambda: has_traceback}},
         "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "lines"}},
         "root": {"handlers": ["console"], "level": level},
         "loggers": {
             "django": {"handlers": [], "level": "INFO"},
+            "django.request": {"handlers": [], "filters": ["has_traceback"]},
+            "django.security": {"handlers": [], "propagate": False},  # `request_answered` says why in `refusedAs`
             "django.server": {"handlers": [], "level": "WARNING"},
             "celery": {"handlers": [], "level": level},
             "celery.app.trace": {"handlers": [], "level": "WARNING"},
@@ -99,6 +138,7 @@ def configure_structlog() -> None:
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
+            DatabaseAwayOnceASecond(),
             *SHARED,
             structlog.stdlib.PositionalArgumentsFormatter(),
             structlog.processors.StackInfoRenderer(),

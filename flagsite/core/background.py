@@ -9,6 +9,7 @@ import atexit
 import os
 import threading
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from weakref import WeakSet
 
 
@@ -109,7 +110,8 @@ class BackgroundService(ABC):
         try:
             self.turn()
         except Exception as error:  # noqa: BLE001 - after any error, the next turn tries again
-            self.on_error(error)
+            with suppress(Exception):  # the log cannot be written, which must not end the service
+                self.on_error(error)
 
 
 _services: WeakSet[BackgroundService] = WeakSet()

@@ -146,6 +146,22 @@ def test_a_wake_up_during_a_turn_is_not_lost(patient: Counting) -> None:
     assert patient.turns == 2
 
 
+def test_a_log_that_cannot_be_written_does_not_end_the_service(
+    patient: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(error: Exception) -> None:
+        raise OSError("No space left on device")
+
+    def fail() -> None:
+        raise ValueError
+
+    monkeypatch.setattr(patient, "on_error", full)
+    patient.work = fail
+    assert patient.takes_a_turn()
+    assert patient.takes_a_turn()
+    assert patient.is_alive()
+
+
 def test_an_error_is_told_and_the_next_turn_tries_again(patient: Counting) -> None:
     def fail() -> None:
         raise trouble

@@ -104,6 +104,8 @@ HTTP_TYPES = {
 
 RETRY_AFTER = {"Retry-After": "5"}
 """The header of every 503, in seconds."""
+LONGEST_REASON = 200
+"""Characters of what a client has sent that the log gets."""
 TOO_LARGE = "The body of the request is too large."
 INVALID_INPUT = "invalid-input"
 """The type of a 400 whose `errors` name each invalid field and the reason."""
@@ -129,7 +131,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     if isinstance(error, RequestDataTooBig):
         return _problem_response(problem(413, HTTP_TYPES[413], TOO_LARGE))
     if isinstance(error, (OperationalError, InterfaceError)):
-        log.error("database_away", exc_info=error)
+        log.error("database_away", error=str(error).strip())
         return _problem_response(_database_away_problem(), RETRY_AFTER)
     if isinstance(error, exceptions.APIException):
         return _problem_response(_framework_problem(error), _framework_headers(error))
@@ -192,7 +194,7 @@ class UnavailableDatabaseMiddleware:
             return _json_response(problem(*PROBLEMS[orgs.TreeBusy], error.detail), RETRY_AFTER)
         if not isinstance(error, (OperationalError, InterfaceError)):
             return None
-        log.error("database_away", exc_info=error)
+        log.error("database_away", error=str(error).strip())
         return _json_response(_database_away_problem(), RETRY_AFTER)
 
 
@@ -218,6 +220,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
         return _json_response(problem(413, HTTP_TYPES[413], TOO_LARGE))
     detail = "The request is malformed."
     if isinstance(exception, SuspiciousOperation):
+        request.refused_as = str(exception)[:LONGEST_REASON]  # type: ignore[attr-defined]
         detail = "The request was refused as suspicious. Check that its host name is one of ALLOWED_HOSTS."
     return _json_response(problem(400, HTTP_TYPES[400], detail))
 

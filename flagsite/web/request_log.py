@@ -32,6 +32,7 @@ class RequestLogMiddleware:
         route = route_of(request)
         method = str(request.method)
         requests.count(method=method, route=route, status=response.status_code, seconds=seconds)
+        refused_as = getattr(request, "refused_as", "")
         _log_method(route, response.status_code)(
             "request_answered",
             method=method,
@@ -39,6 +40,7 @@ class RequestLogMiddleware:
             path=escape_uri_path(request.path)[:500],
             status=response.status_code,
             durationMs=round(seconds * 1000, 1),
+            **({"refusedAs": refused_as} if refused_as else {}),
         )
         return response
 

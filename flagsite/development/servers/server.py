@@ -19,6 +19,7 @@ import psutil
 from flagsite.development.servers import locks
 from flagsite.development.servers.data_folder_layout import socket_folder
 from flagsite.development.servers.errors import ServerError
+from flagsite.development.servers.log_file import open_log_file
 
 LONGEST_RECOVERY = 900  # seconds
 LARGEST_LOG = 10_000_000  # bytes; at the next start a longer one is set aside as .old
@@ -150,9 +151,7 @@ class Server(ABC):
         return "(no log)"
 
     def _launch(self, patience: float) -> None:
-        if self.log.exists() and self.log.stat().st_size > LARGEST_LOG:
-            self.log.replace(self.log.with_suffix(".log.old"))
-        with self.log.open("ab") as log:
+        with open(open_log_file(self.log, largest=LARGEST_LOG), "ab") as log:  # noqa: PTH123 - of a descriptor
             child = subprocess.Popen(
                 self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True
             )

@@ -96,6 +96,7 @@ class Supervisor(BackgroundService):
         self.log = log
         self._code_changed = code_changed
         self._silent_since: dict[str, float] = {}
+        self._is_recorded = True
         self._next_look = 0.0
 
     @contextmanager
@@ -119,8 +120,10 @@ class Supervisor(BackgroundService):
         if self._code_changed():
             self._reload()
         if time.monotonic() >= self._next_look:
-            self._look_after_servers()
             self._next_look = time.monotonic() + 2
+            if not self._is_recorded:
+                self._record_sessions()
+            self._look_after_servers()
 
     def pause(self) -> float:
         """Return TURN, in seconds."""
@@ -160,10 +163,21 @@ class Supervisor(BackgroundService):
         )
         process.started = time.monotonic()
         process.leader = orphaned_processes.SessionLeader.now(process.popen.pid)
-        leaders = [one.leader for one in self.processes if one.leader is not None]
-        orphaned_processes.record_sessions(self.folder, leaders)
         if process.popen.stdout is not None:
             self.log.follow(process.name, process.popen.stdout)
+        self._record_sessions()
+
+    def _record_sessions(self) -> None:
+        """Write the list of what runs; while the disk is full, it is tried again and again."""
+        leaders = [one.leader for one in self.processes if one.leader is not None]
+        try:
+            orphaned_processes.record_sessions(self.folder, leaders)
+        except OSError as error:
+            if self._is_recorded:
+                self.log.write("start", f"the list of processes cannot be written: {error}")
+            self._is_recorded = False
+        else:
+            self._is_recorded = True
 
     def _reload(self) -> None:
         self.log.write("start", "code changed")
@@ -192,7 +206,7 @@ class Supervisor(BackgroundService):
         self.log.write(server.name, "does not answer; starting it again")
         try:
             server.ensure_running()
-        except ServerError as error:
+        except (ServerError, OSError) as error:
             self.log.write(server.name, str(error))
         self._silent_since.pop(server.name, None)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 from typing import Any
 
 import pytest
 import structlog
+from django.test import Client
 
 from flagsite import logging as logs
 from flagsite.core import actor
@@ -58,3 +60,42 @@ def test_passwords_in_addresses_are_blanked_in_both_styles() -> None:
         written = line_of("database_away", style, error="postgresql://flagsite:hunter2@db:5432/flagsite is away")
         assert "hunter2" not in written
         assert "db:5432" in written
+
+
+def test_a_database_that_is_away_is_logged_once_a_second_with_the_number_of_lines_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(logs, "monotonic", lambda: clock[0])
+    once = logs.DatabaseAwayOnceASecond()
+
+    def logged(event: str, **fields: object) -> dict[str, Any] | None:
+        try:
+            return once(None, "warning", {"event": event, **fields})
+        except structlog.DropEvent:
+            return None
+
+    assert logged("database_away") == {"event": "database_away"}
+    assert logged("evaluation_without_database") is None
+    assert logged("readiness_check_failed", check="database") is None
+    assert logged("readiness_check_failed", check="broker") is not None
+    assert logged("job_created") == {"event": "job_created"}
+    clock[0] += 1.1
+    assert logged("database_away") == {"event": "database_away", "leftOut": 2}
+    clock[0] += 1.1
+    assert logged("evaluation_without_database") == {"event": "evaluation_without_database"}
+
+
+def test_an_unknown_host_name_is_one_line_without_a_traceback(client: Client) -> None:
+    handler = logging.StreamHandler(io.StringIO())
+    handler.setFormatter(logs.formatter("json"))
+    logging.getLogger().addHandler(handler)
+    try:
+        assert client.get("/organizations", headers={"host": "evil.example.com" + "x" * 900}).status_code == 400
+    finally:
+        logging.getLogger().removeHandler(handler)
+    (line,) = map(json.loads, handler.stream.getvalue().splitlines())
+    assert (line["event"], line["data"]["status"]) == ("request_answered", 400)
+    assert "evil.example.com" in line["data"]["refusedAs"]
+    assert len(line["data"]["refusedAs"]) <= 200
+    assert "exception" not in line["data"]

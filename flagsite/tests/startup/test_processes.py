@@ -65,6 +65,61 @@ def test_what_ends_by_itself_is_started_again(supervisor: Begin, folder: Path) -
     end(process)
 
 
+FULL_DISK = """
+import errno, os
+from pathlib import Path
+from flagsite.development.servers import combined_log, orphaned_processes
+
+real_write, real_record = os.write, orphaned_processes.record_sessions
+
+def refuse():
+    if (Path(sys.argv[1]) / "disk-is-full").exists():
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+def write(file, data):
+    refuse()
+    return real_write(file, data)
+
+def record(folder, leaders):
+    refuse()
+    real_record(folder, leaders)
+
+class Os:
+    close, write = staticmethod(os.close), staticmethod(write)
+
+combined_log.os = Os
+orphaned_processes.record_sessions = record
+"""
+
+
+def test_a_full_disk_does_not_end_the_supervision(supervisor: Begin, folder: Path) -> None:
+    process = supervisor("import sys\n" + FULL_DISK + SUPERVISE)
+    before = _leaders(folder)
+    (folder / "disk-is-full").touch()
+    for leader in before:
+        os.kill(leader, signal.SIGKILL)
+    _eventually(lambda: len(_programs_of(process)) == 2 and not _living(set(before)))
+    again = _programs_of(process)
+    (folder / "disk-is-full").unlink()
+    _eventually(lambda: set(_leaders(folder)) == again)
+    os.kill(min(again), signal.SIGKILL)
+    _eventually(lambda: min(again) not in _leaders(folder) and len(_members(folder)) == 4)
+    text = (folder / "log").read_text()
+    assert "lines were left out" in text
+    assert "ended with status -9; starting again" in text
+    end(process)
+
+
+def _programs_of(process: subprocess.Popen[str]) -> set[int]:
+    """The living programs that the supervisor has started, without its watchdog."""
+    found = set()
+    for child in psutil.Process(process.pid).children():
+        with suppress(psutil.NoSuchProcess):
+            if child.status() != psutil.STATUS_ZOMBIE and "orphaned_processes" not in " ".join(child.cmdline()):
+                found.add(child.pid)
+    return found
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_no_process_behind(supervisor: Begin, folder: Path, number: signal.Signals) -> None:
     process = supervisor()
