@@ -127,7 +127,10 @@ _SPECS = (
         name="enabled",
         wire_name="enabled",
         input=partial(TrueOrFalse, help_text="The value for organizations where nobody set the flag."),
-        output=serializers.BooleanField,
+        output=partial(
+            serializers.BooleanField,
+            help_text="The default: the stored value for organizations where nobody set the flag, also of a killed flag.",
+        ),
         example=True,
         rule=rules.true_or_false,
         is_schedulable=True,

@@ -58,11 +58,16 @@ class EffectiveState:
         return "on" if self.enabled else "off"
 
     @property
-    def note(self) -> str:
+    def why(self) -> str:
         """A sentence for people on the effective value; empty if it is the stored value for every user."""
         if self.value.rule in (Rule.ORGANIZATION, Rule.DEFAULT):
             return "Some users are on the whitelist." if self.value.depends_on_user else ""
-        return f"{self.value.detail} The stored value is {'on' if self.stored_value else 'off'}."
+        return self.value.detail
+
+    @property
+    def note(self) -> str:
+        """As `why`, with the stored value."""
+        return f"{self.why} The stored value is {'on' if self.stored_value else 'off'}." if self.why else ""
 
 
 def effective_state(*, organization: Organization, flag_key: str, environment: str | None = None) -> EffectiveState:
