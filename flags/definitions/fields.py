@@ -129,7 +129,7 @@ _SPECS = (
         input=partial(TrueOrFalse, help_text="The value for organizations where nobody set the flag."),
         output=partial(
             serializers.BooleanField,
-            help_text="The default: the stored value for organizations where nobody set the flag, also of a killed flag.",
+            help_text="The default, also of a killed flag: the stored value for organizations where nobody set it.",
         ),
         example=True,
         rule=rules.true_or_false,
