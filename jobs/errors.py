@@ -53,6 +53,10 @@ class PermanentFailure(FlagsiteError):
     """The job cannot succeed, and a retry cannot help."""
 
 
+class NothingLeftToDo(FlagsiteError):
+    """The subject of the job is gone, so the work is done."""
+
+
 class LeaseLost(FlagsiteError):
     """The worker has lost the lease of the job, so all its further writes are refused."""
 

@@ -24,7 +24,6 @@ from flags.evaluation.engine import (
     StateValue,
     evaluate,
 )
-from jobs.engine.chains import chains_of
 from jobs.engine.models import Job
 from orgs.tree.paths import PATH, path_parameters
 
@@ -135,10 +134,8 @@ def _deciding(entries: Sequence[PathEntry], state: StateValue | None) -> int | N
 
 
 def _chain_statuses(job_ids: Sequence[int]) -> dict[int, str]:
-    """The status of each job's chain, by the id of the job."""
-    jobs = list(Job.objects.filter(pk__in=job_ids)) if job_ids else []
-    chains = chains_of(jobs) if jobs else {}
-    return {job.pk: chains[job.root_id].status for job in jobs}
+    """How the work of each first job stands, by the id of the job."""
+    return dict(Job.objects.filter(pk__in=job_ids).values_list("pk", "status")) if job_ids else {}
 
 
 def _explained(entry: PathEntry, is_deciding: bool, decision: Decision, statuses: dict[int, str]) -> PathEntry:

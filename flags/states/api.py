@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django.conf import settings
+from django.db import connection
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
 from rest_framework.exceptions import ValidationError
@@ -23,7 +25,9 @@ from flags.states.serializers import (
 from flags.states.set_flag import AcceptedChange, set_flag
 from flagsite.core.api.input import ReasonInput
 from jobs.api.serializers import tracking_url
+from jobs.engine.chains import tracked
 from jobs.engine.models import Job
+from jobs.engine.states import Status
 from orgs.access.endpoints import Endpoint, ListEndpoint
 from orgs.access.models import Role
 from orgs.access.visible_organizations import find_visible_organization, hold_visible_organization
@@ -70,7 +74,7 @@ class SetFlag(Endpoint):
                 return _immediate_response(
                     accepted, selectors.effective_state(organization=organization, flag_key=featureFlagName)
                 )
-        return _background_response(accepted, accepted.job)
+        return _response_with_job(accepted, accepted.job, organization)
 
 
 class OneState(Endpoint):
@@ -122,22 +126,38 @@ def _boolean(word: str) -> bool:
     return word == "true"
 
 
-def _immediate_response(accepted: AcceptedChange, state: EffectiveState) -> Response:
+def _immediate_response(accepted: AcceptedChange, state: EffectiveState, job: Job | None = None) -> Response:
     answer: dict[str, Any] = {
         "featureFlag": FeatureFlagSerializer(state).data,
         "message": "Feature flag updated immediately",
         "processedImmediately": True,
-        "jobId": None,
+        "jobId": job.pk if job else None,
         "changeNumber": accepted.change.number,
         "created": accepted.created,
     }
     return Response(answer)
 
 
-def _background_response(accepted: AcceptedChange, job: Job) -> Response:
+def _response_with_job(accepted: AcceptedChange, job: Job, organization: Organization) -> Response:
+    """The answer for an organization with children. With JOBS_INLINE, the job has run already, in this request."""
+    message = "Background processing started for organization hierarchy"
+    if settings.JOBS_INLINE:
+        job.refresh_from_db()
+        (one,) = tracked([job])
+        if one.standing.status == Status.COMPLETED and not one.standing.failed:
+            state = selectors.effective_state(organization=organization, flag_key=accepted.flag.key)
+            return _immediate_response(accepted, state, job)
+        if one.standing.is_final:
+            message = f"The job has ended as {one.standing.status}: {one.standing.error_message}"
+        elif connection.in_atomic_block:  # the job runs after the commit, but before the client gets this answer
+            message = "The job runs in this request; trackingUrl tells how it ended"
+    return _background_response(accepted, job, message)
+
+
+def _background_response(accepted: AcceptedChange, job: Job, message: str) -> Response:
     change, url = accepted.change, tracking_url(job.pk)
     answer = {
-        "message": "Background processing started for organization hierarchy",
+        "message": message,
         "processedImmediately": False,
         "jobId": job.pk,
         "trackingUrl": url,

@@ -165,7 +165,7 @@ SELECT DISTINCT ON (change.flag_id) change.flag_id, change.enabled, change.sourc
    AND NOT EXISTS (  -- settled: every organization has it, or somebody cancelled it
         SELECT FROM jobs_job job
          WHERE (job.id = change.job_id OR job.parent_job_id = change.job_id)
-           AND (job.status = 'CANCELLED' OR (job.status = 'COMPLETED' AND job.failed = 0)))
+           AND (job.ended_as = 'CANCELLED' OR (job.ended_as = 'COMPLETED' AND job.failed = 0)))
  ORDER BY change.flag_id, change.number DESC
 """
 

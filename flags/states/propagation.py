@@ -32,13 +32,14 @@ from flags.states.sql import Span
 from flagsite.core.db import transient_errors
 from jobs.engine.kinds import job_kind
 from jobs.engine.run import Run
-from jobs.errors import PermanentFailure
+from jobs.errors import NothingLeftToDo
 from orgs.errors import TreeBusy
 from orgs.tree.subtrees import Subtree
 
 log = structlog.get_logger(__name__)
 
 KIND = "propagation"
+ORGANIZATION_DELETED = "The organization was deleted in the meantime, so nothing is left to do."
 MIN_CHUNK_SIZE = 10
 """Organizations."""
 MAX_CHUNK_SECONDS = 0.7
@@ -51,11 +52,14 @@ RETRY_TIMEOUT_SECONDS = 60.0
 
 @job_kind(KIND, queue="propagation")
 def propagate(run: Run) -> None:
-    """Write the changes of the job's chain to every organization of the subtree. Raises PermanentFailure."""
+    """Write the changes of the job's chain to every organization of the subtree.
+
+    Raises NothingLeftToDo if the organization or the flag is deleted.
+    """
     values = _values(run)
     root_id = run.job.organization_id
     if root_id is None:
-        raise PermanentFailure("The organization no longer exists.")
+        raise NothingLeftToDo(ORGANIZATION_DELETED)
     walk = Walk(run, root_id, values)
     walk.count()
     log.info("job_found_organizations", organizationId=root_id, descendants=(run.job.total or 1) - 1)
@@ -79,7 +83,7 @@ def _values(run: Run) -> list[StateValue]:
     changes = Change.objects.filter(job_id=run.job.root_id).order_by("flag_id", "number")
     values = [StateValue(change.flag_id, change.enabled, change.source_id, change.number) for change in changes]
     if not values:
-        raise PermanentFailure("The flag no longer exists.")
+        raise NothingLeftToDo("The flag was deleted in the meantime, so nothing is left to do.")
     return values
 
 
@@ -102,7 +106,8 @@ class Walk:
     root_id: int
     values: list[StateValue]
     chunk_size: int = field(default=MIN_CHUNK_SIZE, init=False)
-    reported: int = field(default=0, init=False)
+    unreported: int = field(default=0, init=False)
+    """Organizations since the last event `job_progress`."""
     unset: set[int] = field(default_factory=set, init=False)
     """Flags of which no organization of the last chunk had a flag state."""
 
@@ -133,7 +138,7 @@ class Walk:
             if span is None:
                 return False
             self._record(span, processed=span.count, counts=self._write(subtree, span))
-        self._advance(span)
+        self._advance(span, processed=span.count)
         self._adjust_chunk_size(span.count, time.monotonic() - began)
         return True
 
@@ -169,10 +174,12 @@ class Walk:
                     raise
                 self.run.record_failure(span.last, str(error).strip().partition("\n")[0])
                 self._record(span, failed=1)
+                done = {"failed": 1}
                 log.warning("organization_failed", organizationId=span.last, error=str(error))
             else:
                 self._record(span, processed=1, counts=counts)
-        self._advance(span)
+                done = {"processed": 1}
+        self._advance(span, **done)
 
     @property
     def _begins_after(self) -> int:
@@ -191,7 +198,7 @@ class Walk:
     def _begin(self) -> Subtree:
         subtree = sql.begin_chunk(self.root_id, [value.flag_id for value in self.values])
         if subtree is None:
-            raise PermanentFailure("The organization no longer exists.")
+            raise NothingLeftToDo(ORGANIZATION_DELETED)
         return subtree
 
     def _write(self, subtree: Subtree, span: Span) -> ChunkCounts:
@@ -215,13 +222,17 @@ class Walk:
             checkpoint={"after": span.last},
         )  # fmt: skip
 
-    def _advance(self, span: Span) -> None:
+    def _advance(self, span: Span, *, processed: int = 0, failed: int = 0) -> None:
+        """Move the position behind the span, and add to the job's counts, as the committed chunk has done."""
         job = self.run.job
         job.checkpoint = {"after": span.last}
-        self.reported += span.count
-        if self.reported * 10 >= (job.total or 1):
-            log.info("job_progress", organizationId=self.root_id, written=self.reported, total=job.total)
-            self.reported = 0
+        job.processed += processed
+        job.failed += failed
+        self.unreported += processed + failed
+        if self.unreported * 10 >= (job.total or 1):
+            counts = {"done": job.processed, "failed": job.failed, "total": job.total}
+            log.debug("job_progress", organizationId=self.root_id, **counts)
+            self.unreported = 0
 
 
 Result = TypeVar("Result")

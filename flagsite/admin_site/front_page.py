@@ -13,6 +13,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.http import urlencode
 
+from flagsite.core.words import counted
 from jobs.admin.job_filters import DAY, HOUR
 from jobs.counting.models import AttemptOutcome
 from jobs.engine import worker_registry
@@ -31,7 +32,7 @@ from orgs.tree.models import Organization
 REFRESH_SECONDS = 5
 OUTCOMES = (AttemptOutcome.COMPLETED, AttemptOutcome.FAILED, AttemptOutcome.RETRIED, AttemptOutcome.CANCELLED)
 """The outcomes that the chart shows, from the bottom of a bar to its top."""
-RETRIES = {"parent_job__isnull": "False"}
+FIRST_ATTEMPTS, RETRIES = {"parent_job__isnull": "True"}, {"parent_job__isnull": "False"}
 ENDED, CREATED = {"ended": DAY}, {"within": "day"}
 """Filters of the list of jobs for the 24 hours of the chart."""
 
@@ -104,7 +105,8 @@ def _of_subtree(caller: Caller) -> dict[str, Any]:
 def _of_jobs(counts: dict[str, int], day: Day, percentile_note: str) -> dict[str, Any]:
     return {
         "statuses": [
-            (status, counts[status], jobs_list(status__exact=status, canary="too")) for status in Status.values
+            (status, counts[status], jobs_list(**FIRST_ATTEMPTS, status__exact=status, canary="too"))
+            for status in Status.values
         ],
         "bars": _bars(day),
         "totals": [
@@ -119,9 +121,9 @@ def _rates(day: Day, percentile_note: str) -> list[Rate]:
     """The statistics of the day. Each note has numerator and denominator; the link lists the jobs of the numerator."""
     completed = jobs_list(how=AttemptOutcome.COMPLETED.value, **ENDED)
     all_ended = day.jobs_completed + day.jobs_failed
-    ended = f"{day.jobs_completed:,} of {_counted(all_ended, 'job', 'jobs')} that ended"
-    retried = f"{day.retries_completed:,} of {_counted(day.retries_ended, 'retry', 'retries')} that ended"
-    requested = _counted(day.retries, "retry", "retries")
+    ended = f"{day.jobs_completed:,} of {counted(all_ended, 'job')} that ended"
+    retried = f"{day.retries_completed:,} of {counted(day.retries_ended, 'retry', 'retries')} that ended"
+    requested = counted(day.retries, "retry", "retries")
     per_job = "–" if day.retries_per_job is None else f"{day.retries_per_job:.2f}"
     return [
         Rate("Success rate", percent(day.success_rate), ended,
@@ -138,10 +140,6 @@ def _rates(day: Day, percentile_note: str) -> list[Rate]:
         Rate("Average time to complete", duration(day.average), "from the request to the end", completed),
         Rate("95% completed within", duration(day.percentile), f"95th percentile, {percentile_note}", completed),
     ]  # fmt: skip
-
-
-def _counted(count: int, one: str, many: str) -> str:
-    return f"{count:,} {one if count == 1 else many}"
 
 
 def _bars(day: Day) -> list[Bar]:

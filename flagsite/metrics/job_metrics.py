@@ -9,16 +9,21 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from jobs.counting.hourly_metrics import BOUNDS
 from jobs.counting.models import AttemptOutcome
-from jobs.metrics.engine_metrics import EndedAttempts, EngineMetrics, Times
+from jobs.metrics.engine_metrics import AttemptCount, EndedAttempts, EngineMetrics, Times
 
 LIMITS = [*(f"{bound:g}" for bound in BOUNDS), "+Inf"]
 BY_KIND = ["queue", "kind"]
 BY_OUTCOME = [*BY_KIND, "outcome"]
+BY_RETRY = [*BY_OUTCOME, "trigger", "retry"]
+NOT_COUNTED = "unknown"
+"""The trigger of attempts that ended before Flagsite counted attempts by trigger."""
 
 
 def metrics(figures: EngineMetrics) -> Iterator[Metric]:
     """Return every metric with all its samples."""
+    yield _attempts([line for line in figures.attempts if line.outcome != AttemptOutcome.MANUAL_RETRY])
     yield from _jobs([line for line in figures.ended if line.outcome != AttemptOutcome.MANUAL_RETRY])
+    yield _backoff([line for line in figures.ended if line.outcome != AttemptOutcome.MANUAL_RETRY])
     yield _retries(figures.ended)
     yield from _organizations(figures)
     yield from _queues(figures)
@@ -26,10 +31,32 @@ def metrics(figures: EngineMetrics) -> Iterator[Metric]:
     yield from _engine(figures)
 
 
+def _attempts(counts: Sequence[AttemptCount]) -> Metric:
+    attempts = CounterMetricFamily(
+        "flagsite_job_attempts", "Attempts that ended, by outcome, by trigger (request: a first attempt; automatic or "
+        "manual: a retry) and by number of the automatic retry.", labels=BY_RETRY,
+    )  # fmt: skip
+    for line in counts:
+        labels = [line.queue, line.kind, line.outcome, line.trigger or NOT_COUNTED, str(line.retry)]
+        attempts.add_metric(labels, line.count)
+    return attempts
+
+
+def _backoff(ended: Sequence[EndedAttempts]) -> Metric:
+    backoff = HistogramMetricFamily("flagsite_job_backoff_seconds", "For how long the automatic retries that ended had "
+                                    "to wait after the failure before them.", labels=BY_OUTCOME)  # fmt: skip
+    for line in ended:
+        _add(backoff, [line.queue, line.kind, line.outcome], line.backoff)
+    return backoff
+
+
 def _jobs(ended: Sequence[EndedAttempts]) -> Iterator[Metric]:
-    attempts = CounterMetricFamily("flagsite_job_attempts", "Attempts that ended, by outcome.", labels=BY_OUTCOME)
     chains = CounterMetricFamily(
         "flagsite_jobs", "Chains that ended, by outcome. After a manual retry a chain ends once more.",
+        labels=BY_OUTCOME,
+    )  # fmt: skip
+    reopened = CounterMetricFamily(
+        "flagsite_jobs_reopened", "Chains that ended with this outcome, and that a person then retried.",
         labels=BY_OUTCOME,
     )  # fmt: skip
     rescued = CounterMetricFamily("flagsite_jobs_rescued", "Attempts that ended because their worker was dead.",
@@ -43,16 +70,16 @@ def _jobs(ended: Sequence[EndedAttempts]) -> Iterator[Metric]:
     lost: dict[tuple[str, str], int] = {}
     for line in ended:
         labels = [line.queue, line.kind, line.outcome]
-        attempts.add_metric(labels, line.count)
         if line.outcome != AttemptOutcome.RETRIED:
             chains.add_metric(labels, line.chains)
+            reopened.add_metric(labels, line.reopened)
             _add(chain, labels, line.chain)
         lost[line.queue, line.kind] = lost.get((line.queue, line.kind), 0) + line.rescued
         _add(waiting, labels, line.waiting)
         _add(processing, labels, line.processing)
     for kind, count in lost.items():
         rescued.add_metric(list(kind), count)
-    yield from (attempts, chains, rescued, waiting, processing, chain)
+    yield from (chains, reopened, rescued, waiting, processing, chain)
 
 
 def _retries(ended: Sequence[EndedAttempts]) -> Metric:

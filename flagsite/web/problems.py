@@ -81,6 +81,7 @@ NEVER_ANSWERED: frozenset[type[Exception]] = frozenset(
         jobs.UnknownQueue,
         jobs.UnknownKind,
         jobs.PermanentFailure,  # between a worker and the engine
+        jobs.NothingLeftToDo,
         jobs.LeaseLost,
         jobs.StopRequested,
         jobs.CancelRequested,

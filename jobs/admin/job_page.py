@@ -13,7 +13,7 @@ from django.http import HttpResponse, JsonResponse
 
 from flagsite.core.ids import id_in
 from jobs.admin.job_rows import rows_of
-from jobs.engine.chains import attempts, failures_of
+from jobs.engine.chains import Standing, attempts, failures_of
 from jobs.engine.models import Job, JobFailure
 from jobs.engine.states import OPEN, Status
 from jobs.metrics import probe_job
@@ -50,7 +50,7 @@ def live(job: Job, caller: Caller, *, may_operate: bool) -> dict[str, Any]:
         "timeline": [Attempt(attempt, _waited(attempt), attempt.pk == job.pk) for attempt in chain],
         "version": _version(chain, row.paused_by),
         "is_open": any(attempt.status in {*OPEN, Status.RETRYING} for attempt in chain),
-        "results": _results(job),
+        "results": _results(job, row.standing),
         "shows_traceback": caller.may(Role.ADMIN),
         "may_operate": may_operate,
     }
@@ -100,8 +100,8 @@ def _failures(job: Job, caller: Caller, query: Mapping[str, str]) -> tuple[Seque
     ], len(next_rows) > FAILURES_PER_PAGE
 
 
-def _results(job: Job) -> list[tuple[str, int]]:
-    """The counts of the job's results, each with its label; an empty list for a kind of job that counts nothing."""
+def _results(job: Job, standing: Standing) -> list[tuple[str, int]]:
+    """The counts of the work's results, each with its label; an empty list for a kind of job that counts nothing."""
     if job.kind == bulk_job.KIND:
         result = bulk_job.result_of(job)
         skipped = [
@@ -114,10 +114,10 @@ def _results(job: Job) -> list[tuple[str, int]]:
     if job.kind == probe_job.KIND:
         return []
     return [
-        ("changed", max(0, job.processed - job.superseded - job.unchanged)),
-        ("had the value already", job.unchanged),
-        ("had a newer value", job.superseded),
-        ("failed", job.failed),
+        ("changed", max(0, standing.processed - standing.superseded - standing.unchanged)),
+        ("had the value already", standing.unchanged),
+        ("had a newer value", standing.superseded),
+        ("failed", standing.failed),
     ]
 
 

@@ -9,9 +9,9 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from jobs.engine.chains import Chain, chains_of
+from jobs.engine.chains import Chain, Standing, tracked
 from jobs.engine.models import Job, Queue
-from jobs.engine.states import Status
+from jobs.engine.states import FINAL, Status
 from jobs.operations import job_operations
 from jobs.templatetags.job_formats import duration
 from orgs.access.caller import Caller
@@ -23,7 +23,7 @@ LIVE_CELLS = ("status", "progress", "took", "attempt", "buttons")
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """A job with its organization's path, the pause of its queue, and its chain.
+    """A job with its organization's path, the pause of its queue, its chain, and how its work stands.
 
     `path` is None if the job has no organization, or if the organization is deleted. `paused_by` is empty if the queue
     is not paused.
@@ -33,18 +33,23 @@ class JobRow:
     path: list[str] | None
     paused_by: str
     chain: Chain
+    standing: Standing
     may_operate: bool
 
     @property
     def can_be_retried(self) -> bool:
         """Whether a person may start another round of attempts."""
-        is_gone = self.job.organization_id is not None and self.path is None
-        return job_operations.can_be_retried(self.chain.latest) and not is_gone
+        return self.chain.can_retry
 
     @property
     def is_latest(self) -> bool:
         """Whether this attempt is the latest of its chain, from which a retry continues."""
         return self.job.pk == self.chain.latest_job_id
+
+    @property
+    def attempt_differs(self) -> bool:
+        """Whether this attempt ended in another way than the work of its chain: a retry healed it, for example."""
+        return bool(self.job.ended_as) and self.job.status in FINAL and self.job.ended_as != self.job.status
 
     @property
     def can_be_cancelled(self) -> bool:
@@ -59,8 +64,8 @@ class JobRow:
     @property
     def percent_done(self) -> int:
         """The percentage of the organizations that are done."""
-        total = self.job.total or 0
-        return min(100, (self.job.processed + self.job.failed) * 100 // total) if total else 0
+        total = self.standing.total or 0
+        return min(100, (self.standing.processed + self.standing.failed) * 100 // total) if total else 0
 
     def cell(self, name: str, *, is_update: bool = False) -> SafeString:
         """The HTML of one of the LIVE_CELLS. `is_update` marks the cell as the replacement of the cell on the page."""
@@ -76,17 +81,19 @@ class JobRow:
             return format_html('{} <span class="fs-status fs-status-PAUSED">queue paused</span>', badge)
         if self.job.status == Status.IN_PROGRESS and self.job.cancel_requested_at:
             return format_html('{} <span class="fs-status">stopping</span>', badge)
+        if self.attempt_differs:
+            return format_html('{} <span class="fs-note">this attempt {}</span>', badge, self.job.attempt_status)
         return badge
 
     def _progress(self) -> SafeString:
-        job = self.job
-        done = f"{job.processed:,} of {job.total:,}" if job.total else f"{job.processed:,} so far"
-        if not job.total and not job.processed + job.failed:
+        job, now = self.job, self.standing
+        done = f"{now.processed:,} of {now.total:,}" if now.total else f"{now.processed:,} so far"
+        if not now.total and not now.processed + now.failed:
             words = (
                 "not counted yet" if job.is_open else "nothing to do" if job.status == "COMPLETED" else "nothing done"
             )
             return format_html('<span class="fs-note">{}</span>', words)
-        failed = format_html(', <span class="fs-bad">{} failed</span>', f"{job.failed:,}") if job.failed else ""
+        failed = format_html(', <span class="fs-bad">{} failed</span>', f"{now.failed:,}") if now.failed else ""
         return format_html(
             '<progress class="fs-progress" value="{}" max="100" aria-label="Progress of job {}"></progress>'
             '<span class="fs-note">{}{}</span>',
@@ -122,10 +129,9 @@ def rows_of(jobs: Sequence[Job], caller: Caller, *, may_operate: bool) -> dict[i
     organization_ids = [job.organization_id for job in jobs if job.organization_id is not None]
     paths = path_names_of(organization_ids, top_id=caller.organization_id)
     paused = dict(Queue.objects.exclude(paused_at=None).values_list("name", "paused_by"))
-    chains = chains_of(jobs)
     return {
-        job.pk: JobRow(
-            job, paths.get(job.organization_id or 0), paused.get(job.queue, ""), chains[job.root_id], may_operate
+        (job := one.job).pk: JobRow(
+            job, paths.get(job.organization_id or 0), paused.get(job.queue, ""), one.chain, one.standing, may_operate
         )
-        for job in jobs
+        for one in tracked(jobs)
     }

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.urls import reverse
-from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from flagsite.core.api.input import QuerySerializer
-from jobs.engine.chains import Chain
+from jobs.engine.chains import Chain, TrackedJob
 from jobs.engine.models import Job, JobFailure
 from jobs.engine.states import Status
 from orgs.tree.models import Organization
@@ -34,8 +34,46 @@ RUNNING = {
     "updatedAt": ENDED,
     "startedAt": STARTED,
     "completedAt": None,
+    "final": False,
+    "willRetry": False,
+    "canRetry": False,
     "nextRetryAt": None,
+    "kind": "propagation",
+    "queue": "propagation",
+    "priority": 0,
+    "trigger": "request",
+    "requestedBy": "key:4fG6aB nightly-sync",
+    "correlationId": "nightly-2026-11-23",
+    "attempt": {
+        "status": "IN_PROGRESS",
+        "totalOrganizations": 5270,
+        "processedOrganizations": 2120,
+        "failedOrganizations": 0,
+        "errorMessage": None,
+        "startedAt": STARTED,
+        "completedAt": None,
+    },
     "chain": {"rootJobId": 7, "latestJobId": 7, "status": "IN_PROGRESS"},
+}
+ATTEMPT_STATUSES = [status.value for status in Status if status != Status.RETRYING]
+WORKER_DIED = "The worker host:41:5c2e did not renew the lease in time; it has probably died."
+FAILED_ATTEMPT = {
+    "status": "FAILED",
+    "totalOrganizations": 5270,
+    "processedOrganizations": 2120,
+    "failedOrganizations": 0,
+    "errorMessage": WORKER_DIED,
+    "startedAt": STARTED,
+    "completedAt": ENDED,
+}
+HEALED = RUNNING | {
+    "status": "COMPLETED",
+    "processedOrganizations": 5270,
+    "retryCount": 1,
+    "completedAt": ENDED,
+    "final": True,
+    "attempt": FAILED_ATTEMPT,
+    "chain": {"rootJobId": 7, "latestJobId": 11, "status": "COMPLETED"},
 }
 ATTEMPT = {
     "id": 7,
@@ -43,10 +81,11 @@ ATTEMPT = {
     "retryCount": 1,
     "maxRetries": 3,
     "parentJobId": None,
-    "errorMessage": "The worker host:41:5c2e did not renew the lease in time; it has probably died.",
+    "errorMessage": WORKER_DIED,
     "createdAt": STARTED,
     "completedAt": ENDED,
     "trigger": "request",
+    "attempt": FAILED_ATTEMPT,
 }
 RETRIED = {
     "originalJobId": 7,
@@ -78,58 +117,110 @@ class ChainSerializer(serializers.Serializer[Chain]):
     status = serializers.ChoiceField(Status.choices, help_text="RETRYING while a retry waits or runs.")
 
 
-@extend_schema_serializer(examples=[OpenApiExample("A job that runs", value=RUNNING)])
-class JobSerializer(serializers.Serializer[Job]):
-    """A job in an answer. The context needs `chains`: the chains by the id of their first job."""
+class AttemptEndSerializer(serializers.Serializer[Job]):
+    """One attempt by itself, whatever later attempts of its chain did."""
 
-    id = serializers.IntegerField()
-    organizationId = serializers.IntegerField(source="organization_id")
+    status = serializers.ChoiceField(
+        ATTEMPT_STATUSES, source="attempt_status", help_text="How the attempt ended, or PENDING or IN_PROGRESS."
+    )
+    totalOrganizations = serializers.IntegerField(source="total", allow_null=True)
+    processedOrganizations = serializers.IntegerField(source="processed")
+    failedOrganizations = serializers.IntegerField(source="failed")
+    errorMessage = serializers.CharField(source="error_message", allow_null=True)
+    startedAt = serializers.DateTimeField(source="started_at", allow_null=True)
+    completedAt = serializers.DateTimeField(source="completed_at", allow_null=True)
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample("A job that runs", value=RUNNING),
+        OpenApiExample("A job whose first attempt failed, and that a retry completed", value=HEALED),
+    ]
+)
+class JobSerializer(serializers.Serializer[TrackedJob]):
+    """How the work of a job stands.
+
+    If a later attempt of the chain follows the job, the status, the counts and the error are those of the chain.
+    """
+
+    id = serializers.IntegerField(source="job.pk")
+    organizationId = serializers.IntegerField(source="job.organization_id")
     featureFlagName = serializers.SerializerMethodField(
         help_text="Null if the job concerns several flags, after a move."
     )
     enabled = serializers.SerializerMethodField(help_text="Null if the job sets no value, such as a purge.")
-    status = serializers.ChoiceField(Status.choices)
-    totalOrganizations = serializers.IntegerField(source="total", allow_null=True, help_text="Null before it starts.")
-    processedOrganizations = serializers.IntegerField(source="processed")
-    failedOrganizations = serializers.IntegerField(source="failed")
+    status = serializers.ChoiceField(
+        Status.choices,
+        source="standing.status",
+        help_text="How the work stands. RETRYING: an attempt failed, and a retry waits or runs. COMPLETED also if a "
+        "retry completed the work.",
+    )
+    totalOrganizations = serializers.IntegerField(
+        source="standing.total", allow_null=True, help_text="Null before it starts."
+    )
+    processedOrganizations = serializers.IntegerField(source="standing.processed")
+    failedOrganizations = serializers.IntegerField(source="standing.failed")
     supersededOrganizations = serializers.IntegerField(
-        source="superseded", help_text="The processed organizations that had a newer value already."
+        source="standing.superseded", help_text="The processed organizations that had a newer value already."
     )
-    errorMessage = serializers.CharField(source="error_message", allow_null=True)
+    errorMessage = serializers.CharField(source="standing.error_message", allow_null=True)
     retryCount = serializers.IntegerField(
-        source="retry_count", help_text="For the first job, the number of its retries. For a retry, its own number."
+        source="job.retry_count",
+        help_text="For the first job, the number of its retries. For a retry, its own number.",
     )
-    maxRetries = serializers.IntegerField(source="max_retries")
-    parentJobId = serializers.IntegerField(source="parent_job_id", allow_null=True, help_text="The chain's first job.")
-    createdAt = serializers.DateTimeField(source="created_at")
-    updatedAt = serializers.DateTimeField(source="updated_at")
-    startedAt = serializers.DateTimeField(source="started_at", allow_null=True)
-    completedAt = serializers.DateTimeField(source="completed_at", allow_null=True)
-    nextRetryAt = serializers.SerializerMethodField(help_text="Null if no retry waits for its time.")
-    chain = serializers.SerializerMethodField()
+    maxRetries = serializers.IntegerField(
+        source="max_retries",
+        help_text="The automatic retries that the queue allows. At most `retryCount` if the job has FAILED, because "
+        "Flagsite does not retry it any more.",
+    )
+    parentJobId = serializers.IntegerField(
+        source="job.parent_job_id", allow_null=True, help_text="The chain's first job."
+    )
+    createdAt = serializers.DateTimeField(source="job.created_at")
+    updatedAt = serializers.DateTimeField(source="standing.updated_at")
+    startedAt = serializers.DateTimeField(source="job.started_at", allow_null=True)
+    completedAt = serializers.DateTimeField(
+        source="standing.completed_at", allow_null=True, help_text="Null until the work has ended."
+    )
+    final = serializers.BooleanField(
+        source="standing.is_final",
+        help_text="Whether nothing changes by itself any more, so that you can stop polling.",
+    )
+    willRetry = serializers.BooleanField(
+        source="standing.will_retry", help_text="Whether an attempt failed and Flagsite tries again by itself."
+    )
+    canRetry = serializers.BooleanField(
+        source="chain.can_retry", help_text="Whether POST /retry-job would start a new round of attempts now."
+    )
+    nextRetryAt = serializers.DateTimeField(
+        source="next_retry_at", allow_null=True, help_text="Null if no retry waits for its time."
+    )
+    kind = serializers.CharField(source="job.kind", help_text="The type of work, such as propagation.")
+    queue = serializers.CharField(source="job.queue")
+    priority = serializers.IntegerField(source="job.priority", help_text="Higher runs first.")
+    trigger = serializers.ChoiceField(Job.Trigger.choices, source="job.trigger", help_text="What created this attempt.")
+    requestedBy = serializers.CharField(source="job.requested_by", help_text="The actor who requested this attempt.")
+    correlationId = serializers.CharField(
+        source="job.correlation_id", help_text="The X-Request-ID of the request that created the job."
+    )
+    attempt = AttemptEndSerializer(source="job", help_text="This attempt by itself.")
+    chain = ChainSerializer()
 
-    def get_featureFlagName(self, job: Job) -> str | None:  # noqa: N802 - the wire's name
-        return job.arguments.get("featureFlagName")
+    def get_featureFlagName(self, tracked: TrackedJob) -> str | None:  # noqa: N802 - the wire's name
+        return tracked.job.arguments.get("featureFlagName")
 
-    def get_enabled(self, job: Job) -> bool | None:
-        return job.arguments.get("enabled")
-
-    @extend_schema_field(serializers.DateTimeField(allow_null=True))
-    def get_nextRetryAt(self, job: Job) -> Any:  # noqa: N802
-        chain: Chain = self.context["chains"][job.root_id]
-        return serializers.DateTimeField().to_representation(chain.next_retry_at(job))
-
-    @extend_schema_field(ChainSerializer)
-    def get_chain(self, job: Job) -> dict[str, Any]:
-        return ChainSerializer(self.context["chains"][job.root_id]).data
+    def get_enabled(self, tracked: TrackedJob) -> bool | None:
+        return tracked.job.arguments.get("enabled")
 
 
 @extend_schema_serializer(examples=[OpenApiExample("A first attempt", value=ATTEMPT)])
 class AttemptSerializer(serializers.Serializer[Job]):
-    """An attempt of a chain."""
+    """An attempt of a chain, by itself."""
 
     id = serializers.IntegerField()
-    status = serializers.ChoiceField(Status.choices)
+    status = serializers.ChoiceField(
+        ATTEMPT_STATUSES, source="attempt_status", help_text="How this attempt ended, or PENDING or IN_PROGRESS."
+    )
     retryCount = serializers.IntegerField(source="retry_count")
     maxRetries = serializers.IntegerField(source="max_retries")
     parentJobId = serializers.IntegerField(source="parent_job_id", allow_null=True)
@@ -137,6 +228,7 @@ class AttemptSerializer(serializers.Serializer[Job]):
     createdAt = serializers.DateTimeField(source="created_at")
     completedAt = serializers.DateTimeField(source="completed_at", allow_null=True)
     trigger = serializers.ChoiceField(Job.Trigger.choices, help_text="What created this attempt.")
+    attempt = AttemptEndSerializer(source="*")
 
 
 @extend_schema_serializer(examples=[OpenApiExample("Retried", value=RETRIED, status_codes=[202])])

@@ -9,7 +9,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from flagsite.core.api.input import ReasonInput
+from flagsite.core.api.input import QuerySerializer, ReasonInput
 from flagsite.core.db.snapshot import snapshot
 from jobs.api.serializers import (
     AttemptSerializer,
@@ -20,7 +20,7 @@ from jobs.api.serializers import (
     RetryStartedSerializer,
     tracking_url,
 )
-from jobs.engine.chains import chains_of, failures_of, job_for
+from jobs.engine.chains import attempts, failures_of, job_for, tracked
 from jobs.engine.models import Job
 from jobs.engine.states import Status
 from jobs.operations import job_operations
@@ -39,11 +39,13 @@ class JobStatus(Endpoint):
 
     @extend_schema(operation_id="getJobStatus", summary="Follow a job", responses=JobSerializer, tags=["jobs"])
     def get(self, request: Request, job_id: int) -> Response:
-        """The job's status, progress and error, and the status of its chain of retries."""
+        """How the work of the job stands, with its progress and error; `attempt` is this attempt by itself.
+
+        Poll until `final` is true.
+        """
         with snapshot():  # otherwise the chain could end between the two reads
-            job = job_for(self.caller, job_id)
-            chains = chains_of([job])
-        return Response(JobSerializer(job, context={"chains": chains}).data)
+            (job,) = tracked([job_for(self.caller, job_id)])
+        return Response(JobSerializer(job).data)
 
 
 class JobsOfOrganization(ListEndpoint):
@@ -63,10 +65,9 @@ class JobsOfOrganization(ListEndpoint):
         filters = self.filters(request, JobFilters)
         with snapshot():
             found = find_visible_organization(self.caller, organization)
-            jobs = Job.objects.filter(organization_id=found.pk, **filters)
-            rows = self.rows(request, jobs.order_by("-id"))
-            chains = chains_of(rows)
-        return self.page(JobSerializer, rows, chains=chains)
+            rows = self.rows(request, Job.objects.filter(organization_id=found.pk, **filters).order_by("-id"))
+            jobs = tracked(rows)
+        return self.page(JobSerializer, jobs)
 
 
 class RetryJob(Endpoint):
@@ -131,7 +132,7 @@ class CancelJob(Endpoint):
         return Response(answer, status=code, headers={"Location": tracking_url(attempt.pk)})
 
 
-class RetryChain(ListEndpoint):
+class RetryChain(Endpoint):
     """All attempts of a chain."""
 
     roles: ClassVar = {"GET": Role.READER}
@@ -143,10 +144,10 @@ class RetryChain(ListEndpoint):
         tags=["jobs"],
     )
     def get(self, request: Request, job_id: int) -> Response:
-        """All attempts of the job's chain, oldest first. The id of any attempt finds the whole chain."""
-        self.filters(request)
-        attempts = Job.objects.of_chain(job_for(self.caller, job_id).root_id)
-        return self.page(AttemptSerializer, self.rows(request, attempts))
+        """The whole chain as one array, oldest attempt first. The id of any attempt finds the chain."""
+        QuerySerializer.read(request)
+        chain = attempts(job_for(self.caller, job_id))
+        return Response(AttemptSerializer(chain, many=True).data)
 
 
 class JobFailures(ListEndpoint):

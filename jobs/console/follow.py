@@ -60,7 +60,8 @@ class ProgressView:
     def show(self, job: Job) -> None:
         """Show the progress of the attempt, and the reason if it waits for a long time."""
         done, total = job.processed + job.failed, job.total
-        counts = f"{done:,} of {total:,}" if total else f"{done:,}"
+        failed = f", {job.failed:,} failed" if job.failed else ""
+        counts = f"{job.processed:,} of {total:,}{failed}" if total else f"{job.processed:,}{failed}"
         text = f"job {job.pk} {job.status}, attempt {attempt_word(job)}"
         self.progress.update(self._bar, description=text, completed=done, total=total or None, counts=counts)
         step = (job.pk, job.status, STEPS_OF_JOB * done // total if total else 0)

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from flagsite.core.console import terminal
 from jobs.api.serializers import FailureSerializer, JobSerializer
-from jobs.engine.chains import Chain, chains_of
+from jobs.engine.chains import Standing, TrackedJob
 from jobs.engine.models import Job, JobFailure
 from jobs.engine.states import Status
 from orgs.tree.models import Organization
@@ -30,10 +30,18 @@ STYLES = {
 }
 
 
-def documents_of(jobs: Sequence[Job]) -> list[dict[str, Any]]:
-    """The jobs as JSON of the API, with additional fields for operators. Two queries serve all jobs."""
-    chains, organizations = chains_of(jobs), organizations_named(jobs)
-    return [_document(job, chains, organizations.get(job.organization_id or 0)) for job in jobs]
+def documents_of(jobs: Sequence[TrackedJob]) -> list[dict[str, Any]]:
+    """The jobs as JSON of the API, with additional fields for operators. One query serves all jobs."""
+    organizations = organizations_named([one.job for one in jobs])
+    return [_document(one, organizations.get(one.job.organization_id or 0)) for one in jobs]
+
+
+def attempt_documents(jobs: Sequence[TrackedJob]) -> list[dict[str, Any]]:
+    """The same JSON for the attempts of a chain, each with its own status, counts, error and end."""
+    return [
+        document | {name: value for name, value in document["attempt"].items() if name in document}
+        for document in documents_of(jobs)
+    ]
 
 
 def organizations_named(rows: Iterable[Job | JobFailure]) -> dict[int, Organization]:
@@ -44,9 +52,9 @@ def organizations_named(rows: Iterable[Job | JobFailure]) -> dict[int, Organizat
 class JobsTable:
     """A table with one row for each job. A narrow terminal shows fewer columns; the command `job ID` has the rest."""
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
+    def __init__(self, jobs: Sequence[TrackedJob]) -> None:
         self._jobs = jobs
-        self._organizations = organizations_named(jobs)
+        self._organizations = organizations_named([one.job for one in jobs])
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         wide = options.max_width >= WIDE_TERMINAL_COLUMNS
@@ -56,30 +64,33 @@ class JobsTable:
             Column("Work", overflow="fold"), *([Column("Attempt"), Column("Queue")] if wide else []),
             Column("Created (UTC)" if wide else "Created", no_wrap=True),
         )  # fmt: skip
-        for job in self._jobs:
-            table.add_row(*terminal.cells(*self._row(job, wide=wide)))
+        for one in self._jobs:
+            table.add_row(*terminal.cells(*self._row(one.job, one.standing, wide=wide)))
         yield table
 
-    def _row(self, job: Job, *, wide: bool) -> list[Any]:
+    def _row(self, job: Job, standing: Standing, *, wide: bool) -> list[Any]:
         organization = organization_word(job.organization_id, self._organizations)
         created = terminal.format_time(job.created_at)
-        cells: list[Any] = [str(job.pk), status_word(job), done_word(job), organization, work_word(job)]
+        cells: list[Any] = [str(job.pk), status_word(job), done_word(standing), organization, work_word(job)]
         return [*cells, attempt_word(job), job.queue, created] if wide else [*cells, created[5:-3]]
 
 
-def job_facts(job: Job, chain: Chain) -> Table:
-    """The facts about one attempt as a table, without its chain and its failures."""
+def job_facts(one: TrackedJob) -> Table:
+    """The facts about one job as a table, without its chain and its failures."""
+    job, standing = one.job, one.standing
     named = organizations_named([job])
-    chain_status = Text(chain.status, style=STYLES[Status(chain.status)]) if chain.latest_job_id != job.pk else None
-    counts = f"{job.unchanged:,} had the value already, {job.superseded:,} had a newer value, {job.failed:,} failed"
+    is_latest = one.chain.latest_job_id == job.pk
+    own_end = None if is_latest else f"{job.attempt_status}; the latest attempt is job {one.chain.latest_job_id}"
+    counts = f"{standing.unchanged:,} had the value already, {standing.superseded:,} had a newer value"
+    error_style = "red" if job.status != Status.COMPLETED or standing.failed else ""
     return terminal.facts(
         [
             ("job", str(job.pk)),
             ("status", status_word(job)),
-            ("chain", chain_status),
+            ("this attempt", own_end),
             ("organization", organization_word(job.organization_id, named)),
             ("work", work_word(job)),
-            ("done", f"{done_word(job) or 0}: {counts}" if job.started_at else None),
+            ("done", f"{done_word(standing) or 0}: {counts}" if job.started_at else None),
             ("attempt", f"{attempt_word(job)}, created by {job.get_trigger_display().lower()}"),
             ("queue", f"{job.queue}, priority {job.priority}"),
             ("requested by", job.requested_by),
@@ -92,7 +103,7 @@ def job_facts(job: Job, chain: Chain) -> Table:
             ("started", terminal.format_time(job.started_at)),
             ("ended", terminal.format_time(job.completed_at)),
             ("took", terminal.format_duration(job.duration) if job.duration else None),
-            ("error", Text(terminal.plain(job.error_message), style="red") if job.error_message else None),
+            ("error", Text(terminal.plain(standing.error_message or ""), style=error_style)),
         ]
     )
 
@@ -111,7 +122,7 @@ def attempts_table(attempts: Sequence[Job]) -> Table:
             creator = f"{job.requested_by}: {job.reason}" if job.reason else job.requested_by
         table.add_row(
             *terminal.cells(
-                str(job.pk), status_word(job), creator, terminal.format_duration(max(waited, timedelta())),
+                str(job.pk), attempt_status_word(job), creator, terminal.format_duration(max(waited, timedelta())),
                 terminal.format_duration(job.duration) if job.duration else "", done_word(job),
                 job.error_message,
             )
@@ -140,12 +151,17 @@ def status_word(job: Job) -> Text:
     return Text(f"{job.status}{' (cancelling)' if is_stopping else ''}", style=STYLES[Status(job.status)])
 
 
-def done_word(job: Job) -> str:
-    """The progress of the attempt, such as "2,120 of 5,270"; empty if nothing is done yet."""
-    done = job.processed + job.failed
-    if job.total:
-        return f"{done:,} of {job.total:,}" if done < job.total else f"{done:,}"
-    return f"{done:,}" if done else ""
+def attempt_status_word(job: Job) -> Text:
+    """How the attempt stands by itself, in its colour."""
+    return Text(job.attempt_status, style=STYLES[Status(job.attempt_status)])
+
+
+def done_word(counts: Job | Standing) -> str:
+    """The organizations that are done and those that failed, such as "18 of 19, 1 failed"; empty if there are none."""
+    done, failed = f"{counts.processed:,}", f", {counts.failed:,} failed" if counts.failed else ""
+    if counts.total:
+        return f"{done} of {counts.total:,}{failed}" if counts.processed < counts.total else f"{done}{failed}"
+    return f"{done}{failed}" if counts.processed + counts.failed else ""
 
 
 def attempt_word(job: Job) -> str:
@@ -168,22 +184,17 @@ def organization_word(organization_id: int | None, named: dict[int, Organization
     return named[organization_id].key if organization_id in named else f"id {organization_id}, deleted"
 
 
-def _document(job: Job, chains: dict[int, Chain], organization: Organization | None) -> dict[str, Any]:
-    document: dict[str, Any] = dict(JobSerializer(job, context={"chains": chains}).data)
+def _document(one: TrackedJob, organization: Organization | None) -> dict[str, Any]:
+    job = one.job
+    document: dict[str, Any] = dict(JobSerializer(one).data)
     return document | {
-        "kind": job.kind,
         "organizationKey": organization.key if organization else None,
-        "queue": job.queue,
-        "priority": job.priority,
-        "trigger": job.trigger,
         "attemptOfRound": job.round_attempt + 1,
-        "unchangedOrganizations": job.unchanged,
-        "requestedBy": job.requested_by,
+        "unchangedOrganizations": one.standing.unchanged,
         "reason": job.reason,
         "cancelledBy": job.cancelled_by,
         "cancelReason": job.cancel_reason,
         "cancelRequestedAt": terminal.iso(job.cancel_requested_at),
-        "correlationId": job.correlation_id,
         "worker": job.worker,
         "dueAt": terminal.iso(job.run_at),
     }

@@ -11,27 +11,33 @@ from jobs.counting.models import AttemptOutcome
 BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 """Upper bounds, in seconds, of the buckets of the three TIMES. One more bucket counts longer times."""
 SHARDS = 8
-"""Number of rows for each hour, queue, kind and outcome, so that processes rarely wait for the same row."""
+"""Number of rows for each hour and KEY, so that processes rarely wait for the same row."""
 PROBE_JOB_KIND = "canary"
 """The kind of the probe job (`jobs.metrics.probe_job`), which the hourly metrics do not count."""
 BUCKET_ARRAY = """
            (SELECT array_agg((place = width_bucket({0}, %(bounds)s::float8[]) AND {0} IS NOT NULL)::int ORDER BY place)
              FROM generate_series(0, cardinality(%(bounds)s::float8[])) place)"""
-TIMES = ("waiting", "processing", "chain")
-"""The times of an attempt: due until start, start until end, and request until the end of the chain."""
+TIMES = ("waiting", "processing", "chain", "backoff")
+"""The times of an attempt: due until start, start until end, request until the end of the chain, and the backoff.
+
+Only automatic retries have a backoff, which is the time from the failure before it until the retry was due.
+"""
+KEY = "queue, kind, outcome, trigger, retry"
 ADDED_ARRAYS = ", ".join(
     f"{name}_buckets = (SELECT array_agg(had + more ORDER BY place) FROM "  # noqa: S608 - no input in it
     f"unnest(total.{name}_buckets, excluded.{name}_buckets) WITH ORDINALITY AS pair(had, more, place))"
     for name in TIMES
 )
+SECOND_COLUMNS = ", ".join(f"{name}_seconds" for name in TIMES)
+BUCKET_COLUMNS = ", ".join(f"{name}_buckets" for name in TIMES)
 ADD = f"""
 INSERT INTO jobs_jobtally AS total
-       (hour, shard, queue, kind, outcome, count, rescued, retries, organizations, failed_organizations,
-        superseded_organizations, chains,
-        waiting_seconds, processing_seconds, chain_seconds, waiting_buckets, processing_buckets, chain_buckets)
+       (hour, shard, {KEY}, count, rescued, retries, organizations, failed_organizations,
+        superseded_organizations, chains, {SECOND_COLUMNS}, {BUCKET_COLUMNS})
 SELECT date_trunc('hour', statement_timestamp(), 'UTC'), pg_backend_pid() %% {SHARDS}, job.queue, job.kind, %(outcome)s,
-       1, %(rescued)s, (job.parent_job_id IS NOT NULL)::int, job.processed, job.failed, job.superseded, %(chains)s,
-       COALESCE(time.waiting, 0), COALESCE(time.processing, 0), COALESCE(time.chain, 0),
+       job.trigger, job.round_attempt, 1, %(rescued)s, (job.parent_job_id IS NOT NULL)::int, job.processed, job.failed,
+       job.superseded, %(chains)s,
+       {", ".join(f"COALESCE(time.{name}, 0)" for name in TIMES)},
        {", ".join(BUCKET_ARRAY.format("time." + name) for name in TIMES)}
   FROM jobs_job job
   JOIN jobs_job root ON root.id = COALESCE(job.parent_job_id, job.id)
@@ -39,10 +45,12 @@ SELECT date_trunc('hour', statement_timestamp(), 'UTC'), pg_backend_pid() %% {SH
     SELECT CASE WHEN job.started_at < job.run_at THEN 0  -- the job was released and waits again
                 ELSE extract(epoch FROM job.started_at - job.run_at) END::float8 AS waiting,
            extract(epoch FROM job.completed_at - job.started_at)::float8 AS processing,
-           CASE WHEN %(chains)s = 1 THEN extract(epoch FROM job.completed_at - root.created_at)::float8 END AS chain
+           CASE WHEN %(chains)s = 1 THEN extract(epoch FROM job.completed_at - root.created_at)::float8 END AS chain,
+           CASE WHEN job.trigger = 'automatic' AND job.claims <= 1  -- a release sets another due time
+                THEN extract(epoch FROM job.run_at - job.created_at)::float8 END AS backoff
     ) time
  WHERE job.id = %(job)s AND job.kind <> '{PROBE_JOB_KIND}'
-    ON CONFLICT (hour, queue, kind, outcome, shard) DO UPDATE
+    ON CONFLICT (hour, {KEY}, shard) DO UPDATE
    SET count = total.count + excluded.count, rescued = total.rescued + excluded.rescued,
        retries = total.retries + excluded.retries,
        organizations = total.organizations + excluded.organizations,
@@ -78,14 +86,12 @@ def add_manual_retry(job_id: int) -> None:
 
 ADD_REOPENED = f"""
 INSERT INTO jobs_jobtally AS total
-       (hour, shard, queue, kind, outcome, count, rescued, retries, organizations, failed_organizations,
-        superseded_organizations, waiting_seconds, processing_seconds, chain_seconds, chains, reopened,
-        waiting_buckets, processing_buckets, chain_buckets)
-SELECT date_trunc('hour', completed_at, 'UTC'), pg_backend_pid() %% {SHARDS}, queue, kind, lower(status),
-       0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, none.times, none.times, none.times
+       (hour, shard, {KEY}, reopened, {BUCKET_COLUMNS})
+SELECT date_trunc('hour', completed_at, 'UTC'), pg_backend_pid() %% {SHARDS}, queue, kind, lower(ended_as), trigger,
+       round_attempt, 1, {", ".join("none.times" for _ in TIMES)}
   FROM jobs_job CROSS JOIN (SELECT array_fill(0::bigint, ARRAY[{len(BOUNDS) + 1}]) AS times) none
  WHERE id = %(job)s AND completed_at IS NOT NULL AND kind <> '{PROBE_JOB_KIND}'
-    ON CONFLICT (hour, queue, kind, outcome, shard) DO UPDATE SET reopened = total.reopened + 1
+    ON CONFLICT (hour, {KEY}, shard) DO UPDATE SET reopened = total.reopened + 1
 """  # noqa: S608 - no input in it
 
 
@@ -107,7 +113,6 @@ SUMS = (
 )  # fmt: skip
 SECONDS = tuple(f"{name}_seconds" for name in TIMES)
 ARRAYS = tuple(f"{name}_buckets" for name in TIMES)
-KEY = "queue, kind, outcome"
 BUCKET_SUMS = ", ".join(f"sum({name}_place) AS {name}" for name in TIMES)
 MERGE_OLD_HOURS = f"""
 WITH old AS (
@@ -127,14 +132,14 @@ arrays AS (
       FROM places GROUP BY month, {KEY})
 INSERT INTO jobs_jobtally AS total (hour, shard, {KEY}, {", ".join(SUMS + SECONDS + ARRAYS)})
 SELECT month, 0, {KEY}, {", ".join(SUMS + SECONDS + ARRAYS)} FROM sums JOIN arrays USING (month, {KEY})
-    ON CONFLICT (hour, queue, kind, outcome, shard) DO UPDATE
+    ON CONFLICT (hour, {KEY}, shard) DO UPDATE
    SET {", ".join(f"{name} = total.{name} + excluded.{name}" for name in SUMS + SECONDS)},
        {ADDED_ARRAYS}
 """  # noqa: S608 - no input in it
 
 
 def merge_old_hours() -> None:
-    """Merge rows older than HOURS_KEPT into one row for each month, queue, kind and outcome. All sums stay the same.
+    """Merge rows older than HOURS_KEPT into one row for each month and KEY. All sums stay the same.
 
     So the number of rows stays small, and metrics that add up all rows stay fast for years.
     """

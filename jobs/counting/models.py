@@ -20,7 +20,7 @@ class AttemptOutcome(models.TextChoices):
 
 
 class HourlyMetrics(models.Model):
-    """The number and the times of the attempts of one queue and kind that ended in one hour with one outcome.
+    """The number and the times of the attempts that ended in one hour with one outcome, of one queue, kind and retry.
 
     Metrics and charts add these rows up. The rows stay when jobs are deleted, so that counters never decrease. Shards
     keep workers that count in the same hour from waiting for each other. `jobs.counting.hourly_metrics.BOUNDS` has the
@@ -33,30 +33,44 @@ class HourlyMetrics(models.Model):
     queue = models.CharField(max_length=64)
     kind = models.CharField(max_length=64)
     outcome = models.CharField(max_length=16, choices=AttemptOutcome.choices)
-    count = models.BigIntegerField(default=0)
-    rescued = models.BigIntegerField(
-        default=0, help_text="Attempts that the rescuer ended because their worker was dead."
+    trigger = models.CharField(
+        max_length=16,
+        default="",
+        db_default="",
+        help_text="What created the attempts: a request, a person or an automatic retry; empty in rows of versions "
+        "that did not count this.",
     )
-    retries = models.BigIntegerField(default=0, help_text="Attempts that were retries.")
-    organizations = models.BigIntegerField(default=0)
-    failed_organizations = models.BigIntegerField(default=0)
-    superseded_organizations = models.BigIntegerField(default=0)
-    waiting_seconds = models.FloatField(default=0)
+    retry = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="The number of the automatic retry in its round; 0 for other attempts."
+    )
+    count = models.BigIntegerField(default=0, db_default=0)
+    rescued = models.BigIntegerField(
+        default=0, db_default=0, help_text="Attempts that the rescuer ended because their worker was dead."
+    )
+    retries = models.BigIntegerField(default=0, db_default=0, help_text="Attempts that were retries.")
+    organizations = models.BigIntegerField(default=0, db_default=0)
+    failed_organizations = models.BigIntegerField(default=0, db_default=0)
+    superseded_organizations = models.BigIntegerField(default=0, db_default=0)
+    waiting_seconds = models.FloatField(default=0, db_default=0)
     waiting_buckets = ArrayField(models.BigIntegerField())
-    processing_seconds = models.FloatField(default=0)
+    processing_seconds = models.FloatField(default=0, db_default=0)
     processing_buckets = ArrayField(models.BigIntegerField())
-    chains = models.BigIntegerField(default=0, help_text="Attempts that ended their chain.")
+    chains = models.BigIntegerField(default=0, db_default=0, help_text="Attempts that ended their chain.")
     reopened = models.BigIntegerField(
         default=0, db_default=0, help_text="Ended chains that a person has reopened by a retry."
     )
-    chain_seconds = models.FloatField(default=0)
+    chain_seconds = models.FloatField(default=0, db_default=0)
     chain_buckets = ArrayField(models.BigIntegerField())
+    backoff_seconds = models.FloatField(default=0, db_default=0)
+    backoff_buckets = ArrayField(models.BigIntegerField())
 
     class Meta:
         db_table = "jobs_jobtally"
         verbose_name_plural = "hourly metrics"
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["hour", "queue", "kind", "outcome", "shard"], name="one_tally_each_hour")
+            models.UniqueConstraint(
+                fields=["hour", "queue", "kind", "outcome", "trigger", "retry", "shard"], name="one_tally_each_hour"
+            )
         ]
 
     def __str__(self) -> str:
@@ -67,7 +81,7 @@ class EngineCounter(models.Model):
     """How often the engine did something that no job records, such as a run of the rescuer. It never decreases."""
 
     name = models.CharField(max_length=64, primary_key=True)
-    value = models.BigIntegerField(default=0)
+    value = models.BigIntegerField(default=0, db_default=0)
     changed_at = models.DateTimeField(db_default=Now())
 
     class Meta:

@@ -29,7 +29,8 @@ def job_kind(name: str, *, queue: str = "default") -> Callable[[Work], Work]:
 
     The function gets a `jobs.engine.run.Run`. It reads `run.job`, calls `run.record_progress` in each of its short
     transactions and `run.check` between them, and returns when the work is done. If the function raises
-    `PermanentFailure`, the chain ends at once. After any other exception the attempt fails and the engine retries.
+    `PermanentFailure`, the chain ends at once. If it raises `NothingLeftToDo`, the job is COMPLETED with these words.
+    After any other exception the attempt fails and the engine retries.
     """
 
     def register(work: Work) -> Work:

@@ -12,7 +12,7 @@ from django.db.models.fields.json import KeyTransform
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from jobs.engine.states import OPEN, Status
+from jobs.engine.states import FINAL, OPEN, Status
 from orgs.tree.models import Organization
 
 
@@ -27,23 +27,28 @@ class Queue(models.Model):
         help_text="How many jobs of the queue may run at the same time on all workers; empty means no limit.",
     )
     max_retries = models.PositiveSmallIntegerField(
-        default=3, validators=[MaxValueValidator(10)], help_text="Automatic retries after the first attempt."
+        default=3,
+        db_default=3,
+        validators=[MaxValueValidator(10)],
+        help_text="Automatic retries after the first attempt.",
     )
     backoff_base = models.FloatField(
         default=2.0,
+        db_default=2.0,
         validators=[MinValueValidator(1.0), MaxValueValidator(60.0)],
         help_text="Automatic retry number n waits this number to the power of n, in seconds.",
     )
     backoff_jitter = models.FloatField(
         default=0.0,
+        db_default=0.0,
         validators=[MinValueValidator(0.0), MaxValueValidator(1.0)],
         help_text="Share by which a backoff may grow at random; 0.2 means up to 20 %.",
     )
     paused_at = models.DateTimeField(
         null=True, blank=True, help_text="Set while the queue is paused, so that none of its jobs may start."
     )
-    paused_by = models.CharField(max_length=200, default="", blank=True)
-    pause_reason = models.TextField(default="", blank=True)
+    paused_by = models.CharField(max_length=200, default="", db_default="", blank=True)
+    pause_reason = models.TextField(default="", db_default="", blank=True)
 
     class Meta:
         constraints: ClassVar = [
@@ -54,7 +59,7 @@ class Queue(models.Model):
         return self.name
 
 
-ENDED_BADLY = models.Q(status=Status.FAILED) | models.Q(status=Status.COMPLETED, failed__gt=0)
+ENDED_BADLY = models.Q(ended_as=Status.FAILED) | models.Q(ended_as=Status.COMPLETED, failed__gt=0)
 """Attempts that a person may retry if they are the latest: FAILED, or COMPLETED with organizations that failed."""
 
 
@@ -77,8 +82,9 @@ class JobQuerySet(models.QuerySet["Job"]):
 class Job(models.Model):
     """One attempt at a piece of work. Each retry is a job of its own, and `parent_job` is the first job of its chain.
 
-    Only `jobs.engine.transitions` writes `status`. A trigger refuses every transition that is not in
-    `states.TRANSITIONS`.
+    `status` tells how the work stands (`jobs.engine.states`), and `ended_as` tells how this attempt ended. Only
+    `jobs.engine.transitions` writes `status`. A trigger refuses every transition that is not in `states.TRANSITIONS`,
+    and writes `ended_as`.
     """
 
     class Trigger(models.TextChoices):
@@ -91,8 +97,15 @@ class Job(models.Model):
     id = models.BigAutoField(primary_key=True)
     kind = models.CharField(max_length=64)
     queue = models.CharField(max_length=64)
-    priority = models.SmallIntegerField(default=0, help_text="Higher runs first.")
-    status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
+    priority = models.SmallIntegerField(default=0, db_default=0, help_text="Higher runs first.")
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING, db_default="PENDING")
+    ended_as = models.CharField(
+        max_length=16,
+        choices=Status.choices,
+        default="",
+        db_default="",
+        help_text="How this attempt ended, whatever its retries did later; empty while it waits or runs.",
+    )
     organization = models.ForeignKey(
         Organization,
         on_delete=models.DO_NOTHING,
@@ -101,45 +114,62 @@ class Job(models.Model):
         db_index=False,
         related_name="+",
     )
-    arguments = models.JSONField(default=dict)
+    arguments = models.JSONField(default=dict, db_default={})
     only_behind = models.BooleanField(
-        default=False, help_text="Whether the job covers only the organizations that an earlier attempt did not write."
+        default=False,
+        db_default=False,
+        help_text="Whether the job covers only the organizations that an earlier attempt did not write.",
     )
 
     parent_job = models.ForeignKey("self", on_delete=models.CASCADE, null=True, related_name="retries", db_index=False)
-    trigger = models.CharField(max_length=16, choices=Trigger.choices, default=Trigger.REQUEST)
+    trigger = models.CharField(max_length=16, choices=Trigger.choices, default=Trigger.REQUEST, db_default="request")
     retry_count = models.PositiveIntegerField(
-        default=0, help_text="For the first job of a chain, the number of its retries; for a retry, its own number."
+        default=0,
+        db_default=0,
+        help_text="For the first job of a chain, the number of its retries; for a retry, its own number.",
     )
     round_attempt = models.PositiveSmallIntegerField(
         default=0,
+        db_default=0,
         help_text="Automatic retries since the request or the last manual retry; sets the backoff and the last retry.",
     )
     max_retries = models.PositiveSmallIntegerField(
         default=3,
+        db_default=3,
         help_text="The automatic retries that the queue allowed when the attempt was created, or when it failed.",
     )
 
     total = models.BigIntegerField(null=True)
-    processed = models.BigIntegerField(default=0)
-    failed = models.BigIntegerField(default=0)
+    processed = models.BigIntegerField(default=0, db_default=0)
+    failed = models.BigIntegerField(default=0, db_default=0)
     superseded = models.BigIntegerField(
-        default=0, help_text="Processed organizations that already had the value of a later change."
+        default=0, db_default=0, help_text="Processed organizations that already had the value of a later change."
     )
-    unchanged = models.BigIntegerField(default=0, help_text="Processed organizations that already had the same value.")
+    unchanged = models.BigIntegerField(
+        default=0, db_default=0, help_text="Processed organizations that already had the same value."
+    )
+    carried_processed = models.BigIntegerField(
+        default=0,
+        db_default=0,
+        help_text="With only_behind: the organizations that earlier attempts processed and this one leaves out.",
+    )
+    carried_superseded = models.BigIntegerField(default=0, db_default=0)
+    carried_unchanged = models.BigIntegerField(default=0, db_default=0)
     checkpoint = models.JSONField(
         null=True, help_text="The position from which the job continues after an interruption."
     )
     error_message = models.TextField(null=True)  # noqa: DJ001 - null is "no error" in the API
-    error_traceback = models.TextField(default="")
+    error_traceback = models.TextField(default="", db_default="")
 
-    requested_by = models.CharField(max_length=200, default="")
-    reason = models.TextField(default="", help_text="Why a person retried the previous attempt.")
-    cancelled_by = models.CharField(max_length=200, default="", help_text="The actor who cancelled the job first.")
+    requested_by = models.CharField(max_length=200, default="", db_default="")
+    reason = models.TextField(default="", db_default="", help_text="Why a person retried the previous attempt.")
+    cancelled_by = models.CharField(
+        max_length=200, default="", db_default="", help_text="The actor who cancelled the job first."
+    )
     cancel_reason = models.TextField(default="", db_default="", help_text="Why this actor cancelled the job.")
-    correlation_id = models.CharField(max_length=128, default="")
+    correlation_id = models.CharField(max_length=128, default="", db_default="")
     trace_context = models.CharField(
-        max_length=64, default="", help_text="The W3C traceparent of the request, if it was traced."
+        max_length=64, default="", db_default="", help_text="The W3C traceparent of the request, if it was traced."
     )
 
     created_at = models.DateTimeField(db_default=Now())
@@ -152,8 +182,8 @@ class Job(models.Model):
 
     lease_token = models.UUIDField(null=True)
     lease_expires_at = models.DateTimeField(null=True)
-    worker = models.CharField(max_length=200, default="")
-    claims = models.PositiveIntegerField(default=0, help_text="How often a worker claimed this attempt.")
+    worker = models.CharField(max_length=200, default="", db_default="")
+    claims = models.PositiveIntegerField(default=0, db_default=0, help_text="How often a worker claimed this attempt.")
 
     objects = JobQuerySet.as_manager()
 
@@ -164,6 +194,11 @@ class Job(models.Model):
                 condition=models.Q(status=Status.IN_PROGRESS, lease_token__isnull=False, lease_expires_at__isnull=False)
                 | (~models.Q(status=Status.IN_PROGRESS) & models.Q(lease_token__isnull=True)),
                 name="job_runs_exactly_while_leased",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(status__in=sorted(OPEN), ended_as="")
+                | (~models.Q(status__in=sorted(OPEN)) & models.Q(ended_as__in=sorted(FINAL))),
+                name="attempt_that_is_not_open_says_how_it_ended",
             ),
             models.CheckConstraint(
                 condition=models.Q(parent_job__isnull=True) | models.Q(retry_count__gte=1),
@@ -197,6 +232,9 @@ class Job(models.Model):
             models.Index(fields=["organization", "-id"], name="job_of_organization"),
             # filters and search of the admin site, newest first
             models.Index(fields=["status", "-id"], name="job_by_status"),
+            models.Index(fields=["ended_as", "-id"], name="attempt_by_end"),
+            # overview: chains by status, each counted by its first job
+            models.Index(fields=["status", "-id"], name="first_job_by_status", condition=models.Q(parent_job=None)),
             models.Index(fields=["organization", "status", "-id"], name="job_of_organization_by_status"),
             models.Index(fields=["queue", "-id"], name="job_by_queue"),
             models.Index(fields=["trigger", "-id"], name="job_by_trigger"),
@@ -214,6 +252,11 @@ class Job(models.Model):
     def root_id(self) -> int:
         """The id of the first job of the chain."""
         return self.parent_job_id or self.pk
+
+    @property
+    def attempt_status(self) -> str:
+        """How this attempt stands by itself: how it ended, or PENDING or IN_PROGRESS."""
+        return self.ended_as or self.status
 
     @property
     def is_open(self) -> bool:
@@ -258,11 +301,11 @@ class Worker(models.Model):
     )
     host = models.CharField(max_length=200)
     pid = models.PositiveIntegerField()
-    queues = models.JSONField(default=list)
-    concurrency = models.PositiveIntegerField(default=1)
+    queues = models.JSONField(default=list, db_default=[])
+    concurrency = models.PositiveIntegerField(default=1, db_default=1)
     started_at = models.DateTimeField(db_default=Now())
     seen_at = models.DateTimeField(db_default=Now())
-    is_stopping = models.BooleanField(default=False)
+    is_stopping = models.BooleanField(default=False, db_default=False)
 
     def __str__(self) -> str:
         return f"{self.host}:{self.pid}"

@@ -15,7 +15,7 @@ from jobs.engine import lifecycle, stop_request, tracing, transitions, wakeup, w
 from jobs.engine.kinds import kind_named
 from jobs.engine.models import Job
 from jobs.engine.run import Run
-from jobs.errors import CancelRequested, LeaseLost, PermanentFailure, StopRequested, UnknownKind
+from jobs.errors import CancelRequested, LeaseLost, NothingLeftToDo, PermanentFailure, StopRequested, UnknownKind
 
 log = structlog.get_logger(__name__)
 RECORD_TIMEOUT_SECONDS = 30.0
@@ -84,6 +84,8 @@ def _work(run: Run) -> Callable[[], object]:
         return partial(lifecycle.release, job_id=job_id, lease=lease)
     except CancelRequested:
         return partial(lifecycle.stop, job_id=job_id, lease=lease)
+    except NothingLeftToDo as gone:
+        return partial(lifecycle.complete, job_id=job_id, lease=lease, message=gone.detail)
     except (PermanentFailure, UnknownKind) as error:
         return partial(lifecycle.fail, job_id=job_id, lease=lease, error=error.detail, permanent=True)
     except Exception as error:  # noqa: BLE001 - whatever went wrong is the job's error
@@ -96,14 +98,16 @@ def _finish(run: Run) -> None:
     """End a job whose work is done: it has failed if every organization failed, otherwise it is COMPLETED."""
     job = run.reload()
     first = job.failures.order_by("organization_id").first()
-    example = f"; the first: {first.organization_id}: {first.error}" if first else ""
+    example = f"{first.organization_id}: {first.error}" if first else "unknown"
     message = None
     if job.failed and not job.processed:
-        error = f"All {job.failed} organizations failed{example}"
+        error = f"All {job.failed} organizations failed; the first: {example}"
+        if job.failed == 1:
+            error = f"The only organization failed: {example}"
         lifecycle.fail(job_id=job.pk, lease=run.lease, error=error)
         return
     if job.failed:
-        message = f"{job.failed} of {job.failed + job.processed} organizations failed{example}"
+        message = f"{job.failed} of {job.failed + job.processed} organizations failed; the first: {example}"
     elif job.processed and job.superseded == job.processed:
         message = "Every organization already had the value of a newer change; nothing was written."
     lifecycle.complete(job_id=job.pk, lease=run.lease, message=message)

@@ -20,8 +20,11 @@ from django.db.models.functions import Now
 from jobs.counting import hourly_metrics
 from jobs.counting.models import AttemptOutcome
 from jobs.engine.models import Job, Queue
-from jobs.engine.states import TRANSITIONS, Guard, Status
+from jobs.engine.states import END_OF_EARLIER_ATTEMPTS, REOPENINGS, TRANSITIONS, Guard, Status
 from jobs.errors import JobNotFound, LeaseLost, TransitionRefused, UnknownQueue
+
+CARRIED = ("processed", "superseded", "unchanged")
+"""The counts that a retry which covers only the rest carries on from the attempts before it."""
 
 
 def queue_named(name: str) -> Queue:
@@ -62,7 +65,13 @@ def transition(job_id: int, name: str, *, lease: UUID | None = None, **columns: 
         raise TransitionRefused(f"Job {job_id} is no longer {transition.source}.")
 
 
-def transition_all(name: str, root_id: int) -> None:
+def reopen(root_id: int) -> None:
+    """Let every ended attempt of the chain tell that a later attempt is open."""
+    for name in REOPENINGS:
+        _transition_all(name, root_id)
+
+
+def _transition_all(name: str, root_id: int) -> None:
     """Perform the transition `name` on every attempt of the chain that has the source status."""
     transition = TRANSITIONS[name]
     Job.objects.of_chain(root_id).filter(status=transition.source).order_by().update(
@@ -75,10 +84,10 @@ def end(
 ) -> None:
     """Perform a transition that ends the chain, and count the attempt in the hourly metrics.
 
-    RETRYING attempts of the chain become FAILED. Raises the same errors as `transition`.
+    RETRYING attempts of the chain get the status with which the chain ends. Raises the same errors as `transition`.
     """
     transition(job.pk, name, lease=lease, completed_at=Now(), **columns)
-    transition_all("settle", job.root_id)
+    _transition_all(END_OF_EARLIER_ATTEMPTS[TRANSITIONS[name].target], job.root_id)
     hourly_metrics.add(job.pk, outcome, ends_chain=True, rescued=rescued)
 
 
@@ -116,10 +125,16 @@ def add_retry(
         correlation_id=job.correlation_id,
         trace_context=job.trace_context,
         run_at=Now() + wait,
+        **(_carried(job) if only_behind else {}),
     )
     Job.objects.filter(pk=root.pk).update(retry_count=number, updated_at=Now())
     retry.refresh_from_db()
     return retry
+
+
+def _carried(job: Job) -> dict[str, int]:
+    """Return the counts of the organizations that the next attempt leaves out, because earlier attempts wrote them."""
+    return {f"carried_{name}": getattr(job, f"carried_{name}") + getattr(job, name) for name in CARRIED}
 
 
 def log_on_commit(log: Callable[..., Any], event: str, **fields: Any) -> None:
@@ -128,11 +143,12 @@ def log_on_commit(log: Callable[..., Any], event: str, **fields: Any) -> None:
 
 
 def log_fields(job: Job) -> dict[str, Any]:
-    """Return the log fields that every event about a job has."""
+    """Return the log fields that every event about a job has. A job without a flag or a value has no such field."""
+    names = {"flag": "featureFlagName", "enabled": "enabled"}
     return {
         "jobId": job.pk,
         "rootJobId": job.root_id,
         "organizationId": job.organization_id,
         "correlationId": job.correlation_id,
         "queue": job.queue,
-    }
+    } | {field: job.arguments[name] for field, name in names.items() if job.arguments.get(name) is not None}

@@ -36,9 +36,28 @@ class EndedAttempts:
     count: int
     rescued: int
     chains: int
+    reopened: int
+    """How many of these chains a person has retried since."""
     waiting: Times
     processing: Times
     chain: Times
+    backoff: Times
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptCount:
+    """How many attempts ended with one outcome since the installation, of one queue, kind, trigger and retry.
+
+    `trigger` is empty for attempts that an earlier version counted. `retry` is the number of the automatic retry in its
+    round, or 0.
+    """
+
+    queue: str
+    kind: str
+    outcome: str
+    trigger: str
+    retry: int
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +98,7 @@ class EngineMetrics:
     """All figures of the engine at one moment."""
 
     ended: list[EndedAttempts] = field(default_factory=list)
+    attempts: list[AttemptCount] = field(default_factory=list)
     organizations: list[OrganizationCounts] = field(default_factory=list)
     queues: list[QueueNow] = field(default_factory=list)
     workers: WorkersNow = field(default_factory=lambda: WorkersNow(0, 0, 0))
@@ -94,10 +114,14 @@ BUCKETS = ", ".join(  # one sum for each bucket is much faster than unnest
 FIGURES = f"""
 WITH ended AS (
     SELECT queue, kind, outcome, sum(count) AS count, sum(rescued) AS rescued, sum(chains) AS chains,
+           sum(reopened) AS reopened,
            sum(organizations) AS organizations, sum(failed_organizations) AS failed,
            sum(superseded_organizations) AS superseded, {BUCKETS},
            {", ".join(f"sum({name}_seconds) AS {name}_seconds" for name in TIMES)}
       FROM jobs_jobtally GROUP BY queue, kind, outcome),
+attempts AS (
+    SELECT queue, kind, outcome, trigger, retry, sum(count) AS count
+      FROM jobs_jobtally GROUP BY queue, kind, outcome, trigger, retry HAVING sum(count) > 0),
 waiting AS (  -- index job_due
     SELECT queue, count(*) FILTER (WHERE run_at <= statement_timestamp()) AS due,
            count(*) FILTER (WHERE run_at > statement_timestamp()) AS later, min(run_at) AS oldest
@@ -125,6 +149,7 @@ workers AS (
      WHERE seen_at >= statement_timestamp() - {ALIVE_SECONDS} * interval '1 second')
 SELECT json_build_object(
     'ended', (SELECT json_agg(row_to_json(entry)) FROM ended entry),
+    'attempts', (SELECT json_agg(row_to_json(entry)) FROM attempts entry),
     'organizations', (SELECT json_agg(row_to_json(entry)) FROM organizations entry),
     'queues', (SELECT json_agg(row_to_json(entry)) FROM queues entry),
     'workers', (SELECT row_to_json(entry) FROM workers entry),
@@ -136,7 +161,7 @@ SELECT json_build_object(
 """  # noqa: S608 - no input in it
 
 
-COUNTED_COLUMNS = ("queue", "kind", "outcome", "count", "rescued", "chains")
+COUNTED_COLUMNS = ("queue", "kind", "outcome", "count", "rescued", "chains", "reopened")
 
 
 def read() -> EngineMetrics:
@@ -146,6 +171,7 @@ def read() -> EngineMetrics:
         figures: dict[str, Any] = cursor.fetchone()[0]
     return EngineMetrics(
         ended=[_ended(row) for row in figures["ended"] or ()],
+        attempts=[AttemptCount(**row) for row in figures["attempts"] or ()],
         organizations=[OrganizationCounts(**row) for row in figures["organizations"] or ()],
         queues=[
             QueueNow(row["name"], row["paused"], row["due"], row["later"], row["running"], row["oldest"])
@@ -159,6 +185,4 @@ def read() -> EngineMetrics:
 
 def _ended(row: dict[str, Any]) -> EndedAttempts:
     times = {name: Times(row[f"{name}_seconds"], row[name]) for name in TIMES}
-    waiting, processing, chain = (times[name] for name in ("waiting", "processing", "chain"))
-    queue, kind, outcome, count, rescued, chains = (row[name] for name in COUNTED_COLUMNS)
-    return EndedAttempts(queue, kind, outcome, count, rescued, chains, waiting, processing, chain)
+    return EndedAttempts(**{name: row[name] for name in COUNTED_COLUMNS}, **times)

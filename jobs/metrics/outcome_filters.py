@@ -23,17 +23,17 @@ CHOICES = [
 
 def filter_by_outcome(jobs: Jobs, outcome: str) -> Jobs:
     """Return the attempts with this outcome, which is a value of CHOICES. Another value returns all attempts."""
-    failed = Q(status__in=[Status.FAILED, Status.RETRYING])
+    failed = Q(ended_as=Status.FAILED)
     number = Case(When(parent_job_id=None, then=Value(0)), default=F("retry_count"), output_field=IntegerField())
     next_attempt = Job.objects.filter(  # index one_retry_of_each_number
         parent_job_id=Coalesce(OuterRef("parent_job_id"), OuterRef("pk")), retry_count=OuterRef("number") + 1
     )
     automatic = Exists(next_attempt.filter(trigger=Job.Trigger.AUTOMATIC))
     conditions = {
-        AttemptOutcome.COMPLETED.value: Q(status=Status.COMPLETED),
+        AttemptOutcome.COMPLETED.value: Q(ended_as=Status.COMPLETED),
         AttemptOutcome.FAILED.value: failed & ~automatic,  # a manual retry may follow
         AttemptOutcome.RETRIED.value: failed & automatic,
-        AttemptOutcome.CANCELLED.value: Q(status=Status.CANCELLED),
-        LAST: Q(status__in=[Status.COMPLETED, Status.FAILED]) & ~Exists(next_attempt),
+        AttemptOutcome.CANCELLED.value: Q(ended_as=Status.CANCELLED),
+        LAST: Q(ended_as__in=[Status.COMPLETED, Status.FAILED]) & ~Exists(next_attempt),
     }
     return jobs.alias(number=number).filter(conditions[outcome]) if outcome in conditions else jobs

@@ -118,14 +118,18 @@ class _Sums:
     seconds: float = 0.0
 
 
-COUNTS = " UNION ALL ".join(  # literals, so that open jobs are counted by partial indexes; others by job_by_status
-    f"SELECT '{status}', (SELECT count(*) FROM (SELECT FROM jobs_job WHERE status = '{status}' LIMIT %(limit)s) job)"  # noqa: S608 - no input in it
+COUNTS = " UNION ALL ".join(  # index first_job_by_status
+    f"SELECT '{status}', (SELECT count(*) FROM (SELECT FROM jobs_job WHERE status = '{status}' "  # noqa: S608 - no input in it
+    "AND parent_job_id IS NULL LIMIT %(limit)s) job)"
     for status in Status.values
 )
 
 
 def counts_by_status(*, at_most: int = MAX_COUNTED_JOBS) -> dict[str, int]:
-    """Return the present number of jobs by status. `at_most + 1` stands for every number above `at_most`."""
+    """Return the present number of jobs by status. `at_most + 1` stands for every number above `at_most`.
+
+    A job counts once, whatever the number of its retries: its first attempt tells how the work stands.
+    """
     with connection.cursor() as cursor:
         cursor.execute(COUNTS, {"limit": at_most + 1})
         return dict(cursor.fetchall())

@@ -22,7 +22,7 @@ NEWEST_JOBS = 100_000
 JOBS = f"""
 WITH top AS (SELECT {subtree_columns("organization")} FROM orgs_organization organization WHERE id = %(top)s),
      job AS MATERIALIZED (
-    SELECT job.status, job.completed_at, job.created_at, root.created_at AS asked_at, job.trigger,
+    SELECT job.status, job.ended_as, job.completed_at, job.created_at, root.created_at AS asked_at, job.trigger,
            job.parent_job_id IS NOT NULL AS is_retry,
            following.trigger IS DISTINCT FROM 'automatic' AS is_last,  -- a manual retry starts another round
            following.trigger = 'manual' AS is_reopened
@@ -37,29 +37,29 @@ WITH top AS (SELECT {subtree_columns("organization")} FROM orgs_organization org
 FIGURES = (
     JOBS
     + """
-SELECT %(since)s, status, count(*), 0, 0, 0, 0 FROM job GROUP BY status  -- the present statuses
+SELECT %(since)s, status, count(*), 0, 0, 0, 0 FROM job WHERE NOT is_retry GROUP BY status  -- of chains, now
  UNION ALL  -- how attempts ended
 SELECT date_trunc('hour', completed_at, 'UTC'),
-       CASE WHEN status = 'COMPLETED' THEN 'completed' WHEN status = 'CANCELLED' THEN 'cancelled'
+       CASE WHEN ended_as = 'COMPLETED' THEN 'completed' WHEN ended_as = 'CANCELLED' THEN 'cancelled'
             WHEN is_last THEN 'failed' ELSE 'retried' END,
        count(*), count(*) FILTER (WHERE is_last),
        COALESCE(sum(extract(epoch FROM completed_at - asked_at)::float8) FILTER (WHERE is_last), 0),
        count(*) FILTER (WHERE is_retry), count(*) FILTER (WHERE is_reopened)
-  FROM job WHERE completed_at >= %(since)s AND status NOT IN ('PENDING', 'IN_PROGRESS') GROUP BY 1, 2
+  FROM job WHERE completed_at >= %(since)s AND ended_as <> '' GROUP BY 1, 2
  UNION ALL  -- manual retries
 SELECT date_trunc('hour', created_at, 'UTC'), 'manual_retry', count(*), 0, 0, 0, 0
   FROM job WHERE created_at >= %(since)s AND trigger = 'manual' GROUP BY 1
  UNION ALL  -- the percentile, in a row of its own
 SELECT %(since)s, 'percentile', 0, 0,
        percentile_cont(%(share)s) WITHIN GROUP (ORDER BY extract(epoch FROM completed_at - asked_at)::float8), 0, 0
-  FROM job WHERE completed_at >= %(since)s AND status = 'COMPLETED' AND is_last
+  FROM job WHERE completed_at >= %(since)s AND ended_as = 'COMPLETED' AND is_last
 """
 )
 
 
 @dataclass(frozen=True, slots=True)
 class SubtreeStatistics:
-    """The number of the caller's jobs by status, and the figures of the last 24 hours."""
+    """The number of the caller's chains by status, and the figures of the last 24 hours."""
 
     counts: dict[str, int]
     day: Day

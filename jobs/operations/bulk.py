@@ -36,7 +36,7 @@ class BulkOperation:
 
 
 def _ended_badly(jobs: Jobs) -> Jobs:
-    """The jobs that FAILED, or COMPLETED with organizations that failed, without a later attempt that ended well."""
+    """The attempts that ended badly, without a later attempt that is open, was cancelled or ended well."""
     chain = Coalesce(OuterRef("parent_job_id"), OuterRef("pk"))
     later = Job.objects.filter(~ENDED_BADLY, parent_job_id=chain, pk__gt=OuterRef("pk"))
     return jobs.filter(ENDED_BADLY, ~Exists(later))
@@ -77,7 +77,6 @@ OPERATIONS = {
     )
 }
 SKIP_REASONS: dict[tuple[str, str], str] = {
-    ("retry", Status.FAILED): "were followed by an attempt that has not failed",
     ("retry", Status.RETRYING): "were under way already",
     ("retry", Status.PENDING): "were under way already",
     ("retry", Status.IN_PROGRESS): "were under way already",

@@ -11,12 +11,11 @@ from django.db.models.functions import Now
 
 from jobs.counting import hourly_metrics
 from jobs.counting.models import AttemptOutcome
-from jobs.engine import transitions, wakeup
+from jobs.engine import chains, transitions, wakeup
 from jobs.engine.models import Job
 from jobs.engine.states import Status
 from jobs.errors import JobEnded, NotCancellable, NotRetryable
 from orgs.audit import audit_log
-from orgs.tree.models import Organization
 
 log = structlog.get_logger(__name__)
 LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
@@ -62,11 +61,10 @@ def retry(*, job_id: int, by: str, reason: str = "") -> Job:
     with transaction.atomic():
         job = transitions.lock_chain(job_id)
         latest = Job.objects.of_chain(job.root_id).last() or job
-        if objection := _why_not_retried(latest):
-            raise NotRetryable(objection, status=latest.status)
-        if not _has_its_organization(latest):
-            gone = f"The organization {latest.organization_id} of job {latest.pk} no longer exists."
-            raise NotRetryable(gone, status=latest.status, they="were of organizations that no longer exist")
+        chain = chains.chain_of(latest)
+        if objection := chain.objection_to_retry:
+            they = {"they": "were of organizations that no longer exist"} if chain.lacks_organization else {}
+            raise NotRetryable(objection, status=latest.status, **they)
         again = transitions.add_retry(
             latest,
             trigger=Job.Trigger.MANUAL,
@@ -77,21 +75,13 @@ def retry(*, job_id: int, by: str, reason: str = "") -> Job:
             only_behind=covers_what_was_left(latest),
         )
         hourly_metrics.add_reopened(latest.pk)
-        transitions.transition_all("reopen", job.root_id)
+        transitions.reopen(job.root_id)
         _record("job.retry", job, by, reason, retryJobId=again.pk)
         hourly_metrics.add_manual_retry(again.pk)
         request = {"originalJobId": job_id, "by": by, "reason": reason}
         transitions.log_on_commit(log.info, "job_manual_retry", **transitions.log_fields(again), **request)
         wakeup.wake(again.queue)
     return again
-
-
-def can_be_retried(latest: Job) -> bool:
-    """Whether a chain with this latest attempt has FAILED, or COMPLETED with organizations that failed.
-
-    `retry` checks in addition that the job's organization still exists.
-    """
-    return _why_not_retried(latest) is None
 
 
 def left_behind(job: Job) -> int | None:
@@ -105,20 +95,6 @@ def left_behind(job: Job) -> int | None:
 def covers_what_was_left(latest: Job) -> bool:
     """Whether a retry after this attempt covers only the organizations that the attempt left."""
     return latest.only_behind or latest.failed > 0
-
-
-def _why_not_retried(latest: Job) -> str | None:
-    if latest.is_open:
-        return f"Attempt {latest.pk} of this job is {latest.status} already."
-    if latest.status == Status.CANCELLED:
-        return f"Job {latest.pk} was cancelled; send the request again."
-    if latest.status == Status.COMPLETED and not latest.failed:
-        return f"Job {latest.pk} has COMPLETED; there is nothing to retry."
-    return None
-
-
-def _has_its_organization(job: Job) -> bool:
-    return job.organization_id is None or Organization.objects.filter(pk=job.organization_id).exists()
 
 
 def set_priority(*, job_id: int, priority: int, by: str, reason: str = "") -> Job:

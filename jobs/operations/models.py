@@ -18,7 +18,9 @@ class BulkTarget(models.Model):
     id = models.BigAutoField(primary_key=True)
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="targets", db_index=False)
     target_id = models.BigIntegerField(help_text="The job to operate on; it may be deleted by now.")
-    outcome = models.CharField(max_length=200, default="", help_text="Empty: still to do; done; or the reason why not.")
+    outcome = models.CharField(
+        max_length=200, default="", db_default="", help_text="Empty: still to do; done; or the reason why not."
+    )
 
     class Meta:
         db_table = "jobs_deedtarget"

@@ -101,8 +101,13 @@ def make_due() -> None:
 
 
 def statuses(job: Job) -> list[str]:
-    """Of the job's whole chain, oldest first."""
+    """How the work stands by each attempt of the job's chain, oldest first."""
     return [str(each.status) for each in Job.objects.of_chain(job.root_id)]
+
+
+def endings(job: Job) -> list[str]:
+    """How each attempt of the job's chain ended by itself, oldest first; its status if it is open."""
+    return [each.attempt_status for each in Job.objects.of_chain(job.root_id)]
 
 
 def latest(job: Job) -> Job:

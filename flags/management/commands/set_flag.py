@@ -14,10 +14,12 @@ from flagsite.core import actor
 from flagsite.core.console import terminal
 from flagsite.core.console.arguments import add_reason
 from flagsite.core.console.command import Answer, OperatorCommand, me
+from flagsite.core.words import counted
 from jobs.console import waiting_reason
 from jobs.console.chain_polling import succeeded
 from jobs.console.follow import follow
-from jobs.console.job_tables import documents_of, done_word, status_word
+from jobs.console.job_tables import documents_of, status_word
+from jobs.engine.chains import tracked
 from jobs.engine.models import Job
 from orgs.access.visible_organizations import find_organization
 from orgs.tree.models import Organization
@@ -52,7 +54,7 @@ class Command(OperatorCommand):
             return Answer(_document(accepted, where) | _read(state), words)
         latest = follow(accepted.job) if wait else Job.objects.get(pk=accepted.job.pk)
         waits_for = waiting_reason.waiting_reason(latest.pk)
-        document = _document(accepted, where) | {"job": documents_of([latest])[0], "waitsFor": waits_for}
+        document = _document(accepted, where) | {"job": documents_of(tracked([latest]))[0], "waitsFor": waits_for}
         output = _created(accepted) + _job_output(
             latest, f"{flag} {value} for {where.key} (id {where.pk}) and everything below", waits_for
         )
@@ -93,5 +95,5 @@ def _job_output(job: Job, title: str, waits_for: str | None) -> list[RenderableT
     if job.is_open:
         output: list[RenderableType] = [state, waits_for or f"Follow it: bin/manage job {job.pk} --follow"]
         return output
-    state.append(f", {done_word(job)} organizations" + (f", of these {job.failed:,} failed" if job.failed else ""))
+    state.append(f", {counted(job.processed, 'organization')}" + (f", {job.failed:,} failed" if job.failed else ""))
     return [state, terminal.line(job.error_message)] if job.error_message else [state]

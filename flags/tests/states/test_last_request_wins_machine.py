@@ -16,7 +16,7 @@ from typing import ClassVar
 
 import pytest
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.test import override_settings
 from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
@@ -36,10 +36,12 @@ from flags.tests.states import faults
 from flags.tests.states.naive import Holds, NaiveModel
 from flags.tests.states.stepping import SteppedWorker, pause_before_chunks
 from jobs.engine import rescuer, stop_request
+from jobs.engine.chains import chain_of
 from jobs.engine.models import Job
 from jobs.engine.states import OPEN, Status
 from jobs.errors import NotRetryable
 from jobs.operations import job_operations
+from jobs.operations.selection import Selection
 from orgs.errors import MoveUnderOwnDescendant
 from orgs.tree import integrity, locks, tree_operations
 from orgs.tree.models import Organization
@@ -193,6 +195,12 @@ class Machine(RuleBasedStateMachine):
                 assert row.number <= meant.number
                 assert row == meant or row.number < meant.number
 
+    @invariant()
+    def each_attempt_tells_how_the_work_stands(self) -> None:
+        for job in Job.objects.all():
+            chain = chain_of(job)
+            assert job.status == (job.attempt_status if job.pk == chain.latest_job_id else chain.status)
+
     def everything_ends(self) -> None:
         """Nothing is in the way any more: all jobs are carried out, and retried until none is left behind."""
         faults.refuse()
@@ -252,9 +260,8 @@ def _begin_anew(retries: int) -> None:
 
 
 def _retryable() -> QuerySet[Job]:
-    """First jobs of chains that may have left somebody behind."""
-    bad = Q(status=Status.FAILED) | Q(status=Status.COMPLETED, failed__gt=0)
-    return Job.objects.filter(bad, parent_job=None).order_by("id")
+    """The latest attempts of chains that may have left somebody behind."""
+    return Selection().failed().order_by("id")
 
 
 def _rows() -> dict[int, dict[int, Holds]]:

@@ -64,7 +64,8 @@ class OperatorCommand(BaseCommand):
     """A command for operators. A subclass defines `add_options` and `answer`.
 
     With --json, standard output is one JSON document. If an operation is refused, this document is {"error": "…"}.
-    Without --verbosity 2, the command shows log entries of the level error and above only.
+    The command logs what it does, as every other process does. Of libraries it logs errors only, unless --verbosity is
+    2 or more. With --verbosity 0 it logs errors only.
     """
 
     requires_system_checks = []  # they take longer than most commands; the command doctor runs them
@@ -89,7 +90,7 @@ class OperatorCommand(BaseCommand):
         self.stdout.ending = ""  # the output has its own line ends
         try:
             _check_texts(options)
-            with _quiet(verbose=options["verbosity"] > 1), acting_as_command(reason=options.get("reason", "")):
+            with _log_level(options["verbosity"]), acting_as_command(reason=options.get("reason", "")):
                 answer = self.answer(**options)
         except CommandError as error:
             self._write_json_error(str(error), **options)
@@ -166,17 +167,25 @@ def error_message(error: Exception) -> str:
     return f"The database does not answer: {first_line}. bin/manage doctor looks for the cause."
 
 
+VERBOSE = 2
+"""The --verbosity with which a command also logs what libraries do."""
+OWN_LOGGERS = ("flagsite", "flags", "jobs", "orgs")
+
+
 @contextmanager
-def _quiet(*, verbose: bool) -> Iterator[None]:
-    """Hide log entries below the level error, unless `verbose`."""
-    root = logging.getLogger()
-    level = root.level
-    if not verbose:
-        root.setLevel(max(level, logging.ERROR))
+def _log_level(verbosity: int) -> Iterator[None]:
+    """Hide log entries of libraries below the level error, unless `verbosity` is 2 or more; all of them if it is 0."""
+    root, own = logging.getLogger(), [logging.getLogger(name) for name in OWN_LOGGERS]
+    levels = [(logger, logger.level) for logger in (root, *own)]
+    if verbosity < VERBOSE:
+        for logger in own:
+            logger.setLevel(root.level if verbosity else max(root.level, logging.ERROR))
+        root.setLevel(max(root.level, logging.ERROR))
     try:
         yield
     finally:
-        root.setLevel(level)
+        for logger, level in levels:
+            logger.setLevel(level)
 
 
 @contextmanager

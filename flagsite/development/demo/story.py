@@ -14,7 +14,6 @@ from flagsite.development.demo.screen import Screen
 FLAG = "new-checkout"
 JOB_TIMEOUT_SECONDS = 120.0
 POLL_SECONDS = 0.1
-FINAL_STATUSES = {"COMPLETED", "FAILED", "CANCELLED"}
 SAMPLES_PER_LEVEL = 2
 """The number of organizations of each level whose flag the demo reads."""
 
@@ -32,14 +31,14 @@ class Outcome:
     @property
     def succeeded(self) -> bool:
         """Whether the job completed and the organizations have the value."""
-        return self.is_correct and self.job["chain"]["status"] == "COMPLETED"
+        return self.is_correct and self.job["status"] == "COMPLETED"
 
     def summary(self) -> dict[str, Any]:
         """The JSON object of the last line of the demo's output."""
         counts = ("totalOrganizations", "processedOrganizations", "failedOrganizations")
         return {
             "jobId": self.job["id"],
-            "status": self.job["chain"]["status"],
+            "status": self.job["status"],
             **{name: self.job[name] for name in counts},
             "seconds": round(self.seconds, 3),
         }
@@ -70,27 +69,25 @@ def set_flag_and_follow(api: Api, screen: Screen, *, root_key: str) -> Outcome:
             )
     seconds = time.monotonic() - began
     _show_end(screen, job, seconds)
-    is_correct = job["chain"]["status"] == "COMPLETED" and _read_back(api, screen, root, enabled=enabled)
+    is_correct = job["status"] == "COMPLETED" and _read_back(api, screen, root, enabled=enabled)
     return Outcome(root, enabled, job, seconds, is_correct)
 
 
 def _poll_job(api: Api, tracking_url: str) -> Iterator[dict[str, Any]]:
-    """Yield the latest attempt again and again, until the chain has ended or JOB_TIMEOUT_SECONDS are over."""
+    """Yield the job again and again, until it is final or JOB_TIMEOUT_SECONDS are over."""
     deadline = time.monotonic() + JOB_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
-        first = api.get(tracking_url)
-        latest, has_ended = first["chain"]["latestJobId"], first["chain"]["status"] in FINAL_STATUSES
-        # in one answer, the data of the attempt may be older than the data of the chain
-        yield first if latest == first["id"] and not has_ended else api.get(f"/job-status/{latest}")
-        if has_ended:
+        job = api.get(tracking_url)
+        yield job
+        if job["final"]:
             return
         time.sleep(POLL_SECONDS)
 
 
 def _show_end(screen: Screen, job: dict[str, Any], seconds: float) -> None:
-    status = job["chain"]["status"]
+    status = job["status"]
     if status == "COMPLETED":
-        screen.done(f"{job['status']}: {job['processedOrganizations']:,} organizations have the value", seconds)
+        screen.done(f"{status}: {job['processedOrganizations']:,} organizations have the value", seconds)
     else:
         screen.warn(f"job {job['id']} is {status} after {seconds:.1f} s: {job['errorMessage'] or 'no reason given'}")
 

@@ -216,11 +216,16 @@ class Installation:
         return str(self.sql("SELECT status FROM jobs_job WHERE id = %s", [job_id])[0][0])
 
     def chain_statuses(self, job_id: int) -> list[str]:
-        rows = self.sql("SELECT status FROM jobs_job WHERE id = %s OR parent_job_id = %s ORDER BY id", [job_id, job_id])
+        """How each attempt of the chain ended by itself, oldest first; its status if it is open."""
+        rows = self.sql(
+            "SELECT COALESCE(NULLIF(ended_as, ''), status) FROM jobs_job"
+            " WHERE id = %s OR parent_job_id = %s ORDER BY id",
+            [job_id, job_id],
+        )
         return [status for (status,) in rows]
 
     def chain_ended(self, job_id: int) -> bool:
-        return not {"PENDING", "IN_PROGRESS", "RETRYING"} & set(self.chain_statuses(job_id))
+        return self.status(job_id) in {"COMPLETED", "FAILED", "CANCELLED"}
 
     def all_ended(self) -> bool:
         open_ones = "SELECT count(*) FROM jobs_job WHERE status IN ('PENDING', 'IN_PROGRESS', 'RETRYING')"

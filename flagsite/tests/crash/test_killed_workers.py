@@ -31,7 +31,9 @@ def test_a_job_whose_worker_is_killed_twice_ends_right(installation: Installatio
     assert installation.values("checkout") == {(True, root)}
     chain = installation.get(f"/job-retry-chain/{job_id}").json()
     assert "did not renew the lease in time" in str(chain)
-    assert installation.job(job_id)["chain"]["status"] == "COMPLETED"
+    job = installation.job(job_id)
+    assert (job["status"], job["chain"]["status"], job["final"]) == ("COMPLETED", "COMPLETED", True)
+    assert (job["processedOrganizations"], job["attempt"]["status"]) == (511, "FAILED")
 
 
 def test_another_worker_that_is_there_already_goes_on_with_a_dead_ones_job(installation: Installation) -> None:
@@ -85,7 +87,7 @@ def test_what_a_frozen_worker_writes_after_its_lease_is_refused(installation: In
     assert installation.chain_statuses(job_id) == ["FAILED", "COMPLETED"]
     assert installation.values("checkout") == {(True, root)}
     assert installation.processed(job_id) == written
-    first, retry = installation.get(f"/job-retry-chain/{job_id}").json()["results"]
+    first, retry = installation.get(f"/job-retry-chain/{job_id}").json()
     assert "lease" in first["errorMessage"]
     assert retry["parentJobId"] == first["id"]
 

@@ -14,7 +14,7 @@ from prometheus_client.core import Metric
 
 from flagsite.metrics import job_metrics, requests
 from jobs.counting.hourly_metrics import BOUNDS
-from jobs.metrics.engine_metrics import EndedAttempts, EngineMetrics, OrganizationCounts, QueueNow, Times
+from jobs.metrics.engine_metrics import AttemptCount, EndedAttempts, EngineMetrics, OrganizationCounts, QueueNow, Times
 
 ROOT = Path(__file__).resolve().parents[3]
 DASHBOARD, ALERTS, LOGS = (ROOT / "docs" / name for name in ("grafana.json", "alerts.yml", "logs.md"))
@@ -24,9 +24,12 @@ ALWAYS = {"flagsite_database_up", "flagsite_build_info", "flagsite_beat_last_tic
 def known() -> set[str]:
     """The name of every line that /metrics can have."""
     times = Times(1.0, [1] * (len(BOUNDS) + 1))
-    ended = [EndedAttempts("q", "k", outcome, 1, 1, 1, times, times, times) for outcome in ("completed", "retried")]
+    ended = [
+        EndedAttempts("q", "k", outcome, 1, 1, 1, 1, times, times, times, times) for outcome in ("completed", "retried")
+    ]
     figures = EngineMetrics(
         ended,
+        [AttemptCount("q", "k", "completed", "request", 0, 1)],
         [OrganizationCounts("q", "k", 1, 1, 1)],
         [QueueNow("q", False, 1, 1, 1, 1.0)],
         counters={},

@@ -17,7 +17,9 @@ class Answers:
         return self._answers.pop(0)
 
 
-def test_the_last_look_at_a_job_is_made_after_its_chain_has_ended() -> None:
-    ending = {"id": 1, "status": "IN_PROGRESS", "chain": {"latestJobId": 1, "status": "COMPLETED"}}
-    ended = ending | {"status": "COMPLETED"}
-    assert list(story._poll_job(Answers(ending, ended), "/job-status/1")) == [ended]
+def test_the_last_look_at_a_job_is_made_when_it_is_final() -> None:
+    runs, fails, ended = (
+        {"id": 1, "status": status, "final": status == "COMPLETED"}
+        for status in ("IN_PROGRESS", "RETRYING", "COMPLETED")
+    )
+    assert list(story._poll_job(Answers(runs, fails, ended, ended), "/job-status/1")) == [runs, fails, ended]

@@ -10,10 +10,12 @@ from django.core.management.base import CommandParser
 from flagsite.core import actor
 from flagsite.core.console.arguments import add_reason
 from flagsite.core.console.command import Answer, OperatorCommand, me
+from flagsite.core.words import counted
 from jobs.console import waiting_reason
 from jobs.console.chain_polling import succeeded
 from jobs.console.follow import follow
 from jobs.console.job_tables import documents_of
+from jobs.engine.chains import tracked
 from jobs.engine.models import Job
 from jobs.operations import cleanup
 from jobs.operations.cleanup import OldJobs
@@ -42,17 +44,16 @@ class Command(OperatorCommand):
         job = cleanup.request(by=me(), correlation_id=actor.current().correlation_id)
         latest = follow(job) if wait else Job.objects.get(pk=job.pk)
         waits_for = waiting_reason.waiting_reason(latest.pk)
-        output = [f"{_counts(old)} are old enough. Job {job.pk} deletes them; its status is {latest.status}."]
+        output = [f"Old enough: {_counts(old)}. Job {job.pk} deletes them; its status is {latest.status}."]
         if waits_for:
             output.append(waits_for)
-        document |= {"job": documents_of([latest])[0], "waitsFor": waits_for}
+        document |= {"job": documents_of(tracked([latest]))[0], "waitsFor": waits_for}
         return Answer(document, output, failed=wait and not succeeded(latest))
 
 
 def _counts(old: OldJobs) -> str:
     kept = f"{settings.JOBS_KEEP_COMPLETED_DAYS} and {settings.JOBS_KEEP_FAILED_DAYS} days"
-    chains = (
-        f"{old.chains:,} chains ({old.completed:,} completed, {old.cancelled:,} cancelled, {old.failed:,} failed; kept "
-        f"for {kept})"
-    )
-    return " and ".join([chains, *(f"{count:,} {name}" for name, count in old.others.items())])
+    ends = f"{old.completed:,} completed, {old.cancelled:,} cancelled, {old.failed:,} failed"
+    chains = f"{counted(old.chains, 'chain')} ({ends}; kept for {kept})"
+    others = (counted(count, name.removesuffix("s"), name) for name, count in old.others.items())
+    return " and ".join([chains, *others])

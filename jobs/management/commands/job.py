@@ -12,9 +12,16 @@ from flagsite.core.console.command import Answer, OperatorCommand
 from jobs.console import waiting_reason
 from jobs.console.chain_polling import succeeded
 from jobs.console.follow import follow
-from jobs.console.job_tables import attempts_table, documents_of, failure_documents, failures_table, job_facts
+from jobs.console.job_tables import (
+    attempt_documents,
+    attempts_table,
+    documents_of,
+    failure_documents,
+    failures_table,
+    job_facts,
+)
 from jobs.engine import chains
-from jobs.engine.chains import Chain
+from jobs.engine.chains import TrackedJob
 from jobs.engine.models import Job, JobFailure
 from jobs.errors import JobNotFound
 
@@ -46,24 +53,26 @@ def show(job_id: int, *, wait_for_end: bool) -> Answer:
         failed = not succeeded(latest)
         job.refresh_from_db()
     attempts = list(Job.objects.of_chain(job.root_id).reverse()[:MAX_ATTEMPTS])[::-1]
-    chain = chains.chain_of(job)
-    failures = list(JobFailure.objects.filter(job_id=chain.latest_job_id).order_by("organization_id")[:MAX_FAILURES])
+    (one,) = chains.tracked([job])
+    failures = list(
+        JobFailure.objects.filter(job_id=one.chain.latest_job_id).order_by("organization_id")[:MAX_FAILURES]
+    )
     latest = attempts[-1]
     waits_for = waiting_reason.waiting_reason(latest.pk)
     document = {
-        "job": documents_of([job])[0],
-        "attempts": documents_of(attempts),
+        "job": documents_of([one])[0],
+        "attempts": attempt_documents(chains.tracked(attempts)),
         "failures": failure_documents(failures),
         "moreFailures": latest.failed > len(failures),
         "waitsFor": waits_for,
     }
-    return Answer(document, _output(job, chain, attempts, failures, waits_for), failed)
+    return Answer(document, _output(one, attempts, failures, waits_for), failed)
 
 
 def _output(
-    job: Job, chain: Chain, attempts: list[Job], failures: list[JobFailure], waits_for: str | None
+    one: TrackedJob, attempts: list[Job], failures: list[JobFailure], waits_for: str | None
 ) -> list[RenderableType]:
-    output: list[RenderableType] = [job_facts(job, chain)]
+    output: list[RenderableType] = [job_facts(one)]
     if waits_for:
         output += ["", waits_for]
     if len(attempts) > 1:

@@ -9,8 +9,10 @@ from django.core.management.base import CommandParser
 from flagsite.core.console.arguments import count
 from flagsite.core.console.command import Answer, OperatorCommand
 from flagsite.core.db.snapshot import snapshot
+from flagsite.core.words import counted
 from jobs.console.job_tables import JobsTable, documents_of
 from jobs.console.selection_arguments import add_selection, selection_in
+from jobs.engine.chains import tracked
 from jobs.engine.states import Status
 
 MAX_LIMIT = 10_000
@@ -30,8 +32,8 @@ class Command(OperatorCommand):
     def answer(self, *, limit: int, **options: Any) -> Answer:
         with snapshot():
             rows = list(selection_in(**options).jobs().order_by("-pk")[: limit + 1])
-        jobs, more = rows[:limit], len(rows) > limit
+            jobs, more = tracked(rows[:limit]), len(rows) > limit
         output: list[Any] = [JobsTable(jobs)] if jobs else ["There are no such jobs."]
         if more:
-            output.append(f"There are more than {limit:,} jobs. To see more, use --limit.")
+            output.append(f"There are more than {counted(limit, 'job')}. To see more, use --limit.")
         return Answer({"results": documents_of(jobs), "more": more}, output)

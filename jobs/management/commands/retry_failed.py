@@ -13,6 +13,7 @@ from flagsite.core.console.arguments import add_reason
 from flagsite.core.console.command import Answer, OperatorCommand, me
 from jobs.console.job_tables import JobsTable, documents_of
 from jobs.console.selection_arguments import add_selection, selection_in
+from jobs.engine.chains import tracked
 from jobs.operations.bulk import BulkResult, skip_clause
 from jobs.operations.retry_failed import failed_batches, retry_failed
 from jobs.operations.selection import Selection
@@ -49,7 +50,7 @@ class Command(OperatorCommand):
 
 def _would_retry(selection: Selection) -> Answer:
     count = selection.failed().count()
-    jobs = list(islice(chain.from_iterable(failed_batches(selection)), MAX_LISTED_JOBS))
+    jobs = tracked(list(islice(chain.from_iterable(failed_batches(selection)), MAX_LISTED_JOBS)))
     output: list[RenderableType] = [JobsTable(jobs)] if jobs else []
     if count > len(jobs):
         output.append(f"and {count - len(jobs):,} more.")

@@ -82,7 +82,7 @@ def test_a_dry_clean_up_counts_and_changes_nothing(monkeypatch: pytest.MonkeyPat
         "dryRun": True, "completed": 1, "cancelled": 0, "failed": 0, "pebbles": 3,
     }  # fmt: skip
     words = " ".join(run("cleanup_jobs", "--dry-run").out.split())
-    chains = "1 chains (1 completed, 0 cancelled, 0 failed; kept for 30 and 7 days)"
+    chains = "1 chain (1 completed, 0 cancelled, 0 failed; kept for 30 and 7 days)"
     assert words.startswith(f"{chains} and 3 pebbles would be deleted")
     assert (Job.objects.count(), audit_entries()) == (2, [])
 

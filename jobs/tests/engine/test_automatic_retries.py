@@ -19,6 +19,7 @@ from jobs.tests.engine_steps import (
     changed,
     claimed,
     database_time,
+    endings,
     lease_of,
     make_due,
     statuses,
@@ -65,12 +66,13 @@ def test_attempts_are_retrying_until_the_last_has_failed() -> None:
     assert statuses(first) == ["FAILED"] * 4
 
 
-def test_once_a_retry_completes_each_attempt_shows_how_it_ended() -> None:
+def test_once_a_retry_completes_the_work_is_complete_and_each_attempt_keeps_how_it_ended() -> None:
     first = claimed()
     second = fail(first)
     third = fail(second)
     lifecycle.complete(job_id=third.pk, lease=lease_of(third))
-    assert statuses(first) == ["FAILED", "FAILED", "COMPLETED"]
+    assert statuses(first) == ["COMPLETED"] * 3
+    assert endings(first) == ["FAILED", "FAILED", "COMPLETED"]
 
 
 def test_a_retry_knows_its_number_and_the_first_job_how_many_there_were() -> None:

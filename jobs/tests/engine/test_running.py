@@ -66,7 +66,7 @@ def test_failures_throughout_fail_the_attempt() -> None:
 
     job = run(work)
     assert statuses(job) == ["RETRYING", "PENDING"]
-    assert job.error_message == "All 1 organizations failed; the first: 7: too small"
+    assert job.error_message == "The only organization failed: 7: too small"
 
 
 def test_a_job_that_came_too_late_for_everyone_says_so() -> None:

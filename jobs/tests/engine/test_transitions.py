@@ -14,10 +14,10 @@ from django.db import IntegrityError, connection, transaction
 
 from jobs.engine import lifecycle
 from jobs.engine.models import Job
-from jobs.engine.states import TRANSITIONS, Guard, Status, allowed
+from jobs.engine.states import ENDINGS, OPEN, TRANSITIONS, Guard, Status, allowed
 from jobs.errors import LeaseLost, NotCancellable, NotRetryable, TransitionRefused
 from jobs.operations import job_operations
-from jobs.tests.engine_steps import LONG_AGO, QUEUE, by_hand
+from jobs.tests.engine_steps import KIND, LONG_AGO, QUEUE, by_hand
 
 PAIRS = [(source, target) for source, target in itertools.product(Status.values, repeat=2) if source != target]
 REFUSALS = (LeaseLost, TransitionRefused, NotCancellable, NotRetryable)
@@ -84,7 +84,7 @@ def test_earlier_attempts_say_when_they_settled() -> None:
     again = by_hand("IN_PROGRESS", parent_job=first, retry_count=1)
     lifecycle.complete(job_id=again.pk, lease=again.lease_token or uuid4())
     first.refresh_from_db()
-    assert first.status == "FAILED"
+    assert (first.status, first.ended_as) == ("COMPLETED", "FAILED")
     assert first.updated_at > LONG_AGO
 
 
@@ -106,8 +106,40 @@ def test_the_database_takes_the_moves_of_the_table_and_no_others(source: str, ta
     assert possible == ((source, target) in allowed())
 
 
-def test_the_table_leaves_no_way_out_of_what_has_ended_well_or_was_cancelled() -> None:
-    assert {move.source for move in TRANSITIONS.values()} == set(Status) - {Status.COMPLETED, Status.CANCELLED}
+def test_the_table_leaves_no_way_out_of_what_was_cancelled() -> None:
+    assert {move.source for move in TRANSITIONS.values()} == set(Status) - {Status.CANCELLED}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("source", "target"), sorted(allowed()))
+def test_how_an_attempt_ended_is_written_once_and_never_again(source: str, target: str) -> None:
+    job = by_hand(source)
+    job.refresh_from_db()
+    before = job.ended_as
+    assert before == ("" if source in OPEN else ENDINGS[Status(source)])
+    token = uuid4() if target == Status.IN_PROGRESS else None
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE jobs_job SET status = %s, ended_as = 'CANCELLED', lease_token = %s, lease_expires_at = now() "
+            "WHERE id = %s",
+            [target, token, job.pk],
+        )
+    job.refresh_from_db()
+    assert job.ended_as == (before or ("" if target in OPEN else ENDINGS[Status(target)]))
+
+
+@pytest.mark.django_db
+def test_a_row_that_somebody_inserts_by_sql_is_a_job_that_waits() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO jobs_job (kind, queue) VALUES (%s, %s) RETURNING id", [KIND, QUEUE])
+        (job_id,) = cursor.fetchone()
+    made, inserted = Job(kind=KIND, queue=QUEUE), Job.objects.get(pk=job_id)
+    for field in Job._meta.concrete_fields:
+        if field.attname not in {"id", "created_at", "updated_at", "run_at"}:
+            assert getattr(inserted, field.attname) == getattr(made, field.attname), field.name
+    claimed = lifecycle.claim(queue=QUEUE, worker="worker")
+    assert claimed is not None
+    assert claimed.pk == job_id
 
 
 def test_whoever_moves_a_running_job_needs_its_lease_or_its_expiry() -> None:

@@ -16,6 +16,7 @@ from jobs.tests.engine_steps import (
     changed,
     claimed,
     doing,
+    endings,
     latest,
     lease_of,
     make_due,
@@ -72,7 +73,8 @@ def test_cancelling_a_job_that_is_retrying_cancels_the_retry_that_waits() -> Non
     first = claimed()
     lifecycle.fail(job_id=first.pk, lease=lease_of(first), error="no")
     assert job_operations.cancel(job_id=first.pk, by="bob") == latest(first)
-    assert statuses(first) == ["FAILED", "CANCELLED"]
+    assert statuses(first) == ["CANCELLED", "CANCELLED"]
+    assert endings(first) == ["FAILED", "CANCELLED"]
 
 
 def test_cancelling_a_job_that_is_retrying_stops_the_retry_that_runs() -> None:
@@ -85,7 +87,8 @@ def test_cancelling_a_job_that_is_retrying_stops_the_retry_that_runs() -> None:
     assert statuses(first) == ["RETRYING", "IN_PROGRESS"]
     assert lifecycle.record_progress(job_id=again.pk, lease=lease_of(again))
     lifecycle.stop(job_id=again.pk, lease=lease_of(again))
-    assert statuses(first) == ["FAILED", "CANCELLED"]
+    assert statuses(first) == ["CANCELLED", "CANCELLED"]
+    assert endings(first) == ["FAILED", "CANCELLED"]
 
 
 def test_what_has_ended_is_not_cancelled() -> None:
@@ -100,14 +103,13 @@ def test_what_has_ended_is_not_cancelled() -> None:
         assert statuses(job) == [status]
 
 
-def test_an_attempt_that_completed_is_not_cancelled_by_way_of_the_retry_that_a_person_asked_for() -> None:
+def test_a_job_that_completed_with_failures_is_cancelled_by_way_of_the_retry_that_a_person_asked_for() -> None:
     first = claimed(processed=5, failed=2)
     lifecycle.complete(job_id=first.pk, lease=lease_of(first))
     again = job_operations.retry(job_id=first.pk, by="bob")
-    with pytest.raises(NotCancellable, match="COMPLETED"):
-        job_operations.cancel(job_id=first.pk, by="carol")
-    assert statuses(first) == ["COMPLETED", "PENDING"]
-    assert job_operations.cancel(job_id=again.pk, by="carol").status == "CANCELLED"
+    assert job_operations.cancel(job_id=first.pk, by="carol") == again
+    assert statuses(first) == ["CANCELLED", "CANCELLED"]
+    assert endings(first) == ["COMPLETED", "CANCELLED"]
 
 
 def test_a_cancelled_job_that_fails_is_not_tried_again() -> None:

@@ -12,7 +12,7 @@ from jobs.errors import JobNotFound, NotRetryable
 from jobs.operations import job_operations
 from jobs.operations.retry_failed import retry_failed
 from jobs.operations.selection import Selection
-from jobs.tests.engine_steps import QUEUE, changed, claimed, latest, lease_of, make_due, statuses, waiting
+from jobs.tests.engine_steps import QUEUE, changed, claimed, endings, latest, lease_of, make_due, statuses, waiting
 from orgs.access.caller import Caller
 from orgs.access.models import Role
 from orgs.tree import tree_operations
@@ -76,7 +76,8 @@ def test_after_one_that_completed_with_failures_only_those_left_behind_are_done(
     first = completed(processed=5, failed=2)
     again = job_operations.retry(job_id=first.pk, by="bob")
     assert again.only_behind
-    assert statuses(first) == ["COMPLETED", "PENDING"]
+    assert statuses(first) == ["RETRYING", "PENDING"]
+    assert endings(first) == ["COMPLETED", "PENDING"]
     job = claim()
     retried = lifecycle.fail(job_id=job.pk, lease=lease_of(job), error="no")
     assert retried is not None
@@ -149,4 +150,5 @@ def test_earlier_attempts_wait_for_the_new_round_and_settle_with_it() -> None:
     assert statuses(first) == ["RETRYING", "IN_PROGRESS"]
     changed(again, processed=1)
     lifecycle.complete(job_id=again.pk, lease=lease_of(again))
-    assert statuses(first) == ["FAILED", "COMPLETED"]
+    assert statuses(first) == ["COMPLETED", "COMPLETED"]
+    assert endings(first) == ["FAILED", "COMPLETED"]

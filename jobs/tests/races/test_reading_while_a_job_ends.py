@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import pytest
 
 from conftest import Cast
 from jobs.api import views
 from jobs.engine import chains, lifecycle
-from jobs.engine.chains import Chain
+from jobs.engine.chains import TrackedJob
 from jobs.engine.models import Job
 from jobs.tests.engine_steps import changed, claimed, lease_of
 from jobs.tests.races.threads import Background
@@ -24,11 +24,11 @@ def test_an_attempt_and_its_chain_are_read_at_one_moment(
 ) -> None:
     job = changed(claimed(), organization_id=cast.oslo.pk)
 
-    def chains_of_what_has_ended_meanwhile(jobs: Iterable[Job]) -> dict[int, Chain]:
+    def tracked_when_it_has_ended_meanwhile(jobs: Sequence[Job]) -> list[TrackedJob]:
         Background(lambda: lifecycle.complete(job_id=job.pk, lease=lease_of(job))).result()
-        return chains.chains_of(jobs)
+        return chains.tracked(jobs)
 
-    monkeypatch.setattr(views, "chains_of", chains_of_what_has_ended_meanwhile)
+    monkeypatch.setattr(views, "tracked", tracked_when_it_has_ended_meanwhile)
     answer = Api(admin_key).get(f"/jobs/{cast.oslo.pk}" if listed else f"/job-status/{job.pk}").json()
     shown = answer["results"][0] if listed else answer
     assert (shown["status"], shown["chain"]["status"]) == ("IN_PROGRESS", "IN_PROGRESS")
