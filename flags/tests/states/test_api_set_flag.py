@@ -9,9 +9,11 @@ import pytest
 from conftest import Cast
 from flags.definitions.models import Flag
 from flags.states.models import Change, FlagState
-from jobs.engine.models import Job
+from flags.tests.states import faults
+from jobs.engine.models import Job, Queue
 from orgs.tests.api import Api, kind_of, wrong_fields
 from orgs.tree import tree_operations
+from orgs.tree.models import Organization
 
 
 @pytest.fixture
@@ -70,11 +72,35 @@ def test_the_job_knows_who_asked_and_in_which_request(api: Api, cast: Cast) -> N
 @pytest.mark.django_db(transaction=True)
 def test_without_a_worker_the_job_runs_in_the_request(api: Api, cast: Cast, settings: Any) -> None:
     settings.JOBS_INLINE = True
-    job_id = api.post(f"/{cast.acme.pk}/new-ui/true", Idempotency_Key="k").json()["jobId"]
+    job_id = _set(api, cast.acme, Idempotency_Key="k").json()["jobId"]
     answer = api.get(f"/job-status/{job_id}").json()
     assert (answer["status"], answer["processedOrganizations"]) == ("COMPLETED", 6)
     rows = FlagState.objects.filter(enabled=True, source=cast.acme)
     assert set(rows.values_list("organization_id", flat=True)) == {member.pk for member in cast.of_acme}
+
+
+def _set(api: Api, organization: Organization, **headers: str) -> Any:
+    return api.post(f"/{organization.pk}/new-ui/true", **headers)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_that_has_run_in_the_request_is_not_said_to_have_started(api: Api, cast: Cast, settings: Any) -> None:
+    settings.JOBS_INLINE = True
+    done = _set(api, cast.acme)
+    assert done.status_code == 200
+    assert done.json()["processedImmediately"]
+    assert done.json()["message"] == "Feature flag updated immediately"
+    assert done.json()["featureFlag"]["enabled"]
+    assert api.get(f"/job-status/{done.json()['jobId']}").json()["status"] == "COMPLETED"
+    later = _set(api, cast.acme, Idempotency_Key="k").json()
+    assert later["message"] == "The job runs in this request; trackingUrl tells how it ended"
+    assert api.get(later["trackingUrl"]).json()["final"]
+    with faults.refusals():
+        faults.refuse(*(organization.pk for organization in cast.of_acme))
+        Queue.objects.update(max_retries=0)
+        failed = _set(api, cast.acme)
+    assert (failed.status_code, failed.json()["processedImmediately"]) == (202, False)
+    assert failed.json()["message"].startswith("The job has ended as FAILED: All 6 organizations failed; the first: ")
 
 
 @pytest.mark.parametrize("word", ["TRUE", "True", "1", "yes", "null", "tru", "true%20", "true%00", "%D1%82rue"])

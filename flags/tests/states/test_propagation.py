@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import structlog
 from django.db import OperationalError, connection
 
 from conftest import Cast
@@ -93,11 +94,12 @@ def test_a_job_that_is_run_again_writes_nothing_again(cast: Cast) -> None:
     job = _carry_out(_set(cast.acme, True).job)
     before = _versions()
     with connection.cursor() as cursor:  # as if its end had never been recorded
-        cursor.execute("ALTER TABLE jobs_job DISABLE TRIGGER jobs_only_known_moves")
+        cursor.execute("ALTER TABLE jobs_job DISABLE TRIGGER USER")
         cursor.execute(
-            "UPDATE jobs_job SET status = 'PENDING', checkpoint = NULL, processed = 0 WHERE id = %s", [job.pk]
+            "UPDATE jobs_job SET status = 'PENDING', ended_as = '', checkpoint = NULL, processed = 0 WHERE id = %s",
+            [job.pk],
         )
-        cursor.execute("ALTER TABLE jobs_job ENABLE TRIGGER jobs_only_known_moves")
+        cursor.execute("ALTER TABLE jobs_job ENABLE TRIGGER USER")
     again = _carry_out(job)
     assert (again.processed, again.superseded) == (6, 0)
     assert _versions() == before
@@ -221,18 +223,22 @@ def test_a_passing_error_does_not_split_the_chunk(cast: Cast, monkeypatch: pytes
     assert sizes == [6, 6]
 
 
-def test_a_job_for_an_organization_that_is_gone_fails_at_once(cast: Cast) -> None:
+def test_a_job_for_an_organization_that_is_gone_has_nothing_left_to_do(cast: Cast) -> None:
     accepted = _set(cast.acme, True)
     tree_operations.delete(organization_id=cast.acme.pk, subtree=True)
-    job = _carry_out(accepted.job)
-    assert (job.status, job.error_message, job.retry_count) == ("FAILED", "The organization no longer exists.", 0)
+    with structlog.testing.capture_logs() as lines:
+        job = _carry_out(accepted.job)
+    assert (job.status, job.retry_count) == ("COMPLETED", 0)
+    assert job.error_message == propagation.ORGANIZATION_DELETED
+    assert {line["log_level"] for line in lines} == {"info"}
 
 
-def test_a_job_for_a_flag_that_is_gone_fails_at_once(cast: Cast) -> None:
+def test_a_job_for_a_flag_that_is_gone_has_nothing_left_to_do(cast: Cast) -> None:
     accepted = _set(cast.acme, True)
     Change.objects.all().delete()
     job = _carry_out(accepted.job)
-    assert (job.status, job.error_message) == ("FAILED", "The flag no longer exists.")
+    words = "The flag was deleted in the meantime, so nothing is left to do."
+    assert (job.status, job.error_message) == ("COMPLETED", words)
 
 
 def test_a_flip_touches_no_index(cast: Cast) -> None:

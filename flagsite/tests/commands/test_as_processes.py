@@ -52,6 +52,11 @@ def answered(done: subprocess.CompletedProcess[str], status: int = 0) -> Any:
     return json.loads(done.stdout)
 
 
+def is_log_line(line: str) -> bool:
+    """Whether this is a log line in JSON, and no note for people."""
+    return line.startswith("{")
+
+
 def audit_entries(site: Installation) -> list[Any]:
     return site.sql(
         """
@@ -69,10 +74,11 @@ def test_watching_is_interrupted_and_taken_up_again(site: Installation) -> None:
         start_new_session=True,
     ) as process:  # fmt: skip
         assert process.stderr is not None
-        job_id = int(process.stderr.readline().split()[1])
-        assert "No worker is alive" in process.stderr.readline()
+        notes = (line for line in process.stderr if not is_log_line(line))
+        job_id = int(next(notes).split()[1])
+        assert "No worker is alive" in next(notes)
         site.start_worker()
-        assert f"job {job_id} IN_PROGRESS" in process.stderr.readline()
+        assert f"job {job_id} IN_PROGRESS" in next(notes)
         process.send_signal(signal.SIGINT)
         out, rest = process.communicate(timeout=30)
     assert (process.returncode, out) == (130, "")
@@ -100,7 +106,9 @@ def test_what_failed_is_retried_and_comes_to_a_good_end(site: Installation) -> N
     assert (partly["job"]["status"], partly["job"]["failedOrganizations"]) == ("COMPLETED", 1)
     site.sql("DROP TRIGGER refuse ON flags_flagstate")
     retried = manage(site.environment, "retry_failed", "--since", "1h", "--reason", "mended")
-    assert (retried.stdout, retried.stderr, retried.returncode) == ("1 retried, 0 skipped.\n", "", 0)
+    assert (retried.stdout, retried.returncode) == ("1 retried, 0 skipped.\n", 0)
+    (logged,) = [json.loads(line) for line in retried.stderr.splitlines()]
+    assert (logged["event"], logged["level"], logged["data"]["reason"]) == ("job_manual_retry", "info", "mended")
     followed = answered(manage(site.environment, "job", job_id, "--follow", "--json"))
     assert followed["job"]["chain"]["status"] == "COMPLETED"
     assert site.values("checkout") == {(True, 1)}

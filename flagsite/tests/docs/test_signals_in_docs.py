@@ -88,8 +88,10 @@ def test_promtool_accepts_the_metrics() -> None:
     class Engine(Collector):
         def collect(self) -> list[Metric]:
             times = Times(1.0, [1] * (len(BOUNDS) + 1))
-            ended = [EndedAttempts("q", "k", "completed", 1, 1, 1, times, times, times)]
-            return list(job_metrics.metrics(EngineMetrics(ended, [OrganizationCounts("q", "k", 1, 1, 1)])))
+            ended = [EndedAttempts("q", "k", "completed", 1, 1, 1, 1, times, times, times, times)]
+            return list(
+                job_metrics.metrics(EngineMetrics(ended, organizations=[OrganizationCounts("q", "k", 1, 1, 1)]))
+            )
 
     registry = CollectorRegistry()
     registry.register(Engine())

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError, transaction
+from django.db.models.functions import Now
 
 from conftest import Cast
 from flagsite.tests.signals.scraping import Sample, names, samples_of, total
@@ -81,6 +82,52 @@ def test_attempts_jobs_and_retries_are_counted_by_queue_kind_and_outcome(reader_
     assert total(samples, "flagsite_job_processing_seconds_bucket", le="+Inf", **of) == 3
     assert total(samples, "flagsite_job_waiting_seconds_count", **of) == 3
     assert total(samples, "flagsite_job_chain_seconds_count", **of) == 2
+
+
+def test_attempts_are_told_apart_by_their_retry_and_its_backoff(reader_key: str) -> None:
+    def fail(run: Run) -> None:
+        raise ValueError("broken")
+
+    Queue.objects.update(max_retries=2)
+    broken = waiting()
+    with doing(fail):
+        for _ in range(3):
+            make_due_by_waiting()
+            runner.run_next("default")
+    job_operations.retry(job_id=broken.pk, by="alice")
+    runner.run_next("default")
+    samples = scraped(reader_key)
+    attempts = {
+        (trigger, retry, outcome): total(
+            samples, "flagsite_job_attempts_total", kind=KIND, trigger=trigger, retry=retry, outcome=outcome
+        )
+        for trigger, retry, outcome in (
+            ("request", "0", "retried"), ("automatic", "1", "retried"), ("automatic", "2", "failed"),
+            ("manual", "0", "completed"),
+        )
+    }  # fmt: skip
+    assert set(attempts.values()) == {1}
+    assert total(samples, "flagsite_job_attempts_total", kind=KIND) == 4
+    backoff = {
+        (outcome, le): total(samples, "flagsite_job_backoff_seconds_bucket", kind=KIND, outcome=outcome, le=le)
+        for outcome, le in (
+            ("retried", "1"),
+            ("retried", "2.5"),
+            ("failed", "2.5"),
+            ("failed", "5"),
+            ("completed", "+Inf"),
+        )
+    }
+    assert list(backoff.values()) == [0, 1, 0, 1, 0]  # 2 and 4 seconds
+    assert total(samples, "flagsite_jobs_reopened_total", kind=KIND, outcome="failed") == 1
+
+
+def make_due_by_waiting() -> None:
+    """Let the time come for the retry, as if it had waited for its whole backoff."""
+    retries = Job.objects.filter(status="PENDING", parent_job__isnull=False)
+    for job in retries:
+        wait = job.run_at - job.created_at
+        retries.filter(pk=job.pk).update(run_at=Now(), created_at=Now() - wait)
 
 
 def test_organizations_count_while_the_job_runs_and_never_go_back(reader_key: str) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 
 from conftest import Cast
-from jobs.engine import lifecycle
+from jobs.engine import lifecycle, runner
 from jobs.engine.models import Job
 from jobs.operations import job_operations
 from jobs.tests.api.api_kinds import done, running, waiting
@@ -101,6 +101,70 @@ def test_there_is_no_next_retry_once_it_has_begun(api: Api, cast: Cast) -> None:
         if status == "RETRYING":
             assert retry.lease_token is not None
             lifecycle.complete(job_id=retry.pk, lease=retry.lease_token)
+
+
+def test_a_job_that_a_retry_healed_has_completed_with_the_counts_of_the_outcome(api: Api, cast: Cast) -> None:
+    first = running(cast.acme)
+    assert first.lease_token is not None
+    lifecycle.record_progress(job_id=first.pk, lease=first.lease_token, total=20, processed=5)
+    lifecycle.fail(job_id=first.pk, lease=first.lease_token, error="No luck.")
+    retrying = api.get(f"/job-status/{first.pk}").json()
+    assert (retrying["status"], retrying["final"], retrying["willRetry"]) == ("RETRYING", False, True)
+    assert (retrying["processedOrganizations"], retrying["completedAt"]) == (5, None)
+    make_due()
+    retry = lifecycle.claim(queue=first.queue, worker="worker")
+    assert retry is not None
+    assert retry.lease_token is not None
+    lifecycle.record_progress(job_id=retry.pk, lease=retry.lease_token, total=21, processed=20, failed=1)
+    lifecycle.complete(job_id=retry.pk, lease=retry.lease_token, message="1 of 21 organizations failed")
+    healed = api.get(f"/job-status/{first.pk}").json()
+    counts = [healed[f"{name}Organizations"] for name in ("total", "processed", "failed")]
+    assert (healed["status"], healed["final"], counts) == ("COMPLETED", True, [21, 20, 1])
+    assert (healed["errorMessage"], healed["canRetry"]) == ("1 of 21 organizations failed", True)
+    assert healed["completedAt"] == api.get(f"/job-status/{retry.pk}").json()["completedAt"]
+    own = healed["attempt"]
+    assert (own["status"], own["processedOrganizations"], own["errorMessage"]) == ("FAILED", 5, "No luck.")
+    assert ids(api.get(f"/jobs/{cast.acme.pk}", status="FAILED")) == []
+    assert ids(api.get(f"/jobs/{cast.acme.pk}", status="COMPLETED")) == [retry.pk, first.pk]
+
+
+def test_after_a_retry_of_what_was_left_the_counts_are_those_of_all(api: Api, cast: Cast) -> None:
+    first = done(cast.acme, failing=[cast.oslo.pk])
+    assert api.get(f"/job-status/{first.pk}").json()["canRetry"]
+    job_operations.retry(job_id=first.pk, by="test")
+    again = lifecycle.claim(queue=first.queue, worker="worker")
+    assert again is not None
+    assert again.lease_token is not None
+    assert again.only_behind
+    lifecycle.record_progress(job_id=again.pk, lease=again.lease_token, total=1, processed=1)
+    lifecycle.complete(job_id=again.pk, lease=again.lease_token)
+    answers = [api.get(f"/job-status/{job.pk}").json() for job in (first, again)]
+    counts = [[job[f"{name}Organizations"] for name in ("total", "processed", "failed")] for job in answers]
+    assert counts == [[2, 2, 0], [1, 1, 0]]
+    assert [job["canRetry"] for job in answers] == [False, False]
+
+
+def test_a_failure_without_retries_announces_none(api: Api, cast: Cast) -> None:
+    job = api.get(f"/job-status/{done(cast.acme, broken=True).pk}").json()
+    assert (job["status"], job["retryCount"], job["maxRetries"]) == ("FAILED", 0, 0)
+    assert (job["final"], job["willRetry"], job["canRetry"]) == (True, False, True)
+
+
+def test_nobody_can_retry_the_job_of_a_deleted_organization(api: Api, cast: Cast) -> None:
+    job = done(cast.oslo, broken=True)
+    tree_operations.delete(organization_id=cast.oslo.pk)
+    assert api.get(f"/job-status/{job.pk}").json()["canRetry"] is False
+    assert kind_of(api.post(f"/retry-job/{job.pk}")) == "job-not-retryable"
+
+
+def test_the_whole_chain_is_one_array_and_takes_no_parameters(api: Api, cast: Cast) -> None:
+    first = done(cast.acme, broken=True)
+    for _ in range(60):  # more than a page
+        job_operations.retry(job_id=first.pk, by="test")
+        runner.run_next("default")
+    chain = api.get(f"/job-retry-chain/{first.pk}").json()
+    assert [job["retryCount"] for job in chain] == [60, *range(1, 61)]
+    assert wrong_fields(api.get(f"/job-retry-chain/{first.pk}", pageSize=5)) == {"pageSize"}
 
 
 def test_the_chain_is_the_same_from_any_of_its_jobs(api: Api, cast: Cast) -> None:

@@ -9,13 +9,20 @@ import pytest
 from django.db import transaction
 from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from jobs.api.serializers import JobSerializer
 from jobs.engine import lifecycle
 from jobs.engine.chains import attempts, tracked
 from jobs.engine.models import Job, Queue
-from jobs.engine.states import OPEN
+from jobs.engine.states import OPEN, Status
 from jobs.errors import LeaseLost, NotCancellable, NotRetryable, TransitionRefused
 from jobs.operations import job_operations
 from jobs.tests.engine_steps import LONG_AGO, QUEUE, changed, lease_of, make_due, waiting
@@ -38,6 +45,8 @@ class Chain(RuleBasedStateMachine):
         """How each attempt was seen to end."""
         self.left = TOTAL
         """Organizations that the work still has to write."""
+        self.latest = self.first
+        """The latest attempt, as it was after the last step."""
 
     def teardown(self) -> None:
         if hasattr(self, "savepoint"):
@@ -46,25 +55,24 @@ class Chain(RuleBasedStateMachine):
 
     # --- What workers do ----------------------------------------------------------------------------------------------
 
+    @precondition(lambda self: self.latest.status == Status.PENDING)
     @rule(seen=st.integers(0, TOTAL), failed=st.booleans())
     def claim_and_write(self, seen: int, failed: bool) -> None:
         """A worker claims the attempt that waits, and writes or fails some organizations."""
         make_due()
         job = lifecycle.claim(queue=QUEUE, worker="worker")
-        if job is None:
-            return
+        assert job == self.latest
         note(f"claim {job.pk}")
         total = self.left if job.only_behind else TOTAL
         written = min(seen, total - job.processed - job.failed)
         counts = {"failed": written} if failed else {"processed": written}
         lifecycle.record_progress(job_id=job.pk, lease=lease_of(job), total=total, **counts)
 
+    @precondition(lambda self: self.latest.status == Status.IN_PROGRESS)
     @rule(rest_fails=st.booleans())
     def complete(self, rest_fails: bool) -> None:
         """The attempt writes what it has left, or fails the rest, and ends as the runner decides."""
-        job = self._running()
-        if job is None:
-            return
+        job = self.latest
         rest = (job.total or 0) - job.processed - job.failed
         lifecycle.record_progress(job_id=job.pk, lease=lease_of(job), **{"failed" if rest_fails else "processed": rest})
         job.refresh_from_db()
@@ -75,17 +83,15 @@ class Chain(RuleBasedStateMachine):
             lifecycle.complete(job_id=job.pk, lease=lease_of(job))
         self._leave(job)
 
-    @rule(how=st.sampled_from(["fail", "fail for good", "release", "stop", "rescue"]))
+    @precondition(lambda self: self.latest.status == Status.IN_PROGRESS)
+    @rule(how=st.sampled_from(["fail", "fail for good", "release", "rescue"]))
     def interrupt(self, how: str) -> None:
-        job = self._running()
-        if job is None:
-            return
+        job = self.latest
         note(f"{how} {job.pk}")
         steps: dict[str, Any] = {
             "fail": lambda: lifecycle.fail(job_id=job.pk, lease=lease_of(job), error="no"),
             "fail for good": lambda: lifecycle.fail(job_id=job.pk, lease=lease_of(job), error="no", permanent=True),
             "release": lambda: lifecycle.release(job_id=job.pk, lease=lease_of(job)),
-            "stop": lambda: lifecycle.stop(job_id=job.pk, lease=lease_of(job)),
             "rescue": lambda: lifecycle.rescue(job_id=changed(job, lease_expires_at=LONG_AGO).pk),
         }
         steps[how]()
@@ -94,10 +100,12 @@ class Chain(RuleBasedStateMachine):
 
     # --- What people do -----------------------------------------------------------------------------------------------
 
+    @precondition(lambda self: self.latest.parent_job_id)
     @rule(which=any_attempt)
     def cancel(self, which: int) -> None:
         self._try(job_operations.cancel, which)
 
+    @precondition(lambda self: self.latest.status not in OPEN or len(self.ended) > 1)
     @rule(which=any_attempt)
     def retry(self, which: int) -> None:
         """A person retries the chain, which is possible exactly if the answer has said so."""
@@ -111,6 +119,7 @@ class Chain(RuleBasedStateMachine):
         jobs = tracked(self._chain())
         answers = [dict(JobSerializer(job).data) for job in jobs]
         chain = [job.job for job in jobs]
+        self.latest = chain[-1]
         self._first_tells_how_the_chain_stands(answers[0], chain)
         assert {answer["status"] for answer in answers[:-1]} <= {answers[0]["status"]}
         assert answers[-1]["status"] == chain[-1].attempt_status
@@ -138,9 +147,6 @@ class Chain(RuleBasedStateMachine):
     def _chain(self) -> list[Job]:
         return attempts(self.first)
 
-    def _running(self) -> Job | None:
-        return next((job for job in self._chain() if job.status == "IN_PROGRESS"), None)
-
     def _leave(self, job: Job) -> None:
         """Count what an attempt that has ended has left."""
         job.refresh_from_db()
@@ -161,7 +167,7 @@ class Chain(RuleBasedStateMachine):
 
 
 PROFILE = settings(
-    max_examples=25,
+    max_examples=15,
     stateful_step_count=20,
     deadline=None,
     phases=[Phase.generate, Phase.shrink],

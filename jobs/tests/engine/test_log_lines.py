@@ -12,8 +12,9 @@ from django.db import OperationalError, transaction
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from jobs.engine import lifecycle, rescuer, runner
+from jobs.engine.models import Job
 from jobs.operations import job_operations, queue_operations
-from jobs.tests.engine_steps import LONG_AGO, QUEUE, changed, claimed, lease_of, make_due, waiting
+from jobs.tests.engine_steps import KIND, LONG_AGO, QUEUE, changed, claimed, lease_of, make_due, waiting
 
 pytestmark = pytest.mark.django_db
 
@@ -43,6 +44,29 @@ def test_a_failure_says_which_retry_it_was_and_when_the_next_is(said: Any) -> No
         with said("attempt", "willRetry") as lines:
             lifecycle.fail(job_id=job.pk, lease=lease_of(job), error="no")
     assert lines == [("job_failed", "3/3", False)]
+
+
+def test_each_line_of_a_job_names_its_flag_and_value(said: Any) -> None:
+    arguments = {"featureFlagName": "new-ui", "enabled": False}
+    with said("flag", "enabled") as lines:
+        waiting()
+        job = lifecycle.create(kind=KIND, arguments=arguments)
+        runner.run_claimed(claim_of(job))
+        again = claimed(arguments=arguments)
+        lifecycle.fail(job_id=again.pk, lease=lease_of(again), error="no", permanent=True)
+    events = ["job_created", "job_created", "job_started", "job_completed", "job_created", "job_failed"]
+    named = {event: fields for event, *fields in lines}
+    assert sorted(event for event, *_ in lines) == sorted(events)
+    assert [named[event] for event in ("job_started", "job_completed", "job_failed")] == [["new-ui", False]] * 3
+    assert lines.count(("job_created", "new-ui", False)) == 1
+    assert lines.count(("job_created", None, None)) == 2
+
+
+def claim_of(job: Job) -> Job:
+    Job.objects.filter(pk=job.pk).update(priority=1000)
+    found = lifecycle.claim(queue=QUEUE, worker="worker")
+    assert found == job
+    return found
 
 
 def test_a_cancellation_is_said_whether_the_job_waits_runs_or_has_lost_its_worker(said: Any) -> None:
