@@ -32,6 +32,7 @@ from orgs.access.endpoints import Endpoint, ListEndpoint
 from orgs.access.models import Role
 from orgs.access.visible_organizations import find_visible_organization, hold_visible_organization
 from orgs.idempotency.stored_answers import idempotent
+from orgs.tree.models import Organization
 from orgs.tree.references import Reference
 
 FLAG_NAME = OpenApiParameter(
