@@ -297,6 +297,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": False,
     "ENUM_NAME_OVERRIDES": {
         "JobStatus": "jobs.engine.states.Status",
+        "AttemptStatus": "jobs.engine.states.ATTEMPT_STATUSES",
         "JobTrigger": "jobs.engine.models.Job.Trigger",
         "CheckResult": "flagsite.health.probes.PartResult",
         "EvaluationReason": "flags.evaluation.engine.REASON_CHOICES",

@@ -11,7 +11,7 @@ from rest_framework import serializers
 from flagsite.core.api.input import QuerySerializer
 from jobs.engine.chains import Chain, TrackedJob
 from jobs.engine.models import Job, JobFailure
-from jobs.engine.states import Status
+from jobs.engine.states import ATTEMPT_STATUSES, Status
 from orgs.tree.models import Organization
 
 STARTED = "2026-11-23T09:59:47.723168Z"
@@ -55,7 +55,6 @@ RUNNING = {
     },
     "chain": {"rootJobId": 7, "latestJobId": 7, "status": "IN_PROGRESS"},
 }
-ATTEMPT_STATUSES = [status.value for status in Status if status != Status.RETRYING]
 WORKER_DIED = "The worker host:41:5c2e did not renew the lease in time; it has probably died."
 FAILED_ATTEMPT = {
     "status": "FAILED",

@@ -27,6 +27,8 @@ OPEN = frozenset({Status.PENDING, Status.IN_PROGRESS})
 """The statuses of an attempt that waits or runs."""
 FINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 """The statuses that change only if a person retries the job."""
+ATTEMPT_STATUSES = [(status.value, status.label) for status in Status if status != Status.RETRYING]
+"""How an attempt by itself can stand: how it ended, or a status of OPEN."""
 ENDINGS = {
     Status.COMPLETED: Status.COMPLETED,
     Status.FAILED: Status.FAILED,

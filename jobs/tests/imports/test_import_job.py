@@ -17,7 +17,7 @@ from jobs.imports import import_job, stored_file
 from jobs.imports.models import ImportFile, ImportLine
 from jobs.imports.progress import ImportProgress
 from jobs.operations import job_operations
-from jobs.tests.engine_steps import make_due, statuses
+from jobs.tests.engine_steps import endings, make_due, statuses
 from jobs.tests.imports.uploading import file_of, record_of, started, upload, work
 from orgs.importing import importer
 from orgs.tests.trees import paths
@@ -53,7 +53,7 @@ def test_an_attempt_that_fails_changes_nothing_and_the_retry_imports_the_same_fi
     assert not ImportLine.objects.exists()
     make_due()
     work()
-    assert statuses(job) == ["FAILED", "COMPLETED"]
+    assert endings(job) == ["FAILED", "COMPLETED"]
     assert "acme/north/oslo/a/b" in paths()
     assert record_of(job.pk).created == 2
 
@@ -134,7 +134,7 @@ def test_a_person_may_retry_an_import_whose_file_was_refused(cast: Cast, admin_k
     tree_operations.create(name="Missing", key="missing")
     job_operations.retry(job_id=job_id, by="alice")
     work()
-    assert statuses(Job.objects.get(pk=job_id)) == ["FAILED", "COMPLETED"]
+    assert endings(Job.objects.get(pk=job_id)) == ["FAILED", "COMPLETED"]
     record = record_of(job_id)
     assert (record.created, record.problems, record.refusal) == (1, 0, "")
     assert [line.problem for line in record.lines.all()] == [""]
