@@ -10,6 +10,7 @@ from time import monotonic
 from django.db import Error
 
 from flags.serving.cache_events import UNHEARD_SECONDS
+from flagsite.core.adapters.django_orm import replace_connection
 from orgs.access.authentication import caller_with
 from orgs.access.caller import Caller
 
@@ -48,6 +49,7 @@ class AccessKeyCache:
         if now - self._invalid.get(digest, -FRESH_SECONDS) < self._fresh:
             return None
         epoch = self._epoch
+        replace_connection()
         try:
             caller = caller_with(key)
         except Error:

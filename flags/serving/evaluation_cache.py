@@ -18,6 +18,7 @@ from flags.serving.change_log import ChangeLog, LoggedEvent
 from flags.serving.definition_set import DefinitionSet
 from flags.serving.organization_snapshot import SNAPSHOT_BYTES, OrganizationSnapshot
 from flags.serving.packed_states import InternedStates
+from flagsite.core.adapters.django_orm import replace_connection
 from flagsite.core.db import never_waits
 from orgs.errors import OrganizationNotFound
 from orgs.tree.references import Reference
@@ -169,6 +170,7 @@ class EvaluationCache:
 
     # --- within -----------------------------------------------------------------------------------------------------
     def _read(self, organization_id: int) -> OrganizationSnapshot:
+        replace_connection()
         epoch, position = self._epoch, self._log.position  # an event that comes meanwhile is applied again, harmlessly
         try:
             ids, keys, columns = context_loader.load_organization(organization_id)
@@ -211,6 +213,7 @@ class EvaluationCache:
         return self._if_database_answers(lambda: self._read(snapshot.ids[-1])) or snapshot
 
     def _read_definitions(self) -> DefinitionSet:
+        replace_connection()
         epoch, cached = self._epoch, self._definitions
         definitions = DefinitionSet.load()
         if cached is not None and cached.fingerprint == definitions.fingerprint:

@@ -11,6 +11,7 @@ from flags.serving.access_key_cache import AccessKeyCache
 from flags.serving.cache_updates import apply_events_to
 from flags.serving.evaluation_cache import EvaluationCache
 from flags.serving.pg_listener import ChangeListener
+from flagsite.core.adapters.django_orm import renew_connections
 
 WAIT_SECONDS = 1.0
 """How long `is_up_to_date` waits."""
@@ -81,6 +82,8 @@ def _make() -> ProcessCaches:
                 access_keys.clear()
 
             def set_listening(*, hears: bool) -> None:
+                if not hears:
+                    renew_connections()  # what the listener does not hear, another connection may not either
                 evaluation.set_listening(hears=hears)
                 access_keys.set_listening(hears=hears)
 

@@ -24,6 +24,7 @@ from flags.evaluation import context_loader
 from flags.serving.event_token import read_event_token
 from flags.serving.pg_listener import ChangeListener
 from flags.serving.subscriptions import Subscription, Subscriptions
+from flagsite.core.adapters.django_orm import renew_connections
 from flagsite.health.doctor_token import is_doctor_token
 from flagsite.web.event_polling import ChangePoll
 from flagsite.web_server.limits import Limits
@@ -155,6 +156,8 @@ class EventStream:
                 return
 
     def _set_hearing(self, *, hears: bool) -> None:
+        if not hears:
+            renew_connections()
         self._hears = hears
 
     async def _poll(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,13 +10,14 @@ import pytest
 from django.db import connection
 
 from conftest import Cast
-from flags.serving import pg_listener
+from flags.serving import pg_listener, process_cache
 from flags.serving.access_key_cache import AccessKeyCache
 from flags.serving.cache_events import HEARTBEAT_CHANNEL
 from flags.serving.pg_listener import ChangeListener
 from flags.states.set_flag import set_flag
 from flags.tests.serving.swallowing_proxy import SwallowingProxy
 from flags.tests.serving.test_change_listener import Process, eventually
+from flagsite.core import actor
 from flagsite.core.db import sessions
 from orgs.access import access_keys
 from orgs.access.models import Role
@@ -53,6 +55,37 @@ def test_while_a_firewall_swallows_what_is_told_the_new_value_is_read_and_then_h
         assert process.listener.why_not == ""
     finally:
         process.listener.stop()
+
+
+def test_reads_do_not_wait_on_connections_that_the_firewall_has_swallowed_as_well(
+    cast: Cast, proxy: SwallowingProxy, settings: Any
+) -> None:
+    ordinary = connection.settings_dict
+    set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
+    connection.close()
+    connection.settings_dict = {**ordinary, **settings.DATABASE_DIRECT}
+    try:
+        cache = process_cache.process_evaluation_cache()
+        listener = process_cache.listener()
+        assert listener is not None
+        eventually(lambda: listener.hears)
+        flag = cache.definitions().by_key["checkout"].id
+        assert cache.snapshot(cast.oslo.pk).states.row(flag)[2] is True
+        proxy.swallow()
+        elsewhere = threading.Thread(target=_turn_off, args=[cast.oslo.pk])  # with a connection of its own
+        elsewhere.start()
+        elsewhere.join()
+        eventually(lambda: cache.snapshot(cast.oslo.pk).states.row(flag)[2] is False)
+    finally:
+        process_cache.end()
+        connection.close()
+        connection.settings_dict = ordinary
+
+
+def _turn_off(organization_id: int) -> None:
+    with actor.acting("worker", actor=actor.SYSTEM):
+        set_flag(organization_id=organization_id, flag_key="checkout", enabled=False)
+    connection.close()
 
 
 def test_who_waits_for_an_answer_on_a_swallowed_connection_does_not_stop_the_watch(

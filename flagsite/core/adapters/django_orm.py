@@ -9,23 +9,32 @@ notifications need connections of their own to Django's database, with the same 
 Why `DatabaseWrapper.settings_dict` (not documented as writable): a thread whose connection must not wait for a place in
 the pool of a connection pooler connects to DATABASE_DIRECT_URL instead.
 
+Why `DatabaseWrapper.close_at` (not documented): after a silence of the network, each thread has to replace its
+connection before the next query, which could wait for an answer that never comes. Only its own thread may close one.
+
 At an upgrade check: `_raw_delete(using)` runs one DELETE with the query's conditions and returns the number of rows;
 `get_connection_params` returns keyword arguments of `psycopg.connect` from `settings_dict`, and Django adds no other
-key to DJANGO_ONLY; every thread has a wrapper of its own, which reads `settings_dict` whenever it connects.
+key to DJANGO_ONLY; every thread has a wrapper of its own, which reads `settings_dict` whenever it connects;
+`close_old_connections`, which Django calls at each request, closes a connection once `time.monotonic()` has come to
+`close_at`; `connect` sets `close_at` anew.
 """
 
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakSet
 
 from django.conf import settings
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
 
 DISTRIBUTION = "Django"
 CHECKED_VERSION = "5.2.19"
 DJANGO_ONLY = frozenset({"cursor_factory", "context"})
 """The parameters that only Django's own connections need."""
+AT_ONCE = 0.0
+_wrappers: WeakSet[BaseDatabaseWrapper] = WeakSet()
 
 
 def delete_by_one_statement(rows: QuerySet[Any]) -> int:
@@ -52,6 +61,24 @@ def connect_directly() -> None:
         wrapper = connections["default"]
         wrapper.close()
         wrapper.settings_dict = _direct_settings(wrapper.settings_dict)
+
+
+def remember_connection(*, connection: BaseDatabaseWrapper, **_: Any) -> None:
+    """Remember a new connection for `renew_connections` (a receiver of `connection_created`)."""
+    _wrappers.add(connection)
+
+
+def renew_connections() -> None:
+    """Let each thread of this process replace its connection, at its next request or `replace_connection`."""
+    for wrapper in tuple(_wrappers):
+        wrapper.close_at = AT_ONCE
+
+
+def replace_connection() -> None:
+    """Close this thread's connection if it has to be replaced; not within a transaction."""
+    wrapper = connections["default"]
+    if wrapper.close_at == AT_ONCE and wrapper.connection is not None and not wrapper.in_atomic_block:
+        wrapper.close()
 
 
 def _parameters(database: dict[str, Any]) -> dict[str, Any]:
