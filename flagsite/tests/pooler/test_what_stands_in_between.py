@@ -1,4 +1,7 @@
-"""The whole product works behind PgBouncer in transaction mode, and knows what it lacks without DATABASE_DIRECT_URL."""
+"""Between Flagsite and PostgreSQL may stand PgBouncer in transaction mode, or a firewall that swallows connections.
+
+The whole product works behind PgBouncer, and says what it lacks without DATABASE_DIRECT_URL.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,10 @@ from typing import Any
 import httpx
 import pytest
 
+from flags.tests.serving.swallowing_proxy import SwallowingProxy
 from flagsite.beat import BEAT_LOCK
 from flagsite.development.servers.server_commands import web_command
-from flagsite.tests.crash.installation import eventually, free_port
+from flagsite.tests.crash.installation import eventually, free_port, kill_session
 from flagsite.tests.pooler.pgbouncer import PooledInstallation
 
 pytestmark = pytest.mark.slow
@@ -132,6 +136,39 @@ def test_without_a_direct_url_changes_are_read_instead_and_everybody_says_so(
     state, finding, advice = checks(installation)["listener"]
     assert (state, finding.startswith(words)) == ("problem", True)
     assert advice.startswith("Set DATABASE_DIRECT_URL to the address of PostgreSQL itself")
+
+
+def test_behind_a_firewall_that_swallows_all_connections_the_new_value_is_answered_and_heard_again(
+    installation: PooledInstallation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    with SwallowingProxy(f"{installation.postgres.sockets}/.s.PGSQL.5432") as firewall:
+        monkeypatch.delitem(installation.environment, "DATABASE_DIRECT_URL")
+        monkeypatch.setitem(
+            installation.environment, "DATABASE_URL", f"postgresql://flagsite@127.0.0.1:{firewall.port}/flagsite"
+        )
+        web = installation.run(*web_command(port, workers=1))
+        job = installation.set_flag(ROOT, "swallowed", enabled=True)
+        eventually(lambda: installation.chain_ended(job), within=30)
+        eventually(lambda: _listener(installation, port) == "ok", within=30)
+        eventually(lambda: value(installation, "swallowed", port) is True, within=10)
+        firewall.swallow()
+        installation.post(f"/{LEAF}/swallowed/false")
+        eventually(lambda: value(installation, "swallowed", port) is False, within=10)
+        eventually(lambda: _listener(installation, port) == "ok", within=20)
+        installation.post(f"/{LEAF}/swallowed/true")
+        eventually(lambda: value(installation, "swallowed", port) is True, within=10)
+        key = {"Authorization": f"Bearer {installation.key}"}
+        metrics = httpx.get(f"http://127.0.0.1:{port}/metrics", headers=key, timeout=20).text
+        kill_session(web)
+    (unheard,) = (line for line in metrics.splitlines() if line.startswith("flagsite_unheard_seconds_total"))
+    assert float(unheard.split()[1]) > 0
+
+
+def _listener(installation: PooledInstallation, port: int) -> str:
+    with contextlib.suppress(httpx.ConnectError):
+        return str(_readiness(installation, port)["checks"]["listener"])
+    return ""
 
 
 def _readiness(installation: PooledInstallation, port: int) -> Any:
