@@ -54,6 +54,7 @@ class EvaluationGateway:
 
     def run_in_event_loop(self) -> None:
         """The web server calls this in the thread of the event loop, before the first `answer_now`."""
+        self._ready()  # so that /readyz can tell from the start whether this process hears of changes
         never_waits.promise()
 
     def answer_now(self, environ: Environ) -> Answer | Coroutine[Any, Any, Answer] | None:
@@ -76,8 +77,6 @@ class EvaluationGateway:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """In a thread: as WSGI (PEP 3333) has it."""
         if MARK not in environ["PATH_INFO"]:
-            if self._evaluation is None:
-                self._ready()  # so that /readyz can tell whether this process hears of changes
             return self._behind(environ, start_response)
         began = perf_counter()
         response = self._answer(environ)

@@ -77,6 +77,7 @@ class ReadinessChecks(BackgroundService):
         while self._waiting:
             result, environ = self._waiting.pop(0)
             if not result.done():  # nobody waits for it any more
+                close_old_connections()  # the connection may have to be replaced after a silence of the network
                 try:
                     response = PROBES["readyz"](WSGIRequest(environ)).render()
                     told = response.status_code, bytes(response.content)
