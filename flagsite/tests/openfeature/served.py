@@ -57,13 +57,13 @@ class Served(Installation):
         """Whether the process that tells of changes answers."""
         return _answers(f"http://127.0.0.1:{self.events_port}/livez")
 
-    def new_key(self, name: str, *, organization: int | None = None) -> str:
-        """Make an access key that may look, everywhere or in one subtree."""
+    def new_key(self, name: str, *, organization: int | None = None, role: str = "reader") -> str:
+        """Make an access key, for everything or for one subtree."""
         key, prefix, hashed = AccessKey.objects.key_generator.generate()
         self.sql(
             "INSERT INTO orgs_accesskey (id, name, prefix, hashed_key, role, organization_id, created, revoked)"
-            " VALUES (%s, %s, %s, %s, 'reader', %s, now(), false)",
-            [f"{prefix}.{hashed}", name, prefix, hashed, organization],
+            " VALUES (%s, %s, %s, %s, %s, %s, now(), false)",
+            [f"{prefix}.{hashed}", name, prefix, hashed, role, organization],
         )
         return str(key)
 

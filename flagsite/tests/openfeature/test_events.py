@@ -51,6 +51,26 @@ def test_a_changed_definition_is_told_to_everybody(flagsite: Served) -> None:
         assert one.next().data["type"] == another.next().data["type"] == "refetchEvaluation"
 
 
+def test_a_client_is_told_of_flags_that_are_available_to_clients_only(flagsite: Served) -> None:
+    flagsite.define("events.shown", available_to_clients=True)
+    flagsite.define("events.hidden")
+    key = flagsite.new_key("page", organization=NORTH, role="client")
+    answer = flagsite.bulk(key)
+    assert [flag["key"] for flag in answer.json()["flags"]] == ["events.shown"]
+    store, reader = flagsite.events_address(key, organizationId=NORTH_STORE), flagsite.events_address()
+    with waiting_at(store) as waiting, waiting_at(reader) as other:
+        flagsite.switch_and_wait(NORTH, "events.hidden", on=True)
+        flagsite.define("events.hidden", enabled=True)
+        other.next()
+        assert waiting.nothing_for(SILENCE)
+        assert flagsite.bulk(key).headers["ETag"] == answer.headers["ETag"]
+        flagsite.switch(NORTH, "events.shown", on=True)
+        waiting.next()
+        flagsite.define("events.shown", killed=True)
+        waiting.next()
+    flagsite.sql("UPDATE flags_flag SET available_to_clients = false")
+
+
 def test_many_changes_at_once_are_told_once_or_twice(flagsite: Served) -> None:
     with waiting_at(flagsite.events_address()) as waiting:
         flagsite.sql(
