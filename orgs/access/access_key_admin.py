@@ -43,6 +43,7 @@ class AccessKeyForm(forms.ModelForm):
         labels = {"expiry_date": "Expires"}
         help_texts = {
             "name": "The purpose of the key, 1 to 50 characters.",
+            "role": "For pages and apps that leave your company choose client, for your own servers evaluator.",
             "expiry_date": "In UTC. Empty: the key does not expire.",
         }
 
