@@ -14,6 +14,7 @@ class FlagsConfig(AppConfig):
         from flags.schedules import (  # noqa: PLC0415
             backoff,
             due,  # noqa: F401 - a maintenance task
+            move_preview,
             plans_of_keys,
             retention,
         )
@@ -29,7 +30,7 @@ class FlagsConfig(AppConfig):
         from orgs.tree.signals import organization_removing, organizations_placed  # noqa: PLC0415
 
         admin_sections.sections.append(admin_section.SECTION)
-        admin_sections.move_previews.append(preview.move)
+        admin_sections.move_previews += [preview.move, move_preview.move]
         cleanup.other_old_rows.append(retention.OLD_SCHEDULES)
         key_plans.planners.append(plans_of_keys.PLANNER)
         context.check_settings()

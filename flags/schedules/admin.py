@@ -255,6 +255,7 @@ class FlagScheduleAdmin(OperatorAdmin):
             "title": f"Scheduled change {schedule.pk}",
             "schedule": schedule,
             "what": what(schedule),
+            "authors_scope": _authors_scope(schedule, require_caller(request)),
             "state": _status_words(schedule),
             "series": series[:MAX_SHOWN_ROWS] if schedule.cron else [],
             "entries": _entries_about(schedule, require_caller(request))[:MAX_SHOWN_ROWS],
@@ -280,16 +281,29 @@ def _describe(schedules: list[FlagSchedule], caller: Caller) -> None:
     An author also sees what was planned for an organization that is in another subtree by now, but not its name.
     """
     organization_ids = {schedule.organization_id for schedule in schedules if schedule.organization_id is not None}
-    if caller.organization_id is not None:
-        visible = visible_organizations(caller).filter(pk__in=organization_ids)
-        organization_ids = set(visible.values_list("pk", flat=True))
     hidden = "deleted" if caller.organization_id is None else "deleted or outside of your subtree"
-    names = path_names_of(organization_ids, top_id=caller.organization_id)
+    names = _visible_path_names(organization_ids, caller)
     for schedule in schedules:
         organization_id = schedule.organization_id
         path_text = " › ".join(names[organization_id]) if organization_id in names else f"{organization_id}, {hidden}"
         schedule.where = "the definition" if organization_id is None else path_text  # type: ignore[attr-defined]
         schedule.what = what(schedule)  # type: ignore[attr-defined]
+
+
+def _visible_path_names(organization_ids: set[int], caller: Caller) -> dict[int, list[str]]:
+    """Return the names on the paths of those organizations that the caller may see."""
+    if caller.organization_id is not None:
+        visible = visible_organizations(caller).filter(pk__in=organization_ids)
+        organization_ids = set(visible.values_list("pk", flat=True))
+    return path_names_of(organization_ids, top_id=caller.organization_id)
+
+
+def _authors_scope(schedule: FlagSchedule, caller: Caller) -> str:
+    """Return the organization to which the author was bound, in words; empty for an author without a scope."""
+    if schedule.author_organization_id is None:
+        return ""
+    names = _visible_path_names({schedule.author_organization_id}, caller)
+    return " › ".join(names.get(schedule.author_organization_id, ["an organization outside of your subtree"]))
 
 
 def _entries_about(schedule: FlagSchedule, caller: Caller) -> QuerySet[AuditEntry]:

@@ -38,7 +38,8 @@ def apply(schedule: FlagSchedule) -> AppliedChange:
     the audit log says so. Raises ScheduleNoLongerAllowed, FlagNotFound, OrganizationNotFound, InvalidSchedule, and the
     errors of `set_flag` and `service.update`.
     """
-    locks.lock_tree_for_reading()  # the organization stays in the author's scope until the commit
+    if schedule.organization_id is not None:
+        locks.lock_tree_for_reading()  # the organization stays in the author's scope until the commit
     if not Flag.objects.filter(pk=schedule.flag_id).exists():
         raise FlagNotFound(
             f"The flag {schedule.flag_key} no longer exists."

@@ -16,7 +16,9 @@ NEEDED_ROLE = Role.EDITOR
 
 
 def check_may_apply(schedule: FlagSchedule) -> str:
-    """Check that the author of a schedule may still make its change; call it with the shared tree lock.
+    """Check that the author of a schedule may still make its change.
+
+    If the change concerns an organization, the caller holds the shared tree lock.
 
     An access key has to be valid. If it was rotated and has expired since, its successor takes its place. The scope of
     the author has to contain the organization, and the role has to allow the change. A person who has left needs no

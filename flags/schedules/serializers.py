@@ -63,6 +63,7 @@ PENDING = {
     "seriesId": None,
     "pairedWithId": None,
     "createdBy": "key:4fG6aB launch",
+    "authorOrganizationId": None,
     "authorGone": None,
     "reason": "Launch in Oslo",
     "correlationId": "5f0c6a8e",
@@ -249,6 +250,11 @@ class ScheduleSerializer(serializers.Serializer[FlagSchedule]):
         source="paired_with_id", allow_null=True, help_text="The other scheduled change of a pair."
     )
     createdBy = serializers.CharField(source="created_by")
+    authorOrganizationId = serializers.IntegerField(
+        source="author_organization_id",
+        allow_null=True,
+        help_text="The top of the author's scope at that time. Your key may not see it. Null: everything.",
+    )
     authorGone = serializers.SerializerMethodField(
         help_text="What happened to the account of a person who had left before the change was applied."
     )

@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 
 from conftest import Cast, _key
 from flags.definitions.models import Flag
+from flags.schedules import move_preview
 from flags.schedules.due import DueResult, apply_due
 from flags.schedules.models import FlagSchedule
 from flags.states.models import FlagState
@@ -197,3 +198,26 @@ def test_a_sibling_that_is_neither_side_does_not_see_it(cast: Cast) -> None:
     api = Api(_key("south", Role.READER, cast.south))
     assert ids(api.get("/v1/schedules")) == []
     assert api.get(f"/v1/schedules/{schedule.pk}").status_code == 404
+
+
+def test_a_preview_of_a_move_tells_which_changes_will_fail(cast: Cast) -> None:
+    for by in (key_of(cast.acme), key_of(cast.north), key_of(cast.oslo), key_of()):
+        planned(cast.oslo, by=by, ago=timedelta(days=-1))
+    oslo, rival, south = (Organization.objects.get(pk=one.pk) for one in (cast.oslo, cast.rival, cast.south))
+    says = "will fail, because the organization leaves the subtree of the author."
+    assert move_preview.move(oslo, rival) == move_preview.move(oslo, None) == [f"2 scheduled changes {says}"]
+    assert move_preview.move(oslo, south) == [f"1 scheduled change {says}"]
+    assert move_preview.move(south, rival) == []
+    page = shown(signed_in("admin").post(f"/admin/orgs/organization/{oslo.pk}/move/do/", {"parent": rival.key}))
+    assert f"2 scheduled changes {says}" in page
+
+
+def test_the_page_of_a_change_names_the_authors_organization_to_those_who_may_see_it(cast: Cast) -> None:
+    schedule = planned(cast.oslo, by=key_of(cast.acme), ago=timedelta(days=-1))
+    page = f"/admin/flags/flagschedule/{schedule.pk}/change/"
+    assert f"{schedule.created_by}, bound to Acme" in shown(signed_in("viewer", name="all").get(page))
+    of_north = shown(signed_in("viewer", bound_to=cast.north, name="n").get(page))
+    assert "bound to an organization outside of your subtree" in of_north
+    assert "Acme" not in of_north
+    api = Api(_key("north", Role.READER, cast.north))
+    assert api.get(f"/v1/schedules/{schedule.pk}").json()["authorOrganizationId"] == cast.acme.pk
