@@ -32,6 +32,7 @@ from flagsite.core.ids import id_in
 from orgs.access.caller import Caller
 from orgs.access.models import Role
 from orgs.access.operator_admin import OperatorAdmin, SingleCountChangeList, may, require_caller
+from orgs.access.organization_picker import set_caller
 from orgs.access.visible_organizations import is_named_by, visible_organizations
 from orgs.audit import audit_log
 from orgs.audit.models import AuditEntry
@@ -231,6 +232,7 @@ class FlagScheduleAdmin(OperatorAdmin):
             raise PermissionDenied
         initial = {name: request.GET[name] for name in ("flag", "organization") if name in request.GET}
         form = ScheduleForm(request.POST if request.method == "POST" else None, initial=initial)
+        set_caller(form, require_caller(request))
         if request.method == "POST" and form.is_valid():
             try:
                 schedules = form.plan(require_caller(request))

@@ -18,6 +18,7 @@ from flags.schedules.time_parsing import parse_time
 from flagsite.core.actor import current
 from flagsite.core.admin.reason_form import reason_field
 from orgs.access.caller import Caller
+from orgs.access.organization_picker import OrganizationField
 
 
 class DateTimeText(forms.CharField):
@@ -42,10 +43,10 @@ class ScheduleForm(forms.Form):
     """The flag, the organization, the value, the time and the reason."""
 
     flag = forms.CharField(max_length=255, validators=[FLAG_KEY], help_text="The flag's key, such as new-checkout.")
-    organization = forms.CharField(
-        max_length=255,
+    organization = OrganizationField(
         required=False,
-        help_text="Key or id. The change also reaches everything below it. Empty: the flag's definition changes.",
+        help_text="Type a part of the name, or the key. The change also reaches everything below it. Empty: the flag's "
+        "definition changes.",
     )
     enabled = forms.TypedChoiceField(
         label="Value", choices=[("true", "on"), ("false", "off")], coerce=lambda text: text == "true"
@@ -88,8 +89,9 @@ class ScheduleForm(forms.Form):
         """
         values = self.cleaned_data
         zone: str = values["time_zone"]
+        organization_id = values["organization"].pk if values["organization"] else None
         request = ScheduleRequest(
-            values["flag"], values["organization"] or None, values["reason"], correlation_id=current().correlation_id
+            values["flag"], organization_id, values["reason"], correlation_id=current().correlation_id
         )
         wanted: dict[str, Any] = {"enabled": values["enabled"]}
         if values["rollout"] is not None:

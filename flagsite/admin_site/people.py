@@ -23,7 +23,8 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from flagsite.core.admin.reason_form import reason_line
 from orgs.access.models import Role, StaffScope
-from orgs.access.operator_admin import OperatorAdmin
+from orgs.access.operator_admin import OperatorAdmin, require_caller
+from orgs.access.organization_picker import OrganizationField
 from orgs.access.people import ROLES_BY_GROUP, described
 from orgs.audit import audit_log
 
@@ -71,9 +72,11 @@ class ScopeInline(StackedInline):
     """The organization to which the person is bound."""
 
     model = StaffScope
-    autocomplete_fields = ["organization"]
     verbose_name = "Bound to an organization (if empty, the person sees everything)"
     can_delete = True
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        return OrganizationField(caller=require_caller(request), help_text="Type a part of the name, or the key.")
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return _people_admin().has_view_permission(request, obj)

@@ -15,6 +15,7 @@ from jobs.engine.states import Status
 from jobs.metrics import outcome_filters, probe_job, statistics
 from jobs.metrics.models import Probe
 from orgs.access.operator_admin import TextInputFilter, require_caller
+from orgs.access.organization_picker import OrganizationTextFilter
 from orgs.access.visible_organizations import find_visible_organization
 from orgs.tree.models import Organization
 
@@ -110,10 +111,10 @@ class HowEndedFilter(admin.SimpleListFilter):
         return outcome_filters.filter_by_outcome(queryset, self.value() or "")
 
 
-class SubtreeFilter(TextInputFilter):
+class SubtreeFilter(OrganizationTextFilter):
     """Filters by the subtree of an organization, which is given by key or id."""
 
-    title = "organization (key or id) and below"
+    title = "organization and below"
     parameter_name = "below"
 
     def filter_rows(self, request: HttpRequest, queryset: Jobs, written: str) -> Jobs:

@@ -23,7 +23,7 @@ from flagsite.core.errors import FlagsiteError
 from orgs.access import access_keys, authorized_keys, key_plans
 from orgs.access.models import AccessKey, Role
 from orgs.access.operator_admin import OperatorAdmin, require_caller
-from orgs.access.visible_organizations import visible_organizations
+from orgs.access.organization_picker import OrganizationField
 from orgs.errors import AccessKeyNotFound, InvalidKeyName
 
 CREATED_TEMPLATE = "admin/orgs/accesskey/created.html"
@@ -95,7 +95,6 @@ class AccessKeyAdmin(OperatorAdmin):
     list_filter = ["role", "revoked"]
     list_select_related = ["organization", "successor", "use"]
     search_fields = ["prefix", "name"]
-    autocomplete_fields = ["organization"]
     ordering = ["-created", "pk"]
     actions = None
 
@@ -108,13 +107,15 @@ class AccessKeyAdmin(OperatorAdmin):
         ]
 
     def formfield_for_foreignkey(self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name != "organization":
+            return super().formfield_for_foreignkey(db_field, request, **kwargs)
         caller = require_caller(request)
-        if db_field.name == "organization":
-            kwargs["queryset"] = visible_organizations(caller)
-        field = super().formfield_for_foreignkey(db_field, request, **kwargs)
-        if field is not None and caller.organization_id is not None:
-            field.required = True  # a key without an organization has access to everything
-        return field
+        return OrganizationField(
+            caller=caller,
+            required=caller.organization_id is not None,  # a key without an organization has access to everything
+            help_text="Type a part of the name, or the key. The key sees this organization and everything below it. "
+            "Empty: everything.",
+        )
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         """Create an access key. If a browser reloads the answer and sends the form again, no second key is created."""

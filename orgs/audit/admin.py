@@ -19,6 +19,7 @@ from unfold.contrib.filters.admin import RangeDateFilter
 from flagsite.core.admin.capped_paginator import CappedPaginator
 from flagsite.core.csv_output import csv_lines
 from orgs.access.operator_admin import OperatorAdmin, TextInputFilter, clipped, require_caller
+from orgs.access.organization_picker import OrganizationTextFilter
 from orgs.access.visible_organizations import id_to_filter_by
 from orgs.audit import words
 from orgs.audit.models import AuditEntry
@@ -63,10 +64,10 @@ class ActionFilter(admin.SimpleListFilter):
         return queryset.filter(action=self.value()) if self.value() else queryset
 
 
-class OrganizationFilter(TextInputFilter):
+class OrganizationFilter(OrganizationTextFilter):
     """Filters by the key or id of an action's organization, including the id of a deleted organization."""
 
-    title = "organization's key or id"
+    title = "organization"
     parameter_name = "of"
 
     def filter_rows(self, request: HttpRequest, queryset: Entries, text: str) -> Entries:

@@ -122,13 +122,6 @@ def test_a_bound_administrator_neither_sees_nor_ends_keys_of_others(cast: Cast) 
     assert not AccessKey.objects.filter(revoked=True).exists()
 
 
-def test_a_bound_administrator_is_offered_organizations_of_their_subtree(cast: Cast) -> None:
-    client = signed_in("admin", bound_to=cast.north)
-    asked = {"app_label": "orgs", "model_name": "accesskey", "field_name": "organization", "term": "o"}
-    found = client.get("/admin/autocomplete/", asked).json()["results"]
-    assert {row["text"] for row in found} == {"North", "Oslo"}
-
-
 def test_the_list_takes_as_many_queries_for_many_keys_as_for_few(
     cast: Cast, django_assert_max_num_queries: Any
 ) -> None:

@@ -16,10 +16,11 @@ from django.urls import URLPattern, path, reverse
 
 from flagsite.core.errors import FlagsiteError
 from flagsite.core.ids import id_in
+from orgs.access import organization_picker
 from orgs.access.caller import Caller
 from orgs.access.live_pages import fragment
 from orgs.access.models import AccessKey, Role, StaffScope
-from orgs.access.operator_admin import PREVIEW_OUTDATED, OperatorAdmin, caller_of, fingerprint_of, require_caller
+from orgs.access.operator_admin import PREVIEW_OUTDATED, OperatorAdmin, caller_of, fingerprint_of
 from orgs.access.visible_organizations import find_visible_organization
 from orgs.audit import words
 from orgs.audit.selectors import matching, visible_entries
@@ -27,9 +28,11 @@ from orgs.errors import OrganizationNotFound
 from orgs.importing.admin_page import ImportPage
 from orgs.tree import authorized_operations, browser
 from orgs.tree.admin_sections import move_previews, sections
-from orgs.tree.forms import OPERATIONS, CreateForm, DeleteForm, MoveForm, OrganizationOperation, check_move
+from orgs.tree.forms import OPERATIONS, CreateForm, DeleteForm, OrganizationOperation, check_move
 from orgs.tree.models import Organization
 
+MAX_SUGGESTIONS = 20
+"""Organizations that a picker offers."""
 MAX_NAMED_PEOPLE = 20
 """The maximum number of people whose names a page lists."""
 
@@ -46,6 +49,7 @@ class OrganizationAdmin(ImportPage, OperatorAdmin):
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
         return [
+            path("picker/", fragment(self.picker_view), name="orgs_organization_picker"),
             path("level/", fragment(self.children_view), name="orgs_organization_level"),
             path("<int:object_id>/<slug:operation>/do/", view(self.operation_view), name="orgs_organization_operation"),
             *self.import_urls(),
@@ -77,6 +81,26 @@ class OrganizationAdmin(ImportPage, OperatorAdmin):
         children = browser.visible_children(caller, parent_id=parent_id, after=after)
         context = {"children": children, "parent_id": parent_id}
         return TemplateResponse(request, "admin/orgs/organization/children.html", context)
+
+    def picker_view(self, request: HttpRequest) -> HttpResponse:
+        """Answer with the suggestions of `orgs.access.organization_picker` for what a person has typed."""
+        caller = self._viewer(request)
+        term = request.GET.get(request.GET.get("field", ""), "").strip()[: organization_picker.MAX_LENGTH]
+        try:
+            chosen = organization_picker.find(caller, term) if term else None
+        except FlagsiteError:
+            chosen = None
+        found = browser.search(caller, term) if term else browser.with_paths(caller, browser.first_visible(caller))
+        context = {
+            "input": request.GET.get("input", ""),
+            "term": term,
+            "suggestions": [
+                (organization_picker.reference_to(one), path, one.key) for one, path in found[:MAX_SUGGESTIONS]
+            ],
+            "more": len(found) > MAX_SUGGESTIONS,
+            "chosen": browser.with_paths(caller, [chosen])[0][1] if chosen else "",
+        }
+        return TemplateResponse(request, "admin/orgs/organization_suggestions.html", context)
 
     def change_view(self, request: HttpRequest, object_id: str, *_: Any, **__: Any) -> HttpResponse:
         """Show one organization: its path, the sections of other apps and its audit entries."""
@@ -117,6 +141,7 @@ class OrganizationAdmin(ImportPage, OperatorAdmin):
         organization = self._organization(request, str(object_id))
         chosen = OPERATIONS[operation]
         form = _form(chosen, organization, request)
+        organization_picker.set_caller(form, caller)
         context: dict[str, Any] = {"title": _title(chosen, organization), "form": form, "operation": chosen}
         if operation == "delete":
             context["preview"] = _deletion_preview(caller, organization)
@@ -175,8 +200,6 @@ def _form(operation: OrganizationOperation, organization: Organization, request:
     data = request.POST if request.method == "POST" else None
     if operation.form is DeleteForm:
         return DeleteForm(organization, data)
-    if operation.form is MoveForm:
-        return MoveForm(require_caller(request), data)
     initial = {"name": organization.name} if operation.name == "rename" else {}
     return operation.form(data, initial=initial)
 

@@ -54,6 +54,16 @@ def search(caller: Caller, term: str) -> list[tuple[Organization, str]]:
     organizations = list(rows.filter(named).order_by("pk"))
     others = rows.filter(Q(name__icontains=term) | Q(key__icontains=term)).exclude(named)
     organizations += others.order_by("pk")[: MAX_SHOWN - len(organizations)]
+    return with_paths(caller, organizations)
+
+
+def first_visible(caller: Caller) -> Sequence[Organization]:
+    """Return the top of the caller's scope, or the first roots by name."""
+    return visible_children(caller, parent_id=None).organizations
+
+
+def with_paths(caller: Caller, organizations: Sequence[Organization]) -> list[tuple[Organization, str]]:
+    """Return organizations that the caller may see, each with its path as text, with one query."""
     paths = path_names_of([organization.pk for organization in organizations], top_id=caller.organization_id)
     return [(organization, " › ".join(paths[organization.pk])) for organization in organizations]
 

@@ -10,8 +10,9 @@ from django import forms
 
 from flagsite.core.admin.reason_form import reason_field
 from orgs.access.caller import Caller
-from orgs.access.visible_organizations import check_placement, find_visible_organization
-from orgs.errors import MoveUnderOwnDescendant, OrganizationAmbiguous, OrganizationNotFound
+from orgs.access.organization_picker import OrganizationField
+from orgs.access.visible_organizations import check_placement
+from orgs.errors import MoveUnderOwnDescendant
 from orgs.tree import authorized_operations
 from orgs.tree.models import ORGANIZATION_KEY, Organization
 
@@ -46,24 +47,11 @@ class CreateForm(OrganizationOperationForm):
 class MoveForm(OrganizationOperationForm):
     """The form to move an organization."""
 
-    parent = forms.CharField(
+    parent = OrganizationField(
         required=False,
-        label="New parent (key or id)",
-        help_text="Empty: the organization becomes the root of a new tree.",
+        label="New parent",
+        help_text="Type a part of the name, or the key. Empty: the organization becomes the root of a new tree.",
     )
-
-    def __init__(self, caller: Caller, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.caller = caller
-
-    def clean_parent(self) -> Organization | None:
-        name = self.cleaned_data["parent"].strip()
-        try:
-            return find_visible_organization(self.caller, name) if name else None
-        except OrganizationNotFound:
-            raise forms.ValidationError(f"There is no organization with the key or id {name!r}.") from None
-        except OrganizationAmbiguous as error:
-            raise forms.ValidationError(error.detail) from error
 
 
 class DeleteForm(OrganizationOperationForm):

@@ -133,7 +133,7 @@ def pages_of_rows(ids: dict[str, list[Any]]) -> Iterator[str]:
 
 LOOK_UPS = [
     "/admin/autocomplete/?term=xq&app_label=flags&model_name=flag&field_name=prerequisites",
-    "/admin/autocomplete/?term=xq&app_label=orgs&model_name=accesskey&field_name=organization",
+    "/admin/orgs/organization/picker/?field=organization&organization=xq",
     *(f"/admin/{model}/?q=xq" for model in ("flags/flag", "jobs/job", "orgs/organization", "orgs/auditentry")),
 ]
 
