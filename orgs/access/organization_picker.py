@@ -73,7 +73,10 @@ class OrganizationField(forms.Field):
 
 
 def find(caller: Caller | None, text: str) -> Organization:
-    """Return the organization with this key or id if the caller may see it. Raises OrganizationNotFound, OrganizationAmbiguous."""
+    """Return the organization with this key or id if the caller may see it.
+
+    Raises OrganizationNotFound, OrganizationAmbiguous.
+    """
     try:
         return find_organization(text) if caller is None else find_visible_organization(caller, text)
     except OrganizationNotFound:

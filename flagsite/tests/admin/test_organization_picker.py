@@ -96,3 +96,12 @@ def test_a_filter_finds_by_key_or_id(cast: Cast) -> None:
         page = shown(client.get("/admin/orgs/auditentry/", {"of": text}))
         assert "of oslo" in page
         assert "of rome" not in page
+
+
+def test_a_key_of_digits_is_offered_so_that_it_names_nothing_else(cast: Cast) -> None:
+    tree_operations.create(name="Thirty-one", key="31", parent_id=cast.rival.pk)
+    client = signed_in("admin")
+    assert offered(client, "thirty") == [("key:31", "Rival › Thirty-one (31)")]
+    form = {"name": "x", "role": "reader", "organization": "key:31"}
+    shown(client.post("/admin/orgs/accesskey/add/", form))
+    assert AccessKey.objects.get().organization.key == "31"  # type: ignore[union-attr]
