@@ -16,10 +16,12 @@ from flagsite.web import sign_in, start_page
 to_audit_log = RedirectView.as_view(
     url="/admin/orgs/auditentry/%(rest)s", query_string=True, permanent=True
 )  # from the audit log's address in version 1.0
+to_import = RedirectView.as_view(pattern_name="admin:jobs_organizationimport_add")  # from its address in version 1.0
 urlpatterns = [
     path("", start_page.start_page, name="start-page"),
     path("admin/overview/", front_page.live, name="overview"),
     path("admin/password_change/", admin.site.admin_view(people.own_password)),
+    path("admin/orgs/organization/import/", to_import),
     path("admin/orgs/historyentry/", to_audit_log, {"rest": ""}),
     path("admin/orgs/historyentry/<path:rest>", to_audit_log),
     path("admin/login/", sign_in.sign_in),

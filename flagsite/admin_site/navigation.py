@@ -48,7 +48,7 @@ LOOKS: dict[str, Any] = {
     "SITE_URL": None,  # Flagsite has no site besides the admin site
     "DASHBOARD_CALLBACK": "flagsite.admin_site.front_page.dashboard",
     "STYLES": [partial(_own_file, "overview.css")],
-    "SCRIPTS": [partial(_own_file, "live.js"), partial(_own_file, "names.js"), partial(_own_file, "forms.js")],
+    "SCRIPTS": [partial(_own_file, "live.js"), partial(_own_file, "names.js")],
     "LOGIN": {"form": "flagsite.web.sign_in.SignInForm"},
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
@@ -70,6 +70,7 @@ LOOKS: dict[str, Any] = {
                 "title": "Customers",
                 "items": [
                     _page("Organizations", "account_tree", "orgs_organization_changelist"),
+                    _page("Imports", "upload_file", "jobs_organizationimport_changelist"),
                     _page("Flags", "flag", "flags_flag_changelist"),
                     _page("Scheduled changes", "schedule", "flags_flagschedule_changelist"),
                 ],

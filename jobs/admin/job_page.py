@@ -16,6 +16,8 @@ from jobs.admin.job_rows import rows_of
 from jobs.engine.chains import Standing, attempts, failures_of
 from jobs.engine.models import Job, JobFailure
 from jobs.engine.states import OPEN, Status
+from jobs.imports import import_job
+from jobs.imports.models import OrganizationImport
 from jobs.metrics import probe_job
 from jobs.operations import bulk, bulk_job, cleanup, job_operations
 from jobs.operations.bulk import OPERATIONS
@@ -111,6 +113,9 @@ def _results(job: Job, standing: Standing) -> list[tuple[str, int]]:
     if job.kind == cleanup.KIND:
         deleted = (job.checkpoint or {}).get("deleted", {})
         return [(f"{name} {'jobs ' if name in Status else ''}deleted", count) for name, count in deleted.items()]
+    if job.kind == import_job.KIND:
+        record = OrganizationImport.objects.filter(pk=job.root_id, rows__isnull=False).first()
+        return [(name, getattr(record, name)) for name in import_job.COUNTS[1:]] if record else []
     if job.kind == probe_job.KIND:
         return []
     return [

@@ -59,6 +59,10 @@ class OrganizationImport(models.Model):
     digest = models.CharField(max_length=64, default="", db_default="")
     placement_jobs = models.JSONField(default=list, help_text="The jobs that write flag states.")
 
+    class Meta:
+        verbose_name = "import"
+        verbose_name_plural = "imports"
+
     def __str__(self) -> str:
         return f"import {self.job_id}"
 

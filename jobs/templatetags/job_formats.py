@@ -90,6 +90,8 @@ def work(job: Job) -> SafeString | str:
         return format_html("{} <strong>{}</strong>", flag, job.kind if enabled is None else "on" if enabled else "off")
     if operation is not None:
         return format_html("{} <strong>many jobs</strong>", "prioritise" if operation == "priority" else operation)
+    if job.kind == "organization_import":
+        return "dry run of an import" if job.arguments.get("dryRun") else "import of organizations"
     return "values of a placement" if job.arguments.get("placement") else job.kind
 
 

@@ -25,7 +25,6 @@ from orgs.access.visible_organizations import find_visible_organization
 from orgs.audit import words
 from orgs.audit.selectors import matching, visible_entries
 from orgs.errors import OrganizationNotFound
-from orgs.importing.admin_page import ImportPage
 from orgs.tree import authorized_operations, browser
 from orgs.tree.admin_sections import move_previews, sections
 from orgs.tree.forms import OPERATIONS, CreateForm, DeleteForm, OrganizationOperation, check_move
@@ -38,7 +37,7 @@ MAX_NAMED_PEOPLE = 20
 
 
 @admin.register(Organization)
-class OrganizationAdmin(ImportPage, OperatorAdmin):
+class OrganizationAdmin(OperatorAdmin):
     """The pages of organizations. `orgs.tree.authorized_operations` makes all changes."""
 
     add_role = change_role = delete_role = Role.ADMIN
@@ -52,7 +51,6 @@ class OrganizationAdmin(ImportPage, OperatorAdmin):
             path("picker/", fragment(self.picker_view), name="orgs_organization_picker"),
             path("level/", fragment(self.children_view), name="orgs_organization_level"),
             path("<int:object_id>/<slug:operation>/do/", view(self.operation_view), name="orgs_organization_operation"),
-            *self.import_urls(),
             *super().get_urls(),
         ]
 

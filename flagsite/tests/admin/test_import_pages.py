@@ -1,4 +1,4 @@
-"""Importing organizations in the admin site."""
+"""Importing organizations in the admin site: check a file, look at what it would change, import it."""
 
 from __future__ import annotations
 
@@ -7,98 +7,157 @@ from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from conftest import Cast
+from jobs.tests.imports.uploading import file_of, imported, work
 from orgs.audit.models import AuditEntry
 from orgs.tests.people import shown, signed_in
-from orgs.tests.replacing import replaced
-from orgs.tests.trees import paths
+from orgs.tests.trees import get, paths
+from orgs.tests.workbooks import workbook
 from orgs.tree import tree_operations
-from orgs.tree.models import Organization
 
 pytestmark = pytest.mark.django_db
-TREE = "/admin/orgs/organization/"
+IMPORTS = "/admin/jobs/organizationimport/"
+VALUES = {"delimiter": "comma", "encoding": "utf-8"}
 
 
-def upload(client: Client, address: str, text: str, **more: str) -> Any:
-    return client.post(TREE + address, {"file": SimpleUploadedFile("tree.csv", text.encode()), **more})
+def upload(client: Client, content: bytes, **values: str) -> Any:
+    """Send the form."""
+    return client.post(f"{IMPORTS}add/", {"file": SimpleUploadedFile("tree.csv", content), **VALUES, **values})
 
 
-def test_an_import_is_checked_then_carried_out(cast: Cast) -> None:
+def checked(client: Client, content: bytes, **values: str) -> tuple[str, str]:
+    """Check a file, and let a worker do it: the address of its page, and the page."""
+    answer = upload(client, content, **values)
+    assert answer.status_code == 302, shown(answer)
+    address = answer["Location"].removesuffix("change/")
+    assert "Waiting for a worker" in shown(client.get(f"{address}change/"))
+    work()
+    return address, shown(client.get(f"{address}live/"))
+
+
+def test_a_file_is_checked_then_imported(cast: Cast) -> None:
     client = signed_in("admin")
-    text = "key,name,parent_key\nmilan,Milan,south\nrome,Roma,south\noslo,Oslo,south\nacme,Acme,\n"
     before = paths()
-    page = shown(upload(client, "import/check/", text))
-    assert "1 organization created, 1 renamed, 1 moved, 1 unchanged." in page
-    for line in ("<td>2</td><td>create</td><td>milan</td>", "<td>3</td><td>rename</td>", "<td>4</td><td>move</td>"):
-        assert line in page
+    content = file_of("milan,Milan,south", "rome,Roma,south", "oslo,Oslo,south", "acme,Acme,")
+    address, page = checked(client, content)
+    assert "1 organization would be created, 1 renamed, 1 moved, 1 unchanged." in page
+    for cells in ("Rome → Roma", "north → south", ">create<"):
+        assert cells in page
     assert paths() == before
-    fingerprint = page.partition('name="shown" value="')[2].partition('"')[0]
-    assert upload(client, "import/", text, shown=fingerprint).status_code == 302
-    assert {"acme/south/milan", "acme/south/oslo"} <= set(paths())
-    assert AuditEntry.objects.filter(action="organizations.import").count() == 1
+    answer = client.post(f"{address}apply/", {"reason": "reviewed"})
+    work()
+    page = shown(client.get(answer["Location"]))
+    assert "1 organization created, 1 renamed, 1 moved, 1 unchanged." in page
+    assert {"acme/south/milan", "acme/south/oslo"} <= paths()
+    entry = AuditEntry.objects.get(action="organization.move")
+    assert (entry.actor, entry.reason, entry.via) == ("user:pat", "reviewed", "admin")
 
 
-def test_an_import_that_is_not_what_was_shown_is_shown_again(cast: Cast) -> None:
+def test_an_import_that_would_do_something_else_than_was_shown_changes_nothing(cast: Cast) -> None:
     client = signed_in("admin")
-    text = "key,name,parent_key\nmilan,Milan,south\n"
-    fingerprint = shown(upload(client, "import/check/", text)).partition('name="shown" value="')[2].partition('"')[0]
-    for other in (text + "turin,Turin,south\n", replaced(text, "Milan", "Milano")):
-        assert "has changed since this page was shown" in shown(upload(client, "import/", other, shown=fingerprint))
-    tree_operations.create(name="Milan", key="milan", parent_id=cast.south.pk)
-    assert "has changed since this page was shown" in shown(upload(client, "import/", text, shown=fingerprint))
-    assert "acme/south/turin" not in paths()
+    address, _ = checked(client, file_of("milan,Milan,south"))
+    tree_operations.create(name="Milano", key="milan", parent_id=cast.south.pk)
+    answer = client.post(f"{address}apply/", {})
+    work()
+    assert "The tree has changed since the dry run" in shown(client.get(answer["Location"]))
+    assert get("milan").name == "Milano"
 
 
-def downloaded(answer: Any) -> list[list[str]]:
-    """The rows of a report that was downloaded."""
-    assert answer["Content-Disposition"] == 'attachment; filename="import-report.csv"'
-    return [*csv.reader(answer.content.decode("utf-8-sig").splitlines())]
+def test_every_line_with_a_problem_is_shown_with_the_way_out(cast: Cast) -> None:
+    client = signed_in("admin")
+    _, page = checked(client, file_of("milan,,south", "turin,<Turin>,nowhere", "rome,Rome,rival"))
+    assert "2 problems" in page
+    assert "The parent &#x27;nowhere&#x27; does not exist" in page
+    assert "apply/" not in page
+    _, page = checked(client, file_of("rome,Rome,rival"))
+    assert "&#x27;rome&#x27; would leave the tree of &#x27;acme&#x27; and move to the tree of &#x27;rival&#x27;" in page
+    assert "set the option move_between_trees" in page
+    _, page = checked(client, file_of("rome,Rome,rival"), move_between_trees="on")
+    assert "1 moved" in page
+
+
+def test_all_options_reach_the_import(cast: Cast) -> None:
+    client = signed_in("admin")
+    content = "code;title;boss\nrome;Ærø;\n".encode("cp1252")
+    columns = "key=code,name=title,parent_key=boss"
+    _, page = checked(
+        client, content, columns=columns, delimiter="semicolon", encoding="windows-1252", key_prefix="x-", below="oslo"
+    )
+    assert "x-rome" in page
+    assert "Ærø" in page
+    _, page = checked(client, workbook(["key", "name", "parent_key"], ["x", "X", "oslo"]))
+    assert "1 organization would be created" in page
 
 
 def test_the_report_says_what_it_leaves_out_and_has_it_all_in_a_file(cast: Cast) -> None:
     client = signed_in("admin")
-    rows = [f"store-{number},Store {number},rome" for number in range(130)]
-    text = "\n".join(["key,name,parent_key", "rome,Rome,south", *rows, ""])
-    page = shown(upload(client, "import/check/", text))
-    assert "The first 100 of 130 lines that change something." in page
-    assert "store-99<" in page
-    assert "store-100<" not in page
-    found = downloaded(upload(client, "import/report/", text))
-    header = ["line", "change", "key", "name", "former_name", "parent_key", "former_parent_key", "problem"]
-    assert found[:2] == [header, ["3", "create", "store-0", "Store 0", "", "rome", "", ""]]
-    assert (len(found), found[-1]) == (131, ["132", "create", "store-129", "Store 129", "", "rome", "", ""])
-    assert not Organization.objects.filter(key="store-0").exists()
+    stores = [f"store-{number},Store {number},rome" for number in range(230)]
+    address, page = checked(client, file_of(*stores, "rome,=Roma,south"))
+    assert "The first 200 of 231. Renames and moves come first." in page
+    assert page.index("Roma") < page.index("store-0<")
+    answer = client.get(f"{address}report/")
+    rows = [*csv.reader(b"".join(answer.streaming_content).decode("utf-8-sig").splitlines())]
+    assert (len(rows), rows[-1]) == (232, ["232", "rename", "rome", "'=Roma", "Rome", "south", "", ""])
 
 
-def test_all_faults_are_in_the_file_too(cast: Cast) -> None:
+def test_a_form_with_a_wrong_value_is_shown_again(cast: Cast, settings: Any) -> None:
     client = signed_in("admin")
-    rows = [f"store-{number},,rome" for number in range(1_001)]
-    text = "\n".join(["key,name,parent_key", *rows, ""])
-    page = shown(upload(client, "import/check/", text))
-    assert "1,001 problems" in page
-    assert "The first 1,000 of 1,001." in page
-    found = downloaded(upload(client, "import/report/", text))
-    assert (len(found), found[-1]) == (1_002, ["1002", *[""] * 6, "The name is empty."])
+    assert "This field is required" in shown(client.post(f"{IMPORTS}add/", VALUES))
+    for values in ({"columns": "code"}, {"below": "nobody"}, {"key_prefix": " x"}, {"encoding": "klingon"}):
+        assert 'class="errorlist' in shown(upload(client, file_of("a,A,"), **values))
+    settings.MAX_IMPORT_BYTES = 1024
+    assert "larger than" in shown(upload(client, b"x" * 1025))
 
 
-def test_a_report_of_nothing_is_asked_for_again(cast: Cast) -> None:
+def test_who_is_bound_imports_into_their_own_subtree_only(cast: Cast) -> None:
+    client = signed_in("admin", bound_to=cast.acme)
+    _, page = checked(client, file_of("rival_store,Mine,acme", "x,X,"))
+    assert "2 problems" in page
+    assert "You have no organization" in shown(upload(client, file_of("a,A,"), below="rival"))
+    address, page = checked(client, file_of("y,Y,oslo"))
+    client.post(f"{address}apply/")
+    work()
+    assert "acme/north/oslo/y" in paths()
+
+
+def test_only_administrators_import_and_nobody_sees_the_imports_of_others(cast: Cast, admin_key: str) -> None:
+    job_id = imported(admin_key, file_of("a,A,"), "dryRun=true")["jobId"]
+    viewer, bound = signed_in("viewer"), signed_in("admin", bound_to=cast.acme, name="bea")
+    assert viewer.get(f"{IMPORTS}add/").status_code == upload(viewer, file_of("a,A,")).status_code == 403
+    assert viewer.post(f"{IMPORTS}{job_id}/apply/").status_code == 403
+    assert "Import</button>" not in shown(viewer.get(f"{IMPORTS}{job_id}/change/"))
+    for path in ("change/", "live/", "report/"):
+        assert bound.get(f"{IMPORTS}{job_id}/{path}").status_code == 404
+    assert bound.post(f"{IMPORTS}{job_id}/apply/").status_code == 404
+    assert f"{IMPORTS}{job_id}/" not in shown(bound.get(IMPORTS))
+    assert f"{IMPORTS}{job_id}/" in shown(viewer.get(IMPORTS))
+
+
+def test_the_list_takes_as_many_queries_for_many_imports_as_for_few(cast: Cast, admin_key: str) -> None:
     client = signed_in("admin")
-    page = shown(client.post(f"{TREE}import/report/", {}))
-    assert "Choose a file first" in page
-    assert '<h2 class="fs-title fs-first">Import organizations</h2>' in page
-    for who in (signed_in("operator", name="olga"), signed_in("admin", name="bea", bound_to=cast.acme)):
-        assert upload(who, "import/report/", "key,name,parent_key\n").status_code == 403
+
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            shown(client.get(IMPORTS))
+        return len(captured)
+
+    imported(admin_key, file_of("a,A,"))
+    few = queries()
+    for number in range(5):
+        imported(admin_key, file_of(f"a{number},A,"))
+    assert queries() == few
 
 
-def test_every_line_at_fault_is_shown(cast: Cast) -> None:
-    client = signed_in("admin")
-    text = "key,name,parent_key\nmilan,,south\nturin,<Turin>,nowhere\n"
-    for address in ("import/check/", "import/"):
-        page = shown(upload(client, address, text))
-        assert "2 problems" in page
-        assert "<td>2</td>" in page
-        assert "The parent &#x27;nowhere&#x27; does not exist" in page
-    assert "Choose a file first" in shown(client.post(f"{TREE}import/check/", {}))
-    assert "The file cannot be imported" not in shown(client.get(f"{TREE}import/"))
+def test_the_page_of_the_job_leads_to_the_import(cast: Cast, admin_key: str) -> None:
+    job_id = imported(admin_key, file_of("a,A,oslo"))["jobId"]
+    page = shown(signed_in("admin").get(f"/admin/jobs/job/{job_id}/change/"))
+    assert f"{IMPORTS}{job_id}/change/" in page
+    assert "import of organizations" in page
+
+
+def test_the_former_address_leads_to_the_form(cast: Cast) -> None:
+    assert signed_in("admin").get("/admin/orgs/organization/import/")["Location"] == f"{IMPORTS}add/"

@@ -15,6 +15,7 @@ from flagsite.tests.crash.installation import Installation
 pytestmark = pytest.mark.slow
 Picture = Callable[[Page, str], None]
 TREE = "/admin/orgs/organization/"
+IMPORT = "/admin/jobs/organizationimport/add/"
 
 
 @pytest.fixture
@@ -71,26 +72,36 @@ def test_an_administrator_moves_with_a_look_ahead(planted: Installation, sign_in
 def test_a_file_with_faults_is_refused_and_a_good_one_imported(
     planted: Installation, sign_in: SignIn, picture: Picture, tmp_path: Path
 ) -> None:
+    planted.start_worker()
     bad, good = tmp_path / "bad.csv", tmp_path / "good.csv"
     bad.write_text("key,name,parent_key\nparis,,west\nlyon,Lyon,nowhere\n")
-    good.write_text("key,name,parent_key\nparis,Paris,west\nlyon,Lyon,paris\n")
+    good.write_text("key,name,parent_key\nparis,Paris,west\nlyon,Lyon,paris\nporto,Porto Novo,east\n")
     page = sign_in("ada")
     page.goto(TREE)
-    page.get_by_role("link", name="Import a CSV").click()
-    page.set_input_files("#file", bad)
-    expect(page.get_by_role("alert")).to_contain_text("2 problems")
-    expect(page.get_by_role("region", name="Problems")).to_contain_text("nowhere")
+    page.get_by_role("link", name="Import a file").click()
+    page.set_input_files("#id_file", bad)
+    page.get_by_role("button", name="Check the file").click()
+    expect(page.get_by_role("alert")).to_contain_text("2 problems", timeout=30_000)
+    expect(page.get_by_role("region", name="Lines of the file")).to_contain_text("nowhere")
     picture(page, "import-refused")
-    page.set_input_files("#file", good)
-    expect(page.get_by_role("status")).to_contain_text("2 created")
+    page.get_by_role("link", name="Check another file").click()
+    page.set_input_files("#id_file", good)
+    page.get_by_role("button", name="Check the file").click()
+    now = page.locator("#import-now [role=status]")
+    expect(now).to_contain_text("2 organizations would be created", timeout=30_000)
+    expect(page.get_by_role("region", name="Lines of the file")).to_contain_text("Porto → Porto Novo")
     picture(page, "import-checked")
     with page.expect_download() as download:
-        page.get_by_role("button", name="Download the whole report").click()
-    report = download.value.path().read_text().split()
-    assert report == ["line,does,key,name", "2,create,paris,Paris", "3,create,lyon,Lyon"]
-    page.get_by_role("button", name="Import").click()
-    page.wait_for_url(f"**{TREE}")
-    expect(page.locator("body")).to_contain_text("Imported: 2 created")
+        page.get_by_role("link", name="Download the whole report").click()
+    report = download.value.path().read_text(encoding="utf-8-sig").splitlines()
+    assert report[1:] == [
+        "2,create,paris,Paris,,west,,",
+        "3,create,lyon,Lyon,,paris,,",
+        "4,move and rename,porto,Porto Novo,Porto,east,west,",
+    ]
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(now).to_contain_text("2 organizations created", timeout=30_000)
+    picture(page, "import-done")
     assert planted.sql("SELECT count(*) FROM orgs_organization WHERE key IN ('paris', 'lyon')") == [(2,)]
 
 
@@ -98,12 +109,12 @@ def test_a_viewer_sees_the_tree_and_changes_nothing_of_it(planted: Installation,
     page = sign_in("vic")
     page.goto(TREE)
     expect(page.get_by_role("link", name="Open Root")).to_be_visible()
-    assert page.get_by_role("link", name="Import a CSV").count() == 0
+    assert page.get_by_role("link", name="Import a file").count() == 0
     page.goto(f"{TREE}2/change/")
     expect(page.get_by_role("navigation", name="Path")).to_contain_text("Root")
     for name in ("Set a flag", "Move", "Rename", "Delete"):
         assert page.get_by_role("link", name=name).count() == 0, name
-    for path in ("/admin/flags/flag/set/2/", f"{TREE}2/move/do/", f"{TREE}2/delete/do/", f"{TREE}import/"):
+    for path in ("/admin/flags/flag/set/2/", f"{TREE}2/move/do/", f"{TREE}2/delete/do/", IMPORT):
         refused = page.goto(path)
         assert refused is not None
         assert refused.status == 403, path
@@ -133,7 +144,7 @@ def test_the_pages_keep_nobody_out(planted: Installation, sign_in: SignIn, pictu
     page, phone = sign_in("ada", dark=dark), sign_in("ada", dark=dark, phone=True)
     pages = {
         "organizations": TREE, "search": f"{TREE}?q=o", "organization": f"{TREE}2/change/", "move": f"{TREE}2/move/do/",
-        "delete": f"{TREE}2/delete/do/", "import": f"{TREE}import/", "set": "/admin/flags/flag/set/2/",
+        "delete": f"{TREE}2/delete/do/", "import": IMPORT, "set": "/admin/flags/flag/set/2/",
         "flags": "/admin/flags/flag/", "flag": f"/admin/flags/flag/{flag}/change/",
         "define": "/admin/flags/flag/add/", "archive": f"/admin/flags/flag/{flag}/archive/do/",
         "purge": f"/admin/flags/flag/{flag}/purge/do/",

@@ -32,8 +32,8 @@ PARTS_OF_PAGES = re.compile(
     r"|/(history)/$|^/admin/orgs/historyentry/|\{url\}|\{app_label\}|/\{object_id\}/$"
 )
 """Addresses of the admin site that change nothing: parts of pages, and the pages of signing in and out."""
-REDIRECTS = {"/admin/orgs/organization/{object_id}/delete/"}
-"""Pages of Django that lead to ours."""
+REDIRECTS = {"/admin/orgs/organization/{object_id}/delete/", "/admin/orgs/organization/import/"}
+"""Pages that lead to other pages."""
 READ_ONLY_CHANGE_PAGES = {"/admin/orgs/organization/{object_id}/change/"}
 """Pages whose operations have addresses of their own."""
 OPEN = {"/", "/openapi.json", "/docs", "/livez", "/readyz", "/version"}
