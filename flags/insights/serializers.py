@@ -9,10 +9,10 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from flags.evaluation.engine import Rule
 from flags.insights.adoption import Adoption, Share
 from flags.insights.staleness import STALE_CAUSE_CHOICES, StaleReason
 from flags.insights.usage_store import Usage
+from flags.states.serializers import OFF_FOR_EVERYBODY, OFF_RULES
 from flagsite.core.api.input import IdInQuery, QuerySerializer
 from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInQuery
 
@@ -117,11 +117,11 @@ class AdoptionSerializer(serializers.Serializer[AdoptionPage]):
         source="adoption.counts.organizations_off", allow_null=True, default=None, help_text=STORED_OFF
     )
     offForEverybody = serializers.ChoiceField(
-        [Rule.ARCHIVED.value, Rule.KILLED.value, Rule.PREREQUISITE.value],
+        OFF_RULES,
         source="adoption.off_for_everybody.rule",
         allow_null=True,
         default=None,
-        help_text="The rule by which the flag is off for everybody, whatever its stored values are, or null.",
+        help_text=OFF_FOR_EVERYBODY,
     )
     organizationsUnset = serializers.IntegerField(
         source="adoption.counts.unset",

@@ -157,6 +157,7 @@ def _response_with_job(accepted: AcceptedChange, job: Job, organization: Organiz
 
 def _background_response(accepted: AcceptedChange, job: Job, message: str) -> Response:
     change, url = accepted.change, tracking_url(job.pk)
+    off = selectors.why_off_for_everybody(accepted.flag.key)
     answer = {
         "message": message,
         "processedImmediately": False,
@@ -165,6 +166,7 @@ def _background_response(accepted: AcceptedChange, job: Job, message: str) -> Re
         "organizationId": change.organization_id,
         "featureFlagName": accepted.flag.key,
         "enabled": change.enabled,
+        "offForEverybody": off.rule if off else None,
         "changeNumber": change.number,
         "created": accepted.created,
     }

@@ -47,9 +47,12 @@ STARTED = {
     "organizationId": 1,
     "featureFlagName": "new-checkout",
     "enabled": True,
+    "offForEverybody": None,
     "changeNumber": 12,
     "created": False,
 }
+OFF_RULES = [Rule.ARCHIVED.value, Rule.KILLED.value, Rule.PREREQUISITE.value]
+OFF_FOR_EVERYBODY = "The rule by which the flag is off for everybody, whatever its stored values are, or null."
 CREATED = "Whether this request defined the flag, because no flag had this name."
 CHANGE_NUMBER = "The number of this change. The change with the highest number wins."
 
@@ -140,5 +143,6 @@ class SetInBackgroundSerializer(serializers.Serializer[dict[str, Any]]):
     organizationId = serializers.IntegerField()
     featureFlagName = serializers.CharField()
     enabled = serializers.BooleanField(help_text="The stored value that the job writes.")
+    offForEverybody = serializers.ChoiceField(OFF_RULES, allow_null=True, help_text=OFF_FOR_EVERYBODY)
     changeNumber = serializers.IntegerField(help_text=CHANGE_NUMBER)
     created = serializers.BooleanField(help_text=CREATED)

@@ -53,6 +53,7 @@ def test_on_a_parent_a_job_begins(api: Api, cast: Cast) -> None:
         "organizationId": cast.acme.pk,
         "featureFlagName": "new-ui",
         "enabled": False,
+        "offForEverybody": None,
         "changeNumber": Change.objects.get().number,
         "created": True,
     }

@@ -140,6 +140,8 @@ def test_setting_a_killed_flag_does_not_say_that_it_is_on(api: Api, cast: Cast) 
     answer = api.post(f"/{cast.oslo.pk}/f/true").json()
     flag = answer["featureFlag"]
     assert (flag["enabled"], flag["storedValue"], flag["reason"]) == (False, True, "DISABLED")
+    begun = api.post(f"/{cast.acme.pk}/f/true").json()
+    assert (begun["enabled"], begun["offForEverybody"]) == (True, "killed")
     leaf = run("set_flag", "oslo", "f", "on")
     assert leaf.out == (
         f"f is off (The flag is killed. The stored value is on) for oslo (id {cast.oslo.pk}). "
