@@ -58,7 +58,9 @@ class Command(OperatorCommand):
         output = _created(accepted) + _job_output(
             latest, f"{flag} {value} for {where.key} (id {where.pk}) and everything below", waits_for
         )
-        if (off := selectors.why_off_for_everybody(flag)) is not None:
+        off = selectors.why_off_for_everybody(flag)
+        document["offForEverybody"] = off.rule.value if off else None
+        if off is not None:
             output.append(f"Until this changes, {flag} is off for everybody: {off.detail}")
         return Answer(document, output, failed=wait and not succeeded(latest))
 

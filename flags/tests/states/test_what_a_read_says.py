@@ -147,6 +147,7 @@ def test_setting_a_killed_flag_does_not_say_that_it_is_on(api: Api, cast: Cast) 
         f"f is off (The flag is killed. The stored value is on) for oslo (id {cast.oslo.pk}). "
         "There is nothing below it.\n"
     )
+    assert run("set_flag", "acme", "f", "on", "--json").document["offForEverybody"] == "killed"
     assert run("set_flag", "acme", "f", "on").lines[-1] == (
         "Until this changes, f is off for everybody: The flag is killed."
     )

@@ -51,7 +51,7 @@ def set_flag_and_follow(api: Api, screen: Screen, *, root_key: str) -> Outcome:
         raise UnexpectedAnswer(f"there is no organization with the key {root_key}")
     root = roots[0]
     state = api.get_or_none(f"/{root['id']}/{FLAG}")
-    enabled = not (state and state["featureFlag"]["enabled"])
+    enabled = not (state and state["featureFlag"]["storedValue"])
 
     path = f"/{root['id']}/{FLAG}/{str(enabled).lower()}"
     screen.head(f"Switch {FLAG} {'on' if enabled else 'off'} for {root['name']} and its whole subtree")
@@ -93,14 +93,14 @@ def _show_end(screen: Screen, job: dict[str, Any], seconds: float) -> None:
 
 
 def _read_back(api: Api, screen: Screen, root: dict[str, Any], *, enabled: bool) -> bool:
-    """Read the flag of some organizations of each level. Returns whether all have the value, set on the root."""
+    """Read the flag of some organizations of each level. Returns whether all have the stored value, set on the root."""
     screen.head("Read the flag of some organizations")
     organizations = {each["id"]: each for each in api.all_pages(f"/organizations/{root['id']}/descendants")}
     organizations[root["id"]] = root
     all_correct = True
     for organization in _samples_of_each_level(list(organizations.values())):
         state = api.get(f"/{organization['id']}/{FLAG}")
-        value, source = state["featureFlag"]["enabled"], state["sourceOrganizationId"]
+        value, source = state["featureFlag"]["storedValue"], state["sourceOrganizationId"]
         has_source = source == root["id"] and state["featureFlag"]["organizationId"] == organization["id"]
         is_correct = value is enabled and has_source
         all_correct = all_correct and is_correct
