@@ -101,6 +101,11 @@ class Subscriptions:
             if one.path and one.path[-1] in organization_ids:
                 one.wake(recheck=True)
 
+    def recheck_all(self) -> None:
+        """Organizations may have moved and keys may be revoked; for whom something else has changed is known."""
+        for one in tuple(self._all):
+            one.wake(changed=False, recheck=True)
+
     def wake_all(self) -> None:
         """Anything may have been missed."""
         self._reload_client_flags()

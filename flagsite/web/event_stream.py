@@ -56,6 +56,8 @@ class EventStream:
         self.limits = limits or Limits()
         self._subscriptions = Subscriptions()
         self._hears = False
+        self._has_gap = False
+        """Whether changes may have been missed that nobody has looked for yet."""
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """As ASGI 3 has it."""
@@ -143,7 +145,7 @@ class EventStream:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """Listen as long as the server runs."""
-        listener = ChangeListener(self._subscriptions.notify, self._subscriptions.wake_all, self._set_hearing)
+        listener = ChangeListener(self._subscriptions.notify, self._note_gap, self._set_hearing)
         polling = asyncio.create_task(self._poll())
         while True:
             message = await receive()
@@ -160,22 +162,31 @@ class EventStream:
             renew_connections()
         self._hears = hears
 
+    def _note_gap(self) -> None:
+        self._has_gap = True
+
     async def _poll(self) -> None:
-        """While the listener does not hear of changes, look for them; when it hears again, it wakes everybody."""
+        """Look for changes while the listener does not hear of them, and once more when it hears again."""
         poll, next_poll = ChangePoll(), 0.0
         while True:
             await asyncio.sleep(HEARS_SECONDS)
-            if self._hears:
+            has_gap = self._has_gap
+            if self._hears and not has_gap:
                 poll, next_poll = ChangePoll(), 0.0
                 continue
-            if time.monotonic() < next_poll:
+            if time.monotonic() < next_poll and not has_gap:
                 continue
             next_poll = time.monotonic() + POLL_SECONDS
+            self._has_gap = False
             try:
                 changed = await sync_to_async(poll.changed)(self._subscriptions.organization_ids())
             except Error as error:
+                self._has_gap |= has_gap
                 log.warning("events_without_database", error=str(error))
+                await asyncio.sleep(POLL_SECONDS)
                 continue
+            if has_gap:
+                self._subscriptions.recheck_all()
             if changed is None:
                 self._subscriptions.wake_all()
             else:
