@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from django import forms
 from django.contrib.postgres.forms import SimpleArrayField
@@ -27,13 +27,24 @@ def _fields_of_type(*types: type[models.Field[Any, Any]]) -> list[str]:
 
 
 class DistinctTextsField(SimpleArrayField):
-    """A list of texts with a delimiter between them. Blank texts and repeated texts are left out."""
+    """A list of texts with a delimiter between them. Blank texts and repeated texts are left out.
+
+    A person cannot edit a list in which a text contains the delimiter: the form would divide this text.
+    """
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(forms.CharField(required=False), required=False, **options)
+        super().__init__(forms.CharField(required=False, strip=False), required=False, **options)
+        self.known: frozenset[str] = frozenset()
+        """The texts that the list has already. They keep the spaces at their ends; new texts lose them."""
+
+    def dividing(self, texts: list[str]) -> list[str]:
+        """Return the texts that the form cannot show as one."""
+        return [text for text in texts if any(mark in text for mark in (self.delimiter, "\n", "\r"))]
 
     def clean(self, value: Any) -> list[str]:
-        return list(dict.fromkeys(text for text in super().clean(value) if text))
+        texts = super().clean("\n".join(str(value or "").splitlines()))
+        kept = (text if text in self.known else text.strip() for text in texts)
+        return list(dict.fromkeys(text for text in kept if text))
 
 
 class FlagForm(forms.ModelForm):
@@ -62,6 +73,8 @@ class FlagForm(forms.ModelForm):
             self.fields["based_on"].initial = self.instance.revision
         if "salt" in self.fields:
             self.fields["salt"].required = False
+        for name in {"tags", "whitelist"} & set(self.fields):
+            cast("DistinctTextsField", self.fields[name]).known = frozenset(self.initial.get(name) or ())
 
     def clean_salt(self) -> str:
         """Keep the flag's salt if the input is empty. A flag that is older than salts has an empty salt."""
@@ -83,6 +96,10 @@ class FlagForm(forms.ModelForm):
                 FIELDS[name].check(values[name])
             except ValidationError as error:
                 self.add_error(name, error)
+        for name in {"tags", "whitelist"} & set(values) & set(self.initial):
+            divided = cast("DistinctTextsField", self.fields[name]).dividing(self.initial[name])
+            if divided and values[name] != self.initial[name]:
+                self.add_error(name, f"This form cannot show {divided[0]!r} as one text. Change the list with the API.")
         key = self.instance.key if self.instance.pk else values.get("key", "")
         other = None if self.instance.pk else Flag.objects.filter(key=key).first()
         if other is not None:

@@ -49,7 +49,6 @@ LOOKS: dict[str, Any] = {
     "DASHBOARD_CALLBACK": "flagsite.admin_site.front_page.dashboard",
     "STYLES": [partial(_own_file, "overview.css")],
     "SCRIPTS": [partial(_own_file, "live.js"), partial(_own_file, "names.js")],
-    "LOGIN": {"form": "flagsite.web.sign_in.SignInForm"},
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {

@@ -7,18 +7,18 @@ from typing import Any
 from django.contrib.auth.forms import AuthenticationForm as DjangoAuthenticationForm
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
-from unfold.forms import AuthenticationForm
 from unfold.sites import UnfoldAdminSite
 
+from flagsite.web.sign_in import LimitedSignInForm
 from orgs.access.operator_admin import caller_of
 from orgs.access.people import caller_for
 
 
-class SignInForm(AuthenticationForm):
+class SignInForm(LimitedSignInForm):
     """The form to sign in. A person needs one of Flagsite's groups."""
 
     error_messages = {
-        **AuthenticationForm.error_messages,
+        **LimitedSignInForm.error_messages,
         "no_group": "Your account is in none of Flagsite's groups. Ask an administrator to put you into one.",
     }
 

@@ -40,8 +40,8 @@ own_counters = SlidingWindowCounterRateLimiter(MemoryStorage())
 Result = TypeVar("Result")
 
 
-class SignInForm(AuthenticationForm):
-    """Django's form with limits. `wait_seconds` is above 0 if the form was refused for them."""
+class LimitedSignInForm(AuthenticationForm):
+    """The theme's form with limits. `wait_seconds` is above 0 if the form was refused for them."""
 
     wait_seconds = 0
 

@@ -20,6 +20,7 @@ from unfold.contrib.filters.admin import TextFilter
 from unfold.views import ChangeList as ThemedChangeList
 
 from flagsite.core.admin.reason_form import reason_line
+from flagsite.core.admin.untouched_fields import UntouchedFieldsKeepTheirValues
 from flagsite.core.errors import FlagsiteError
 from orgs.access.caller import Caller
 from orgs.access.models import Role
@@ -154,9 +155,8 @@ class OperatorAdmin(ModelAdmin):
         form = super().get_form(
             request, obj, change=change, fields=[name for name in names if name != "reason"] or None, **kwargs
         )
-        if "reason" not in names or "reason" in form.base_fields:
-            return form
-        return type(form.__name__, (form,), {"reason": reason_line()})
+        reason = {} if "reason" not in names or "reason" in form.base_fields else {"reason": reason_line()}
+        return type(form.__name__, (UntouchedFieldsKeepTheirValues, form), reason)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return SingleCountChangeList

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import orjson
@@ -35,7 +36,9 @@ def parse_context(body: bytes) -> Context:
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise EvaluationRefused(400, "PARSE_ERROR", f"The body is not valid JSON: {error.msg}.") from None
+        content = _with_half_characters(body)
+        if content is None:
+            raise EvaluationRefused(400, "PARSE_ERROR", f"The body is not valid JSON: {error.msg}.") from None
     context = content.get("context") if isinstance(content, dict) else None
     if not isinstance(context, dict):
         raise EvaluationRefused(
@@ -44,14 +47,40 @@ def parse_context(body: bytes) -> Context:
     return context
 
 
+def _with_half_characters(body: bytes) -> Any:
+    r"""Read JSON that orjson refuses, because a text has half of a character, such as `"\ud83d"`; else None.
+
+    Clients cut texts between the two halves of an emoji. This must not fail an evaluation that does not need the text.
+    `text_of` refuses such a text where it counts.
+    """
+    try:
+        return json.loads(body.decode(), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON.")
+
+
 def text_of(context: Context, name: str) -> str:
     """A text of the context, empty where it has none. Raises EvaluationRefused for any other value."""
     value = context.get(name, "")
     if type(value) is str:
+        if not value.isascii():
+            _check_characters(name, value)
         return value
     if value is None:
         return ""
     raise EvaluationRefused(400, "INVALID_CONTEXT", f"The context's {name} must be a string.")
+
+
+def _check_characters(name: str, value: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        message = f"The context's {name} has half of a character. Send the whole text, in UTF-8."
+        raise EvaluationRefused(400, "INVALID_CONTEXT", message) from None
 
 
 def snapshot_for(
@@ -69,6 +98,8 @@ def snapshot_for(
         elif type(named) is int and 0 < named <= MAX_ID:
             snapshot = cache.snapshot(named)
         elif type(named) in (int, str):
+            if type(named) is str:
+                _check_characters("organizationId", named)
             snapshot = cache.snapshot_named(parse_reference(named), caller.organization_id)
         else:
             raise EvaluationRefused(

@@ -19,12 +19,16 @@ from flags.serving.ofrep.evaluation_context import Context, parse_context, read_
 from flags.serving.ofrep.evaluation_rate_limit import EvaluationRateLimit
 from flags.serving.ofrep.not_modified_cache import CLIENT, NotModifiedCache, NotModifiedEntry
 from flags.serving.ofrep.protocol import ALLOW, JSON, NO_CACHE, Environ, EvaluationRefused, Response
-from flags.serving.ofrep.routes import BULK_PATH, BULK_ROUTE, Route, find_route
+from flags.serving.ofrep.routes import BULK_PATH, BULK_ROUTE, UNKNOWN_ROUTE, Route, belongs_to_protocol, find_route
 from flags.serving.organization_snapshot import OrganizationSnapshot
 from orgs.access.caller import Caller
 
 AFTER_EVENT = "flagConfig"
 """In the query of a client that asks again because of an event (flagConfigEtag, flagConfigLastModified)."""
+NOTHING_THERE = (
+    "There is nothing at this address. Send a POST to /ofrep/v1/evaluate/flags to evaluate all flags, or to "
+    "/ofrep/v1/evaluate/flags/{key} for one flag. Event streams are at the address that a bulk evaluation returns."
+)
 COUNTED = "flagsite.counted"
 """In `environ`: the request was counted in its caller's budget; it may be answered a second time."""
 
@@ -54,6 +58,8 @@ class RemoteEvaluation:
         """
         route = BULK_ROUTE if path == BULK_PATH else find_route(path)
         if route is None:
+            if belongs_to_protocol(path):
+                return EvaluationRefused(404, None, NOTHING_THERE).response(None, UNKNOWN_ROUTE)
             return None
         method = environ["REQUEST_METHOD"]
         if method == "OPTIONS":

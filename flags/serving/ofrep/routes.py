@@ -8,7 +8,9 @@ from functools import lru_cache
 
 BULK_PATH = "/ofrep/v1/evaluate/flags"
 SINGLE_PATH = f"{BULK_PATH}/"
-ORGANIZATION_PATH = re.compile(f"/organizations/(?P<organization>[^/]{{1,255}}){BULK_PATH}(?:/(?P<flag_key>[^/]+))?")
+ORGANIZATION_PATH = re.compile(
+    f"/organizations/(?P<organization>[^/]{{1,255}}){BULK_PATH}(?:/(?P<flag_key>.+))?", re.DOTALL
+)
 LONGEST_CACHED_PATH = 600
 """So the routes that are cached take a few megabytes at most, whatever is sent."""
 
@@ -25,6 +27,8 @@ class Route:
     """Requests are counted under it."""
 
 
+PREFIX = re.compile(r"(/organizations/[^/]{1,255})?/ofrep/v1/")
+UNKNOWN_ROUTE = "unknown"
 BULK_ROUTE = Route(BULK_PATH, None, None, BULK_PATH[1:])
 
 
@@ -33,10 +37,15 @@ def find_route(path: str) -> Route | None:
     return _find_short(path) if len(path) <= LONGEST_CACHED_PATH else _find(path)
 
 
+def belongs_to_protocol(path: str) -> bool:
+    """Whether the protocol's own form of errors applies to a path, also if there is nothing at this path."""
+    return PREFIX.match(path) is not None
+
+
 def _find(path: str) -> Route | None:
     if path.startswith(SINGLE_PATH):
         flag_key = path[len(SINGLE_PATH) :]
-        if not flag_key or "/" in flag_key:
+        if not flag_key:
             return None
         return Route(path, None, flag_key, f"{SINGLE_PATH[1:]}<key>")
     found = ORGANIZATION_PATH.fullmatch(path)
