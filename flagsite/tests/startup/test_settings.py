@@ -38,6 +38,8 @@ WRONG = [
     ("DATABASE_URL", "postgresql://u:hidden@[::1/name"),
     ("DATABASE_URL", "postgresql://u:hidden@host"),
     ("DATABASE_URL", "postgresql://u:hidden@host/name?unheard=of"),
+    ("DATABASE_DIRECT_URL", "postgresql://u:hidden@host"),
+    ("DATABASE_DIRECT_URL", "postgresql://u:hidden@host/name"),  # without DATABASE_URL
     ("REDIS_URL", "http://:hidden@host"),
     ("REDIS_URL", "redis://:hidden@host:port/0"),
     ("REDIS_URL", "redis://:hid/den@host:6379/0"),
@@ -119,6 +121,18 @@ def test_production_trusts_forms_from_its_own_host_names_over_https(monkeypatch:
 
 def test_a_database_may_be_named_by_a_service() -> None:
     assert environment.database("postgresql:///?service=flags")["OPTIONS"]["service"] == "flags"
+
+
+def test_behind_a_pooler_no_cursor_stays_on_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (PRODUCTION | {"DATABASE_DIRECT_URL": "postgresql://u@primary:5433/flags"}).items():
+        monkeypatch.setenv(name, value)
+    made = runpy.run_path(SETTINGS)
+    assert made["DATABASES"]["default"]["DISABLE_SERVER_SIDE_CURSORS"] is True
+    assert (made["DATABASE_DIRECT"]["HOST"], made["DATABASE_DIRECT"]["PORT"]) == ("primary", "5433")
+    monkeypatch.delenv("DATABASE_DIRECT_URL")
+    made = runpy.run_path(SETTINGS)
+    assert made["DATABASES"]["default"]["DISABLE_SERVER_SIDE_CURSORS"] is False
+    assert made["DATABASE_DIRECT"] is None
 
 
 @pytest.mark.parametrize("period", ["second", "minute", "hour", "day"])
