@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 from django.db.models import Q, QuerySet
 from django.urls import reverse
-from django.utils.http import parse_etags
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
 from rest_framework.exceptions import ValidationError
@@ -26,6 +25,7 @@ from flags.definitions.serializers import (
 )
 from flags.definitions.visible_flags import find_visible_flag, visible_flags
 from flags.insights.staleness import with_staleness
+from flagsite.core.api.entity_tags import versions_in
 from flagsite.core.api.input import ReasonInput
 from jobs.api.serializers import tracking_url
 from orgs.access.caller import Caller
@@ -110,8 +110,8 @@ class OneDefinition(Endpoint):
         """The current definition, also of an archived flag."""
         flag = find_visible_flag(self.caller, name)
         etag = _etag(self.caller, flag)
-        known = [tag.removeprefix("W/") for tag in parse_etags(request.headers.get("If-None-Match", ""))]
-        if etag in known or "*" in known:
+        known = versions_in(request.headers.get("If-None-Match", ""))
+        if etag.strip('"') in known or "*" in known:
             return Response(status=status.HTTP_304_NOT_MODIFIED, headers={"ETag": etag})
         return _definition_response(self.caller, flag)
 
@@ -202,10 +202,8 @@ def _etag(caller: Caller, flag: Flag) -> str:
 
 
 def _expected(request: Request) -> frozenset[str]:
-    """Return the revisions that If-Match accepts. A weak or unknown tag matches no revision."""
-    if "If-Match" not in request.headers:
-        return service.ANY
-    return frozenset(tag.strip('"') for tag in parse_etags(request.headers["If-Match"]))
+    """Return the revisions that If-Match accepts, also if a proxy has changed the tag. A wrong tag matches none."""
+    return versions_in(request.headers["If-Match"]) if "If-Match" in request.headers else service.ANY
 
 
 def _definition_response(caller: Caller, flag: Flag, **options: Any) -> Response:

@@ -21,6 +21,8 @@ from flagsite.core.admin.reason_form import reason_field, reason_line
 from flagsite.core.errors import FlagsiteError
 from jobs.engine.models import Job
 
+NOT_JSON = 'This is not JSON. Write names and values such as {"staging": true, "production": false}, or {} for none.'
+
 
 def _fields_of_type(*types: type[models.Field[Any, Any]]) -> list[str]:
     return [field.name for field in Flag._meta.fields if field.name in FIELDS and isinstance(field, types)]
@@ -75,6 +77,8 @@ class FlagForm(forms.ModelForm):
             self.fields["salt"].required = False
         for name in {"tags", "whitelist"} & set(self.fields):
             cast("DistinctTextsField", self.fields[name]).known = frozenset(self.initial.get(name) or ())
+        for name in set(_fields_of_type(models.JSONField)) & set(self.fields):
+            self.fields[name].error_messages["invalid"] = NOT_JSON
 
     def clean_salt(self) -> str:
         """Keep the flag's salt if the input is empty. A flag that is older than salts has an empty salt."""

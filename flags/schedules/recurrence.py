@@ -6,7 +6,9 @@ skip. If the clock shows the local time twice in autumn, the slot is at the firs
 
 from __future__ import annotations
 
+import calendar
 import functools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -17,6 +19,11 @@ from celery.schedules import ParseException, crontab
 
 from flags.errors import InvalidSchedule
 
+NAMES = {
+    "month_of_year": tuple(name.lower() for name in calendar.month_name[1:]),
+    "day_of_week": tuple(name.lower() for name in calendar.day_name),
+}
+"""The names that a field understands, whole or by their first three letters."""
 FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 MAX_EXPRESSION_LENGTH = 100
 MACHINE_ZONES = frozenset({"localtime", "posixrules"})
@@ -69,6 +76,8 @@ def recurrence(cron: str, time_zone: str) -> Recurrence:
     if len(words) != len(FIELDS) or not cron.isascii() or len(cron) > MAX_EXPRESSION_LENGTH:
         raise InvalidSchedule("A cron expression has five fields: minute, hour, day of month, month, day of week.")
     given = dict(zip(FIELDS, words, strict=True))
+    for field, text in given.items():
+        _check_field(field, text)
     given["day_of_week"] = ",".join(map(_with_sunday_as_0, given["day_of_week"].split(",")))
     try:
         parsed: Any = crontab(**given)
@@ -83,6 +92,21 @@ def recurrence(cron: str, time_zone: str) -> Recurrence:
         either_day="*" not in (given["day_of_month"][0], given["day_of_week"][0]),
         zone=zone_named(time_zone),
     )
+
+
+def _check_field(field: str, text: str) -> None:
+    """Check that every part of a field is understood whole. Celery would ignore the end of `mon#1`."""
+    names = NAMES.get(field, ())
+    value = "|".join(("[0-9]{1,2}", *names, *(name[:3] for name in names)))
+    part = re.compile(rf"(?:\*|(?:{value})-(?:{value}))(?:/0?[1-9][0-9]?)?|{value}", re.IGNORECASE)
+    for written in text.split(","):
+        if not part.fullmatch(written):
+            example = f"a name such as {names[1][:3]}, " if names else ""
+            raise InvalidSchedule(
+                f"{written!r} is not understood in the field {field.replace('_', ' ')}. A field has one or several "
+                f"parts with commas between them. A part is *, a number, {example}a range such as 1-5, or a step such "
+                "as */2 or 1-9/2. Other signs, such as #, L, W and ?, are not understood."
+            )
 
 
 def _with_sunday_as_0(days: str) -> str:

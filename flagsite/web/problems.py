@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.db import InterfaceError, OperationalError
+from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -108,6 +108,14 @@ RETRY_AFTER = {"Retry-After": "5"}
 LONGEST_REASON = 200
 """Characters of what a client has sent that the log gets."""
 TOO_LARGE = "The body of the request is too large."
+NOTHING_HERE = (
+    "There is nothing at this address. /docs and /openapi.json list all addresses. An organization whose key is also "
+    "the beginning of another address needs the form key:…, as in /key:jobs/new-checkout."
+)
+NOT_STORABLE = (
+    "The request has a character or a number that the database cannot store. Send texts in UTF-8 without NUL "
+    "characters and without single surrogates, and smaller numbers."
+)
 INVALID_INPUT = "invalid-input"
 """The type of a 400 whose `errors` name each invalid field and the reason."""
 
@@ -126,7 +134,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         more = getattr(error, "members", {})
         return _problem_response(problem(status, kind, getattr(error, "detail", str(error)), **more), headers)
     if isinstance(error, Http404):
-        return _problem_response(problem(404, HTTP_TYPES[404], "There is nothing at this address."))
+        return _problem_response(problem(404, HTTP_TYPES[404], NOTHING_HERE))
     if isinstance(error, PermissionDenied):
         return _problem_response(problem(403, HTTP_TYPES[403], "You may not do this."))
     if isinstance(error, RequestDataTooBig):
@@ -134,9 +142,17 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     if isinstance(error, (OperationalError, InterfaceError)):
         log.error("database_away", error=str(error).strip())
         return _problem_response(_database_away_problem(), RETRY_AFTER)
+    if _cannot_be_stored(error):
+        log.warning("input_not_storable", error=str(error), exc_info=error)
+        return _problem_response(problem(400, HTTP_TYPES[400], NOT_STORABLE))
     if isinstance(error, exceptions.APIException):
         return _problem_response(_framework_problem(error), _framework_headers(error))
     return None
+
+
+def _cannot_be_stored(error: Exception) -> bool:
+    """Return whether PostgreSQL or UTF-8 has refused a value of the request: NUL, half of a character, a big number."""
+    return isinstance(error, (DataError, UnicodeEncodeError)) or (isinstance(error, ValueError) and "NUL" in str(error))
 
 
 def _framework_problem(error: exceptions.APIException) -> dict[str, Any]:
@@ -200,19 +216,27 @@ class UnavailableDatabaseMiddleware:
 
 
 class NulCharacterMiddleware:
-    """Answers 400 if path or query of an admin page have the character NUL, which PostgreSQL cannot store.
+    """Refuses the character NUL in the path (404) and in the query (400), because PostgreSQL cannot store it.
 
-    Forms refuse the character themselves, with a message at the field.
+    Bodies are checked where they are parsed. What no other code refuses, PostgreSQL does: then the answer is 400 too.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        texts = [request.path, *(text for name, values in request.GET.lists() for text in (name, *values))]
-        if request.path.startswith("/admin/") and any("\x00" in text for text in texts):
+        is_admin = request.path.startswith("/admin/")
+        if "\x00" in request.path:
+            raise BadRequest if is_admin else Http404
+        if is_admin and any("\x00" in text for name, values in request.GET.lists() for text in (name, *values)):
             raise BadRequest
         return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if not _cannot_be_stored(error):
+            return None
+        log.warning("input_not_storable", error=str(error), exc_info=error)
+        return _json_response(problem(400, HTTP_TYPES[400], NOT_STORABLE))
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -233,7 +257,7 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler404."""
-    return _json_response(problem(404, HTTP_TYPES[404], "There is nothing at this address."))
+    return _json_response(problem(404, HTTP_TYPES[404], NOTHING_HERE))
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -36,6 +36,8 @@ from orgs.idempotency.models import IdempotentRequest
 
 HEADER = "Idempotency-Key"
 REPLAYED_HEADER = "Idempotent-Replayed"
+DECISIVE_HEADERS = ("If-Match", "If-None-Match", "X-Reason")
+"""The headers, besides those of the access key and of the body's format, that change what a write does."""
 VALID_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 Handler = Callable[..., Response]
@@ -158,8 +160,14 @@ def delete_expired() -> int:
 
 
 def fingerprint_of(view: Any, request: Request) -> str:
-    """Return the SHA-256 of the method, the path with query string, and the body, as the view identifies it."""
+    """Return the SHA-256 of everything that decides what the request does.
+
+    This is the method, the path with query string, some headers, and the body, as the view identifies it.
+    """
     digest = hashlib.sha256(f"{request.method} {request.get_full_path()}\n".encode())
+    for name in DECISIVE_HEADERS:
+        if name in request.headers:
+            digest.update(f"{name}: {request.headers[name].strip()}\n".encode(errors="surrogateescape"))
     digest.update(view.body_to_compare(request))
     return digest.hexdigest()
 

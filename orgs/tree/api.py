@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from flagsite.core.api.input import ReasonInput
+from flagsite.core.api.pagination import WholeList
 from flagsite.core.db.snapshot import snapshot
 from orgs.access.endpoints import Endpoint, ListEndpoint
 from orgs.access.models import Role
@@ -116,8 +117,9 @@ class OneOrganization(Endpoint):
 
 
 class Ancestors(ListEndpoint):
-    """The ancestors of an organization."""
+    """The ancestors of an organization, in one answer: a path is short, and a cursor in it would not hold."""
 
+    pagination_class: Any = WholeList
     roles: ClassVar = {"GET": Role.READER}
 
     @extend_schema(
@@ -126,8 +128,9 @@ class Ancestors(ListEndpoint):
         responses=OrganizationSerializer(many=True),
         tags=["organizations"],
     )
+    @snapshot()
     def get(self, request: Request, organization: Reference) -> Response:
-        """List the organizations above it that the caller may see, root first."""
+        """List all organizations above it that the caller may see, root first."""
         self.filters(request)
         found = find_visible_organization(self.caller, organization)
         rows = self.rows(request, visible_ancestors(self.caller, found).order_by("level"))

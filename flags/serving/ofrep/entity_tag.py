@@ -5,6 +5,7 @@ from __future__ import annotations
 from mmh3 import mmh3_x64_128_digest
 
 from flags.serving.organization_snapshot import OrganizationSnapshot
+from flagsite.core.api.entity_tags import versions_in
 from orgs.access.caller import Caller
 
 
@@ -21,6 +22,4 @@ def entity_tag(
 
 def matches(header: str, tag: str) -> bool:
     """Whether an If-None-Match header names the tag (RFC 9110, section 13.1.2)."""
-    return (
-        header == tag or header.strip() == "*" or tag in [one.strip().removeprefix("W/") for one in header.split(",")]
-    )
+    return header == tag or not versions_in(header).isdisjoint({"*", tag.strip('"')})

@@ -145,3 +145,32 @@ def test_a_retry_waits_twice_as_long_each_time_up_to_an_hour_with_half_a_minute_
 
 def test_the_jitter_spreads() -> None:
     assert len({backoff.wait(0) for _ in range(100)}) > 50
+
+
+@pytest.mark.parametrize(
+    "cron",
+    [
+        "0 9 * * mon#1", "0 9 * * SUN#2", "0 9 * * tue#2", "0 9 * * mon-fri#1", "0 9 * * 1#1", "0 9 L * *",
+        "0 9 15W * *", "0 9 ? * mon", "0 9 * janx *", "0 9 * * mondayish", "0 9,, * * *", "0 9 * * mon-", "*/0 * * * *",
+        "5/10 * * * *", "@daily 0 0 0 0", "0 9 * * mon,tue#2", "0 9 * jan#1 *", "0x1 9 * * *", "1_0 9 * * *",
+    ],
+)  # fmt: skip
+def test_what_is_not_understood_whole_is_refused_with_what_is_understood(cron: str) -> None:
+    with pytest.raises(InvalidSchedule) as refused:
+        recurrence(cron, "UTC")
+    assert "A part is *, a number, " in refused.value.detail
+
+
+@pytest.mark.parametrize(
+    "cron",
+    [
+        "0 9 * * mon",
+        "0 9 * * MON-fri",
+        "0 9 * * monday",
+        "*/15 0-6/2 1,15 jan,Jul-sep sun,2-4",
+        "0 0 * * 7",
+        "0 0 * * 5-7",
+    ],
+)
+def test_what_is_understood_is_taken(cron: str) -> None:
+    assert recurrence(cron, "UTC")

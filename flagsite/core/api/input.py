@@ -182,8 +182,20 @@ def _request_of(parser_context: Mapping[str, Any] | None) -> Request:
 
 
 def _validated(serializer: InputSerializer) -> dict[str, Any]:
-    serializer.is_valid(raise_exception=True)
+    if not serializer.is_valid():
+        raise ValidationError(
+            {name: _with_choices(serializer, name, texts) for name, texts in serializer.errors.items()}
+        )
     return dict(serializer.validated_data)
+
+
+def _with_choices(serializer: InputSerializer, name: str, messages: Any) -> Any:
+    """Add the choices to the message about a value that is none of them."""
+    choices = getattr(serializer.fields.get(name), "choices", None)
+    if not choices or not isinstance(messages, list):
+        return messages
+    words = f" Write one of these: {', '.join(map(str, choices))}."
+    return [message + words if getattr(message, "code", "") == "invalid_choice" else message for message in messages]
 
 
 def _refuse_unknown(data: Mapping[str, Any], known: Iterable[str]) -> None:

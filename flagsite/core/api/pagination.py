@@ -104,6 +104,28 @@ class KeysetPagination(BasePagination):
         return replace_query_param(self.url, "cursor", str(cursor))
 
 
+class WholeList(KeysetPagination):
+    """A short list in one answer, in the form of a page. `pageSize` is accepted and has no effect."""
+
+    parameter_names = ("pageSize",)
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
+        """Return all rows. Raises ValidationError for a wrong `pageSize`."""
+        self._page_size(request)
+        return list(queryset)
+
+    def get_paginated_response(self, data: Any) -> Response:
+        return Response({"results": data, "next": None, "previous": None})
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        link = {"type": "string", "format": "uri", "nullable": True, "description": "Always null.", "example": None}
+        properties = {"results": schema, "next": link, "previous": link}
+        return {"type": "object", "required": list(properties), "properties": properties}
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        return []
+
+
 def _cursor(request: Request) -> Cursor | None:
     cursor = request.query_params.get("cursor")
     if cursor is None:

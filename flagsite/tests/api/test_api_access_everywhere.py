@@ -112,7 +112,7 @@ def test_the_addresses_and_their_roles_are_those_of_the_contract() -> None:
 @pytest.mark.parametrize("path", ROLES)
 def test_a_key_with_the_role_below_is_refused_and_one_with_the_role_is_not(cast: Cast, path: str) -> None:
     words = ROLES[path].split()
-    filled = address(path, organization_id=999_999, orgId=999_999, job_id=999_999, schedule_id=999_999)
+    filled = address(path, organization=999_999, orgId=999_999, job_id=999_999, schedule_id=999_999)
     for method, needed in zip(words[::2], words[1::2], strict=True):
         order = list(Role)
         number = order.index(Role(needed))

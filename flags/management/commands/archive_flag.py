@@ -1,0 +1,24 @@
+"""Archive a flag."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from flags.definitions import service
+from flags.definitions.console import document_of
+from flagsite.core.console.arguments import add_reason
+from flagsite.core.console.command import Answer, OperatorCommand, me
+
+
+class Command(OperatorCommand):
+    help = "Archive a flag: it is off for everybody, and its flag states stay. unarchive_flag restores it."
+
+    def add_options(self, parser: CommandParser) -> None:
+        parser.add_argument("flag", metavar="FLAG")
+        add_reason(parser)
+
+    def answer(self, *, flag: str, **options: Any) -> Answer:
+        archived = service.archive(key=flag, by=me())
+        return Answer(document_of(archived), [f"{archived.key} is archived and off for everybody."])

@@ -1,0 +1,51 @@
+"""Explain the evaluation of a flag for a user of an organization."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+from rich.table import Column
+
+from flags.evaluation import explain
+from flags.evaluation.engine import EvaluationContext
+from flags.evaluation.serializers import ExplainedSerializer
+from flagsite.core.console import terminal
+from flagsite.core.console.command import Answer, OperatorCommand
+from flagsite.core.db.snapshot import snapshot
+from orgs.access.visible_organizations import find_organization
+
+OUTCOMES = {None: "next", True: "on", False: "off"}
+
+
+class Command(OperatorCommand):
+    help = "Explain the evaluation of a flag: every step of the decision, and the values on the organization's path."
+
+    def add_options(self, parser: CommandParser) -> None:
+        parser.add_argument("flag", metavar="FLAG")
+        parser.add_argument(
+            "--organization", metavar="ORG", help="key or id; id:… or key:… if it is a number; default: none"
+        )
+        parser.add_argument("--user", metavar="KEY", help="the targeting key")
+        parser.add_argument("--environment", metavar="NAME", help="the environment, such as staging")
+
+    def answer(
+        self, *, flag: str, organization: str | None, user: str | None, environment: str | None, **options: Any
+    ) -> Answer:
+        with snapshot():
+            where = find_organization(organization) if organization else None
+            context = EvaluationContext(user or None, environment or None)
+            checked = explain.check(key=flag, organization_id=where.pk if where else None, context=context)
+            path = explain.explain_path(checked)
+            document = dict(ExplainedSerializer(checked, context={"path": path}).data)
+        steps = terminal.table(Column("Rule", no_wrap=True), Column("Outcome", no_wrap=True), "Why")
+        for step in checked.decision.steps:
+            steps.add_row(*terminal.cells(step.rule.value, OUTCOMES[step.enabled], step.detail))
+        output: list[Any] = [f"{flag} is {OUTCOMES[checked.decision.enabled]} ({document['reason']}).", steps]
+        if path:
+            values = terminal.table(Column("Organization", no_wrap=True), Column("Value", no_wrap=True), "Why")
+            for entry in path:
+                value = "" if entry.stored_value is None else OUTCOMES[entry.stored_value]
+                values.add_row(*terminal.cells(f"{entry.key} (id {entry.id})", value, entry.why))
+            output.append(values)
+        return Answer(document, output)
