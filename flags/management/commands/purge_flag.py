@@ -13,6 +13,7 @@ from flagsite.core.console.command import Answer, OperatorCommand, me
 from jobs.console.chain_polling import succeeded
 from jobs.console.follow import follow
 from jobs.console.job_tables import documents_of
+from jobs.engine.chains import tracked
 from jobs.engine.models import Job
 
 
@@ -31,4 +32,4 @@ class Command(OperatorCommand):
         job = service.purge(key=flag, by=me(), correlation_id=actor.current().correlation_id)
         latest = follow(job) if wait else Job.objects.get(pk=job.pk)
         words = f"{flag} and its flag states are being deleted: job {job.pk} {latest.status}."
-        return Answer(documents_of([latest])[0], [words], failed=wait and not succeeded(latest))
+        return Answer(documents_of(tracked([latest]))[0], [words], failed=wait and not succeeded(latest))
