@@ -192,3 +192,18 @@ def test_descendants_follow_a_move(api: Api, cast: Cast) -> None:
     tree_operations.move(organization_id=cast.north.pk, parent_id=cast.rival.pk)
     expected = sorted([cast.rival_store.pk, cast.north.pk, cast.oslo.pk, cast.bergen.pk])
     assert ids(api.get(f"/organizations/{cast.rival.pk}/descendants")) == expected
+
+
+def test_the_ancestors_are_whole_in_one_answer_whatever_the_size_of_a_page(api: Api, cast: Cast) -> None:
+    for parameters in ({}, {"pageSize": 1}):
+        answer = api.get("/organizations/oslo/ancestors", **parameters).json()
+        assert [row["key"] for row in answer["results"]] == ["acme", "north"]
+        assert (answer["next"], answer["previous"]) == (None, None)
+    assert wrong_fields(api.get("/organizations/oslo/ancestors", cursor="YWZ0ZXI6MQ")) == {"cursor"}
+
+
+def test_a_value_that_is_no_choice_is_answered_with_the_choices(api: Api, cast: Cast) -> None:
+    answer = api.delete("/organizations/oslo?subtree=yes").json()
+    assert answer["errors"] == [
+        {"field": "subtree", "message": '"yes" is not a valid choice. Write one of these: true, false.'}
+    ]
