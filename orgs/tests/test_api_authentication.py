@@ -84,7 +84,9 @@ CALLS = {
     "change": ("PATCH", "/organizations/{oslo}", {"name": "N"}, 200),
     "delete": ("DELETE", "/organizations/{oslo}", None, 204),
 }
-MAY = {
+MAY: dict[Role, set[str]] = {
+    Role.CLIENT: set(),
+    Role.EVALUATOR: set(),
     Role.READER: {"see"},
     Role.EDITOR: {"see", "set"},
     Role.OPERATOR: {"see", "set", "retry", "cancel"},
