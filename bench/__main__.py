@@ -36,7 +36,7 @@ from flagsite.development.servers.supervisor import only_supervisor
 
 
 def imports(installation: Installation, rows: int) -> Result:
-    """Measure an import of `rows` organizations against a COPY of the finished rows."""
+    """Measure an import of `rows` organizations against a COPY of the finished rows, with their audit entries."""
     installation.clear()
     program = (
         "import django, json; django.setup(); from bench.import_organizations import run; print(json.dumps(run({})))"

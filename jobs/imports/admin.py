@@ -173,7 +173,7 @@ class ImportAdmin(OperatorAdmin):
 
 
 def _sentence(record: OrganizationImport) -> str:
-    counts = ImportReport(*(getattr(record, name) or 0 for name in import_job.COUNTS))
+    counts = ImportReport(**{name: getattr(record, name) or 0 for name in import_job.COUNTS})
     return report.sentence(counts, dry_run=record.is_dry_run)
 
 

@@ -45,7 +45,7 @@ class Imports(Endpoint):
     """The upload of a file of organizations."""
 
     roles: ClassVar = {"POST": Role.ADMIN}
-    parser_classes = PARSERS
+    parser_classes: Any = PARSERS
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         self.opened_files: list[BinaryIO] = []

@@ -52,7 +52,7 @@ def apply_checked(checked: OrganizationImport, *, by: str) -> Job:
     if not checked.is_dry_run or checked.rows is None or chain_of(checked.job).status != Status.COMPLETED:
         raise ImportNotApplicable
     with transaction.atomic():
-        file = ImportFile.objects.select_for_update().filter(pk=checked.file_id).first()
+        file = ImportFile.objects.select_for_update().filter(imports=checked).first()
         if file is None:
             raise ImportFileGone
         options = ImportOptions(**checked.job.arguments["options"])
@@ -167,7 +167,7 @@ def _store_result(record: OrganizationImport, report: ImportReport) -> None:
     values |= {"problems": 0, "refusal": "", "digest": record.digest, "placement_jobs": list(report.placement_jobs)}
     OrganizationImport.objects.filter(pk=record.pk).update(step="", done=0, step_total=None, **values)
     if not record.is_dry_run:
-        ImportFile.objects.filter(pk=record.file_id).delete()
+        ImportFile.objects.filter(imports=record).delete()
 
 
 def _store_refusal(run: Run, record: OrganizationImport, refused: ImportRefused) -> None:

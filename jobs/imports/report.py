@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from jobs.imports.models import OrganizationImport
 from orgs.importing import report
@@ -11,8 +12,10 @@ BLOCK_SIZE = 2_000
 
 
 def csv_report(record: OrganizationImport) -> Iterator[str]:
-    """Yield the file line by line. Memory holds one block of lines."""
-    return report.csv_lines(_rows(record))
+    """Yield the file in blocks of lines; the web server sends each block at once. Memory holds one block."""
+    lines = report.csv_lines(_rows(record))
+    while block := "".join(islice(lines, BLOCK_SIZE)):
+        yield block
 
 
 def _rows(record: OrganizationImport) -> Iterator[tuple[object, ...]]:

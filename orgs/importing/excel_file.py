@@ -53,7 +53,7 @@ def rows(file: BinaryIO) -> Iterator[tuple[int, list[str]]]:
                 )
             errors = _error_cells(archive)
         file.seek(0)
-        sheet: CalamineSheet = load_workbook(file).get_sheet_by_index(0)  # type: ignore[arg-type]
+        sheet: CalamineSheet = load_workbook(file).get_sheet_by_index(0)
         cells = sheet.iter_rows()
     except (CalamineError, zipfile.BadZipFile, KeyError, NotImplementedError) as error:
         raise ImportRefused(

@@ -40,7 +40,7 @@ def clean_up_is_overdue(installation: Installation) -> None:
 @pytest.fixture(autouse=True)
 def calm(observed: Installation) -> None:
     """Nothing has run yet, and nothing is due but what a test makes so."""
-    observed.sql("TRUNCATE jobs_job, jobs_jobfailure, jobs_deedtarget, flags_change, jobs_canary")
+    observed.sql("TRUNCATE jobs_job, jobs_jobfailure, jobs_deedtarget, flags_change, jobs_canary CASCADE")
     observed.sql("UPDATE django_celery_beat_periodictask SET last_run_at = now(), total_run_count = 0, enabled = true")
     observed.sql("UPDATE django_celery_beat_periodictask SET enabled = false WHERE name = 'clean up old jobs'")
 
