@@ -104,5 +104,5 @@ def _copy_in(folder: Path) -> float:
 def _empty() -> None:
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE orgs_historyentry DISABLE TRIGGER orgs_history_is_not_emptied")
-        cursor.execute("TRUNCATE orgs_organization, orgs_accesskey, orgs_staffscope, orgs_historyentry")
+        cursor.execute("TRUNCATE orgs_organization, orgs_accesskey, orgs_staffscope, orgs_historyentry CASCADE")
         cursor.execute("ALTER TABLE orgs_historyentry ENABLE TRIGGER orgs_history_is_not_emptied")

@@ -144,8 +144,8 @@ class Installation:
 
     def clear(self) -> None:
         """Delete all organizations, jobs and access keys."""
-        self.sql("TRUNCATE flags_flagstate, flags_change, jobs_job, jobs_jobfailure, jobs_deedtarget")
-        self.sql("TRUNCATE orgs_organization, orgs_accesskey, orgs_staffscope")
+        self.sql("TRUNCATE flags_flagstate, flags_change, jobs_job, jobs_jobfailure, jobs_deedtarget CASCADE")
+        self.sql("TRUNCATE orgs_organization, orgs_accesskey, orgs_staffscope CASCADE")
 
     def set_flag(self, organization_id: int, enabled: bool) -> int:
         """Set the flag over HTTP. Returns the id of the job."""
@@ -204,7 +204,7 @@ def free_port() -> int:
 
 EMPTY_TABLES = """
 TRUNCATE flags_flagstate, flags_change, flags_flag, flags_flag_prerequisites, jobs_job, jobs_jobfailure,
-         jobs_deedtarget;
+         jobs_deedtarget CASCADE;
 SET LOCAL session_replication_role = replica;  -- no row refers to them, and the check of each foreign key is slow
 DELETE FROM orgs_organization;
 SET LOCAL session_replication_role = origin;

@@ -34,7 +34,7 @@ SELECT hour, shard, 'propagation', kind, outcome, 1, 0, 0, 1, 0, 0, 1, 1, spread
 
 def scraping(installation: Installation, rows: int) -> Result:
     """Measure scrapes one after another. No worker runs."""
-    installation.sql("TRUNCATE jobs_job, jobs_jobfailure, jobs_deedtarget, flags_change, jobs_jobtally")
+    installation.sql("TRUNCATE jobs_job, jobs_jobfailure, jobs_deedtarget, flags_change, jobs_jobtally CASCADE")
     installation.sql(OLD_JOBS, {"rows": rows})
     installation.sql(WAITING_JOBS, {"rows": rows // 10})
     installation.sql(HOURLY_METRICS)
