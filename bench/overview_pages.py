@@ -83,8 +83,8 @@ def milliseconds(client: httpx.Client, path: str) -> float:
 def make_rows(installation: Installation, rows: int) -> None:
     """Insert jobs, hourly metrics, workers and audit entries. The organizations must exist."""
     installation.sql(
-        "TRUNCATE jobs_job, jobs_jobfailure, jobs_deedtarget, jobs_jobtally, jobs_worker, flags_change, flags_flagstate "
-        "CASCADE"
+        "TRUNCATE jobs_job, jobs_jobfailure, jobs_deedtarget, jobs_jobtally, jobs_worker, flags_change, "
+        "flags_flagstate CASCADE"
     )
     installation.sql("ALTER TABLE orgs_historyentry DISABLE TRIGGER orgs_history_is_not_emptied")
     installation.sql("TRUNCATE orgs_historyentry RESTART IDENTITY")
