@@ -47,9 +47,11 @@ class FlagSchedule(models.Model):
     status = models.CharField(
         max_length=16, choices=Status.choices, default=Status.PENDING, db_default=Status.PENDING.value
     )
-    attempts = models.PositiveIntegerField(default=0, help_text="How often it was tried.")
-    retry_count = models.PositiveSmallIntegerField(default=0, help_text="Automatic retries that were made.")
-    max_retries = models.PositiveSmallIntegerField(default=3)
+    attempts = models.PositiveIntegerField(default=0, db_default=0, help_text="How often it was tried.")
+    retry_count = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="Automatic retries that were made."
+    )
+    max_retries = models.PositiveSmallIntegerField(default=3, db_default=3)
     next_retry_at = models.DateTimeField(null=True, db_index=True)
     last_error = models.TextField(default="", blank=True)
     applied_at = models.DateTimeField(null=True)

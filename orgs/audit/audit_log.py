@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from flagsite.core import actor
@@ -25,7 +26,7 @@ def record(
     reason: str = "",
     **details: Any,
 ) -> None:
-    """Add an audit entry in the transaction of the calling code.
+    """Add an audit entry in the transaction of the calling code, and log it after the commit.
 
     `action` is the name of the action ("job.retry"), and `subject` is its object ("job:17"). `details` must be JSON,
     such as the values before and after. `by` and `reason` are needed only if they differ from the actor and the reason
@@ -45,6 +46,9 @@ def record(
         address=context.address,
         correlation_id=context.correlation_id,
     )
+    logged = {"action": action, "subject": subject, "by": name, "via": context.channel}
+    more = {"organizationId": organization_id, "reason": reason or context.reason}
+    transaction.on_commit(partial(log.info, "operation_recorded", **logged, **more))
 
 
 RECORD_EACH = """

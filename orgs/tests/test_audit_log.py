@@ -180,3 +180,19 @@ def test_an_address_in_a_header_is_believed_from_our_proxy_only(
 def test_what_was_refused_is_not_recorded(client: Client, cast: Cast, reader_key: str) -> None:
     assert client.post(f"/{cast.oslo.pk}/checkout/true", headers={"X-API-Key": reader_key}).status_code == 403
     assert entries() == []
+
+
+def test_each_operation_is_in_the_log_after_its_commit_whatever_its_channel(
+    cast: Cast, django_capture_on_commit_callbacks: Any
+) -> None:
+    with structlog.testing.capture_logs() as lines, django_capture_on_commit_callbacks(execute=True):
+        with acting("command", actor="command:olga@host", reason="new job"):
+            access_keys.create(name="nightly")
+        with acting("admin", actor="user:olga"):
+            tree_operations.rename(organization_id=cast.oslo.pk, name="Oslo S")
+        assert lines == []
+    fields = ("event", "log_level", "action", "by", "via", "reason")
+    assert [tuple(line[field] for field in fields) for line in lines] == [
+        ("operation_recorded", "info", "key.create", "command:olga@host", "command", "new job"),
+        ("operation_recorded", "info", "organization.rename", "user:olga", "admin", ""),
+    ]

@@ -28,7 +28,8 @@ def said(wake_ups: list[str], django_capture_on_commit_callbacks: DjangoCaptureO
         lines: list[tuple[Any, ...]] = []
         with structlog.testing.capture_logs() as captured, django_capture_on_commit_callbacks(execute=True):
             yield lines
-        lines += [(line["event"], *(line.get(field) for field in fields)) for line in captured]
+        of_jobs = [line for line in captured if line["event"] != "operation_recorded"]
+        lines += [(line["event"], *(line.get(field) for field in fields)) for line in of_jobs]
 
     return collected
 
