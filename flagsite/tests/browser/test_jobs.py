@@ -78,7 +78,7 @@ def test_jobs_that_come_while_a_person_looks_are_announced(site: Installation, s
 
 def follow(page: Page, number: int) -> None:
     """Go to that attempt of the chain."""
-    link = page.locator("#job-now").get_by_role("link", name=re.compile("^Job")).nth(number)
+    link = page.locator("#job-now .fs-timeline").get_by_role("link", name=re.compile("^Job")).nth(number)
     address = str(link.get_attribute("href"))
     link.click()
     page.wait_for_url(f"**{address}")
