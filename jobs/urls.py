@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from flagsite.core.api import path_converters  # noqa: F401 - registers <id:…>
-from jobs.api import views
+from jobs.api import queues, views
 from jobs.imports import api as imports
 from orgs.tree import path_converters as organization_converters  # noqa: F401 - registers <organization:…>
 
@@ -16,6 +16,11 @@ urlpatterns = [
     path("cancel-job/<id:job_id>", views.CancelJob.as_view(), name="cancel-job"),
     path("job-retry-chain/<id:job_id>", views.RetryChain.as_view(), name="job-retry-chain"),
     path("job-failures/<id:job_id>", views.JobFailures.as_view(), name="job-failures"),
+    path("v1/queues", queues.Queues.as_view(), name="queues"),
+    path("v1/queues/<str:name>", queues.OneQueue.as_view(), name="queue"),
+    path("v1/queues/<str:name>/pause", queues.PauseQueue.as_view(), name="pause-queue"),
+    path("v1/queues/<str:name>/resume", queues.ResumeQueue.as_view(), name="resume-queue"),
+    path("v1/jobs/<id:job_id>/priority", queues.PriorityOfJob.as_view(), name="set-priority"),
     path("v1/imports", imports.Imports.as_view(), name="imports"),
     path("v1/imports/<id:job_id>", imports.OneImport.as_view(), name="import"),
     path("v1/imports/<id:job_id>/apply", imports.ApplyImport.as_view(), name="apply-import"),

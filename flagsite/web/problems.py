@@ -42,6 +42,9 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     orgs.IdempotencyConflict: (409, "idempotency-conflict"),
     orgs.IdempotentRequestRunning: (409, "idempotent-request-running"),
     jobs.JobNotFound: (404, "job-not-found"),
+    jobs.JobEnded: (409, "job-ended"),
+    jobs.UnknownQueue: (404, "queue-not-found"),
+    jobs.InvalidQueueSettings: (400, "invalid-queue-settings"),
     jobs.NotRetryable: (409, "job-not-retryable"),
     jobs.NotCancellable: (409, "job-not-cancellable"),
     jobs.TransitionRefused: (409, "job-state"),
@@ -72,13 +75,10 @@ NEVER_ANSWERED: frozenset[type[Exception]] = frozenset(
         FlagsiteError,  # the base class
         orgs.ImportRefused,  # commands and jobs only
         orgs.InvalidImportOption,
-        jobs.JobEnded,  # commands and admin only
-        jobs.InvalidQueueSettings,
         orgs.ActorMissing,  # mistakes in our own code: 500
         orgs.OutsideTransaction,
         flags.UnknownHashVersion,
         flags.ScheduleNoLongerAllowed,  # stored with the schedule
-        jobs.UnknownQueue,
         jobs.UnknownKind,
         jobs.PermanentFailure,  # between a worker and the engine
         jobs.NothingLeftToDo,

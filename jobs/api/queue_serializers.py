@@ -1,0 +1,83 @@
+"""Input and output of the endpoints of queues, and of the operations on jobs that need more than a reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+
+from flagsite.core.api.input import WriteInput
+from jobs.operations.job_operations import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from jobs.operations.queue_operations import QueueStatus
+
+DEFAULT = {
+    "name": "default",
+    "paused": True,
+    "pausedAt": "2026-11-23T09:59:47.384019Z",
+    "pausedBy": "user:olga",
+    "pauseReason": "Deploy",
+    "concurrency": None,
+    "maxRetries": 3,
+    "backoffBase": 2.0,
+    "backoffJitter": 0.1,
+    "due": 12,
+    "later": 1,
+    "running": 0,
+    "oldestDueAt": "2026-11-23T09:58:01.120481Z",
+}
+
+
+class QueueSerializer(serializers.Serializer[QueueStatus]):
+    """A queue with its settings and the counts of its open jobs."""
+
+    name = serializers.CharField(source="queue.name")
+    paused = serializers.SerializerMethodField()
+    pausedAt = serializers.DateTimeField(source="queue.paused_at", allow_null=True)
+    pausedBy = serializers.CharField(source="queue.paused_by")
+    pauseReason = serializers.CharField(source="queue.pause_reason")
+    concurrency = serializers.IntegerField(source="queue.concurrency", allow_null=True, help_text="Null: no limit.")
+    maxRetries = serializers.IntegerField(source="queue.max_retries")
+    backoffBase = serializers.FloatField(source="queue.backoff_base", help_text="Seconds before the first retry.")
+    backoffJitter = serializers.FloatField(source="queue.backoff_jitter")
+    due = serializers.IntegerField(help_text="Jobs that wait and may start now.")
+    later = serializers.IntegerField(help_text="Jobs that wait for a later time.")
+    running = serializers.IntegerField()
+    oldestDueAt = serializers.DateTimeField(source="oldest_due_at", allow_null=True)
+
+    def get_paused(self, status: QueueStatus) -> bool:
+        return status.queue.paused_at is not None
+
+
+@extend_schema_serializer(examples=[OpenApiExample("One queue", value={"results": [DEFAULT]})])
+class QueuesSerializer(serializers.Serializer[dict[str, Any]]):
+    """All queues."""
+
+    results = QueueSerializer(many=True)
+
+
+@extend_schema_serializer(examples=[OpenApiExample("At most four jobs at once", value={"concurrency": 4})])
+class QueueChanges(WriteInput):
+    """The body of PATCH /v1/queues/{name}. A missing field does not change."""
+
+    concurrency = serializers.IntegerField(
+        required=False, allow_null=True, min_value=1, max_value=10_000, help_text="Null: no limit."
+    )
+    maxRetries = serializers.IntegerField(source="max_retries", required=False, min_value=0, max_value=100)
+    backoffBase = serializers.FloatField(source="backoff_base", required=False, min_value=0, max_value=86_400)
+    backoffJitter = serializers.FloatField(source="backoff_jitter", required=False, min_value=0, max_value=1)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not attrs.keys() - {"reason"}:
+            raise ValidationError("Nothing to change: send concurrency, maxRetries, backoffBase or backoffJitter.")
+        return attrs
+
+
+@extend_schema_serializer(examples=[OpenApiExample("Before all others", value={"priority": 50})])
+class PriorityInput(WriteInput):
+    """The body of POST /v1/jobs/{job_id}/priority."""
+
+    priority = serializers.IntegerField(
+        min_value=LOWEST_PRIORITY, max_value=HIGHEST_PRIORITY, help_text="The highest number starts first."
+    )

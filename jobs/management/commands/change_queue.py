@@ -1,0 +1,47 @@
+"""Change the settings of a queue."""
+
+from __future__ import annotations
+
+from argparse import ArgumentTypeError
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from flagsite.core.console.arguments import add_reason, count
+from flagsite.core.console.command import Answer, OperatorCommand, WrongUsage, me
+from jobs.console.queue_tables import queue_document
+from jobs.operations import queue_operations
+
+UNLIMITED = 0
+
+
+class Command(OperatorCommand):
+    help = (
+        "Change the settings of a queue. What is not given stays. A new concurrency counts from the next start of a "
+        "job on, the other settings from the next failure on."
+    )
+
+    def add_options(self, parser: CommandParser) -> None:
+        parser.add_argument("queue")
+        parser.add_argument("--concurrency", type=_concurrency, metavar="N", help="jobs at once, or unlimited")
+        parser.add_argument("--max-retries", type=count(0, 100), metavar="N")
+        parser.add_argument("--backoff-base", type=float, metavar="SECONDS", help="the wait before the first retry")
+        parser.add_argument("--backoff-jitter", type=float, metavar="SHARE", help="from 0 to 1")
+        add_reason(parser)
+
+    def answer(self, *, queue: str, reason: str, **options: Any) -> Answer:
+        given = {name: options[name] for name in queue_operations.SETTINGS if options[name] is not None}
+        if not given:
+            raise WrongUsage("Nothing to change: give an option, such as --concurrency.")
+        if given.get("concurrency") == UNLIMITED:
+            given["concurrency"] = None
+        changed = queue_operations.change(queue, by=me(), reason=reason, **given)
+        settings = ", ".join(f"{name.replace('_', ' ')} {getattr(changed, name)}" for name in given)
+        return Answer(queue_document(changed), [f"The queue {changed.name} has now: {settings}."])
+
+
+def _concurrency(text: str) -> int:
+    try:
+        return UNLIMITED if text == "unlimited" else count(1, 10_000)(text)
+    except ArgumentTypeError as error:
+        raise ArgumentTypeError(f"{error} Or write unlimited.") from None
