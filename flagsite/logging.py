@@ -7,6 +7,7 @@ import logging.config
 import os
 import re
 import sys
+from collections.abc import MutableMapping
 from time import monotonic
 from typing import Any
 
@@ -48,7 +49,7 @@ class DatabaseAwayOnceASecond:
         self._next_at = 0.0
         self._left_out = 0
 
-    def __call__(self, logger: Any, method: str, line: dict[str, Any]) -> dict[str, Any]:
+    def __call__(self, logger: Any, method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         if line["event"] not in ABOUT_THE_DATABASE or line.get("check") == "broker":
             return line
         now = monotonic()
