@@ -65,6 +65,8 @@ class MainProcess:
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, lambda number, _: self._signals.append(number))
+        host, port = self._listener.getsockname()[:2]
+        log.info("web_server_listening", address=f"http://{host}:{port}", application=self._arguments[-1])
         selector = selectors.DefaultSelector()
         selector.register(wake_read, selectors.EVENT_READ)
         status: int | None = None
@@ -150,7 +152,8 @@ class MainProcess:
         """Start a new process in each place; the old ones stop when the new ones are ready."""
         for place in self._places:
             self._stop_replaced(place)
-            place.replaced, place.process = place.process, None
+            place.replaced = place.process
+            self._forget(place)
             place.start_at = place.pause = 0.0
 
     def _stop_replaced(self, place: Place) -> None:

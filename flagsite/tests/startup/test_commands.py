@@ -60,7 +60,7 @@ def test_what_a_shell_has_counted_is_handed_on_before_its_servers_stop(
 def test_dev_takes_over_code_that_changed(environment: dict[str, str], folder: Path) -> None:
     log = folder / "flagsite.log"
     with started(environment, "dev") as dev:
-        page = "http://" + _line_with(log, r"web .*Listening at: http://(\S+)") + "/docs"
+        page = "http://" + _line_with(log, r"web .*web_server_listening .*address=http://(\S+)") + "/docs"
         _await(page)
         _line_with(log, "celery@.* ready")
         os.utime(ROOT / "flagsite" / "urls.py")
