@@ -173,8 +173,8 @@ class ImportAdmin(OperatorAdmin):
 
 
 def _sentence(record: OrganizationImport) -> str:
-    counts = ImportReport(**{name: getattr(record, name) or 0 for name in import_job.COUNTS})
-    return report.sentence(counts, dry_run=record.is_dry_run)
+    counts: dict[str, Any] = {name: getattr(record, name) or 0 for name in import_job.COUNTS}
+    return report.sentence(ImportReport(**counts), dry_run=record.is_dry_run)
 
 
 def _first_lines(record: OrganizationImport) -> list[ImportLine]:
