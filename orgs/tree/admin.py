@@ -111,7 +111,7 @@ class OrganizationAdmin(OperatorAdmin):
             "is_top_of_scope": organization.pk == caller.organization_id,
             "may_change": self.has_change_permission(request),
             "sections": [(section.template, section.context(organization, caller)) for section in sections],
-            **_history_context(caller, organization),
+            **_entries_context(caller, organization),
         }
         return self._page(request, "page.html", context)
 
@@ -188,7 +188,7 @@ class OrganizationAdmin(OperatorAdmin):
         )
 
 
-def _history_context(caller: Caller, organization: Organization) -> dict[str, Any]:
+def _entries_context(caller: Caller, organization: Organization) -> dict[str, Any]:
     """Return the context of the history of an organization."""
     entries = matching(visible_entries(caller), organization_id=organization.pk)[: words.MAX_SHOWN]
     return {"history": words.shown(entries, caller), "history_query": urlencode({"of": f"id:{organization.pk}"})}
