@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+from collections.abc import MutableMapping
 from typing import Any
 
 import pytest
@@ -69,7 +70,7 @@ def test_a_database_that_is_away_is_logged_once_a_second_with_the_number_of_line
     monkeypatch.setattr(logs, "monotonic", lambda: clock[0])
     once = logs.DatabaseAwayOnceASecond()
 
-    def logged(event: str, **fields: object) -> dict[str, Any] | None:
+    def logged(event: str, **fields: object) -> MutableMapping[str, Any] | None:
         try:
             return once(None, "warning", {"event": event, **fields})
         except structlog.DropEvent:
