@@ -71,7 +71,9 @@ def existing_flag(flag: Flag) -> FlagExists | FlagPurging:
 
 def _near_names(key: str, known_to: int | None) -> list[str]:
     lengths = (len(key) - MAX_DIFFERENCE_OF_LENGTHS, len(key) + MAX_DIFFERENCE_OF_LENGTHS)
-    flags = Flag.objects.alias(length=Length("key")).filter(archived=False, length__range=lengths)
+    flags = Flag.objects.alias(length=Length("key")).filter(
+        archived=False, length__gte=lengths[0], length__lte=lengths[1]
+    )
     if known_to is not None:
         flags = flags.filter(Exists(FlagState.objects.filter(organization_id=known_to, flag_id=OuterRef("pk"))))
     names = {name.lower(): name for name in flags.order_by("key").values_list("key", flat=True)[:MAX_COMPARED]}

@@ -228,7 +228,7 @@ def _record_kept(placement: Placement) -> None:
     """Record the values that a moved organization keeps, because its new parent has none."""
     if placement.parent_id is None:
         return
-    parameters = {
+    parameters: dict[str, Any] = {
         "organization": placement.organization_id, "parent": placement.parent_id, "by": actor.current().actor[:200],
     }  # fmt: skip
     with connection.cursor() as cursor:

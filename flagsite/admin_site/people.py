@@ -88,7 +88,7 @@ class ScopeInline(StackedInline):
 
 
 @admin.register(User)
-class PersonAdmin(DjangoUserAdmin, OperatorAdmin):
+class PersonAdmin(DjangoUserAdmin, OperatorAdmin):  # type: ignore[misc]  # both define get_form
     """Django's pages of users, with Flagsite's roles."""
 
     view_role = add_role = change_role = Role.ADMIN

@@ -16,9 +16,9 @@ def csv_lines(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> Iterator
     A text that a spreadsheet would run as a formula gets an apostrophe before it.
     """
     written = csv.writer(_Echo())
-    yield "\ufeff" + written.writerow(columns)  # type: ignore[operator]  # the line that _Echo returns
+    yield "\ufeff" + written.writerow(columns)  # the line that _Echo returns
     for row in rows:
-        yield written.writerow([harmless(value) for value in row])  # type: ignore[misc]
+        yield written.writerow([harmless(value) for value in row])
 
 
 def harmless(value: Any) -> Any:

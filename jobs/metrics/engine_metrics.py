@@ -184,5 +184,5 @@ def read() -> EngineMetrics:
 
 
 def _ended(row: dict[str, Any]) -> EndedAttempts:
-    times = {name: Times(row[f"{name}_seconds"], row[name]) for name in TIMES}
+    times: dict[str, Any] = {name: Times(row[f"{name}_seconds"], row[name]) for name in TIMES}
     return EndedAttempts(**{name: row[name] for name in COUNTED_COLUMNS}, **times)

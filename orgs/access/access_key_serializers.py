@@ -128,7 +128,7 @@ class AccessKeySerializer(serializers.Serializer[AccessKey]):
     def get_lastUsedAt(self, key: AccessKey) -> datetime | None:  # noqa: N802 - the name in JSON
         last = access_keys.last_used_at(key)
         field = serializers.DateTimeField()
-        return field.to_representation(last) if last else None  # type: ignore[return-value]
+        return field.to_representation(last) if last else None
 
     def get_replacedBy(self, key: AccessKey) -> str | None:  # noqa: N802
         return key.successor.prefix if key.successor else None

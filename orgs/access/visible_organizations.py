@@ -122,7 +122,7 @@ def _find_each(
     by_id, by_key = {row.pk: row for row in found}, {row.key: row for row in found}
     for reference in references:
         try:
-            yield reference, reference.choose(by_id.get(reference.id), by_key.get(reference.key))
+            yield reference, reference.choose(by_id.get(reference.id or 0), by_key.get(reference.key or ""))
         except (OrganizationNotFound, OrganizationAmbiguous) as error:
             yield reference, error
 

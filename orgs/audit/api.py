@@ -67,7 +67,7 @@ class AuditLogAsCsv(AuditLog):
         tags=["access"],
         filters=False,
     )
-    def get(self, request: Request) -> HttpResponse:  # type: ignore[override]
+    def get(self, request: Request) -> HttpResponse:
         """The same entries as a file. A text that a spreadsheet would run as a formula has an apostrophe before it."""
         rows = self._entries(request)
         answer = HttpResponse("".join(csv_lines(CSV_COLUMNS, map(csv_row, rows))), content_type=CSV)

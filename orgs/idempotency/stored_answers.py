@@ -72,7 +72,7 @@ def idempotent(handler: Handler) -> Handler:
 
 def shown_once(response: Response, *fields: str) -> Response:
     """Mark fields of an answer that must not be stored, such as a secret. A repeated answer has null in their place."""
-    response.shown_once = fields  # type: ignore[attr-defined]
+    response.shown_once = fields
     return response
 
 
@@ -139,7 +139,7 @@ def store(reservation: Reservation, response: Response) -> None:
     headers = {name: response[name] for name in ("Location", "ETag") if name in response}
     if response.content_type:
         headers["Content-Type"] = response.content_type
-    body = None if response.data is None else json.loads(JSONRenderer().render(response.data))
+    body: Any = None if response.data is None else json.loads(JSONRenderer().render(response.data))
     for field in getattr(response, "shown_once", ()):
         body[field] = None
     if _rows_of(reservation).update(status=response.status_code, body=body, headers=headers) != 1:

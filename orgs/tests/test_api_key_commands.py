@@ -98,7 +98,7 @@ def test_a_key_is_rotated_with_an_overlap(cast: Cast) -> None:
     former = made("nightly", "--role", "editor", "--organization", "acme")
     new = json.loads(run("rotate_key", former["prefix"], "--overlap", "2h", "--json"))
     assert {Api(one["key"]).get("/organizations").status_code for one in (former, new)} == {200}
-    left = AccessKey.objects.get(prefix=former["prefix"]).expiry_date - datetime.now(UTC)  # type: ignore[operator]
+    left = AccessKey.objects.get(prefix=former["prefix"]).expiry_date - datetime.now(UTC)
     assert timedelta(hours=1) < left < timedelta(hours=3)
     printed = run("list_keys")
     assert f"replaced by {new['prefix']}" in printed

@@ -69,7 +69,7 @@ class OrganizationChanges(WriteInput):
 class ParentFilter(ReferenceInQuery):
     """An organization, or `root` for organizations without a parent."""
 
-    def run_validation(self, data: Any = serializers.empty) -> Reference | None:
+    def run_validation(self, data: Any = serializers.empty) -> Reference | None:  # type: ignore[override]
         return None if data == "root" else super().run_validation(data)
 
 

@@ -165,7 +165,7 @@ def test_an_operator_sends_what_all_processes_are_to_read_again(cast: Cast, sent
     sent()
     invalidate(ADMIN, everything=True)
     assert sent() == [EverythingOf.DEFINITIONS, EverythingOf.KEYS, EverythingOf.TREE]
-    invalidate(ADMIN, organization_ids=[cast.oslo.pk])
+    invalidate(ADMIN, organizations=[cast.oslo.pk])
     assert sent() == [OrganizationMoved(cast.oslo.pk)]
     invalidate(ADMIN, flag_keys=["checkout"])
     assert sent() == [EverythingOf.DEFINITIONS, EverythingOf.TREE]

@@ -35,7 +35,7 @@ class Cursor:
 class KeysetPagination(BasePagination):
     """Pages of a queryset that is ordered by one unique integer column, ascending or descending."""
 
-    parameter_names = ("cursor", "pageSize")
+    parameter_names: tuple[str, ...] = ("cursor", "pageSize")
     max_page_size = MAX_PAGE_SIZE
     default_page_size: int | None = None
     """The number of rows on a page without `pageSize`; None: the setting PAGE_SIZE."""

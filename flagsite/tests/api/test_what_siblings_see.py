@@ -61,12 +61,12 @@ def ids(cast: Cast) -> dict[str, list[Any]]:
         JobFailure.objects.create(job=job, organization_id=cast.rival_store.pk, error="xq-failure")
     theirs = person("admin", bound_to=cast.rival, name="xq-person")
     own, _ = access_keys.create(name="own", organization=cast.acme)
-    organizations, flags = [cast.acme.pk, cast.rival.pk, cast.rival_store.pk], [OURS, THEIRS, SHARED]
+    organizations, all_flags = [cast.acme.pk, cast.rival.pk, cast.rival_store.pk], [OURS, THEIRS, SHARED]
     return {
         "organization_id": organizations, "orgId": organizations, "organization": organizations,
         "job_id": list(Job.objects.values_list("pk", flat=True)),
         "schedule_id": list(FlagSchedule.objects.values_list("pk", flat=True)),
-        "name": flags, "featureFlagName": flags, "enabled": ["true"], "prefix": [own.prefix, key.prefix],
+        "name": all_flags, "featureFlagName": all_flags, "enabled": ["true"], "prefix": [own.prefix, key.prefix],
         "flag_id": list(Flag.objects.values_list("pk", flat=True)), "user_id": [theirs.pk],
         "username": [theirs.username],
     }  # fmt: skip

@@ -72,7 +72,7 @@ def test_a_database_that_is_away_is_logged_once_a_second_with_the_number_of_line
 
     def logged(event: str, **fields: object) -> MutableMapping[str, Any] | None:
         try:
-            return once(None, "warning", {"event": event, **fields})
+            return dict(once(None, "warning", {"event": event, **fields}))
         except structlog.DropEvent:
             return None
 

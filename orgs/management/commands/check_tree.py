@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from flagsite.core.console.arguments import add_reason
 from flagsite.core.console.command import acting_as_command
@@ -20,7 +19,7 @@ class Command(BaseCommand):
         "The exit status is 1 if there are problems; with --repair, if there are problems after the repair."
     )
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--repair", action="store_true", help="write the columns as the parent links require")
         parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
         add_reason(parser)
