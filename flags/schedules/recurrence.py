@@ -77,7 +77,7 @@ def recurrence(cron: str, time_zone: str) -> Recurrence:
         raise InvalidSchedule("A cron expression has five fields: minute, hour, day of month, month, day of week.")
     given = dict(zip(FIELDS, words, strict=True))
     for field, text in given.items():
-        _check_field(field, text)
+        check_field(field, text)
     given["day_of_week"] = ",".join(map(_with_sunday_as_0, given["day_of_week"].split(",")))
     try:
         parsed: Any = crontab(**given)
@@ -94,8 +94,16 @@ def recurrence(cron: str, time_zone: str) -> Recurrence:
     )
 
 
-def _check_field(field: str, text: str) -> None:
-    """Check that every part of a field is understood whole. Celery would ignore the end of `mon#1`."""
+def check_field(field: str, text: str) -> None:
+    """Check that every part of a cron field is understood whole. Celery would ignore the end of `mon#1`.
+
+    Args:
+        field: one of FIELDS, such as `day_of_week`.
+        text: the field as a person has written it.
+
+    Raises:
+        InvalidSchedule: names the part, and says what is understood.
+    """
     names = NAMES.get(field, ())
     value = "|".join(("[0-9]{1,2}", *names, *(name[:3] for name in names)))
     part = re.compile(rf"(?:\*|(?:{value})-(?:{value}))(?:/0?[1-9][0-9]?)?|{value}", re.IGNORECASE)

@@ -11,6 +11,8 @@ from django.http import HttpRequest
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
 from unfold.widgets import UnfoldAdminSelectWidget
 
+from flags.errors import InvalidSchedule
+from flags.schedules.recurrence import FIELDS, check_field
 from jobs.templatetags.job_formats import since
 from orgs.access.models import Role
 from orgs.access.operator_admin import OperatorAdmin
@@ -47,6 +49,23 @@ class PeriodicTaskForm(forms.ModelForm):
         crontab: Any = self.fields.get("crontab")  # None on the read-only page
         if crontab is not None:
             crontab.label_from_instance = in_words
+
+
+class CrontabForm(forms.ModelForm):
+    """The form for a crontab. It refuses what Celery would understand only in part, such as `mon#1`."""
+
+    class Meta:
+        model = CrontabSchedule
+        fields = "__all__"  # noqa: DJ007 - the crontab's five fields and its time zone
+
+    def clean(self) -> dict[str, Any]:
+        values: dict[str, Any] = super().clean() or self.cleaned_data
+        for name in set(FIELDS) & set(values):
+            try:
+                check_field(name, "".join(values[name].split()))
+            except InvalidSchedule as error:
+                self.add_error(name, error.detail)
+        return values
 
 
 class ScheduleAdmin(OperatorAdmin):
@@ -151,6 +170,7 @@ class IntervalAdmin(SharedScheduleAdmin):
 class CrontabAdmin(SharedScheduleAdmin):
     """The pages of crontabs: times of the day, week or month in a time zone. Several tasks can share a crontab."""
 
+    form = CrontabForm
     recorded = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year", "timezone")
     list_display = ["human_readable", "minute", "hour", "day_of_week", "day_of_month", "month_of_year", "timezone"]
 

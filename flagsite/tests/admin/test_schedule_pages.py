@@ -66,6 +66,24 @@ def test_only_tasks_that_workers_know_can_be_scheduled(nightly: PeriodicTask) ->
     assert not PeriodicTask.objects.filter(name="bad").exists()
 
 
+@pytest.mark.parametrize("day", ["mon#1", "SUN#2", "mon-fri#1"])
+def test_a_crontab_that_is_understood_only_in_part_is_refused_in_words(nightly: PeriodicTask, day: str) -> None:
+    form = {
+        "minute": "0",
+        "hour": "9",
+        "day_of_week": day,
+        "day_of_month": "*",
+        "month_of_year": "*",
+        "timezone": "UTC",
+    }
+    path = f"/admin/django_celery_beat/crontabschedule/{nightly.crontab_id}/change/"
+    page = signed_in("admin").post(path, form)
+    assert page.status_code == 200
+    assert "such as #, L, W and ?, are not understood" in page.content.decode()
+    nightly.crontab.refresh_from_db()
+    assert nightly.crontab.day_of_week == "*"
+
+
 def test_a_changed_crontab_is_recorded_and_its_time_zone_kept(nightly: PeriodicTask) -> None:
     crontab = nightly.crontab
     form = {"minute": "30", "hour": "3", "day_of_week": "*", "day_of_month": "*", "month_of_year": "*",
