@@ -68,7 +68,7 @@ def test_only_tasks_that_workers_know_can_be_scheduled(nightly: PeriodicTask) ->
 
 @pytest.mark.parametrize("day", ["mon#1", "SUN#2", "mon-fri#1"])
 def test_a_crontab_that_is_understood_only_in_part_is_refused_in_words(nightly: PeriodicTask, day: str) -> None:
-    form = {
+    form = {"minute": "0", "hour": "9", "day_of_month": "*", "month_of_year": "*", "timezone": "UTC"}
         "minute": "0",
         "hour": "9",
         "day_of_week": day,
