@@ -85,10 +85,10 @@ MIDDLEWARE = [
     "flagsite.web.request_context.RequestIdMiddleware",
     "flagsite.web.request_log.RequestLogMiddleware",
     "flagsite.health.probes.ProbesMiddleware",
+    "csp.middleware.CSPMiddleware",  # so early that pages about errors have the policy too
     "flagsite.web.problems.UnavailableDatabaseMiddleware",
     "flagsite.web.problems.NulCharacterMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

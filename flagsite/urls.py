@@ -17,8 +17,10 @@ to_audit_log = RedirectView.as_view(
     url="/admin/orgs/auditentry/%(rest)s", query_string=True, permanent=True
 )  # from the audit log's address in version 1.0
 to_import = RedirectView.as_view(pattern_name="admin:jobs_organizationimport_add")  # from its address in version 1.0
+to_admin_site = RedirectView.as_view(pattern_name="admin:index")
 urlpatterns = [
     path("", start_page.start_page, name="start-page"),
+    path("admin", to_admin_site),
     path("admin/overview/", front_page.live, name="overview"),
     path("admin/password_change/", admin.site.admin_view(people.own_password)),
     path("admin/orgs/organization/import/", to_import),

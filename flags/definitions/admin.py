@@ -20,6 +20,7 @@ from flags.definitions.fields import FIELDS, AdminSection, BoundAccess
 from flags.definitions.forms import OPERATIONS, FlagForm, operations_for
 from flags.definitions.models import Flag
 from flags.definitions.visible_flags import visible_flags
+from flags.evaluation.admin_page import EvaluationPages
 from flags.insights.admin_pages import AdoptionPages
 from flags.insights.flag_overview import count_states, latest_changes
 from flags.states import selectors
@@ -32,7 +33,7 @@ from jobs.engine.models import Job
 from orgs.access.caller import Caller
 from orgs.access.live_pages import fragment
 from orgs.access.models import Role
-from orgs.access.operator_admin import OperatorAdmin, caller_of, require_caller
+from orgs.access.operator_admin import OperatorAdmin, require_caller
 from orgs.audit import words
 from orgs.audit.selectors import about_flag, visible_entries
 
@@ -43,7 +44,7 @@ AUTHORS = {"created_by", "updated_by"}
 
 
 @admin.register(Flag)
-class FlagAdmin(AdoptionPages, OperatorAdmin):
+class FlagAdmin(AdoptionPages, EvaluationPages, OperatorAdmin):
     """The pages of definitions. Only people without a scope may change definitions; values are set on organizations."""
 
     add_role = change_role = Role.EDITOR
@@ -106,6 +107,7 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
             path("set/<str:organization_id>/", view(self.switch), name="flags_flag_switch"),
             path("<int:flag_id>/counts/", fragment(self.counts_view), name="flags_flag_counts"),
             *self.adoption_urls(),
+            *self.evaluation_urls(),
             path("<int:flag_id>/<slug:operation>/do/", view(self.operation_view), name="flags_flag_do"),
             *super().get_urls(),
         ]
@@ -193,9 +195,9 @@ class FlagAdmin(AdoptionPages, OperatorAdmin):
         return super().render_change_form(request, context, *args, **kwargs)
 
     def _flag(self, request: HttpRequest, flag_id: int) -> tuple[Flag, Caller]:
-        caller = caller_of(request)
-        flag = visible_flags(caller).filter(pk=flag_id).first() if caller else None
-        if flag is None or caller is None or not self.has_view_permission(request):
+        caller = self.require_viewer(request)
+        flag = visible_flags(caller).filter(pk=flag_id).first()
+        if flag is None:
             raise Http404
         return flag, caller
 

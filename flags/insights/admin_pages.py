@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -18,7 +17,7 @@ from flags.insights.staleness import stale_flags
 from flagsite.core.ids import id_in
 from orgs.access.caller import Caller
 from orgs.access.live_pages import fragment
-from orgs.access.operator_admin import OperatorAdmin, caller_of
+from orgs.access.operator_admin import OperatorAdmin
 from orgs.errors import OrganizationNotFound
 
 if TYPE_CHECKING:
@@ -43,21 +42,21 @@ class AdoptionPages(Pages):
     @action(description="Stale flags", url_path="stale")
     def stale(self, request: HttpRequest) -> HttpResponse:
         """The list of stale flags, with the reasons."""
-        caller = self._caller(request)
+        caller = self.require_viewer(request)
         context = {"title": "Stale flags", "stale": stale_flags(caller), "days": settings.FLAG_STALE_DAYS,
                  "sees_all": caller.organization_id is None}  # fmt: skip
         return self._page(request, "stale.html", context)
 
     def adoption_view(self, request: HttpRequest, flag_id: int) -> HttpResponse:
         """Show a flag's adoption: the number of organizations with the flag on and off, its usage and its minority."""
-        caller = self._caller(request)
+        caller = self.require_viewer(request)
         flag = _flag(caller, flag_id)
         figures = adoption.adoption_of(caller, flag.key)
         return self._page(request, "adoption.html", {"title": f"Adoption of {flag.key}", "adoption": figures})
 
     def adoption_level(self, request: HttpRequest, flag_id: int) -> HttpResponse:
         """Show one level of the tree: organizations below a parent, with their figures."""
-        caller = self._caller(request)
+        caller = self.require_viewer(request)
         flag = _flag(caller, flag_id)
         parent_id, after_id = id_in(request.GET.get("parent", "")), id_in(request.GET.get("after", ""))
         try:
@@ -66,12 +65,6 @@ class AdoptionPages(Pages):
             raise Http404 from error
         context = {"flag": flag, "shares": shares, "more": more, "parent_id": parent_id}
         return TemplateResponse(request, "admin/flags/adoption_level.html", context)
-
-    def _caller(self, request: HttpRequest) -> Caller:
-        caller = caller_of(request)
-        if caller is None or not self.has_view_permission(request):
-            raise PermissionDenied
-        return caller
 
     def _page(self, request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
         request.current_app = self.admin_site.name

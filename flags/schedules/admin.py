@@ -211,15 +211,14 @@ class FlagScheduleAdmin(OperatorAdmin):
 
     def agenda_view(self, request: HttpRequest) -> HttpResponse:
         """The scheduled changes of a month, day by day."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
+        caller = self.require_viewer(request)
         current_time = now()
         try:
             first = date.fromisoformat(f"{request.GET['month']}-01") if "month" in request.GET else current_time.date()
             month = month_of(self.get_queryset(request), first.replace(day=1))
         except (ValueError, OverflowError):
             raise Http404 from None
-        _describe([entry.schedule for day in month.days for entry in day.entries], require_caller(request))
+        _describe([entry.schedule for day in month.days for entry in day.entries], caller)
         context = {
             "title": f"Scheduled changes in {month.first:%B %Y}", "month": month, "today": current_time.date(),
             "may_add": self.has_add_permission(request),
@@ -247,20 +246,19 @@ class FlagScheduleAdmin(OperatorAdmin):
 
     def change_view(self, request: HttpRequest, object_id: str, *_: Any, **__: Any) -> HttpResponse:
         """Show one scheduled change with its result, its occurrences and its audit entries."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
+        caller = self.require_viewer(request)
         schedule = self._schedule(request, id_in(object_id) or 0)
-        _describe([schedule], require_caller(request))
+        _describe([schedule], caller)
         first = schedule.series_id or schedule.pk
         series = self.get_queryset(request).filter(Q(pk=first) | Q(series_id=first)).order_by("-scheduled_at")
         context = {
             "title": f"Scheduled change {schedule.pk}",
             "schedule": schedule,
             "what": what(schedule),
-            "authors_scope": _authors_scope(schedule, require_caller(request)),
+            "authors_scope": _authors_scope(schedule, caller),
             "state": _status_words(schedule),
             "series": series[:MAX_SHOWN_ROWS] if schedule.cron else [],
-            "entries": _entries_about(schedule, require_caller(request))[:MAX_SHOWN_ROWS],
+            "entries": _entries_about(schedule, caller)[:MAX_SHOWN_ROWS],
             "may_cancel": schedule.is_open and self.has_cancel_permission(request),
             "may_retry": schedule.status == FlagSchedule.Status.FAILED and self.has_retry_permission(request),
         }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import structlog
 from django.conf import settings
-from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+
+from flagsite.web.message_page import message_page
 
 log = structlog.get_logger(__name__)
 
@@ -23,8 +23,7 @@ def page(request: HttpRequest, reason: str = "") -> HttpResponse:
     """
     advice = advice_for(request)
     log.warning("form_refused", reason=reason, advice=advice)
-    context = {**admin.site.each_context(request), "title": "This form was refused", "paragraphs": advice}
-    return render(request, "flagsite/message.html", context, status=403)
+    return message_page(request, 403, advice, title="This form was refused")
 
 
 def advice_for(request: HttpRequest) -> list[str]:

@@ -1,4 +1,7 @@
-"""Error responses as problem details (RFC 9457), and the table with the status and type for each exception."""
+"""Error responses, and the table with the status and type for each exception.
+
+Programs get problem details (RFC 9457). People who wait for a page of the admin site get a page in words.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from rest_framework.response import Response
 from flags import errors as flags
 from flagsite.core.errors import FlagsiteError
 from jobs import errors as jobs
+from flagsite.web.message_page import WAYS_OUT, is_for_person, message_page
 from orgs import errors as orgs
 
 log = structlog.get_logger(__name__)
@@ -107,7 +111,11 @@ RETRY_AFTER = {"Retry-After": "5"}
 """The header of every 503, in seconds."""
 LONGEST_REASON = 200
 """Characters of what a client has sent that the log gets."""
+NOT_PERMITTED = "You may not do this."
 TOO_LARGE = "The body of the request is too large."
+DATABASE_AWAY = (
+    "The database cannot be reached. Send the request again in a few seconds, writes with the same Idempotency-Key."
+)
 NOTHING_HERE = (
     "There is nothing at this address. /docs and /openapi.json list all addresses. An organization whose key is also "
     "the beginning of another address needs the form key:…, as in /key:jobs/new-checkout."
@@ -116,6 +124,12 @@ NOT_STORABLE = (
     "The request has a character or a number that the database cannot store. Send texts in UTF-8 without NUL "
     "characters and without single surrogates, and smaller numbers."
 )
+FOR_PEOPLE = {
+    NOTHING_HERE: "",
+    NOT_PERMITTED: "",
+    DATABASE_AWAY: "The database cannot be reached. Nothing is wrong with what you have sent.",
+}
+"""Words for people instead of those for programs; empty where the title of the page says it already."""
 INVALID_INPUT = "invalid-input"
 """The type of a 400 whose `errors` name each invalid field and the reason."""
 
@@ -136,7 +150,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     if isinstance(error, Http404):
         return _problem_response(problem(404, HTTP_TYPES[404], NOTHING_HERE))
     if isinstance(error, PermissionDenied):
-        return _problem_response(problem(403, HTTP_TYPES[403], "You may not do this."))
+        return _problem_response(problem(403, HTTP_TYPES[403], NOT_PERMITTED))
     if isinstance(error, RequestDataTooBig):
         return _problem_response(problem(413, HTTP_TYPES[413], TOO_LARGE))
     if isinstance(error, (OperationalError, InterfaceError)):
@@ -188,14 +202,11 @@ def _problem_response(body: dict[str, Any], headers: dict[str, str] | None = Non
 
 
 def _database_away_problem() -> dict[str, Any]:
-    detail = (
-        "The database cannot be reached. Send the request again in a few seconds, writes with the same Idempotency-Key."
-    )
-    return problem(503, HTTP_TYPES[503], detail)
+    return problem(503, HTTP_TYPES[503], DATABASE_AWAY)
 
 
 class UnavailableDatabaseMiddleware:
-    """Answers 503 when the database is away or the tree is busy outside the API's views.
+    """Answers errors outside the API's views: 503 when the database is away, and what a page does not catch itself.
 
     Examples are authentication, other middleware and the admin site.
     """
@@ -207,12 +218,18 @@ class UnavailableDatabaseMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        if isinstance(error, orgs.TreeBusy):
-            return _json_response(problem(*PROBLEMS[orgs.TreeBusy], error.detail), RETRY_AFTER)
+        if isinstance(error, FlagsiteError) and type(error) in PROBLEMS:
+            body = problem(*PROBLEMS[type(error)], error.detail)
+            return _answer(request, body, RETRY_AFTER if isinstance(error, orgs.TreeBusy) else None)
         if not isinstance(error, (OperationalError, InterfaceError)):
             return None
-        log.error("database_away", error=str(error).strip())
-        return _json_response(_database_away_problem(), RETRY_AFTER)
+        return database_away(request, error)
+
+
+def database_away(request: HttpRequest, error: Exception) -> HttpResponse:
+    """Return the answer of a request that could not reach the database, and log the error."""
+    log.error("database_away", error=str(error).strip())
+    return _answer(request, _database_away_problem(), RETRY_AFTER)
 
 
 class NulCharacterMiddleware:
@@ -236,39 +253,42 @@ class NulCharacterMiddleware:
         if not _cannot_be_stored(error):
             return None
         log.warning("input_not_storable", error=str(error), exc_info=error)
-        return _json_response(problem(400, HTTP_TYPES[400], NOT_STORABLE))
+        return _answer(request, problem(400, HTTP_TYPES[400], NOT_STORABLE))
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler400."""
     if isinstance(exception, RequestDataTooBig):
-        return _json_response(problem(413, HTTP_TYPES[413], TOO_LARGE))
+        return _answer(request, problem(413, HTTP_TYPES[413], TOO_LARGE))
     detail = "The request is malformed."
     if isinstance(exception, SuspiciousOperation):
         request.refused_as = str(exception)[:LONGEST_REASON]  # type: ignore[attr-defined]
         detail = "The request was refused as suspicious. Check that its host name is one of ALLOWED_HOSTS."
-    return _json_response(problem(400, HTTP_TYPES[400], detail))
+    return _answer(request, problem(400, HTTP_TYPES[400], detail))
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler403."""
-    return _json_response(problem(403, HTTP_TYPES[403], "You may not do this."))
+    return _answer(request, problem(403, HTTP_TYPES[403], NOT_PERMITTED))
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler404."""
-    return _json_response(problem(404, HTTP_TYPES[404], NOTHING_HERE))
+    return _answer(request, problem(404, HTTP_TYPES[404], NOTHING_HERE))
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Django's handler500. The log has the traceback under the id of the request."""
     correlation_id = getattr(request, "correlation_id", "")
-    return _json_response(
-        problem(
-            500, HTTP_TYPES[500], f"An internal error occurred. The log has its details (request {correlation_id})."
-        )
-    )
+    detail = f"An internal error occurred. The log has its details (request {correlation_id})."
+    return _answer(request, problem(500, HTTP_TYPES[500], detail))
 
 
-def _json_response(body: dict[str, Any], headers: dict[str, str] | None = None) -> JsonResponse:
-    return JsonResponse(body, status=body["status"], headers=headers, content_type=CONTENT_TYPE)
+def _answer(request: HttpRequest, body: dict[str, Any], headers: dict[str, str] | None = None) -> HttpResponse:
+    """Return a page for a person, and the problem itself for a program."""
+    status = body["status"]
+    if is_for_person(request):
+        said = FOR_PEOPLE.get(body["detail"], body["detail"])
+        paragraphs = [sentence for sentence in (said, WAYS_OUT.get(status, "")) if sentence]
+        return message_page(request, status, paragraphs, headers=headers)
+    return JsonResponse(body, status=status, headers=headers, content_type=CONTENT_TYPE)

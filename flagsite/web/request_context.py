@@ -8,9 +8,11 @@ from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
 from flagsite.core import actor
+from flagsite.web.problems import database_away
 
 HEADER = "X-Request-ID"
 VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -48,8 +50,11 @@ class AdminActorMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         user = getattr(request, "user", None)
-        if actor.current().channel == "admin" and user is not None and user.is_authenticated:
-            actor.identify(f"user:{user.get_username()}")
+        try:
+            if actor.current().channel == "admin" and user is not None and user.is_authenticated:
+                actor.identify(f"user:{user.get_username()}")
+        except (OperationalError, InterfaceError) as error:  # from the session, before any view
+            return database_away(request, error)
         return self.get_response(request)
 
     def process_view(self, request: HttpRequest, *_: Any) -> None:

@@ -246,7 +246,7 @@ class JobAdmin(OperatorAdmin):
         `ids` in the query are the jobs on the page, and `open` are those of them that the page shows as open. The
         response has the cells of jobs that are open now or that the page shows as open. Other jobs cannot change.
         """
-        self._check_may_view(request)
+        self.require_viewer(request)
         ids, shown_open = (_ids_in(request.GET.get(name, "")) for name in ("ids", "open"))
         jobs = list(self.get_queryset(request).filter(pk__in=ids))
         rows = rows_of(jobs, require_caller(request), may_operate=self.has_operate_permission(request))
@@ -292,15 +292,11 @@ class JobAdmin(OperatorAdmin):
         return job_page.raw(self._job(request, str(object_id)), require_caller(request))
 
     def _job(self, request: HttpRequest, object_id: str) -> Job:
-        self._check_may_view(request)
+        self.require_viewer(request)
         job = self.get_queryset(request).filter(pk=id_in(unquote(object_id)) or 0).first()
         if job is None:
             raise Http404
         return job
-
-    def _check_may_view(self, request: HttpRequest) -> None:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
 
     def _frame(self, request: HttpRequest) -> dict[str, Any]:
         request.current_app = self.admin_site.name

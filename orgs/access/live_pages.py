@@ -7,7 +7,6 @@ from functools import wraps
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -54,19 +53,14 @@ class LiveListAdmin(OperatorAdmin):
 
     def live_view(self, request: HttpRequest) -> HttpResponse:
         """Answer with the part of the page that updates itself."""
-        self.require_view_permission(request)
+        self.require_viewer(request)
         return TemplateResponse(request, self.live_template, self.figures(request))
 
     def page(
         self, request: HttpRequest, template: str, title: str, figures: Callable[[HttpRequest], dict[str, Any]]
     ) -> HttpResponse:
         """Answer with a page in the layout of the admin site. Raises PermissionDenied."""
-        self.require_view_permission(request)
+        self.require_viewer(request)
         request.current_app = self.admin_site.name
         frame = {**self.admin_site.each_context(request), "opts": self.opts, "title": title}
         return TemplateResponse(request, template, frame | figures(request))
-
-    def require_view_permission(self, request: HttpRequest) -> None:
-        """Raise PermissionDenied if the person may not view this model."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied

@@ -132,6 +132,13 @@ class OperatorAdmin(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self._allows(request, self.delete_role)
 
+    def require_viewer(self, request: HttpRequest) -> Caller:
+        """Return the signed-in person, who may view these pages. Raises PermissionDenied."""
+        caller = caller_of(request)
+        if caller is None or not self.has_view_permission(request):
+            raise PermissionDenied
+        return caller
+
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Return whether a list may be filtered by this lookup: only the filters' own lookups are allowed.
 

@@ -20,7 +20,7 @@ from orgs.access import organization_picker
 from orgs.access.caller import Caller
 from orgs.access.live_pages import fragment
 from orgs.access.models import AccessKey, Role, StaffScope
-from orgs.access.operator_admin import PREVIEW_OUTDATED, OperatorAdmin, caller_of, fingerprint_of
+from orgs.access.operator_admin import PREVIEW_OUTDATED, OperatorAdmin, fingerprint_of
 from orgs.access.visible_organizations import find_visible_organization
 from orgs.audit import words
 from orgs.audit.selectors import matching, visible_entries
@@ -56,7 +56,7 @@ class OrganizationAdmin(OperatorAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the tree, or the organizations that match a search."""
-        caller = self._viewer(request)
+        caller = self.require_viewer(request)
         term = request.GET.get("q", "").strip()
         context = {
             "title": "Organizations",
@@ -70,7 +70,7 @@ class OrganizationAdmin(OperatorAdmin):
 
     def children_view(self, request: HttpRequest) -> HttpResponse:
         """Answer with the next organizations below one parent, for a tree that a person expands."""
-        caller = self._viewer(request)
+        caller = self.require_viewer(request)
         parent_id, after_id = id_in(request.GET.get("parent", "")), id_in(request.GET.get("after", ""))
         try:
             after = find_visible_organization(caller, after_id) if after_id else None
@@ -82,7 +82,7 @@ class OrganizationAdmin(OperatorAdmin):
 
     def picker_view(self, request: HttpRequest) -> HttpResponse:
         """Answer with the suggestions of `orgs.access.organization_picker` for what a person has typed."""
-        caller = self._viewer(request)
+        caller = self.require_viewer(request)
         term = request.GET.get(request.GET.get("field", ""), "").strip()[: organization_picker.MAX_LENGTH]
         try:
             chosen = organization_picker.find(caller, term) if term else None
@@ -102,7 +102,7 @@ class OrganizationAdmin(OperatorAdmin):
 
     def change_view(self, request: HttpRequest, object_id: str, *_: Any, **__: Any) -> HttpResponse:
         """Show one organization: its path, the sections of other apps and its audit entries."""
-        caller = self._viewer(request)
+        caller = self.require_viewer(request)
         organization = self._organization(request, unquote(object_id))
         context: dict[str, Any] = {
             "title": organization.name,
@@ -117,7 +117,7 @@ class OrganizationAdmin(OperatorAdmin):
 
     def add_view(self, request: HttpRequest, *_: Any, **__: Any) -> HttpResponse:
         """Create a root. People with a scope cannot create roots."""
-        caller = self._viewer(request)
+        caller = self.require_viewer(request)
         if not self.has_add_permission(request) or caller.organization_id is not None:
             raise PermissionDenied
         form = CreateForm(request.POST or None)
@@ -131,7 +131,7 @@ class OrganizationAdmin(OperatorAdmin):
 
     def operation_view(self, request: HttpRequest, object_id: int, operation: str) -> HttpResponse:
         """Show the form of an operation and a preview of its effects, and carry out the operation."""
-        caller = self._viewer(request)
+        caller = self.require_viewer(request)
         if not self.has_change_permission(request):
             raise PermissionDenied
         if operation not in OPERATIONS:
@@ -158,7 +158,7 @@ class OrganizationAdmin(OperatorAdmin):
     def _act(
         self, request: HttpRequest, operation: OrganizationOperation, organization: Organization, values: dict[str, Any]
     ) -> HttpResponse:
-        changed = operation.act(self._viewer(request), organization, values)
+        changed = operation.act(self.require_viewer(request), organization, values)
         self.message_user(request, f"Done: {_title(operation, organization)}.")
         if changed is None:
             return HttpResponseRedirect(reverse("admin:orgs_organization_changelist"))
@@ -166,15 +166,9 @@ class OrganizationAdmin(OperatorAdmin):
 
     def _organization(self, request: HttpRequest, object_id: str) -> Organization:
         try:
-            return find_visible_organization(self._viewer(request), id_in(object_id) or 0)
+            return find_visible_organization(self.require_viewer(request), id_in(object_id) or 0)
         except OrganizationNotFound as error:
             raise Http404 from error
-
-    def _viewer(self, request: HttpRequest) -> Caller:
-        caller = caller_of(request)
-        if caller is None or not self.has_view_permission(request):
-            raise PermissionDenied
-        return caller
 
     def _page(self, request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
         request.current_app = self.admin_site.name

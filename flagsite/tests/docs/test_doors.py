@@ -36,7 +36,7 @@ REDIRECTS = {"/admin/orgs/organization/{object_id}/delete/", "/admin/orgs/organi
 """Pages that lead to other pages."""
 READ_ONLY_CHANGE_PAGES = {"/admin/orgs/organization/{object_id}/change/"}
 """Pages whose operations have addresses of their own."""
-OPEN = {"/", "/openapi.json", "/docs", "/livez", "/readyz", "/version"}
+OPEN = {"/", "/admin", "/openapi.json", "/docs", "/livez", "/readyz", "/version"}
 OF_MACHINES = {"serve", "demo", "doctor", "migrate"}
 """Commands that run or check a machine."""
 

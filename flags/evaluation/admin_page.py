@@ -1,0 +1,147 @@
+"""The admin site's page that evaluates a flag for a user of an organization, and explains the result step by step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from flags.definitions.models import Flag
+from flags.definitions.visible_flags import visible_flags
+from flags.errors import TargetingKeyMissing
+from flags.evaluation import explain
+from flags.evaluation.engine import EvaluationContext, Rule, Step
+from flags.evaluation.explain import Checked, PathEntry
+from flagsite.core.db.snapshot import snapshot
+from flagsite.core.errors import FlagsiteError
+from orgs.access.caller import Caller
+from orgs.access.operator_admin import OperatorAdmin
+from orgs.access.organization_picker import OrganizationField
+
+if TYPE_CHECKING:
+    Pages = OperatorAdmin
+else:
+    Pages = object
+
+MAX_TEXT = 65_536
+"""Characters of a targeting key or an environment, as in the API (`flags.evaluation.serializers`)."""
+
+RULES = {
+    Rule.ARCHIVED: "Is the flag archived?",
+    Rule.KILLED: "Is the flag killed?",
+    Rule.PREREQUISITE: "Are the prerequisites on?",
+    Rule.ENVIRONMENT: "Does the environment override the flag?",
+    Rule.WHITELIST: "Is the user on the whitelist?",
+    Rule.ORGANIZATION: "What is the organization's stored value?",
+    Rule.DEFAULT: "What is the flag's default?",
+    Rule.ROLLOUT: "Is the user inside the rollout?",
+}
+"""The question that each rule asks, for people."""
+
+
+class EvaluationForm(forms.Form):
+    """The user, the organization and the environment of an evaluation. Each of them may be empty."""
+
+    organization = OrganizationField(required=False, help_text="Type a part of the name, or the key.")
+    user = forms.CharField(
+        max_length=MAX_TEXT,
+        required=False,
+        strip=False,
+        widget=UnfoldAdminTextInputWidget(),
+        help_text="The targeting key that your application sends, such as user-17. It is needed if the flag is rolled "
+        "out to a part of the users.",
+    )
+    environment = forms.CharField(
+        max_length=MAX_TEXT,
+        required=False,
+        strip=False,
+        widget=UnfoldAdminTextInputWidget(),
+        help_text="Such as production. It is needed only if the flag has environment overrides.",
+    )
+
+    def __init__(self, caller: Caller, flag: Flag, data: Any) -> None:
+        super().__init__(data)
+        organization: Any = self.fields["organization"]
+        organization.caller = caller
+        organization.required = caller.organization_id is not None
+        if flag.environments:
+            known = ", ".join(sorted(flag.environments))
+            self.fields["environment"].help_text = f"The flag has overrides for: {known}."
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The result of an evaluation for people. Without `checked`, `refusal` says what the evaluation needs."""
+
+    checked: Checked | None = None
+    path: list[PathEntry] = field(default_factory=list)
+    refusal: str = ""
+    so_far: tuple[Step, ...] = ()
+
+    @property
+    def steps(self) -> list[tuple[str, Step]]:
+        """Each step, with the question that its rule asks."""
+        steps = self.so_far if self.checked is None else self.checked.decision.steps
+        return [(RULES[step.rule], step) for step in steps]
+
+
+class EvaluationPages(Pages):
+    """The mixin that adds the page of evaluations to the pages of flags."""
+
+    def evaluation_urls(self) -> list[URLPattern]:
+        """Return the URL pattern of the page."""
+        view = self.admin_site.admin_view(self.evaluation_view)
+        return [path("<int:flag_id>/evaluate/", view, name="flags_flag_evaluate")]
+
+    def evaluation_view(self, request: HttpRequest, flag_id: int) -> HttpResponse:
+        """Ask for user, organization and environment, and explain what this user gets.
+
+        The form is sent in the body, so that the targeting key is in no log. A link may name the organization.
+        """
+        caller = self.require_viewer(request)
+        flag = visible_flags(caller).filter(pk=flag_id).first()
+        if flag is None:
+            raise Http404
+        form = EvaluationForm(caller, flag, _given(request, caller))
+        explanation = explanation_of(caller, flag, form.cleaned_data) if form.is_bound and form.is_valid() else None
+        context = {"title": f"Try out {flag.key}", "flag": flag, "form": form, "explanation": explanation}
+        request.current_app = self.admin_site.name
+        frame = {**self.admin_site.each_context(request), "opts": self.opts}
+        return TemplateResponse(request, "admin/flags/evaluate.html", frame | context)
+
+
+def _given(request: HttpRequest, caller: Caller) -> Any:
+    """Return the input of the form, or else the organization of the link or of the person, or else None."""
+    if request.method == "POST":
+        return request.POST
+    organization = request.GET.get("organization") or (f"id:{caller.organization_id}" if caller.organization_id else "")
+    return {"organization": organization} if organization else None
+
+
+def explanation_of(caller: Caller, flag: Flag, values: dict[str, Any]) -> Explanation:
+    """Evaluate the flag with the values of the form, and explain the result.
+
+    Args:
+        caller: the person, who sees the path from the top of their scope.
+        flag: a flag that the person may see.
+        values: the organization (or None), the user and the environment.
+
+    Returns:
+        The explanation. It has the steps so far and a sentence if the evaluation needs a user or an organization.
+    """
+    organization = values["organization"]
+    context = EvaluationContext(values["user"] or None, values["environment"] or None)
+    try:
+        with snapshot():
+            organization_id = organization.pk if organization else None
+            checked = explain.check(key=flag.key, organization_id=organization_id, context=context)
+            return Explanation(checked, explain.explain_path(checked, top_id=caller.organization_id))
+    except TargetingKeyMissing as error:
+        return Explanation(refusal=error.detail, so_far=tuple(error.steps))
+    except FlagsiteError as error:  # the flag or the organization was deleted meanwhile
+        return Explanation(refusal=error.detail)
