@@ -19,8 +19,8 @@ from rest_framework.response import Response
 
 from flags import errors as flags
 from flagsite.core.errors import FlagsiteError
-from jobs import errors as jobs
 from flagsite.web.message_page import WAYS_OUT, is_for_person, message_page
+from jobs import errors as jobs
 from orgs import errors as orgs
 
 log = structlog.get_logger(__name__)

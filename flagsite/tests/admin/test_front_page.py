@@ -105,9 +105,10 @@ def test_each_figure_of_the_day_leads_to_as_many_jobs_as_it_says(cast: Cast) -> 
         assert [listed(client, link) for link, _ in rates] == [*said[:4], 5, 5]
 
 
-def test_who_opens_the_address_alone_is_led_to_the_front_page_which_offers_no_other_site() -> None:
+def test_the_start_page_leads_to_the_front_page_which_offers_no_other_site() -> None:
     client = signed_in("viewer")
-    page = shown(client.get("/", follow=True))
+    assert 'href="/admin/"' in shown(client.get("/"))
+    page = shown(client.get("/admin/"))
     assert 'id="day-title"' in page
     assert "View site" not in page
     assert "Return to site" not in shown(Client().get("/admin/login/"))

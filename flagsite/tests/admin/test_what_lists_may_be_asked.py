@@ -65,7 +65,7 @@ def test_what_the_filters_ask_is_answered(cast: Cast, path: str) -> None:
 def test_a_zero_character_is_refused(cast: Cast, path: str) -> None:
     answer = signed_in("operator").get(path.format(job=waiting().pk))
     assert answer.status_code == 400
-    assert answer["Content-Type"] == "application/problem+json"
+    assert "This request was refused" in answer.content.decode()
 
 
 @pytest.mark.parametrize("query", ["at_to=9999-12-31", "at_from=9999-12-31", "at_from=0001-01-01&at_to=0001-01-01"])
