@@ -24,6 +24,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
 import pytest
+import structlog
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import connection, transaction
@@ -137,6 +138,7 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.WHITENOISE_AUTOREFRESH = True
     settings.AUDIT_ACTOR_REQUIRED = True
+    structlog.configure(cache_logger_on_first_use=False)  # else `capture_logs` misses loggers that were used before
 
 
 @pytest.fixture(scope="session")

@@ -29,10 +29,9 @@ def end(prefix: str) -> KeyPlans:
     If one of them is being applied, this function waits until that is done, and then cancels its next occurrence too.
     """
     ended: list[FlagSchedule] = []
+    cancelled = {"status": Status.CANCELLED, "next_retry_at": None, "last_error": REASON}
     while found := list(_open_schedules(prefix).select_for_update(of=("self",)).order_by("pk")):
-        FlagSchedule.objects.filter(pk__in=[one.pk for one in found]).update(
-            status=Status.CANCELLED, next_retry_at=None, last_error=REASON, updated_at=Now()
-        )
+        FlagSchedule.objects.filter(pk__in=[one.pk for one in found]).update(**cancelled, updated_at=Now())
         for one in found:
             audit_log.record(
                 "flag-schedule.cancel", one.subject, organization_id=one.organization_id, reason=REASON,

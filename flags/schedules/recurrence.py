@@ -24,6 +24,17 @@ NAMES = {
     "day_of_week": tuple(name.lower() for name in calendar.day_name),
 }
 """The names that a field understands, whole or by their first three letters."""
+NUMBER = "[0-9]{1,2}"
+VALUES = {
+    field: "|".join((NUMBER, *names, *(name[:3] for name in names))) for field, names in NAMES.items()
+}  # fmt: skip
+PART = r"(?:\*|(?:{value})-(?:{value}))(?:/0?[1-9][0-9]?)?|{value}"
+"""One part of a field, where `value` is a number or a name."""
+NUMBERS_PART = re.compile(PART.replace("{value}", NUMBER))
+PARTS = {
+    "month_of_year": re.compile(PART.replace("{value}", VALUES["month_of_year"]), re.IGNORECASE),
+    "day_of_week": re.compile(PART.replace("{value}", VALUES["day_of_week"]), re.IGNORECASE),
+}
 FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 MAX_EXPRESSION_LENGTH = 100
 MACHINE_ZONES = frozenset({"localtime", "posixrules"})
@@ -105,8 +116,7 @@ def check_field(field: str, text: str) -> None:
         InvalidSchedule: names the part, and says what is understood.
     """
     names = NAMES.get(field, ())
-    value = "|".join(("[0-9]{1,2}", *names, *(name[:3] for name in names)))
-    part = re.compile(rf"(?:\*|(?:{value})-(?:{value}))(?:/0?[1-9][0-9]?)?|{value}", re.IGNORECASE)
+    part = PARTS.get(field, NUMBERS_PART)
     for written in text.split(","):
         if not part.fullmatch(written):
             example = f"a name such as {names[1][:3]}, " if names else ""

