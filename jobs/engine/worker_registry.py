@@ -19,6 +19,7 @@ ALIVE_SECONDS = 20
 """A worker without a beat for longer than this counts as dead."""
 RETENTION = timedelta(days=1)
 """A worker without a beat for longer than this is deleted from the registry."""
+STATES = ("alive", "stopping", "gone")
 _IS_ALIVE = Q(seen_at__gte=Now() - timedelta(seconds=ALIVE_SECONDS))
 
 TOKEN = uuid4().hex[:8]
@@ -37,6 +38,13 @@ class WorkerNow:
     def busy(self) -> int:
         """The number of processes that run a job, out of `concurrency`."""
         return len(self.jobs)
+
+    @property
+    def state(self) -> str:
+        """One of STATES: whether the worker is alive, stops after its jobs, or has not reported for a while."""
+        if not self.is_alive:
+            return "gone"
+        return "stopping" if self.worker.is_stopping else "alive"
 
 
 def process_name() -> str:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 
 from jobs.engine.chains import newest_id
 from jobs.engine.models import Job
-from jobs.operations.bulk import OPERATIONS, BulkResult, do_on_each
+from jobs.operations import bulk_job
+from jobs.operations.bulk import MAX_JOBS_IN_REQUEST, OPERATIONS, BulkResult, count_selection, do_on_each
 from jobs.operations.selection import Selection
 
 BATCH_SIZE = 100
@@ -41,3 +42,18 @@ def retry_failed(
         total.skipped += result.skipped
         report_progress(total)
     return total
+
+
+def retry_failed_in_request(selection: Selection, *, by: str, reason: str = "") -> BulkResult | Job:
+    """Start a new round for every failed chain, within the time of a request.
+
+    For more than MAX_JOBS_IN_REQUEST chains, create the bulk job that does it, and return this job. Raises UnknownQueue
+    and UnknownKind.
+    """
+    selection.check()
+    failed, operation = selection.failed(), OPERATIONS["retry"]
+    counted = count_selection(failed, operation)
+    if counted.applicable <= MAX_JOBS_IN_REQUEST:
+        return retry_failed(selection, by=by, reason=reason)
+    top_id = selection.organization.pk if selection.organization else None
+    return bulk_job.start(failed, operation, counted, by=by, reason=reason, organization_id=top_id)

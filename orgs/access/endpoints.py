@@ -21,6 +21,7 @@ from flagsite.core.api.input import EmptyForm, JsonBody, QuerySerializer
 from orgs.access.caller import Caller
 from orgs.access.models import Role
 from orgs.access.visible_organizations import id_to_filter_by
+from orgs.errors import OutsideOfYourSubtree
 from orgs.tree.references import Reference
 
 
@@ -71,6 +72,14 @@ class Endpoint(APIView):
     def reason(self) -> str:
         """The reason of the request, after its body was read (`WriteInput.read`); empty if there is none."""
         return actor.current().reason
+
+    def check_is_unbound(self, shared: str) -> None:
+        """Check that the caller has no scope, before a deed on what all organizations share.
+
+        `shared` names that in the message, such as "the queues". Raises OutsideOfYourSubtree.
+        """
+        if self.caller.organization_id is not None:
+            raise OutsideOfYourSubtree(f"Your key is bound to an organization, and all organizations share {shared}.")
 
     def body_to_compare(self, request: Request) -> bytes:
         """Return the bytes by which a repeated request is recognized; the body can still be parsed after this."""

@@ -5,6 +5,7 @@ The API and the admin site call them through `orgs.tree.authorized_operations`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
@@ -12,6 +13,7 @@ from django.db import transaction
 from orgs.audit import audit_log
 from orgs.errors import DuplicateOrganizationKey, OrganizationHasChildren, OrganizationNotFound
 from orgs.tree import integrity, locks
+from orgs.tree.integrity import TreeReport
 from orgs.tree.models import Organization
 
 
@@ -73,12 +75,39 @@ def delete(*, organization_id: int, subtree: bool = False, reason: str = "") -> 
     return deleted
 
 
+@dataclass(frozen=True, slots=True)
+class TreeCheck:
+    """A check of the tree: the problems before and after a repair, and the number of repaired organizations.
+
+    Without a repair, `repaired` is None, and both reports are the same.
+    """
+
+    before: TreeReport
+    after: TreeReport
+    repaired: int | None = None
+
+
 def repair() -> int:
     """Write the columns of the nested set as the parent links require; return the number of changed organizations."""
     with transaction.atomic():
         repaired = integrity.repair()
         audit_log.record("tree.repair", "organizations", organizations=repaired)
     return repaired
+
+
+def check() -> TreeCheck:
+    """Compare the columns of all organizations with the parent links, and change nothing."""
+    report = integrity.find_problems()
+    return TreeCheck(report, report)
+
+
+def check_and_repair() -> TreeCheck:
+    """Check the tree, and repair it if it has problems. Raises TreeBusy like `locks.lock_tree_for_writing`."""
+    checked = check()
+    if checked.before.sound:
+        return checked
+    repaired = repair()
+    return TreeCheck(checked.before, integrity.find_problems(), repaired)
 
 
 def _record(action: str, organization: Organization, reason: str, **details: Any) -> None:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from flagsite.core.console import terminal
 from flagsite.core.console.command import Answer, OperatorCommand
+from jobs.api.worker_serializers import WorkerSerializer
 from jobs.console.job_tables import done_word, work_word
 from jobs.engine import worker_registry
 from jobs.engine.worker_registry import WorkerNow
@@ -24,30 +25,10 @@ class Command(OperatorCommand):
         output: list[Any] = [_table(workers)] if workers else []
         if not is_any_alive:
             output.append("No worker is alive; jobs wait until one starts.")
-        documents = [_document(worker_now) for worker_now in workers]
-        return Answer({"results": documents}, output, failed=not is_any_alive)
+        return Answer({"results": WorkerSerializer(workers, many=True).data}, output, failed=not is_any_alive)
 
 
-def _state(worker_now: WorkerNow) -> Text:
-    if not worker_now.is_alive:
-        return Text("gone", style="red")
-    return Text("stopping", style="yellow") if worker_now.worker.is_stopping else Text("alive", style="green")
-
-
-def _document(worker_now: WorkerNow) -> dict[str, Any]:
-    worker = worker_now.worker
-    return {
-        "host": worker.host,
-        "pid": worker.pid,
-        "token": worker.token,
-        "state": _state(worker_now).plain,
-        "queues": worker.queues,
-        "concurrency": worker.concurrency,
-        "busy": worker_now.busy,
-        "jobIds": [job.pk for job in worker_now.jobs],
-        "startedAt": terminal.iso(worker.started_at),
-        "seenAt": terminal.iso(worker.seen_at),
-    }
+STYLES = {"alive": "green", "stopping": "yellow", "gone": "red"}
 
 
 def _table(workers: list[WorkerNow]) -> Table:
@@ -60,7 +41,7 @@ def _table(workers: list[WorkerNow]) -> Table:
         jobs = "; ".join(f"{job.pk} {work_word(job)}, {done_word(job)}" for job in worker_now.jobs)
         table.add_row(
             *terminal.cells(
-                str(worker), _state(worker_now), ", ".join(worker.queues), f"{worker_now.busy} of {worker.concurrency}",
+                str(worker), Text(worker_now.state, style=STYLES[worker_now.state]), ", ".join(worker.queues), f"{worker_now.busy} of {worker.concurrency}",
                 f"{terminal.format_duration(timezone.now() - worker.seen_at)} ago", jobs,
             )
         )  # fmt: skip

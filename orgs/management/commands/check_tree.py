@@ -11,6 +11,8 @@ from flagsite.core.console.arguments import add_reason
 from flagsite.core.console.command import acting_as_command
 from orgs.tree import integrity, tree_operations
 from orgs.tree.integrity import TreeReport
+from orgs.tree.integrity_serializers import TreeCheckSerializer
+from orgs.tree.tree_operations import TreeCheck
 
 
 class Command(BaseCommand):
@@ -25,16 +27,12 @@ class Command(BaseCommand):
         add_reason(parser)
 
     def handle(self, *args: Any, repair: bool, reason: str = "", **options: Any) -> None:
-        before = after = integrity.find_problems()
-        repaired = None
-        if repair and not before.sound:
-            with acting_as_command(reason=reason):
-                repaired = tree_operations.repair()
-            after = integrity.find_problems()
-        render = _as_json if options["json"] else _as_text
-        self.stdout.write(render(before, repaired, after))
-        if not after.sound:
-            raise CommandError(f"The tree has problems. {_advice(after, repair=repair)}".rstrip())
+        with acting_as_command(reason=reason):
+            check = tree_operations.check_and_repair() if repair else tree_operations.check()
+        text = json.dumps(TreeCheckSerializer(check).data) if options["json"] else _as_text(check)
+        self.stdout.write(text)
+        if not check.after.sound:
+            raise CommandError(f"The tree has problems. {_advice(check.after, repair=repair)}".rstrip())
 
 
 def _advice(report: TreeReport, *, repair: bool) -> str:
@@ -43,28 +41,8 @@ def _advice(report: TreeReport, *, repair: bool) -> str:
     return "" if repair else "Run check_tree --repair."
 
 
-def _as_json(before: TreeReport, repaired: int | None, after: TreeReport) -> str:
-    return json.dumps(
-        {
-            "sound": after.sound,
-            "organizations": before.organizations,
-            "counts": before.counts,
-            "problems": [
-                {
-                    "kind": problem.kind,
-                    "organizationId": problem.organization_id,
-                    "key": problem.key,
-                    "words": problem.words,
-                }
-                for problem in before.problems
-            ],
-            "repairedOrganizations": repaired,
-            "countsAfterRepair": None if repaired is None else after.counts,
-        }
-    )
-
-
-def _as_text(before: TreeReport, repaired: int | None, after: TreeReport) -> str:
+def _as_text(check: TreeCheck) -> str:
+    before, repaired, after = check.before, check.repaired, check.after
     if before.sound:
         return f"The tree has no problems: {before.organizations:,} organizations."
     lines = [f"{problem.key} (id {problem.organization_id}) {problem.words}." for problem in before.problems]
