@@ -7,10 +7,12 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from flagsite.admin_site import front_page, people
+from flagsite.core.api import path_converters  # noqa: F401 - registers <id:…>
 from flagsite.health import probes
 from flagsite.metrics.api import MetricsView
 from flagsite.openapi.documentation_page import documentation_page
 from flagsite.openapi.schema import OpenApiDocumentView
+from flagsite.periodic_tasks import api as periodic_tasks
 from flagsite.web import sign_in, start_page
 
 to_audit_log = RedirectView.as_view(
@@ -34,6 +36,8 @@ urlpatterns = [
     path("readyz", probes.ReadinessView.as_view(), name="readyz"),
     path("version", probes.VersionView.as_view(), name="version"),
     path("metrics", MetricsView.as_view(), name="metrics"),
+    path("v1/periodic-tasks", periodic_tasks.PeriodicTasks.as_view(), name="periodic-tasks"),
+    path("v1/periodic-tasks/<id:task_id>", periodic_tasks.OnePeriodicTask.as_view(), name="periodic-task"),
     path("", include("orgs.urls")),
     path("", include("jobs.urls")),
     path("", include("flags.urls")),

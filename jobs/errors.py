@@ -45,6 +45,14 @@ class InvalidQueueSettings(FlagsiteError):
     """The queue cannot have these settings."""
 
 
+class PeriodicTaskNotFound(FlagsiteError):
+    """There is no such periodic task. The list of periodic tasks shows their names and ids."""
+
+
+class InvalidPeriodicTask(FlagsiteError):
+    """The periodic task is not valid."""
+
+
 class UnknownKind(FlagsiteError):
     """No code is registered for this kind of job."""
 

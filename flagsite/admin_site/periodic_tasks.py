@@ -4,28 +4,24 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from celery import current_app
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from flags.errors import InvalidSchedule
-from flags.schedules.recurrence import FIELDS, check_field
+from flagsite.periodic_tasks import rules
 from jobs.templatetags.job_formats import since
 from orgs.access.models import Role
 from orgs.access.operator_admin import OperatorAdmin
-from orgs.audit import audit_log
 
 for model in (ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule):
     admin.site.unregister(model)
 
 
-def known_tasks() -> list[tuple[str, str]]:
+def task_choices() -> list[tuple[str, str]]:
     """The tasks of Flagsite's workers, as choices of a form field."""
-    current_app.loader.import_default_modules()
-    return [(name, name) for name in sorted(current_app.tasks) if not name.startswith("celery.")]
+    return [(name, name) for name in rules.known_tasks()]
 
 
 def in_words(crontab: CrontabSchedule) -> str:
@@ -37,7 +33,7 @@ def in_words(crontab: CrontabSchedule) -> str:
 class PeriodicTaskForm(forms.ModelForm):
     """The form for a periodic task. The model checks that the task has exactly one schedule."""
 
-    task = forms.ChoiceField(choices=known_tasks, widget=UnfoldAdminSelectWidget)
+    task = forms.ChoiceField(choices=task_choices, widget=UnfoldAdminSelectWidget)
 
     class Meta:
         model = PeriodicTask
@@ -60,11 +56,22 @@ class CrontabForm(forms.ModelForm):
 
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or self.cleaned_data
-        for name in set(FIELDS) & set(values):
-            try:
-                check_field(name, "".join(values[name].split()))
-            except InvalidSchedule as error:
-                self.add_error(name, error.detail)
+        if not self.errors:
+            rules.check_crontab(CrontabSchedule(**{name: values[name] for name in rules.RECORDED[CrontabSchedule]}))
+        return values
+
+
+class IntervalForm(forms.ModelForm):
+    """The form for an interval."""
+
+    class Meta:
+        model = IntervalSchedule
+        fields = ("every", "period")
+
+    def clean(self) -> dict[str, Any]:
+        values: dict[str, Any] = super().clean() or self.cleaned_data
+        if not self.errors:
+            rules.check_interval(IntervalSchedule(every=values["every"], period=values["period"]))
         return values
 
 
@@ -72,26 +79,20 @@ class ScheduleAdmin(OperatorAdmin):
     """Pages that record in the audit log what people add, change and delete."""
 
     add_role = change_role = delete_role = Role.ADMIN
-    recorded: ClassVar[tuple[str, ...]]
-    """The columns that the audit log records."""
     beat_columns: ClassVar[tuple[str, ...]] = ()
     """The columns that beat writes, also while a person fills in the form. Saving the form does not change them."""
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         rows = self.get_queryset(request).select_for_update(of=("self",)).filter(pk=obj.pk)
         saved = rows.first() if change else None
-        before = self.described(saved) if saved else None
+        before = rules.described(saved) if saved else None
         for column in self.beat_columns if saved else ():
             setattr(obj, column, getattr(saved, column))
         super().save_model(request, obj, form, change)
-        after = self.described(obj)
-        if before is None:
-            audit_log.record("schedule.create", self.subject(obj), after=after)
-        elif before != after:
-            audit_log.record("schedule.change", self.subject(obj), before=before, after=after)
+        rules.record_saved(obj, before)
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        audit_log.record("schedule.delete", self.subject(obj), before=self.described(obj))
+        rules.record_deleted(obj)
         super().delete_model(request, obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
@@ -106,15 +107,6 @@ class ScheduleAdmin(OperatorAdmin):
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
         """Do nothing, because `delete_model` writes the audit entry."""
 
-    def described(self, schedule: Any) -> dict[str, Any]:
-        """The values of the recorded columns, as JSON."""
-        values = {field: getattr(schedule, field) for field in self.recorded}
-        return {field: value if isinstance(value, (bool, int)) else _text(value) for field, value in values.items()}
-
-    def subject(self, schedule: Any) -> str:
-        """The schedule's name in the audit log."""
-        return f"schedule:{schedule}"
-
 
 @admin.register(PeriodicTask)
 class PeriodicTaskAdmin(ScheduleAdmin):
@@ -122,7 +114,6 @@ class PeriodicTaskAdmin(ScheduleAdmin):
 
     form = PeriodicTaskForm
     beat_columns = ("last_run_at", "total_run_count")
-    recorded = ("name", "task", "enabled", "interval", "crontab", "start_time", "expire_seconds")
     list_display = ["name", "task", "enabled", "when", "last_run", "total_run_count"]
     list_select_related = ["interval", "crontab"]
     search_fields = ["name", "task"]
@@ -134,9 +125,6 @@ class PeriodicTaskAdmin(ScheduleAdmin):
         ("Runs so far", {"fields": ["last_run_at", "total_run_count"]}),
     ]
     readonly_fields = ["last_run_at", "total_run_count"]
-
-    def subject(self, schedule: Any) -> str:
-        return f"schedule:{schedule.name}"
 
     @admin.display(description="when")
     def when(self, task: PeriodicTask) -> str:
@@ -162,7 +150,7 @@ class SharedScheduleAdmin(ScheduleAdmin):
 class IntervalAdmin(SharedScheduleAdmin):
     """The pages of intervals, such as every 5 minutes. Several tasks can share an interval."""
 
-    recorded = ("every", "period")
+    form = IntervalForm
     list_display = ["__str__", "every", "period"]
 
 
@@ -171,9 +159,4 @@ class CrontabAdmin(SharedScheduleAdmin):
     """The pages of crontabs: times of the day, week or month in a time zone. Several tasks can share a crontab."""
 
     form = CrontabForm
-    recorded = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year", "timezone")
     list_display = ["human_readable", "minute", "hour", "day_of_week", "day_of_month", "month_of_year", "timezone"]
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)

@@ -49,6 +49,8 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     jobs.JobEnded: (409, "job-ended"),
     jobs.UnknownQueue: (404, "queue-not-found"),
     jobs.InvalidQueueSettings: (400, "invalid-queue-settings"),
+    jobs.PeriodicTaskNotFound: (404, "periodic-task-not-found"),
+    jobs.InvalidPeriodicTask: (400, "invalid-periodic-task"),
     jobs.NotRetryable: (409, "job-not-retryable"),
     jobs.NotCancellable: (409, "job-not-cancellable"),
     jobs.TransitionRefused: (409, "job-state"),

@@ -37,7 +37,7 @@ class RetryFailedInput(WriteInput):
         source="organization", required=False, help_text=f"Jobs of the subtree of this organization. {HOW_TO_NAME}"
     )
     queue = Text(max_length=64, required=False, help_text="Jobs of this queue.")
-    since = serializers.DateTimeField(required=False, help_text="Jobs whose latest attempt ended at this time or later.")
+    since = serializers.DateTimeField(required=False, help_text="Jobs whose latest attempt ended then or later.")
     dryRun = StrictBoolean(source="dry_run", default=False, help_text=DRY_RUN_HELP)
 
 

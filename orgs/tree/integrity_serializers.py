@@ -45,7 +45,7 @@ class TreeCheckSerializer(serializers.Serializer[TreeCheck]):
     repairedOrganizations = serializers.IntegerField(
         source="repaired", allow_null=True, help_text="Null if nothing had to be repaired, or should be."
     )
-    countsAfterRepair = serializers.SerializerMethodField(help_text="The problems that are left. Null without a repair.")
+    countsAfterRepair = serializers.SerializerMethodField(help_text="What is left; null without a repair.")
 
     def get_countsAfterRepair(self, check: TreeCheck) -> dict[str, int] | None:  # noqa: N802 - the wire's name
         return None if check.repaired is None else check.after.counts

@@ -27,7 +27,7 @@ from orgs.tests.people import person
 from orgs.tree.models import Organization
 
 OPEN = {"", "openapi.json", "docs", "livez", "readyz", "version"}
-OF_SOMEBODY = ("<id:", "organization:", "<str:prefix>", "<str:username>")
+OF_SOMEBODY = ("<id:job_id>", "<id:schedule_id>", "organization:", "<str:prefix>", "<str:username>")
 """Parts of paths that name something which belongs to somebody."""
 HANDLERS = ("get", "post", "put", "patch", "delete")
 
@@ -41,7 +41,7 @@ def patterns(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, Any
             yield path, getattr(pattern.callback, "view_class", None)
 
 
-ALL = [(path, view) for path, view in patterns(get_resolver()) if not path.startswith("admin/")]
+ALL = [(path, view) for path, view in patterns(get_resolver()) if path.partition("/")[0] != "admin"]
 ENDPOINTS = [(path, view) for path, view in ALL if path not in OPEN]
 CALLS = [(path, method.upper()) for path, view in ENDPOINTS for method in HANDLERS if hasattr(view, method)]
 
@@ -95,6 +95,13 @@ ROLES = {
     "v1/queues/<str:name>/pause": "POST operator",
     "v1/queues/<str:name>/resume": "POST operator",
     "v1/jobs/<id:job_id>/priority": "POST operator",
+    "v1/jobs/retry-failed": "POST operator",
+    "v1/jobs/clean-up": "POST operator",
+    "v1/workers": "GET reader",
+    "v1/periodic-tasks": "GET reader POST admin",
+    "v1/periodic-tasks/<id:task_id>": "GET reader PATCH admin DELETE admin",
+    "v1/tree": "GET admin",
+    "v1/tree/repair": "POST admin",
     "v1/schedules": "GET reader POST editor",
     "v1/schedules/<id:schedule_id>": "GET reader",
     "v1/schedules/<id:schedule_id>/cancel": "POST editor",
@@ -117,7 +124,7 @@ def test_the_addresses_and_their_roles_are_those_of_the_contract() -> None:
 @pytest.mark.parametrize("path", ROLES)
 def test_a_key_with_the_role_below_is_refused_and_one_with_the_role_is_not(cast: Cast, path: str) -> None:
     words = ROLES[path].split()
-    filled = address(path, organization=999_999, orgId=999_999, job_id=999_999, schedule_id=999_999)
+    filled = address(path, organization=999_999, orgId=999_999, job_id=999_999, schedule_id=999_999, task_id=999_999)
     for method, needed in zip(words[::2], words[1::2], strict=True):
         order = list(Role)
         number = order.index(Role(needed))
@@ -155,7 +162,7 @@ def test_every_write_honours_the_idempotency_key(path: str, view: Any) -> None:
 @pytest.mark.parametrize(("path", "method"), [*CALLS, *((path, "OPTIONS") for path, _ in ENDPOINTS)])
 def test_without_a_key_every_endpoint_answers_401(cast: Cast, path: str, method: str) -> None:
     for api in (Api(), Api("wrongwro.wrong")):
-        ids = {"organization": cast.acme.pk, "orgId": cast.acme.pk, "job_id": 1, "schedule_id": 1}
+        ids = {"organization": cast.acme.pk, "orgId": cast.acme.pk, "job_id": 1, "schedule_id": 1, "task_id": 1}
         response = api.send(method, address(path, **ids))
         assert (response.status_code, kind_of(response)) == (401, "not-authenticated")
         assert response["WWW-Authenticate"].startswith("Bearer")
@@ -174,7 +181,7 @@ def test_what_belongs_to_others_does_not_exist(cast: Cast, acme_key: str, path: 
         path, prefix=key.prefix, username="somebody", organization=rival, orgId=rival, job_id=Job.objects.get().pk,
         schedule_id=schedule.pk,
     )  # fmt: skip
-    missing = address(path, organization=999_999, orgId=999_999, job_id=999_999, schedule_id=999_999)
+    missing = address(path, organization=999_999, orgId=999_999, job_id=999_999, schedule_id=999_999, task_id=999_999)
     body = {"name": "Mine"} if method == "PATCH" else None
     api = Api(acme_key)
     theirs, none = api.send(method, foreign, body), api.send(method, missing, body)

@@ -38,10 +38,11 @@ def _table(workers: list[WorkerNow]) -> Table:
     )  # fmt: skip
     for worker_now in workers:
         worker = worker_now.worker
+        state = Text(worker_now.state, style=STYLES[worker_now.state])
         jobs = "; ".join(f"{job.pk} {work_word(job)}, {done_word(job)}" for job in worker_now.jobs)
         table.add_row(
             *terminal.cells(
-                str(worker), Text(worker_now.state, style=STYLES[worker_now.state]), ", ".join(worker.queues), f"{worker_now.busy} of {worker.concurrency}",
+                str(worker), state, ", ".join(worker.queues), f"{worker_now.busy} of {worker.concurrency}",
                 f"{terminal.format_duration(timezone.now() - worker.seen_at)} ago", jobs,
             )
         )  # fmt: skip

@@ -1,0 +1,90 @@
+"""The rules of periodic tasks, which the API, the admin site and the commands share, and their audit entries."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from celery import current_app
+from celery.schedules import ParseException
+from django.core.exceptions import ValidationError
+from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
+
+from flags.errors import InvalidSchedule
+from flags.schedules.recurrence import FIELDS, check_field
+from orgs.audit import audit_log
+
+Schedule = PeriodicTask | IntervalSchedule | CrontabSchedule
+"""A row that the audit log calls a schedule."""
+LONGEST = timedelta(days=3_660)
+"""The longest interval. Beat cannot add intervals of millions of years to a date."""
+RECORDED: dict[type[Any], tuple[str, ...]] = {
+    PeriodicTask: ("name", "task", "enabled", "interval", "crontab", "start_time", "expire_seconds"),
+    IntervalSchedule: ("every", "period"),
+    CrontabSchedule: ("minute", "hour", "day_of_week", "day_of_month", "month_of_year", "timezone"),
+}
+"""The columns that the audit log records."""
+
+
+def known_tasks() -> list[str]:
+    """Return the names of the tasks of Flagsite's workers."""
+    current_app.loader.import_default_modules()
+    return [name for name in sorted(current_app.tasks) if not name.startswith("celery.")]
+
+
+def check_crontab(crontab: CrontabSchedule) -> None:
+    """Refuse a crontab that Celery understands only in part, such as `mon#1`, or that matches no day.
+
+    Raises ValidationError with the fields.
+    """
+    problems = {}
+    for name in FIELDS:
+        try:
+            check_field(name, "".join(getattr(crontab, name).split()))
+        except InvalidSchedule as error:
+            problems[name] = error.detail
+    if problems:
+        raise ValidationError(problems)
+    try:
+        _ = crontab.schedule
+    except (ParseException, ValueError) as error:
+        raise ValidationError(f"The crontab is not valid: {error}") from error
+
+
+def check_interval(interval: IntervalSchedule) -> None:
+    """Refuse an interval that is longer than ten years. Raises ValidationError with the field."""
+    try:
+        is_too_long = timedelta(**{interval.period: interval.every}) > LONGEST
+    except OverflowError:
+        is_too_long = True
+    if is_too_long:
+        raise ValidationError({"every": f"An interval is at most {LONGEST.days:,} days long."})
+
+
+def subject_of(schedule: Any) -> str:
+    """Return the schedule's name in the audit log."""
+    return f"schedule:{schedule.name if isinstance(schedule, PeriodicTask) else schedule}"
+
+
+def described(schedule: Any) -> dict[str, Any]:
+    """Return the values of the recorded columns, as JSON."""
+    values = {name: getattr(schedule, name) for name in RECORDED[type(schedule)]}
+    return {name: value if isinstance(value, (bool, int)) else _text(value) for name, value in values.items()}
+
+
+def record_saved(schedule: Any, before: dict[str, Any] | None) -> None:
+    """Add the audit entry of a schedule that was just created (`before` is None) or changed."""
+    after = described(schedule)
+    if before is None:
+        audit_log.record("schedule.create", subject_of(schedule), after=after)
+    elif before != after:
+        audit_log.record("schedule.change", subject_of(schedule), before=before, after=after)
+
+
+def record_deleted(schedule: Any) -> None:
+    """Add the audit entry of a schedule that is deleted next."""
+    audit_log.record("schedule.delete", subject_of(schedule), before=described(schedule))
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)

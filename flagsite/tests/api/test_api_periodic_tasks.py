@@ -1,0 +1,123 @@
+"""Periodic tasks over HTTP: what they hold, what is refused, and what the audit log keeps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask, PeriodicTasks
+
+from conftest import Cast, _key
+from flagsite.periodic_tasks import operations
+from jobs.errors import PeriodicTaskNotFound
+from orgs.access.models import Role
+from orgs.audit.models import AuditEntry
+from orgs.tests.api import Api, kind_of, wrong_fields
+
+PATH = "/v1/periodic-tasks"
+NIGHTLY = {"name": "nightly", "task": "jobs.clean_up", "crontab": {"minute": "30", "hour": "2"}}
+
+
+@pytest.fixture
+def api(cast: Cast, admin_key: str) -> Api:
+    return Api(admin_key)
+
+
+def made(api: Api, **more: Any) -> dict[str, Any]:
+    response = api.post(PATH, NIGHTLY | more)
+    assert response.status_code == 201, response.content
+    return dict(response.json())
+
+
+def test_a_task_is_created_with_its_crontab_and_beat_hears_of_it(api: Api) -> None:
+    before = PeriodicTasks.last_change()
+    task = made(api, reason="Nights are quiet.")
+    assert task["crontab"] == {
+        "minute": "30", "hour": "2", "dayOfMonth": "*", "monthOfYear": "*", "dayOfWeek": "*", "timeZone": "UTC",
+    }  # fmt: skip
+    assert (task["enabled"], task["interval"], task["lastRunAt"], task["totalRunCount"]) == (True, None, None, 0)
+    assert api.get(f"{PATH}/{task['id']}").json() == task
+    assert task in api.get(PATH).json()["results"]
+    assert PeriodicTasks.last_change() != before
+    entry = AuditEntry.objects.latest("id")
+    assert (entry.action, entry.subject, entry.reason) == ("schedule.create", "schedule:nightly", "Nights are quiet.")
+
+
+def test_a_repeated_request_creates_one_task(api: Api) -> None:
+    first, second = (api.post(PATH, NIGHTLY, Idempotency_Key="once") for _ in range(2))
+    assert (first.status_code, first.json()) == (second.status_code, second.json()) == (201, first.json())
+
+
+def test_a_change_leaves_the_rest_alone_and_an_interval_takes_the_place_of_the_crontab(api: Api) -> None:
+    task = made(api, description="Deletes.")
+    changed = api.patch(f"{PATH}/{task['id']}", {"interval": {"every": 2, "period": "hours"}}).json()
+    assert changed == task | {"interval": {"every": 2, "period": "hours"}, "crontab": None}
+    assert not CrontabSchedule.objects.filter(minute="30", hour="2").exists()  # no other task used it
+    assert api.patch(f"{PATH}/{task['id']}", {"enabled": False}).json() == changed | {"enabled": False}
+    entry = AuditEntry.objects.latest("id")
+    assert (entry.details["before"]["enabled"], entry.details["after"]["enabled"]) == (True, False)
+
+
+def test_tasks_share_equal_crontabs_until_the_last_of_them_is_gone(api: Api) -> None:
+    first, second = made(api)["id"], made(api, name="other")["id"]
+    assert CrontabSchedule.objects.filter(minute="30", hour="2").count() == 1
+    assert api.delete(f"{PATH}/{first}").status_code == 204
+    assert api.get(f"{PATH}/{second}").json()["crontab"]["hour"] == "2"
+    assert api.delete(f"{PATH}/{second}").status_code == 204
+    assert not CrontabSchedule.objects.filter(minute="30", hour="2").exists()
+    assert kind_of(api.get(f"{PATH}/{second}")) == "periodic-task-not-found"
+    assert kind_of(api.delete(f"{PATH}/{second}")) == "periodic-task-not-found"
+    assert kind_of(api.patch(f"{PATH}/{second}", {"enabled": True})) == "periodic-task-not-found"
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"crontab": {"dayOfWeek": "mon#1"}}, "crontab.dayOfWeek"),
+        ({"crontab": {"dayOfMonth": "L"}}, "crontab.dayOfMonth"),
+        ({"crontab": {"hour": "25"}}, "crontab.hour"),
+        ({"crontab": {"dayOfMonth": "31", "monthOfYear": "2"}}, "never occurs"),
+        ({"crontab": {"timeZone": "Europe/Nowhere"}}, "crontab.timeZone"),
+        ({"crontab": None}, "either an interval or a crontab"),
+        ({"interval": {"every": 1, "period": "days"}}, "either an interval or a crontab"),
+        ({"crontab": None, "interval": {"every": 2**31 - 1, "period": "days"}}, "interval.every"),
+        ({"task": "os.system"}, "jobs.clean_up"),  # the message lists what workers know
+        ({"task": "celery.backend_cleanup"}, "task"),
+        ({"name": "sweep"}, "name"),  # another task has it
+    ],
+)
+def test_a_task_that_beat_could_not_send_is_refused_in_words(api: Api, changes: Any, named: str) -> None:
+    count = PeriodicTask.objects.count(), CrontabSchedule.objects.count(), IntervalSchedule.objects.count()
+    response = api.post(PATH, NIGHTLY | changes)
+    assert (response.status_code, kind_of(response)) == (400, "invalid-periodic-task")
+    assert named in response.json()["detail"]
+    assert count == (PeriodicTask.objects.count(), CrontabSchedule.objects.count(), IntervalSchedule.objects.count())
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"name": None}, "name"), ({"enabled": "yes"}, "enabled"), ({"kwargs": "{}"}, "kwargs"),
+        ({"expireSeconds": 0}, "expireSeconds"), ({"startTime": "soon"}, "startTime"),
+        ({"interval": {"every": 0, "period": "days"}}, "interval.every"),
+        ({"interval": {"every": 1, "period": "years"}}, "interval.period"),
+    ],
+)  # fmt: skip
+def test_wrong_fields_are_named(api: Api, changes: Any, field: str) -> None:
+    assert field in wrong_fields(api.post(PATH, NIGHTLY | changes))
+    assert wrong_fields(api.patch(f"{PATH}/1", {})) == {""}
+
+
+def test_bound_keys_see_and_change_no_periodic_task(cast: Cast) -> None:
+    task, bound = PeriodicTask.objects.get(name="sweep"), Api(_key("bound", Role.ADMIN, cast.acme))
+    calls = [("GET", PATH), ("POST", PATH)] + [(method, f"{PATH}/{task.pk}") for method in ("GET", "PATCH", "DELETE")]
+    for method, path in calls:
+        assert kind_of(bound.send(method, path, NIGHTLY if method == "POST" else None)) == "outside-of-your-subtree"
+    assert operations.find("sweep").enabled
+
+
+def test_a_task_is_found_by_name_and_by_id(db: None) -> None:
+    task = PeriodicTask.objects.get(name="sweep")
+    assert operations.find("sweep") == operations.find(task.pk) == operations.find(str(task.pk)) == task
+    with pytest.raises(PeriodicTaskNotFound):
+        operations.find("nowhere")
