@@ -65,7 +65,7 @@ def ids(cast: Cast) -> dict[str, list[Any]]:
     return {
         "organization_id": organizations, "orgId": organizations, "organization": organizations,
         "job_id": list(Job.objects.values_list("pk", flat=True)),
-        "schedule_id": list(FlagSchedule.objects.values_list("pk", flat=True)),
+        "task_id": [1], "schedule_id": list(FlagSchedule.objects.values_list("pk", flat=True)),
         "name": all_flags, "featureFlagName": all_flags, "enabled": ["true"], "prefix": [own.prefix, key.prefix],
         "flag_id": list(Flag.objects.values_list("pk", flat=True)), "user_id": [theirs.pk],
         "username": [theirs.username],
