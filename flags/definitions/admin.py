@@ -48,6 +48,9 @@ class FlagAdmin(AdoptionPages, EvaluationPages, OperatorAdmin):
     """The pages of definitions. Only people without a scope may change definitions; values are set on organizations."""
 
     add_role = change_role = Role.EDITOR
+    empty_hint = (
+        "Define a flag here, or set a new flag on an organization. Your applications then ask for it by its key."
+    )
     for_bound_people = True
     form = FlagForm
     paginator = CappedPaginator

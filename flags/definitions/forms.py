@@ -17,7 +17,7 @@ from flags.definitions.fields import FIELDS
 from flags.definitions.models import Flag
 from flags.definitions.refusals import existing_flag
 from flags.errors import FlagChangedMeanwhile
-from flagsite.core.admin.reason_form import reason_field, reason_line
+from flagsite.core.admin.reason_form import Irreversible, reason_field, reason_line
 from flagsite.core.errors import FlagsiteError
 from jobs.engine.models import Job
 
@@ -136,6 +136,7 @@ class PurgeForm(DefinitionOperationForm):
     """The form of a purge. A person has to repeat the key, so that nobody deletes a flag by mistake."""
 
     key = forms.CharField(strip=False, widget=UnfoldAdminTextInputWidget(), help_text="Repeat the key of the flag.")
+    reason = reason_field(Irreversible.PURGE_FLAG)
 
     def clean_key(self) -> str:
         if self.cleaned_data["key"] != self.flag.key:
@@ -151,6 +152,7 @@ class DefinitionOperation:
     explained: str
     form: type[DefinitionOperationForm]
     act: Callable[..., Flag | Job]
+    irreversible: Irreversible | None = None
 
 
 def _unarchive(**arguments: Any) -> Flag:
@@ -177,6 +179,7 @@ OPERATIONS = {
             explained="A job deletes the flag and its values on all organizations. This cannot be undone.",
             form=PurgeForm,
             act=service.purge,
+            irreversible=Irreversible.PURGE_FLAG,
         ),
     )
 }

@@ -25,13 +25,20 @@ from flags.schedules.forms import ScheduleForm
 from flags.schedules.models import FlagSchedule
 from flags.schedules.selectors import schedules_of
 from flagsite.core.admin.capped_paginator import CappedPaginator
-from flagsite.core.admin.reason_form import ReasonForm
+from flagsite.core.admin.reason_form import ReasonForm, with_reason
 from flagsite.core.db.clock import now
 from flagsite.core.errors import FlagsiteError
 from flagsite.core.ids import id_in
 from orgs.access.caller import Caller
 from orgs.access.models import Role
-from orgs.access.operator_admin import OperatorAdmin, SingleCountChangeList, may, require_caller
+from orgs.access.operator_admin import (
+    OperatorAdmin,
+    SingleCountChangeList,
+    came_from,
+    may,
+    one_click_button,
+    require_caller,
+)
 from orgs.access.organization_picker import set_caller
 from orgs.access.visible_organizations import is_named_by, visible_organizations
 from orgs.audit import audit_log
@@ -79,6 +86,9 @@ class ScheduleList(SingleCountChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         _describe(list(self.result_list), require_caller(request))
+        may_retry = self.model_admin.has_retry_permission(request)
+        for schedule in self.result_list:
+            schedule.may_retry = may_retry and schedule.status == FlagSchedule.Status.FAILED
 
 
 @admin.register(FlagSchedule)
@@ -86,9 +96,12 @@ class FlagScheduleAdmin(OperatorAdmin):
     """The pages of scheduled changes. A person creates one with a form; only operations change it later."""
 
     add_role = Role.EDITOR
+    empty_hint = "A scheduled change sets a flag at a later time, once or again and again."
     organization_field = "organization_id"
     paginator = CappedPaginator
-    list_display = ["number", "when", "flag_key", "new_value", "where", "state", "recurs", "created_by", "last_error"]
+    list_display = [
+        "number", "when", "flag_key", "new_value", "where", "state", "recurs", "created_by", "last_error", "buttons",
+    ]  # fmt: skip
     list_display_links = None
     list_filter = ["status", "scheduled_at"]
     list_filter_submit = True
@@ -150,6 +163,13 @@ class FlagScheduleAdmin(OperatorAdmin):
     def recurs(self, schedule: FlagSchedule) -> str:
         return f"{schedule.cron} ({schedule.time_zone})" if schedule.cron else "–"
 
+    @admin.display(description="actions")
+    def buttons(self, schedule: FlagSchedule) -> SafeString | str:
+        if not schedule.may_retry:  # type: ignore[attr-defined]
+            return ""
+        address = reverse("admin:flags_flagschedule_do", args=[schedule.pk, "retry"])
+        return one_click_button("retry", "Retry now", f"scheduled change {schedule.pk}", address)
+
     # --- Operations ---------------------------------------------------------------------------------------------------
 
     @admin.action(description="Cancel", permissions=["cancel"])
@@ -168,7 +188,8 @@ class FlagScheduleAdmin(OperatorAdmin):
             raise PermissionDenied
         back = reverse("admin:flags_flagschedule_change", args=[self._schedule(request, object_id).pk])
         one = self.get_queryset(request).filter(pk=object_id)
-        return self._do(request, one, OPERATIONS[operation], back=back) or HttpResponseRedirect(back)
+        done = self._do(request, one, OPERATIONS[operation], back=back)
+        return done or HttpResponseRedirect(came_from(request, back))
 
     def _do(
         self, request: HttpRequest, schedules: QuerySet[FlagSchedule], operation: ScheduleOperation, *, back: str = ""
@@ -192,7 +213,7 @@ class FlagScheduleAdmin(OperatorAdmin):
             except FlagsiteError as error:
                 refused[error.detail] += 1
         if done := len(ids) - refused.total():
-            self.message_user(request, f"{done:,} {operation.done}.")
+            self.message_user(request, with_reason(f"{done:,} {operation.done}.", form.cleaned_data["reason"]))
         for detail in list(refused)[:10]:
             self.message_user(request, detail, messages.WARNING)
         if refused.total() > 10:  # noqa: PLR2004

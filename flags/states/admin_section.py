@@ -15,7 +15,7 @@ from flags.states import preview
 from flags.states.selectors import as_effective, effective_state, effective_states
 from flags.states.set_flag import set_flag
 from flagsite.core.actor import current
-from flagsite.core.admin.reason_form import reason_field
+from flagsite.core.admin.reason_form import reason_field, with_reason
 from flagsite.core.errors import FlagsiteError
 from flagsite.core.ids import id_in
 from jobs.engine.chains import jobs_of
@@ -117,7 +117,10 @@ def _set(
         )
     if accepted.job is None:
         state = effective_state(organization=organization, flag_key=values["flag"])
-        admin.message_user(request, f"{values['flag']} is {state.in_words} now. {state.note}".strip())
+        text = f"{values['flag']} is {state.in_words} now in {organization.name}. {state.note}".strip()
+        admin.message_user(request, with_reason(text, values["reason"]))
         return HttpResponseRedirect(reverse("admin:orgs_organization_change", args=[organization.pk]))
-    admin.message_user(request, f"Job {accepted.job.pk} sets it on the organization and everything below.")
+    word = "on" if values["enabled"] else "off"
+    text = f"Job {accepted.job.pk} switches {values['flag']} {word} in {organization.name} and everything below it."
+    admin.message_user(request, with_reason(text, values["reason"]))
     return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[accepted.job.pk]))

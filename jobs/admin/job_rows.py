@@ -15,6 +15,7 @@ from jobs.engine.states import FINAL, Status
 from jobs.operations import job_operations
 from jobs.templatetags.job_formats import duration
 from orgs.access.caller import Caller
+from orgs.access.operator_admin import one_click_button
 from orgs.tree.paths import path_names_of
 
 LIVE_CELLS = ("status", "progress", "took", "attempt", "buttons")
@@ -68,7 +69,10 @@ class JobRow:
         return min(100, (self.standing.processed + self.standing.failed) * 100 // total) if total else 0
 
     def cell(self, name: str, *, is_update: bool = False) -> SafeString:
-        """The HTML of one of the LIVE_CELLS. `is_update` marks the cell as the replacement of the cell on the page."""
+        """The HTML of one of the LIVE_CELLS, or of the `links` on the job's page.
+
+        `is_update` marks the cell as the replacement of the cell on the page.
+        """
         attributes = mark_safe(' hx-swap-oob="true"') if is_update else mark_safe("")
         if name == "status" and self.is_open:
             attributes += format_html(' data-open="{}"', self.job.pk)
@@ -108,20 +112,29 @@ class JobRow:
         return f"{job.round_attempt + 1} of {job.max_retries + 1}" + (" (retry)" if job.parent_job_id else "")
 
     def _buttons(self) -> SafeString | str:
+        """The operations in a row of the list. Retry does it at once; the page of a job asks for the reason first."""
+        if not self.may_operate:
+            return ""
+        retry = one_click_button("retry", "Retry", f"job {self.job.pk}", self._address("retry"))
+        buttons = ([retry] if self.can_be_retried else []) + ([self._link("cancel")] if self.can_be_cancelled else [])
+        return format_html_join(" ", "{}", ((button,) for button in buttons))
+
+    def _links(self) -> SafeString | str:
         if not self.may_operate:
             return ""
         possible = {"retry": self.can_be_retried, "cancel": self.can_be_cancelled}
+        return format_html_join(
+            " ", "{}", ((self._link(name),) for name, can_be_done in possible.items() if can_be_done)
+        )
+
+    def _link(self, operation: str) -> SafeString:
+        """A link to the page that asks for the reason of the operation."""
         link = '<a id="{}-{}" class="fs-button" href="{}">{}<span class="fs-unseen"> job {}</span></a>'
         number = self.job.pk
-        return format_html_join(
-            " ",
-            link,
-            (
-                (name, number, reverse("admin:jobs_job_act", args=[number, name]), name.title(), number)
-                for name, can_be_done in possible.items()
-                if can_be_done
-            ),
-        )
+        return format_html(link, operation, number, self._address(operation), operation.title(), number)
+
+    def _address(self, operation: str) -> str:
+        return reverse("admin:jobs_job_act", args=[self.job.pk, operation])
 
 
 def rows_of(jobs: Sequence[Job], caller: Caller, *, may_operate: bool) -> dict[int, JobRow]:

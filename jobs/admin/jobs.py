@@ -17,7 +17,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from flagsite.core.admin.capped_paginator import CappedPaginator
-from flagsite.core.admin.reason_form import ReasonForm
+from flagsite.core.admin.reason_form import ReasonForm, with_reason
 from flagsite.core.ids import id_in
 from jobs.admin import job_page
 from jobs.admin.job_filters import FILTERS
@@ -30,7 +30,7 @@ from jobs.operations.job_operations import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from jobs.templatetags.job_formats import work
 from orgs.access.live_pages import fragment
 from orgs.access.models import Role
-from orgs.access.operator_admin import OperatorAdmin, SingleCountChangeList, clipped, may, require_caller
+from orgs.access.operator_admin import OperatorAdmin, SingleCountChangeList, came_from, clipped, may, require_caller
 from orgs.access.visible_organizations import is_named_by, visible_organizations
 
 MAX_LIVE_JOBS = 200
@@ -72,6 +72,10 @@ class JobAdmin(OperatorAdmin):
     """The pages of jobs. Jobs are changed by the operations of `jobs.operations.bulk` only, and not in forms."""
 
     organization_field = "organization_id"
+    empty_hint = (
+        "Flagsite creates a job when a flag is set on an organization that has others below it. Open an organization "
+        "and set a flag."
+    )
     paginator = CappedPaginator
     linked_lookups = frozenset({"parent_job__isnull"})
     list_display = [
@@ -177,7 +181,8 @@ class JobAdmin(OperatorAdmin):
         if operation not in OPERATIONS or not jobs:
             raise Http404
         back = reverse("admin:jobs_job_change", args=[object_id])
-        return self._confirm_and_do(request, jobs, OPERATIONS[operation], back=back) or HttpResponseRedirect(back)
+        done = self._confirm_and_do(request, jobs, OPERATIONS[operation], back=back)
+        return done or HttpResponseRedirect(came_from(request, back))
 
     def _confirm_and_do(
         self, request: HttpRequest, jobs: QuerySet[Job], operation: BulkOperation, *, back: str = ""
@@ -205,7 +210,8 @@ class JobAdmin(OperatorAdmin):
             return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[job.pk]))
         result = bulk.do_on_each(list(bulk.one_of_each_chain(jobs, operation)), operation, by=caller.name, **values)
         were = "job was" if result.count == 1 else "jobs were"
-        self.message_user(request, f"{result.count:,} {were} {operation.participle}.")
+        text = f"{result.count:,} {were} {operation.participle}."
+        self.message_user(request, with_reason(text, values["reason"]))
         for reason, count in (selection.skipped + result.skipped).most_common():
             self.message_user(request, f"{count:,} skipped: {bulk.skip_clause(reason, count)}.", messages.WARNING)
         return None

@@ -20,14 +20,9 @@ from orgs.access.operator_admin import caller_of, may
 
 
 class QueueOperationForm(ReasonForm):
-    """The form for the reason of a pause or a resume. A resume needs no reason."""
+    """The form for the reason of a pause or a resume."""
 
-    reason = reason_field(help_text="Shown on the page of queues and in the audit log.")
-
-    def __init__(self, *args: Any, required: bool, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["reason"].required = required
-        self.fields["reason"].label = "Reason" if required else "Reason (optional)"
+    reason = reason_field(help_text="Optional. Shown on the page of queues and kept in the audit log.")
 
 
 @admin.register(Queue)
@@ -75,7 +70,7 @@ class QueueAdmin(LiveListAdmin):
         queue = self.get_object(request, unquote(name))
         if queue is None:
             raise Http404
-        form = QueueOperationForm(request.POST if request.method == "POST" else None, required=action == "pause")
+        form = QueueOperationForm(request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():
             function = queue_operations.pause if action == "pause" else queue_operations.resume
             function(queue.pk, by=_name_of(request), reason=form.cleaned_data["reason"])

@@ -48,7 +48,7 @@ class ImportForm(forms.Form):
         label="Allow moves to another tree",
         help_text="Another tree is often another customer. Without this, such a file is refused.",
     )
-    reason = reason_field(required=False, rows=2, help_text="Optional. Kept in the audit log.")
+    reason = reason_field()
 
     def __init__(self, caller: Caller, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

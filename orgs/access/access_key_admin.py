@@ -18,7 +18,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from flagsite.core.admin.reason_form import OptionalReasonForm
+from flagsite.core.admin.reason_form import Irreversible, IrreversibleForm, ReasonForm, with_reason
 from flagsite.core.errors import FlagsiteError
 from orgs.access import access_keys, authorized_keys, key_plans
 from orgs.access.models import AccessKey, Role
@@ -60,7 +60,7 @@ class AccessKeyForm(forms.ModelForm):
         return expires
 
 
-class RotateForm(OptionalReasonForm):
+class RotateForm(ReasonForm):
     """The form to rotate an access key."""
 
     field_order = ("overlap", "reason")
@@ -78,6 +78,7 @@ class AccessKeyAdmin(OperatorAdmin):
     """The list of access keys. A person with a scope creates, sees and revokes access keys of this subtree only."""
 
     view_role = add_role = Role.ADMIN
+    empty_hint = "A program needs an access key to use the API. Flagsite shows the key once, when you create it."
     organization_field = "organization_id"
     form = AccessKeyForm
     list_display = [
@@ -177,16 +178,16 @@ class AccessKeyAdmin(OperatorAdmin):
     def revoke_view(self, request: HttpRequest, prefix: str) -> HttpResponse:
         """Ask for a confirmation, then revoke the access key."""
         key = self._key(request, prefix)
-        form = OptionalReasonForm(request.POST if request.method == "POST" else None)
+        form = IrreversibleForm(Irreversible.REVOKE_KEY, request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():
             ended = authorized_keys.revoke(require_caller(request), prefix).ended
             also = f" It has also cancelled {ended.in_words} of the key." if ended.count else ""
-            self.message_user(
-                request, f"{key.name} ({prefix}) is revoked. Flagsite now refuses every request with this key.{also}"
-            )
+            text = f"{key.name} ({prefix}) is revoked. Flagsite now refuses every request with this key.{also}"
+            self.message_user(request, with_reason(text, form.cleaned_data["reason"]))
             return HttpResponseRedirect(reverse("admin:orgs_accesskey_changelist"))
         plans = key_plans.planned_by(prefix)
-        page = {"opts": self.opts, "title": "Revoke an access key", "key": key, "form": form, "plans": plans}
+        page = {"opts": self.opts, "title": "Revoke an access key", "key": key, "form": form, "plans": plans,
+                "irreversible": Irreversible.REVOKE_KEY}  # fmt: skip
         return TemplateResponse(
             request, "admin/orgs/accesskey/revoke.html", self.admin_site.each_context(request) | page
         )
@@ -208,7 +209,15 @@ class AccessKeyAdmin(OperatorAdmin):
             names.append("rotate")
         links = format_html_join(
             " ",
-            '<a class="fs-button" href="{}">{}<span class="fs-unseen"> {}</span></a>',
-            ((reverse(f"admin:orgs_accesskey_{name}", args=[key.prefix]), name.title(), key.name) for name in names),
+            '<a class="fs-button {}" href="{}">{}<span class="fs-unseen"> {}</span></a>',
+            (
+                (
+                    "fs-danger" if name == "revoke" else "",
+                    reverse(f"admin:orgs_accesskey_{name}", args=[key.prefix]),
+                    name.title(),
+                    key.name,
+                )
+                for name in names
+            ),
         )
         return format_html("{} replaced by {}", links, key.successor.prefix) if key.successor else links

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from typing import Any, ClassVar
+from urllib.parse import urlsplit, urlunsplit
 
 from django.contrib import messages
 from django.contrib.admin.filters import FieldListFilter
@@ -55,6 +56,37 @@ def may(request: HttpRequest, needed: Role | None) -> bool:
     """Return whether the person's role includes `needed`; None means that no role is enough."""
     caller = caller_of(request)
     return needed is not None and caller is not None and caller.may(needed)
+
+
+def one_click_button(name: str, label: str, subject: str, address: str) -> SafeString:
+    """Return the HTML of a button that does an operation at once, without a page that asks for a reason.
+
+    The button sends the form around it to the address of the operation. A list is such a form already. The page of the
+    operation takes the value `confirmed` for the answer to its question, and then leads back (`came_from`).
+
+    Args:
+        name: the name of the operation, for the button's id.
+        label: what people read on the button.
+        subject: what the operation is for, such as `job 7`: for screen readers, and for the id.
+        address: the address of the operation.
+    """
+    return format_html(
+        '<button type="submit" id="{}" class="fs-button" name="confirmed" value="1" formmethod="post" formnovalidate '
+        'formaction="{}">{}<span class="fs-unseen"> {}</span></button>',
+        f"{name}-{subject.rpartition(' ')[2]}", address, label, subject,
+    )  # fmt: skip
+
+
+def came_from(request: HttpRequest, otherwise: str) -> str:
+    """Return the address of the page of the admin site with the button that the person pressed.
+
+    Args:
+        request: the request of the button.
+        otherwise: the address to return if the browser does not tell, or if that page was the question itself.
+    """
+    page = urlsplit(request.headers.get("Referer", ""))
+    is_ours = page.netloc == request.get_host() and page.path.startswith("/admin/") and page.path != request.path
+    return urlunsplit(("", "", page.path, page.query, "")) if is_ours else otherwise
 
 
 class TextInputFilter(TextFilter):
@@ -114,6 +146,8 @@ class OperatorAdmin(ModelAdmin):
 
     row_names: ClassVar[tuple[str, str] | None] = None
     """The singular and the plural of the rows' name, if the model's own names do not fit after a number."""
+    empty_hint: ClassVar[str] = ""
+    """A sentence for an empty list: where its rows come from, or what to do next."""
     show_full_result_count = False
     list_per_page = 50
 

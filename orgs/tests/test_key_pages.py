@@ -83,8 +83,9 @@ def test_revoking_asks_first_and_ends_the_key(cast: Cast) -> None:
     client = signed_in("admin")
     assert "cannot be undone" in shown(client.get(f"{PAGE}{key.prefix}/revoke/"))
     assert Api(secret).get("/organizations").status_code == 200
-    page = shown(client.post(f"{PAGE}{key.prefix}/revoke/", follow=True))
+    page = shown(client.post(f"{PAGE}{key.prefix}/revoke/", {"reason": "It leaked."}, follow=True))
     assert "old" in page
+    assert "Reason: It leaked." in page
     assert kind_of(Api(secret).get("/organizations")) == "not-authenticated"
     assert AuditEntry.objects.latest("id").action == "key.revoke"
 

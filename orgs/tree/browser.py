@@ -44,8 +44,8 @@ def visible_children(caller: Caller, *, parent_id: int | None, after: Organizati
     return Children(organizations[:MAX_SHOWN], len(organizations) > MAX_SHOWN)
 
 
-def search(caller: Caller, term: str) -> list[tuple[Organization, str]]:
-    """Return up to MAX_SHOWN organizations whose name or key contains the term, each with its path as text.
+def search(caller: Caller, term: str, *, limit: int = MAX_SHOWN) -> list[tuple[Organization, str]]:
+    """Return up to `limit` organizations whose name or key contains the term, each with its path as text.
 
     The organizations that the term names by key or id (`orgs.tree.references`) come first.
     """
@@ -53,7 +53,7 @@ def search(caller: Caller, term: str) -> list[tuple[Organization, str]]:
     named = is_named_by(term)
     organizations = list(rows.filter(named).order_by("pk"))
     others = rows.filter(Q(name__icontains=term) | Q(key__icontains=term)).exclude(named)
-    organizations += others.order_by("pk")[: MAX_SHOWN - len(organizations)]
+    organizations += others.order_by("pk")[: max(0, limit - len(organizations))]
     return with_paths(caller, organizations)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from django import forms
 
-from flagsite.core.admin.reason_form import reason_field
+from flagsite.core.admin.reason_form import Irreversible, reason_field
 from orgs.access.caller import Caller
 from orgs.access.organization_picker import OrganizationField
 from orgs.access.visible_organizations import check_placement
@@ -23,7 +23,7 @@ class OrganizationOperationForm(forms.Form):
     """The base of the forms: a reason, which is optional, below the other fields."""
 
     field_order = ("name", "key", "parent", "reason")
-    reason = reason_field(required=False, rows=2, help_text="Optional. Kept in the audit log.")
+    reason = reason_field()
 
 
 class RenameForm(OrganizationOperationForm):
@@ -58,6 +58,7 @@ class DeleteForm(OrganizationOperationForm):
     """The form to delete an organization. The person has to enter its key, as a protection against mistakes."""
 
     key = forms.CharField(strip=False, help_text="Enter the organization's key to confirm the deletion.")
+    reason = reason_field(Irreversible.DELETE_ORGANIZATION)
 
     def __init__(self, organization: Organization, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -78,6 +79,7 @@ class OrganizationOperation:
     form: Callable[..., forms.Form]
     act: Callable[[Caller, Organization, dict[str, Any]], Organization | None]
     has_preview: bool = False
+    irreversible: Irreversible | None = None
 
 
 def _rename(caller: Caller, organization: Organization, values: dict[str, Any]) -> Organization:
@@ -105,7 +107,7 @@ OPERATIONS = {
         OrganizationOperation("rename", "Rename", RenameForm, _rename),
         OrganizationOperation("create", "Create an organization below", CreateForm, _create),
         OrganizationOperation("move", "Move", MoveForm, _move, has_preview=True),
-        OrganizationOperation("delete", "Delete", DeleteForm, _delete),
+        OrganizationOperation("delete", "Delete", DeleteForm, _delete, irreversible=Irreversible.DELETE_ORGANIZATION),
     )
 }
 

@@ -99,7 +99,7 @@ def test_the_page_shows_what_a_key_has_planned_before_it_is_revoked(
     assert "has planned 3 scheduled changes" in asked
     for plan in plans:
         assert f"{plan.pk}: checkout: on" in asked
-    assert "cancelled 3 scheduled changes" in shown(client.post(page, follow=True))
+    assert "cancelled 3 scheduled changes" in shown(client.post(page, {"reason": "It leaked."}, follow=True))
 
 
 def test_the_command_shows_what_a_key_has_planned_and_ends_it(

@@ -76,7 +76,6 @@ def test_the_form_makes_pairs_recurrences_and_changes_of_definitions(cast: Cast)
         ({"organization": "oslo", "at": f"{YEAR}-01-31T09:00", "rollout": "5"}, "belongs to the definition"),
         ({"organization": "oslo", "at": f"{YEAR}-01-31T09:00", "flag": "none"}, "There is no flag"),
         ({"organization": "oslo", "cron": "x"}, "five fields"),
-        ({"organization": "oslo", "at": f"{YEAR}-01-31T09:00", "reason": ""}, "This field is required"),
     ],
 )
 def test_what_the_form_refuses_it_says(cast: Cast, more: dict[str, str], words: str) -> None:
@@ -118,7 +117,6 @@ def test_viewers_look_and_operators_act(cast: Cast) -> None:
 def test_cancelling_asks_why_and_keeps_it(cast: Cast) -> None:
     schedule, client = planned(cast.oslo), signed_in("operator")
     assert "Kept in the audit log" in shown(client.get(page(schedule, "cancel")))
-    assert "This field is required" in shown(client.post(page(schedule, "cancel"), {"confirmed": "1", "reason": ""}))
     client.post(page(schedule, "cancel"), {"confirmed": "1", "reason": "called off"})
     assert as_of(schedule).status == "cancelled"
     entry = AuditEntry.objects.get(action="flag-schedule.cancel")
@@ -197,3 +195,16 @@ def test_a_page_costs_the_same_however_much_it_shows(cast: Cast, path: str, djan
 def test_who_is_not_signed_in_is_sent_to_the_login(cast: Cast) -> None:
     for name in ("changelist", "agenda", "add"):
         assert Client().get(reverse(f"admin:flags_flagschedule_{name}")).status_code == 302
+
+
+def test_a_row_of_what_failed_is_retried_with_one_click(cast: Cast) -> None:
+    failed, pending = planned(cast.oslo), planned(cast.rome)
+    FlagSchedule.objects.filter(pk=failed.pk).update(status="failed", retry_count=3)
+    client = signed_in("operator")
+    assert f'formaction="{page(pending, "retry")}"' not in shown(client.get(LIST))
+    assert f'formaction="{page(failed, "retry")}"' in shown(client.get(LIST))
+    answer = client.post(page(failed, "retry"), {"confirmed": "1"}, headers={"Referer": f"http://testserver{LIST}"})
+    assert answer["Location"] == LIST
+    assert as_of(failed).retry_count == 0
+    assert "will be tried within seconds" in shown(client.get(LIST))
+    assert "formaction" not in shown(signed_in("viewer", name="vic").get(LIST))

@@ -174,7 +174,7 @@ def test_who_is_bound_to_an_organization_has_to_be_bound_elsewhere_before_it_goe
     ):
         page = shown(client.get(f"{TREE}{cast.north.pk}/delete/do/"))
         assert f"It cannot be deleted yet: without it {named} would see everything." in page
-        page = shown(client.post(f"{TREE}{cast.north.pk}/delete/do/", {"key": "north"}))
+        page = shown(client.post(f"{TREE}{cast.north.pk}/delete/do/", {"key": "north", "reason": "sold"}))
         assert "1 person is bound to it or to an organization below it" in page
         assert named in page
     assert Organization.objects.filter(pk=cast.oslo.pk).exists()

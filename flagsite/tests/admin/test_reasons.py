@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from conftest import Cast
+from flags.definitions import service
 from orgs.access import access_keys
 from orgs.audit.models import AuditEntry
 from orgs.tests.people import SUPERUSER, person, shown, signed_in
@@ -65,6 +66,57 @@ def test_a_form_has_a_field_for_the_reason_and_keeps_it(ids: dict[str, Any], pat
     answer = client.post(address, values | {"reason": WHY})
     new = AuditEntry.objects.order_by("id")[before:]
     assert [entry.reason for entry in new] == [WHY], answer.content.decode()[-3000:]
+
+
+LAST = {
+    "/admin/orgs/accesskey/{key}/revoke/": {},
+    "/admin/orgs/organization/{rome}/delete/do/": {"key": "rome"},
+    "/admin/flags/flag/{gone}/purge/do/": {"key": "gone"},
+}
+
+
+@pytest.mark.parametrize(("path", "values"), LAST.items())
+def test_what_cannot_be_undone_needs_a_reason_and_has_a_red_button(
+    ids: dict[str, Any], path: str, values: dict[str, Any]
+) -> None:
+    service.create(key="gone", by="user:ada", values={})
+    gone = service.archive(key="gone", by="user:ada")
+    client, address = signed_in("admin"), path.format(**ids, gone=gone.pk)
+    page = shown(client.get(address))
+    based_on = re.findall(r'name="based_on" value="([^"]*)"', page)
+    assert re.search(r'<button type="submit" class="fs-button fs-danger">', page)
+    assert re.search(r'<label for="id_reason">Reason<span class="fs-required"', page)
+    before = AuditEntry.objects.count()
+    values = values | ({"based_on": based_on[0]} if based_on else {})
+    assert "This field is required." in shown(client.post(address, values | {"reason": " "}))
+    assert AuditEntry.objects.count() == before
+    assert client.post(address, values | {"reason": WHY}).status_code == 302
+    assert AuditEntry.objects.latest("id").reason == WHY
+
+
+def test_what_can_be_undone_is_asked_for_alike_and_has_no_red_button(ids: dict[str, Any]) -> None:
+    client = signed_in("admin")
+    for path in ("/admin/orgs/organization/{rome}/rename/do/", "/admin/flags/flag/set/{rome}/",
+                 "/admin/flags/flagschedule/add/", "/admin/jobs/queue/default/pause/",
+                 "/admin/orgs/accesskey/{key}/rotate/"):  # fmt: skip
+        page = shown(client.get(path.format(**ids)))
+        assert re.search(r'<label for="id_reason">Reason</label>', page), path
+        assert "Optional." in page, path
+        assert not re.search(r'<button type="submit" class="fs-button fs-danger', page), path
+
+
+def test_after_a_switch_a_person_reads_what_was_done_and_the_reason(cast: Cast) -> None:
+    client = signed_in("operator")
+    for organization, words in (
+        (cast.oslo, "checkout is on now in Oslo."),
+        (cast.north, "switches checkout on in North"),
+    ):
+        address = f"/admin/flags/flag/set/{organization.pk}/"
+        values = {"flag": "checkout", "enabled": "true", "reason": "launch day"}
+        seen = re.findall(r'name="shown" value="([^"]*)"', shown(client.post(address, values)))
+        page = shown(client.post(address, values | {"shown": seen[0]}, follow=True))
+        assert words in page
+        assert "Reason: launch day" in page
 
 
 def test_deleting_several_rows_takes_a_reason_too(ids: dict[str, Any]) -> None:

@@ -56,3 +56,33 @@ def test_of_a_list_only_what_is_under_way_is_sent_anew_and_once_more_when_it_has
     assert sent(str(runs.pk)) == {runs.pk: True}
     job_operations.retry(job_id=ends.pk, by="olga")  # somebody else, on another page
     assert sent(str(runs.pk)) == {ends.pk: True, runs.pk: True}
+
+
+def test_a_row_of_what_failed_is_retried_with_one_click_that_leads_back_to_the_list(cast: Cast) -> None:
+    failed = claimed(organization_id=cast.oslo.pk)
+    lifecycle.fail(job_id=failed.pk, lease=lease_of(failed), error="no", permanent=True)
+    client = signed_in("operator")
+    page = shown(client.get(LIST))
+    button = re.search(r'<button [^>]*formaction="([^"]*)"[^>]*>Retry', page)
+    assert button is not None
+    came_from = f"http://testserver{LIST}?status__exact=FAILED"
+    answer = client.post(button[1], {"confirmed": "1"}, headers={"Referer": came_from})
+    assert answer["Location"] == f"{LIST}?status__exact=FAILED"
+    assert Job.objects.latest("id").parent_job_id == failed.pk
+    assert "1 job was retried." in shown(client.get(LIST))
+
+
+def test_one_click_leads_to_no_page_of_others(cast: Cast) -> None:
+    failed = claimed(organization_id=cast.oslo.pk)
+    lifecycle.fail(job_id=failed.pk, lease=lease_of(failed), error="no", permanent=True)
+    address = f"{LIST}{failed.pk}/retry/do/"
+    answer = signed_in("operator").post(
+        address, {"confirmed": "1"}, headers={"Referer": "https://elsewhere.example/admin/"}
+    )
+    assert answer["Location"] == f"{LIST}{failed.pk}/change/"
+
+
+def test_a_viewer_is_offered_no_retry(cast: Cast) -> None:
+    failed = claimed(organization_id=cast.oslo.pk)
+    lifecycle.fail(job_id=failed.pk, lease=lease_of(failed), error="no", permanent=True)
+    assert "formaction" not in shown(signed_in("viewer").get(LIST))
