@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.db.models import Q, QuerySet
 from django.urls import reverse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
@@ -14,6 +13,7 @@ from rest_framework.response import Response
 
 from flags.definitions import service
 from flags.definitions.models import FLAG_KEY_PATTERN, Flag
+from flags.definitions.selectors import matching
 from flags.definitions.serializers import (
     DefinitionChanges,
     DefinitionFilters,
@@ -24,7 +24,6 @@ from flags.definitions.serializers import (
     WholeDefinition,
 )
 from flags.definitions.visible_flags import find_visible_flag, visible_flags
-from flags.insights.staleness import with_staleness
 from flagsite.core.api.entity_tags import versions_in
 from flagsite.core.api.input import ReasonInput
 from jobs.api.serializers import tracking_url
@@ -72,7 +71,7 @@ class Definitions(ListEndpoint):
         """
         filters = self.filters(request, DefinitionFilters)
         rows = self.rows(
-            request, _matching(visible_flags(self.caller), filters).prefetch_related("prerequisites").order_by("id")
+            request, matching(visible_flags(self.caller), filters).prefetch_related("prerequisites").order_by("id")
         )
         return self.page(DefinitionSerializer, rows, personal=not _is_bound(self.caller))
 
@@ -171,18 +170,6 @@ class OneDefinition(Endpoint):
             raise ValidationError({"name": ["A flag's name cannot be changed."]})
         flag = service.update(key=name, values=values, by=self.caller.name, expected=_expected(request))
         return _definition_response(self.caller, flag)
-
-
-def _matching(visible: QuerySet[Flag], filters: dict[str, Any]) -> QuerySet[Flag]:
-    flags = visible.filter(archived=filters["archived"] == "true")
-    if "tag" in filters:
-        flags = flags.filter(tags__contains=[filters["tag"]])
-    if "search" in filters:
-        part = filters["search"]
-        flags = flags.filter(Q(key__icontains=part) | Q(description__icontains=part))
-    if "stale" in filters:
-        flags = with_staleness(flags).filter(is_stale=filters["stale"] == "true")
-    return flags.filter(**{name: filters[name] for name in ("owner", "kind") if name in filters})
 
 
 def _is_bound(caller: Caller) -> bool:

@@ -8,7 +8,7 @@ from flags.errors import ScheduleNoLongerAllowed
 from flags.schedules.models import FlagSchedule
 from orgs.access import access_keys
 from orgs.access.caller import Caller
-from orgs.access.models import AccessKey, Role
+from orgs.access.models import Role
 from orgs.access.people import caller_for
 from orgs.tree.paths import path_ids_of
 
@@ -40,14 +40,9 @@ def check_may_apply(schedule: FlagSchedule) -> str:
 
 
 def _caller_of_key(schedule: FlagSchedule, prefix: str) -> Caller:
-    key = AccessKey.objects.select_related("successor").filter(prefix=prefix).first()
-    while key is not None and not key.revoked and key.has_expired and key.successor is not None:
-        key = key.successor
-    if key is None:
-        raise _refusal(schedule, "the access key has been deleted")
-    state = access_keys.state_of(key)
-    if state != "valid":
-        raise _refusal(schedule, f"the access key {'has expired' if state == 'expired' else 'has been revoked'}")
+    key = access_keys.key_in_force(prefix)
+    if isinstance(key, str):
+        raise _refusal(schedule, key)
     return Caller(schedule.created_by, Role(key.role), key.organization_id)
 
 

@@ -75,7 +75,10 @@ class ScopeInline(StackedInline):
     verbose_name = "Bound to an organization (if empty, the person sees everything)"
     can_delete = True
 
-    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Return the field of the form; for the organization the picker, without Django's links beside it."""
+        if db_field.name != "organization":
+            return super().formfield_for_dbfield(db_field, request, **kwargs)
         return OrganizationField(caller=require_caller(request), help_text="Type a part of the name, or the key.")
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:

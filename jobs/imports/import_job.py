@@ -22,6 +22,7 @@ from jobs.errors import ImportFileGone, ImportNotApplicable, ImportNotFound, Per
 from jobs.imports import stored_file
 from jobs.imports.models import ImportFile, ImportLine, OrganizationImport
 from jobs.imports.progress import ImportProgress
+from orgs.access import access_keys
 from orgs.access.caller import Caller
 from orgs.audit import audit_log
 from orgs.errors import ImportRefused, OrganizationNotFound
@@ -118,6 +119,7 @@ def _import(run: Run, record: OrganizationImport, content: BinaryIO, progress: I
     with transaction.atomic():
         if not _lock_tree():
             return False
+        _check_may_still_import(arguments["by"])
         context = {name: arguments[name] for name in ("address", "reason")}
         with actor.acting(arguments["via"], actor=arguments["by"], **context):
             report = importer.import_organizations(
@@ -130,6 +132,17 @@ def _import(run: Run, record: OrganizationImport, content: BinaryIO, progress: I
         _store_result(record, report)
         run.record_progress(processed=report.rows, unchanged=report.unchanged, total=report.rows)
     return True
+
+
+def _check_may_still_import(requested_by: str) -> None:
+    """Check that the access key that requested the import is still valid. Raises PermanentFailure if it is not."""
+    kind, _, name = requested_by.partition(":")
+    found = access_keys.key_in_force(name.partition(" ")[0]) if kind == "key" else None
+    if isinstance(found, str):
+        raise PermanentFailure(
+            f"{requested_by} has requested this import and may no longer import: {found}. Somebody who may import can "
+            "upload the file again."
+        )
 
 
 def _lock_tree() -> bool:

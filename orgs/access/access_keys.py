@@ -72,6 +72,22 @@ def usable_keys() -> QuerySet[AccessKey]:
     return AccessKey.objects.filter(Q(expiry_date__isnull=True) | Q(expiry_date__gt=Now()), revoked=False)
 
 
+def key_in_force(prefix: str) -> AccessKey | str:
+    """Return the access key with this prefix; if it has expired after a rotation, return its successor.
+
+    Work that a key has requested or planned asks here before it runs. If the key is not valid any more, the result is a
+    text that says why, such as "the access key has been revoked".
+    """
+    key = AccessKey.objects.select_related("successor").filter(prefix=prefix).first()
+    while key is not None and not key.revoked and key.has_expired and key.successor is not None:
+        key = key.successor
+    if key is None:
+        return "the access key has been deleted"
+    if state_of(key) != "valid":
+        return f"the access key {'has expired' if key.has_expired and not key.revoked else 'has been revoked'}"
+    return key
+
+
 def rotate(
     *, prefix: str, overlap: timedelta = DEFAULT_OVERLAP, expires: datetime | None = None
 ) -> tuple[AccessKey, str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from django.db import transaction
 from django.db.models import F, Q, QuerySet, Subquery, Value
@@ -45,6 +46,12 @@ def visible_organizations_ordered_by_id(caller: Caller) -> QuerySet[Organization
         return Organization.objects.order_by("id")
     top = Organization.objects.filter(pk=caller.organization_id).first()
     return subtree_ordered_by_id(top) if top else Organization.objects.order_by("id").none()
+
+
+def matching(organizations: QuerySet[Organization], filters: Mapping[str, Any]) -> QuerySet[Organization]:
+    """Return the organizations that match every filter: `key`, a part of the `name`, the id of the `parent` or None."""
+    columns = {"key": "key", "parent": "parent_id", "name": "name__icontains"}
+    return organizations.filter(**{columns[name]: value for name, value in filters.items()})
 
 
 def subtree_ordered_by_id(top: Organization) -> QuerySet[Organization]:

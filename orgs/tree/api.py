@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.db.models import QuerySet
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
@@ -18,6 +17,7 @@ from orgs.access.endpoints import Endpoint, ListEndpoint
 from orgs.access.models import Role
 from orgs.access.visible_organizations import (
     find_visible_organization,
+    matching,
     subtree_ordered_by_id,
     visible_ancestors,
     visible_organizations_ordered_by_id,
@@ -52,7 +52,7 @@ class Organizations(ListEndpoint):
     def get(self, request: Request) -> Response:
         """List the organizations that the caller may see, by id. An organization has to match all filters."""
         filters = self.filters(request, OrganizationFilters)
-        rows = self.rows(request, _matching(visible_organizations_ordered_by_id(self.caller), filters))
+        rows = self.rows(request, matching(visible_organizations_ordered_by_id(self.caller), filters))
         return self.page(OrganizationSerializer, rows)
 
     @extend_schema(
@@ -155,9 +155,3 @@ class Descendants(ListEndpoint):
         top = find_visible_organization(self.caller, organization)
         below = subtree_ordered_by_id(top).exclude(pk=top.pk)
         return self.page(OrganizationSerializer, self.rows(request, below))
-
-
-def _matching(organizations: QuerySet[Organization], filters: dict[str, Any]) -> QuerySet[Organization]:
-    """Return the organizations that match every filter."""
-    columns = {"key": "key", "parent": "parent_id", "name": "name__icontains"}
-    return organizations.filter(**{columns[name]: value for name, value in filters.items()})

@@ -88,6 +88,15 @@ def test_the_form_shows_the_present_organization_by_its_key(cast: Cast) -> None:
     assert StaffScope.objects.get().organization_id == cast.oslo.pk
 
 
+@pytest.mark.parametrize("path", ["/admin/orgs/accesskey/add/", "/admin/auth/user/{user}/change/"])
+def test_the_picker_has_no_menu_beside_it(cast: Cast, path: str) -> None:
+    user = person("viewer", name="vic", bound_to=cast.oslo)
+    page = shown(signed_in("admin").get(path.format(user=user.pk)))
+    assert "fs-picker" in page
+    assert 'data-model-ref="organization"' not in page
+    assert "/orgs/organization/add/" not in page.partition("fs-picker")[2]
+
+
 def test_a_filter_finds_by_key_or_id(cast: Cast) -> None:
     access_keys.create(name="of oslo", organization=cast.oslo)
     access_keys.create(name="of rome", organization=cast.rome)

@@ -19,6 +19,8 @@ from jobs.imports.progress import ImportProgress
 from jobs.operations import job_operations
 from jobs.tests.engine_steps import endings, make_due, statuses
 from jobs.tests.imports.uploading import file_of, record_of, started, upload, work
+from orgs.access import access_keys
+from orgs.access.models import AccessKey, Role
 from orgs.importing import importer
 from orgs.tests.trees import paths
 from orgs.tree import tree_operations
@@ -160,6 +162,33 @@ def test_an_organization_that_left_the_scope_meanwhile_is_not_imported_into(cast
     work()
     assert statuses(Job.objects.get(pk=job_id)) == ["FAILED"]
     assert "rival/oslo/a" not in paths()
+
+
+@pytest.mark.parametrize("is_dry_run", [False, True])
+@pytest.mark.parametrize("end", ["revoked", "expired", "deleted"])
+def test_an_import_of_a_key_that_is_not_valid_any_more_fails_for_good(cast: Cast, is_dry_run: bool, end: str) -> None:
+    key, secret = access_keys.create(name="nightly", role=Role.ADMIN)
+    job_id = started(upload(secret, file_of("a,A,oslo"), "dryRun=true" if is_dry_run else ""))
+    if end == "revoked":
+        access_keys.revoke(prefix=key.prefix)
+    elif end == "expired":
+        AccessKey.objects.filter(pk=key.pk).update(expiry_date=Now() - timedelta(hours=1))
+    else:
+        AccessKey.objects.filter(pk=key.pk).delete()
+    before = paths()
+    work()
+    job = Job.objects.get(pk=job_id)
+    assert (statuses(job), paths()) == (["FAILED"], before)
+    assert f"the access key has {'been ' if end != 'expired' else ''}{end}" in str(job.error_message)
+
+
+def test_an_import_of_a_rotated_key_runs_in_the_name_of_its_successor(cast: Cast) -> None:
+    key, secret = access_keys.create(name="nightly", role=Role.ADMIN)
+    job_id = started(upload(secret, file_of("a,A,oslo")))
+    access_keys.rotate(prefix=key.prefix)
+    AccessKey.objects.filter(pk=key.pk).update(expiry_date=Now() - timedelta(hours=1))
+    work()
+    assert statuses(Job.objects.get(pk=job_id)) == ["COMPLETED"]
 
 
 def test_the_clean_up_deletes_files_that_nothing_needs_any_more(job: Job, admin_key: str) -> None:
