@@ -128,6 +128,8 @@ def _shared(model: type[Any], field: str, values: Mapping[str, Any]) -> Any:
 def _check(row: Any, prefix: str = "") -> None:
     """Check a row as the forms of the admin site do. Raises InvalidPeriodicTask, which names the fields."""
     try:
+        if isinstance(row, CrontabSchedule):
+            rules.check_crontab_fields(row)  # first, because its messages say what is understood
         row.full_clean()
         if isinstance(row, CrontabSchedule):
             rules.check_crontab(row)

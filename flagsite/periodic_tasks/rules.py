@@ -32,11 +32,8 @@ def known_tasks() -> list[str]:
     return [name for name in sorted(current_app.tasks) if not name.startswith("celery.")]
 
 
-def check_crontab(crontab: CrontabSchedule) -> None:
-    """Refuse a crontab that Celery understands only in part, such as `mon#1`, or that matches no day.
-
-    Raises ValidationError with the fields.
-    """
+def check_crontab_fields(crontab: CrontabSchedule) -> None:
+    """Refuse fields that Celery understands only in part, such as `mon#1`. Raises ValidationError with the fields."""
     problems = {}
     for name in FIELDS:
         try:
@@ -45,6 +42,11 @@ def check_crontab(crontab: CrontabSchedule) -> None:
             problems[name] = error.detail
     if problems:
         raise ValidationError(problems)
+
+
+def check_crontab(crontab: CrontabSchedule) -> None:
+    """Refuse a crontab that Celery understands only in part, or that never matches. Raises ValidationError."""
+    check_crontab_fields(crontab)
     try:
         _ = crontab.schedule
     except (ParseException, ValueError) as error:

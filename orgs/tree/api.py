@@ -24,7 +24,6 @@ from orgs.access.visible_organizations import (
 )
 from orgs.idempotency.stored_answers import idempotent
 from orgs.tree import authorized_operations
-from orgs.tree.models import Organization
 from orgs.tree.references import Reference
 from orgs.tree.serializers import (
     DeletionOptions,

@@ -45,7 +45,8 @@ class Command(OperatorCommand):
         table = terminal.table("Flag", Column("Kind", no_wrap=True), "Owner", "State", Column("Rollout", no_wrap=True))
         for flag in found:
             state = "archived" if flag.archived else "killed" if flag.killed else ""
-            table.add_row(*terminal.cells(flag.key, flag.kind, flag.owner, state, f"{flag.rollout_percentage:g} %"))
+            rollout = "" if flag.rollout_percentage is None else f"{flag.rollout_percentage:g} %"
+            table.add_row(*terminal.cells(flag.key, flag.kind, flag.owner, state, rollout))
         output: list[Any] = [table] if found else ["No flag matches."]
         output += [f"There are more than {limit:,}. A higher --limit shows more."] if more else []
         return Answer({"results": [document_of(flag) for flag in found], "more": more}, output)

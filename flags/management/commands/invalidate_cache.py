@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser
 from flags.serving.operator_invalidation import invalidate
 from flagsite.core.console.arguments import add_reason
 from flagsite.core.console.command import Answer, OperatorCommand, WrongUsage
-from orgs.tree.console import everything
+from orgs.tree import console
 
 
 class Command(OperatorCommand):
@@ -32,13 +32,10 @@ class Command(OperatorCommand):
     def answer(self, *, everything: bool, organizations: list[str], flags: list[str], **options: Any) -> Answer:
         if not (everything or organizations or flags):
             raise WrongUsage("Name what to read again: --all, --organization or --flag.")
-        result = invalidate(_caller(), everything=everything, organizations=organizations, flag_keys=flags)
+        result = invalidate(console.everything(), everything=everything, organizations=organizations, flag_keys=flags)
         output = [f"{_named(one)}: {one['reason']}" for one in result.failed]
         output.append(f"{len(result.done):,} done, {len(result.failed):,} refused.")
         return Answer({"done": result.done, "failed": result.failed}, output, failed=bool(result.failed))
-
-
-_caller = everything
 
 
 def _named(one: dict[str, Any]) -> str:

@@ -12,8 +12,8 @@ from flagsite.metrics.api import exposition
 
 class Command(OperatorCommand):
     help = (
-        "Print all metrics in the text format of Prometheus, as GET /metrics does. The counts of requests are those of "
-        "the web server of this machine."
+        "Print the metrics of jobs, queues, workers and beat in the text format of Prometheus. GET /metrics also has "
+        "the counts of requests, which only web servers have."
     )
 
     def answer(self, **options: Any) -> Answer:

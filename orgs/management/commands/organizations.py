@@ -38,7 +38,9 @@ class Command(OperatorCommand):
             rows = list(_found(**options)[: limit + 1])
             organizations, more = rows[:limit], len(rows) > limit
             paths = with_paths(everything(), organizations)
-        table = terminal.table(Column("Id", no_wrap=True, justify="right"), "Key", "Path", Column("Below", justify="right"))
+        table = terminal.table(
+            Column("Id", no_wrap=True, justify="right"), "Key", "Path", Column("Below", justify="right")
+        )
         for one, path in paths:
             table.add_row(*terminal.cells(str(one.pk), one.key, path, f"{one.descendant_count:,}"))
         output: list[Any] = [table] if organizations else ["No organization matches."]
