@@ -21,7 +21,7 @@ def test_flags_are_found_by_their_definitions_as_over_http(cast: Cast, admin_key
     for options, names in (
         (("--owner", "checkout-team"), ["new-checkout"]), (("--tag", "web"), ["new-checkout"]),
         (("--search", "CHECK"), ["new-checkout"]), (("--archived",), ["old-search"]), (("--stale",), []),
-        (("--kind", "ops"), []), (("old-search", "new-checkout"), ["old-search", "new-checkout"]),
+        (("--kind", "permission"), []), (("old-search", "new-checkout"), ["old-search", "new-checkout"]),
     ):  # fmt: skip
         assert [flag["name"] for flag in run("flags", *options, "--json").document["results"]] == names, options
     assert "archived" in run("flags", "old-search").out
