@@ -23,6 +23,7 @@ from flags.definitions.visible_flags import visible_flags
 from flags.evaluation.admin_page import EvaluationPages
 from flags.insights.admin_pages import AdoptionPages
 from flags.insights.flag_overview import count_states, latest_changes
+from flags.serving.operator_invalidation_page import InvalidationPage
 from flags.states import selectors
 from flags.states.admin_section import switch_view
 from flagsite.core import actor
@@ -44,7 +45,7 @@ AUTHORS = {"created_by", "updated_by"}
 
 
 @admin.register(Flag)
-class FlagAdmin(AdoptionPages, EvaluationPages, OperatorAdmin):
+class FlagAdmin(AdoptionPages, EvaluationPages, InvalidationPage, OperatorAdmin):
     """The pages of definitions. Only people without a scope may change definitions; values are set on organizations."""
 
     add_role = change_role = Role.EDITOR
@@ -61,6 +62,7 @@ class FlagAdmin(AdoptionPages, EvaluationPages, OperatorAdmin):
     readonly_fields = RECORD
     ordering = ["key"]
     actions = None
+    actions_list = ("stale", "invalidate")
     change_form_after_template = "admin/flags/flag_figures.html"
 
     @admin.display(description="kind", ordering="kind")

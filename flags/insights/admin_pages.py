@@ -29,8 +29,6 @@ else:
 class AdoptionPages(Pages):
     """The mixin that adds the adoption pages to the pages of flags. A person sees the figures of their scope."""
 
-    actions_list = ("stale",)
-
     def adoption_urls(self) -> list[URLPattern]:
         """Return the URL patterns of these pages."""
         view = self.admin_site.admin_view

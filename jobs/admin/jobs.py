@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import unquote
@@ -15,7 +16,9 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
+from unfold.decorators import action as theme_action
 
+from flagsite.core import actor
 from flagsite.core.admin.capped_paginator import CappedPaginator
 from flagsite.core.admin.reason_form import ReasonForm, with_reason
 from flagsite.core.ids import id_in
@@ -24,7 +27,7 @@ from jobs.admin.job_filters import FILTERS
 from jobs.admin.job_rows import LIVE_CELLS, JobRow, rows_of
 from jobs.engine.chains import newest_id
 from jobs.engine.models import Job, JobQuerySet
-from jobs.operations import bulk, bulk_job, job_operations
+from jobs.operations import bulk, bulk_job, cleanup, job_operations
 from jobs.operations.bulk import OPERATIONS, BulkOperation, BulkSelection
 from jobs.operations.job_operations import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from jobs.templatetags.job_formats import work
@@ -90,6 +93,7 @@ class JobAdmin(OperatorAdmin):
     ordering = ["-id"]
     sortable_by: list[str] = []
     actions = ["retry", "cancel", "change_priority"]
+    actions_list = ("clean_up",)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[JobList]:
         return JobList
@@ -233,6 +237,23 @@ class JobAdmin(OperatorAdmin):
             "needs_bulk_job": count > bulk.MAX_JOBS_IN_REQUEST,
             "action": request.POST.get("action", ""), "across": across, "ticked": ticked[:1] if across else ticked,
         }  # fmt: skip
+
+    def has_clean_up_permission(self, request: HttpRequest) -> bool:
+        return self.has_operate_permission(request) and require_caller(request).organization_id is None
+
+    @theme_action(description="Delete old jobs", url_path="clean-up", permissions=["clean_up"])
+    def clean_up(self, request: HttpRequest) -> HttpResponse:
+        """Count what a clean-up would delete now, ask for a confirmation, and start the clean-up."""
+        form = ReasonForm(request.POST if request.method == "POST" else None)
+        if request.method == "POST" and form.is_valid():
+            correlation_id = actor.current().correlation_id
+            job = cleanup.request(by=require_caller(request).name, correlation_id=correlation_id)
+            return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[job.pk]))
+        old = cleanup.old_jobs()
+        context = {"title": "Delete old jobs", "opts": self.opts, "form": form, "old": old,
+                   "others": old.others.items(), "kept_completed": settings.JOBS_KEEP_COMPLETED_DAYS,
+                   "kept_failed": settings.JOBS_KEEP_FAILED_DAYS}  # fmt: skip
+        return TemplateResponse(request, "admin/jobs/job/clean_up.html", self._frame(request) | context)
 
     # --- Pages --------------------------------------------------------------------------------------------------------
 

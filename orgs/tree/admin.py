@@ -14,8 +14,10 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
+from flagsite.core.admin.reason_form import ReasonForm
 from flagsite.core.errors import FlagsiteError
 from flagsite.core.ids import id_in
+from flagsite.core.words import counted
 from orgs.access import organization_picker
 from orgs.access.caller import Caller
 from orgs.access.live_pages import fragment
@@ -25,13 +27,15 @@ from orgs.access.visible_organizations import find_visible_organization
 from orgs.audit import words
 from orgs.audit.selectors import matching, visible_entries
 from orgs.errors import OrganizationNotFound
-from orgs.tree import authorized_operations, browser
+from orgs.tree import authorized_operations, browser, integrity, tree_operations
 from orgs.tree.admin_sections import move_previews, sections
 from orgs.tree.forms import OPERATIONS, CreateForm, DeleteForm, OrganizationOperation, check_move
 from orgs.tree.models import Organization
 
 MAX_SUGGESTIONS = 20
 """Organizations that a picker offers."""
+MAX_SHOWN_PROBLEMS = 100
+"""Problems of the tree that the page of its check lists."""
 MAX_NAMED_PEOPLE = 20
 """The maximum number of people whose names a page lists."""
 
@@ -49,6 +53,7 @@ class OrganizationAdmin(OperatorAdmin):
         view = self.admin_site.admin_view
         return [
             path("picker/", fragment(self.picker_view), name="orgs_organization_picker"),
+            path("tree/", view(self.integrity_view), name="orgs_organization_tree"),
             path("level/", fragment(self.children_view), name="orgs_organization_level"),
             path("<int:object_id>/<slug:operation>/do/", view(self.operation_view), name="orgs_organization_operation"),
             *super().get_urls(),
@@ -128,6 +133,34 @@ class OrganizationAdmin(OperatorAdmin):
             except FlagsiteError as error:
                 form.add_error(None, error.detail)
         return self._page(request, "operation.html", {"title": "Create a root organization", "form": form})
+
+    def integrity_view(self, request: HttpRequest) -> HttpResponse:
+        """Show what a check of the tree finds, and repair it. People with a scope may not: a check reads all rows."""
+        caller = self.require_viewer(request)
+        if not self.has_change_permission(request) or caller.organization_id is not None:
+            raise PermissionDenied
+        form = ReasonForm(request.POST if request.method == "POST" else None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                repaired = tree_operations.check_and_repair().repaired
+                text = f"The columns of {counted(repaired or 0, 'organization')} are repaired."
+                self.message_user(request, text if repaired else "There was nothing to repair.")
+                return HttpResponseRedirect(reverse("admin:orgs_organization_tree"))
+            except FlagsiteError as error:
+                form.add_error(None, error.detail)
+        report = tree_operations.check().after
+        count = sum(report.counts.values())
+        checked, found = counted(report.organizations, "organization"), counted(count, "problem")
+        context = {
+            "title": "Check of the tree",
+            "form": form,
+            "report": report,
+            "summary": f"The tree has no problems: {checked}." if report.sound else f"{found} in {checked}.",
+            "problems": report.problems[:MAX_SHOWN_PROBLEMS],
+            "has_more": count > MAX_SHOWN_PROBLEMS,
+            "has_circle": integrity.CIRCLE in report.counts,
+        }
+        return self._page(request, "integrity.html", context)
 
     def operation_view(self, request: HttpRequest, object_id: int, operation: str) -> HttpResponse:
         """Show the form of an operation and a preview of its effects, and carry out the operation."""
