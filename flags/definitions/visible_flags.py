@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from django.db.models.expressions import RawSQL
 
 from flags.definitions.models import Flag, check_flag_key
-from flags.errors import FlagNotFound
+from flags.definitions.refusals import unknown_flag
 from orgs.access.caller import Caller
 from orgs.tree.subtrees import is_at_or_below
 
@@ -47,5 +47,5 @@ def find_visible_flag(caller: Caller, key: str) -> Flag:
     check_flag_key(key)
     flag = visible_flags(caller).filter(key=key).first()
     if flag is None:
-        raise FlagNotFound(f"There is no flag {key!r}.")
+        raise unknown_flag(key, known_to=caller.organization_id)
     return flag

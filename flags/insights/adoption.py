@@ -16,8 +16,8 @@ from django.utils import timezone
 from psycopg.errors import QueryCanceled
 
 from flags.definitions.models import Flag
+from flags.definitions.refusals import unknown_flag
 from flags.definitions.visible_flags import visible_flags
-from flags.errors import FlagNotFound
 from flags.evaluation.effective_value import EffectiveValue
 from flags.insights import staleness, usage_store
 from flags.insights.adoption_counts import BIGGEST
@@ -140,7 +140,7 @@ def adoption_of(caller: Caller, flag_key: str, organization: OrganizationName | 
     """
     flag = staleness.with_staleness(visible_flags(caller).filter(key=flag_key)).first()
     if flag is None:
-        raise FlagNotFound(f"There is no flag {flag_key!r}.")
+        raise unknown_flag(flag_key, known_to=caller.organization_id)
     everywhere = usage_store.usage_everywhere([flag])[flag.pk]
     named = organization or caller.organization_id
     top = find_visible_organization(caller, named) if named else None

@@ -13,7 +13,7 @@ from django.db.models import Case, Exists, OuterRef, QuerySet, When
 
 from flags.definitions import loader
 from flags.definitions.models import check_flag_key
-from flags.errors import FlagNotFound
+from flags.definitions.refusals import unknown_flag
 from flags.evaluation.effective_value import EffectiveValue, EffectiveValues, off_for_everybody
 from flags.evaluation.engine import Definition, OrganizationContext, Rule, StateValue, Unit
 from flags.states.models import FlagState
@@ -79,7 +79,7 @@ def effective_state(*, organization: Organization, flag_key: str, environment: s
     check_flag_key(flag_key)
     definitions = loader.load_needed(keys=[flag_key])
     if flag_key not in definitions:
-        raise FlagNotFound(f"There is no flag {flag_key!r}.")
+        raise unknown_flag(flag_key, known_to=organization.pk)
     return _effective(organization, [flag_key], definitions, {}, environment)[0]
 
 

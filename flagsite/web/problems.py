@@ -18,6 +18,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from flags import errors as flags
+from flagsite.core.api.input import EmptyForm
 from flagsite.core.errors import FlagsiteError
 from flagsite.web.message_page import WAYS_OUT, is_for_person, message_page
 from jobs import errors as jobs
@@ -118,9 +119,11 @@ TOO_LARGE = "The body of the request is too large."
 DATABASE_AWAY = (
     "The database cannot be reached. Send the request again in a few seconds, writes with the same Idempotency-Key."
 )
+KEY_NEEDED = "Send an access key in the header Authorization: Bearer …, or in X-API-Key: …."
 NOTHING_HERE = (
-    "There is nothing at this address. /docs and /openapi.json list all addresses. An organization whose key is also "
-    "the beginning of another address needs the form key:…, as in /key:jobs/new-checkout."
+    "There is nothing at this address. /docs and /openapi.json list all addresses; none of the API ends with a slash. "
+    "An organization is at /organizations/{id or key}. If its key is also the beginning of another address, write key: "
+    "before it, as in /key:jobs/new-checkout."
 )
 NOT_STORABLE = (
     "The request has a character or a number that the database cannot store. Send texts in UTF-8 without NUL "
@@ -162,7 +165,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         log.warning("input_not_storable", error=str(error), exc_info=error)
         return _problem_response(problem(400, HTTP_TYPES[400], NOT_STORABLE))
     if isinstance(error, exceptions.APIException):
-        return _problem_response(_framework_problem(error), _framework_headers(error))
+        return _problem_response(_framework_problem(error, context), _framework_headers(error))
     return None
 
 
@@ -171,13 +174,25 @@ def _cannot_be_stored(error: Exception) -> bool:
     return isinstance(error, (DataError, UnicodeEncodeError)) or (isinstance(error, ValueError) and "NUL" in str(error))
 
 
-def _framework_problem(error: exceptions.APIException) -> dict[str, Any]:
+def _framework_problem(error: exceptions.APIException, context: dict[str, Any]) -> dict[str, Any]:
     kind = HTTP_TYPES.get(error.status_code, "error")
     if isinstance(error, exceptions.ValidationError):
         return problem(400, INVALID_INPUT, "Some of the input is not valid.", errors=field_errors(error.detail))
     if isinstance(error, exceptions.Throttled):
         return problem(429, kind, f"Too many requests; wait {math.ceil(getattr(error, 'wait', None) or 1)} seconds.")
-    return problem(error.status_code, kind, str(error.detail))
+    return problem(error.status_code, kind, _way_out(error, context.get("view")) or str(error.detail))
+
+
+def _way_out(error: exceptions.APIException, view: Any) -> str:
+    """Return words with a way out for an error whose own words have none; empty if its words will do."""
+    if isinstance(error, exceptions.NotAuthenticated):
+        return KEY_NEEDED
+    if isinstance(error, exceptions.MethodNotAllowed) and view is not None:
+        return f"This method does nothing at this address. Use one of these: {', '.join(view.allowed_methods)}."
+    if isinstance(error, exceptions.UnsupportedMediaType) and view is not None:
+        types = [parser.media_type for parser in view.get_parsers() if not isinstance(parser, EmptyForm)]
+        return f"This address does not read such a body. Send one of these as Content-Type: {', '.join(types)}."
+    return ""
 
 
 def field_errors(detail: Any, path: str = "") -> list[dict[str, str]]:

@@ -81,7 +81,8 @@ def job_facts(one: TrackedJob) -> Table:
     named = organizations_named([job])
     is_latest = one.chain.latest_job_id == job.pk
     own_end = None if is_latest else f"{job.attempt_status}; the latest attempt is job {one.chain.latest_job_id}"
-    counts = f"{standing.unchanged:,} had the value already, {standing.superseded:,} had a newer value"
+    parts = ((standing.unchanged, "had the value already"), (standing.superseded, "had a newer value"))
+    counts = ", ".join(f"{count:,} {what}" for count, what in parts if count)
     error_style = "red" if job.status != Status.COMPLETED or standing.failed else ""
     return terminal.facts(
         [
@@ -90,7 +91,7 @@ def job_facts(one: TrackedJob) -> Table:
             ("this attempt", own_end),
             ("organization", organization_word(job.organization_id, named)),
             ("work", work_word(job)),
-            ("done", f"{done_word(standing) or 0}: {counts}" if job.started_at else None),
+            ("done", ": ".join(filter(None, (done_word(standing) or "0", counts))) if job.started_at else None),
             ("attempt", f"{attempt_word(job)}, created by {job.get_trigger_display().lower()}"),
             ("queue", f"{job.queue}, priority {job.priority}"),
             ("requested by", job.requested_by),

@@ -120,7 +120,7 @@ class Chain:
             total = source.total + source.carried_processed - job.carried_processed
         error = latest.error_message
         if error is None and job.status != Status.COMPLETED:
-            error = source.error_message or job.error_message
+            error = source.error_message or (None if job.status == Status.CANCELLED else job.error_message)
         return Standing(
             status=job.status, total=total, failed=source.failed, **counts, error_message=error,
             updated_at=max(job.updated_at, source.updated_at, latest.updated_at),

@@ -40,6 +40,11 @@ def job_kind(name: str, *, queue: str = "default") -> Callable[[Work], Work]:
     return register
 
 
+def known_kinds() -> list[str]:
+    """Return the names of all kinds."""
+    return sorted(_kinds)
+
+
 def kind_named(name: str) -> JobKind:
     """Return the kind with this name. Raises UnknownKind."""
     try:

@@ -20,7 +20,7 @@ from jobs.engine import backoff, tracing, transitions, wakeup
 from jobs.engine.kinds import kind_named
 from jobs.engine.models import Job, Queue, lease_time
 from jobs.engine.states import Status
-from jobs.errors import LeaseLost, UnknownQueue
+from jobs.errors import LeaseLost
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +68,7 @@ def claim(*, queue: str, worker: str) -> Job | None:
     with transaction.atomic():
         locked_queue = Queue.objects.select_for_update(no_key=True).filter(name=queue).first()
         if locked_queue is None:
-            raise UnknownQueue(f"There is no queue {queue!r}.")
+            raise transitions.unknown_queue(queue)
         if locked_queue.paused_at or _is_full(locked_queue):
             return None
         due = Job.objects.due().filter(queue=queue).order_by("-priority", "run_at", "id")

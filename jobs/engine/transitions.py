@@ -31,8 +31,14 @@ def queue_named(name: str) -> Queue:
     """Return the queue with this name. Raises UnknownQueue."""
     queue = Queue.objects.filter(name=name).first()
     if queue is None:
-        raise UnknownQueue(f"There is no queue {name!r}.")
+        raise unknown_queue(name)
     return queue
+
+
+def unknown_queue(name: str) -> UnknownQueue:
+    """Return the error for a queue that does not exist, with the names of all queues."""
+    names = Queue.objects.order_by("name").values_list("name", flat=True)
+    return UnknownQueue(f"There is no queue {name!r}. The queues are: {', '.join(names)}.")
 
 
 def lock_chain(job_id: int) -> Job:

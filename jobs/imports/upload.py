@@ -16,7 +16,7 @@ from rest_framework.exceptions import ParseError, ValidationError
 from rest_framework.parsers import BaseParser, MultiPartParser
 from rest_framework.request import Request
 
-from flagsite.core.api.input import printable
+from flagsite.core.api.input import refuse_unknown
 
 BLOCK_BYTES = 1 << 16
 SPOOLED_BYTES = 1 << 20
@@ -101,9 +101,7 @@ def upload_of(request: Request) -> Upload:
     data = request.data
     if isinstance(data, Upload):
         return data
-    unknown = [name for name in (*data, *request.FILES) if name not in {"file", "csrfmiddlewaretoken"}]
-    if unknown:
-        raise ValidationError({printable(name): ["This field does not exist here."] for name in unknown[:20]})
+    refuse_unknown([name for name in (*data, *request.FILES) if name != "csrfmiddlewaretoken"], ["file"])
     files = request.FILES.getlist("file")
     if len(files) != 1:
         raise ValidationError({"file": [FILE_NEEDED]})

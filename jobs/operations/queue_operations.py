@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 
 from jobs.engine import transitions, wakeup
 from jobs.engine.models import Queue
-from jobs.errors import InvalidQueueSettings, UnknownQueue
+from jobs.errors import InvalidQueueSettings
 from orgs.audit import audit_log
 
 log = structlog.get_logger(__name__)
@@ -112,5 +112,5 @@ def queue_statuses() -> list[QueueStatus]:
 def _locked(name: str) -> Queue:
     queue = Queue.objects.select_for_update().filter(name=name).first()
     if queue is None:
-        raise UnknownQueue(f"There is no queue {name!r}.")
+        raise transitions.unknown_queue(name)
     return queue

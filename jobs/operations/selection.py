@@ -9,8 +9,9 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Coalesce, Now
 
 from jobs.engine import transitions
-from jobs.engine.kinds import kind_named
+from jobs.engine.kinds import known_kinds
 from jobs.engine.models import ENDED_BADLY, Job
+from jobs.errors import UnknownKind
 from orgs.access.caller import Caller
 from orgs.access.models import Role
 from orgs.access.visible_organizations import visible_organizations
@@ -35,8 +36,8 @@ class Selection:
         """Check the names of queue and kind. Raises UnknownQueue or UnknownKind if the name does not exist."""
         if self.queue:
             transitions.queue_named(self.queue)
-        if self.kind:
-            kind_named(self.kind)
+        if self.kind and self.kind not in known_kinds():
+            raise UnknownKind(f"There is no kind of job {self.kind!r}. The kinds are: {', '.join(known_kinds())}.")
 
     def jobs(self) -> QuerySet[Job]:
         """The selected attempts; `since` compares with the time of their creation.

@@ -15,8 +15,11 @@ COLUMNS = (*LineChange._fields, "problem")
 
 def sentence(report: ImportReport, *, dry_run: bool = False) -> str:
     """Return the counts in words."""
+    if not report.rows:
+        return "Nothing to change: the file has no organizations."
     if report.unchanged == report.rows:
-        return f"Nothing to change: all {report.rows:,} organizations are as the file says."
+        everything = "the only organization is" if report.rows == 1 else f"all {report.rows:,} organizations are"
+        return f"Nothing to change: {everything} as the file says."
     would = "would be " if dry_run else ""
     organizations = "organization" if report.created == 1 else "organizations"
     return (

@@ -147,3 +147,14 @@ def test_head_answers_like_get_without_body_and_options_name_the_methods(api: Ap
     head, options = api.send("HEAD", "/organizations"), api.send("OPTIONS", "/organizations")
     assert (head.status_code, head.content) == (200, b"")
     assert (options.status_code, options["Allow"]) == (204, "GET, POST, HEAD, OPTIONS")
+
+
+def test_a_field_that_does_not_exist_is_refused_with_the_fields_that_do(api: Api) -> None:
+    (error,) = api.post("/organizations", {**GOOD, "parent": 1}).json()["errors"]
+    assert error == {
+        "field": "parent",
+        "message": "This field does not exist here. The fields are: reason, name, key, parentId.",
+    }
+    (error,) = api.get("/organizations", parentId=1).json()["errors"]
+    assert error["message"].startswith("This field does not exist here. The fields are: ")
+    assert "parent" in error["message"]

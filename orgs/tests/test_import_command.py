@@ -167,3 +167,21 @@ def test_the_report_has_all_problems_of_a_refused_file(db: None, file: Path, tmp
         ("2", "The name is empty."),
         ("3", "The parent 'c' does not exist, neither in the database nor in the file."),
     ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("", "Nothing to change: the file has no organizations.\n"),
+        ("a,A,\n", "Nothing to change: the only organization is as the file says.\n"),
+    ],
+)
+def test_no_organization_and_a_single_one_have_words_of_their_own(
+    db: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], rows: str, words: str
+) -> None:
+    file = tmp_path / "few.csv"
+    file.write_text(f"key,name,parent_key\n{rows}")
+    for _ in range(2):
+        capsys.readouterr()
+        call_command("import_organizations", file)
+    assert capsys.readouterr().out == words

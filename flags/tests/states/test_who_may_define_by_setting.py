@@ -135,3 +135,18 @@ def test_after_an_archive_the_same_name_is_refused_with_both_ways_out(api: Api, 
     assert "send DELETE with ?purge=true" in response.json()["detail"]
     refused = api.post(f"/{cast.oslo.pk}/f/true")
     assert (kind_of(refused), "Unarchive it before you set it" in refused.json()["detail"]) == ("flag-archived", True)
+
+
+def test_reads_of_an_unknown_flag_offer_near_names_to_those_who_may_know_them(
+    api: Api, bound: Api, cast: Cast
+) -> None:
+    define("new-checkout")
+    paths = ("/v1/feature-flags/new-checkot", "/v1/feature-flags/new-checkot/adoption")
+    for path in paths:
+        assert api.get(path).json()["detail"] == "There is no flag 'new-checkot'. Did you mean 'new-checkout'?"
+        assert bound.get(path).json()["detail"] == "There is no flag 'new-checkot'."
+    set_flag(organization_id=cast.oslo.pk, flag_key="new-checkout", enabled=True)
+    words = "There is no flag 'new-checkot'. Did you mean 'new-checkout'?"
+    for caller in (api, bound):
+        assert caller.get(f"/{cast.oslo.pk}/new-checkot").json()["detail"] == words
+    assert run("flag_state", "oslo", "new-checkot").error == words

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NoReturn
 
 from django.http import UnreadablePostError
@@ -61,7 +61,7 @@ class InputSerializer(serializers.Serializer[Any]):
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, Mapping):
-            _refuse_unknown(data, self.fields)
+            refuse_unknown(data, self.fields)
         return super().to_internal_value(data)
 
 
@@ -198,10 +198,12 @@ def _with_choices(serializer: InputSerializer, name: str, messages: Any) -> Any:
     return [message + words if getattr(message, "code", "") == "invalid_choice" else message for message in messages]
 
 
-def _refuse_unknown(data: Mapping[str, Any], known: Iterable[str]) -> None:
-    unknown = [name for name in data if name not in known]
+def refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
+    """Refuse names that are not among the known ones, and list the known ones. Raises ValidationError."""
+    unknown = [name for name in given if name not in known]
     if unknown:
-        raise ValidationError({printable(name): ["This field does not exist here."] for name in unknown[:20]})
+        fields = f"The fields are: {', '.join(known)}." if known else "Nothing can be sent here."
+        raise ValidationError({printable(name): [f"This field does not exist here. {fields}"] for name in unknown[:20]})
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -162,3 +162,25 @@ def test_a_request_leaves_nothing_in_the_context_of_the_next(admin_key: str, mon
     assert actor.current() is before
     assert not {"caller", "correlationId"} & set(import_context())
     assert issubclass(OneOrganization, Endpoint)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "words"),
+    [
+        ("POST", "/organizations/1", b"{}", "Use one of these: GET, PATCH, DELETE, HEAD, OPTIONS."),
+        ("POST", "/5/new-checkout", b"{}", "Use one of these: GET, HEAD, OPTIONS."),
+        ("POST", "/organizations", b"name=x", "Send one of these as Content-Type: application/json."),
+        ("POST", "/v1/imports", b"key,name", "Send one of these as Content-Type: text/csv, "),
+        ("GET", "/organizations/1/", b"", "none of the API ends with a slash"),
+        ("GET", "/acme", b"", "An organization is at /organizations/{id or key}."),
+    ],
+)
+def test_an_error_of_the_framework_names_the_way_out(
+    admin_key: str, method: str, path: str, body: bytes, words: str
+) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"} if b"=" in body or b"," in body else {}
+    assert words in Api(admin_key).send(method, path, body, **headers).json()["detail"]
+
+
+def test_without_a_key_the_answer_says_where_to_put_one(db: None) -> None:
+    assert "Send an access key in the header Authorization: Bearer …" in Api().get("/organizations").json()["detail"]

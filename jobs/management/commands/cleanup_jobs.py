@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.conf import settings
@@ -55,5 +56,6 @@ def _counts(old: OldJobs) -> str:
     kept = f"{settings.JOBS_KEEP_COMPLETED_DAYS} and {settings.JOBS_KEEP_FAILED_DAYS} days"
     ends = f"{old.completed:,} completed, {old.cancelled:,} cancelled, {old.failed:,} failed"
     chains = f"{counted(old.chains, 'chain')} ({ends}; kept for {kept})"
-    others = (counted(count, name.removesuffix("s"), name) for name, count in old.others.items())
+    names = {name: re.sub(r"(?=[A-Z])", " ", name).lower() for name in old.others}
+    others = (counted(count, names[name].removesuffix("s"), names[name]) for name, count in old.others.items())
     return " and ".join([chains, *others])

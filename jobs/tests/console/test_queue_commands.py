@@ -35,7 +35,7 @@ def test_a_queue_is_paused_and_resumed_with_who_and_why() -> None:
 @pytest.mark.parametrize("command", ["pause_queue", "resume_queue"])
 def test_a_queue_that_is_not_there_is_said_so(command: str) -> None:
     ran = run(command, "mist")
-    assert (ran.error, ran.status) == ("There is no queue 'mist'.", 1)
+    assert (ran.error, ran.status) == ("There is no queue 'mist'. The queues are: default, propagation.", 1)
 
 
 def test_queues_tell_what_stands_in_them_and_who_serves_them() -> None:
@@ -76,14 +76,14 @@ def ended_long_ago() -> Job:
 
 
 def test_a_dry_clean_up_counts_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cleanup, "other_old_rows", [OldRows("pebbles", lambda: 3, lambda _: (None, 3))])
+    monkeypatch.setattr(cleanup, "other_old_rows", [OldRows("smallPebbles", lambda: 3, lambda _: (None, 3))])
     ended_long_ago(), waiting()
     assert run("cleanup_jobs", "--dry-run", "--json").document == {
-        "dryRun": True, "completed": 1, "cancelled": 0, "failed": 0, "pebbles": 3,
+        "dryRun": True, "completed": 1, "cancelled": 0, "failed": 0, "smallPebbles": 3,
     }  # fmt: skip
     words = " ".join(run("cleanup_jobs", "--dry-run").out.split())
     chains = "1 chain (1 completed, 0 cancelled, 0 failed; kept for 30 and 7 days)"
-    assert words.startswith(f"{chains} and 3 pebbles would be deleted")
+    assert words.startswith(f"{chains} and 3 small pebbles would be deleted")
     assert (Job.objects.count(), audit_entries()) == (2, [])
 
 

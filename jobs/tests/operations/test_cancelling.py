@@ -6,6 +6,7 @@ import pytest
 from django.db import transaction
 
 from jobs.engine import lifecycle, rescuer, runner, stop_request
+from jobs.engine.chains import tracked
 from jobs.engine.models import Job
 from jobs.engine.run import Run
 from jobs.errors import NotCancellable
@@ -141,3 +142,15 @@ def test_a_cancelled_job_whose_worker_is_stopped_does_not_go_back_to_its_queue()
             stop_request.withdraw()
     assert statuses(job) == ["CANCELLED"]
     assert not Job.objects.due().exists()
+
+
+def test_the_error_of_a_cancelled_chain_belongs_to_the_same_attempt_as_its_counts() -> None:
+    first = claimed()
+    lifecycle.fail(job_id=first.pk, lease=lease_of(first), error="All 19 organizations failed")
+    make_due()
+    running = lifecycle.claim(queue=QUEUE, worker="worker")
+    assert running is not None
+    job_operations.cancel(job_id=first.pk, by="bob")
+    lifecycle.stop(job_id=running.pk, lease=lease_of(running))
+    standing = tracked([Job.objects.get(pk=first.pk)])[0].standing
+    assert (standing.status, standing.failed, standing.error_message) == ("CANCELLED", 0, None)
