@@ -9,7 +9,7 @@ from flagsite.core.errors import FlagsiteError
 
 
 class OrganizationNotFound(FlagsiteError):
-    """This organization does not exist, or you have no access to it. Name it by its id or its key: 31, acme, id:31 or key:31."""
+    """There is no such organization, or you have no access to it. Name it by id or key: 31, acme, id:31 or key:31."""
 
 
 class OrganizationAmbiguous(FlagsiteError):
@@ -25,7 +25,7 @@ class MoveUnderOwnDescendant(FlagsiteError):
 
 
 class OrganizationHasChildren(FlagsiteError):
-    """The organization has other organizations below it. Delete those first, or all together: `subtree=true` in the API, --subtree in the command."""
+    """Other organizations are below it. Delete them first, or all at once with subtree=true (command: --subtree)."""
 
 
 class OrganizationBelowItself(FlagsiteError):
