@@ -137,9 +137,7 @@ def test_after_an_archive_the_same_name_is_refused_with_both_ways_out(api: Api, 
     assert (kind_of(refused), "Unarchive it before you set it" in refused.json()["detail"]) == ("flag-archived", True)
 
 
-def test_reads_of_an_unknown_flag_offer_near_names_to_those_who_may_know_them(
-    api: Api, bound: Api, cast: Cast
-) -> None:
+def test_reads_of_an_unknown_flag_offer_near_names_to_those_who_may_know_them(api: Api, bound: Api, cast: Cast) -> None:
     define("new-checkout")
     paths = ("/v1/feature-flags/new-checkot", "/v1/feature-flags/new-checkot/adoption")
     for path in paths:
