@@ -10,6 +10,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from flags.definitions import rules
+from flagsite.core.api.input import whole_number
 
 
 @extend_schema_field({"type": "boolean"})
@@ -28,9 +29,10 @@ class WholeNumber(serializers.IntegerField):
     """A JSON whole number. Strings and fractions are refused."""
 
     def to_internal_value(self, data: Any) -> int:
-        if not isinstance(data, int) or isinstance(data, bool):
+        number = whole_number(data)
+        if number is None:
             self.fail("invalid")
-        return super().to_internal_value(data)
+        return super().to_internal_value(number)
 
 
 @extend_schema_field({"type": "number", "minimum": 0, "maximum": 100, "multipleOf": 0.001})
@@ -45,7 +47,14 @@ class Percentage(serializers.Field[Decimal, Any, float, Any]):
         return float(value)
 
 
-@extend_schema_field({"type": "object", "additionalProperties": {"type": "boolean"}})
+@extend_schema_field(
+    {
+        "type": "object",
+        "additionalProperties": {"type": "boolean"},
+        "propertyNames": {"pattern": f"^{rules.ENVIRONMENT.pattern}$"},
+        "maxProperties": rules.MAX_ENVIRONMENTS,
+    }
+)
 class Environments(serializers.Field[dict[str, bool], Any, dict[str, bool], Any]):
     """A JSON object with names of environments and booleans."""
 

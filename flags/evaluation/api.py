@@ -26,6 +26,7 @@ from orgs.access.caller import Caller
 from orgs.access.endpoints import Endpoint
 from orgs.access.models import Role
 from orgs.access.visible_organizations import find_visible_organization
+from orgs.errors import OrganizationAmbiguous
 from orgs.idempotency.stored_answers import idempotent
 from orgs.tree.references import KEY_PREFIX
 
@@ -102,12 +103,17 @@ def _check(caller: Caller, name: str, question: dict[str, Any]) -> Checked:
 
 
 def _organization_id(caller: Caller, question: dict[str, Any]) -> int | None:
-    """Return the organization of the question, or else the caller's own. A caller without a scope has none."""
+    """Return the organization of the question, or else the caller's own. A caller without a scope has none.
+
+    Raises OrganizationNotFound, and OrganizationAmbiguous if the question names two organizations.
+    """
+    named = [question["organization"]] if "organization" in question else []
     if organization_key := question.get("organization_key"):
-        return find_visible_organization(caller, f"{KEY_PREFIX}{organization_key}").pk
-    if "organization" in question:
-        return find_visible_organization(caller, question["organization"]).pk
-    return caller.organization_id
+        named.append(f"{KEY_PREFIX}{organization_key}")
+    found = {find_visible_organization(caller, reference).pk for reference in named}
+    if len(found) > 1:
+        raise OrganizationAmbiguous("organizationId and organizationKey name two organizations. Send one of them.")
+    return found.pop() if found else caller.organization_id
 
 
 def _check_response(checked: Checked) -> Response:

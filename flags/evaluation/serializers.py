@@ -6,7 +6,6 @@ from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
-from rest_framework.exceptions import ValidationError
 
 from flags.evaluation.engine import REASON_CHOICES, Rule, Step
 from flags.evaluation.explain import Checked, LatestChange, PathEntry
@@ -62,12 +61,7 @@ ANY_TEXT: dict[str, Any] = {"required": False, "allow_blank": True, "trim_whites
 IN_QUERY = ANY_TEXT | {"max_length": 2_000}
 """A text of the query, which is limited by the length of a URL, however it is encoded."""
 ORGANIZATION_KEY = ANY_TEXT | {"max_length": KEY_LIMIT}
-
-
-def _check_one(attrs: dict[str, Any]) -> dict[str, Any]:
-    if "organization" in attrs and attrs.get("organization_key"):
-        raise ValidationError({"organizationKey": ["Name the organization either by its id or by its key."]})
-    return attrs
+BY_KEY = "The organization's key, instead of its id. With both, they have to name the same organization."
 
 
 @extend_schema_serializer(examples=[OpenApiExample("A user of a store", value=ASKED)])
@@ -77,12 +71,9 @@ class Question(InputSerializer):
     userId = Text(source="user_id", help_text="The targeting key.", **ANY_TEXT)
     organizationId = ReferenceInBody(source="organization", required=False, help_text=HOW_TO_NAME)
     organizationKey = Text(
-        source="organization_key", help_text="The organization's key, instead of its id.", **ORGANIZATION_KEY
+        source="organization_key", help_text=BY_KEY, **ORGANIZATION_KEY
     )
     environment = Text(**ANY_TEXT)
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        return _check_one(attrs)
 
 
 class QuestionInQuery(QuerySerializer):
@@ -95,12 +86,9 @@ class QuestionInQuery(QuerySerializer):
         help_text=f"{HOW_TO_NAME} Without it: the organization to which the access key is bound, or else none.",
     )
     organizationKey = serializers.CharField(
-        source="organization_key", help_text="The organization's key, instead of its id.", **ORGANIZATION_KEY
+        source="organization_key", help_text=BY_KEY, **ORGANIZATION_KEY
     )
     environment = serializers.CharField(**IN_QUERY)
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        return _check_one(attrs)
 
 
 @extend_schema_serializer(examples=[OpenApiExample("In a rollout", value=CHECKED)])

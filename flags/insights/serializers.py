@@ -150,7 +150,7 @@ class AdoptionSerializer(serializers.Serializer[AdoptionPage]):
         help_text="Send it as `after` to read the next page. Null: there is none."
     )
 
-    @extend_schema_field({"type": "integer", "nullable": True})
+    @extend_schema_field({"type": ["integer", "null"]})
     def get_moreAfter(self, page: AdoptionPage) -> Any:  # noqa: N802
         """Return the id of the page's last organization if more follow."""
         return page.shares[-1].organization.pk if page.more else None

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from django.utils.dateparse import parse_datetime
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
+from flags.definitions.fields import FIELDS
 from flags.definitions.models import FLAG_KEY
 from flags.schedules.backoff import MAX_RETRIES_LIMIT
 from flags.schedules.models import FlagSchedule
 from flags.schedules.recurrence import MAX_EXPRESSION_LENGTH
-from flagsite.core.api.input import IdInQuery, QuerySerializer, Text, WriteInput
+from flagsite.core.api.combinations import exactly_one_form
+from flagsite.core.api.input import IdInQuery, InputSerializer, QuerySerializer, Text, WriteInput
 from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody, ReferenceInQuery
 
 ONCE = {
@@ -102,7 +104,16 @@ class DateTimeText(serializers.Field[Any, Any, Any, Any]):
         return value
 
 
-@extend_schema_field({"type": "object", "additionalProperties": True})
+class ScheduledValue(InputSerializer):
+    """The definition fields that a scheduled change sets."""
+
+    combinations: ClassVar = {"minProperties": 1}
+
+    def get_fields(self) -> dict[str, Any]:
+        return {spec.wire_name: spec.input_field() for spec in FIELDS.values() if spec.is_schedulable}
+
+
+@extend_schema_field(ScheduledValue)
 class WantedFields(serializers.Field[Any, Any, Any, Any]):
     """A JSON object with the definition fields that a schedule sets."""
 
@@ -125,6 +136,8 @@ class WantedFields(serializers.Field[Any, Any, Any, Any]):
 )
 class NewSchedule(WriteInput):
     """The body of POST /v1/schedules: a time (scheduledAt), a pair (onAt, offAt) or a recurrence (cron, timeZone)."""
+
+    combinations: ClassVar = exactly_one_form((words.split(", ") for words, _ in FORMS), everywhere=("timeZone",))
 
     featureFlagName = Text(
         source="flag_key", max_length=255, validators=[FLAG_KEY], help_text="The name of an existing flag."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
@@ -19,6 +19,14 @@ DONE = {"done": [{"organizationId": 4}], "failed": [{"featureFlag": "old", "reas
 @extend_schema_serializer(examples=[OpenApiExample("Two organizations", value={"organizationIds": [4, 5]})])
 class WhatToReadAnew(WriteInput):
     """At least one of them."""
+
+    combinations: ClassVar = {
+        "anyOf": [
+            {"required": ["all"], "properties": {"all": {"const": True}}},
+            {"required": ["organizationIds"], "properties": {"organizationIds": {"minItems": 1}}},
+            {"required": ["featureFlags"], "properties": {"featureFlags": {"minItems": 1}}},
+        ]
+    }
 
     all = StrictBoolean(default=False, help_text="Everything that processes know.")
     organizationIds = serializers.ListField(

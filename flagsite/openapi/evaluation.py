@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
+
+from flags.definitions.models import FLAG_KEY_PATTERN
+
 FLAG_EXAMPLE = {
     "key": "new-checkout",
     "reason": "TARGETING_MATCH",
@@ -101,11 +105,11 @@ FAILURES = {
 FLAGS_PATH = "/ofrep/v1/evaluate/flags"
 ORGANIZATION_PATH = "/organizations/{organization}"
 ORGANIZATION_PARAMETER = {
-    "name": "organization", "in": "path", "required": True, "schema": {"type": "string"},
-    "description": "An organization by its id or its key: `31`, `acme`, `id:31` or `key:31`.",
+    "name": "organization", "in": "path", "required": True, "schema": settings.ORGANIZATION_IN_PATH,
 }  # fmt: skip
 KEY_PARAMETER = {
-    "name": "key", "in": "path", "required": True, "schema": {"type": "string"}, "description": "A flag's name.",
+    "name": "key", "in": "path", "required": True, "description": "A flag's name.",
+    "schema": {"type": "string", "pattern": f"^{FLAG_KEY_PATTERN}$"},
 }  # fmt: skip
 IF_NONE_MATCH_PARAMETER = {
     "name": "If-None-Match", "in": "header", "schema": {"type": "string"},

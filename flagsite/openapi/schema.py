@@ -20,6 +20,7 @@ from flagsite.web.problems import CONTENT_TYPE, HTTP_TYPES, INVALID_INPUT, PROBL
 from orgs.access.permissions import OpenOnPurpose
 from orgs.idempotency.stored_answers import HEADER as IDEMPOTENCY_KEY
 from orgs.idempotency.stored_answers import REPLAYED_HEADER
+from orgs.tree.reference_fields import REFERENCE_FORMAT
 
 WRITE_METHODS = {"post", "put", "patch", "delete"}
 READS = {"checkFlagByBody", "explainFlagByBody"}
@@ -101,7 +102,7 @@ REASON_PARAMETER = {
     "name": REASON_HEADER,
     "in": "header",
     "description": "The reason, in UTF-8, which the audit log keeps. The field `reason` of the body is another way to "
-    "send it.",
+    "send it, and counts more.",
     "schema": {"type": "string", "maxLength": actor.MAX_REASON_LENGTH},
 }
 LOCATION_HEADER = {
@@ -160,16 +161,11 @@ def add_common_parts(result: dict[str, Any], **_: Any) -> dict[str, Any]:
         for method, operation in operations.items():
             for status, response in operation["responses"].items():
                 response["description"] = response.get("description") or HTTPStatus(int(status)).phrase
+            if _needs_body(operation, components["schemas"]):
+                operation["requestBody"]["required"] = True
             if not operation.get("security"):  # public, with its own responses
                 continue
-            statuses = [
-                *STATUSES_OF_ALL,
-                *(STATUSES_OF_WRITES if method in WRITE_METHODS else (404,) if "{" in path else ()),
-            ]
-            statuses += (
-                [412] if any(parameter["name"] == "If-Match" for parameter in operation.get("parameters", ())) else []
-            )
-            for status in sorted(statuses):
+            for status in _statuses_of_problems(path, method, operation):
                 operation["responses"][str(status)] = {"$ref": f"#/components/responses/{RESPONSE_NAMES[status]}"}
             if method in WRITE_METHODS:
                 operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY_PARAMETER)
@@ -178,6 +174,26 @@ def add_common_parts(result: dict[str, Any], **_: Any) -> dict[str, Any]:
             for status in {"201", "202"} & set(operation["responses"]):
                 operation["responses"][status].setdefault("headers", {}).update(LOCATION_HEADER)
     return result
+
+
+def _needs_body(operation: dict[str, Any], schemas: dict[str, Any]) -> bool:
+    """Return whether a request without a body is refused: a file is missing, or a field."""
+    contents = operation.get("requestBody", {}).get("content", {}).values()
+    bodies = [content["schema"] for content in contents]
+    bodies = [schemas[body["$ref"].rpartition("/")[2]] if "$ref" in body else body for body in bodies]
+    return any(body.get("type") != "object" or body.keys() & {"required", "anyOf", "oneOf"} for body in bodies)
+
+
+def _statuses_of_problems(path: str, method: str, operation: dict[str, Any]) -> list[int]:
+    parameters = operation.get("parameters", ())
+    statuses = {*STATUSES_OF_ALL, *(STATUSES_OF_WRITES if method in WRITE_METHODS else ())}
+    if any(each.get("schema", {}).get("format") == REFERENCE_FORMAT for each in parameters):
+        statuses |= {404, 409}  # 409: a number that may be an id or a key
+    elif "{" in path:
+        statuses.add(404)
+    if any(each["name"] == "If-Match" for each in parameters):
+        statuses.add(412)
+    return sorted(statuses)
 
 
 def _response(status: int) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
+from flagsite.core.api.combinations import at_least_one
 from flagsite.core.api.input import WriteInput
 from jobs.operations.job_operations import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from jobs.operations.queue_operations import QueueStatus
@@ -29,6 +30,7 @@ DEFAULT = {
 }
 
 
+@extend_schema_serializer(examples=[OpenApiExample("A paused queue", value=DEFAULT)])
 class QueueSerializer(serializers.Serializer[QueueStatus]):
     """A queue with its settings and the counts of its open jobs."""
 
@@ -60,6 +62,8 @@ class QueuesSerializer(serializers.Serializer[dict[str, Any]]):
 @extend_schema_serializer(examples=[OpenApiExample("At most four jobs at once", value={"concurrency": 4})])
 class QueueChanges(WriteInput):
     """The body of PATCH /v1/queues/{name}. A missing field does not change."""
+
+    combinations: ClassVar = at_least_one("concurrency", "maxRetries", "backoffBase", "backoffJitter")
 
     concurrency = serializers.IntegerField(
         required=False, allow_null=True, min_value=1, max_value=10_000, help_text="Null: no limit."

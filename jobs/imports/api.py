@@ -38,7 +38,8 @@ REPORT_EXAMPLE = (
     "line,change,key,name,former_name,parent_key,former_parent_key,problem\n"
     "7,move,acme-oslo,Oslo,,acme-south,acme-north,\n"
 )
-FORM = {"type": "object", "required": ["file"], "properties": {"file": {"type": "string", "format": "binary"}}}
+FILE = {"type": "string", "format": "binary", "minLength": 1}
+FORM = {"type": "object", "required": ["file"], "properties": {"file": FILE}, "additionalProperties": False}
 
 
 class Imports(Endpoint):
@@ -63,9 +64,7 @@ class Imports(Endpoint):
         summary="Import organizations from a file",
         parameters=[ImportQuery],
         request={
-            "text/csv": OpenApiTypes.BINARY,
-            WORKBOOK: OpenApiTypes.BINARY,
-            "application/octet-stream": OpenApiTypes.BINARY,
+            **dict.fromkeys(("text/csv", WORKBOOK, "application/octet-stream"), FILE),
             "multipart/form-data": FORM,
         },
         responses={202: ImportStartedSerializer},

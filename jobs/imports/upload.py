@@ -114,4 +114,6 @@ def uploaded(file: Any) -> Upload:
     for block in file.chunks():
         digest.update(block)
     file.seek(0)
+    if not file.size:
+        raise ValidationError({"file": ["The file is empty."]})
     return Upload(file, file.name or "", digest.digest())

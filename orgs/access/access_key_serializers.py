@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.core.validators import RegexValidator
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
-from rest_framework.exceptions import ValidationError
 
 from flagsite.core.api.input import QuerySerializer, Text, WriteInput
 from orgs.access import access_keys, key_plans
@@ -54,7 +54,11 @@ STATES = ("valid", "expired", "revoked")
 class NewAccessKey(WriteInput):
     """The body of POST /v1/access-keys."""
 
-    name = Text(max_length=access_keys.MAX_NAME_LENGTH, help_text="The purpose of the key.")
+    name = Text(
+        max_length=access_keys.MAX_NAME_LENGTH,
+        validators=[RegexValidator(rf"\A{access_keys.NAME_PATTERN}\Z", InvalidKeyName().detail)],
+        help_text="The purpose of the key.",
+    )
     role = serializers.ChoiceField(Role.choices, default=Role.READER.value, help_text="Not more than your own role.")
     organizationId = ReferenceInBody(
         source="organization",
@@ -66,11 +70,6 @@ class NewAccessKey(WriteInput):
     expiresAt = serializers.DateTimeField(
         source="expires", required=False, allow_null=True, default=None, help_text="Null or absent: never."
     )
-
-    def validate_name(self, value: str) -> str:
-        if not access_keys.is_valid_name(value):
-            raise ValidationError(InvalidKeyName().detail)
-        return value
 
     def validate_role(self, value: str) -> Role:
         return Role(value)

@@ -6,6 +6,7 @@ Flagsite shows a key once, when it is created, and stores only its hash. The API
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -22,6 +23,10 @@ from orgs.errors import AccessKeyEnded, AccessKeyNotFound, InvalidKeyExpiry, Inv
 from orgs.tree.models import Organization
 
 MAX_NAME_LENGTH = 50
+_NO_SIGNS = r"\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+NAME_PATTERN = rf"[^{_NO_SIGNS}]*[^\s{_NO_SIGNS}][^{_NO_SIGNS}]*"
+"""A name has a character to see, and no characters that control how a text is shown."""
+NAME = re.compile(NAME_PATTERN)
 DEFAULT_OVERLAP = timedelta(days=1)
 """The time for which a rotated key stays valid beside its successor."""
 MAX_OVERLAP = timedelta(days=90)
@@ -41,7 +46,7 @@ def create(
 
 def is_valid_name(text: str) -> bool:
     """Return whether an access key may have this name."""
-    return 1 <= len(text.strip()) <= MAX_NAME_LENGTH and text.isprintable()
+    return len(text) <= MAX_NAME_LENGTH and NAME.fullmatch(text) is not None
 
 
 def state_of(key: AccessKey) -> str:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -17,6 +17,10 @@ from orgs.access.models import Role
 from orgs.audit import selectors, words
 from orgs.audit.serializers import CSV, CSV_COLUMNS, AuditEntrySerializer, AuditFilters, csv_row
 
+CSV_EXAMPLE = (
+    f"{','.join(CSV_COLUMNS)}\n812,2026-11-23T09:59:47.384019Z,user:alice,flag.set,flag:new-checkout,4,"
+    "Acme › North › Oslo,off → on; change number: 71,Launch in Oslo,admin,10.0.0.7,5f0c6a8e\n"
+)
 LINK = OpenApiParameter(
     "Link",
     str,
@@ -63,7 +67,8 @@ class AuditLogAsCsv(AuditLog):
         operation_id="exportAuditEntries",
         summary="Read the audit log as CSV",
         parameters=[AuditFilters, LINK],
-        responses={200: OpenApiResponse(OpenApiTypes.STR)},
+        responses={(200, "text/csv"): OpenApiResponse(OpenApiTypes.STR, description="The entries of the page.")},
+        examples=[OpenApiExample("A flag was set", value=CSV_EXAMPLE, response_only=True, media_type="text/csv")],
         tags=["access"],
         filters=False,
     )

@@ -39,7 +39,7 @@ def api(admin_key: str) -> Api:
         ({"parentId": ""}, "parentId"),
         ({"parentId": 0}, "parentId"),
         ({"parentId": -1}, "parentId"),
-        ({"parentId": 1.0}, "parentId"),
+        ({"parentId": 1.5}, "parentId"),
         ({"parentId": True}, "parentId"),
         ({"parentId": 2**63}, "parentId"),
         ({"parentId": {}}, "parentId"),

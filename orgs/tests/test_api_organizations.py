@@ -199,7 +199,7 @@ def test_the_ancestors_are_whole_in_one_answer_whatever_the_size_of_a_page(api: 
         answer = api.get("/organizations/oslo/ancestors", **parameters).json()
         assert [row["key"] for row in answer["results"]] == ["acme", "north"]
         assert (answer["next"], answer["previous"]) == (None, None)
-    assert wrong_fields(api.get("/organizations/oslo/ancestors", cursor="YWZ0ZXI6MQ")) == {"cursor"}
+    assert wrong_fields(api.get("/organizations/oslo/ancestors", cursor="after-1")) == {"cursor"}
 
 
 def test_a_value_that_is_no_choice_is_answered_with_the_choices(api: Api, cast: Cast) -> None:

@@ -7,12 +7,25 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from flagsite.core.api.input import whole_number
 from flagsite.core.ids import MAX_ID
 from orgs.tree.references import LONGEST, Reference, parse_reference
 
 HOW_TO_NAME = "By its id or its key: `31`, `acme`, or as a text `id:31`, `key:31`."
 
 
+REFERENCE_FORMAT = "organization-reference"
+"""The format that marks a text with a reference in the OpenAPI document."""
+REFERENCE_SCHEMA = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": LONGEST,
+    "pattern": r"^[^\u0000]+$",
+    "format": REFERENCE_FORMAT,
+}
+
+
+@extend_schema_field(REFERENCE_SCHEMA)
 class ReferenceInQuery(serializers.CharField):
     """A query parameter that names an organization."""
 
@@ -24,12 +37,7 @@ class ReferenceInQuery(serializers.CharField):
 
 
 @extend_schema_field(
-    {
-        "oneOf": [
-            {"type": "integer", "format": "int64", "minimum": 1, "maximum": MAX_ID},
-            {"type": "string", "minLength": 1, "maxLength": LONGEST},
-        ]
-    }
+    {"oneOf": [{"type": "integer", "format": "int64", "minimum": 1, "maximum": MAX_ID}, REFERENCE_SCHEMA]}
 )
 class ReferenceInBody(serializers.Field[Reference, Any, Any, Any]):
     """A JSON integer, which is an id, or a JSON string, which is a reference."""
@@ -39,10 +47,12 @@ class ReferenceInBody(serializers.Field[Reference, Any, Any, Any]):
     }
 
     def to_internal_value(self, data: Any) -> Reference:
-        is_id = isinstance(data, int) and not isinstance(data, bool) and 0 < data <= MAX_ID
-        if not is_id and not (isinstance(data, str) and 0 < len(data) <= LONGEST):
+        if isinstance(data, str) and 0 < len(data) <= LONGEST:
+            return parse_reference(data)
+        number = whole_number(data)
+        if number is None or not 0 < number <= MAX_ID:
             self.fail("invalid")
-        return parse_reference(data)
+        return parse_reference(number)
 
     def to_representation(self, value: Any) -> Any:
         return value

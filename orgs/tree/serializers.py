@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
+from flagsite.core.api.combinations import at_least_one
 from flagsite.core.api.input import QuerySerializer, Text, WriteInput
 from orgs.tree.models import ORGANIZATION_KEY, Organization
 from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody, ReferenceInQuery
@@ -51,6 +52,8 @@ class NewOrganization(WriteInput):
 @extend_schema_serializer(examples=[OpenApiExample("A new name and place", value={"name": "Oslo City", "parentId": 3})])
 class OrganizationChanges(WriteInput):
     """The body of PATCH /organizations/{id}."""
+
+    combinations: ClassVar = at_least_one("name", "parentId")
 
     name = Text(max_length=255, required=False, help_text="The new name.")
     parentId = ReferenceInBody(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from django.http import UnreadablePostError
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
@@ -54,6 +54,9 @@ class EmptyForm(BaseParser):
 class InputSerializer(serializers.Serializer[Any]):
     """A JSON body with the declared fields; an unknown field is an error."""
 
+    combinations: ClassVar[dict[str, Any]] = {}
+    """A part of the JSON Schema that says which fields a body has together; `validate` refuses all others."""
+
     @classmethod
     def read(cls, request: Request) -> dict[str, Any]:
         """Return the body's validated fields. Raises ValidationError, ParseError or UnsupportedMediaType."""
@@ -93,7 +96,7 @@ def _reason_field() -> Text:
         max_length=actor.MAX_REASON_LENGTH,
         required=False,
         allow_blank=True,
-        help_text=f"The reason, which the audit log keeps. The header {REASON_HEADER} is another way to send it.",
+        help_text=f"The reason, which the audit log keeps. The header {REASON_HEADER} counts if the body has none.",
     )
 
 
@@ -109,10 +112,8 @@ class WriteInput(InputSerializer):
         Raises ValidationError, ParseError or UnsupportedMediaType.
         """
         values = super().read(request)
-        in_body, in_header = values.pop("reason", ""), _reason_in_header(request)
-        if in_body and in_header and in_body != in_header:
-            raise ValidationError({"reason": [f"The header {REASON_HEADER} has another reason. Send one of them."]})
-        actor.give_reason(in_body or in_header)
+        in_header = _reason_in_header(request)
+        actor.give_reason(values.pop("reason", "") or in_header)
         return values
 
 
@@ -158,6 +159,13 @@ class IdInQuery(serializers.IntegerField):
         super().__init__(min_value=1, max_value=MAX_ID, required=False, **kwargs)
 
 
+def whole_number(data: Any) -> int | None:
+    """Return a JSON integer, which may be written as 31 or 31.0; None for everything else."""
+    if isinstance(data, float) and data.is_integer():
+        return int(data)
+    return data if isinstance(data, int) and not isinstance(data, bool) else None
+
+
 class Id(serializers.IntegerField):
     """A JSON integer that can be an id. A string or a fraction is an error."""
 
@@ -165,9 +173,10 @@ class Id(serializers.IntegerField):
         super().__init__(min_value=1, max_value=MAX_ID, **kwargs)
 
     def to_internal_value(self, data: Any) -> int:
-        if not isinstance(data, int) or isinstance(data, bool):
+        number = whole_number(data)
+        if number is None:
             self.fail("invalid")
-        return data
+        return number
 
 
 def printable(text: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +13,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
+from flagsite.core.ids import MAX_ID
+
 MAX_PAGE_SIZE = 1000
 """The maximum number of rows on a page."""
-CURSOR = re.compile(r"(after|before):(0|[1-9][0-9]{0,18})", re.ASCII)
+CURSOR = re.compile(r"(after|before)-(0|[1-9][0-9]{0,18})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,7 @@ class Cursor:
     backwards: bool = False
 
     def __str__(self) -> str:
-        text = f"{'before' if self.backwards else 'after'}:{self.value}"
-        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+        return f"{'before' if self.backwards else 'after'}-{self.value}"
 
 
 class KeysetPagination(BasePagination):
@@ -59,7 +58,7 @@ class KeysetPagination(BasePagination):
         return Response({"results": data, "next": self._next(), "previous": self._previous()})
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
-        link = {"type": "string", "format": "uri", "nullable": True}
+        link = {"type": ["string", "null"], "format": "uri"}
         example = f"https://flags.example.com/…?cursor={Cursor(50)}"
         return {
             "type": "object",
@@ -73,10 +72,11 @@ class KeysetPagination(BasePagination):
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
         cursor = "The position of the page. Take it from `next` or `previous`; its content has no other meaning."
+        position = {"type": "string", "pattern": f"^{CURSOR.pattern}$"}
         default = self.default_page_size or settings.PAGE_SIZE
         size = {"type": "integer", "minimum": 1, "maximum": self.max_page_size, "default": default}
         return [
-            {"name": "cursor", "in": "query", "description": cursor, "schema": {"type": "string"}},
+            {"name": "cursor", "in": "query", "description": cursor, "schema": position},
             {"name": "pageSize", "in": "query", "description": "Rows on a page.", "schema": size},
         ]
 
@@ -118,7 +118,7 @@ class WholeList(KeysetPagination):
         return Response({"results": data, "next": None, "previous": None})
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
-        link = {"type": "string", "format": "uri", "nullable": True, "description": "Always null.", "example": None}
+        link = {"type": ["string", "null"], "format": "uri", "description": "Always null.", "example": None}
         properties = {"results": schema, "next": link, "previous": link}
         return {"type": "object", "required": list(properties), "properties": properties}
 
@@ -130,11 +130,7 @@ def _cursor(request: Request) -> Cursor | None:
     cursor = request.query_params.get("cursor")
     if cursor is None:
         return None
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
-    except (ValueError, binascii.Error):
-        text = ""
-    match = CURSOR.fullmatch(text)
-    if match is None or int(match[2]) >= 2**63:
+    match = CURSOR.fullmatch(cursor)
+    if match is None:
         raise ValidationError({"cursor": ["This is not a valid cursor; take it from next or previous."]})
-    return Cursor(int(match[2]), backwards=match[1] == "before")
+    return Cursor(min(int(match[2]), MAX_ID), backwards=match[1] == "before")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 import pytest
@@ -61,28 +60,11 @@ def test_filters_stay_on_every_page(api: Api) -> None:
     assert [page.json()["results"][0]["key"] for page in found] == ["north", "bergen", "rome", "rival", "rival_store"]
 
 
-def encoded(text: str) -> str:
-    return base64.urlsafe_b64encode(text.encode()).decode()
-
-
 @pytest.mark.parametrize(
     "cursor",
-    [
-        "",
-        "x",
-        "!!!!",
-        "é",
-        "\x00",
-        encoded("after:x"),
-        encoded("after:-1"),
-        encoded(f"after:{2**63}"),
-        encoded("after:99999999999999999999"),
-        encoded("beside:1"),
-        encoded("after:1 "),
-        encoded("after:٣"),
-        "a" * 5000,
-    ],
-)
+    ["", "x", "é", "\x00", "after-", "after-x", "after--1", "after-01", f"after-{10**19}", "beside-1", "after-1 ",
+     "after-٣", "after-1\n", "a" * 5000],
+)  # fmt: skip
 def test_a_cursor_that_is_not_ours_is_refused(api: Api, cursor: str) -> None:
     assert wrong_fields(api.get("/organizations", cursor=cursor)) == {"cursor"}
 

@@ -6,13 +6,12 @@ import json
 from typing import Any
 
 import pytest
-import schemathesis
 from schemathesis import GenerationMode
 
 from conftest import Cast
 from flags.states.set_flag import set_flag
 from flagsite.openapi.schema import document
-from flagsite.tests.made_up import send_made_up
+from flagsite.tests.made_up import operation_at, send_made_up
 from jobs.engine.models import Job
 
 OPERATIONS = sorted(
@@ -47,5 +46,5 @@ def test_no_request_ends_in_a_way_that_is_not_documented(
 ) -> None:
     path, method = call
     set_flag(organization_id=cast.north.pk, flag_key="checkout", enabled=True)
-    operation = schemathesis.openapi.from_url(f"{live_server.url}/openapi.json")[path][method]
+    operation = operation_at(live_server.url, path, method)
     send_made_up(operation, mode, existing=existing(path, cast), key=admin_key)
