@@ -70,9 +70,7 @@ class Question(InputSerializer):
 
     userId = Text(source="user_id", help_text="The targeting key.", **ANY_TEXT)
     organizationId = ReferenceInBody(source="organization", required=False, help_text=HOW_TO_NAME)
-    organizationKey = Text(
-        source="organization_key", help_text=BY_KEY, **ORGANIZATION_KEY
-    )
+    organizationKey = Text(source="organization_key", help_text=BY_KEY, **ORGANIZATION_KEY)
     environment = Text(**ANY_TEXT)
 
 
@@ -85,9 +83,7 @@ class QuestionInQuery(QuerySerializer):
         required=False,
         help_text=f"{HOW_TO_NAME} Without it: the organization to which the access key is bound, or else none.",
     )
-    organizationKey = serializers.CharField(
-        source="organization_key", help_text=BY_KEY, **ORGANIZATION_KEY
-    )
+    organizationKey = serializers.CharField(source="organization_key", help_text=BY_KEY, **ORGANIZATION_KEY)
     environment = serializers.CharField(**IN_QUERY)
 
 
