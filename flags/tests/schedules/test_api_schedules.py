@@ -191,7 +191,7 @@ def test_a_percentage_has_its_bounds(api: Api, cast: Cast, flag: Flag, percentag
         ({"featureFlagName": "no blanks"}, "featureFlagName"),
         ({"maxRetries": 11}, "maxRetries"),
         ({"maxRetries": -1}, "maxRetries"),
-        ({"organizationId": 4.0}, "organizationId"),
+        ({"organizationId": 4.5}, "organizationId"),
         ({"scheduledAt": None}, ""),
         ({"onAt": f"{YEAR}-01-31T09:00:00Z"}, ""),
         ({"scheduledAt": None, "cron": "0 9 * * *"}, "timeZone"),
