@@ -81,4 +81,6 @@ class DistinctTexts(serializers.ListField):
         )  # a child field stores its parent, so each parent needs its own copy
 
     def to_internal_value(self, data: Any) -> list[str]:
-        return list(dict.fromkeys(super().to_internal_value(data)))
+        texts = super().to_internal_value(data)
+        self.run_validators(texts)  # repetitions count against the limit of the list, as the OpenAPI document says
+        return list(dict.fromkeys(texts))

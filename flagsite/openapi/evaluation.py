@@ -92,6 +92,15 @@ SCHEMAS: dict[str, Any] = {
         "example": {"flags": [FLAG_EXAMPLE], "metadata": {"organizationId": 4}},
     },
 }
+_CONTEXT = SCHEMAS["OfrepRequest"]["properties"]["context"]
+_OTHERS = {name: schema for name, schema in _CONTEXT["properties"].items() if not name.startswith("organization")}
+SCHEMAS["OfrepRequestOf"] = {
+    "type": "object",
+    "description": "A request whose path names the organization.",
+    "required": ["context"],
+    "properties": {"context": {**_CONTEXT, "properties": _OTHERS}},
+    "example": {"context": {"targetingKey": "user-17"}},
+}
 FAILURES = {
     400: "The request is not valid, or its organization does not exist or is outside the caller's scope. For one flag "
     "also: the flag needs a targeting key, and none was sent.",
@@ -146,7 +155,7 @@ def _operation(name: str, summary: str, schema: str, parameters: list[dict[str, 
         "tags": ["evaluation"],
         "security": [{"bearerKey": []}, {"headerKey": []}],
         "parameters": parameters,
-        "requestBody": {"required": True, **_content("OfrepRequest")},
+        "requestBody": {"required": True, **_content("OfrepRequestOf" if name.endswith("Of") else "OfrepRequest")},
         "responses": {
             "200": {"description": "OK", **_content(schema)},
             **{str(status): {"description": text, **_content("OfrepFailure")} for status, text in FAILURES.items()},

@@ -43,9 +43,13 @@ STATE = ["2xx", "304", "401", "403", "404", "409", "412", "503"]
 """The statuses of a valid request; most depend on what there is."""
 BEYOND_A_SCHEMA = {
     "invalid-schedule": "whether a cron expression has a day, a time zone exists, and a time is still to come",
-    "invalid-definition": "whether a flag is defined, which others need",
+    "invalid-definition": "whether a flag that others need is defined",
     "invalid-key-expiry": "whether a time is still to come",
-    "flag-not-found": "whether a flag is defined",
+    "unknown-prerequisite": "whether a flag is defined",
+    "There is no such organization": "OpenFeature answers 400 where others answer 404",
+    '"field":"columns"': "whether a column of a file has two names",
+    '"field":"encoding"': "whether an encoding exists",
+    '"field":"delimiter"': "whether a delimiter is a character or one of the words for it",
     "A flag's name cannot be changed.": "whether the body repeats the name in the path",
     "Send the file as the body of the request": "the library makes up empty files, whatever `minLength` says",
 }
