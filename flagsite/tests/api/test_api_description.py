@@ -107,6 +107,24 @@ def test_every_problem_is_among_the_described_ones() -> None:
         assert set(response["content"]) == {"application/problem+json"}
 
 
+@pytest.mark.parametrize(("path", "method", "operation"), NAMED)
+def test_the_input_of_an_operation_is_closed_and_its_texts_have_a_pattern(
+    path: str, method: str, operation: dict[str, Any]
+) -> None:
+    for body in operation.get("requestBody", {}).get("content", {}).values():
+        schema = body["schema"]
+        schema = DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+        assert schema["type"] != "object" or schema["additionalProperties"] is False
+        texts = [each for each in schema.get("properties", {}).values() if _is_text(each)]
+        assert [each for each in texts if "pattern" not in each and not each.get("readOnly")] == []
+    queries = [each["schema"] for each in operation.get("parameters", ()) if each["in"] == "query"]
+    assert [each for each in queries if _is_text(each) and "pattern" not in each] == []
+
+
+def _is_text(schema: dict[str, Any]) -> bool:
+    return schema.get("type") == "string" and not schema.keys() & {"enum", "format"}
+
+
 def test_an_organization_is_an_id_or_a_key_and_enabled_one_of_two_words() -> None:
     parameters = {
         parameter["name"]: parameter["schema"]
