@@ -135,6 +135,7 @@ class DefinitionOperationForm(forms.Form):
 class PurgeForm(DefinitionOperationForm):
     """The form of a purge. A person has to repeat the key, so that nobody deletes a flag by mistake."""
 
+    field_order = ("key", "reason")
     key = forms.CharField(strip=False, widget=UnfoldAdminTextInputWidget(), help_text="Repeat the key of the flag.")
     reason = reason_field(Irreversible.PURGE_FLAG)
 

@@ -51,6 +51,9 @@ class ImportAdmin(OperatorAdmin):
     organization_field = "job__organization_id"
     paginator = CappedPaginator
     row_names = ("import", "imports")
+    empty_hint = (
+        "Check a file of organizations. Flagsite shows what would change, and changes nothing before you confirm."
+    )
     list_display = ["number", "file_name", "kind", "status", "result", "requester"]
     list_display_links = None
     ordering = ["-job_id"]

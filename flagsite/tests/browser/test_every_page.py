@@ -1,0 +1,200 @@
+"""Every page of the site, light on a wide screen and dark on a phone: nothing is refused, cut, broken or unnamed.
+
+With FLAGSITE_PICTURES set, the pages are opened in all four looks, and their screenshots are kept.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from flagsite.tests.browser.conftest import SignIn
+from flagsite.tests.browser.test_overview import fits, serious
+from flagsite.tests.crash.installation import Installation, eventually
+
+pytestmark = pytest.mark.slow
+Picture = Callable[..., None]
+BOTH = [(False, False), (True, True)]
+LOOKS = [*BOTH, (True, False), (False, True)] if os.environ.get("FLAGSITE_PICTURES") else BOTH
+PLANT = """
+from decimal import Decimal
+from django.utils import timezone
+from flags.definitions import service
+from flags.definitions.models import Flag
+from flags.schedules.models import FlagSchedule
+from orgs.access import access_keys
+from orgs.access.models import Role
+from flagsite.core import actor
+from django_celery_beat.models import IntervalSchedule, CrontabSchedule, PeriodicTask
+service.create(key="checkout", by="user:ada", values={
+    "description": "One page instead of four.", "owner": "payments", "tags": ["web"],
+    "rollout_percentage": Decimal("37.5"), "environments": {"staging": True}})
+FlagSchedule.objects.create(flag=Flag.objects.get(key="checkout"), flag_key="checkout", organization_id=1,
+    wanted={"enabled": True}, scheduled_at=timezone.now(), status="failed", created_by="user:ada", reason="launch",
+    last_error="The flag was archived.")
+service.create(key="old-search", by="user:olga", values={"description": "Searches.", "killed": True})
+service.create(key="gone", by="user:olga", values={})
+service.archive(key="gone", by="user:olga", reason="nobody needs it")
+with actor.acting("command", actor="user:ada"):
+    access_keys.create(name="nightly export", role=Role.EVALUATOR)
+interval, _ = IntervalSchedule.objects.get_or_create(every=7, period="days")
+CrontabSchedule.objects.get_or_create(minute="0", hour="9")
+PeriodicTask.objects.get_or_create(name="mine", defaults={"task": "jobs.sweep", "interval": interval})
+"""
+WORDS_BROKEN = """() => {
+  const broken = [];
+  const walker = document.createTreeWalker(document.querySelector('#content, #page'), NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const node = walker.currentNode;
+    const above = node.parentElement;
+    if (!above.checkVisibility() || above.closest('.material-symbols-outlined, .fs-unseen, .fs-secret')) continue;
+    for (const word of node.data.matchAll(/[A-Za-z]{2,18}/g)) {
+      const range = document.createRange();
+      range.setStart(node, word.index); range.setEnd(node, word.index + word[0].length);
+      if (new Set(Array.from(range.getClientRects(), (box) => Math.round(box.top))).size > 1) broken.push(word[0]);
+    }
+  }
+  return broken;
+}"""
+CELLS_UNNAMED = """() => innerWidth > 640 ? [] : Array.from(document.querySelectorAll('.fs-stacked tbody td'))
+  .filter((cell) => !cell.dataset.label && cell.colSpan === 1 && !cell.querySelector('.fs-button'))
+  .map((cell) => cell.textContent.trim().slice(0, 60))"""
+
+
+@pytest.fixture
+def planted(site: Installation) -> dict[str, Any]:
+    """Something on each page; returns what the addresses name."""
+    root = site.plant_tree(2, 3)
+    site.manage("shell", "--no-imports", "-c", PLANT)
+    site.start_worker()
+    job = site.set_flag(root, "checkout", True)
+    eventually(lambda: site.chain_ended(job), within=30)
+    one = {
+        "schedule": "SELECT max(id) FROM flags_flagschedule",
+        "flag": "SELECT id FROM flags_flag WHERE key = 'checkout'",
+        "killed": "SELECT id FROM flags_flag WHERE key = 'old-search'",
+        "gone": "SELECT id FROM flags_flag WHERE key = 'gone'",
+        "key": "SELECT prefix FROM orgs_accesskey WHERE name = 'nightly export'",
+        "entry": "SELECT max(id) FROM orgs_historyentry",
+        "person": "SELECT id FROM auth_user WHERE username = 'vic'",
+        "interval": "SELECT max(id) FROM django_celery_beat_intervalschedule",
+        "crontab": "SELECT max(id) FROM django_celery_beat_crontabschedule",
+        "task": "SELECT id FROM django_celery_beat_periodictask WHERE name = 'mine'",
+    }
+    return {"root": root, "job": job} | {name: site.sql(statement)[0][0] for name, statement in one.items()}
+
+
+PAGES = {
+    "start": "/",
+    "docs": "/docs",
+    "overview": "/admin/",
+    "search": "/admin/search/?s=o",
+    "nothing-found": "/admin/search/?s=xyzzy",
+    "not-found": "/admin/nothing/",
+    "own-password": "/admin/password_change/",
+    "jobs": "/admin/jobs/job/",
+    "no-jobs": "/admin/jobs/job/?q=xyzzy",
+    "job": "/admin/jobs/job/{job}/change/",
+    "job-priority": "/admin/jobs/job/{job}/priority/do/",
+    "queues": "/admin/jobs/queue/",
+    "queue": "/admin/jobs/queue/default/change/",
+    "pause": "/admin/jobs/queue/default/pause/",
+    "resume": "/admin/jobs/queue/default/resume/",
+    "workers": "/admin/jobs/worker/",
+    "imports": "/admin/jobs/organizationimport/",
+    "import": "/admin/jobs/organizationimport/add/",
+    "organizations": "/admin/orgs/organization/",
+    "organizations-found": "/admin/orgs/organization/?q=branch",
+    "new-tree": "/admin/orgs/organization/add/",
+    "organization": "/admin/orgs/organization/{root}/change/",
+    "rename": "/admin/orgs/organization/{root}/rename/do/",
+    "create-below": "/admin/orgs/organization/{root}/create/do/",
+    "move": "/admin/orgs/organization/{root}/move/do/",
+    "delete": "/admin/orgs/organization/{root}/delete/do/",
+    "switch": "/admin/flags/flag/set/{root}/?flag=checkout&enabled=false",
+    "flags": "/admin/flags/flag/",
+    "new-flag": "/admin/flags/flag/add/",
+    "flag": "/admin/flags/flag/{flag}/change/",
+    "flag-killed": "/admin/flags/flag/{killed}/change/",
+    "flag-archived": "/admin/flags/flag/{gone}/change/",
+    "archive": "/admin/flags/flag/{flag}/archive/do/",
+    "purge": "/admin/flags/flag/{gone}/purge/do/",
+    "try-out": "/admin/flags/flag/{flag}/evaluate/",
+    "try-out-result": "/admin/flags/flag/{killed}/evaluate/?organization=id:{root}",
+    "try-out-refused": "/admin/flags/flag/{flag}/evaluate/?organization=id:{root}",
+    "adoption": "/admin/flags/flag/{flag}/adoption/",
+    "stale": "/admin/flags/flag/stale/",
+    "schedules": "/admin/flags/flagschedule/",
+    "schedule": "/admin/flags/flagschedule/{schedule}/change/",
+    "schedule-retry": "/admin/flags/flagschedule/{schedule}/retry/do/",
+    "new-schedule": "/admin/flags/flagschedule/add/",
+    "agenda": "/admin/flags/flagschedule/agenda/",
+    "agenda-empty": "/admin/flags/flagschedule/agenda/?month=2020-01",
+    "keys": "/admin/orgs/accesskey/",
+    "new-key": "/admin/orgs/accesskey/add/",
+    "revoke": "/admin/orgs/accesskey/{key}/revoke/",
+    "rotate": "/admin/orgs/accesskey/{key}/rotate/",
+    "audit-log": "/admin/orgs/auditentry/",
+    "audit-entry": "/admin/orgs/auditentry/{entry}/change/",
+    "people": "/admin/auth/user/",
+    "new-person": "/admin/auth/user/add/",
+    "person": "/admin/auth/user/{person}/change/",
+    "password": "/admin/auth/user/{person}/password/",
+    "groups": "/admin/auth/group/",
+    "tasks": "/admin/django_celery_beat/periodictask/",
+    "task": "/admin/django_celery_beat/periodictask/{task}/change/",
+    "delete-task": "/admin/django_celery_beat/periodictask/{task}/delete/",
+    "interval": "/admin/django_celery_beat/intervalschedule/{interval}/change/",
+    "crontab": "/admin/django_celery_beat/crontabschedule/{crontab}/change/",
+}
+
+
+def faults(page: Page) -> list[str]:
+    """What is wrong with how the page looks."""
+    found = [] if fits(page) else ["scrolls sideways"]
+    found += [f"broken word: {word}" for word in page.evaluate(WORDS_BROKEN)]
+    found += [f"cell without a name: {cell}" for cell in page.evaluate(CELLS_UNNAMED)]
+    return found
+
+
+@pytest.mark.parametrize(("dark", "phone"), LOOKS)
+def test_no_page_is_cut_or_breaks_words_or_leaves_cells_unnamed(
+    planted: dict[str, Any], sign_in: SignIn, picture: Picture, dark: bool, phone: bool
+) -> None:
+    page = sign_in("ada", dark=dark, phone=phone)
+    look = f"{'dark' if dark else 'light'}-{'phone' if phone else 'wide'}"
+    wrong = {}
+    for name, path in PAGES.items():
+        answer = page.goto(path.format(**planted))
+        assert answer is not None
+        assert answer.status == (404 if name == "not-found" else 200), path
+        problems = [] if name == "docs" else faults(page)
+        if name in {"try-out-result", "search", "delete", "purge", "not-found", "schedules"}:
+            problems += serious(page)
+        picture(page, f"{name}-{look}")
+        if problems:
+            wrong[name] = problems
+    assert wrong == {}, json.dumps(wrong, indent=1)
+
+
+def test_the_search_of_the_side_bar_leads_to_what_it_finds(
+    planted: dict[str, Any], sign_in: SignIn, picture: Picture
+) -> None:
+    page = sign_in("ada")
+    box = page.get_by_role("searchbox", name="Search organizations")
+    box.press_sequentially("check")
+    found = page.locator("#search-results").get_by_role("link")
+    expect(found.first).to_contain_text("checkout")
+    picture(page, "side-bar-search", whole=False)
+    found.first.click()
+    expect(page).to_have_url(re.compile(rf"/flag/{planted['flag']}/change/"))
+    page.get_by_role("searchbox", name="Search organizations").fill("branch-that-is-not-there")
+    expect(page.locator("#search-results")).to_contain_text("Nothing that you may see matches")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/admin/search/?s=branch-that-is-not-there")
