@@ -187,14 +187,14 @@ def test_the_search_of_the_side_bar_leads_to_what_it_finds(
     planted: dict[str, Any], sign_in: SignIn, picture: Picture
 ) -> None:
     page = sign_in("ada")
-    box = page.get_by_role("searchbox", name="Search organizations")
+    box = page.get_by_role("searchbox", name="Search everything")
     box.press_sequentially("check")
     found = page.locator("#search-results").get_by_role("link")
     expect(found.first).to_contain_text("checkout")
     picture(page, "side-bar-search", whole=False)
     found.first.click()
     expect(page).to_have_url(re.compile(rf"/flag/{planted['flag']}/change/"))
-    page.get_by_role("searchbox", name="Search organizations").fill("branch-that-is-not-there")
+    page.get_by_role("searchbox", name="Search everything").fill("branch-that-is-not-there")
     expect(page.locator("#search-results")).to_contain_text("Nothing that you may see matches")
     page.keyboard.press("Enter")
     page.wait_for_url("**/admin/search/?s=branch-that-is-not-there")
