@@ -6,6 +6,7 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
 
 from flagsite.core.api.input import whole_number
 from flagsite.core.ids import MAX_ID
@@ -51,7 +52,7 @@ class ReferenceInBody(serializers.Field[Reference, Any, Any, Any]):
             return parse_reference(data)
         number = whole_number(data)
         if number is None or not 0 < number <= MAX_ID:
-            self.fail("invalid")
+            raise ValidationError(self.error_messages["invalid"], code="invalid")
         return parse_reference(number)
 
     def to_representation(self, value: Any) -> Any:

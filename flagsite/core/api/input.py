@@ -175,7 +175,7 @@ class Id(serializers.IntegerField):
     def to_internal_value(self, data: Any) -> int:
         number = whole_number(data)
         if number is None:
-            self.fail("invalid")
+            raise ValidationError(self.error_messages["invalid"], code="invalid")
         return number
 
 
