@@ -229,7 +229,7 @@ _SPECS = (
             DistinctTexts,
             child=Text(max_length=rules.MAX_TARGETING_KEY_LENGTH, trim_whitespace=False),
             max_length=rules.MAX_WHITELIST_SIZE,
-            help_text="Targeting keys for which the flag is always on.",
+            help_text="Targeting keys for which the flag is on, even where the organization has it off.",
         ),
         output=partial(Texts, allow_null=True, help_text=HIDDEN_FROM_BOUND),
         example=["user-17"],

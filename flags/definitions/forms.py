@@ -56,7 +56,7 @@ class FlagForm(forms.ModelForm):
     whitelist = DistinctTextsField(
         delimiter="\n",
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}),
-        help_text="Targeting keys for which the flag is always on, one key in each line.",
+        help_text="Targeting keys for which the flag is on, even where the organization has it off. One in each line.",
     )
     reason = reason_line()
     based_on = forms.CharField(required=False, widget=forms.HiddenInput())
