@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django import forms
@@ -250,9 +251,11 @@ class JobAdmin(OperatorAdmin):
             job = cleanup.request(by=require_caller(request).name, correlation_id=correlation_id)
             return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[job.pk]))
         old = cleanup.old_jobs()
-        context = {"title": "Delete old jobs", "opts": self.opts, "form": form, "old": old,
-                   "others": old.others.items(), "kept_completed": settings.JOBS_KEEP_COMPLETED_DAYS,
-                   "kept_failed": settings.JOBS_KEEP_FAILED_DAYS}  # fmt: skip
+        context = {
+            "title": "Delete old jobs", "opts": self.opts, "form": form, "old": old,
+            "others": [(_in_words(name), count) for name, count in old.others.items()],
+            "kept_completed": settings.JOBS_KEEP_COMPLETED_DAYS, "kept_failed": settings.JOBS_KEEP_FAILED_DAYS,
+        }  # fmt: skip
         return TemplateResponse(request, "admin/jobs/job/clean_up.html", self._frame(request) | context)
 
     # --- Pages --------------------------------------------------------------------------------------------------------
@@ -328,6 +331,11 @@ class JobAdmin(OperatorAdmin):
     def _frame(self, request: HttpRequest) -> dict[str, Any]:
         request.current_app = self.admin_site.name
         return self.admin_site.each_context(request)
+
+
+def _in_words(name: str) -> str:
+    """A name in JSON as words: "importFiles" is "import files"."""
+    return re.sub(r"(?=[A-Z])", " ", name).lower()
 
 
 def _ids_in(text: str) -> set[int]:

@@ -12,10 +12,17 @@ from jobs.api.serializers import tracking_url
 from jobs.operations.bulk import BulkResult
 from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody
 
-NO_JOB = {"jobId": None, "trackingUrl": None}
+NO_JOB: dict[str, Any] = {"jobId": None, "trackingUrl": None}
 RETRIED = {"dryRun": False, "wouldRetry": None, "retried": 12, "skipped": 1,
            "skippedBecause": {"were under way already": 1}, **NO_JOB}  # fmt: skip
-WOULD_RETRY = {"dryRun": True, "wouldRetry": 13, "retried": 0, "skipped": 0, "skippedBecause": {}, **NO_JOB}
+WOULD_RETRY: dict[str, Any] = {
+    "dryRun": True,
+    "wouldRetry": 13,
+    "retried": 0,
+    "skipped": 0,
+    "skippedBecause": {},
+    **NO_JOB,
+}
 MANY = WOULD_RETRY | {"dryRun": False, "wouldRetry": 5270, "jobId": 41, "trackingUrl": "/job-status/41"}
 OLD = {"completed": 1204, "cancelled": 3, "failed": 17, "others": {"schedules": 4}}
 DRY_RUN_HELP = "Only count; change nothing."

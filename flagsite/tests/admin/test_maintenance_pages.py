@@ -68,7 +68,9 @@ def test_an_administrator_repairs_the_tree_with_a_reason(cast: Cast) -> None:
 def test_an_operator_sees_what_a_clean_up_deletes_and_starts_it(cast: Cast) -> None:
     Job.objects.filter(pk=done(cast.acme).pk).update(completed_at=timezone.now() - timedelta(days=4_000))
     client = signed_in("operator")
-    assert "1 completed and 0 cancelled" in shown(client.get(CLEAN_UP))
+    page = shown(client.get(CLEAN_UP))
+    assert "1 completed and 0 cancelled" in page
+    assert "0 old import files" in page
     assert not Job.objects.filter(kind=cleanup.KIND).exists()
     answer = client.post(CLEAN_UP, {"reason": "The disk is full."})
     job = Job.objects.get(kind=cleanup.KIND)
