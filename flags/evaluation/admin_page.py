@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
 from django.http import Http404, HttpRequest, HttpResponse
@@ -142,6 +142,6 @@ def explanation_of(caller: Caller, flag: Flag, values: dict[str, Any]) -> Explan
             checked = explain.check(key=flag.key, organization_id=organization_id, context=context)
             return Explanation(checked, explain.explain_path(checked, top_id=caller.organization_id))
     except TargetingKeyMissing as error:
-        return Explanation(refusal=error.detail, so_far=tuple(error.steps))
+        return Explanation(refusal=error.detail, so_far=cast("tuple[Step, ...]", tuple(error.steps)))
     except FlagsiteError as error:  # the flag or the organization was deleted meanwhile
         return Explanation(refusal=error.detail)
