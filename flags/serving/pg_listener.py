@@ -233,7 +233,7 @@ class ChangeListener(BackgroundService):
     def _heard(self) -> None:
         self._heard_at = time.monotonic()
         if not self.hears and self._is_proven:
-            log.info("listener_hears")
+            log.debug("listener_hears")
             self._set(hears=True)
 
 

@@ -19,6 +19,7 @@ from flagsite.tests.openfeature.served import Served
 from orgs.tests.replacing import replaced
 
 pytestmark = pytest.mark.slow
+FLAG = "tutorial-checkout"
 INSTALLATIONS = re.compile(r"^(?:python3 -m venv|shop-environment/bin/pip|npm install) .*\n", re.MULTILINE)
 
 
@@ -28,6 +29,7 @@ class Reader:
     def __init__(self, folder: Path, flagsite: Served) -> None:
         text = (CHECKOUT / "docs" / "tutorial.md").read_text()
         text = replaced(text, "http://127.0.0.1:8000", flagsite.url)
+        text = replaced(text, "new-checkout", FLAG)  # other tests of this Flagsite have a flag of the page's name
         self.text = replaced(INSTALLATIONS.sub("", text), "8010", str(flagsite.page_port))
         manage = folder / "bin" / "manage"
         manage.parent.mkdir()
@@ -67,7 +69,7 @@ def reader(flagsite: Served, tmp_path: Path) -> Iterator[Reader]:
 def test_the_tutorial_from_the_first_step_to_the_last(reader: Reader, flagsite: Served, chromium: Browser) -> None:
     assert "6 organizations created" in reader.does(2)
     reader.does(3)
-    assert '"name":"new-checkout"' in reader.does(4).replace(" ", "")
+    assert f'"name":"{FLAG}"' in reader.does(4).replace(" ", "")
     assert "old checkout" in reader.does(5)
     reader.does(6)
     page = chromium.new_page()
@@ -81,9 +83,10 @@ def test_the_tutorial_from_the_first_step_to_the_last(reader: Reader, flagsite: 
     page.wait_for_function("document.title === 'new checkout'", timeout=10_000)
 
     assert "old checkout" in reader.does(9)
-    assert flagsite.get("/v1/feature-flags/new-checkout").json()["killed"] is False
+    assert flagsite.get(f"/v1/feature-flags/{FLAG}").json()["killed"] is False
     reader.does(10)
-    assert flagsite.get("/v1/feature-flags/new-checkout").json()["archived"] is True
+    assert flagsite.get(f"/v1/feature-flags/{FLAG}").json()["archived"] is True
+    assert flagsite.delete(f"/v1/feature-flags/{FLAG}?purge=true").status_code == 202
     page.close()
 
 
