@@ -173,6 +173,7 @@ def test_an_admin_makes_a_key_and_uses_it_at_once(busy: Installation, sign_in: S
     page.get_by_role("link", name="Done").click()
     assert key not in page.content()
     page.get_by_role("link", name="Revoke nightly sync").click()
+    page.get_by_label("Reason").fill("not needed any more")
     page.get_by_role("button", name="Revoke nightly sync").click()
     expect(page.get_by_text("is revoked. Flagsite now refuses")).to_be_visible()
     assert httpx.post(address, headers={"Authorization": f"Bearer {key}"}).status_code == 401
