@@ -11,7 +11,7 @@ django.setup()
 
 from flagsite.core.db.requirements import refuse_unsuitable_database  # noqa: E402 - needs the settings
 from flagsite.web.event_stream import EventStream  # noqa: E402 - needs the models, which Django has loaded only now
-from flagsite.web.web_limits import limits_from_settings  # noqa: E402
+from flagsite.web.web_limits import limits_of_events_server  # noqa: E402
 
 refuse_unsuitable_database()
-application = EventStream(limits_from_settings())
+application = EventStream(limits_of_events_server())

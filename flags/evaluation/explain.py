@@ -13,7 +13,7 @@ from django.db import connection
 
 from flags.definitions import loader
 from flags.definitions.models import check_flag_key
-from flags.errors import FlagNotFound
+from flags.errors import FlagNotFound, TargetingKeyMissing
 from flags.evaluation import context_loader
 from flags.evaluation.engine import (
     NO_ORGANIZATION_CONTEXT,
@@ -27,6 +27,10 @@ from flags.evaluation.engine import (
 from jobs.engine.models import Job
 from orgs.tree.paths import PATH, path_parameters
 
+MISSING_FOR_CLIENT = (
+    "The rollout of the flag {!r}, or of a flag that it needs, needs a targeting key or an organization that the "
+    "request does not have."
+)
 RULES_OF_ORGANIZATIONS = frozenset({Rule.ORGANIZATION, Rule.ROLLOUT})
 """The rules for which an organization's state counts, where there is one."""
 
@@ -80,7 +84,13 @@ def check(*, key: str, organization_id: int | None, context: EvaluationContext, 
     if key not in known or (for_client and not known[key].available_to_clients):
         raise FlagNotFound(f"There is no flag {key!r}.")
     organization = NO_ORGANIZATION_CONTEXT if organization_id is None else context_loader.load_context(organization_id)
-    return Checked(known[key], evaluate(known[key], organization, context, known), context, organization_id)
+    try:
+        decision = evaluate(known[key], organization, context, known)
+    except TargetingKeyMissing as error:
+        if for_client:  # the error may name a prerequisite, which does not exist for the client
+            raise TargetingKeyMissing(MISSING_FOR_CLIENT.format(key)) from error
+        raise
+    return Checked(known[key], decision, context, organization_id)
 
 
 def explain_path(checked: Checked, *, top_id: int | None = None) -> list[PathEntry]:

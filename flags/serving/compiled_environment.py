@@ -100,8 +100,14 @@ class CompiledEnvironment:
         limit: CompiledFlagsLimit,
         hidden: Container[str] = (),
     ) -> None:
-        """`definitions` are in the order of their keys. Those that are `hidden` count as prerequisites only."""
-        flags = {key: CompiledFlag(one, environment, limit.most) for key, one in definitions.items()}
+        """`definitions` are in the order of their keys. Those that are `hidden` count as prerequisites only.
+
+        No error names a hidden one.
+        """
+        flags = {
+            key: CompiledFlag(one, environment, limit.most, is_named=key not in hidden)
+            for key, one in definitions.items()
+        }
         _fill_prerequisites(flags)
         self._flags = {key: flag for key, flag in flags.items() if key not in hidden}
         self._limit = limit

@@ -25,12 +25,12 @@ class CompiledFlag:
 
     `all_prerequisites` has every flag that it needs, also by way of others, in the order in which they are evaluated;
     the environment fills it (`flags.serving.compiled_environment`). Compiled rules are shared by all organizations with
-    the same value, and kept for at most `most` different values.
+    the same value, and kept for at most `most` different values. A flag that is not `is_named` occurs in no error.
     """
 
     __slots__ = ("_most", "_prefix", "_resolutions", "_rules", "all_prerequisites", "definition", "fixed", "missing")
 
-    def __init__(self, definition: Definition, environment: str, most: int) -> None:
+    def __init__(self, definition: Definition, environment: str, most: int, *, is_named: bool = True) -> None:
         self.definition = definition
         self._prefix = hash_prefix(definition.salt, definition.key)
         by_targeting_key = definition.unit == Unit.TARGETING_KEY
@@ -39,7 +39,8 @@ class CompiledFlag:
             if by_targeting_key
             else "an organization, and the request names none"
         )
-        why = f"The rollout of the flag {definition.key!r} needs {need}."
+        flag = f"the flag {definition.key!r}" if is_named else "a flag that this flag needs"
+        why = f"The rollout of {flag} needs {need}."
         self.missing = FailedResolution(definition.key, TargetingKeyMissing, why)
         self._resolutions: dict[tuple[Rule, bool], Resolution] = {}
         self.fixed = self._fixed(environment)

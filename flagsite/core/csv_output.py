@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-FIRST_CHARACTERS_OF_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""A spreadsheet runs a text that begins with one of these as a formula."""
+SIGNS = "=+@＝＋－＠-"
+FORMULA = re.compile(rf"^(?=[{SIGNS}\t\r\n])|(?<=[;\t\r\n])(?=[{SIGNS}])")
+"""Where a formula begins. In many countries, spreadsheets also begin a cell after each semicolon."""
 
 
 def csv_lines(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> Iterator[str]:
@@ -23,9 +25,7 @@ def csv_lines(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> Iterator
 
 def harmless(value: Any) -> Any:
     """Return the value so that no spreadsheet runs it as a formula."""
-    if isinstance(value, str) and value.startswith(FIRST_CHARACTERS_OF_FORMULAS):
-        return f"'{value}"
-    return value
+    return FORMULA.sub("'", value) if isinstance(value, str) else value
 
 
 class _Echo:

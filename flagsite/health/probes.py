@@ -22,6 +22,7 @@ from flagsite.health.doctor_token import HEADER, is_doctor_token
 from flagsite.health.scraper_access import MetricsTokenAuthentication
 from orgs.access.authentication import AccessKeyAuthentication
 from orgs.access.endpoints import AlwaysJson
+from orgs.access.models import Role
 from orgs.access.permissions import OpenOnPurpose
 
 
@@ -169,7 +170,8 @@ def _may_see_details(request: Request) -> bool:
         except (APIException, DatabaseError, InterfaceError):
             return False
         if authenticated is not None:
-            return authenticated[1].organization_id is None
+            caller = authenticated[1]
+            return caller.organization_id is None and caller.may(Role.READER)
     return False
 
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
-from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
 from flagsite.core import actor
+from flagsite.core.client_address import client_address
 from flagsite.web.problems import database_away
 
 HEADER = "X-Request-ID"
@@ -32,7 +32,7 @@ class RequestIdMiddleware:
         correlation_id = given if VALID_REQUEST_ID.fullmatch(given) else uuid4().hex
         request.correlation_id = correlation_id  # type: ignore[attr-defined]
         channel = "admin" if request.path.startswith("/admin/") else "api"
-        with actor.acting(channel, actor=actor.UNKNOWN, address=_address(request), correlation_id=correlation_id):
+        with actor.acting(channel, actor=actor.UNKNOWN, address=client_address(request), correlation_id=correlation_id):
             response = self.get_response(request)
         response[HEADER] = correlation_id
         return response
@@ -63,9 +63,3 @@ class AdminActorMiddleware:
             reason = request.POST.get("reason", "").strip()
             if len(reason) <= actor.MAX_REASON_LENGTH and "\x00" not in reason:
                 actor.give_reason(reason)
-
-
-def _address(request: HttpRequest) -> str:
-    """The client's address: with TRUST_PROXY_HEADERS the one that the proxy reports, otherwise the peer's."""
-    forwarded = request.headers.get("X-Forwarded-For", "") if settings.TRUST_PROXY_HEADERS else ""
-    return forwarded.rpartition(",")[2].strip() or str(request.META.get("REMOTE_ADDR", ""))

@@ -25,7 +25,7 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 from redis.exceptions import RedisError
 from unfold.forms import AuthenticationForm
 
-from flagsite.core.client_address import client_address
+from flagsite.core.client_address import client_address, network_of
 from flagsite.web.api_rate_limit import PAUSE_SECONDS, circuit_breaker, limiter_at
 
 log = structlog.get_logger(__name__)
@@ -47,7 +47,7 @@ class LimitedSignInForm(AuthenticationForm):
 
     def clean(self) -> Any:
         """Check name and password. Raises ValidationError with the way out."""
-        failed = FailedSignIns(str(self.data.get("username", "")), client_address(self.request))
+        failed = FailedSignIns(self._person(), client_address(self.request))
         self.wait_seconds = failed.seconds_to_wait()
         if self.wait_seconds:
             log.warning("sign_in_refused", address=failed.address, seconds=self.wait_seconds)
@@ -69,19 +69,25 @@ class LimitedSignInForm(AuthenticationForm):
             password_check.release()
         return cleaned
 
+    def _person(self) -> str:
+        """Return the name as Django looks for it, so that no other spelling of a name has counters of its own."""
+        typed = str(self.data.get("username", ""))
+        return str(self.cleaned_data.get("username", typed))
+
 
 class FailedSignIns:
     """The counters of failed sign-ins of one person from one address.
 
     Args:
         person: the name in the form. Flagsite also counts names that do not exist, so nobody learns which names exist.
-        address: the network address of the client.
+        address: the network address of the client. All addresses of an IPv6 network of one client count together.
     """
 
     def __init__(self, person: str, address: str) -> None:
         name = hashlib.sha256(person.casefold().encode(errors="replace")).hexdigest()
         self.address = address
-        self._keys = {"person and address": (name, address), "address": (address,), "person": (name,)}
+        network = network_of(address)
+        self._keys = {"person and address": (name, network), "address": (network,), "person": (name,)}
 
     def seconds_to_wait(self) -> int:
         """Return 0 if no limit is reached, else the whole seconds until the person may try again."""

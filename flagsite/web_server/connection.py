@@ -8,20 +8,23 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 import httptools
+import structlog
 
 from flagsite.web_server.bodies import AnswerParts, RequestBody, input_of
 from flagsite.web_server.heads import Environ, head
-from flagsite.web_server.limits import LONGEST_HEAD
 from flagsite.web_server.refusals import Answer, refusal
-from flagsite.web_server.request_reader import ANSWER, BODY, HEAD, IDLE, LINGERING, SENDING, RequestReader
+from flagsite.web_server.request_reader import ANSWER, BODY, HEAD, IDLE, LINGERING, SENDING, UPGRADE, RequestReader
 
 if TYPE_CHECKING:
     from flagsite.web_server.web_process import WebProcess
 
+log = structlog.get_logger(__name__)
 LINGER_SECONDS = 2.0
 """How long a refused client may go on sending, so that it can read the answer before the connection is gone."""
 SLOWEST_BYTES_PER_SECOND = 1000
 """How fast a client has to take a long answer."""
+BODILESS = frozenset({"204", "304"})
+"""Answers with these statuses have no body."""
 Headers = list[tuple[str, str]]
 
 
@@ -29,8 +32,8 @@ class Connection(RequestReader, asyncio.Protocol):
     """Calls `process.begin` with each complete request; whoever answers it calls `answer`, or `begin_parts`."""
 
     __slots__ = (
-        "_answered_body", "_is_http_1_0", "_is_keep_alive", "_later", "_parts", "_resumed", "_unsent", "gone",
-        "is_chunked", "is_head",
+        "_answered_body", "_is_half_closed", "_is_http_1_0", "_is_keep_alive", "_later", "_parts", "_resumed",
+        "_unsent", "gone", "is_chunked", "is_head",
     )  # fmt: skip
 
     def __init__(self, process: WebProcess, client: tuple[Any, ...]) -> None:
@@ -40,6 +43,8 @@ class Connection(RequestReader, asyncio.Protocol):
         self.is_chunked = self.is_head = False
         self._answered_body: bytes | RequestBody = b""
         """The body of the request that is being answered."""
+        self._is_half_closed = False
+        """The client has sent its last request."""
         self._is_http_1_0 = self._is_keep_alive = False
         self._later = b""
         """What came while an answer is made; it is read afterwards."""
@@ -66,25 +71,28 @@ class Connection(RequestReader, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self.phase >= ANSWER:
-            if self.phase == ANSWER:
+            if self.phase != LINGERING:
                 self._later += data
                 self._transport.pause_reading()
             return
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass  # the client goes on in another protocol, which nobody here speaks
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                if self._incoming == UPGRADE:
+                    self._read_body_without_parser(data[upgrade.args[0] :])
+                # otherwise the client goes on in another protocol, which nobody here speaks
         except httptools.HttpParserError as error:
             self._fail(error)
         if self.phase == HEAD:
-            self._head_size += len(data)
-            if self._head_size > LONGEST_HEAD:
-                self.refuse(431, f"The headers of a request may have {LONGEST_HEAD} bytes.")
+            self._limit_head(len(data))
+        elif self.phase == BODY:
+            self._limit_body(len(data))
 
     def eof_received(self) -> bool:
-        if self.phase == ANSWER and self.gone is None:
-            self._closes = True
-            return True  # it may still read the answer
+        if self.phase in {ANSWER, SENDING} and self.gone is None:
+            self._is_half_closed = True
+            return True  # it may still read the answers
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -99,8 +107,11 @@ class Connection(RequestReader, asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._resumed = self._process.loop.create_future()
-        self._unsent = self._transport.get_write_buffer_size()
-        self.deadline = self._process.now() + self._process.limits.send_seconds
+        if self.phase == IDLE:
+            self.phase = SENDING
+        if self.phase >= ANSWER:
+            self._unsent = self._transport.get_write_buffer_size()
+            self.deadline = self._process.now() + self._process.limits.send_seconds
 
     def resume_writing(self) -> None:
         if self._resumed is not None and not self._resumed.done():
@@ -142,14 +153,23 @@ class Connection(RequestReader, asyncio.Protocol):
         if self._waiting:
             self._begin(*self._waiting.popleft())
             return
-        self.phase = IDLE if self._head_done else HEAD
-        limits = self._process.limits
-        self.deadline = self._process.now() + (limits.idle_seconds if self._head_done else limits.head_seconds)
-        self._process.waits_for_request(self)
+        self._await_request()
         if self._later:
             data, self._later = self._later, b""
             self._transport.resume_reading()
             self.data_received(data)
+        if self._is_half_closed and self.phase < ANSWER:
+            self.close()
+
+    def _await_request(self) -> None:
+        """Go on with the request that comes in, or wait for the next."""
+        if self._incoming == BODY:
+            self._begin_body()
+        else:
+            limits = self._process.limits
+            self.phase = IDLE if self._incoming == IDLE else HEAD
+            self.deadline = self._process.now() + (limits.head_seconds if self._incoming else limits.idle_seconds)
+        self._process.waits_for_request(self)
 
     # --- answers ------------------------------------------------------------------------------------------------------
     def answer(self, status: str, headers: Headers, body: bytes, *, has_length: bool = False) -> None:
@@ -160,9 +180,17 @@ class Connection(RequestReader, asyncio.Protocol):
         if self._transport is None:
             return
         more = self._connection_header()
-        if not has_length and status[:3] not in {"204", "304"} and not _has_length(headers):
-            more = (*more, f"Content-Length: {len(body)}")
-        data = head(status, headers, *more)
+        if not has_length:
+            if status[:3] in BODILESS:
+                self.is_head = True
+            elif not _has_length(headers):
+                more = (*more, f"Content-Length: {len(body)}")
+        try:
+            data = head(status, headers, *more)
+        except ValueError:
+            log.exception("web_server_failed")
+            self.answer(*refusal(500, "Something went wrong on our side."))
+            return
         self._transport.write(data if self.is_head else data + body)
         self._answered()
 
@@ -171,7 +199,13 @@ class Connection(RequestReader, asyncio.Protocol):
         if self._transport is None:
             parts.close()
             return
-        self.send_head(status, headers)
+        try:
+            self.send_head(status, headers)
+        except ValueError:
+            log.exception("web_server_failed")
+            parts.close()
+            self.abort()
+            return
         self._parts = parts
         self._send_parts()
 
@@ -182,7 +216,8 @@ class Connection(RequestReader, asyncio.Protocol):
     def send_head(self, status: str, headers: Headers) -> None:
         """Send the head of an answer whose length may not be known."""
         has_length = _has_length(headers)
-        self.is_chunked = not (has_length or self._is_http_1_0 or status[:3] in {"204", "304"})
+        self.is_head = self.is_head or status[:3] in BODILESS
+        self.is_chunked = not (has_length or self._is_http_1_0 or status[:3] in BODILESS)
         if not has_length and self._is_http_1_0:
             self._is_keep_alive = False
         more = ("Transfer-Encoding: chunked",) if self.is_chunked else ()

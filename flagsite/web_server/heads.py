@@ -13,6 +13,7 @@ from flagsite.web_server.refusals import Refusal
 
 Environ = dict[str, Any]
 MOST_KNOWN_NAMES = 1000
+LONGEST_KNOWN_NAME = 100
 METHODS = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 known_headers: dict[bytes, str] = {}
 """The names in WSGI's environment of headers that came before."""
@@ -30,9 +31,16 @@ def environ_name(header: bytes) -> str:
         name = "" if "_" in text else "HTTP_" + text.replace("-", "_")
         if name in {"HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH"}:
             name = name.removeprefix("HTTP_")
-        if len(known_headers) < MOST_KNOWN_NAMES:
+        if len(known_headers) < MOST_KNOWN_NAMES and len(header) <= LONGEST_KNOWN_NAME:
             known_headers[header] = name
     return name
+
+
+def other_method(method: bytes) -> str:
+    """The name of a method that is not in METHODS. Raises Refusal for CONNECT, whose target is no path."""
+    if method == b"CONNECT":
+        raise Refusal(400, "The method CONNECT is for proxies.")
+    return method.decode("latin-1")
 
 
 def add_header(environ: Environ, header: bytes, value: bytes) -> None:

@@ -9,8 +9,15 @@ import httptools
 import structlog
 
 from flagsite.web_server.bodies import RequestBody
-from flagsite.web_server.heads import METHODS, Environ, add_header, add_target, known_headers
-from flagsite.web_server.limits import BODY_BYTES_PER_SECOND, LONGEST_HEADER, MOST_HEADERS, MOST_PIPELINED
+from flagsite.web_server.heads import METHODS, Environ, add_header, add_target, known_headers, other_method
+from flagsite.web_server.limits import (
+    BODY_BYTES_PER_SECOND,
+    BODY_BYTES_WITHOUT_FILE,
+    LONGEST_HEAD,
+    LONGEST_HEADER,
+    MOST_HEADERS,
+    MOST_PIPELINED,
+)
 from flagsite.web_server.refusals import Refusal
 
 if TYPE_CHECKING:
@@ -19,14 +26,17 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 IDLE, HEAD, BODY, ANSWER, SENDING, LINGERING = range(6)
 """The phases of a connection: what it waits for. Plain numbers, because each request compares them several times."""
+UPGRADE = 6
+"""What comes in after a head that asks for another protocol and has a body: the parser does not read this body."""
+NO_ROOM = "Too many large requests are coming in. Send this one again in a second."
 
 
 class RequestReader:
     """Puts requests together and checks their sizes; a connection begins to answer those that are complete."""
 
     __slots__ = (
-        "_address", "_body", "_closes", "_environ", "_head_done", "_head_size", "_parser", "_port", "_process",
-        "_target", "_transport", "_waiting", "deadline", "phase",
+        "_address", "_body", "_closes", "_environ", "_incoming", "_parser", "_port", "_process", "_seen",
+        "_target", "_transport", "_unread", "_waiting", "deadline", "phase",
     )  # fmt: skip
 
     def __init__(self, process: WebProcess, client: tuple[Any, ...]) -> None:
@@ -40,12 +50,21 @@ class RequestReader:
         self._environ: Environ = {}
         self._target = b""
         self._body: bytes | RequestBody = b""
-        self._head_size = 0
-        self._head_done = True
+        self._unread = 0
+        """The bytes of the head, or those without a byte of the body since it grew last."""
+        self._seen = 0
+        """The size of the body when that was looked at last."""
+        self._incoming = IDLE
+        """What of a request comes in, also while an earlier one is answered: IDLE, HEAD, BODY or UPGRADE."""
         self._closes = False
         """Whether the connection ends after the answer."""
         self._waiting: deque[tuple[Environ, bytes | RequestBody]] | None = None
         """Complete requests that came before the answer to an earlier one."""
+
+    @property
+    def incoming_bytes(self) -> int:
+        """How much there is of a body that has not come whole yet."""
+        return self._body.size if isinstance(self._body, RequestBody) else len(self._body)
 
     def refuse(self, status: int, detail: str) -> None:
         """Answer with an error, and close the connection."""
@@ -67,8 +86,8 @@ class RequestReader:
         if self.phase == IDLE:
             self.phase = HEAD
             self.deadline = self._process.now() + self._process.limits.head_seconds
-        self._head_size = 0
-        self._head_done = False
+        self._unread = 0
+        self._incoming = HEAD
         self._target = b""
         self._body = b""
         self._environ = self._process.environ.copy()
@@ -77,7 +96,7 @@ class RequestReader:
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._head_done:
+        if self._incoming != HEAD:
             return  # it is a trailer, which nobody reads
         environ = self._environ
         known = known_headers.get(name)
@@ -87,10 +106,9 @@ class RequestReader:
             add_header(environ, name, value)
 
     def on_headers_complete(self) -> None:
-        self._head_done = True
         environ, parser = self._environ, self._parser
         method = parser.get_method()
-        environ["REQUEST_METHOD"] = METHODS.get(method) or method.decode("latin-1")
+        environ["REQUEST_METHOD"] = METHODS.get(method) or other_method(method)
         add_target(environ, self._target)
         environ["REMOTE_ADDR"] = self._address
         environ["REMOTE_PORT"] = self._port
@@ -98,10 +116,12 @@ class RequestReader:
             environ["SERVER_PROTOCOL"] = "HTTP/1.0"
         elif "HTTP_HOST" not in environ:
             raise Refusal(400, "The request has no Host header.")
-        if "HTTP_UPGRADE" in environ:
-            self._closes = True
         if "HTTP_TRANSFER_ENCODING" in environ or environ.get("CONTENT_LENGTH", "0") != "0":
             self._await_body(environ)
+        if "HTTP_UPGRADE" in environ:
+            self._closes = True
+            if self._incoming == BODY and parser.should_upgrade():
+                self._incoming = UPGRADE
 
     def on_body(self, body: bytes) -> None:
         self._process.buffered_bytes += len(body)
@@ -119,12 +139,15 @@ class RequestReader:
             self.deadline += len(body) / BODY_BYTES_PER_SECOND
 
     def on_message_complete(self) -> None:
+        if self._incoming == UPGRADE:
+            return
         environ, body = self._environ, self._body
+        self._incoming = IDLE
         self._body = b""
         environ["flagsite.keep_alive"] = self._parser.should_keep_alive()
         if self.phase < ANSWER:
             self._begin(environ, body)
-        elif self.phase == ANSWER:
+        elif self.phase != LINGERING:
             if self._waiting is None:
                 self._waiting = deque()
             if len(self._waiting) >= MOST_PIPELINED:
@@ -135,16 +158,54 @@ class RequestReader:
 
     def _await_body(self, environ: Environ) -> None:
         limits = self._process.limits
-        length = environ.get("CONTENT_LENGTH", "0")
+        length = environ.get("CONTENT_LENGTH", "0").strip()
         if not length.isdecimal() or int(length) > limits.body_bytes:
             raise Refusal(413, f"The body of a request may have {limits.body_bytes} bytes.")
-        if not self._process.has_room_for(int(length)):
-            raise Refusal(503, "Too many large requests are coming in. Send this one again in a second.")
+        if "HTTP_TRANSFER_ENCODING" in environ and environ["SERVER_PROTOCOL"] == "HTTP/1.0":
+            raise Refusal(400, "HTTP/1.0 has no Transfer-Encoding.")
+        if not self._process.has_room_for(int(length)) and (
+            int(length) > BODY_BYTES_WITHOUT_FILE or not self._process.make_room_for(int(length))
+        ):
+            raise Refusal(503, NO_ROOM)
+        self._incoming = BODY
         if self.phase == HEAD:
-            self.phase = BODY
-            self.deadline = self._process.now() + limits.body_seconds
-            if environ.get("HTTP_EXPECT", "").lower() == "100-continue":
-                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._begin_body()
+
+    def _begin_body(self) -> None:
+        """From now on the connection waits for the body of a request whose head is there."""
+        self.phase = BODY
+        self.deadline = self._process.now() + self._process.limits.body_seconds
+        self._unread = self._seen = 0
+        environ = self._environ
+        if environ.get("HTTP_EXPECT", "").lower() == "100-continue" and environ["SERVER_PROTOCOL"] == "HTTP/1.1":
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _limit_head(self, size: int) -> None:
+        """Refuse a head that is too long, after another `size` bytes of it."""
+        self._unread += size
+        if self._unread > LONGEST_HEAD:
+            self.refuse(431, f"The headers of a request may have {LONGEST_HEAD} bytes.")
+
+    def _limit_body(self, size: int) -> None:
+        """Refuse a body of which nothing comes, and make room for it, after another `size` bytes of the request."""
+        if self.incoming_bytes != self._seen:
+            self._seen, self._unread = self.incoming_bytes, 0
+        else:  # trailers, or what a client adds to the sizes of chunks
+            self._limit_head(size)
+        if not self._process.has_room_for(0):
+            self._process.make_room_for(0)
+
+    def _read_body_without_parser(self, data: bytes) -> None:
+        """Read the body of a request that asks for another protocol; `data` is what follows its head.
+
+        The parser leaves this body to the other protocol. So a second parser reads it, behind a head of our own.
+        """
+        self._incoming = BODY
+        environ, self._parser = self._environ, httptools.HttpRequestParser(_BodyOnly(self))
+        name = "Transfer-Encoding" if "HTTP_TRANSFER_ENCODING" in environ else "Content-Length"
+        value = "chunked" if name == "Transfer-Encoding" else environ["CONTENT_LENGTH"]
+        self._parser.feed_data(f"POST / HTTP/1.1\r\n{name}: {value}\r\n\r\n".encode("latin-1"))
+        self._parser.feed_data(data)
 
     def _fail(self, error: httptools.HttpParserError) -> None:
         cause = error.__context__
@@ -155,3 +216,11 @@ class RequestReader:
             self.refuse(500, "Something went wrong on our side.")
         else:
             self.refuse(400, "The request is not valid HTTP/1.1.")
+
+
+class _BodyOnly:
+    """What the parser of a body alone reports."""
+
+    def __init__(self, reader: RequestReader) -> None:
+        self.on_body = reader.on_body
+        self.on_message_complete = reader.on_message_complete

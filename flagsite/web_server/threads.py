@@ -107,7 +107,7 @@ class _ThreadAnswer:
             self._end()
         except BrokenPipeError:
             pass  # the client is gone
-        except Exception:
+        except BaseException:  # SystemExit too, so that an application cannot end the thread
             log.exception("web_server_failed")
             self._fail()
 

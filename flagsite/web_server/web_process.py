@@ -18,7 +18,7 @@ from flagsite.web_server.connection import Connection
 from flagsite.web_server.heads import Environ, head
 from flagsite.web_server.limits import Limits
 from flagsite.web_server.refusals import Answer, refusal
-from flagsite.web_server.request_reader import IDLE
+from flagsite.web_server.request_reader import IDLE, NO_ROOM
 
 log = structlog.get_logger(__name__)
 CHECK_SECONDS = 0.5
@@ -96,6 +96,16 @@ class WebProcess:
     def has_room_for(self, length: int) -> bool:
         """Whether a body of this length may come in."""
         return self.buffered_bytes + length <= self.limits.all_bodies_bytes
+
+    def make_room_for(self, length: int) -> bool:
+        """Refuse the largest bodies that have not come whole until there is room; False where these do not suffice."""
+        while not self.has_room_for(length):
+            largest = max(self._without_request, key=lambda one: one.incoming_bytes, default=None)
+            if largest is None or not largest.incoming_bytes:
+                return False
+            del self._without_request[largest]
+            largest.refuse(503, NO_ROOM)
+        return True
 
     def _accept(self) -> None:
         try:

@@ -126,7 +126,8 @@ RESOLVE = """
 CREATE TEMPORARY TABLE import_resolved ON COMMIT DROP AS
 SELECT found.*,
        former_id IS NOT NULL AND former_parent_id IS DISTINCT FROM parent_reference AS moved,
-       former_name IS NOT NULL AS renamed
+       former_name IS NOT NULL AS renamed,
+       COALESCE(former_id = %(top)s, FALSE) AS is_top
   FROM (SELECT entry.line, COALESCE(organization.id, -entry.line) AS reference, organization.id AS former_id,
                CASE WHEN entry.parent_key <> '' THEN COALESCE(parent.id, -parent_entry.line)
                     WHEN organization.id = %(top)s THEN organization.parent_id  -- the top itself stays in its place
@@ -197,12 +198,13 @@ SELECT resolved.line,
        COALESCE(former_parent.key, '') AS former_parent_key
   FROM import_resolved resolved
   JOIN import_entries entry USING (line)
-  LEFT JOIN orgs_organization parent ON entry.parent_key = '' AND parent.id = resolved.parent_reference
+  LEFT JOIN orgs_organization parent
+    ON entry.parent_key = '' AND NOT is_top AND parent.id = resolved.parent_reference
   LEFT JOIN orgs_organization former_parent ON moved AND former_parent.id = resolved.former_parent_id
  WHERE reference < 0 OR moved OR renamed
 """
 """The lines that change something, with the columns of LineChange. It gives the same rows before and after the change,
-because an import changes no key."""
+because an import changes no key. The parent of the top is not named, because it is outside of the subtree."""
 
 
 DIGEST = f"SELECT count(*), sum(hashtextextended(changes::text, 0)::numeric) FROM ({CHANGES}) changes"  # noqa: S608

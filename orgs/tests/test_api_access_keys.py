@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from conftest import Cast
+from flagsite.core import actor
 from orgs.access import access_keys, authorized_keys, key_uses
 from orgs.access.caller import Caller
 from orgs.access.models import AccessKey, AccessKeyUse, Role
 from orgs.audit.models import AuditEntry
-from orgs.errors import MoreThanYouMay
+from orgs.errors import AccessKeyEnded, MoreThanYouMay
 from orgs.idempotency.models import IdempotentRequest
 from orgs.tests.api import Api, kind_of, wrong_fields
 
@@ -171,6 +174,38 @@ def test_a_key_that_has_ended_or_was_rotated_is_not_rotated(api: Api) -> None:
     api.post(f"{KEYS}/{new['prefix']}/revoke")
     assert kind_of(api.post(f"{KEYS}/{new['prefix']}/rotate")) == "access-key-ended"
     assert api.post(f"{KEYS}/{former['prefix']}/rotate").status_code == 201, "the secret of the successor was lost"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_rotations_at_once_the_second_is_refused() -> None:
+    former, _ = access_keys.create(name="nightly")
+    with ThreadPoolExecutor(1) as second:
+        with transaction.atomic():
+            access_keys.rotate(prefix=former.prefix)
+            rotation = second.submit(_rotated_elsewhere, former.prefix)
+            _wait_until_somebody_is_blocked()
+        with pytest.raises(AccessKeyEnded, match="was rotated already"):
+            rotation.result()
+    assert AccessKey.objects.count() == 2
+
+
+def _rotated_elsewhere(prefix: str) -> None:
+    try:
+        with actor.acting("command", actor="command:other"):
+            access_keys.rotate(prefix=prefix)
+    finally:
+        connection.close()
+
+
+def _wait_until_somebody_is_blocked() -> None:
+    deadline = time.monotonic() + 20
+    with connection.cursor() as cursor:
+        while time.monotonic() < deadline:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0]:
+                return
+            time.sleep(0.01)
+    pytest.fail("Nobody has waited.")
 
 
 def test_a_revoked_key_ends_and_is_listed_as_such(api: Api) -> None:

@@ -105,6 +105,21 @@ def test_a_prerequisite_counts_that_is_not_available_to_clients(cast: Cast, clie
     assert client.one("needed", targetingKey="joe").status == 404
 
 
+def test_no_error_names_a_prerequisite_that_does_not_exist_for_the_client(
+    cast: Cast, client: Asking, shown: Flag, hidden: Flag
+) -> None:
+    Flag.objects.filter(pk=hidden.pk).update(rollout_percentage=50)
+    shown.prerequisites.add(hidden)
+    client.cache.reload_definitions()
+    for answer in (client.one("shown"), client.all()):
+        assert "TARGETING_KEY_MISSING" in str(answer.body)
+        assert "hidden" not in str(answer.body)
+    refused = Api(client.key).get(f"{BASE}/shown/check")
+    assert (refused.status_code, kind_of(refused)) == (400, "targeting-key-missing")
+    assert b"hidden" not in refused.content
+    assert "'hidden'" in Asking(key_of(Role.EVALUATOR, cast.acme)).one("shown").body["errorDetails"]
+
+
 def test_what_happens_to_other_flags_changes_neither_the_tag_nor_the_kept_answer(
     cast: Cast, client: Asking, shown: Flag, hidden: Flag
 ) -> None:

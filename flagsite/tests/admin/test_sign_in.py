@@ -72,6 +72,21 @@ def test_many_addresses_that_try_one_person_are_refused_in_the_end(anna: User, m
     assert Visitor().tries(PASSWORD, anna.username).status_code == 429
 
 
+@pytest.mark.parametrize("spelling", [" {}", "{}\t", "\N{FULLWIDTH LATIN SMALL LETTER A}nna{}"])
+def test_another_spelling_of_a_name_has_no_attempts_of_its_own(anna: User, spelling: str) -> None:
+    visitor = Visitor()
+    typed = spelling.format(anna.username.removeprefix("anna") if "nna" in spelling else anna.username)
+    assert visitor.fails(5, typed) == [200] * 5
+    assert visitor.tries(PASSWORD, anna.username).status_code == 429
+
+
+def test_all_addresses_of_an_ipv6_network_count_together(anna: User) -> None:
+    network = f"2001:db8:{uuid4().hex[:4]}:{uuid4().hex[:4]}"
+    for number in range(5):
+        Visitor(f"{network}::{number}").fails(1, anna.username)
+    assert Visitor(f"{network}:1:2:3:4").tries(PASSWORD, anna.username).status_code == 429
+
+
 def test_a_refused_attempt_computes_no_hash(anna: User, monkeypatch: pytest.MonkeyPatch) -> None:
     visitor = Visitor()
     visitor.fails(5, anna.username)

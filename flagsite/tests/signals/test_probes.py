@@ -13,6 +13,7 @@ from django.test import Client
 from flagsite.health import readiness
 from jobs.engine import runner
 from jobs.metrics import probe_job
+from orgs.access.models import AccessKey, Role
 from orgs.tests.api import Api
 from orgs.tests.failing_queries import failing_queries
 
@@ -91,6 +92,9 @@ def test_details_are_for_who_looks_after_the_whole_installation(reader_key: str,
     assert "details" not in Api().get("/readyz").json()
     assert "details" not in Api(acme_key).get("/readyz").json()
     assert "details" not in Api("wrongwro.wrong").get("/readyz").json()
+    for role in (Role.CLIENT, Role.EVALUATOR):
+        key = AccessKey.objects.create_key(name=role, role=role)[1]
+        assert "details" not in Api(key).get("/readyz").json()
     for key in (reader_key, "t" * 20):
         assert set(Api(key).get("/readyz").json()["details"]) == CHECKS
 

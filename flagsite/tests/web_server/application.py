@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 from flagsite.web_server.limits import Limits
 
 Environ = dict[str, Any]
+MUCH = 8_000_000
 if os.environ.get("REFUSE_TO_START"):
     sys.exit("refused to start")
 
@@ -23,18 +24,18 @@ def _slept(seconds: str) -> bytes:
 
 
 class Application:
-    """It answers /now in the event loop, and everything else in a thread."""
+    """It answers /now and /much-now in the event loop, and everything else in a thread."""
 
     limits = Limits(
         connections=int(os.environ.get("CONNECTIONS", "64")),
         head_seconds=1.0, body_seconds=1.0, idle_seconds=1.0, send_seconds=1.0, stop_seconds=10.0,
-        body_bytes=2_000_000, queued_requests=4,
+        body_bytes=2_000_000, all_bodies_bytes=4_000_000, queued_requests=4,
     )  # fmt: skip
 
     def answer_now(self, environ: Environ) -> tuple[str, list[tuple[str, str]], bytes] | None:
-        if environ["PATH_INFO"] != "/now":
+        if environ["PATH_INFO"] not in {"/now", "/much-now"}:
             return None
-        body = str(os.getpid()).encode()
+        body = str(os.getpid()).encode() if environ["PATH_INFO"] == "/now" else b"x" * MUCH
         return "200 OK", [("Content-Length", str(len(body)))], body
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -46,6 +47,11 @@ class Application:
             os._exit(3)
         if path == "/fail":
             raise ValueError("on purpose")
+        if path == "/exit":
+            sys.exit("on purpose")
+        if path in {"/no-content", "/broken-header"}:
+            start_response("204 No Content", [("X-Two", "a\nb")] if path == "/broken-header" else [])
+            return [b"nobody may read this"]
         start_response("200 OK", [("Content-Type", "text/plain")])
         if path == "/part-and-sleep":
             return itertools.chain((b"x" * 70_000,), (_slept(query["seconds"]) for _ in range(1)))

@@ -226,6 +226,15 @@ def test_what_a_bound_key_cannot_see_does_not_exist_for_its_import(cast: Cast, a
     assert len({answer.content for answer in answers}) == 1
 
 
+def test_the_report_for_a_bound_key_does_not_name_the_organization_above_its_own(cast: Cast) -> None:
+    key = AccessKey.objects.create_key(name="north", role=Role.ADMIN, organization=cast.north)[1]
+    result = imported(key, file_of("north,Far North,", "x,X,north"))
+    lines = Api(key).get(f"{IMPORTS}/{result['jobId']}/report").json()["results"]
+    assert [(line["key"], line["change"], line["parentKey"]) for line in lines] == [
+        ("north", "rename", None), ("x", "create", "north"),
+    ]  # fmt: skip
+
+
 def test_imports_of_others_do_not_exist(cast: Cast, acme_key: str, admin_key: str) -> None:
     job_id = imported(admin_key, file_of("a,A,"))["jobId"]
     for path in ("", "/report", "/report.csv"):
