@@ -73,6 +73,10 @@ class InvalidImportOption(FlagsiteError):
         self.option = option
 
 
+class NoLongerAllowed(FlagsiteError):
+    """Whoever requested this work may not request it any more."""
+
+
 class OutsideTransaction(FlagsiteError):
     """The tree lock belongs to a transaction. Open a transaction first."""
 

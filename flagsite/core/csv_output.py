@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-SIGNS = "=+@＝＋－＠-"
+SIGNS = r"=+@＝＋－＠\-"
 FORMULA = re.compile(rf"^(?=[{SIGNS}\t\r\n])|(?<=[;\t\r\n])(?=[{SIGNS}])")
 """Where a formula begins. In many countries, spreadsheets also begin a cell after each semicolon."""
 

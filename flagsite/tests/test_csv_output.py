@@ -28,4 +28,4 @@ def test_an_apostrophe_stands_before_each_formula(value: object, written: object
 
 
 def test_a_file_begins_with_a_mark_for_excel_and_its_columns() -> None:
-    assert list(csv_lines(("a", "b"), [("=1", "x,y")])) == ["\ufeffa,b\r\n", "'=1,\"x,y\"\r\n"]
+    assert list(csv_lines(("a", "b"), [("=1", "x,y")])) == ["\ufeffa,b\r\n", '\'=1,"x,y"\r\n']

@@ -82,6 +82,7 @@ NEVER_ANSWERED: frozenset[type[Exception]] = frozenset(
         FlagsiteError,  # the base class
         orgs.ImportRefused,  # commands and jobs only
         orgs.InvalidImportOption,
+        orgs.NoLongerAllowed,
         orgs.ActorMissing,  # mistakes in our own code: 500
         orgs.OutsideTransaction,
         flags.UnknownHashVersion,

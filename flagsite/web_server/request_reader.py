@@ -6,7 +6,6 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import httptools
-import structlog
 
 from flagsite.web_server.bodies import RequestBody
 from flagsite.web_server.heads import METHODS, Environ, add_header, add_target, known_headers, other_method
@@ -23,7 +22,6 @@ from flagsite.web_server.refusals import Refusal
 if TYPE_CHECKING:
     from flagsite.web_server.web_process import WebProcess
 
-log = structlog.get_logger(__name__)
 IDLE, HEAD, BODY, ANSWER, SENDING, LINGERING = range(6)
 """The phases of a connection: what it waits for. Plain numbers, because each request compares them several times."""
 UPGRADE = 6
@@ -212,8 +210,11 @@ class RequestReader:
         if isinstance(cause, Refusal):
             self.refuse(cause.status, str(cause))
         elif isinstance(error, httptools.HttpParserCallbackError):
-            log.error("web_server_failed", exc_info=cause)
-            self.refuse(500, "Something went wrong on our side.")
+            self._process.failed(cause)
+            if isinstance(cause, OSError):  # no file for the body, for example
+                self.refuse(503, NO_ROOM)
+            else:
+                self.refuse(500, "Something went wrong on our side.")
         else:
             self.refuse(400, "The request is not valid HTTP/1.1.")
 

@@ -93,6 +93,10 @@ class WebProcess:
         self._without_request.pop(connection, None)
         self._say(log.info, "request_refused", status=status, address=connection.client)
 
+    def failed(self, error: BaseException | None) -> None:
+        """A request could not be taken in: the disk is full, for example."""
+        self._say(log.error, "web_server_failed", exc_info=error)
+
     def has_room_for(self, length: int) -> bool:
         """Whether a body of this length may come in."""
         return self.buffered_bytes + length <= self.limits.all_bodies_bytes

@@ -22,10 +22,11 @@ from jobs.errors import ImportFileGone, ImportNotApplicable, ImportNotFound, Per
 from jobs.imports import stored_file
 from jobs.imports.models import ImportFile, ImportLine, OrganizationImport
 from jobs.imports.progress import ImportProgress
-from orgs.access import access_keys
+from orgs.access import requesters
 from orgs.access.caller import Caller
+from orgs.access.models import Role
 from orgs.audit import audit_log
-from orgs.errors import ImportRefused, OrganizationNotFound
+from orgs.errors import ImportRefused, NoLongerAllowed, OrganizationNotFound
 from orgs.importing import importer, staging
 from orgs.importing.importer import ImportReport
 from orgs.importing.options import ImportOptions
@@ -119,12 +120,13 @@ def _import(run: Run, record: OrganizationImport, content: BinaryIO, progress: I
     with transaction.atomic():
         if not _lock_tree():
             return False
-        _check_may_still_import(arguments["by"])
+        options = ImportOptions(**arguments["options"])
+        _check_may_still_import(arguments["by"], options.top_id)
         context = {name: arguments[name] for name in ("address", "reason")}
         with actor.acting(arguments["via"], actor=arguments["by"], **context):
             report = importer.import_organizations(
                 content,
-                options=ImportOptions(**arguments["options"]),
+                options=options,
                 progress=progress,
                 dry_run=record.is_dry_run,
                 on_changes=lambda: _store_changes(record, expected=arguments["digest"]),
@@ -134,15 +136,15 @@ def _import(run: Run, record: OrganizationImport, content: BinaryIO, progress: I
     return True
 
 
-def _check_may_still_import(requested_by: str) -> None:
-    """Check that the access key that requested the import is still valid. Raises PermanentFailure if it is not."""
-    kind, _, name = requested_by.partition(":")
-    found = access_keys.key_in_force(name.partition(" ")[0]) if kind == "key" else None
-    if isinstance(found, str):
+def _check_may_still_import(requested_by: str, top_id: int | None) -> None:
+    """Check that the actor that requested the import has the rights for it still. Raises PermanentFailure."""
+    try:
+        requesters.check_may_still(requested_by, Role.ADMIN, organization_id=top_id)
+    except NoLongerAllowed as error:
         raise PermanentFailure(
-            f"{requested_by} has requested this import and may no longer import: {found}. Somebody who may import can "
-            "upload the file again."
-        )
+            f"{requested_by} has requested this import and may no longer import: {error.detail}. Somebody who may "
+            "import can upload the file again."
+        ) from error
 
 
 def _lock_tree() -> bool:

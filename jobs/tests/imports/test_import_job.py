@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from io import BytesIO
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from django.db.models.functions import Now
 
@@ -20,8 +22,9 @@ from jobs.operations import job_operations
 from jobs.tests.engine_steps import endings, make_due, statuses
 from jobs.tests.imports.uploading import file_of, record_of, started, upload, work
 from orgs.access import access_keys
-from orgs.access.models import AccessKey, Role
+from orgs.access.models import AccessKey, Role, StaffScope
 from orgs.importing import importer
+from orgs.importing.options import ImportOptions
 from orgs.tests.trees import paths
 from orgs.tree import tree_operations
 
@@ -224,3 +227,31 @@ def test_a_lost_lease_ends_the_work_at_the_next_progress(job: Job, monkeypatch: 
     monkeypatch.setattr(type(run.heartbeat), "lost", True)
     with pytest.raises(LeaseLost):
         ImportProgress(run, file_size=1)(importer.READING, 1, None)
+
+
+# --- the rights of now -----------------------------------------------------------------------------------------------
+def refused_as(job_id: int) -> str:
+    before = paths()
+    work()
+    assert paths() == before
+    job = Job.objects.get(pk=job_id)
+    assert job.status == "FAILED"
+    return str(job.error_message)
+
+
+def test_an_import_of_a_person_without_the_rights_by_now_changes_nothing(cast: Cast) -> None:
+    person = User.objects.create_user("anna", password="a long enough password")
+    person.groups.add(Group.objects.get(name="admin"))
+    options = ImportOptions(scope_id=cast.acme.pk)
+
+    def requested() -> int:
+        content = BytesIO(file_of("a,A,oslo"))
+        return int(import_job.request(content, name="", options=options, dry_run=False, by="user:anna").pk)
+
+    scope = StaffScope.objects.create(user=person, organization=cast.rival)
+    assert "the organization is no longer in the own subtree" in refused_as(requested())
+    scope.delete()
+    person.groups.set([Group.objects.get(name="operator")])
+    assert "the role is operator by now, and this needs admin" in refused_as(requested())
+    User.objects.update(is_active=False)
+    assert "the person has no access to Flagsite by now" in refused_as(requested())
