@@ -28,7 +28,7 @@ def check_may_still(name: str, role: Role, *, organization_id: int | None) -> No
         person = get_user_model().objects.filter(username=rest).first()
         found = caller_for(person) if person is not None else None
         if found is None:
-            raise NoLongerAllowed(f"the person has no access to Flagsite by now")
+            raise NoLongerAllowed("the person has no access to Flagsite by now")
         caller = found
     else:
         return
