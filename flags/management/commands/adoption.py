@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 from rich.table import Column
 
-from flags.insights.adoption import adoption_of, shares_below
+from flags.insights.adoption import Adoption, adoption_of, shares_below
 from flags.insights.serializers import AdoptionPage, AdoptionSerializer
 from flagsite.core.console import terminal
 from flagsite.core.console.arguments import row_id
@@ -31,7 +31,7 @@ class Command(OperatorCommand):
         shares, more = shares_below(everything(), adoption.flag, top_id, after)
         where = f"below and at {adoption.organization.key}" if adoption.organization else "in all organizations"
         output: list[Any] = [f"{flag} {where}: {_counts(adoption.on, adoption.off)}."]
-        output += [f"{adoption.minority}."] if adoption.minority else []
+        output += _notes(adoption)
         output += [reason.words for reason in adoption.reasons]
         table = terminal.table("Organization", Column("On", justify="right"), Column("Off", justify="right"))
         for share in shares:
@@ -40,6 +40,18 @@ class Command(OperatorCommand):
         if more:
             output.append(f"There are more. --after {shares[-1].organization.pk} shows them.")
         return Answer(dict(AdoptionSerializer(AdoptionPage(adoption, shares, more)).data), output)
+
+
+def _notes(adoption: Adoption) -> list[str]:
+    """Say why the flag is off for everybody, which organizations differ, and when the organizations were counted."""
+    counts, off = adoption.counts, adoption.off_for_everybody
+    notes = [f"{adoption.minority}."] if adoption.minority else []
+    if off and counts:
+        stored = f"{counts.organizations_on:,} on, {counts.organizations_off:,} off"
+        notes.append(f"{off.detail} Stored values: {stored}.")
+    if counts and not adoption.organization:
+        notes.append(f"Counted at {terminal.format_time(counts.counted_at)} UTC; each hour anew.")
+    return notes
 
 
 def _counts(on: int | None, off: int | None) -> str:

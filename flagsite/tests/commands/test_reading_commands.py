@@ -74,6 +74,15 @@ def test_the_adoption_is_that_of_the_api(cast: Cast, admin_key: str) -> None:
     assert run("adoption", "nowhere").status == 1
 
 
+def test_the_adoption_of_a_killed_flag_says_so_beside_the_stored_values(cast: Cast) -> None:
+    put(cast.acme, "new-checkout", True)
+    run("change_flag", "new-checkout", "killed=true")
+    everywhere, killed, counted = run("adoption", "new-checkout").lines[:3]
+    assert everywhere == "new-checkout in all organizations: on for 0, off for 8."
+    assert killed == "The flag is killed. Stored values: 6 on, 2 off."
+    assert counted.startswith("Counted at ")
+
+
 def test_the_metrics_are_printed_as_text_and_as_json(cast: Cast) -> None:
     assert "flagsite_database_up 1.0" in run("metrics").lines
     metrics = run("metrics", "--json").document["metrics"]
