@@ -26,7 +26,7 @@ class Command(OperatorCommand):
                             help=f"one of {', '.join(Status.values)}")  # fmt: skip
         add_selection(parser)
         parser.add_argument("--flag", default="", help="jobs that concern this flag")
-        parser.add_argument("--kind", default="", help="jobs of this kind, such as propagation, purge or organization_import")
+        parser.add_argument("--kind", default="", help="jobs of this kind, such as propagation or purge")
         parser.add_argument("--limit", type=count(1, MAX_LIMIT), default=50, metavar="N", help="default: 50")
 
     def answer(self, *, limit: int, **options: Any) -> Answer:
