@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
@@ -60,6 +60,10 @@ class PeriodicTaskInput(WriteInput):
 @extend_schema_serializer(examples=[OpenApiExample("Every night", value=NIGHTLY)])
 class NewPeriodicTask(PeriodicTaskInput):
     """The body of POST /v1/periodic-tasks."""
+
+    combinations: ClassVar = {
+        "oneOf": [{"required": [name], "properties": {name: {"type": "object"}}} for name in ("interval", "crontab")]
+    }
 
 
 @extend_schema_serializer(

@@ -44,6 +44,7 @@ STATE = ["2xx", "304", "401", "403", "404", "409", "412", "503"]
 BEYOND_A_SCHEMA = {
     "invalid-schedule": "whether a cron expression has a day, a time zone exists, and a time is still to come",
     "invalid-definition": "whether a flag that others need is defined",
+    "invalid-periodic-task": "whether the workers know a task, and a crontab has a day",
     "invalid-key-expiry": "whether a time is still to come",
     "unknown-prerequisite": "whether a flag is defined",
     "There is no such organization": "OpenFeature answers 400 where others answer 404",
