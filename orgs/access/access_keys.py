@@ -24,7 +24,8 @@ from orgs.tree.models import Organization
 
 MAX_NAME_LENGTH = 50
 _NO_SIGNS = r"\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-NAME_PATTERN = rf"[^{_NO_SIGNS}]*[^\s{_NO_SIGNS}][^{_NO_SIGNS}]*"
+_SPACES = r" \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
+NAME_PATTERN = rf"[{_SPACES}]*[^\s{_NO_SIGNS}][^{_NO_SIGNS}]*"
 """A name has a character to see, and no characters that control how a text is shown."""
 NAME = re.compile(NAME_PATTERN)
 DEFAULT_OVERLAP = timedelta(days=1)

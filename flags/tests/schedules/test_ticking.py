@@ -215,7 +215,7 @@ def test_an_organization_that_is_gone_is_gone_for_good(cast: Cast) -> None:
     assert apply_due() == DueResult(failed=1)
     left = as_of(schedule)
     assert (left.status, left.next_retry_at, left.retry_count) == ("failed", None, 0)
-    assert "This organization does not exist" in left.last_error
+    assert "There is no such organization" in left.last_error
 
 
 def test_a_flag_that_is_gone_is_not_made_anew_nor_taken_for_another_of_its_name(cast: Cast) -> None:

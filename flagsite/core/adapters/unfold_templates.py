@@ -21,6 +21,7 @@ REPLACED = {
     "unfold/helpers/delete_submit_line.html": "70849abab731016f689257cf767fd79adff421f35fbfcac56081c253e7d3f0f9",
     "unfold/helpers/empty_results.html": "5f4727a37a99da76e245048c8c7d7307ded9fe749533b33410e38657a9b1ef7e",
     "unfold/helpers/header_title.html": "b126ed2ab9ca16802d6763f49a74ba37b5bab125e5ff1af52a1ed586982dd0f3",
+    "unfold/helpers/search.html": "91996c27181d14ade8b4cbf84d90a4b0d293fdd92ae4325cda0f6889c29e28fb",
     "unfold/layouts/skeleton.html": "66af9f0bb45f98ba4e16ba5e5a11f36d87b8e07430d19066d088b29548491c2e",
 }
 """SHA-256 of the theme's own templates, by template name."""

@@ -28,7 +28,7 @@ HTMX = {"HX-Request": "true"}
 
 
 def of(organization: object) -> str:
-    return f"/admin/orgs/organization/{organization.pk}/change/"  # type: ignore[attr-defined]
+    return f"/admin/orgs/organization/{organization.pk}/change/"
 
 
 def test_organizations_flags_jobs_people_keys_and_pages_are_found(cast: Cast) -> None:
@@ -89,6 +89,6 @@ def test_nothing_found_says_what_can_be_searched_for(cast: Cast) -> None:
 
 def test_a_term_of_a_large_tree_needs_few_queries(cast: Cast, django_assert_max_num_queries: object) -> None:
     client = signed_in("admin")
-    with django_assert_max_num_queries(25):  # type: ignore[operator]
+    with django_assert_max_num_queries(25):
         found(client, "o")
     assert Job.objects.count() == 0

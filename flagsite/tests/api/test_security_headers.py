@@ -91,7 +91,7 @@ def check(answer: HttpResponseBase) -> None:
     assert "unsafe-inline" not in answer["Content-Security-Policy"]
     assert policy["default-src"] == "'self'"
     assert policy["object-src"] == policy["frame-ancestors"] == policy["base-uri"] == "'none'"
-    text = answer.content.decode()  # type: ignore[attr-defined]
+    text = answer.content.decode()
     assert INLINE.findall(text) == []
     assert STYLE_WITHOUT_NONCE.findall(text) == []
 
