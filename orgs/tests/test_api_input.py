@@ -158,3 +158,9 @@ def test_a_field_that_does_not_exist_is_refused_with_the_fields_that_do(api: Api
     (error,) = api.get("/organizations", parentId=1).json()["errors"]
     assert error["message"].startswith("This field does not exist here. The fields are: ")
     assert "parent" in error["message"]
+
+
+def test_a_wrong_choice_lists_the_choices_also_in_a_list(api: Api) -> None:
+    (error,) = api.post("/v1/people", {"username": "bob", "groups": ["viewer", "boss"]}).json()["errors"]
+    assert error["field"] == "groups.1"
+    assert error["message"].endswith("Write one of these: admin, operator, viewer.")

@@ -193,18 +193,20 @@ def _request_of(parser_context: Mapping[str, Any] | None) -> Request:
 def _validated(serializer: InputSerializer) -> dict[str, Any]:
     if not serializer.is_valid():
         raise ValidationError(
-            {name: _with_choices(serializer, name, texts) for name, texts in serializer.errors.items()}
+            {name: _with_choices(serializer.fields.get(name), texts) for name, texts in serializer.errors.items()}
         )
     return dict(serializer.validated_data)
 
 
-def _with_choices(serializer: InputSerializer, name: str, messages: Any) -> Any:
-    """Add the choices to the message about a value that is none of them."""
-    choices = getattr(serializer.fields.get(name), "choices", None)
-    if not choices or not isinstance(messages, list):
-        return messages
+def _with_choices(field: Any, errors: Any) -> Any:
+    """Add the choices to the messages about values that are none of them, also for the entries of a list."""
+    if isinstance(errors, Mapping):
+        return {key: _with_choices(getattr(field, "child", None), inner) for key, inner in errors.items()}
+    choices = getattr(field, "choices", None)
+    if not choices or not isinstance(errors, list):
+        return errors
     words = f" Write one of these: {', '.join(map(str, choices))}."
-    return [message + words if getattr(message, "code", "") == "invalid_choice" else message for message in messages]
+    return [message + words if getattr(message, "code", "") == "invalid_choice" else message for message in errors]
 
 
 def refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
