@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import selectors
 import signal
@@ -11,6 +12,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -23,6 +25,8 @@ STEADY_SECONDS = 10.0
 KILL_SECONDS = 20.0
 """How long a process may take to stop."""
 TURN_SECONDS = 0.2
+FORMER_SECONDS = 3.0
+"""How long a former server may still listen."""
 
 
 @dataclass
@@ -190,11 +194,17 @@ class MainProcess:
 def open_listener(host: str, port: int) -> socket.socket:
     """A socket that listens at this address. Raises OSError where that is not possible.
 
-    Web processes share it. A connection that a process has not accepted when it ends goes to another one.
+    Web processes share it. A connection that a process has not accepted when it ends goes to another one. A reserved
+    port can be bound a second time, so this function itself refuses a port on which another server listens.
     """
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
+    end = time.monotonic() + FORMER_SECONDS
+    while _somebody_listens(family, address):
+        if time.monotonic() > end:
+            raise OSError(errno.EADDRINUSE, "another server listens there")
+        time.sleep(TURN_SECONDS)
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -205,3 +215,10 @@ def open_listener(host: str, port: int) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def _somebody_listens(family: int, address: Any) -> bool:
+    with socket.socket(family, socket.SOCK_STREAM) as client:
+        client.settimeout(1)
+        is_connected = client.connect_ex(address) == 0
+        return is_connected and client.getsockname() != client.getpeername()  # not with itself, which Linux allows

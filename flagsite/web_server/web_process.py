@@ -202,6 +202,7 @@ class WebProcess:
         """Accept no more; let requests that have begun be answered, but not longer than `within` seconds."""
         self.is_stopping = True
         self.loop.remove_reader(self._listener)
+        self._listener.close()  # so that others get what nobody has accepted
         for connection in list(self._connections):
             if connection.phase == IDLE:
                 connection.close()

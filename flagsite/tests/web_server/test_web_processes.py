@@ -113,6 +113,15 @@ def test_a_request_that_has_begun_is_answered_before_the_server_stops(tmp_path: 
         assert served.process.wait(timeout=30) == 0
 
 
+def test_a_second_server_at_the_same_port_says_so_and_ends(tmp_path: Path) -> None:
+    with running(tmp_path) as served:
+        command = [sys.executable, "-m", "flagsite.web_server", "--port", str(served.port), APPLICATION]
+        done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, timeout=60, check=False)
+        assert done.returncode == 1
+        assert b"another server listens there" in done.stderr
+        assert body_of(served.get("/")) == b"done"
+
+
 def test_a_server_that_cannot_start_says_why_and_ends(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "flagsite.web_server", "--port", str(free_port()), "--workers", "2", APPLICATION]
     environment = {**os.environ, "REFUSE_TO_START": "yes"}
