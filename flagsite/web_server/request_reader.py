@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import httptools
@@ -203,7 +204,8 @@ class RequestReader:
         name = "Transfer-Encoding" if "HTTP_TRANSFER_ENCODING" in environ else "Content-Length"
         value = "chunked" if name == "Transfer-Encoding" else environ["CONTENT_LENGTH"]
         self._parser.feed_data(f"POST / HTTP/1.1\r\n{name}: {value}\r\n\r\n".encode("latin-1"))
-        self._parser.feed_data(data)
+        with suppress(httptools.HttpParserUpgrade):
+            self._parser.feed_data(data)
 
     def _fail(self, error: httptools.HttpParserError) -> None:
         cause = error.__context__
@@ -220,8 +222,17 @@ class RequestReader:
 
 
 class _BodyOnly:
-    """What the parser of a body alone reports."""
+    """What the parser of one body reports. Nobody reads what follows this body: the connection ends with its answer."""
 
     def __init__(self, reader: RequestReader) -> None:
-        self.on_body = reader.on_body
-        self.on_message_complete = reader.on_message_complete
+        self._reader = reader
+        self._is_complete = False
+
+    def on_body(self, body: bytes) -> None:
+        if not self._is_complete:
+            self._reader.on_body(body)
+
+    def on_message_complete(self) -> None:
+        if not self._is_complete:
+            self._is_complete = True
+            self._reader.on_message_complete()

@@ -67,6 +67,14 @@ def test_a_request_to_change_the_protocol_keeps_its_body(served: Served, body: b
         assert body_of(until_closed(connection)) == b"abc"
 
 
+def test_what_follows_a_request_to_change_the_protocol_is_not_read(served: Served) -> None:
+    head = POST + b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\n"
+    for following in (head + b"def", POST + b"Content-Length: 3\r\n\r\ndef", GET_NOW + b"\r\n", b"\x00"):
+        answers = served.say(head + b"abc" + following)
+        assert (answers.count(b"HTTP/1.1 "), body_of(answers)) == (1, b"abc")
+    assert "asyncio" not in served.log.read_text()
+
+
 @pytest.mark.parametrize("end", [b"0\r\nX-Trailer: ", b"3;extension="])
 def test_what_follows_a_body_or_comes_between_its_parts_takes_no_memory_for_ever(served: Served, end: bytes) -> None:
     with served.connect() as connection:
