@@ -20,6 +20,7 @@ from rest_framework.response import Response
 from flags import errors as flags
 from flagsite.core.api.input import EmptyForm
 from flagsite.core.errors import FlagsiteError
+from flagsite.core.words import counted
 from flagsite.web.message_page import WAYS_OUT, is_for_person, message_page
 from jobs import errors as jobs
 from orgs import errors as orgs
@@ -180,7 +181,8 @@ def _framework_problem(error: exceptions.APIException, context: dict[str, Any]) 
     if isinstance(error, exceptions.ValidationError):
         return problem(400, INVALID_INPUT, "Some of the input is not valid.", errors=field_errors(error.detail))
     if isinstance(error, exceptions.Throttled):
-        return problem(429, kind, f"Too many requests; wait {math.ceil(getattr(error, 'wait', None) or 1)} seconds.")
+        seconds = counted(math.ceil(getattr(error, "wait", None) or 1), "second")
+        return problem(429, kind, f"Too many requests; wait {seconds}.")
     return problem(error.status_code, kind, _way_out(error, context.get("view")) or str(error.detail))
 
 

@@ -98,16 +98,16 @@ def _finish(run: Run) -> None:
     """End a job whose work is done: it has failed if every organization failed, otherwise it is COMPLETED."""
     job = run.reload()
     first = job.failures.order_by("organization_id").first()
-    example = f"{first.organization_id}: {first.error}" if first else "unknown"
+    example = f"(id {first.organization_id}): {first.error}" if first else "is unknown"
     message = None
     if job.failed and not job.processed:
-        error = f"All {job.failed} organizations failed; the first: {example}"
+        error = f"All {job.failed} organizations failed; the first {example}"
         if job.failed == 1:
-            error = f"The only organization failed: {example}"
+            error = f"The only organization failed {example}"
         lifecycle.fail(job_id=job.pk, lease=run.lease, error=error)
         return
     if job.failed:
-        message = f"{job.failed} of {job.failed + job.processed} organizations failed; the first: {example}"
+        message = f"{job.failed} of {job.failed + job.processed} organizations failed; the first {example}"
     elif job.processed and job.superseded == job.processed:
         message = "Every organization already had the value of a newer change; nothing was written."
     lifecycle.complete(job_id=job.pk, lease=run.lease, message=message)

@@ -251,7 +251,7 @@ def test_the_command_tells_in_words_and_exits_with_1(cast: Cast, capsys: pytest.
     assert error.value.returncode == 1
     assert capsys.readouterr().out == f"rome (id {cast.rome.pk}) has level 1, not 2.\n"
     call_command("check_tree", "--repair")
-    assert capsys.readouterr().out.endswith("Repaired the columns of 1 organizations.\n")
+    assert capsys.readouterr().out.endswith("Repaired the columns of 1 organization.\n")
     call_command("check_tree")
 
 

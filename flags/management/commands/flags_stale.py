@@ -14,6 +14,7 @@ from flags.insights.staleness import StaleFlag
 from flags.insights.usage_store import Usage
 from flagsite.core.console import terminal
 from flagsite.core.console.command import Answer, OperatorCommand
+from flagsite.core.words import counted
 from orgs.access.caller import Caller
 from orgs.access.models import Role
 
@@ -38,7 +39,7 @@ class Command(OperatorCommand):
         stale_flags = staleness.stale_flags(OPERATOR, days=days)
         days = settings.FLAG_STALE_DAYS if days is None else days
         document = {"days": days, "results": [_document(stale) for stale in stale_flags]}
-        output = [_table(stale_flags)] if stale_flags else [f"No flag is stale. The period is {days} days."]
+        output = [_table(stale_flags)] if stale_flags else [f"No flag is stale. The period is {counted(days, 'day')}."]
         return Answer(document, output, failed=fail and bool(stale_flags))
 
 

@@ -160,7 +160,7 @@ def test_an_organization_at_fault_is_recorded_and_the_others_go_through(cast: Ca
     job = _carry_out(_set(cast.acme, True).job)
     assert (job.status, job.processed, job.failed) == ("COMPLETED", 5, 1)
     refused = f"organization {cast.bergen.pk} is refused"
-    assert job.error_message == f"1 of 6 organizations failed; the first: {cast.bergen.pk}: {refused}"
+    assert job.error_message == f"1 of 6 organizations failed; the first (id {cast.bergen.pk}): {refused}"
     failure = JobFailure.objects.get()
     assert (failure.job_id, failure.organization_id, failure.error) == (job.pk, cast.bergen.pk, refused)
     assert FlagState.objects.count() == 5

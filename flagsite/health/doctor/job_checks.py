@@ -11,6 +11,7 @@ from django_celery_beat.models import PeriodicTask
 
 from flagsite.beat import BEAT_LOCK
 from flagsite.core.console.terminal import format_duration
+from flagsite.core.words import counted
 from flagsite.health.doctor.check_result import CheckResult, ok, problem, warning
 from jobs.engine import worker_registry
 from jobs.engine.models import Job
@@ -74,7 +75,7 @@ def check_workers() -> CheckResult:
     if not alive:
         return problem("No worker is alive; jobs wait.", START_WORKER)
     slots = sum(worker.concurrency for worker in alive)
-    summary = f"Workers alive: {len(alive)}, with {slots} slots"
+    summary = f"Workers alive: {len(alive)}, with {counted(slots, 'slot')}"
     if unserved:
         return problem(f"{summary}. Queues without a worker: {', '.join(unserved)}.", START_WORKER)
     return ok(f"{summary}.")

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import requests
 from django.conf import settings
 
+from flagsite.core.words import counted
 from flagsite.health import version
 from flagsite.health.doctor.check_result import CheckResult, not_checked, ok, problem, warning
 from flagsite.health.doctor_token import HEADER, doctor_token
@@ -90,7 +91,7 @@ def check_encryption(site: Site) -> CheckResult:
     end = datetime.fromtimestamp(ssl.cert_time_to_seconds(str(certificate["notAfter"])), UTC)
     days = (end - datetime.now(UTC)).days
     if days < CERTIFICATE_WARNING_DAYS:
-        return warning(f"The certificate ends in {days} days ({end:%Y-%m-%d}).", "Renew the certificate.")
+        return warning(f"The certificate ends in {counted(days, 'day')} ({end:%Y-%m-%d}).", "Renew the certificate.")
     return ok(f"HTTPS works, and the certificate is valid until {end:%Y-%m-%d}.")
 
 

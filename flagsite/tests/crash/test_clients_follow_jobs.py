@@ -127,7 +127,7 @@ def test_a_job_that_fails_for_good_says_so(installation: Installation, root: int
     installation.sql(REFUSE_ROWS)
     with clients(installation, reference(root), documented(root)) as processes:
         of_reference, of_documented = words_of(processes)
-    why = "All 7 organizations failed; the first: 1: No luck."
+    why = "All 7 organizations failed; the first (id 1): No luck."
     assert of_reference[-2:] == [f"Job failed: {why}", "Job permanently failed after 1 retries"]
     assert of_documented[-2] == f"Job FAILED: {why}"
     assert of_documented[-1].startswith("A person can retry it: POST /retry-job/")

@@ -53,7 +53,7 @@ class Command(OperatorCommand):
 
 
 def _counts(old: OldJobs) -> str:
-    kept = f"{settings.JOBS_KEEP_COMPLETED_DAYS} and {settings.JOBS_KEEP_FAILED_DAYS} days"
+    kept = f"{settings.JOBS_KEEP_COMPLETED_DAYS} and {counted(settings.JOBS_KEEP_FAILED_DAYS, 'day')}"
     ends = f"{old.completed:,} completed, {old.cancelled:,} cancelled, {old.failed:,} failed"
     chains = f"{counted(old.chains, 'chain')} ({ends}; kept for {kept})"
     names = {name: re.sub(r"(?=[A-Z])", " ", name).lower() for name in old.others}

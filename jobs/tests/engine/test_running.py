@@ -55,7 +55,7 @@ def test_some_failures_are_told_in_the_message() -> None:
 
     job = run(work)
     assert (job.status, job.total) == ("COMPLETED", 5)
-    assert job.error_message == "2 of 5 organizations failed; the first: 7: too small"
+    assert job.error_message == "2 of 5 organizations failed; the first (id 7): too small"
 
 
 def test_failures_throughout_fail_the_attempt() -> None:
@@ -66,7 +66,7 @@ def test_failures_throughout_fail_the_attempt() -> None:
 
     job = run(work)
     assert statuses(job) == ["RETRYING", "PENDING"]
-    assert job.error_message == "The only organization failed: 7: too small"
+    assert job.error_message == "The only organization failed (id 7): too small"
 
 
 def test_a_job_that_came_too_late_for_everyone_says_so() -> None:

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from flagsite.core.console.arguments import add_reason
 from flagsite.core.console.command import acting_as_command
+from flagsite.core.words import counted
 from orgs.tree import integrity, tree_operations
 from orgs.tree.integrity import TreeReport
 from orgs.tree.integrity_serializers import TreeCheckSerializer
@@ -44,12 +45,12 @@ def _advice(report: TreeReport, *, repair: bool) -> str:
 def _as_text(check: TreeCheck) -> str:
     before, repaired, after = check.before, check.repaired, check.after
     if before.sound:
-        return f"The tree has no problems: {before.organizations:,} organizations."
+        return f"The tree has no problems: {counted(before.organizations, 'organization')}."
     lines = [f"{problem.key} (id {problem.organization_id}) {problem.words}." for problem in before.problems]
     more = sum(before.counts.values()) - len(lines)
     lines += [f"and {more:,} more problems of the same kinds."] if more else []
     if repaired is not None:
-        lines.append(f"Repaired the columns of {repaired:,} organizations.")
+        lines.append(f"Repaired the columns of {counted(repaired, 'organization')}.")
         lines += [
             f"{problem.key} (id {problem.organization_id}) {problem.words}; give it another parent, then repair."
             for problem in after.problems
