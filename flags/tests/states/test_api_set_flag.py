@@ -101,7 +101,7 @@ def test_a_job_that_has_run_in_the_request_is_not_said_to_have_started(api: Api,
         Queue.objects.update(max_retries=0)
         failed = _set(api, cast.acme)
     assert (failed.status_code, failed.json()["processedImmediately"]) == (202, False)
-    assert failed.json()["message"].startswith("The job has ended as FAILED: All 6 organizations failed; the first (id ")
+    assert failed.json()["message"].startswith("The job has ended as FAILED: All 6 organizations failed; the first ")
 
 
 @pytest.mark.parametrize("word", ["TRUE", "True", "1", "yes", "null", "tru", "true%20", "%D1%82rue"])
