@@ -51,10 +51,14 @@ class Endpoint(APIView):
     content_negotiation_class = AlwaysJson
     metadata_class = None
 
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        super().initial(request, *args, **kwargs)
+    def perform_authentication(self, request: Request) -> None:
+        """Find the caller, and name it in the log, also if the request is refused afterwards."""
+        super().perform_authentication(request)
         if isinstance(request.auth, Caller):
             actor.identify(request.auth.name)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
         if request.headers.get("Transfer-Encoding") and not request.headers.get("Content-Length"):
             raise LengthRequired
 

@@ -138,3 +138,12 @@ def test_staff_may_not_change_anything(cast: Cast) -> None:
 @pytest.mark.parametrize("attributes", [{}, {"is_staff": True}, {"is_superuser": True, "is_active": False}])
 def test_people_who_may_not_use_the_admin_site_are_nobody(cast: Cast, attributes: dict[str, bool]) -> None:
     assert signed_in(**attributes).get(PATH).status_code == 401
+
+
+def test_the_log_names_the_caller_of_a_refused_request(acme_key: str, caplog: pytest.LogCaptureFixture) -> None:
+    key = AccessKey.objects.create_key(name="page", role=Role.CLIENT)[1]
+    with caplog.at_level("INFO", logger="flagsite.web.request_log"):
+        assert Api(acme_key).get("/v1/queues").status_code == 403
+        assert Api(key).get(PATH).status_code == 403
+    lines = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
+    assert [line["caller"].rpartition(" ")[2] for line in lines if line.get("status") == 403] == ["acme", "page"]
