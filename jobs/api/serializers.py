@@ -143,7 +143,9 @@ class JobSerializer(serializers.Serializer[TrackedJob]):
     """
 
     id = serializers.IntegerField(source="job.pk")
-    organizationId = serializers.IntegerField(source="job.organization_id")
+    organizationId = serializers.IntegerField(
+        source="job.organization_id", allow_null=True, help_text="Null if the job concerns no organization, as a purge."
+    )
     featureFlagName = serializers.SerializerMethodField(
         help_text="Null if the job concerns several flags, after a move."
     )
