@@ -9,6 +9,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_sc
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
+from flagsite.core.api.combinations import at_least_one
 from flagsite.core.api.input import InputSerializer, StrictBoolean, Text, WriteInput
 
 MAX_INTEGER = 2**31 - 1
@@ -74,6 +75,10 @@ class NewPeriodicTask(PeriodicTaskInput):
 )
 class PeriodicTaskChanges(PeriodicTaskInput):
     """The body of PATCH /v1/periodic-tasks/{task_id}. A missing field does not change."""
+
+    combinations: ClassVar = at_least_one(
+        "name", "task", "description", "enabled", "interval", "crontab", "startTime", "expireSeconds"
+    )
 
     def get_fields(self) -> dict[str, Any]:
         fields = super().get_fields()

@@ -56,6 +56,7 @@ class NewAccessKey(WriteInput):
 
     name = Text(
         max_length=access_keys.MAX_NAME_LENGTH,
+        trim_whitespace=False,
         validators=[RegexValidator(rf"\A{access_keys.NAME_PATTERN}\Z", InvalidKeyName().detail)],
         help_text="The purpose of the key.",
     )

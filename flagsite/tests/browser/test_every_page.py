@@ -54,7 +54,7 @@ WORDS_BROKEN = """() => {
     const node = walker.currentNode;
     const above = node.parentElement;
     if (!above.checkVisibility() || above.closest('.material-symbols-outlined, .fs-unseen, .fs-secret')) continue;
-    for (const word of node.data.matchAll(/[A-Za-z]{2,18}/g)) {
+    for (const word of node.data.matchAll(/(?<![A-Za-z])[A-Za-z]{2,18}(?![A-Za-z])/g)) {
       const range = document.createRange();
       range.setStart(node, word.index); range.setEnd(node, word.index + word[0].length);
       if (new Set(Array.from(range.getClientRects(), (box) => Math.round(box.top))).size > 1) broken.push(word[0]);
