@@ -186,7 +186,7 @@ def test_a_job_in_which_every_organization_failed_is_a_failure(cast: Cast, refus
     job.refresh_from_db()
     assert job.status == "FAILED"
     assert job.error_message is not None
-    assert job.error_message.startswith("All 6 organizations failed; the first:")
+    assert job.error_message.startswith("All 6 organizations failed; the first (id ")
 
 
 def test_a_lost_connection_in_the_middle_of_a_chunk_counts_nothing_twice(

@@ -89,7 +89,7 @@ def test_a_refused_request_leaves_its_idempotency_key_free(cast: Cast, admin_key
 def test_pages_of_the_admin_site_say_so_too(cast: Cast, admin_client: Client) -> None:
     tree_page = "/admin/orgs/organization/"
     with held_tree():
-        answer = admin_client.post(f"{tree_page}{cast.oslo.pk}/delete/do/", {"key": "oslo"})
+        answer = admin_client.post(f"{tree_page}{cast.oslo.pk}/delete/do/", {"key": "oslo", "reason": "closed"})
         assert str(TreeBusy()) in answer.content.decode()
     assert Organization.objects.count() == 8
 

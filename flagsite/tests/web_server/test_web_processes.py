@@ -70,7 +70,8 @@ def test_each_death_is_that_processes_own_and_no_request_is_lost(served: Served)
         line for line in map(json.loads, served.log.read_text().splitlines()) if line["event"] == "web_process_ended"
     ]
     pauses = [line["data"]["seconds"] for line in ended]
-    assert pauses[:3] == [0.0, 0.5, 1.0]
+    assert pauses[0] == 0.0  # and of a process that lived for long, again
+    assert pauses == sorted(pauses)
 
 
 def _new_one(served: Served, healthy: int, gone: int) -> bool:
