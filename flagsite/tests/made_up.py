@@ -55,7 +55,7 @@ BEYOND_A_SCHEMA = {
     "Send the file as the body of the request": "the library makes up empty files, whatever `minLength` says",
 }
 """Types and messages of problems with a valid request that no schema could exclude, and the reason."""
-EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "5"))
+EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "3"))
 
 
 def operation_at(url: str, path: str, method: str) -> Any:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from flags.definitions.models import Flag
-from flagsite.admin_site.periodic_tasks import PeriodicTask
 
 pytestmark = pytest.mark.django_db
 TAGS = ["a,b", "c", " d "]
@@ -81,7 +81,8 @@ def test_a_touched_list_keeps_the_spaces_of_its_other_texts(client: Client, flag
 
 
 def test_a_periodic_task_keeps_its_description(client: Client) -> None:
-    task = PeriodicTask.objects.get(task="jobs.sweep")
+    every, _ = IntervalSchedule.objects.get_or_create(every=5, period="seconds")
+    task = PeriodicTask.objects.create(name="mine", task="jobs.sweep", interval=every)
     PeriodicTask.objects.filter(pk=task.pk).update(description="  as it was\n")
     path = f"/admin/django_celery_beat/periodictask/{task.pk}/change/"
     form = shown(client, path)

@@ -23,6 +23,14 @@ def api(cast: Cast, admin_key: str) -> Api:
     return Api(admin_key)
 
 
+@pytest.fixture(autouse=True)
+def sweep(db: None) -> PeriodicTask:
+    """The task of a migration, also after a test that has emptied all tables."""
+    every, _ = IntervalSchedule.objects.get_or_create(every=5, period="seconds")
+    task, _ = PeriodicTask.objects.get_or_create(name="sweep", defaults={"task": "jobs.sweep", "interval": every})
+    return task
+
+
 def made(api: Api, **more: Any) -> dict[str, Any]:
     response = api.post(PATH, NIGHTLY | more)
     assert response.status_code == 201, response.content
