@@ -6,7 +6,8 @@ import functools
 import math
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import limits
 import structlog
@@ -22,6 +23,7 @@ from rest_framework.throttling import BaseThrottle
 from orgs.access.caller import Caller
 
 log = structlog.get_logger(__name__)
+Result = TypeVar("Result")
 TIMEOUT_SECONDS = 0.2
 """The time for which a request waits for a connection to the server, and for its answer."""
 PAUSE_SECONDS = 5.0
@@ -43,20 +45,35 @@ class KeyRateLimit(BaseThrottle):
 
 def seconds_to_wait(caller: str) -> int:
     """Count one request of the caller. Returns 0 if the limit allows it, else the whole seconds to wait."""
-    if circuit_breaker.is_open():
-        return 0
-    try:
-        limiter, limit = limiter_at(settings.REDIS_URL), _parsed(settings.RATE_LIMIT)
-        is_within_limit = limiter.hit(limit, caller)
-        circuit_breaker.reset()
-        if is_within_limit:
-            return 0
-        reset = limiter.get_window_stats(limit, caller).reset_time
-        return max(1, math.ceil(reset - time.time()))
-    except (RedisError, OSError) as error:
-        circuit_breaker.trip()
-        log.warning("rate_limit_off", error=str(error), seconds=PAUSE_SECONDS)
-        return 0
+    limit = _parsed(settings.RATE_LIMIT)
+
+    def count(limiter: SlidingWindowCounterRateLimiter) -> int:
+        return 0 if limiter.hit(limit, caller) else seconds_until_reset(limiter, limit, caller)
+
+    return ask_shared_counters(count, otherwise=lambda: 0)
+
+
+def seconds_until_reset(limiter: SlidingWindowCounterRateLimiter, limit: limits.RateLimitItem, *key: str) -> int:
+    """Return the whole seconds, at least 1, until the limit allows the key again."""
+    return max(1, math.ceil(limiter.get_window_stats(limit, *key).reset_time - time.time()))
+
+
+def ask_shared_counters(
+    ask: Callable[[SlidingWindowCounterRateLimiter], Result], *, otherwise: Callable[[], Result]
+) -> Result:
+    """Return what `ask` gets from the counters that all processes share.
+
+    While the Redis-protocol server is away, return the result of `otherwise`.
+    """
+    if not circuit_breaker.is_open():
+        try:
+            result = ask(limiter_at(settings.REDIS_URL))
+            circuit_breaker.reset()
+            return result
+        except (RedisError, OSError) as error:
+            circuit_breaker.trip()
+            log.warning("rate_limit_off", error=str(error), seconds=PAUSE_SECONDS)
+    return otherwise()
 
 
 class CircuitBreaker:

@@ -9,24 +9,21 @@ from __future__ import annotations
 import hashlib
 import math
 import threading
-import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import limits
 import structlog
-from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
-from redis.exceptions import RedisError
 from unfold.forms import AuthenticationForm
 
 from flagsite.core.client_address import client_address, network_of
-from flagsite.web.api_rate_limit import PAUSE_SECONDS, circuit_breaker, limiter_at
+from flagsite.web.api_rate_limit import Result, ask_shared_counters, seconds_until_reset
 
 log = structlog.get_logger(__name__)
 LIMITS = {
@@ -37,7 +34,6 @@ LIMITS = {
 """The failed sign-ins that are allowed. The limit for a person alone is high: others must not lock out the person."""
 password_check = threading.Lock()
 own_counters = SlidingWindowCounterRateLimiter(MemoryStorage())
-Result = TypeVar("Result")
 
 
 class LimitedSignInForm(AuthenticationForm):
@@ -95,11 +91,7 @@ class FailedSignIns:
 
     def _seconds_to_wait(self, counter: str) -> int:
         limit, key = LIMITS[counter], ("sign-in", counter, *self._keys[counter])
-        if _counted(lambda limiter: limiter.test(limit, *key)):
-            return 0
-        return max(
-            1, math.ceil(_counted(lambda limiter: limiter.get_window_stats(limit, *key).reset_time) - time.time())
-        )
+        return _counted(lambda limiter: 0 if limiter.test(limit, *key) else seconds_until_reset(limiter, limit, *key))
 
     def add(self) -> None:
         """Count one more failed sign-in."""
@@ -113,15 +105,7 @@ def _hit(counter: str, key: tuple[str, ...], limiter: SlidingWindowCounterRateLi
 
 def _counted(ask: Callable[[SlidingWindowCounterRateLimiter], Result]) -> Result:
     """Ask the counters that all processes share; while the Redis-protocol server is away, those of this process."""
-    if not circuit_breaker.is_open():
-        try:
-            result = ask(limiter_at(settings.REDIS_URL))
-            circuit_breaker.reset()
-            return result
-        except (RedisError, OSError) as error:
-            circuit_breaker.trip()
-            log.warning("rate_limit_off", error=str(error), seconds=PAUSE_SECONDS)
-    return ask(own_counters)
+    return ask_shared_counters(ask, otherwise=lambda: ask(own_counters))
 
 
 def sign_in(request: HttpRequest) -> HttpResponse:
