@@ -87,6 +87,7 @@ MIDDLEWARE = [
     "flagsite.health.probes.ProbesMiddleware",
     "csp.middleware.CSPMiddleware",  # so early that pages about errors have the policy too
     "flagsite.web.problems.UnavailableDatabaseMiddleware",
+    "flagsite.web.allowed_methods.AllowedMethodsMiddleware",  # before the check against forged forms
     "flagsite.web.problems.NulCharacterMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

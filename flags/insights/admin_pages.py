@@ -8,6 +8,7 @@ from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.decorators import method_decorator
 from unfold.decorators import action
 
 from flags.definitions.models import Flag
@@ -15,6 +16,7 @@ from flags.definitions.visible_flags import visible_flags
 from flags.insights import adoption
 from flags.insights.staleness import stale_flags
 from flagsite.core.ids import id_in
+from flagsite.core.reading_pages import only_reads
 from orgs.access.caller import Caller
 from orgs.access.live_pages import fragment
 from orgs.access.operator_admin import OperatorAdmin
@@ -33,11 +35,12 @@ class AdoptionPages(Pages):
         """Return the URL patterns of these pages."""
         view = self.admin_site.admin_view
         return [
-            path("<int:flag_id>/adoption/", view(self.adoption_view), name="flags_flag_adoption"),
+            path("<int:flag_id>/adoption/", view(only_reads(self.adoption_view)), name="flags_flag_adoption"),
             path("<int:flag_id>/adoption/level/", fragment(self.adoption_level), name="flags_flag_adoption_level"),
         ]
 
     @action(description="Stale flags", url_path="stale")
+    @method_decorator(only_reads)
     def stale(self, request: HttpRequest) -> HttpResponse:
         """The list of stale flags, with the reasons."""
         caller = self.require_viewer(request)

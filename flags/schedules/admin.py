@@ -29,6 +29,7 @@ from flagsite.core.admin.reason_form import ReasonForm, with_reason
 from flagsite.core.db.clock import now
 from flagsite.core.errors import FlagsiteError
 from flagsite.core.ids import id_in
+from flagsite.core.reading_pages import only_reads
 from orgs.access.caller import Caller
 from orgs.access.models import Role
 from orgs.access.operator_admin import (
@@ -225,7 +226,7 @@ class FlagScheduleAdmin(OperatorAdmin):
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
         return [
-            path("agenda/", view(self.agenda_view), name="flags_flagschedule_agenda"),
+            path("agenda/", view(only_reads(self.agenda_view)), name="flags_flagschedule_agenda"),
             path("<int:object_id>/<slug:operation>/do/", view(self.operation_view), name="flags_flagschedule_do"),
             *super().get_urls(),
         ]

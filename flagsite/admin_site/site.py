@@ -10,9 +10,12 @@ from django.http import HttpRequest, HttpResponse
 from unfold.sites import UnfoldAdminSite
 
 from flagsite.admin_site.search import search
+from flagsite.core.reading_pages import only_reads
 from flagsite.web.sign_in import LimitedSignInForm
 from orgs.access.operator_admin import caller_of
 from orgs.access.people import caller_for
+
+PAGES_WITHOUT_FORM = {"index", "app_list", "search", "autocomplete", "jsi18n", "view_on_site", "password_change_done"}
 
 
 class SignInForm(LimitedSignInForm):
@@ -33,6 +36,14 @@ class FlagsiteAdminSite(UnfoldAdminSite):
     """The theme's site for the people of Flagsite."""
 
     login_form = SignInForm
+
+    def get_urls(self) -> list[Any]:
+        """Return the patterns of the site. Django's own pages without a form only read."""
+        patterns = super().get_urls()
+        for pattern in patterns:
+            if getattr(pattern, "name", None) in PAGES_WITHOUT_FORM:
+                pattern.callback = only_reads(pattern.callback)
+        return patterns
 
     def search(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """The search of the side bar, instead of the theme's, which keeps results for minutes."""

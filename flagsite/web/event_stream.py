@@ -34,6 +34,8 @@ from orgs.errors import OrganizationNotFound
 
 log = structlog.get_logger(__name__)
 PATH = "/ofrep/v1/events"
+METHODS = {"/livez": ("GET", "HEAD"), "/readyz": ("GET", "HEAD"), PATH: ("GET",)}
+"""The methods of each address."""
 SETTLE_SECONDS = 0.1
 """Changes that come so close together are one event; meanwhile the web processes hear of them too."""
 SILENCE_SECONDS = 20.0
@@ -67,12 +69,17 @@ class EventStream:
             await self._answer(scope, receive, send)
 
     async def _answer(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        if scope["path"] == "/livez":
+        if scope["path"] in METHODS and scope["method"] not in METHODS[scope["path"]]:
+            allowed = ", ".join(METHODS[scope["path"]])
+            await _respond(
+                send, 405, f"This method does nothing at this address. Use one of these: {allowed}.", allowed
+            )
+        elif scope["path"] == "/livez":
             await _respond(send, 200, f"{len(self._subscriptions)} wait")
         elif scope["path"] == "/readyz":
             listener = "ok" if self._hears else "not ok"
             await _respond_json(send, 200, {"status": "ready", "checks": {"listener": listener}})
-        elif scope["path"] != PATH or scope["method"] != "GET":
+        elif scope["path"] != PATH:
             await _respond(send, 404, "There is nothing here.")
         elif is_doctor_token(token := parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]):
             await _stream_for_doctor(scope, send)
@@ -271,11 +278,11 @@ def _cors(scope: dict[str, Any]) -> list[tuple[bytes, bytes]]:
     return [(b"vary", b"Origin"), (b"access-control-allow-origin", origin.encode("latin-1"))] if allowed else []
 
 
-async def _respond(send: Send, status: int, details: str) -> None:
-    await _respond_json(send, status, {"errorDetails": details})
+async def _respond(send: Send, status: int, details: str, allowed: str = "") -> None:
+    await _respond_json(send, status, {"errorDetails": details}, allowed)
 
 
-async def _respond_json(send: Send, status: int, content: dict[str, Any]) -> None:
-    headers = [(b"content-type", b"application/json")]
+async def _respond_json(send: Send, status: int, content: dict[str, Any], allowed: str = "") -> None:
+    headers = [(b"content-type", b"application/json"), *([(b"allow", allowed.encode())] if allowed else ())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": orjson.dumps(content)})

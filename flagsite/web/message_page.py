@@ -17,6 +17,7 @@ TITLES = {
     400: "This request was refused",
     403: "You may not do this",
     404: "There is nothing at this address",
+    405: "This page does something else",
     409: "This is not possible now",
     413: "This is too large",
     500: "Something went wrong",
@@ -32,6 +33,7 @@ WAYS_OUT = {
         "Perhaps it was deleted, or it belongs to an organization that you may not see. Start at the overview, or use "
         "the search in the side bar."
     ),
+    405: "Open the page with its link, or go back and use the buttons of the page.",
     409: "Go back, and open the page again to see what has changed.",
     413: "Send less at once.",
     500: "Try again. If that does not help, give the id of the request to the people who operate Flagsite.",

@@ -117,6 +117,7 @@ RETRY_AFTER = {"Retry-After": "5"}
 LONGEST_REASON = 200
 """Characters of what a client has sent that the log gets."""
 NOT_PERMITTED = "You may not do this."
+OTHER_METHOD = "This method does nothing at this address. Use one of these: {}."
 TOO_LARGE = "The body of the request is too large."
 DATABASE_AWAY = (
     "The database cannot be reached. Send the request again in a few seconds, writes with the same Idempotency-Key."
@@ -191,7 +192,7 @@ def _way_out(error: exceptions.APIException, view: Any) -> str:
     if isinstance(error, exceptions.NotAuthenticated):
         return KEY_NEEDED
     if isinstance(error, exceptions.MethodNotAllowed) and view is not None:
-        return f"This method does nothing at this address. Use one of these: {', '.join(view.allowed_methods)}."
+        return OTHER_METHOD.format(", ".join(view.allowed_methods))
     if isinstance(error, exceptions.UnsupportedMediaType) and view is not None:
         types = [parser.media_type for parser in view.get_parsers() if not isinstance(parser, EmptyForm)]
         return f"This address does not read such a body. Send one of these as Content-Type: {', '.join(types)}."
@@ -295,6 +296,11 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler404."""
     return _answer(request, problem(404, HTTP_TYPES[404], NOTHING_HERE))
+
+
+def method_not_allowed(request: HttpRequest, allowed: str) -> HttpResponse:
+    """Return the 405 of a page; `allowed` is the value of the header Allow."""
+    return _answer(request, problem(405, HTTP_TYPES[405], OTHER_METHOD.format(allowed)), {"Allow": allowed})
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

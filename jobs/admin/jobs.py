@@ -23,6 +23,7 @@ from flagsite.core import actor
 from flagsite.core.admin.capped_paginator import CappedPaginator
 from flagsite.core.admin.reason_form import ReasonForm, with_reason
 from flagsite.core.ids import id_in
+from flagsite.core.reading_pages import only_reads
 from jobs.admin import job_page
 from jobs.admin.job_filters import FILTERS
 from jobs.admin.job_rows import LIVE_CELLS, JobRow, rows_of
@@ -265,7 +266,7 @@ class JobAdmin(OperatorAdmin):
         return [
             path("live/", fragment(self.live_view), name="jobs_job_live"),
             path("<int:object_id>/live/", fragment(self.live_job_view), name="jobs_job_live_one"),
-            path("<int:object_id>/json/", view(self.json_view), name="jobs_job_json"),
+            path("<int:object_id>/json/", view(only_reads(self.json_view)), name="jobs_job_json"),
             path("<str:object_id>/<slug:operation>/do/", view(self.act_view), name="jobs_job_act"),
             *super().get_urls(),
         ]

@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from flagsite.core.admin.capped_paginator import CappedPaginator
 from flagsite.core.errors import FlagsiteError
 from flagsite.core.ids import id_in
+from flagsite.core.reading_pages import only_reads
 from jobs.engine.chains import Chain, chains_of
 from jobs.engine.states import Status
 from jobs.errors import ImportNotFound, JobNotFound
@@ -71,7 +72,7 @@ class ImportAdmin(OperatorAdmin):
         return [
             path("<int:job_id>/live/", fragment(self.live_view), name="jobs_organizationimport_live"),
             path("<int:job_id>/apply/", view(self.apply_view), name="jobs_organizationimport_apply"),
-            path("<int:job_id>/report/", view(self.report_view), name="jobs_organizationimport_report"),
+            path("<int:job_id>/report/", view(only_reads(self.report_view)), name="jobs_organizationimport_report"),
             *super().get_urls(),
         ]
 

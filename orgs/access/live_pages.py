@@ -12,6 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.views.decorators.cache import never_cache
 
+from flagsite.core.reading_pages import only_reads
 from orgs.access.operator_admin import OperatorAdmin
 
 View = Callable[..., HttpResponse]
@@ -24,6 +25,7 @@ def fragment(view: View) -> View:
     redirect, htmx would put the login form into the middle of the page.
     """
 
+    @only_reads
     @wraps(view)
     @never_cache
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:

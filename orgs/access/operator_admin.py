@@ -14,6 +14,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import URLPattern
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
@@ -23,6 +24,7 @@ from unfold.views import ChangeList as ThemedChangeList
 from flagsite.core.admin.reason_form import reason_line
 from flagsite.core.admin.untouched_fields import UntouchedFieldsKeepTheirValues
 from flagsite.core.errors import FlagsiteError
+from flagsite.core.reading_pages import only_reads
 from orgs.access.caller import Caller
 from orgs.access.models import Role
 from orgs.access.people import caller_for
@@ -172,6 +174,14 @@ class OperatorAdmin(ModelAdmin):
         if caller is None or not self.has_view_permission(request):
             raise PermissionDenied
         return caller
+
+    def get_urls(self) -> list[URLPattern]:
+        """Return the patterns of the pages. Django's page of a row's changes only reads."""
+        patterns: list[URLPattern] = super().get_urls()
+        for pattern in patterns:
+            if (pattern.name or "").endswith("_history"):
+                pattern.callback = only_reads(pattern.callback)
+        return patterns
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Return whether a list may be filtered by this lookup: only the filters' own lookups are allowed.

@@ -18,6 +18,7 @@ from unfold.contrib.filters.admin import RangeDateFilter
 
 from flagsite.core.admin.capped_paginator import CappedPaginator
 from flagsite.core.csv_output import csv_lines
+from flagsite.core.reading_pages import only_reads
 from orgs.access.operator_admin import OperatorAdmin, TextInputFilter, clipped, require_caller
 from orgs.access.organization_picker import OrganizationTextFilter
 from orgs.access.visible_organizations import id_to_filter_by
@@ -143,7 +144,7 @@ class AuditEntryAdmin(OperatorAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         return [
-            path("csv/", self.admin_site.admin_view(self.csv_view), name="orgs_auditentry_csv"),
+            path("csv/", self.admin_site.admin_view(only_reads(self.csv_view)), name="orgs_auditentry_csv"),
             *super().get_urls(),
         ]
 

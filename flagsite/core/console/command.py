@@ -27,7 +27,7 @@ from flagsite.core.errors import FlagsiteError
 
 
 class Refused(CommandError):
-    """The operation was refused; the message gives the reason. Django prints the name of the class before it."""
+    """The operation was refused; the message gives the reason."""
 
 
 class WrongUsage(CommandError):
@@ -68,7 +68,23 @@ class OperatorCommand(BaseCommand):
     2 or more. With --verbosity 0 it logs errors only.
     """
 
+    is_in_terminal = False
+    """Whether a person or a script has started the command, and not other code."""
     requires_system_checks = []  # they take longer than most commands; the command doctor runs them
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        self.is_in_terminal = True
+        super().run_from_argv(argv)
+
+    def execute(self, *args: Any, **options: Any) -> Any:
+        """Run the command. A terminal gets the message of a refusal alone; Django adds the name of our class."""
+        try:
+            return super().execute(*args, **options)
+        except CommandError as error:
+            if not self.is_in_terminal or options["traceback"]:
+                raise
+            self.stderr.write(str(error))
+            sys.exit(error.returncode)
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         parser = super().create_parser(prog_name, subcommand, **kwargs)
