@@ -17,7 +17,7 @@ class OrganizationAmbiguous(FlagsiteError):
 
 
 class DuplicateOrganizationKey(FlagsiteError):
-    """Another organization already has this key."""
+    """This key is taken. Choose another, for instance with a prefix."""
 
 
 class MoveUnderOwnDescendant(FlagsiteError):
@@ -110,7 +110,7 @@ class PersonNotFound(FlagsiteError):
 
 
 class PersonExists(FlagsiteError):
-    """There is a person with this username already."""
+    """This username is taken. Choose another, for instance with a prefix."""
 
 
 class AccessKeyNotFound(FlagsiteError):

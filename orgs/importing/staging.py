@@ -170,7 +170,7 @@ def resolve(refusals: Refusals, *, top: Subtree | None = None, below_id: int | N
 
 def _problem(key: str, parent_key: str, *, orphaned: bool, is_foreign: bool, has_top: bool) -> str:
     if is_foreign:
-        return f"The key {quoted(key)} belongs to an organization outside of your subtree."
+        return f"The key {quoted(key)} is taken. Choose another, for instance with a key prefix."
     if orphaned:
         where = "in your subtree" if has_top else "in the database"
         return f"The parent {quoted(parent_key)} does not exist, neither {where} nor in the file."

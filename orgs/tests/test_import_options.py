@@ -61,7 +61,7 @@ def test_within_a_subtree_rows_without_a_parent_go_below_its_top_which_stays(cas
 @pytest.mark.parametrize("option", ["below_id", "scope_id"])
 def test_a_subtree_is_never_left(cast: Cast, option: str) -> None:
     content = HEADER + b"rome,Mine,north\nx,X,south\ny,Y,rome\noslo,Oslo,north\nz,Z,rival\nacme,A,north\n"
-    foreign = "belongs to an organization outside of your subtree."
+    foreign = "is taken. Choose another, for instance with a key prefix."
     nowhere = "does not exist, neither in your subtree nor in the file."
     assert refused(content, **{option: cast.north.pk}) == [
         (2, f"The key 'rome' {foreign}"),
@@ -81,7 +81,7 @@ def test_whoever_has_a_scope_makes_no_roots_but_may_rename_the_top(cast: Cast) -
 def test_a_problem_never_names_organizations_outside_of_the_subtree(cast: Cast) -> None:
     content = HEADER + b"acme,Acme,oslo\n"
     assert refused(content, scope_id=cast.oslo.pk) == [
-        (2, "The key 'acme' belongs to an organization outside of your subtree.")
+        (2, "The key 'acme' is taken. Choose another, for instance with a key prefix.")
     ]
 
 

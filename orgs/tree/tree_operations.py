@@ -26,7 +26,7 @@ def create(*, name: str, key: str, parent_id: int | None = None, reason: str = "
     with transaction.atomic():
         locks.lock_tree_for_writing()
         if Organization.objects.filter(key=key).exists():
-            raise DuplicateOrganizationKey(f"Another organization has the key {key!r} already.")
+            raise DuplicateOrganizationKey(f"The key {key!r} is taken. Choose another, for instance with a prefix.")
         organization = Organization(name=name, key=key, parent_id=parent_id)
         organization.save()
         _record("organization.create", organization, reason, name=name, parentId=parent_id)
