@@ -3,6 +3,9 @@
 1. An archived or killed flag is off. 2. If a prerequisite is off, the flag is off. 3. An environment override decides.
 4. The flag is on for a whitelisted targeting key. 5. The stored value: the organization's flag state or, without one,
 the flag's default. If this value is off, the flag is off. 6. The rollout decides.
+
+A rollout cannot be decided without its unit, or if its hash version is unknown here. If the rollout of a prerequisite
+cannot be decided, the flag is off nevertheless where another prerequisite or a later rule turns it off.
 """
 
 from __future__ import annotations
@@ -11,8 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from flags.errors import TargetingKeyMissing
+from flags.errors import TargetingKeyMissing, UnknownHashVersion
 from flags.evaluation.rollout import BUCKETS, HASH_VERSION, bucket, hash_of, hash_prefix
+from flagsite.core.errors import FlagsiteError
 
 
 class Unit(StrEnum):
@@ -45,6 +49,8 @@ class Reason(StrEnum):
     DISABLED = "DISABLED"
 
 
+UNDECIDED = (TargetingKeyMissing, UnknownHashVersion)
+"""The errors of a rollout that cannot be decided."""
 REASON_CHOICES = [reason.value for reason in Reason]
 REASONS = {
     Rule.ARCHIVED: Reason.DISABLED,
@@ -145,8 +151,9 @@ def evaluate(
     """Decide whether a flag is on for a targeting key of an organization.
 
     `definitions` contains all prerequisites by their keys, without a cycle. Raises TargetingKeyMissing, with the steps
-    so far, if the rollout needs a targeting key or an organization that the context does not have. Raises
-    UnknownHashVersion if this version of Flagsite does not know the flag's hash version.
+    so far, if the result depends on a rollout that needs a targeting key or an organization that the context does not
+    have. Raises UnknownHashVersion if the result depends on a rollout whose hash version this version of Flagsite does
+    not know. If several rollouts have such an error, the error of the first one is raised.
     """
     return _decide(_Input(definition, organization, context, definitions, {}))
 
@@ -159,21 +166,27 @@ class _Input:
     organization: OrganizationContext
     context: EvaluationContext
     definitions: Mapping[str, Definition]
-    decided: dict[str, Decision]
-    """Decisions on prerequisites by key, so that each prerequisite is evaluated only once."""
+    decided: dict[str, Decision | FlagsiteError]
+    """Decisions on prerequisites by key, or why there is none, so that each prerequisite is evaluated only once."""
 
 
 def _decide(given: _Input) -> Decision:
     steps: list[Step] = []
+    undecided: FlagsiteError | None = None
     for rule, apply_rule in RULES:
         try:
             enabled, detail = apply_rule(given)
-        except TargetingKeyMissing as error:
-            error.steps = steps
-            raise
+        except UNDECIDED as error:
+            if undecided is None:
+                undecided = error
+                if isinstance(error, TargetingKeyMissing):
+                    error.steps = tuple(steps)
+            enabled, detail = None, f"This rule cannot be decided. {error.detail}"
         steps.append(Step(rule, enabled, detail))
         if enabled is not None:
             break
+    if undecided is not None and steps[-1].enabled is not False:
+        raise undecided
     state = given.organization.states.get(given.definition.id)
     return Decision(bool(steps[-1].enabled), steps[-1].rule, tuple(steps), state)
 
@@ -205,17 +218,31 @@ def _environment(given: _Input) -> RuleResult:
 def _prerequisite(given: _Input) -> RuleResult:
     if not given.definition.prerequisites:
         return None, "The flag has no prerequisites."
+    undecided: FlagsiteError | None = None
     for key in given.definition.prerequisites:
         needed = given.definitions.get(key)
         if needed is None:
             return False, f"The prerequisite {key!r} does not exist."
-        decision = given.decided.get(key)
-        if decision is None:
-            decision = _decide(_Input(needed, given.organization, given.context, given.definitions, given.decided))
-            given.decided[key] = decision
-        if not decision.enabled:
+        decision = _decision_on(needed, given)
+        if isinstance(decision, FlagsiteError):
+            undecided = undecided or decision
+        elif not decision.enabled:
             return False, f"The prerequisite {key!r} is off, by the rule {decision.rule}."
+    if undecided is not None:
+        raise undecided
     return None, "All prerequisites are on."
+
+
+def _decision_on(needed: Definition, given: _Input) -> Decision | FlagsiteError:
+    """Return the decision on a prerequisite, or the error with which it cannot be decided."""
+    found = given.decided.get(needed.key)
+    if found is None:
+        try:
+            found = _decide(_Input(needed, given.organization, given.context, given.definitions, given.decided))
+        except UNDECIDED as error:
+            found = error
+        given.decided[needed.key] = found
+    return found
 
 
 def _whitelist(given: _Input) -> RuleResult:

@@ -54,12 +54,20 @@ class CompiledFlag:
         return () if self.definition.archived or self.definition.killed else self.definition.prerequisites
 
     def rules(self, states: PackedStates) -> CompiledRules:
-        """The flag's rules in organizations with these flag states."""
+        """The flag's rules in organizations with these flag states.
+
+        A prerequisite that is off for everybody turns the flag off at once, whatever the other prerequisites need.
+        """
         own = self.own_rules(states)
         if not self.all_prerequisites:
             return own
+        needed = [flag.own_rules(states) for flag in self.all_prerequisites]
+        same_for_all = {rules.resolution.enabled for rules in needed if isinstance(rules, FixedRules)}
         refused = self._resolution(Rule.PREREQUISITE, enabled=False)
-        return PrerequisiteRules([flag.own_rules(states) for flag in self.all_prerequisites], refused, own)
+        if False in same_for_all:
+            return FixedRules(refused)
+        others = [rules for rules in needed if not (isinstance(rules, FixedRules) and rules.resolution.enabled)]
+        return PrerequisiteRules(others, refused, own) if others else own
 
     def own_rules(self, states: PackedStates) -> CompiledRules:
         """The same where all prerequisites are on."""

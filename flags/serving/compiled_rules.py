@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from flags.serving.organization_snapshot import OrganizationSnapshot
 from flags.serving.resolution import FailedResolution, Resolution
+from flagsite.core.errors import FlagsiteError
 
 
 @dataclass(slots=True, eq=False)
@@ -80,7 +81,8 @@ class PrerequisiteRules:
     """A flag that is off where one of its prerequisites is off.
 
     `prerequisites` has the rules of all flags that it needs, also by way of others: without their own prerequisites,
-    each once, and before the flags that need it. So the first one that isn't on decides.
+    each once, and before the flags that need it. So the first one that is off decides. Those that are on for everybody
+    are left out.
     """
 
     prerequisites: Sequence[CompiledRules]
@@ -88,14 +90,29 @@ class PrerequisiteRules:
     otherwise: CompiledRules
 
     def decide(self, snapshot: OrganizationSnapshot, targeting_key: str, key_bytes: bytes) -> Resolution:
-        """Off or failed by a prerequisite, else the resolution of the flag's own rules."""
+        """Off by a prerequisite, else the resolution of the flag's own rules."""
         for rules in self.prerequisites:
             needed = rules.decide(snapshot, targeting_key, key_bytes)
-            if needed.error is not None:
-                return FailedResolution(self.refused.key, needed.error, needed.why)
             if not needed.enabled:
-                return self.refused
+                if needed.error is None:
+                    return self.refused
+                return self._without(needed, needed.error, snapshot, targeting_key, key_bytes)
         return self.otherwise.decide(snapshot, targeting_key, key_bytes)
+
+    def _without(
+        self,
+        undecided: Resolution,
+        error: type[FlagsiteError],
+        snapshot: OrganizationSnapshot,
+        targeting_key: str,
+        key_bytes: bytes,
+    ) -> Resolution:
+        """Off if another prerequisite or the flag's own rules say so, else failed as the prerequisite `undecided`."""
+        for rules in self.prerequisites:
+            if rules.decide(snapshot, targeting_key, key_bytes).enabled is False:
+                return self.refused
+        own = self.otherwise.decide(snapshot, targeting_key, key_bytes)
+        return own if own.enabled is False else FailedResolution(self.refused.key, error, undecided.why)
 
 
 CompiledRules = FixedRules | RolloutRules | OrganizationRolloutRules | WhitelistRules | PrerequisiteRules

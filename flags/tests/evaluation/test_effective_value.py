@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flags.errors import TargetingKeyMissing
 from flags.evaluation.effective_value import EffectiveValue, EffectiveValues, off_for_everybody
 from flags.evaluation.engine import (
     NO_ORGANIZATION_CONTEXT,
@@ -13,6 +17,7 @@ from flags.evaluation.engine import (
     EvaluationContext,
     OrganizationContext,
     Rule,
+    evaluate,
 )
 from flags.tests.evaluation.evaluating import ENVIRONMENTS, USERS, definitions, places
 from flags.tests.evaluation.test_evaluation_properties import WITH_A_LATER_ONE, needing, outcome
@@ -24,12 +29,15 @@ environments = st.sampled_from([None, *ENVIRONMENTS, "elsewhere"])
 def test_a_value_that_does_not_depend_on_the_user_is_that_of_each_evaluation(
     flags: dict[str, Definition], place: OrganizationContext, environment: str | None
 ) -> None:
+    """Also of the evaluation without a user: none is an error."""
     values = EffectiveValues(place, environment, flags)
     for key, definition in flags.items():
         value = values.of(key)
-        decisions = [outcome(definition, place, EvaluationContext(user, environment), flags) for user in USERS[1:]]
         if not value.depends_on_user:
-            assert {one.enabled for one in decisions if isinstance(one, Decision)} <= {value.enabled}
+            for user in (None, *USERS):
+                decision = outcome(definition, place, EvaluationContext(user, environment), flags)
+                assert isinstance(decision, Decision)
+                assert decision.enabled == value.enabled
 
 
 @given(definitions(), places(), environments)
@@ -65,10 +73,10 @@ def test_a_flag_that_is_off_for_everybody_is_on_nowhere(
     for key, definition in flags.items():
         cause = off_for_everybody(key, flags)
         if cause is not None:
-            for user in USERS[1:]:
+            for user in (None, *USERS):
                 decision = outcome(definition, place, EvaluationContext(user, environment), flags)
-                if isinstance(decision, Decision):  # or another prerequisite needs what the context does not have
-                    assert (decision.enabled, decision.rule) == (False, cause.rule)
+                assert isinstance(decision, Decision)
+                assert (decision.enabled, decision.rule) == (False, cause.rule)
             value = EffectiveValues(place, environment, flags).of(key)
             assert (value.enabled, value.rule, value.depends_on_user) == (False, cause.rule, False)
 
@@ -113,6 +121,36 @@ def test_an_override_counts_in_its_environment_only() -> None:
     assert [(one.enabled, one.rule) for one in found] == [
         (True, Rule.ENVIRONMENT), (False, Rule.DEFAULT), (False, Rule.DEFAULT),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("stopped", [{"killed": True}, {"archived": True}, {"enabled": False}])
+def test_a_prerequisite_that_is_off_for_everybody_decides_before_one_that_needs_the_user(
+    stopped: dict[str, bool],
+) -> None:
+    half = Definition(2, "half", enabled=True, threshold=50_000)
+    off = dataclasses.replace(Definition(3, "off", enabled=True), **stopped)
+    flag = Definition(1, "f", enabled=True, prerequisites=("half", "off"))
+    value = value_of(flag, half, off)
+    decision = evaluate(flag, NO_ORGANIZATION_CONTEXT, EvaluationContext(), {"half": half, "off": off})
+    assert (value.enabled, value.rule, value.depends_on_user) == (False, Rule.PREREQUISITE, False)
+    assert (decision.enabled, decision.rule) == (False, Rule.PREREQUISITE)
+
+
+def test_the_value_of_the_flag_itself_decides_if_it_is_off_and_a_prerequisite_needs_the_user() -> None:
+    half = Definition(2, "half", enabled=True, threshold=50_000)
+    flag = Definition(1, "f", prerequisites=("half",))
+    decision = evaluate(flag, NO_ORGANIZATION_CONTEXT, EvaluationContext(), {"half": half})
+    assert (decision.enabled, decision.rule) == (False, Rule.DEFAULT)
+    undecided = next(step for step in decision.steps if step.rule == Rule.PREREQUISITE)
+    assert (undecided.enabled, undecided.detail) == (
+        None,
+        "This rule cannot be decided. The rollout of the flag 'half' needs a targeting key, and the request has none.",
+    )
+    with pytest.raises(TargetingKeyMissing, match="'half'") as raised:
+        evaluate(
+            dataclasses.replace(flag, enabled=True), NO_ORGANIZATION_CONTEXT, EvaluationContext(), {"half": half}
+        )
+    assert [step.rule for step in raised.value.steps] == [Rule.ARCHIVED, Rule.KILLED]
 
 
 def test_prerequisites_that_meet_again_and_again_are_decided_once() -> None:

@@ -12,10 +12,18 @@ from hypothesis import strategies as st
 
 from flags.errors import TargetingKeyMissing, UnknownHashVersion
 from flags.evaluation import rollout
-from flags.evaluation.engine import BUCKETS, Decision, Definition, EvaluationContext, OrganizationContext, evaluate
+from flags.evaluation.engine import (
+    BUCKETS,
+    Decision,
+    Definition,
+    EvaluationContext,
+    OrganizationContext,
+    Rule,
+    evaluate,
+)
 from flags.evaluation.rollout import bucket, hash_prefix
 from flags.serving.bulk_evaluation import BulkEvaluation
-from flags.serving.compiled_rules import PrerequisiteRules
+from flags.serving.compiled_rules import FixedRules, PrerequisiteRules
 from flags.serving.definition_set import DefinitionSet
 from flags.serving.organization_snapshot import NO_ORGANIZATION, OrganizationSnapshot
 from flags.serving.packed_states import InternedStates
@@ -86,6 +94,24 @@ def test_prerequisites_that_meet_again_and_again_are_decided_once() -> None:
     assert len(top.prerequisites) == 40
     assert top.decide(NO_ORGANIZATION, "u", b"u").enabled
     assert evaluate(flags["020-0"], NO_ORGANIZATION.context, EvaluationContext("u"), flags).enabled
+    assert top.decide(NO_ORGANIZATION, "", b"").error is TargetingKeyMissing
+    assert isinstance(outcome(flags["020-0"], NO_ORGANIZATION.context, EvaluationContext(), flags), TargetingKeyMissing)
+
+
+def test_prerequisites_that_are_the_same_for_everybody_cost_an_evaluation_nothing() -> None:
+    on, off = Definition(1, "on", enabled=True), Definition(2, "off")
+    half = Definition(3, "half", enabled=True, threshold=50_000)
+    flags = {
+        "after-off": Definition(4, "after-off", enabled=True, prerequisites=("half", "off")),
+        "after-on": Definition(5, "after-on", enabled=True, prerequisites=("on",)),
+        **{one.key: one for one in (half, off, on)},
+    }
+    compiled = DefinitionSet(flags, b"", frozenset()).compiled_flags(NO_ORGANIZATION.states, "")
+    decided = [(compiled[key], compiled[key].decide(NO_ORGANIZATION, "", b"")) for key in ("after-off", "after-on")]
+    assert [(type(rules), one.enabled, one.rule) for rules, one in decided] == [
+        (FixedRules, False, Rule.PREREQUISITE),
+        (FixedRules, True, Rule.DEFAULT),
+    ]
 
 
 def test_a_chain_that_is_longer_than_allowed_spoils_no_other_flag() -> None:

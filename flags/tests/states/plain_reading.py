@@ -20,12 +20,22 @@ class Untold(Exception):
 def verdicts(
     definition: Definition, place: OrganizationContext, context: EvaluationContext, flags: Mapping[str, Definition]
 ) -> list[tuple[str, bool | None]]:
-    """Each rule up to the one that decides, with its value; None leaves it to the next. Raises Untold."""
+    """Each rule up to the one that decides, with its value; None leaves it to the next.
+
+    Raises Untold if a rule cannot tell its value and the following rules do not turn the flag off.
+    """
     found: list[tuple[str, bool | None]] = []
+    is_untold = False
     for rule in RULES:
-        found.append((rule, _says(rule, definition, place, context, flags)))
-        if found[-1][1] is not None:
+        try:
+            value = _says(rule, definition, place, context, flags)
+        except Untold:
+            is_untold, value = True, None
+        found.append((rule, value))
+        if value is not None:
             break
+    if is_untold and found[-1][1] is not False:
+        raise Untold
     return found
 
 
@@ -51,10 +61,22 @@ def _says(
 def _has_prerequisites(
     flag: Definition, place: OrganizationContext, context: EvaluationContext, flags: Mapping[str, Definition]
 ) -> bool | None:
-    for key in flag.prerequisites:
-        if key not in flags or not verdicts(flags[key], place, context, flags)[-1][1]:
-            return False
+    values = [_value_of(key, place, context, flags) for key in flag.prerequisites]
+    if False in values:
+        return False
+    if None in values:
+        raise Untold
     return None
+
+
+def _value_of(
+    key: str, place: OrganizationContext, context: EvaluationContext, flags: Mapping[str, Definition]
+) -> bool | None:
+    """The value of a prerequisite; None if nobody can tell it."""
+    try:
+        return key in flags and verdicts(flags[key], place, context, flags)[-1][1]
+    except Untold:
+        return None
 
 
 def _is_in_rollout(flag: Definition, place: OrganizationContext, context: EvaluationContext) -> bool:
