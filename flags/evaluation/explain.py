@@ -104,7 +104,7 @@ def explain_path(checked: Checked, *, top_id: int | None = None) -> list[PathEnt
     deciding = _deciding(entries, checked.decision.state)
     under_way = [one.change for one in entries if one.change and _is_newer(one.change, checked.decision.state)]
     statuses = _chain_statuses([change.job_id for change in under_way if change.job_id is not None])
-    return [_explained(one, one.id == deciding, checked.decision, statuses) for one in entries]
+    return [_explained(one, one.id == deciding, checked, statuses) for one in entries]
 
 
 PATH_ENTRIES = f"""
@@ -148,29 +148,51 @@ def _chain_statuses(job_ids: Sequence[int]) -> dict[int, str]:
     return dict(Job.objects.filter(pk__in=job_ids).values_list("pk", "status")) if job_ids else {}
 
 
-def _explained(entry: PathEntry, is_deciding: bool, decision: Decision, statuses: dict[int, str]) -> PathEntry:
+def _explained(entry: PathEntry, is_deciding: bool, checked: Checked, statuses: dict[int, str]) -> PathEntry:
+    decision = checked.decision
     decides = is_deciding and decision.rule in RULES_OF_ORGANIZATIONS
-    words = [_why(entry, is_deciding, decision.state)]
+    words = [_why(entry, is_deciding, checked)]
     if is_deciding and not decides:
         words.append(f"But the rule {decision.rule} decides before organizations are asked.")
     if entry.change and _is_newer(entry.change, decision.state):
-        words.append(_under_way(entry.change, statuses))
+        words.append(_under_way(entry.change, checked, statuses))
     return replace(entry, decides=decides, why=" ".join(word for word in words if word))
 
 
-def _why(entry: PathEntry, is_deciding: bool, state: StateValue | None) -> str:
+def _why(entry: PathEntry, is_deciding: bool, checked: Checked) -> str:
+    """Say which change holds on this organization, and which one holds for the organization of the question."""
+    state, change = checked.decision.state, entry.change
     if state is not None and is_deciding:
-        return f"Its change {state.number} gives the stored value: {'on' if state.enabled else 'off'}."
-    if entry.change is None:
+        return f"Its change {state.number} gives the stored value: {_word(state.enabled)}."
+    if change is None:
         return "Nobody set it here."
-    if state is not None and entry.change.number < state.number:
+    if state is None or change.number > state.number:
+        return ""
+    words = _here(entry, change)
+    if entry.change_number != state.number:
         later = f"the later change {state.number} on the organization {state.source_id}"
-        return f"Its change {entry.change.number} is superseded by {later}."
-    return ""
+        words += f" For the organization {checked.organization_id}, {later} holds: {_word(state.enabled)}."
+    return words
 
 
-def _under_way(change: LatestChange, statuses: dict[int, str]) -> str:
-    wanted = f"Its change {change.number}, to {'on' if change.enabled else 'off'}, has not arrived"
+def _here(entry: PathEntry, change: LatestChange) -> str:
+    if entry.change_number is None or change.number > entry.change_number:
+        return f"Its change {change.number}, to {_word(change.enabled)}, has not arrived here."
+    if change.number == entry.change_number:
+        return f"Its change {change.number} holds here: {_word(change.enabled)}."
+    return (
+        f"The later change {entry.change_number} on the organization {entry.source_id} holds here: "
+        f"{_word(bool(entry.stored_value))}. Its own change {change.number}, to {_word(change.enabled)}, was before."
+    )
+
+
+def _under_way(change: LatestChange, checked: Checked, statuses: dict[int, str]) -> str:
+    where = f"the organization {checked.organization_id}"
+    wanted = f"Its change {change.number}, to {_word(change.enabled)}, has not arrived at {where}"
     if change.job_id is None:
         return f"{wanted}."
     return f"{wanted}: job {change.job_id} is {statuses.get(change.job_id, 'gone')}."
+
+
+def _word(enabled: bool) -> str:
+    return "on" if enabled else "off"

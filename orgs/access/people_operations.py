@@ -60,7 +60,8 @@ def create(
             with transaction.atomic():
                 person = User.objects.create_user(username, password=password, is_staff=True, **columns)
         except IntegrityError as error:
-            raise PersonExists(f"The username {username!r} is taken. Choose another, for instance with a prefix.") from error
+            taken = f"The username {username!r} is taken."
+            raise PersonExists(f"{taken} Choose another, for instance with a prefix.") from error
         _write(person, {"groups": groups, "organization_id": organization_id})
         audit_log.record(
             "user.create", f"user:{person.get_username()}", organization_id=organization_id, after=described(person)

@@ -30,9 +30,7 @@ def refusal_without(response: Any, name: str) -> dict[str, Any]:
     return {field: answer[field] for field in ("type", "title", "status", "detail")}
 
 
-def test_the_refusal_of_a_taken_key_is_the_same_for_a_visible_and_a_hidden_organization(
-    north: Api, cast: Cast
-) -> None:
+def test_the_refusal_of_a_taken_key_is_the_same_for_a_visible_and_a_hidden_organization(north: Api, cast: Cast) -> None:
     refusals = []
     for key in ("bergen", "rival_store", "acme"):
         response = north.post("/organizations", {"name": "Mine", "key": key, "parentId": cast.north.pk})
@@ -51,9 +49,7 @@ def test_the_form_of_the_admin_site_refuses_a_taken_key_in_the_same_words(cast: 
     assert Organization.objects.get(key="rival_store").parent_id == cast.rival.pk
 
 
-def test_the_refusal_of_a_taken_username_is_the_same_for_a_visible_and_a_hidden_person(
-    north: Api, cast: Cast
-) -> None:
+def test_the_refusal_of_a_taken_username_is_the_same_for_a_visible_and_a_hidden_person(north: Api, cast: Cast) -> None:
     person("viewer", bound_to=cast.oslo, name="ours")
     person("viewer", bound_to=cast.rival, name="theirs")
     person("admin", name="everywhere")

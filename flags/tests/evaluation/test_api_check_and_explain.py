@@ -246,10 +246,49 @@ def test_the_explanation_has_every_step_and_every_organization(api: Api, cast: C
     )  # fmt: skip
     assert (acme["decides"], north["decides"], oslo["decides"]) == (False, True, False)
     assert acme["why"] == (
-        f"Its change {first} is superseded by the later change {second} on the organization {cast.north.pk}."
+        f"Its change {first} holds here: on. For the organization {cast.oslo.pk}, the later change {second} on the "
+        f"organization {cast.north.pk} holds: off."
     )
     assert north["why"] == f"Its change {second} gives the stored value: off."
     assert (oslo["latestChange"], oslo["why"], oslo["jobId"]) == (None, "Nobody set it here.", jobs[1])
+
+
+def test_a_change_that_a_later_one_overwrote_was_before_and_the_later_one_holds_there_too(api: Api, cast: Cast) -> None:
+    define()
+    first, second, third = put(cast.north, enabled=True), put(cast.acme, enabled=False), put(cast.oslo, enabled=True)
+    acme, north, oslo = answer(api, "explain", organizationKey="oslo")["organizations"]
+    later = (
+        f"For the organization {cast.oslo.pk}, the later change {third} on the organization {cast.oslo.pk} holds: on."
+    )
+    assert acme["why"] == f"Its change {second} holds here: off. {later}"
+    assert north["why"] == (
+        f"The later change {second} on the organization {cast.acme.pk} holds here: off. "
+        f"Its own change {first}, to on, was before. {later}"
+    )
+    assert oslo["why"] == f"Its change {third} gives the stored value: on."
+    acme, north, bergen = answer(api, "explain", organizationKey="bergen")["organizations"]
+    assert acme["why"] == f"Its change {second} gives the stored value: off."
+    assert north["why"] == (
+        f"The later change {second} on the organization {cast.acme.pk} holds here: off. "
+        f"Its own change {first}, to on, was before."
+    )
+    assert bergen["why"] == "Nobody set it here."
+
+
+def test_a_change_that_has_not_arrived_at_its_own_organization_is_told_beside_the_later_one(
+    api: Api, cast: Cast
+) -> None:
+    define()
+    first = put(cast.acme, enabled=True, carry=False)
+    later = put(cast.oslo, enabled=False, carry=False)
+    acme, north, oslo = answer(api, "explain", organizationKey="oslo")["organizations"]
+    assert acme["why"] == (
+        f"Its change {first}, to on, has not arrived here. For the organization {cast.oslo.pk}, the later change "
+        f"{later} on the organization {cast.oslo.pk} holds: off."
+    )
+    assert (north["why"], oslo["why"]) == (
+        "Nobody set it here.", f"Its change {later} gives the stored value: off.",
+    )  # fmt: skip
 
 
 def test_where_nobody_set_it_the_default_holds_and_no_organization_decides(api: Api, cast: Cast) -> None:
@@ -274,7 +313,7 @@ def test_a_change_on_its_way_is_told_with_how_its_job_stands(api: Api, cast: Cas
     define()
     first = put(cast.acme, enabled=True)
     second = put(cast.acme, enabled=False, carry=False)
-    job = Job.objects.latest("id")
+    job, oslo = Job.objects.latest("id"), f"the organization {cast.oslo.pk}"
     for status in ("PENDING", "CANCELLED"):
         if status == "CANCELLED":
             job_operations.cancel(job_id=job.pk, by="user:olga")
@@ -282,11 +321,11 @@ def test_a_change_on_its_way_is_told_with_how_its_job_stands(api: Api, cast: Cas
         assert top["decides"] is True
         assert top["why"] == (
             f"Its change {first} gives the stored value: on. "
-            f"Its change {second}, to off, has not arrived: job {job.pk} is {status}."
+            f"Its change {second}, to off, has not arrived at {oslo}: job {job.pk} is {status}."
         )
     Job.objects.all().delete()
     (top, *_) = answer(api, "explain", organizationKey="oslo")["organizations"]
-    assert top["why"].endswith(f"Its change {second}, to off, has not arrived.")
+    assert top["why"].endswith(f"Its change {second}, to off, has not arrived at {oslo}.")
 
 
 def test_a_first_change_on_its_way_is_told_where_it_was_made(api: Api, cast: Cast) -> None:
@@ -294,7 +333,10 @@ def test_a_first_change_on_its_way_is_told_where_it_was_made(api: Api, cast: Cas
     number = put(cast.acme, enabled=True, carry=False)
     job = Job.objects.latest("id")
     acme, north, oslo = answer(api, "explain", organizationKey="oslo")["organizations"]
-    assert acme["why"] == f"Its change {number}, to on, has not arrived: job {job.pk} is PENDING."
+    assert (
+        acme["why"]
+        == f"Its change {number}, to on, has not arrived at the organization {oslo['id']}: job {job.pk} is PENDING."
+    )
     assert {north["why"], oslo["why"]} == {"Nobody set it here."}
     assert not any(link["decides"] for link in (acme, north, oslo))
 
@@ -314,7 +356,7 @@ def test_a_job_that_is_cleaned_up_while_somebody_asks_is_gone(
     job = Job.objects.latest("id")
     monkeypatch.setattr(explain, "_chain_statuses", chain_statuses)
     (top, *_) = Api(reader_key).get(f"{BASE}/explain", organizationKey="oslo").json()["organizations"]
-    assert top["why"].endswith(f"has not arrived: job {job.pk} is gone.")
+    assert top["why"].endswith(f"has not arrived at the organization {cast.oslo.pk}: job {job.pk} is gone.")
 
 
 def test_the_steps_say_where_a_value_was_switched_and_how_a_rollout_counts(api: Api, cast: Cast) -> None:

@@ -147,9 +147,7 @@ def test_the_value_of_the_flag_itself_decides_if_it_is_off_and_a_prerequisite_ne
         "This rule cannot be decided. The rollout of the flag 'half' needs a targeting key, and the request has none.",
     )
     with pytest.raises(TargetingKeyMissing, match="'half'") as raised:
-        evaluate(
-            dataclasses.replace(flag, enabled=True), NO_ORGANIZATION_CONTEXT, EvaluationContext(), {"half": half}
-        )
+        evaluate(dataclasses.replace(flag, enabled=True), NO_ORGANIZATION_CONTEXT, EvaluationContext(), {"half": half})
     assert [step.rule for step in raised.value.steps] == [Rule.ARCHIVED, Rule.KILLED]
 
 

@@ -11,7 +11,6 @@ from conftest import Cast
 from flags.definitions import service
 from flags.evaluation import explain
 from flags.evaluation.engine import EvaluationContext, Rule
-from flags.evaluation.explain import PathEntry
 from flags.states.set_flag import set_flag
 from flags.tests.states.naive import Holds, NaiveModel
 from jobs.engine import runner
@@ -42,7 +41,8 @@ def test_the_chain_names_who_decides_and_why_the_others_do_not(
             assert [link.id for link in links] == naive.line(organization.pk)[::-1]
             for link in links:
                 assert link.decides is bool(holds and link.id == holds.source and not killed), link
-                assert link.why == why(link, holds, last_on(naive, link.id), killed=killed)
+                here = naive.values[link.id].get(1)
+                assert link.why == why(organization.pk, holds, here, last_on(naive, link.id), killed=killed)
         transaction.set_rollback(True)
 
 
@@ -67,15 +67,27 @@ def last_on(naive: NaiveModel, organization_id: int) -> Holds | None:
     return naive.values[organization_id].get(0)
 
 
-def why(link: PathEntry, holds: Holds | None, own: Holds | None, *, killed: bool) -> str:
-    """In words, by the model."""
+def why(asked: int, holds: Holds | None, here: Holds | None, own: Holds | None, *, killed: bool) -> str:
+    """In words, by the model: the change that `holds` for the organization that is asked for, and the one `here`."""
     if own is None:
         return "Nobody set it here."
     assert holds is not None
-    if own.number < holds.number:
-        return (
-            f"Its change {own.number} is superseded by the later change {holds.number} "
-            f"on the organization {holds.source}."
+    assert here is not None
+    if own.number == holds.number:
+        words = f"Its change {own.number} gives the stored value: {_word(own)}."
+        return f"{words} But the rule {Rule.KILLED} decides before organizations are asked." if killed else words
+    if own.number == here.number:
+        words = f"Its change {own.number} holds here: {_word(own)}."
+    else:
+        words = (
+            f"The later change {here.number} on the organization {here.source} holds here: {_word(here)}. "
+            f"Its own change {own.number}, to {_word(own)}, was before."
         )
-    words = f"Its change {own.number} gives the stored value: {'on' if own.enabled else 'off'}."
-    return f"{words} But the rule {Rule.KILLED} decides before organizations are asked." if killed else words
+    if here.number == holds.number:
+        return words
+    later = f"the later change {holds.number} on the organization {holds.source}"
+    return f"{words} For the organization {asked}, {later} holds: {_word(holds)}."
+
+
+def _word(value: Holds) -> str:
+    return "on" if value.enabled else "off"
