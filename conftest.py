@@ -45,6 +45,8 @@ from orgs.access.people import ROLES_BY_GROUP
 from orgs.tree import locks
 from orgs.tree.models import Organization
 
+QUEUES = ("propagation", "default", "cleanup", "maintenance", "notification", "report")
+
 
 @dataclass(frozen=True, slots=True)
 class Cast:
@@ -170,7 +172,7 @@ def queues_and_groups(request: pytest.FixtureRequest) -> None:
         request.getfixturevalue("db")
     else:
         return
-    Queue.objects.bulk_create([Queue(name=name) for name in ("propagation", "default")], ignore_conflicts=True)
+    Queue.objects.bulk_create([Queue(name=name) for name in QUEUES], ignore_conflicts=True)
     Group.objects.bulk_create([Group(name=name) for name in ROLES_BY_GROUP], ignore_conflicts=True)
 
 

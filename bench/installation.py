@@ -20,7 +20,7 @@ import psycopg
 
 from flagsite.development import servers
 from flagsite.development.servers import orphaned_processes
-from flagsite.development.servers.server_commands import web_command
+from flagsite.development.servers.server_commands import QUEUES, web_command
 from orgs.tree.locks import TREE_LOCK
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -88,7 +88,7 @@ class Installation:
     @contextmanager
     def worker(self, concurrency: int = 1) -> Iterator[subprocess.Popen[bytes]]:
         """Run a new worker. It has completed a job before the block begins."""
-        process = self.run("celery", "-A", "flagsite", "worker", "--queues", "propagation,default",
+        process = self.run("celery", "-A", "flagsite", "worker", "--queues", QUEUES,
                             "--without-mingle", "--concurrency", str(concurrency))  # fmt: skip
         try:
             self.create_trees(1, 1)

@@ -31,7 +31,7 @@ STANDBY_SECONDS = 2.0
 RESEND_SECONDS = 10.0
 """The time until a beat tries again to send a task that could not be sent."""
 MIN_WAIT_SECONDS = 0.01
-RUN_BY_BEAT = {"jobs.clean_up", "jobs.send_canary"}
+RUN_BY_BEAT = {"jobs.clean_up", "jobs.enqueue", "jobs.send_canary"}
 """Tasks that only create a job. Beat runs them itself, in the transaction that claims the run, without the broker."""
 SET_KEEP_ALIVE = (
     "SELECT set_config('tcp_keepalives_idle', '5', false), set_config('tcp_keepalives_count', '3', false), \

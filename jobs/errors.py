@@ -53,6 +53,10 @@ class InvalidPeriodicTask(FlagsiteError):
     """The periodic task is not valid."""
 
 
+class InvalidJobArguments(FlagsiteError):
+    """The arguments of the job do not fit the schema of its kind."""
+
+
 class UnknownKind(FlagsiteError):
     """No code is registered for this kind of job."""
 
@@ -63,6 +67,10 @@ class PermanentFailure(FlagsiteError):
 
 class NothingLeftToDo(FlagsiteError):
     """The subject of the job is gone, so the work is done."""
+
+
+class ResultTooLarge(FlagsiteError):
+    """The result of the job is too large to be stored with the job."""
 
 
 class LeaseLost(FlagsiteError):

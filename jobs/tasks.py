@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from celery import shared_task
 from django.db import InterfaceError, OperationalError
 
 from jobs.engine import rescuer, runner
+from jobs.engine.models import Job
 from jobs.metrics import probe_job
-from jobs.operations import bulk_job, cleanup  # noqa: F401 - importing bulk_job registers its kind of job
+from jobs.operations import bulk_job, cleanup, enqueue  # noqa: F401 - importing bulk_job registers its kind of job
 
 DATABASE_AWAY = (OperationalError, InterfaceError)
 
@@ -28,6 +31,12 @@ def rescue() -> None:
 def clean_up() -> None:
     """Create the job that deletes old jobs. Celery beat does this every day."""
     cleanup.request(by="schedule")
+
+
+@shared_task(name="jobs.enqueue", autoretry_for=DATABASE_AWAY, retry_backoff=2, retry_backoff_max=600, max_retries=20)
+def enqueue_job(kind: str, arguments: dict[str, Any] | None = None, organization_id: int | None = None) -> None:
+    """Enqueue a job of any kind. A periodic task names the kind and its arguments in its keyword arguments."""
+    enqueue.enqueue(kind=kind, arguments=arguments, organization_id=organization_id, trigger=Job.Trigger.SCHEDULE)
 
 
 @shared_task(name="jobs.send_canary")

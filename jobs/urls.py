@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from flagsite.core.api import path_converters  # noqa: F401 - registers <id:…>
-from jobs.api import operations, queues, views
+from jobs.api import enqueue, operations, queues, views
 from jobs.imports import api as imports
 from orgs.tree import path_converters as organization_converters  # noqa: F401 - registers <organization:…>
 
@@ -20,6 +20,8 @@ urlpatterns = [
     path("v1/queues/<str:name>", queues.OneQueue.as_view(), name="queue"),
     path("v1/queues/<str:name>/pause", queues.PauseQueue.as_view(), name="pause-queue"),
     path("v1/queues/<str:name>/resume", queues.ResumeQueue.as_view(), name="resume-queue"),
+    path("v1/queue/kinds", enqueue.JobKinds.as_view(), name="job-kinds"),
+    path("v1/queue/jobs", enqueue.EnqueueJob.as_view(), name="enqueue-job"),
     path("v1/workers", operations.Workers.as_view(), name="workers"),
     path("v1/jobs/retry-failed", operations.RetryFailedJobs.as_view(), name="retry-failed-jobs"),
     path("v1/jobs/clean-up", operations.CleanUpJobs.as_view(), name="clean-up-jobs"),

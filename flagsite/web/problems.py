@@ -51,6 +51,8 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     jobs.JobEnded: (409, "job-ended"),
     jobs.UnknownQueue: (404, "queue-not-found"),
     jobs.InvalidQueueSettings: (400, "invalid-queue-settings"),
+    jobs.UnknownKind: (400, "unknown-kind"),
+    jobs.InvalidJobArguments: (400, "invalid-job-arguments"),
     jobs.PeriodicTaskNotFound: (404, "periodic-task-not-found"),
     jobs.InvalidPeriodicTask: (400, "invalid-periodic-task"),
     jobs.NotRetryable: (409, "job-not-retryable"),
@@ -88,9 +90,9 @@ NEVER_ANSWERED: frozenset[type[Exception]] = frozenset(
         orgs.OutsideTransaction,
         flags.UnknownHashVersion,
         flags.ScheduleNoLongerAllowed,  # stored with the schedule
-        jobs.UnknownKind,
         jobs.PermanentFailure,  # between a worker and the engine
         jobs.NothingLeftToDo,
+        jobs.ResultTooLarge,
         jobs.LeaseLost,
         jobs.StopRequested,
         jobs.CancelRequested,

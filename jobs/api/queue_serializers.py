@@ -9,10 +9,17 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
 from flagsite.core.api.combinations import at_least_one
-from flagsite.core.api.input import WriteInput
+from flagsite.core.api.input import StrictBoolean, WriteInput
+from jobs.engine.models import Backoff, Queue
+from jobs.operations import queue_operations
 from jobs.operations.job_operations import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from jobs.operations.queue_operations import QueueStatus
 
+CHANGEABLE = (
+    "concurrency", "maxRetries", "backoffType", "backoffBase", "backoffDelay", "backoffJitter", "rateAllowed",
+    "rateSeconds", "fair",
+)  # fmt: skip
+HELP = {name: str(Queue._meta.get_field(name).help_text) for name in queue_operations.SETTINGS}
 DEFAULT = {
     "name": "default",
     "paused": True,
@@ -21,8 +28,13 @@ DEFAULT = {
     "pauseReason": "Deploy",
     "concurrency": None,
     "maxRetries": 3,
+    "backoffType": "exponential",
     "backoffBase": 2.0,
+    "backoffDelay": None,
     "backoffJitter": 0.1,
+    "rateAllowed": None,
+    "rateSeconds": 60,
+    "fair": False,
     "due": 12,
     "later": 1,
     "running": 0,
@@ -41,8 +53,15 @@ class QueueSerializer(serializers.Serializer[QueueStatus]):
     pauseReason = serializers.CharField(source="queue.pause_reason")
     concurrency = serializers.IntegerField(source="queue.concurrency", allow_null=True, help_text="Null: no limit.")
     maxRetries = serializers.IntegerField(source="queue.max_retries")
-    backoffBase = serializers.FloatField(source="queue.backoff_base", help_text="Seconds before the first retry.")
-    backoffJitter = serializers.FloatField(source="queue.backoff_jitter")
+    backoffType = serializers.ChoiceField(Backoff.choices, source="queue.backoff_type")
+    backoffBase = serializers.FloatField(source="queue.backoff_base", help_text=HELP["backoff_base"])
+    backoffDelay = serializers.FloatField(
+        source="queue.backoff_delay", allow_null=True, help_text=HELP["backoff_delay"]
+    )
+    backoffJitter = serializers.FloatField(source="queue.backoff_jitter", help_text=HELP["backoff_jitter"])
+    rateAllowed = serializers.IntegerField(source="queue.rate_allowed", allow_null=True, help_text=HELP["rate_allowed"])
+    rateSeconds = serializers.IntegerField(source="queue.rate_seconds", help_text=HELP["rate_seconds"])
+    fair = serializers.BooleanField(source="queue.is_fair", help_text=HELP["is_fair"])
     due = serializers.IntegerField(help_text="Jobs that wait and may start now.")
     later = serializers.IntegerField(help_text="Jobs that wait for a later time.")
     running = serializers.IntegerField()
@@ -63,18 +82,45 @@ class QueuesSerializer(serializers.Serializer[dict[str, Any]]):
 class QueueChanges(WriteInput):
     """The body of PATCH /v1/queues/{name}. A missing field does not change."""
 
-    combinations: ClassVar = at_least_one("concurrency", "maxRetries", "backoffBase", "backoffJitter")
+    combinations: ClassVar = at_least_one(*CHANGEABLE)
 
     concurrency = serializers.IntegerField(
         required=False, allow_null=True, min_value=1, max_value=10_000, help_text="Null: no limit."
     )
-    maxRetries = serializers.IntegerField(source="max_retries", required=False, min_value=0, max_value=100)
-    backoffBase = serializers.FloatField(source="backoff_base", required=False, min_value=0, max_value=86_400)
-    backoffJitter = serializers.FloatField(source="backoff_jitter", required=False, min_value=0, max_value=1)
+    maxRetries = serializers.IntegerField(source="max_retries", required=False, min_value=0, max_value=10)
+    backoffType = serializers.ChoiceField(
+        Backoff.choices, source="backoff_type", required=False, help_text=HELP["backoff_type"]
+    )
+    backoffBase = serializers.FloatField(
+        source="backoff_base", required=False, min_value=1, max_value=60, help_text=HELP["backoff_base"]
+    )
+    backoffDelay = serializers.FloatField(
+        source="backoff_delay",
+        required=False,
+        allow_null=True,
+        min_value=0,
+        max_value=3600,
+        help_text=HELP["backoff_delay"],
+    )
+    backoffJitter = serializers.FloatField(
+        source="backoff_jitter", required=False, min_value=0, max_value=1, help_text=HELP["backoff_jitter"]
+    )
+    rateAllowed = serializers.IntegerField(
+        source="rate_allowed",
+        required=False,
+        allow_null=True,
+        min_value=1,
+        max_value=1_000_000,
+        help_text=HELP["rate_allowed"],
+    )
+    rateSeconds = serializers.IntegerField(
+        source="rate_seconds", required=False, min_value=1, max_value=86_400, help_text=HELP["rate_seconds"]
+    )
+    fair = StrictBoolean(source="is_fair", required=False, help_text=HELP["is_fair"])
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if not attrs.keys() - {"reason"}:
-            raise ValidationError("Nothing to change: send concurrency, maxRetries, backoffBase or backoffJitter.")
+            raise ValidationError(f"Nothing to change: send one of {', '.join(CHANGEABLE)}.")
         return attrs
 
 

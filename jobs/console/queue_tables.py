@@ -32,8 +32,13 @@ def queue_document(queue: Queue) -> dict[str, Any]:
         "pauseReason": queue.pause_reason,
         "concurrency": queue.concurrency,
         "maxRetries": queue.max_retries,
+        "backoffType": queue.backoff_type,
         "backoffBase": queue.backoff_base,
+        "backoffDelay": queue.backoff_delay,
         "backoffJitter": queue.backoff_jitter,
+        "rateAllowed": queue.rate_allowed,
+        "rateSeconds": queue.rate_seconds,
+        "fair": queue.is_fair,
     }
 
 

@@ -37,6 +37,7 @@ class Standing:
     error_message: str | None
     updated_at: datetime
     completed_at: datetime | None
+    result: Any = None
 
     @property
     def is_final(self) -> bool:
@@ -124,7 +125,7 @@ class Chain:
         return Standing(
             status=job.status, total=total, failed=source.failed, **counts, error_message=error,
             updated_at=max(job.updated_at, source.updated_at, latest.updated_at),
-            completed_at=latest.completed_at if job.status in FINAL else None,
+            completed_at=latest.completed_at if job.status in FINAL else None, result=source.result,
         )  # fmt: skip
 
 
@@ -183,7 +184,7 @@ def chain_of(job: Job) -> Chain:
 COLUMNS_OF_STANDING = (
     "pk", "parent_job_id", "organization_id", "status", "ended_as", "total", "processed", "failed", "superseded",
     "unchanged", "carried_processed", "carried_superseded", "carried_unchanged", "error_message", "run_at",
-    "started_at", "updated_at", "completed_at",
+    "started_at", "updated_at", "completed_at", "result",
 )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,31 +10,51 @@ from jobs.errors import UnknownKind
 
 Work = Callable[[Any], None]
 """A function with one argument, a `jobs.engine.run.Run`. Importing that class here would be a circular import."""
+DEFAULT_ATTEMPT_SECONDS = 600.0
+"""How long one attempt of a kind of limited length may take."""
+NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
+"""The schema of a kind that needs no arguments."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobKind:
-    """A kind of job: the function that does the work, and the queue in which its jobs wait."""
+    """A kind of job: the function that does the work, the queue in which its jobs wait, and its limits."""
 
     name: str
     queue: str
     work: Work
+    summary: str = ""
+    """What the work does, in one sentence for people."""
+    arguments: Mapping[str, Any] | None = None
+    """The JSON schema of the arguments; None if only Flagsite's own code creates jobs of this kind."""
+    of_organization: bool = False
+    """Whether a job works for one organization and everything below it, so that a bound caller may enqueue it."""
+    attempt_seconds: float | None = None
+    """How long one attempt may take; None means without limit."""
+    stall_seconds: float | None = None
+    """How long an attempt may go on without recording progress; None means without limit."""
+    concurrency_key: Callable[[int | None, Mapping[str, Any]], str] | None = None
+    """Gives the concurrency key of a job from the id of its organization and its arguments."""
+    key_limit: int = 1
+    """How many jobs with the same concurrency key may run at the same time."""
 
 
 _kinds: dict[str, JobKind] = {}
 
 
-def job_kind(name: str, *, queue: str = "default") -> Callable[[Work], Work]:
+def job_kind(name: str, *, queue: str = "default", **limits: Any) -> Callable[[Work], Work]:
     """Return a decorator that registers a function as the work of the kind `name`.
 
     The function gets a `jobs.engine.run.Run`. It reads `run.job`, calls `run.record_progress` in each of its short
     transactions and `run.check` between them, and returns when the work is done. If the function raises
     `PermanentFailure`, the chain ends at once. If it raises `NothingLeftToDo`, the job is COMPLETED with these words.
     After any other exception the attempt fails and the engine retries.
+
+    `limits` are further fields of `JobKind`. With `arguments`, people and programs may enqueue jobs of the kind.
     """
 
     def register(work: Work) -> Work:
-        _kinds[name] = JobKind(name, queue, work)
+        _kinds[name] = JobKind(name=name, queue=queue, work=work, **limits)
         return work
 
     return register
@@ -43,6 +63,11 @@ def job_kind(name: str, *, queue: str = "default") -> Callable[[Work], Work]:
 def known_kinds() -> list[str]:
     """Return the names of all kinds."""
     return sorted(_kinds)
+
+
+def enqueueable_kinds() -> list[JobKind]:
+    """Return the kinds that people and programs may enqueue, in the order of their names."""
+    return [_kinds[name] for name in known_kinds() if _kinds[name].arguments is not None]
 
 
 def kind_named(name: str) -> JobKind:

@@ -5,6 +5,7 @@ The operations of people are in `jobs.operations`. Both use the transitions of `
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -25,6 +26,14 @@ from jobs.errors import LeaseLost
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Uniqueness:
+    """A unique key of a job, and how long no second job can have it."""
+
+    key: str
+    lasts: Job.Uniqueness = Job.Uniqueness.OPEN
+
+
 def create(
     *,
     kind: str,
@@ -33,28 +42,48 @@ def create(
     total: int | None = None,
     requested_by: str = "",
     correlation_id: str = "",
+    reason: str = "",
     priority: int = 0,
+    trigger: Job.Trigger = Job.Trigger.REQUEST,
+    wait: timedelta = timedelta(),
+    start_within: timedelta | None = None,
+    unique: Uniqueness | None = None,
 ) -> Job:
     """Create a job in the caller's transaction, and send a wake-up after the commit.
 
     `arguments` is JSON that the code of the kind reads. `total` is the number of organizations to process, if it is
-    known. `requested_by` is an actor. A higher `priority` runs first. Raises UnknownKind or UnknownQueue.
+    known. `requested_by` is an actor. A higher `priority` runs first. The job is due after `wait`. If it has not
+    started `start_within` after that, the engine cancels it. Raises UnknownKind, UnknownQueue, or IntegrityError if
+    another job has the unique key.
     """
-    queue = transitions.queue_named(kind_named(kind).queue)
+    job_kind = kind_named(kind)
+    queue = transitions.queue_named(job_kind.queue)
+    arguments = arguments or {}
+    key = job_kind.concurrency_key
     job = Job.objects.create(
         kind=kind,
         queue=queue.name,
         priority=priority,
         organization_id=organization_id,
-        arguments=arguments or {},
+        arguments=arguments,
         total=total,
         max_retries=queue.max_retries,
         requested_by=requested_by,
         correlation_id=correlation_id,
+        reason=reason,
         trace_context=tracing.current(),
+        trigger=trigger,
+        unique_key=unique.key if unique else None,
+        unique_while=unique.lasts if unique else "",
+        concurrency_key=key(organization_id, arguments) if key else "",
+        run_at=Now() + wait,
+        start_by=None if start_within is None else Now() + wait + start_within,
     )
     transitions.log_on_commit(log.info, "job_created", **transitions.log_fields(job), kind=kind)
-    wakeup.wake(queue.name)
+    if wait:
+        wakeup.wake_later(queue.name, after=wait)
+    else:
+        wakeup.wake(queue.name)
     return job
 
 
@@ -82,6 +111,7 @@ def claim(*, queue: str, worker: str) -> Job | None:
             lease_expires_at=Now() + lease_time(),
             worker=worker,
             claims=F("claims") + 1,
+            **({"unique_key": None} if job.unique_while == Job.Uniqueness.WAITING else {}),
             started_at=Coalesce(F("started_at"), Now()),
         )
         job.refresh_from_db()
@@ -141,18 +171,21 @@ def record_progress(
     return bool(row[0])
 
 
-def complete(*, job_id: int, lease: UUID, message: str | None = None) -> None:
-    """End an attempt as COMPLETED. `message` may explain the result, such as organizations that failed.
+def complete(*, job_id: int, lease: UUID, message: str | None = None, result: Any = None) -> None:
+    """End an attempt as COMPLETED. `message` may explain the outcome, such as organizations that failed.
+
+    `result` is JSON that the work has produced.
 
     Raises LeaseLost.
     """
     with transaction.atomic():
         job = transitions.lock_chain(job_id)
         total = F("processed") + F("failed")
-        transitions.end(job, "complete", AttemptOutcome.COMPLETED, lease=lease, error_message=message, total=total)
+        columns = {"error_message": message, "total": total, "result": result}
+        transitions.end(job, "complete", AttemptOutcome.COMPLETED, lease=lease, **columns)
         job.refresh_from_db()
-        result = {**_counts(job), "durationMs": _milliseconds(job)}
-        transitions.log_on_commit(log.info, "job_completed", **transitions.log_fields(job), **result)
+        counts = {**_counts(job), "durationMs": _milliseconds(job)}
+        transitions.log_on_commit(log.info, "job_completed", **transitions.log_fields(job), **counts)
 
 
 def fail(*, job_id: int, lease: UUID, error: str, traceback: str = "", permanent: bool = False) -> Job | None:
@@ -184,7 +217,7 @@ def fail(*, job_id: int, lease: UUID, error: str, traceback: str = "", permanent
             transitions.end(job, "fail", AttemptOutcome.FAILED, lease=lease, **error_columns)
             _log_failed(job, error, will_retry=False)
             return None
-        wait = backoff.delay(job.round_attempt + 1, base=queue.backoff_base, jitter=queue.backoff_jitter)
+        wait = backoff.of_queue(queue, job.round_attempt + 1)
         retry = _add_automatic_retry(job, wait)
         transitions.transition(job_id, "fail_for_now", lease=lease, completed_at=Now(), **error_columns)
         hourly_metrics.add(job_id, AttemptOutcome.RETRIED, ends_chain=False)

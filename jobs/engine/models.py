@@ -16,6 +16,13 @@ from jobs.engine.states import FINAL, OPEN, Status
 from orgs.tree.models import Organization
 
 
+class Backoff(models.TextChoices):
+    """How the waits before automatic retries grow."""
+
+    EXPONENTIAL = "exponential", "Exponential"
+    FIXED = "fixed", "Fixed"
+
+
 class Queue(models.Model):
     """A named list of waiting jobs with its own settings. A new setting applies from the next claim or failure on."""
 
@@ -32,17 +39,47 @@ class Queue(models.Model):
         validators=[MaxValueValidator(10)],
         help_text="Automatic retries after the first attempt.",
     )
+    backoff_type = models.CharField(
+        max_length=16,
+        choices=Backoff.choices,
+        default=Backoff.EXPONENTIAL,
+        db_default=Backoff.EXPONENTIAL.value,
+        help_text="Exponential: each automatic retry waits longer than the one before. Fixed: all wait equally long.",
+    )
     backoff_base = models.FloatField(
         default=2.0,
         db_default=2.0,
         validators=[MinValueValidator(1.0), MaxValueValidator(60.0)],
-        help_text="Automatic retry number n waits this number to the power of n, in seconds.",
+        help_text="By which factor the wait grows from one automatic retry to the next, if the backoff is exponential.",
+    )
+    backoff_delay = models.FloatField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.0), MaxValueValidator(3600.0)],
+        help_text="Seconds before the first automatic retry; empty means as many as the factor.",
     )
     backoff_jitter = models.FloatField(
         default=0.0,
         db_default=0.0,
         validators=[MinValueValidator(0.0), MaxValueValidator(1.0)],
         help_text="Share by which a backoff may grow at random; 0.2 means up to 20 %.",
+    )
+    rate_allowed = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="How many jobs of the queue may start in the time of the rate, retries included; empty: no limit.",
+    )
+    rate_seconds = models.PositiveIntegerField(
+        default=60,
+        db_default=60,
+        validators=[MinValueValidator(1), MaxValueValidator(86_400)],
+        help_text="The time of the rate, in seconds.",
+    )
+    is_fair = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Whether the organization with the fewest running jobs of the queue comes first.",
     )
     paused_at = models.DateTimeField(
         null=True, blank=True, help_text="Set while the queue is paused, so that none of its jobs may start."
@@ -88,11 +125,24 @@ class Job(models.Model):
     """
 
     class Trigger(models.TextChoices):
-        """What created this attempt: a request, an automatic retry or a person."""
+        """What created this attempt.
+
+        A first attempt comes from a request that changes flags or organizations, or it is enqueued by an operator, a
+        schedule or an event. A retry comes from a failure or from a person.
+        """
 
         REQUEST = "request", "A request"
+        ADMIN = "admin", "An operator"
+        SCHEDULE = "schedule", "A schedule"
+        EVENT = "event", "An event"
         AUTOMATIC = "automatic", "The failure before it"
         MANUAL = "manual", "A person"
+
+    class Uniqueness(models.TextChoices):
+        """How long a unique key holds."""
+
+        OPEN = "open", "Until the work has ended"
+        WAITING = "waiting", "Until the job starts"
 
     id = models.BigAutoField(primary_key=True)
     kind = models.CharField(max_length=64)
@@ -172,6 +222,28 @@ class Job(models.Model):
         max_length=64, default="", db_default="", help_text="The W3C traceparent of the request, if it was traced."
     )
 
+    unique_key = models.CharField(  # noqa: DJ001 - the index leaves out jobs without a key
+        max_length=200,
+        null=True,
+        help_text="No second job can have this key. The engine clears it when the uniqueness ends.",
+    )
+    unique_while = models.CharField(
+        max_length=8,
+        choices=Uniqueness.choices,
+        default="",
+        db_default="",
+        help_text="How long the unique key holds.",
+    )
+    concurrency_key = models.CharField(
+        max_length=200,
+        default="",
+        db_default="",
+        help_text="Only a limited number of jobs with the same key run at the same time (see the kind).",
+    )
+    start_by = models.DateTimeField(null=True, help_text="A job that has not started by then is cancelled.")
+    deadline_at = models.DateTimeField(null=True, help_text="When the running attempt has taken too long.")
+    result = models.JSONField(null=True, help_text="What the work has found or done, for people and programs.")
+
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
     run_at = models.DateTimeField(db_default=Now())
@@ -207,6 +279,9 @@ class Job(models.Model):
             # A chain cannot fork: if two failures are recorded at the same time, the second retry has a number that
             # exists already. Every query for a chain uses this index as well.
             models.UniqueConstraint(fields=["parent_job", "retry_count"], name="one_retry_of_each_number"),
+            models.UniqueConstraint(
+                fields=["unique_key"], name="one_job_of_each_unique_key", condition=models.Q(unique_key__isnull=False)
+            ),
         ]
         indexes: ClassVar = [
             # claim and rescuer: the due job of a queue that has to run next

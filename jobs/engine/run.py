@@ -10,7 +10,10 @@ from uuid import UUID
 from jobs.engine import lifecycle, stop_request
 from jobs.engine.heartbeat import Heartbeat
 from jobs.engine.models import Job, JobFailure, lease_time
-from jobs.errors import CancelRequested, LeaseLost, StopRequested
+from jobs.errors import CancelRequested, LeaseLost, ResultTooLarge, StopRequested
+
+MAX_RESULT_BYTES = 60 * 1024
+"""Bytes of JSON; PostgreSQL allows 64 KiB of its own writing of it, with spaces."""
 
 
 class Run:
@@ -21,6 +24,8 @@ class Run:
             raise LeaseLost
         self.job = job
         self.lease: UUID = job.lease_token
+        self.result: Any = None
+        """The result of the work (`set_result`)."""
         self._cancel_requested = False
         self.heartbeat = Heartbeat(job.pk, self.lease)
 
@@ -70,6 +75,16 @@ class Run:
             total=total,
             checkpoint=None if checkpoint is None else json.dumps(checkpoint),
         )
+
+    def set_result(self, result: Any) -> None:
+        """Keep the result of the work, JSON of at most MAX_RESULT_BYTES. It is written when the attempt is COMPLETED.
+
+        Raises ResultTooLarge; larger results belong into an artifact.
+        """
+        size = len(json.dumps(result).encode())
+        if size > MAX_RESULT_BYTES:
+            raise ResultTooLarge(f"The result has {size:,} bytes, and may have {MAX_RESULT_BYTES:,}.")
+        self.result = result
 
     def record_failure(self, organization_id: int, error: str) -> None:
         """Record that the work failed for an organization, in the caller's transaction. Repeating it has no effect."""

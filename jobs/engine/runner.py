@@ -85,7 +85,7 @@ def _work(run: Run) -> Callable[[], object]:
     except CancelRequested:
         return partial(lifecycle.stop, job_id=job_id, lease=lease)
     except NothingLeftToDo as gone:
-        return partial(lifecycle.complete, job_id=job_id, lease=lease, message=gone.detail)
+        return partial(lifecycle.complete, job_id=job_id, lease=lease, message=gone.detail, result=run.result)
     except (PermanentFailure, UnknownKind) as error:
         return partial(lifecycle.fail, job_id=job_id, lease=lease, error=error.detail, permanent=True)
     except Exception as error:  # noqa: BLE001 - whatever went wrong is the job's error
@@ -110,7 +110,7 @@ def _finish(run: Run) -> None:
         message = f"{job.failed} of {job.failed + job.processed} organizations failed; the first {example}"
     elif job.processed and job.superseded == job.processed:
         message = "Every organization already had the value of a newer change; nothing was written."
-    lifecycle.complete(job_id=job.pk, lease=run.lease, message=message)
+    lifecycle.complete(job_id=job.pk, lease=run.lease, message=message, result=run.result)
 
 
 def _persist(record_end: Callable[[], object]) -> None:

@@ -92,7 +92,7 @@ def end(
 
     RETRYING attempts of the chain get the status with which the chain ends. Raises the same errors as `transition`.
     """
-    transition(job.pk, name, lease=lease, completed_at=Now(), **columns)
+    transition(job.pk, name, lease=lease, completed_at=Now(), unique_key=None, **columns)
     _transition_all(END_OF_EARLIER_ATTEMPTS[TRANSITIONS[name].target], job.root_id)
     hourly_metrics.add(job.pk, outcome, ends_chain=True, rescued=rescued)
 
@@ -114,6 +114,8 @@ def add_retry(
     """
     root = Job.objects.get(pk=job.root_id)
     number = root.retry_count + 1
+    if job.unique_key is not None:  # the key holds until the chain ends, so it goes on with the retry
+        Job.objects.filter(pk=job.pk).update(unique_key=None)
     retry = Job.objects.create(
         kind=job.kind,
         queue=job.queue,
@@ -130,6 +132,9 @@ def add_retry(
         reason=reason,
         correlation_id=job.correlation_id,
         trace_context=job.trace_context,
+        unique_key=job.unique_key,
+        unique_while=job.unique_while,
+        concurrency_key=job.concurrency_key,
         run_at=Now() + wait,
         **(_carried(job) if only_behind else {}),
     )

@@ -16,14 +16,13 @@ import structlog
 from django.conf import settings
 from django.db import connection, models, transaction
 
-from flagsite.core import actor
 from jobs.counting import hourly_metrics
-from jobs.engine import lifecycle
-from jobs.engine.kinds import job_kind
+from jobs.engine.kinds import NO_ARGUMENTS, job_kind
+from jobs.engine.lifecycle import Uniqueness
 from jobs.engine.models import Job
 from jobs.engine.run import Run
-from jobs.engine.states import OPEN
 from jobs.errors import CancelRequested
+from jobs.operations.enqueue import enqueue
 from orgs.audit import audit_log
 
 log = structlog.get_logger(__name__)
@@ -91,15 +90,8 @@ class OldJobs:
 
 def request(*, by: str = "", correlation_id: str = "") -> Job:
     """Create a clean-up job and return it. If a clean-up job is open already, return that one instead."""
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('jobs.cleanup'))")
-        open_one = Job.objects.filter(kind=KIND, status__in=OPEN).first()
-        if open_one is not None:
-            return open_one
-        job = lifecycle.create(kind=KIND, requested_by=by or actor.current().actor, correlation_id=correlation_id)
-        audit_log.record("jobs.cleanup", f"job:{job.pk}", by=by)
-    return job
+    trigger = Job.Trigger.SCHEDULE if by == "schedule" else Job.Trigger.ADMIN
+    return enqueue(kind=KIND, trigger=trigger, by=by, correlation_id=correlation_id, unique=Uniqueness(KIND)).job
 
 
 def old_jobs() -> OldJobs:
@@ -111,7 +103,7 @@ def old_jobs() -> OldJobs:
     return OldJobs(counts.get("COMPLETED", 0), counts.get("CANCELLED", 0), counts.get("FAILED", 0), others)
 
 
-@job_kind(KIND)
+@job_kind(KIND, queue="cleanup", summary="Delete jobs and other rows that ended long ago.", arguments=NO_ARGUMENTS)
 def clean_up(run: Run) -> None:
     """Delete old chains in short transactions of some thousand chains, then the old rows of other apps.
 

@@ -19,7 +19,10 @@ from jobs.errors import InvalidQueueSettings
 from orgs.audit import audit_log
 
 log = structlog.get_logger(__name__)
-SETTINGS = ("concurrency", "max_retries", "backoff_base", "backoff_jitter")
+SETTINGS = (
+    "concurrency", "max_retries", "backoff_type", "backoff_base", "backoff_delay", "backoff_jitter", "rate_allowed",
+    "rate_seconds", "is_fair",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +68,8 @@ def resume(name: str, *, by: str, reason: str = "") -> Queue:
     return queue
 
 
-def change(name: str, *, by: str, reason: str = "", **settings: float | None) -> Queue:
-    """Set concurrency (None: no limit), max_retries, backoff_base or backoff_jitter.
+def change(name: str, *, by: str, reason: str = "", **settings: float | str | None) -> Queue:
+    """Change some of SETTINGS; None means no limit.
 
     A new concurrency counts from the next claim on, the other settings from the next failure on, also for jobs that
     exist already. Raises UnknownQueue, or InvalidQueueSettings with the errors of the values.

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from jobs.engine import backoff
 from jobs.engine.models import Job, Queue
 from jobs.metrics.statistics import MAX_COUNTED_JOBS, Duration
 
@@ -79,7 +80,8 @@ def unlocalized(number: float) -> str:
 @register.filter
 def waits(queue: Queue) -> str:
     """The waits of the queue's automatic retries, in their order."""
-    return ", ".join(duration(queue.backoff_base**number) for number in range(1, queue.max_retries + 1)) or NOTHING
+    waits = (backoff.of_queue(queue, number, jitter=False) for number in range(1, queue.max_retries + 1))
+    return ", ".join(map(duration, waits)) or NOTHING
 
 
 @register.filter

@@ -1,6 +1,9 @@
-"""The commands that start the web servers in development, tests and benchmarks; production has them in the Procfile."""
+"""The commands that start the servers of Flagsite in development, tests and benchmarks; production has them in the Procfile."""
 
 from __future__ import annotations
+
+QUEUES = "propagation,default,cleanup,maintenance,notification,report"
+"""The queues that the worker serves."""
 
 
 def web_command(

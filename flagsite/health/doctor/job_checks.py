@@ -26,7 +26,10 @@ START_BEAT = (
     "Start beat: celery -A flagsite beat. "
     "Without beat, Flagsite neither cleans up nor counts usage and adoption of flags."
 )
-START_WORKER = "Start a worker: celery -A flagsite worker --queues propagation,default (bin/dev starts everything)."
+START_WORKER = (
+    "Start a worker: celery -A flagsite worker --queues propagation,default,cleanup,maintenance,notification,report "
+    "(bin/dev starts everything)."
+)
 SWEEP = "jobs.sweep"
 PROBE_JOB_LATE_SECONDS = 150.0
 """After this time, two probe jobs in a row have not completed."""

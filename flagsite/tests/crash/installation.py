@@ -20,7 +20,7 @@ import pytest
 
 from flagsite.development import servers
 from flagsite.development.servers import template_data
-from flagsite.development.servers.server_commands import web_command
+from flagsite.development.servers.server_commands import QUEUES, web_command
 from orgs.tree.locks import TREE_LOCK
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -107,7 +107,7 @@ class Installation:
     def start_worker(self, concurrency: int = 2) -> subprocess.Popen[bytes]:
         """Start a worker; returns before it is ready."""
         return self.run(
-            "celery", "-A", "flagsite", "--quiet", "worker", "--queues", "propagation,default", "--without-mingle",
+            "celery", "-A", "flagsite", "--quiet", "worker", "--queues", QUEUES, "--without-mingle",
             "--concurrency", str(concurrency), "--hostname", f"w{len(self.processes)}@%h",
         )  # fmt: skip
 

@@ -1,0 +1,81 @@
+"""The endpoints that enqueue jobs and list the kinds of jobs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import ClassVar
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from jobs.api.enqueue_serializers import EnqueuedSerializer, EnqueueInput, KindsSerializer
+from jobs.api.serializers import tracking_url
+from jobs.engine.kinds import JobKind, enqueueable_kinds
+from jobs.engine.lifecycle import Uniqueness
+from jobs.operations.enqueue import enqueue, enqueueable
+from orgs.access.endpoints import Endpoint
+from orgs.access.models import Role
+from orgs.access.visible_organizations import find_visible_organization
+from orgs.idempotency.stored_answers import idempotent
+from orgs.tree.references import Reference
+
+
+class JobKinds(Endpoint):
+    """The kinds of jobs that can be enqueued."""
+
+    roles: ClassVar = {"GET": Role.READER}
+
+    @extend_schema(
+        operation_id="listJobKinds", summary="Read the kinds of jobs", responses=KindsSerializer, tags=["jobs"]
+    )
+    def get(self, request: Request) -> Response:
+        """The kinds that `POST /v1/queue/jobs` takes, each with its queue and the JSON schema of its arguments."""
+        return Response(KindsSerializer({"results": enqueueable_kinds()}).data)
+
+
+class EnqueueJob(Endpoint):
+    """The entry of a job into a queue."""
+
+    roles: ClassVar = {"POST": Role.OPERATOR}
+
+    @extend_schema(
+        operation_id="enqueueJob",
+        summary="Enqueue a job",
+        request=EnqueueInput,
+        responses={200: EnqueuedSerializer, 202: EnqueuedSerializer},
+        tags=["jobs"],
+    )
+    @idempotent
+    def post(self, request: Request) -> Response:
+        """Enqueue a job of any kind that `GET /v1/queue/kinds` lists.
+
+        A job with a `uniqueKey` that an open job has already is not created: the answer is 200 and names the open one.
+        A bound access key enqueues jobs for its own subtree only.
+        """
+        values = EnqueueInput.read(request)
+        kind = enqueueable(values["kind"])
+        organization_id = self._organization_id(kind, values.pop("organization", None))
+        within = values.pop("start_within", None)
+        key, lasts = values.pop("unique_key", None), values.pop("unique_while", "open")
+        unique = Uniqueness(f"{self.caller.organization_id or 'all'}:{kind.name}:{key}", lasts) if key else None
+        done = enqueue(
+            **values,
+            organization_id=organization_id,
+            by=self.caller.name,
+            reason=self.reason,
+            start_within=timedelta(seconds=within) if within else None,
+            unique=unique,
+        )
+        url = tracking_url(done.job.pk)
+        code = status.HTTP_200_OK if done.is_deduplicated else status.HTTP_202_ACCEPTED
+        return Response(EnqueuedSerializer(done).data, code, headers={"Location": url})
+
+    def _organization_id(self, kind: JobKind, named: Reference | None) -> int | None:
+        """Return the organization for which the job works. Raises OutsideOfYourSubtree or OrganizationNotFound."""
+        if not kind.of_organization:
+            self.check_is_unbound(f"what a job of the kind {kind.name} does")
+        if named is None:
+            return self.caller.organization_id
+        return find_visible_organization(self.caller, named).pk
