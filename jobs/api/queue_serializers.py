@@ -19,7 +19,7 @@ CHANGEABLE = (
     "concurrency", "maxRetries", "backoffType", "backoffBase", "backoffDelay", "backoffJitter", "rateAllowed",
     "rateSeconds", "fair",
 )  # fmt: skip
-HELP = {name: str(Queue._meta.get_field(name).help_text) for name in queue_operations.SETTINGS}
+HELP = {name: str(getattr(Queue, name).field.help_text) for name in queue_operations.SETTINGS}
 DEFAULT = {
     "name": "default",
     "paused": True,

@@ -1,4 +1,4 @@
-"""The commands that start the servers of Flagsite in development, tests and benchmarks; production has them in the Procfile."""
+"""The commands that start servers in development, tests and benchmarks; production has them in the Procfile."""
 
 from __future__ import annotations
 

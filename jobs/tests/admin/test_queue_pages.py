@@ -17,7 +17,10 @@ from orgs.tests.people import shown, signed_in
 
 pytestmark = pytest.mark.django_db
 
-SETTINGS = {"concurrency": "2", "max_retries": "3", "backoff_base": "2.0", "backoff_jitter": "0.0"}
+SETTINGS = {
+    "concurrency": "2", "max_retries": "3", "backoff_type": "exponential", "backoff_base": "2.0", "backoff_delay": "",
+    "backoff_jitter": "0.0", "rate_allowed": "", "rate_seconds": "60",
+}  # fmt: skip
 
 
 def said_last() -> dict[str, Any]:

@@ -57,6 +57,7 @@ def test_a_waiting_job_shows_every_field_of_the_contract(api: Api, cast: Cast) -
         "queue": "default",
         "priority": 0,
         "trigger": "request",
+        "result": None,
         "requestedBy": "test",
         "correlationId": "c",
         "attempt": {

@@ -32,10 +32,13 @@ def test_a_queue_is_paused_and_resumed_with_who_and_why() -> None:
     ]
 
 
+ALL = "cleanup, default, maintenance, notification, propagation, report"
+
+
 @pytest.mark.parametrize("command", ["pause_queue", "resume_queue"])
 def test_a_queue_that_is_not_there_is_said_so(command: str) -> None:
     ran = run(command, "mist")
-    assert (ran.error, ran.status) == ("There is no queue 'mist'. The queues are: default, propagation.", 1)
+    assert (ran.error, ran.status) == (f"There is no queue 'mist'. The queues are: {ALL}.", 1)
 
 
 def test_queues_tell_what_stands_in_them_and_who_serves_them() -> None:
@@ -43,15 +46,16 @@ def test_queues_tell_what_stands_in_them_and_who_serves_them() -> None:
     worker_registry.beat(queues=[QUEUE], concurrency=2, pid=1)
     Queue.objects.filter(name=QUEUE).update(concurrency=4)
     run("pause_queue", "propagation", "--reason", "deploy")
-    (default, propagation) = run("queues", "--json").document["results"]
+    results = {line["name"]: line for line in run("queues", "--json").document["results"]}
+    default, propagation = results["default"], results["propagation"]
     assert [default[name] for name in ("name", "due", "later", "running", "concurrency", "workers")] == [
         QUEUE, 1, 1, 1, 4, 1,
     ]  # fmt: skip
     assert default["oldestDueAt"].endswith("Z")
     assert (propagation["paused"], propagation["workers"], propagation["oldestDueAt"]) == (True, 0, None)
     lines = run("queues").lines
-    assert lines[1].split()[:6] == [QUEUE, "1", "1", "1", "of", "4"]
-    assert f"by {OLGA}: deploy" in lines[2]
+    assert [QUEUE, "1", "1", "1", "of", "4"] in [line.split()[:6] for line in lines]
+    assert any(f"by {OLGA}: deploy" in line for line in lines)
 
 
 def test_workers_tell_what_they_do_and_the_exit_status_whether_any_is_alive() -> None:
@@ -93,5 +97,5 @@ def test_a_clean_up_is_a_job_that_is_asked_for_once() -> None:
     assert (first["completed"], first["job"]["kind"], first["job"]["requestedBy"]) == (1, cleanup.KIND, OLGA)
     assert first["job"]["correlationId"].startswith("command-")
     assert second["job"]["id"] == first["job"]["id"]
-    assert first["waitsFor"] == "No worker is alive for the queue default; the job waits until one starts."
-    assert audit_entries() == [(OLGA, "jobs.cleanup", f"job:{first['job']['id']}", "", "command")]
+    assert first["waitsFor"] == "No worker is alive for the queue cleanup; the job waits until one starts."
+    assert audit_entries() == [(OLGA, "job.enqueue", f"job:{first['job']['id']}", "", "command")]

@@ -53,7 +53,7 @@ def test_a_job_that_a_request_runs_is_not_the_requests_own(
 
 def test_what_beat_asks_for_comes_through_the_channel_worker() -> None:
     contextvars.Context().run(current_app.tasks["jobs.clean_up"])
-    entry = AuditEntry.objects.get(action="jobs.cleanup")
+    entry = AuditEntry.objects.get(action="job.enqueue")
     assert (entry.actor, entry.via) == ("schedule", "worker")
 
 

@@ -41,7 +41,7 @@ def started(answer: Any) -> int:
 
 def work() -> None:
     """Do what waits."""
-    while runner.run_next("default"):
+    while runner.run_next("default") or runner.run_next("cleanup"):
         pass
 
 

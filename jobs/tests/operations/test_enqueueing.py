@@ -1,0 +1,130 @@
+"""Jobs that people and programs enqueue: checked arguments, priorities by trigger, and unique keys."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from jobs.engine import lifecycle
+from jobs.engine.kinds import job_kind
+from jobs.engine.lifecycle import Uniqueness
+from jobs.engine.models import Job
+from jobs.engine.run import MAX_RESULT_BYTES, Run
+from jobs.engine.runner import run_next
+from jobs.errors import InvalidJobArguments, ResultTooLarge, UnknownKind
+from jobs.operations import job_operations
+from jobs.operations.enqueue import enqueue
+from jobs.tests.engine_steps import lease_of
+from orgs.audit.models import AuditEntry
+from orgs.tests.api import Api
+
+pytestmark = pytest.mark.django_db
+KIND = "counting-of-a-test"
+SCHEMA = {
+    "type": "object",
+    "properties": {"upTo": {"type": "integer", "minimum": 1}, "step": {"type": "integer", "default": 1}},
+    "required": ["upTo"],
+    "additionalProperties": False,
+}
+
+
+@job_kind(KIND, arguments=SCHEMA, of_organization=True)
+def count(run: Run) -> None:
+    run.set_result({"counted": list(range(0, run.job.arguments["upTo"], run.job.arguments["step"]))})
+
+
+def enqueued(**more: Any) -> Job:
+    return enqueue(kind=KIND, arguments={"upTo": 3}, by="user:olga", **more).job
+
+
+def test_a_job_gets_the_defaults_of_its_kind_and_returns_a_result(reader_key: str) -> None:
+    job = enqueued(reason="to see")
+    assert (job.arguments, job.queue, job.trigger, job.priority) == ({"upTo": 3, "step": 1}, "default", "admin", 5)
+    run_next("default")
+    status = Api(reader_key).get(f"/job-status/{job.pk}").json()
+    assert (status["status"], status["result"]) == ("COMPLETED", {"counted": [0, 1, 2]})
+    entry = AuditEntry.objects.get(action="job.enqueue")
+    assert (entry.actor, entry.reason, entry.details["kind"]) == ("user:olga", "to see", KIND)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [({}, "'upTo' is a required property"), ({"upTo": 0}, "arguments.upTo: 0 is less"), ({"upTo": 1, "x": 1}, "'x'")],
+)
+def test_arguments_that_do_not_fit_the_schema_are_refused(arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidJobArguments, match=words):
+        enqueue(kind=KIND, arguments=arguments)
+
+
+@pytest.mark.parametrize("kind", ["propagation", "mist"])
+def test_a_kind_that_nobody_may_enqueue_is_refused_with_the_names_of_the_others(kind: str) -> None:
+    with pytest.raises(UnknownKind, match=f"{kind}.*cleanup, {KIND}"):
+        enqueue(kind=kind)
+
+
+@pytest.mark.parametrize(("trigger", "priority"), [("admin", 5), ("schedule", 0), ("event", 10)])
+def test_the_trigger_decides_the_priority(trigger: str, priority: int) -> None:
+    assert enqueued(trigger=Job.Trigger(trigger)).priority == priority
+    assert enqueued(trigger=Job.Trigger(trigger), priority=-7).priority == -7
+
+
+def test_a_job_for_later_waits_for_its_time() -> None:
+    job = enqueued(run_at=timezone.now() + timedelta(hours=1))
+    assert run_next("default") is None
+    Job.objects.filter(pk=job.pk).update(run_at=timezone.now())
+    assert run_next("default") == job
+
+
+def test_a_unique_key_holds_until_the_work_has_ended_with_all_its_retries() -> None:
+    first = enqueue(kind=KIND, arguments={"upTo": 3}, unique=Uniqueness("the-count"))
+    assert not first.is_deduplicated
+    same = enqueue(kind=KIND, arguments={"upTo": 9}, unique=Uniqueness("the-count"))
+    assert (same.job, same.is_deduplicated) == (first.job, True)
+    claimed = lifecycle.claim(queue="default", worker="w")
+    assert claimed is not None
+    retry = lifecycle.fail(job_id=claimed.pk, lease=lease_of(claimed), error="no")
+    assert enqueue(kind=KIND, arguments={"upTo": 3}, unique=Uniqueness("the-count")).job == retry
+    job_operations.cancel(job_id=first.job.pk, by="user:olga")
+    assert not enqueue(kind=KIND, arguments={"upTo": 3}, unique=Uniqueness("the-count")).is_deduplicated
+
+
+def test_a_unique_key_of_waiting_jobs_is_free_once_the_job_runs() -> None:
+    waiting = Uniqueness("the-count", Job.Uniqueness.WAITING)
+    first = enqueued(unique=waiting)
+    assert enqueued(unique=waiting) == first
+    lifecycle.claim(queue="default", worker="w")
+    second = enqueued(unique=waiting)
+    assert second != first
+    assert enqueued(unique=waiting) == second
+
+
+def test_a_large_result_is_refused_and_the_largest_one_fits() -> None:
+    job = enqueued()
+    claimed = lifecycle.claim(queue="default", worker="w")
+    assert claimed is not None
+    run = Run(claimed)
+    with pytest.raises(ResultTooLarge):
+        run.set_result("x" * MAX_RESULT_BYTES)
+    run.set_result([0] * (MAX_RESULT_BYTES // 3))
+    lifecycle.complete(job_id=job.pk, lease=run.lease, result=run.result)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT octet_length(result::text) FROM jobs_job WHERE id = %s", [job.pk])
+        assert cursor.fetchone()[0] <= 65_536
+
+
+def test_an_operator_enqueues_by_http_and_a_second_time_gets_the_same_job(admin_key: str, reader_key: str) -> None:
+    body = {"kind": KIND, "arguments": {"upTo": 3}, "uniqueKey": "k", "correlationId": "c-1", "reason": "why"}
+    first = Api(admin_key).post("/v1/queue/jobs", body)
+    assert (first.status_code, first.json()["deduplicated"]) == (202, False)
+    again = Api(admin_key).post("/v1/queue/jobs", body)
+    assert (again.status_code, again.json()["deduplicated"]) == (200, True)
+    assert first.json()["jobId"] == again.json()["jobId"]
+    job = Job.objects.get(pk=first.json()["jobId"])
+    assert (job.correlation_id, job.reason, job.requested_by.startswith("key:")) == ("c-1", "why", True)
+    assert Api(reader_key).post("/v1/queue/jobs", body).status_code == 403
+    kinds = {kind["name"]: kind for kind in Api(reader_key).get("/v1/queue/kinds").json()["results"]}
+    assert kinds[KIND]["arguments"] == SCHEMA
