@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from flagsite import environment, logging
 from flagsite.admin_site import navigation
+from flagsite.core import example_names
 from flagsite.development import secret_key, servers
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -283,8 +284,7 @@ ORGANIZATION_IN_PATH = {
     "maxLength": 259,
     "pattern": r"^[^/\u0000]+$",
     "format": "organization-reference",
-    "description": "An organization by its id or its key: `31`, `acme`, `id:31` or `key:31`.",
-    "example": "31",
+    "description": f"An organization by its id or its key: {example_names.WAYS_TO_NAME}.",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Flagsite",
@@ -315,6 +315,7 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "flagsite.openapi.schema.add_common_parts",
         "flagsite.openapi.evaluation.describe_evaluation",
+        "flagsite.openapi.parameter_examples.add_parameter_examples",
     ],
 }
 

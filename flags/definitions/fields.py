@@ -21,6 +21,7 @@ from flags.definitions.json_fields import DistinctTexts, Environments, Percentag
 from flags.definitions.models import FLAG_KEY, Flag
 from flags.evaluation.engine import Unit
 from flags.evaluation.rollout import HASHES, threshold
+from flagsite.core import example_names as names
 from flagsite.core.api.input import Text
 
 HIDDEN_FROM_BOUND = "Null if your access key is bound to an organization."
@@ -232,7 +233,7 @@ _SPECS = (
             help_text="Targeting keys for which the flag is on, even where the organization has it off.",
         ),
         output=partial(Texts, allow_null=True, help_text=HIDDEN_FROM_BOUND),
-        example=["user-17"],
+        example=[names.USER],
         rule=rules.targeting_keys,
         is_schedulable=True,
         from_json=lambda keys: list(dict.fromkeys(keys)),
@@ -262,7 +263,7 @@ _SPECS = (
             help_text="Names of flags that must be on before this flag can be on.",
         ),
         output=Texts,
-        example=["new-basket"],
+        example=[names.BASKET_FLAG],
         section=AdminSection.TARGETING,
         evaluated_as="prerequisites",
         to_evaluation=tuple,

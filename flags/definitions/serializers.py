@@ -9,17 +9,19 @@ from rest_framework import serializers
 
 from flags.definitions.fields import FIELDS, HIDDEN_FROM_BOUND, as_json, values_of
 from flags.definitions.models import FLAG_KEY, FLAG_KEY_PATTERN, Flag
+from flagsite.core import example_names as names
 from flagsite.core.api.input import QuerySerializer, Text, WriteInput
 
-INPUT_EXAMPLE = {"name": "new-checkout", **{spec.wire_name: spec.example for spec in FIELDS.values()}}
+INPUT_EXAMPLE = {"name": names.FLAG, **{spec.wire_name: spec.example for spec in FIELDS.values()}}
+NEW_EXAMPLE = INPUT_EXAMPLE | {"name": names.NEW_FLAG}
 OUTPUT_EXAMPLE = INPUT_EXAMPLE | {
     "version": 3,
     "createdAt": "2026-11-23T09:59:47.384019Z",
-    "createdBy": "key:4fG6aB deploys",
+    "createdBy": names.KEY_ACTOR,
     "updatedAt": "2026-11-23T10:12:03.104822Z",
-    "updatedBy": "user:alice",
+    "updatedBy": f"user:{names.PERSON}",
 }
-PURGE_EXAMPLE = {"jobId": 7, "trackingUrl": "/job-status/7", "message": "The flag and its states are being deleted"}
+PURGE_EXAMPLE = {"jobId": 4, "trackingUrl": "/job-status/4", "message": "The flag and its states are being deleted"}
 
 
 class DefinitionInput(WriteInput):
@@ -38,7 +40,7 @@ class DefinitionInput(WriteInput):
         return {**{spec.wire_name: spec.input_field() for spec in FIELDS.values()}, **super().get_fields()}
 
 
-@extend_schema_serializer(examples=[OpenApiExample("A rollout", value=INPUT_EXAMPLE)])
+@extend_schema_serializer(examples=[OpenApiExample("A rollout", value=NEW_EXAMPLE)])
 class NewDefinition(DefinitionInput):
     """The body of POST /v1/feature-flags."""
 

@@ -9,20 +9,21 @@ from rest_framework import serializers
 
 from flags.evaluation.engine import REASON_CHOICES, Rule, Step
 from flags.evaluation.explain import Checked, LatestChange, PathEntry
+from flagsite.core import example_names as names
 from flagsite.core.api.input import InputSerializer, QuerySerializer, Text
 from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody, ReferenceInQuery
 
-ASKED = {"userId": "user-17", "organizationKey": "acme-oslo", "environment": "production"}
+ASKED = {"userId": names.USER, "organizationKey": names.OSLO, "environment": "production"}
 CHECKED = {
-    "name": "new-checkout",
+    "name": names.FLAG,
     "enabled": True,
     "reason": "SPLIT",
     "rule": "rollout",
-    "organizationId": 4,
-    "sourceOrganizationId": 1,
+    "organizationId": names.OSLO_ID,
+    "sourceOrganizationId": names.ROOT_ID,
     "changeNumber": 12,
     "version": 3,
-    "userId": "user-17",
+    "userId": names.USER,
     "environment": "production",
 }
 STEPS = [
@@ -35,20 +36,20 @@ STEPS = [
 ]
 PATH = [
     {
-        "id": 1,
-        "key": "acme",
-        "name": "Acme",
+        "id": names.ROOT_ID,
+        "key": names.ROOT,
+        "name": names.ROOT_NAME,
         "storedValue": True,
         "changeNumber": 12,
-        "sourceOrganizationId": 1,
-        "jobId": 7,
+        "sourceOrganizationId": names.ROOT_ID,
+        "jobId": names.WAITING_JOB_ID,
         "updatedAt": "2026-11-23T09:59:47.790076Z",
         "latestChange": {
             "number": 12,
             "enabled": True,
-            "sourceOrganizationId": 1,
-            "jobId": 7,
-            "requestedBy": "key:4fG6aB deploys",
+            "sourceOrganizationId": names.ROOT_ID,
+            "jobId": names.WAITING_JOB_ID,
+            "requestedBy": names.KEY_ACTOR,
             "createdAt": "2026-11-23T09:59:47.723168Z",
         },
         "decides": True,

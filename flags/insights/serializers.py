@@ -13,6 +13,7 @@ from flags.insights.adoption import Adoption, Share
 from flags.insights.staleness import STALE_CAUSE_CHOICES, StaleReason
 from flags.insights.usage_store import Usage
 from flags.states.serializers import OFF_FOR_EVERYBODY, OFF_RULES
+from flagsite.core import example_names as names
 from flagsite.core.api.input import IdInQuery, QuerySerializer
 from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInQuery
 
@@ -20,9 +21,9 @@ TOO_MANY = "Null if the subtree has too many organizations to count in a request
 ON = f"0 if the flag is off for everybody, else the same as `organizationsStoredOn`. {TOO_MANY}"
 STORED_ON = "The number of organizations with the stored value on."
 STORED_OFF = "The number of organizations with the stored value off."
-NORTH = {
-    "organizationId": 2, "key": "acme-north", "name": "North", "hasChildren": True,
-    "organizationsOn": 40, "organizationsOff": 2, "organizationsStoredOn": 40, "organizationsStoredOff": 2,
+NORWAY = {
+    "organizationId": names.NORWAY_ID, "key": names.NORWAY, "name": "Norway", "hasChildren": True,
+    "organizationsOn": 10, "organizationsOff": 2, "organizationsStoredOn": 10, "organizationsStoredOff": 2,
     "evaluations": {
         "byName": 120, "lastByNameAt": "2026-11-23T09:59:00.000000Z",
         "withAll": 9, "lastWithAllAt": "2026-11-23T09:58:00.000000Z",
@@ -30,13 +31,13 @@ NORTH = {
     "lastEvaluatedAt": "2026-11-23T09:59:00.000000Z",
 }  # fmt: skip
 EXAMPLE = {
-    "name": "new-checkout", "organizationId": None, "organizationsOn": 590, "organizationsOff": 12,
-    "organizationsStoredOn": 590, "organizationsStoredOff": 12, "offForEverybody": None, "organizationsUnset": 0,
+    "name": names.FLAG, "organizationId": None, "organizationsOn": 5258, "organizationsOff": 12,
+    "organizationsStoredOn": 5258, "organizationsStoredOff": 12, "offForEverybody": None, "organizationsUnset": 0,
     "countedAt": "2026-11-23T09:00:00.000000Z",
-    "holdOuts": "on for 98 %, off for 12 under 2 parents (Oslo, Rome)",
-    "evaluations": NORTH["evaluations"], "lastEvaluatedAt": NORTH["lastEvaluatedAt"],
+    "holdOuts": "on for 99 %, off for 12 under 2 parents (Norway, Denmark)",
+    "evaluations": NORWAY["evaluations"], "lastEvaluatedAt": NORWAY["lastEvaluatedAt"],
     "stale": True, "reasons": [{"reason": "expired", "detail": "The flag expired on 2026-10-31."}],
-    "below": [NORTH], "moreAfter": None,
+    "below": [NORWAY], "moreAfter": None,
 }  # fmt: skip
 
 

@@ -15,40 +15,41 @@ from flags.definitions.models import FLAG_KEY
 from flags.schedules.backoff import MAX_RETRIES_LIMIT
 from flags.schedules.models import FlagSchedule
 from flags.schedules.recurrence import MAX_EXPRESSION_LENGTH
+from flagsite.core import example_names as names
 from flagsite.core.api.combinations import exactly_one_form
 from flagsite.core.api.input import IdInQuery, InputSerializer, QuerySerializer, Text, WriteInput
 from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody, ReferenceInQuery
 
 ONCE = {
-    "featureFlagName": "new-checkout",
-    "organizationId": 4,
+    "featureFlagName": names.FLAG,
+    "organizationId": names.OSLO_ID,
     "apply": {"enabled": True},
     "scheduledAt": "2030-01-31T09:00:00+01:00",
     "reason": "Launch in Oslo",
 }
 ROLLOUT = {
-    "featureFlagName": "new-checkout",
+    "featureFlagName": names.FLAG,
     "apply": {"enabled": True, "rolloutPercentage": 25},
     "scheduledAt": "2030-01-31T09:00:00",
     "timeZone": "Europe/Oslo",
 }
 PAIR = {
-    "featureFlagName": "sale",
-    "organizationId": 1,
+    "featureFlagName": names.SALE_FLAG,
+    "organizationId": names.ROOT,
     "onAt": "2030-11-29T00:00:00-05:00",
     "offAt": "2030-12-03T00:00:00-05:00",
 }
 RECURRING = {
-    "featureFlagName": "happy-hour",
-    "organizationId": 4,
+    "featureFlagName": names.HAPPY_HOUR_FLAG,
+    "organizationId": names.OSLO,
     "apply": {"enabled": True},
     "cron": "0 17 * * fri",
     "timeZone": "Europe/Oslo",
 }
 PENDING = {
-    "id": 17,
-    "featureFlagName": "new-checkout",
-    "organizationId": 4,
+    "id": names.PLANNED_ID,
+    "featureFlagName": names.FLAG,
+    "organizationId": names.OSLO_ID,
     "apply": {"enabled": True},
     "scheduledAt": "2030-01-31T08:00:00.000000Z",
     "status": "pending",
@@ -64,8 +65,8 @@ PENDING = {
     "timeZone": None,
     "seriesId": None,
     "pairedWithId": None,
-    "createdBy": "key:4fG6aB launch",
-    "authorOrganizationId": None,
+    "createdBy": names.KEY_ACTOR,
+    "authorOrganizationId": names.NORWAY_ID,
     "authorGone": None,
     "reason": "Launch in Oslo",
     "correlationId": "5f0c6a8e",
@@ -76,7 +77,7 @@ APPLIED = PENDING | {
     "appliedAt": "2030-01-31T08:00:03.120481Z",
     "firstTry": True,
     "changeNumber": 812,
-    "createdBy": "user:alice",
+    "createdBy": f"user:{names.PERSON}",
     "authorGone": "The person's account has been deactivated.",
 }
 FORMS = (

@@ -9,14 +9,20 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
 from flags.serving import operator_invalidation
+from flagsite.core import example_names as names
 from flagsite.core.api.input import StrictBoolean, Text, WriteInput
 from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody
 
 MOST = 1000
-DONE = {"done": [{"organizationId": 4}], "failed": [{"featureFlag": "old", "reason": "There is no such flag."}]}
+DONE = {
+    "done": [{"organizationId": names.OSLO_ID}],
+    "failed": [{"featureFlag": "old", "reason": "There is no such flag."}],
+}
 
 
-@extend_schema_serializer(examples=[OpenApiExample("Two organizations", value={"organizationIds": [4, 5]})])
+@extend_schema_serializer(
+    examples=[OpenApiExample("Two organizations", value={"organizationIds": [names.OSLO, names.DENMARK_ID]})]
+)
 class WhatToReadAnew(WriteInput):
     """At least one of them."""
 

@@ -9,13 +9,14 @@ from rest_framework import serializers
 
 from flags.evaluation.engine import REASON_CHOICES, Rule
 from flags.states.selectors import EffectiveState
+from flagsite.core import example_names as names
 from flagsite.core.api.input import QuerySerializer
 
 ON = {
-    "id": 3,
-    "name": "new-checkout",
+    "id": names.FLAG_ID,
+    "name": names.FLAG,
     "enabled": True,
-    "organizationId": 4,
+    "organizationId": names.OSLO_ID,
     "storedValue": True,
     "reason": "TARGETING_MATCH",
     "rule": "organization",
@@ -26,9 +27,9 @@ KILLED = ON | {"enabled": False, "reason": "DISABLED", "rule": "killed"}
 IN_ROLLOUT = ON | {"reason": "SPLIT", "rule": "rollout", "dependsOnUser": True, "rolloutPercentage": 25.0}
 INHERITED = {
     "featureFlag": ON,
-    "sourceOrganizationId": 1,
+    "sourceOrganizationId": names.ROOT_ID,
     "inherited": True,
-    "jobId": 7,
+    "jobId": 4,
     "updatedAt": "2026-11-23T09:59:47.790076Z",
 }
 WRITTEN = {
@@ -42,10 +43,10 @@ WRITTEN = {
 STARTED = {
     "message": "Background processing started for organization hierarchy",
     "processedImmediately": False,
-    "jobId": 7,
-    "trackingUrl": "/job-status/7",
-    "organizationId": 1,
-    "featureFlagName": "new-checkout",
+    "jobId": 4,
+    "trackingUrl": "/job-status/4",
+    "organizationId": names.ROOT_ID,
+    "featureFlagName": names.FLAG,
     "enabled": True,
     "offForEverybody": None,
     "changeNumber": 12,

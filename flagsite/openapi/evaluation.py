@@ -10,13 +10,14 @@ from typing import Any
 from django.conf import settings
 
 from flags.definitions.models import FLAG_KEY_PATTERN
+from flagsite.core import example_names as names
 
 FLAG_EXAMPLE = {
-    "key": "new-checkout",
+    "key": names.FLAG,
     "reason": "TARGETING_MATCH",
     "value": True,
     "variant": "on",
-    "metadata": {"rule": "organization", "sourceOrganizationId": 1, "changeNumber": 17},
+    "metadata": {"rule": "organization", "sourceOrganizationId": names.ROOT_ID, "changeNumber": 17},
 }
 FAILURE_EXAMPLE = {"key": "half", "errorCode": "TARGETING_KEY_MISSING", "errorDetails": "…, and the request has none."}
 SCHEMAS: dict[str, Any] = {
@@ -34,14 +35,14 @@ SCHEMAS: dict[str, Any] = {
                     },
                     "organizationId": {
                         "oneOf": [{"type": "integer"}, {"type": "string"}],
-                        "description": "The organization by its id or its key: `31`, `acme`, `id:31` or `key:31`.",
+                        "description": f"The organization by its id or its key: {names.WAYS_TO_NAME}.",
                     },
                     "organizationKey": {"type": "string"},
                     "environment": {"type": "string", "description": "The environment, such as staging."},
                 },
             }
         },
-        "example": {"context": {"targetingKey": "user-17", "organizationKey": "acme-oslo"}},
+        "example": {"context": {"targetingKey": names.USER, "organizationKey": names.OSLO}},
     },
     "OfrepFlag": {
         "type": "object",
@@ -89,7 +90,7 @@ SCHEMAS: dict[str, Any] = {
                 "items": {"type": "object", "additionalProperties": True},
             },
         },
-        "example": {"flags": [FLAG_EXAMPLE], "metadata": {"organizationId": 4}},
+        "example": {"flags": [FLAG_EXAMPLE], "metadata": {"organizationId": names.OSLO_ID}},
     },
 }
 _CONTEXT = SCHEMAS["OfrepRequest"]["properties"]["context"]
@@ -99,7 +100,7 @@ SCHEMAS["OfrepRequestOf"] = {
     "description": "A request whose path names the organization.",
     "required": ["context"],
     "properties": {"context": {**_CONTEXT, "properties": _OTHERS}},
-    "example": {"context": {"targetingKey": "user-17"}},
+    "example": {"context": {"targetingKey": names.USER}},
 }
 FAILURES = {
     400: "The request is not valid, or its organization does not exist or is outside the caller's scope. For one flag "

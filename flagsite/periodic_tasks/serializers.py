@@ -9,15 +9,22 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_sc
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
+from flagsite.core import example_names as names
 from flagsite.core.api.combinations import at_least_one
 from flagsite.core.api.input import InputSerializer, StrictBoolean, Text, WriteInput
 
 MAX_INTEGER = 2**31 - 1
 CRONTAB = {"minute": "30", "hour": "2", "dayOfMonth": "*", "monthOfYear": "*", "dayOfWeek": "*",
            "timeZone": "Europe/Oslo"}  # fmt: skip
-NIGHTLY = {"name": "clean up old jobs", "task": "jobs.clean_up", "description": "Deletes jobs that ended long ago.",
+NIGHTLY = {"name": names.NEW_PERIODIC_TASK, "task": "jobs.clean_up", "description": "Deletes jobs that ended long ago.",
            "enabled": True, "interval": None, "crontab": CRONTAB, "startTime": None, "expireSeconds": None}  # fmt: skip
-STORED = {"id": 2, **NIGHTLY, "lastRunAt": "2026-11-23T01:30:00.104822Z", "totalRunCount": 57}
+STORED = {
+    **NIGHTLY,
+    "id": names.PERIODIC_TASK_ID,
+    "name": names.PERIODIC_TASK,
+    "lastRunAt": "2026-11-23T01:30:00.104822Z",
+    "totalRunCount": 57,
+}
 TWO_HOURS = {"interval": {"every": 2, "period": "hours"}}
 SCHEDULE_HELP = "A periodic task has either an interval or a crontab; one takes the place of the other."
 

@@ -7,6 +7,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from flagsite.core import example_names as names
 from flagsite.core.api.input import StrictBoolean, Text, WriteInput
 from jobs.api.serializers import tracking_url
 from jobs.operations.bulk import BulkResult
@@ -32,7 +33,11 @@ DRY_RUN_HELP = "Only count; change nothing."
     examples=[
         OpenApiExample(
             "After a bad deploy",
-            value={"organizationId": "acme", "since": "2026-11-23T09:00:00Z", "reason": "The release is rolled back."},
+            value={
+                "organizationId": names.NORWAY,
+                "since": "2026-11-23T09:00:00Z",
+                "reason": "The release is rolled back.",
+            },
         ),
         OpenApiExample("Only count", value={"dryRun": True}),
     ]

@@ -8,6 +8,7 @@ from django.urls import reverse
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from flagsite.core import example_names as names
 from flagsite.core.api.input import QuerySerializer
 from jobs.engine.chains import Chain, TrackedJob
 from jobs.engine.models import Job, JobFailure
@@ -17,13 +18,13 @@ from orgs.tree.models import Organization
 STARTED = "2026-11-23T09:59:47.723168Z"
 ENDED = "2026-11-23T09:59:48.765712Z"
 RUNNING = {
-    "id": 7,
-    "organizationId": 1,
-    "featureFlagName": "new-checkout",
+    "id": names.WAITING_JOB_ID,
+    "organizationId": names.NORWAY_ID,
+    "featureFlagName": names.SALE_FLAG,
     "enabled": True,
     "status": "IN_PROGRESS",
-    "totalOrganizations": 5270,
-    "processedOrganizations": 2120,
+    "totalOrganizations": 12,
+    "processedOrganizations": 5,
     "failedOrganizations": 0,
     "supersededOrganizations": 0,
     "errorMessage": None,
@@ -42,24 +43,24 @@ RUNNING = {
     "queue": "propagation",
     "priority": 0,
     "trigger": "request",
-    "requestedBy": "key:4fG6aB nightly-sync",
+    "requestedBy": names.KEY_ACTOR,
     "correlationId": "nightly-2026-11-23",
     "attempt": {
         "status": "IN_PROGRESS",
-        "totalOrganizations": 5270,
-        "processedOrganizations": 2120,
+        "totalOrganizations": 12,
+        "processedOrganizations": 5,
         "failedOrganizations": 0,
         "errorMessage": None,
         "startedAt": STARTED,
         "completedAt": None,
     },
-    "chain": {"rootJobId": 7, "latestJobId": 7, "status": "IN_PROGRESS"},
+    "chain": {"rootJobId": names.WAITING_JOB_ID, "latestJobId": names.WAITING_JOB_ID, "status": "IN_PROGRESS"},
 }
 WORKER_DIED = "The worker host:41:5c2e did not renew the lease in time; it has probably died."
 FAILED_ATTEMPT = {
     "status": "FAILED",
-    "totalOrganizations": 5270,
-    "processedOrganizations": 2120,
+    "totalOrganizations": 12,
+    "processedOrganizations": 5,
     "failedOrganizations": 0,
     "errorMessage": WORKER_DIED,
     "startedAt": STARTED,
@@ -67,15 +68,15 @@ FAILED_ATTEMPT = {
 }
 HEALED = RUNNING | {
     "status": "COMPLETED",
-    "processedOrganizations": 5270,
+    "processedOrganizations": 12,
     "retryCount": 1,
     "completedAt": ENDED,
     "final": True,
     "attempt": FAILED_ATTEMPT,
-    "chain": {"rootJobId": 7, "latestJobId": 11, "status": "COMPLETED"},
+    "chain": {"rootJobId": names.WAITING_JOB_ID, "latestJobId": 11, "status": "COMPLETED"},
 }
 ATTEMPT = {
-    "id": 7,
+    "id": names.WAITING_JOB_ID,
     "status": "FAILED",
     "retryCount": 1,
     "maxRetries": 3,
@@ -87,15 +88,20 @@ ATTEMPT = {
     "attempt": FAILED_ATTEMPT,
 }
 RETRIED = {
-    "originalJobId": 7,
+    "originalJobId": names.FAILED_JOB_ID,
     "retryJobId": 11,
     "message": "Job retry initiated successfully",
     "trackingUrl": "/job-status/11",
 }
-CANCELLED = {"jobId": 7, "status": "CANCELLED", "message": "Job cancelled", "trackingUrl": "/job-status/7"}
+CANCELLED = {
+    "jobId": names.WAITING_JOB_ID,
+    "status": "CANCELLED",
+    "message": "Job cancelled",
+    "trackingUrl": f"/job-status/{names.WAITING_JOB_ID}",
+}
 FAILED = {
-    "organizationId": 4,
-    "organizationKey": "acme-oslo",
+    "organizationId": names.OSLO_ID,
+    "organizationKey": names.OSLO,
     "organizationName": "Oslo",
     "error": "value out of range",
     "createdAt": ENDED,

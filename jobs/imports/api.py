@@ -12,6 +12,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from flagsite.core import example_names as names
 from flagsite.core.api.input import QuerySerializer, ReasonInput, take_reason_from_header
 from flagsite.core.db.snapshot import snapshot
 from jobs.api.serializers import tracking_url
@@ -33,10 +34,10 @@ from orgs.access.endpoints import Endpoint, ListEndpoint
 from orgs.access.models import Role
 from orgs.idempotency.stored_answers import idempotent
 
-CSV_EXAMPLE = "key,name,parent_key\nacme-oslo,Oslo,acme\nacme-rome,Rome,acme\n"
+CSV_EXAMPLE = f"key,name,parent_key\n{names.OSLO},Oslo,{names.NORWAY}\n{names.NEW_STORE},Frogner,{names.OSLO}\n"
 REPORT_EXAMPLE = (
     "line,change,key,name,former_name,parent_key,former_parent_key,problem\n"
-    "7,move,acme-oslo,Oslo,,acme-south,acme-north,\n"
+    f"7,move,{names.OSLO},Oslo,,{names.NORTHERN_EUROPE},{names.NORWAY},\n"
 )
 FILE = {"type": "string", "format": "binary", "minLength": 1}
 FORM = {"type": "object", "required": ["file"], "properties": {"file": FILE}, "additionalProperties": False}

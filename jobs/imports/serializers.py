@@ -8,6 +8,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_sc
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
+from flagsite.core import example_names as names
 from flagsite.core.api.input import QuerySerializer
 from jobs.engine.states import Status
 from jobs.imports.models import ImportLine, OrganizationImport
@@ -18,15 +19,15 @@ from orgs.importing.options import ImportOptions, columns_in
 from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInQuery
 
 STARTED = {
-    "jobId": 31,
+    "jobId": names.CHECKED_IMPORT_ID,
     "status": "PENDING",
     "dryRun": True,
     "message": "Import started",
-    "trackingUrl": "/job-status/31",
-    "importUrl": "/v1/imports/31",
+    "trackingUrl": f"/job-status/{names.CHECKED_IMPORT_ID}",
+    "importUrl": f"/v1/imports/{names.CHECKED_IMPORT_ID}",
 }
 CHECKED = {
-    "jobId": 31,
+    "jobId": names.CHECKED_IMPORT_ID,
     "status": "COMPLETED",
     "dryRun": True,
     "fileName": "stores.csv",
@@ -42,16 +43,16 @@ CHECKED = {
     "refusal": None,
     "placementJobs": [],
     "errorMessage": None,
-    "reportUrl": "/v1/imports/31/report",
+    "reportUrl": f"/v1/imports/{names.CHECKED_IMPORT_ID}/report",
 }
 MOVED = {
     "line": 7,
     "change": "move",
-    "key": "acme-oslo",
+    "key": names.OSLO,
     "name": "Oslo",
     "formerName": None,
-    "parentKey": "acme-south",
-    "formerParentKey": "acme-north",
+    "parentKey": names.NORTHERN_EUROPE,
+    "formerParentKey": names.NORWAY,
     "problem": None,
 }
 TRUTH = ["true", "false"]

@@ -9,6 +9,7 @@ from django.core.validators import RegexValidator
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
+from flagsite.core import example_names as names
 from flagsite.core.api.input import QuerySerializer, Text, WriteInput
 from orgs.access import access_keys, key_plans
 from orgs.access.key_plans import MAX_SHOWN, KeyPlans, PlannedChange
@@ -17,24 +18,24 @@ from orgs.errors import InvalidKeyName
 from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody, ReferenceInQuery
 
 NIGHTLY = {
-    "prefix": "4fG6aBcD",
-    "name": "nightly-sync",
+    "prefix": names.KEY_PREFIX,
+    "name": names.KEY_NAME,
     "role": "editor",
-    "organizationId": 2,
+    "organizationId": names.NORWAY_ID,
     "state": "valid",
     "createdAt": "2026-11-23T09:59:47.384019Z",
     "expiresAt": None,
     "lastUsedAt": "2026-11-29T20:15:02.120481Z",
     "replacedBy": None,
 }
-CREATED = NIGHTLY | {"lastUsedAt": None, "key": "4fG6aBcD.t5WOl50LOfIDxeVaiWomeLBeidrWVB1"}
+CREATED = NIGHTLY | {"lastUsedAt": None, "key": f"{names.KEY_PREFIX}.t5WOl50LOfIDxeVaiWomeLBeidrWVB1"}
 PLANS = {
     "count": 1,
     "changes": [
         {
-            "id": 285,
-            "description": "new-checkout: on",
-            "organizationId": 2,
+            "id": names.PLANNED_ID,
+            "description": f"{names.FLAG}: on",
+            "organizationId": names.OSLO_ID,
             "plannedAt": "2030-01-31T08:00:00Z",
         }
     ],
@@ -47,7 +48,7 @@ STATES = ("valid", "expired", "revoked")
     examples=[
         OpenApiExample(
             "For one customer",
-            value={"name": "nightly-sync", "role": "editor", "organizationId": 2, "reason": "CRM-812"},
+            value={"name": names.KEY_NAME, "role": "editor", "organizationId": names.NORWAY, "reason": "CRM-812"},
         )
     ]
 )

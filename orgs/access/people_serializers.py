@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib.auth.models import User
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from flagsite.core import example_names as names
+from flagsite.core.api.combinations import at_least_one
 from flagsite.core.api.input import QuerySerializer, StrictBoolean, Text, WriteInput
 from orgs.access.people import ROLES_BY_GROUP, groups_of
 from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody, ReferenceInQuery
 
 ALICE = {
-    "username": "alice",
+    "username": names.PERSON,
     "firstName": "Alice",
     "lastName": "Andersen",
     "email": "alice@example.com",
     "groups": ["operator"],
-    "organizationId": 2,
+    "organizationId": names.NORWAY_ID,
     "active": True,
     "superuser": False,
     "lastLoginAt": "2026-11-29T20:15:02.120481Z",
     "createdAt": "2026-11-23T09:59:47.384019Z",
 }
-NEW = {"username": "alice", "groups": ["operator"], "organizationId": 2, "reason": "New in support"}
+NEW = {"username": names.NEW_PERSON, "groups": ["operator"], "organizationId": names.NORWAY, "reason": "New in support"}
+BJORN = ALICE | {"username": names.NEW_PERSON, "firstName": "", "lastName": "", "email": "", "lastLoginAt": None}
 
 
 class PersonFields(WriteInput):
@@ -63,6 +66,8 @@ class NewPerson(PersonFields):
 )
 class PersonChanges(PersonFields):
     """The body of PATCH /v1/people/{username}. A missing field does not change."""
+
+    combinations: ClassVar = at_least_one("groups", "organizationId", "active", "firstName", "lastName", "email")
 
     active = StrictBoolean(
         source="is_active", required=False, help_text="False: the person cannot sign in, and all sessions end."
@@ -109,7 +114,7 @@ class PersonSerializer(serializers.Serializer[User]):
         return person.scope.organization_id if hasattr(person, "scope") else None
 
 
-@extend_schema_serializer(examples=[OpenApiExample("A new password", value=ALICE | {"password": "q3Jx0aP1b2C3d4E5"})])
+@extend_schema_serializer(examples=[OpenApiExample("A new password", value=BJORN | {"password": "q3Jx0aP1b2C3d4E5"})])
 class PersonWithPasswordSerializer(PersonSerializer):
     """A person with a new password. The context needs `password`."""
 

@@ -10,6 +10,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from flagsite.core import example_names as names
 from flagsite.core.api.pagination import KeysetPagination
 from flagsite.core.csv_output import csv_lines
 from orgs.access.endpoints import ListEndpoint
@@ -18,8 +19,8 @@ from orgs.audit import selectors, words
 from orgs.audit.serializers import CSV, CSV_COLUMNS, AuditEntrySerializer, AuditFilters, csv_row
 
 CSV_EXAMPLE = (
-    f"{','.join(CSV_COLUMNS)}\n812,2026-11-23T09:59:47.384019Z,user:alice,flag.set,flag:new-checkout,4,"
-    "Acme › North › Oslo,off → on; change number: 71,Launch in Oslo,admin,10.0.0.7,5f0c6a8e\n"
+    f"{','.join(CSV_COLUMNS)}\n812,2026-11-23T09:59:47.384019Z,user:{names.PERSON},flag.set,flag:{names.FLAG},"
+    f"{names.OSLO_ID},{names.OSLO_PATH},off → on; change number: 71,Launch in Oslo,admin,10.0.0.7,5f0c6a8e\n"
 )
 LINK = OpenApiParameter(
     "Link",

@@ -9,6 +9,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
+from flagsite.core import example_names as names
 from flagsite.core.api.input import QuerySerializer
 from orgs.audit.words import ShownEntry
 from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInQuery
@@ -22,11 +23,11 @@ CSV_COLUMNS = (
 SET = {
     "id": 812,
     "at": "2026-11-23T09:59:47.384019Z",
-    "actor": "user:alice",
+    "actor": f"user:{names.PERSON}",
     "action": "flag.set",
-    "subject": "flag:new-checkout",
-    "organizationId": 4,
-    "organization": "Acme › North › Oslo",
+    "subject": f"flag:{names.FLAG}",
+    "organizationId": names.OSLO_ID,
+    "organization": names.OSLO_PATH,
     "changes": ["off → on", "change number: 71"],
     "reason": "Launch in Oslo",
     "via": "admin",
@@ -51,9 +52,12 @@ class AuditFilters(QuerySerializer):
         required=False,
         help_text=f"Entries about exactly this organization. {HOW_TO_NAME} The id also finds a deleted organization.",
     )
-    actor = _text("Who did it: `user:alice`, `key:4fG6aB nightly-sync`, or `alice` for the person.", 200)
+    actor = _text(f"Who did it: `user:{names.PERSON}`, `{names.KEY_ACTOR}`, or `{names.PERSON}` for the person.", 200)
     action = _text("What was done, such as `flag.set`.", 64)
-    subject = _text("What it was done to, such as `job:17`; for an access key its prefix, as in `key:4fG6aB`.")
+    subject = _text(
+        f"What it was done to, such as `job:{names.WAITING_JOB_ID}`; for an access key its prefix, as in "
+        f"`key:{names.KEY_PREFIX}`."
+    )
     via = serializers.ChoiceField(CHANNELS, source="channel", required=False, help_text="The channel.")
     correlationId = _text("The `X-Request-ID` of a request, or the id of a command.", 128, source="correlation_id")
     to = serializers.DateTimeField(source="until", required=False, help_text="Before this time.")

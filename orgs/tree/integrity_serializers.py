@@ -5,10 +5,11 @@ from __future__ import annotations
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from flagsite.core import example_names as names
 from orgs.tree.integrity import MAX_PROBLEMS_PER_KIND, TreeProblem
 from orgs.tree.tree_operations import TreeCheck
 
-PROBLEM = {"kind": "level", "organizationId": 4, "key": "acme-oslo", "words": "has level 1, not 2"}
+PROBLEM = {"kind": "level", "organizationId": names.OSLO_ID, "key": names.OSLO, "words": "has level 3, not 4"}
 SOUND = {"sound": True, "organizations": 5270, "counts": {}, "problems": [], "repairedOrganizations": None,
          "countsAfterRepair": None}  # fmt: skip
 DAMAGED = SOUND | {"sound": False, "counts": {"level": 1}, "problems": [PROBLEM]}

@@ -8,11 +8,12 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
+from flagsite.core import example_names as names
 from flagsite.core.api.input import whole_number
 from flagsite.core.ids import MAX_ID
 from orgs.tree.references import LONGEST, Reference, parse_reference
 
-HOW_TO_NAME = "By its id or its key: `31`, `acme`, or as a text `id:31`, `key:31`."
+HOW_TO_NAME = f"By its id or its key: {names.WAYS_TO_NAME}."
 
 
 REFERENCE_FORMAT = "organization-reference"

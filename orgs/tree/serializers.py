@@ -8,6 +8,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
+from flagsite.core import example_names as names
 from flagsite.core.api.combinations import at_least_one
 from flagsite.core.api.input import QuerySerializer, Text, WriteInput
 from orgs.tree.models import ORGANIZATION_KEY, Organization
@@ -15,20 +16,21 @@ from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody, ReferenceIn
 from orgs.tree.references import Reference
 
 OSLO = {
-    "id": 4,
-    "key": "acme-oslo",
+    "id": names.OSLO_ID,
+    "key": names.OSLO,
     "name": "Oslo",
-    "parentId": 2,
-    "depth": 2,
+    "parentId": names.NORWAY_ID,
+    "depth": 4,
     "hasChildren": False,
     "descendantCount": 0,
     "createdAt": "2026-11-23T09:59:47.384019Z",
     "updatedAt": "2026-11-23T09:59:47.384019Z",
 }
+FROGNER = OSLO | {"id": 5271, "key": names.NEW_STORE, "name": "Frogner", "parentId": names.OSLO_ID, "depth": 5}
 
 
 @extend_schema_serializer(
-    examples=[OpenApiExample("A store", value={"name": "Oslo", "key": "acme-oslo", "parentId": 2})]
+    examples=[OpenApiExample("A store", value={"name": "Frogner", "key": names.NEW_STORE, "parentId": names.OSLO})]
 )
 class NewOrganization(WriteInput):
     """The body of POST /organizations."""
@@ -49,7 +51,9 @@ class NewOrganization(WriteInput):
     )
 
 
-@extend_schema_serializer(examples=[OpenApiExample("A new name and place", value={"name": "Oslo City", "parentId": 3})])
+@extend_schema_serializer(
+    examples=[OpenApiExample("A new name and place", value={"name": "Oslo City", "parentId": names.NORTHERN_EUROPE_ID})]
+)
 class OrganizationChanges(WriteInput):
     """The body of PATCH /organizations/{id}."""
 
@@ -119,7 +123,7 @@ class OrganizationSerializer(serializers.Serializer[Organization]):
     updatedAt = serializers.DateTimeField(source="updated_at")
 
 
-@extend_schema_serializer(examples=[OpenApiExample("A new store", value=OSLO | {"jobs": []})])
+@extend_schema_serializer(examples=[OpenApiExample("A new store", value=FROGNER | {"jobs": []})])
 class PlacedOrganizationSerializer(OrganizationSerializer):
     """An organization that was just created, renamed or moved."""
 

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from flagsite.core import example_names as names
 from flagsite.development.demo.api import Api, UnexpectedAnswer
 from flagsite.development.demo.screen import Screen
 
-FLAG = "new-checkout"
+FLAG = names.FLAG
 JOB_TIMEOUT_SECONDS = 120.0
 POLL_SECONDS = 0.1
 SAMPLES_PER_LEVEL = 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import signal
 import sys
 import time
@@ -17,6 +18,7 @@ from rich.console import Console
 
 from flagsite.development.demo import access
 from flagsite.development.demo.api import Api, UnexpectedAnswer
+from flagsite.development.demo.data import create_data
 from flagsite.development.demo.screen import Screen
 from flagsite.development.demo.story import FLAG, Outcome, set_flag_and_follow
 from flagsite.development.servers import ROOT, ServerError, data_folder
@@ -71,13 +73,25 @@ def _run(screen: Screen, ports: Ports, *, once: bool) -> Outcome:
 
 
 def _load(screen: Screen) -> None:
-    """Create or update the tables, and import the demo tree."""
+    """Create or update the tables, import the demo tree, and create the other data of the demo."""
     with screen.step("Updating the tables") as result:
         call_command("migrate", interactive=False, verbosity=0)
         result.append("PostgreSQL and Valkey are running, the tables are up to date")
     began, output = time.monotonic(), io.StringIO()
     call_command("import_organizations", str(TREE), stdout=output)
     screen.done(f"Demo tree: {output.getvalue().strip()}", time.monotonic() - began)
+    with screen.step("Creating flags, jobs, people and scheduled changes") as result:
+        created = _create_data_quietly()
+        result.append(f"Flags, jobs, people and scheduled changes {'created' if created else 'are as you left them'}")
+
+
+def _create_data_quietly() -> bool:
+    """Create the other data without the lines of the log, because some of the data is about failures."""
+    logging.disable(logging.ERROR)
+    try:
+        return create_data()
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _root_key() -> str:

@@ -7,14 +7,17 @@ import re
 import signal
 import stat
 import subprocess
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import psutil
 import pytest
 
+from flagsite.tests.examples import requests
 from flagsite.tests.startup.conftest import empty_folder
 from flagsite.tests.startup.running import bare_environment, begin_with_tables, nothing_runs, run, started
 
@@ -77,6 +80,7 @@ def test_a_demo_serves_with_the_key_it_shows_and_after_a_kill_of_everything_the_
         second = _read_until_json(demo)
         line = next(line for line in second if line.strip().startswith("curl") and "/job-status/" in line)
         assert _last_line(subprocess.run(line, shell=True, capture_output=True, text=True, check=True).stdout)["chain"]
+        assert _unlike_the_document("".join(second), (folder / "demo-key").read_text().strip()) == []
         login = next(line.split() for line in second if "/admin/" in line)[0]
         assert urllib.request.urlopen(login, timeout=60).status == 200
         refused = run(environment, "demo", "--once")
@@ -96,6 +100,21 @@ def test_a_demo_serves_with_the_key_it_shows_and_after_a_kill_of_everything_the_
     switched = [re.findall(r"Switch new-checkout (on|off)", one) for one in shown]
     assert switched == [["on"], ["off"], ["on"]]
     assert _secrets(folder) == secrets
+
+
+def _unlike_the_document(shown: str, key: str) -> list[str]:
+    """Read each example of a GET in the OpenAPI document, and return the paths that lead to nothing."""
+    address = re.findall(f"({ADDRESS})", shown)[0][0]
+    headers = {"Authorization": f"Bearer {key}"}
+    paths = [f"{each.path}?{urlencode(each.query)}" for each in requests() if each.method == "GET"]
+    return [path for path in paths if _status(urllib.request.Request(address + path, headers=headers)) != 200]
+
+
+def _status(request: urllib.request.Request) -> int:
+    try:
+        return int(urllib.request.urlopen(request, timeout=60).status)
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
 def _secrets(folder: Path) -> list[str]:

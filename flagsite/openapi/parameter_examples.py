@@ -1,0 +1,57 @@
+"""The examples of parameters in paths and queries, which name what a new demo has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flagsite.core import example_names as names
+
+BY_NAME: dict[str, Any] = {
+    "orgId": names.OSLO,
+    "organization": names.OSLO,
+    "organizationId": names.OSLO,
+    "organizationKey": names.OSLO,
+    "parent": names.NORWAY,
+    "below": names.NORWAY,
+    "featureFlagName": names.FLAG,
+    "name": names.FLAG,
+    "key": names.FLAG,
+    "flag": names.FLAG,
+    "enabled": "true",
+    "userId": names.USER,
+    "job_id": names.WAITING_JOB_ID,
+    "schedule_id": names.PLANNED_ID,
+    "task_id": names.PERIODIC_TASK_ID,
+    "prefix": names.KEY_PREFIX,
+    "username": names.PERSON,
+}
+"""The example of each parameter with this name."""
+BY_OPERATION: dict[str, dict[str, Any]] = {
+    "listOrganizations": {"name": "oslo", "key": names.OSLO},
+    "listDescendants": {"organization": names.NORWAY},
+    "retryJob": {"job_id": names.FAILED_JOB_ID},
+    "getJobRetryChain": {"job_id": names.FAILED_JOB_ID},
+    "listJobFailures": {"job_id": names.FAILED_JOB_ID},
+    "getImport": {"job_id": names.CHECKED_IMPORT_ID},
+    "applyImport": {"job_id": names.CHECKED_IMPORT_ID},
+    "getImportReport": {"job_id": names.CHECKED_IMPORT_ID},
+    "downloadImportReport": {"job_id": names.CHECKED_IMPORT_ID},
+    "retrySchedule": {"schedule_id": names.FAILED_PLAN_ID},
+    "listAccessKeys": {"organizationId": names.NORWAY},
+    "listPeople": {"organizationId": names.NORWAY},
+    "changeQueue": {"name": names.QUEUE},
+    "pauseQueue": {"name": names.QUEUE},
+    "resumeQueue": {"name": names.QUEUE},
+}
+"""The examples of an operation that needs others."""
+
+
+def add_parameter_examples(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Add examples to the parameters of each operation; a postprocessing hook of drf-spectacular."""
+    for operations in result["paths"].values():
+        for operation in operations.values():
+            examples = BY_NAME | BY_OPERATION.get(operation["operationId"], {})
+            for parameter in operation.get("parameters", ()):
+                if parameter["in"] in ("path", "query") and parameter["name"] in examples:
+                    parameter["example"] = examples[parameter["name"]]
+    return result
