@@ -21,7 +21,7 @@ OUTPUT_EXAMPLE = INPUT_EXAMPLE | {
     "updatedAt": "2026-11-23T10:12:03.104822Z",
     "updatedBy": f"user:{names.PERSON}",
 }
-PURGE_EXAMPLE = {"jobId": 4, "trackingUrl": "/job-status/4", "message": "The flag and its states are being deleted"}
+PURGE_EXAMPLE = {"jobId": 5, "trackingUrl": "/job-status/5", "message": "The flag and its states are being deleted"}
 
 
 class DefinitionInput(WriteInput):

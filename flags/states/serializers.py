@@ -29,7 +29,7 @@ INHERITED = {
     "featureFlag": ON,
     "sourceOrganizationId": names.ROOT_ID,
     "inherited": True,
-    "jobId": 4,
+    "jobId": 5,
     "updatedAt": "2026-11-23T09:59:47.790076Z",
 }
 WRITTEN = {
@@ -43,8 +43,8 @@ WRITTEN = {
 STARTED = {
     "message": "Background processing started for organization hierarchy",
     "processedImmediately": False,
-    "jobId": 4,
-    "trackingUrl": "/job-status/4",
+    "jobId": 5,
+    "trackingUrl": "/job-status/5",
     "organizationId": names.ROOT_ID,
     "featureFlagName": names.FLAG,
     "enabled": True,

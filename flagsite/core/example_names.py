@@ -32,6 +32,8 @@ FAILED_JOB_ID = 2
 """The job of an import whose file was refused."""
 WAITING_JOB_ID = 3
 """A propagation that waits until a worker starts."""
+LATER_JOB_ID = 4
+"""A job that is due in a month."""
 
 PLANNED_ID = 1
 """The id of a scheduled change that waits for its time."""

@@ -29,6 +29,8 @@ BY_NAME: dict[str, Any] = {
 BY_OPERATION: dict[str, dict[str, Any]] = {
     "listOrganizations": {"name": "oslo", "key": names.OSLO},
     "listDescendants": {"organization": names.NORWAY},
+    "cancelJob": {"job_id": names.LATER_JOB_ID},
+    "setPriority": {"job_id": names.LATER_JOB_ID},
     "retryJob": {"job_id": names.FAILED_JOB_ID},
     "getJobRetryChain": {"job_id": names.FAILED_JOB_ID},
     "listJobFailures": {"job_id": names.FAILED_JOB_ID},

@@ -55,6 +55,7 @@ RUNNING = {
         "completedAt": None,
     },
     "chain": {"rootJobId": names.WAITING_JOB_ID, "latestJobId": names.WAITING_JOB_ID, "status": "IN_PROGRESS"},
+    "result": None,
 }
 WORKER_DIED = "The worker host:41:5c2e did not renew the lease in time; it has probably died."
 FAILED_ATTEMPT = {
@@ -94,10 +95,10 @@ RETRIED = {
     "trackingUrl": "/job-status/11",
 }
 CANCELLED = {
-    "jobId": names.WAITING_JOB_ID,
+    "jobId": names.LATER_JOB_ID,
     "status": "CANCELLED",
     "message": "Job cancelled",
-    "trackingUrl": f"/job-status/{names.WAITING_JOB_ID}",
+    "trackingUrl": f"/job-status/{names.LATER_JOB_ID}",
 }
 FAILED = {
     "organizationId": names.OSLO_ID,

@@ -7,7 +7,7 @@ document use the ids (`flagsite.core.example_names`).
 from __future__ import annotations
 
 import io
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from django.db import transaction
 
@@ -22,6 +22,7 @@ from flagsite.core.db.clock import now
 from flagsite.periodic_tasks import operations as periodic_tasks
 from jobs.engine.runner import run_next
 from jobs.imports import import_job
+from jobs.operations.enqueue import enqueue
 from orgs.access import access_keys, people_operations
 from orgs.access.caller import Caller
 from orgs.access.models import AccessKey, Role
@@ -47,6 +48,7 @@ def create_data() -> bool:
         _import_stores()
         _create_access()
         _switch_the_sale_on()
+        enqueue(kind="cleanup", by=AUTHOR, run_at=now() + timedelta(days=30))
         _plan_changes()
         periodic_tasks.create(
             {

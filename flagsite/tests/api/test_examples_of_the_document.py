@@ -11,7 +11,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
 from django.urls import resolve
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator
 
 from flags.definitions.models import Flag
 from flags.schedules.models import FlagSchedule
@@ -103,7 +103,7 @@ def test_the_names_of_the_examples_are_in_the_demo_with_their_ids(demo: None) ->
     assert not Flag.objects.filter(key=names.NEW_FLAG).exists()
     statuses = dict(Job.objects.values_list("pk", "status"))
     assert statuses == {
-        names.CHECKED_IMPORT_ID: "COMPLETED", names.FAILED_JOB_ID: "FAILED", names.WAITING_JOB_ID: "PENDING"
+        names.CHECKED_IMPORT_ID: "COMPLETED", names.FAILED_JOB_ID: "FAILED", names.WAITING_JOB_ID: "PENDING", names.LATER_JOB_ID: "PENDING",
     }  # fmt: skip
     assert FlagSchedule.objects.get(pk=names.FAILED_PLAN_ID).status == "failed"
     assert not create_data(), "a second demo keeps what is there"
