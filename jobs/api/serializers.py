@@ -212,7 +212,7 @@ class JobSerializer(serializers.Serializer[TrackedJob]):
         source="job.correlation_id", help_text="The X-Request-ID of the request that created the job."
     )
     result = serializers.JSONField(
-        source="standing.result", allow_null=True, help_text="What the work has found or done. Null for most kinds."
+        source="standing.result", help_text="What the work has found or done. Null for most kinds."
     )
     attempt = AttemptEndSerializer(source="job", help_text="This attempt by itself.")
     chain = ChainSerializer()

@@ -103,8 +103,11 @@ def test_the_names_of_the_examples_are_in_the_demo_with_their_ids(demo: None) ->
     assert not Flag.objects.filter(key=names.NEW_FLAG).exists()
     statuses = dict(Job.objects.values_list("pk", "status"))
     assert statuses == {
-        names.CHECKED_IMPORT_ID: "COMPLETED", names.FAILED_JOB_ID: "FAILED", names.WAITING_JOB_ID: "PENDING", names.LATER_JOB_ID: "PENDING",
-    }  # fmt: skip
+        names.CHECKED_IMPORT_ID: "COMPLETED",
+        names.FAILED_JOB_ID: "FAILED",
+        names.WAITING_JOB_ID: "PENDING",
+        names.LATER_JOB_ID: "PENDING",
+    }
     assert FlagSchedule.objects.get(pk=names.FAILED_PLAN_ID).status == "failed"
     assert not create_data(), "a second demo keeps what is there"
 
