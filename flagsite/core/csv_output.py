@@ -10,6 +10,9 @@ from typing import Any
 SIGNS = r"=+@＝＋－＠\-"
 FORMULA = re.compile(rf"^(?=[{SIGNS}\t\r\n])|(?<=[;\t\r\n])(?=[{SIGNS}])")
 """Where a formula begins. In many countries, spreadsheets also begin a cell after each semicolon."""
+CELL = "\x1f"
+SUSPECT = re.compile(rf"[;\t\r\n{CELL}][{SIGNS}\t\r\n]")
+"""What the texts of a row have, with CELL before each, if one of them may have a formula. It is a quick first look."""
 
 
 def csv_lines(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> Iterator[str]:
@@ -20,7 +23,9 @@ def csv_lines(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> Iterator
     written = csv.writer(_Echo())
     yield "\ufeff" + written.writerow(columns)  # the line that _Echo returns
     for row in rows:
-        yield written.writerow([harmless(value) for value in row])
+        values = list(row)
+        texts = CELL.join(["", *[value for value in values if isinstance(value, str)]])
+        yield written.writerow([harmless(value) for value in values] if SUSPECT.search(texts) else values)
 
 
 def harmless(value: Any) -> Any:

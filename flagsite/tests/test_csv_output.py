@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flagsite.core.csv_output import csv_lines, harmless
 
@@ -29,3 +34,10 @@ def test_an_apostrophe_stands_before_each_formula(value: object, written: object
 
 def test_a_file_begins_with_a_mark_for_excel_and_its_columns() -> None:
     assert list(csv_lines(("a", "b"), [("=1", "x,y")])) == ["\ufeffa,b\r\n", '\'=1,"x,y"\r\n']
+
+
+@given(st.lists(st.text(alphabet="=+@-＝;,\"'a \t\r\n\x1f", max_size=4) | st.integers(-2, 2), min_size=1, max_size=4))
+def test_each_cell_of_a_file_is_harmless(row: list[str | int]) -> None:
+    wanted = io.StringIO()
+    csv.writer(wanted).writerow([harmless(value) for value in row])
+    assert list(csv_lines(("a",), [row]))[1:] == [wanted.getvalue()]

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from flagsite.core.db.copy_in import BLOCK_SIZE, copy_in
+from flagsite.core.db.copy_in import copy_in
+from flagsite.core.db.streamed_rows import streamed
 from orgs.importing.organization_rows import OrganizationRow
 from orgs.importing.refusals import Refusals, quoted
 from orgs.tree.subtrees import Subtree, is_in_subtree
@@ -66,14 +67,6 @@ def rows_of(query: str, parameters: Any = None) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(query, parameters)
         return list(cursor.fetchall())
-
-
-def streamed(query: str) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of a query that can have millions of rows, fetched block by block."""
-    with connection.chunked_cursor() as cursor:
-        cursor.execute(query)
-        while block := cursor.fetchmany(BLOCK_SIZE):
-            yield from block
 
 
 CREATE_ENTRIES = """
