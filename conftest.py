@@ -26,7 +26,6 @@ from dataclasses import dataclass
 import pytest
 import structlog
 from django.conf import settings
-from django.contrib.auth.models import Group
 from django.db import connection, transaction
 from django.db.models import QuerySet
 from pytest_django import DjangoDbBlocker
@@ -38,14 +37,11 @@ from flagsite.core import actor
 from flagsite.core.db import transient_errors
 from flagsite.development.servers import template_data
 from flagsite.development.servers.interruption import interrupt_once
+from flagsite.tests.emptying import leaving_what_migrations_made, rows_of_migrations
 from jobs.engine import wakeup
-from jobs.engine.models import Queue
 from orgs.access.models import AccessKey, Role
-from orgs.access.people import ROLES_BY_GROUP
 from orgs.tree import locks
 from orgs.tree.models import Organization
-
-QUEUES = ("propagation", "default", "cleanup", "maintenance", "notification", "report")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,29 +147,19 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """Allow the test database to empty the audit log, because Django does so after tests with real transactions."""
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute("ALTER TABLE orgs_historyentry DISABLE TRIGGER orgs_history_is_not_emptied")
+        made = rows_of_migrations()
+    with leaving_what_migrations_made(made):
+        yield
 
 
 def _has_own_transactions(item: pytest.Item) -> bool:
     marker = item.get_closest_marker("django_db")
     fixtures = set(getattr(item, "fixturenames", ()))
     return bool({"transactional_db", "live_server"} & fixtures or (marker and marker.kwargs.get("transaction")))
-
-
-@pytest.fixture(autouse=True)
-def queues_and_groups(request: pytest.FixtureRequest) -> None:
-    """Create the queues and groups of the migrations again, because tests with real transactions empty the database."""
-    if _has_own_transactions(request.node):
-        request.getfixturevalue("transactional_db")
-    elif request.node.get_closest_marker("django_db") or "db" in request.fixturenames:
-        request.getfixturevalue("db")
-    else:
-        return
-    Queue.objects.bulk_create([Queue(name=name) for name in QUEUES], ignore_conflicts=True)
-    Group.objects.bulk_create([Group(name=name) for name in ROLES_BY_GROUP], ignore_conflicts=True)
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import Any
 
 import schemathesis
@@ -58,11 +59,17 @@ BEYOND_A_SCHEMA = {
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "3"))
 
 
-def operation_at(url: str, path: str, method: str) -> Any:
-    """Return the operation of the document that a server at this address serves."""
+@cache
+def document_at(url: str) -> Any:
+    """Return the document that a server at this address serves. Tests of the same server share it."""
     checks = {"positive_data_acceptance": {"expected-statuses": STATE}}
     config = SchemathesisConfig.from_dict({"checks": checks})
-    return schemathesis.openapi.from_url(f"{url}/openapi.json", config=config)[path][method]
+    return schemathesis.openapi.from_url(f"{url}/openapi.json", config=config)
+
+
+def operation_at(url: str, path: str, method: str) -> Any:
+    """Return the operation of the document that a server at this address serves."""
+    return document_at(url)[path][method]
 
 
 def send_made_up(operation: Any, mode: GenerationMode, *, existing: dict[str, Any], key: str) -> None:
