@@ -135,7 +135,7 @@ def database(url: str, name: str = "DATABASE_URL") -> dict[str, object]:
     options: dict[str, object] = {"connect_timeout": 5, "application_name": "flagsite", **KEEP_ALIVE, **given}
     host = str(options.pop("host", "") or unquote(parts.hostname or ""))
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "flagsite.core.db.backend",
         "NAME": unquote(parts.path.lstrip("/")),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),

@@ -160,6 +160,10 @@ class EvaluationCache:
         self._oldest = longest if hears else min(UNHEARD_SECONDS, longest)
         self._not_before = 0.0
 
+    def ask_database_again(self) -> None:
+        """Leave the database alone no longer: it was away, and answers again."""
+        self._not_before = 0.0
+
     def clear(self) -> None:
         """Drop everything: events were missed, or so much has changed that to read again is cheaper."""
         with self._storing:

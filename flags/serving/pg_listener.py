@@ -11,7 +11,6 @@ known may be old; after a connection is lost, whatever may have been missed is r
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import selectors
 import socket
@@ -29,6 +28,7 @@ from flags.serving.cache_events import HEARTBEAT_CHANNEL, NOTIFICATION_CHANNEL, 
 from flagsite.core.adapters.django_orm import direct_parameters, ordinary_parameters
 from flagsite.core.background import BackgroundService
 from flagsite.core.db.sessions import NoSession, prove_session
+from flagsite.core.db.socket_handle import SocketHandle
 
 log = structlog.get_logger(__name__)
 QUIET_SECONDS = (0.4, 0.8)
@@ -70,7 +70,7 @@ class ChangeListener(BackgroundService):
         self._watch = _Watch(self)
         self._changing = threading.Lock()
         """Held while `hears` changes or a socket is opened or closed: the watch does so too."""
-        self._sockets: list[socket.socket] = []
+        self._handles: list[SocketHandle] = []
         self._is_proven = False
         """Whether the present connection has heard what another one said."""
         self._heard_at = self._unheard_since = time.monotonic()
@@ -95,6 +95,10 @@ class ChangeListener(BackgroundService):
         with contextlib.suppress(BlockingIOError):  # it rings already
             self._ring.send(b"?")
         return heard.wait(within)
+
+    def has_heard_within(self, seconds: float) -> bool:
+        """Whether it hears, and has heard something within so many seconds."""
+        return self.hears and time.monotonic() - self._heard_at < seconds
 
     def stop(self, *, within: float | None = 5.0) -> None:
         """End the thread, which takes a second or so, and close what it was rung with."""
@@ -144,9 +148,8 @@ class ChangeListener(BackgroundService):
             self._set(hears=False)
         if silence > LOST_SECONDS:
             with self._changing:
-                for one in self._sockets:
-                    with contextlib.suppress(OSError):  # it is lost already
-                        one.shutdown(socket.SHUT_RDWR)
+                for one in self._handles:
+                    one.end()
 
     def _set(self, *, hears: bool) -> None:
         with self._changing:
@@ -192,14 +195,14 @@ class ChangeListener(BackgroundService):
     def _watched(self, connection: psycopg.Connection[Any]) -> Iterator[None]:
         """Let the watch end the connection, whatever this thread waits for."""
         self._heard_at = time.monotonic()
-        handle = socket.socket(fileno=os.dup(connection.fileno()))
+        handle = SocketHandle(connection)
         with self._changing:
-            self._sockets.append(handle)
+            self._handles.append(handle)
         try:
             yield
         finally:
             with self._changing:
-                self._sockets.remove(handle)
+                self._handles.remove(handle)
                 handle.close()
 
     def _hear(self, connection: psycopg.Connection[Any]) -> None:

@@ -23,11 +23,12 @@ from django.db import Error, close_old_connections
 
 from flags.serving.ofrep.protocol import JSON, Environ, Response
 from flags.serving.ofrep.remote_evaluation import AFTER_EVENT, RemoteEvaluation
-from flags.serving.process_cache import is_up_to_date, process_access_key_cache, process_evaluation_cache
+from flags.serving.process_cache import is_up_to_date, listener, process_access_key_cache, process_evaluation_cache
 from flagsite.core.db import never_waits
 from flagsite.metrics import requests
 from flagsite.web.event_loop_probes import EventLoopProbes
 from flagsite.web.request_context import VALID_REQUEST_ID
+from flagsite.web.waiting_for_database import watch_database
 from flagsite.web_server.limits import Limits
 from flagsite.web_server.refusals import Answer
 
@@ -55,6 +56,9 @@ class EvaluationGateway:
     def run_in_event_loop(self) -> None:
         """The web server calls this in the thread of the event loop, before the first `answer_now`."""
         self._ready()  # so that /readyz can tell from the start whether this process hears of changes
+        hearing = listener()
+        if hearing is not None:
+            watch_database(hearing, process_evaluation_cache().ask_database_again)
         never_waits.promise()
 
     def answer_now(self, environ: Environ) -> Answer | Coroutine[Any, Any, Answer] | None:

@@ -25,8 +25,10 @@ from flags.serving.event_token import read_event_token
 from flags.serving.pg_listener import ChangeListener
 from flags.serving.subscriptions import Subscription, Subscriptions
 from flagsite.core.adapters.django_orm import renew_connections
+from flagsite.core.db import database_watch
 from flagsite.health.doctor_token import is_doctor_token
 from flagsite.web.event_polling import ChangePoll
+from flagsite.web.waiting_for_database import watch_database
 from flagsite.web_server.limits import Limits
 from orgs.access.access_keys import usable_keys
 from orgs.access.models import Role
@@ -158,9 +160,11 @@ class EventStream:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 listener.start()
+                watch_database(listener)
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
                 polling.cancel()
+                await sync_to_async(database_watch.stop)()
                 await sync_to_async(listener.stop)()
                 return
 

@@ -1,4 +1,7 @@
-"""A proxy in front of PostgreSQL that can swallow everything without closing a connection, as some firewalls do."""
+"""A proxy in front of PostgreSQL that can swallow everything without closing a connection, as some firewalls do.
+
+It can be a black hole too: nothing comes through, on no connection, until it is told to let everything through again.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,8 @@ class SwallowingProxy:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._is_over = False
+        self._is_open = threading.Event()
+        self._is_open.set()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Self:
@@ -40,8 +45,18 @@ class SwallowingProxy:
         """Hand on nothing more of the connections that there are; later ones are not concerned."""
         self._swallowed |= self._clients if only_from_clients else set(self._peers)
 
+    def hold_back(self) -> None:
+        """Hand on nothing and accept nobody, as if all packets were lost; new connections wait for an answer too."""
+        self._is_open.clear()
+
+    def let_through(self) -> None:
+        """Hand on again, also what was held back, as it would be sent again after a loss."""
+        self._is_open.set()
+
     def _run(self) -> None:
         while not self._is_over:
+            if not self._is_open.wait(timeout=0.1):
+                continue
             for key, _ in self._selector.select(timeout=0.1):
                 if key.fileobj is self._listener:
                     self._accept()
