@@ -153,6 +153,13 @@ class DatabaseWatch(BackgroundService):
         """Log the error with its traceback."""
         log.error("database_not_watched", exc_info=error)
 
+    def on_end(self) -> None:
+        """Watch no connection any more."""
+        with self._changing:
+            for watched in self._connections.values():
+                watched.handle.close()
+            self._connections.clear()
+
     def _somebody_waits(self) -> bool:
         now = monotonic()
         with self._changing:

@@ -24,3 +24,6 @@ class SocketHandle:
     def close(self) -> None:
         """Give the handle back; the connection stays as it is."""
         self._socket.close()
+
+    def __del__(self) -> None:
+        self.close()  # the connection has ended with its thread, and nobody has closed it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
@@ -31,9 +32,9 @@ class BehindHole:
         """The answer to a GET with the key of the installation."""
         return httpx.get(f"{self._url}{path}", headers=self._key | headers, timeout=PATIENCE_SECONDS)
 
-    def post(self, path: str, **more: object) -> httpx.Response:
+    def post(self, path: str, **more: Any) -> httpx.Response:
         """The answer to a POST, likewise."""
-        return httpx.post(f"{self._url}{path}", headers=self._key, timeout=PATIENCE_SECONDS, **more)  # type: ignore[arg-type]
+        return httpx.post(f"{self._url}{path}", headers=self._key, timeout=PATIENCE_SECONDS, **more)
 
     def evaluate(self, organization_id: int) -> httpx.Response:
         """The flag `checkout` for the organization."""
