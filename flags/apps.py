@@ -10,10 +10,11 @@ class FlagsConfig(AppConfig):
     def ready(self) -> None:
         """Register kinds of jobs, maintenance tasks, retention, admin sections and signals, and check the settings."""
         from flags.client import context  # noqa: PLC0415
-        from flags.definitions import purge  # noqa: F401, PLC0415 - registers a kind of job
+        from flags.definitions import purge  # noqa: PLC0415 - registers a kind of job
         from flags.schedules import (  # noqa: PLC0415
             backoff,
             due,  # noqa: F401 - a maintenance task
+            ending,
             move_preview,
             plans_of_keys,
             retention,
@@ -32,6 +33,7 @@ class FlagsConfig(AppConfig):
         admin_sections.sections.append(admin_section.SECTION)
         admin_sections.move_previews += [preview.move, move_preview.move]
         cleanup.other_old_rows.append(retention.OLD_SCHEDULES)
+        purge.before_purge.append(ending.end_those_of_purged_flag)
         key_plans.planners.append(plans_of_keys.PLANNER)
         context.check_settings()
         backoff.default_max_retries()  # warns of a value out of range

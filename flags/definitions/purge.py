@@ -11,6 +11,8 @@ An interrupted attempt is repeated from the start; deleted rows are no problem f
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import structlog
 from django.db import connection, transaction
 
@@ -30,6 +32,8 @@ from orgs.tree.models import Organization
 log = structlog.get_logger(__name__)
 
 KIND = "purge"
+before_purge: list[Callable[[Flag], None]] = []
+"""What to end together with a flag. Flagsite calls them in the transaction of the request, before it locks the flag."""
 CHUNK_SIZE = 5_000
 """Organizations, or changes, in one short transaction."""
 DELETE_STATES = """

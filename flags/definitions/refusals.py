@@ -35,8 +35,8 @@ def offer(key: str, *, known_to: int | None = None) -> str:
 def archived_flag(key: str) -> FlagArchived:
     """Return the error for setting an archived flag."""
     return FlagArchived(
-        f"The flag {key!r} is archived, so it is off for everybody. Unarchive it before you set it: send PATCH with "
-        '{"archived": false} to its definition, or use the command unarchive_flag.'
+        f"The flag {key!r} is archived, so it is off for everybody. Unarchive it before you set it: open its page in "
+        'the admin site, send PATCH with {"archived": false} to its definition, or use the command unarchive_flag.'
     )
 
 
@@ -63,9 +63,9 @@ def existing_flag(flag: Flag) -> FlagExists | FlagPurging:
     if flag.archived:
         return FlagExists(
             f"A flag with the name {flag.key!r} exists already, and it is archived. To use it again, unarchive it: "
-            'send PATCH with {"archived": false} to its definition, or use the command unarchive_flag. To define '
-            "another flag with this name, first purge the archived one: send DELETE with ?purge=true, or use the "
-            "command purge_flag."
+            'open its page in the admin site, send PATCH with {"archived": false} to its definition, or use the '
+            "command unarchive_flag. To define another flag with this name, first purge the archived one: open its "
+            "page, send DELETE with ?purge=true, or use the command purge_flag."
         )
     return FlagExists(f"A flag with the name {flag.key!r} exists already.")
 

@@ -91,10 +91,14 @@ def archive(*, key: str, by: str, reason: str = "", expected: Collection[str] = 
 def purge(*, key: str, by: str, reason: str = "", correlation_id: str = "", expected: Collection[str] = ANY) -> Job:
     """Mark an archived flag as purging, for ever, and create the job that deletes its flag states, changes and itself.
 
-    If a purge of the flag is open, returns its job. After a failed or cancelled purge, creates a new job.
+    If a purge of the flag is open, returns its job. After a failed or cancelled purge, creates a new job. The open
+    scheduled changes of the flag are cancelled.
     Raises InvalidFlagKey, FlagNotFound, FlagChangedMeanwhile, FlagNotArchived, FlagNeeded.
     """
     with transaction.atomic():
+        flag = flag_called(key)
+        for end_what_needs in purging.before_purge:
+            end_what_needs(flag)  # before the lock: a scheduled change that is being applied waits for this lock
         flag = _lock_flag(key, expected, allow_purging=True)
         open_job = purging.open_job(flag)
         if open_job is not None:

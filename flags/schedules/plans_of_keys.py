@@ -5,13 +5,12 @@ from __future__ import annotations
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
+from flags.schedules import ending
 from flags.schedules.console import what
 from flags.schedules.models import FlagSchedule
 from orgs.access.key_plans import MAX_SHOWN, KeyPlans, PlannedChange, Planner
 from orgs.access.models import AccessKey
-from orgs.audit import audit_log
 
-Status = FlagSchedule.Status
 REASON = "The access key was revoked."
 
 
@@ -28,26 +27,16 @@ def end(prefix: str) -> KeyPlans:
 
     If one of them is being applied, this function waits until that is done, and then cancels its next occurrence too.
     """
-    ended: list[FlagSchedule] = []
-    cancelled = {"status": Status.CANCELLED, "next_retry_at": None, "last_error": REASON}
-    while found := list(_open_schedules(prefix).select_for_update(of=("self",)).order_by("pk")):
-        FlagSchedule.objects.filter(pk__in=[one.pk for one in found]).update(**cancelled, updated_at=Now())
-        for one in found:
-            audit_log.record(
-                "flag-schedule.cancel", one.subject, organization_id=one.organization_id, reason=REASON,
-                flag=one.flag_key, before=one.status, after=Status.CANCELLED.value,
-            )  # fmt: skip
-        ended += found
+    ended = ending.end_open(_open_schedules(prefix), reason=REASON)
     ended.sort(key=lambda one: (one.scheduled_at, one.pk))
     return KeyPlans(len(ended), [_described(one) for one in ended[:MAX_SHOWN]])
 
 
 def _open_schedules(prefix: str) -> QuerySet[FlagSchedule]:
-    is_open = Q(status=Status.PENDING) | Q(next_retry_at__isnull=False)
     is_its = Q()
     for one in _prefixes(prefix):
         is_its |= Q(created_by__startswith=f"key:{one} ")
-    return FlagSchedule.objects.filter(is_open, is_its)
+    return ending.open_ones().filter(is_its)
 
 
 def _prefixes(prefix: str) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import connection
 
+from flags.definitions.refusals import offer
 from flags.evaluation.engine import StateValue
 from flags.states import inheritance, selectors, set_flag
 from flagsite.core.ids import MAX_ID
@@ -53,7 +54,8 @@ class SwitchPreview:
     organization for which nobody set the flag has the flag's default. For `overwritten` organizations below, somebody
     has set the flag on the organization itself. `creates` is true if the flag does not exist yet; until then it is off.
     All figures count stored values. `off_for_everybody` says why the flag is off whatever its stored values are; it is
-    empty if the stored values take effect.
+    empty if the stored values take effect. `near` is a sentence with the names of flags that are written nearly like
+    the one that would be created.
     """
 
     organizations: int
@@ -61,6 +63,7 @@ class SwitchPreview:
     overwritten: int
     creates: bool
     off_for_everybody: str
+    near: str
 
     @property
     def changed(self) -> int:
@@ -84,7 +87,8 @@ def switch(organization: Organization, flag_key: str, *, enabled: bool, may_defi
         cursor.execute(COUNT_SWITCH, parameters)
         organizations, unchanged, overwritten = cursor.fetchone()
     off = selectors.why_off_for_everybody(flag_key)
-    return SwitchPreview(organizations, unchanged, overwritten, not exists, off.detail if off else "")
+    near = "" if exists else offer(flag_key)
+    return SwitchPreview(organizations, unchanged, overwritten, not exists, off.detail if off else "", near)
 
 
 def move(organization: Organization, parent: Organization | None) -> list[str]:

@@ -31,7 +31,7 @@ def in_words(crontab: CrontabSchedule) -> str:
 
 
 class PeriodicTaskForm(forms.ModelForm):
-    """The form for a periodic task. The model checks that the task has exactly one schedule."""
+    """The form for a periodic task, which has exactly one schedule: an interval or a crontab."""
 
     task = forms.ChoiceField(choices=task_choices, widget=UnfoldAdminSelectWidget)
 
@@ -45,6 +45,13 @@ class PeriodicTaskForm(forms.ModelForm):
         crontab: Any = self.fields.get("crontab")  # None on the read-only page
         if crontab is not None:
             crontab.label_from_instance = in_words
+
+    def validate_unique(self) -> None:
+        """Check the schedule. The message of the model would offer kinds of schedules that are not in the form."""
+        if bool(self.instance.interval) == bool(self.instance.crontab):
+            self.add_error("interval", "Choose either an interval or a crontab.")
+        else:
+            super().validate_unique()
 
 
 class CrontabForm(forms.ModelForm):

@@ -30,8 +30,8 @@ WAYS_OUT = {
         "change both on your page below People."
     ),
     404: (
-        "Perhaps it was deleted, or it belongs to an organization that you may not see. Start at the overview, or use "
-        "the search in the side bar."
+        "Perhaps it was deleted, or it belongs to an organization that you may not see. Open the admin site, and use "
+        "the search in its side bar."
     ),
     405: "Open the page with its link, or go back and use the buttons of the page.",
     409: "Go back, and open the page again to see what has changed.",

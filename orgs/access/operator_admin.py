@@ -14,7 +14,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.urls import URLPattern
+from django.urls import NoReverseMatch, URLPattern
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
@@ -108,7 +108,24 @@ class TextInputFilter(TextFilter):
 
 
 class SingleCountChangeList(ThemedChangeList):
-    """A list that shows the number of rows once, below the list. The theme also shows it at the head of the page."""
+    """A list that shows the number of rows once, below the list. The theme also shows it at the head of the page.
+
+    If the rows have neither links nor boxes to select them, the theme names the first cell "Select record" on a phone.
+    Here this cell has the name of its column.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.has_links = self.list_display_links is not None
+        if not self.has_links and "action_checkbox" not in self.list_display:
+            self.list_display_links = []
+
+    def url_for_result(self, result: Any) -> str:
+        """Return the address of the page of a row. Raises NoReverseMatch if the rows of the list have no links."""
+        if not self.has_links:
+            raise NoReverseMatch
+        address: str = super().url_for_result(result)
+        return address
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)

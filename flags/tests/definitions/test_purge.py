@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pytest
 from django.db import transaction
@@ -11,9 +12,11 @@ from conftest import Cast
 from flags.definitions import purge as purging
 from flags.definitions import service
 from flags.definitions.models import Flag
-from flags.errors import FlagPurging
+from flags.errors import FlagNotArchived, FlagPurging
+from flags.schedules.models import FlagSchedule
 from flags.states.models import Change, FlagState
 from flags.states.set_flag import set_flag
+from flags.tests.schedules.plans import planned
 from flags.tests.states.stepping import SteppedWorker, pause_before_chunks
 from jobs.engine import rescuer, runner
 from jobs.engine.models import Job
@@ -136,6 +139,24 @@ def test_what_others_need_is_not_purged(cast: Cast, admin_key: str) -> None:
     assert response.json()["detail"].startswith("The flag is a prerequisite of also-needy, needy.")
     assert not Job.objects.exists()
     assert Flag.objects.filter(purging=True).count() == 0
+
+
+def test_the_scheduled_changes_of_a_purged_flag_are_cancelled_and_no_others(cast: Cast) -> None:
+    put(cast.acme)
+    ahead = -timedelta(days=1)
+    to_come = [planned(where, flag="f", ago=ahead) for where in (cast.oslo, None)]
+    waiting = planned(cast.bergen, flag="f", ago=ahead)
+    FlagSchedule.objects.filter(pk=waiting.pk).update(status="failed", next_retry_at=waiting.scheduled_at)
+    other = planned(cast.oslo, flag="checkout", ago=ahead)
+    with pytest.raises(FlagNotArchived):
+        service.purge(key="f", by="user:olga")
+    assert not FlagSchedule.objects.filter(status="cancelled").exists()
+    purge()
+    ended = FlagSchedule.objects.filter(status="cancelled")
+    assert {one.pk for one in ended} == {one.pk for one in [*to_come, waiting]}
+    assert {one.last_error for one in ended} == {"The flag was purged."}
+    assert AuditEntry.objects.filter(action="flag-schedule.cancel", reason="The flag was purged.").count() == 3
+    assert FlagSchedule.objects.get(pk=other.pk).status == "pending"
 
 
 def test_a_live_flag_is_archived_before_it_is_purged(cast: Cast, admin_key: str) -> None:

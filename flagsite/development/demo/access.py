@@ -1,4 +1,7 @@
-"""The login and the access key of the demo. The data folder keeps them in files that only their owner may read."""
+"""The login of bin/demo and bin/dev, and the access key of the demo.
+
+The data folder keeps them in files that only their owner may read.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 
+from flagsite.development.demo import access
 from flagsite.development.servers import ROOT, ServerError, data_folder
 from flagsite.development.servers.installation import installation_running
 from flagsite.development.servers.port_reservation import Ports, reserve_ports
@@ -39,6 +41,10 @@ def _serve(ports: Ports, console: Console, *, reload: bool) -> None:
         console.print(
             f"[bold]Flagsite[/] at http://127.0.0.1:{ports.web}, log also in {log.path}. Ctrl-C stops everything."
         )
+        if not os.environ.get("DATABASE_URL"):  # only the embedded database gets a login that a file tells
+            password = access.admin_password(data_folder())
+            login = f"Admin site: http://127.0.0.1:{ports.web}/admin/   log in as {access.LOGIN} with {password}"
+            Console(highlight=False, soft_wrap=True).print(login, markup=False)  # not among the lines of the log
         signal.pause()
 
 

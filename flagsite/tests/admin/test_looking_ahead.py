@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from typing import Any
 
 import pytest
@@ -160,6 +161,14 @@ def test_a_switch_that_is_not_what_was_shown_is_shown_again(cast: Cast, more: di
     assert ("There is no flag <strong>brand-new-typo</strong> yet. This change creates it." in page) == ("flag" in more)
     assert not AuditEntry.objects.filter(via="admin").exists()
     assert client.post(address, other | {"shown": mark(page)}).status_code == 302
+
+
+def test_a_switch_of_an_unknown_flag_offers_names_that_are_written_nearly_alike(cast: Cast) -> None:
+    put(cast.acme, "checkout", True)
+    client, address = signed_in("operator"), f"/admin/flags/flag/set/{cast.acme.pk}/"
+    for name, offered in (("chekout", True), ("brand-new", False), ("checkout", False)):
+        page = unescape(shown(client.post(address, {"flag": name, "enabled": "true"})))
+        assert ("This change creates it. Did you mean 'checkout'?" in page) is offered
 
 
 def test_a_switch_is_made_while_a_job_carries_the_flag_down(cast: Cast) -> None:

@@ -52,8 +52,11 @@ def test_an_administrator_moves_a_task_and_the_audit_log_has_both_times(nightly:
 
 def test_a_task_has_one_schedule(nightly: PeriodicTask) -> None:
     hourly, _ = IntervalSchedule.objects.get_or_create(every=2, period="hours")
-    page = shown(signed_in("admin").post(f"{PAGE}{nightly.pk}/change/", form_of(nightly, interval=hourly.pk)))
-    assert "Only one of" in page
+    client = signed_in("admin")
+    for schedule in ({"interval": hourly.pk}, {"crontab": ""}):  # both, and none
+        page = shown(client.post(f"{PAGE}{nightly.pk}/change/", form_of(nightly, **schedule)))
+        assert "Choose either an interval or a crontab." in page
+        assert "solar" not in page
     nightly.refresh_from_db()
     assert nightly.interval is None
 

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from conftest import Cast
 from flags.states.set_flag import set_flag
 from jobs.tests.engine_steps import waiting
+from orgs.access import access_keys
+from orgs.access.models import Role
 from orgs.tests.people import shown, signed_in
 
 pytestmark = pytest.mark.django_db
 JOBS, FLAGS, AUDIT_LOG = "/admin/jobs/job/", "/admin/flags/flag/", "/admin/orgs/auditentry/"
+
+
+@pytest.mark.parametrize(
+    ("path", "first"), [("/admin/orgs/accesskey/", "prefix"), ("/admin/auth/group/", "name"), (JOBS, "job")]
+)
+def test_on_a_phone_the_first_cell_of_a_row_has_the_name_of_its_column(cast: Cast, path: str, first: str) -> None:
+    access_keys.create(name="nightly", role=Role.EVALUATOR)
+    waiting()
+    page = shown(signed_in("admin").get(path))
+    cells = re.findall(r'<t[hd][^>]* data-label="([^"]*)"', page)
+    assert first in cells
+    assert ("Select record" in cells) == (path == JOBS)  # where there is a box to select
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from flagsite.development.demo.story import FLAG as DEMO_FLAG
 from flagsite.tests.crash.installation import CHECKOUT, kill_session
 from flagsite.tests.openfeature import javascript_clients
 from flagsite.tests.openfeature.served import Served
 from orgs.tests.replacing import replaced
 
 pytestmark = pytest.mark.slow
-FLAG = "tutorial-checkout"
+FLAG = "one-page-checkout"
 INSTALLATIONS = re.compile(r"^(?:python3 -m venv|shop-environment/bin/pip|npm install) .*\n", re.MULTILINE)
 
 
@@ -29,7 +30,6 @@ class Reader:
     def __init__(self, folder: Path, flagsite: Served) -> None:
         text = (CHECKOUT / "docs" / "tutorial.md").read_text()
         text = replaced(text, "http://127.0.0.1:8000", flagsite.url)
-        text = replaced(text, "new-checkout", FLAG)  # other tests of this Flagsite have a flag of the page's name
         self.text = replaced(INSTALLATIONS.sub("", text), "8010", str(flagsite.page_port))
         manage = folder / "bin" / "manage"
         manage.parent.mkdir()
@@ -88,6 +88,11 @@ def test_the_tutorial_from_the_first_step_to_the_last(reader: Reader, flagsite: 
     assert flagsite.get(f"/v1/feature-flags/{FLAG}").json()["archived"] is True
     assert flagsite.delete(f"/v1/feature-flags/{FLAG}?purge=true").status_code == 202
     page.close()
+
+
+def test_the_tutorial_defines_a_flag_that_the_demo_before_it_has_not_set() -> None:
+    assert f'"name": "{FLAG}"' in (CHECKOUT / "docs" / "tutorial.md").read_text()
+    assert FLAG != DEMO_FLAG
 
 
 def test_a_project_of_your_own_uses_flags_client_as_the_questions_page_says(flagsite: Served, tmp_path: Path) -> None:

@@ -63,6 +63,10 @@ def test_dev_takes_over_code_that_changed(environment: dict[str, str], folder: P
         page = "http://" + _line_with(log, r"web .*web_server_listening .*address=http://(\S+)") + "/docs"
         _await(page)
         _line_with(log, "celery@.* ready")
+        assert dev.stdout is not None
+        said = iter(dev.stdout.readline, "")
+        login = next(line for line in said if line.startswith("Admin site: http://127.0.0.1:"))
+        assert login.split()[-3:] == ["admin", "with", (folder / "admin-password").read_text().strip()]
         os.utime(ROOT / "flagsite" / "urls.py")
         _line_with(log, "code changed")
         _line_with(log, "(?s)code changed.*celery@.* ready")
