@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any, ClassVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -116,9 +117,11 @@ class SingleCountChangeList(ThemedChangeList):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.has_links = self.list_display_links is not None
-        if not self.has_links and "action_checkbox" not in self.list_display:
-            self.list_display_links = []
+        links: Sequence[str] | None = vars(self)["list_display_links"]
+        self.has_links = links is not None
+        if links is None and "action_checkbox" not in self.list_display:
+            links = []
+        self.list_display_links = links
 
     def url_for_result(self, result: Any) -> str:
         """Return the address of the page of a row. Raises NoReverseMatch if the rows of the list have no links."""
