@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from typing import Any
 
 import pytest
@@ -188,6 +189,8 @@ def test_an_excel_workbook_is_read_as_a_person_sees_it(db: None) -> None:
         (ErrorCell(), "has an error of Excel, such as #REF! or #N/A"),
         (datetime.date(2024, 1, 5), "has a date or a time"),
         (12345678901234567890, "has a number with more than 15 digits"),
+        (float("inf"), "has a number that does not exist in Excel"),
+        (float("nan"), "has a number that does not exist in Excel"),
     ],
 )
 def test_a_cell_that_excel_has_changed_is_refused(db: None, cell: Any, words: str) -> None:
@@ -204,6 +207,14 @@ def test_a_workbook_of_another_form_is_refused_with_a_way_out(db: None) -> None:
         with pytest.raises(ImportRefused) as error:
             import_bytes(content)
         assert "CSV" in error.value.detail or "option columns" in error.value.detail
+
+
+@pytest.mark.parametrize("cell", ["XFD1048576", "ZZZZZ99999999", "AMJ900000"])
+def test_a_small_workbook_with_a_huge_sheet_is_refused_and_ends_no_worker(db: None, cell: str) -> None:
+    far = f'<row r="{re.sub("[A-Z]", "", cell)}"><c r="{cell}" t="inlineStr"><is><t>x</t></is></c></row>'
+    with pytest.raises(ImportRefused) as error:
+        import_bytes(workbook(["key", "name", "parent_key"], ["a", "A", None], more=far))
+    assert "a cell is far to the right or far below. Save the sheet as a CSV file" in error.value.detail
 
 
 # --- likely causes ----------------------------------------------------------------------------------------------------

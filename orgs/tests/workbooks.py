@@ -33,15 +33,15 @@ class ErrorCell:
     """A cell with the error #REF!."""
 
 
-def workbook(*rows: Sequence[Any], at: Mapping[int, Sequence[Any]] | None = None) -> bytes:
-    """A workbook whose first sheet has these rows from row 1 on; `at` has further rows by their number."""
+def workbook(*rows: Sequence[Any], at: Mapping[int, Sequence[Any]] | None = None, more: str = "") -> bytes:
+    """A workbook whose first sheet has these rows from row 1 on; `at` has further rows by their number, `more` XML."""
     numbered = dict(enumerate(rows, start=1)) | dict(at or {})
     sheet = "".join(f'<row r="{number}">{_cells(number, numbered[number])}</row>' for number in sorted(numbered))
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, part in PARTS.items():
             archive.writestr(name, part)
-        content = f'<worksheet xmlns="{MAIN}"><sheetData>{sheet}</sheetData></worksheet>'
+        content = f'<worksheet xmlns="{MAIN}"><sheetData>{sheet}{more}</sheetData></worksheet>'
         archive.writestr("xl/worksheets/sheet1.xml", content)
     return file.getvalue()
 
