@@ -11,7 +11,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from flags.definitions import service
+from flags.definitions import rules, service
 from flags.definitions.models import FLAG_KEY_PATTERN, Flag
 from flags.definitions.selectors import matching
 from flags.definitions.serializers import (
@@ -28,7 +28,7 @@ from flagsite.core.api.entity_tags import versions_in
 from flagsite.core.api.input import ReasonInput
 from jobs.api.serializers import tracking_url
 from orgs.access.caller import Caller
-from orgs.access.endpoints import Endpoint, ListEndpoint
+from orgs.access.endpoints import ListEndpoint, TakesLongBodies
 from orgs.access.models import Role
 from orgs.errors import OutsideOfYourSubtree
 from orgs.idempotency.stored_answers import idempotent
@@ -51,10 +51,11 @@ ETAG = OpenApiParameter(
 )
 
 
-class Definitions(ListEndpoint):
+class Definitions(TakesLongBodies, ListEndpoint):
     """The list of definitions."""
 
     roles: ClassVar = {"GET": Role.READER, "POST": Role.EDITOR}
+    longest_body = rules.LONGEST_BODY
 
     @extend_schema(
         operation_id="listDefinitions",
@@ -93,10 +94,11 @@ class Definitions(ListEndpoint):
         return _definition_response(self.caller, flag, status=status.HTTP_201_CREATED, headers={"Location": location})
 
 
-class OneDefinition(Endpoint):
+class OneDefinition(TakesLongBodies):
     """A single definition."""
 
     roles: ClassVar = {"GET": Role.READER, "PUT": Role.EDITOR, "PATCH": Role.EDITOR, "DELETE": Role.EDITOR}
+    longest_body = rules.LONGEST_BODY
 
     @extend_schema(
         operation_id="getDefinition",

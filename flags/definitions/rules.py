@@ -17,6 +17,8 @@ from flags.evaluation.rollout import HASHES
 
 MAX_DESCRIPTION_LENGTH = 10_000
 MAX_TARGETING_KEY_LENGTH, MAX_WHITELIST_SIZE = 255, 10_000
+LONGEST_BODY = 32 * 2**20
+"""In bytes, of a request with a definition. JSON may need 12 bytes for a character: `\\ud83d\\ude00`."""
 MAX_TAG_LENGTH, MAX_TAGS = 64, 50
 MAX_ENVIRONMENTS = 50
 MAX_LEVEL = 1_000

@@ -15,6 +15,7 @@ from flags.evaluation import explain
 from flags.evaluation.engine import EvaluationContext
 from flags.evaluation.explain import Checked
 from flags.evaluation.serializers import (
+    LONGEST_BODY,
     CheckedSerializer,
     ExplainedSerializer,
     Question,
@@ -23,7 +24,7 @@ from flags.evaluation.serializers import (
 )
 from flagsite.core.db.snapshot import snapshot
 from orgs.access.caller import Caller
-from orgs.access.endpoints import Endpoint
+from orgs.access.endpoints import TakesLongBodies
 from orgs.access.models import Role
 from orgs.access.visible_organizations import find_visible_organization
 from orgs.errors import OrganizationAmbiguous
@@ -31,10 +32,11 @@ from orgs.idempotency.stored_answers import idempotent
 from orgs.tree.references import KEY_PREFIX
 
 
-class Check(Endpoint):
+class Check(TakesLongBodies):
     """Evaluate a flag."""
 
     roles: ClassVar = {"GET": Role.CLIENT, "POST": Role.CLIENT}
+    longest_body = LONGEST_BODY
 
     @extend_schema(
         operation_id="checkFlag",
@@ -63,10 +65,11 @@ class Check(Endpoint):
         return _check_response(_check(self.caller, name, Question.read(request)))
 
 
-class Explain(Endpoint):
+class Explain(TakesLongBodies):
     """Explain the evaluation of a flag."""
 
     roles: ClassVar = {"GET": Role.READER, "POST": Role.READER}
+    longest_body = LONGEST_BODY
 
     @extend_schema(
         operation_id="explainFlag",

@@ -57,6 +57,8 @@ PATH = [
     },
 ]
 KEY_LIMIT = 255
+LONGEST_BODY = 2 * 2**20
+"""In bytes, of a body with a user and an environment that are as long as they may be."""
 ANY_TEXT: dict[str, Any] = {"required": False, "allow_blank": True, "trim_whitespace": False, "max_length": 65_536}
 """A text of the body, limited like a whole evaluation request (`flags.serving.ofrep`). Empty means not given."""
 IN_QUERY = ANY_TEXT | {"max_length": 2_000}

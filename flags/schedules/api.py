@@ -10,6 +10,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from flags.definitions.rules import LONGEST_BODY
 from flags.schedules import plan, schedule_operations, selectors
 from flags.schedules.models import FlagSchedule
 from flags.schedules.plan import ScheduleRequest
@@ -18,15 +19,16 @@ from flags.schedules.time_parsing import parse_time
 from flagsite.core import actor
 from flagsite.core.api.input import ReasonInput
 from orgs.access.caller import Caller
-from orgs.access.endpoints import Endpoint, ListEndpoint
+from orgs.access.endpoints import Endpoint, ListEndpoint, TakesLongBodies
 from orgs.access.models import Role
 from orgs.idempotency.stored_answers import idempotent
 
 
-class Schedules(ListEndpoint):
+class Schedules(TakesLongBodies, ListEndpoint):
     """The list of past and coming scheduled changes."""
 
     roles: ClassVar = {"GET": Role.READER, "POST": Role.EDITOR}
+    longest_body = LONGEST_BODY
 
     @extend_schema(
         operation_id="listSchedules",

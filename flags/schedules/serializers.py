@@ -18,6 +18,7 @@ from flags.schedules.recurrence import MAX_EXPRESSION_LENGTH
 from flagsite.core import example_names as names
 from flagsite.core.api.combinations import exactly_one_form
 from flagsite.core.api.input import IdInQuery, InputSerializer, QuerySerializer, Text, WriteInput
+from flagsite.core.api.times import LOCAL_TIME_SCHEMA, TIME_SCHEMA, check_year
 from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody, ReferenceInQuery
 
 ONCE = {
@@ -88,9 +89,9 @@ FORMS = (
 """The allowed combinations of fields, beside the flag and optional fields. timeZone may be in each of them."""
 
 
-@extend_schema_field({"type": "string", "format": "date-time"})
+@extend_schema_field(LOCAL_TIME_SCHEMA)
 class DateTimeText(serializers.Field[Any, Any, Any, Any]):
-    """An ISO 8601 date and time, with or without an offset. Each use says whether it needs the offset."""
+    """A time in ISO 8601, with an offset, or without one in the time zone of the request."""
 
     def to_internal_value(self, data: Any) -> datetime:
         try:
@@ -99,10 +100,21 @@ class DateTimeText(serializers.Field[Any, Any, Any, Any]):
             parsed = None
         if parsed is None:
             raise ValidationError("This is not a date and time such as 2030-01-31T09:00:00+01:00.", code="invalid")
-        return parsed
+        return check_year(parsed)
 
     def to_representation(self, value: Any) -> Any:
         return value
+
+
+@extend_schema_field(TIME_SCHEMA)
+class TimeWithOffset(DateTimeText):
+    """A time in ISO 8601 with an offset, in UTC after the validation."""
+
+    def to_internal_value(self, data: Any) -> datetime:
+        time = super().to_internal_value(data)
+        if time.tzinfo is None:
+            raise ValidationError("The time needs an offset, such as Z or +01:00.")
+        return time.astimezone(UTC)  # PostgreSQL knows fewer offsets than Python
 
 
 class ScheduledValue(InputSerializer):
@@ -199,25 +211,13 @@ class ScheduleFilters(QuerySerializer):
         source="series_id",
         help_text="All occurrences of one recurring change, by the id of the first occurrence.",
     )
-    to = DateTimeText(source="until", required=False, help_text="Scheduled before this time, which needs an offset.")
+    to = TimeWithOffset(source="until", required=False, help_text="Scheduled before this time, which needs an offset.")
 
     def get_fields(self) -> dict[str, Any]:
-        since = DateTimeText(
+        since = TimeWithOffset(
             source="since", required=False, help_text="Scheduled at this time or later. The time needs an offset."
         )
         return {**super().get_fields(), "from": since}  # `from` is a keyword in Python
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        for name, source in (("from", "since"), ("to", "until")):
-            if source not in attrs:
-                continue
-            if attrs[source].tzinfo is None:
-                raise ValidationError({name: ["The time needs an offset, such as Z or +01:00."]})
-            try:
-                attrs[source] = attrs[source].astimezone(UTC)  # PostgreSQL knows fewer offsets than Python
-            except OverflowError:
-                raise ValidationError({name: ["The time is out of range."]}) from None
-        return attrs
 
 
 @extend_schema_serializer(

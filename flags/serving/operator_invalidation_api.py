@@ -10,16 +10,17 @@ from rest_framework.response import Response
 
 from flags.definitions.models import FLAG_KEY_PATTERN
 from flags.serving import operator_invalidation
-from flags.serving.operator_invalidation_serializers import InvalidatedSerializer, WhatToReadAnew
-from orgs.access.endpoints import Endpoint
+from flags.serving.operator_invalidation_serializers import LONGEST_BODY, InvalidatedSerializer, WhatToReadAnew
+from orgs.access.endpoints import TakesLongBodies
 from orgs.access.models import Role
 from orgs.idempotency.stored_answers import idempotent
 
 
-class InvalidateCache(Endpoint):
+class InvalidateCache(TakesLongBodies):
     """Makes every web process read anew."""
 
     roles: ClassVar = {"POST": Role.OPERATOR}
+    longest_body = LONGEST_BODY
 
     @extend_schema(
         operation_id="invalidateCache",

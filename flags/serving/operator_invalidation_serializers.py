@@ -14,6 +14,8 @@ from flagsite.core.api.input import StrictBoolean, Text, WriteInput
 from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody
 
 MOST = 1000
+LONGEST_BODY = 8 * 2**20
+"""In bytes, of a body with MOST organizations and MOST flags."""
 DONE = {
     "done": [{"organizationId": names.OSLO_ID}],
     "failed": [{"featureFlag": "old", "reason": "There is no such flag."}],

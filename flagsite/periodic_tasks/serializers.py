@@ -12,6 +12,7 @@ from rest_framework.exceptions import ValidationError
 from flagsite.core import example_names as names
 from flagsite.core.api.combinations import at_least_one
 from flagsite.core.api.input import InputSerializer, StrictBoolean, Text, WriteInput
+from flagsite.core.api.times import Time
 
 MAX_INTEGER = 2**31 - 1
 CRONTAB = {"minute": "30", "hour": "2", "dayOfMonth": "*", "monthOfYear": "*", "dayOfWeek": "*",
@@ -56,7 +57,7 @@ class PeriodicTaskInput(WriteInput):
     enabled = StrictBoolean(required=False, help_text="Beat sends the task only while this is true.")
     interval = IntervalField(required=False, allow_null=True, help_text=SCHEDULE_HELP)
     crontab = CrontabField(required=False, allow_null=True, help_text=SCHEDULE_HELP)
-    startTime = serializers.DateTimeField(
+    startTime = Time(
         source="start_time", required=False, allow_null=True, help_text="Beat sends the task from then on."
     )
     expireSeconds = serializers.IntegerField(

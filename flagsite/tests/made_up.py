@@ -50,8 +50,7 @@ BEYOND_A_SCHEMA = {
     "unknown-prerequisite": "whether a flag is defined",
     "There is no such organization": "OpenFeature answers 400 where others answer 404",
     '"field":"columns"': "whether a column of a file has two names",
-    '"field":"encoding"': "whether an encoding exists",
-    '"field":"delimiter"': "whether a delimiter is a character or one of the words for it",
+    '"field":"delimiter"': "whether a delimiter is a letter or a digit of any script",
     "A flag's name cannot be changed.": "whether the body repeats the name in the path",
     "Send the file as the body of the request": "the library makes up empty files, whatever `minLength` says",
 }

@@ -8,6 +8,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from flagsite.core.api.input import Text, WriteInput
+from flagsite.core.api.times import Time
 from jobs.api.serializers import tracking_url
 from jobs.engine.kinds import JobKind
 from jobs.engine.models import Job
@@ -75,7 +76,7 @@ class EnqueueInput(WriteInput):
     priority = serializers.IntegerField(
         required=False, min_value=LOWEST_PRIORITY, max_value=HIGHEST_PRIORITY, help_text="Higher runs first."
     )
-    runAt = serializers.DateTimeField(source="run_at", required=False, help_text="When the job is due; now if missing.")
+    runAt = Time(source="run_at", required=False, help_text="When the job is due; now if missing.")
     startWithinSeconds = serializers.IntegerField(
         source="start_within",
         required=False,

@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from flagsite.core import example_names as names
 from flagsite.core.api.input import StrictBoolean, Text, WriteInput
+from flagsite.core.api.times import Time
 from jobs.api.serializers import tracking_url
 from jobs.operations.bulk import BulkResult
 from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody
@@ -49,7 +50,7 @@ class RetryFailedInput(WriteInput):
         source="organization", required=False, help_text=f"Jobs of the subtree of this organization. {HOW_TO_NAME}"
     )
     queue = Text(max_length=64, required=False, help_text="Jobs of this queue.")
-    since = serializers.DateTimeField(required=False, help_text="Jobs whose latest attempt ended then or later.")
+    since = Time(required=False, help_text="Jobs whose latest attempt ended then or later.")
     dryRun = StrictBoolean(source="dry_run", default=False, help_text=DRY_RUN_HELP)
 
 

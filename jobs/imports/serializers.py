@@ -15,7 +15,7 @@ from jobs.imports.models import ImportLine, OrganizationImport
 from orgs.access.caller import Caller
 from orgs.access.visible_organizations import find_visible_organization
 from orgs.errors import InvalidImportOption
-from orgs.importing.options import ImportOptions, columns_in
+from orgs.importing.options import ENCODINGS, ImportOptions, columns_in
 from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInQuery
 
 STARTED = {
@@ -58,6 +58,11 @@ MOVED = {
 TRUTH = ["true", "false"]
 
 
+@extend_schema_field({"type": "string", "enum": list(ENCODINGS)})
+class Encoding(serializers.CharField):
+    """An encoding. `ImportOptions` also knows other names of the same encodings, such as utf8."""
+
+
 class ImportQuery(QuerySerializer):
     """The query of POST /v1/imports: the options of the import."""
 
@@ -84,7 +89,7 @@ class ImportQuery(QuerySerializer):
         trim_whitespace=False,
         help_text="The delimiter of a CSV file: one character, or comma, semicolon, tab or pipe. Default: comma.",
     )
-    encoding = serializers.CharField(
+    encoding = Encoding(
         required=False, max_length=40, help_text="The encoding of a CSV file, such as windows-1252. Default: utf-8."
     )
     moveBetweenTrees = serializers.ChoiceField(

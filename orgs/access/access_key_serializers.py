@@ -11,6 +11,7 @@ from rest_framework import serializers
 
 from flagsite.core import example_names as names
 from flagsite.core.api.input import QuerySerializer, Text, WriteInput
+from flagsite.core.api.times import Time
 from orgs.access import access_keys, key_plans
 from orgs.access.key_plans import MAX_SHOWN, KeyPlans, PlannedChange
 from orgs.access.models import AccessKey, Role
@@ -69,7 +70,7 @@ class NewAccessKey(WriteInput):
         default=None,
         help_text=f"The key sees this organization and everything below. {HOW_TO_NAME} Null or absent: everything.",
     )
-    expiresAt = serializers.DateTimeField(
+    expiresAt = Time(
         source="expires", required=False, allow_null=True, default=None, help_text="Null or absent: never."
     )
 
@@ -88,7 +89,7 @@ class Rotation(WriteInput):
         default=access_keys.DEFAULT_OVERLAP // SECONDS,
         help_text="For this time the former key stays valid too. 0: it ends at once.",
     )
-    expiresAt = serializers.DateTimeField(
+    expiresAt = Time(
         source="expires",
         required=False,
         allow_null=True,

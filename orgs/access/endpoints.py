@@ -17,7 +17,7 @@ from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
 from flagsite.core import actor
-from flagsite.core.api.input import EmptyForm, JsonBody, QuerySerializer
+from flagsite.core.api.input import EmptyForm, JsonBody, LongJsonBody, QuerySerializer
 from orgs.access.caller import Caller
 from orgs.access.models import Role
 from orgs.access.visible_organizations import id_to_filter_by
@@ -91,6 +91,22 @@ class Endpoint(APIView):
 
     def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class TakesLongBodies(Endpoint):
+    """A part of views whose body may be longer than MAX_REQUEST_BYTES: as long as its fields may be together.
+
+    Only callers with the role of the endpoint can send such a body, because it is read after the authorization.
+    """
+
+    longest_body: ClassVar[int]
+    """In bytes."""
+    body_digest: bytes = b""
+    parser_classes = (LongJsonBody,)
+
+    def body_to_compare(self, request: Request) -> bytes:
+        _ = request.data  # parses the body
+        return self.body_digest
 
 
 class ListEndpoint(Endpoint):

@@ -7,10 +7,10 @@ from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
-from rest_framework.exceptions import ValidationError
 
 from flagsite.core import example_names as names
 from flagsite.core.api.input import QuerySerializer
+from flagsite.core.api.times import Time
 from orgs.audit.words import ShownEntry
 from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInQuery
 
@@ -60,19 +60,11 @@ class AuditFilters(QuerySerializer):
     )
     via = serializers.ChoiceField(CHANNELS, source="channel", required=False, help_text="The channel.")
     correlationId = _text("The `X-Request-ID` of a request, or the id of a command.", 128, source="correlation_id")
-    to = serializers.DateTimeField(source="until", required=False, help_text="Before this time.")
+    to = Time(source="until", required=False, help_text="Before this time.")
 
     def get_fields(self) -> dict[str, Any]:
-        since = serializers.DateTimeField(source="since", required=False, help_text="At this time or later.")
+        since = Time(source="since", required=False, help_text="At this time or later.")
         return {**super().get_fields(), "from": since}  # `from` is a keyword in Python
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        for name in {"since", "until"} & attrs.keys():
-            try:
-                attrs[name] = attrs[name].astimezone(UTC)  # PostgreSQL knows fewer offsets than Python
-            except OverflowError:
-                raise ValidationError({"from" if name == "since" else "to": ["The time is out of range."]}) from None
-        return attrs
 
 
 @extend_schema_serializer(examples=[OpenApiExample("A flag was set", value=SET)])

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, ClassVar, NoReturn
 
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from django.http import UnreadablePostError
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
@@ -28,7 +31,7 @@ class JsonBody(BaseParser):
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
         try:
-            body = _request_of(parser_context).body.decode()  # Django refuses a body that is too large
+            body = self.read(stream, parser_context or {}).decode()
             return json.loads(body, parse_constant=_refuse_constant, object_pairs_hook=_without_duplicates)
         except UnreadablePostError:
             raise ParseError("The body ended too early.") from None
@@ -36,6 +39,29 @@ class JsonBody(BaseParser):
             raise ParseError("The body is nested too deeply.") from None
         except ValueError as error:
             raise ParseError(f"The body is not valid JSON: {printable(str(error))}") from None
+
+    def read(self, stream: Any, context: Mapping[str, Any]) -> bytes:
+        """Return the body. Raises RequestDataTooBig, UnreadablePostError."""
+        return bytes(_request_of(context).body)  # Django refuses a body that is too large
+
+
+class LongJsonBody(JsonBody):
+    """Parses JSON as long as the view says, whose fields may be longer than MAX_REQUEST_BYTES together.
+
+    The view has the attribute `longest_body`, and gets the SHA-256 of the body as `body_digest`.
+    """
+
+    def read(self, stream: Any, context: Mapping[str, Any]) -> bytes:
+        view = context["view"]
+        longest = max(view.longest_body, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+        length = int(_request_of(context).META.get("CONTENT_LENGTH") or 0)
+        if length > longest:
+            raise RequestDataTooBig
+        body: bytes = stream.read(length)
+        if len(body) != length:
+            raise UnreadablePostError
+        view.body_digest = hashlib.sha256(body).digest()
+        return body
 
 
 class EmptyForm(BaseParser):
