@@ -64,9 +64,11 @@ def start_worker_services(sender: Any, **_: Any) -> None:
     """Run the rescuer and the maintenance tasks in the worker's main process too, so that they work without beat."""
     from jobs.engine.maintenance_service import MaintenanceService  # noqa: PLC0415 - Django is ready only now
     from jobs.engine.rescuer_service import RescuerService  # noqa: PLC0415
+    from jobs.engine.watch_service import WatchService  # noqa: PLC0415
 
     RescuerService(queues=sorted(app.amqp.queues.consume_from), concurrency=sender.controller.concurrency).start()
     MaintenanceService().start()
+    WatchService().start()
 
 
 @worker_shutting_down.connect

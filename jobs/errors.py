@@ -81,5 +81,9 @@ class StopRequested(FlagsiteError):
     """The worker is stopping, so the job returns to its queue."""
 
 
+class AttemptTimedOut(FlagsiteError):
+    """The attempt has taken too long."""
+
+
 class CancelRequested(FlagsiteError):
     """A person cancelled the job while it ran."""

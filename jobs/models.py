@@ -1,7 +1,8 @@
 """All models of the app in the module where Django looks for them."""
 
 from jobs.counting.models import EngineCounter, HourlyMetrics
-from jobs.engine.models import Job, JobFailure, Queue, Worker
+from jobs.engine.models import Job, JobFailure, Queue
+from jobs.engine.worker_model import Worker
 from jobs.imports.models import ImportFile, ImportFilePart, ImportLine, OrganizationImport
 from jobs.metrics.models import Probe
 from jobs.operations.models import BulkTarget

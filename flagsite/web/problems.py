@@ -96,6 +96,7 @@ NEVER_ANSWERED: frozenset[type[Exception]] = frozenset(
         jobs.LeaseLost,
         jobs.StopRequested,
         jobs.CancelRequested,
+        jobs.AttemptTimedOut,
     }
 )
 """The exceptions of Flagsite's `errors.py` that never end a request of the API."""

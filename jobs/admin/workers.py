@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from jobs.engine import worker_registry
-from jobs.engine.models import Worker
+from jobs.engine.worker_model import Worker
 from orgs.access.live_pages import LiveListAdmin
 
 

@@ -70,6 +70,11 @@ def enqueueable_kinds() -> list[JobKind]:
     return [_kinds[name] for name in known_kinds() if _kinds[name].arguments is not None]
 
 
+def kinds_of(queue: str) -> list[JobKind]:
+    """Return the kinds whose jobs wait in the queue."""
+    return [kind for kind in _kinds.values() if kind.queue == queue]
+
+
 def kind_named(name: str) -> JobKind:
     """Return the kind with this name. Raises UnknownKind."""
     try:

@@ -8,22 +8,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import structlog
 from django.db import connection, transaction
-from django.db.models import F
-from django.db.models.functions import Coalesce, Now
+from django.db.models import F, Max
+from django.db.models.functions import Greatest, Now
 
+from flagsite.core import actor
 from jobs.counting import hourly_metrics
 from jobs.counting.models import AttemptOutcome
-from jobs.engine import backoff, tracing, transitions, wakeup
+from jobs.engine import backoff, tracing, transitions, wakeup, worker_registry
 from jobs.engine.kinds import kind_named
-from jobs.engine.models import Job, Queue, lease_time
+from jobs.engine.models import Job, lease_time
 from jobs.engine.states import Status
 from jobs.errors import LeaseLost
 
 log = structlog.get_logger(__name__)
+EXPIRED = "expired"
+"""The reason of the cancellation of a job that has not started in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ def create(
         trigger=trigger,
         unique_key=unique.key if unique else None,
         unique_while=unique.lasts if unique else "",
-        concurrency_key=key(organization_id, arguments) if key else "",
+        concurrency_key=f"{kind}:{key(organization_id, arguments)}" if key else "",
         run_at=Now() + wait,
         start_by=None if start_within is None else Now() + wait + start_within,
     )
@@ -87,42 +90,30 @@ def create(
     return job
 
 
-def claim(*, queue: str, worker: str) -> Job | None:
-    """Claim the next due job of `queue` for `worker`; return None if no job may start now.
-
-    The job with the highest priority comes first, then the job that has been due longest. The lease expires
-    JOB_LEASE_SECONDS after the current time of the database. Its fencing token is `lease_token` of the returned job.
-    No job may start while the queue is paused or runs as many jobs as its concurrency allows. Raises UnknownQueue.
-    """
-    with transaction.atomic():
-        locked_queue = Queue.objects.select_for_update(no_key=True).filter(name=queue).first()
-        if locked_queue is None:
-            raise transitions.unknown_queue(queue)
-        if locked_queue.paused_at or _is_full(locked_queue):
-            return None
-        due = Job.objects.due().filter(queue=queue).order_by("-priority", "run_at", "id")
-        job = due.select_for_update(skip_locked=True).first()
-        if job is None:
-            return None
-        transitions.transition(
-            job.pk,
-            "claim",
-            lease_token=uuid4(),
-            lease_expires_at=Now() + lease_time(),
-            worker=worker,
-            claims=F("claims") + 1,
-            **({"unique_key": None} if job.unique_while == Job.Uniqueness.WAITING else {}),
-            started_at=Coalesce(F("started_at"), Now()),
-        )
-        job.refresh_from_db()
-    return job
-
-
 def renew(*, job_id: int, lease: UUID) -> None:
     """Renew the lease. It expires JOB_LEASE_SECONDS after the current time of the database. Raises LeaseLost."""
     leased = Job.objects.filter(pk=job_id, status=Status.IN_PROGRESS, lease_token=lease)
     if leased.update(lease_expires_at=Now() + lease_time()) != 1:
         raise LeaseLost
+
+
+def extend(*, job_id: int, lease: UUID, seconds: float) -> None:
+    """Move the deadline of the running attempt to `seconds` from now, if that is later. Raises LeaseLost."""
+    leased = Job.objects.filter(pk=job_id, status=Status.IN_PROGRESS, lease_token=lease)
+    if leased.update(deadline_at=Greatest(F("deadline_at"), Now() + timedelta(seconds=seconds))) != 1:
+        raise LeaseLost
+
+
+def fail_killed(*, job_id: int, pid: int, error: str) -> Job | None:
+    """End the attempt of a child process of this worker that the worker has killed. Return its automatic retry.
+
+    Raises LeaseLost if the process no longer ran the job.
+    """
+    worker = worker_registry.process_name(pid)
+    job = Job.objects.filter(pk=job_id, status=Status.IN_PROGRESS, worker=worker).first()
+    if job is None or job.lease_token is None:
+        raise LeaseLost
+    return fail(job_id=job_id, lease=job.lease_token, error=error)
 
 
 RECORD_PROGRESS = """
@@ -231,8 +222,10 @@ def fail(*, job_id: int, lease: UUID, error: str, traceback: str = "", permanent
 def rescue(*, job_id: int) -> Job | None:
     """End an attempt whose lease has expired, and return its automatic retry, or None if there is none.
 
-    The retry is due at once, without a backoff, because the job has already waited for the lease to expire. Raises
-    TransitionRefused if the attempt has ended or its lease was renewed in the meantime.
+    The retry is due at once, without a backoff, because the job has already waited for the lease to expire. A worker
+    that dies is not the job's fault as long as the job advances: the retry uses up one of the automatic retries only if
+    the attempt did no more than the attempts before it. Raises TransitionRefused if the attempt has ended or its lease
+    was renewed in the meantime.
     """
     with transaction.atomic():
         job = transitions.lock_chain(job_id)
@@ -243,17 +236,31 @@ def rescue(*, job_id: int) -> Job | None:
             transitions.end(job, "lose_cancelled", AttemptOutcome.CANCELLED, rescued=True, **error_columns)
             _log_cancelled(job, error=error)
             return None
-        if job.round_attempt >= job.max_retries:
+        advanced = _has_advanced(job)
+        if job.round_attempt >= job.max_retries and not advanced:
             transitions.end(job, "lose", AttemptOutcome.FAILED, rescued=True, **error_columns)
             _log_failed(job, error, will_retry=False)
             return None
-        retry = _add_automatic_retry(job, timedelta())
+        retry = _add_automatic_retry(job, timedelta(), counts=not advanced)
         transitions.transition(job_id, "lose_for_now", completed_at=Now(), **error_columns)
         hourly_metrics.add(job_id, AttemptOutcome.RETRIED, ends_chain=False, rescued=True)
         rescue_fields = {"worker": job.worker, "attempt": _attempt(retry), "retryJobId": retry.pk}
         transitions.log_on_commit(log.warning, "job_rescued", **transitions.log_fields(job), **rescue_fields)
         wakeup.wake(retry.queue)
     return retry
+
+
+def expire(*, job_id: int) -> bool:
+    """Cancel a job that has not started in time. Returns False if it has started or ended meanwhile."""
+    with transaction.atomic():
+        job = transitions.lock_chain(job_id)
+        if job.status != Status.PENDING or job.start_by is None:
+            return False
+        why = f"The job had to start by {job.start_by:%Y-%m-%d %H:%M:%S} UTC, and no worker had started it by then."
+        reasons: dict[str, Any] = {"cancel_requested_at": Now(), "cancelled_by": actor.SYSTEM, "cancel_reason": EXPIRED}
+        transitions.end(job, "cancel", AttemptOutcome.CANCELLED, error_message=why, **reasons)
+        transitions.log_on_commit(log.warning, "job_expired", **transitions.log_fields(job), startBy=job.start_by)
+    return True
 
 
 def release(*, job_id: int, lease: UUID) -> None:
@@ -279,17 +286,19 @@ def stop(*, job_id: int, lease: UUID) -> None:
         _log_cancelled(job)
 
 
-def _is_full(queue: Queue) -> bool:
-    if queue.concurrency is None:
-        return False
-    return Job.objects.filter(queue=queue.name, status=Status.IN_PROGRESS).count() >= queue.concurrency
+def _has_advanced(job: Job) -> bool:
+    """Return whether the attempt did more than each earlier attempt of its chain."""
+    done = F("processed") + F("failed")
+    earlier = Job.objects.of_chain(job.root_id).filter(pk__lt=job.pk).order_by()
+    most = earlier.aggregate(most=Max(done))["most"] or 0
+    return job.processed + job.failed > most
 
 
-def _add_automatic_retry(job: Job, wait: timedelta) -> Job:
+def _add_automatic_retry(job: Job, wait: timedelta, *, counts: bool = True) -> Job:
     return transitions.add_retry(
         job,
         trigger=Job.Trigger.AUTOMATIC,
-        round_attempt=job.round_attempt + 1,
+        round_attempt=job.round_attempt + int(counts),
         wait=wait,
         requested_by=job.requested_by,
         reason="",

@@ -1,4 +1,4 @@
-"""Models of jobs, of organizations that failed in a job, of queues and of workers."""
+"""Models of jobs, of organizations that failed in a job, and of queues."""
 
 from __future__ import annotations
 
@@ -76,6 +76,9 @@ class Queue(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(86_400)],
         help_text="The time of the rate, in seconds.",
     )
+    rate_arrival_at = models.DateTimeField(
+        null=True, editable=False, help_text="The theoretical arrival time of the next start; the claim advances it."
+    )
     is_fair = models.BooleanField(
         default=False,
         db_default=False,
@@ -94,6 +97,16 @@ class Queue(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def rate_interval(self) -> timedelta:
+        """The time between two starts, if they come as regularly as the rate allows."""
+        return timedelta(seconds=self.rate_seconds) / (self.rate_allowed or 1)
+
+    @property
+    def rate_tolerance(self) -> timedelta:
+        """How much earlier than regularly a job may start, so that `rate_allowed` jobs may start at once."""
+        return timedelta(seconds=self.rate_seconds) - self.rate_interval
 
 
 ENDED_BADLY = models.Q(ended_as=Status.FAILED) | models.Q(ended_as=Status.COMPLETED, failed__gt=0)
@@ -303,6 +316,12 @@ class Job(models.Model):
                 name="job_running",
                 condition=models.Q(status=Status.IN_PROGRESS),
             ),
+            # rescuer: jobs that have not started in time
+            models.Index(
+                fields=["start_by"],
+                name="job_start_by",
+                condition=models.Q(status=Status.PENDING, start_by__isnull=False),
+            ),
             # GET /jobs/{orgId}: an organization's jobs, newest first
             models.Index(fields=["organization", "-id"], name="job_of_organization"),
             # filters and search of the admin site, newest first
@@ -364,26 +383,6 @@ class JobFailure(models.Model):
 
     def __str__(self) -> str:
         return f"{self.organization_id}: {self.error}"
-
-
-class Worker(models.Model):
-    """A worker that writes every few seconds that it is alive. This is for people; no code relies on it."""
-
-    token = models.CharField(
-        max_length=16,
-        primary_key=True,
-        help_text="Unique for each start of a worker; part of the column `worker` of jobs.",
-    )
-    host = models.CharField(max_length=200)
-    pid = models.PositiveIntegerField()
-    queues = models.JSONField(default=list, db_default=[])
-    concurrency = models.PositiveIntegerField(default=1, db_default=1)
-    started_at = models.DateTimeField(db_default=Now())
-    seen_at = models.DateTimeField(db_default=Now())
-    is_stopping = models.BooleanField(default=False, db_default=False)
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.pid}"
 
 
 def lease_time() -> timedelta:

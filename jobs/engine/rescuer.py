@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 import structlog
 from django.db import connection
+from django.db.models.functions import Now
 
 from flagsite.core.db import transient_errors
 from jobs.counting import counters
 from jobs.engine import lifecycle, wakeup
 from jobs.engine.models import Job
+from jobs.engine.states import Status
 from jobs.errors import TransitionRefused
 
 log = structlog.get_logger(__name__)
@@ -32,6 +34,7 @@ class RescueResult:
 
 def rescue_and_wake() -> RescueResult:
     """Rescue the jobs of dead workers, then repeat the wake-ups of jobs that have waited too long."""
+    expire_waiting()
     return RescueResult(rescued=rescue_expired(), woken=wake_waiting())
 
 
@@ -53,12 +56,22 @@ def rescue_expired(*, at_most: int = BATCH_SIZE) -> int:
     return rescued
 
 
+def expire_waiting(*, at_most: int = BATCH_SIZE) -> int:
+    """Cancel jobs that have not started in time (`start_by`). Returns the number of cancelled jobs."""
+    late = Job.objects.filter(status=Status.PENDING, start_by__lt=Now()).order_by("start_by")
+    return sum(lifecycle.expire(job_id=job_id) for job_id in list(late.values_list("pk", flat=True)[:at_most]))
+
+
 WAKE_WAITING = """
 UPDATE jobs_job SET woken_at = statement_timestamp()  -- index job_due; skips rows that another run has locked
  WHERE id IN (
     SELECT job.id FROM jobs_job job JOIN jobs_queue queue ON queue.name = job.queue
      WHERE job.status = 'PENDING' AND job.run_at <= statement_timestamp() AND queue.paused_at IS NULL
-       AND (job.woken_at IS NULL OR job.woken_at < statement_timestamp() - interval '15 seconds')
+       AND (job.woken_at IS NULL OR job.woken_at < statement_timestamp()
+            - CASE WHEN queue.rate_allowed IS NULL THEN interval '15 seconds' ELSE interval '1 second' END)
+       AND (queue.rate_allowed IS NULL OR queue.rate_arrival_at IS NULL OR queue.rate_arrival_at
+            < statement_timestamp() + queue.rate_seconds * (1 - 1.0 / queue.rate_allowed) * interval '1 second')
+       AND (job.start_by IS NULL OR job.start_by > statement_timestamp())
      ORDER BY job.priority DESC, job.run_at, job.id
        FOR UPDATE OF job SKIP LOCKED LIMIT %(at_most)s)
 RETURNING queue

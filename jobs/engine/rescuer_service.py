@@ -14,7 +14,7 @@ from django.conf import settings
 
 from flagsite.core.adapters.django_orm import connect_directly
 from jobs.engine import stop_request, worker_registry
-from jobs.engine.rescuer import rescue_expired, wake_waiting
+from jobs.engine.rescuer import expire_waiting, rescue_expired, wake_waiting
 from jobs.engine.worker_service import WorkerService
 
 TURN_SECONDS = 1.0
@@ -51,6 +51,7 @@ class RescuerService(WorkerService):
         if now >= self._next_rescue:
             self._next_rescue = now + settings.JOB_SWEEP_SECONDS
             yield rescue_expired
+            yield expire_waiting
 
     def pause(self) -> float:
         """Return TURN_SECONDS, or less if the next rescue is due earlier."""

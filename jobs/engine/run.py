@@ -10,6 +10,7 @@ from uuid import UUID
 from jobs.engine import lifecycle, stop_request
 from jobs.engine.heartbeat import Heartbeat
 from jobs.engine.models import Job, JobFailure, lease_time
+from jobs.engine.time_limits import TimeLimits, kind_limits
 from jobs.errors import CancelRequested, LeaseLost, ResultTooLarge, StopRequested
 
 MAX_RESULT_BYTES = 60 * 1024
@@ -28,20 +29,24 @@ class Run:
         """The result of the work (`set_result`)."""
         self._cancel_requested = False
         self.heartbeat = Heartbeat(job.pk, self.lease)
+        self.limits = TimeLimits(job.pk, kind_limits(job.kind))
 
     def __enter__(self) -> Self:
+        self.limits.start()
         self.heartbeat.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.limits.stop()
         self.heartbeat.stop(within=lease_time().total_seconds())
 
     def check(self) -> None:
         """Raise an exception if the work must end here. Call this between transactions.
 
-        Raises LeaseLost, CancelRequested if a person has cancelled the job, or StopRequested if the worker is stopping.
+        Raises LeaseLost, CancelRequested if a person has cancelled the job, StopRequested if the worker is stopping, or
+        AttemptTimedOut if the attempt has used up the time of its kind.
         """
         if self.heartbeat.lost:
             raise LeaseLost
@@ -49,6 +54,15 @@ class Run:
             raise CancelRequested
         if stop_request.is_requested():
             raise StopRequested
+        self.limits.check()
+
+    def extend(self, seconds: float) -> None:
+        """Give this attempt so many seconds more than its kind allows, counted from now, if it has a limit.
+
+        Raises LeaseLost.
+        """
+        if self.limits.extend(seconds):
+            lifecycle.extend(job_id=self.job.pk, lease=self.lease, seconds=seconds)
 
     def record_progress(
         self,
@@ -75,6 +89,7 @@ class Run:
             total=total,
             checkpoint=None if checkpoint is None else json.dumps(checkpoint),
         )
+        self.limits.advanced()
 
     def set_result(self, result: Any) -> None:
         """Keep the result of the work, JSON of at most MAX_RESULT_BYTES. It is written when the attempt is COMPLETED.
@@ -92,10 +107,14 @@ class Run:
         JobFailure.objects.bulk_create([failure], ignore_conflicts=True)
 
     def reload(self) -> Job:
-        """Read the job again, after a lost connection or a long wait, and return it. Raises LeaseLost."""
+        """Read the job again, after a lost connection or a long wait, and return it. Raises LeaseLost.
+
+        Work that waits for something, such as a lock, calls this while it waits. So it does not count as stalled.
+        """
         job = Job.objects.filter(pk=self.job.pk, lease_token=self.lease).first()
         if job is None:
             raise LeaseLost
         self._cancel_requested |= job.cancel_requested_at is not None
+        self.limits.advanced()
         self.job = job
         return job

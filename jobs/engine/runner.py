@@ -11,11 +11,19 @@ import structlog
 
 from flagsite.core import actor
 from flagsite.core.db import transient_errors
-from jobs.engine import lifecycle, stop_request, tracing, transitions, wakeup, worker_registry
+from jobs.engine import claiming, lifecycle, stop_request, tracing, transitions, wakeup, worker_registry
 from jobs.engine.kinds import kind_named
 from jobs.engine.models import Job
 from jobs.engine.run import Run
-from jobs.errors import CancelRequested, LeaseLost, NothingLeftToDo, PermanentFailure, StopRequested, UnknownKind
+from jobs.errors import (
+    AttemptTimedOut,
+    CancelRequested,
+    LeaseLost,
+    NothingLeftToDo,
+    PermanentFailure,
+    StopRequested,
+    UnknownKind,
+)
 
 log = structlog.get_logger(__name__)
 RECORD_TIMEOUT_SECONDS = 30.0
@@ -32,7 +40,7 @@ def run_next(queue: str) -> Job | None:
     if stop_request.is_requested():
         wakeup.wake(queue)  # another worker has to handle this wake-up
         return None
-    job = lifecycle.claim(queue=queue, worker=worker_registry.process_name())
+    job = claiming.claim(queue=queue, worker=worker_registry.process_name())
     if job is None:
         return None
     run_claimed(job)
@@ -86,6 +94,8 @@ def _work(run: Run) -> Callable[[], object]:
         return partial(lifecycle.stop, job_id=job_id, lease=lease)
     except NothingLeftToDo as gone:
         return partial(lifecycle.complete, job_id=job_id, lease=lease, message=gone.detail, result=run.result)
+    except AttemptTimedOut as error:
+        return partial(lifecycle.fail, job_id=job_id, lease=lease, error=error.detail)
     except (PermanentFailure, UnknownKind) as error:
         return partial(lifecycle.fail, job_id=job_id, lease=lease, error=error.detail, permanent=True)
     except Exception as error:  # noqa: BLE001 - whatever went wrong is the job's error

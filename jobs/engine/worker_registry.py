@@ -12,8 +12,9 @@ from uuid import uuid4
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from jobs.engine.models import Job, Worker
+from jobs.engine.models import Job
 from jobs.engine.states import Status
+from jobs.engine.worker_model import Worker
 
 ALIVE_SECONDS = 20
 """A worker without a beat for longer than this counts as dead."""
@@ -47,9 +48,12 @@ class WorkerNow:
         return "stopping" if self.worker.is_stopping else "alive"
 
 
-def process_name() -> str:
-    """Return the name that this process writes on the jobs that it runs. No later process gets the same name."""
-    return f"{socket.gethostname()}:{os.getpid()}:{TOKEN}"
+def process_name(pid: int | None = None) -> str:
+    """Return the name that a process of this worker writes on the jobs that it runs; without `pid`, this process.
+
+    No later process gets the same name.
+    """
+    return f"{socket.gethostname()}:{pid or os.getpid()}:{TOKEN}"
 
 
 def beat(*, queues: Sequence[str], concurrency: int, pid: int, is_stopping: bool = False) -> None:

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import connection
 
-from jobs.engine import lifecycle
+from jobs.engine import claiming, lifecycle
 from jobs.engine.kinds import Work, job_kind
 from jobs.engine.models import Job
 from jobs.engine.run import Run
@@ -69,7 +69,7 @@ def waiting(**columns: Any) -> Job:
 def claimed(**columns: Any) -> Job:
     """A job that a worker holds."""
     job = waiting(priority=1000)
-    taken = lifecycle.claim(queue=QUEUE, worker="worker")
+    taken = claiming.claim(queue=QUEUE, worker="worker")
     assert taken is not None
     assert taken.pk == job.pk
     return changed(taken, **columns) if columns else taken

@@ -9,7 +9,7 @@ from conftest import Cast
 from flags.states import selectors
 from flags.states.models import Change, FlagState
 from flags.states.set_flag import set_flag
-from jobs.engine import lifecycle, runner
+from jobs.engine import claiming, lifecycle, runner
 from jobs.engine.models import Job
 from jobs.operations import job_operations
 from orgs.tree import tree_operations
@@ -128,7 +128,7 @@ def test_deleting_an_organization_deletes_its_states(cast: Cast) -> None:
 def test_a_change_whose_retry_has_come_to_an_end_is_not_carried_along(cast: Cast, end: str) -> None:
     job = _set(cast.acme, True)
     assert job is not None
-    claimed = lifecycle.claim(queue=job.queue, worker="worker")
+    claimed = claiming.claim(queue=job.queue, worker="worker")
     assert claimed is not None
     assert claimed.lease_token is not None
     lifecycle.fail(job_id=job.pk, lease=claimed.lease_token, error="no", permanent=True)

@@ -10,8 +10,9 @@ from django.test import Client
 
 from conftest import Cast
 from jobs.counting.models import HourlyMetrics
-from jobs.engine import lifecycle
-from jobs.engine.models import Job, Worker
+from jobs.engine import claiming, lifecycle
+from jobs.engine.models import Job
+from jobs.engine.worker_model import Worker
 from jobs.operations import job_operations, queue_operations
 from jobs.tests.engine_steps import KIND, LONG_AGO, changed, claimed, lease_of, waiting
 from orgs.tests.people import shown, signed_in
@@ -57,7 +58,7 @@ def fail(job: Job, *, permanent: bool) -> Job:
 def run(job: Job) -> Job:
     """The attempt, claimed by a worker."""
     changed(job, run_at=LONG_AGO)
-    claimed_one = lifecycle.claim(queue="default", worker="w")
+    claimed_one = claiming.claim(queue="default", worker="w")
     assert claimed_one == job
     return claimed_one
 

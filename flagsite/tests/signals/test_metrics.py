@@ -12,7 +12,7 @@ from conftest import Cast
 from flagsite.tests.signals.scraping import Sample, names, samples_of, total
 from jobs.counting import hourly_metrics
 from jobs.counting.models import HourlyMetrics
-from jobs.engine import lifecycle, rescuer, runner
+from jobs.engine import claiming, lifecycle, rescuer, runner
 from jobs.engine.models import Job, Queue
 from jobs.engine.run import Run
 from jobs.metrics import engine_metrics, probe_job
@@ -143,7 +143,7 @@ def test_organizations_count_while_the_job_runs_and_never_go_back(reader_key: st
         seen.append(written())
     lifecycle.release(job_id=job.pk, lease=lease)
     seen.append(written())
-    again = lifecycle.claim(queue="default", worker="other")
+    again = claiming.claim(queue="default", worker="other")
     assert again is not None
     lifecycle.complete(job_id=job.pk, lease=lease_of(again))
     seen.append(written())
@@ -180,7 +180,7 @@ def test_a_job_that_was_handed_back_has_no_negative_wait(reader_key: str) -> Non
     job = claimed()
     lifecycle.release(job_id=job.pk, lease=lease_of(job))
     Job.objects.filter(pk=job.pk).update(started_at=LONG_AGO)
-    again = lifecycle.claim(queue="default", worker="other")
+    again = claiming.claim(queue="default", worker="other")
     assert again is not None
     lifecycle.complete(job_id=job.pk, lease=lease_of(again))
     samples = scraped(reader_key)

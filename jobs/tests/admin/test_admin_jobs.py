@@ -12,7 +12,7 @@ from pytest_django import DjangoAssertNumQueries
 from conftest import Cast
 from flagsite.core.errors import FlagsiteError
 from jobs.admin import jobs as admin
-from jobs.engine import lifecycle
+from jobs.engine import claiming, lifecycle
 from jobs.engine.models import Job, JobFailure
 from jobs.metrics import probe_job
 from jobs.operations import bulk, cleanup, job_operations, queue_operations
@@ -78,7 +78,7 @@ def test_the_list_is_narrowed(cast: Cast, query: str, wanted: set[str]) -> None:
         "second": job_of(cast.bergen, requested_by="user:alice"),
         "failed": job_of(cast.rome, correlation_id="c-2", priority=9),
     }
-    failed = lifecycle.claim(queue="default", worker="w")
+    failed = claiming.claim(queue="default", worker="w")
     assert failed == jobs["failed"]
     lifecycle.fail(job_id=failed.pk, lease=lease_of(failed), error="no", permanent=True)
     hour = f"{Job.objects.get(pk=failed.pk).completed_at:%Y-%m-%dT%H}"
@@ -202,7 +202,7 @@ def test_just_these_are_retried_from_the_latest_attempt_after_whatever_end(cast:
     client.post(f"{LIST}{first.pk}/retry/do/", {"confirmed": "1", "reason": "mended"})
     again = Job.objects.latest("id")
     assert again.only_behind
-    lifecycle.claim(queue="default", worker="w")
+    claiming.claim(queue="default", worker="w")
     changed(again, failed=1)
     JobFailure.objects.create(job=again, organization_id=cast.oslo.pk, error="refused")
     again.refresh_from_db()
@@ -248,7 +248,7 @@ def test_a_row_has_the_buttons_whose_operations_are_not_refused(cast: Cast, stat
     if state == "CANCELLED":
         job_operations.cancel(job_id=retry.pk, by="bob")
     elif state != "PENDING":
-        retry = lifecycle.claim(queue="default", worker="w") or retry
+        retry = claiming.claim(queue="default", worker="w") or retry
         if state == "FAILED":
             lifecycle.fail(job_id=retry.pk, lease=lease_of(retry), error="no", permanent=True)
         elif state != "IN_PROGRESS":

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from jobs.engine import lifecycle
-from jobs.engine.models import Queue, Worker
+from jobs.engine import claiming
+from jobs.engine.models import Queue
+from jobs.engine.worker_model import Worker
 from jobs.operations import queue_operations
 from jobs.tests.engine_steps import changed, claimed, waiting
 from orgs.audit.models import AuditEntry
@@ -44,14 +45,14 @@ def test_a_line_tells_what_waits_runs_and_how_it_is_set_up() -> None:
 def test_an_operator_pauses_with_a_reason_and_resumes() -> None:
     client = signed_in("operator")
     client.post("/admin/jobs/queue/default/pause/", {"reason": "the database moves"})
-    assert lifecycle.claim(queue=waiting().queue, worker="w") is None
+    assert claiming.claim(queue=waiting().queue, worker="w") is None
     assert said_last() == {
         "actor": "user:pat", "action": "queue.pause", "subject": "queue:default", "reason": "the database moves",
         "via": "admin", "details": {},
     }  # fmt: skip
     assert "by user:pat: “the database moves”" in shown(client.get("/admin/jobs/queue/live/"))
     client.post("/admin/jobs/queue/default/resume/", {})
-    assert lifecycle.claim(queue="default", worker="w") is not None
+    assert claiming.claim(queue="default", worker="w") is not None
     assert said_last()["action"] == "queue.resume"
 
 
@@ -108,9 +109,9 @@ def test_a_changed_concurrency_counts_from_the_next_claim_on() -> None:
     waiting()
     client = signed_in("operator")
     client.post("/admin/jobs/queue/default/change/", SETTINGS | {"concurrency": "1"})
-    assert lifecycle.claim(queue="default", worker="w") is None
+    assert claiming.claim(queue="default", worker="w") is None
     client.post("/admin/jobs/queue/default/change/", SETTINGS | {"concurrency": ""})
-    assert lifecycle.claim(queue="default", worker="w") is not None
+    assert claiming.claim(queue="default", worker="w") is not None
 
 
 @pytest.mark.parametrize(("field", "wrong"), [("max_retries", "11"), ("backoff_base", "0"), ("backoff_jitter", "2")])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from jobs.engine import lifecycle, runner
+from jobs.engine import claiming, lifecycle, runner
 from jobs.engine.kinds import job_kind
 from jobs.engine.models import Job
 from jobs.engine.run import Run
@@ -36,7 +36,7 @@ def waiting(organization: Organization, **arguments: object) -> Job:
 def running(organization: Organization) -> Job:
     """A job that a worker holds."""
     waiting(organization)
-    job = lifecycle.claim(queue="default", worker="test")
+    job = claiming.claim(queue="default", worker="test")
     assert job is not None
     return job
 

@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 
 from conftest import Cast
-from jobs.engine import lifecycle, runner
+from jobs.engine import claiming, lifecycle, runner
 from jobs.engine.models import Job
 from jobs.operations import job_operations
 from jobs.tests.api.api_kinds import done, running, waiting
@@ -94,7 +94,7 @@ def test_there_is_no_next_retry_once_it_has_begun(api: Api, cast: Cast) -> None:
     assert first.lease_token is not None
     lifecycle.fail(job_id=first.pk, lease=first.lease_token, error="No luck.")
     make_due()
-    retry = lifecycle.claim(queue=first.queue, worker="worker")
+    retry = claiming.claim(queue=first.queue, worker="worker")
     assert retry is not None
     for status in ("RETRYING", "COMPLETED"):
         answers = [api.get(f"/job-status/{job.pk}").json() for job in (first, retry)]
@@ -113,7 +113,7 @@ def test_a_job_that_a_retry_healed_has_completed_with_the_counts_of_the_outcome(
     assert (retrying["status"], retrying["final"], retrying["willRetry"]) == ("RETRYING", False, True)
     assert (retrying["processedOrganizations"], retrying["completedAt"]) == (5, None)
     make_due()
-    retry = lifecycle.claim(queue=first.queue, worker="worker")
+    retry = claiming.claim(queue=first.queue, worker="worker")
     assert retry is not None
     assert retry.lease_token is not None
     lifecycle.record_progress(job_id=retry.pk, lease=retry.lease_token, total=21, processed=20, failed=1)
@@ -133,7 +133,7 @@ def test_after_a_retry_of_what_was_left_the_counts_are_those_of_all(api: Api, ca
     first = done(cast.acme, failing=[cast.oslo.pk])
     assert api.get(f"/job-status/{first.pk}").json()["canRetry"]
     job_operations.retry(job_id=first.pk, by="test")
-    again = lifecycle.claim(queue=first.queue, worker="worker")
+    again = claiming.claim(queue=first.queue, worker="worker")
     assert again is not None
     assert again.lease_token is not None
     assert again.only_behind

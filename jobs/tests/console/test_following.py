@@ -10,7 +10,7 @@ from django.db import OperationalError
 
 from flagsite.core.db import transient_errors
 from jobs.console import chain_polling
-from jobs.engine import lifecycle, worker_registry
+from jobs.engine import claiming, lifecycle, worker_registry
 from jobs.engine.models import Job, Queue
 from jobs.operations import job_operations, queue_operations
 from jobs.tests.engine_steps import QUEUE, changed, claimed, in_pauses, latest, lease_of, make_due, waiting
@@ -44,7 +44,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Steps], None]:
 
 def claim() -> Job:
     make_due()
-    job = lifecycle.claim(queue=QUEUE, worker="w")
+    job = claiming.claim(queue=QUEUE, worker="w")
     assert job is not None
     return job
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from conftest import Cast
-from jobs.engine import lifecycle
+from jobs.engine import claiming, lifecycle
 from jobs.engine.models import Job, JobFailure
 from jobs.operations import job_operations
 from jobs.tests.engine_steps import KIND, LONG_AGO, QUEUE, changed, claimed, lease_of, statuses, waiting
@@ -103,7 +103,7 @@ def test_the_table_fits_a_narrow_terminal_with_all_that_tells_jobs_apart(
 def test_a_job_is_shown_with_its_chain_and_the_organizations_that_failed(cast: Cast) -> None:
     first = failed(organization=cast.acme)
     again = job_operations.retry(job_id=first.pk, by="bob", reason="disk emptied")
-    taken = lifecycle.claim(queue=QUEUE, worker="w")
+    taken = claiming.claim(queue=QUEUE, worker="w")
     assert taken == again
     changed(again, processed=5, failed=1, total=6)
     JobFailure.objects.create(job=again, organization=cast.oslo, error="value out of range")
@@ -219,7 +219,7 @@ def test_every_failed_chain_gets_a_new_round_and_others_are_left_alone(cast: Cas
 def test_only_the_latest_attempt_of_a_chain_counts() -> None:
     first = failed()
     job_operations.retry(job_id=first.pk, by="bob")
-    again = lifecycle.claim(queue=QUEUE, worker="w")
+    again = claiming.claim(queue=QUEUE, worker="w")
     assert again is not None
     lifecycle.fail(job_id=again.pk, lease=lease_of(again), error="no", permanent=True)
     assert run("retry_failed", "--json").document["retried"] == 1

@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 from django.db.models.functions import Now
 
-from jobs.engine import lifecycle, worker_registry
-from jobs.engine.models import Job, Queue, Worker
+from jobs.engine import claiming, lifecycle, worker_registry
+from jobs.engine.models import Job, Queue
+from jobs.engine.worker_model import Worker
 from jobs.operations import cleanup
 from jobs.operations.cleanup import OldRows
 from jobs.tests.engine_steps import LONG_AGO, QUEUE, changed, claimed, lease_of, waiting
@@ -63,7 +64,7 @@ def test_workers_tell_what_they_do_and_the_exit_status_whether_any_is_alive() ->
     assert (nobody.out, nobody.status) == ("No worker is alive; jobs wait until one starts.\n", 1)
     worker_registry.beat(queues=[QUEUE], concurrency=2, pid=1)
     job = waiting(arguments={"featureFlagName": "checkout", "enabled": True}, total=10)
-    lifecycle.claim(queue=QUEUE, worker=worker_registry.process_name())
+    claiming.claim(queue=QUEUE, worker=worker_registry.process_name())
     Worker.objects.create(token="old", host="elsewhere", pid=7, seen_at=LONG_AGO)
     ran = run("workers", "--json")
     assert ran.status == 0

@@ -8,7 +8,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from jobs.engine import backoff, lifecycle
+from jobs.engine import backoff, claiming, lifecycle
 from jobs.engine.chains import chain_of
 from jobs.engine.models import Job, Queue
 from jobs.engine.states import Status
@@ -33,7 +33,7 @@ def fail(job: Job) -> Job:
     retry = lifecycle.fail(job_id=job.pk, lease=lease_of(job), error="no luck")
     assert retry is not None
     make_due()
-    again = lifecycle.claim(queue=QUEUE, worker="worker")
+    again = claiming.claim(queue=QUEUE, worker="worker")
     assert again == retry
     return again
 
@@ -51,9 +51,9 @@ def test_three_retries_wait_two_four_and_eight_seconds_by_the_clock_of_the_datab
         job.refresh_from_db()
         chain = chain_of(job)
         assert chain.next_retry_at(job) == chain.next_retry_at(retry) == retry.run_at
-        assert lifecycle.claim(queue=QUEUE, worker="worker") is None
+        assert claiming.claim(queue=QUEUE, worker="worker") is None
         make_due()
-        job = lifecycle.claim(queue=QUEUE, worker="worker") or job
+        job = claiming.claim(queue=QUEUE, worker="worker") or job
     assert lifecycle.fail(job_id=job.pk, lease=lease_of(job), error="no luck") is None
 
 
@@ -104,7 +104,7 @@ def test_what_the_queue_says_when_an_attempt_ends_decides_whether_another_follow
         job.refresh_from_db()
         assert job.max_retries == most
         make_due()
-        job = changed(lifecycle.claim(queue=QUEUE, worker="worker") or job, lease_expires_at=LONG_AGO)
+        job = changed(claiming.claim(queue=QUEUE, worker="worker") or job, lease_expires_at=LONG_AGO)
 
 
 def test_the_failure_keeps_its_words() -> None:
@@ -130,7 +130,7 @@ def test_a_queue_decides_how_often_and_how_long() -> None:
     assert retry is not None
     assert retry.run_at >= before + timedelta(seconds=10)
     make_due()
-    again = lifecycle.claim(queue=QUEUE, worker="worker")
+    again = claiming.claim(queue=QUEUE, worker="worker")
     assert again is not None
     assert lifecycle.fail(job_id=again.pk, lease=lease_of(again), error="no luck") is None
 

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 )
 
 from jobs.api.serializers import JobSerializer
-from jobs.engine import lifecycle
+from jobs.engine import claiming, lifecycle
 from jobs.engine.chains import attempts, tracked
 from jobs.engine.models import Job, Queue
 from jobs.engine.states import OPEN, Status
@@ -60,7 +60,7 @@ class Chain(RuleBasedStateMachine):
     def claim_and_write(self, seen: int, failed: bool) -> None:
         """A worker claims the attempt that waits, and writes or fails some organizations."""
         make_due()
-        job = lifecycle.claim(queue=QUEUE, worker="worker")
+        job = claiming.claim(queue=QUEUE, worker="worker")
         assert job == self.latest
         note(f"claim {job.pk}")
         total = self.left if job.only_behind else TOTAL

@@ -8,7 +8,7 @@ import pytest
 from django.db.models import F
 from django.db.models.functions import Now
 
-from jobs.engine import lifecycle
+from jobs.engine import claiming, lifecycle
 from jobs.engine.models import Job, Queue
 from jobs.engine.states import Status
 from jobs.errors import UnknownKind, UnknownQueue
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 
 def claim() -> Job | None:
-    return lifecycle.claim(queue=QUEUE, worker="worker")
+    return claiming.claim(queue=QUEUE, worker="worker")
 
 
 def test_the_highest_priority_goes_first_then_what_is_due_longest_then_the_oldest() -> None:
@@ -79,7 +79,7 @@ def test_every_claim_has_a_token_of_its_own_and_the_first_start_stays() -> None:
 
 def test_unknown_queues_and_kinds_are_told() -> None:
     with pytest.raises(UnknownQueue):
-        lifecycle.claim(queue="nowhere", worker="worker")
+        claiming.claim(queue="nowhere", worker="worker")
     with pytest.raises(UnknownKind):
         lifecycle.create(kind="nothing", organization_id=1)
 
@@ -93,5 +93,5 @@ def test_a_job_that_is_handed_back_waits_from_then_on() -> None:
     first = claimed(run_at=LONG_AGO)
     other = waiting(priority=first.priority)
     lifecycle.release(job_id=first.pk, lease=lease_of(first))
-    assert lifecycle.claim(queue=QUEUE, worker="worker") == other
-    assert lifecycle.claim(queue=QUEUE, worker="worker") == first
+    assert claiming.claim(queue=QUEUE, worker="worker") == other
+    assert claiming.claim(queue=QUEUE, worker="worker") == first

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from django.db import transaction
 
-from jobs.engine import lifecycle
+from jobs.engine import claiming, lifecycle
 from jobs.engine.models import Job, JobFailure
 from jobs.engine.run import Run
 from jobs.errors import LeaseLost
@@ -30,7 +30,7 @@ def taken_by_another() -> tuple[Job, UUID]:
     """A job that another worker holds now, and the token of the one before."""
     job = claimed()
     lifecycle.release(job_id=job.pk, lease=lease_of(job))
-    again = lifecycle.claim(queue=QUEUE, worker="another")
+    again = claiming.claim(queue=QUEUE, worker="another")
     assert again == job
     return again, lease_of(job)
 

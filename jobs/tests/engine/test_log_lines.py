@@ -11,7 +11,7 @@ import structlog
 from django.db import OperationalError, transaction
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
-from jobs.engine import lifecycle, rescuer, runner
+from jobs.engine import claiming, lifecycle, rescuer, runner
 from jobs.engine.models import Job
 from jobs.operations import job_operations, queue_operations
 from jobs.tests.engine_steps import KIND, LONG_AGO, QUEUE, changed, claimed, lease_of, make_due, waiting
@@ -41,7 +41,7 @@ def test_a_failure_says_which_retry_it_was_and_when_the_next_is(said: Any) -> No
     assert lines == [("job_failed", "0/3", True, None), ("job_retry_scheduled", "1/3", None, 2.0)]
     for _ in range(3):
         make_due()
-        job = lifecycle.claim(queue=QUEUE, worker="worker") or job
+        job = claiming.claim(queue=QUEUE, worker="worker") or job
         with said("attempt", "willRetry") as lines:
             lifecycle.fail(job_id=job.pk, lease=lease_of(job), error="no")
     assert lines == [("job_failed", "3/3", False)]
@@ -65,7 +65,7 @@ def test_each_line_of_a_job_names_its_flag_and_value(said: Any) -> None:
 
 def claim_of(job: Job) -> Job:
     Job.objects.filter(pk=job.pk).update(priority=1000)
-    found = lifecycle.claim(queue=QUEUE, worker="worker")
+    found = claiming.claim(queue=QUEUE, worker="worker")
     assert found == job
     return found
 

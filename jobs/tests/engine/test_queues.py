@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.engine import lifecycle
+from jobs.engine import claiming, lifecycle
 from jobs.errors import InvalidQueueSettings, UnknownQueue
 from jobs.operations import queue_operations
 from jobs.tests.engine_steps import QUEUE, claimed, lease_of, waiting
@@ -22,10 +22,10 @@ def test_nothing_starts_in_a_paused_queue_until_it_is_resumed() -> None:
     job = waiting()
     paused = queue_operations.pause(QUEUE, by="olga", reason="deploy")
     assert (paused.paused_at is not None, paused.paused_by, paused.pause_reason) == (True, "olga", "deploy")
-    assert lifecycle.claim(queue=QUEUE, worker="w") is None
+    assert claiming.claim(queue=QUEUE, worker="w") is None
     resumed = queue_operations.resume(QUEUE, by="olga")
     assert (resumed.paused_at, resumed.paused_by, resumed.pause_reason) == (None, "", "")
-    assert lifecycle.claim(queue=QUEUE, worker="w") == job
+    assert claiming.claim(queue=QUEUE, worker="w") == job
 
 
 def test_a_second_pause_changes_nothing() -> None:
@@ -40,10 +40,10 @@ def test_a_second_pause_changes_nothing() -> None:
 def test_a_change_counts_from_the_next_claim_on() -> None:
     waiting(), waiting()
     queue_operations.change(QUEUE, by="olga", concurrency=1)
-    assert lifecycle.claim(queue=QUEUE, worker="w") is not None
-    assert lifecycle.claim(queue=QUEUE, worker="w") is None
+    assert claiming.claim(queue=QUEUE, worker="w") is not None
+    assert claiming.claim(queue=QUEUE, worker="w") is None
     queue_operations.change(QUEUE, by="olga", concurrency=None)
-    assert lifecycle.claim(queue=QUEUE, worker="w") is not None
+    assert claiming.claim(queue=QUEUE, worker="w") is not None
     assert len(audit_entries()) == 2
     assert "'concurrency': 1" in audit_entries()[0][3]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.engine import lifecycle, rescuer
+from jobs.engine import claiming, lifecycle, rescuer
 from jobs.engine.models import Job
 from jobs.errors import TransitionRefused
 from jobs.tests.engine_steps import LONG_AGO, QUEUE, changed, claimed, latest, lease_of, statuses, waiting
@@ -21,7 +21,7 @@ def test_a_dead_workers_job_has_a_retry_that_is_due_at_once() -> None:
     job = abandoned()
     assert rescuer.rescue_and_wake().rescued == 1
     assert statuses(job) == ["RETRYING", "PENDING"]
-    assert lifecycle.claim(queue=QUEUE, worker="another") == latest(job)
+    assert claiming.claim(queue=QUEUE, worker="another") == latest(job)
     job.refresh_from_db()
     assert "The worker worker did not renew the lease in time" in (job.error_message or "")
     assert job.lease_token is None
@@ -41,7 +41,7 @@ def test_a_job_that_kills_every_worker_fails_in_the_end() -> None:
     first = abandoned()
     for _ in range(3):
         assert rescuer.rescue_expired() == 1
-        again = lifecycle.claim(queue=QUEUE, worker="worker")
+        again = claiming.claim(queue=QUEUE, worker="worker")
         assert again is not None
         changed(again, lease_expires_at=LONG_AGO)
     assert rescuer.rescue_expired() == 1
@@ -51,7 +51,7 @@ def test_a_job_that_kills_every_worker_fails_in_the_end() -> None:
 def test_a_rescue_and_a_failure_count_together() -> None:
     first = abandoned()
     rescuer.rescue_expired()
-    again = lifecycle.claim(queue=QUEUE, worker="worker")
+    again = claiming.claim(queue=QUEUE, worker="worker")
     assert again is not None
     lifecycle.fail(job_id=again.pk, lease=lease_of(again), error="no")
     assert [job.round_attempt for job in Job.objects.of_chain(first.pk)] == [0, 1, 2]

@@ -12,7 +12,7 @@ import pytest
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 
-from jobs.engine import lifecycle
+from jobs.engine import claiming, lifecycle
 from jobs.engine.models import Job
 from jobs.engine.states import ENDINGS, OPEN, TRANSITIONS, Guard, Status, allowed
 from jobs.errors import LeaseLost, NotCancellable, NotRetryable, TransitionRefused
@@ -22,7 +22,7 @@ from jobs.tests.engine_steps import KIND, LONG_AGO, QUEUE, by_hand
 PAIRS = [(source, target) for source, target in itertools.product(Status.values, repeat=2) if source != target]
 REFUSALS = (LeaseLost, TransitionRefused, NotCancellable, NotRetryable)
 STEPS: dict[str, Callable[[int, UUID], object]] = {
-    "claim": lambda job_id, lease: lifecycle.claim(queue=QUEUE, worker="worker"),
+    "claim": lambda job_id, lease: claiming.claim(queue=QUEUE, worker="worker"),
     "renew": lambda job_id, lease: lifecycle.renew(job_id=job_id, lease=lease),
     "record_progress": lambda job_id, lease: lifecycle.record_progress(job_id=job_id, lease=lease, processed=1),
     "complete": lambda job_id, lease: lifecycle.complete(job_id=job_id, lease=lease),
@@ -137,7 +137,7 @@ def test_a_row_that_somebody_inserts_by_sql_is_a_job_that_waits() -> None:
     for field in Job._meta.concrete_fields:
         if field.attname not in {"id", "created_at", "updated_at", "run_at"}:
             assert getattr(inserted, field.attname) == getattr(made, field.attname), field.name
-    claimed = lifecycle.claim(queue=QUEUE, worker="worker")
+    claimed = claiming.claim(queue=QUEUE, worker="worker")
     assert claimed is not None
     assert claimed.pk == job_id
 

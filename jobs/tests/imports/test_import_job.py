@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.db.models.functions import Now
 
 from conftest import Cast
-from jobs.engine import lifecycle, runner, stop_request
+from jobs.engine import claiming, runner, stop_request
 from jobs.engine.models import Job
 from jobs.errors import CancelRequested, LeaseLost
 from jobs.imports import import_job, stored_file
@@ -116,7 +116,7 @@ def test_a_cancelled_import_changes_nothing(job: Job, monkeypatch: pytest.Monkey
 
 
 def test_the_progress_tells_the_step_and_ends_the_work_of_a_cancelled_job(job: Job) -> None:
-    claimed = lifecycle.claim(queue="default", worker="w")
+    claimed = claiming.claim(queue="default", worker="w")
     assert claimed is not None
     progress = ImportProgress(runner.Run(claimed), file_size=900)
     progress(importer.READING, 300, None)
@@ -221,7 +221,7 @@ def test_the_clean_up_deletes_imports_with_their_jobs(job: Job, settings: Any) -
 
 
 def test_a_lost_lease_ends_the_work_at_the_next_progress(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    claimed = lifecycle.claim(queue="default", worker="w")
+    claimed = claiming.claim(queue="default", worker="w")
     assert claimed is not None
     run = runner.Run(claimed)
     monkeypatch.setattr(type(run.heartbeat), "lost", True)

@@ -12,7 +12,7 @@ from django.db.models.functions import Now, TruncHour
 from jobs.counting import hourly_metrics
 from jobs.counting.hourly_metrics import BOUNDS
 from jobs.counting.models import HourlyMetrics
-from jobs.engine import lifecycle, rescuer
+from jobs.engine import claiming, lifecycle, rescuer
 from jobs.engine.models import Job
 from jobs.operations import job_operations
 from jobs.tests.engine_steps import LONG_AGO, changed, claimed, lease_of, make_due, waiting
@@ -93,7 +93,7 @@ def test_times_are_added_up_and_sorted_into_buckets() -> None:
     first = claimed()
     fail(first)
     make_due()
-    again = lifecycle.claim(queue=first.queue, worker="w")
+    again = claiming.claim(queue=first.queue, worker="w")
     assert again is not None
     Job.objects.filter(pk=first.pk).update(created_at=Now() - timedelta(seconds=100))
     Job.objects.filter(pk=again.pk).update(started_at=Now() - timedelta(seconds=20))

@@ -11,7 +11,7 @@ from django.utils import timezone
 from conftest import Cast
 from jobs.counting.hourly_metrics import BOUNDS
 from jobs.counting.models import HourlyMetrics
-from jobs.engine import lifecycle, runner
+from jobs.engine import claiming, lifecycle, runner
 from jobs.engine.models import Job
 from jobs.metrics import statistics
 from jobs.metrics.statistics import Duration, percentile_of
@@ -38,7 +38,7 @@ def failed(job: Job, *, for_good: bool = True) -> Job:
 
 def next_attempt() -> Job:
     make_due()
-    found = lifecycle.claim(queue="default", worker="worker")
+    found = claiming.claim(queue="default", worker="worker")
     assert found is not None
     return found
 

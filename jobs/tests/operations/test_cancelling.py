@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db import transaction
 
-from jobs.engine import lifecycle, rescuer, runner, stop_request
+from jobs.engine import claiming, lifecycle, rescuer, runner, stop_request
 from jobs.engine.chains import tracked
 from jobs.engine.models import Job
 from jobs.engine.run import Run
@@ -33,7 +33,7 @@ def test_a_waiting_job_is_cancelled_at_once_with_name_and_reason() -> None:
     job = job_operations.cancel(job_id=waiting().pk, by="bob", reason="by mistake")
     assert (job.status, job.cancelled_by, job.cancel_reason) == ("CANCELLED", "bob", "by mistake")
     assert job.completed_at is not None
-    assert lifecycle.claim(queue=QUEUE, worker="worker") is None
+    assert claiming.claim(queue=QUEUE, worker="worker") is None
 
 
 def test_a_running_job_stops_at_its_next_chunk_and_keeps_what_was_written() -> None:
@@ -61,7 +61,7 @@ def test_a_job_keeps_the_first_who_cancelled_it_and_why_it_was_retried() -> None
     lifecycle.fail(job_id=broken.pk, lease=lease_of(broken), error="no", permanent=True)
     again = job_operations.retry(job_id=broken.pk, by="ada", reason="mended")
     make_due()
-    lifecycle.claim(queue=QUEUE, worker="worker")
+    claiming.claim(queue=QUEUE, worker="worker")
     for who, why in (("bob", "by mistake"), ("eve", "me too")):
         job_operations.cancel(job_id=again.pk, by=who, reason=why)
     again.refresh_from_db()
@@ -82,7 +82,7 @@ def test_cancelling_a_job_that_is_retrying_stops_the_retry_that_runs() -> None:
     first = claimed()
     lifecycle.fail(job_id=first.pk, lease=lease_of(first), error="no")
     make_due()
-    again = lifecycle.claim(queue=QUEUE, worker="worker")
+    again = claiming.claim(queue=QUEUE, worker="worker")
     assert again is not None
     job_operations.cancel(job_id=first.pk, by="bob")
     assert statuses(first) == ["RETRYING", "IN_PROGRESS"]
@@ -148,7 +148,7 @@ def test_the_error_of_a_cancelled_chain_belongs_to_the_same_attempt_as_its_count
     first = claimed()
     lifecycle.fail(job_id=first.pk, lease=lease_of(first), error="All 19 organizations failed")
     make_due()
-    running = lifecycle.claim(queue=QUEUE, worker="worker")
+    running = claiming.claim(queue=QUEUE, worker="worker")
     assert running is not None
     job_operations.cancel(job_id=first.pk, by="bob")
     lifecycle.stop(job_id=running.pk, lease=lease_of(running))

@@ -9,7 +9,7 @@ import pytest
 import structlog
 from django.utils import timezone
 
-from jobs.engine import lifecycle, runner
+from jobs.engine import claiming, lifecycle, runner
 from jobs.engine.models import Job, JobFailure
 from jobs.engine.run import Run
 from jobs.engine.states import Status
@@ -93,7 +93,7 @@ def test_a_chain_that_somebody_is_just_retrying_stays() -> None:
     job = ended(Status.FAILED, 100)
     retried = job_operations.retry(job_id=job.pk, by="alice")
     clean_up_job = cleanup.request()
-    lifecycle.claim(queue="default", worker="w")  # the retry, which is first in line
+    claiming.claim(queue="default", worker="w")  # the retry, which is first in line
     assert runner.run_next("default") is not None
     assert kept() == {job.pk, retried.pk}
     clean_up_job.refresh_from_db()

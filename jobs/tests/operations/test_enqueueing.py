@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from jobs.engine import lifecycle
+from jobs.engine import claiming, lifecycle
 from jobs.engine.kinds import job_kind
 from jobs.engine.lifecycle import Uniqueness
 from jobs.engine.models import Job
@@ -84,7 +84,7 @@ def test_a_unique_key_holds_until_the_work_has_ended_with_all_its_retries() -> N
     assert not first.is_deduplicated
     same = enqueue(kind=KIND, arguments={"upTo": 9}, unique=Uniqueness("the-count"))
     assert (same.job, same.is_deduplicated) == (first.job, True)
-    claimed = lifecycle.claim(queue="default", worker="w")
+    claimed = claiming.claim(queue="default", worker="w")
     assert claimed is not None
     retry = lifecycle.fail(job_id=claimed.pk, lease=lease_of(claimed), error="no")
     assert enqueue(kind=KIND, arguments={"upTo": 3}, unique=Uniqueness("the-count")).job == retry
@@ -96,7 +96,7 @@ def test_a_unique_key_of_waiting_jobs_is_free_once_the_job_runs() -> None:
     waiting = Uniqueness("the-count", Job.Uniqueness.WAITING)
     first = enqueued(unique=waiting)
     assert enqueued(unique=waiting) == first
-    lifecycle.claim(queue="default", worker="w")
+    claiming.claim(queue="default", worker="w")
     second = enqueued(unique=waiting)
     assert second != first
     assert enqueued(unique=waiting) == second
@@ -104,7 +104,7 @@ def test_a_unique_key_of_waiting_jobs_is_free_once_the_job_runs() -> None:
 
 def test_a_large_result_is_refused_and_the_largest_one_fits() -> None:
     job = enqueued()
-    claimed = lifecycle.claim(queue="default", worker="w")
+    claimed = claiming.claim(queue="default", worker="w")
     assert claimed is not None
     run = Run(claimed)
     with pytest.raises(ResultTooLarge):

@@ -6,7 +6,7 @@ import pytest
 
 from conftest import Cast
 from jobs.admin.job_rows import rows_of
-from jobs.engine import lifecycle
+from jobs.engine import claiming, lifecycle
 from jobs.engine.models import Job, Queue
 from jobs.errors import JobNotFound, NotRetryable
 from jobs.operations import job_operations
@@ -35,7 +35,7 @@ def completed(**columns: int) -> Job:
 
 def claim() -> Job:
     make_due()
-    job = lifecycle.claim(queue=QUEUE, worker="worker")
+    job = claiming.claim(queue=QUEUE, worker="worker")
     assert job is not None
     return job
 
@@ -45,7 +45,7 @@ def test_a_retry_is_due_at_once_and_records_who_and_why() -> None:
     again = job_operations.retry(job_id=first.pk, by="bob", reason="the disk is empty again")
     assert (again.requested_by, again.reason, again.trigger) == ("bob", "the disk is empty again", "manual")
     assert (again.parent_job_id, again.retry_count, again.arguments) == (first.pk, 1, {"a": 1})
-    assert lifecycle.claim(queue=QUEUE, worker="worker") == again
+    assert claiming.claim(queue=QUEUE, worker="worker") == again
     assert statuses(first) == ["RETRYING", "IN_PROGRESS"]
 
 

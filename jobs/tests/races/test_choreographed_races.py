@@ -16,7 +16,7 @@ import pytest
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from jobs.engine import lifecycle, rescuer, transitions
+from jobs.engine import claiming, lifecycle, rescuer, transitions
 from jobs.engine.models import Job, Queue
 from jobs.engine.states import TRANSITIONS
 from jobs.errors import LeaseLost, NotRetryable, TransitionRefused
@@ -117,8 +117,8 @@ def claim_while_claiming() -> tuple[Job | None, Job | None]:
     waiting(), waiting()
     Queue.objects.filter(name=QUEUE).update(concurrency=1)
     with transaction.atomic():
-        first = lifecycle.claim(queue=QUEUE, worker="first")
-        second = Background(partial(lifecycle.claim, queue=QUEUE, worker="second"))
+        first = claiming.claim(queue=QUEUE, worker="first")
+        second = Background(partial(claiming.claim, queue=QUEUE, worker="second"))
         second.wait_until_blocked()
     return first, second.result()
 
@@ -135,8 +135,8 @@ def test_without_the_queues_lock_two_would_run_at_once(monkeypatch: pytest.Monke
     Queue.objects.filter(name=QUEUE).update(concurrency=1)
     monkeypatch.setattr(lifecycle, "Queue", SimpleNamespace(objects=unlocked))
     with transaction.atomic():
-        first = lifecycle.claim(queue=QUEUE, worker="first")
-        second = Background(partial(lifecycle.claim, queue=QUEUE, worker="second")).result()
+        first = claiming.claim(queue=QUEUE, worker="first")
+        second = Background(partial(claiming.claim, queue=QUEUE, worker="second")).result()
     assert None not in (first, second)
 
 
@@ -144,14 +144,14 @@ def test_a_claim_passes_by_a_job_that_is_being_cancelled() -> None:
     cancelled, other = waiting(priority=1), waiting()
     with transaction.atomic():
         job_operations.cancel(job_id=cancelled.pk, by="bob")
-        assert Background(partial(lifecycle.claim, queue=QUEUE, worker="worker")).result() == other
+        assert Background(partial(claiming.claim, queue=QUEUE, worker="worker")).result() == other
     assert statuses(cancelled) == ["CANCELLED"]
 
 
 def test_a_cancellation_that_waited_for_a_claim_asks_the_running_job_to_stop() -> None:
     job = waiting()
     with transaction.atomic():
-        lifecycle.claim(queue=QUEUE, worker="worker")
+        claiming.claim(queue=QUEUE, worker="worker")
         late = Background(partial(job_operations.cancel, job_id=job.pk, by="bob"))
         late.wait_until_blocked()
     assert late.result().status == "IN_PROGRESS"
@@ -164,7 +164,7 @@ def test_a_cancellation_of_a_chain_that_waited_for_a_claim_asks_the_retry_to_sto
     lifecycle.fail(job_id=first.pk, lease=lease_of(first), error="no")
     make_due()
     with transaction.atomic():
-        again = lifecycle.claim(queue=QUEUE, worker="worker")
+        again = claiming.claim(queue=QUEUE, worker="worker")
         late = Background(partial(job_operations.cancel, job_id=first.pk, by="bob"))
         late.wait_until_blocked()
     assert late.result() == again
@@ -185,11 +185,11 @@ def test_a_move_finds_that_another_was_made_meanwhile() -> None:
 def test_a_pause_that_waited_for_a_claim_holds_from_the_next_on() -> None:
     waiting(), waiting()
     with transaction.atomic():
-        assert lifecycle.claim(queue=QUEUE, worker="worker") is not None
+        assert claiming.claim(queue=QUEUE, worker="worker") is not None
         pause = Background(lambda: Queue.objects.filter(name=QUEUE).update(paused_at=Now()))
         pause.wait_until_blocked()
     pause.result()
-    assert lifecycle.claim(queue=QUEUE, worker="worker") is None
+    assert claiming.claim(queue=QUEUE, worker="worker") is None
 
 
 def test_of_two_people_who_retry_the_second_finds_the_first_ones_attempt() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from jobs.engine import lifecycle
+from jobs.engine import claiming, lifecycle
 from jobs.engine.models import Job, Queue
 from jobs.errors import FlagsiteError
 from jobs.operations import job_operations
@@ -52,7 +52,7 @@ def test_each_job_has_one_winner() -> None:
 
     def claim_until_empty(number: int) -> list[int]:
         won = []
-        while (job := lifecycle.claim(queue=QUEUE, worker=str(number))) is not None:
+        while (job := claiming.claim(queue=QUEUE, worker=str(number))) is not None:
             won.append(job.pk)
         return won
 
@@ -65,7 +65,7 @@ def test_racing_claims_do_not_exceed_a_queues_concurrency() -> None:
     Queue.objects.filter(name=QUEUE).update(concurrency=3)
     for _ in range(12):
         waiting()
-    taken = _at_once(8, lambda number: lifecycle.claim(queue=QUEUE, worker=str(number)))
+    taken = _at_once(8, lambda number: claiming.claim(queue=QUEUE, worker=str(number)))
     assert sum(job is not None for job in taken) == 3
 
 
@@ -92,7 +92,7 @@ def test_of_a_late_end_and_a_rescue_one_wins() -> None:
 def test_of_a_claim_and_a_cancellation_the_job_obeys_both() -> None:
     for _ in range(5):
         job = waiting()
-        claim = partial(lifecycle.claim, queue=QUEUE, worker="worker")
+        claim = partial(claiming.claim, queue=QUEUE, worker="worker")
         taken, cancelled = _both([claim, partial(job_operations.cancel, job_id=job.pk, by="somebody")])
         job.refresh_from_db()
         assert cancelled.pk == job.pk
