@@ -18,7 +18,7 @@ from dataclasses import dataclass
 SLOTS = 1024
 """More than any worker has child processes."""
 _SLOT = struct.Struct("qqd")  # the pid, the id of the job, and the monotonic time at which the process has to end
-_memory = mmap.mmap(-1, SLOTS * _SLOT.size)  # anonymous memory: a fork shares it
+_slots = mmap.mmap(-1, SLOTS * _SLOT.size)  # anonymous, so that forked children share it
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +48,14 @@ def unwatch() -> None:
 def forget(pid: int) -> None:
     """Free the slot of a process that has ended."""
     for number in range(SLOTS):
-        if _SLOT.unpack_from(_memory, number * _SLOT.size)[0] == pid:
+        if _SLOT.unpack_from(_slots, number * _SLOT.size)[0] == pid:
             _write(number, 0, 0, 0.0)
 
 
 def watched() -> Iterator[Watched]:
     """Return the processes that run a job with a time limit."""
     for number in range(SLOTS):
-        pid, job_id, end_at = _SLOT.unpack_from(_memory, number * _SLOT.size)
+        pid, job_id, end_at = _SLOT.unpack_from(_slots, number * _SLOT.size)
         if pid:
             yield Watched(pid, job_id, end_at)
 
@@ -69,7 +69,7 @@ def _slot_of_this_process() -> int:
     free = None
     for offset in range(SLOTS):
         number = (pid + offset) % SLOTS
-        owner = _SLOT.unpack_from(_memory, number * _SLOT.size)[0]
+        owner = _SLOT.unpack_from(_slots, number * _SLOT.size)[0]
         if owner == pid:
             return number
         if owner == 0 and free is None:
@@ -78,4 +78,4 @@ def _slot_of_this_process() -> int:
 
 
 def _write(number: int, pid: int, job_id: int, end_at: float) -> None:
-    _SLOT.pack_into(_memory, number * _SLOT.size, pid, job_id, end_at)
+    _SLOT.pack_into(_slots, number * _SLOT.size, pid, job_id, end_at)

@@ -1,4 +1,4 @@
-"""Perform the transitions of a job's status. No other module writes `Job.status`.
+"""Perform the transitions of a job's status. Only this module and `jobs.engine.claiming` write `Job.status`.
 
 The allowed transitions are in `jobs.engine.states.TRANSITIONS`. `jobs.engine.lifecycle` (for workers) and
 `jobs.operations` (for people) use this module. Code that changes several attempts of a chain first locks the row of the

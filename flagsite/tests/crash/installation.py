@@ -104,11 +104,11 @@ class Installation:
         name = Path(str(process.args[0])).name
         return self.folder / f"{name}-{self.processes.index(process)}.log"
 
-    def start_worker(self, concurrency: int = 2) -> subprocess.Popen[bytes]:
-        """Start a worker; returns before it is ready."""
+    def start_worker(self, concurrency: int = 2, *more: str) -> subprocess.Popen[bytes]:
+        """Start a worker, with further options; returns before it is ready."""
         return self.run(
             "celery", "-A", "flagsite", "--quiet", "worker", "--queues", QUEUES, "--without-mingle",
-            "--concurrency", str(concurrency), "--hostname", f"w{len(self.processes)}@%h",
+            "--concurrency", str(concurrency), "--hostname", f"w{len(self.processes)}@%h", *more,
         )  # fmt: skip
 
     # --- the API ------------------------------------------------------------------------------------------------------

@@ -48,6 +48,27 @@ def test_a_job_that_kills_every_worker_fails_in_the_end() -> None:
     assert statuses(first) == ["FAILED"] * 4
 
 
+def test_deaths_do_not_count_while_the_job_advances() -> None:
+    first = abandoned()
+    for done in (10, 20, 30, 40, 50, 60):
+        changed(latest(first), processed=done)
+        assert rescuer.rescue_expired() == 1
+        again = claiming.claim(queue=QUEUE, worker="worker")
+        assert again is not None
+        assert again.round_attempt == 0
+        changed(again, lease_expires_at=LONG_AGO)
+    for deaths in (1, 2, 3):
+        changed(latest(first), processed=60)  # as far as before
+        rescuer.rescue_expired()
+        again = claiming.claim(queue=QUEUE, worker="worker")
+        assert again is not None
+        assert again.round_attempt == deaths
+        changed(again, lease_expires_at=LONG_AGO)
+    changed(latest(first), processed=59)
+    rescuer.rescue_expired()
+    assert set(statuses(first)) == {"FAILED"}
+
+
 def test_a_rescue_and_a_failure_count_together() -> None:
     first = abandoned()
     rescuer.rescue_expired()

@@ -52,7 +52,7 @@ def test_a_database_that_is_away_is_told_once_until_it_is_back(monkeypatch: pyte
             raise OperationalError("gone")
 
     monkeypatch.setattr(rescuer_service, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    for name in ("rescue_expired", "wake_waiting"):
+    for name in ("expire_waiting", "rescue_expired", "wake_waiting"):
         monkeypatch.setattr(rescuer_service, name, ask)
     monkeypatch.setattr(rescuer_service.worker_registry, "beat", ask)
     one = RescuerService(queues=["default"], concurrency=1)
