@@ -30,7 +30,7 @@ from flags.states import sql
 from flags.states.models import Change
 from flags.states.sql import Span
 from flagsite.core.db import transient_errors
-from jobs.engine.kinds import job_kind
+from jobs.engine.kinds import DEFAULT_STALL_SECONDS, job_kind
 from jobs.engine.run import Run
 from jobs.errors import NothingLeftToDo
 from orgs.errors import TreeBusy
@@ -50,7 +50,7 @@ RETRY_TIMEOUT_SECONDS = 60.0
 """The time for which one chunk is tried again after transient errors."""
 
 
-@job_kind(KIND, queue="propagation")
+@job_kind(KIND, queue="propagation", stall_seconds=DEFAULT_STALL_SECONDS)
 def propagate(run: Run) -> None:
     """Write the changes of the job's chain to every organization of the subtree.
 

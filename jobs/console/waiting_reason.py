@@ -6,10 +6,32 @@ from datetime import timedelta
 
 from django.db.models import DurationField, ExpressionWrapper, F
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from jobs.engine import worker_registry
+from jobs.engine.kinds import kind_named
 from jobs.engine.models import Job, Queue
 from jobs.engine.states import Status
+
+
+def _limit_that_holds(job: Job, queue: Queue) -> str | None:
+    """Why the rate of the queue or the concurrency key of the job lets it wait, as a sentence; None if they do not."""
+    if queue.rate_allowed is not None and queue.rate_arrival_at is not None:
+        seconds = (queue.rate_arrival_at - queue.rate_tolerance - timezone.now()).total_seconds()
+        if seconds > 0:
+            rate = f"{queue.rate_allowed:,} jobs in {queue.rate_seconds:,} s"
+            return f"The queue {queue.name} may start {rate}; the next one may start in {seconds:.0f} s."
+    if job.concurrency_key and _is_used_up(job):
+        return f"Other jobs of the kind {job.kind} run for the same {job.concurrency_key.partition(':')[2]!r}."
+    return None
+
+
+def _is_used_up(job: Job) -> bool:
+    """Whether as many jobs run as the concurrency key of the job allows."""
+    running = Job.objects.filter(
+        queue=job.queue, kind=job.kind, status=Status.IN_PROGRESS, concurrency_key=job.concurrency_key
+    )
+    return running.count() >= kind_named(job.kind).key_limit
 
 
 def waiting_reason(job_id: int) -> str | None:
@@ -30,6 +52,8 @@ def waiting_reason(job_id: int) -> str | None:
     running = Job.objects.filter(queue=queue.name, status=Status.IN_PROGRESS).count()
     if queue.concurrency is not None and running >= queue.concurrency:
         return f"The queue {queue.name} runs as many jobs as its concurrency allows: {running:,}."
+    if limit := _limit_that_holds(job, queue):
+        return limit
     slots = sum(worker.concurrency for worker in worker_registry.alive(queue.name))
     if running >= slots:
         return f"The workers are busy; running jobs of the queue {queue.name}: {running:,}."

@@ -12,6 +12,8 @@ Work = Callable[[Any], None]
 """A function with one argument, a `jobs.engine.run.Run`. Importing that class here would be a circular import."""
 DEFAULT_ATTEMPT_SECONDS = 600.0
 """How long one attempt of a kind of limited length may take."""
+DEFAULT_STALL_SECONDS = 600.0
+"""How long an attempt of a kind that works in short transactions may go on without progress."""
 NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
 """The schema of a kind that needs no arguments."""
 

@@ -15,7 +15,7 @@ from django.db.models import Count, QuerySet
 
 from flagsite.core import actor
 from jobs.engine import lifecycle
-from jobs.engine.kinds import job_kind
+from jobs.engine.kinds import DEFAULT_STALL_SECONDS, job_kind
 from jobs.engine.models import Job
 from jobs.engine.run import Run
 from jobs.operations.bulk import (
@@ -79,7 +79,7 @@ def _store_targets(job: Job, target_ids: QuerySet[Job, int]) -> int:
         return int(cursor.rowcount)
 
 
-@job_kind(KIND)
+@job_kind(KIND, stall_seconds=DEFAULT_STALL_SECONDS)
 def do_on_all(run: Run) -> None:
     """Do the operation on each target; the checkpoint counts the done jobs, and the skipped jobs for each reason."""
     arguments = run.job.arguments

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import connection, models, transaction
 
 from jobs.counting import hourly_metrics
-from jobs.engine.kinds import NO_ARGUMENTS, job_kind
+from jobs.engine.kinds import DEFAULT_STALL_SECONDS, NO_ARGUMENTS, job_kind
 from jobs.engine.lifecycle import Uniqueness
 from jobs.engine.models import Job
 from jobs.engine.run import Run
@@ -103,7 +103,13 @@ def old_jobs() -> OldJobs:
     return OldJobs(counts.get("COMPLETED", 0), counts.get("CANCELLED", 0), counts.get("FAILED", 0), others)
 
 
-@job_kind(KIND, queue="cleanup", summary="Delete jobs and other rows that ended long ago.", arguments=NO_ARGUMENTS)
+@job_kind(
+    KIND,
+    queue="cleanup",
+    summary="Delete jobs and other rows that ended long ago.",
+    arguments=NO_ARGUMENTS,
+    stall_seconds=DEFAULT_STALL_SECONDS,
+)
 def clean_up(run: Run) -> None:
     """Delete old chains in short transactions of some thousand chains, then the old rows of other apps.
 
