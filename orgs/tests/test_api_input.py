@@ -155,6 +155,10 @@ def test_a_field_that_does_not_exist_is_refused_with_the_fields_that_do(api: Api
         "field": "parent",
         "message": "This field does not exist here. The fields are: reason, name, key, parentId.",
     }
+    (error,) = api.post("/v1/feature-flags", {"nam": "checkout"}).json()["errors"]
+    assert " tags, " in error["message"]
+    assert "createdAt" not in error["message"]  # a field of the answer that nobody can write
+    assert api.post("/v1/feature-flags", {"name": "checkout", "createdAt": "ever"}).status_code == 201
     (error,) = api.get("/organizations", parentId=1).json()["errors"]
     assert error["message"].startswith("This field does not exist here. The fields are: ")
     assert "parent" in error["message"]

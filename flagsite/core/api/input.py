@@ -90,7 +90,8 @@ class InputSerializer(serializers.Serializer[Any]):
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, Mapping):
-            refuse_unknown(data, self.fields)
+            taken = [name for name, field in self.fields.items() if not field.read_only]
+            refuse_unknown(data, self.fields, taken)
         return super().to_internal_value(data)
 
 
@@ -235,11 +236,16 @@ def _with_choices(field: Any, errors: Any) -> Any:
     return [message + words if getattr(message, "code", "") == "invalid_choice" else message for message in errors]
 
 
-def refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
-    """Refuse names that are not among the known ones, and list the known ones. Raises ValidationError."""
+def refuse_unknown(given: Iterable[str], known: Collection[str], taken: Collection[str] | None = None) -> None:
+    """Refuse names that are not among the known ones. Raises ValidationError.
+
+    The message lists the known ones, or only those that are `taken`: a client may send back what it has read, but a
+    field that only Flagsite writes is no help to a client that writes.
+    """
     unknown = [name for name in given if name not in known]
     if unknown:
-        fields = f"The fields are: {', '.join(known)}." if known else "Nothing can be sent here."
+        listed = ", ".join(known if taken is None else taken)
+        fields = f"The fields are: {listed}." if listed else "Nothing can be sent here."
         raise ValidationError({printable(name): [f"This field does not exist here. {fields}"] for name in unknown[:20]})
 
 
