@@ -22,11 +22,11 @@ from jobs.errors import ImportFileGone, ImportNotApplicable, ImportNotFound, Per
 from jobs.imports import stored_file
 from jobs.imports.models import ImportFile, ImportLine, OrganizationImport
 from jobs.imports.progress import ImportProgress
-from orgs.access import requesters
+from jobs.operations import requester_rights
 from orgs.access.caller import Caller
 from orgs.access.models import Role
 from orgs.audit import audit_log
-from orgs.errors import ImportRefused, NoLongerAllowed, OrganizationNotFound
+from orgs.errors import ImportRefused, OrganizationNotFound
 from orgs.importing import importer, staging
 from orgs.importing.importer import ImportReport
 from orgs.importing.options import ImportOptions
@@ -121,7 +121,12 @@ def _import(run: Run, record: OrganizationImport, content: BinaryIO, progress: I
         if not _lock_tree():
             return False
         options = ImportOptions(**arguments["options"])
-        _check_may_still_import(arguments["by"], options.top_id)
+        requester_rights.check_may_still(
+            arguments["by"],
+            Role.ADMIN,
+            organization_id=options.top_id,
+            again="Somebody who may import can upload the file again.",
+        )
         context = {name: arguments[name] for name in ("address", "reason")}
         with actor.acting(arguments["via"], actor=arguments["by"], **context):
             report = importer.import_organizations(
@@ -134,17 +139,6 @@ def _import(run: Run, record: OrganizationImport, content: BinaryIO, progress: I
         _store_result(record, report)
         run.record_progress(processed=report.rows, unchanged=report.unchanged, total=report.rows)
     return True
-
-
-def _check_may_still_import(requested_by: str, top_id: int | None) -> None:
-    """Check that the actor that requested the import has the rights for it still. Raises PermanentFailure."""
-    try:
-        requesters.check_may_still(requested_by, Role.ADMIN, organization_id=top_id)
-    except NoLongerAllowed as error:
-        raise PermanentFailure(
-            f"{requested_by} has requested this import and may no longer import: {error.detail}. Somebody who may "
-            "import can upload the file again."
-        ) from error
 
 
 def _lock_tree() -> bool:

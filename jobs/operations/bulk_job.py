@@ -2,6 +2,9 @@
 
 The request stores the target jobs, so that later jobs are not among them. The operation on one job and the record of
 its outcome are one transaction. Therefore no operation is done twice, however often the worker is killed.
+
+The job may begin long after the request. Each attempt checks first that the requester may still do the operation, and
+it skips jobs whose organization has left the subtree of the request.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from jobs.engine import lifecycle
 from jobs.engine.kinds import DEFAULT_STALL_SECONDS, job_kind
 from jobs.engine.models import Job
 from jobs.engine.run import Run
+from jobs.operations import requester_rights
 from jobs.operations.bulk import (
     OPERATIONS,
     BulkOperation,
@@ -28,10 +32,14 @@ from jobs.operations.bulk import (
     one_of_each_chain,
 )
 from jobs.operations.models import BulkTarget
+from orgs.access.models import Role
 from orgs.audit import audit_log
+from orgs.tree.paths import path_ids_of
 
 KIND = "bulk"
 DONE = "done"
+LEFT = "were outside of the subtree by now"
+AGAIN = "Somebody who may do the operation can request it again."
 PRIORITY = 99
 """Higher than the usual priority of jobs, so that an operation on a long queue does not wait at its end."""
 BATCH_SIZE = 500
@@ -81,8 +89,12 @@ def _store_targets(job: Job, target_ids: QuerySet[Job, int]) -> int:
 
 @job_kind(KIND, stall_seconds=DEFAULT_STALL_SECONDS)
 def do_on_all(run: Run) -> None:
-    """Do the operation on each target; the checkpoint counts the done jobs, and the skipped jobs for each reason."""
-    arguments = run.job.arguments
+    """Do the operation on each target; the checkpoint counts the done jobs, and the skipped jobs for each reason.
+
+    Raises PermanentFailure if the requester may no longer do the operation.
+    """
+    arguments, top_id = run.job.arguments, run.job.organization_id
+    requester_rights.check_may_still(arguments["by"], Role.OPERATOR, organization_id=top_id, again=AGAIN)
     operation = OPERATIONS[arguments["deed"]]
     parameters = {name: arguments[name] for name in ("by", "reason", "priority")}
     result = _result_of_earlier_attempts(run.job)
@@ -92,10 +104,18 @@ def do_on_all(run: Run) -> None:
         for target in _in_order(remaining):
             run.check()
             with transaction.atomic():
-                skip_reason = do_on_one(target.target_id, operation, **parameters)
+                has_left = top_id is not None and _has_left(target.target_id, top_id)
+                skip_reason = LEFT if has_left else do_on_one(target.target_id, operation, **parameters)
                 BulkTarget.objects.filter(pk=target.pk).update(outcome=skip_reason or DONE)
                 result.add(skip_reason)
                 run.record_progress(processed=1, unchanged=int(bool(skip_reason)), checkpoint=_as_checkpoint(result))
+
+
+def _has_left(job_id: int, top_id: int) -> bool:
+    """Return whether the organization of a job has moved out of the subtree since the request."""
+    organization_id = Job.objects.filter(pk=job_id).values_list("organization_id", flat=True).first()
+    path = path_ids_of(organization_id) if organization_id is not None else []
+    return bool(path) and top_id not in path
 
 
 def _in_order(remaining: Any) -> Iterator[BulkTarget]:

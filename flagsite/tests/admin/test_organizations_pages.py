@@ -142,7 +142,7 @@ def test_administrators_create_rename_and_delete(cast: Cast) -> None:
 def test_a_key_that_another_has_is_refused_in_words(cast: Cast) -> None:
     client = signed_in("admin")
     for address in (f"{TREE}add/", f"{TREE}{cast.acme.pk}/create/do/"):
-        assert "key &#x27;rome&#x27; already" in shown(client.post(address, {"name": "x", "key": "rome"}))
+        assert "key &#x27;rome&#x27; is taken" in shown(client.post(address, {"name": "x", "key": "rome"}))
 
 
 def moved_to_another_customer(cast: Cast) -> Caller:

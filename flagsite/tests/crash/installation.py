@@ -183,20 +183,20 @@ class Installation:
         """The id of a planted branch."""
         return 2 + number * (1 + leaves)
 
-    def slow_down(self, seconds: float) -> None:
-        """Make every statement that writes flag states take so long, so that there is a middle to hit."""
+    def slow_down(self, seconds: float, table: str = "flags_flagstate") -> None:
+        """Make every statement that writes flag states, or another table, take so long: there is a middle to hit."""
         self.sql(
             f"""
             CREATE OR REPLACE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql AS
             $$ BEGIN PERFORM pg_sleep({seconds}); RETURN NULL; END $$;
-            CREATE OR REPLACE TRIGGER take_time AFTER INSERT OR UPDATE OR DELETE ON flags_flagstate
+            CREATE OR REPLACE TRIGGER take_time AFTER INSERT OR UPDATE OR DELETE ON {table}
                 FOR EACH STATEMENT EXECUTE FUNCTION take_time()
             """
         )
 
     def speed_up(self) -> None:
         """Undo `slow_down`."""
-        self.sql("DROP TRIGGER IF EXISTS take_time ON flags_flagstate")
+        self.sql("DROP FUNCTION IF EXISTS take_time CASCADE")
 
     def job(self, job_id: int) -> dict[str, Any]:
         """The job as the API shows it."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from conftest import Cast
@@ -19,8 +20,11 @@ from jobs.operations import bulk, bulk_job, job_operations
 from jobs.operations.bulk import OPERATIONS, count_selection
 from jobs.operations.models import BulkTarget
 from jobs.tests.engine_steps import QUEUE, before_each, by_hand, changed, claimed, lease_of, make_due, statuses, waiting
+from orgs.access import access_keys
+from orgs.access.models import Role
 from orgs.audit.models import AuditEntry
-from orgs.tests.people import shown, signed_in
+from orgs.tests.people import person, shown, signed_in
+from orgs.tree import tree_operations
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/jobs/job/"
@@ -43,11 +47,22 @@ def newest_in(page: str) -> str:
     return page.partition('name="newest" value="')[2].partition('"')[0]
 
 
-def begun(deed: str, *, reason: str = "x", priority: int | None = None) -> Job:
-    """A job that does it to all of alice's."""
+def begun(
+    deed: str,
+    *,
+    by: str = "user:olga",
+    reason: str = "x",
+    priority: int | None = None,
+    organization_id: int | None = None,
+) -> Job:
+    """A job that does it to all of alice's; olga, if she asks for it, is an operator."""
+    if by == "user:olga" and not User.objects.filter(username="olga").exists():
+        person("operator", name="olga")
     jobs = Job.objects.filter(requested_by="alice")
     chosen = count_selection(jobs, OPERATIONS[deed])
-    return bulk_job.start(jobs, OPERATIONS[deed], chosen, by="user:olga", reason=reason, priority=priority)
+    return bulk_job.start(
+        jobs, OPERATIONS[deed], chosen, by=by, reason=reason, priority=priority, organization_id=organization_id
+    )
 
 
 @contextmanager
@@ -219,3 +234,44 @@ def test_one_whose_worker_stops_is_handed_back_before_the_next_job_and_its_total
         runner.run_next(QUEUE)
     assert totals == [3, 3]
     assert [statuses(job) for job in [many, *jobs]] == [["COMPLETED"]] + [["CANCELLED"]] * 3
+
+
+# --- whose rights count -----------------------------------------------------------------------------------------------
+def test_one_that_waited_does_nothing_once_its_access_key_is_revoked() -> None:
+    jobs = [waiting() for _ in range(3)]
+    key, _ = access_keys.create(name="ops", role=Role.OPERATOR)
+    many = begun("cancel", by=f"key:{key.prefix} ops")
+    access_keys.revoke(prefix=key.prefix)
+    runner.run_next(QUEUE)
+    many.refresh_from_db()
+    assert (many.status, many.error_message) == (
+        "FAILED",
+        (
+            f"key:{key.prefix} ops has requested this and may no longer request it: the access key has been revoked. "
+            "Somebody who may do the operation can request it again."
+        ),
+    )
+    assert [statuses(job) for job in jobs] == [["PENDING"]] * 3
+    assert statuses(many) == ["FAILED"]  # no retry follows
+
+
+def test_one_that_waited_does_nothing_once_its_person_has_another_role() -> None:
+    jobs = [waiting() for _ in range(3)]
+    many = begun("cancel")
+    olga = User.objects.get(username="olga")
+    olga.groups.set(Group.objects.filter(name="viewer"))
+    runner.run_next(QUEUE)
+    many.refresh_from_db()
+    assert (many.status, "the role is reader by now" in many.error_message) == ("FAILED", True)
+    assert [statuses(job) for job in jobs] == [["PENDING"]] * 3
+
+
+def test_one_passes_over_jobs_whose_organization_has_moved_to_another_customer(cast: Cast) -> None:
+    ours, moved = (changed(waiting(), organization_id=one.pk) for one in (cast.bergen, cast.oslo))
+    person("operator", bound_to=cast.north, name="nora")
+    many = begun("cancel", by="user:nora", organization_id=cast.north.pk)
+    tree_operations.move(organization_id=cast.oslo.pk, parent_id=cast.rival.pk)
+    runner.run_next(QUEUE)
+    many.refresh_from_db()
+    assert (statuses(ours), statuses(moved), many.status) == (["CANCELLED"], ["PENDING"], "COMPLETED")
+    assert bulk_job.result_of(many).skipped == {"were outside of the subtree by now": 1}
