@@ -6,7 +6,10 @@ import os
 
 import django
 
+from flagsite import environment
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "flagsite.settings")
+environment.people_wait()
 django.setup()
 
 from flagsite.core.db.requirements import refuse_unsuitable_database  # noqa: E402 - needs the settings

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 
-from flagsite import tracing
+from flagsite import environment, tracing
 from flagsite.metrics.multiprocess_folder import share_request_counts
 from flagsite.web import garbage_collection
 from flagsite.web.django_application import django_handler
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "flagsite.settings")
+environment.people_wait()
 share_request_counts()  # before a module imports prometheus_client
 tracing.start("web")  # before the middleware is loaded
 django_application = django_handler()

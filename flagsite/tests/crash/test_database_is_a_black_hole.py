@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from flags.tests.serving.swallowing_proxy import SwallowingProxy
-from flagsite.development.servers.server_commands import web_command
+from flagsite.development.servers.server_commands import events_command, web_command
 from flagsite.tests.crash.installation import Installation, eventually, free_port, kill_session
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -40,6 +40,11 @@ class BehindHole:
         """The flag `checkout` for the organization."""
         return self.post("/ofrep/v1/evaluate/flags/checkout", json={"context": {"organizationId": organization_id}})
 
+    def event_stream(self, organization_id: int) -> str:
+        """The address of the organization's event stream."""
+        answer = self.post("/ofrep/v1/evaluate/flags", json={"context": {"organizationId": organization_id}})
+        return str(answer.json()["eventStreams"][0]["url"])
+
     def value(self, organization_id: int) -> object:
         """The same; None if there is no value."""
         try:
@@ -66,12 +71,25 @@ def behind_hole(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setitem(
             installation.environment, "DATABASE_URL", f"postgresql://flagsite@127.0.0.1:{hole.port}/flagsite"
         )
+        events = free_port()
+        monkeypatch.setitem(installation.environment, "EVENTS_URL", f"http://127.0.0.1:{events}")
         web = installation.run(*web_command(port, workers=1))
+        listening = installation.run(*events_command(events))
         behind = BehindHole(installation, port, hole)
         eventually(behind.is_live, within=60)
         eventually(lambda: behind.value(KNOWN) is True and behind.value(OFF) is True, within=60)
         yield behind
-        kill_session(web)
+        for process in (web, listening):
+            kill_session(process)
+
+
+def opened(stream: str) -> int:
+    """The status of the answer to a client that opens an event stream; 0 if nobody listens yet."""
+    try:
+        with httpx.stream("GET", stream, timeout=PATIENCE_SECONDS) as answer:
+            return answer.status_code
+    except httpx.ConnectError:
+        return 0
 
 
 def requests(behind: BehindHole) -> list[Callable[[], httpx.Response]]:
@@ -89,11 +107,15 @@ def requests(behind: BehindHole) -> list[Callable[[], httpx.Response]]:
 def test_requests_are_refused_fast_while_it_lasts_and_answered_rightly_soon_after(
     installation: Installation, behind_hole: BehindHole
 ) -> None:
+    stream = behind_hole.event_stream(KNOWN)
+    eventually(lambda: opened(stream) == 200, within=60)
     behind_hole.hole.hold_back()
-    with ThreadPoolExecutor(50) as clients:
+    with ThreadPoolExecutor(60) as clients:
         answers = [clients.submit(send) for send in requests(behind_hole)]
+        streams = [clients.submit(opened, stream) for _ in range(4)]
         assert behind_hole.is_live()
         refusals = [answer.result() for answer in answers]
+        assert [one.result() for one in streams] == [503] * 4
     assert {answer.status_code for answer in refusals} == {503}
     assert all(int(answer.headers["Retry-After"]) > 0 for answer in refusals)
     assert {answer.json()["errorDetails"] for answer in refusals[:25]} == {
@@ -112,6 +134,7 @@ def test_requests_are_refused_fast_while_it_lasts_and_answered_rightly_soon_afte
     eventually(lambda: behind_hole.value(OFF) is False, within=PATIENCE_SECONDS)
     assert behind_hole.value(KNOWN) is True  # nothing was written by requests that were refused
     assert behind_hole.value(FIRST_UNKNOWN) is True
+    eventually(lambda: opened(stream) == 200, within=PATIENCE_SECONDS)
     eventually(lambda: behind_hole.get("/readyz").json()["checks"]["listener"] == "ok", within=30)
 
 
