@@ -28,9 +28,9 @@ class BehindHole:
         self._url = f"http://127.0.0.1:{port}"
         self._key = {"Authorization": f"Bearer {installation.key}"}
 
-    def get(self, path: str, **headers: str) -> httpx.Response:
+    def get(self, path: str, *, within: float = PATIENCE_SECONDS, **headers: str) -> httpx.Response:
         """The answer to a GET with the key of the installation."""
-        return httpx.get(f"{self._url}{path}", headers=self._key | headers, timeout=PATIENCE_SECONDS)
+        return httpx.get(f"{self._url}{path}", headers=self._key | headers, timeout=within)
 
     def post(self, path: str, **more: Any) -> httpx.Response:
         """The answer to a POST, likewise."""
@@ -142,9 +142,9 @@ def test_a_slow_query_is_no_black_hole(installation: Installation, behind_hole: 
     with ThreadPoolExecutor(1) as client:
         with installation.connection() as blocker, blocker.transaction():
             blocker.execute("LOCK TABLE flags_flag")
-            slow = client.submit(behind_hole.get, "/v1/feature-flags")
-            for _ in range(30):  # for longer than the watch waits for an answer
-                blocker.execute("SELECT pg_sleep(0.1)")
+            slow = client.submit(behind_hole.get, "/v1/feature-flags", within=60)
+            for _ in range(15):  # for longer than the watch waits for an answer
+                blocker.execute("SELECT pg_sleep(0.2)")
                 assert behind_hole.get("/organizations").status_code == 200
             assert not slow.done()
         assert slow.result().status_code == 200
