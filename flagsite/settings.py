@@ -64,7 +64,7 @@ INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",  # without the theme's own site
     "unfold.contrib.filters",
     "flagsite.admin_site.apps.FlagsiteAdminConfig",
-    "django.contrib.auth",
+    "flagsite.admin_site.apps.AccessConfig",  # Django's
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
@@ -75,7 +75,7 @@ INSTALLED_APPS = [
     "rest_framework_api_key",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    "django_celery_beat",
+    "flagsite.admin_site.apps.PeriodicTasksConfig",
     "mptt",
     "orgs.apps.OrgsConfig",
     "jobs.apps.JobsConfig",

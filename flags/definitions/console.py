@@ -12,7 +12,14 @@ from rest_framework.renderers import JSONRenderer
 from flags.definitions.models import Flag
 from flags.definitions.serializers import DefinitionChanges, DefinitionSerializer, NewDefinition
 from flags.errors import InvalidDefinition
+from flagsite.core.api.input import errors_of
 from flagsite.core.console.command import WrongUsage
+
+OTHER_WAYS = {
+    "name": "The name of a flag cannot be changed.",
+    "reason": "The reason is no field of the definition. Write it with --reason.",
+}
+"""What people write as a field although it is none, with the way to write it."""
 
 
 def add_fields(parser: CommandParser) -> None:
@@ -27,17 +34,21 @@ def values_in(assignments: Sequence[str], *, flag: str = "") -> dict[str, Any]:
     """Return the definition fields of the arguments FIELD=VALUE, checked like those of the API.
 
     A value is JSON or else a text. With `flag`, they are the fields of a new flag. Raises WrongUsage for an argument
-    without `=` and for a field that is given twice, and InvalidDefinition.
+    without `=`, for a field that is given twice and for what is no field, and InvalidDefinition.
     """
     given: dict[str, Any] = {}
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
-        if not equals or name in {*given, "name", "reason"}:
-            raise WrongUsage(f"{assignment!r} is not FIELD=VALUE with another field than before.")
+        if not equals:
+            raise WrongUsage(f"{assignment!r} is not FIELD=VALUE. Write it as owner=checkout-team.")
+        if name in given:
+            raise WrongUsage(f"The field {name} is there twice. Write it once.")
+        if name in OTHER_WAYS:
+            raise WrongUsage(OTHER_WAYS[name])
         given[name] = _value(text)
     serializer = NewDefinition(data={"name": flag, **given}) if flag else DefinitionChanges(data=given)
     if not serializer.is_valid():
-        raise InvalidDefinition(_words(dict(serializer.errors)))
+        raise InvalidDefinition(_words(errors_of(serializer)))
     return {name: value for name, value in serializer.validated_data.items() if name not in {"name", "reason"}}
 
 

@@ -68,6 +68,30 @@ def own_password(request: HttpRequest) -> HttpResponse:
     return cast("HttpResponse", change(request))
 
 
+LABELS = {"is_active": "Active", "is_superuser": "Superuser", "date_joined": "Created", "last_login": "Last sign-in"}
+HELP_TEXTS = {
+    "is_active": "A person who is not active cannot sign in. Do this instead of deleting the person.",
+    "is_superuser": "A superuser may do everything, and is the only one who may change superusers.",
+}
+
+
+class PersonForm(UserChangeForm):
+    """The form of a person."""
+
+    class Meta(UserChangeForm.Meta):
+        labels = LABELS
+        help_texts = HELP_TEXTS
+
+
+class NewPersonForm(UserCreationForm):
+    """The form of a new person."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["usable_password"].label = "Sign-in with a password"
+        self.fields["usable_password"].help_text = "If it is disabled, the person cannot sign in."
+
+
 class ScopeInline(StackedInline):
     """The organization to which the person is bound."""
 
@@ -96,8 +120,9 @@ class PersonAdmin(DjangoUserAdmin, OperatorAdmin):  # type: ignore[misc]  # both
 
     view_role = add_role = change_role = Role.ADMIN
     lookup_allowed = OperatorAdmin.lookup_allowed
-    form = UserChangeForm
-    add_form = UserCreationForm
+    form = PersonForm
+    add_form = NewPersonForm
+    add_form_template = "admin/people/add.html"
     change_password_form = PasswordForm
     change_user_password_template = "admin/people/set_password.html"  # noqa: S105 - a template
     inlines = [ScopeInline]
@@ -108,7 +133,7 @@ class PersonAdmin(DjangoUserAdmin, OperatorAdmin):  # type: ignore[misc]  # both
     readonly_fields = ["last_login", "date_joined"]
     fieldsets = [
         (None, {"fields": ["username", "password", "first_name", "last_name", "email"]}),
-        ("Permissions", {"fields": ["is_active", "groups", "is_superuser"]}),
+        ("Access", {"fields": ["is_active", "groups", "is_superuser"]}),
         ("Dates", {"fields": ["last_login", "date_joined"]}),
     ]
     add_fieldsets = [(None, {"fields": ["username", "usable_password", "password1", "password2", "groups"]})]

@@ -38,7 +38,20 @@ class PeriodicTaskForm(forms.ModelForm):
     class Meta:
         model = PeriodicTask
         fields = ["name", "task", "description", "enabled", "interval", "crontab", "start_time", "expire_seconds"]
-        help_texts: ClassVar = {"enabled": "Beat sends the task only while this box is ticked."}
+        labels: ClassVar = {
+            "interval": "Interval", "crontab": "Crontab", "start_time": "Start time",
+            "expire_seconds": "Leave out a run that has waited for longer than (seconds)",
+            "last_run_at": "Last run", "total_run_count": "Runs",
+        }  # fmt: skip
+        help_texts: ClassVar = {
+            "enabled": "Beat sends the task only while this box is ticked.",
+            "interval": "The time between two runs. Leave it empty if you choose a crontab.",
+            "crontab": "The times of the runs. Leave it empty if you choose an interval.",
+            "start_time": "In UTC. Beat sends the task from then on. Empty: at once.",
+            "expire_seconds": "Empty: workers also do runs that have waited for long.",
+            "last_run_at": "",
+            "total_run_count": "",
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -60,6 +73,11 @@ class CrontabForm(forms.ModelForm):
     class Meta:
         model = CrontabSchedule
         fields = "__all__"  # noqa: DJ007 - the crontab's five fields and its time zone
+        labels: ClassVar = {
+            "minute": "Minute", "hour": "Hour", "day_of_month": "Day of month", "month_of_year": "Month",
+            "day_of_week": "Day of week", "timezone": "Time zone",
+        }  # fmt: skip
+        help_texts: ClassVar = {"timezone": "The zone of the times, such as Europe/Oslo."}
 
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or self.cleaned_data
@@ -74,6 +92,7 @@ class IntervalForm(forms.ModelForm):
     class Meta:
         model = IntervalSchedule
         fields = ("every", "period")
+        labels: ClassVar = {"every": "Every", "period": "Period"}
 
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or self.cleaned_data

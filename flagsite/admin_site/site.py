@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.apps import apps
 from django.contrib.auth.forms import AuthenticationForm as DjangoAuthenticationForm
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
@@ -44,6 +45,12 @@ class FlagsiteAdminSite(UnfoldAdminSite):
             if getattr(pattern, "name", None) in PAGES_WITHOUT_FORM:
                 pattern.callback = only_reads(pattern.callback)
         return patterns
+
+    def app_index(self, request: HttpRequest, app_label: str, extra_context: Any = None) -> HttpResponse:
+        """The page with the lists of an app. Its title is the name of the app alone."""
+        title = {"title": apps.get_app_config(app_label).verbose_name} if self.get_app_list(request, app_label) else {}
+        response: HttpResponse = super().app_index(request, app_label, title | (extra_context or {}))
+        return response
 
     def search(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """The search of the side bar, instead of the theme's, which keeps results for minutes."""

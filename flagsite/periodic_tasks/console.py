@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -10,19 +12,51 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from flags.schedules.recurrence import FIELDS
 from flagsite.core.console.arguments import count, when
-from flagsite.core.console.command import WrongUsage
+from flagsite.core.console.command import Refused, WrongUsage
 from flagsite.periodic_tasks.serializers import MAX_INTEGER, PeriodicTaskSerializer
+from jobs.errors import InvalidPeriodicTask
 
 PERIODS = [period for period, _ in IntervalSchedule.PERIOD_CHOICES]
 COLUMNS = ("task", "description", "start_time", "expire_seconds")
 
 
-def add_options(parser: CommandParser) -> None:
-    """Add the options for the values of a periodic task."""
+OPTIONS = {
+    "crontab.timeZone": "--time-zone",
+    "crontab.dayOfWeek": "--cron, day of week",
+    "crontab.dayOfMonth": "--cron, day of month",
+    "crontab.monthOfYear": "--cron, month",
+    "crontab.hour": "--cron, hour",
+    "crontab.minute": "--cron, minute",
+    "crontab": "--cron",
+    "interval.every": "--every",
+    "interval": "--every",
+    "expireSeconds": "--expire-seconds",
+    "startTime": "--start-time",
+    "task": "--task",
+    "description": "--description",
+}
+"""The options for the fields that the messages of the rules name."""
+
+
+@contextmanager
+def naming_options() -> Iterator[None]:
+    """Let the message of InvalidPeriodicTask name the options of the command, and not the fields of the API."""
+    try:
+        yield
+    except InvalidPeriodicTask as error:
+        message = str(error)
+        for field, option in OPTIONS.items():
+            message = re.sub(rf"(^| ){re.escape(field)}: ", rf"\1{option}: ", message)
+        raise Refused(message) from error
+
+
+def add_options(parser: CommandParser, *, needs_schedule: bool = False) -> None:
+    """Add the options for the values of a periodic task. A new task needs an interval or a crontab."""
     parser.add_argument("--task", help="a task that the workers know, such as jobs.clean_up")
     parser.add_argument("--description", help="for people")
-    parser.add_argument("--every", nargs=2, metavar=("N", "PERIOD"), help=f"an interval; {', '.join(PERIODS)}")
-    parser.add_argument("--cron", metavar="'30 2 * * *'", help="minute, hour, day of month, month, day of week")
+    schedule = parser.add_mutually_exclusive_group(required=needs_schedule)
+    schedule.add_argument("--every", nargs=2, metavar=("N", "PERIOD"), help=f"an interval; {', '.join(PERIODS)}")
+    schedule.add_argument("--cron", metavar="'30 2 * * *'", help="minute, hour, day of month, month, day of week")
     parser.add_argument("--time-zone", metavar="ZONE", help="the zone of --cron, such as Europe/Oslo; default: UTC")
     parser.add_argument("--start-time", type=when, metavar="TIME", help="beat sends the task from then on")
     parser.add_argument(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from django.core.exceptions import ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
@@ -82,13 +82,17 @@ def change(name: str, *, by: str, reason: str = "", **settings: float | str | No
         try:
             queue.full_clean()
         except ValidationError as error:
-            raise InvalidQueueSettings("; ".join(error.messages)) from error
+            raise InvalidQueueSettings(" ".join(_said(*problem) for problem in error.message_dict.items())) from error
         queue.save(update_fields=list(settings))
         after = {field: getattr(queue, field) for field in SETTINGS}
         if after != before:
             audit_log.record("queue.change", f"queue:{name}", by=by, reason=reason, before=before, after=after)
             wakeup.wake(name)
     return queue
+
+
+def _said(field: str, messages: list[str]) -> str:
+    return " ".join([*([] if field == NON_FIELD_ERRORS else [f"{field}:"]), *messages])
 
 
 QUEUE_STATUSES = """

@@ -10,6 +10,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.text import capfirst
 from django.views.decorators.cache import never_cache
 
 from flagsite.core.reading_pages import only_reads
@@ -47,7 +48,7 @@ class LiveListAdmin(OperatorAdmin):
         raise NotImplementedError
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        return self.page(request, self.page_template, self.opts.verbose_name_plural, self.figures)
+        return self.page(request, self.page_template, capfirst(self.opts.verbose_name_plural), self.figures)
 
     def get_urls(self) -> list[URLPattern]:
         name = f"{self.opts.app_label}_{self.opts.model_name}_live"

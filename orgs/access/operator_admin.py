@@ -18,6 +18,7 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, URLPattern
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import TextFilter
 from unfold.views import ChangeList as ThemedChangeList
@@ -109,7 +110,9 @@ class TextInputFilter(TextFilter):
 
 
 class SingleCountChangeList(ThemedChangeList):
-    """A list that shows the number of rows once, below the list. The theme also shows it at the head of the page.
+    """A list with the name of its rows as its title, such as "Jobs", and with the number of rows below the list only.
+
+    Django's title is "Select job to change", and the theme also shows the number at the head of the page.
 
     If the rows have neither links nor boxes to select them, the theme names the first cell "Select record" on a phone.
     Here this cell has the name of its column.
@@ -122,6 +125,7 @@ class SingleCountChangeList(ThemedChangeList):
         if links is None and "action_checkbox" not in self.list_display:
             links = []
         self.list_display_links = links
+        self.title = capfirst(self.opts.verbose_name_plural)
 
     def url_for_result(self, result: Any) -> str:
         """Return the address of the page of a row. Raises NoReverseMatch if the rows of the list have no links."""

@@ -57,7 +57,7 @@ def test_it_names_the_lines_at_fault_and_exits_with_1(db: None, file: Path, caps
         execute_from_command_line(["manage.py", "import_organizations", str(file)])
     assert end.value.code == 1
     assert capsys.readouterr().err.splitlines()[-2:] == [
-        "Refused: line 3: The name is empty.",
+        "line 3: The name is empty.",
         "The file cannot be imported: 1 problem. Nothing was changed.",
     ]
 

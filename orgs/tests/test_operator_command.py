@@ -131,7 +131,7 @@ def test_programs_are_told_of_wrong_usage_in_json(
     with pytest.raises(SystemExit) as end:
         execute_from_command_line(sys.argv)
     assert end.value.code == 2
-    assert "required: prefix" in json.loads(capsys.readouterr().out)["error"]
+    assert "required: PREFIX" in json.loads(capsys.readouterr().out)["error"]
 
 
 @pytest.mark.parametrize("word", ["\udcff", "a\x00b"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flagsite.core.api.input import errors_of
 from flagsite.core.console.command import Answer, Refused, me
 from orgs.access.caller import Caller
 from orgs.access.models import Role
@@ -36,6 +37,6 @@ def answer_of(organization: Organization, done: str) -> Answer:
 
 def _checked(serializer: Any, *names: str) -> dict[str, Any]:
     if not serializer.is_valid():
-        problems = [f"{name}: {' '.join(map(str, errors))}" for name, errors in serializer.errors.items()]
+        problems = [f"{name}: {' '.join(map(str, errors))}" for name, errors in errors_of(serializer).items()]
         raise Refused(" ".join(problems))
     return {name: serializer.validated_data[name] for name in names}

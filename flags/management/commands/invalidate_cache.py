@@ -34,8 +34,11 @@ class Command(OperatorCommand):
             raise WrongUsage("Name what to read again: --all, --organization or --flag.")
         result = invalidate(console.everything(), everything=everything, organizations=organizations, flag_keys=flags)
         output = [f"{_named(one)}: {one['reason']}" for one in result.failed]
-        output.append(f"{len(result.done):,} done, {len(result.failed):,} refused.")
-        return Answer({"done": result.done, "failed": result.failed}, output, failed=bool(result.failed))
+        counts = f"{len(result.done):,} done, {len(result.failed):,} refused."
+        document = {"done": result.done, "failed": result.failed}
+        if result.failed:
+            return Answer(document, output, failed=True, error_summary=counts)
+        return Answer(document, [*output, counts])
 
 
 def _named(one: dict[str, Any]) -> str:

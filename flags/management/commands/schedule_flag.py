@@ -15,7 +15,7 @@ from flags.schedules.plan import ScheduleRequest
 from flagsite.core import actor
 from flagsite.core.console import terminal
 from flagsite.core.console.arguments import add_reason, count, when
-from flagsite.core.console.command import Answer, OperatorCommand, me
+from flagsite.core.console.command import Answer, OperatorCommand, WrongUsage, me
 from orgs.access.caller import Caller
 from orgs.access.models import Role
 from orgs.access.visible_organizations import find_organization
@@ -30,12 +30,12 @@ class Command(OperatorCommand):
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("organization", metavar="ORG", help="key or id; id:… or key:… if it is a number")
         parser.add_argument("flag", metavar="FLAG")
-        parser.add_argument("value", choices=["on", "off"])
+        parser.add_argument("value", choices=["on", "off"], metavar="on|off")
         times = parser.add_mutually_exclusive_group(required=True)
         times.add_argument("--at", type=when, metavar="TIME", help="30m, 2h, 7d from now, or an ISO time")
         times.add_argument("--cron", metavar="CRON", help="minute, hour, day of month, month, day of week")
         parser.add_argument(
-            "--time-zone", default="UTC", metavar="ZONE", help="time zone of --cron, such as Europe/Oslo"
+            "--time-zone", metavar="ZONE", help="time zone of --cron, such as Europe/Oslo; default: UTC"
         )
         parser.add_argument(
             "--max-retries", type=count(0, MAX_RETRIES_LIMIT), metavar="N", help="default: FLAG_SCHEDULE_MAX_RETRIES"
@@ -43,9 +43,11 @@ class Command(OperatorCommand):
         add_reason(parser)
 
     def answer(
-        self, *, organization: str, flag: str, value: str, at: datetime | None, cron: str | None, time_zone: str,
+        self, *, organization: str, flag: str, value: str, at: datetime | None, cron: str | None, time_zone: str | None,
         max_retries: int | None, reason: str, **options: Any,
     ) -> Answer:  # fmt: skip
+        if time_zone is not None and cron is None:
+            raise WrongUsage("--time-zone is the zone of --cron. Write the zone into --at: 2030-01-31T09:00:00+01:00.")
         where = find_organization(organization)
         caller = Caller(me(), Role.ADMIN)
         request = ScheduleRequest(flag, where.pk, reason, max_retries, actor.current().correlation_id)
@@ -53,7 +55,9 @@ class Command(OperatorCommand):
         if at is not None:
             schedule: FlagSchedule = plan.plan_once(caller, request, wanted=wanted, at=at)
         else:
-            schedule = plan.plan_recurring(caller, request, wanted=wanted, cron=cron or "", time_zone=time_zone)
+            schedule = plan.plan_recurring(
+                caller, request, wanted=wanted, cron=cron or "", time_zone=time_zone or "UTC"
+            )
         first = ", then again and again" if schedule.cron else ""
         words = (
             f"{flag} will be {value} for {where.key} (id {where.pk}) and everything below at "

@@ -35,7 +35,7 @@ class Command(OperatorCommand):
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("organization", metavar="ORG", help="key or id; id:… or key:… if it is a number")
         parser.add_argument("flag", metavar="FLAG")
-        parser.add_argument("value", choices=["on", "off"])
+        parser.add_argument("value", choices=["on", "off"], metavar="on|off")
         add_reason(parser)
         parser.add_argument("--wait", action="store_true", help="show progress until the job's chain has ended")
 

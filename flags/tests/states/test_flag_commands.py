@@ -90,7 +90,7 @@ def test_it_draws_a_bar_on_a_terminal(
         (["99999999999999999999", "checkout", "on"], "There is no organization with the key or id"),
         (["acme", "bad key", "on"], "The name of a flag has 1 to 255"),
         (["acme", "checkout", "true"], "invalid choice: 'true'"),
-        (["acme", "checkout"], "are required: value"),
+        (["acme", "checkout"], "are required: on|off"),
     ],
 )
 def test_what_makes_no_sense_changes_nothing(cast: Cast, arguments: list[str], words: str) -> None:

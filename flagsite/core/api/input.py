@@ -219,10 +219,13 @@ def _request_of(parser_context: Mapping[str, Any] | None) -> Request:
 
 def _validated(serializer: InputSerializer) -> dict[str, Any]:
     if not serializer.is_valid():
-        raise ValidationError(
-            {name: _with_choices(serializer.fields.get(name), texts) for name, texts in serializer.errors.items()}
-        )
+        raise ValidationError(errors_of(serializer))
     return dict(serializer.validated_data)
+
+
+def errors_of(serializer: serializers.Serializer[Any]) -> dict[str, Any]:
+    """Return the errors by field of a serializer whose input is not valid. A wrong choice lists the choices."""
+    return {name: _with_choices(serializer.fields.get(name), texts) for name, texts in serializer.errors.items()}
 
 
 def _with_choices(field: Any, errors: Any) -> Any:

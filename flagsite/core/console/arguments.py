@@ -39,6 +39,18 @@ def count(minimum: int, maximum: int) -> Callable[[str], int]:
     return count_in
 
 
+def decimal(minimum: float, maximum: float) -> Callable[[str], float]:
+    """Return a parser of numbers from `minimum` to `maximum`, which may have a fraction."""
+
+    def decimal_in(text: str) -> float:
+        is_number = re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text)
+        if not is_number or not minimum <= float(text) <= maximum:
+            raise ArgumentTypeError(f"{text!r} is not a number from {minimum:g} to {maximum:g}.")
+        return float(text)
+
+    return decimal_in
+
+
 def since(text: str) -> Since:
     """Parse a time before now (30s, 15m, 2h, 7d, 4w) or an ISO date or time; UTC unless it has another offset."""
     ago = re.fullmatch(r"([0-9]{1,6})([smhdw])", text)

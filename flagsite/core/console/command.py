@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -60,24 +61,18 @@ def result_of_each(results: Sequence[Any], shown: Sequence[RenderableType], *, r
     return Answer(document, [*shown, sentence] if len(results) > 1 else shown)
 
 
-class OperatorCommand(BaseCommand):
-    """A command for operators. A subclass defines `add_options` and `answer`.
-
-    With --json, standard output is one JSON document. If an operation is refused, this document is {"error": "…"}.
-    The command logs what it does, as every other process does. Of libraries it logs errors only, unless --verbosity is
-    2 or more. With --verbosity 0 it logs errors only.
-    """
+class PlainCommand(BaseCommand):
+    """A command whose refusal is its message alone. Django prints the name of the exception's class before it."""
 
     is_in_terminal = False
     """Whether a person or a script has started the command, and not other code."""
-    requires_system_checks = []  # they take longer than most commands; the command doctor runs them
 
     def run_from_argv(self, argv: list[str]) -> None:
         self.is_in_terminal = True
         super().run_from_argv(argv)
 
     def execute(self, *args: Any, **options: Any) -> Any:
-        """Run the command. A terminal gets the message of a refusal alone; Django adds the name of our class."""
+        """Run the command. If it refuses, a terminal gets the message; other code gets the exception."""
         try:
             return super().execute(*args, **options)
         except CommandError as error:
@@ -85,6 +80,17 @@ class OperatorCommand(BaseCommand):
                 raise
             self.stderr.write(str(error))
             sys.exit(error.returncode)
+
+
+class OperatorCommand(PlainCommand):
+    """A command for operators. A subclass defines `add_options` and `answer`.
+
+    With --json, standard output is one JSON document. If an operation is refused, this document is {"error": "…"}.
+    The command logs what it does, as every other process does. Of libraries it logs errors only, unless --verbosity is
+    2 or more. With --verbosity 0 it logs errors only.
+    """
+
+    requires_system_checks = []  # they take longer than most commands; the command doctor runs them
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         parser = super().create_parser(prog_name, subcommand, **kwargs)
@@ -109,10 +115,11 @@ class OperatorCommand(BaseCommand):
             with _log_level(options["verbosity"]), acting_as_command(reason=options.get("reason", "")):
                 answer = self.answer(**options)
         except CommandError as error:
+            error.args = (_with_dashes(str(error), options),)
             self._write_json_error(str(error), **options)
             raise
         except (FlagsiteError, OperationalError, InterfaceError, ProgrammingError) as error:
-            message = error_message(error)
+            message = _with_dashes(error_message(error), options)
             self._write_json_error(message, **options)
             raise Refused(message) from error
         self._write_answer(answer, **options)
@@ -149,6 +156,18 @@ class OperatorCommand(BaseCommand):
 def me() -> str:
     """Return the actor that runs the command."""
     return actor.current().actor
+
+
+def _with_dashes(message: str, options: Collection[str]) -> str:
+    """Return the message with the command's own options as people write them: `option key_prefix` has dashes there.
+
+    All channels share the messages of the rules, which name an option without dashes.
+    """
+
+    def dashed(found: re.Match[str]) -> str:
+        return f"option --{found[1].replace('_', '-')}" if found[1] in options else found[0]
+
+    return re.sub(r"\boption ([a-z_]+)\b", dashed, message)
 
 
 def _as_json(document: Any) -> str:

@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser
 from flagsite.core.console.arguments import add_reason
 from flagsite.core.console.command import Answer, OperatorCommand, WrongUsage
 from flagsite.periodic_tasks import operations
-from flagsite.periodic_tasks.console import add_options, document_of, schedule_of, values_in
+from flagsite.periodic_tasks.console import add_options, document_of, naming_options, schedule_of, values_in
 
 
 class Command(OperatorCommand):
@@ -27,6 +27,7 @@ class Command(OperatorCommand):
         values = values_in(options) | ({"name": name} if name is not None else {})
         if not values:
             raise WrongUsage("Nothing to change: write at least one option, such as --disable.")
-        task = operations.change(operations.find(periodic_task).pk, values)
+        with naming_options():
+            task = operations.change(operations.find(periodic_task).pk, values)
         state = "enabled" if task.enabled else "disabled"
         return Answer(document_of(task), [f"{task.name} (id {task.pk}) is changed: {schedule_of(task)}, {state}."])

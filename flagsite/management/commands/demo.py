@@ -13,9 +13,10 @@ from contextlib import suppress
 from typing import Any
 
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 
+from flagsite.core.console.command import PlainCommand
 from flagsite.development.demo import access
 from flagsite.development.demo.api import Api, UnexpectedAnswer
 from flagsite.development.demo.data import create_data
@@ -30,7 +31,7 @@ from flagsite.development.servers.supervisor import only_supervisor
 TREE = ROOT / "flagsite" / "development" / "demo" / "organizations.csv"
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = (
         "Load the demo tree, start web, events, worker and beat, set a flag on the root over HTTP, follow the job, "
         "read the flag of some organizations, and serve until Ctrl-C. The last line of standard output is one JSON "

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 
+from flagsite.core.console.command import PlainCommand
 from flagsite.development.demo import access
 from flagsite.development.servers import ROOT, ServerError, data_folder
 from flagsite.development.servers.installation import installation_running
@@ -18,7 +19,7 @@ from flagsite.development.servers.port_reservation import Ports, reserve_ports
 from flagsite.development.servers.supervisor import only_supervisor
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = "Run the migrations, then web, events, worker and beat on this machine with one log, until Ctrl-C."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -31,7 +31,11 @@ def test_a_task_is_created_changed_listed_and_deleted_each_with_a_reason() -> No
 @pytest.mark.parametrize(
     ("arguments", "words", "status"),
     [
-        (("create_periodic_task", "x", "--task", "jobs.clean_up"), "either an interval or a crontab", 1),
+        (
+            ("create_periodic_task", "x", "--task", "jobs.clean_up"),
+            "one of the arguments --every --cron is required",
+            1,
+        ),
         (("create_periodic_task", "x", "--task", "no.such", "--every", "1", "days"), "jobs.clean_up", 1),
         (("create_periodic_task", "x", "--task", "jobs.clean_up", "--cron", "0 9 * * mon#1"), "not understood", 1),
         (("create_periodic_task", "x", "--task", "jobs.clean_up", "--cron", "0 9 *"), "five fields", 2),

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from flagsite.core.console.arguments import add_reason, count
+from flagsite.core.console.arguments import add_reason, count, decimal
 from flagsite.core.console.command import Answer, OperatorCommand, WrongUsage, me
 from jobs.console.queue_tables import queue_document
 from jobs.engine.models import Backoff
@@ -24,13 +24,15 @@ class Command(OperatorCommand):
     )
 
     def add_options(self, parser: CommandParser) -> None:
-        parser.add_argument("queue")
+        parser.add_argument("queue", metavar="QUEUE")
         parser.add_argument("--concurrency", type=_count_or_unlimited, metavar="N", help="jobs at once, or unlimited")
         parser.add_argument("--max-retries", type=count(0, 10), metavar="N")
         parser.add_argument("--backoff-type", choices=Backoff.values)
-        parser.add_argument("--backoff-base", type=float, metavar="FACTOR", help="by which the waits grow")
-        parser.add_argument("--backoff-delay", type=float, metavar="SECONDS", help="the wait before the first retry")
-        parser.add_argument("--backoff-jitter", type=float, metavar="SHARE", help="from 0 to 1")
+        parser.add_argument("--backoff-base", type=decimal(1, 60), metavar="FACTOR", help="by which the waits grow")
+        parser.add_argument(
+            "--backoff-delay", type=decimal(0, 3_600), metavar="SECONDS", help="the wait before the first retry"
+        )
+        parser.add_argument("--backoff-jitter", type=decimal(0, 1), metavar="SHARE", help="from 0 to 1")
         parser.add_argument(
             "--rate-allowed", type=_count_or_unlimited, metavar="N", help="starts in the time, or unlimited"
         )

@@ -35,7 +35,7 @@ class Command(OperatorCommand):
     )
 
     def add_options(self, parser: CommandParser) -> None:
-        parser.add_argument("id", type=row_id, help="any attempt of the chain")
+        parser.add_argument("id", type=row_id, metavar="ID", help="any attempt of the chain")
         parser.add_argument("--follow", action="store_true", help="show the progress until the chain has ended")
 
     def answer(self, *, id: int, follow: bool, **options: Any) -> Answer:  # noqa: A002 - the argument's name

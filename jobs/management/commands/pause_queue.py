@@ -19,7 +19,7 @@ class Command(OperatorCommand):
     )
 
     def add_options(self, parser: CommandParser) -> None:
-        parser.add_argument("queue")
+        parser.add_argument("queue", metavar="QUEUE")
         add_reason(parser)
 
     def answer(self, *, queue: str, reason: str, **options: Any) -> Answer:

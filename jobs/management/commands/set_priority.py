@@ -18,7 +18,9 @@ class Command(OperatorCommand):
     help = "Change the priority of open jobs. The waiting job with the highest priority starts first."
 
     def add_options(self, parser: CommandParser) -> None:
-        parser.add_argument("priority", type=_priority, help=f"from {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}")
+        parser.add_argument(
+            "priority", type=_priority, metavar="PRIORITY", help=f"from {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}"
+        )
         parser.add_argument("ids", type=row_id, nargs="+", metavar="ID", help="any attempt of the chain")
         add_reason(parser)
 

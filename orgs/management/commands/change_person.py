@@ -20,7 +20,7 @@ class Command(OperatorCommand):
     help = "Change the groups or the organization of a person, or deactivate the person. Other values stay."
 
     def add_options(self, parser: CommandParser) -> None:
-        parser.add_argument("username")
+        parser.add_argument("username", metavar="USERNAME")
         groups = parser.add_mutually_exclusive_group()
         groups.add_argument(
             "--group", action="append", choices=sorted(ROLES_BY_GROUP), dest="groups",

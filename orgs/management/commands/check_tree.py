@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from flagsite.core.console.arguments import add_reason
-from flagsite.core.console.command import acting_as_command
+from flagsite.core.console.command import PlainCommand, acting_as_command
 from flagsite.core.words import counted
 from orgs.tree import integrity, tree_operations
 from orgs.tree.integrity import TreeReport
@@ -16,7 +16,7 @@ from orgs.tree.integrity_serializers import TreeCheckSerializer
 from orgs.tree.tree_operations import TreeCheck
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = (
         "Compare lft, rght, level and tree_id of every organization with the parent links, and list the problems. "
         "The exit status is 1 if there are problems; with --repair, if there are problems after the repair."

@@ -18,7 +18,7 @@ class Command(OperatorCommand):
     help = "Create an access key and print it. It cannot be shown again."
 
     def add_options(self, parser: CommandParser) -> None:
-        parser.add_argument("name", help="the purpose of the key, 1 to 50 characters")
+        parser.add_argument("name", metavar="NAME", help="the purpose of the key, 1 to 50 characters")
         parser.add_argument("--role", choices=Role.values, default=Role.READER.value, help="default: reader")
         parser.add_argument("--organization", metavar="ORG", help="key or id; limits the access to this subtree")
         parser.add_argument(

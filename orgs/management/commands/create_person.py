@@ -22,7 +22,9 @@ class Command(OperatorCommand):
     help = "Create a person for the admin site, and print the first password. It cannot be shown again."
 
     def add_options(self, parser: CommandParser) -> None:
-        parser.add_argument("username", help="1 to 150 letters, digits and the characters @ . + - _")
+        parser.add_argument(
+            "username", metavar="USERNAME", help="1 to 150 letters, digits and the characters @ . + - _"
+        )
         parser.add_argument(
             "--group", action="append", choices=sorted(ROLES_BY_GROUP), default=[], dest="groups",
             help="may be given several times; without a group, the person cannot sign in",
@@ -36,6 +38,7 @@ class Command(OperatorCommand):
     ) -> Answer:
         try:
             User.username_validator(username)
+            User(email=email).clean_fields(exclude={"username", "password"})
         except ValidationError as error:
             raise Refused(" ".join(error.messages)) from error
         top = find_organization(organization).pk if organization else None

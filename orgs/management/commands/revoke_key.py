@@ -18,7 +18,7 @@ class Command(OperatorCommand):
     help = "Revoke an access key for ever, and cancel what it has scheduled."
 
     def add_options(self, parser: CommandParser) -> None:
-        parser.add_argument("prefix", help="the start of the key, up to the dot")
+        parser.add_argument("prefix", metavar="PREFIX", help="the start of the key, up to the dot")
         parser.add_argument("--dry-run", action="store_true", help="only show what the key has scheduled")
         add_reason(parser)
 

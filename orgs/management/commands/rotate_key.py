@@ -22,7 +22,7 @@ class Command(OperatorCommand):
     )
 
     def add_options(self, parser: CommandParser) -> None:
-        parser.add_argument("prefix", help="the start of the former key, up to the dot")
+        parser.add_argument("prefix", metavar="PREFIX", help="the start of the former key, up to the dot")
         parser.add_argument(
             "--overlap", type=duration, default=access_keys.DEFAULT_OVERLAP, metavar="DURATION",
             help="how long the former key stays valid, such as 0s, 2h or 7d; default: 1d",

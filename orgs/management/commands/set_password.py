@@ -18,7 +18,7 @@ class Command(OperatorCommand):
     help = "Give a person a new password, and print it. It cannot be shown again. All sessions of the person end."
 
     def add_options(self, parser: CommandParser) -> None:
-        parser.add_argument("username")
+        parser.add_argument("username", metavar="USERNAME")
         add_reason(parser)
 
     def answer(self, *, username: str, **options: Any) -> Answer:
