@@ -64,7 +64,7 @@ INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",  # without the theme's own site
     "unfold.contrib.filters",
     "flagsite.admin_site.apps.FlagsiteAdminConfig",
-    "flagsite.admin_site.apps.AccessConfig",  # Django's
+    "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+from django.apps import apps
 from django.contrib.admin.apps import AdminConfig
-from django.contrib.auth.apps import AuthConfig
 from django_celery_beat.apps import BeatConfig
 
 
 class FlagsiteAdminConfig(AdminConfig):
     default_site = "flagsite.admin_site.site.FlagsiteAdminSite"
 
-
-class AccessConfig(AuthConfig):
-    """Django's users, who are people in Flagsite. The name stands above their pages, as in the side bar."""
-
-    verbose_name = "Access"
-
     def ready(self) -> None:
+        """Give the pages of Django's users the names of the side bar."""
         super().ready()
-        person = self.get_model("User")._meta
+        access = apps.get_app_config("auth")
+        access.verbose_name = "Access"
+        person = access.get_model("User")._meta
         person.verbose_name, person.verbose_name_plural = "person", "people"
 
 
