@@ -44,14 +44,14 @@ STATE = ["2xx", "304", "401", "403", "404", "409", "412", "503"]
 """The statuses of a valid request; most depend on what there is."""
 BEYOND_A_SCHEMA = {
     "invalid-schedule": "whether a cron expression has a day, a time zone exists, and a time is still to come",
-    "invalid-definition": "whether a flag that others need is defined",
+    "invalid-definition": "whether rolloutUnit and rolloutLevel fit together, as one of them may be stored",
     "invalid-periodic-task": "whether the workers know a task, and a crontab has a day",
     "invalid-key-expiry": "whether a time is still to come",
     "unknown-prerequisite": "whether a flag is defined",
-    "There is no such organization": "OpenFeature answers 400 where others answer 404",
+    "There is no such organization": "whether an organization exists; OpenFeature answers 400, others 404",
     '"field":"columns"': "whether a column of a file has two names",
     '"field":"delimiter"': "whether a delimiter is a letter or a digit of any script",
-    "A flag's name cannot be changed.": "whether the body repeats the name in the path",
+    "A flag's name cannot be changed.": "whether the body has the same name as the path",
     "Send the file as the body of the request": "the library makes up empty files, whatever `minLength` says",
 }
 """Types and messages of problems with a valid request that no schema could exclude, and the reason."""
