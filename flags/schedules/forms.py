@@ -85,7 +85,8 @@ class ScheduleForm(forms.Form):
     def plan(self, caller: Caller) -> list[FlagSchedule]:
         """Schedule the change of the form.
 
-        Raises FlagNotFound, OrganizationNotFound, OrganizationAmbiguous, OutsideOfYourSubtree, InvalidSchedule.
+        Raises FlagNotFound, FlagPurging, OrganizationNotFound, OrganizationAmbiguous, OutsideOfYourSubtree,
+        InvalidSchedule.
         """
         values = self.cleaned_data
         zone: str = values["time_zone"]

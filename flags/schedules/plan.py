@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from django.db import transaction
 
 from flags.definitions.models import Flag
-from flags.definitions.refusals import unknown_flag
+from flags.definitions.refusals import purging_flag, unknown_flag
 from flags.errors import InvalidSchedule
 from flags.schedules import schedulable
 from flags.schedules.backoff import MAX_RETRIES_LIMIT, default_max_retries
@@ -50,8 +50,8 @@ class Target(NamedTuple):
 def plan_once(caller: Caller, request: ScheduleRequest, *, wanted: Mapping[str, Any], at: datetime) -> FlagSchedule:
     """Schedule a change for one time, in UTC. `wanted` has the new values by their names in JSON.
 
-    Raises FlagNotFound, OrganizationNotFound, OrganizationAmbiguous, OutsideOfYourSubtree, InvalidSchedule, like the
-    other functions here.
+    Raises FlagNotFound, FlagPurging, OrganizationNotFound, OrganizationAmbiguous, OutsideOfYourSubtree,
+    InvalidSchedule, like the other functions here.
     """
     with _locked_for_planning(caller, request) as target:
         schedule = _create(caller, request, target, wanted=wanted, scheduled_at=check_in_future(at))
@@ -109,6 +109,8 @@ def _flag(key: str, *, known_to: int | None = None) -> Flag:
     flag = Flag.objects.filter(key=key).first()
     if flag is None:
         raise unknown_flag(key, known_to=known_to)
+    if flag.purging:
+        raise purging_flag(key)
     return flag
 
 

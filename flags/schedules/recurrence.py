@@ -35,7 +35,9 @@ PARTS = {
     "month_of_year": re.compile(PART.replace("{value}", VALUES["month_of_year"]), re.IGNORECASE),
     "day_of_week": re.compile(PART.replace("{value}", VALUES["day_of_week"]), re.IGNORECASE),
 }
-FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
+LONGEST_STEPS = {"minute": 60, "hour": 24, "day_of_month": 31, "month_of_year": 12, "day_of_week": 7}
+"""The numbers of values of the fields. A longer step, such as `*/61`, would mean every hour, not every 61 minutes."""
+FIELDS = tuple(LONGEST_STEPS)
 MAX_EXPRESSION_LENGTH = 100
 MACHINE_ZONES = frozenset({"localtime", "posixrules"})
 """Names for the zone of the machine, which mean another zone on another machine."""
@@ -124,6 +126,12 @@ def check_field(field: str, text: str) -> None:
                 f"{written!r} is not understood in the field {field.replace('_', ' ')}. A field has one or several "
                 f"parts with commas between them. A part is *, a number, {example}a range such as 1-5, or a step such "
                 "as */2 or 1-9/2. Other signs, such as #, L, W and ?, are not understood."
+            )
+        step = int(written.partition("/")[2] or 1)
+        if step > LONGEST_STEPS[field]:
+            raise InvalidSchedule(
+                f"The step of {written!r} is too long for the field {field.replace('_', ' ')}: steps begin anew with "
+                f"each field, so the longest one is {LONGEST_STEPS[field]}. For longer ones, name the values."
             )
 
 

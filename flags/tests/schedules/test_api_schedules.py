@@ -207,6 +207,14 @@ def test_a_flag_or_an_organization_that_is_not_there_is_told(api: Api, cast: Cas
     assert kind_of(api.get(f"{PATH}/{2**62}")) == "schedule-not-found"
 
 
+def test_no_change_is_scheduled_for_a_flag_that_is_being_purged(api: Api, cast: Cast, flag: Flag) -> None:
+    assert api.delete(f"/v1/feature-flags/{flag.key}").status_code == 200
+    assert api.delete(f"/v1/feature-flags/{flag.key}?purge=true").status_code == 202
+    for where in (cast.oslo, None):
+        assert kind_of(api.post(PATH, body(where))) == "flag-purging"
+    assert not FlagSchedule.objects.exists()
+
+
 def test_a_subtrees_key_schedules_and_sees_there_only(api: Api, cast: Cast, flag: Flag) -> None:
     theirs = key_of(Role.EDITOR, cast.north)
     (own,) = created(theirs.post(PATH, body(cast.oslo)))

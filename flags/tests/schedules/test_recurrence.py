@@ -162,8 +162,18 @@ def test_what_is_not_understood_whole_is_refused_with_what_is_understood(cron: s
 
 
 @pytest.mark.parametrize(
+    "cron", ["*/61 * * * *", "0 */25 * * *", "0 0 */32 * *", "0 0 1 */13 *", "0 0 * * */8", "0-9/90 * * * *"]
+)
+def test_a_step_that_is_longer_than_its_field_is_refused(cron: str) -> None:
+    with pytest.raises(InvalidSchedule) as refused:
+        recurrence(cron, "UTC")
+    assert "is too long for the field" in refused.value.detail
+
+
+@pytest.mark.parametrize(
     "cron",
     [
+        "*/60 */24 */31 */12 */7",
         "0 9 * * mon",
         "0 9 * * MON-fri",
         "0 9 * * monday",
