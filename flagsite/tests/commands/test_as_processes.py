@@ -138,7 +138,7 @@ def test_servers_that_are_away_and_settings_that_make_no_sense_are_told_in_a_lin
     }
     listed = manage(environment, "jobs")
     assert (listed.returncode, listed.stdout) == (1, "")
-    assert listed.stderr.startswith("Refused: The database does not answer: ")
+    assert listed.stderr.startswith("The database does not answer: ")
     assert len(listed.stderr.splitlines()) == 1
     checked = manage(environment, "check_tree")
     assert checked.returncode == 1
