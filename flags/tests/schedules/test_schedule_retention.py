@@ -41,7 +41,7 @@ def all_touched_long_ago() -> None:
 def clean_up() -> set[int]:
     """Run a clean-up to its end; returns the ids of the schedules that are left."""
     cleanup.request(by="alice")
-    assert runner.run_next("default") is not None
+    assert runner.run_next("cleanup") is not None
     return set(FlagSchedule.objects.values_list("pk", flat=True))
 
 

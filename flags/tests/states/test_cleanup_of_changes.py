@@ -21,7 +21,7 @@ def test_a_change_keeps_its_row_and_its_effect_when_its_job_goes(cast: Cast) -> 
     runner.run_next("propagation")
     Job.objects.update(created_at=LONG_AGO, completed_at=LONG_AGO)
     cleanup.request()
-    runner.run_next("default")
+    runner.run_next("cleanup")
     assert not Job.objects.filter(kind="propagation").exists()
     change = Change.objects.get(pk=accepted.change.pk)
     assert (change.job_id, change.enabled) == (None, True)

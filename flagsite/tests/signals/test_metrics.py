@@ -149,7 +149,7 @@ def test_organizations_count_while_the_job_runs_and_never_go_back(reader_key: st
     seen.append(written())
     Job.objects.update(created_at=LONG_AGO, completed_at=LONG_AGO)
     cleanup.request()
-    runner.run_next("default")
+    runner.run_next("cleanup")
     assert not Job.objects.filter(pk=job.pk).exists()
     seen.append(written())
     assert seen == [0, 5, 10, 10, 10, 10]

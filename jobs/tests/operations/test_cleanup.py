@@ -38,7 +38,7 @@ def chain(*statuses: str, days: float) -> Job:
 def clean_up() -> Job:
     """Run a clean-up to its end; returns its job."""
     job = cleanup.request(by="alice")
-    assert runner.run_next("default") is not None
+    assert runner.run_next("cleanup") is not None
     job.refresh_from_db()
     return job
 
@@ -94,7 +94,7 @@ def test_a_chain_that_somebody_is_just_retrying_stays() -> None:
     retried = job_operations.retry(job_id=job.pk, by="alice")
     clean_up_job = cleanup.request()
     claiming.claim(queue="default", worker="w")  # the retry, which is first in line
-    assert runner.run_next("default") is not None
+    assert runner.run_next("cleanup") is not None
     assert kept() == {job.pk, retried.pk}
     clean_up_job.refresh_from_db()
     assert clean_up_job.status == Status.COMPLETED
@@ -145,7 +145,7 @@ def test_it_goes_in_short_transactions_and_ends_where_somebody_cancels_it() -> N
             job_operations.cancel(job_id=job.pk, by="bob")
 
     with before_each("check", cancel):
-        runner.run_next("default")
+        runner.run_next("cleanup")
     job.refresh_from_db()
     assert (job.status, job.processed) == (Status.CANCELLED, 4)  # the cancel is seen with the next progress
     assert len(kept()) == 2
@@ -162,12 +162,12 @@ def test_it_goes_on_after_a_crash() -> None:
         raise SystemExit
 
     with before_each("check", die), pytest.raises(SystemExit):
-        runner.run_next("default")
+        runner.run_next("cleanup")
     assert len(kept()) == 4
     Job.objects.filter(pk=job.pk).update(lease_expires_at="2000-01-01T00:00:00Z")
     retry = lifecycle.rescue(job_id=job.pk)
     assert retry is not None
-    runner.run_next("default")
+    runner.run_next("cleanup")
     assert kept() == set()
     retry.refresh_from_db()
     assert (retry.status, retry.processed) == (Status.COMPLETED, 4)
