@@ -193,6 +193,7 @@ WORKER_STOP_SECONDS = environment.number("WORKER_STOP_SECONDS", 20, minimum=1, m
 JOBS_KEEP_COMPLETED_DAYS = environment.integer("JOBS_KEEP_COMPLETED_DAYS", 30, maximum=MAX_DAYS)
 JOBS_KEEP_FAILED_DAYS = environment.integer("JOBS_KEEP_FAILED_DAYS", 7, maximum=MAX_DAYS)
 FLAGS_CREATE_ON_SET = environment.boolean("FLAGS_CREATE_ON_SET", default=True)
+FLAGS_DEFINED_BY = environment.choice("FLAGS_DEFINED_BY", "editor", "operator", "admin")
 EVALUATION_CACHE_ORGANIZATIONS = environment.integer("EVALUATION_CACHE_ORGANIZATIONS", 100_000, minimum=1)
 EVALUATION_CACHE_MEGABYTES = environment.integer("EVALUATION_CACHE_MEGABYTES", 512, minimum=16)
 EVALUATION_CACHE_SECONDS = environment.number("EVALUATION_CACHE_SECONDS", 300, minimum=1, maximum=3600)

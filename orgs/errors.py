@@ -101,6 +101,10 @@ class OutsideOfYourSubtree(FlagsiteError):
     """Your scope is an organization. You cannot move or delete it, and you cannot change anything outside of it."""
 
 
+class RoleNeeded(FlagsiteError):
+    """Your role does not allow this."""
+
+
 class MoreThanYouMay(FlagsiteError):
     """Nobody can give more rights than their own."""
 

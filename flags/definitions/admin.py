@@ -20,6 +20,7 @@ from flags.definitions.fields import FIELDS, AdminSection, BoundAccess
 from flags.definitions.forms import OPERATIONS, FlagForm, operations_for
 from flags.definitions.models import Flag
 from flags.definitions.visible_flags import visible_flags
+from flags.definitions.who_may_define import may_define, may_purge
 from flags.evaluation.admin_page import EvaluationPages
 from flags.insights.admin_pages import AdoptionPages
 from flags.insights.flag_overview import count_states, latest_changes
@@ -80,11 +81,12 @@ class FlagAdmin(AdoptionPages, EvaluationPages, InvalidationPage, OperatorAdmin)
         return f"{flag.updated_at:%Y-%m-%d %H:%M}"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return super().has_add_permission(request) and not _is_bound(request)
+        return super().has_add_permission(request) and may_define(require_caller(request))
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         is_purging = obj is not None and obj.purging
-        return super().has_change_permission(request, obj) and not _is_bound(request) and not is_purging
+        may_write = super().has_change_permission(request, obj) and may_define(require_caller(request))
+        return may_write and not is_purging
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # a flag can have millions of flag states, so a job has to delete them
@@ -153,6 +155,8 @@ class FlagAdmin(AdoptionPages, EvaluationPages, InvalidationPage, OperatorAdmin)
             raise PermissionDenied
         if operation not in OPERATIONS:
             raise Http404
+        if operation == "purge" and not may_purge(caller):
+            raise PermissionDenied
         chosen = OPERATIONS[operation]
         form = chosen.form(flag, request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():
@@ -196,7 +200,8 @@ class FlagAdmin(AdoptionPages, EvaluationPages, InvalidationPage, OperatorAdmin)
             context["history"] = words.shown(entries, caller)
             context["history_query"] = urlencode({"flag": flag.key})
             context["history_has_organizations"] = True
-            context["operations"] = operations_for(flag) if self.has_change_permission(request, flag) else []
+            may_write = self.has_change_permission(request, flag)
+            context["operations"] = operations_for(flag, may_purge=may_purge(caller)) if may_write else []
         return super().render_change_form(request, context, *args, **kwargs)
 
     def _flag(self, request: HttpRequest, flag_id: int) -> tuple[Flag, Caller]:

@@ -24,13 +24,13 @@ from flags.definitions.serializers import (
     WholeDefinition,
 )
 from flags.definitions.visible_flags import find_visible_flag, visible_flags
+from flags.definitions.who_may_define import check_may_define, check_may_purge
 from flagsite.core.api.entity_tags import versions_in
 from flagsite.core.api.input import ReasonInput
 from jobs.api.serializers import tracking_url
 from orgs.access.caller import Caller
 from orgs.access.endpoints import ListEndpoint, TakesLongBodies
 from orgs.access.models import Role
-from orgs.errors import OutsideOfYourSubtree
 from orgs.idempotency.stored_answers import idempotent
 
 NAME = OpenApiParameter("name", {"type": "string", "pattern": f"^{FLAG_KEY_PATTERN}$"}, OpenApiParameter.PATH)
@@ -86,8 +86,11 @@ class Definitions(TakesLongBodies, ListEndpoint):
     )
     @idempotent
     def post(self, request: Request) -> Response:
-        """Define a flag. A field that you leave out gets its default. A bound access key may not do this."""
-        _check_may_write(self.caller)
+        """Define a flag. A field that you leave out gets its default. A bound access key may not do this.
+
+        The setting FLAGS_DEFINED_BY says which role this and the other writes of definitions need: `editor` by default.
+        """
+        check_may_define(self.caller)
         values = NewDefinition.read(request)
         flag = service.create(key=values.pop("name"), values=values, by=self.caller.name)
         location = reverse("definition", args=[flag.key])
@@ -152,10 +155,13 @@ class OneDefinition(TakesLongBodies):
     )
     @idempotent
     def delete(self, request: Request, name: str) -> Response:
-        """200: the flag is archived and off; PATCH can restore it. 202 with `purge=true`: a job deletes the flag."""
-        _check_may_write(self.caller)
-        ReasonInput.read(request)
+        """200: the flag is archived and off; PATCH can restore it. 202 with `purge=true`: a job deletes the flag.
+
+        A purge cannot be undone. It needs the role `admin`.
+        """
         purge = EndOptions.read(request)["purge"]
+        (check_may_purge if purge else check_may_define)(self.caller)
+        ReasonInput.read(request)
         arguments: dict[str, Any] = {"key": name, "by": self.caller.name, "expected": _expected(request)}
         if not purge:
             return _definition_response(self.caller, service.archive(**arguments))
@@ -165,7 +171,7 @@ class OneDefinition(TakesLongBodies):
         return Response(answer, status=status.HTTP_202_ACCEPTED, headers={"Location": url})
 
     def _change(self, request: Request, name: str, body: type[WholeDefinition | DefinitionChanges]) -> Response:
-        _check_may_write(self.caller)
+        check_may_define(self.caller)
         service.flag_called(name)
         values = body.read(request)
         if values.pop("name", name) != name:
@@ -176,13 +182,6 @@ class OneDefinition(TakesLongBodies):
 
 def _is_bound(caller: Caller) -> bool:
     return caller.organization_id is not None
-
-
-def _check_may_write(caller: Caller) -> None:
-    if _is_bound(caller):
-        raise OutsideOfYourSubtree(
-            "Your key is bound to an organization, so it may not change definitions, which all organizations share."
-        )
 
 
 def _etag(caller: Caller, flag: Flag) -> str:

@@ -186,8 +186,10 @@ OPERATIONS = {
 }
 
 
-def operations_for(flag: Flag) -> list[DefinitionOperation]:
-    """Return the operations that are possible in the flag's current state."""
+def operations_for(flag: Flag, *, may_purge: bool) -> list[DefinitionOperation]:
+    """Return the operations that are possible in the flag's current state, without a purge unless `may_purge`."""
     if flag.purging:
         return []
-    return [OPERATIONS["unarchive"], OPERATIONS["purge"]] if flag.archived else [OPERATIONS["archive"]]
+    if not flag.archived:
+        return [OPERATIONS["archive"]]
+    return [OPERATIONS["unarchive"], *([OPERATIONS["purge"]] if may_purge else [])]

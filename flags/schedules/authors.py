@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib.auth import get_user_model
 
+from flags.definitions.who_may_define import defining_role
 from flags.errors import ScheduleNoLongerAllowed
 from flags.schedules.models import FlagSchedule
 from orgs.access import access_keys
@@ -11,8 +12,6 @@ from orgs.access.caller import Caller
 from orgs.access.models import Role
 from orgs.access.people import caller_for
 from orgs.tree.paths import path_ids_of
-
-NEEDED_ROLE = Role.EDITOR
 
 
 def check_may_apply(schedule: FlagSchedule) -> str:
@@ -33,10 +32,15 @@ def check_may_apply(schedule: FlagSchedule) -> str:
         caller, gone = _caller_of_person(schedule, name)
     else:  # a command: who may start commands may do everything
         return ""
-    if not caller.may(NEEDED_ROLE):
-        raise _refusal(schedule, f"its role is {caller.role.value} by now, and the change needs {NEEDED_ROLE.value}")
+    needed = _needed_role(schedule)
+    if not caller.may(needed):
+        raise _refusal(schedule, f"its role is {caller.role.value} by now, and the change needs {needed.value}")
     _check_scope(schedule, caller)
     return gone
+
+
+def _needed_role(schedule: FlagSchedule) -> Role:
+    return Role.EDITOR if schedule.organization_id is not None else defining_role()
 
 
 def _caller_of_key(schedule: FlagSchedule, prefix: str) -> Caller:
@@ -51,7 +55,7 @@ def _caller_of_person(schedule: FlagSchedule, username: str) -> tuple[Caller, st
     person = get_user_model().objects.filter(username=username).first()
     if person is None or not person.is_active:
         happened = "deleted" if person is None else "deactivated"
-        former = Caller(schedule.created_by, NEEDED_ROLE, schedule.author_organization_id)
+        former = Caller(schedule.created_by, _needed_role(schedule), schedule.author_organization_id)
         return former, f"The person's account has been {happened}."
     caller = caller_for(person)
     if caller is None:

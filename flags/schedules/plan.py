@@ -12,6 +12,7 @@ from django.db import transaction
 
 from flags.definitions.models import Flag
 from flags.definitions.refusals import purging_flag, unknown_flag
+from flags.definitions.who_may_define import check_may_define
 from flags.errors import InvalidSchedule
 from flags.schedules import schedulable
 from flags.schedules.backoff import MAX_RETRIES_LIMIT, default_max_retries
@@ -22,7 +23,6 @@ from flagsite.core.db.clock import now
 from orgs.access.caller import Caller
 from orgs.access.visible_organizations import OrganizationName, hold_visible_organization
 from orgs.audit import audit_log
-from orgs.errors import OutsideOfYourSubtree
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Target(NamedTuple):
 def plan_once(caller: Caller, request: ScheduleRequest, *, wanted: Mapping[str, Any], at: datetime) -> FlagSchedule:
     """Schedule a change for one time, in UTC. `wanted` has the new values by their names in JSON.
 
-    Raises FlagNotFound, FlagPurging, OrganizationNotFound, OrganizationAmbiguous, OutsideOfYourSubtree,
+    Raises FlagNotFound, FlagPurging, OrganizationNotFound, OrganizationAmbiguous, OutsideOfYourSubtree, RoleNeeded,
     InvalidSchedule, like the other functions here.
     """
     with _locked_for_planning(caller, request) as target:
@@ -98,9 +98,8 @@ def _locked_for_planning(caller: Caller, request: ScheduleRequest) -> Iterator[T
             with hold_visible_organization(caller, request.organization) as organization:
                 known_to = None if caller.organization_id is None else organization.pk
                 yield Target(_flag(request.flag_key, known_to=known_to), organization.pk)
-        elif caller.organization_id is not None:
-            raise OutsideOfYourSubtree
         else:
+            check_may_define(caller)
             yield Target(_flag(request.flag_key), None)
 
 

@@ -11,6 +11,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from flags.definitions.models import FLAG_KEY
+from flags.definitions.who_may_define import may_define
 from flags.states import preview
 from flags.states.selectors import as_effective, effective_state, effective_states
 from flags.states.set_flag import set_flag
@@ -96,7 +97,7 @@ def _preview_context(caller: Caller, organization: Organization, values: dict[st
     time, and nobody could confirm a change before the job has ended.
     """
     result = preview.switch(
-        organization, values["flag"], enabled=values["enabled"], may_define=caller.organization_id is None
+        organization, values["flag"], enabled=values["enabled"], may_define=may_define(caller)
     )
     fingerprint = fingerprint_of(organization.pk, values["flag"], values["enabled"], result.creates)
     return {"preview": result, "flag_key": values["flag"], "enabled": values["enabled"], "fingerprint": fingerprint}
@@ -113,7 +114,7 @@ def _set(
             requested_by=caller.name,
             correlation_id=current().correlation_id,
             reason=values["reason"],
-            may_define=caller.organization_id is None,
+            may_define=may_define(caller),
         )
     if accepted.job is None:
         state = effective_state(organization=organization, flag_key=values["flag"])

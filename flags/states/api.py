@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from flags.definitions.models import FLAG_KEY_PATTERN
+from flags.definitions.who_may_define import may_define
 from flags.states import selectors
 from flags.states.selectors import EffectiveState
 from flags.states.serializers import (
@@ -69,7 +70,7 @@ class SetFlag(Endpoint):
                 enabled=value,
                 requested_by=self.caller.name,
                 correlation_id=self.correlation_id,
-                may_define=self.caller.organization_id is None,
+                may_define=may_define(self.caller),
             )
             if accepted.job is None:
                 return _immediate_response(

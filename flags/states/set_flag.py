@@ -17,6 +17,7 @@ from flags.states.models import Change, FlagState
 from flags.states.sql import Span
 from jobs.engine import lifecycle
 from jobs.engine.models import Job
+from orgs.access.models import Role
 from orgs.audit import audit_log
 from orgs.errors import OrganizationNotFound, OutsideOfYourSubtree
 from orgs.tree import locks
@@ -143,9 +144,13 @@ def _check_may_create(key: str, organization_id: int, *, may_define: bool) -> No
     if not settings.FLAGS_CREATE_ON_SET:
         raise unknown_flag(key, known_to=known_to)
     if not may_define:
-        raise OutsideOfYourSubtree(
+        role = defining_role()
+        somebody, refusal = "somebody", OutsideOfYourSubtree
+        if role is not Role.EDITOR:  # everybody who sets flags has the role editor
+            somebody, refusal = f"somebody with the role {role.value}", RoleNeeded
+        raise refusal(
             f"There is no flag {key!r}.{offer(key, known_to=known_to)} A definition holds for all organizations, so "
-            "only somebody who is not bound to an organization can define the flag."
+            f"only {somebody} who is not bound to an organization can define the flag."
         )
 
 
@@ -154,3 +159,4 @@ def _check_settable(flag: Flag) -> None:
         raise purging_flag(flag.key)
     if flag.archived:
         raise archived_flag(flag.key)
+from flags.definitions.who_may_define import defining_role

@@ -219,7 +219,7 @@ class GroupAdmin(OperatorAdmin):
 MEANINGS = {
     Role.READER: "see everything except access keys, people and groups",
     Role.OPERATOR: "what viewers may do; set flags; retry, cancel and prioritise jobs; pause, resume and change queues",
-    Role.ADMIN: "what operators may do; change organizations, access keys, periodic tasks and people",
+    Role.ADMIN: "what operators may do; purge flags; change organizations, access keys, periodic tasks and people",
 }
 
 

@@ -38,6 +38,7 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     orgs.OrganizationHasStaff: (409, "organization-has-staff"),
     orgs.OutsideOfYourSubtree: (403, "outside-of-your-subtree"),
     orgs.MoreThanYouMay: (403, "more-than-you-may"),
+    orgs.RoleNeeded: (403, "not-permitted"),
     orgs.AccessKeyNotFound: (404, "access-key-not-found"),
     orgs.PersonNotFound: (404, "person-not-found"),
     orgs.PersonExists: (409, "person-exists"),
