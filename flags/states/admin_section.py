@@ -96,9 +96,7 @@ def _preview_context(caller: Caller, organization: Organization, values: dict[st
     The fingerprint does not contain the figures of the preview. While a propagation runs, the figures change all the
     time, and nobody could confirm a change before the job has ended.
     """
-    result = preview.switch(
-        organization, values["flag"], enabled=values["enabled"], may_define=may_define(caller)
-    )
+    result = preview.switch(organization, values["flag"], enabled=values["enabled"], may_define=may_define(caller))
     fingerprint = fingerprint_of(organization.pk, values["flag"], values["enabled"], result.creates)
     return {"preview": result, "flag_key": values["flag"], "enabled": values["enabled"], "fingerprint": fingerprint}
 

@@ -11,6 +11,7 @@ from django.db import transaction
 from flags.definitions.fields import as_json, values_of
 from flags.definitions.models import Flag, check_flag_key
 from flags.definitions.refusals import archived_flag, offer, purging_flag, unknown_flag
+from flags.definitions.who_may_define import defining_role
 from flags.evaluation.engine import StateValue
 from flags.states import propagation, sql
 from flags.states.models import Change, FlagState
@@ -19,7 +20,7 @@ from jobs.engine import lifecycle
 from jobs.engine.models import Job
 from orgs.access.models import Role
 from orgs.audit import audit_log
-from orgs.errors import OrganizationNotFound, OutsideOfYourSubtree
+from orgs.errors import OrganizationNotFound, OutsideOfYourSubtree, RoleNeeded
 from orgs.tree import locks
 from orgs.tree.models import Organization
 from orgs.tree.subtrees import Subtree
@@ -159,4 +160,3 @@ def _check_settable(flag: Flag) -> None:
         raise purging_flag(flag.key)
     if flag.archived:
         raise archived_flag(flag.key)
-from flags.definitions.who_may_define import defining_role
