@@ -70,8 +70,10 @@ def reference(organization_id: int) -> str:
 def documented(organization_id: int) -> str:
     """The client of docs/jobs.md, which sets a flag on this organization."""
     page = (CHECKOUT / "docs" / "jobs.md").read_text()
-    (code,) = re.findall(r"```javascript\n(.*?)```", page, re.DOTALL)
-    return f"const KEY = process.env.FLAGSITE_KEY;\n{code}\nawait setFlag({organization_id}, 'feature-x', true);"
+    short, code = re.findall(r"```javascript\n(.*?)```", page, re.DOTALL)
+    return (
+        f"const KEY = process.env.FLAGSITE_KEY;\n{short}\n{code}\nawait setFlag({organization_id}, 'feature-x', true);"
+    )
 
 
 def words_of(processes: list[subprocess.Popen[str]]) -> list[list[str]]:
