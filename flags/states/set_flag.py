@@ -146,13 +146,13 @@ def _check_may_create(key: str, organization_id: int, *, may_define: bool) -> No
         raise unknown_flag(key, known_to=known_to)
     if not may_define:
         role = defining_role()
-        somebody, refusal = "somebody", OutsideOfYourSubtree
-        if role is not Role.EDITOR:  # everybody who sets flags has the role editor
-            somebody, refusal = f"somebody with the role {role.value}", RoleNeeded
-        raise refusal(
+        needs_more = role is not Role.EDITOR  # everybody who sets flags has the role editor
+        somebody = f"somebody with the role {role.value}" if needs_more else "somebody"
+        words = (
             f"There is no flag {key!r}.{offer(key, known_to=known_to)} A definition holds for all organizations, so "
             f"only {somebody} who is not bound to an organization can define the flag."
         )
+        raise RoleNeeded(words) if needs_more else OutsideOfYourSubtree(words)
 
 
 def _check_settable(flag: Flag) -> None:
