@@ -37,6 +37,22 @@ class ImportFileGone(FlagsiteError):
     """The file of the import is deleted: it was imported, or it was uploaded more than a day ago. Upload it again."""
 
 
+class BatchNotFound(FlagsiteError):
+    """There is no such batch, or it is not yours to see."""
+
+
+class BatchEnded(FlagsiteError):
+    """The batch has ended."""
+
+
+class BatchNotRetryable(FlagsiteError):
+    """No member of the batch can be retried."""
+
+
+class InvalidBatch(FlagsiteError):
+    """The batch cannot be created like this."""
+
+
 class UnknownQueue(FlagsiteError):
     """There is no such queue."""
 

@@ -1,5 +1,6 @@
 """All models of the app in the module where Django looks for them."""
 
+from jobs.batches.models import Batch
 from jobs.counting.models import EngineCounter, HourlyMetrics
 from jobs.engine.models import Job, JobFailure, Queue
 from jobs.engine.worker_model import Worker
@@ -8,6 +9,6 @@ from jobs.metrics.models import Probe
 from jobs.operations.models import BulkTarget
 
 __all__ = [
-    "BulkTarget", "EngineCounter", "HourlyMetrics", "ImportFile", "ImportFilePart", "ImportLine", "Job", "JobFailure",
-    "OrganizationImport", "Probe", "Queue", "Worker",
+    "Batch", "BulkTarget", "EngineCounter", "HourlyMetrics", "ImportFile", "ImportFilePart", "ImportLine", "Job",
+    "JobFailure", "OrganizationImport", "Probe", "Queue", "Worker",
 ]  # fmt: skip

@@ -40,6 +40,11 @@ class JobKind:
     key_limit: int = 1
     """How many jobs with the same concurrency key may run at the same time."""
 
+    @property
+    def argument_names(self) -> frozenset[str]:
+        """The names of the arguments in the schema."""
+        return frozenset((self.arguments or {}).get("properties", {}))
+
 
 _kinds: dict[str, JobKind] = {}
 

@@ -5,6 +5,8 @@ The operations of people are in `jobs.operations`. Both use the transitions of `
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -19,14 +21,16 @@ from flagsite.core import actor
 from jobs.counting import hourly_metrics
 from jobs.counting.models import AttemptOutcome
 from jobs.engine import backoff, tracing, transitions, wakeup, worker_registry
-from jobs.engine.kinds import kind_named
-from jobs.engine.models import Job, lease_time
+from jobs.engine.kinds import JobKind, kind_named
+from jobs.engine.models import Job, Queue, lease_time
 from jobs.engine.states import Status
 from jobs.errors import LeaseLost
 
 log = structlog.get_logger(__name__)
 EXPIRED = "expired"
 """The reason of the cancellation of a job that has not started in time."""
+MOST_WAKE_UPS = 100
+"""The most wake-ups that are sent at once for the jobs of one queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,33 +65,55 @@ def create(
     """
     job_kind = kind_named(kind)
     queue = transitions.queue_named(job_kind.queue)
-    arguments = arguments or {}
-    key = job_kind.concurrency_key
-    job = Job.objects.create(
-        kind=kind,
-        queue=queue.name,
+    job = new_job(
+        job_kind,
+        queue,
         priority=priority,
         organization_id=organization_id,
-        arguments=arguments,
+        arguments=arguments or {},
         total=total,
-        max_retries=queue.max_retries,
         requested_by=requested_by,
         correlation_id=correlation_id,
         reason=reason,
-        trace_context=tracing.current(),
         trigger=trigger,
         unique_key=unique.key if unique else None,
         unique_while=unique.lasts if unique else "",
-        concurrency_key=f"{kind}:{key(organization_id, arguments)}" if key else "",
         run_at=Now() + wait,
         start_by=None if start_within is None else Now() + wait + start_within,
     )
+    job.save(force_insert=True)
     transitions.log_on_commit(log.info, "job_created", **transitions.log_fields(job), kind=kind)
     if wait:
         wakeup.wake_later(queue.name, after=wait)
     else:
         wakeup.wake(queue.name)
     return job
+
+
+def new_job(kind: JobKind, queue: Queue, *, arguments: dict[str, Any], **columns: Any) -> Job:
+    """Return a job of the kind that is not stored yet; `queue` is the queue of the kind."""
+    key = kind.concurrency_key
+    return Job(
+        kind=kind.name,
+        queue=queue.name,
+        max_retries=queue.max_retries,
+        trace_context=tracing.current(),
+        concurrency_key=f"{kind.name}:{key(columns.get('organization_id'), arguments)}" if key else "",
+        arguments=arguments,
+        **columns,
+    )
+
+
+def create_many(jobs: Sequence[Job]) -> list[Job]:
+    """Store many jobs of `new_job` that are due now in the caller's transaction, and send wake-ups after the commit.
+
+    A wake-up for each place in a pool of workers is enough, because each worker looks for the next job after each job.
+    """
+    created = Job.objects.bulk_create(jobs, batch_size=1000)
+    for queue, count in Counter(job.queue for job in jobs).items():
+        for _ in range(min(count, MOST_WAKE_UPS)):
+            wakeup.wake(queue)
+    return created
 
 
 def renew(*, job_id: int, lease: UUID) -> None:

@@ -12,6 +12,7 @@ from django.db.models.fields.json import KeyTransform
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from jobs.engine.batch_part import PartOfBatch
 from jobs.engine.states import FINAL, OPEN, Status
 from orgs.tree.models import Organization
 
@@ -129,7 +130,7 @@ class JobQuerySet(models.QuerySet["Job"]):
         return self.filter(models.Q(pk=root_id) | models.Q(parent_job_id=root_id)).order_by("id")
 
 
-class Job(models.Model):
+class Job(PartOfBatch):
     """One attempt at a piece of work. Each retry is a job of its own, and `parent_job` is the first job of its chain.
 
     `status` tells how the work stands (`jobs.engine.states`), and `ended_as` tells how this attempt ended. Only
@@ -337,6 +338,7 @@ class Job(models.Model):
             models.Index(fields=["requested_by", "-id"], name="job_by_who_asked"),
             models.Index(fields=["correlation_id"], name="job_by_correlation"),
             models.Index(KeyTransform("featureFlagName", "arguments"), models.F("id").desc(), name="job_by_flag"),
+            *PartOfBatch.INDEXES,
         ]
 
     def __str__(self) -> str:

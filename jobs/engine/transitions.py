@@ -8,7 +8,7 @@ the first.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -19,6 +19,7 @@ from django.db.models.functions import Now
 
 from jobs.counting import hourly_metrics
 from jobs.counting.models import AttemptOutcome
+from jobs.engine.batch_part import chain_changed
 from jobs.engine.models import Job, Queue
 from jobs.engine.states import END_OF_EARLIER_ATTEMPTS, REOPENINGS, TRANSITIONS, Guard, Status
 from jobs.errors import JobNotFound, LeaseLost, TransitionRefused, UnknownQueue
@@ -51,6 +52,11 @@ def lock_chain(job_id: int) -> Job:
     return job
 
 
+def lock_chains(root_ids: Iterable[int]) -> None:
+    """Lock several chains in the order of their ids, before the transaction locks the batch of one of them."""
+    list(Job.objects.select_for_update().filter(pk__in=set(root_ids)).order_by("pk").values_list("pk"))
+
+
 def transition(job_id: int, name: str, *, lease: UUID | None = None, **columns: Any) -> None:
     """Perform the transition `name` and write `columns`, if the job still has the status that the transition needs.
 
@@ -71,10 +77,11 @@ def transition(job_id: int, name: str, *, lease: UUID | None = None, **columns: 
         raise TransitionRefused(f"Job {job_id} is no longer {transition.source}.")
 
 
-def reopen(root_id: int) -> None:
-    """Let every ended attempt of the chain tell that a later attempt is open."""
+def reopen(job: Job) -> None:
+    """Let every ended attempt of the job's chain tell that a later attempt is open."""
     for name in REOPENINGS:
-        _transition_all(name, root_id)
+        _transition_all(name, job.root_id)
+    chain_changed(job, Status.RETRYING)
 
 
 def _transition_all(name: str, root_id: int) -> None:
@@ -94,6 +101,7 @@ def end(
     """
     transition(job.pk, name, lease=lease, completed_at=Now(), unique_key=None, **columns)
     _transition_all(END_OF_EARLIER_ATTEMPTS[TRANSITIONS[name].target], job.root_id)
+    chain_changed(job, TRANSITIONS[name].target)
     hourly_metrics.add(job.pk, outcome, ends_chain=True, rescued=rescued)
 
 
@@ -135,6 +143,9 @@ def add_retry(
         unique_key=job.unique_key,
         unique_while=job.unique_while,
         concurrency_key=job.concurrency_key,
+        batch_id=job.batch_id,
+        batch_role=job.batch_role,
+        member_name=job.member_name,
         run_at=Now() + wait,
         **(_carried(job) if only_behind else {}),
     )

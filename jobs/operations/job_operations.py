@@ -74,8 +74,8 @@ def retry(*, job_id: int, by: str, reason: str = "") -> Job:
             reason=reason,
             only_behind=covers_what_was_left(latest),
         )
+        transitions.reopen(job)
         hourly_metrics.add_reopened(latest.pk)
-        transitions.reopen(job.root_id)
         _record("job.retry", job, by, reason, retryJobId=again.pk)
         hourly_metrics.add_manual_retry(again.pk)
         request = {"originalJobId": job_id, "by": by, "reason": reason}
