@@ -303,6 +303,7 @@ SPECTACULAR_SETTINGS = {
         "JobStatus": "jobs.engine.states.Status",
         "AttemptStatus": "jobs.engine.states.ATTEMPT_STATUSES",
         "JobTrigger": "jobs.engine.models.Job.Trigger",
+        "EnqueueTrigger": "jobs.operations.enqueue.TRIGGER_CHOICES",
         "CheckResult": "flagsite.health.probes.PartResult",
         "EvaluationReason": "flags.evaluation.engine.REASON_CHOICES",
         "WhyStale": "flags.insights.staleness.STALE_CAUSE_CHOICES",

@@ -6,6 +6,7 @@ from django.urls import path
 
 from flagsite.core.api import path_converters  # noqa: F401 - registers <id:…>
 from jobs.api import enqueue, operations, queues, views
+from jobs.batches import api as batches
 from jobs.imports import api as imports
 from orgs.tree import path_converters as organization_converters  # noqa: F401 - registers <organization:…>
 
@@ -22,6 +23,10 @@ urlpatterns = [
     path("v1/queues/<str:name>/resume", queues.ResumeQueue.as_view(), name="resume-queue"),
     path("v1/queue/kinds", enqueue.JobKinds.as_view(), name="job-kinds"),
     path("v1/queue/jobs", enqueue.EnqueueJob.as_view(), name="enqueue-job"),
+    path("v1/queue/batches", batches.Batches.as_view(), name="batches"),
+    path("v1/queue/batches/<id:batch_id>", batches.OneBatch.as_view(), name="batch"),
+    path("v1/queue/batches/<id:batch_id>/members", batches.BatchMembers.as_view(), name="batch-members"),
+    path("v1/queue/batches/<id:batch_id>/retry", batches.RetryBatch.as_view(), name="retry-batch"),
     path("v1/workers", operations.Workers.as_view(), name="workers"),
     path("v1/jobs/retry-failed", operations.RetryFailedJobs.as_view(), name="retry-failed-jobs"),
     path("v1/jobs/clean-up", operations.CleanUpJobs.as_view(), name="clean-up-jobs"),

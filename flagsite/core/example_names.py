@@ -35,6 +35,9 @@ WAITING_JOB_ID = 3
 LATER_JOB_ID = 4
 """A job that is due in a month."""
 
+BATCH_ID, FAILED_MEMBER_ID, WAITING_MEMBER_ID = 1, 5, 6
+"""A batch with a member that has failed, and one that is due in a month."""
+
 PLANNED_ID = 1
 """The id of a scheduled change that waits for its time."""
 FAILED_PLAN_ID = 5

@@ -20,6 +20,7 @@ BY_NAME: dict[str, Any] = {
     "enabled": "true",
     "userId": names.USER,
     "job_id": names.WAITING_JOB_ID,
+    "batch_id": names.BATCH_ID,
     "schedule_id": names.PLANNED_ID,
     "task_id": names.PERIODIC_TASK_ID,
     "prefix": names.KEY_PREFIX,
@@ -27,6 +28,7 @@ BY_NAME: dict[str, Any] = {
 }
 """The example of each parameter with this name."""
 BY_OPERATION: dict[str, dict[str, Any]] = {
+    "listBatches": {"key": "upkeep"},
     "listOrganizations": {"name": "oslo", "key": names.OSLO},
     "listDescendants": {"organization": names.NORWAY},
     "cancelJob": {"job_id": names.LATER_JOB_ID},

@@ -12,7 +12,7 @@ from flagsite.core.api.times import Time
 from jobs.api.serializers import tracking_url
 from jobs.engine.kinds import JobKind
 from jobs.engine.models import Job
-from jobs.operations.enqueue import PRIORITIES, Enqueued
+from jobs.operations.enqueue import TRIGGER_CHOICES, Enqueued
 from jobs.operations.job_operations import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody
 
@@ -66,7 +66,7 @@ class EnqueueInput(WriteInput):
     kind = Text(max_length=64, help_text="One of GET /v1/queue/kinds.")
     arguments = serializers.DictField(required=False, help_text="What the JSON schema of the kind describes.")
     trigger = serializers.ChoiceField(
-        [(trigger.value, trigger.label) for trigger in PRIORITIES],
+        TRIGGER_CHOICES,
         default=Job.Trigger.ADMIN.value,
         help_text="What asks for the job. It decides the priority: event 10, admin 5, schedule 0.",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -32,7 +33,8 @@ ADDED_TO_CALLBACK = {"batchId", "generation"}
 class Member:
     """A member that a batch shall have. Its chain begins with a job of this kind.
 
-    `organization_id` None takes the organization of the batch if the kind works for one organization.
+    `organization_id` None takes the organization of the batch if the kind works for one organization. The job is due at
+    `run_at`; None means now.
     """
 
     kind: str
@@ -40,6 +42,7 @@ class Member:
     organization_id: int | None = None
     name: str = ""
     is_required: bool = False
+    run_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +177,7 @@ def _job(batch: Batch, number: int, member: Member, kind: JobKind, queues: Mappi
         requested_by=batch.requested_by,
         correlation_id=batch.correlation_id,
         reason=batch.reason,
-        run_at=Now(),
+        run_at=member.run_at or Now(),
     )
 
 

@@ -95,9 +95,10 @@ def count_now(batch_ids: list[int]) -> dict[int, MemberCounts]:
     return {batch_id: counted.get(batch_id, MemberCounts()) for batch_id in batch_ids}
 
 
-def first_jobs(batch: Batch) -> QuerySet[Job]:
-    """The first job of each member's chain, in the order of their ids."""
-    return Job.objects.filter(batch=batch, parent_job=None).exclude(batch_role=BatchRole.OPERATION).order_by("id")
+def first_jobs(batch: Batch, jobs: QuerySet[Job] | None = None) -> QuerySet[Job]:
+    """The first job of each member's chain, in the order of their ids; if `jobs` are given, only these of them."""
+    all_jobs = Job.objects.all() if jobs is None else jobs
+    return all_jobs.filter(batch=batch, parent_job=None).exclude(batch_role=BatchRole.OPERATION).order_by("id")
 
 
 def jobs_of_members(batch: Batch) -> JobQuerySet:

@@ -105,7 +105,7 @@ def new_job(kind: JobKind, queue: Queue, *, arguments: dict[str, Any], **columns
 
 
 def create_many(jobs: Sequence[Job]) -> list[Job]:
-    """Store many jobs of `new_job` that are due now in the caller's transaction, and send wake-ups after the commit.
+    """Store many jobs of `new_job` in the caller's transaction, and send wake-ups after the commit.
 
     A wake-up for each place in a pool of workers is enough, because each worker looks for the next job after each job.
     """

@@ -21,6 +21,8 @@ from orgs.audit import audit_log
 
 PRIORITIES = {Job.Trigger.EVENT: 10, Job.Trigger.ADMIN: 5, Job.Trigger.SCHEDULE: 0}
 """The priority of a job by what has enqueued it, unless the request names another one."""
+TRIGGER_CHOICES = [(trigger.value, trigger.label) for trigger in PRIORITIES]
+"""What people and programs may name as the trigger of a job, with the words for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,10 @@ from flagsite.core import actor
 from flagsite.core import example_names as names
 from flagsite.core.db.clock import now
 from flagsite.periodic_tasks import operations as periodic_tasks
+from jobs.batches.creation import Member, create_batch
+from jobs.engine import lifecycle
 from jobs.engine.runner import run_next
+from jobs.errors import JobNotFound
 from jobs.imports import import_job
 from jobs.operations.enqueue import enqueue
 from orgs.access import access_keys, people_operations
@@ -49,6 +52,7 @@ def create_data() -> bool:
         _create_access()
         _switch_the_sale_on()
         enqueue(kind="cleanup", by=AUTHOR, run_at=now() + timedelta(days=30))
+        _create_batch()
         _plan_changes()
         periodic_tasks.create(
             {
@@ -102,6 +106,16 @@ def _create_access() -> None:
 def _switch_the_sale_on() -> None:
     norway = Organization.objects.get(key=names.NORWAY)
     set_flag(organization_id=norway.pk, flag_key=names.SALE_FLAG, enabled=True, requested_by=AUTHOR)
+
+
+def _create_batch() -> None:
+    """Create a batch of two clean-ups, of which one has failed and one is due in a month."""
+    later = Member(kind="cleanup", name="in a month", run_at=now() + timedelta(days=30))
+    create_batch("upkeep", [Member(kind="cleanup", name="now"), later], by=AUTHOR)
+    job = lifecycle.claim(queue="cleanup", worker="demo")
+    if job is None or job.lease_token is None:
+        raise JobNotFound
+    lifecycle.fail(job_id=job.pk, lease=job.lease_token, error="The disk is full.", permanent=True)
 
 
 def _plan_changes() -> None:

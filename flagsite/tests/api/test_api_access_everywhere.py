@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 from conftest import Cast, _key
 from flags.states.set_flag import set_flag
 from flags.tests.schedules.plans import as_of, planned
+from jobs.batches.creation import create_batch
 from jobs.engine.models import Job
 from orgs.access import access_keys
 from orgs.access.authentication import AccessKeyAuthentication
@@ -27,8 +28,10 @@ from orgs.tests.people import person
 from orgs.tree.models import Organization
 
 OPEN = {"", "openapi.json", "docs", "livez", "readyz", "version"}
-OF_SOMEBODY = ("<id:job_id>", "<id:schedule_id>", "organization:", "<str:prefix>", "<str:username>")
+OF_SOMEBODY = ("<id:job_id>", "<id:batch_id>", "<id:schedule_id>", "organization:", "<str:prefix>", "<str:username>")
 """Parts of paths that name something which belongs to somebody."""
+NOBODYS = dict.fromkeys(("organization", "orgId", "job_id", "batch_id", "schedule_id", "task_id"), 999_999)
+"""The ids of things that do not exist."""
 HANDLERS = ("get", "post", "put", "patch", "delete")
 
 
@@ -94,6 +97,10 @@ ROLES = {
     "v1/queues/<str:name>": "PATCH operator",
     "v1/queues/<str:name>/pause": "POST operator",
     "v1/queues/<str:name>/resume": "POST operator",
+    "v1/queue/batches": "GET reader POST operator",
+    "v1/queue/batches/<id:batch_id>": "GET reader DELETE operator",
+    "v1/queue/batches/<id:batch_id>/members": "GET reader POST operator",
+    "v1/queue/batches/<id:batch_id>/retry": "POST operator",
     "v1/jobs/<id:job_id>/priority": "POST operator",
     "v1/jobs/retry-failed": "POST operator",
     "v1/jobs/clean-up": "POST operator",
@@ -124,7 +131,7 @@ def test_the_addresses_and_their_roles_are_those_of_the_contract() -> None:
 @pytest.mark.parametrize("path", ROLES)
 def test_a_key_with_the_role_below_is_refused_and_one_with_the_role_is_not(cast: Cast, path: str) -> None:
     words = ROLES[path].split()
-    filled = address(path, organization=999_999, orgId=999_999, job_id=999_999, schedule_id=999_999, task_id=999_999)
+    filled = address(path, **NOBODYS)
     for method, needed in zip(words[::2], words[1::2], strict=True):
         order = list(Role)
         number = order.index(Role(needed))
@@ -162,7 +169,7 @@ def test_every_write_honours_the_idempotency_key(path: str, view: Any) -> None:
 @pytest.mark.parametrize(("path", "method"), [*CALLS, *((path, "OPTIONS") for path, _ in ENDPOINTS)])
 def test_without_a_key_every_endpoint_answers_401(cast: Cast, path: str, method: str) -> None:
     for api in (Api(), Api("wrongwro.wrong")):
-        ids = {"organization": cast.acme.pk, "orgId": cast.acme.pk, "job_id": 1, "schedule_id": 1, "task_id": 1}
+        ids = dict.fromkeys(NOBODYS, 1) | {"organization": cast.acme.pk, "orgId": cast.acme.pk}
         response = api.send(method, address(path, **ids))
         assert (response.status_code, kind_of(response)) == (401, "not-authenticated")
         assert response["WWW-Authenticate"].startswith("Bearer")
@@ -175,13 +182,14 @@ def test_without_a_key_every_endpoint_answers_401(cast: Cast, path: str, method:
 def test_what_belongs_to_others_does_not_exist(cast: Cast, acme_key: str, path: str, method: str) -> None:
     set_flag(organization_id=cast.rival.pk, flag_key="flag", enabled=True)
     rival, schedule = cast.rival.pk, planned(cast.rival, flag="flag")
+    batch = create_batch("theirs", organization_id=rival).batch
     key, _ = access_keys.create(name="theirs", organization=cast.rival)
     person("viewer", name="somebody", bound_to=cast.rival)
     foreign = address(
         path, prefix=key.prefix, username="somebody", organization=rival, orgId=rival, job_id=Job.objects.get().pk,
-        schedule_id=schedule.pk,
+        schedule_id=schedule.pk, batch_id=batch.pk,
     )  # fmt: skip
-    missing = address(path, organization=999_999, orgId=999_999, job_id=999_999, schedule_id=999_999, task_id=999_999)
+    missing = address(path, **NOBODYS)
     body = {"name": "Mine"} if method == "PATCH" else None
     api = Api(acme_key)
     theirs, none = api.send(method, foreign, body), api.send(method, missing, body)

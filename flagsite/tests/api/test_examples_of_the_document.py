@@ -28,6 +28,7 @@ from orgs.tree.models import Organization
 FIRST_IDS = {
     "orgs_organization": 1,
     "flags_flag": 1,
+    "jobs_batch": 1,
     "jobs_job": 1,
     "flags_flagschedule": 1,
     "django_celery_beat_periodictask": names.PERIODIC_TASK_ID,
@@ -107,6 +108,8 @@ def test_the_names_of_the_examples_are_in_the_demo_with_their_ids(demo: None) ->
         names.FAILED_JOB_ID: "FAILED",
         names.WAITING_JOB_ID: "PENDING",
         names.LATER_JOB_ID: "PENDING",
+        names.FAILED_MEMBER_ID: "FAILED",
+        names.WAITING_MEMBER_ID: "PENDING",
     }
     assert FlagSchedule.objects.get(pk=names.FAILED_PLAN_ID).status == "failed"
     assert not create_data(), "a second demo keeps what is there"

@@ -18,6 +18,8 @@ from flags.definitions.models import Flag
 from flags.schedules.models import FlagSchedule
 from flags.states.set_flag import set_flag
 from flags.tests.schedules.plans import planned
+from jobs.batches.creation import create_batch
+from jobs.batches.models import Batch
 from jobs.engine.models import Job, JobFailure
 from orgs.access import access_keys
 from orgs.access.models import Role
@@ -59,12 +61,15 @@ def ids(cast: Cast) -> dict[str, list[Any]]:
     Job.objects.filter(organization=cast.rival).update(error_message="xq-error")
     for job in Job.objects.filter(organization=cast.rival):
         JobFailure.objects.create(job=job, organization_id=cast.rival_store.pk, error="xq-failure")
+    for organization, word in ((cast.acme, "own"), (cast.rival, "xq-batch")):
+        create_batch(word, key=word, organization_id=organization.pk, by=word, reason=word)
     theirs = person("admin", bound_to=cast.rival, name="xq-person")
     own, _ = access_keys.create(name="own", organization=cast.acme)
     organizations, all_flags = [cast.acme.pk, cast.rival.pk, cast.rival_store.pk], [OURS, THEIRS, SHARED]
     return {
         "organization_id": organizations, "orgId": organizations, "organization": organizations,
         "job_id": list(Job.objects.values_list("pk", flat=True)),
+        "batch_id": list(Batch.objects.values_list("pk", flat=True)),
         "task_id": [1], "schedule_id": list(FlagSchedule.objects.values_list("pk", flat=True)),
         "name": all_flags, "featureFlagName": all_flags, "enabled": ["true"], "prefix": [own.prefix, key.prefix],
         "flag_id": list(Flag.objects.values_list("pk", flat=True)), "user_id": [theirs.pk],

@@ -22,12 +22,12 @@ from hypothesis.stateful import (
 from jobs.batches import ending, operations
 from jobs.batches.creation import add_members
 from jobs.batches.members import count_members, count_now
-from jobs.batches.models import Batch, FailurePolicy
+from jobs.batches.models import FailurePolicy
 from jobs.engine import lifecycle, runner
 from jobs.engine.models import Job, Queue
 from jobs.engine.states import OPEN, Status
 from jobs.errors import BatchEnded, BatchNotRetryable, LeaseLost, NotCancellable, NotRetryable, TransitionRefused
-from jobs.operations import bulk, bulk_job, job_operations
+from jobs.operations import bulk_job, job_operations
 from jobs.tests.batches.batch_steps import CALLBACK, KIND, batch_of, callbacks, fail_partly, fresh, members
 from jobs.tests.engine_steps import LONG_AGO, QUEUE, lease_of, make_due
 
@@ -175,7 +175,7 @@ class BatchMachine(RuleBasedStateMachine):
             with transaction.atomic():
                 step()
                 if crashes:
-                    raise Crash
+                    raise Crash  # noqa: TRY301 - the death of the process rolls the transaction back
         except (Crash, *REFUSALS) as error:
             note(f"nothing: {error!r}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -214,6 +215,6 @@ def test_a_job_without_a_batch_costs_no_statement_of_batches() -> None:
         complete(job)
 
 
-def _refuse_batches(execute, sql, params, many, context):  # type: ignore[no-untyped-def]
+def _refuse_batches(execute: Any, sql: str, params: Any, many: Any, context: Any) -> Any:
     assert "jobs_batch" not in sql
     return execute(sql, params, many, context)
