@@ -21,7 +21,7 @@ from flagsite.core import example_names as names
 from flagsite.core.db.clock import now
 from flagsite.periodic_tasks import operations as periodic_tasks
 from jobs.batches.creation import Member, create_batch
-from jobs.engine import lifecycle
+from jobs.engine import claiming, lifecycle
 from jobs.engine.runner import run_next
 from jobs.errors import JobNotFound
 from jobs.imports import import_job
@@ -112,7 +112,7 @@ def _create_batch() -> None:
     """Create a batch of two clean-ups, of which one has failed and one is due in a month."""
     later = Member(kind="cleanup", name="in a month", run_at=now() + timedelta(days=30))
     create_batch("upkeep", [Member(kind="cleanup", name="now"), later], by=AUTHOR)
-    job = lifecycle.claim(queue="cleanup", worker="demo")
+    job = claiming.claim(queue="cleanup", worker="demo")
     if job is None or job.lease_token is None:
         raise JobNotFound
     lifecycle.fail(job_id=job.pk, lease=job.lease_token, error="The disk is full.", permanent=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from jobs.batches.creation import Callback, Member, create_batch
 from jobs.batches.models import Batch
-from jobs.engine import lifecycle
+from jobs.engine import claiming, lifecycle
 from jobs.engine.kinds import NO_ARGUMENTS, job_kind
 from jobs.engine.models import Job
 from jobs.engine.run import Run
@@ -59,7 +59,7 @@ def batch_of(count: int, *, required: int = 0, **more: Any) -> Batch:
 def claim() -> Job:
     """The next job of the queue of the members, which a worker now runs."""
     make_due()
-    job = lifecycle.claim(queue="default", worker="w")
+    job = claiming.claim(queue="default", worker="w")
     assert job is not None
     return job
 

@@ -23,7 +23,7 @@ from jobs.batches import ending, operations
 from jobs.batches.creation import add_members
 from jobs.batches.members import count_members, count_now
 from jobs.batches.models import FailurePolicy
-from jobs.engine import lifecycle, runner
+from jobs.engine import claiming, lifecycle, runner
 from jobs.engine.models import Job, Queue
 from jobs.engine.states import OPEN, Status
 from jobs.errors import BatchEnded, BatchNotRetryable, LeaseLost, NotCancellable, NotRetryable, TransitionRefused
@@ -67,7 +67,7 @@ class BatchMachine(RuleBasedStateMachine):
         make_due()
         if Job.objects.filter(kind=bulk_job.KIND, status=Status.PENDING).exists():
             return  # they come first; `operate` runs them
-        job = lifecycle.claim(queue=QUEUE, worker="worker")
+        job = claiming.claim(queue=QUEUE, worker="worker")
         assert job is None or job.kind == KIND
 
     @rule(which=any_member, how=st.sampled_from(["complete", "partly", "fail", "for good", "release", "rescue"]),
@@ -107,7 +107,7 @@ class BatchMachine(RuleBasedStateMachine):
     @rule()
     def run_callback_twice(self) -> None:
         """The worker of a callback dies after the work and before the record of the end, so it is done again."""
-        job = lifecycle.claim(queue="maintenance", worker="worker")
+        job = claiming.claim(queue="maintenance", worker="worker")
         if job is not None:
             assert job.kind == CALLBACK
             Job.objects.filter(pk=job.pk).update(lease_expires_at=LONG_AGO)

@@ -7,7 +7,7 @@ import pytest
 from jobs.batches import operations
 from jobs.batches.creation import add_members
 from jobs.batches.members import count_members
-from jobs.engine import lifecycle, runner
+from jobs.engine import claiming, lifecycle, runner
 from jobs.engine.models import Job
 from jobs.errors import BatchEnded, BatchNotFound, BatchNotRetryable
 from jobs.operations import job_operations
@@ -89,7 +89,7 @@ def test_many_members_are_retried_by_a_job_that_holds_the_batch_open(monkeypatch
     done = operations.retry_failed_members(batch.pk, by="olga")
     assert done.job is not None
     assert (done.job.kind, fresh(batch).generation, fresh(batch).is_open) == ("bulk", 2, True)
-    bulk = lifecycle.claim(queue="default", worker="w")
+    bulk = claiming.claim(queue="default", worker="w")
     assert bulk == done.job
     first = Job.objects.filter(batch=batch, parent_job=None, batch_role="member").earliest("pk")
     job_operations.retry(job_id=first.pk, by="olga")

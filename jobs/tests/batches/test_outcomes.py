@@ -13,7 +13,7 @@ from jobs.batches import ending
 from jobs.batches.creation import Callback, Member, add_members, create_batch
 from jobs.batches.members import count_members
 from jobs.batches.models import Batch, FailurePolicy
-from jobs.engine import lifecycle, runner
+from jobs.engine import claiming, lifecycle, runner
 from jobs.engine.kinds import _kinds
 from jobs.engine.models import Job
 from jobs.errors import BatchEnded, InvalidBatch, InvalidJobArguments, UnknownKind
@@ -209,7 +209,7 @@ def test_a_transaction_that_is_rolled_back_ends_no_batch() -> None:
 def test_a_job_without_a_batch_costs_no_statement_of_batches() -> None:
     batch_of(1)
     alone = waiting(priority=100)
-    job = lifecycle.claim(queue="default", worker="w")
+    job = claiming.claim(queue="default", worker="w")
     assert job == alone
     with connection.execute_wrapper(_refuse_batches):
         complete(job)
