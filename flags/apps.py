@@ -19,6 +19,7 @@ class FlagsConfig(AppConfig):
             plans_of_keys,
             retention,
         )
+        from flags.serving import operator_invalidation  # noqa: PLC0415
         from flags.states import (  # noqa: PLC0415 - Django has loaded the models only now
             admin_section,
             inheritance,
@@ -26,6 +27,7 @@ class FlagsConfig(AppConfig):
             propagation,  # noqa: F401 - registers a kind of job
         )
         from jobs.operations import cleanup  # noqa: PLC0415
+        from jobs.upkeep import maintenance_job  # noqa: PLC0415
         from orgs.access import key_plans  # noqa: PLC0415
         from orgs.tree import admin_sections  # noqa: PLC0415
         from orgs.tree.signals import organization_removing, organizations_placed  # noqa: PLC0415
@@ -33,6 +35,7 @@ class FlagsConfig(AppConfig):
         admin_sections.sections.append(admin_section.SECTION)
         admin_sections.move_previews += [preview.move, move_preview.move]
         cleanup.other_old_rows.append(retention.OLD_SCHEDULES)
+        maintenance_job.invalidate_caches.append(operator_invalidation.invalidate_all)
         purge.before_purge.append(ending.end_those_of_purged_flag)
         key_plans.planners.append(plans_of_keys.PLANNER)
         context.check_settings()

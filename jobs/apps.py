@@ -16,5 +16,6 @@ class JobsConfig(AppConfig):
         from jobs.batches import ending  # noqa: F401, PLC0415 - registers the rules of batches
         from jobs.imports import import_job, stored_file  # noqa: F401, PLC0415 - registers a kind of job
         from jobs.operations import cleanup  # noqa: PLC0415
+        from jobs.upkeep import maintenance_job  # noqa: F401, PLC0415 - registers a kind of job
 
         cleanup.other_old_rows.append(stored_file.OLD_FILES)

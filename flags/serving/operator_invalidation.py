@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,8 +63,17 @@ def invalidate(
             else:
                 reason = "There is no such flag." if unbound else ONLY_UNBOUND
                 result.failed.append({"featureFlag": key, "reason": reason})
-        with connection.cursor() as cursor:
-            for event in events:
-                cursor.execute("SELECT pg_notify(%s, %s)", [NOTIFICATION_CHANNEL, encode(event)])
+        _notify(events)
         audit_log.record("cache.invalidate", "cache", done=result.done, failed=result.failed)
     return result
+
+
+def invalidate_all() -> None:
+    """Make all processes read again everything that they cache, after the commit: for jobs."""
+    _notify(EverythingOf)
+
+
+def _notify(events: Iterable[CacheEvent]) -> None:
+    with connection.cursor() as cursor:
+        for event in events:
+            cursor.execute("SELECT pg_notify(%s, %s)", [NOTIFICATION_CHANNEL, encode(event)])

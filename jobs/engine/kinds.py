@@ -39,6 +39,9 @@ class JobKind:
     """Gives the concurrency key of a job from the id of its organization and its arguments."""
     key_limit: int = 1
     """How many jobs with the same concurrency key may run at the same time."""
+    unique_key: Callable[[Mapping[str, Any]], str] | None = None
+    """Gives the unique key of an enqueued job from its arguments, unless the request names one. It holds while the job
+    is open."""
 
     @property
     def argument_names(self) -> frozenset[str]:

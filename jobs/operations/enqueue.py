@@ -55,6 +55,8 @@ def enqueue(
     """
     job_kind = enqueueable(kind)
     values = checked_arguments(job_kind, arguments or {})
+    if unique is None and job_kind.unique_key is not None:
+        unique = Uniqueness(job_kind.unique_key(values))
     context = actor.current()
     while True:
         try:
