@@ -11,6 +11,7 @@ class FlagsConfig(AppConfig):
         """Register kinds of jobs, maintenance tasks, retention, admin sections and signals, and check the settings."""
         from flags.client import context  # noqa: PLC0415
         from flags.definitions import purge  # noqa: PLC0415 - registers a kind of job
+        from flags.insights import usage_store  # noqa: PLC0415
         from flags.schedules import (  # noqa: PLC0415
             backoff,
             due,  # noqa: F401 - a maintenance task
@@ -34,7 +35,7 @@ class FlagsConfig(AppConfig):
 
         admin_sections.sections.append(admin_section.SECTION)
         admin_sections.move_previews += [preview.move, move_preview.move]
-        cleanup.other_old_rows.append(retention.OLD_SCHEDULES)
+        cleanup.other_old_rows += [retention.OLD_SCHEDULES, usage_store.OLD_DAYS]
         maintenance_job.invalidate_caches.append(operator_invalidation.invalidate_all)
         purge.before_purge.append(ending.end_those_of_purged_flag)
         key_plans.planners.append(plans_of_keys.PLANNER)

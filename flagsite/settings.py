@@ -206,6 +206,7 @@ FLAG_ENVIRONMENT = environment.matching(
 FLAG_REQUEST_ORGANIZATION = environment.matching("FLAG_REQUEST_ORGANIZATION", FUNCTION, FUNCTION_EXAMPLE)
 FLAG_REQUEST_USER = environment.matching("FLAG_REQUEST_USER", FUNCTION, FUNCTION_EXAMPLE)
 FLAG_USAGE_SECONDS = environment.number("FLAG_USAGE_SECONDS", 60, minimum=0.1, maximum=600)
+FLAG_USAGE_KEEP_DAYS = environment.integer("FLAG_USAGE_KEEP_DAYS", 62, minimum=1, maximum=MAX_DAYS)
 FLAG_STALE_DAYS = environment.integer("FLAG_STALE_DAYS", 30, minimum=1, maximum=MAX_DAYS)
 FLAG_SCHEDULE_MAX_RETRIES = environment.text("FLAG_SCHEDULE_MAX_RETRIES", "3")
 FLAG_SCHEDULE_KEEP_DAYS = environment.integer("FLAG_SCHEDULE_KEEP_DAYS", 90, maximum=MAX_DAYS)

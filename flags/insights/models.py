@@ -26,6 +26,22 @@ class FlagUse(models.Model):
         return f"{self.flag_id or 'all flags'} for {self.organization_id or 'nobody'}: {self.evaluations}"
 
 
+class FlagUseDay(models.Model):
+    """The evaluations of a flag in one organization on one day in UTC; the ids 0 mean the same as in `FlagUse`.
+
+    The clean-up deletes the days that are older than FLAG_USAGE_KEEP_DAYS, with what deleted organizations had.
+    """
+
+    pk = models.CompositePrimaryKey("day", "organization_id", "flag_id")
+    day = models.DateField()
+    organization_id = models.BigIntegerField()
+    flag_id = models.BigIntegerField()
+    evaluations = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.day}: {self.flag_id or 'all flags'} for {self.organization_id or 'nobody'}: {self.evaluations}"
+
+
 class FlagUseTotal(models.Model):
     """The usage of a flag in all organizations together. `flag_id` 0 stands for evaluations of all flags at once."""
 

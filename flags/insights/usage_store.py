@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
 
 from flags.definitions.models import Flag
 from flags.insights import usage_buffer
-from flags.insights.models import FlagUseTotal
+from flags.insights.models import FlagUseDay, FlagUseTotal
 from flags.insights.usage_buffer import BufferedUsage
+from jobs.operations.cleanup import OldRows
 
 ALL_FLAGS = 0
 """The flag id that stands for evaluations of all flags at once."""
@@ -36,6 +40,19 @@ SELECT flag_id, organization_id, evaluations, at FROM given ORDER BY flag_id, or
        last_evaluated_at = greatest(known.last_evaluated_at, excluded.last_evaluated_at)
 """
 )
+ADD_DAYS = (
+    GIVEN
+    + """
+INSERT INTO flags_flaguseday AS known (day, organization_id, flag_id, evaluations)
+SELECT (at AT TIME ZONE 'UTC')::date AS day, organization_id, flag_id, sum(evaluations)
+  FROM given GROUP BY day, organization_id, flag_id ORDER BY day, organization_id, flag_id
+    ON CONFLICT (day, organization_id, flag_id) DO UPDATE SET evaluations = known.evaluations + excluded.evaluations
+"""
+)
+DELETE_OLD_DAYS = """
+DELETE FROM flags_flaguseday WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM flags_flaguseday WHERE day < %(first_kept)s ORDER BY day LIMIT %(limit)s))
+"""
 ADD_TOTALS = (
     GIVEN
     + """
@@ -69,7 +86,29 @@ def _add(uses: Sequence[BufferedUsage]) -> None:
     }
     with connection.cursor() as cursor:
         cursor.execute(ADD_USES, given)
+        cursor.execute(ADD_DAYS, given)
         cursor.execute(ADD_TOTALS, given)
+
+
+def first_kept_day() -> date:
+    """Return the first day whose usage the clean-up keeps."""
+    return timezone.now().astimezone(UTC).date() - timedelta(days=settings.FLAG_USAGE_KEEP_DAYS)
+
+
+def old_days() -> QuerySet[FlagUseDay]:
+    """Return the usage of the days that a clean-up would delete now."""
+    return FlagUseDay.objects.filter(day__lt=first_kept_day())
+
+
+def delete_old_days(_: int | None) -> tuple[int | None, int]:
+    """Delete some rows of old days; for the clean-up. Returns None at the end, and the number of rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(DELETE_OLD_DAYS, {"first_kept": first_kept_day(), "limit": BATCH_SIZE})
+        deleted = cursor.rowcount
+    return (1 if deleted == BATCH_SIZE else None), deleted
+
+
+OLD_DAYS = OldRows("usageDays", lambda: old_days().count(), delete_old_days)
 
 
 @dataclass(frozen=True, slots=True)

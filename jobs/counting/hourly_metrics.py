@@ -106,7 +106,9 @@ def add_reopened(job_id: int) -> None:
 
 
 HOURS_KEPT = 48
-"""How long the metrics keep a row for each hour."""
+"""How long the metrics keep a row for each hour. Older hours are one row for each day in UTC."""
+DAYS_KEPT = 62
+"""How long the metrics keep a row for each day. Older days are one row for each month in UTC."""
 SUMS = (
     "count", "rescued", "retries", "organizations", "failed_organizations", "superseded_organizations", "chains",
     "reopened",
@@ -114,24 +116,24 @@ SUMS = (
 SECONDS = tuple(f"{name}_seconds" for name in TIMES)
 ARRAYS = tuple(f"{name}_buckets" for name in TIMES)
 BUCKET_SUMS = ", ".join(f"sum({name}_place) AS {name}" for name in TIMES)
-MERGE_OLD_HOURS = f"""
+MERGE_OLD_ROWS = f"""
 WITH old AS (
     DELETE FROM jobs_jobtally
-     WHERE hour < statement_timestamp() - interval '{HOURS_KEPT} hours'
-       AND (shard <> 0 OR hour <> date_trunc('month', hour, 'UTC')) RETURNING *),
+     WHERE hour < statement_timestamp() - %(age)s::interval
+       AND (shard <> 0 OR hour <> date_trunc(%(unit)s, hour, 'UTC')) RETURNING *),
 sums AS (
-    SELECT date_trunc('month', hour, 'UTC') AS month, {KEY},
+    SELECT date_trunc(%(unit)s, hour, 'UTC') AS start, {KEY},
            {", ".join(f"sum({name}) AS {name}" for name in SUMS + SECONDS)}
-      FROM old GROUP BY month, {KEY}),
+      FROM old GROUP BY start, {KEY}),
 places AS (
-    SELECT date_trunc('month', hour, 'UTC') AS month, {KEY}, place, {BUCKET_SUMS}
+    SELECT date_trunc(%(unit)s, hour, 'UTC') AS start, {KEY}, place, {BUCKET_SUMS}
       FROM old, unnest({", ".join(ARRAYS)}) WITH ORDINALITY AS u({", ".join(f"{name}_place" for name in TIMES)}, place)
-     GROUP BY month, {KEY}, place),
+     GROUP BY start, {KEY}, place),
 arrays AS (
-    SELECT month, {KEY}, {", ".join(f"array_agg({name}::bigint ORDER BY place) AS {name}_buckets" for name in TIMES)}
-      FROM places GROUP BY month, {KEY})
+    SELECT start, {KEY}, {", ".join(f"array_agg({name}::bigint ORDER BY place) AS {name}_buckets" for name in TIMES)}
+      FROM places GROUP BY start, {KEY})
 INSERT INTO jobs_jobtally AS total (hour, shard, {KEY}, {", ".join(SUMS + SECONDS + ARRAYS)})
-SELECT month, 0, {KEY}, {", ".join(SUMS + SECONDS + ARRAYS)} FROM sums JOIN arrays USING (month, {KEY})
+SELECT start, 0, {KEY}, {", ".join(SUMS + SECONDS + ARRAYS)} FROM sums JOIN arrays USING (start, {KEY})
     ON CONFLICT (hour, {KEY}, shard) DO UPDATE
    SET {", ".join(f"{name} = total.{name} + excluded.{name}" for name in SUMS + SECONDS)},
        {ADDED_ARRAYS}
@@ -139,9 +141,10 @@ SELECT month, 0, {KEY}, {", ".join(SUMS + SECONDS + ARRAYS)} FROM sums JOIN arra
 
 
 def merge_old_hours() -> None:
-    """Merge rows older than HOURS_KEPT into one row for each month and KEY. All sums stay the same.
+    """Merge rows older than HOURS_KEPT into one row for each day and KEY, and those older than DAYS_KEPT by month.
 
-    So the number of rows stays small, and metrics that add up all rows stay fast for years.
+    All sums stay the same. So the number of rows stays small, and metrics that add up all rows stay fast for years.
     """
     with connection.cursor() as cursor:
-        cursor.execute(MERGE_OLD_HOURS)
+        cursor.execute(MERGE_OLD_ROWS, {"unit": "day", "age": f"{HOURS_KEPT} hours"})
+        cursor.execute(MERGE_OLD_ROWS, {"unit": "month", "age": f"{DAYS_KEPT} days"})

@@ -15,11 +15,12 @@ from redis.exceptions import ConnectionError as ServerAway
 from conftest import Cast, succeeds_in_child
 from flags.definitions.models import Flag
 from flags.insights import usage_buffer, usage_store
-from flags.insights.models import FlagUse, FlagUseTotal
+from flags.insights.models import FlagUse, FlagUseDay, FlagUseTotal
 from flags.serving import usage_counter
 from flags.serving.organization_snapshot import NO_ORGANIZATION, OrganizationSnapshot
 from flags.serving.packed_states import NO_STATES
 from flags.tests.serving.asking import Asking
+from jobs.operations import cleanup
 from orgs.tree.models import Organization
 
 pytestmark = pytest.mark.django_db
@@ -74,6 +75,26 @@ def test_what_was_moved_is_added_to_and_not_moved_again(cast: Cast, flag: Flag) 
         assert usage_store.store_buffered_usage() == 1
     assert usage_store.store_buffered_usage() == 0
     assert counted() == {(flag.pk, cast.oslo.pk): 2}
+
+
+def test_evaluations_count_for_their_day_in_utc(cast: Cast, flag: Flag) -> None:
+    late = datetime(2026, 3, 1, 23, 59, 59, tzinfo=UTC)
+    for at, evaluations in ((late, 2), (late + timedelta(seconds=1), 5), (late, 3)):
+        usage_store._add([usage_buffer.BufferedUsage(cast.oslo.pk, "checkout", evaluations, int(at.timestamp()))])
+    days = FlagUseDay.objects.filter(flag_id=flag.pk, organization_id=cast.oslo.pk).order_by("day")
+    assert [(str(row.day), row.evaluations) for row in days] == [("2026-03-01", 5), ("2026-03-02", 5)]
+
+
+def test_the_clean_up_deletes_the_usage_of_old_days_alone(cast: Cast, flag: Flag, settings: Any) -> None:
+    settings.FLAG_USAGE_KEEP_DAYS = 3
+    today = timezone.now().astimezone(UTC).date()
+    for age in range(6):
+        FlagUseDay.objects.create(
+            day=today - timedelta(days=age), organization_id=cast.oslo.pk, flag_id=flag.pk, evaluations=1
+        )
+    assert cleanup.old_jobs().others["usageDays"] == 2
+    assert usage_store.OLD_DAYS.delete_some(None) == (None, 2)
+    assert FlagUseDay.objects.order_by("day").values_list("day", flat=True)[0] == today - timedelta(days=3)
 
 
 def test_an_evaluation_of_all_flags_counts_also_where_the_answer_is_that_nothing_has_changed(

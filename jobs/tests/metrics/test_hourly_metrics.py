@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
 from django.db.models import F, Sum
 from django.db.models.functions import Now, TruncHour
+from django.utils import timezone
 
 from jobs.counting import hourly_metrics
 from jobs.counting.hourly_metrics import BOUNDS
@@ -73,6 +74,23 @@ def test_an_end_that_a_manual_retry_takes_back_is_noted_in_its_hour_and_stays_co
     assert HourlyMetrics.objects.get(outcome="failed").reopened == 1
     hourly_metrics.merge_old_hours()
     assert counted("count", "chains", "reopened")["failed"] == (1, 1, 1)
+
+
+def test_old_hours_become_days_and_old_days_become_months_with_the_same_sums() -> None:
+    for _ in range(4):
+        fail(claimed(), permanent=True)
+    midnight = timezone.now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    row = HourlyMetrics.objects.get()
+    HourlyMetrics.objects.all().delete()
+    for age, hour in ((5, 7), (5, 23), (70, 1), (130, 2), (0, 0)):
+        row.pk, row.hour, row.shard = None, midnight - timedelta(days=age) + timedelta(hours=hour), 3
+        row.save()
+    hourly_metrics.merge_old_hours()
+    hourly_metrics.merge_old_hours()
+    months = {(midnight - timedelta(days=age)).replace(day=1): 4 for age in (70, 130)}
+    expected = months | {midnight: 4, midnight - timedelta(days=5): 8}
+    assert dict(HourlyMetrics.objects.values_list("hour", "count")) == expected
+    assert {row.hour: sum(row.processing_buckets) for row in HourlyMetrics.objects.all()} == expected
 
 
 def test_organizations_are_added_up() -> None:
