@@ -7,7 +7,6 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.utils.dateparse import parse_datetime
 
 from flags.definitions.models import FLAG_KEY
 from flags.schedules import plan as planning
@@ -16,27 +15,10 @@ from flags.schedules.plan import ScheduleRequest
 from flags.schedules.recurrence import MAX_EXPRESSION_LENGTH
 from flags.schedules.time_parsing import parse_time
 from flagsite.core.actor import current
+from flagsite.core.admin.date_time_text import DateTimeText
 from flagsite.core.admin.reason_form import reason_field
 from orgs.access.caller import Caller
 from orgs.access.organization_picker import OrganizationField
-
-
-class DateTimeText(forms.CharField):
-    """A date and time in the format of the browser's date picker, or with an offset."""
-
-    widget = forms.DateTimeInput(attrs={"type": "datetime-local"})
-
-    def clean(self, value: Any) -> Any:
-        text = super().clean(value)
-        if not text:
-            return None
-        try:
-            parsed = parse_datetime(text)
-        except ValueError:
-            parsed = None
-        if parsed is None:
-            raise ValidationError("This is not a date and time.")
-        return parsed
 
 
 class ScheduleForm(forms.Form):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +15,7 @@ from django.http import HttpResponse, JsonResponse
 from flagsite.core.ids import id_in
 from jobs.admin.job_rows import rows_of
 from jobs.engine.chains import Standing, attempts, failures_of
+from jobs.engine.kinds import enqueueable_kinds
 from jobs.engine.models import Job, JobFailure
 from jobs.engine.states import OPEN, Status
 from jobs.imports import import_job
@@ -53,6 +55,7 @@ def live(job: Job, caller: Caller, *, may_operate: bool) -> dict[str, Any]:
         "version": _version(chain, row.paused_by),
         "is_open": any(attempt.status in {*OPEN, Status.RETRYING} for attempt in chain),
         "results": _results(job, row.standing),
+        "result": _as_json(row.standing.result),
         "shows_traceback": caller.may(Role.ADMIN),
         "may_operate": may_operate,
     }
@@ -118,12 +121,20 @@ def _results(job: Job, standing: Standing) -> list[tuple[str, int]]:
         return [(name, getattr(record, name)) for name in import_job.COUNTS[1:]] if record else []
     if job.kind == probe_job.KIND:
         return []
+    if job.kind in {kind.name for kind in enqueueable_kinds()}:
+        counts = [("done", standing.processed), ("failed", standing.failed)]
+        return counts if standing.processed or standing.failed else []
     return [
         ("changed", max(0, standing.processed - standing.superseded - standing.unchanged)),
         ("had the value already", standing.unchanged),
         ("had a newer value", standing.superseded),
         ("failed", standing.failed),
     ]
+
+
+def _as_json(result: Any) -> str:
+    """The result of a job as JSON for people; the empty text if it has none."""
+    return "" if result is None else json.dumps(result, ensure_ascii=False, indent=2)
 
 
 def _version(chain: Sequence[Job], paused_by: str) -> str:

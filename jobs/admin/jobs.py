@@ -25,6 +25,7 @@ from flagsite.core.admin.reason_form import ReasonForm, with_reason
 from flagsite.core.ids import id_in
 from flagsite.core.reading_pages import only_reads
 from jobs.admin import job_page
+from jobs.admin.enqueue_page import EnqueuePages
 from jobs.admin.job_filters import FILTERS
 from jobs.admin.job_rows import LIVE_CELLS, JobRow, rows_of
 from jobs.engine.chains import newest_id
@@ -73,7 +74,7 @@ class JobList(SingleCountChangeList):
 
 
 @admin.register(Job)
-class JobAdmin(OperatorAdmin):
+class JobAdmin(EnqueuePages, OperatorAdmin):
     """The pages of jobs. Jobs are changed by the operations of `jobs.operations.bulk` only, and not in forms."""
 
     organization_field = "organization_id"
@@ -95,7 +96,7 @@ class JobAdmin(OperatorAdmin):
     ordering = ["-id"]
     sortable_by: list[str] = []
     actions = ["retry", "cancel", "change_priority"]
-    actions_list = ("clean_up",)
+    actions_list = ("enqueue", "clean_up")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[JobList]:
         return JobList

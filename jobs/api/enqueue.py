@@ -12,14 +12,11 @@ from rest_framework.response import Response
 
 from jobs.api.enqueue_serializers import EnqueuedSerializer, EnqueueInput, KindsSerializer
 from jobs.api.serializers import tracking_url
-from jobs.engine.kinds import JobKind, enqueueable_kinds
-from jobs.engine.lifecycle import Uniqueness
-from jobs.operations.enqueue import enqueue, enqueueable
+from jobs.engine.kinds import enqueueable_kinds
+from jobs.operations.enqueue import enqueue_for
 from orgs.access.endpoints import Endpoint
 from orgs.access.models import Role
-from orgs.access.visible_organizations import find_visible_organization
 from orgs.idempotency.stored_answers import idempotent
-from orgs.tree.references import Reference
 
 
 class JobKinds(Endpoint):
@@ -55,27 +52,13 @@ class EnqueueJob(Endpoint):
         A bound access key enqueues jobs for its own subtree only.
         """
         values = EnqueueInput.read(request)
-        kind = enqueueable(values["kind"])
-        organization_id = self._organization_id(kind, values.pop("organization", None))
         within = values.pop("start_within", None)
-        key, lasts = values.pop("unique_key", None), values.pop("unique_while", "open")
-        unique = Uniqueness(f"{self.caller.organization_id or 'all'}:{kind.name}:{key}", lasts) if key else None
-        done = enqueue(
+        done = enqueue_for(
+            self.caller,
             **values,
-            organization_id=organization_id,
-            by=self.caller.name,
             reason=self.reason,
             start_within=timedelta(seconds=within) if within else None,
-            unique=unique,
         )
         url = tracking_url(done.job.pk)
         code = status.HTTP_200_OK if done.is_deduplicated else status.HTTP_202_ACCEPTED
         return Response(EnqueuedSerializer(done).data, code, headers={"Location": url})
-
-    def _organization_id(self, kind: JobKind, named: Reference | None) -> int | None:
-        """Return the organization for which the job works. Raises OutsideOfYourSubtree or OrganizationNotFound."""
-        if not kind.of_organization:
-            self.check_is_unbound(f"what a job of the kind {kind.name} does")
-        if named is None:
-            return self.caller.organization_id
-        return find_visible_organization(self.caller, named).pk

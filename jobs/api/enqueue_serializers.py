@@ -12,7 +12,7 @@ from flagsite.core.api.times import Time
 from jobs.api.serializers import tracking_url
 from jobs.engine.kinds import JobKind
 from jobs.engine.models import Job
-from jobs.operations.enqueue import TRIGGER_CHOICES, Enqueued
+from jobs.operations.enqueue import MAX_CORRELATION_ID_LENGTH, MAX_UNIQUE_KEY_LENGTH, TRIGGER_CHOICES, Enqueued
 from jobs.operations.job_operations import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody
 
@@ -85,7 +85,10 @@ class EnqueueInput(WriteInput):
         help_text="If the job has not started so many seconds after it is due, it is cancelled.",
     )
     uniqueKey = Text(
-        source="unique_key", required=False, max_length=100, help_text="No second job of the kind has this key."
+        source="unique_key",
+        required=False,
+        max_length=MAX_UNIQUE_KEY_LENGTH,
+        help_text="No second job of the kind has this key.",
     )
     uniqueWhile = serializers.ChoiceField(
         Job.Uniqueness.choices,
@@ -94,7 +97,10 @@ class EnqueueInput(WriteInput):
         help_text="How long the key holds: open (the default) until the work has ended, waiting until the job starts.",
     )
     correlationId = Text(
-        source="correlation_id", required=False, max_length=128, help_text="The request's X-Request-ID if missing."
+        source="correlation_id",
+        required=False,
+        max_length=MAX_CORRELATION_ID_LENGTH,
+        help_text="The request's X-Request-ID if missing.",
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from typing import Any
 
 from django.core.management.base import CommandParser
 
 from flagsite.core.console.arguments import since
+from jobs.operations.job_operations import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from jobs.operations.selection import Selection
 from orgs.access.visible_organizations import find_organization
 
@@ -26,3 +28,14 @@ def selection_in(
     selection = Selection(status=status, organization=top, queue=queue, flag=flag, kind=kind, since=since)
     selection.check()
     return selection
+
+
+def priority(text: str) -> int:
+    """Parse a priority. Raises ArgumentTypeError for any other text."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = HIGHEST_PRIORITY + 1
+    if not LOWEST_PRIORITY <= number <= HIGHEST_PRIORITY:
+        raise ArgumentTypeError(f"{text!r} is not a whole number from {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}.")
+    return number

@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import structlog
 from django.db import connection, transaction
-from django.db.models import F, Max
+from django.db.models import F, Max, Value
 from django.db.models.functions import Greatest, Now
+from django.utils import timezone
 
 from flagsite.core import actor
 from jobs.counting import hourly_metrics
@@ -53,18 +54,20 @@ def create(
     priority: int = 0,
     trigger: Job.Trigger = Job.Trigger.REQUEST,
     wait: timedelta = timedelta(),
+    run_at: datetime | None = None,
     start_within: timedelta | None = None,
     unique: Uniqueness | None = None,
 ) -> Job:
     """Create a job in the caller's transaction, and send a wake-up after the commit.
 
     `arguments` is JSON that the code of the kind reads. `total` is the number of organizations to process, if it is
-    known. `requested_by` is an actor. A higher `priority` runs first. The job is due after `wait`. If it has not
-    started `start_within` after that, the engine cancels it. Raises UnknownKind, UnknownQueue, or IntegrityError if
-    another job has the unique key.
+    known. `requested_by` is an actor. A higher `priority` runs first. The job is due after `wait`, or at `run_at`.
+    If it has not started `start_within` after that, the engine cancels it. Raises UnknownKind, UnknownQueue, or
+    IntegrityError if another job has the unique key.
     """
     job_kind = kind_named(kind)
     queue = transitions.queue_named(job_kind.queue)
+    due = Now() + wait if run_at is None else Greatest(Now(), Value(run_at))
     job = new_job(
         job_kind,
         queue,
@@ -78,13 +81,14 @@ def create(
         trigger=trigger,
         unique_key=unique.key if unique else None,
         unique_while=unique.lasts if unique else "",
-        run_at=Now() + wait,
-        start_by=None if start_within is None else Now() + wait + start_within,
+        run_at=due,
+        start_by=None if start_within is None else due + start_within,
     )
     job.save(force_insert=True)
     transitions.log_on_commit(log.info, "job_created", **transitions.log_fields(job), kind=kind)
-    if wait:
-        wakeup.wake_later(queue.name, after=wait)
+    later = wait if run_at is None else max(run_at - timezone.now(), timedelta())
+    if later:
+        wakeup.wake_later(queue.name, after=later)
     else:
         wakeup.wake(queue.name)
     return job

@@ -1,7 +1,9 @@
-"""Enqueue a job of any kind that people and programs may enqueue. Every channel calls `enqueue`."""
+"""Enqueue a job of any kind that people and programs may enqueue. Every channel calls `enqueue_for` or `enqueue`."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,7 +11,6 @@ from typing import Any
 
 import jsonschema
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 
 from flagsite.core import actor
 from jobs.engine import lifecycle
@@ -17,12 +18,18 @@ from jobs.engine.kinds import JobKind, enqueueable_kinds, kind_named
 from jobs.engine.lifecycle import Uniqueness
 from jobs.engine.models import Job
 from jobs.errors import InvalidJobArguments, UnknownKind
+from orgs.access.caller import Caller
+from orgs.access.visible_organizations import OrganizationName, find_visible_organization
 from orgs.audit import audit_log
+from orgs.errors import OutsideOfYourSubtree
 
 PRIORITIES = {Job.Trigger.EVENT: 10, Job.Trigger.ADMIN: 5, Job.Trigger.SCHEDULE: 0}
 """The priority of a job by what has enqueued it, unless the request names another one."""
 TRIGGER_CHOICES = [(trigger.value, trigger.label) for trigger in PRIORITIES]
 """What people and programs may name as the trigger of a job, with the words for it."""
+
+MAX_UNIQUE_KEY_LENGTH, MAX_CORRELATION_ID_LENGTH = 100, 128
+NUL_IN_JSON = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,36 @@ class Enqueued:
 
     job: Job
     is_deduplicated: bool = False
+
+
+def enqueue_for(
+    caller: Caller,
+    *,
+    kind: str,
+    organization: OrganizationName | None = None,
+    unique_key: str = "",
+    unique_while: str = "",
+    **options: Any,
+) -> Enqueued:
+    """Enqueue a job in the name of a caller, which stays within its scope. `options` are those of `enqueue`.
+
+    Without `organization`, the job works for what the caller sees. A caller with a scope may enqueue the kinds that
+    work for one organization, and has unique keys of its own. Raises UnknownKind, InvalidJobArguments,
+    OutsideOfYourSubtree, OrganizationNotFound, OrganizationAmbiguous.
+    """
+    job_kind = enqueueable(kind)
+    if caller.organization_id is not None and not job_kind.of_organization:
+        raise OutsideOfYourSubtree(
+            f"You are bound to an organization, and all organizations share what a job of the kind {kind} does."
+        )
+    organization_id = caller.organization_id
+    if organization is not None:
+        organization_id = find_visible_organization(caller, organization).pk
+    unique = None
+    if unique_key:
+        key = f"{caller.organization_id or 'all'}:{kind}:{unique_key}"
+        unique = Uniqueness(key, Job.Uniqueness(unique_while or Job.Uniqueness.OPEN))
+    return enqueue(kind=kind, organization_id=organization_id, by=caller.name, unique=unique, **options)
 
 
 def enqueue(
@@ -70,7 +107,7 @@ def enqueue(
                     reason=reason,
                     priority=PRIORITIES[trigger] if priority is None else priority,
                     trigger=trigger,
-                    wait=max(run_at - timezone.now(), timedelta()) if run_at else timedelta(),
+                    run_at=run_at,
                     start_within=start_within,
                     unique=unique,
                 )
@@ -97,16 +134,32 @@ def enqueueable(kind: str) -> JobKind:
 
 def checked_arguments(kind: JobKind, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of a job with the defaults of the kind's schema. Raises InvalidJobArguments."""
-    schema = dict(kind.arguments or {})
-    defaults = {
-        name: part["default"] for name, part in schema.get("properties", {}).items() if "default" in part
-    }  # fmt: skip
-    values = defaults | dict(arguments)
-    validator = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
-    errors = {
-        ".".join(["arguments", *map(str, error.absolute_path)]): error.message
-        for error in validator.iter_errors(values)
-    }
+    values = with_defaults(kind, arguments)
+    check_is_storable(values)
+    errors = {".".join(["arguments", *path]): message for path, message in argument_errors(kind, values)}
     if errors:
         raise InvalidJobArguments(" ".join(f"{name}: {message}" for name, message in sorted(errors.items())))
     return values
+
+
+def with_defaults(kind: JobKind, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments, and for those that are missing the defaults of the kind's schema."""
+    properties = dict(kind.arguments or {}).get("properties", {})
+    return {name: part["default"] for name, part in properties.items() if "default" in part} | dict(arguments)
+
+
+def check_is_storable(arguments: Mapping[str, Any]) -> None:
+    """Check that PostgreSQL can store the arguments as JSON. Raises InvalidJobArguments."""
+    try:
+        text = json.dumps(arguments, ensure_ascii=False, allow_nan=False)
+        text.encode()
+    except ValueError:  # NaN, an infinite number, or half of a surrogate pair
+        text = ""
+    if not text or NUL_IN_JSON.search(text):
+        raise InvalidJobArguments("arguments: NUL, NaN, infinite numbers and half characters cannot be stored.")
+
+
+def argument_errors(kind: JobKind, values: Mapping[str, Any]) -> list[tuple[tuple[str, ...], str]]:
+    """Return what does not fit the kind's schema: the path to each wrong value, and what is wrong with it."""
+    validator = jsonschema.Draft202012Validator(dict(kind.arguments or {}), format_checker=jsonschema.FormatChecker())
+    return [(tuple(map(str, error.absolute_path)), error.message) for error in validator.iter_errors(values)]

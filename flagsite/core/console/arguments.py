@@ -108,6 +108,17 @@ def reason(text: str) -> str:
     return text
 
 
+def limited_text(longest: int) -> Callable[[str], str]:
+    """Return a parser of texts with at most `longest` characters."""
+
+    def text_in(text: str) -> str:
+        if len(text) > longest:
+            raise ArgumentTypeError(f"The text has {len(text):,} characters, more than {longest:,}.")
+        return text
+
+    return text_in
+
+
 def add_reason(parser: CommandParser) -> None:
     """Add the option --reason, which all operations have."""
     parser.add_argument("--reason", type=reason, default="", metavar="WHY", help="kept in the audit log")

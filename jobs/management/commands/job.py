@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -75,6 +76,8 @@ def _output(
     output: list[RenderableType] = [job_facts(one)]
     if waits_for:
         output += ["", waits_for]
+    if one.standing.result is not None:
+        output += ["", "Result:", *json.dumps(one.standing.result, ensure_ascii=False, indent=2).splitlines()]
     if len(attempts) > 1:
         output += ["", "The whole chain:", attempts_table(attempts)]
     if failures:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -10,6 +9,7 @@ from django.core.management.base import CommandParser
 from flagsite.core.console.arguments import add_reason, row_id
 from flagsite.core.console.command import Answer, OperatorCommand, me
 from jobs.console.named_jobs import do_on_each, results_answer
+from jobs.console.selection_arguments import priority as priority_of
 from jobs.operations import job_operations
 from jobs.operations.job_operations import HIGHEST_PRIORITY, LOWEST_PRIORITY
 
@@ -19,7 +19,7 @@ class Command(OperatorCommand):
 
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "priority", type=_priority, metavar="PRIORITY", help=f"from {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}"
+            "priority", type=priority_of, metavar="PRIORITY", help=f"from {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}"
         )
         parser.add_argument("ids", type=row_id, nargs="+", metavar="ID", help="any attempt of the chain")
         add_reason(parser)
@@ -29,13 +29,3 @@ class Command(OperatorCommand):
             ids, lambda job_id: job_operations.set_priority(job_id=job_id, priority=priority, by=me(), reason=reason)
         )
         return results_answer(results, text=f"has the priority {priority} now: attempt", key="changedJobId")
-
-
-def _priority(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = HIGHEST_PRIORITY + 1
-    if not LOWEST_PRIORITY <= number <= HIGHEST_PRIORITY:
-        raise ArgumentTypeError(f"{text!r} is not a whole number from {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}.")
-    return number
