@@ -13,9 +13,9 @@ class JobsConfig(AppConfig):
         With JOBS_INLINE, the web server needs them too.
         """
         from jobs import tasks  # noqa: F401, PLC0415 - the models are not loaded earlier
-        from jobs.batches import ending  # noqa: F401, PLC0415 - registers the rules of batches
+        from jobs.batches import ending, old_batches  # noqa: F401, PLC0415 - registers the rules of batches
         from jobs.imports import import_job, stored_file  # noqa: F401, PLC0415 - registers a kind of job
         from jobs.operations import cleanup  # noqa: PLC0415
         from jobs.upkeep import maintenance_job  # noqa: F401, PLC0415 - registers a kind of job
 
-        cleanup.other_old_rows.append(stored_file.OLD_FILES)
+        cleanup.other_old_rows += [old_batches.OLD_BATCHES, stored_file.OLD_FILES]

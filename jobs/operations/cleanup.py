@@ -1,8 +1,9 @@
 """The clean-up, which deletes jobs that ended long ago. It is a job, so that people can see and cancel it.
 
 The clean-up deletes whole chains, and never a chain with an open attempt. It deletes a chain that COMPLETED or was
-CANCELLED JOBS_KEEP_COMPLETED_DAYS after the end, and a chain that FAILED JOBS_KEEP_FAILED_DAYS after the end. Apps
-above `jobs` add their own old rows to `other_old_rows`.
+CANCELLED JOBS_KEEP_COMPLETED_DAYS after the end, and a chain that FAILED JOBS_KEEP_FAILED_DAYS after the end. For a
+chain of a batch, the outcome and the end of the batch count. Apps above `jobs` add their own old rows to
+`other_old_rows`.
 """
 
 from __future__ import annotations
@@ -32,10 +33,15 @@ FIRST_CHECKPOINT: dict[str, Any] = {"after": 0, "deleted": {}}
 BATCH_SIZE = 2000
 """Chains that one short transaction checks."""
 IS_OLD = """
-   root.parent_job_id IS NULL AND root.id <> %(itself)s AND (
+   root.parent_job_id IS NULL AND root.id <> %(itself)s AND CASE WHEN root.batch_id IS NULL THEN
        (last.status IN ('COMPLETED', 'CANCELLED')
          AND last.completed_at < statement_timestamp() - %(completed)s * interval '1 day')
-    OR (last.status = 'FAILED' AND last.completed_at < statement_timestamp() - %(failed)s * interval '1 day'))
+    OR (last.status = 'FAILED' AND last.completed_at < statement_timestamp() - %(failed)s * interval '1 day')
+   ELSE EXISTS (  -- a chain of a batch that has ended
+       SELECT FROM jobs_batch batch WHERE batch.id = root.batch_id AND batch.finished_at < statement_timestamp()
+          - CASE WHEN batch.outcome IN ('SUCCEEDED', 'CANCELLED') THEN %(completed)s ELSE %(failed)s END
+            * interval '1 day')
+   END
 """
 LAST_ATTEMPT = """
   LEFT JOIN jobs_job retry ON retry.parent_job_id = root.id AND retry.retry_count = root.retry_count
@@ -49,6 +55,10 @@ SELECT id, created_at < statement_timestamp() - %(shortest)s * interval '1 day' 
  WHERE parent_job_id IS NULL AND id > %(after)s ORDER BY id LIMIT %(limit)s
 """
 LOCK_CHAINS = "SELECT id FROM jobs_job WHERE id = ANY(%(roots)s) ORDER BY id FOR UPDATE SKIP LOCKED"
+LOCK_BATCHES = """
+SELECT id FROM jobs_batch WHERE id IN (SELECT batch_id FROM jobs_job WHERE id = ANY(%(roots)s) AND batch_id IS NOT NULL)
+ ORDER BY id FOR NO KEY UPDATE
+"""
 OLD_CHAINS = f"SELECT root.id FROM jobs_job root {LAST_ATTEMPT} WHERE root.id = ANY(%(roots)s) AND {IS_OLD}"  # noqa: S608
 ATTEMPTS = """
 SELECT id, status FROM jobs_job WHERE id = ANY(%(roots)s)
@@ -140,6 +150,7 @@ def _delete_next_chains(run: Run) -> bool:
         if not any(is_old for _, is_old in roots):  # ids rise with time
             return False
         locked = [row[0] for row in _rows(LOCK_CHAINS, roots=[root_id for root_id, is_old in roots if is_old])]
+        _rows(LOCK_BATCHES, roots=locked)  # a person may retry another member, and so reopen the batch
         deleted = _delete_chains([row[0] for row in _rows(OLD_CHAINS, roots=locked, itself=run.job.root_id)])
         checkpoint = {"after": roots[-1][0], "deleted": Counter(checkpoint["deleted"]) + deleted}
         run.record_progress(processed=deleted.total(), checkpoint=checkpoint)
