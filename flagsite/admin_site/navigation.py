@@ -59,6 +59,7 @@ LOOKS: dict[str, Any] = {
                 "items": [
                     _page("Overview", "monitoring", "index"),
                     _page("Jobs", "play_circle", "jobs_job_changelist"),
+                    _page("Batches", "inventory_2", "jobs_batch_changelist"),
                     _page("Queues", "stacks", "jobs_queue_changelist"),
                     _page("Workers", "memory", "jobs_worker_changelist"),
                     _page("Periodic tasks", "event_repeat", "django_celery_beat_periodictask_changelist"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema
@@ -12,12 +11,11 @@ from rest_framework.response import Response
 
 from flagsite.core.api.input import QuerySerializer, ReasonInput
 from flagsite.core.db.snapshot import snapshot
-from flagsite.core.errors import FlagsiteError
 from jobs.batches import operations
-from jobs.batches.creation import Callback, Member, add_members, create_batch
 from jobs.batches.members import count_members, first_jobs
-from jobs.batches.models import Batch, FailurePolicy
+from jobs.batches.models import Batch
 from jobs.batches.operations import BatchOperation, batch_for, batches_of
+from jobs.batches.requests import add_for, create_for
 from jobs.batches.serializers import (
     OPEN,
     AddMembersInput,
@@ -31,48 +29,12 @@ from jobs.batches.serializers import (
     batch_url,
 )
 from jobs.engine.chains import jobs_of, tracked
-from jobs.engine.models import Job
-from jobs.operations.enqueue import enqueueable
 from orgs.access.endpoints import Endpoint, ListEndpoint
 from orgs.access.models import Role
-from orgs.access.visible_organizations import find_visible_organization, find_visible_organizations
 from orgs.idempotency.stored_answers import idempotent
-from orgs.tree.references import Reference
 
 
-class TakesMembers(Endpoint):
-    """A part of views whose body has members."""
-
-    def members(self, given: Sequence[dict[str, Any]]) -> list[Member]:
-        """Return the members in a body.
-
-        Raises UnknownKind, and OutsideOfYourSubtree or OrganizationNotFound for an organization that the caller may not
-        see.
-        """
-        self.check_kinds({member["kind"] for member in given})
-        named = [member.pop("organization", None) for member in given]
-        ids = self._ids({reference for reference in named if reference is not None})
-        return [
-            Member(**member, organization_id=ids[reference] if reference else None)
-            for member, reference in zip(given, named, strict=True)
-        ]
-
-    def check_kinds(self, names: set[str]) -> None:
-        """Check that the caller may enqueue jobs of these kinds. Raises UnknownKind, OutsideOfYourSubtree."""
-        for name in sorted(names):
-            if not enqueueable(name).of_organization:
-                self.check_is_unbound(f"what a job of the kind {name} does")
-
-    def _ids(self, named: set[Reference]) -> dict[Reference, int]:
-        found = {}
-        for reference, organization in find_visible_organizations(self.caller, named):
-            if isinstance(organization, FlagsiteError):
-                raise organization
-            found[reference] = organization.pk
-        return found
-
-
-class Batches(ListEndpoint, TakesMembers):
+class Batches(ListEndpoint):
     """The batches."""
 
     roles: ClassVar = {"GET": Role.READER, "POST": Role.OPERATOR}
@@ -108,28 +70,9 @@ class Batches(ListEndpoint, TakesMembers):
         A batch with a `key` that an open batch of the organization has already is not created: the answer is 200 and
         names the open one. A bound access key creates batches for its own subtree only.
         """
-        values = BatchInput.read(request)
-        members = self.members(values.pop("members"))
-        named, on_finish = values.pop("organization", None), values.pop("on_finish", None)
-        if on_finish:
-            self.check_kinds({on_finish["kind"]})
-        values["failure_policy"] = FailurePolicy(values.get("failure_policy", FailurePolicy.WAIT_FOR_ALL))
-        values["trigger"] = Job.Trigger(values["trigger"])
-        created = create_batch(
-            values.pop("name"),
-            members,
-            organization_id=self._organization_id(named),
-            on_finish=Callback(**on_finish) if on_finish else None,
-            by=self.caller.name,
-            reason=self.reason,
-            **values,
-        )
+        created = create_for(self.caller, BatchInput.read(request), reason=self.reason)
         code = status.HTTP_200_OK if created.is_deduplicated else status.HTTP_202_ACCEPTED
         return _answer(CreatedBatchSerializer, created.batch, code, deduplicated=created.is_deduplicated)
-
-    def _organization_id(self, named: Reference | None) -> int | None:
-        """Return the organization of the batch. Raises OrganizationNotFound."""
-        return self.caller.organization_id if named is None else find_visible_organization(self.caller, named).pk
 
 
 class OneBatch(Endpoint):
@@ -185,7 +128,7 @@ class RetryBatch(Endpoint):
         return _done(operations.retry_failed_members(batch.pk, by=self.caller.name, reason=self.reason))
 
 
-class BatchMembers(ListEndpoint, TakesMembers):
+class BatchMembers(ListEndpoint):
     """The members of a batch."""
 
     roles: ClassVar = {"GET": Role.READER, "POST": Role.OPERATOR}
@@ -218,7 +161,7 @@ class BatchMembers(ListEndpoint, TakesMembers):
         """Add members to a batch that has not ended."""
         batch = batch_for(self.caller, batch_id)
         values = AddMembersInput.read(request)
-        batch = add_members(batch.pk, self.members(values["members"]), by=self.caller.name, reason=self.reason)
+        batch = add_for(self.caller, batch.pk, values, reason=self.reason)
         return _answer(BatchSerializer, batch, status.HTTP_202_ACCEPTED)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -46,6 +47,12 @@ def _in_units(seconds: float) -> str:
 def since(moment: datetime | None) -> str:
     """The duration from the moment until now."""
     return NOTHING if moment is None else duration(timezone.now() - moment)
+
+
+@register.filter
+def as_json(value: Any) -> str:
+    """A value as JSON in one line."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 @register.filter

@@ -11,6 +11,7 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from conftest import Cast
 from flags.tests.schedules.plans import planned
+from jobs.batches.creation import create_batch
 from jobs.engine.models import Queue
 from orgs.access import access_keys
 from orgs.access.models import AccessKey, StaffScope
@@ -25,6 +26,13 @@ OPEN_TO: dict[str, set[str]] = {
     "/admin/overview/": set(PEOPLE),
     "/admin/orgs/auditentry/": set(PEOPLE),
     "/admin/orgs/auditentry/{entry}/change/": set(PEOPLE),
+    "/admin/jobs/batch/": set(PEOPLE),
+    "/admin/jobs/batch/{batch}/change/": set(PEOPLE),
+    "/admin/jobs/batch/{batch}/live/": set(PEOPLE),
+    "/admin/jobs/batch/{batch}/members/": {"operator", "admin", SUPERUSER, "bound admin"},
+    "/admin/jobs/batch/{batch}/retry/": {"operator", "admin", SUPERUSER, "bound admin"},
+    "/admin/jobs/batch/{batch}/cancel/": {"operator", "admin", SUPERUSER, "bound admin"},
+    "/admin/jobs/batch/add/": {"operator", "admin", SUPERUSER, "bound admin"},
     "/admin/jobs/queue/": {"viewer", "operator", "admin", SUPERUSER},
     "/admin/jobs/queue/live/": {"viewer", "operator", "admin", SUPERUSER},
     "/admin/jobs/queue/default/change/": {"viewer", "operator", "admin", SUPERUSER},
@@ -49,6 +57,7 @@ OPEN_TO: dict[str, set[str]] = {
 }
 NOBODY = [
     "/admin/flags/flagschedule/{schedule}/delete/",
+    "/admin/jobs/batch/{batch}/delete/",
     "/admin/jobs/queue/add/",
     "/admin/jobs/queue/default/delete/",
     "/admin/jobs/worker/add/",
@@ -68,6 +77,7 @@ def ids(cast: Cast) -> dict[str, Any]:
     somebody = person("viewer", name="somebody")
     return {
         "key": made.prefix,
+        "batch": create_batch("theirs", organization_id=cast.oslo.pk).batch.pk,
         "schedule": planned(cast.oslo).pk,
         "key_id": made.pk,
         "entry": AuditEntry.objects.filter(organization=cast.north).latest("id").pk,

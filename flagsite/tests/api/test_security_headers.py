@@ -38,6 +38,8 @@ PAGES = [
     "/admin/jobs/queue/default/pause/",
     "/admin/jobs/queue/default/resume/",
     "/admin/jobs/worker/",
+    "/admin/jobs/batch/",
+    "/admin/jobs/batch/add/",
     "/admin/jobs/organizationimport/",
     "/admin/jobs/organizationimport/add/",
     TREE,

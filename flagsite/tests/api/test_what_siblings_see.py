@@ -128,6 +128,7 @@ def pages_of_rows(ids: dict[str, list[Any]]) -> Iterator[str]:
     """The pages of single rows, of both customers."""
     rows = {
         "flags/flag": ids["flag_id"], "flags/flagschedule": ids["schedule_id"], "jobs/job": ids["job_id"],
+        "jobs/batch": ids["batch_id"],
         "orgs/organization": ids["organization_id"], "auth/user": ids["user_id"],
     }  # fmt: skip
     for model, keys in rows.items():

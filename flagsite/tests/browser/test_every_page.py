@@ -29,6 +29,7 @@ from flags.definitions import service
 from flags.definitions.models import Flag
 from flags.schedules.models import FlagSchedule
 from orgs.access import access_keys
+from jobs.batches.creation import Member, create_batch
 from orgs.access.models import Role
 from flagsite.core import actor
 from django_celery_beat.models import IntervalSchedule, CrontabSchedule, PeriodicTask
@@ -43,6 +44,8 @@ service.create(key="gone", by="user:olga", values={})
 service.archive(key="gone", by="user:olga", reason="nobody needs it")
 with actor.acting("command", actor="user:ada"):
     access_keys.create(name="nightly export", role=Role.EVALUATOR)
+create_batch("upkeep", [Member(kind="cleanup", name="now"), Member(kind="cleanup", name="in a month", is_required=True,
+    run_at=timezone.now() + timedelta(days=30))], by="user:ada", reason="The disk is nearly full.")
 interval, _ = IntervalSchedule.objects.get_or_create(every=7, period="days")
 CrontabSchedule.objects.get_or_create(minute="0", hour="9")
 PeriodicTask.objects.get_or_create(name="mine", defaults={"task": "jobs.sweep", "interval": interval})
@@ -76,6 +79,7 @@ def planted(site: Installation) -> dict[str, Any]:
     job = site.set_flag(root, "checkout", True)
     eventually(lambda: site.chain_ended(job), within=30)
     one = {
+        "batch": "SELECT max(id) FROM jobs_batch",
         "schedule": "SELECT max(id) FROM flags_flagschedule",
         "flag": "SELECT id FROM flags_flag WHERE key = 'checkout'",
         "killed": "SELECT id FROM flags_flag WHERE key = 'old-search'",
@@ -107,6 +111,12 @@ PAGES = {
     "pause": "/admin/jobs/queue/default/pause/",
     "resume": "/admin/jobs/queue/default/resume/",
     "workers": "/admin/jobs/worker/",
+    "batches": "/admin/jobs/batch/",
+    "batch": "/admin/jobs/batch/{batch}/change/",
+    "new-batch": "/admin/jobs/batch/add/",
+    "add-members": "/admin/jobs/batch/{batch}/members/",
+    "retry-batch": "/admin/jobs/batch/{batch}/retry/",
+    "cancel-batch": "/admin/jobs/batch/{batch}/cancel/",
     "imports": "/admin/jobs/organizationimport/",
     "import": "/admin/jobs/organizationimport/add/",
     "organizations": "/admin/orgs/organization/",
