@@ -23,6 +23,7 @@ Picture = Callable[..., None]
 BOTH = [(False, False), (True, True)]
 LOOKS = [*BOTH, (True, False), (False, True)] if os.environ.get("FLAGSITE_PICTURES") else BOTH
 PLANT = """
+from datetime import timedelta
 from decimal import Decimal
 from django.utils import timezone
 from flags.definitions import service
