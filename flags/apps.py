@@ -35,7 +35,7 @@ class FlagsConfig(AppConfig):
 
         admin_sections.sections.append(admin_section.SECTION)
         admin_sections.move_previews += [preview.move, move_preview.move]
-        cleanup.other_old_rows += [retention.OLD_SCHEDULES, usage_store.OLD_DAYS]
+        cleanup.add_old_rows(retention.OLD_SCHEDULES, usage_store.OLD_DAYS)
         maintenance_job.invalidate_caches.append(operator_invalidation.invalidate_all)
         purge.before_purge.append(ending.end_those_of_purged_flag)
         key_plans.planners.append(plans_of_keys.PLANNER)

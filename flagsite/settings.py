@@ -192,6 +192,9 @@ JOB_SWEEP_SECONDS = environment.number("JOB_SWEEP_SECONDS", 5, minimum=0.5, maxi
 WORKER_STOP_SECONDS = environment.number("WORKER_STOP_SECONDS", 20, minimum=1, maximum=3600)
 JOBS_KEEP_COMPLETED_DAYS = environment.integer("JOBS_KEEP_COMPLETED_DAYS", 30, maximum=MAX_DAYS)
 JOBS_KEEP_FAILED_DAYS = environment.integer("JOBS_KEEP_FAILED_DAYS", 7, maximum=MAX_DAYS)
+LOG_FOLDER = environment.text("LOG_FOLDER") or None
+"""The folder whose rotated log files the clean-up deletes; Flagsite itself writes its log to the standard output."""
+LOG_KEEP_DAYS = environment.integer("LOG_KEEP_DAYS", 30, minimum=1, maximum=MAX_DAYS)
 FLAGS_CREATE_ON_SET = environment.boolean("FLAGS_CREATE_ON_SET", default=True)
 FLAGS_DEFINED_BY = environment.choice("FLAGS_DEFINED_BY", "editor", "operator", "admin")
 EVALUATION_CACHE_ORGANIZATIONS = environment.integer("EVALUATION_CACHE_ORGANIZATIONS", 100_000, minimum=1)

@@ -16,6 +16,6 @@ class JobsConfig(AppConfig):
         from jobs.batches import ending, old_batches  # noqa: F401, PLC0415 - registers the rules of batches
         from jobs.imports import import_job, stored_file  # noqa: F401, PLC0415 - registers a kind of job
         from jobs.operations import cleanup  # noqa: PLC0415
-        from jobs.upkeep import maintenance_job  # noqa: F401, PLC0415 - registers a kind of job
+        from jobs.upkeep import maintenance_job, old_rows  # noqa: F401, PLC0415 - registers a kind of job
 
-        cleanup.other_old_rows += [old_batches.OLD_BATCHES, stored_file.OLD_FILES]
+        cleanup.add_old_rows(old_batches.OLD_BATCHES, stored_file.OLD_FILES, *old_rows.OLD_ROWS)

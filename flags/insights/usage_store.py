@@ -90,25 +90,26 @@ def _add(uses: Sequence[BufferedUsage]) -> None:
         cursor.execute(ADD_TOTALS, given)
 
 
-def first_kept_day() -> date:
-    """Return the first day whose usage the clean-up keeps."""
-    return timezone.now().astimezone(UTC).date() - timedelta(days=settings.FLAG_USAGE_KEEP_DAYS)
+def first_kept_day(days: int | None = None) -> date:
+    """Return the first day whose usage the clean-up keeps, by FLAG_USAGE_KEEP_DAYS or `days`."""
+    kept = settings.FLAG_USAGE_KEEP_DAYS if days is None else days
+    return timezone.now().astimezone(UTC).date() - timedelta(days=kept)
 
 
-def old_days() -> QuerySet[FlagUseDay]:
+def old_days(days: int | None = None) -> QuerySet[FlagUseDay]:
     """Return the usage of the days that a clean-up would delete now."""
-    return FlagUseDay.objects.filter(day__lt=first_kept_day())
+    return FlagUseDay.objects.filter(day__lt=first_kept_day(days))
 
 
-def delete_old_days(_: int | None) -> tuple[int | None, int]:
+def delete_old_days(_: int | None, days: int | None = None) -> tuple[int | None, int]:
     """Delete some rows of old days; for the clean-up. Returns None at the end, and the number of rows."""
     with connection.cursor() as cursor:
-        cursor.execute(DELETE_OLD_DAYS, {"first_kept": first_kept_day(), "limit": BATCH_SIZE})
+        cursor.execute(DELETE_OLD_DAYS, {"first_kept": first_kept_day(days), "limit": BATCH_SIZE})
         deleted = cursor.rowcount
     return (1 if deleted == BATCH_SIZE else None), deleted
 
 
-OLD_DAYS = OldRows("usageDays", lambda: old_days().count(), delete_old_days)
+OLD_DAYS = OldRows("usageDays", lambda days: old_days(days).count(), delete_old_days)
 
 
 @dataclass(frozen=True, slots=True)

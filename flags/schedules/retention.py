@@ -21,9 +21,9 @@ BATCH_SIZE = 2000
 Status = FlagSchedule.Status
 
 
-def old_schedules() -> QuerySet[FlagSchedule]:
-    """Return the schedules that a clean-up would delete now."""
-    days = settings.FLAG_SCHEDULE_KEEP_DAYS
+def old_schedules(days: int | None = None) -> QuerySet[FlagSchedule]:
+    """Return the schedules that a clean-up would delete now, by FLAG_SCHEDULE_KEEP_DAYS or after `days`."""
+    days = settings.FLAG_SCHEDULE_KEEP_DAYS if days is None else days
     if not days:
         return FlagSchedule.objects.none()
     settled = Q(status__in=(Status.APPLIED, Status.CANCELLED)) | Q(status=Status.FAILED, next_retry_at=None)
@@ -36,7 +36,7 @@ def old_schedules() -> QuerySet[FlagSchedule]:
     )
 
 
-def delete_batch(before: int | None) -> tuple[int | None, int]:
+def delete_batch(before: int | None, days: int | None = None) -> tuple[int | None, int]:
     """Delete the old schedules of one batch.
 
     Batches begin with the highest ids, so that the first occurrence of a series is deleted last. This function locks
@@ -50,12 +50,12 @@ def delete_batch(before: int | None) -> tuple[int | None, int]:
     if before is not None:
         batch = batch.filter(pk__lt=before)
     ids = list(batch.values_list("pk", flat=True)[:BATCH_SIZE])
-    if not ids or not settings.FLAG_SCHEDULE_KEEP_DAYS:
+    if not ids:
         return None, 0
-    old = dict(old_schedules().filter(pk__in=ids).values_list("pk", "paired_with_id"))
+    old = dict(old_schedules(days).filter(pk__in=ids).values_list("pk", "paired_with_id"))
     linked = {pk for pk in (*old, *old.values()) if pk is not None}
     locked = list(_locked(linked))
-    return ids[-1], _delete_unreferenced(locked)
+    return ids[-1], _delete_unreferenced(locked, days)
 
 
 def _locked(ids: set[int]) -> QuerySet[FlagSchedule, int]:
@@ -63,11 +63,11 @@ def _locked(ids: set[int]) -> QuerySet[FlagSchedule, int]:
     return rows.values_list("pk", flat=True)
 
 
-def _delete_unreferenced(locked: list[int]) -> int:
+def _delete_unreferenced(locked: list[int], days: int | None) -> int:
     """Delete the locked schedules that are still old, unless another row refers to them; returns their number."""
     remaining = FlagSchedule.objects.exclude(pk__in=locked)
     deletable = (
-        old_schedules()
+        old_schedules(days)
         .filter(pk__in=locked)
         .filter(Q(paired_with=None) | Q(paired_with__in=locked), ~Exists(remaining.filter(series=OuterRef("pk"))))
     )
@@ -79,4 +79,4 @@ def _delete_unreferenced(locked: list[int]) -> int:
     return len(ids)
 
 
-OLD_SCHEDULES = OldRows("schedules", lambda: old_schedules().count(), delete_batch)
+OLD_SCHEDULES = OldRows("schedules", lambda days: old_schedules(days).count(), delete_batch)

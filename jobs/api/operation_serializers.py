@@ -11,6 +11,7 @@ from flagsite.core import example_names as names
 from flagsite.core.api.input import StrictBoolean, Text, WriteInput
 from flagsite.core.api.times import Time
 from jobs.api.serializers import tracking_url
+from jobs.operations import cleanup
 from jobs.operations.bulk import BulkResult
 from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody
 
@@ -93,11 +94,29 @@ class RetryFailedSerializer(serializers.Serializer[dict[str, Any]]):
         return tracking_url(done["job"].pk) if done.get("job") else None
 
 
-@extend_schema_serializer(examples=[OpenApiExample("Only count", value={"dryRun": True})])
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample("Only count", value={"dryRun": True}),
+        OpenApiExample("Sessions of long ago", value={"only": ["sessions"], "olderThanDays": 90}),
+    ]
+)
 class CleanUpInput(WriteInput):
     """The body of POST /v1/jobs/clean-up. A request without a body is accepted too."""
 
     dryRun = StrictBoolean(source="dry_run", default=False, help_text=DRY_RUN_HELP)
+    only = serializers.ListField(
+        child=serializers.ChoiceField(choices=cleanup.ROW_NAMES),
+        default=list,
+        help_text="What to delete. By default everything that is old.",
+    )
+    olderThanDays = serializers.IntegerField(
+        source="days",
+        default=None,
+        allow_null=True,
+        min_value=1,
+        max_value=36_500,
+        help_text="Delete what ended more than so many days ago, whatever the settings say.",
+    )
 
 
 @extend_schema_serializer(

@@ -80,15 +80,16 @@ class CleanUpJobs(Endpoint):
         """Start the job that deletes what ended long ago, or with `dryRun` only count it.
 
         COMPLETED and CANCELLED chains are old after JOBS_KEEP_COMPLETED_DAYS, and FAILED chains after
-        JOBS_KEEP_FAILED_DAYS. If a clean-up is open already, the answer names that one. A bound access key may not do
-        this.
+        JOBS_KEEP_FAILED_DAYS. `only` names other rows too, such as sessions. If the same clean-up is open already, the
+        answer names that one. A bound access key may not do this.
         """
         self.check_is_unbound("the clean-up of jobs")
-        is_dry_run = CleanUpInput.read(request)["dry_run"]
-        old = cleanup.old_jobs()
+        values = CleanUpInput.read(request)
+        is_dry_run, choice = values.pop("dry_run"), cleanup.Choice(tuple(values["only"]), values["days"])
+        old = cleanup.old_jobs(choice)
         if is_dry_run:
             return Response(CleanUpSerializer({"dry_run": True, "old": old, "job": None}).data)
-        job = cleanup.request(by=self.caller.name, correlation_id=self.correlation_id)
+        job = cleanup.request(by=self.caller.name, correlation_id=self.correlation_id, choice=choice)
         answer = CleanUpSerializer({"dry_run": False, "old": old, "job": job}).data
         return Response(answer, status.HTTP_202_ACCEPTED, headers={"Location": tracking_url(job.pk)})
 

@@ -42,18 +42,19 @@ def opened(file: ImportFile) -> Iterator[BinaryIO]:
         yield copy
 
 
-def old_files() -> QuerySet[ImportFile]:
-    """Return the files that are older than KEPT_HOURS, without those of jobs that wait or run."""
+def old_files(days: int | None = None) -> QuerySet[ImportFile]:
+    """Return the files that are older than KEPT_HOURS or `days`, without those of jobs that wait or run."""
+    kept = timedelta(hours=KEPT_HOURS) if days is None else timedelta(days=days)
     open_jobs = Job.objects.filter(status__in=OPEN)
     of_open_chain = OrganizationImport.objects.filter(file=OuterRef("pk")).filter(
         Exists(open_jobs.filter(pk=OuterRef("job_id"))) | Exists(open_jobs.filter(parent_job_id=OuterRef("job_id")))
     )
-    return ImportFile.objects.filter(~Exists(of_open_chain), created_at__lt=Now() - timedelta(hours=KEPT_HOURS))
+    return ImportFile.objects.filter(~Exists(of_open_chain), created_at__lt=Now() - kept)
 
 
-def delete_old(position: int | None) -> tuple[int | None, int]:
+def delete_old(position: int | None, days: int | None = None) -> tuple[int | None, int]:
     """Delete one old file; for the clean-up. Returns the next position, None at the end, and the number of files."""
-    file = old_files().filter(pk__gt=position or 0).order_by("pk").first()
+    file = old_files(days).filter(pk__gt=position or 0).order_by("pk").first()
     if file is None:
         return None, 0
     position = file.pk
@@ -61,4 +62,4 @@ def delete_old(position: int | None) -> tuple[int | None, int]:
     return position, 1
 
 
-OLD_FILES = OldRows("importFiles", lambda: old_files().count(), delete_old)
+OLD_FILES = OldRows("importFiles", lambda days: old_files(days).count(), delete_old)

@@ -2,12 +2,14 @@
 
 The clean-up deletes whole chains, and never a chain with an open attempt. It deletes a chain that COMPLETED or was
 CANCELLED JOBS_KEEP_COMPLETED_DAYS after the end, and a chain that FAILED JOBS_KEEP_FAILED_DAYS after the end. For a
-chain of a batch, the outcome and the end of the batch count. Apps above `jobs` add their own old rows to
-`other_old_rows`.
+chain of a batch, the outcome and the end of the batch count. Other code adds its own old rows with `add_old_rows`. The
+audit log is never among them.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,12 +20,11 @@ from django.conf import settings
 from django.db import connection, models, transaction
 
 from jobs.counting import hourly_metrics
-from jobs.engine.kinds import DEFAULT_STALL_SECONDS, NO_ARGUMENTS, job_kind
-from jobs.engine.lifecycle import Uniqueness
+from jobs.engine.kinds import DEFAULT_STALL_SECONDS, job_kind, kind_named
 from jobs.engine.models import Job
 from jobs.engine.run import Run
 from jobs.errors import CancelRequested
-from jobs.operations.enqueue import enqueue
+from jobs.operations.enqueue import checked_arguments, enqueue
 from orgs.audit import audit_log
 
 log = structlog.get_logger(__name__)
@@ -71,17 +72,77 @@ SELECT id, status FROM jobs_job WHERE parent_job_id = ANY(%(roots)s)
 class OldRows:
     """Rows of another app that the clean-up deletes when they are old; `name` is their name in reports.
 
-    The clean-up calls `delete_some` in one short transaction after the other. `delete_some` gets a position and returns
-    the next position and the number of deleted rows. The first position is None, and a returned None is the end.
+    `count` counts them. The clean-up calls `delete_some` in one short transaction after the other. `delete_some` gets a
+    position and returns the next position and the number of deleted rows. The first position is None, and a returned
+    None is the end.
+
+    The last argument of both is the number of days after which a row is old, if the clean-up was told one. With None,
+    the setting of the rows decides.
     """
 
     name: str
-    count: Callable[[], int]
-    delete_some: Callable[[int | None], tuple[int | None, int]]
+    count: Callable[[int | None], int]
+    delete_some: Callable[[int | None, int | None], tuple[int | None, int]]
 
 
-other_old_rows: list[OldRows] = []
-"""The rows that a clean-up deletes after the jobs."""
+_other_rows: list[OldRows] = []
+JOBS = "jobs"
+"""The name of old jobs in the argument `only`."""
+ROW_NAMES = [JOBS]
+"""What a clean-up can delete, by name."""
+ARGUMENTS: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "dryRun": {
+            "type": "boolean",
+            "title": "Dry run",
+            "description": "Only count; delete nothing.",
+            "default": False,
+        },
+        "only": {
+            "type": "array",
+            "title": "Only",
+            "description": "What to delete; everything that is old, if nothing is named.",
+            "items": {"enum": ROW_NAMES},
+            "uniqueItems": True,
+            "default": [],
+        },
+        "olderThanDays": {
+            "type": ["integer", "null"],
+            "title": "Older than (days)",
+            "description": "Delete what ended more than so many days ago, whatever the settings say.",
+            "minimum": 1,
+            "maximum": 36_500,
+            "default": None,
+        },
+    },
+    "additionalProperties": False,
+}
+
+
+def add_old_rows(*others: OldRows) -> None:
+    """Let clean-ups delete these rows after the jobs."""
+    _other_rows.extend(others)
+    ROW_NAMES.extend(rows.name for rows in others)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a clean-up was told to delete: rows by name (all if there are none), and after how many days."""
+
+    only: Sequence[str] = ()
+    days: int | None = None
+
+    @property
+    def has_jobs(self) -> bool:
+        return not self.only or JOBS in self.only
+
+    @property
+    def others(self) -> list[OldRows]:
+        return [rows for rows in _other_rows if not self.only or rows.name in self.only]
+
+
+EVERYTHING = Choice()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,38 +159,57 @@ class OldJobs:
         return self.completed + self.cancelled + self.failed
 
 
-def request(*, by: str = "", correlation_id: str = "") -> Job:
-    """Create a clean-up job and return it. If a clean-up job is open already, return that one instead."""
+def request(*, by: str = "", correlation_id: str = "", choice: Choice = EVERYTHING) -> Job:
+    """Create a clean-up job and return it. If a clean-up with the same choice is open already, return that one."""
     trigger = Job.Trigger.SCHEDULE if by == "schedule" else Job.Trigger.ADMIN
-    return enqueue(kind=KIND, trigger=trigger, by=by, correlation_id=correlation_id, unique=Uniqueness(KIND)).job
+    arguments = {"only": list(choice.only), "olderThanDays": choice.days}
+    return enqueue(kind=KIND, arguments=arguments, trigger=trigger, by=by, correlation_id=correlation_id).job
 
 
-def old_jobs() -> OldJobs:
-    """Count what a clean-up would delete now."""
-    with connection.cursor() as cursor:
-        cursor.execute(COUNT_OLD_CHAINS, _parameters(itself=0))
-        counts: dict[str, int] = dict(cursor.fetchall())
-    others = {rows.name: rows.count() for rows in other_old_rows}
+def old_jobs(choice: Choice = EVERYTHING) -> OldJobs:
+    """Count what a clean-up would delete now. Raises InvalidJobArguments."""
+    checked_arguments(kind_named(KIND), {"only": list(choice.only), "olderThanDays": choice.days})
+    counts: dict[str, int] = {}
+    if choice.has_jobs:
+        with connection.cursor() as cursor:
+            cursor.execute(COUNT_OLD_CHAINS, _parameters(choice.days, itself=0))
+            counts = dict(cursor.fetchall())
+    others = {rows.name: rows.count(choice.days) for rows in choice.others}
     return OldJobs(counts.get("COMPLETED", 0), counts.get("CANCELLED", 0), counts.get("FAILED", 0), others)
+
+
+def _unique_key(arguments: Mapping[str, Any]) -> str:
+    """Return the key of a clean-up: one of everything is open at a time, and one of each other choice."""
+    given = json.dumps(arguments, sort_keys=True).encode()
+    return (
+        KIND if arguments == checked_arguments(kind_named(KIND), {}) else f"{KIND}:{hashlib.sha256(given).hexdigest()}"
+    )
 
 
 @job_kind(
     KIND,
     queue="cleanup",
     summary="Delete jobs and other rows that ended long ago.",
-    arguments=NO_ARGUMENTS,
+    arguments=ARGUMENTS,
+    unique_key=_unique_key,
     stall_seconds=DEFAULT_STALL_SECONDS,
 )
 def clean_up(run: Run) -> None:
-    """Delete old chains in short transactions of some thousand chains, then the old rows of other apps.
+    """Delete old chains in short transactions of some thousand chains, then other old rows.
 
-    `processed` counts the deleted rows. The checkpoint has the position and the counts so far. At the end the audit log
-    and the log get a report.
+    `processed` counts the deleted rows. The checkpoint has the position and the counts so far. At the end the result,
+    the audit log and the log get a report.
     """
+    choice = _choice(run)
+    if run.job.arguments.get("dryRun"):
+        found = old_jobs(choice)
+        counts = {"COMPLETED": found.completed, "CANCELLED": found.cancelled, "FAILED": found.failed, **found.others}
+        run.set_result({"dryRun": True, "wouldDelete": counts})
+        return
     try:
-        while _delete_next_chains(run):
+        while choice.has_jobs and _delete_next_chains(run):
             run.check()
-        for rows in other_old_rows:
+        for rows in choice.others:
             _delete_all(run, rows)
     except CancelRequested:
         _report(run, is_finished=False)
@@ -138,20 +218,25 @@ def clean_up(run: Run) -> None:
     _report(run, is_finished=True)
 
 
+def _choice(run: Run) -> Choice:
+    return Choice(run.job.arguments.get("only", ()), run.job.arguments.get("olderThanDays"))
+
+
 def _delete_next_chains(run: Run) -> bool:
     """Delete the old chains among the next chains by id. Returns False if all later chains are too young.
 
     The function locks the first job of each chain, as every change of a chain does. It then reads the chains again,
     because a person may have retried one meanwhile. Chains that others have locked are left for the next clean-up.
     """
-    checkpoint = run.job.checkpoint or FIRST_CHECKPOINT
+    checkpoint, days = run.job.checkpoint or FIRST_CHECKPOINT, _choice(run).days
     with transaction.atomic():
-        roots = _rows(NEXT_CHAINS, after=checkpoint["after"], limit=BATCH_SIZE)
+        roots = _rows(NEXT_CHAINS, days, after=checkpoint["after"], limit=BATCH_SIZE)
         if not any(is_old for _, is_old in roots):  # ids rise with time
             return False
-        locked = [row[0] for row in _rows(LOCK_CHAINS, roots=[root_id for root_id, is_old in roots if is_old])]
-        _rows(LOCK_BATCHES, roots=locked)  # a person may retry another member, and so reopen the batch
-        deleted = _delete_chains([row[0] for row in _rows(OLD_CHAINS, roots=locked, itself=run.job.root_id)])
+        locked = [row[0] for row in _rows(LOCK_CHAINS, days, roots=[root_id for root_id, is_old in roots if is_old])]
+        _rows(LOCK_BATCHES, days, roots=locked)  # a person may retry another member, and so reopen the batch
+        old = [row[0] for row in _rows(OLD_CHAINS, days, roots=locked, itself=run.job.root_id)]
+        deleted = _delete_chains(old)
         checkpoint = {"after": roots[-1][0], "deleted": Counter(checkpoint["deleted"]) + deleted}
         run.record_progress(processed=deleted.total(), checkpoint=checkpoint)
     run.job.checkpoint = checkpoint
@@ -163,7 +248,7 @@ def _delete_all(run: Run, rows: OldRows) -> None:
     while True:
         checkpoint = run.job.checkpoint or FIRST_CHECKPOINT
         with transaction.atomic():
-            position, count = rows.delete_some(position)
+            position, count = rows.delete_some(position, _choice(run).days)
             if count:
                 checkpoint = {**checkpoint, "deleted": Counter(checkpoint["deleted"]) + Counter({rows.name: count})}
             run.record_progress(processed=count, checkpoint=checkpoint)
@@ -179,7 +264,7 @@ def _delete_chains(roots: Sequence[int]) -> Counter[str]:
     As with Django's own delete, `on_delete` of each model decides about rows that refer to the jobs: such a row is
     deleted, or it stays and loses the link. Django's own delete would load every row first.
     """
-    attempts = _rows(ATTEMPTS, roots=list(roots))
+    attempts = _rows(ATTEMPTS, None, roots=list(roots))
     ids = sorted(job_id for job_id, _ in attempts)
     for relation in Job._meta.related_objects:
         if relation.related_model is Job or relation.on_delete is models.DO_NOTHING:
@@ -198,16 +283,19 @@ def _delete_chains(roots: Sequence[int]) -> Counter[str]:
 def _report(run: Run, *, is_finished: bool) -> None:
     checkpoint = run.job.checkpoint or FIRST_CHECKPOINT
     details: dict[str, Any] = {"deleted": dict(checkpoint["deleted"]), "finished": is_finished}
+    run.set_result({"dryRun": False, **details})
     audit_log.record("jobs.cleaned", f"job:{run.job.pk}", by=run.job.requested_by, **details)
     log.info("old_jobs_deleted", jobId=run.job.pk, **details)
 
 
-def _rows(statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
+def _rows(statement: str, days: int | None, **parameters: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
-        cursor.execute(statement, _parameters(**parameters))
+        cursor.execute(statement, _parameters(days, **parameters))
         return cursor.fetchall()
 
 
-def _parameters(**more: Any) -> dict[str, Any]:
+def _parameters(days: int | None, **more: Any) -> dict[str, Any]:
     completed, failed = settings.JOBS_KEEP_COMPLETED_DAYS, settings.JOBS_KEEP_FAILED_DAYS
+    if days is not None:
+        completed = failed = days
     return {"completed": completed, "failed": failed, "shortest": min(completed, failed), **more}

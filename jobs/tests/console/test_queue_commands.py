@@ -81,7 +81,7 @@ def ended_long_ago() -> Job:
 
 
 def test_a_dry_clean_up_counts_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cleanup, "other_old_rows", [OldRows("smallPebbles", lambda: 3, lambda _: (None, 3))])
+    monkeypatch.setattr(cleanup, "_other_rows", [OldRows("smallPebbles", lambda _: 3, lambda *_: (None, 3))])
     ended_long_ago(), waiting()
     assert run("cleanup_jobs", "--dry-run", "--json").document == {
         "dryRun": True, "completed": 1, "cancelled": 0, "failed": 0, "smallPebbles": 3,
