@@ -93,7 +93,7 @@ def test_the_clean_up_deletes_the_usage_of_old_days_alone(cast: Cast, flag: Flag
             day=today - timedelta(days=age), organization_id=cast.oslo.pk, flag_id=flag.pk, evaluations=1
         )
     assert cleanup.old_jobs().others["usageDays"] == 2
-    assert usage_store.OLD_DAYS.delete_some(None) == (None, 2)
+    assert usage_store.OLD_DAYS.delete_some(None, None) == (None, 2)
     assert FlagUseDay.objects.order_by("day").values_list("day", flat=True)[0] == today - timedelta(days=3)
 
 
