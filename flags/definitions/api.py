@@ -101,6 +101,7 @@ class OneDefinition(TakesLongBodies):
     """A single definition."""
 
     roles: ClassVar = {"GET": Role.READER, "PUT": Role.EDITOR, "PATCH": Role.EDITOR, "DELETE": Role.EDITOR}
+    conditions = frozenset({"If-Match"})
     longest_body = rules.LONGEST_BODY
 
     @extend_schema(

@@ -28,6 +28,7 @@ class Schedules(TakesLongBodies, ListEndpoint):
     """The list of past and coming scheduled changes."""
 
     roles: ClassVar = {"GET": Role.READER, "POST": Role.EDITOR}
+    rows_outlive_organizations = True
     longest_body = LONGEST_BODY
 
     @extend_schema(

@@ -13,6 +13,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from flags.definitions.models import FLAG_KEY_PATTERN
+from flags.definitions.refusals import unknown_flag
+from flags.definitions.visible_flags import is_visible
 from flags.definitions.who_may_define import may_define
 from flags.states import selectors
 from flags.states.selectors import EffectiveState
@@ -49,6 +51,7 @@ class SetFlag(Endpoint):
     """Set a flag on an organization."""
 
     roles: ClassVar = {"POST": Role.EDITOR}
+    hint_for_other_methods = "To read the flag, send GET to this address without its last part."
 
     @extend_schema(
         operation_id="setFeatureFlag",
@@ -83,6 +86,7 @@ class OneState(Endpoint):
     """The value of one flag for an organization."""
 
     roles: ClassVar = {"GET": Role.READER}
+    hint_for_other_methods = "To set the flag, send POST to this address with /true or /false after it."
 
     @extend_schema(
         operation_id="getFeatureFlag",
@@ -99,6 +103,8 @@ class OneState(Endpoint):
         options = ReadOptions.read(request)
         organization = find_visible_organization(self.caller, orgId)
         state = selectors.effective_state(organization=organization, flag_key=featureFlagName, **options)
+        if state.source_organization_id is None and not is_visible(self.caller, state.flag_id):
+            raise unknown_flag(featureFlagName, known_to=organization.pk)
         return Response(EffectiveStateSerializer(state).data)
 
 

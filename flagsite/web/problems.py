@@ -19,7 +19,9 @@ from rest_framework.response import Response
 
 from flags import errors as flags
 from flagsite.core.api.input import EmptyForm
+from flagsite.core.api.path_converters import needs_an_id
 from flagsite.core.errors import FlagsiteError
+from flagsite.core.ids import MAX_ID
 from flagsite.core.words import counted
 from flagsite.web.message_page import WAYS_OUT, is_for_person, message_page
 from jobs import errors as jobs
@@ -136,6 +138,7 @@ NOTHING_HERE = (
     "An organization is at /organizations/{id or key}. If its key is also the beginning of another address, write key: "
     "before it, as in /key:jobs/new-checkout."
 )
+NOT_AN_ID = f"This address needs an id: a whole number from 1 to {MAX_ID}, as in /job-status/42."
 NOT_STORABLE = (
     "The request has a character or a number that the database cannot store. Send texts in UTF-8 without NUL "
     "characters and without single surrogates, and smaller numbers."
@@ -200,7 +203,8 @@ def _way_out(error: exceptions.APIException, view: Any) -> str:
     if isinstance(error, exceptions.NotAuthenticated):
         return KEY_NEEDED
     if isinstance(error, exceptions.MethodNotAllowed) and view is not None:
-        return OTHER_METHOD.format(", ".join(view.allowed_methods))
+        said = OTHER_METHOD.format(", ".join(view.allowed_methods))
+        return f"{said} {getattr(view, 'hint_for_other_methods', '')}".rstrip()
     if isinstance(error, exceptions.UnsupportedMediaType) and view is not None:
         types = [parser.media_type for parser in view.get_parsers() if not isinstance(parser, EmptyForm)]
         return f"This address does not read such a body. Send one of these as Content-Type: {', '.join(types)}."
@@ -303,7 +307,8 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler404."""
-    return _answer(request, problem(404, HTTP_TYPES[404], NOTHING_HERE))
+    detail = NOT_AN_ID if needs_an_id(request.path, exception) else NOTHING_HERE
+    return _answer(request, problem(404, HTTP_TYPES[404], detail))
 
 
 def method_not_allowed(request: HttpRequest, allowed: str) -> HttpResponse:

@@ -38,6 +38,7 @@ class Batches(ListEndpoint):
     """The batches."""
 
     roles: ClassVar = {"GET": Role.READER, "POST": Role.OPERATOR}
+    rows_outlive_organizations = True
 
     @extend_schema(
         operation_id="listBatches",

@@ -15,6 +15,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from flagsite.core.db.clock import now
+from flagsite.core.invisible_characters import INVISIBLE
 from orgs.access import key_plans
 from orgs.access.key_plans import KeyPlans
 from orgs.access.models import AccessKey, Role
@@ -23,9 +24,8 @@ from orgs.errors import AccessKeyEnded, AccessKeyNotFound, InvalidKeyExpiry, Inv
 from orgs.tree.models import Organization
 
 MAX_NAME_LENGTH = 50
-_NO_SIGNS = r"\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
 _SPACES = r" \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
-NAME_PATTERN = rf"[{_SPACES}]*[^\s{_NO_SIGNS}][^{_NO_SIGNS}]*"
+NAME_PATTERN = rf"[{_SPACES}]*[^\s{INVISIBLE}][^{INVISIBLE}]*"
 """A name has a character to see, and no characters that control how a text is shown."""
 NAME = re.compile(NAME_PATTERN)
 DEFAULT_OVERLAP = timedelta(days=1)

@@ -7,9 +7,10 @@ from typing import Any, ClassVar, cast
 
 from django.db.models import QuerySet
 from rest_framework import status
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.pagination import BasePagination
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
@@ -20,9 +21,15 @@ from flagsite.core import actor
 from flagsite.core.api.input import EmptyForm, JsonBody, LongJsonBody, QuerySerializer
 from orgs.access.caller import Caller
 from orgs.access.models import Role
-from orgs.access.visible_organizations import id_to_filter_by
+from orgs.access.visible_organizations import find_visible_organization, id_to_filter_by
 from orgs.errors import OutsideOfYourSubtree
 from orgs.tree.references import Reference
+
+CONDITIONS = ("If-Match", "If-None-Match", "If-Unmodified-Since")
+CONDITION_REFUSED = (
+    "This request cannot depend on a version, so Flagsite has not carried it out. Send it without this header. "
+    "If-Match works for the changes of definitions, at /v1/feature-flags/{name}."
+)
 
 
 class LengthRequired(APIException):
@@ -44,9 +51,16 @@ class AlwaysJson(BaseContentNegotiation):
 
 
 class Endpoint(APIView):
-    """A view of the API. `roles` has the role that each method needs; a method without a role is refused."""
+    """A view of the API. `roles` has the role that each method needs; a method without a role is refused.
+
+    `conditions` has the conditional headers that its writes honour. A write with another one is refused: without a
+    word, the client would believe that Flagsite compares versions.
+    """
 
     roles: ClassVar[Mapping[str, Role]] = {}
+    conditions: ClassVar[frozenset[str]] = frozenset()
+    hint_for_other_methods: ClassVar[str] = ""
+    """A sentence for the 405 of a method that clients may expect here: what to send instead."""
     parser_classes = (JsonBody,)
     content_negotiation_class = AlwaysJson
     metadata_class = None
@@ -61,6 +75,15 @@ class Endpoint(APIView):
         super().initial(request, *args, **kwargs)
         if request.headers.get("Transfer-Encoding") and not request.headers.get("Content-Length"):
             raise LengthRequired
+        self._check_conditions(request)
+
+    def _check_conditions(self, request: Request) -> None:
+        """Check that a write has no conditional header that it ignores. Raises ValidationError."""
+        if request.method in SAFE_METHODS:
+            return
+        ignored = [name for name in CONDITIONS if name in request.headers and name not in self.conditions]
+        if ignored:
+            raise ValidationError({name: [CONDITION_REFUSED] for name in ignored})
 
     @property
     def caller(self) -> Caller:
@@ -113,17 +136,21 @@ class ListEndpoint(Endpoint):
     """A view of the API that answers with pages of rows."""
 
     pagination_class: Any = api_settings.DEFAULT_PAGINATION_CLASS
+    rows_outlive_organizations: ClassVar[bool] = False
+    """Whether the rows stay after their organization is deleted, so that its id can still be a filter."""
 
     def filters(self, request: Request, filters: type[QuerySerializer] = QuerySerializer) -> dict[str, Any]:
         """Return the validated filters of the query string, with the id instead of each named organization.
 
-        Raises ValidationError, and the errors of `id_to_filter_by`.
+        Raises ValidationError, OrganizationNotFound and OrganizationAmbiguous.
         """
         values = filters.read(request, also=getattr(self.pagination_class, "parameter_names", ()))
-        return {
-            name: id_to_filter_by(self.caller, value) if isinstance(value, Reference) else value
-            for name, value in values.items()
-        }
+        return {name: self._id_of(value) if isinstance(value, Reference) else value for name, value in values.items()}
+
+    def _id_of(self, named: Reference) -> int:
+        if self.rows_outlive_organizations:
+            return id_to_filter_by(self.caller, named)
+        return int(find_visible_organization(self.caller, named).pk)
 
     def rows(self, request: Request, queryset: QuerySet[Any]) -> list[Any]:
         """Return the rows of the requested page; `queryset` is ordered by one unique column. Raises ValidationError."""

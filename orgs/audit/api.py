@@ -35,6 +35,7 @@ class AuditLog(ListEndpoint):
     """The audit log."""
 
     roles: ClassVar = {"GET": Role.ADMIN}
+    rows_outlive_organizations = True
 
     @extend_schema(
         operation_id="listAuditEntries",

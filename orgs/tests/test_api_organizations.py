@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -100,13 +101,23 @@ def test_the_list_is_filtered_by_parent(api: Api, cast: Cast) -> None:
     assert ids(api.get("/organizations", parent=cast.north.pk)) == [cast.oslo.pk, cast.bergen.pk]
 
 
+@pytest.mark.parametrize("key", ["a\u200bb", "\u202eabc", "abc\u200f", "a\u00adb", "\ufeffabc", "a\u0085b", "a\u2066b"])
+def test_a_key_with_a_character_that_nobody_sees_is_refused_and_one_that_exists_stays_readable(
+    api: Api, cast: Cast, key: str
+) -> None:
+    assert wrong_fields(api.post("/organizations", {"name": "Unseen", "key": key})) == {"key"}
+    Organization.objects.filter(pk=cast.oslo.pk).update(key=key)
+    assert api.get(f"/organizations/{quote(key)}").json()["key"] == key
+    assert api.patch(f"/organizations/{quote(key)}", {"name": "Renamed"}).status_code == 200
+
+
 @pytest.mark.parametrize("parent", ["", "x" * 260, "a\0"])
 def test_a_filter_that_makes_no_sense_is_refused(api: Api, parent: str) -> None:
     assert wrong_fields(api.get("/organizations", parent=parent)) == {"parent"}
 
 
-@pytest.mark.parametrize("parent", ["0", "-1", "x", "٣", "1.0", str(2**63), "null", "id:x", "key:"])
-def test_a_filter_by_a_key_that_no_organization_has_is_told(api: Api, parent: str) -> None:
+@pytest.mark.parametrize("parent", ["0", "-1", "x", "٣", "1.0", str(2**63), "null", "id:x", "key:", f"id:{2**40}"])
+def test_a_filter_by_an_organization_that_does_not_exist_is_told(api: Api, parent: str) -> None:
     assert kind_of(api.get("/organizations", parent=parent)) == "organization-not-found"
 
 

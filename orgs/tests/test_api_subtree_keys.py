@@ -24,7 +24,16 @@ def acme(acme_key: str) -> Api:
 def test_the_list_holds_the_own_subtree_only(acme: Api, cast: Cast) -> None:
     assert ids(acme.get("/organizations")) == sorted(organization.pk for organization in cast.of_acme)
     assert ids(acme.get("/organizations", key="rival")) == []
-    assert ids(acme.get("/organizations", parent=cast.rival.pk)) == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/organizations?parent", "/v1/access-keys?organizationId", "/v1/people?organizationId"]
+)
+def test_a_filter_by_a_strangers_organization_is_answered_like_one_by_a_missing_organization(
+    acme: Api, cast: Cast, path: str
+) -> None:
+    answers = [acme.get(f"{path}={name}") for name in (cast.rival.pk, "rival", "id:999999", "nowhere")]
+    assert {(answer.status_code, answer.content) for answer in answers} == {(404, answers[0].content)}
 
 
 @pytest.mark.parametrize("suffix", ["", "/ancestors", "/descendants", "/flags"])

@@ -25,9 +25,10 @@ LONG = "x" * 256
         (f"a,{LONG},", "The name has 256 characters, more than 255."),
         (
             " a,A,",
-            "The key ' a' is not valid: A key has no control characters and neither starts nor ends with white space.",
+            "The key ' a' is not valid: A key has no control or invisible characters and neither starts nor ends",
         ),
-        ("a\x00b,A,", "The key 'a\\x00b' is not valid: A key has no control characters and neither starts"),
+        ("a\x00b,A,", "The key 'a\\x00b' is not valid: A key has no control or invisible characters"),
+        ("a\u200bb,A,", "The key 'a\\u200bb' is not valid: A key has no control or invisible characters"),
         ("a,A\x00B,", "The name 'A\\x00B' has control characters."),
         ("a,A\x1bB,", "The name 'A\\x1bB' has control characters."),
         ("a,A, oslo", "The parent_key ' oslo' is not a valid key."),

@@ -35,8 +35,8 @@ def test_an_organization_is_created_renamed_moved_and_deleted(cast: Cast) -> Non
 @pytest.mark.parametrize(
     ("arguments", "words", "status"),
     [
-        (("create_organization", " x", "X"), "key: A key has no control characters", 1),
-        (("create_organization", "oslo", "Oslo"), "Another organization has the key 'oslo' already.", 1),
+        (("create_organization", " x", "X"), "key: A key has no control or invisible characters", 1),
+        (("create_organization", "oslo", "Oslo"), "The key 'oslo' is taken.", 1),
         (("create_organization", "x", ""), "name: This field may not be blank.", 1),
         (("rename_organization", "nowhere", "X"), "There is no such organization", 1),
         (("move_organization", "acme", "--parent", "oslo"), "cannot be moved below itself", 1),

@@ -14,6 +14,7 @@ from mptt.models import MPTTModel, TreeForeignKey
 from mptt.querysets import TreeQuerySet
 
 from flagsite.core.adapters import django_mptt, django_orm
+from flagsite.core.invisible_characters import INVISIBLE
 from orgs.errors import (
     MoveUnderOwnDescendant,
     OrganizationBelowItself,
@@ -23,10 +24,10 @@ from orgs.tree import locks
 from orgs.tree.signals import Placement, organization_removing, organizations_placed
 from orgs.tree.subtrees import Subtree
 
-ORGANIZATION_KEY_PATTERN = r"[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?"
+ORGANIZATION_KEY_PATTERN = rf"[^\s{INVISIBLE}](?:[^{INVISIBLE}]*[^\s{INVISIBLE}])?"
 ORGANIZATION_KEY = RegexValidator(
     rf"\A{ORGANIZATION_KEY_PATTERN}\Z",
-    "A key has no control characters and neither starts nor ends with white space.",
+    "A key has no control or invisible characters and neither starts nor ends with white space.",
 )
 OWN_COLUMNS = frozenset({"name", "key"})
 """Columns that do not describe the tree. Flagsite writes the other columns under the tree lock only."""

@@ -111,7 +111,15 @@ def snapshot_for(
         raise EvaluationRefused(400, "INVALID_CONTEXT", error.detail) from None
     if snapshot is None or (caller.organization_id is not None and caller.organization_id not in snapshot.ids):
         raise EvaluationRefused(400, "INVALID_CONTEXT", "There is no such organization, or it is not yours.")
+    if organization is None and named is not None and "organizationKey" in context:
+        _check_key(context, snapshot)
     return snapshot
+
+
+def _check_key(context: Context, snapshot: OrganizationSnapshot) -> None:
+    if text_of(context, "organizationKey") not in ("", snapshot.keys[-1]):
+        message = "The context's organizationId and organizationKey name two organizations. Send one of them."
+        raise EvaluationRefused(400, "INVALID_CONTEXT", message)
 
 
 def _snapshot_without_id(cache: EvaluationCache, caller: Caller, context: Context) -> OrganizationSnapshot:

@@ -146,10 +146,11 @@ def test_archiving_is_asked_for_and_can_be_taken_back(operator: Client, flag: Fl
     assert not Flag.objects.get().archived
 
 
-def test_a_live_flag_is_not_purged_and_the_page_offers_no_purge(operator: Client, flag: Flag) -> None:
-    assert operation(flag, "purge") not in shown(operator.get(page_of(flag)))
+def test_a_live_flag_is_not_purged_and_the_page_offers_no_purge(flag: Flag) -> None:
+    admin = signed_in("admin")
+    assert operation(flag, "purge") not in shown(admin.get(page_of(flag)))
     asked = {"reason": "over", "based_on": flag.revision, "key": "f"}
-    assert "Archive it first" in shown(operator.post(operation(flag, "purge"), asked))
+    assert "Archive it first" in shown(admin.post(operation(flag, "purge"), asked))
     assert not Job.objects.exists()
 
 
@@ -159,20 +160,21 @@ def test_a_name_that_an_archived_flag_has_is_refused_with_the_way_out(operator: 
     assert "it is archived. To use it again, unarchive it" in page
 
 
-def test_a_purge_wants_the_key_once_more(operator: Client, flag: Flag) -> None:
+def test_a_purge_wants_the_key_once_more(flag: Flag) -> None:
+    admin = signed_in("admin")
     flag = service.archive(key="f", by="user:olga")
     asked = {"reason": "over", "based_on": flag.revision}
-    assert "This is not the key of the flag" in shown(operator.post(operation(flag, "purge"), asked | {"key": "g"}))
+    assert "This is not the key of the flag" in shown(admin.post(operation(flag, "purge"), asked | {"key": "g"}))
     assert not Job.objects.exists()
-    answer = operator.post(operation(flag, "purge"), asked | {"key": "f"})
+    answer = admin.post(operation(flag, "purge"), asked | {"key": "f"})
     job = Job.objects.get()
     assert (answer.status_code, answer["Location"]) == (302, f"/admin/jobs/job/{job.pk}/change/")
     assert (job.kind, job.requested_by, latest().reason) == ("purge", "user:pat", "over")
-    assert "purge" in shown(operator.get(answer["Location"]))
-    assert "purge" in shown(operator.get("/admin/jobs/job/"))
-    assert "/do/" not in shown(operator.get(page_of(flag)))
-    assert operator.post(page_of(flag), FILLED_IN | {"based_on": flag.revision}).status_code == 403
-    assert operator.get(operation(flag, "archive")).status_code == 403
+    assert "purge" in shown(admin.get(answer["Location"]))
+    assert "purge" in shown(admin.get("/admin/jobs/job/"))
+    assert "/do/" not in shown(admin.get(page_of(flag)))
+    assert admin.post(page_of(flag), FILLED_IN | {"based_on": flag.revision}).status_code == 403
+    assert admin.get(operation(flag, "archive")).status_code == 403
 
 
 @pytest.mark.parametrize("who", ["viewer", "bound admin"])

@@ -75,16 +75,31 @@ def test_a_flag_that_has_nothing_to_do_with_the_subtree_does_not_exist(cast: Cas
     api = Api(acme_key)
     assert [flag["name"] for flag in api.get(BASE).json()["results"]] == ["of-acme"]
     assert api.get(BASE, search="rival").json()["results"] == []
-    for path in ("", "/explain", "/adoption"):
-        other, none = api.get(f"{BASE}/of-rival{path}"), api.get(f"{BASE}/of-nobody{path}")
+    for path in (f"{BASE}/{{}}", f"{BASE}/{{}}/explain", f"{BASE}/{{}}/adoption", f"/{cast.oslo.pk}/{{}}"):
+        other, none = api.get(path.format("of-rival")), api.get(path.format("of-nobody"))
         assert (other.status_code, kind_of(other)) == (none.status_code, kind_of(none)) == (404, "flag-not-found")
-        assert api.get(f"{BASE}/of-acme{path}").status_code == 200
+        assert other.json()["detail"] == none.json()["detail"].replace("nobody", "rival")
+        assert api.get(path.format("of-acme")).status_code == 200
+
+
+def test_a_prerequisite_of_a_visible_flag_is_read_with_its_default(cast: Cast, acme_key: str) -> None:
+    needed, shown = (Flag.objects.create(key=key, enabled=True) for key in ("needed", "shown"))
+    shown.prerequisites.add(needed)
+    switch(cast.acme, "shown")
+    assert Api(acme_key).get("/oslo/needed").json()["featureFlag"]["enabled"] is True
 
 
 def test_a_bound_caller_may_evaluate_any_flag_by_its_name(cast: Cast, acme_key: str) -> None:
     Flag.objects.create(key="set-nowhere", enabled=True)
     assert Api(acme_key).get(f"{BASE}/set-nowhere/check").json()["enabled"] is True
-    assert Api(acme_key).get(f"/{cast.oslo.pk}/set-nowhere").json()["featureFlag"]["enabled"] is True
+
+
+def test_a_bound_caller_may_set_any_flag_in_its_subtree_which_then_sees_it(cast: Cast, acme_key: str) -> None:
+    Flag.objects.create(key="set-nowhere")
+    api = Api(acme_key)
+    assert kind_of(api.get("/oslo/set-nowhere")) == "flag-not-found"
+    assert api.post("/oslo/set-nowhere/true").status_code == 200
+    assert api.get("/oslo/set-nowhere").json()["featureFlag"]["enabled"] is True
 
 
 def test_listing_definitions_takes_the_same_number_of_queries_however_many_flags_and_organizations(cast: Cast) -> None:

@@ -102,6 +102,20 @@ def test_a_bound_key_evaluates_nothing_but_its_own_subtree(cast: Cast, checkout:
         )  # fmt: skip
 
 
+def test_an_id_and_a_key_in_one_context_have_to_name_the_same_organization(
+    cast: Cast, checkout: Flag, asking: Asking
+) -> None:
+    for named in (cast.oslo.pk, "oslo", f"id:{cast.oslo.pk}"):
+        assert asking.all(organizationId=named, organizationKey="oslo", targetingKey="joe").status == 200
+        assert asking.all(organizationId=named, organizationKey="", targetingKey="joe").status == 200
+        for other in ("bergen", "nobody", str(cast.oslo.pk)):
+            answer = asking.all(organizationId=named, organizationKey=other, targetingKey="joe")
+            assert (answer.status, answer.body["errorCode"]) == (400, "INVALID_CONTEXT")
+            assert "name two organizations" in answer.body["errorDetails"]
+    below = {"context": {"targetingKey": "joe", "organizationKey": "bergen"}}
+    assert asking.post(f"/organizations/oslo{FLAGS}", below).body["metadata"] == {"organizationId": cast.oslo.pk}
+
+
 @pytest.mark.parametrize("key", ["", "nonsense", "abc.def", "ключ"])
 def test_who_has_no_valid_key_gets_nothing(checkout: Flag, key: str) -> None:
     answer = Asking(key).all(targetingKey="joe")

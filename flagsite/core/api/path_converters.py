@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from django.urls import register_converter
+from django.urls.resolvers import RoutePattern
 
 from flagsite.core.ids import id_in
 
@@ -20,6 +23,26 @@ class IdConverter:
 
     def to_url(self, value: int) -> str:
         return str(value)
+
+
+def needs_an_id(path: str, error: Exception) -> bool:
+    """Return whether a path that has no view would have one with an id in it.
+
+    Args:
+        path: the path of a request.
+        error: the exception for which Django answers 404; a Resolver404 says which patterns it has tried.
+    """
+    details = error.args[0] if error.args else None
+    tried = details.get("tried", ()) if isinstance(details, dict) else ()
+    return any(_would_match(path.lstrip("/"), patterns[-1].pattern) for patterns in tried)
+
+
+def _would_match(path: str, pattern: object) -> bool:
+    if not isinstance(pattern, RoutePattern) or not any(
+        isinstance(converter, IdConverter) for converter in pattern.converters.values()
+    ):
+        return False
+    return re.fullmatch(re.sub(r"<[^>]*>", "[^/]+", str(pattern)), path) is not None
 
 
 register_converter(IdConverter, "id")

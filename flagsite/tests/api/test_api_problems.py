@@ -109,6 +109,27 @@ def test_addresses_that_lead_nowhere_are_problems(db: None) -> None:
         assert (response.status_code, kind_of(response)) == (404, "not-found"), path
 
 
+@pytest.mark.parametrize(
+    "path", ["/job-status/abc", "/job-status/0", "/v1/schedules/7.0/cancel", f"/v1/queue/batches/{2**63}"]
+)
+def test_an_id_that_is_no_whole_number_is_told(db: None, path: str) -> None:
+    response = Api().get(path)
+    assert (response.status_code, kind_of(response)) == (404, "not-found")
+    assert "needs an id: a whole number" in response.json()["detail"]
+
+
+def test_an_address_for_which_no_id_would_help_is_not_told_of_ids(db: None) -> None:
+    for path in ("/job-status/abc/", "/v1/schedules/7/nonsense", "/nowhere", "/job-status"):
+        assert "whole number" not in Api().get(path).json()["detail"], path
+
+
+def test_a_method_that_another_form_of_the_address_has_is_told_with_this_form(cast: Cast, admin_key: str) -> None:
+    set_without_value = Api(admin_key).post("/acme/new-checkout")
+    assert (set_without_value.status_code, kind_of(set_without_value)) == (405, "method-not-allowed")
+    assert "send POST to this address with /true or /false after it" in set_without_value.json()["detail"]
+    assert "send GET to this address without its last part" in Api(admin_key).get("/acme/x/true").json()["detail"]
+
+
 def test_a_host_that_is_not_ours_is_refused(db: None) -> None:
     response = Client(headers={"Host": "evil.example"}).get("/organizations")
     assert (response.status_code, kind_of(response)) == (400, "bad-request")

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from flagsite.development.servers import ROOT
+from orgs.importing import excel_sheet
 
 DEPLOY = ROOT / "deploy"
 PROGRAMS = Path(sys.executable).parent
@@ -89,3 +90,10 @@ def test_a_process_of_the_procfile_starts_with_the_port_that_is_set(tmp_path: Pa
     refused = subprocess.run([program, "wrb"], capture_output=True, text=True, check=False)
     assert refused.returncode == 2
     assert "no process 'wrb'" in refused.stderr
+
+
+def test_a_worker_has_memory_for_the_process_that_reads_a_workbook() -> None:
+    manifest = yaml.safe_load((DEPLOY / "kubernetes" / "worker.yaml").read_text())
+    (container,) = manifest["spec"]["template"]["spec"]["containers"]
+    limit = int(container["resources"]["limits"]["memory"].removesuffix("Gi")) * 2**30
+    assert limit >= excel_sheet.MAX_ADDRESS_SPACE_BYTES + 2**29
