@@ -39,6 +39,7 @@ from flagsite.development.servers import template_data
 from flagsite.development.servers.interruption import interrupt_once
 from flagsite.tests.emptying import leaving_what_migrations_made, rows_of_migrations
 from jobs.engine import wakeup
+from jobs.notifications import events
 from orgs.access.models import AccessKey, Role
 from orgs.tree import locks
 from orgs.tree.models import Organization
@@ -160,6 +161,12 @@ def _has_own_transactions(item: pytest.Item) -> bool:
     marker = item.get_closest_marker("django_db")
     fixtures = set(getattr(item, "fixturenames", ()))
     return bool({"transactional_db", "live_server"} & fixtures or (marker and marker.kwargs.get("transaction")))
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_told_of_events() -> None:
+    """Let this process know that nobody has subscribed to events, so that it does not ask the database in a test."""
+    events.remember(set(), seconds=86_400)
 
 
 @pytest.fixture(autouse=True)

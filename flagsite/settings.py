@@ -8,7 +8,7 @@ from pathlib import Path
 from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL
 from django.core.exceptions import ImproperlyConfigured
 
-from flagsite import environment, logging
+from flagsite import environment, logging, message_settings
 from flagsite.admin_site import navigation
 from flagsite.core import example_names
 from flagsite.development import secret_key, servers
@@ -29,6 +29,7 @@ _environments = ("production", "development") if _database_url else ("developmen
 PRODUCTION = environment.choice("FLAGSITE_ENVIRONMENT", *_environments) == "production"
 DEBUG = environment.boolean("DEBUG", default=False)
 SECRET_KEY = environment.text("SECRET_KEY") or ("" if PRODUCTION else secret_key.secret_key(servers.data_folder()))
+SECRET_KEY_FALLBACKS = environment.comma_separated("SECRET_KEY_FALLBACKS", r"\S{32,}", "former keys of SECRET_KEY")
 ALLOWED_HOSTS = environment.comma_separated(
     "ALLOWED_HOSTS", HOST_NAME, "host names without scheme and port",
     "" if PRODUCTION else "localhost,127.0.0.1,[::1],testserver",
@@ -249,6 +250,23 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "flagsite.beat.OneAtATimeScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 CELERY_BEAT_SYNC_EVERY = 1
+
+# --- Notifications ----------------------------------------------------------------------------------------------------
+EMAIL = message_settings.email()
+EMAIL_BACKEND = EMAIL.backend
+EMAIL_HOST, EMAIL_PORT = EMAIL.host, EMAIL.port
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = EMAIL.user, EMAIL.password
+EMAIL_USE_TLS, EMAIL_USE_SSL = EMAIL.use_starttls, EMAIL.use_tls
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = EMAIL.sender
+ANYMAIL = EMAIL.provider
+VAPID_SUBJECT, VAPID_PRIVATE_KEY = message_settings.vapid_keys()
+APPRISE_URLS = message_settings.apprise_urls()
+SEND_WEBHOOKS = environment.boolean("SEND_WEBHOOKS", default=False)
+OUTGOING_ALLOWED = environment.comma_separated(
+    "OUTGOING_ALLOWED", r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+(/[0-9]{1,3})?", "host names and networks such as 10.1.0.0/16"
+)
+DELIVERIES_KEEP_DAYS = environment.integer("DELIVERIES_KEEP_DAYS", 30, maximum=MAX_DAYS)
 
 # --- Web server -------------------------------------------------------------------------------------------------------
 WEB_TUNING = environment.boolean("WEB_TUNING", default=True)

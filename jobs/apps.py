@@ -15,7 +15,17 @@ class JobsConfig(AppConfig):
         from jobs import tasks  # noqa: F401, PLC0415 - the models are not loaded earlier
         from jobs.batches import ending, old_batches  # noqa: F401, PLC0415 - registers the rules of batches
         from jobs.imports import import_job, stored_file  # noqa: F401, PLC0415 - registers a kind of job
+        from jobs.notifications import (  # noqa: PLC0415
+            notification_job,  # noqa: F401 - registers a kind of job
+            old_deliveries,
+            subscriptions,
+            telling,  # noqa: F401 - a maintenance task
+        )
         from jobs.operations import cleanup  # noqa: PLC0415
         from jobs.upkeep import maintenance_job, old_rows  # noqa: F401, PLC0415 - registers a kind of job
+        from orgs.tree.signals import organization_removing  # noqa: PLC0415
 
-        cleanup.add_old_rows(old_batches.OLD_BATCHES, stored_file.OLD_FILES, *old_rows.OLD_ROWS)
+        cleanup.add_old_rows(
+            old_batches.OLD_BATCHES, stored_file.OLD_FILES, *old_rows.OLD_ROWS, old_deliveries.OLD_DELIVERIES
+        )
+        organization_removing.connect(subscriptions.remove_with_organization, dispatch_uid="jobs.remove_subscriptions")

@@ -69,6 +69,26 @@ class InvalidPeriodicTask(FlagsiteError):
     """The periodic task is not valid."""
 
 
+class SubscriptionNotFound(FlagsiteError):
+    """There is no such subscription, or it is not yours to see."""
+
+
+class InvalidSubscription(FlagsiteError):
+    """The subscription cannot be like this."""
+
+
+class DeliveryNotFound(FlagsiteError):
+    """There is no such delivery, or it is not yours to see."""
+
+
+class DeliveryOpen(FlagsiteError):
+    """The delivery is under way, so it cannot be replayed now. Wait until it has ended, or cancel its job."""
+
+
+class DeliveryFailed(FlagsiteError):
+    """An attempt to send a message failed."""
+
+
 class InvalidJobArguments(FlagsiteError):
     """The arguments of the job do not fit the schema of its kind."""
 

@@ -6,9 +6,24 @@ from jobs.engine.models import Job, JobFailure, Queue
 from jobs.engine.worker_model import Worker
 from jobs.imports.models import ImportFile, ImportFilePart, ImportLine, OrganizationImport
 from jobs.metrics.models import Probe
+from jobs.notifications.models import Delivery, Event, Subscription
 from jobs.operations.models import BulkTarget
 
 __all__ = [
-    "Batch", "BulkTarget", "EngineCounter", "HourlyMetrics", "ImportFile", "ImportFilePart", "ImportLine", "Job",
-    "JobFailure", "OrganizationImport", "Probe", "Queue", "Worker",
-]  # fmt: skip
+    "Batch",
+    "BulkTarget",
+    "Delivery",
+    "EngineCounter",
+    "Event",
+    "HourlyMetrics",
+    "ImportFile",
+    "ImportFilePart",
+    "ImportLine",
+    "Job",
+    "JobFailure",
+    "OrganizationImport",
+    "Probe",
+    "Queue",
+    "Subscription",
+    "Worker",
+]

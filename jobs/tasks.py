@@ -10,6 +10,7 @@ from django.db import InterfaceError, OperationalError
 from jobs.engine import rescuer, runner
 from jobs.engine.models import Job
 from jobs.metrics import probe_job
+from jobs.notifications import telling
 from jobs.operations import bulk_job, cleanup, enqueue  # noqa: F401 - importing bulk_job registers its kind of job
 
 DATABASE_AWAY = (OperationalError, InterfaceError)
@@ -37,6 +38,12 @@ def clean_up() -> None:
 def enqueue_job(kind: str, arguments: dict[str, Any] | None = None, organization_id: int | None = None) -> None:
     """Enqueue a job of any kind. A periodic task names the kind and its arguments in its keyword arguments."""
     enqueue.enqueue(kind=kind, arguments=arguments, organization_id=organization_id, trigger=Job.Trigger.SCHEDULE)
+
+
+@shared_task(name="jobs.tell_events")
+def tell_events() -> None:
+    """Make deliveries of the recorded events. The workers do so every few seconds by themselves."""
+    telling.tell_events()
 
 
 @shared_task(name="jobs.send_canary")

@@ -56,6 +56,10 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     jobs.InvalidQueueSettings: (400, "invalid-queue-settings"),
     jobs.UnknownKind: (400, "unknown-kind"),
     jobs.InvalidJobArguments: (400, "invalid-job-arguments"),
+    jobs.SubscriptionNotFound: (404, "subscription-not-found"),
+    jobs.InvalidSubscription: (400, "invalid-subscription"),
+    jobs.DeliveryNotFound: (404, "delivery-not-found"),
+    jobs.DeliveryOpen: (409, "delivery-open"),
     jobs.PeriodicTaskNotFound: (404, "periodic-task-not-found"),
     jobs.InvalidPeriodicTask: (400, "invalid-periodic-task"),
     jobs.NotRetryable: (409, "job-not-retryable"),
@@ -104,6 +108,7 @@ NEVER_ANSWERED: frozenset[type[Exception]] = frozenset(
         jobs.StopRequested,
         jobs.CancelRequested,
         jobs.AttemptTimedOut,
+        jobs.DeliveryFailed,
     }
 )
 """The exceptions of Flagsite's `errors.py` that never end a request of the API."""

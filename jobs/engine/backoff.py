@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from datetime import timedelta
 
+from jobs.engine.kinds import find_kind
 from jobs.engine.models import Backoff, Queue
 
 MAX_DELAY = timedelta(hours=1)
@@ -35,3 +36,18 @@ def of_queue(queue: Queue, attempt: int, *, jitter: bool = True) -> timedelta:
         first=queue.backoff_delay,
         is_fixed=queue.backoff_type == Backoff.FIXED,
     )
+
+
+def retries_allowed(kind: str, queue: Queue) -> int:
+    """Return how many automatic retries a round of this kind has: those of the kind, or else those of the queue."""
+    found = find_kind(kind)
+    return queue.max_retries if found is None or found.retry_waits is None else len(found.retry_waits)
+
+
+def of_kind(kind: str, queue: Queue, attempt: int) -> timedelta:
+    """Return the wait before automatic retry number `attempt` of a round: that of the kind, or else of the queue."""
+    found = find_kind(kind)
+    if found is None or found.retry_waits is None:
+        return of_queue(queue, attempt)
+    seconds = found.retry_waits[min(attempt, len(found.retry_waits)) - 1]
+    return timedelta(seconds=seconds * (1 + random.random() * queue.backoff_jitter))

@@ -42,6 +42,12 @@ class JobKind:
     unique_key: Callable[[Mapping[str, Any]], str] | None = None
     """Gives the unique key of an enqueued job from its arguments, unless the request names one. It holds while the job
     is open."""
+    retry_waits: tuple[float, ...] | None = None
+    """The seconds before each automatic retry; None means the retries and the backoff of the queue."""
+    on_end: Callable[[Any, str], None] | None = None
+    """Called with the job and the status of its chain, in the transaction in which the chain ends."""
+    is_told: bool = True
+    """Whether a chain that fails is an event (`job.failed`)."""
 
     @property
     def argument_names(self) -> frozenset[str]:
@@ -83,6 +89,11 @@ def enqueueable_kinds() -> list[JobKind]:
 def kinds_of(queue: str) -> list[JobKind]:
     """Return the kinds whose jobs wait in the queue."""
     return [kind for kind in _kinds.values() if kind.queue == queue]
+
+
+def find_kind(name: str) -> JobKind | None:
+    """Return the kind with this name, or None if no code is registered for it."""
+    return _kinds.get(name)
 
 
 def kind_named(name: str) -> JobKind:

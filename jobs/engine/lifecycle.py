@@ -100,7 +100,7 @@ def new_job(kind: JobKind, queue: Queue, *, arguments: dict[str, Any], **columns
     return Job(
         kind=kind.name,
         queue=queue.name,
-        max_retries=queue.max_retries,
+        max_retries=backoff.retries_allowed(kind.name, queue),
         trace_context=tracing.current(),
         concurrency_key=f"{kind.name}:{key(columns.get('organization_id'), arguments)}" if key else "",
         arguments=arguments,
@@ -224,7 +224,7 @@ def fail(*, job_id: int, lease: UUID, error: str, traceback: str = "", permanent
     with transaction.atomic():
         job = transitions.lock_chain(job_id)
         queue = transitions.queue_named(job.queue)
-        job.max_retries = queue.max_retries
+        job.max_retries = backoff.retries_allowed(job.kind, queue)
         error_columns: dict[str, Any] = {
             "error_message": error,
             "error_traceback": traceback,
@@ -238,7 +238,7 @@ def fail(*, job_id: int, lease: UUID, error: str, traceback: str = "", permanent
             transitions.end(job, "fail", AttemptOutcome.FAILED, lease=lease, **error_columns)
             _log_failed(job, error, will_retry=False)
             return None
-        wait = backoff.of_queue(queue, job.round_attempt + 1)
+        wait = backoff.of_kind(job.kind, queue, job.round_attempt + 1)
         retry = _add_automatic_retry(job, wait)
         transitions.transition(job_id, "fail_for_now", lease=lease, completed_at=Now(), **error_columns)
         hourly_metrics.add(job_id, AttemptOutcome.RETRIED, ends_chain=False)
@@ -259,7 +259,7 @@ def rescue(*, job_id: int) -> Job | None:
     """
     with transaction.atomic():
         job = transitions.lock_chain(job_id)
-        job.max_retries = transitions.queue_named(job.queue).max_retries
+        job.max_retries = backoff.retries_allowed(job.kind, transitions.queue_named(job.queue))
         error = f"The worker {job.worker} did not renew the lease in time; it has probably died."
         error_columns: dict[str, Any] = {"error_message": error, "max_retries": job.max_retries}
         if job.cancel_requested_at:

@@ -19,6 +19,7 @@ from django.db.models.functions import Now
 
 from jobs.counting import hourly_metrics
 from jobs.counting.models import AttemptOutcome
+from jobs.engine import backoff, chain_end
 from jobs.engine.batch_part import chain_changed
 from jobs.engine.models import Job, Queue
 from jobs.engine.states import END_OF_EARLIER_ATTEMPTS, REOPENINGS, TRANSITIONS, Guard, Status
@@ -102,6 +103,7 @@ def end(
     transition(job.pk, name, lease=lease, completed_at=Now(), unique_key=None, **columns)
     _transition_all(END_OF_EARLIER_ATTEMPTS[TRANSITIONS[name].target], job.root_id)
     chain_changed(job, TRANSITIONS[name].target)
+    chain_end.follow(job, TRANSITIONS[name].target, str(columns.get("error_message") or ""))
     hourly_metrics.add(job.pk, outcome, ends_chain=True, rescued=rescued)
 
 
@@ -135,7 +137,7 @@ def add_retry(
         trigger=trigger,
         retry_count=number,
         round_attempt=round_attempt,
-        max_retries=queue_named(job.queue).max_retries,
+        max_retries=backoff.retries_allowed(job.kind, queue_named(job.queue)),
         requested_by=requested_by,
         reason=reason,
         correlation_id=job.correlation_id,

@@ -1,0 +1,1 @@
+"""Notifications: events and messages that reach people and programs outside of Flagsite."""

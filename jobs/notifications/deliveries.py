@@ -1,0 +1,238 @@
+"""Deliveries: one message to one recipient each, sent by a chain of jobs.
+
+A worker may be killed after the receiver has got a message and before the delivery says so. The next attempt then sends
+it once more, with the same message id, so that the receiver can recognize the double.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.db.models.functions import Now
+
+from flagsite.core import actor, secret_text
+from jobs.engine import lifecycle
+from jobs.engine.kinds import job_kind
+from jobs.engine.models import Job
+from jobs.engine.run import Run
+from jobs.engine.states import Status
+from jobs.errors import DeliveryFailed, DeliveryNotFound, DeliveryOpen, NothingLeftToDo, PermanentFailure
+from jobs.notifications import digest, events
+from jobs.notifications.channels import webhook
+from jobs.notifications.channels.all_channels import way
+from jobs.notifications.message import Message, NotDelivered
+from jobs.notifications.models import Channel, Delivery, DeliveryState, Subscription
+from orgs.access.caller import Caller
+from orgs.access.visible_organizations import visible_organizations
+from orgs.audit import audit_log
+
+log = structlog.get_logger(__name__)
+KIND = "delivery"
+WEBHOOK_KIND = "webhook"
+QUEUE = "notification"
+ATTEMPT_SECONDS = 90.0
+ENDS = {
+    Status.FAILED: DeliveryState.FAILED,
+    Status.CANCELLED: DeliveryState.CANCELLED,
+}
+"""The status of a delivery by the status with which its chain ends, if nothing was sent."""
+OPEN = (DeliveryState.GATHERING, DeliveryState.PENDING)
+
+
+def create(
+    *,
+    channel: str,
+    target: str,
+    subject: str,
+    text: str,
+    organization_id: int | None = None,
+    subscription: Subscription | None = None,
+    gathered: Mapping[str, Any] | None = None,
+    wait: timedelta = timedelta(),
+    by: str = "",
+) -> Delivery:
+    """Create a delivery and the job that sends it, in the caller's transaction.
+
+    `target` is a checked address. With `gathered` the delivery gathers events for `wait`, and its words are made when
+    it is sent.
+    """
+    delivery = Delivery.objects.create(
+        subscription=subscription,
+        organization_id=organization_id,
+        channel=channel,
+        target=secret_text.encrypt(target),
+        target_shown=way(channel).shown(target)[:300],
+        subject=subject[:300],
+        text=text,
+        events=dict(gathered or {}),
+        message_id=f"msg_{uuid4().hex}",
+        state=DeliveryState.PENDING if gathered is None else DeliveryState.GATHERING,
+        requested_by=by or actor.current().actor,
+    )
+    _start(delivery, wait=wait, by=by)
+    return delivery
+
+
+def _start(delivery: Delivery, *, wait: timedelta = timedelta(), by: str = "") -> None:
+    """Create the chain that sends the delivery."""
+    context = actor.current()
+    job = lifecycle.create(
+        kind=WEBHOOK_KIND if delivery.channel == Channel.WEBHOOK else KIND,
+        arguments={"deliveryId": delivery.pk},
+        organization_id=delivery.organization_id,
+        requested_by=by or context.actor,
+        correlation_id=context.correlation_id,
+        trigger=Job.Trigger.EVENT,
+        wait=wait,
+    )
+    delivery.job_id = job.pk
+    Delivery.objects.filter(pk=delivery.pk).update(job_id=job.pk)
+
+
+def visible_deliveries(caller: Caller) -> QuerySet[Delivery]:
+    """Return the deliveries that the caller may see."""
+    rows = Delivery.objects.all()
+    if caller.organization_id is None:
+        return rows
+    return rows.filter(organization_id__in=visible_organizations(caller).values("pk"))
+
+
+def delivery_for(caller: Caller, delivery_id: int) -> Delivery:
+    """Return the delivery. Raises DeliveryNotFound."""
+    found = visible_deliveries(caller).filter(pk=delivery_id).first()
+    if found is None:
+        raise DeliveryNotFound
+    return found
+
+
+def replay(delivery: Delivery, *, by: str, reason: str = "") -> Delivery:
+    """Send a delivery that has ended once more, with the same message id. Raises DeliveryOpen."""
+    with transaction.atomic():
+        locked = Delivery.objects.select_for_update().get(pk=delivery.pk)
+        if locked.state in OPEN:
+            raise DeliveryOpen
+        before = locked.state
+        Delivery.objects.filter(pk=locked.pk).update(state=DeliveryState.PENDING, error="")
+        _start(locked, by=by)
+        audit_log.record(
+            "delivery.replay", f"delivery:{locked.pk}", by=by, reason=reason, organization_id=locked.organization_id,
+            before=before, jobId=locked.job_id,
+        )  # fmt: skip
+        locked.refresh_from_db()
+    return locked
+
+
+def follow_end(job: Job, status: Status) -> None:
+    """Give the delivery the status of a chain that has ended without sending it (rule of the kinds)."""
+    if status in ENDS:
+        open_one = Delivery.objects.filter(pk=job.arguments.get("deliveryId"), state__in=OPEN)
+        open_one.update(state=ENDS[Status(status)])
+
+
+@job_kind(
+    KIND,
+    queue=QUEUE,
+    summary="Send one message to one recipient.",
+    attempt_seconds=ATTEMPT_SECONDS,
+    on_end=follow_end,
+    is_told=False,
+)
+@job_kind(
+    WEBHOOK_KIND,
+    queue=QUEUE,
+    summary="Send one message to a webhook.",
+    attempt_seconds=ATTEMPT_SECONDS,
+    retry_waits=webhook.RETRY_WAITS,
+    on_end=follow_end,
+    is_told=False,
+)
+def deliver(run: Run) -> None:
+    """Send the message of a delivery. An address that is gone and a message that is refused are permanent failures."""
+    delivery = _closed(run.job.arguments["deliveryId"])
+    if delivery.state == DeliveryState.SENT:  # by an attempt whose worker died before it could say so
+        return
+    the_way = way(delivery.channel)
+    if not the_way.is_set():
+        Delivery.objects.filter(pk=delivery.pk).update(
+            state=DeliveryState.OUTBOX, error=f"Nothing was sent, because {the_way.setting} is not set."
+        )
+        return
+    message = _message(delivery)
+    Delivery.objects.filter(pk=delivery.pk).update(state=DeliveryState.PENDING, attempts=F("attempts") + 1)
+    try:
+        answer = the_way.send(message)
+    except NotDelivered as failure:
+        _record_failure(delivery, failure)
+        if failure.is_permanent:
+            raise PermanentFailure(failure.error) from None
+        raise DeliveryFailed(failure.error) from None
+    Delivery.objects.filter(pk=delivery.pk).update(
+        state=DeliveryState.SENT, provider_id=answer[:300], error="", sent_at=Now()
+    )
+    log.info("delivery_sent", deliveryId=delivery.pk, channel=delivery.channel, organizationId=delivery.organization_id)
+
+
+def _closed(delivery_id: int) -> Delivery:
+    """Return the delivery. If it has gathered events, they are now one message. Raises NothingLeftToDo."""
+    with transaction.atomic():
+        delivery = Delivery.objects.select_for_update().filter(pk=delivery_id).first()
+        if delivery is None:
+            raise NothingLeftToDo("The delivery was deleted.")
+        if delivery.state == DeliveryState.GATHERING:
+            delivery.subject, delivery.text = digest.words(delivery.events)
+            delivery.state = DeliveryState.PENDING
+            delivery.save(update_fields=["subject", "text", "state"])
+    return delivery
+
+
+def _message(delivery: Delivery) -> Message:
+    """Return what the channel sends. Raises PermanentFailure if the subscription has ended."""
+    subscription = delivery.subscription
+    if delivery.channel == Channel.WEBHOOK and subscription is None:
+        raise PermanentFailure("The subscription was deleted.")
+    if subscription is not None and subscription.ended_because:
+        raise PermanentFailure(f"The subscription has ended: {subscription.ended_because}")
+    return Message(
+        id=delivery.message_id,
+        target=secret_text.decrypt(delivery.target),
+        subject=delivery.subject,
+        text=delivery.text,
+        secret=secret_text.decrypt(subscription.secret) if subscription and subscription.secret else "",
+        created_at=delivery.created_at,
+        events=delivery.events,
+    )
+
+
+def _record_failure(delivery: Delivery, failure: NotDelivered) -> None:
+    """Store why the attempt failed. A subscription whose address is gone ends, and only this one."""
+    with transaction.atomic():
+        Delivery.objects.filter(pk=delivery.pk).update(error=failure.error)
+        if failure.is_gone and delivery.subscription_id:
+            end_subscription(delivery.subscription_id, failure.error)
+    log.warning(
+        "delivery_failed", deliveryId=delivery.pk, channel=delivery.channel, error=failure.error,
+        isPermanent=failure.is_permanent,
+    )  # fmt: skip
+
+
+def end_subscription(subscription_id: int, why: str) -> None:
+    """End a subscription whose address is gone. A push subscription is deleted, since its browser makes a new one."""
+    row = Subscription.objects.filter(pk=subscription_id)
+    subscription = row.first()
+    if subscription is None:
+        return
+    if subscription.channel == Channel.PUSH:
+        row.delete()
+    else:
+        row.update(ended_because=why)
+    audit_log.record(
+        "subscription.end", f"subscription:{subscription_id}", organization_id=subscription.organization_id,
+        name=subscription.name, why=why,
+    )  # fmt: skip
+    events.forget()

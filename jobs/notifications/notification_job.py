@@ -1,0 +1,106 @@
+"""The kind `notification`: one message to many recipients, each with a delivery of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+
+from flagsite.core import secret_text
+from jobs.engine.kinds import DEFAULT_STALL_SECONDS, job_kind
+from jobs.engine.run import Run
+from jobs.errors import InvalidSubscription, PermanentFailure
+from jobs.notifications import deliveries
+from jobs.notifications.channels.all_channels import way
+from jobs.notifications.models import Channel, Subscription
+
+KIND = "notification"
+BATCH_SIZE = 200
+MOST_RECIPIENTS = 10_000
+DIRECT = (Channel.EMAIL, Channel.SMS, Channel.CHAT)
+"""The channels whose address alone is enough. Webhooks and browsers need a subscription."""
+ARGUMENTS: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "subject": {"type": "string", "minLength": 1, "maxLength": 200},
+        "text": {"type": "string", "minLength": 1, "maxLength": 20_000},
+        "recipients": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": MOST_RECIPIENTS,
+            "items": {
+                "type": "object",
+                "properties": {
+                    "channel": {"enum": [channel.value for channel in DIRECT]},
+                    "to": {"type": "string", "minLength": 1, "maxLength": 300},
+                    "subscriptionId": {"type": "integer", "minimum": 1},
+                },
+                "additionalProperties": False,
+                "oneOf": [{"required": ["channel", "to"]}, {"required": ["subscriptionId"]}],
+            },
+        },
+    },
+    "required": ["subject", "text", "recipients"],
+    "additionalProperties": False,
+}
+
+
+@job_kind(
+    KIND,
+    queue=deliveries.QUEUE,
+    summary="Send one message to several recipients, by e-mail, SMS, chat, web push or webhook.",
+    arguments=ARGUMENTS,
+    stall_seconds=DEFAULT_STALL_SECONDS,
+)
+def notify_recipients(run: Run) -> None:
+    """Create the deliveries in short transactions. A recipient whose address is not valid is a permanent failure."""
+    arguments = run.job.arguments
+    recipients = arguments["recipients"]
+    start = (run.job.checkpoint or {}).get("next", 0)
+    if start == 0:
+        _check_all(recipients)
+    while start < len(recipients):
+        run.check()
+        chosen = recipients[start : start + BATCH_SIZE]
+        with transaction.atomic():
+            for recipient in chosen:
+                _create(run, recipient)
+            start += len(chosen)
+            run.record_progress(processed=len(chosen), total=len(recipients), checkpoint={"next": start})
+    run.set_result({"deliveries": len(recipients)})
+
+
+def _check_all(recipients: list[dict[str, Any]]) -> None:
+    """Check every address before anything is sent. Raises PermanentFailure."""
+    for number, recipient in enumerate(recipients, start=1):
+        if "channel" in recipient:
+            try:
+                way(recipient["channel"]).checked(recipient["to"])
+            except InvalidSubscription as error:
+                raise PermanentFailure(f"Recipient {number}: {error.detail} Nothing was sent.") from None
+    ids = {recipient["subscriptionId"] for recipient in recipients if "subscriptionId" in recipient}
+    missing = ids - set(Subscription.objects.filter(pk__in=ids).values_list("pk", flat=True))
+    if missing:
+        raise PermanentFailure(f"There is no subscription {min(missing)}. Nothing was sent.")
+
+
+def _create(run: Run, recipient: dict[str, Any]) -> None:
+    arguments, by = run.job.arguments, run.job.requested_by
+    words = {"subject": arguments["subject"], "text": arguments["text"], "by": by}
+    if "channel" in recipient:
+        deliveries.create(
+            channel=recipient["channel"],
+            target=recipient["to"],
+            organization_id=run.job.organization_id,
+            **words,
+        )
+        return
+    subscription = Subscription.objects.filter(pk=recipient["subscriptionId"]).first()
+    if subscription is not None:  # else it was deleted meanwhile
+        deliveries.create(
+            channel=subscription.channel,
+            target=secret_text.decrypt(subscription.target),
+            organization_id=subscription.organization_id,
+            subscription=subscription,
+            **words,
+        )

@@ -1,0 +1,220 @@
+"""Subscriptions: create, change, end, delete and test. Every door calls these functions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db import transaction
+from django.db.models import QuerySet
+
+from flagsite.core import secret_text
+from jobs.errors import InvalidSubscription, SubscriptionNotFound
+from jobs.notifications import deliveries, events
+from jobs.notifications.channels import webhook
+from jobs.notifications.channels.all_channels import way
+from jobs.notifications.models import LONGEST_DIGEST, Channel, Delivery, Subscription
+from orgs.access.caller import Caller
+from orgs.access.visible_organizations import OrganizationName, find_visible_organization, visible_organizations
+from orgs.audit import audit_log
+from orgs.errors import PersonNotFound
+from orgs.tree.models import Organization
+
+LONGEST_NAME = 100
+LONGEST_TARGET = 2000
+TEST_SUBJECT = "A test of Flagsite"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a new subscription should be."""
+
+    name: str
+    channel: str
+    target: str
+    events: Collection[str]
+    organization: OrganizationName | None = None
+    """The subtree whose events are told; None means all that the caller may see."""
+    person: str = ""
+    """The name of the person who is told, or empty for a program."""
+    digest_seconds: int | None = None
+    """None means 60 seconds, and none for a webhook."""
+
+
+def visible_subscriptions(caller: Caller) -> QuerySet[Subscription]:
+    """Return the subscriptions that the caller may see."""
+    rows = Subscription.objects.select_related("person", "organization")
+    if caller.organization_id is None:
+        return rows
+    return rows.filter(organization_id__in=visible_organizations(caller).values("pk"))
+
+
+def subscription_for(caller: Caller, subscription_id: int) -> Subscription:
+    """Return the subscription. Raises SubscriptionNotFound."""
+    found = visible_subscriptions(caller).filter(pk=subscription_id).first()
+    if found is None:
+        raise SubscriptionNotFound
+    return found
+
+
+def create(caller: Caller, wish: Wish, *, reason: str = "") -> tuple[Subscription, str]:
+    """Create a subscription. Returns it and, for a webhook, the secret of its signatures, which is shown once.
+
+    A caller with a scope creates subscriptions for its own subtree only. Raises InvalidSubscription, PersonNotFound,
+    OrganizationNotFound, OrganizationAmbiguous.
+    """
+    if not wish.name.strip() or len(wish.name) > LONGEST_NAME:
+        raise InvalidSubscription(f"The name must have 1 to {LONGEST_NAME} characters.")
+    if wish.channel not in Channel.values:
+        raise InvalidSubscription(f"There is no channel {wish.channel!r}. The channels: {', '.join(Channel.values)}.")
+    if len(wish.target) > LONGEST_TARGET:
+        raise InvalidSubscription(f"The address is longer than {LONGEST_TARGET:,} characters.")
+    the_way = way(wish.channel)
+    target = the_way.checked(wish.target.strip())
+    seconds = wish.digest_seconds
+    if seconds is None:
+        seconds = 0 if wish.channel == Channel.WEBHOOK else 60
+    secret = webhook.new_secret() if wish.channel == Channel.WEBHOOK else ""
+    with transaction.atomic():
+        subscription = Subscription.objects.create(
+            name=wish.name.strip(),
+            channel=wish.channel,
+            target=secret_text.encrypt(target),
+            target_shown=the_way.shown(target)[:300],
+            secret=secret_text.encrypt(secret) if secret else "",
+            person_id=_person_id(wish.person),
+            organization_id=_organization_id(caller, wish.organization),
+            events=checked_events(wish.events),
+            digest_seconds=_checked_seconds(seconds),
+            created_by=caller.name,
+        )
+        _record("subscription.create", subscription, caller, reason, after=described(subscription))
+    events.forget()
+    return subscription, secret
+
+
+def change(caller: Caller, subscription: Subscription, *, reason: str = "", **values: Any) -> Subscription:
+    """Change `name`, `events` or `digest_seconds`; `is_active` true sends again after the address was gone.
+
+    Raises InvalidSubscription.
+    """
+    with transaction.atomic():
+        locked = Subscription.objects.select_for_update().get(pk=subscription.pk)
+        before = described(locked)
+        if "name" in values:
+            locked.name = values["name"]
+        if "events" in values:
+            locked.events = checked_events(values["events"])
+        if "digest_seconds" in values:
+            locked.digest_seconds = _checked_seconds(values["digest_seconds"])
+        if "is_active" in values:
+            locked.ended_because = "" if values["is_active"] else f"{caller.name} has stopped it."
+        after = described(locked)
+        if after != before:
+            locked.save(update_fields=["name", "events", "digest_seconds", "ended_because"])
+            _record("subscription.change", locked, caller, reason, before=before, after=after)
+    events.forget()
+    return locked
+
+
+def delete(caller: Caller, subscription: Subscription, *, reason: str = "") -> None:
+    """Delete a subscription. Its deliveries stay; those of a webhook that are open fail."""
+    with transaction.atomic():
+        _record("subscription.delete", subscription, caller, reason, before=described(subscription))
+        subscription.delete()
+    events.forget()
+
+
+def send_test(caller: Caller, subscription: Subscription, *, reason: str = "") -> Delivery:
+    """Send a message that says that it is a test, in the way of every other message. Returns its delivery."""
+    with transaction.atomic():
+        delivery = deliveries.create(
+            channel=subscription.channel,
+            target=secret_text.decrypt(subscription.target),
+            subject=TEST_SUBJECT,
+            text=f"{caller.name} has tested the subscription {subscription.name}. Nothing has happened.",
+            organization_id=subscription.organization_id,
+            subscription=subscription,
+            by=caller.name,
+        )
+        _record("subscription.test", subscription, caller, reason, deliveryId=delivery.pk)
+    return delivery
+
+
+def described(subscription: Subscription) -> dict[str, Any]:
+    """Return what the audit log says of a subscription; it has no secret and no whole address of a webhook."""
+    return {
+        "name": subscription.name,
+        "channel": subscription.channel,
+        "to": subscription.target_shown,
+        "events": list(subscription.events),
+        "digestSeconds": subscription.digest_seconds,
+        "active": not subscription.ended_because,
+    }
+
+
+def checked_events(names: Collection[str]) -> list[str]:
+    """Return the names of events without doubles. Raises InvalidSubscription."""
+    known = events.all_events()
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise InvalidSubscription(f"There is no event {unknown[0]!r}. The events are: {', '.join(known)}.")
+    if not names:
+        raise InvalidSubscription(f"A subscription needs at least one event. The events are: {', '.join(known)}.")
+    return sorted(set(names))
+
+
+def remove_with_organization(*, organization: Organization, **_: Any) -> None:
+    """Delete the subscriptions of an organization and of everything below it (receiver of `organization_removing`)."""
+    Subscription.objects.filter(organization__in=Organization.objects.under(organization)).delete()
+
+
+def renew_secrets() -> int:
+    """Encrypt all stored secrets with the present SECRET_KEY. Returns how many were encrypted with a former one.
+
+    Raises SecretUnreadable.
+    """
+    renewed = 0
+    models: Sequence[tuple[Any, tuple[str, ...]]] = ((Subscription, ("target", "secret")), (Delivery, ("target",)))
+    for model, columns in models:
+        for pk, *stored in model.objects.order_by("pk").values_list("pk", *columns).iterator():
+            new = {
+                column: text
+                for column, value in zip(columns, stored, strict=True)
+                if value and (text := secret_text.renewed(value)) is not None
+            }
+            if new:
+                model.objects.filter(pk=pk).update(**new)
+                renewed += 1
+    return renewed
+
+
+def _person_id(username: str) -> int | None:
+    if not username:
+        return None
+    users = get_user_model().objects.filter(username=username)
+    found = users.values_list("pk", flat=True).first()
+    if found is None:
+        raise PersonNotFound
+    return int(found)
+
+
+def _organization_id(caller: Caller, organization: OrganizationName | None) -> int | None:
+    if organization is None:
+        return caller.organization_id
+    return int(find_visible_organization(caller, organization).pk)
+
+
+def _checked_seconds(seconds: int) -> int:
+    if not 0 <= seconds <= LONGEST_DIGEST:
+        raise InvalidSubscription(f"The time of a digest must be 0 to {LONGEST_DIGEST:,} seconds.")
+    return seconds
+
+
+def _record(action: str, subscription: Subscription, caller: Caller, reason: str, **details: Any) -> None:
+    audit_log.record(
+        action, f"subscription:{subscription.pk}", by=caller.name, reason=reason,
+        organization_id=subscription.organization_id, **details,
+    )  # fmt: skip

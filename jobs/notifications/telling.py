@@ -1,0 +1,119 @@
+"""Make deliveries of the recorded events: every worker does so every few seconds.
+
+An event row is deleted in the transaction that gives the event to the deliveries. So no event is told twice, and a
+worker that dies loses none. A subscription has at most one delivery that gathers: a storm of events is one message.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import timedelta
+
+import structlog
+from django.db import transaction
+from django.db.models import Q
+
+from flagsite.core import actor, secret_text
+from jobs.engine.maintenance import maintenance_task
+from jobs.notifications import deliveries, digest
+from jobs.notifications.models import Delivery, DeliveryState, Event, Subscription
+from orgs.access.models import StaffScope
+from orgs.tree.paths import path_ids_of
+
+log = structlog.get_logger(__name__)
+BATCH_SIZE = 1000
+MAX_BATCHES = 50
+"""The next run goes on."""
+TAKE = """
+DELETE FROM jobs_event WHERE id IN (SELECT id FROM jobs_event ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
+RETURNING id, name, organization_id, reaches_below, subject, text, details, happened_at
+"""
+
+
+@maintenance_task
+def tell_events() -> int:
+    """Give the recorded events to the deliveries of those who have subscribed. Returns the number of events."""
+    told = 0
+    with actor.acting("worker", actor=actor.SYSTEM):
+        for _ in range(MAX_BATCHES):
+            count = _tell_some()
+            told += count
+            if count < BATCH_SIZE:
+                break
+    if told:
+        log.info("events_told", count=told)
+    return told
+
+
+def _tell_some() -> int:
+    if not Event.objects.exists():
+        return 0
+    with transaction.atomic():
+        events = sorted(Event.objects.raw(TAKE, [BATCH_SIZE]), key=lambda event: event.pk)
+        names = {event.name for event in events}
+        active = Subscription.objects.select_for_update(of=("self",)).filter(
+            Q(person__isnull=True) | Q(person__is_active=True), ended_because="", events__overlap=sorted(names)
+        )
+        audience = _Audience(list(active.order_by("pk")))
+        for subscription, wanted in audience.choose(events):
+            _gather(subscription, wanted)
+    return len(events)
+
+
+def _gather(subscription: Subscription, events: list[Event]) -> None:
+    """Add the events to the delivery of the subscription that gathers, or create one. The subscription is locked."""
+    open_ones = Delivery.objects.select_for_update().filter(subscription=subscription, state=DeliveryState.GATHERING)
+    delivery = open_ones.first()
+    if delivery is not None:
+        delivery.events = digest.gathered(delivery.events, events)
+        delivery.save(update_fields=["events"])
+        return
+    deliveries.create(
+        channel=subscription.channel,
+        target=secret_text.decrypt(subscription.target),
+        subject="",
+        text="",
+        organization_id=subscription.organization_id,
+        subscription=subscription,
+        gathered=digest.gathered({}, events),
+        wait=timedelta(seconds=subscription.digest_seconds),
+    )
+
+
+class _Audience:
+    """The subscriptions, and the organizations whose events each of them gets."""
+
+    def __init__(self, subscriptions: list[Subscription]) -> None:
+        self._subscriptions = subscriptions
+        people = [row.person_id for row in subscriptions if row.person_id]
+        self._scopes: Mapping[int, int] = dict(
+            StaffScope.objects.filter(user_id__in=people).values_list("user_id", "organization_id")
+        )
+        self._paths: dict[int, list[int]] = {}
+
+    def choose(self, events: list[Event]) -> list[tuple[Subscription, list[Event]]]:
+        """Return each subscription that wants some of the events, with these events."""
+        chosen: dict[int, list[Event]] = defaultdict(list)
+        for event in events:
+            for row in self._subscriptions:
+                if event.name in row.events and self._concerns(event, row):
+                    chosen[row.pk].append(event)
+        return [(row, chosen[row.pk]) for row in self._subscriptions if chosen[row.pk]]
+
+    def _concerns(self, event: Event, row: Subscription) -> bool:
+        """Return whether the event is one of the subtree of the subscription, and of the scope of the person."""
+        tops = [row.organization_id, self._scopes.get(row.person_id or 0)]
+        return all(self._is_inside(event, top) for top in tops if top is not None)
+
+    def _is_inside(self, event: Event, top: int) -> bool:
+        if event.organization_id is None:
+            return False
+        if top in self._path(event.organization_id):
+            return True
+        return event.reaches_below and event.organization_id in self._path(top)
+
+    def _path(self, organization_id: int) -> list[int]:
+        if organization_id not in self._paths:
+            self._paths[organization_id] = path_ids_of(organization_id)
+        return self._paths[organization_id]

@@ -1,0 +1,102 @@
+"""Webhooks to a real HTTP server: signatures, the published schedule, redirects, addresses that are gone."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook
+
+from jobs.notifications.models import Delivery, DeliveryState, Subscription
+from jobs.notifications.subscriptions import send_test
+from jobs.tests.notifications.doubles import Receiver
+from jobs.tests.notifications.sending import let_time_pass, run_all, stored, subscribe
+from orgs.access.caller import Caller
+
+pytestmark = pytest.mark.django_db
+SCHEDULE = [5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400]
+
+
+def hook(operator: Caller, receiver: Receiver) -> tuple[Delivery, str]:
+    number, secret = subscribe(operator, "webhook", f"{receiver.url}/hooks/token-of-the-path")
+    return send_test(operator, Subscription.objects.get(pk=number)), secret
+
+
+def test_the_receiver_can_verify_the_signature(operator: Caller, receiver: Receiver) -> None:
+    delivery, secret = hook(operator, receiver)
+    run_all()
+    request = receiver.requests[0]
+    body = Webhook(secret).verify(request.body, request.headers)
+    assert body["type"] == "message"
+    assert body["data"]["subject"] == "A test of Flagsite"
+    assert request.headers["webhook-id"] == stored(delivery).message_id
+    assert stored(delivery).state == DeliveryState.SENT
+    assert stored(delivery).provider_id.startswith("200 ")
+
+
+def test_failures_are_tried_again_for_days_with_the_same_id(operator: Caller, receiver: Receiver) -> None:
+    receiver.answers = [500] * 10
+    delivery, secret = hook(operator, receiver)
+    run_all()
+    waits = []
+    while found := let_time_pass():
+        waits += found
+        run_all()
+    for wait, planned in zip(waits, SCHEDULE, strict=True):
+        assert planned <= wait.total_seconds() <= planned * 1.5 + 1, "the queue's jitter comes on top"
+    failed = stored(delivery)
+    assert (failed.state, failed.attempts) == (DeliveryState.FAILED, 10)
+    assert failed.error == "The receiver answered 500."
+    assert len(receiver.requests) == 10
+    assert {request.headers["webhook-id"] for request in receiver.requests} == {failed.message_id}
+    for request in receiver.requests:
+        Webhook(secret).verify(request.body, request.headers)
+
+
+def test_a_redirect_is_not_followed(operator: Caller, receiver: Receiver) -> None:
+    receiver.answers = [307]
+    receiver.answer_headers = {"Location": f"{receiver.url}/other"}
+    delivery, _ = hook(operator, receiver)
+    run_all()
+    assert [request.path for request in receiver.requests] == ["/hooks/token-of-the-path"]
+    assert stored(delivery).error == "The receiver answered 307."
+
+
+def test_an_address_that_is_gone_ends_the_subscription(operator: Caller, receiver: Receiver) -> None:
+    receiver.answers = [410]
+    delivery, _ = hook(operator, receiver)
+    run_all()
+    assert stored(delivery).state == DeliveryState.FAILED
+    assert let_time_pass() == []
+    assert Subscription.objects.get().ended_because == "The receiver answered 410."
+
+
+def test_the_test_of_a_subscription_checks_the_address_as_every_message_does(
+    operator: Caller, receiver: Receiver, settings: Any
+) -> None:
+    delivery, _ = hook(operator, receiver)
+    settings.OUTGOING_ALLOWED = []
+    run_all()
+    assert stored(delivery).state == DeliveryState.PENDING
+    assert stored(delivery).error == "The address must begin with https://."
+    assert receiver.requests == []
+
+
+def test_no_secret_is_in_the_row_the_job_or_the_errors(operator: Caller, receiver: Receiver) -> None:
+    receiver.answers = [500]
+    delivery, secret = hook(operator, receiver)
+    run_all()
+    row = Delivery.objects.filter(pk=delivery.pk).values().get()
+    shown = json.dumps([row, Subscription.objects.values().get()], default=str)
+    assert "token-of-the-path" not in shown
+    assert secret not in shown
+    assert row["target_shown"] == f"{receiver.url}/…"
+
+
+def test_without_settings_a_webhook_stays_in_the_outbox(operator: Caller, receiver: Receiver, settings: Any) -> None:
+    delivery, _ = hook(operator, receiver)
+    settings.SEND_WEBHOOKS = False
+    run_all()
+    assert stored(delivery).state == DeliveryState.OUTBOX
+    assert receiver.requests == []
