@@ -17,6 +17,7 @@ from rich.table import Table
 from bench import (
     cleanup,
     coherence,
+    empty_jobs,
     growth,
     in_process,
     lists,
@@ -57,6 +58,7 @@ BENCHES: dict[str, Callable[[Installation, int], Result | list[Result]]] = {
     "memory": load.memory,
     "states": load.states,
     "growth": growth.growth,
+    "empty_jobs": empty_jobs.empty_jobs,
     "recovery": recovery.recovery,
     "import": imports,
     "lists": lists.lists,

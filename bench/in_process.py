@@ -26,7 +26,7 @@ print(json.dumps(microseconds(evaluate)), flush=True)
 def in_process(installation: Installation, rows: int) -> Result:
     """Measure `is_enabled` with 100 flags and a rollout to half of the users, in Flagsite and in other libraries."""
     installation.create_trees(10)
-    python = _peers(installation.folder / "peers")
+    python = peers_python(installation)
     theirs = {}
     for name in PEERS:
         done = subprocess.run([python, ROOT / "bench" / "peers.py", name], capture_output=True, text=True, check=True)
@@ -41,8 +41,9 @@ def in_process(installation: Installation, rows: int) -> Result:
     )  # fmt: skip
 
 
-def _peers(folder: Path) -> Path:
+def peers_python(installation: Installation) -> Path:
     """Return the Python of an environment with the other libraries. The first call creates it."""
+    folder = installation.folder / "peers"
     python = folder / "bin" / "python"
     if not (folder / "complete").exists():
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)

@@ -86,13 +86,17 @@ class Installation:
         self.postgres.stop()
 
     @contextmanager
-    def worker(self, concurrency: int = 1) -> Iterator[subprocess.Popen[bytes]]:
-        """Run a new worker. It has completed a job before the block begins."""
+    def worker(self, concurrency: int = 1, *more: str, keep: bool = False) -> Iterator[subprocess.Popen[bytes]]:
+        """Run a new worker, with further options. It has completed a job before the block begins.
+
+        With `keep`, the organizations and jobs stay, and the worker may still start.
+        """
         process = self.run("celery", "-A", "flagsite", "worker", "--queues", QUEUES,
-                            "--without-mingle", "--concurrency", str(concurrency))  # fmt: skip
+                            "--without-mingle", "--concurrency", str(concurrency), *more)  # fmt: skip
         try:
-            self.create_trees(1, 1)
-            self.flip(1)
+            if not keep:
+                self.create_trees(1, 1)
+                self.flip(1)
             yield process
         finally:
             self.end(process)
@@ -111,6 +115,11 @@ class Installation:
         process.wait()
         with suppress(ValueError):  # it has ended already
             self.processes.remove(process)
+
+    @property
+    def database_url(self) -> str:
+        """The URL of the database."""
+        return servers.database_url(self.folder)
 
     def sql(self, statement: str, parameters: Any = None) -> list[Any]:
         """Execute one statement on a new connection. Returns its rows."""

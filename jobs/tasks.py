@@ -18,8 +18,8 @@ DATABASE_AWAY = (OperationalError, InterfaceError)
 
 @shared_task(name="jobs.work", autoretry_for=DATABASE_AWAY, retry_backoff=2, retry_backoff_max=30, max_retries=5)
 def work(queue: str) -> None:
-    """Run the next due job of `queue`, if there is one. This task handles a wake-up."""
-    runner.run_next(queue)
+    """Run the due jobs of `queue`. This task handles a wake-up."""
+    runner.run_due(queue)
 
 
 @shared_task(name="jobs.sweep")

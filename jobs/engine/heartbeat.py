@@ -1,4 +1,8 @@
-"""The heartbeat of a running job: a thread that renews the job's lease while another thread does the work."""
+"""The heartbeat of a running job: a thread that renews the job's lease while another thread does the work.
+
+Most jobs end long before their lease has to be renewed. So one thread of the process, the starter, starts the heartbeat
+of a job only after a while.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +46,23 @@ class Heartbeat(BackgroundService):
         trusted_seconds = lease_time().total_seconds() * TRUSTED_SHARE
         return self._refused or time.monotonic() - self._renewed_at > trusted_seconds
 
+    def start(self) -> None:
+        """Let the starter start the thread, unless the job has ended before that."""
+        starter.put(self)
+
+    def start_thread(self) -> None:
+        """Start the thread now."""
+        super().start()
+
+    def stop(self, *, within: float | None = 5.0) -> None:
+        """Stop renewing the lease, and wait for the thread if it was started."""
+        starter.withdraw(self)
+        super().stop(within=within)
+
+    def start_in(self) -> float:
+        """Return the seconds until the thread has to start: a sixth of the lease time after the claim."""
+        return self._renewed_at + lease_time().total_seconds() / 6 - time.monotonic()
+
     def run(self) -> None:
         """Connect past a connection pooler, and renew the lease until the service has to stop."""
         connect_directly()
@@ -71,3 +92,49 @@ class Heartbeat(BackgroundService):
     def on_end(self) -> None:
         """Close the thread's own connection."""
         connection.close()
+
+
+class HeartbeatStarter(BackgroundService):
+    """Starts the heartbeats of jobs that last."""
+
+    def __init__(self) -> None:
+        super().__init__("heartbeat starter")
+        self._waiting: set[Heartbeat] = set()
+        self._sleeps = False
+        """Whether the thread waits for `wake`, so that `put` has to wake it."""
+
+    def put(self, heartbeat: Heartbeat) -> None:
+        """Start this heartbeat after a while."""
+        self.start()
+        self._waiting.add(heartbeat)
+        if self._sleeps:
+            self.wake()
+
+    def withdraw(self, heartbeat: Heartbeat) -> None:
+        """Do not start this heartbeat any more."""
+        self._waiting.discard(heartbeat)
+
+    def turn(self) -> None:
+        """Start the heartbeats whose time has come."""
+        for heartbeat in list(self._waiting):
+            if heartbeat.start_in() <= 0:
+                self.withdraw(heartbeat)
+                heartbeat.start_thread()
+
+    def pause(self) -> float | None:
+        """Return the seconds until the next heartbeat has to start; None while no job runs."""
+        self._sleeps = True  # before the look at the waiting ones, so that `put` misses nothing
+        waits = [heartbeat.start_in() for heartbeat in list(self._waiting)]
+        self._sleeps = not waits
+        return max(0.0, min(waits)) if waits else None
+
+    def on_error(self, error: Exception) -> None:
+        """Log the error. The next turn tries again."""
+        log.warning("heartbeat_failed", jobId=None, error=str(error))
+
+    def on_fork(self) -> None:
+        """Forget the jobs of the parent process."""
+        self._waiting.clear()
+
+
+starter = HeartbeatStarter()

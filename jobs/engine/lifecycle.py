@@ -195,18 +195,41 @@ def record_progress(
 def complete(*, job_id: int, lease: UUID, message: str | None = None, result: Any = None) -> None:
     """End an attempt as COMPLETED. `message` may explain the outcome, such as organizations that failed.
 
-    `result` is JSON that the work has produced.
+    `result` is JSON that the work has produced. Raises LeaseLost.
+    """
+    with transaction.atomic():
+        _complete(transitions.lock_chain(job_id), lease, message, result)
+
+
+def finish(*, job_id: int, lease: UUID, result: Any = None) -> None:
+    """End an attempt whose work is done: it has failed if every organization failed, otherwise it is COMPLETED.
 
     Raises LeaseLost.
     """
     with transaction.atomic():
         job = transitions.lock_chain(job_id)
-        total = F("processed") + F("failed")
-        columns = {"error_message": message, "total": total, "result": result}
-        transitions.end(job, "complete", AttemptOutcome.COMPLETED, lease=lease, **columns)
-        job.refresh_from_db()
-        counts = {**_counts(job), "durationMs": _milliseconds(job)}
-        transitions.log_on_commit(log.info, "job_completed", **transitions.log_fields(job), **counts)
+        if job.lease_token != lease:
+            raise LeaseLost
+        first = job.failures.order_by("organization_id").first() if job.failed else None
+        example = f"(id {first.organization_id}): {first.error}" if first else "is unknown"
+        if job.failed and not job.processed:
+            all_failed = f"All {job.failed} organizations failed; the first {example}"
+            error = f"The only organization failed {example}" if job.failed == 1 else all_failed
+            fail(job_id=job_id, lease=lease, error=error)
+            return
+        message = None
+        if job.failed:
+            message = f"{job.failed} of {job.failed + job.processed} organizations failed; the first {example}"
+        elif job.processed and job.superseded == job.processed:
+            message = "Every organization already had the value of a newer change; nothing was written."
+        _complete(job, lease, message, result)
+
+
+def _complete(job: Job, lease: UUID, message: str | None, result: Any) -> None:
+    columns = {"error_message": message, "total": job.processed + job.failed, "result": result}
+    transitions.end(job, "complete", AttemptOutcome.COMPLETED, lease=lease, **columns)
+    counts = {**_counts(job), "durationMs": _milliseconds(job)}
+    transitions.log_on_commit(log.info, "job_completed", **transitions.log_fields(job), **counts)
 
 
 def fail(*, job_id: int, lease: UUID, error: str, traceback: str = "", permanent: bool = False) -> Job | None:

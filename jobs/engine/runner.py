@@ -1,7 +1,8 @@
-"""Handle a wake-up in a worker: claim one job, run it, and record its end."""
+"""Handle a wake-up in a worker: claim due jobs, run them, and record their ends."""
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Callable
 from functools import partial
@@ -26,10 +27,24 @@ from jobs.errors import (
 )
 
 log = structlog.get_logger(__name__)
+RUN_SECONDS = 1.0
+"""How long a worker goes on with the jobs of one queue before it looks at its other messages."""
 RECORD_TIMEOUT_SECONDS = 30.0
 """How long a worker tries to record the end of a job while the database does not answer."""
 MAX_PAUSE_SECONDS = 5.0
 """Longest pause between two of these tries."""
+
+
+def run_due(queue: str) -> None:
+    """Run due jobs of `queue`, one after the other, for RUN_SECONDS at most; then send a wake-up if more are due.
+
+    So short jobs need no message each, and long queues do not keep a worker from its other queues.
+    """
+    end_at = time.monotonic() + RUN_SECONDS
+    while run_one(queue) is not None:
+        if time.monotonic() > end_at:
+            wake_for_the_rest(queue)
+            return
 
 
 def run_next(queue: str) -> Job | None:
@@ -37,16 +52,27 @@ def run_next(queue: str) -> Job | None:
 
     Returns the job as it was when the worker claimed it, or None if no job may start now.
     """
+    job = run_one(queue)
+    if job is not None:
+        wake_for_the_rest(queue)
+    return job
+
+
+def run_one(queue: str) -> Job | None:
+    """Run the next due job of `queue`. Returns it as it was when it was claimed, or None if no job may start now."""
     if stop_request.is_requested():
         wakeup.wake(queue)  # another worker has to handle this wake-up
         return None
     job = claiming.claim(queue=queue, worker=worker_registry.process_name())
-    if job is None:
-        return None
-    run_claimed(job)
+    if job is not None:
+        run_claimed(job)
+    return job
+
+
+def wake_for_the_rest(queue: str) -> None:
+    """Send a wake-up if more jobs of `queue` are due."""
     if Job.objects.due().filter(queue=queue).exists():
         wakeup.wake(queue)
-    return job
 
 
 def run_claimed(job: Job) -> None:
@@ -101,26 +127,7 @@ def _work(run: Run) -> Callable[[], object]:
     except Exception as error:  # noqa: BLE001 - whatever went wrong is the job's error
         trace = _storable(traceback.format_exc())
         return partial(lifecycle.fail, job_id=job_id, lease=lease, error=_summary(error), traceback=trace)
-    return partial(_finish, run)
-
-
-def _finish(run: Run) -> None:
-    """End a job whose work is done: it has failed if every organization failed, otherwise it is COMPLETED."""
-    job = run.reload()
-    first = job.failures.order_by("organization_id").first()
-    example = f"(id {first.organization_id}): {first.error}" if first else "is unknown"
-    message = None
-    if job.failed and not job.processed:
-        error = f"All {job.failed} organizations failed; the first {example}"
-        if job.failed == 1:
-            error = f"The only organization failed {example}"
-        lifecycle.fail(job_id=job.pk, lease=run.lease, error=error)
-        return
-    if job.failed:
-        message = f"{job.failed} of {job.failed + job.processed} organizations failed; the first {example}"
-    elif job.processed and job.superseded == job.processed:
-        message = "Every organization already had the value of a newer change; nothing was written."
-    lifecycle.complete(job_id=job.pk, lease=run.lease, message=message, result=run.result)
+    return partial(lifecycle.finish, job_id=job_id, lease=lease, result=run.result)
 
 
 def _persist(record_end: Callable[[], object]) -> None:

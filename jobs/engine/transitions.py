@@ -45,6 +45,9 @@ def unknown_queue(name: str) -> UnknownQueue:
 
 def lock_chain(job_id: int) -> Job:
     """Lock the chain of the job by the row of its first job, then read and return the job. Raises JobNotFound."""
+    first = Job.objects.select_for_update().filter(pk=job_id, parent_job=None).first()
+    if first is not None:
+        return first
     parent_id = Job.objects.filter(pk=job_id).values_list("parent_job_id", flat=True).first()
     Job.objects.select_for_update().filter(pk=parent_id or job_id).first()
     job = Job.objects.filter(pk=job_id).first()
@@ -101,7 +104,8 @@ def end(
     RETRYING attempts of the chain get the status with which the chain ends. Raises the same errors as `transition`.
     """
     transition(job.pk, name, lease=lease, completed_at=Now(), unique_key=None, **columns)
-    _transition_all(END_OF_EARLIER_ATTEMPTS[TRANSITIONS[name].target], job.root_id)
+    if job.parent_job_id is not None:
+        _transition_all(END_OF_EARLIER_ATTEMPTS[TRANSITIONS[name].target], job.root_id)
     chain_changed(job, TRANSITIONS[name].target)
     chain_end.follow(job, TRANSITIONS[name].target, str(columns.get("error_message") or ""))
     hourly_metrics.add(job.pk, outcome, ends_chain=True, rescued=rescued)

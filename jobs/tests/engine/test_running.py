@@ -154,14 +154,14 @@ def test_a_worker_that_lost_its_lease_records_nothing(ending: type[Exception] | 
 def test_the_end_is_recorded_once_the_database_is_back(
     monkeypatch: pytest.MonkeyPatch, reconnections: list[str]
 ) -> None:
-    complete, away = lifecycle.complete, [OperationalError("away"), OperationalError("away")]
+    finish, away = lifecycle.finish, [OperationalError("away"), OperationalError("away")]
 
-    def complete_later(**arguments: Any) -> None:
+    def finish_later(**arguments: Any) -> None:
         if away:
             raise away.pop()
-        complete(**arguments)
+        finish(**arguments)
 
-    monkeypatch.setattr(lifecycle, "complete", complete_later)
+    monkeypatch.setattr(lifecycle, "finish", finish_later)
     in_pauses(monkeypatch, transient_errors, lambda _: None)
     assert run(counting(processed=1)).status == "COMPLETED"
     assert len(reconnections) == 2
@@ -175,6 +175,25 @@ def test_what_is_still_due_wakes_the_next(wake_ups: list[str]) -> None:
     assert wake_ups == [QUEUE]
     runner.run_next(QUEUE)
     runner.run_next(QUEUE)
+    assert wake_ups == [QUEUE]
+
+
+def test_one_wake_up_runs_everything_that_is_due(wake_ups: list[str]) -> None:
+    jobs = [waiting() for _ in range(3)]
+    wake_ups.clear()
+    runner.run_due(QUEUE)
+    assert [statuses(job) for job in jobs] == [["COMPLETED"]] * 3
+    assert wake_ups == []
+
+
+def test_a_worker_leaves_the_rest_to_another_wake_up_after_a_while(
+    wake_ups: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "RUN_SECONDS", -1.0)
+    jobs = [waiting() for _ in range(2)]
+    wake_ups.clear()
+    runner.run_due(QUEUE)
+    assert [statuses(job) for job in jobs] == [["COMPLETED"], ["PENDING"]]
     assert wake_ups == [QUEUE]
 
 
