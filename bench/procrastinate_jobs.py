@@ -6,7 +6,6 @@ The program runs in an environment with bench/peers.txt, so it imports no module
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -14,11 +13,15 @@ import time
 import procrastinate
 import psycopg
 
-app = procrastinate.App(connector=procrastinate.SyncPsycopgConnector(conninfo=os.environ.get("BENCH_DATABASE", "")))
+URL = sys.argv[1]
+IS_WORKER = sys.argv[2] == "work"
+Connector = procrastinate.PsycopgConnector if IS_WORKER else procrastinate.SyncPsycopgConnector
+app = procrastinate.App(connector=Connector(conninfo=URL))
 RATE = """
 SELECT count(DISTINCT job_id) / extract(epoch FROM max(at) - min(at) FILTER (WHERE type = 'started'))::float8
   FROM procrastinate_events WHERE type IN ('started', 'succeeded')
 """
+ENDED = "SELECT count(*) FROM procrastinate_jobs WHERE status = 'succeeded'"
 
 
 @app.task(queue="bench", name="nothing")
@@ -26,42 +29,32 @@ def nothing() -> None:
     """Do nothing."""
 
 
-def main(url: str, jobs: int, slots: int) -> None:
+def main(jobs: int, slots: int) -> None:
     """Create the jobs in this process, then let workers end them."""
-    os.environ["BENCH_DATABASE"] = url
-    creating = app.with_connector(procrastinate.SyncPsycopgConnector(conninfo=url))
-    with creating.open():
-        creating.schema_manager.apply_schema()
+    with app.open():
+        app.schema_manager.apply_schema()
         began = time.perf_counter()
-        task = creating.tasks["nothing"]
         for _ in range(jobs):
-            task.defer()
+            nothing.defer()
         created = jobs / (time.perf_counter() - began)
-    workers = [subprocess.Popen([sys.executable, __file__, "work", url]) for _ in range(slots)]
-    with psycopg.connect(url, autocommit=True) as connection:
-        while _ended(connection) < jobs:
+    workers = [subprocess.Popen([sys.executable, __file__, URL, "work"]) for _ in range(slots)]
+    with psycopg.connect(URL, autocommit=True) as connection:
+        while _number(connection, ENDED) < jobs:
             time.sleep(0.1)
-        row = connection.execute(RATE).fetchone()
+        ended = _number(connection, RATE)
     for worker in workers:
         worker.terminate()
         worker.wait()
-    print(json.dumps({"created": created, "ended": row[0] if row else 0.0}))
+    print(json.dumps({"created": created, "ended": ended}))
 
 
-def _ended(connection: psycopg.Connection) -> int:
-    row = connection.execute("SELECT count(*) FROM procrastinate_jobs WHERE status = 'succeeded'").fetchone()
-    return row[0] if row else 0
-
-
-def work(url: str) -> None:
-    """Be a worker with one slot."""
-    app.with_connector(procrastinate.PsycopgConnector(conninfo=url)).run_worker(
-        queues=["bench"], concurrency=1, delete_jobs="never"
-    )
+def _number(connection: psycopg.Connection, statement: str) -> float:
+    row = connection.execute(statement).fetchone()
+    return row[0] if row else 0.0
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "work":
-        work(sys.argv[2])
+    if IS_WORKER:
+        app.run_worker(queues=["bench"], concurrency=1, delete_jobs="never")
     else:
-        main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+        main(int(sys.argv[2]), int(sys.argv[3]))
