@@ -57,6 +57,14 @@ class UnknownQueue(FlagsiteError):
     """There is no such queue."""
 
 
+class QueueExists(FlagsiteError):
+    """There is a queue with this name already."""
+
+
+class QueueInUse(FlagsiteError):
+    """The queue is in use, so it cannot be deleted."""
+
+
 class InvalidQueueSettings(FlagsiteError):
     """The queue cannot have these settings."""
 

@@ -35,9 +35,13 @@ def clean_up() -> None:
 
 
 @shared_task(name="jobs.enqueue", autoretry_for=DATABASE_AWAY, retry_backoff=2, retry_backoff_max=600, max_retries=20)
-def enqueue_job(kind: str, arguments: dict[str, Any] | None = None, organization_id: int | None = None) -> None:
+def enqueue_job(
+    kind: str, arguments: dict[str, Any] | None = None, organization_id: int | None = None, queue: str = ""
+) -> None:
     """Enqueue a job of any kind. A periodic task names the kind and its arguments in its keyword arguments."""
-    enqueue.enqueue(kind=kind, arguments=arguments, organization_id=organization_id, trigger=Job.Trigger.SCHEDULE)
+    enqueue.enqueue(
+        kind=kind, queue=queue, arguments=arguments, organization_id=organization_id, trigger=Job.Trigger.SCHEDULE
+    )
 
 
 @shared_task(name="jobs.tell_events")

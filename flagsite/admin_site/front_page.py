@@ -87,8 +87,10 @@ def overview_context(request: HttpRequest) -> dict[str, Any]:
 
 def _of_everything() -> dict[str, Any]:
     day, workers = statistics.last_day(), worker_registry.all_workers()
+    queues = queue_operations.queue_statuses()
     return _of_jobs(statistics.counts_by_status(), day, "estimated from the numbers of jobs in 14 ranges of time") | {
-        "queue_statuses": queue_operations.queue_statuses(),
+        "queue_statuses": queues,
+        "unserved": [status for status in queues if status.is_unserved],
         "workers": [worker for worker in workers if worker.is_alive],
         "gone": sum(not worker.is_alive for worker in workers),
     }

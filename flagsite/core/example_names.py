@@ -46,6 +46,7 @@ FAILED_PLAN_ID = 5
 KEY_PREFIX, KEY_NAME = "4fG6aBcD", "nightly-sync"
 KEY_ACTOR = f"key:{KEY_PREFIX} {KEY_NAME}"
 PERSON, NEW_PERSON = "alice", "bjorn"
-PERIODIC_TASK, PERIODIC_TASK_ID = "clean up old jobs on Sundays", 8
+PERIODIC_TASK, PERIODIC_TASK_ID = "clean up old jobs on Sundays", 100
 NEW_PERIODIC_TASK = "clean up old jobs every night"
-QUEUE = "default"
+QUEUE, SPARE_QUEUE, NEW_QUEUE = "default", "campaigns", "exports"
+"""The queue of several kinds, a queue without jobs, and a queue that the demo does not have."""

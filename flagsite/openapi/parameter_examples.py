@@ -43,6 +43,8 @@ BY_OPERATION: dict[str, dict[str, Any]] = {
     "retrySchedule": {"schedule_id": names.FAILED_PLAN_ID},
     "listAccessKeys": {"organizationId": names.NORWAY},
     "listPeople": {"organizationId": names.NORWAY},
+    "getQueue": {"name": names.QUEUE},
+    "deleteQueue": {"name": names.SPARE_QUEUE},
     "changeQueue": {"name": names.QUEUE},
     "pauseQueue": {"name": names.QUEUE},
     "resumeQueue": {"name": names.QUEUE},

@@ -53,6 +53,8 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     jobs.JobNotFound: (404, "job-not-found"),
     jobs.JobEnded: (409, "job-ended"),
     jobs.UnknownQueue: (404, "queue-not-found"),
+    jobs.QueueExists: (409, "queue-exists"),
+    jobs.QueueInUse: (409, "queue-in-use"),
     jobs.InvalidQueueSettings: (400, "invalid-queue-settings"),
     jobs.UnknownKind: (400, "unknown-kind"),
     jobs.InvalidJobArguments: (400, "invalid-job-arguments"),

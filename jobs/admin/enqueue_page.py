@@ -19,7 +19,7 @@ from flagsite.core.api.times import FIRST_YEAR, LAST_YEAR
 from flagsite.core.errors import FlagsiteError
 from jobs.admin.schema_form import ArgumentsForm
 from jobs.engine.kinds import JobKind, enqueueable_kinds
-from jobs.engine.models import Job
+from jobs.engine.models import Job, Queue
 from jobs.errors import UnknownKind
 from jobs.operations.enqueue import MAX_UNIQUE_KEY_LENGTH, Enqueued, enqueue_for, enqueueable
 from jobs.operations.job_operations import HIGHEST_PRIORITY, LOWEST_PRIORITY
@@ -42,6 +42,7 @@ class EnqueueForm(forms.Form):
         help_text="The organization for which the job works, with everything below it. Type a part of the name, or the "
         "key. Empty: everything that you see.",
     )
+    queue = forms.ChoiceField(required=False)
     run_at = DateTimeText(label="Run at (UTC)", required=False, help_text="Empty: now.")
     priority = forms.IntegerField(
         required=False,
@@ -61,6 +62,12 @@ class EnqueueForm(forms.Form):
         set_caller(self, caller)
         if not kind.of_organization:
             del self.fields["organization"]
+        if kind.concurrency_key is not None or caller.organization_id is not None:
+            del self.fields["queue"]
+        else:
+            names = Queue.objects.order_by("name").values_list("name", flat=True)
+            self.fields["queue"].choices = [(name, name) for name in names]  # type: ignore[attr-defined]
+            self.fields["queue"].initial = kind.queue
 
     def clean_run_at(self) -> datetime | None:
         at: datetime | None = self.cleaned_data["run_at"]
@@ -122,6 +129,7 @@ def enqueue_as(caller: Caller, kind: JobKind, form: EnqueueForm, arguments: Argu
         arguments=arguments.arguments,
         organization=organization.pk if organization else None,
         trigger=Job.Trigger.ADMIN,
+        queue=values.get("queue", ""),
         run_at=values["run_at"],
         priority=values["priority"],
         unique_key=values["unique_key"],

@@ -1,7 +1,8 @@
-"""The admin site's pages of queues: the status of each queue, pause and resume, and the settings."""
+"""The admin site's pages of queues: status, creation, settings, pause, resume and deletion of each queue."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
@@ -11,7 +12,8 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from flagsite.core.admin.reason_form import ReasonForm, reason_field
+from flagsite.core.admin.reason_form import ReasonForm, reason_field, with_reason
+from flagsite.core.errors import FlagsiteError
 from jobs.engine.models import Queue
 from jobs.operations import queue_operations
 from orgs.access.live_pages import LiveListAdmin
@@ -29,6 +31,7 @@ class QueueOperationForm(ReasonForm):
 class QueueAdmin(LiveListAdmin):
     """The pages of queues. New settings count from the next claim or the next failure on."""
 
+    add_role = Role.OPERATOR
     change_role = Role.OPERATOR
     fields = queue_operations.SETTINGS
     page_template = "admin/jobs/queue/list.html"
@@ -38,6 +41,7 @@ class QueueAdmin(LiveListAdmin):
         return {
             "queue_statuses": queue_operations.queue_statuses(),
             "with_settings": True,
+            "kept_queues": queue_operations.queues_of_kinds(),
             "may_operate": self.has_change_permission(request),
         }
 
@@ -46,12 +50,23 @@ class QueueAdmin(LiveListAdmin):
         return [
             path("<path:name>/pause/", view(self.pause_view), name="jobs_queue_pause"),
             path("<path:name>/resume/", view(self.resume_view), name="jobs_queue_resume"),
+            path("<path:name>/delete/", view(self.remove_view), name="jobs_queue_remove"),
             *super().get_urls(),
         ]
 
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[Any]:
+        return self.fields if obj else ("name", *self.fields)
+
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        if not change:
+            values = {field: form.cleaned_data[field] for field in queue_operations.SETTINGS}
+            queue_operations.create(obj.pk, by=_name_of(request), **values)
+            return
         changed = {field: form.cleaned_data[field] for field in queue_operations.SETTINGS if field in form.changed_data}
         queue_operations.change(obj.pk, by=_name_of(request), **changed)
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Do nothing, because `queue_operations.create` has written the audit entry."""
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         """Do nothing, because `queue_operations.change` has written the audit entry."""
@@ -64,21 +79,41 @@ class QueueAdmin(LiveListAdmin):
         """Ask for a reason, then resume the queue."""
         return self._pause_or_resume(request, name, "resume")
 
-    def _pause_or_resume(self, request: HttpRequest, name: str, action: str) -> HttpResponse:
+    def remove_view(self, request: HttpRequest, name: str) -> HttpResponse:
+        """Ask for a reason, then delete the queue."""
+        queue, form = self._asked(request, name, ReasonForm)
+        if request.method == "POST" and form.is_valid():
+            try:
+                queue_operations.delete(queue.pk, by=_name_of(request), reason=form.cleaned_data["reason"])
+            except FlagsiteError as error:
+                self.message_user(request, error.detail, messages.ERROR)
+            else:
+                self.message_user(request, with_reason(f"Queue {queue.pk} is deleted.", form.cleaned_data["reason"]))
+            return HttpResponseRedirect(reverse("admin:jobs_queue_changelist"))
+        return self._question(request, queue, "delete", form)
+
+    def _asked(self, request: HttpRequest, name: str, form: type[ReasonForm]) -> tuple[Queue, ReasonForm]:
+        """Return the queue and the form of an operation. Raises PermissionDenied, Http404."""
         if not self.has_change_permission(request):
             raise PermissionDenied
         queue = self.get_object(request, unquote(name))
         if queue is None:
             raise Http404
-        form = QueueOperationForm(request.POST if request.method == "POST" else None)
+        return queue, form(request.POST if request.method == "POST" else None)
+
+    def _question(self, request: HttpRequest, queue: Queue, action: str, form: ReasonForm) -> HttpResponse:
+        frame = self.admin_site.each_context(request)
+        context = {"opts": self.opts, "title": f"{action.title()} queue {queue.pk}", "queue": queue, "action": action}
+        return TemplateResponse(request, "admin/jobs/queue/act.html", frame | context | {"form": form})
+
+    def _pause_or_resume(self, request: HttpRequest, name: str, action: str) -> HttpResponse:
+        queue, form = self._asked(request, name, QueueOperationForm)
         if request.method == "POST" and form.is_valid():
             function = queue_operations.pause if action == "pause" else queue_operations.resume
             function(queue.pk, by=_name_of(request), reason=form.cleaned_data["reason"])
             self._show_result(request, queue, action)
             return HttpResponseRedirect(reverse("admin:jobs_queue_changelist"))
-        frame = self.admin_site.each_context(request)
-        context = {"opts": self.opts, "title": f"{action.title()} queue {queue.pk}", "queue": queue, "action": action}
-        return TemplateResponse(request, "admin/jobs/queue/act.html", frame | context | {"form": form})
+        return self._question(request, queue, action, form)
 
     def _show_result(self, request: HttpRequest, before: Queue, action: str) -> None:
         if action == "pause" and before.paused_at:

@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from flagsite.core.api.input import Text, WriteInput
 from flagsite.core.api.times import Time
+from jobs.api.queue_serializers import QueueName
 from jobs.api.serializers import tracking_url
 from jobs.engine.kinds import JobKind
 from jobs.engine.models import Job
@@ -73,6 +74,7 @@ class EnqueueInput(WriteInput):
     organizationId = ReferenceInBody(
         source="organization", required=False, help_text=f"The organization for which the job works. {HOW_TO_NAME}"
     )
+    queue = QueueName(required=False, help_text="The queue in which the job waits; that of its kind if missing.")
     priority = serializers.IntegerField(
         required=False, min_value=LOWEST_PRIORITY, max_value=HIGHEST_PRIORITY, help_text="Higher runs first."
     )

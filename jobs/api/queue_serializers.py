@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
+from django.core.validators import RegexValidator
+from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
+from flagsite.core import example_names as names
 from flagsite.core.api.combinations import at_least_one
-from flagsite.core.api.input import StrictBoolean, WriteInput
-from jobs.engine.models import Backoff, Queue
+from flagsite.core.api.input import StrictBoolean, Text, WriteInput
+from jobs.engine.models import QUEUE_NAME, QUEUE_NAME_WORDS, Backoff, Queue
 from jobs.operations import queue_operations
 from jobs.operations.job_operations import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from jobs.operations.queue_operations import QueueStatus
@@ -39,6 +41,7 @@ DEFAULT = {
     "later": 1,
     "running": 0,
     "oldestDueAt": "2026-11-23T09:58:01.120481Z",
+    "workers": 2,
 }
 
 
@@ -66,6 +69,7 @@ class QueueSerializer(serializers.Serializer[QueueStatus]):
     later = serializers.IntegerField(help_text="Jobs that wait for a later time.")
     running = serializers.IntegerField()
     oldestDueAt = serializers.DateTimeField(source="oldest_due_at", allow_null=True)
+    workers = serializers.IntegerField(help_text="Workers that serve the queue. Without any, due jobs wait.")
 
     def get_paused(self, status: QueueStatus) -> bool:
         return status.queue.paused_at is not None
@@ -78,11 +82,17 @@ class QueuesSerializer(serializers.Serializer[dict[str, Any]]):
     results = QueueSerializer(many=True)
 
 
-@extend_schema_serializer(examples=[OpenApiExample("At most four jobs at once", value={"concurrency": 4})])
-class QueueChanges(WriteInput):
-    """The body of PATCH /v1/queues/{name}. A missing field does not change."""
+@extend_schema_field({"type": "string", "maxLength": 64, "pattern": "^[a-z0-9][a-z0-9_-]*$"})
+class QueueName(Text):
+    """The name of a queue."""
 
-    combinations: ClassVar = at_least_one(*CHANGEABLE)
+    def __init__(self, **options: Any) -> None:
+        validators = [RegexValidator(QUEUE_NAME, f"Write {QUEUE_NAME_WORDS}.")]
+        super().__init__(max_length=64, validators=validators, **options)
+
+
+class QueueSettings(WriteInput):
+    """The settings of a queue in a body."""
 
     concurrency = serializers.IntegerField(
         required=False, allow_null=True, min_value=1, max_value=10_000, help_text="Null: no limit."
@@ -118,10 +128,31 @@ class QueueChanges(WriteInput):
     )
     fair = StrictBoolean(source="is_fair", required=False, help_text=HELP["is_fair"])
 
+
+@extend_schema_serializer(examples=[OpenApiExample("At most four jobs at once", value={"concurrency": 4})])
+class QueueChanges(QueueSettings):
+    """The body of PATCH /v1/queues/{name}. A missing field does not change."""
+
+    combinations: ClassVar = at_least_one(*CHANGEABLE)
+
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if not attrs.keys() - {"reason"}:
             raise ValidationError(f"Nothing to change: send one of {', '.join(CHANGEABLE)}.")
         return attrs
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "Two jobs at once, and 100 starts a minute",
+            value={"name": names.NEW_QUEUE, "concurrency": 2, "rateAllowed": 100, "reason": "For the nightly exports"},
+        )
+    ]
+)
+class NewQueue(QueueSettings):
+    """The body of POST /v1/queues. A missing field gets its default."""
+
+    name = QueueName(help_text=f"{QUEUE_NAME_WORDS.capitalize()}.")
 
 
 @extend_schema_serializer(examples=[OpenApiExample("Before all others", value={"priority": 50})])

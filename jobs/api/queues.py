@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from flagsite.core.api.input import ReasonInput
 from flagsite.core.db.snapshot import snapshot
-from jobs.api.queue_serializers import PriorityInput, QueueChanges, QueueSerializer, QueuesSerializer
+from jobs.api.queue_serializers import NewQueue, PriorityInput, QueueChanges, QueueSerializer, QueuesSerializer
 from jobs.engine.chains import job_for
 from jobs.operations import job_operations, queue_operations
 from orgs.access.endpoints import Endpoint
@@ -22,9 +22,9 @@ THE_QUEUES = "the queues"
 
 
 class Queues(Endpoint):
-    """All queues."""
+    """All queues, and the creation of a queue."""
 
-    roles: ClassVar = {"GET": Role.READER}
+    roles: ClassVar = {"GET": Role.READER, "POST": Role.OPERATOR}
 
     @extend_schema(operation_id="listQueues", summary="Read the queues", responses=QueuesSerializer, tags=["jobs"])
     def get(self, request: Request) -> Response:
@@ -34,11 +34,49 @@ class Queues(Endpoint):
             statuses = queue_operations.queue_statuses()
         return Response(QueuesSerializer({"results": statuses}).data)
 
+    @extend_schema(
+        operation_id="createQueue",
+        summary="Create a queue",
+        request=NewQueue,
+        responses={201: QueueSerializer},
+        tags=["jobs"],
+    )
+    @idempotent
+    def post(self, request: Request) -> Response:
+        """Jobs wait in it whose request names the queue. A worker has to serve it: start one with its name."""
+        self.check_is_unbound(THE_QUEUES)
+        created = queue_operations.create(**NewQueue.read(request), by=self.caller.name, reason=self.reason)
+        return _response(created.name, status=201, headers={"Location": f"/v1/queues/{created.name}"})
+
 
 class OneQueue(Endpoint):
-    """The settings of a queue."""
+    """One queue: its settings and counts, and its deletion."""
 
-    roles: ClassVar = {"PATCH": Role.OPERATOR}
+    roles: ClassVar = {"GET": Role.READER, "PATCH": Role.OPERATOR, "DELETE": Role.OPERATOR}
+
+    @extend_schema(
+        operation_id="getQueue", summary="Read a queue", parameters=[NAME], responses=QueueSerializer, tags=["jobs"]
+    )
+    def get(self, request: Request, name: str) -> Response:
+        """The queue with its settings and the counts of its jobs. A bound access key may not do this."""
+        self.check_is_unbound(THE_QUEUES)
+        return _response(name)
+
+    @extend_schema(
+        operation_id="deleteQueue",
+        summary="Delete a queue",
+        request=None,
+        parameters=[NAME],
+        responses={204: None},
+        tags=["jobs"],
+    )
+    @idempotent
+    def delete(self, request: Request, name: str) -> Response:
+        """A queue stays while it has open jobs, and as long as the jobs of a kind wait in it (409)."""
+        self.check_is_unbound(THE_QUEUES)
+        ReasonInput.read(request)
+        queue_operations.delete(name, by=self.caller.name, reason=self.reason)
+        return Response(status=204)
 
     @extend_schema(
         operation_id="changeQueue",
@@ -121,6 +159,5 @@ class PriorityOfJob(Endpoint):
         return Response({"priority": changed.priority})
 
 
-def _response(name: str) -> Response:
-    (status,) = (status for status in queue_operations.queue_statuses() if status.queue.name == name)
-    return Response(QueueSerializer(status).data)
+def _response(name: str, **options: Any) -> Response:
+    return Response(QueueSerializer(queue_operations.queue_status(name)).data, **options)

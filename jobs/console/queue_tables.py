@@ -42,14 +42,14 @@ def queue_document(queue: Queue) -> dict[str, Any]:
     }
 
 
-def queue_status_document(status: QueueStatus, workers: int) -> dict[str, Any]:
+def queue_status_document(status: QueueStatus) -> dict[str, Any]:
     """A queue as JSON, with the counts of its jobs and the number of its workers."""
-    counts = {"due": status.due, "later": status.later, "running": status.running, "workers": workers}
+    counts = {"due": status.due, "later": status.later, "running": status.running, "workers": status.workers}
     return queue_document(status.queue) | counts | {"oldestDueAt": terminal.iso(status.oldest_due_at)}
 
 
-def queue_status_table(statuses: Sequence[QueueStatus], workers: dict[str, int]) -> Table:
-    """A table with one row for each queue; `workers` is the number of workers by the name of the queue."""
+def queue_status_table(statuses: Sequence[QueueStatus]) -> Table:
+    """A table with one row for each queue."""
     table = terminal.table(
         Column("Queue", no_wrap=True), Column("Due", justify="right"), Column("Later", justify="right"),
         Column("Running", justify="right"), Column("Oldest waits", no_wrap=True), Column("Workers", justify="right"),
@@ -61,8 +61,14 @@ def queue_status_table(statuses: Sequence[QueueStatus], workers: dict[str, int])
         oldest = terminal.format_duration(timezone.now() - status.oldest_due_at) if status.oldest_due_at else ""
         table.add_row(
             *terminal.cells(
-                queue.name, due, status.later, running, oldest, workers.get(queue.name, 0), queue.max_retries + 1,
-                Text(terminal.plain(queue_state(queue)), style="yellow" if queue.paused_at else "green"),
+                queue.name, due, status.later, running, oldest, status.workers, queue.max_retries + 1,
+                _state_cell(status),
             )
         )  # fmt: skip
     return table
+
+
+def _state_cell(status: QueueStatus) -> Text:
+    """The state of the queue in its colour, with a note if due jobs wait and no worker serves the queue."""
+    state = Text(terminal.plain(queue_state(status.queue)), style="yellow" if status.queue.paused_at else "green")
+    return state.append(", no worker serves it", style="red") if status.is_unserved else state

@@ -15,7 +15,7 @@ from django.db.models import F
 from django.db.models.functions import Coalesce, Greatest, Now
 
 from jobs.engine import transitions
-from jobs.engine.kinds import kinds_of
+from jobs.engine.kinds import attempt_limits, kinds_of
 from jobs.engine.models import Job, Queue, lease_time
 from jobs.engine.states import Status
 
@@ -91,7 +91,7 @@ def _claim_next(queue: Queue, worker: str) -> Job | None:
         "worker": worker,
         "lease": uuid4(),
         "lease_time": lease_time(),
-        "attempt_seconds": json.dumps({kind.name: kind.attempt_seconds for kind in kinds if kind.attempt_seconds}),
+        "attempt_seconds": json.dumps(attempt_limits()),
         "key_limits": json.dumps(key_limits),
         "fair_window": FAIR_WINDOW,
     }

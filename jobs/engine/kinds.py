@@ -86,8 +86,13 @@ def enqueueable_kinds() -> list[JobKind]:
     return [_kinds[name] for name in known_kinds() if _kinds[name].arguments is not None]
 
 
+def attempt_limits() -> dict[str, float]:
+    """Return how many seconds one attempt may take, by kind, without the kinds that have no limit."""
+    return {kind.name: kind.attempt_seconds for kind in _kinds.values() if kind.attempt_seconds}
+
+
 def kinds_of(queue: str) -> list[JobKind]:
-    """Return the kinds whose jobs wait in the queue."""
+    """Return the kinds whose jobs wait in the queue, unless their creation names another one."""
     return [kind for kind in _kinds.values() if kind.queue == queue]
 
 

@@ -45,6 +45,7 @@ class Uniqueness:
 def create(
     *,
     kind: str,
+    queue: str = "",
     organization_id: int | None = None,
     arguments: dict[str, Any] | None = None,
     total: int | None = None,
@@ -61,16 +62,16 @@ def create(
     """Create a job in the caller's transaction, and send a wake-up after the commit.
 
     `arguments` is JSON that the code of the kind reads. `total` is the number of organizations to process, if it is
-    known. `requested_by` is an actor. A higher `priority` runs first. The job is due after `wait`, or at `run_at`.
-    If it has not started `start_within` after that, the engine cancels it. Raises UnknownKind, UnknownQueue, or
-    IntegrityError if another job has the unique key.
+    known. `requested_by` is an actor. A higher `priority` runs first. The job waits in `queue`, or in the queue of
+    its kind. It is due after `wait`, or at `run_at`. If it has not started `start_within` after that, the engine
+    cancels it. Raises UnknownKind, UnknownQueue, or IntegrityError if another job has the unique key.
     """
     job_kind = kind_named(kind)
-    queue = transitions.queue_named(job_kind.queue)
+    waits_in = transitions.queue_named(queue or job_kind.queue, hold=queue not in ("", job_kind.queue))
     due = Now() + wait if run_at is None else Greatest(Now(), Value(run_at))
     job = new_job(
         job_kind,
-        queue,
+        waits_in,
         priority=priority,
         organization_id=organization_id,
         arguments=arguments or {},
@@ -88,14 +89,14 @@ def create(
     transitions.log_on_commit(log.info, "job_created", **transitions.log_fields(job), kind=kind)
     later = wait if run_at is None else max(run_at - timezone.now(), timedelta())
     if later:
-        wakeup.wake_later(queue.name, after=later)
+        wakeup.wake_later(job.queue, after=later)
     else:
-        wakeup.wake(queue.name)
+        wakeup.wake(job.queue)
     return job
 
 
 def new_job(kind: JobKind, queue: Queue, *, arguments: dict[str, Any], **columns: Any) -> Job:
-    """Return a job of the kind that is not stored yet; `queue` is the queue of the kind."""
+    """Return a job of the kind that is not stored yet; `queue` is where it waits."""
     key = kind.concurrency_key
     return Job(
         kind=kind.name,

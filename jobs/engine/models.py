@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import ClassVar
 
 from django.conf import settings
-from django.core.validators import MaxValueValidator, MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models.fields.json import KeyTransform
 from django.db.models.functions import Now
@@ -15,6 +15,9 @@ from django.utils import timezone
 from jobs.engine.batch_part import PartOfBatch
 from jobs.engine.states import FINAL, OPEN, Status
 from orgs.tree.models import Organization
+
+QUEUE_NAME = r"^[a-z0-9][a-z0-9_-]*\Z"
+QUEUE_NAME_WORDS = "small letters, digits, - and _, with a letter or a digit first"
 
 
 class Backoff(models.TextChoices):
@@ -27,7 +30,12 @@ class Backoff(models.TextChoices):
 class Queue(models.Model):
     """A named list of waiting jobs with its own settings. A new setting applies from the next claim or failure on."""
 
-    name = models.CharField(max_length=64, primary_key=True)
+    name = models.CharField(
+        max_length=64,
+        primary_key=True,
+        validators=[RegexValidator(QUEUE_NAME, f"Write {QUEUE_NAME_WORDS}.")],
+        help_text=f"For people, workers and addresses: {QUEUE_NAME_WORDS}.",
+    )
     concurrency = models.PositiveIntegerField(
         null=True,
         blank=True,

@@ -29,9 +29,15 @@ CARRIED = ("processed", "superseded", "unchanged")
 """The counts that a retry which covers only the rest carries on from the attempts before it."""
 
 
-def queue_named(name: str) -> Queue:
-    """Return the queue with this name. Raises UnknownQueue."""
-    queue = Queue.objects.filter(name=name).first()
+HOLD_QUEUE = "SELECT * FROM jobs_queue WHERE name = %s FOR KEY SHARE"
+
+
+def queue_named(name: str, *, hold: bool = False) -> Queue:
+    """Return the queue with this name. Raises UnknownQueue.
+
+    `hold` keeps the queue from being deleted until the caller's transaction ends. Claims do not wait for that.
+    """
+    queue = next(iter(Queue.objects.raw(HOLD_QUEUE, [name])), None) if hold else Queue.objects.filter(name=name).first()
     if queue is None:
         raise unknown_queue(name)
     return queue
@@ -141,7 +147,7 @@ def add_retry(
         trigger=trigger,
         retry_count=number,
         round_attempt=round_attempt,
-        max_retries=backoff.retries_allowed(job.kind, queue_named(job.queue)),
+        max_retries=backoff.retries_allowed(job.kind, queue_named(job.queue, hold=trigger == Job.Trigger.MANUAL)),
         requested_by=requested_by,
         reason=reason,
         correlation_id=job.correlation_id,

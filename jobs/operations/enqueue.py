@@ -44,6 +44,7 @@ def enqueue_for(
     caller: Caller,
     *,
     kind: str,
+    queue: str = "",
     organization: OrganizationName | None = None,
     unique_key: str = "",
     unique_while: str = "",
@@ -52,7 +53,7 @@ def enqueue_for(
     """Enqueue a job in the name of a caller, which stays within its scope. `options` are those of `enqueue`.
 
     Without `organization`, the job works for what the caller sees. A caller with a scope may enqueue the kinds that
-    work for one organization, and has unique keys of its own. Raises UnknownKind, InvalidJobArguments,
+    work for one organization, in their own queues, and has unique keys of its own. Raises the errors of `enqueue`,
     OutsideOfYourSubtree, OrganizationNotFound, OrganizationAmbiguous.
     """
     job_kind = enqueueable(kind)
@@ -60,6 +61,8 @@ def enqueue_for(
         raise OutsideOfYourSubtree(
             f"You are bound to an organization, and all organizations share what a job of the kind {kind} does."
         )
+    if caller.organization_id is not None and queue:
+        raise OutsideOfYourSubtree("You are bound to an organization, and all organizations share the queues.")
     organization_id = caller.organization_id
     if organization is not None:
         organization_id = find_visible_organization(caller, organization).pk
@@ -67,12 +70,13 @@ def enqueue_for(
     if unique_key:
         key = f"{caller.organization_id or 'all'}:{kind}:{unique_key}"
         unique = Uniqueness(key, Job.Uniqueness(unique_while or Job.Uniqueness.OPEN))
-    return enqueue(kind=kind, organization_id=organization_id, by=caller.name, unique=unique, **options)
+    return enqueue(kind=kind, queue=queue, organization_id=organization_id, by=caller.name, unique=unique, **options)
 
 
 def enqueue(
     *,
     kind: str,
+    queue: str = "",
     arguments: Mapping[str, Any] | None = None,
     trigger: Job.Trigger = Job.Trigger.ADMIN,
     organization_id: int | None = None,
@@ -87,10 +91,14 @@ def enqueue(
     """Check the arguments by the schema of the kind, and create a job, or find the open one with the same unique key.
 
     `by` is the actor, `organization_id` the organization for which the job works, and `run_at` the time at which the
-    job is due; None means now. `priority` None takes the one of the trigger. Raises UnknownKind,
-    InvalidJobArguments.
+    job is due; None means now. `priority` None takes the one of the trigger. The job waits in `queue`, or in the queue
+    of its kind. Raises UnknownKind, UnknownQueue, InvalidJobArguments.
     """
     job_kind = enqueueable(kind)
+    if queue and queue != job_kind.queue and job_kind.concurrency_key is not None:
+        raise InvalidJobArguments(
+            f"queue: Jobs of the kind {kind} wait in the queue {job_kind.queue} only, which keeps their limits."
+        )
     values = checked_arguments(job_kind, arguments or {})
     if unique is None and job_kind.unique_key is not None:
         unique = Uniqueness(job_kind.unique_key(values))
@@ -100,6 +108,7 @@ def enqueue(
             with transaction.atomic():
                 job = lifecycle.create(
                     kind=kind,
+                    queue=queue,
                     arguments=values,
                     organization_id=organization_id,
                     requested_by=by or context.actor,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from datetime import UTC, datetime, timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from flags.definitions import service
 from flags.definitions.models import Flag
@@ -25,6 +25,7 @@ from jobs.engine import claiming, lifecycle
 from jobs.engine.runner import run_next
 from jobs.errors import JobNotFound
 from jobs.imports import import_job
+from jobs.operations import queue_operations
 from jobs.operations.enqueue import enqueue
 from orgs.access import access_keys, people_operations
 from orgs.access.caller import Caller
@@ -53,7 +54,9 @@ def create_data() -> bool:
         _switch_the_sale_on()
         enqueue(kind="cleanup", by=AUTHOR, run_at=now() + timedelta(days=30))
         _create_batch()
+        queue_operations.create(names.SPARE_QUEUE, by=AUTHOR)
         _plan_changes()
+        _skip_ids_of_periodic_tasks()
         periodic_tasks.create(
             {
                 "name": names.PERIODIC_TASK,
@@ -131,6 +134,13 @@ def _plan_changes() -> None:
     banner = ScheduleRequest(names.ARCHIVED_FLAG, oslo.pk, reason="An archived flag cannot be set", max_retries=0)
     plan.plan_once(_everybody(), banner, wanted={"enabled": True}, at=now())
     due.apply_due()
+
+
+def _skip_ids_of_periodic_tasks() -> None:
+    """Let the next periodic task have the id of the examples, however many the migrations have created."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_get_serial_sequence('django_celery_beat_periodictask', 'id')")
+        cursor.execute("SELECT setval(%s, %s, false)", [cursor.fetchone()[0], names.PERIODIC_TASK_ID])
 
 
 def _everybody() -> Caller:

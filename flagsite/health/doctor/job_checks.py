@@ -26,10 +26,6 @@ START_BEAT = (
     "Start beat: celery -A flagsite beat. "
     "Without beat, Flagsite neither cleans up nor counts usage and adoption of flags."
 )
-START_WORKER = (
-    "Start a worker: celery -A flagsite worker --queues propagation,default,cleanup,maintenance,notification,report "
-    "(bin/dev starts everything)."
-)
 SWEEP = "jobs.sweep"
 PROBE_JOB_LATE_SECONDS = 150.0
 """After this time, two probe jobs in a row have not completed."""
@@ -69,18 +65,24 @@ SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND 
 
 
 def check_workers() -> CheckResult:
-    """Check that each queue has a worker that is alive."""
+    """Check that each queue has a worker that is alive. A queue of one's own may lack one while no job of it is due."""
     if settings.JOBS_INLINE:
         return ok("No worker is needed, because JOBS_INLINE is on and each job runs in its request.")
     alive = list(worker_registry.alive())
-    served = {queue for worker in alive for queue in worker.queues}
-    unserved = [status.queue.name for status in queue_operations.queue_statuses() if status.queue.name not in served]
+    statuses, needed = queue_operations.queue_statuses(), queue_operations.queues_of_kinds()
+    queues = ",".join(status.queue.name for status in statuses)
+    start_worker = f"Start a worker: celery -A flagsite worker --queues {queues} (bin/dev starts everything)."
     if not alive:
-        return problem("No worker is alive; jobs wait.", START_WORKER)
+        return problem("No worker is alive; jobs wait.", start_worker)
+    unserved = [status for status in statuses if not status.workers]
+    named = ", ".join(
+        status.queue.name + (f" ({counted(status.due, 'due job')})" if status.due else "") for status in unserved
+    )
     slots = sum(worker.concurrency for worker in alive)
     summary = f"Workers alive: {len(alive)}, with {counted(slots, 'slot')}"
     if unserved:
-        return problem(f"{summary}. Queues without a worker: {', '.join(unserved)}.", START_WORKER)
+        is_needed = any(status.due or status.queue.name in needed for status in unserved)
+        return (problem if is_needed else warning)(f"{summary}. Queues without a worker: {named}.", start_worker)
     return ok(f"{summary}.")
 
 

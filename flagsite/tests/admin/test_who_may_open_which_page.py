@@ -36,6 +36,9 @@ OPEN_TO: dict[str, set[str]] = {
     "/admin/jobs/queue/": {"viewer", "operator", "admin", SUPERUSER},
     "/admin/jobs/queue/live/": {"viewer", "operator", "admin", SUPERUSER},
     "/admin/jobs/queue/default/change/": {"viewer", "operator", "admin", SUPERUSER},
+    "/admin/jobs/queue/add/": {"operator", "admin", SUPERUSER},
+    "/admin/jobs/queue/default/delete/": {"operator", "admin", SUPERUSER},
+    "/admin/jobs/job/enqueue/": {"operator", "admin", SUPERUSER, "bound admin"},
     "/admin/jobs/queue/default/pause/": {"operator", "admin", SUPERUSER},
     "/admin/jobs/queue/default/resume/": {"operator", "admin", SUPERUSER},
     "/admin/jobs/worker/": {"viewer", "operator", "admin", SUPERUSER},
@@ -58,8 +61,6 @@ OPEN_TO: dict[str, set[str]] = {
 NOBODY = [
     "/admin/flags/flagschedule/{schedule}/delete/",
     "/admin/jobs/batch/{batch}/delete/",
-    "/admin/jobs/queue/add/",
-    "/admin/jobs/queue/default/delete/",
     "/admin/jobs/worker/add/",
     "/admin/orgs/auditentry/add/",
     "/admin/orgs/auditentry/{entry}/delete/",

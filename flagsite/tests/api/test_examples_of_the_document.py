@@ -31,9 +31,8 @@ FIRST_IDS = {
     "jobs_batch": 1,
     "jobs_job": 1,
     "flags_flagschedule": 1,
-    "django_celery_beat_periodictask": names.PERIODIC_TASK_ID,
 }
-"""The first ids that a new demo gives: migrations create the other periodic tasks."""
+"""The first ids that a new demo gives."""
 
 
 @pytest.fixture

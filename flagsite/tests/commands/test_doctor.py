@@ -20,12 +20,13 @@ from flagsite.core.adapters.django_orm import direct_parameters
 from flagsite.health import doctor
 from flagsite.health.doctor import infrastructure_checks
 from jobs.engine import worker_registry
-from jobs.engine.models import Job
+from jobs.engine.models import Job, Queue
 from jobs.metrics import probe_job
 from jobs.metrics.models import Probe
 from jobs.operations import queue_operations
+from jobs.operations.enqueue import enqueue
 from jobs.tests.engine_steps import LONG_AGO, QUEUE, changed, claimed, waiting
-from orgs.tests.commands import run
+from orgs.tests.commands import OLGA, run
 from orgs.tests.failing_queries import failing_queries
 
 pytestmark = pytest.mark.django_db
@@ -57,7 +58,7 @@ def all_well() -> Iterator[None]:
     PeriodicTask.objects.update_or_create(
         task="jobs.sweep", defaults={"name": "sweep", "interval": every, "enabled": True, "last_run_at": Now()}
     )
-    worker_registry.beat(queues=["propagation", QUEUE], concurrency=2, pid=1)
+    worker_registry.beat(queues=list(Queue.objects.values_list("name", flat=True)), concurrency=2, pid=1)
     canary_came_through(timedelta())
     with beat_lock():
         yield
@@ -104,9 +105,20 @@ def test_retries_out_of_range_are_a_warning_with_what_is_used_instead(all_well: 
 
 
 def test_a_queue_without_a_worker_is_named(all_well: None) -> None:
-    worker_registry.beat(queues=["propagation"], concurrency=2, pid=1)
-    state, words, _ = found("workers")
-    assert (state, words) == ("problem", "Workers alive: 1, with 2 slots. Queues without a worker: default.")
+    names = set(Queue.objects.values_list("name", flat=True)) - {QUEUE}
+    worker_registry.beat(queues=[*names], concurrency=2, pid=1)
+    waiting()
+    state, words, advice = found("workers")
+    missing = f"Queues without a worker: {QUEUE} (1 due job)."
+    assert (state, words) == ("problem", f"Workers alive: 1, with 2 slots. {missing}")
+    assert f",{QUEUE}," in advice
+
+
+def test_an_empty_queue_of_ones_own_without_a_worker_is_a_warning_until_a_job_of_it_is_due(all_well: None) -> None:
+    queue_operations.create("exports", by=OLGA)
+    assert found("workers")[:2] == ("warning", "Workers alive: 1, with 2 slots. Queues without a worker: exports.")
+    enqueue(kind="cleanup", queue="exports")
+    assert found("workers")[0] == "problem"
 
 
 def test_jobs_in_the_request_need_no_worker(settings: Any) -> None:

@@ -31,6 +31,9 @@ class Command(OperatorCommand):
             "--arguments", type=json_object, default={}, metavar="JSON", help="what the schema of the kind describes"
         )
         parser.add_argument("--organization", metavar="ORG", help="the organization for which the job works")
+        parser.add_argument(
+            "--queue", default="", metavar="QUEUE", help="where the job waits; in the queue of its kind if missing"
+        )
         parser.add_argument("--run-at", type=future_time, metavar="TIME", help="when the job is due; now if missing")
         parser.add_argument(
             "--start-within", type=duration, metavar="DURATION", help="cancel the job if it starts later after this"
@@ -69,7 +72,7 @@ class Command(OperatorCommand):
         trigger: str,
         **options: Any,
     ) -> Answer:
-        names = ("priority", "unique_key", "unique_while", "correlation_id", "reason")
+        names = ("queue", "priority", "unique_key", "unique_while", "correlation_id", "reason")
         done = enqueue_for(
             everything(),
             kind=kind,
