@@ -27,6 +27,7 @@ from bench import (
     reads,
     recovery,
     scraping,
+    waiting_jobs,
 )
 from bench.installation import ROOT, Installation
 from bench.report import Result
@@ -59,6 +60,7 @@ BENCHES: dict[str, Callable[[Installation, int], Result | list[Result]]] = {
     "states": load.states,
     "growth": growth.growth,
     "empty_jobs": empty_jobs.empty_jobs,
+    "waiting_jobs": waiting_jobs.waiting_jobs,
     "recovery": recovery.recovery,
     "import": imports,
     "lists": lists.lists,
