@@ -1,8 +1,18 @@
 """All models of the app, because Django looks for them here. Each subject defines its own models."""
 
 from flags.definitions.models import Flag, new_salt
-from flags.insights.models import FlagAdoption, FlagUse, FlagUseTotal
+from flags.insights.models import FlagAdoption, FlagUse, FlagUseTotal, StaleFlagNotice
 from flags.schedules.models import FlagSchedule
 from flags.states.models import Change, FlagState
 
-__all__ = ["Change", "Flag", "FlagAdoption", "FlagSchedule", "FlagState", "FlagUse", "FlagUseTotal", "new_salt"]
+__all__ = [
+    "Change",
+    "Flag",
+    "FlagAdoption",
+    "FlagSchedule",
+    "FlagState",
+    "FlagUse",
+    "FlagUseTotal",
+    "StaleFlagNotice",
+    "new_salt",
+]

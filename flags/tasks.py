@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from flags.insights import adoption_counts, usage_store
+from flags.insights import adoption_counts, stale_events, usage_store
 from flags.schedules import due
 
 
@@ -24,3 +24,9 @@ def move_uses() -> None:
 def count_adoption() -> None:
     """Count the organizations for which each flag is on. Beat sends this task every hour."""
     adoption_counts.count_adoption()
+
+
+@shared_task(name="flags.tell_stale")
+def tell_stale() -> None:
+    """Tell which flags have become stale. Beat sends this task every hour."""
+    stale_events.tell_stale()

@@ -20,7 +20,9 @@ from flags.definitions.fields import FIELDS, as_json, values_of
 from flags.definitions.models import Flag, check_flag_key
 from flags.definitions.refusals import existing_flag, live_flag, purging_flag
 from flags.errors import FlagChangedMeanwhile, FlagNeeded, InvalidDefinition
+from flags.events import FLAG_CHANGED
 from jobs.engine.models import Job
+from jobs.notifications.events import notify
 from orgs.audit import audit_log
 
 ANY = frozenset({"*"})
@@ -79,6 +81,10 @@ def update(*, key: str, values: Mapping[str, Any], by: str, reason: str = "", ex
         audit_log.record(
             action, f"flag:{key}", by=by, reason=reason, version=flag.version,
             before=as_json({name: before[name] for name in changed}), after=as_json(changed),
+        )  # fmt: skip
+        notify(
+            FLAG_CHANGED, f"{by} has changed the definition of the flag {key}: {', '.join(sorted(changed))}.",
+            subject=f"flag:{key}", flag=key, fields=sorted(changed), by=by,
         )  # fmt: skip
     return flag
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.functions import Now
 
 from flags.definitions.models import Flag
 
@@ -79,3 +80,13 @@ class FlagAdoption(models.Model):
 
     def __str__(self) -> str:
         return f"{self.flag_id}: on for {self.organizations_on}, off for {self.organizations_off}"
+
+
+class StaleFlagNotice(models.Model):
+    """A flag that is stale, and of which the event `flag.stale` was told."""
+
+    flag_id = models.BigIntegerField(primary_key=True)
+    noticed_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"flag {self.flag_id}"

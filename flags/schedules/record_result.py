@@ -15,6 +15,7 @@ from flags.errors import (
     InvalidSchedule,
     ScheduleNoLongerAllowed,
 )
+from flags.events import SCHEDULE_FAILED
 from flags.schedules import backoff
 from flags.schedules.apply import CHANNEL, AppliedChange
 from flags.schedules.models import FlagSchedule
@@ -22,6 +23,7 @@ from flags.schedules.recurrence import recurrence
 from flagsite.core import actor
 from flagsite.core.db import transient_errors
 from flagsite.core.db.clock import now
+from jobs.notifications.events import notify
 from orgs.audit import audit_log
 from orgs.errors import OrganizationNotFound
 
@@ -65,6 +67,12 @@ def record_failure(schedule: FlagSchedule, error: Exception) -> bool:
     )  # fmt: skip
     if not will_retry:
         _record("flag-schedule.fail", schedule, error=message, retryCount=retries)
+        about = f"The scheduled change {schedule.pk} of the flag {schedule.flag_key}"
+        notify(
+            SCHEDULE_FAILED, f"{about} has failed: {message}", subject=schedule.subject,
+            organization_id=schedule.organization_id, scheduleId=schedule.pk, flag=schedule.flag_key,
+            error=message[:500],
+        )  # fmt: skip
     log.warning(
         "schedule_failed", **_log_fields(schedule), error=message, retryCount=retries, triedAgain=will_retry,
         transient=transient_errors.is_transient(error), exc_info=None if is_permanent else error,

@@ -13,11 +13,13 @@ from flags.definitions.models import Flag, check_flag_key
 from flags.definitions.refusals import archived_flag, offer, purging_flag, unknown_flag
 from flags.definitions.who_may_define import defining_role
 from flags.evaluation.engine import StateValue
+from flags.events import FLAG_CHANGED
 from flags.states import propagation, sql
 from flags.states.models import Change, FlagState
 from flags.states.sql import Span
 from jobs.engine import lifecycle
 from jobs.engine.models import Job
+from jobs.notifications.events import notify
 from orgs.access.models import Role
 from orgs.audit import audit_log
 from orgs.errors import OrganizationNotFound, OutsideOfYourSubtree, RoleNeeded
@@ -95,7 +97,24 @@ def set_flag(
             "flag.set", f"flag:{flag_key}", by=requested_by, organization_id=organization_id, reason=reason,
             before=before, enabled=enabled, changeNumber=number, jobId=job.pk if job else None,
         )  # fmt: skip
+        _tell(organization, change, flag_key)
     return AcceptedChange(change, flag, job, created)
+
+
+def _tell(organization: Organization, change: Change, flag_key: str) -> None:
+    """Record the event of the change, for those who want to be told."""
+    value = "on" if change.enabled else "off"
+    notify(
+        FLAG_CHANGED,
+        f"{change.requested_by} has set the flag {flag_key} to {value} on {organization} and everything below it.",
+        text_below=f"The flag {flag_key} was set to {value} further up.",
+        subject=f"flag:{flag_key}",
+        organization_id=organization.pk,
+        flag=flag_key,
+        enabled=change.enabled,
+        changeNumber=change.number,
+        by=change.requested_by,
+    )
 
 
 def _create_propagation(subtree: Subtree, arguments: dict[str, Any], *, requested_by: str, correlation_id: str) -> Job:

@@ -25,6 +25,7 @@ from jobs.engine.maintenance import maintenance_task
 from jobs.engine.models import Job
 from jobs.engine.states import OPEN, Status
 from jobs.errors import BatchNotFound, UnknownKind, UnknownQueue
+from jobs.notifications.events import BATCH_ENDED, notify
 from jobs.operations import bulk, bulk_job
 from jobs.operations.bulk import OPERATIONS
 
@@ -71,6 +72,16 @@ def end_if_done(batch: Batch) -> bool:
     }  # fmt: skip
     Batch.objects.filter(pk=batch.pk).update(outcome=outcome, finished_at=Now(), **columns, **_follower(batch))
     transitions.log_on_commit(log.info, "batch_finished", **_fields(batch), outcome=str(outcome), **columns)
+    notify(
+        BATCH_ENDED,
+        f"Batch {batch.pk} ({batch.name}) has ended as {outcome}.",
+        subject=f"batch:{batch.pk}",
+        organization_id=batch.organization_id,
+        batchId=batch.pk,
+        name=batch.name,
+        outcome=str(outcome),
+        **columns,
+    )
     return True
 
 

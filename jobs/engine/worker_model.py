@@ -20,6 +20,7 @@ class Worker(models.Model):
     concurrency = models.PositiveIntegerField(default=1, db_default=1)
     started_at = models.DateTimeField(db_default=Now())
     seen_at = models.DateTimeField(db_default=Now())
+    gone_at = models.DateTimeField(null=True, help_text="When it was noticed that the worker does not report any more.")
     is_stopping = models.BooleanField(default=False, db_default=False)
 
     def __str__(self) -> str:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from uuid import uuid4
 
+import structlog
+from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
+from jobs.engine.maintenance import maintenance_task
 from jobs.engine.models import Job
 from jobs.engine.states import Status
 from jobs.engine.worker_model import Worker
+from jobs.notifications.events import WORKER_GONE, notify
+
+log = structlog.get_logger(__name__)
 
 ALIVE_SECONDS = 20
 """A worker without a beat for longer than this counts as dead."""
@@ -62,7 +70,8 @@ def beat(*, queues: Sequence[str], concurrency: int, pid: int, is_stopping: bool
     The first beat adds the worker to the registry, and deletes workers without a beat for longer than RETENTION.
     `concurrency` is the number of the worker's processes, and `pid` is the id of its main process.
     """
-    columns = {"seen_at": Now(), "is_stopping": is_stopping, "queues": list(queues), "concurrency": concurrency}
+    columns = {"seen_at": Now(), "is_stopping": is_stopping, "queues": list(queues), "concurrency": concurrency,
+               "gone_at": None}  # fmt: skip
     if not Worker.objects.filter(token=TOKEN).update(**columns):
         host = socket.gethostname()
         Worker.objects.create(token=TOKEN, host=host, pid=pid, queues=list(queues), concurrency=concurrency)
@@ -72,6 +81,29 @@ def beat(*, queues: Sequence[str], concurrency: int, pid: int, is_stopping: bool
 def leave() -> None:
     """Delete this worker from the registry when it ends normally."""
     Worker.objects.filter(token=TOKEN).delete()
+
+
+NOTICE_GONE = """
+UPDATE jobs_worker SET gone_at = statement_timestamp()
+ WHERE gone_at IS NULL AND seen_at < statement_timestamp() - %s * interval '1 second'
+RETURNING host, pid, queues, seen_at
+"""
+
+
+@maintenance_task
+def notice_gone() -> int:
+    """Notice the workers that do not report any more, each once, and tell the event. Returns their number."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(NOTICE_GONE, [ALIVE_SECONDS])
+            gone = cursor.fetchall()
+        for host, pid, queues, seen_at in gone:
+            transaction.on_commit(partial(log.warning, "worker_gone", host=host, pid=pid))
+            notify(
+                WORKER_GONE, f"The worker {host}:{pid} has not reported since {seen_at:%Y-%m-%d %H:%M:%S} UTC.",
+                subject=f"worker:{host}:{pid}", host=host, pid=pid, queues=json.loads(queues),
+            )  # fmt: skip
+    return len(gone)
 
 
 def alive(queue: str | None = None) -> QuerySet[Worker]:

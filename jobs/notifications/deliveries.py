@@ -212,9 +212,9 @@ def _message(delivery: Delivery) -> Message:
 def _record_failure(delivery: Delivery, failure: NotDelivered) -> None:
     """Store why the attempt failed. A subscription whose address is gone ends, and only this one."""
     with transaction.atomic():
-        Delivery.objects.filter(pk=delivery.pk).update(error=failure.error)
-        if failure.is_gone and delivery.subscription_id:
+        if failure.is_gone and delivery.subscription_id:  # first: a subscription is locked before its deliveries
             end_subscription(delivery.subscription_id, failure.error)
+        Delivery.objects.filter(pk=delivery.pk).update(error=failure.error)
     log.warning(
         "delivery_failed", deliveryId=delivery.pk, channel=delivery.channel, error=failure.error,
         isPermanent=failure.is_permanent,
@@ -224,7 +224,7 @@ def _record_failure(delivery: Delivery, failure: NotDelivered) -> None:
 def end_subscription(subscription_id: int, why: str) -> None:
     """End a subscription whose address is gone. A push subscription is deleted, since its browser makes a new one."""
     row = Subscription.objects.filter(pk=subscription_id)
-    subscription = row.first()
+    subscription = row.select_for_update().first()
     if subscription is None:
         return
     if subscription.channel == Channel.PUSH:

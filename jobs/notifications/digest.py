@@ -29,11 +29,11 @@ def words(events: Mapping[str, Any]) -> tuple[str, str]:
     total = sum(counts.values())
     if total == 1:
         return f"Flagsite: {first[0]['text']}"[:200], _line(first[0])
-    listed = ", ".join(f"{count:,} × {name}" for name, count in sorted(counts.items()))
+    listed = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
     lines = [_line(event) for event in first]
     if total > len(first):
         lines.append(f"… and {total - len(first):,} more.")
-    return f"Flagsite: {total:,} events ({listed})"[:200], "\n".join(lines)
+    return f"Flagsite: {total:,} events: {listed}"[:200], "\n".join(lines)
 
 
 def _line(event: Mapping[str, Any]) -> str:

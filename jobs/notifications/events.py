@@ -68,16 +68,18 @@ def forget() -> None:
 def notify(
     name: str,
     text: str,
+    /,
     *,
     subject: str,
     organization_id: int | None = None,
-    reaches_below: bool = False,
+    text_below: str = "",
     **details: Any,
 ) -> None:
     """Record an event in the transaction of what has happened, if somebody has subscribed to it.
 
     `text` is a sentence for people, `subject` names the object, such as `job:17`, and `details` is JSON for programs.
-    With `reaches_below`, the event concerns each organization below `organization_id` too.
+    With `text_below`, the event concerns each organization below `organization_id` too. Who sees only such an
+    organization gets this sentence and no details, because it must not tell what is above.
     """
     if name not in _summaries:
         raise LookupError(f"The event {name!r} is not registered.")
@@ -86,7 +88,7 @@ def notify(
     Event.objects.create(
         name=name,
         organization_id=organization_id,
-        reaches_below=reaches_below,
+        text_below=text_below,
         subject=subject[:300],
         text=text[:LONGEST_TEXT],
         details=details,

@@ -90,8 +90,10 @@ class Event(models.Model):
     id = models.BigAutoField(primary_key=True)
     name = models.CharField(max_length=32)
     organization_id = models.BigIntegerField(null=True)
-    reaches_below = models.BooleanField(
-        default=False, db_default=False, help_text="Whether it concerns each organization below too."
+    text_below = models.TextField(
+        default="",
+        db_default="",
+        help_text="What those are told who see only organizations below; empty if it does not concern them.",
     )
     subject = models.CharField(max_length=300)
     text = models.TextField()

@@ -122,6 +122,7 @@ def change(caller: Caller, subscription: Subscription, *, reason: str = "", **va
 def delete(caller: Caller, subscription: Subscription, *, reason: str = "") -> None:
     """Delete a subscription. Its deliveries stay; those of a webhook that are open fail."""
     with transaction.atomic():
+        list(Subscription.objects.select_for_update().filter(pk=subscription.pk))  # before its deliveries
         _record("subscription.delete", subscription, caller, reason, before=described(subscription))
         subscription.delete()
     events.forget()

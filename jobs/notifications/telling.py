@@ -27,7 +27,7 @@ MAX_BATCHES = 50
 """The next run goes on."""
 TAKE = """
 DELETE FROM jobs_event WHERE id IN (SELECT id FROM jobs_event ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
-RETURNING id, name, organization_id, reaches_below, subject, text, details, happened_at
+RETURNING id, name, organization_id, text_below, subject, text, details, happened_at
 """
 
 
@@ -97,21 +97,27 @@ class _Audience:
         chosen: dict[int, list[Event]] = defaultdict(list)
         for event in events:
             for row in self._subscriptions:
-                if event.name in row.events and self._concerns(event, row):
-                    chosen[row.pk].append(event)
+                told = self._as_told_to(row, event) if event.name in row.events else None
+                if told is not None:
+                    chosen[row.pk].append(told)
         return [(row, chosen[row.pk]) for row in self._subscriptions if chosen[row.pk]]
 
-    def _concerns(self, event: Event, row: Subscription) -> bool:
-        """Return whether the event is one of the subtree of the subscription, and of the scope of the person."""
-        tops = [row.organization_id, self._scopes.get(row.person_id or 0)]
-        return all(self._is_inside(event, top) for top in tops if top is not None)
+    def _as_told_to(self, row: Subscription, event: Event) -> Event | None:
+        """Return what the subscription is told: the event, what it means for those below, or nothing."""
+        tops = [top for top in (row.organization_id, self._scopes.get(row.person_id or 0)) if top is not None]
+        if all(self._is_inside(event, top) for top in tops):
+            return event
+        if event.text_below and all(self._is_inside(event, top) or self._is_above(event, top) for top in tops):
+            return Event(
+                name=event.name, subject=event.subject, text=event.text_below, happened_at=event.happened_at, details={}
+            )
+        return None
 
     def _is_inside(self, event: Event, top: int) -> bool:
-        if event.organization_id is None:
-            return False
-        if top in self._path(event.organization_id):
-            return True
-        return event.reaches_below and event.organization_id in self._path(top)
+        return event.organization_id is not None and top in self._path(event.organization_id)
+
+    def _is_above(self, event: Event, top: int) -> bool:
+        return event.organization_id is not None and event.organization_id in self._path(top)
 
     def _path(self, organization_id: int) -> list[int]:
         if organization_id not in self._paths:

@@ -20,6 +20,7 @@ from jobs.engine.kinds import kind_named, kinds_of, known_kinds
 from jobs.engine.models import Job, Queue
 from jobs.engine.states import OPEN
 from jobs.errors import InvalidQueueSettings, QueueExists, QueueInUse
+from jobs.notifications.events import QUEUE_PAUSED, notify
 from orgs.audit import audit_log
 
 log = structlog.get_logger(__name__)
@@ -110,6 +111,11 @@ def pause(name: str, *, by: str, reason: str = "") -> Queue:
             Queue.objects.filter(pk=name).update(paused_at=Now(), paused_by=by, pause_reason=reason)
             audit_log.record("queue.pause", f"queue:{name}", by=by, reason=reason)
             transitions.log_on_commit(log.warning, "queue_paused", queue=name, by=by, reason=reason)
+            because = f": {reason}" if reason else "."
+            notify(
+                QUEUE_PAUSED, f"{by} has paused the queue {name}{because}", subject=f"queue:{name}", queue=name, by=by,
+                reason=reason,
+            )  # fmt: skip
         queue.refresh_from_db()
     return queue
 
