@@ -187,7 +187,7 @@ def transaction_of_a_test_counts_as_committed(request: pytest.FixtureRequest, mo
 def wake_ups(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Record the queues of wake-ups instead of sending the wake-ups."""
     queues: list[str] = []
-    monkeypatch.setattr(wakeup, "wake", queues.append)
+    monkeypatch.setattr(wakeup, "wake", lambda queue, **_: queues.append(queue))
     return queues
 
 

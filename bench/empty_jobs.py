@@ -42,7 +42,7 @@ def empty_jobs(installation: Installation, rows: int) -> list[Result]:
     """Measure how many jobs that do nothing are created by one process, and ended by two slots, in a second."""
     installation.create_trees(1, 1)
     created = float(json.loads(installation.python(CREATE).splitlines()[-1]))
-    with installation.worker(SLOTS, "--include", "bench.empty_kind", keep=True):
+    with installation.worker(SLOTS, include="bench.empty_kind", keep=True):
         while installation.sql(ENDED, [KIND])[0][0] < JOBS:
             time.sleep(0.2)
     ((ended,),) = installation.sql(RATE, [KIND])

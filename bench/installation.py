@@ -20,7 +20,7 @@ import psycopg
 
 from flagsite.development import servers
 from flagsite.development.servers import orphaned_processes
-from flagsite.development.servers.server_commands import QUEUES, web_command
+from flagsite.development.servers.server_commands import web_command, worker_command
 from orgs.tree.locks import TREE_LOCK
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -86,13 +86,16 @@ class Installation:
         self.postgres.stop()
 
     @contextmanager
-    def worker(self, concurrency: int = 1, *more: str, keep: bool = False) -> Iterator[subprocess.Popen[bytes]]:
-        """Run a new worker, with further options. It has completed a job before the block begins.
+    def worker(
+        self, concurrency: int = 1, *, include: str = "", keep: bool = False
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """Run a new worker. It has completed a job before the block begins.
 
-        With `keep`, the organizations and jobs stay, and the worker may still start.
+        `include` is a module with kinds of jobs. With `keep`, the organizations and jobs stay, and the worker may
+        still start.
         """
-        process = self.run("celery", "-A", "flagsite", "worker", "--queues", QUEUES,
-                            "--without-mingle", "--concurrency", str(concurrency), *more)  # fmt: skip
+        celery = ["celery", "-A", "flagsite", "worker", "--concurrency", str(concurrency), "--include", include]
+        process = self.run(*(celery if include else worker_command(concurrency=concurrency)))
         try:
             if not keep:
                 self.create_trees(1, 1)

@@ -8,6 +8,7 @@ the database or the broker is away is still due afterwards.
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
@@ -31,6 +32,8 @@ STANDBY_SECONDS = 2.0
 RESEND_SECONDS = 10.0
 """The time until a beat tries again to send a task that could not be sent."""
 MIN_WAIT_SECONDS = 0.01
+PARENT_VARIABLE = "FLAGSITE_BEAT_PARENT"
+"""The environment variable with the pid of the worker that has started this beat, and with which it has to end."""
 RUN_BY_BEAT = {"jobs.clean_up", "jobs.enqueue", "jobs.send_canary"}
 """Tasks that only create a job. Beat runs them itself, in the transaction that claims the run, without the broker."""
 SET_KEEP_ALIVE = (
@@ -60,7 +63,12 @@ class OneAtATimeScheduler(RereadingScheduler):
         return PeriodicTask.objects.enabled()
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
-        """Send every due task if this beat holds the lock. Returns the seconds until the next tick."""
+        """Send every due task if this beat holds the lock. Returns the seconds until the next tick.
+
+        Raises SystemExit if the worker that has started this beat is gone.
+        """
+        if os.environ.get(PARENT_VARIABLE, str(os.getppid())) != str(os.getppid()):
+            raise SystemExit(0)
         try:
             if not self._has_lock():
                 return STANDBY_SECONDS

@@ -66,7 +66,11 @@ def start_worker_services(sender: Any, **_: Any) -> None:
     from jobs.engine.rescuer_service import RescuerService  # noqa: PLC0415
     from jobs.engine.watch_service import WatchService  # noqa: PLC0415
 
-    RescuerService(queues=sorted(app.amqp.queues.consume_from), concurrency=sender.controller.concurrency).start()
+    RescuerService(
+        queues=lambda: sorted(app.amqp.queues.consume_from),  # `flagsite.worker` changes them
+        concurrency=sender.controller.concurrency,
+        name=sender.hostname,
+    ).start()
     MaintenanceService().start()
     WatchService().start()
 

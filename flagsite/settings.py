@@ -187,7 +187,8 @@ except servers.ServerError as error:
     raise ImproperlyConfigured(str(error)) from None
 
 # --- Jobs -------------------------------------------------------------------------------------------------------------
-JOBS_INLINE = environment.boolean("JOBS_INLINE", default=False)
+_queue_enabled = environment.boolean("QUEUE_ENABLED", default=True)
+JOBS_INLINE = environment.boolean("JOBS_INLINE", default=False) or not _queue_enabled
 JOB_LEASE_SECONDS = environment.number("JOB_LEASE_SECONDS", 30, minimum=1, maximum=3600)
 JOB_SWEEP_SECONDS = environment.number("JOB_SWEEP_SECONDS", 5, minimum=0.5, maximum=600)
 WORKER_STOP_SECONDS = environment.number("WORKER_STOP_SECONDS", 20, minimum=1, maximum=3600)
@@ -242,6 +243,7 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 # tree lock have timeouts (flags/states/sql.py), and a connection to a dead server ends (environment.KEEP_ALIVE).
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_WORKER_SEND_TASK_EVENTS = environment.boolean("WORKER_TASK_EVENTS", default=False)
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = WORKER_STOP_SECONDS
 CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = True

@@ -17,9 +17,16 @@ DATABASE_AWAY = (OperationalError, InterfaceError)
 
 
 @shared_task(name="jobs.work", autoretry_for=DATABASE_AWAY, retry_backoff=2, retry_backoff_max=30, max_retries=5)
-def work(queue: str) -> None:
-    """Run the due jobs of `queue`. This task handles a wake-up."""
-    runner.run_due(queue)
+def work(queue: str) -> str | None:
+    """Run the due jobs of `queue`. This task handles a wake-up.
+
+    The answer names what ran, for people who watch Celery's events. Nothing stores it.
+    """
+    jobs = runner.run_due(queue)
+    if not jobs:
+        return None
+    rest = f", and {len(jobs) - 1} more" if jobs[1:] else ""
+    return f"job {jobs[0].pk}, {jobs[0].kind}{rest}"
 
 
 @shared_task(name="jobs.sweep")

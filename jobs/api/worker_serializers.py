@@ -10,6 +10,7 @@ from rest_framework import serializers
 from jobs.engine.worker_registry import STATES, WorkerNow
 
 WORKER = {
+    "name": "reports@worker-1",
     "host": "worker-1",
     "pid": 4711,
     "token": "5c2e91ab",
@@ -26,6 +27,7 @@ WORKER = {
 class WorkerSerializer(serializers.Serializer[WorkerNow]):
     """A worker with the jobs that it runs."""
 
+    name = serializers.CharField(source="worker.name", help_text="The worker's name in Celery.")
     host = serializers.CharField(source="worker.host")
     pid = serializers.IntegerField(source="worker.pid")
     token = serializers.CharField(source="worker.token", help_text="The name of the worker on the jobs that it runs.")

@@ -91,7 +91,7 @@ def create(
     if later:
         wakeup.wake_later(job.queue, after=later)
     else:
-        wakeup.wake(job.queue)
+        wakeup.wake(job.queue, job_id=job.pk, kind=kind)
     return job
 
 
@@ -300,7 +300,7 @@ def rescue(*, job_id: int) -> Job | None:
         hourly_metrics.add(job_id, AttemptOutcome.RETRIED, ends_chain=False, rescued=True)
         rescue_fields = {"worker": job.worker, "attempt": _attempt(retry), "retryJobId": retry.pk}
         transitions.log_on_commit(log.warning, "job_rescued", **transitions.log_fields(job), **rescue_fields)
-        wakeup.wake(retry.queue)
+        wakeup.wake(retry.queue, job_id=retry.pk, kind=retry.kind)
     return retry
 
 
@@ -329,7 +329,7 @@ def release(*, job_id: int, lease: UUID) -> None:
             return
         transitions.transition(job_id, "release", lease=lease, run_at=Now(), woken_at=None)
         transitions.log_on_commit(log.info, "job_released", **transitions.log_fields(job))
-        wakeup.wake(job.queue)
+        wakeup.wake(job.queue, job_id=job.pk, kind=job.kind)
 
 
 def stop(*, job_id: int, lease: UUID) -> None:

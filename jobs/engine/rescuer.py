@@ -74,7 +74,7 @@ UPDATE jobs_job SET woken_at = statement_timestamp()  -- index job_due; skips ro
        AND (job.start_by IS NULL OR job.start_by > statement_timestamp())
      ORDER BY job.priority DESC, job.run_at, job.id
        FOR UPDATE OF job SKIP LOCKED LIMIT %(at_most)s)
-RETURNING queue
+RETURNING queue, id, kind
 """
 
 
@@ -82,10 +82,10 @@ def wake_waiting(*, at_most: int = BATCH_SIZE) -> int:
     """Send a wake-up for each due job without a wake-up in the last 15 seconds. Returns the number of wake-ups."""
     with connection.cursor() as cursor:
         cursor.execute(WAKE_WAITING, {"at_most": at_most})
-        queues = [queue for (queue,) in cursor.fetchall()]
-    for queue in queues:
-        wakeup.wake(queue)
-    if queues:
-        counters.add(counters.WAKE_UPS_REPEATED, len(queues))
-        log.debug("wake_ups_repeated", count=len(queues))
-    return len(queues)
+        waiting = cursor.fetchall()
+    for queue, job_id, kind in waiting:
+        wakeup.wake(queue, job_id=job_id, kind=kind)
+    if waiting:
+        counters.add(counters.WAKE_UPS_REPEATED, len(waiting))
+        log.debug("wake_ups_repeated", count=len(waiting))
+    return len(waiting)

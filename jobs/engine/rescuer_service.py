@@ -29,10 +29,22 @@ class RescuerService(WorkerService):
     As the heartbeat of a job, it does not wait for a place in the pool of a connection pooler.
     """
 
-    def __init__(self, *, queues: Sequence[str], concurrency: int) -> None:
+    def __init__(
+        self, *, queues: Callable[[], Sequence[str]], concurrency: int, name: str = "", wakes: bool = True
+    ) -> None:
+        """Create the service.
+
+        Args:
+            queues: returns the names of the queues that the worker serves now.
+            concurrency: how many jobs the worker can run at once.
+            name: the worker's name, for people.
+            wakes: whether to repeat wake-ups; a worker without a broker does not send any.
+        """
         super().__init__("rescuer")
         self._queues = queues
         self._concurrency = concurrency
+        self._name = name
+        self._wakes = wakes
         self._pid = os.getpid()
         self._next_rescue = self._next_beat = 0.0
 
@@ -47,7 +59,8 @@ class RescuerService(WorkerService):
         if now >= self._next_beat:
             self._next_beat = now + BEAT_SECONDS
             yield self._beat
-        yield wake_waiting
+        if self._wakes:
+            yield wake_waiting
         if now >= self._next_rescue:
             self._next_rescue = now + settings.JOB_SWEEP_SECONDS
             yield rescue_expired
@@ -63,5 +76,9 @@ class RescuerService(WorkerService):
 
     def _beat(self) -> None:
         worker_registry.beat(
-            queues=self._queues, concurrency=self._concurrency, pid=self._pid, is_stopping=stop_request.is_requested()
+            queues=self._queues(),
+            concurrency=self._concurrency,
+            pid=self._pid,
+            name=self._name,
+            is_stopping=stop_request.is_requested(),
         )

@@ -35,16 +35,20 @@ MAX_PAUSE_SECONDS = 5.0
 """Longest pause between two of these tries."""
 
 
-def run_due(queue: str) -> None:
+def run_due(queue: str) -> list[Job]:
     """Run due jobs of `queue`, one after the other, for RUN_SECONDS at most; then send a wake-up if more are due.
 
-    So short jobs need no message each, and long queues do not keep a worker from its other queues.
+    So short jobs need no message each, and long queues do not keep a worker from its other queues. Returns the jobs as
+    they were when the worker claimed them.
     """
     end_at = time.monotonic() + RUN_SECONDS
-    while run_one(queue) is not None:
+    ran: list[Job] = []
+    while (job := run_one(queue)) is not None:
+        ran.append(job)
         if time.monotonic() > end_at:
             wake_for_the_rest(queue)
-            return
+            break
+    return ran
 
 
 def run_next(queue: str) -> Job | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 
 import structlog
 from celery import current_app
@@ -12,18 +13,29 @@ from flagsite.core.background import BackgroundService
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class WakeUp:
+    """A message that asks a worker to look for due jobs of a queue."""
+
+    queue: str
+    job_id: int | None = None
+    """The job that became due, as a hint for people who watch the messages; None if the sender does not know it."""
+    kind: str = ""
+    """The kind of this job."""
+
+
 class WakeUpSender(BackgroundService):
     """Sends wake-ups in the order of the calls of `put`. The first call starts the thread."""
 
     def __init__(self) -> None:
         super().__init__("wake-up")
-        self.waiting: deque[str] = deque()
-        """The queues of the wake-ups that are not sent yet. The operations of a deque are thread-safe."""
+        self.waiting: deque[WakeUp] = deque()
+        """The wake-ups that are not sent yet. The operations of a deque are thread-safe."""
 
-    def put(self, queue: str) -> None:
-        """Let the thread send a wake-up for the queue soon."""
+    def put(self, wake_up: WakeUp) -> None:
+        """Let the thread send a wake-up soon."""
         self.start()
-        self.waiting.append(queue)
+        self.waiting.append(wake_up)
         self.wake()
 
     def turn(self) -> None:
@@ -37,7 +49,7 @@ class WakeUpSender(BackgroundService):
 
     def on_error(self, error: Exception) -> None:
         """Log the wake-up that the broker did not accept, and drop all others, which need the same broker."""
-        log.warning("wake_up_not_sent", queue=self.waiting[0], error=str(error))
+        log.warning("wake_up_not_sent", queue=self.waiting[0].queue, error=str(error))
         self.waiting.clear()
 
     def on_fork(self) -> None:
@@ -45,9 +57,19 @@ class WakeUpSender(BackgroundService):
         self.waiting.clear()
 
 
-def send(queue: str) -> None:
-    """Send one wake-up. Raises the transport's exception if the broker does not accept the wake-up."""
-    current_app.signature("jobs.work", args=[queue]).apply_async(queue=queue, retry=False)
+def send(wake_up: WakeUp) -> None:
+    """Send one wake-up. Raises the transport's exception if the broker does not accept the wake-up.
+
+    The hint is not an argument of the task, so that workers of the release before understand the message too. It is in
+    the headers for programs, and in the arguments' text for people.
+    """
+    shown = f"({wake_up.queue!r},)"
+    headers = {}
+    if wake_up.job_id is not None:
+        headers = {"jobId": wake_up.job_id, "jobKind": wake_up.kind}
+        shown = f"({wake_up.queue!r}, job {wake_up.job_id}, {wake_up.kind})"
+    signature = current_app.signature("jobs.work", args=[wake_up.queue])
+    signature.apply_async(queue=wake_up.queue, retry=False, headers=headers, argsrepr=shown)
 
 
 sender = WakeUpSender()

@@ -14,6 +14,9 @@ class Worker(models.Model):
         primary_key=True,
         help_text="Unique for each start of a worker; part of the column `worker` of jobs.",
     )
+    name = models.CharField(
+        max_length=250, default="", db_default="", help_text="The worker's name in Celery, such as reports@host-1."
+    )
     host = models.CharField(max_length=200)
     pid = models.PositiveIntegerField()
     queues = models.JSONField(default=list, db_default=[])

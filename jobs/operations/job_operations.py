@@ -80,7 +80,7 @@ def retry(*, job_id: int, by: str, reason: str = "") -> Job:
         hourly_metrics.add_manual_retry(again.pk)
         request = {"originalJobId": job_id, "by": by, "reason": reason}
         transitions.log_on_commit(log.info, "job_manual_retry", **transitions.log_fields(again), **request)
-        wakeup.wake(again.queue)
+        wakeup.wake(again.queue, job_id=again.pk, kind=again.kind)
     return again
 
 

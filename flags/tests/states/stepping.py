@@ -109,4 +109,4 @@ def pause_before_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_registry, "process_name", lambda: threading.current_thread().name)
     monkeypatch.setattr(Run, "check", checked)
     monkeypatch.setattr(Run, "reload", reloaded)
-    monkeypatch.setattr(wakeup, "wake", lambda queue: None)
+    monkeypatch.setattr(wakeup, "wake", lambda queue, **_: None)

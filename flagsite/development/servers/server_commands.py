@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-QUEUES = "propagation,default,cleanup,maintenance,notification,report"
-"""The queues that the worker serves."""
+from flagsite.development.servers.data_folder_layout import ROOT
 
 
 def web_command(
@@ -25,3 +24,11 @@ def events_command(port: int, *, python: str = "python") -> list[str]:
 
 def _server(python: str, port: int) -> list[str]:
     return [python, "-m", "flagsite.web_server", "--host", "127.0.0.1", "--port", str(port)]
+
+
+def worker_command(
+    *, concurrency: int = 2, name: str = "", queues: tuple[str, ...] = (), python: str = "python"
+) -> list[str]:
+    """The command of a worker: how many jobs it can run at once, its name, and its queues, by default all."""
+    options = ["--concurrency", str(concurrency), *(["--name", name] if name else [])]
+    return [python, str(ROOT / "manage.py"), "run_worker", *options, *(o for queue in queues for o in ("--queue", queue))]

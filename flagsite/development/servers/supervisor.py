@@ -24,7 +24,7 @@ from flagsite.development.servers.errors import ServerError
 from flagsite.development.servers.exit_signals import exit_signals_ignored
 from flagsite.development.servers.locks import open_lock_file
 from flagsite.development.servers.server import Server
-from flagsite.development.servers.server_commands import QUEUES, events_command, web_command
+from flagsite.development.servers.server_commands import events_command, web_command, worker_command
 
 PATIENCE = 25  # seconds that a process has to stop in order
 LONGEST_PAUSE = 30.0  # seconds before a process that ends again and again is started again
@@ -52,15 +52,11 @@ class Process:
 
 def installation_processes(port: int, events_port: int) -> list[Process]:
     """Web, events, worker and beat, as for one machine; the Procfile has them for many."""
-    celery = [sys.executable, "-m", "celery", "-A", "flagsite"]
     return [
         Process("web", web_command(port, python=sys.executable), reload_signal=signal.SIGHUP),
         Process("events", events_command(events_port, python=sys.executable)),
-        Process(
-            "worker",
-            [*celery, "worker", "--queues", QUEUES, "--concurrency", "2"],
-        ),
-        Process("beat", [*celery, "beat"]),
+        Process("worker", worker_command(python=sys.executable)),
+        Process("beat", [sys.executable, "-m", "celery", "-A", "flagsite", "beat"]),
     ]
 
 

@@ -26,6 +26,7 @@ START_BEAT = (
     "Start beat: celery -A flagsite beat. "
     "Without beat, Flagsite neither cleans up nor counts usage and adoption of flags."
 )
+START_WORKER = "Start a worker for all queues: python manage.py run_worker (bin/dev starts everything)."
 SWEEP = "jobs.sweep"
 PROBE_JOB_LATE_SECONDS = 150.0
 """After this time, two probe jobs in a row have not completed."""
@@ -70,10 +71,8 @@ def check_workers() -> CheckResult:
         return ok("No worker is needed, because JOBS_INLINE is on and each job runs in its request.")
     alive = list(worker_registry.alive())
     statuses, needed = queue_operations.queue_statuses(), queue_operations.queues_of_kinds()
-    queues = ",".join(status.queue.name for status in statuses)
-    start_worker = f"Start a worker: celery -A flagsite worker --queues {queues} (bin/dev starts everything)."
     if not alive:
-        return problem("No worker is alive; jobs wait.", start_worker)
+        return problem("No worker is alive; jobs wait.", START_WORKER)
     unserved = [status for status in statuses if not status.workers]
     named = ", ".join(
         status.queue.name + (f" ({counted(status.due, 'due job')})" if status.due else "") for status in unserved
@@ -82,7 +81,7 @@ def check_workers() -> CheckResult:
     summary = f"Workers alive: {len(alive)}, with {counted(slots, 'slot')}"
     if unserved:
         is_needed = any(status.due or status.queue.name in needed for status in unserved)
-        return (problem if is_needed else warning)(f"{summary}. Queues without a worker: {named}.", start_worker)
+        return (problem if is_needed else warning)(f"{summary}. Queues without a worker: {named}.", START_WORKER)
     return ok(f"{summary}.")
 
 

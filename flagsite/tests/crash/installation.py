@@ -20,7 +20,7 @@ import pytest
 
 from flagsite.development import servers
 from flagsite.development.servers import template_data
-from flagsite.development.servers.server_commands import QUEUES, web_command
+from flagsite.development.servers.server_commands import web_command, worker_command
 from orgs.tree.locks import TREE_LOCK
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -106,10 +106,7 @@ class Installation:
 
     def start_worker(self, concurrency: int = 2, *more: str) -> subprocess.Popen[bytes]:
         """Start a worker, with further options; returns before it is ready."""
-        return self.run(
-            "celery", "-A", "flagsite", "--quiet", "worker", "--queues", QUEUES, "--without-mingle",
-            "--concurrency", str(concurrency), "--hostname", f"w{len(self.processes)}@%h", *more,
-        )  # fmt: skip
+        return self.run(*worker_command(concurrency=concurrency, name=f"w{len(self.processes)}"), *more)
 
     # --- the API ------------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,8 @@ ENQUEUE = "INSERT INTO jobs_job (kind, queue) VALUES (%s, 'default') RETURNING i
 
 def test_the_worker_ends_a_process_that_hangs_and_the_job_is_tried_again(installation: Installation) -> None:
     ids = [installation.sql(ENQUEUE, [kind])[0][0] for kind in KINDS]
-    worker = installation.start_worker(2, "--include", "flagsite.tests.crash.hanging_kinds")
+    kinds = ("--include", "flagsite.tests.crash.hanging_kinds")
+    worker = installation.run("celery", "-A", "flagsite", "--quiet", "worker", "--concurrency", "2", *kinds)
     eventually(lambda: all(installation.chain_ended(job_id) for job_id in ids), within=90)
     for job_id in ids:
         job = installation.job(job_id)

@@ -48,5 +48,5 @@ def test_a_row_has_the_options_that_the_command_has_and_an_example_that_it_takes
 def test_commands_about_the_service_answer_in_json(name: str) -> None:
     command = load_command_class(get_commands()[name], name)
     options = command.create_parser("manage.py", name).format_help()
-    assert "--json" in options or name in {"demo", "serve"}
-    assert isinstance(command, OperatorCommand) or name in {"demo", "serve", "check_tree"}
+    assert "--json" in options or name in {"demo", "run_worker", "serve"}
+    assert isinstance(command, OperatorCommand) or name in {"demo", "run_worker", "serve", "check_tree"}

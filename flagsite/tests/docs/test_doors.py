@@ -37,7 +37,7 @@ REDIRECTS = {"/admin/orgs/organization/{object_id}/delete/", "/admin/orgs/organi
 READ_ONLY_CHANGE_PAGES = {"/admin/orgs/organization/{object_id}/change/"}
 """Pages whose operations have addresses of their own."""
 OPEN = {"/", "/admin", "/openapi.json", "/docs", "/livez", "/readyz", "/version"}
-OF_MACHINES = {"serve", "demo", "doctor", "migrate", "renew_secrets"}
+OF_MACHINES = {"serve", "demo", "doctor", "migrate", "renew_secrets", "run_worker"}
 """Commands that run or check a machine."""
 
 

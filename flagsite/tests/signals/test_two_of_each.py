@@ -78,7 +78,7 @@ def test_one_id_leads_from_the_request_to_the_end_of_its_job(at_work: Installati
     eventually(lambda: at_work.chain_ended(job_id), within=60)
 
     def followed() -> dict[str, dict[str, object]]:
-        lines = [*lines_of(at_work, "python"), *lines_of(at_work, "celery")]
+        lines = lines_of(at_work, "python")
         return {line["event"]: line for line in lines if line["correlationId"] == "follow-me"}
 
     eventually(lambda: "job_completed" in followed(), within=10)
@@ -112,7 +112,7 @@ def test_a_failure_tells_error_duration_and_what_follows(at_work: Installation) 
         at_work.sql("DROP TRIGGER refuse ON flags_flagstate")
 
     def events() -> dict[str, dict[str, object]]:
-        return {line["event"]: line["data"] for line in lines_of(at_work, "celery") if "data" in line}
+        return {line["event"]: line["data"] for line in lines_of(at_work, "python") if "data" in line}
 
     eventually(lambda: "job_retry_scheduled" in events(), within=10)
     failed = events()["job_failed"]

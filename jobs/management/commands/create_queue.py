@@ -23,5 +23,5 @@ class Command(OperatorCommand):
 
     def answer(self, *, queue: str, reason: str, **options: Any) -> Answer:
         created = queue_operations.create(queue, by=me(), reason=reason, **settings_in(options))
-        text = f"The queue {created.name} is created. Let a worker serve it: name it in the worker's option --queues."
+        text = f"The queue {created.name} is created. Workers without the option --queue serve it at once."
         return Answer(queue_document(created), [text])

@@ -33,8 +33,8 @@ STYLES = {"alive": "green", "stopping": "yellow", "gone": "red"}
 
 def _table(workers: list[WorkerNow]) -> Table:
     table = terminal.table(
-        Column("Worker", no_wrap=True), Column("State", no_wrap=True), Column("Queues"), Column("Busy", no_wrap=True),
-        Column("Seen", no_wrap=True), Column("Jobs", overflow="fold"),
+        Column("Worker", no_wrap=True), Column("Name", overflow="fold"), Column("State", no_wrap=True),
+        Column("Queues"), Column("Busy", no_wrap=True), Column("Seen", no_wrap=True), Column("Jobs", overflow="fold"),
     )  # fmt: skip
     for worker_now in workers:
         worker = worker_now.worker
@@ -42,7 +42,7 @@ def _table(workers: list[WorkerNow]) -> Table:
         jobs = "; ".join(f"{job.pk} {work_word(job)}, {done_word(job)}" for job in worker_now.jobs)
         table.add_row(
             *terminal.cells(
-                str(worker), state, ", ".join(worker.queues), f"{worker_now.busy} of {worker.concurrency}",
+                str(worker), worker.name, state, ", ".join(worker.queues), f"{worker_now.busy} of {worker.concurrency}",
                 f"{terminal.format_duration(timezone.now() - worker.seen_at)} ago", jobs,
             )
         )  # fmt: skip

@@ -59,6 +59,6 @@ def test_what_beat_asks_for_comes_through_the_channel_worker() -> None:
 
 def test_the_actor_of_a_workers_own_services_is_the_system() -> None:
     seen: list[ActionContext] = []
-    service = RescuerService(queues=[QUEUE], concurrency=1)
+    service = RescuerService(queues=lambda: [QUEUE], concurrency=1)
     contextvars.Context().run(service.attempt, lambda: seen.append(actor.current()))
     assert seen == [ActionContext(SYSTEM, "worker")]

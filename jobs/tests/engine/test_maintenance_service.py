@@ -25,7 +25,7 @@ def started(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[Started]
     for name in ("wake_waiting", "rescue_expired"):
         monkeypatch.setattr(rescuer_service, name, lambda: 0)
     monkeypatch.setattr(rescuer_service.worker_registry, "beat", lambda **_: None)
-    services = [RescuerService(queues=["default"], concurrency=1), MaintenanceService()]
+    services = [RescuerService(queues=lambda: ["default"], concurrency=1), MaintenanceService()]
 
     def start() -> None:
         for service in services:

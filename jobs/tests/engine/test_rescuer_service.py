@@ -24,7 +24,7 @@ def test_dead_workers_are_looked_for_as_often_as_the_setting_says(
     monkeypatch.setattr(rescuer_service, "rescue_expired", lambda: looked.append(now[0]))
     monkeypatch.setattr(rescuer_service, "wake_waiting", lambda: None)
     monkeypatch.setattr(rescuer_service.worker_registry, "beat", lambda **_: None)
-    one = RescuerService(queues=["default"], concurrency=1)
+    one = RescuerService(queues=lambda: ["default"], concurrency=1)
     while len(looked) < 4:
         one.turn()
         now[0] += max(one.pause(), 0.01)  # a turn takes its time
@@ -38,7 +38,7 @@ def test_a_worker_that_stops_says_so_at_once(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(rescuer_service.worker_registry, "beat", lambda *, is_stopping, **_: said.append(is_stopping))
     monkeypatch.setattr(rescuer_service, "wake_waiting", stop_request.request_stop)
     try:
-        RescuerService(queues=["default"], concurrency=1).run()
+        RescuerService(queues=lambda: ["default"], concurrency=1).run()
     finally:
         stop_request.withdraw()
     assert said == [False, True]
@@ -55,7 +55,7 @@ def test_a_database_that_is_away_is_told_once_until_it_is_back(monkeypatch: pyte
     for name in ("expire_waiting", "rescue_expired", "wake_waiting"):
         monkeypatch.setattr(rescuer_service, name, ask)
     monkeypatch.setattr(rescuer_service.worker_registry, "beat", ask)
-    one = RescuerService(queues=["default"], concurrency=1)
+    one = RescuerService(queues=lambda: ["default"], concurrency=1)
     for away in (True, False, True):
         is_away[0] = away
         with capture_logs() as said:
@@ -69,7 +69,7 @@ def test_a_step_that_fails_by_itself_is_told_each_time() -> None:
     def fail() -> None:
         raise ValueError("a mistake of ours")
 
-    one = RescuerService(queues=["default"], concurrency=1)
+    one = RescuerService(queues=lambda: ["default"], concurrency=1)
     with capture_logs() as said:
         for _ in range(2):
             one.attempt(fail)

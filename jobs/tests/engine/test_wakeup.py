@@ -16,7 +16,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 from conftest import succeeds_in_child
 from jobs.engine import wakeup, wakeup_sender
 from jobs.engine.models import Job
-from jobs.engine.wakeup_sender import WakeUpSender
+from jobs.engine.wakeup_sender import WakeUp, WakeUpSender
 from jobs.tests.engine_steps import waiting
 
 
@@ -72,7 +72,7 @@ def test_a_frozen_broker_delays_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     broker = FrozenBroker()
     try:
         with broker_at(broker.url, monkeypatch) as sender:
-            sender.put("default")
+            sender.put(WakeUp("default"))
             assert broker.somebody_came.wait(10)
             began = time.monotonic()
             for _ in range(100):
@@ -96,19 +96,19 @@ def test_a_broker_that_is_away_harms_nobody(monkeypatch: pytest.MonkeyPatch) -> 
 def test_nothing_is_sent_before_the_commit(
     monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:
-    sent: list[str] = []
+    sent: list[WakeUp] = []
     monkeypatch.setattr(wakeup.sender, "put", sent.append)
     with django_capture_on_commit_callbacks(execute=True):
-        waiting()
+        job = waiting()
         assert sent == []
-    assert sent == ["default"]
+    assert sent == [WakeUp("default", job.pk, job.kind)]
 
 
 @pytest.mark.django_db
 def test_nothing_is_sent_for_what_was_rolled_back(
     monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:
-    sent: list[str] = []
+    sent: list[WakeUp] = []
     monkeypatch.setattr(wakeup.sender, "put", sent.append)
     with pytest.raises(ZeroDivisionError), django_capture_on_commit_callbacks(execute=True), transaction.atomic():
         waiting()
@@ -120,18 +120,18 @@ def test_a_forked_process_sends_with_a_thread_of_its_own(monkeypatch: pytest.Mon
     sent: list[str] = []
     done = threading.Event()
 
-    def send(queue: str) -> None:
-        sent.append(f"{threading.current_thread().name}: {queue}")
+    def send(wake_up: WakeUp) -> None:
+        sent.append(f"{threading.current_thread().name}: {wake_up.queue}")
         done.set()
 
     monkeypatch.setattr(wakeup_sender, "send", send)
     sender = WakeUpSender()
-    sender.put("parents")
+    sender.put(WakeUp("parents"))
     assert done.wait(10)
 
     def send_in_child() -> bool:
         done.clear()
-        sender.put("childs")
+        sender.put(WakeUp("childs"))
         return done.wait(10) and sent == ["wake-up: parents", "wake-up: childs"]
 
     assert succeeds_in_child(send_in_child)
@@ -139,8 +139,8 @@ def test_a_forked_process_sends_with_a_thread_of_its_own(monkeypatch: pytest.Mon
 
 
 def test_a_forked_process_leaves_to_its_parent_what_the_parent_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wakeup_sender, "send", lambda queue: None)
+    monkeypatch.setattr(wakeup_sender, "send", lambda wake_up: None)
     sender = WakeUpSender()
-    sender.waiting.append("parents")
+    sender.waiting.append(WakeUp("parents"))
     assert succeeds_in_child(lambda: not sender.waiting)
-    assert list(sender.waiting) == ["parents"]
+    assert list(sender.waiting) == [WakeUp("parents")]
