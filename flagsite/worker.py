@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 import structlog
-from celery.signals import worker_ready, worker_shutdown
+from celery.signals import worker_init, worker_ready, worker_shutdown
 from django.conf import settings
 from django.db import DatabaseError
 
@@ -37,7 +37,11 @@ def run(*, queues: Sequence[str], name: str, concurrency: int | None, with_sched
         concurrency: the number of child processes; None means one for each processor.
         with_scheduler: whether to run beat in a further process, which ends with the worker.
     """
+    controllers: list[Any] = []
     services: list[WorkerService] = []
+
+    def remember(sender: Any, **_: Any) -> None:
+        controllers.append(sender)
 
     def start_services(sender: Any, **_: Any) -> None:
         if not queues:
@@ -51,6 +55,7 @@ def run(*, queues: Sequence[str], name: str, concurrency: int | None, with_sched
         for service in services:
             service.stop(within=BEAT_STOP_SECONDS)
 
+    worker_init.connect(remember, weak=False)
     worker_ready.connect(start_services, weak=False)
     worker_shutdown.connect(stop_services, weak=False)
     arguments = ["--quiet", "worker", *WITHOUT, "--queues", ",".join(queues or _queues_at_start())]
@@ -58,14 +63,16 @@ def run(*, queues: Sequence[str], name: str, concurrency: int | None, with_sched
         arguments += ["--hostname", name if "@" in name else f"{name}@%h"]
     if concurrency is not None:
         arguments += ["--concurrency", str(concurrency)]
-    return int(app.start(arguments) or 0)
+    app.start(arguments)
+    return int(controllers[0].exitcode or 0) if controllers else 1
 
 
 def _queues_at_start() -> list[str]:
     """Return the names of all queues. If the database is away, the worker gets to know them later."""
+    names: list[str] = []
     with suppress(DatabaseError):
-        return list(Queue.objects.order_by("name").values_list("name", flat=True)) or [settings.CELERY_TASK_DEFAULT_QUEUE]
-    return [settings.CELERY_TASK_DEFAULT_QUEUE]
+        names = list(Queue.objects.order_by("name").values_list("name", flat=True))
+    return names or [settings.CELERY_TASK_DEFAULT_QUEUE]
 
 
 class QueueFollower(WorkerService):

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -195,7 +196,7 @@ class Burst:
         while os.getppid() == self._main_pid:
             self._states[number] = AT_WORK
             found = transient_errors.retry_transient_errors(
-                lambda: self._run_one(first), timeout_seconds=DATABASE_SECONDS, max_pause_seconds=2.0
+                partial(self._run_one, first), timeout_seconds=DATABASE_SECONDS, max_pause_seconds=2.0
             )
             if found is not None:
                 first = found + 1  # each queue gets its turn

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from celery import current_app
@@ -64,7 +65,7 @@ def send(wake_up: WakeUp) -> None:
     the headers for programs, and in the arguments' text for people.
     """
     shown = f"({wake_up.queue!r},)"
-    headers = {}
+    headers: dict[str, Any] = {}
     if wake_up.job_id is not None:
         headers = {"jobId": wake_up.job_id, "jobKind": wake_up.kind}
         shown = f"({wake_up.queue!r}, job {wake_up.job_id}, {wake_up.kind})"

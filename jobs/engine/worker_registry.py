@@ -64,21 +64,17 @@ def process_name(pid: int | None = None) -> str:
     return f"{socket.gethostname()}:{pid or os.getpid()}:{TOKEN}"
 
 
-def beat(
-    *, queues: Sequence[str], concurrency: int, pid: int, name: str = "", is_stopping: bool = False
-) -> None:
+def beat(*, queues: Sequence[str], concurrency: int, pid: int, name: str = "", is_stopping: bool = False) -> None:
     """Write that this worker is alive.
 
     The first beat adds the worker to the registry, and deletes workers without a beat for longer than RETENTION.
-    `concurrency` is the number of the worker's processes, `pid` is the id of its main process, and `name` is for people.
+    `concurrency` is the number of the worker's processes, `pid` is the id of its main process, and `name` its name.
     """
     columns = {"seen_at": Now(), "is_stopping": is_stopping, "queues": list(queues), "concurrency": concurrency,
                "gone_at": None}  # fmt: skip
     if not Worker.objects.filter(token=TOKEN).update(**columns):
         host = socket.gethostname()
-        Worker.objects.create(
-            token=TOKEN, name=name, host=host, pid=pid, queues=list(queues), concurrency=concurrency
-        )
+        Worker.objects.create(token=TOKEN, name=name, host=host, pid=pid, queues=list(queues), concurrency=concurrency)
         Worker.objects.filter(seen_at__lt=Now() - RETENTION).delete()
 
 

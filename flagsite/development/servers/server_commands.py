@@ -31,4 +31,10 @@ def worker_command(
 ) -> list[str]:
     """The command of a worker: how many jobs it can run at once, its name, and its queues, by default all."""
     options = ["--concurrency", str(concurrency), *(["--name", name] if name else [])]
-    return [python, str(ROOT / "manage.py"), "run_worker", *options, *(o for queue in queues for o in ("--queue", queue))]
+    return [
+        python,
+        str(ROOT / "manage.py"),
+        "run_worker",
+        *options,
+        *(o for queue in queues for o in ("--queue", queue)),
+    ]

@@ -30,11 +30,19 @@ class Command(PlainCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--queue", action="append", default=[], metavar="QUEUE", dest="queues", help="serve only this queue; repeat it"
+            "--queue",
+            action="append",
+            default=[],
+            metavar="QUEUE",
+            dest="queues",
+            help="serve only this queue; repeat it",
         )
         parser.add_argument("--name", default="", help="the worker's name, such as reports; default: celery")
         parser.add_argument(
-            "--concurrency", type=count(1, MAX_CONCURRENCY), metavar="N", help="jobs at once; default: one per processor"
+            "--concurrency",
+            type=count(1, MAX_CONCURRENCY),
+            metavar="N",
+            help="jobs at once; default: one per processor",
         )
         parser.add_argument("--with-scheduler", action="store_true", help="run beat too, in a child process")
         parser.add_argument("--burst", action="store_true", help="run what is due, without a broker, and end")
@@ -46,7 +54,7 @@ class Command(PlainCommand):
         if options["until_done"] and not options["burst"]:
             raise WrongUsage("--until-done belongs to --burst. Write both.")
         if options["burst"] and options["with_scheduler"]:
-            raise WrongUsage("A scheduler runs until it is stopped, and a burst ends. Write only one of the two options.")
+            raise WrongUsage("A scheduler runs until it is stopped, and a burst ends. Write one of the two.")
         queues = list(dict.fromkeys(options["queues"]))
         if options["burst"] or queues:
             queues = _known_queues(queues)

@@ -27,6 +27,13 @@ def beats_of(pid: int) -> list[psutil.Process]:
     return [child for child in children if child.status() != psutil.STATUS_ZOMBIE and "beat" in child.cmdline()]
 
 
+def burst(installation: Installation) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "manage.py", "run_worker", "--burst", "--concurrency", "2"]
+    return subprocess.run(
+        command, check=False, cwd=CHECKOUT, env=installation.environment, capture_output=True, text=True, timeout=60
+    )
+
+
 def test_a_worker_serves_new_queues_and_its_beat_ends_with_it(installation: Installation) -> None:
     worker = installation.start_worker(1, "--with-scheduler")
     eventually(lambda: "report" in str(workers(installation)), within=60)
@@ -65,13 +72,12 @@ def test_a_burst_runs_jobs_while_the_broker_is_away(installation: Installation) 
     installation.plant_tree(2, 3)
     installation.valkey.stop()
     job_id = installation.sql(CLEANUP, ["cleanup"])[0][0]
-    burst = [sys.executable, "manage.py", "run_worker", "--burst", "--concurrency", "2"]
-    done = subprocess.run(burst, cwd=CHECKOUT, env=installation.environment, capture_output=True, text=True, timeout=60)
+    done = burst(installation)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "1 job ended, 0 chains FAILED.\n"
     assert "wake_up_not_sent" not in done.stderr
     assert installation.status(job_id) == "COMPLETED"
     installation.sql("INSERT INTO jobs_job (kind, queue, max_retries) VALUES ('unknown-kind', 'default', 0)")
-    done = subprocess.run(burst, cwd=CHECKOUT, env=installation.environment, capture_output=True, text=True, timeout=60)
+    done = burst(installation)
     assert done.returncode == 1
     assert done.stdout == "1 job ended, 1 chain FAILED.\n"
