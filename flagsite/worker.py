@@ -63,7 +63,8 @@ def run(*, queues: Sequence[str], name: str, concurrency: int | None, with_sched
         arguments += ["--hostname", name if "@" in name else f"{name}@%h"]
     if concurrency is not None:
         arguments += ["--concurrency", str(concurrency)]
-    app.start(arguments)
+    start: Callable[[list[str]], object] = app.start  # it returns, although its type says that it never does
+    start(arguments)
     return int(controllers[0].exitcode or 0) if controllers else 1
 
 
