@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("jobs", "0025_notifications"),
+        ("jobs", "0026_queue_names"),
     ]
 
     operations = [
