@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("jobs", "0026_queue_names"),
+        ("jobs", "0027_gone_workers_and_texts_below"),
     ]
 
     operations = [
