@@ -25,8 +25,10 @@ class FlagsConfig(AppConfig):
         from flags.states import (  # noqa: PLC0415 - Django has loaded the models only now
             admin_section,
             inheritance,
+            partial_changes,
             preview,
             propagation,  # noqa: F401 - registers a kind of job
+            recalculation,  # noqa: F401 - registers a kind of job
         )
         from jobs.operations import cleanup  # noqa: PLC0415
         from jobs.upkeep import maintenance_job  # noqa: PLC0415
@@ -37,6 +39,7 @@ class FlagsConfig(AppConfig):
         admin_sections.sections.append(admin_section.SECTION)
         admin_sections.move_previews += [preview.move, move_preview.move]
         cleanup.add_old_rows(retention.OLD_SCHEDULES, usage_store.OLD_DAYS)
+        cleanup.before_deletion.append(partial_changes.remember_partial_changes)
         maintenance_job.invalidate_caches.append(operator_invalidation.invalidate_all)
         purge.before_purge.append(ending.end_those_of_purged_flag)
         key_plans.planners.append(plans_of_keys.PLANNER)

@@ -11,8 +11,9 @@ A *moved* organization gets the values of its new parent under a new change numb
 now. The values of the parent are its flag states, and also newer accepted changes on the parent or its ancestors whose
 propagation has not reached the parent yet. If nobody set a flag on the new parent or above it, the organization keeps
 its value of this flag. If a propagation from the former ancestors had not reached it yet, this change goes on under
-its own change number. A value that the organization keeps is recorded as a change on it, so that Flagsite finds every
-flag that has to do with a subtree (`flags.definitions.visible_flags`) without reading all flag states of the subtree.
+its own change number. A value that the organization keeps is recorded as a change on it. So Flagsite finds every flag
+that has to do with a subtree (`flags.definitions.visible_flags`) without reading all flag states of the subtree. It can
+also rebuild the flag states from the changes (`flags.states.recalculation`).
 
 A flag that is being purged gets no new flag states.
 """
@@ -27,7 +28,7 @@ from django.db import connection
 
 from flags.evaluation.engine import StateValue
 from flags.states import propagation, sql
-from flags.states.models import Change
+from flags.states.models import IS_COMPLETE, Change
 from flags.states.sql import Span
 from flagsite.core import actor
 from flagsite.core.ids import MAX_ID
@@ -211,23 +212,28 @@ def _start_job(organization_id: int, values: list[StateValue], *, total: int | N
     return job.pk
 
 
-RECORD_KEPT = """
-INSERT INTO flags_change (number, flag_id, organization_id, enabled, source_id, requested_by)
-SELECT state.change_number, state.flag_id, state.organization_id, state.enabled, state.source_id, %(by)s
+RECORD_KEPT = f"""
+INSERT INTO flags_change (number, flag_id, organization_id, enabled, source_id, is_partial, requested_by)
+SELECT state.change_number, state.flag_id, state.organization_id, state.enabled, state.source_id,
+       (SELECT bool_or(NOT {IS_COMPLETE})
+          FROM flags_change change
+         WHERE change.flag_id = state.flag_id AND change.number = state.change_number), %(by)s
   FROM flags_flagstate state JOIN flags_flag flag ON flag.id = state.flag_id
  WHERE state.organization_id = %(organization)s
    AND NOT EXISTS (
         SELECT FROM flags_flagstate above WHERE organization_id = %(parent)s AND above.flag_id = state.flag_id)
    AND NOT EXISTS (  -- index change_on_organization
         SELECT FROM flags_change change
-         WHERE change.organization_id = state.organization_id AND change.flag_id = state.flag_id)
-"""
+         WHERE change.organization_id = state.organization_id AND change.flag_id = state.flag_id
+           AND change.number >= state.change_number)
+"""  # noqa: S608 - no input in it
 
 
 def _record_kept(placement: Placement) -> None:
-    """Record the values that a moved organization keeps, because its new parent has none."""
-    if placement.parent_id is None:
-        return
+    """Record the values that a moved organization keeps, because it has no new parent, or because that has none.
+
+    So the newest change on the path of an organization always tells what its value is (`flags.states.recalculation`).
+    """
     parameters: dict[str, Any] = {
         "organization": placement.organization_id, "parent": placement.parent_id, "by": actor.current().actor[:200],
     }  # fmt: skip

@@ -11,6 +11,13 @@ from flags.definitions.models import Flag
 from jobs.engine.models import Job
 from orgs.tree.models import Organization
 
+IS_COMPLETE = """
+CASE WHEN change.job_id IS NULL THEN change.is_partial IS FALSE
+     ELSE EXISTS (SELECT FROM jobs_job attempt
+                   WHERE (attempt.id = change.job_id OR attempt.parent_job_id = change.job_id)
+                     AND attempt.ended_as = 'COMPLETED' AND attempt.failed = 0) END"""
+"""A condition in SQL: the change (`change`) has reached every organization of its subtree."""
+
 
 class Change(models.Model):
     """One accepted request to set a flag on an organization and everything below it.
@@ -36,6 +43,13 @@ class Change(models.Model):
         null=True,
         related_name="changes",
         help_text="The first job of the chain that carries it down; empty when it was written at once.",
+    )
+    is_partial = models.BooleanField(
+        null=True,
+        default=False,
+        db_default=False,
+        help_text="For a change without a job: whether some organizations may lack it, because its propagation was "
+        "cancelled or failed before the job was deleted. Null if nobody knows.",
     )
     requested_by = models.CharField(max_length=200, default="")
     created_at = models.DateTimeField(db_default=Now())

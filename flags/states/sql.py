@@ -15,7 +15,7 @@ from typing import Any
 from django.db import IntegrityError, OperationalError, connection, transaction
 
 from flags.evaluation.engine import StateValue
-from flags.serving.cache_events import NOTIFICATION_CHANNEL, StatesWritten, encode
+from flags.serving.cache_events import NOTIFICATION_CHANNEL, CacheEvent, StatesWritten, encode
 from flagsite.core.db import transient_errors
 from orgs.errors import TreeBusy
 from orgs.tree import locks
@@ -235,6 +235,12 @@ def count_superseded(subtree: Subtree, span: Span, values: Sequence[StateValue])
 def _notification(subtree: Subtree, span: Span, value: StateValue) -> str:
     """The change notification of the chunk: which organizations may have got which value."""
     return encode(StatesWritten(subtree.organization_id, span.after, span.last, value))
+
+
+def notify(event: CacheEvent) -> None:
+    """Send a change notification with the commit of the caller's transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, %s)", [NOTIFICATION_CHANNEL, encode(event)])
 
 
 def next_number() -> int:

@@ -120,6 +120,10 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
+before_deletion: list[Callable[[Sequence[int]], object]] = []
+"""What to call with the ids of first jobs whose chains are about to be deleted, in the same transaction."""
+
+
 def add_old_rows(*others: OldRows) -> None:
     """Let clean-ups delete these rows after the jobs."""
     _other_rows.extend(others)
@@ -264,6 +268,8 @@ def _delete_chains(roots: Sequence[int]) -> Counter[str]:
     As with Django's own delete, `on_delete` of each model decides about rows that refer to the jobs: such a row is
     deleted, or it stays and loses the link. Django's own delete would load every row first.
     """
+    for call in before_deletion:
+        call(roots)
     attempts = _rows(ATTEMPTS, None, roots=list(roots))
     ids = sorted(job_id for job_id, _ in attempts)
     for relation in Job._meta.related_objects:

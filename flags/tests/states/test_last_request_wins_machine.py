@@ -29,7 +29,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from flags.definitions.models import Flag
 from flags.states import propagation
+from flags.states.expected_states import Difference, differences
 from flags.states.models import FlagState
 from flags.states.set_flag import set_flag
 from flags.tests.states import faults
@@ -41,6 +43,7 @@ from jobs.engine.models import Job
 from jobs.engine.states import OPEN, Status
 from jobs.errors import NotRetryable
 from jobs.operations import job_operations
+from jobs.operations.enqueue import enqueue
 from jobs.operations.selection import Selection
 from orgs.errors import MoveUnderOwnDescendant
 from orgs.tree import integrity, locks, tree_operations
@@ -61,6 +64,15 @@ SELECT child.name, child.name, parent.id, child.tree, child.lft, child.rght, 2
   JOIN orgs_organization parent ON parent.name = child.above ORDER BY 1;
 """
 """a with b (c, d) and e; x with y (z)."""
+DAMAGE = """
+DELETE FROM flags_flagstate WHERE (organization_id + flag_id) % 4 = 0;
+UPDATE flags_flagstate SET enabled = NOT enabled WHERE (organization_id + flag_id) % 4 = 1;
+UPDATE flags_flagstate SET source_id = 0, change_number = change_number + 1000000
+ WHERE (organization_id + flag_id) % 4 = 2;
+INSERT INTO flags_flagstate (organization_id, flag_id, enabled, source_id, change_number, updated_at)
+SELECT organization.id, flag.id, true, organization.id, 1000000, now()
+  FROM orgs_organization organization CROSS JOIN flags_flag flag ON CONFLICT DO NOTHING;
+"""
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 which = st.integers(0, MOST_ORGANIZATIONS - 1)
 worker = st.sampled_from([0, 1])
@@ -196,6 +208,11 @@ class Machine(RuleBasedStateMachine):
                 assert row == meant or row.number < meant.number
 
     @invariant()
+    def a_recalculation_finds_nothing_to_mend(self) -> None:
+        """At no moment, whatever waits or has failed, do the changes say something else than the rows."""
+        assert [each for each in _differences() if not each.undecided] == []
+
+    @invariant()
     def each_attempt_tells_how_the_work_stands(self) -> None:
         for job in Job.objects.all():
             chain = chain_of(job)
@@ -217,6 +234,18 @@ class Machine(RuleBasedStateMachine):
             "the rows are not what the requests give one after another"
         )
         assert integrity.find_problems().sound
+        self._a_recalculation_undoes_damage()
+
+    def _a_recalculation_undoes_damage(self) -> None:
+        """Whatever happens to rows behind Flagsite's back, the changes bring exactly the same rows back."""
+        assert _differences() == []
+        before = _rows()
+        with connection.cursor() as cursor:
+            cursor.execute(DAMAGE)
+        enqueue(kind="recalculation")
+        Job.objects.filter(status=Status.PENDING).update(run_at=LONG_AGO)
+        self._run_what_waits()
+        assert _rows() == before
 
     def teardown(self) -> None:
         try:
@@ -269,6 +298,12 @@ def _rows() -> dict[int, dict[int, Holds]]:
     for row in FlagState.objects.all():
         found.setdefault(row.organization_id, {})[row.flag_id] = Holds(row.enabled, row.source_id, row.change_number)
     return found
+
+
+def _differences() -> list[Difference]:
+    return differences(
+        list(Organization.objects.values_list("pk", flat=True)), list(Flag.objects.values_list("pk", flat=True))
+    )
 
 
 def _last_number() -> int:

@@ -154,7 +154,7 @@ def is_waiting(session: psycopg.Connection[Any]) -> bool:
     return row is not None and row[0] > 0
 
 
-def test_an_interrupted_maintenance_goes_on_with_the_next_step() -> None:
+def test_a_maintenance_that_fails_is_tried_again_as_a_whole() -> None:
     job = enqueue(kind="maintenance", arguments={"actions": ["vacuum", "reindex"], "tables": [TABLE]}).job
     done: list[str] = []
 
