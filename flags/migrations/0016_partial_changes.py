@@ -13,7 +13,7 @@ HELP = (
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("flags", "0014_usage_of_days")]
+    dependencies: ClassVar = [("flags", "0015_stale_flag_notices")]
     operations: ClassVar = [
         migrations.AddField("change", "is_partial", models.BooleanField(null=True, help_text=HELP)),
         migrations.AlterField(
