@@ -163,6 +163,14 @@ def _has_own_transactions(item: pytest.Item) -> bool:
     return bool({"transactional_db", "live_server"} & fixtures or (marker and marker.kwargs.get("transaction")))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def folder_of_artifacts(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the artifacts of the tests in a folder of each process, which is made when a file is written."""
+    location = str(tmp_path_factory.getbasetemp() / "artifacts")
+    backend = {"BACKEND": "jobs.artifacts.files.LocalFiles", "OPTIONS": {"location": location}}
+    settings.STORAGES = {**settings.STORAGES, "artifacts": backend}
+
+
 @pytest.fixture(autouse=True)
 def nobody_is_told_of_events() -> None:
     """Let this process know that nobody has subscribed to events, so that it does not ask the database in a test."""

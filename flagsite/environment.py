@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import redis
@@ -29,6 +30,7 @@ SHORT_KEEP_ALIVE: dict[str, object] = {
 }  # fmt: skip
 """The same for a process in which people wait: after about four seconds."""
 _keep_alive = KEEP_ALIVE
+S3_OPTIONS = {"endpoint", "region"}
 
 
 def people_wait() -> None:
@@ -158,3 +160,25 @@ def database(url: str, name: str = "DATABASE_URL") -> dict[str, object]:
         "PORT": port,
         "OPTIONS": options,
     }
+
+
+def artifacts_storage(name: str, folder: Path) -> dict[str, object]:
+    """Django's settings for the storage of a URL: file:///folder, or s3://bucket/prefix?endpoint=https://host&region=.
+
+    Without a URL, the files are in `folder`. Raises ImproperlyConfigured.
+    """
+    url = text(name)
+    parts = urlsplit(url)
+    given = dict(parse_qsl(parts.query, keep_blank_values=True))
+    path = unquote(parts.path)
+    if not url or (parts.scheme == "file" and not parts.netloc and not given and len(path) > 1):
+        location = path if url else str(folder)
+        return {"BACKEND": "jobs.artifacts.files.LocalFiles", "OPTIONS": {"location": location}}
+    if parts.scheme == "s3" and re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,62}", parts.netloc) and given.keys() <= S3_OPTIONS:
+        options = {"bucket": parts.netloc, "prefix": path.strip("/"), **given}
+        return {"BACKEND": "jobs.artifacts.s3_files.S3Files", "OPTIONS": options}
+    raise ImproperlyConfigured(
+        f"{name} is not a valid URL. Set it to a folder such as file:///var/lib/flagsite/artifacts, or to a bucket "
+        "such as s3://bucket/prefix?region=eu-north-1 or s3://bucket?endpoint=https://s3.example.com. Credentials "
+        "do not belong into it: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+    )

@@ -269,6 +269,12 @@ OUTGOING_ALLOWED = environment.comma_separated(
     "OUTGOING_ALLOWED", r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+(/[0-9]{1,3})?", "host names and networks such as 10.1.0.0/16"
 )
 DELIVERIES_KEEP_DAYS = environment.integer("DELIVERIES_KEEP_DAYS", 30, maximum=MAX_DAYS)
+ARTIFACTS_KEEP_DAYS = environment.integer("ARTIFACTS_KEEP_DAYS", 7, minimum=1, maximum=MAX_DAYS)
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "artifacts": environment.artifacts_storage("ARTIFACTS_URL", servers.data_folder() / "artifacts"),
+}
 
 # --- Web server -------------------------------------------------------------------------------------------------------
 WEB_TUNING = environment.boolean("WEB_TUNING", default=True)

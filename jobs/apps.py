@@ -13,6 +13,7 @@ class JobsConfig(AppConfig):
         With JOBS_INLINE, the web server needs them too.
         """
         from jobs import tasks  # noqa: F401, PLC0415 - the models are not loaded earlier
+        from jobs.artifacts import retention  # noqa: PLC0415
         from jobs.batches import ending, old_batches  # noqa: F401, PLC0415 - registers the rules of batches
         from jobs.imports import import_job, stored_file  # noqa: F401, PLC0415 - registers a kind of job
         from jobs.notifications import (  # noqa: PLC0415
@@ -26,6 +27,7 @@ class JobsConfig(AppConfig):
         from orgs.tree.signals import organization_removing  # noqa: PLC0415
 
         cleanup.add_old_rows(
-            old_batches.OLD_BATCHES, stored_file.OLD_FILES, *old_rows.OLD_ROWS, old_deliveries.OLD_DELIVERIES
-        )
+            old_batches.OLD_BATCHES, stored_file.OLD_FILES, *old_rows.OLD_ROWS, old_deliveries.OLD_DELIVERIES,
+            retention.OLD_ARTIFACTS, retention.ORPHANS,
+        )  # fmt: skip
         organization_removing.connect(subscriptions.remove_with_organization, dispatch_uid="jobs.remove_subscriptions")

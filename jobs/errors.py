@@ -37,6 +37,14 @@ class ImportFileGone(FlagsiteError):
     """The file of the import is deleted: it was imported, or it was uploaded more than a day ago. Upload it again."""
 
 
+class ArtifactNotFound(FlagsiteError):
+    """There is no such artifact, it has expired, or it is not yours to see."""
+
+
+class InvalidArtifactName(FlagsiteError):
+    """An artifact cannot have this name."""
+
+
 class BatchNotFound(FlagsiteError):
     """There is no such batch, or it is not yours to see."""
 

@@ -1,5 +1,6 @@
 """All models of the app in the module where Django looks for them."""
 
+from jobs.artifacts.models import Artifact
 from jobs.batches.models import Batch
 from jobs.counting.models import EngineCounter, HourlyMetrics
 from jobs.engine.models import Job, JobFailure, Queue
@@ -10,6 +11,7 @@ from jobs.notifications.models import Delivery, Event, Subscription
 from jobs.operations.models import BulkTarget
 
 __all__ = [
+    "Artifact",
     "Batch",
     "BulkTarget",
     "Delivery",

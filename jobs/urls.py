@@ -6,6 +6,7 @@ from django.urls import path
 
 from flagsite.core.api import path_converters  # noqa: F401 - registers <id:…>
 from jobs.api import enqueue, operations, queues, views
+from jobs.artifacts import api as artifacts
 from jobs.batches import api as batches
 from jobs.imports import api as imports
 from orgs.tree import path_converters as organization_converters  # noqa: F401 - registers <organization:…>
@@ -23,6 +24,9 @@ urlpatterns = [
     path("v1/queues/<str:name>/resume", queues.ResumeQueue.as_view(), name="resume-queue"),
     path("v1/queue/kinds", enqueue.JobKinds.as_view(), name="job-kinds"),
     path("v1/queue/jobs", enqueue.EnqueueJob.as_view(), name="enqueue-job"),
+    path("v1/queue/jobs/<id:job_id>/artifacts", artifacts.ArtifactsOfJob.as_view(), name="artifacts-of-job"),
+    path("v1/queue/jobs/<id:job_id>/artifacts/<str:name>", artifacts.OneArtifact.as_view(), name="artifact"),
+    path("v1/queue/artifacts", artifacts.Artifacts.as_view(), name="artifacts"),
     path("v1/queue/batches", batches.Batches.as_view(), name="batches"),
     path("v1/queue/batches/<id:batch_id>", batches.OneBatch.as_view(), name="batch"),
     path("v1/queue/batches/<id:batch_id>/members", batches.BatchMembers.as_view(), name="batch-members"),

@@ -35,6 +35,11 @@ WAITING_JOB_ID = 3
 LATER_JOB_ID = 4
 """A job that is due in a month."""
 
+REPORT_ARTIFACT, REPORT_ARTIFACT_ID = "report.csv", 1
+"""The report of the import CHECKED_IMPORT_ID."""
+UPLOADED_ARTIFACT_ID = 3
+"""An uploaded file. The artifact before it is the report of the import FAILED_JOB_ID."""
+
 BATCH_ID, FAILED_MEMBER_ID, WAITING_MEMBER_ID = 1, 5, 6
 """A batch with a member that has failed, and one that is due in a month."""
 

@@ -71,6 +71,7 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     jobs.BatchEnded: (409, "batch-ended"),
     jobs.BatchNotRetryable: (409, "batch-not-retryable"),
     jobs.InvalidBatch: (400, "invalid-batch"),
+    jobs.ArtifactNotFound: (404, "artifact-not-found"),
     jobs.ImportNotFound: (404, "import-not-found"),
     jobs.ImportNotApplicable: (409, "import-not-applicable"),
     jobs.ImportFileGone: (409, "import-file-gone"),
@@ -106,6 +107,7 @@ NEVER_ANSWERED: frozenset[type[Exception]] = frozenset(
         jobs.PermanentFailure,  # between a worker and the engine
         jobs.NothingLeftToDo,
         jobs.ResultTooLarge,
+        jobs.InvalidArtifactName,
         jobs.LeaseLost,
         jobs.StopRequested,
         jobs.CancelRequested,

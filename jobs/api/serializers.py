@@ -10,6 +10,7 @@ from rest_framework import serializers
 
 from flagsite.core import example_names as names
 from flagsite.core.api.input import QuerySerializer
+from jobs.artifacts.serializers import ArtifactSerializer
 from jobs.engine.chains import Chain, TrackedJob
 from jobs.engine.models import Job, JobFailure
 from jobs.engine.states import ATTEMPT_STATUSES, Status
@@ -56,6 +57,7 @@ RUNNING = {
     },
     "chain": {"rootJobId": names.WAITING_JOB_ID, "latestJobId": names.WAITING_JOB_ID, "status": "IN_PROGRESS"},
     "result": None,
+    "artifacts": [],
 }
 WORKER_DIED = "The worker host:41:5c2e did not renew the lease in time; it has probably died."
 FAILED_ATTEMPT = {
@@ -214,6 +216,7 @@ class JobSerializer(serializers.Serializer[TrackedJob]):
     result = serializers.JSONField(
         source="standing.result", help_text="What the work has found or done. Null for most kinds."
     )
+    artifacts = ArtifactSerializer(many=True, help_text="The files that the work has made, when it has ended.")
     attempt = AttemptEndSerializer(source="job", help_text="This attempt by itself.")
     chain = ChainSerializer()
 

@@ -11,6 +11,7 @@ from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 
 from flagsite.core.ids import MAX_ID
+from jobs.artifacts.models import Artifact
 from jobs.engine.models import Job, JobFailure
 from jobs.engine.states import FINAL, Status
 from jobs.errors import JobNotFound
@@ -136,6 +137,7 @@ class TrackedJob:
     job: Job
     chain: Chain
     standing: Standing
+    artifacts: Sequence[Artifact] = ()
 
     @property
     def next_retry_at(self) -> datetime | None:
@@ -149,9 +151,25 @@ class TrackedJob:
 
 
 def tracked(jobs: Sequence[Job]) -> list[TrackedJob]:
-    """Return the jobs with their chains, in the same order. Runs one query. Read the jobs in the same `snapshot`."""
+    """Return the jobs with their chains and artifacts, in the same order. Read the jobs in the same `snapshot`.
+
+    Runs one query, and a second one if the work of a job has ended.
+    """
     chains = chains_of(jobs)
-    return [TrackedJob(job, chain := chains[job.root_id], chain.standing(job)) for job in jobs]
+    artifacts = artifacts_of_chains(root_id for root_id, chain in chains.items() if chain.status in FINAL)
+    return [
+        TrackedJob(job, chain := chains[job.root_id], chain.standing(job), artifacts.get(job.root_id, ()))
+        for job in jobs
+    ]
+
+
+def artifacts_of_chains(root_ids: Iterable[int]) -> dict[int, list[Artifact]]:
+    """Return the artifacts of chains that have not expired, by the id of the first job, in the order of their names."""
+    found: dict[int, list[Artifact]] = {}
+    if roots := list(root_ids):
+        for artifact in Artifact.objects.current().filter(job_id__in=roots).order_by("name"):
+            found.setdefault(artifact.job_id or 0, []).append(artifact)
+    return found
 
 
 def jobs_of(caller: Caller) -> QuerySet[Job]:

@@ -19,6 +19,7 @@ from django.db.models.functions import Greatest, Now
 from django.utils import timezone
 
 from flagsite.core import actor
+from jobs.artifacts import output
 from jobs.counting import hourly_metrics
 from jobs.counting.models import AttemptOutcome
 from jobs.engine import backoff, tracing, transitions, wakeup, worker_registry
@@ -28,6 +29,7 @@ from jobs.engine.states import Status
 from jobs.errors import LeaseLost
 
 log = structlog.get_logger(__name__)
+Artifacts = Sequence[output.WrittenArtifact]
 EXPIRED = "expired"
 """The reason of the cancellation of a job that has not started in time."""
 MOST_WAKE_UPS = 100
@@ -193,16 +195,18 @@ def record_progress(
     return bool(row[0])
 
 
-def complete(*, job_id: int, lease: UUID, message: str | None = None, result: Any = None) -> None:
+def complete(
+    *, job_id: int, lease: UUID, message: str | None = None, result: Any = None, artifacts: Artifacts = ()
+) -> None:
     """End an attempt as COMPLETED. `message` may explain the outcome, such as organizations that failed.
 
-    `result` is JSON that the work has produced. Raises LeaseLost.
+    `result` is JSON that the work has produced, and `artifacts` are its files. Raises LeaseLost.
     """
     with transaction.atomic():
-        _complete(transitions.lock_chain(job_id), lease, message, result)
+        _complete(transitions.lock_chain(job_id), lease, message, result, artifacts)
 
 
-def finish(*, job_id: int, lease: UUID, result: Any = None) -> None:
+def finish(*, job_id: int, lease: UUID, result: Any = None, artifacts: Artifacts = ()) -> None:
     """End an attempt whose work is done: it has failed if every organization failed, otherwise it is COMPLETED.
 
     Raises LeaseLost.
@@ -223,17 +227,26 @@ def finish(*, job_id: int, lease: UUID, result: Any = None) -> None:
             message = f"{job.failed} of {job.failed + job.processed} organizations failed; the first {example}"
         elif job.processed and job.superseded == job.processed:
             message = "Every organization already had the value of a newer change; nothing was written."
-        _complete(job, lease, message, result)
+        _complete(job, lease, message, result, artifacts)
 
 
-def _complete(job: Job, lease: UUID, message: str | None, result: Any) -> None:
+def _complete(job: Job, lease: UUID, message: str | None, result: Any, artifacts: Artifacts) -> None:
     columns = {"error_message": message, "total": job.processed + job.failed, "result": result}
     transitions.end(job, "complete", AttemptOutcome.COMPLETED, lease=lease, **columns)
+    output.record(job, artifacts)
     counts = {**_counts(job), "durationMs": _milliseconds(job)}
     transitions.log_on_commit(log.info, "job_completed", **transitions.log_fields(job), **counts)
 
 
-def fail(*, job_id: int, lease: UUID, error: str, traceback: str = "", permanent: bool = False) -> Job | None:
+def fail(
+    *,
+    job_id: int,
+    lease: UUID,
+    error: str,
+    traceback: str = "",
+    permanent: bool = False,
+    artifacts: Artifacts = (),
+) -> Job | None:
     """End an attempt that failed, and return its automatic retry, or None if there is none.
 
     Everything happens in one transaction, with the chain locked:
@@ -243,7 +256,7 @@ def fail(*, job_id: int, lease: UUID, error: str, traceback: str = "", permanent
        RETRYING attempts of the chain become FAILED.
     3. Otherwise the attempt becomes RETRYING, and a retry is created that is due after the backoff.
 
-    Raises LeaseLost.
+    `artifacts` are kept if the chain ends FAILED. Raises LeaseLost.
     """
     with transaction.atomic():
         job = transitions.lock_chain(job_id)
@@ -260,6 +273,7 @@ def fail(*, job_id: int, lease: UUID, error: str, traceback: str = "", permanent
             return None
         if permanent or job.round_attempt >= job.max_retries:
             transitions.end(job, "fail", AttemptOutcome.FAILED, lease=lease, **error_columns)
+            output.record(job, artifacts)
             _log_failed(job, error, will_retry=False)
             return None
         wait = backoff.of_kind(job.kind, queue, job.round_attempt + 1)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryFile
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 from uuid import UUID
 
+from jobs.artifacts import output
 from jobs.engine import lifecycle, stop_request
 from jobs.engine.heartbeat import Heartbeat
 from jobs.engine.models import Job, JobFailure, lease_time
@@ -27,6 +31,8 @@ class Run:
         self.lease: UUID = job.lease_token
         self.result: Any = None
         """The result of the work (`set_result`)."""
+        self.artifacts: list[output.WrittenArtifact] = []
+        """The files that the attempt has written (`artifact`)."""
         self._cancel_requested = False
         self.heartbeat = Heartbeat(job.pk, self.lease)
         self.limits = TimeLimits(job.pk, kind_limits(job.kind))
@@ -100,6 +106,23 @@ class Run:
         if size > MAX_RESULT_BYTES:
             raise ResultTooLarge(f"The result has {size:,} bytes, and may have {MAX_RESULT_BYTES:,}.")
         self.result = result
+
+    @contextmanager
+    def artifact(self, name: str, media_type: str) -> Iterator[BinaryIO]:
+        """Yield a file to write. At the end of the block it becomes an artifact of the job.
+
+        The caller may seek in the file. People and programs can download it when the attempt is COMPLETED, or has
+        ended by a permanent failure. If the block or the attempt ends in another way, there is no artifact.
+        Raises InvalidArtifactName.
+        """
+        output.check_name(name, self.artifacts)
+        with TemporaryFile() as content:
+            yield content
+            written = output.store(
+                content, root_id=self.job.root_id, lease=self.lease, name=name, media_type=media_type
+            )
+        self.artifacts.append(written)
+        self.limits.advanced()
 
     def record_failure(self, organization_id: int, error: str) -> None:
         """Record that the work failed for an organization, in the caller's transaction. Repeating it has no effect."""

@@ -123,15 +123,22 @@ def _work(run: Run) -> Callable[[], object]:
     except CancelRequested:
         return partial(lifecycle.stop, job_id=job_id, lease=lease)
     except NothingLeftToDo as gone:
-        return partial(lifecycle.complete, job_id=job_id, lease=lease, message=gone.detail, result=run.result)
+        return partial(lifecycle.complete, message=gone.detail, **_product(run))
     except AttemptTimedOut as error:
         return partial(lifecycle.fail, job_id=job_id, lease=lease, error=error.detail)
     except (PermanentFailure, UnknownKind) as error:
-        return partial(lifecycle.fail, job_id=job_id, lease=lease, error=error.detail, permanent=True)
+        return partial(
+            lifecycle.fail, job_id=job_id, lease=lease, error=error.detail, permanent=True, artifacts=run.artifacts
+        )
     except Exception as error:  # noqa: BLE001 - whatever went wrong is the job's error
         trace = _storable(traceback.format_exc())
         return partial(lifecycle.fail, job_id=job_id, lease=lease, error=_summary(error), traceback=trace)
-    return partial(lifecycle.finish, job_id=job_id, lease=lease, result=run.result)
+    return partial(lifecycle.finish, **_product(run))
+
+
+def _product(run: Run) -> dict[str, Any]:
+    """Return the attempt and what its work has produced, as arguments of the functions that end it."""
+    return {"job_id": run.job.pk, "lease": run.lease, "result": run.result, "artifacts": run.artifacts}
 
 
 def _persist(record_end: Callable[[], object]) -> None:

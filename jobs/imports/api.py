@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, ClassVar
 
 from django.http import StreamingHttpResponse
 from django.urls import reverse
@@ -16,6 +16,7 @@ from flagsite.core import example_names as names
 from flagsite.core.api.input import QuerySerializer, ReasonInput, take_reason_from_header
 from flagsite.core.db.snapshot import snapshot
 from jobs.api.serializers import tracking_url
+from jobs.artifacts.upload_parsers import FILE, FORM, PARSERS, WORKBOOK, TakesFiles, upload_of
 from jobs.engine.models import Job
 from jobs.imports import import_job
 from jobs.imports.models import OrganizationImport
@@ -29,7 +30,6 @@ from jobs.imports.serializers import (
     ReportFilters,
     options_for,
 )
-from jobs.imports.upload import PARSERS, WORKBOOK, upload_of
 from orgs.access.endpoints import Endpoint, ListEndpoint
 from orgs.access.models import Role
 from orgs.idempotency.stored_answers import idempotent
@@ -39,26 +39,13 @@ REPORT_EXAMPLE = (
     "line,change,key,name,former_name,parent_key,former_parent_key,problem\n"
     f"7,move,{names.OSLO},Oslo,,{names.NORTHERN_EUROPE},{names.NORWAY},\n"
 )
-FILE = {"type": "string", "format": "binary", "minLength": 1}
-FORM = {"type": "object", "required": ["file"], "properties": {"file": FILE}, "additionalProperties": False}
 
 
-class Imports(Endpoint):
+class Imports(TakesFiles):
     """The upload of a file of organizations."""
 
     roles: ClassVar = {"POST": Role.ADMIN}
     parser_classes: Any = PARSERS
-
-    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        self.opened_files: list[BinaryIO] = []
-        try:
-            return super().dispatch(request, *args, **kwargs)
-        finally:
-            for file in self.opened_files:
-                file.close()
-
-    def body_to_compare(self, request: Request) -> bytes:
-        return upload_of(request).digest
 
     @extend_schema(
         operation_id="importOrganizations",

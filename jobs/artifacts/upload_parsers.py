@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,7 @@ from rest_framework.parsers import BaseParser, MultiPartParser
 from rest_framework.request import Request
 
 from flagsite.core.api.input import refuse_unknown
+from orgs.access.endpoints import Endpoint
 
 BLOCK_BYTES = 1 << 16
 SPOOLED_BYTES = 1 << 20
@@ -29,11 +31,12 @@ WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An uploaded file with its name, if it has one, and the SHA-256 of its content."""
+    """An uploaded file with its name, if it has one, its media type, and the SHA-256 of its content."""
 
     content: BinaryIO
     name: str
     digest: bytes
+    media_type: str = ""
 
 
 class RawFile(BaseParser):
@@ -56,7 +59,7 @@ class RawFile(BaseParser):
         if content.tell() != length:
             raise ParseError("The body ended too early.")
         content.seek(0)
-        return Upload(content, "", digest.digest())
+        return Upload(content, "", digest.digest(), self.media_type)
 
 
 class CsvFile(RawFile):
@@ -85,7 +88,33 @@ class FormWithFile(MultiPartParser):
         return super().parse(stream, media_type, parser_context)
 
 
+class JsonLinesFile(RawFile):
+    """Reads a file with a JSON value on each line."""
+
+    media_type = "application/jsonl"
+
+
 PARSERS = (CsvFile, WorkbookFile, AnyFile, FormWithFile)
+PARSERS_OF_ARTIFACTS = (CsvFile, WorkbookFile, JsonLinesFile, AnyFile, FormWithFile)
+RAW_TYPES = ("text/csv", WORKBOOK, "application/jsonl", "application/octet-stream")
+"""The media types of artifacts that are the whole body of a request."""
+FILE = {"type": "string", "format": "binary", "minLength": 1}
+FORM = {"type": "object", "required": ["file"], "properties": {"file": FILE}, "additionalProperties": False}
+
+
+class TakesFiles(Endpoint):
+    """A part of views whose body is a file. The view closes the files of the parsers."""
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        self.opened_files: list[BinaryIO] = []
+        try:
+            return super().dispatch(request, *args, **kwargs)
+        finally:
+            for file in self.opened_files:
+                file.close()
+
+    def body_to_compare(self, request: Request) -> bytes:
+        return upload_of(request).digest
 
 
 def check_size(request: Any, limit: int) -> int:
@@ -116,4 +145,9 @@ def uploaded(file: Any) -> Upload:
     file.seek(0)
     if not file.size:
         raise ValidationError({"file": ["The file is empty."]})
-    return Upload(file, file.name or "", digest.digest())
+    return Upload(file, file.name or "", digest.digest(), _media_type(file.content_type))
+
+
+def _media_type(text: str | None) -> str:
+    """Return the media type of a file of a form, or the one of any file if it is no media type."""
+    return text if text and re.fullmatch(r"[\w.+-]{1,49}/[\w.+-]{1,49}", text, re.ASCII) else AnyFile.media_type

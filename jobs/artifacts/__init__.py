@@ -1,0 +1,1 @@
+"""Artifacts: files that jobs have made, and files that people have uploaded for jobs."""
