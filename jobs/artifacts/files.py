@@ -88,7 +88,7 @@ def save(storage_key: str, content: BinaryIO) -> tuple[int, str]:
     """Store a file under a key that no other file has. Returns its size and the hexadecimal SHA-256 of its content."""
     content.seek(0)
     sha256 = file_digest(cast("Any", content), "sha256").hexdigest()
-    size = content.tell()
+    size = content.seek(0, os.SEEK_END)
     content.seek(0)
     saved = artifact_files().save(storage_key, File(content))
     if saved != storage_key:
