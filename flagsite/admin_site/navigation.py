@@ -61,6 +61,7 @@ LOOKS: dict[str, Any] = {
                     _page("Jobs", "play_circle", "jobs_job_changelist"),
                     _page("Batches", "inventory_2", "jobs_batch_changelist"),
                     _page("Queues", "stacks", "jobs_queue_changelist"),
+                    _page("Artifacts", "draft", "jobs_artifact_changelist"),
                     _page("Workers", "memory", "jobs_worker_changelist"),
                     _page("Periodic tasks", "event_repeat", "django_celery_beat_periodictask_changelist"),
                     _page("Audit log", "history", "orgs_auditentry_changelist"),

@@ -14,10 +14,11 @@ from django.http import HttpResponse, JsonResponse
 
 from flagsite.core.ids import id_in
 from jobs.admin.job_rows import rows_of
-from jobs.engine.chains import Standing, attempts, failures_of
+from jobs.artifacts.models import Artifact
+from jobs.engine.chains import Standing, artifacts_of_chains, attempts, failures_of
 from jobs.engine.kinds import enqueueable_kinds
 from jobs.engine.models import Job, JobFailure
-from jobs.engine.states import OPEN, Status
+from jobs.engine.states import FINAL, OPEN, Status
 from jobs.imports import import_job
 from jobs.imports.models import OrganizationImport
 from jobs.metrics import probe_job
@@ -56,6 +57,7 @@ def live(job: Job, caller: Caller, *, may_operate: bool) -> dict[str, Any]:
         "is_open": any(attempt.status in {*OPEN, Status.RETRYING} for attempt in chain),
         "results": _results(job, row.standing),
         "result": _as_json(row.standing.result),
+        "artifacts": _artifacts(chain[0], caller),
         "shows_traceback": caller.may(Role.ADMIN),
         "may_operate": may_operate,
     }
@@ -130,6 +132,13 @@ def _results(job: Job, standing: Standing) -> list[tuple[str, int]]:
         ("had a newer value", standing.superseded),
         ("failed", standing.failed),
     ]
+
+
+def _artifacts(first: Job, caller: Caller) -> Sequence[Artifact]:
+    """The artifacts of the chain, for a person who may download them."""
+    if not caller.may(Role.OPERATOR) or first.status not in FINAL:
+        return ()
+    return artifacts_of_chains([first.pk]).get(first.pk, ())
 
 
 def _as_json(result: Any) -> str:

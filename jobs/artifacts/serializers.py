@@ -23,7 +23,7 @@ REPORT = {
     "expiresAt": "2026-11-30T09:59:48.765712Z",
     "url": f"/v1/queue/jobs/{names.CHECKED_IMPORT_ID}/artifacts/{names.REPORT_ARTIFACT}",
 }
-UPLOADED = REPORT | {"id": names.UPLOADED_ARTIFACT_ID, "name": "stores.csv", "url": None}
+UPLOADED = REPORT | {"id": names.UPLOADED_ARTIFACT_ID, "name": "users.csv", "url": None}
 
 
 @extend_schema_serializer(examples=[OpenApiExample("An artifact of a job", value=REPORT)])

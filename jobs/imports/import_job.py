@@ -22,6 +22,7 @@ from jobs.errors import ImportFileGone, ImportNotApplicable, ImportNotFound, Per
 from jobs.imports import stored_file
 from jobs.imports.models import ImportFile, ImportLine, OrganizationImport
 from jobs.imports.progress import ImportProgress
+from jobs.imports.report import csv_report
 from jobs.operations import requester_rights
 from orgs.access.caller import Caller
 from orgs.access.models import Role
@@ -36,6 +37,8 @@ KIND = "organization_import"
 COUNTS = ("rows", "created", "renamed", "moved", "unchanged")
 LINE_COLUMNS = "line, change, key, name, former_name, parent_key, former_parent_key"
 BATCH_SIZE = 5_000
+REPORT = "report.csv"
+"""The artifact with the report."""
 CHANGED_SINCE = "The tree has changed since the dry run, so the import would do something else. Check the file again."
 
 
@@ -95,6 +98,9 @@ def import_for(caller: Caller, job_id: int) -> tuple[OrganizationImport, Chain]:
 def import_file(run: Run) -> None:
     """Import the file of the job, or check it. A refused file, a deleted file and a changed tree are permanent."""
     record = OrganizationImport.objects.select_related("file").get(pk=run.job.root_id)
+    if record.rows is not None:  # an earlier attempt has imported the file, and died before it could say so
+        _write_report(run, record)
+        return
     if record.file is None:
         raise PermanentFailure(ImportFileGone().detail)
     progress = ImportProgress(run, file_size=record.file.size)
@@ -104,14 +110,24 @@ def import_file(run: Run) -> None:
             while not _import(run, record, content, progress):
                 run.reload()
                 run.check()
+        _write_report(run, record)
     except ImportRefused as refused:
         _store_refusal(run, record, refused)
+        _write_report(run, record)
         if not record.is_dry_run:
             raise PermanentFailure(refused.detail) from refused
     except OrganizationNotFound:
         raise PermanentFailure("The organization below which the import should go does not exist any more.") from None
     finally:
         progress.stop()
+
+
+def _write_report(run: Run, record: OrganizationImport) -> None:
+    """Write the lines that change something, or the problems, as an artifact of the job."""
+    with run.artifact(REPORT, "text/csv") as file:
+        for block in csv_report(record):
+            file.write(block.encode())
+            run.check()
 
 
 def _import(run: Run, record: OrganizationImport, content: BinaryIO, progress: ImportProgress) -> bool:

@@ -20,6 +20,7 @@ from flagsite.core import actor
 from flagsite.core import example_names as names
 from flagsite.core.db.clock import now
 from flagsite.periodic_tasks import operations as periodic_tasks
+from jobs.artifacts.uploads import upload
 from jobs.batches.creation import Member, create_batch
 from jobs.engine import claiming, lifecycle
 from jobs.engine.runner import run_next
@@ -50,6 +51,7 @@ def create_data() -> bool:
     with transaction.atomic(), actor.acting("command", actor=AUTHOR, reason="Demo data"):
         _define_flags()
         _import_stores()
+        _upload_users()
         _create_access()
         _switch_the_sale_on()
         enqueue(kind="cleanup", by=AUTHOR, run_at=now() + timedelta(days=30))
@@ -93,6 +95,12 @@ def _import_stores() -> None:
     ):
         import_job.request(io.BytesIO(content.encode()), name=name, options=ImportOptions(), dry_run=dry_run, by=AUTHOR)
         run_next("default")
+
+
+def _upload_users() -> None:
+    """Upload a file of users for a job."""
+    content = io.BytesIO(f"targetingKey\n{names.USER}\n".encode())
+    upload(_everybody(), content, name="users.csv", media_type="text/csv")
 
 
 def _create_access() -> None:
