@@ -8,6 +8,7 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
+from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.defaultfilters import filesizeformat
 from django.template.response import TemplateResponse
@@ -61,7 +62,7 @@ class ArtifactAdmin(OperatorAdmin):
     sortable_by: list[str] = []
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).current()
+        return super().get_queryset(request).filter(expires_at__gt=Now())
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view

@@ -18,9 +18,7 @@ from orgs.access.models import Role
 
 
 class Command(OperatorCommand):
-    help = (
-        "Upload a file that a job shall read. The arguments of the job name it by the number that this command shows."
-    )
+    help = "Upload a file for a job. The arguments of the job name it by the number that this command shows."
 
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path, metavar="FILE")
@@ -36,6 +34,5 @@ class Command(OperatorCommand):
         except OSError as error:
             raise Refused(f"{file}: {error.strerror}.") from None
         (document,) = artifacts_document([artifact])
-        return Answer(
-            document, [f"The file is artifact {artifact.pk}, and stays until {artifact.expires_at:%Y-%m-%d}."]
-        )
+        until = f"{artifact.expires_at:%Y-%m-%d}"
+        return Answer(document, [f"The file is artifact {artifact.pk}, and stays until {until}."])

@@ -58,6 +58,7 @@ def test_a_waiting_job_shows_every_field_of_the_contract(api: Api, cast: Cast) -
         "priority": 0,
         "trigger": "request",
         "result": None,
+        "artifacts": [],
         "requestedBy": "test",
         "correlationId": "c",
         "attempt": {

@@ -49,6 +49,4 @@ def age(key: str, *, days: float = 2) -> None:
 def content_of(answer: Any) -> bytes:
     """The content of an answer with a file."""
     assert answer.status_code == 200, answer.content
-    content = b"".join(answer.streaming_content)
-    answer.close()
-    return content
+    return b"".join(answer.streaming_content)

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 import requests
-from django.core.exceptions import ImproperlyConfigured
 from moto.server import ThreadedMotoServer
 from pytest_django import Settings
 
-from flagsite import environment
 from jobs.artifacts import files
 from jobs.artifacts.files import LocalFiles, artifact_files
 from jobs.artifacts.s3_files import S3Files
@@ -45,8 +42,8 @@ def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     requests.post(f"{s3_server}/moto-api/reset", timeout=10)
     options = {"endpoint_url": s3_server, "region_name": "us-east-1"}
     boto3.session.Session().client("s3", **options).create_bucket(Bucket="flags")
-    monkeypatch.setenv("ARTIFACTS_URL", f"s3://flags/made/here?endpoint={s3_server}&region=us-east-1")
-    return environment.artifacts_storage("ARTIFACTS_URL", Path("/nowhere"))
+    own = {"bucket": "flags", "prefix": "made/here", "endpoint": s3_server, "region": "us-east-1"}
+    return {"BACKEND": "jobs.artifacts.s3_files.S3Files", "OPTIONS": own}
 
 
 @pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.slow)])
@@ -108,37 +105,3 @@ def test_s3_hands_out_a_file_by_itself_for_a_minute(db: None, s3: dict[str, Any]
     assert "X-Amz-Expires=60" in answer["Location"]
     file = requests.get(answer["Location"], timeout=10)
     assert (file.content, file.headers["Content-Disposition"]) == (CONTENT, 'attachment; filename="a.csv"')
-
-
-@pytest.mark.parametrize(
-    ("url", "options"),
-    [
-        ("", {"location": "/data/artifacts"}),
-        ("file:///srv/flag%20files", {"location": "/srv/flag files"}),
-        ("s3://bucket", {"bucket": "bucket", "prefix": ""}),
-        ("s3://bucket/a/b/?region=eu-north-1", {"bucket": "bucket", "prefix": "a/b", "region": "eu-north-1"}),
-        ("s3://bucket?endpoint=https://s3.example.com:9000",
-         {"bucket": "bucket", "prefix": "", "endpoint": "https://s3.example.com:9000"}),
-    ],
-)  # fmt: skip
-def test_the_url_says_where_the_files_are(url: str, options: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ARTIFACTS_URL", url)
-    assert environment.artifacts_storage("ARTIFACTS_URL", Path("/data/artifacts"))["OPTIONS"] == options
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "/srv/files",
-        "file://host/folder",
-        "file:///",
-        "s3://",
-        "s3://key:secret@bucket",
-        "https://bucket",
-        "s3://b/?acl=x",
-    ],
-)
-def test_a_url_that_means_nothing_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ARTIFACTS_URL", url)
-    with pytest.raises(ImproperlyConfigured, match="ARTIFACTS_URL is not a valid URL"):
-        environment.artifacts_storage("ARTIFACTS_URL", Path("/data/artifacts"))

@@ -61,7 +61,7 @@ def test_a_crash_between_file_and_row_leaves_nothing_for_longer_than_a_day(
     job = crash("a.csv")
     (key,) = stored()
     assert not Artifact.objects.exists()
-    lifecycle.fail(job_id=job.pk, lease=Job.objects.get(pk=job.pk).lease_token, error="gone", permanent=True)  # type: ignore[arg-type]
+    lifecycle.fail(job_id=job.pk, lease=Job.objects.get(pk=job.pk).lease_token, error="gone", permanent=True)
     clean_up(commits)
     assert stored() == [key]  # younger than a day
     age(key)

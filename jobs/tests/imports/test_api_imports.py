@@ -159,7 +159,7 @@ def test_a_file_that_is_too_large_is_refused(
     admin_key: str, settings: Any, monkeypatch: pytest.MonkeyPatch, content_type: str
 ) -> None:
     settings.MAX_IMPORT_BYTES = 1024
-    monkeypatch.setattr("jobs.imports.upload.MULTIPART_OVERHEAD_BYTES", 0)
+    monkeypatch.setattr("jobs.artifacts.upload_parsers.MULTIPART_OVERHEAD_BYTES", 0)
     answer = upload(admin_key, b"x" * 1025, **{"Content-Type": content_type})
     assert (answer.status_code, kind_of(answer)) == (413, "request-too-large")
 
