@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("jobs", "0027_gone_workers_and_texts_below"),
+        ("jobs", "0028_worker_names"),
         ("orgs", "0017_tell_of_numeric_keys"),
     ]
 
