@@ -86,8 +86,8 @@ def end_if_done(batch: Batch) -> bool:
 
 
 def outcome_of(batch: Batch, counts: MemberCounts) -> BatchOutcome:
-    """Return the outcome of a batch without open members."""
-    if counts.succeeded == counts.ended:
+    """Return the outcome of a batch without open members. A member that somebody has deleted did not succeed."""
+    if counts.succeeded == batch.total:
         return BatchOutcome.SUCCEEDED
     if counts.cancelled and (batch.cancel_requested_at or counts.cancelled == counts.ended):
         return BatchOutcome.CANCELLED

@@ -22,9 +22,19 @@ LIST_FORM = (
 )
 
 
-def _members_field() -> forms.JSONField:
-    area = forms.Textarea(attrs={"rows": 8, "placeholder": MEMBERS_EXAMPLE, "spellcheck": "false"})
-    return forms.JSONField(widget=area, help_text=LIST_FORM)
+class JsonText(forms.JSONField):
+    """A field for JSON, which is empty at first."""
+
+    def __init__(self, *, rows: int, example: str, **kwargs: Any) -> None:
+        area = forms.Textarea(attrs={"rows": rows, "placeholder": example, "spellcheck": "false"})
+        super().__init__(widget=area, **kwargs)
+
+    def prepare_value(self, value: Any) -> Any:
+        return "" if value is None else super().prepare_value(value)
+
+
+def _members_field() -> JsonText:
+    return JsonText(rows=8, example=MEMBERS_EXAMPLE, help_text=LIST_FORM)
 
 
 class _DocumentForm(forms.Form):
@@ -76,10 +86,11 @@ class BatchForm(_DocumentForm):
         label="Kind of the job that follows",
         help_text="Optional. It begins when all members have ended.",
     )
-    on_finish_arguments = forms.JSONField(
+    on_finish_arguments = JsonText(
+        rows=2,
+        example="{}",
         required=False,
         label="Its arguments",
-        widget=forms.Textarea(attrs={"rows": 2, "placeholder": "{}", "spellcheck": "false"}),
         help_text="Optional. A JSON object that fits the schema of the kind.",
     )
     reason = reason_field()

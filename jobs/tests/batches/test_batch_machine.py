@@ -34,7 +34,6 @@ from jobs.tests.engine_steps import LONG_AGO, QUEUE, lease_of, make_due
 
 REFUSALS = (BatchEnded, BatchNotRetryable, LeaseLost, NotCancellable, NotRetryable, TransitionRefused)
 MOST_MEMBERS = 4
-HOW = ["complete", "complete", "partly", "fail", "for good", "for good", "release", "rescue"]
 any_member = st.integers(0, 20)
 seldom = st.sampled_from([False, False, False, True])
 """Whether a step crashes."""
@@ -80,8 +79,21 @@ class BatchMachine(RuleBasedStateMachine):
             assert job.kind == KIND
 
     @precondition(lambda self: self.running)
-    @rule(which=any_member, how=st.sampled_from(HOW), crashes=seldom)
-    def end(self, which: int, how: str, crashes: bool) -> None:
+    @rule(which=any_member, crashes=seldom)
+    def complete(self, which: int, crashes: bool) -> None:
+        self._end(which, "complete", crashes=crashes)
+
+    @precondition(lambda self: self.running)
+    @rule(which=any_member, crashes=seldom)
+    def fail_for_good(self, which: int, crashes: bool) -> None:
+        self._end(which, "for good", crashes=crashes)
+
+    @precondition(lambda self: self.running)
+    @rule(which=any_member, how=st.sampled_from(["partly", "fail", "release", "rescue"]), crashes=seldom)
+    def end_otherwise(self, which: int, how: str, crashes: bool) -> None:
+        self._end(which, how, crashes=crashes)
+
+    def _end(self, which: int, how: str, *, crashes: bool) -> None:
         job = self.running[which % len(self.running)]
         if job.cancel_requested_at and how == "complete":
             how = "stop"
@@ -194,8 +206,8 @@ class BatchMachine(RuleBasedStateMachine):
 
 
 PROFILE = settings(
-    max_examples=12,
-    stateful_step_count=30,
+    max_examples=20,
+    stateful_step_count=25,
     deadline=None,
     phases=[Phase.generate, Phase.shrink],
     database=None,

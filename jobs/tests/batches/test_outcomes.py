@@ -189,7 +189,7 @@ def test_a_batch_that_a_crash_has_left_open_is_healed() -> None:
     batch, other = batch_of(1), batch_of(1)
     Job.objects.filter(batch=batch).update(batch=None)
     assert ending.heal() == 1
-    assert (outcome(batch), callbacks(batch)) == ("SUCCEEDED", [1])
+    assert (outcome(batch), callbacks(batch)) == ("FAILED", [1])
     assert fresh(other).is_open
     assert ending.heal() == 0
 
