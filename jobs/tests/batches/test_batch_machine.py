@@ -206,7 +206,7 @@ class BatchMachine(RuleBasedStateMachine):
 
 
 PROFILE = settings(
-    max_examples=20,
+    max_examples=10,
     stateful_step_count=25,
     deadline=None,
     phases=[Phase.generate, Phase.shrink],
