@@ -102,6 +102,14 @@ def comma_separated(name: str, pattern: str, example: str, default: str = "") ->
     return [_checked(name, value, pattern, example) for value in values if value]
 
 
+def former_keys(name: str, minimum: int) -> list[str]:
+    """The keys between the commas. Raises ImproperlyConfigured for a key shorter than `minimum`, without the value."""
+    keys = [key.strip() for key in text(name).split(",") if key.strip()]
+    if any(len(key) < minimum for key in keys):
+        raise ImproperlyConfigured(f"A key of {name} is shorter than {minimum} characters. Set it to former keys.")
+    return keys
+
+
 def _checked(name: str, value: str, pattern: str, example: str) -> str:
     if value and not re.fullmatch(pattern, value):
         raise ImproperlyConfigured(f"{name} is {value!r}. Set it to {example}.")

@@ -119,6 +119,8 @@ def configuration(*, level: str, style: str) -> dict[str, Any]:
             "celery.app.trace": {"handlers": [], "level": "WARNING"},
             "celery.worker.strategy": {"handlers": [], "level": "WARNING"},
             "celery.beat": {"handlers": [], "level": "WARNING"},
+            "apprise": {"handlers": [], "level": "CRITICAL"},  # its other lines have secrets and numbers of people
+            "urllib3": {"handlers": [], "level": "INFO"},  # its debug lines have the paths of webhooks
             "django_celery_beat.schedulers": {"handlers": [], "level": "WARNING"},
         },
     }

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 from email.utils import parseaddr
 from importlib import import_module
+from ipaddress import ip_network
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -16,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from flagsite import environment
 
 EMAIL_EXAMPLE = "smtp://user:password@mail.example.com:587?tls=starttls&from=flags@example.com"
+NETWORK_EXAMPLE = "host names and networks, such as hooks.internal,10.1.0.0/16"
 RECIPIENT = "{to}"
 """The place of the telephone number in the URL with the name `sms`."""
 
@@ -137,3 +139,17 @@ def _invalid_apprise(name: str) -> ImproperlyConfigured:
         f"{about} is not valid. Set APPRISE_URLS to entries such as ops-chat=slack://… or sms=twilio://…/{RECIPIENT}, "
         "separated by white space. A name has lower-case letters, digits and hyphens."
     )
+
+
+def outgoing_allowed() -> list[str]:
+    """The host names and networks that are allowed although they are not public. Raises ImproperlyConfigured."""
+    entries = environment.comma_separated(
+        "OUTGOING_ALLOWED", r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+(/[0-9]{1,3})?", NETWORK_EXAMPLE
+    )
+    for entry in entries:
+        try:
+            if "/" in entry:
+                ip_network(entry)
+        except ValueError:
+            raise ImproperlyConfigured(f"OUTGOING_ALLOWED is {entry!r}. Set it to {NETWORK_EXAMPLE}.") from None
+    return entries

@@ -29,7 +29,7 @@ _environments = ("production", "development") if _database_url else ("developmen
 PRODUCTION = environment.choice("FLAGSITE_ENVIRONMENT", *_environments) == "production"
 DEBUG = environment.boolean("DEBUG", default=False)
 SECRET_KEY = environment.text("SECRET_KEY") or ("" if PRODUCTION else secret_key.secret_key(servers.data_folder()))
-SECRET_KEY_FALLBACKS = environment.comma_separated("SECRET_KEY_FALLBACKS", r"\S{32,}", "former keys of SECRET_KEY")
+SECRET_KEY_FALLBACKS = environment.former_keys("SECRET_KEY_FALLBACKS", MIN_SECRET_KEY_LENGTH)
 ALLOWED_HOSTS = environment.comma_separated(
     "ALLOWED_HOSTS", HOST_NAME, "host names without scheme and port",
     "" if PRODUCTION else "localhost,127.0.0.1,[::1],testserver",
@@ -265,9 +265,7 @@ ANYMAIL = EMAIL.provider
 VAPID_SUBJECT, VAPID_PRIVATE_KEY = message_settings.vapid_keys()
 APPRISE_URLS = message_settings.apprise_urls()
 SEND_WEBHOOKS = environment.boolean("SEND_WEBHOOKS", default=False)
-OUTGOING_ALLOWED = environment.comma_separated(
-    "OUTGOING_ALLOWED", r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+(/[0-9]{1,3})?", "host names and networks such as 10.1.0.0/16"
-)
+OUTGOING_ALLOWED = message_settings.outgoing_allowed()
 DELIVERIES_KEEP_DAYS = environment.integer("DELIVERIES_KEEP_DAYS", 30, maximum=MAX_DAYS)
 ARTIFACTS_KEEP_DAYS = environment.integer("ARTIFACTS_KEEP_DAYS", 7, minimum=1, maximum=MAX_DAYS)
 STORAGES = {

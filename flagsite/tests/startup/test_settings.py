@@ -62,6 +62,28 @@ WRONG = [
     ("FLAG_SCHEDULE_KEEP_DAYS", "1000000"),
     ("IDEMPOTENCY_HOURS", "10000000"),
     ("METRICS_TOKEN", "short"),
+    ("EMAIL_URL", "mail.example.com"),
+    ("EMAIL_URL", "smtp://u:hidden@mail.example.com"),  # no sender
+    ("EMAIL_URL", "smtp://u:hidden@mail.example.com?from=somebody"),
+    ("EMAIL_URL", "smtp://u:hidden@mail.example.com:port?from=a@example.com"),
+    ("EMAIL_URL", "smtp://u:hidden@mail.example.com?from=a@example.com&tls=yes"),
+    ("EMAIL_URL", "smtp://u:hidden@mail.example.com?from=a@example.com&unheard=of"),
+    ("EMAIL_URL", "smtp:///?from=a@example.com"),
+    ("EMAIL_URL", "imap://u:hidden@mail.example.com?from=a@example.com"),
+    ("EMAIL_URL", "anymail://unheard-of?server_token=hidden&from=a@example.com"),
+    ("VAPID_KEYS", "hidden"),
+    ("VAPID_KEYS", "mailto:ops@example.com,hidden"),
+    ("VAPID_KEYS", "ops@example.com,hidden"),
+    ("APPRISE_URLS", "json://u:hidden@host"),
+    ("APPRISE_URLS", "Ops=json://u:hidden@host"),
+    ("APPRISE_URLS", "ops=unheardof://u:hidden@host"),
+    ("APPRISE_URLS", "sms=json://u:hidden@host"),
+    ("APPRISE_URLS", "ops=json://u:hidden@host/{to}"),
+    ("SEND_WEBHOOKS", "perhaps"),
+    ("OUTGOING_ALLOWED", "https://hooks.example.com"),
+    ("OUTGOING_ALLOWED", "10.0.0.0/99"),
+    ("SECRET_KEY_FALLBACKS", f"hidden,{'k' * 40}"),
+    ("DELIVERIES_KEEP_DAYS", "1000000"),
     ("LOG_LEVEL", "LOUD"),
     ("LOG_FORMAT", "xml"),
 ]
@@ -117,6 +139,36 @@ def test_production_trusts_forms_from_its_own_host_names_over_https(monkeypatch:
         "https://*.example.org",
         "https://[::1]",
     ]
+
+
+def test_messages_leave_as_the_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "9Bk1WSYEPMJEBqA8oB1Pu8YV1gtGqw1IbIyMT8i9Z2E"
+    values = {
+        "EMAIL_URL": "smtp://user:p%40ss@mail.example.com:587?tls=starttls&from=Flags+<flags@example.com>",
+        "VAPID_KEYS": f"mailto:ops@example.com, {key}",
+        "APPRISE_URLS": "ops=json://host/ops\n sms=smseagle://token@host/{to}",
+        "OUTGOING_ALLOWED": "hooks.internal, 10.1.0.0/16",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("FLAGSITE_ENVIRONMENT", "development")
+    settings = runpy.run_path(SETTINGS)
+    assert (settings["EMAIL_HOST"], settings["EMAIL_PORT"]) == ("mail.example.com", 587)
+    assert (settings["EMAIL_HOST_USER"], settings["EMAIL_HOST_PASSWORD"]) == ("user", "p@ss")
+    assert (settings["EMAIL_USE_TLS"], settings["EMAIL_USE_SSL"]) == (True, False)
+    assert settings["DEFAULT_FROM_EMAIL"] == "Flags <flags@example.com>"
+    assert (settings["VAPID_SUBJECT"], settings["VAPID_PRIVATE_KEY"]) == ("mailto:ops@example.com", key)
+    assert settings["APPRISE_URLS"] == {"ops": "json://host/ops", "sms": "smseagle://token@host/{to}"}
+    assert settings["OUTGOING_ALLOWED"] == ["hooks.internal", "10.1.0.0/16"]
+
+
+def test_without_settings_no_message_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLAGSITE_ENVIRONMENT", "development")
+    settings = runpy.run_path(SETTINGS)
+    assert not settings["EMAIL"].is_set
+    assert settings["VAPID_PRIVATE_KEY"] == ""
+    assert settings["APPRISE_URLS"] == {}
+    assert settings["SEND_WEBHOOKS"] is False
 
 
 def test_a_database_may_be_named_by_a_service() -> None:

@@ -103,10 +103,17 @@ def send(message: Message) -> str:
 def content(message: Message) -> bytes:
     """Return what the browser gets, short enough for one push message."""
     most = MAX_BODY_BYTES - OVERHEAD_BYTES
-    parts: dict[str, Any] = {"id": message.id, "title": shortened(message.subject, 300), "body": message.text}
-    while len(body := json.dumps(parts, ensure_ascii=False).encode()) > most:
-        parts["body"] = shortened(parts["body"], len(parts["body"].encode()) - (len(body) - most) - 3)
-    return body
+    parts = {"id": message.id, "title": shortened(message.subject, 300), "body": message.text}
+
+    def written(characters: int) -> bytes:
+        text = parts["body"] if characters >= len(parts["body"]) else f"{parts['body'][:characters]}…"
+        return json.dumps({**parts, "body": text}, ensure_ascii=False).encode()
+
+    fits, too_many = 0, min(len(message.text), most) + 1
+    while too_many - fits > 1:  # JSON writes some characters longer than they are, so their number is searched for
+        middle = (fits + too_many) // 2
+        fits, too_many = (middle, too_many) if len(written(middle)) <= most else (fits, middle)
+    return written(fits)
 
 
 def _encrypted(body: bytes, keys: dict[str, str]) -> bytes:

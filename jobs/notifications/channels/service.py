@@ -70,7 +70,10 @@ def _send(url: str, message: Message) -> str:
 
     service = Apprise()
     service.add(url)
-    result = service.notify(title=message.subject, body=message.text, timeout=SECONDS)
+    try:
+        result = service.notify(title=message.subject, body=message.text, timeout=SECONDS)
+    except Exception as error:  # noqa: BLE001 - whatever one of 180 services raises; its words may have secrets
+        raise NotDelivered(f"The service failed ({type(error).__name__}).") from None
     if result.status != AppriseResultStatus.SUCCESS:
         raise NotDelivered(f"The service did not take the message ({result.status.name}).")
     return str(result.status.name)

@@ -35,6 +35,8 @@ class MailServer:
     recipients: list[str] = field(default_factory=list)
     refused_recipients: dict[str, str] = field(default_factory=dict)
     answers: list[str] = field(default_factory=list)
+    on_message: Callable[[int], Any] | None = None
+    """Called with the number of messages after each message, before the server says that it has it."""
     drop_next: bool = False
     """Whether the server closes the connection in the middle of the next message."""
 
@@ -56,6 +58,8 @@ class MailServer:
         if answer.startswith("250"):
             self.messages.append(message_from_bytes(envelope.content or b""))
             self.recipients += envelope.rcpt_tos
+            if self.on_message is not None:
+                self.on_message(len(self.messages))
         return answer
 
 
@@ -97,6 +101,7 @@ class Receiver:
     requests: list[Received] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
     answer_headers: dict[str, str] = field(default_factory=dict)
+    answer_body: bytes = b'{"ok": true}'
     on_request: Callable[[Received], Any] | None = None
 
     @property
@@ -121,7 +126,7 @@ def http_receiver(*, allowed: bool = True) -> Iterator[Receiver]:
             for name, value in receiver.answer_headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(b'{"ok": true}')
+            self.wfile.write(receiver.answer_body)
 
         def log_message(self, *args: Any) -> None:
             """Write nothing."""

@@ -9,7 +9,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from jobs.notifications.models import Delivery, DeliveryState, Subscription
-from jobs.notifications.subscriptions import send_test
+from jobs.notifications.subscriptions import renew_secrets, send_test
 from jobs.tests.notifications.doubles import Receiver
 from jobs.tests.notifications.sending import let_time_pass, run_all, stored, subscribe
 from orgs.access.caller import Caller
@@ -92,6 +92,20 @@ def test_no_secret_is_in_the_row_the_job_or_the_errors(operator: Caller, receive
     assert "token-of-the-path" not in shown
     assert secret not in shown
     assert row["target_shown"] == f"{receiver.url}/…"
+
+
+def test_after_a_new_secret_key_the_secrets_are_renewed_and_the_receiver_still_verifies(
+    operator: Caller, receiver: Receiver, settings: Any
+) -> None:
+    former = settings.SECRET_KEY
+    delivery, secret = hook(operator, receiver)
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "p" * 40, [former]
+    assert renew_secrets() == 2
+    assert renew_secrets() == 0
+    settings.SECRET_KEY_FALLBACKS = []
+    run_all()
+    assert stored(delivery).state == DeliveryState.SENT
+    Webhook(secret).verify(receiver.requests[0].body, receiver.requests[0].headers)
 
 
 def test_without_settings_a_webhook_stays_in_the_outbox(operator: Caller, receiver: Receiver, settings: Any) -> None:
