@@ -13,6 +13,7 @@ class FlagsConfig(AppConfig):
         from flags.client import context  # noqa: PLC0415
         from flags.definitions import purge  # noqa: PLC0415 - registers a kind of job
         from flags.insights import usage_store  # noqa: PLC0415
+        from flags.reports import report_job  # noqa: F401, PLC0415 - registers a kind of job
         from flags.schedules import (  # noqa: PLC0415
             backoff,
             due,  # noqa: F401 - a maintenance task

@@ -1,7 +1,8 @@
 """All models of the app, because Django looks for them here. Each subject defines its own models."""
 
 from flags.definitions.models import Flag, new_salt
-from flags.insights.models import FlagAdoption, FlagUse, FlagUseTotal, StaleFlagNotice
+from flags.insights.models import FlagAdoption, FlagUse, FlagUseDay, FlagUseTotal, StaleFlagNotice
+from flags.reports.models import Report
 from flags.schedules.models import FlagSchedule
 from flags.states.models import Change, FlagState
 
@@ -12,7 +13,9 @@ __all__ = [
     "FlagSchedule",
     "FlagState",
     "FlagUse",
+    "FlagUseDay",
     "FlagUseTotal",
+    "Report",
     "StaleFlagNotice",
     "new_salt",
 ]

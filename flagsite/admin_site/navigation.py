@@ -65,6 +65,7 @@ LOOKS: dict[str, Any] = {
                     _page("Workers", "memory", "jobs_worker_changelist"),
                     _page("Periodic tasks", "event_repeat", "django_celery_beat_periodictask_changelist"),
                     _page("Audit log", "history", "orgs_auditentry_changelist"),
+                    _page("Reports", "lab_profile", "flags_report_changelist"),
                 ],
             },
             {

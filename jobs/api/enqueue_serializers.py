@@ -7,6 +7,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from flagsite.core import example_names as names
 from flagsite.core.api.input import Text, WriteInput
 from flagsite.core.api.times import Time
 from jobs.api.queue_serializers import QueueName
@@ -58,6 +59,14 @@ class KindsSerializer(serializers.Serializer[dict[str, Any]]):
         OpenApiExample(
             "Tonight, and only once",
             value={"kind": "cleanup", "trigger": "event", "runAt": "2026-12-01T01:00:00Z", "uniqueKey": "tonight"},
+        ),
+        OpenApiExample(
+            "A report",
+            value={
+                "kind": "report",
+                "organizationId": names.NORWAY,
+                "arguments": {"report": "usage", "period": "last-month", "format": "pdf"},
+            },
         ),
     ]
 )

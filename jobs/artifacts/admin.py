@@ -62,7 +62,8 @@ class ArtifactAdmin(OperatorAdmin):
     sortable_by: list[str] = []
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).filter(expires_at__gt=Now())
+        rows: Any = super().get_queryset(request).filter(expires_at__gt=Now())
+        return rows.readable_with(require_caller(request).role)
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view

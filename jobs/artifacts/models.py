@@ -7,6 +7,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models.functions import Now
 
+from orgs.access.models import Role
 from orgs.tree.models import Organization
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}"
@@ -20,6 +21,10 @@ class ArtifactQuerySet(models.QuerySet["Artifact"]):
     def current(self) -> ArtifactQuerySet:
         """Return the artifacts that have not expired."""
         return self.filter(expires_at__gt=Now())
+
+    def readable_with(self, role: Role) -> ArtifactQuerySet:
+        """Return the artifacts whose content somebody with this role may read."""
+        return self.filter(role__in=["", *(needed for needed in Role if role.includes(needed))])
 
 
 class Artifact(models.Model):
@@ -44,6 +49,13 @@ class Artifact(models.Model):
     media_type = models.CharField(max_length=100)
     size = models.BigIntegerField(help_text="In bytes.")
     sha256 = models.CharField(max_length=64)
+    role = models.CharField(
+        max_length=16,
+        choices=Role.choices,
+        default="",
+        db_default="",
+        help_text="The role that its readers need; empty: every role that may download artifacts.",
+    )
     storage_key = models.CharField(max_length=300, unique=True)
     created_by = models.CharField(max_length=200, default="", db_default="")
     created_at = models.DateTimeField(db_default=Now())

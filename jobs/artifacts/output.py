@@ -29,13 +29,17 @@ class WrittenArtifact:
     size: int
     sha256: str
     storage_key: str
+    role: str = ""
+    """The role that its readers need; empty if it needs no special role."""
 
 
-def store(content: BinaryIO, *, root_id: int, lease: UUID, name: str, media_type: str) -> WrittenArtifact:
+def store(
+    content: BinaryIO, *, root_id: int, lease: UUID, name: str, media_type: str, role: str = ""
+) -> WrittenArtifact:
     """Store the file of an attempt; the lease makes its key different from those of other attempts."""
     storage_key = f"{root_id}/{lease.hex}/{name}"
     size, sha256 = files.save(storage_key, content)
-    return WrittenArtifact(name, media_type, size, sha256, storage_key)
+    return WrittenArtifact(name, media_type, size, sha256, storage_key, role)
 
 
 def record(job: Any, artifacts: Sequence[WrittenArtifact]) -> None:
@@ -55,6 +59,7 @@ def record(job: Any, artifacts: Sequence[WrittenArtifact]) -> None:
             size=each.size,
             sha256=each.sha256,
             storage_key=each.storage_key,
+            role=each.role,
             created_by=job.requested_by,
             expires_at=expiry(),
         )

@@ -14,8 +14,10 @@ from jobs.artifacts.output import expiry
 from jobs.engine.chains import job_for
 from jobs.errors import ArtifactNotFound
 from orgs.access.caller import Caller
+from orgs.access.models import Role
 from orgs.access.visible_organizations import visible_organizations
 from orgs.audit import audit_log
+from orgs.errors import RoleNeeded
 
 UPLOADS = "uploads"
 """The folder of the uploaded files in the storage."""
@@ -46,7 +48,7 @@ def upload(caller: Caller, content: BinaryIO, *, name: str, media_type: str, rea
 
 def artifacts_of(caller: Caller) -> ArtifactQuerySet:
     """Return the artifacts that the caller may see and that have not expired."""
-    artifacts: ArtifactQuerySet = Artifact.objects.current()
+    artifacts: ArtifactQuerySet = Artifact.objects.current().readable_with(caller.role)
     if caller.organization_id is None:
         return artifacts
     return artifacts.filter(organization_id__in=visible_organizations(caller).values("pk"))
@@ -64,9 +66,11 @@ def find_upload(caller: Caller, artifact_id: int) -> Artifact:
 
 
 def find_artifact(caller: Caller, job_id: int, name: str) -> Artifact:
-    """Return an artifact of the chain of a job. Raises JobNotFound, ArtifactNotFound."""
+    """Return an artifact of the chain of a job. Raises JobNotFound, ArtifactNotFound, RoleNeeded."""
     job = job_for(caller, job_id)
     artifact = Artifact.objects.current().filter(job_id=job.root_id, name=name).first()
     if artifact is None:
         raise ArtifactNotFound
+    if artifact.role and not caller.may(Role(artifact.role)):
+        raise RoleNeeded(f"Your role is {caller.role.value}, and this artifact needs {artifact.role}.")
     return artifact

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.errors import UnknownKind
+from orgs.access.models import Role
 
 Work = Callable[[Any], None]
 """A function with one argument, a `jobs.engine.run.Run`. Importing that class here would be a circular import."""
@@ -48,6 +49,15 @@ class JobKind:
     """Called with the job and the status of its chain, in the transaction in which the chain ends."""
     is_told: bool = True
     """Whether a chain that fails is an event (`job.failed`)."""
+
+    check_arguments: Callable[[Mapping[str, Any]], None] | None = None
+    """Raises InvalidJobArguments for arguments that the schema cannot refuse."""
+    role: Callable[[Mapping[str, Any]], Role | None] | None = None
+    """Gives the role that somebody needs to enqueue a job with these arguments, if operator is not enough."""
+
+    def role_for(self, arguments: Mapping[str, Any]) -> Role | None:
+        """Return the role that a job with these arguments needs, if it is more than that of an operator."""
+        return self.role(arguments) if self.role else None
 
     @property
     def argument_names(self) -> frozenset[str]:

@@ -108,18 +108,18 @@ class Run:
         self.result = result
 
     @contextmanager
-    def artifact(self, name: str, media_type: str) -> Iterator[BinaryIO]:
+    def artifact(self, name: str, media_type: str, *, role: str = "") -> Iterator[BinaryIO]:
         """Yield a file to write. At the end of the block it becomes an artifact of the job.
 
-        The caller may seek in the file. People and programs can download it when the attempt is COMPLETED, or has
-        ended by a permanent failure. If the block or the attempt ends in another way, there is no artifact.
-        Raises InvalidArtifactName.
+        With `role`, its readers need this role beside that for downloads. The caller may seek in the file. People and
+        programs can download it when the attempt is COMPLETED, or has ended by a permanent failure. If the block or the
+        attempt ends in another way, there is no artifact. Raises InvalidArtifactName.
         """
         output.check_name(name, self.artifacts)
         with TemporaryFile() as content:
             yield content
             written = output.store(
-                content, root_id=self.job.root_id, lease=self.lease, name=name, media_type=media_type
+                content, root_id=self.job.root_id, lease=self.lease, name=name, media_type=media_type, role=role
             )
         self.artifacts.append(written)
         self.limits.advanced()

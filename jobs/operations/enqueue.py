@@ -21,7 +21,7 @@ from jobs.errors import InvalidJobArguments, UnknownKind
 from orgs.access.caller import Caller
 from orgs.access.visible_organizations import OrganizationName, find_visible_organization
 from orgs.audit import audit_log
-from orgs.errors import OutsideOfYourSubtree
+from orgs.errors import OutsideOfYourSubtree, RoleNeeded
 
 PRIORITIES = {Job.Trigger.EVENT: 10, Job.Trigger.ADMIN: 5, Job.Trigger.SCHEDULE: 0}
 """The priority of a job by what has enqueued it, unless the request names another one."""
@@ -54,9 +54,10 @@ def enqueue_for(
 
     Without `organization`, the job works for what the caller sees. A caller with a scope may enqueue the kinds that
     work for one organization, in their own queues, and has unique keys of its own. Raises the errors of `enqueue`,
-    OutsideOfYourSubtree, OrganizationNotFound, OrganizationAmbiguous.
+    RoleNeeded, OutsideOfYourSubtree, OrganizationNotFound, OrganizationAmbiguous.
     """
     job_kind = enqueueable(kind)
+    check_role(caller, job_kind, options.get("arguments") or {})
     if caller.organization_id is not None and not job_kind.of_organization:
         raise OutsideOfYourSubtree(
             f"You are bound to an organization, and all organizations share what a job of the kind {kind} does."
@@ -133,6 +134,13 @@ def enqueue(
             return Enqueued(same, is_deduplicated=True)
 
 
+def check_role(caller: Caller, kind: JobKind, arguments: Mapping[str, Any]) -> None:
+    """Check that the caller's role is enough to enqueue a job with these arguments. Raises RoleNeeded."""
+    needed = kind.role_for(arguments)
+    if needed is not None and not caller.may(needed):
+        raise RoleNeeded(f"Your role is {caller.role.value}, and this job needs {needed.value}.")
+
+
 def enqueueable(kind: str) -> JobKind:
     """Return the kind with this name, if people and programs may enqueue its jobs. Raises UnknownKind."""
     names = [each.name for each in enqueueable_kinds()]
@@ -148,6 +156,8 @@ def checked_arguments(kind: JobKind, arguments: Mapping[str, Any]) -> dict[str, 
     errors = {".".join(["arguments", *path]): message for path, message in argument_errors(kind, values)}
     if errors:
         raise InvalidJobArguments(" ".join(f"{name}: {message}" for name, message in sorted(errors.items())))
+    if kind.check_arguments is not None:
+        kind.check_arguments(values)
     return values
 
 

@@ -40,6 +40,8 @@ PAGES = [
     "/admin/jobs/worker/",
     "/admin/jobs/batch/",
     "/admin/jobs/batch/add/",
+    "/admin/flags/report/",
+    "/admin/flags/report/add/",
     "/admin/jobs/organizationimport/",
     "/admin/jobs/organizationimport/add/",
     TREE,

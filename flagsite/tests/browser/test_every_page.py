@@ -31,6 +31,7 @@ from flags.definitions.models import Flag
 from flags.schedules.models import FlagSchedule
 from orgs.access import access_keys
 from jobs.batches.creation import Member, create_batch
+from jobs.operations.enqueue import enqueue
 from orgs.access.models import Role
 from flagsite.core import actor
 from django_celery_beat.models import IntervalSchedule, CrontabSchedule, PeriodicTask
@@ -47,6 +48,7 @@ with actor.acting("command", actor="user:ada"):
     access_keys.create(name="nightly export", role=Role.EVALUATOR)
 create_batch("upkeep", [Member(kind="cleanup", name="now"), Member(kind="cleanup", name="in a month", is_required=True,
     run_at=timezone.now() + timedelta(days=30))], by="user:ada", reason="The disk is nearly full.")
+report = enqueue(kind="report", arguments={"report": "usage", "period": "week"}, by="user:olga", reason="For the board")
 interval, _ = IntervalSchedule.objects.get_or_create(every=7, period="days")
 CrontabSchedule.objects.get_or_create(minute="0", hour="9")
 PeriodicTask.objects.get_or_create(name="mine", defaults={"task": "jobs.sweep", "interval": interval})
@@ -80,6 +82,7 @@ def planted(site: Installation) -> dict[str, Any]:
     job = site.set_flag(root, "checkout", True)
     eventually(lambda: site.chain_ended(job), within=30)
     one = {
+        "report": "SELECT max(id) FROM jobs_job WHERE kind = 'report'",
         "batch": "SELECT max(id) FROM jobs_batch",
         "schedule": "SELECT max(id) FROM flags_flagschedule",
         "flag": "SELECT id FROM flags_flag WHERE key = 'checkout'",
@@ -92,7 +95,9 @@ def planted(site: Installation) -> dict[str, Any]:
         "crontab": "SELECT max(id) FROM django_celery_beat_crontabschedule",
         "task": "SELECT id FROM django_celery_beat_periodictask WHERE name = 'mine'",
     }
-    return {"root": root, "job": job} | {name: site.sql(statement)[0][0] for name, statement in one.items()}
+    found = {name: site.sql(statement)[0][0] for name, statement in one.items()}
+    eventually(lambda: site.chain_ended(found["report"]), within=30)
+    return {"root": root, "job": job} | found
 
 
 PAGES = {
@@ -118,6 +123,9 @@ PAGES = {
     "add-members": "/admin/jobs/batch/{batch}/members/",
     "retry-batch": "/admin/jobs/batch/{batch}/retry/",
     "cancel-batch": "/admin/jobs/batch/{batch}/cancel/",
+    "reports": "/admin/flags/report/",
+    "report": "/admin/flags/report/{report}/change/",
+    "new-report": "/admin/flags/report/add/",
     "imports": "/admin/jobs/organizationimport/",
     "import": "/admin/jobs/organizationimport/add/",
     "organizations": "/admin/orgs/organization/",
