@@ -19,6 +19,7 @@ from flags.definitions import service
 from flags.definitions.fields import FIELDS, AdminSection, BoundAccess
 from flags.definitions.forms import OPERATIONS, FlagForm, operations_for
 from flags.definitions.models import Flag
+from flags.definitions.open_schedules import WHILE_ARCHIVED, open_schedules, said_of_schedules
 from flags.definitions.visible_flags import visible_flags
 from flags.definitions.who_may_define import may_define, may_purge
 from flags.evaluation.admin_page import EvaluationPages
@@ -26,7 +27,7 @@ from flags.insights.admin_pages import AdoptionPages
 from flags.insights.flag_overview import count_states, latest_changes
 from flags.serving.operator_invalidation_page import InvalidationPage
 from flags.states import selectors
-from flags.states.admin_section import switch_view
+from flags.states.admin_section import choose_view, switch_view
 from flagsite.core import actor
 from flagsite.core.admin.capped_paginator import CappedPaginator
 from flagsite.core.errors import FlagsiteError
@@ -64,6 +65,7 @@ class FlagAdmin(AdoptionPages, EvaluationPages, InvalidationPage, OperatorAdmin)
     ordering = ["key"]
     actions = None
     actions_list = ("stale", "invalidate")
+    change_form_before_template = "admin/flags/flag_state.html"
     change_form_after_template = "admin/flags/flag_figures.html"
 
     @admin.display(description="kind", ordering="kind")
@@ -112,6 +114,7 @@ class FlagAdmin(AdoptionPages, EvaluationPages, InvalidationPage, OperatorAdmin)
         view = self.admin_site.admin_view
         return [
             path("set/<str:organization_id>/", view(self.switch), name="flags_flag_switch"),
+            path("<int:flag_id>/set/", view(self.choose_organization), name="flags_flag_set"),
             path("<int:flag_id>/counts/", fragment(self.counts_view), name="flags_flag_counts"),
             *self.adoption_urls(),
             *self.evaluation_urls(),
@@ -148,6 +151,11 @@ class FlagAdmin(AdoptionPages, EvaluationPages, InvalidationPage, OperatorAdmin)
         """Set a flag on an organization after a preview."""
         return switch_view(self, request, organization_id)
 
+    def choose_organization(self, request: HttpRequest, flag_id: int) -> HttpResponse:
+        """Ask for the organization on which a person wants to set the flag."""
+        flag, _ = self._flag(request, flag_id)
+        return choose_view(self, request, flag)
+
     def operation_view(self, request: HttpRequest, flag_id: int, operation: str) -> HttpResponse:
         """Ask for a confirmation and a reason, then archive, unarchive or purge the flag."""
         flag, caller = self._flag(request, flag_id)
@@ -176,6 +184,8 @@ class FlagAdmin(AdoptionPages, EvaluationPages, InvalidationPage, OperatorAdmin)
             "flag": flag,
             "operation": chosen,
             "form": form,
+            "open_schedules": open_schedules(flag),
+            "while_archived": WHILE_ARCHIVED,
         }
         return TemplateResponse(request, "admin/flags/operation.html", self.admin_site.each_context(request) | context)
 
@@ -184,6 +194,8 @@ class FlagAdmin(AdoptionPages, EvaluationPages, InvalidationPage, OperatorAdmin)
             self.message_user(request, f"Job {result.pk} deletes the flag and its flag states.")
             return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[result.pk]))
         self.message_user(request, f"{result.key} is {'archived' if result.archived else 'no longer archived'}.")
+        if result.archived and (said := said_of_schedules(result)):
+            self.message_user(request, said, messages.WARNING)
         return HttpResponseRedirect(reverse("admin:flags_flag_change", args=[result.pk]))
 
     def counts_view(self, request: HttpRequest, flag_id: int) -> HttpResponse:
@@ -200,6 +212,7 @@ class FlagAdmin(AdoptionPages, EvaluationPages, InvalidationPage, OperatorAdmin)
             context["history"] = words.shown(entries, caller)
             context["history_query"] = urlencode({"flag": flag.key})
             context["history_has_organizations"] = True
+            context["may_set"] = caller.may(Role.EDITOR) and not flag.archived
             may_write = self.has_change_permission(request, flag)
             context["operations"] = operations_for(flag, may_purge=may_purge(caller)) if may_write else []
         return super().render_change_form(request, context, *args, **kwargs)

@@ -15,6 +15,7 @@ from flags.definitions import rules, service
 from flags.definitions.models import FLAG_KEY_PATTERN, Flag
 from flags.definitions.selectors import matching
 from flags.definitions.serializers import (
+    ArchivedDefinitionSerializer,
     DefinitionChanges,
     DefinitionFilters,
     DefinitionSerializer,
@@ -151,7 +152,7 @@ class OneDefinition(TakesLongBodies):
         summary="Archive a flag, or delete it with its states",
         request=None,
         parameters=[NAME, EndOptions, IF_MATCH, ETAG],
-        responses={200: DefinitionSerializer, 202: PurgeStartedSerializer},
+        responses={200: ArchivedDefinitionSerializer, 202: PurgeStartedSerializer},
         tags=["definitions"],
     )
     @idempotent
@@ -165,7 +166,7 @@ class OneDefinition(TakesLongBodies):
         ReasonInput.read(request)
         arguments: dict[str, Any] = {"key": name, "by": self.caller.name, "expected": _expected(request)}
         if not purge:
-            return _definition_response(self.caller, service.archive(**arguments))
+            return _definition_response(self.caller, service.archive(**arguments), ArchivedDefinitionSerializer)
         job = service.purge(correlation_id=self.correlation_id, **arguments)
         url = tracking_url(job.pk)
         answer = {"jobId": job.pk, "trackingUrl": url, "message": "The flag and its states are being deleted"}
@@ -195,6 +196,8 @@ def _expected(request: Request) -> frozenset[str]:
     return versions_in(request.headers["If-Match"]) if "If-Match" in request.headers else service.ANY
 
 
-def _definition_response(caller: Caller, flag: Flag, **options: Any) -> Response:
-    data = DefinitionSerializer(flag, context={"personal": not _is_bound(caller)}).data
+def _definition_response(
+    caller: Caller, flag: Flag, serializer: type[DefinitionSerializer] = DefinitionSerializer, **options: Any
+) -> Response:
+    data = serializer(flag, context={"personal": not _is_bound(caller)}).data
     return Response(data, **options | {"headers": {"ETag": _etag(caller, flag), **options.get("headers", {})}})

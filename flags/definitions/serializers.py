@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from flags.definitions.fields import FIELDS, HIDDEN_FROM_BOUND, as_json, values_of
 from flags.definitions.models import FLAG_KEY, FLAG_KEY_PATTERN, Flag
+from flags.definitions.open_schedules import open_schedules
 from flagsite.core import example_names as names
 from flagsite.core.api.input import QuerySerializer, Text, WriteInput
 
@@ -35,6 +36,7 @@ class DefinitionInput(WriteInput):
     createdBy = serializers.CharField(read_only=True)
     updatedAt = serializers.DateTimeField(read_only=True)
     updatedBy = serializers.CharField(read_only=True)
+    openSchedules = serializers.IntegerField(read_only=True)
 
     def get_fields(self) -> dict[str, Any]:
         return {**{spec.wire_name: spec.input_field() for spec in FIELDS.values()}, **super().get_fields()}
@@ -142,6 +144,23 @@ class DefinitionSerializer(serializers.Serializer[Flag]):
             "updatedAt": flag.updated_at,
             "updatedBy": flag.updated_by if sees_authors else None,
         }
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample("Archived", value=OUTPUT_EXAMPLE | {"archived": True, "openSchedules": 0}, status_codes=[200])
+    ]
+)
+class ArchivedDefinitionSerializer(DefinitionSerializer):
+    """The answer of DELETE without `purge=true`."""
+
+    openSchedules = serializers.IntegerField(
+        help_text="The scheduled changes of the flag that wait for their time or for a retry. As long as the "
+        "flag is archived, none of them can set its value: at its time, it fails."
+    )
+
+    def to_representation(self, flag: Flag) -> dict[str, Any]:
+        return super().to_representation(flag) | {"openSchedules": open_schedules(flag)}
 
 
 @extend_schema_serializer(examples=[OpenApiExample("A purge", value=PURGE_EXAMPLE, status_codes=[202])])

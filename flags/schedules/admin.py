@@ -25,7 +25,7 @@ from flags.schedules.forms import ScheduleForm
 from flags.schedules.models import FlagSchedule
 from flags.schedules.selectors import schedules_of
 from flagsite.core.admin.capped_paginator import CappedPaginator
-from flagsite.core.admin.reason_form import ReasonForm, with_reason
+from flagsite.core.admin.reason_form import ReasonForm
 from flagsite.core.db.clock import now
 from flagsite.core.errors import FlagsiteError
 from flagsite.core.ids import id_in
@@ -214,7 +214,7 @@ class FlagScheduleAdmin(OperatorAdmin):
             except FlagsiteError as error:
                 refused[error.detail] += 1
         if done := len(ids) - refused.total():
-            self.message_user(request, with_reason(f"{done:,} {operation.done}.", form.cleaned_data["reason"]))
+            self.message_user(request, f"{done:,} {operation.done}.")
         for detail in list(refused)[:10]:
             self.message_user(request, detail, messages.WARNING)
         if refused.total() > 10:  # noqa: PLR2004

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from flags.definitions.models import Flag
@@ -11,11 +11,6 @@ from orgs.audit import audit_log
 
 Status = FlagSchedule.Status
 FLAG_PURGED = "The flag was purged."
-
-
-def open_ones() -> QuerySet[FlagSchedule]:
-    """Return the scheduled changes that wait for their time or for a retry."""
-    return FlagSchedule.objects.filter(Q(status=Status.PENDING) | Q(next_retry_at__isnull=False))
 
 
 def end_open(schedules: QuerySet[FlagSchedule], *, reason: str) -> list[FlagSchedule]:
@@ -38,4 +33,4 @@ def end_open(schedules: QuerySet[FlagSchedule], *, reason: str) -> list[FlagSche
 
 def end_those_of_purged_flag(flag: Flag) -> None:
     """Cancel the open scheduled changes of a flag that somebody purges, in the caller's transaction."""
-    end_open(open_ones().filter(flag_id=flag.pk), reason=FLAG_PURGED)
+    end_open(FlagSchedule.objects.open().filter(flag_id=flag.pk), reason=FLAG_PURGED)

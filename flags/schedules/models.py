@@ -12,6 +12,14 @@ from jobs.engine.models import Job
 from orgs.tree.models import Organization
 
 
+class ScheduleQuerySet(models.QuerySet["FlagSchedule"]):
+    """A query of scheduled changes."""
+
+    def open(self) -> ScheduleQuerySet:
+        """Return those that wait for their time or for a retry."""
+        return self.filter(models.Q(status=FlagSchedule.Status.PENDING) | models.Q(next_retry_at__isnull=False))
+
+
 class FlagSchedule(models.Model):
     """A change of a flag at a time, past or coming. docs/schedules.md describes its states.
 
@@ -92,6 +100,8 @@ class FlagSchedule(models.Model):
     correlation_id = models.CharField(max_length=128, default="", blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = ScheduleQuerySet.as_manager()
 
     class Meta:
         verbose_name = "scheduled change"

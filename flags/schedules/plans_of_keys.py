@@ -36,7 +36,7 @@ def _open_schedules(prefix: str) -> QuerySet[FlagSchedule]:
     is_its = Q()
     for one in _prefixes(prefix):
         is_its |= Q(created_by__startswith=f"key:{one} ")
-    return ending.open_ones().filter(is_its)
+    return FlagSchedule.objects.open().filter(is_its)
 
 
 def _prefixes(prefix: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.core.exceptions import PermissionDenied
@@ -10,19 +11,20 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from flags.definitions.models import FLAG_KEY
+from flags.definitions.models import FLAG_KEY, Flag
 from flags.definitions.who_may_define import may_define
 from flags.states import preview
 from flags.states.selectors import as_effective, effective_state, effective_states
 from flags.states.set_flag import set_flag
 from flagsite.core.actor import current
-from flagsite.core.admin.reason_form import reason_field, with_reason
+from flagsite.core.admin.reason_form import reason_field
 from flagsite.core.errors import FlagsiteError
 from flagsite.core.ids import id_in
 from jobs.engine.chains import jobs_of
 from orgs.access.caller import Caller
 from orgs.access.models import Role
 from orgs.access.operator_admin import PREVIEW_OUTDATED, caller_of, fingerprint_of
+from orgs.access.organization_picker import OrganizationField, set_caller
 from orgs.access.visible_organizations import (
     find_visible_organization,
     hold_visible_organization,
@@ -62,6 +64,33 @@ def _flags_of(organization: Organization, caller: Caller) -> dict[str, Any]:
 
 
 SECTION = OrganizationSection("admin/flags/organization_flags.html", _flags_of)
+
+
+class ChoiceForm(forms.Form):
+    """The organization on which a person wants to set a flag."""
+
+    organization = OrganizationField(
+        help_text="Type a part of the name, or the key. Everything below it gets the value too."
+    )
+
+    def __init__(self, caller: Caller, data: Any) -> None:
+        super().__init__(data)
+        set_caller(self, caller)
+
+
+def choose_view(admin: Any, request: HttpRequest, flag: Flag) -> HttpResponse:
+    """Ask for an organization, then lead to the page that sets the flag there."""
+    caller = caller_of(request)
+    if caller is None or not caller.may(Role.EDITOR):
+        raise PermissionDenied
+    form = ChoiceForm(caller, request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        address = reverse("admin:flags_flag_switch", args=[form.cleaned_data["organization"].pk])
+        return HttpResponseRedirect(f"{address}?{urlencode({'flag': flag.key})}")
+    context = {"opts": Flag._meta, "title": f"Set {flag.key} on an organization", "flag": flag, "form": form}
+    request.current_app = admin.admin_site.name
+    frame = admin.admin_site.each_context(request)
+    return TemplateResponse(request, "admin/flags/choose_organization.html", frame | context)
 
 
 def switch_view(admin: Any, request: HttpRequest, organization_id: str) -> HttpResponse:
@@ -117,9 +146,9 @@ def _set(
     if accepted.job is None:
         state = effective_state(organization=organization, flag_key=values["flag"])
         text = f"{values['flag']} is {state.in_words} now in {organization.name}. {state.note}".strip()
-        admin.message_user(request, with_reason(text, values["reason"]))
+        admin.message_user(request, text)
         return HttpResponseRedirect(reverse("admin:orgs_organization_change", args=[organization.pk]))
     word = "on" if values["enabled"] else "off"
     text = f"Job {accepted.job.pk} switches {values['flag']} {word} in {organization.name} and everything below it."
-    admin.message_user(request, with_reason(text, values["reason"]))
+    admin.message_user(request, text)
     return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[accepted.job.pk]))

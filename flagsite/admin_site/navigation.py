@@ -45,6 +45,7 @@ LOOKS: dict[str, Any] = {
     "SITE_HEADER": "Flagsite",
     "SITE_SUBHEADER": "Feature flags for trees of organizations",
     "SITE_SYMBOL": "flag",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": partial(_own_file, "icon.svg")}],
     "SITE_URL": None,  # Flagsite has no site besides the admin site
     "DASHBOARD_CALLBACK": "flagsite.admin_site.front_page.dashboard",
     "STYLES": [partial(_own_file, "overview.css")],

@@ -14,7 +14,7 @@ from django.utils import timezone
 from unfold.decorators import action as theme_action
 
 from flagsite.core.admin.date_time_text import DateTimeText
-from flagsite.core.admin.reason_form import reason_field, with_reason
+from flagsite.core.admin.reason_form import reason_field
 from flagsite.core.api.times import FIRST_YEAR, LAST_YEAR
 from flagsite.core.errors import FlagsiteError
 from jobs.admin.schema_form import ArgumentsForm
@@ -115,7 +115,7 @@ class EnqueuePages(Pages):
         text = f"Job {done.job.pk} is enqueued in the queue {done.job.queue}."
         if done.is_deduplicated:
             text = f"Job {done.job.pk} has this unique key already, so no second job is created."
-        self.message_user(request, with_reason(text, reason))
+        self.message_user(request, text)
         return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[done.job.pk]))
 
 

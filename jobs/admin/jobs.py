@@ -21,7 +21,7 @@ from unfold.decorators import action as theme_action
 
 from flagsite.core import actor
 from flagsite.core.admin.capped_paginator import CappedPaginator
-from flagsite.core.admin.reason_form import ReasonForm, with_reason
+from flagsite.core.admin.reason_form import ReasonForm
 from flagsite.core.ids import id_in
 from flagsite.core.reading_pages import only_reads
 from jobs.admin import job_page
@@ -218,7 +218,7 @@ class JobAdmin(EnqueuePages, OperatorAdmin):
         result = bulk.do_on_each(list(bulk.one_of_each_chain(jobs, operation)), operation, by=caller.name, **values)
         were = "job was" if result.count == 1 else "jobs were"
         text = f"{result.count:,} {were} {operation.participle}."
-        self.message_user(request, with_reason(text, values["reason"]))
+        self.message_user(request, text)
         for reason, count in (selection.skipped + result.skipped).most_common():
             self.message_user(request, f"{count:,} skipped: {bulk.skip_clause(reason, count)}.", messages.WARNING)
         return None

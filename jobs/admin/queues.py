@@ -12,7 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from flagsite.core.admin.reason_form import ReasonForm, reason_field, with_reason
+from flagsite.core.admin.reason_form import ReasonForm, reason_field
 from flagsite.core.errors import FlagsiteError
 from jobs.engine.models import Queue
 from jobs.operations import queue_operations
@@ -88,7 +88,7 @@ class QueueAdmin(LiveListAdmin):
             except FlagsiteError as error:
                 self.message_user(request, error.detail, messages.ERROR)
             else:
-                self.message_user(request, with_reason(f"Queue {queue.pk} is deleted.", form.cleaned_data["reason"]))
+                self.message_user(request, f"Queue {queue.pk} is deleted.")
             return HttpResponseRedirect(reverse("admin:jobs_queue_changelist"))
         return self._question(request, queue, "delete", form)
 

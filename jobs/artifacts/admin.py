@@ -18,7 +18,7 @@ from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from flagsite.core.admin.capped_paginator import CappedPaginator
-from flagsite.core.admin.reason_form import reason_field, with_reason
+from flagsite.core.admin.reason_form import reason_field
 from flagsite.core.ids import id_in
 from flagsite.core.reading_pages import only_reads
 from jobs.artifacts import uploads
@@ -83,7 +83,7 @@ class ArtifactAdmin(OperatorAdmin):
                 require_caller(request), file.content, name=file.name, media_type=file.media_type, reason=reason
             )
             text = f"The file is artifact {artifact.pk}. Name this number in the arguments of a job."
-            self.message_user(request, with_reason(text, reason))
+            self.message_user(request, text)
             return HttpResponseRedirect(reverse("admin:jobs_artifact_changelist"))
         request.current_app = self.admin_site.name
         frame = {**self.admin_site.each_context(request), "opts": self.opts}

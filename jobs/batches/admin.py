@@ -15,7 +15,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from flagsite.core.admin.capped_paginator import CappedPaginator
-from flagsite.core.admin.reason_form import ReasonForm, with_reason
+from flagsite.core.admin.reason_form import ReasonForm
 from flagsite.core.errors import FlagsiteError
 from flagsite.core.ids import id_in
 from flagsite.core.words import counted
@@ -181,7 +181,7 @@ class BatchAdmin(OperatorAdmin):
             except FlagsiteError as error:
                 self.message_user(request, error.detail, messages.ERROR)
             else:
-                self.message_user(request, with_reason(_sentence(done, participle), reason))
+                self.message_user(request, _sentence(done, participle))
             return HttpResponseRedirect(back)
         context = {"title": f"{act}: batch {batch_id}", "act": act, "participle": participle, "form": form,
                    "batch": batch, "counts": count_members([batch])[batch.pk], "back": back}  # fmt: skip

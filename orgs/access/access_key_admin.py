@@ -18,7 +18,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from flagsite.core.admin.reason_form import Irreversible, IrreversibleForm, ReasonForm, with_reason
+from flagsite.core.admin.reason_form import Irreversible, IrreversibleForm, ReasonForm
 from flagsite.core.errors import FlagsiteError
 from orgs.access import access_keys, authorized_keys, key_plans
 from orgs.access.models import AccessKey, Role
@@ -184,11 +184,19 @@ class AccessKeyAdmin(OperatorAdmin):
             ended = authorized_keys.revoke(require_caller(request), prefix).ended
             also = f" It has also cancelled {ended.in_words} of the key." if ended.count else ""
             text = f"{key.name} ({prefix}) is revoked. Flagsite now refuses every request with this key.{also}"
-            self.message_user(request, with_reason(text, form.cleaned_data["reason"]))
+            self.message_user(request, text)
+            for said in access_keys.said_of_former_keys(key):
+                self.message_user(request, said, messages.WARNING)
             return HttpResponseRedirect(reverse("admin:orgs_accesskey_changelist"))
-        plans = key_plans.planned_by(prefix)
-        page = {"opts": self.opts, "title": "Revoke an access key", "key": key, "form": form, "plans": plans,
-                "irreversible": Irreversible.REVOKE_KEY}  # fmt: skip
+        page = {
+            "opts": self.opts,
+            "title": "Revoke an access key",
+            "key": key,
+            "form": form,
+            "plans": key_plans.planned_by(prefix),
+            "former": access_keys.said_of_former_keys(key),
+            "irreversible": Irreversible.REVOKE_KEY,
+        }
         return TemplateResponse(
             request, "admin/orgs/accesskey/revoke.html", self.admin_site.each_context(request) | page
         )

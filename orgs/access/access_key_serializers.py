@@ -168,8 +168,29 @@ class KeyPlansSerializer(serializers.Serializer[KeyPlans]):
     changes = PlannedChangeSerializer(many=True, help_text=f"At most {MAX_SHOWN}, the next ones first.")
 
 
-@extend_schema_serializer(examples=[OpenApiExample("A key with a plan", value=NIGHTLY | {"plannedChanges": PLANS})])
-class AccessKeyWithPlansSerializer(AccessKeySerializer):
+class FormerKeySerializer(serializers.Serializer[AccessKey]):
+    """An access key that is still valid beside its successor."""
+
+    prefix = serializers.CharField()
+    expiresAt = serializers.DateTimeField(source="expiry_date", help_text="The end of the overlap.")
+
+
+class WithFormerKeys(AccessKeySerializer):
+    """An access key with the keys that stay valid although somebody revokes it."""
+
+    formerKeys = serializers.SerializerMethodField(
+        help_text="The keys whose place this one took by a rotation, and that are valid until their overlap ends."
+    )
+
+    @extend_schema_field(FormerKeySerializer(many=True))
+    def get_formerKeys(self, key: AccessKey) -> Any:  # noqa: N802 - the name in JSON
+        return FormerKeySerializer(access_keys.former_keys(key), many=True).data
+
+
+@extend_schema_serializer(
+    examples=[OpenApiExample("A key with a plan", value=NIGHTLY | {"formerKeys": [], "plannedChanges": PLANS})]
+)
+class AccessKeyWithPlansSerializer(WithFormerKeys):
     """An access key with its open scheduled changes, which end if somebody revokes the key."""
 
     plannedChanges = serializers.SerializerMethodField()
@@ -180,9 +201,11 @@ class AccessKeyWithPlansSerializer(AccessKeySerializer):
 
 
 @extend_schema_serializer(
-    examples=[OpenApiExample("A revoked key", value=NIGHTLY | {"state": "revoked", "endedChanges": PLANS})]
+    examples=[
+        OpenApiExample("A revoked key", value=NIGHTLY | {"state": "revoked", "formerKeys": [], "endedChanges": PLANS})
+    ]
 )
-class RevokedAccessKeySerializer(AccessKeySerializer):
+class RevokedAccessKeySerializer(WithFormerKeys):
     """An access key that was revoked now. The context needs `ended`: the scheduled changes that ended with it."""
 
     endedChanges = serializers.SerializerMethodField()

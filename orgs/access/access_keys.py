@@ -73,6 +73,29 @@ def find(prefix: str) -> AccessKey:
     return key
 
 
+def former_keys(key: AccessKey) -> list[AccessKey]:
+    """Return the keys whose place this one took by a rotation and that are still valid, until their overlap ends."""
+    ids, former = {key.pk}, set[str]()
+    while ids:
+        ids = set(AccessKey.objects.filter(successor__in=ids).values_list("pk", flat=True)) - former
+        former |= ids
+    return list(usable_keys().filter(pk__in=former).order_by("-number"))
+
+
+def said_of_former_keys(key: AccessKey) -> list[str]:
+    """Return a sentence for each key that stays valid although somebody revokes its successor `key`."""
+    return [
+        f"The former key {one.prefix} is {validity_of(one)} UTC. Revoke it too if it must end now."
+        for one in former_keys(key)
+    ]
+
+
+def validity_of(key: AccessKey) -> str:
+    """Return the state of a key in words, with the end of its validity: "valid until 2026-12-01 09:00"."""
+    state = state_of(key)
+    return f"{state} until {key.expiry_date:%Y-%m-%d %H:%M}" if state == "valid" and key.expiry_date else state
+
+
 def usable_keys() -> QuerySet[AccessKey]:
     """Return the access keys that are valid now: not revoked, and not expired by the clock of the database."""
     return AccessKey.objects.filter(Q(expiry_date__isnull=True) | Q(expiry_date__gt=Now()), revoked=False)

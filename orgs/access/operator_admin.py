@@ -23,6 +23,7 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import TextFilter
 from unfold.views import ChangeList as ThemedChangeList
 
+from flagsite.core import actor
 from flagsite.core.admin.reason_form import reason_line
 from flagsite.core.admin.untouched_fields import UntouchedFieldsKeepTheirValues
 from flagsite.core.errors import FlagsiteError
@@ -198,6 +199,20 @@ class OperatorAdmin(ModelAdmin):
         if caller is None or not self.has_view_permission(request):
             raise PermissionDenied
         return caller
+
+    def message_user(
+        self,
+        request: HttpRequest,
+        message: Any,
+        level: int | str = messages.INFO,
+        extra_tags: str = "",
+        fail_silently: bool = False,  # noqa: FBT002 - Django's own signature
+    ) -> None:
+        """Show a message; one about what was done also tells the reason that the person gave for it."""
+        reason = actor.current().reason
+        if reason and level in {messages.INFO, messages.SUCCESS}:
+            message = format_html("{} Reason: {}", message, reason)
+        super().message_user(request, message, level, extra_tags, fail_silently)
 
     def get_urls(self) -> list[URLPattern]:
         """Return the patterns of the pages. Django's page of a row's changes only reads."""

@@ -51,7 +51,7 @@ def test_a_key_is_created_and_shown_once(api: Api, cast: Cast) -> None:
     read = api.get(response["Location"]).json()
     secret = answer.pop("key")
     nothing = {"count": 0, "changes": []}
-    assert read == answer | {"lastUsedAt": read["lastUsedAt"], "plannedChanges": nothing}
+    assert read == answer | {"lastUsedAt": read["lastUsedAt"], "formerKeys": [], "plannedChanges": nothing}
     assert secret.partition(".")[2] not in str(api.get(KEYS).content) + str(list(AccessKey.objects.values()))
     entry = AuditEntry.objects.latest("id")
     assert (entry.action, entry.reason, entry.organization_id) == ("key.create", "CRM", cast.north.pk)
@@ -146,6 +146,20 @@ def test_a_rotated_key_has_a_successor_and_both_work_for_a_while(api: Api, cast:
     assert timedelta(hours=1.9) < left < timedelta(hours=2.1)
     entries = AuditEntry.objects.order_by("-id")[:2]
     assert [(entry.action, entry.reason) for entry in entries] == [("key.rotate", "yearly"), ("key.create", "yearly")]
+
+
+def test_who_revokes_the_successor_is_told_how_long_the_former_keys_stay_valid(api: Api) -> None:
+    first = created(api)
+    second = api.post(f"{KEYS}/{first['prefix']}/rotate").json()
+    third = api.post(f"{KEYS}/{second['prefix']}/rotate").json()
+    formers = [
+        {"prefix": key["prefix"], "expiresAt": api.get(f"{KEYS}/{key['prefix']}").json()["expiresAt"]}
+        for key in (second, first)
+    ]
+    assert api.get(f"{KEYS}/{third['prefix']}").json()["formerKeys"] == formers
+    api.post(f"{KEYS}/{first['prefix']}/revoke")
+    assert api.post(f"{KEYS}/{third['prefix']}/revoke").json()["formerKeys"] == formers[:1]
+    assert works(second["key"])
 
 
 def test_without_an_overlap_the_former_key_ends_at_once(api: Api) -> None:

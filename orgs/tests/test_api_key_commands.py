@@ -101,7 +101,11 @@ def test_a_key_is_rotated_with_an_overlap(cast: Cast) -> None:
     left = AccessKey.objects.get(prefix=former["prefix"]).expiry_date - datetime.now(UTC)
     assert timedelta(hours=1) < left < timedelta(hours=3)
     printed = run("list_keys")
-    assert f"replaced by {new['prefix']}" in printed
+    ends = AccessKey.objects.get(prefix=former["prefix"]).expiry_date
+    until = f"valid until {ends:%Y-%m-%d %H:%M}"
+    assert f"{until}, replaced by {new['prefix']}" in printed
+    for options in (["--dry-run"], []):
+        assert f"The former key {former['prefix']} is {until} UTC." in run("revoke_key", new["prefix"], *options)
     assert "acme (id " in printed
     assert new["key"] not in printed
 

@@ -144,9 +144,14 @@ def test_a_key_is_rotated_on_its_page_and_shown_once(cast: Cast) -> None:
     assert "1 week" in shown(client.get(page))
     secret = secret_on(client.post(page, {"overlap": "168", "reason": "yearly"}))
     assert {Api(one).get("/organizations").status_code for one in (former, secret)} == {200}
+    assert AuditEntry.objects.latest("id").action == "key.rotate"
     assert "was rotated already" in shown(client.post(page, {"overlap": "168"}))
     assert "replaced by" in shown(client.get(PAGE))
-    assert AuditEntry.objects.latest("id").action == "key.rotate"
+    key.refresh_from_db()
+    said = f"The former key {key.prefix} is valid until {key.expiry_date:%Y-%m-%d %H:%M} UTC."
+    revoke = f"{PAGE}{key.successor.prefix}/revoke/"
+    assert said in shown(client.get(revoke))
+    assert said in shown(client.post(revoke, {"reason": "It leaked."}, follow=True))
 
 
 def test_the_list_tells_when_a_key_was_used_last(cast: Cast) -> None:

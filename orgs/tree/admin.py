@@ -192,7 +192,7 @@ class OrganizationAdmin(OperatorAdmin):
         self, request: HttpRequest, operation: OrganizationOperation, organization: Organization, values: dict[str, Any]
     ) -> HttpResponse:
         changed = operation.act(self.require_viewer(request), organization, values)
-        self.message_user(request, f"Done: {_title(operation, organization)}.")
+        self.message_user(request, operation.done(organization, values))
         if changed is None:
             return HttpResponseRedirect(reverse("admin:orgs_organization_changelist"))
         return HttpResponseRedirect(reverse("admin:orgs_organization_change", args=[changed.pk]))

@@ -9,6 +9,7 @@ from typing import Any
 from django import forms
 
 from flagsite.core.admin.reason_form import Irreversible, reason_field
+from flagsite.core.words import counted
 from orgs.access.caller import Caller
 from orgs.access.organization_picker import OrganizationField
 from orgs.access.visible_organizations import check_placement
@@ -78,6 +79,8 @@ class OrganizationOperation:
     title: str
     form: Callable[..., forms.Form]
     act: Callable[[Caller, Organization, dict[str, Any]], Organization | None]
+    done: Callable[[Organization, dict[str, Any]], str]
+    """Says what was done, from the organization as it was before and the values of the form."""
     has_preview: bool = False
     irreversible: Irreversible | None = None
 
@@ -101,13 +104,35 @@ def _delete(caller: Caller, organization: Organization, values: dict[str, Any]) 
     authorized_operations.delete(caller, organization.pk, subtree=True, reason=values["reason"])
 
 
+def _renamed(before: Organization, values: dict[str, Any]) -> str:
+    return f"{before.name} ({before.key}) is now called {values['name']}."
+
+
+def _created(before: Organization, values: dict[str, Any]) -> str:
+    return f"{values['name']} ({values['key']}) is now below {before.name}, with the flags of {before.name}."
+
+
+def _moved(before: Organization, values: dict[str, Any]) -> str:
+    place = f"below {values['parent'].name}" if values["parent"] else "the root of a tree"
+    return f"{before.name} ({before.key}) is now {place}."
+
+
+def _deleted(before: Organization, values: dict[str, Any]) -> str:
+    below = before.descendant_count
+    if not below:
+        return f"{before.name} ({before.key}) is deleted."
+    return f"{before.name} ({before.key}) and {counted(below, 'organization')} below it are deleted."
+
+
 OPERATIONS = {
     operation.name: operation
     for operation in (
-        OrganizationOperation("rename", "Rename", RenameForm, _rename),
-        OrganizationOperation("create", "Create an organization below", CreateForm, _create),
-        OrganizationOperation("move", "Move", MoveForm, _move, has_preview=True),
-        OrganizationOperation("delete", "Delete", DeleteForm, _delete, irreversible=Irreversible.DELETE_ORGANIZATION),
+        OrganizationOperation("rename", "Rename", RenameForm, _rename, _renamed),
+        OrganizationOperation("create", "Create an organization below", CreateForm, _create, _created),
+        OrganizationOperation("move", "Move", MoveForm, _move, _moved, has_preview=True),
+        OrganizationOperation(
+            "delete", "Delete", DeleteForm, _delete, _deleted, irreversible=Irreversible.DELETE_ORGANIZATION
+        ),
     )
 }
 

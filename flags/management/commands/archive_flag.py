@@ -8,6 +8,7 @@ from django.core.management.base import CommandParser
 
 from flags.definitions import service
 from flags.definitions.console import document_of
+from flags.definitions.open_schedules import open_schedules, said_of_schedules
 from flagsite.core.console.arguments import add_reason
 from flagsite.core.console.command import Answer, OperatorCommand, me
 
@@ -21,4 +22,6 @@ class Command(OperatorCommand):
 
     def answer(self, *, flag: str, **options: Any) -> Answer:
         archived = service.archive(key=flag, by=me())
-        return Answer(document_of(archived), [f"{archived.key} is archived and off for everybody."])
+        document = document_of(archived) | {"openSchedules": open_schedules(archived)}
+        lines = [f"{archived.key} is archived and off for everybody.", said_of_schedules(archived)]
+        return Answer(document, [line for line in lines if line])

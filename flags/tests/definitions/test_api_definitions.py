@@ -13,6 +13,7 @@ from flags.definitions.fields import FIELDS
 from flags.definitions.models import Flag
 from flags.definitions.serializers import WholeDefinition
 from flags.states.set_flag import set_flag
+from flags.tests.schedules.plans import planned
 from orgs.access.models import Role
 from orgs.audit.models import AuditEntry
 from orgs.tests.api import Api, kind_of, wrong_fields
@@ -262,7 +263,9 @@ def test_a_new_flag_of_an_old_name_has_another_etag(api: Api) -> None:
 
 def test_deleting_archives_and_an_archived_flag_is_off_out_of_the_list_and_cannot_be_set(api: Api, cast: Cast) -> None:
     defined(api, enabled=True)
+    planned(cast.oslo, flag="new-ui")
     response = api.delete(f"{BASE}/new-ui")
+    assert response.json()["openSchedules"] == 1
     assert (response.status_code, response.json()["archived"], response.json()["version"]) == (200, True, 2)
     assert audit_entries_of("new-ui")[-1] == ("flag.archive", {"archived": False}, {"archived": True})
     assert names(api.get(BASE)) == []

@@ -7,6 +7,7 @@ import pytest
 from conftest import Cast
 from flags.definitions.models import Flag
 from flags.states.set_flag import set_flag
+from flags.tests.schedules.plans import planned
 from orgs.audit.models import AuditEntry
 from orgs.tests.commands import OLGA, run
 
@@ -37,6 +38,14 @@ def test_a_flag_is_archived_restored_and_purged() -> None:
     run("archive_flag", "checkout")
     assert run("purge_flag", "checkout", "--reason", "old", "--json").document["featureFlagName"] == "checkout"
     assert latest() == ("flag.purge", "flag:checkout", OLGA, "command", "old")
+
+
+def test_who_archives_a_flag_is_told_of_its_scheduled_changes(cast: Cast) -> None:
+    planned(cast.oslo)
+    planned(cast.bergen)
+    archived = run("archive_flag", "checkout")
+    assert "2 scheduled changes of checkout still wait. As long as the flag is archived, none" in archived.out
+    assert run("archive_flag", "checkout", "--json").document["openSchedules"] == 2
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from conftest import Cast
 from flags.definitions import service
 from flags.definitions.models import Flag
 from flags.states.set_flag import set_flag
+from flags.tests.schedules.plans import planned
 from jobs.engine.models import Job
 from orgs.audit.models import AuditEntry
 from orgs.tests.people import shown, signed_in
@@ -144,6 +145,36 @@ def test_archiving_is_asked_for_and_can_be_taken_back(operator: Client, flag: Fl
     assert "Somebody has changed the flag since you read it" in stale
     operator.post(operation(flag, "unarchive"), {"reason": "back", "based_on": flag.revision})
     assert not Flag.objects.get().archived
+
+
+def test_an_archived_flag_says_so_above_its_form_and_a_live_one_offers_to_set_it(operator: Client, flag: Flag) -> None:
+    choose = f"{LIST}{flag.pk}/set/"
+    assert "state-of-flag" not in shown(operator.get(page_of(flag)))
+    assert choose in shown(operator.get(page_of(flag)))
+    service.archive(key="f", by="user:olga")
+    page = shown(operator.get(page_of(flag)))
+    assert page.index("The flag is archived.") < page.index("id_description")
+    assert choose not in page
+
+
+def test_who_archives_a_flag_is_told_of_its_scheduled_changes_before_and_after(
+    cast: Cast, operator: Client, flag: Flag
+) -> None:
+    planned(cast.oslo, flag="f")
+    asked = shown(operator.get(operation(flag, "archive")))
+    assert "1 scheduled change of the flag still waits. As long as the flag is archived" in asked
+    done = shown(operator.post(operation(flag, "archive"), {"reason": "over", "based_on": flag.revision}, follow=True))
+    assert "f is archived. Reason: over" in done
+    assert "1 scheduled change of f still waits." in done
+
+
+def test_a_flag_is_set_from_its_own_page_on_a_chosen_organization(cast: Cast, operator: Client, flag: Flag) -> None:
+    choose = f"{LIST}{flag.pk}/set/"
+    assert "has the key or id" in shown(operator.post(choose, {"organization": "nowhere"}))
+    answer = operator.post(choose, {"organization": "oslo"})
+    assert (answer.status_code, answer["Location"]) == (302, f"{LIST}set/{cast.oslo.pk}/?flag=f")
+    assert 'value="f"' in shown(operator.get(answer["Location"]))
+    assert signed_in("viewer", name="vic").get(choose).status_code == 403
 
 
 def test_a_live_flag_is_not_purged_and_the_page_offers_no_purge(flag: Flag) -> None:

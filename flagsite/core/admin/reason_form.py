@@ -48,11 +48,6 @@ def reason_line() -> forms.CharField:
     )
 
 
-def with_reason(text: str, reason: str) -> str:
-    """Return a message about what was done, and the reason that the person gave for it."""
-    return f"{text} Reason: {reason}" if reason else text
-
-
 class ReasonForm(forms.Form):
     """The form of an operation that needs nothing, not even a reason."""
 

@@ -111,6 +111,23 @@ def test_a_viewer_sets_no_flag(cast: Cast) -> None:
     assert not FlagState.objects.exists()
 
 
+def test_a_page_tells_what_was_done_and_the_reason(cast: Cast) -> None:
+    client = signed_in("admin")
+    move = {"parent": "south", "reason": "CRM-812"}
+    preview = shown(client.post(f"{TREE}{cast.oslo.pk}/move/do/", move))
+    move["shown"] = re.findall(r'name="shown" value="([^"]+)"', preview)[0]
+    for path, values, said in (
+        (f"{cast.rome.pk}/rename", {"name": "Roma"}, "Rome (rome) is now called Roma."),
+        (f"{cast.south.pk}/create", {"name": "Milan", "key": "milan"}, "Milan (milan) is now below South"),
+        (f"{cast.oslo.pk}/move", move, "Oslo (oslo) is now below South."),
+        (f"{cast.bergen.pk}/delete", {"key": "bergen"}, "Bergen (bergen) is deleted."),
+        (f"{cast.south.pk}/delete", {"key": "south"}, "South (south) and 3 organizations below it are deleted."),
+    ):
+        page = shown(client.post(f"{TREE}{path}/do/", {"reason": "CRM-812"} | values, follow=True))
+        assert said in page
+        assert "Reason: CRM-812" in page
+
+
 def test_administrators_create_rename_and_delete(cast: Cast) -> None:
     client = signed_in("admin", name="ada")
     client.post(f"{TREE}{cast.south.pk}/create/do/", {"name": "Milan", "key": "milan", "reason": "A new store"})

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from http.client import BAD_REQUEST
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page, Response
 
 from flagsite.tests.crash.installation import Installation, kill_session
 
@@ -46,9 +47,28 @@ def site(_served: Installation) -> Iterator[Installation]:
     _served.processes[:] = [process for process in _served.processes if process is _served.web]
 
 
+def note_errors(page: Page, errors: list[str]) -> None:
+    """Add to `errors` what goes wrong while people use the page: in scripts, in the console, and in what it loads.
+
+    The page itself may be an error page, which a test asks for; the browser writes this to the console too.
+    """
+
+    def of_console(line: ConsoleMessage) -> None:
+        if line.type == "error" and line.location["url"] != page.url:
+            errors.append(f"{line.text} {line.location} {page.url}")
+
+    def of_answer(answer: Response) -> None:
+        if answer.status >= BAD_REQUEST and not answer.request.is_navigation_request():
+            errors.append(f"{answer.status} {answer.url} {page.url}")
+
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", of_console)
+    page.on("response", of_answer)
+
+
 @pytest.fixture
 def sign_in(chromium: Browser, site: Installation) -> Iterator[SignIn]:
-    """Open the admin site as one of the people; a script that fails or is refused fails the test.
+    """Open the admin site as one of the people; what goes wrong in the browser (`note_errors`) fails the test.
 
     Options: dark, phone (390 by 844 instead of 1440 by 900).
     """
@@ -65,15 +85,7 @@ def sign_in(chromium: Browser, site: Installation) -> Iterator[SignIn]:
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(15_000)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on(
-            "console",
-            lambda line: (
-                errors.append(f"{line.text} {line.location} {page.url}")
-                if "Content Security Policy" in line.text
-                else None
-            ),
-        )
+        note_errors(page, errors)
         page.goto("/admin/login/?next=/admin/")
         page.fill("input[name=username]", name)
         page.fill("input[name=password]", PASSWORD)

@@ -142,6 +142,7 @@ PAGES = {
     "flag": "/admin/flags/flag/{flag}/change/",
     "flag-killed": "/admin/flags/flag/{killed}/change/",
     "flag-archived": "/admin/flags/flag/{gone}/change/",
+    "set-somewhere": "/admin/flags/flag/{flag}/set/",
     "archive": "/admin/flags/flag/{flag}/archive/do/",
     "purge": "/admin/flags/flag/{gone}/purge/do/",
     "try-out": "/admin/flags/flag/{flag}/evaluate/",
@@ -174,6 +175,12 @@ PAGES = {
 }
 
 
+def without_icon(page: Page) -> list[str]:
+    """The page's icon, if there is none: the browser then asks for /favicon.ico, and complains to the console."""
+    icons = [str(link.get_attribute("href")) for link in page.locator("link[rel=icon]").all()]
+    return [f"no icon: {icons}"] if not icons or not all(page.request.get(icon).ok for icon in icons) else []
+
+
 def faults(page: Page) -> list[str]:
     """What is wrong with how the page looks."""
     found = [] if fits(page) else ["scrolls sideways"]
@@ -193,13 +200,21 @@ def test_no_page_is_cut_or_breaks_words_or_leaves_cells_unnamed(
         answer = page.goto(path.format(**planted))
         assert answer is not None
         assert answer.status == (404 if name == "not-found" else 200), path
-        problems = [] if name == "docs" else faults(page)
+        problems = without_icon(page) + ([] if name == "docs" else faults(page))
         if name in {"try-out-result", "search", "delete", "purge", "not-found", "schedules"}:
             problems += serious(page)
         picture(page, f"{name}-{look}")
         if problems:
             wrong[name] = problems
     assert wrong == {}, json.dumps(wrong, indent=1)
+
+
+def test_the_pages_of_visitors_load_whole_and_have_an_icon(sign_in: SignIn) -> None:
+    page = sign_in("vic")
+    page.context.clear_cookies()
+    for path in ("/", "/admin/login/?next=/admin/", "/docs"):
+        page.goto(path, wait_until="networkidle")
+        assert without_icon(page) == [], path
 
 
 def test_the_search_of_the_side_bar_leads_to_what_it_finds(

@@ -19,7 +19,7 @@ class Command(OperatorCommand):
         keys = list(access_keys.all_keys())
         table = terminal.table(
             Column("Prefix", no_wrap=True),
-            Column("State", no_wrap=True),
+            Column("State (UTC)", no_wrap=True),
             Column("Role", no_wrap=True),
             Column("Last used (UTC)", no_wrap=True),
             "Access to",
@@ -28,6 +28,7 @@ class Command(OperatorCommand):
         for key in keys:
             access = f"{key.organization.key} (id {key.organization_id})" if key.organization else "everything"
             last = terminal.format_time(access_keys.last_used_at(key)) or "never"
-            state = f"{access_keys.state_of(key)}{f', replaced by {key.successor.prefix}' if key.successor else ''}"
+            replaced = f", replaced by {key.successor.prefix}" if key.successor else ""
+            state = f"{access_keys.validity_of(key)}{replaced}"
             table.add_row(*terminal.cells(key.prefix, state, key.role, last, access, key.name))
         return Answer(AccessKeySerializer(keys, many=True).data, [table] if keys else ["There are no access keys."])

@@ -28,9 +28,11 @@ class Command(OperatorCommand):
             key = access_keys.find(prefix)
             plans = key_plans.planned_by(prefix)
             lines = [f"{key.name} ({key.prefix}) would be revoked, and {plans.in_words} cancelled.", *_lines(plans)]
+            lines += access_keys.said_of_former_keys(key)
             return Answer(AccessKeyWithPlansSerializer(key).data, lines)
         key, ended = access_keys.revoke(prefix=prefix)
         lines = [f"{key.name} ({key.prefix}) is revoked, and {ended.in_words} cancelled.", *_lines(ended)]
+        lines += access_keys.said_of_former_keys(key)
         return Answer(RevokedAccessKeySerializer(key, context={"ended": ended}).data, lines)
 
 
