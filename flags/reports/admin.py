@@ -20,7 +20,6 @@ from flags.reports.period import period_of
 from flags.reports.report_job import KIND, PICTURE, TYPES, ReportName
 from flags.reports.selectors import files_by_report, reports_of
 from flagsite.core.admin.capped_paginator import CappedPaginator
-from flagsite.core.admin.reason_form import with_reason
 from flagsite.core.errors import FlagsiteError
 from flagsite.core.ids import id_in
 from flagsite.core.reading_pages import only_reads
@@ -101,7 +100,7 @@ class ReportAdmin(OperatorAdmin):
             except FlagsiteError as error:
                 form.add_error(None, error.detail)
             else:
-                self.message_user(request, with_reason(f"Report {job.pk} is being made.", reason))
+                self.message_user(request, f"Report {job.pk} is being made.")
                 return HttpResponseRedirect(reverse("admin:flags_report_change", args=[job.pk]))
         return self._page(request, "add.html", {"title": "Make a report", "form": form, "arguments": arguments})
 
