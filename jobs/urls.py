@@ -9,6 +9,7 @@ from jobs.api import enqueue, operations, queues, views
 from jobs.artifacts import api as artifacts
 from jobs.batches import api as batches
 from jobs.imports import api as imports
+from jobs.notifications import api as notifications
 from orgs.tree import path_converters as organization_converters  # noqa: F401 - registers <organization:…>
 
 urlpatterns = [
@@ -35,6 +36,25 @@ urlpatterns = [
     path("v1/jobs/retry-failed", operations.RetryFailedJobs.as_view(), name="retry-failed-jobs"),
     path("v1/jobs/clean-up", operations.CleanUpJobs.as_view(), name="clean-up-jobs"),
     path("v1/jobs/<id:job_id>/priority", queues.PriorityOfJob.as_view(), name="set-priority"),
+    path("v1/notifications", notifications.Notifications.as_view(), name="notifications"),
+    path("v1/notifications/subscriptions", notifications.Subscriptions.as_view(), name="subscriptions"),
+    path(
+        "v1/notifications/subscriptions/<id:subscription_id>",
+        notifications.OneSubscription.as_view(),
+        name="subscription",
+    ),
+    path(
+        "v1/notifications/subscriptions/<id:subscription_id>/test",
+        notifications.SubscriptionTest.as_view(),
+        name="test-subscription",
+    ),
+    path("v1/notifications/deliveries", notifications.Deliveries.as_view(), name="deliveries"),
+    path("v1/notifications/deliveries/<id:delivery_id>", notifications.OneDelivery.as_view(), name="delivery"),
+    path(
+        "v1/notifications/deliveries/<id:delivery_id>/replay",
+        notifications.ReplayDelivery.as_view(),
+        name="replay-delivery",
+    ),
     path("v1/imports", imports.Imports.as_view(), name="imports"),
     path("v1/imports/<id:job_id>", imports.OneImport.as_view(), name="import"),
     path("v1/imports/<id:job_id>/apply", imports.ApplyImport.as_view(), name="apply-import"),

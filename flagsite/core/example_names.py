@@ -43,6 +43,9 @@ UPLOADED_ARTIFACT_ID = 3
 BATCH_ID, FAILED_MEMBER_ID, WAITING_MEMBER_ID = 1, 5, 6
 """A batch with a member that has failed, and one that is due in a month."""
 
+SUBSCRIPTION_ID, DELIVERY_ID, SENDING_JOB_ID = 1, 1, 7
+"""A subscription by e-mail, and the delivery of its test, which is in the outbox."""
+
 PLANNED_ID = 1
 """The id of a scheduled change that waits for its time."""
 FAILED_PLAN_ID = 5

@@ -26,6 +26,8 @@ from jobs.engine import claiming, lifecycle
 from jobs.engine.runner import run_next
 from jobs.errors import JobNotFound
 from jobs.imports import import_job
+from jobs.notifications import subscriptions
+from jobs.notifications.subscriptions import Wish
 from jobs.operations import queue_operations
 from jobs.operations.enqueue import enqueue
 from orgs.access import access_keys, people_operations
@@ -56,6 +58,7 @@ def create_data() -> bool:
         _switch_the_sale_on()
         enqueue(kind="cleanup", by=AUTHOR, run_at=now() + timedelta(days=30))
         _create_batch()
+        _subscribe()
         queue_operations.create(names.SPARE_QUEUE, by=AUTHOR)
         _plan_changes()
         _skip_ids_of_periodic_tasks()
@@ -127,6 +130,16 @@ def _create_batch() -> None:
     if job is None or job.lease_token is None:
         raise JobNotFound
     lifecycle.fail(job_id=job.pk, lease=job.lease_token, error="The disk is full.", permanent=True)
+
+
+def _subscribe() -> None:
+    """Subscribe the people on call, and send them a test, which stays in the outbox."""
+    caller = Caller(AUTHOR, Role.ADMIN)
+    events = ["batch.ended", "job.failed"]
+    wish = Wish(name="On call", channel="email", target="oncall@example.com", events=events)
+    subscription, _ = subscriptions.create(caller, wish)
+    subscriptions.send_test(caller, subscription)
+    run_next("notification")
 
 
 def _plan_changes() -> None:

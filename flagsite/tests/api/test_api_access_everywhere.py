@@ -17,6 +17,7 @@ from flags.states.set_flag import set_flag
 from flags.tests.schedules.plans import as_of, planned
 from jobs.batches.creation import create_batch
 from jobs.engine.models import Job
+from jobs.tests.notifications.stored import subscription_and_delivery
 from orgs.access import access_keys
 from orgs.access.authentication import AccessKeyAuthentication
 from orgs.access.caller import Caller
@@ -28,9 +29,20 @@ from orgs.tests.people import person
 from orgs.tree.models import Organization
 
 OPEN = {"", "openapi.json", "docs", "livez", "readyz", "version"}
-OF_SOMEBODY = ("<id:job_id>", "<id:batch_id>", "<id:schedule_id>", "organization:", "<str:prefix>", "<str:username>")
+OF_SOMEBODY = (
+    "<id:job_id>",
+    "<id:batch_id>",
+    "<id:subscription_id>",
+    "<id:delivery_id>",
+    "<id:schedule_id>",
+    "organization:",
+    "<str:prefix>",
+    "<str:username>",
+)
 """Parts of paths that name something which belongs to somebody."""
-NOBODYS = dict.fromkeys(("organization", "orgId", "job_id", "batch_id", "schedule_id", "task_id"), 999_999)
+NOBODYS = dict.fromkeys(
+    ("organization", "orgId", "job_id", "batch_id", "subscription_id", "delivery_id", "schedule_id", "task_id"), 999_999
+)
 """The ids of things that do not exist."""
 HANDLERS = ("get", "post", "put", "patch", "delete")
 
@@ -83,6 +95,13 @@ ROLES = {
     "cancel-job/<id:job_id>": "POST operator",
     "job-retry-chain/<id:job_id>": "GET reader",
     "job-failures/<id:job_id>": "GET reader",
+    "v1/notifications": "GET reader",
+    "v1/notifications/subscriptions": "GET operator POST operator",
+    "v1/notifications/subscriptions/<id:subscription_id>": "GET operator PATCH operator DELETE operator",
+    "v1/notifications/subscriptions/<id:subscription_id>/test": "POST operator",
+    "v1/notifications/deliveries": "GET operator",
+    "v1/notifications/deliveries/<id:delivery_id>": "GET operator",
+    "v1/notifications/deliveries/<id:delivery_id>/replay": "POST operator",
     "v1/imports": "POST admin",
     "v1/imports/<id:job_id>": "GET reader",
     "v1/imports/<id:job_id>/apply": "POST admin",
@@ -185,11 +204,12 @@ def test_what_belongs_to_others_does_not_exist(cast: Cast, acme_key: str, path: 
     set_flag(organization_id=cast.rival.pk, flag_key="flag", enabled=True)
     rival, schedule = cast.rival.pk, planned(cast.rival, flag="flag")
     batch = create_batch("theirs", organization_id=rival).batch
+    subscription, delivery = subscription_and_delivery(rival)
     key, _ = access_keys.create(name="theirs", organization=cast.rival)
     person("viewer", name="somebody", bound_to=cast.rival)
     foreign = address(
         path, prefix=key.prefix, username="somebody", organization=rival, orgId=rival, job_id=Job.objects.get().pk,
-        schedule_id=schedule.pk, batch_id=batch.pk,
+        schedule_id=schedule.pk, batch_id=batch.pk, subscription_id=subscription.pk, delivery_id=delivery.pk,
     )  # fmt: skip
     missing = address(path, **NOBODYS)
     body = {"name": "Mine"} if method == "PATCH" else None

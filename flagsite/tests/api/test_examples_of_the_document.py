@@ -29,6 +29,8 @@ FIRST_IDS = {
     "orgs_organization": 1,
     "flags_flag": 1,
     "jobs_batch": 1,
+    "jobs_delivery": 1,
+    "jobs_subscription": 1,
     "jobs_job": 1,
     "flags_flagschedule": 1,
 }
@@ -109,6 +111,7 @@ def test_the_names_of_the_examples_are_in_the_demo_with_their_ids(demo: None) ->
         names.LATER_JOB_ID: "PENDING",
         names.FAILED_MEMBER_ID: "FAILED",
         names.WAITING_MEMBER_ID: "PENDING",
+        names.SENDING_JOB_ID: "COMPLETED",
     }
     assert FlagSchedule.objects.get(pk=names.FAILED_PLAN_ID).status == "failed"
     assert not create_data(), "a second demo keeps what is there"

@@ -21,6 +21,8 @@ from flags.tests.schedules.plans import planned
 from jobs.batches.creation import create_batch
 from jobs.batches.models import Batch
 from jobs.engine.models import Job, JobFailure
+from jobs.notifications.models import Delivery, Subscription
+from jobs.tests.notifications.stored import subscription_and_delivery
 from orgs.access import access_keys
 from orgs.access.models import Role
 from orgs.tests.api import Api
@@ -63,6 +65,7 @@ def ids(cast: Cast) -> dict[str, list[Any]]:
         JobFailure.objects.create(job=job, organization_id=cast.rival_store.pk, error="xq-failure")
     for organization, word in ((cast.acme, "own"), (cast.rival, "xq-batch")):
         create_batch(word, key=word, organization_id=organization.pk, by=word, reason=word)
+        subscription_and_delivery(organization.pk, words=word)
     theirs = person("admin", bound_to=cast.rival, name="xq-person")
     own, _ = access_keys.create(name="own", organization=cast.acme)
     organizations, all_flags = [cast.acme.pk, cast.rival.pk, cast.rival_store.pk], [OURS, THEIRS, SHARED]
@@ -70,6 +73,8 @@ def ids(cast: Cast) -> dict[str, list[Any]]:
         "organization_id": organizations, "orgId": organizations, "organization": organizations,
         "job_id": list(Job.objects.values_list("pk", flat=True)),
         "batch_id": list(Batch.objects.values_list("pk", flat=True)),
+        "subscription_id": list(Subscription.objects.values_list("pk", flat=True)),
+        "delivery_id": list(Delivery.objects.values_list("pk", flat=True)),
         "task_id": [1], "schedule_id": list(FlagSchedule.objects.values_list("pk", flat=True)),
         "name": all_flags, "featureFlagName": all_flags, "enabled": ["true"], "prefix": [own.prefix, key.prefix],
         "flag_id": list(Flag.objects.values_list("pk", flat=True)), "user_id": [theirs.pk],

@@ -1,0 +1,188 @@
+"""The endpoints of notifications."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from conftest import Cast, _key
+from jobs.notifications import notification_job
+from jobs.notifications.models import Delivery, DeliveryState, Subscription
+from jobs.tests.notifications.doubles import Receiver
+from jobs.tests.notifications.sending import run_all
+from jobs.tests.notifications.stored import subscription_and_delivery
+from orgs.access.models import Role
+from orgs.audit.models import AuditEntry
+from orgs.tests.api import Api, kind_of
+
+pytestmark = pytest.mark.django_db
+SUBSCRIPTIONS = "/v1/notifications/subscriptions"
+DELIVERIES = "/v1/notifications/deliveries"
+HOOK = {
+    "name": "CRM", "channel": "webhook", "to": "https://hooks.example.com/token-1234?key=5678",
+    "events": ["flag.changed", "job.failed"],
+}  # fmt: skip
+
+
+@pytest.fixture
+def api(db: None) -> Api:
+    return Api(_key("operator", Role.OPERATOR))
+
+
+def test_the_overview_names_events_channels_and_what_sends(api: Api, settings: Any) -> None:
+    settings.SEND_WEBHOOKS = True
+    found = api.get("/v1/notifications").json()
+    assert {channel["name"]: channel["sends"] for channel in found["channels"]} == {
+        "email": False, "webhook": True, "push": False, "sms": False, "chat": False,
+    }  # fmt: skip
+    assert "job.failed" in [event["name"] for event in found["events"]]
+    assert found["pushKey"] is None
+
+
+def test_a_subscription_is_created_and_its_secret_is_shown_once(api: Api) -> None:
+    created = api.post(SUBSCRIPTIONS, HOOK, **{"Idempotency-Key": "one"})
+    assert created.status_code == 201
+    body = created.json()
+    assert body["secret"].startswith("whsec_")
+    assert (body["to"], body["digestSeconds"], body["active"]) == ("https://hooks.example.com/…", 0, True)
+    again = api.post(SUBSCRIPTIONS, HOOK, **{"Idempotency-Key": "one"})
+    assert again.json() == body | {"secret": None}
+    read = api.get(created["Location"])
+    assert read.json() == {name: value for name, value in body.items() if name != "secret"}
+    assert Subscription.objects.count() == 1
+
+
+def test_no_secret_is_in_answers_rows_or_the_audit_log(api: Api) -> None:
+    secret = api.post(SUBSCRIPTIONS, HOOK).json()["secret"]
+    number = Subscription.objects.get().pk
+    api.patch(f"{SUBSCRIPTIONS}/{number}", {"events": ["job.failed"]})
+    api.post(f"{SUBSCRIPTIONS}/{number}/test")
+    api.delete(f"{SUBSCRIPTIONS}/{number}")
+    entries = list(AuditEntry.objects.filter(action__startswith="subscription.").order_by("pk"))
+    assert [entry.action.partition(".")[2] for entry in entries] == ["create", "change", "test", "delete"]
+    said = str([entry.details for entry in entries]) + str(list(Delivery.objects.values()))
+    for word in (secret, "token-1234", "5678"):
+        assert word not in said
+    assert entries[1].details["before"]["events"] == ["flag.changed", "job.failed"]
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        ({"to": "http://hooks.example.com/"}, "invalid-subscription"),
+        ({"to": "https://127.0.0.1/"}, "invalid-subscription"),
+        ({"to": "https://[::ffff:10.0.0.1]/"}, "invalid-subscription"),
+        ({"to": "https://169.254.169.254/latest"}, "invalid-subscription"),
+        ({"to": ""}, "invalid-input"),
+        ({"channel": "fax"}, "invalid-input"),
+        ({"channel": "email"}, "invalid-subscription"),
+        ({"events": []}, "invalid-input"),
+        ({"events": ["unheard.of"]}, "invalid-subscription"),
+        ({"digestSeconds": -1}, "invalid-input"),
+        ({"person": "nobody"}, "person-not-found"),
+        ({"organizationId": 999_999}, "organization-not-found"),
+        ({"name": " "}, "invalid-input"),
+        ({"unheard": "of"}, "invalid-input"),
+    ],
+)
+def test_what_cannot_be_is_refused(api: Api, change: dict[str, Any], kind: str) -> None:
+    answer = api.post(SUBSCRIPTIONS, HOOK | change)
+    assert answer.status_code in (400, 404)
+    assert kind_of(answer) == kind
+    assert not Subscription.objects.exists()
+
+
+def test_a_subscription_is_changed_stopped_and_started(api: Api) -> None:
+    subscription, _ = subscription_and_delivery()
+    address = f"{SUBSCRIPTIONS}/{subscription.pk}"
+    changed = api.patch(address, {"name": "Night", "events": ["queue.paused"], "digestSeconds": 3600}).json()
+    assert (changed["name"], changed["events"], changed["digestSeconds"]) == ("Night", ["queue.paused"], 3600)
+    stopped = api.patch(address, {"active": False, "reason": "holidays"}).json()
+    assert stopped["active"] is False
+    assert "has stopped it" in stopped["endedBecause"]
+    assert api.patch(address, {"active": True}).json()["endedBecause"] is None
+    assert api.delete(address).status_code == 204
+    assert api.get(address).status_code == 404
+
+
+def test_a_test_goes_the_way_of_every_message(api: Api, receiver: Receiver) -> None:
+    number = api.post(SUBSCRIPTIONS, HOOK | {"to": f"{receiver.url}/hook"}).json()["id"]
+    sent = api.post(f"{SUBSCRIPTIONS}/{number}/test")
+    assert (sent.status_code, sent.json()["status"]) == (202, "PENDING")
+    run_all()
+    followed = api.get(sent["Location"]).json()
+    assert (followed["status"], followed["attempts"]) == ("SENT", 1)
+    assert len(receiver.requests) == 1
+
+
+def test_a_delivery_that_has_ended_is_replayed_with_the_same_id(api: Api, receiver: Receiver) -> None:
+    number = api.post(SUBSCRIPTIONS, HOOK | {"to": f"{receiver.url}/hook"}).json()["id"]
+    receiver.answers = [410]
+    delivery = api.post(f"{SUBSCRIPTIONS}/{number}/test").json()
+    address = f"{DELIVERIES}/{delivery['id']}"
+    assert kind_of(api.post(f"{address}/replay")) == "delivery-open"
+    run_all()
+    assert api.get(address).json()["status"] == "FAILED"
+    api.patch(f"{SUBSCRIPTIONS}/{number}", {"active": True})
+    replayed = api.post(f"{address}/replay", {"reason": "mended"})
+    assert (replayed.status_code, replayed.json()["status"]) == (202, "PENDING")
+    assert replayed.json()["jobId"] != delivery["jobId"]
+    run_all()
+    assert api.get(address).json()["status"] == "SENT"
+    assert [request.headers["webhook-id"] for request in receiver.requests] == [delivery["messageId"]] * 2
+    assert AuditEntry.objects.get(action="delivery.replay").reason == "mended"
+
+
+def test_deliveries_are_found_by_status_channel_and_subscription(api: Api) -> None:
+    subscription, delivery = subscription_and_delivery()
+    subscription_and_delivery(words="others", state=DeliveryState.OUTBOX)
+
+    def found(**query: Any) -> list[int]:
+        answer = api.get(DELIVERIES + "?" + "&".join(f"{name}={value}" for name, value in query.items()))
+        return [row["id"] for row in answer.json()["results"]]
+
+    assert found(status="SENT") == [delivery.pk]
+    assert found(subscriptionId=subscription.pk) == [delivery.pk]
+    assert found(channel="sms") == []
+    assert len(found(channel="email")) == 2
+
+
+def test_a_bound_key_manages_the_subscriptions_of_its_subtree_only(cast: Cast) -> None:
+    bound = Api(_key("bound", Role.OPERATOR, cast.north))
+    own, own_delivery = subscription_and_delivery(cast.oslo.pk, words="own")
+    subscription_and_delivery(cast.rome.pk)
+    subscription_and_delivery(words="of all")
+    assert [row["id"] for row in bound.get(SUBSCRIPTIONS).json()["results"]] == [own.pk]
+    assert [row["id"] for row in bound.get(DELIVERIES).json()["results"]] == [own_delivery.pk]
+    created = bound.post(SUBSCRIPTIONS, HOOK)
+    assert created.json()["organizationId"] == cast.north.pk
+    refused = bound.post(SUBSCRIPTIONS, HOOK | {"organizationId": cast.rome.key})
+    assert kind_of(refused) == "organization-not-found"
+
+
+def test_a_notification_for_many_is_enqueued_and_checked_before_anything_is_sent(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notification_job, "BATCH_SIZE", 3)
+    recipients = [{"channel": "email", "to": f"p{number}@example.com"} for number in range(7)]
+    arguments = {"subject": "Hello", "text": "All is well.", "recipients": recipients}
+    job = api.post("/v1/queue/jobs", {"kind": "notification", "arguments": arguments}).json()
+    run_all()
+    assert Delivery.objects.filter(state=DeliveryState.OUTBOX).count() == 7
+    followed = api.get(f"/job-status/{job['jobId']}").json()
+    assert (followed["status"], followed["result"]) == ("COMPLETED", {"deliveries": 7})
+    wrong = arguments | {"recipients": [*recipients[:2], {"channel": "email", "to": "nobody"}]}
+    job = api.post("/v1/queue/jobs", {"kind": "notification", "arguments": wrong}).json()
+    run_all()
+    followed = api.get(f"/job-status/{job['jobId']}").json()
+    assert followed["status"] == "FAILED"
+    assert "Recipient 3: The address is not a valid e-mail address. Nothing was sent." in followed["errorMessage"]
+    assert Delivery.objects.count() == 7
+
+
+def test_a_bound_key_may_not_send_messages_to_everybody(cast: Cast) -> None:
+    bound = Api(_key("bound", Role.OPERATOR, cast.north))
+    arguments = {"subject": "x", "text": "x", "recipients": [{"channel": "email", "to": "a@example.com"}]}
+    refused = bound.post("/v1/queue/jobs", {"kind": "notification", "arguments": arguments})
+    assert kind_of(refused) == "outside-of-your-subtree"
