@@ -191,6 +191,12 @@ _queue_enabled = environment.boolean("QUEUE_ENABLED", default=True)
 JOBS_INLINE = environment.boolean("JOBS_INLINE", default=False) or not _queue_enabled
 JOB_LEASE_SECONDS = environment.number("JOB_LEASE_SECONDS", 30, minimum=1, maximum=3600)
 JOB_SWEEP_SECONDS = environment.number("JOB_SWEEP_SECONDS", 5, minimum=0.5, maximum=600)
+RETRY_MAX_ATTEMPTS = environment.integer("RETRY_MAX_ATTEMPTS", 3, minimum=1, maximum=100)
+RETRY_WAIT_MIN = environment.number("RETRY_WAIT_MIN", 1, maximum=3600)
+RETRY_WAIT_MAX = environment.number("RETRY_WAIT_MAX", 10, maximum=3600)
+RETRY_JITTER = environment.number("RETRY_JITTER", 1, maximum=3600)
+if RETRY_WAIT_MIN > RETRY_WAIT_MAX:
+    raise ImproperlyConfigured("RETRY_WAIT_MIN is greater than RETRY_WAIT_MAX. Set it to a smaller number of seconds.")
 WORKER_STOP_SECONDS = environment.number("WORKER_STOP_SECONDS", 20, minimum=1, maximum=3600)
 JOBS_KEEP_COMPLETED_DAYS = environment.integer("JOBS_KEEP_COMPLETED_DAYS", 30, maximum=MAX_DAYS)
 JOBS_KEEP_FAILED_DAYS = environment.integer("JOBS_KEEP_FAILED_DAYS", 7, maximum=MAX_DAYS)

@@ -1,6 +1,7 @@
 """The counts of this process, or shared with its siblings (`flagsite.metrics.multiprocess_folder`).
 
-They are the HTTP requests, and the time in which the process did not hear of changes.
+They are the HTTP requests, the further attempts of decorated functions (`flagsite.core.retry`), and the time in which
+the process did not hear of changes.
 
 Writing one request into the shared files takes as long as a whole evaluation. So a process collects its requests and
 writes them together: when BATCH_SIZE requests are pending, every second, when it is scraped, and when it exits.
@@ -19,6 +20,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from flags.serving import process_cache
 from flagsite.core.adapters.prometheus import BatchHistogram
 from flagsite.core.background import BackgroundService
+from flagsite.core.retry import decorators
 from flagsite.metrics.multiprocess_folder import VARIABLE
 
 log = structlog.get_logger(__name__)
@@ -40,6 +42,13 @@ _unheard = Counter(
     "Seconds in which web processes did not hear of changes, and read evaluations from the database.",
     registry=_own,
 )
+_retries = Counter(
+    "flagsite_call_retries",
+    "Further attempts of decorated functions in web processes, by function and class of the exception.",
+    ["function", "error"],
+    registry=_own,
+)
+decorators.retry_listeners.append(lambda function, error: _retries.labels(function, error).inc())
 _pending: deque[tuple[tuple[str, str, int], float]] = deque()
 """Requests that are not written yet: (method, route, status) and seconds. The methods of a deque are thread-safe."""
 _writing = threading.Lock()

@@ -12,11 +12,14 @@ the pool of a connection pooler connects to DATABASE_DIRECT_URL instead.
 Why `DatabaseWrapper.close_at` (not documented): after a silence of the network, each thread has to replace its
 connection before the next query, which could wait for an answer that never comes. Only its own thread may close one.
 
+Why `Atomic._from_testcase` and `DatabaseWrapper.atomic_blocks` (not documented): code that has to open its transaction
+itself refuses to run inside one. The transaction around a test does not count, as for `atomic(durable=True)`.
+
 At an upgrade check: `_raw_delete(using)` runs one DELETE with the query's conditions and returns the number of rows;
 `get_connection_params` returns keyword arguments of `psycopg.connect` from `settings_dict`, and Django adds no other
-key to DJANGO_ONLY; every thread has a wrapper of its own, which reads `settings_dict` whenever it connects;
-`close_old_connections`, which Django calls at each request, closes a connection once `time.monotonic()` has come to
-`close_at`; `connect` sets `close_at` anew.
+key to DJANGO_ONLY; `Atomic.__enter__` looks at `_from_testcase` of the blocks for `durable`; every thread has a wrapper
+of its own, which reads `settings_dict` whenever it connects; `close_old_connections`, which Django calls at each
+request, closes a connection once `time.monotonic()` has come to `close_at`; `connect` sets `close_at` anew.
 """
 
 from __future__ import annotations
@@ -40,6 +43,12 @@ _wrappers: WeakSet[BaseDatabaseWrapper] = WeakSet()
 def delete_by_one_statement(rows: QuerySet[Any]) -> int:
     """Delete the rows without loading them, and return their number. Sends no signals and follows no relations."""
     return int(rows._raw_delete(rows.db))
+
+
+def is_in_transaction() -> bool:
+    """Return whether this thread is inside a transaction of the default database, other than that around a test."""
+    blocks: list[Any] = connections["default"].atomic_blocks
+    return any(not block._from_testcase for block in blocks)
 
 
 def direct_parameters() -> dict[str, Any]:
