@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import (
+    batches,
     cleanup,
     coherence,
     empty_jobs,
@@ -60,6 +61,7 @@ BENCHES: dict[str, Callable[[Installation, int], Result | list[Result]]] = {
     "states": load.states,
     "growth": growth.growth,
     "empty_jobs": empty_jobs.empty_jobs,
+    "batches": batches.batches,
     "waiting_jobs": waiting_jobs.waiting_jobs,
     "recovery": recovery.recovery,
     "import": imports,

@@ -15,6 +15,7 @@ from django.http import HttpResponse, JsonResponse
 from flagsite.core.ids import id_in
 from jobs.admin.job_rows import rows_of
 from jobs.artifacts.models import Artifact
+from jobs.batches.operations import batches_of
 from jobs.engine.chains import Standing, artifacts_of_chains, attempts, failures_of
 from jobs.engine.kinds import enqueueable_kinds
 from jobs.engine.models import Job, JobFailure
@@ -74,6 +75,7 @@ def context(job: Job, caller: Caller, query: Mapping[str, str], *, may_operate: 
     failures, more = _failures(job, caller, query)
     return {
         **live_part,
+        "batch": batches_of(caller).filter(pk=job.batch_id).first() if job.batch_id else None,
         "path": " › ".join(live_part["row"].path or []),
         "failures": failures,
         "more_failures": failures[-1][0].organization_id if more else None,

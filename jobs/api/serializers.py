@@ -46,6 +46,7 @@ RUNNING = {
     "trigger": "request",
     "requestedBy": names.KEY_ACTOR,
     "correlationId": "nightly-2026-11-23",
+    "batchId": None,
     "attempt": {
         "status": "IN_PROGRESS",
         "totalOrganizations": 12,
@@ -212,6 +213,9 @@ class JobSerializer(serializers.Serializer[TrackedJob]):
     requestedBy = serializers.CharField(source="job.requested_by", help_text="The actor who requested this attempt.")
     correlationId = serializers.CharField(
         source="job.correlation_id", help_text="The X-Request-ID of the request that created the job."
+    )
+    batchId = serializers.IntegerField(
+        source="job.batch_id", allow_null=True, help_text="The batch to which the job belongs. Null for most jobs."
     )
     result = serializers.JSONField(
         source="standing.result", help_text="What the work has found or done. Null for most kinds."

@@ -99,6 +99,9 @@ class Batch(models.Model):
             models.Index(fields=["id"], name="open_batch", condition=models.Q(finished_at=None)),
             models.Index(fields=["organization", "-id"], name="batch_of_organization"),
             models.Index(fields=["finished_at"], name="batch_by_end"),
+            models.Index(fields=["outcome", "-id"], name="batch_by_outcome"),
+            models.Index(fields=["key", "-id"], name="batch_by_key", condition=~models.Q(key="")),
+            models.Index(fields=["correlation_id"], name="batch_by_correlation"),
         ]
 
     def __str__(self) -> str:

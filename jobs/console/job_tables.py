@@ -94,6 +94,7 @@ def job_facts(one: TrackedJob) -> Table:
             ("done", ": ".join(filter(None, (done_word(standing) or "0", counts))) if job.started_at else None),
             ("attempt", f"{attempt_word(job)}, created by {job.get_trigger_display().lower()}"),
             ("queue", f"{job.queue}, priority {job.priority}"),
+            ("batch", ", ".join(filter(None, (str(job.batch_id or ""), job.member_name)))),
             ("requested by", job.requested_by),
             ("reason", job.reason),
             ("cancelled by", ": ".join(filter(None, (job.cancelled_by, job.cancel_reason)))),

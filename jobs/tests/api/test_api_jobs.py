@@ -59,6 +59,7 @@ def test_a_waiting_job_shows_every_field_of_the_contract(api: Api, cast: Cast) -
         "trigger": "request",
         "result": None,
         "artifacts": [],
+        "batchId": None,
         "requestedBy": "test",
         "correlationId": "c",
         "attempt": {

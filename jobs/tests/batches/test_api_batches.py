@@ -55,6 +55,7 @@ def test_a_batch_is_created_runs_and_tells_the_outcome_and_the_result_of_each_me
     assert (status["members"]["succeeded"], status["members"]["failed"]) == (1, 1)
     assert Job.objects.get(pk=status["callbackJobId"]).arguments == {"batchId": body["batchId"], "generation": 1}
     one, other = api.get(f"{body['batchUrl']}/members").json()["results"]
+    assert api.get(one["trackingUrl"]).json()["batchId"] == body["batchId"]
     assert (one["name"], one["outcome"], one["result"], one["required"]) == ("one", "SUCCEEDED", {"number": 1}, False)
     assert (one["organizationId"], other["organizationId"]) == (cast.oslo.pk, cast.acme.pk)
     assert (other["outcome"], other["required"], other["canRetry"]) == ("FAILED", True, True)

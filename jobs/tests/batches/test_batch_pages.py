@@ -73,6 +73,15 @@ def test_the_page_tells_how_each_member_stands_and_follows_while_it_is_open() ->
     assert f"job {Job.objects.get(kind=CALLBACK).pk}" in ended
 
 
+def test_the_page_of_a_member_leads_to_its_batch_if_the_person_may_see_it(cast: Cast) -> None:
+    batch = batch_of(1)
+    job = Job.objects.get(batch=batch)
+    Job.objects.filter(pk=job.pk).update(organization=cast.oslo)
+    address = f"/admin/jobs/job/{job.pk}/change/"
+    assert page_of(batch) in shown(signed_in("viewer").get(address))
+    assert page_of(batch) not in shown(signed_in("viewer", bound_to=cast.north, name="bo").get(address))
+
+
 def test_many_members_are_shown_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch_admin, "MEMBERS_PER_PAGE", 2)
     batch, client = batch_of(3), signed_in("viewer")

@@ -1,0 +1,59 @@
+"""A batch against as many single jobs: from the first creation to the last end, with two slots that run meanwhile."""
+
+from __future__ import annotations
+
+import time
+
+from bench.installation import Installation
+from bench.report import Result
+
+KIND = "nothing"
+"""The kind in `bench.empty_kind`, which only processes with Django can import."""
+MEMBERS = 10_000
+SLOTS = 2
+BEFORE = "import django, json; django.setup()\nfrom bench.empty_kind import KIND\nfrom flagsite.core import actor\n"
+SINGLE_JOBS = f"""{BEFORE}
+from django.db import transaction
+from jobs.engine import lifecycle
+with actor.acting("worker", actor=actor.SYSTEM):
+    for _ in range({MEMBERS}):
+        with transaction.atomic():
+            lifecycle.create(kind=KIND)
+"""
+BATCH = f"""{BEFORE}
+from jobs.batches.creation import Member, create_batch
+with actor.acting("worker", actor=actor.SYSTEM):
+    create_batch("bench", [Member(kind=KIND) for _ in range({MEMBERS})])
+"""
+STATUSES = "SELECT status, count(*) FROM jobs_job WHERE kind = %s GROUP BY status"
+TIMES = """
+SELECT extract(epoch FROM max(completed_at) - min(created_at))::float8,
+       extract(epoch FROM max(completed_at) - min(started_at))::float8 FROM jobs_job WHERE kind = %s
+"""
+OUTCOMES = "SELECT outcome, succeeded, extract(epoch FROM finished_at - created_at)::float8 FROM jobs_batch"
+
+
+def batches(installation: Installation, rows: int) -> Result:
+    """Measure MEMBERS single jobs, and then a batch of MEMBERS members; both do nothing."""
+    installation.create_trees(1, 1)
+    singles = _run(installation, SINGLE_JOBS)
+    batch = _run(installation, BATCH)
+    ((outcome, succeeded, finished),) = installation.sql(OUTCOMES)
+    ratio = batch["seconds"] / singles["seconds"]
+    figures = {"single": singles, "batch": batch | {"finished": finished}}
+    return Result(
+        f"batch of {MEMBERS:,} members, end to end", f"{batch['seconds']:.1f} s",
+        f"single jobs {singles['seconds']:.1f} s",
+        ratio, "≤ 1.1", ratio <= 1.1 and (outcome, succeeded) == ("SUCCEEDED", MEMBERS), figures,
+    )  # fmt: skip
+
+
+def _run(installation: Installation, program: str) -> dict[str, float]:
+    """Return the seconds from the first creation to the last end, and those from the first start to the last end."""
+    installation.sql("TRUNCATE jobs_batch, jobs_job CASCADE")
+    with installation.worker(SLOTS, include="bench.empty_kind", keep=True):
+        installation.python(program)
+        while dict(installation.sql(STATUSES, [KIND])) != {"COMPLETED": MEMBERS}:
+            time.sleep(0.2)
+    ((seconds, running),) = installation.sql(TIMES, [KIND])
+    return {"seconds": seconds, "running": running}
