@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("jobs", "0029_artifacts"),
+        ("jobs", "0030_readers_of_artifacts"),
         ("orgs", "0018_refuse_invisible_characters_in_keys"),
     ]
 
