@@ -13,6 +13,7 @@ from flagsite.metrics.api import MetricsView
 from flagsite.openapi.documentation_page import documentation_page
 from flagsite.openapi.schema import OpenApiDocumentView
 from flagsite.periodic_tasks import api as periodic_tasks
+from flagsite.periodic_tasks import scheduled_api as scheduled
 from flagsite.web import sign_in, start_page
 
 to_audit_log = RedirectView.as_view(
@@ -38,6 +39,10 @@ urlpatterns = [
     path("metrics", MetricsView.as_view(), name="metrics"),
     path("v1/periodic-tasks", periodic_tasks.PeriodicTasks.as_view(), name="periodic-tasks"),
     path("v1/periodic-tasks/<id:task_id>", periodic_tasks.OnePeriodicTask.as_view(), name="periodic-task"),
+    path("v1/queue/scheduled", scheduled.Scheduled.as_view(), name="scheduled"),
+    path("v1/queue/scheduled/<str:scheduled>", scheduled.OneScheduled.as_view(), name="one-scheduled"),
+    path("v1/queue/schedule/<str:kind>", scheduled.ScheduleOfKind.as_view(), name="schedule-kind"),
+    path("v1/queue/scheduler/status", scheduled.Scheduler.as_view(), name="scheduler-status"),
     path("", include("orgs.urls")),
     path("", include("jobs.urls")),
     path("", include("flags.urls")),

@@ -81,6 +81,10 @@ class PeriodicTaskNotFound(FlagsiteError):
     """There is no such periodic task. The list of periodic tasks shows their names and ids."""
 
 
+class ScheduledNotFound(FlagsiteError):
+    """There is no such scheduled work. Its ids look like job-17 and task-3."""
+
+
 class InvalidPeriodicTask(FlagsiteError):
     """The periodic task is not valid."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from flagsite.core.api import path_converters  # noqa: F401 - registers <id:…>
-from jobs.api import enqueue, operations, queues, views
+from jobs.api import enqueue, operations, queue_addresses, queue_stats, queues, views
 from jobs.artifacts import api as artifacts
 from jobs.batches import api as batches
 from jobs.imports import api as imports
@@ -32,6 +32,11 @@ urlpatterns = [
     path("v1/queue/batches/<id:batch_id>", batches.OneBatch.as_view(), name="batch"),
     path("v1/queue/batches/<id:batch_id>/members", batches.BatchMembers.as_view(), name="batch-members"),
     path("v1/queue/batches/<id:batch_id>/retry", batches.RetryBatch.as_view(), name="retry-batch"),
+    path("v1/queue/jobs/<str:job>", queue_addresses.OneQueueJob.as_view(), name="queue-job"),
+    path("v1/queue/stats", queue_stats.QueueStats.as_view(), name="queue-stats"),
+    path("v1/queue/workers", queue_addresses.QueueWorkers.as_view(), name="queue-workers"),
+    path("v1/queue/queues/<str:name>/pause", queue_addresses.PauseOneQueue.as_view(), name="pause-one-queue"),
+    path("v1/queue/queues/<str:name>/resume", queue_addresses.ResumeOneQueue.as_view(), name="resume-one-queue"),
     path("v1/workers", operations.Workers.as_view(), name="workers"),
     path("v1/jobs/retry-failed", operations.RetryFailedJobs.as_view(), name="retry-failed-jobs"),
     path("v1/jobs/clean-up", operations.CleanUpJobs.as_view(), name="clean-up-jobs"),

@@ -37,13 +37,24 @@ class PeriodicTaskForm(forms.ModelForm):
 
     class Meta:
         model = PeriodicTask
-        fields = ["name", "task", "description", "enabled", "interval", "crontab", "start_time", "expire_seconds"]
+        fields = [
+            "name",
+            "task",
+            "kwargs",
+            "description",
+            "enabled",
+            "interval",
+            "crontab",
+            "start_time",
+            "expire_seconds",
+        ]
         labels: ClassVar = {
-            "interval": "Interval", "crontab": "Crontab", "start_time": "Start time",
+            "kwargs": "Keyword arguments", "interval": "Interval", "crontab": "Crontab", "start_time": "Start time",
             "expire_seconds": "Leave out a run that has waited for longer than (seconds)",
             "last_run_at": "Last run", "total_run_count": "Runs",
         }  # fmt: skip
         help_texts: ClassVar = {
+            "kwargs": 'As JSON, such as {"kind": "cleanup"} for jobs.enqueue: the kind and its arguments.',
             "enabled": "Beat sends the task only while this box is ticked.",
             "interval": "The time between two runs. Leave it empty if you choose a crontab.",
             "crontab": "The times of the runs. Leave it empty if you choose an interval.",
@@ -58,6 +69,12 @@ class PeriodicTaskForm(forms.ModelForm):
         crontab: Any = self.fields.get("crontab")  # None on the read-only page
         if crontab is not None:
             crontab.label_from_instance = in_words
+
+    def clean(self) -> dict[str, Any]:
+        values: dict[str, Any] = super().clean() or self.cleaned_data
+        if not self.errors:
+            rules.check_keyword_arguments(PeriodicTask(task=values["task"], kwargs=values.get("kwargs") or "{}"))
+        return values
 
     def validate_unique(self) -> None:
         """Check the schedule. The message of the model would offer kinds of schedules that are not in the form."""
@@ -145,7 +162,7 @@ class PeriodicTaskAdmin(ScheduleAdmin):
     search_fields = ["name", "task"]
     ordering = ["name"]
     fieldsets = [
-        (None, {"fields": ["name", "task", "description", "enabled"]}),
+        (None, {"fields": ["name", "task", "kwargs", "description", "enabled"]}),
         ("Schedule: either an interval or a crontab", {"fields": ["interval", "crontab", "start_time"]}),
         ("Limits", {"fields": ["expire_seconds"]}),
         ("Runs so far", {"fields": ["last_run_at", "total_run_count"]}),

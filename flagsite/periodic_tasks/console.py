@@ -11,13 +11,13 @@ from django.core.management.base import CommandParser
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from flags.schedules.recurrence import FIELDS
-from flagsite.core.console.arguments import count, when
+from flagsite.core.console.arguments import count, json_object, when
 from flagsite.core.console.command import Refused, WrongUsage
 from flagsite.periodic_tasks.serializers import MAX_INTEGER, PeriodicTaskSerializer
 from jobs.errors import InvalidPeriodicTask
 
 PERIODS = [period for period, _ in IntervalSchedule.PERIOD_CHOICES]
-COLUMNS = ("task", "description", "start_time", "expire_seconds")
+COLUMNS = ("task", "kwargs", "description", "start_time", "expire_seconds")
 
 
 OPTIONS = {
@@ -32,6 +32,7 @@ OPTIONS = {
     "interval": "--every",
     "expireSeconds": "--expire-seconds",
     "startTime": "--start-time",
+    "keywordArguments": "--keyword-arguments",
     "task": "--task",
     "description": "--description",
 }
@@ -53,6 +54,9 @@ def naming_options() -> Iterator[None]:
 def add_options(parser: CommandParser, *, needs_schedule: bool = False) -> None:
     """Add the options for the values of a periodic task. A new task needs an interval or a crontab."""
     parser.add_argument("--task", help="a task that the workers know, such as jobs.clean_up")
+    parser.add_argument(
+        "--keyword-arguments", type=json_object, dest="kwargs", metavar="JSON", help="what the task takes"
+    )
     parser.add_argument("--description", help="for people")
     schedule = parser.add_mutually_exclusive_group(required=needs_schedule)
     schedule.add_argument("--every", nargs=2, metavar=("N", "PERIOD"), help=f"an interval; {', '.join(PERIODS)}")

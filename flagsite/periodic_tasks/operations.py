@@ -5,6 +5,7 @@ Tasks share equal intervals and crontabs. One that no task uses any more is dele
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,10 +17,12 @@ from django_celery_beat.models import CrontabSchedule, IntervalSchedule, Periodi
 from flagsite.core.ids import id_in
 from flagsite.periodic_tasks import rules
 from jobs.errors import InvalidPeriodicTask, PeriodicTaskNotFound
+from jobs.operations import cleanup
+from jobs.operations.enqueue import enqueueable
 
 WIRE_NAMES = {
     "start_time": "startTime", "expire_seconds": "expireSeconds", "day_of_month": "dayOfMonth",
-    "month_of_year": "monthOfYear", "day_of_week": "dayOfWeek", "timezone": "timeZone",
+    "month_of_year": "monthOfYear", "day_of_week": "dayOfWeek", "timezone": "timeZone", "kwargs": "keywordArguments",
 }  # fmt: skip
 """The fields whose name in JSON is not that of the column."""
 ONE_SCHEDULE = "A periodic task has either an interval or a crontab. Send one of them."
@@ -63,6 +66,36 @@ def change(task_id: int, values: Mapping[str, Any]) -> PeriodicTask:
     return changed
 
 
+def schedule_kind(kind: str, values: Mapping[str, Any]) -> tuple[PeriodicTask, bool]:
+    """Create or change the periodic task that enqueues jobs of this kind. Returns it, and whether it was created.
+
+    With a `name` in `values`, it is the task of this name, else the first one by id that enqueues jobs of the kind.
+    `values` are those of `create`; in place of `kwargs` they may have the `arguments` of the jobs. Raises UnknownKind,
+    InvalidPeriodicTask.
+    """
+    kind = enqueueable(kind).name
+    values = dict(values)
+    arguments = values.pop("arguments", None)
+    with transaction.atomic():
+        _lock()
+        found = _enqueuing(kind, values.get("name"))
+        kept = rules.keyword_arguments_of(found).get("arguments") if found else None
+        job = {"kind": kind, **({"arguments": given} if (given := kept if arguments is None else arguments) else {})}
+        if found is not None:
+            return change(found.pk, values | {"task": rules.ENQUEUE, "kwargs": job}), False
+        return create({"name": f"enqueue {kind}", **values, "task": rules.ENQUEUE, "kwargs": job}), True
+
+
+def _enqueuing(kind: str, name: str | None) -> PeriodicTask | None:
+    if name is not None:
+        return PeriodicTask.objects.filter(name=name).first()
+    for task in all_tasks().filter(task__in=[rules.ENQUEUE, rules.CLEAN_UP]):
+        is_clean_up = task.task == rules.CLEAN_UP and kind == cleanup.KIND
+        if is_clean_up or (task.task == rules.ENQUEUE and rules.keyword_arguments_of(task).get("kind") == kind):
+            return task
+    return None
+
+
 def delete(task_id: int) -> None:
     """Delete a periodic task. Raises PeriodicTaskNotFound."""
     with transaction.atomic():
@@ -89,7 +122,7 @@ def _locked(task_id: int) -> PeriodicTask:
 
 def _write(task: PeriodicTask, values: Mapping[str, Any], *, before: dict[str, Any] | None) -> PeriodicTask:
     for name in values.keys() - {"interval", "crontab"}:
-        setattr(task, name, values[name])
+        setattr(task, name, json.dumps(values[name]) if name == "kwargs" else values[name])
     interval, crontab = values.get("interval"), values.get("crontab")
     if interval and crontab:
         raise InvalidPeriodicTask(ONE_SCHEDULE)
@@ -135,6 +168,8 @@ def _check(row: Any, prefix: str = "") -> None:
             rules.check_crontab(row)
         elif isinstance(row, IntervalSchedule):
             rules.check_interval(row)
+        else:
+            rules.check_keyword_arguments(row)
     except ValidationError as error:
         problems = error.message_dict if hasattr(error, "error_dict") else {NON_FIELD_ERRORS: error.messages}
         raise InvalidPeriodicTask(" ".join(_said(prefix, name, texts) for name, texts in problems.items())) from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +14,8 @@ from django_celery_beat.models import CrontabSchedule, IntervalSchedule, Periodi
 
 from flags.errors import InvalidSchedule
 from flags.schedules.recurrence import FIELDS, check_field
+from jobs.errors import InvalidJobArguments, UnknownKind
+from jobs.operations import enqueue
 from orgs.audit import audit_log
 
 Schedule = PeriodicTask | IntervalSchedule | CrontabSchedule
@@ -19,7 +23,7 @@ Schedule = PeriodicTask | IntervalSchedule | CrontabSchedule
 LONGEST = timedelta(days=3_660)
 """The longest interval. Beat cannot add intervals of millions of years to a date."""
 RECORDED: dict[type[Any], tuple[str, ...]] = {
-    PeriodicTask: ("name", "task", "enabled", "interval", "crontab", "start_time", "expire_seconds"),
+    PeriodicTask: ("name", "task", "kwargs", "enabled", "interval", "crontab", "start_time", "expire_seconds"),
     IntervalSchedule: ("every", "period"),
     CrontabSchedule: ("minute", "hour", "day_of_week", "day_of_month", "month_of_year", "timezone"),
 }
@@ -51,6 +55,36 @@ def check_crontab(crontab: CrontabSchedule) -> None:
         _ = crontab.schedule
     except (ParseException, ValueError) as error:
         raise ValidationError(f"The crontab is not valid: {error}") from error
+
+
+ENQUEUE, CLEAN_UP = "jobs.enqueue", "jobs.clean_up"
+"""The task that enqueues a job of the kind that its keyword arguments name, and the task of the daily clean-up."""
+
+
+def keyword_arguments_of(task: PeriodicTask) -> dict[str, Any]:
+    """Return the keyword arguments with which beat sends the task; none if the row has no JSON object."""
+    try:
+        values = json.loads(task.kwargs or "{}")
+    except ValueError:
+        values = {}
+    return values if isinstance(values, dict) else {}
+
+
+def check_keyword_arguments(task: PeriodicTask) -> None:
+    """Refuse arguments that the task does not take, and jobs that cannot be enqueued. Raises ValidationError."""
+    known = current_app.tasks.get(task.task)
+    if known is None:
+        return
+    values = keyword_arguments_of(task)
+    try:
+        inspect.signature(known.run).bind(**values)
+    except TypeError as error:
+        raise ValidationError({"kwargs": f"The task {task.task} does not take this: {error}."}) from error
+    if task.task == ENQUEUE:
+        try:
+            enqueue.checked_arguments(enqueue.enqueueable(values["kind"]), values.get("arguments") or {})
+        except (UnknownKind, InvalidJobArguments) as error:
+            raise ValidationError({"kwargs": error.detail}) from error
 
 
 def check_interval(interval: IntervalSchedule) -> None:

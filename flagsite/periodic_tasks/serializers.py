@@ -13,12 +13,14 @@ from flagsite.core import example_names as names
 from flagsite.core.api.combinations import at_least_one
 from flagsite.core.api.input import InputSerializer, StrictBoolean, Text, WriteInput
 from flagsite.core.api.times import Time
+from flagsite.periodic_tasks import rules
 
 MAX_INTEGER = 2**31 - 1
 CRONTAB = {"minute": "30", "hour": "2", "dayOfMonth": "*", "monthOfYear": "*", "dayOfWeek": "*",
            "timeZone": "Europe/Oslo"}  # fmt: skip
 NIGHTLY = {"name": names.NEW_PERIODIC_TASK, "task": "jobs.clean_up", "description": "Deletes jobs that ended long ago.",
-           "enabled": True, "interval": None, "crontab": CRONTAB, "startTime": None, "expireSeconds": None}  # fmt: skip
+           "enabled": True, "interval": None, "crontab": CRONTAB, "startTime": None, "expireSeconds": None,
+           "keywordArguments": {}}  # fmt: skip
 STORED = {
     **NIGHTLY,
     "id": names.PERIODIC_TASK_ID,
@@ -53,6 +55,11 @@ class PeriodicTaskInput(WriteInput):
 
     name = Text(max_length=200, help_text="A unique name for people.")
     task = Text(max_length=200, help_text="A task that the workers know, such as jobs.clean_up.")
+    keywordArguments = serializers.DictField(
+        source="kwargs",
+        required=False,
+        help_text='What the task takes: for jobs.enqueue the kind and its arguments, such as {"kind": "cleanup"}.',
+    )
     description = Text(required=False, allow_blank=True, max_length=10_000)
     enabled = StrictBoolean(required=False, help_text="Beat sends the task only while this is true.")
     interval = IntervalField(required=False, allow_null=True, help_text=SCHEDULE_HELP)
@@ -85,7 +92,15 @@ class PeriodicTaskChanges(PeriodicTaskInput):
     """The body of PATCH /v1/periodic-tasks/{task_id}. A missing field does not change."""
 
     combinations: ClassVar = at_least_one(
-        "name", "task", "description", "enabled", "interval", "crontab", "startTime", "expireSeconds"
+        "name",
+        "task",
+        "keywordArguments",
+        "description",
+        "enabled",
+        "interval",
+        "crontab",
+        "startTime",
+        "expireSeconds",
     )
 
     def get_fields(self) -> dict[str, Any]:
@@ -129,6 +144,7 @@ class PeriodicTaskSerializer(serializers.Serializer[PeriodicTask]):
     id = serializers.IntegerField()
     name = serializers.CharField()
     task = serializers.CharField()
+    keywordArguments = serializers.SerializerMethodField()
     description = serializers.CharField()
     enabled = serializers.BooleanField()
     interval = IntervalSerializer(allow_null=True)
@@ -137,3 +153,6 @@ class PeriodicTaskSerializer(serializers.Serializer[PeriodicTask]):
     expireSeconds = serializers.IntegerField(source="expire_seconds", allow_null=True)
     lastRunAt = serializers.DateTimeField(source="last_run_at", allow_null=True, help_text="Null: never, or disabled.")
     totalRunCount = serializers.IntegerField(source="total_run_count")
+
+    def get_keywordArguments(self, task: PeriodicTask) -> dict[str, Any]:  # noqa: N802 - the wire's name
+        return rules.keyword_arguments_of(task)

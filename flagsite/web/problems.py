@@ -63,6 +63,7 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     jobs.DeliveryNotFound: (404, "delivery-not-found"),
     jobs.DeliveryOpen: (409, "delivery-open"),
     jobs.PeriodicTaskNotFound: (404, "periodic-task-not-found"),
+    jobs.ScheduledNotFound: (404, "scheduled-not-found"),
     jobs.InvalidPeriodicTask: (400, "invalid-periodic-task"),
     jobs.NotRetryable: (409, "job-not-retryable"),
     jobs.NotCancellable: (409, "job-not-cancellable"),

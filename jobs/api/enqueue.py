@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
@@ -51,7 +51,10 @@ class EnqueueJob(Endpoint):
         A job with a `uniqueKey` that an open job has already is not created: the answer is 200 and names the open one.
         A bound access key enqueues jobs for its own subtree only.
         """
-        values = EnqueueInput.read(request)
+        return self.enqueue(EnqueueInput.read(request))
+
+    def enqueue(self, values: dict[str, Any]) -> Response:
+        """Enqueue the job of a body, and return the answer. Raises the errors of `enqueue_for`."""
         within = values.pop("start_within", None)
         done = enqueue_for(
             self.caller,

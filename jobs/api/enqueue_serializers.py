@@ -53,27 +53,9 @@ class KindsSerializer(serializers.Serializer[dict[str, Any]]):
         ]
 
 
-@extend_schema_serializer(
-    examples=[
-        OpenApiExample("Now", value={"kind": "cleanup", "reason": "The disk is nearly full."}),
-        OpenApiExample(
-            "Tonight, and only once",
-            value={"kind": "cleanup", "trigger": "event", "runAt": "2026-12-01T01:00:00Z", "uniqueKey": "tonight"},
-        ),
-        OpenApiExample(
-            "A report",
-            value={
-                "kind": "report",
-                "organizationId": names.NORWAY,
-                "arguments": {"report": "usage", "period": "last-month", "format": "pdf"},
-            },
-        ),
-    ]
-)
-class EnqueueInput(WriteInput):
-    """The body of POST /v1/queue/jobs."""
+class JobInput(WriteInput):
+    """What every body that enqueues a job has."""
 
-    kind = Text(max_length=64, help_text="One of GET /v1/queue/kinds.")
     arguments = serializers.DictField(required=False, help_text="What the JSON schema of the kind describes.")
     trigger = serializers.ChoiceField(
         TRIGGER_CHOICES,
@@ -113,6 +95,39 @@ class EnqueueInput(WriteInput):
         max_length=MAX_CORRELATION_ID_LENGTH,
         help_text="The request's X-Request-ID if missing.",
     )
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample("Now", value={"kind": "cleanup", "reason": "The disk is nearly full."}),
+        OpenApiExample(
+            "Tonight, and only once",
+            value={"kind": "cleanup", "trigger": "event", "runAt": "2026-12-01T01:00:00Z", "uniqueKey": "tonight"},
+        ),
+        OpenApiExample(
+            "A report",
+            value={
+                "kind": "report",
+                "organizationId": names.NORWAY,
+                "arguments": {"report": "usage", "period": "last-month", "format": "pdf"},
+            },
+        ),
+    ]
+)
+class EnqueueInput(JobInput):
+    """The body of POST /v1/queue/jobs."""
+
+    kind = Text(max_length=64, help_text="One of GET /v1/queue/kinds.")
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample("Now", value={"reason": "The disk is nearly full."}),
+        OpenApiExample("Only once", value={"trigger": "event", "uniqueKey": "tonight"}),
+    ]
+)
+class NamedJobInput(JobInput):
+    """The body of POST /v1/queue/jobs/{kind}, which names the kind in its address."""
 
 
 @extend_schema_serializer(

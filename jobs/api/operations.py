@@ -105,6 +105,10 @@ class Workers(Endpoint):
 
         A bound access key may not do this.
         """
+        return self.all_workers()
+
+    def all_workers(self) -> Response:
+        """Return the answer about the workers. Raises OutsideOfYourSubtree."""
         self.check_is_unbound("the workers")
         with snapshot():
             workers = worker_registry.all_workers()

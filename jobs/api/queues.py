@@ -110,6 +110,10 @@ class PauseQueue(Endpoint):
     @idempotent
     def post(self, request: Request, name: str) -> Response:
         """No job of the queue starts until it is resumed; running jobs go on."""
+        return self.pause(request, name)
+
+    def pause(self, request: Request, name: str) -> Response:
+        """Pause the queue, and return the answer. Raises OutsideOfYourSubtree, UnknownQueue."""
         self.check_is_unbound(THE_QUEUES)
         ReasonInput.read(request)
         queue_operations.pause(name, by=self.caller.name, reason=self.reason)
@@ -132,6 +136,10 @@ class ResumeQueue(Endpoint):
     @idempotent
     def post(self, request: Request, name: str) -> Response:
         """The jobs of the queue start again."""
+        return self.resume(request, name)
+
+    def resume(self, request: Request, name: str) -> Response:
+        """Resume the queue, and return the answer. Raises OutsideOfYourSubtree, UnknownQueue."""
         self.check_is_unbound(THE_QUEUES)
         ReasonInput.read(request)
         queue_operations.resume(name, by=self.caller.name, reason=self.reason)

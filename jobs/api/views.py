@@ -43,6 +43,10 @@ class JobStatus(Endpoint):
 
         Poll until `final` is true.
         """
+        return self.standing(job_id)
+
+    def standing(self, job_id: int) -> Response:
+        """Return the answer about the job. Raises JobNotFound."""
         with snapshot():  # otherwise the chain could end between the two reads
             (job,) = tracked([job_for(self.caller, job_id)])
         return Response(JobSerializer(job).data)
@@ -118,6 +122,10 @@ class CancelJob(Endpoint):
 
         The status is 200 if the attempt was waiting. It is 202 if the attempt runs, which stops at its next chunk.
         """
+        return self.cancel(request, job_id)
+
+    def cancel(self, request: Request, job_id: int) -> Response:
+        """Cancel the job of the request, and return the answer. Raises JobNotFound, NotCancellable."""
         ReasonInput.read(request)
         job = job_for(self.caller, job_id)
         attempt = job_operations.cancel(job_id=job.pk, by=self.caller.name, reason=self.reason)

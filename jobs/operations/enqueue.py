@@ -28,6 +28,8 @@ PRIORITIES = {Job.Trigger.EVENT: 10, Job.Trigger.ADMIN: 5, Job.Trigger.SCHEDULE:
 TRIGGER_CHOICES = [(trigger.value, trigger.label) for trigger in PRIORITIES]
 """What people and programs may name as the trigger of a job, with the words for it."""
 
+OTHER_NAMES = {"etl": "organization_import", "batch-prediction": "batch_evaluation", "retraining": "recalculation"}
+"""Names under which other systems know a kind, for the addresses of HTTP."""
 MAX_UNIQUE_KEY_LENGTH, MAX_CORRELATION_ID_LENGTH = 100, 128
 NUL_IN_JSON = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -58,6 +60,7 @@ def enqueue_for(
     """
     job_kind = enqueueable(kind)
     check_role(caller, job_kind, options.get("arguments") or {})
+    kind = job_kind.name
     if caller.organization_id is not None and not job_kind.of_organization:
         raise OutsideOfYourSubtree(
             f"You are bound to an organization, and all organizations share what a job of the kind {kind} does."
@@ -96,6 +99,7 @@ def enqueue(
     of its kind. Raises UnknownKind, UnknownQueue, InvalidJobArguments.
     """
     job_kind = enqueueable(kind)
+    kind = job_kind.name
     if queue and queue != job_kind.queue and job_kind.concurrency_key is not None:
         raise InvalidJobArguments(
             f"queue: Jobs of the kind {kind} wait in the queue {job_kind.queue} only, which keeps their limits."
@@ -144,6 +148,7 @@ def check_role(caller: Caller, kind: JobKind, arguments: Mapping[str, Any]) -> N
 def enqueueable(kind: str) -> JobKind:
     """Return the kind with this name, if people and programs may enqueue its jobs. Raises UnknownKind."""
     names = [each.name for each in enqueueable_kinds()]
+    kind = OTHER_NAMES.get(kind, kind) if kind not in names else kind
     if kind not in names:
         raise UnknownKind(f"No job of the kind {kind!r} can be enqueued. The kinds are: {', '.join(names)}.")
     return kind_named(kind)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.core.management.base import CommandParser
 from django.utils import timezone
@@ -117,6 +119,17 @@ def limited_text(longest: int) -> Callable[[str], str]:
         return text
 
     return text_in
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """Parse a JSON object. Raises ArgumentTypeError for any other text."""
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text!r} is not JSON: {error}.") from None
+    if not isinstance(value, dict):
+        raise ArgumentTypeError(f'{text!r} is not a JSON object, such as {{"days": 7}}.')
+    return value
 
 
 def add_reason(parser: CommandParser) -> None:

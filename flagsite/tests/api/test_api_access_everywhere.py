@@ -66,6 +66,8 @@ def address(path: str, *, prefix: str = "nobodys", username: str = "nobody", **i
         path.replace("<str:featureFlagName>", "flag").replace("<str:name>", "flag").replace("<str:enabled>", "true")
     )
     filled = filled.replace("<str:prefix>", prefix).replace("<str:username>", username)
+    filled = filled.replace("<str:job>", "999999").replace("<str:scheduled>", "job-999999")
+    filled = filled.replace("<str:kind>", "mist")
     for name, value in ids.items():
         for converter in ("id", "organization", "top_organization"):
             filled = filled.replace(f"<{converter}:{name}>", str(value))
@@ -118,6 +120,15 @@ ROLES = {
     "v1/queues/<str:name>/resume": "POST operator",
     "v1/queue/kinds": "GET reader",
     "v1/queue/jobs": "POST operator",
+    "v1/queue/jobs/<str:job>": "GET reader POST operator DELETE operator",
+    "v1/queue/stats": "GET reader",
+    "v1/queue/workers": "GET reader",
+    "v1/queue/queues/<str:name>/pause": "POST operator",
+    "v1/queue/queues/<str:name>/resume": "POST operator",
+    "v1/queue/scheduled": "GET reader",
+    "v1/queue/scheduled/<str:scheduled>": "DELETE operator",
+    "v1/queue/schedule/<str:kind>": "POST admin",
+    "v1/queue/scheduler/status": "GET reader",
     "v1/queue/batches": "GET reader POST operator",
     "v1/queue/batches/<id:batch_id>": "GET reader DELETE operator",
     "v1/queue/batches/<id:batch_id>/members": "GET reader POST operator",

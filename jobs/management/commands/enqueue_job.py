@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from argparse import ArgumentTypeError
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.management.base import CommandParser
 
-from flagsite.core.console.arguments import add_reason, duration, future_time, limited_text
+from flagsite.core.console.arguments import add_reason, duration, future_time, json_object, limited_text
 from flagsite.core.console.command import Answer, OperatorCommand
 from jobs.api.enqueue_serializers import EnqueuedSerializer
 from jobs.console.selection_arguments import priority
@@ -87,14 +85,3 @@ class Command(OperatorCommand):
         if done.is_deduplicated:
             text = f"Job {done.job.pk} has this unique key already, and is {done.job.status}."
         return Answer(EnqueuedSerializer(done).data, [text])
-
-
-def json_object(text: str) -> dict[str, Any]:
-    """Parse a JSON object. Raises ArgumentTypeError for any other text."""
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise ArgumentTypeError(f"{text!r} is not JSON: {error}.") from None
-    if not isinstance(value, dict):
-        raise ArgumentTypeError(f'{text!r} is not a JSON object, such as {{"days": 7}}.')
-    return value
