@@ -75,6 +75,8 @@ def ids(cast: Cast) -> dict[str, list[Any]]:
         "batch_id": list(Batch.objects.values_list("pk", flat=True)),
         "subscription_id": list(Subscription.objects.values_list("pk", flat=True)),
         "delivery_id": list(Delivery.objects.values_list("pk", flat=True)),
+        "job": list(Job.objects.values_list("pk", flat=True)), "kind": ["cleanup"],
+        "scheduled": [f"job-{job_id}" for job_id in Job.objects.values_list("pk", flat=True)],
         "task_id": [1], "schedule_id": list(FlagSchedule.objects.values_list("pk", flat=True)),
         "name": all_flags, "featureFlagName": all_flags, "enabled": ["true"], "prefix": [own.prefix, key.prefix],
         "flag_id": list(Flag.objects.values_list("pk", flat=True)), "user_id": [theirs.pk],
