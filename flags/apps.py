@@ -10,6 +10,7 @@ class FlagsConfig(AppConfig):
     def ready(self) -> None:
         """Register kinds of jobs, maintenance tasks, retention, admin sections and signals, and check the settings."""
         from flags import events  # noqa: F401, PLC0415 - registers what can be told
+        from flags.batch_evaluation import batch_evaluation_job  # noqa: F401, PLC0415 - registers a kind of job
         from flags.client import context  # noqa: PLC0415
         from flags.definitions import purge  # noqa: PLC0415 - registers a kind of job
         from flags.insights import usage_store  # noqa: PLC0415

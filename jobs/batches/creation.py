@@ -20,7 +20,7 @@ from jobs.engine.batch_part import BatchRole
 from jobs.engine.kinds import JobKind, kind_named
 from jobs.engine.models import Job, Queue
 from jobs.errors import BatchEnded, InvalidBatch, InvalidJobArguments
-from jobs.operations.enqueue import PRIORITIES, checked_arguments
+from jobs.operations.enqueue import PRIORITIES, check_request, checked_arguments
 from orgs.audit import audit_log
 from orgs.tree.models import Organization
 
@@ -163,12 +163,15 @@ def _job(batch: Batch, number: int, member: Member, kind: JobKind, queues: Mappi
         arguments = _arguments(kind, member.arguments)
     except InvalidJobArguments as error:
         raise InvalidJobArguments(f"members.{number}: {error.detail}") from error
-    default = batch.organization_id if kind.of_organization else None
+    organization_id = member.organization_id
+    if organization_id is None and kind.of_organization:
+        organization_id = batch.organization_id
+    check_request(kind, arguments, organization_id=organization_id, by=batch.requested_by)
     return lifecycle.new_job(
         kind,
         queues[kind.queue],
         arguments=arguments,
-        organization_id=default if member.organization_id is None else member.organization_id,
+        organization_id=organization_id,
         batch=batch,
         batch_role=BatchRole.REQUIRED if member.is_required else BatchRole.MEMBER,
         member_name=member.name,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.errors import UnknownKind
+from orgs.access.caller import Caller
 from orgs.access.models import Role
 
 Work = Callable[[Any], None]
@@ -43,6 +44,10 @@ class JobKind:
     unique_key: Callable[[Mapping[str, Any]], str] | None = None
     """Gives the unique key of an enqueued job from its arguments, unless the request names one. It holds while the job
     is open."""
+    check: Callable[[Caller, int | None, Mapping[str, Any]], None] | None = None
+    """Refuses a request that its requester may not make, or that cannot succeed, with an error that the requester sees.
+
+    Its arguments are the requester, the id of the organization and the arguments. The work has to check again."""
     retry_waits: tuple[float, ...] | None = None
     """The seconds before each automatic retry; None means the retries and the backoff of the queue."""
     on_end: Callable[[Any, str], None] | None = None

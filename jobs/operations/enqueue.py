@@ -18,10 +18,11 @@ from jobs.engine.kinds import JobKind, enqueueable_kinds, kind_named
 from jobs.engine.lifecycle import Uniqueness
 from jobs.engine.models import Job
 from jobs.errors import InvalidJobArguments, UnknownKind
+from orgs.access import requesters
 from orgs.access.caller import Caller
 from orgs.access.visible_organizations import OrganizationName, find_visible_organization
 from orgs.audit import audit_log
-from orgs.errors import OutsideOfYourSubtree, RoleNeeded
+from orgs.errors import NoLongerAllowed, OutsideOfYourSubtree, RoleNeeded
 
 PRIORITIES = {Job.Trigger.EVENT: 10, Job.Trigger.ADMIN: 5, Job.Trigger.SCHEDULE: 0}
 """The priority of a job by what has enqueued it, unless the request names another one."""
@@ -96,7 +97,7 @@ def enqueue(
 
     `by` is the actor, `organization_id` the organization for which the job works, and `run_at` the time at which the
     job is due; None means now. `priority` None takes the one of the trigger. The job waits in `queue`, or in the queue
-    of its kind. Raises UnknownKind, UnknownQueue, InvalidJobArguments.
+    of its kind. Raises UnknownKind, UnknownQueue, InvalidJobArguments, and the errors of the kind's own check.
     """
     job_kind = enqueueable(kind)
     kind = job_kind.name
@@ -105,9 +106,10 @@ def enqueue(
             f"queue: Jobs of the kind {kind} wait in the queue {job_kind.queue} only, which keeps their limits."
         )
     values = checked_arguments(job_kind, arguments or {})
+    context = actor.current()
+    check_request(job_kind, values, organization_id=organization_id, by=by or context.actor)
     if unique is None and job_kind.unique_key is not None:
         unique = Uniqueness(job_kind.unique_key(values))
-    context = actor.current()
     while True:
         try:
             with transaction.atomic():
@@ -152,6 +154,20 @@ def enqueueable(kind: str) -> JobKind:
     if kind not in names:
         raise UnknownKind(f"No job of the kind {kind!r} can be enqueued. The kinds are: {', '.join(names)}.")
     return kind_named(kind)
+
+
+def check_request(kind: JobKind, arguments: Mapping[str, Any], *, organization_id: int | None, by: str) -> None:
+    """Let the kind check a request with checked arguments, which the actor `by` makes. Raises the errors of the kind.
+
+    An actor that has no access to Flagsite any more may request nothing that is checked: RoleNeeded.
+    """
+    if kind.check is None:
+        return
+    try:
+        requester = requesters.caller_named(by)
+    except NoLongerAllowed as error:
+        raise RoleNeeded(f"{by} may not request this: {error.detail}.") from error
+    kind.check(requester, organization_id, arguments)
 
 
 def checked_arguments(kind: JobKind, arguments: Mapping[str, Any]) -> dict[str, Any]:

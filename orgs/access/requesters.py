@@ -12,26 +12,33 @@ from orgs.errors import NoLongerAllowed
 from orgs.tree.paths import path_ids_of
 
 
-def check_may_still(name: str, role: Role, *, organization_id: int | None) -> None:
-    """Check that the actor who has requested work may still request it.
+def caller_named(name: str) -> Caller:
+    """Return the actor with this name as a caller with the rights of now. Commands and schedules may do everything.
 
-    `organization_id` is the top of what the work changes, and None means everything. Who may start commands may do
-    everything. Raises NoLongerAllowed, with the reason.
+    Raises NoLongerAllowed, with the reason, for a key or a person without access.
     """
     kind, _, rest = name.partition(":")
     if kind == "key":
         key = access_keys.key_in_force(rest.partition(" ")[0])
         if isinstance(key, str):
             raise NoLongerAllowed(key)
-        caller = Caller(name, Role(key.role), key.organization_id)
-    elif kind == "user":
+        return Caller(name, Role(key.role), key.organization_id)
+    if kind == "user":
         person = get_user_model().objects.filter(username=rest).first()
         found = caller_for(person) if person is not None else None
         if found is None:
             raise NoLongerAllowed("the person has no access to Flagsite by now")
-        caller = found
-    else:
-        return
+        return found
+    return Caller(name, Role.ADMIN)
+
+
+def check_may_still(name: str, role: Role, *, organization_id: int | None) -> None:
+    """Check that the actor who has requested work may still request it.
+
+    `organization_id` is the top of what the work changes, and None means everything. Who may start commands may do
+    everything. Raises NoLongerAllowed, with the reason.
+    """
+    caller = caller_named(name)
     if not caller.may(role):
         raise NoLongerAllowed(f"the role is {caller.role.value} by now, and this needs {role.value}")
     if caller.organization_id is None:

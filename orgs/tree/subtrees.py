@@ -72,6 +72,11 @@ def is_in_subtree(organization: str = "") -> str:
     return f"{of}tree_id = %(tree_id)s AND {of}lft BETWEEN %(lft)s AND %(rght)s"
 
 
+def in_tree_order(organization: str) -> str:
+    """Return the expressions to order by, so that each organization comes after its parent and its subtree after it."""
+    return f"{organization}.tree_id, {organization}.lft"
+
+
 def is_at_or_below(organization: str, top: str) -> str:
     """Return a condition: the organization is the organization `top`, or is below it."""
     return f"{organization}.tree_id = {top}.tree_id AND {organization}.lft BETWEEN {top}.lft AND {top}.rght"

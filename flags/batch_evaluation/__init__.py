@@ -1,0 +1,1 @@
+"""Evaluations of many flags for many organizations and users, as a job."""

@@ -1,0 +1,194 @@
+"""The state of the database at one moment, copied to a file: what a batch evaluation evaluates.
+
+The definitions, the organizations and their flag states come from one transaction, so all evaluations are of one
+moment. The transaction ends as soon as the copy is done, so that a long evaluation does not keep PostgreSQL from
+removing dead rows.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from tempfile import TemporaryFile
+from typing import BinaryIO, NamedTuple
+
+from django.db import connection
+from django.db.models import OuterRef, Subquery
+
+from flags.definitions.models import Flag
+from flags.definitions.refusals import unknown_flag
+from flags.evaluation import context_loader
+from flags.evaluation.context_loader import StateColumns
+from flags.evaluation.engine import Definition
+from flags.serving.definition_set import DefinitionSet
+from flags.serving.organization_snapshot import OrganizationSnapshot
+from flags.serving.packed_states import NO_STATES, InternedStates, PackedStates
+from flags.states.models import Change
+from flagsite.core.db.clock import now
+from flagsite.core.db.snapshot import snapshot
+from jobs.errors import PermanentFailure
+from orgs.tree.models import Organization
+from orgs.tree.subtrees import in_tree_order, is_in_subtree, load_subtree
+
+MOST_KNOWN = 50_000
+"""How many different texts of flag states are kept with what they mean."""
+COPY_OUT = """
+COPY (
+    SELECT organization.id, organization.key, organization.parent_id, state.content
+      FROM orgs_organization organization
+ LEFT JOIN LATERAL (
+           SELECT string_agg(concat_ws(' ', flag_id, source_id, change_number, enabled::int), ',' ORDER BY flag_id)
+                  AS content
+             FROM flags_flagstate
+            WHERE organization_id = organization.id AND flag_id = ANY(%(flag_ids)s)) state ON TRUE
+     WHERE {condition}
+  ORDER BY {order}
+) TO STDOUT (FORMAT csv)
+"""
+
+
+class Place(NamedTuple):
+    """An organization on the path of the next one: the ids and keys of its path, and its flag states."""
+
+    ids: tuple[int, ...]
+    keys: tuple[str, ...]
+    states: PackedStates
+
+
+NOWHERE = Place((), (), NO_STATES)
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenState:
+    """The definitions at one moment, and a file with the organizations at the same moment."""
+
+    definitions: DefinitionSet
+    needed: dict[str, Definition]
+    """The definitions of the flags to evaluate and of all their prerequisites, by key."""
+    at: datetime
+    newest_changes: Mapping[str, int | None]
+    """The highest change number of each needed flag."""
+    organization_count: int
+    above: Place
+    """The organization above the subtree."""
+    rows: BinaryIO
+    states: InternedStates
+
+    def organizations(self) -> Iterator[OrganizationSnapshot]:
+        """Yield each organization, a parent before its children. Memory holds one path."""
+        self.rows.seek(0)
+        text = io.TextIOWrapper(self.rows, encoding="utf-8", newline="")
+        reading = _StatesInText(self.states)
+        path = [self.above]
+        try:
+            for organization_id, key, parent_id, content in csv.reader(text):
+                parent = int(parent_id) if parent_id else None
+                while len(path) > 1 and path[-1].ids[-1] != parent:
+                    path.pop()
+                above = path[-1]
+                ids, keys = (*above.ids, int(organization_id)), (*above.keys, key)
+                states = reading.states(content, above.states)
+                path.append(Place(ids, keys, states))
+                yield OrganizationSnapshot(ids, keys, states, 0)
+        finally:
+            text.detach()
+
+
+@contextmanager
+def frozen(flag_keys: Sequence[str], organization_id: int | None) -> Iterator[FrozenState]:
+    """Yield the state of now for these flags and the subtree of the organization; None means all organizations.
+
+    Raises PermanentFailure if the organization or a flag does not exist.
+    """
+    with TemporaryFile() as rows:
+        with snapshot():
+            at = now()
+            definitions = DefinitionSet.load()
+            needed = with_prerequisites(flag_keys, definitions.by_key)
+            above = NOWHERE if organization_id is None else _above(organization_id)
+            newest = _newest_changes(needed.values())
+            count = _copy_out(rows, [one.id for one in needed.values()], organization_id)
+        yield FrozenState(definitions, needed, at, newest, count, above, rows, InternedStates())
+
+
+def with_prerequisites(flag_keys: Iterable[str], definitions: dict[str, Definition]) -> dict[str, Definition]:
+    """Return the definitions of these flags and of all flags that they need. Raises PermanentFailure."""
+    found: dict[str, Definition] = {}
+    for key in flag_keys:
+        if key not in definitions:
+            raise PermanentFailure(unknown_flag(key).detail)
+    left = list(flag_keys)
+    while left:
+        key = left.pop()
+        if key not in found and key in definitions:
+            found[key] = definitions[key]
+            left += definitions[key].prerequisites
+    return found
+
+
+def _newest_changes(definitions: Iterable[Definition]) -> dict[str, int | None]:
+    newest = Change.objects.filter(flag_id=OuterRef("pk")).order_by("-number").values("number")[:1]
+    flags = Flag.objects.filter(pk__in=[one.id for one in definitions]).annotate(newest=Subquery(newest))
+    return dict(flags.values_list("key", "newest"))
+
+
+def _above(organization_id: int) -> Place:
+    organization = Organization.objects.filter(pk=organization_id).first()
+    if organization is None:
+        raise PermanentFailure("The organization of the job does not exist any more.")
+    if organization.parent_id is None:
+        return NOWHERE
+    ids, keys, columns = context_loader.load_organization(organization.parent_id)
+    return Place(ids, keys, InternedStates().of(columns))
+
+
+def _copy_out(rows: BinaryIO, flag_ids: Sequence[int], organization_id: int | None) -> int:
+    """Copy the organizations with their flag states into the file. Returns their number."""
+    subtree = None if organization_id is None else load_subtree(organization_id)
+    statement = COPY_OUT.format(
+        condition=is_in_subtree("organization") if subtree else "TRUE", order=in_tree_order("organization")
+    )
+    parameters = {"flag_ids": list(flag_ids), **(subtree.parameters() if subtree else {})}
+    with connection.cursor() as cursor, connection.wrap_database_errors:
+        with cursor.copy(statement, parameters) as copy:
+            rows.writelines(copy)
+        return int(cursor.rowcount)
+
+
+class _StatesInText:
+    """Reads the flag states in the text of COPY_OUT. Most organizations have the same text as another one."""
+
+    def __init__(self, interned: InternedStates) -> None:
+        self._interned = interned
+        self._known: dict[tuple[str, PackedStates], PackedStates] = {}
+
+    def states(self, content: str, above: PackedStates) -> PackedStates:
+        """Return the states of an organization; for a flag without a state of its own, the one above it counts.
+
+        So an organization that was imported a moment ago has the states that it is about to get.
+        """
+        found = self._known.get((content, above))
+        if found is None:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            found = self._known[content, above] = self._read(content, above)
+        return found
+
+    def _read(self, content: str, above: PackedStates) -> PackedStates:
+        rows = {row.flag_id: (row.enabled, row.source_id, row.number) for row in above.rows}
+        for text in content.split(",") if content else ():
+            flag_id, source_id, number, enabled = map(int, text.split())
+            rows[flag_id] = (bool(enabled), source_id, number)
+        return self._interned.of(_columns(rows))
+
+
+def _columns(rows: dict[int, tuple[bool, int, int]]) -> StateColumns:
+    if not rows:
+        return (), (), (), ()
+    flag_ids = tuple(sorted(rows))
+    values, sources, numbers = zip(*[rows[flag_id] for flag_id in flag_ids], strict=True)
+    return flag_ids, values, sources, numbers
