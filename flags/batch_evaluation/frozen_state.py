@@ -8,7 +8,6 @@ removing dead rows.
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,21 +80,17 @@ class FrozenState:
     def organizations(self) -> Iterator[OrganizationSnapshot]:
         """Yield each organization, a parent before its children. Memory holds one path."""
         self.rows.seek(0)
-        text = io.TextIOWrapper(self.rows, encoding="utf-8", newline="")
         reading = _StatesInText(self.states)
         path = [self.above]
-        try:
-            for organization_id, key, parent_id, content in csv.reader(text):
-                parent = int(parent_id) if parent_id else None
-                while len(path) > 1 and path[-1].ids[-1] != parent:
-                    path.pop()
-                above = path[-1]
-                ids, keys = (*above.ids, int(organization_id)), (*above.keys, key)
-                states = reading.states(content, above.states)
-                path.append(Place(ids, keys, states))
-                yield OrganizationSnapshot(ids, keys, states, 0)
-        finally:
-            text.detach()
+        for organization_id, key, parent_id, content in csv.reader(line.decode() for line in self.rows):
+            parent = int(parent_id) if parent_id else None
+            while len(path) > 1 and path[-1].ids[-1] != parent:
+                path.pop()
+            above = path[-1]
+            ids, keys = (*above.ids, int(organization_id)), (*above.keys, key)
+            states = reading.states(content, above.states)
+            path.append(Place(ids, keys, states))
+            yield OrganizationSnapshot(ids, keys, states, 0)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
@@ -55,16 +54,12 @@ def _from_json_lines(content: Iterable[bytes]) -> Iterator[tuple[int, object]]:
             yield number, value.get(COLUMN) if isinstance(value, dict) else value
 
 
-def _from_csv(content: BinaryIO) -> Iterator[tuple[int, object]]:
-    with io.TextIOWrapper(content, encoding="utf-8-sig", newline="") as text:
-        try:
-            rows = csv.reader(text)
-            header = [name.strip() for name in next(rows, [])]
-            if COLUMN not in header:
-                raise PermanentFailure(f"The file has no column {COLUMN}. Its columns are: {', '.join(header)}.")
-            index = header.index(COLUMN)
-            for row in rows:
-                if row:
-                    yield rows.line_num, row[index] if index < len(row) else ""
-        finally:
-            text.detach()
+def _from_csv(content: Iterable[bytes]) -> Iterator[tuple[int, object]]:
+    rows = csv.reader(line.decode() for line in content)
+    header = [name.strip().removeprefix("\ufeff") for name in next(rows, [])]
+    if COLUMN not in header:
+        raise PermanentFailure(f"The file has no column {COLUMN}. Its columns are: {', '.join(header)}.")
+    index = header.index(COLUMN)
+    for row in rows:
+        if row:
+            yield rows.line_num, row[index] if index < len(row) else ""
