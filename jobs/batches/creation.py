@@ -155,7 +155,10 @@ def _insert(batch: Batch, members: Sequence[Member]) -> None:
     queues = {queue: transitions.queue_named(queue) for queue in {kind.queue for kind in kinds.values()}}
     jobs = [_job(batch, number, member, kinds[member.kind], queues) for number, member in enumerate(members)]
     _check_organizations(batch, {job.organization_id for job in jobs if job.organization_id is not None})
-    lifecycle.create_many(jobs)
+    for job in lifecycle.create_many(jobs):
+        created = kinds[job.kind].created
+        if created is not None:
+            created(job)
 
 
 def _job(batch: Batch, number: int, member: Member, kind: JobKind, queues: Mapping[str, Queue]) -> Job:

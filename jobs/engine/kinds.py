@@ -48,6 +48,8 @@ class JobKind:
     """Refuses a request that its requester may not make, or that cannot succeed, with an error that the requester sees.
 
     Its arguments are the requester, the id of the organization and the arguments. The work has to check again."""
+    created: Callable[[Any], None] | None = None
+    """Called with each job that is enqueued or that is a member of a batch, in the transaction that creates it."""
     retry_waits: tuple[float, ...] | None = None
     """The seconds before each automatic retry; None means the retries and the backoff of the queue."""
     on_end: Callable[[Any, str], None] | None = None

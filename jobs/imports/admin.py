@@ -65,7 +65,7 @@ class ImportAdmin(OperatorAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[OrganizationImport]:
         imports: QuerySet[OrganizationImport] = super().get_queryset(request)
-        return imports.select_related("job")
+        return imports.select_related("job", "artifact")
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
@@ -133,7 +133,7 @@ class ImportAdmin(OperatorAdmin):
             "is_open": chain.latest.is_open,
             "step": record.step if chain.latest.status == Status.IN_PROGRESS else "",
             "sentence": _sentence(record) if is_done else "",
-            "may_apply": record.is_dry_run and has_changes and record.file_id and self.has_add_permission(request),
+            "may_apply": record.is_dry_run and has_changes and record.source and self.has_add_permission(request),
             "lines": lines,
             "line_count": record.problems or ((record.rows or 0) - (record.unchanged or 0)),
         }
@@ -155,7 +155,7 @@ class ImportAdmin(OperatorAdmin):
 
     @admin.display(description="file")
     def file_name(self, record: OrganizationImport) -> str:
-        return record.job.arguments.get("file") or "–"
+        return record.file_name or "–"
 
     @admin.display(description="kind")
     def kind(self, record: OrganizationImport) -> str:

@@ -6,31 +6,44 @@ the stored file.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any, BinaryIO
 
 from django.db import OperationalError, connection, transaction
 
 from flagsite.core import actor
 from flagsite.core.db.transient_errors import is_wait_for_lock
+from jobs.artifacts import files
+from jobs.artifacts.models import Artifact
+from jobs.artifacts.uploads import find_upload
 from jobs.engine import lifecycle
 from jobs.engine.chains import Chain, chain_of, job_for
 from jobs.engine.kinds import job_kind
 from jobs.engine.models import Job
 from jobs.engine.run import Run
 from jobs.engine.states import Status
-from jobs.errors import ImportFileGone, ImportNotApplicable, ImportNotFound, PermanentFailure
+from jobs.errors import (
+    ArtifactNotFound,
+    ImportFileGone,
+    ImportNotApplicable,
+    ImportNotFound,
+    InvalidJobArguments,
+    PermanentFailure,
+)
 from jobs.imports import stored_file
 from jobs.imports.models import ImportFile, ImportLine, OrganizationImport
 from jobs.imports.progress import ImportProgress
 from jobs.imports.report import csv_report
 from jobs.operations import requester_rights
+from orgs.access import requesters
 from orgs.access.caller import Caller
 from orgs.access.models import Role
 from orgs.audit import audit_log
-from orgs.errors import ImportRefused, OrganizationNotFound
+from orgs.errors import ImportRefused, InvalidImportOption, NoLongerAllowed, OrganizationNotFound, RoleNeeded
 from orgs.importing import importer, staging
 from orgs.importing.importer import ImportReport
-from orgs.importing.options import ImportOptions
+from orgs.importing.options import ENCODINGS, MAX_PREFIX_LENGTH, ImportOptions, columns_in
 from orgs.tree import locks
 
 KIND = "organization_import"
@@ -39,6 +52,64 @@ LINE_COLUMNS = "line, change, key, name, former_name, parent_key, former_parent_
 BATCH_SIZE = 5_000
 REPORT = "report.csv"
 """The artifact with the report."""
+OPTIONS = {
+    "columns": "columns", "key_prefix": "keyPrefix", "delimiter": "delimiter", "encoding": "encoding",
+    "move_between_trees": "moveBetweenTrees",
+}  # fmt: skip
+"""The enqueued argument of each option."""
+ARGUMENTS: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "artifactId": {
+            "type": "integer",
+            "title": "File",
+            "description": "The number of an artifact: CSV or an Excel workbook with key, name and parent_key.",
+            "minimum": 1,
+        },
+        "dryRun": {
+            "type": "boolean",
+            "title": "Dry run",
+            "description": "Only check the file; change nothing.",
+            "default": False,
+        },
+        "columns": {
+            "type": "string",
+            "title": "Names of the columns",
+            "description": "If they differ, such as key=code,name=title,parent_key=parent.",
+            "maxLength": 1000,
+            "default": "",
+        },
+        "keyPrefix": {
+            "type": "string",
+            "title": "Key prefix",
+            "description": "Put before each key and parent_key of the file.",
+            "maxLength": MAX_PREFIX_LENGTH,
+            "default": "",
+        },
+        "delimiter": {
+            "type": "string",
+            "title": "Delimiter",
+            "description": "Of a CSV file: one character, or comma, semicolon, tab or pipe.",
+            "maxLength": 9,
+            "default": ",",
+        },
+        "encoding": {
+            "type": "string",
+            "title": "Encoding",
+            "description": f"Of a CSV file: {', '.join(ENCODINGS[:5])} or another one.",
+            "maxLength": 40,
+            "default": "utf-8",
+        },
+        "moveBetweenTrees": {
+            "type": "boolean",
+            "title": "Move between trees",
+            "description": "Let organizations move to another tree.",
+            "default": False,
+        },
+    },
+    "required": ["artifactId"],
+    "additionalProperties": False,
+}
 CHANGED_SINCE = "The tree has changed since the dry run, so the import would do something else. Check the file again."
 
 
@@ -57,14 +128,43 @@ def apply_checked(checked: OrganizationImport, *, by: str) -> Job:
     if not checked.is_dry_run or checked.rows is None or chain_of(checked.job).status != Status.COMPLETED:
         raise ImportNotApplicable
     with transaction.atomic():
-        file = ImportFile.objects.select_for_update().filter(imports=checked).first()
+        file = ImportFile.objects.select_for_update().filter(imports=checked).first() or checked.artifact
         if file is None:
             raise ImportFileGone
-        options = ImportOptions(**checked.job.arguments["options"])
-        return _create(file, options, dry_run=False, by=by, digest=checked.digest)
+        return _create(file, _options_of(checked.job), dry_run=False, by=by, digest=checked.digest)
 
 
-def _create(file: ImportFile, options: ImportOptions, *, dry_run: bool, by: str, digest: str = "") -> Job:
+def check(requester: Caller, organization_id: int | None, arguments: Mapping[str, Any]) -> None:
+    """Check a request for an import of an artifact. Raises RoleNeeded, ArtifactNotFound, InvalidJobArguments."""
+    if not requester.may(Role.ADMIN):
+        raise RoleNeeded("An import of organizations needs the role admin.")
+    find_upload(requester, arguments["artifactId"])
+    try:
+        _options_in(arguments, organization_id)
+    except InvalidImportOption as error:
+        raise InvalidJobArguments(f"arguments.{OPTIONS.get(error.option, error.option)}: {error.detail}") from error
+
+
+def created(job: Job) -> None:
+    """Add the import of a job that was enqueued for an artifact."""
+    artifact = Artifact.objects.get(pk=job.arguments["artifactId"])
+    _add_import(job, artifact, dry_run=job.arguments["dryRun"])
+
+
+def _options_of(job: Job) -> ImportOptions:
+    """Return the options of an import, however it was requested."""
+    if "options" in job.arguments:
+        return ImportOptions(**job.arguments["options"])
+    return _options_in(job.arguments, job.organization_id)
+
+
+def _options_in(arguments: Mapping[str, Any], organization_id: int | None) -> ImportOptions:
+    """Return the options in enqueued arguments. Raises InvalidImportOption."""
+    given = {ours: arguments[theirs] for ours, theirs in OPTIONS.items()}
+    return ImportOptions(**{**given, "columns": columns_in(given["columns"])}, below_id=organization_id)
+
+
+def _create(file: ImportFile | Artifact, options: ImportOptions, *, dry_run: bool, by: str, digest: str = "") -> Job:
     context = actor.current()
     arguments = {
         "dryRun": dry_run, "options": options.as_json(), "file": file.name, "digest": digest, "by": by,
@@ -77,12 +177,17 @@ def _create(file: ImportFile, options: ImportOptions, *, dry_run: bool, by: str,
         requested_by=by,
         correlation_id=context.correlation_id,
     )
-    OrganizationImport.objects.create(job=job, file=file, is_dry_run=dry_run)
-    audit_log.record(
-        "organizations.import_request", f"job:{job.pk}", by=by, organization_id=options.top_id, dryRun=dry_run,
-        file=file.name, bytes=file.size,
-    )  # fmt: skip
+    _add_import(job, file, dry_run=dry_run)
     return job
+
+
+def _add_import(job: Job, file: ImportFile | Artifact, *, dry_run: bool) -> None:
+    source = {"artifact": file} if isinstance(file, Artifact) else {"file": file}
+    OrganizationImport.objects.create(job=job, is_dry_run=dry_run, **source)
+    audit_log.record(
+        "organizations.import_request", f"job:{job.pk}", by=job.requested_by, organization_id=job.organization_id,
+        dryRun=dry_run, file=file.name, bytes=file.size,
+    )  # fmt: skip
 
 
 def import_for(caller: Caller, job_id: int) -> tuple[OrganizationImport, Chain]:
@@ -94,19 +199,26 @@ def import_for(caller: Caller, job_id: int) -> tuple[OrganizationImport, Chain]:
     return found, chain
 
 
-@job_kind(KIND)
+@job_kind(
+    KIND,
+    summary="Create, rename and move organizations as an uploaded file says, or check the file in a dry run.",
+    arguments=ARGUMENTS,
+    of_organization=True,
+    check=check,
+    created=created,
+)
 def import_file(run: Run) -> None:
     """Import the file of the job, or check it. A refused file, a deleted file and a changed tree are permanent."""
-    record = OrganizationImport.objects.select_related("file").get(pk=run.job.root_id)
+    record = _record_of(run.job)
     if record.rows is not None:  # an earlier attempt has imported the file, and died before it could say so
         _write_report(run, record)
         return
-    if record.file is None:
+    if record.source is None:
         raise PermanentFailure(ImportFileGone().detail)
-    progress = ImportProgress(run, file_size=record.file.size)
+    progress = ImportProgress(run, file_size=record.source.size)
     progress.start()
     try:
-        with stored_file.opened(record.file) as content:
+        with _opened(record.source) as content:
             while not _import(run, record, content, progress):
                 run.reload()
                 run.check()
@@ -116,10 +228,30 @@ def import_file(run: Run) -> None:
         _write_report(run, record)
         if not record.is_dry_run:
             raise PermanentFailure(refused.detail) from refused
+    except FileNotFoundError:
+        raise PermanentFailure(ImportFileGone().detail) from None
     except OrganizationNotFound:
         raise PermanentFailure("The organization below which the import should go does not exist any more.") from None
     finally:
         progress.stop()
+
+
+def _record_of(job: Job) -> OrganizationImport:
+    """Return the import of the job. A job that neither a request nor a batch has made gets one now."""
+    records = OrganizationImport.objects.select_related("file", "artifact")
+    record = records.filter(pk=job.root_id).first()
+    if record is None:
+        try:
+            check(requesters.caller_named(job.requested_by), job.organization_id, job.arguments)
+        except (ArtifactNotFound, RoleNeeded, NoLongerAllowed, InvalidJobArguments) as error:
+            raise PermanentFailure(error.detail) from error
+        created(Job.objects.get(pk=job.root_id))
+        record = records.get(pk=job.root_id)
+    return record
+
+
+def _opened(source: ImportFile | Artifact) -> AbstractContextManager[BinaryIO]:
+    return files.opened(source.storage_key) if isinstance(source, Artifact) else stored_file.opened(source)
 
 
 def _write_report(run: Run, record: OrganizationImport) -> None:
@@ -136,21 +268,21 @@ def _import(run: Run, record: OrganizationImport, content: BinaryIO, progress: I
     with transaction.atomic():
         if not _lock_tree():
             return False
-        options = ImportOptions(**arguments["options"])
+        by, options = run.job.requested_by, _options_of(run.job)
         requester_rights.check_may_still(
-            arguments["by"],
+            by,
             Role.ADMIN,
             organization_id=options.top_id,
             again="Somebody who may import can upload the file again.",
         )
-        context = {name: arguments[name] for name in ("address", "reason")}
-        with actor.acting(arguments["via"], actor=arguments["by"], **context):
+        context = {"address": arguments.get("address", ""), "reason": arguments.get("reason") or run.job.reason}
+        with actor.acting(arguments.get("via", "worker"), actor=by, **context):
             report = importer.import_organizations(
                 content,
                 options=options,
                 progress=progress,
                 dry_run=record.is_dry_run,
-                on_changes=lambda: _store_changes(record, expected=arguments["digest"]),
+                on_changes=lambda: _store_changes(record, expected=arguments.get("digest", "")),
             )
         _store_result(record, report)
         run.record_progress(processed=report.rows, unchanged=report.unchanged, total=report.rows)

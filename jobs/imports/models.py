@@ -7,6 +7,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models.functions import Now
 
+from jobs.artifacts.models import Artifact
 from jobs.engine.models import Job
 
 
@@ -45,6 +46,13 @@ class OrganizationImport(models.Model):
 
     job = models.OneToOneField(Job, on_delete=models.CASCADE, primary_key=True, related_name="organization_import")
     file = models.ForeignKey(ImportFile, on_delete=models.SET_NULL, null=True, related_name="imports")
+    artifact = models.ForeignKey(
+        Artifact,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+        help_text="The uploaded file, if an artifact has it.",
+    )
     is_dry_run = models.BooleanField()
     step = models.CharField(max_length=32, default="", db_default="", help_text="What the attempt does now.")
     done = models.BigIntegerField(default=0, db_default=0, help_text="How much of the step is done.")
@@ -65,6 +73,16 @@ class OrganizationImport(models.Model):
 
     def __str__(self) -> str:
         return f"import {self.job_id}"
+
+    @property
+    def source(self) -> ImportFile | Artifact | None:
+        """The file to import; None if it is deleted by now."""
+        return self.file or self.artifact
+
+    @property
+    def file_name(self) -> str:
+        """The name of the file; empty if it has none."""
+        return self.job.arguments.get("file") or (self.artifact.name if self.artifact else "")
 
 
 class ImportLine(models.Model):

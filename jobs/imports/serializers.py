@@ -160,7 +160,7 @@ class ImportSerializer(serializers.Serializer[OrganizationImport]):
         return str(self.context["chain"].status)
 
     def get_fileName(self, record: OrganizationImport) -> str | None:  # noqa: N802 - the wire's name
-        return record.job.arguments.get("file") or None
+        return record.file_name or None
 
     def get_step(self, record: OrganizationImport) -> str | None:
         return record.step if record.step and self.context["chain"].latest.status == Status.IN_PROGRESS else None

@@ -127,6 +127,8 @@ def enqueue(
                     start_within=start_within,
                     unique=unique,
                 )
+                if job_kind.created is not None:
+                    job_kind.created(job)
                 audit_log.record(
                     "job.enqueue", f"job:{job.pk}", by=by or context.actor, organization_id=organization_id,
                     reason=reason, kind=kind, trigger=str(trigger),
