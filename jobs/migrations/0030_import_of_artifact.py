@@ -5,15 +5,20 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('jobs', '0029_artifacts'),
+        ("jobs", "0029_artifacts"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='organizationimport',
-            name='artifact',
-            field=models.ForeignKey(help_text='The uploaded file, if an artifact has it.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='jobs.artifact'),
+            model_name="organizationimport",
+            name="artifact",
+            field=models.ForeignKey(
+                help_text="The uploaded file, if an artifact has it.",
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to="jobs.artifact",
+            ),
         ),
     ]

@@ -217,7 +217,7 @@ def test_the_manifest_and_the_result_say_what_was_evaluated(sale: str, cast: Cas
     job = evaluated(flags=[sale], users=USERS, environment="staging", organization=cast.acme)
     manifest, rows = manifest_of(job), rows_of(job)
     on = sum(row["enabled"] for row in rows)
-    short = {name: manifest[name] for name in job.result} | {"parts": len(manifest["parts"])}
+    short = {name: manifest[name] for name in job.result or {}} | {"parts": len(manifest["parts"])}
     assert job.result == short
     assert (job.result["organizations"], job.result["users"], job.result["evaluations"]) == (6, 10, 60)
     assert (job.result["on"], job.result["off"], job.result["undecided"], 0 < on < 30) == (on, 60 - on, 0, True)
