@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("jobs", "0029_artifacts"),
+        ("jobs", "0031_batches_by_outcome_and_key"),
     ]
 
     operations = [
