@@ -64,6 +64,8 @@ LOOKS: dict[str, Any] = {
                     _page("Queues", "stacks", "jobs_queue_changelist"),
                     _page("Artifacts", "draft", "jobs_artifact_changelist"),
                     _page("Workers", "memory", "jobs_worker_changelist"),
+                    _page("Deliveries", "outbox", "jobs_delivery_changelist"),
+                    _page("Subscriptions", "notifications", "jobs_subscription_changelist"),
                     _page("Periodic tasks", "event_repeat", "django_celery_beat_periodictask_changelist"),
                     _page("Audit log", "history", "orgs_auditentry_changelist"),
                     _page("Reports", "lab_profile", "flags_report_changelist"),

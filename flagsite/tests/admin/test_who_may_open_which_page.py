@@ -13,6 +13,7 @@ from conftest import Cast
 from flags.tests.schedules.plans import planned
 from jobs.batches.creation import create_batch
 from jobs.engine.models import Queue
+from jobs.tests.notifications.stored import subscription_and_delivery
 from orgs.access import access_keys
 from orgs.access.models import AccessKey, StaffScope
 from orgs.audit.models import AuditEntry
@@ -33,6 +34,14 @@ OPEN_TO: dict[str, set[str]] = {
     "/admin/jobs/batch/{batch}/retry/": {"operator", "admin", SUPERUSER, "bound admin"},
     "/admin/jobs/batch/{batch}/cancel/": {"operator", "admin", SUPERUSER, "bound admin"},
     "/admin/jobs/batch/add/": {"operator", "admin", SUPERUSER, "bound admin"},
+    "/admin/jobs/subscription/": {"operator", "admin", SUPERUSER, "bound admin"},
+    "/admin/jobs/subscription/add/": {"operator", "admin", SUPERUSER, "bound admin"},
+    "/admin/jobs/subscription/{subscription}/change/": {"operator", "admin", SUPERUSER, "bound admin"},
+    "/admin/jobs/subscription/{subscription}/test/": {"operator", "admin", SUPERUSER, "bound admin"},
+    "/admin/jobs/subscription/{subscription}/delete/": {"operator", "admin", SUPERUSER, "bound admin"},
+    "/admin/jobs/delivery/": {"operator", "admin", SUPERUSER, "bound admin"},
+    "/admin/jobs/delivery/{delivery}/change/": {"operator", "admin", SUPERUSER, "bound admin"},
+    "/admin/jobs/delivery/{delivery}/replay/": {"operator", "admin", SUPERUSER, "bound admin"},
     "/admin/jobs/queue/": {"viewer", "operator", "admin", SUPERUSER},
     "/admin/jobs/queue/live/": {"viewer", "operator", "admin", SUPERUSER},
     "/admin/jobs/queue/default/change/": {"viewer", "operator", "admin", SUPERUSER},
@@ -61,6 +70,8 @@ OPEN_TO: dict[str, set[str]] = {
 NOBODY = [
     "/admin/flags/flagschedule/{schedule}/delete/",
     "/admin/jobs/batch/{batch}/delete/",
+    "/admin/jobs/delivery/add/",
+    "/admin/jobs/delivery/{delivery}/delete/",
     "/admin/jobs/worker/add/",
     "/admin/orgs/auditentry/add/",
     "/admin/orgs/auditentry/{entry}/delete/",
@@ -76,10 +87,13 @@ def ids(cast: Cast) -> dict[str, Any]:
     """What the addresses name; all of it is north's where it is of an organization."""
     made, _ = access_keys.create(name="theirs", organization=cast.north)
     somebody = person("viewer", name="somebody")
+    subscription, delivery = subscription_and_delivery(cast.oslo.pk)
     return {
         "key": made.prefix,
         "batch": create_batch("theirs", organization_id=cast.oslo.pk).batch.pk,
         "schedule": planned(cast.oslo).pk,
+        "subscription": subscription.pk,
+        "delivery": delivery.pk,
         "key_id": made.pk,
         "entry": AuditEntry.objects.filter(organization=cast.north).latest("id").pk,
         "task": _task().pk,
@@ -147,7 +161,7 @@ def test_what_a_person_may_not_do_changes_nothing(
 def test_who_is_not_signed_in_is_sent_to_the_login(client: Client, cast: Cast, ids: dict[str, Any]) -> None:
     for path in OPEN_TO:
         answer = client.get(path.format(**ids))
-        if "live" in path or "overview" in path:
+        if "/live/" in path or "overview" in path:
             assert answer.headers["HX-Refresh"] == "true"
             assert answer.content == b""
         else:

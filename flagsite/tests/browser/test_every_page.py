@@ -32,6 +32,9 @@ from flags.schedules.models import FlagSchedule
 from orgs.access import access_keys
 from jobs.batches.creation import Member, create_batch
 from jobs.operations.enqueue import enqueue
+from jobs.notifications import subscriptions
+from jobs.notifications.subscriptions import Wish
+from orgs.access.caller import Caller
 from orgs.access.models import Role
 from flagsite.core import actor
 from django_celery_beat.models import IntervalSchedule, CrontabSchedule, PeriodicTask
@@ -48,6 +51,13 @@ with actor.acting("command", actor="user:ada"):
     access_keys.create(name="nightly export", role=Role.EVALUATOR)
 create_batch("upkeep", [Member(kind="cleanup", name="now"), Member(kind="cleanup", name="in a month", is_required=True,
     run_at=timezone.now() + timedelta(days=30))], by="user:ada", reason="The disk is nearly full.")
+ada = Caller("user:ada", Role.ADMIN)
+made, _ = subscriptions.create(ada, Wish(name="On call", channel="email", target="oncall@example.com",
+    events=["job.failed", "batch.ended"], digest_seconds=0))
+hook, _ = subscriptions.create(ada, Wish(name="CRM of Acme", channel="webhook", target="https://crm.example.com/hooks/17",
+    events=["flag.changed"]))
+subscriptions.send_test(ada, hook)
+subscriptions.send_test(ada, made)
 report = enqueue(kind="report", arguments={"report": "usage", "period": "week"}, by="user:olga", reason="For the board")
 interval, _ = IntervalSchedule.objects.get_or_create(every=7, period="days")
 CrontabSchedule.objects.get_or_create(minute="0", hour="9")
@@ -83,6 +93,8 @@ def planted(site: Installation) -> dict[str, Any]:
     eventually(lambda: site.chain_ended(job), within=30)
     one = {
         "report": "SELECT max(id) FROM jobs_job WHERE kind = 'report'",
+        "subscription": "SELECT max(id) FROM jobs_subscription",
+        "delivery": "SELECT max(id) FROM jobs_delivery",
         "batch": "SELECT max(id) FROM jobs_batch",
         "schedule": "SELECT max(id) FROM flags_flagschedule",
         "flag": "SELECT id FROM flags_flag WHERE key = 'checkout'",
@@ -117,6 +129,13 @@ PAGES = {
     "pause": "/admin/jobs/queue/default/pause/",
     "resume": "/admin/jobs/queue/default/resume/",
     "workers": "/admin/jobs/worker/",
+    "subscriptions": "/admin/jobs/subscription/",
+    "subscription": "/admin/jobs/subscription/{subscription}/change/",
+    "new-subscription": "/admin/jobs/subscription/add/",
+    "test-subscription": "/admin/jobs/subscription/{subscription}/test/",
+    "deliveries": "/admin/jobs/delivery/",
+    "delivery": "/admin/jobs/delivery/{delivery}/change/",
+    "replay-delivery": "/admin/jobs/delivery/{delivery}/replay/",
     "batches": "/admin/jobs/batch/",
     "batch": "/admin/jobs/batch/{batch}/change/",
     "new-batch": "/admin/jobs/batch/add/",
