@@ -29,6 +29,7 @@ from bench import (
     recovery,
     scraping,
     waiting_jobs,
+    written_reports,
 )
 from bench.installation import ROOT, Installation
 from bench.report import Result
@@ -65,6 +66,7 @@ BENCHES: dict[str, Callable[[Installation, int], Result | list[Result]]] = {
     "waiting_jobs": waiting_jobs.waiting_jobs,
     "recovery": recovery.recovery,
     "import": imports,
+    "reports": written_reports.written_reports,
     "lists": lists.lists,
     "overview": overview_pages.overview,
     "cleanup": cleanup.cleanup,

@@ -9,9 +9,10 @@ from enum import StrEnum
 from functools import partial
 from typing import Any, BinaryIO, Protocol
 
+from django.db import transaction
 from django.utils import timezone
 
-from flags.reports import audit, performance, usage
+from flags.reports import audit, mail, performance, usage
 from flags.reports.figures import Figures, Heading
 from flags.reports.period import WORDS, Period, PeriodName, period_of
 from flags.reports.progress import ReportProgress
@@ -64,6 +65,8 @@ TYPES = {
     ReportName.PERFORMANCE: ReportType(performance.TITLE, performance.figures_of),
 }
 PICTURE = "first-page.png"
+MAILED: dict[str, Any] = {"isMailed": True}
+"""The checkpoint of a report whose e-mails are created, so that no later attempt creates them again."""
 MEDIA_TYPES = {
     FileFormat.PDF: "application/pdf",
     FileFormat.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
@@ -104,6 +107,13 @@ ARGUMENTS: dict[str, Any] = {
             "description": "Whether the usage report lists the flag state of each organization.",
             "default": False,
         },
+        "mailTo": {
+            "type": "array",
+            "items": {"type": "string", "maxLength": 254},
+            "maxItems": mail.MOST_ADDRESSES,
+            "title": "Mail to",
+            "description": "E-mail addresses that get the key figures and the addresses of the files.",
+        },
     },
     "required": ["report"],
     "dependentSchemas": {
@@ -124,7 +134,8 @@ class ReportFile:
 
 
 def check_arguments(arguments: Mapping[str, Any]) -> None:
-    """Check the period, which the schema cannot. Raises InvalidJobArguments."""
+    """Check the period and the e-mail addresses, which the schema cannot. Raises InvalidJobArguments."""
+    mail.check_addresses(arguments.get("mailTo", ()))
     period_of(arguments, today=timezone.now().astimezone(UTC).date())
 
 
@@ -171,8 +182,11 @@ def make_report(run: Run) -> None:
                 progress.check()
     finally:
         progress.stop(within=5.0)
-    run.record_progress(processed=progress.unwritten)
     run.set_result(_result(heading, figures, names))
+    with transaction.atomic():
+        if run.job.checkpoint != MAILED:
+            mail.send(job, heading, figures, [name for name in names if name != PICTURE])
+        run.record_progress(processed=progress.unwritten, checkpoint=MAILED)
 
 
 def report_of(

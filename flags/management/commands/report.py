@@ -39,6 +39,9 @@ class Command(OperatorCommand):
         parser.add_argument("--organization", metavar="ORG", help="the subtree of this organization (key or id)")
         parser.add_argument("--format", choices=[one.value for one in FileFormat], default=FileFormat.PDF.value)
         parser.add_argument("--details", action="store_true", help="with the flag states of each organization (usage)")
+        parser.add_argument(
+            "--mail-to", nargs="+", default=[], metavar="ADDRESS", help="send the key figures to these e-mail addresses"
+        )
         parser.add_argument("--wait", action="store_true", help="show the progress until the job has ended")
         add_reason(parser)
 
@@ -66,6 +69,6 @@ def day(text: str) -> str:
 
 
 def _arguments(report: str, options: dict[str, Any]) -> dict[str, Any]:
-    names = {"period": "period", "first": "from", "last": "to", "format": "format"}
+    names = {"period": "period", "first": "from", "last": "to", "format": "format", "mail_to": "mailTo"}
     given = {theirs: options[ours] for ours, theirs in names.items() if options[ours]}
     return {"report": report, "details": options["details"], **given}

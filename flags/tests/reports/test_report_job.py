@@ -13,6 +13,7 @@ from django_celery_beat.models import PeriodicTask
 
 from conftest import Cast
 from flags.definitions.models import Flag
+from flags.reports import report_job
 from flags.reports.progress import ReportProgress
 from flags.reports.report_job import KIND, PICTURE
 from jobs.artifacts import uploads
@@ -21,6 +22,7 @@ from jobs.engine.kinds import kind_named
 from jobs.engine.models import Job
 from jobs.engine.runner import run_next
 from jobs.errors import CancelRequested, InvalidJobArguments
+from jobs.notifications.models import Delivery
 from jobs.operations.enqueue import enqueue, enqueue_for
 from jobs.tasks import enqueue_job
 from orgs.access.caller import Caller
@@ -92,6 +94,8 @@ def test_an_organization_that_is_gone_is_a_permanent_failure(cast: Cast) -> None
         {"report": "usage", "from": "2026-01-01", "to": "2026-01-02", "period": "day"},
         {"report": "usage", "from": "yesterday", "to": "today"},
         {"report": "usage", "format": "docx"},
+        {"report": "usage", "mailTo": ["nobody"]},
+        {"report": "usage", "mailTo": ["board@example.com"] * 21},
     ],
 )
 def test_arguments_that_make_no_report_are_refused(arguments: dict[str, Any]) -> None:
@@ -163,6 +167,25 @@ def test_a_report_sees_one_state_of_the_database(cast: Cast, monkeypatch: pytest
     with uploads.files.opened(Artifact.objects.get(job_id=job.pk, name=job.result["files"][0]).storage_key) as content:
         document = json.load(content)
     assert document["figures"]["entries"] == len(document["tables"]["entries"])
+
+
+def test_who_is_named_gets_an_e_mail_with_the_key_figures(cast: Cast) -> None:
+    job = made(cast.acme.pk, report="usage", period="day", mailTo=["board@example.com", "cfo@example.com"])
+    deliveries = list(Delivery.objects.order_by("target_shown"))
+    assert [row.target_shown for row in deliveries] == ["board@example.com", "cfo@example.com"]
+    assert {row.organization_id for row in deliveries} == {cast.acme.pk}
+    text = deliveries[0].text
+    assert "Organizations: 6" in text
+    assert f"/v1/queue/jobs/{job.pk}/artifacts/{job.result['files'][0]}" in text
+
+
+def test_an_attempt_that_finds_the_e_mails_created_creates_no_second_ones(cast: Cast) -> None:
+    job = enqueue(kind=KIND, arguments={"report": "usage", "mailTo": ["board@example.com"]}, by="command:root").job
+    Job.objects.filter(pk=job.pk).update(checkpoint=report_job.MAILED)
+    assert run_next("report")
+    job.refresh_from_db()
+    assert job.status == "COMPLETED"
+    assert not Delivery.objects.exists()
 
 
 def test_the_command_makes_a_report_and_says_how_to_save_it(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
