@@ -32,6 +32,7 @@ class FlagsConfig(AppConfig):
             propagation,  # noqa: F401 - registers a kind of job
             recalculation,  # noqa: F401 - registers a kind of job
         )
+        from flags.statistics import computation  # noqa: F401, PLC0415 - registers kinds of jobs
         from jobs.operations import cleanup  # noqa: PLC0415
         from jobs.upkeep import maintenance_job  # noqa: PLC0415
         from orgs.access import key_plans  # noqa: PLC0415

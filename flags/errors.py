@@ -15,6 +15,10 @@ class InvalidFlagKey(FlagsiteError):
     """The name of a flag has 1 to 255 of the characters A-Z a-z 0-9 . _ - and starts with a letter or digit."""
 
 
+class StatisticNotFound(FlagsiteError):
+    """There is no statistic with this name."""
+
+
 class TargetingKeyMissing(FlagsiteError):
     """The rollout of the flag needs a targeting key, and the request has none."""
 

@@ -5,6 +5,7 @@ from flags.insights.models import FlagAdoption, FlagUse, FlagUseDay, FlagUseTota
 from flags.reports.models import Report
 from flags.schedules.models import FlagSchedule
 from flags.states.models import Change, FlagState
+from flags.statistics.models import Statistic
 
 __all__ = [
     "Change",
@@ -17,5 +18,6 @@ __all__ = [
     "FlagUseTotal",
     "Report",
     "StaleFlagNotice",
+    "Statistic",
     "new_salt",
 ]

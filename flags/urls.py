@@ -10,6 +10,7 @@ from flags.insights.api import AdoptionOfFlag
 from flags.schedules.api import CancelSchedule, OneSchedule, RetrySchedule, Schedules
 from flags.serving.operator_invalidation_api import InvalidateCache
 from flags.states.api import OneState, SetFlag, StatesOfOrganization
+from flags.statistics.api import AllStatistics, OneStatistic
 from flagsite.core.api import path_converters  # noqa: F401 - registers <id:…>
 from orgs.tree import path_converters as organization_converters  # noqa: F401 - registers <organization:…>
 
@@ -19,6 +20,8 @@ urlpatterns = [
     path("v1/feature-flags/<str:name>", OneDefinition.as_view(), name="definition"),
     path("v1/feature-flags/<str:name>/check", Check.as_view(), name="check-flag"),
     path("v1/feature-flags/<str:name>/explain", Explain.as_view(), name="explain-flag"),
+    path("v1/statistics", AllStatistics.as_view(), name="statistics"),
+    path("v1/statistics/<str:name>", OneStatistic.as_view(), name="statistic"),
     path("v1/schedules", Schedules.as_view(), name="schedules"),
     path("v1/schedules/<id:schedule_id>", OneSchedule.as_view(), name="schedule"),
     path("v1/schedules/<id:schedule_id>/cancel", CancelSchedule.as_view(), name="cancel-schedule"),

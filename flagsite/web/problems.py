@@ -77,6 +77,7 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     jobs.ImportNotApplicable: (409, "import-not-applicable"),
     jobs.ImportFileGone: (409, "import-file-gone"),
     flags.FlagNotFound: (404, "flag-not-found"),
+    flags.StatisticNotFound: (404, "statistic-not-found"),
     flags.InvalidFlagKey: (400, "invalid-flag-name"),
     flags.InvalidDefinition: (400, "invalid-definition"),
     flags.UnknownPrerequisite: (400, "unknown-prerequisite"),

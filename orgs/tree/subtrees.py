@@ -63,6 +63,11 @@ def subtree_size(organization: str) -> str:
     return f"({organization}.rght - {organization}.lft + 1) / 2"
 
 
+def level_of(organization: str) -> str:
+    """Return an expression for the number of organizations above the organization."""
+    return f"{organization}.level"
+
+
 def is_in_subtree(organization: str = "") -> str:
     """Return a condition: the organization is in the subtree of the statement's parameters (`Subtree.parameters`).
 

@@ -237,7 +237,10 @@ class Machine(RuleBasedStateMachine):
         self._a_recalculation_undoes_damage()
 
     def _a_recalculation_undoes_damage(self) -> None:
-        """Whatever happens to rows behind Flagsite's back, the changes bring exactly the same rows back."""
+        """Whatever happens to rows behind Flagsite's back, the changes bring exactly the same rows back.
+
+        Nobody can tell the rows of changes whose job never came to an end, because its organization was deleted.
+        """
         assert _differences() == []
         before = _rows()
         with connection.cursor() as cursor:
@@ -245,7 +248,10 @@ class Machine(RuleBasedStateMachine):
         enqueue(kind="recalculation")
         Job.objects.filter(status=Status.PENDING).update(run_at=LONG_AGO)
         self._run_what_waits()
-        assert _rows() == before
+        undecided = {(each.organization_id, each.flag_id) for each in _differences() if each.undecided == "open"}
+        assert len(undecided) == len(_differences())
+        assert not undecided or _retryable().exists()
+        assert _without(undecided, _rows()) == _without(undecided, before)
 
     def teardown(self) -> None:
         try:
@@ -304,6 +310,11 @@ def _differences() -> list[Difference]:
     return differences(
         list(Organization.objects.values_list("pk", flat=True)), list(Flag.objects.values_list("pk", flat=True))
     )
+
+
+def _without(left_out: set[tuple[int, int]], rows: dict[int, dict[int, Holds]]) -> dict[tuple[int, int], Holds]:
+    every = {(organization, flag): row for organization, states in rows.items() for flag, row in states.items()}
+    return {place: row for place, row in every.items() if place not in left_out}
 
 
 def _last_number() -> int:
