@@ -118,14 +118,17 @@ def _read(context: EvaluationContext | None) -> tuple[str | None, AnyOrganizatio
 
 
 def _organization(organization_id: Any, key: Any) -> AnyOrganization | None:
-    """The organization; an id comes before a key, as in OFREP (`flags.serving.ofrep.evaluation_context`)."""
-    if organization_id is None and isinstance(key, str | None):
+    """The organization. Like OFREP, an id and a key must name the same (`flags.serving.ofrep.evaluation_context`)."""
+    if isinstance(organization_id, bool) or not isinstance(organization_id, int | str | None):
+        raise InvalidContextError("organizationId is a whole number, or a reference as text.")
+    if not isinstance(key, str | None):
+        raise InvalidContextError("organizationKey is text.")
+    if organization_id is None:
         return key or None
-    if organization_id is None or isinstance(organization_id, bool) or not isinstance(organization_id, int | str):
-        raise InvalidContextError("organizationId is a whole number, organizationKey is text.")
-    if isinstance(organization_id, int) and 0 < organization_id <= MAX_ID:
+    is_id = isinstance(organization_id, int) and 0 < organization_id <= MAX_ID
+    if is_id and not key:
         return organization_id
-    return IdOrKey(str(organization_id))
+    return IdOrKey(f"id:{organization_id}" if is_id else str(organization_id), key or "")
 
 
 def _overridden(flag_key: str) -> FlagResolutionDetails[bool] | None:

@@ -19,9 +19,13 @@ from orgs.tree.models import Organization
 
 @dataclass(frozen=True, slots=True)
 class IdOrKey:
-    """An organization as a path names it: by a reference (`orgs.tree.references`)."""
+    """An organization as a path names it: by a reference (`orgs.tree.references`).
+
+    If an evaluation context also names a key, `key` has it. It must be the key of the same organization.
+    """
 
     name: str
+    key: str = ""
 
 
 AnyOrganization = int | str | Organization | IdOrKey

@@ -152,7 +152,10 @@ def _snapshot(cache: EvaluationCache, organization: AnyOrganization) -> Organiza
     if isinstance(organization, Organization):
         return cache.snapshot(organization.pk)
     if isinstance(organization, IdOrKey):
-        return cache.snapshot_named(parse_reference(organization.name))
+        snapshot = cache.snapshot_named(parse_reference(organization.name))
+        if organization.key not in ("", snapshot.keys[-1]):
+            raise OrganizationAmbiguous("organizationId and organizationKey name two organizations. Give one of them.")
+        return snapshot
     if isinstance(organization, bool) or not isinstance(organization, int):
         raise InvalidOrganization(organization)
     return cache.snapshot(organization)

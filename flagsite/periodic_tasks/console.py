@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -45,10 +44,10 @@ def naming_options() -> Iterator[None]:
     try:
         yield
     except InvalidPeriodicTask as error:
-        message = str(error)
+        message = f" {error}"
         for field, option in OPTIONS.items():
-            message = re.sub(rf"(^| ){re.escape(field)}: ", rf"\1{option}: ", message)
-        raise Refused(message) from error
+            message = message.replace(f" {field}: ", f" {option}: ")
+        raise Refused(message[1:]) from error
 
 
 def add_options(parser: CommandParser, *, needs_schedule: bool = False) -> None:

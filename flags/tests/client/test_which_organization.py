@@ -26,7 +26,9 @@ Context = Callable[[Cast], dict[str, Any]]
 CONTEXTS: dict[str, tuple[Context, str | None]] = {
     "its id": (lambda cast: {"organizationId": cast.oslo.pk}, "oslo"),
     "its key": (lambda cast: {"organizationKey": "oslo"}, "oslo"),
-    "the id before the key": (lambda cast: {"organizationId": cast.oslo.pk, "organizationKey": "rome"}, "oslo"),
+    "an id and its key": (lambda cast: {"organizationId": cast.oslo.pk, "organizationKey": "oslo"}, "oslo"),
+    "an id and another's key": (lambda cast: {"organizationId": cast.oslo.pk, "organizationKey": "rome"}, None),
+    "an id and an empty key": (lambda cast: {"organizationId": cast.oslo.pk, "organizationKey": ""}, "oslo"),
     "no id, but a key": (lambda cast: {"organizationId": None, "organizationKey": "oslo"}, "oslo"),
     "an id as text": (lambda cast: {"organizationId": str(cast.rome.pk)}, "rome"),
     "a key as id": (lambda cast: {"organizationId": "oslo"}, "oslo"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from django.urls import register_converter
 from django.urls.resolvers import RoutePattern
 
@@ -42,7 +40,10 @@ def _would_match(path: str, pattern: object) -> bool:
         isinstance(converter, IdConverter) for converter in pattern.converters.values()
     ):
         return False
-    return re.fullmatch(re.sub(r"<[^>]*>", "[^/]+", str(pattern)), path) is not None
+    parts, expected = path.split("/"), str(pattern).split("/")
+    return len(parts) == len(expected) and all(
+        part == place or (place.startswith("<") and part) for part, place in zip(parts, expected, strict=True)
+    )
 
 
 register_converter(IdConverter, "id")
