@@ -61,7 +61,7 @@ class FlagSchedule(models.Model):
     )
     max_retries = models.PositiveSmallIntegerField(default=3, db_default=3)
     next_retry_at = models.DateTimeField(null=True, db_index=True)
-    last_error = models.TextField(default="", blank=True)
+    last_error = models.TextField(default="", db_default="", blank=True)
     applied_at = models.DateTimeField(null=True)
     first_try = models.BooleanField(null=True, help_text="Whether it was applied at the first try.")
     change_number = models.BigIntegerField(null=True, help_text="Of the change that it led to.")
@@ -74,8 +74,12 @@ class FlagSchedule(models.Model):
         related_name="+",
         help_text="The job that it led to.",
     )
-    cron = models.CharField(max_length=100, default="", blank=True, help_text="When it recurs; empty: it does not.")
-    time_zone = models.CharField(max_length=64, default="", blank=True, help_text="Of the cron expression.")
+    cron = models.CharField(
+        max_length=100, default="", db_default="", blank=True, help_text="When it recurs; empty: it does not."
+    )
+    time_zone = models.CharField(
+        max_length=64, default="", db_default="", blank=True, help_text="Of the cron expression."
+    )
     series = models.ForeignKey("self", on_delete=models.CASCADE, null=True, related_name="occurrences", db_index=False)
     paired_with = models.OneToOneField(
         "self", on_delete=models.SET_NULL, null=True, related_name="+", help_text="The other half of on and off."
@@ -93,11 +97,12 @@ class FlagSchedule(models.Model):
     author_gone = models.CharField(
         max_length=200,
         default="",
+        db_default="",
         blank=True,
         help_text="What had become of a person who had left when it was applied.",
     )
-    reason = models.TextField(default="", blank=True)
-    correlation_id = models.CharField(max_length=128, default="", blank=True)
+    reason = models.TextField(default="", db_default="", blank=True)
+    correlation_id = models.CharField(max_length=128, default="", db_default="", blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
 
