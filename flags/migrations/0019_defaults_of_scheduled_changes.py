@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("flags", "0017_reports"),
+        ("flags", "0018_statistics"),
     ]
 
     operations = [
