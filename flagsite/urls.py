@@ -43,6 +43,7 @@ urlpatterns = [
     path("v1/queue/scheduled/<str:scheduled>", scheduled.OneScheduled.as_view(), name="one-scheduled"),
     path("v1/queue/schedule/<str:kind>", scheduled.ScheduleOfKind.as_view(), name="schedule-kind"),
     path("v1/queue/scheduler/status", scheduled.Scheduler.as_view(), name="scheduler-status"),
+    path("v1/periodic-tasks/<id:task_id>/run", periodic_tasks.RunPeriodicTask.as_view(), name="run-periodic-task"),
     path("", include("orgs.urls")),
     path("", include("jobs.urls")),
     path("", include("flags.urls")),

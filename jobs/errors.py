@@ -85,6 +85,10 @@ class ScheduledNotFound(FlagsiteError):
     """There is no such scheduled work. Its ids look like job-17 and task-3."""
 
 
+class PeriodicTaskNotSent(FlagsiteError):
+    """The broker does not accept the task now, so it was not run. Run it again once the broker answers."""
+
+
 class InvalidPeriodicTask(FlagsiteError):
     """The periodic task is not valid."""
 

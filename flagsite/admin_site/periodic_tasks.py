@@ -5,15 +5,22 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django import forms
-from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from flagsite.periodic_tasks import rules
+from flagsite import crontabs
+from flagsite.core import actor
+from flagsite.core.admin.reason_form import ReasonForm
+from flagsite.core.errors import FlagsiteError
+from flagsite.core.words import counted
+from flagsite.periodic_tasks import operations, rules
 from jobs.templatetags.job_formats import since
 from orgs.access.models import Role
-from orgs.access.operator_admin import OperatorAdmin
+from orgs.access.operator_admin import OperatorAdmin, may
 
 for model in (ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule):
     admin.site.unregister(model)
@@ -99,7 +106,7 @@ class CrontabForm(forms.ModelForm):
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or self.cleaned_data
         if not self.errors:
-            rules.check_crontab(CrontabSchedule(**{name: values[name] for name in rules.RECORDED[CrontabSchedule]}))
+            crontabs.check_crontab(CrontabSchedule(**{name: values[name] for name in rules.RECORDED[CrontabSchedule]}))
         return values
 
 
@@ -161,6 +168,7 @@ class PeriodicTaskAdmin(ScheduleAdmin):
     list_select_related = ["interval", "crontab"]
     search_fields = ["name", "task"]
     ordering = ["name"]
+    actions = ["run"]
     fieldsets = [
         (None, {"fields": ["name", "task", "kwargs", "description", "enabled"]}),
         ("Schedule: either an interval or a crontab", {"fields": ["interval", "crontab", "start_time"]}),
@@ -168,6 +176,30 @@ class PeriodicTaskAdmin(ScheduleAdmin):
         ("Runs so far", {"fields": ["last_run_at", "total_run_count"]}),
     ]
     readonly_fields = ["last_run_at", "total_run_count"]
+
+    def has_run_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request) and may(request, Role.OPERATOR)
+
+    @admin.action(description="Run selected tasks", permissions=["run"])
+    def run(self, request: HttpRequest, tasks: QuerySet[PeriodicTask]) -> HttpResponse | None:
+        """Ask for the reason, then run each task now and show the results."""
+        form = ReasonForm(request.POST if "confirmed" in request.POST else None)
+        if not form.is_valid():
+            request.current_app = self.admin_site.name
+            context = {
+                **self.admin_site.each_context(request), "opts": self.opts, "form": form, "tasks": list(tasks),
+                "title": f"Run now: {counted(tasks.count(), 'periodic task')}", "back": request.get_full_path(),
+            }  # fmt: skip
+            return TemplateResponse(request, "admin/django_celery_beat/run_tasks.html", context)
+        actor.give_reason(form.cleaned_data["reason"])
+        for task in tasks:
+            try:
+                operations.run(task.pk)
+            except FlagsiteError as error:
+                self.message_user(request, f"{task.name}: {error.detail}", messages.ERROR)
+            else:
+                self.message_user(request, f"{task.name} runs now.")
+        return None
 
     @admin.display(description="when")
     def when(self, task: PeriodicTask) -> str:

@@ -97,3 +97,23 @@ class OnePeriodicTask(Endpoint):
         ReasonInput.read(request)
         operations.delete(task_id)
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class RunPeriodicTask(Endpoint):
+    """Running a periodic task now."""
+
+    roles: ClassVar = {"POST": Role.OPERATOR}
+
+    @extend_schema(
+        operation_id="runPeriodicTask",
+        summary="Run a periodic task now",
+        request=ReasonInput,
+        responses={202: PeriodicTaskSerializer},
+        tags=["operation"],
+    )
+    @idempotent
+    def post(self, request: Request, task_id: int) -> Response:
+        """Run the task once, as beat does when it is due. It runs while it is disabled too. Its next time stays."""
+        self.check_is_unbound(THE_TASKS)
+        ReasonInput.read(request)
+        return Response(PeriodicTaskSerializer(operations.run(task_id)).data, status.HTTP_202_ACCEPTED)

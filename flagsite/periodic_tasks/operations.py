@@ -1,4 +1,4 @@
-"""Create, change and delete a periodic task together with its interval or crontab.
+"""Create, change, run and delete a periodic task together with its interval or crontab.
 
 Tasks share equal intervals and crontabs. One that no task uses any more is deleted with the change of its last task.
 """
@@ -9,14 +9,19 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from celery import current_app
+from django.conf import settings
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import connection, transaction
 from django.db.models import QuerySet
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
+from kombu.exceptions import OperationalError
 
+from flagsite import crontabs
+from flagsite.beat import RUN_BY_BEAT
 from flagsite.core.ids import id_in
 from flagsite.periodic_tasks import rules
-from jobs.errors import InvalidPeriodicTask, PeriodicTaskNotFound
+from jobs.errors import InvalidPeriodicTask, PeriodicTaskNotFound, PeriodicTaskNotSent
 from jobs.operations import cleanup
 from jobs.operations.enqueue import enqueueable
 
@@ -96,6 +101,30 @@ def _enqueuing(kind: str, name: str | None) -> PeriodicTask | None:
     return None
 
 
+def run(task_id: int) -> PeriodicTask:
+    """Run a periodic task now, as beat does when it is due, also while the task is disabled.
+
+    The times of beat stay as they are. Raises PeriodicTaskNotFound, InvalidPeriodicTask if workers do not know the task
+    (any more), and PeriodicTaskNotSent if the broker does not accept it.
+    """
+    with transaction.atomic():
+        periodic = _locked(task_id)
+        rules.record_run(periodic)
+        if periodic.task not in rules.known_tasks():
+            raise _unknown_task(periodic.task)
+        task = current_app.tasks[periodic.task]
+        args, kwargs = json.loads(periodic.args or "[]"), rules.keyword_arguments_of(periodic)
+        if periodic.task in RUN_BY_BEAT or settings.JOBS_INLINE:
+            task(*args, **kwargs)
+            return periodic
+        try:
+            options = {"queue": periodic.queue} if periodic.queue else {}
+            task.apply_async(args, kwargs, retry=False, **options)
+        except OperationalError as error:
+            raise PeriodicTaskNotSent from error
+    return periodic
+
+
 def delete(task_id: int) -> None:
     """Delete a periodic task. Raises PeriodicTaskNotFound."""
     with transaction.atomic():
@@ -133,9 +162,7 @@ def _write(task: PeriodicTask, values: Mapping[str, Any], *, before: dict[str, A
     if task.interval is None and task.crontab is None:
         raise InvalidPeriodicTask(ONE_SCHEDULE)
     if task.task not in rules.known_tasks():
-        raise InvalidPeriodicTask(
-            f"task: Workers know no task {task.task!r}. They know {_listed(rules.known_tasks())}."
-        )
+        raise _unknown_task(task.task)
     _check(task)
     task.save()
     rules.record_saved(task, before)
@@ -162,10 +189,10 @@ def _check(row: Any, prefix: str = "") -> None:
     """Check a row as the forms of the admin site do. Raises InvalidPeriodicTask, which names the fields."""
     try:
         if isinstance(row, CrontabSchedule):
-            rules.check_crontab_fields(row)  # first, because its messages say what is understood
+            crontabs.check_crontab_fields(row)  # first, because its messages say what is understood
         row.full_clean()
         if isinstance(row, CrontabSchedule):
-            rules.check_crontab(row)
+            crontabs.check_crontab(row)
         elif isinstance(row, IntervalSchedule):
             rules.check_interval(row)
         else:
@@ -186,5 +213,5 @@ def _delete_if_unused(schedule: Any) -> None:
         schedule.delete()
 
 
-def _listed(names: list[str]) -> str:
-    return ", ".join(names)
+def _unknown_task(name: str) -> InvalidPeriodicTask:
+    return InvalidPeriodicTask(f"task: Workers know no task {name!r}. They know {', '.join(rules.known_tasks())}.")

@@ -8,12 +8,9 @@ from datetime import timedelta
 from typing import Any
 
 from celery import current_app
-from celery.schedules import ParseException
 from django.core.exceptions import ValidationError
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
-from flags.errors import InvalidSchedule
-from flags.schedules.recurrence import FIELDS, check_field
 from jobs.errors import InvalidJobArguments, UnknownKind
 from jobs.operations import enqueue
 from orgs.audit import audit_log
@@ -34,27 +31,6 @@ def known_tasks() -> list[str]:
     """Return the names of the tasks of Flagsite's workers."""
     current_app.loader.import_default_modules()
     return [name for name in sorted(current_app.tasks) if not name.startswith("celery.")]
-
-
-def check_crontab_fields(crontab: CrontabSchedule) -> None:
-    """Refuse fields that Celery understands only in part, such as `mon#1`. Raises ValidationError with the fields."""
-    problems = {}
-    for name in FIELDS:
-        try:
-            check_field(name, "".join(getattr(crontab, name).split()))
-        except InvalidSchedule as error:
-            problems[name] = error.detail
-    if problems:
-        raise ValidationError(problems)
-
-
-def check_crontab(crontab: CrontabSchedule) -> None:
-    """Refuse a crontab that Celery understands only in part, or that never matches. Raises ValidationError."""
-    check_crontab_fields(crontab)
-    try:
-        _ = crontab.schedule
-    except (ParseException, ValueError) as error:
-        raise ValidationError(f"The crontab is not valid: {error}") from error
 
 
 ENQUEUE, CLEAN_UP = "jobs.enqueue", "jobs.clean_up"
@@ -115,6 +91,11 @@ def record_saved(schedule: Any, before: dict[str, Any] | None) -> None:
         audit_log.record("schedule.create", subject_of(schedule), after=after)
     elif before != after:
         audit_log.record("schedule.change", subject_of(schedule), before=before, after=after)
+
+
+def record_run(task: PeriodicTask) -> None:
+    """Add the audit entry of a task that a person runs now."""
+    audit_log.record("schedule.run", subject_of(task), task=task.task)
 
 
 def record_deleted(schedule: Any) -> None:

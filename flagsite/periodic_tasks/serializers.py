@@ -46,7 +46,7 @@ class CrontabField(InputSerializer):
     hour = Text(max_length=96, default="*")
     dayOfMonth = Text(source="day_of_month", max_length=124, default="*")
     monthOfYear = Text(source="month_of_year", max_length=64, default="*")
-    dayOfWeek = Text(source="day_of_week", max_length=64, default="*", help_text="0 or 7 is Sunday.")
+    dayOfWeek = Text(source="day_of_week", max_length=64, default="*", help_text="0 is Sunday, and 6 is Saturday.")
     timeZone = Text(source="timezone", max_length=64, default="UTC", help_text="A name such as Europe/Oslo.")
 
 

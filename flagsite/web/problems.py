@@ -64,6 +64,7 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     jobs.DeliveryOpen: (409, "delivery-open"),
     jobs.PeriodicTaskNotFound: (404, "periodic-task-not-found"),
     jobs.ScheduledNotFound: (404, "scheduled-not-found"),
+    jobs.PeriodicTaskNotSent: (503, "periodic-task-not-sent"),
     jobs.InvalidPeriodicTask: (400, "invalid-periodic-task"),
     jobs.NotRetryable: (409, "job-not-retryable"),
     jobs.NotCancellable: (409, "job-not-cancellable"),

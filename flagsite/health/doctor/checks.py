@@ -15,7 +15,14 @@ from flagsite.health.doctor.infrastructure_checks import (
     check_clock,
     check_settings,
 )
-from flagsite.health.doctor.job_checks import check_beat, check_probe_job, check_queues, check_rescue, check_workers
+from flagsite.health.doctor.job_checks import (
+    check_beat,
+    check_periodic_tasks,
+    check_probe_job,
+    check_queues,
+    check_rescue,
+    check_workers,
+)
 from flagsite.health.doctor.site_checks import (
     Site,
     check_answer,
@@ -44,6 +51,7 @@ CHECKS = (
     DoctorCheck("listener", check_listener, requires="database"),
     DoctorCheck("broker", check_broker),
     DoctorCheck("beat", check_beat, requires="migrations"),
+    DoctorCheck("periodic", check_periodic_tasks, requires="migrations"),
     DoctorCheck("workers", check_workers, requires="migrations"),
     DoctorCheck("queues", check_queues, requires="migrations"),
     DoctorCheck("rescue", check_rescue, requires="migrations"),

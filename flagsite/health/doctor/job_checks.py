@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import connection
 from django.db.models import Q
-from django_celery_beat.models import PeriodicTask
+from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
+from flagsite import crontabs
 from flagsite.beat import BEAT_LOCK
 from flagsite.core.console.terminal import format_duration
 from flagsite.core.words import counted
@@ -27,6 +29,10 @@ START_BEAT = (
     "Without beat, Flagsite neither cleans up nor counts usage and adoption of flags."
 )
 START_WORKER = "Start a worker for all queues: python manage.py run_worker (bin/dev starts everything)."
+CORRECT_CRONTAB = (
+    "Correct the crontab: bin/manage change_periodic_task NAME --cron '30 2 * * *'. The fields are minute, hour, day "
+    "of month, month and day of week, in which 0 is Sunday."
+)
 SWEEP = "jobs.sweep"
 PROBE_JOB_LATE_SECONDS = 150.0
 """After this time, two probe jobs in a row have not completed."""
@@ -63,6 +69,28 @@ SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND 
                   AND objsubid = 1 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())),
        clock_timestamp() - %(tick)s::timestamptz
 """
+
+
+def check_periodic_tasks() -> CheckResult:
+    """Check that each enabled periodic task comes: that beat understands its crontab, and that some day has it."""
+    tasks = PeriodicTask.objects.filter(enabled=True).select_related("crontab").order_by("name")
+    never = [task for task in tasks if task.crontab is not None and _never_comes(task.crontab)]
+    if never:
+        named = "; ".join(f"{task.name} ({_line_of(task.crontab)})" for task in never)
+        return problem(f"Periodic tasks that never come: {named}.", CORRECT_CRONTAB)
+    return ok(f"Each of {counted(len(tasks), 'enabled periodic task')} comes.")
+
+
+def _never_comes(crontab: CrontabSchedule) -> bool:
+    try:
+        crontabs.check_crontab(crontab)
+    except ValidationError:
+        return True
+    return False
+
+
+def _line_of(crontab: CrontabSchedule) -> str:
+    return " ".join(getattr(crontab, name) for name in crontabs.FIELDS)
 
 
 def check_workers() -> CheckResult:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask, PeriodicTasks
 
 from flagsite.admin_site.periodic_tasks import ScheduleAdmin
+from jobs.engine.models import Job
 from orgs.audit.models import AuditEntry
 from orgs.tests.people import shown, signed_in
 
@@ -153,3 +154,23 @@ def test_the_list_takes_as_many_queries_for_many_tasks_as_for_few(
             shown(client.get(PAGE))
         counts.append(len(queries))
     assert counts[0] == counts[1]
+
+
+def test_selected_tasks_run_now_after_a_question_with_a_reason(nightly: PeriodicTask) -> None:
+    client = signed_in("operator")
+    chosen = {"action": "run", "_selected_action": [nightly.pk]}
+    question = shown(client.post(PAGE, chosen))
+    assert "nightly: jobs.clean_up" in question
+    assert not Job.objects.exists()
+    page = shown(client.post(PAGE, chosen | {"confirmed": "1", "reason": "The disk is full."}, follow=True))
+    assert "nightly runs now." in page
+    assert Job.objects.get().kind == "cleanup"
+    entry = AuditEntry.objects.get(action="schedule.run")
+    assert (entry.actor, entry.reason) == ("user:pat", "The disk is full.")
+    nightly.refresh_from_db()
+    assert (nightly.last_run_at, nightly.total_run_count) == (None, 0)
+
+
+def test_who_only_looks_does_not_run_tasks(nightly: PeriodicTask) -> None:
+    signed_in("viewer").post(PAGE, {"action": "run", "_selected_action": [nightly.pk], "confirmed": "1"})
+    assert not Job.objects.exists()

@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask, PeriodicTasks
+from kombu.exceptions import OperationalError as BrokerAway
 
 from conftest import Cast, _key
 from flagsite.periodic_tasks import operations
+from jobs.engine.models import Job
 from jobs.errors import PeriodicTaskNotFound
+from jobs.tasks import rescue
 from orgs.access.models import Role
 from orgs.audit.models import AuditEntry
 from orgs.tests.api import Api, kind_of, wrong_fields
@@ -129,3 +133,58 @@ def test_a_task_is_found_by_name_and_by_id(db: None) -> None:
     assert operations.find("sweep") == operations.find(task.pk) == operations.find(str(task.pk)) == task
     with pytest.raises(PeriodicTaskNotFound):
         operations.find("nowhere")
+
+
+def test_a_task_is_run_now_and_its_times_stay(api: Api) -> None:
+    task = made(api, enabled=False)
+    answer = api.post(f"{PATH}/{task['id']}/run", {"reason": "The disk is full."})
+    assert (answer.status_code, answer.json()) == (202, task)
+    assert Job.objects.get().kind == "cleanup"
+    entry = AuditEntry.objects.get(action="schedule.run")
+    assert (entry.subject, entry.reason, entry.details) == (
+        "schedule:nightly", "The disk is full.", entry.details | {"task": "jobs.clean_up"}
+    )  # fmt: skip
+    assert kind_of(api.post(f"{PATH}/{2**40}/run")) == "periodic-task-not-found"
+
+
+def test_a_task_that_needs_the_broker_is_sent_and_a_broker_that_is_away_is_a_503(
+    api: Api, sweep: PeriodicTask, monkeypatch: pytest.MonkeyPatch, settings: LazySettings
+) -> None:
+    sent: list[str] = []
+    monkeypatch.setattr(rescue, "apply_async", lambda *_, **__: sent.append("sweep"))
+    assert api.post(f"{PATH}/{sweep.pk}/run").status_code == 202
+    assert sent == ["sweep"]
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise BrokerAway
+
+    monkeypatch.setattr(rescue, "apply_async", refuse)
+    assert kind_of(api.post(f"{PATH}/{sweep.pk}/run")) == "periodic-task-not-sent"
+    assert AuditEntry.objects.filter(action="schedule.run").count() == 1
+    settings.JOBS_INLINE = True
+    assert api.post(f"{PATH}/{sweep.pk}/run").status_code == 202
+
+
+def test_a_task_that_workers_do_not_know_any_more_is_not_run(api: Api) -> None:
+    gone = PeriodicTask.objects.create(name="gone", task="shop.gone", interval=IntervalSchedule.objects.first())
+    assert kind_of(api.post(f"{PATH}/{gone.pk}/run")) == "invalid-periodic-task"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"dayOfWeek": "7"}, "Sunday is 0"),
+        ({"dayOfWeek": "1-7"}, "0 to 6, and not 7"),
+        ({"dayOfMonth": "30", "monthOfYear": "2"}, "never occurs"),
+        ({"dayOfMonth": "31", "monthOfYear": "4,6,9,11"}, "never occurs"),
+        ({"dayOfMonth": "0"}, "1 to 31, and not 0"),
+        ({"monthOfYear": "13"}, "1 to 12, and not 13"),
+        ({"hour": "24"}, "0 to 23, and not 24"),
+        ({"minute": "0-60"}, "0 to 59, and not 60"),
+    ],
+)
+def test_a_crontab_that_never_comes_is_refused_in_words(api: Api, fields: dict[str, str], message: str) -> None:
+    answer = api.post(PATH, NIGHTLY | {"crontab": fields})
+    assert kind_of(answer) == "invalid-periodic-task"
+    assert message in answer.json()["detail"]
+    assert not CrontabSchedule.objects.filter(day_of_month__in=("30", "31", "0")).exists()

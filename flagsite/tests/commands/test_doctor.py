@@ -13,7 +13,7 @@ import pytest
 import redis
 from django.db import OperationalError, connection
 from django.db.models.functions import Now
-from django_celery_beat.models import IntervalSchedule, PeriodicTask
+from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
 from flagsite.beat import BEAT_LOCK
 from flagsite.core.adapters.django_orm import direct_parameters
@@ -38,6 +38,7 @@ NAMES = [
     "listener",
     "broker",
     "beat",
+    "periodic",
     "workers",
     "queues",
     "rescue",
@@ -192,7 +193,7 @@ def test_without_a_database_what_needs_it_is_not_checked(all_well: None) -> None
     states = {one["name"]: (one["state"], one["finding"], one["advice"]) for one in ran.document["checks"]}
     assert states["database"] == ("problem", "connection refused", "Start PostgreSQL, or correct DATABASE_URL.")
     assert [name for name in NAMES if states[name][0] == "not checked"] == [
-        "migrations", "clock", "listener", "beat", "workers", "queues", "rescue", "canary",
+        "migrations", "clock", "listener", "beat", "periodic", "workers", "queues", "rescue", "canary",
     ]  # fmt: skip
     assert states["broker"][0] == "ok"
 
@@ -267,3 +268,14 @@ def test_a_setting_that_django_refuses_is_a_problem(settings: Any) -> None:
     settings.ROOT_URLCONF = "no.such.module"
     settings.TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "NAME": "a"}] * 2
     assert found("settings")[0] == "problem"
+
+
+def test_a_crontab_that_never_comes_is_named(all_well: None) -> None:
+    never = CrontabSchedule.objects.create(day_of_month="30", month_of_year="2")
+    sunday = CrontabSchedule.objects.create(minute="5", day_of_week="7")
+    PeriodicTask.objects.create(name="leap", task="jobs.clean_up", crontab=never)
+    PeriodicTask.objects.create(name="sundays", task="jobs.clean_up", crontab=sunday)
+    PeriodicTask.objects.create(name="off", task="jobs.clean_up", crontab=never, enabled=False)
+    state, words, advice = found("periodic")
+    assert (state, words) == ("problem", "Periodic tasks that never come: leap (* * 30 2 *); sundays (5 * * * 7).")
+    assert "0 is Sunday" in advice

@@ -70,7 +70,7 @@ def test_the_advice_of_an_import_names_the_options_of_the_command(
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("create_periodic_task a --task jobs.clean_up --cron '61 * * * *'", "--cron, minute: '61'"),
+        ("create_periodic_task a --task jobs.clean_up --cron '61 * * * *'", "--cron, minute: The field minute has"),
         ("create_periodic_task a --task jobs.clean_up --cron '* * * * *' --time-zone Mars", "--time-zone: "),
         ("create_periodic_task a --task nothing --every 5 minutes", "--task: Workers know no task 'nothing'."),
         (
