@@ -106,7 +106,7 @@ def _tell(organization: Organization, change: Change, flag_key: str) -> None:
     value = "on" if change.enabled else "off"
     notify(
         FLAG_CHANGED,
-        f"{change.requested_by} has set the flag {flag_key} to {value} on {organization} and everything below it.",
+        f"{change.requested_by} has set the flag {flag_key} to {value} for {organization} and everything below it.",
         text_below=f"The flag {flag_key} was set to {value} further up.",
         subject=f"flag:{flag_key}",
         organization_id=organization.pk,

@@ -17,6 +17,7 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from flagsite.core import actor, secret_text
+from flagsite.core.secret_text import SecretUnreadable
 from jobs.engine import lifecycle
 from jobs.engine.kinds import job_kind
 from jobs.engine.models import Job
@@ -46,34 +47,43 @@ OPEN = (DeliveryState.GATHERING, DeliveryState.PENDING)
 
 
 def create(
-    *,
-    channel: str,
-    target: str,
-    subject: str,
-    text: str,
-    organization_id: int | None = None,
-    subscription: Subscription | None = None,
-    gathered: Mapping[str, Any] | None = None,
-    wait: timedelta = timedelta(),
-    by: str = "",
+    *, channel: str, target: str, subject: str, text: str, organization_id: int | None = None, by: str = ""
 ) -> Delivery:
-    """Create a delivery and the job that sends it, in the caller's transaction.
-
-    `target` is a checked address. With `gathered` the delivery gathers events for `wait`, and its words are made when
-    it is sent.
-    """
-    delivery = Delivery.objects.create(
-        subscription=subscription,
-        organization_id=organization_id,
+    """Create a delivery to a checked address and the job that sends it, in the caller's transaction."""
+    return _create(
+        by=by,
         channel=channel,
         target=secret_text.encrypt(target),
         target_shown=way(channel).shown(target)[:300],
         subject=subject[:300],
         text=text,
-        events=dict(gathered or {}),
-        message_id=f"msg_{uuid4().hex}",
-        state=DeliveryState.PENDING if gathered is None else DeliveryState.GATHERING,
-        requested_by=by or actor.current().actor,
+        organization_id=organization_id,
+    )
+
+
+def create_for(subscription: Subscription, *, subject: str, text: str, by: str = "") -> Delivery:
+    """Create a delivery to the address of a subscription and the job that sends it, in the caller's transaction."""
+    return _create(by=by, subject=subject[:300], text=text, **_of(subscription))
+
+
+def gather_for(subscription: Subscription, events: Mapping[str, Any]) -> Delivery:
+    """Create a delivery that gathers events for as long as the subscription says. Its words are made when it is sent.
+
+    The subscription must have no other delivery that gathers.
+    """
+    wait = timedelta(seconds=subscription.digest_seconds)
+    return _create(wait=wait, events=dict(events), state=DeliveryState.GATHERING, **_of(subscription))
+
+
+def _of(subscription: Subscription) -> dict[str, Any]:
+    """Return the columns that a delivery takes from its subscription; the address stays encrypted."""
+    names = ("channel", "organization_id", "target", "target_shown")
+    return {"subscription": subscription} | {name: getattr(subscription, name) for name in names}
+
+
+def _create(*, wait: timedelta = timedelta(), by: str = "", **columns: Any) -> Delivery:
+    delivery = Delivery.objects.create(
+        message_id=f"msg_{uuid4().hex}", requested_by=by or actor.current().actor, **columns
     )
     _start(delivery, wait=wait, by=by)
     return delivery
@@ -163,7 +173,11 @@ def deliver(run: Run) -> None:
             state=DeliveryState.OUTBOX, error=f"Nothing was sent, because {the_way.setting} is not set."
         )
         return
-    message = _message(delivery)
+    try:
+        message = _message(delivery)
+    except (PermanentFailure, SecretUnreadable) as failure:
+        Delivery.objects.filter(pk=delivery.pk).update(error=failure.detail)
+        raise PermanentFailure(failure.detail) from None
     Delivery.objects.filter(pk=delivery.pk).update(state=DeliveryState.PENDING, attempts=F("attempts") + 1)
     try:
         answer = the_way.send(message)
@@ -192,7 +206,7 @@ def _closed(delivery_id: int) -> Delivery:
 
 
 def _message(delivery: Delivery) -> Message:
-    """Return what the channel sends. Raises PermanentFailure if the subscription has ended."""
+    """Return what the channel sends. Raises PermanentFailure if the subscription has ended, or SecretUnreadable."""
     subscription = delivery.subscription
     if delivery.channel == Channel.WEBHOOK and subscription is None:
         raise PermanentFailure("The subscription was deleted.")

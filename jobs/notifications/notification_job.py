@@ -6,7 +6,6 @@ from typing import Any
 
 from django.db import transaction
 
-from flagsite.core import secret_text
 from jobs.engine.kinds import DEFAULT_STALL_SECONDS, job_kind
 from jobs.engine.run import Run
 from jobs.errors import InvalidSubscription, PermanentFailure
@@ -97,10 +96,4 @@ def _create(run: Run, recipient: dict[str, Any]) -> None:
         return
     subscription = Subscription.objects.filter(pk=recipient["subscriptionId"]).first()
     if subscription is not None:  # else it was deleted meanwhile
-        deliveries.create(
-            channel=subscription.channel,
-            target=secret_text.decrypt(subscription.target),
-            organization_id=subscription.organization_id,
-            subscription=subscription,
-            **words,
-        )
+        deliveries.create_for(subscription, **words)

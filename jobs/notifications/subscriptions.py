@@ -131,13 +131,10 @@ def delete(caller: Caller, subscription: Subscription, *, reason: str = "") -> N
 def send_test(caller: Caller, subscription: Subscription, *, reason: str = "") -> Delivery:
     """Send a message that says that it is a test, in the way of every other message. Returns its delivery."""
     with transaction.atomic():
-        delivery = deliveries.create(
-            channel=subscription.channel,
-            target=secret_text.decrypt(subscription.target),
+        delivery = deliveries.create_for(
+            subscription,
             subject=TEST_SUBJECT,
             text=f"{caller.name} has tested the subscription {subscription.name}. Nothing has happened.",
-            organization_id=subscription.organization_id,
-            subscription=subscription,
             by=caller.name,
         )
         _record("subscription.test", subscription, caller, reason, deliveryId=delivery.pk)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from datetime import timedelta
 
 import structlog
 from django.db import transaction
 from django.db.models import Q
 
-from flagsite.core import actor, secret_text
+from flagsite.core import actor
 from jobs.engine.maintenance import maintenance_task
 from jobs.notifications import deliveries, digest
 from jobs.notifications.models import Delivery, DeliveryState, Event, Subscription
@@ -69,16 +68,7 @@ def _gather(subscription: Subscription, events: list[Event]) -> None:
         delivery.events = digest.gathered(delivery.events, events)
         delivery.save(update_fields=["events"])
         return
-    deliveries.create(
-        channel=subscription.channel,
-        target=secret_text.decrypt(subscription.target),
-        subject="",
-        text="",
-        organization_id=subscription.organization_id,
-        subscription=subscription,
-        gathered=digest.gathered({}, events),
-        wait=timedelta(seconds=subscription.digest_seconds),
-    )
+    deliveries.gather_for(subscription, digest.gathered({}, events))
 
 
 class _Audience:

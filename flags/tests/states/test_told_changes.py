@@ -39,7 +39,7 @@ def told() -> list[str]:
 def test_a_flag_that_is_set_is_told_to_those_above_with_the_actor(cast: Cast) -> None:
     subscribe("flag.changed", cast.acme.pk)
     set_flag(organization_id=cast.north.pk, flag_key="new", enabled=True, requested_by="user:olga")
-    assert told() == ["user:olga has set the flag new to on on North and everything below it."]
+    assert told() == ["user:olga has set the flag new to on for North and everything below it."]
 
 
 def test_those_below_are_told_that_it_changes_for_them_and_not_who_or_where(cast: Cast) -> None:

@@ -194,6 +194,13 @@ PAGES = {
 }
 
 
+WITH_AXE = {
+    "try-out-result", "search", "delete", "purge", "not-found", "schedules", "subscription", "new-subscription",
+    "delivery", "deliveries",
+}  # fmt: skip
+"""The pages that no other test checks with axe."""
+
+
 def without_icon(page: Page) -> list[str]:
     """The page's icon, if there is none: the browser then asks for /favicon.ico, and complains to the console."""
     icons = [str(link.get_attribute("href")) for link in page.locator("link[rel=icon]").all()]
@@ -220,7 +227,7 @@ def test_no_page_is_cut_or_breaks_words_or_leaves_cells_unnamed(
         assert answer is not None
         assert answer.status == (404 if name == "not-found" else 200), path
         problems = without_icon(page) + ([] if name == "docs" else faults(page))
-        if name in {"try-out-result", "search", "delete", "purge", "not-found", "schedules"}:
+        if name in WITH_AXE:
             problems += serious(page)
         picture(page, f"{name}-{look}")
         if problems:

@@ -119,9 +119,7 @@ def test_other_answers_keep_the_subscription(operator: Caller, browser: Browser,
 def test_a_long_text_is_shortened_until_it_fits(operator: Caller, browser: Browser, sign: str) -> None:
     number, _ = subscribe(operator, "push", browser.subscription)
     subscription = Subscription.objects.get(pk=number)
-    deliveries.create(
-        channel="push", target=browser.subscription, subject="Long", text=sign * 20_000, subscription=subscription
-    )
+    deliveries.create_for(subscription, subject="Long", text=sign * 20_000)
     run_all()
     read = browser.read(browser.service.requests[0])
     assert read["body"].startswith(sign * 1000)

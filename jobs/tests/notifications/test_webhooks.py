@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
+from jobs.notifications.events import JOB_FAILED, notify
 from jobs.notifications.models import Delivery, DeliveryState, Subscription
 from jobs.notifications.subscriptions import renew_secrets, send_test
+from jobs.notifications.telling import tell_events
 from jobs.tests.notifications.doubles import Receiver
 from jobs.tests.notifications.sending import let_time_pass, run_all, stored, subscribe
 from orgs.access.caller import Caller
@@ -106,6 +108,21 @@ def test_after_a_new_secret_key_the_secrets_are_renewed_and_the_receiver_still_v
     run_all()
     assert stored(delivery).state == DeliveryState.SENT
     Webhook(secret).verify(receiver.requests[0].body, receiver.requests[0].headers)
+
+
+def test_an_address_that_a_lost_key_has_encrypted_fails_in_words_and_blocks_no_other(
+    operator: Caller, receiver: Receiver, settings: Any
+) -> None:
+    subscribe(operator, "webhook", f"{receiver.url}/unreadable")
+    settings.SECRET_KEY = "n" * 40
+    subscribe(operator, "webhook", f"{receiver.url}/readable")
+    notify(JOB_FAILED, "Job 1 has failed.", subject="job:1")
+    assert tell_events() == 1
+    run_all()
+    unreadable, readable = Delivery.objects.order_by("pk")
+    assert (unreadable.state, readable.state) == (DeliveryState.FAILED, DeliveryState.SENT)
+    assert "SECRET_KEY_FALLBACKS" in unreadable.error
+    assert [request.path for request in receiver.requests] == ["/readable"]
 
 
 def test_without_settings_a_webhook_stays_in_the_outbox(operator: Caller, receiver: Receiver, settings: Any) -> None:
