@@ -13,6 +13,7 @@ class FlagsConfig(AppConfig):
         from flags.batch_evaluation import batch_evaluation_job  # noqa: F401, PLC0415 - registers a kind of job
         from flags.client import context  # noqa: PLC0415
         from flags.definitions import purge  # noqa: PLC0415 - registers a kind of job
+        from flags.evaluation import job_gates  # noqa: PLC0415
         from flags.insights import usage_store  # noqa: PLC0415
         from flags.reports import report_job  # noqa: F401, PLC0415 - registers a kind of job
         from flags.schedules import (  # noqa: PLC0415
@@ -33,7 +34,7 @@ class FlagsConfig(AppConfig):
             recalculation,  # noqa: F401 - registers a kind of job
         )
         from flags.statistics import computation  # noqa: F401, PLC0415 - registers kinds of jobs
-        from jobs.operations import cleanup  # noqa: PLC0415
+        from jobs.operations import cleanup, gates  # noqa: PLC0415
         from jobs.upkeep import maintenance_job  # noqa: PLC0415
         from orgs.access import key_plans  # noqa: PLC0415
         from orgs.tree import admin_sections  # noqa: PLC0415
@@ -44,6 +45,7 @@ class FlagsConfig(AppConfig):
         cleanup.add_old_rows(retention.OLD_SCHEDULES, usage_store.OLD_DAYS)
         cleanup.before_deletion.append(partial_changes.remember_partial_changes)
         maintenance_job.invalidate_caches.append(operator_invalidation.invalidate_all)
+        gates.checks.append(job_gates.allows)
         purge.before_purge.append(ending.end_those_of_purged_flag)
         key_plans.planners.append(plans_of_keys.PLANNER)
         context.check_settings()

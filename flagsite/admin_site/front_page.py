@@ -13,6 +13,8 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.http import urlencode
 
+from flags.definitions.who_may_define import may_define
+from flags.evaluation import job_gates
 from flagsite.core.words import counted
 from jobs.admin.job_filters import DAY, HOUR
 from jobs.counting.models import AttemptOutcome
@@ -82,14 +84,16 @@ def overview_context(request: HttpRequest) -> dict[str, Any]:
     shared = {"refresh_seconds": REFRESH_SECONDS}
     if caller is None:
         return shared
-    return shared | (_of_everything() if caller.organization_id is None else _of_subtree(caller))
+    return shared | (_of_everything(caller) if caller.organization_id is None else _of_subtree(caller))
 
 
-def _of_everything() -> dict[str, Any]:
+def _of_everything(caller: Caller) -> dict[str, Any]:
     day, workers = statistics.last_day(), worker_registry.all_workers()
     queues = queue_operations.queue_statuses()
     return _of_jobs(statistics.counts_by_status(), day, "estimated from the numbers of jobs in 14 ranges of time") | {
         "queue_statuses": queues,
+        "gates": job_gates.all_gates(),
+        "may_switch": may_define(caller),
         "unserved": [status for status in queues if status.is_unserved],
         "workers": [worker for worker in workers if worker.is_alive],
         "gone": sum(not worker.is_alive for worker in workers),

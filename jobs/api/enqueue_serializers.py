@@ -20,7 +20,7 @@ from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody
 
 LONGEST_WAIT = 30 * 86_400
 ENQUEUED = {"jobId": 7, "kind": "cleanup", "queue": "cleanup", "status": "PENDING", "deduplicated": False,
-            "trackingUrl": "/job-status/7"}  # fmt: skip
+            "inline": False, "trackingUrl": "/job-status/7"}  # fmt: skip
 CLEANUP = {
     "name": "cleanup",
     "summary": "Delete what ended long ago.",
@@ -145,6 +145,9 @@ class EnqueuedSerializer(serializers.Serializer[Enqueued]):
     status = serializers.CharField(source="job.status")
     deduplicated = serializers.BooleanField(
         source="is_deduplicated", help_text="Whether an open job had the unique key, so that no job was created."
+    )
+    inline = serializers.BooleanField(
+        source="is_inline", help_text="Whether the job ran at once, because a gate of the queue is off."
     )
     trackingUrl = serializers.SerializerMethodField()
 

@@ -34,10 +34,11 @@ RETURNING *
 NEXT_JOB = """
     SELECT due.id FROM jobs_job due {fair_join}
      WHERE due.queue = %(queue)s AND due.status = 'PENDING' AND due.run_at <= statement_timestamp()
-       AND (due.start_by IS NULL OR due.start_by > statement_timestamp()) {with_room} {fair_window}
+       AND (due.start_by IS NULL OR due.start_by > statement_timestamp()) {only} {with_room} {fair_window}
      ORDER BY {fair_order} due.priority DESC, due.run_at, due.id
      LIMIT 1 FOR UPDATE OF due SKIP LOCKED
 """
+ONLY = "AND due.id = %(job)s"
 WITH_ROOM = """
        AND due.concurrency_key NOT IN (  -- index job_running
            SELECT concurrency_key FROM jobs_job
@@ -60,14 +61,14 @@ FAIR = {
 UNFAIR = dict.fromkeys(FAIR, "")
 
 
-def claim(*, queue: str, worker: str) -> Job | None:
+def claim(*, queue: str, worker: str, job_id: int | None = None) -> Job | None:
     """Claim the next due job of `queue` for `worker`; return None if no job may start now.
 
     The job with the highest priority comes first, then the job that has been due longest. In a fair queue, a job of
     the organization with the fewest running jobs comes first. A job whose concurrency key is used up lets others
     pass. The lease expires JOB_LEASE_SECONDS after the current time of the database. Its fencing token is
     `lease_token` of the returned job. No job may start while the queue is paused, runs as many jobs as its concurrency
-    allows, or has used up its rate. Raises UnknownQueue.
+    allows, or has used up its rate. With `job_id`, no other job comes into question. Raises UnknownQueue.
     """
     with transaction.atomic():
         locked = Queue.objects.select_for_update(no_key=True).filter(name=queue).annotate(now=Now()).first()
@@ -75,19 +76,20 @@ def claim(*, queue: str, worker: str) -> Job | None:
             raise transitions.unknown_queue(queue)
         if locked.paused_at or _is_full(locked) or _has_used_up_rate(locked):
             return None
-        job = _claim_next(locked, worker)
+        job = _claim_next(locked, worker, job_id)
         if job is not None and locked.rate_allowed is not None:
             _spend_rate(locked)
     return job
 
 
-def _claim_next(queue: Queue, worker: str) -> Job | None:
+def _claim_next(queue: Queue, worker: str, job_id: int | None) -> Job | None:
     kinds = kinds_of(queue.name)
     key_limits = {kind.name: kind.key_limit for kind in kinds if kind.concurrency_key is not None}
-    fair = FAIR if queue.is_fair else UNFAIR
-    next_job = NEXT_JOB.format(with_room=WITH_ROOM if key_limits else "", **fair)
+    parts = (FAIR if queue.is_fair and job_id is None else UNFAIR) | {"only": "" if job_id is None else ONLY}
+    next_job = NEXT_JOB.format(with_room=WITH_ROOM if key_limits else "", **parts)
     parameters: dict[str, Any] = {
         "queue": queue.name,
+        "job": job_id,
         "worker": worker,
         "lease": uuid4(),
         "lease_time": lease_time(),

@@ -60,13 +60,15 @@ def create(
     run_at: datetime | None = None,
     start_within: timedelta | None = None,
     unique: Uniqueness | None = None,
+    wakes: bool = True,
 ) -> Job:
     """Create a job in the caller's transaction, and send a wake-up after the commit.
 
     `arguments` is JSON that the code of the kind reads. `total` is the number of organizations to process, if it is
     known. `requested_by` is an actor. A higher `priority` runs first. The job waits in `queue`, or in the queue of
     its kind. It is due after `wait`, or at `run_at`. If it has not started `start_within` after that, the engine
-    cancels it. Raises UnknownKind, UnknownQueue, or IntegrityError if another job has the unique key.
+    cancels it. Without `wakes`, no wake-up is sent, because the caller runs the job. Raises UnknownKind, UnknownQueue,
+    or IntegrityError if another job has the unique key.
     """
     job_kind = kind_named(kind)
     waits_in = transitions.queue_named(queue or job_kind.queue, hold=queue not in ("", job_kind.queue))
@@ -92,7 +94,7 @@ def create(
     later = wait if run_at is None else max(run_at - timezone.now(), timedelta())
     if later:
         wakeup.wake_later(job.queue, after=later)
-    else:
+    elif wakes:
         wakeup.wake(job.queue, job_id=job.pk, kind=kind)
     return job
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryFile
@@ -24,7 +25,7 @@ MAX_RESULT_BYTES = 60 * 1024
 class Run:
     """A claimed job during its work. As a context manager it runs the heartbeat. Use it in one thread only."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, *, end_at: float | None = None) -> None:
         if job.lease_token is None:
             raise LeaseLost
         self.job = job
@@ -34,6 +35,7 @@ class Run:
         self.artifacts: list[output.WrittenArtifact] = []
         """The files that the attempt has written (`artifact`)."""
         self._cancel_requested = False
+        self._end_at = end_at
         self.heartbeat = Heartbeat(job.pk, self.lease)
         self.limits = TimeLimits(job.pk, kind_limits(job.kind))
 
@@ -58,7 +60,7 @@ class Run:
             raise LeaseLost
         if self._cancel_requested:
             raise CancelRequested
-        if stop_request.is_requested():
+        if stop_request.is_requested() or (self._end_at is not None and time.monotonic() > self._end_at):
             raise StopRequested
         self.limits.check()
 

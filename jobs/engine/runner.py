@@ -79,8 +79,10 @@ def wake_for_the_rest(queue: str) -> None:
         wakeup.wake(queue)
 
 
-def run_claimed(job: Job) -> None:
+def run_claimed(job: Job, *, end_at: float | None = None) -> None:
     """Do the work of a claimed job and record its end, whatever the end is.
+
+    After `end_at`, by the monotonic clock, the work stops at its next check, and another worker continues it.
 
     The actor of the work is the system. The person who requested the job is in `job.requested_by`.
     """
@@ -92,7 +94,7 @@ def run_claimed(job: Job) -> None:
         log.info("job_started", **fields, kind=job.kind, attempt=job.round_attempt + 1)
         with tracing.span(f"job {job.kind}", job.trace_context, _attributes(job)):
             try:
-                with Run(job) as run:
+                with Run(job, end_at=end_at) as run:
                     record_end = _work(run)
                     _persist(record_end)
             except LeaseLost:

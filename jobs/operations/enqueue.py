@@ -7,17 +7,21 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import jsonschema
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from flagsite.core import actor
-from jobs.engine import lifecycle
+from jobs.engine import at_once, lifecycle
 from jobs.engine.kinds import JobKind, enqueueable_kinds, kind_named
 from jobs.engine.lifecycle import Uniqueness
 from jobs.engine.models import Job
 from jobs.errors import InvalidJobArguments, UnknownKind
+from jobs.operations import gates
 from orgs.access import requesters
 from orgs.access.caller import Caller
 from orgs.access.visible_organizations import OrganizationName, find_visible_organization
@@ -41,6 +45,8 @@ class Enqueued:
 
     job: Job
     is_deduplicated: bool = False
+    is_inline: bool = False
+    """Whether the job has run at once in this process, because a gate of the queue is off."""
 
 
 def enqueue_for(
@@ -97,7 +103,9 @@ def enqueue(
 
     `by` is the actor, `organization_id` the organization for which the job works, and `run_at` the time at which the
     job is due; None means now. `priority` None takes the one of the trigger. The job waits in `queue`, or in the queue
-    of its kind. Raises UnknownKind, UnknownQueue, InvalidJobArguments, and the errors of the kind's own check.
+    of its kind. If a gate of the queue is off, a job that is due runs before the function returns, for 30 seconds at
+    most (`jobs.operations.gates`). Raises UnknownKind, UnknownQueue, InvalidJobArguments, and the errors of the kind's
+    own check.
     """
     job_kind = enqueueable(kind)
     kind = job_kind.name
@@ -110,6 +118,8 @@ def enqueue(
     check_request(job_kind, values, organization_id=organization_id, by=by or context.actor)
     if unique is None and job_kind.unique_key is not None:
         unique = Uniqueness(job_kind.unique_key(values))
+    unit = correlation_id or context.correlation_id or uuid4().hex
+    is_inline = _runs_at_once(Job.Trigger(trigger), run_at, organization_id=organization_id, unit=unit)
     while True:
         try:
             with transaction.atomic():
@@ -126,20 +136,30 @@ def enqueue(
                     run_at=run_at,
                     start_within=start_within,
                     unique=unique,
+                    wakes=not is_inline,
                 )
                 if job_kind.created is not None:
                     job_kind.created(job)
                 audit_log.record(
                     "job.enqueue", f"job:{job.pk}", by=by or context.actor, organization_id=organization_id,
-                    reason=reason, kind=kind, trigger=str(trigger),
+                    reason=reason, kind=kind, trigger=str(trigger), **({"inline": True} if is_inline else {}),
                 )  # fmt: skip
-            return Enqueued(job)
+                if is_inline:
+                    transaction.on_commit(partial(at_once.run_at_once, job.pk))
+            if is_inline:
+                job.refresh_from_db()
+            return Enqueued(job, is_inline=is_inline)
         except IntegrityError:
             if unique is None:
                 raise
         same = Job.objects.filter(unique_key=unique.key).first()
         if same is not None:  # else it has ended meanwhile, and the key is free
             return Enqueued(same, is_deduplicated=True)
+
+
+def _runs_at_once(trigger: Job.Trigger, run_at: datetime | None, *, organization_id: int | None, unit: str) -> bool:
+    is_due = run_at is None or run_at <= timezone.now()
+    return is_due and not gates.is_open(trigger, organization_id=organization_id, unit=unit)
 
 
 def check_role(caller: Caller, kind: JobKind, arguments: Mapping[str, Any]) -> None:
