@@ -120,41 +120,38 @@ def enqueue(
         unique = Uniqueness(job_kind.unique_key(values))
     unit = correlation_id or context.correlation_id or uuid4().hex
     is_inline = _runs_at_once(Job.Trigger(trigger), run_at, organization_id=organization_id, unit=unit)
+    columns = {
+        "queue": queue, "arguments": values, "organization_id": organization_id,
+        "requested_by": by or context.actor, "correlation_id": correlation_id or context.correlation_id,
+        "reason": reason, "priority": PRIORITIES[trigger] if priority is None else priority, "trigger": trigger,
+        "run_at": run_at, "start_within": start_within, "unique": unique,
+    }  # fmt: skip
     while True:
         try:
-            with transaction.atomic():
-                job = lifecycle.create(
-                    kind=kind,
-                    queue=queue,
-                    arguments=values,
-                    organization_id=organization_id,
-                    requested_by=by or context.actor,
-                    correlation_id=correlation_id or context.correlation_id,
-                    reason=reason,
-                    priority=PRIORITIES[trigger] if priority is None else priority,
-                    trigger=trigger,
-                    run_at=run_at,
-                    start_within=start_within,
-                    unique=unique,
-                    wakes=not is_inline,
-                )
-                if job_kind.created is not None:
-                    job_kind.created(job)
-                audit_log.record(
-                    "job.enqueue", f"job:{job.pk}", by=by or context.actor, organization_id=organization_id,
-                    reason=reason, kind=kind, trigger=str(trigger), **({"inline": True} if is_inline else {}),
-                )  # fmt: skip
-                if is_inline:
-                    transaction.on_commit(partial(at_once.run_at_once, job.pk))
-            if is_inline:
-                job.refresh_from_db()
-            return Enqueued(job, is_inline=is_inline)
+            return Enqueued(_create(job_kind, is_inline=is_inline, **columns), is_inline=is_inline)
         except IntegrityError:
             if unique is None:
                 raise
         same = Job.objects.filter(unique_key=unique.key).first()
         if same is not None:  # else it has ended meanwhile, and the key is free
             return Enqueued(same, is_deduplicated=True)
+
+
+def _create(kind: JobKind, *, is_inline: bool, **columns: Any) -> Job:
+    """Create the job with its audit entry. If it runs inline, run it after the commit. Raises IntegrityError."""
+    with transaction.atomic():
+        job = lifecycle.create(kind=kind.name, wakes=not is_inline, **columns)
+        if kind.created is not None:
+            kind.created(job)
+        audit_log.record(
+            "job.enqueue", f"job:{job.pk}", by=job.requested_by, organization_id=job.organization_id,
+            reason=job.reason, kind=kind.name, trigger=str(job.trigger), **({"inline": True} if is_inline else {}),
+        )  # fmt: skip
+        if is_inline:
+            transaction.on_commit(partial(at_once.run_at_once, job.pk))
+    if is_inline:
+        job.refresh_from_db()
+    return job
 
 
 def _runs_at_once(trigger: Job.Trigger, run_at: datetime | None, *, organization_id: int | None, unit: str) -> bool:
