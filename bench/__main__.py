@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import (
+    batch_evaluation,
     batches,
     cleanup,
     coherence,
@@ -63,6 +64,7 @@ BENCHES: dict[str, Callable[[Installation, int], Result | list[Result]]] = {
     "growth": growth.growth,
     "empty_jobs": empty_jobs.empty_jobs,
     "batches": batches.batches,
+    "batch_evaluation": batch_evaluation.batch_evaluation,
     "waiting_jobs": waiting_jobs.waiting_jobs,
     "recovery": recovery.recovery,
     "import": imports,
