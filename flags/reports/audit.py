@@ -18,7 +18,7 @@ from orgs.access.caller import Caller
 from orgs.audit import selectors, words
 from orgs.audit.selectors import Entries
 
-TITLE = "Audit"
+TITLE = "Audit log"
 CHARTED = 10
 BLOCK_SIZE = 2000
 """Entries whose organizations are named with one query."""

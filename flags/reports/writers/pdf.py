@@ -30,8 +30,10 @@ MAX_ROWS_OF_TABLE = 400
 PREVIEW_ROWS = 12
 PICTURE_PPI = 100.0
 LONGEST_CELL = 600
-UNBROKEN = re.compile(r"\S{13,}")
 ZERO_WIDTH_SPACE = "\u200b"
+LONG_WORD = re.compile(r"\S{11,}")
+AFTER_SIGN = re.compile(r"([._/:@-])(?=\S)")
+LONG_PART = re.compile(rf"[^\s{ZERO_WIDTH_SPACE}]{{11,}}")
 
 
 def write_pdf(heading: Heading, figures: Figures) -> bytes:
@@ -112,8 +114,15 @@ def _chart(chart: Chart) -> dict[str, Any]:
 
 
 def breakable(text: str) -> str:
-    """Return the text with places in long words where a line may end, so that no cell is wider than its column."""
-    return UNBROKEN.sub(lambda word: re.sub(r"(.{6})(?=.)", rf"\1{ZERO_WIDTH_SPACE}", word[0]), text)
+    """Return the text with places in long words where a line may end, so that no cell is wider than its column.
+
+    A line ends after a sign such as a dot if there is one, and else after some letters.
+    """
+    return LONG_WORD.sub(lambda word: LONG_PART.sub(_cut, AFTER_SIGN.sub(rf"\1{ZERO_WIDTH_SPACE}", word[0])), text)
+
+
+def _cut(part: re.Match[str]) -> str:
+    return re.sub(r"(.{6})(?=.)", rf"\1{ZERO_WIDTH_SPACE}", part[0])
 
 
 @functools.cache

@@ -131,6 +131,7 @@ def test_long_words_have_places_where_a_line_may_end() -> None:
     assert text.startswith("short x")
     assert max(map(len, text.replace(" ", pdf.ZERO_WIDTH_SPACE).split(pdf.ZERO_WIDTH_SPACE))) <= 6
     assert text.replace(pdf.ZERO_WIDTH_SPACE, "") == "short " + "x" * 100
+    assert pdf.breakable("access_key.create").split(pdf.ZERO_WIDTH_SPACE) == ["access_", "key.", "create"]
 
 
 @pytest.mark.parametrize("format_", list(FileFormat))
