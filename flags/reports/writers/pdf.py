@@ -122,7 +122,7 @@ def breakable(text: str) -> str:
 
 
 def _cut(part: re.Match[str]) -> str:
-    return re.sub(r"(.{6})(?=.)", rf"\1{ZERO_WIDTH_SPACE}", part[0])
+    return re.sub(r"(.{6})(?=.{3})", rf"\1{ZERO_WIDTH_SPACE}", part[0])
 
 
 @functools.cache

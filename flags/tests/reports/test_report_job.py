@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from threading import Thread
 from typing import Any
 
 import pytest
-from django.test import Client
+from django.db import connection
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
@@ -15,7 +16,8 @@ from conftest import Cast
 from flags.definitions.models import Flag
 from flags.reports import report_job
 from flags.reports.progress import ReportProgress
-from flags.reports.report_job import KIND, PICTURE
+from flags.reports.report_job import KIND, PICTURE, files_of
+from flagsite.core import actor
 from jobs.artifacts import uploads
 from jobs.artifacts.models import Artifact
 from jobs.engine.kinds import kind_named
@@ -28,6 +30,7 @@ from jobs.tasks import enqueue_job
 from orgs.access.caller import Caller
 from orgs.access.models import Role
 from orgs.audit import audit_log
+from orgs.audit.models import AuditEntry
 from orgs.errors import RoleNeeded
 from orgs.tests.commands import run
 from orgs.tests.people import person
@@ -122,7 +125,7 @@ def test_an_audit_report_is_not_made_for_somebody_who_is_no_admin_any_more(cast:
     assert "may no longer request it" in (job.error_message or "")
 
 
-def test_a_bound_operator_gets_a_report_on_the_own_subtree(cast: Cast, client: Client) -> None:
+def test_a_bound_operator_gets_a_report_on_the_own_subtree(cast: Cast) -> None:
     bound = Caller("key:x", Role.OPERATOR, cast.north.pk)
     job = enqueue_for(bound, kind=KIND, arguments={"report": "usage", "format": "json"}).job
     assert job.organization_id == cast.north.pk
@@ -158,15 +161,30 @@ def test_a_report_that_is_cancelled_leaves_no_file(cast: Cast, monkeypatch: pyte
     assert names_of(job) == []
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_report_sees_one_state_of_the_database(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The number of the entries and the entries themselves are of the same moment."""
-    job = made(report="audit", format="json", period="day")
+    """Somebody adds an entry after the entries were counted and before they are written."""
     today = timezone.now().date().isoformat()
-    audit_log.record("flag.set", "flag:x", by="user:ada")
+
+    def add_entry() -> None:
+        with actor.acting("worker", actor=actor.SYSTEM):
+            audit_log.record("flag.set", "flag:later", by="user:ada")
+        connection.close()
+
+    def added_between(*arguments: Any) -> Any:
+        other = Thread(target=add_entry)
+        other.start()
+        other.join()
+        return files_of(*arguments)
+
+    monkeypatch.setattr(report_job, "files_of", added_between)
     job = made(report="audit", format="json", **{"from": today, "to": today})
     with uploads.files.opened(Artifact.objects.get(job_id=job.pk, name=job.result["files"][0]).storage_key) as content:
         document = json.load(content)
-    assert document["figures"]["entries"] == len(document["tables"]["entries"])
+    subjects = [row["subject"] for row in document["tables"]["entries"]]
+    assert AuditEntry.objects.filter(subject="flag:later").exists()
+    assert "flag:later" not in subjects
+    assert document["figures"]["entries"] == len(subjects)
 
 
 def test_who_is_named_gets_an_e_mail_with_the_key_figures(cast: Cast) -> None:
