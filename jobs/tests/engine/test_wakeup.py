@@ -92,6 +92,16 @@ def test_a_broker_that_is_away_harms_nobody(monkeypatch: pytest.MonkeyPatch) -> 
         assert sender.is_alive()
 
 
+def test_a_wake_up_names_the_job_and_its_kind_for_who_watches_the_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    with broker_at("memory://", monkeypatch), wakeup_sender.current_app.connection() as connection:
+        wakeup_sender.send(WakeUp("default", 17, "propagation"))
+        queue = connection.SimpleQueue("default")
+        message = queue.get(timeout=5)
+        queue.close()
+    assert (message.headers["jobId"], message.headers["jobKind"]) == (17, "propagation")
+    assert message.headers["argsrepr"] == "('default', job 17, propagation)"
+
+
 @pytest.mark.django_db
 def test_nothing_is_sent_before_the_commit(
     monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
