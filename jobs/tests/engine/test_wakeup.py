@@ -98,7 +98,7 @@ def test_a_wake_up_names_the_job_and_its_kind_for_who_watches_the_messages(monke
         queue = connection.SimpleQueue("default")
         message = queue.get(timeout=5)
         queue.close()
-    assert (message.headers["jobId"], message.headers["jobKind"]) == (17, "propagation")
+    assert message.headers | {"jobId": 17, "jobKind": "propagation"} == message.headers
     assert message.headers["argsrepr"] == "('default', job 17, propagation)"
 
 
