@@ -29,6 +29,7 @@ from bench import (
     reads,
     recovery,
     scraping,
+    upkeep,
     waiting_jobs,
     written_reports,
 )
@@ -72,6 +73,8 @@ BENCHES: dict[str, Callable[[Installation, int], Result | list[Result]]] = {
     "lists": lists.lists,
     "overview": overview_pages.overview,
     "cleanup": cleanup.cleanup,
+    "statistics": upkeep.statistics,
+    "recalculation": upkeep.recalculation,
     "metrics": scraping.scraping,
     "reads": reads.reads,
     "different": reads.memory_of_different_organizations,

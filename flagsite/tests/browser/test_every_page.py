@@ -172,6 +172,8 @@ PAGES = {
     "try-out-refused": "/admin/flags/flag/{flag}/evaluate/?organization=id:{root}",
     "adoption": "/admin/flags/flag/{flag}/adoption/",
     "stale": "/admin/flags/flag/stale/",
+    "statistics": "/admin/flags/statistic/",
+    "compute-statistics": "/admin/flags/statistic/compute/",
     "schedules": "/admin/flags/flagschedule/",
     "schedule": "/admin/flags/flagschedule/{schedule}/change/",
     "schedule-retry": "/admin/flags/flagschedule/{schedule}/retry/do/",
