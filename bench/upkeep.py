@@ -24,7 +24,8 @@ SELECT flag.id, flag.id, 1, flag.id %% 2 = 0, 1, 'key:bench' FROM flags_flag fla
 OWN_VALUES = """
 WITH changed AS (
     INSERT INTO flags_change (number, flag_id, organization_id, enabled, source_id, requested_by)
-    SELECT nextval('flags_change_number'), flag.id, organization.id, true, organization.id, 'key:bench ' || organization.id %% 50
+    SELECT nextval('flags_change_number'), flag.id, organization.id, true, organization.id,
+           'key:bench ' || organization.id %% 50
       FROM orgs_organization organization JOIN flags_flag flag ON flag.key = 'statistics-1'
     RETURNING organization_id, flag_id, number)
 UPDATE flags_flagstate state SET source_id = state.organization_id, change_number = changed.number, enabled = true
@@ -40,7 +41,10 @@ INSERT INTO jobs_job (kind, queue, status, ended_as, total, started_at, complete
 SELECT 'propagation', 'propagation', 'COMPLETED', 'COMPLETED', n, now() - interval '1 minute', now()
   FROM generate_series(1, 100000) n
 """
-START = "import django; django.setup(); from flags.statistics import computation; print(computation.start(by='bench').batch.pk)"
+START = (
+    "import django; django.setup(); from flags.statistics import computation; "
+    "print(computation.start(by='bench').batch.pk)"
+)
 ENDED = "SELECT outcome FROM jobs_batch WHERE id = %s"
 EACH = "SELECT name, seconds FROM flags_statistic ORDER BY seconds DESC"
 RECALCULATE = (
