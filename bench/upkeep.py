@@ -10,7 +10,10 @@ from bench.report import Result
 
 FLAGS = 9
 """Flags besides the one that the benchmark sets over HTTP."""
-MORE_FLAGS = "INSERT INTO flags_flag (key, salt) SELECT 'statistics-' || n, 'salt' FROM generate_series(1, %s) n"
+MORE_FLAGS = """
+INSERT INTO flags_flag (key, salt, description, created_by)
+SELECT 'statistics-' || n, 'salt', '', '' FROM generate_series(1, %s) n ON CONFLICT DO NOTHING
+"""
 STATES = """
 INSERT INTO flags_flagstate (organization_id, flag_id, enabled, source_id, change_number, updated_at)
 SELECT organization.id, flag.id, flag.id %% 2 = 0, 1, flag.id, now()
@@ -34,7 +37,7 @@ UPDATE flags_flagstate state SET source_id = state.organization_id, change_numbe
 USAGE = """
 INSERT INTO flags_flaguseday (day, organization_id, flag_id, evaluations)
 SELECT current_date - age, organization.id, 0, 10
-  FROM generate_series(0, 9) age CROSS JOIN orgs_organization organization
+  FROM generate_series(0, 9) age CROSS JOIN orgs_organization organization ON CONFLICT DO NOTHING
 """
 JOBS = """
 INSERT INTO jobs_job (kind, queue, status, ended_as, total, started_at, completed_at)
