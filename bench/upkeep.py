@@ -16,19 +16,19 @@ SELECT 'statistics-' || n, 'salt', '', '' FROM generate_series(1, %s) n ON CONFL
 """
 STATES = """
 INSERT INTO flags_flagstate (organization_id, flag_id, enabled, source_id, change_number, updated_at)
-SELECT organization.id, flag.id, flag.id %% 2 = 0, 1, flag.id, now()
-  FROM orgs_organization organization CROSS JOIN flags_flag flag WHERE flag.key LIKE 'statistics-%%'
+SELECT organization.id, flag.id, flag.id % 2 = 0, 1, flag.id, now()
+  FROM orgs_organization organization CROSS JOIN flags_flag flag WHERE flag.key LIKE 'statistics-%'
  ORDER BY 1, 2
 """
 CHANGES = """
 INSERT INTO flags_change (number, flag_id, organization_id, enabled, source_id, requested_by)
-SELECT flag.id, flag.id, 1, flag.id %% 2 = 0, 1, 'key:bench' FROM flags_flag flag WHERE flag.key LIKE 'statistics-%%'
+SELECT flag.id, flag.id, 1, flag.id % 2 = 0, 1, 'key:bench' FROM flags_flag flag WHERE flag.key LIKE 'statistics-%'
 """
 OWN_VALUES = """
 WITH changed AS (
     INSERT INTO flags_change (number, flag_id, organization_id, enabled, source_id, requested_by)
     SELECT nextval('flags_change_number'), flag.id, organization.id, true, organization.id,
-           'key:bench ' || organization.id %% 50
+           'key:bench ' || organization.id % 50
       FROM orgs_organization organization JOIN flags_flag flag ON flag.key = 'statistics-1'
     RETURNING organization_id, flag_id, number)
 UPDATE flags_flagstate state SET source_id = state.organization_id, change_number = changed.number, enabled = true
