@@ -58,3 +58,4 @@ PERIODIC_TASK, PERIODIC_TASK_ID = "clean up old jobs on Sundays", 100
 NEW_PERIODIC_TASK = "clean up old jobs every night"
 QUEUE, SPARE_QUEUE, NEW_QUEUE = "default", "campaigns", "exports"
 """The queue of several kinds, a queue without jobs, and a queue that the demo does not have."""
+STATISTIC = "adoption"

@@ -57,6 +57,7 @@ BY_OPERATION: dict[str, dict[str, Any]] = {
     "pauseOneQueue": {"name": names.QUEUE},
     "resumeOneQueue": {"name": names.QUEUE},
     "getQueue": {"name": names.QUEUE},
+    "readStatistic": {"name": names.STATISTIC},
     "deleteQueue": {"name": names.SPARE_QUEUE},
     "changeQueue": {"name": names.QUEUE},
     "pauseQueue": {"name": names.QUEUE},

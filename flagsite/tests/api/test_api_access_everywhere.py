@@ -141,6 +141,8 @@ ROLES = {
     "v1/periodic-tasks/<id:task_id>": "GET reader PATCH admin DELETE admin",
     "v1/tree": "GET admin",
     "v1/tree/repair": "POST admin",
+    "v1/statistics": "GET reader POST operator",
+    "v1/statistics/<str:name>": "GET reader",
     "v1/schedules": "GET reader POST editor",
     "v1/schedules/<id:schedule_id>": "GET reader",
     "v1/schedules/<id:schedule_id>/cancel": "POST editor",
