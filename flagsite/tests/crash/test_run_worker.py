@@ -34,17 +34,24 @@ def burst(installation: Installation) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_worker_serves_new_queues_and_its_beat_ends_with_it(installation: Installation) -> None:
+def test_a_worker_serves_new_queues_tells_what_runs_and_its_beat_ends_with_it(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(installation.environment, "WORKER_TASK_EVENTS", "true")
+    watcher = installation.run("celery", "-A", "flagsite", "events", "--dump")
     worker = installation.start_worker(1, "--with-scheduler")
     eventually(lambda: "report" in str(workers(installation)), within=60)
     (one,) = workers(installation)
-    assert one["name"].startswith("w1@")
+    assert one["name"].startswith(f"w{installation.processes.index(worker)}@")
     assert one["queues"] == sorted(one["queues"]) != []
 
     installation.sql("INSERT INTO jobs_queue (name) VALUES ('made-later')")
     eventually(lambda: "made-later" in workers(installation)[0]["queues"], within=30)
     job_id = installation.sql(CLEANUP, ["made-later"])[0][0]
     eventually(lambda: installation.chain_ended(job_id), within=30)
+    events = installation.log_of(watcher)  # what Flower shows too
+    eventually(lambda: f"args=('made-later', job {job_id}, cleanup)" in events.read_text(), within=30)
+    eventually(lambda: f"job {job_id}, cleanup'" in events.read_text().partition("task succeeded")[2], within=30)
     installation.sql("DELETE FROM jobs_queue WHERE name = 'made-later'")
     eventually(lambda: "made-later" not in workers(installation)[0]["queues"], within=30)
 

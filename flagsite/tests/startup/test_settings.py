@@ -226,3 +226,17 @@ def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     for folder in (tmp_path / "file", tmp_path / "file" / "data"):
         with pytest.raises(ServerError, match=f"The data folder {folder} cannot be made .*FLAGSITE_DATA_DIR"):
             locks.make_data_folder(folder)
+
+
+@pytest.mark.parametrize(("enabled", "inline"), [("", False), ("true", False), ("false", True), ("off", True)])
+def test_without_a_queue_work_runs_in_the_request(monkeypatch: pytest.MonkeyPatch, enabled: str, inline: bool) -> None:
+    """The setting of the reference, and JOBS_INLINE, mean the same."""
+    monkeypatch.setenv("QUEUE_ENABLED", enabled)
+    monkeypatch.delenv("JOBS_INLINE", raising=False)
+    assert runpy.run_path(SETTINGS)["JOBS_INLINE"] is inline
+
+
+def test_the_shortest_wait_of_a_retry_is_not_longer_than_the_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETRY_WAIT_MIN", "20")
+    with pytest.raises(ImproperlyConfigured, match="RETRY_WAIT_MIN is greater than RETRY_WAIT_MAX"):
+        runpy.run_path(SETTINGS)

@@ -9,6 +9,7 @@ import pytest
 from django.db import OperationalError, transaction
 
 from flagsite.core.db import transient_errors
+from jobs import tasks
 from jobs.engine import lifecycle, runner, stop_request, worker_registry
 from jobs.engine.models import Job
 from jobs.engine.run import Run
@@ -200,3 +201,13 @@ def test_a_worker_leaves_the_rest_to_another_wake_up_after_a_while(
 def test_a_workers_name_is_unique_for_its_start() -> None:
     assert worker_registry.process_name() == worker_registry.process_name()
     assert len(worker_registry.process_name().split(":")) == 3
+
+
+@pytest.mark.django_db
+def test_the_task_of_a_wake_up_answers_what_ran() -> None:
+    first = waiting()
+    waiting()
+    assert tasks.work(QUEUE) == f"job {first.pk}, {KIND}, and 1 more"
+    last = waiting()
+    assert tasks.work(QUEUE) == f"job {last.pk}, {KIND}"
+    assert tasks.work(QUEUE) is None

@@ -154,3 +154,22 @@ def test_a_forked_process_leaves_to_its_parent_what_the_parent_was_asked_for(mon
     sender.waiting.append(WakeUp("parents"))
     assert succeeds_in_child(lambda: not sender.waiting)
     assert list(sender.waiting) == [WakeUp("parents")]
+
+
+def test_the_message_names_the_job_as_a_hint_and_has_only_the_queue_as_an_argument(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = Celery("test", broker="memory://", set_as_current=False)
+    monkeypatch.setattr(wakeup_sender, "current_app", app)
+    wakeup_sender.send(WakeUp("report", 17, "recount"))
+    wakeup_sender.send(WakeUp("report"))
+    with app.connection_for_read() as broker, broker.channel() as channel:
+        queue = app.amqp.queues["report"](channel)
+        first, second = queue.get(no_ack=True), queue.get(no_ack=True)
+    assert first is not None
+    assert second is not None
+    assert (first.headers["jobId"], first.headers["jobKind"]) == (17, "recount")
+    assert first.headers["argsrepr"] == "('report', job 17, recount)"
+    assert first.payload[0] == ["report"]
+    assert "jobId" not in second.headers
+    app.close()
