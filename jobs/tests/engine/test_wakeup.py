@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from celery import Celery
@@ -168,8 +169,9 @@ def test_the_message_names_the_job_as_a_hint_and_has_only_the_queue_as_an_argume
         first, second = queue.get(no_ack=True), queue.get(no_ack=True)
     assert first is not None
     assert second is not None
-    assert (first.headers["jobId"], first.headers["jobKind"]) == (17, "recount")
-    assert first.headers["argsrepr"] == "('report', job 17, recount)"
+    headers: dict[str, Any] = dict(first.headers)
+    assert (headers["jobId"], headers["jobKind"]) == (17, "recount")
+    assert headers["argsrepr"] == "('report', job 17, recount)"
     assert first.payload[0] == ["report"]
     assert "jobId" not in second.headers
     app.close()
