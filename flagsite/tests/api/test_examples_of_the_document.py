@@ -28,6 +28,7 @@ from orgs.tree.models import Organization
 FIRST_IDS = {
     "orgs_organization": 1,
     "flags_flag": 1,
+    "jobs_artifact": 1,
     "jobs_batch": 1,
     "jobs_delivery": 1,
     "jobs_subscription": 1,
@@ -74,7 +75,8 @@ def sent(request: Request, key: str) -> tuple[int, Any]:
     headers = {"Content-Type": request.content_type} if request.content_type else {}
     query = f"?{urlencode(request.query)}" if request.query else ""
     response = Api(key).send(request.method, request.path + query, body, **headers)
-    return response.status_code, response.content[:500] if hasattr(response, "content") else b""
+    content = b"".join(response.streaming_content) if response.streaming else response.content
+    return response.status_code, content[:500]
 
 
 def test_each_example_of_a_request_is_answered_well_with_the_data_of_the_demo(demo: None, settings: Any) -> None:
