@@ -208,7 +208,12 @@ class DeliveryFilters(QuerySerializer):
     )
 
 
-@extend_schema_serializer(examples=[OpenApiExample("In the outbox", value=DELIVERY)])
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample("In the outbox", value=DELIVERY),
+        OpenApiExample("Under way", value=DELIVERY | {"status": "PENDING", "error": None}, status_codes=[202]),
+    ]
+)
 class DeliverySerializer(serializers.Serializer[Delivery]):
     """A delivery: one message to one recipient."""
 

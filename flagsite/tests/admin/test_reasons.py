@@ -11,6 +11,7 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from conftest import Cast
 from flags.definitions import service
+from jobs.tests.notifications.stored import subscription_and_delivery
 from orgs.access import access_keys
 from orgs.audit.models import AuditEntry
 from orgs.tests.people import SUPERUSER, person, shown, signed_in
@@ -32,6 +33,13 @@ FORMS: list[tuple[str, dict[str, Any]]] = [
     ("/admin/django_celery_beat/periodictask/{task}/delete/", {"post": "yes"}),
     ("/admin/jobs/queue/default/change/", {"max_retries": 1, "backoff_type": "exponential", "backoff_base": 2,
                                            "backoff_jitter": 0, "rate_seconds": 60}),
+    ("/admin/jobs/subscription/add/", {"name": "mine", "channel": "email", "target": "a@example.com",
+                                       "events": ["job.failed"]}),
+    ("/admin/jobs/subscription/{subscription}/change/", {"name": "mine", "events": ["job.failed"],
+                                                         "digest_seconds": 0, "is_active": "on"}),
+    ("/admin/jobs/subscription/{subscription}/test/", {}),
+    ("/admin/jobs/subscription/{subscription}/delete/", {}),
+    ("/admin/jobs/delivery/{delivery}/replay/", {}),
     ("/admin/orgs/organization/add/", {"name": "New", "key": "new"}),
     ("/admin/orgs/organization/{rome}/rename/do/", {"name": "New"}),
     ("/admin/orgs/organization/{rome}/create/do/", {"name": "New", "key": "new"}),
@@ -44,11 +52,14 @@ FORMS: list[tuple[str, dict[str, Any]]] = [
 @pytest.fixture
 def ids(cast: Cast) -> dict[str, Any]:
     interval = IntervalSchedule.objects.create(every=5, period="days")
+    subscription, delivery = subscription_and_delivery()
     task = PeriodicTask.objects.create(name="mine", task="jobs.sweep", interval=interval)
     return {
         "key": access_keys.create(name="theirs")[0].prefix,
         "user": person("viewer", name="somebody").pk,
         "interval": interval.pk,
+        "subscription": subscription.pk,
+        "delivery": delivery.pk,
         "task": task.pk,
         "rome": cast.rome.pk,
     }
