@@ -46,6 +46,7 @@ BEYOND_A_SCHEMA = {
     "invalid-schedule": "whether a cron expression has a day, a time zone exists, and a time is still to come",
     "invalid-definition": "whether rolloutUnit and rolloutLevel fit together, as one of them may be stored",
     "invalid-periodic-task": "whether the workers know a task, and a crontab has a day",
+    "invalid-subscription": "whether an address fits its channel and is public, and whether an event exists",
     "invalid-key-expiry": "whether a time is still to come",
     "unknown-prerequisite": "whether a flag is defined",
     "There is no such organization": "whether an organization exists; OpenFeature answers 400, others 404",
