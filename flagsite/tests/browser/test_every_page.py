@@ -37,6 +37,7 @@ from jobs.notifications.subscriptions import Wish
 from orgs.access.caller import Caller
 from orgs.access.models import Role
 from flagsite.core import actor
+from jobs.engine.models import Queue
 from django_celery_beat.models import IntervalSchedule, CrontabSchedule, PeriodicTask
 service.create(key="checkout", by="user:ada", values={
     "description": "One page instead of four.", "owner": "payments", "tags": ["web"],
@@ -61,6 +62,8 @@ subscriptions.send_test(ada, made)
 report = enqueue(kind="report", arguments={"report": "usage", "period": "week"}, by="user:olga", reason="For the board")
 interval, _ = IntervalSchedule.objects.get_or_create(every=7, period="days")
 CrontabSchedule.objects.get_or_create(minute="0", hour="9")
+Queue.objects.get_or_create(name="exports")
+enqueue(kind="cleanup", queue="exports", by="user:ada")
 PeriodicTask.objects.get_or_create(name="mine", defaults={"task": "jobs.sweep", "interval": interval})
 """
 WORDS_BROKEN = """() => {
@@ -126,6 +129,11 @@ PAGES = {
     "job-priority": "/admin/jobs/job/{job}/priority/do/",
     "queues": "/admin/jobs/queue/",
     "queue": "/admin/jobs/queue/default/change/",
+    "new-queue": "/admin/jobs/queue/add/",
+    "delete-queue": "/admin/jobs/queue/exports/delete/",
+    "enqueue": "/admin/jobs/job/enqueue/",
+    "enqueue-a-report": "/admin/jobs/job/enqueue/?kind=report",
+    "switch-gate": "/admin/gates/jobs-queue/off/",
     "pause": "/admin/jobs/queue/default/pause/",
     "resume": "/admin/jobs/queue/default/resume/",
     "workers": "/admin/jobs/worker/",
@@ -201,7 +209,7 @@ PAGES = {
 
 WITH_AXE = {
     "try-out-result", "search", "delete", "purge", "not-found", "schedules", "subscription", "new-subscription",
-    "delivery", "deliveries",
+    "delivery", "deliveries", "new-queue", "delete-queue", "enqueue", "enqueue-a-report", "switch-gate",
 }  # fmt: skip
 """The pages that no other test checks with axe."""
 
