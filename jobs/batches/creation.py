@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,7 +11,6 @@ from typing import Any
 import structlog
 from django.db import IntegrityError, transaction
 from django.db.models import F
-from django.db.models.functions import Now
 
 from flagsite.core import actor
 from jobs.batches.ending import end_if_done, locked
@@ -18,6 +18,7 @@ from jobs.batches.models import Batch, FailurePolicy
 from jobs.engine import lifecycle, transitions
 from jobs.engine.batch_part import BatchRole
 from jobs.engine.kinds import JobKind, kind_named
+from jobs.engine.many_jobs import create_many
 from jobs.engine.models import Job, Queue
 from jobs.errors import BatchEnded, InvalidBatch, InvalidJobArguments
 from jobs.operations.enqueue import PRIORITIES, check_request, checked_arguments
@@ -155,7 +156,16 @@ def _insert(batch: Batch, members: Sequence[Member]) -> None:
     queues = {queue: transitions.queue_named(queue) for queue in {kind.queue for kind in kinds.values()}}
     jobs = [_job(batch, number, member, kinds[member.kind], queues) for number, member in enumerate(members)]
     _check_organizations(batch, {job.organization_id for job in jobs if job.organization_id is not None})
-    for job in lifecycle.create_many(jobs):
+    keys = [job.unique_key for job in jobs if job.unique_key is not None]
+    if keys:
+        _check_unique(keys)
+    try:
+        with transaction.atomic():
+            create_many(jobs)
+    except IntegrityError:  # another transaction has created such a job meanwhile
+        _check_unique(keys)
+        raise
+    for job in jobs:
         created = kinds[job.kind].created
         if created is not None:
             created(job)
@@ -170,6 +180,7 @@ def _job(batch: Batch, number: int, member: Member, kind: JobKind, queues: Mappi
     if organization_id is None and kind.of_organization:
         organization_id = batch.organization_id
     check_request(kind, arguments, organization_id=organization_id, by=batch.requested_by)
+    key = None if kind.unique_key is None else kind.unique_key(arguments)
     return lifecycle.new_job(
         kind,
         queues[kind.queue],
@@ -183,13 +194,25 @@ def _job(batch: Batch, number: int, member: Member, kind: JobKind, queues: Mappi
         requested_by=batch.requested_by,
         correlation_id=batch.correlation_id,
         reason=batch.reason,
-        run_at=member.run_at or Now(),
+        unique_key=key,
+        unique_while="" if key is None else Job.Uniqueness.OPEN,
+        run_at=member.run_at,
     )
 
 
 def _arguments(kind: JobKind, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return the checked arguments; those of a kind without a schema come from Flagsite's own code."""
     return dict(arguments) if kind.arguments is None else checked_arguments(kind, arguments)
+
+
+def _check_unique(keys: Sequence[str]) -> None:
+    """Check that no two jobs have one unique key. Raises InvalidBatch."""
+    taken = {key for key, count in Counter(keys).items() if count > 1}
+    taken |= {str(key) for key in Job.objects.filter(unique_key__in=keys).values_list("unique_key", flat=True)}
+    if taken:
+        raise InvalidBatch(
+            "Only one such job can be open at a time, and there is another one: " + ", ".join(sorted(taken)[:10]) + "."
+        )
 
 
 def _arguments_of(callback: Callback) -> dict[str, Any]:

@@ -14,10 +14,9 @@ from jobs.batches.models import Batch, FailurePolicy
 from jobs.batches.serializers import BatchInput
 from jobs.engine.models import Job
 from jobs.errors import InvalidBatch
-from jobs.operations.enqueue import enqueueable
+from jobs.operations.enqueue import check_may_enqueue
 from orgs.access.caller import Caller
 from orgs.access.visible_organizations import find_visible_organization, find_visible_organizations
-from orgs.errors import OutsideOfYourSubtree
 
 
 def checked(document: Any, form: type[WriteInput] = BatchInput) -> dict[str, Any]:
@@ -36,14 +35,14 @@ def checked(document: Any, form: type[WriteInput] = BatchInput) -> dict[str, Any
 def create_for(caller: Caller, values: Mapping[str, Any], *, reason: str = "") -> CreatedBatch:
     """Create the batch of a valid document for this caller.
 
-    A bound caller uses kinds that work for one organization, and its batch belongs to its subtree. Raises UnknownKind,
-    OutsideOfYourSubtree, OrganizationNotFound, and the errors of `create_batch`.
+    A bound caller uses kinds that work for one organization, and its batch belongs to its subtree. Raises the errors
+    of `members_for` and of `create_batch`.
     """
     given = dict(values)
     members = members_for(caller, given.pop("members"))
     named, on_finish = given.pop("organization", None), given.pop("on_finish", None)
     if on_finish:
-        _check_kinds(caller, {on_finish["kind"]})
+        check_may_enqueue(caller, on_finish["kind"], on_finish.get("arguments", {}))
     given["failure_policy"] = FailurePolicy(given.get("failure_policy", FailurePolicy.WAIT_FOR_ALL))
     given["trigger"] = Job.Trigger(given["trigger"])
     return create_batch(
@@ -65,9 +64,11 @@ def add_for(caller: Caller, batch_id: int, values: Mapping[str, Any], *, reason:
 def members_for(caller: Caller, given: Sequence[Mapping[str, Any]]) -> list[Member]:
     """Return the members in a valid document, for this caller.
 
-    Raises UnknownKind, OutsideOfYourSubtree, or OrganizationNotFound for an organization that the caller may not see.
+    Raises UnknownKind, RoleNeeded, OutsideOfYourSubtree, or OrganizationNotFound for an organization that the caller
+    may not see.
     """
-    _check_kinds(caller, {member["kind"] for member in given})
+    for member in given:
+        check_may_enqueue(caller, member["kind"], member.get("arguments", {}))
     named = [member.get("organization") for member in given]
     ids = {}
     for reference, found in find_visible_organizations(caller, {each for each in named if each is not None}):
@@ -81,14 +82,6 @@ def members_for(caller: Caller, given: Sequence[Mapping[str, Any]]) -> list[Memb
         )
         for member, reference in zip(given, named, strict=True)
     ]
-
-
-def _check_kinds(caller: Caller, names: set[str]) -> None:
-    for name in sorted(names):
-        if not enqueueable(name).of_organization and caller.organization_id is not None:
-            raise OutsideOfYourSubtree(
-                f"You are bound to an organization, and all organizations share what a job of the kind {name} does."
-            )
 
 
 def _sentences(errors: Any, place: str = "") -> list[str]:

@@ -120,8 +120,13 @@ def _members(help_text: str, **more: Any) -> serializers.ListField:
             value={
                 "name": "upkeep",
                 "members": [
-                    {"kind": "cleanup", "name": "now", "required": True},
-                    {"kind": "cleanup", "name": "tonight", "runAt": "2026-12-01T01:00:00Z"},
+                    {"kind": "cleanup", "name": "jobs", "arguments": {"only": ["jobs"]}, "required": True},
+                    {
+                        "kind": "cleanup",
+                        "name": "batches, tonight",
+                        "arguments": {"only": ["batches"]},
+                        "runAt": "2026-12-01T01:00:00Z",
+                    },
                 ],
                 "failurePolicy": "stop_at_first_failure",
                 "onFinish": {"kind": "cleanup"},
@@ -167,7 +172,9 @@ class BatchInput(WriteInput):
     )
 
 
-@extend_schema_serializer(examples=[OpenApiExample("One more", value={"members": [{"kind": "cleanup"}]})])
+@extend_schema_serializer(
+    examples=[OpenApiExample("One more", value={"members": [{"kind": "cleanup", "arguments": {"olderThanDays": 365}}]})]
+)
 class AddMembersInput(WriteInput):
     """The body of POST /v1/queue/batches/{batch_id}/members."""
 

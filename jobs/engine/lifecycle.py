@@ -5,7 +5,6 @@ The operations of people are in `jobs.operations`. Both use the transitions of `
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,8 +31,6 @@ log = structlog.get_logger(__name__)
 Artifacts = Sequence[output.WrittenArtifact]
 EXPIRED = "expired"
 """The reason of the cancellation of a job that has not started in time."""
-MOST_WAKE_UPS = 100
-"""The most wake-ups that are sent at once for the jobs of one queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +108,6 @@ def new_job(kind: JobKind, queue: Queue, *, arguments: dict[str, Any], **columns
         arguments=arguments,
         **columns,
     )
-
-
-def create_many(jobs: Sequence[Job]) -> list[Job]:
-    """Store many jobs of `new_job` in the caller's transaction, and send wake-ups after the commit.
-
-    A wake-up for each place in a pool of workers is enough, because each worker looks for the next job after each job.
-    """
-    created = Job.objects.bulk_create(jobs, batch_size=1000)
-    for queue, count in Counter(job.queue for job in jobs).items():
-        for _ in range(min(count, MOST_WAKE_UPS)):
-            wakeup.wake(queue)
-    return created
 
 
 def renew(*, job_id: int, lease: UUID) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Mapping
@@ -65,13 +66,7 @@ def enqueue_for(
     work for one organization, in their own queues, and has unique keys of its own. Raises the errors of `enqueue`,
     RoleNeeded, OutsideOfYourSubtree, OrganizationNotFound, OrganizationAmbiguous.
     """
-    job_kind = enqueueable(kind)
-    check_role(caller, job_kind, options.get("arguments") or {})
-    kind = job_kind.name
-    if caller.organization_id is not None and not job_kind.of_organization:
-        raise OutsideOfYourSubtree(
-            f"You are bound to an organization, and all organizations share what a job of the kind {kind} does."
-        )
+    kind = check_may_enqueue(caller, kind, options.get("arguments") or {}).name
     if caller.organization_id is not None and queue:
         raise OutsideOfYourSubtree("You are bound to an organization, and all organizations share the queues.")
     organization_id = caller.organization_id
@@ -159,6 +154,21 @@ def _runs_at_once(trigger: Job.Trigger, run_at: datetime | None, *, organization
     return is_due and not gates.is_open(trigger, organization_id=organization_id, unit=unit)
 
 
+def check_may_enqueue(caller: Caller, kind: str, arguments: Mapping[str, Any]) -> JobKind:
+    """Return the kind, if the caller may enqueue a job of it with these arguments.
+
+    Raises UnknownKind, RoleNeeded, or OutsideOfYourSubtree for a kind that works for all organizations.
+    """
+    job_kind = enqueueable(kind)
+    check_role(caller, job_kind, arguments)
+    if caller.organization_id is not None and not job_kind.of_organization:
+        raise OutsideOfYourSubtree(
+            f"You are bound to an organization, and all organizations share what a job of the kind {job_kind.name} "
+            "does."
+        )
+    return job_kind
+
+
 def check_role(caller: Caller, kind: JobKind, arguments: Mapping[str, Any]) -> None:
     """Check that the caller's role is enough to enqueue a job with these arguments. Raises RoleNeeded."""
     needed = kind.role_for(arguments)
@@ -220,5 +230,12 @@ def check_is_storable(arguments: Mapping[str, Any]) -> None:
 
 def argument_errors(kind: JobKind, values: Mapping[str, Any]) -> list[tuple[tuple[str, ...], str]]:
     """Return what does not fit the kind's schema: the path to each wrong value, and what is wrong with it."""
-    validator = jsonschema.Draft202012Validator(dict(kind.arguments or {}), format_checker=jsonschema.FormatChecker())
-    return [(tuple(map(str, error.absolute_path)), error.message) for error in validator.iter_errors(values)]
+    errors = _validator(kind.name, id(kind.arguments)).iter_errors(values)
+    return [(tuple(map(str, error.absolute_path)), error.message) for error in errors]
+
+
+@functools.cache
+def _validator(kind: str, _: int) -> Any:
+    """Return what checks the arguments of a kind. Making it takes longer than a check, of which a batch has many."""
+    schema = dict(kind_named(kind).arguments or {})
+    return jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())

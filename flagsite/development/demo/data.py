@@ -124,8 +124,11 @@ def _switch_the_sale_on() -> None:
 
 def _create_batch() -> None:
     """Create a batch of two clean-ups, of which one has failed and one is due in a month."""
-    later = Member(kind="cleanup", name="in a month", run_at=now() + timedelta(days=30))
-    create_batch("upkeep", [Member(kind="cleanup", name="now"), later], by=AUTHOR)
+    first = Member(kind="cleanup", name="now", arguments={"dryRun": True})
+    later = Member(
+        kind="cleanup", name="in a month", arguments={"olderThanDays": 90}, run_at=now() + timedelta(days=30)
+    )
+    create_batch("upkeep", [first, later], by=AUTHOR)
     job = claiming.claim(queue="cleanup", worker="demo")
     if job is None or job.lease_token is None:
         raise JobNotFound

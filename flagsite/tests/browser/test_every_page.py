@@ -50,8 +50,9 @@ service.create(key="gone", by="user:olga", values={})
 service.archive(key="gone", by="user:olga", reason="nobody needs it")
 with actor.acting("command", actor="user:ada"):
     access_keys.create(name="nightly export", role=Role.EVALUATOR)
-create_batch("upkeep", [Member(kind="cleanup", name="now"), Member(kind="cleanup", name="in a month", is_required=True,
-    run_at=timezone.now() + timedelta(days=30))], by="user:ada", reason="The disk is nearly full.")
+later = Member(kind="cleanup", name="in a month", is_required=True, arguments={"dryRun": True},
+    run_at=timezone.now() + timedelta(days=30))
+create_batch("upkeep", [Member(kind="cleanup", name="now"), later], by="user:ada", reason="The disk is nearly full.")
 ada = Caller("user:ada", Role.ADMIN)
 made, _ = subscriptions.create(ada, Wish(name="On call", channel="email", target="oncall@example.com",
     events=["job.failed", "batch.ended"], digest_seconds=0))

@@ -12,6 +12,7 @@ from jobs.engine.models import Job
 from jobs.engine.run import Run
 from jobs.errors import PermanentFailure
 from jobs.tests.engine_steps import lease_of, make_due
+from orgs.access.models import Role
 
 KIND = "member-of-a-test"
 CALLBACK = "callback-of-a-test"
@@ -42,6 +43,14 @@ def callback(run: Run) -> None:
 
 @job_kind("of-everybody-of-a-test", arguments=NO_ARGUMENTS)
 def of_everybody(run: Run) -> None:
+    """Nothing."""
+
+
+FOR_ADMINS = "of-administrators-of-a-test"
+
+
+@job_kind(FOR_ADMINS, arguments=NO_ARGUMENTS, of_organization=True, role=lambda arguments: Role.ADMIN)
+def of_administrators(run: Run) -> None:
     """Nothing."""
 
 

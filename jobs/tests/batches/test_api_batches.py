@@ -13,7 +13,7 @@ from conftest import Cast, _key
 from jobs.batches.models import Batch
 from jobs.engine import runner
 from jobs.engine.models import Job
-from jobs.tests.batches.batch_steps import CALLBACK, KIND, batch_of, claim, complete, fail, fresh
+from jobs.tests.batches.batch_steps import CALLBACK, FOR_ADMINS, KIND, batch_of, claim, complete, fail, fresh
 from orgs.access.models import Role
 from orgs.audit.models import AuditEntry
 from orgs.tests.api import Api, kind_of, wrong_fields
@@ -219,3 +219,15 @@ def test_a_large_batch_needs_as_many_queries_as_a_small_one(api: Api) -> None:
     queries(1)  # the first one also records the use of the key
     assert queries(1) == queries(20)
     assert queries(1, "/members") == queries(20, "/members")
+
+
+@pytest.mark.parametrize("where", ["members", "onFinish"])
+def test_a_member_or_a_callback_needs_the_role_of_its_kind(cast: Cast, where: str) -> None:
+    part = {"kind": FOR_ADMINS}
+    body = {"name": "b", "members": [part] if where == "members" else [], "onFinish": {"kind": KIND}}
+    if where == "onFinish":
+        body["onFinish"] = part
+    refused = bound(cast.north).post(BATCHES, body)
+    assert (refused.status_code, kind_of(refused)) == (403, "not-permitted")
+    assert not Batch.objects.exists()
+    assert bound(cast.north, Role.ADMIN).post(BATCHES, body).status_code == 202

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 
 from conftest import Cast
 from jobs.batches import ending
@@ -18,6 +20,7 @@ from jobs.engine.kinds import _kinds
 from jobs.engine.models import Job
 from jobs.errors import BatchEnded, InvalidBatch, InvalidJobArguments, UnknownKind
 from jobs.operations import job_operations
+from jobs.operations.enqueue import enqueue
 from jobs.tests.batches.batch_steps import (
     CALLBACK,
     KIND,
@@ -218,3 +221,29 @@ def test_a_job_without_a_batch_costs_no_statement_of_batches() -> None:
 def _refuse_batches(execute: Any, sql: str, params: Any, many: Any, context: Any) -> Any:
     assert "jobs_batch" not in sql
     return execute(sql, params, many, context)
+
+
+def test_members_that_can_only_be_open_once_are_refused_twice() -> None:
+    cleanups = [Member(kind="cleanup", arguments={"only": names}) for names in (["jobs"], ["batches"])]
+    create_batch("b", cleanups)
+    assert Job.objects.filter(kind="cleanup", unique_key__isnull=False).count() == 2
+    with pytest.raises(InvalidBatch, match=r"Only one such job.*cleanup:"):
+        create_batch("b", cleanups[:1])
+    with pytest.raises(InvalidBatch, match="Only one such job"):
+        create_batch("b", [Member(kind="cleanup"), Member(kind="cleanup")])
+    assert Batch.objects.count() == 1
+
+
+def test_members_get_the_columns_that_single_jobs_get(cast: Cast) -> None:
+    single = enqueue(
+        kind=KIND, arguments={"number": 1}, organization_id=cast.oslo.pk, by="olga", reason="why", correlation_id="c"
+    ).job
+    member = Member(kind=KIND, arguments={"number": 1}, organization_id=cast.oslo.pk)
+    batch = create_batch("b", [member], by="olga", reason="why", correlation_id="c").batch
+    job = Job.objects.get(batch=batch)
+    own = {"id", "batch_id", "batch_role", "created_at", "updated_at", "run_at"}
+    names = [field.attname for field in Job._meta.concrete_fields if field.attname not in own]
+    assert {name: getattr(job, name) for name in names} == {name: getattr(single, name) for name in names}
+    later = timezone.now() + timedelta(days=1)
+    batch = create_batch("b", [Member(kind=KIND, run_at=later)]).batch
+    assert Job.objects.get(batch=batch).run_at == later
