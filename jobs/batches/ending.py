@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import structlog
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Now
 
@@ -30,6 +30,11 @@ from jobs.operations import bulk, bulk_job
 from jobs.operations.bulk import OPERATIONS
 
 log = structlog.get_logger(__name__)
+LOCK_AND_LOOK = """
+SELECT FROM jobs_batch WHERE id = %(batch)s FOR NO KEY UPDATE;
+SELECT EXISTS (SELECT FROM jobs_job  -- index open_job_of_batch
+                WHERE batch_id = %(batch)s AND status IN ('PENDING', 'IN_PROGRESS'))
+"""
 MOST_HEALED = 100
 """The most batches that one run of `heal` ends."""
 
@@ -45,7 +50,11 @@ def locked(batch_id: int) -> Batch:
 @batch_rule
 def follow(job: Job, status: Status) -> None:
     """End or reopen the batch of a job whose chain has got this status, or stop its other members."""
-    batch = _lock(job.batch_id or 0)
+    batch_id = job.batch_id or 0
+    others_are_open = _lock_and_look(batch_id)
+    if others_are_open and status in {Status.COMPLETED, Status.CANCELLED}:
+        return
+    batch = Batch.objects.filter(pk=batch_id).first()
     if batch is None:  # the end of the job matters more than a batch that somebody has deleted
         return
     if status == Status.RETRYING:
@@ -126,6 +135,17 @@ def heal() -> int:
                 healed += 1
                 transitions.log_on_commit(log.warning, "batch_healed", **_fields(batch))
     return healed
+
+
+def _lock_and_look(batch_id: int) -> bool:
+    """Lock the batch, and then return whether one of its chains is open; two statements in one round trip.
+
+    At the level READ COMMITTED, the second statement sees what was committed while the first waited for the lock.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK_AND_LOOK, {"batch": batch_id})
+        cursor.nextset()
+        return bool(cursor.fetchone()[0])
 
 
 def _lock(batch_id: int) -> Batch | None:
