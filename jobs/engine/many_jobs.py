@@ -29,8 +29,9 @@ MOST_WAKE_UPS = 100
 def create_many(jobs: Sequence[Job]) -> None:
     """Store many jobs of `lifecycle.new_job` in the caller's transaction, and send wake-ups after the commit.
 
-    Each job gets its id. A job without `run_at` is due at once. A wake-up for each place in a pool of workers is enough, because each worker
-    looks for the next job after each job. Raises IntegrityError if another job has the unique key of one of them.
+    Each job gets its id. A job without `run_at` is due at once. A wake-up for each place in a pool of workers is
+    enough, because each worker looks for the next job after each job. Raises IntegrityError if another job has the
+    unique key of one of them.
     """
     for start in range(0, len(jobs), ROWS):
         document = json.dumps([_values(job) for job in jobs[start : start + ROWS]])
