@@ -12,15 +12,12 @@ from playwright.sync_api import Browser, sync_playwright
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync",
          "--disable-component-update", "--disable-quic"]  # fmt: skip
 
-BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium without a window; skips where there is none, unless FLAGSITE_REQUIRE_BROWSER is set.
-
-    The headless shell takes less processor time than the whole browser, and draws the same pages.
-    """
+    """Debian's Chromium without a window; skips where there is none, unless FLAGSITE_REQUIRE_BROWSER is set."""
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
         if os.environ.get("FLAGSITE_REQUIRE_BROWSER"):

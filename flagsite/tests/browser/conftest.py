@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from http.client import BAD_REQUEST
+from http.client import NOT_FOUND
 from pathlib import Path
 
 import pytest
@@ -50,15 +50,15 @@ def site(_served: Installation) -> Iterator[Installation]:
 def note_errors(page: Page, errors: list[str]) -> None:
     """Add to `errors` what goes wrong while people use the page: in scripts, in the console, and in what it loads.
 
-    The page itself may be an error page, which a test asks for; the browser writes this to the console too.
+    The page itself may be an error page, which a test asks for. A part of a page is refused when the session ends.
     """
 
     def of_console(line: ConsoleMessage) -> None:
-        if line.type == "error" and line.location["url"] != page.url:
+        if line.type == "error" and not line.text.startswith("Failed to load resource"):
             errors.append(f"{line.text} {line.location} {page.url}")
 
     def of_answer(answer: Response) -> None:
-        if answer.status >= BAD_REQUEST and not answer.request.is_navigation_request():
+        if answer.status == NOT_FOUND and not answer.request.is_navigation_request():
             errors.append(f"{answer.status} {answer.url} {page.url}")
 
     page.on("pageerror", lambda error: errors.append(str(error)))
