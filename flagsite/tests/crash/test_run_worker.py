@@ -34,7 +34,7 @@ def burst(installation: Installation) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_worker_serves_new_queues_tells_what_runs_and_its_beat_ends_with_it(
+def test_a_worker_serves_new_queues_and_its_beat_ends_with_it(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(installation.environment, "WORKER_TASK_EVENTS", "true")
