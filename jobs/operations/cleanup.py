@@ -104,7 +104,6 @@ ARGUMENTS: dict[str, Any] = {
             "title": "Only",
             "description": "What to delete; everything that is old, if nothing is named.",
             "items": {"enum": ROW_NAMES},
-            "uniqueItems": True,
             "default": [],
         },
         "olderThanDays": {

@@ -18,7 +18,7 @@ from flagsite.tests.browser.conftest import SignIn
 from flagsite.tests.browser.test_overview import fits, serious
 from flagsite.tests.crash.installation import Installation, eventually
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 Picture = Callable[..., None]
 BOTH = [(False, False), (True, True)]
 LOOKS = [*BOTH, (True, False), (False, True)] if os.environ.get("FLAGSITE_PICTURES") else BOTH

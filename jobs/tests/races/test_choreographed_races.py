@@ -133,7 +133,7 @@ def test_without_the_queues_lock_two_would_run_at_once(monkeypatch: pytest.Monke
     unlocked = SimpleNamespace(select_for_update=lambda **_: Queue.objects.all())
     waiting(), waiting()
     Queue.objects.filter(name=QUEUE).update(concurrency=1)
-    monkeypatch.setattr(lifecycle, "Queue", SimpleNamespace(objects=unlocked))
+    monkeypatch.setattr(claiming, "Queue", SimpleNamespace(objects=unlocked))
     with transaction.atomic():
         first = claiming.claim(queue=QUEUE, worker="first")
         second = Background(partial(claiming.claim, queue=QUEUE, worker="second")).result()
