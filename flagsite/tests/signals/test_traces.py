@@ -39,7 +39,12 @@ def test_request_job_and_sql_are_one_trace(observed: Installation) -> None:
         def of_trace() -> dict[str, Span]:
             return {span.id: span for span in collector.spans if span.trace == trace}
 
-        eventually(lambda: any(span.name == "job propagation" for span in of_trace().values()), within=20)
+        def has_arrived() -> bool:
+            """Whether the spans of the job and of the request have come, each from its process."""
+            spans = of_trace()
+            return any(span.name == "job propagation" and span.parent in spans for span in spans.values())
+
+        eventually(has_arrived, within=20)
         spans = of_trace()
     (job,) = (span for span in spans.values() if span.name == "job propagation")
     assert (job.service, job.attributes["flagsite.job_id"]) == ("flagsite-worker", str(job_id))
