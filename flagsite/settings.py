@@ -191,6 +191,7 @@ _queue_enabled = environment.boolean("QUEUE_ENABLED", default=True)
 JOBS_INLINE = environment.boolean("JOBS_INLINE", default=False) or not _queue_enabled
 JOB_LEASE_SECONDS = environment.number("JOB_LEASE_SECONDS", 30, minimum=1, maximum=3600)
 JOB_SWEEP_SECONDS = environment.number("JOB_SWEEP_SECONDS", 5, minimum=0.5, maximum=600)
+DEFAULT_JOB_TIMEOUT = environment.number("DEFAULT_JOB_TIMEOUT", 600, minimum=1, maximum=86_400)
 RETRY_MAX_ATTEMPTS = environment.integer("RETRY_MAX_ATTEMPTS", 3, minimum=1, maximum=100)
 RETRY_WAIT_MIN = environment.number("RETRY_WAIT_MIN", 1, maximum=3600)
 RETRY_WAIT_MAX = environment.number("RETRY_WAIT_MAX", 10, maximum=3600)

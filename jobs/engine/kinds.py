@@ -6,13 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
+
 from jobs.errors import UnknownKind
 from orgs.access.caller import Caller
 from orgs.access.models import Role
 
 Work = Callable[[Any], None]
 """A function with one argument, a `jobs.engine.run.Run`. Importing that class here would be a circular import."""
-DEFAULT_ATTEMPT_SECONDS = 600.0
+DEFAULT_ATTEMPT_SECONDS = float(settings.DEFAULT_JOB_TIMEOUT)
 """How long one attempt of a kind of limited length may take."""
 DEFAULT_STALL_SECONDS = 600.0
 """How long an attempt of a kind that works in short transactions may go on without progress."""

@@ -41,6 +41,12 @@ def ran(kind: str, work: Any, **limits: float) -> Job:
     return job
 
 
+def test_the_setting_limits_the_attempts_of_reports_and_statistics(settings: Any) -> None:
+    found = map(kinds.kind_named, kinds.known_kinds())
+    limited = {kind.name for kind in found if kind.attempt_seconds == settings.DEFAULT_JOB_TIMEOUT}
+    assert {"report", "statistic"} <= limited
+
+
 def test_an_attempt_that_takes_too_long_fails_in_words_and_is_tried_again(now: list[float]) -> None:
     def work(run: Run) -> None:
         now[0] += 599
