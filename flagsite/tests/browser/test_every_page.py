@@ -74,7 +74,7 @@ WORDS_BROKEN = """() => {
     const node = walker.currentNode;
     const above = node.parentElement;
     if (!above.checkVisibility() || above.closest('.material-symbols-outlined, .fs-unseen, .fs-secret')) continue;
-    for (const word of node.data.matchAll(/(?<![A-Za-z])[A-Za-z]{2,18}(?![A-Za-z])/g)) {
+    for (const word of node.data.matchAll(/(?<![A-Za-z0-9])[A-Za-z]{2,18}(?![A-Za-z0-9])/g)) {
       const range = document.createRange();
       range.setStart(node, word.index); range.setEnd(node, word.index + word[0].length);
       if (new Set(Array.from(range.getClientRects(), (box) => Math.round(box.top))).size > 1) broken.push(word[0]);
