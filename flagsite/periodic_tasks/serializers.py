@@ -137,7 +137,7 @@ class CrontabSerializer(serializers.Serializer[CrontabSchedule]):
         return str(crontab.timezone)
 
 
-@extend_schema_serializer(examples=[OpenApiExample("Every night", value=STORED)])
+@extend_schema_serializer(examples=[OpenApiExample("Every night", value=STORED, status_codes=[200, 201, 202])])
 class PeriodicTaskSerializer(serializers.Serializer[PeriodicTask]):
     """A periodic task."""
 

@@ -14,7 +14,7 @@ from flagsite.core.api.input import QuerySerializer, take_reason_from_header
 from jobs.artifacts import uploads
 from jobs.artifacts.download import download
 from jobs.artifacts.models import Artifact
-from jobs.artifacts.serializers import ArtifactSerializer, UploadedArtifactSerializer, UploadQuery
+from jobs.artifacts.serializers import UPLOADED, ArtifactSerializer, UploadedArtifactSerializer, UploadQuery
 from jobs.artifacts.upload_parsers import FILE, FORM, PARSERS_OF_ARTIFACTS, RAW_TYPES, TakesFiles, upload_of
 from jobs.engine.chains import job_for
 from orgs.access.endpoints import Endpoint, ListEndpoint
@@ -49,7 +49,10 @@ class Artifacts(TakesFiles, ListEndpoint):
         parameters=[UploadQuery],
         request={**dict.fromkeys(RAW_TYPES, FILE), "multipart/form-data": FORM},
         responses={201: UploadedArtifactSerializer},
-        examples=[OpenApiExample("Two users", value=USERS, request_only=True, media_type="text/csv")],
+        examples=[
+            OpenApiExample("Two users", value=USERS, request_only=True, media_type="text/csv"),
+            OpenApiExample("An uploaded file", value=UPLOADED, response_only=True, status_codes=["201"]),
+        ],
         tags=["jobs"],
     )
     @idempotent

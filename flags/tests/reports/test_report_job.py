@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from importlib import import_module
 from threading import Thread
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.db import connection
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
@@ -143,6 +145,7 @@ def test_one_report_of_an_organization_runs_at_a_time(cast: Cast) -> None:
 
 
 def test_a_periodic_task_asks_for_the_reports_of_the_last_month(cast: Cast) -> None:
+    import_module("flags.migrations.0017_reports").create_tasks(apps, None)  # other tests may have emptied the table
     tasks = PeriodicTask.objects.filter(name__startswith="report on ", enabled=True)
     assert tasks.count() == 3
     for task in tasks:

@@ -18,7 +18,8 @@ from orgs.tests.people import SUPERUSER, signed_in
 pytestmark = pytest.mark.django_db
 FORMS = re.compile(
     "login|sign_in|logout|password_change|own_password|auth_user_password_change|.*_(changelist|add|change|delete|tree|do|act|operation"
-    "|switch|evaluate|invalidate|pause|resume|apply|revoke|rotate|clean_up|compute|retry|cancel|enqueue|set)"
+    "|switch|evaluate|invalidate|pause|resume|apply|revoke|rotate|clean_up|compute|retry|cancel|enqueue|set|members|replay|remove|test)"
+    "|switch-gate"
 )
 """The names of the pages with a form. The list of a model has one for its actions."""
 OF_A_SCRIPT = {"X-Requested-With": "XMLHttpRequest"}
@@ -61,6 +62,11 @@ def test_a_page_without_a_form_takes_no_post() -> None:
     without.remove(("/admin/1", "catch_all_view"))  # there is nothing
     names = {name for _, name in without}
     assert {"start-page", "index", "overview", "orgs_auditentry_csv", "flags_flag_stale"} <= names
+    taken = [
+        (name, address) for address, name in without
+        if client.post(address, headers=OF_A_SCRIPT).headers.get("Allow") != "GET, HEAD"
+    ]  # fmt: skip
+    assert taken == [], " ".join(name for name, _ in taken)
     for address, _ in without:
         assert refused(client, "POST", address) == "GET, HEAD"
 

@@ -83,7 +83,7 @@ WORDS_BROKEN = """() => {
   return broken;
 }"""
 CELLS_UNNAMED = """() => innerWidth > 640 ? [] : Array.from(document.querySelectorAll('.fs-stacked tbody td'))
-  .filter((cell) => !cell.dataset.label && cell.colSpan === 1 && !cell.querySelector('.fs-button'))
+  .filter((cell) => !cell.dataset.label && cell.colSpan === 1 && !cell.ariaHidden && !cell.querySelector('.fs-button'))
   .map((cell) => cell.textContent.trim().slice(0, 60))"""
 
 

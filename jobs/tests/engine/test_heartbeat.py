@@ -81,6 +81,6 @@ def test_a_renewal_that_is_never_answered_is_noticed_by_the_clock(monkeypatch: p
 
 def test_the_heart_stops_with_the_work() -> None:
     with Run(claimed()) as run:
-        assert run.heartbeat.is_alive()
+        assert eventually(run.heartbeat.is_alive)
     assert not run.heartbeat.is_alive()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("heartbeat")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("heartbeat of")]
