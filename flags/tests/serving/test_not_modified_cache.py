@@ -278,6 +278,8 @@ class Installation:
     def create(self, key: str, pk: int | None) -> None:
         if not Organization.objects.filter(Q(key=key) | Q(pk=pk)).exists():
             Organization(pk=pk, name=key, key=key, parent_id=self.ids["acme"]).save(force_insert=True)
+            if key.isdecimal():  # as the trigger does: the id alone does not name the other one any more
+                self.process.cache.notify(OrganizationMoved(int(key)))
 
     def bind(self, place: str) -> None:
         if self._there(place):
