@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 
+import psutil
 import structlog
 
 from jobs.engine import lifecycle, process_watch
@@ -38,10 +39,25 @@ class WatchService(WorkerService):
         return TURN_SECONDS
 
     def _end(self, late: Watched) -> None:
-        """Kill the process, then let the attempt fail. If the database is away, the rescuer ends the attempt later."""
+        """Kill the process, then let the attempt fail. If the database is away, the rescuer ends the attempt later.
+
+        A child that has died by itself may have left its slot, and the system may have given its pid to another
+        process. So only a child is killed; the rescuer ends the attempt of a dead one.
+        """
+        if not is_own_child(late.pid):
+            process_watch.forget(late.pid)
+            return
         with suppress(ProcessLookupError):
             os.kill(late.pid, signal.SIGKILL)
         process_watch.forget(late.pid)
         log.error("hung_process_ended", jobId=late.job_id, pid=late.pid)
         with suppress(LeaseLost):  # the rescuer was faster
             lifecycle.fail_killed(job_id=late.job_id, pid=late.pid, error=ENDED)
+
+
+def is_own_child(pid: int) -> bool:
+    """Return whether a child of this process has this pid."""
+    try:
+        return psutil.Process(pid).ppid() == os.getpid()
+    except psutil.NoSuchProcess:
+        return False

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jobs.engine import kinds, lifecycle, process_watch, time_limits, worker_registry
+from jobs.engine import kinds, lifecycle, process_watch, time_limits, watch_service, worker_registry
 from jobs.engine.kinds import job_kind
 from jobs.engine.models import Job
 from jobs.engine.run import Run
@@ -105,6 +105,7 @@ def test_a_process_is_watched_from_the_start_of_its_job_to_the_end(now: list[flo
 def test_a_process_that_does_not_end_is_killed_and_its_attempt_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     killed: list[tuple[int, int]] = []
     monkeypatch.setattr(os, "kill", lambda *call: killed.append(call))
+    monkeypatch.setattr(watch_service, "is_own_child", lambda pid: True)
     job = claimed(worker=worker_registry.process_name(4_000_000))
     process_watch._write(7, 4_000_000, job.pk, 0.0)
     service = WatchService()
@@ -114,6 +115,17 @@ def test_a_process_that_does_not_end_is_killed_and_its_attempt_fails(monkeypatch
     assert endings(job) == ["FAILED", "PENDING"]
     job.refresh_from_db()
     assert job.error_message == ENDED
+    assert not list(process_watch.watched())
+
+
+def test_a_process_that_got_the_pid_of_a_dead_child_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    killed: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda *call: killed.append(call))
+    process_watch._write(7, os.getppid(), 1, 0.0)
+    service = WatchService()
+    for step in list(service.steps()):
+        service.attempt(step)
+    assert killed == []
     assert not list(process_watch.watched())
 
 
