@@ -217,7 +217,8 @@ INSERT INTO flags_change (number, flag_id, organization_id, enabled, source_id, 
 SELECT state.change_number, state.flag_id, state.organization_id, state.enabled, state.source_id,
        (SELECT bool_or(NOT {IS_COMPLETE})
           FROM flags_change change
-         WHERE change.flag_id = state.flag_id AND change.number = state.change_number), %(by)s
+         WHERE change.flag_id = state.flag_id AND change.number = state.change_number
+           AND change.organization_id = ANY(%(former_ancestors)s)), %(by)s
   FROM flags_flagstate state JOIN flags_flag flag ON flag.id = state.flag_id
  WHERE state.organization_id = %(organization)s
    AND NOT EXISTS (
@@ -233,9 +234,11 @@ def _record_kept(placement: Placement) -> None:
     """Record the values that a moved organization keeps, because it has no new parent, or because that has none.
 
     So the newest change on the path of an organization always tells what its value is (`flags.states.recalculation`).
+    A value is partial if its change has not reached everything below the former ancestors, the only ones it came from.
     """
     parameters: dict[str, Any] = {
         "organization": placement.organization_id, "parent": placement.parent_id, "by": actor.current().actor[:200],
+        "former_ancestors": list(placement.former_ancestor_ids or ()),
     }  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(RECORD_KEPT, parameters)

@@ -198,6 +198,18 @@ def test_a_value_that_a_moved_organization_keeps_is_known_although_it_was_set_el
     assert rows() == before
 
 
+def test_a_kept_value_is_decided_although_its_change_waits_for_an_organization_elsewhere(
+    cast: Cast, settings: Any
+) -> None:
+    set_(cast.acme, True)
+    run_all()
+    settings.FLAGS_INLINE_ROWS = 0
+    tree_operations.create(name="Store", key="store", parent_id=cast.south.pk)  # gets the same change by a job
+    tree_operations.move(organization_id=cast.north.pk, parent_id=None)
+    FlagState.objects.filter(organization=cast.oslo).delete()
+    assert recalculated(cast.north)["totals"] == NO_DRIFT | {"missing": 1}
+
+
 def test_a_kept_value_of_which_no_change_tells_is_undecided(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     set_(cast.acme, True)
     run_all()

@@ -54,7 +54,7 @@ PAGES = {
 def busy(site: Installation) -> Installation:
     """Jobs that have run, a worker that is there, and nothing of what other tests have left."""
     site.sql("TRUNCATE jobs_jobtally")
-    site.sql("DELETE FROM jobs_subscription")  # of other tests, which would have jobs of their own
+    site.sql("TRUNCATE jobs_subscription, jobs_delivery")  # of other tests, which would have jobs of their own
     site.plant_tree(3, 5)
     site.start_worker()
     jobs = [site.set_flag(1, f"flag{number}", True) for number in range(3)]

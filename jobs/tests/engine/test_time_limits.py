@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -20,6 +21,12 @@ from jobs.tests.engine_steps import QUEUE, claimed, endings, latest, waiting
 
 pytestmark = pytest.mark.django_db
 LIMITED, STALLING = "limited-of-a-test", "stalling-of-a-test"
+
+
+@pytest.fixture(autouse=True)
+def slots_of_this_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory of its own: children that other tests have killed have left their pids in the memory that all share."""
+    monkeypatch.setattr(process_watch, "_slots", mmap.mmap(-1, len(process_watch._slots)))
 
 
 @pytest.fixture
