@@ -43,6 +43,9 @@ CSRF_TRUSTED_ORIGINS = (
         if host != "*"
     ]
 )
+SITE_URL = environment.matching(
+    "SITE_URL", r"https?://[^\s/?#@]+/?", "the address of this site, such as https://flags.example.com, without path"
+).rstrip("/")
 CSRF_FAILURE_VIEW = "flagsite.web.csrf_failure.page"
 if PRODUCTION:
     if len(SECRET_KEY) < MIN_SECRET_KEY_LENGTH:
@@ -54,6 +57,10 @@ if PRODUCTION:
         raise ImproperlyConfigured(
             "ALLOWED_HOSTS is empty or contains *, but in production Flagsite answers to known host names only. "
             "Set it to these names, such as flags.example.com."
+        )
+    if SITE_URL.startswith("http://"):
+        raise ImproperlyConfigured(
+            "SITE_URL begins with http://, but people sign in over HTTPS only. Set it to a URL that begins with https://."
         )
     if DEBUG:
         raise ImproperlyConfigured(

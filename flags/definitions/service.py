@@ -84,7 +84,7 @@ def update(*, key: str, values: Mapping[str, Any], by: str, reason: str = "", ex
         )  # fmt: skip
         notify(
             FLAG_CHANGED, f"{by} has changed the definition of the flag {key}: {', '.join(sorted(changed))}.",
-            subject=f"flag:{key}", flag=key, fields=sorted(changed), by=by,
+            subject=f"flag:{key}", page=("admin:flags_flag_change", flag.pk), flag=key, fields=sorted(changed), by=by,
         )  # fmt: skip
     return flag
 

@@ -26,7 +26,7 @@ def tell_stale() -> int:
             causes = [cause for cause in ("unused", "settled", "expired") if getattr(flag, f"is_{cause}")]
             notify(
                 FLAG_STALE, f"The flag {flag.key} is stale ({', '.join(causes)}). Remove it from the code.",
-                subject=f"flag:{flag.key}", flag=flag.key, causes=causes,
+                subject=f"flag:{flag.key}", page=("admin:flags_flag_change", flag.pk), flag=flag.key, causes=causes,
             )  # fmt: skip
         StaleFlagNotice.objects.bulk_create(StaleFlagNotice(flag_id=flag.pk) for flag in new)
     return len(new)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django.conf import settings
-from django.urls import reverse
 
 from flags.reports.figures import Figures, Heading, in_words
+from flagsite.core.site_address import page_address
 from flagsite.core.words import counted
 from jobs.engine.models import Job
 from jobs.errors import InvalidJobArguments, InvalidSubscription
@@ -45,6 +45,6 @@ def _text(job: Job, heading: Heading, figures: Figures, names: Sequence[str]) ->
     lines += [f"{figure.title}: {in_words(figure.value, figure.type)}" for figure in figures.key_figures]
     lines += ["", *figures.notes, *([""] if figures.notes else [])]
     lines.append(f"Flagsite keeps the files for {counted(settings.ARTIFACTS_KEEP_DAYS, 'day')}:")
-    lines += [reverse("artifact", args=[job.root_id, name]) for name in names]
-    lines.append(f"In the admin site: {reverse('admin:flags_report_change', args=[job.root_id])}")
+    lines += [page_address("artifact", job.root_id, name) for name in names]
+    lines.append(f"In the admin site: {page_address('admin:flags_report_change', job.root_id)}")
     return "\n".join(lines)

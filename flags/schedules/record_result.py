@@ -70,7 +70,8 @@ def record_failure(schedule: FlagSchedule, error: Exception) -> bool:
         about = f"The scheduled change {schedule.pk} of the flag {schedule.flag_key}"
         notify(
             SCHEDULE_FAILED, f"{about} has failed: {message}", subject=schedule.subject,
-            organization_id=schedule.organization_id, scheduleId=schedule.pk, flag=schedule.flag_key,
+            organization_id=schedule.organization_id, page=("admin:flags_flagschedule_change", schedule.pk),
+            scheduleId=schedule.pk, flag=schedule.flag_key,
             error=message[:500],
         )  # fmt: skip
     log.warning(

@@ -110,6 +110,7 @@ def _tell(organization: Organization, change: Change, flag_key: str) -> None:
         text_below=f"The flag {flag_key} was set to {value} further up.",
         subject=f"flag:{flag_key}",
         organization_id=organization.pk,
+        page=("admin:flags_flag_change", change.flag_id),
         flag=flag_key,
         enabled=change.enabled,
         changeNumber=change.number,

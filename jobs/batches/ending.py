@@ -86,6 +86,7 @@ def end_if_done(batch: Batch) -> bool:
         f"Batch {batch.pk} ({batch.name}) has ended as {outcome}.",
         subject=f"batch:{batch.pk}",
         organization_id=batch.organization_id,
+        page=("admin:jobs_batch_change", batch.pk),
         batchId=batch.pk,
         name=batch.name,
         outcome=str(outcome),

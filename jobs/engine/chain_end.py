@@ -19,6 +19,7 @@ def follow(job: Job, status: Status, error: str) -> None:
             f"Job {job.root_id} ({job.kind}) has failed: {error}",
             subject=f"job:{job.root_id}",
             organization_id=job.organization_id,
+            page=("admin:jobs_job_change", job.root_id),
             jobId=job.root_id,
             kind=job.kind,
             queue=job.queue,

@@ -101,7 +101,8 @@ def notice_gone() -> int:
             transaction.on_commit(partial(log.warning, "worker_gone", host=host, pid=pid))
             notify(
                 WORKER_GONE, f"The worker {host}:{pid} has not reported since {seen_at:%Y-%m-%d %H:%M:%S} UTC.",
-                subject=f"worker:{host}:{pid}", host=host, pid=pid, queues=json.loads(queues),
+                subject=f"worker:{host}:{pid}", page=("admin:jobs_worker_changelist",),
+                host=host, pid=pid, queues=json.loads(queues),
             )  # fmt: skip
     return len(gone)
 

@@ -18,6 +18,7 @@ from django.db.models.functions import Now
 
 from flagsite.core import actor, secret_text
 from flagsite.core.secret_text import SecretUnreadable
+from flagsite.core.site_address import page_address
 from jobs.engine import lifecycle
 from jobs.engine.kinds import job_kind
 from jobs.engine.models import Job
@@ -218,6 +219,7 @@ def _message(delivery: Delivery) -> Message:
         subject=delivery.subject,
         text=delivery.text,
         secret=secret_text.decrypt(subscription.secret) if subscription and subscription.secret else "",
+        url=digest.only_address(delivery.events) or page_address("admin:jobs_delivery_change", delivery.pk),
         created_at=delivery.created_at,
         events=delivery.events,
     )

@@ -13,6 +13,7 @@ from typing import Any
 from celery import current_app
 from django.conf import settings
 from django.db import connection, transaction
+from django.urls import reverse
 
 from jobs.notifications.models import Event
 
@@ -73,11 +74,13 @@ def notify(
     subject: str,
     organization_id: int | None = None,
     text_below: str = "",
+    page: tuple[Any, ...] = (),
     **details: Any,
 ) -> None:
     """Record an event in the transaction of what has happened, if somebody has subscribed to it.
 
     `text` is a sentence for people, `subject` names the object, such as `job:17`, and `details` is JSON for programs.
+    `page` has the name of the admin site's page of the object, and the arguments of its address.
     With `text_below`, the event concerns each organization below `organization_id` too. Who sees only such an
     organization gets this sentence and no details, because it must not tell what is above.
     """
@@ -91,6 +94,7 @@ def notify(
         text_below=text_below,
         subject=subject[:300],
         text=text[:LONGEST_TEXT],
+        page=reverse(page[0], args=page[1:]) if page else "",
         details=details,
     )
     if settings.JOBS_INLINE:  # no worker tells the events every few seconds

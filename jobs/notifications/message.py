@@ -17,6 +17,8 @@ class Message:
     text: str
     secret: str = ""
     """The secret of a webhook's signatures."""
+    url: str
+    """The whole address of the page about it."""
     created_at: datetime
     events: dict[str, Any] = field(default_factory=dict)
 

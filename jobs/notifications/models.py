@@ -97,6 +97,9 @@ class Event(models.Model):
     )
     subject = models.CharField(max_length=300)
     text = models.TextField()
+    page = models.CharField(
+        max_length=300, default="", db_default="", help_text="The path of the page of the object in the admin site."
+    )
     details = models.JSONField(default=dict, db_default={})
     happened_at = models.DateTimeField(db_default=Now())
 

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from flagsite.core import secret_text
+from flagsite.core.site_address import page_address
 from jobs.errors import InvalidSubscription, SubscriptionNotFound
 from jobs.notifications import deliveries, events
 from jobs.notifications.channels import webhook
@@ -134,7 +135,8 @@ def send_test(caller: Caller, subscription: Subscription, *, reason: str = "") -
         delivery = deliveries.create_for(
             subscription,
             subject=TEST_SUBJECT,
-            text=f"{caller.name} has tested the subscription {subscription.name}. Nothing has happened.",
+            text=f"{caller.name} has tested the subscription {subscription.name}. Nothing has happened.\n\n"
+            f"The subscription: {page_address('admin:jobs_subscription_change', subscription.pk)}",
             by=caller.name,
         )
         _record("subscription.test", subscription, caller, reason, deliveryId=delivery.pk)

@@ -26,7 +26,7 @@ MAX_BATCHES = 50
 """The next run goes on."""
 TAKE = """
 DELETE FROM jobs_event WHERE id IN (SELECT id FROM jobs_event ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
-RETURNING id, name, organization_id, text_below, subject, text, details, happened_at
+RETURNING id, name, organization_id, text_below, subject, text, page, details, happened_at
 """
 
 
@@ -99,8 +99,9 @@ class _Audience:
             return event
         if event.text_below and all(self._is_inside(event, top) or self._is_above(event, top) for top in tops):
             return Event(
-                name=event.name, subject=event.subject, text=event.text_below, happened_at=event.happened_at, details={}
-            )
+                name=event.name, subject=event.subject, text=event.text_below, page=event.page,
+                happened_at=event.happened_at, details={},
+            )  # fmt: skip
         return None
 
     def _is_inside(self, event: Event, top: int) -> bool:

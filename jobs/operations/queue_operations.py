@@ -113,8 +113,8 @@ def pause(name: str, *, by: str, reason: str = "") -> Queue:
             transitions.log_on_commit(log.warning, "queue_paused", queue=name, by=by, reason=reason)
             because = f": {reason}" if reason else "."
             notify(
-                QUEUE_PAUSED, f"{by} has paused the queue {name}{because}", subject=f"queue:{name}", queue=name, by=by,
-                reason=reason,
+                QUEUE_PAUSED, f"{by} has paused the queue {name}{because}", subject=f"queue:{name}",
+                page=("admin:jobs_queue_change", name), queue=name, by=by, reason=reason,
             )  # fmt: skip
         queue.refresh_from_db()
     return queue

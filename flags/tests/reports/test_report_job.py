@@ -190,14 +190,17 @@ def test_a_report_sees_one_state_of_the_database(cast: Cast, monkeypatch: pytest
     assert document["figures"]["entries"] == len(subjects)
 
 
-def test_who_is_named_gets_an_e_mail_with_the_key_figures(cast: Cast) -> None:
+def test_who_is_named_gets_an_e_mail_with_the_key_figures(cast: Cast, settings: Any) -> None:
+    settings.SITE_URL = "https://flags.example.com"
     job = made(cast.acme.pk, report="usage", period="day", mailTo=["board@example.com", "cfo@example.com"])
     deliveries = list(Delivery.objects.order_by("target_shown"))
     assert [row.target_shown for row in deliveries] == ["board@example.com", "cfo@example.com"]
     assert {row.organization_id for row in deliveries} == {cast.acme.pk}
     text = deliveries[0].text
     assert "Organizations: 6" in text
-    assert f"/v1/queue/jobs/{job.pk}/artifacts/{job.result['files'][0]}" in text
+    files = f"https://flags.example.com/v1/queue/jobs/{job.pk}/artifacts/{job.result['files'][0]}"
+    page = f"In the admin site: https://flags.example.com/admin/flags/report/{job.pk}/change/"
+    assert {files, page} <= set(text.splitlines())
 
 
 def test_an_attempt_that_finds_the_e_mails_created_creates_no_second_ones(cast: Cast) -> None:

@@ -31,6 +31,7 @@ def installation_running(
     """
     folder = data_folder()
     log = CombinedLog(folder / "flagsite.log", console)
+    os.environ.setdefault("SITE_URL", f"http://{HOST}:{ports.web}")
     os.environ.setdefault("EVENTS_URL", f"http://{HOST}:{ports.events}")
     processes = installation_processes(ports.web, ports.events)
     supervisor = Supervisor(processes, folder=folder, log=log, code_changed=code_changed)

@@ -23,6 +23,7 @@ from flagsite.health.doctor.job_checks import (
     check_rescue,
     check_workers,
 )
+from flagsite.health.doctor.output_checks import check_artifacts, check_notifications
 from flagsite.health.doctor.site_checks import (
     Site,
     check_answer,
@@ -56,6 +57,8 @@ CHECKS = (
     DoctorCheck("queues", check_queues, requires="migrations"),
     DoctorCheck("rescue", check_rescue, requires="migrations"),
     DoctorCheck("canary", check_probe_job, requires="migrations"),
+    DoctorCheck("notifications", check_notifications, requires="migrations"),
+    DoctorCheck("artifacts", check_artifacts, requires="migrations"),
 )
 SITE_CHECKS: tuple[tuple[str, Callable[[Site], CheckResult], str], ...] = (
     ("site encryption", check_encryption, ""),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,14 +19,20 @@ from django_celery_beat.models import CrontabSchedule, IntervalSchedule, Periodi
 from flagsite.beat import BEAT_LOCK
 from flagsite.core.adapters.django_orm import direct_parameters
 from flagsite.health import doctor
-from flagsite.health.doctor import infrastructure_checks
+from flagsite.health.doctor import infrastructure_checks, output_checks
 from jobs.engine import worker_registry
 from jobs.engine.models import Job, Queue
+from jobs.engine.worker_model import Worker
 from jobs.metrics import probe_job
 from jobs.metrics.models import Probe
+from jobs.notifications import subscriptions
+from jobs.notifications.models import Delivery
+from jobs.notifications.subscriptions import Wish
 from jobs.operations import queue_operations
 from jobs.operations.enqueue import enqueue
 from jobs.tests.engine_steps import LONG_AGO, QUEUE, changed, claimed, waiting
+from orgs.access.caller import Caller
+from orgs.access.models import Role
 from orgs.tests.commands import OLGA, run
 from orgs.tests.failing_queries import failing_queries
 
@@ -43,6 +50,8 @@ NAMES = [
     "queues",
     "rescue",
     "canary",
+    "notifications",
+    "artifacts",
 ]
 
 
@@ -92,7 +101,7 @@ def test_a_problem_comes_with_advice_and_exit_status_1(all_well: None) -> None:
     worker_registry.leave()
     ran = run("doctor")
     assert ran.status == 1
-    assert "✗  workers     No worker is alive; jobs wait." in ran.out
+    assert "✗  workers        No worker is alive; jobs wait." in ran.out
     assert "→ Start a worker for all queues: python manage.py run_worker" in ran.out
     assert ran.lines[-1] == "Problems: 1."
     assert run("doctor", "--json").document["healthy"] is False
@@ -194,6 +203,7 @@ def test_without_a_database_what_needs_it_is_not_checked(all_well: None) -> None
     assert states["database"] == ("problem", "connection refused", "Start PostgreSQL, or correct DATABASE_URL.")
     assert [name for name in NAMES if states[name][0] == "not checked"] == [
         "migrations", "clock", "listener", "beat", "periodic", "workers", "queues", "rescue", "canary",
+        "notifications", "artifacts",
     ]  # fmt: skip
     assert states["broker"][0] == "ok"
 
@@ -279,3 +289,87 @@ def test_a_crontab_that_never_comes_is_named(all_well: None) -> None:
     state, words, advice = found("periodic")
     assert (state, words) == ("problem", "Periodic tasks that never come: leap (* * 30 2 *); sundays (5 * * * 7).")
     assert "0 is Sunday" in advice
+
+
+def sent_by(channel: str, state: str, number: int = 1, error: str = "") -> None:
+    """Deliveries of the last day with this status."""
+    Delivery.objects.bulk_create(
+        Delivery(
+            channel=channel,
+            target="x",
+            target_shown="x",
+            message_id=f"{channel}{state}{each}",
+            state=state,
+            error=error,
+        )
+        for each in range(number)
+    )
+
+
+@pytest.fixture
+def sending(settings: Any) -> None:
+    """A production in which e-mail leaves."""
+    settings.PRODUCTION = True
+    settings.EMAIL = replace(settings.EMAIL, sender="flags@example.com")
+    settings.SITE_URL = "https://flags.example.com"
+
+
+def test_messages_that_leave_are_in_order(sending: None) -> None:
+    sent_by("email", "SENT", 3)
+    assert found("notifications") == ("ok", "Channels with settings: email. Deliveries accepted within a day: 3.", "")
+
+
+def test_a_missing_address_of_the_site_is_a_warning_where_messages_leave(sending: None, settings: Any) -> None:
+    settings.SITE_URL = ""
+    state, message, advice = found("notifications")
+    assert (state, "SITE_URL" in message, "https://" in advice) == ("warning", True, True)
+    settings.EMAIL = replace(settings.EMAIL, sender="")
+    assert found("notifications")[0] == "ok", "nothing leaves"
+
+
+def test_a_channel_without_settings_for_which_somebody_waits_is_a_warning(sending: None) -> None:
+    wish = Wish(name="Night", channel="sms", target="+4712345678", events=["job.failed"])
+    subscriptions.create(Caller("user:olga", Role.OPERATOR), wish)
+    state, message, advice = found("notifications")
+    assert (state, message) == ("warning", "Messages stay in the outbox: 1 subscription by sms.")
+    assert "Set APPRISE_URLS" in advice
+
+
+def test_an_outbox_that_fills_is_a_warning_in_production_only(sending: None, settings: Any) -> None:
+    sent_by("webhook", "OUTBOX", 7)
+    state, message, advice = found("notifications")
+    assert (state, message) == ("warning", "Messages stay in the outbox: 7 deliveries by webhook within a day.")
+    assert "Set SEND_WEBHOOKS" in advice
+    settings.PRODUCTION = False
+    assert found("notifications")[0] == "ok"
+
+
+@pytest.mark.parametrize("state", ["FAILED", "PENDING"])
+def test_deliveries_that_fail_are_a_warning_with_the_latest_error(sending: None, state: str) -> None:
+    sent_by("email", "SENT", 8)
+    sent_by("email", state, 1, "The mail server answered 550 no.")
+    severity, message, advice = found("notifications")
+    assert (severity, "550 no" in message, state in advice) == ("warning", True, True)
+    sent_by("webhook", "SENT", 2)
+    Delivery.objects.filter(channel="email", state="SENT").update(sent_at=Now())
+    sent_by("sms", "CANCELLED")
+    assert "by email" in found("notifications")[1]
+
+
+def test_a_delivery_that_failed_among_many_is_no_warning(sending: None) -> None:
+    sent_by("email", "SENT", 20)
+    sent_by("email", "FAILED", 1, "550")
+    assert found("notifications")[0] == "ok"
+
+
+def test_files_on_the_disk_of_one_of_several_machines_are_a_problem(settings: Any, monkeypatch: Any) -> None:
+    Worker.objects.create(token="a", host="alpha", pid=7, queues=["default"])
+    assert found("artifacts")[0] == "ok"
+    Worker.objects.create(token="b", host="beta", pid=7, queues=["default"])
+    state, message, advice = found("artifacts")
+    assert (state, "alpha, beta" in message, "ARTIFACTS_URL" in advice) == ("problem", True, True)
+    monkeypatch.setattr(output_checks, "_file_system_of", lambda folder: "nfs4")
+    assert found("artifacts")[0] == "ok", "the folder is shared"
+    monkeypatch.undo()
+    settings.STORAGES = settings.STORAGES | {"artifacts": {"OPTIONS": {"bucket": "files"}}}
+    assert found("artifacts") == ("ok", "The files of artifacts are in the bucket files.", "")

@@ -46,6 +46,10 @@ WRONG = [
     ("REDIS_URL", "redis://:hidden@host/name"),
     ("REDIS_URL", "redis://:hidden@host/0?unheard=of"),
     ("EVENTS_URL", "events.example.com"),
+    ("SITE_URL", "flags.example.com"),
+    ("SITE_URL", "https://flags.example.com/path"),
+    ("SITE_URL", "https://user@flags.example.com"),
+    ("SITE_URL", "https://flags.example.com?query"),
     ("FLAG_ENVIRONMENT", "two words"),
     ("FLAG_REQUEST_USER", "visitor_of"),
     ("FLAG_REQUEST_ORGANIZATION", "shop/flags.py"),
@@ -93,6 +97,7 @@ UNSAFE = [
     ("ALLOWED_HOSTS", ""),
     ("ALLOWED_HOSTS", "*"),
     ("DEBUG", "true"),
+    ("SITE_URL", "http://flags.example.com"),
     ("REDIS_URL", ""),
 ]
 
@@ -160,6 +165,12 @@ def test_messages_leave_as_the_settings_say(monkeypatch: pytest.MonkeyPatch) -> 
     assert (settings["VAPID_SUBJECT"], settings["VAPID_PRIVATE_KEY"]) == ("mailto:ops@example.com", key)
     assert settings["APPRISE_URLS"] == {"ops": "json://host/ops", "sms": "smseagle://token@host/{to}"}
     assert settings["OUTGOING_ALLOWED"] == ["hooks.internal", "10.1.0.0/16"]
+
+
+def test_the_address_of_the_site_is_taken_without_the_slash_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (PRODUCTION | {"SITE_URL": "https://flags.example.com:8443/"}).items():
+        monkeypatch.setenv(name, value)
+    assert runpy.run_path(SETTINGS)["SITE_URL"] == "https://flags.example.com:8443"
 
 
 def test_without_settings_no_message_leaves(monkeypatch: pytest.MonkeyPatch) -> None:

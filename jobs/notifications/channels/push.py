@@ -17,6 +17,7 @@ from py_vapid import Vapid02
 from flagsite.core import outgoing_http
 from flagsite.core.outgoing_http import AddressRefused, NoAnswer
 from jobs.errors import InvalidSubscription
+from jobs.notifications import digest
 from jobs.notifications.message import Message, NotDelivered, shortened
 
 MAX_BODY_BYTES = 4096
@@ -103,13 +104,14 @@ def send(message: Message) -> str:
 def content(message: Message) -> bytes:
     """Return what the browser gets, short enough for one push message."""
     most = MAX_BODY_BYTES - OVERHEAD_BYTES
-    parts = {"id": message.id, "title": shortened(message.subject, 300), "body": message.text}
+    body = digest.words(message.events, with_addresses=False)[1] if message.events else message.text
+    parts = {"id": message.id, "title": shortened(message.subject, 300), "body": body, "url": message.url}
 
     def written(characters: int) -> bytes:
         text = parts["body"] if characters >= len(parts["body"]) else f"{parts['body'][:characters]}…"
         return json.dumps({**parts, "body": text}, ensure_ascii=False).encode()
 
-    fits, too_many = 0, min(len(message.text), most) + 1
+    fits, too_many = 0, min(len(body), most) + 1
     while too_many - fits > 1:  # JSON writes some characters longer than they are, so their number is searched for
         middle = (fits + too_many) // 2
         fits, too_many = (middle, too_many) if len(written(middle)) <= most else (fits, middle)

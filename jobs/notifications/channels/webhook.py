@@ -77,6 +77,7 @@ def payload(message: Message) -> dict[str, Any]:
         "data": {
             "subject": message.subject,
             "text": message.text,
+            "url": message.url,
             "count": sum(counts.values()),
             "counts": counts,
             "events": message.events.get("first", []),

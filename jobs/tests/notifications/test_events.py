@@ -57,6 +57,26 @@ def test_a_job_that_fails_for_good_is_told_by_e_mail(operator: Caller, mail: Mai
     assert f"Job {number} ({FAILING}) has failed: The disk is full." in " ".join(texts(mail)[0].split())
 
 
+def test_a_message_has_the_whole_address_of_the_page_that_it_is_about(
+    operator: Caller, mail: MailServer, settings: Any
+) -> None:
+    settings.SITE_URL = "https://flags.example.com"
+    subscribe(operator, "email", "ann@example.com")
+    number = failed_job()
+    tell_and_send()
+    page = f"https://flags.example.com/admin/jobs/job/{number}/change/"
+    assert page in texts(mail)[0].split()
+    assert Delivery.objects.get().events["first"][0]["url"] == page
+
+
+def test_without_the_address_of_the_site_a_message_has_the_path(operator: Caller, settings: Any) -> None:
+    settings.SITE_URL = ""
+    subscribe(operator, "email", "ann@example.com")
+    number = failed_job()
+    telling.tell_events()
+    assert Delivery.objects.get().events["first"][0]["url"] == f"/admin/jobs/job/{number}/change/"
+
+
 def test_without_subscriptions_a_failure_records_nothing_and_asks_nothing(db: None) -> None:
     assert not events.is_wanted("job.failed")
     job = lifecycle.create(kind=FAILING)

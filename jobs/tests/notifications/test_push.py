@@ -21,8 +21,9 @@ from jobs.notifications import deliveries
 from jobs.notifications.channels import push
 from jobs.notifications.models import Delivery, DeliveryState, Subscription
 from jobs.notifications.subscriptions import send_test
+from jobs.operations import queue_operations
 from jobs.tests.notifications.doubles import Received, Receiver
-from jobs.tests.notifications.sending import let_time_pass, run_all, stored, subscribe
+from jobs.tests.notifications.sending import let_time_pass, run_all, stored, subscribe, tell_and_send
 from orgs.access.caller import Caller
 
 pytestmark = pytest.mark.django_db
@@ -80,6 +81,16 @@ def browser(receiver: Receiver) -> Iterator[Browser]:
 def sent_to(browser: Browser, operator: Caller) -> tuple[Delivery, int]:
     number, _ = subscribe(operator, "push", browser.subscription)
     return send_test(operator, Subscription.objects.get(pk=number)), number
+
+
+def test_a_click_on_the_message_opens_the_page_of_the_event(operator: Caller, browser: Browser, settings: Any) -> None:
+    settings.SITE_URL = "https://flags.example.com"
+    subscribe(operator, "push", browser.subscription, events=["queue.paused"])
+    queue_operations.pause("default", by="user:olga", reason="deploy")
+    tell_and_send()
+    read = browser.read(browser.service.requests[0])
+    assert read["url"] == "https://flags.example.com/admin/jobs/queue/default/change/"
+    assert "https://" not in read["body"], "the address is not for reading"
 
 
 def test_the_browser_can_read_the_message(operator: Caller, browser: Browser) -> None:

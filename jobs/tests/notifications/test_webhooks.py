@@ -31,6 +31,7 @@ def test_the_receiver_can_verify_the_signature(operator: Caller, receiver: Recei
     request = receiver.requests[0]
     body = Webhook(secret).verify(request.body, request.headers)
     assert body["type"] == "message"
+    assert body["data"]["url"].endswith(f"/admin/jobs/delivery/{delivery.pk}/change/")
     assert body["data"]["subject"] == "A test of Flagsite"
     assert request.headers["webhook-id"] == stored(delivery).message_id
     assert stored(delivery).state == DeliveryState.SENT
