@@ -1,5 +1,7 @@
 """The job engine."""
 
+from importlib.util import find_spec
+
 from django.apps import AppConfig
 
 
@@ -26,6 +28,8 @@ class JobsConfig(AppConfig):
         from jobs.upkeep import maintenance_job, old_rows  # noqa: F401, PLC0415 - registers a kind of job
         from orgs.tree.signals import organization_removing  # noqa: PLC0415
 
+        if find_spec("django_tasks"):  # a library of host projects
+            from jobs.django_tasks import task_job  # noqa: F401, PLC0415 - registers a kind of job
         cleanup.add_old_rows(
             old_batches.OLD_BATCHES, stored_file.OLD_FILES, *old_rows.OLD_ROWS, old_deliveries.OLD_DELIVERIES,
             retention.OLD_ARTIFACTS, retention.ORPHANS,

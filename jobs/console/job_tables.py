@@ -172,11 +172,12 @@ def attempt_word(job: Job) -> str:
 
 
 def work_word(job: Job) -> str:
-    """The work of the job: the flag and its value, or else the kind of work, with a flag if it concerns one."""
+    """The work of the job: the flag and its value, or else the kind of work, with its flag or its task."""
     flag, enabled = job.arguments.get("featureFlagName"), job.arguments.get("enabled")
     if flag and enabled is not None:
         return f"{flag} {'on' if enabled else 'off'}"
-    return f"{job.kind} {flag}" if flag else job.kind
+    subject = flag or job.arguments.get("task")
+    return f"{job.kind} {subject}" if subject else job.kind
 
 
 def organization_word(organization_id: int | None, named: dict[int, Organization]) -> str:

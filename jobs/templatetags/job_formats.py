@@ -101,6 +101,8 @@ def work(job: Job) -> SafeString | str:
         return format_html("{} <strong>many jobs</strong>", "prioritise" if operation == "priority" else operation)
     if job.kind == "organization_import":
         return "dry run of an import" if job.arguments.get("dryRun") else "import of organizations"
+    if job.kind == "django_task":
+        return format_html("{} <strong>task</strong>", job.arguments["task"])
     return "values of a placement" if job.arguments.get("placement") else job.kind
 
 
