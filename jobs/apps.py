@@ -21,6 +21,7 @@ class JobsConfig(AppConfig):
         from jobs.notifications import (  # noqa: PLC0415
             notification_job,  # noqa: F401 - registers a kind of job
             old_deliveries,
+            replays,  # noqa: F401 - registers a kind of job
             subscriptions,
             telling,  # noqa: F401 - a maintenance task
         )

@@ -53,6 +53,12 @@ urlpatterns = [
         notifications.SubscriptionTest.as_view(),
         name="test-subscription",
     ),
+    path(
+        "v1/notifications/subscriptions/<id:subscription_id>/rotate-secret",
+        notifications.SubscriptionSecret.as_view(),
+        name="rotate-subscription-secret",
+    ),
+    path("v1/notifications/deliveries/replay", notifications.ReplayDeliveries.as_view(), name="replay-deliveries"),
     path("v1/notifications/deliveries", notifications.Deliveries.as_view(), name="deliveries"),
     path("v1/notifications/deliveries/<id:delivery_id>", notifications.OneDelivery.as_view(), name="delivery"),
     path(

@@ -155,6 +155,7 @@ def role_for(arguments: Mapping[str, Any]) -> Role | None:
     concurrency_key=lambda organization_id, _: f"report:{organization_id or 'all'}",
     check_arguments=check_arguments,
     role=role_for,
+    continues=True,  # it does not mail again
 )
 def make_report(run: Run) -> None:
     """Make a report. A retry begins anew, because an attempt that ends early leaves no artifact.

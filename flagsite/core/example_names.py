@@ -45,6 +45,8 @@ BATCH_ID, FAILED_MEMBER_ID, WAITING_MEMBER_ID = 1, 5, 6
 
 SUBSCRIPTION_ID, DELIVERY_ID, SENDING_JOB_ID = 1, 1, 7
 """A subscription by e-mail, and the delivery of its test, which is in the outbox."""
+WEBHOOK_ID = 2
+"""A subscription of a program."""
 
 PLANNED_ID = 1
 """The id of a scheduled change that waits for its time."""

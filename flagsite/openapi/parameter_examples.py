@@ -46,6 +46,7 @@ BY_OPERATION: dict[str, dict[str, Any]] = {
     "listArtifactsOfJob": {"job_id": names.CHECKED_IMPORT_ID},
     "downloadArtifact": {"job_id": names.CHECKED_IMPORT_ID, "name": names.REPORT_ARTIFACT},
     "uploadArtifact": {"name": "users.csv"},
+    "rotateSubscriptionSecret": {"subscription_id": names.WEBHOOK_ID},
     "retrySchedule": {"schedule_id": names.FAILED_PLAN_ID},
     "listAccessKeys": {"organizationId": names.NORWAY},
     "listPeople": {"organizationId": names.NORWAY},

@@ -58,6 +58,8 @@ class JobKind:
     """Called with the job and the status of its chain, in the transaction in which the chain ends."""
     is_told: bool = True
     """Whether a chain that fails is an event (`job.failed`)."""
+    continues: bool = False
+    """Whether a retry goes on at the checkpoint of the attempt before, because a repetition would not be harmless."""
 
     check_arguments: Callable[[Mapping[str, Any]], None] | None = None
     """Raises InvalidJobArguments for arguments that the schema cannot refuse."""

@@ -21,6 +21,7 @@ from jobs.counting import hourly_metrics
 from jobs.counting.models import AttemptOutcome
 from jobs.engine import backoff, chain_end
 from jobs.engine.batch_part import chain_changed
+from jobs.engine.kinds import find_kind
 from jobs.engine.models import Job, Queue
 from jobs.engine.states import END_OF_EARLIER_ATTEMPTS, REOPENINGS, TRANSITIONS, Guard, Status
 from jobs.errors import JobNotFound, LeaseLost, TransitionRefused, UnknownQueue
@@ -159,6 +160,7 @@ def add_retry(
         batch_role=job.batch_role,
         member_name=job.member_name,
         run_at=Now() + wait,
+        checkpoint=job.checkpoint if (kind := find_kind(job.kind)) is not None and kind.continues else None,
         **(_carried(job) if only_behind else {}),
     )
     Job.objects.filter(pk=root.pk).update(retry_count=number, updated_at=Now())

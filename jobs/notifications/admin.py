@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -17,9 +18,10 @@ from flagsite.core.admin.capped_paginator import CappedPaginator
 from flagsite.core.admin.reason_form import ReasonForm
 from flagsite.core.errors import FlagsiteError
 from flagsite.core.ids import id_in
-from jobs.notifications import deliveries, subscriptions
+from flagsite.core.words import counted
+from jobs.notifications import deliveries, replays, subscriptions
 from jobs.notifications.channels.all_channels import way
-from jobs.notifications.forms import SubscriptionChangeForm, SubscriptionForm
+from jobs.notifications.forms import RotateSecretForm, SubscriptionChangeForm, SubscriptionForm
 from jobs.notifications.models import Delivery, DeliveryState, Subscription
 from orgs.access.models import Role
 from orgs.access.operator_admin import OperatorAdmin, clipped, require_caller
@@ -44,7 +46,7 @@ class NotificationAdmin(OperatorAdmin):
     list_display_links = None
     ordering = ["-id"]
     sortable_by: list[str] = []
-    actions = None
+    actions: list[str] | None = None
 
     def row(self, request: HttpRequest, row_id: int | str) -> Any:
         """Return the row, for a person who may see it. Raises PermissionDenied, Http404."""
@@ -87,6 +89,7 @@ class SubscriptionAdmin(NotificationAdmin):
         return [
             path("<int:subscription_id>/test/", view(self.test_view), name="jobs_subscription_test"),
             path("<int:subscription_id>/delete/", view(self.remove_view), name="jobs_subscription_remove"),
+            path("<int:subscription_id>/rotate/", view(self.rotate_view), name="jobs_subscription_rotate"),
             *super().get_urls(),
         ]
 
@@ -104,10 +107,7 @@ class SubscriptionAdmin(NotificationAdmin):
             else:
                 if not secret:
                     return HttpResponseRedirect(reverse("admin:jobs_subscription_change", args=[made.pk]))
-                page = {"title": "Subscription created", "subscription": made, "secret": secret}
-                response = self.show(request, "created.html", page)
-                response["Cache-Control"] = "no-store, private"
-                return response
+                return self._show_secret(request, "Subscription created", made, secret)
         return self.show(request, "add.html", {"title": "Create a subscription", "form": form})
 
     def change_view(self, request: HttpRequest, object_id: str, *_: Any, **__: Any) -> HttpResponse:
@@ -146,6 +146,31 @@ class SubscriptionAdmin(NotificationAdmin):
     def remove_view(self, request: HttpRequest, subscription_id: int) -> HttpResponse:
         """Ask for a confirmation, then delete the subscription."""
         return self._operate(request, subscription_id, "delete")
+
+    def rotate_view(self, request: HttpRequest, subscription_id: int) -> HttpResponse:
+        """Ask for the overlap, then give the webhook a new secret and show it in the answer itself."""
+        subscription = self.row(request, subscription_id)
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        form = RotateSecretForm(request.POST if request.method == "POST" else None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                rotated, secret = subscriptions.rotate_secret(
+                    require_caller(request), subscription, **form.cleaned_data
+                )
+            except FlagsiteError as error:
+                form.add_error(None, error.detail)
+            else:
+                return self._show_secret(request, "Secret rotated", rotated, secret)
+        context = {"title": "Rotate the secret", "act": "rotate", "subscription": subscription, "form": form}
+        context["back"] = reverse("admin:jobs_subscription_change", args=[subscription_id])
+        return self.show(request, "act.html", context)
+
+    def _show_secret(self, request: HttpRequest, title: str, subscription: Subscription, secret: str) -> HttpResponse:
+        page = {"title": title, "subscription": subscription, "secret": secret}
+        response = self.show(request, "created.html", page)
+        response["Cache-Control"] = "no-store, private"
+        return response
 
     def _operate(self, request: HttpRequest, subscription_id: int, act: str) -> HttpResponse:
         subscription = self.row(request, subscription_id)
@@ -197,6 +222,7 @@ class DeliveryAdmin(NotificationAdmin):
     list_display = ["number", "state_cell", "channel_cell", "address", "message", "attempts", "created"]
     list_filter = ["state", "channel"]
     search_fields = ["message_id", "target_shown"]
+    actions = ["replay"]
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
@@ -232,6 +258,32 @@ class DeliveryAdmin(NotificationAdmin):
             return HttpResponseRedirect(back)
         context = {"title": f"Replay delivery {delivery_id}", "delivery": delivery, "form": form, "back": back}
         return self.show(request, "act.html", context)
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        return bool(self.has_view_permission(request))
+
+    @admin.action(description="Replay", permissions=["replay"])
+    def replay(self, request: HttpRequest, rows: QuerySet[Delivery]) -> HttpResponse | None:
+        """Ask for the reason, then replay the chosen deliveries that have ended: here, or in a job if they are many."""
+        form = ReasonForm(request.POST if "confirmed" in request.POST else None)
+        ended = rows.filter(state__in=replays.ENDED)
+        if not form.is_valid():
+            ticked, across = request.POST.getlist(ACTION_CHECKBOX_NAME), request.POST.get("select_across") == "1"
+            count = ended.count()
+            context = {
+                "title": f"Replay {counted(count, 'delivery', 'deliveries')}", "form": form, "count": count,
+                "skipped": rows.count() - count, "most": replays.MOST, "in_request": replays.MOST_IN_REQUEST,
+                "across": across, "ticked": ticked[:1] if across else ticked, "back": request.get_full_path(),
+            }  # fmt: skip
+            return self.show(request, "replay.html", context)
+        done = replays.replay_all(require_caller(request), ended, reason=form.cleaned_data["reason"])
+        if done.job is not None:
+            self.message_user(request, f"Job {done.job.pk} replays the deliveries. This page shows its progress.")
+            return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[done.job.pk]))
+        self.message_user(request, f"{counted(done.count, 'delivery', 'deliveries')} replayed.")
+        if done.skipped:
+            self.message_user(request, f"{done.skipped:,} skipped, as they are under way.", messages.WARNING)
+        return None
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
         rows: QuerySet[Delivery] = super().get_queryset(request)

@@ -11,17 +11,21 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from flagsite.core.api.input import QuerySerializer, ReasonInput
-from jobs.notifications import deliveries, subscriptions
+from jobs.notifications import deliveries, replays, subscriptions
 from jobs.notifications.channels import push
 from jobs.notifications.channels.all_channels import WAYS
 from jobs.notifications.events import all_events
 from jobs.notifications.models import Delivery
+from jobs.notifications.replays import Replayed, Selection
 from jobs.notifications.serializers import (
     CreatedSubscriptionSerializer,
     DeliveryFilters,
     DeliverySerializer,
     NewSubscription,
     NotificationsSerializer,
+    ReplayedSerializer,
+    ReplayInput,
+    SecretRotation,
     SubscriptionChange,
     SubscriptionFilters,
     SubscriptionSerializer,
@@ -166,6 +170,28 @@ class SubscriptionTest(Endpoint):
         return _accepted(subscriptions.send_test(self.caller, found, reason=self.reason))
 
 
+class SubscriptionSecret(Endpoint):
+    """The rotation of a webhook's secret."""
+
+    roles: ClassVar = {"POST": Role.OPERATOR}
+
+    @extend_schema(
+        operation_id="rotateSubscriptionSecret",
+        summary="Give a webhook a new secret",
+        request=SecretRotation,
+        responses=CreatedSubscriptionSerializer,
+        tags=["notifications"],
+    )
+    @idempotent
+    def post(self, request: Request, subscription_id: int) -> Response:
+        """Create a new secret of the signatures, and show it, once. For a while each message has both signatures."""
+        found = subscriptions.subscription_for(self.caller, subscription_id)
+        values = SecretRotation.read(request)
+        rotated, secret = subscriptions.rotate_secret(self.caller, found, reason=self.reason, **values)
+        data = CreatedSubscriptionSerializer(rotated, context={"secret": secret}).data
+        return shown_once(Response(data, headers={"Cache-Control": "no-store, private"}), "secret")
+
+
 class Deliveries(ListEndpoint):
     """The deliveries."""
 
@@ -217,6 +243,37 @@ class ReplayDelivery(Endpoint):
         found = deliveries.delivery_for(self.caller, delivery_id)
         ReasonInput.read(request)
         return _accepted(deliveries.replay(found, by=self.caller.name, reason=self.reason))
+
+
+class ReplayDeliveries(Endpoint):
+    """The replay of many deliveries."""
+
+    roles: ClassVar = {"POST": Role.OPERATOR}
+
+    @extend_schema(
+        operation_id="replayDeliveries",
+        summary="Send many deliveries once more",
+        request=ReplayInput,
+        responses={200: ReplayedSerializer, 202: ReplayedSerializer},
+        tags=["notifications"],
+    )
+    @idempotent
+    def post(self, request: Request) -> Response:
+        """Send the matching deliveries that have ended once more, oldest first, each with its message id.
+
+        For more than 200 deliveries, the status is 202, and a job of its own replays them.
+        """
+        values = ReplayInput.read(request)
+        is_dry_run = values.pop("dry_run")
+        rows = replays.selected(self.caller, Selection(**values))
+        if is_dry_run:
+            context = {"dry_run": True, "would_replay": rows.count()}
+            return Response(ReplayedSerializer(Replayed(), context=context).data)
+        done = replays.replay_all(self.caller, rows, reason=self.reason)
+        data = ReplayedSerializer(done, context={"dry_run": False}).data
+        if done.job is None:
+            return Response(data)
+        return Response(data, status.HTTP_202_ACCEPTED, headers={"Location": data["trackingUrl"]})
 
 
 def _accepted(delivery: Delivery) -> Response:

@@ -218,11 +218,21 @@ def _message(delivery: Delivery) -> Message:
         target=secret_text.decrypt(delivery.target),
         subject=delivery.subject,
         text=delivery.text,
-        secret=secret_text.decrypt(subscription.secret) if subscription and subscription.secret else "",
+        secrets=_secrets(subscription) if subscription is not None else (),
         url=digest.only_address(delivery.events) or page_address("admin:jobs_delivery_change", delivery.pk),
         created_at=delivery.created_at,
         events=delivery.events,
     )
+
+
+def _secrets(subscription: Subscription) -> tuple[str, ...]:
+    """Return the secrets that sign now. A former one whose time is over is deleted."""
+    secrets = [subscription.secret] if subscription.secret else []
+    if subscription.former_secret:
+        ended = Subscription.objects.filter(pk=subscription.pk, former_secret_until__lte=Now())
+        if not ended.update(former_secret="", former_secret_until=None):
+            secrets.append(subscription.former_secret)
+    return tuple(map(secret_text.decrypt, secrets))
 
 
 def _record_failure(delivery: Delivery, failure: NotDelivered) -> None:

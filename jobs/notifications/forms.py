@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django import forms
 
-from flagsite.core.admin.reason_form import reason_field
+from flagsite.core.admin.reason_form import ReasonForm, reason_field
 from jobs.notifications.channels.all_channels import WAYS
 from jobs.notifications.events import all_events
 from jobs.notifications.models import LONGEST_DIGEST, Subscription
@@ -86,6 +87,19 @@ class SubscriptionForm(forms.Form):
             organization=organization.pk if organization else None,
             digest_seconds=values["digest_seconds"],
         )
+
+
+class RotateSecretForm(ReasonForm):
+    """The form to give a webhook a new secret."""
+
+    field_order = ("overlap", "reason")
+    overlap = forms.TypedChoiceField(
+        label="The former secret signs too for",
+        choices=[("0", "no time: it ends at once"), ("1", "1 hour"), ("24", "1 day"), ("168", "1 week"),
+                 ("720", "30 days")],
+        initial="24",
+        coerce=lambda hours: timedelta(hours=int(hours)),
+    )  # fmt: skip
 
 
 class SubscriptionChangeForm(forms.Form):

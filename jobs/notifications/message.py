@@ -15,8 +15,8 @@ class Message:
     target: str
     subject: str
     text: str
-    secret: str = ""
-    """The secret of a webhook's signatures."""
+    secrets: tuple[str, ...] = ()
+    """The secrets of a webhook's signatures: the present one, and after a rotation the former one for a while."""
     url: str
     """The whole address of the page about it."""
     created_at: datetime

@@ -46,6 +46,10 @@ class Subscription(models.Model):
     target = models.TextField(help_text="The address, encrypted.")
     target_shown = models.CharField(max_length=300, help_text="The part of the address that people may see.")
     secret = models.TextField(default="", db_default="", help_text="The secret of a webhook's signatures, encrypted.")
+    former_secret = models.TextField(
+        default="", db_default="", help_text="The secret before the rotation, encrypted, which signs too for a while."
+    )
+    former_secret_until = models.DateTimeField(null=True)
     person = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.CASCADE,

@@ -50,14 +50,19 @@ ARGUMENTS: dict[str, Any] = {
     summary="Send one message to several recipients, by e-mail, SMS, chat, web push or webhook.",
     arguments=ARGUMENTS,
     stall_seconds=DEFAULT_STALL_SECONDS,
+    continues=True,
 )
 def notify_recipients(run: Run) -> None:
-    """Create the deliveries in short transactions. A recipient whose address is not valid is a permanent failure."""
+    """Create the deliveries in short transactions. A recipient whose address is not valid is a permanent failure.
+
+    The checkpoint has the number of recipients who have their delivery, so that no retry creates another one.
+    """
     arguments = run.job.arguments
     recipients = arguments["recipients"]
     start = (run.job.checkpoint or {}).get("next", 0)
     if start == 0:
         _check_all(recipients)
+    run.record_progress(processed=start - run.job.processed, total=len(recipients))
     while start < len(recipients):
         run.check()
         chosen = recipients[start : start + BATCH_SIZE]
@@ -65,7 +70,7 @@ def notify_recipients(run: Run) -> None:
             for recipient in chosen:
                 _create(run, recipient)
             start += len(chosen)
-            run.record_progress(processed=len(chosen), total=len(recipients), checkpoint={"next": start})
+            run.record_progress(processed=len(chosen), checkpoint={"next": start})
     run.set_result({"deliveries": len(recipients)})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.urls import reverse
@@ -10,10 +11,14 @@ from rest_framework import serializers
 
 from flagsite.core import example_names as names
 from flagsite.core.api.input import IdInQuery, QuerySerializer, StrictBoolean, Text, WriteInput
+from flagsite.core.api.times import Time
+from jobs.api.serializers import tracking_url
 from jobs.notifications.models import LONGEST_DIGEST, Channel, Delivery, DeliveryState, Subscription
-from jobs.notifications.subscriptions import LONGEST_NAME, LONGEST_TARGET
+from jobs.notifications.replays import ENDED, MOST, MOST_IN_REQUEST, Replayed
+from jobs.notifications.subscriptions import DEFAULT_OVERLAP, LONGEST_NAME, LONGEST_TARGET, MAX_OVERLAP
 from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody, ReferenceInQuery
 
+SECOND = timedelta(seconds=1)
 OVERVIEW = {
     "channels": [
         {"name": "email", "sends": False, "setting": "EMAIL_URL"},
@@ -33,11 +38,12 @@ SUBSCRIPTION = {
     "digestSeconds": 60,
     "active": True,
     "endedBecause": None,
+    "formerSecretUntil": None,
     "createdBy": "command:demo",
     "createdAt": "2026-11-23T09:59:47.723168Z",
 }
 HOOK = SUBSCRIPTION | {
-    "id": 2,
+    "id": names.WEBHOOK_ID,
     "name": "CRM",
     "channel": "webhook",
     "to": "https://hooks.example.com/…",
@@ -172,6 +178,11 @@ class SubscriptionSerializer(serializers.Serializer[Subscription]):
     digestSeconds = serializers.IntegerField(source="digest_seconds")
     active = serializers.SerializerMethodField()
     endedBecause = serializers.SerializerMethodField(help_text="Why nothing is sent any more, or null.")
+    formerSecretUntil = serializers.DateTimeField(
+        source="former_secret_until",
+        allow_null=True,
+        help_text="Until then, each message also has the signature of the former secret. Null: it has one signature.",
+    )
     createdBy = serializers.CharField(source="created_by")
     createdAt = serializers.DateTimeField(source="created_at")
 
@@ -185,7 +196,16 @@ class SubscriptionSerializer(serializers.Serializer[Subscription]):
         return subscription.ended_because or None
 
 
-@extend_schema_serializer(examples=[OpenApiExample("A webhook", value=HOOK | {"secret": SECRET}, status_codes=[201])])
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample("A webhook", value=HOOK | {"secret": SECRET}, status_codes=[201]),
+        OpenApiExample(
+            "Rotated",
+            value=HOOK | {"secret": SECRET, "formerSecretUntil": "2026-11-24T10:00:00Z"},
+            status_codes=[200],
+        ),
+    ]
+)
 class CreatedSubscriptionSerializer(SubscriptionSerializer):
     """A new subscription. The context needs `secret`."""
 
@@ -195,6 +215,22 @@ class CreatedSubscriptionSerializer(SubscriptionSerializer):
 
     def get_secret(self, _: Subscription) -> str | None:
         return self.context["secret"] or None
+
+
+@extend_schema_serializer(examples=[OpenApiExample("Two days for both secrets", value={"overlapSeconds": 172_800})])
+class SecretRotation(WriteInput):
+    """The body of POST /v1/notifications/subscriptions/{id}/rotate-secret."""
+
+    overlapSeconds = serializers.IntegerField(
+        source="overlap",
+        min_value=0,
+        max_value=MAX_OVERLAP // SECOND,
+        default=DEFAULT_OVERLAP // SECOND,
+        help_text="For this time both secrets sign each message. 0: the former one ends at once.",
+    )
+
+    def validate_overlapSeconds(self, value: int) -> timedelta:  # noqa: N802 - the name in JSON
+        return timedelta(seconds=value)
 
 
 class DeliveryFilters(QuerySerializer):
@@ -244,6 +280,91 @@ class DeliverySerializer(serializers.Serializer[Delivery]):
     @extend_schema_field(serializers.CharField())
     def get_url(self, delivery: Delivery) -> str:
         return delivery_url(delivery)
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample("The outbox", value={"status": "OUTBOX", "reason": "E-mail is set up."}),
+        OpenApiExample(
+            "A receiver that has lost its data",
+            value={"status": "SENT", "subscriptionId": names.SUBSCRIPTION_ID, "since": "2026-11-23T09:00:00Z"},
+        ),
+        OpenApiExample("Only count", value={"dryRun": True}),
+    ]
+)
+class ReplayInput(WriteInput):
+    """The body of POST /v1/notifications/deliveries/replay. A delivery has to match all fields."""
+
+    status = serializers.ChoiceField(
+        [(state.value, state.label) for state in ENDED],
+        default=DeliveryState.FAILED.value,
+        help_text="Default: FAILED.",
+    )
+    channel = serializers.ChoiceField(Channel.choices, required=False)
+    subscriptionId = serializers.IntegerField(
+        source="subscription_id",
+        required=False,
+        min_value=1,
+        max_value=2**63 - 1,
+        help_text="Those of this subscription.",
+    )
+    organizationId = ReferenceInBody(
+        source="organization", required=False, help_text=f"Those of the subtree of this organization. {HOW_TO_NAME}"
+    )
+    since = Time(required=False, help_text="Those that were created then or later.")
+    dryRun = StrictBoolean(source="dry_run", default=False, help_text="Only count; change nothing.")
+
+
+REPLAYED = {
+    "dryRun": False,
+    "wouldReplay": None,
+    "replayed": 12,
+    "skipped": 0,
+    "left": 0,
+    "jobId": None,
+    "trackingUrl": None,
+}
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample("Replayed", value=REPLAYED, status_codes=[200]),
+        OpenApiExample(
+            "Only counted", value=REPLAYED | {"dryRun": True, "wouldReplay": 12, "replayed": 0}, status_codes=[200]
+        ),
+        OpenApiExample(
+            "A job replays them",
+            value=REPLAYED | {"wouldReplay": 4100, "replayed": 0, "jobId": 41, "trackingUrl": "/job-status/41"},
+            status_codes=[202],
+        ),
+    ]
+)
+class ReplayedSerializer(serializers.Serializer[Replayed]):
+    """What POST /v1/notifications/deliveries/replay has done. The context needs `dry_run` and `would_replay`."""
+
+    dryRun = serializers.SerializerMethodField()
+    wouldReplay = serializers.SerializerMethodField(
+        help_text="The deliveries that a dry run has found, or that the job replays. Null if they are replayed."
+    )
+    replayed = serializers.IntegerField(source="count")
+    skipped = serializers.IntegerField(help_text="Those that somebody else has replayed meanwhile.")
+    left = serializers.IntegerField(
+        help_text=f"Those that match beyond {MOST:,}, the most of one request. Send it again when the job has ended."
+    )
+    jobId = serializers.SerializerMethodField(help_text=f"The job that replays more than {MOST_IN_REQUEST} deliveries.")
+    trackingUrl = serializers.SerializerMethodField()
+
+    def get_dryRun(self, _: Replayed) -> bool:  # noqa: N802 - the name in JSON
+        return bool(self.context["dry_run"])
+
+    def get_wouldReplay(self, done: Replayed) -> int | None:  # noqa: N802
+        return done.job.total if done.job else self.context.get("would_replay")
+
+    def get_jobId(self, done: Replayed) -> int | None:  # noqa: N802
+        return done.job.pk if done.job else None
+
+    def get_trackingUrl(self, done: Replayed) -> str | None:  # noqa: N802
+        return tracking_url(done.job.pk) if done.job else None
 
 
 def delivery_url(delivery: Delivery) -> str:

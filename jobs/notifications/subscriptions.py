@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -11,6 +12,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from flagsite.core import secret_text
+from flagsite.core.db.clock import now
 from flagsite.core.site_address import page_address
 from jobs.errors import InvalidSubscription, SubscriptionNotFound
 from jobs.notifications import deliveries, events
@@ -25,6 +27,9 @@ from orgs.tree.models import Organization
 
 LONGEST_NAME = 100
 LONGEST_TARGET = 2000
+DEFAULT_OVERLAP = timedelta(days=1)
+"""The time for which the former secret of a webhook signs beside the new one."""
+MAX_OVERLAP = timedelta(days=90)
 TEST_SUBJECT = "A test of Flagsite"
 
 
@@ -143,6 +148,30 @@ def send_test(caller: Caller, subscription: Subscription, *, reason: str = "") -
     return delivery
 
 
+def rotate_secret(
+    caller: Caller, subscription: Subscription, *, overlap: timedelta = DEFAULT_OVERLAP, reason: str = ""
+) -> tuple[Subscription, str]:
+    """Give a webhook a new secret. Returns the subscription and the secret, which is shown once.
+
+    For the time of `overlap`, each message has the signatures of both secrets, so that the receiver can change over at
+    any moment. A former secret of an earlier rotation ends at once. Raises InvalidSubscription for other channels.
+    """
+    if subscription.channel != Channel.WEBHOOK:
+        raise InvalidSubscription("Only a webhook has a secret. The messages of other channels have no signature.")
+    if not timedelta() <= overlap <= MAX_OVERLAP:
+        raise InvalidSubscription(f"Both secrets can sign for at most {MAX_OVERLAP.days} days.")
+    secret = webhook.new_secret()
+    with transaction.atomic():
+        locked = Subscription.objects.select_for_update().get(pk=subscription.pk)
+        locked.former_secret = locked.secret if overlap else ""
+        locked.former_secret_until = now() + overlap if overlap else None
+        locked.secret = secret_text.encrypt(secret)
+        locked.save(update_fields=["secret", "former_secret", "former_secret_until"])
+        until = locked.former_secret_until.isoformat() if locked.former_secret_until else None
+        _record("subscription.rotate-secret", locked, caller, reason, formerSecretUntil=until)
+    return locked, secret
+
+
 def described(subscription: Subscription) -> dict[str, Any]:
     """Return what the audit log says of a subscription; it has no secret and no whole address of a webhook."""
     return {
@@ -177,7 +206,10 @@ def renew_secrets() -> int:
     Raises SecretUnreadable.
     """
     renewed = 0
-    models: Sequence[tuple[Any, tuple[str, ...]]] = ((Subscription, ("target", "secret")), (Delivery, ("target",)))
+    models: Sequence[tuple[Any, tuple[str, ...]]] = (
+        (Subscription, ("target", "secret", "former_secret")),
+        (Delivery, ("target",)),
+    )
     for model, columns in models:
         for pk, *stored in model.objects.order_by("pk").values_list("pk", *columns).iterator():
             new = {

@@ -143,6 +143,12 @@ def _subscribe() -> None:
     subscription, _ = subscriptions.create(caller, wish)
     subscriptions.send_test(caller, subscription)
     run_next("notification")
+    norway = Organization.objects.get(key=names.NORWAY)
+    hook = Wish(
+        name="CRM", channel="webhook", target="https://hooks.example.com/flags/4711", events=["flag.stale"],
+        organization=norway.pk,
+    )  # fmt: skip
+    subscriptions.create(caller, hook)
 
 
 def _plan_changes() -> None:

@@ -11,8 +11,12 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from conftest import Cast
 from flags.definitions import service
+from jobs.notifications import subscriptions
+from jobs.notifications.subscriptions import Wish
 from jobs.tests.notifications.stored import subscription_and_delivery
 from orgs.access import access_keys
+from orgs.access.caller import Caller
+from orgs.access.models import Role
 from orgs.audit.models import AuditEntry
 from orgs.tests.people import SUPERUSER, person, shown, signed_in
 
@@ -38,6 +42,7 @@ FORMS: list[tuple[str, dict[str, Any]]] = [
     ("/admin/jobs/subscription/{subscription}/change/", {"name": "mine", "events": ["job.failed"],
                                                          "digest_seconds": 0, "is_active": "on"}),
     ("/admin/jobs/subscription/{subscription}/test/", {}),
+    ("/admin/jobs/subscription/{hook}/rotate/", {"overlap": "24"}),
     ("/admin/jobs/subscription/{subscription}/delete/", {}),
     ("/admin/jobs/delivery/{delivery}/replay/", {}),
     ("/admin/orgs/organization/add/", {"name": "New", "key": "new"}),
@@ -53,12 +58,17 @@ FORMS: list[tuple[str, dict[str, Any]]] = [
 def ids(cast: Cast) -> dict[str, Any]:
     interval = IntervalSchedule.objects.create(every=5, period="days")
     subscription, delivery = subscription_and_delivery()
+    hook, _ = subscriptions.create(
+        Caller("user:ada", Role.OPERATOR),
+        Wish(name="CRM", channel="webhook", target="https://crm.example.com/", events=["job.failed"]),
+    )
     task = PeriodicTask.objects.create(name="mine", task="jobs.sweep", interval=interval)
     return {
         "key": access_keys.create(name="theirs")[0].prefix,
         "user": person("viewer", name="somebody").pk,
         "interval": interval.pk,
         "subscription": subscription.pk,
+        "hook": hook.pk,
         "delivery": delivery.pk,
         "task": task.pk,
         "rome": cast.rome.pk,

@@ -39,6 +39,7 @@ OPEN_TO: dict[str, set[str]] = {
     "/admin/jobs/subscription/{subscription}/change/": {"operator", "admin", SUPERUSER, "bound admin"},
     "/admin/jobs/subscription/{subscription}/test/": {"operator", "admin", SUPERUSER, "bound admin"},
     "/admin/jobs/subscription/{subscription}/delete/": {"operator", "admin", SUPERUSER, "bound admin"},
+    "/admin/jobs/subscription/{subscription}/rotate/": {"operator", "admin", SUPERUSER, "bound admin"},
     "/admin/jobs/delivery/": {"operator", "admin", SUPERUSER, "bound admin"},
     "/admin/jobs/delivery/{delivery}/change/": {"operator", "admin", SUPERUSER, "bound admin"},
     "/admin/jobs/delivery/{delivery}/replay/": {"operator", "admin", SUPERUSER, "bound admin"},

@@ -101,6 +101,8 @@ ROLES = {
     "v1/notifications/subscriptions": "GET operator POST operator",
     "v1/notifications/subscriptions/<id:subscription_id>": "GET operator PATCH operator DELETE operator",
     "v1/notifications/subscriptions/<id:subscription_id>/test": "POST operator",
+    "v1/notifications/subscriptions/<id:subscription_id>/rotate-secret": "POST operator",
+    "v1/notifications/deliveries/replay": "POST operator",
     "v1/notifications/deliveries": "GET operator",
     "v1/notifications/deliveries/<id:delivery_id>": "GET operator",
     "v1/notifications/deliveries/<id:delivery_id>/replay": "POST operator",

@@ -142,6 +142,7 @@ PAGES = {
     "subscription": "/admin/jobs/subscription/{subscription}/change/",
     "new-subscription": "/admin/jobs/subscription/add/",
     "test-subscription": "/admin/jobs/subscription/{subscription}/test/",
+    "rotate-secret": "/admin/jobs/subscription/{subscription}/rotate/",
     "deliveries": "/admin/jobs/delivery/",
     "delivery": "/admin/jobs/delivery/{delivery}/change/",
     "replay-delivery": "/admin/jobs/delivery/{delivery}/replay/",

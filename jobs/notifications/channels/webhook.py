@@ -57,7 +57,7 @@ def send(message: Message) -> str:
         "User-Agent": "Flagsite",
         "webhook-id": message.id,
         "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": Webhook(message.secret).sign(message.id, now, body),
+        "webhook-signature": " ".join(Webhook(secret).sign(message.id, now, body) for secret in message.secrets),
     }
     try:
         answer = outgoing_http.post(message.target, body.encode(), headers)

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from conftest import Cast, _key
+from jobs.engine.models import Job
 from jobs.notifications import notification_job
 from jobs.notifications.models import Delivery, DeliveryState, Subscription
 from jobs.tests.notifications.doubles import Receiver
-from jobs.tests.notifications.sending import run_all
+from jobs.tests.notifications.sending import let_time_pass, run_all
 from jobs.tests.notifications.stored import subscription_and_delivery
 from orgs.access.models import Role
 from orgs.audit.models import AuditEntry
@@ -186,3 +187,47 @@ def test_a_bound_key_may_not_send_messages_to_everybody(cast: Cast) -> None:
     arguments = {"subject": "x", "text": "x", "recipients": [{"channel": "email", "to": "a@example.com"}]}
     refused = bound.post("/v1/queue/jobs", {"kind": "notification", "arguments": arguments})
     assert kind_of(refused) == "outside-of-your-subtree"
+
+
+def test_a_secret_is_rotated_and_the_new_one_is_shown_once(api: Api) -> None:
+    created = api.post(SUBSCRIPTIONS, HOOK).json()
+    address = f"{SUBSCRIPTIONS}/{created['id']}"
+    rotated = api.post(f"{address}/rotate-secret", {"overlapSeconds": 3600}, **{"Idempotency-Key": "two"})
+    assert rotated.status_code == 200
+    secret = rotated.json()["secret"]
+    assert secret.startswith("whsec_")
+    assert secret != created["secret"]
+    assert rotated.json()["formerSecretUntil"] is not None
+    assert "no-store" in rotated["Cache-Control"]
+    again = api.post(f"{address}/rotate-secret", {"overlapSeconds": 3600}, **{"Idempotency-Key": "two"})
+    assert again.json() == rotated.json() | {"secret": None}
+    assert api.get(address).json() == {name: value for name, value in rotated.json().items() if name != "secret"}
+    at_once = api.post(f"{address}/rotate-secret", {"overlapSeconds": 0})
+    assert at_once.json()["formerSecretUntil"] is None
+    assert kind_of(api.post(f"{address}/rotate-secret", {"overlapSeconds": 90 * 86_400 + 1})) == "invalid-input"
+
+
+def test_a_retry_of_a_notification_creates_no_delivery_again(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notification_job, "BATCH_SIZE", 3)
+    create, calls = notification_job._create, []
+
+    def die_at_the_fifth(*given: Any) -> None:
+        calls.append(given)
+        if len(calls) == 5:
+            raise RuntimeError("killed")
+        create(*given)
+
+    monkeypatch.setattr(notification_job, "_create", die_at_the_fifth)
+    recipients = [{"channel": "email", "to": f"p{number}@example.com"} for number in range(7)]
+    arguments = {"subject": "Hello", "text": "All is well.", "recipients": recipients}
+    job = api.post("/v1/queue/jobs", {"kind": "notification", "arguments": arguments}).json()
+    run_all()
+    assert Delivery.objects.count() == 3
+    let_time_pass()
+    run_all()
+    assert sorted(Delivery.objects.values_list("target_shown", flat=True)) == [
+        f"p{number}@example.com" for number in range(7)
+    ]
+    followed = api.get(f"/job-status/{job['jobId']}").json()
+    assert (followed["status"], followed["result"]) == ("COMPLETED", {"deliveries": 7})
+    assert Job.objects.filter(kind="notification").latest("pk").processed == 7

@@ -51,3 +51,11 @@ def test_what_cannot_be_is_refused_in_words(db: None) -> None:
         said("subscribe", "CRM", "webhook", "https://10.0.0.1/", "--event", "flag.changed")
     with pytest.raises(CommandError, match="no such subscription"):
         said("send_test", 999)
+
+
+def test_a_secret_is_rotated_and_printed_once(db: None) -> None:
+    made = said("subscribe", "CRM", "webhook", "https://crm.example.com/hook", "--event", "flag.changed")
+    rotated = said("rotate_secret", made["id"], "--overlap", "2h", "--reason", "leaked")
+    assert rotated["secret"].startswith("whsec_")
+    assert rotated["secret"] != made["secret"]
+    assert rotated["secret"] not in json.dumps(said("subscriptions"))

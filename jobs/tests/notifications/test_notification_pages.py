@@ -116,3 +116,24 @@ def test_a_list_makes_the_same_queries_for_few_rows_and_for_many(db: None, addre
     for number in range(8):
         subscription_and_delivery(words=f"row {number}")
     assert queries() == few
+
+
+def test_a_rotated_secret_is_in_this_answer_only(db: None) -> None:
+    client = signed_in("operator")
+    client.post(f"{LIST}add/", HOOK)
+    page = f"{LIST}{Subscription.objects.get().pk}"
+    assert f"{page}/rotate/" in shown(client.get(f"{page}/change/"))
+    answer = client.post(f"{page}/rotate/", {"overlap": "24", "reason": "leaked"})
+    secret = re.search(r"whsec_[A-Za-z0-9+/=]+", shown(answer))
+    assert secret is not None
+    assert "no-store" in answer["Cache-Control"]
+    assert "The former secret signs too until" in shown(answer)
+    assert secret[0] not in shown(client.get(f"{page}/change/"))
+    assert AuditEntry.objects.get(action="subscription.rotate-secret").reason == "leaked"
+
+
+def test_a_subscription_without_a_secret_offers_no_rotation(db: None) -> None:
+    subscription, _ = subscription_and_delivery()
+    client = signed_in("operator")
+    assert "/rotate/" not in shown(client.get(f"{LIST}{subscription.pk}/change/"))
+    assert "Only a webhook" in shown(client.post(f"{LIST}{subscription.pk}/rotate/", {"overlap": "24", "reason": ""}))

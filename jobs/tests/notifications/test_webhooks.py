@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from standardwebhooks import Webhook
+from django.db.models.functions import Now
+from standardwebhooks import Webhook, WebhookVerificationError
 
+from jobs.errors import InvalidSubscription
 from jobs.notifications.events import JOB_FAILED, notify
 from jobs.notifications.models import Delivery, DeliveryState, Subscription
-from jobs.notifications.subscriptions import renew_secrets, send_test
+from jobs.notifications.subscriptions import renew_secrets, rotate_secret, send_test
 from jobs.notifications.telling import tell_events
-from jobs.tests.notifications.doubles import Receiver
+from jobs.tests.notifications.doubles import Received, Receiver
 from jobs.tests.notifications.sending import let_time_pass, run_all, stored, subscribe
 from orgs.access.caller import Caller
+from orgs.audit.models import AuditEntry
 
 pytestmark = pytest.mark.django_db
 SCHEDULE = [5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400]
@@ -132,3 +136,84 @@ def test_without_settings_a_webhook_stays_in_the_outbox(operator: Caller, receiv
     run_all()
     assert stored(delivery).state == DeliveryState.OUTBOX
     assert receiver.requests == []
+
+
+def after_rotation(operator: Caller, receiver: Receiver, **words: Any) -> tuple[Received, str, str]:
+    """Rotate the secret of a webhook, and send a test. Returns the request, the former and the new secret."""
+    number, former = subscribe(operator, "webhook", f"{receiver.url}/hook")
+    subscription, new = rotate_secret(operator, Subscription.objects.get(pk=number), **words)
+    send_test(operator, subscription)
+    run_all()
+    return receiver.requests[-1], former, new
+
+
+def verifies(request: Received, secret: str) -> bool:
+    """Whether a receiver that knows this secret accepts the request."""
+    try:
+        Webhook(secret).verify(request.body, request.headers)
+    except WebhookVerificationError:
+        return False
+    return True
+
+
+def test_for_a_while_after_a_rotation_receivers_with_either_secret_accept(operator: Caller, receiver: Receiver) -> None:
+    request, former, new = after_rotation(operator, receiver, overlap=timedelta(hours=1))
+    assert former != new
+    assert verifies(request, former)
+    assert verifies(request, new)
+    assert len(request.headers["webhook-signature"].split(" ")) == 2
+
+
+def test_after_that_time_only_the_new_secret_signs_and_the_former_is_deleted(
+    operator: Caller, receiver: Receiver
+) -> None:
+    _, former, new = after_rotation(operator, receiver)
+    Subscription.objects.update(former_secret_until=Now() - timedelta(seconds=1))
+    send_test(operator, Subscription.objects.get())
+    run_all()
+    request = receiver.requests[-1]
+    assert (verifies(request, former), verifies(request, new)) == (False, True)
+    assert (Subscription.objects.get().former_secret, Subscription.objects.get().former_secret_until) == ("", None)
+
+
+def test_without_an_overlap_the_former_secret_ends_at_once(operator: Caller, receiver: Receiver) -> None:
+    request, former, new = after_rotation(operator, receiver, overlap=timedelta())
+    assert (verifies(request, former), verifies(request, new)) == (False, True)
+
+
+def test_a_second_rotation_ends_the_secret_before_the_first(operator: Caller, receiver: Receiver) -> None:
+    _, oldest, former = after_rotation(operator, receiver)
+    subscription, new = rotate_secret(operator, Subscription.objects.get())
+    send_test(operator, subscription)
+    run_all()
+    request = receiver.requests[-1]
+    assert [verifies(request, secret) for secret in (oldest, former, new)] == [False, True, True]
+
+
+def test_both_secrets_are_encrypted_and_survive_a_new_key_of_the_site(
+    operator: Caller, receiver: Receiver, settings: Any
+) -> None:
+    _, former, new = after_rotation(operator, receiver)
+    stored_row = str(list(Subscription.objects.values()))
+    assert former not in stored_row
+    assert new not in stored_row
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "n" * 40
+    renew_secrets()
+    settings.SECRET_KEY_FALLBACKS = []
+    send_test(operator, Subscription.objects.get())
+    run_all()
+    assert [verifies(receiver.requests[-1], secret) for secret in (former, new)] == [True, True]
+    entry = AuditEntry.objects.get(action="subscription.rotate-secret")
+    assert former not in str(entry.details)
+    assert new not in str(entry.details)
+
+
+@pytest.mark.parametrize("overlap", [timedelta(days=91), timedelta(seconds=-1)])
+def test_an_overlap_that_is_too_long_and_another_channel_are_refused(operator: Caller, overlap: timedelta) -> None:
+    number, _ = subscribe(operator, "webhook", "https://hooks.example.com/")
+    with pytest.raises(InvalidSubscription, match="90 days"):
+        rotate_secret(operator, Subscription.objects.get(pk=number), overlap=overlap)
+    number, _ = subscribe(operator, "email", "ann@example.com")
+    with pytest.raises(InvalidSubscription, match="Only a webhook"):
+        rotate_secret(operator, Subscription.objects.get(pk=number))
