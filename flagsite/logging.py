@@ -120,7 +120,8 @@ def configuration(*, level: str, style: str) -> dict[str, Any]:
             "celery.worker.strategy": {"handlers": [], "level": "WARNING"},
             "celery.beat": {"handlers": [], "level": "WARNING"},
             "apprise": {"handlers": [], "level": "CRITICAL"},  # its other lines have secrets and numbers of people
-            "urllib3": {"handlers": [], "level": "INFO"},  # its debug lines have the paths of webhooks
+            "urllib3": {"handlers": [], "level": "CRITICAL"},  # its lines have the paths of webhooks, which are secret
+            **{name: {"handlers": [], "level": "INFO"} for name in ("boto3", "botocore", "s3transfer")},  # also secrets
             "django_celery_beat.schedulers": {"handlers": [], "level": "WARNING"},
         },
     }

@@ -133,6 +133,10 @@ class ResultTooLarge(FlagsiteError):
     """The result of the job is too large to be stored with the job."""
 
 
+class ResultNotStorable(FlagsiteError):
+    """The result of the job has NUL, NaN, an infinite number or half a character, which PostgreSQL cannot store."""
+
+
 class LeaseLost(FlagsiteError):
     """The worker has lost the lease of the job, so all its further writes are refused."""
 

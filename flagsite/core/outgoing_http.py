@@ -2,11 +2,13 @@
 
 An address is https, has no user name, and each IP address of its host is public. The name of the host is resolved
 once: the connection goes to the address that was checked. Redirects are not followed, and proxies of the environment
-are not used. OUTGOING_ALLOWED lists hosts and networks that are allowed although they are private or without https.
+are not used. A server cannot hold the process up: the whole request has a time limit, and only a part of the answer is
+read. OUTGOING_ALLOWED lists hosts and networks that are allowed although they are private or without https.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 from collections.abc import Mapping
@@ -17,14 +19,20 @@ from urllib.parse import SplitResult, urlsplit
 import requests
 from django.conf import settings
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
 
+from flagsite.core.adapters.urllib3 import Deadline
 from flagsite.core.errors import FlagsiteError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 15.0
+"""The longest silence of the server."""
+TOTAL_SECONDS = 20.0
+"""How long a request may take from the connection to the end of the answer, however slowly the server sends."""
 MAX_ANSWER_BYTES = 2048
 """How much of an answer is read."""
+HEADERS = {"User-Agent": "Flagsite", "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"}
 PUBLIC_IPV6 = ipaddress.ip_network("2000::/3")
 WITH_IPV4 = [ipaddress.ip_network("64:ff9b::/96")]
 """Networks whose addresses have a public IPv4 address in their last 32 bits (NAT64)."""
@@ -110,32 +118,46 @@ def is_public(address: Address) -> bool:
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-    """Send a POST request. Raises AddressRefused, or NoAnswer if there was no answer.
+    """Send a POST request. Raises AddressRefused, or NoAnswer if there was no whole head of an answer in time.
 
     The messages of the errors name the host only, because the rest of a URL may be a secret.
     """
     parts = check_url(url)
-    with requests.Session() as session:
-        session.trust_env = False
-        for scheme in ("https://", "http://"):
-            session.mount(scheme, PinningAdapter())
+    with Deadline(TOTAL_SECONDS) as deadline, contextlib.closing(PinningAdapter(deadline)) as adapter:
         try:
-            with session.post(
-                url,
-                data=body,
-                headers=dict(headers),
-                allow_redirects=False,
-                stream=True,
-                timeout=(CONNECT_SECONDS, READ_SECONDS),
-            ) as answer:
-                beginning = next(answer.iter_content(MAX_ANSWER_BYTES), b"")
-                return Answer(answer.status_code, beginning.decode("utf-8", "replace"), dict(answer.headers))
+            # not by a session, which reads the whole body of a redirect, even if it does not follow it
+            request = requests.Request("POST", url, data=body, headers=HEADERS | dict(headers)).prepare()
+            answer = adapter.send(request, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS))
         except requests.RequestException as error:
-            raise NoAnswer(f"{parts.hostname} did not answer ({type(error).__name__}).") from None
+            why = f"within {TOTAL_SECONDS:.0f} s" if deadline.has_passed else f"({type(error).__name__})"
+            raise NoAnswer(f"{parts.hostname} did not answer {why}.") from None
+        with contextlib.closing(answer):
+            if deadline.has_passed:  # a head without its end looks like a whole one
+                raise NoAnswer(f"{parts.hostname} did not answer within {TOTAL_SECONDS:.0f} s.")
+            return Answer(answer.status_code, _beginning(answer), dict(answer.headers))
+
+
+def _beginning(answer: requests.Response) -> str:
+    """Return the beginning of the body as it was sent. The status counts, even if the body cannot be read."""
+    beginning = b""
+    with contextlib.suppress(HTTPError, OSError):
+        beginning = answer.raw.read(MAX_ANSWER_BYTES, decode_content=False)
+    return beginning.decode("utf-8", "replace")
 
 
 class PinningAdapter(HTTPAdapter):
     """Connects to the IP address that was checked, and still checks the certificate for the name of the host."""
+
+    def __init__(self, deadline: Deadline | None = None) -> None:
+        super().__init__()
+        self._deadline = deadline
+
+    def get_connection_with_tls_context(self, *arguments: Any, **named: Any) -> Any:
+        """Return the pool of connections, each of which ends with the deadline. Raises AddressRefused, NoAnswer."""
+        pool = super().get_connection_with_tls_context(*arguments, **named)
+        if self._deadline is not None:
+            self._deadline.limit(pool)
+        return pool
 
     def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
         """Return where to connect to. Raises AddressRefused, NoAnswer."""

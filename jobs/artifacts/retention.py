@@ -9,9 +9,8 @@ from functools import partial
 from itertools import islice
 
 from django.db import transaction
-from django.db.models import BigIntegerField, Q
-from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Cast, Now
+from django.db.models import Exists, Func, JSONField, OuterRef, Q
+from django.db.models.functions import Now
 
 from flagsite.core.db.clock import now
 from jobs.artifacts.files import artifact_files
@@ -34,10 +33,10 @@ def expired(days: int | None = None) -> ArtifactQuerySet:
 
     With `days`, these are the artifacts that are older than so many days.
     """
-    waiting = Job.objects.filter(status__in=OPEN, arguments__has_key=ARTIFACT_ARGUMENT)
-    needed = waiting.annotate(needed=Cast(KeyTextTransform(ARTIFACT_ARGUMENT, "arguments"), BigIntegerField()))
+    same = {f"arguments__{ARTIFACT_ARGUMENT}": Func(OuterRef("pk"), function="to_jsonb", output_field=JSONField())}
+    needed = Job.objects.filter(status__in=OPEN, **same)  # compared as JSON, which can be null or a text
     old = Q(expires_at__lt=Now()) if days is None else Q(created_at__lt=Now() - timedelta(days=days))
-    return Artifact.objects.filter(old).exclude(pk__in=needed.values("needed"))
+    return Artifact.objects.filter(~Exists(needed), old)
 
 
 def delete_expired(position: int | None, days: int | None = None) -> tuple[int | None, int]:

@@ -10,17 +10,20 @@ import json
 from typing import Any
 from uuid import uuid4
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce, Greatest, Now
 
 from jobs.engine import transitions
 from jobs.engine.kinds import attempt_limits, kinds_of
+from jobs.engine.maintenance import maintenance_task
 from jobs.engine.models import Job, Queue, lease_time
 from jobs.engine.states import Status
 
 FAIR_WINDOW = 10_000
 """A fair queue looks at so many due jobs, in the order of the queue, when it chooses the organization."""
+CLOCK_SLACK_SECONDS = 60
+"""Claims wait for each other, so an arrival time may be a little later than it seems possible."""
 CLAIM = """
 UPDATE jobs_job  -- the transition `claim`; index job_due
    SET status = 'IN_PROGRESS', updated_at = statement_timestamp(), lease_token = %(lease)s, worker = %(worker)s,
@@ -111,6 +114,26 @@ def _has_used_up_rate(queue: Any) -> bool:
     if queue.rate_allowed is None or queue.rate_arrival_at is None:
         return False
     return bool(queue.rate_arrival_at > queue.now + queue.rate_tolerance)
+
+
+ADAPT_ARRIVALS = """
+UPDATE jobs_queue SET rate_arrival_at = statement_timestamp() + rate_seconds * interval '1 second'
+ WHERE rate_arrival_at > statement_timestamp() + (rate_seconds + %(slack)s) * interval '1 second' AND {which}
+"""
+
+
+@maintenance_task
+def adapt_arrivals(queue: str | None = None) -> int:
+    """Bring arrival times that a queue cannot have back to the latest one that it can have.
+
+    A new rate of `queue` leaves such a time, and a clock of the database that went wrong for a while; else the queue
+    would stand still until then. Without `queue`, this heals all queues. Returns the number of changed queues.
+    """
+    which = "name = %(queue)s" if queue else "true"
+    slack = 0 if queue else CLOCK_SLACK_SECONDS
+    with connection.cursor() as cursor:
+        cursor.execute(ADAPT_ARRIVALS.format(which=which), {"queue": queue, "slack": slack})
+        return int(cursor.rowcount)
 
 
 def _spend_rate(queue: Queue) -> None:

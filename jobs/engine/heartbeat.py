@@ -7,6 +7,7 @@ of a job only after a while.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from uuid import UUID
 
 import structlog
@@ -31,10 +32,14 @@ class Heartbeat(BackgroundService):
 
     `lost` becomes true before the lease expires. It depends on the clock and not on the thread, because the thread may
     wait for an answer of the database that never comes.
+
+    A heartbeat does not keep a job alive that hangs. If nobody can end the process of the job, as in a web process or
+    in a child whose worker was killed, the lease expires, and the rescuer gives the job to another worker.
     """
 
-    def __init__(self, job_id: int, lease: UUID) -> None:
+    def __init__(self, job_id: int, lease: UUID, *, is_hung: Callable[[], bool] = lambda: False) -> None:
         super().__init__(f"heartbeat of job {job_id}")
+        self._is_hung = is_hung
         self._job_id = job_id
         self._lease = lease
         self._refused = False
@@ -69,7 +74,12 @@ class Heartbeat(BackgroundService):
         super().run()
 
     def turn(self) -> None:
-        """Renew the lease. If the database refuses, the lease is lost and the service ends."""
+        """Renew the lease. If the database refuses, or if the job hangs, the lease is lost and the service ends."""
+        if self._is_hung():
+            log.error("job_hangs", jobId=self._job_id)
+            self._refused = True
+            self.ask_to_stop()
+            return
         requested_at = time.monotonic()
         try:
             with transaction.atomic():

@@ -321,6 +321,7 @@ def expire(*, job_id: int) -> bool:
 def release(*, job_id: int, lease: UUID) -> None:
     """Return a running job to its queue. The same attempt continues later from its checkpoint. Raises LeaseLost.
 
+    A time by which it had to start (`start_by`) holds no more, because it has started.
     If a person has cancelled the job, it becomes CANCELLED instead.
     """
     with transaction.atomic():
@@ -328,7 +329,7 @@ def release(*, job_id: int, lease: UUID) -> None:
         if job.cancel_requested_at:
             stop(job_id=job_id, lease=lease)
             return
-        transitions.transition(job_id, "release", lease=lease, run_at=Now(), woken_at=None)
+        transitions.transition(job_id, "release", lease=lease, run_at=Now(), woken_at=None, start_by=None)
         transitions.log_on_commit(log.info, "job_released", **transitions.log_fields(job))
         wakeup.wake(job.queue, job_id=job.pk, kind=job.kind)
 

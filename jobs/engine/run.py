@@ -11,12 +11,13 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 from uuid import UUID
 
+from flagsite.core.storable_text import is_storable_json, storable
 from jobs.artifacts import output
 from jobs.engine import lifecycle, stop_request
 from jobs.engine.heartbeat import Heartbeat
 from jobs.engine.models import Job, JobFailure, lease_time
 from jobs.engine.time_limits import TimeLimits, kind_limits
-from jobs.errors import CancelRequested, LeaseLost, ResultTooLarge, StopRequested
+from jobs.errors import CancelRequested, LeaseLost, ResultNotStorable, ResultTooLarge, StopRequested
 
 MAX_RESULT_BYTES = 60 * 1024
 """Bytes of JSON; PostgreSQL allows 64 KiB of its own writing of it, with spaces."""
@@ -36,8 +37,8 @@ class Run:
         """The files that the attempt has written (`artifact`)."""
         self._cancel_requested = False
         self._end_at = end_at
-        self.heartbeat = Heartbeat(job.pk, self.lease)
         self.limits = TimeLimits(job.pk, kind_limits(job.kind))
+        self.heartbeat = Heartbeat(job.pk, self.lease, is_hung=self.limits.is_hung)
 
     def __enter__(self) -> Self:
         self.limits.start()
@@ -102,8 +103,11 @@ class Run:
     def set_result(self, result: Any) -> None:
         """Keep the result of the work, JSON of at most MAX_RESULT_BYTES. It is written when the attempt is COMPLETED.
 
-        Raises ResultTooLarge; larger results belong into an artifact.
+        Raises ResultTooLarge; larger results belong into an artifact. Raises ResultNotStorable for NaN, NUL and their
+        kind, which PostgreSQL cannot store.
         """
+        if not is_storable_json(result):
+            raise ResultNotStorable
         size = len(json.dumps(result).encode())
         if size > MAX_RESULT_BYTES:
             raise ResultTooLarge(f"The result has {size:,} bytes, and may have {MAX_RESULT_BYTES:,}.")
@@ -128,7 +132,7 @@ class Run:
 
     def record_failure(self, organization_id: int, error: str) -> None:
         """Record that the work failed for an organization, in the caller's transaction. Repeating it has no effect."""
-        failure = JobFailure(job_id=self.job.pk, organization_id=organization_id, error=error[:10_000])
+        failure = JobFailure(job_id=self.job.pk, organization_id=organization_id, error=storable(error[:10_000]))
         JobFailure.objects.bulk_create([failure], ignore_conflicts=True)
 
     def reload(self) -> Job:

@@ -12,6 +12,7 @@ import structlog
 
 from flagsite.core import actor
 from flagsite.core.db import transient_errors
+from flagsite.core.storable_text import storable
 from jobs.engine import claiming, lifecycle, stop_request, tracing, transitions, wakeup, worker_registry
 from jobs.engine.kinds import kind_named
 from jobs.engine.models import Job
@@ -95,8 +96,7 @@ def run_claimed(job: Job, *, end_at: float | None = None) -> None:
         with tracing.span(f"job {job.kind}", job.trace_context, _attributes(job)):
             try:
                 with Run(job, end_at=end_at) as run:
-                    record_end = _work(run)
-                    _persist(record_end)
+                    _record(run, _work(run))
             except LeaseLost:
                 log.warning("job_lease_lost", organizationId=job.organization_id)
 
@@ -125,15 +125,16 @@ def _work(run: Run) -> Callable[[], object]:
     except CancelRequested:
         return partial(lifecycle.stop, job_id=job_id, lease=lease)
     except NothingLeftToDo as gone:
-        return partial(lifecycle.complete, message=gone.detail, **_product(run))
+        return partial(lifecycle.complete, message=storable(gone.detail), **_product(run))
     except AttemptTimedOut as error:
-        return partial(lifecycle.fail, job_id=job_id, lease=lease, error=error.detail)
+        return partial(lifecycle.fail, job_id=job_id, lease=lease, error=storable(error.detail))
     except (PermanentFailure, UnknownKind) as error:
         return partial(
-            lifecycle.fail, job_id=job_id, lease=lease, error=error.detail, permanent=True, artifacts=run.artifacts
-        )
+            lifecycle.fail, job_id=job_id, lease=lease, error=storable(error.detail), permanent=True,
+            artifacts=run.artifacts,
+        )  # fmt: skip
     except Exception as error:  # noqa: BLE001 - whatever went wrong is the job's error
-        trace = _storable(traceback.format_exc())
+        trace = storable(traceback.format_exc())
         return partial(lifecycle.fail, job_id=job_id, lease=lease, error=_summary(error), traceback=trace)
     return partial(lifecycle.finish, **_product(run))
 
@@ -141,6 +142,24 @@ def _work(run: Run) -> Callable[[], object]:
 def _product(run: Run) -> dict[str, Any]:
     """Return the attempt and what its work has produced, as arguments of the functions that end it."""
     return {"job_id": run.job.pk, "lease": run.lease, "result": run.result, "artifacts": run.artifacts}
+
+
+def _record(run: Run, record_end: Callable[[], object]) -> None:
+    """Record the end of the attempt. If the database refuses what the work has produced, the attempt fails.
+
+    Without that, the job would seem to run until its lease expires, once for each retry. Raises LeaseLost.
+    """
+    try:
+        _persist(record_end)
+    except LeaseLost:
+        raise
+    except Exception as error:
+        if transient_errors.is_transient(error):
+            raise
+        trace = storable(traceback.format_exc())
+        _persist(partial(
+            lifecycle.fail, job_id=run.job.pk, lease=run.lease, error=_summary(error), traceback=trace
+        ))  # fmt: skip
 
 
 def _persist(record_end: Callable[[], object]) -> None:
@@ -152,10 +171,5 @@ def _persist(record_end: Callable[[], object]) -> None:
 
 def _summary(error: Exception) -> str:
     """Return the name of the error's class and the first line of its message."""
-    message = _storable(str(error)).strip().partition("\n")[0]
+    message = storable(str(error)).strip().partition("\n")[0]
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
-
-
-def _storable(text: str) -> str:
-    """Return the text without characters that PostgreSQL cannot store."""
-    return text.encode("utf-8", "replace").decode().replace("\x00", "\N{REPLACEMENT CHARACTER}")

@@ -75,7 +75,13 @@ class TimeLimits:
         if now - self._advanced_at > self._limits.stall_seconds:
             raise AttemptTimedOut(f"The attempt made no progress for {self._limits.stall_seconds:,.0f} s.")
 
+    def is_hung(self) -> bool:
+        """Return whether the attempt should have ended long ago; the heartbeat asks this in its own thread."""
+        return self._has_limits and time.monotonic() > self._last_end()
+
+    def _last_end(self) -> float:
+        return min(self._deadline, self._advanced_at + self._limits.stall_seconds) + GRACE_SECONDS
+
     def _watch(self, now: float) -> None:
         self._watched_at = now
-        end_at = min(self._deadline, self._advanced_at + self._limits.stall_seconds)
-        process_watch.watch(self._job_id, end_at + GRACE_SECONDS)
+        process_watch.watch(self._job_id, self._last_end())

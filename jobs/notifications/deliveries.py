@@ -19,6 +19,7 @@ from django.db.models.functions import Now
 from flagsite.core import actor, secret_text
 from flagsite.core.secret_text import SecretUnreadable
 from flagsite.core.site_address import page_address
+from flagsite.core.storable_text import storable
 from jobs.engine import lifecycle
 from jobs.engine.kinds import job_kind
 from jobs.engine.models import Job
@@ -142,7 +143,8 @@ def replay(delivery: Delivery, *, by: str, reason: str = "") -> Delivery:
 def follow_end(job: Job, status: Status) -> None:
     """Give the delivery the status of a chain that has ended without sending it (rule of the kinds)."""
     if status in ENDS:
-        open_one = Delivery.objects.filter(pk=job.arguments.get("deliveryId"), state__in=OPEN)
+        chain = {"pk": job.arguments.get("deliveryId"), "job_id": job.root_id}  # a replay has a chain of its own
+        open_one = Delivery.objects.filter(**chain, state__in=OPEN)
         open_one.update(state=ENDS[Status(status)])
 
 
@@ -165,7 +167,7 @@ def follow_end(job: Job, status: Status) -> None:
 )
 def deliver(run: Run) -> None:
     """Send the message of a delivery. An address that is gone and a message that is refused are permanent failures."""
-    delivery = _closed(run.job.arguments["deliveryId"])
+    delivery = _closed(run.job.arguments["deliveryId"], chain=run.job.root_id)
     if delivery.state == DeliveryState.SENT:  # by an attempt whose worker died before it could say so
         return
     the_way = way(delivery.channel)
@@ -181,7 +183,7 @@ def deliver(run: Run) -> None:
         raise PermanentFailure(failure.detail) from None
     Delivery.objects.filter(pk=delivery.pk).update(state=DeliveryState.PENDING, attempts=F("attempts") + 1)
     try:
-        answer = the_way.send(message)
+        answer = storable(the_way.send(message))  # a receiver may answer anything; the message is sent all the same
     except NotDelivered as failure:
         _record_failure(delivery, failure)
         if failure.is_permanent:
@@ -193,12 +195,17 @@ def deliver(run: Run) -> None:
     log.info("delivery_sent", deliveryId=delivery.pk, channel=delivery.channel, organizationId=delivery.organization_id)
 
 
-def _closed(delivery_id: int) -> Delivery:
-    """Return the delivery. If it has gathered events, they are now one message. Raises NothingLeftToDo."""
+def _closed(delivery_id: int, *, chain: int) -> Delivery:
+    """Return the delivery. If it has gathered events, they are now one message.
+
+    Raises NothingLeftToDo if it was deleted, or if a replay has started another chain meanwhile, which sends it.
+    """
     with transaction.atomic():
         delivery = Delivery.objects.select_for_update().filter(pk=delivery_id).first()
         if delivery is None:
             raise NothingLeftToDo("The delivery was deleted.")
+        if delivery.job_id != chain:
+            raise NothingLeftToDo(f"Job {delivery.job_id} sends the delivery.")
         if delivery.state == DeliveryState.GATHERING:
             delivery.subject, delivery.text = digest.words(delivery.events)
             delivery.state = DeliveryState.PENDING

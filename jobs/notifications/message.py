@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from flagsite.core.storable_text import storable
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
@@ -34,7 +36,7 @@ class NotDelivered(Exception):
 
     def __init__(self, error: str, *, is_permanent: bool = False, is_gone: bool = False) -> None:
         super().__init__(error)
-        self.error = error
+        self.error = storable(error)
         self.is_permanent = is_permanent or is_gone
         self.is_gone = is_gone
 

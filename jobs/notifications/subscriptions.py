@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import QuerySet
 
@@ -19,10 +18,10 @@ from jobs.notifications import deliveries, events
 from jobs.notifications.channels import webhook
 from jobs.notifications.channels.all_channels import way
 from jobs.notifications.models import LONGEST_DIGEST, Channel, Delivery, Subscription
+from orgs.access import people_operations
 from orgs.access.caller import Caller
 from orgs.access.visible_organizations import OrganizationName, find_visible_organization, visible_organizations
 from orgs.audit import audit_log
-from orgs.errors import PersonNotFound
 from orgs.tree.models import Organization
 
 LONGEST_NAME = 100
@@ -90,7 +89,7 @@ def create(caller: Caller, wish: Wish, *, reason: str = "") -> tuple[Subscriptio
             target=secret_text.encrypt(target),
             target_shown=the_way.shown(target)[:300],
             secret=secret_text.encrypt(secret) if secret else "",
-            person_id=_person_id(wish.person),
+            person_id=_person_id(caller, wish.person),
             organization_id=_organization_id(caller, wish.organization),
             events=checked_events(wish.events),
             digest_seconds=_checked_seconds(seconds),
@@ -223,14 +222,9 @@ def renew_secrets() -> int:
     return renewed
 
 
-def _person_id(username: str) -> int | None:
-    if not username:
-        return None
-    users = get_user_model().objects.filter(username=username)
-    found = users.values_list("pk", flat=True).first()
-    if found is None:
-        raise PersonNotFound
-    return int(found)
+def _person_id(caller: Caller, username: str) -> int | None:
+    """Return the id of a person whom the caller may see, so that nobody learns who else there is."""
+    return people_operations.find(caller, username).pk if username else None
 
 
 def _organization_id(caller: Caller, organization: OrganizationName | None) -> int | None:

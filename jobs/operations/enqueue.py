@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import islice
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +17,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from flagsite.core import actor
+from flagsite.core.storable_text import is_storable_json
 from jobs.engine import at_once, lifecycle
 from jobs.engine.kinds import JobKind, enqueueable_kinds, kind_named
 from jobs.engine.lifecycle import Uniqueness
@@ -36,8 +37,8 @@ TRIGGER_CHOICES = [(trigger.value, trigger.label) for trigger in PRIORITIES]
 
 OTHER_NAMES = {"etl": "organization_import", "batch-prediction": "batch_evaluation", "retraining": "recalculation"}
 """Names under which other systems know a kind, for the addresses of HTTP."""
+MOST_ERRORS, LONGEST_ERROR = 20, 400
 MAX_UNIQUE_KEY_LENGTH, MAX_CORRELATION_ID_LENGTH = 100, 128
-NUL_IN_JSON = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +207,19 @@ def checked_arguments(kind: JobKind, arguments: Mapping[str, Any]) -> dict[str, 
     errors = {".".join(["arguments", *path]): message for path, message in argument_errors(kind, values)}
     if errors:
         raise InvalidJobArguments(" ".join(f"{name}: {message}" for name, message in sorted(errors.items())))
+    values = {name: _whole(value) for name, value in values.items()}
     if kind.check_arguments is not None:
         kind.check_arguments(values)
     return values
+
+
+def _whole(value: Any) -> Any:
+    """Return the value with 4.0 as 4, which is the same number in JSON, but not in SQL and in Python."""
+    if isinstance(value, Mapping):
+        return {name: _whole(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_whole(part) for part in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def with_defaults(kind: JobKind, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -219,23 +230,37 @@ def with_defaults(kind: JobKind, arguments: Mapping[str, Any]) -> dict[str, Any]
 
 def check_is_storable(arguments: Mapping[str, Any]) -> None:
     """Check that PostgreSQL can store the arguments as JSON. Raises InvalidJobArguments."""
-    try:
-        text = json.dumps(arguments, ensure_ascii=False, allow_nan=False)
-        text.encode()
-    except ValueError:  # NaN, an infinite number, or half of a surrogate pair
-        text = ""
-    if not text or NUL_IN_JSON.search(text):
+    if not is_storable_json(arguments):
         raise InvalidJobArguments("arguments: NUL, NaN, infinite numbers and half characters cannot be stored.")
 
 
 def argument_errors(kind: JobKind, values: Mapping[str, Any]) -> list[tuple[tuple[str, ...], str]]:
-    """Return what does not fit the kind's schema: the path to each wrong value, and what is wrong with it."""
-    errors = _validator(kind.name, id(kind.arguments)).iter_errors(values)
-    return [(tuple(map(str, error.absolute_path)), error.message) for error in errors]
+    """Return what does not fit the kind's schema: the path to each wrong value, and what is wrong with it.
+
+    These are the first MOST_ERRORS errors, and a long value is not a part of the message.
+    """
+    errors = islice(_validator(kind.name, id(kind.arguments)).iter_errors(values), MOST_ERRORS)
+    return [(tuple(map(str, error.absolute_path)), _shortened(error.message)) for error in errors]
+
+
+def _shortened(message: str) -> str:
+    """Return the message without the middle of the value at its beginning, because its end says what is wrong."""
+    if len(message) <= LONGEST_ERROR:
+        return message
+    return f"{message[: LONGEST_ERROR // 4]}…{message[-LONGEST_ERROR // 2 :]}"
+
+
+def _all_differ(_: Any, is_wanted: bool, items: Any, __: Any) -> Iterator[jsonschema.ValidationError]:
+    """Check `uniqueItems` in one pass. The library compares each item with each other one, which may take hours."""
+    if is_wanted and isinstance(items, list) and len({json.dumps(item, sort_keys=True) for item in items}) < len(items):
+        yield jsonschema.ValidationError("Two items are the same.")
+
+
+_Validator: Any = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"uniqueItems": _all_differ})
 
 
 @functools.cache
 def _validator(kind: str, _: int) -> Any:
     """Return what checks the arguments of a kind. Making it takes longer than a check, of which a batch has many."""
     schema = dict(kind_named(kind).arguments or {})
-    return jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
+    return _Validator(schema, format_checker=jsonschema.FormatChecker())

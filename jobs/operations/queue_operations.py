@@ -15,7 +15,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 
 from flagsite.core.words import counted
-from jobs.engine import transitions, wakeup, worker_registry
+from jobs.engine import claiming, transitions, wakeup, worker_registry
 from jobs.engine.kinds import kind_named, kinds_of, known_kinds
 from jobs.engine.models import Job, Queue
 from jobs.engine.states import OPEN
@@ -136,8 +136,8 @@ def resume(name: str, *, by: str, reason: str = "") -> Queue:
 def change(name: str, *, by: str, reason: str = "", **values: float | str | None) -> Queue:
     """Change some of SETTINGS; None means no limit.
 
-    A new concurrency counts from the next claim on, the other settings from the next failure on, also for jobs that
-    exist already. Raises UnknownQueue, or InvalidQueueSettings with the errors of the values.
+    A new concurrency and a new rate count from the next claim on, the other settings from the next failure on, also
+    for jobs that exist already. Raises UnknownQueue, or InvalidQueueSettings with the errors of the values.
     """
     with transaction.atomic():
         queue = _locked(name)
@@ -146,6 +146,7 @@ def change(name: str, *, by: str, reason: str = "", **values: float | str | None
             setattr(queue, field, value)
         _check(queue)
         queue.save(update_fields=list(values))
+        claiming.adapt_arrivals(name)
         after = {field: getattr(queue, field) for field in SETTINGS}
         if after != before:
             audit_log.record("queue.change", f"queue:{name}", by=by, reason=reason, before=before, after=after)

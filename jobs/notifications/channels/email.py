@@ -14,6 +14,7 @@ from django.core.validators import validate_email
 from jobs.errors import InvalidSubscription
 from jobs.notifications.message import Message, NotDelivered
 
+NOT_PRINTABLE = "The address has a control character."
 FIRST_PERMANENT = 500
 """SMTP: an answer from 500 on says that another attempt cannot help; 4xx asks for another attempt."""
 
@@ -24,7 +25,12 @@ def is_set() -> bool:
 
 
 def checked(target: str) -> str:
-    """Return the address. Raises InvalidSubscription."""
+    """Return the address. Raises InvalidSubscription.
+
+    Django allows control characters in a quoted address. Some of them would end the line of a header of the message.
+    """
+    if not target.isprintable():
+        raise InvalidSubscription(NOT_PRINTABLE)
     try:
         validate_email(target)
     except ValidationError:
@@ -39,6 +45,8 @@ def shown(target: str) -> str:
 
 def send(message: Message) -> str:
     """Send the message, and return what the server or the provider answered. Raises NotDelivered."""
+    if not message.target.isprintable():
+        raise NotDelivered(NOT_PRINTABLE, is_permanent=True)
     mail = EmailMessage(
         " ".join(message.subject.split()),
         message.text,

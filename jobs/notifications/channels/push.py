@@ -52,7 +52,7 @@ def checked(target: str) -> str:
         endpoint, keys = given["endpoint"], given["keys"]
         ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), _bytes(keys["p256dh"]))
         is_valid = isinstance(endpoint, str) and len(_bytes(keys["auth"])) == 16  # noqa: PLR2004 - RFC 8291
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         is_valid = False
     if not is_valid:
         raise InvalidSubscription(

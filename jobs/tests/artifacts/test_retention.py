@@ -102,7 +102,7 @@ def test_the_artifacts_of_a_deleted_job_go_with_it(commits: DjangoCaptureOnCommi
 def test_an_uploaded_file_stays_as_long_as_a_job_needs_it(commits: DjangoCaptureOnCommitCallbacks) -> None:
     artifact = uploads.upload(EVERYBODY, BytesIO(b"x"), name="users.csv", media_type="text/csv")
     Artifact.objects.update(expires_at=Now())
-    job = lifecycle.create(kind=KIND, arguments={"artifactId": artifact.pk})
+    job = lifecycle.create(kind=KIND, arguments={"artifactId": float(artifact.pk)})
     clean_up(commits)
     assert Artifact.objects.filter(pk=artifact.pk).exists()
     runner.run_next(job.queue)
@@ -120,3 +120,12 @@ def test_the_clean_up_deletes_no_file_that_is_not_of_an_artifact(
         age(name)
     clean_up(commits)
     assert stored() == sorted(strange)
+
+
+@pytest.mark.parametrize("named", [None, "no number", 10**30, {}])
+def test_a_job_that_names_no_artifact_keeps_none(commits: DjangoCaptureOnCommitCallbacks, named: object) -> None:
+    make("gone.csv")
+    Artifact.objects.update(expires_at=Now())
+    lifecycle.create(kind=KIND, arguments={"artifactId": named})
+    clean_up(commits)
+    assert not Artifact.objects.exists()

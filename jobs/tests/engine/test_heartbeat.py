@@ -84,3 +84,14 @@ def test_the_heart_stops_with_the_work() -> None:
         assert eventually(run.heartbeat.is_alive)
     assert not run.heartbeat.is_alive()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("heartbeat of")]
+
+
+def test_a_heartbeat_keeps_no_job_alive_that_hangs() -> None:
+    job = claimed()
+    with Run(job) as run:
+        run.heartbeat._is_hung = lambda: True
+        assert eventually(lambda: run.heartbeat.lost)
+        with pytest.raises(LeaseLost):
+            run.check()
+    assert eventually(lambda: Job.objects.expired().filter(pk=job.pk).exists())
+    assert lifecycle.rescue(job_id=job.pk) is not None

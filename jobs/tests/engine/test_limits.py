@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from jobs.engine import claiming, kinds, lifecycle, rescuer
 from jobs.engine.kinds import job_kind
 from jobs.engine.models import Job, Queue
+from jobs.operations import queue_operations
 from jobs.tests.engine_steps import KIND, LONG_AGO, QUEUE, changed, lease_of, waiting
 from orgs.tree.models import Organization
 
@@ -141,3 +142,36 @@ def test_the_deadline_of_a_kind_is_in_the_row_by_the_clock_of_the_database(monke
     lifecycle.extend(job_id=job.pk, lease=job.lease_token, seconds=1200)
     job.refresh_from_db()
     assert job.deadline_at - job.started_at > timedelta(seconds=1199)
+
+
+def test_a_job_that_has_started_in_time_goes_on_after_its_worker_has_stopped() -> None:
+    job = lifecycle.create(kind=KIND, start_within=timedelta(hours=1))
+    taken = claim()
+    assert taken is not None
+    changed(taken, start_by=LONG_AGO)
+    lifecycle.release(job_id=job.pk, lease=lease_of(taken))
+    assert rescuer.expire_waiting() == 0
+    assert claimed_ids() == [job.pk]
+
+
+def test_a_new_rate_counts_from_the_next_claim_on() -> None:
+    queue_operations.change(QUEUE, by="olga", rate_allowed=1, rate_seconds=86_400)
+    for _ in range(3):
+        waiting()
+    assert len(claimed_ids()) == 1
+    queue_operations.change(QUEUE, by="olga", rate_allowed=1, rate_seconds=10)
+    assert claimed_ids() == []  # the start before counts for the new rate too
+    later(10)
+    assert len(claimed_ids()) == 1
+
+
+def test_a_clock_that_went_wrong_for_a_while_does_not_stop_a_queue() -> None:
+    Queue.objects.filter(name=QUEUE).update(
+        rate_allowed=1, rate_seconds=10, rate_arrival_at=Now() + timedelta(days=365)
+    )
+    waiting()
+    assert claimed_ids() == []
+    assert claiming.adapt_arrivals() == 1
+    assert claiming.adapt_arrivals() == 0
+    later(10)
+    assert len(claimed_ids()) == 1

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.db import OperationalError, transaction
 
+from conftest import Cast
 from flagsite.core.db import transient_errors
 from jobs import tasks
 from jobs.engine import lifecycle, runner, stop_request, worker_registry
 from jobs.engine.models import Job
 from jobs.engine.run import Run
-from jobs.errors import LeaseLost, PermanentFailure, StopRequested
-from jobs.tests.engine_steps import KIND, QUEUE, changed, doing, in_pauses, statuses, waiting
+from jobs.errors import LeaseLost, NothingLeftToDo, PermanentFailure, StopRequested
+from jobs.tests.engine_steps import KIND, QUEUE, changed, doing, endings, in_pauses, statuses, waiting
 
 pytestmark = pytest.mark.django_db
 TOKEN = "00000000-0000-0000-0000-000000000001"
@@ -211,3 +213,31 @@ def test_the_task_of_a_wake_up_answers_what_ran() -> None:
     last = waiting()
     assert tasks.work(QUEUE) == f"job {last.pk}, {KIND}"
     assert tasks.work(QUEUE) is None
+
+
+@pytest.mark.parametrize("result", [math.nan, math.inf, "a\x00b", "\ud800", {"a\x00": 1}], ids=ascii)
+def test_a_result_that_no_column_can_hold_fails_the_attempt(result: Any) -> None:
+    job = run(lambda run: run.set_result(result))
+    assert endings(job) == ["FAILED", "PENDING"]
+    assert "which PostgreSQL cannot store" in (job.error_message or "")
+
+
+def test_an_end_that_the_database_refuses_fails_the_attempt() -> None:
+    job = run(lambda run: run.set_result([1e300] * 6000))  # PostgreSQL writes each of them with 301 digits
+    assert endings(job) == ["FAILED", "PENDING"]
+    assert "IntegrityError" in (job.error_message or "")
+
+
+def test_the_words_of_every_end_can_be_stored(cast: Cast) -> None:
+    def partly(run: Run) -> None:
+        with transaction.atomic():
+            run.record_failure(cast.oslo.pk, "bad\x00 \ud800")
+            run.record_progress(processed=1, failed=1)
+
+    def fail(run: Run) -> None:
+        raise PermanentFailure("bad\x00 \ud800")
+
+    def nothing(run: Run) -> None:
+        raise NothingLeftToDo("gone\x00")
+
+    assert [endings(run(work)) for work in (partly, fail, nothing)] == [["COMPLETED"], ["FAILED"], ["COMPLETED"]]

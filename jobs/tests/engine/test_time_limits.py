@@ -141,3 +141,15 @@ def test_another_process_ends_nothing_of_a_job_that_went_on_elsewhere() -> None:
     with pytest.raises(LeaseLost):
         lifecycle.fail_killed(job_id=job.pk, pid=4_000_001, error=ENDED)
     assert latest(waiting()).status == "PENDING"
+
+
+def test_an_attempt_that_goes_on_long_after_its_end_counts_as_hung(now: list[float]) -> None:
+    hung = []
+
+    def work(run: Run) -> None:
+        for seconds in (599, 30, 2):
+            now[0] += seconds
+            hung.append(run.heartbeat._is_hung())
+
+    ran(LIMITED, work, attempt_seconds=600)
+    assert hung == [False, False, True]

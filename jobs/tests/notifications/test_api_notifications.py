@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 
 from conftest import Cast, _key
 from jobs.engine.models import Job
@@ -231,3 +232,11 @@ def test_a_retry_of_a_notification_creates_no_delivery_again(api: Api, monkeypat
     followed = api.get(f"/job-status/{job['jobId']}").json()
     assert (followed["status"], followed["result"]) == ("COMPLETED", {"deliveries": 7})
     assert Job.objects.filter(kind="notification").latest("pk").processed == 7
+
+
+def test_a_bound_key_learns_of_no_person_whom_it_may_not_see(cast: Cast) -> None:
+    get_user_model().objects.create_user("stranger")
+    bound = Api(_key("bound", Role.OPERATOR, cast.north))
+    answers = [bound.post(SUBSCRIPTIONS, HOOK | {"person": name}) for name in ("stranger", "nobody")]
+    assert [kind_of(answer) for answer in answers] == ["person-not-found"] * 2
+    assert answers[0].json() == answers[1].json()

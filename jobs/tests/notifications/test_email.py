@@ -6,6 +6,8 @@ import pytest
 
 from jobs.engine.chains import chain_of
 from jobs.engine.models import Job
+from jobs.errors import InvalidSubscription
+from jobs.notifications.channels.email import checked
 from jobs.notifications.models import DeliveryState
 from jobs.tests.notifications.doubles import MailServer
 from jobs.tests.notifications.sending import email, let_time_pass, run_all, stored
@@ -94,3 +96,14 @@ def test_without_settings_nothing_leaves_and_the_message_is_in_the_outbox() -> N
     assert (kept.state, kept.attempts) == (DeliveryState.OUTBOX, 0)
     assert (kept.subject, kept.text) == ("Hello", "All is well.")
     assert "EMAIL_URL" in kept.error
+
+
+@pytest.mark.parametrize("control", ["\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x01", "\x7f"])
+def test_no_address_can_add_a_header_or_a_text_to_a_message(mail: MailServer, control: str) -> None:
+    address = f'"ann{control}Bcc:spy@example.com{control}{control}text"@example.com'
+    with pytest.raises(InvalidSubscription):
+        checked(address)
+    delivery = email(address)  # as if it had been stored before the check
+    run_all()
+    assert stored(delivery).state == DeliveryState.FAILED
+    assert mail.messages == []

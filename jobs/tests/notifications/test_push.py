@@ -155,3 +155,8 @@ def test_without_keys_the_message_stays_in_the_outbox(operator: Caller, browser:
     run_all()
     assert stored(delivery).state == DeliveryState.OUTBOX
     assert push.public_key() == ""
+
+
+def test_json_that_is_nested_too_deeply_is_refused_in_words(operator: Caller) -> None:
+    with pytest.raises(InvalidSubscription):
+        subscribe(operator, "push", "[" * 2000)

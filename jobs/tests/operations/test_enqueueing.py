@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -9,15 +10,15 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from jobs.engine import claiming, lifecycle
-from jobs.engine.kinds import job_kind
+from jobs.engine import claiming, kinds, lifecycle
+from jobs.engine.kinds import job_kind, kind_named
 from jobs.engine.lifecycle import Uniqueness
 from jobs.engine.models import Job
 from jobs.engine.run import MAX_RESULT_BYTES, Run
 from jobs.engine.runner import run_next
 from jobs.errors import InvalidJobArguments, ResultTooLarge, UnknownKind
 from jobs.operations import job_operations
-from jobs.operations.enqueue import enqueue
+from jobs.operations.enqueue import LONGEST_ERROR, MOST_ERRORS, argument_errors, enqueue
 from jobs.tests.engine_steps import lease_of
 from orgs.audit.models import AuditEntry
 from orgs.tests.api import Api
@@ -30,6 +31,8 @@ SCHEMA = {
     "required": ["upTo"],
     "additionalProperties": False,
 }
+
+LIST_OF_TEXTS = {"type": "array", "uniqueItems": True, "items": {"type": "string"}}
 
 
 @job_kind(KIND, arguments=SCHEMA, of_organization=True)
@@ -128,3 +131,20 @@ def test_an_operator_enqueues_by_http_and_a_second_time_gets_the_same_job(admin_
     assert Api(reader_key).post("/v1/queue/jobs", body).status_code == 403
     kinds = {kind["name"]: kind for kind in Api(reader_key).get("/v1/queue/kinds").json()["results"]}
     assert kinds[KIND]["arguments"] == SCHEMA
+
+
+def test_a_whole_number_is_the_same_however_it_is_written() -> None:
+    job = enqueue(kind=KIND, arguments={"upTo": 3.0, "step": 1e0}, by="user:olga").job
+    assert json.dumps(job.arguments, sort_keys=True) == '{"step": 1, "upTo": 3}'
+
+
+def test_a_long_list_that_has_to_differ_is_checked_in_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kinds, "_kinds", dict(kinds._kinds))
+    job_kind("differing", arguments={"properties": {"a": LIST_OF_TEXTS}})(count)
+    kind = kind_named("differing")
+    many = [{"a": number} for number in range(20_000)]  # comparing each with each other takes a quarter of an hour
+    errors = argument_errors(kind, {"a": [*many, many[0]]})
+    assert len(errors) == MOST_ERRORS
+    assert max(len(message) for _, message in errors) <= LONGEST_ERROR
+    assert argument_errors(kind, {"a": ["x", "y"]}) == []
+    assert argument_errors(kind, {"a": ["x", "y", "x"]}) == [(("a",), "Two items are the same.")]
