@@ -27,6 +27,7 @@ from bench import (
     overview_pages,
     propagation,
     reads,
+    reads_beside_writers,
     recovery,
     scraping,
     upkeep,
@@ -80,6 +81,7 @@ BENCHES: dict[str, Callable[[Installation, int], Result | list[Result]]] = {
     "different": reads.memory_of_different_organizations,
     "seen": coherence.visibility,
     "told": coherence.events,
+    "beside": reads_beside_writers.reads_beside_writers,
     "meanwhile": coherence.reads_during_propagation,
     "in_process": in_process.in_process,
 }

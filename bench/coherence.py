@@ -102,10 +102,10 @@ def reads_during_propagation(installation: Installation, rows: int) -> Result:
         requests = [read_request(installation, organization, SINGLE_FLAG_PATH) for organization in organizations]
         for _ in range(3):  # more than once, since two processes answer
             client.run(installation.port, iter(requests))
-        idle = _paced(installation, requests, threading.Event(), IDLE_SECONDS)
+        idle = paced(installation, requests, threading.Event(), IDLE_SECONDS)
         done = threading.Event()
         busy: list[float] = []
-        reader = threading.Thread(target=lambda: busy.extend(_paced(installation, requests, done, 600)))
+        reader = threading.Thread(target=lambda: busy.extend(paced(installation, requests, done, 600)))
         reader.start()
         began = time.perf_counter()
         for turn in range(3):
@@ -113,7 +113,7 @@ def reads_during_propagation(installation: Installation, rows: int) -> Result:
         seconds = time.perf_counter() - began
         done.set()
         reader.join()
-    p99 = {"idle": _p99(idle), "busy": _p99(busy)}
+    p99 = {"idle": percentile_99(idle), "busy": percentile_99(busy)}
     ratio = p99["busy"] / p99["idle"]
     return Result(
         f"p99 of reads while {rows:,} rows are written", f"{p99['busy']:.2f} ms", f"idle {p99['idle']:.2f} ms", ratio,
@@ -121,8 +121,19 @@ def reads_during_propagation(installation: Installation, rows: int) -> Result:
     )  # fmt: skip
 
 
-def _paced(installation: Installation, requests: list[bytes], done: threading.Event, seconds: float) -> list[float]:
-    """Send READS_PER_SECOND on one connection, until `done` or for `seconds`. Returns the milliseconds of each read."""
+def paced(
+    installation: Installation,
+    requests: list[bytes],
+    done: threading.Event,
+    seconds: float,
+    *,
+    each_once: bool = False,
+) -> list[float]:
+    """Send READS_PER_SECOND on one connection, until `done` or for `seconds`. Returns the milliseconds of each read.
+
+    With `each_once`, it sends each request once and then stops.
+    """
+    once = iter(requests)
     choice, milliseconds = random.Random(2), []
     with socket.create_connection(("127.0.0.1", installation.port)) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -131,11 +142,15 @@ def _paced(installation: Installation, requests: list[bytes], done: threading.Ev
         while not done.is_set() and due < end:
             time.sleep(max(0.0, due - time.perf_counter()))
             began = time.perf_counter()
-            send(connection, choice.choice(requests))
+            request = next(once, None) if each_once else choice.choice(requests)
+            if request is None:
+                break
+            send(connection, request)
             milliseconds.append((time.perf_counter() - began) * 1000)
             due = max(due + 1 / READS_PER_SECOND, began)
     return milliseconds
 
 
-def _p99(milliseconds: list[float]) -> float:
+def percentile_99(milliseconds: list[float]) -> float:
+    """The milliseconds within which 99 of 100 reads were answered."""
     return sorted(milliseconds)[int(len(milliseconds) * 0.99)]

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from time import monotonic
 
 MAX_REASON_LENGTH = 1_000
 """The maximum number of characters of a reason, for all channels."""
@@ -31,6 +32,7 @@ class ActionContext:
 
     The channel is api, admin, command, worker or schedule. The correlation id is the id of the request or of the
     command. It is empty if there is none. The reason is the one that the actor gave; it is empty if there is none.
+    `came_at` is the monotonic time at which a web request had come in.
     """
 
     actor: str = UNKNOWN
@@ -38,6 +40,7 @@ class ActionContext:
     address: str = ""
     correlation_id: str = ""
     reason: str = ""
+    came_at: float = 0.0
 
     @property
     def has_actor(self) -> bool:
@@ -63,10 +66,12 @@ def acting(
     address: str = "",
     correlation_id: str | None = None,
     reason: str | None = None,
+    came_at: float | None = None,
 ) -> Iterator[None]:
     """Set the context for the block. After the block, the former context is valid again.
 
-    Without `actor`, `correlation_id` or `reason`, the one of the former context stays.
+    Without `actor`, `correlation_id` or `reason`, the one of the former context stays. Without `came_at`, the action
+    comes in now.
     """
     outside = _context.get()
     inside = ActionContext(
@@ -75,6 +80,7 @@ def acting(
         address=address[:MAX_ADDRESS_LENGTH],
         correlation_id=outside.correlation_id if correlation_id is None else correlation_id,
         reason=outside.reason if reason is None else reason,
+        came_at=monotonic() if came_at is None else came_at,
     )
     token = _context.set(inside)
     try:

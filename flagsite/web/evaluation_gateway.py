@@ -4,7 +4,7 @@ Django's request, middleware and views would cost ten times what an evaluation f
 (docs/decisions/0005). Every other request goes on to Django.
 
 The event loop of the process answers probes, and evaluations that need nothing but its memory. Whatever has to wait,
-for the database or for another thread, goes to a thread.
+for the database or for another thread, goes to a thread of its lane (`flagsite/web/lanes.py`).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from flags.serving.ofrep.remote_evaluation import AFTER_EVENT, RemoteEvaluation
 from flags.serving.process_cache import is_up_to_date, listener, process_access_key_cache, process_evaluation_cache
 from flagsite.core.db import never_waits
 from flagsite.metrics import requests
+from flagsite.web import lanes
 from flagsite.web.event_loop_probes import EventLoopProbes
 from flagsite.web.request_context import VALID_REQUEST_ID
 from flagsite.web.waiting_for_database import watch_database
@@ -46,6 +47,9 @@ class EvaluationGateway:
 
     def __init__(self, behind: Application, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
+        self.lanes = lanes.LANES
+        self.lane_of = lanes.lane_of
+        lanes.prepare()
         self._behind = behind
         self._probes = EventLoopProbes()
         self._evaluation: RemoteEvaluation | None = None

@@ -135,7 +135,9 @@ HTTP_TYPES = {
 }
 
 RETRY_AFTER = {"Retry-After": "5"}
-"""The header of every 503, in seconds."""
+"""The header of a 503, in seconds."""
+RETRY_SOON = {"Retry-After": "1"}
+"""The header of a 503 because of the tree lock, which is seldom held for longer than a moment."""
 LONGEST_REASON = 200
 """Characters of what a client has sent that the log gets."""
 NOT_PERMITTED = "You may not do this."
@@ -175,7 +177,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     known = PROBLEMS.get(type(error))
     if known is not None:
         status, kind = known
-        headers = RETRY_AFTER if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+        headers = _headers_of(error) if status == HTTPStatus.SERVICE_UNAVAILABLE else None
         more = getattr(error, "members", {})
         return _problem_response(problem(status, kind, getattr(error, "detail", str(error)), **more), headers)
     if isinstance(error, Http404):
@@ -193,6 +195,11 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     if isinstance(error, exceptions.APIException):
         return _problem_response(_framework_problem(error, context), _framework_headers(error))
     return None
+
+
+def _headers_of(error: Exception) -> dict[str, str]:
+    """Return the headers of a 503."""
+    return RETRY_SOON if isinstance(error, orgs.TreeBusy) else RETRY_AFTER
 
 
 def _cannot_be_stored(error: Exception) -> bool:
@@ -265,7 +272,7 @@ class UnavailableDatabaseMiddleware:
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if isinstance(error, FlagsiteError) and type(error) in PROBLEMS:
             body = problem(*PROBLEMS[type(error)], error.detail)
-            return _answer(request, body, RETRY_AFTER if isinstance(error, orgs.TreeBusy) else None)
+            return _answer(request, body, RETRY_SOON if isinstance(error, orgs.TreeBusy) else None)
         if not isinstance(error, (OperationalError, InterfaceError)):
             return None
         return database_away(request, error)

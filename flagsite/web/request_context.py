@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from flagsite.core import actor
 from flagsite.core.client_address import client_address
 from flagsite.web.problems import database_away
+from flagsite.web_server.threads import CAME_AT
 
 HEADER = "X-Request-ID"
 VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -32,7 +33,13 @@ class RequestIdMiddleware:
         correlation_id = given if VALID_REQUEST_ID.fullmatch(given) else uuid4().hex
         request.correlation_id = correlation_id  # type: ignore[attr-defined]
         channel = "admin" if request.path.startswith("/admin/") else "api"
-        with actor.acting(channel, actor=actor.UNKNOWN, address=client_address(request), correlation_id=correlation_id):
+        with actor.acting(
+            channel,
+            actor=actor.UNKNOWN,
+            address=client_address(request),
+            correlation_id=correlation_id,
+            came_at=request.META.get(CAME_AT),
+        ):
             response = self.get_response(request)
         response[HEADER] = correlation_id
         return response

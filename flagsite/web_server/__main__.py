@@ -20,7 +20,7 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen at; default: 127.0.0.1")
     parser.add_argument("--port", type=int, default=8000, help="default: 8000")
     parser.add_argument("--workers", type=int, default=1, help="the number of web processes; default: 1")
-    parser.add_argument("--threads", type=int, default=2, help="the number of threads of each; default: 2")
+    parser.add_argument("--threads", type=int, default=2, help="threads of each lane of each; default: 2")
     parser.add_argument("--asgi", action="store_true", help="an ASGI application; otherwise WSGI")
     parser.add_argument("application", help="module:name, such as flagsite.wsgi:application")
     options = parser.parse_args()

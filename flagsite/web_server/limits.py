@@ -22,9 +22,7 @@ class Limits:
     stop_seconds: float = 15.0
     """How long requests may go on after the process is asked to stop."""
     queued_requests: int = 512
-    """How many requests may wait for a thread; more get 503."""
-    queued_seconds: float = 30.0
-    """How long a request may wait for a thread; then it gets 503."""
+    """How many requests of each lane may wait for a thread; more get 503."""
     body_bytes: int = 32 * 2**20
     """The longest body; a longer one gets 413."""
     all_bodies_bytes: int = 256 * 2**20

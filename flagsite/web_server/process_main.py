@@ -62,7 +62,9 @@ async def _serve(application: Any, listener: socket.socket, options: argparse.Na
     if begin_in_loop is not None:
         begin_in_loop()
     streams = AsgiAnswers(application, loop) if options.asgi else None
-    threads = None if streams else Threads(application, count=options.threads, limits=limits, loop=loop)
+    threads = None
+    if not streams:
+        threads = Threads(application, count=options.threads, limits=limits, loop=loop, refused=process.refused)
     process.answering = streams or threads  # type: ignore[assignment]
     if streams:
         streams.start()

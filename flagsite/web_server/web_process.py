@@ -89,7 +89,7 @@ class WebProcess:
         self._without_request[connection] = None
 
     def refused(self, connection: Connection, status: int) -> None:
-        """The connection's request was not even handed on."""
+        """The connection's request gets this status and was not handed on to the application."""
         self._without_request.pop(connection, None)
         self._say(log.info, "request_refused", status=status, address=connection.client)
 

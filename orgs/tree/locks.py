@@ -4,14 +4,12 @@ Every change of the tree (create, move, delete, import, rebuild) takes the lock 
 propagation and every accepted flag change takes it shared. It is always the first statement of the transaction, so that
 later reads stay true until the commit. `docs/locking.md` has the order of all locks.
 
-Workers and commands wait without a limit. In each process, one request waits for REQUEST_TIMEOUT_SECONDS at most, and
-the other requests wait only at the beginning of this time. An import can hold the lock for a long time, and requests
-that wait for it must leave threads for requests that only read.
+Workers and commands wait without a limit. A request waits until REQUEST_SECONDS after it came in, so that its client
+hears within a second that it has to send the request again.
 """
 
 from __future__ import annotations
 
-import threading
 import time
 
 from django.db import OperationalError, connection
@@ -26,10 +24,10 @@ TREE_LOCK = 7_260_142
 FOR_WRITING = f"SELECT pg_advisory_xact_lock({TREE_LOCK})"
 FOR_READING = f"SELECT pg_advisory_xact_lock_shared({TREE_LOCK})"
 """The statements, for code that sends other statements in the same round trip. Other code calls the functions."""
-REQUEST_TIMEOUT_SECONDS = 5.0
-"""A request waits this long for the tree lock before it is refused."""
-SHORT_TIMEOUT_SECONDS = 1.0
-"""Other requests wait this long beside it: a little longer than a chunk of a propagation holds the lock."""
+REQUEST_SECONDS = 0.9
+"""A request waits for the tree lock until so long after it came in. The wait for a thread counts too."""
+SHORTEST_WAIT_SECONDS = 0.2
+"""A request that has waited long for a thread waits so long for the tree lock nevertheless."""
 
 
 def lock_tree_for_writing() -> None:
@@ -57,42 +55,15 @@ def _take(statement: str) -> None:
             return
         cursor.execute(statement.replace("pg_advisory", "pg_try_advisory"))
         if not cursor.fetchone()[0]:
-            _waiting.wait(cursor, statement)
-
-
-class WaitingRequests:
-    """The requests of this process that wait for the tree lock: the first waits long, and the others wait briefly."""
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._since: float | None = None
-        """The start of the first request's wait, or None if no request waits."""
-
-    def wait(self, cursor: CursorWrapper, statement: str) -> None:
-        """Take the lock with the statement, within the time for this request. Raises TreeBusy."""
-        with self._guard:
-            is_first = self._since is None
-            since = self._since = self._since or time.monotonic()
-        try:
-            _take_within(
-                since + (REQUEST_TIMEOUT_SECONDS if is_first else SHORT_TIMEOUT_SECONDS) - time.monotonic(),
-                cursor,
-                statement,
-            )
-        finally:
-            if is_first:
-                self._since = None
-
-
-_waiting = WaitingRequests()
+            waited = time.monotonic() - actor.current().came_at
+            _take_within(max(SHORTEST_WAIT_SECONDS, REQUEST_SECONDS - waited), cursor, statement)
 
 
 def _take_within(seconds: float, cursor: CursorWrapper, statement: str) -> None:
-    milliseconds = int(seconds * 1000)
-    if milliseconds <= 0:  # for PostgreSQL, 0 means no limit
-        raise TreeBusy
     try:
-        cursor.execute(f"SET LOCAL lock_timeout = {milliseconds}; {statement}; SET LOCAL lock_timeout TO DEFAULT")
+        cursor.execute(
+            f"SET LOCAL lock_timeout = {int(seconds * 1000)}; {statement}; SET LOCAL lock_timeout TO DEFAULT"
+        )
     except OperationalError as error:
         if not is_wait_for_lock(error):
             raise

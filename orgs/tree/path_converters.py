@@ -33,13 +33,13 @@ class TopOrganizationConverter(OrganizationConverter):
     """
 
     def to_python(self, value: str) -> Reference:
-        if value in _first_parts():
+        if value in first_parts():
             raise ValueError
         return super().to_python(value)
 
 
 @functools.cache
-def _first_parts() -> frozenset[str]:
+def first_parts() -> frozenset[str]:
     """Return the first parts of Flagsite's own paths, also of those that are answered before Django."""
     return frozenset({"ofrep", "static"} | {path.partition("/")[0] for path in _paths(get_resolver().url_patterns)})
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import Any
 
 import psycopg
@@ -15,6 +16,7 @@ from conftest import Cast
 from flags.definitions.models import Flag
 from flags.states.models import Change
 from flagsite.core import actor
+from flagsite.web import lanes
 from jobs.tests.races.threads import Background
 from orgs.errors import TreeBusy
 from orgs.idempotency.models import IdempotentRequest
@@ -23,7 +25,6 @@ from orgs.tree import locks, tree_operations
 from orgs.tree.models import Organization
 
 pytestmark = pytest.mark.django_db(transaction=True)
-SetWaits = Callable[..., None]
 
 
 @contextmanager
@@ -37,19 +38,14 @@ def held_tree() -> Iterator[None]:
 
 
 @pytest.fixture
-def set_waits(monkeypatch: pytest.MonkeyPatch) -> SetWaits:
-    """Sets how many seconds a process's first request waits for the tree, and how many the others wait beside it."""
-
-    def set_to(*, longest: float, moment: float = locks.SHORT_TIMEOUT_SECONDS) -> None:
-        monkeypatch.setattr(locks, "REQUEST_TIMEOUT_SECONDS", longest)
-        monkeypatch.setattr(locks, "SHORT_TIMEOUT_SECONDS", moment)
-
-    return set_to
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "REQUEST_SECONDS", 0.05)
+    monkeypatch.setattr(locks, "SHORTEST_WAIT_SECONDS", 0.05)
 
 
 @pytest.fixture
-def short_waits(set_waits: SetWaits) -> None:
-    set_waits(longest=0.05)
+def long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "REQUEST_SECONDS", 600.0)
 
 
 def writes(cast: Cast) -> list[tuple[str, str, Any]]:
@@ -63,7 +59,7 @@ def writes(cast: Cast) -> list[tuple[str, str, Any]]:
 
 
 def refused(response: Any) -> bool:
-    return (response.status_code, kind_of(response), response["Retry-After"]) == (503, "tree-busy", "5")
+    return (response.status_code, kind_of(response), response["Retry-After"]) == (503, "tree-busy", "1")
 
 
 @pytest.mark.usefixtures("short_waits")
@@ -94,34 +90,25 @@ def test_pages_of_the_admin_site_say_so_too(cast: Cast, admin_client: Client) ->
     assert Organization.objects.count() == 8
 
 
-def test_one_request_of_a_process_waits_long_and_others_are_refused(
-    cast: Cast, admin_key: str, set_waits: SetWaits
-) -> None:
-    """A test that hangs if the second one waited as long as the first."""
-    set_waits(longest=600.0, moment=0.0)
-    path = f"/{cast.oslo.pk}/f/true"
+@pytest.mark.usefixtures("long_waits")
+def test_a_request_that_gets_the_lock_in_time_is_carried_out(cast: Cast, admin_key: str) -> None:
     with held_tree():
-        patient = Background(lambda: Api(admin_key).post(path).status_code)
+        patient = Background(lambda: Api(admin_key).post(f"/{cast.oslo.pk}/f/true").status_code)
         patient.wait_until_blocked()
-        assert refused(Api(admin_key).post(path))
         assert Api(admin_key).get(f"/organizations/{cast.oslo.pk}").status_code == 200
     assert patient.result() == 200
 
 
-def test_the_next_request_may_wait_when_the_one_before_was_refused(cast: Cast, set_waits: SetWaits) -> None:
-    set_waits(longest=0.05, moment=0.0)
+def test_the_wait_for_a_thread_counts_as_a_wait_for_the_lock(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that hangs if the request waited as if it had come in just now."""
+    monkeypatch.setattr(locks, "REQUEST_SECONDS", 600.0)
+    monkeypatch.setattr(locks, "SHORTEST_WAIT_SECONDS", 0.05)
+    with held_tree(), pytest.raises(TreeBusy), actor.acting("api", came_at=monotonic() - 600):
+        tree_operations.create(key="new", name="New")
 
-    def create() -> Organization:
-        with actor.acting("api"):
-            return tree_operations.create(key="new", name="New")
 
-    with held_tree():
-        with pytest.raises(TreeBusy):
-            create()
-        set_waits(longest=600.0, moment=0.0)
-        patient = Background(create)
-        patient.wait_until_blocked()
-    assert patient.result().key == "new"
+def test_a_request_waits_for_less_than_a_second() -> None:
+    assert lanes.WRITES.queued_seconds + locks.SHORTEST_WAIT_SECONDS <= locks.REQUEST_SECONDS < 1
 
 
 @pytest.mark.usefixtures("short_waits")

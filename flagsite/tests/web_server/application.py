@@ -1,4 +1,4 @@
-"""A small application for tests of the web server, with short deadlines."""
+"""A small application for tests of the web server, with short deadlines and two lanes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qs
 
+from flagsite.web_server.lanes import Lane
 from flagsite.web_server.limits import Limits
 
 Environ = dict[str, Any]
 MUCH = 8_000_000
+ORDINARY = Lane("ordinary")
+IMPATIENT = Lane("impatient", queued_seconds=0.2)
 if os.environ.get("REFUSE_TO_START"):
     sys.exit("refused to start")
 
@@ -24,13 +27,18 @@ def _slept(seconds: str) -> bytes:
 
 
 class Application:
-    """It answers /now and /much-now in the event loop, and everything else in a thread."""
+    """It answers /now and /much-now in the event loop, and everything else in a thread; PUT is in a lane of its own."""
 
     limits = Limits(
         connections=int(os.environ.get("CONNECTIONS", "64")),
         head_seconds=1.0, body_seconds=1.0, idle_seconds=1.0, send_seconds=1.0, stop_seconds=10.0,
         body_bytes=2_000_000, all_bodies_bytes=4_000_000, queued_requests=4,
     )  # fmt: skip
+
+    lanes = (ORDINARY, IMPATIENT)
+
+    def lane_of(self, environ: Environ) -> Lane:
+        return IMPATIENT if environ["REQUEST_METHOD"] == "PUT" else ORDINARY
 
     def answer_now(self, environ: Environ) -> tuple[str, list[tuple[str, str]], bytes] | None:
         if environ["PATH_INFO"] not in {"/now", "/much-now"}:

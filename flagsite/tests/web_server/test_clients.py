@@ -145,6 +145,31 @@ def test_of_more_requests_than_may_wait_for_a_thread_the_last_get_503(served: Se
     assert all(b"Retry-After: 1\r\n" in answer for answer in refused)
 
 
+def test_while_one_lane_has_no_free_thread_the_other_answers(served: Served) -> None:
+    with ExitStack() as stack:
+        busy = [stack.enter_context(served.connect()) for _ in range(4)]
+        for connection in busy:
+            connection.sendall(b"GET /sleep?seconds=1 HTTP/1.0\r\n\r\n")
+        assert body_of(served.say(b"PUT / HTTP/1.0\r\n\r\n")) == b"done"
+        for connection in busy:
+            assert body_of(until_closed(connection)) == b"done"
+
+
+def test_a_request_that_has_waited_too_long_for_a_thread_of_its_lane_gets_503_while_the_threads_are_held(
+    served: Served,
+) -> None:
+    with ExitStack() as stack:
+        busy = [stack.enter_context(served.connect()) for _ in range(2)]
+        for connection in busy:
+            connection.sendall(b"PUT /sleep?seconds=1.5 HTTP/1.0\r\n\r\n")
+        refused = served.say(b"PUT / HTTP/1.0\r\n\r\n")
+        assert status_of(refused) == 503
+        assert b"Retry-After: 1\r\n" in refused
+        for connection in busy:  # they are still asleep, so what they answer comes after the refusal
+            assert body_of(until_closed(connection)) == b"done"
+    assert body_of(served.say(b"PUT / HTTP/1.0\r\n\r\n")) == b"done"
+
+
 def test_at_the_limit_a_connection_without_a_request_makes_room(served: Served) -> None:
     with ExitStack() as stack:
         idle = [stack.enter_context(served.connect()) for _ in range(100)]

@@ -1,0 +1,123 @@
+"""Reads beside writers: writers that wait for the tree lock, and writers that keep the processors busy."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from bench import client
+from bench.coherence import paced, percentile_99
+from bench.installation import ROOT, Installation
+from bench.reads import read_request
+from bench.report import Result
+from flagsite.development import servers
+from orgs.tree.locks import FOR_WRITING
+
+WAITING, BUSY = 10, 50
+"""The numbers of writers."""
+READERS = 300
+SECONDS = 8.0
+FLAG_PATH = "/ofrep/v1/evaluate/flags/bench"
+KNOWN = 200
+"""Organizations whose snapshots the web processes have; every other one is read from the database, once."""
+TURN = 20_000
+"""Reads of one busy turn."""
+TURNS = 3
+
+
+def reads_beside_writers(installation: Installation, rows: int) -> list[Result]:
+    """Compare reads beside waiting and beside busy writers with reads on an idle machine."""
+    (root,) = installation.create_trees(min(rows, 100_000))
+    installation.http.post(f"/{root + 100}/bench/true").raise_for_status()
+    known = [read_request(installation, number, FLAG_PATH) for number in range(root, root + KNOWN)]
+    for _ in range(5):  # more than once, since two processes answer
+        client.run(installation.port, iter(known))
+    return [_beside_waiting(installation, root, known), _beside_busy(installation, root, known)]
+
+
+def _beside_waiting(installation: Installation, root: int, known: list[bytes]) -> Result:
+    unknown = [read_request(installation, root + number, FLAG_PATH) for number in range(KNOWN, 10 * KNOWN)]
+    idle = _both(installation, known, unknown[::2])
+    with _held_tree(installation), _writers(installation, root, WAITING) as writers:
+        time.sleep(1)
+        beside = _both(installation, known, unknown[1::2])
+        answers = _ended(writers)
+    ratios = {name: beside[name] / idle[name] for name in idle}
+    slowest = answers["slowest"]
+    return Result(
+        f"p99 of reads beside {WAITING} waiting writers",
+        ", ".join(f"{name} {beside[name]:.1f} ms" for name in beside) + f"; a write waits {slowest:.2f} s at most",
+        ", ".join(f"idle {idle[name]:.1f} ms" for name in idle), max(ratios.values()), "≤ 2 ×; writes refused in 1 s",
+        max(ratios.values()) <= 2 and slowest <= 1.1, {"idle": idle, "beside": beside, "writers": answers},
+    )  # fmt: skip
+
+
+def _beside_busy(installation: Installation, root: int, known: list[bytes]) -> Result:
+    alone, beside, written = [], [], []
+    with _writers(installation, root, BUSY) as writers:
+        time.sleep(SECONDS)
+        written_alone = _ended(writers)["per_second"]
+    for _ in range(TURNS):
+        alone.append(_rate(installation, known))
+        with _writers(installation, root, BUSY) as writers:
+            time.sleep(1)
+            beside.append(_rate(installation, known))
+            written.append(_ended(writers)["per_second"])
+    reads_alone, reads, writes = (sorted(each)[TURNS // 2] for each in (alone, beside, written))
+    allowed = max(reads_alone * (1 - writes / written_alone), reads_alone / 2)
+    return Result(
+        f"reads of {READERS} readers beside {BUSY} busy writers", f"{reads:.0f}/s and {writes:.0f} writes/s",
+        f"{reads_alone:.0f}/s or {written_alone:.0f} writes/s alone", reads / allowed,
+        "≥ 0.5 × what the processors allow", reads / allowed >= 0.5,
+        {"reads_alone": alone, "reads": beside, "writes": written, "writes_alone": written_alone},
+    )  # fmt: skip
+
+
+def _both(installation: Installation, known: list[bytes], unknown: list[bytes]) -> dict[str, float]:
+    """The p99 of reads of known organizations, and of reads that need the database."""
+    done = threading.Event()
+    return {
+        "cached": percentile_99(paced(installation, known, done, SECONDS)),
+        "uncached": percentile_99(paced(installation, unknown, done, SECONDS, each_once=True)),
+    }
+
+
+def _rate(installation: Installation, known: list[bytes]) -> float:
+    chosen = random.Random(3).choices(known, k=TURN)
+    return client.run(installation.port, iter(chosen), connections=READERS).per_second
+
+
+@contextmanager
+def _held_tree(installation: Installation) -> Iterator[None]:
+    with psycopg.connect(servers.database_url(installation.folder)) as holder:
+        holder.execute(FOR_WRITING)
+        yield
+
+
+@contextmanager
+def _writers(installation: Installation, root: int, count: int) -> Iterator[subprocess.Popen[str]]:
+    """Run writers in a process of their own: each sets a flag on leaves, and obeys Retry-After."""
+    key = str(installation.http.headers["Authorization"])
+    arguments = [str(installation.port), key, str(root), str(count)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.writers", *arguments],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _ended(writers: subprocess.Popen[str]) -> dict[str, float]:
+    """End the writers. Returns what they have seen."""
+    return dict(json.loads(writers.communicate("end\n", timeout=30)[0]))
