@@ -1,47 +1,74 @@
 """Claim the next job of a queue, within the limits of the queue and of the concurrency keys.
 
 All claims of a queue run one after the other, because each locks the queue's row first. Therefore the limits hold
-exactly. A limit that is not set adds no statement.
+exactly. A limit that is not set adds no work: the statement of a claim contains only the limits that the queue had when
+this process looked last. The database compares them under the lock. If they have changed, the claim is sent again.
+
+A claim is one message of two statements, so it takes one round trip. The second statement sees what was committed while
+the first waited for the lock. `statement_timestamp()` is the time of the message, which is before the wait, so the lease
+begins with `clock_timestamp()`.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
-from django.db import connection, transaction
-from django.db.models import F
-from django.db.models.functions import Coalesce, Greatest, Now
+from django.db import connection
 
 from jobs.engine import transitions
 from jobs.engine.kinds import attempt_limits, kinds_of
 from jobs.engine.maintenance import maintenance_task
-from jobs.engine.models import Job, Queue, lease_time
-from jobs.engine.states import Status
+from jobs.engine.models import Job, lease_time
 
 FAIR_WINDOW = 10_000
 """A fair queue looks at so many due jobs, in the order of the queue, when it chooses the organization."""
 CLOCK_SLACK_SECONDS = 60
 """Claims wait for each other, so an arrival time may be a little later than it seems possible."""
+LOCK_QUEUE = """
+SELECT concurrency IS NOT NULL, rate_allowed IS NOT NULL, is_fair FROM jobs_queue WHERE name = %(queue)s
+   FOR NO KEY UPDATE;
+"""
 CLAIM = """
-UPDATE jobs_job  -- the transition `claim`; index job_due
-   SET status = 'IN_PROGRESS', updated_at = statement_timestamp(), lease_token = %(lease)s, worker = %(worker)s,
-       lease_expires_at = statement_timestamp() + %(lease_time)s, claims = claims + 1,
-       started_at = COALESCE(started_at, statement_timestamp()),
-       deadline_at = statement_timestamp() + (%(attempt_seconds)s::jsonb ->> kind)::float8 * interval '1 second',
-       unique_key = CASE WHEN unique_while = 'waiting' THEN NULL ELSE unique_key END
- WHERE id = ({next_job})
-RETURNING *
+WITH claimed AS (
+    UPDATE jobs_job job  -- the transition `claim`; index job_due
+       SET status = 'IN_PROGRESS', updated_at = moment.now, lease_token = %(lease)s, worker = %(worker)s,
+           lease_expires_at = moment.now + %(lease_time)s, claims = claims + 1,
+           started_at = COALESCE(started_at, moment.now),
+           deadline_at = moment.now + (%(attempt_seconds)s::jsonb ->> kind)::float8 * interval '1 second',
+           unique_key = CASE WHEN unique_while = 'waiting' THEN NULL ELSE unique_key END
+      FROM (SELECT clock_timestamp() AS now OFFSET 0) moment
+     WHERE id = ({next_job})
+    RETURNING {columns}) {spent}
+SELECT * FROM claimed
 """
 NEXT_JOB = """
     SELECT due.id FROM jobs_job due {fair_join}
      WHERE due.queue = %(queue)s AND due.status = 'PENDING' AND due.run_at <= statement_timestamp()
        AND (due.start_by IS NULL OR due.start_by > statement_timestamp()) {only} {with_room} {fair_window}
+       AND (SELECT paused_at IS NULL AND {fairness} {concurrency} {rate} FROM jobs_queue WHERE name = %(queue)s)
      ORDER BY {fair_order} due.priority DESC, due.run_at, due.id
      LIMIT 1 FOR UPDATE OF due SKIP LOCKED
 """
 ONLY = "AND due.id = %(job)s"
+CONCURRENCY = """
+                 AND concurrency > (SELECT count(*) FROM jobs_job  -- index job_running
+                                     WHERE queue = %(queue)s AND status = 'IN_PROGRESS')
+"""
+RATE = """
+                 AND rate_allowed > 0  -- generic cell rate algorithm (ITU-T I.371)
+                 AND COALESCE(rate_arrival_at <= clock_timestamp()
+                              + rate_seconds * (1 - 1.0 / rate_allowed) * interval '1 second', TRUE)
+"""
+SPENT = """, spent AS (
+    UPDATE jobs_queue
+       SET rate_arrival_at = GREATEST(rate_arrival_at, clock_timestamp())
+                             + rate_seconds * interval '1 second' / rate_allowed
+     WHERE name = %(queue)s AND EXISTS (SELECT FROM claimed))
+"""
 WITH_ROOM = """
        AND due.concurrency_key NOT IN (  -- index job_running
            SELECT concurrency_key FROM jobs_job
@@ -62,6 +89,83 @@ FAIR = {
     "fair_order": "COALESCE(running.count, 0),",
 }
 UNFAIR = dict.fromkeys(FAIR, "")
+HELD = """
+SELECT {columns} FROM jobs_job job  -- index job_running
+ WHERE queue = %(queue)s AND status = 'IN_PROGRESS' AND lease_token = %(lease)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Which limits a queue has."""
+
+    concurrency: bool = False
+    rate: bool = False
+    fair: bool = False
+
+
+_limits: dict[str, Limits] = {}
+"""The limits of each queue when this process looked last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A claim that is not made yet: for the next due job of `queue`, or for the job `job_id` alone.
+
+    `lease` will be the fencing token, so that a process can find out whether a claim whose answer was lost was made.
+    """
+
+    queue: str
+    worker: str
+    job_id: int | None = None
+    lease: UUID = field(default_factory=uuid4)
+
+    def prepared(self) -> PreparedClaim:
+        """Return the claim with the limits that its queue probably has."""
+        return PreparedClaim(self, _limits.get(self.queue, Limits()))
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedClaim:
+    """A claim as a message to the database, which makes it only if the queue has these limits."""
+
+    claim: Claim
+    limits: Limits
+
+    @property
+    def statement(self) -> str:
+        """The two statements of the claim."""
+        has_keys = any(kind.concurrency_key for kind in kinds_of(self.claim.queue))
+        return _statement(self.limits, has_keys=has_keys, is_one=self.claim.job_id is not None)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of the statements."""
+        kinds = kinds_of(self.claim.queue)
+        return {
+            "queue": self.claim.queue,
+            "job": self.claim.job_id,
+            "worker": self.claim.worker,
+            "lease": self.claim.lease,
+            "lease_time": lease_time(),
+            "attempt_seconds": json.dumps(attempt_limits()),
+            "key_limits": json.dumps({kind.name: kind.key_limit for kind in kinds if kind.concurrency_key}),
+            "fair_window": FAIR_WINDOW,
+        }
+
+    def read(self, cursor: Any) -> Job | None:
+        """Return the job that the statements have claimed; the cursor is at the result of the first one.
+
+        If the queue has other limits, claim again. Raises UnknownQueue.
+        """
+        row = cursor.fetchone()
+        if row is None:
+            raise transitions.unknown_queue(self.claim.queue)
+        cursor.nextset()
+        if self.limits == Limits(*row):
+            return _job(cursor.fetchone())
+        _limits[self.claim.queue] = Limits(*row)
+        return make(self.claim)
 
 
 def claim(*, queue: str, worker: str, job_id: int | None = None) -> Job | None:
@@ -73,47 +177,22 @@ def claim(*, queue: str, worker: str, job_id: int | None = None) -> Job | None:
     `lease_token` of the returned job. No job may start while the queue is paused, runs as many jobs as its concurrency
     allows, or has used up its rate. With `job_id`, no other job comes into question. Raises UnknownQueue.
     """
-    with transaction.atomic():
-        locked = Queue.objects.select_for_update(no_key=True).filter(name=queue).annotate(now=Now()).first()
-        if locked is None:
-            raise transitions.unknown_queue(queue)
-        if locked.paused_at or _is_full(locked) or _has_used_up_rate(locked):
-            return None
-        job = _claim_next(locked, worker, job_id)
-        if job is not None and locked.rate_allowed is not None:
-            _spend_rate(locked)
-    return job
+    return make(Claim(queue=queue, worker=worker, job_id=job_id))
 
 
-def _claim_next(queue: Queue, worker: str, job_id: int | None) -> Job | None:
-    kinds = kinds_of(queue.name)
-    key_limits = {kind.name: kind.key_limit for kind in kinds if kind.concurrency_key is not None}
-    parts = (FAIR if queue.is_fair and job_id is None else UNFAIR) | {"only": "" if job_id is None else ONLY}
-    next_job = NEXT_JOB.format(with_room=WITH_ROOM if key_limits else "", **parts)
-    parameters: dict[str, Any] = {
-        "queue": queue.name,
-        "job": job_id,
-        "worker": worker,
-        "lease": uuid4(),
-        "lease_time": lease_time(),
-        "attempt_seconds": json.dumps(attempt_limits()),
-        "key_limits": json.dumps(key_limits),
-        "fair_window": FAIR_WINDOW,
-    }
-    return next(iter(Job.objects.raw(CLAIM.format(next_job=next_job), parameters)), None)
+def make(claim: Claim) -> Job | None:
+    """Make the claim. Returns and raises what `claim` does."""
+    prepared = claim.prepared()
+    with connection.cursor() as cursor:
+        cursor.execute(prepared.statement, prepared.parameters)
+        return prepared.read(cursor)
 
 
-def _is_full(queue: Queue) -> bool:
-    if queue.concurrency is None:
-        return False
-    return Job.objects.filter(queue=queue.name, status=Status.IN_PROGRESS).count() >= queue.concurrency
-
-
-def _has_used_up_rate(queue: Any) -> bool:
-    """Whether no further job may start now, by the generic cell rate algorithm (ITU-T I.371)."""
-    if queue.rate_allowed is None or queue.rate_arrival_at is None:
-        return False
-    return bool(queue.rate_arrival_at > queue.now + queue.rate_tolerance)
+def held(claim: Claim) -> Job | None:
+    """Return the job that this claim has got, if it was made although its answer was lost."""
+    with connection.cursor() as cursor:
+        cursor.execute(HELD.format(columns=_columns()), {"queue": claim.queue, "lease": claim.lease})
+        return _job(cursor.fetchone())
 
 
 ADAPT_ARRIVALS = """
@@ -136,6 +215,34 @@ def adapt_arrivals(queue: str | None = None) -> int:
         return int(cursor.rowcount)
 
 
-def _spend_rate(queue: Queue) -> None:
-    arrival = Greatest(Coalesce(F("rate_arrival_at"), Now()), Now()) + queue.rate_interval
-    Queue.objects.filter(pk=queue.pk).update(rate_arrival_at=arrival)
+def _statement(limits: Limits, *, has_keys: bool, is_one: bool) -> str:
+    next_job = NEXT_JOB.format(
+        only=ONLY if is_one else "",
+        with_room=WITH_ROOM if has_keys else "",
+        fairness="is_fair" if limits.fair else "NOT is_fair",
+        concurrency=CONCURRENCY if limits.concurrency else "AND concurrency IS NULL",
+        rate=RATE if limits.rate else "AND rate_allowed IS NULL",
+        **(FAIR if limits.fair and not is_one else UNFAIR),
+    )
+    return LOCK_QUEUE + CLAIM.format(next_job=next_job, columns=_columns(), spent=SPENT if limits.rate else "")
+
+
+@cache
+def _columns() -> str:
+    return ", ".join(f"job.{each.column}" for each in Job._meta.concrete_fields)
+
+
+@cache
+def _converters() -> list[tuple[int, Any]]:
+    """Return the places of the columns whose values Django converts, and the functions that convert them."""
+    fields = enumerate(Job._meta.concrete_fields)
+    return [(place, each) for place, field in fields for each in field.get_db_converters(connection)]
+
+
+def _job(row: tuple[Any, ...] | None) -> Job | None:
+    if row is None:
+        return None
+    values = list(row)
+    for place, convert in _converters():
+        values[place] = convert(values[place], None, connection)
+    return Job.from_db(connection.alias, [each.attname for each in Job._meta.concrete_fields], values)

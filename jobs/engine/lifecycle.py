@@ -221,7 +221,12 @@ def _complete(job: Job, lease: UUID, message: str | None, result: Any, artifacts
     columns = {"error_message": message, "total": job.processed + job.failed, "result": result}
     transitions.end(job, "complete", AttemptOutcome.COMPLETED, lease=lease, **columns)
     output.record(job, artifacts)
-    counts = {**_counts(job), "durationMs": _milliseconds(job)}
+    log_completed(job, job.processed, job.failed, job.superseded)
+
+
+def log_completed(job: Job, processed: int, failed: int, superseded: int) -> None:
+    """Log after the commit that the attempt is COMPLETED, with its counts."""
+    counts = {"processed": processed, "failed": failed, "superseded": superseded, "durationMs": _milliseconds(job)}
     transitions.log_on_commit(log.info, "job_completed", **transitions.log_fields(job), **counts)
 
 
@@ -360,10 +365,6 @@ def _add_automatic_retry(job: Job, wait: timedelta, *, counts: bool = True) -> J
         reason="",
         only_behind=job.only_behind,
     )
-
-
-def _counts(job: Job) -> dict[str, int]:
-    return {"processed": job.processed, "failed": job.failed, "superseded": job.superseded}
 
 
 def _attempt(job: Job) -> str:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import structlog
+from django.db import DatabaseError, InterfaceError
 
 from flagsite.core import actor
 from flagsite.core.db import transient_errors
 from flagsite.core.storable_text import storable
-from jobs.engine import claiming, lifecycle, stop_request, tracing, transitions, wakeup, worker_registry
+from jobs.engine import claiming, finishing, lifecycle, stop_request, tracing, transitions, wakeup, worker_registry
+from jobs.engine.claiming import Claim
+from jobs.engine.finishing import Following
 from jobs.engine.kinds import kind_named
 from jobs.engine.models import Job
 from jobs.engine.run import Run
@@ -39,16 +43,22 @@ MAX_PAUSE_SECONDS = 5.0
 def run_due(queue: str) -> list[Job]:
     """Run due jobs of `queue`, one after the other, for RUN_SECONDS at most; then send a wake-up if more are due.
 
-    So short jobs need no message each, and long queues do not keep a worker from its other queues. Returns the jobs as
-    they were when the worker claimed them.
+    So short jobs need no message each, and long queues do not keep a worker from its other queues. The transaction that
+    ends a job claims the next one, where possible. Returns the jobs as they were when the worker claimed them.
     """
     end_at = time.monotonic() + RUN_SECONDS
     ran: list[Job] = []
-    while (job := run_one(queue)) is not None:
+    job = _claim(queue)
+    while job is not None:
         ran.append(job)
-        if time.monotonic() > end_at:
+        following = run_claimed(job, next_claim=partial(_next_claim, queue, end_at))
+        if following.is_known:
+            job = following.job
+        elif time.monotonic() > end_at:
             wake_for_the_rest(queue)
             break
+        else:
+            job = _claim(queue)
     return ran
 
 
@@ -65,13 +75,24 @@ def run_next(queue: str) -> Job | None:
 
 def run_one(queue: str) -> Job | None:
     """Run the next due job of `queue`. Returns it as it was when it was claimed, or None if no job may start now."""
-    if stop_request.is_requested():
-        wakeup.wake(queue)  # another worker has to handle this wake-up
-        return None
-    job = claiming.claim(queue=queue, worker=worker_registry.process_name())
+    job = _claim(queue)
     if job is not None:
         run_claimed(job)
     return job
+
+
+def _claim(queue: str) -> Job | None:
+    if stop_request.is_requested():
+        wakeup.wake(queue)  # another worker has to handle this wake-up
+        return None
+    return claiming.claim(queue=queue, worker=worker_registry.process_name())
+
+
+def _next_claim(queue: str, end_at: float) -> Claim | None:
+    """Return the claim that the end of a job makes; None if the worker has to look at other messages, or to stop."""
+    if stop_request.is_requested() or time.monotonic() > end_at:
+        return None
+    return Claim(queue=queue, worker=worker_registry.process_name())
 
 
 def wake_for_the_rest(queue: str) -> None:
@@ -80,10 +101,13 @@ def wake_for_the_rest(queue: str) -> None:
         wakeup.wake(queue)
 
 
-def run_claimed(job: Job, *, end_at: float | None = None) -> None:
+def run_claimed(
+    job: Job, *, end_at: float | None = None, next_claim: Callable[[], Claim | None] = lambda: None
+) -> Following:
     """Do the work of a claimed job and record its end, whatever the end is.
 
-    After `end_at`, by the monotonic clock, the work stops at its next check, and another worker continues it.
+    After `end_at`, by the monotonic clock, the work stops at its next check, and another worker continues it. At the
+    end of the work, `next_claim` gives the claim for the job that follows. Returns that job, if the end has claimed it.
 
     The actor of the work is the system. The person who requested the job is in `job.requested_by`.
     """
@@ -96,9 +120,40 @@ def run_claimed(job: Job, *, end_at: float | None = None) -> None:
         with tracing.span(f"job {job.kind}", job.trace_context, _attributes(job)):
             try:
                 with Run(job, end_at=end_at) as run:
-                    _record(run, _work(run))
+                    return _end(run, _work(run), next_claim())
             except LeaseLost:
-                log.warning("job_lease_lost", organizationId=job.organization_id)
+                _log_lost(job)
+    return finishing.UNKNOWN
+
+
+def _log_lost(job: Job) -> None:
+    log.warning("job_lease_lost", organizationId=job.organization_id)
+
+
+def _end(run: Run, ending: Ending, claim: Claim | None) -> Following:
+    """Record the end of a job, together with the claim of the next one if that is possible. Raises LeaseLost.
+
+    If the answer of the database was lost, the end and the claim may be made or not. So the end is recorded by itself,
+    which does nothing if it was made, and the worker looks for the job that it may have claimed. An end that the
+    database refuses is recorded by itself too, because it becomes a failure.
+    """
+    is_ended, following, is_claim_lost = False, finishing.UNKNOWN, False
+    if ending.is_done and finishing.may_end_at_once(run):
+        try:
+            is_ended, following = finishing.end_at_once(run, claim)
+        except (DatabaseError, InterfaceError) as error:
+            if transient_errors.is_transient(error):
+                log.warning("database_away", error=str(error))
+                transient_errors.reconnect()
+                is_claim_lost = claim is not None
+    if not is_ended:
+        try:
+            _record(run, ending.record)
+        except LeaseLost:
+            _log_lost(run.job)
+    if claim is not None and is_claim_lost and (job := claiming.held(claim)) is not None:
+        return Following(is_known=True, job=job)
+    return following
 
 
 def _attributes(job: Job) -> dict[str, Any]:
@@ -113,30 +168,38 @@ def _attributes(job: Job) -> dict[str, Any]:
     }
 
 
-def _work(run: Run) -> Callable[[], object]:
-    """Do the work, and return a function that records how the work ended. Raises LeaseLost."""
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How the work of an attempt has ended."""
+
+    record: Callable[[], object]
+    """Records the end. Safe to repeat; raises LeaseLost."""
+    is_done: bool = False
+    """Whether the work is done, so that the attempt may end at once."""
+
+
+def _work(run: Run) -> Ending:
+    """Do the work, and return how it has ended. Raises LeaseLost."""
     job_id, lease = run.job.pk, run.lease
     try:
         kind_named(run.job.kind).work(run)
     except LeaseLost:
         raise
     except StopRequested:
-        return partial(lifecycle.release, job_id=job_id, lease=lease)
+        return Ending(partial(lifecycle.release, job_id=job_id, lease=lease))
     except CancelRequested:
-        return partial(lifecycle.stop, job_id=job_id, lease=lease)
+        return Ending(partial(lifecycle.stop, job_id=job_id, lease=lease))
     except NothingLeftToDo as gone:
-        return partial(lifecycle.complete, message=storable(gone.detail), **_product(run))
+        return Ending(partial(lifecycle.complete, message=storable(gone.detail), **_product(run)))
     except AttemptTimedOut as error:
-        return partial(lifecycle.fail, job_id=job_id, lease=lease, error=storable(error.detail))
+        return Ending(partial(lifecycle.fail, job_id=job_id, lease=lease, error=storable(error.detail)))
     except (PermanentFailure, UnknownKind) as error:
-        return partial(
-            lifecycle.fail, job_id=job_id, lease=lease, error=storable(error.detail), permanent=True,
-            artifacts=run.artifacts,
-        )  # fmt: skip
+        fail = partial(lifecycle.fail, job_id=job_id, lease=lease, permanent=True)
+        return Ending(partial(fail, error=storable(error.detail), artifacts=run.artifacts))
     except Exception as error:  # noqa: BLE001 - whatever went wrong is the job's error
         trace = storable(traceback.format_exc())
-        return partial(lifecycle.fail, job_id=job_id, lease=lease, error=_summary(error), traceback=trace)
-    return partial(lifecycle.finish, **_product(run))
+        return Ending(partial(lifecycle.fail, job_id=job_id, lease=lease, error=_summary(error), traceback=trace))
+    return Ending(partial(lifecycle.finish, **_product(run)), is_done=True)
 
 
 def _product(run: Run) -> dict[str, Any]:

@@ -118,6 +118,44 @@ def end(
     hourly_metrics.add(job.pk, outcome, ends_chain=True, rescued=rescued)
 
 
+LOCK_MEMBER = """
+SELECT FROM jobs_job WHERE id = %(ended)s FOR UPDATE;
+SELECT FROM jobs_batch WHERE id = %(batch)s FOR NO KEY UPDATE;
+"""
+OTHERS_ARE_OPEN = """
+       AND EXISTS (SELECT FROM jobs_job other  -- index open_job_of_batch
+                    WHERE other.batch_id = %(batch)s AND other.status IN ('PENDING', 'IN_PROGRESS')
+                      AND other.id <> %(ended)s)
+"""
+COMPLETE_AT_ONCE = f"""
+WITH ended AS (
+    UPDATE jobs_job  -- the transition `complete`, for an attempt whose end changes no other row and needs no message
+       SET status = 'COMPLETED', updated_at = clock_timestamp(), completed_at = clock_timestamp(), unique_key = NULL,
+           error_message = NULL, total = processed, result = %(result)s::jsonb, lease_token = NULL,
+           lease_expires_at = NULL
+     WHERE id = %(ended)s AND status = 'IN_PROGRESS' AND lease_token = %(ended_lease)s AND parent_job_id IS NULL
+       AND failed = 0 AND (processed = 0 OR superseded < processed) {{others_are_open}}
+    RETURNING *),
+counted AS ({hourly_metrics.ADD_ONLY_ATTEMPT})
+SELECT processed, failed, superseded FROM ended;
+"""  # noqa: S608 - no input in it
+
+
+def complete_at_once(job: Job, lease: UUID, result: str | None) -> tuple[str, dict[str, Any]]:
+    """Return statements that end a running attempt as COMPLETED and count it, and their parameters.
+
+    `job` is the attempt as it was claimed, and `result` is JSON. The last statement returns the counts of the attempt,
+    or no row if it has done nothing: the lease is lost, or the end of this attempt needs the steps of `end`. The
+    attempt of a batch is such a one if no other member is open. The statements lock the attempt and then the batch, as
+    the rules of batches do.
+    """
+    is_member = job.batch_id is not None
+    complete = COMPLETE_AT_ONCE.format(others_are_open=OTHERS_ARE_OPEN if is_member else "")
+    parameters: dict[str, Any] = {"ended": job.pk, "ended_lease": lease, "batch": job.batch_id, "result": result}
+    counted = hourly_metrics.parameters(AttemptOutcome.COMPLETED, ends_chain=True)
+    return (LOCK_MEMBER if is_member else "") + complete, parameters | counted
+
+
 def add_retry(
     job: Job,
     *,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -12,11 +13,12 @@ from django.db import OperationalError, transaction
 from conftest import Cast
 from flagsite.core.db import transient_errors
 from jobs import tasks
-from jobs.engine import lifecycle, runner, stop_request, worker_registry
+from jobs.engine import runner, stop_request, worker_registry
 from jobs.engine.models import Job
 from jobs.engine.run import Run
 from jobs.errors import LeaseLost, NothingLeftToDo, PermanentFailure, StopRequested
 from jobs.tests.engine_steps import KIND, QUEUE, changed, doing, endings, in_pauses, statuses, waiting
+from orgs.tests.failing_queries import failing_queries
 
 pytestmark = pytest.mark.django_db
 TOKEN = "00000000-0000-0000-0000-000000000001"
@@ -157,17 +159,15 @@ def test_a_worker_that_lost_its_lease_records_nothing(ending: type[Exception] | 
 def test_the_end_is_recorded_once_the_database_is_back(
     monkeypatch: pytest.MonkeyPatch, reconnections: list[str]
 ) -> None:
-    finish, away = lifecycle.finish, [OperationalError("away"), OperationalError("away")]
+    away = ExitStack()
 
-    def finish_later(**arguments: Any) -> None:
-        if away:
-            raise away.pop()
-        finish(**arguments)
+    def work(run: Run) -> None:
+        away.enter_context(failing_queries(OperationalError("away"), times=3))
 
-    monkeypatch.setattr(lifecycle, "finish", finish_later)
     in_pauses(monkeypatch, transient_errors, lambda _: None)
-    assert run(counting(processed=1)).status == "COMPLETED"
-    assert len(reconnections) == 2
+    with away:
+        assert run(work).status == "COMPLETED"
+    assert len(reconnections) == 3
 
 
 def test_what_is_still_due_wakes_the_next(wake_ups: list[str]) -> None:

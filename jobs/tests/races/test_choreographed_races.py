@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +22,7 @@ from jobs.errors import LeaseLost, NotRetryable, TransitionRefused
 from jobs.operations import job_operations
 from jobs.tests.engine_steps import LONG_AGO, QUEUE, changed, claimed, lease_of, make_due, statuses, waiting
 from jobs.tests.races.threads import Background
+from orgs.tests.replacing import replaced
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("wake_ups")]
 
@@ -130,10 +130,9 @@ def test_a_claim_waits_for_the_one_before_it_and_then_finds_the_queue_full() -> 
 
 
 def test_without_the_queues_lock_two_would_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    unlocked = SimpleNamespace(select_for_update=lambda **_: Queue.objects.all())
     waiting(), waiting()
     Queue.objects.filter(name=QUEUE).update(concurrency=1)
-    monkeypatch.setattr(claiming, "Queue", SimpleNamespace(objects=unlocked))
+    monkeypatch.setattr(claiming, "LOCK_QUEUE", replaced(claiming.LOCK_QUEUE, "FOR NO KEY UPDATE", ""))
     with transaction.atomic():
         first = claiming.claim(queue=QUEUE, worker="first")
         second = Background(partial(claiming.claim, queue=QUEUE, worker="second")).result()
