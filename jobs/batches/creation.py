@@ -15,11 +15,11 @@ from django.db.models import F
 from flagsite.core import actor
 from jobs.batches.ending import end_if_done, locked
 from jobs.batches.models import Batch, FailurePolicy
-from jobs.engine import lifecycle, transitions
+from jobs.engine import backoff, lifecycle, transitions
 from jobs.engine.batch_part import BatchRole
 from jobs.engine.kinds import JobKind, kind_named
-from jobs.engine.many_jobs import create_many
 from jobs.engine.models import Job, Queue
+from jobs.engine.new_jobs import create_many
 from jobs.errors import BatchEnded, InvalidBatch, InvalidJobArguments
 from jobs.operations.enqueue import PRIORITIES, check_request, checked_arguments
 from orgs.audit import audit_log
@@ -183,7 +183,8 @@ def _job(batch: Batch, number: int, member: Member, kind: JobKind, queues: Mappi
     key = None if kind.unique_key is None else kind.unique_key(arguments)
     return lifecycle.new_job(
         kind,
-        queues[kind.queue],
+        kind.queue,
+        max_retries=backoff.retries_allowed(kind.name, queues[kind.queue]),
         arguments=arguments,
         organization_id=organization_id,
         batch=batch,

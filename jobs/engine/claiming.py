@@ -5,8 +5,8 @@ exactly. A limit that is not set adds no work: the statement of a claim contains
 this process looked last. The database compares them under the lock. If they have changed, the claim is sent again.
 
 A claim is one message of two statements, so it takes one round trip. The second statement sees what was committed while
-the first waited for the lock. `statement_timestamp()` is the time of the message, which is before the wait, so the lease
-begins with `clock_timestamp()`.
+the first waited for the lock. `statement_timestamp()` is the time of the message, which is before the wait. So the
+lease begins with `clock_timestamp()`.
 """
 
 from __future__ import annotations

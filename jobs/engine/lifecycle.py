@@ -13,7 +13,7 @@ from uuid import UUID
 
 import structlog
 from django.db import connection, transaction
-from django.db.models import F, Max, Value
+from django.db.models import F, Max
 from django.db.models.functions import Greatest, Now
 from django.utils import timezone
 
@@ -21,9 +21,9 @@ from flagsite.core import actor
 from jobs.artifacts import output
 from jobs.counting import hourly_metrics
 from jobs.counting.models import AttemptOutcome
-from jobs.engine import backoff, tracing, transitions, wakeup, worker_registry
+from jobs.engine import backoff, new_jobs, tracing, transitions, wakeup, worker_registry
 from jobs.engine.kinds import JobKind, kind_named
-from jobs.engine.models import Job, Queue, lease_time
+from jobs.engine.models import Job, lease_time
 from jobs.engine.states import Status
 from jobs.errors import LeaseLost
 
@@ -68,11 +68,9 @@ def create(
     or IntegrityError if another job has the unique key.
     """
     job_kind = kind_named(kind)
-    waits_in = transitions.queue_named(queue or job_kind.queue, hold=queue not in ("", job_kind.queue))
-    due = Now() + wait if run_at is None else Greatest(Now(), Value(run_at))
     job = new_job(
         job_kind,
-        waits_in,
+        queue or job_kind.queue,
         priority=priority,
         organization_id=organization_id,
         arguments=arguments or {},
@@ -83,10 +81,9 @@ def create(
         trigger=trigger,
         unique_key=unique.key if unique else None,
         unique_while=unique.lasts if unique else "",
-        run_at=due,
-        start_by=None if start_within is None else due + start_within,
     )
-    job.save(force_insert=True)
+    due = new_jobs.Due(wait, run_at, start_within)
+    new_jobs.insert(job, due, hold=job.queue != job_kind.queue)
     transitions.log_on_commit(log.info, "job_created", **transitions.log_fields(job), kind=kind)
     later = wait if run_at is None else max(run_at - timezone.now(), timedelta())
     if later:
@@ -96,17 +93,19 @@ def create(
     return job
 
 
-def new_job(kind: JobKind, queue: Queue, *, arguments: dict[str, Any], **columns: Any) -> Job:
-    """Return a job of the kind that is not stored yet; `queue` is where it waits."""
+def new_job(kind: JobKind, queue: str, *, arguments: dict[str, Any], **columns: Any) -> Job:
+    """Return a job of the kind that is not stored yet; `queue` is the name of the queue in which it waits.
+
+    If `columns` does not say how many retries it has, they are those of the kind, or else None.
+    """
     key = kind.concurrency_key
     return Job(
         kind=kind.name,
-        queue=queue.name,
-        max_retries=backoff.retries_allowed(kind.name, queue),
+        queue=queue,
         trace_context=tracing.current(),
         concurrency_key=f"{kind.name}:{key(columns.get('organization_id'), arguments)}" if key else "",
         arguments=arguments,
-        **columns,
+        **{"max_retries": None if kind.retry_waits is None else len(kind.retry_waits)} | columns,
     )
 
 

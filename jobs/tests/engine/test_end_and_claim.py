@@ -90,7 +90,9 @@ def test_each_attempt_is_counted_once() -> None:
     assert (counted.count, counted.chains, counted.outcome) == (3, 3, "completed")
     assert sum(counted.processing_buckets) == sum(counted.chain_buckets) == sum(counted.waiting_buckets) == 3
     assert sum(counted.backoff_buckets) == 0
-    assert [job.result for job in Job.objects.order_by("pk")] == [{"found": job.pk} for job in Job.objects.order_by("pk")]
+    assert [job.result for job in Job.objects.order_by("pk")] == [
+        {"found": job.pk} for job in Job.objects.order_by("pk")
+    ]
 
 
 @pytest.mark.parametrize("how", ["fails", "superseded", "all fail", "some fail"])
