@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from flagsite.admin_site import front_page, gates, people
+from flagsite.admin_site import front_page, gates, my_notifications, people
 from flagsite.core.api import path_converters  # noqa: F401 - registers <id:…>
 from flagsite.health import probes
 from flagsite.metrics.api import MetricsView
@@ -27,6 +27,7 @@ urlpatterns = [
     path("admin/overview/", front_page.live, name="overview"),
     path("admin/password_change/", admin.site.admin_view(people.own_password)),
     path("admin/gates/<slug:gate>/<slug:state>/", admin.site.admin_view(gates.switch), name="switch-gate"),
+    path("admin/my-notifications/", admin.site.admin_view(my_notifications.page), name="my-notifications"),
     path("admin/orgs/organization/import/", to_import),
     path("admin/orgs/historyentry/", to_audit_log, {"rest": ""}),
     path("admin/orgs/historyentry/<path:rest>", to_audit_log),

@@ -40,6 +40,13 @@ def _own_file(name: str, request: HttpRequest) -> str:
     return static(f"flagsite/{name}")
 
 
+def _of_everybody(title: str, icon: str, name: str) -> dict[str, Any]:
+    """A page that each person may open."""
+    link = reverse_lazy(name)
+    return {"title": title, "icon": icon, "link": link, "active": partial(_is_open, link)}
+
+
+MY_NOTIFICATIONS = _of_everybody("My notifications", "notifications_active", "my-notifications")
 LOOKS: dict[str, Any] = {
     "SITE_TITLE": "Flagsite",
     "SITE_HEADER": "Flagsite",
@@ -66,6 +73,7 @@ LOOKS: dict[str, Any] = {
                     _page("Workers", "memory", "jobs_worker_changelist"),
                     _page("Deliveries", "outbox", "jobs_delivery_changelist"),
                     _page("Subscriptions", "notifications", "jobs_subscription_changelist"),
+                    MY_NOTIFICATIONS,
                     _page("Periodic tasks", "event_repeat", "django_celery_beat_periodictask_changelist"),
                     _page("Audit log", "history", "orgs_auditentry_changelist"),
                     _page("Reports", "lab_profile", "flags_report_changelist"),

@@ -25,6 +25,7 @@ PEOPLE = ["viewer", "operator", "admin", SUPERUSER, "bound admin"]
 OPEN_TO: dict[str, set[str]] = {
     "/admin/": set(PEOPLE),
     "/admin/overview/": set(PEOPLE),
+    "/admin/my-notifications/": set(PEOPLE),
     "/admin/orgs/auditentry/": set(PEOPLE),
     "/admin/orgs/auditentry/{entry}/change/": set(PEOPLE),
     "/admin/jobs/batch/": set(PEOPLE),

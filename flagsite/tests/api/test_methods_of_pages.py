@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 FORMS = re.compile(
     "login|sign_in|logout|password_change|own_password|auth_user_password_change|.*_(changelist|add|change|delete|tree|do|act|operation"
     "|switch|evaluate|invalidate|pause|resume|apply|revoke|rotate|clean_up|compute|retry|cancel|enqueue|set|members|replay|remove|test)"
-    "|switch-gate"
+    "|switch-gate|my-notifications"
 )
 """The names of the pages with a form. The list of a model has one for its actions."""
 OF_A_SCRIPT = {"X-Requested-With": "XMLHttpRequest"}

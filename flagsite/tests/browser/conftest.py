@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Response
 from flagsite.tests.crash.installation import Installation, kill_session
 
 PASSWORD = "a long enough password"
+VAPID_KEYS = "mailto:ops@example.com,9Bk1WSYEPMJEBqA8oB1Pu8YV1gtGqw1IbIyMT8i9Z2E"
 PEOPLE = """
 from django.contrib.auth.models import Group, User
 for name, group in (("ada", "admin"), ("olga", "operator"), ("vic", "viewer"), ("bea", "admin")):
@@ -29,6 +30,7 @@ SignIn = Callable[..., Page]
 @pytest.fixture(scope="session")
 def _served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     installation = Installation(tmp_path_factory.mktemp("browsed"))
+    installation.environment |= {"VAPID_KEYS": VAPID_KEYS, "OUTGOING_ALLOWED": "127.0.0.1"}
     try:
         installation.start()
         installation.manage("shell", "--no-imports", "-c", PEOPLE % PASSWORD)

@@ -143,6 +143,7 @@ PAGES = {
     "new-subscription": "/admin/jobs/subscription/add/",
     "test-subscription": "/admin/jobs/subscription/{subscription}/test/",
     "rotate-secret": "/admin/jobs/subscription/{subscription}/rotate/",
+    "my-notifications": "/admin/my-notifications/",
     "deliveries": "/admin/jobs/delivery/",
     "delivery": "/admin/jobs/delivery/{delivery}/change/",
     "replay-delivery": "/admin/jobs/delivery/{delivery}/replay/",
@@ -211,7 +212,8 @@ PAGES = {
 
 WITH_AXE = {
     "try-out-result", "search", "delete", "purge", "not-found", "schedules", "subscription", "new-subscription",
-    "delivery", "deliveries", "new-queue", "delete-queue", "enqueue", "enqueue-a-report", "switch-gate",
+    "delivery", "deliveries", "my-notifications", "new-queue", "delete-queue", "enqueue", "enqueue-a-report",
+    "switch-gate",
 }  # fmt: skip
 """The pages that no other test checks with axe."""
 
