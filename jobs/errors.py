@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from flagsite.core.errors import FlagsiteError
 
 
@@ -115,6 +117,17 @@ class DeliveryFailed(FlagsiteError):
 
 class InvalidJobArguments(FlagsiteError):
     """The arguments of the job do not fit the schema of its kind."""
+
+    def __init__(self, errors: Mapping[str, str] | None = None) -> None:
+        """`errors` has what is wrong, by the place in the request, such as `arguments.format`."""
+        self.errors = dict(errors or {})
+        super().__init__(" ".join(f"{place}: {message}" for place, message in self.errors.items()) or None)
+        if self.errors:
+            self.members = {"errors": [{"field": name, "message": text} for name, text in self.errors.items()]}
+
+    def below(self, place: str) -> InvalidJobArguments:
+        """Return the same error for arguments that are a part of a larger request, such as `members.3`."""
+        return InvalidJobArguments({f"{place}.{name}": message for name, message in self.errors.items()})
 
 
 class UnknownKind(FlagsiteError):

@@ -98,10 +98,10 @@ def check(requester: Caller, organization_id: int | None, arguments: Mapping[str
         raise unknown_flag(unknown[0], known_to=requester.organization_id)
     if arguments["artifactId"] is not None:
         if arguments["users"]:
-            raise InvalidJobArguments("arguments: Name the users, or a file of users, but not both.")
+            raise InvalidJobArguments({"arguments": "Name the users, or a file of users, but not both."})
         find_upload(requester, arguments["artifactId"])
     if arguments["format"] == "parquet" and not has_parquet():
-        raise InvalidJobArguments(f"arguments.format: {PARQUET_MISSING}")
+        raise InvalidJobArguments({"arguments.format": PARQUET_MISSING})
 
 
 @job_kind(

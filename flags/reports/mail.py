@@ -24,7 +24,7 @@ def check_addresses(addresses: Sequence[str]) -> None:
         try:
             email.checked(address)
         except InvalidSubscription as error:
-            raise InvalidJobArguments(f"arguments.mailTo.{number}: {error.detail}") from None
+            raise InvalidJobArguments({f"arguments.mailTo.{number}": error.detail}) from None
 
 
 def send(job: Job, heading: Heading, figures: Figures, names: Sequence[str]) -> None:

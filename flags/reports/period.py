@@ -93,14 +93,14 @@ def _day(arguments: Mapping[str, Any], name: str) -> date:
     try:
         return date.fromisoformat(arguments[name])
     except (KeyError, ValueError):
-        raise InvalidJobArguments(f"arguments.{name}: Name a day such as 2026-11-30.") from None
+        raise InvalidJobArguments({f"arguments.{name}": "Name a day such as 2026-11-30."}) from None
 
 
 def _between(first: date, last: date, *, today: date) -> Period:
     if last < first:
-        raise InvalidJobArguments(f"arguments.to: {last} is before {first}. Name a day that is not before `from`.")
+        raise InvalidJobArguments({"arguments.to": f"{last} is before {first}. Name a day that is not before `from`."})
     if first > today:
-        raise InvalidJobArguments(f"arguments.from: {first} is in the future. Name a day that has begun.")
+        raise InvalidJobArguments({"arguments.from": f"{first} is in the future. Name a day that has begun."})
     if (last - first).days >= LONGEST_DAYS:
-        raise InvalidJobArguments(f"arguments.to: A report covers {LONGEST_DAYS} days at most.")
+        raise InvalidJobArguments({"arguments.to": f"A report covers {LONGEST_DAYS} days at most."})
     return Period(first, last)

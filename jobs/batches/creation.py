@@ -21,7 +21,7 @@ from jobs.engine.kinds import JobKind, kind_named
 from jobs.engine.models import Job, Queue
 from jobs.engine.new_jobs import create_many
 from jobs.errors import BatchEnded, InvalidBatch, InvalidJobArguments
-from jobs.operations.enqueue import PRIORITIES, check_request, checked_arguments
+from jobs.operations.enqueue import PRIORITIES, check_request, checked_arguments, own_key, work_for_all
 from orgs.audit import audit_log
 from orgs.tree.models import Organization
 
@@ -175,12 +175,14 @@ def _job(batch: Batch, number: int, member: Member, kind: JobKind, queues: Mappi
     try:
         arguments = _arguments(kind, member.arguments)
     except InvalidJobArguments as error:
-        raise InvalidJobArguments(f"members.{number}: {error.detail}") from error
+        raise error.below(f"members.{number}") from error
     organization_id = member.organization_id
+    if organization_id is not None and not kind.of_organization:
+        raise InvalidJobArguments({f"members.{number}.organizationId": work_for_all(kind)})
     if organization_id is None and kind.of_organization:
         organization_id = batch.organization_id
     check_request(kind, arguments, organization_id=organization_id, by=batch.requested_by)
-    key = None if kind.unique_key is None else kind.unique_key(arguments)
+    key = own_key(kind, arguments, member.run_at)
     return lifecycle.new_job(
         kind,
         kind.queue,
@@ -220,7 +222,10 @@ def _arguments_of(callback: Callback) -> dict[str, Any]:
     """Return the checked arguments of a callback without the ones that the end of the batch adds."""
     kind = kind_named(callback.kind)
     added = dict.fromkeys(ADDED_TO_CALLBACK & kind.argument_names, 1)
-    values = _arguments(kind, {**callback.arguments, **added})
+    try:
+        values = _arguments(kind, {**callback.arguments, **added})
+    except InvalidJobArguments as error:
+        raise error.below("onFinish") from error
     return {name: value for name, value in values.items() if name not in added}
 
 

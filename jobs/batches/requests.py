@@ -42,7 +42,7 @@ def create_for(caller: Caller, values: Mapping[str, Any], *, reason: str = "") -
     members = members_for(caller, given.pop("members"))
     named, on_finish = given.pop("organization", None), given.pop("on_finish", None)
     if on_finish:
-        check_may_enqueue(caller, on_finish["kind"], on_finish.get("arguments", {}))
+        on_finish = _with_kind(caller, on_finish)
     given["failure_policy"] = FailurePolicy(given.get("failure_policy", FailurePolicy.WAIT_FOR_ALL))
     given["trigger"] = Job.Trigger(given["trigger"])
     return create_batch(
@@ -67,8 +67,7 @@ def members_for(caller: Caller, given: Sequence[Mapping[str, Any]]) -> list[Memb
     Raises UnknownKind, RoleNeeded, OutsideOfYourSubtree, or OrganizationNotFound for an organization that the caller
     may not see.
     """
-    for member in given:
-        check_may_enqueue(caller, member["kind"], member.get("arguments", {}))
+    given = [_with_kind(caller, member) for member in given]
     named = [member.get("organization") for member in given]
     ids = {}
     for reference, found in find_visible_organizations(caller, {each for each in named if each is not None}):
@@ -82,6 +81,11 @@ def members_for(caller: Caller, given: Sequence[Mapping[str, Any]]) -> list[Memb
         )
         for member, reference in zip(given, named, strict=True)
     ]
+
+
+def _with_kind(caller: Caller, job: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a member or a callback with the own name of its kind, if the caller may enqueue such a job."""
+    return {**job, "kind": check_may_enqueue(caller, job["kind"], job.get("arguments", {})).name}
 
 
 def _sentences(errors: Any, place: str = "") -> list[str]:

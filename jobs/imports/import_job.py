@@ -142,7 +142,8 @@ def check(requester: Caller, organization_id: int | None, arguments: Mapping[str
     try:
         _options_in(arguments, organization_id)
     except InvalidImportOption as error:
-        raise InvalidJobArguments(f"arguments.{OPTIONS.get(error.option, error.option)}: {error.detail}") from error
+        place = f"arguments.{OPTIONS.get(error.option, error.option)}"
+        raise InvalidJobArguments({place: error.detail}) from error
 
 
 def created(job: Job) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
 
 from jobs.engine.kinds import DEFAULT_STALL_SECONDS, job_kind
 from jobs.engine.run import Run
-from jobs.errors import InvalidSubscription, PermanentFailure
+from jobs.errors import InvalidJobArguments, InvalidSubscription, PermanentFailure
 from jobs.notifications import deliveries
 from jobs.notifications.channels.all_channels import way
 from jobs.notifications.models import Channel, Subscription
@@ -16,6 +17,8 @@ from jobs.notifications.models import Channel, Subscription
 KIND = "notification"
 BATCH_SIZE = 200
 MOST_RECIPIENTS = 10_000
+MOST_ERRORS = 20
+"""How many wrong recipients one message names."""
 DIRECT = (Channel.EMAIL, Channel.SMS, Channel.CHAT)
 """The channels whose address alone is enough. Webhooks and browsers need a subscription."""
 ARGUMENTS: dict[str, Any] = {
@@ -44,11 +47,30 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
+def check_arguments(arguments: Mapping[str, Any]) -> None:
+    """Check every address and every subscription, which the schema cannot. Raises InvalidJobArguments."""
+    errors: dict[str, str] = {}
+    ids = {recipient["subscriptionId"] for recipient in arguments["recipients"] if "subscriptionId" in recipient}
+    known = set(Subscription.objects.filter(pk__in=ids).values_list("pk", flat=True))
+    for number, recipient in enumerate(arguments["recipients"]):
+        place = f"arguments.recipients.{number}"
+        if "channel" in recipient:
+            try:
+                way(recipient["channel"]).checked(recipient["to"])
+            except InvalidSubscription as error:
+                errors[f"{place}.to"] = error.detail
+        elif recipient["subscriptionId"] not in known:
+            errors[f"{place}.subscriptionId"] = f"There is no subscription {recipient['subscriptionId']}."
+    if errors:
+        raise InvalidJobArguments(dict(list(errors.items())[:MOST_ERRORS]))
+
+
 @job_kind(
     KIND,
     queue=deliveries.QUEUE,
     summary="Send one message to several recipients, by e-mail, SMS, chat, web push or webhook.",
     arguments=ARGUMENTS,
+    check_arguments=check_arguments,
     stall_seconds=DEFAULT_STALL_SECONDS,
     continues=True,
 )
@@ -61,7 +83,7 @@ def notify_recipients(run: Run) -> None:
     recipients = arguments["recipients"]
     start = (run.job.checkpoint or {}).get("next", 0)
     if start == 0:
-        _check_all(recipients)
+        _check_again(run.job.arguments)
     run.record_progress(processed=start - run.job.processed, total=len(recipients))
     while start < len(recipients):
         run.check()
@@ -74,18 +96,12 @@ def notify_recipients(run: Run) -> None:
     run.set_result({"deliveries": len(recipients)})
 
 
-def _check_all(recipients: list[dict[str, Any]]) -> None:
-    """Check every address before anything is sent. Raises PermanentFailure."""
-    for number, recipient in enumerate(recipients, start=1):
-        if "channel" in recipient:
-            try:
-                way(recipient["channel"]).checked(recipient["to"])
-            except InvalidSubscription as error:
-                raise PermanentFailure(f"Recipient {number}: {error.detail} Nothing was sent.") from None
-    ids = {recipient["subscriptionId"] for recipient in recipients if "subscriptionId" in recipient}
-    missing = ids - set(Subscription.objects.filter(pk__in=ids).values_list("pk", flat=True))
-    if missing:
-        raise PermanentFailure(f"There is no subscription {min(missing)}. Nothing was sent.")
+def _check_again(arguments: Mapping[str, Any]) -> None:
+    """Check the recipients before anything is sent: a subscription may be gone. Raises PermanentFailure."""
+    try:
+        check_arguments(arguments)
+    except InvalidJobArguments as error:
+        raise PermanentFailure(f"{error.detail} Nothing was sent.") from None
 
 
 def _create(run: Run, recipient: dict[str, Any]) -> None:

@@ -24,6 +24,7 @@ from jobs.engine.lifecycle import Uniqueness
 from jobs.engine.models import Job
 from jobs.errors import InvalidJobArguments, UnknownKind
 from jobs.operations import gates
+from jobs.operations.argument_words import MOST_ERRORS, errors_in_words
 from orgs.access import requesters
 from orgs.access.caller import Caller
 from orgs.access.visible_organizations import OrganizationName, find_visible_organization
@@ -37,7 +38,6 @@ TRIGGER_CHOICES = [(trigger.value, trigger.label) for trigger in PRIORITIES]
 
 OTHER_NAMES = {"etl": "organization_import", "batch-prediction": "batch_evaluation", "retraining": "recalculation"}
 """Names under which other systems know a kind, for the addresses of HTTP."""
-MOST_ERRORS, LONGEST_ERROR = 20, 400
 MAX_UNIQUE_KEY_LENGTH, MAX_CORRELATION_ID_LENGTH = 100, 128
 
 
@@ -106,14 +106,15 @@ def enqueue(
     job_kind = enqueueable(kind)
     kind = job_kind.name
     if queue and queue != job_kind.queue and job_kind.concurrency_key is not None:
-        raise InvalidJobArguments(
-            f"queue: Jobs of the kind {kind} wait in the queue {job_kind.queue} only, which keeps their limits."
-        )
+        words = f"Jobs of the kind {kind} wait in the queue {job_kind.queue} only, which keeps their limits."
+        raise InvalidJobArguments({"queue": words})
+    if organization_id is not None and not job_kind.of_organization:
+        raise InvalidJobArguments({"organizationId": work_for_all(job_kind)})
     values = checked_arguments(job_kind, arguments or {})
     context = actor.current()
     check_request(job_kind, values, organization_id=organization_id, by=by or context.actor)
-    if unique is None and job_kind.unique_key is not None:
-        unique = Uniqueness(job_kind.unique_key(values))
+    if unique is None and (key := own_key(job_kind, values, run_at)) is not None:
+        unique = Uniqueness(key)
     unit = correlation_id or context.correlation_id or uuid4().hex
     is_inline = _runs_at_once(Job.Trigger(trigger), run_at, organization_id=organization_id, unit=unit)
     columns = {
@@ -131,6 +132,21 @@ def enqueue(
         same = Job.objects.filter(unique_key=unique.key).first()
         if same is not None:  # else it has ended meanwhile, and the key is free
             return Enqueued(same, is_deduplicated=True)
+
+
+def own_key(kind: JobKind, arguments: Mapping[str, Any], run_at: datetime | None) -> str | None:
+    """Return the unique key that the kind gives to a job with these arguments, or None.
+
+    A job for a later time gets none. Else a job that is due in a month would keep all earlier ones from running.
+    """
+    if kind.unique_key is None or (run_at is not None and run_at > timezone.now()):
+        return None
+    return kind.unique_key(arguments)
+
+
+def work_for_all(kind: JobKind) -> str:
+    """Return what to tell somebody who names an organization for a kind that works for all of them."""
+    return f"Jobs of the kind {kind.name} work for all organizations. Leave this out."
 
 
 def _create(kind: JobKind, *, is_inline: bool, **columns: Any) -> Job:
@@ -204,9 +220,11 @@ def checked_arguments(kind: JobKind, arguments: Mapping[str, Any]) -> dict[str, 
     """Return the arguments of a job with the defaults of the kind's schema. Raises InvalidJobArguments."""
     values = with_defaults(kind, arguments)
     check_is_storable(values)
-    errors = {".".join(["arguments", *path]): message for path, message in argument_errors(kind, values)}
+    errors: dict[str, str] = {}
+    for path, message in argument_errors(kind, values):
+        errors.setdefault(".".join(["arguments", *path]), message)
     if errors:
-        raise InvalidJobArguments(" ".join(f"{name}: {message}" for name, message in sorted(errors.items())))
+        raise InvalidJobArguments(errors)
     values = {name: _whole(value) for name, value in values.items()}
     if kind.check_arguments is not None:
         kind.check_arguments(values)
@@ -231,7 +249,7 @@ def with_defaults(kind: JobKind, arguments: Mapping[str, Any]) -> dict[str, Any]
 def check_is_storable(arguments: Mapping[str, Any]) -> None:
     """Check that PostgreSQL can store the arguments as JSON. Raises InvalidJobArguments."""
     if not is_storable_json(arguments):
-        raise InvalidJobArguments("arguments: NUL, NaN, infinite numbers and half characters cannot be stored.")
+        raise InvalidJobArguments({"arguments": "NUL, NaN, infinite numbers and half characters cannot be stored."})
 
 
 def argument_errors(kind: JobKind, values: Mapping[str, Any]) -> list[tuple[tuple[str, ...], str]]:
@@ -240,14 +258,7 @@ def argument_errors(kind: JobKind, values: Mapping[str, Any]) -> list[tuple[tupl
     These are the first MOST_ERRORS errors, and a long value is not a part of the message.
     """
     errors = islice(_validator(kind.name, id(kind.arguments)).iter_errors(values), MOST_ERRORS)
-    return [(tuple(map(str, error.absolute_path)), _shortened(error.message)) for error in errors]
-
-
-def _shortened(message: str) -> str:
-    """Return the message without the middle of the value at its beginning, because its end says what is wrong."""
-    if len(message) <= LONGEST_ERROR:
-        return message
-    return f"{message[: LONGEST_ERROR // 4]}…{message[-LONGEST_ERROR // 2 :]}"
+    return errors_in_words(errors)
 
 
 def _all_differ(_: Any, is_wanted: bool, items: Any, __: Any) -> Iterator[jsonschema.ValidationError]:

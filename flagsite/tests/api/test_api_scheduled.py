@@ -138,7 +138,7 @@ def test_a_periodic_task_takes_only_what_its_task_takes(api: Api) -> None:
     body = NIGHTLY | {"name": "mine", "task": "jobs.enqueue"}
     for arguments, words in (
         ({"kind": "mist"}, "can be enqueued"),
-        ({"kind": KIND, "arguments": {}}, "is a required property"),
+        ({"kind": KIND, "arguments": {}}, "arguments.upTo: This argument is required."),
         ({"sort": KIND}, "does not take this"),
     ):
         answer = api.post("/v1/periodic-tasks", body | {"keywordArguments": arguments})

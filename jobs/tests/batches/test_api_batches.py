@@ -98,6 +98,22 @@ def test_a_wrong_batch_is_refused_and_nothing_is_created(api: Api, body: dict[st
     assert not Job.objects.exists()
 
 
+def test_members_and_callbacks_take_the_other_names_of_kinds(api: Api) -> None:
+    body = {"name": "b", "members": [{"kind": "retraining"}], "onFinish": {"kind": "retraining"}}
+    created = api.post(BATCHES, body).json()
+    assert created["onFinish"]["kind"] == "recalculation"
+    added = api.post(f"{BATCHES}/{created['batchId']}/members", {"members": [{"kind": "retraining"}]})
+    assert (added.status_code, added.json()["totalMembers"]) == (202, 2)
+    assert set(Job.objects.values_list("kind", flat=True)) == {"recalculation"}
+
+
+def test_a_clean_up_for_later_and_one_for_now_are_members_of_one_batch(api: Api) -> None:
+    later = {"kind": "cleanup", "runAt": "2090-01-31T01:00:00Z"}
+    assert api.post(BATCHES, {"name": "b", "members": [later, {"kind": "cleanup"}]}).status_code == 202
+    refused = api.post(BATCHES, {"name": "c", "members": [later, {"kind": "cleanup"}]})
+    assert (kind_of(refused), "there is another one: cleanup" in refused.json()["detail"]) == ("invalid-batch", True)
+
+
 def test_the_message_about_a_wrong_member_names_its_place(api: Api) -> None:
     response = api.post(BATCHES, {"name": "b", "members": [TWO[0], {"kind": KIND, "required": "yes"}]})
     assert any("1" in field for field in wrong_fields(response))

@@ -116,13 +116,13 @@ def test_members_that_are_added_to_an_open_batch_have_to_end_too() -> None:
 
 
 def test_a_batch_that_cannot_be_created_leaves_nothing() -> None:
-    with pytest.raises(InvalidJobArguments, match=r"members\.1: arguments\.number"):
+    with pytest.raises(InvalidJobArguments, match=r"members\.1\.arguments\.number"):
         create_batch("b", [Member(kind=KIND), Member(kind=KIND, arguments={"number": "one"})])
     with pytest.raises(UnknownKind, match="mist"):
         create_batch("b", [Member(kind=KIND), Member(kind="mist")])
     with pytest.raises(UnknownKind, match="mist"):
         create_batch("b", [], on_finish=Callback("mist"))
-    with pytest.raises(InvalidJobArguments, match="word"):
+    with pytest.raises(InvalidJobArguments, match=r"onFinish\.arguments\.word"):
         create_batch("b", [], on_finish=Callback(CALLBACK, {"word": 1}))
     assert (Batch.objects.count(), Job.objects.count(), AuditEntry.objects.count()) == (0, 0, 0)
 

@@ -42,7 +42,7 @@ def test_a_second_job_with_a_unique_key_is_the_first_one() -> None:
     [
         ((KIND, "--arguments", "{upTo: 3}"), "is not JSON"),
         ((KIND, "--arguments", "[3]"), "is not a JSON object"),
-        ((KIND,), "'upTo' is a required property"),
+        ((KIND,), "arguments.upTo: This argument is required."),
         ((KIND, "--arguments", r'{"upTo": 1, "step": "\u0000"}'), "NUL"),
         ((KIND, "--arguments", '{"upTo": 1e999}'), "infinite"),
         (("propagation",), "can be enqueued"),

@@ -175,12 +175,29 @@ def test_a_notification_for_many_is_enqueued_and_checked_before_anything_is_sent
     followed = api.get(f"/job-status/{job['jobId']}").json()
     assert (followed["status"], followed["result"]) == ("COMPLETED", {"deliveries": 7})
     wrong = arguments | {"recipients": [*recipients[:2], {"channel": "email", "to": "nobody"}]}
-    job = api.post("/v1/queue/jobs", {"kind": "notification", "arguments": wrong}).json()
+    wrong["recipients"] += [{"subscriptionId": 404}, {"channel": "sms", "to": "12345"}]
+    refused = api.post("/v1/queue/jobs", {"kind": "notification", "arguments": wrong})
+    assert (refused.status_code, kind_of(refused)) == (400, "invalid-job-arguments")
+    assert {error["field"]: error["message"] for error in refused.json()["errors"]} == {
+        "arguments.recipients.2.to": "The address is not a valid e-mail address.",
+        "arguments.recipients.3.subscriptionId": "There is no subscription 404.",
+        "arguments.recipients.4.to": "The telephone number must have the form +4712345678.",
+    }
+    assert Delivery.objects.count() == 7
+
+
+def test_a_subscription_that_is_gone_when_the_job_starts_fails_it_before_anything_is_sent(api: Api) -> None:
+    to_nobody = {"name": "n", "channel": "email", "to": "ann@example.com", "events": ["job.failed"]}
+    subscription = api.post("/v1/notifications/subscriptions", to_nobody).json()["id"]
+    recipients = [{"channel": "email", "to": "bob@example.com"}, {"subscriptionId": subscription}]
+    arguments = {"subject": "Hello", "text": "All is well.", "recipients": recipients}
+    job = api.post("/v1/queue/jobs", {"kind": "notification", "arguments": arguments}).json()
+    api.delete(f"/v1/notifications/subscriptions/{subscription}")
     run_all()
     followed = api.get(f"/job-status/{job['jobId']}").json()
-    assert followed["status"] == "FAILED"
-    assert "Recipient 3: The address is not a valid e-mail address. Nothing was sent." in followed["errorMessage"]
-    assert Delivery.objects.count() == 7
+    assert (followed["status"], followed["canRetry"]) == ("FAILED", True)
+    assert f"There is no subscription {subscription}. Nothing was sent." in followed["errorMessage"]
+    assert not Delivery.objects.exists()
 
 
 def test_a_bound_key_may_not_send_messages_to_everybody(cast: Cast) -> None:

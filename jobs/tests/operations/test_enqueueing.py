@@ -10,6 +10,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from conftest import Cast
 from jobs.engine import claiming, kinds, lifecycle
 from jobs.engine.kinds import job_kind, kind_named
 from jobs.engine.lifecycle import Uniqueness
@@ -18,10 +19,11 @@ from jobs.engine.run import MAX_RESULT_BYTES, Run
 from jobs.engine.runner import run_next
 from jobs.errors import InvalidJobArguments, ResultTooLarge, UnknownKind
 from jobs.operations import job_operations
-from jobs.operations.enqueue import LONGEST_ERROR, MOST_ERRORS, argument_errors, enqueue
+from jobs.operations.argument_words import LONGEST_ERROR, MOST_ERRORS
+from jobs.operations.enqueue import argument_errors, enqueue
 from jobs.tests.engine_steps import lease_of
 from orgs.audit.models import AuditEntry
-from orgs.tests.api import Api
+from orgs.tests.api import Api, kind_of
 
 pytestmark = pytest.mark.django_db
 KIND = "counting-of-a-test"
@@ -56,7 +58,11 @@ def test_a_job_gets_the_defaults_of_its_kind_and_returns_a_result(reader_key: st
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [({}, "'upTo' is a required property"), ({"upTo": 0}, "arguments.upTo: 0 is less"), ({"upTo": 1, "x": 1}, "'x'")],
+    [
+        ({}, "arguments.upTo: This argument is required."),
+        ({"upTo": 0}, "arguments.upTo: Write at least 1."),
+        ({"upTo": 1, "x": 1}, "arguments.x: This argument does not exist here. The arguments are: upTo, step."),
+    ],
 )
 def test_arguments_that_do_not_fit_the_schema_are_refused(arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidJobArguments, match=words):
@@ -93,6 +99,34 @@ def test_a_unique_key_holds_until_the_work_has_ended_with_all_its_retries() -> N
     assert enqueue(kind=KIND, arguments={"upTo": 3}, unique=Uniqueness("the-count")).job == retry
     job_operations.cancel(job_id=first.job.pk, by="user:olga")
     assert not enqueue(kind=KIND, arguments={"upTo": 3}, unique=Uniqueness("the-count")).is_deduplicated
+
+
+def test_a_clean_up_for_later_keeps_no_other_clean_up_from_running() -> None:
+    later = enqueue(kind="cleanup", run_at=timezone.now() + timedelta(days=30))
+    now = enqueue(kind="cleanup")
+    assert not now.is_deduplicated
+    same = enqueue(kind="cleanup", run_at=timezone.now() - timedelta(hours=1))
+    assert (same.job, same.is_deduplicated) == (now.job, True)
+    another = enqueue(kind="cleanup", run_at=timezone.now() + timedelta(days=31))
+    assert (another.is_deduplicated, another.job != later.job) == (False, True)
+    assert run_next("cleanup") == now.job
+
+
+@pytest.mark.parametrize("kind", ["cleanup", "maintenance", "notification", "statistics", "cache-invalidation"])
+def test_an_organization_is_refused_where_a_job_works_for_all(admin_key: str, cast: Cast, kind: str) -> None:
+    recipients = [{"channel": "email", "to": "ann@example.com"}]
+    arguments = {"subject": "s", "text": "t", "recipients": recipients} if kind == "notification" else {}
+    api, body = Api(admin_key), {"kind": kind, "arguments": arguments, "organizationId": "north"}
+    member = {"name": "b", "members": [body]}
+    for address, given, field in (
+        ("/v1/queue/jobs", body, "organizationId"),
+        ("/v1/queue/batches", member, "members.0.organizationId"),
+    ):
+        answer = api.post(address, given)
+        assert (answer.status_code, kind_of(answer)) == (400, "invalid-job-arguments")
+        message = f"Jobs of the kind {kind} work for all organizations. Leave this out."
+        assert answer.json()["errors"] == [{"field": field, "message": message}]
+    assert not Job.objects.exists()
 
 
 def test_a_unique_key_of_waiting_jobs_is_free_once_the_job_runs() -> None:
