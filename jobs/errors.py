@@ -118,10 +118,11 @@ class DeliveryFailed(FlagsiteError):
 class InvalidJobArguments(FlagsiteError):
     """The arguments of the job do not fit the schema of its kind."""
 
-    def __init__(self, errors: Mapping[str, str] | None = None) -> None:
-        """`errors` has what is wrong, by the place in the request, such as `arguments.format`."""
-        self.errors = dict(errors or {})
-        super().__init__(" ".join(f"{place}: {message}" for place, message in self.errors.items()) or None)
+    def __init__(self, errors: Mapping[str, str] | str | None = None) -> None:
+        """`errors` has what is wrong, by the place in the request, such as `arguments.format`; or it is a sentence."""
+        self.errors = dict(errors) if isinstance(errors, Mapping) else {}
+        sentences = [f"{place}: {message}" for place, message in self.errors.items()]
+        super().__init__(errors if isinstance(errors, str) else " ".join(sentences) or None)
         if self.errors:
             self.members = {"errors": [{"field": name, "message": text} for name, text in self.errors.items()]}
 

@@ -89,15 +89,15 @@ def _day_table(period: Period, by_day: dict[date, int]) -> Table:
 
 def _entry_table(entries: Entries, caller: Caller, count: int) -> Table:
     columns = [
-        Column("id", "Number", COUNT, 0.8),
-        Column("at", "At (UTC)", TIME, 1.1),
+        Column("id", "Number", CellType.NUMBER),
+        Column("at", "At (UTC)", TIME, 1.2),
         Column("actor", "Actor", width=1.5),
-        Column("action", "Action", width=1.3),
+        Column("action", "Action", width=1.6),
         Column("subject", "Subject", width=1.5),
         Column("organization", "Organization", width=2),
-        Column("changes", "Changes", width=2.2),
-        Column("reason", "Reason", width=1.5),
-        Column("channel", "Channel", width=0.9),
+        Column("changes", "Changes", width=2),
+        Column("reason", "Reason", width=1.3),
+        Column("channel", "Channel", width=1.1),
     ]
     return Table("entries", "Audit entries", columns, _entry_rows(entries, caller), count)
 

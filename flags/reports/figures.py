@@ -17,6 +17,8 @@ class CellType(StrEnum):
     """The type of the values of a column; each value may also be None."""
 
     TEXT = "text"
+    NUMBER = "number"
+    """The number that names something, such as an id."""
     COUNT = "count"
     SHARE = "share"
     """A number from 0 to 1."""
@@ -26,7 +28,7 @@ class CellType(StrEnum):
     """A time with its offset."""
 
 
-NUMBERS = frozenset({CellType.COUNT, CellType.SHARE, CellType.SECONDS})
+NUMBERS = frozenset({CellType.NUMBER, CellType.COUNT, CellType.SHARE, CellType.SECONDS})
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,6 +150,7 @@ def role_for(arguments: Mapping[str, Any]) -> Role | None:
     queue="report",
     summary="Make a report on the usage of flags, the audit log or the performance of jobs, as a file.",
     arguments=ARGUMENTS,
+    page="admin:flags_report_change",
     of_organization=True,
     attempt_seconds=DEFAULT_ATTEMPT_SECONDS,
     concurrency_key=lambda organization_id, _: f"report:{organization_id or 'all'}",

@@ -236,7 +236,7 @@ def _unused_table(rows: Sequence[FlagFigures]) -> Table:
 
 def _state_table(scope: ReportScope, counts: _Counts, flags: Sequence[Flag]) -> Table:
     columns = [
-        Column("organizationId", "Organization", COUNT),
+        Column("organizationId", "Organization", CellType.NUMBER, 1.3),
         Column("organizationKey", "Key", width=1.5),
         Column("organizationName", "Name", width=2),
         Column("flag", "Flag", width=2),

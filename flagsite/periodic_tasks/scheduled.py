@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from celery.schedules import crontab
 from django.db import connection
 from django.db.models import Max, QuerySet
 from django.db.models.functions import Now
@@ -88,6 +89,8 @@ def next_run_at(task: PeriodicTask) -> datetime | None:
     now, schedule = timezone.now(), task.schedule
     remaining: timedelta = schedule.remaining_estimate(schedule.maybe_make_aware(task.last_run_at or now))
     due = now + max(remaining, timedelta())
+    if isinstance(schedule, crontab) and remaining > timedelta():
+        due = (due + timedelta(seconds=0.5)).replace(microsecond=0)  # the schedule's own clock is a moment ahead of `now`
     return max(due, task.start_time) if task.start_time else due
 
 

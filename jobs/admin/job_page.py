@@ -11,18 +11,20 @@ from typing import Any
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Q
 from django.http import HttpResponse, JsonResponse
+from django.urls import reverse
 
 from flagsite.core.ids import id_in
-from jobs.admin.job_rows import rows_of
+from jobs.admin.job_rows import rows_of, writes_states
 from jobs.artifacts.models import Artifact
 from jobs.batches.operations import batches_of
 from jobs.engine.chains import Standing, artifacts_of_chains, attempts, failures_of
-from jobs.engine.kinds import enqueueable_kinds
+from jobs.engine.kinds import enqueueable_kinds, find_kind
 from jobs.engine.models import Job, JobFailure
 from jobs.engine.states import FINAL, OPEN, Status
 from jobs.imports import import_job
 from jobs.imports.models import OrganizationImport
 from jobs.metrics import probe_job
+from jobs.notifications.deliveries import visible_deliveries
 from jobs.operations import bulk, bulk_job, cleanup, job_operations
 from jobs.operations.bulk import OPERATIONS
 from orgs.access.caller import Caller
@@ -75,6 +77,8 @@ def context(job: Job, caller: Caller, query: Mapping[str, str], *, may_operate: 
     failures, more = _failures(job, caller, query)
     return {
         **live_part,
+        "arguments": _as_json(job.arguments or None),
+        "related": _related(job, caller, live_part["row"].standing.result),
         "batch": batches_of(caller).filter(pk=job.batch_id).first() if job.batch_id else None,
         "path": " › ".join(live_part["row"].path or []),
         "failures": failures,
@@ -91,6 +95,22 @@ def raw(job: Job, caller: Caller) -> HttpResponse:
     columns = {field.attname: getattr(job, field.attname) for field in Job._meta.concrete_fields}
     shown = {name: value for name, value in columns.items() if name not in hidden}
     return JsonResponse(shown, encoder=DjangoJSONEncoder, json_dumps_params={"indent": 2, "ensure_ascii": False})
+
+
+def _related(job: Job, caller: Caller, result: Any) -> list[tuple[str, str, str]]:
+    """The pages about what the job has made or sent: the label, the address and the text of each link."""
+    links, kind = [], find_kind(job.kind)
+    if kind is not None and kind.page and caller.may(kind.role_for(job.arguments) or kind.page_role):
+        what = "Import" if kind.name == import_job.KIND else kind.name.capitalize()
+        links.append((what, reverse(kind.page, args=[job.root_id]), "page and files"))
+    delivery_id = job.arguments.get("deliveryId")
+    if delivery_id and caller.may(Role.OPERATOR) and visible_deliveries(caller).filter(pk=delivery_id).exists():
+        address = reverse("admin:jobs_delivery_change", args=[delivery_id])
+        links.append(("Delivery", address, f"{delivery_id}: recipient and message"))
+    batch_id = result.get("batchId") if isinstance(result, dict) else None
+    if batch_id and batches_of(caller).filter(pk=batch_id).exists():
+        links.append(("Result", reverse("admin:jobs_batch_change", args=[batch_id]), f"batch {batch_id}"))
+    return links
 
 
 def _failures(job: Job, caller: Caller, query: Mapping[str, str]) -> tuple[Sequence[tuple[JobFailure, str]], bool]:
@@ -128,6 +148,8 @@ def _results(job: Job, standing: Standing) -> list[tuple[str, int]]:
     if job.kind in {kind.name for kind in enqueueable_kinds()}:
         counts = [("done", standing.processed), ("failed", standing.failed)]
         return counts if standing.processed or standing.failed else []
+    if not writes_states(job):
+        return []
     return [
         ("changed", max(0, standing.processed - standing.superseded - standing.unchanged)),
         ("had the value already", standing.unchanged),

@@ -10,9 +10,10 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from jobs.engine.chains import Chain, Standing, tracked
+from jobs.engine.kinds import find_kind
 from jobs.engine.models import Job, Queue
 from jobs.engine.states import FINAL, Status
-from jobs.operations import job_operations
+from jobs.operations import cleanup, job_operations
 from jobs.templatetags.job_formats import duration
 from orgs.access.caller import Caller
 from orgs.access.operator_admin import one_click_button
@@ -93,16 +94,21 @@ class JobRow:
         job, now = self.job, self.standing
         done = f"{now.processed:,} of {now.total:,}" if now.total else f"{now.processed:,} so far"
         if not now.total and not now.processed + now.failed:
-            words = (
-                "not counted yet" if job.is_open else "nothing to do" if job.status == "COMPLETED" else "nothing done"
-            )
-            return format_html('<span class="fs-note">{}</span>', words)
+            return format_html('<span class="fs-note">{}</span>', self._uncounted())
         failed = format_html(', <span class="fs-bad">{} failed</span>', f"{now.failed:,}") if now.failed else ""
         return format_html(
             '<progress class="fs-progress" value="{}" max="100" aria-label="Progress of job {}"></progress>'
             '<span class="fs-note">{}{}</span>',
             self.percent_done, job.pk, done, failed,
         )  # fmt: skip
+
+    def _uncounted(self) -> str:
+        """Words for the progress of a job that has counted nothing, such as a report, or that had nothing to count."""
+        if self.job.is_open:
+            return "not counted yet"
+        if self.job.status != Status.COMPLETED:
+            return "nothing done"
+        return "nothing to do" if writes_states(self.job) or self.job.kind == cleanup.KIND else "done"
 
     def _took(self) -> str:
         return duration(self.job.duration)
@@ -135,6 +141,13 @@ class JobRow:
 
     def _address(self, operation: str) -> str:
         return reverse("admin:jobs_job_act", args=[self.job.pk, operation])
+
+
+def writes_states(job: Job) -> bool:
+    """Whether the job counts flag states: a propagation, a placement or a purge."""
+    kind = find_kind(job.kind)
+    is_enqueued = kind is not None and kind.arguments is not None
+    return not is_enqueued and bool({"featureFlagName", "placement"} & set(job.arguments))
 
 
 def rows_of(jobs: Sequence[Job], caller: Caller, *, may_operate: bool) -> dict[int, JobRow]:

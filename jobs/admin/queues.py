@@ -21,6 +21,19 @@ from orgs.access.models import Role
 from orgs.access.operator_admin import caller_of, may
 
 
+LABELS = {
+    "max_retries": "Automatic retries",
+    "backoff_type": "Backoff",
+    "backoff_base": "Factor of the backoff",
+    "backoff_delay": "First wait (seconds)",
+    "backoff_jitter": "Random share of the backoff",
+    "rate_allowed": "Starts allowed",
+    "rate_seconds": "Time for these starts (seconds)",
+    "is_fair": "Fair between organizations",
+}
+"""The labels of fields of the form whose names are for programs."""
+
+
 class QueueOperationForm(ReasonForm):
     """The form for the reason of a pause or a resume."""
 
@@ -56,6 +69,9 @@ class QueueAdmin(LiveListAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[Any]:
         return self.fields if obj else ("name", *self.fields)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        return super().get_form(request, obj, change, labels=LABELS, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         if not change:

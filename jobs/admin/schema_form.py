@@ -44,6 +44,9 @@ class JsonField(forms.JSONField):
 
     widget = forms.Textarea(attrs={"rows": 4, "class": "fs-json"})
 
+    def prepare_value(self, value: Any) -> Any:
+        return "" if value is None else super().prepare_value(value)
+
 
 class ArgumentsForm(forms.Form):
     """The arguments of a job of one kind. The names of the fields are those of the JSON schema.

@@ -12,6 +12,7 @@ from jobs.engine import worker_registry
 from jobs.engine.kinds import kind_named
 from jobs.engine.models import Job, Queue
 from jobs.engine.states import Status
+from jobs.templatetags.job_formats import duration
 
 
 def _limit_that_holds(job: Job, queue: Queue) -> str | None:
@@ -20,7 +21,7 @@ def _limit_that_holds(job: Job, queue: Queue) -> str | None:
         seconds = (queue.rate_arrival_at - queue.rate_tolerance - timezone.now()).total_seconds()
         if seconds > 0:
             rate = f"{queue.rate_allowed:,} jobs in {queue.rate_seconds:,} s"
-            return f"The queue {queue.name} may start {rate}; the next one may start in {seconds:.0f} s."
+            return f"The queue {queue.name} may start {rate}; the next one may start in {duration(seconds)}."
     if job.concurrency_key and _is_used_up(job):
         return f"Other jobs of the kind {job.kind} run for the same {job.concurrency_key.partition(':')[2]!r}."
     return None
@@ -48,7 +49,7 @@ def waiting_reason(job_id: int) -> str | None:
     if not worker_registry.alive(queue.name).exists():
         return f"No worker is alive for the queue {queue.name}; the job waits until one starts."
     if job.wait > timedelta(seconds=1):
-        return f"The next attempt begins in {job.wait.total_seconds():.0f} s."
+        return f"The next attempt begins in {duration(job.wait)}, at {job.run_at:%Y-%m-%d %H:%M:%S} UTC."
     running = Job.objects.filter(queue=queue.name, status=Status.IN_PROGRESS).count()
     if queue.concurrency is not None and running >= queue.concurrency:
         return f"The queue {queue.name} runs as many jobs as its concurrency allows: {running:,}."

@@ -63,6 +63,10 @@ class JobKind:
 
     check_arguments: Callable[[Mapping[str, Any]], None] | None = None
     """Raises InvalidJobArguments for arguments that the schema cannot refuse."""
+    page: str = ""
+    """The name of the URL of the admin page about a job of this kind and its retries, which takes the first job's id."""
+    page_role: Role = Role.OPERATOR
+    """The role that somebody needs to see this page, if `role` names no higher one."""
     role: Callable[[Mapping[str, Any]], Role | None] | None = None
     """Gives the role that somebody needs to enqueue a job with these arguments, if operator is not enough."""
 

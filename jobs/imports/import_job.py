@@ -204,6 +204,8 @@ def import_for(caller: Caller, job_id: int) -> tuple[OrganizationImport, Chain]:
     KIND,
     summary="Create, rename and move organizations as an uploaded file says, or check the file in a dry run.",
     arguments=ARGUMENTS,
+    page="admin:jobs_organizationimport_change",
+    page_role=Role.READER,
     of_organization=True,
     check=check,
     created=created,

@@ -24,10 +24,25 @@ DIRECT = (Channel.EMAIL, Channel.SMS, Channel.CHAT)
 ARGUMENTS: dict[str, Any] = {
     "type": "object",
     "properties": {
-        "subject": {"type": "string", "minLength": 1, "maxLength": 200},
-        "text": {"type": "string", "minLength": 1, "maxLength": 20_000},
+        "subject": {
+            "type": "string",
+            "title": "Subject",
+            "description": "The title of the message.",
+            "minLength": 1,
+            "maxLength": 200,
+        },
+        "text": {
+            "type": "string",
+            "title": "Text",
+            "description": "What the message says.",
+            "minLength": 1,
+            "maxLength": 20_000,
+        },
         "recipients": {
             "type": "array",
+            "title": "Recipients",
+            "description": 'A list such as [{"channel": "email", "to": "ann@example.com"}, {"subscriptionId": 1}]. The '
+            "channels are email, sms and chat. A webhook or a browser needs a subscription.",
             "minItems": 1,
             "maxItems": MOST_RECIPIENTS,
             "items": {

@@ -14,6 +14,7 @@ from flags.reports.figures import NUMBERS, CellType, Column, Figures, Heading, K
 MAX_ROWS = 1_048_575
 """Rows of a sheet below its heads. A longer table goes on in another sheet."""
 FORMATS = {
+    CellType.NUMBER: "0",
     CellType.COUNT: "#,##0",
     CellType.SHARE: "0.0%",
     CellType.SECONDS: "#,##0.000",
@@ -22,6 +23,7 @@ FORMATS = {
 }
 WIDTHS = {
     CellType.TEXT: 16,
+    CellType.NUMBER: 13,
     CellType.COUNT: 13,
     CellType.SHARE: 13,
     CellType.SECONDS: 13,

@@ -220,6 +220,7 @@ def test_the_command_makes_a_report_and_says_how_to_save_it(cast: Cast, monkeypa
     assert answer.lines[0] == f"Job {job.pk} makes the report; its status is COMPLETED."
     names = [PICTURE, *sorted(job.result["files"])]
     assert answer.lines[1:] == [f"bin/manage save_artifact {job.pk} {name}" for name in names]
+    assert run("job", str(job.pk)).out.partition("Artifacts:\n")[2].splitlines()[: len(names)] == answer.lines[1:]
 
 
 def made_now(job: Job) -> Job:

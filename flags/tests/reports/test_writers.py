@@ -152,6 +152,7 @@ def test_each_format_has_its_files_and_a_picture(format_: FileFormat) -> None:
     [
         (None, CellType.COUNT, "–"),
         (1234567, CellType.COUNT, "1,234,567"),
+        (1234567, CellType.NUMBER, "1234567"),
         (0.1234, CellType.SHARE, "12.3 %"),
         (0.0123, CellType.SECONDS, "12 ms"),
         (3.44, CellType.SECONDS, "3.4 s"),

@@ -169,6 +169,15 @@ def test_the_status_of_beat_says_since_when_it_is_at_work(api: Api) -> None:
     assert busy["since"] is not None
 
 
+def test_a_crontab_comes_at_a_whole_minute(api: Api) -> None:
+    midnight = CrontabSchedule.objects.create(minute="0", hour="0", timezone="UTC")
+    nightly = task(interval=None, crontab=midnight)
+    due = scheduled.next_run_at(nightly)
+    assert due is not None
+    assert (due.hour, due.minute, due.second, due.microsecond) == (0, 0, 0, 0)
+    assert timedelta() < due - timezone.now() <= timedelta(days=1)
+
+
 def test_a_missed_run_is_due_at_once_and_one_with_a_start_waits_for_it(api: Api) -> None:
     missed = task(last_run_at=timezone.now() - timedelta(days=3))
     due = scheduled.next_run_at(missed)

@@ -78,6 +78,9 @@ def _output(
         output += ["", waits_for]
     if one.standing.result is not None:
         output += ["", "Result:", *json.dumps(one.standing.result, ensure_ascii=False, indent=2).splitlines()]
+    if one.artifacts:
+        root = one.chain.root_job_id
+        output += ["", "Artifacts:", *(f"bin/manage save_artifact {root} {file.name}" for file in one.artifacts)]
     if len(attempts) > 1:
         output += ["", "The whole chain:", attempts_table(attempts)]
     if failures:

@@ -323,7 +323,8 @@ def test_new_jobs_that_match_are_counted_for_who_looks(cast: Cast) -> None:
 @pytest.mark.parametrize(
     ("status", "columns", "words"),
     [
-        ("COMPLETED", {"total": 0}, "nothing to do"),
+        ("COMPLETED", {"total": 0, "arguments": {"featureFlagName": "checkout"}}, "nothing to do"),
+        ("COMPLETED", {"total": 0}, "done"),
         ("FAILED", {}, "nothing done"),
         ("PENDING", {}, "not counted yet"),
         ("IN_PROGRESS", {"processed": 5}, "5 so far"),

@@ -38,7 +38,7 @@ def test_a_line_tells_what_waits_runs_and_how_it_is_set_up() -> None:
     for name, count in (("due", 1), ("later", 1), ("running", 1)):
         assert f">{count}</a>" in page[page.index(f'id="{name}-default"') :][:300]
     assert "5 min" in page
-    assert '<td data-label="Concurrency">4</td>' in page
+    assert '<td data-label="Limits">4 at once</td>' in page
     assert "3.0 s, 9.0 s, up to 25% more" in page
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import OperationalError
+from django.utils import timezone
 
 from flagsite.core.db import transient_errors
 from jobs.console import chain_polling
@@ -213,6 +215,9 @@ def test_each_reason_to_wait_has_its_words() -> None:
     worker_registry.beat(queues=[QUEUE], concurrency=1, pid=1)
     fail(running := claimed())
     assert str(waits_for(latest(running))).startswith("The next attempt begins in ")
+    later = changed(job, run_at=timezone.now() + timedelta(days=3, minutes=1))
+    assert waits_for(later) == f"The next attempt begins in 3 d, at {later.run_at:%Y-%m-%d %H:%M:%S} UTC."
+    changed(job, run_at=timezone.now())
     claimed()
     assert waits_for(job) == "The workers are busy; running jobs of the queue default: 1."
     Queue.objects.filter(name=QUEUE).update(concurrency=1)
