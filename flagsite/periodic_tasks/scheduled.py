@@ -90,7 +90,8 @@ def next_run_at(task: PeriodicTask) -> datetime | None:
     remaining: timedelta = schedule.remaining_estimate(schedule.maybe_make_aware(task.last_run_at or now))
     due = now + max(remaining, timedelta())
     if isinstance(schedule, crontab) and remaining > timedelta():
-        due = (due + timedelta(seconds=0.5)).replace(microsecond=0)  # the schedule's own clock is a moment ahead of `now`
+        # A crontab comes at a whole minute. Its own clock is a moment ahead of `now`.
+        due = (due + timedelta(seconds=0.5)).replace(microsecond=0)
     return max(due, task.start_time) if task.start_time else due
 
 

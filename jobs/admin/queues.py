@@ -20,7 +20,6 @@ from orgs.access.live_pages import LiveListAdmin
 from orgs.access.models import Role
 from orgs.access.operator_admin import caller_of, may
 
-
 LABELS = {
     "max_retries": "Automatic retries",
     "backoff_type": "Backoff",
@@ -70,8 +69,8 @@ class QueueAdmin(LiveListAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[Any]:
         return self.fields if obj else ("name", *self.fields)
 
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        return super().get_form(request, obj, change, labels=LABELS, **kwargs)
+    def get_form(self, request: HttpRequest, *args: Any, **options: Any) -> Any:
+        return super().get_form(request, *args, labels=LABELS, **options)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         if not change:

@@ -64,7 +64,7 @@ class JobKind:
     check_arguments: Callable[[Mapping[str, Any]], None] | None = None
     """Raises InvalidJobArguments for arguments that the schema cannot refuse."""
     page: str = ""
-    """The name of the URL of the admin page about a job of this kind and its retries, which takes the first job's id."""
+    """The name of the URL of the admin page about a chain of this kind, which takes the first job's id."""
     page_role: Role = Role.OPERATOR
     """The role that somebody needs to see this page, if `role` names no higher one."""
     role: Callable[[Mapping[str, Any]], Role | None] | None = None

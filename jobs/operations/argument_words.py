@@ -41,8 +41,9 @@ def _in_words(error: ValidationError) -> Iterable[tuple[Place, str]]:
         return [((*place, name), "This argument is required.") for name in _missing(error)]
     if rule == "additionalProperties" and isinstance(error.schema, Mapping):
         known = list(error.schema.get("properties", {}))
-        unknown = (name for name in error.instance if name not in known)
-        return [((*place, str(name)), f"This argument does not exist here. {_names(known)}") for name in islice(unknown, MOST_ERRORS)]
+        unknown = (str(name) for name in error.instance if name not in known)
+        message = f"This argument does not exist here. {_names(known)}"
+        return [((*place, name), message) for name in islice(unknown, MOST_ERRORS)]
     sentence = _SENTENCES.get(rule)
     return [(place, sentence(error.validator_value) if sentence else error.message)]
 

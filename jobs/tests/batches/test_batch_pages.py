@@ -132,7 +132,10 @@ def test_an_operator_creates_a_batch_and_adds_members(cast: Cast) -> None:
         ("no JSON", "Enter a valid JSON"),
         ('[{"kind": "mist"}]', "No job of the kind"),
         ('[{"kind": "cleanup", "mist": 1}]', "members.0.mist"),
-        (json.dumps([{"kind": KIND, "arguments": {"number": "x"}}]), "members.0.arguments.number: Write a whole number."),
+        (
+            json.dumps([{"kind": KIND, "arguments": {"number": "x"}}]),
+            "members.0.arguments.number: Write a whole",
+        ),
     ],
 )
 def test_a_wrong_batch_is_refused_on_the_form(members: str, words: str) -> None:

@@ -80,7 +80,7 @@ def test_all_that_is_wrong_is_told_at_once(admin_key: str) -> None:
 
 
 def test_much_that_is_wrong_is_told_in_a_short_answer(admin_key: str) -> None:
-    many = {f"{number}{'x' * 5000}": number for number in range(1000)}
+    many = {f"{number}{'x' * 500}": number for number in range(1000)}
     answer = Api(admin_key).post("/v1/queue/jobs", {"kind": KIND, "arguments": many})
     assert len(answer.json()["errors"]) <= MOST_ERRORS
     assert len(answer.content) < 30_000
