@@ -70,8 +70,8 @@ PROBLEM_SCHEMA = {
         "detail": {"type": "string", "description": "An explanation for people."},
         "errors": {
             "type": "array",
-            "description": "With `/problems/invalid-input` and `/problems/invalid-job-arguments`: each invalid field and "
-            "the reason.",
+            "description": "With `/problems/invalid-input` and `/problems/invalid-job-arguments`: each invalid "
+            "field and the reason.",
             "items": {
                 "type": "object",
                 "required": ["field", "message"],
