@@ -7,13 +7,10 @@ retries as rows of their own, limits in the claim, hourly metrics, and a log lin
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 
-from psycopg.conninfo import make_conninfo
-
-from bench.in_process import peers_python
-from bench.installation import ROOT, Installation
+from bench import peer_programs
+from bench.installation import Installation
 from bench.report import Result
 
 KIND = "nothing"
@@ -40,27 +37,24 @@ SELECT count(*) / extract(epoch FROM max(completed_at) - min(started_at))::float
 
 def empty_jobs(installation: Installation, rows: int) -> list[Result]:
     """Measure how many jobs that do nothing are created by one process, and ended by two slots, in a second."""
-    installation.create_trees(1, 1)
-    created = float(json.loads(installation.python(CREATE).splitlines()[-1]))
-    with installation.worker(SLOTS, include="bench.empty_kind", keep=True):
-        while installation.sql(ENDED, [KIND])[0][0] < JOBS:
-            time.sleep(0.2)
-    ((ended,),) = installation.sql(RATE, [KIND])
-    theirs = _procrastinate(installation)
+    ours = created_and_ended(installation)
+    theirs = peer_programs.run(installation, peer_programs.PROCRASTINATE, "measure", JOBS, SLOTS)
     return [
         Result(
-            f"jobs that do nothing, {name}", f"{ours:,.0f}/s", f"procrastinate {yardstick:,.0f}/s", ours / yardstick,
-            "≥ procrastinate", ours >= yardstick, {"ours": ours, "procrastinate": yardstick},
+            f"jobs that do nothing, {name}", f"{ours[name]:,.0f}/s", f"procrastinate {theirs[name]:,.0f}/s",
+            ours[name] / theirs[name], "≥ procrastinate", ours[name] >= theirs[name],
+            {"ours": ours[name], "procrastinate": theirs[name]},
         )
-        for name, ours, yardstick in (("created", created, theirs["created"]), ("ended", ended, theirs["ended"]))
+        for name in ("created", "ended")
     ]  # fmt: skip
 
 
-def _procrastinate(installation: Installation) -> dict[str, float]:
-    """Return what procrastinate does in a database of its own on the same server."""
-    installation.sql("DROP DATABASE IF EXISTS procrastinate WITH (FORCE)")
-    installation.sql("CREATE DATABASE procrastinate")
-    url = make_conninfo(installation.database_url, dbname="procrastinate")
-    command = [peers_python(installation), str(ROOT / "bench" / "procrastinate_jobs.py"), url, str(JOBS), str(SLOTS)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+def created_and_ended(installation: Installation, program: str = CREATE, kind: str = KIND) -> dict[str, float]:
+    """Return how many jobs one process of Flagsite creates in a second, and how many two slots then end."""
+    installation.create_trees(1, 1)
+    created = float(json.loads(installation.python(program).splitlines()[-1]))
+    with installation.worker(SLOTS, include="bench.empty_kind", keep=True):
+        while installation.sql(ENDED, [kind])[0][0] < JOBS:
+            time.sleep(0.2)
+    ((ended,),) = installation.sql(RATE, [kind])
+    return {"created": created, "ended": ended}

@@ -42,12 +42,13 @@ def in_process(installation: Installation, rows: int) -> Result:
 
 
 def peers_python(installation: Installation) -> Path:
-    """Return the Python of an environment with the other libraries. The first call creates it."""
-    folder = installation.folder / "peers"
-    python = folder / "bin" / "python"
-    if not (folder / "complete").exists():
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        install = [python, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", ROOT / "bench" / "peers.txt"]
+    """Return the Python of an environment with the other libraries. The first call creates it, and again if its
+    requirements have changed."""
+    folder, requirements = installation.folder / "peers", ROOT / "bench" / "peers.txt"
+    python, complete = folder / "bin" / "python", folder / "complete"
+    if not complete.exists() or complete.read_text() != requirements.read_text():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        install = [python, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", requirements]
         subprocess.run(install, check=True)
-        (folder / "complete").touch()
+        complete.write_text(requirements.read_text())
     return python

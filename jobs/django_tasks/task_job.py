@@ -17,14 +17,14 @@ from django_tasks.signals import task_enqueued, task_finished, task_started
 from django_tasks.utils import normalize_json
 
 from flagsite.core import actor
+from flagsite.core.storable_text import is_storable_json
 from jobs.django_tasks import results
 from jobs.django_tasks.results import KIND
 from jobs.engine import chains, lifecycle
 from jobs.engine.kinds import DEFAULT_ATTEMPT_SECONDS, job_kind
 from jobs.engine.models import Job
 from jobs.engine.run import Run
-from jobs.errors import InvalidJobArguments, PermanentFailure, ResultTooLarge, UnknownQueue
-from jobs.operations.enqueue import check_is_storable
+from jobs.errors import PermanentFailure, ResultTooLarge, UnknownQueue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,6 @@ def enqueue(
             )  # fmt: skip
     except UnknownQueue as error:
         raise InvalidTaskError(error.detail) from error
-    job.refresh_from_db()
     result = results.of_chain([job], task)
     task_enqueued.send(type(backend), task_result=result)
     if settings.JOBS_INLINE:
@@ -62,10 +61,8 @@ def enqueue(
 def _as_json(value: Any) -> Any:
     """Return the value as it comes back from the database. Raises TypeError or ValueError if it cannot be stored."""
     value = normalize_json(value)
-    try:
-        check_is_storable(value)
-    except InvalidJobArguments as error:
-        raise ValueError(error.detail) from error
+    if not is_storable_json(value):
+        raise ValueError("NUL, NaN, infinite numbers and half characters cannot be stored.")
     return json.loads(json.dumps(value))
 
 

@@ -39,6 +39,38 @@ class MailServer:
     """Called with the number of messages after each message, before the server says that it has it."""
     drop_next: bool = False
     """Whether the server closes the connection in the middle of the next message."""
+    most_of_connection: int = 1_000
+    """How many messages the server takes from one connection."""
+    sessions: dict[Session, list[str]] = field(default_factory=dict)
+    """The senders of the messages of each connection."""
+    servers: list[SMTP] = field(default_factory=list)
+    said_goodbye: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def connections(self) -> int:
+        """How many connections wanted to send a message."""
+        return len(self.sessions)
+
+    def close_connections(self) -> None:
+        """Let the server end all connections."""
+        for server in self.servers:
+            assert server.transport is not None
+            server.loop.call_soon_threadsafe(server.transport.abort)
+
+    async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        senders = self.sessions.setdefault(session, [])
+        self.servers.append(server)
+        if len(senders) >= self.most_of_connection:
+            return "421 4.7.0 too many messages"
+        senders.append(address)
+        envelope.mail_from = address
+        return "250 OK"
+
+    async def handle_QUIT(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        self.said_goodbye.set()
+        return "221 Bye"
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
