@@ -1,7 +1,7 @@
 """All models of the app, because Django looks for them here. Each subject defines its own models."""
 
 from flags.definitions.models import Flag, new_salt
-from flags.insights.models import FlagAdoption, FlagUse, FlagUseDay, FlagUseTotal, StaleFlagNotice
+from flags.insights.models import EnvironmentUseDay, FlagAdoption, FlagUse, FlagUseDay, FlagUseTotal, StaleFlagNotice
 from flags.reports.models import Report
 from flags.schedules.models import FlagSchedule
 from flags.states.models import Change, FlagState
@@ -9,6 +9,7 @@ from flags.statistics.models import Statistic
 
 __all__ = [
     "Change",
+    "EnvironmentUseDay",
     "Flag",
     "FlagAdoption",
     "FlagSchedule",

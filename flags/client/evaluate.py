@@ -132,8 +132,10 @@ def _resolve(
         snapshot = cache.snapshot(organization)
     else:
         snapshot = _snapshot(cache, organization)
-    rules = cache.definitions().compiled_flags(snapshot.states, environment or _process.environment)[name]
-    usage_counter.count(snapshot.organization_id, name)
+    if not environment:
+        environment = _process.environment
+    rules = cache.definitions().compiled_flags(snapshot.states, environment)[name]
+    usage_counter.count(snapshot.organization_id, name, environment)
     targeting_key = user_id if type(user_id) is str else "" if user_id is None else str(user_id)
     try:
         key_bytes = targeting_key.encode()

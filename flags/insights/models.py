@@ -43,6 +43,22 @@ class FlagUseDay(models.Model):
         return f"{self.day}: {self.flag_id or 'all flags'} for {self.organization_id or 'nobody'}: {self.evaluations}"
 
 
+class EnvironmentUseDay(models.Model):
+    """The evaluations in one environment on one day in UTC, of all flags and organizations together.
+
+    `environment` is empty for evaluations without one, and `*` for environments that are not counted by their names.
+    The clean-up deletes the days that are older than FLAG_USAGE_KEEP_DAYS.
+    """
+
+    pk = models.CompositePrimaryKey("day", "environment")
+    day = models.DateField()
+    environment = models.CharField(max_length=64)
+    evaluations = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.day}: {self.environment or 'no environment'}: {self.evaluations}"
+
+
 class FlagUseTotal(models.Model):
     """The usage of a flag in all organizations together. `flag_id` 0 stands for evaluations of all flags at once."""
 

@@ -21,6 +21,8 @@ from redis.retry import Retry
 
 Pair = tuple[int | None, str | None]
 """An organization's id, None for an evaluation without one; a flag's key, None for an evaluation of all flags."""
+OTHER_ENVIRONMENTS = "*"
+"""Stands for all environments that are not counted by their names."""
 MAX_PAIRS = 500_000
 """The capacity of the buffer. While it is full, processes keep their counts."""
 TIMEOUT_SECONDS = 0.5
@@ -48,14 +50,23 @@ return redis.call('HLEN', KEYS[3])
 """
 
 
+def of_environment(name: str) -> Pair:
+    """Return the pair under which the evaluations of an environment are buffered. No flag has such a key."""
+    return None, f"@{name}"
+
+
 @dataclass(frozen=True, slots=True)
 class BufferedUsage:
-    """Evaluations of one pair: how many, and the time of the last in seconds since 1970 by the server's clock."""
+    """Evaluations of one pair: how many, and the time of the last in seconds since 1970 by the server's clock.
+
+    With an `environment`, they are all evaluations in this environment, which are among those of the pairs too.
+    """
 
     organization_id: int | None
     flag_key: str | None
     evaluations: int
     at: int
+    environment: str | None = None
 
 
 class BufferFull(Exception):
@@ -116,4 +127,6 @@ def _client(url: str) -> Redis:
 
 def _use(field: Any, count: Any, at: Any) -> BufferedUsage:
     organization, _, flag_key = field.partition(":")
+    if flag_key.startswith("@"):
+        return BufferedUsage(None, None, int(count), int(at or 0), environment=flag_key[1:])
     return BufferedUsage(int(organization) if organization else None, flag_key or None, int(count), int(at or 0))

@@ -14,13 +14,14 @@ from django.utils import timezone
 
 from flags.definitions.models import Flag
 from flags.insights import usage_buffer
-from flags.insights.models import FlagUseDay, FlagUseTotal
-from flags.insights.usage_buffer import BufferedUsage
+from flags.insights.models import EnvironmentUseDay, FlagUseDay, FlagUseTotal
+from flags.insights.usage_buffer import OTHER_ENVIRONMENTS, BufferedUsage
 from jobs.operations.cleanup import OldRows
 
 ALL_FLAGS = 0
 """The flag id that stands for evaluations of all flags at once."""
 BATCH_SIZE = 10_000
+MAX_ENVIRONMENTS = 500
 GIVEN = """
 WITH given AS (
     SELECT coalesce(flag.id, 0) AS flag_id, coalesce(organization_id, 0) AS organization_id, evaluations,
@@ -49,6 +50,13 @@ SELECT (at AT TIME ZONE 'UTC')::date AS day, organization_id, flag_id, sum(evalu
     ON CONFLICT (day, organization_id, flag_id) DO UPDATE SET evaluations = known.evaluations + excluded.evaluations
 """
 )
+ADD_ENVIRONMENTS = """
+INSERT INTO flags_environmentuseday AS known (day, environment, evaluations)
+SELECT (least(to_timestamp(at), now()) AT TIME ZONE 'UTC')::date AS day, environment, sum(evaluations)
+  FROM unnest(%(names)s::text[], %(evaluations)s::bigint[], %(times)s::bigint[]) AS given(environment, evaluations, at)
+ GROUP BY 1, 2 ORDER BY 1, 2
+    ON CONFLICT (day, environment) DO UPDATE SET evaluations = known.evaluations + excluded.evaluations
+"""
 DELETE_OLD_DAYS = """
 DELETE FROM flags_flaguseday WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM flags_flaguseday WHERE day < %(first_kept)s ORDER BY day LIMIT %(limit)s))
@@ -71,9 +79,11 @@ def store_buffered_usage() -> int:
     All pairs are written in one transaction, and leave the buffer after its commit. A crash in between loses nothing,
     but counts those evaluations twice; the times of the last evaluations are right in any case.
     """
-    with usage_buffer.taken() as uses, transaction.atomic():
+    with usage_buffer.taken() as taken, transaction.atomic():
+        uses = [use for use in taken if use.environment is None]
         for start in range(0, len(uses), BATCH_SIZE):
             _add(uses[start : start + BATCH_SIZE])
+        _add_environments([use for use in taken if use.environment is not None])
     return len(uses)
 
 
@@ -88,6 +98,25 @@ def _add(uses: Sequence[BufferedUsage]) -> None:
         cursor.execute(ADD_USES, given)
         cursor.execute(ADD_DAYS, given)
         cursor.execute(ADD_TOTALS, given)
+
+
+def _add_environments(uses: Sequence[BufferedUsage]) -> None:
+    """Add the evaluations in each environment to their day. New names beyond MAX_ENVIRONMENTS count as others."""
+    known = set(EnvironmentUseDay.objects.values_list("environment", flat=True).distinct()) if uses else set()
+    names = []
+    for use in uses:
+        name = use.environment or ""
+        if name not in known and len(known) >= MAX_ENVIRONMENTS:
+            name = OTHER_ENVIRONMENTS
+        known.add(name)
+        names.append(name)
+    given: dict[str, Any] = {
+        "names": names,
+        "evaluations": [use.evaluations for use in uses],
+        "times": [use.at for use in uses],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(ADD_ENVIRONMENTS, given)
 
 
 def first_kept_day(days: int | None = None) -> date:
@@ -106,6 +135,7 @@ def delete_old_days(_: int | None, days: int | None = None) -> tuple[int | None,
     with connection.cursor() as cursor:
         cursor.execute(DELETE_OLD_DAYS, {"first_kept": first_kept_day(days), "limit": BATCH_SIZE})
         deleted = cursor.rowcount
+    EnvironmentUseDay.objects.filter(day__lt=first_kept_day(days)).delete()
     return (1 if deleted == BATCH_SIZE else None), deleted
 
 

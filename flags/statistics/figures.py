@@ -17,6 +17,7 @@ from flags.definitions.models import Flag
 from flags.insights import adoption_counts
 from flags.insights.models import FlagAdoption
 from flags.insights.staleness import StaleCause, with_staleness
+from flags.insights.usage_buffer import OTHER_ENVIRONMENTS
 from flags.schedules.models import FlagSchedule
 from orgs.tree.subtrees import level_of
 
@@ -26,6 +27,7 @@ MAX_NAMES = 20
 DAYS = 30
 """The period of the statistics that look back, except for evaluations."""
 EVALUATION_DAYS = 90
+ENVIRONMENT_LABELS = {"": "no environment", OTHER_ENVIRONMENTS: "other environments"}
 Points = list[dict[str, Any]]
 
 
@@ -84,17 +86,30 @@ def evaluations() -> Points:
     return [point(day, count) for day, count in rows]
 
 
-@_statistic("environments", "Flags by environment", "The flags that each environment forces on or off.", "flags")
+@_statistic(
+    "environments",
+    "Evaluations by environment",
+    f"The evaluations of the last {EVALUATION_DAYS} days, and the flags that the environment forces on or off.",
+    "evaluations",
+)
 def environments() -> Points:
-    """Return the environments that definitions name, those with the most flags first."""
+    """Return the environments of evaluations and of definitions, those with the most evaluations first."""
     rows = _rows(
         """
-        SELECT environment.key, count(*), count(*) FILTER (WHERE environment.value = 'true')
-          FROM flags_flag flag CROSS JOIN jsonb_each(flag.environments) environment
-         WHERE NOT flag.archived GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT %(most)s
-        """
+        WITH used AS (
+            SELECT environment, sum(evaluations)::bigint AS evaluations FROM flags_environmentuseday
+             WHERE day > current_date - %(days)s GROUP BY 1),
+        forced AS (
+            SELECT environment.key AS environment, count(*) FILTER (WHERE environment.value = 'true') AS turned_on,
+                   count(*) FILTER (WHERE environment.value = 'false') AS turned_off
+              FROM flags_flag flag CROSS JOIN jsonb_each(flag.environments) environment
+             WHERE NOT flag.archived GROUP BY 1)
+        SELECT environment, coalesce(evaluations, 0), coalesce(turned_on, 0), coalesce(turned_off, 0)
+          FROM used FULL JOIN forced USING (environment) ORDER BY 2 DESC, 1 LIMIT %(most)s
+        """,
+        days=EVALUATION_DAYS,
     )
-    return [point(name, count, on=on, off=count - on) for name, count, on in rows]
+    return [point(ENVIRONMENT_LABELS.get(name, name), count, flagsOn=on, flagsOff=off) for name, count, on, off in rows]
 
 
 @_statistic("stale-flags", "Stale flags", "The flags that you should remove from the code, by cause.", "flags")

@@ -14,6 +14,7 @@ from weakref import ref
 
 from flags.serving.evaluation_cache import EvaluationCache
 from flags.serving.organization_snapshot import OrganizationSnapshot
+from flags.serving.usage_counter import UNCOUNTED, UsageCounter
 from orgs.access.caller import Caller
 from orgs.access.models import Role
 
@@ -24,9 +25,9 @@ MOST = 20_000
 LONGEST_BODY = 1_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NotModifiedEntry:
-    """A request that had the tag of its answer, and what the answer was made from."""
+    """A request that had the tag of its answer, what the answer was made from, and how it is counted."""
 
     path: str
     body: bytes
@@ -36,6 +37,10 @@ class NotModifiedEntry:
     states: bytes
     """The fingerprint of the flag states that count for them."""
     snapshot: ref[OrganizationSnapshot]
+    organization_id: int | None
+    environment: str
+    steps: UsageCounter = UNCOUNTED
+    """How often the request was answered (`usage_counter.count_all`)."""
 
 
 class NotModifiedCache:
@@ -46,8 +51,8 @@ class NotModifiedCache:
         self._entries: OrderedDict[str, NotModifiedEntry] = OrderedDict()
         self._storing = threading.Lock()
 
-    def find(self, path: str, tag: str, body: bytes, caller: Caller) -> OrganizationSnapshot | None:
-        """The organization that the request is about, where the tag is still that of its answer; else None."""
+    def find(self, path: str, tag: str, body: bytes, caller: Caller) -> NotModifiedEntry | None:
+        """What is kept of the request, where the tag is still that of its answer; else None."""
         entry = self._entries.get(tag)
         if entry is None or entry.body != body or entry.path != path or entry.caller is not caller:
             return None
@@ -61,7 +66,7 @@ class NotModifiedCache:
         if caller.role is CLIENT:
             definitions, states = definitions.for_clients(states)
         same = definitions.fingerprint == entry.definitions and states.fingerprint == entry.states
-        return snapshot if same else None
+        return entry if same else None
 
     def keep(self, tag: str, entry: NotModifiedEntry) -> None:
         """Store the request."""

@@ -89,7 +89,7 @@ class RemoteEvaluation:
             rules = definitions.compiled_flags(states, environment)[flag_key]
         except FlagNotFound as error:
             raise EvaluationRefused(404, "FLAG_NOT_FOUND", error.detail) from None
-        usage_counter.count(snapshot.organization_id, flag_key)
+        usage_counter.count(snapshot.organization_id, flag_key, environment)
         resolution = rules.decide(snapshot, targeting_key, targeting_key.encode())
         return STATUS_OF_ERROR[resolution.error], (JSON,), resolution.json, route.name
 
@@ -100,7 +100,7 @@ class RemoteEvaluation:
         if sent_tag is not None and not after_event:
             same = self.not_modified.find(route.path, sent_tag, body, caller)
             if same is not None:
-                usage_counter.count_all(same)  # an answer of 304 is an evaluation as well
+                usage_counter.count_all(same, same.environment)  # an answer of 304 is an evaluation as well
                 return 304, (("ETag", sent_tag), NO_CACHE), b"", route.name
         context = parse_context(body)
         snapshot, definitions = self._find(route, caller, context, after_event=after_event)
@@ -108,13 +108,14 @@ class RemoteEvaluation:
         states = snapshot.states  # read once, so that the tag is that of the answer
         if caller.role is CLIENT:
             definitions, states = definitions.for_clients(states)
-        usage_counter.count_all(snapshot)
+        usage_counter.count_all(snapshot, environment)
         fingerprints = definitions.fingerprint + states.fingerprint + self._event_stream_fingerprint
         tag = entity_tag(fingerprints, snapshot, caller, targeting_key, environment)
         if sent_tag is not None and matches(sent_tag, tag):
             if sent_tag == tag:
                 made_from = definitions.fingerprint, states.fingerprint, ref(snapshot)
-                self.not_modified.keep(tag, NotModifiedEntry(route.path, body, caller, *made_from))
+                counted_as = snapshot.organization_id, environment
+                self.not_modified.keep(tag, NotModifiedEntry(route.path, body, caller, *made_from, *counted_as))
             return 304, (("ETag", tag), NO_CACHE), b"", route.name
         bulk = definitions.compiled_flags(states, environment).bulk
         entries = bulk.entries(snapshot, targeting_key, targeting_key.encode())

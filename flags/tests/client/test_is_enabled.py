@@ -147,7 +147,7 @@ def test_evaluations_are_counted(cast: Cast) -> None:
     usage_counter.forget_counts()
     is_enabled("half", user_id="alice", organization=cast.oslo)
     is_enabled("half", user_id="bob")
-    assert set(usage_counter._counts) == {(cast.oslo.pk, "half"), (None, "half")}
+    assert set(usage_counter._counts) == {(cast.oslo.pk, "half", ""), (None, "half", "")}
     usage_counter.forget_counts()
 
 

@@ -13,9 +13,10 @@ from django.utils import timezone
 from redis.exceptions import ConnectionError as ServerAway
 
 from conftest import Cast, succeeds_in_child
+from flags.client.evaluate import is_enabled
 from flags.definitions.models import Flag
 from flags.insights import usage_buffer, usage_store
-from flags.insights.models import FlagUse, FlagUseDay, FlagUseTotal
+from flags.insights.models import EnvironmentUseDay, FlagUse, FlagUseDay, FlagUseTotal
 from flags.serving import usage_counter
 from flags.serving.organization_snapshot import NO_ORGANIZATION, OrganizationSnapshot
 from flags.serving.packed_states import NO_STATES
@@ -54,10 +55,10 @@ def snapshot_of(organization: Organization) -> OrganizationSnapshot:
 
 def test_evaluations_end_in_the_database_with_their_last_time(cast: Cast, flag: Flag) -> None:
     for _ in range(3):
-        usage_counter.count(cast.oslo.pk, "checkout")
-    usage_counter.count_all(snapshot_of(cast.oslo))
-    usage_counter.count(None, "checkout")
-    usage_counter.count_all(NO_ORGANIZATION)
+        usage_counter.count(cast.oslo.pk, "checkout", "")
+    usage_counter.count_all(snapshot_of(cast.oslo), "")
+    usage_counter.count(None, "checkout", "")
+    usage_counter.count_all(NO_ORGANIZATION, "")
     assert usage_counter.flush()
     assert FlagUse.objects.count() == 0
     assert usage_store.store_buffered_usage() == 4
@@ -70,7 +71,7 @@ def test_evaluations_end_in_the_database_with_their_last_time(cast: Cast, flag: 
 
 def test_what_was_moved_is_added_to_and_not_moved_again(cast: Cast, flag: Flag) -> None:
     for _ in range(2):
-        usage_counter.count(cast.oslo.pk, "checkout")
+        usage_counter.count(cast.oslo.pk, "checkout", "")
         usage_counter.flush()
         assert usage_store.store_buffered_usage() == 1
     assert usage_store.store_buffered_usage() == 0
@@ -127,7 +128,7 @@ def test_no_evaluation_is_of_a_time_to_come_however_the_servers_clock_goes(cast:
 
 
 def test_flags_that_do_not_exist_are_dropped(cast: Cast) -> None:
-    usage_counter.count(cast.oslo.pk, "no-such-flag")
+    usage_counter.count(cast.oslo.pk, "no-such-flag", "")
     usage_counter.flush()
     usage_store.store_buffered_usage()
     assert counted() == {}
@@ -135,9 +136,9 @@ def test_flags_that_do_not_exist_are_dropped(cast: Cast) -> None:
 
 def test_counts_are_kept_while_the_server_is_away(cast: Cast, flag: Flag, settings: Any) -> None:
     server, settings.REDIS_URL = settings.REDIS_URL, "redis://127.0.0.1:1"
-    usage_counter.count(cast.oslo.pk, "checkout")
+    usage_counter.count(cast.oslo.pk, "checkout", "")
     assert not usage_counter.flush()
-    usage_counter.count(cast.oslo.pk, "checkout")
+    usage_counter.count(cast.oslo.pk, "checkout", "")
     assert not usage_counter.flush()
     settings.REDIS_URL = server
     assert usage_counter.flush()
@@ -150,7 +151,7 @@ def test_without_the_server_memory_is_bounded(settings: Any, monkeypatch: pytest
     monkeypatch.setattr(usage_counter, "MOST", 10)
     for generation in range(3):
         for number in range(25):
-            usage_counter.count(generation * 100 + number, "checkout")
+            usage_counter.count(generation * 100 + number, "checkout", "")
         assert len(usage_counter._counts) == 10
         usage_counter.flush()
     assert sum(usage_counter._kept.values()) == len(usage_counter._kept) == 10
@@ -163,7 +164,7 @@ def test_a_full_server_leaves_the_counts_with_the_processes(
         small.setattr(usage_buffer, "MAX_PAIRS", 1)
         small.setattr(usage_buffer, "BATCH_SIZE", 1)
         for organization in cast.of_acme:
-            usage_counter.count(organization.pk, "checkout")
+            usage_counter.count(organization.pk, "checkout", "")
         assert not usage_counter.flush()
         assert len(usage_counter._kept) == 4
     usage_store.store_buffered_usage()
@@ -175,14 +176,14 @@ def test_a_full_server_leaves_the_counts_with_the_processes(
 def test_a_move_that_fails_in_the_database_is_made_again(
     cast: Cast, flag: Flag, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usage_counter.count(cast.oslo.pk, "checkout")
+    usage_counter.count(cast.oslo.pk, "checkout", "")
     usage_counter.flush()
     with monkeypatch.context() as broken:
         broken.setattr(usage_store, "ADD_TOTALS", "SELECT 1/0")
         with pytest.raises(Exception, match="division by zero"):
             usage_store.store_buffered_usage()
     assert counted() == {}
-    usage_counter.count(cast.oslo.pk, "checkout")
+    usage_counter.count(cast.oslo.pk, "checkout", "")
     usage_counter.flush()
     assert [
         usage_store.store_buffered_usage(),
@@ -195,7 +196,7 @@ def test_a_move_that_fails_in_the_database_is_made_again(
 def test_a_crash_between_commit_and_removal_loses_nothing(
     cast: Cast, flag: Flag, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usage_counter.count(cast.oslo.pk, "checkout")
+    usage_counter.count(cast.oslo.pk, "checkout", "")
     usage_counter.flush()
     with monkeypatch.context() as dying:
         dying.setattr(usage_buffer.client(), "delete", lambda *_: (_ for _ in ()).throw(ServerAway()))
@@ -207,10 +208,10 @@ def test_a_crash_between_commit_and_removal_loses_nothing(
 
 
 def test_two_workers_do_not_move_the_same(cast: Cast, flag: Flag) -> None:
-    usage_counter.count(cast.oslo.pk, "checkout")
+    usage_counter.count(cast.oslo.pk, "checkout", "")
     usage_counter.flush()
     with usage_buffer.taken() as mine:
-        assert len(mine) == 1
+        assert [use.organization_id for use in mine if use.environment is None] == [cast.oslo.pk]
         assert usage_store.store_buffered_usage() == 0
 
 
@@ -220,8 +221,8 @@ def test_no_count_is_lost_between_threads_and_flushes(cast: Cast, flag: Flag) ->
 
     def ask() -> None:
         for number in range(each):
-            usage_counter.count(number % 7 + 1, "checkout")
-            usage_counter.count_all(views[number % 3])
+            usage_counter.count(number % 7 + 1, "checkout", "")
+            usage_counter.count_all(views[number % 3], "")
 
     def flush() -> None:
         while not ending.is_set():
@@ -242,7 +243,7 @@ def test_no_count_is_lost_between_threads_and_flushes(cast: Cast, flag: Flag) ->
 
 
 def test_a_thread_that_found_its_counter_before_a_flush_makes_its_step_after_it(cast: Cast, flag: Flag) -> None:
-    steps = usage_counter._counts[cast.oslo.pk, "checkout"]
+    steps = usage_counter._counts[cast.oslo.pk, "checkout", ""]
     usage_counter._counts.made_at -= 2 * usage_counter.STEP_SECONDS
     usage_counter.flush()
     next(steps)
@@ -257,9 +258,9 @@ def test_an_organization_that_keeps_its_steps_is_counted_through_every_change_of
     monkeypatch.setattr(usage_counter, "STEP_SECONDS", -1)  # counts change with each flush
     view, same = snapshot_of(cast.oslo), snapshot_of(cast.oslo)
     for _ in range(3):
-        usage_counter.count_all(view)
-        usage_counter.count_all(view)
-        usage_counter.count_all(same)
+        usage_counter.count_all(view, "")
+        usage_counter.count_all(view, "")
+        usage_counter.count_all(same, "")
         usage_counter.flush()
     usage_counter.flush()
     usage_store.store_buffered_usage()
@@ -271,9 +272,9 @@ def test_an_organization_that_was_not_counted_for_lack_of_room_is_counted_when_t
 ) -> None:
     view = snapshot_of(cast.oslo)
     monkeypatch.setattr(usage_counter, "MOST", 0)
-    usage_counter.count_all(view)
+    usage_counter.count_all(view, "")
     monkeypatch.undo()
-    usage_counter.count_all(view)
+    usage_counter.count_all(view, "")
     usage_counter.flush()
     usage_store.store_buffered_usage()
     assert counted() == {(0, cast.oslo.pk): 1}
@@ -281,23 +282,94 @@ def test_an_organization_that_was_not_counted_for_lack_of_room_is_counted_when_t
 
 def test_the_service_hands_on_by_itself(cast: Cast, flag: Flag, settings: Any) -> None:
     settings.FLAG_USAGE_SECONDS = 0.02
-    usage_counter.count(cast.oslo.pk, "checkout")
+    usage_counter.count(cast.oslo.pk, "checkout", "")
     service = usage_counter.UsageFlush()
     service.start()
-    for _ in itertools.takewhile(lambda _: not usage_buffer.client().exists(usage_buffer.COUNTS), range(200)):
+    for _ in itertools.takewhile(lambda _: usage_buffer.client().hlen(usage_buffer.COUNTS) < 2, range(200)):
         threading.Event().wait(0.01)
-    assert usage_buffer.client().hgetall(usage_buffer.COUNTS) == {f"{cast.oslo.pk}:checkout": "1"}
+    assert usage_buffer.client().hgetall(usage_buffer.COUNTS) == {f"{cast.oslo.pk}:checkout": "1", ":@": "1"}
     service.stop()
 
 
 def test_a_forked_child_counts_its_own_and_not_what_its_parent_has_counted(cast: Cast, flag: Flag) -> None:
-    usage_counter.count(cast.oslo.pk, "checkout")
+    usage_counter.count(cast.oslo.pk, "checkout", "")
 
     def count_in_child() -> bool:
-        usage_counter.count(cast.rome.pk, "checkout")
+        usage_counter.count(cast.rome.pk, "checkout", "")
         return usage_counter.flush()
 
     assert succeeds_in_child(count_in_child)
     assert usage_counter.flush()
     usage_store.store_buffered_usage()
     assert counted() == {(flag.pk, cast.oslo.pk): 1, (flag.pk, cast.rome.pk): 1}
+
+
+def by_environment() -> dict[str, int]:
+    usage_counter.flush()
+    usage_store.store_buffered_usage()
+    return dict(EnvironmentUseDay.objects.values_list("environment", "evaluations"))
+
+
+def test_evaluations_are_counted_by_environment_too_each_once(
+    cast: Cast, flag: Flag, asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usage_counter, "_names", {"", usage_buffer.OTHER_ENVIRONMENTS})
+    asking.one("checkout", environment="production", organizationId=cast.oslo.pk)
+    asking.one("checkout", environment="staging", organizationId=cast.oslo.pk)
+    asking.one("checkout", organizationId=cast.oslo.pk)
+    tag = asking.all(environment="production", organizationId=cast.oslo.pk).headers["ETag"]
+    for _ in range(2):
+        again = asking.all(environment="production", organizationId=cast.oslo.pk, headers={"If-None-Match": tag})
+        assert again.status == 304
+    asking.all(environment="staging", organizationId=cast.oslo.pk)
+    is_enabled("checkout", organization=cast.oslo, environment="staging")
+    assert by_environment() == {"production": 4, "staging": 3, "": 1}
+    assert counted() == {(flag.pk, cast.oslo.pk): 4, (0, cast.oslo.pk): 4}
+
+
+def test_an_organization_that_is_asked_for_in_two_environments_in_turn_is_counted_in_both(cast: Cast) -> None:
+    view = snapshot_of(cast.oslo)
+    for _ in range(3):
+        for environment in ("production", "staging"):
+            usage_counter.count_all(view, environment)
+    assert by_environment() == {"production": 3, "staging": 3}
+
+
+@pytest.mark.parametrize("name", ["two words", "x" * 65, "-", "é", "*a"])
+def test_what_is_no_name_of_an_environment_counts_with_the_others(cast: Cast, flag: Flag, name: str) -> None:
+    for _ in range(2):
+        usage_counter.count(cast.oslo.pk, "checkout", name)
+    assert by_environment() == {"*": 2}
+    assert counted() == {(flag.pk, cast.oslo.pk): 2}
+
+
+def test_callers_who_send_ever_new_names_fill_neither_memory_nor_the_database(
+    cast: Cast, flag: Flag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usage_counter, "MOST_ENVIRONMENTS", 5)
+    monkeypatch.setattr(usage_counter, "_names", {"", "*"})
+    monkeypatch.setattr(usage_store, "MAX_ENVIRONMENTS", 2)
+    for number in range(50):
+        usage_counter.count(cast.oslo.pk, "checkout", f"made-up-{number}")
+    assert len(usage_counter._counts) == 4
+    found = by_environment()
+    assert sum(found.values()) == 50
+    assert len(found) == 3
+    assert found["*"] == 48
+
+
+def test_the_clean_up_deletes_the_evaluations_by_environment_of_old_days(db: None, settings: Any) -> None:
+    settings.FLAG_USAGE_KEEP_DAYS = 3
+    today = timezone.now().astimezone(UTC).date()
+    for age in (2, 5):
+        EnvironmentUseDay.objects.create(day=today - timedelta(days=age), environment="staging", evaluations=1)
+    usage_store.OLD_DAYS.delete_some(None, None)
+    assert EnvironmentUseDay.objects.get().day == today - timedelta(days=2)
+
+
+def test_names_are_kept_while_the_server_is_away(cast: Cast, flag: Flag, settings: Any) -> None:
+    server, settings.REDIS_URL = settings.REDIS_URL, "redis://127.0.0.1:1"
+    usage_counter.count(cast.oslo.pk, "checkout", "staging")
+    assert not usage_counter.flush()
+    settings.REDIS_URL = server
+    assert by_environment() == {"staging": 1}

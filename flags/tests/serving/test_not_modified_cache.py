@@ -20,7 +20,6 @@ from flags.serving import usage_counter
 from flags.serving.access_key_cache import FRESH_SECONDS
 from flags.serving.cache_events import OrganizationMoved, StatesWritten
 from flags.serving.ofrep import not_modified_cache, remote_evaluation
-from flags.serving.organization_snapshot import OrganizationSnapshot
 from flags.states.models import FlagState
 from flags.states.sql import next_number
 from flags.tests.serving.asking import FLAGS, Answer, Asking
@@ -83,12 +82,14 @@ def test_a_tag_that_is_sent_otherwise_than_it_was_given_is_read(
 def test_it_counts_as_an_evaluation_and_in_its_callers_budget(
     cast: Cast, flag: Flag, asking: Asking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counted: list[OrganizationSnapshot] = []
+    counted: list[tuple[int | None, str]] = []
     poll = polled(asking, organizationId=cast.oslo.pk, targetingKey="joe")
-    monkeypatch.setattr(usage_counter, "count_all", counted.append)
+    monkeypatch.setattr(
+        usage_counter, "count_all", lambda one, environment: counted.append((one.organization_id, environment))
+    )
     asking.evaluation.budget.most = 4  # the fixture has asked three times
     assert poll().status == 304
-    assert [snapshot.organization_id for snapshot in counted] == [cast.oslo.pk]
+    assert counted == [(cast.oslo.pk, "")]
     assert poll().status == 429
 
 

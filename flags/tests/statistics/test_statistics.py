@@ -16,7 +16,7 @@ from django_celery_beat.models import PeriodicTask
 
 from conftest import Cast
 from flags.definitions.models import Flag
-from flags.insights.models import FlagUseDay
+from flags.insights.models import EnvironmentUseDay, FlagUseDay
 from flags.states.set_flag import set_flag
 from flags.statistics import computation, figures
 from flags.statistics.models import Statistic
@@ -77,11 +77,25 @@ def test_evaluations_are_added_up_by_day(cast: Cast) -> None:
     assert points("evaluations") == {str(today - timedelta(days=1)): (5, {}), str(today): (7, {})}
 
 
-def test_environments_tell_how_many_flags_they_force() -> None:
+def test_environments_tell_their_evaluations_and_how_many_flags_they_force() -> None:
     Flag.objects.create(key="a", environments={"staging": True, "production": False})
     Flag.objects.create(key="b", environments={"staging": True})
     Flag.objects.create(key="c", environments={"old": True}, archived=True)
-    assert points("environments") == {"staging": (2, {"on": 2, "off": 0}), "production": (1, {"on": 0, "off": 1})}
+    today = timezone.now().date()
+    for day, name, evaluations in (
+        (today, "staging", 2),
+        (today, "", 7),
+        (today, "*", 1),
+        (today - timedelta(days=91), "old", 9),
+    ):
+        EnvironmentUseDay.objects.create(day=day, environment=name, evaluations=evaluations)
+    EnvironmentUseDay.objects.create(day=today - timedelta(days=2), environment="staging", evaluations=3)
+    assert points("environments") == {
+        "no environment": (7, {"flagsOn": 0, "flagsOff": 0}),
+        "staging": (5, {"flagsOn": 2, "flagsOff": 0}),
+        "other environments": (1, {"flagsOn": 0, "flagsOff": 0}),
+        "production": (0, {"flagsOn": 0, "flagsOff": 1}),
+    }
 
 
 def test_stale_flags_are_counted_by_cause() -> None:
