@@ -92,7 +92,7 @@ def create_batch(
         organization_id=organization_id,
         failure_policy=failure_policy,
         on_finish_kind=on_finish.kind if on_finish else "",
-        on_finish_arguments=_arguments_of(on_finish) if on_finish else {},
+        on_finish_arguments=_arguments_of(on_finish, organization_id, by or context.actor) if on_finish else {},
         trigger=trigger,
         priority=PRIORITIES.get(trigger, 0) if priority is None else priority,
         requested_by=by or context.actor,
@@ -218,12 +218,16 @@ def _check_unique(keys: Sequence[str]) -> None:
         )
 
 
-def _arguments_of(callback: Callback) -> dict[str, Any]:
-    """Return the checked arguments of a callback without the ones that the end of the batch adds."""
+def _arguments_of(callback: Callback, organization_id: int | None, by: str) -> dict[str, Any]:
+    """Return the checked arguments of a callback without the ones that the end of the batch adds.
+
+    The kind of the callback checks the request now, so that no batch ends with a callback that cannot succeed.
+    """
     kind = kind_named(callback.kind)
     added = dict.fromkeys(ADDED_TO_CALLBACK & kind.argument_names, 1)
     try:
         values = _arguments(kind, {**callback.arguments, **added})
+        check_request(kind, values, organization_id=organization_id, by=by)
     except InvalidJobArguments as error:
         raise error.below("onFinish") from error
     return {name: value for name, value in values.items() if name not in added}

@@ -15,6 +15,9 @@ from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Now
 
 from flagsite.core import actor
+from flagsite.core.db import transient_errors
+from flagsite.core.errors import FlagsiteError
+from flagsite.core.storable_text import storable
 from jobs.batches.members import MemberCounts, count_now, jobs_of_members
 from jobs.batches.models import Batch, BatchOutcome, FailurePolicy
 from jobs.engine import lifecycle, transitions
@@ -24,7 +27,7 @@ from jobs.engine.lifecycle import Uniqueness
 from jobs.engine.maintenance import maintenance_task
 from jobs.engine.models import Job
 from jobs.engine.states import OPEN, Status
-from jobs.errors import BatchNotFound, UnknownKind, UnknownQueue
+from jobs.errors import BatchNotFound
 from jobs.notifications.events import BATCH_ENDED, notify
 from jobs.operations import bulk, bulk_job
 from jobs.operations.bulk import OPERATIONS
@@ -158,20 +161,28 @@ def _follower(batch: Batch) -> dict[str, Any]:
     if not batch.on_finish_kind:
         return {}
     try:
-        job = lifecycle.create(
-            kind=batch.on_finish_kind,
-            organization_id=batch.organization_id,
-            arguments=_arguments_of_follower(batch),
-            requested_by=batch.requested_by,
-            correlation_id=batch.correlation_id,
-            priority=batch.priority,
-            trigger=Job.Trigger(batch.trigger),
-            unique=Uniqueness(f"batch:{batch.pk}:{batch.generation}:finish"),
-        )
-    except (UnknownKind, UnknownQueue) as error:  # the members have ended all the same
-        transitions.log_on_commit(log.error, "batch_callback_failed", **_fields(batch), error=error.detail)
-        return {"callback_job_id": None, "callback_error": error.detail}
+        with transaction.atomic():
+            job = _create_follower(batch)
+    except Exception as error:  # the members have ended all the same
+        if transient_errors.is_transient(error):
+            raise
+        words = storable(error.detail if isinstance(error, FlagsiteError) else f"{type(error).__name__}: {error}")
+        transitions.log_on_commit(log.error, "batch_callback_failed", **_fields(batch), error=words)
+        return {"callback_job_id": None, "callback_error": words}
     return {"callback_job_id": job.pk, "callback_error": ""}
+
+
+def _create_follower(batch: Batch) -> Job:
+    return lifecycle.create(
+        kind=batch.on_finish_kind,
+        organization_id=batch.organization_id,
+        arguments=_arguments_of_follower(batch),
+        requested_by=batch.requested_by,
+        correlation_id=batch.correlation_id,
+        priority=batch.priority,
+        trigger=Job.Trigger(batch.trigger),
+        unique=Uniqueness(f"batch:{batch.pk}:{batch.generation}:finish"),
+    )
 
 
 def _arguments_of_follower(batch: Batch) -> dict[str, Any]:

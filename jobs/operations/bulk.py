@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce
 
 from jobs.engine.models import ENDED_BADLY, Job
 from jobs.engine.states import OPEN, Status
-from jobs.errors import JobEnded, JobNotFound, NotCancellable, NotRetryable
+from jobs.errors import JobEnded, JobNotFound, NotCancellable, NotRetryable, UnknownQueue
 from jobs.operations import job_operations
 
 MAX_JOBS_IN_REQUEST = 200
@@ -161,6 +161,8 @@ def do_on_one(job_id: int, operation: BulkOperation, *, by: str, reason: str = "
         return str(error.context.get("they") or _skip_reason(operation, str(error.context["status"])))
     except JobNotFound:
         return "were gone"
+    except UnknownQueue:
+        return "were of queues that no longer exist"
     return ""
 
 

@@ -165,6 +165,15 @@ def test_members_end_although_the_callback_cannot_be_created(monkeypatch: pytest
     assert CALLBACK in ended.callback_error
 
 
+def test_members_end_whatever_goes_wrong_with_the_callback() -> None:
+    batch = batch_of(1)
+    Job.objects.create(kind=CALLBACK, queue="maintenance", unique_key=f"batch:{batch.pk}:1:finish")
+    complete(claim())
+    ended = fresh(batch)
+    assert (ended.outcome, ended.callback_job_id) == ("SUCCEEDED", None)
+    assert "IntegrityError" in ended.callback_error
+
+
 def test_the_first_failure_stops_the_others_if_the_batch_says_so() -> None:
     batch = batch_of(4, failure_policy=FailurePolicy.STOP_AT_FIRST_FAILURE)
     first, second = claim(), claim()

@@ -113,6 +113,17 @@ def test_a_fair_queue_prefers_the_organization_with_the_fewest_running_jobs() ->
     assert claimed_ids() == [job.pk for job in expected]
 
 
+def test_a_fair_queue_finds_an_organization_behind_any_number_of_jobs_of_another_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(claiming, "FAIR_WINDOW", 20)
+    Queue.objects.filter(name=QUEUE).update(is_fair=True)
+    loud, quiet = organizations(2)
+    many = [lifecycle.create(kind=KIND, organization_id=loud) for _ in range(40)]
+    few = lifecycle.create(kind=KIND, organization_id=quiet)
+    assert [job.pk for job in (claim(), claim()) if job] == [many[0].pk, few.pk]
+
+
 def test_a_claim_is_one_message_and_a_limit_that_is_not_set_adds_nothing_to_it() -> None:
     statements_of_a_claim()  # after it, the process knows the limits of the queue
     (plain,) = statements_of_a_claim()

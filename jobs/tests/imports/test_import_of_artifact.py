@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db.models.functions import Now
 
-from conftest import Cast
+from conftest import Cast, _key
 from jobs.artifacts import uploads
 from jobs.artifacts.files import artifact_files, opened
 from jobs.artifacts.models import Artifact
@@ -150,6 +150,15 @@ def test_the_callback_of_a_batch_imports_a_file_too(cast: Cast) -> None:
     create_batch("nightly", [], on_finish=callback, by="command:olga")
     work()
     assert get("b").parent.key == "a"
+
+
+def test_a_callback_that_its_requester_may_not_enqueue_is_refused_at_once(cast: Cast) -> None:
+    operator = Api(_key("operator", Role.OPERATOR))
+    body = {"name": "nightly", "members": [], "onFinish": {"kind": KIND, "arguments": {"artifactId": uploaded()}}}
+    assert kind_of(operator.post("/v1/queue/batches", body)) == "not-permitted"
+    body["onFinish"]["arguments"]["artifactId"] = 999_999
+    admin = Api(_key("admin", Role.ADMIN))
+    assert kind_of(admin.post("/v1/queue/batches", body)) == "artifact-not-found"
 
 
 def test_an_import_that_died_before_its_end_was_recorded_is_not_repeated(

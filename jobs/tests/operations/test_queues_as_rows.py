@@ -13,7 +13,7 @@ from jobs.engine.models import Job, Queue
 from jobs.engine.run import Run
 from jobs.engine.runner import run_next
 from jobs.errors import InvalidJobArguments, InvalidQueueSettings, QueueExists, QueueInUse, UnknownQueue
-from jobs.operations import job_operations, queue_operations
+from jobs.operations import bulk, job_operations, queue_operations
 from jobs.operations.enqueue import enqueue
 from jobs.tests.engine_steps import lease_of
 from orgs.audit.models import AuditEntry
@@ -102,6 +102,8 @@ def test_a_job_whose_queue_is_deleted_can_be_retried_once_the_queue_is_back() ->
     queue_operations.delete(NAME, by=OLGA)
     with pytest.raises(UnknownQueue, match="no queue 'exports'"):
         job_operations.retry(job_id=job.pk, by=OLGA)
+    done = bulk.do_on_each([job.pk], bulk.OPERATIONS["retry"], by=OLGA)  # which does not keep it from the others
+    assert (done.count, list(done.skipped)) == (0, ["were of queues that no longer exist"])
     created()
     assert job_operations.retry(job_id=job.pk, by=OLGA).queue == NAME
 
