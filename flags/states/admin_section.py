@@ -15,7 +15,7 @@ from flags.definitions.models import FLAG_KEY, Flag
 from flags.definitions.who_may_define import may_define
 from flags.states import preview
 from flags.states.selectors import as_effective, effective_state, effective_states
-from flags.states.set_flag import set_flag
+from flags.states.set_flag import set_flag_on
 from flagsite.core.actor import current
 from flagsite.core.admin.reason_form import reason_field
 from flagsite.core.errors import FlagsiteError
@@ -133,9 +133,9 @@ def _preview_context(caller: Caller, organization: Organization, values: dict[st
 def _set(
     admin: Any, request: HttpRequest, caller: Caller, organization: Organization, values: dict[str, Any]
 ) -> HttpResponse:
-    with hold_visible_organization(caller, organization.pk):
-        accepted = set_flag(
-            organization_id=organization.pk,
+    with hold_visible_organization(caller, organization.pk) as held:
+        accepted = set_flag_on(
+            held,
             flag_key=values["flag"],
             enabled=values["enabled"],
             requested_by=caller.name,

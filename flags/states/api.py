@@ -25,7 +25,7 @@ from flags.states.serializers import (
     SetImmediatelySerializer,
     SetInBackgroundSerializer,
 )
-from flags.states.set_flag import AcceptedChange, set_flag
+from flags.states.set_flag import AcceptedChange, set_flag_on
 from flagsite.core.api.input import ReasonInput
 from jobs.api.serializers import tracking_url
 from jobs.engine.chains import tracked
@@ -67,8 +67,8 @@ class SetFlag(Endpoint):
         ReasonInput.read(request)
         value = _boolean(enabled)
         with hold_visible_organization(self.caller, orgId) as organization:
-            accepted = set_flag(
-                organization_id=organization.pk,
+            accepted = set_flag_on(
+                organization,
                 flag_key=featureFlagName,
                 enabled=value,
                 requested_by=self.caller.name,
@@ -164,7 +164,7 @@ def _response_with_job(accepted: AcceptedChange, job: Job, organization: Organiz
 
 def _background_response(accepted: AcceptedChange, job: Job, message: str) -> Response:
     change, url = accepted.change, tracking_url(job.pk)
-    off = selectors.why_off_for_everybody(accepted.flag.key)
+    off = selectors.why_off_for_everybody(accepted.flag.key) if accepted.may_be_off_for_everybody else None
     answer = {
         "message": message,
         "processedImmediately": False,

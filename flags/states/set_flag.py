@@ -15,7 +15,7 @@ from flags.definitions.who_may_define import defining_role
 from flags.evaluation.engine import StateValue
 from flags.events import FLAG_CHANGED
 from flags.states import propagation, sql
-from flags.states.models import Change, FlagState
+from flags.states.models import Change
 from flags.states.sql import Span
 from jobs.engine import lifecycle
 from jobs.engine.models import Job
@@ -27,24 +27,60 @@ from orgs.tree import locks
 from orgs.tree.models import Organization
 from orgs.tree.subtrees import Subtree
 
+FLAG_TO_SET = """
+SELECT flag.*, nextval('flags_change_number') AS number,
+       (SELECT enabled FROM flags_flagstate
+         WHERE organization_id = %(organization)s AND flag_id = flag.id) AS before,
+       EXISTS (SELECT FROM flags_flag_prerequisites WHERE from_flag_id = flag.id) AS has_prerequisites
+  FROM flags_flag flag WHERE key = %(key)s FOR SHARE OF flag
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class AcceptedChange:
     """An accepted change, and the job that propagates it.
 
     `job` is None if the organization has no children: then the change is already written. `created` says whether the
-    flag did not exist before.
+    flag did not exist before. `may_be_off_for_everybody` says whether something else than flag states can turn the flag
+    off everywhere (`flags.states.selectors.why_off_for_everybody`).
     """
 
     change: Change
     flag: Flag
     job: Job | None
     created: bool
+    may_be_off_for_everybody: bool
 
 
-def set_flag(
+@dataclass(frozen=True, slots=True)
+class _FlagToSet:
+    """A flag that is locked so that nobody archives or purges it before the commit, and what belongs to the change."""
+
+    flag: Flag
+    number: int
+    """The number of the change."""
+    before: bool | None = None
+    """The stored value of the organization."""
+    created: bool = False
+    has_prerequisites: bool = False
+
+
+def set_flag(*, organization_id: int, **change: Any) -> AcceptedChange:
+    """Set a flag on an organization and everything below it, in a transaction of its own.
+
+    The other arguments and the errors are those of `set_flag_on`. Raises also OrganizationNotFound.
+    """
+    with transaction.atomic():
+        locks.lock_tree_for_reading()
+        organization = Organization.objects.filter(pk=organization_id).first()
+        if organization is None:
+            raise OrganizationNotFound
+        return set_flag_on(organization, **change)
+
+
+def set_flag_on(
+    organization: Organization,
     *,
-    organization_id: int,
     flag_key: str,
     enabled: bool,
     requested_by: str = "",
@@ -52,53 +88,44 @@ def set_flag(
     reason: str = "",
     may_define: bool = True,
 ) -> AcceptedChange:
-    """Set a flag on an organization and everything below it.
+    """Set a flag on an organization and everything below it, in the caller's transaction.
 
-    1. Take the tree lock shared. So nothing is moved or created until the commit, and a later move gets a higher change
-    number. 2. Draw the change number. 3. Write the flag state of an organization without children at once; for an
-    organization with children, create a propagation in the same transaction.
+    1. The caller has taken the tree lock shared, and has read the organization after that. So nothing is moved or
+    created until the commit, and a later move gets a higher change number. 2. Draw the change number. 3. Write the flag
+    state of an organization without children at once; for an organization with children, create a propagation in the
+    same transaction.
 
     With the setting FLAGS_CREATE_ON_SET, a flag that does not exist is created, if the caller may define flags
     (`may_define`): a definition holds for all organizations, so a caller who is bound to an organization may not.
     A killed flag can be set; the value takes effect when the flag is no longer killed.
 
-    Raises OrganizationNotFound, InvalidFlagKey, FlagNotFound, FlagArchived, FlagPurging, OutsideOfYourSubtree.
+    Raises InvalidFlagKey, FlagNotFound, FlagArchived, FlagPurging, OutsideOfYourSubtree.
     """
-    with transaction.atomic():
-        locks.lock_tree_for_reading()
-        organization = Organization.objects.filter(pk=organization_id).first()
-        if organization is None:
-            raise OrganizationNotFound
-        flag, created = _get_or_create_flag(flag_key, requested_by, organization_id, may_define=may_define)
-        stored = FlagState.objects.filter(organization_id=organization_id, flag_id=flag.pk)
-        before = stored.values_list("enabled", flat=True).first()
-        number = sql.next_number()
-        job = None
-        if organization.has_children:
-            arguments = {"featureFlagName": flag_key, "enabled": enabled}
-            job = _create_propagation(
-                organization.subtree, arguments, requested_by=requested_by, correlation_id=correlation_id
-            )
-        else:
-            leaf = Span(organization_id - 1, organization_id, 1)
-            sql.write_span(
-                organization.subtree, leaf, StateValue(flag.pk, enabled, organization_id, number), job_id=None
-            )
-        change = Change.objects.create(
-            number=number,
-            flag=flag,
-            organization_id=organization_id,
-            enabled=enabled,
-            source_id=organization_id,
-            job=job,
-            requested_by=requested_by,
+    found = _get_or_create_flag(flag_key, requested_by, organization.pk, may_define=may_define)
+    flag, number, job = found.flag, found.number, None
+    if organization.has_children:
+        arguments = {"featureFlagName": flag_key, "enabled": enabled}
+        job = _create_propagation(
+            organization.subtree, arguments, requested_by=requested_by, correlation_id=correlation_id
         )
-        audit_log.record(
-            "flag.set", f"flag:{flag_key}", by=requested_by, organization_id=organization_id, reason=reason,
-            before=before, enabled=enabled, changeNumber=number, jobId=job.pk if job else None,
-        )  # fmt: skip
-        _tell(organization, change, flag_key)
-    return AcceptedChange(change, flag, job, created)
+    else:
+        leaf = Span(organization.pk - 1, organization.pk, 1)
+        sql.write_span(organization.subtree, leaf, StateValue(flag.pk, enabled, organization.pk, number), job_id=None)
+    change = Change.objects.create(
+        number=number,
+        flag=flag,
+        organization_id=organization.pk,
+        enabled=enabled,
+        source_id=organization.pk,
+        job=job,
+        requested_by=requested_by,
+    )
+    audit_log.record(
+        "flag.set", f"flag:{flag_key}", by=requested_by, organization_id=organization.pk, reason=reason,
+        before=found.before, enabled=enabled, changeNumber=number, jobId=job.pk if job else None,
+    )  # fmt: skip
+    _tell(organization, change, flag_key)
+    return AcceptedChange(change, flag, job, found.created, flag.killed or found.has_prerequisites)
 
 
 def _tell(organization: Organization, change: Change, flag_key: str) -> None:
@@ -130,21 +157,22 @@ def _create_propagation(subtree: Subtree, arguments: dict[str, Any], *, requeste
     )
 
 
-def _get_or_create_flag(key: str, requested_by: str, organization_id: int, *, may_define: bool) -> tuple[Flag, bool]:
-    """Return the flag, locked so that nobody archives or purges it before the commit, and whether it was created."""
+def _get_or_create_flag(key: str, requested_by: str, organization_id: int, *, may_define: bool) -> _FlagToSet:
+    """Return the flag with the next change number, and create it if it does not exist."""
     check_flag_key(key)
-    rows = Flag.objects.raw("SELECT * FROM flags_flag WHERE key = %s FOR SHARE", [key])
-    flag = next(iter(rows), None)
-    created = False
-    if flag is None:
-        _check_may_create(key, organization_id, may_define=may_define)
-        author = {"created_by": requested_by[:200], "updated_by": requested_by[:200]}
-        flag, created = Flag.objects.get_or_create(key=key, defaults=author)
-        if created:
-            definition = as_json(values_of(flag))
-            audit_log.record("flag.create", f"flag:{key}", by=requested_by, before=None, after=definition, onSet=True)
+    rows: Any = Flag.objects.raw(FLAG_TO_SET, {"key": key, "organization": organization_id})
+    row = next(iter(rows), None)
+    if row is not None:
+        _check_settable(row)
+        return _FlagToSet(row, row.number, before=row.before, has_prerequisites=row.has_prerequisites)
+    _check_may_create(key, organization_id, may_define=may_define)
+    author = {"created_by": requested_by[:200], "updated_by": requested_by[:200]}
+    flag, created = Flag.objects.get_or_create(key=key, defaults=author)
+    if created:
+        definition = as_json(values_of(flag))
+        audit_log.record("flag.create", f"flag:{key}", by=requested_by, before=None, after=definition, onSet=True)
     _check_settable(flag)
-    return flag, created
+    return _FlagToSet(flag, sql.next_number(), created=created, has_prerequisites=not created)
 
 
 def check_can_be_set(key: str, organization_id: int, *, may_define: bool = True) -> bool:

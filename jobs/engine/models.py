@@ -8,11 +8,11 @@ from typing import ClassVar
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
-from django.db.models.fields.json import KeyTransform
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from jobs.engine.batch_part import PartOfBatch
+from jobs.engine.job_indexes import INDEXES, UNIQUENESS
 from jobs.engine.states import FINAL, OPEN, Status
 from orgs.tree.models import Organization
 
@@ -298,56 +298,9 @@ class Job(PartOfBatch):
                 condition=models.Q(parent_job__isnull=True) | models.Q(retry_count__gte=1),
                 name="retry_has_a_number",
             ),
-            # A chain cannot fork: if two failures are recorded at the same time, the second retry has a number that
-            # exists already. Every query for a chain uses this index as well.
-            models.UniqueConstraint(fields=["parent_job", "retry_count"], name="one_retry_of_each_number"),
-            models.UniqueConstraint(
-                fields=["unique_key"], name="one_job_of_each_unique_key", condition=models.Q(unique_key__isnull=False)
-            ),
+            *UNIQUENESS,
         ]
-        indexes: ClassVar = [
-            # claim and rescuer: the due job of a queue that has to run next
-            models.Index(
-                fields=["queue", "-priority", "run_at", "id"],
-                name="job_due",
-                condition=models.Q(status=Status.PENDING),
-            ),
-            # metrics: the counts of released jobs that wait again; the index has very few entries
-            models.Index(
-                fields=["queue"],
-                name="job_handed_back",
-                condition=models.Q(status=Status.PENDING, claims__gt=0),
-            ),
-            # rescuer: expired leases; claim: how many jobs of a queue run. The lease is no column of the index, so
-            # that a renewal, which comes with the progress of each chunk, changes no index.
-            models.Index(
-                fields=["queue"],
-                name="job_running",
-                condition=models.Q(status=Status.IN_PROGRESS),
-            ),
-            # rescuer: jobs that have not started in time
-            models.Index(
-                fields=["start_by"],
-                name="job_start_by",
-                condition=models.Q(status=Status.PENDING, start_by__isnull=False),
-            ),
-            # GET /jobs/{orgId}: an organization's jobs, newest first
-            models.Index(fields=["organization", "-id"], name="job_of_organization"),
-            # filters and search of the admin site, newest first
-            models.Index(fields=["status", "-id"], name="job_by_status"),
-            models.Index(fields=["ended_as", "-id"], name="attempt_by_end"),
-            # overview: chains by status, each counted by its first job
-            models.Index(fields=["status", "-id"], name="first_job_by_status", condition=models.Q(parent_job=None)),
-            models.Index(fields=["organization", "status", "-id"], name="job_of_organization_by_status"),
-            models.Index(fields=["queue", "-id"], name="job_by_queue"),
-            models.Index(fields=["trigger", "-id"], name="job_by_trigger"),
-            models.Index(fields=["created_at"], name="job_by_time"),
-            models.Index(fields=["completed_at"], name="job_by_end"),
-            models.Index(fields=["requested_by", "-id"], name="job_by_who_asked"),
-            models.Index(fields=["correlation_id"], name="job_by_correlation"),
-            models.Index(KeyTransform("featureFlagName", "arguments"), models.F("id").desc(), name="job_by_flag"),
-            *PartOfBatch.INDEXES,
-        ]
+        indexes: ClassVar = [*INDEXES, *PartOfBatch.INDEXES]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.pk}"

@@ -118,7 +118,7 @@ class _Sums:
     seconds: float = 0.0
 
 
-COUNTS = " UNION ALL ".join(  # index first_job_by_status
+COUNTS = " UNION ALL ".join(  # index job_by_status_and_chain
     f"SELECT '{status}', (SELECT count(*) FROM (SELECT FROM jobs_job WHERE status = '{status}' "  # noqa: S608 - no input in it
     "AND parent_job_id IS NULL LIMIT %(limit)s) job)"
     for status in Status.values

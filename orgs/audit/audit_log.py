@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,14 @@ from orgs.audit.models import AuditEntry
 from orgs.errors import ActorMissing
 
 log = structlog.get_logger(__name__)
+
+
+RECORD = """
+INSERT INTO orgs_historyentry
+       (actor, action, reason, via, address, correlation_id, subject, organization_id, details)
+VALUES (%(actor)s, %(action)s, %(reason)s, %(via)s, %(address)s, %(correlation_id)s, %(subject)s, %(organization_id)s,
+        %(details)s)
+"""
 
 
 def record(
@@ -35,17 +44,19 @@ def record(
     """
     context = actor.current()
     name = _name_of_actor(by, action, subject)
-    AuditEntry.objects.create(
-        actor=name[:200],
-        action=action,
-        subject=subject[:300],
-        organization_id=organization_id,
-        reason=reason or context.reason,
-        details=details,
-        via=context.channel,
-        address=context.address,
-        correlation_id=context.correlation_id,
-    )
+    entry: dict[str, Any] = {
+        "actor": name[:200],
+        "action": action,
+        "subject": subject[:300],
+        "organization_id": organization_id,
+        "reason": reason or context.reason,
+        "details": json.dumps(details),
+        "via": context.channel,
+        "address": context.address,
+        "correlation_id": context.correlation_id,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(RECORD, entry)
     logged = {"action": action, "subject": subject, "by": name, "via": context.channel}
     more = {"organizationId": organization_id, "reason": reason or context.reason}
     transaction.on_commit(partial(log.info, "operation_recorded", **logged, **more))

@@ -64,7 +64,7 @@ def test_a_read_takes_as_many_queries_for_a_big_tree_as_for_a_small_one(cast: Ca
 
 
 WRITES = {
-    "POST /{acme}/flag/true": (None, 202, 13),
+    "POST /{acme}/flag/true": (None, 202, 7),
     "POST /{oslo}/flag/true": (None, 200, 14),
     "POST /organizations": ({"name": "N", "key": "n", "parentId": "acme"}, 201, 15),
     "PATCH /organizations/{oslo}": ({"name": "N"}, 200, 10),
