@@ -15,6 +15,7 @@ LIMITS = [*(f"{bound:g}" for bound in BOUNDS), "+Inf"]
 BY_KIND = ["queue", "kind"]
 BY_OUTCOME = [*BY_KIND, "outcome"]
 BY_RETRY = [*BY_OUTCOME, "trigger", "retry"]
+BATCH_OUTCOMES = ("succeeded", "partial", "failed", "cancelled")
 NOT_COUNTED = "unknown"
 """The trigger of attempts that ended before Flagsite counted attempts by trigger."""
 
@@ -28,6 +29,8 @@ def metrics(figures: EngineMetrics) -> Iterator[Metric]:
     yield from _organizations(figures)
     yield from _queues(figures)
     yield from _workers(figures)
+    yield from _batches(figures)
+    yield from _deliveries(figures)
     yield from _engine(figures)
 
 
@@ -127,6 +130,33 @@ def _workers(figures: EngineMetrics) -> Iterator[Metric]:
         "flagsite_worker_slots", "Jobs that these workers can run at the same time.", value=workers.slots
     )
     yield GaugeMetricFamily("flagsite_worker_slots_busy", "Jobs that are running.", value=workers.busy)
+
+
+def _batches(figures: EngineMetrics) -> Iterator[Metric]:
+    yield GaugeMetricFamily("flagsite_batches_open", "Batches that have not ended.", value=figures.batches.count)
+    yield GaugeMetricFamily("flagsite_batch_oldest_open_seconds", "How long the oldest open batch has been open.",
+                            value=figures.batches.oldest)  # fmt: skip
+    ended = CounterMetricFamily("flagsite_batches", "Batches that ended, by outcome. After a reopening a batch ends "
+                                "once more.", labels=["outcome"])  # fmt: skip
+    for outcome in BATCH_OUTCOMES:
+        ended.add_metric([outcome], figures.counters.get(f"batches_{outcome}", 0))
+    yield ended
+
+
+def _deliveries(figures: EngineMetrics) -> Iterator[Metric]:
+    deliveries = GaugeMetricFamily("flagsite_deliveries_open", "Deliveries by state: gathering (waits for further "
+                                   "events), pending (waits or is tried again).",
+                                   labels=["channel", "state"])  # fmt: skip
+    oldest = GaugeMetricFamily("flagsite_delivery_oldest_seconds", "How long the oldest pending delivery has waited.",
+                               labels=["channel"])  # fmt: skip
+    outbox = GaugeMetricFamily("flagsite_outbox_deliveries", "Deliveries that were not sent, because their channel has "
+                               "no settings.", labels=["channel"])  # fmt: skip
+    for line in figures.deliveries:
+        for state in ("gathering", "pending"):
+            deliveries.add_metric([line.channel, state], getattr(line, state))
+        oldest.add_metric([line.channel], line.oldest)
+        outbox.add_metric([line.channel], line.outbox)
+    yield from (deliveries, oldest, outbox)
 
 
 def _engine(figures: EngineMetrics) -> Iterator[Metric]:

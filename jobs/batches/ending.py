@@ -7,6 +7,7 @@ exactly one sees that no other is open, and only this one ends the batch.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import structlog
@@ -20,6 +21,7 @@ from flagsite.core.errors import FlagsiteError
 from flagsite.core.storable_text import storable
 from jobs.batches.members import MemberCounts, count_now, jobs_of_members
 from jobs.batches.models import Batch, BatchOutcome, FailurePolicy
+from jobs.counting import counters
 from jobs.engine import lifecycle, transitions
 from jobs.engine.batch_part import BatchRole, batch_rule
 from jobs.engine.kinds import kind_named
@@ -83,6 +85,7 @@ def end_if_done(batch: Batch) -> bool:
         name: getattr(counts, name) for name in ("succeeded", "partial", "failed", "cancelled")
     }  # fmt: skip
     Batch.objects.filter(pk=batch.pk).update(outcome=outcome, finished_at=Now(), **columns, **_follower(batch))
+    transaction.on_commit(partial(counters.add, f"batches_{outcome.lower()}"), robust=True)
     transitions.log_on_commit(log.info, "batch_finished", **_fields(batch), outcome=str(outcome), **columns)
     notify(
         BATCH_ENDED,

@@ -94,6 +94,26 @@ class WorkersNow:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchesNow:
+    """The number of open batches, and for how many seconds the oldest of them has been open."""
+
+    count: int = 0
+    oldest: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveriesNow:
+    """The deliveries of a channel that gather events, that wait or are tried again, and that stay in the outbox."""
+
+    channel: str
+    gathering: int
+    pending: int
+    outbox: int
+    oldest: float
+    """For how many seconds the oldest pending delivery has waited since its creation."""
+
+
+@dataclass(frozen=True, slots=True)
 class EngineMetrics:
     """All figures of the engine at one moment."""
 
@@ -102,6 +122,8 @@ class EngineMetrics:
     organizations: list[OrganizationCounts] = field(default_factory=list)
     queues: list[QueueNow] = field(default_factory=list)
     workers: WorkersNow = field(default_factory=lambda: WorkersNow(0, 0, 0))
+    batches: BatchesNow = BatchesNow()
+    deliveries: list[DeliveriesNow] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=dict)
     """The counters of `jobs.counting.counters`, by name."""
     seconds_since_rescuer_run: float | None = None
@@ -146,13 +168,24 @@ queues AS (
       FROM jobs_queue queue LEFT JOIN waiting ON waiting.queue = queue.name),
 workers AS (
     SELECT count(*) AS workers, COALESCE(sum(concurrency), 0) AS slots FROM jobs_worker
-     WHERE seen_at >= statement_timestamp() - {ALIVE_SECONDS} * interval '1 second')
+     WHERE seen_at >= statement_timestamp() - {ALIVE_SECONDS} * interval '1 second'),
+batches AS (  -- index open_batch
+    SELECT count(*) AS count, COALESCE(extract(epoch FROM statement_timestamp() - min(created_at)), 0) AS oldest
+      FROM jobs_batch WHERE finished_at IS NULL),
+deliveries AS (  -- index delivery_by_state
+    SELECT channel, count(*) FILTER (WHERE state = 'GATHERING') AS gathering,
+           count(*) FILTER (WHERE state = 'PENDING') AS pending, count(*) FILTER (WHERE state = 'OUTBOX') AS outbox,
+           COALESCE(extract(epoch FROM statement_timestamp()
+                                       - min(created_at) FILTER (WHERE state = 'PENDING')), 0) AS oldest
+      FROM jobs_delivery WHERE state IN ('GATHERING', 'PENDING', 'OUTBOX') GROUP BY channel)
 SELECT json_build_object(
     'ended', (SELECT json_agg(row_to_json(entry)) FROM ended entry),
     'attempts', (SELECT json_agg(row_to_json(entry)) FROM attempts entry),
     'organizations', (SELECT json_agg(row_to_json(entry)) FROM organizations entry),
     'queues', (SELECT json_agg(row_to_json(entry)) FROM queues entry),
     'workers', (SELECT row_to_json(entry) FROM workers entry),
+    'batches', (SELECT row_to_json(entry) FROM batches entry),
+    'deliveries', (SELECT json_agg(row_to_json(entry)) FROM deliveries entry),
     'busy', (SELECT COALESCE(sum(running), 0) FROM running),
     'counters', (SELECT json_object_agg(name, value) FROM jobs_enginecount),
     'seconds_since_rescuer_run', (SELECT extract(epoch FROM statement_timestamp() - changed_at)
@@ -178,6 +211,8 @@ def read() -> EngineMetrics:
             for row in figures["queues"] or ()
         ],
         workers=WorkersNow(figures["workers"]["workers"], figures["workers"]["slots"], figures["busy"]),
+        batches=BatchesNow(**figures["batches"]),
+        deliveries=[DeliveriesNow(**row) for row in figures["deliveries"] or ()],
         counters=figures["counters"] or {},
         seconds_since_rescuer_run=figures["seconds_since_rescuer_run"],
     )

@@ -15,7 +15,15 @@ from prometheus_client.core import Metric
 from flagsite.core.retry import decorators
 from flagsite.metrics import job_metrics, requests
 from jobs.counting.hourly_metrics import BOUNDS
-from jobs.metrics.engine_metrics import AttemptCount, EndedAttempts, EngineMetrics, OrganizationCounts, QueueNow, Times
+from jobs.metrics.engine_metrics import (
+    AttemptCount,
+    DeliveriesNow,
+    EndedAttempts,
+    EngineMetrics,
+    OrganizationCounts,
+    QueueNow,
+    Times,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 DASHBOARD, ALERTS, LOGS = (ROOT / "docs" / name for name in ("grafana.json", "alerts.yml", "logs.md"))
@@ -33,6 +41,7 @@ def known() -> set[str]:
         [AttemptCount("q", "k", "completed", "request", 0, 1)],
         [OrganizationCounts("q", "k", 1, 1, 1)],
         [QueueNow("q", False, 1, 1, 1, 1.0)],
+        deliveries=[DeliveriesNow("email", 1, 1, 1, 1.0)],
         counters={},
         seconds_since_rescuer_run=1.0,
     )

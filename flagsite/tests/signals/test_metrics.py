@@ -9,14 +9,18 @@ from django.db import OperationalError, transaction
 from django.db.models.functions import Now
 
 from conftest import Cast
+from flagsite.metrics.job_metrics import BATCH_OUTCOMES
 from flagsite.tests.signals.scraping import Sample, names, samples_of, total
+from jobs.batches.models import Batch
 from jobs.counting import hourly_metrics
 from jobs.counting.models import HourlyMetrics
 from jobs.engine import claiming, lifecycle, rescuer, runner
 from jobs.engine.models import Job, Queue
 from jobs.engine.run import Run
 from jobs.metrics import engine_metrics, probe_job
+from jobs.notifications.models import Delivery
 from jobs.operations import cleanup, job_operations, queue_operations
+from jobs.tests.batches import batch_steps
 from jobs.tests.engine_steps import KIND, LONG_AGO, claimed, doing, lease_of, make_due, waiting
 from orgs.tests.api import Api, kind_of
 from orgs.tests.failing_queries import failing_queries
@@ -259,3 +263,46 @@ def test_no_second_canary_is_sent_while_one_waits() -> None:
     assert probe_job.send_probe() is not None
     assert probe_job.send_probe() is None
     assert Job.objects.count() == 1
+
+
+def test_batches_are_told_while_they_are_open_and_when_they_have_ended(reader_key: str) -> None:
+    batch = batch_steps.batch_of(2)
+    Batch.objects.filter(pk=batch.pk).update(created_at=LONG_AGO)
+    samples = scraped(reader_key)
+    assert total(samples, "flagsite_batches_open") == 1
+    assert total(samples, "flagsite_batch_oldest_open_seconds") > 10**8
+    batch_steps.complete(batch_steps.claim())
+    batch_steps.fail(batch_steps.claim())
+    batch_steps.batch_of(1)
+    batch_steps.complete(batch_steps.claim())
+    samples = scraped(reader_key)
+    assert total(samples, "flagsite_batches_open") == total(samples, "flagsite_batch_oldest_open_seconds") == 0
+    counts = {outcome: total(samples, "flagsite_batches_total", outcome=outcome) for outcome in BATCH_OUTCOMES}
+    assert counts == {"succeeded": 1, "partial": 1, "failed": 0, "cancelled": 0}
+
+
+def test_the_end_of_a_batch_that_is_rolled_back_is_not_counted(reader_key: str) -> None:
+    batch_steps.batch_of(1)
+    job = batch_steps.claim()
+    with pytest.raises(RuntimeError), transaction.atomic():
+        batch_steps.complete(job)
+        raise RuntimeError
+    assert total(scraped(reader_key), "flagsite_batches_total") == 0
+
+
+def test_open_deliveries_and_the_outbox_are_told_by_channel(reader_key: str) -> None:
+    states = {"GATHERING": 1, "PENDING": 2, "OUTBOX": 3, "SENT": 4, "FAILED": 5}
+    Delivery.objects.bulk_create(
+        Delivery(channel="email", message_id=f"{state}-{number}", state=state)
+        for state, count in states.items()
+        for number in range(count)
+    )
+    Delivery.objects.create(channel="push", message_id="push", state="OUTBOX")
+    Delivery.objects.filter(message_id__in=("PENDING-0", "OUTBOX-0")).update(created_at=LONG_AGO)
+    samples = scraped(reader_key)
+    assert total(samples, "flagsite_deliveries_open", channel="email", state="gathering") == 1
+    assert total(samples, "flagsite_deliveries_open", channel="email", state="pending") == 2
+    assert total(samples, "flagsite_outbox_deliveries", channel="email") == 3
+    assert total(samples, "flagsite_outbox_deliveries", channel="push") == 1
+    assert total(samples, "flagsite_delivery_oldest_seconds", channel="email") > 10**8
+    assert total(samples, "flagsite_delivery_oldest_seconds", channel="push") == 0
