@@ -76,7 +76,19 @@ def _send_finished(root_id: int) -> None:
     task_finished.send_robust(type(task.get_backend()), task_result=results.of_chain(attempts, task))
 
 
-@job_kind(KIND, summary="Call a task of the host project.", attempt_seconds=DEFAULT_ATTEMPT_SECONDS, on_end=_tell_end)
+def _is_end_awaited() -> bool:
+    """Return whether somebody receives the ends of tasks, beside the library itself, which only logs them."""
+    return len(task_finished.receivers) > 1
+
+
+@job_kind(
+    KIND,
+    summary="Call a task of the host project.",
+    attempt_seconds=DEFAULT_ATTEMPT_SECONDS,
+    on_end=_tell_end,
+    follows_success=_is_end_awaited,
+    continues=True,
+)
 def call_task(run: Run) -> None:
     """Call the function of the task with its arguments, and keep what it returns as the result.
 

@@ -39,7 +39,8 @@ UNKNOWN = Following()
 def may_end_at_once(run: Run) -> bool:
     """Return whether `end_at_once` may end the attempt, as far as the worker knows."""
     kind = find_kind(run.job.kind)
-    return run.job.parent_job_id is None and not run.artifacts and (kind is None or kind.on_end is None)
+    follows = kind is not None and kind.on_end is not None and kind.follows_success()
+    return run.job.parent_job_id is None and not run.artifacts and not follows
 
 
 def end_at_once(run: Run, claim: Claim | None) -> tuple[bool, Following]:

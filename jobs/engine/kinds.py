@@ -56,6 +56,8 @@ class JobKind:
     """The seconds before each automatic retry; None means the retries and the backoff of the queue."""
     on_end: Callable[[Any, str], None] | None = None
     """Called with the job and the status of its chain, in the transaction in which the chain ends."""
+    follows_success: Callable[[], bool] = lambda: True
+    """Whether `on_end` has something to do if the chain is COMPLETED. If not, such a chain ends with one statement."""
     is_told: bool = True
     """Whether a chain that fails is an event (`job.failed`)."""
     continues: bool = False

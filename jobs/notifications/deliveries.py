@@ -6,13 +6,13 @@ it once more, with the same message id, so that the receiver can recognize the d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import structlog
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
@@ -20,8 +20,8 @@ from flagsite.core import actor, secret_text
 from flagsite.core.secret_text import SecretUnreadable
 from flagsite.core.site_address import page_address
 from flagsite.core.storable_text import storable
-from jobs.engine import lifecycle
-from jobs.engine.kinds import job_kind
+from jobs.engine import backoff, lifecycle, new_jobs, transitions
+from jobs.engine.kinds import job_kind, kind_named
 from jobs.engine.models import Job
 from jobs.engine.run import Run
 from jobs.engine.states import Status
@@ -45,6 +45,10 @@ ENDS = {
     Status.CANCELLED: DeliveryState.CANCELLED,
 }
 """The status of a delivery by the status with which its chain ends, if nothing was sent."""
+SET_JOBS = """
+UPDATE jobs_delivery delivery SET job_id = own.job_id
+  FROM unnest(%s::bigint[], %s::bigint[]) AS own (id, job_id) WHERE delivery.id = own.id
+"""
 OPEN = (DeliveryState.GATHERING, DeliveryState.PENDING)
 
 
@@ -52,7 +56,42 @@ def create(
     *, channel: str, target: str, subject: str, text: str, organization_id: int | None = None, by: str = ""
 ) -> Delivery:
     """Create a delivery to a checked address and the job that sends it, in the caller's transaction."""
-    return _create(
+    delivery = new(channel=channel, target=target, subject=subject, text=text, organization_id=organization_id, by=by)
+    return _stored(delivery)
+
+
+def create_for(subscription: Subscription, *, subject: str, text: str, by: str = "") -> Delivery:
+    """Create a delivery to the address of a subscription and the job that sends it, in the caller's transaction."""
+    return _stored(new_for(subscription, subject=subject, text=text, by=by))
+
+
+def create_many(deliveries: Sequence[Delivery]) -> None:
+    """Store deliveries of `new` and `new_for`, and create their jobs, in the caller's transaction.
+
+    The number of statements does not depend on the number of deliveries.
+    """
+    Delivery.objects.bulk_create(deliveries)
+    queue = transitions.queue_named(QUEUE)
+    jobs = [
+        lifecycle.new_job(
+            kind_named(_kind(delivery)), QUEUE, max_retries=backoff.retries_allowed(_kind(delivery), queue),
+            **_work(delivery),
+        )
+        for delivery in deliveries
+    ]  # fmt: skip
+    new_jobs.create_many(jobs)
+    for delivery, job in zip(deliveries, jobs, strict=True):
+        delivery.job_id = job.pk
+        transitions.log_on_commit(log.info, "job_created", **transitions.log_fields(job), kind=job.kind)
+    with connection.cursor() as cursor:
+        cursor.execute(SET_JOBS, [[delivery.pk for delivery in deliveries], [job.pk for job in jobs]])
+
+
+def new(
+    *, channel: str, target: str, subject: str, text: str, organization_id: int | None = None, by: str = ""
+) -> Delivery:
+    """Return a delivery to a checked address, which is not stored yet."""
+    return _new(
         by=by,
         channel=channel,
         target=secret_text.encrypt(target),
@@ -63,9 +102,9 @@ def create(
     )
 
 
-def create_for(subscription: Subscription, *, subject: str, text: str, by: str = "") -> Delivery:
-    """Create a delivery to the address of a subscription and the job that sends it, in the caller's transaction."""
-    return _create(by=by, subject=subject[:300], text=text, **_of(subscription))
+def new_for(subscription: Subscription, *, subject: str, text: str, by: str = "") -> Delivery:
+    """Return a delivery to the address of a subscription, which is not stored yet."""
+    return _new(by=by, subject=subject[:300], text=text, **_of(subscription))
 
 
 def gather_for(subscription: Subscription, events: Mapping[str, Any]) -> Delivery:
@@ -74,7 +113,7 @@ def gather_for(subscription: Subscription, events: Mapping[str, Any]) -> Deliver
     The subscription must have no other delivery that gathers.
     """
     wait = timedelta(seconds=subscription.digest_seconds)
-    return _create(wait=wait, events=dict(events), state=DeliveryState.GATHERING, **_of(subscription))
+    return _stored(_new(events=dict(events), state=DeliveryState.GATHERING, **_of(subscription)), wait=wait)
 
 
 def _of(subscription: Subscription) -> dict[str, Any]:
@@ -83,26 +122,34 @@ def _of(subscription: Subscription) -> dict[str, Any]:
     return {"subscription": subscription} | {name: getattr(subscription, name) for name in names}
 
 
-def _create(*, wait: timedelta = timedelta(), by: str = "", **columns: Any) -> Delivery:
-    delivery = Delivery.objects.create(
-        message_id=f"msg_{uuid4().hex}", requested_by=by or actor.current().actor, **columns
-    )
-    _start(delivery, wait=wait, by=by)
+def _new(*, by: str = "", **columns: Any) -> Delivery:
+    return Delivery(message_id=f"msg_{uuid4().hex}", requested_by=by or actor.current().actor, **columns)
+
+
+def _stored(delivery: Delivery, *, wait: timedelta = timedelta()) -> Delivery:
+    delivery.save(force_insert=True)
+    _start(delivery, wait=wait, by=delivery.requested_by)
     return delivery
 
 
-def _start(delivery: Delivery, *, wait: timedelta = timedelta(), by: str = "") -> None:
+def _kind(delivery: Delivery) -> str:
+    return WEBHOOK_KIND if delivery.channel == Channel.WEBHOOK else KIND
+
+
+def _work(delivery: Delivery, *, by: str = "") -> dict[str, Any]:
+    """Return the columns of the job that sends the delivery."""
+    return {
+        "arguments": {"deliveryId": delivery.pk},
+        "organization_id": delivery.organization_id,
+        "requested_by": by or delivery.requested_by,
+        "correlation_id": actor.current().correlation_id,
+        "trigger": Job.Trigger.EVENT,
+    }
+
+
+def _start(delivery: Delivery, *, by: str, wait: timedelta = timedelta()) -> None:
     """Create the chain that sends the delivery."""
-    context = actor.current()
-    job = lifecycle.create(
-        kind=WEBHOOK_KIND if delivery.channel == Channel.WEBHOOK else KIND,
-        arguments={"deliveryId": delivery.pk},
-        organization_id=delivery.organization_id,
-        requested_by=by or context.actor,
-        correlation_id=context.correlation_id,
-        trigger=Job.Trigger.EVENT,
-        wait=wait,
-    )
+    job = lifecycle.create(kind=_kind(delivery), wait=wait, **_work(delivery, by=by))
     delivery.job_id = job.pk
     Delivery.objects.filter(pk=delivery.pk).update(job_id=job.pk)
 
@@ -154,6 +201,7 @@ def follow_end(job: Job, status: Status) -> None:
     summary="Send one message to one recipient.",
     attempt_seconds=ATTEMPT_SECONDS,
     on_end=follow_end,
+    follows_success=lambda: False,
     is_told=False,
 )
 @job_kind(
@@ -163,6 +211,7 @@ def follow_end(job: Job, status: Status) -> None:
     attempt_seconds=ATTEMPT_SECONDS,
     retry_waits=webhook.RETRY_WAITS,
     on_end=follow_end,
+    follows_success=lambda: False,
     is_told=False,
 )
 def deliver(run: Run) -> None:
@@ -181,7 +230,9 @@ def deliver(run: Run) -> None:
     except (PermanentFailure, SecretUnreadable) as failure:
         Delivery.objects.filter(pk=delivery.pk).update(error=failure.detail)
         raise PermanentFailure(failure.detail) from None
-    Delivery.objects.filter(pk=delivery.pk).update(state=DeliveryState.PENDING, attempts=F("attempts") + 1)
+    own = Delivery.objects.filter(pk=delivery.pk, job_id=run.job.root_id)
+    if not own.update(state=DeliveryState.PENDING, attempts=F("attempts") + 1):
+        raise NothingLeftToDo("A replay sends the delivery.")
     try:
         answer = storable(the_way.send(message))  # a receiver may answer anything; the message is sent all the same
     except NotDelivered as failure:
@@ -200,13 +251,21 @@ def _closed(delivery_id: int, *, chain: int) -> Delivery:
 
     Raises NothingLeftToDo if it was deleted, or if a replay has started another chain meanwhile, which sends it.
     """
+    delivery = Delivery.objects.filter(pk=delivery_id).first()
+    if delivery is not None and delivery.state == DeliveryState.GATHERING:
+        delivery = _end_of_gathering(delivery_id)
+    if delivery is None:
+        raise NothingLeftToDo("The delivery was deleted.")
+    if delivery.job_id != chain:
+        raise NothingLeftToDo(f"Job {delivery.job_id} sends the delivery.")
+    return delivery
+
+
+def _end_of_gathering(delivery_id: int) -> Delivery | None:
+    """Make one message of the events that the delivery has gathered. Only this needs a lock of the delivery."""
     with transaction.atomic():
         delivery = Delivery.objects.select_for_update().filter(pk=delivery_id).first()
-        if delivery is None:
-            raise NothingLeftToDo("The delivery was deleted.")
-        if delivery.job_id != chain:
-            raise NothingLeftToDo(f"Job {delivery.job_id} sends the delivery.")
-        if delivery.state == DeliveryState.GATHERING:
+        if delivery is not None and delivery.state == DeliveryState.GATHERING:
             delivery.subject, delivery.text = digest.words(delivery.events)
             delivery.state = DeliveryState.PENDING
             delivery.save(update_fields=["subject", "text", "state"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -12,7 +12,7 @@ from jobs.engine.run import Run
 from jobs.errors import InvalidJobArguments, InvalidSubscription, PermanentFailure
 from jobs.notifications import deliveries
 from jobs.notifications.channels.all_channels import way
-from jobs.notifications.models import Channel, Subscription
+from jobs.notifications.models import Channel, Delivery, Subscription
 
 KIND = "notification"
 BATCH_SIZE = 200
@@ -104,8 +104,7 @@ def notify_recipients(run: Run) -> None:
         run.check()
         chosen = recipients[start : start + BATCH_SIZE]
         with transaction.atomic():
-            for recipient in chosen:
-                _create(run, recipient)
+            deliveries.create_many(_deliveries(run, chosen))
             start += len(chosen)
             run.record_progress(processed=len(chosen), checkpoint={"next": start})
     run.set_result({"deliveries": len(recipients)})
@@ -119,17 +118,16 @@ def _check_again(arguments: Mapping[str, Any]) -> None:
         raise PermanentFailure(f"{error.detail} Nothing was sent.") from None
 
 
-def _create(run: Run, recipient: dict[str, Any]) -> None:
-    arguments, by = run.job.arguments, run.job.requested_by
-    words = {"subject": arguments["subject"], "text": arguments["text"], "by": by}
-    if "channel" in recipient:
-        deliveries.create(
-            channel=recipient["channel"],
-            target=recipient["to"],
-            organization_id=run.job.organization_id,
-            **words,
-        )
-        return
-    subscription = Subscription.objects.filter(pk=recipient["subscriptionId"]).first()
-    if subscription is not None:  # else it was deleted meanwhile
-        deliveries.create_for(subscription, **words)
+def _deliveries(run: Run, recipients: Sequence[dict[str, Any]]) -> list[Delivery]:
+    """Return the deliveries to these recipients, without subscriptions that were deleted meanwhile."""
+    arguments, organization_id = run.job.arguments, run.job.organization_id
+    words = {"subject": arguments["subject"], "text": arguments["text"], "by": run.job.requested_by}
+    ids = [recipient["subscriptionId"] for recipient in recipients if "subscriptionId" in recipient]
+    subscriptions = Subscription.objects.in_bulk(ids) if ids else {}
+    return [
+        deliveries.new(channel=one["channel"], target=one["to"], organization_id=organization_id, **words)
+        if "channel" in one
+        else deliveries.new_for(subscriptions[one["subscriptionId"]], **words)
+        for one in recipients
+        if "channel" in one or one["subscriptionId"] in subscriptions
+    ]

@@ -47,11 +47,13 @@ def returns(what: str) -> Any:
 
 @task(takes_context=True)
 def counts_to(context: JobContext, last: int) -> dict[str, Any]:
-    """Count in steps that a worker may stop between, and go on from the checkpoint."""
+    """Count in steps that a worker may stop between, and go on from the checkpoint. The first attempt fails at 3."""
     begin = (context.run.job.checkpoint or {}).get("done", 0)
     for number in range(begin, last):
         context.run.record_progress(processed=1, total=last, checkpoint={"done": number + 1})
         context.run.check()
+        if left_failures and number == 3:
+            raise left_failures.pop()
     return {"attempt": context.attempt, "began": begin, "id": context.task_result.id}
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 from django.conf import LazySettings
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django_tasks import TaskResult, TaskResultStatus, default_task_backend
 from django_tasks.exceptions import InvalidTaskError, TaskResultDoesNotExist, TaskResultMismatch
 from django_tasks.signals import task_enqueued, task_finished, task_started
@@ -246,6 +247,34 @@ def test_a_task_with_a_context_goes_on_from_its_checkpoint_after_a_worker_has_st
     result.refresh()
     assert result.return_value == {"attempt": 1, "began": 2, "id": result.id}
     assert job_of(result).processed == 5
+
+
+def test_a_retry_of_a_task_with_a_context_goes_on_from_the_checkpoint() -> None:
+    shop_tasks.left_failures[:] = [ConnectionError("away")]
+    result = shop_tasks.counts_to.enqueue(5)
+    run_all()
+    result.refresh()
+    assert result.return_value == {"attempt": 2, "began": 4, "id": result.id}
+
+
+def test_only_an_awaited_end_costs_more_than_the_end_of_another_job() -> None:
+    def messages() -> int:
+        shop_tasks.add.enqueue(1)
+        runner.run_due("report")  # the process knows its queues
+        with CaptureQueriesContext(connection) as captured:
+            runner.run_due("default")
+        return len([each for each in captured if "SAVEPOINT" not in each["sql"]])
+
+    alone = messages()
+
+    def receive(**_: Any) -> None:
+        pass
+
+    task_finished.connect(receive)
+    try:
+        assert alone == 2 < messages()
+    finally:
+        task_finished.disconnect(receive)
 
 
 def test_the_signals_of_tasks_are_sent(django_capture_on_commit_callbacks: Any) -> None:

@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from conftest import Cast, _key
-from jobs.engine.models import Job
-from jobs.notifications import notification_job
+from jobs.engine import runner
+from jobs.engine.models import Job, Queue
+from jobs.notifications import deliveries, notification_job
 from jobs.notifications.models import Delivery, DeliveryState, Subscription
-from jobs.tests.notifications.doubles import Receiver
-from jobs.tests.notifications.sending import let_time_pass, run_all
+from jobs.tests.notifications.doubles import MailServer, Receiver
+from jobs.tests.notifications.sending import email, let_time_pass, run_all
 from jobs.tests.notifications.stored import subscription_and_delivery
 from orgs.access.models import Role
 from orgs.audit.models import AuditEntry
@@ -227,15 +230,15 @@ def test_a_secret_is_rotated_and_the_new_one_is_shown_once(api: Api) -> None:
 
 def test_a_retry_of_a_notification_creates_no_delivery_again(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notification_job, "BATCH_SIZE", 3)
-    create, calls = notification_job._create, []
+    create_many, calls = deliveries.create_many, []
 
-    def die_at_the_fifth(*given: Any) -> None:
+    def die_after_the_second(given: Any) -> None:
+        create_many(given)
         calls.append(given)
-        if len(calls) == 5:
+        if len(calls) == 2:
             raise RuntimeError("killed")
-        create(*given)
 
-    monkeypatch.setattr(notification_job, "_create", die_at_the_fifth)
+    monkeypatch.setattr(deliveries, "create_many", die_after_the_second)
     recipients = [{"channel": "email", "to": f"p{number}@example.com"} for number in range(7)]
     arguments = {"subject": "Hello", "text": "All is well.", "recipients": recipients}
     job = api.post("/v1/queue/jobs", {"kind": "notification", "arguments": arguments}).json()
@@ -257,3 +260,34 @@ def test_a_bound_key_learns_of_no_person_whom_it_may_not_see(cast: Cast) -> None
     answers = [bound.post(SUBSCRIPTIONS, HOOK | {"person": name}) for name in ("stranger", "nobody")]
     assert [kind_of(answer) for answer in answers] == ["person-not-found"] * 2
     assert answers[0].json() == answers[1].json()
+
+
+def test_as_many_statements_make_the_deliveries_for_many_recipients_as_for_few(api: Api) -> None:
+    counts = []
+    for many in (2, 100):
+        recipients = [{"channel": "email", "to": f"p{number}@example.com"} for number in range(many)]
+        arguments = {"subject": "Hello", "text": "All is well.", "recipients": recipients}
+        job = api.post("/v1/queue/jobs", {"kind": "notification", "arguments": arguments}).json()
+        with CaptureQueriesContext(connection) as captured:
+            runner.run_one(deliveries.QUEUE)
+        counts.append(len(captured))
+        made = Delivery.objects.order_by("-pk")[:many]
+        jobs = Job.objects.in_bulk([delivery.job_id for delivery in made])
+        assert {jobs[delivery.job_id or 0].arguments["deliveryId"] for delivery in made} == {row.pk for row in made}
+        assert {row.requested_by for row in jobs.values()} == {Job.objects.get(pk=job["jobId"]).requested_by}
+        assert {row.max_retries for row in jobs.values()} == {Queue.objects.get(pk=deliveries.QUEUE).max_retries}
+        run_all()
+    assert counts[0] == counts[1]
+    assert Delivery.objects.filter(state=DeliveryState.OUTBOX).count() == 102
+
+
+def test_a_delivery_that_is_sent_ends_its_job_with_one_statement(mail: MailServer) -> None:
+    email()
+    email()
+    runner.run_due("propagation")  # the process knows its queues
+    with CaptureQueriesContext(connection) as captured:
+        runner.run_due(deliveries.QUEUE)
+    of_deliveries = [each["sql"] for each in captured if "jobs_delivery" in each["sql"]]
+    assert len(of_deliveries) == 2 * 3  # read, count the attempt, record the acceptance
+    assert [each["sql"] for each in captured if each["sql"].startswith("SELECT") and "FOR UPDATE" in each["sql"]] == []
+    assert Job.objects.filter(status="COMPLETED").count() == 2
