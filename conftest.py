@@ -207,15 +207,15 @@ def reconnections(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return threads
 
 
-CAST = {  # parent, tree number, level, lft, rght
-    "acme": (None, 1, 0, 1, 12),
-    "north": ("acme", 1, 1, 2, 7),
-    "oslo": ("north", 1, 2, 3, 4),
-    "bergen": ("north", 1, 2, 5, 6),
-    "south": ("acme", 1, 1, 8, 11),
-    "rome": ("south", 1, 2, 9, 10),
-    "rival": (None, 2, 0, 1, 4),
-    "rival_store": ("rival", 2, 1, 2, 3),
+CAST = {  # parent, tree number, level, lft, rght, descendants
+    "acme": (None, 1, 0, 1, 12, 5),
+    "north": ("acme", 1, 1, 2, 7, 2),
+    "oslo": ("north", 1, 2, 3, 4, 0),
+    "bergen": ("north", 1, 2, 5, 6, 0),
+    "south": ("acme", 1, 1, 8, 11, 1),
+    "rome": ("south", 1, 2, 9, 10, 0),
+    "rival": (None, 2, 0, 1, 4, 1),
+    "rival_store": ("rival", 2, 1, 2, 3, 0),
 }
 
 
@@ -234,9 +234,9 @@ def cast(db: None) -> Cast:
         organizations = [
             Organization(
                 id=ids[key], name=key.title(), key=key, parent_id=ids.get(parent or ""),
-                tree_id=rows[0][1] + tree, level=level, lft=lft, rght=rght,
+                tree_id=rows[0][1] + tree, level=level, lft=lft, rght=rght, descendant_count=descendants,
             )
-            for key, (parent, tree, level, lft, rght) in CAST.items()
+            for key, (parent, tree, level, lft, rght, descendants) in CAST.items()
         ]  # fmt: skip
         QuerySet(Organization).bulk_create(organizations)
     stored = Organization.objects.in_bulk(ids.values())

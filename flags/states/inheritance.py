@@ -34,6 +34,7 @@ from flagsite.core import actor
 from flagsite.core.ids import MAX_ID
 from jobs.engine import lifecycle
 from orgs.tree.models import Organization
+from orgs.tree.paths import path_ids_of
 from orgs.tree.signals import Placement
 from orgs.tree.subtrees import is_at_or_below, is_in_subtree, load_subtree, subtree_size
 
@@ -132,9 +133,9 @@ def values_after_move(placement: Placement, *, number: int) -> list[StateValue]:
     """
     values: dict[int, StateValue] = {}
     if placement.parent_id is not None:
-        parent = Organization.objects.get(pk=placement.parent_id)
-        path_ids = [*Organization.objects.above(parent).values_list("pk", flat=True), parent.pk]
-        for value in [*_values_of(parent.pk).values(), *_pending_changes(to=parent.pk, ancestor_ids=path_ids)]:
+        parent_id = placement.parent_id
+        path_ids = path_ids_of(parent_id)
+        for value in [*_values_of(parent_id).values(), *_pending_changes(to=parent_id, ancestor_ids=path_ids)]:
             if value.flag_id not in values or values[value.flag_id].number < value.number:
                 values[value.flag_id] = value
         values = {flag: StateValue(flag, value.enabled, value.source_id, number) for flag, value in values.items()}

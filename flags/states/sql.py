@@ -70,7 +70,7 @@ def begin_chunk(root_id: int, flag_ids: Sequence[int] = ()) -> Subtree | None:
         while cursor.nextset():
             pass
         row = cursor.fetchone()
-    return Subtree(*row[:4]) if row else None
+    return Subtree(*row[:-1]) if row else None
 
 
 def begin_deletion() -> None:

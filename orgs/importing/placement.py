@@ -13,7 +13,7 @@ from flagsite.core.db.copy_in import copy_in, copy_row
 from orgs.errors import ImportRefused
 from orgs.importing.refusals import Refusals, quoted
 from orgs.importing.staging import execute, rows_of
-from orgs.tree import nested_set
+from orgs.tree import gaps, nested_set
 from orgs.tree.nested_set import ROOT, LinkedOrganizations, NestedSet
 from orgs.tree.signals import Placement
 
@@ -105,17 +105,19 @@ SELECT row_number() OVER (ORDER BY tree_id, lft, reference DESC) - 1 AS position
   FROM (SELECT organization.id AS reference, moved.reference IS NOT NULL AS moved,
                CASE WHEN moved.reference IS NULL THEN organization.parent_id ELSE moved.parent_reference
                END AS parent_reference,
-               organization.parent_id AS former_parent_id, tree_id, lft, rght, level
+               organization.parent_id AS former_parent_id, tree_id, lft, rght, level,
+               descendant_count
           FROM orgs_organization organization
           LEFT JOIN import_resolved moved ON moved.reference = organization.id AND moved.moved
          WHERE organization.tree_id = ANY(%s)
          UNION ALL
-        SELECT reference, FALSE, parent_reference, NULL, NULL, NULL, NULL, NULL
+        SELECT reference, FALSE, parent_reference, NULL, NULL, NULL, NULL, NULL, NULL
           FROM import_resolved WHERE reference < 0) node
 """
 READ_NODES = """
 SELECT node.reference, CASE WHEN node.parent_reference IS NULL THEN -1 ELSE COALESCE(parent.position, -2) END,
-       COALESCE(node.tree_id, 0), COALESCE(node.lft, 0), COALESCE(node.rght, 0), COALESCE(node.level, 0)
+       COALESCE(node.tree_id, 0), COALESCE(node.lft, 0), COALESCE(node.rght, 0), COALESCE(node.level, 0),
+       COALESCE(node.descendant_count, 0)
   FROM import_nodes node LEFT JOIN import_nodes parent ON parent.reference = node.parent_reference
  ORDER BY node.position
 """
@@ -134,7 +136,10 @@ def compute_changed_trees(refusals: Refusals) -> ChangedTrees:
     execute(CREATE_NODES, [rows_of(AFFECTED_TREES)[0][0]])
     execute("ANALYZE import_nodes")
     organizations = nested_set.read_organizations(READ_NODES)
-    computed = nested_set.compute_nested_set(organizations, next_tree_id=nested_set.next_tree_id())
+    former_parents = dict(rows_of(FORMER_PARENTS))
+    computed = nested_set.compute_nested_set(
+        organizations, next_tree_id=gaps.next_tree_id(), moved=former_parents.keys()
+    )
     if len(computed.order) < len(organizations):
         circles = list(nested_set.find_circles(organizations))
         if not circles:
@@ -143,7 +148,7 @@ def compute_changed_trees(refusals: Refusals) -> ChangedTrees:
             raise ImportRefused(
                 "The tree is damaged: parents form a circle. Find it with check_tree, and repair it before you import."
             )
-    return ChangedTrees(organizations, computed, dict(rows_of(FORMER_PARENTS)), array("q", organizations.references))
+    return ChangedTrees(organizations, computed, former_parents, array("q", organizations.references))
 
 
 KEYS = """
@@ -205,11 +210,13 @@ def _draw_ids(count: int) -> int:
 
 CREATE_CREATED = """
 CREATE TEMPORARY TABLE import_created (
-    line bigint, id bigint, parent_id bigint, tree_id int, lft int, rght int, level int) ON COMMIT DROP
+    line bigint, id bigint, parent_id bigint, tree_id int, lft bigint, rght bigint, level int, descendant_count int
+) ON COMMIT DROP
 """
 WRITE_CREATED = """
-INSERT INTO orgs_organization (id, key, name, parent_id, tree_id, lft, rght, level)
-SELECT created.id, entry.key, entry.name, created.parent_id, created.tree_id, created.lft, created.rght, created.level
+INSERT INTO orgs_organization (id, key, name, parent_id, tree_id, lft, rght, level, descendant_count)
+SELECT created.id, entry.key, entry.name, created.parent_id, created.tree_id, created.lft, created.rght, created.level,
+       created.descendant_count
   FROM import_created created JOIN import_entries entry USING (line)
  WHERE created.id BETWEEN %s AND %s
  ORDER BY created.id

@@ -1,9 +1,9 @@
 """The check of the nested set against the parent links, and its repair.
 
-The parent links are the source. The columns are correct if three conditions hold. Every root starts at 1 in a tree of
-its own. Every child starts right after its parent's start or after the end of the sibling before it. Every organization
-ends right after its last child's end, or after its own start. Then no subtrees overlap, and no gap makes a subtree look
-bigger than it is.
+The parent links are the source. The columns are correct if these conditions hold. Every root has a tree_id of its own.
+Every organization ends after its start. Every child lies inside of its parent's numbers and after the sibling before it,
+and is one level below its parent. Every organization counts its children and what they count. Then no subtrees overlap,
+and every count is right. Gaps may be anywhere.
 
 Triggers refuse circles of parents (migration 0010), so only a session that disables triggers can create one. A repair
 makes one organization of the circle the root of a tree of its own, with the rest of the circle and everything below it.
@@ -21,6 +21,7 @@ from django.db import connection, transaction
 
 from flagsite.core.db.snapshot import snapshot
 from orgs.tree import locks, nested_set
+from orgs.tree.nested_set import LinkedOrganizations, NestedSet
 
 MAX_PROBLEMS_PER_KIND = 1_000
 """The maximum number of problems of each kind that a report lists."""
@@ -59,15 +60,15 @@ class TreeReport:
 FIND = """
 WITH linked AS (
     SELECT id, key, CASE WHEN id = ANY(%(cut)s) THEN NULL ELSE parent_id END AS parent_id,
-           id = ANY(%(cut)s) AS is_cut, tree_id, lft, rght, level
+           id = ANY(%(cut)s) AS is_cut, tree_id, lft, rght, level, descendant_count
       FROM orgs_organization
 ), node AS (
-    SELECT *, lag(rght) OVER siblings AS before,
+    SELECT *, CASE WHEN parent_id IS NOT NULL THEN lag(rght) OVER siblings END AS before,
            row_number() OVER (PARTITION BY tree_id ORDER BY (parent_id IS NULL) DESC, is_cut, id) AS rank_in_tree
       FROM linked
     WINDOW siblings AS (PARTITION BY parent_id ORDER BY lft, id)
-), last_child AS (
-    SELECT parent_id AS id, max(rght) AS rght FROM node GROUP BY parent_id
+), children AS (
+    SELECT parent_id AS id, sum(descendant_count + 1) AS organizations FROM node GROUP BY parent_id
 ), problem (kind, id, key, words) AS (
     SELECT 'tree', id, key,
            CASE WHEN is_cut THEN format('has tree_id %%s, which is that of others', tree_id)
@@ -81,13 +82,23 @@ WITH linked AS (
       FROM node LEFT JOIN orgs_organization parent ON parent.id = node.parent_id
      WHERE node.level <> COALESCE(parent.level + 1, 0)
      UNION ALL
-    SELECT 'start', node.id, node.key, format('has lft %%s, not %%s', node.lft,
-           CASE WHEN node.parent_id IS NULL THEN 1 ELSE COALESCE(node.before, parent.lft) + 1 END)
+    SELECT 'start', node.id, node.key,
+           CASE WHEN node.lft <= parent.lft THEN format('has lft %%s, and its parent %%s', node.lft, parent.lft)
+                WHEN node.lft <= node.before THEN format('has lft %%s, and the sibling before it ends at %%s',
+                                                         node.lft, node.before)
+                ELSE format('has lft %%s, which is less than 1', node.lft) END
       FROM node LEFT JOIN orgs_organization parent ON parent.id = node.parent_id
-     WHERE node.lft <> CASE WHEN node.parent_id IS NULL THEN 1 ELSE COALESCE(node.before, parent.lft) + 1 END
+     WHERE node.lft <= COALESCE(GREATEST(node.before, parent.lft), 0)
      UNION ALL
-    SELECT 'end', node.id, node.key, format('has rght %%s, not %%s', node.rght, COALESCE(last_child.rght, node.lft) + 1)
-      FROM node LEFT JOIN last_child USING (id) WHERE node.rght <> COALESCE(last_child.rght, node.lft) + 1
+    SELECT 'end', node.id, node.key,
+           CASE WHEN node.rght <= node.lft THEN format('has rght %%s, and lft %%s', node.rght, node.lft)
+                ELSE format('has rght %%s, and its parent %%s', node.rght, parent.rght) END
+      FROM node LEFT JOIN orgs_organization parent ON parent.id = node.parent_id
+     WHERE node.rght <= node.lft OR node.rght >= parent.rght
+     UNION ALL
+    SELECT 'count', node.id, node.key, format('has descendant_count %%s, not %%s', node.descendant_count,
+           COALESCE(children.organizations, 0))
+      FROM node LEFT JOIN children USING (id) WHERE node.descendant_count <> COALESCE(children.organizations, 0)
 )
 SELECT kind, id, key, words, total FROM (
     SELECT *, count(*) OVER (PARTITION BY kind) AS total, row_number() OVER (PARTITION BY kind ORDER BY id) AS rank
@@ -123,11 +134,11 @@ def _find(*, cut: Sequence[int]) -> Rows:
 # Roots come first, so that they keep their tree_id if an organization of a circle has the same. In a circle, the
 # organization that starts first is cut off; after a repair, this is the same organization.
 READ_ALL = """
-WITH node AS (SELECT id, parent_id, tree_id, lft, rght, level,
+WITH node AS (SELECT id, parent_id, tree_id, lft, rght, level, descendant_count,
                      row_number() OVER (ORDER BY (parent_id IS NULL) DESC, lft, tree_id, id) - 1 AS position
                 FROM orgs_organization)
 SELECT node.id, CASE WHEN node.parent_id IS NULL THEN -1 ELSE COALESCE(parent.position, -2) END,
-       node.tree_id, node.lft, node.rght, node.level
+       node.tree_id, node.lft, node.rght, node.level, node.descendant_count
   FROM node LEFT JOIN node parent ON parent.id = node.parent_id
  ORDER BY node.position
 """
@@ -149,14 +160,55 @@ def _circles() -> tuple[list[int], Rows]:
         return cut, [(CIRCLE, id_, key, words, len(ids)) for id_, key in cursor.fetchall()]
 
 
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """The columns that a repair will write, and the fingerprint of the organizations that they were computed from."""
+
+    fingerprint: tuple[int, int]
+    organizations: LinkedOrganizations
+    repaired: NestedSet
+
+
+ATTEMPTS_WITHOUT_LOCK = 3
+FINGERPRINT = """
+SELECT count(*), COALESCE(bit_xor(hash_record_extended(
+           ROW(id, parent_id, tree_id, lft, rght, level, descendant_count), 0)), 0)
+  FROM orgs_organization
+"""
+
+
 def repair() -> int:
     """Write the columns as the parent links require, and return the number of changed organizations.
 
-    Siblings keep their order. Circles of parents get trees of their own; their parent links stay unchanged.
+    An organization whose numbers are sound keeps them, so a repair writes little. It reads and computes without the
+    tree lock. Then it takes the lock, and writes if the tree is still the same. If others change the tree all the time,
+    the last attempt holds the lock from its beginning. Circles of parents get trees of their own; their parent links
+    stay unchanged.
     """
+    for _ in range(ATTEMPTS_WITHOUT_LOCK):
+        with snapshot():
+            planned = _plan()
+        with transaction.atomic():
+            locks.lock_tree_for_writing()
+            if _fingerprint() == planned.fingerprint:
+                return nested_set.write_changed_columns(planned.organizations, planned.repaired)
     with transaction.atomic():
         locks.lock_tree_for_writing()
-        organizations = nested_set.read_organizations(READ_ALL)
-        nested_set.cut_circles(organizations)
-        repaired = nested_set.compute_nested_set(organizations, next_tree_id=nested_set.next_tree_id())
-        return nested_set.write_changed_columns(organizations, repaired)
+        planned = _plan()
+        return nested_set.write_changed_columns(planned.organizations, planned.repaired)
+
+
+def _plan() -> Repair:
+    fingerprint = _fingerprint()
+    organizations = nested_set.read_organizations(READ_ALL)
+    nested_set.cut_circles(organizations)
+    repaired = nested_set.compute_nested_set(organizations, next_tree_id=max(organizations.columns.tree_id, default=0) + 1)
+    return Repair(fingerprint, organizations, repaired)
+
+
+def _fingerprint() -> tuple[int, int]:
+    """Return the number of organizations, and a hash of their columns of the tree."""
+    with connection.cursor() as cursor:
+        cursor.execute(FINGERPRINT)
+        count, fingerprint = cursor.fetchone()
+        return int(count), int(fingerprint)

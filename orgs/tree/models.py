@@ -20,7 +20,7 @@ from orgs.errors import (
     OrganizationBelowItself,
     OrganizationNotFound,
 )
-from orgs.tree import locks
+from orgs.tree import gaps, integrity, locks
 from orgs.tree.signals import Placement, organization_removing, organizations_placed
 from orgs.tree.subtrees import Subtree
 
@@ -32,7 +32,7 @@ ORGANIZATION_KEY = RegexValidator(
 OWN_COLUMNS = frozenset({"name", "key"})
 """Columns that do not describe the tree. Flagsite writes the other columns under the tree lock only."""
 PARENT_COLUMNS = frozenset({"parent", "parent_id"})
-TREE_COLUMNS = ("tree_id", "lft", "rght", "level")
+TREE_COLUMNS = ("tree_id", "lft", "rght", "level", "descendant_count")
 CIRCLE_REFUSED = "orgs_no_circle_of_parents"
 """The constraint name in the error of the trigger that refuses circles of parents (migration 0010)."""
 
@@ -43,10 +43,6 @@ class OrganizationQuerySet(TreeQuerySet):
     def under(self, ancestor: Organization) -> OrganizationQuerySet:
         """Return the ancestor itself and everything below it, by the columns that `ancestor` was loaded with."""
         return self.filter(tree_id=ancestor.tree_id, lft__gte=ancestor.lft, lft__lte=ancestor.rght)
-
-    def above(self, descendant: Organization) -> OrganizationQuerySet:
-        """Return the organizations above the descendant, by the columns that it was loaded with."""
-        return self.filter(tree_id=descendant.tree_id, lft__lt=descendant.lft, rght__gt=descendant.rght)
 
     def delete(self) -> tuple[int, dict[str, int]]:
         """Delete these organizations and everything below them, under the tree lock."""
@@ -65,13 +61,10 @@ class OrganizationTreeManager(TreeManager.from_queryset(OrganizationQuerySet)): 
         node.move_to(target, position)
 
     def insert_node(self, node: Organization, target: Organization | None, *args: Any, **kwargs: Any) -> Organization:
-        """Set the parent of a new organization. The nested set is computed only when `save` calls this method."""
-        if node.is_being_placed:
-            super().insert_node(node, target, *args, **kwargs)
-        else:
-            node.parent = target
-            if kwargs.get("save"):
-                node.save()
+        """Set the parent of a new organization. Only `save` places it in the tree."""
+        node.parent = target
+        if kwargs.get("save"):
+            node.save()
         return node
 
     def update_or_create(self, *args: Any, **kwargs: Any) -> tuple[Organization, bool]:
@@ -88,16 +81,15 @@ class OrganizationTreeManager(TreeManager.from_queryset(OrganizationQuerySet)): 
         )
 
     delay_mptt_updates = disable_mptt_updates
+    build_tree_nodes = disable_mptt_updates
 
     def rebuild(self, *args: Any, **kwargs: Any) -> None:
-        with transaction.atomic():
-            locks.lock_tree_for_writing()
-            super().rebuild(*args, **kwargs)
+        """Write the tree columns as the parent links require, like `check_tree --repair`."""
+        integrity.repair()
 
-    def partial_rebuild(self, *args: Any, **kwargs: Any) -> None:
-        with transaction.atomic():
-            locks.lock_tree_for_writing()
-            super().partial_rebuild(*args, **kwargs)
+    def partial_rebuild(self, tree_id: int, **kwargs: Any) -> None:
+        """Do the same as `rebuild`: a repair finds the organizations of a damaged tree only among all others."""
+        integrity.repair()
 
 
 class Organization(MPTTModel):
@@ -119,10 +111,16 @@ class Organization(MPTTModel):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
 
+    # django-mptt adds these columns if a model does not have them, but as integers of 4 bytes and with one index more.
+    lft = models.PositiveBigIntegerField(editable=False)
+    rght = models.PositiveBigIntegerField(editable=False)
+    tree_id = models.PositiveIntegerField(editable=False)
+    level = models.PositiveIntegerField(editable=False)
+    descendant_count = models.PositiveIntegerField(editable=False)
+    """The number of organizations below it. The nested set has gaps, so `rght - lft` does not tell it."""
+
     placement_jobs: tuple[int, ...] = ()
     """The ids of the jobs that the last `save` of this instance has created for the organization's placement."""
-    is_being_placed = False
-    """Whether `save` is changing the tree; only then django-mptt's own methods may write the nested set."""
 
     objects: ClassVar[OrganizationTreeManager] = OrganizationTreeManager()
 
@@ -139,17 +137,21 @@ class Organization(MPTTModel):
     @property
     def subtree(self) -> Subtree:
         """The organization with everything below it, by the columns that this instance was loaded with."""
-        return Subtree(self.pk, self.tree_id, self.lft, self.rght)
-
-    @property
-    def descendant_count(self) -> int:
-        """The number of organizations below it, by the columns that this instance was loaded with."""
-        return self.subtree.size - 1
+        return Subtree(self.pk, self.tree_id, self.lft, self.rght, self.descendant_count)
 
     @property
     def has_children(self) -> bool:
         """Whether organizations are below it, by the columns that this instance was loaded with."""
         return self.descendant_count > 0
+
+    def get_descendant_count(self) -> int:
+        """Return the number of organizations below it; django-mptt would compute it from `lft` and `rght`."""
+        return self.descendant_count or 0
+
+    def get_leafnodes(self, include_self: bool = False) -> OrganizationQuerySet:  # noqa: FBT001, FBT002
+        """Return the organizations below it that have no children; django-mptt would compare `lft` and `rght`."""
+        leaves: OrganizationQuerySet = self.get_descendants(include_self=include_self).filter(descendant_count=0)
+        return leaves
 
     def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
         """Write the organization. If it is new or has a new parent, take the tree lock and place it in the tree.
@@ -198,11 +200,10 @@ class Organization(MPTTModel):
             current = Organization.objects.filter(pk=self.pk).first()
             if current is None:
                 return 0, {}
-            subtree = Organization.objects.under(current)
+            ancestors = gaps.line_of(current.pk)[1:]
             organization_removing.send(sender=Organization, organization=current)
-            deleted = django_orm.delete_by_one_statement(subtree)
-            width = current.rght - current.lft + 1
-            django_mptt.close_gap(Organization.objects, width=width, right_of=current.rght, tree_id=current.tree_id)
+            deleted = django_orm.delete_by_one_statement(Organization.objects.under(current))
+            gaps.count(ancestors, -deleted)
         return deleted, {"orgs.Organization": deleted}
 
     def _has_new_parent(self) -> bool:
@@ -227,13 +228,11 @@ class Organization(MPTTModel):
             if self.parent_id == current.parent_id:
                 self._write_own(columns)
                 return
-            former = Organization.objects.above(current).order_by("lft").values_list("pk", flat=True)
-            former_ancestor_ids = tuple(former)
             if self.parent_id and Organization.objects.under(current).filter(pk=self.parent_id).exists():
                 raise MoveUnderOwnDescendant
             self.updated_at = Now()
             try:
-                self._save_placement(write, former_ancestor_ids=former_ancestor_ids)
+                self._save_placement(write, former=gaps.line_of(self.pk))
             except Exception:
                 django_mptt.set_known_parent_id(
                     self, current.parent_id
@@ -241,31 +240,41 @@ class Organization(MPTTModel):
                 raise
             self.refresh_from_db()
 
-    def _save_placement(self, write: Callable[[], None], *, former_ancestor_ids: tuple[int, ...] | None = None) -> None:
-        """Read the parent again, write the organization below it, and send the placement to the receivers.
+    def _save_placement(self, write: Callable[[], None], *, former: list[gaps.Node] | None = None) -> None:
+        """Make room below the parent, write the organization, and send the placement to the receivers.
 
-        `former_ancestor_ids` are the ancestors before a move, root first; None for a new organization.
+        `former` is the line of the organization before a move, from itself up to the root; None for a new one.
         """
         with transaction.atomic():
             locks.lock_tree_for_writing()
+            if self.parent_id is None and self.parent is not None:
+                self.parent = self.parent  # it was saved after it became the parent, and has an id now
+            parent = None if self.parent_id is None else gaps.line_of(self.parent_id)
+            if parent == []:
+                raise OrganizationNotFound(f"There is no organization {self.parent_id} to be the parent.")
+            if former is None:
+                self._be_placed(gaps.place_new(parent))
+            else:
+                gaps.move(former, parent)
+                django_mptt.set_known_parent_id(self, self.parent_id)
             if self.parent_id is not None:
-                parent = Organization.objects.filter(pk=self.parent_id).first()
-                if parent is None:
-                    raise OrganizationNotFound(f"There is no organization {self.parent_id} to be the parent.")
-                self.parent = parent
-            self.is_being_placed = True
+                self.parent = Organization.objects.get(pk=self.parent_id)
             try:
                 write()
             except IntegrityError as error:
                 if _is_refused_circle(error):
                     raise OrganizationBelowItself from error
                 raise
-            finally:
-                self.is_being_placed = False
+            former_ancestor_ids = None if former is None else tuple(node.id for node in former[:0:-1])
             started: list[tuple[Any, Any]] = organizations_placed.send(
                 sender=Organization, placements=[Placement(self.pk, self.parent_id, former_ancestor_ids)]
             )
             self.placement_jobs = tuple(job_id for _, job_ids in started for job_id in job_ids or ())
+
+    def _be_placed(self, place: gaps.Place) -> None:
+        """Take over the place of a new organization; django-mptt then saves it without placing it itself."""
+        self.tree_id, self.lft, self.rght, self.level = place.tree_id, place.lft, place.rght, place.level
+        self.descendant_count = 0
 
 
 def _is_refused_circle(error: IntegrityError) -> bool:

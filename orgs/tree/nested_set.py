@@ -1,21 +1,24 @@
 """Computation of the nested set from the parent links, for an import and for a repair.
 
-The organizations are kept in arrays of machine integers, with about 60 bytes for each. The position in these arrays
+The organizations are kept in arrays of machine integers, with about 90 bytes for each. The position in these arrays
 identifies an organization. Siblings get the order of their positions.
 
 The nested set numbers the organizations of a tree depth-first: `lft` at the start of a subtree, `rght` at its end
-(Joe Celko, "Trees and Hierarchies in SQL").
+(Joe Celko, "Trees and Hierarchies in SQL"). The numbers have gaps (`orgs.tree.spacing`). So an organization whose
+numbers lie inside of its parent's and beside its siblings' keeps them. All others get numbers in the gap of the lowest
+ancestor that has room.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 
 from django.db import connection
 
 from flagsite.core.db.copy_in import BLOCK_SIZE, copy_in, copy_row
+from orgs.tree import spacing
 
 ROOT = -1
 """The value instead of a parent's position if the organization is a root."""
@@ -27,18 +30,34 @@ def _integers(size: int = 0, value: int = 0) -> array[int]:
     return array("i", [value]) * size
 
 
+def _big_integers(size: int = 0) -> array[int]:
+    return array("q", [0]) * size
+
+
 @dataclass(slots=True)
 class Columns:
     """The columns of the nested set, by position."""
 
     tree_id: array[int] = field(default_factory=_integers)
-    lft: array[int] = field(default_factory=_integers)
-    rght: array[int] = field(default_factory=_integers)
+    lft: array[int] = field(default_factory=_big_integers)
+    rght: array[int] = field(default_factory=_big_integers)
     level: array[int] = field(default_factory=_integers)
+    descendant_count: array[int] = field(default_factory=_integers)
 
-    def of(self, position: int) -> tuple[int, int, int, int]:
-        """Return tree_id, lft, rght and level of one organization."""
-        return self.tree_id[position], self.lft[position], self.rght[position], self.level[position]
+    @classmethod
+    def zeros(cls, size: int) -> Columns:
+        """Return the columns of so many organizations, all 0."""
+        return cls(_integers(size), _big_integers(size), _big_integers(size), _integers(size), _integers(size))
+
+    def of(self, position: int) -> tuple[int, int, int, int, int]:
+        """Return tree_id, lft, rght, level and descendant_count of one organization."""
+        return (
+            self.tree_id[position],
+            self.lft[position],
+            self.rght[position],
+            self.level[position],
+            self.descendant_count[position],
+        )
 
 
 @dataclass(slots=True)
@@ -61,21 +80,24 @@ class LinkedOrganizations:
 class NestedSet:
     """The computed columns, and the positions in depth-first order, parents before children.
 
+    `indexes` has the index of each position in `order`.
     `order` does not have the positions of organizations without a root, and their columns are 0. After `cut_circles`
     there are no such organizations.
     """
 
     columns: Columns
     order: array[int]
+    indexes: array[int]
 
 
 def read_organizations(query: str) -> LinkedOrganizations:
     """Read organizations with a query that returns them in the order of their positions.
 
-    Each row has six integers: the reference, the parent's position, tree_id, lft, rght and level.
+    Each row has seven integers: the reference, the parent's position, tree_id, lft, rght, level and descendant_count.
     """
     references, parents, columns = array("q"), _integers(), Columns()
-    targets = (references, parents, columns.tree_id, columns.lft, columns.rght, columns.level)
+    read = (columns.tree_id, columns.lft, columns.rght, columns.level, columns.descendant_count)
+    targets = (references, parents, *read)
     with connection.chunked_cursor() as cursor:  # a cursor on the server: the rows come in blocks
         cursor.execute(query)
         while rows := cursor.fetchmany(BLOCK_SIZE):
@@ -84,41 +106,129 @@ def read_organizations(query: str) -> LinkedOrganizations:
     return LinkedOrganizations(references, parents, columns)
 
 
-def compute_nested_set(organizations: LinkedOrganizations, *, next_tree_id: int) -> NestedSet:
-    """Compute the columns from the parents.
+def compute_nested_set(
+    organizations: LinkedOrganizations, *, next_tree_id: int, moved: Container[int] = frozenset()
+) -> NestedSet:
+    """Compute the columns from the parents. The organizations at the positions `moved` do not keep their numbers.
 
     A root keeps its tree_id, unless it has none or an earlier root has the same. Then it gets `next_tree_id`, which is
     higher than all existing ones, or a number after it.
     """
+    nested_set = _compute_structure(organizations, next_tree_id)
+    kept, edges = _find_kept(organizations, nested_set.order, moved)
+    _number(organizations, nested_set, kept, edges)
+    return nested_set
+
+
+def _compute_structure(organizations: LinkedOrganizations, next_tree_id: int) -> NestedSet:
+    """Compute the order and the columns without `lft` and `rght`."""
     first_child, next_sibling = _children(organizations.parents)
-    parents, count = organizations.parents, len(organizations)
-    columns = Columns(_integers(count), _integers(count), _integers(count), _integers(count))
-    tree_ids, lfts, rghts, levels = columns.tree_id, columns.lft, columns.rght, columns.level
-    order, used_tree_ids = _integers(), {0}
-    edge = level = tree_id = 0
+    parents, columns = organizations.parents, Columns.zeros(len(organizations))
+    tree_ids, levels, counts = columns.tree_id, columns.level, columns.descendant_count
+    order, indexes, used_tree_ids = _integers(), _integers(len(organizations)), {0}
+    index = level = tree_id = 0
     position = first_child[ROOT]
     while position >= 0:
         if level == 0:
-            edge, tree_id = 0, organizations.columns.tree_id[position]
+            tree_id = organizations.columns.tree_id[position]
             if tree_id in used_tree_ids:
                 tree_id, next_tree_id = next_tree_id, next_tree_id + 1
             used_tree_ids.add(tree_id)
-        edge += 1
-        tree_ids[position], lfts[position], levels[position] = tree_id, edge, level
+        tree_ids[position], indexes[position], levels[position] = tree_id, index, level
         order.append(position)
+        index += 1
         if first_child[position] >= 0:
             position = first_child[position]
             level += 1
             continue
         while position >= 0:  # end it, and each parent whose last child it was
-            edge += 1
-            rghts[position] = edge
+            counts[position] = index - indexes[position] - 1
             if next_sibling[position] >= 0:
                 position = next_sibling[position]
                 break
             position = parents[position]
             level -= 1
-    return NestedSet(columns, order)
+    return NestedSet(columns, order, indexes)
+
+
+def _find_kept(
+    organizations: LinkedOrganizations, order: array[int], moved: Container[int]
+) -> tuple[bytearray, array[int]]:
+    """Return by position whether an organization keeps its numbers, and the last used number before its end if so.
+
+    It keeps them if its parent does, and if they lie inside of its parent's and after those of its earlier siblings.
+    """
+    parents, lfts, rghts = organizations.parents, organizations.columns.lft, organizations.columns.rght
+    kept, edges = bytearray(len(organizations)), _big_integers(len(organizations))
+    for position in order:
+        lft, rght, parent = lfts[position], rghts[position], parents[position]
+        if lft < 1 or rght <= lft or position in moved:
+            continue
+        if parent != ROOT:
+            if not kept[parent] or lft <= edges[parent] or rght >= rghts[parent]:
+                continue
+            edges[parent] = rght
+        kept[position], edges[position] = True, lft
+    return kept, edges
+
+
+def _number(
+    organizations: LinkedOrganizations, nested_set: NestedSet, kept: bytearray, edges: array[int]
+) -> None:
+    """Write `lft` and `rght`: the old ones to those that keep them, and to the others places in their parents' gaps.
+
+    A parent without enough room does not keep its numbers, and goes with everything below it into the gap of its own
+    parent. This is decided from the last organization to the first, so that descendants come before their ancestors.
+    """
+    parents, old, new = organizations.parents, organizations.columns, nested_set.columns
+    waiting: dict[int, list[int]] = {}
+    for position in reversed(nested_set.order):
+        if kept[position]:
+            new.lft[position], new.rght[position] = old.lft[position], old.rght[position]
+            if position not in waiting:
+                continue
+            kept[position] = _place(nested_set, waiting.pop(position), position, edges[position], parents[position])
+        if not kept[position]:
+            parent = parents[position]
+            if parent == ROOT:
+                step = spacing.SPACING.of_tree(new.descendant_count[position] + 1)
+                _lay_out(nested_set, position, 1, step)
+            elif kept[parent]:
+                waiting.setdefault(parent, []).append(position)
+
+
+def _place(nested_set: NestedSet, tops: list[int], parent: int, edge: int, parent_of_parent: int) -> bool:
+    """Place subtrees after the number `edge` and before the end of their parent; return False if there is no room."""
+    columns, widths = nested_set.columns, spacing.SPACING
+    size = sum(columns.descendant_count[top] + 1 for top in tops)
+    if parent_of_parent == ROOT:
+        width = size * (widths.unit + 1)
+        end = edge + 1 + width + widths.unit
+        if end > widths.limit:
+            return False
+        columns.rght[parent] = max(columns.rght[parent], end)
+    else:
+        free = columns.rght[parent] - edge - 1
+        width = spacing.share(free, size, columns.descendant_count[parent], least=widths.least)
+        if width > free:
+            return False
+    start, step = edge + 1, width // size - 1
+    for top in reversed(tops):
+        _lay_out(nested_set, top, start, step)
+        start += (columns.descendant_count[top] + 1) * (step + 1)
+    return True
+
+
+def _lay_out(nested_set: NestedSet, top: int, start: int, step: int) -> None:
+    """Number a subtree from `start` on, each organization with the gap `step`, as `spacing.numbers` does for one."""
+    columns, order, first = nested_set.columns, nested_set.order, nested_set.indexes[top]
+    lfts, rghts, levels, counts = columns.lft, columns.rght, columns.level, columns.descendant_count
+    top_level = levels[top]
+    for index in range(counts[top] + 1):
+        position = order[first + index]
+        below = counts[position]
+        lft = start + index + step * (index - levels[position] + top_level)
+        lfts[position], rghts[position] = lft, lft + step * (below + 1) + below
 
 
 def find_circles(organizations: LinkedOrganizations) -> Iterator[list[int]]:
@@ -150,11 +260,13 @@ def cut_circles(organizations: LinkedOrganizations) -> list[int]:
 
 
 CREATE_CHANGES = """
-CREATE TEMPORARY TABLE tree_columns (id bigint, tree_id int, lft int, rght int, level int) ON COMMIT DROP
+CREATE TEMPORARY TABLE tree_columns (
+    id bigint, tree_id int, lft bigint, rght bigint, level int, descendant_count int) ON COMMIT DROP
 """
 WRITE_CHANGES = """
 UPDATE orgs_organization organization  -- under the tree lock: other transactions write single rows only
-   SET tree_id = changed.tree_id, lft = changed.lft, rght = changed.rght, level = changed.level
+   SET tree_id = changed.tree_id, lft = changed.lft, rght = changed.rght, level = changed.level,
+       descendant_count = changed.descendant_count
   FROM tree_columns changed
  WHERE organization.id = changed.id
 """
@@ -185,13 +297,6 @@ def write_changed_columns(organizations: LinkedOrganizations, nested_set: Nested
         cursor.execute(WRITE_CHANGES)
         cursor.execute("DROP TABLE tree_columns")
     return len(changed)
-
-
-def next_tree_id() -> int:
-    """Return a number higher than every tree_id. The transaction of the calling code holds the tree lock."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT COALESCE(max(tree_id), 0) + 1 FROM orgs_organization")
-        return int(cursor.fetchone()[0])
 
 
 def _children(parents: array[int]) -> tuple[array[int], array[int]]:

@@ -22,11 +22,12 @@ class Subtree:
     tree_id: int
     lft: int
     rght: int
+    descendant_count: int
 
     @property
     def size(self) -> int:
         """The number of its organizations, including the top one."""
-        return (self.rght - self.lft + 1) // 2
+        return self.descendant_count + 1
 
     def contains(self, other: Subtree) -> bool:
         """Return whether the top of the other subtree is in this one, if both were read at the same time."""
@@ -50,7 +51,7 @@ def subtree_columns(organization: str) -> str:
 
     `organization` is a table or an alias in the statement, as in all functions below.
     """
-    return f"{organization}.id, {organization}.tree_id, {organization}.lft, {organization}.rght"
+    return ", ".join(f"{organization}.{column}" for column in ("id", "tree_id", "lft", "rght", "descendant_count"))
 
 
 def tree_number(organization: str) -> str:
@@ -60,7 +61,7 @@ def tree_number(organization: str) -> str:
 
 def subtree_size(organization: str) -> str:
     """Return an expression for the number of organizations in the subtree, including the organization itself."""
-    return f"({organization}.rght - {organization}.lft + 1) / 2"
+    return f"({organization}.descendant_count + 1)"
 
 
 def level_of(organization: str) -> str:

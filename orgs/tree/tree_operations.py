@@ -89,9 +89,8 @@ class TreeCheck:
 
 def repair() -> int:
     """Write the columns of the nested set as the parent links require; return the number of changed organizations."""
-    with transaction.atomic():
-        repaired = integrity.repair()
-        audit_log.record("tree.repair", "organizations", organizations=repaired)
+    repaired = integrity.repair()
+    audit_log.record("tree.repair", "organizations", organizations=repaired)
     return repaired
 
 
