@@ -224,16 +224,16 @@ SELECT pg_notify('flagsite_changes', '{"tree": 1}')
 """
 NEXT_ID = "SELECT setval(pg_get_serial_sequence('orgs_organization', 'id'), max(id)) FROM orgs_organization"
 INSERT_ROOT = """
-INSERT INTO orgs_organization (id, name, key, parent_id, tree_id, level, lft, rght)
-SELECT %(first)s, 'Root', 'root-' || %(tree)s, NULL, %(tree)s + 1, 0, 1, 2 * %(size)s
+INSERT INTO orgs_organization (id, name, key, parent_id, tree_id, level, descendant_count, lft, rght)
+SELECT %(first)s, 'Root', 'root-' || %(tree)s, NULL, %(tree)s + 1, 0, %(size)s - 1, 1::bigint << 31, (2 * %(size)s)::bigint << 31
 """
 INSERT_DESCENDANTS = """
-INSERT INTO orgs_organization (id, name, key, parent_id, tree_id, level, lft, rght)
+INSERT INTO orgs_organization (id, name, key, parent_id, tree_id, level, descendant_count, lft, rght)
 SELECT %(first)s + 1 + branch * (1 + %(leaves)s) + leaf, 'Organization',
        'o-' || %(tree)s || '-' || branch || '-' || leaf,
        CASE leaf WHEN 0 THEN %(first)s ELSE %(first)s + 1 + branch * (1 + %(leaves)s) END, %(tree)s + 1,
-       CASE leaf WHEN 0 THEN 1 ELSE 2 END,
-       2 + branch * (2 + 2 * %(leaves)s) + CASE leaf WHEN 0 THEN 0 ELSE 2 * leaf - 1 END,
-       2 + branch * (2 + 2 * %(leaves)s) + CASE leaf WHEN 0 THEN 2 * %(leaves)s + 1 ELSE 2 * leaf END
+       CASE leaf WHEN 0 THEN 1 ELSE 2 END, CASE leaf WHEN 0 THEN %(leaves)s ELSE 0 END,
+       (2 + branch * (2 + 2 * %(leaves)s) + CASE leaf WHEN 0 THEN 0 ELSE 2 * leaf - 1 END)::bigint << 31,
+       (2 + branch * (2 + 2 * %(leaves)s) + CASE leaf WHEN 0 THEN 2 * %(leaves)s + 1 ELSE 2 * leaf END)::bigint << 31
   FROM generate_series(0, %(branches)s - 1) branch, generate_series(0, %(leaves)s) leaf
 """

@@ -51,14 +51,20 @@ def test_an_empty_tree_is_sound(db: None) -> None:
 @pytest.mark.parametrize(
     ("key", "columns", "expected"),
     [
-        ("oslo", {"lft": 2}, {"oslo": "has rght 4, not 3; has lft 2, not 3"}),
-        ("oslo", {"rght": 5}, {"oslo": "has rght 5, not 4", "bergen": "has lft 5, not 6"}),
-        ("bergen", {"rght": 8}, {"bergen": "has rght 8, not 6", "north": "has rght 7, not 9"}),
+        ("oslo", {"lft": 2}, {"oslo": "has lft 2, and its parent 2"}),
+        ("oslo", {"lft": 1}, {"oslo": "has lft 1, and its parent 2"}),
+        ("oslo", {"rght": 5}, {"bergen": "has lft 5, and the sibling before it ends at 5"}),
+        ("oslo", {"rght": 3}, {"oslo": "has rght 3, and lft 3"}),
+        ("bergen", {"rght": 8}, {"bergen": "has rght 8, and its parent 7"}),
         ("rome", {"level": 1}, {"rome": "has level 1, not 2"}),
         ("south", {"level": 0}, {"south": "has level 0, not 1", "rome": "has level 2, not 1"}),
         ("rome", {"tree_id": 99}, {"rome": "has tree_id 99, but its parent {tree}"}),
-        ("acme", {"lft": 2}, {"acme": "has lft 2, not 1", "north": "has lft 2, not 3"}),
-        ("acme", {"rght": 14}, {"acme": "has rght 14, not 12"}),  # a gap makes the subtree look bigger than it is
+        ("acme", {"lft": 0}, {"acme": "has lft 0, which is less than 1"}),
+        ("acme", {"rght": 11}, {"south": "has rght 11, and its parent 11"}),
+        ("acme", {"descendant_count": 6}, {"acme": "has descendant_count 6, not 5"}),
+        ("rome", {"descendant_count": 2}, {
+            "rome": "has descendant_count 2, not 0", "south": "has descendant_count 1, not 3",
+        }),
     ],
 )
 def test_what_is_wrong_is_told_and_repaired(
@@ -199,27 +205,27 @@ def test_an_import_is_refused_where_a_circle_was_before_and_may_mend_it(cast: Ca
 
 
 LINKS = st.lists(st.integers(-1, 7), min_size=8, max_size=8)
-NUMBERS = st.lists(st.tuples(*[st.integers(0, 5)] * 4), min_size=8, max_size=8)
+NUMBERS = st.lists(st.tuples(*[st.integers(0, 5)] * 5), min_size=8, max_size=8)
 
 
 @given(links=LINKS, numbers=NUMBERS)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_the_parents_a_repair_ends_in_nested_sets_and_touches_no_parent(
-    cast: Cast, links: list[int], numbers: list[tuple[int, int, int, int]]
+    cast: Cast, links: list[int], numbers: list[tuple[int, int, int, int, int]]
 ) -> None:
     ids = sorted(Organization.objects.values_list("pk", flat=True))
     parent_of = {id_: None if link < 0 else ids[link] for id_, link in zip(ids, links, strict=True)}
     locks.lock_tree_for_writing()
     with circles_allowed():
-        for id_, (tree_id, lft, rght, level) in zip(ids, numbers, strict=True):
+        for id_, (tree_id, lft, rght, level, count) in zip(ids, numbers, strict=True):
             Organization.objects.filter(pk=id_).update(
-                parent_id=parent_of[id_], tree_id=tree_id, lft=lft, rght=rght, level=level
+                parent_id=parent_of[id_], tree_id=tree_id, lft=lft, rght=rght, level=level, descendant_count=count
             )
     integrity.repair()
     assert dict(Organization.objects.values_list("pk", "parent_id")) == parent_of
     assert set(integrity.find_problems().counts) <= {"cycle"}
     assert integrity.repair() == 0
-    cut = {one.pk for one in Organization.objects.filter(lft=1)}
+    cut = {one.pk for one in Organization.objects.filter(level=0)}
     links_without = {id_: None if id_ in cut else parent for id_, parent in parent_of.items()}
     for one in Organization.objects.all():
         assert {id_ for id_ in ids if one.pk in way_up(id_, links_without)} == set(

@@ -22,8 +22,8 @@ from orgs.tree.paths import path_ids_of, path_names_of
 BELOW_ITSELF = "about to be below itself"
 NO_PARENT = "parent that does not exist"
 LEFT_BEHIND = "about to lose its parent"
-INSERT = "INSERT INTO orgs_organization (id, key, name, parent_id, tree_id, lft, rght, level) VALUES"
-COLUMNS = "(id, key, name, parent_id, tree_id, lft, rght, level, created_at, updated_at)"
+INSERT = "INSERT INTO orgs_organization (id, key, name, parent_id, tree_id, lft, rght, level, descendant_count) VALUES"
+COLUMNS = "(id, key, name, parent_id, tree_id, lft, rght, level, descendant_count, created_at, updated_at)"
 
 # {acme}, {north} and so on are ids of the cast; ids from 900000 on are free.
 REFUSED: dict[str, tuple[str, list[str]]] = {
@@ -56,44 +56,44 @@ REFUSED: dict[str, tuple[str, list[str]]] = {
             "UPDATE orgs_organization SET parent_id = {oslo} WHERE key = 'south'",
         ],
     ),
-    "a new one below itself": (BELOW_ITSELF, [f"{INSERT} (900001, 'a', 'A', 900001, 99, 1, 2, 0)"]),
+    "a new one below itself": (BELOW_ITSELF, [f"{INSERT} (900001, 'a', 'A', 900001, 99, 1, 2, 0, 0)"]),
     "new ones below each other": (
         BELOW_ITSELF,
         [
             (
-                f"{INSERT} (900001, 'a', 'A', 900003, 99, 1, 2, 0), (900002, 'b', 'B', 900001, 99, 1, 2, 0),"
-                " (900003, 'c', 'C', 900002, 99, 1, 2, 0)"
+                f"{INSERT} (900001, 'a', 'A', 900003, 99, 1, 2, 0, 0), (900002, 'b', 'B', 900001, 99, 1, 2, 0, 0),"
+                " (900003, 'c', 'C', 900002, 99, 1, 2, 0, 0)"
             )
         ],
     ),
     "new ones, the higher id first": (
         BELOW_ITSELF,
-        [f"{INSERT} (900002, 'b', 'B', 900001, 99, 1, 2, 0)", f"{INSERT} (900001, 'a', 'A', 900002, 99, 1, 2, 0)"],
+        [f"{INSERT} (900002, 'b', 'B', 900001, 99, 1, 2, 0, 0)", f"{INSERT} (900001, 'a', 'A', 900002, 99, 1, 2, 0, 0)"],
     ),
     "new ones, the lower id first": (
         NO_PARENT,
-        [f"{INSERT} (900001, 'a', 'A', 900002, 99, 1, 2, 0)", f"{INSERT} (900002, 'b', 'B', 900001, 99, 1, 2, 0)"],
+        [f"{INSERT} (900001, 'a', 'A', 900002, 99, 1, 2, 0, 0)", f"{INSERT} (900002, 'b', 'B', 900001, 99, 1, 2, 0, 0)"],
     ),
     "by way of one that is missing": (
         NO_PARENT,
         [
-            f"{INSERT} (900009, 'c', 'C', 900005, 99, 1, 2, 0)",
-            f"{INSERT} (900001, 'a', 'A', 900009, 99, 1, 2, 0)",
-            f"{INSERT} (900005, 'b', 'B', 900001, 99, 1, 2, 0)",
+            f"{INSERT} (900009, 'c', 'C', 900005, 99, 1, 2, 0, 0)",
+            f"{INSERT} (900001, 'a', 'A', 900009, 99, 1, 2, 0, 0)",
+            f"{INSERT} (900005, 'b', 'B', 900001, 99, 1, 2, 0, 0)",
         ],
     ),
     "a parent to come": (
         NO_PARENT,
         [
             "UPDATE orgs_organization SET parent_id = 900001 WHERE key = 'acme'",
-            f"{INSERT} (900001, 'a', 'A', {{oslo}}, 99, 1, 2, 0)",
+            f"{INSERT} (900001, 'a', 'A', {{oslo}}, 99, 1, 2, 0, 0)",
         ],
     ),
     "an upsert": (
         BELOW_ITSELF,
         [
             (
-                f"{INSERT} (900001, 'acme', 'A', {{oslo}}, 99, 1, 2, 0)"
+                f"{INSERT} (900001, 'acme', 'A', {{oslo}}, 99, 1, 2, 0, 0)"
                 " ON CONFLICT (key) DO UPDATE SET parent_id = EXCLUDED.parent_id"
             )
         ],
@@ -104,7 +104,7 @@ REFUSED: dict[str, tuple[str, list[str]]] = {
             "UPDATE orgs_organization SET parent_id = NULL WHERE key = 'rome'",
             "UPDATE orgs_organization SET parent_id = {rome} WHERE key = 'oslo'",
             "DELETE FROM orgs_organization WHERE key = 'rome'",
-            f"{INSERT} ({{rome}}, 'rome', 'Rome', {{oslo}}, 99, 1, 2, 0)",
+            f"{INSERT} ({{rome}}, 'rome', 'Rome', {{oslo}}, 99, 1, 2, 0, 0)",
         ],
     ),
     "deleted and put back by one statement": (
@@ -115,7 +115,7 @@ REFUSED: dict[str, tuple[str, list[str]]] = {
             (
                 "WITH gone AS (DELETE FROM orgs_organization WHERE key = 'rome' RETURNING *)"
                 f" INSERT INTO orgs_organization {COLUMNS}"
-                " SELECT id, key, name, {oslo}, tree_id, lft, rght, level, created_at, updated_at FROM gone"
+                " SELECT id, key, name, {oslo}, tree_id, lft, rght, level, descendant_count, created_at, updated_at FROM gone"
             ),
         ],
     ),
@@ -123,7 +123,7 @@ REFUSED: dict[str, tuple[str, list[str]]] = {
         "about to get another id",
         [
             "UPDATE orgs_organization SET id = 900001 WHERE key = 'north'",
-            f"{INSERT} ({{north}}, 'n', 'N', {{oslo}}, 99, 1, 2, 0)",
+            f"{INSERT} ({{north}}, 'n', 'N', {{oslo}}, 99, 1, 2, 0, 0)",
         ],
     ),
 }
@@ -135,11 +135,11 @@ ALLOWED: dict[str, list[str]] = {
         )
     ],
     "a parent with a higher id": [
-        f"{INSERT} (900001, 'a', 'A', 900002, 99, 1, 2, 0), (900002, 'b', 'B', NULL, 9, 1, 2, 0)"
+        f"{INSERT} (900001, 'a', 'A', 900002, 99, 1, 2, 0, 0), (900002, 'b', 'B', NULL, 9, 1, 2, 0, 0)"
     ],
     "a parent that comes later": [
-        f"{INSERT} (900002, 'b', 'B', 900001, 99, 1, 2, 0)",
-        f"{INSERT} (900001, 'a', 'A', {{acme}}, 9, 1, 2, 0)",
+        f"{INSERT} (900002, 'b', 'B', 900001, 99, 1, 2, 0, 0)",
+        f"{INSERT} (900001, 'a', 'A', {{acme}}, 9, 1, 2, 0, 0)",
     ],
     "all deleted": ["DELETE FROM orgs_organization"],
     "no organization": ["UPDATE orgs_organization SET parent_id = id WHERE key = 'nobody'"],
@@ -239,7 +239,7 @@ def test_any_parents_are_refused_exactly_when_they_have_a_circle(
     )
     rows = [(900_000 + n, fresh[900_000 + n]) for n in order]
     assert has_circle(fresh) == _is_refused(
-        f"INSERT INTO orgs_organization {COLUMNS} SELECT id, id, id, parent_id, 9, 1, 2, 0, now(), now()"
+        f"INSERT INTO orgs_organization {COLUMNS} SELECT id, id, id, parent_id, 9, 1, 2, 0, 0, now(), now()"
         " FROM unnest(%s::bigint[], %s::bigint[]) new(id, parent_id)",
         [[row[0] for row in rows], [row[1] for row in rows]],
     )

@@ -26,7 +26,7 @@ def sql(statement: str) -> Change:
 
 
 def new() -> Organization:
-    return Organization(key="new", name="New", tree_id=9, lft=1, rght=2, level=0)
+    return Organization(key="new", name="New", tree_id=9, lft=1, rght=2, level=0, descendant_count=0)
 
 
 REFUSED: dict[str, Change] = {
@@ -39,7 +39,8 @@ REFUSED: dict[str, Change] = {
     "save_base, as loaddata does": lambda: new().save_base(raw=True),
     "a raw delete": lambda: Organization.objects.filter(key="oslo")._raw_delete("default"),
     "SQL that inserts": sql(
-        "INSERT INTO orgs_organization (key, name, tree_id, lft, rght, level) VALUES ('n', 'N', 9, 1, 2, 0)"
+        "INSERT INTO orgs_organization (key, name, tree_id, lft, rght, level, descendant_count)"
+        " VALUES ('n', 'N', 9, 1, 2, 0, 0)"
     ),
     "SQL that moves": sql("UPDATE orgs_organization SET parent_id = NULL WHERE key = 'oslo'"),
     "SQL that renumbers": sql("UPDATE orgs_organization SET rght = rght + 2 WHERE key = 'oslo'"),

@@ -14,9 +14,9 @@ from orgs.tree.subtrees import Subtree
 
 # Half of the trees' orders (lft) go against the order of the ids, as moves and late arrivals make them.
 ORGANIZATIONS = """
-INSERT INTO orgs_organization (name, key, tree_id, lft, rght, level)
+INSERT INTO orgs_organization (name, key, tree_id, lft, rght, level, descendant_count)
 SELECT 'x', 'k' || n, CASE WHEN n %% %(every)s = 0 THEN 99 ELSE 1 END,
-       2 * (%(total)s - n) + 2, 2 * (%(total)s - n) + 3, 1 FROM generate_series(1, %(total)s) n
+       2 * (%(total)s - n) + 2, 2 * (%(total)s - n) + 3, 1, 0 FROM generate_series(1, %(total)s) n
 """
 STATES = """
 INSERT INTO flags_flagstate (organization_id, flag_id, enabled, source_id, change_number, updated_at)
@@ -37,7 +37,7 @@ CREATE TRIGGER test_watch BEFORE INSERT OR UPDATE ON flags_flagstate FOR EACH RO
 @pytest.mark.parametrize("first_set", [True, False])
 @pytest.mark.parametrize(("total", "every"), [(40, 1), (2000, 1), (4000, 200), (4000, 4)])
 def test_rows_are_written_in_the_order_of_their_key(total: int, every: int, first_set: bool) -> None:
-    subtree = Subtree(0, 99, 1, 2 * total + 9)
+    subtree = Subtree(0, 99, 1, 2 * total + 9, total // every)
     Flag.objects.create(pk=1, key="flag")
     with transaction.atomic(), connection.cursor() as cursor:
         locks.lock_tree_for_writing()

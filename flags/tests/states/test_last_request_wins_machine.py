@@ -52,14 +52,15 @@ from orgs.tree.models import Organization
 MOST_ORGANIZATIONS = 10
 TABLES = ("test_refused", "flags_change", "flags_flagstate", "jobs_jobfailure", "jobs_job", "orgs_organization")
 TREES = """
-INSERT INTO orgs_organization (name, key, parent_id, tree_id, lft, rght, level)
-VALUES ('a', 'a', NULL, 1, 1, 10, 0), ('x', 'x', NULL, 2, 1, 6, 0);
-INSERT INTO orgs_organization (name, key, parent_id, tree_id, lft, rght, level)
-SELECT child.name, child.name, parent.id, child.tree, child.lft, child.rght, 1
-  FROM (VALUES ('b', 'a', 1, 2, 7), ('e', 'a', 1, 8, 9), ('y', 'x', 2, 2, 5)) child(name, above, tree, lft, rght)
+INSERT INTO orgs_organization (name, key, parent_id, tree_id, lft, rght, level, descendant_count)
+VALUES ('a', 'a', NULL, 1, 1, 10, 0, 4), ('x', 'x', NULL, 2, 1, 6, 0, 2);
+INSERT INTO orgs_organization (name, key, parent_id, tree_id, lft, rght, level, descendant_count)
+SELECT child.name, child.name, parent.id, child.tree, child.lft, child.rght, 1, child.below
+  FROM (VALUES ('b', 'a', 1, 2, 7, 2), ('e', 'a', 1, 8, 9, 0), ('y', 'x', 2, 2, 5, 1))
+       child(name, above, tree, lft, rght, below)
   JOIN orgs_organization parent ON parent.name = child.above ORDER BY 1;
-INSERT INTO orgs_organization (name, key, parent_id, tree_id, lft, rght, level)
-SELECT child.name, child.name, parent.id, child.tree, child.lft, child.rght, 2
+INSERT INTO orgs_organization (name, key, parent_id, tree_id, lft, rght, level, descendant_count)
+SELECT child.name, child.name, parent.id, child.tree, child.lft, child.rght, 2, 0
   FROM (VALUES ('c', 'b', 1, 3, 4), ('d', 'b', 1, 5, 6), ('z', 'y', 2, 3, 4)) child(name, above, tree, lft, rght)
   JOIN orgs_organization parent ON parent.name = child.above ORDER BY 1;
 """

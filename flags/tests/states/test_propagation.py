@@ -262,8 +262,8 @@ def test_rows_are_locked_in_the_order_of_their_key(cast: Cast, organizations: in
         cursor.execute("SELECT pg_advisory_xact_lock(7260142)")
         cursor.execute(
             """
-            INSERT INTO orgs_organization (name, key, parent_id, tree_id, lft, rght, level)
-            SELECT 'x', 'x' || n, %s, 99, 2 * n, 2 * n + 1, 1 FROM generate_series(1, %s) n
+            INSERT INTO orgs_organization (name, key, parent_id, tree_id, lft, rght, level, descendant_count)
+            SELECT 'x', 'x' || n, %s, 99, 2 * n, 2 * n + 1, 1, 0 FROM generate_series(1, %s) n
             """,
             [cast.acme.pk, organizations],
         )

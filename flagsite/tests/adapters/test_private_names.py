@@ -45,7 +45,7 @@ def test_private_names_that_no_module_of_ours_defines_are_used_by_adapters_only(
     }
     foreign = {(path, name) for path, name in used if name not in defined | DOCUMENTED}
     assert {path for path, _ in foreign if not path.startswith("flagsite/core/adapters/")} == set()
-    assert {name for _, name in foreign} >= {"_buckets", "_close_gap", "_connparams", "_mptt_cached_fields"}
+    assert {name for _, name in foreign} >= {"_buckets", "_connparams", "_mptt_cached_fields"}
 
 
 def _our_modules() -> list[Path]:

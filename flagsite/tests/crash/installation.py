@@ -154,17 +154,17 @@ class Installation:
             connection.execute("DELETE FROM orgs_organization")  # not TRUNCATE, which would take the keys along
             connection.execute(
                 """
-                INSERT INTO orgs_organization (id, name, key, parent_id, tree_id, level, lft, rght)
-                SELECT 1, 'Root', 'root', NULL, 1, 0, 1, %(size)s * 2
+                INSERT INTO orgs_organization (id, name, key, parent_id, tree_id, level, descendant_count, lft, rght)
+                SELECT 1, 'Root', 'root', NULL, 1, 0, %(size)s - 1, 1, %(size)s * 2
                 """,
                 {"size": size},
             )
             connection.execute(
                 """
-                INSERT INTO orgs_organization (id, name, key, parent_id, tree_id, level, lft, rght)
+                INSERT INTO orgs_organization (id, name, key, parent_id, tree_id, level, descendant_count, lft, rght)
                 SELECT 2 + branch * (1 + %(leaves)s) + leaf, 'Organization', 'o' || branch || '-' || leaf,
                        CASE leaf WHEN 0 THEN 1 ELSE 2 + branch * (1 + %(leaves)s) END, 1,
-                       CASE leaf WHEN 0 THEN 1 ELSE 2 END,
+                       CASE leaf WHEN 0 THEN 1 ELSE 2 END, CASE leaf WHEN 0 THEN %(leaves)s ELSE 0 END,
                        2 + branch * (2 + 2 * %(leaves)s) + CASE leaf WHEN 0 THEN 0 ELSE 2 * leaf - 1 END,
                        2 + branch * (2 + 2 * %(leaves)s)
                          + CASE leaf WHEN 0 THEN 2 * %(leaves)s + 1 ELSE 2 * leaf END

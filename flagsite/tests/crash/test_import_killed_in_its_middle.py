@@ -11,7 +11,7 @@ BRANCHES, LEAVES, NEW = 3, 20, 500
 SIZE = 1 + BRANCHES * (1 + LEAVES)
 ROWS = "".join(f"new-{number},New {number},{f'new-{number // 2}' if number else 'o0-0'}\n" for number in range(NEW))
 FILE = f"key,name,parent_key\no0-0,Renamed,root\no1-1,Organization,o2-0\n{ROWS}"
-TREE = "SELECT key, name, parent_id, tree_id, level, lft, rght FROM orgs_organization ORDER BY id"
+TREE = "SELECT key, name, parent_id, tree_id, level, lft, rght, descendant_count FROM orgs_organization ORDER BY id"
 MOVES = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE '%created.id%'"
 """Whether an import writes the moves, after the renamed and the new organizations."""
 AUDITED = """
