@@ -81,7 +81,10 @@ class OrganizationTreeManager(TreeManager.from_queryset(OrganizationQuerySet)): 
         )
 
     delay_mptt_updates = disable_mptt_updates
-    build_tree_nodes = disable_mptt_updates
+
+    def build_tree_nodes(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Raise CantDisableUpdates: the nodes would have no gaps, no counts and no flag states."""
+        self.disable_mptt_updates()
 
     def rebuild(self, *args: Any, **kwargs: Any) -> None:
         """Write the tree columns as the parent links require, like `check_tree --repair`."""
