@@ -225,7 +225,8 @@ SELECT pg_notify('flagsite_changes', '{"tree": 1}')
 NEXT_ID = "SELECT setval(pg_get_serial_sequence('orgs_organization', 'id'), max(id)) FROM orgs_organization"
 INSERT_ROOT = """
 INSERT INTO orgs_organization (id, name, key, parent_id, tree_id, level, descendant_count, lft, rght)
-SELECT %(first)s, 'Root', 'root-' || %(tree)s, NULL, %(tree)s + 1, 0, %(size)s - 1, 1::bigint << 31, (2 * %(size)s)::bigint << 31
+SELECT %(first)s, 'Root', 'root-' || %(tree)s, NULL, %(tree)s + 1, 0, %(size)s - 1,
+       1::bigint << 31, (2 * %(size)s)::bigint << 31
 """
 INSERT_DESCENDANTS = """
 INSERT INTO orgs_organization (id, name, key, parent_id, tree_id, level, descendant_count, lft, rght)

@@ -19,7 +19,9 @@ def structure(installation: Installation, rows: int) -> list[Result]:
     figures: dict[int, dict[str, Any]] = {}
     for size in sorted({*(size for size in SIZES if size < rows), rows}):
         installation.clear()
-        figures[size] = json.loads(installation.python(PROGRAM.format(f"{size}, worst={size == rows}")).splitlines()[-1])
+        figures[size] = json.loads(
+            installation.python(PROGRAM.format(f"{size}, worst={size == rows}")).splitlines()[-1]
+        )
     results = []
     for what in ("create", "move", "delete"):
         measured = {size: figures[size][what] for size in figures}

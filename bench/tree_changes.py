@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -63,9 +64,16 @@ def measure(times: int, operation: Callable[[], object]) -> dict[str, float]:
         began = time.perf_counter()
         operation()
         milliseconds.append((time.perf_counter() - began) * 1_000)
+    print(times, "changes", file=sys.stderr, flush=True)
     milliseconds.sort()
     of = lambda share: round(milliseconds[math.ceil(share * times) - 1], 2)  # noqa: E731
-    return {"times": times, "p50": of(0.5), "p99": of(0.99), "max": of(1), "seconds": round(sum(milliseconds) / 1_000, 2)}
+    return {
+        "times": times,
+        "p50": of(0.5),
+        "p99": of(0.99),
+        "max": of(1),
+        "seconds": round(sum(milliseconds) / 1_000, 2),
+    }
 
 
 class Tree:
@@ -101,8 +109,10 @@ class Tree:
     def _rows(self) -> list[tuple[int, str]]:
         rows, levels, open_ = [(0, "")], [0], [0]
         while len(rows) < self.size:
-            at = self.random.randrange(max(0, len(open_) - 8), len(open_)) if self.random.random() < 0.3 else (
-                self.random.randrange(len(open_))
+            at = (
+                self.random.randrange(max(0, len(open_) - 8), len(open_))
+                if self.random.random() < 0.3
+                else (self.random.randrange(len(open_)))
             )
             open_[at], open_[-1] = open_[-1], open_[at]
             parent = open_.pop()

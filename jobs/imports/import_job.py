@@ -222,9 +222,7 @@ def import_file(run: Run) -> None:
     progress.start()
     try:
         with _opened(record.source) as content:
-            while not _import(run, record, content, progress):
-                run.reload()
-                run.check()
+            _import(run, record, content, progress)
         _write_report(run, record)
     except ImportRefused as refused:
         _store_refusal(run, record, refused)
@@ -265,19 +263,21 @@ def _write_report(run: Run, record: OrganizationImport) -> None:
             run.check()
 
 
-def _import(run: Run, record: OrganizationImport, content: BinaryIO, progress: ImportProgress) -> bool:
-    """Import the file in one transaction. Returns False if the wait for the tree lock was too long for one try."""
+def _import(run: Run, record: OrganizationImport, content: BinaryIO, progress: ImportProgress) -> None:
+    """Import the file in one transaction."""
     arguments = run.job.arguments
-    with transaction.atomic():
-        if not _lock_tree():
-            return False
-        by, options = run.job.requested_by, _options_of(run.job)
+    by, options = run.job.requested_by, _options_of(run.job)
+
+    def lock_tree() -> None:
+        _lock_tree(run)
         requester_rights.check_may_still(
             by,
             Role.ADMIN,
             organization_id=options.top_id,
             again="Somebody who may import can upload the file again.",
         )
+
+    with transaction.atomic():
         context = {"address": arguments.get("address", ""), "reason": arguments.get("reason") or run.job.reason}
         with actor.acting(arguments.get("via", "worker"), actor=by, **context):
             report = importer.import_organizations(
@@ -286,23 +286,26 @@ def _import(run: Run, record: OrganizationImport, content: BinaryIO, progress: I
                 progress=progress,
                 dry_run=record.is_dry_run,
                 on_changes=lambda: _store_changes(record, expected=arguments.get("digest", "")),
+                lock_tree=lock_tree,
             )
         _store_result(record, report)
         run.record_progress(processed=report.rows, unchanged=report.unchanged, total=report.rows)
-    return True
 
 
-def _lock_tree() -> bool:
-    """Take the tree lock within ten seconds, and return whether that was possible; then the transaction goes on."""
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(f"SET LOCAL lock_timeout = '10s'; {locks.FOR_WRITING}; SET LOCAL lock_timeout TO DEFAULT")
-    except OperationalError as error:
-        if not is_wait_for_lock(error):
-            raise
-        transaction.set_rollback(True)
-        return False
-    return True
+def _lock_tree(run: Run) -> None:
+    """Take the tree lock. Every ten seconds of waiting, check whether the job should still run."""
+    while True:
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(
+                    f"SET LOCAL lock_timeout = '10s'; {locks.FOR_WRITING}; SET LOCAL lock_timeout TO DEFAULT"
+                )
+                return
+        except OperationalError as error:
+            if not is_wait_for_lock(error):
+                raise
+        run.reload()
+        run.check()
 
 
 STORE_CHANGES = f"""

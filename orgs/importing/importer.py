@@ -1,11 +1,12 @@
 """The import of organizations from a file, in one transaction: a file with a problem changes nothing.
 
-1. Take the tree lock.
-2. Copy the rows into a staging table, and find the organizations by key: unchanged, renamed, moved or new.
+1. Copy the rows into a staging table.
+2. Take the tree lock, and find the organizations by key: unchanged, renamed, moved or new.
 3. Read the trees that change, together with the new organizations, as arrays of numbers. Compute their nested set.
 4. Refuse the file if a line has a problem, or if an organization would move to another tree without permission.
 5. Write the new names. Write the new organizations depth-first, with ids higher than all others, so that a subtree has
-   consecutive ids. Then write the new parents and the changed columns of the nested set.
+   consecutive ids. Then write the new parents and the changed columns of the nested set. Organizations that are there
+   keep their numbers, as long as there is room beside them.
 6. Send the placements to the receivers of `organizations_placed`, and record each change in the audit log.
 """
 
@@ -45,9 +46,11 @@ def import_organizations(
     progress: Progress | None = None,
     dry_run: bool = False,
     on_changes: Callable[[], object] | None = None,
+    lock_tree: Callable[[], object] = locks.lock_tree_for_writing,
 ) -> ImportReport:
     """Create, rename and move organizations until they are as the file says; leave all other organizations unchanged.
 
+    `lock_tree` takes the tree lock. It is called when the file has been read, so that others need not wait for that.
     A created organization takes over the flag states of its parent, and a moved organization those of its new parent.
     `on_changes` is called when all changes are known and none is written; it can read them with `staging.all_changes`.
     Returns a report of the changes. A dry run changes nothing.
@@ -58,13 +61,13 @@ def import_organizations(
     options = options or ImportOptions()
     try:
         with transaction.atomic():
-            locks.lock_tree_for_writing()
             return _import(
                 file,
                 options,
                 progress or (lambda *_: None),
                 dry_run=dry_run,
                 on_changes=on_changes,
+                lock_tree=lock_tree,
             )
     except ImportRefused as refused:
         if refused.advice or not refused.lines:
@@ -79,12 +82,15 @@ def _import(
     *,
     dry_run: bool,
     on_changes: Callable[[], object] | None,
+    lock_tree: Callable[[], object],
 ) -> ImportReport:
     refusals = Refusals()
-    top = _top(options)
+    _top(options)  # before the file is read, which can take long
     on_bytes: Callable[[int], None] = lambda done: report_progress(READING, done, None)  # noqa: E731
     staging.stage(organization_rows.read(file, options, refusals, on_bytes=on_bytes))
     report_progress(COMPARING, 0, None)
+    lock_tree()
+    top = _top(options)
     staging.refuse_duplicates(refusals)
     staging.resolve(refusals, top=top, below_id=options.below_id)
     if top is not None:

@@ -62,9 +62,14 @@ def test_an_empty_tree_is_sound(db: None) -> None:
         ("acme", {"lft": 0}, {"acme": "has lft 0, which is less than 1"}),
         ("acme", {"rght": 11}, {"south": "has rght 11, and its parent 11"}),
         ("acme", {"descendant_count": 6}, {"acme": "has descendant_count 6, not 5"}),
-        ("rome", {"descendant_count": 2}, {
-            "rome": "has descendant_count 2, not 0", "south": "has descendant_count 1, not 3",
-        }),
+        (
+            "rome",
+            {"descendant_count": 2},
+            {
+                "rome": "has descendant_count 2, not 0",
+                "south": "has descendant_count 1, not 3",
+            },
+        ),
     ],
 )
 def test_what_is_wrong_is_told_and_repaired(

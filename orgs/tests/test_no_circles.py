@@ -68,11 +68,17 @@ REFUSED: dict[str, tuple[str, list[str]]] = {
     ),
     "new ones, the higher id first": (
         BELOW_ITSELF,
-        [f"{INSERT} (900002, 'b', 'B', 900001, 99, 1, 2, 0, 0)", f"{INSERT} (900001, 'a', 'A', 900002, 99, 1, 2, 0, 0)"],
+        [
+            f"{INSERT} (900002, 'b', 'B', 900001, 99, 1, 2, 0, 0)",
+            f"{INSERT} (900001, 'a', 'A', 900002, 99, 1, 2, 0, 0)",
+        ],
     ),
     "new ones, the lower id first": (
         NO_PARENT,
-        [f"{INSERT} (900001, 'a', 'A', 900002, 99, 1, 2, 0, 0)", f"{INSERT} (900002, 'b', 'B', 900001, 99, 1, 2, 0, 0)"],
+        [
+            f"{INSERT} (900001, 'a', 'A', 900002, 99, 1, 2, 0, 0)",
+            f"{INSERT} (900002, 'b', 'B', 900001, 99, 1, 2, 0, 0)",
+        ],
     ),
     "by way of one that is missing": (
         NO_PARENT,
@@ -115,7 +121,8 @@ REFUSED: dict[str, tuple[str, list[str]]] = {
             (
                 "WITH gone AS (DELETE FROM orgs_organization WHERE key = 'rome' RETURNING *)"
                 f" INSERT INTO orgs_organization {COLUMNS}"
-                " SELECT id, key, name, {oslo}, tree_id, lft, rght, level, descendant_count, created_at, updated_at FROM gone"
+                " SELECT id, key, name, {oslo}, tree_id, lft, rght, level, descendant_count, created_at, updated_at"
+                " FROM gone"
             ),
         ],
     ),

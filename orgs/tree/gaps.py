@@ -50,25 +50,25 @@ class Place:
 
 COLUMNS = "id, parent_id, tree_id, lft, rght, level, descendant_count"
 # LATERAL with OFFSET 0 makes PostgreSQL read each parent by primary key. UNION ends the recursion in a circle.
-LINE = f"""
-WITH RECURSIVE line AS (
+PATH_UP = f"""
+WITH RECURSIVE path AS (
     SELECT {COLUMNS} FROM orgs_organization WHERE id = %s
      UNION
-    SELECT above.* FROM line, LATERAL (
-           SELECT {COLUMNS} FROM orgs_organization WHERE id = line.parent_id OFFSET 0) above)
-SELECT * FROM line
+    SELECT above.* FROM path, LATERAL (
+           SELECT {COLUMNS} FROM orgs_organization WHERE id = path.parent_id OFFSET 0) above)
+SELECT * FROM path
 """  # noqa: S608 - no input in it
 
 
-def line_of(organization_id: int) -> list[Node]:
+def path_up(organization_id: int) -> list[Node]:
     """Return the organization and its ancestors, from itself up to the root; an empty list if it does not exist."""
-    nodes = {node.id: node for node in _nodes(LINE, [organization_id])}
-    line: list[Node] = []
+    nodes = {node.id: node for node in _nodes(PATH_UP, [organization_id])}
+    path: list[Node] = []
     node = nodes.pop(organization_id, None)
     while node is not None:
-        line.append(node)
+        path.append(node)
         node = nodes.pop(node.parent_id or 0, None)
-    return line
+    return path
 
 
 def next_tree_id() -> int:
@@ -79,12 +79,12 @@ def next_tree_id() -> int:
 
 
 def place_new(parent: list[Node] | None) -> Place:
-    """Make room for one new organization below the parent, of which `line_of` has returned the line; None for a root.
+    """Make room for one new organization below the parent, whose path `path_up` has returned; None for a root.
 
     The ancestors already count the new organization afterwards.
     """
     if parent is None:
-        lft, rght = spacing.numbers(1, spacing.SPACING.unit, index=0, depth=0, below=0)
+        lft, rght = spacing.numbers(1, spacing.SPACING.unit, index=0, above=0, below=0)
         return Place(next_tree_id(), lft, rght, 0)
     start, width = _make_room(parent[0], 1)
     count(parent, 1)
@@ -93,11 +93,11 @@ def place_new(parent: list[Node] | None) -> Place:
 
 MOVE = """
 UPDATE orgs_organization organization
-   SET tree_id = %(to_tree)s, level = organization.level + %(deeper)s,
-       lft = %(start)s + moved.index + %(step)s::bigint * (moved.index - moved.depth),
-       rght = %(start)s + moved.index + %(step)s::bigint * (moved.index - moved.depth + descendant_count + 1)
+   SET tree_id = %(to_tree)s, level = organization.level + %(levels)s,
+       lft = %(start)s + moved.index + %(step)s::bigint * (moved.index - moved.above),
+       rght = %(start)s + moved.index + %(step)s::bigint * (moved.index - moved.above + descendant_count + 1)
               + descendant_count  -- as `spacing.numbers`
-  FROM (SELECT id, row_number() OVER (ORDER BY lft) - 1 AS index, level - %(level)s AS depth
+  FROM (SELECT id, row_number() OVER (ORDER BY lft) - 1 AS index, level - %(level)s AS above
           FROM orgs_organization WHERE tree_id = %(tree)s AND lft BETWEEN %(lft)s AND %(rght)s) moved
  WHERE organization.id = moved.id
 """
@@ -106,7 +106,7 @@ UPDATE orgs_organization organization
 def move(organization: list[Node], parent: list[Node] | None) -> None:
     """Give an organization and everything below it numbers below the parent; None for a tree of its own.
 
-    Both are lines as `line_of` returns them. The columns `parent_id` stay as they are.
+    Both are paths as `path_up` returns them. The columns `parent_id` stay as they are.
     """
     size = organization[0].descendant_count + 1
     if parent is None:
@@ -117,7 +117,7 @@ def move(organization: list[Node], parent: list[Node] | None) -> None:
     [moved] = _nodes(f"SELECT {COLUMNS} FROM orgs_organization WHERE id = %s", [organization[0].id])  # noqa: S608
     with connection.cursor() as cursor:
         cursor.execute(MOVE, {
-            "to_tree": tree_id, "deeper": level - moved.level, "start": start, "step": step, "level": moved.level,
+            "to_tree": tree_id, "levels": level - moved.level, "start": start, "step": step, "level": moved.level,
             "tree": moved.tree_id, "lft": moved.lft, "rght": moved.rght,
         })  # fmt: skip
     former, new = organization[1:], parent or []
@@ -158,16 +158,16 @@ def _make_room(parent: Node, size: int) -> tuple[int, int]:
 
 
 # The last organization that starts before the parent's end is the parent itself, or its descendant. All that ends
-# between this start and the parent's end is on the line from this descendant up.
+# between this start and the parent's end is on the path from this descendant up.
 EDGE = """
-WITH RECURSIVE line AS (
+WITH RECURSIVE path AS (
     (SELECT id, parent_id, lft, rght FROM orgs_organization
       WHERE tree_id = %(tree)s AND lft < %(end)s ORDER BY lft DESC LIMIT 1)
      UNION
-    SELECT above.* FROM line, LATERAL (
+    SELECT above.* FROM path, LATERAL (
            SELECT id, parent_id, lft, rght FROM orgs_organization
-            WHERE id = line.parent_id AND line.id <> %(parent)s OFFSET 0) above)
-SELECT max(GREATEST(lft, CASE WHEN rght < %(end)s THEN rght END)) FROM line
+            WHERE id = path.parent_id AND path.id <> %(parent)s OFFSET 0) above)
+SELECT max(GREATEST(lft, CASE WHEN rght < %(end)s THEN rght END)) FROM path
 """
 
 
@@ -229,7 +229,7 @@ def _window(parent: Node, organizations: int) -> Window:
     before = _nodes(BEFORE, [parent.tree_id, parent.rght, organizations]) or [parent]
     after = _nodes(AFTER, [parent.tree_id, parent.rght, organizations])
     high = after[-1].lft if len(after) == organizations else None
-    nodes = {node.id: node for node in (*before, *after, *line_of(before[-1].id), parent)}
+    nodes = {node.id: node for node in (*before, *after, *path_up(before[-1].id), parent)}
     return Window(before[-1].lft, high, [*nodes.values()], high is None and len(before) < organizations)
 
 

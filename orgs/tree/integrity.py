@@ -1,7 +1,7 @@
 """The check of the nested set against the parent links, and its repair.
 
 The parent links are the source. The columns are correct if these conditions hold. Every root has a tree_id of its own.
-Every organization ends after its start. Every child lies inside of its parent's numbers and after the sibling before it,
+Every organization ends after its start. Every child lies inside of its parent's numbers, after the sibling before it,
 and is one level below its parent. Every organization counts its children and what they count. Then no subtrees overlap,
 and every count is right. Gaps may be anywhere.
 
@@ -202,7 +202,9 @@ def _plan() -> Repair:
     fingerprint = _fingerprint()
     organizations = nested_set.read_organizations(READ_ALL)
     nested_set.cut_circles(organizations)
-    repaired = nested_set.compute_nested_set(organizations, next_tree_id=max(organizations.columns.tree_id, default=0) + 1)
+    repaired = nested_set.compute_nested_set(
+        organizations, next_tree_id=max(organizations.columns.tree_id, default=0) + 1
+    )
     return Repair(fingerprint, organizations, repaired)
 
 

@@ -151,7 +151,7 @@ class Organization(MPTTModel):
         """Return the number of organizations below it; django-mptt would compute it from `lft` and `rght`."""
         return self.descendant_count or 0
 
-    def get_leafnodes(self, include_self: bool = False) -> OrganizationQuerySet:  # noqa: FBT001, FBT002
+    def get_leafnodes(self, include_self: bool = False) -> OrganizationQuerySet:  # noqa: FBT002
         """Return the organizations below it that have no children; django-mptt would compare `lft` and `rght`."""
         leaves: OrganizationQuerySet = self.get_descendants(include_self=include_self).filter(descendant_count=0)
         return leaves
@@ -203,7 +203,7 @@ class Organization(MPTTModel):
             current = Organization.objects.filter(pk=self.pk).first()
             if current is None:
                 return 0, {}
-            ancestors = gaps.line_of(current.pk)[1:]
+            ancestors = gaps.path_up(current.pk)[1:]
             organization_removing.send(sender=Organization, organization=current)
             deleted = django_orm.delete_by_one_statement(Organization.objects.under(current))
             gaps.count(ancestors, -deleted)
@@ -235,7 +235,7 @@ class Organization(MPTTModel):
                 raise MoveUnderOwnDescendant
             self.updated_at = Now()
             try:
-                self._save_placement(write, former=gaps.line_of(self.pk))
+                self._save_placement(write, former=gaps.path_up(self.pk))
             except Exception:
                 django_mptt.set_known_parent_id(
                     self, current.parent_id
@@ -246,13 +246,13 @@ class Organization(MPTTModel):
     def _save_placement(self, write: Callable[[], None], *, former: list[gaps.Node] | None = None) -> None:
         """Make room below the parent, write the organization, and send the placement to the receivers.
 
-        `former` is the line of the organization before a move, from itself up to the root; None for a new one.
+        `former` is the path of the organization before a move, from itself up to the root; None for a new one.
         """
         with transaction.atomic():
             locks.lock_tree_for_writing()
             if self.parent_id is None and self.parent is not None:
                 self.parent = self.parent  # it was saved after it became the parent, and has an id now
-            parent = None if self.parent_id is None else gaps.line_of(self.parent_id)
+            parent = None if self.parent_id is None else gaps.path_up(self.parent_id)
             if parent == []:
                 raise OrganizationNotFound(f"There is no organization {self.parent_id} to be the parent.")
             if former is None:

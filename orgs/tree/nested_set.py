@@ -172,9 +172,7 @@ def _find_kept(
     return kept, edges
 
 
-def _number(
-    organizations: LinkedOrganizations, nested_set: NestedSet, kept: bytearray, edges: array[int]
-) -> None:
+def _number(organizations: LinkedOrganizations, nested_set: NestedSet, kept: bytearray, edges: array[int]) -> None:
     """Write `lft` and `rght`: the old ones to those that keep them, and to the others places in their parents' gaps.
 
     A parent without enough room does not keep its numbers, and goes with everything below it into the gap of its own

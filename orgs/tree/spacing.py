@@ -44,13 +44,13 @@ SPACING = Spacing()
 """The widths in use. A test sets small ones, so that gaps are full after a few changes."""
 
 
-def numbers(start: int, step: int, *, index: int, depth: int, below: int) -> tuple[int, int]:
+def numbers(start: int, step: int, *, index: int, above: int, below: int) -> tuple[int, int]:
     """Return `lft` and `rght` of one organization of a subtree whose organizations all get the gap `step`.
 
     `start` is the first number of the subtree. `index` counts the organizations before this one depth-first, and
-    `depth` counts its ancestors among them. `below` counts the organizations below it.
+    `above` counts its ancestors among them. `below` counts the organizations below it.
     """
-    lft = start + index + step * (index - depth)
+    lft = start + index + step * (index - above)
     return lft, lft + step * (below + 1) + below
 
 

@@ -39,4 +39,3 @@ def forget_known_parent(node: MPTTModel) -> None:
 def remember_loaded_fields(node: MPTTModel) -> None:
     """Tell django-mptt that the database has the fields as the node has them now."""
     node._mptt_meta.update_mptt_cached_fields(node)
-
