@@ -14,7 +14,7 @@ person can decide which link is wrong.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from django.db import connection, transaction
@@ -177,8 +177,10 @@ SELECT count(*), COALESCE(bit_xor(hash_record_extended(
 """
 
 
-def repair() -> int:
+def repair(*, on_repaired: Callable[[int], object] = lambda _: None) -> int:
     """Write the columns as the parent links require, and return the number of changed organizations.
+
+    `on_repaired` gets this number in the transaction that writes.
 
     An organization whose numbers are sound keeps them, so a repair writes little. It reads and computes without the
     tree lock. Then it takes the lock, and writes if the tree is still the same. If others change the tree all the time,
@@ -191,11 +193,16 @@ def repair() -> int:
         with transaction.atomic():
             locks.lock_tree_for_writing()
             if _fingerprint() == planned.fingerprint:
-                return nested_set.write_changed_columns(planned.organizations, planned.repaired)
+                return _write(planned, on_repaired)
     with transaction.atomic():
         locks.lock_tree_for_writing()
-        planned = _plan()
-        return nested_set.write_changed_columns(planned.organizations, planned.repaired)
+        return _write(_plan(), on_repaired)
+
+
+def _write(planned: Repair, on_repaired: Callable[[int], object]) -> int:
+    repaired = nested_set.write_changed_columns(planned.organizations, planned.repaired)
+    on_repaired(repaired)
+    return repaired
 
 
 def _plan() -> Repair:

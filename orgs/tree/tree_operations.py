@@ -89,9 +89,9 @@ class TreeCheck:
 
 def repair() -> int:
     """Write the columns of the nested set as the parent links require; return the number of changed organizations."""
-    repaired = integrity.repair()
-    audit_log.record("tree.repair", "organizations", organizations=repaired)
-    return repaired
+    return integrity.repair(
+        on_repaired=lambda repaired: audit_log.record("tree.repair", "organizations", organizations=repaired)
+    )
 
 
 def check() -> TreeCheck:
