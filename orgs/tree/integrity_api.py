@@ -30,7 +30,7 @@ class TreeCheck(Endpoint):
         tags=["organizations"],
     )
     def get(self, request: Request) -> Response:
-        """Compare `lft`, `rght`, `level`, `tree_id` and `descendant_count` of every organization with the parent links.
+        """Compare the columns `lft`, `rght`, `level`, `tree_id` and `descendant_count` with the parent links.
 
         The check reads all organizations. A bound access key may not do this.
         """
@@ -53,7 +53,7 @@ class TreeRepair(Endpoint):
     )
     @idempotent
     def post(self, request: Request) -> Response:
-        """Write the columns as the parent links require, if they differ. Other changes of the tree wait while it writes.
+        """Write the columns as the parent links require, if they differ. Other changes wait while it writes.
 
         A bound access key may not do this.
         """

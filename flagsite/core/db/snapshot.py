@@ -12,9 +12,9 @@ from django.db import connection, transaction
 def snapshot() -> Iterator[None]:
     """Let all queries of the block see the database as it is at the first query. The block takes no locks.
 
-    The nested set describes an organization's subtree by numbers that a move, or a creation beside it, can give to others.
-    Without a snapshot, one query could read these numbers and the next query could find organizations of other customers
-    by them. Inside a transaction that has already begun, that transaction's isolation level stays.
+    The nested set describes an organization's subtree by numbers that a move, or a creation beside it, can give to
+    others. Without a snapshot, one query could read these numbers and the next query could find organizations of other
+    customers by them. Inside a transaction that has already begun, that transaction's isolation level stays.
     """
     if connection.in_atomic_block:
         yield

@@ -18,8 +18,8 @@ from orgs.tree.tree_operations import TreeCheck
 
 class Command(PlainCommand):
     help = (
-        "Compare lft, rght, level, tree_id and descendant_count of every organization with the parent links, and list the "
-        "problems. "
+        "Compare lft, rght, level, tree_id and descendant_count of every organization with the parent links, and list "
+        "the problems. "
         "The exit status is 1 if there are problems; with --repair, if there are problems after the repair."
     )
 
