@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from conftest import Cast
 from orgs.errors import ImportRefused, MoveUnderOwnDescendant, OrganizationBelowItself
 from orgs.tests.trees import circles_allowed, get, import_rows, paths
-from orgs.tree import integrity, locks, tree_operations
+from orgs.tree import integrity, locks, nested_set, tree_operations
 from orgs.tree.models import Organization
+from orgs.tree.nested_set import LinkedOrganizations
 
 CAST = {
     "acme", "acme/north", "acme/north/oslo", "acme/north/bergen", "acme/south", "acme/south/rome",
@@ -117,6 +118,42 @@ def test_a_repair_writes_only_what_differs_and_keeps_the_order_of_siblings(cast:
     assert {one.key: (one.lft, one.rght) for one in Organization.objects.all()} == before
     assert {key for key, version in row_versions().items() if version != versions[key]} == {"north"}
     assert integrity.repair() == 0
+
+
+def test_a_repair_reads_without_the_tree_lock_and_begins_again_if_the_tree_has_changed(
+    transactional_db: None, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with transaction.atomic():
+        damage("rome", level=7)
+    read, other = nested_set.read_organizations, connection.copy()
+    reads: list[bool] = []
+
+    def read_and_interfere(query: str) -> LinkedOrganizations:
+        organizations = read(query)
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [locks.TREE_LOCK])
+            reads.append(cursor.fetchone()[0])
+            if len(reads) == 1:
+                cursor.execute("BEGIN; SELECT pg_advisory_xact_lock(%s)", [locks.TREE_LOCK])
+                cursor.execute("UPDATE orgs_organization SET descendant_count = 5 WHERE key = 'oslo'; COMMIT")
+        return organizations
+
+    monkeypatch.setattr(nested_set, "read_organizations", read_and_interfere)
+    try:
+        assert integrity.repair() == 2
+    finally:
+        other.close()
+    assert reads == [True, True]
+    assert paths() == CAST
+
+
+def test_a_repair_that_others_always_overtake_holds_the_lock_in_the_end(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damage("rome", level=7)
+    monkeypatch.setattr(integrity, "FINGERPRINT", "SELECT nextval('orgs_organization_id_seq'), 0")
+    assert integrity.repair() == 1
+    assert paths() == CAST
 
 
 def row_versions() -> dict[str, str]:

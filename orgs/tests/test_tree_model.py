@@ -18,8 +18,9 @@ from orgs.errors import (
     OrganizationNotFound,
 )
 from orgs.tests.trees import import_rows, paths
-from orgs.tree import tree_operations
+from orgs.tree import spacing, tree_operations
 from orgs.tree.models import Organization
+from orgs.tree.spacing import Spacing
 
 KEYS = st.sampled_from([f"k{number}" for number in range(9)])
 PARENTS = st.one_of(st.just(""), KEYS, KEYS, KEYS)
@@ -160,6 +161,11 @@ def run(max_examples: int, steps: int) -> None:
 
 def test_any_few_changes_end_in_the_tree_that_they_describe(db: None) -> None:
     run(max_examples=12, steps=25)
+
+
+def test_any_few_changes_end_so_where_gaps_are_full(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spacing, "SPACING", Spacing(unit=2, limit=60, least=1, window=1))
+    run(max_examples=8, steps=25)
 
 
 @pytest.mark.slow
