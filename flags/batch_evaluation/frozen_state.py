@@ -51,7 +51,7 @@ COPY (
 
 
 class Place(NamedTuple):
-    """An organization on the path of the next one: the ids and keys of its path, and its flag states."""
+    """An organization: the ids and keys of its path, and its flag states."""
 
     ids: tuple[int, ...]
     keys: tuple[str, ...]
@@ -81,16 +81,16 @@ class FrozenState:
         """Yield each organization, a parent before its children. Memory holds one path."""
         self.rows.seek(0)
         reading = _StatesInText(self.states)
-        path = [self.above]
+        ids, keys, states = list(self.above.ids), list(self.above.keys), [self.above.states]
         for organization_id, key, parent_id, content in csv.reader(line.decode() for line in self.rows):
             parent = int(parent_id) if parent_id else None
-            while len(path) > 1 and path[-1].ids[-1] != parent:
-                path.pop()
-            above = path[-1]
-            ids, keys = (*above.ids, int(organization_id)), (*above.keys, key)
-            states = reading.states(content, above.states)
-            path.append(Place(ids, keys, states))
-            yield OrganizationSnapshot(ids, keys, states, 0)
+            while len(states) > 1 and ids[-1] != parent:
+                for each in (ids, keys, states):
+                    each.pop()
+            ids.append(int(organization_id))
+            keys.append(key)
+            states.append(reading.states(content, states[-1]))
+            yield OrganizationSnapshot(tuple(ids), tuple(keys), states[-1], 0)
 
 
 @contextmanager

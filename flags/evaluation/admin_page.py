@@ -22,6 +22,7 @@ from flagsite.core.errors import FlagsiteError
 from orgs.access.caller import Caller
 from orgs.access.operator_admin import OperatorAdmin
 from orgs.access.organization_picker import OrganizationField
+from orgs.tree.paths import LOWEST
 
 if TYPE_CHECKING:
     Pages = OperatorAdmin
@@ -30,6 +31,9 @@ else:
 
 MAX_TEXT = 65_536
 """Characters of a targeting key or an environment, as in the API (`flags.evaluation.serializers`)."""
+
+MOST_CHANGED = 50
+"""The number of organizations with a change that the page of a long path shows."""
 
 RULES = {
     Rule.ARCHIVED: "Is the flag archived?",
@@ -82,6 +86,19 @@ class Explanation:
     path: list[PathEntry] = field(default_factory=list)
     refusal: str = ""
     so_far: tuple[Step, ...] = ()
+
+    @property
+    def folded_path(self) -> list[tuple[int, PathEntry]]:
+        """The organizations that a page shows, each with the number of organizations left out before it.
+
+        On a long path these are the top, the lower end, the one that decides, and the lowest on which somebody set
+        the flag.
+        """
+        last = len(self.path) - 1
+        changed = [number for number, entry in enumerate(self.path) if entry.change][-MOST_CHANGED:]
+        deciding = [number for number, entry in enumerate(self.path) if entry.decides]
+        numbers = sorted({0, *changed, *deciding, *range(max(0, last + 1 - LOWEST), last + 1)}) if self.path else []
+        return [(number - before - 1, self.path[number]) for before, number in zip([-1, *numbers], numbers)]  # noqa: B905
 
     @property
     def steps(self) -> list[tuple[str, Step]]:

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import sys
+
 from django.db import connection
 
 from flags.evaluation.engine import OrganizationContext, StateValue
 from orgs.errors import OrganizationNotFound
 from orgs.tree.paths import PATH, path_parameters
 
-PATH_AND_STATES = f"""
-WITH RECURSIVE {PATH},
-nearest AS (
-    SELECT DISTINCT ON (state.flag_id) state.flag_id, state.enabled, state.source_id, state.change_number
-      FROM path, LATERAL (SELECT * FROM flags_flagstate WHERE organization_id = path.id OFFSET 0) state
+INHERITED_STATES = f"""
+{PATH},
+own AS MATERIALIZED (SELECT * FROM flags_flagstate WHERE organization_id = ANY(%(bottom_ids)s)),
+missing AS MATERIALIZED (
+    SELECT array_agg(id) AS flag_ids FROM flags_flag WHERE id NOT IN (SELECT flag_id FROM own)),
+inherited AS (
+    SELECT DISTINCT ON (state.flag_id) state.*
+      FROM missing, path, LATERAL (
+           SELECT * FROM flags_flagstate
+            WHERE organization_id = path.id AND flag_id = ANY(missing.flag_ids) OFFSET 0) state
+     WHERE missing.flag_ids IS NOT NULL AND distance > 0
      ORDER BY state.flag_id, distance)
+"""  # noqa: S608 - no input in it
+"""Common table expressions for statements that begin with `WITH RECURSIVE`: what holds in one organization.
+
+`own` has its flag states. `inherited` has those of its nearest ancestors, for the flags of which it has none yet.
+"""
+PATH_AND_STATES = f"""
+WITH RECURSIVE {INHERITED_STATES},
+nearest AS (SELECT * FROM own UNION ALL SELECT * FROM inherited)
 SELECT (SELECT array_agg(id ORDER BY distance DESC) FROM path),
        (SELECT array_agg(key ORDER BY distance DESC) FROM path),
        array_agg(flag_id ORDER BY flag_id), array_agg(enabled ORDER BY flag_id),
@@ -36,9 +52,10 @@ def load_organization(organization_id: int) -> tuple[tuple[int, ...], tuple[str,
         ids, keys, flags, values, sources, numbers = cursor.fetchone()
     if ids is None:
         raise OrganizationNotFound
+    keys = tuple(map(sys.intern, keys))  # the organizations of a tree share the keys of their ancestors
     if flags is None:
-        return tuple(ids), tuple(keys), ((), (), (), ())
-    return tuple(ids), tuple(keys), (tuple(flags), tuple(values), tuple(sources), tuple(numbers))
+        return tuple(ids), keys, ((), (), (), ())
+    return tuple(ids), keys, (tuple(flags), tuple(values), tuple(sources), tuple(numbers))
 
 
 def load_context(organization_id: int) -> OrganizationContext:

@@ -16,7 +16,7 @@ from flags.evaluation import context_loader
 from flags.serving.cache_events import UNHEARD_SECONDS, OrganizationMoved
 from flags.serving.change_log import ChangeLog, LoggedEvent
 from flags.serving.definition_set import DefinitionSet
-from flags.serving.organization_snapshot import SNAPSHOT_BYTES, OrganizationSnapshot
+from flags.serving.organization_snapshot import OrganizationSnapshot
 from flags.serving.packed_states import InternedStates
 from flagsite.core.adapters.django_orm import replace_connection
 from flagsite.core.db import never_waits
@@ -50,6 +50,7 @@ class EvaluationCache:
         self.set_listening(hears=True)
         self._log = ChangeLog()
         self._snapshots: OrderedDict[int, OrganizationSnapshot] = OrderedDict()
+        self._snapshot_bytes = 0
         self._ids: dict[str, int] = {}
         self._interned = InternedStates()
         self._definitions: DefinitionSet | None = None
@@ -169,6 +170,7 @@ class EvaluationCache:
         with self._storing:
             self._epoch += 1
             self._snapshots.clear()
+            self._snapshot_bytes = 0
             self._ids.clear()
             self._definitions = None
 
@@ -179,17 +181,19 @@ class EvaluationCache:
         try:
             ids, keys, columns = context_loader.load_organization(organization_id)
         except OrganizationNotFound:
-            self._snapshots.pop(organization_id, None)
+            with self._storing:
+                self._forget(organization_id)
             raise
         states = self._interned.of(columns)
         snapshot = OrganizationSnapshot(ids, keys, states, position, epoch=epoch, read_at=self._recently())
         may_be_kept = reads_committed_data()
         with self._storing:
             if epoch == self._epoch and may_be_kept:
-                self._snapshots.pop(organization_id, None)
-                while self._snapshots and self._is_full():
+                self._forget(organization_id)
+                while self._snapshots and self._is_full(snapshot):
                     self._take_turn()
                 self._snapshots[organization_id] = snapshot
+                self._snapshot_bytes += snapshot.size
                 self._ids[keys[-1]] = organization_id
         return snapshot
 
@@ -206,12 +210,18 @@ class EvaluationCache:
             snapshot.used = False
             self._snapshots[organization_id] = snapshot
         else:
+            self._snapshot_bytes -= snapshot.size
             self._ids.pop(snapshot.keys[-1], None)
 
-    def _is_full(self) -> bool:
+    def _forget(self, organization_id: int) -> None:
+        snapshot = self._snapshots.pop(organization_id, None)
+        if snapshot is not None:
+            self._snapshot_bytes -= snapshot.size
+
+    def _is_full(self, one_more: OrganizationSnapshot) -> bool:
         """Whether there is no room for one more snapshot."""
-        count = len(self._snapshots) + 1
-        return count > self._most or self._interned.size + count * SNAPSHOT_BYTES > self._most_bytes
+        size = self._interned.size + self._snapshot_bytes + one_more.size
+        return len(self._snapshots) >= self._most or size > self._most_bytes
 
     def _read_again(self, snapshot: OrganizationSnapshot) -> OrganizationSnapshot:
         return self._if_database_answers(lambda: self._read(snapshot.ids[-1])) or snapshot

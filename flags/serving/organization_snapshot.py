@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 from flags.evaluation.engine import OrganizationContext
 from flags.serving.packed_states import NO_STATES, PackedStates
 from flags.serving.usage_counter import UNCOUNTED
 
 SNAPSHOT_BYTES = 1000
 """About what a snapshot takes beside its packed states: the ids and keys of its path, its entries in the cache."""
+USUAL_LEVELS = 8
+LEVEL_BYTES = 60
+"""What each further organization of a longer path takes: its id, and its key, which all snapshots share."""
+LONGEST_PATH_BYTES = 500
+"""A longer text of a path counts by its hash, so that no read has to go through a long path."""
 
 
 class OrganizationSnapshot:
@@ -39,7 +46,8 @@ class OrganizationSnapshot:
         self.states = states
         self.position = position
         """The number of the last event in the change log that `states` has in it. It is set last and read first."""
-        self.path_bytes = repr((keys, ids)).encode()
+        path = repr((keys, ids)).encode()
+        self.path_bytes = path if len(path) <= LONGEST_PATH_BYTES else blake2b(path, digest_size=32).digest()
         """The path, for fingerprints."""
         self.read_at = read_at
         self.epoch = epoch
@@ -48,6 +56,11 @@ class OrganizationSnapshot:
         """Whether somebody asked for it since its last turn (`EvaluationCache`)."""
         self.steps = UNCOUNTED
         """How often all flags were evaluated for it (`usage_counter.count_all`)."""
+
+    @property
+    def size(self) -> int:
+        """About what it takes in memory beside its packed states, in bytes."""
+        return SNAPSHOT_BYTES + LEVEL_BYTES * max(0, len(self.ids) - USUAL_LEVELS)
 
     @property
     def context(self) -> OrganizationContext:

@@ -5,20 +5,27 @@ All channels read flags here. A read makes a constant number of queries, and fin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Case, Exists, OuterRef, QuerySet, When
+from django.db import connection
+from django.db.models import Q, QuerySet
 
 from flags.definitions import loader
 from flags.definitions.models import check_flag_key
 from flags.definitions.refusals import unknown_flag
+from flags.evaluation.context_loader import INHERITED_STATES
 from flags.evaluation.effective_value import EffectiveValue, EffectiveValues, off_for_everybody
 from flags.evaluation.engine import Definition, OrganizationContext, Rule, StateValue, Unit
 from flags.states.models import FlagState
 from orgs.tree.models import Organization
-from orgs.tree.paths import path_ids_of, path_keys_of
+from orgs.tree.paths import path_keys_of, path_parameters
+
+PLACES_OF_INHERITED_STATES = f"""
+WITH RECURSIVE {INHERITED_STATES}
+SELECT organization_id, array_agg(flag_id) FROM inherited GROUP BY organization_id
+"""  # noqa: S608 - no input in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +91,17 @@ def effective_state(*, organization: Organization, flag_key: str, environment: s
 
 
 def effective_states(organization: Organization) -> QuerySet[FlagState]:
-    """Return the organization's flag states in the order of the flags' ids, in one query.
+    """Return the organization's flag states in the order of the flags' ids: a query, after another query.
 
     If the organization does not have its own state of a flag yet, the state of its nearest ancestor takes its place.
     """
-    path = path_ids_of(organization.pk)
-    level = Case(*(When(organization_id=pk, then=level) for level, pk in enumerate(path)), default=0)
-    rows = FlagState.objects.filter(organization_id__in=path).alias(level=level)
-    nearer = rows.filter(flag_id=OuterRef("flag_id"), level__gt=OuterRef("level"))
-    return rows.filter(~Exists(nearer)).order_by("flag_id")
+    with connection.cursor() as cursor:
+        cursor.execute(PLACES_OF_INHERITED_STATES, path_parameters([organization.pk]))
+        places = cursor.fetchall()
+    rows = Q(organization_id=organization.pk)
+    for ancestor_id, flag_ids in places:
+        rows |= Q(organization_id=ancestor_id, flag_id__in=flag_ids)
+    return FlagState.objects.filter(rows).order_by("flag_id")
 
 
 def as_effective(
@@ -137,7 +146,7 @@ def _effective(
     path = {organization.pk: organization.key}
     if missing or any(definition.unit == Unit.ANCESTOR for definition in definitions.values()):
         path = path_keys_of(organization.pk) or path
-    if missing and len(path) > 1:
+    if len(path) > 1:
         state_of |= _nearest_states(list(path)[:-1], missing)
     values = EffectiveValues(_context(path, state_of.values()), environment, definitions)
     return [
@@ -146,10 +155,25 @@ def _effective(
     ]
 
 
-def _nearest_states(ancestor_ids: list[int], flag_ids: list[int]) -> dict[int, FlagState]:
+NEAREST_STATES = """
+SELECT DISTINCT ON (state.flag_id) {columns}
+  FROM unnest(%(path)s) WITH ORDINALITY AS place (organization_id, level), LATERAL (
+       SELECT * FROM flags_flagstate
+        WHERE organization_id = place.organization_id AND flag_id = ANY(%(flags)s) OFFSET 0) state
+ ORDER BY state.flag_id, place.level DESC
+"""
+
+
+def _nearest_states(ancestor_ids: Sequence[int], flag_ids: Sequence[int]) -> dict[int, FlagState]:
     """Return the flag states of the nearest ancestor that has one, by flag id. `ancestor_ids` begins with the root."""
-    rows = FlagState.objects.filter(organization_id__in=ancestor_ids, flag_id__in=flag_ids)
-    return {state.flag_id: state for state in sorted(rows, key=lambda row: ancestor_ids.index(row.organization_id))}
+    if not ancestor_ids or not flag_ids:
+        return {}
+    columns = [column.attname for column in FlagState._meta.concrete_fields]
+    statement = NEAREST_STATES.format(columns=", ".join(f"state.{column}" for column in columns))
+    with connection.cursor() as cursor:
+        cursor.execute(statement, {"path": list(ancestor_ids), "flags": list(flag_ids)})
+        states = [FlagState.from_db(connection.alias, columns, row) for row in cursor.fetchall()]
+    return {state.flag_id: state for state in states}
 
 
 def _context(path: Mapping[int, str], states: Iterable[FlagState]) -> OrganizationContext:

@@ -9,9 +9,9 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from orgs.access.caller import Caller
-from orgs.access.visible_organizations import is_named_by, visible_ancestors, visible_organizations
+from orgs.access.visible_organizations import is_named_by, visible_organizations
 from orgs.tree.models import Organization
-from orgs.tree.paths import path_names_of
+from orgs.tree.paths import folded_paths_of, path_names_of
 
 MAX_SHOWN = 100
 """The maximum number of children or of search results on a page."""
@@ -69,6 +69,6 @@ def with_paths(caller: Caller, organizations: Sequence[Organization]) -> list[tu
 
 
 def path_context(caller: Caller, organization: Organization) -> dict[str, Any]:
-    """Return the template context of an organization's page: the organization and its visible ancestors."""
-    above = list(visible_ancestors(caller, organization).order_by("level"))
-    return {"organization": organization, "original": organization, "above": above}
+    """Return the template context of an organization's page: the organization and its folded path in the scope."""
+    path = folded_paths_of([organization.pk], top_id=caller.organization_id)[organization.pk]
+    return {"organization": organization, "original": organization, "path": path, "above": path.lowest[:-1]}

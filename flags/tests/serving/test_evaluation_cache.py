@@ -219,6 +219,27 @@ def test_a_flag_keeps_the_answers_for_no_more_values_than_it_may() -> None:
         assert len(flag._rules) <= 3
 
 
+def test_organizations_on_long_paths_take_what_they_may_and_are_fewer(
+    cache: EvaluationCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels = 3000
+    names = [f"an-organization-on-level-{level:05}" for level in range(levels + 1000)]
+
+    def on_long_path(number: int) -> object:
+        path = range(number, number + levels)
+        return tuple(path), tuple(names[level] for level in path), ((), (), (), ())
+
+    monkeypatch.setattr(context_loader, "load_organization", on_long_path)
+    with override_settings(EVALUATION_CACHE_MEGABYTES=3):
+        deep = EvaluationCache()
+        size = taken(lambda: [deep.snapshot(number) for number in range(20)])
+        assert size < 3 * 2**20
+        assert 5 < len(deep) < 20
+        deep.clear()
+        assert deep.snapshot(1).ids[0] == 1
+        assert len(deep) == 1
+
+
 def test_the_organization_that_was_asked_for_longest_ago_goes_first_and_its_key_with_it(
     cache: EvaluationCache,
 ) -> None:
