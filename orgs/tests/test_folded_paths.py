@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pytest_django import DjangoAssertNumQueries
 
 from orgs.tests.trees import get, import_rows
 from orgs.tree.paths import LOWEST, folded_paths_of, path_names_of
@@ -41,11 +42,11 @@ def test_a_path_begins_at_the_top_of_the_scope() -> None:
     assert names("c29", top="c29") == ["L29"]
 
 
-def test_several_paths_come_with_one_query(django_assert_num_queries: object) -> None:
+def test_several_paths_come_with_one_query(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     chain(30)
     import_rows("other,Other,")
     ids = {key: get(key).pk for key in ("c3", "c29", "other")}
-    with django_assert_num_queries(1):  # type: ignore[operator]
+    with django_assert_num_queries(1):
         found = path_names_of([*ids.values(), 987_654_321])
     assert found == {
         ids["c3"]: ["L0", "L1", "L2", "L3"],
