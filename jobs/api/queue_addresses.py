@@ -9,16 +9,19 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from flagsite.core.api.input import QuerySerializer, ReasonInput
+from flagsite.core.db.snapshot import snapshot
 from flagsite.core.ids import id_in
 from jobs.api.enqueue import EnqueueJob
 from jobs.api.enqueue_serializers import EnqueuedSerializer, NamedJobInput
 from jobs.api.operations import Workers
 from jobs.api.queue_serializers import QueueSerializer
 from jobs.api.queues import NAME, PauseQueue, ResumeQueue
-from jobs.api.serializers import CancelledSerializer, JobSerializer
+from jobs.api.serializers import CancelledSerializer, JobSerializer, QueueJobFilters
 from jobs.api.views import CancelJob, JobStatus
 from jobs.api.worker_serializers import WorkersSerializer
+from jobs.engine.chains import jobs_of, tracked
 from jobs.errors import JobNotFound
+from orgs.access.endpoints import ListEndpoint
 from orgs.access.models import Role
 from orgs.idempotency.stored_answers import idempotent
 
@@ -31,6 +34,30 @@ KIND = OpenApiParameter(
     OpenApiParameter.PATH,
     description="A kind of jobs: one of GET /v1/queue/kinds, or its other name such as `etl`, `batch-prediction`.",
 )
+
+
+class QueueJobs(EnqueueJob, ListEndpoint):
+    """All jobs, and the entry of a job into a queue."""
+
+    roles: ClassVar = {"GET": Role.READER, "POST": Role.OPERATOR}
+    rows_outlive_organizations = True
+
+    @extend_schema(
+        operation_id="listQueueJobs",
+        summary="List jobs",
+        parameters=[QueueJobFilters],
+        responses=JobSerializer(many=True),
+        tags=["jobs"],
+    )
+    def get(self, request: Request) -> Response:
+        """The jobs, newest first, also those that work for no organization.
+
+        A bound access key gets the jobs of its subtree.
+        """
+        filters = self.filters(request, QueueJobFilters)
+        with snapshot():
+            jobs = tracked(self.rows(request, jobs_of(self.caller).filter(**filters).order_by("-id")))
+        return self.page(JobSerializer, jobs)
 
 
 class OneQueueJob(EnqueueJob, JobStatus, CancelJob):

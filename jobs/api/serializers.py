@@ -118,6 +118,15 @@ class JobFilters(QuerySerializer):
     status = serializers.ChoiceField(Status.choices, required=False, help_text="Only jobs with this status.")
 
 
+class QueueJobFilters(JobFilters):
+    """The query of GET /v1/queue/jobs."""
+
+    queue = serializers.CharField(required=False, max_length=64, help_text="Only jobs of this queue.")
+    correlationId = serializers.CharField(
+        source="correlation_id", required=False, max_length=128, help_text="Only jobs with this correlation id."
+    )
+
+
 class ChainSerializer(serializers.Serializer[Chain]):
     """The chain of a first job and its retries."""
 

@@ -119,3 +119,29 @@ def test_a_bound_key_reaches_the_jobs_of_its_subtree_and_nothing_shared(cast: Ca
     assert kind_of(api.post("/v1/queue/jobs/cleanup", {})) == "outside-of-your-subtree"
     shared = api.post(f"/v1/queue/jobs/{KIND}", {"arguments": {"upTo": 1}, "queue": "cleanup"})
     assert kind_of(shared) == "outside-of-your-subtree"
+
+
+def test_all_jobs_are_listed_also_those_of_no_organization(api: Api, cast: Cast) -> None:
+    failed, theirs = done(cast.oslo, broken=True), waiting(cast.rome)
+    tidy = enqueue(kind="cleanup", correlation_id="c-7").job
+
+    def listed(client: Api, **query: Any) -> list[int]:
+        return [job["id"] for job in client.get("/v1/queue/jobs", **query).json()["results"]]
+
+    assert listed(api) == [tidy.pk, theirs.pk, failed.pk]
+    assert listed(api, status="FAILED") == [failed.pk]
+    assert listed(api, queue="cleanup") == listed(api, correlationId="c-7") == [tidy.pk]
+    assert api.get("/v1/queue/jobs").json()["results"][2] == api.get(f"/job-status/{failed.pk}").json()
+    assert listed(Api(_key("bound", Role.READER, cast.north))) == [failed.pk]
+    for query in ("status=failed", "kind=cleanup", "queue=", "correlationId="):
+        assert wrong_fields(api.get(f"/v1/queue/jobs?{query}")) == {query.partition("=")[0]}
+    page = api.get("/v1/queue/jobs?pageSize=2").json()
+    assert len(page["results"]) == 2
+    assert page["next"] is not None
+
+
+def test_more_jobs_in_the_list_take_no_more_queries(api: Api, cast: Cast, django_assert_max_num_queries: Any) -> None:
+    for _ in range(30):
+        waiting(cast.acme), done(cast.oslo)
+    with django_assert_max_num_queries(12):
+        assert len(api.get("/v1/queue/jobs?pageSize=50").json()["results"]) == 50
