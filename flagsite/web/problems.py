@@ -110,6 +110,7 @@ NEVER_ANSWERED: frozenset[type[Exception]] = frozenset(
         jobs.PermanentFailure,  # between a worker and the engine
         jobs.NothingLeftToDo,
         jobs.ResultTooLarge,
+        jobs.ResultNotStorable,
         jobs.InvalidArtifactName,
         jobs.LeaseLost,
         jobs.StopRequested,

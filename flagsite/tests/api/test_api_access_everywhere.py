@@ -121,7 +121,7 @@ ROLES = {
     "v1/queues/<str:name>/pause": "POST operator",
     "v1/queues/<str:name>/resume": "POST operator",
     "v1/queue/kinds": "GET reader",
-    "v1/queue/jobs": "POST operator",
+    "v1/queue/jobs": "GET reader POST operator",
     "v1/queue/jobs/<str:job>": "GET reader POST operator DELETE operator",
     "v1/queue/stats": "GET reader",
     "v1/queue/workers": "GET reader",
