@@ -1,8 +1,12 @@
-"""A batch against as many single jobs: from the first creation to the last end, with two slots that run meanwhile."""
+"""A batch against as many single jobs: from the first creation to the last end, with two slots that run meanwhile.
+
+Batch and single jobs take turns on the same worker, so that whatever else the machine does concerns both.
+"""
 
 from __future__ import annotations
 
 import time
+from statistics import median
 
 from bench.installation import Installation
 from bench.report import Result
@@ -10,15 +14,14 @@ from bench.report import Result
 KIND = "nothing"
 """The kind in `bench.empty_kind`, which only processes with Django can import."""
 MEMBERS = 10_000
+TURNS = 3
 SLOTS = 2
 BEFORE = "import django, json; django.setup()\nfrom bench.empty_kind import KIND\nfrom flagsite.core import actor\n"
 SINGLE_JOBS = f"""{BEFORE}
-from django.db import transaction
 from jobs.engine import lifecycle
 with actor.acting("worker", actor=actor.SYSTEM):
     for _ in range({MEMBERS}):
-        with transaction.atomic():
-            lifecycle.create(kind=KIND)
+        lifecycle.create(kind=KIND)
 """
 BATCH = f"""{BEFORE}
 from jobs.batches.creation import Member, create_batch
@@ -30,30 +33,32 @@ TIMES = """
 SELECT extract(epoch FROM max(completed_at) - min(created_at))::float8,
        extract(epoch FROM max(completed_at) - min(started_at))::float8 FROM jobs_job WHERE kind = %s
 """
-OUTCOMES = "SELECT outcome, succeeded, extract(epoch FROM finished_at - created_at)::float8 FROM jobs_batch"
+OUTCOMES = "SELECT outcome, succeeded FROM jobs_batch"
 
 
 def batches(installation: Installation, rows: int) -> Result:
-    """Measure MEMBERS single jobs, and then a batch of MEMBERS members; both do nothing."""
+    """Measure MEMBERS single jobs, and then a batch of MEMBERS members, TURNS times; all of them do nothing."""
     installation.create_trees(1, 1)
-    singles = _run(installation, SINGLE_JOBS)
-    batch = _run(installation, BATCH)
-    ((outcome, succeeded, finished),) = installation.sql(OUTCOMES)
-    ratio = batch["seconds"] / singles["seconds"]
-    figures = {"single": singles, "batch": batch | {"finished": finished}}
+    singles, batches, outcomes = [], [], set()
+    with installation.worker(SLOTS, include="bench.empty_kind", keep=True):
+        _run(installation, SINGLE_JOBS)  # meanwhile the worker starts
+        for _ in range(TURNS):
+            singles.append(_run(installation, SINGLE_JOBS))
+            batches.append(_run(installation, BATCH))
+            outcomes |= set(installation.sql(OUTCOMES))
+    ratio = median(batch["seconds"] / single["seconds"] for batch, single in zip(batches, singles, strict=True))
     return Result(
-        f"batch of {MEMBERS:,} members, end to end", f"{batch['seconds']:.1f} s",
-        f"single jobs {singles['seconds']:.1f} s",
-        ratio, "≤ 1.1", ratio <= 1.1 and (outcome, succeeded) == ("SUCCEEDED", MEMBERS), figures,
+        f"batch of {MEMBERS:,} members, end to end", f"{median(each['seconds'] for each in batches):.1f} s",
+        f"single jobs {median(each['seconds'] for each in singles):.1f} s",
+        ratio, "≤ 1.1", ratio <= 1.1 and outcomes == {("SUCCEEDED", MEMBERS)}, {"single": singles, "batch": batches},
     )  # fmt: skip
 
 
 def _run(installation: Installation, program: str) -> dict[str, float]:
     """Return the seconds from the first creation to the last end, and those from the first start to the last end."""
     installation.sql("TRUNCATE jobs_batch, jobs_job CASCADE")
-    with installation.worker(SLOTS, include="bench.empty_kind", keep=True):
-        installation.python(program)
-        while dict(installation.sql(STATUSES, [KIND])) != {"COMPLETED": MEMBERS}:
-            time.sleep(0.2)
+    installation.python(program)
+    while dict(installation.sql(STATUSES, [KIND])) != {"COMPLETED": MEMBERS}:
+        time.sleep(0.2)
     ((seconds, running),) = installation.sql(TIMES, [KIND])
     return {"seconds": seconds, "running": running}

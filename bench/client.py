@@ -56,7 +56,7 @@ def run(port: int, requests: Iterator[bytes], *, connections: int = 8) -> Run:
     times: list[float] = []
     statuses: dict[int, int] = {}
     began, last, open_connections = time.perf_counter(), b"", 0
-    for request, _ in zip(requests, range(connections), strict=False):
+    for _, request in zip(range(connections), requests, strict=False):  # takes no request that it does not send
         connection = _Connection(socket.create_connection(("127.0.0.1", port)))
         connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         selector.register(connection.socket, selectors.EVENT_READ, connection)
