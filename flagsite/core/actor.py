@@ -12,7 +12,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from time import monotonic
 
 MAX_REASON_LENGTH = 1_000
@@ -40,7 +40,7 @@ class ActionContext:
     address: str = ""
     correlation_id: str = ""
     reason: str = ""
-    came_at: float = 0.0
+    came_at: float = field(default=0.0, compare=False)
 
     @property
     def has_actor(self) -> bool:

@@ -21,7 +21,7 @@ from jobs.engine.kinds import JobKind, kind_named
 from jobs.engine.models import Job, Queue
 from jobs.engine.new_jobs import create_many
 from jobs.errors import BatchEnded, InvalidBatch, InvalidJobArguments
-from jobs.operations.enqueue import PRIORITIES, check_request, checked_arguments, own_key, work_for_all
+from jobs.operations.enqueue import PRIORITIES, RequestChecks, checked_arguments, own_key, work_for_all
 from orgs.audit import audit_log
 from orgs.tree.models import Organization
 
@@ -154,7 +154,11 @@ def _insert(batch: Batch, members: Sequence[Member]) -> None:
     """Store the first jobs of the members."""
     kinds = {name: kind_named(name) for name in dict.fromkeys(member.kind for member in members)}
     queues = {queue: transitions.queue_named(queue) for queue in {kind.queue for kind in kinds.values()}}
-    jobs = [_job(batch, number, member, kinds[member.kind], queues) for number, member in enumerate(members)]
+    checks = RequestChecks(batch.requested_by)
+    jobs = [
+        _job(batch, member, number=number, kind=kinds[member.kind], queues=queues, checks=checks)
+        for number, member in enumerate(members)
+    ]
     _check_organizations(batch, {job.organization_id for job in jobs if job.organization_id is not None})
     keys = [job.unique_key for job in jobs if job.unique_key is not None]
     if keys:
@@ -171,17 +175,19 @@ def _insert(batch: Batch, members: Sequence[Member]) -> None:
             created(job)
 
 
-def _job(batch: Batch, number: int, member: Member, kind: JobKind, queues: Mapping[str, Queue]) -> Job:
-    try:
-        arguments = _arguments(kind, member.arguments)
-    except InvalidJobArguments as error:
-        raise error.below(f"members.{number}") from error
+def _job(
+    batch: Batch, member: Member, *, number: int, kind: JobKind, queues: Mapping[str, Queue], checks: RequestChecks
+) -> Job:
     organization_id = member.organization_id
     if organization_id is not None and not kind.of_organization:
         raise InvalidJobArguments({f"members.{number}.organizationId": work_for_all(kind)})
     if organization_id is None and kind.of_organization:
         organization_id = batch.organization_id
-    check_request(kind, arguments, organization_id=organization_id, by=batch.requested_by)
+    try:
+        arguments = _arguments(kind, member.arguments)
+        checks.check(kind, arguments, organization_id=organization_id)
+    except InvalidJobArguments as error:
+        raise error.below(f"members.{number}") from error
     key = own_key(kind, arguments, member.run_at)
     return lifecycle.new_job(
         kind,
@@ -227,7 +233,7 @@ def _arguments_of(callback: Callback, organization_id: int | None, by: str) -> d
     added = dict.fromkeys(ADDED_TO_CALLBACK & kind.argument_names, 1)
     try:
         values = _arguments(kind, {**callback.arguments, **added})
-        check_request(kind, values, organization_id=organization_id, by=by)
+        RequestChecks(by).check(kind, values, organization_id=organization_id)
     except InvalidJobArguments as error:
         raise error.below("onFinish") from error
     return {name: value for name, value in values.items() if name not in added}

@@ -112,7 +112,7 @@ def enqueue(
         raise InvalidJobArguments({"organizationId": work_for_all(job_kind)})
     values = checked_arguments(job_kind, arguments or {})
     context = actor.current()
-    check_request(job_kind, values, organization_id=organization_id, by=by or context.actor)
+    RequestChecks(by or context.actor).check(job_kind, values, organization_id=organization_id)
     if unique is None and (key := own_key(job_kind, values, run_at)) is not None:
         unique = Uniqueness(key)
     unit = correlation_id or context.correlation_id or uuid4().hex
@@ -202,18 +202,31 @@ def enqueueable(kind: str) -> JobKind:
     return kind_named(kind)
 
 
-def check_request(kind: JobKind, arguments: Mapping[str, Any], *, organization_id: int | None, by: str) -> None:
-    """Let the kind check a request with checked arguments, which the actor `by` makes. Raises the errors of the kind.
+class RequestChecks:
+    """Lets kinds check what the actor `by` requests at once. Equal requests are checked once, for all their jobs.
 
-    An actor that has no access to Flagsite any more may request nothing that is checked: RoleNeeded.
+    An actor that has no access to Flagsite any more may request nothing that is checked.
     """
-    if kind.check is None:
-        return
-    try:
-        requester = requesters.caller_named(by)
-    except NoLongerAllowed as error:
-        raise RoleNeeded(f"{by} may not request this: {error.detail}.") from error
-    kind.check(requester, organization_id, arguments)
+
+    def __init__(self, by: str) -> None:
+        self._by = by
+        self._done: set[tuple[str, int | None, str]] = set()
+
+    def check(self, kind: JobKind, arguments: Mapping[str, Any], *, organization_id: int | None) -> None:
+        """Let the kind check a request with checked arguments. Raises the errors of the kind, or RoleNeeded."""
+        if kind.check is None:
+            return
+        same = (kind.name, organization_id, json.dumps(arguments, sort_keys=True))
+        if same not in self._done:
+            kind.check(self._requester, organization_id, arguments)
+            self._done.add(same)
+
+    @functools.cached_property
+    def _requester(self) -> Caller:
+        try:
+            return requesters.caller_named(self._by)
+        except NoLongerAllowed as error:
+            raise RoleNeeded(f"{self._by} may not request this: {error.detail}.") from error
 
 
 def checked_arguments(kind: JobKind, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -35,6 +36,7 @@ from jobs.tests.batches.batch_steps import (
     outcome,
 )
 from jobs.tests.engine_steps import lease_of, waiting
+from orgs.access.caller import Caller
 from orgs.audit.models import AuditEntry
 
 pytestmark = pytest.mark.django_db
@@ -172,6 +174,21 @@ def test_members_end_whatever_goes_wrong_with_the_callback() -> None:
     ended = fresh(batch)
     assert (ended.outcome, ended.callback_job_id) == ("SUCCEEDED", None)
     assert "IntegrityError" in ended.callback_error
+
+
+def test_a_kind_checks_equal_members_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked: list[Any] = []
+
+    def check(requester: Caller, organization_id: int | None, arguments: Any) -> None:
+        checked.append((requester.name, arguments))
+        if arguments.get("number") == 3:
+            raise InvalidJobArguments({"arguments.number": "No 3."})
+
+    monkeypatch.setitem(_kinds, KIND, replace(_kinds[KIND], check=check))
+    create_batch("many", [*members(2), *members(2), *members(1)], by="command:olga")
+    assert checked == [("command:olga", {"number": 0}), ("command:olga", {"number": 1})]
+    with pytest.raises(InvalidJobArguments, match=r"members\.3\.arguments\.number"):
+        create_batch("wrong", members(4), by="command:olga")
 
 
 def test_the_first_failure_stops_the_others_if_the_batch_says_so() -> None:
