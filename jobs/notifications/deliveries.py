@@ -139,7 +139,7 @@ def _kind(delivery: Delivery) -> str:
 def _work(delivery: Delivery, *, by: str = "") -> dict[str, Any]:
     """Return the columns of the job that sends the delivery."""
     return {
-        "arguments": {"deliveryId": delivery.pk},
+        "arguments": {"deliveryId": delivery.pk, "subscriptionId": delivery.subscription_id},
         "organization_id": delivery.organization_id,
         "requested_by": by or delivery.requested_by,
         "correlation_id": actor.current().correlation_id,
@@ -210,6 +210,7 @@ def follow_end(job: Job, status: Status) -> None:
     summary="Send one message to a webhook.",
     attempt_seconds=ATTEMPT_SECONDS,
     retry_waits=webhook.RETRY_WAITS,
+    concurrency_key=lambda _, arguments: str(arguments.get("subscriptionId")),  # a slow receiver holds up one process
     on_end=follow_end,
     follows_success=lambda: False,
     is_told=False,

@@ -10,6 +10,7 @@ import pytest
 from django.db.models.functions import Now
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from jobs.engine import claiming
 from jobs.errors import InvalidSubscription
 from jobs.notifications.events import JOB_FAILED, notify
 from jobs.notifications.models import Delivery, DeliveryState, Subscription
@@ -217,3 +218,13 @@ def test_an_overlap_that_is_too_long_and_another_channel_are_refused(operator: C
     number, _ = subscribe(operator, "email", "ann@example.com")
     with pytest.raises(InvalidSubscription, match="Only a webhook"):
         rotate_secret(operator, Subscription.objects.get(pk=number))
+
+
+def test_a_slow_receiver_gets_one_message_at_a_time_and_lets_those_to_others_pass(
+    operator: Caller, receiver: Receiver
+) -> None:
+    slow, _ = subscribe(operator, "webhook", f"{receiver.url}/slow")
+    other, _ = subscribe(operator, "webhook", f"{receiver.url}/other")
+    messages = [send_test(operator, Subscription.objects.get(pk=number)) for number in (slow, slow, slow, other)]
+    claims = [claiming.claim(queue="notification", worker="w") for _ in range(3)]
+    assert [claimed and claimed.pk for claimed in claims] == [messages[0].job_id, messages[3].job_id, None]
