@@ -17,13 +17,14 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import connection, models, transaction
+from django.db import DatabaseError, connection, models, transaction
 
+from flagsite.core.db import transient_errors
 from jobs.counting import hourly_metrics
 from jobs.engine.kinds import DEFAULT_STALL_SECONDS, job_kind, kind_named
 from jobs.engine.models import Job
 from jobs.engine.run import Run
-from jobs.errors import CancelRequested
+from jobs.errors import AttemptTimedOut, CancelRequested, LeaseLost, StopRequested
 from jobs.operations.enqueue import checked_arguments, enqueue
 from orgs.audit import audit_log
 
@@ -200,8 +201,9 @@ def _unique_key(arguments: Mapping[str, Any]) -> str:
 def clean_up(run: Run) -> None:
     """Delete old chains in short transactions of some thousand chains, then other old rows.
 
-    `processed` counts the deleted rows. The checkpoint has the position and the counts so far. At the end the result,
-    the audit log and the log get a report.
+    If rows of one kind cannot be deleted, for example because the storage of files is away, the others go all the same.
+    The attempt then fails. `processed` counts the deleted rows. The checkpoint has the position and the counts so far.
+    At the end the result, the audit log and the log get a report.
     """
     choice = _choice(run)
     if run.job.arguments.get("dryRun"):
@@ -212,13 +214,14 @@ def clean_up(run: Run) -> None:
     try:
         while choice.has_jobs and _delete_next_chains(run):
             run.check()
-        for rows in choice.others:
-            _delete_all(run, rows)
+        errors = [error for rows in choice.others if (error := _delete_all_or_fail(run, rows)) is not None]
     except CancelRequested:
         _report(run, is_finished=False)
         raise
     hourly_metrics.merge_old_hours()
-    _report(run, is_finished=True)
+    _report(run, is_finished=not errors)
+    if errors:
+        raise errors[0]
 
 
 def _choice(run: Run) -> Choice:
@@ -244,6 +247,23 @@ def _delete_next_chains(run: Run) -> bool:
         run.record_progress(processed=deleted.total(), checkpoint=checkpoint)
     run.job.checkpoint = checkpoint
     return True
+
+
+def _delete_all_or_fail(run: Run, rows: OldRows) -> Exception | None:
+    """Delete all old rows of this kind. Returns the error if that fails, so that it keeps no others from going.
+
+    Raises the errors that end the whole work, and those after which the database has to come back first.
+    """
+    try:
+        _delete_all(run, rows)
+    except (AttemptTimedOut, CancelRequested, LeaseLost, StopRequested):
+        raise
+    except Exception as error:
+        if isinstance(error, DatabaseError) and transient_errors.is_transient(error):
+            raise
+        log.exception("old_rows_not_deleted", jobId=run.job.pk, rows=rows.name)
+        return error
+    return None
 
 
 def _delete_all(run: Run, rows: OldRows) -> None:

@@ -17,9 +17,9 @@ from jobs.engine.runner import run_next
 from jobs.engine.states import Status
 from jobs.errors import InvalidJobArguments
 from jobs.operations import cleanup
-from jobs.operations.cleanup import Choice
+from jobs.operations.cleanup import Choice, OldRows
 from jobs.operations.enqueue import enqueue
-from jobs.tests.engine_steps import by_hand
+from jobs.tests.engine_steps import by_hand, endings
 from jobs.upkeep import old_rows
 from orgs.audit.models import AuditEntry
 from orgs.idempotency.models import IdempotentRequest
@@ -141,3 +141,16 @@ def test_a_request_over_http_names_rows_and_days(admin_key: str) -> None:
     assert started.status_code == 202
     assert Job.objects.get(pk=started.json()["jobId"]).arguments == body | {"dryRun": False}
     assert Api(admin_key).post("/v1/jobs/clean-up", {"only": ["mist"]}).status_code == 400
+
+
+def test_rows_that_cannot_be_deleted_keep_no_others_from_going(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(position: int | None, days: int | None) -> tuple[int | None, int]:
+        raise OSError("the storage is away")
+
+    monkeypatch.setattr(cleanup, "_other_rows", [OldRows("files", lambda days: 1, away), *cleanup._other_rows])
+    session(1)
+    job = enqueue(kind="cleanup", by="user:olga").job
+    assert run_next("cleanup") is not None
+    assert not Session.objects.exists()
+    assert endings(job) == ["FAILED", "PENDING"]
+    assert AuditEntry.objects.get(action="jobs.cleaned").details["finished"] is False
