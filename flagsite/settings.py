@@ -212,6 +212,7 @@ LOG_FOLDER = environment.text("LOG_FOLDER") or None
 """The folder whose rotated log files the clean-up deletes; Flagsite itself writes its log to the standard output."""
 LOG_KEEP_DAYS = environment.integer("LOG_KEEP_DAYS", 30, minimum=1, maximum=MAX_DAYS)
 FLAGS_CREATE_ON_SET = environment.boolean("FLAGS_CREATE_ON_SET", default=True)
+FLAGS_DEFAULT_ROLLOUT = environment.integer("FLAGS_DEFAULT_ROLLOUT", 100, maximum=100)
 FLAGS_DEFINED_BY = environment.choice("FLAGS_DEFINED_BY", "editor", "operator", "admin")
 EVALUATION_CACHE_ORGANIZATIONS = environment.integer("EVALUATION_CACHE_ORGANIZATIONS", 100_000, minimum=1)
 EVALUATION_CACHE_MEGABYTES = environment.integer("EVALUATION_CACHE_MEGABYTES", 512, minimum=16)

@@ -78,6 +78,11 @@ class FlagAdmin(AdoptionPages, EvaluationPages, InvalidationPage, OperatorAdmin)
         word = "purging" if flag.purging else "archived" if flag.archived else "killed" if flag.killed else "live"
         return format_html('<span class="fs-status fs-status-{}">{}</span>', word, word)
 
+    @admin.display(description="environments")
+    def environments_in_words(self, flag: Flag) -> str:
+        """The environment overrides for who cannot change them. The theme's JSON needs styles that the CSP forbids."""
+        return ", ".join(f"{name}: {'on' if value else 'off'}" for name, value in sorted(flag.environments.items()))
+
     @admin.display(description="updated (UTC)", ordering="updated_at")
     def updated(self, flag: Flag) -> str:
         return f"{flag.updated_at:%Y-%m-%d %H:%M}"
@@ -86,8 +91,13 @@ class FlagAdmin(AdoptionPages, EvaluationPages, InvalidationPage, OperatorAdmin)
         return super().has_add_permission(request) and may_define(require_caller(request))
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        is_purging = obj is not None and obj.purging
-        may_write = super().has_change_permission(request, obj) and may_define(require_caller(request))
+        """Return whether the person may change the definition. That of an archived flag only shows what it was."""
+        return self._may_operate(request, obj) and not (obj is not None and obj.archived)
+
+    def _may_operate(self, request: HttpRequest, flag: Flag | None) -> bool:
+        """Return whether the person may archive, unarchive or change the flag."""
+        is_purging = flag is not None and flag.purging
+        may_write = super().has_change_permission(request, flag) and may_define(require_caller(request))
         return may_write and not is_purging
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -97,11 +107,15 @@ class FlagAdmin(AdoptionPages, EvaluationPages, InvalidationPage, OperatorAdmin)
         return ["key", *RECORD] if obj else RECORD
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        may_write = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+        shown = {} if may_write else {"environments": "environments_in_words"}
         fieldsets: list[Any] = [
-            (section or None, {"fields": [*(["key"] if section is AdminSection.TOP else []), *names]})
+            (
+                section or None,
+                {"fields": [*(["key"] if section is AdminSection.TOP else []), *(shown.get(n, n) for n in names)]},
+            )
             for section, names in _sections(is_bound=_is_bound(request)).items()
         ]
-        may_write = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
         if may_write:
             fieldsets.append(("This change", {"fields": ["reason", "based_on"]}))
         record = [name for name in RECORD if not (name in AUTHORS and _is_bound(request))]
@@ -159,7 +173,7 @@ class FlagAdmin(AdoptionPages, EvaluationPages, InvalidationPage, OperatorAdmin)
     def operation_view(self, request: HttpRequest, flag_id: int, operation: str) -> HttpResponse:
         """Ask for a confirmation and a reason, then archive, unarchive or purge the flag."""
         flag, caller = self._flag(request, flag_id)
-        if not self.has_change_permission(request, flag):
+        if not self._may_operate(request, flag):
             raise PermissionDenied
         if operation not in OPERATIONS:
             raise Http404
@@ -213,7 +227,7 @@ class FlagAdmin(AdoptionPages, EvaluationPages, InvalidationPage, OperatorAdmin)
             context["history_query"] = urlencode({"flag": flag.key})
             context["history_has_organizations"] = True
             context["may_set"] = caller.may(Role.EDITOR) and not flag.archived
-            may_write = self.has_change_permission(request, flag)
+            may_write = self._may_operate(request, flag)
             context["operations"] = operations_for(flag, may_purge=may_purge(caller)) if may_write else []
         return super().render_change_form(request, context, *args, **kwargs)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 from django import forms
+from django.conf import settings
 from django.contrib.postgres.forms import SimpleArrayField
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -73,6 +74,8 @@ class FlagForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         if "based_on" in self.fields and self.instance.pk:
             self.fields["based_on"].initial = self.instance.revision
+        elif "rollout_percentage" in self.fields and settings.FLAGS_DEFAULT_ROLLOUT != service.EVERYBODY:
+            self.initial.setdefault("rollout_percentage", settings.FLAGS_DEFAULT_ROLLOUT)
         if "salt" in self.fields:
             self.fields["salt"].required = False
         for name in {"tags", "whitelist"} & set(self.fields):

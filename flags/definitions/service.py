@@ -7,8 +7,10 @@ prerequisites. The UPDATE statement increases the version, and fails if the vers
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F
@@ -25,6 +27,7 @@ from jobs.engine.models import Job
 from jobs.notifications.events import notify
 from orgs.audit import audit_log
 
+EVERYBODY = 100
 ANY = frozenset({"*"})
 """The value of `expected` that accepts every revision."""
 
@@ -38,9 +41,12 @@ def flag_called(key: str) -> Flag:
 def create(*, key: str, values: Mapping[str, Any], by: str, reason: str = "") -> Flag:
     """Define a flag. `values` has definition fields by their names in `flags.definitions.fields.FIELDS`.
 
+    A definition without a percentage gets FLAGS_DEFAULT_ROLLOUT.
     Raises InvalidFlagKey, InvalidDefinition, FlagExists, FlagPurging, UnknownPrerequisite, PrerequisiteCycle.
     """
     check_flag_key(key)
+    if settings.FLAGS_DEFAULT_ROLLOUT != EVERYBODY:
+        values = {"rollout_percentage": Decimal(settings.FLAGS_DEFAULT_ROLLOUT), **values}
     columns = _columns(values)
     flag = Flag(key=key, created_by=by[:200], updated_by=by[:200], **columns)
     _check(flag, columns)

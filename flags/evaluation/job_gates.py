@@ -71,7 +71,7 @@ def switch(key: str, *, on: bool, by: str, reason: str = "") -> Flag | None:
     if flag is None and on:
         return None
     if flag is None:
-        values = {"description": DESCRIPTIONS[key], "enabled": True, "killed": True}
+        values = {"description": DESCRIPTIONS[key], "enabled": True, "killed": True, "rollout_percentage": None}
         return service.create(key=key, values=values, by=by, reason=reason)
     return service.update(key=key, values={"killed": not on} | ({"enabled": True} if on else {}), by=by, reason=reason)
 

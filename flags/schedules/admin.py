@@ -14,7 +14,7 @@ from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
@@ -87,9 +87,13 @@ class ScheduleList(SingleCountChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         _describe(list(self.result_list), require_caller(request))
-        may_retry = self.model_admin.has_retry_permission(request)
+        may_retry, may_cancel = (
+            self.model_admin.has_retry_permission(request),
+            self.model_admin.has_cancel_permission(request),
+        )
         for schedule in self.result_list:
             schedule.may_retry = may_retry and schedule.status == FlagSchedule.Status.FAILED
+            schedule.may_cancel = may_cancel and schedule.is_open
 
 
 @admin.register(FlagSchedule)
@@ -166,10 +170,18 @@ class FlagScheduleAdmin(OperatorAdmin):
 
     @admin.display(description="actions")
     def buttons(self, schedule: FlagSchedule) -> SafeString | str:
-        if not schedule.may_retry:  # type: ignore[attr-defined]
+        """The button that retries at once, and the link to the page that asks before it cancels."""
+        subject, buttons = f"scheduled change {schedule.pk}", []
+        if schedule.may_retry:  # type: ignore[attr-defined]
+            address = reverse("admin:flags_flagschedule_do", args=[schedule.pk, "retry"])
+            buttons.append(one_click_button("retry", "Retry now", subject, address))
+        if schedule.may_cancel:  # type: ignore[attr-defined]
+            address = reverse("admin:flags_flagschedule_do", args=[schedule.pk, "cancel"])
+            link = '<a class="fs-button" href="{}">Cancel<span class="fs-unseen"> {}</span></a>'
+            buttons.append(format_html(link, address, subject))
+        if not buttons:
             return ""
-        address = reverse("admin:flags_flagschedule_do", args=[schedule.pk, "retry"])
-        return one_click_button("retry", "Retry now", f"scheduled change {schedule.pk}", address)
+        return format_html('<span class="fs-row">{}</span>', format_html_join("", "{}", ((each,) for each in buttons)))
 
     # --- Operations ---------------------------------------------------------------------------------------------------
 

@@ -71,6 +71,24 @@ def test_what_is_left_out_has_its_default_and_a_salt_of_its_own(api: Api) -> Non
     }  # fmt: skip
 
 
+def test_a_new_flag_without_a_percentage_has_the_one_of_the_setting(api: Api, cast: Cast, settings: Any) -> None:
+    settings.FLAGS_DEFAULT_ROLLOUT = 0
+    assert defined(api, "dark", enabled=True, userWhitelist=["ann"]).json()["rolloutPercentage"] == 0
+
+    def is_on(flag: str, user: str) -> bool:
+        return bool(api.get(f"{BASE}/{flag}/check?userId={user}&organizationId={cast.oslo.pk}").json()["enabled"])
+
+    assert [is_on("dark", user) for user in ("ann", "bob", "eve")] == [True, False, False]
+    defined(api, "half", enabled=True, rolloutPercentage=50)
+    defined(api, "all", enabled=True, rolloutPercentage=None)
+    assert api.get(f"{BASE}/half").json()["rolloutPercentage"] == 50
+    assert is_on("all", "bob")
+    whole = api.send("PUT", f"{BASE}/half", {"enabled": True})
+    assert whole.json()["rolloutPercentage"] is None, "only new definitions"
+    set_flag(organization_id=cast.oslo.pk, flag_key="set-first", enabled=True)
+    assert is_on("set-first", "bob"), "a value that somebody sets counts at once"
+
+
 def test_a_name_is_taken_once(api: Api, cast: Cast) -> None:
     set_flag(organization_id=cast.oslo.pk, flag_key="new-ui", enabled=True)
     response = api.post(BASE, {"name": "new-ui"})

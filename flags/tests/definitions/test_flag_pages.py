@@ -147,13 +147,30 @@ def test_archiving_is_asked_for_and_can_be_taken_back(operator: Client, flag: Fl
     assert not Flag.objects.get().archived
 
 
+def test_the_form_of_an_archived_flag_only_shows_the_definition_until_somebody_unarchives_it(
+    operator: Client, flag: Flag
+) -> None:
+    service.archive(key="f", by="user:olga")
+    page = shown(operator.get(page_of(flag)))
+    assert 'name="description"' not in page
+    assert 'name="_save"' not in page
+    assert "to change it, unarchive the flag" in page
+    assert operation(flag, "unarchive") in page
+    flag.refresh_from_db()
+    refused = operator.post(page_of(flag), FILLED_IN | {"based_on": flag.revision})
+    assert refused.status_code == 403
+    assert Flag.objects.get().description == ""
+    operator.post(operation(flag, "unarchive"), {"reason": "back", "based_on": flag.revision})
+    assert 'name="description"' in shown(operator.get(page_of(flag)))
+
+
 def test_an_archived_flag_says_so_above_its_form_and_a_live_one_offers_to_set_it(operator: Client, flag: Flag) -> None:
     choose = f"{LIST}{flag.pk}/set/"
     assert "state-of-flag" not in shown(operator.get(page_of(flag)))
     assert choose in shown(operator.get(page_of(flag)))
     service.archive(key="f", by="user:olga")
     page = shown(operator.get(page_of(flag)))
-    assert page.index("The flag is archived.") < page.index("id_description")
+    assert "The flag is archived." in page
     assert choose not in page
 
 
@@ -242,3 +259,17 @@ def test_the_list_says_how_each_stands(operator: Client, flag: Flag) -> None:
     service.purge(key="f", by="user:olga")
     page = shown(operator.get(LIST))
     assert re.findall(r'fs-status-(\w+)">', page) == ["killed", "purging", "live", "archived"]
+
+
+def test_the_form_of_a_new_flag_has_the_percentage_of_the_setting(operator: Client, settings: Any) -> None:
+    settings.FLAGS_DEFAULT_ROLLOUT = 0
+    assert re.search(r'name="rollout_percentage" value="0"', shown(operator.get(f"{LIST}add/")))
+    settings.FLAGS_DEFAULT_ROLLOUT = 100
+    assert not re.search(r'name="rollout_percentage" value=', shown(operator.get(f"{LIST}add/")))
+
+
+def test_who_cannot_change_a_flag_sees_its_environments_without_styles_that_the_browser_refuses(db: None) -> None:
+    flag = service.create(key="f", values={"environments": {"staging": True, "production": False}}, by="user:olga")
+    page = shown(signed_in("viewer").get(page_of(flag)))
+    assert "production: off, staging: on" in page
+    assert 'style="' not in page

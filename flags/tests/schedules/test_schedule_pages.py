@@ -208,3 +208,19 @@ def test_a_row_of_what_failed_is_retried_with_one_click(cast: Cast) -> None:
     assert as_of(failed).retry_count == 0
     assert "will be tried within seconds" in shown(client.get(LIST))
     assert "formaction" not in shown(signed_in("viewer", name="vic").get(LIST))
+
+
+def test_each_row_that_waits_has_a_button_that_cancels_it_after_a_question(cast: Cast) -> None:
+    waiting, gone, retried, failed = (planned(cast.oslo) for _ in range(4))
+    FlagSchedule.objects.filter(pk=gone.pk).update(status="cancelled")
+    FlagSchedule.objects.filter(pk__in=(retried.pk, failed.pk)).update(status="failed")
+    FlagSchedule.objects.filter(pk=retried.pk).update(next_retry_at=now() + timedelta(hours=1))
+    client = signed_in("operator")
+    shown_list = shown(client.get(LIST))
+    offered = [each for each in (waiting, gone, retried, failed) if f'href="{page(each, "cancel")}"' in shown_list]
+    assert offered == [waiting, retried]
+    assert "Cancel" in shown(client.get(page(waiting, "cancel")))
+    client.post(page(waiting, "cancel"), {"confirmed": "1", "reason": "not now"})
+    assert as_of(waiting).status == "cancelled"
+    assert page(waiting, "cancel") not in shown(client.get(LIST))
+    assert "/cancel/do/" not in shown(signed_in("viewer", name="vic").get(LIST))

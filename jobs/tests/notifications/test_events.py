@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -21,7 +22,7 @@ from jobs.notifications import events, telling
 from jobs.notifications.models import Delivery, DeliveryState, Event, Subscription
 from jobs.operations import queue_operations
 from jobs.tests.batches import batch_steps
-from jobs.tests.notifications.doubles import MailServer
+from jobs.tests.notifications.doubles import MailServer, Receiver
 from jobs.tests.notifications.sending import run_all, subscribe, tell_and_send
 from orgs.access.caller import Caller
 from orgs.access.models import Role, StaffScope
@@ -97,19 +98,26 @@ def test_an_event_of_a_transaction_that_is_rolled_back_is_not_told(operator: Cal
     assert not Event.objects.exists()
 
 
-def test_a_storm_of_failures_is_one_message(operator: Caller, mail: MailServer) -> None:
+def test_a_storm_of_failures_is_one_message(operator: Caller, mail: MailServer, receiver: Receiver) -> None:
+    """10,000 failures come in four waves, and workers tell and send after each. Some come by jobs that really fail."""
     subscribe(operator, "email", "ann@example.com", digest_seconds=60)
-    Event.objects.bulk_create(
-        Event(name="job.failed", subject=f"job:{number}", text=f"Job {number} has failed.") for number in range(10_000)
-    )
-    assert telling.tell_events() == 10_000
-    assert telling.tell_events() == 0
-    assert Delivery.objects.count() == 1
+    subscribe(operator, "webhook", f"{receiver.url}/hook", digest_seconds=60)
+    for wave in range(4):
+        for _ in range(5):
+            failed_job()
+        Event.objects.bulk_create(
+            Event(name="job.failed", subject=f"job:{wave}-{number}", text="It has failed.") for number in range(2_495)
+        )
+        assert telling.tell_events() == 2_500
+        assert telling.tell_events() == 0
+        run_all()
+        assert (mail.messages, receiver.requests) == ([], []), "the messages wait for further events"
     tell_and_send()
     tell_and_send()
-    (message,) = mail.messages
+    (message,), (request,) = mail.messages, receiver.requests
     assert message["Subject"] == "Flagsite: 10,000 events: job.failed 10,000"
-    assert Delivery.objects.get().events["counts"] == {"job.failed": 10_000}
+    assert json.loads(request.body)["data"]["counts"] == {"job.failed": 10_000}
+    assert [row.events["counts"] for row in Delivery.objects.all()] == [{"job.failed": 10_000}] * 2
     assert not Event.objects.exists()
 
 
