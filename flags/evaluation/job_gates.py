@@ -23,9 +23,9 @@ MASTER = "jobs-queue"
 OF_TRIGGER = {trigger: f"jobs-trigger-{trigger.value}" for trigger in PRIORITIES}
 DESCRIPTIONS = {
     MASTER: "Jobs that somebody enqueues wait for a worker. Off: they run at once, in the process that enqueues them.",
-    OF_TRIGGER[Job.Trigger.ADMIN]: "The same for jobs that operators enqueue.",
-    OF_TRIGGER[Job.Trigger.SCHEDULE]: "The same for jobs that periodic tasks enqueue.",
-    OF_TRIGGER[Job.Trigger.EVENT]: "The same for jobs that events enqueue.",
+    OF_TRIGGER[Job.Trigger.ADMIN]: "Jobs that operators enqueue wait for a worker. Off: they run at once, in the process that enqueues them.",
+    OF_TRIGGER[Job.Trigger.SCHEDULE]: "Jobs that periodic tasks enqueue wait for a worker. Off: they run at once, in beat.",
+    OF_TRIGGER[Job.Trigger.EVENT]: "Jobs that events enqueue wait for a worker. Off: they run at once, in the process that enqueues them.",
 }
 """The gates with what they are for, in the order in which people see them."""
 

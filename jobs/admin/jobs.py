@@ -133,7 +133,7 @@ class JobAdmin(EnqueuePages, OperatorAdmin):
     def status_now(self, job: Job) -> SafeString:
         return _row(job).cell("status")
 
-    @admin.display(description="flag")
+    @admin.display(description="work")
     def flag(self, job: Job) -> SafeString | str:
         return work(job)
 

@@ -95,7 +95,7 @@ def waits(queue: Queue) -> str:
 def work(job: Job) -> SafeString | str:
     """The work of a job: the flag and its value, or else the kind of work."""
     flag, enabled, operation = (job.arguments.get(name) for name in ("featureFlagName", "enabled", "deed"))
-    if flag is not None:
+    if flag:
         return format_html("{} <strong>{}</strong>", flag, job.kind if enabled is None else "on" if enabled else "off")
     if operation is not None:
         return format_html("{} <strong>many jobs</strong>", "prioritise" if operation == "priority" else operation)

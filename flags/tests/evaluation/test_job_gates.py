@@ -218,3 +218,10 @@ def test_the_front_page_shows_and_switches_the_gates(cast: Cast) -> None:
         client = signed_in(who, name=f"{who}2", bound_to=bound_to)
         assert client.post("/admin/gates/jobs-queue/off/", {}).status_code == 403
         assert "/admin/gates/" not in shown(client.get("/admin/"))
+
+
+def test_each_gate_says_on_its_own_what_happens_when_it_is_off() -> None:
+    client = signed_in("admin")
+    for gate in job_gates.DESCRIPTIONS:
+        page = shown(client.get(f"/admin/gates/{gate}/off/"))
+        assert "Off: they run at once" in page, gate

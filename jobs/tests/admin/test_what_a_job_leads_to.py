@@ -90,3 +90,8 @@ def test_each_argument_of_each_kind_has_a_name_and_an_explanation_for_people() -
             assert part.get("description"), (kind.name, name)
         fields = shown(client.get(f"{LIST}enqueue/?kind={kind.name}"))
         assert not re.search(r"<textarea[^>]*>\s*null\s*</textarea>", fields), kind.name
+
+
+def test_work_without_a_flag_is_named_by_its_kind() -> None:
+    page = page_of(enqueue(kind="recalculation").job)
+    assert "<dt>Work</dt><dd>recalculation</dd>" in page
