@@ -23,9 +23,11 @@ MASTER = "jobs-queue"
 OF_TRIGGER = {trigger: f"jobs-trigger-{trigger.value}" for trigger in PRIORITIES}
 DESCRIPTIONS = {
     MASTER: "Jobs that somebody enqueues wait for a worker. Off: they run at once, in the process that enqueues them.",
-    OF_TRIGGER[Job.Trigger.ADMIN]: "Jobs that operators enqueue wait for a worker. Off: they run at once, in the process that enqueues them.",
-    OF_TRIGGER[Job.Trigger.SCHEDULE]: "Jobs that periodic tasks enqueue wait for a worker. Off: they run at once, in beat.",
-    OF_TRIGGER[Job.Trigger.EVENT]: "Jobs that events enqueue wait for a worker. Off: they run at once, in the process that enqueues them.",
+    OF_TRIGGER[
+        Job.Trigger.ADMIN
+    ]: "Jobs that operators enqueue wait for a worker. Off: they run at once, for the operator.",
+    OF_TRIGGER[Job.Trigger.SCHEDULE]: "Jobs of periodic tasks wait for a worker. Off: they run at once, in beat.",
+    OF_TRIGGER[Job.Trigger.EVENT]: "Jobs of events wait for a worker. Off: they run at once, with the event.",
 }
 """The gates with what they are for, in the order in which people see them."""
 
