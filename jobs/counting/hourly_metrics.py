@@ -71,6 +71,11 @@ SELECT date_trunc('hour', statement_timestamp(), 'UTC'), pg_backend_pid() %% {SH
 ADD = COUNT.format(
     job="jobs_job job", root="jobs_job root ON root.id = COALESCE(job.parent_job_id, job.id) AND job.id = %(job)s"
 )
+READ_COLUMNS = (
+    "queue, kind, trigger, round_attempt, parent_job_id, processed, failed, superseded, claims, created_at, run_at, "
+    "started_at, completed_at"
+)
+"""The columns of a job that these statements read."""
 ADD_ONLY_ATTEMPT = COUNT.format(job="ended job", root="LATERAL (SELECT job.created_at) root ON TRUE")
 """Counts the rows of `ended`, an earlier part of the same statement: attempts that are the only ones of their chain."""
 

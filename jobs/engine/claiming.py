@@ -37,18 +37,25 @@ SELECT concurrency IS NOT NULL, rate_allowed IS NOT NULL, is_fair FROM jobs_queu
    FOR NO KEY UPDATE;
 """
 CLAIM = """
-WITH claimed AS (
-    UPDATE jobs_job job  -- the transition `claim`; index job_due
-       SET status = 'IN_PROGRESS', updated_at = moment.now, lease_token = %(lease)s, worker = %(worker)s,
-           lease_expires_at = moment.now + %(lease_time)s, claims = claims + 1,
-           started_at = COALESCE(started_at, moment.now),
-           deadline_at = moment.now + (%(attempt_seconds)s::jsonb ->> kind)::float8 * interval '1 second',
-           unique_key = CASE WHEN unique_while = 'waiting' THEN NULL ELSE unique_key END
-      FROM (SELECT clock_timestamp() AS now OFFSET 0) moment
-     WHERE id = ({next_job})
-    RETURNING {columns}) {spent}
-SELECT * FROM claimed
+UPDATE jobs_job job  -- the transition `claim`; index job_due
+   SET status = 'IN_PROGRESS', updated_at = moment.now, lease_token = %(lease)s, worker = %(worker)s,
+       lease_expires_at = moment.now + %(lease_time)s, claims = claims + 1,
+       started_at = COALESCE(started_at, moment.now),
+       deadline_at = moment.now + (%(attempt_seconds)s::jsonb ->> kind)::float8 * interval '1 second',
+       unique_key = CASE WHEN unique_while = 'waiting' THEN NULL ELSE unique_key END
+  FROM (SELECT clock_timestamp() AS now OFFSET 0) moment
+ WHERE id = ({next_job})
+RETURNING {columns}
 """
+CLAIM_AND_SPEND = f"""
+WITH claimed AS ({CLAIM}),
+spent AS (
+    UPDATE jobs_queue
+       SET rate_arrival_at = GREATEST(rate_arrival_at, clock_timestamp())
+                             + rate_seconds * interval '1 second' / rate_allowed
+     WHERE name = %(queue)s AND EXISTS (SELECT FROM claimed))
+SELECT * FROM claimed
+"""  # noqa: S608 - no input in it
 NEXT_JOB = """
     SELECT due.id FROM jobs_job due {fair_join}
      WHERE due.queue = %(queue)s AND due.status = 'PENDING' AND due.run_at <= statement_timestamp()
@@ -66,12 +73,6 @@ RATE = """
                  AND rate_allowed > 0  -- generic cell rate algorithm (ITU-T I.371)
                  AND COALESCE(rate_arrival_at <= clock_timestamp()
                               + rate_seconds * (1 - 1.0 / rate_allowed) * interval '1 second', TRUE)
-"""
-SPENT = """, spent AS (
-    UPDATE jobs_queue
-       SET rate_arrival_at = GREATEST(rate_arrival_at, clock_timestamp())
-                             + rate_seconds * interval '1 second' / rate_allowed
-     WHERE name = %(queue)s AND EXISTS (SELECT FROM claimed))
 """
 WITH_ROOM = """
        AND due.concurrency_key NOT IN (  -- index job_running
@@ -232,7 +233,8 @@ def _statement(limits: Limits, *, has_keys: bool, is_one: bool) -> str:
         rate=RATE if limits.rate else "AND rate_allowed IS NULL",
         **(FAIR if limits.fair and not is_one else UNFAIR),
     )
-    return LOCK_QUEUE + CLAIM.format(next_job=next_job, columns=_columns(), spent=SPENT if limits.rate else "")
+    claim = CLAIM_AND_SPEND if limits.rate else CLAIM
+    return LOCK_QUEUE + claim.format(next_job=next_job, columns=_columns())
 
 
 @cache

@@ -135,7 +135,7 @@ WITH ended AS (
            lease_expires_at = NULL
      WHERE id = %(ended)s AND status = 'IN_PROGRESS' AND lease_token = %(ended_lease)s AND parent_job_id IS NULL
        AND failed = 0 AND (processed = 0 OR superseded < processed) {{others_are_open}}
-    RETURNING *),
+    RETURNING {hourly_metrics.READ_COLUMNS}),
 counted AS ({hourly_metrics.ADD_ONLY_ATTEMPT})
 SELECT processed, failed, superseded FROM ended;
 """  # noqa: S608 - no input in it
