@@ -24,13 +24,14 @@ from orgs.tree.locks import FOR_WRITING
 WAITING, BUSY = 10, 50
 """The numbers of writers."""
 READERS = 300
-SECONDS = 8.0
+SECONDS = 4.0
 FLAG_PATH = "/ofrep/v1/evaluate/flags/bench"
 KNOWN = 200
 """Organizations whose snapshots the web processes have; every other one is read from the database, once."""
-TURN = 20_000
+TURN = 10_000
 """Reads of one busy turn."""
-TURNS = 3
+TURNS = 5
+"""Of each kind; the median counts."""
 
 
 def reads_beside_writers(installation: Installation, rows: int) -> list[Result]:
@@ -44,19 +45,27 @@ def reads_beside_writers(installation: Installation, rows: int) -> list[Result]:
 
 
 def _beside_waiting(installation: Installation, root: int, known: list[bytes]) -> Result:
+    """Measure in turns, with and without writers, since other programs disturb a machine for a while."""
     unknown = [read_request(installation, root + number, FLAG_PATH) for number in range(KNOWN, 10 * KNOWN)]
-    idle = _both(installation, known, unknown[::2])
-    with _held_tree(installation), _writers(installation, root, WAITING) as writers:
-        time.sleep(1)
-        beside = _both(installation, known, unknown[1::2])
-        answers = _ended(writers)
-    ratios = {name: beside[name] / idle[name] for name in idle}
-    slowest = answers["slowest"]
+    idle: list[dict[str, float]] = []
+    beside: list[dict[str, float]] = []
+    slowest = []
+    for turn in range(TURNS):
+        of_turn = unknown[turn::TURNS]
+        idle.append(_both(installation, known, of_turn[::2]))
+        with _held_tree(installation), _writers(installation, root, WAITING) as writers:
+            time.sleep(1)
+            beside.append(_both(installation, known, of_turn[1::2]))
+            slowest.append(_ended(writers)["slowest"])
+    ours, alone = (
+        {name: sorted(turn[name] for turn in turns)[TURNS // 2] for name in turns[0]} for turns in (beside, idle)
+    )
+    ratio = max(ours[name] / alone[name] for name in ours)
     return Result(
         f"p99 of reads beside {WAITING} waiting writers",
-        ", ".join(f"{name} {beside[name]:.1f} ms" for name in beside) + f"; a write waits {slowest:.2f} s at most",
-        ", ".join(f"idle {idle[name]:.1f} ms" for name in idle), max(ratios.values()), "≤ 2 ×; writes refused in 1 s",
-        max(ratios.values()) <= 2 and slowest <= 1.1, {"idle": idle, "beside": beside, "writers": answers},
+        ", ".join(f"{name} {ours[name]:.1f} ms" for name in ours) + f"; a write waits {max(slowest):.2f} s at most",
+        ", ".join(f"idle {alone[name]:.1f} ms" for name in alone), ratio, "≤ 2 ×; writes refused in about a second",
+        ratio <= 2 and max(slowest) <= 1.2, {"idle": idle, "beside": beside, "slowest": slowest},
     )  # fmt: skip
 
 

@@ -159,3 +159,30 @@ def test_the_pages_keep_nobody_out(planted: Installation, sign_in: SignIn, pictu
         phone.goto(address)
         assert fits(phone), name
     picture(phone, f"flag-phone-{'dark' if dark else 'light'}")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_a_long_path_is_folded_and_leads_to_its_ends(
+    planted: Installation, sign_in: SignIn, picture: Picture, dark: bool
+) -> None:
+    lowest = 1
+    for level in range(1, 31):
+        answer = planted.post("/organizations", json={"key": f"l{level}", "name": f"Level {level}", "parentId": lowest})
+        lowest = answer.json()["id"]
+    planted.post(f"/{lowest}/checkout/true")
+    flag = planted.sql("SELECT id FROM flags_flag WHERE key = 'checkout'")[0][0]
+    address = f"{TREE}{lowest}/change/"
+    page, phone = sign_in("ada", dark=dark), sign_in("ada", dark=dark, phone=True)
+    for person, width in ((page, "wide"), (phone, "narrow")):
+        person.goto(f"/admin/flags/flag/{flag}/evaluate/?organization=id:{lowest}")
+        expect(person.locator("#path")).to_contain_text("22 organizations between")
+        picture(person, f"long-path-of-a-flag-{width}-{'dark' if dark else 'light'}")
+        assert serious(person) == []
+        assert fits(person)
+        person.goto(address)
+        expect(person.get_by_label("Path")).to_contain_text("22 organizations between")
+        picture(person, f"long-path-{width}-{'dark' if dark else 'light'}")
+        assert serious(person) == []
+        assert fits(person)
+    page.get_by_label("Path").get_by_role("link", name="Root").click()
+    page.wait_for_url(f"**{TREE}1/change/")
