@@ -18,6 +18,7 @@ from flags.definitions.fields import FIELDS
 from flags.definitions.models import Flag
 from flags.definitions.refusals import existing_flag
 from flags.errors import FlagChangedMeanwhile
+from flagsite.core.admin.json_text import TypedJson
 from flagsite.core.admin.reason_form import Irreversible, reason_field, reason_line
 from flagsite.core.errors import FlagsiteError
 from jobs.engine.models import Job
@@ -82,6 +83,8 @@ class FlagForm(forms.ModelForm):
             cast("DistinctTextsField", self.fields[name]).known = frozenset(self.initial.get(name) or ())
         for name in set(_fields_of_type(models.JSONField)) & set(self.fields):
             self.fields[name].error_messages["invalid"] = NOT_JSON
+            if isinstance(self.fields[name], forms.JSONField):
+                cast("forms.JSONField", self.fields[name]).decoder = TypedJson
 
     def clean_salt(self) -> str:
         """Keep the flag's salt if the input is empty. A flag that is older than salts has an empty salt."""

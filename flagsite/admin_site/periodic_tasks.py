@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, ClassVar
 
 from django import forms
@@ -14,6 +15,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from flagsite import crontabs
 from flagsite.core import actor
+from flagsite.core.admin.json_text import TypedJson
 from flagsite.core.admin.reason_form import ReasonForm
 from flagsite.core.errors import FlagsiteError
 from flagsite.core.words import counted
@@ -76,6 +78,15 @@ class PeriodicTaskForm(forms.ModelForm):
         crontab: Any = self.fields.get("crontab")  # None on the read-only page
         if crontab is not None:
             crontab.label_from_instance = in_words
+
+    def clean_kwargs(self) -> str:
+        """Refuse JSON that Python cannot read, also for reasons that the library does not expect."""
+        value = self.cleaned_data["kwargs"]
+        try:
+            json.loads(value, cls=TypedJson)
+        except ValueError as error:
+            raise forms.ValidationError(f"This is not valid JSON: {error}.") from error
+        return str(value)
 
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or self.cleaned_data

@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
+from flagsite.core.admin.json_text import TypedJson
 from jobs.engine.kinds import JobKind
 from jobs.operations import enqueue
 
@@ -43,6 +44,9 @@ class JsonField(forms.JSONField):
     """A value of any other form, as JSON."""
 
     widget = forms.Textarea(attrs={"rows": 4, "class": "fs-json"})
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(decoder=TypedJson, **options)
 
     def prepare_value(self, value: Any) -> Any:
         return "" if value is None else super().prepare_value(value)

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from django import forms
 
+from flagsite.core.admin.json_text import TypedJson
 from flagsite.core.admin.reason_form import reason_field
 from flagsite.core.api.input import WriteInput
 from flagsite.core.errors import FlagsiteError
@@ -27,7 +28,7 @@ class JsonText(forms.JSONField):
 
     def __init__(self, *, rows: int, example: str, **kwargs: Any) -> None:
         area = forms.Textarea(attrs={"rows": rows, "placeholder": example, "spellcheck": "false"})
-        super().__init__(widget=area, **kwargs)
+        super().__init__(widget=area, decoder=TypedJson, **kwargs)
 
     def prepare_value(self, value: Any) -> Any:
         return "" if value is None else super().prepare_value(value)
