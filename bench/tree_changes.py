@@ -64,16 +64,17 @@ def measure(times: int, operation: Callable[[], object]) -> dict[str, float]:
         began = time.perf_counter()
         operation()
         milliseconds.append((time.perf_counter() - began) * 1_000)
-    print(times, "changes", file=sys.stderr, flush=True)
     milliseconds.sort()
     of = lambda share: round(milliseconds[math.ceil(share * times) - 1], 2)  # noqa: E731
-    return {
+    figures = {
         "times": times,
         "p50": of(0.5),
         "p99": of(0.99),
         "max": of(1),
-        "seconds": round(sum(milliseconds) / 1_000, 2),
+        "seconds": round(sum(milliseconds) / 1e3, 1),
     }
+    print(figures, file=sys.stderr, flush=True)  # the whole run takes long
+    return figures
 
 
 class Tree:

