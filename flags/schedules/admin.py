@@ -162,7 +162,9 @@ class FlagScheduleAdmin(OperatorAdmin):
 
     @admin.display(description="status")
     def state(self, schedule: FlagSchedule) -> SafeString:
-        return format_html('<span class="fs-status fs-status-{}">{}</span>', schedule.status, _status_words(schedule))
+        retry = f"retry at {schedule.next_retry_at:%Y-%m-%d %H:%M:%S}" if schedule.next_retry_at else ""
+        badge = '<span class="fs-status fs-status-{}">{}</span> <span class="fs-note">{}</span>'
+        return format_html(badge, schedule.status, schedule.status, retry)
 
     @admin.display(description="recurs")
     def recurs(self, schedule: FlagSchedule) -> str:
