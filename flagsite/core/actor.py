@@ -32,7 +32,7 @@ class ActionContext:
 
     The channel is api, admin, command, worker or schedule. The correlation id is the id of the request or of the
     command. It is empty if there is none. The reason is the one that the actor gave; it is empty if there is none.
-    `came_at` is the monotonic time at which a web request had come in.
+    `came_at` is the monotonic time at which a web request had come in; contexts that differ in it only are equal.
     """
 
     actor: str = UNKNOWN
