@@ -32,7 +32,7 @@ from pytest_django import DjangoDbBlocker
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import NodeManager
 
-from flags.serving import evaluation_cache, usage_counter
+from flags.serving import evaluation_cache, process_cache, usage_counter
 from flagsite.core import actor
 from flagsite.core.db import transient_errors
 from flagsite.development.servers import template_data
@@ -175,6 +175,15 @@ def folder_of_artifacts(tmp_path_factory: pytest.TempPathFactory) -> None:
 def nobody_is_told_of_events() -> None:
     """Let this process know that nobody has subscribed to events, so that it does not ask the database in a test."""
     events.remember(set(), seconds=86_400)
+
+
+@pytest.fixture(autouse=True)
+def nothing_listens_after_a_test() -> Iterator[None]:
+    """End the caches of this process, whose listener keeps a connection, if the test has evaluated a flag here."""
+    yield
+    if process_cache.listener() is not None:
+        usage_counter.forget_counts()
+        process_cache.end()
 
 
 @pytest.fixture(autouse=True)

@@ -81,7 +81,7 @@ class PeriodicTaskForm(forms.ModelForm):
 
     def clean_kwargs(self) -> str:
         """Refuse JSON that Python cannot read, also for reasons that the library does not expect."""
-        value = self.cleaned_data["kwargs"]
+        value = self.cleaned_data["kwargs"] or "{}"
         try:
             json.loads(value, cls=TypedJson)
         except ValueError as error:

@@ -41,7 +41,7 @@ def test_a_things_name_is_written_as_it_is(client: Client) -> None:
     [
         ("auth/", ["Access"], "Access"),
         ("auth/user/", ["Access", "People"], "People"),
-        ("auth/user/add/", ["Access", "People"], "Add person"),
+        ("auth/user/add/", ["Access", "People", "Add person"], "Add person"),
         ("auth/group/", ["Access", "Groups"], "Groups"),
         ("jobs/job/", ["Jobs"], "Jobs"),
         ("jobs/queue/", ["Jobs", "Queues"], "Queues"),

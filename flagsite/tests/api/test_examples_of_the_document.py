@@ -36,6 +36,7 @@ FIRST_IDS = {
     "jobs_subscription": 1,
     "jobs_job": 1,
     "flags_flagschedule": 1,
+    "django_celery_beat_periodictask": 1,
 }
 """The first ids that a new demo gives."""
 

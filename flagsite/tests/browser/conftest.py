@@ -49,14 +49,19 @@ def site(_served: Installation) -> Iterator[Installation]:
     _served.processes[:] = [process for process in _served.processes if process is _served.web]
 
 
+NO_FAULTS = ("Failed to load resource", "htmx:sendAbort", "htmx:afterRequest")
+"""What a browser says of a part of a page that is refused or not waited for any more."""
+
+
 def note_errors(page: Page, errors: list[str]) -> None:
     """Add to `errors` what goes wrong while people use the page: in scripts, in the console, and in what it loads.
 
-    The page itself may be an error page, which a test asks for. A part of a page is refused when the session ends.
+    The page itself may be an error page, which a test asks for. A part of a page is refused when the session ends, and
+    is not waited for any more when a person goes on to another page.
     """
 
     def of_console(line: ConsoleMessage) -> None:
-        if line.type == "error" and not line.text.startswith("Failed to load resource"):
+        if line.type == "error" and not line.text.startswith(NO_FAULTS):
             errors.append(f"{line.text} {line.location} {page.url}")
 
     def of_answer(answer: Response) -> None:

@@ -27,6 +27,7 @@ def installation(_installed: Installation) -> Iterator[Installation]:
     _installed.postgres.start()
     _installed.valkey.start()
     _installed.speed_up()
+    _installed.sql("DELETE FROM jobs_worker")  # those that were killed after other tests
     yield _installed
     for process in _installed.processes:
         if process is not _installed.web:

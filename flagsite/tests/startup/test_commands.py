@@ -48,12 +48,12 @@ def test_what_a_shell_has_counted_is_handed_on_before_its_servers_stop(
     asked = (
         "from flags.serving import organization_snapshot, process_cache, usage_counter;"
         "process_cache.process_evaluation_cache().definitions();"
-        "usage_counter.count_all(organization_snapshot.NO_ORGANIZATION)"
+        "usage_counter.count_all(organization_snapshot.NO_ORGANIZATION, '')"
     )
     done = run(environment, "manage", "shell", "--verbosity", "0", "-c", asked)
     assert (done.returncode, done.stderr) == (0, "")
     counts = "from flags.insights import usage_buffer; print(usage_buffer.client().hgetall(usage_buffer.COUNTS))"
-    assert run(environment, "manage", "shell", "--verbosity", "0", "-c", counts).stdout == "{':': '1'}\n"
+    assert run(environment, "manage", "shell", "--verbosity", "0", "-c", counts).stdout == "{':': '1', ':@': '1'}\n"
     assert nothing_runs(folder)
 
 

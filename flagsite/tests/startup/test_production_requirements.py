@@ -30,11 +30,15 @@ app.loader.import_default_modules()
 for folder in ("orgs", "jobs", "flags", "flagsite"):
     for path in pathlib.Path(folder).rglob("*.py"):
         name = ".".join(path.with_suffix("").parts).removesuffix(".__init__")
-        if "tests" not in path.parts and name not in NOT_FOR_PRODUCTION:
+        if "tests" not in path.parts and not name.startswith(NOT_FOR_PRODUCTION):
             importlib.import_module(name)
 print("all imported")
 """
-NOT_FOR_PRODUCTION = [f"flagsite.development.servers.{name}" for name in ("run_tests", "code_watcher")]
+NOT_FOR_PRODUCTION = (
+    "flagsite.development.servers.run_tests", "flagsite.development.servers.code_watcher",
+    "flagsite.core.adapters.django_tasks", "jobs.django_tasks",
+)  # fmt: skip
+"""Modules for development, and for host projects that have installed `django-tasks`."""
 PRODUCTION = {
     "FLAGSITE_ENVIRONMENT": "production",
     "SECRET_KEY": "k" * 32,

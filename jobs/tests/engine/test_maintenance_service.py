@@ -22,7 +22,7 @@ def started(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[Started]
     settings.JOB_SWEEP_SECONDS = 0.01
     monkeypatch.setattr(rescuer_service, "TURN_SECONDS", 0.01)
     monkeypatch.setattr(maintenance, "_tasks", {})
-    for name in ("wake_waiting", "rescue_expired"):
+    for name in ("wake_waiting", "rescue_expired", "expire_waiting"):
         monkeypatch.setattr(rescuer_service, name, lambda: 0)
     monkeypatch.setattr(rescuer_service.worker_registry, "beat", lambda **_: None)
     services = [RescuerService(queues=lambda: ["default"], concurrency=1), MaintenanceService()]
