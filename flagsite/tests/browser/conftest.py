@@ -42,6 +42,7 @@ def _served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
 @pytest.fixture
 def site(_served: Installation) -> Iterator[Installation]:
     """Servers and web that run; workers that the test starts are killed after it."""
+    _served.sql("TRUNCATE jobs_subscription, jobs_delivery")  # of other tests, which would have jobs of their own
     yield _served
     for process in _served.processes:
         if process is not _served.web:

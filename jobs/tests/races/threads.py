@@ -11,7 +11,8 @@ from django.db import connection
 
 from flagsite.core import actor
 
-WAITS_FOR_A_LOCK = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock')"
+WAITS_FOR_A_LOCK = "SELECT cardinality(pg_blocking_pids(%s)) > 0"
+"""Not from pg_stat_activity, which says the same until the end of a transaction."""
 
 
 class Background:
