@@ -63,8 +63,9 @@ def once(first: Callable[[Run], None]) -> Callable[[Run], None]:
 
 
 def test_each_job_takes_one_message_and_so_does_the_look_for_the_next_one() -> None:
+    for queue in ("propagation", QUEUE):
+        runner.run_due(queue)  # the process knows its queues and their limits
     jobs = [waiting() for _ in range(4)]
-    runner.run_due("propagation")  # the process knows its queues
     assert len(messages(partial(runner.run_due, QUEUE))) == 1 + len(jobs)
     assert [statuses(job) for job in jobs] == [["COMPLETED"]] * 4
 
