@@ -17,6 +17,8 @@ from rich.table import Table
 from bench import (
     batch_evaluation,
     batches,
+    changes_beside_moves,
+    choreography,
     cleanup,
     coherence,
     depth,
@@ -92,6 +94,8 @@ BENCHES: dict[str, Callable[[Installation, int], Result | list[Result]]] = {
     "different": reads.memory_of_different_organizations,
     "seen": coherence.visibility,
     "told": coherence.events,
+    "beside_moves": changes_beside_moves.changes_beside_moves,
+    "choreography": choreography.choreography,
     "beside": reads_beside_writers.reads_beside_writers,
     "meanwhile": coherence.reads_during_propagation,
     "in_process": in_process.in_process,

@@ -55,7 +55,7 @@ class Installation:
         (self.folder / "temporary").mkdir()
         self.postgres.start()
         self.valkey.start()
-        self._manage("migrate", "--verbosity", "0")
+        self.manage("migrate", "--verbosity", "0")
         self.authorize()
         self.web = self.run(*web_command(self.port))
         for _ in range(200):
@@ -72,7 +72,7 @@ class Installation:
 
     def authorize(self) -> None:
         """Create an access key and use it from now on. This is necessary after the tables were emptied."""
-        key = json.loads(self._manage("create_key", "bench", "--role", "admin", "--json"))["key"]
+        key = json.loads(self.manage("create_key", "bench", "--role", "admin", "--json"))["key"]
         self.http.headers["Authorization"] = f"Bearer {key}"
 
     def stop(self) -> None:
@@ -190,7 +190,8 @@ class Installation:
             [sys.executable, "-c", program], env=environment, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
         ).stdout
 
-    def _manage(self, *arguments: str) -> str:
+    def manage(self, *arguments: str) -> str:
+        """Run a command of manage.py. Returns its output."""
         command = [sys.executable, str(ROOT / "manage.py"), *arguments]
         return subprocess.run(command, env=self.environment, check=True, stdout=subprocess.PIPE, text=True).stdout
 

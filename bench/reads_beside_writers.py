@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import random
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,9 +12,10 @@ import psycopg
 
 from bench import client
 from bench.coherence import paced, percentile_99
-from bench.installation import ROOT, Installation
+from bench.installation import Installation
 from bench.reads import read_request
 from bench.report import Result
+from bench.running_writers import ended, leaves_below, run_writers
 from flagsite.development import servers
 from orgs.tree.locks import FOR_WRITING
 
@@ -53,10 +51,10 @@ def _beside_waiting(installation: Installation, root: int, known: list[bytes]) -
     for turn in range(TURNS):
         of_turn = unknown[turn::TURNS]
         idle.append(_both(installation, known, of_turn[::2]))
-        with _held_tree(installation), _writers(installation, root, WAITING) as writers:
+        with _held_tree(installation), run_writers(installation, WAITING, leaves_below(root)) as writers:
             time.sleep(1)
             beside.append(_both(installation, known, of_turn[1::2]))
-            slowest.append(_ended(writers)["slowest"])
+            slowest.append(ended(writers)["slowest"])
     ours, alone = (
         {name: sorted(turn[name] for turn in turns)[TURNS // 2] for name in turns[0]} for turns in (beside, idle)
     )
@@ -71,15 +69,15 @@ def _beside_waiting(installation: Installation, root: int, known: list[bytes]) -
 
 def _beside_busy(installation: Installation, root: int, known: list[bytes]) -> Result:
     alone, beside, written = [], [], []
-    with _writers(installation, root, BUSY) as writers:
+    with run_writers(installation, BUSY, leaves_below(root)) as writers:
         time.sleep(SECONDS)
-        written_alone = _ended(writers)["per_second"]
+        written_alone = ended(writers)["per_second"]
     for _ in range(TURNS):
         alone.append(_rate(installation, known))
-        with _writers(installation, root, BUSY) as writers:
+        with run_writers(installation, BUSY, leaves_below(root)) as writers:
             time.sleep(1)
             beside.append(_rate(installation, known))
-            written.append(_ended(writers)["per_second"])
+            written.append(ended(writers)["per_second"])
     reads_alone, reads, writes = (sorted(each)[TURNS // 2] for each in (alone, beside, written))
     allowed = max(reads_alone * (1 - writes / written_alone), reads_alone / 2)
     return Result(
@@ -109,24 +107,3 @@ def _held_tree(installation: Installation) -> Iterator[None]:
     with psycopg.connect(servers.database_url(installation.folder)) as holder:
         holder.execute(FOR_WRITING)
         yield
-
-
-@contextmanager
-def _writers(installation: Installation, root: int, count: int) -> Iterator[subprocess.Popen[str]]:
-    """Run writers in a process of their own: each sets a flag on leaves, and obeys Retry-After."""
-    key = str(installation.http.headers["Authorization"])
-    arguments = [str(installation.port), key, str(root), str(count)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bench.writers", *arguments],
-        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _ended(writers: subprocess.Popen[str]) -> dict[str, float]:
-    """End the writers. Returns what they have seen."""
-    return dict(json.loads(writers.communicate("end\n", timeout=30)[0]))

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from bench import peer_programs
 from bench.installation import Installation
+from bench.peer_programs import Peer
 from bench.report import Result
 
 SIZES = (5_000, 239_000)
 """The sizes of the trees besides the number of rows."""
 MOST_P50, MOST_P99, MOST_SINGLE, MOST_GROWTH = 20, 100, 200, 2.0
+PEERS = {"django-mptt": "mptt", "treebeard's paths": "paths", "treebeard's nested sets": "nested"}
+"""Other libraries for trees, with the word for `plain_trees.py`."""
+PARENTS = "import django; django.setup(); from bench.tree_changes import write_parents; write_parents({}, {!r})"
 PROGRAM = "import django; django.setup(); from bench.tree_changes import run; run({})"
 
 
@@ -22,6 +27,7 @@ def structure(installation: Installation, rows: int) -> list[Result]:
         figures[size] = json.loads(
             installation.python(PROGRAM.format(f"{size}, worst={size == rows}")).splitlines()[-1]
         )
+        figures[size]["peers"] = _peers(installation, size)
     results = []
     for what in ("create", "move", "delete"):
         measured = {size: figures[size][what] for size in figures}
@@ -32,7 +38,8 @@ def structure(installation: Installation, rows: int) -> list[Result]:
         results.append(Result(
             f"{what} in trees of {', '.join(f'{size:,}' for size in measured)}",
             "; ".join(f"{one['p50']} / {one['p99']} ms" for one in measured.values()),
-            "the fastest p50", growth, f"≤ {MOST_GROWTH:g}; p50 ≤ {MOST_P50}, p99 ≤ {MOST_P99} ms", reached,
+            _words_of_peers(figures, what), growth,
+            f"≤ {MOST_GROWTH:g}; p50 ≤ {MOST_P50}, p99 ≤ {MOST_P99} ms", reached,
             {str(size): one for size, one in measured.items()},
         ))  # fmt: skip
     for what, one in figures[rows]["worst"].items():
@@ -41,3 +48,20 @@ def structure(installation: Installation, rows: int) -> list[Result]:
             "the longest one", one["max"] / MOST_SINGLE, f"≤ {MOST_SINGLE} ms", one["max"] <= MOST_SINGLE, one,
         ))  # fmt: skip
     return results
+
+
+def _peers(installation: Installation, size: int) -> dict[str, Any]:
+    """Measure the other libraries with the same tree."""
+    file = installation.folder / "temporary" / "parents"
+    installation.python(PARENTS.format(size, str(file)))
+    peers = {name: Peer(name, "plain_trees") for name in PEERS}
+    return {name: peer_programs.run(installation, peer, PEERS[name], file, size) for name, peer in peers.items()}
+
+
+def _words_of_peers(figures: dict[int, dict[str, Any]], what: str) -> str:
+    """Return the p50 of the other libraries, from the smallest tree to the largest."""
+    lines = []
+    for name in PEERS:
+        medians = (f"{figures[size]['peers'][name][what]['p50']:,.0f}" for size in figures)
+        lines.append(f"{name} {' / '.join(medians)} ms")
+    return "; ".join(lines)

@@ -37,6 +37,32 @@ def run(size: int, *, worst: bool) -> None:
     print(json.dumps(figures))
 
 
+def write_parents(size: int, file: str) -> None:
+    """Write the same tree for `plain_trees.py`: a line for each organization, with its number and its parent's."""
+    rows = Tree(size).rows()
+    Path(file).write_text("".join(f"{number} {parent.removeprefix('o') or -1}\n" for number, parent in rows))
+
+
+def plant_one(size: int) -> None:
+    """Import a tree."""
+    with actor.acting("command", actor="bench"):
+        Tree(size).plant()
+
+
+def plant_two(large: int, small: int) -> None:
+    """Import two trees, and print JSON with what `writers.py` needs of each: leaves, movable organizations, parents."""
+    chosen = []
+    with actor.acting("command", actor="bench"):
+        for size, prefix in ((large, "l"), (small, "s")):
+            tree = Tree(size, prefix=prefix)
+            tree.plant()
+            chosen.append({
+                "root": min(tree.parents), "leaves": tree.some(tree.leaves), "movable": tree.some(tree.movable),
+                "parents": tree.some(tree.all),
+            })  # fmt: skip
+    print(json.dumps(chosen))
+
+
 def _measure(tree: Tree, *, worst: bool) -> dict[str, Any]:
     figures: dict[str, Any] = {"import_seconds": tree.plant()}
     created: list[int] = []
@@ -57,7 +83,7 @@ def _measure(tree: Tree, *, worst: bool) -> dict[str, Any]:
     return figures
 
 
-def measure(times: int, operation: Callable[[], object]) -> dict[str, float]:
+def measure(times: int, operation: Callable[[], object]) -> dict[str, Any]:
     """Call the operation so many times. Returns the milliseconds of one call: p50, p99 and the longest, and the sum."""
     milliseconds = []
     for _ in range(times):
@@ -71,6 +97,7 @@ def measure(times: int, operation: Callable[[], object]) -> dict[str, float]:
         "p50": of(0.5),
         "p99": of(0.99),
         "max": of(1),
+        "slowest": [round(one) for one in milliseconds[:-6:-1]],
         "seconds": round(sum(milliseconds) / 1e3, 1),
     }
     print(figures, file=sys.stderr, flush=True)  # the whole run takes long
@@ -80,9 +107,10 @@ def measure(times: int, operation: Callable[[], object]) -> dict[str, float]:
 class Tree:
     """A random tree, in memory and in the database. It remembers the parents, so that it can choose what to move."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, *, prefix: str = "o") -> None:
         self.random = random.Random(size)
         self.size = size
+        self.prefix = prefix
         self.parents: dict[int, int | None] = {}
         self.chain: list[int] = []
 
@@ -92,22 +120,24 @@ class Tree:
             file = Path(folder) / "organizations.csv"
             with file.open("w") as stream:
                 stream.write("key,name,parent_key\n")
-                stream.writelines(f"o{key},Organization,{parent}\n" for key, parent in self._rows())
+                stream.writelines(f"{self.prefix}{key},Organization,{parent}\n" for key, parent in self.rows())
             began = time.perf_counter()
             with file.open("rb") as content:
                 importer.import_organizations(content)
         seconds = time.perf_counter() - began
         with connection.cursor() as cursor:
             cursor.execute("VACUUM ANALYZE orgs_organization")
-        self.parents = dict(Organization.objects.values_list("pk", "parent_id"))
-        self.sizes = {key: below + 1 for key, below in Organization.objects.values_list("pk", "descendant_count")}
+        planted = Organization.objects.filter(key__startswith=self.prefix)
+        self.parents = dict(planted.values_list("pk", "parent_id"))
+        self.sizes = {key: below + 1 for key, below in planted.values_list("pk", "descendant_count")}
         self.movable = [key for key, size in self.sizes.items() if 2 <= size <= MOST_MOVED]
         self.leaves = [key for key, size in self.sizes.items() if size == 1]
         self.all = list(self.parents)
         self.other_leaf = self.leaf()
         return round(seconds, 1)
 
-    def _rows(self) -> list[tuple[int, str]]:
+    def rows(self) -> list[tuple[int, str]]:
+        """Return the number of each organization and its parent's key, parents before children."""
         rows, levels, open_ = [(0, "")], [0], [0]
         while len(rows) < self.size:
             at = (
@@ -121,9 +151,13 @@ class Tree:
                 continue
             for _ in range(min(int(math.exp(self.random.uniform(math.log(3), math.log(51)))), self.size - len(rows))):
                 open_.append(len(rows))
-                rows.append((len(rows), f"o{parent}"))
+                rows.append((len(rows), f"{self.prefix}{parent}"))
                 levels.append(levels[parent] + 1)
         return rows
+
+    def some(self, organizations: list[int], most: int = 2_000) -> list[int]:
+        """Return random ones of these organizations."""
+        return self.random.sample(organizations, min(most, len(organizations)))
 
     def anywhere(self) -> int:
         """Return a random organization."""

@@ -1,4 +1,9 @@
-"""A process of writers for benchmarks: python -m bench.writers PORT AUTHORIZATION ROOT COUNT, until its input ends."""
+"""A process of writers for benchmarks: python -m bench.writers PORT AUTHORIZATION COUNT WORD.
+
+WORD is `set` for writers that set a flag on leaves, or `move` for writers that move organizations. The first line of
+standard input is JSON: the ids of the leaves, or of the organizations to move and of their new parents. The second line
+ends the process, which then prints its figures.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +13,30 @@ import random
 import sys
 import threading
 import time
+from collections.abc import Callable
 
-LEAVES = 1000
+Request = tuple[str, str, bytes]
+"""Method, path and body."""
+
+
+def sets(chosen: random.Random, leaves: list[int]) -> Request:
+    """Set the flag on a leaf."""
+    return "POST", f"/{chosen.choice(leaves)}/bench/true", b""
+
+
+def moves(chosen: random.Random, organizations: dict[str, list[int]]) -> Request:
+    """Move an organization below another parent."""
+    body = {"parentId": chosen.choice(organizations["parents"])}
+    return "PATCH", f"/organizations/{chosen.choice(organizations['movable'])}", json.dumps(body).encode()
 
 
 class Writers:
-    """Threads that set a flag on leaves of one tree, each as soon as it has the answer to its last request."""
+    """Threads that send such requests, each as soon as it has the answer to its last one."""
 
-    def __init__(self, port: int, authorization: str, root: int) -> None:
+    def __init__(self, port: int, authorization: str, request: Callable[[random.Random], Request]) -> None:
         self._port = port
-        self._headers = {"Authorization": authorization}
-        self._first_leaf = root + 100
+        self._headers = {"Authorization": authorization, "Content-Type": "application/json"}
+        self._request = request
         self._done = threading.Event()
         self._answers: list[tuple[int, float]] = []
 
@@ -32,9 +50,9 @@ class Writers:
         seconds = time.monotonic() - began
         answers = list(self._answers)
         return {
-            "per_second": sum(status == 200 for status, _ in answers) / seconds,
+            "per_second": sum(status in {200, 202} for status, _ in answers) / seconds,
             "refused": sum(status == 503 for status, _ in answers),
-            "others": sum(status not in {200, 503} for status, _ in answers),
+            "others": sum(status not in {200, 202, 503} for status, _ in answers),
             "slowest": max((waited for _, waited in answers), default=0.0),
         }
 
@@ -42,9 +60,9 @@ class Writers:
         chosen = random.Random(number)
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         while not self._done.is_set():
-            leaf = self._first_leaf + chosen.randrange(LEAVES)
+            method, path, body = self._request(chosen)
             began = time.monotonic()
-            connection.request("POST", f"/{leaf}/bench/true", headers=self._headers)
+            connection.request(method, path, body, self._headers)
             answer = connection.getresponse()
             answer.read()
             self._answers.append((answer.status, time.monotonic() - began))
@@ -53,4 +71,7 @@ class Writers:
 
 
 if __name__ == "__main__":
-    print(json.dumps(Writers(int(sys.argv[1]), sys.argv[2], int(sys.argv[3])).run(int(sys.argv[4]))))
+    port, authorization, count, word = sys.argv[1:]
+    what = json.loads(sys.stdin.readline())
+    make = {"set": sets, "move": moves}[word]
+    print(json.dumps(Writers(int(port), authorization, lambda chosen: make(chosen, what)).run(int(count))))
