@@ -47,7 +47,20 @@ def structure(installation: Installation, rows: int) -> list[Result]:
             f"{what} in a tree of {rows:,}", f"{one['p50']} / {one['p99']}, longest {one['max']} ms",
             "the longest one", one["max"] / MOST_SINGLE, f"≤ {MOST_SINGLE} ms", one["max"] <= MOST_SINGLE, one,
         ))  # fmt: skip
-    return results
+    return [*results, _growth_of_table(figures[rows]["table"])]
+
+
+def _growth_of_table(table: dict[str, dict[str, int]]) -> Result:
+    """The size of the table and its indexes after the random moves, while PostgreSQL vacuums as it likes."""
+    before, after = table["before"], table["after"]
+    megabytes = [(one["table"] + one["indexes"]) / 1e6 for one in (before, after)]
+    updates, heap_only = (after[name] - before[name] for name in ("updates", "heap_only"))
+    ratio = megabytes[1] / megabytes[0]
+    return Result(
+        "the table of organizations and its indexes after these moves",
+        f"{megabytes[1]:.0f} MB; {heap_only / max(1, updates):.0%} of {updates:,} updates without index entries",
+        f"{megabytes[0]:.0f} MB before", ratio, f"≤ {MOST_GROWTH:g} ×", ratio <= MOST_GROWTH, table,
+    )  # fmt: skip
 
 
 def _peers(installation: Installation, size: int) -> dict[str, Any]:

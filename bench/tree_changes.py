@@ -25,6 +25,10 @@ from orgs.tree.models import Organization
 TIMES = 200
 MOST_LEVELS = 20
 MOST_MOVED = 300
+TABLE_FIGURES = """
+SELECT pg_relation_size('orgs_organization'), pg_indexes_size('orgs_organization'), n_tup_upd, n_tup_hot_upd
+  FROM pg_stat_user_tables WHERE relname = 'orgs_organization'
+"""
 WORST_CREATIONS, WORST_MOVES, RANDOM_MOVES = 10_000, 2_000, 10_000
 
 
@@ -75,12 +79,19 @@ def _measure(tree: Tree, *, worst: bool) -> dict[str, Any]:
             f"{WORST_CREATIONS:,} creations below one leaf": measure(WORST_CREATIONS, lambda: tree.create(leaf)),
             f"{WORST_CREATIONS:,} creations in chains": measure(WORST_CREATIONS, tree.create_in_chain),
             f"{WORST_MOVES:,} moves below one leaf": measure(WORST_MOVES, lambda: tree.move_one(tree.other_leaf)),
-            f"{RANDOM_MOVES:,} moves after them": measure(RANDOM_MOVES, tree.move_one),
         }
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_relation_size('orgs_organization'), pg_indexes_size('orgs_organization')")
-            figures["bytes"] = cursor.fetchone()
+        before = table_figures()
+        figures["worst"][f"{RANDOM_MOVES:,} moves after them"] = measure(RANDOM_MOVES, tree.move_one)
+        figures["table"] = {"before": before, "after": table_figures()}
     return figures
+
+
+def table_figures() -> dict[str, int]:
+    """Return the bytes of the table and of its indexes, and its updates: all, and those without index entries."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_force_next_flush()")
+        cursor.execute(TABLE_FIGURES)
+        return dict(zip(("table", "indexes", "updates", "heap_only"), cursor.fetchone(), strict=True))
 
 
 def measure(times: int, operation: Callable[[], object]) -> dict[str, Any]:
