@@ -39,6 +39,7 @@ RUNNING = {
     "final": False,
     "willRetry": False,
     "canRetry": False,
+    "runAt": STARTED,
     "nextRetryAt": None,
     "kind": "propagation",
     "queue": "propagation",
@@ -87,6 +88,7 @@ ATTEMPT = {
     "parentJobId": None,
     "errorMessage": WORKER_DIED,
     "createdAt": STARTED,
+    "runAt": STARTED,
     "completedAt": ENDED,
     "trigger": "request",
     "attempt": FAILED_ATTEMPT,
@@ -212,6 +214,9 @@ class JobSerializer(serializers.Serializer[TrackedJob]):
     canRetry = serializers.BooleanField(
         source="chain.can_retry", help_text="Whether POST /retry-job would start a new round of attempts now."
     )
+    runAt = serializers.DateTimeField(
+        source="job.run_at", help_text="When this attempt is due, or was due: it does not start before."
+    )
     nextRetryAt = serializers.DateTimeField(
         source="next_retry_at", allow_null=True, help_text="Null if no retry waits for its time."
     )
@@ -253,6 +258,7 @@ class AttemptSerializer(serializers.Serializer[Job]):
     parentJobId = serializers.IntegerField(source="parent_job_id", allow_null=True)
     errorMessage = serializers.CharField(source="error_message", allow_null=True)
     createdAt = serializers.DateTimeField(source="created_at")
+    runAt = serializers.DateTimeField(source="run_at", help_text="When the attempt is due, or was due.")
     completedAt = serializers.DateTimeField(source="completed_at", allow_null=True)
     trigger = serializers.ChoiceField(Job.Trigger.choices, help_text="What created this attempt.")
     attempt = AttemptEndSerializer(source="*")

@@ -111,7 +111,7 @@ class ArtifactAdmin(OperatorAdmin):
     @admin.display(description="file")
     def file(self, artifact: Artifact) -> SafeString:
         address = reverse("admin:jobs_artifact_file", args=[artifact.pk])
-        return format_html('<a class="fs-link" href="{}">{}</a>', address, clipped(artifact.name))
+        return format_html('<a class="fs-link fs-change" href="{}">{}</a>', address, artifact.name)
 
     @admin.display(description="size")
     def size_cell(self, artifact: Artifact) -> str:

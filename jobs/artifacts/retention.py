@@ -50,16 +50,17 @@ def delete_expired(position: int | None, days: int | None = None) -> tuple[int |
     return found[-1].pk, len(found)
 
 
-def orphans(days: int | None = None) -> Iterator[str]:
+def orphans(days: int | None = None) -> Iterator[list[str]]:
     """Yield the keys of files that have no row, are older than a day, and belong to no chain that is open.
 
-    With `days`, these are the files that are older than so many days.
+    They come in lists, one for each BATCH_SIZE old files of the storage, which is listed once. With `days`, these are
+    the files that are older than so many days.
     """
     before = now() - timedelta(days=ORPHAN_DAYS if days is None else days)
     old = (file.key for file in artifact_files().stored_files() if file.modified_at < before)
     ours = (key for key in old if OUR_KEYS.fullmatch(key))
     while keys := list(islice(ours, BATCH_SIZE)):
-        yield from _without_row(keys)
+        yield _without_row(keys)
 
 
 def _without_row(keys: Sequence[str]) -> list[str]:
@@ -71,13 +72,16 @@ def _without_row(keys: Sequence[str]) -> list[str]:
     return [key for key in keys if key not in with_row and roots.get(key) not in open_roots]
 
 
-def delete_orphans(position: int | None, days: int | None = None) -> tuple[int | None, int]:
-    """Delete some files without a row; see `OldRows`."""
-    keys = list(islice(orphans(days), BATCH_SIZE))
-    for key in keys:
+def delete_orphans(
+    position: Iterator[list[str]] | None, days: int | None = None
+) -> tuple[Iterator[list[str]] | None, int]:
+    """Delete some files without a row; see `OldRows`. The position is the rest of the listing."""
+    rest = orphans(days) if position is None else position
+    keys = next(rest, None)
+    for key in keys or ():
         artifact_files().delete(key)
-    return (0 if len(keys) == BATCH_SIZE else None), len(keys)
+    return (None, 0) if keys is None else (rest, len(keys))
 
 
 OLD_ARTIFACTS = OldRows("artifacts", lambda days: expired(days).count(), delete_expired)
-ORPHANS = OldRows("filesWithoutArtifact", lambda days: sum(1 for _ in orphans(days)), delete_orphans)
+ORPHANS = OldRows("filesWithoutArtifact", lambda days: sum(map(len, orphans(days))), delete_orphans)

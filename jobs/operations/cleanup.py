@@ -75,7 +75,7 @@ class OldRows:
 
     `count` counts them. The clean-up calls `delete_some` in one short transaction after the other. `delete_some` gets a
     position and returns the next position and the number of deleted rows. The first position is None, and a returned
-    None is the end.
+    None is the end. Positions stay in the process, so they may be of any type.
 
     The last argument of both is the number of days after which a row is old, if the clean-up was told one. With None,
     the setting of the rows decides.
@@ -83,7 +83,7 @@ class OldRows:
 
     name: str
     count: Callable[[int | None], int]
-    delete_some: Callable[[int | None, int | None], tuple[int | None, int]]
+    delete_some: Callable[[Any, int | None], tuple[Any, int]]
 
 
 _other_rows: list[OldRows] = []
@@ -267,7 +267,7 @@ def _delete_all_or_fail(run: Run, rows: OldRows) -> Exception | None:
 
 
 def _delete_all(run: Run, rows: OldRows) -> None:
-    position: int | None = None
+    position: Any = None
     while True:
         checkpoint = run.job.checkpoint or FIRST_CHECKPOINT
         with transaction.atomic():

@@ -140,9 +140,21 @@ class SingleCountChangeList(ThemedChangeList):
         self.full_result_count = self.result_count
 
 
+ALWAYS_FITS = 10
+"""A text of so many letters fits into each column."""
+
+
 def clipped(text: str) -> SafeString | str:
-    """Return HTML that cuts the text to the width of its column, with the whole text as a tooltip."""
-    return format_html('<span class="fs-clip" title="{}">{}</span>', text, text) if text else "–"
+    """Return HTML that cuts the text to the width of its column.
+
+    The whole text is a tooltip. It also appears in the column while the text has the focus, by a click, a tap or the
+    Tab key. A text that fits anyway is no stop of the Tab key.
+    """
+    if not text:
+        return "–"
+    if len(text) <= ALWAYS_FITS:
+        return text
+    return format_html('<span class="fs-clip" tabindex="0" title="{}">{}</span>', text, text)
 
 
 def _parameters(page: ModelAdmin, list_filter: Any, request: HttpRequest) -> list[str | None]:

@@ -76,6 +76,21 @@ def test_jobs_that_come_while_a_person_looks_are_announced(site: Installation, s
     expect(page.locator("[data-job]")).to_have_count(2)
 
 
+def test_a_text_that_a_list_cuts_is_whole_while_it_has_the_focus(
+    site: Installation, sign_in: SignIn, picture: Picture
+) -> None:
+    site.plant_tree(2, 2)
+    site.set_flag(1, "checkout", True)
+    page = sign_in("vic")
+    page.goto(LIST)
+    text = page.locator("#result_list .fs-clip[tabindex]").first
+    is_cut = "node => node.scrollWidth > node.clientWidth"
+    assert text.evaluate(is_cut)
+    text.click()
+    assert not text.evaluate(is_cut)
+    picture(page, "jobs-whole-text")
+
+
 def follow(page: Page, number: int) -> None:
     """Go to that attempt of the chain."""
     link = page.locator("#job-now .fs-timeline").get_by_role("link", name=re.compile("^Job")).nth(number)

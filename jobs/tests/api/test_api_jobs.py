@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
+from django.utils import timezone
 
 from conftest import Cast
 from jobs.engine import claiming, lifecycle, runner
 from jobs.engine.models import Job
 from jobs.operations import job_operations
-from jobs.tests.api.api_kinds import done, running, waiting
+from jobs.tests.api.api_kinds import KIND, done, running, waiting
 from jobs.tests.engine_steps import make_due
 from orgs.tests.api import Api, ids, kind_of, wrong_fields
 from orgs.tree import tree_operations
@@ -33,6 +34,7 @@ def test_a_waiting_job_shows_every_field_of_the_contract(api: Api, cast: Cast) -
     assert datetime.fromisoformat(created) == job.created_at
     assert created.endswith("Z")
     assert datetime.fromisoformat(answer.pop("updatedAt")) == job.updated_at
+    assert datetime.fromisoformat(answer.pop("runAt")) == job.run_at
     assert answer == {
         "id": job.pk,
         "organizationId": cast.acme.pk,
@@ -78,6 +80,18 @@ def test_a_waiting_job_shows_every_field_of_the_contract(api: Api, cast: Cast) -
 def test_a_job_without_a_flag_has_none(api: Api, cast: Cast) -> None:
     answer = api.get(f"/job-status/{waiting(cast.acme, placement=True).pk}").json()
     assert (answer["featureFlagName"], answer["enabled"]) == (None, None)
+
+
+def test_the_answer_says_when_a_job_for_later_and_a_retry_are_due(api: Api, cast: Cast) -> None:
+    later = lifecycle.create(kind=KIND, organization_id=cast.acme.pk, run_at=timezone.now() + timedelta(hours=1))
+    answer = api.get(f"/job-status/{later.pk}").json()
+    assert (answer["status"], datetime.fromisoformat(answer["runAt"])) == ("PENDING", later.run_at)
+    first = running(cast.acme)
+    assert first.lease_token is not None
+    retry = lifecycle.fail(job_id=first.pk, lease=first.lease_token, error="No luck.")
+    assert retry is not None
+    answer = api.get(f"/job-status/{retry.pk}").json()
+    assert answer["runAt"] == answer["nextRetryAt"] == api.get(f"/job-retry-chain/{first.pk}").json()[1]["runAt"]
 
 
 def test_a_failed_attempt_shows_the_retry_that_waits(api: Api, cast: Cast) -> None:
@@ -180,7 +194,7 @@ def test_the_chain_is_the_same_from_any_of_its_jobs(api: Api, cast: Cast) -> Non
         (second.pk, "manual", first.pk),
     ]
     assert set(chains[0][0]) == {
-        "id", "status", "retryCount", "maxRetries", "parentJobId", "errorMessage", "createdAt", "completedAt",
+        "id", "status", "retryCount", "maxRetries", "parentJobId", "errorMessage", "createdAt", "runAt", "completedAt",
         "trigger", "attempt",
     }  # fmt: skip
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 from django.db.models.functions import Now
-from pytest_django import DjangoCaptureOnCommitCallbacks
+from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
-from jobs.artifacts import uploads
+from jobs.artifacts import retention, uploads
+from jobs.artifacts.files import LocalFiles, StoredFile
 from jobs.artifacts.models import Artifact
 from jobs.artifacts.retention import OLD_ARTIFACTS, ORPHANS
 from jobs.engine import lifecycle, runner
@@ -120,6 +122,31 @@ def test_the_clean_up_deletes_no_file_that_is_not_of_an_artifact(
         age(name)
     clean_up(commits)
     assert stored() == sorted(strange)
+
+
+class CountedFiles(LocalFiles):
+    """Files in a folder that counts how often it is listed."""
+
+    listings = 0
+
+    def stored_files(self) -> Iterator[StoredFile]:
+        type(self).listings += 1
+        yield from super().stored_files()
+
+
+def test_a_clean_up_lists_the_storage_once_however_many_files_it_deletes(
+    commits: DjangoCaptureOnCommitCallbacks, folder: Path, settings: Settings
+) -> None:
+    counted = {"BACKEND": f"{__name__}.CountedFiles", "OPTIONS": {"location": str(folder)}}
+    settings.STORAGES = {**settings.STORAGES, "artifacts": counted}
+    for number in range(2 * retention.BATCH_SIZE + 1):
+        key = f"{uploads.UPLOADS}/{number:032x}"
+        (folder / key).parent.mkdir(parents=True, exist_ok=True)
+        (folder / key).touch()
+        age(key)
+    job = clean_up(commits)
+    assert job.result["deleted"] == {"filesWithoutArtifact": 2 * retention.BATCH_SIZE + 1}
+    assert (stored(), CountedFiles.listings) == ([], 2)  # the second one is that of this test
 
 
 @pytest.mark.parametrize("named", [None, "no number", 10**30, {}])
