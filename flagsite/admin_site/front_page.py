@@ -95,6 +95,7 @@ def _of_everything(caller: Caller) -> dict[str, Any]:
         "gates": job_gates.all_gates(),
         "may_switch": may_define(caller),
         "unserved": [status for status in queues if status.is_unserved],
+        "unknown_kinds": worker_registry.kinds_nobody_knows(),
         "workers": [worker for worker in workers if worker.is_alive],
         "gone": sum(not worker.is_alive for worker in workers),
     }

@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from jobs.engine import worker_registry
-from jobs.engine.kinds import kind_named
+from jobs.engine.kinds import find_kind
 from jobs.engine.models import Job, Queue
 from jobs.engine.states import Status
 from jobs.templatetags.job_formats import duration
@@ -32,7 +32,8 @@ def _is_used_up(job: Job) -> bool:
     running = Job.objects.filter(
         queue=job.queue, kind=job.kind, status=Status.IN_PROGRESS, concurrency_key=job.concurrency_key
     )
-    return running.count() >= kind_named(job.kind).key_limit
+    kind = find_kind(job.kind)
+    return kind is not None and running.count() >= kind.key_limit
 
 
 def waiting_reason(job_id: int) -> str | None:
@@ -48,6 +49,8 @@ def waiting_reason(job_id: int) -> str | None:
         return f"The queue {queue.name} is paused by {queue.paused_by}{why}. {resume}"
     if not worker_registry.alive(queue.name).exists():
         return f"No worker is alive for the queue {queue.name}; the job waits until one starts."
+    if not worker_registry.knows(queue.name, job.kind):
+        return f"No worker of the queue {queue.name} knows the kind {job.kind}; the job waits until one starts."
     if job.wait > timedelta(seconds=1):
         return f"The next attempt begins in {duration(job.wait)}, at {job.run_at:%Y-%m-%d %H:%M:%S} UTC."
     running = Job.objects.filter(queue=queue.name, status=Status.IN_PROGRESS).count()

@@ -29,6 +29,7 @@ from django.db.models.functions import Now
 from flagsite.core import actor
 from flagsite.core.db import clock, transient_errors
 from jobs.engine import maintenance, rescuer, runner, stop_request, wakeup, worker_registry
+from jobs.engine.kinds import known_kinds
 from jobs.engine.models import Job, Queue
 from jobs.engine.rescuer_service import RescuerService
 from jobs.engine.states import Status
@@ -53,6 +54,8 @@ class BurstResult:
     attempts: int
     failed_chains: int
     is_complete: bool
+    unknown_kinds: tuple[str, ...] = ()
+    """The kinds of due jobs that it has left, because it does not know them."""
 
     @property
     def has_failed(self) -> bool:
@@ -64,7 +67,8 @@ class Burst:
     """A run of a worker without a broker.
 
     The burst ends when its children find no job that may start, and none of them runs a job. So it does not wait for
-    the jobs of a paused queue, nor for retries that are due later, unless `until_done` is set.
+    the jobs of a paused queue, nor for retries that are due later, unless `until_done` is set. It never waits for jobs
+    whose kind it does not know.
     """
 
     def __init__(
@@ -171,8 +175,9 @@ class Burst:
                 return False
             self._can_wait -= LOOK_SECONDS
             soon = Job.objects.filter(
-                status=Status.PENDING, queue__in=self._queues, run_at__lt=Now() + timedelta(seconds=self._can_wait)
-            )
+                status=Status.PENDING, queue__in=self._queues, run_at__lt=Now() + timedelta(seconds=self._can_wait),
+                kind__in=known_kinds(),
+            )  # fmt: skip
             paused = Queue.objects.filter(paused_at__isnull=False).values("name")
             return soon.exclude(queue__in=paused).exists()
         except DatabaseError as error:  # the children give up if this lasts
@@ -184,7 +189,11 @@ class Burst:
         ended = Job.objects.filter(_is_own(), completed_at__gte=began)
         failed = ended.filter(status=Status.FAILED).values_list("pk", "parent_job_id")
         roots = {parent or pk for pk, parent in failed}
-        return BurstResult(attempts=ended.count(), failed_chains=len(roots), is_complete=is_complete)
+        left = Job.objects.due().filter(queue__in=self._queues).exclude(kind__in=known_kinds())
+        return BurstResult(
+            attempts=ended.count(), failed_chains=len(roots), is_complete=is_complete,
+            unknown_kinds=tuple(left.order_by("kind").values_list("kind", flat=True).distinct()),
+        )  # fmt: skip
 
     # --- in a child -------------------------------------------------------------------------------------------------
     def _work(self, number: int) -> None:

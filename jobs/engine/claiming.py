@@ -20,7 +20,7 @@ from uuid import UUID, uuid4
 from django.db import connection
 
 from jobs.engine import transitions
-from jobs.engine.kinds import attempt_limits, kinds_of
+from jobs.engine.kinds import attempt_limits, kinds_of, known_kinds
 from jobs.engine.maintenance import maintenance_task
 from jobs.engine.models import Job, lease_time
 
@@ -59,7 +59,8 @@ SELECT * FROM claimed
 NEXT_JOB = """
     SELECT due.id FROM jobs_job due {fair_join}
      WHERE due.queue = %(queue)s AND due.status = 'PENDING' AND due.run_at <= statement_timestamp()
-       AND (due.start_by IS NULL OR due.start_by > statement_timestamp()) {only} {with_room} {fair_window}
+       AND (due.start_by IS NULL OR due.start_by > statement_timestamp())
+       AND due.kind = ANY(%(kinds)s) {only} {with_room} {fair_window}
        AND (SELECT paused_at IS NULL AND {fairness} {concurrency} {rate} FROM jobs_queue WHERE name = %(queue)s)
      ORDER BY {fair_order} due.priority DESC, due.run_at, due.id
      LIMIT 1 FOR UPDATE OF due SKIP LOCKED
@@ -89,10 +90,12 @@ FAIR = {
     "fair_window": """
        AND due.id IN ((SELECT id FROM jobs_job
                         WHERE queue = %(queue)s AND status = 'PENDING' AND run_at <= statement_timestamp()
+                          AND kind = ANY(%(kinds)s)
                         ORDER BY priority DESC, run_at, id LIMIT %(fair_window)s)
                       UNION ALL
                       (SELECT id FROM jobs_job
                         WHERE queue = %(queue)s AND status = 'PENDING' AND run_at <= statement_timestamp()
+                          AND kind = ANY(%(kinds)s)
                         ORDER BY priority, run_at DESC, id DESC LIMIT %(fair_window)s / 10))
     """,
     "fair_order": "COALESCE(running.count, 0),",
@@ -154,6 +157,7 @@ class PreparedClaim:
         return {
             "queue": self.claim.queue,
             "job": self.claim.job_id,
+            "kinds": known_kinds(),
             "worker": self.claim.worker,
             "lease": self.claim.lease,
             "lease_time": lease_time(),
@@ -182,7 +186,8 @@ def claim(*, queue: str, worker: str, job_id: int | None = None) -> Job | None:
 
     The job with the highest priority comes first, then the job that has been due longest. In a fair queue, a job of
     the organization with the fewest running jobs comes first. A job whose concurrency key is used up lets others
-    pass. The lease expires JOB_LEASE_SECONDS after the current time of the database. Its fencing token is
+    pass. A job whose kind this process does not know waits for a process that knows it, as during a rolling deploy. The
+    lease expires JOB_LEASE_SECONDS after the current time of the database. Its fencing token is
     `lease_token` of the returned job. No job may start while the queue is paused, runs as many jobs as its concurrency
     allows, or has used up its rate. With `job_id`, no other job comes into question. Raises UnknownQueue.
     """

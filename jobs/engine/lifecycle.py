@@ -22,7 +22,7 @@ from jobs.artifacts import output
 from jobs.counting import hourly_metrics
 from jobs.counting.models import AttemptOutcome
 from jobs.engine import backoff, new_jobs, tracing, transitions, wakeup, worker_registry
-from jobs.engine.kinds import JobKind, kind_named
+from jobs.engine.kinds import JobKind, find_kind, kind_named
 from jobs.engine.models import Job, lease_time
 from jobs.engine.states import Status
 from jobs.errors import LeaseLost
@@ -283,8 +283,9 @@ def rescue(*, job_id: int) -> Job | None:
 
     The retry is due at once, without a backoff, because the job has already waited for the lease to expire. A worker
     that dies is not the job's fault as long as the job advances: the retry uses up one of the automatic retries only if
-    the attempt did no more than the attempts before it. Raises TransitionRefused if the attempt has ended or its lease
-    was renewed in the meantime.
+    the attempt did no more than the attempts before it. If this process does not know the kind, it cannot know the
+    retries of the kind either. The attempt then waits again, for a process that knows it. Raises TransitionRefused if
+    the attempt has ended or its lease was renewed in the meantime.
     """
     with transaction.atomic():
         job = transitions.lock_chain(job_id)
@@ -294,6 +295,11 @@ def rescue(*, job_id: int) -> Job | None:
         if job.cancel_requested_at:
             transitions.end(job, "lose_cancelled", AttemptOutcome.CANCELLED, rescued=True, **error_columns)
             _log_cancelled(job, error=error)
+            return None
+        if find_kind(job.kind) is None:
+            transitions.transition(job_id, "lose_unknown", woken_at=None, start_by=None)
+            transitions.log_on_commit(log.info, "job_released", **transitions.log_fields(job))
+            wakeup.wake(job.queue, job_id=job.pk, kind=job.kind)
             return None
         advanced = _has_advanced(job)
         if job.round_attempt >= job.max_retries and not advanced:

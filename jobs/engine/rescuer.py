@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 from flagsite.core.db import transient_errors
 from jobs.counting import counters
 from jobs.engine import lifecycle, wakeup
+from jobs.engine.kinds import known_kinds
 from jobs.engine.models import Job
 from jobs.engine.states import Status
 from jobs.errors import TransitionRefused
@@ -39,7 +40,10 @@ def rescue_and_wake() -> RescueResult:
 
 
 def rescue_expired(*, at_most: int = BATCH_SIZE) -> int:
-    """End attempts whose lease has expired, and create their retries. Returns the number of ended attempts."""
+    """End attempts whose lease has expired, and create their retries. Returns the number of rescued attempts.
+
+    An attempt whose kind this process does not know waits again instead.
+    """
     rescued = 0
     for job_id in list(Job.objects.expired().order_by("lease_expires_at").values_list("pk", flat=True)[:at_most]):
         try:
@@ -57,8 +61,11 @@ def rescue_expired(*, at_most: int = BATCH_SIZE) -> int:
 
 
 def expire_waiting(*, at_most: int = BATCH_SIZE) -> int:
-    """Cancel jobs that have not started in time (`start_by`). Returns the number of cancelled jobs."""
-    late = Job.objects.filter(status=Status.PENDING, start_by__lt=Now()).order_by("start_by")
+    """Cancel jobs that have not started in time (`start_by`). Returns the number of cancelled jobs.
+
+    A job whose kind this process does not know is left to a process that knows what its end leads to.
+    """
+    late = Job.objects.filter(status=Status.PENDING, start_by__lt=Now(), kind__in=known_kinds()).order_by("start_by")
     return sum(lifecycle.expire(job_id=job_id) for job_id in list(late.values_list("pk", flat=True)[:at_most]))
 
 

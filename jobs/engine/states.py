@@ -65,6 +65,7 @@ TRANSITIONS: dict[str, Transition] = {
     "fail_for_now": Transition(Status.IN_PROGRESS, Status.RETRYING, Guard.LEASE),
     "lose": Transition(Status.IN_PROGRESS, Status.FAILED, Guard.EXPIRED),
     "lose_for_now": Transition(Status.IN_PROGRESS, Status.RETRYING, Guard.EXPIRED),
+    "lose_unknown": Transition(Status.IN_PROGRESS, Status.PENDING, Guard.EXPIRED),
     "lose_cancelled": Transition(Status.IN_PROGRESS, Status.CANCELLED, Guard.EXPIRED),
     "heal": Transition(Status.RETRYING, Status.COMPLETED),
     "give_up": Transition(Status.RETRYING, Status.FAILED),

@@ -20,6 +20,7 @@ class Worker(models.Model):
     host = models.CharField(max_length=200)
     pid = models.PositiveIntegerField()
     queues = models.JSONField(default=list, db_default=[])
+    kinds = models.JSONField(null=True, help_text="The kinds of jobs that the worker knows; empty: any kind.")
     concurrency = models.PositiveIntegerField(default=1, db_default=1)
     started_at = models.DateTimeField(db_default=Now())
     seen_at = models.DateTimeField(db_default=Now())

@@ -7,15 +7,17 @@ import os
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import uuid4
 
 import structlog
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
+from jobs.engine.kinds import known_kinds
 from jobs.engine.maintenance import maintenance_task
 from jobs.engine.models import Job
 from jobs.engine.states import Status
@@ -28,6 +30,10 @@ ALIVE_SECONDS = 20
 """A worker without a beat for longer than this counts as dead."""
 RETENTION = timedelta(days=1)
 """A worker without a beat for longer than this is deleted from the registry."""
+UNKNOWN_SECONDS = 60
+"""If a job of a kind that no worker knows has been due for longer than this, people should know."""
+WINDOW = 1_000
+"""In each queue, so many due jobs come into question for `kinds_nobody_knows`: those that claims look at first."""
 STATES = ("alive", "stopping", "gone")
 _IS_ALIVE = Q(seen_at__gte=Now() - timedelta(seconds=ALIVE_SECONDS))
 
@@ -56,6 +62,16 @@ class WorkerNow:
         return "stopping" if self.worker.is_stopping else "alive"
 
 
+@dataclass(frozen=True, slots=True)
+class WaitingKind:
+    """A kind whose due jobs wait in a queue, although a worker serves it: no worker of the queue knows the kind."""
+
+    queue: str
+    kind: str
+    count: int
+    oldest_due_at: datetime
+
+
 def process_name(pid: int | None = None) -> str:
     """Return the name that a process of this worker writes on the jobs that it runs; without `pid`, this process.
 
@@ -74,7 +90,10 @@ def beat(*, queues: Sequence[str], concurrency: int, pid: int, name: str = "", i
                "gone_at": None}  # fmt: skip
     if not Worker.objects.filter(token=TOKEN).update(**columns):
         host = socket.gethostname()
-        Worker.objects.create(token=TOKEN, name=name, host=host, pid=pid, queues=list(queues), concurrency=concurrency)
+        Worker.objects.create(
+            token=TOKEN, name=name, host=host, pid=pid, queues=list(queues), concurrency=concurrency,
+            kinds=known_kinds(),
+        )  # fmt: skip
         Worker.objects.filter(seen_at__lt=Now() - RETENTION).delete()
 
 
@@ -105,6 +124,43 @@ def notice_gone() -> int:
                 host=host, pid=pid, queues=json.loads(queues),
             )  # fmt: skip
     return len(gone)
+
+
+WAITING_KINDS = """
+SELECT queue.name, due.kind, count(*), min(due.run_at)
+  FROM jobs_queue queue
+ CROSS JOIN LATERAL (SELECT kind, run_at FROM jobs_job  -- index job_due
+                      WHERE queue = queue.name AND status = 'PENDING' AND run_at <= statement_timestamp()
+                      ORDER BY priority DESC, run_at, id LIMIT %(window)s) due
+ WHERE queue.paused_at IS NULL AND due.run_at < statement_timestamp() - %(seconds)s * interval '1 second'
+   AND {nobody_knows}
+ GROUP BY queue.name, due.kind ORDER BY queue.name, due.kind
+"""
+NO_WORKER_KNOWS = """
+       queue.name IN (SELECT jsonb_array_elements_text(queues) FROM jobs_worker WHERE {is_alive})
+   AND NOT EXISTS (SELECT FROM jobs_worker
+                    WHERE {is_alive} AND queues @> to_jsonb(queue.name)
+                      AND (kinds IS NULL OR kinds @> to_jsonb(due.kind)))
+""".format(is_alive="NOT is_stopping AND seen_at >= statement_timestamp() - %(alive)s * interval '1 second'")
+THIS_PROCESS_DOES_NOT_KNOW = "due.kind <> ALL(%(kinds)s)"
+
+
+def kinds_nobody_knows() -> list[WaitingKind]:
+    """Return the kinds of jobs that have been due for UNKNOWN_SECONDS and that no worker of their queue knows.
+
+    This happens during a rolling deploy, and for good if the code of a kind was removed. Queues without any worker are
+    a finding of their own. Only the first WINDOW due jobs of each queue come into question.
+    """
+    nobody_knows = THIS_PROCESS_DOES_NOT_KNOW if settings.JOBS_INLINE else NO_WORKER_KNOWS
+    values = {"window": WINDOW, "seconds": UNKNOWN_SECONDS, "alive": ALIVE_SECONDS, "kinds": known_kinds()}
+    with connection.cursor() as cursor:
+        cursor.execute(WAITING_KINDS.format(nobody_knows=nobody_knows), values)
+        return [WaitingKind(*row) for row in cursor.fetchall()]
+
+
+def knows(queue: str, kind: str) -> bool:
+    """Return whether a worker that is alive serves the queue and knows the kind."""
+    return alive(queue).filter(Q(kinds=None) | Q(kinds__contains=[kind])).exists()
 
 
 def alive(queue: str | None = None) -> QuerySet[Worker]:

@@ -142,6 +142,18 @@ def check_queues() -> CheckResult:
     return ok(f"No queue is paused. Due jobs: {due:,}, running jobs: {running:,}.")
 
 
+def check_kinds() -> CheckResult:
+    """Check that a worker knows the kind of each job that has been due for a while."""
+    waiting = worker_registry.kinds_nobody_knows()
+    if waiting:
+        named = ", ".join(f"{one.kind} ({counted(one.count, 'job')} in the queue {one.queue})" for one in waiting)
+        return problem(
+            f"Due jobs of kinds that no worker knows: {named}.",
+            "Start workers of the release that has these kinds. If no release has them any more, cancel the jobs.",
+        )
+    return ok("Workers know the kinds of all due jobs.")
+
+
 def check_rescue() -> CheckResult:
     """Check that the rescuer ends the jobs of dead workers in time."""
     lost = Job.objects.expired().extra(

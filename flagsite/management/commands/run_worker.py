@@ -88,6 +88,10 @@ class Command(PlainCommand):
         result = burst.run()
         ended = f"{counted(result.attempts, 'job')} ended, {counted(result.failed_chains, 'chain')} FAILED."
         self.stdout.write(ended if result.is_complete else f"{ended} The burst stopped before everything was done.")
+        if result.unknown_kinds:
+            self.stdout.write(
+                f"Due jobs of kinds that this release does not know still wait: {', '.join(result.unknown_kinds)}."
+            )
         if result.has_failed:
             sys.exit(1)
 

@@ -48,6 +48,7 @@ NAMES = [
     "periodic",
     "workers",
     "queues",
+    "kinds",
     "rescue",
     "canary",
     "notifications",
@@ -202,8 +203,8 @@ def test_without_a_database_what_needs_it_is_not_checked(all_well: None) -> None
     states = {one["name"]: (one["state"], one["finding"], one["advice"]) for one in ran.document["checks"]}
     assert states["database"] == ("problem", "connection refused", "Start PostgreSQL, or correct DATABASE_URL.")
     assert [name for name in NAMES if states[name][0] == "not checked"] == [
-        "migrations", "clock", "listener", "beat", "periodic", "workers", "queues", "rescue", "canary",
-        "notifications", "artifacts",
+        "migrations", "clock", "listener", "beat", "periodic", "workers", "queues", "kinds", "rescue",
+        "canary", "notifications", "artifacts",
     ]  # fmt: skip
     assert states["broker"][0] == "ok"
 
