@@ -27,6 +27,15 @@ def _limit_that_holds(job: Job, queue: Queue) -> str | None:
     return None
 
 
+def _lack_of_workers(job: Job) -> str | None:
+    """Why no worker can start the job, as a sentence; None if one can."""
+    if not worker_registry.alive(job.queue).exists():
+        return f"No worker is alive for the queue {job.queue}; the job waits until one starts."
+    if not worker_registry.knows(job.queue, job.kind):
+        return f"No worker of the queue {job.queue} knows the kind {job.kind}; the job waits until one starts."
+    return None
+
+
 def _is_used_up(job: Job) -> bool:
     """Whether as many jobs run as the concurrency key of the job allows."""
     running = Job.objects.filter(
@@ -47,10 +56,8 @@ def waiting_reason(job_id: int) -> str | None:
         why = f": {queue.pause_reason}" if queue.pause_reason else ""
         resume = f"To resume the queue: bin/manage resume_queue {queue.name}"
         return f"The queue {queue.name} is paused by {queue.paused_by}{why}. {resume}"
-    if not worker_registry.alive(queue.name).exists():
-        return f"No worker is alive for the queue {queue.name}; the job waits until one starts."
-    if not worker_registry.knows(queue.name, job.kind):
-        return f"No worker of the queue {queue.name} knows the kind {job.kind}; the job waits until one starts."
+    if lack := _lack_of_workers(job):
+        return lack
     if job.wait > timedelta(seconds=1):
         return f"The next attempt begins in {duration(job.wait)}, at {job.run_at:%Y-%m-%d %H:%M:%S} UTC."
     running = Job.objects.filter(queue=queue.name, status=Status.IN_PROGRESS).count()

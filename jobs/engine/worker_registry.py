@@ -136,12 +136,13 @@ SELECT queue.name, due.kind, count(*), min(due.run_at)
    AND {nobody_knows}
  GROUP BY queue.name, due.kind ORDER BY queue.name, due.kind
 """
-NO_WORKER_KNOWS = """
-       queue.name IN (SELECT jsonb_array_elements_text(queues) FROM jobs_worker WHERE {is_alive})
+STILL_ALIVE = "NOT is_stopping AND seen_at >= statement_timestamp() - %(alive)s * interval '1 second'"
+NO_WORKER_KNOWS = f"""
+       queue.name IN (SELECT jsonb_array_elements_text(queues) FROM jobs_worker WHERE {STILL_ALIVE})
    AND NOT EXISTS (SELECT FROM jobs_worker
-                    WHERE {is_alive} AND queues @> to_jsonb(queue.name)
+                    WHERE {STILL_ALIVE} AND queues @> to_jsonb(queue.name)
                       AND (kinds IS NULL OR kinds @> to_jsonb(due.kind)))
-""".format(is_alive="NOT is_stopping AND seen_at >= statement_timestamp() - %(alive)s * interval '1 second'")
+"""  # noqa: S608 - no input in it
 THIS_PROCESS_DOES_NOT_KNOW = "due.kind <> ALL(%(kinds)s)"
 
 

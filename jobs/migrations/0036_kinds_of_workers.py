@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('jobs', '0035_fewer_entries_in_indexes'),
+        ("jobs", "0035_fewer_entries_in_indexes"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='worker',
-            name='kinds',
-            field=models.JSONField(help_text='The kinds of jobs that the worker knows; empty: any kind.', null=True),
+            model_name="worker",
+            name="kinds",
+            field=models.JSONField(help_text="The kinds of jobs that the worker knows; empty: any kind.", null=True),
         ),
     ]

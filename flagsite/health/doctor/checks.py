@@ -17,9 +17,9 @@ from flagsite.health.doctor.infrastructure_checks import (
 )
 from flagsite.health.doctor.job_checks import (
     check_beat,
+    check_kinds,
     check_periodic_tasks,
     check_probe_job,
-    check_kinds,
     check_queues,
     check_rescue,
     check_workers,

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 import pytest
 from django.conf import LazySettings
 
-from flagsite.health import doctor
 from jobs.console.waiting_reason import waiting_reason
 from jobs.engine import claiming, kinds, lifecycle, rescuer, runner, wakeup, worker_registry
 from jobs.engine.burst import Burst, BurstResult
 from jobs.engine.models import Job, Queue
 from jobs.engine.worker_model import Worker
 from jobs.operations import job_operations
-from jobs.tests.engine_steps import KIND, LONG_AGO, QUEUE, changed, claimed, endings, lease_of, statuses, waiting
+from jobs.tests.engine_steps import KIND, LONG_AGO, QUEUE, changed, claimed, endings, statuses, waiting
+from orgs.tests.commands import run
 from orgs.tests.people import shown, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -33,7 +33,7 @@ def new() -> Job:
 def next_release() -> Iterator[None]:
     """While it lasts, this process knows the kind."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(kinds._kinds, NEW, kinds.kind_named(KIND))  # noqa: SLF001
+        patch.setitem(kinds._kinds, NEW, kinds.kind_named(KIND))
         yield
 
 
@@ -108,8 +108,8 @@ def test_doctor_and_the_first_page_name_kinds_that_no_worker_knows(new: Job) -> 
     worker_of(["report"], [KIND, NEW])
     waiting(run_at=LONG_AGO)
     assert found() == [(QUEUE, NEW, 1)]
-    result = dict(doctor.run_checks())["kinds"]
-    assert (result.severity.value, NEW in result.message) == ("problem", True)
+    (result,) = [each for each in run("doctor", "--json").document["checks"] if each["name"] == "kinds"]
+    assert (result["state"], NEW in result["finding"]) == ("problem", True)
     assert "no worker knows this kind" in shown(signed_in("viewer").get("/admin/"))
     assert "knows the kind" in (waiting_reason(new.pk) or "")
     Worker.objects.filter(pk=old.pk).update(kinds=None)  # a release that knows nothing of kinds claims any
