@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 from uuid import uuid4
 
 import structlog
@@ -153,7 +154,9 @@ def kinds_nobody_knows() -> list[WaitingKind]:
     a finding of their own. Only the first WINDOW due jobs of each queue come into question.
     """
     nobody_knows = THIS_PROCESS_DOES_NOT_KNOW if settings.JOBS_INLINE else NO_WORKER_KNOWS
-    values = {"window": WINDOW, "seconds": UNKNOWN_SECONDS, "alive": ALIVE_SECONDS, "kinds": known_kinds()}
+    values: dict[str, Any] = {
+        "window": WINDOW, "seconds": UNKNOWN_SECONDS, "alive": ALIVE_SECONDS, "kinds": known_kinds(),
+    }  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(WAITING_KINDS.format(nobody_knows=nobody_knows), values)
         return [WaitingKind(*row) for row in cursor.fetchall()]
