@@ -232,7 +232,7 @@ CAST = {  # parent, tree number, level, lft, rght, descendants
 def cast(db: None) -> Cast:
     """Acme and rival, written to the tables directly: with `orgs.tree` this took a third of the time of all tests."""
     with transaction.atomic(), connection.cursor() as cursor:
-        locks.lock_tree_for_writing()
+        locks.lock_all_trees_for_writing()
         cursor.execute(
             "SELECT nextval(pg_get_serial_sequence('orgs_organization', 'id')),"
             " (SELECT coalesce(max(tree_id), 0) FROM orgs_organization) FROM generate_series(1, %s)",

@@ -93,7 +93,7 @@ def _copy_out(folder: Path) -> None:
 def _copy_in(folder: Path) -> float:
     begin = time.perf_counter()
     with transaction.atomic(), connection.cursor() as cursor:
-        locks.lock_tree_for_writing()
+        locks.lock_all_trees_for_writing()
         for table in TABLES:
             with (folder / table).open("rb") as stream, cursor.copy(f"COPY {table} FROM STDIN") as copy:
                 while block := stream.read(BLOCK_BYTES):

@@ -21,7 +21,7 @@ import psycopg
 from flagsite.development import servers
 from flagsite.development.servers import orphaned_processes
 from flagsite.development.servers.server_commands import web_command, worker_command
-from orgs.tree.locks import TREE_LOCK
+from orgs.tree.locks import ALL_TREES_FOR_WRITING
 
 ROOT = Path(__file__).resolve().parent.parent
 BRANCHES = 20
@@ -142,7 +142,7 @@ class Installation:
         branches = min(BRANCHES, descendants)
         leaves = max(0, descendants // branches - 1)
         with psycopg.connect(servers.database_url(self.folder)) as connection:
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", [TREE_LOCK])
+            connection.execute(ALL_TREES_FOR_WRITING)
             connection.execute(EMPTY_TABLES)
             size = 1 + branches * (1 + leaves)
             for tree in range(trees):

@@ -17,7 +17,7 @@ from bench.reads import read_request
 from bench.report import Result
 from bench.running_writers import ended, leaves_below, run_writers
 from flagsite.development import servers
-from orgs.tree.locks import FOR_WRITING
+from orgs.tree.locks import ALL_TREES_FOR_WRITING
 
 WAITING, BUSY = 10, 50
 """The numbers of writers."""
@@ -105,5 +105,5 @@ def _rate(installation: Installation, known: list[bytes]) -> float:
 @contextmanager
 def _held_tree(installation: Installation) -> Iterator[None]:
     with psycopg.connect(servers.database_url(installation.folder)) as holder:
-        holder.execute(FOR_WRITING)
+        holder.execute(ALL_TREES_FOR_WRITING)
         yield

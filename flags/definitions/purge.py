@@ -2,8 +2,9 @@
 
 1. The request marks the flag as `purging`, for ever. Every statement that creates flag states checks this mark
    (`flags.states.sql`, `flags.states.inheritance`).
-2. The job takes the tree lock exclusively, once. Then every transaction that began before the mark was visible has
-   ended. So no new rows of the flag can appear, not even from a propagation that is running.
+2. The job waits until every transaction that holds a tree lock now has ended. A transaction that takes its tree lock
+   later sees the mark. So no new rows of the flag can appear, not even from a propagation that is running. Nobody waits
+   behind the job.
 3. The job deletes the flag states chunk by chunk in the order of organization ids, then the changes, then the flag.
 
 An interrupted attempt is repeated from the start; deleted rows are no problem for it.
@@ -70,8 +71,8 @@ def purge(run: Run) -> None:
         return  # an earlier attempt deleted the flag, but its worker died before the job was complete
     if not flag.purging:
         raise PermanentFailure("The flag is not marked as purging.")
+    locks.wait_for_present_holders(run.check)
     with transaction.atomic():
-        locks.lock_tree_for_writing()
         run.record_progress(total=Organization.objects.count())
     for delete_some in (_delete_states, _delete_changes):
         run.check()

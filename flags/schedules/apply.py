@@ -39,7 +39,7 @@ def apply(schedule: FlagSchedule) -> AppliedChange:
     errors of `set_flag` and `service.update`.
     """
     if schedule.organization_id is not None:
-        locks.lock_tree_for_reading()  # the organization stays in the author's scope until the commit
+        locks.lock_trees_for_reading(schedule.organization_id)  # it stays in the author's scope until the commit
     if not Flag.objects.filter(pk=schedule.flag_id).exists():
         raise FlagNotFound(
             f"The flag {schedule.flag_key} no longer exists."

@@ -52,9 +52,12 @@ def write_placed_states(*, placements: list[Placement], **_: Any) -> list[int]:
     return jobs
 
 
+# In the order of the primary key, as a purge deletes, which takes no tree lock (`flags.definitions.purge`).
 DELETE_STATES = f"""
-DELETE FROM flags_flagstate state USING orgs_organization organization
- WHERE state.organization_id = organization.id AND {is_in_subtree("organization")}
+SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off;
+DELETE FROM flags_flagstate
+ WHERE organization_id = ANY(ARRAY(SELECT id FROM orgs_organization WHERE {is_in_subtree()} ORDER BY id));
+SET LOCAL enable_bitmapscan TO DEFAULT; SET LOCAL enable_seqscan TO DEFAULT;
 """  # noqa: S608 - no input in it
 
 

@@ -71,7 +71,7 @@ def set_flag(*, organization_id: int, **change: Any) -> AcceptedChange:
     The other arguments and the errors are those of `set_flag_on`. Raises also OrganizationNotFound.
     """
     with transaction.atomic():
-        locks.lock_tree_for_reading()
+        locks.lock_trees_for_reading(organization_id)
         organization = Organization.objects.filter(pk=organization_id).first()
         if organization is None:
             raise OrganizationNotFound
@@ -90,10 +90,10 @@ def set_flag_on(
 ) -> AcceptedChange:
     """Set a flag on an organization and everything below it, in the caller's transaction.
 
-    1. The caller has taken the tree lock shared, and has read the organization after that. So nothing is moved or
-    created until the commit, and a later move gets a higher change number. 2. Draw the change number. 3. Write the flag
-    state of an organization without children at once; for an organization with children, create a propagation in the
-    same transaction.
+    1. The caller has taken the tree lock shared, and has read the organization after that. So nothing in the tree is
+    moved or created until the commit, and a later move gets a higher change number. 2. Draw the change number. 3. Write
+    the flag state of an organization without children at once; for an organization with children, create a propagation
+    in the same transaction.
 
     With the setting FLAGS_CREATE_ON_SET, a flag that does not exist is created, if the caller may define flags
     (`may_define`): a definition holds for all organizations, so a caller who is bound to an organization may not.

@@ -35,13 +35,13 @@ class Span:
 # nobody could rescue it otherwise. Its commit need not wait for the disk: rows, counts and checkpoint are lost together
 # if PostgreSQL crashes, the chunk is then written again, and the end of the job waits for all of them. With the planner
 # settings rows are found by their primary key, however wrong its statistics are.
-BEGIN = f"""
-{locks.FOR_READING};
+BEGIN = """
 SET LOCAL statement_timeout = '20s'; SET LOCAL idle_in_transaction_session_timeout = '20s';
 SET LOCAL synchronous_commit = off;
 SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off;
 """
-BEGIN_CHUNK = f"""SET LOCAL lock_timeout = '10s'; {BEGIN} SET LOCAL lock_timeout TO DEFAULT;
+BEGIN_CHUNK = f"""
+SET LOCAL lock_timeout = '10s'; {locks.TREE_FOR_READING}; SET LOCAL lock_timeout TO DEFAULT; {BEGIN}
 SELECT {subtree_columns("root")},
        (SELECT count(pg_advisory_xact_lock(hashtextextended(
                'flags ' || share || ' in tree ' || {tree_number("root")}, 0)))
@@ -62,7 +62,7 @@ def begin_chunk(root_id: int, flag_ids: Sequence[int] = ()) -> Subtree | None:
     """
     with connection.cursor() as cursor:
         try:
-            cursor.execute(BEGIN_CHUNK, [list(flag_ids), root_id])
+            cursor.execute(BEGIN_CHUNK, [root_id, list(flag_ids), root_id])
         except OperationalError as error:
             if transient_errors.is_wait_for_lock(error):
                 raise TreeBusy from error
@@ -74,7 +74,7 @@ def begin_chunk(root_id: int, flag_ids: Sequence[int] = ()) -> Subtree | None:
 
 
 def begin_deletion() -> None:
-    """Make this transaction one that deletes many rows: as `begin_chunk`, whatever subtree they are of."""
+    """Make this transaction one that deletes many rows, of any tree: in key order, in bounded time, without a lock."""
     with connection.cursor() as cursor:
         cursor.execute(BEGIN)
 

@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, BinaryIO
 
-from django.db import OperationalError, connection, transaction
+from django.db import connection, transaction
 
 from flagsite.core import actor
-from flagsite.core.db.transient_errors import is_wait_for_lock
 from jobs.artifacts import files
 from jobs.artifacts.models import Artifact
 from jobs.artifacts.uploads import find_upload
@@ -269,7 +268,7 @@ def _import(run: Run, record: OrganizationImport, content: BinaryIO, progress: I
     by, options = run.job.requested_by, _options_of(run.job)
 
     def lock_tree() -> None:
-        _lock_tree(run)
+        locks.lock_all_trees_for_writing(check=lambda: _check(run))
         requester_rights.check_may_still(
             by,
             Role.ADMIN,
@@ -292,20 +291,10 @@ def _import(run: Run, record: OrganizationImport, content: BinaryIO, progress: I
         run.record_progress(processed=report.rows, unchanged=report.unchanged, total=report.rows)
 
 
-def _lock_tree(run: Run) -> None:
-    """Take the tree lock. Every ten seconds of waiting, check whether the job should still run."""
-    while True:
-        try:
-            with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute(
-                    f"SET LOCAL lock_timeout = '10s'; {locks.FOR_WRITING}; SET LOCAL lock_timeout TO DEFAULT"
-                )
-                return
-        except OperationalError as error:
-            if not is_wait_for_lock(error):
-                raise
-        run.reload()
-        run.check()
+def _check(run: Run) -> None:
+    """Raise if the job should not run any more, while it waits for the lock of all trees."""
+    run.reload()
+    run.check()
 
 
 STORE_CHANGES = f"""

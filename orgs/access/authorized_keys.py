@@ -67,7 +67,7 @@ def rotate(
 ) -> tuple[AccessKey, str]:
     """Rotate an access key that the caller may see. Raises the errors of `access_keys.rotate`."""
     with transaction.atomic():
-        locks.lock_tree_for_reading()
+        locks.lock_trees_for_reading(caller.organization_id, find(caller, prefix).organization_id)
         key = find(caller, prefix)
         return access_keys.rotate(prefix=key.prefix, overlap=overlap, expires=expires)
 
@@ -75,6 +75,6 @@ def rotate(
 def revoke(caller: Caller, prefix: str) -> RevokedKey:
     """Revoke an access key that the caller may see, and end what it has planned. Raises AccessKeyNotFound."""
     with transaction.atomic():
-        locks.lock_tree_for_reading()
+        locks.lock_trees_for_reading(caller.organization_id)
         revoked = access_keys.revoke(prefix=find(caller, prefix).prefix)
         return RevokedKey(find(caller, prefix), revoked.ended)

@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 from orgs.access.caller import Caller
 from orgs.access.models import StaffScope
 from orgs.access.people import ROLES_BY_GROUP, described
-from orgs.access.visible_organizations import find_visible_organization, visible_organizations
+from orgs.access.visible_organizations import find_visible_organization, in_trees_to_lock, visible_organizations
 from orgs.audit import audit_log
 from orgs.errors import MoreThanYouMay, OutsideOfYourSubtree, PersonExists, PersonNotFound
 from orgs.tree import locks
@@ -54,7 +54,7 @@ def create(
     """
     _check_groups(caller, groups)
     password = secrets.token_urlsafe(PASSWORD_BYTES)
-    with _held(caller):
+    with _held(caller, organization):
         organization_id = _scope_id(caller, organization)
         try:
             with transaction.atomic():
@@ -76,7 +76,7 @@ def change(caller: Caller, username: str, changes: Mapping[str, Any]) -> User:
     """
     values = dict(changes)
     _check_groups(caller, values.get("groups", ()))
-    with _held(caller):
+    with _held(caller, values.get("organization")):
         person = _locked(caller, username)
         before = _all_values(person)
         if "organization" in values:
@@ -105,10 +105,13 @@ def set_password(caller: Caller, username: str) -> tuple[User, str]:
 
 
 @contextmanager
-def _held(caller: Caller) -> Iterator[None]:
-    """Open a transaction in which no organization moves into or out of the caller's scope."""
+def _held(caller: Caller, organization: Any = None) -> Iterator[None]:
+    """Open a transaction in which no organization moves into or out of the caller's scope.
+
+    The named organization, to which a person shall be bound, does not move either, and nobody deletes it.
+    """
     with transaction.atomic():
-        locks.lock_tree_for_reading()
+        locks.lock_trees_for_reading(*in_trees_to_lock(caller, organization))
         yield
 
 

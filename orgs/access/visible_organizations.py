@@ -153,14 +153,25 @@ def visible_ancestors(caller: Caller, organization: Organization) -> QuerySet[Or
     return Organization.objects.filter(pk__in=path[:-1])
 
 
+def in_trees_to_lock(caller: Caller, *names: OrganizationName | None) -> Iterator[int | Reference]:
+    """Yield organizations whose trees to lock, so that nothing that the caller sees of the named ones changes.
+
+    A caller with a scope sees a part of one tree. So nobody holds up the trees of others by naming their organizations.
+    """
+    if caller.organization_id is not None:
+        yield caller.organization_id
+    else:
+        yield from (_reference_of(name) for name in names if name is not None)
+
+
 @contextmanager
 def hold_visible_organization(caller: Caller, organization: OrganizationName) -> Iterator[Organization]:
-    """Yield the organization if the caller may see it, in a transaction with the shared tree lock.
+    """Yield the organization if the caller may see it, in a transaction with the shared lock of its tree.
 
     Raises OrganizationNotFound, OrganizationAmbiguous.
     """
     with transaction.atomic():
-        locks.lock_tree_for_reading()
+        locks.lock_trees_for_reading(*in_trees_to_lock(caller, organization))
         yield find_visible_organization(caller, organization)
 
 

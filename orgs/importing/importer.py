@@ -1,7 +1,7 @@
 """The import of organizations from a file, in one transaction: a file with a problem changes nothing.
 
 1. Copy the rows into a staging table.
-2. Take the tree lock, and find the organizations by key: unchanged, renamed, moved or new.
+2. Take the lock of all trees, and find the organizations by key: unchanged, renamed, moved or new.
 3. Read the trees that change, together with the new organizations, as arrays of numbers. Compute their nested set.
 4. Refuse the file if a line has a problem, or if an organization would move to another tree without permission.
 5. Write the new names. Write the new organizations depth-first, with ids higher than all others, so that a subtree has
@@ -23,7 +23,7 @@ from orgs.importing.likely_cause import likely_cause
 from orgs.importing.options import ImportOptions
 from orgs.importing.refusals import Refusals
 from orgs.importing.staging import ImportReport
-from orgs.tree import locks
+from orgs.tree import locks, nested_set
 from orgs.tree.models import Organization
 from orgs.tree.signals import organizations_placed
 from orgs.tree.subtrees import Subtree, load_subtree
@@ -46,11 +46,11 @@ def import_organizations(
     progress: Progress | None = None,
     dry_run: bool = False,
     on_changes: Callable[[], object] | None = None,
-    lock_tree: Callable[[], object] = locks.lock_tree_for_writing,
+    lock_tree: Callable[[], object] = locks.lock_all_trees_for_writing,
 ) -> ImportReport:
     """Create, rename and move organizations until they are as the file says; leave all other organizations unchanged.
 
-    `lock_tree` takes the tree lock. It is called when the file has been read, so that others need not wait for that.
+    `lock_tree` takes the lock of all trees. It is called when the file has been read, so that nobody waits for that.
     A created organization takes over the flag states of its parent, and a moved organization those of its new parent.
     `on_changes` is called when all changes are known and none is written; it can read them with `staging.all_changes`.
     Returns a report of the changes. A dry run changes nothing.
@@ -134,6 +134,7 @@ def _write(report: ImportReport, trees: placement.ChangedTrees | None, report_pr
 def _write_trees(report: ImportReport, trees: placement.ChangedTrees, report_progress: Progress) -> tuple[int, ...]:
     """Write created and moved organizations, and return the ids of the jobs that write flag states to them."""
     trees.draw_ids(report.created)
+    nested_set.number_new_trees(trees.nested_set, locks.new_trees)
     placement.write_created(trees, on_written=lambda done: report_progress(WRITING, done, report.created))
     changed = placement.write_moved(trees)
     if report.created + changed >= ANALYZE_THRESHOLD:

@@ -13,7 +13,7 @@ from flagsite.core.db.copy_in import copy_in, copy_row
 from orgs.errors import ImportRefused
 from orgs.importing.refusals import Refusals, quoted
 from orgs.importing.staging import execute, rows_of
-from orgs.tree import gaps, nested_set
+from orgs.tree import nested_set
 from orgs.tree.nested_set import ROOT, LinkedOrganizations, NestedSet
 from orgs.tree.signals import Placement
 
@@ -137,9 +137,7 @@ def compute_changed_trees(refusals: Refusals) -> ChangedTrees:
     execute("ANALYZE import_nodes")
     organizations = nested_set.read_organizations(READ_NODES)
     former_parents = dict(rows_of(FORMER_PARENTS))
-    computed = nested_set.compute_nested_set(
-        organizations, next_tree_id=gaps.next_tree_id(), moved=former_parents.keys()
-    )
+    computed = nested_set.compute_nested_set(organizations, moved=former_parents.keys())
     if len(computed.order) < len(organizations):
         circles = list(nested_set.find_circles(organizations))
         if not circles:

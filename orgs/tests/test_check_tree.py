@@ -27,7 +27,7 @@ CAST = {
 
 def damage(key: str, **columns: Any) -> None:
     """Change columns behind everybody's back."""
-    locks.lock_tree_for_writing()
+    locks.lock_all_trees_for_writing()
     with circles_allowed():
         assert Organization.objects.filter(key=key).update(**columns) == 1
 
@@ -84,7 +84,7 @@ def test_what_is_wrong_is_told_and_repaired(
 
 def test_two_roots_with_one_tree_id_are_told_apart(cast: Cast) -> None:
     tree_id = get("acme").tree_id
-    locks.lock_tree_for_writing()
+    locks.lock_all_trees_for_writing()
     Organization.objects.update(tree_id=tree_id)
     assert found() == {"rival": f"is a root, but not the first with tree_id {tree_id}"}
     integrity.repair()
@@ -104,7 +104,7 @@ def test_a_parent_link_changed_without_its_columns_is_followed(cast: Cast) -> No
 
 
 def test_nonsense_in_all_columns_is_repaired(cast: Cast) -> None:
-    locks.lock_tree_for_writing()
+    locks.lock_all_trees_for_writing()
     Organization.objects.update(tree_id=7, lft=0, rght=0, level=5)
     integrity.repair()
     assert paths() == CAST
@@ -257,7 +257,7 @@ def test_whatever_the_parents_a_repair_ends_in_nested_sets_and_touches_no_parent
 ) -> None:
     ids = sorted(Organization.objects.values_list("pk", flat=True))
     parent_of = {id_: None if link < 0 else ids[link] for id_, link in zip(ids, links, strict=True)}
-    locks.lock_tree_for_writing()
+    locks.lock_all_trees_for_writing()
     with circles_allowed():
         for id_, (tree_id, lft, rght, level, count) in zip(ids, numbers, strict=True):
             Organization.objects.filter(pk=id_).update(
@@ -319,7 +319,7 @@ def test_the_command_tells_in_json(cast: Cast, capsys: pytest.CaptureFixture[str
 
 def test_many_problems_are_counted_and_the_first_told(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(integrity, "MAX_PROBLEMS_PER_KIND", 2)
-    locks.lock_tree_for_writing()
+    locks.lock_all_trees_for_writing()
     Organization.objects.update(level=5)
     findings = integrity.find_problems()
     assert findings.counts == {"level": 8}

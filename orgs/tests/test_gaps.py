@@ -34,7 +34,7 @@ def dense(db: None) -> list[Organization]:
         *(f"b{branch},B,root" for branch in range(30)),
         *(f"b{branch}-{leaf},L,b{branch}" for branch in range(30) for leaf in range(20)),
     )
-    locks.lock_tree_for_writing()
+    locks.lock_all_trees_for_writing()
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -147,7 +147,7 @@ def test_django_mptts_methods_see_descendants_and_leaves(cast: Cast) -> None:
 
 
 def test_a_rebuild_of_django_mptt_leaves_gaps_and_right_counts(cast: Cast) -> None:
-    locks.lock_tree_for_writing()
+    locks.lock_all_trees_for_writing()
     Organization.objects.update(lft=1, rght=2, descendant_count=0)
     Organization.objects.rebuild()
     assert "acme/north/oslo" in paths()
@@ -192,7 +192,7 @@ def way_up(key: str | None, parents: dict[str, str | None]) -> list[str]:
 def test_a_path_through_a_circle_ends(cast: Cast) -> None:
     assert [node.id for node in gaps.path_up(cast.oslo.pk)] == [cast.oslo.pk, cast.north.pk, cast.acme.pk]
     with circles_allowed():
-        locks.lock_tree_for_writing()
+        locks.lock_all_trees_for_writing()
         Organization.objects.filter(pk=cast.north.pk).update(parent=cast.oslo)
     assert [node.id for node in gaps.path_up(cast.oslo.pk)] == [cast.oslo.pk, cast.north.pk]
     assert gaps.path_up(2**40) == []

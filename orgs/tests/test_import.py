@@ -114,7 +114,7 @@ def test_the_tree_lock_is_taken_when_the_file_has_been_read(cast: Cast) -> None:
 
     def lock_tree() -> None:
         steps.append("lock")
-        locks.lock_tree_for_writing()
+        locks.lock_all_trees_for_writing()
 
     importer.import_organizations(file, progress=lambda step, *_: steps.append(step), lock_tree=lock_tree)
     assert set(steps[: steps.index("lock")]) == {"reading", "comparing"}
@@ -156,7 +156,7 @@ def test_nobody_hears_of_renames(cast: Cast, placements: list[Placement]) -> Non
 
 
 def test_a_damaged_tree_is_not_made_worse(cast: Cast) -> None:
-    locks.lock_tree_for_writing()
+    locks.lock_all_trees_for_writing()
     Organization.objects.filter(key="north").update(tree_id=99)
     with pytest.raises(ImportRefused, match="check_tree --repair"):
         import_rows("new,New,north")

@@ -16,6 +16,7 @@ from orgs.tree import locks, tree_operations
 from orgs.tree.models import Organization
 
 migration = importlib.import_module("orgs.migrations.0019_gaps_in_the_nested_set")
+locks_migration = importlib.import_module("orgs.migrations.0020_one_lock_per_tree")
 COLUMNS = """
 SELECT column_name, data_type FROM information_schema.columns
  WHERE table_name = 'orgs_organization' AND column_name IN ('lft', 'rght', 'descendant_count') ORDER BY 1
@@ -38,15 +39,17 @@ def rows_of(query: str) -> list[tuple[Any, ...]]:
 def before(transactional_db: None, cast: Cast) -> Iterator[set[str]]:
     """The table as the release before left it, with the paths of the tree."""
     with transaction.atomic():
-        locks.lock_tree_for_writing()
+        locks.lock_all_trees_for_writing()
         tree_operations.create(key="turin", name="Turin", parent_id=cast.rome.pk)
     found = paths()
+    locks_migration.in_one_transaction(locks_migration.BACKWARDS)(None, Editor)
     migration.in_one_transaction(migration.CLOSE_GAPS)(None, Editor)
     try:
         yield found
     finally:
         if len(rows_of(COLUMNS)) < 3:
             migration.in_one_transaction(migration.OPEN_GAPS)(None, Editor)
+        locks_migration.in_one_transaction(locks_migration.FORWARDS)(None, Editor)
 
 
 def test_the_way_back_leaves_the_dense_numbers_of_the_release_before(before: set[str]) -> None:
@@ -86,6 +89,7 @@ def test_the_migration_gives_way_to_those_who_use_the_table(before: set[str], mo
             cursor.execute("SELECT count(*) FROM orgs_organization")
             with pytest.raises(CommandError, match="Stop the web processes and the workers"):
                 migration.in_one_transaction(migration.OPEN_GAPS)(None, Editor)
+        locks_migration.in_one_transaction(locks_migration.FORWARDS)(None, Editor)
         other.rollback()
         migration.in_one_transaction(migration.OPEN_GAPS)(None, Editor)
     finally:

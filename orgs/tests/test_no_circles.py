@@ -157,7 +157,7 @@ def run(statements: Sequence[str], cast: Cast) -> None:
     """Run the statements in one transaction that holds the tree lock, checks of foreign keys at its end included."""
     ids = dict(Organization.objects.values_list("key", "pk"))
     with transaction.atomic(), connection.cursor() as cursor:
-        locks.lock_tree_for_writing()
+        locks.lock_all_trees_for_writing()
         for statement in statements:
             cursor.execute(statement.format(**ids))
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
@@ -193,7 +193,7 @@ def test_the_error_names_the_circle(cast: Cast) -> None:
 def test_an_older_snapshot_cannot_hide_what_others_have_moved(transactional_db: None, cast: Cast) -> None:
     with pytest.raises(IntegrityError, match="READ COMMITTED"), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        locks.lock_tree_for_writing()
+        locks.lock_all_trees_for_writing()
         cursor.execute("UPDATE orgs_organization SET parent_id = %s WHERE key = 'rome'", [cast.north.pk])
 
 
@@ -210,7 +210,7 @@ def test_a_lock_of_the_session_is_held_to_the_end_of_the_transaction(transaction
 
 
 def test_a_move_that_damaged_columns_do_not_refuse_is_refused_by_the_trigger(cast: Cast) -> None:
-    locks.lock_tree_for_writing()
+    locks.lock_all_trees_for_writing()
     Organization.objects.filter(key="oslo").update(lft=9, rght=10)  # as if it was not below north
     with pytest.raises(OrganizationBelowItself):
         tree_operations.move(organization_id=cast.north.pk, parent_id=cast.oslo.pk)
@@ -256,7 +256,7 @@ def _is_refused(statement: str, parameters: list[Any]) -> bool:
     """Whether the statement is refused as a circle; whatever it has done is undone."""
     try:
         with transaction.atomic(), connection.cursor() as cursor:
-            locks.lock_tree_for_writing()
+            locks.lock_all_trees_for_writing()
             cursor.execute(statement, parameters)
             transaction.set_rollback(True)
     except IntegrityError as error:
@@ -279,7 +279,7 @@ def test_paths_lead_from_the_root_down(cast: Cast) -> None:
 def test_the_migration_refuses_circles_that_are_there_and_names_them(cast: Cast) -> None:
     migration = importlib.import_module("orgs.migrations.0010_no_circles_of_parents")
     migration.refuse_circles_that_are_there(None, connection.schema_editor(atomic=False))
-    locks.lock_tree_for_writing()
+    locks.lock_all_trees_for_writing()
     with circles_allowed():
         Organization.objects.filter(key="north").update(parent=cast.oslo)
         Organization.objects.filter(key="rival").update(parent=cast.rival)

@@ -248,7 +248,7 @@ def test_mptt_updates_cannot_be_switched_off(cast: Cast) -> None:
 @pytest.mark.parametrize("save", [True, False])
 def test_a_node_inserted_through_the_manager_gets_one_place(cast: Cast, save: bool) -> None:
     with transaction.atomic():
-        locks.lock_tree_for_writing()
+        locks.lock_all_trees_for_writing()
         new = Organization.objects.insert_node(Organization(name="Bari", key="bari"), cast.south, save=save)
         new.save()
     assert "acme/south/bari" in paths()

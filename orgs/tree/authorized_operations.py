@@ -1,4 +1,4 @@
-"""Operations on the tree for a caller: `orgs.tree.tree_operations`, with access checked under the tree lock.
+"""Operations on the tree for a caller: `orgs.tree.tree_operations`, with access checked under the tree locks.
 
 If access were checked earlier, an organization could move to another customer between the check and the write.
 """
@@ -22,7 +22,7 @@ def create(
     Raises the errors of `check_placement` and `tree_operations.create`.
     """
     with transaction.atomic():
-        locks.lock_tree_for_writing()
+        locks.lock_trees_for_writing(*visible_organizations.in_trees_to_lock(caller, parent))
         parent_id = visible_organizations.check_placement(caller, organization_id=None, parent=parent)
         return tree_operations.create(name=name, key=key, parent_id=parent_id, reason=reason)
 
@@ -47,7 +47,7 @@ def move(
     and the errors of `check_placement` and `tree_operations.move`.
     """
     with transaction.atomic():
-        locks.lock_tree_for_writing()
+        locks.lock_trees_for_writing(*visible_organizations.in_trees_to_lock(caller, organization, parent))
         found = visible_organizations.find_visible_organization(caller, organization)
         if visible_organizations.is_parent_of(found, parent):
             parent_id = found.parent_id
@@ -64,7 +64,7 @@ def delete(caller: Caller, organization: OrganizationName, *, subtree: bool = Fa
     Raises OrganizationNotFound and the errors of `check_not_top_of_scope` and `tree_operations.delete`.
     """
     with transaction.atomic():
-        locks.lock_tree_for_writing()
+        locks.lock_trees_for_writing(*visible_organizations.in_trees_to_lock(caller, organization))
         found = visible_organizations.find_visible_organization(caller, organization)
         visible_organizations.check_not_top_of_scope(caller, found.pk)
         return tree_operations.delete(organization_id=found.pk, subtree=subtree, reason=reason)

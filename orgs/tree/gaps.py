@@ -8,7 +8,8 @@ anywhere. A root has room without end, because its own end can move.
 The idea of windows is from lists that keep their order by labels (Bender, Cole, Demaine, Farach-Colton, Zito, "Two
 simplified algorithms for maintaining order in a list").
 
-The calling code holds the tree lock. In a damaged tree the functions do not fail, but only a repair makes it correct.
+The calling code holds the locks of the trees. In a damaged tree the functions do not fail, but only a repair makes it
+correct.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 from django.db import connection
 
-from orgs.tree import spacing
+from orgs.tree import locks, spacing
 
 SLOTS_IN_RESERVE = 16
 """A spread opens a gap for at least so many organizations more than those that need it now."""
@@ -71,13 +72,6 @@ def path_up(organization_id: int) -> list[Node]:
     return path
 
 
-def next_tree_id() -> int:
-    """Return a number higher than every tree_id."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT COALESCE(max(tree_id), 0) + 1 FROM orgs_organization")
-        return int(cursor.fetchone()[0])
-
-
 def place_new(parent: list[Node] | None) -> Place:
     """Make room for one new organization below the parent, whose path `path_up` has returned; None for a root.
 
@@ -85,7 +79,7 @@ def place_new(parent: list[Node] | None) -> Place:
     """
     if parent is None:
         lft, rght = spacing.numbers(1, spacing.SPACING.unit, index=0, above=0, below=0)
-        return Place(next_tree_id(), lft, rght, 0)
+        return Place(_new_tree(), lft, rght, 0)
     start, width = _make_room(parent[0], 1)
     count(parent, 1)
     return Place(parent[0].tree_id, start, start + width - 1, parent[0].level + 1)
@@ -110,7 +104,7 @@ def move(organization: list[Node], parent: list[Node] | None) -> None:
     """
     size = organization[0].descendant_count + 1
     if parent is None:
-        tree_id, start, step, level = next_tree_id(), 1, spacing.SPACING.of_tree(size), 0
+        tree_id, start, step, level = _new_tree(), 1, spacing.SPACING.of_tree(size), 0
     else:
         start, width = _make_room(parent[0], size)
         tree_id, step, level = parent[0].tree_id, width // size - 1, parent[0].level + 1
@@ -136,6 +130,11 @@ def count(ancestors: Iterable[Node], change: int) -> None:
     if ids := [node.id for node in ancestors]:
         with connection.cursor() as cursor:
             cursor.execute(COUNT, [change, ids])
+
+
+def _new_tree() -> int:
+    (tree_id,) = locks.new_trees(1)
+    return tree_id
 
 
 def _make_room(parent: Node, size: int) -> tuple[int, int]:

@@ -148,7 +148,7 @@ def _circles() -> tuple[list[int], Rows]:
     """Return the organizations that a repair cuts off, and the organizations without a root as rows of FIND."""
     organizations = nested_set.read_organizations(READ_ALL)
     unreachable = array("b", [1]) * len(organizations)
-    for position in nested_set.compute_nested_set(organizations, next_tree_id=1).order:
+    for position in nested_set.compute_nested_set(organizations).order:
         unreachable[position] = 0
     cut = [organizations.references[position] for position in nested_set.cut_circles(organizations)]
     ids = sorted(organizations.references[position] for position in range(len(organizations)) if unreachable[position])
@@ -183,23 +183,24 @@ def repair(*, on_repaired: Callable[[int], object] = lambda _: None) -> int:
     `on_repaired` gets this number in the transaction that writes.
 
     An organization whose numbers are sound keeps them, so a repair writes little. It reads and computes without the
-    tree lock. Then it takes the lock, and writes if the tree is still the same. If others change the tree all the time,
-    the last attempt holds the lock from its beginning. Circles of parents get trees of their own; their parent links
-    stay unchanged.
+    lock of all trees. Then it takes the lock, and writes if the trees are still the same. If others change them all the
+    time, the last attempt holds the lock from its beginning. Circles of parents get trees of their own; their parent
+    links stay unchanged.
     """
     for _ in range(ATTEMPTS_WITHOUT_LOCK):
         with snapshot():
             planned = _plan()
         with transaction.atomic():
-            locks.lock_tree_for_writing()
+            locks.lock_all_trees_for_writing()
             if _fingerprint() == planned.fingerprint:
                 return _write(planned, on_repaired)
     with transaction.atomic():
-        locks.lock_tree_for_writing()
+        locks.lock_all_trees_for_writing()
         return _write(_plan(), on_repaired)
 
 
 def _write(planned: Repair, on_repaired: Callable[[int], object]) -> int:
+    nested_set.number_new_trees(planned.repaired, locks.new_trees)
     repaired = nested_set.write_changed_columns(planned.organizations, planned.repaired)
     on_repaired(repaired)
     return repaired
@@ -209,10 +210,7 @@ def _plan() -> Repair:
     fingerprint = _fingerprint()
     organizations = nested_set.read_organizations(READ_ALL)
     nested_set.cut_circles(organizations)
-    repaired = nested_set.compute_nested_set(
-        organizations, next_tree_id=max(organizations.columns.tree_id, default=0) + 1
-    )
-    return Repair(fingerprint, organizations, repaired)
+    return Repair(fingerprint, organizations, nested_set.compute_nested_set(organizations))
 
 
 def _fingerprint() -> tuple[int, int]:

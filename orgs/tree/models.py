@@ -30,7 +30,7 @@ ORGANIZATION_KEY = RegexValidator(
     "A key has no control or invisible characters and neither starts nor ends with white space.",
 )
 OWN_COLUMNS = frozenset({"name", "key"})
-"""Columns that do not describe the tree. Flagsite writes the other columns under the tree lock only."""
+"""Columns that do not describe the tree. Flagsite writes the other columns under the locks of the trees only."""
 PARENT_COLUMNS = frozenset({"parent", "parent_id"})
 TREE_COLUMNS = ("tree_id", "lft", "rght", "level", "descendant_count")
 CIRCLE_REFUSED = "orgs_no_circle_of_parents"
@@ -45,9 +45,9 @@ class OrganizationQuerySet(TreeQuerySet):
         return self.filter(tree_id=ancestor.tree_id, lft__gte=ancestor.lft, lft__lte=ancestor.rght)
 
     def delete(self) -> tuple[int, dict[str, int]]:
-        """Delete these organizations and everything below them, under the tree lock."""
+        """Delete these organizations and everything below them, under the locks of their trees."""
         with transaction.atomic():
-            locks.lock_tree_for_writing()
+            locks.lock_trees_for_writing(*self.values_list("pk", flat=True))
             deleted = sum(organization.delete()[0] for organization in self.order_by("level"))
         return deleted, {"orgs.Organization": deleted}
 
@@ -55,7 +55,7 @@ class OrganizationQuerySet(TreeQuerySet):
 
 
 class OrganizationTreeManager(TreeManager.from_queryset(OrganizationQuerySet)):  # type: ignore[misc]
-    """django-mptt's manager, which takes the tree lock before each change of the tree."""
+    """django-mptt's manager, which takes the locks of the trees before each change."""
 
     def move_node(self, node: Organization, target: Organization | None, position: str = "last-child") -> None:
         node.move_to(target, position)
@@ -68,9 +68,12 @@ class OrganizationTreeManager(TreeManager.from_queryset(OrganizationQuerySet)): 
         return node
 
     def update_or_create(self, *args: Any, **kwargs: Any) -> tuple[Organization, bool]:
-        """Update or create like Django, but take the tree lock before the lock of the row."""
+        """Update or create like Django, but take the locks of the trees before the lock of the row.
+
+        Which trees these are is known only after it, so it takes the lock of all trees.
+        """
         with transaction.atomic():
-            locks.lock_tree_for_writing()
+            locks.lock_all_trees_for_writing()
             result: tuple[Organization, bool] = super().update_or_create(*args, **kwargs)
         return result
 
@@ -98,8 +101,8 @@ class OrganizationTreeManager(TreeManager.from_queryset(OrganizationQuerySet)): 
 class Organization(MPTTModel):
     """A customer or a part of a customer: a node of the tree.
 
-    `save`, `move_to` and `delete` take the tree lock and then read the tree again, so they do not rely on the values
-    that this instance was loaded with. A trigger refuses every statement that changes the tree without the lock.
+    `save`, `move_to` and `delete` take the locks of the trees and then read the trees again, so they do not rely on the
+    values that this instance was loaded with. A trigger refuses every statement that changes the tree without the lock.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -157,7 +160,7 @@ class Organization(MPTTModel):
         return leaves
 
     def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
-        """Write the organization. If it is new or has a new parent, take the tree lock and place it in the tree.
+        """Write the organization. If it is new or has a new parent, take the locks of the trees and place it.
 
         Raises OrganizationNotFound if the organization or the parent does not exist any more. Raises
         MoveUnderOwnDescendant if the parent is below the organization. Raises OrganizationBelowItself if only
@@ -185,7 +188,7 @@ class Organization(MPTTModel):
     def move_to(self, target: Organization | None, position: str = "last-child") -> None:
         """Move below `target`, or beside it for the positions left and right. The order of siblings has no meaning."""
         with transaction.atomic():
-            locks.lock_tree_for_writing()
+            locks.lock_trees_for_writing(self.pk, target and target.pk)
             if target is not None and position in {"left", "right"}:
                 target.refresh_from_db(fields=["parent"])
                 target = target.parent
@@ -199,7 +202,7 @@ class Organization(MPTTModel):
         Raises the errors of the receivers, such as OrganizationHasStaff.
         """
         with transaction.atomic():
-            locks.lock_tree_for_writing()
+            locks.lock_trees_for_writing(self.pk)
             current = Organization.objects.filter(pk=self.pk).first()
             if current is None:
                 return 0, {}
@@ -221,9 +224,9 @@ class Organization(MPTTModel):
         self.refresh_from_db(fields=["updated_at"])
 
     def _move(self, write: Callable[[], None], columns: frozenset[str]) -> None:
-        """Read the organization again under the tree lock, then write it below its new parent."""
+        """Read the organization again under the locks of the trees, then write it below its new parent."""
         with transaction.atomic():
-            locks.lock_tree_for_writing()
+            locks.lock_trees_for_writing(self.pk, self.parent_id)
             current = Organization.objects.filter(pk=self.pk).first()
             if current is None:
                 raise OrganizationNotFound
@@ -249,9 +252,9 @@ class Organization(MPTTModel):
         `former` is the path of the organization before a move, from itself up to the root; None for a new one.
         """
         with transaction.atomic():
-            locks.lock_tree_for_writing()
             if self.parent_id is None and self.parent is not None:
                 self.parent = self.parent  # it was saved after it became the parent, and has an id now
+            locks.lock_trees_for_writing(self.pk, self.parent_id)
             parent = None if self.parent_id is None else gaps.path_up(self.parent_id)
             if parent == []:
                 raise OrganizationNotFound(f"There is no organization {self.parent_id} to be the parent.")

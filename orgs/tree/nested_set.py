@@ -12,7 +12,7 @@ ancestor that has room.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from django.db import connection
@@ -106,33 +106,44 @@ def read_organizations(query: str) -> LinkedOrganizations:
     return LinkedOrganizations(references, parents, columns)
 
 
-def compute_nested_set(
-    organizations: LinkedOrganizations, *, next_tree_id: int, moved: Container[int] = frozenset()
-) -> NestedSet:
+def compute_nested_set(organizations: LinkedOrganizations, *, moved: Container[int] = frozenset()) -> NestedSet:
     """Compute the columns from the parents. The organizations at the positions `moved` do not keep their numbers.
 
-    A root keeps its tree_id, unless it has none or an earlier root has the same. Then it gets `next_tree_id`, which is
-    higher than all existing ones, or a number after it.
+    A root keeps its tree_id, unless it has none or an earlier root has the same. Then its tree is new, and has a
+    negative number until `number_new_trees`.
     """
-    nested_set = _compute_structure(organizations, next_tree_id)
+    nested_set = _compute_structure(organizations)
     kept, edges = _find_kept(organizations, nested_set.order, moved)
     _number(organizations, nested_set, kept, edges)
     return nested_set
 
 
-def _compute_structure(organizations: LinkedOrganizations, next_tree_id: int) -> NestedSet:
+def number_new_trees(nested_set: NestedSet, draw: Callable[[int], Iterable[int]]) -> None:
+    """Give each new tree a number; `draw` returns as many as there are new trees."""
+    tree_ids = nested_set.columns.tree_id
+    new = -min(tree_ids, default=0)
+    if new <= 0:
+        return
+    numbers = array("i", draw(new))
+    for position in nested_set.order:
+        if tree_ids[position] < 0:
+            tree_ids[position] = numbers[-1 - tree_ids[position]]
+
+
+def _compute_structure(organizations: LinkedOrganizations) -> NestedSet:
     """Compute the order and the columns without `lft` and `rght`."""
     first_child, next_sibling = _children(organizations.parents)
     parents, columns = organizations.parents, Columns.zeros(len(organizations))
     tree_ids, levels, counts = columns.tree_id, columns.level, columns.descendant_count
     order, indexes, used_tree_ids = _integers(), _integers(len(organizations)), {0}
-    index = level = tree_id = 0
+    index = level = tree_id = new_trees = 0
     position = first_child[ROOT]
     while position >= 0:
         if level == 0:
             tree_id = organizations.columns.tree_id[position]
             if tree_id in used_tree_ids:
-                tree_id, next_tree_id = next_tree_id, next_tree_id + 1
+                new_trees += 1
+                tree_id = -new_trees
             used_tree_ids.add(tree_id)
         tree_ids[position], indexes[position], levels[position] = tree_id, index, level
         order.append(position)
@@ -262,7 +273,7 @@ CREATE TEMPORARY TABLE tree_columns (
     id bigint, tree_id int, lft bigint, rght bigint, level int, descendant_count int) ON COMMIT DROP
 """
 WRITE_CHANGES = """
-UPDATE orgs_organization organization  -- under the tree lock: other transactions write single rows only
+UPDATE orgs_organization organization  -- under the tree locks: other transactions write single rows only
    SET tree_id = changed.tree_id, lft = changed.lft, rght = changed.rght, level = changed.level,
        descendant_count = changed.descendant_count
   FROM tree_columns changed
@@ -274,7 +285,7 @@ def write_changed_columns(organizations: LinkedOrganizations, nested_set: Nested
     """Write the columns of the organizations whose columns differ, and return their number.
 
     A positive reference is an organization's id; other references are ignored. The transaction of the calling code
-    holds the tree lock.
+    holds the locks of the trees.
     """
     references, before, after = organizations.references, organizations.columns, nested_set.columns
     changed = array(

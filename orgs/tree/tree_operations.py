@@ -24,7 +24,7 @@ def create(*, name: str, key: str, parent_id: int | None = None, reason: str = "
     OrganizationNotFound if the parent does not exist.
     """
     with transaction.atomic():
-        locks.lock_tree_for_writing()
+        locks.lock_trees_for_writing(parent_id)
         if Organization.objects.filter(key=key).exists():
             raise DuplicateOrganizationKey(f"The key {key!r} is taken. Choose another, for instance with a prefix.")
         organization = Organization(name=name, key=key, parent_id=parent_id)
@@ -50,7 +50,7 @@ def move(*, organization_id: int, parent_id: int | None, reason: str = "") -> Or
     MoveUnderOwnDescendant, or OrganizationBelowItself if damaged tree columns hide that the parent is below it.
     """
     with transaction.atomic():
-        locks.lock_tree_for_writing()
+        locks.lock_trees_for_writing(organization_id, parent_id)
         organization = _get(organization_id)
         before, organization.parent_id = organization.parent_id, parent_id
         organization.save()
@@ -66,7 +66,7 @@ def delete(*, organization_id: int, subtree: bool = False, reason: str = "") -> 
     Also raises OrganizationNotFound and OrganizationHasStaff.
     """
     with transaction.atomic():
-        locks.lock_tree_for_writing()
+        locks.lock_trees_for_writing(organization_id)
         organization = _get(organization_id)
         if organization.has_children and not subtree:
             raise OrganizationHasChildren
@@ -101,7 +101,7 @@ def check() -> TreeCheck:
 
 
 def check_and_repair() -> TreeCheck:
-    """Check the tree, and repair it if it has problems. Raises TreeBusy like `locks.lock_tree_for_writing`."""
+    """Check the tree, and repair it if it has problems. Raises TreeBusy like `locks.lock_all_trees_for_writing`."""
     checked = check()
     if checked.before.sound:
         return checked

@@ -58,7 +58,7 @@ def another_session() -> Iterator[psycopg.Connection[Any]]:
 def tree_locked() -> Iterator[None]:
     """Somebody changes the tree meanwhile."""
     with another_session() as other:
-        other.execute(locks.FOR_WRITING)
+        other.execute(locks.ALL_TREES_FOR_WRITING)
         yield
 
 

@@ -133,7 +133,7 @@ def test_where_much_is_deleted_the_whole_tree_is_sent(sent: Sent) -> None:
         Organization.objects.create(name="Root", key=f"root-{number}")
     sent()
     with transaction.atomic():
-        locks.lock_tree_for_writing()
+        locks.lock_all_trees_for_writing()
         Organization.objects.all()._raw_delete("default")
     assert EverythingOf.TREE in sent()
 

@@ -160,7 +160,7 @@ def test_many_deleted_trees_are_told_at_once(process: Process) -> None:
     for number in range(101):
         Organization.objects.create(name="Root", key=f"root-{number}")
     with transaction.atomic():
-        locks.lock_tree_for_writing()
+        locks.lock_all_trees_for_writing()
         Organization.objects.all()._raw_delete("default")
     eventually(lambda: "tree" in process.heard)
 

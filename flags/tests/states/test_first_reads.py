@@ -34,7 +34,7 @@ def test_it_looks_at_no_other_organizations_rows(cast: Cast) -> None:
 @pytest.mark.django_db
 def test_it_takes_the_nearest_ancestors_state_where_an_organization_waits_for_its_own(cast: Cast) -> None:
     set_flag(organization_id=cast.oslo.pk, flag_key="f", enabled=True)
-    locks.lock_tree_for_writing()
+    locks.lock_all_trees_for_writing()
     Organization.objects.filter(pk=cast.north.pk).update(parent=None)
     Organization.objects.filter(pk=cast.bergen.pk).update(parent=cast.oslo)
     context = context_loader.load_context(cast.bergen.pk)

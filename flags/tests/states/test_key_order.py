@@ -40,7 +40,7 @@ def test_rows_are_written_in_the_order_of_their_key(total: int, every: int, firs
     subtree = Subtree(0, 99, 1, 2 * total + 9, total // every)
     Flag.objects.create(pk=1, key="flag")
     with transaction.atomic(), connection.cursor() as cursor:
-        locks.lock_tree_for_writing()
+        locks.lock_all_trees_for_writing()
         cursor.execute(ORGANIZATIONS, {"total": total, "every": every})
         if not first_set:
             cursor.execute(STATES)

@@ -288,7 +288,7 @@ class Machine(RuleBasedStateMachine):
 
 def _begin_anew(retries: int) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
-        locks.lock_tree_for_writing()
+        locks.lock_all_trees_for_writing()
         for table in TABLES:
             cursor.execute(f"DELETE FROM {table}")
         cursor.execute(TREES)

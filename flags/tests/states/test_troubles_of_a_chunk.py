@@ -146,7 +146,7 @@ def held_tree() -> Iterator[Background]:
 
     with pytest.MonkeyPatch.context() as patch, transaction.atomic():
         patch.setattr(Run, "reload", reloaded)
-        locks.lock_tree_for_writing()
+        locks.lock_all_trees_for_writing()
         work = Background(lambda: runner.run_next("propagation"))
         assert looked_up.wait(10)
         yield work

@@ -107,7 +107,7 @@ class TestDjangoMptt:
 
 class TestDjango:
     def test_rows_are_deleted_by_one_statement(self, cast: Cast, django_assert_num_queries: Any) -> None:
-        locks.lock_tree_for_writing()
+        locks.lock_all_trees_for_writing()
         with django_assert_num_queries(1) as queries:
             assert django_orm.delete_by_one_statement(Organization.objects.filter(parent=cast.north)) == 2
         assert queries[0]["sql"].startswith("DELETE FROM")

@@ -33,7 +33,7 @@ def held_tree() -> Iterator[None]:
     parameters = connection.get_connection_params()
     address = {name: parameters[name] for name in ("dbname", "user", "password", "host", "port") if name in parameters}
     with psycopg.connect(**address) as other:
-        other.execute(locks.FOR_WRITING)
+        other.execute(locks.ALL_TREES_FOR_WRITING)
         yield
 
 

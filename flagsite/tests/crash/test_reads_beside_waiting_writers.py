@@ -12,7 +12,7 @@ import urllib3
 
 from flagsite.tests.crash.installation import Installation, eventually
 from flagsite.tests.crash.web_processes import each_web_process
-from orgs.tree.locks import FOR_WRITING
+from orgs.tree.locks import ALL_TREES_FOR_WRITING
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 LEAVES, WRITERS = 40, 10
@@ -87,7 +87,7 @@ def test_evaluations_are_answered_while_writes_and_pages_hold_every_other_thread
         assert processes.values("checkout", leaf) == [True, True]
         with (
             lists(installation),
-            held(installation, FOR_WRITING, QUEUES_HELD),
+            held(installation, ALL_TREES_FOR_WRITING, QUEUES_HELD),
             writers(installation, leaf + 1) as answers,
         ):
             eventually(lambda: installation.sql(WAITING_WRITES)[0][0] == THREADS, within=30)
@@ -108,7 +108,7 @@ def test_a_client_that_obeys_retry_after_succeeds_once_the_lock_is_free(installa
     usual = urllib3.Retry(total=5, status_forcelist=[503], allowed_methods=None)
     with urllib3.PoolManager(retries=usual) as client, installation.connection() as holder:
         holder.execute("BEGIN")
-        holder.execute(FOR_WRITING)
+        holder.execute(ALL_TREES_FOR_WRITING)
         release = threading.Timer(2.5, holder.execute, ["COMMIT"])
         release.start()
         headers = {"Authorization": f"Bearer {installation.key}"}

@@ -45,9 +45,11 @@ def run_writers(root: Organization, mode: str) -> int:
 def no_trigger(transactional_db: None) -> Iterator[None]:
     """Without the database's own guard, so that the lock alone can be judged."""
     with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE orgs_organization DISABLE TRIGGER orgs_require_tree_lock")
-        yield
-        cursor.execute("ALTER TABLE orgs_organization ENABLE TRIGGER orgs_require_tree_lock")
+        for change in ("DISABLE", "ENABLE"):
+            if change == "ENABLE":
+                yield
+            for operation in ("insert", "update", "delete"):
+                cursor.execute(f"ALTER TABLE orgs_organization {change} TRIGGER orgs_require_tree_lock_{operation}")
 
 
 @pytest.mark.slow
@@ -112,7 +114,7 @@ def test_a_writer_waits_for_another_and_reads_the_tree_after_it(
 ) -> None:
     with in_another_connection() as start:
         with transaction.atomic():
-            locks.lock_tree_for_writing()
+            locks.lock_all_trees_for_writing()
             late = start(lambda: change(cast))
             wait_until_somebody_waits_for_the_tree()
             tree_operations.move(organization_id=cast.north.pk, parent_id=cast.rival_store.pk)
@@ -125,7 +127,7 @@ def test_a_writer_waits_for_another_and_reads_the_tree_after_it(
 
 def test_a_reader_keeps_writers_out(transactional_db: None, cast: Cast) -> None:
     with in_another_connection() as start, transaction.atomic():
-        locks.lock_tree_for_reading()
+        locks.lock_trees_for_reading(cast.oslo.pk)
         late = start(lambda: tree_operations.delete(organization_id=cast.oslo.pk))
         wait_until_somebody_waits_for_the_tree()
         assert get("oslo").pk == cast.oslo.pk
