@@ -21,9 +21,9 @@ from jobs.engine import lifecycle
 from jobs.engine.models import Job
 from jobs.notifications.events import notify
 from orgs.access.models import Role
+from orgs.access.visible_organizations import hold
 from orgs.audit import audit_log
 from orgs.errors import OrganizationNotFound, OutsideOfYourSubtree, RoleNeeded
-from orgs.tree import locks
 from orgs.tree.models import Organization
 from orgs.tree.subtrees import Subtree
 
@@ -71,11 +71,15 @@ def set_flag(*, organization_id: int, **change: Any) -> AcceptedChange:
     The other arguments and the errors are those of `set_flag_on`. Raises also OrganizationNotFound.
     """
     with transaction.atomic():
-        locks.lock_trees_for_reading(organization_id)
-        organization = Organization.objects.filter(pk=organization_id).first()
-        if organization is None:
-            raise OrganizationNotFound
+        organization = hold(lambda: _organization(organization_id), organization_id)
         return set_flag_on(organization, **change)
+
+
+def _organization(organization_id: int) -> Organization:
+    organization: Organization | None = Organization.objects.filter(pk=organization_id).first()
+    if organization is None:
+        raise OrganizationNotFound
+    return organization
 
 
 def set_flag_on(

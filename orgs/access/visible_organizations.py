@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -171,8 +171,18 @@ def hold_visible_organization(caller: Caller, organization: OrganizationName) ->
     Raises OrganizationNotFound, OrganizationAmbiguous.
     """
     with transaction.atomic():
-        locks.lock_trees_for_reading(*in_trees_to_lock(caller, organization))
-        yield find_visible_organization(caller, organization)
+        yield hold(lambda: find_visible_organization(caller, organization), *in_trees_to_lock(caller, organization))
+
+
+def hold(find: Callable[[], Organization], *names: int | Reference) -> Organization:
+    """Lock the trees of the named organizations shared, and return the organization that `find` finds afterwards.
+
+    If it was created since the lock, its tree is not locked. Then lock this tree too, and find it again.
+    """
+    locked = locks.lock_trees_for_reading(*names)
+    while (found := find()).tree_id not in locked:
+        locked |= locks.lock_trees_for_reading(found.pk)
+    return found
 
 
 def check_placement(caller: Caller, *, organization_id: int | None, parent: OrganizationName | None) -> int | None:

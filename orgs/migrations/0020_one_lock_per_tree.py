@@ -42,31 +42,34 @@ END $$;
 COMMENT ON FUNCTION orgs_new_trees(integer) IS
     'Draw numbers for new trees. Nobody else knows them before the commit, so this transaction may change them.';
 """
-# A subtransaction takes the locks of trees. If an organization has left its tree meanwhile, the rollback of the
-# subtransaction releases these locks, and the function tries again. So nobody keeps the lock of a former tree, and
-# everybody takes the locks of several trees in ascending order. The table is read by its indexes, however wrong the
-# statistics were when the session planned the queries.
+# A subtransaction takes the locks. If an organization has left its tree meanwhile, the rollback of the subtransaction
+# releases these locks, and the function tries again. So nobody keeps the lock of a former tree, and everybody takes the
+# locks of several trees in ascending order. The rollback also releases the lock of all trees if there are too many
+# trees, because the caller then takes it exclusively. The table is read by its indexes, however wrong the statistics
+# were when the session planned the queries.
 LOCK_TREES = """
 CREATE FUNCTION orgs_lock_trees(
     ids bigint[], keys text[] DEFAULT '{}', is_exclusive boolean DEFAULT FALSE, wait_ms integer DEFAULT NULL
-) RETURNS boolean LANGUAGE plpgsql SET enable_seqscan = off AS $$
+) RETURNS integer[] LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     deadline timestamptz := clock_timestamp() + wait_ms * interval '1 millisecond';
     former_timeout text := current_setting('lock_timeout');
     wanted integer[];
     present integer[];
     tree integer;
+    locked boolean := FALSE;
 BEGIN
-    IF deadline IS NOT NULL THEN
-        PERFORM set_config('lock_timeout', GREATEST(1, wait_ms)::text, TRUE);
-    END IF;
-    PERFORM pg_advisory_xact_lock_shared(7260142);
-    LOOP
+    WHILE NOT locked LOOP
         BEGIN
+            IF deadline IS NOT NULL THEN
+                PERFORM set_config('lock_timeout', GREATEST(
+                    1, 1000 * extract(epoch FROM deadline - clock_timestamp()))::integer::text, TRUE);
+            END IF;
+            PERFORM pg_advisory_xact_lock_shared(7260142);
             wanted := ARRAY(SELECT tree_id FROM orgs_organization WHERE id = ANY(ids)
                              UNION SELECT tree_id FROM orgs_organization WHERE key = ANY(keys) ORDER BY 1);
             IF is_exclusive AND cardinality(wanted) > 64 THEN
-                RETURN FALSE;
+                RAISE EXCEPTION USING ERRCODE = 'TREES', MESSAGE = 'These are too many trees.';
             END IF;
             FOREACH tree IN ARRAY wanted LOOP
                 IF deadline IS NOT NULL THEN
@@ -81,25 +84,27 @@ BEGIN
             END LOOP;
             present := ARRAY(SELECT tree_id FROM orgs_organization WHERE id = ANY(ids)
                               UNION SELECT tree_id FROM orgs_organization WHERE key = ANY(keys));
-            IF present <@ wanted THEN
-                EXIT;
+            IF NOT present <@ wanted THEN
+                RAISE EXCEPTION USING ERRCODE = 'TREES', MESSAGE = 'An organization has left its tree.';
             END IF;
-            RAISE EXCEPTION USING ERRCODE = 'TREES', MESSAGE = 'An organization has left its tree.';
+            IF deadline IS NOT NULL THEN
+                PERFORM set_config('lock_timeout', former_timeout, TRUE);
+            END IF;
+            IF is_exclusive AND wanted <> '{}' THEN
+                PERFORM set_config('flagsite.locked_trees', (orgs_locked_trees() + (
+                    SELECT range_agg(int4range(number, number, '[]')) FROM unnest(wanted) number))::text, TRUE);
+            END IF;
+            locked := TRUE;
         EXCEPTION WHEN SQLSTATE 'TREES' THEN
-            NULL;
+            IF is_exclusive AND cardinality(wanted) > 64 THEN
+                RETURN NULL;
+            END IF;
         END;
     END LOOP;
-    IF deadline IS NOT NULL THEN
-        PERFORM set_config('lock_timeout', former_timeout, TRUE);
-    END IF;
-    IF is_exclusive AND wanted <> '{}' THEN
-        PERFORM set_config('flagsite.locked_trees', (orgs_locked_trees() + (
-            SELECT range_agg(int4range(number, number, '[]')) FROM unnest(wanted) number))::text, TRUE);
-    END IF;
-    RETURN TRUE;
+    RETURN wanted;
 END $$;
 COMMENT ON FUNCTION orgs_lock_trees(bigint[], text[], boolean, integer) IS
-    'Lock the trees of these organizations until the end of the transaction. FALSE: too many trees, none is locked.';
+    'Lock the trees of these organizations until the end of the transaction. NULL: too many trees, none is locked.';
 """
 # Who holds the lock of all trees exclusively may change each tree, as the release before does. The session can hold it
 # too, and can let go of it before the commit. So the function takes it once more, for the transaction.

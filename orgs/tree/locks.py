@@ -13,6 +13,7 @@ hears within a second that it has to send the request again.
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterable
 
@@ -35,8 +36,10 @@ REQUEST_SECONDS = 0.9
 """A request waits for the tree lock until so long after it came in. The wait for a thread counts too."""
 SHORTEST_WAIT_SECONDS = 0.2
 """A request that has waited long for a thread waits so long for the tree lock nevertheless."""
-FIRST_TRY_SECONDS, LONGEST_TRY_SECONDS = 0.1, 0.7
-"""Everybody else waits behind a transaction that waits for the lock of all trees. So it waits in short tries."""
+FIRST_TRY_SECONDS, LONGEST_TRY_SECONDS = 0.1, 5.0
+"""Everybody else waits behind a transaction that waits for the lock of all trees. So it waits in short tries. They
+grow, so that it gets the lock at last although there are long chunks all the time."""
+NO_LIMIT = 0.0
 PAUSES_PER_TRY = 2
 """The pause after such a try is so many times as long as the try."""
 
@@ -51,36 +54,40 @@ def lock_trees_for_writing(*organizations: Named) -> None:
     new tree, name nothing. If there are many trees, the function takes the lock of all trees. Raises OutsideTransaction
     without a transaction, and TreeBusy if a request has waited too long.
     """
-    if not _lock(organizations, exclusive=True):
+    if _lock(organizations, exclusive=True) is None:
         lock_all_trees_for_writing()
 
 
-def lock_trees_for_reading(*organizations: Named) -> None:
+def lock_trees_for_reading(*organizations: Named) -> frozenset[int]:
     """Take the locks of the trees of these organizations shared, so that no other transaction changes these trees.
+
+    Returns the tree_id of each locked tree. An organization that did not exist yet has no lock.
 
     Raises OutsideTransaction without a transaction, and TreeBusy if a request has waited too long.
     """
-    _lock(organizations, exclusive=False)
+    return frozenset(_lock(organizations, exclusive=False) or ())
 
 
 def lock_all_trees_for_writing(check: Callable[[], object] = lambda: None) -> None:
     """Take the lock of all trees exclusively until the end of the transaction, with short tries.
 
-    After each try without success, `check` is called; it can raise. Raises OutsideTransaction without a transaction,
-    and TreeBusy if a request has waited too long.
+    After each try without success, `check` is called; it can raise. A transaction that has the lock shared already
+    waits in one try instead: so PostgreSQL finds a deadlock with another one that does the same. Raises
+    OutsideTransaction without a transaction, and TreeBusy if a request has waited too long.
     """
     _require_transaction()
     seconds = _seconds_to_wait()
     deadline = None if seconds is None else time.monotonic() + seconds
-    longest = FIRST_TRY_SECONDS
+    longest = FIRST_TRY_SECONDS if deadline is not None or not _holds_shared() else NO_LIMIT
     while True:
         left = None if deadline is None else max(0.001, deadline - time.monotonic())
         if _takes_all_within(longest if left is None else min(longest, left)):
             return
-        if deadline is not None and time.monotonic() + longest > deadline:
+        if deadline is not None and time.monotonic() >= deadline:
             raise TreeBusy
         check()
-        time.sleep(longest * (PAUSES_PER_TRY if deadline is None else 1))
+        pause = longest * PAUSES_PER_TRY
+        time.sleep(pause if deadline is None else max(0.0, min(pause, deadline - time.monotonic() - longest)))
         longest = min(longest * 1.5, LONGEST_TRY_SECONDS)
 
 
@@ -100,6 +107,11 @@ SELECT virtualtransaction FROM pg_locks
  WHERE locktype = 'advisory' AND granted AND classid = 0 AND objid = {TREE_LOCK} AND objsubid = 1
    AND pid <> pg_backend_pid() AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """  # noqa: S608 - no input in it
+OWN_SHARED_LOCK = f"""
+SELECT count(*) > 0 AND NOT bool_or(mode = 'ExclusiveLock') FROM pg_locks
+ WHERE locktype = 'advisory' AND granted AND classid = 0 AND objid = {TREE_LOCK} AND objsubid = 1
+   AND pid = pg_backend_pid()
+"""  # noqa: S608 - no input in it
 LONGEST_PAUSE_SECONDS = 0.5
 
 
@@ -116,8 +128,8 @@ def wait_for_present_holders(check: Callable[[], object]) -> None:
         present &= _holders()
 
 
-def _lock(organizations: Iterable[Named], *, exclusive: bool) -> bool:
-    """Take the locks. Returns False if these are too many trees; then none is locked."""
+def _lock(organizations: Iterable[Named], *, exclusive: bool) -> list[int] | None:
+    """Take the locks, and return the locked trees; None if these would be too many, and then none is locked."""
     _require_transaction()
     names = [name for name in organizations if name is not None]
     ids = [name if isinstance(name, int) else name.id for name in names]
@@ -133,15 +145,16 @@ def _lock(organizations: Iterable[Named], *, exclusive: bool) -> bool:
             if seconds is None or not is_wait_for_lock(error):
                 raise
             raise TreeBusy from error
-        return bool(cursor.fetchone()[0])
+        locked: list[int] | None = cursor.fetchone()[0]
+    return locked
 
 
 def _takes_all_within(seconds: float) -> bool:
-    """Take the lock of all trees. Returns False if it is not free in this time."""
+    """Take the lock of all trees. Returns False if it is not free in this time; NO_LIMIT waits as long as necessary."""
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(
-                f"SET LOCAL lock_timeout = {max(1, int(seconds * 1000))}; {ALL_TREES_FOR_WRITING};"
+                f"SET LOCAL lock_timeout = {math.ceil(seconds * 1000)}; {ALL_TREES_FOR_WRITING};"
                 " SET LOCAL lock_timeout TO DEFAULT"
             )
     except OperationalError as error:
@@ -157,6 +170,12 @@ def _seconds_to_wait() -> float | None:
         return None
     waited = time.monotonic() - actor.current().came_at
     return max(SHORTEST_WAIT_SECONDS, REQUEST_SECONDS - waited)
+
+
+def _holds_shared() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(OWN_SHARED_LOCK)
+        return cursor.fetchone() == (True,)
 
 
 def _holders() -> set[str]:

@@ -29,11 +29,18 @@ class Background:
 
     def wait_until_blocked(self) -> None:
         """Until it waits for a lock that another transaction holds. Fails after ten seconds."""
+        self._wait_until(WAITS_FOR_A_LOCK)
+
+    def wait_until_blocked_by(self, other: Background) -> None:
+        """Until it waits for a lock that this other call holds. Fails after ten seconds."""
+        self._wait_until(f"SELECT {other._pid} = ANY(pg_blocking_pids(%s))")
+
+    def _wait_until(self, question: str) -> None:
         assert self._connected.wait(10)
         deadline = time.monotonic() + 10
         while True:
             with connection.cursor() as cursor:
-                cursor.execute(WAITS_FOR_A_LOCK, [self._pid])
+                cursor.execute(question, [self._pid])
                 if cursor.fetchone() == (True,):
                     return
             assert time.monotonic() < deadline, "it never waited"
