@@ -8,4 +8,4 @@ SCHEDULE_FAILED = event("schedule.failed", "A scheduled change has failed for go
 FLAG_CHANGED = event(
     "flag.changed", "A flag was set on an organization of the subtree or above it, or a definition was changed."
 )
-FLAG_STALE = event("flag.stale", "A flag has become stale: it is unused, settled or expired.")
+FLAG_STALE = event("flag.stale", "A flag has become stale: it is unused, settled or expired.", of_all=True)

@@ -90,6 +90,7 @@ def update(*, key: str, values: Mapping[str, Any], by: str, reason: str = "", ex
         )  # fmt: skip
         notify(
             FLAG_CHANGED, f"{by} has changed the definition of the flag {key}: {', '.join(sorted(changed))}.",
+            text_below=f"The definition of the flag {key} was changed: {', '.join(sorted(changed))}.",
             subject=f"flag:{key}", page=("admin:flags_flag_change", flag.pk), flag=key, fields=sorted(changed), by=by,
         )  # fmt: skip
     return flag

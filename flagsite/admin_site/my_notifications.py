@@ -16,8 +16,10 @@ from flagsite.core.ids import id_in
 from jobs.notifications import browsers, subscriptions
 from jobs.notifications.channels import push
 from jobs.notifications.channels.all_channels import way
-from jobs.notifications.events import BATCH_ENDED, JOB_FAILED, WORKER_GONE, all_events
+from jobs.notifications.events import BATCH_ENDED, JOB_FAILED, WORKER_GONE
+from jobs.notifications.forms import events_field
 from jobs.notifications.models import Channel, Subscription
+from orgs.access.caller import Caller
 from orgs.access.models import Role
 from orgs.access.operator_admin import may, require_caller
 
@@ -31,10 +33,9 @@ class BrowserForm(ReasonForm):
     field_order = ("target", "events", "reason")
     target = forms.CharField(max_length=subscriptions.LONGEST_TARGET, required=False, widget=forms.HiddenInput)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, caller: Caller, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        choices = [(name, f"{name}: {summary}") for name, summary in all_events().items()]
-        self.fields["events"] = forms.MultipleChoiceField(choices=choices, widget=forms.CheckboxSelectMultiple)
+        self.fields["events"] = events_field(subscriptions.events_told_to(caller.organization_id, None))
         self.order_fields(self.field_order)
 
     def clean(self) -> dict[str, Any]:
@@ -51,12 +52,12 @@ def page(request: HttpRequest) -> HttpResponse:
     caller, username = require_caller(request), request.user.get_username()
     if not caller.may(Role.READER):
         raise PermissionDenied
-    form = BrowserForm(initial={"events": AT_FIRST})
+    form = BrowserForm(caller, initial={"events": AT_FIRST})
     if request.method == "POST":
         act = request.POST.get("act", "")
         if act not in ACTS:
             raise Http404
-        form = BrowserForm(request.POST) if act == "subscribe" else form
+        form = BrowserForm(caller, request.POST) if act == "subscribe" else form
         reason_form = form if act == "subscribe" else ReasonForm(request.POST)
         if reason_form.is_valid():
             try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import socket
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,9 @@ from flagsite.core.adapters.urllib3 import Deadline
 from flagsite.core.errors import FlagsiteError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+LOOPBACK = ipaddress.ip_address("127.0.0.1")
+LOOK_UP_SECONDS = 2.0
+"""How long somebody who enters an address waits for the look-up of its name."""
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 15.0
 """The longest silence of the server."""
@@ -73,7 +77,8 @@ class Answer:
 def check_url(url: str) -> SplitResult:
     """Return the parts of a URL that users may give. Raises AddressRefused.
 
-    A host that is an IP address is checked too; the addresses of a name are checked by each request.
+    A host that is an IP address or a name of this machine is checked too; the addresses of other names are checked by
+    each request.
     """
     try:
         parts = urlsplit(url)
@@ -91,6 +96,32 @@ def check_url(url: str) -> SplitResult:
         raise AddressRefused("The address must begin with https://.")
     if literal is not None:
         _check(host, [literal])
+    elif _is_of_this_machine(host) and not _is_allowed(host, LOOPBACK):
+        raise _not_public(host)
+    return parts
+
+
+def check_new_url(url: str) -> SplitResult:
+    """Check a URL that somebody enters as a request to it would be checked. Returns its parts. Raises AddressRefused.
+
+    A name that cannot be looked up now, or not within LOOK_UP_SECONDS, is accepted: each request looks it up again.
+    """
+    parts = check_url(url)
+    refusals: list[AddressRefused] = []
+
+    def look_up() -> None:
+        try:
+            check_host(parts.hostname or "", parts.port or 443)
+        except AddressRefused as error:
+            refusals.append(error)
+        except NoAnswer:
+            pass
+
+    thread = threading.Thread(target=look_up, name="look-up", daemon=True)
+    thread.start()
+    thread.join(LOOK_UP_SECONDS)
+    if refusals:
+        raise refusals[0]
     return parts
 
 
@@ -177,7 +208,16 @@ class PinningAdapter(HTTPAdapter):
 def _check(host: str, addresses: list[Address]) -> None:
     for address in addresses:
         if not is_public(address) and not _is_allowed(host, address):
-            raise AddressRefused(f"The host {host} is in a network that is not public. OUTGOING_ALLOWED can allow it.")
+            raise _not_public(host)
+
+
+def _not_public(host: str) -> AddressRefused:
+    return AddressRefused(f"The host {host} is in a network that is not public. OUTGOING_ALLOWED can allow it.")
+
+
+def _is_of_this_machine(host: str) -> bool:
+    """Return whether the host is `localhost` or below it, which no resolver has to know (RFC 6761)."""
+    return host.lower().rstrip(".").rpartition(".")[2] == "localhost"
 
 
 def _literal(host: str) -> Address | None:

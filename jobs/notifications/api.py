@@ -14,7 +14,7 @@ from flagsite.core.api.input import QuerySerializer, ReasonInput
 from jobs.notifications import deliveries, replays, subscriptions
 from jobs.notifications.channels import push
 from jobs.notifications.channels.all_channels import WAYS
-from jobs.notifications.events import all_events
+from jobs.notifications.events import all_events, concerns_organizations
 from jobs.notifications.models import Delivery
 from jobs.notifications.replays import Replayed, Selection
 from jobs.notifications.serializers import (
@@ -55,7 +55,10 @@ class Notifications(Endpoint):
             "channels": [
                 {"name": channel.value, "sends": way.is_set(), "setting": way.setting} for channel, way in WAYS.items()
             ],
-            "events": [{"name": name, "summary": summary} for name, summary in all_events().items()],
+            "events": [
+                {"name": name, "summary": summary, "ofOrganizations": concerns_organizations(name)}
+                for name, summary in all_events().items()
+            ],
             "pushKey": push.public_key() or None,
         }
         return Response(NotificationsSerializer(found).data)

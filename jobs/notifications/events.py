@@ -21,23 +21,34 @@ KNOWN_SECONDS = 10.0
 """How long a process relies on what it knows of the subscriptions."""
 LONGEST_TEXT = 1000
 _summaries: dict[str, str] = {}
+_of_all: set[str] = set()
 
 
-def event(name: str, summary: str) -> str:
-    """Register an event that can be told, with a sentence for people. Returns the name."""
+def event(name: str, summary: str, *, of_all: bool = False) -> str:
+    """Register an event that can be told, with a sentence for people. Returns the name.
+
+    With `of_all`, it always concerns all organizations together, so nobody is told who sees only one of them.
+    """
     _summaries[name] = summary
+    if of_all:
+        _of_all.add(name)
     return name
 
 
 JOB_FAILED = event("job.failed", "A job has failed, and its automatic retries are used up.")
 BATCH_ENDED = event("batch.ended", "A batch has ended.")
-QUEUE_PAUSED = event("queue.paused", "A person has paused a queue.")
-WORKER_GONE = event("worker.gone", "A worker has not reported for a while.")
+QUEUE_PAUSED = event("queue.paused", "A person has paused a queue.", of_all=True)
+WORKER_GONE = event("worker.gone", "A worker has not reported for a while.", of_all=True)
 
 
 def all_events() -> dict[str, str]:
     """Return all events by name, each with its sentence."""
     return dict(sorted(_summaries.items()))
+
+
+def concerns_organizations(name: str) -> bool:
+    """Return whether the event can concern a single organization, so that its subscription is told of it."""
+    return name not in _of_all
 
 
 class _Wanted:
@@ -81,8 +92,8 @@ def notify(
 
     `text` is a sentence for people, `subject` names the object, such as `job:17`, and `details` is JSON for programs.
     `page` has the name of the admin site's page of the object, and the arguments of its address.
-    With `text_below`, the event concerns each organization below `organization_id` too. Who sees only such an
-    organization gets this sentence and no details, because it must not tell what is above.
+    With `text_below`, the event concerns each organization below `organization_id` too, or each one if that is None.
+    Who sees only such an organization gets this sentence and no details, because it must not tell what is above.
     """
     if name not in _summaries:
         raise LookupError(f"The event {name!r} is not registered.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -9,9 +10,9 @@ from django import forms
 
 from flagsite.core.admin.reason_form import ReasonForm, reason_field
 from jobs.notifications.channels.all_channels import WAYS
-from jobs.notifications.events import all_events
+from jobs.notifications.events import concerns_organizations
 from jobs.notifications.models import LONGEST_DIGEST, Subscription
-from jobs.notifications.subscriptions import LONGEST_NAME, LONGEST_TARGET, Wish
+from jobs.notifications.subscriptions import LONGEST_NAME, LONGEST_TARGET, Wish, events_told_to
 from orgs.access.caller import Caller
 from orgs.access.organization_picker import OrganizationField
 
@@ -27,8 +28,12 @@ def _channel() -> forms.ChoiceField:
     )
 
 
-def _events() -> forms.MultipleChoiceField:
-    choices = [(name, f"{name}: {summary}") for name, summary in all_events().items()]
+def events_field(summaries: Mapping[str, str], *, notes_scope: bool = False) -> forms.MultipleChoiceField:
+    """Return the field of the events that can be chosen. It may note which are not told to an organization."""
+    notes = {name: " Not with an organization." for name in summaries if not concerns_organizations(name)}
+    choices = [
+        (name, f"{name}: {summary}{notes.get(name, '') if notes_scope else ''}") for name, summary in summaries.items()
+    ]
     return forms.MultipleChoiceField(choices=choices, widget=forms.CheckboxSelectMultiple)
 
 
@@ -63,7 +68,7 @@ class SubscriptionForm(forms.Form):
     def __init__(self, caller: Caller, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["channel"] = _channel()
-        self.fields["events"] = _events()
+        self.fields["events"] = events_field(events_told_to(caller.organization_id, None), notes_scope=True)
         self.fields["organization"] = OrganizationField(
             caller=caller,
             required=False,
@@ -115,7 +120,9 @@ class SubscriptionChangeForm(forms.Form):
             "is_active": not subscription.ended_because,
         }
         super().__init__(*args, **kwargs | {"initial": initial})
-        self.fields["events"] = _events()
+        told = events_told_to(subscription.organization_id, subscription.person_id)
+        never = {name: "It is never told." for name in subscription.events if name not in told}
+        self.fields["events"] = events_field(told | never)
         self.fields["digest_seconds"] = _digest(required=True)
         self.fields["is_active"] = forms.BooleanField(required=False, label="Send messages")
         self.fields["reason"] = reason_field()

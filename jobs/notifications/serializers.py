@@ -24,7 +24,13 @@ OVERVIEW = {
         {"name": "email", "sends": False, "setting": "EMAIL_URL"},
         {"name": "webhook", "sends": True, "setting": "SEND_WEBHOOKS"},
     ],
-    "events": [{"name": "job.failed", "summary": "A job has failed, and its automatic retries are used up."}],
+    "events": [
+        {
+            "name": "job.failed",
+            "summary": "A job has failed, and its automatic retries are used up.",
+            "ofOrganizations": True,
+        }
+    ],
     "pushKey": None,
 }
 SUBSCRIPTION = {
@@ -85,7 +91,10 @@ class NotificationsSerializer(serializers.Serializer[dict[str, Any]]):
     channels = serializers.ListField(
         child=serializers.DictField(), help_text="Each with its name, whether messages leave, and its setting."
     )
-    events = serializers.ListField(child=serializers.DictField(), help_text="Each with its name and a sentence.")
+    events = serializers.ListField(
+        child=serializers.DictField(),
+        help_text="Each with its name, a sentence, and whether the subscription of an organization is told of it.",
+    )
     pushKey = serializers.CharField(
         allow_null=True, help_text="The `applicationServerKey` for browsers; null without VAPID_KEYS."
     )

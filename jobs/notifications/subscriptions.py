@@ -20,6 +20,7 @@ from jobs.notifications.channels.all_channels import way
 from jobs.notifications.models import LONGEST_DIGEST, Channel, Delivery, Subscription
 from orgs.access import people_operations
 from orgs.access.caller import Caller
+from orgs.access.models import StaffScope
 from orgs.access.visible_organizations import OrganizationName, find_visible_organization, visible_organizations
 from orgs.audit import audit_log
 from orgs.tree.models import Organization
@@ -82,6 +83,10 @@ def create(caller: Caller, wish: Wish, *, reason: str = "") -> tuple[Subscriptio
     if seconds is None:
         seconds = 0 if wish.channel == Channel.WEBHOOK else 60
     secret = webhook.new_secret() if wish.channel == Channel.WEBHOOK else ""
+    person_id = _person_id(caller, wish.person)
+    organization_id = _organization_id(caller, wish.organization)
+    names = checked_events(wish.events)
+    _check_can_be_told(names, organization_id, person_id)
     with transaction.atomic():
         subscription = Subscription.objects.create(
             name=wish.name.strip(),
@@ -89,9 +94,9 @@ def create(caller: Caller, wish: Wish, *, reason: str = "") -> tuple[Subscriptio
             target=secret_text.encrypt(target),
             target_shown=the_way.shown(target)[:300],
             secret=secret_text.encrypt(secret) if secret else "",
-            person_id=_person_id(caller, wish.person),
-            organization_id=_organization_id(caller, wish.organization),
-            events=checked_events(wish.events),
+            person_id=person_id,
+            organization_id=organization_id,
+            events=names,
             digest_seconds=_checked_seconds(seconds),
             created_by=caller.name,
         )
@@ -112,6 +117,7 @@ def change(caller: Caller, subscription: Subscription, *, reason: str = "", **va
             locked.name = values["name"]
         if "events" in values:
             locked.events = checked_events(values["events"])
+            _check_can_be_told(locked.events, locked.organization_id, locked.person_id)
         if "digest_seconds" in values:
             locked.digest_seconds = _checked_seconds(values["digest_seconds"])
         if "is_active" in values:
@@ -192,6 +198,26 @@ def checked_events(names: Collection[str]) -> list[str]:
     if not names:
         raise InvalidSubscription(f"A subscription needs at least one event. The events are: {', '.join(known)}.")
     return sorted(set(names))
+
+
+def events_told_to(organization_id: int | None, person_id: int | None) -> dict[str, str]:
+    """Return the events that such a subscription can be told, by name, each with its sentence."""
+    known = events.all_events()
+    if organization_id is None and not StaffScope.objects.filter(user_id=person_id).exists():
+        return known
+    return {name: summary for name, summary in known.items() if events.concerns_organizations(name)}
+
+
+def _check_can_be_told(names: Collection[str], organization_id: int | None, person_id: int | None) -> None:
+    """Check that none of the events is one that the subscription is never told. Raises InvalidSubscription."""
+    told = events_told_to(organization_id, person_id)
+    never = ", ".join(sorted(set(names) - set(told)))
+    if never:
+        what = "one organization" if organization_id is not None else "a person who is bound to an organization"
+        raise InvalidSubscription(
+            f"A subscription of {what} is never told of {never}, which concerns all organizations together. Leave it "
+            f"out. The events of an organization are: {', '.join(told)}."
+        )
 
 
 def remove_with_organization(*, organization: Organization, **_: Any) -> None:

@@ -108,7 +108,7 @@ class _Audience:
         return event.organization_id is not None and top in self._path(event.organization_id)
 
     def _is_above(self, event: Event, top: int) -> bool:
-        return event.organization_id is not None and event.organization_id in self._path(top)
+        return event.organization_id is None or event.organization_id in self._path(top)
 
     def _path(self, organization_id: int) -> list[int]:
         if organization_id not in self._paths:

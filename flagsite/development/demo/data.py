@@ -145,7 +145,7 @@ def _subscribe() -> None:
     run_next("notification")
     norway = Organization.objects.get(key=names.NORWAY)
     hook = Wish(
-        name="CRM", channel="webhook", target="https://hooks.example.com/flags/4711", events=["flag.stale"],
+        name="CRM", channel="webhook", target="https://hooks.example.com/flags/4711", events=["flag.changed"],
         organization=norway.pk,
     )  # fmt: skip
     subscriptions.create(caller, hook)

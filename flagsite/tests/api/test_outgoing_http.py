@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import threading
 from typing import Any
 
 import pytest
 
 from flagsite.core import outgoing_http
-from flagsite.core.outgoing_http import AddressRefused, NoAnswer, check_host, check_url, is_public
+from flagsite.core.outgoing_http import AddressRefused, NoAnswer, check_host, check_new_url, check_url, is_public
 
 PRIVATE = [
     "0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "100.127.255.255", "127.0.0.1", "127.8.8.8", "169.254.169.254",
@@ -121,3 +122,41 @@ def test_errors_name_the_host_and_nothing_else(monkeypatch: pytest.MonkeyPatch) 
         outgoing_http.post("https://hooks.example.com/token?secret=1", b"", {})
     assert "hooks.example.com" in refused.value.detail
     assert "token" not in refused.value.detail
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST.", "crm.localhost"])
+def test_names_of_this_machine_are_refused_without_a_look_up(host: str, settings: Any) -> None:
+    with pytest.raises(AddressRefused, match="not public"):
+        check_url(f"https://{host}/")
+    settings.OUTGOING_ALLOWED = [host]
+    assert check_url(f"http://{host}/").hostname
+    settings.OUTGOING_ALLOWED = ["127.0.0.0/8"]
+    assert check_url(f"https://{host}/").hostname
+
+
+def test_a_new_address_is_looked_up_and_refused_as_a_request_to_it_would_be(
+    monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    resolved_to(monkeypatch, "10.0.0.1")
+    with pytest.raises(AddressRefused, match=r"intranet\.example\.com is in a network that is not public"):
+        check_new_url("https://intranet.example.com/hook")
+    settings.OUTGOING_ALLOWED = ["10.0.0.0/8"]
+    assert check_new_url("https://intranet.example.com/hook").hostname == "intranet.example.com"
+
+
+def test_a_new_address_whose_name_cannot_be_looked_up_now_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_name(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror("no such name")
+
+    monkeypatch.setattr(outgoing_http.socket, "getaddrinfo", no_name)
+    assert check_new_url("https://new.example.com/hook").hostname == "new.example.com"
+
+
+def test_who_enters_an_address_does_not_wait_for_a_resolver_that_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = threading.Event()
+    monkeypatch.setattr(outgoing_http, "LOOK_UP_SECONDS", 0.01)
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("8.8.8.8", 443))]
+    monkeypatch.setattr(outgoing_http.socket, "getaddrinfo", lambda *_, **__: answers.wait(10) and found)
+    assert check_new_url("https://slow.example.com/hook").hostname == "slow.example.com"
+    assert not answers.is_set()
+    answers.set()

@@ -60,7 +60,7 @@ def checked(target: str) -> str:
             "keys.auth."
         )
     try:
-        outgoing_http.check_url(endpoint)
+        outgoing_http.check_new_url(endpoint)
     except AddressRefused as error:
         raise InvalidSubscription(error.detail) from None
     return json.dumps({"endpoint": endpoint, "keys": {name: keys[name] for name in ("p256dh", "auth")}})

@@ -31,7 +31,7 @@ def is_set() -> bool:
 def checked(target: str) -> str:
     """Return the URL. Raises InvalidSubscription."""
     try:
-        outgoing_http.check_url(target)
+        outgoing_http.check_new_url(target)
     except AddressRefused as error:
         raise InvalidSubscription(error.detail) from None
     return target

@@ -17,8 +17,8 @@ from jobs.engine import lifecycle, runner, worker_registry
 from jobs.engine.kinds import job_kind
 from jobs.engine.run import Run
 from jobs.engine.worker_model import Worker
-from jobs.errors import PermanentFailure
-from jobs.notifications import events, telling
+from jobs.errors import InvalidSubscription, PermanentFailure
+from jobs.notifications import events, subscriptions, telling
 from jobs.notifications.models import Delivery, DeliveryState, Event, Subscription
 from jobs.operations import queue_operations
 from jobs.tests.batches import batch_steps
@@ -238,3 +238,36 @@ def test_a_bound_caller_subscribes_for_its_own_subtree_only(cast: Cast) -> None:
     assert Subscription.objects.get(pk=number).organization_id == cast.north.pk
     with pytest.raises(Exception, match="organization"):
         subscribe(bound, "email", "ann@example.com", organization=cast.rome.pk)
+
+
+@pytest.mark.parametrize("name", sorted(events.all_events()))
+def test_a_subscription_of_an_organization_takes_exactly_the_events_that_may_concern_one(
+    cast: Cast, operator: Caller, name: str
+) -> None:
+    User.objects.create_user("ann")
+    StaffScope.objects.create(user=User.objects.get(), organization=cast.north)
+    bound = Caller("key:bound", Role.OPERATOR, cast.north.pk)
+    never = {"queue.paused", "worker.gone", "flag.stale"}
+    assert events.concerns_organizations(name) == (name not in never)
+    for caller, more in ((operator, {"organization": cast.north.pk}), (operator, {"person": "ann"}), (bound, {})):
+        if name in never:
+            with pytest.raises(InvalidSubscription, match=f"never told of {name}.*The events of an organization are"):
+                subscribe(caller, "email", "ann@example.com", events=[name, "job.failed"], **more)
+            number, _ = subscribe(caller, "email", "ann@example.com", **more)
+            with pytest.raises(InvalidSubscription, match="never told"):
+                subscriptions.change(caller, Subscription.objects.get(pk=number), events=[name])
+        else:
+            subscribe(caller, "email", "ann@example.com", events=[name], **more)
+    subscribe(operator, "email", "ann@example.com", events=[name])
+
+
+def test_what_concerns_all_organizations_in_one_sentence_is_told_to_each(cast: Cast, operator: Caller) -> None:
+    subscribe(operator, "email", "north@example.com", events=["flag.changed"], organization=cast.north.pk)
+    subscribe(operator, "email", "all@example.com", events=["flag.changed"])
+    more = {"text_below": "The definition of the flag x was changed: killed.", "by": "user:olga"}
+    events.notify("flag.changed", "user:olga has changed it.", subject="flag:x", **more)
+    telling.tell_events()
+    north, everybody = (Delivery.objects.get(target_shown=f"{who}@example.com") for who in ("north", "all"))
+    (told,) = north.events["first"]
+    assert (told["text"], told["details"]) == (more["text_below"], {})
+    assert everybody.events["first"][0]["details"] == {"by": "user:olga"}

@@ -59,3 +59,10 @@ def test_a_secret_is_rotated_and_printed_once(db: None) -> None:
     assert rotated["secret"].startswith("whsec_")
     assert rotated["secret"] != made["secret"]
     assert rotated["secret"] not in json.dumps(said("subscriptions"))
+
+
+@pytest.mark.parametrize("url", ["https://localhost/", "https://crm.localhost./", "https://127.1/", "https://[::1]/"])
+def test_a_webhook_that_could_never_be_sent_is_refused_when_it_is_entered(url: str) -> None:
+    with pytest.raises(CommandError, match="not public"):
+        said("subscribe", "CRM", "webhook", url, "--event", "flag.changed")
+    assert not Subscription.objects.exists()
