@@ -203,7 +203,8 @@ def checked_events(names: Collection[str]) -> list[str]:
 def events_told_to(organization_id: int | None, person_id: int | None) -> dict[str, str]:
     """Return the events that such a subscription can be told, by name, each with its sentence."""
     known = events.all_events()
-    if organization_id is None and not StaffScope.objects.filter(user_id=person_id).exists():
+    is_bound = person_id is not None and StaffScope.objects.filter(user_id=person_id).exists()
+    if organization_id is None and not is_bound:
         return known
     return {name: summary for name, summary in known.items() if events.concerns_organizations(name)}
 
