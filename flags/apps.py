@@ -38,7 +38,7 @@ class FlagsConfig(AppConfig):
         from jobs.upkeep import maintenance_job  # noqa: PLC0415
         from orgs.access import key_plans  # noqa: PLC0415
         from orgs.tree import admin_sections  # noqa: PLC0415
-        from orgs.tree.signals import organization_removing, organizations_placed  # noqa: PLC0415
+        from orgs.tree.signals import organizations_placed, organizations_removing  # noqa: PLC0415
 
         admin_sections.sections.append(admin_section.SECTION)
         admin_sections.move_previews += [preview.move, move_preview.move]
@@ -51,4 +51,4 @@ class FlagsConfig(AppConfig):
         context.check_settings()
         backoff.default_max_retries()  # warns of a value out of range
         organizations_placed.connect(inheritance.write_placed_states, dispatch_uid="flags.take_over")
-        organization_removing.connect(inheritance.remove_states, dispatch_uid="flags.remove_states")
+        organizations_removing.connect(inheritance.remove_states, dispatch_uid="flags.remove_states")

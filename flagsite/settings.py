@@ -231,6 +231,7 @@ FLAG_STALE_DAYS = environment.integer("FLAG_STALE_DAYS", 30, minimum=1, maximum=
 FLAG_SCHEDULE_MAX_RETRIES = environment.text("FLAG_SCHEDULE_MAX_RETRIES", "3")
 FLAG_SCHEDULE_KEEP_DAYS = environment.integer("FLAG_SCHEDULE_KEEP_DAYS", 90, maximum=MAX_DAYS)
 FLAGS_INLINE_ROWS = environment.integer("FLAGS_INLINE_ROWS", 2000)
+TREE_INLINE_ORGANIZATIONS = environment.integer("TREE_INLINE_ORGANIZATIONS", 5000)
 
 CELERY_BROKER_URL = (
     REDIS_URL.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=")

@@ -26,8 +26,10 @@ class JobsConfig(AppConfig):
             telling,  # noqa: F401 - a maintenance task
         )
         from jobs.operations import cleanup  # noqa: PLC0415
+        from jobs.tree_changes import deletion_job  # noqa: PLC0415 - registers a kind of job
         from jobs.upkeep import maintenance_job, old_rows  # noqa: F401, PLC0415 - registers a kind of job
-        from orgs.tree.signals import organization_removing  # noqa: PLC0415
+        from orgs.tree import large_changes  # noqa: PLC0415
+        from orgs.tree.signals import organizations_removing  # noqa: PLC0415
 
         if find_spec("django_tasks"):  # a library of host projects
             from jobs.django_tasks import task_job  # noqa: F401, PLC0415 - registers a kind of job
@@ -35,4 +37,7 @@ class JobsConfig(AppConfig):
             old_batches.OLD_BATCHES, stored_file.OLD_FILES, *old_rows.OLD_ROWS, old_deliveries.OLD_DELIVERIES,
             retention.OLD_ARTIFACTS, retention.ORPHANS,
         )  # fmt: skip
-        organization_removing.connect(subscriptions.remove_with_organization, dispatch_uid="jobs.remove_subscriptions")
+        large_changes.deletions.append(deletion_job.start)
+        organizations_removing.connect(
+            subscriptions.remove_with_organizations, dispatch_uid="jobs.remove_subscriptions"
+        )

@@ -10,6 +10,6 @@ class OrgsConfig(AppConfig):
     def ready(self) -> None:
         """Connect the receiver that deletes access keys together with their organization."""
         from orgs.access.removal import remove_access  # noqa: PLC0415 - models are loaded only now
-        from orgs.tree.signals import organization_removing  # noqa: PLC0415
+        from orgs.tree.signals import organizations_removing  # noqa: PLC0415
 
-        organization_removing.connect(remove_access, dispatch_uid="orgs.remove_access")
+        organizations_removing.connect(remove_access, dispatch_uid="orgs.remove_access")

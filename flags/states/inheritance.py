@@ -33,10 +33,9 @@ from flags.states.sql import Span
 from flagsite.core import actor
 from flagsite.core.ids import MAX_ID
 from jobs.engine import lifecycle
-from orgs.tree.models import Organization
 from orgs.tree.paths import path_ids_of
 from orgs.tree.signals import Placement
-from orgs.tree.subtrees import is_at_or_below, is_in_subtree, load_subtree, subtree_size
+from orgs.tree.subtrees import Stretch, is_at_or_below, is_in_subtree, load_subtree, subtree_size
 
 log = structlog.get_logger(__name__)
 
@@ -61,10 +60,10 @@ SET LOCAL enable_bitmapscan TO DEFAULT; SET LOCAL enable_seqscan TO DEFAULT;
 """  # noqa: S608 - no input in it
 
 
-def remove_states(*, organization: Organization, **_: Any) -> None:
-    """Delete the flag states of an organization's subtree, just before the subtree itself is deleted."""
+def remove_states(*, stretch: Stretch, **_: Any) -> None:
+    """Delete the flag states of organizations that will be deleted (receiver of `organizations_removing`)."""
     with connection.cursor() as cursor:
-        cursor.execute(DELETE_STATES, organization.subtree.parameters())
+        cursor.execute(DELETE_STATES, stretch.parameters())
 
 
 ROWS_TO_COPY = f"""

@@ -24,6 +24,7 @@ from orgs.access.models import StaffScope
 from orgs.access.visible_organizations import OrganizationName, find_visible_organization, visible_organizations
 from orgs.audit import audit_log
 from orgs.tree.models import Organization
+from orgs.tree.subtrees import Stretch
 
 LONGEST_NAME = 100
 LONGEST_TARGET = 2000
@@ -221,9 +222,9 @@ def _check_can_be_told(names: Collection[str], organization_id: int | None, pers
         )
 
 
-def remove_with_organization(*, organization: Organization, **_: Any) -> None:
-    """Delete the subscriptions of an organization and of everything below it (receiver of `organization_removing`)."""
-    Subscription.objects.filter(organization__in=Organization.objects.under(organization)).delete()
+def remove_with_organizations(*, stretch: Stretch, **_: Any) -> None:
+    """Delete the subscriptions of organizations that will be deleted (receiver of `organizations_removing`)."""
+    Subscription.objects.filter(organization__in=Organization.objects.of(stretch)).delete()
 
 
 def renew_secrets() -> int:

@@ -27,7 +27,7 @@ from orgs.access.visible_organizations import find_visible_organization
 from orgs.audit import words
 from orgs.audit.selectors import matching, visible_entries
 from orgs.errors import OrganizationNotFound
-from orgs.tree import authorized_operations, browser, integrity, tree_operations
+from orgs.tree import authorized_operations, browser, integrity, large_changes, tree_operations
 from orgs.tree.admin_sections import move_previews, sections
 from orgs.tree.forms import OPERATIONS, CreateForm, DeleteForm, OrganizationOperation, check_move
 from orgs.tree.models import Organization
@@ -192,6 +192,9 @@ class OrganizationAdmin(OperatorAdmin):
         self, request: HttpRequest, operation: OrganizationOperation, organization: Organization, values: dict[str, Any]
     ) -> HttpResponse:
         changed = operation.act(self.require_viewer(request), organization, values)
+        if isinstance(changed, large_changes.StartedJob):
+            self.message_user(request, f"Job {changed.job_id} does this. This page shows its progress.")
+            return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[changed.job_id]))
         self.message_user(request, operation.done(organization, values))
         if changed is None:
             return HttpResponseRedirect(reverse("admin:orgs_organization_changelist"))
@@ -243,8 +246,16 @@ def _deletion_preview(caller: Caller, organization: Organization) -> list[str]:
     return [
         f"{organizations} will be deleted, with {'its' if count == 1 else 'their'} flag states.",
         f"{access_keys} will be deleted.",
+        *_job_sentence(organization, "deletes them step by step"),
         *_bound_people(caller, subtree),
     ]
+
+
+def _job_sentence(organization: Organization, does: str) -> list[str]:
+    """Return a sentence that says that a job carries out the change, if it does."""
+    if not large_changes.is_large(organization):
+        return []
+    return [f"Because these are many, a job {does}. Its page shows the progress, and there you can cancel the job."]
 
 
 def _bound_people(caller: Caller, subtree: QuerySet[Organization]) -> list[str]:

@@ -24,8 +24,10 @@ from orgs.access.visible_organizations import (
 )
 from orgs.idempotency.stored_answers import idempotent
 from orgs.tree import authorized_operations
+from orgs.tree.large_changes import StartedJob
 from orgs.tree.references import Reference
 from orgs.tree.serializers import (
+    ChangeStartedSerializer,
     DeletionOptions,
     NewOrganization,
     OrganizationChanges,
@@ -104,15 +106,27 @@ class OneOrganization(Endpoint):
         summary="Delete an organization",
         request=None,
         parameters=[DeletionOptions],
-        responses={204: None},
+        responses={202: ChangeStartedSerializer, 204: None},
         tags=["organizations"],
     )
     @idempotent
     def delete(self, request: Request, organization: Reference) -> Response:
-        """Delete an organization with its flag states and access keys. With `subtree=true`, delete its subtree too."""
+        """Delete an organization with its flag states and access keys. With `subtree=true`, delete its subtree too.
+
+        202: these are more than TREE_INLINE_ORGANIZATIONS organizations, so a job deletes them. As long as the job is
+        open, another request for the same deletion answers with the same job.
+        """
         ReasonInput.read(request)
-        authorized_operations.delete(self.caller, organization, **DeletionOptions.read(request))
+        done = authorized_operations.delete(self.caller, organization, **DeletionOptions.read(request))
+        if isinstance(done, StartedJob):
+            return _started(done, "A job deletes the organization with everything below it")
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _started(job: StartedJob, message: str) -> Response:
+    url = reverse("job-status", args=[job.job_id])
+    answer = {"jobId": job.job_id, "trackingUrl": url, "message": message}
+    return Response(answer, status=status.HTTP_202_ACCEPTED, headers={"Location": url})
 
 
 class Ancestors(ListEndpoint):

@@ -9,8 +9,10 @@ from django.db import transaction
 
 from orgs.access import visible_organizations
 from orgs.access.caller import Caller
+from orgs.access.removal import check_without_staff
 from orgs.access.visible_organizations import OrganizationName
-from orgs.tree import locks, tree_operations
+from orgs.tree import large_changes, locks, tree_operations
+from orgs.tree.large_changes import StartedJob
 from orgs.tree.models import Organization
 
 
@@ -58,13 +60,19 @@ def move(
         return tree_operations.move(organization_id=found.pk, parent_id=parent_id, reason=reason)
 
 
-def delete(caller: Caller, organization: OrganizationName, *, subtree: bool = False, reason: str = "") -> int:
+def delete(
+    caller: Caller, organization: OrganizationName, *, subtree: bool = False, reason: str = ""
+) -> int | StartedJob:
     """Delete an organization if the caller may, and return the number of deleted organizations.
 
-    Raises OrganizationNotFound and the errors of `check_not_top_of_scope` and `tree_operations.delete`.
+    If these are many (`large_changes.is_large`), start the job that deletes them, and return the job. Raises
+    OrganizationNotFound and the errors of `check_not_top_of_scope` and `tree_operations.delete`.
     """
     with transaction.atomic():
         locks.lock_trees_for_writing(*visible_organizations.in_trees_to_lock(caller, organization))
         found = visible_organizations.find_visible_organization(caller, organization)
         visible_organizations.check_not_top_of_scope(caller, found.pk)
+        if subtree and large_changes.is_large(found):
+            check_without_staff(found.subtree.stretch)
+            return large_changes.start_deletion(found, by=caller.name, reason=reason)
         return tree_operations.delete(organization_id=found.pk, subtree=subtree, reason=reason)

@@ -8,6 +8,7 @@ from flagsite.core.api.input import errors_of
 from flagsite.core.console.command import Answer, Refused, me
 from orgs.access.caller import Caller
 from orgs.access.models import Role
+from orgs.tree.large_changes import StartedJob
 from orgs.tree.models import Organization
 from orgs.tree.serializers import NewOrganization, OrganizationChanges, PlacedOrganizationSerializer
 
@@ -33,6 +34,16 @@ def answer_of(organization: Organization, done: str) -> Answer:
     jobs = document["jobs"]
     later = [f"Jobs write its flag states: {', '.join(map(str, jobs))}."] if jobs else []
     return Answer(document, [f"{organization.key} (id {organization.pk}, {organization.name}) is {done}.", *later])
+
+
+def answer_of_job(started: StartedJob, does: str) -> Answer:
+    """Return the answer about a job that carries out a change of many organizations."""
+    organization = started.organization
+    document = {
+        "organizationId": organization.pk, "organizationKey": organization.key, "jobId": started.job_id,
+    }  # fmt: skip
+    words = f"Job {started.job_id} {does} {organization.key} (id {organization.pk}) with everything below it."
+    return Answer(document, [words, f"To follow it: bin/manage job {started.job_id} --follow"])
 
 
 def _checked(serializer: Any, *names: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from orgs.access.organization_picker import OrganizationField
 from orgs.access.visible_organizations import check_placement
 from orgs.errors import MoveUnderOwnDescendant
 from orgs.tree import authorized_operations
+from orgs.tree.large_changes import StartedJob
 from orgs.tree.models import ORGANIZATION_KEY, Organization
 
 MAX_LENGTH = 255
@@ -78,7 +79,8 @@ class OrganizationOperation:
     name: str
     title: str
     form: Callable[..., forms.Form]
-    act: Callable[[Caller, Organization, dict[str, Any]], Organization | None]
+    act: Callable[[Caller, Organization, dict[str, Any]], Organization | StartedJob | None]
+    """Carries it out, and returns what to show next: the organization, the job that does it, or None for all others."""
     done: Callable[[Organization, dict[str, Any]], str]
     """Says what was done, from the organization as it was before and the values of the form."""
     has_preview: bool = False
@@ -100,8 +102,9 @@ def _move(caller: Caller, organization: Organization, values: dict[str, Any]) ->
     return authorized_operations.move(caller, organization.pk, parent=parent_id, reason=values["reason"])
 
 
-def _delete(caller: Caller, organization: Organization, values: dict[str, Any]) -> None:
-    authorized_operations.delete(caller, organization.pk, subtree=True, reason=values["reason"])
+def _delete(caller: Caller, organization: Organization, values: dict[str, Any]) -> StartedJob | None:
+    done = authorized_operations.delete(caller, organization.pk, subtree=True, reason=values["reason"])
+    return done if isinstance(done, StartedJob) else None
 
 
 def _renamed(before: Organization, values: dict[str, Any]) -> str:

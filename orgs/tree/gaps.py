@@ -14,7 +14,7 @@ correct.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,7 +81,7 @@ def place_new(parent: list[Node] | None) -> Place:
         lft, rght = spacing.numbers(1, spacing.SPACING.unit, index=0, above=0, below=0)
         return Place(_new_tree(), lft, rght, 0)
     start, width = _make_room(parent[0], 1)
-    count(parent, 1)
+    count({node.id: 1 for node in parent})
     return Place(parent[0].tree_id, start, start + width - 1, parent[0].level + 1)
 
 
@@ -116,20 +116,22 @@ def move(organization: list[Node], parent: list[Node] | None) -> None:
         })  # fmt: skip
     former, new = organization[1:], parent or []
     both = {node.id for node in former} & {node.id for node in new}
-    count((node for node in former if node.id not in both), -size)
-    count((node for node in new if node.id not in both), size)
+    count({node.id: -size for node in former if node.id not in both})
+    count({node.id: size for node in new if node.id not in both})
 
 
 COUNT = """
-UPDATE orgs_organization SET descendant_count = GREATEST(0, descendant_count + %s) WHERE id = ANY(%s)
+UPDATE orgs_organization organization SET descendant_count = GREATEST(0, descendant_count + change)
+  FROM unnest(%s::bigint[], %s::int[]) AS counted (id, change)
+ WHERE organization.id = counted.id
 """
 
 
-def count(ancestors: Iterable[Node], change: int) -> None:
-    """Let the ancestors count so many descendants more, or fewer."""
-    if ids := [node.id for node in ancestors]:
+def count(changes: Mapping[int, int]) -> None:
+    """Let the organizations with these ids count so many descendants more, or fewer."""
+    if changes:
         with connection.cursor() as cursor:
-            cursor.execute(COUNT, [change, ids])
+            cursor.execute(COUNT, [list(changes), list(changes.values())])
 
 
 def _new_tree() -> int:

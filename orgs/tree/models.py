@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, NoReturn
 
@@ -21,8 +22,8 @@ from orgs.errors import (
     OrganizationNotFound,
 )
 from orgs.tree import gaps, integrity, locks
-from orgs.tree.signals import Placement, organization_removing, organizations_placed
-from orgs.tree.subtrees import Subtree
+from orgs.tree.signals import Placement, organizations_placed, organizations_removing
+from orgs.tree.subtrees import Stretch, Subtree
 
 ORGANIZATION_KEY_PATTERN = rf"[^\s{INVISIBLE}](?:[^{INVISIBLE}]*[^\s{INVISIBLE}])?"
 ORGANIZATION_KEY = RegexValidator(
@@ -42,7 +43,11 @@ class OrganizationQuerySet(TreeQuerySet):
 
     def under(self, ancestor: Organization) -> OrganizationQuerySet:
         """Return the ancestor itself and everything below it, by the columns that `ancestor` was loaded with."""
-        return self.filter(tree_id=ancestor.tree_id, lft__gte=ancestor.lft, lft__lte=ancestor.rght)
+        return self.of(ancestor.subtree.stretch)
+
+    def of(self, stretch: Stretch) -> OrganizationQuerySet:
+        """Return the organizations of a stretch of a tree."""
+        return self.filter(tree_id=stretch.tree_id, lft__gte=stretch.lft, lft__lte=stretch.rght)
 
     def delete(self) -> tuple[int, dict[str, int]]:
         """Delete these organizations and everything below them, under the locks of their trees."""
@@ -197,7 +202,7 @@ class Organization(MPTTModel):
             self.save(update_fields=["parent"])
 
     def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:  # noqa: FBT002
-        """Delete this organization and everything below it; receivers of `organization_removing` delete their own rows.
+        """Delete this organization and everything below it. Receivers of `organizations_removing` delete their rows.
 
         Raises the errors of the receivers, such as OrganizationHasStaff.
         """
@@ -207,10 +212,28 @@ class Organization(MPTTModel):
             if current is None:
                 return 0, {}
             ancestors = gaps.path_up(current.pk)[1:]
-            organization_removing.send(sender=Organization, organization=current)
-            deleted = django_orm.delete_by_one_statement(Organization.objects.under(current))
-            gaps.count(ancestors, -deleted)
+            deleted = _remove(current.subtree.stretch)
+            gaps.count({node.id: -deleted for node in ancestors})
         return deleted, {"orgs.Organization": deleted}
+
+    def delete_last(self, most: int) -> int:
+        """Delete the last organizations of the subtree in the order of the tree, at most `most`; return their number.
+
+        So none of them leaves an organization below it behind, and this organization itself goes last of all. Raises
+        like `delete`.
+        """
+        with transaction.atomic():
+            locks.lock_trees_for_writing(self.pk)
+            current = Organization.objects.filter(pk=self.pk).first()
+            if current is None:
+                return 0
+            last = list(Organization.objects.under(current).order_by("-lft").values_list("pk", "lft")[:most])
+            first_id, start = last[-1]
+            above = gaps.path_up(first_id)[1:]  # the organizations that are above any of them, and stay
+            deleted = _remove(Stretch(current.tree_id, start, current.rght))
+            starts = [lft for _, lft in reversed(last)]
+            gaps.count({node.id: -bisect_right(starts, node.rght) for node in above})
+        return deleted
 
     def _has_new_parent(self) -> bool:
         """Return whether the parent has changed since it was loaded; a parent that was not loaded has not changed."""
@@ -281,6 +304,12 @@ class Organization(MPTTModel):
         """Take over the place of a new organization; django-mptt then saves it without placing it itself."""
         self.tree_id, self.lft, self.rght, self.level = place.tree_id, place.lft, place.rght, place.level
         self.descendant_count = 0
+
+
+def _remove(stretch: Stretch) -> int:
+    """Delete the organizations of a stretch with what belongs to them, and return their number."""
+    organizations_removing.send(sender=Organization, stretch=stretch)
+    return django_orm.delete_by_one_statement(Organization.objects.of(stretch))
 
 
 def _is_refused_circle(error: IntegrityError) -> bool:

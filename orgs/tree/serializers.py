@@ -123,6 +123,24 @@ class OrganizationSerializer(serializers.Serializer[Organization]):
     updatedAt = serializers.DateTimeField(source="updated_at")
 
 
+DELETION = {
+    "jobId": names.WAITING_JOB_ID,
+    "trackingUrl": f"/job-status/{names.WAITING_JOB_ID}",
+    "message": "A job deletes the organization with everything below it",
+}
+
+
+@extend_schema_serializer(
+    examples=[OpenApiExample("A deletion of many organizations", value=DELETION, status_codes=[202])]
+)
+class ChangeStartedSerializer(serializers.Serializer[dict[str, Any]]):
+    """The answer if a job carries out a change of many organizations."""
+
+    jobId = serializers.IntegerField()
+    trackingUrl = serializers.CharField(help_text="The status of the job.")
+    message = serializers.CharField()
+
+
 @extend_schema_serializer(examples=[OpenApiExample("A new store", value=FROGNER | {"jobs": []})])
 class PlacedOrganizationSerializer(OrganizationSerializer):
     """An organization that was just created, renamed or moved."""

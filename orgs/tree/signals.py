@@ -2,7 +2,7 @@
 
 `organizations_placed(sender, placements)`: organizations were created or moved, and the nested set is already written.
 Receivers return the ids of the jobs that they have created.
-`organization_removing(sender, organization)`: this organization and everything below it will now be deleted.
+`organizations_removing(sender, stretch)`: the organizations of this stretch of a tree will now be deleted.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from django.dispatch import Signal
 
 organizations_placed = Signal()
-organization_removing = Signal()
+organizations_removing = Signal()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,22 @@ from django.db import connection
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """The organizations of one tree that start between two numbers of the nested set, both included.
+
+    A subtree is a stretch, and so is its end: with each organization that starts there, all below it start there too.
+    """
+
+    tree_id: int
+    lft: int
+    rght: int
+
+    def parameters(self) -> dict[str, int]:
+        """Return the values for a statement with the condition `is_in_subtree`."""
+        return {"tree_id": self.tree_id, "lft": self.lft, "rght": self.rght}
+
+
+@dataclass(frozen=True, slots=True)
 class Subtree:
     """An organization with everything below it, as the nested set described it when it was read.
 
@@ -33,9 +49,14 @@ class Subtree:
         """Return whether the top of the other subtree is in this one, if both were read at the same time."""
         return self.tree_id == other.tree_id and self.lft <= other.lft <= self.rght
 
+    @property
+    def stretch(self) -> Stretch:
+        """The same organizations as a stretch."""
+        return Stretch(self.tree_id, self.lft, self.rght)
+
     def parameters(self) -> dict[str, int]:
         """Return the values for a statement with the condition `is_in_subtree`."""
-        return {"tree_id": self.tree_id, "lft": self.lft, "rght": self.rght}
+        return self.stretch.parameters()
 
 
 def load_subtree(organization_id: int) -> Subtree | None:
@@ -70,7 +91,7 @@ def level_of(organization: str) -> str:
 
 
 def is_in_subtree(organization: str = "") -> str:
-    """Return a condition: the organization is in the subtree of the statement's parameters (`Subtree.parameters`).
+    """Return a condition: the organization is in the subtree, or the stretch, that gave the parameters (`parameters`).
 
     Without `organization`, the columns are those of the statement's only table.
     """

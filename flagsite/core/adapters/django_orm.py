@@ -1,7 +1,7 @@
 """Django: deleting rows by one statement, and the connection parameters that it gives to psycopg.
 
 Why `QuerySet._raw_delete`: `QuerySet.delete` loads the rows, and rows of other tables that refer to them. The subtree
-of an organization can have a million rows, and receivers of `organization_removing` delete the rows that refer to it.
+of an organization can have a million rows, and receivers of `organizations_removing` delete the rows that refer to it.
 
 Why `DatabaseWrapper.get_connection_params` (not documented for applications): beat's lock and the listener for change
 notifications need connections of their own to Django's database, with the same address and credentials.

@@ -1,0 +1,1 @@
+"""Deletions and moves of so many organizations that a job carries them out."""
