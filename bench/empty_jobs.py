@@ -7,7 +7,6 @@ retries as rows of their own, limits in the claim, hourly metrics, and a log lin
 from __future__ import annotations
 
 import json
-import time
 
 from bench import peer_programs
 from bench.installation import Installation
@@ -52,7 +51,11 @@ def created_and_ended(installation: Installation, program: str = CREATE, kind: s
     installation.create_trees(1, 1)
     created = float(json.loads(installation.python(program).splitlines()[-1]))
     with installation.worker(SLOTS, include="bench.empty_kind", keep=True):
-        while installation.sql(ENDED, [kind])[0][0] < JOBS:
-            time.sleep(0.2)
+        wait(installation, kind, JOBS)
     ((ended,),) = installation.sql(RATE, [kind])
     return {"created": created, "ended": ended}
+
+
+def wait(installation: Installation, kind: str, jobs: int) -> None:
+    """Wait until so many jobs of the kind are COMPLETED. Raises TimeoutError if they do not come to that."""
+    installation.until(lambda found: found[0][0] >= jobs, ENDED, [kind])

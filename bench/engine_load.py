@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 from bench import client, empty_jobs
 from bench.installation import Installation
-from bench.report import Result
+from bench.report import Result, say
 
 JOBS = 2_000
 WORKERS = (1, 4)
@@ -34,10 +33,10 @@ def claims(installation: Installation, rows: int) -> list[Result]:
     A queue with limits has a concurrency and a rate that hold no job back.
     """
     installation.create_trees(1, 1)
-    return [_claims(installation, slots) for slots in WORKERS]
+    return [_claims(installation, slots, min(JOBS, rows)) for slots in WORKERS]
 
 
-def _claims(installation: Installation, slots: int) -> Result:
+def _claims(installation: Installation, slots: int, jobs: int) -> Result:
     """Take turns on the same worker, so that both measure the same machine."""
     rates: dict[str, list[float]] = {UNLIMITED: [], LIMITED: []}
     with installation.worker(slots, include="bench.empty_kind", keep=True):
@@ -45,11 +44,12 @@ def _claims(installation: Installation, slots: int) -> Result:
             for settings, measured in rates.items():
                 installation.sql("TRUNCATE jobs_job CASCADE")
                 installation.sql(settings)
-                installation.sql(FILL, [JOBS])
-                while installation.sql(empty_jobs.ENDED, [empty_jobs.KIND])[0][0] < JOBS:
-                    time.sleep(0.1)
+                installation.sql(FILL, [jobs])
+                empty_jobs.wait(installation, empty_jobs.KIND, jobs)
                 if turn:  # in the first one the worker starts
                     measured.append(float(installation.sql(empty_jobs.RATE, [empty_jobs.KIND])[0][0]))
+            limits_off, limits_on = (each[-1:] for each in rates.values())
+            say(f"{slots} slots, turn {turn}: a second without limits {limits_off}, with limits {limits_on}")
     installation.sql(UNLIMITED)
     plain, limited = (sorted(rates[settings])[len(rates[settings]) // 2] for settings in (UNLIMITED, LIMITED))
     return Result(
@@ -68,8 +68,7 @@ def small_changes(installation: Installation, rows: int) -> list[Result]:
     assert set(posts.statuses) == {202}, posts.statuses
     total = DESCENDANTS + 1
     with installation.worker(SLOTS, keep=True):
-        while installation.sql(ENDED, [total])[0][0] < CHANGES:
-            time.sleep(0.1)
+        installation.until(lambda found: found[0][0] >= CHANGES, ENDED, [total])
     ((propagated,),) = installation.sql(RATE, [total])
     return [
         Result(

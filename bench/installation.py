@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import rmtree
@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parent.parent
 BRANCHES = 20
 """The number of organizations directly below a root. All other organizations are leaves below these."""
 STOP_TIMEOUT_SECONDS = 20
+STALL_SECONDS = 300
+"""If what a benchmark waits for does not change for so long, it does not come any more."""
 
 
 class Installation:
@@ -176,6 +178,20 @@ class Installation:
                     return
                 assert status in {"PENDING", "IN_PROGRESS"}, status
                 time.sleep(0.01)
+
+    def until(self, is_reached: Callable[[list[Any]], bool], statement: str, parameters: Any = None) -> None:
+        """Wait until the rows of the statement are as they should be.
+
+        Raises TimeoutError, with the rows, if they have not changed for STALL_SECONDS. So a benchmark whose jobs fail
+        ends and says so.
+        """
+        rows, changed_at = self.sql(statement, parameters), time.monotonic()
+        while not is_reached(rows):
+            if time.monotonic() > changed_at + STALL_SECONDS:
+                raise TimeoutError(f"Nothing has changed for {STALL_SECONDS} s: {rows}")
+            time.sleep(0.1)
+            now = self.sql(statement, parameters)
+            rows, changed_at = now, time.monotonic() if now != rows else changed_at
 
     def flip(self, root: int, *, enabled: bool = True) -> float:
         """Set the flag and wait for the job. Returns the seconds from the POST to COMPLETED."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -21,3 +22,8 @@ class Result:
     def as_dict(self) -> dict[str, Any]:
         """The result as an object of the JSON file."""
         return asdict(self)
+
+
+def say(text: str) -> None:
+    """Tell the person who waits how far a benchmark is, so that its figures are known even if it does not end."""
+    print(f"  {text}", file=sys.stderr, flush=True)

@@ -48,7 +48,10 @@ START = (
     "import django; django.setup(); from flags.statistics import computation; "
     "print(computation.start(by='bench').batch.pk)"
 )
-ENDED = "SELECT outcome FROM jobs_batch WHERE id = %s"
+ENDED = """
+SELECT outcome, (SELECT count(*) FROM jobs_job WHERE batch_id = batch.id AND completed_at IS NOT NULL)
+  FROM jobs_batch batch WHERE id = %s
+"""
 EACH = "SELECT name, seconds FROM flags_statistic ORDER BY seconds DESC"
 RECALCULATE = (
     "import django; django.setup(); from jobs.operations.enqueue import enqueue; "
@@ -80,8 +83,8 @@ def _compute(installation: Installation, concurrency: int) -> float:
 
 
 def _wait(installation: Installation, batch: int) -> None:
-    while not (outcome := installation.sql(ENDED, [batch])[0][0]):
-        time.sleep(0.01)
+    installation.until(lambda found: bool(found[0][0]), ENDED, [batch])
+    outcome = installation.sql(ENDED, [batch])[0][0]
     assert outcome == "SUCCEEDED", outcome
 
 

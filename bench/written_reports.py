@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 
 from bench.installation import Installation
-from bench.report import Result
+from bench.report import Result, say
 
 LARGER = 10
 """How many times more rows the larger report has."""
@@ -108,4 +108,5 @@ def _write(
     """Write a report in a process of its own; returns its rows, seconds, bytes and peak memory in megabytes."""
     given = json.dumps({"report": report, "format": format_, "organization": organization, "days": days})
     figures: dict[str, Any] = json.loads(installation.python(WRITE.format(given=given)).splitlines()[-1])
+    say(f"{report} as {format_}: {figures}")
     return figures

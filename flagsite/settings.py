@@ -283,6 +283,8 @@ APPRISE_URLS = message_settings.apprise_urls()
 SEND_WEBHOOKS = environment.boolean("SEND_WEBHOOKS", default=False)
 OUTGOING_ALLOWED = message_settings.outgoing_allowed()
 DELIVERIES_KEEP_DAYS = environment.integer("DELIVERIES_KEEP_DAYS", 30, maximum=MAX_DAYS)
+SUBSCRIPTIONS_PER_ORGANIZATION = environment.integer("SUBSCRIPTIONS_PER_ORGANIZATION", 100, minimum=1)
+UPLOADS_PER_ORGANIZATION = environment.integer("UPLOADS_PER_ORGANIZATION", 100, minimum=1)
 ARTIFACTS_KEEP_DAYS = environment.integer("ARTIFACTS_KEEP_DAYS", 7, minimum=1, maximum=MAX_DAYS)
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

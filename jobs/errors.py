@@ -103,6 +103,14 @@ class InvalidSubscription(FlagsiteError):
     """The subscription cannot be like this."""
 
 
+class TooManySubscriptions(FlagsiteError):
+    """The organization, or the person, has as many subscriptions as the installation allows."""
+
+
+class TooManyUploads(FlagsiteError):
+    """The organization has as many uploaded files as the installation keeps."""
+
+
 class DeliveryNotFound(FlagsiteError):
     """There is no such delivery, or it is not yours to see."""
 

@@ -60,6 +60,8 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     jobs.InvalidJobArguments: (400, "invalid-job-arguments"),
     jobs.SubscriptionNotFound: (404, "subscription-not-found"),
     jobs.InvalidSubscription: (400, "invalid-subscription"),
+    jobs.TooManySubscriptions: (409, "too-many-subscriptions"),
+    jobs.TooManyUploads: (409, "too-many-uploads"),
     jobs.DeliveryNotFound: (404, "delivery-not-found"),
     jobs.DeliveryOpen: (409, "delivery-open"),
     jobs.PeriodicTaskNotFound: (404, "periodic-task-not-found"),

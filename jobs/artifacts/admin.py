@@ -25,7 +25,7 @@ from jobs.artifacts import uploads
 from jobs.artifacts.download import download
 from jobs.artifacts.models import Artifact
 from jobs.artifacts.upload_parsers import uploaded
-from jobs.errors import ArtifactNotFound
+from jobs.errors import ArtifactNotFound, TooManyUploads
 from orgs.access.models import Role
 from orgs.access.operator_admin import OperatorAdmin, clipped, require_caller
 
@@ -79,12 +79,16 @@ class ArtifactAdmin(OperatorAdmin):
         form = UploadForm(request.POST or None, request.FILES or None)
         if request.method == "POST" and form.is_valid():
             file, reason = uploaded(form.cleaned_data["file"]), form.cleaned_data["reason"]
-            artifact = uploads.upload(
-                require_caller(request), file.content, name=file.name, media_type=file.media_type, reason=reason
-            )
-            text = f"The file is artifact {artifact.pk}. Name this number in the arguments of a job."
-            self.message_user(request, text)
-            return HttpResponseRedirect(reverse("admin:jobs_artifact_changelist"))
+            try:
+                artifact = uploads.upload(
+                    require_caller(request), file.content, name=file.name, media_type=file.media_type, reason=reason
+                )
+            except TooManyUploads as error:
+                form.add_error("file", error.detail)
+            else:
+                text = f"The file is artifact {artifact.pk}. Name this number in the arguments of a job."
+                self.message_user(request, text)
+                return HttpResponseRedirect(reverse("admin:jobs_artifact_changelist"))
         request.current_app = self.admin_site.name
         frame = {**self.admin_site.each_context(request), "opts": self.opts}
         context = {"title": "Upload a file for a job", "form": form}

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from uuid import uuid4
 
+from django.conf import settings
 from django.db import transaction
+from django.db.models import Q, QuerySet
 
+from flagsite.core.db.turns import take_turn
 from flagsite.core.ids import MAX_ID
 from jobs.artifacts import files
 from jobs.artifacts.models import LONGEST_NAME, Artifact, ArtifactQuerySet
 from jobs.artifacts.output import expiry
 from jobs.engine.chains import job_for
-from jobs.errors import ArtifactNotFound
+from jobs.errors import ArtifactNotFound, TooManyUploads
 from orgs.access.caller import Caller
 from orgs.access.models import Role
 from orgs.access.visible_organizations import visible_organizations
@@ -24,10 +27,19 @@ UPLOADS = "uploads"
 
 
 def upload(caller: Caller, content: BinaryIO, *, name: str, media_type: str, reason: str = "") -> Artifact:
-    """Store a file that a job of the caller shall read. Callers with another scope do not see it."""
+    """Store a file that a job of the caller shall read. Callers with another scope do not see it.
+
+    Raises TooManyUploads.
+    """
     storage_key = f"{UPLOADS}/{uuid4().hex}"
     size, sha256 = files.save(storage_key, content)
     with transaction.atomic():
+        try:
+            uploaded = Artifact.objects.current().filter(Q(organization_id=caller.organization_id), job=None)
+            check_room(uploaded, "uploaded artifacts", caller.organization_id)
+        except TooManyUploads:
+            files.artifact_files().delete(storage_key)
+            raise
         artifact = Artifact.objects.create(
             organization_id=caller.organization_id,
             name=name[-LONGEST_NAME:],
@@ -44,6 +56,20 @@ def upload(caller: Caller, content: BinaryIO, *, name: str, media_type: str, rea
         )  # fmt: skip
     artifact.refresh_from_db(fields=["created_at", "expires_at"])
     return artifact
+
+
+def check_room(rows: QuerySet[Any], what: str, organization_id: int | None) -> None:
+    """Check that the organization may have one more of these rows. None stands for all organizations together.
+
+    Uploads that come at the same time take turns, so that none of them is one too many. Raises TooManyUploads.
+    """
+    take_turn(f"{what} of organization {organization_id}")
+    if rows.count() >= settings.UPLOADS_PER_ORGANIZATION:
+        who = "This organization has" if organization_id else "There are, for all organizations together,"
+        raise TooManyUploads(
+            f"{who} {settings.UPLOADS_PER_ORGANIZATION:,} {what} already. Wait until some have ended, or delete "
+            "old ones with a clean-up. Whoever runs this installation can raise the setting UPLOADS_PER_ORGANIZATION."
+        )
 
 
 def artifacts_of(caller: Caller) -> ArtifactQuerySet:

@@ -19,7 +19,7 @@ from flagsite.core.ids import id_in
 from flagsite.core.reading_pages import only_reads
 from jobs.engine.chains import Chain, chains_of
 from jobs.engine.states import Status
-from jobs.errors import ImportNotFound, JobNotFound
+from jobs.errors import ImportNotFound, JobNotFound, TooManyUploads
 from jobs.imports import import_job
 from jobs.imports.api import report_file
 from jobs.imports.forms import ImportForm
@@ -84,8 +84,12 @@ class ImportAdmin(OperatorAdmin):
         form = ImportForm(caller, request.POST or None, request.FILES or None)
         if request.method == "POST" and form.is_valid():
             file = form.cleaned_data["file"]
-            job = import_job.request(file, name=file.name, options=form.options, dry_run=True, by=caller.name)
-            return HttpResponseRedirect(reverse("admin:jobs_organizationimport_change", args=[job.pk]))
+            try:
+                job = import_job.request(file, name=file.name, options=form.options, dry_run=True, by=caller.name)
+            except TooManyUploads as error:
+                form.add_error("file", error.detail)
+            else:
+                return HttpResponseRedirect(reverse("admin:jobs_organizationimport_change", args=[job.pk]))
         return self._page(request, "add.html", {"title": "Import organizations", "form": form})
 
     def change_view(self, request: HttpRequest, object_id: str, *_: Any, **__: Any) -> HttpResponse:

@@ -11,11 +11,12 @@ from contextlib import AbstractContextManager
 from typing import Any, BinaryIO
 
 from django.db import connection, transaction
+from django.db.models import Q
 
 from flagsite.core import actor
 from jobs.artifacts import files
 from jobs.artifacts.models import Artifact
-from jobs.artifacts.uploads import find_upload
+from jobs.artifacts.uploads import check_room, find_upload
 from jobs.engine import lifecycle
 from jobs.engine.chains import Chain, chain_of, job_for
 from jobs.engine.kinds import job_kind
@@ -113,8 +114,10 @@ CHANGED_SINCE = "The tree has changed since the dry run, so the import would do 
 
 
 def request(content: BinaryIO, *, name: str, options: ImportOptions, dry_run: bool, by: str) -> Job:
-    """Store a file, and create the job that imports or checks it. Returns the job."""
+    """Store a file, and create the job that imports or checks it. Returns the job. Raises TooManyUploads."""
     with transaction.atomic():
+        of_organization = ImportFile.objects.filter(Q(imports__job__organization_id=options.top_id)).distinct()
+        check_room(of_organization, "files of imports", options.top_id)
         return _create(stored_file.store(content, name=name), options, dry_run=dry_run, by=by)
 
 

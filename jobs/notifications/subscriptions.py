@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from flagsite.core import secret_text
 from flagsite.core.db.clock import now
+from flagsite.core.db.turns import take_turn
 from flagsite.core.site_address import page_address
-from jobs.errors import InvalidSubscription, SubscriptionNotFound
+from jobs.errors import InvalidSubscription, SubscriptionNotFound, TooManySubscriptions
 from jobs.notifications import deliveries, events
 from jobs.notifications.channels import webhook
 from jobs.notifications.channels.all_channels import way
@@ -70,7 +72,7 @@ def create(caller: Caller, wish: Wish, *, reason: str = "") -> tuple[Subscriptio
     """Create a subscription. Returns it and, for a webhook, the secret of its signatures, which is shown once.
 
     A caller with a scope creates subscriptions for its own subtree only. Raises InvalidSubscription, PersonNotFound,
-    OrganizationNotFound, OrganizationAmbiguous.
+    OrganizationNotFound, OrganizationAmbiguous, TooManySubscriptions.
     """
     if not wish.name.strip() or len(wish.name) > LONGEST_NAME:
         raise InvalidSubscription(f"The name must have 1 to {LONGEST_NAME} characters.")
@@ -89,6 +91,7 @@ def create(caller: Caller, wish: Wish, *, reason: str = "") -> tuple[Subscriptio
     names = checked_events(wish.events)
     _check_can_be_told(names, organization_id, person_id)
     with transaction.atomic():
+        _check_room(person_id, organization_id)
         subscription = Subscription.objects.create(
             name=wish.name.strip(),
             channel=wish.channel,
@@ -259,6 +262,25 @@ def _organization_id(caller: Caller, organization: OrganizationName | None) -> i
     if organization is None:
         return caller.organization_id
     return int(find_visible_organization(caller, organization).pk)
+
+
+def _check_room(person_id: int | None, organization_id: int | None) -> None:
+    """Check that the person, or else the organization, may have one more subscription. Raises TooManySubscriptions.
+
+    Subscriptions that are created at the same time take turns, so that none of them is one too many.
+    """
+    most = settings.SUBSCRIPTIONS_PER_ORGANIZATION
+    take_turn(f"subscriptions of person {person_id} and organization {organization_id}")
+    if person_id is not None:
+        who, rows = "This person has", Subscription.objects.filter(person_id=person_id)
+    else:
+        who = "This organization has" if organization_id else "There are, for all organizations together,"
+        rows = Subscription.objects.filter(Q(organization_id=organization_id), person_id=None)
+    if rows.count() >= most:
+        raise TooManySubscriptions(
+            f"{who} {most:,} subscriptions already. Delete one first. Whoever runs this installation can raise the "
+            "setting SUBSCRIPTIONS_PER_ORGANIZATION."
+        )
 
 
 def _checked_seconds(seconds: int) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db.models.functions import Now
 from django.test import Client
 from pytest_django import Settings
 
@@ -20,6 +21,7 @@ from orgs.access.caller import Caller
 from orgs.access.models import Role
 from orgs.audit.models import AuditEntry
 from orgs.tests.api import Api, kind_of
+from orgs.tests.people import shown, signed_in
 
 pytestmark = pytest.mark.django_db
 ADDRESS = "/v1/queue/artifacts"
@@ -98,3 +100,24 @@ def test_a_job_cannot_name_the_file_of_another_organization(cast: Cast) -> None:
     assert find_upload(Caller("key:x", Role.OPERATOR), artifact_id).pk == artifact_id
     with pytest.raises(ArtifactNotFound, match=f"no artifact {artifact_id}"):
         find_upload(Caller("key:x", Role.OPERATOR, cast.acme.pk), artifact_id)
+
+
+def test_an_organization_has_no_more_uploaded_files_than_the_setting_allows(cast: Cast, settings: Settings) -> None:
+    settings.UPLOADS_PER_ORGANIZATION = 2
+    key = key_for(cast.acme)
+    kept = [upload(key).json()["id"] for _ in range(2)]
+    refused = upload(key)
+    assert (refused.status_code, kind_of(refused), len(stored())) == (409, "too-many-uploads", 2)
+    assert "UPLOADS_PER_ORGANIZATION" in refused.json()["detail"]
+    assert [upload(key_for(other)).status_code for other in (cast.north, cast.rival, None)] == [201] * 3
+    Artifact.objects.filter(pk=kept[0]).update(expires_at=Now())
+    assert [upload(key).status_code for _ in range(2)] == [201, 409]
+
+
+def test_the_form_says_that_there_are_too_many_uploaded_files(db: None, settings: Settings) -> None:
+    settings.UPLOADS_PER_ORGANIZATION = 1
+    upload(key_for())
+    sent = {"file": SimpleUploadedFile("users.csv", CONTENT), "reason": "tonight"}
+    page = shown(signed_in("operator").post("/admin/jobs/artifact/add/", sent))
+    assert "There are, for all organizations together, 1 uploaded artifacts already." in page
+    assert Artifact.objects.count() == 1

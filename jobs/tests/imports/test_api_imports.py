@@ -6,6 +6,7 @@ import csv
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 
 from conftest import Cast
 from jobs.engine.models import Job
@@ -265,3 +266,19 @@ def test_the_audit_log_names_who_asked_for_the_import_and_why(cast: Cast, admin_
     }
     [request] = AuditEntry.objects.filter(action="organizations.import_request")
     assert (request.reason, request.details["dryRun"]) == ("new names", False)
+
+
+def test_an_organization_has_no_more_files_of_imports_than_the_setting_allows(
+    cast: Cast, settings: Settings, acme_key: str, admin_key: str
+) -> None:
+    settings.UPLOADS_PER_ORGANIZATION = 1
+    content = file_of("acme,Acme,", "milan,Milan,south")
+    job_id = started(upload(acme_key, content, "dryRun=true"))
+    work()
+    refused = upload(acme_key, content)
+    assert (refused.status_code, kind_of(refused), ImportFile.objects.count()) == (409, "too-many-uploads", 1)
+    assert "UPLOADS_PER_ORGANIZATION" in refused.json()["detail"]
+    started(upload(admin_key, file_of("oslo,Oslo,south"), "dryRun=true"))
+    started(Api(acme_key).post(f"{IMPORTS}/{job_id}/apply"))  # the file is there already
+    work()
+    started(upload(acme_key, content))  # the file of an import goes with its end

@@ -291,3 +291,29 @@ def test_a_delivery_that_is_sent_ends_its_job_with_one_statement(mail: MailServe
     assert len(of_deliveries) == 2 * 3  # read, count the attempt, record the acceptance
     assert [each["sql"] for each in captured if each["sql"].startswith("SELECT") and "FOR UPDATE" in each["sql"]] == []
     assert Job.objects.filter(status="COMPLETED").count() == 2
+
+
+def test_an_organization_has_no_more_subscriptions_than_the_setting_allows(cast: Cast, settings: Any) -> None:
+    settings.SUBSCRIPTIONS_PER_ORGANIZATION = 2
+    acme = Api(_key("acme", Role.OPERATOR, organization=cast.acme))
+    made = [acme.post(SUBSCRIPTIONS, HOOK).json()["id"] for _ in range(2)]
+    refused = acme.post(SUBSCRIPTIONS, HOOK)
+    assert (refused.status_code, kind_of(refused)) == (409, "too-many-subscriptions")
+    assert "SUBSCRIPTIONS_PER_ORGANIZATION" in refused.json()["detail"]
+    others: list[dict[str, Any]] = [{"organizationId": cast.north.pk}, {"organizationId": cast.rival.pk}, {}]
+    everybody = Api(_key("all", Role.OPERATOR))
+    assert [everybody.post(SUBSCRIPTIONS, HOOK | other).status_code for other in others] == [201] * 3
+    assert everybody.post(SUBSCRIPTIONS, HOOK | {"organizationId": cast.acme.pk}).status_code == 409
+    assert acme.delete(f"{SUBSCRIPTIONS}/{made[0]}").status_code == 204
+    assert acme.post(SUBSCRIPTIONS, HOOK).status_code == 201
+
+
+def test_the_subscriptions_of_people_count_for_each_person(db: None, settings: Any) -> None:
+    settings.SUBSCRIPTIONS_PER_ORGANIZATION = 1
+    everybody = Api(_key("all", Role.OPERATOR))
+    for name in ("ada", "olga"):
+        get_user_model().objects.create_user(name, email=f"{name}@example.com")
+    mail = HOOK | {"channel": "email", "to": "ada@example.com"}
+    told = [everybody.post(SUBSCRIPTIONS, mail | {"person": name}).status_code for name in ("ada", "olga", "ada")]
+    assert told == [201, 201, 409]
+    assert everybody.post(SUBSCRIPTIONS, HOOK).status_code == 201
