@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from orgs.audit import audit_log
 from orgs.errors import DuplicateOrganizationKey, OrganizationHasChildren, OrganizationNotFound
@@ -26,9 +26,14 @@ def create(*, name: str, key: str, parent_id: int | None = None, reason: str = "
     with transaction.atomic():
         locks.lock_trees_for_writing(parent_id)
         if Organization.objects.filter(key=key).exists():
-            raise DuplicateOrganizationKey(f"The key {key!r} is taken. Choose another, for instance with a prefix.")
+            raise _duplicate(key)
         organization = Organization(name=name, key=key, parent_id=parent_id)
-        organization.save()
+        try:
+            organization.save()
+        except IntegrityError as error:  # somebody has created it in another tree meanwhile
+            if Organization.objects.filter(key=key).exists():
+                raise _duplicate(key) from error
+            raise
         _record("organization.create", organization, reason, name=name, parentId=parent_id)
     return organization
 
@@ -112,6 +117,10 @@ def check_and_repair() -> TreeCheck:
 def _record(action: str, organization: Organization, reason: str, **details: Any) -> None:
     subject = f"organization:{organization.key}"
     audit_log.record(action, subject, organization_id=organization.pk, reason=reason, **details)
+
+
+def _duplicate(key: str) -> DuplicateOrganizationKey:
+    return DuplicateOrganizationKey(f"The key {key!r} is taken. Choose another, for instance with a prefix.")
 
 
 def _get(organization_id: int) -> Organization:

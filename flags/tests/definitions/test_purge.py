@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
@@ -25,7 +26,7 @@ from jobs.tests.engine_steps import LONG_AGO, make_due, statuses
 from jobs.tests.races.threads import Background
 from orgs.audit.models import AuditEntry
 from orgs.tests.api import Api, kind_of
-from orgs.tree import tree_operations
+from orgs.tree import locks, tree_operations
 from orgs.tree.models import Organization
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -225,14 +226,17 @@ def test_a_propagation_that_is_under_way_leaves_no_rows_behind(
     assert carried.status == "COMPLETED"
 
 
-def test_a_chunk_that_is_being_written_is_waited_for(cast: Cast) -> None:
-    """Its row is not committed, thus not seen, when the purge begins."""
+def test_a_chunk_that_is_being_written_is_waited_for(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its row is not committed, thus not seen, when the purge begins. Who writes meanwhile does not wait."""
     service.create(key="f", values={}, by="user:olga")
+    waits, wait = threading.Event(), locks.wait_for_present_holders
+    monkeypatch.setattr(locks, "wait_for_present_holders", lambda check: wait(lambda: (waits.set(), check())))
     with transaction.atomic():
         put(cast.oslo, "other")  # holds the tree lock shared, as every chunk
         with transaction.atomic():
             purging_worker = Background(lambda: (purge(), runner.run_next("default")))
-            purging_worker.wait_until_blocked()
+            assert waits.wait(10)
+        Background(lambda: put(cast.bergen, "another")).result()
         FlagState.objects.create(
             organization=cast.rome,
             flag_id=Flag.objects.get(key="f").pk,

@@ -15,7 +15,7 @@ from jobs.tests.races.threads import Background
 from orgs.access.caller import Caller
 from orgs.access.models import Role
 from orgs.access.visible_organizations import hold_visible_organization
-from orgs.errors import OrganizationNotFound
+from orgs.errors import DuplicateOrganizationKey, OrganizationNotFound
 from orgs.tests.trees import get, import_rows, paths
 from orgs.tree import integrity, locks, tree_operations
 from orgs.tree.models import Organization
@@ -132,6 +132,16 @@ def test_roots_are_created_at_once_and_get_trees_of_their_own(cast: Cast) -> Non
         tree_operations.create(key="below", name="Below", parent_id=first.pk)
     assert len({get(key).tree_id for key in ("acme", "rival", "first", "second")}) == 4
     assert second.tree_id != first.tree_id
+    assert integrity.find_problems().sound
+
+
+def test_of_two_who_create_the_same_key_in_two_trees_one_hears_that_it_is_taken(cast: Cast) -> None:
+    with transaction.atomic():
+        tree_operations.create(key="same", name="Same", parent_id=cast.acme.pk)
+        late = Background(lambda: tree_operations.create(key="same", name="Same", parent_id=cast.rival.pk))
+        late.wait_until_blocked()
+    with pytest.raises(DuplicateOrganizationKey):
+        late.result()
     assert integrity.find_problems().sound
 
 
@@ -280,3 +290,46 @@ def test_a_caller_with_a_scope_does_not_hold_up_the_trees_of_others(cast: Cast) 
 
         with pytest.raises(OrganizationNotFound):
             Background(name_another_tree).result()
+
+
+def hold_for_reading_until(done: threading.Event, held: threading.Event, organization_id: int) -> None:
+    with transaction.atomic():
+        locks.lock_trees_for_reading(organization_id)
+        held.set()
+        assert done.wait(10)
+
+
+def test_a_wait_for_the_present_holders_is_not_for_those_who_come_later(cast: Cast) -> None:
+    """The first holder ends while the second one, who has come meanwhile, still holds its tree."""
+    events = [threading.Event() for _ in range(4)]
+    first_done, first_held, second_done, second_held = events
+    first = Background(lambda: hold_for_reading_until(first_done, first_held, cast.acme.pk))
+    assert first_held.wait(10)
+    second: list[Background] = []
+
+    def check() -> None:
+        if not second:
+            second.append(Background(lambda: hold_for_reading_until(second_done, second_held, cast.acme.pk)))
+            assert second_held.wait(10)
+            first_done.set()
+
+    try:
+        locks.wait_for_present_holders(check)
+        assert not second_done.is_set()
+        assert not first.is_running
+        assert second[0].is_running
+    finally:
+        for event in events:
+            event.set()
+    first.result()
+    second[0].result()
+
+
+def test_a_wait_for_the_present_holders_ends_when_the_check_says_so(cast: Cast) -> None:
+    def cancelled() -> None:
+        raise InterruptedError
+
+    with transaction.atomic():
+        locks.lock_trees_for_reading(cast.acme.pk)
+        with pytest.raises(InterruptedError):
+            Background(lambda: locks.wait_for_present_holders(cancelled)).result()

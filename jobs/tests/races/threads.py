@@ -47,6 +47,10 @@ class Background:
             assert self._thread.is_alive(), f"it did not wait: {self._result!r} {self._error!r}"
             time.sleep(0.005)
 
+    @property
+    def is_running(self) -> bool:
+        return self._thread.is_alive()
+
     def result(self) -> Any:
         """What it returned; raises what it raised."""
         self._thread.join(timeout=30)
