@@ -230,7 +230,12 @@ def test_a_chunk_that_is_being_written_is_waited_for(cast: Cast, monkeypatch: py
     """Its row is not committed, thus not seen, when the purge begins. Who writes meanwhile does not wait."""
     service.create(key="f", values={}, by="user:olga")
     waits, wait = threading.Event(), locks.wait_for_present_holders
-    monkeypatch.setattr(locks, "wait_for_present_holders", lambda check: wait(lambda: (waits.set(), check())))
+
+    def tell(check: Callable[[], object]) -> None:
+        check()
+        waits.set()
+
+    monkeypatch.setattr(locks, "wait_for_present_holders", lambda check: wait(lambda: tell(check)))
     with transaction.atomic():
         put(cast.oslo, "other")  # holds the tree lock shared, as every chunk
         with transaction.atomic():
