@@ -55,6 +55,11 @@ class EnqueueForm(forms.Form):
         max_length=MAX_UNIQUE_KEY_LENGTH,
         help_text="Optional. As long as a job of this kind with the key is open, no second one is created.",
     )
+    replace = forms.BooleanField(
+        required=False,
+        label="Replace the waiting job",
+        help_text="If a job with the key waits and has not begun, it gets these arguments and this time.",
+    )
     reason = reason_field()
 
     def __init__(self, kind: JobKind, caller: Caller, data: Any = None) -> None:
@@ -113,7 +118,9 @@ class EnqueuePages(Pages):
 
     def _show(self, request: HttpRequest, done: Enqueued, reason: str) -> HttpResponse:
         text = f"Job {done.job.pk} is enqueued in the queue {done.job.queue}."
-        if done.is_deduplicated:
+        if done.is_replaced:
+            text = f"Job {done.job.pk} waited with this unique key, and does now what you ask for."
+        elif done.is_deduplicated:
             text = f"Job {done.job.pk} has this unique key already, so no second job is created."
         self.message_user(request, text)
         return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[done.job.pk]))
@@ -133,6 +140,7 @@ def enqueue_as(caller: Caller, kind: JobKind, form: EnqueueForm, arguments: Argu
         run_at=values["run_at"],
         priority=values["priority"],
         unique_key=values["unique_key"],
+        replace=values["replace"],
         reason=values["reason"],
     )
 

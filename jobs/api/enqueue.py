@@ -49,6 +49,7 @@ class EnqueueJob(Endpoint):
         """Enqueue a job of any kind that `GET /v1/queue/kinds` lists.
 
         A job with a `uniqueKey` that an open job has already is not created: the answer is 200 and names the open one.
+        With `replace`, the open one gets what this request asks for, unless it has begun.
         A bound access key enqueues jobs for its own subtree only.
         """
         return self.enqueue(EnqueueInput.read(request))

@@ -8,7 +8,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from flagsite.core import example_names as names
-from flagsite.core.api.input import Text, WriteInput
+from flagsite.core.api.input import StrictBoolean, Text, WriteInput
 from flagsite.core.api.times import Time
 from jobs.api.queue_serializers import QueueName
 from jobs.api.serializers import tracking_url
@@ -20,7 +20,7 @@ from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody
 
 LONGEST_WAIT = 30 * 86_400
 ENQUEUED = {"jobId": 7, "kind": "cleanup", "queue": "cleanup", "status": "PENDING", "deduplicated": False,
-            "inline": False, "trackingUrl": "/job-status/7"}  # fmt: skip
+            "replaced": False, "inline": False, "trackingUrl": "/job-status/7"}  # fmt: skip
 CLEANUP = {
     "name": "cleanup",
     "summary": "Delete what ended long ago.",
@@ -89,6 +89,11 @@ class JobInput(WriteInput):
         required=False,
         help_text="How long the key holds: open (the default) until the work has ended, waiting until the job starts.",
     )
+    replace = StrictBoolean(
+        required=False,
+        default=False,
+        help_text="Whether the job that has the `uniqueKey` gets what this request asks for, if it has not begun.",
+    )
     correlationId = Text(
         source="correlation_id",
         required=False,
@@ -134,6 +139,7 @@ class NamedJobInput(JobInput):
     examples=[
         OpenApiExample("Enqueued", value=ENQUEUED, status_codes=[202]),
         OpenApiExample("Open already", value=ENQUEUED | {"deduplicated": True}, status_codes=[200]),
+        OpenApiExample("Replaced", value=ENQUEUED | {"deduplicated": True, "replaced": True}, status_codes=[200]),
     ]
 )
 class EnqueuedSerializer(serializers.Serializer[Enqueued]):
@@ -145,6 +151,9 @@ class EnqueuedSerializer(serializers.Serializer[Enqueued]):
     status = serializers.CharField(source="job.status")
     deduplicated = serializers.BooleanField(
         source="is_deduplicated", help_text="Whether an open job had the unique key, so that no job was created."
+    )
+    replaced = serializers.BooleanField(
+        source="is_replaced", help_text="Whether the job that has the key waits with what this request asks for."
     )
     inline = serializers.BooleanField(
         source="is_inline", help_text="Whether the job ran at once, because a gate of the queue is off."

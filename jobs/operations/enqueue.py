@@ -23,7 +23,7 @@ from jobs.engine.kinds import JobKind, enqueueable_kinds, kind_named
 from jobs.engine.lifecycle import Uniqueness
 from jobs.engine.models import Job
 from jobs.errors import InvalidJobArguments, UnknownKind
-from jobs.operations import gates
+from jobs.operations import gates, replacing
 from jobs.operations.argument_words import MOST_ERRORS, errors_in_words
 from orgs.access import requesters
 from orgs.access.caller import Caller
@@ -47,6 +47,8 @@ class Enqueued:
 
     job: Job
     is_deduplicated: bool = False
+    is_replaced: bool = False
+    """Whether the job that was there waits with what this request asks for."""
     is_inline: bool = False
     """Whether the job has run at once in this process, because a gate of the queue is off."""
 
@@ -94,9 +96,11 @@ def enqueue(
     start_within: timedelta | None = None,
     correlation_id: str = "",
     unique: Uniqueness | None = None,
+    replace: bool = False,
 ) -> Enqueued:
     """Check the arguments by the schema of the kind, and create a job, or find the open one with the same unique key.
 
+    With `replace`, the one that was found gets what this request asks for, unless an attempt of it has begun.
     `by` is the actor, `organization_id` the organization for which the job works, and `run_at` the time at which the
     job is due; None means now. `priority` None takes the one of the trigger. The job waits in `queue`, or in the queue
     of its kind. If a gate of the queue is off, a job that is due runs before the function returns, for 30 seconds at
@@ -113,11 +117,13 @@ def enqueue(
     values = checked_arguments(job_kind, arguments or {})
     context = actor.current()
     RequestChecks(by or context.actor).check(job_kind, values, organization_id=organization_id)
+    if replace:
+        replacing.check_may_be_replaced(job_kind, unique.key if unique else "")
     if unique is None and (key := own_key(job_kind, values, run_at)) is not None:
         unique = Uniqueness(key)
     unit = correlation_id or context.correlation_id or uuid4().hex
     is_inline = _runs_at_once(Job.Trigger(trigger), run_at, organization_id=organization_id, unit=unit)
-    columns = {
+    columns: dict[str, Any] = {
         "queue": queue, "arguments": values, "organization_id": organization_id,
         "requested_by": by or context.actor, "correlation_id": correlation_id or context.correlation_id,
         "reason": reason, "priority": PRIORITIES[trigger] if priority is None else priority, "trigger": trigger,
@@ -129,6 +135,8 @@ def enqueue(
         except IntegrityError:
             if unique is None:
                 raise
+        if replace and (replaced := replacing.replace_waiting(job_kind, is_inline=is_inline, **columns)) is not None:
+            return Enqueued(replaced, is_deduplicated=True, is_replaced=True, is_inline=is_inline)
         same = Job.objects.filter(unique_key=unique.key).first()
         if same is not None:  # else it has ended meanwhile, and the key is free
             return Enqueued(same, is_deduplicated=True)

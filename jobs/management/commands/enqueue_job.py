@@ -56,6 +56,9 @@ class Command(OperatorCommand):
             default=Job.Uniqueness.OPEN.value,
             help="how long the key holds",
         )
+        parser.add_argument(
+            "--replace", action="store_true", help="give the job that has the key these arguments, if it has not begun"
+        )
         parser.add_argument("--correlation-id", type=limited_text(MAX_CORRELATION_ID_LENGTH), default="", metavar="ID")
         add_reason(parser)
 
@@ -70,7 +73,7 @@ class Command(OperatorCommand):
         trigger: str,
         **options: Any,
     ) -> Answer:
-        names = ("queue", "priority", "unique_key", "unique_while", "correlation_id", "reason")
+        names = ("queue", "priority", "unique_key", "unique_while", "replace", "correlation_id", "reason")
         done = enqueue_for(
             everything(),
             kind=kind,
@@ -82,6 +85,8 @@ class Command(OperatorCommand):
             **{name: options[name] for name in names},
         )
         text = f"Job {done.job.pk} of the kind {kind} is {done.job.status} in the queue {done.job.queue}."
-        if done.is_deduplicated:
+        if done.is_replaced:
+            text = f"Job {done.job.pk} waited with this unique key, and does now what you ask for."
+        elif done.is_deduplicated:
             text = f"Job {done.job.pk} has this unique key already, and is {done.job.status}."
         return Answer(EnqueuedSerializer(done).data, [text])
