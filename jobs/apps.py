@@ -26,7 +26,7 @@ class JobsConfig(AppConfig):
             telling,  # noqa: F401 - a maintenance task
         )
         from jobs.operations import cleanup  # noqa: PLC0415
-        from jobs.tree_changes import deletion_job  # noqa: PLC0415 - registers a kind of job
+        from jobs.tree_changes import deletion_job, move_job  # noqa: PLC0415 - register kinds of jobs
         from jobs.upkeep import maintenance_job, old_rows  # noqa: F401, PLC0415 - registers a kind of job
         from orgs.tree import large_changes  # noqa: PLC0415
         from orgs.tree.signals import organizations_removing  # noqa: PLC0415
@@ -38,6 +38,7 @@ class JobsConfig(AppConfig):
             retention.OLD_ARTIFACTS, retention.ORPHANS,
         )  # fmt: skip
         large_changes.deletions.append(deletion_job.start)
+        large_changes.moves.append(move_job.start)
         organizations_removing.connect(
             subscriptions.remove_with_organizations, dispatch_uid="jobs.remove_subscriptions"
         )

@@ -289,6 +289,7 @@ def _move_sentences(organization: Organization, parent: Organization | None) -> 
     target = f"below {parent.name} ({parent.key})" if parent else "to a new tree, as its root"
     count = organization.descendant_count + 1
     moves = "1 organization moves" if count == 1 else f"{count:,} organizations move"
-    return [f"{moves} {target}."] + [
+    job = _job_sentence(organization, "moves them") if organization.parent_id != (parent and parent.pk) else []
+    return [f"{moves} {target}.", *job] + [
         sentence for preview in move_previews for sentence in preview(organization, parent)
     ]

@@ -91,15 +91,21 @@ class OneOrganization(Endpoint):
         operation_id="changeOrganization",
         summary="Rename or move an organization",
         request=OrganizationChanges,
-        responses=PlacedOrganizationSerializer,
+        responses={200: PlacedOrganizationSerializer, 202: ChangeStartedSerializer},
         tags=["organizations"],
     )
     @idempotent
     def patch(self, request: Request, organization: Reference) -> Response:
-        """Rename or move an organization. A moved subtree takes over the flag states of its new parent."""
+        """Rename or move an organization. A moved subtree takes over the flag states of its new parent.
+
+        202: more than TREE_INLINE_ORGANIZATIONS organizations move, so a job moves them. A new name is written at once.
+        """
         changes = OrganizationChanges.read(request)
         operation = authorized_operations.move if "parent" in changes else authorized_operations.rename
-        return Response(PlacedOrganizationSerializer(operation(self.caller, organization, **changes)).data)
+        done = operation(self.caller, organization, **changes)
+        if isinstance(done, StartedJob):
+            return _started(done, "A job moves the organization with everything below it")
+        return Response(PlacedOrganizationSerializer(done).data)
 
     @extend_schema(
         operation_id="deleteOrganization",

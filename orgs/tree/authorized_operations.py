@@ -11,6 +11,7 @@ from orgs.access import visible_organizations
 from orgs.access.caller import Caller
 from orgs.access.removal import check_without_staff
 from orgs.access.visible_organizations import OrganizationName
+from orgs.errors import MoveUnderOwnDescendant
 from orgs.tree import large_changes, locks, tree_operations
 from orgs.tree.large_changes import StartedJob
 from orgs.tree.models import Organization
@@ -42,11 +43,12 @@ def move(
     parent: OrganizationName | None,
     name: str | None = None,
     reason: str = "",
-) -> Organization:
+) -> Organization | StartedJob:
     """Move an organization if the caller may; with `name`, rename it too.
 
-    A parent that the caller may not see is allowed if the organization is below it already. Raises OrganizationNotFound
-    and the errors of `check_placement` and `tree_operations.move`.
+    If many organizations move (`large_changes.is_large`), start the job that moves them, and return the job. A parent
+    that the caller may not see is allowed if the organization is below it already. Raises OrganizationNotFound and the
+    errors of `check_placement` and `tree_operations.move`.
     """
     with transaction.atomic():
         locks.lock_trees_for_writing(*visible_organizations.in_trees_to_lock(caller, organization, parent))
@@ -57,7 +59,16 @@ def move(
             parent_id = visible_organizations.check_placement(caller, organization_id=found.pk, parent=parent)
         if name is not None:
             tree_operations.rename(organization_id=found.pk, name=name, reason=reason)
+        if parent_id != found.parent_id and large_changes.is_large(found):
+            check_not_below(found, parent_id)
+            return large_changes.start_move(found, parent_id, by=caller.name, reason=reason)
         return tree_operations.move(organization_id=found.pk, parent_id=parent_id, reason=reason)
+
+
+def check_not_below(organization: Organization, parent_id: int | None) -> None:
+    """Check that the new parent is not below the organization. Raises MoveUnderOwnDescendant."""
+    if parent_id is not None and Organization.objects.under(organization).filter(pk=parent_id).exists():
+        raise MoveUnderOwnDescendant
 
 
 def delete(

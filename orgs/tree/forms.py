@@ -13,7 +13,6 @@ from flagsite.core.words import counted
 from orgs.access.caller import Caller
 from orgs.access.organization_picker import OrganizationField
 from orgs.access.visible_organizations import check_placement
-from orgs.errors import MoveUnderOwnDescendant
 from orgs.tree import authorized_operations
 from orgs.tree.large_changes import StartedJob
 from orgs.tree.models import ORGANIZATION_KEY, Organization
@@ -96,7 +95,7 @@ def _create(caller: Caller, organization: Organization, values: dict[str, Any]) 
     return authorized_operations.create(caller, parent=organization.pk, **fields)
 
 
-def _move(caller: Caller, organization: Organization, values: dict[str, Any]) -> Organization:
+def _move(caller: Caller, organization: Organization, values: dict[str, Any]) -> Organization | StartedJob:
     parent = values["parent"]
     parent_id = parent.pk if parent else None
     return authorized_operations.move(caller, organization.pk, parent=parent_id, reason=values["reason"])
@@ -142,6 +141,6 @@ OPERATIONS = {
 
 def check_move(caller: Caller, organization: Organization, parent: Organization | None) -> None:
     """Check that a move is possible, before the page asks for a confirmation. Raises FlagsiteError."""
-    check_placement(caller, organization_id=organization.pk, parent=parent.pk if parent else None)
-    if parent is not None and Organization.objects.under(organization).filter(pk=parent.pk).exists():
-        raise MoveUnderOwnDescendant
+    parent_id = parent.pk if parent else None
+    check_placement(caller, organization_id=organization.pk, parent=parent_id)
+    authorized_operations.check_not_below(organization, parent_id)

@@ -34,8 +34,11 @@ class StartedJob:
 
 Deletion = Callable[[Organization, Request], int]
 """Creates the job that deletes an organization with everything below it, or finds the open one; returns its id."""
+Move = Callable[[Organization, int | None, Request], int]
+"""Creates the job that moves an organization (None: to a root), or finds the open one; returns its id."""
 deletions: list[Deletion] = []
-"""The function that creates jobs of deletions. There is one."""
+moves: list[Move] = []
+"""The functions that create these jobs. There is one of each."""
 
 
 def is_large(organization: Organization) -> bool:
@@ -47,6 +50,12 @@ def start_deletion(organization: Organization, *, by: str, reason: str = "") -> 
     """Let a job delete the organization with everything below it, in the transaction of the calling code."""
     [start] = deletions
     return StartedJob(start(organization, _request(by, reason)), organization)
+
+
+def start_move(organization: Organization, parent_id: int | None, *, by: str, reason: str = "") -> StartedJob:
+    """Let a job move the organization below the parent, in the transaction of the calling code. None: to a root."""
+    [start] = moves
+    return StartedJob(start(organization, parent_id, _request(by, reason)), organization)
 
 
 def _request(by: str, reason: str) -> Request:

@@ -130,9 +130,7 @@ DELETION = {
 }
 
 
-@extend_schema_serializer(
-    examples=[OpenApiExample("A deletion of many organizations", value=DELETION, status_codes=[202])]
-)
+@extend_schema_serializer(examples=[OpenApiExample("A deletion", value=DELETION, status_codes=[202])])
 class ChangeStartedSerializer(serializers.Serializer[dict[str, Any]]):
     """The answer if a job carries out a change of many organizations."""
 

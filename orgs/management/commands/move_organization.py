@@ -9,13 +9,14 @@ from django.core.management.base import CommandParser
 from flagsite.core.console.arguments import add_reason
 from flagsite.core.console.command import Answer, OperatorCommand
 from orgs.tree import authorized_operations
-from orgs.tree.console import answer_of, everything
+from orgs.tree.console import answer_of, answer_of_job, everything
+from orgs.tree.large_changes import StartedJob
 
 
 class Command(OperatorCommand):
     help = (
         "Move an organization with everything below it below another parent. It takes over the flag states of the new "
-        "parent."
+        "parent. If more than TREE_INLINE_ORGANIZATIONS organizations move, a job moves them."
     )
 
     def add_options(self, parser: CommandParser) -> None:
@@ -26,4 +27,5 @@ class Command(OperatorCommand):
         add_reason(parser)
 
     def answer(self, *, organization: str, parent: str | None, **options: Any) -> Answer:
-        return answer_of(authorized_operations.move(everything(), organization, parent=parent), "moved")
+        done = authorized_operations.move(everything(), organization, parent=parent)
+        return answer_of_job(done, "moves") if isinstance(done, StartedJob) else answer_of(done, "moved")
