@@ -22,6 +22,7 @@ from unfold.decorators import action as theme_action
 from flagsite.core import actor
 from flagsite.core.admin.capped_paginator import CappedPaginator
 from flagsite.core.admin.reason_form import ReasonForm
+from flagsite.core.errors import FlagsiteError
 from flagsite.core.ids import id_in
 from flagsite.core.reading_pages import only_reads
 from jobs.admin import job_page
@@ -33,7 +34,9 @@ from jobs.engine.models import Job, JobQuerySet
 from jobs.operations import bulk, bulk_job, cleanup, job_operations
 from jobs.operations.bulk import OPERATIONS, BulkOperation, BulkSelection
 from jobs.operations.job_operations import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from jobs.operations.priorities import check_priority
 from jobs.templatetags.job_formats import work
+from orgs.access.caller import Caller
 from orgs.access.live_pages import fragment
 from orgs.access.models import Role
 from orgs.access.operator_admin import OperatorAdmin, SingleCountChangeList, came_from, clipped, may, require_caller
@@ -56,10 +59,19 @@ class JobOperationForm(ReasonForm):
     field_order = ("priority", "reason")
     priority = forms.IntegerField(min_value=LOWEST_PRIORITY, max_value=HIGHEST_PRIORITY)
 
-    def __init__(self, operation: BulkOperation, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, operation: BulkOperation, caller: Caller, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._caller = caller
         if operation.name != "priority":
             del self.fields["priority"]
+
+    def clean_priority(self) -> int:
+        priority: int = self.cleaned_data["priority"]
+        try:
+            check_priority(self._caller, priority)
+        except FlagsiteError as error:
+            raise forms.ValidationError(error.detail) from None
+        return priority
 
 
 class JobList(SingleCountChangeList):
@@ -199,7 +211,8 @@ class JobAdmin(EnqueuePages, OperatorAdmin):
         Jobs that were created after the question are left out. For more than MAX_JOBS_IN_REQUEST jobs the function
         creates a bulk job and redirects to its page.
         """
-        form = JobOperationForm(operation, request.POST if "confirmed" in request.POST else None)
+        caller = require_caller(request)
+        form = JobOperationForm(operation, caller, request.POST if "confirmed" in request.POST else None)
         newest = id_in(request.POST.get("newest", "")) or newest_id()
         jobs = jobs.filter(pk__lte=newest)
         selection = bulk.count_selection(jobs, operation)
@@ -207,7 +220,7 @@ class JobAdmin(EnqueuePages, OperatorAdmin):
             context = self._question(request, jobs, operation, selection) | {"form": form, "newest": newest}
             context["back"] = back or request.get_full_path()
             return TemplateResponse(request, "admin/jobs/job/confirm.html", self._frame(request) | context)
-        caller, values = require_caller(request), form.cleaned_data
+        values = form.cleaned_data
         if selection.applicable > bulk.MAX_JOBS_IN_REQUEST:
             job = bulk_job.start(
                 jobs, operation, selection, by=caller.name, organization_id=caller.organization_id, **values

@@ -106,15 +106,16 @@ class JobInput(WriteInput):
     examples=[
         OpenApiExample("Now", value={"kind": "cleanup", "reason": "The disk is nearly full."}),
         OpenApiExample(
-            "Tonight, and only once",
-            value={"kind": "cleanup", "trigger": "event", "runAt": "2026-12-01T01:00:00Z", "uniqueKey": "tonight"},
+            "At a later time",
+            value={"kind": "cleanup", "trigger": "event", "runAt": "2026-12-01T01:00:00Z"},
         ),
         OpenApiExample(
-            "A report",
+            "A report, and only once",
             value={
                 "kind": "report",
                 "organizationId": names.NORWAY,
                 "arguments": {"report": "usage", "period": "last-month", "format": "pdf"},
+                "uniqueKey": "report of the month",
             },
         ),
     ]
@@ -128,7 +129,7 @@ class EnqueueInput(JobInput):
 @extend_schema_serializer(
     examples=[
         OpenApiExample("Now", value={"reason": "The disk is nearly full."}),
-        OpenApiExample("Only once", value={"trigger": "event", "uniqueKey": "tonight"}),
+        OpenApiExample("By an event", value={"trigger": "event"}),
     ]
 )
 class NamedJobInput(JobInput):

@@ -13,6 +13,7 @@ from flagsite.core.db.snapshot import snapshot
 from jobs.api.queue_serializers import NewQueue, PriorityInput, QueueChanges, QueueSerializer, QueuesSerializer
 from jobs.engine.chains import job_for
 from jobs.operations import job_operations, queue_operations
+from jobs.operations.priorities import check_priority
 from orgs.access.endpoints import Endpoint
 from orgs.access.models import Role
 from orgs.idempotency.stored_answers import idempotent
@@ -163,6 +164,7 @@ class PriorityOfJob(Endpoint):
         """The waiting job with the highest priority starts first. Retries keep the priority."""
         job = job_for(self.caller, job_id)
         values = PriorityInput.read(request)
+        check_priority(self.caller, values["priority"])
         changed = job_operations.set_priority(job_id=job.pk, by=self.caller.name, reason=self.reason, **values)
         return Response({"priority": changed.priority})
 

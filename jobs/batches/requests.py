@@ -15,6 +15,7 @@ from jobs.batches.serializers import BatchInput
 from jobs.engine.models import Job
 from jobs.errors import InvalidBatch
 from jobs.operations.enqueue import check_may_enqueue
+from jobs.operations.priorities import check_priority
 from orgs.access.caller import Caller
 from orgs.access.visible_organizations import find_visible_organization, find_visible_organizations
 
@@ -39,6 +40,7 @@ def create_for(caller: Caller, values: Mapping[str, Any], *, reason: str = "") -
     of `members_for` and of `create_batch`.
     """
     given = dict(values)
+    check_priority(caller, given.get("priority"))
     members = members_for(caller, given.pop("members"))
     named, on_finish = given.pop("organization", None), given.pop("on_finish", None)
     if on_finish:

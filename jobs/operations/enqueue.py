@@ -25,6 +25,7 @@ from jobs.engine.models import Job
 from jobs.errors import InvalidJobArguments, UnknownKind
 from jobs.operations import gates, replacing
 from jobs.operations.argument_words import MOST_ERRORS, errors_in_words
+from jobs.operations.priorities import check_priority
 from orgs.access import requesters
 from orgs.access.caller import Caller
 from orgs.access.visible_organizations import OrganizationName, find_visible_organization
@@ -38,6 +39,8 @@ TRIGGER_CHOICES = [(trigger.value, trigger.label) for trigger in PRIORITIES]
 
 OTHER_NAMES = {"etl": "organization_import", "batch-prediction": "batch_evaluation", "retraining": "recalculation"}
 """Names under which other systems know a kind, for the addresses of HTTP."""
+HAS_OWN_KEY = "Jobs of the kind {} that are due now have a key of their own, so that the same work is open once only. \
+Leave this out."
 MAX_UNIQUE_KEY_LENGTH, MAX_CORRELATION_ID_LENGTH = 100, 128
 
 
@@ -66,12 +69,14 @@ def enqueue_for(
     """Enqueue a job in the name of a caller, which stays within its scope. `options` are those of `enqueue`.
 
     Without `organization`, the job works for what the caller sees. A caller with a scope may enqueue the kinds that
-    work for one organization, in their own queues, and has unique keys of its own. Raises the errors of `enqueue`,
+    work for one organization, in their own queues, has unique keys of its own, and gives no priority above that of an
+    event. Raises the errors of `enqueue`,
     RoleNeeded, OutsideOfYourSubtree, OrganizationNotFound, OrganizationAmbiguous.
     """
     kind = check_may_enqueue(caller, kind, options.get("arguments") or {}).name
     if caller.organization_id is not None and queue:
         raise OutsideOfYourSubtree("You are bound to an organization, and all organizations share the queues.")
+    check_priority(caller, options.get("priority"))
     organization_id = caller.organization_id
     if organization is not None:
         organization_id = find_visible_organization(caller, organization).pk
@@ -119,8 +124,7 @@ def enqueue(
     RequestChecks(by or context.actor).check(job_kind, values, organization_id=organization_id)
     if replace:
         replacing.check_may_be_replaced(job_kind, unique.key if unique else "")
-    if unique is None and (key := own_key(job_kind, values, run_at)) is not None:
-        unique = Uniqueness(key)
+    unique = _uniqueness(job_kind, own_key(job_kind, values, run_at), unique)
     unit = correlation_id or context.correlation_id or uuid4().hex
     is_inline = _runs_at_once(Job.Trigger(trigger), run_at, organization_id=organization_id, unit=unit)
     columns: dict[str, Any] = {
@@ -140,6 +144,18 @@ def enqueue(
         same = Job.objects.filter(unique_key=unique.key).first()
         if same is not None:  # else it has ended meanwhile, and the key is free
             return Enqueued(same, is_deduplicated=True)
+
+
+def _uniqueness(kind: JobKind, own: str | None, named: Uniqueness | None) -> Uniqueness | None:
+    """Return the key of a job: its own one by its kind, or the one that the request names. Raises InvalidJobArguments.
+
+    A job has one key only, and another one would let the same work be open twice.
+    """
+    if own is None:
+        return named
+    if named is not None:
+        raise InvalidJobArguments({"uniqueKey": HAS_OWN_KEY.format(kind.name)})
+    return Uniqueness(own)
 
 
 def own_key(kind: JobKind, arguments: Mapping[str, Any], run_at: datetime | None) -> str | None:

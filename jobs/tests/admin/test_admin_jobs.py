@@ -155,6 +155,16 @@ def test_an_operation_keeps_its_person_and_the_reason(cast: Cast) -> None:
     )  # fmt: skip
 
 
+def test_a_bound_person_does_not_put_jobs_before_those_of_all_others(cast: Cast) -> None:
+    job = job_of(cast.rome)
+    address, form = f"{LIST}{job.pk}/priority/do/", {"confirmed": "1", "reason": "x", "priority": "11"}
+    client = signed_in("operator", bound_to=cast.acme)
+    assert "The highest priority that you may give is 10." in shown(client.post(address, form))
+    client.post(address, form | {"priority": "10"})
+    job.refresh_from_db()
+    assert job.priority == 10
+
+
 @pytest.mark.parametrize("priority", ["", "101", "high"])
 def test_a_priority_that_is_none_is_refused_in_words(cast: Cast, priority: str) -> None:
     job = job_of(cast.oslo)

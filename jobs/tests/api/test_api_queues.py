@@ -74,6 +74,8 @@ def test_a_bound_operator_changes_the_priority_of_its_jobs_only(cast: Cast) -> N
     own, foreign = waiting(cast.oslo), waiting(cast.rome)
     assert bound.post(f"/v1/jobs/{own.pk}/priority", {"priority": 1}).status_code == 200
     assert kind_of(bound.post(f"/v1/jobs/{foreign.pk}/priority", {"priority": 1})) == "job-not-found"
+    assert kind_of(bound.post(f"/v1/jobs/{own.pk}/priority", {"priority": 11})) == "outside-of-your-subtree"
+    assert Job.objects.get(pk=own.pk).priority == 1
 
 
 @pytest.mark.parametrize(

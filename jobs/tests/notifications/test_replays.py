@@ -44,7 +44,7 @@ def ended(number: int, state: str = DeliveryState.FAILED, **columns: Any) -> lis
 
 
 def states() -> dict[int, str]:
-    return dict(Delivery.objects.values_list("pk", "state"))
+    return dict(Delivery.objects.order_by("pk").values_list("pk", "state"))
 
 
 @pytest.fixture

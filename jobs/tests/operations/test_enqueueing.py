@@ -22,6 +22,8 @@ from jobs.operations import job_operations
 from jobs.operations.argument_words import LONGEST_ERROR, MOST_ERRORS
 from jobs.operations.enqueue import argument_errors, enqueue
 from jobs.tests.engine_steps import lease_of
+from orgs.access import access_keys
+from orgs.access.models import Role
 from orgs.audit.models import AuditEntry
 from orgs.tests.api import Api, kind_of
 
@@ -127,6 +129,31 @@ def test_an_organization_is_refused_where_a_job_works_for_all(admin_key: str, ca
         message = f"Jobs of the kind {kind} work for all organizations. Leave this out."
         assert answer.json()["errors"] == [{"field": field, "message": message}]
     assert not Job.objects.exists()
+
+
+def test_a_request_names_no_other_key_where_the_kind_has_a_key_of_its_own(admin_key: str) -> None:
+    named = {"kind": "cleanup", "uniqueKey": "nightly"}
+    refused = Api(admin_key).post("/v1/queue/jobs", named)
+    assert (refused.status_code, kind_of(refused)) == (400, "invalid-job-arguments")
+    assert [error["field"] for error in refused.json()["errors"]] == ["uniqueKey"]
+    later = (timezone.now() + timedelta(days=1)).isoformat()
+    answers = [Api(admin_key).post("/v1/queue/jobs", named | {"runAt": later}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [202, 200], "a job for later has no key of its kind"
+    assert Api(admin_key).post("/v1/queue/jobs", {"kind": "cleanup"}).status_code == 202
+
+
+def test_a_bound_caller_does_not_put_its_jobs_before_those_of_all_others(cast: Cast, admin_key: str) -> None:
+    bound = Api(access_keys.create(name="bound", role=Role.OPERATOR, organization=cast.acme)[1])
+    job = {"kind": KIND, "arguments": {"upTo": 3}}
+    batch = {"name": "counts", "members": [job]}
+    for address, body in (("/v1/queue/jobs", job), ("/v1/queue/batches", batch)):
+        refused = bound.post(address, {**body, "priority": 11})
+        assert (refused.status_code, kind_of(refused)) == (403, "outside-of-your-subtree")
+        assert "highest priority that you may give is 10" in refused.json()["detail"]
+        assert not Job.objects.exists()
+    for address, body in (("/v1/queue/jobs", job), ("/v1/queue/batches", batch)):
+        assert bound.post(address, {**body, "priority": 10}).status_code in {201, 202}
+        assert Api(admin_key).post(address, {**body, "priority": 100}).status_code in {201, 202}
 
 
 def test_a_unique_key_of_waiting_jobs_is_free_once_the_job_runs() -> None:
