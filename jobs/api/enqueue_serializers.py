@@ -16,6 +16,7 @@ from jobs.engine.kinds import JobKind
 from jobs.engine.models import Job
 from jobs.operations.enqueue import MAX_CORRELATION_ID_LENGTH, MAX_UNIQUE_KEY_LENGTH, TRIGGER_CHOICES, Enqueued
 from jobs.operations.job_operations import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from jobs.operations.priorities import PRIORITY_HELP
 from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody
 
 LONGEST_WAIT = 30 * 86_400
@@ -67,7 +68,7 @@ class JobInput(WriteInput):
     )
     queue = QueueName(required=False, help_text="The queue in which the job waits; that of its kind if missing.")
     priority = serializers.IntegerField(
-        required=False, min_value=LOWEST_PRIORITY, max_value=HIGHEST_PRIORITY, help_text="Higher runs first."
+        required=False, min_value=LOWEST_PRIORITY, max_value=HIGHEST_PRIORITY, help_text=PRIORITY_HELP
     )
     runAt = Time(source="run_at", required=False, help_text="When the job is due; now if missing.")
     startWithinSeconds = serializers.IntegerField(

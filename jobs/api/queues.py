@@ -161,7 +161,10 @@ class PriorityOfJob(Endpoint):
     )
     @idempotent
     def post(self, request: Request, job_id: int) -> Response:
-        """The waiting job with the highest priority starts first. Retries keep the priority."""
+        """The waiting job with the highest priority starts first. Retries keep the priority.
+
+        A bound access key may give 10 at most, because all organizations share the workers.
+        """
         job = job_for(self.caller, job_id)
         values = PriorityInput.read(request)
         check_priority(self.caller, values["priority"])

@@ -20,6 +20,7 @@ from jobs.engine.models import Job
 from jobs.engine.states import Status
 from jobs.operations.enqueue import TRIGGER_CHOICES
 from jobs.operations.job_operations import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from jobs.operations.priorities import PRIORITY_HELP
 from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody, ReferenceInQuery
 
 MAX_MEMBERS = 10_000
@@ -165,7 +166,7 @@ class BatchInput(WriteInput):
         help_text="What asks for the batch. It decides the priority: event 10, admin 5, schedule 0.",
     )
     priority = serializers.IntegerField(
-        required=False, min_value=LOWEST_PRIORITY, max_value=HIGHEST_PRIORITY, help_text="Higher runs first."
+        required=False, min_value=LOWEST_PRIORITY, max_value=HIGHEST_PRIORITY, help_text=PRIORITY_HELP
     )
     correlationId = Text(
         source="correlation_id", required=False, max_length=128, help_text="The request's X-Request-ID if missing."

@@ -8,6 +8,7 @@ from orgs.errors import OutsideOfYourSubtree
 
 HIGHEST_OF_BOUND = 10
 """The highest priority that a caller with a scope may give: that of an event. All organizations share the workers."""
+PRIORITY_HELP = f"Higher runs first. A bound caller may give {HIGHEST_OF_BOUND} at most."
 
 
 def highest_priority_of(caller: Caller) -> int:
