@@ -158,7 +158,8 @@ class Installation:
 
     def clear(self) -> None:
         """Delete all organizations, jobs and access keys."""
-        self.sql("TRUNCATE flags_flagstate, flags_change, jobs_job, jobs_jobfailure, jobs_deedtarget CASCADE")
+        self.sql("TRUNCATE flags_flagstate, flags_flagsetting, flags_change CASCADE")
+        self.sql("TRUNCATE jobs_job, jobs_jobfailure, jobs_deedtarget CASCADE")
         self.sql("TRUNCATE orgs_organization, orgs_accesskey, orgs_staffscope CASCADE")
 
     def set_flag(self, organization_id: int, enabled: bool) -> int:
@@ -232,8 +233,8 @@ def free_port() -> int:
 
 
 EMPTY_TABLES = """
-TRUNCATE flags_flagstate, flags_change, flags_flag, flags_flag_prerequisites, jobs_job, jobs_jobfailure,
-         jobs_deedtarget CASCADE;
+TRUNCATE flags_flagstate, flags_flagsetting, flags_change, flags_flag, flags_flag_prerequisites, jobs_job,
+         jobs_jobfailure, jobs_deedtarget CASCADE;
 SET LOCAL session_replication_role = replica;  -- no row refers to them, and the check of each foreign key is slow
 DELETE FROM orgs_organization;
 SET LOCAL session_replication_role = origin;

@@ -34,6 +34,11 @@ WITH changed AS (
 UPDATE flags_flagstate state SET source_id = state.organization_id, change_number = changed.number, enabled = true
   FROM changed WHERE state.organization_id = changed.organization_id AND state.flag_id = changed.flag_id
 """
+SETTINGS = """
+INSERT INTO flags_flagsetting (organization_id, flag_id, number, kind, enabled, requested_by, reason)
+SELECT DISTINCT ON (organization_id, flag_id) organization_id, flag_id, number, 'set', enabled, requested_by, ''
+  FROM flags_change ORDER BY organization_id, flag_id, number DESC
+"""
 USAGE = """
 INSERT INTO flags_flaguseday (day, organization_id, flag_id, evaluations)
 SELECT current_date - age, organization.id, 0, 10
@@ -64,9 +69,9 @@ def _fill(installation: Installation, rows: int) -> int:
     """Create a tree with some flags, own values, usage and ended jobs; returns the number of organizations."""
     installation.create_trees(min(rows, CAPPED_ROWS))
     installation.sql(MORE_FLAGS, [FLAGS])
-    for statement in (CHANGES, STATES, OWN_VALUES, USAGE, JOBS):
+    for statement in (CHANGES, STATES, OWN_VALUES, SETTINGS, USAGE, JOBS):
         installation.sql(statement)
-    for table in ("flags_flagstate", "flags_change", "flags_flaguseday", "jobs_job"):
+    for table in ("flags_flagstate", "flags_change", "flags_flagsetting", "flags_flaguseday", "jobs_job"):
         installation.sql(f"VACUUM (ANALYZE) {table}")
     return int(installation.sql("SELECT count(*) FROM orgs_organization")[0][0])
 

@@ -4,7 +4,7 @@ from flags.definitions.models import Flag, new_salt
 from flags.insights.models import EnvironmentUseDay, FlagAdoption, FlagUse, FlagUseDay, FlagUseTotal, StaleFlagNotice
 from flags.reports.models import Report
 from flags.schedules.models import FlagSchedule
-from flags.states.models import Change, FlagState
+from flags.states.models import Change, FlagSetting, FlagState
 from flags.statistics.models import Statistic
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Flag",
     "FlagAdoption",
     "FlagSchedule",
+    "FlagSetting",
     "FlagState",
     "FlagUse",
     "FlagUseDay",

@@ -5,7 +5,8 @@
 2. The job waits until every transaction that holds a tree lock now has ended. A transaction that takes its tree lock
    later sees the mark. So no new rows of the flag can appear, not even from a propagation that is running. Nobody waits
    behind the job.
-3. The job deletes the flag states chunk by chunk in the order of organization ids, then the changes, then the flag.
+3. The job deletes the flag states chunk by chunk in the order of organization ids, then the settings and the changes,
+   then the flag.
 
 An interrupted attempt is repeated from the start; deleted rows are no problem for it.
 """
@@ -13,6 +14,7 @@ An interrupted attempt is repeated from the start; deleted rows are no problem f
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 from django.db import connection, transaction
@@ -36,7 +38,7 @@ KIND = "purge"
 before_purge: list[Callable[[Flag], None]] = []
 """What to end together with a flag. Flagsite calls them in the transaction of the request, before it locks the flag."""
 CHUNK_SIZE = 5_000
-"""Organizations, or changes, in one short transaction."""
+"""Organizations, settings or changes in one short transaction."""
 DELETE_STATES = """
 WITH span AS MATERIALIZED (SELECT id FROM orgs_organization WHERE id > %(after)s ORDER BY id LIMIT %(limit)s),
      deleted AS (  -- by primary key, in its order
@@ -47,6 +49,12 @@ SELECT max(id), count(*) FROM span
 DELETE_CHANGES = """
 DELETE FROM flags_change WHERE id = ANY(ARRAY(  -- index change_of_flag
     SELECT id FROM flags_change WHERE flag_id = %(flag)s ORDER BY number DESC LIMIT %(limit)s))
+"""
+DELETE_SETTINGS = """
+DELETE FROM flags_flagsetting setting USING (  -- by primary key, in its order
+    SELECT organization_id, flag_id FROM flags_flagsetting WHERE flag_id = %(flag)s
+     ORDER BY organization_id LIMIT %(limit)s FOR UPDATE) next
+ WHERE setting.organization_id = next.organization_id AND setting.flag_id = next.flag_id
 """
 
 
@@ -64,7 +72,7 @@ def open_job(flag: Flag) -> Job | None:
 
 @job_kind(KIND)
 def purge(run: Run) -> None:
-    """Delete the flag states, the changes and the flag. Raises PermanentFailure without the mark `purging`."""
+    """Delete everything about the flag, and the flag. Raises PermanentFailure without the mark `purging`."""
     flag_id = int(run.job.arguments["flagId"])
     flag = Flag.objects.filter(pk=flag_id).first()
     if flag is None:
@@ -74,7 +82,7 @@ def purge(run: Run) -> None:
     locks.wait_for_present_holders(run.check)
     with transaction.atomic():
         run.record_progress(total=Organization.objects.count())
-    for delete_some in (_delete_states, _delete_changes):
+    for delete_some in (_delete_states, partial(_delete, DELETE_SETTINGS), partial(_delete, DELETE_CHANGES)):
         run.check()
         while delete_some(run, flag_id):
             run.check()
@@ -104,11 +112,11 @@ def _delete_states(run: Run, flag_id: int) -> bool:
     return True
 
 
-def _delete_changes(run: Run, flag_id: int) -> bool:
-    """Delete the newest changes of the flag. Returns False if there are no more changes."""
+def _delete(statement: str, run: Run, flag_id: int) -> bool:
+    """Delete some rows of the flag. Returns False if there are no more."""
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute(DELETE_CHANGES, {"flag": flag_id, "limit": CHUNK_SIZE})
+            cursor.execute(statement, {"flag": flag_id, "limit": CHUNK_SIZE})
             deleted = cursor.rowcount
         run.record_progress()
     return deleted > 0

@@ -27,7 +27,7 @@ from django.conf import settings
 from django.db import connection
 
 from flags.evaluation.engine import StateValue
-from flags.states import propagation, sql
+from flags.states import flag_settings, propagation, sql
 from flags.states.models import IS_COMPLETE, Change
 from flags.states.sql import Span
 from flagsite.core import actor
@@ -47,7 +47,7 @@ def write_placed_states(*, placements: list[Placement], **_: Any) -> list[int]:
         if not placement.is_new:
             values = values_after_move(placement, number=sql.next_number())
             jobs += _apply(placement.organization_id, values)
-            _record_kept(placement)
+            _record_kept(placement, values)
     return jobs
 
 
@@ -56,12 +56,14 @@ DELETE_STATES = f"""
 SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off;
 DELETE FROM flags_flagstate
  WHERE organization_id = ANY(ARRAY(SELECT id FROM orgs_organization WHERE {is_in_subtree()} ORDER BY id));
+DELETE FROM flags_flagsetting
+ WHERE organization_id = ANY(ARRAY(SELECT id FROM orgs_organization WHERE {is_in_subtree()} ORDER BY id));
 SET LOCAL enable_bitmapscan TO DEFAULT; SET LOCAL enable_seqscan TO DEFAULT;
 """  # noqa: S608 - no input in it
 
 
 def remove_states(*, stretch: Stretch, **_: Any) -> None:
-    """Delete the flag states of organizations that will be deleted (receiver of `organizations_removing`)."""
+    """Delete the flag states and settings of organizations before them (receiver of `organizations_removing`)."""
     with connection.cursor() as cursor:
         cursor.execute(DELETE_STATES, stretch.parameters())
 
@@ -193,6 +195,7 @@ def _apply(organization_id: int, values: list[StateValue]) -> list[int]:
     subtree = load_subtree(organization_id)
     if subtree is None:
         return []
+    flag_settings.record_move(subtree, values)
     if subtree.size * len(values) > settings.FLAGS_INLINE_ROWS:
         return [_start_job(organization_id, values, total=subtree.size)]
     for value in values:
@@ -233,7 +236,7 @@ SELECT state.change_number, state.flag_id, state.organization_id, state.enabled,
 """  # noqa: S608 - no input in it
 
 
-def _record_kept(placement: Placement) -> None:
+def _record_kept(placement: Placement, values: list[StateValue]) -> None:
     """Record the values that a moved organization keeps, because it has no new parent, or because that has none.
 
     So the newest change on the path of an organization always tells what its value is (`flags.states.recalculation`).
@@ -245,6 +248,7 @@ def _record_kept(placement: Placement) -> None:
     }  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(RECORD_KEPT, parameters)
+    flag_settings.record_kept(placement.organization_id, values)
 
 
 def _record(organization_id: int, values: list[StateValue], *, job_id: int | None) -> None:

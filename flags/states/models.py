@@ -1,4 +1,4 @@
-"""The models of changes and flag states."""
+"""The models of settings, changes and flag states."""
 
 from __future__ import annotations
 
@@ -100,3 +100,50 @@ class FlagState(models.Model):
     def inherited(self) -> bool:
         """Whether the value was set on an ancestor of the organization."""
         return self.source_id != self.organization_id
+
+
+class FlagSetting(models.Model):
+    """An explicit decision about one flag on one organization. Settings are the truth; flag states are the answer.
+
+    The value of a flag for an organization is that of the nearest setting of the kind `set`, on the organization or
+    above it; without one, the flag's default. The change number of a flag state is the highest `number` on the path.
+    Whoever sets a flag on an organization ends the settings below: they get the kind `none` and the number of the
+    change. A move does the same, and leaves a setting on the moved organization, so that its numbers rise.
+    """
+
+    class Kind(models.TextChoices):
+        """What was decided."""
+
+        SET = "set"
+        NONE = "none"
+
+    pk = models.CompositePrimaryKey("organization_id", "flag_id")
+    organization = models.ForeignKey(
+        Organization, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    flag = models.ForeignKey(Flag, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
+    number = models.BigIntegerField()
+    kept_from = models.ForeignKey(
+        Organization, on_delete=models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+",
+        help_text="The organization on which the value was set, if the organization has kept it in a move.",
+    )  # fmt: skip
+    created_at = models.DateTimeField(db_default=Now())
+    kind = models.CharField(max_length=6, choices=Kind.choices)
+    enabled = models.BooleanField(null=True, help_text="Empty if nothing is set.")
+    requested_by = models.CharField(max_length=200, default="")
+    reason = models.TextField(default="")
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                name="setting_has_a_value_if_it_is_set",
+                condition=models.Q(kind="set", enabled__isnull=False) | models.Q(kind="none", enabled__isnull=True),
+            )
+        ]
+        indexes: ClassVar = [
+            # whoever sets a flag ends the settings of this flag below
+            models.Index(fields=["flag", "organization"], name="setting_of_flag"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.flag_id} {self.kind} at {self.organization_id} (number {self.number})"

@@ -1,4 +1,4 @@
-"""The recalculation: a job that compares the flag states of a subtree with the changes, and mends what differs.
+"""The recalculation: a job that compares the flag states of a subtree with the settings, and mends what differs.
 
 Nobody needs it while all goes well: propagations and moves keep the flag states right. It is for the day after somebody
 has changed rows by hand, or has restored a part of the database. `flags.states.expected_states` says what decides.
@@ -59,7 +59,7 @@ ARGUMENTS: dict[str, Any] = {
 @job_kind(
     KIND,
     queue="propagation",
-    summary="Compare flag states with the changes that decide them, and mend what differs.",
+    summary="Compare flag states with the settings that decide them, and mend what differs.",
     arguments=ARGUMENTS,
     of_organization=True,
     stall_seconds=DEFAULT_STALL_SECONDS,

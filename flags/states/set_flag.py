@@ -14,7 +14,7 @@ from flags.definitions.refusals import archived_flag, offer, purging_flag, unkno
 from flags.definitions.who_may_define import defining_role
 from flags.evaluation.engine import StateValue
 from flags.events import FLAG_CHANGED
-from flags.states import propagation, sql
+from flags.states import flag_settings, propagation, sql
 from flags.states.models import Change
 from flags.states.sql import Span
 from jobs.engine import lifecycle
@@ -28,12 +28,15 @@ from orgs.tree.models import Organization
 from orgs.tree.subtrees import Subtree
 
 FLAG_TO_SET = """
-SELECT flag.*, nextval('flags_change_number') AS number,
+SELECT flag.*, nextval('flags_change_number') AS number,  -- drawn when the row is locked
        (SELECT enabled FROM flags_flagstate
          WHERE organization_id = %(organization)s AND flag_id = flag.id) AS before,
        EXISTS (SELECT FROM flags_flag_prerequisites WHERE from_flag_id = flag.id) AS has_prerequisites
-  FROM flags_flag flag WHERE key = %(key)s FOR SHARE OF flag
+  FROM (SELECT * FROM flags_flag WHERE key = %(key)s FOR {lock}) flag
 """
+LOCK_FOR_LEAF, LOCK_FOR_PARENT = "SHARE", "NO KEY UPDATE"
+"""The locks of the flag's row. Who sets a flag on an organization with children ends settings below, which others may
+record at the same time. So its lock keeps them away; several who set the flag on leaves keep nobody away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ def set_flag_on(
 
     Raises InvalidFlagKey, FlagNotFound, FlagArchived, FlagPurging, OutsideOfYourSubtree.
     """
-    found = _get_or_create_flag(flag_key, requested_by, organization.pk, may_define=may_define)
+    found = _get_or_create_flag(flag_key, requested_by, organization, may_define=may_define)
     flag, number, job = found.flag, found.number, None
     if organization.has_children:
         arguments = {"featureFlagName": flag_key, "enabled": enabled}
@@ -124,6 +127,7 @@ def set_flag_on(
         job=job,
         requested_by=requested_by,
     )
+    flag_settings.record_set(organization.subtree, change, reason=reason)
     audit_log.record(
         "flag.set", f"flag:{flag_key}", by=requested_by, organization_id=organization.pk, reason=reason,
         before=found.before, enabled=enabled, changeNumber=number, jobId=job.pk if job else None,
@@ -161,22 +165,34 @@ def _create_propagation(subtree: Subtree, arguments: dict[str, Any], *, requeste
     )
 
 
-def _get_or_create_flag(key: str, requested_by: str, organization_id: int, *, may_define: bool) -> _FlagToSet:
-    """Return the flag with the next change number, and create it if it does not exist."""
+def _get_or_create_flag(key: str, requested_by: str, organization: Organization, *, may_define: bool) -> _FlagToSet:
+    """Return the flag, locked, with the next change number, and create it if it does not exist."""
     check_flag_key(key)
-    rows: Any = Flag.objects.raw(FLAG_TO_SET, {"key": key, "organization": organization_id})
-    row = next(iter(rows), None)
-    if row is not None:
-        _check_settable(row)
-        return _FlagToSet(row, row.number, before=row.before, has_prerequisites=row.has_prerequisites)
-    _check_may_create(key, organization_id, may_define=may_define)
+    found = _lock_flag(key, organization)
+    if found is not None:
+        return found
+    _check_may_create(key, organization.pk, may_define=may_define)
     author = {"created_by": requested_by[:200], "updated_by": requested_by[:200]}
     flag, created = Flag.objects.get_or_create(key=key, defaults=author)
     if created:
         definition = as_json(values_of(flag))
         audit_log.record("flag.create", f"flag:{key}", by=requested_by, before=None, after=definition, onSet=True)
-    _check_settable(flag)
-    return _FlagToSet(flag, sql.next_number(), created=created, has_prerequisites=not created)
+        return _FlagToSet(flag, sql.next_number(), created=True)
+    found = _lock_flag(key, organization)
+    if found is None:
+        raise unknown_flag(key)
+    return found
+
+
+def _lock_flag(key: str, organization: Organization) -> _FlagToSet | None:
+    """Lock the row of a flag, and draw a change number after that; return None if the flag does not exist."""
+    statement = FLAG_TO_SET.format(lock=LOCK_FOR_PARENT if organization.has_children else LOCK_FOR_LEAF)
+    rows: Any = Flag.objects.raw(statement, {"key": key, "organization": organization.pk})
+    row = next(iter(rows), None)
+    if row is None:
+        return None
+    _check_settable(row)
+    return _FlagToSet(row, row.number, before=row.before, has_prerequisites=row.has_prerequisites)
 
 
 def check_can_be_set(key: str, organization_id: int, *, may_define: bool = True) -> bool:

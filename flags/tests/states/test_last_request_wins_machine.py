@@ -36,6 +36,7 @@ from flags.states.models import FlagState
 from flags.states.set_flag import set_flag
 from flags.tests.states import faults
 from flags.tests.states.naive import Holds, NaiveModel
+from flags.tests.states.plain_settings import derive_anew, said_by_settings
 from flags.tests.states.stepping import SteppedWorker, pause_before_chunks
 from jobs.engine import rescuer, stop_request
 from jobs.engine.chains import chain_of
@@ -50,7 +51,15 @@ from orgs.tree import integrity, locks, tree_operations
 from orgs.tree.models import Organization
 
 MOST_ORGANIZATIONS = 10
-TABLES = ("test_refused", "flags_change", "flags_flagstate", "jobs_jobfailure", "jobs_job", "orgs_organization")
+TABLES = (
+    "test_refused",
+    "flags_change",
+    "flags_flagsetting",
+    "flags_flagstate",
+    "jobs_jobfailure",
+    "jobs_job",
+    "orgs_organization",
+)
 TREES = """
 INSERT INTO orgs_organization (name, key, parent_id, tree_id, lft, rght, level, descendant_count)
 VALUES ('a', 'a', NULL, 1, 1, 10, 0, 4), ('x', 'x', NULL, 2, 1, 6, 0, 2);
@@ -209,6 +218,11 @@ class Machine(RuleBasedStateMachine):
                 assert row == meant or row.number < meant.number
 
     @invariant()
+    def the_settings_say_what_the_requests_do(self) -> None:
+        """From the moment of each request on, however far its job has come."""
+        assert said_by_settings(self.model) == {each: held for each, held in self.model.values.items() if held}
+
+    @invariant()
     def a_recalculation_finds_nothing_to_mend(self) -> None:
         """At no moment, whatever waits or has failed, do the changes say something else than the rows."""
         assert [each for each in _differences() if not each.undecided] == []
@@ -235,7 +249,13 @@ class Machine(RuleBasedStateMachine):
             "the rows are not what the requests give one after another"
         )
         assert integrity.find_problems().sound
+        self._the_migration_finds_the_settings_again()
         self._a_recalculation_undoes_damage()
+
+    def _the_migration_finds_the_settings_again(self) -> None:
+        """An installation that has the changes only, because it is older than the settings, gets settings as good."""
+        derive_anew()
+        self.the_settings_say_what_the_requests_do()
 
     def _a_recalculation_undoes_damage(self) -> None:
         """Whatever happens to rows behind Flagsite's back, the changes bring exactly the same rows back.

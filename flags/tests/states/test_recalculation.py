@@ -213,7 +213,7 @@ def test_a_kept_value_is_decided_although_its_change_waits_for_an_organization_e
 def test_a_kept_value_of_which_no_change_tells_is_undecided(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     set_(cast.acme, True)
     run_all()
-    monkeypatch.setattr(inheritance, "_record_kept", lambda placement: None)  # as in earlier versions
+    monkeypatch.setattr(inheritance, "_record_kept", lambda *_: None)  # as in earlier versions
     tree_operations.move(organization_id=cast.north.pk, parent_id=None)
     result = recalculated()
     assert result["totals"] == NO_DRIFT | {"undecided": 3}

@@ -34,6 +34,7 @@ from flagsite.health.doctor.site_checks import (
     check_proxy_headers,
     check_sign_in,
 )
+from flagsite.health.doctor.state_checks import check_flag_states
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ CHECKS = (
     DoctorCheck("broker", check_broker),
     DoctorCheck("beat", check_beat, requires="migrations"),
     DoctorCheck("periodic", check_periodic_tasks, requires="migrations"),
+    DoctorCheck("states", check_flag_states, requires="migrations"),
     DoctorCheck("workers", check_workers, requires="migrations"),
     DoctorCheck("queues", check_queues, requires="migrations"),
     DoctorCheck("kinds", check_kinds, requires="migrations"),

@@ -25,9 +25,9 @@ MARKS = {
 
 class Command(OperatorCommand):
     help = (
-        "Check settings, database, migrations, clock, broker, beat, workers, queues, the rescuer and the probe job, "
-        "and say how to correct each problem. With --url, also open the site from outside, as a browser does. "
-        "The exit status is 1 for problems, not for warnings."
+        "Check settings, database, migrations, clock, broker, beat, flag states, workers, queues, the rescuer and the "
+        "probe job, and say how to correct each problem. With --url, also open the site from outside, as a browser "
+        "does. The exit status is 1 for problems, not for warnings."
     )
 
     def add_options(self, parser: CommandParser) -> None:

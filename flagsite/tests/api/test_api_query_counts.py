@@ -64,11 +64,11 @@ def test_a_read_takes_as_many_queries_for_a_big_tree_as_for_a_small_one(cast: Ca
 
 
 WRITES = {
-    "POST /{acme}/flag/true": (None, 202, 7),
+    "POST /{acme}/flag/true": (None, 202, 8),
     "POST /{oslo}/flag/true": (None, 200, 14),
     "POST /organizations": ({"name": "N", "key": "n", "parentId": "acme"}, 201, 15),
     "PATCH /organizations/{oslo}": ({"name": "N"}, 200, 10),
-    "PATCH /organizations/{north}": ({"parentId": "south"}, 200, 35),
+    "PATCH /organizations/{north}": ({"parentId": "south"}, 200, 37),
     "DELETE /organizations/{oslo}": (None, 204, 15),
 }
 

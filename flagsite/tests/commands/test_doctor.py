@@ -16,6 +16,9 @@ from django.db import OperationalError, connection
 from django.db.models.functions import Now
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
+from conftest import Cast
+from flags.states.models import FlagState
+from flags.states.set_flag import set_flag
 from flagsite.beat import BEAT_LOCK
 from flagsite.core.adapters.django_orm import direct_parameters
 from flagsite.health import doctor
@@ -46,6 +49,7 @@ NAMES = [
     "broker",
     "beat",
     "periodic",
+    "states",
     "workers",
     "queues",
     "kinds",
@@ -106,6 +110,19 @@ def test_a_problem_comes_with_advice_and_exit_status_1(all_well: None) -> None:
     assert "→ Start a worker for all queues: python manage.py run_worker" in ran.out
     assert ran.lines[-1] == "Problems: 1."
     assert run("doctor", "--json").document["healthy"] is False
+
+
+def test_a_flag_state_that_is_not_as_the_settings_say_is_a_problem(all_well: None, cast: Cast) -> None:
+    set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
+    assert found("states") == ("ok", "A sample of 8 flag states is as the settings say.", "")
+    FlagState.objects.filter(organization=cast.oslo).update(enabled=False)
+    state, words, advice = found("states")
+    assert state == "problem"
+    assert words == (
+        "Of a sample of 8 flag states, 1 are not as the settings say. The first one is that of organization "
+        f"{cast.oslo.pk} and flag {FlagState.objects.get().flag_id} (wrong)."
+    )
+    assert "recalculation" in advice
 
 
 def test_retries_out_of_range_are_a_warning_with_what_is_used_instead(all_well: None, settings: Any) -> None:
@@ -203,7 +220,7 @@ def test_without_a_database_what_needs_it_is_not_checked(all_well: None) -> None
     states = {one["name"]: (one["state"], one["finding"], one["advice"]) for one in ran.document["checks"]}
     assert states["database"] == ("problem", "connection refused", "Start PostgreSQL, or correct DATABASE_URL.")
     assert [name for name in NAMES if states[name][0] == "not checked"] == [
-        "migrations", "clock", "listener", "beat", "periodic", "workers", "queues", "kinds", "rescue",
+        "migrations", "clock", "listener", "beat", "periodic", "states", "workers", "queues", "kinds", "rescue",
         "canary", "notifications", "artifacts",
     ]  # fmt: skip
     assert states["broker"][0] == "ok"

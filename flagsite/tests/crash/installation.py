@@ -25,8 +25,8 @@ from orgs.tree.locks import TREE_LOCK
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 LEASE, SWEEP = 3.0, 1.0
-TABLES = "flags_flag, flags_flagstate, flags_change, flags_flagschedule, jobs_batch, jobs_job, jobs_jobfailure"
-EMPTY = f"TRUNCATE {TABLES} CASCADE"
+TABLES = "flags_flag, flags_flagstate, flags_flagsetting, flags_change, flags_flagschedule, jobs_batch, jobs_job"
+EMPTY = f"TRUNCATE {TABLES}, jobs_jobfailure CASCADE"
 """What tests that share an installation leave behind."""
 
 
