@@ -1,22 +1,26 @@
 """The import of organizations from a file, in one transaction: a file with a problem changes nothing.
 
 1. Copy the rows into a staging table.
-2. Take the lock of all trees, and find the organizations by key: unchanged, renamed, moved or new.
+2. Find the organizations by key: unchanged, renamed, moved or new.
 3. Read the trees that change, together with the new organizations, as arrays of numbers. Compute their nested set.
 4. Refuse the file if a line has a problem, or if an organization would move to another tree without permission.
-5. Write the new names. Write the new organizations depth-first, with ids higher than all others, so that a subtree has
+5. Take the lock of all trees. If somebody has changed the trees of the file's organizations since step 2, begin again
+   with step 2. After some attempts, take the lock before step 2.
+6. Write the new names. Write the new organizations depth-first, with ids higher than all others, so that a subtree has
    consecutive ids. Then write the new parents and the changed columns of the nested set. Organizations that are there
    keep their numbers, as long as there is room beside them.
-6. Send the placements to the receivers of `organizations_placed`, and record each change in the audit log.
+7. Send the placements to the receivers of `organizations_placed`, and record each change in the audit log.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Collection
 from typing import Any, BinaryIO
 
 from django.db import transaction
 
+from flagsite.core.errors import FlagsiteError
 from orgs.errors import ImportRefused, OrganizationNotFound
 from orgs.importing import audit_entries, organization_rows, placement, staging
 from orgs.importing.likely_cause import likely_cause
@@ -35,6 +39,8 @@ READING, COMPARING, COMPUTING, WRITING, TAKING_OVER = "reading", "comparing", "c
 take over flag states."""
 ANALYZE_THRESHOLD = 1_000
 """From this number of changed organizations on, the import updates PostgreSQL's statistics."""
+ATTEMPTS_WITHOUT_LOCK = 3
+"""How often the import compares and computes without the lock, before it takes the lock first."""
 MAX_LISTED = 100
 """The number of changes that a report lists."""
 
@@ -50,9 +56,12 @@ def import_organizations(
 ) -> ImportReport:
     """Create, rename and move organizations until they are as the file says; leave all other organizations unchanged.
 
-    `lock_tree` takes the lock of all trees. It is called when the file has been read, so that nobody waits for that.
+    `lock_tree` takes the lock of all trees. It is called when the file is read and the changes are computed, so that
+    nobody waits for that. If others change the same trees again and again, it is called earlier.
     A created organization takes over the flag states of its parent, and a moved organization those of its new parent.
     `on_changes` is called when all changes are known and none is written; it can read them with `staging.all_changes`.
+    If others have changed the trees, what it has written is rolled back, and it is called again.
+
     Returns a report of the changes. A dry run changes nothing.
 
     Raises ImportRefused with all lines that have a problem and with the likely cause; then nothing has changed. Raises
@@ -88,10 +97,79 @@ def _import(
     _top(options)  # before the file is read, which can take long
     on_bytes: Callable[[int], None] = lambda done: report_progress(READING, done, None)  # noqa: E731
     staging.stage(organization_rows.read(file, options, refusals, on_bytes=on_bytes))
-    report_progress(COMPARING, 0, None)
-    lock_tree()
-    top = _top(options)
     staging.refuse_duplicates(refusals)
+    lock = ImportLock(options, lock_tree)
+    attempts_without_lock = ATTEMPTS_WITHOUT_LOCK
+    while True:
+        try:
+            with transaction.atomic():
+                lock.begin(is_last=not attempts_without_lock)
+                report, trees = _prepare(options, copy.deepcopy(refusals), report_progress, lock, on_changes)
+                if not dry_run:
+                    report = _write(report, trees, report_progress)
+                    audit_entries.record(report)
+                staging.drop_tables()
+                return report
+        except TreesHaveChanged:
+            attempts_without_lock -= 1
+
+
+class TreesHaveChanged(Exception):
+    """Somebody has changed the trees of the file's organizations since the import began to compare."""
+
+
+class ImportLock:
+    """The lock of all trees: an attempt takes it when it knows what to write, the last one before it compares."""
+
+    def __init__(self, options: ImportOptions, lock: Callable[[], object]) -> None:
+        self._lock = lock
+        self._top_ids = [top_id for top_id in (options.scope_id, options.below_id) if top_id is not None]
+        self._is_taken = False
+
+    def begin(self, *, is_last: bool) -> None:
+        """Begin an attempt, in a transaction of its own. The last attempt takes the lock now."""
+        self._is_taken = is_last
+        if is_last:
+            self._lock()
+        else:
+            staging.remember_trees()
+
+    def take(self, trees: Collection[int] | None) -> None:
+        """Take the lock, unless the attempt has it. `trees` are those that were read; None means perhaps all.
+
+        Raises TreesHaveChanged if the attempt has to begin again.
+        """
+        if not self._is_taken:
+            self._lock()
+            if staging.have_trees_changed(trees, top_ids=self._top_ids):
+                raise TreesHaveChanged
+
+
+def _prepare(
+    options: ImportOptions,
+    refusals: Refusals,
+    report_progress: Progress,
+    lock: ImportLock,
+    on_changes: Callable[[], object] | None,
+) -> tuple[ImportReport, placement.ChangedTrees | None]:
+    """Find the changes, and take the lock. A refusal counts only if nobody has changed the trees meanwhile."""
+    try:
+        report, trees = _find_changes(options, refusals, report_progress)
+        if on_changes is not None:
+            on_changes()
+    except FlagsiteError:
+        lock.take(None)
+        raise
+    lock.take(set(trees.organizations.columns.tree_id) if trees else ())
+    return report, trees
+
+
+def _find_changes(
+    options: ImportOptions, refusals: Refusals, report_progress: Progress
+) -> tuple[ImportReport, placement.ChangedTrees | None]:
+    """Compare the file with the trees, and compute the new form of those that change. Raises ImportRefused."""
+    report_progress(COMPARING, 0, None)
+    top = _top(options)
     staging.resolve(refusals, top=top, below_id=options.below_id)
     if top is not None:
         refusals.raise_if_any()  # later problems could name organizations outside of the subtree
@@ -103,14 +181,7 @@ def _import(
         if report.moved and not options.move_between_trees and not refusals.count:
             placement.refuse_moves_between_trees(trees, refusals)
     refusals.raise_if_any()
-    report = report._replace(changes=staging.first_changes(MAX_LISTED))
-    if on_changes is not None:
-        on_changes()
-    if not dry_run:
-        report = _write(report, trees, report_progress)
-        audit_entries.record(report)
-    staging.drop_tables()
-    return report
+    return report._replace(changes=staging.first_changes(MAX_LISTED)), trees
 
 
 def _top(options: ImportOptions) -> Subtree | None:

@@ -6,7 +6,7 @@ an organization there: the id of an existing organization, or the negative line 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from django.db import connection
@@ -17,7 +17,7 @@ from orgs.importing.organization_rows import OrganizationRow
 from orgs.importing.refusals import Refusals, quoted
 from orgs.tree.subtrees import Subtree, is_in_subtree
 
-TABLES = ("import_entries", "import_resolved", "import_nodes", "import_created")
+TABLES = ("import_entries", "import_trees", "import_resolved", "import_nodes", "import_created")
 
 
 class LineChange(NamedTuple):
@@ -113,6 +113,46 @@ def refuse_duplicates(refusals: Refusals) -> None:
         refusals.add(line, f"The key {quoted(key)} is already on line {first}.")
     if refusals.count > before:
         execute(DELETE_DUPLICATES)
+
+
+# Every change of a tree writes a row that stays there: the organization itself, or the counts of its ancestors. `xmin`
+# is the transaction that has written the row. So a change that somebody has undone again differs from no change.
+TREES = """
+SELECT tree_id, count(*) AS organizations, bit_xor(hashint8extended(id, xmin::text::bigint)) AS written
+  FROM orgs_organization GROUP BY tree_id
+"""
+REMEMBER_TREES = f"CREATE TEMPORARY TABLE import_trees ON COMMIT DROP AS {TREES}"
+CHANGED_TREES = f"""
+SELECT COALESCE(former.tree_id, present.tree_id), present.tree_id IS NULL
+  FROM import_trees former FULL JOIN ({TREES}) present ON present.tree_id = former.tree_id
+ WHERE (former.organizations, former.written) IS DISTINCT FROM (present.organizations, present.written)
+"""  # noqa: S608 - no input in it
+NAMES_ONE_OF = """
+SELECT EXISTS (
+    SELECT FROM orgs_organization
+     WHERE tree_id = ANY(%(trees)s)
+       AND (id = ANY(%(tops)s) OR key IN (SELECT key FROM import_entries)
+            OR key IN (SELECT parent_key FROM import_entries)))
+"""
+
+
+def remember_trees() -> None:
+    """Remember all trees as they are now, for `have_trees_changed`."""
+    execute(REMEMBER_TREES)
+
+
+def have_trees_changed(read: Collection[int] | None, *, top_ids: list[int]) -> bool:
+    """Return whether somebody has changed a tree, since it was remembered, with which the import has to do.
+
+    These are the trees that the import has `read` (None: all trees), those of the organizations `top_ids`, and those in
+    which an organization has a key of the file.
+    """
+    changed = dict(rows_of(CHANGED_TREES))
+    if not changed:
+        return False
+    if read is None or any(changed.values()) or not changed.keys().isdisjoint(read):
+        return True
+    return bool(rows_of(NAMES_ONE_OF, {"trees": list(changed), "tops": top_ids})[0][0])
 
 
 RESOLVE = """
