@@ -85,9 +85,9 @@ def in_another_connection() -> Iterator[Callable[[Callable[[], object]], Future[
 
 
 def wait_until_somebody_waits_for_the_tree() -> None:
-    """Return as soon as a session waits for an advisory lock."""
+    """Return as soon as a session waits for the lock of a tree or of all trees."""
     deadline = time.monotonic() + 10
-    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s AND NOT granted"
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND %s IN (classid, objid) AND NOT granted"
     with connection.cursor() as cursor:
         while time.monotonic() < deadline:
             cursor.execute(waiting, [locks.TREE_LOCK])
