@@ -7,6 +7,7 @@ exactly one sees that no other is open, and only this one ends the batch.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -24,7 +25,7 @@ from jobs.batches.models import Batch, BatchOutcome, FailurePolicy
 from jobs.counting import counters
 from jobs.engine import lifecycle, transitions
 from jobs.engine.batch_part import BatchRole, batch_rule
-from jobs.engine.kinds import kind_named
+from jobs.engine.kinds import kind_named, known_kinds, no_code_for
 from jobs.engine.lifecycle import Uniqueness
 from jobs.engine.maintenance import maintenance_task
 from jobs.engine.models import Job
@@ -42,6 +43,8 @@ SELECT EXISTS (SELECT FROM jobs_job  -- index open_job_of_batch
 """
 MOST_HEALED = 100
 """The most batches that one run of `heal` ends."""
+LATE = timedelta(days=1)
+"""For so long after the end of a batch, a job may follow that the worker could not create."""
 
 
 def locked(batch_id: int) -> Batch:
@@ -130,8 +133,9 @@ def heal() -> int:
     """End each batch that has no open chain and no outcome. Returns their number.
 
     The engine ends a batch together with its last member. So this finds something only if rows were changed past the
-    engine.
+    engine. Then the jobs follow that could not be created because the worker did not know their kind.
     """
+    _follow_late()
     open_jobs = Job.objects.filter(batch_id=OuterRef("pk"), status__in=sorted(OPEN))
     stalled = Batch.objects.filter(~Exists(open_jobs), finished_at=None).order_by("pk")
     healed = 0
@@ -142,6 +146,24 @@ def heal() -> int:
                 healed += 1
                 transitions.log_on_commit(log.warning, "batch_healed", **_fields(batch))
     return healed
+
+
+def _follow_late() -> None:
+    """Create the jobs that should have followed batches that ended in a worker of an older release.
+
+    Such a worker does not know a new kind. This process knows it, and the unique key of the job lets one process create
+    it only.
+    """
+    ended = Batch.objects.filter(
+        finished_at__gte=Now() - LATE, callback_job_id=None, on_finish_kind__in=known_kinds()
+    ).exclude(callback_error="")
+    for batch_id, kind, error in list(ended.values_list("pk", "on_finish_kind", "callback_error")[:MOST_HEALED]):
+        if error != no_code_for(kind):
+            continue
+        with transaction.atomic():
+            batch = _lock(batch_id)
+            if batch is not None and not batch.is_open and batch.callback_error == error:
+                Batch.objects.filter(pk=batch_id).update(**_follower(batch))
 
 
 def _lock_and_look(batch_id: int) -> bool:

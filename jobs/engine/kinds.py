@@ -133,4 +133,9 @@ def kind_named(name: str) -> JobKind:
     try:
         return _kinds[name]
     except KeyError:
-        raise UnknownKind(f"No code is registered for jobs of the kind {name!r}.") from None
+        raise UnknownKind(no_code_for(name)) from None
+
+
+def no_code_for(name: str) -> str:
+    """Return what UnknownKind says of a kind that this process does not know."""
+    return f"No code is registered for jobs of the kind {name!r}."

@@ -167,6 +167,22 @@ def test_members_end_although_the_callback_cannot_be_created(monkeypatch: pytest
     assert CALLBACK in ended.callback_error
 
 
+def test_a_callback_that_an_older_worker_did_not_know_follows_in_a_worker_that_knows_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    batch = batch_of(1)
+    with monkeypatch.context() as older:
+        older.delitem(_kinds, CALLBACK)
+        complete(claim())
+        ending.heal()
+    assert fresh(batch).callback_job_id is None
+    for _ in range(2):
+        ending.heal()
+    ended, followers = fresh(batch), list(Job.objects.filter(kind=CALLBACK))
+    assert [job.pk for job in followers] == [ended.callback_job_id]
+    assert (ended.callback_error, ended.outcome) == ("", "SUCCEEDED")
+
+
 def test_members_end_whatever_goes_wrong_with_the_callback() -> None:
     batch = batch_of(1)
     Job.objects.create(kind=CALLBACK, queue="maintenance", unique_key=f"batch:{batch.pk}:1:finish")
