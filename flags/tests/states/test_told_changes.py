@@ -58,12 +58,15 @@ def test_others_are_not_told(cast: Cast) -> None:
     assert told() == []
 
 
-def test_a_changed_definition_is_told_to_those_who_see_everything(cast: Cast) -> None:
+def test_a_changed_definition_is_told_to_all_and_who_did_it_to_those_who_see_everything(cast: Cast) -> None:
     subscribe("flag.changed")
     subscribe("flag.changed", cast.acme.pk)
     service.create(key="new", values={}, by="user:olga")
     service.update(key="new", values={"killed": True}, by="user:olga")
-    assert told() == ["user:olga has changed the definition of the flag new: killed."]
+    assert sorted(told()) == [
+        "The definition of the flag new was changed: killed.",
+        "user:olga has changed the definition of the flag new: killed.",
+    ]
 
 
 def test_a_scheduled_change_that_fails_for_good_is_told(cast: Cast) -> None:
