@@ -97,8 +97,15 @@ def takes_a_lock(statement: str) -> bool:
     return "orgs_lock_trees(" in statement or "pg_advisory" in statement
 
 
+HARMLESS = (
+    "SELECT", "SAVEPOINT", "RELEASE SAVEPOINT",
+    "DECLARE",  # a rebuild and an import read with a cursor
+    "CREATE TEMPORARY TABLE import_", "ANALYZE import_",
+)  # fmt: skip
+
+
 def test_whatever_may_change_the_tree_takes_the_lock_first(unlocked_cast: Cast) -> None:
-    """Before the lock, a change only reads, and an import only copies its file into a temporary table."""
+    """Before the lock, a change only reads, and an import only writes its temporary tables."""
     for name, change in ALLOWED.items():
         with transaction.atomic():
             with CaptureQueriesContext(connection) as queries:
@@ -107,8 +114,7 @@ def test_whatever_may_change_the_tree_takes_the_lock_first(unlocked_cast: Cast) 
             transaction.set_rollback(True)
         statements = [query["sql"].strip() for query in queries if "import_entries" not in query["sql"]]
         locked = next(index for index, statement in enumerate(statements) if takes_a_lock(statement))
-        reads = ("SELECT", "SAVEPOINT", "DECLARE")  # a rebuild reads with a cursor before it takes the lock
-        assert [one for one in statements[:locked] if not one.startswith(reads)] == [], name
+        assert [one for one in statements[:locked] if not one.startswith(HARMLESS)] == [], name
 
 
 def test_shared_possession_of_the_lock_is_not_enough(unlocked_cast: Cast) -> None:
