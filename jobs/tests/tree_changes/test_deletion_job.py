@@ -272,3 +272,10 @@ def test_the_admin_page_says_that_a_job_does_it_and_leads_to_the_job(cast: Cast)
     assert "acme/north" not in paths()
     small = f"/admin/orgs/organization/{cast.rival_store.pk}/delete/do/"
     assert "a job deletes them" not in shown(client.get(small))
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4, 5])
+def test_organizations_that_lose_a_part_of_what_is_below_them_count_the_rest(cast: Cast, most: int) -> None:
+    get("acme").delete_last(most)
+    kept = ["acme", "acme/north", "acme/north/oslo", "acme/north/bergen", "acme/south", "acme/south/rome"][:-most]
+    assert paths() == {*kept, *RIVALS}
