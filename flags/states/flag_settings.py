@@ -1,8 +1,8 @@
 """Recording settings: every door that decides about a flag on an organization ends here, in its own transaction.
 
 Settings of one flag in one tree are written by one transaction at a time, or by several that set the flag on
-organizations without children: `flags.states.set_flag` locks the row of the flag so, and a move has the tree lock
-exclusively. So the setting with the higher number is always the one that was recorded later.
+organizations without children: `flags.states.set_flag` locks the settings of the flag in the tree so, and a move has
+the tree lock exclusively. So the setting with the higher number is always the one that was recorded later.
 """
 
 from __future__ import annotations

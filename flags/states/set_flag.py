@@ -28,15 +28,18 @@ from orgs.tree.models import Organization
 from orgs.tree.subtrees import Subtree
 
 FLAG_TO_SET = """
-SELECT flag.*, nextval('flags_change_number') AS number,  -- drawn when the row is locked
+SELECT flag.*, nextval('flags_change_number') AS number,  -- drawn under both locks
        (SELECT enabled FROM flags_flagstate
          WHERE organization_id = %(organization)s AND flag_id = flag.id) AS before,
        EXISTS (SELECT FROM flags_flag_prerequisites WHERE from_flag_id = flag.id) AS has_prerequisites
-  FROM (SELECT * FROM flags_flag WHERE key = %(key)s FOR {lock}) flag
+  FROM (SELECT * FROM flags_flag WHERE key = %(key)s FOR SHARE) flag
+ CROSS JOIN LATERAL (
+       SELECT {lock}(hashtextextended('settings of flag ' || flag.id || ' in tree ' || %(tree)s, 0)) OFFSET 0) settings
 """
-LOCK_FOR_LEAF, LOCK_FOR_PARENT = "SHARE", "NO KEY UPDATE"
-"""The locks of the flag's row. Who sets a flag on an organization with children ends settings below, which others may
-record at the same time. So its lock keeps them away; several who set the flag on leaves keep nobody away."""
+LOCK_FOR_LEAF, LOCK_FOR_PARENT = "pg_advisory_xact_lock_shared", "pg_advisory_xact_lock"
+"""The locks of the settings of a flag in a tree. Who sets the flag on an organization with children ends settings
+below, which others may record at the same time. So its lock keeps them away. Several who set the flag on leaves keep
+nobody away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +188,9 @@ def _get_or_create_flag(key: str, requested_by: str, organization: Organization,
 
 
 def _lock_flag(key: str, organization: Organization) -> _FlagToSet | None:
-    """Lock the row of a flag, and draw a change number after that; return None if the flag does not exist."""
+    """Lock a flag and its settings in the tree, then draw a change number; return None if the flag does not exist."""
     statement = FLAG_TO_SET.format(lock=LOCK_FOR_PARENT if organization.has_children else LOCK_FOR_LEAF)
-    rows: Any = Flag.objects.raw(statement, {"key": key, "organization": organization.pk})
+    rows: Any = Flag.objects.raw(statement, {"key": key, "organization": organization.pk, "tree": organization.tree_id})
     row = next(iter(rows), None)
     if row is None:
         return None

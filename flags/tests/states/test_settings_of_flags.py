@@ -151,6 +151,17 @@ def test_a_setting_above_waits_for_one_on_a_leaf_and_ends_it(cast: Cast) -> None
     assert settings() == {"acme": (False, number)} | dict.fromkeys(("bergen", "oslo", "rome"), (None, number))
 
 
+@pytest.mark.django_db(transaction=True)
+def test_who_sets_a_flag_above_keeps_nobody_waiting_in_another_tree(cast: Cast) -> None:
+    set_(cast.bergen, False)
+    with transaction.atomic():
+        locks.lock_trees_for_reading(cast.acme.pk)
+        acme = Organization.objects.get(pk=cast.acme.pk)
+        set_flag_on(acme, flag_key="checkout", enabled=False)
+        Background(lambda: set_(cast.rival, True)).result()
+        Background(lambda: set_(cast.rival_store, True)).result()
+
+
 @pytest.mark.django_db
 def test_the_migration_derives_the_same_settings_from_the_changes(cast: Cast) -> None:
     set_(cast.acme, True, requested_by="user:olga")
