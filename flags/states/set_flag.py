@@ -25,17 +25,18 @@ from orgs.access.visible_organizations import hold
 from orgs.audit import audit_log
 from orgs.errors import OrganizationNotFound, OutsideOfYourSubtree, RoleNeeded
 from orgs.tree.models import Organization
-from orgs.tree.subtrees import Subtree
+from orgs.tree.subtrees import Subtree, tree_number
 
-FLAG_TO_SET = """
+FLAG_TO_SET = f"""
 SELECT flag.*, nextval('flags_change_number') AS number,  -- drawn under both locks
        (SELECT enabled FROM flags_flagstate
          WHERE organization_id = %(organization)s AND flag_id = flag.id) AS before,
        EXISTS (SELECT FROM flags_flag_prerequisites WHERE from_flag_id = flag.id) AS has_prerequisites
   FROM (SELECT * FROM flags_flag WHERE key = %(key)s FOR SHARE) flag
  CROSS JOIN LATERAL (
-       SELECT {lock}(hashtextextended('settings of flag ' || flag.id || ' in tree ' || %(tree)s, 0)) OFFSET 0) settings
-"""
+       SELECT {{lock}}(hashtextextended('settings of flag ' || flag.id || ' in tree ' || {tree_number("place")}, 0))
+         FROM orgs_organization place WHERE id = %(organization)s OFFSET 0) settings
+"""  # noqa: S608 - no input in it
 LOCK_FOR_LEAF, LOCK_FOR_PARENT = "pg_advisory_xact_lock_shared", "pg_advisory_xact_lock"
 """The locks of the settings of a flag in a tree. Who sets the flag on an organization with children ends settings
 below, which others may record at the same time. So its lock keeps them away. Several who set the flag on leaves keep
@@ -190,7 +191,7 @@ def _get_or_create_flag(key: str, requested_by: str, organization: Organization,
 def _lock_flag(key: str, organization: Organization) -> _FlagToSet | None:
     """Lock a flag and its settings in the tree, then draw a change number; return None if the flag does not exist."""
     statement = FLAG_TO_SET.format(lock=LOCK_FOR_PARENT if organization.has_children else LOCK_FOR_LEAF)
-    rows: Any = Flag.objects.raw(statement, {"key": key, "organization": organization.pk, "tree": organization.tree_id})
+    rows: Any = Flag.objects.raw(statement, {"key": key, "organization": organization.pk})
     row = next(iter(rows), None)
     if row is None:
         return None

@@ -33,6 +33,7 @@ from jobs.engine.kinds import known_kinds
 from jobs.engine.models import Job, Queue
 from jobs.engine.rescuer_service import RescuerService
 from jobs.engine.states import Status
+from jobs.engine.wakeup_sender import sender
 from jobs.engine.watch_service import WatchService
 
 log = structlog.get_logger(__name__)
@@ -130,7 +131,7 @@ class Burst:
                 self._turn()
                 self._start_missing_children()
                 if self._is_idle() and not self._has_more():
-                    return True
+                    return not stop_request.is_requested()  # then a child is idle because it has let its job go
             return False
         finally:
             self._states[self._over] = 1
@@ -160,7 +161,8 @@ class Burst:
                 self._states[number] = AT_WORK
                 connections.close_all()
                 process: Any = multiprocessing.get_context("fork").Process(target=self._work, args=(number,))
-                process.start()
+                with sender.sending:
+                    process.start()
                 self._children[number] = process
 
     def _is_idle(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,9 @@ class WakeUpSender(BackgroundService):
         super().__init__("wake-up")
         self.waiting: deque[WakeUp] = deque()
         """The wake-ups that are not sent yet. The operations of a deque are thread-safe."""
+        self.sending = threading.Lock()
+        """Held during a turn. Whoever forks takes it: a child could never take a lock of the client for the broker that
+        the thread held at the fork."""
 
     def put(self, wake_up: WakeUp) -> None:
         """Let the thread send a wake-up soon."""
@@ -41,9 +45,10 @@ class WakeUpSender(BackgroundService):
 
     def turn(self) -> None:
         """Send all waiting wake-ups."""
-        while self.waiting:
-            send(self.waiting[0])
-            self.waiting.popleft()
+        with self.sending:
+            while self.waiting:
+                send(self.waiting[0])
+                self.waiting.popleft()
 
     def pause(self) -> None:
         """Wait for the next call of `put`."""
@@ -56,6 +61,7 @@ class WakeUpSender(BackgroundService):
     def on_fork(self) -> None:
         """Drop the waiting wake-ups, which the parent process sends."""
         self.waiting.clear()
+        self.sending = threading.Lock()
 
 
 def send(wake_up: WakeUp) -> None:

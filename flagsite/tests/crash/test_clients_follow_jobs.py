@@ -135,14 +135,17 @@ def test_a_job_that_fails_for_good_says_so(installation: Installation, root: int
     assert of_documented[-1].startswith("A person can retry it: POST /retry-job/")
 
 
+WITHOUT_FLAG = '{"featureFlagName": "no-such-flag", "dryRun": true}'
+
+
 def test_a_failure_without_retries_announces_none(installation: Installation, root: int) -> None:
     installation.sql("UPDATE jobs_queue SET paused_at = now()")
     with clients(installation, reference(root), documented(root)) as processes:
         jobs_of(installation, 2)
-        installation.sql("UPDATE jobs_job SET kind = 'of-another-version'")
+        installation.sql("UPDATE jobs_job SET kind = 'recalculation', arguments = %s", [WITHOUT_FLAG])
         installation.sql("UPDATE jobs_queue SET paused_at = NULL")
         of_reference, of_documented = words_of(processes)
-    why = "No code is registered for jobs of the kind 'of-another-version'."
+    why = "There is no flag 'no-such-flag'."
     assert of_reference[-2:] == [f"Job failed: {why}", "Job permanently failed after 0 retries"]
     assert of_documented[-2] == f"Job FAILED: {why}"
     assert "tries again" not in " ".join(of_documented)

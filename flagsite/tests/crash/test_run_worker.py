@@ -75,6 +75,9 @@ def test_a_worker_that_is_asked_to_stop_ends_its_beat_at_once(installation: Inst
     assert not beat.is_running()
 
 
+FAILING = "INSERT INTO jobs_job (kind, queue, max_retries, arguments) VALUES (%s, 'default', 0, %s)"
+
+
 def test_a_burst_runs_jobs_while_the_broker_is_away(installation: Installation) -> None:
     installation.plant_tree(2, 3)
     installation.valkey.stop()
@@ -84,7 +87,7 @@ def test_a_burst_runs_jobs_while_the_broker_is_away(installation: Installation) 
     assert done.stdout == "1 job ended, 0 chains FAILED.\n"
     assert "wake_up_not_sent" not in done.stderr
     assert installation.status(job_id) == "COMPLETED"
-    installation.sql("INSERT INTO jobs_job (kind, queue, max_retries) VALUES ('unknown-kind', 'default', 0)")
+    installation.sql(FAILING, ["recalculation", '{"featureFlagName": "no-such-flag", "dryRun": true}'])
     done = burst(installation)
     assert done.returncode == 1
     assert done.stdout == "1 job ended, 1 chain FAILED.\n"
