@@ -44,7 +44,6 @@ from orgs.errors import ImportRefused, InvalidImportOption, NoLongerAllowed, Org
 from orgs.importing import importer, staging
 from orgs.importing.importer import ImportReport
 from orgs.importing.options import ENCODINGS, MAX_PREFIX_LENGTH, ImportOptions, columns_in
-from orgs.tree import locks
 
 KIND = "organization_import"
 COUNTS = ("rows", "created", "renamed", "moved", "unchanged")
@@ -270,8 +269,7 @@ def _import(run: Run, record: OrganizationImport, content: BinaryIO, progress: I
     arguments = run.job.arguments
     by, options = run.job.requested_by, _options_of(run.job)
 
-    def lock_tree() -> None:
-        locks.lock_all_trees_for_writing(check=lambda: _check(run))
+    def check_rights() -> None:
         requester_rights.check_may_still(
             by,
             Role.ADMIN,
@@ -279,6 +277,7 @@ def _import(run: Run, record: OrganizationImport, content: BinaryIO, progress: I
             again="Somebody who may import can upload the file again.",
         )
 
+    check_rights()  # before anybody reads what the file is compared with
     with transaction.atomic():
         context = {"address": arguments.get("address", ""), "reason": arguments.get("reason") or run.job.reason}
         with actor.acting(arguments.get("via", "worker"), actor=by, **context):
@@ -288,14 +287,15 @@ def _import(run: Run, record: OrganizationImport, content: BinaryIO, progress: I
                 progress=progress,
                 dry_run=record.is_dry_run,
                 on_changes=lambda: _store_changes(record, expected=arguments.get("digest", "")),
-                lock_tree=lock_tree,
+                on_wait=lambda: _check(run),
+                on_locked=check_rights,
             )
         _store_result(record, report)
         run.record_progress(processed=report.rows, unchanged=report.unchanged, total=report.rows)
 
 
 def _check(run: Run) -> None:
-    """Raise if the job should not run any more, while it waits for the lock of all trees."""
+    """Raise if the job should not run any more, while it waits for the locks of trees."""
     run.reload()
     run.check()
 

@@ -4,8 +4,9 @@
 2. Find the organizations by key: unchanged, renamed, moved or new.
 3. Read the trees that change, together with the new organizations, as arrays of numbers. Compute their nested set.
 4. Refuse the file if a line has a problem, or if an organization would move to another tree without permission.
-5. Take the lock of all trees. If somebody has changed the trees of the file's organizations since step 2, begin again
-   with step 2. After some attempts, take the lock before step 2.
+5. Lock the trees that change, and the rows of the organizations that get another name. Make sure that the
+   organizations of the file and these trees are as steps 2 and 3 saw them. If not, let go of the locks and begin again
+   with step 2.
 6. Write the new names. Write the new organizations depth-first, with ids higher than all others, so that a subtree has
    consecutive ids. Then write the new parents and the changed columns of the nested set. Organizations that are there
    keep their numbers, as long as there is room beside them.
@@ -14,13 +15,14 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Collection
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from django.db import transaction
+import structlog
+from django.db import IntegrityError, OperationalError, transaction
+from psycopg.errors import DeadlockDetected, UniqueViolation
 
-from flagsite.core.errors import FlagsiteError
 from orgs.errors import ImportRefused, OrganizationNotFound
 from orgs.importing import audit_entries, organization_rows, placement, staging
 from orgs.importing.likely_cause import likely_cause
@@ -32,6 +34,7 @@ from orgs.tree.models import Organization
 from orgs.tree.signals import organizations_placed
 from orgs.tree.subtrees import Subtree, load_subtree
 
+log = structlog.get_logger(__name__)
 Progress = Callable[[str, int, int | None], None]
 """A function that shows progress: it gets the step, the amount that is done, and the total if it is known."""
 READING, COMPARING, COMPUTING, WRITING, TAKING_OVER = "reading", "comparing", "computing", "writing", "taking over"
@@ -39,10 +42,23 @@ READING, COMPARING, COMPUTING, WRITING, TAKING_OVER = "reading", "comparing", "c
 take over flag states."""
 ANALYZE_THRESHOLD = 1_000
 """From this number of changed organizations on, the import updates PostgreSQL's statistics."""
-ATTEMPTS_WITHOUT_LOCK = 3
-"""How often the import compares and computes without the lock, before it takes the lock first."""
 MAX_LISTED = 100
 """The number of changes that a report lists."""
+ATTEMPTS_WITHOUT_LOCKS = 3
+"""So often an import compares and computes without a lock. If others always change what it relies on, the next attempt
+locks the same trees from its beginning, and the last one all trees."""
+
+TAKEN_BY_OTHERS = (UniqueViolation, DeadlockDetected)
+"""What PostgreSQL raises if others take a key of the file in a tree that the attempt has not locked. Two imports of the
+same keys in different trees can wait for each other, until PostgreSQL ends one attempt with DeadlockDetected."""
+
+
+class _Outdated(Exception):
+    """Others have changed what an attempt relied on. It would have changed the trees of these organizations."""
+
+    def __init__(self, trees: placement.ChangedTrees | None) -> None:
+        super().__init__()
+        self.members = tuple(trees.members.values()) if trees else ()
 
 
 def import_organizations(
@@ -52,136 +68,143 @@ def import_organizations(
     progress: Progress | None = None,
     dry_run: bool = False,
     on_changes: Callable[[], object] | None = None,
-    lock_tree: Callable[[], object] = locks.lock_all_trees_for_writing,
+    on_wait: Callable[[], object] = lambda: None,
+    on_locked: Callable[[], object] = lambda: None,
 ) -> ImportReport:
     """Create, rename and move organizations until they are as the file says; leave all other organizations unchanged.
 
-    `lock_tree` takes the lock of all trees. It is called when the file is read and the changes are computed, so that
-    nobody waits for that. If others change the same trees again and again, it is called earlier.
     A created organization takes over the flag states of its parent, and a moved organization those of its new parent.
-    `on_changes` is called when all changes are known and none is written; it can read them with `staging.all_changes`.
-    If others have changed the trees, what it has written is rolled back, and it is called again.
-
     Returns a report of the changes. A dry run changes nothing.
+
+    `on_changes` is called when all changes are known and none is written; it can read them with `staging.all_changes`.
+    It is called again if others have changed the trees meanwhile. `on_wait` is called again and again while the import
+    waits for the locks of trees, and `on_locked` when it has them. Both can raise.
 
     Raises ImportRefused with all lines that have a problem and with the likely cause; then nothing has changed. Raises
     OrganizationNotFound if the organization of the option `below` does not exist or is outside of the scope.
     """
     options = options or ImportOptions()
+    run = _Import(options, progress or (lambda *_: None), dry_run, on_changes or (lambda: None), on_wait, on_locked)
     try:
         with transaction.atomic():
-            return _import(
-                file,
-                options,
-                progress or (lambda *_: None),
-                dry_run=dry_run,
-                on_changes=on_changes,
-                lock_tree=lock_tree,
-            )
+            return run.read_and_import(file)
     except ImportRefused as refused:
         if refused.advice or not refused.lines:
             raise
         raise refused.with_advice(likely_cause(file, options, list(refused.lines))) from refused
 
 
-def _import(
-    file: BinaryIO,
-    options: ImportOptions,
-    report_progress: Progress,
-    *,
-    dry_run: bool,
-    on_changes: Callable[[], object] | None,
-    lock_tree: Callable[[], object],
-) -> ImportReport:
-    refusals = Refusals()
-    _top(options)  # before the file is read, which can take long
-    on_bytes: Callable[[int], None] = lambda done: report_progress(READING, done, None)  # noqa: E731
-    staging.stage(organization_rows.read(file, options, refusals, on_bytes=on_bytes))
-    staging.refuse_duplicates(refusals)
-    lock = ImportLock(options, lock_tree)
-    attempts_without_lock = ATTEMPTS_WITHOUT_LOCK
-    while True:
-        try:
-            with transaction.atomic():
-                lock.begin(is_last=not attempts_without_lock)
-                report, trees = _prepare(options, copy.deepcopy(refusals), report_progress, lock, on_changes)
-                if not dry_run:
-                    report = _write(report, trees, report_progress)
-                    audit_entries.record(report)
-                staging.drop_tables()
-                return report
-        except TreesHaveChanged:
-            attempts_without_lock -= 1
+@dataclass(frozen=True, slots=True)
+class _Import:
+    """One import of a file; the fields are the arguments of `import_organizations`."""
 
+    options: ImportOptions
+    report_progress: Progress
+    is_dry_run: bool
+    on_changes: Callable[[], object]
+    on_wait: Callable[[], object]
+    on_locked: Callable[[], object]
 
-class TreesHaveChanged(Exception):
-    """Somebody has changed the trees of the file's organizations since the import began to compare."""
+    def read_and_import(self, file: BinaryIO) -> ImportReport:
+        """Read the file, and try until nobody has changed what an attempt relied on."""
+        refusals = Refusals()
+        _top(self.options)  # before the file is read, which can take long
+        on_bytes: Callable[[int], None] = lambda done: self.report_progress(READING, done, None)  # noqa: E731
+        staging.stage(organization_rows.read(file, self.options, refusals, on_bytes=on_bytes))
+        self.report_progress(COMPARING, 0, None)
+        staging.refuse_duplicates(refusals)
+        members: tuple[int, ...] = ()
+        for number in range(ATTEMPTS_WITHOUT_LOCKS + 1):
+            try:
+                with transaction.atomic():  # whose rollback lets go of the locks
+                    is_holding = number == ATTEMPTS_WITHOUT_LOCKS
+                    if is_holding:
+                        locks.lock_trees_for_writing(*members, check=self.on_wait)
+                    return self._attempt(refusals.copy(), is_holding=is_holding)
+            except _Outdated as outdated:
+                members = outdated.members or members
+            except (IntegrityError, OperationalError) as error:
+                if not isinstance(error.__cause__, TAKEN_BY_OTHERS):
+                    raise
+            log.info("import_compares_again", attempt=number + 1)
+            self.report_progress(COMPARING, 0, None)
+        locks.lock_all_trees_for_writing(check=self.on_wait)
+        return self._attempt(refusals, is_holding=True, is_last=True)
 
+    def _attempt(self, refusals: Refusals, *, is_holding: bool, is_last: bool = False) -> ImportReport:
+        """Compare and compute, lock the trees, and write. With `is_holding`, trees are locked already; at last, all.
 
-class ImportLock:
-    """The lock of all trees: an attempt takes it when it knows what to write, the last one before it compares."""
-
-    def __init__(self, options: ImportOptions, lock: Callable[[], object]) -> None:
-        self._lock = lock
-        self._top_ids = [top_id for top_id in (options.scope_id, options.below_id) if top_id is not None]
-        self._is_taken = False
-
-    def begin(self, *, is_last: bool) -> None:
-        """Begin an attempt, in a transaction of its own. The last attempt takes the lock now."""
-        self._is_taken = is_last
-        if is_last:
-            self._lock()
-        else:
-            staging.remember_trees()
-
-    def take(self, trees: Collection[int] | None) -> None:
-        """Take the lock, unless the attempt has it. `trees` are those that were read; None means perhaps all.
-
-        Raises TreesHaveChanged if the attempt has to begin again.
+        Raises _Outdated if others have changed what the attempt relied on.
         """
-        if not self._is_taken:
-            self._lock()
-            if staging.have_trees_changed(trees, top_ids=self._top_ids):
-                raise TreesHaveChanged
+        try:
+            report, trees = self._compare(refusals)
+        except ImportRefused:
+            if not is_last:
+                self._check_unchanged(None, placement.seen_fingerprint())
+            raise
+        report = report._replace(changes=staging.first_changes(MAX_LISTED))
+        self.on_changes()
+        seen = placement.seen_fingerprint()
+        if not self.is_dry_run:
+            if trees:
+                trees.draw_ids(report.created)
+                self._lock(trees, is_holding=is_holding)
+            self.on_locked()
+            if report.renamed:
+                placement.hold_renamed()
+        if not is_last:
+            self._check_unchanged(trees, seen)
+        if not self.is_dry_run:
+            report = self._write(report, trees)
+            audit_entries.record(report)
+        staging.drop_tables()
+        return report
 
+    def _compare(self, refusals: Refusals) -> tuple[ImportReport, placement.ChangedTrees | None]:
+        """Find what the file changes. Raises ImportRefused."""
+        options, top = self.options, _top(self.options)
+        staging.resolve(refusals, top=top, below_id=options.below_id)
+        if top is not None:
+            refusals.raise_if_any()  # later problems could name organizations outside of the subtree
+        report = staging.count()
+        trees = None
+        if report.created or report.moved:
+            self.report_progress(COMPUTING, 0, None)
+            trees = placement.compute_changed_trees(refusals)
+            if report.moved and not options.move_between_trees and not refusals.count:
+                placement.refuse_moves_between_trees(trees, refusals)
+        refusals.raise_if_any()
+        return report, trees
 
-def _prepare(
-    options: ImportOptions,
-    refusals: Refusals,
-    report_progress: Progress,
-    lock: ImportLock,
-    on_changes: Callable[[], object] | None,
-) -> tuple[ImportReport, placement.ChangedTrees | None]:
-    """Find the changes, and take the lock. A refusal counts only if nobody has changed the trees meanwhile."""
-    try:
-        report, trees = _find_changes(options, refusals, report_progress)
-        if on_changes is not None:
-            on_changes()
-    except FlagsiteError:
-        lock.take(None)
-        raise
-    lock.take(set(trees.organizations.columns.tree_id) if trees else ())
-    return report, trees
+    def _lock(self, trees: placement.ChangedTrees, *, is_holding: bool) -> None:
+        """Lock the trees that change. Raises _Outdated if others than these are locked already."""
+        if locks.are_locked_for_writing(trees.members):
+            return
+        if is_holding:
+            raise _Outdated(trees)  # who has locked some trees and then locks further ones could wait in a circle
+        locks.lock_trees_for_writing(*trees.members.values(), check=self.on_wait)
 
+    def _check_unchanged(self, trees: placement.ChangedTrees | None, seen: tuple[int, int | None]) -> None:
+        """Check that the organizations of the file and the trees that change are as they were compared, or raise."""
+        if not staging.is_still_resolved(top=_top(self.options)) or not placement.are_trees_unchanged(seen):
+            raise _Outdated(trees)
 
-def _find_changes(
-    options: ImportOptions, refusals: Refusals, report_progress: Progress
-) -> tuple[ImportReport, placement.ChangedTrees | None]:
-    """Compare the file with the trees, and compute the new form of those that change. Raises ImportRefused."""
-    report_progress(COMPARING, 0, None)
-    top = _top(options)
-    staging.resolve(refusals, top=top, below_id=options.below_id)
-    if top is not None:
-        refusals.raise_if_any()  # later problems could name organizations outside of the subtree
-    report = staging.count()
-    trees = None
-    if report.created or report.moved:
-        report_progress(COMPUTING, 0, None)
-        trees = placement.compute_changed_trees(refusals)
-        if report.moved and not options.move_between_trees and not refusals.count:
-            placement.refuse_moves_between_trees(trees, refusals)
-    refusals.raise_if_any()
-    return report._replace(changes=staging.first_changes(MAX_LISTED)), trees
+    def _write(self, report: ImportReport, trees: placement.ChangedTrees | None) -> ImportReport:
+        """Write the names, the parents and the new organizations, and return the report with the jobs."""
+        if report.renamed:
+            placement.write_renamed()
+        return report._replace(placement_jobs=self._write_trees(report, trees)) if trees else report
+
+    def _write_trees(self, report: ImportReport, trees: placement.ChangedTrees) -> tuple[int, ...]:
+        """Write created and moved organizations, and return the ids of the jobs that write flag states to them."""
+        nested_set.number_new_trees(trees.nested_set, locks.new_trees)
+        placement.write_created(trees, on_written=lambda done: self.report_progress(WRITING, done, report.created))
+        changed = placement.write_moved(trees)
+        if report.created + changed >= ANALYZE_THRESHOLD:
+            staging.execute("ANALYZE orgs_organization")
+        self.report_progress(TAKING_OVER, 0, None)
+        started: list[tuple[Any, Any]] = organizations_placed.send(sender=Organization, placements=trees.placements())
+        return tuple(job_id for _, job_ids in started for job_id in job_ids or ())
 
 
 def _top(options: ImportOptions) -> Subtree | None:
@@ -193,23 +216,3 @@ def _top(options: ImportOptions) -> Subtree | None:
     if top is None or scope is None or not scope.contains(top):
         raise OrganizationNotFound
     return top
-
-
-def _write(report: ImportReport, trees: placement.ChangedTrees | None, report_progress: Progress) -> ImportReport:
-    """Write the names, the parents and the new organizations, and return the report with the jobs."""
-    if report.renamed:
-        placement.write_renamed()
-    return report._replace(placement_jobs=_write_trees(report, trees, report_progress)) if trees else report
-
-
-def _write_trees(report: ImportReport, trees: placement.ChangedTrees, report_progress: Progress) -> tuple[int, ...]:
-    """Write created and moved organizations, and return the ids of the jobs that write flag states to them."""
-    trees.draw_ids(report.created)
-    nested_set.number_new_trees(trees.nested_set, locks.new_trees)
-    placement.write_created(trees, on_written=lambda done: report_progress(WRITING, done, report.created))
-    changed = placement.write_moved(trees)
-    if report.created + changed >= ANALYZE_THRESHOLD:
-        staging.execute("ANALYZE orgs_organization")
-    report_progress(TAKING_OVER, 0, None)
-    started: list[tuple[Any, Any]] = organizations_placed.send(sender=Organization, placements=trees.placements())
-    return tuple(job_id for _, job_ids in started for job_id in job_ids or ())

@@ -8,6 +8,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from flagsite.core.db.copy_in import copy_in, copy_row
 from orgs.errors import ImportRefused
@@ -25,10 +26,12 @@ MAX_KEYS_OF_CIRCLE = 6
 class ChangedTrees:
     """The trees that an import changes, in their old and their new form.
 
+    `members` has the id of one organization of each existing tree, by the number of the tree.
     `former_parents` has the position of the former parent by the position of each moved organization. `ids` has the id
     of each organization by its position; a created organization has an id after `draw_ids`.
     """
 
+    members: dict[int, int]
     organizations: LinkedOrganizations
     nested_set: NestedSet
     former_parents: dict[int, int]
@@ -36,11 +39,10 @@ class ChangedTrees:
 
     def draw_ids(self, created: int) -> None:
         """Draw ids for the created organizations, ascending depth-first and higher than all existing ids."""
-        number = _draw_ids(created) if created else 0
+        drawn = _draw_ids(created)
         for position in self.nested_set.order:
             if self.ids[position] < 0:
-                self.ids[position] = number
-                number += 1
+                self.ids[position] = next(drawn)
 
     def moves_between_trees(self) -> list[tuple[int, int, int]]:
         """Return the moved organizations whose tree changes, each with its former and its new root, as references."""
@@ -94,10 +96,11 @@ class ChangedTrees:
 
 
 AFFECTED_TREES = """
-SELECT COALESCE(array_agg(DISTINCT tree_id), '{}') FROM orgs_organization WHERE id IN (
+SELECT tree_id, min(id) FROM orgs_organization WHERE id IN (
     SELECT reference FROM import_resolved WHERE moved
      UNION ALL
     SELECT parent_reference FROM import_resolved WHERE (moved OR reference < 0) AND parent_reference > 0)
+ GROUP BY tree_id
 """
 CREATE_NODES = """
 CREATE TEMPORARY TABLE import_nodes ON COMMIT DROP AS  -- siblings keep their order; new ones follow
@@ -133,7 +136,8 @@ def compute_changed_trees(refusals: Refusals) -> ChangedTrees:
 
     Raises ImportRefused if a tree that the import would change is damaged.
     """
-    execute(CREATE_NODES, [rows_of(AFFECTED_TREES)[0][0]])
+    members = dict(rows_of(AFFECTED_TREES))
+    execute(CREATE_NODES, [[*members]])
     execute("ANALYZE import_nodes")
     organizations = nested_set.read_organizations(READ_NODES)
     former_parents = dict(rows_of(FORMER_PARENTS))
@@ -146,7 +150,29 @@ def compute_changed_trees(refusals: Refusals) -> ChangedTrees:
             raise ImportRefused(
                 "The tree is damaged: parents form a circle. Find it with check_tree, and repair it before you import."
             )
-    return ChangedTrees(organizations, computed, former_parents, array("q", organizations.references))
+    return ChangedTrees(members, organizations, computed, former_parents, array("q", organizations.references))
+
+
+FINGERPRINT = """
+SELECT count(*), bit_xor(hash_record_extended(ROW({columns}, tree_id, lft, rght, level, descendant_count), 0))
+"""
+OF_NODES = f"{FINGERPRINT.format(columns='reference, former_parent_id')} FROM import_nodes WHERE reference > 0"
+OF_TREES = f"{FINGERPRINT.format(columns='id, parent_id')} FROM orgs_organization WHERE tree_id = ANY(%s)"
+
+
+def seen_fingerprint() -> tuple[int, int | None]:
+    """Return the number of organizations that `compute_changed_trees` has read, and a hash of their tree columns."""
+    if rows_of("SELECT to_regclass('pg_temp.import_nodes')") == [(None,)]:
+        return 0, None  # it was not called, because no tree changes or because the file was refused before
+    [(organizations, fingerprint)] = rows_of(OF_NODES)
+    return organizations, fingerprint
+
+
+def are_trees_unchanged(seen: tuple[int, int | None]) -> bool:
+    """Return whether the import would still change the same trees, and whether these are as they were seen."""
+    if not seen[0]:
+        return True  # nothing was seen: all trees that change are new ones
+    return rows_of(OF_TREES, [[tree_id for tree_id, _ in rows_of(AFFECTED_TREES)]]) == [seen]
 
 
 KEYS = """
@@ -195,15 +221,25 @@ def _refuse_circles(organizations: LinkedOrganizations, circles: list[list[int]]
     return refusals.count > refused_before
 
 
+SKIP_USED_IDS = """
+SELECT setval(sequence, highest.id)
+  FROM CAST(pg_get_serial_sequence('orgs_organization', 'id') AS regclass) AS sequence,
+       (SELECT max(id) AS id FROM orgs_organization) highest
+ WHERE highest.id > COALESCE(pg_sequence_last_value(sequence), 0)
+"""
 DRAW_IDS = """
-SELECT setval(sequence, GREATEST(nextval(sequence) - 1, (SELECT max(id) FROM orgs_organization)) + %s) - %s + 1
-  FROM CAST(pg_get_serial_sequence('orgs_organization', 'id') AS regclass) AS sequence
+WITH drawn AS MATERIALIZED (
+    SELECT number, nextval(sequence) AS id
+      FROM CAST(pg_get_serial_sequence('orgs_organization', 'id') AS regclass) AS sequence,
+           generate_series(1, %s) AS number)
+SELECT min(id), max(id) FROM drawn GROUP BY id - number ORDER BY 1
 """
 
 
-def _draw_ids(count: int) -> int:
-    """Draw `count` consecutive ids from the table's sequence and return the first; the tree lock keeps others out."""
-    return int(rows_of(DRAW_IDS, [count, count])[0][0])
+def _draw_ids(count: int) -> Iterator[int]:
+    """Draw ids from the table's sequence. They are consecutive, unless others draw ids at the same time."""
+    execute(SKIP_USED_IDS)  # after a load of rows with ids, the sequence can be behind
+    return chain.from_iterable(range(first, last + 1) for first, last in rows_of(DRAW_IDS, [count]))
 
 
 CREATE_CREATED = """
@@ -262,6 +298,17 @@ UPDATE orgs_organization organization SET name = entry.name, updated_at = statem
  WHERE organization.id = resolved.reference AND resolved.renamed
    AND NOT resolved.moved
 """
+
+HOLD_RENAMED = """
+SELECT count(*) FROM (
+    SELECT FROM orgs_organization WHERE id IN (SELECT reference FROM import_resolved WHERE renamed)
+     ORDER BY id FOR NO KEY UPDATE) held
+"""
+
+
+def hold_renamed() -> None:
+    """Lock the rows that get another name, so that nobody renames, moves or deletes them. Their trees are not locked."""
+    execute(HOLD_RENAMED)
 
 
 def write_renamed() -> None:

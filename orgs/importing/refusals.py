@@ -21,6 +21,12 @@ class Refusals:
         self.advice = ""
         """A sentence about a way out, if all problems have the same."""
 
+    def copy(self) -> Refusals:
+        """Return the same refused lines as another object."""
+        same = Refusals()
+        same.kept, same.count, same.advice = [*self.kept], self.count, self.advice
+        return same
+
     def add(self, line: int, problem: str) -> None:
         """Refuse a line."""
         self.count += 1

@@ -6,7 +6,7 @@ an organization there: the id of an existing organization, or the negative line 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from django.db import connection
@@ -17,7 +17,7 @@ from orgs.importing.organization_rows import OrganizationRow
 from orgs.importing.refusals import Refusals, quoted
 from orgs.tree.subtrees import Subtree, is_in_subtree
 
-TABLES = ("import_entries", "import_trees", "import_resolved", "import_nodes", "import_created")
+TABLES = ("import_entries", "import_resolved", "import_nodes", "import_created")
 
 
 class LineChange(NamedTuple):
@@ -115,46 +115,6 @@ def refuse_duplicates(refusals: Refusals) -> None:
         execute(DELETE_DUPLICATES)
 
 
-# Every change of a tree writes a row that stays there: the organization itself, or the counts of its ancestors. `xmin`
-# is the transaction that has written the row. So a change that somebody has undone again differs from no change.
-TREES = """
-SELECT tree_id, count(*) AS organizations, bit_xor(hashint8extended(id, xmin::text::bigint)) AS written
-  FROM orgs_organization GROUP BY tree_id
-"""
-REMEMBER_TREES = f"CREATE TEMPORARY TABLE import_trees ON COMMIT DROP AS {TREES}"
-CHANGED_TREES = f"""
-SELECT COALESCE(former.tree_id, present.tree_id), present.tree_id IS NULL
-  FROM import_trees former FULL JOIN ({TREES}) present ON present.tree_id = former.tree_id
- WHERE (former.organizations, former.written) IS DISTINCT FROM (present.organizations, present.written)
-"""  # noqa: S608 - no input in it
-NAMES_ONE_OF = """
-SELECT EXISTS (
-    SELECT FROM orgs_organization
-     WHERE tree_id = ANY(%(trees)s)
-       AND (id = ANY(%(tops)s) OR key IN (SELECT key FROM import_entries)
-            OR key IN (SELECT parent_key FROM import_entries)))
-"""
-
-
-def remember_trees() -> None:
-    """Remember all trees as they are now, for `have_trees_changed`."""
-    execute(REMEMBER_TREES)
-
-
-def have_trees_changed(read: Collection[int] | None, *, top_ids: list[int]) -> bool:
-    """Return whether somebody has changed a tree, since it was remembered, with which the import has to do.
-
-    These are the trees that the import has `read` (None: all trees), those of the organizations `top_ids`, and those in
-    which an organization has a key of the file.
-    """
-    changed = dict(rows_of(CHANGED_TREES))
-    if not changed:
-        return False
-    if read is None or any(changed.values()) or not changed.keys().isdisjoint(read):
-        return True
-    return bool(rows_of(NAMES_ONE_OF, {"trees": list(changed), "tops": top_ids})[0][0])
-
-
 RESOLVE = """
 CREATE TEMPORARY TABLE import_resolved ON COMMIT DROP AS
 SELECT found.*,
@@ -165,7 +125,7 @@ SELECT found.*,
                CASE WHEN entry.parent_key <> '' THEN COALESCE(parent.id, -parent_entry.line)
                     WHEN organization.id = %(top)s THEN organization.parent_id  -- the top itself stays in its place
                     ELSE %(below)s::bigint END AS parent_reference,
-               organization.parent_id AS former_parent_id,
+               organization.parent_id AS former_parent_id, parent.id AS found_parent_id,
                CASE WHEN organization.name <> entry.name THEN organization.name END AS former_name,
                entry.parent_key <> '' AND parent.id IS NULL AND parent_entry.line IS NULL AS orphaned,
                {foreign} AS is_foreign,
@@ -176,11 +136,25 @@ SELECT found.*,
           LEFT JOIN import_entries parent_entry ON parent_entry.key = entry.parent_key) found
 """
 WITHOUT_TOP = RESOLVE.format(foreign="FALSE", outside="FALSE", visible="")
+FOREIGN = f"organization.id IS NOT NULL AND NOT ({is_in_subtree('organization')})"
+VISIBLE = f"AND {is_in_subtree('parent')}"
 BELOW_TOP = RESOLVE.format(
-    foreign=f"organization.id IS NOT NULL AND NOT ({is_in_subtree('organization')})",
+    foreign=FOREIGN,
     outside="entry.parent_key = '' AND %(below)s::bigint IS NULL AND organization.id IS DISTINCT FROM %(top)s",
-    visible=f"AND {is_in_subtree('parent')}",
+    visible=VISIBLE,
 )
+CHANGED = """
+SELECT count(*)  -- for EXISTS, PostgreSQL would choose a plan that finds one row soon, and takes hours to find none
+  FROM import_resolved resolved
+  JOIN import_entries entry USING (line)
+  LEFT JOIN orgs_organization organization ON organization.key = entry.key
+  LEFT JOIN orgs_organization parent ON parent.key = entry.parent_key {visible}
+ WHERE (organization.id, organization.parent_id, parent.id, {foreign},
+        CASE WHEN organization.name <> entry.name THEN organization.name END)
+    IS DISTINCT FROM (former_id, former_parent_id, found_parent_id, is_foreign, former_name)
+"""
+CHANGED_WITHOUT_TOP = CHANGED.format(foreign="FALSE", visible="")
+CHANGED_BELOW_TOP = CHANGED.format(foreign=FOREIGN, visible=VISIBLE)
 REFUSED = """
 SELECT entry.line, entry.key, entry.parent_key, orphaned, is_foreign
   FROM import_resolved JOIN import_entries entry USING (line)
@@ -199,6 +173,11 @@ def resolve(refusals: Refusals, *, top: Subtree | None = None, below_id: int | N
     execute("ANALYZE import_resolved")
     for line, key, parent_key, orphaned, is_foreign in streamed(REFUSED):
         refusals.add(line, _problem(key, parent_key, orphaned=orphaned, is_foreign=is_foreign, has_top=top is not None))
+
+
+def is_still_resolved(*, top: Subtree | None = None) -> bool:
+    """Return whether `resolve` would find the same organizations again. `top` is the subtree as it is now."""
+    return not rows_of(CHANGED_BELOW_TOP if top else CHANGED_WITHOUT_TOP, top.parameters() if top else None)[0][0]
 
 
 def _problem(key: str, parent_key: str, *, orphaned: bool, is_foreign: bool, has_top: bool) -> str:

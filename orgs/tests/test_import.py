@@ -108,19 +108,6 @@ def test_existing_ones_move_below_new_ones(cast: Cast) -> None:
     assert {"world/east/oslo", "world/acme/north/bergen", "world/acme/south/rome", "rival/rival_store"} <= paths()
 
 
-def test_the_tree_lock_is_taken_for_the_write_only(cast: Cast) -> None:
-    steps: list[str] = []
-    file = io.BytesIO(b"key,name,parent_key\nnew,New,acme\n")
-
-    def lock_tree() -> None:
-        steps.append("lock")
-        locks.lock_all_trees_for_writing()
-
-    importer.import_organizations(file, progress=lambda step, *_: steps.append(step), lock_tree=lock_tree)
-    assert set(steps[: steps.index("lock")]) == {"reading", "comparing", "computing"}
-    assert set(steps[steps.index("lock") + 1 :]) == {"writing", "taking over"}
-
-
 def test_siblings_keep_their_order_and_new_ones_follow_in_that_of_the_file(cast: Cast) -> None:
     import_rows("zagreb,Zagreb,north", "athens,Athens,north")
     assert [one.key for one in get("north").get_children()] == ["oslo", "bergen", "zagreb", "athens"]

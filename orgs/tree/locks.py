@@ -47,15 +47,34 @@ Named = int | Reference | None
 """An organization as the callers name it. None, and what names no organization, has no tree to lock."""
 
 
-def lock_trees_for_writing(*organizations: Named) -> None:
+def are_locked_for_writing(tree_ids: Iterable[int]) -> bool:
+    """Return whether the transaction has locked all these trees exclusively."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT NOT EXISTS (SELECT FROM unnest(%s::int[]) tree WHERE NOT orgs_locked_trees() @> tree)",
+            [[*tree_ids]],
+        )
+        return bool(cursor.fetchone()[0])
+
+
+CHECK_SECONDS = 10.0
+"""Who waits without a limit, but gives a function `check`, calls it after so many seconds, and waits on."""
+
+
+def lock_trees_for_writing(*organizations: Named, check: Callable[[], object] | None = None) -> None:
     """Take the locks of the trees of these organizations exclusively until the end of the transaction.
 
     Name all organizations whose trees the transaction will change in one call, so that nobody waits in a circle. For a
-    new tree, name nothing. If there are many trees, the function takes the lock of all trees. Raises OutsideTransaction
-    without a transaction, and TreeBusy if a request has waited too long.
+    new tree, name nothing. If there are many trees, the function takes the lock of all trees. A worker or a command can
+    give `check`, which is called again and again while it waits, and can raise. Raises OutsideTransaction without a
+    transaction, and TreeBusy if a request has waited too long.
     """
-    if _lock(organizations, exclusive=True) is None:
-        lock_all_trees_for_writing()
+    if check is None:
+        locked = _lock(organizations, _seconds_to_wait(), exclusive=True)
+    else:
+        locked = _lock_and_check(organizations, check)
+    if locked is None:
+        lock_all_trees_for_writing(check or (lambda: None))
 
 
 def lock_trees_for_reading(*organizations: Named) -> frozenset[int]:
@@ -65,7 +84,7 @@ def lock_trees_for_reading(*organizations: Named) -> frozenset[int]:
 
     Raises OutsideTransaction without a transaction, and TreeBusy if a request has waited too long.
     """
-    return frozenset(_lock(organizations, exclusive=False) or ())
+    return frozenset(_lock(organizations, _seconds_to_wait(), exclusive=False) or ())
 
 
 def lock_all_trees_for_writing(check: Callable[[], object] = lambda: None) -> None:
@@ -128,13 +147,25 @@ def wait_for_present_holders(check: Callable[[], object]) -> None:
         present &= _holders()
 
 
-def _lock(organizations: Iterable[Named], *, exclusive: bool) -> list[int] | None:
-    """Take the locks, and return the locked trees; None if these would be too many, and then none is locked."""
+def _lock_and_check(organizations: Iterable[Named], check: Callable[[], object]) -> list[int] | None:
+    """Take the locks exclusively like `_lock`, and call `check` every CHECK_SECONDS of waiting."""
+    while True:
+        try:
+            with transaction.atomic():
+                return _lock(organizations, CHECK_SECONDS, exclusive=True)
+        except TreeBusy:
+            check()
+
+
+def _lock(organizations: Iterable[Named], seconds: float | None, *, exclusive: bool) -> list[int] | None:
+    """Take the locks, and return the locked trees; None if these would be too many, and then none is locked.
+
+    Raises TreeBusy if they are not free within the seconds; None means no limit.
+    """
     _require_transaction()
     names = [name for name in organizations if name is not None]
     ids = [name if isinstance(name, int) else name.id for name in names]
     keys = [name.key for name in names if isinstance(name, Reference) and name.key is not None]
-    seconds = _seconds_to_wait()
     with connection.cursor() as cursor:
         try:
             cursor.execute(

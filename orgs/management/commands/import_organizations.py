@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from django.core.management.base import CommandParser
 from rich.console import Console
@@ -102,10 +102,18 @@ def _report_file(path: Path | None) -> Iterator[Any]:
         return
     with path.open("w", encoding="utf-8", newline="") as stream:
         try:
-            yield lambda: stream.writelines(report.csv_lines((*change, "") for change in staging.all_changes()))
+            yield lambda: _write_again(stream, ((*change, "") for change in staging.all_changes()))
         except ImportRefused as refused:
-            stream.writelines(report.csv_lines(report.problem_rows(refused.lines)))
+            _write_again(stream, report.problem_rows(refused.lines))
             raise
+
+
+def _write_again(stream: TextIO, rows: Iterable[Iterable[Any]]) -> None:
+    """Write the rows instead of what the file has."""
+    if stream.seekable():
+        stream.seek(0)
+        stream.truncate()
+    stream.writelines(report.csv_lines(rows))
 
 
 def _document(result: ImportReport, *, dry_run: bool) -> dict[str, Any]:
