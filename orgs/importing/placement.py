@@ -262,16 +262,16 @@ def write_created(trees: ChangedTrees, *, on_written: Callable[[int], None]) -> 
     execute(CREATE_CREATED)
     copy_in("COPY import_created FROM STDIN", _created_rows(trees))
     execute("CREATE INDEX ON import_created (id); ANALYZE import_created")
-    [(first, last)] = rows_of("SELECT min(id), max(id) FROM import_created")
+    [(first, last, created)] = rows_of("SELECT min(id), max(id), count(*) FROM import_created")
     if first is None:
         return
     # Check foreign keys after each statement. Otherwise the commit would check them all, slowly and without progress.
     execute("SET CONSTRAINTS ALL IMMEDIATE")
     for start in range(first, last + 1, WRITE_BATCH_SIZE):
-        on_written(start - first)
+        on_written(min(start - first, created))  # others can have drawn ids in between
         execute(WRITE_CREATED, [start, start + WRITE_BATCH_SIZE - 1])
     execute("SET CONSTRAINTS ALL DEFERRED")
-    on_written(last - first + 1)
+    on_written(created)
 
 
 def _created_rows(trees: ChangedTrees) -> Iterator[str]:
@@ -307,7 +307,7 @@ SELECT count(*) FROM (
 
 
 def hold_renamed() -> None:
-    """Lock the rows that get another name, so that nobody renames, moves or deletes them. Their trees are not locked."""
+    """Lock the rows that get another name, whose trees are not locked: nobody renames, moves or deletes them."""
     execute(HOLD_RENAMED)
 
 

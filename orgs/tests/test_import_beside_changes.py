@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -16,7 +15,7 @@ from conftest import Cast
 from flagsite.core import actor
 from orgs.errors import ImportRefused
 from orgs.importing import importer, staging
-from orgs.importing.importer import COMPUTING, ImportReport
+from orgs.importing.importer import COMPUTING, WRITING, ImportReport
 from orgs.importing.options import ImportOptions
 from orgs.tests.trees import get, paths
 from orgs.tree import locks, tree_operations
@@ -50,15 +49,20 @@ def elsewhere(transactional_db: None, cast: Cast) -> Iterator[Callable[[Change],
 
 
 def import_beside(
-    *rows: str, when_computing: Change = lambda: None, when_known: Change = lambda: None, **options: object
+    *rows: str,
+    when_computing: Change = lambda: None,
+    when_known: Change = lambda: None,
+    when_writing: Change = lambda: None,
+    **options: object,
 ) -> ImportReport:
-    """Import rows; call a function when the import begins to compute, and another when it knows all changes."""
+    """Import rows; call functions when the import begins to compute, when it knows all changes, and when it writes."""
+    steps = {COMPUTING: when_computing, WRITING: when_writing}
     content = "\n".join(["key,name,parent_key", *rows, ""]).encode()
     own = {name: options.pop(name) for name in ("on_locked", "on_wait", "dry_run") if name in options}
     return importer.import_organizations(
         io.BytesIO(content),
         options=ImportOptions(**{"move_between_trees": True, **options}),
-        progress=lambda step, *_: when_computing() if step == COMPUTING else None,
+        progress=lambda step, *_: steps.get(step, lambda: None)(),
         on_changes=when_known,
         **own,
     )
@@ -260,33 +264,21 @@ def test_two_imports_of_the_same_keys_in_different_trees_both_end(
 ) -> None:
     """Each waits for a key that the other has created, until PostgreSQL ends one attempt, which compares again."""
     both_wrote = Barrier(2, timeout=20)
-    real = importer.placement.write_created
-    seen = threading.local()
 
-    def write(*arguments: Any, **named: Any) -> None:
-        if not getattr(seen, "has_written", False):
-            seen.has_written = True
-            create_first(*seen.first)
-            both_wrote.wait()
-        real(*arguments, **named)
-
-    def create_first(key: str, parent: str) -> None:
-        """Write a key of the other import first, in the transaction of this one."""
-        tree_operations.create(name=key.title(), key=key, parent_id=get(parent).pk)
-
-    def run(theirs: str, own: str, parent: str) -> ImportReport:
-        seen.first = (own, parent)
+    def run(parent: str, keys: str) -> ImportReport:
+        steps = iter([lambda: None, both_wrote.wait])  # before it writes the first key, and before the second
         with actor.acting("worker", actor=actor.SYSTEM):
             try:
-                return import_beside(f"{theirs},{theirs.title()},{parent}")
+                return import_beside(
+                    *[f"{key},{key},{parent}" for key in keys], when_writing=lambda: next(steps, lambda: None)()
+                )
             finally:
                 connection.close()
 
     with pytest.MonkeyPatch.context() as patched, ThreadPoolExecutor(2) as pool:
-        patched.setattr(importer.placement, "write_created", write)
-        running = [pool.submit(run, "b", "a", "oslo"), pool.submit(run, "a", "b", "rival")]
-        reports = [one.result(timeout=30) for one in running]
-    assert sorted((report.created, report.moved) for report in reports) == [(0, 1), (1, 0)]
+        patched.setattr(importer.placement, "WRITE_BATCH_SIZE", 1)
+        reports = [one.result(timeout=30) for one in (pool.submit(run, "oslo", "ab"), pool.submit(run, "rival", "ba"))]
+    assert sorted((report.created, report.moved) for report in reports) == [(0, 2), (2, 0)]
     assert Organization.objects.filter(key__in=["a", "b"]).count() == 2
 
 
