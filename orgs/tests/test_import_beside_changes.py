@@ -266,12 +266,11 @@ def test_two_imports_of_the_same_keys_in_different_trees_both_end(
     both_wrote = Barrier(2, timeout=20)
 
     def run(parent: str, keys: str) -> ImportReport:
-        steps = iter([lambda: None, both_wrote.wait])  # before it writes the first key, and before the second
+        steps = [both_wrote.wait, lambda: None]  # before it writes the first key, and before the second, from the end
+        rows = [f"{key},{key},{parent}" for key in keys]
         with actor.acting("worker", actor=actor.SYSTEM):
             try:
-                return import_beside(
-                    *[f"{key},{key},{parent}" for key in keys], when_writing=lambda: next(steps, lambda: None)()
-                )
+                return import_beside(*rows, when_writing=lambda: steps.pop()() if steps else None)
             finally:
                 connection.close()
 
