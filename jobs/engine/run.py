@@ -65,6 +65,11 @@ class Run:
             raise StopRequested
         self.limits.check()
 
+    def check_while_waiting(self) -> None:
+        """Read the job again and check it, as work does again and again while it waits. Raises like both."""
+        self.reload()
+        self.check()
+
     def extend(self, seconds: float) -> None:
         """Give this attempt so many seconds more than its kind allows, counted from now, if it has a limit.
 

@@ -287,17 +287,11 @@ def _import(run: Run, record: OrganizationImport, content: BinaryIO, progress: I
                 progress=progress,
                 dry_run=record.is_dry_run,
                 on_changes=lambda: _store_changes(record, expected=arguments.get("digest", "")),
-                on_wait=lambda: _check(run),
+                on_wait=run.check_while_waiting,
                 on_locked=check_rights,
             )
         _store_result(record, report)
         run.record_progress(processed=report.rows, unchanged=report.unchanged, total=report.rows)
-
-
-def _check(run: Run) -> None:
-    """Raise if the job should not run any more, while it waits for the locks of trees."""
-    run.reload()
-    run.check()
 
 
 STORE_CHANGES = f"""

@@ -22,11 +22,11 @@ from jobs.engine.models import Job
 from jobs.engine.run import Run
 from jobs.errors import NothingLeftToDo, PermanentFailure
 from jobs.operations import requester_rights
-from jobs.tree_changes.tree_lock import lock_trees
 from orgs.access.models import Role
 from orgs.access.removal import check_without_staff
 from orgs.audit import audit_log
 from orgs.errors import OrganizationHasStaff
+from orgs.tree import locks
 from orgs.tree.large_changes import Request
 from orgs.tree.models import Organization
 
@@ -107,7 +107,7 @@ def delete(run: Run) -> None:
 def _step(run: Run, most: int, done: int) -> tuple[int, int]:
     """Delete at most `most` organizations. Returns how many these were, and how many are left."""
     with transaction.atomic():
-        lock_trees(run, run.job.arguments["organizationId"])
+        locks.lock_trees_for_writing(run.job.arguments["organizationId"], check=run.check_while_waiting)
         organization = _find(run.reload())
         run.check()  # nothing can undo a step, so none follows a cancellation
         left = organization.subtree.size

@@ -19,12 +19,11 @@ from jobs.engine.run import Run
 from jobs.engine.states import Status
 from jobs.errors import NothingLeftToDo, PermanentFailure
 from jobs.operations import requester_rights
-from jobs.tree_changes.tree_lock import lock_trees
 from orgs.access import requesters
 from orgs.access.models import Role
 from orgs.access.visible_organizations import check_placement
 from orgs.errors import MoveUnderOwnDescendant, OrganizationNotFound, OutsideOfYourSubtree
-from orgs.tree import tree_operations
+from orgs.tree import locks, tree_operations
 from orgs.tree.large_changes import Request
 from orgs.tree.models import Organization
 
@@ -77,7 +76,7 @@ def move(run: Run) -> None:
     """
     arguments = run.job.arguments
     with transaction.atomic():
-        lock_trees(run, run.job.organization_id, arguments["parentId"])
+        locks.lock_trees_for_writing(run.job.organization_id, arguments["parentId"], check=run.check_while_waiting)
         job = run.reload()
         organization = _find(job)
         run.check()  # nothing was written until now
