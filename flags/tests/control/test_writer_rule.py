@@ -47,7 +47,7 @@ def take(writers: Writers, step: str, chance: random.Random) -> None:
     setting = model.settings.get((organization, FLAG))
     try:
         if step == "create":
-            new = max(model.parents) + 1  # type: ignore[type-var,operator]
+            new = max(model.parents) + 1  # type: ignore[type-var]
             model.create(new, organization)
             writers.created(new)
         elif step == "delete":
