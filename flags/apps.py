@@ -12,7 +12,7 @@ class FlagsConfig(AppConfig):
         from flags import events  # noqa: F401, PLC0415 - registers what can be told
         from flags.batch_evaluation import batch_evaluation_job  # noqa: F401, PLC0415 - registers a kind of job
         from flags.client import context  # noqa: PLC0415
-        from flags.definitions import purge  # noqa: PLC0415 - registers a kind of job
+        from flags.definitions import flag_pages, purge  # noqa: PLC0415 - purge registers a kind of job
         from flags.evaluation import job_gates  # noqa: PLC0415
         from flags.insights import usage_store  # noqa: PLC0415
         from flags.reports import report_job  # noqa: F401, PLC0415 - registers a kind of job
@@ -37,9 +37,11 @@ class FlagsConfig(AppConfig):
         from jobs.operations import cleanup, gates  # noqa: PLC0415
         from jobs.upkeep import maintenance_job  # noqa: PLC0415
         from orgs.access import key_plans  # noqa: PLC0415
+        from orgs.audit import subject_pages  # noqa: PLC0415
         from orgs.tree import admin_sections  # noqa: PLC0415
         from orgs.tree.signals import organizations_placed, organizations_removing  # noqa: PLC0415
 
+        subject_pages.finders["flag"] = flag_pages.find
         admin_sections.sections.append(admin_section.SECTION)
         admin_sections.move_previews += [preview.move, move_preview.move]
         cleanup.add_old_rows(retention.OLD_SCHEDULES, usage_store.OLD_DAYS)

@@ -38,6 +38,7 @@ from orgs.access.live_pages import fragment
 from orgs.access.models import Role
 from orgs.access.operator_admin import OperatorAdmin, require_caller
 from orgs.audit import words
+from orgs.audit.on_pages import by_operation
 from orgs.audit.selectors import about_flag, visible_entries
 
 RECORD = ["archived", "version", "created_by", "created_at", "updated_by", "updated_at"]
@@ -223,7 +224,7 @@ class FlagAdmin(AdoptionPages, EvaluationPages, InvalidationPage, OperatorAdmin)
             context["off_for_everybody"] = selectors.why_off_for_everybody(flag.key)
             context["recent"] = latest_changes(flag, caller, before=id_in(request.GET.get("before", "")))
             entries = about_flag(visible_entries(caller), flag.key).order_by("-id")[: words.MAX_SHOWN]
-            context["history"] = words.shown(entries, caller)
+            context["history"] = by_operation(entries, caller)
             context["history_query"] = urlencode({"flag": flag.key})
             context["history_has_organizations"] = True
             context["may_set"] = caller.may(Role.EDITOR) and not flag.archived

@@ -1,17 +1,19 @@
-"""The admin site's read-only page of the audit log: actor, action, subject, time, reason and channel."""
+"""The admin site's read-only pages of the audit log: each entry as a sentence, with its codes, channel and values."""
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, path
+from django.template.loader import render_to_string
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import RangeDateFilter
@@ -19,12 +21,13 @@ from unfold.contrib.filters.admin import RangeDateFilter
 from flagsite.core.admin.capped_paginator import CappedPaginator
 from flagsite.core.csv_output import csv_lines
 from flagsite.core.reading_pages import only_reads
-from orgs.access.operator_admin import OperatorAdmin, TextInputFilter, clipped, require_caller
+from orgs.access.operator_admin import OperatorAdmin, SingleCountChangeList, TextInputFilter, require_caller
 from orgs.access.organization_picker import OrganizationTextFilter
 from orgs.access.visible_organizations import id_to_filter_by
 from orgs.audit import words
 from orgs.audit.models import AuditEntry
-from orgs.audit.selectors import about_flag
+from orgs.audit.on_pages import PageEntry, by_operation, on_page
+from orgs.audit.selectors import about_flag, named
 from orgs.audit.serializers import CSV, CSV_COLUMNS, csv_row
 
 Entries = QuerySet[AuditEntry]
@@ -121,6 +124,17 @@ class DaysFilter(RangeDateFilter):
             return None
 
 
+class OperationList(SingleCountChangeList):
+    """The list with one row for each operation of the page: its other entries are folded below the sentence."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        rows = by_operation(self.result_list, require_caller(request))
+        for row in rows:
+            row.entry.on_page = row  # type: ignore[attr-defined]
+        self.result_list: Any = [row.entry for row in rows]
+
+
 @admin.register(AuditEntry)
 class AuditEntryAdmin(OperatorAdmin):
     """The list of audit entries, newest first. A person with a scope sees the entries of this subtree only."""
@@ -128,18 +142,18 @@ class AuditEntryAdmin(OperatorAdmin):
     organization_field = "organization_id"
     paginator = CappedPaginator
     row_names = ("entry", "entries")
-    list_display = ["when", "actor", "action", "subject", "of_organization", "reason", "channel", "of_request"]
+    list_display = ["when", "what", "of_organization", "channel"]
     list_display_links = ["when"]
     list_filter = [ActorFilter, ActionFilter, FlagFilter, OrganizationFilter, ChannelFilter, ("at", DaysFilter)]
     list_filter_submit = True
     search_fields = ["subject"]
-    search_help_text = "A subject, such as job:17 or key:4fG6aB, or a correlation id"
+    search_help_text = "A flag, an organization, a person, a subject such as job:17, or a correlation id"
     sortable_by: list[str] = []
     fields = [
-        "at", "actor", "action", "subject", "of_organization", "in_words", "reason", "channel", "correlation_id",
-        "as_json",
+        "sentence", "at", "of_organization", "in_words", "reason", "actor", "action", "subject", "channel",
+        "of_operation", "as_json",
     ]  # fmt: skip
-    readonly_fields = ["at", "of_organization", "in_words", "channel", "as_json"]
+    readonly_fields = ["sentence", "at", "of_organization", "in_words", "channel", "of_operation", "as_json"]
     list_before_template = "admin/orgs/audit_csv_link.html"
 
     def get_urls(self) -> list[URLPattern]:
@@ -158,18 +172,28 @@ class AuditEntryAdmin(OperatorAdmin):
         answer["Content-Disposition"] = 'attachment; filename="audit-log.csv"'
         return answer
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[OperationList]:
+        return OperationList
+
     def get_object(self, request: HttpRequest, *args: Any, **kwargs: Any) -> AuditEntry | None:
-        """Return the entry with its changes in words."""
+        """Return the entry with its sentence and its changes in words."""
         entry: AuditEntry | None = super().get_object(request, *args, **kwargs)
         if entry is not None:
-            (shown,) = words.shown([entry], require_caller(request))
-            entry.changes = shown.changes  # type: ignore[attr-defined]
+            (entry.on_page,) = on_page([entry], require_caller(request))  # type: ignore[attr-defined]
         return entry
+
+    @admin.display(description="what was done")
+    def sentence(self, entry: AuditEntry) -> SafeString:
+        return _shown(entry).html
+
+    @admin.display(description="what was done")
+    def what(self, entry: AuditEntry) -> SafeString:
+        return render_to_string("admin/orgs/entry.html", {"one": _shown(entry)})
 
     @admin.display(description="before and after")
     def in_words(self, entry: AuditEntry) -> SafeString | str:
-        changes: list[str] = entry.changes  # type: ignore[attr-defined]
-        return format_html_join("", '<span class="fs-change">{}</span>', ((change,) for change in changes)) or "–"
+        changes = ((change,) for change in _shown(entry).changes)
+        return format_html_join("", '<span class="fs-change">{}</span>', changes) or "–"
 
     def get_queryset(self, request: HttpRequest) -> Entries:
         """Load the organizations by a second query: a join would lose the entries about deleted organizations."""
@@ -181,12 +205,9 @@ class AuditEntryAdmin(OperatorAdmin):
         return ["-at", "-id"] if {"at_from", "at_to"} & request.GET.keys() else ["-id"]
 
     def get_search_results(self, request: HttpRequest, queryset: Entries, search_term: str) -> tuple[Entries, bool]:
-        """Search for a subject by its first word, such as "key:4fG6aB", or for a correlation id."""
+        """Search by plain names, see `orgs.audit.selectors.named`."""
         term = search_term.strip()
-        if not term:
-            return queryset, False
-        pattern = Q(subject=term) | Q(subject__startswith=f"{term} ") | Q(correlation_id=term)
-        return queryset.filter(pattern), False
+        return named(queryset, require_caller(request), term) if term else queryset, False
 
     @admin.display(description="when (UTC)")
     def when(self, entry: AuditEntry) -> str:
@@ -203,10 +224,19 @@ class AuditEntryAdmin(OperatorAdmin):
         return f"{entry.via} {entry.address}".strip()
 
     @admin.display(description="correlation id")
-    def of_request(self, entry: AuditEntry) -> SafeString | str:
-        return clipped(entry.correlation_id)
+    def of_operation(self, entry: AuditEntry) -> SafeString | str:
+        if not entry.correlation_id:
+            return "–"
+        address = f"{reverse('admin:orgs_auditentry_changelist')}?{urlencode({'q': entry.correlation_id})}"
+        return format_html('<a class="fs-name" href="{}">{}</a>', address, entry.correlation_id)
 
     @admin.display(description="details")
     def as_json(self, entry: AuditEntry) -> str:
         details = json.dumps(entry.details, indent=2, ensure_ascii=False)
         return format_html('<div class="fs-json">{}</div>', details)
+
+
+def _shown(entry: AuditEntry) -> PageEntry:
+    """Return the entry as the page shows it, which the list and `get_object` have prepared."""
+    shown: PageEntry = entry.on_page  # type: ignore[attr-defined]
+    return shown

@@ -12,6 +12,8 @@ from orgs.access.visible_organizations import visible_organizations
 from orgs.audit.models import AuditEntry
 
 Entries = QuerySet[AuditEntry]
+MAX_NAMED = 50
+"""Organizations whose names have the words of a search."""
 
 
 def visible_entries(caller: Caller) -> Entries:
@@ -65,3 +67,22 @@ def about_flag(entries: Entries, key: str) -> Entries:
     """Return the entries about a flag itself, its values on organizations and its scheduled changes."""
     named = Q(details__has_key="flag", flag_name=key)  # has_key is the condition of the index audit_by_flag
     return entries.alias(flag_name=KeyTextTransform("flag", "details")).filter(Q(subject=f"flag:{key}") | named)
+
+
+def named(entries: Entries, caller: Caller, term: str) -> Entries:
+    """Return the entries that a plain name finds, in the order of `entries`.
+
+    The name may be that of a flag, of a person, of an organization or a part of it, of a subject such as "job:17" or
+    its first word, or a correlation id. A name that belongs to several of them finds the entries about each.
+    """
+    organizations = visible_organizations(caller).filter(Q(key=term) | Q(name__icontains=term))
+    ids = list(organizations.order_by("pk").values_list("pk", flat=True)[:MAX_NAMED])
+    subjects = [term, *(f"{kind}:{term}" for kind in ("flag", "user", "organization", "queue", "schedule"))]
+    return entries.alias(flag_name=KeyTextTransform("flag", "details")).filter(
+        Q(subject__in=subjects)
+        | Q(subject__startswith=f"{term} ")
+        | Q(correlation_id=term)
+        | Q(actor__in=[term, f"user:{term}"])
+        | Q(details__has_key="flag", flag_name=term)
+        | Q(organization_id__in=ids)
+    )

@@ -26,6 +26,7 @@ SET = {
     "actor": f"user:{names.PERSON}",
     "action": "flag.set",
     "subject": f"flag:{names.FLAG}",
+    "sentence": f"{names.PERSON} set {names.FLAG} on for Oslo: Launch in Oslo",
     "organizationId": names.OSLO_ID,
     "organization": names.OSLO_PATH,
     "changes": ["off → on", "change number: 71"],
@@ -76,6 +77,7 @@ class AuditEntrySerializer(serializers.Serializer[ShownEntry]):
     actor = serializers.CharField(source="entry.actor")
     action = serializers.CharField(source="entry.action")
     subject = serializers.CharField(source="entry.subject")
+    sentence = serializers.CharField(help_text="The entry as one plain sentence, for people; its words may change.")
     organizationId = serializers.IntegerField(source="entry.organization_id", allow_null=True)
     organization = serializers.CharField(source="where", help_text="The organization's path as it is now.")
     changes = serializers.ListField(child=serializers.CharField(), help_text="Values before and after, in words.")

@@ -10,6 +10,7 @@ from typing import Any
 from orgs.access.caller import Caller
 from orgs.access.visible_organizations import visible_organizations
 from orgs.audit.models import AuditEntry
+from orgs.audit.sentences import Parts, Places, sentence, text_of
 from orgs.tree.paths import path_names_of
 
 MAX_VALUE_LENGTH = 200
@@ -23,11 +24,17 @@ UNNAMED = {"organization.rename": "name", "organization.move": "parent", "job.pr
 
 @dataclass(frozen=True, slots=True)
 class ShownEntry:
-    """An audit entry, the organization's path, and the changes in words."""
+    """An audit entry, the organization's path, the changes in words, and the entry as a sentence."""
 
     entry: AuditEntry
     where: str
     changes: Sequence[str]
+    parts: Parts
+
+    @property
+    def sentence(self) -> str:
+        """The entry as one plain sentence."""
+        return text_of(self.parts)
 
 
 def shown(entries: Iterable[AuditEntry], caller: Caller) -> list[ShownEntry]:
@@ -35,10 +42,13 @@ def shown(entries: Iterable[AuditEntry], caller: Caller) -> list[ShownEntry]:
     rows = list(entries)
     ids = {row.organization_id for row in rows if row.organization_id} | {id_ for row in rows for id_ in _parents(row)}
     visible = set(visible_organizations(caller).filter(pk__in=ids).values_list("pk", flat=True))
-    paths = {id_: " › ".join(names) for id_, names in path_names_of(visible, top_id=caller.organization_id).items()}
-    unknown = "deleted" if caller.organization_id is None else "outside of your organizations"
-    names = {id_: paths.get(id_, f"{id_}, {unknown}") for id_ in ids}
-    return [ShownEntry(row, names.get(row.organization_id or 0, ""), in_words(row, names)) for row in rows]
+    paths = path_names_of(visible, top_id=caller.organization_id)
+    places = Places(paths, "deleted" if caller.organization_id is None else "outside of your organizations")
+    names = {id_: " › ".join(paths[id_]) if id_ in paths else f"{id_}, {places.unknown}" for id_ in ids}
+    return [
+        ShownEntry(row, names.get(row.organization_id or 0, ""), in_words(row, names), sentence(row, places))
+        for row in rows
+    ]
 
 
 def in_words(entry: AuditEntry, names: Mapping[int, str]) -> list[str]:

@@ -25,6 +25,7 @@ from orgs.access.models import AccessKey, Role, StaffScope
 from orgs.access.operator_admin import PREVIEW_OUTDATED, OperatorAdmin, fingerprint_of
 from orgs.access.visible_organizations import find_visible_organization
 from orgs.audit import words
+from orgs.audit.on_pages import by_operation
 from orgs.audit.selectors import matching, visible_entries
 from orgs.errors import OrganizationNotFound
 from orgs.tree import authorized_operations, browser, integrity, large_changes, tree_operations
@@ -221,7 +222,7 @@ class OrganizationAdmin(OperatorAdmin):
 def _entries_context(caller: Caller, organization: Organization) -> dict[str, Any]:
     """Return the context of the history of an organization."""
     entries = matching(visible_entries(caller), organization_id=organization.pk)[: words.MAX_SHOWN]
-    return {"history": words.shown(entries, caller), "history_query": urlencode({"of": f"id:{organization.pk}"})}
+    return {"history": by_operation(entries, caller), "history_query": urlencode({"of": f"id:{organization.pk}"})}
 
 
 def _form(operation: OrganizationOperation, organization: Organization, request: HttpRequest) -> forms.Form:
