@@ -6,6 +6,7 @@ The model applies the accepted requests one by one, in the order in which Flagsi
 from __future__ import annotations
 
 import random
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -58,32 +59,42 @@ def choreography(installation: Installation, rows: int) -> Result:
 
 
 def _play(installation: Installation) -> int:
-    """Send all requests from some clients, and kill workers meanwhile. Returns the number of kills."""
-    done = threading.Event()
-    with ThreadPoolExecutor(CLIENTS + 1) as pool:
-        kills = pool.submit(_kill_workers, installation, done)
-        try:
-            deck = ["set"] * SETS + ["change"] * STRUCTURAL_CHANGES
-            random.Random(1).shuffle(deck)
-            hands = [deck[number::CLIENTS] for number in range(CLIENTS)]
-            for played in [pool.submit(Client(installation, number).play, hand) for number, hand in enumerate(hands)]:
-                played.result()
-        finally:
-            done.set()
-        killed = kills.result()
-    while installation.sql(OPEN_CHAINS)[0][0]:
-        time.sleep(0.5)
-    return killed
+    """Send all requests from some clients, and kill workers meanwhile. Returns the number of kills.
+
+    Workers stay until all jobs have ended; then they end too, so that they do not disturb the next benchmark.
+    """
+    done, workers = threading.Event(), list[subprocess.Popen[bytes]]()
+    try:
+        with ThreadPoolExecutor(CLIENTS + 1) as pool:
+            kills = pool.submit(_kill_workers, installation, done, workers)
+            try:
+                deck = ["set"] * SETS + ["change"] * STRUCTURAL_CHANGES
+                random.Random(1).shuffle(deck)
+                hands = [deck[number::CLIENTS] for number in range(CLIENTS)]
+                clients = [pool.submit(Client(installation, number).play, hand) for number, hand in enumerate(hands)]
+                for client in clients:
+                    client.result()
+            finally:
+                done.set()
+            killed = kills.result()
+        while installation.sql(OPEN_CHAINS)[0][0]:
+            time.sleep(0.5)
+        return killed
+    finally:
+        for worker in workers:
+            installation.end(worker)
 
 
-def _kill_workers(installation: Installation, done: threading.Event) -> int:
-    """Keep workers running; kill the oldest now and then, and start another. The last ones stay."""
-    start = lambda: installation.run(*worker_command(concurrency=1))  # noqa: E731
-    workers, killed = [start() for _ in range(WORKERS)], 0
+def _kill_workers(installation: Installation, done: threading.Event, workers: list[subprocess.Popen[bytes]]) -> int:
+    """Keep workers running; kill the oldest now and then, and start another. The list has those that run."""
+    start = lambda: workers.append(installation.run(*worker_command(concurrency=1)))  # noqa: E731
+    for _ in range(WORKERS):
+        start()
+    killed = 0
     while not done.wait(SECONDS_BETWEEN_KILLS):
         installation.kill(workers.pop(0))
         killed += 1
-        workers.append(start())
+        start()
     return killed
 
 

@@ -13,7 +13,7 @@ from flagsite.tests.crash.installation import Installation, kill_session
 def _installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     installation = Installation(tmp_path_factory.mktemp("installation"))
     installation.web_workers = 2
-    installation.environment["FLAG_USAGE_SECONDS"] = "0.3"
+    installation.environment |= {"FLAG_USAGE_SECONDS": "0.3", "TREE_INLINE_ORGANIZATIONS": "500"}
     try:
         installation.start()
         yield installation

@@ -117,6 +117,9 @@ class Installation:
     def post(self, path: str, **more: Any) -> httpx.Response:
         return self._call("POST", path, **more)
 
+    def patch(self, path: str, **more: Any) -> httpx.Response:
+        return self._call("PATCH", path, **more)
+
     def delete(self, path: str) -> httpx.Response:
         return self._call("DELETE", path)
 

@@ -101,5 +101,5 @@ def test_organizations_created_and_moved_during_a_job_end_with_the_right_values(
 
 
 def _move(installation: Installation, organization_id: int, parent_id: int) -> None:
-    answer = installation._call("PATCH", f"/organizations/{organization_id}", json={"parentId": parent_id})
+    answer = installation.patch(f"/organizations/{organization_id}", json={"parentId": parent_id})
     assert answer.status_code == 200, answer.text
