@@ -1,11 +1,11 @@
-"""The admin site's pages of flags: definition, number of organizations with the flag on and off, latest changes."""
+"""The admin site's pages of flags: the list, the page of a flag with its tree and its definition, and operations."""
 
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
@@ -15,16 +15,16 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from flags.definitions import service
+from flags.definitions import flag_words, service
 from flags.definitions.fields import FIELDS, AdminSection, BoundAccess
-from flags.definitions.forms import OPERATIONS, FlagForm, operations_for
+from flags.definitions.flag_page import FlagPages
+from flags.definitions.forms import OPERATIONS, DefinitionOperation, FlagForm, operations_for
 from flags.definitions.models import Flag
 from flags.definitions.open_schedules import WHILE_ARCHIVED, open_schedules, said_of_schedules
 from flags.definitions.visible_flags import visible_flags
 from flags.definitions.who_may_define import may_define, may_purge
 from flags.evaluation.admin_page import EvaluationPages
-from flags.insights.admin_pages import AdoptionPages
-from flags.insights.flag_overview import count_states, latest_changes
+from flags.insights.stale_page import StalePage
 from flags.serving.operator_invalidation_page import InvalidationPage
 from flags.states import selectors
 from flags.states.admin_section import choose_view, switch_view
@@ -33,22 +33,19 @@ from flagsite.core.admin.capped_paginator import CappedPaginator
 from flagsite.core.errors import FlagsiteError
 from flagsite.core.ids import id_in
 from jobs.engine.models import Job
-from orgs.access.caller import Caller
-from orgs.access.live_pages import fragment
 from orgs.access.models import Role
 from orgs.access.operator_admin import OperatorAdmin, require_caller
-from orgs.audit import words
-from orgs.audit.on_pages import by_operation
-from orgs.audit.selectors import about_flag, visible_entries
 
 RECORD = ["archived", "version", "created_by", "created_at", "updated_by", "updated_at"]
 """Fields that the page shows and nobody can edit."""
+DEFINITION_TAB = "definition"
+"""The value of the query parameter `tab` for the form."""
 AUTHORS = {"created_by", "updated_by"}
 """Those that a person with a scope does not see: they name people and access keys of other customers."""
 
 
 @admin.register(Flag)
-class FlagAdmin(AdoptionPages, EvaluationPages, InvalidationPage, OperatorAdmin):
+class FlagAdmin(FlagPages, StalePage, EvaluationPages, InvalidationPage, OperatorAdmin):
     """The pages of definitions. Only people without a scope may change definitions; values are set on organizations."""
 
     add_role = change_role = Role.EDITOR
@@ -67,7 +64,6 @@ class FlagAdmin(AdoptionPages, EvaluationPages, InvalidationPage, OperatorAdmin)
     actions = None
     actions_list = ("stale", "invalidate")
     change_form_before_template = "admin/flags/flag_state.html"
-    change_form_after_template = "admin/flags/flag_figures.html"
 
     @admin.display(description="kind", ordering="kind")
     def kind_in_short(self, flag: Flag) -> str:
@@ -76,13 +72,13 @@ class FlagAdmin(AdoptionPages, EvaluationPages, InvalidationPage, OperatorAdmin)
     @admin.display(description="state")
     def state(self, flag: Flag) -> SafeString:
         """The state that overrides all other rules. A flag that is being purged is also archived."""
-        word = "purging" if flag.purging else "archived" if flag.archived else "killed" if flag.killed else "live"
+        word = flag_words.state_of(flag)
         return format_html('<span class="fs-status fs-status-{}">{}</span>', word, word)
 
     @admin.display(description="environments")
     def environments_in_words(self, flag: Flag) -> str:
         """The environment overrides for who cannot change them. The theme's JSON needs styles that the CSP forbids."""
-        return ", ".join(f"{name}: {'on' if value else 'off'}" for name, value in sorted(flag.environments.items()))
+        return flag_words.environments_in_words(flag)
 
     @admin.display(description="updated (UTC)", ordering="updated_at")
     def updated(self, flag: Flag) -> str:
@@ -130,8 +126,7 @@ class FlagAdmin(AdoptionPages, EvaluationPages, InvalidationPage, OperatorAdmin)
         return [
             path("set/<str:organization_id>/", view(self.switch), name="flags_flag_switch"),
             path("<int:flag_id>/set/", view(self.choose_organization), name="flags_flag_set"),
-            path("<int:flag_id>/counts/", fragment(self.counts_view), name="flags_flag_counts"),
-            *self.adoption_urls(),
+            *self.flag_page_urls(),
             *self.evaluation_urls(),
             path("<int:flag_id>/<slug:operation>/do/", view(self.operation_view), name="flags_flag_do"),
             *super().get_urls(),
@@ -143,8 +138,22 @@ class FlagAdmin(AdoptionPages, EvaluationPages, InvalidationPage, OperatorAdmin)
             response: HttpResponse = super().changeform_view(request, *args, **kwargs)
         except FlagsiteError as error:
             self.message_user(request, error.detail, messages.ERROR)
-            return HttpResponseRedirect(request.path)
+            return HttpResponseRedirect(request.get_full_path())
         return response
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Show the page of a flag, or the form of its definition, which is the second tab of the page."""
+        if request.method == "POST" or request.GET.get("tab") == DEFINITION_TAB:
+            response: HttpResponse = super().change_view(request, object_id, *args, **kwargs)
+            return response
+        flag_id = id_in(unquote(object_id))
+        if flag_id is None:
+            raise Http404
+        return self.flag_page(request, flag_id)
+
+    def response_post_save_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        """Lead to the page of the flag, which shows the change."""
+        return HttpResponseRedirect(reverse("admin:flags_flag_change", args=[obj.pk]))
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         arguments = {"key": obj.key, "values": form.definition_values(), "by": require_caller(request).name}
@@ -168,12 +177,12 @@ class FlagAdmin(AdoptionPages, EvaluationPages, InvalidationPage, OperatorAdmin)
 
     def choose_organization(self, request: HttpRequest, flag_id: int) -> HttpResponse:
         """Ask for the organization on which a person wants to set the flag."""
-        flag, _ = self._flag(request, flag_id)
+        flag, _ = self.visible_flag(request, flag_id)
         return choose_view(self, request, flag)
 
     def operation_view(self, request: HttpRequest, flag_id: int, operation: str) -> HttpResponse:
         """Ask for a confirmation and a reason, then archive, unarchive or purge the flag."""
-        flag, caller = self._flag(request, flag_id)
+        flag, caller = self.visible_flag(request, flag_id)
         if not self._may_operate(request, flag):
             raise PermissionDenied
         if operation not in OPERATIONS:
@@ -213,31 +222,18 @@ class FlagAdmin(AdoptionPages, EvaluationPages, InvalidationPage, OperatorAdmin)
             self.message_user(request, said, messages.WARNING)
         return HttpResponseRedirect(reverse("admin:flags_flag_change", args=[result.pk]))
 
-    def counts_view(self, request: HttpRequest, flag_id: int) -> HttpResponse:
-        """The number of organizations with the flag on and off. Browsers load it later, since it counts many rows."""
-        flag, caller = self._flag(request, flag_id)
-        return TemplateResponse(request, "admin/flags/flag_counts.html", {"counts": count_states(flag, caller)})
-
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
-        if context.get("original") is not None:
-            flag, caller = self._flag(request, context["original"].pk)
+        flag = context.get("original")
+        if flag is not None:
+            context["tab"] = DEFINITION_TAB
             context["off_for_everybody"] = selectors.why_off_for_everybody(flag.key)
-            context["recent"] = latest_changes(flag, caller, before=id_in(request.GET.get("before", "")))
-            entries = about_flag(visible_entries(caller), flag.key).order_by("-id")[: words.MAX_SHOWN]
-            context["history"] = by_operation(entries, caller)
-            context["history_query"] = urlencode({"flag": flag.key})
-            context["history_has_organizations"] = True
-            context["may_set"] = caller.may(Role.EDITOR) and not flag.archived
-            may_write = self._may_operate(request, flag)
-            context["operations"] = operations_for(flag, may_purge=may_purge(caller)) if may_write else []
+            context["operations"] = self.operations_on(request, flag)
         return super().render_change_form(request, context, *args, **kwargs)
 
-    def _flag(self, request: HttpRequest, flag_id: int) -> tuple[Flag, Caller]:
-        caller = self.require_viewer(request)
-        flag = visible_flags(caller).filter(pk=flag_id).first()
-        if flag is None:
-            raise Http404
-        return flag, caller
+    def operations_on(self, request: HttpRequest, flag: Flag) -> list[DefinitionOperation]:
+        """Return the operations that the person may do with the flag as it is."""
+        caller = require_caller(request)
+        return operations_for(flag, may_purge=may_purge(caller)) if self._may_operate(request, flag) else []
 
 
 def _sections(*, is_bound: bool) -> dict[AdminSection, list[str]]:

@@ -1,19 +1,16 @@
 """The adoption of a flag: the number of organizations with the flag on and off, and its usage, for each subtree.
 
 Figures of all organizations come from the hourly count (`adoption_counts`). Figures of a subtree are counted during the
-request, for at most COUNT_SECONDS.
+request, for at most `time_limit.COUNT_SECONDS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import OperationalError, connection, transaction
 from django.utils import timezone
-from psycopg.errors import QueryCanceled
 
 from flags.definitions.models import Flag
 from flags.definitions.refusals import unknown_flag
@@ -24,6 +21,7 @@ from flags.insights.adoption_counts import BIGGEST
 from flags.insights.minority import describe_minorities
 from flags.insights.models import FlagAdoption
 from flags.insights.staleness import StaleReason
+from flags.insights.time_limit import rows_in_time
 from flags.insights.usage_store import Usage, UsageCount
 from flags.states import selectors
 from orgs.access.caller import Caller
@@ -32,8 +30,6 @@ from orgs.tree.browser import visible_children
 from orgs.tree.models import Organization
 from orgs.tree.subtrees import is_at_or_below, is_in_subtree
 
-COUNT_SECONDS = 4.0
-"""The time limit for counting a subtree, because a person waits for the result."""
 # LATERAL with OFFSET 0 makes PostgreSQL look up the flag state of each organization by its primary key. With an
 # ordinary join it might read all flag states, perhaps a hundred million, to count a small subtree.
 STATE = """
@@ -57,6 +53,7 @@ SELECT enabled, sum(organizations)::bigint, count(*),
 """  # noqa: S608 - no input in it
 SHARES = f"""
 SELECT top.id, count(*), count(*) FILTER (WHERE coalesce(state.enabled, %(default)s)),
+       count(*) FILTER (WHERE state.source_id = below.id AND below.id <> top.id),
        coalesce(sum(by_name.evaluations), 0)::bigint, max(by_name.last_evaluated_at),
        coalesce(sum(with_all.evaluations), 0)::bigint, max(with_all.last_evaluated_at)
   FROM unnest(%(ids)s::bigint[]) AS wanted(id)
@@ -71,6 +68,8 @@ SELECT top.id, count(*), count(*) FILTER (WHERE coalesce(state.enabled, %(defaul
 class Share:
     """The figures of one subtree: the number of organizations by stored value, and the usage.
 
+    `set_below` is the number of organizations below the top that have the value that was set on themselves.
+
     The figures are None if the subtree has too many organizations to count in a request. If the flag is off for
     everybody, `on` and `off` do not follow the stored values.
     """
@@ -78,6 +77,7 @@ class Share:
     organization: Organization
     stored_on: int | None = None
     stored_off: int | None = None
+    set_below: int | None = None
     usage: Usage | None = None
     is_off_for_everybody: bool = False
 
@@ -192,7 +192,7 @@ def shares(flag: Flag, organizations: Sequence[Organization]) -> list[Share]:
         "flag": flag.pk, "default": flag.enabled, "beginning": usage_store.beginning_of(flag),
         "ids": [organization.pk for organization in organizations],
     }  # fmt: skip
-    rows = _rows(SHARES, parameters)
+    rows = rows_in_time(SHARES, parameters)
     is_off = selectors.why_off_for_everybody(flag.key) is not None
     if rows is None:
         return [Share(organization) for organization in organizations]
@@ -204,13 +204,13 @@ def shares(flag: Flag, organizations: Sequence[Organization]) -> list[Share]:
     ]
 
 
-def _share(organization: Organization, organizations: int, on: int, *usage: Any, is_off: bool) -> Share:
+def _share(organization: Organization, size: int, on: int, set_below: int, *usage: Any, is_off: bool) -> Share:
     counted = Usage(UsageCount(*usage[:2]), UsageCount(*usage[2:]))
-    return Share(organization, on, organizations - on, counted, is_off)
+    return Share(organization, on, size - on, set_below, counted, is_off)
 
 
 def _count(flag: Flag, condition: str, parameters: dict[str, Any]) -> FlagAdoption | None:
-    rows = _rows(SIDES.replace("{which}", condition), {"flag": flag.pk, "biggest": BIGGEST, **parameters})
+    rows = rows_in_time(SIDES.replace("{which}", condition), {"flag": flag.pk, "biggest": BIGGEST, **parameters})
     if rows is None:
         return None
     sides = {enabled: rest for enabled, *rest in rows}
@@ -223,25 +223,3 @@ def _count(flag: Flag, condition: str, parameters: dict[str, Any]) -> FlagAdopti
         on_sources=on_sources, on_biggest=on_biggest, off_sources=off_sources, off_biggest=off_biggest,
         counted_at=timezone.now(),
     )  # fmt: skip
-
-
-def _rows(sql: str, parameters: dict[str, Any]) -> list[Any] | None:
-    """Return the rows of the query, or None if it takes longer than COUNT_SECONDS."""
-    try:
-        with _time_limit(), connection.cursor() as cursor:
-            cursor.execute(sql, parameters)
-            return cursor.fetchall()
-    except OperationalError as error:
-        if isinstance(error.__cause__, QueryCanceled):
-            return None
-        raise
-
-
-@contextmanager
-def _time_limit() -> Iterator[None]:
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(f"SET LOCAL jit = off; SET LOCAL statement_timeout = {round(COUNT_SECONDS * 1000)}")
-        yield
-        with connection.cursor() as cursor:  # an outer transaction continues without the limit
-            cursor.execute("SET LOCAL jit TO DEFAULT; SET LOCAL statement_timeout TO DEFAULT")

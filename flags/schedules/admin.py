@@ -86,7 +86,7 @@ class ScheduleList(SingleCountChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        _describe(list(self.result_list), require_caller(request))
+        describe(list(self.result_list), require_caller(request))
         may_retry, may_cancel = (
             self.model_admin.has_retry_permission(request),
             self.model_admin.has_cancel_permission(request),
@@ -254,7 +254,7 @@ class FlagScheduleAdmin(OperatorAdmin):
             month = month_of(self.get_queryset(request), first.replace(day=1))
         except (ValueError, OverflowError):
             raise Http404 from None
-        _describe([entry.schedule for day in month.days for entry in day.entries], caller)
+        describe([entry.schedule for day in month.days for entry in day.entries], caller)
         context = {
             "title": f"Scheduled changes in {month.first:%B %Y}", "month": month, "today": current_time.date(),
             "may_add": self.has_add_permission(request),
@@ -284,7 +284,7 @@ class FlagScheduleAdmin(OperatorAdmin):
         """Show one scheduled change with its result, its occurrences and its audit entries."""
         caller = self.require_viewer(request)
         schedule = self._schedule(request, id_in(object_id) or 0)
-        _describe([schedule], caller)
+        describe([schedule], caller)
         first = schedule.series_id or schedule.pk
         series = self.get_queryset(request).filter(Q(pk=first) | Q(series_id=first)).order_by("-scheduled_at")
         context = {
@@ -311,7 +311,7 @@ class FlagScheduleAdmin(OperatorAdmin):
         return {**self.admin_site.each_context(request), "opts": self.opts}
 
 
-def _describe(schedules: list[FlagSchedule], caller: Caller) -> None:
+def describe(schedules: list[FlagSchedule], caller: Caller) -> None:
     """Add the attributes `what` and `where` to each schedule, as texts, with two queries for all schedules.
 
     An author also sees what was planned for an organization that is in another subtree by now, but not its name.

@@ -15,7 +15,7 @@ from flags.definitions.models import FLAG_KEY, Flag
 from flags.definitions.who_may_define import may_define
 from flags.states import preview
 from flags.states.selectors import as_effective, effective_state, effective_states
-from flags.states.set_flag import set_flag_on
+from flags.states.set_flag import AcceptedChange, set_flag_on
 from flagsite.core.actor import current
 from flagsite.core.admin.reason_form import reason_field
 from flagsite.core.errors import FlagsiteError
@@ -37,6 +37,8 @@ from orgs.tree.models import Organization
 from orgs.tree.paths import path_names_of
 
 MAX_SHOWN_STATES = 1_000
+TO_FLAG = "flag"
+"""The value of the query parameter `to` with which a person comes from the page of a flag, and goes back to it."""
 
 
 class SwitchForm(forms.Form):
@@ -104,7 +106,11 @@ def switch_view(admin: Any, request: HttpRequest, organization_id: str) -> HttpR
         raise Http404 from error
     initial = {"flag": request.GET.get("flag", ""), "enabled": request.GET.get("enabled", "true")}
     form = SwitchForm(request.POST if request.method == "POST" else None, initial=initial)
-    context: dict[str, Any] = {"form": form, "title": f"Set a flag on {organization.name}"}
+    came_from_flag = Flag.objects.filter(key=initial["flag"]).first() if request.GET.get("to") == TO_FLAG else None
+    if came_from_flag:
+        form.fields["flag"].widget = forms.HiddenInput()
+    what = came_from_flag.key if came_from_flag else "a flag"
+    context: dict[str, Any] = {"form": form, "title": f"Set {what} on {organization.name}", "flag": came_from_flag}
     if request.method == "POST" and form.is_valid():
         try:
             context |= _preview_context(caller, organization, form.cleaned_data)
@@ -143,12 +149,36 @@ def _set(
             reason=values["reason"],
             may_define=may_define(caller),
         )
+    _tell(admin, request, organization, values, accepted)
+    return _leave(request, _address_of_effect(request, organization, values["flag"], accepted))
+
+
+def _tell(
+    admin: Any, request: HttpRequest, organization: Organization, values: dict[str, Any], accepted: AcceptedChange
+) -> None:
     if accepted.job is None:
         state = effective_state(organization=organization, flag_key=values["flag"])
         text = f"{values['flag']} is {state.in_words} now in {organization.name}. {state.note}".strip()
-        admin.message_user(request, text)
-        return HttpResponseRedirect(reverse("admin:orgs_organization_change", args=[organization.pk]))
-    word = "on" if values["enabled"] else "off"
-    text = f"Job {accepted.job.pk} switches {values['flag']} {word} in {organization.name} and everything below it."
+    else:
+        word = "on" if values["enabled"] else "off"
+        text = f"Job {accepted.job.pk} switches {values['flag']} {word} in {organization.name} and everything below it."
     admin.message_user(request, text)
-    return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[accepted.job.pk]))
+
+
+def _address_of_effect(
+    request: HttpRequest, organization: Organization, flag_key: str, accepted: AcceptedChange
+) -> str:
+    """Return the address of the page on which the person sees what the change does."""
+    if request.GET.get("to") == TO_FLAG:
+        address = reverse("admin:flags_flag_change", args=[Flag.objects.get(key=flag_key).pk])
+        return f"{address}?{urlencode({'below': organization.pk})}#tree-title"
+    if accepted.job is None:
+        return reverse("admin:orgs_organization_change", args=[organization.pk])
+    return reverse("admin:jobs_job_change", args=[accepted.job.pk])
+
+
+def _leave(request: HttpRequest, address: str) -> HttpResponse:
+    """Lead to another page, also from a dialog, whose answers htmx puts into the page."""
+    if "HX-Request" in request.headers:
+        return HttpResponse(headers={"HX-Redirect": address})
+    return HttpResponseRedirect(address)

@@ -56,7 +56,7 @@ LOOKS: dict[str, Any] = {
     "SITE_URL": None,  # Flagsite has no site besides the admin site
     "DASHBOARD_CALLBACK": "flagsite.admin_site.front_page.dashboard",
     "STYLES": [partial(_own_file, "overview.css")],
-    "SCRIPTS": [partial(_own_file, "live.js"), partial(_own_file, "names.js")],
+    "SCRIPTS": [partial(_own_file, name) for name in ("live.js", "names.js", "dialog.js")],
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {

@@ -40,6 +40,10 @@ def page_of(flag: Flag) -> str:
     return f"{LIST}{flag.pk}/change/"
 
 
+def form_of(flag: Flag) -> str:
+    return f"{page_of(flag)}?tab=definition"
+
+
 def operation(flag: Flag, name: str) -> str:
     return f"{LIST}{flag.pk}/{name}/do/"
 
@@ -62,10 +66,10 @@ def test_an_operator_defines_a_flag_and_says_why(operator: Client) -> None:
 
 
 def test_an_operator_changes_a_flag_and_the_audit_log_has_both_values(operator: Client, flag: Flag) -> None:
-    page = shown(operator.get(page_of(flag)))
+    page = shown(operator.get(form_of(flag)))
     assert f'value="{flag.revision}"' in page
     assert "somebody" in page
-    answer = operator.post(page_of(flag), FILLED_IN | {"based_on": flag.revision, "key": "other"})
+    answer = operator.post(form_of(flag), FILLED_IN | {"based_on": flag.revision, "key": "other"})
     assert answer.status_code == 302
     flag.refresh_from_db()
     assert (flag.key, flag.version, flag.updated_by, flag.salt) == ("f", 2, "user:pat", "s")
@@ -76,7 +80,7 @@ def test_an_operator_changes_a_flag_and_the_audit_log_has_both_values(operator: 
 def test_who_looked_at_an_older_version_is_told_and_nothing_is_lost(operator: Client, flag: Flag) -> None:
     old = flag.revision
     service.update(key="f", values={"owner": "quicker"}, by="user:olga")
-    page = shown(operator.post(page_of(flag), FILLED_IN | {"based_on": old}))
+    page = shown(operator.post(form_of(flag), FILLED_IN | {"based_on": old}))
     assert "Somebody has changed the flag since you opened this page." in page
     flag.refresh_from_db()
     assert (flag.owner, flag.version) == ("quicker", 2)
@@ -91,7 +95,7 @@ def test_who_is_too_late_by_a_moment_is_told_too(operator: Client, flag: Flag, m
         return service.update(**asked)
 
     monkeypatch.setattr(service, "update", after_another)
-    answer = operator.post(page_of(flag), FILLED_IN | {"based_on": flag.revision}, follow=True)
+    answer = operator.post(form_of(flag), FILLED_IN | {"based_on": flag.revision}, follow=True)
     assert "Somebody has changed the flag since you read it" in shown(answer)
 
 
@@ -111,7 +115,7 @@ def test_who_is_too_late_by_a_moment_is_told_too(operator: Client, flag: Flag, m
 def test_what_makes_no_sense_is_told_beside_the_field(
     operator: Client, flag: Flag, wrong: dict[str, str], message: str
 ) -> None:
-    page = shown(operator.post(page_of(flag), FILLED_IN | {"based_on": flag.revision} | wrong))
+    page = shown(operator.post(form_of(flag), FILLED_IN | {"based_on": flag.revision} | wrong))
     assert message in page
     assert Flag.objects.get().version == 1
 
@@ -120,7 +124,7 @@ def test_an_empty_salt_leaves_the_one_that_there_is(operator: Client, flag: Flag
     for salt in (flag.salt, ""):
         Flag.objects.update(salt=salt)
         flag.refresh_from_db()
-        operator.post(page_of(flag), FILLED_IN | {"based_on": flag.revision, "salt": "", "owner": f"of {salt}"})
+        operator.post(form_of(flag), FILLED_IN | {"based_on": flag.revision, "salt": "", "owner": f"of {salt}"})
         flag.refresh_from_db()
         assert (flag.salt, flag.owner) == (salt, f"of {salt}".strip())
     operator.post(f"{LIST}add/", FILLED_IN | {"key": "new-ui", "salt": ""})
@@ -129,7 +133,7 @@ def test_an_empty_salt_leaves_the_one_that_there_is(operator: Client, flag: Flag
 
 def test_a_circle_is_told(operator: Client, flag: Flag) -> None:
     other = service.create(key="g", values={"prerequisites": ["f"]}, by="user:olga")
-    page = shown(operator.post(page_of(flag), FILLED_IN | {"based_on": flag.revision, "prerequisites": [other.pk]}))
+    page = shown(operator.post(form_of(flag), FILLED_IN | {"based_on": flag.revision, "prerequisites": [other.pk]}))
     assert "f -&gt; g -&gt; f" in page
 
 
@@ -151,17 +155,17 @@ def test_the_form_of_an_archived_flag_only_shows_the_definition_until_somebody_u
     operator: Client, flag: Flag
 ) -> None:
     service.archive(key="f", by="user:olga")
-    page = shown(operator.get(page_of(flag)))
+    page = shown(operator.get(form_of(flag)))
     assert 'name="description"' not in page
     assert 'name="_save"' not in page
     assert "to change it, unarchive the flag" in page
     assert operation(flag, "unarchive") in page
     flag.refresh_from_db()
-    refused = operator.post(page_of(flag), FILLED_IN | {"based_on": flag.revision})
+    refused = operator.post(form_of(flag), FILLED_IN | {"based_on": flag.revision})
     assert refused.status_code == 403
     assert Flag.objects.get().description == ""
     operator.post(operation(flag, "unarchive"), {"reason": "back", "based_on": flag.revision})
-    assert 'name="description"' in shown(operator.get(page_of(flag)))
+    assert 'name="description"' in shown(operator.get(form_of(flag)))
 
 
 def test_an_archived_flag_says_so_above_its_form_and_a_live_one_offers_to_set_it(operator: Client, flag: Flag) -> None:
@@ -221,7 +225,7 @@ def test_a_purge_wants_the_key_once_more(flag: Flag) -> None:
     assert "purge" in shown(admin.get(answer["Location"]))
     assert "purge" in shown(admin.get("/admin/jobs/job/"))
     assert "/do/" not in shown(admin.get(page_of(flag)))
-    assert admin.post(page_of(flag), FILLED_IN | {"based_on": flag.revision}).status_code == 403
+    assert admin.post(form_of(flag), FILLED_IN | {"based_on": flag.revision}).status_code == 403
     assert admin.get(operation(flag, "archive")).status_code == 403
 
 
@@ -229,12 +233,12 @@ def test_a_purge_wants_the_key_once_more(flag: Flag) -> None:
 def test_who_may_not_define_flags_looks_and_changes_nothing(cast: Cast, flag: Flag, who: str) -> None:
     client = signed_in(who.removeprefix("bound "), bound_to=cast.north if who.startswith("bound") else None)
     set_flag(organization_id=cast.oslo.pk, flag_key="f", enabled=True)
-    page = shown(client.get(page_of(flag)))
+    page = shown(client.get(form_of(flag)))
     for others in ("somebody", flag.salt, flag.created_by):
         assert (others in page) == (who == "viewer")
     assert "/do/" not in page
     assert client.get(f"{LIST}add/").status_code == 403
-    for address in (f"{LIST}add/", page_of(flag), operation(flag, "archive"), operation(flag, "purge")):
+    for address in (f"{LIST}add/", form_of(flag), operation(flag, "archive"), operation(flag, "purge")):
         values = FILLED_IN | {"key": "f", "based_on": flag.revision}
         assert client.post(address, values).status_code == 403, address
     assert Flag.objects.get().version == 1
@@ -270,6 +274,6 @@ def test_the_form_of_a_new_flag_has_the_percentage_of_the_setting(operator: Clie
 
 def test_who_cannot_change_a_flag_sees_its_environments_without_styles_that_the_browser_refuses(db: None) -> None:
     flag = service.create(key="f", values={"environments": {"staging": True, "production": False}}, by="user:olga")
-    page = shown(signed_in("viewer").get(page_of(flag)))
+    page = shown(signed_in("viewer").get(form_of(flag)))
     assert "production: off, staging: on" in page
     assert 'style="' not in page

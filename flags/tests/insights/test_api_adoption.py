@@ -13,7 +13,7 @@ from django.utils import timezone
 from conftest import Cast
 from flags.definitions import service
 from flags.definitions.models import Flag
-from flags.insights import adoption
+from flags.insights import adoption, time_limit
 from flags.insights.adoption_counts import count_adoption
 from flags.insights.models import FlagUse, FlagUseTotal
 from flags.states.set_flag import set_flag
@@ -191,7 +191,7 @@ def test_many_below_one_parent_come_in_pages(api: Api, cast: Cast, flag: Flag, m
 
 
 def test_what_takes_too_long_to_count_is_null(api: Api, cast: Cast, flag: Flag, monkeypatch: Any) -> None:
-    monkeypatch.setattr(adoption, "COUNT_SECONDS", 0.05)
+    monkeypatch.setattr(time_limit, "COUNT_SECONDS", 0.05)
     monkeypatch.setattr(adoption, "SHARES", "SELECT pg_sleep(1) WHERE %(flag)s > 0")
     answer = api.get(ADOPTION).json()
     assert below(answer) == [("acme", None, None), ("rival", None, None)]

@@ -1,0 +1,30 @@
+"""What pages say of a definition in a few words: its state, its rollout and its environment overrides."""
+
+from __future__ import annotations
+
+from flags.definitions.models import Flag
+
+UNITS = {
+    Flag.Unit.TARGETING_KEY: "targeting keys",
+    Flag.Unit.ORGANIZATION: "organizations",
+    Flag.Unit.ANCESTOR: "ancestors at level {level}",
+}
+EVERYBODY = 100
+
+
+def state_of(flag: Flag) -> str:
+    """Return the state that overrides all other rules, or `live`. A flag that is being purged is also archived."""
+    return "purging" if flag.purging else "archived" if flag.archived else "killed" if flag.killed else "live"
+
+
+def rollout_in_words(flag: Flag) -> str:
+    """Return the rollout of a flag, such as "37.5 % of targeting keys"."""
+    if flag.rollout_percentage is None or flag.rollout_percentage == EVERYBODY:
+        return "everybody"
+    unit = UNITS[Flag.Unit(flag.rollout_unit)].format(level=flag.rollout_level)
+    return f"{float(flag.rollout_percentage):g} % of {unit}"
+
+
+def environments_in_words(flag: Flag) -> str:
+    """Return the environment overrides of a flag, such as "production: off, staging: on"."""
+    return ", ".join(f"{name}: {'on' if value else 'off'}" for name, value in sorted(flag.environments.items()))

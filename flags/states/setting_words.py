@@ -1,0 +1,24 @@
+"""The label of a setting on pages, such as "set on": one line for each kind of decision and value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SettingLabel:
+    """What people read of a setting, and the name of its style."""
+
+    words: str
+    style: str
+
+
+LABELS = {
+    ("set", True): SettingLabel("set on", "set-on"),
+    ("set", False): SettingLabel("set off", "set-off"),
+}
+
+
+def label_of(kind: str, *, enabled: bool | None) -> SettingLabel | None:
+    """Return the label of a setting of this kind with this value; None if nothing is decided."""
+    return LABELS.get((kind, bool(enabled)))
