@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
@@ -16,7 +17,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from flags.definitions import flag_words, service
-from flags.definitions.fields import FIELDS, AdminSection, BoundAccess
+from flags.definitions.fields import FIELDS, AdminSection, BoundAccess, values_of
 from flags.definitions.flag_page import FlagPages
 from flags.definitions.forms import OPERATIONS, DefinitionOperation, FlagForm, operations_for
 from flags.definitions.models import Flag
@@ -38,6 +39,8 @@ from orgs.access.operator_admin import OperatorAdmin, require_caller
 
 RECORD = ["archived", "version", "created_by", "created_at", "updated_by", "updated_at"]
 """Fields that the page shows and nobody can edit."""
+RARE = {AdminSection.TARGETING, AdminSection.BUCKETS}
+"""The sections of the form that most flags do not need."""
 DEFINITION_TAB = "definition"
 """The value of the query parameter `tab` for the form."""
 AUTHORS = {"created_by", "updated_by"}
@@ -109,14 +112,17 @@ class FlagAdmin(FlagPages, StalePage, EvaluationPages, InvalidationPage, Operato
         fieldsets: list[Any] = [
             (
                 section or None,
-                {"fields": [*(["key"] if section is AdminSection.TOP else []), *(shown.get(n, n) for n in names)]},
+                {
+                    "fields": [*(["key"] if section is AdminSection.TOP else []), *(shown.get(n, n) for n in names)],
+                    "classes": ["collapse"] if _is_folded(section, names, obj) else [],
+                },
             )
             for section, names in _sections(is_bound=_is_bound(request)).items()
         ]
         if may_write:
             fieldsets.append(("This change", {"fields": ["reason", "based_on"]}))
         record = [name for name in RECORD if not (name in AUTHORS and _is_bound(request))]
-        return [*fieldsets, ("Record", {"fields": record})] if obj else fieldsets
+        return [*fieldsets, ("Record", {"fields": record, "classes": ["collapse"]})] if obj else fieldsets
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Flag]:
         return super().get_queryset(request) & visible_flags(require_caller(request))
@@ -238,11 +244,20 @@ class FlagAdmin(FlagPages, StalePage, EvaluationPages, InvalidationPage, Operato
 
 def _sections(*, is_bound: bool) -> dict[AdminSection, list[str]]:
     """The names of the fields that a person may see on the page, by section."""
-    sections: dict[AdminSection, list[str]] = {}
-    for name, spec in FIELDS.items():
-        if spec.section is not None and (not is_bound or spec.bound_access is BoundAccess.VALUE):
-            sections.setdefault(spec.section, []).append(name)
-    return sections
+    shown = {name: spec for name, spec in FIELDS.items() if not is_bound or spec.bound_access is BoundAccess.VALUE}
+    sections = {section: [name for name, spec in shown.items() if spec.section is section] for section in AdminSection}
+    return {section: names for section, names in sections.items() if names}
+
+
+def _is_folded(section: AdminSection, names: Sequence[str], flag: Flag | None) -> bool:
+    """Return whether a section of rare fields is folded: in the form of a new flag, and if all its fields are default.
+
+    A salt is different for each flag, so it does not count.
+    """
+    if section not in RARE:
+        return False
+    values = values_of(flag) if flag else {}
+    return all(values[name] == FIELDS[name].default for name in names if name in values and name != "salt")
 
 
 def _is_bound(request: HttpRequest) -> bool:

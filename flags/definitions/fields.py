@@ -42,8 +42,9 @@ class AdminSection(StrEnum):
 
     TOP = ""
     ROLLOUT = "Rollout"
+    SEARCH = "Owner, search and clean-up"
     TARGETING = "Exceptions from the values of organizations"
-    SEARCH = "Search and clean-up"
+    BUCKETS = "How the rollout counts"
 
 
 def unchanged(value: Any) -> Any:
@@ -171,7 +172,7 @@ _SPECS = (
         input=partial(serializers.ChoiceField, Flag.Unit.choices, help_text="The unit that the percentage counts."),
         output=partial(serializers.ChoiceField, Flag.Unit.choices),
         example="targetingKey",
-        section=AdminSection.ROLLOUT,
+        section=AdminSection.BUCKETS,
         evaluated_as="unit",
         to_evaluation=Unit,
     ),
@@ -188,7 +189,7 @@ _SPECS = (
         output=partial(serializers.IntegerField, allow_null=True),
         example=None,
         rule=rules.level,
-        section=AdminSection.ROLLOUT,
+        section=AdminSection.BUCKETS,
         evaluated_as="level",
     ),
     FieldSpec(
@@ -205,7 +206,7 @@ _SPECS = (
         example="5f0c2ab1",
         bound_access=BoundAccess.NULL,  # with the salt, anybody can compute who is in the rollout
         is_kept_by_put=True,  # an old client that does not know the salt must not change the users of the rollout
-        section=AdminSection.ROLLOUT,
+        section=AdminSection.BUCKETS,
         evaluated_as="salt",
     ),
     FieldSpec(

@@ -98,7 +98,7 @@ class FlagPages(Pages):
         return TemplateResponse(request, "admin/flags/flag_branch.html", context)
 
     def under_way_view(self, request: HttpRequest, flag_id: int) -> HttpResponse:
-        """Answer with the jobs that carry changes of the flag down. After the last one, the page loads its tree anew."""
+        """Answer with the jobs that carry changes of the flag down. Then the page loads its tree anew."""
         flag, caller = self.visible_flag(request, flag_id)
         jobs = _under_way(caller, flag)
         context = {"flag": flag, "under_way": jobs}

@@ -111,6 +111,7 @@ def switch_view(admin: Any, request: HttpRequest, organization_id: str) -> HttpR
         form.fields["flag"].widget = forms.HiddenInput()
     what = came_from_flag.key if came_from_flag else "a flag"
     context: dict[str, Any] = {"form": form, "title": f"Set {what} on {organization.name}", "flag": came_from_flag}
+    context["in_dialog"] = _is_in_dialog(request)
     if request.method == "POST" and form.is_valid():
         try:
             context |= _preview_context(caller, organization, form.cleaned_data)
@@ -171,7 +172,7 @@ def _address_of_effect(
     """Return the address of the page on which the person sees what the change does."""
     if request.GET.get("to") == TO_FLAG:
         address = reverse("admin:flags_flag_change", args=[Flag.objects.get(key=flag_key).pk])
-        return f"{address}?{urlencode({'below': organization.pk})}#tree-title"
+        return f"{address}?{urlencode({'below': organization.pk})}"
     if accepted.job is None:
         return reverse("admin:orgs_organization_change", args=[organization.pk])
     return reverse("admin:jobs_job_change", args=[accepted.job.pk])
@@ -179,6 +180,9 @@ def _address_of_effect(
 
 def _leave(request: HttpRequest, address: str) -> HttpResponse:
     """Lead to another page, also from a dialog, whose answers htmx puts into the page."""
-    if "HX-Request" in request.headers:
-        return HttpResponse(headers={"HX-Redirect": address})
-    return HttpResponseRedirect(address)
+    return HttpResponse(headers={"HX-Redirect": address}) if _is_in_dialog(request) else HttpResponseRedirect(address)
+
+
+def _is_in_dialog(request: HttpRequest) -> bool:
+    """Return whether htmx puts the answer into the dialog of a page."""
+    return "HX-Request" in request.headers

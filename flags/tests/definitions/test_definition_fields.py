@@ -67,7 +67,7 @@ def test_a_bound_caller_gets_of_a_field_what_its_spec_says(
         assert read(everyone)["salt"] == "secret-salt"
         assert {name: value for name, value in read(bound).items() if name == "salt"} == answers[access]
         assert read(bound).keys() | {"salt"} == read(everyone).keys()
-    page = f"/admin/flags/flag/{flag.pk}/change/"
+    page = f"/admin/flags/flag/{flag.pk}/change/?tab=definition"
     assert "secret-salt" in shown(signed_in("viewer", name="una").get(page))
     person = signed_in("viewer", bound_to=cast.acme, name="bo")
     assert ("secret-salt" in shown(person.get(page))) == (access is BoundAccess.VALUE)
