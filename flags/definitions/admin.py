@@ -18,7 +18,7 @@ from django.utils.safestring import SafeString
 
 from flags.definitions import flag_words, service
 from flags.definitions.fields import FIELDS, AdminSection, BoundAccess, values_of
-from flags.definitions.flag_page import FlagPages
+from flags.definitions.flag_overview import FlagPages
 from flags.definitions.forms import OPERATIONS, DefinitionOperation, FlagForm, operations_for
 from flags.definitions.models import Flag
 from flags.definitions.open_schedules import WHILE_ARCHIVED, open_schedules, said_of_schedules

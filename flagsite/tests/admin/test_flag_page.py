@@ -132,6 +132,7 @@ def test_a_change_on_its_way_is_told_with_its_job_until_it_has_arrived(cast: Cas
     client = signed_in("viewer")
     accepted = set_flag(organization_id=cast.north.pk, flag_key="checkout", enabled=False)
     page = shown(client.get(page_of()))
+    assert accepted.job is not None
     assert f"job {accepted.job.pk}</a>, pending" in page
     assert lines(shown(client.get(f"{page_of()}?below={cast.north.pk}")))[0].startswith(
         "North north set off on its way on for 2, off for 1"

@@ -49,7 +49,7 @@ def shown(client: Client, path: str) -> dict[str, Any]:
 
 
 def saved(client: Client, flag: Flag, **changes: Any) -> Any:
-    path = f"/admin/flags/flag/{flag.pk}/change/"
+    path = f"/admin/flags/flag/{flag.pk}/change/?tab=definition"
     answer = client.post(path, {**shown(client, path), **changes})
     flag.refresh_from_db()
     return answer

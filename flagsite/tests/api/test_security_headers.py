@@ -55,7 +55,7 @@ PAGES = [
     f"{FLAG}{{flag}}/change/",
     *(f"{FLAG}{{flag}}/{name}/do/" for name in ("archive", "unarchive", "purge")),
     f"{FLAG}{{flag}}/evaluate/?organization=oslo",
-    f"{FLAG}{{flag}}/adoption/",
+    f"{FLAG}{{flag}}/change/?tab=definition",
     f"{FLAG}set/{{oslo}}/",
     SCHEDULE,
     f"{SCHEDULE}add/",

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from flagsite.tests.browser.conftest import SignIn
 from flagsite.tests.browser.test_overview import fits, serious
 from flagsite.tests.crash.installation import Installation
 
 pytestmark = pytest.mark.slow
-Picture = Callable[[Page, str], None]
+Picture = Callable[..., None]
 FLAGS = """
 from datetime import date
 from django.utils import timezone

@@ -28,7 +28,7 @@ OPERATIONS = {
 }
 """The operations for which one address of the admin site stands, by the beginning of the address."""
 PARTS_OF_PAGES = re.compile(
-    r"/(live|counts|level|check|report|json|search|autocomplete|jsi18n|picker|csv)/$|^/admin/(login|logout|overview|r)/|done/$"
+    r"/(live|level|under-way|askers|check|report|json|search|autocomplete|jsi18n|picker|csv)/$|^/admin/(login|logout|overview|r)/|done/$"
     r"|/(history)/$|^/admin/orgs/historyentry/|\{url\}|\{app_label\}|/\{object_id\}/$"
 )
 """Addresses of the admin site that change nothing: parts of pages, and the pages of signing in and out."""

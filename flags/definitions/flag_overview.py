@@ -87,7 +87,7 @@ class FlagPages(Pages):
         """Answer with a part of the tree: the organizations below one, or the top of the tree with its figures."""
         flag, caller = self.visible_flag(request, flag_id)
         parent_id, after_id = id_in(request.GET.get("parent", "")), id_in(request.GET.get("after", ""))
-        context = {"flag": flag, "parent_id": parent_id, "may_set": may_set(caller, flag)}
+        context: dict[str, Any] = {"flag": flag, "parent_id": parent_id, "may_set": may_set(caller, flag)}
         if not parent_id and not after_id:
             context |= _tree_context(request, caller, flag, at_once=False)
             return TemplateResponse(request, "admin/flags/flag_tree.html", context)
