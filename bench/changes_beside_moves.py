@@ -1,4 +1,16 @@
-"""Sets and evaluations beside a client that moves organizations without pause, and while a large subtree moves."""
+"""Sets and evaluations beside a client that moves organizations, and while a large subtree moves.
+
+The rows say different things:
+
+- "beside a mover without pause": the mover sends the next move as soon as it has the answer to the last one. It takes
+  as much of the processors as it gets, so on a machine with two processors these figures say how fast these are, more
+  than how long a move holds the tree. No customer moves organizations at such a rate.
+- "beside 20 moves a second": a store every 50 milliseconds, which is still more than any customer moves. The processors
+  have time left, so this figure says how much moves keep sets in the same tree waiting.
+- "of single evaluations": reads take no lock. So what the mover costs them is its share of the processors, and the
+  yardstick has the same with programs that only compute.
+- "while a subtree of … moves": one large move, which holds the tree for as long as it writes.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +42,8 @@ PLANT = "import django; django.setup(); from bench.tree_changes import plant_two
 LARGE_SUBTREE = 100_000
 SECONDS_AROUND = 1.0
 """Before the move and after it, the setters are counted too."""
-MIN_SAME_TREE, MIN_OTHER_TREE, MOST_P99 = 0.5, 0.9, 2.0
+MOVES_PER_SECOND = 20
+MIN_SAME_TREE, MIN_OTHER_TREE, MIN_AT_A_RATE, MOST_P99 = 0.5, 0.9, 0.75, 2.0
 
 
 def changes_beside_moves(installation: Installation, rows: int) -> list[Result]:
@@ -43,26 +56,31 @@ def changes_beside_moves(installation: Installation, rows: int) -> list[Result]:
     installation.http.post(f"/{same['root']}/bench/true").raise_for_status()
     with installation.worker(concurrency=2, keep=True):
         _wait_for_jobs(installation)
-        results = [_sets(installation, same, tree, name) for tree, name in ((same, "same"), (other, "another"))]
-        return [*results, _evaluations(installation, same), _large_move(installation, same)]
+        sets = [
+            _sets(installation, same, same, "the same tree", MIN_SAME_TREE),
+            _sets(installation, same, other, "another tree", MIN_OTHER_TREE),
+            _sets(installation, same, same, "the same tree", MIN_AT_A_RATE, per_second=MOVES_PER_SECOND),
+        ]
+        return [*sets, _evaluations(installation, same), _large_move(installation, same)]
 
 
-def _sets(installation: Installation, moved: Any, tree: Any, name: str) -> Result:
+def _sets(
+    installation: Installation, moved: Any, tree: Any, name: str, least: float, *, per_second: float = 0
+) -> Result:
+    """Set flags on leaves of a tree alone, and beside a mover in the tree `moved`: at a rate, or without pause."""
     alone, beside, refused, moves = [], [], 0.0, []
     for _ in range(TURNS):
         alone.append(_of_setters(installation, tree)["per_second"])
-        with run_writers(installation, 1, moved, word="move") as mover:
+        with run_writers(installation, 1, moved, word="move", per_second=per_second) as mover:
             time.sleep(1)
             seen = _of_setters(installation, tree)
             moves.append(ended(mover)["per_second"])
         beside.append(seen["per_second"])
         refused += seen["refused"] + seen["others"]
-    ratio, least = (
-        statistics.median(beside) / statistics.median(alone),
-        (MIN_SAME_TREE if name == "same" else MIN_OTHER_TREE),
-    )
+    ratio = statistics.median(beside) / statistics.median(alone)
+    mover_name = f"{per_second:g} moves a second" if per_second else "a mover without pause"
     return Result(
-        f"sets on leaves of {name} tree beside a mover",
+        f"sets on leaves of {name} beside {mover_name}",
         f"{statistics.median(beside):.0f}/s, {refused:.0f} refused, {statistics.median(moves):.0f} moves/s",
         f"alone {statistics.median(alone):.0f}/s", ratio, f"≥ {least} ×; none refused", ratio >= least and not refused,
         {"alone": alone, "beside": beside, "moves": moves, "refused": refused},
@@ -95,7 +113,7 @@ def _evaluations(installation: Installation, tree: Any) -> Result:
                 ended(each)
     ours, alone, among_others = (statistics.median(each) for each in (beside, idle, busy))
     return Result(
-        "p99 of single evaluations beside a mover and setters", f"{ours:.1f} ms",
+        "p99 of single evaluations beside a mover without pause and setters", f"{ours:.1f} ms",
         f"idle {alone:.1f} ms; beside programs that only compute {among_others:.1f} ms", ours / alone,
         f"≤ {MOST_P99:g} × idle", ours / alone <= MOST_P99, {"idle": idle, "busy": busy, "beside": beside},
     )  # fmt: skip

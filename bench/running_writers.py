@@ -21,12 +21,12 @@ def leaves_below(root: int) -> list[int]:
 
 @contextmanager
 def run_writers(
-    installation: Installation, count: int, organizations: Any, *, word: str = "set"
+    installation: Installation, count: int, organizations: Any, *, word: str = "set", per_second: float = 0
 ) -> Iterator[subprocess.Popen[str]]:
-    """Run writers that obey Retry-After. `organizations` and `word` are those of `writers.py`."""
+    """Run writers that obey Retry-After. `organizations`, `word` and `per_second` are those of `writers.py`."""
     key = str(installation.http.headers["Authorization"])
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench.writers", str(installation.port), key, str(count), word],
+        [sys.executable, "-m", "bench.writers", str(installation.port), key, str(count), word, str(per_second)],
         cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdin

@@ -1,8 +1,9 @@
-"""A process of writers for benchmarks: python -m bench.writers PORT AUTHORIZATION COUNT WORD.
+"""A process of writers for benchmarks: python -m bench.writers PORT AUTHORIZATION COUNT WORD PER_SECOND.
 
-WORD is `set` for writers that set a flag on leaves, or `move` for writers that move organizations. The first line of
-standard input is JSON: the ids of the leaves, or of the organizations to move and of their new parents. The second line
-ends the process, which then prints its figures.
+WORD is `set` for writers that set a flag on leaves, or `move` for writers that move organizations. Each writer sends at
+most PER_SECOND requests in a second; 0 is for as many as it can. The first line of standard input is JSON: the ids of
+the leaves, or of the organizations to move and of their new parents. The second line ends the process, which then
+prints its figures.
 """
 
 from __future__ import annotations
@@ -31,12 +32,15 @@ def moves(chosen: random.Random, organizations: dict[str, list[int]]) -> Request
 
 
 class Writers:
-    """Threads that send such requests, each as soon as it has the answer to its last one."""
+    """Threads that send such requests, each as soon as it has the answer to its last one and the next one is due."""
 
-    def __init__(self, port: int, authorization: str, request: Callable[[random.Random], Request]) -> None:
+    def __init__(
+        self, port: int, authorization: str, request: Callable[[random.Random], Request], per_second: float
+    ) -> None:
         self._port = port
         self._headers = {"Authorization": authorization, "Content-Type": "application/json"}
         self._request = request
+        self._interval = 1 / per_second if per_second else 0.0
         self._done = threading.Event()
         self._answers: list[tuple[int, float]] = []
 
@@ -59,7 +63,9 @@ class Writers:
     def _write(self, number: int) -> None:
         chosen = random.Random(number)
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
-        while not self._done.is_set():
+        due = time.monotonic()
+        while not self._done.wait(max(0.0, due - time.monotonic())):
+            due = max(due + self._interval, time.monotonic())  # what came too late is not made up for
             method, path, body = self._request(chosen)
             began = time.monotonic()
             connection.request(method, path, body, self._headers)
@@ -71,7 +77,8 @@ class Writers:
 
 
 if __name__ == "__main__":
-    port, authorization, count, word = sys.argv[1:]
+    port, authorization, count, word, per_second = sys.argv[1:]
     what = json.loads(sys.stdin.readline())
     make = {"set": sets, "move": moves}[word]
-    print(json.dumps(Writers(int(port), authorization, lambda chosen: make(chosen, what)).run(int(count))))
+    writers = Writers(int(port), authorization, lambda chosen: make(chosen, what), float(per_second))
+    print(json.dumps(writers.run(int(count))))
