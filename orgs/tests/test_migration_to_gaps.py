@@ -16,7 +16,11 @@ from orgs.tree import locks, tree_operations
 from orgs.tree.models import Organization
 
 migration = importlib.import_module("orgs.migrations.0019_gaps_in_the_nested_set")
-locks_migration = importlib.import_module("orgs.migrations.0020_one_lock_per_tree")
+LATER = [
+    importlib.import_module(f"orgs.migrations.{name}")
+    for name in ("0020_one_lock_per_tree", "0022_cheap_check_of_tree_locks")
+]
+"""Migrations after it that change what it has made."""
 COLUMNS = """
 SELECT column_name, data_type FROM information_schema.columns
  WHERE table_name = 'orgs_organization' AND column_name IN ('lft', 'rght', 'descendant_count') ORDER BY 1
@@ -42,7 +46,8 @@ def before(transactional_db: None, cast: Cast) -> Iterator[set[str]]:
         locks.lock_all_trees_for_writing()
         tree_operations.create(key="turin", name="Turin", parent_id=cast.rome.pk)
     found = paths()
-    locks_migration.in_one_transaction(locks_migration.BACKWARDS)(None, Editor)
+    for later in reversed(LATER):
+        later.in_one_transaction(later.BACKWARDS)(None, Editor)
     migration.in_one_transaction(migration.CLOSE_GAPS)(None, Editor)
     try:
         yield found
@@ -50,7 +55,12 @@ def before(transactional_db: None, cast: Cast) -> Iterator[set[str]]:
         if len(rows_of(COLUMNS)) < 3:
             migration.in_one_transaction(migration.OPEN_GAPS)(None, Editor)
         if rows_of("SELECT 1 FROM pg_proc WHERE proname = 'orgs_lock_trees'") == []:
-            locks_migration.in_one_transaction(locks_migration.FORWARDS)(None, Editor)
+            _migrate_further()
+
+
+def _migrate_further() -> None:
+    for later in LATER:
+        later.in_one_transaction(later.FORWARDS)(None, Editor)
 
 
 def test_the_way_back_leaves_the_dense_numbers_of_the_release_before(before: set[str]) -> None:
@@ -64,7 +74,7 @@ def test_the_way_back_leaves_the_dense_numbers_of_the_release_before(before: set
 
 def test_the_way_forward_keeps_the_tree_and_opens_gaps(before: set[str]) -> None:
     migration.in_one_transaction(migration.OPEN_GAPS)(None, Editor)
-    locks_migration.in_one_transaction(locks_migration.FORWARDS)(None, Editor)
+    _migrate_further()
     assert rows_of(COLUMNS) == [("descendant_count", "integer"), ("lft", "bigint"), ("rght", "bigint")]
     assert paths() == before
     numbers = dict(Organization.objects.values_list("key", "lft"))

@@ -135,3 +135,28 @@ def test_the_lock_needs_a_transaction_to_live_in(transactional_db: None) -> None
     for take in (locks.lock_all_trees_for_writing, locks.lock_trees_for_reading, locks.lock_trees_for_writing):
         with pytest.raises(OutsideTransaction):
             take()
+
+
+LOCKED = """
+SELECT set_config('flagsite.locked_trees', (
+    SELECT COALESCE(range_agg(int4range(tree, tree, '[]')), '{}')::text FROM unnest(%s::int[]) tree), TRUE)
+"""
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("locked", [[], [5], [5, 6, 7], [1, 11, 15, 50, 51], [2_147_483_646], [*range(10, 90, 2)]])
+def test_the_database_knows_each_locked_tree_and_no_other(locked: list[int]) -> None:
+    """Trees with neighbours, which stand together in the setting, and trees whose numbers are parts of others."""
+    trees = {*range(100), 111, 115, 151, 155, 511, 2_147_483_646, 2_147_483_647}
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(LOCKED, [locked])
+        cursor.execute("SELECT tree FROM unnest(%s::int[]) tree WHERE orgs_is_tree_locked(tree)", [[*trees]])
+        assert {tree for (tree,) in cursor.fetchall()} == set(locked)
+
+
+@pytest.mark.django_db
+def test_who_has_the_lock_of_all_trees_has_locked_each() -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        locks.lock_all_trees_for_writing()
+        cursor.execute("SELECT orgs_is_tree_locked(1), orgs_is_tree_locked(2147483647)")
+        assert cursor.fetchone() == (True, True)
