@@ -21,6 +21,7 @@ class FlagsConfig(AppConfig):
             due,  # noqa: F401 - a maintenance task
             ending,
             move_preview,
+            organization_figures,
             plans_of_keys,
             retention,
         )
@@ -43,6 +44,7 @@ class FlagsConfig(AppConfig):
 
         subject_pages.finders["flag"] = flag_pages.find
         admin_sections.sections.append(admin_section.SECTION)
+        admin_sections.figures.append(organization_figures.scheduled)
         admin_sections.move_previews += [preview.move, move_preview.move]
         cleanup.add_old_rows(retention.OLD_SCHEDULES, usage_store.OLD_DAYS)
         cleanup.before_deletion.append(partial_changes.remember_partial_changes)

@@ -162,6 +162,6 @@ def _under_way(caller: Caller, flag: Flag) -> list[tuple[Job, str]]:
 
 
 def _schedules(caller: Caller, flag: Flag) -> QuerySet[Any] | list[Any]:
-    schedules = list(schedules_of(caller).filter(flag=flag).open().order_by("scheduled_at")[:MAX_SCHEDULES])  # type: ignore[attr-defined]
+    schedules = list(schedules_of(caller).filter(flag=flag).open().order_by("scheduled_at")[:MAX_SCHEDULES])
     describe(schedules, caller)
     return schedules

@@ -7,12 +7,12 @@ from datetime import datetime
 from django.db.models import Q, QuerySet
 
 from flags.errors import ScheduleNotFound
-from flags.schedules.models import FlagSchedule
+from flags.schedules.models import FlagSchedule, ScheduleQuerySet
 from orgs.access.caller import Caller
 from orgs.access.visible_organizations import visible_organizations
 
 
-def schedules_of(caller: Caller) -> QuerySet[FlagSchedule]:
+def schedules_of(caller: Caller) -> ScheduleQuerySet:
     """Return the schedules of the caller's organizations, and those whose author had a scope within the caller's.
 
     So both sides see what was planned for an organization that has moved to another customer since. A caller without a

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,7 +15,8 @@ from django.urls import reverse
 
 from flags.definitions.models import FLAG_KEY, Flag
 from flags.definitions.who_may_define import may_define
-from flags.states import preview
+from flags.states import comparison, preview
+from flags.states.comparison import MAX_FLAGS, FlagHere
 from flags.states.selectors import as_effective, effective_state, effective_states
 from flags.states.set_flag import AcceptedChange, set_flag_on
 from flagsite.core.actor import current
@@ -36,7 +39,6 @@ from orgs.tree.browser import path_context
 from orgs.tree.models import Organization
 from orgs.tree.paths import path_names_of
 
-MAX_SHOWN_STATES = 1_000
 TO_FLAG = "flag"
 """The value of the query parameter `to` with which a person comes from the page of a flag, and goes back to it."""
 
@@ -51,18 +53,62 @@ class SwitchForm(forms.Form):
     reason = reason_field()
 
 
-def _flags_of(organization: Organization, caller: Caller) -> dict[str, Any]:
-    states = as_effective(organization, effective_states(organization)[:MAX_SHOWN_STATES])
-    sources = {state.source_organization_id or 0 for state in states}
-    visible = set(visible_organizations(caller).filter(pk__in=sources).values_list("pk", flat=True))
-    paths = path_names_of(visible, top_id=caller.organization_id)
+@dataclass(frozen=True, slots=True)
+class ShownFlag:
+    """A flag on the page: what it is here, and where its value was set, as a link if the caller may see that place."""
+
+    here: FlagHere
+    source: str
+    source_id: int | None
+
+
+class CompareForm(forms.Form):
+    """The organization with which a person compares. The name of the field is a word of Python."""
+
+    def __init__(self, caller: Caller, data: Any) -> None:
+        super().__init__(data)
+        self.fields["with"] = OrganizationField(label="Compare with", caller=caller)
+
+
+def _flags_of(organization: Organization, caller: Caller, query: Mapping[str, str]) -> dict[str, Any]:
+    states = as_effective(organization, effective_states(organization)[:MAX_FLAGS])
+    flags = comparison.flags_of(organization, states)
+    form = CompareForm(caller, query if "with" in query else None)
+    other = form.cleaned_data["with"] if form.is_bound and form.is_valid() else None
+    differences = comparison.compare(organization, other) if other is not None else []
+    compared = [here for one in differences for here in (one.left, one.right)]
+    show = _sources([*flags, *compared], caller)
     jobs = set(jobs_of(caller).filter(pk__in={state.job_id for state in states}).values_list("pk", flat=True))
-    rows = []
-    for state in sorted(states, key=lambda state: state.flag_key):
-        source = state.source_organization_id or 0
-        hidden = "an ancestor" if caller.organization_id is not None else "a deleted organization"
-        rows.append((state, " › ".join(paths[source]) if source in paths else hidden))
-    return {"organization": organization, "rows": rows, "jobs": jobs, "may_set": caller.may(Role.EDITOR)}
+    return {
+        "organization": organization,
+        "rows": [show(here) for here in flags],
+        "own": sum(here.own is not None for here in flags),
+        "jobs": jobs,
+        "may_set": caller.may(Role.EDITOR),
+        "form": form,
+        "other": other,
+        "differences": [(one, show(one.left), show(one.right)) for one in differences],
+    }
+
+
+def _sources(flags: Iterable[FlagHere], caller: Caller) -> Callable[[FlagHere], ShownFlag]:
+    """Return a function that shows one of these flags with the path of its source, after two queries for all."""
+    ids = {here.state.source_organization_id for here in flags} - {None}
+    visible = set(visible_organizations(caller).filter(pk__in=ids).values_list("pk", flat=True))
+    paths = path_names_of(visible, top_id=caller.organization_id)
+    hidden = "an ancestor" if caller.organization_id is not None else "a deleted organization"
+
+    def show(here: FlagHere) -> ShownFlag:
+        source_id = here.state.source_organization_id
+        if source_id is None:
+            return ShownFlag(here, "default of the flag", None)
+        return (
+            ShownFlag(here, " › ".join(paths[source_id]), source_id)
+            if source_id in paths
+            else ShownFlag(here, hidden, None)
+        )
+
+    return show
 
 
 SECTION = OrganizationSection("admin/flags/organization_flags.html", _flags_of)

@@ -115,6 +115,14 @@ def as_effective(
     return _effective(organization, keys, definitions, state_of, environment)
 
 
+def effective_among(organization: Organization, flag_ids: Iterable[int]) -> dict[int, EffectiveState]:
+    """Return some flags in the organization by their ids, also those that nobody set, with five queries at most."""
+    ids = list(flag_ids)
+    definitions = loader.load_needed(ids=ids) if ids else {}
+    keys = [key for key, definition in definitions.items() if definition.id in set(ids)]
+    return {state.flag_id: state for state in _effective(organization, keys, definitions, {}, None)} if keys else {}
+
+
 def why_off_for_everybody(flag_key: str) -> EffectiveValue | None:
     """Return why a flag is off in every organization, whatever its stored values are; None if it is not.
 

@@ -24,8 +24,9 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 from flagsite.core.admin.reason_form import reason_line
 from orgs.access.models import Role, StaffScope
 from orgs.access.operator_admin import OperatorAdmin, require_caller
-from orgs.access.organization_picker import OrganizationField
+from orgs.access.organization_picker import OrganizationField, OrganizationTextFilter
 from orgs.access.people import ROLES_BY_GROUP, described
+from orgs.access.visible_organizations import find_visible_organization
 from orgs.audit import audit_log
 
 admin.site.unregister(User)
@@ -114,6 +115,16 @@ class ScopeInline(StackedInline):
     has_add_permission = has_delete_permission = has_change_permission
 
 
+class ScopeFilter(OrganizationTextFilter):
+    """Filters by the organization to which a person is bound."""
+
+    title = "scope"
+    parameter_name = "of"
+
+    def filter_rows(self, request: HttpRequest, queryset: QuerySet[Any], text: str) -> QuerySet[Any]:
+        return queryset.filter(scope__organization=find_visible_organization(require_caller(request), text))
+
+
 @admin.register(User)
 class PersonAdmin(DjangoUserAdmin, OperatorAdmin):  # type: ignore[misc]  # both define get_form
     """Django's pages of users, with Flagsite's roles."""
@@ -127,7 +138,8 @@ class PersonAdmin(DjangoUserAdmin, OperatorAdmin):  # type: ignore[misc]  # both
     change_user_password_template = "admin/people/set_password.html"  # noqa: S105 - a template
     inlines = [ScopeInline]
     list_display = ["username", "groups_of", "scope_of", "is_superuser", "is_active", "last_login"]
-    list_filter = ["is_superuser", "is_active", "groups"]
+    list_filter = ["is_superuser", "is_active", "groups", ScopeFilter]
+    list_filter_submit = True
     list_select_related = ["scope__organization"]
     filter_horizontal = ()
     readonly_fields = ["last_login", "date_joined"]

@@ -9,7 +9,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import Field
+from django.db.models import Field, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -23,7 +23,8 @@ from flagsite.core.errors import FlagsiteError
 from orgs.access import access_keys, authorized_keys, key_plans
 from orgs.access.models import AccessKey, Role
 from orgs.access.operator_admin import OperatorAdmin, require_caller
-from orgs.access.organization_picker import OrganizationField
+from orgs.access.organization_picker import OrganizationField, OrganizationTextFilter
+from orgs.access.visible_organizations import find_visible_organization
 from orgs.errors import AccessKeyNotFound, InvalidKeyName
 
 CREATED_TEMPLATE = "admin/orgs/accesskey/created.html"
@@ -73,6 +74,16 @@ class RotateForm(ReasonForm):
     )  # fmt: skip
 
 
+class KeyOrganizationFilter(OrganizationTextFilter):
+    """Filters by the organization to which an access key is bound."""
+
+    title = "organization"
+    parameter_name = "of"
+
+    def filter_rows(self, request: HttpRequest, queryset: QuerySet[AccessKey], text: str) -> QuerySet[AccessKey]:
+        return queryset.filter(organization=find_visible_organization(require_caller(request), text))
+
+
 @admin.register(AccessKey)
 class AccessKeyAdmin(OperatorAdmin):
     """The list of access keys. A person with a scope creates, sees and revokes access keys of this subtree only."""
@@ -93,7 +104,8 @@ class AccessKeyAdmin(OperatorAdmin):
         "operations",
     ]
     list_display_links = None
-    list_filter = ["role", "revoked"]
+    list_filter = ["role", "revoked", KeyOrganizationFilter]
+    list_filter_submit = True
     list_select_related = ["organization", "successor", "use"]
     search_fields = ["prefix", "name"]
     ordering = ["-created", "pk"]

@@ -29,7 +29,7 @@ from orgs.audit.on_pages import by_operation
 from orgs.audit.selectors import matching, visible_entries
 from orgs.errors import OrganizationNotFound
 from orgs.tree import authorized_operations, browser, integrity, large_changes, tree_operations
-from orgs.tree.admin_sections import move_previews, sections
+from orgs.tree.admin_sections import figures, move_previews, sections
 from orgs.tree.forms import OPERATIONS, CreateForm, DeleteForm, OrganizationOperation, check_move
 from orgs.tree.models import Organization
 
@@ -107,16 +107,21 @@ class OrganizationAdmin(OperatorAdmin):
         return TemplateResponse(request, "admin/orgs/organization_suggestions.html", context)
 
     def change_view(self, request: HttpRequest, object_id: str, *_: Any, **__: Any) -> HttpResponse:
-        """Show one organization: its path, the sections of other apps and its audit entries."""
+        """Show one organization: its path, what is below it, what belongs to it, the sections of other apps and its
+        audit entries.
+        """
         caller = self.require_viewer(request)
         organization = self._organization(request, unquote(object_id))
         context: dict[str, Any] = {
             "title": organization.name,
             **browser.path_context(caller, organization),
-            "below": organization.descendant_count,
+            **browser.children_context(caller, organization),
             "is_top_of_scope": organization.pk == caller.organization_id,
             "may_change": self.has_change_permission(request),
-            "sections": [(section.template, section.context(organization, caller)) for section in sections],
+            "figures": [figure for find in figures for figure in find(organization, caller)],
+            "sections": [
+                (section.template, section.context(organization, caller, request.GET)) for section in sections
+            ],
             **_entries_context(caller, organization),
         }
         return self._page(request, "page.html", context)

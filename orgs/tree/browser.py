@@ -15,6 +15,10 @@ from orgs.tree.paths import folded_paths_of, path_names_of
 
 MAX_SHOWN = 100
 """The maximum number of children or of search results on a page."""
+MAX_ON_PAGE = 24
+"""The maximum number of children on the page of their parent, before a person asks for more."""
+MAX_COUNTED = 10_000
+"""The maximum number of children that a page counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +29,16 @@ class Children:
     more: bool
 
 
-def visible_children(caller: Caller, *, parent_id: int | None, after: Organization | None = None) -> Children:
-    """Return the organizations directly below the parent that the caller may see, by name; MAX_SHOWN at most.
+def visible_children(
+    caller: Caller, *, parent_id: int | None, after: Organization | None = None, limit: int | None = None
+) -> Children:
+    """Return the organizations directly below the parent that the caller may see, by name; `limit` at most, or else
+    MAX_SHOWN.
 
     Without a parent, return the top of the caller's scope, or all roots. `after` is the last organization of the page
     before.
     """
+    limit = MAX_SHOWN if limit is None else limit
     rows = visible_organizations(caller)
     if parent_id is not None:
         rows = rows.filter(parent_id=parent_id)
@@ -40,8 +48,23 @@ def visible_children(caller: Caller, *, parent_id: int | None, after: Organizati
         rows = rows.filter(parent_id=None)
     if after is not None:
         rows = rows.filter(Q(name__gt=after.name) | Q(name=after.name, pk__gt=after.pk))
-    organizations = list(rows.order_by("name", "pk")[: MAX_SHOWN + 1])
-    return Children(organizations[:MAX_SHOWN], len(organizations) > MAX_SHOWN)
+    organizations = list(rows.order_by("name", "pk")[: limit + 1])
+    return Children(organizations[:limit], len(organizations) > limit)
+
+
+def children_context(caller: Caller, organization: Organization) -> dict[str, Any]:
+    """Return the template context of the children on an organization's page: the first ones, and how many there are."""
+    children = visible_children(caller, parent_id=organization.pk, limit=MAX_ON_PAGE)
+    count = len(children.organizations)
+    if children.more:
+        count = Organization.objects.filter(parent_id=organization.pk).order_by()[: MAX_COUNTED + 1].count()
+    direct = f"more than {MAX_COUNTED:,}" if count > MAX_COUNTED else f"{count:,}"
+    return {
+        "children": children,
+        "parent_id": organization.pk,
+        "direct": direct,
+        "below": f"{organization.descendant_count:,}",
+    }
 
 
 def search(caller: Caller, term: str, *, limit: int = MAX_SHOWN) -> list[tuple[Organization, str]]:

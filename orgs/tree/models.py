@@ -151,6 +151,11 @@ class Organization(MPTTModel):
         return Subtree(self.pk, self.tree_id, self.lft, self.rght, self.descendant_count)
 
     @property
+    def below_in_words(self) -> str:
+        """The number of organizations below it, for people, such as "1,200 below"."""
+        return f"{self.descendant_count:,} below"
+
+    @property
     def has_children(self) -> bool:
         """Whether organizations are below it, by the columns that this instance was loaded with."""
         return self.descendant_count > 0
