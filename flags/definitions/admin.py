@@ -13,11 +13,10 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 
 from flags.definitions import flag_words, service
 from flags.definitions.fields import FIELDS, AdminSection, BoundAccess, values_of
+from flags.definitions.flag_list import FlagListPages
 from flags.definitions.flag_overview import FlagPages
 from flags.definitions.forms import OPERATIONS, DefinitionOperation, FlagForm, operations_for
 from flags.definitions.models import Flag
@@ -48,7 +47,7 @@ AUTHORS = {"created_by", "updated_by"}
 
 
 @admin.register(Flag)
-class FlagAdmin(FlagPages, StalePage, EvaluationPages, InvalidationPage, OperatorAdmin):
+class FlagAdmin(FlagListPages, FlagPages, StalePage, EvaluationPages, InvalidationPage, OperatorAdmin):
     """The pages of definitions. Only people without a scope may change definitions; values are set on organizations."""
 
     add_role = change_role = Role.EDITOR
@@ -58,34 +57,17 @@ class FlagAdmin(FlagPages, StalePage, EvaluationPages, InvalidationPage, Operato
     for_bound_people = True
     form = FlagForm
     paginator = CappedPaginator
-    list_display = ["key", "description", "kind_in_short", "owner", "state", "updated"]
-    list_filter = ["archived", "killed", "kind"]
     search_fields = ["key", "description", "owner"]
     autocomplete_fields = ["prerequisites"]
     readonly_fields = RECORD
     ordering = ["key"]
-    actions = None
     actions_list = ("stale", "invalidate")
     change_form_before_template = "admin/flags/flag_state.html"
-
-    @admin.display(description="kind", ordering="kind")
-    def kind_in_short(self, flag: Flag) -> str:
-        return flag.kind
-
-    @admin.display(description="state")
-    def state(self, flag: Flag) -> SafeString:
-        """The state that overrides all other rules. A flag that is being purged is also archived."""
-        word = flag_words.state_of(flag)
-        return format_html('<span class="fs-status fs-status-{}">{}</span>', word, word)
 
     @admin.display(description="environments")
     def environments_in_words(self, flag: Flag) -> str:
         """The environment overrides for who cannot change them. The theme's JSON needs styles that the CSP forbids."""
         return flag_words.environments_in_words(flag)
-
-    @admin.display(description="updated (UTC)", ordering="updated_at")
-    def updated(self, flag: Flag) -> str:
-        return f"{flag.updated_at:%Y-%m-%d %H:%M}"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return super().has_add_permission(request) and may_define(require_caller(request))
@@ -235,6 +217,9 @@ class FlagAdmin(FlagPages, StalePage, EvaluationPages, InvalidationPage, Operato
             context["off_for_everybody"] = selectors.why_off_for_everybody(flag.key)
             context["operations"] = self.operations_on(request, flag)
         return super().render_change_form(request, context, *args, **kwargs)
+
+    def may_define_flags(self, request: HttpRequest) -> bool:
+        return self._may_operate(request, None)
 
     def operations_on(self, request: HttpRequest, flag: Flag) -> list[DefinitionOperation]:
         """Return the operations that the person may do with the flag as it is."""

@@ -10,11 +10,12 @@ UNITS = {
     Flag.Unit.ANCESTOR: "ancestors at level {level}",
 }
 EVERYBODY = 100
+LIVE = "live"
 
 
 def state_of(flag: Flag) -> str:
     """Return the state that overrides all other rules, or `live`. A flag that is being purged is also archived."""
-    return "purging" if flag.purging else "archived" if flag.archived else "killed" if flag.killed else "live"
+    return "purging" if flag.purging else "archived" if flag.archived else "killed" if flag.killed else LIVE
 
 
 def rollout_in_words(flag: Flag) -> str:

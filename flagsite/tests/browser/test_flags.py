@@ -17,6 +17,7 @@ LIST = "/admin/flags/flag/"
 FLAGS = """
 from decimal import Decimal
 from flags.definitions import service
+from flags.insights.adoption_counts import count_adoption
 from flags.states.set_flag import set_flag
 service.create(key="checkout", by="user:ada", values={
     "description": "One page instead of four.", "owner": "payments", "tags": ["web"], "whitelist": ["user-1", "user-2"],
@@ -29,6 +30,7 @@ service.create(key="banner", by="user:olga", values={
 service.create(key="old-search", by="user:olga", values={
     "description": "Searches the old way.", "owner": "search", "enabled": True, "killed": True})
 set_flag(organization_id=3, flag_key="checkout", enabled=True, requested_by="user:olga")
+count_adoption()
 """
 LONG_ONE = """
 from flags.definitions import service
@@ -53,6 +55,7 @@ def test_a_definition_is_found_and_changed(
     page.goto(LIST)
     expect(page.get_by_role("row", name="old-search").locator(".fs-status")).to_have_text("killed")
     expect(page.get_by_role("row", name="banner").locator(".fs-status")).to_have_text("live")
+    expect(page.get_by_role("row", name="checkout").locator(".fs-measure")).to_have_text("on for 1, off for 6")
     assert serious(page) == []
     picture(page, "definitions-dark" if dark else "definitions")
     page.get_by_role("link", name="checkout").click()
@@ -67,6 +70,21 @@ def test_a_definition_is_found_and_changed(
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("Two pages.", exact=True)).to_be_visible()
     expect(page.locator("#history-title ~ div")).to_contain_text("simpler")
+
+
+def test_many_flags_are_archived_from_the_list(planted: Installation, sign_in: SignIn, picture: Picture) -> None:
+    page = sign_in("olga")
+    page.goto(LIST)
+    for key in ("banner", "suggestions"):
+        page.get_by_role("row", name=key).get_by_role("checkbox").check()
+    page.locator("select[name=action]").select_option("archive")
+    page.get_by_role("button", name="Run").click()
+    page.get_by_label("Reason").fill("nobody asks")
+    assert serious(page) == []
+    picture(page, "archive-many", whole=False)
+    page.get_by_role("button", name="Archive", exact=True).click()
+    expect(page.get_by_text("2 flags are archived. Reason: nobody asks")).to_be_visible()
+    expect(page.get_by_role("row", name="banner").locator(".fs-status")).to_have_text("archived")
 
 
 def test_nothing_of_them_is_cut_off_on_a_phone(planted: Installation, sign_in: SignIn, picture: Picture) -> None:
