@@ -81,11 +81,11 @@ class Model:
         return DEFAULT
 
     def masked(self, organization: Id, flag: Id) -> int:
-        """How many settings below this organization's lock count for nothing as long as it holds."""
-        if self.lock(organization, flag) != organization:
-            return 0
-        below = [each for each in self.subtree(organization) if each != organization]
-        return sum((each, flag) in self.settings and self.lock(each, flag) == organization for each in below)
+        """How many settings at and below the organization count for nothing as long as a lock above them holds."""
+        return sum(
+            (each, flag) in self.settings and self.lock(each, flag) not in {None, each}
+            for each in self.subtree(organization)
+        )
 
     def flags(self) -> set[Id]:
         """All flags about which something was decided."""
