@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from flagsite.admin_site import front_page, gates, my_notifications, people
+from flagsite.admin_site import front_page, gates, my_notifications, people, today
 from flagsite.core.api import path_converters  # noqa: F401 - registers <id:…>
 from flagsite.health import probes
 from flagsite.metrics.api import MetricsView
@@ -25,6 +25,7 @@ urlpatterns = [
     path("", start_page.start_page, name="start-page"),
     path("admin", to_admin_site),
     path("admin/overview/", front_page.live, name="overview"),
+    path("admin/overview/today/", today.live, name="overview-today"),
     path("admin/password_change/", admin.site.admin_view(people.own_password)),
     path("admin/gates/<slug:gate>/<slug:state>/", admin.site.admin_view(gates.switch), name="switch-gate"),
     path("admin/my-notifications/", admin.site.admin_view(my_notifications.page), name="my-notifications"),

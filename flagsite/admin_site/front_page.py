@@ -1,4 +1,4 @@
-"""The front page of the admin site: an overview of jobs, queues and workers.
+"""The front page of the admin site: the changes of today (`today`), then jobs, queues and workers.
 
 A person who is bound to an organization sees the jobs of its subtree only.
 """
@@ -15,6 +15,7 @@ from django.utils.http import urlencode
 
 from flags.definitions.who_may_define import may_define
 from flags.evaluation import job_gates
+from flagsite.admin_site import today
 from flagsite.core.words import counted
 from jobs.admin.job_filters import DAY, HOUR
 from jobs.counting.models import AttemptOutcome
@@ -69,7 +70,7 @@ class Bar:
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """The template context of the front page. django-unfold calls this function (DASHBOARD_CALLBACK)."""
-    return context | overview_context(request) | {"title": "Overview"}
+    return context | today.context_of(request) | overview_context(request) | {"title": "Overview"}
 
 
 @fragment
@@ -84,7 +85,8 @@ def overview_context(request: HttpRequest) -> dict[str, Any]:
     shared = {"refresh_seconds": REFRESH_SECONDS}
     if caller is None:
         return shared
-    return shared | (_of_everything(caller) if caller.organization_id is None else _of_subtree(caller))
+    figures = _of_everything(caller) if caller.organization_id is None else _of_subtree(caller)
+    return shared | figures | today.running_context(caller)
 
 
 def _of_everything(caller: Caller) -> dict[str, Any]:
