@@ -26,6 +26,8 @@ from orgs.tree.subtrees import is_in_subtree, load_subtree
 
 COUNTED_AT_ONCE = 20_000
 """Organizations that a page counts before it answers. Browsers load the figures of more of them later."""
+MAX_COUNTED = 500_000
+"""Organizations that a branch counts at all: more of them take longer than the time limit."""
 MAX_HITS = 20
 """Organizations that a search within the tree shows."""
 SETTINGS_SHOWN = 50
@@ -116,7 +118,7 @@ def branch_below(
     """Return the organizations directly below a parent, or the topmost ones that the caller may see.
 
     `after_id` is the last organization of the previous page. `at_once` leaves the figures out if there are more than
-    COUNTED_AT_ONCE organizations to count, and unfolds a branch with a single organization. Raises
+    COUNTED_AT_ONCE organizations to count. If there is a single top organization, it is unfolded. Raises
     OrganizationNotFound.
     """
     if parent_id is not None:
@@ -124,15 +126,14 @@ def branch_below(
     after = find_visible_organization(caller, after_id) if after_id else None
     children = browser.visible_children(caller, parent_id=parent_id, after=after)
     branch = _branch(flag, children.organizations, more=children.more, at_once=at_once)
-    if at_once and len(branch.nodes) == 1 and not children.more:
-        return _unfolded(caller, flag, branch)
-    return branch
+    is_single_top = parent_id is None and after is None and len(branch.nodes) == 1
+    return _unfolded(caller, flag, branch, at_once=at_once) if is_single_top else branch
 
 
 def branch_at(caller: Caller, flag: Flag, organization_id: int, *, at_once: bool = False) -> Branch:
     """Return one organization as the top of the tree, with what is directly below it. Raises OrganizationNotFound."""
     top = find_visible_organization(caller, organization_id)
-    return _unfolded(caller, flag, _branch(flag, [top], at_once=at_once))
+    return _unfolded(caller, flag, _branch(flag, [top], at_once=at_once), at_once=at_once)
 
 
 def last_totals(flag: Flag) -> Totals | None:
@@ -166,20 +167,20 @@ def settings_of(caller: Caller, flag: Flag, *, before: int | None = None) -> Set
     return Settings(_nodes(flag, present, paths), older)
 
 
-def _unfolded(caller: Caller, flag: Flag, branch: Branch) -> Branch:
+def _unfolded(caller: Caller, flag: Flag, branch: Branch, *, at_once: bool) -> Branch:
     (top,) = branch.nodes
     if not top.organization.has_children:
         return branch
     children = browser.visible_children(caller, parent_id=top.organization.pk)
-    below = _branch(flag, children.organizations, more=children.more, at_once=not branch.is_counted)
+    below = _branch(flag, children.organizations, more=children.more, at_once=at_once)
     node = Node(top.organization, top.share, top.enabled, top.setting, top.state, branch=below)
-    return Branch([node], is_counted=branch.is_counted)
+    return Branch([node], is_counted=branch.is_counted and below.is_counted)
 
 
 def _branch(flag: Flag, organizations: Sequence[Organization], *, more: bool = False, at_once: bool = False) -> Branch:
     size = sum(organization.subtree.size for organization in organizations)
     is_counted = not at_once or size <= COUNTED_AT_ONCE
-    return Branch(_nodes(flag, organizations, is_counted=is_counted), more, is_counted)
+    return Branch(_nodes(flag, organizations, is_counted=is_counted and size <= MAX_COUNTED), more, is_counted)
 
 
 def _nodes(

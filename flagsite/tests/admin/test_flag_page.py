@@ -12,7 +12,7 @@ from pytest_django import DjangoAssertNumQueries
 from conftest import Cast
 from flags.definitions import service
 from flags.definitions.models import Flag
-from flags.insights import flag_tree, time_limit
+from flags.insights import adoption, flag_tree
 from flags.insights.models import FlagUseDay
 from flags.schedules.models import FlagSchedule
 from flags.states.models import FlagState
@@ -72,6 +72,7 @@ def test_a_single_root_is_unfolded_at_once_and_a_branch_on_demand(cast: Cast, fl
         "North north on on for 2, off for 1, 1 set below",
         "South south on on for all 2",
     ]
+    assert len(looked_at(bound, part_of("tree"))) == 3  # and if the figures come later too
     assert looked_at(bound, part_of("tree"), f"parent={cast.north.pk}") == ["Bergen bergen on", "Oslo oslo set off"]
 
 
@@ -201,9 +202,12 @@ def test_figures_of_large_trees_come_later_and_those_of_larger_ones_not_at_all(
     assert "flag-settled from:body, load" in page
     assert lines(page) == ["Acme acme set on counting …", "Rival rival off counting …"]
     assert looked_at(client, part_of("tree"))[0] == "Acme acme set on on for 5, off for 1, 1 set below"
-    monkeypatch.setattr(time_limit, "rows_in_time", lambda *_: None)
-    monkeypatch.setattr("flags.insights.adoption.rows_in_time", lambda *_: None)
-    assert looked_at(client, part_of("tree"))[0] == "Acme acme set on too many to count at once; open the levels below"
+    uncounted = "Acme acme set on too many to count at once; open the levels below"
+    with monkeypatch.context() as patched:
+        patched.setattr(flag_tree, "MAX_COUNTED", 5)
+        assert looked_at(client, part_of("tree"))[0] == uncounted
+    monkeypatch.setattr(adoption, "rows_in_time", lambda *_: None)  # as if the query took longer than the limit
+    assert looked_at(client, part_of("tree"))[0] == uncounted
 
 
 def test_who_asks_for_the_flag_is_told_by_organization(cast: Cast, flag: Flag) -> None:
