@@ -1,8 +1,21 @@
 // Shows the form of an operation in the dialog of the page, when htmx has put it there, and closes the dialog with "Back".
 "use strict";
 (() => {
+    const dialogOf = (event) => event.target.closest?.("dialog.fs-dialog");
+    document.addEventListener("htmx:beforeSwap", (event) => {
+        const { xhr, pathInfo } = event.detail;
+        if (!dialogOf(event) || !xhr.responseURL) {
+            return;
+        }
+        if (!xhr.status.toString().startsWith("2")) {
+            location.assign(pathInfo.requestPath);  // the page of the operation says what is wrong
+        } else if (new URL(xhr.responseURL).pathname !== new URL(pathInfo.requestPath, location.href).pathname) {
+            event.detail.shouldSwap = false;  // the session has ended, and this is the login
+            location.reload();
+        }
+    });
     document.addEventListener("htmx:afterSwap", (event) => {
-        const dialog = event.target.closest?.("dialog.fs-dialog");
+        const dialog = dialogOf(event);
         if (!dialog?.firstElementChild) {
             return;
         }

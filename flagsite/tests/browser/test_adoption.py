@@ -115,3 +115,6 @@ def test_the_tree_of_a_flag_fits_a_phone(planted: Installation, sign_in: SignIn,
     picture(page, "set-from-the-tree-phone")
     page.get_by_role("dialog").get_by_role("link", name="Back").click()
     expect(page.get_by_role("dialog")).not_to_be_visible()
+    page.context.clear_cookies()  # the session has ended
+    page.get_by_role("link", name="Set checkout on Tartu").click()
+    page.wait_for_url("**/admin/login/**")
