@@ -54,6 +54,13 @@ class FlagArchived(FlagsiteError):
     """The flag is archived: it is off for everybody, and nobody can set it."""
 
 
+class FlagLocked(FlagsiteError):
+    """The flag is locked for the organization by one above it."""
+
+    locked_by: int | None = None
+    """The id of the organization with the lock."""
+
+
 class FlagPurging(FlagsiteError):
     """The flag is being purged. It will be deleted soon."""
 

@@ -40,7 +40,8 @@ COPY (
     SELECT organization.id, organization.key, organization.parent_id, state.content
       FROM orgs_organization organization
  LEFT JOIN LATERAL (
-           SELECT string_agg(concat_ws(' ', flag_id, source_id, change_number, enabled::int), ',' ORDER BY flag_id)
+           SELECT string_agg(concat_ws(' ', flag_id, COALESCE(source_id, 0), change_number,
+                                    COALESCE(enabled::int + 2 * locked::int, -1)), ',' ORDER BY flag_id)
                   AS content
              FROM flags_flagstate
             WHERE organization_id = organization.id AND flag_id = ANY(%(flag_ids)s)) state ON TRUE
@@ -174,14 +175,17 @@ class _StatesInText:
         return found
 
     def _read(self, content: str, above: PackedStates) -> PackedStates:
-        rows = {row.flag_id: (row.enabled, row.source_id, row.number) for row in above.rows}
+        rows = {row.flag_id: (row.enabled | row.locked << 1, row.source_id, row.number) for row in above.rows}
         for text in content.split(",") if content else ():
-            flag_id, source_id, number, enabled = map(int, text.split())
-            rows[flag_id] = (bool(enabled), source_id, number)
+            flag_id, source_id, number, value = map(int, text.split())
+            if value < 0:  # nothing is set
+                rows.pop(flag_id, None)
+            else:
+                rows[flag_id] = (value, source_id, number)
         return self._interned.of(_columns(rows))
 
 
-def _columns(rows: dict[int, tuple[bool, int, int]]) -> StateColumns:
+def _columns(rows: dict[int, tuple[int, int, int]]) -> StateColumns:
     if not rows:
         return (), (), (), ()
     flag_ids = tuple(sorted(rows))

@@ -8,7 +8,7 @@ from django.db.models import Exists, OuterRef
 from django.db.models.functions import Length
 
 from flags.definitions.models import Flag
-from flags.errors import FlagArchived, FlagExists, FlagNotArchived, FlagNotFound, FlagPurging
+from flags.errors import FlagArchived, FlagExists, FlagLocked, FlagNotArchived, FlagNotFound, FlagPurging
 from flags.states.models import FlagState
 
 MAX_OFFERED = 3
@@ -38,6 +38,17 @@ def archived_flag(key: str) -> FlagArchived:
         f"The flag {key!r} is archived, so it is off for everybody. Unarchive it before you set it: open its page in "
         'the admin site, send PATCH with {"archived": false} to its definition, or use the command unarchive_flag.'
     )
+
+
+def locked_flag(key: str, locked_by: int, name: str = "") -> FlagLocked:
+    """Return the error for a change below a lock. The caller gives a `name` only to who may see the organization."""
+    where = f"the organization {name}" if name else "an organization above this one"
+    error = FlagLocked(
+        f"The flag {key!r} is locked by {where}, so nobody can set or reset it below. Unlock it there: send DELETE to "
+        "the flag of that organization, or ask somebody who may. An exemption lifts the lock for a part of the tree."
+    )
+    error.locked_by = locked_by
+    return error
 
 
 def purging_flag(key: str) -> FlagPurging:

@@ -21,24 +21,29 @@ inherited AS (
            SELECT * FROM flags_flagstate
             WHERE organization_id = path.id AND flag_id = ANY(missing.flag_ids) OFFSET 0) state
      WHERE missing.flag_ids IS NOT NULL AND distance > 0
+       AND NOT EXISTS (SELECT FROM flags_flagsetting
+                        WHERE organization_id = path.id AND flag_id = state.flag_id AND only_here)
      ORDER BY state.flag_id, distance)
 """  # noqa: S608 - no input in it
 """Common table expressions for statements that begin with `WITH RECURSIVE`: what holds in one organization.
 
-`own` has its flag states. `inherited` has those of its nearest ancestors, for the flags of which it has none yet.
+`own` has its flag states. `inherited` has those of its nearest ancestors, for the flags of which it has none yet. Rows
+with an empty value are among them: they say that nothing is set.
 """
 PATH_AND_STATES = f"""
 WITH RECURSIVE {INHERITED_STATES},
 nearest AS (SELECT * FROM own UNION ALL SELECT * FROM inherited)
 SELECT (SELECT array_agg(id ORDER BY distance DESC) FROM path),
        (SELECT array_agg(key ORDER BY distance DESC) FROM path),
-       array_agg(flag_id ORDER BY flag_id), array_agg(enabled ORDER BY flag_id),
+       array_agg(flag_id ORDER BY flag_id), array_agg(enabled::integer + 2 * locked::integer ORDER BY flag_id),
        array_agg(source_id ORDER BY flag_id), array_agg(change_number ORDER BY flag_id)
-  FROM nearest
+  FROM nearest WHERE enabled IS NOT NULL
 """  # noqa: S608 - no input in it
 
-StateColumns = tuple[tuple[int, ...], tuple[bool, ...], tuple[int, ...], tuple[int, ...]]
-"""Flag states column by column, in the order of the flags' ids: flags, values, sources, change numbers."""
+StateColumns = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+"""Flag states column by column, in the order of the flags' ids: flags, values, sources, change numbers.
+
+A value is 1 for on, with 2 added if it is locked."""
 
 
 def load_organization(organization_id: int) -> tuple[tuple[int, ...], tuple[str, ...], StateColumns]:
@@ -61,7 +66,11 @@ def load_organization(organization_id: int) -> tuple[tuple[int, ...], tuple[str,
 def load_context(organization_id: int) -> OrganizationContext:
     """The same as `flags.evaluation.engine.evaluate` takes it. Raises OrganizationNotFound."""
     ids, keys, columns = load_organization(organization_id)
-    return OrganizationContext(ids, keys, {row[0]: StateValue(*row) for row in zip(*columns, strict=True)})
+    states = {
+        flag_id: StateValue(flag_id, bool(value & 1), source_id, number, bool(value & 2))
+        for flag_id, value, source_id, number in zip(*columns, strict=True)
+    }
+    return OrganizationContext(ids, keys, states)
 
 
 def find_id(key: str) -> int:

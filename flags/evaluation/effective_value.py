@@ -99,7 +99,8 @@ class EffectiveValues:
         except UnknownHashVersion as error:
             return EffectiveValue(enabled=False, rule=Rule.ROLLOUT, detail=str(error), depends_on_user=True)
         value = EffectiveValue(decision.enabled, decision.rule, decision.steps[-1].detail)
-        if definition.whitelist and not value.enabled and value.rule in AFTER_THE_WHITELIST:
+        is_locked = decision.state is not None and decision.state.locked
+        if definition.whitelist and not value.enabled and value.rule in AFTER_THE_WHITELIST and not is_locked:
             return replace(value, depends_on_user=True)
         return value
 

@@ -87,12 +87,16 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class StateValue:
-    """An organization's value of a flag, the organization on which it was set, and the number of that change."""
+    """An organization's value of a flag, the organization on which it was set, and the number of that change.
+
+    A `locked` value is that of everybody in the organization: neither whitelist nor rollout changes it.
+    """
 
     flag_id: int
     enabled: bool
     source_id: int
     number: int
+    locked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,9 +252,16 @@ def _decision_on(needed: Definition, given: _Input) -> Decision | FlagsiteError:
 def _whitelist(given: _Input) -> RuleResult:
     if not given.definition.whitelist:
         return None, "The whitelist is empty."
+    if _is_locked(given):
+        return None, "The value is locked for the organization, so the whitelist does not count."
     if given.context.targeting_key in given.definition.whitelist:
         return True, f"The user {given.context.targeting_key!r} is whitelisted."
     return None, "The user is not whitelisted."
+
+
+def _is_locked(given: _Input) -> bool:
+    state = given.organization.states.get(given.definition.id)
+    return state is not None and state.locked
 
 
 def _organization(given: _Input) -> RuleResult:
@@ -259,6 +270,8 @@ def _organization(given: _Input) -> RuleResult:
         return None, "Nobody set the flag on the organization or above it."
     where = "this organization" if state.source_id == given.organization.ids[-1] else f"organization {state.source_id}"
     sentence = f"The value is {_word(state.enabled)}. It was set on {where} by change {state.number}."
+    if state.locked:
+        return state.enabled, f"The value is {_word(state.enabled)}. It is locked on {where} by change {state.number}."
     if state.enabled and given.definition.threshold < BUCKETS:
         return None, f"{sentence} The rollout decides."
     return state.enabled, sentence

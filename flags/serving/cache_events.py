@@ -6,14 +6,15 @@ delivers them at the commit. The payload is a JSON object:
 | payload               | event                      | sent by                                               |
 | --------------------- | -------------------------- | ----------------------------------------------------- |
 | `{"states": [7]}`     | `StatesWritten`            | each chunk of a propagation (`flags/states/sql.py`)   |
+| `{"rewritten": [4]}`  | `StatesRewritten`          | the same, where the organizations get several values  |
 | `{"organization": 1}` | `OrganizationMoved`        | triggers: it moves, gets another key, or is deleted   |
 | `{"key": "prefix"}`   | `AccessKeyChanged`         | triggers: it is revoked, changed or deleted           |
 | `{"definitions": 1}`  | `EverythingOf.DEFINITIONS` | triggers of flags and their prerequisites             |
 | `{"keys": 1}`         | `EverythingOf.KEYS`        | trigger: all access keys are deleted at once          |
 | `{"tree": 1}`         | `EverythingOf.TREE`        | triggers: many organizations or all states are deleted |
 
-The seven values of `states` are root_id, after, last, flag_id, enabled, source_id and change number; after
-`organization` comes its id. Operators send all but the first and third (`flags/serving/operator_invalidation.py`). The
+The seven values of `states` are root_id, after, last, flag_id, enabled, source_id and change number; `rewritten` has
+the first four of them; after `organization` comes its id. Operators send `organization` and the last three (`flags/serving/operator_invalidation.py`). The
 triggers are in the migrations orgs 0006 and 0009, flags 0005 and 0009.
 
 While a new version is deployed, processes of both versions read what both send. So a format stays once it was sent, and
@@ -50,6 +51,19 @@ class StatesWritten:
 
 
 @dataclass(frozen=True, slots=True)
+class StatesRewritten:
+    """A chunk of a propagation has written one flag's values, which differ, are locked, or are none: read them again.
+
+    It concerns the organizations at and below `root_id` with `after` < id <= `last`.
+    """
+
+    root_id: int
+    after: int
+    last: int
+    flag_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class OrganizationMoved:
     """An organization has another parent or another key, or is deleted: forget it and everything below it."""
 
@@ -73,7 +87,7 @@ class EverythingOf(StrEnum):
 
 
 KINDS = {kind.value: kind for kind in EverythingOf}
-CacheEvent = StatesWritten | OrganizationMoved | AccessKeyChanged | EverythingOf
+CacheEvent = StatesWritten | StatesRewritten | OrganizationMoved | AccessKeyChanged | EverythingOf
 """What one change notification says."""
 
 
@@ -83,6 +97,8 @@ def encode(event: CacheEvent) -> str:
         state = event.state
         values = [event.root_id, event.after, event.last, state.flag_id, state.enabled, state.source_id, state.number]
         return json.dumps({"states": values})
+    if isinstance(event, StatesRewritten):
+        return json.dumps({"rewritten": [event.root_id, event.after, event.last, event.flag_id]})
     if isinstance(event, OrganizationMoved):
         return json.dumps({"organization": event.organization_id})
     if isinstance(event, AccessKeyChanged):
@@ -98,6 +114,8 @@ def decode(payload: str) -> CacheEvent:
     if "states" in message:
         root_id, after, last, flag_id, enabled, source_id, number = message["states"]
         return StatesWritten(root_id, after, last, StateValue(flag_id, enabled, source_id, number))
+    if "rewritten" in message:
+        return StatesRewritten(*message["rewritten"])
     if "organization" in message:
         return OrganizationMoved(message["organization"])
     if "key" in message:

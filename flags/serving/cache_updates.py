@@ -6,7 +6,14 @@ from collections.abc import Callable
 
 from django.db import connection
 
-from flags.serving.cache_events import AccessKeyChanged, CacheEvent, EverythingOf, OrganizationMoved, StatesWritten
+from flags.serving.cache_events import (
+    AccessKeyChanged,
+    CacheEvent,
+    EverythingOf,
+    OrganizationMoved,
+    StatesRewritten,
+    StatesWritten,
+)
 from flags.serving.evaluation_cache import EvaluationCache
 
 
@@ -14,7 +21,7 @@ def apply_events_to(cache: EvaluationCache, clear_access_keys: Callable[[], None
     """Return the function that applies an event to the evaluation cache and to the access key cache of a process."""
 
     def apply(event: CacheEvent) -> None:
-        if isinstance(event, StatesWritten | OrganizationMoved):
+        if isinstance(event, StatesWritten | StatesRewritten | OrganizationMoved):
             cache.notify(event)
         elif event is EverythingOf.DEFINITIONS:
             cache.reload_definitions()

@@ -16,7 +16,7 @@ from flags.serving.compiled_rules import (
     RolloutRules,
     WhitelistRules,
 )
-from flags.serving.packed_states import PackedRow, PackedStates
+from flags.serving.packed_states import LOCKED, ON, PackedRow, PackedStates
 from flags.serving.resolution import FailedResolution, Resolution
 
 
@@ -94,15 +94,15 @@ class CompiledFlag:
     def _compile(self, row: PackedRow | None) -> CompiledRules:
         others = self._compile_others(row)
         whitelist = self.definition.whitelist
-        if not whitelist:
+        if not whitelist or _is_locked(row):
             return others
         return WhitelistRules(whitelist, self._resolution(Rule.WHITELIST, enabled=True), others)
 
     def _compile_others(self, row: PackedRow | None) -> CompiledRules:
         """The rules for everybody who is not on the whitelist."""
         definition = self.definition
-        enabled = definition.enabled if row is None else row[2]
-        if not enabled or definition.threshold >= BUCKETS:
+        enabled = definition.enabled if row is None else bool(row[2] & ON)
+        if not enabled or _is_locked(row) or definition.threshold >= BUCKETS:
             rule = Rule.DEFAULT if row is None else Rule.ORGANIZATION
             return FixedRules(self._resolution(rule, row, enabled=enabled))
         if definition.threshold == 0:
@@ -134,3 +134,7 @@ class CompiledFlag:
         if found is None:
             found = self._resolutions[rule, enabled] = Resolution.by_rule(self.definition.key, rule, enabled=enabled)
         return found if row is None else found.with_change(row)
+
+
+def _is_locked(row: PackedRow | None) -> bool:
+    return row is not None and bool(row[2] & LOCKED)

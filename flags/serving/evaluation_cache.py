@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
 from flags.evaluation import context_loader
-from flags.serving.cache_events import UNHEARD_SECONDS, OrganizationMoved
+from flags.serving.cache_events import UNHEARD_SECONDS, OrganizationMoved, StatesRewritten
 from flags.serving.change_log import ChangeLog, LoggedEvent
 from flags.serving.definition_set import DefinitionSet
 from flags.serving.organization_snapshot import OrganizationSnapshot
@@ -266,6 +266,8 @@ class EvaluationCache:
                 if event.organization_id in ids:
                     return False
             elif event.after < ids[-1] <= event.last and event.root_id in ids:
+                if isinstance(event, StatesRewritten):
+                    return False
                 states = self._interned.with_value(states, event.state)
             position = number
         with self._advancing:

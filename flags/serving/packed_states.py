@@ -15,9 +15,10 @@ from weakref import WeakValueDictionary
 from flags.evaluation.context_loader import StateColumns
 from flags.evaluation.engine import StateValue
 
-PackedRow = tuple[int, int, bool]
-"""A flag's value in an organization: the organization it was set on, its change number, whether it is on."""
-ROW = Struct("<qq?")
+PackedRow = tuple[int, int, int]
+"""A flag's value in an organization: the organization it was set on, its change number, and the bits ON and LOCKED."""
+ON, LOCKED = 1, 2
+ROW = Struct("<qqB")
 OBJECT_BYTES = 450
 """About what `PackedStates` take beside their rows: the object, its fingerprint, its entry in `InternedStates`."""
 
@@ -31,7 +32,7 @@ class PackedFormat:
         self.flag_ids = flag_ids
         self.offsets = {flag_id: index * ROW.size for index, flag_id in enumerate(flag_ids)}
         """The byte at which each flag's row begins."""
-        self.struct = Struct("<" + "qq?" * len(flag_ids))
+        self.struct = Struct("<" + "qqB" * len(flag_ids))
         self.digest = hashlib.blake2b(repr(flag_ids).encode(), digest_size=16).digest()
 
 
@@ -71,7 +72,10 @@ class PackedStates:
     def rows(self) -> tuple[StateValue, ...]:
         """All states as objects."""
         rows = zip(self.layout.flag_ids, ROW.iter_unpack(self.data), strict=True)
-        return tuple(StateValue(flag_id, enabled, source, number) for flag_id, (source, number, enabled) in rows)
+        return tuple(
+            StateValue(flag_id, bool(bits & ON), source, number, bool(bits & LOCKED))
+            for flag_id, (source, number, bits) in rows
+        )
 
 
 class InternedStates:
@@ -89,16 +93,14 @@ class InternedStates:
 
     def of(self, columns: StateColumns) -> PackedStates:
         """The packed states with this content."""
-        flag_ids, values, sources, numbers = columns
+        flag_ids, bits, sources, numbers = columns
         layout = self._layout(flag_ids)
-        return self._states(
-            layout, layout.struct.pack(*chain.from_iterable(zip(sources, numbers, values, strict=True)))
-        )
+        return self._states(layout, layout.struct.pack(*chain.from_iterable(zip(sources, numbers, bits, strict=True))))
 
     def with_value(self, states: PackedStates, new: StateValue) -> PackedStates:
         """These states with one new value; the same states where theirs has a higher change number."""
         layout, data = states.layout, states.data
-        row = ROW.pack(new.source_id, new.number, new.enabled)
+        row = ROW.pack(new.source_id, new.number, new.enabled | new.locked << 1)
         begin = end = layout.offsets.get(new.flag_id, -1)
         if begin >= 0:
             if ROW.unpack_from(data, begin)[1] >= new.number:

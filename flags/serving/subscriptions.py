@@ -6,7 +6,14 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from flags.serving.cache_events import AccessKeyChanged, CacheEvent, EverythingOf, OrganizationMoved, StatesWritten
+from flags.serving.cache_events import (
+    AccessKeyChanged,
+    CacheEvent,
+    EverythingOf,
+    OrganizationMoved,
+    StatesRewritten,
+    StatesWritten,
+)
 from flags.serving.client_flags import ClientFlags
 
 
@@ -77,7 +84,9 @@ class Subscriptions:
     def notify(self, event: CacheEvent) -> None:
         """Wake the subscriptions that the event concerns; from the listener's thread."""
         if isinstance(event, StatesWritten):
-            self._notify_of_states(event)
+            self._notify_of_states(event, event.state.flag_id)
+        elif isinstance(event, StatesRewritten):
+            self._notify_of_states(event, event.flag_id)
         elif isinstance(event, OrganizationMoved):
             for one in tuple(self._below.get(event.organization_id, ())):
                 one.wake(recheck=True)
@@ -112,8 +121,8 @@ class Subscriptions:
         for one in tuple(self._all):
             one.wake(recheck=True)
 
-    def _notify_of_states(self, event: StatesWritten) -> None:
-        for_clients = self.client_flags.includes(event.state.flag_id)
+    def _notify_of_states(self, event: StatesWritten | StatesRewritten, flag_id: int) -> None:
+        for_clients = self.client_flags.includes(flag_id)
         for one in tuple(self._below.get(event.root_id, ())):
             if event.after < one.path[-1] <= event.last and (for_clients or not one.is_client):
                 one.wake()

@@ -1,8 +1,8 @@
 """What flag states have to be, as the settings say, and the statements that compare and mend them.
 
-The value of a flag for an organization is that of the nearest setting, on the organization or above it; the change
-number is the highest one of the settings on the path (`flags.states.models.FlagSetting`). So the present tree and the
-settings decide, with two exceptions, about which Flagsite does not guess:
+The topmost lock that holds decides, else the nearest setting; the change number is the highest one of the settings on
+the path (`flags.states.setting_rules`). So the present tree and the settings decide, with two exceptions, about which
+Flagsite does not guess:
 
 - A change that has not reached its whole subtree, because its propagation waits, runs, failed or was cancelled. A flag
   state may then have this change or an older one.
@@ -18,19 +18,17 @@ from typing import Any
 
 from django.db import connection
 
-from flags.evaluation.engine import StateValue
 from flags.states.models import IS_COMPLETE
+from flags.states.setting_rules import DecidedValue
 from orgs.tree.subtrees import Subtree, is_in_subtree
 
 NEXT_IDS = f"""
 SELECT id FROM orgs_organization WHERE id > %(after)s AND {is_in_subtree()} ORDER BY id LIMIT %(most)s
 """  # noqa: S608 - no input in it
-NEWEST = """
-        SELECT {columns} FROM flags_change change  -- index change_on_organization
-         WHERE change.organization_id = place.at AND change.flag_id = place.flag_id AND {condition}
-         ORDER BY number DESC LIMIT 1"""
-NEWEST_COMPLETE = NEWEST.format(columns="number, enabled, source_id", condition=IS_COMPLETE)
-NEWEST_OPEN = NEWEST.format(columns="number", condition=f"NOT {IS_COMPLETE}")
+NEWEST_OPEN = f"""
+        SELECT number FROM flags_change change  -- index change_on_organization
+         WHERE change.organization_id = place.at AND change.flag_id = place.flag_id AND NOT {IS_COMPLETE}
+         ORDER BY number DESC LIMIT 1"""  # noqa: S608 - no input in it
 IS_CHANGE_OF_ROW = """
                   change.flag_id = stored.flag_id AND change.number = stored.number
               AND change.enabled = stored.enabled AND change.source_id = stored.source_id"""
@@ -42,37 +40,46 @@ WITH RECURSIVE up AS (
       FROM up JOIN orgs_organization parent ON parent.id = up.parent_id),
 path AS MATERIALIZED (SELECT organization_id, array_agg(at) AS ids FROM up GROUP BY organization_id),
 place AS MATERIALIZED (  -- what was decided at each organization on a path
-    SELECT place.at, place.flag_id, setting.number, setting.kind = 'set' AS is_set, setting.enabled,
-           COALESCE(setting.kept_from_id, setting.organization_id) AS source_id,
-           complete.number AS complete_number, complete.enabled AS complete_enabled,
-           complete.source_id AS complete_source_id, open.number AS open_number
+    SELECT place.at, place.flag_id, setting.number, setting.kind, setting.enabled, setting.only_here,
+           setting.exempt_from_id, COALESCE(setting.kept_from_id, setting.organization_id) AS source_id,
+           open.number AS open_number
       FROM (SELECT at, flag_id
               FROM (SELECT DISTINCT at FROM up) at CROSS JOIN unnest(%(flags)s::bigint[]) flag_id) place
       LEFT JOIN flags_flagsetting setting ON setting.organization_id = place.at AND setting.flag_id = place.flag_id
       LEFT JOIN LATERAL (
-        {NEWEST_COMPLETE}) complete ON TRUE
-      LEFT JOIN LATERAL (
         {NEWEST_OPEN}) open ON TRUE
-     WHERE setting.number IS NOT NULL OR complete.number IS NOT NULL OR open.number IS NOT NULL),
+     WHERE setting.number IS NOT NULL OR open.number IS NOT NULL),
+line AS MATERIALIZED (
+    SELECT up.organization_id, up.distance, place.*
+      FROM up JOIN place USING (at)),
+lock AS MATERIALIZED (  -- the topmost that no exemption lifts (`flags.states.setting_rules.deciding_lock`)
+    SELECT DISTINCT ON (organization_id, flag_id) * FROM line
+     WHERE kind = 'lock' AND NOT EXISTS (
+           SELECT FROM line exempt JOIN line lifted
+               ON lifted.organization_id = exempt.organization_id AND lifted.flag_id = exempt.flag_id
+              AND lifted.at = exempt.exempt_from_id AND lifted.kind = 'lock'
+            WHERE exempt.organization_id = line.organization_id AND exempt.flag_id = line.flag_id
+              AND exempt.distance < line.distance AND lifted.distance >= line.distance)
+     ORDER BY organization_id, flag_id, distance DESC),
+nearest AS MATERIALIZED (
+    SELECT DISTINCT ON (organization_id, flag_id) * FROM line
+     WHERE kind IN ('set', 'lock') AND (distance = 0 OR NOT only_here)
+     ORDER BY organization_id, flag_id, distance),
 decided AS MATERIALIZED (
-    SELECT up.organization_id, place.flag_id, max(place.number) AS number, max(place.open_number) AS open_number,
-           (array_agg(place.enabled ORDER BY up.distance) FILTER (WHERE place.is_set))[1] AS enabled,
-           (array_agg(place.source_id ORDER BY up.distance) FILTER (WHERE place.is_set))[1] AS source_id,
-           max(place.complete_number) AS complete_number,
-           (array_agg(place.complete_enabled ORDER BY place.complete_number DESC NULLS LAST))[1] AS complete_enabled,
-           (array_agg(place.complete_source_id ORDER BY place.complete_number DESC NULLS LAST))[1]
-               AS complete_source_id
-      FROM up JOIN place ON place.at = up.at
-     GROUP BY up.organization_id, place.flag_id),
+    SELECT organization_id, flag_id, max(number) AS number, max(open_number) AS open_number
+      FROM line GROUP BY organization_id, flag_id),
 expected AS MATERIALIZED (
-    SELECT *, CASE WHEN enabled IS NOT NULL THEN number END AS value_number,
-           open_number IS NOT NULL AND open_number >= COALESCE(number, 0) AS is_open
-      FROM decided),
+    SELECT decided.*, COALESCE(lock.enabled, nearest.enabled) AS enabled,
+           COALESCE(lock.source_id, nearest.source_id) AS source_id, lock.kind IS NOT NULL AS locked,
+           decided.open_number >= COALESCE(decided.number, 0) AS is_open
+      FROM decided
+      LEFT JOIN lock USING (organization_id, flag_id)
+      LEFT JOIN nearest USING (organization_id, flag_id)),
 stored AS (
-    SELECT organization_id, flag_id, enabled, source_id, change_number AS number FROM flags_flagstate
+    SELECT organization_id, flag_id, enabled, source_id, change_number AS number, locked FROM flags_flagstate
      WHERE organization_id = ANY(%(ids)s) AND flag_id = ANY(%(flags)s))
-SELECT organization_id, flag_id, stored.enabled, stored.source_id, stored.number,
-       expected.enabled, expected.source_id, expected.value_number,
+SELECT organization_id, flag_id, stored.enabled, stored.source_id, stored.number, stored.locked,
+       expected.enabled, expected.source_id, expected.number, expected.locked,
        CASE WHEN expected.is_open THEN 'open'
             WHEN stored.number > COALESCE(expected.number, 0) AND EXISTS (  -- index change_of_flag
                  SELECT FROM flags_change change
@@ -84,15 +91,18 @@ SELECT organization_id, flag_id, stored.enabled, stored.source_id, stored.number
             ELSE '' END
   FROM stored FULL JOIN expected USING (organization_id, flag_id)
   LEFT JOIN path USING (organization_id)
- WHERE (stored.number, stored.enabled, stored.source_id)
-       IS DISTINCT FROM (expected.value_number, expected.enabled, expected.source_id)
+ WHERE (stored.number, stored.enabled, stored.source_id, COALESCE(stored.locked, FALSE))
+       IS DISTINCT FROM
+       (expected.number, expected.enabled, expected.source_id, COALESCE(expected.locked, FALSE))
+   AND NOT (stored.enabled IS NULL AND expected.enabled IS NULL)
    AND NOT (COALESCE(expected.is_open, FALSE) AND (
-        (stored.number, stored.enabled, stored.source_id) IS NOT DISTINCT FROM
-        (expected.complete_number, expected.complete_enabled, expected.complete_source_id)
-        OR stored.number >= COALESCE(expected.complete_number, 0) AND EXISTS (
+        stored.number < expected.open_number AND EXISTS (
             SELECT FROM flags_change change
-             WHERE {IS_CHANGE_OF_ROW}
-              AND change.organization_id = ANY(path.ids))))
+             WHERE change.flag_id = stored.flag_id AND change.number = stored.number)
+        OR stored.number IS NULL AND NOT EXISTS (
+            SELECT FROM flags_change change
+             WHERE change.organization_id = ANY(path.ids) AND change.flag_id = expected.flag_id
+               AND change.number < expected.open_number AND {IS_COMPLETE})))
  ORDER BY organization_id, flag_id
 """  # noqa: S608 - no input in it
 SAMPLE = """
@@ -113,20 +123,21 @@ SELECT count(*) FROM (
 """
 GIVEN = """
 unnest(%(organizations)s::bigint[], %(flags)s::bigint[], %(enabled)s::boolean[], %(sources)s::bigint[],
-       %(numbers)s::bigint[], %(old_numbers)s::bigint[])
-    AS given(organization_id, flag_id, enabled, source_id, number, old_number)
+       %(numbers)s::bigint[], %(locks)s::boolean[], %(old_numbers)s::bigint[])
+    AS given(organization_id, flag_id, enabled, source_id, number, locked, old_number)
 """
 UPDATE = f"""
 UPDATE flags_flagstate state
    SET enabled = given.enabled, source_id = given.source_id, change_number = given.number, job_id = %(job)s,
-       updated_at = statement_timestamp()
+       locked = given.locked, updated_at = statement_timestamp()
   FROM {GIVEN}
  WHERE state.organization_id = given.organization_id AND state.flag_id = given.flag_id
    AND state.change_number = given.old_number AND given.number IS NOT NULL
 """  # noqa: S608 - no input in it
 INSERT = f"""
-INSERT INTO flags_flagstate (organization_id, flag_id, enabled, source_id, change_number, job_id, updated_at)
-SELECT given.organization_id, given.flag_id, given.enabled, given.source_id, given.number, %(job)s,
+INSERT INTO flags_flagstate
+       (organization_id, flag_id, enabled, source_id, change_number, job_id, locked, updated_at)
+SELECT given.organization_id, given.flag_id, given.enabled, given.source_id, given.number, %(job)s, given.locked,
        statement_timestamp()
   FROM {GIVEN} JOIN flags_flag flag ON flag.id = given.flag_id AND NOT flag.purging
  WHERE given.old_number IS NULL
@@ -151,8 +162,8 @@ class Difference:
 
     organization_id: int
     flag_id: int
-    stored: StateValue | None
-    expected: StateValue | None
+    stored: DecidedValue | None
+    expected: DecidedValue | None
     undecided: str = ""
 
     @property
@@ -160,9 +171,9 @@ class Difference:
         """How the flag state differs."""
         if self.undecided:
             return "undecided"
-        if self.stored is None:
+        if self.stored is None or self.stored.enabled is None:
             return "missing"
-        return "extra" if self.expected is None else "wrong"
+        return "extra" if self.expected is None or self.expected.enabled is None else "wrong"
 
 
 def next_ids(subtree: Subtree, *, after: int, most: int) -> list[int]:
@@ -177,7 +188,7 @@ def differences(organization_ids: Sequence[int], flag_ids: Sequence[int]) -> lis
     with connection.cursor() as cursor:
         cursor.execute(DIFFERENCES, {"ids": list(organization_ids), "flags": list(flag_ids)})
         return [
-            Difference(row[0], row[1], _value(row[1], row[2:5]), _value(row[1], row[5:8]), row[8])
+            Difference(row[0], row[1], _value(row[1], row[2:6]), _value(row[1], row[6:10]), row[10])
             for row in cursor.fetchall()
         ]
 
@@ -209,6 +220,7 @@ def mend(found: Sequence[Difference], *, job_id: int) -> int:
         "enabled": [value and value.enabled for value in wanted],
         "sources": [value and value.source_id for value in wanted],
         "numbers": [value and value.number for value in wanted],
+        "locks": [value and value.locked for value in wanted],
         "old_numbers": [difference.stored and difference.stored.number for difference in decided],
         "job": job_id,
     }
@@ -221,6 +233,6 @@ def mend(found: Sequence[Difference], *, job_id: int) -> int:
     return written
 
 
-def _value(flag_id: int, columns: tuple[Any, ...]) -> StateValue | None:
-    enabled, source_id, number = columns
-    return None if number is None else StateValue(flag_id, enabled, source_id, number)
+def _value(flag_id: int, columns: tuple[Any, ...]) -> DecidedValue | None:
+    enabled, source_id, number, locked = columns
+    return None if number is None else DecidedValue(flag_id, enabled, source_id, number, bool(locked))

@@ -5,37 +5,43 @@ tree lock, so nobody accepts a change and no job writes a chunk at the same time
 are written in this transaction; a propagation writes larger numbers.
 
 A *created* organization gets copies of its parent's flag states, with the same change numbers. So a propagation that
-is still running, or a later retry, reaches the new organization like every other organization.
+is still running, or a later retry, reaches the new organization like every other organization. A value that counts
+only for the parent is not copied.
 
-A *moved* organization gets the values of its new parent under a new change number, as if somebody had set them on it
-now. The values of the parent are its flag states, and also newer accepted changes on the parent or its ancestors whose
-propagation has not reached the parent yet. If nobody set a flag on the new parent or above it, the organization keeps
-its value of this flag. If a propagation from the former ancestors had not reached it yet, this change goes on under
-its own change number. A value that the organization keeps is recorded as a change on it. So Flagsite finds every flag
-that has to do with a subtree (`flags.definitions.visible_flags`) without reading all flag states of the subtree. It can
-also rebuild the flag states from the changes (`flags.states.recalculation`).
+A *moved* organization carries the settings along that were made on it and below it. What it inherits is decided anew,
+for each flag that somebody has decided about above the former or the new place. The move has a change number of its
+own, so a propagation from the former ancestors writes nothing there any more.
 
 A flag that is being purged gets no new flag states.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
 from django.conf import settings
 from django.db import connection
 
-from flags.evaluation.engine import StateValue
 from flags.states import flag_settings, propagation, sql
-from flags.states.models import IS_COMPLETE, Change
+from flags.states.models import MOVE, Change
+from flags.states.placed_settings import decided_on_paths, pieces_of_subtree
+from flags.states.setting_rules import DecidedValue
 from flags.states.sql import Span
 from flagsite.core import actor
 from flagsite.core.ids import MAX_ID
 from jobs.engine import lifecycle
-from orgs.tree.paths import path_ids_of
 from orgs.tree.signals import Placement
-from orgs.tree.subtrees import Stretch, is_at_or_below, is_in_subtree, load_subtree, subtree_size
+from orgs.tree.subtrees import (
+    Stretch,
+    Subtree,
+    is_at_or_below,
+    is_in_subtree,
+    load_subtree,
+    load_subtrees,
+    subtree_size,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -43,12 +49,7 @@ log = structlog.get_logger(__name__)
 def write_placed_states(*, placements: list[Placement], **_: Any) -> list[int]:
     """Write the flag states of placed organizations; returns the ids of the jobs that this function has created."""
     jobs = _copy_to_created([placement for placement in placements if placement.is_new and placement.parent_id])
-    for placement in placements:
-        if not placement.is_new:
-            values = values_after_move(placement, number=sql.next_number())
-            jobs += _apply(placement.organization_id, values)
-            _record_kept(placement, values)
-    return jobs
+    return jobs + _write_moved([placement for placement in placements if not placement.is_new])
 
 
 # In the order of the primary key, as a purge deletes, which takes no tree lock (`flags.definitions.purge`).
@@ -78,14 +79,17 @@ SELECT top.parent_id, sum(top.size) * (
  ORDER BY 2, 1
 """  # noqa: S608 - no input in it
 COPY_FROM_PARENTS = f"""
-INSERT INTO flags_flagstate (organization_id, flag_id, enabled, source_id, change_number, job_id, updated_at)
-SELECT organization.id, state.flag_id, state.enabled, state.source_id, state.change_number, state.job_id,
+INSERT INTO flags_flagstate
+       (organization_id, flag_id, enabled, source_id, change_number, job_id, locked, updated_at)
+SELECT organization.id, state.flag_id, state.enabled, state.source_id, state.change_number, state.job_id, state.locked,
        statement_timestamp()
   FROM orgs_organization top
   JOIN orgs_organization organization ON {is_at_or_below("organization", "top")}
   JOIN flags_flagstate state ON state.organization_id = top.parent_id
   JOIN flags_flag flag ON flag.id = state.flag_id AND NOT flag.purging
  WHERE top.id = ANY(%(created_ids)s)
+   AND NOT EXISTS (SELECT FROM flags_flagsetting setting
+                    WHERE setting.organization_id = top.parent_id AND setting.flag_id = flag.id AND only_here)
  ORDER BY organization.id, state.flag_id
     ON CONFLICT (organization_id, flag_id) DO NOTHING
 """  # noqa: S608 - no input in it
@@ -111,6 +115,7 @@ def _copy_to_created(placements: list[Placement]) -> list[int]:
             (inline if budget >= 0 else large).append(parent_id)
         inline_ids = [created_id for parent_id in inline for created_id in created_of[parent_id]]
         cursor.execute(COPY_FROM_PARENTS, {"created_ids": inline_ids})
+    _write_where_parents_differ(inline_ids)
     return [job_id for parent_id in large for job_id in _start_job_for_created(parent_id, created_of[parent_id])]
 
 
@@ -128,27 +133,74 @@ def _start_job_for_created(parent_id: int, created_ids: list[int]) -> list[int]:
     return [_start_job(parent_id, values, after=min(created_ids) - 1)]
 
 
-def values_after_move(placement: Placement, *, number: int) -> list[StateValue]:
-    """Return the values that a move gives to the subtree of the moved organization.
+ONLY_ON_PARENTS = """
+SELECT organization.id, array_agg(setting.flag_id)
+  FROM orgs_organization organization, LATERAL (
+       SELECT flag_id FROM flags_flagsetting WHERE organization_id = organization.parent_id AND only_here
+       OFFSET 0) setting
+ WHERE organization.id = ANY(%s) GROUP BY organization.id ORDER BY organization.id
+"""
 
-    Values of the new parent get `number` as their change number, because the move is a change of its own. Changes that
-    were still on their way from the former ancestors keep their change numbers. This function only reads, so a preview
-    can call it too.
+
+def _write_where_parents_differ(created_ids: list[int]) -> None:
+    """Write the flags whose values count only for the parents of created organizations."""
+    with connection.cursor() as cursor:
+        cursor.execute(ONLY_ON_PARENTS, [created_ids])
+        found = cursor.fetchall()
+    for organization_id, flag_ids in found:
+        subtree = load_subtree(organization_id)
+        if subtree is not None:
+            _write_decided(subtree, flag_ids)
+
+
+def _write_moved(placements: list[Placement]) -> list[int]:
+    """Write what the settings decide for moved organizations and below; returns the ids of created jobs.
+
+    Moved organizations without children, as an import may have thousands, are written together.
     """
-    values: dict[int, StateValue] = {}
-    if placement.parent_id is not None:
-        parent_id = placement.parent_id
-        path_ids = path_ids_of(parent_id)
-        for value in [*_values_of(parent_id).values(), *_pending_changes(to=parent_id, ancestor_ids=path_ids)]:
-            if value.flag_id not in values or values[value.flag_id].number < value.number:
-                values[value.flag_id] = value
-        values = {flag: StateValue(flag, value.enabled, value.source_id, number) for flag, value in values.items()}
-    former = list(placement.former_ancestor_ids or ())
-    pending = _pending_changes(to=placement.organization_id, ancestor_ids=former)
-    return [*values.values(), *(value for value in pending if value.flag_id not in values)]
+    if not placements:
+        return []
+    number = sql.next_number()
+    moves = [(placement.organization_id, placement.former_ancestor_ids or ()) for placement in placements]
+    flags_of: dict[int, list[int]] = {}
+    for organization_id, flag_id in flag_settings.record_moves(moves, number=number):
+        flags_of.setdefault(organization_id, []).append(flag_id)
+    leaves: list[tuple[int, int]] = []
+    jobs: list[int] = []
+    for subtree in load_subtrees(flags_of):
+        flag_ids = flags_of[subtree.organization_id]
+        if not subtree.descendant_count:
+            leaves += [(subtree.organization_id, flag_id) for flag_id in flag_ids]
+            continue
+        if subtree.size * len(flag_ids) > settings.FLAGS_INLINE_ROWS:
+            tops = decided_on_paths([subtree.organization_id], flag_ids)
+            jobs.append(_start_job(subtree.organization_id, list(tops.values()), total=subtree.size))
+        else:
+            _record(subtree.organization_id, _write_decided(subtree, flag_ids), job_id=None)
+    _write_moved_leaves(leaves)
+    return jobs
 
 
-def _values_of(organization_id: int | None) -> dict[int, StateValue]:
+def _write_moved_leaves(leaves: list[tuple[int, int]]) -> None:
+    """Write the flag states of moved organizations without children. `leaves` has their ids with those of flags."""
+    wanted = set(leaves)
+    decided = decided_on_paths(list({each for each, _ in leaves}), list({flag_id for _, flag_id in leaves}))
+    values = {place: value for place, value in sorted(decided.items()) if place in wanted}
+    if values:
+        sql.write_values(values)
+        _record_all(values)
+
+
+def _write_decided(subtree: Subtree, flag_ids: Sequence[int]) -> list[DecidedValue]:
+    """Write what the settings decide about flags in a subtree. Returns the values of the subtree's top."""
+    everybody = Span(0, MAX_ID, subtree.size)
+    pieces = pieces_of_subtree(subtree, flag_ids)
+    for flag_id in sorted(flag_ids):
+        sql.write_decided(subtree, everybody, pieces[flag_id], job_id=None)
+    return [pieces[flag_id][0].value for flag_id in flag_ids]
+
+
+def _values_of(organization_id: int) -> dict[int, DecidedValue]:
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -158,53 +210,12 @@ def _values_of(organization_id: int | None) -> dict[int, StateValue]:
             """,
             [organization_id],
         )
-        return {row[0]: StateValue(*row) for row in cursor.fetchall()}
+        return {row[0]: DecidedValue(*row) for row in cursor.fetchall()}
 
 
-PENDING_CHANGES = """
-SELECT DISTINCT ON (change.flag_id) change.flag_id, change.enabled, change.source_id, change.number
-  FROM flags_change change  -- index change_on_organization
-  JOIN flags_flag flag ON flag.id = change.flag_id AND NOT flag.purging
-  LEFT JOIN flags_flagstate state ON state.organization_id = %(to)s AND state.flag_id = change.flag_id
- WHERE change.organization_id = ANY(%(ancestor_ids)s) AND change.job_id IS NOT NULL
-   AND change.number >= COALESCE(state.change_number, 0)
-   AND NOT EXISTS (  -- settled: every organization has it, or somebody cancelled it
-        SELECT FROM jobs_job job
-         WHERE (job.id = change.job_id OR job.parent_job_id = change.job_id)
-           AND (job.ended_as = 'CANCELLED' OR (job.ended_as = 'COMPLETED' AND job.failed = 0)))
- ORDER BY change.flag_id, change.number DESC
-"""
-
-
-def _pending_changes(*, to: int, ancestor_ids: list[int]) -> list[StateValue]:
-    """For each flag, the newest change on the ancestors whose propagation may not have reached all of `to`'s subtree.
-
-    A change whose job failed counts too, because a retry may still propagate it.
-    """
-    if not ancestor_ids:
-        return []
-    with connection.cursor() as cursor:
-        cursor.execute(PENDING_CHANGES, {"to": to, "ancestor_ids": ancestor_ids})
-        return [StateValue(*row) for row in cursor.fetchall()]
-
-
-def _apply(organization_id: int, values: list[StateValue]) -> list[int]:
-    """Write values to the whole subtree, or create a job for it; returns the id of the created job in a list."""
-    if not values:
-        return []
-    subtree = load_subtree(organization_id)
-    if subtree is None:
-        return []
-    flag_settings.record_move(subtree, values)
-    if subtree.size * len(values) > settings.FLAGS_INLINE_ROWS:
-        return [_start_job(organization_id, values, total=subtree.size)]
-    for value in values:
-        sql.write_span(subtree, Span(0, MAX_ID, subtree.size), value, job_id=None)
-    _record(organization_id, values, job_id=None)
-    return []
-
-
-def _start_job(organization_id: int, values: list[StateValue], *, total: int | None = None, after: int = 0) -> int:
+def _start_job(
+    organization_id: int, values: Sequence[DecidedValue], *, total: int | None = None, after: int = 0
+) -> int:
     job = lifecycle.create(
         kind=propagation.KIND,
         organization_id=organization_id,
@@ -218,49 +229,24 @@ def _start_job(organization_id: int, values: list[StateValue], *, total: int | N
     return job.pk
 
 
-RECORD_KEPT = f"""
-INSERT INTO flags_change (number, flag_id, organization_id, enabled, source_id, is_partial, requested_by)
-SELECT state.change_number, state.flag_id, state.organization_id, state.enabled, state.source_id,
-       (SELECT bool_or(NOT {IS_COMPLETE})
-          FROM flags_change change
-         WHERE change.flag_id = state.flag_id AND change.number = state.change_number
-           AND change.organization_id = ANY(%(former_ancestors)s)), %(by)s
-  FROM flags_flagstate state JOIN flags_flag flag ON flag.id = state.flag_id
- WHERE state.organization_id = %(organization)s
-   AND NOT EXISTS (
-        SELECT FROM flags_flagstate above WHERE organization_id = %(parent)s AND above.flag_id = state.flag_id)
-   AND NOT EXISTS (  -- index change_on_organization
-        SELECT FROM flags_change change
-         WHERE change.organization_id = state.organization_id AND change.flag_id = state.flag_id
-           AND change.number >= state.change_number)
-"""  # noqa: S608 - no input in it
+def _record(organization_id: int, values: Sequence[DecidedValue], *, job_id: int | None) -> None:
+    _record_all({(organization_id, value.flag_id): value for value in values}, job_id=job_id)
 
 
-def _record_kept(placement: Placement, values: list[StateValue]) -> None:
-    """Record the values that a moved organization keeps, because it has no new parent, or because that has none.
-
-    So the newest change on the path of an organization always tells what its value is (`flags.states.recalculation`).
-    A value is partial if its change has not reached everything below the former ancestors, the only ones it came from.
-    """
-    parameters: dict[str, Any] = {
-        "organization": placement.organization_id, "parent": placement.parent_id, "by": actor.current().actor[:200],
-        "former_ancestors": list(placement.former_ancestor_ids or ()),
-    }  # fmt: skip
-    with connection.cursor() as cursor:
-        cursor.execute(RECORD_KEPT, parameters)
-    flag_settings.record_kept(placement.organization_id, values)
-
-
-def _record(organization_id: int, values: list[StateValue], *, job_id: int | None) -> None:
+def _record_all(values: Mapping[tuple[int, int], DecidedValue], *, job_id: int | None = None) -> None:
     Change.objects.bulk_create(
-        Change(
-            number=value.number,
-            flag_id=value.flag_id,
-            organization_id=organization_id,
-            enabled=value.enabled,
-            source_id=value.source_id,
-            job_id=job_id,
-            requested_by=actor.current().actor,
-        )
-        for value in values
+        (
+            Change(
+                number=value.number,
+                flag_id=flag_id,
+                organization_id=organization_id,
+                kind=MOVE,
+                enabled=value.enabled,
+                source_id=value.source_id,
+                job_id=job_id,
+                requested_by=actor.current().actor,
+            )
+            for (organization_id, flag_id), value in values.items()
+        ),
+        batch_size=1_000,
     )

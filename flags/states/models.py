@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from flags.definitions.models import Flag
+from flags.states.setting_rules import LOCK, NONE, SET
 from jobs.engine.models import Job
 from orgs.tree.models import Organization
 
@@ -19,12 +20,17 @@ CASE WHEN change.job_id IS NULL THEN change.is_partial IS FALSE
 """A condition in SQL: the change (`change`) has reached every organization of its subtree."""
 
 
-class Change(models.Model):
-    """One accepted request to set a flag on an organization and everything below it.
+MOVE = "move"
+"""The kind of a change by which an organization was moved."""
 
-    `number` is the change number: it comes from the sequence flags_change_number, and the change with the higher number
-    wins. A move of an organization is also recorded as changes, one for each flag whose value the move writes. The
-    `source` of such a change is the organization on which the value was set.
+
+class Change(models.Model):
+    """One accepted request to set, lock or reset a flag on an organization.
+
+    `number` is the change number: it comes from the sequence flags_change_number. A move of an organization is also
+    recorded as changes, one for each flag with a setting on its former or its new path. The `source` of a change is the
+    organization whose setting decides about the value. The settings say what the change did
+    (`flags.states.models.FlagSetting`); its job writes what the settings decide.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -33,9 +39,12 @@ class Change(models.Model):
     organization = models.ForeignKey(
         Organization, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
     )
-    enabled = models.BooleanField()
+    kind = models.CharField(max_length=6, default="set", db_default="set", help_text="That of the setting, or `move`.")
+    enabled = models.BooleanField(
+        null=True, help_text="The value on the organization since the change. Empty if there is none."
+    )
     source = models.ForeignKey(
-        Organization, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+        Organization, on_delete=models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+"
     )
     job = models.ForeignKey(
         Job,
@@ -63,7 +72,12 @@ class Change(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.flag_id} {'on' if self.enabled else 'off'} at {self.organization_id} (number {self.number})"
+        return f"{self.flag_id} {self.value_in_words} at {self.organization_id} (number {self.number})"
+
+    @property
+    def value_in_words(self) -> str:
+        """The value for people: "on", "off" or "the default"."""
+        return {True: "on", False: "off", None: "the default"}[self.enabled]
 
 
 class FlagState(models.Model):
@@ -74,6 +88,10 @@ class FlagState(models.Model):
     updates), and the next update reuses the space. The foreign keys have no constraints, because checking four
     constraints would cost more than writing the row. Rows are created and deleted only under the tree lock, together
     with their organization.
+
+    A row with an empty value is as good as none: no setting decides, and the flag's default counts. It stays for its
+    change number, so that the chunk of an older change does not write the row any more. `locked` says that a lock
+    decides.
     """
 
     pk = models.CompositePrimaryKey("organization_id", "flag_id")
@@ -84,14 +102,15 @@ class FlagState(models.Model):
         Flag, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="states"
     )
     source = models.ForeignKey(
-        Organization, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+        Organization, on_delete=models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+"
     )
     change_number = models.BigIntegerField()
     job = models.ForeignKey(
         Job, on_delete=models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+"
     )
     updated_at = models.DateTimeField(db_default=Now())
-    enabled = models.BooleanField()  # last, because wider columns first leave no gaps in a row
+    enabled = models.BooleanField(null=True)  # after the wider columns, so that a row has no gaps
+    locked = models.BooleanField(default=False, db_default=False)
 
     def __str__(self) -> str:
         return f"{self.flag_id} is {'on' if self.enabled else 'off'} for {self.organization_id}"
@@ -99,23 +118,26 @@ class FlagState(models.Model):
     @property
     def inherited(self) -> bool:
         """Whether the value was set on an ancestor of the organization."""
-        return self.source_id != self.organization_id
+        return self.source_id not in (None, self.organization_id)
 
 
 class FlagSetting(models.Model):
     """An explicit decision about one flag on one organization. Settings are the truth; flag states are the answer.
 
-    The value of a flag for an organization is that of the nearest setting of the kind `set`, on the organization or
-    above it; without one, the flag's default. The change number of a flag state is the highest `number` on the path.
-    Whoever sets a flag on an organization ends the settings below: they get the kind `none` and the number of the
-    change. A move does the same, and leaves a setting on the moved organization, so that its numbers rise.
+    The topmost lock on the path that no exemption lifts decides about the value of a flag for an organization; without
+    one, the nearest setting, on the organization or above it; without one, the flag's default
+    (`flags.states.setting_rules`). The change number of a flag state is the highest `number` on the path. Settings
+    below a lock stay, and count again when it is gone. A request to overwrite everything below ends the settings below:
+    they get the kind `none` and the number of the change. A move carries settings along, and gives the setting of the
+    moved organization a new number, so that the numbers below rise.
     """
 
     class Kind(models.TextChoices):
         """What was decided."""
 
-        SET = "set"
-        NONE = "none"
+        SET = SET
+        LOCK = LOCK
+        NONE = NONE
 
     pk = models.CompositePrimaryKey("organization_id", "flag_id")
     organization = models.ForeignKey(
@@ -127,9 +149,18 @@ class FlagSetting(models.Model):
         Organization, on_delete=models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+",
         help_text="The organization on which the value was set, if the organization has kept it in a move.",
     )  # fmt: skip
+    exempt_from = models.ForeignKey(
+        Organization, on_delete=models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+",
+        help_text="The organization whose lock, and all locks between, do not hold here and below.",
+    )  # fmt: skip
     created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField(null=True, help_text="When the set or the lock ends by itself.")
+    exempt_until = models.DateTimeField(null=True, help_text="When the exemption ends by itself.")
     kind = models.CharField(max_length=6, choices=Kind.choices)
     enabled = models.BooleanField(null=True, help_text="Empty if nothing is set.")
+    only_here = models.BooleanField(
+        default=False, db_default=False, help_text="Whether the value does not count for organizations below."
+    )
     requested_by = models.CharField(max_length=200, default="")
     reason = models.TextField(default="")
 
@@ -137,12 +168,23 @@ class FlagSetting(models.Model):
         constraints: ClassVar = [
             models.CheckConstraint(
                 name="setting_has_a_value_if_it_is_set",
-                condition=models.Q(kind="set", enabled__isnull=False) | models.Q(kind="none", enabled__isnull=True),
-            )
+                condition=models.Q(kind__in=[SET, LOCK], enabled__isnull=False)
+                | models.Q(kind=NONE, enabled__isnull=True),
+            ),
+            models.CheckConstraint(
+                name="only_a_set_is_only_here", condition=models.Q(only_here=False) | models.Q(kind=SET)
+            ),
         ]
         indexes: ClassVar = [
-            # whoever sets a flag ends the settings of this flag below
+            # whoever sets a flag finds the settings of this flag below
             models.Index(fields=["flag", "organization"], name="setting_of_flag"),
+            # a periodic task ends settings and exemptions
+            models.Index(
+                fields=["expires_at"], name="setting_that_expires", condition=models.Q(expires_at__isnull=False)
+            ),
+            models.Index(
+                fields=["exempt_until"], name="exemption_that_expires", condition=models.Q(exempt_until__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:

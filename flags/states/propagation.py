@@ -1,7 +1,9 @@
-"""The propagation job: it writes a change to every organization of a subtree, chunk by chunk.
+"""The propagation job: it writes to every organization of a subtree what the settings decide, chunk by chunk.
 
-1. A chunk is one short transaction. It takes the tree lock shared, reads the tree columns of the subtree, takes the
-   next organizations by id, writes their flag states, updates the job's counts and checkpoint, and commits.
+1. A chunk is one short transaction. It takes the tree lock shared, reads the tree columns and the settings of the
+   subtree, takes the next organizations by id, writes their flag states, updates the job's counts and checkpoint, and
+   commits. It writes what the settings decide now, with the highest change number on the path of each organization,
+   where the row has a lower number. So it does not matter in which order the jobs of several changes run.
 2. A chunk has about one per cent of the subtree, and at least 10 organizations. Chunks become smaller when one takes
    too long, and larger again when they are fast.
 3. If a transient error (deadlock, time-out, lost connection) interrupts a chunk, the chunk is tried again from the
@@ -25,9 +27,10 @@ from typing import TypeVar
 import structlog
 from django.db import DatabaseError, InterfaceError, transaction
 
-from flags.evaluation.engine import StateValue
 from flags.states import sql
 from flags.states.models import Change
+from flags.states.placed_settings import pieces_of_subtree
+from flags.states.setting_rules import DecidedValue
 from flags.states.sql import Span
 from flagsite.core.db import transient_errors
 from jobs.engine.kinds import DEFAULT_STALL_SECONDS, job_kind
@@ -79,9 +82,9 @@ def propagate(run: Run) -> None:
                 _retry_transient_errors(run, walk.write_or_skip_one)
 
 
-def _values(run: Run) -> list[StateValue]:
+def _values(run: Run) -> list[DecidedValue]:
     changes = Change.objects.filter(job_id=run.job.root_id).order_by("flag_id", "number")
-    values = [StateValue(change.flag_id, change.enabled, change.source_id, change.number) for change in changes]
+    values = [DecidedValue(change.flag_id, change.enabled, change.source_id, change.number) for change in changes]
     if not values:
         raise NothingLeftToDo("The flag was deleted in the meantime, so nothing is left to do.")
     return values
@@ -104,7 +107,7 @@ class Walk:
 
     run: Run
     root_id: int
-    values: list[StateValue]
+    values: list[DecidedValue]
     chunk_size: int = field(default=MIN_CHUNK_SIZE, init=False)
     unreported: int = field(default=0, init=False)
     """Organizations since the last event `job_progress`."""
@@ -191,7 +194,7 @@ class Walk:
         return int((self.run.job.checkpoint or {}).get("after", self._begins_after))
 
     @property
-    def _behind(self) -> list[StateValue] | None:
+    def _behind(self) -> list[DecidedValue] | None:
         """For a job that only writes organizations which an earlier attempt left behind: the values that they lack."""
         return self.values if self.run.job.only_behind else None
 
@@ -202,12 +205,13 @@ class Walk:
         return subtree
 
     def _write(self, subtree: Subtree, span: Span) -> ChunkCounts:
-        """Write every value to the organizations of the span; count those for which nothing changed."""
+        """Write what the settings decide to the organizations of the span; count those for which nothing changed."""
         job_id = self.run.job.pk
         written = []
+        pieces = pieces_of_subtree(subtree, [value.flag_id for value in self.values])
         for value in self.values:
             likely_new = value.flag_id in self.unset
-            done = sql.write_span(subtree, span, value, job_id=job_id, likely_new=likely_new)
+            done = sql.write_decided(subtree, span, pieces[value.flag_id], job_id=job_id, likely_new=likely_new)
             (self.unset.add if done.new == span.count else self.unset.discard)(value.flag_id)
             written.append(done)
         unchanged = written[0].unchanged if len(written) == 1 else 0

@@ -101,7 +101,7 @@ def effective_states(organization: Organization) -> QuerySet[FlagState]:
     rows = Q(organization_id=organization.pk)
     for ancestor_id, flag_ids in places:
         rows |= Q(organization_id=ancestor_id, flag_id__in=flag_ids)
-    return FlagState.objects.filter(rows).order_by("flag_id")
+    return FlagState.objects.filter(rows, enabled__isnull=False).order_by("flag_id")
 
 
 def as_effective(
@@ -168,6 +168,9 @@ SELECT DISTINCT ON (state.flag_id) {columns}
   FROM unnest(%(path)s) WITH ORDINALITY AS place (organization_id, level), LATERAL (
        SELECT * FROM flags_flagstate
         WHERE organization_id = place.organization_id AND flag_id = ANY(%(flags)s) OFFSET 0) state
+ WHERE NOT EXISTS (SELECT FROM flags_flagsetting setting
+                    WHERE setting.organization_id = state.organization_id AND setting.flag_id = state.flag_id
+                      AND only_here)
  ORDER BY state.flag_id, place.level DESC
 """
 
@@ -186,8 +189,9 @@ def _nearest_states(ancestor_ids: Sequence[int], flag_ids: Sequence[int]) -> dic
 
 def _context(path: Mapping[int, str], states: Iterable[FlagState]) -> OrganizationContext:
     values = {
-        state.flag_id: StateValue(state.flag_id, state.enabled, state.source_id, state.change_number)
+        state.flag_id: StateValue(state.flag_id, state.enabled, state.source_id or 0, state.change_number, state.locked)
         for state in states
+        if state.enabled is not None
     }
     return OrganizationContext(tuple(path), tuple(path.values()), values)
 
@@ -195,7 +199,7 @@ def _context(path: Mapping[int, str], states: Iterable[FlagState]) -> Organizati
 def _effective_state(
     organization_id: int, definition: Definition, state: FlagState | None, value: EffectiveValue
 ) -> EffectiveState:
-    if state is None:
+    if state is None or state.enabled is None:
         return EffectiveState(definition.id, definition.key, organization_id, value, definition.enabled)
     return EffectiveState(
         definition.id, definition.key, organization_id, value, state.enabled,

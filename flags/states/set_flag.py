@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from django.conf import settings
@@ -10,12 +12,13 @@ from django.db import transaction
 
 from flags.definitions.fields import as_json, values_of
 from flags.definitions.models import Flag, check_flag_key
-from flags.definitions.refusals import archived_flag, offer, purging_flag, unknown_flag
+from flags.definitions.refusals import archived_flag, locked_flag, offer, purging_flag, unknown_flag
 from flags.definitions.who_may_define import defining_role
-from flags.evaluation.engine import StateValue
 from flags.events import FLAG_CHANGED
 from flags.states import flag_settings, propagation, sql
 from flags.states.models import Change
+from flags.states.placed_settings import decided_on_paths, settings_on_path
+from flags.states.setting_rules import LOCK, NONE, SET, DecidedValue, Piece, PlacedSetting, deciding_lock
 from flags.states.sql import Span
 from jobs.engine import lifecycle
 from jobs.engine.models import Job
@@ -25,7 +28,7 @@ from orgs.access.visible_organizations import hold
 from orgs.audit import audit_log
 from orgs.errors import OrganizationNotFound, OutsideOfYourSubtree, RoleNeeded
 from orgs.tree.models import Organization
-from orgs.tree.subtrees import Subtree, tree_number
+from orgs.tree.subtrees import tree_number
 
 FLAG_TO_SET = f"""
 SELECT flag.*, nextval('flags_change_number') AS number,  -- drawn under both locks
@@ -71,6 +74,21 @@ class _FlagToSet:
     created: bool = False
     has_prerequisites: bool = False
 
+    @property
+    def may_be_off_for_everybody(self) -> bool:
+        return self.flag.killed or self.has_prerequisites
+
+
+class Below(StrEnum):
+    """What a set does to the settings below it."""
+
+    KEEP = "keep"
+    """They stay, and count before the new one."""
+    OVERWRITE = "overwrite"
+    """They end."""
+    LOCK = "lock"
+    """They stay, and do not count until the lock is gone."""
+
 
 def set_flag(*, organization_id: int, **change: Any) -> AcceptedChange:
     """Set a flag on an organization and everything below it, in a transaction of its own.
@@ -94,58 +112,147 @@ def set_flag_on(
     *,
     flag_key: str,
     enabled: bool,
+    below: Below = Below.OVERWRITE,
+    only_here: bool = False,
+    expires_at: datetime | None = None,
     requested_by: str = "",
     correlation_id: str = "",
     reason: str = "",
     may_define: bool = True,
 ) -> AcceptedChange:
-    """Set a flag on an organization and everything below it, in the caller's transaction.
+    """Set a flag on an organization, in the caller's transaction.
 
     1. The caller has taken the tree lock shared, and has read the organization after that. So nothing in the tree is
-    moved or created until the commit, and a later move gets a higher change number. 2. Draw the change number. 3. Write
-    the flag state of an organization without children at once; for an organization with children, create a propagation
-    in the same transaction.
+    moved or created until the commit, and a later move gets a higher change number. 2. Draw the change number. 3.
+    Record the setting. 4. Write the flag state of an organization without children at once; for an organization with
+    children, create a propagation in the same transaction.
+
+    `below` says what happens to the settings below. With `only_here` the value does not count for organizations below.
+    A setting with `expires_at` ends by itself then.
 
     With the setting FLAGS_CREATE_ON_SET, a flag that does not exist is created, if the caller may define flags
     (`may_define`): a definition holds for all organizations, so a caller who is bound to an organization may not.
     A killed flag can be set; the value takes effect when the flag is no longer killed.
 
-    Raises InvalidFlagKey, FlagNotFound, FlagArchived, FlagPurging, OutsideOfYourSubtree.
+    Raises InvalidFlagKey, FlagNotFound, FlagArchived, FlagPurging, FlagLocked, OutsideOfYourSubtree.
     """
     found = _get_or_create_flag(flag_key, requested_by, organization, may_define=may_define)
-    flag, number, job = found.flag, found.number, None
+    kind = LOCK if below is Below.LOCK else SET
+    change = Change(
+        number=found.number, flag=found.flag, organization_id=organization.pk, kind=kind, enabled=enabled,
+        source_id=organization.pk, requested_by=requested_by,
+    )  # fmt: skip
+    details: dict[str, Any] = {"reason": reason, "only_here": only_here, "expires_at": expires_at}
+    if not flag_settings.record(organization.subtree, change, **details):
+        check_is_not_locked(organization.pk, found.flag)
+        flag_settings.record(organization.subtree, change, **details, respects_locks=False)
+    ended = _end_below(organization, change, below, reason)
+    value = DecidedValue(found.flag.pk, enabled, organization.pk, change.number, locked=kind == LOCK)
+    arguments = {"enabled": enabled}
+    _write(organization, change, value, arguments, correlation_id)
+    words = {"below": below.value, "settingsEnded": ended, "onlyHere": only_here, "expiresAt": expires_at}
+    audit_log.record(
+        "flag.lock" if kind == LOCK else "flag.set", f"flag:{flag_key}", by=requested_by,
+        organization_id=organization.pk, reason=reason, before=found.before, enabled=enabled,
+        changeNumber=change.number, jobId=change.job_id, **{name: word for name, word in words.items() if word},
+    )  # fmt: skip
+    _tell(organization, change, flag_key)
+    return AcceptedChange(change, found.flag, change.job, found.created, found.may_be_off_for_everybody)
+
+
+def reset_flag_on(
+    organization: Organization,
+    *,
+    flag_key: str,
+    subtree: bool = False,
+    requested_by: str = "",
+    correlation_id: str = "",
+    reason: str = "",
+) -> AcceptedChange | None:
+    """Reset a flag on an organization to the inherited value: its set or its lock ends. As `set_flag_on` otherwise.
+
+    With `subtree`, the settings below end too. Returns None if there is no setting to end.
+
+    Raises InvalidFlagKey, FlagNotFound, FlagArchived, FlagPurging, FlagLocked.
+    """
+    check_flag_key(flag_key)
+    found = _lock_flag(flag_key, organization)
+    if found is None:
+        raise unknown_flag(flag_key, known_to=organization.pk)
+    path = check_is_not_locked(organization.pk, found.flag)
+    change = Change(
+        number=found.number, flag=found.flag, organization_id=organization.pk, kind=NONE, requested_by=requested_by
+    )
+    is_set = bool(path) and path[-1].organization_id == organization.pk and path[-1].kind != NONE
+    ended = _end_below(organization, change, Below.OVERWRITE if subtree else Below.KEEP, reason)
+    if not (is_set or ended):
+        return None
+    flag_settings.record(organization.subtree, change, reason=reason, respects_locks=False)
+    (value,) = decided_on_paths([organization.pk], [found.flag.pk]).values()
+    change.enabled, change.source_id = value.enabled, value.source_id
+    _write(organization, change, value, {"reset": True}, correlation_id)
+    audit_log.record(
+        "flag.reset", f"flag:{flag_key}", by=requested_by, organization_id=organization.pk, reason=reason,
+        before=found.before, enabled=value.enabled, changeNumber=change.number, jobId=change.job_id,
+        **({"settingsEnded": ended} if ended else {}),
+    )  # fmt: skip
+    _tell(organization, change, flag_key)
+    return AcceptedChange(
+        change, found.flag, change.job, created=False, may_be_off_for_everybody=found.may_be_off_for_everybody
+    )
+
+
+def check_is_not_locked(organization_id: int, flag: Flag) -> list[PlacedSetting]:
+    """Check that no lock above an organization holds for it, and return the settings on its path. Raises FlagLocked.
+
+    The caller has locked the settings of the flag before this statement.
+    """
+    path = settings_on_path(organization_id, flag.pk)
+    lock = deciding_lock([each for each in path if each.organization_id != organization_id or each.kind != LOCK])
+    if lock is not None:
+        raise locked_flag(flag.key, lock.organization_id)
+    return path
+
+
+def _end_below(organization: Organization, change: Change, below: Below, reason: str) -> int:
+    """End the settings below if the change overwrites them, and return their number."""
+    if not organization.has_children:
+        return 0
+    if below is Below.OVERWRITE:
+        return flag_settings.end_below(organization.subtree, change, reason=reason)
+    if change.kind != LOCK:
+        flag_settings.end_exemptions_from(organization.pk, change.flag_id)
+    return 0
+
+
+def _write(
+    organization: Organization, change: Change, value: DecidedValue, arguments: dict[str, Any], correlation_id: str
+) -> None:
+    """Save the change, and write the flag state of a leaf now, or create the job that writes those of a subtree."""
     if organization.has_children:
-        arguments = {"featureFlagName": flag_key, "enabled": enabled}
-        job = _create_propagation(
-            organization.subtree, arguments, requested_by=requested_by, correlation_id=correlation_id
+        change.job = lifecycle.create(
+            kind=propagation.KIND,
+            organization_id=organization.pk,
+            arguments={"featureFlagName": change.flag.key, **arguments},
+            total=organization.subtree.size,
+            requested_by=change.requested_by,
+            correlation_id=correlation_id,
         )
     else:
         leaf = Span(organization.pk - 1, organization.pk, 1)
-        sql.write_span(organization.subtree, leaf, StateValue(flag.pk, enabled, organization.pk, number), job_id=None)
-    change = Change.objects.create(
-        number=number,
-        flag=flag,
-        organization_id=organization.pk,
-        enabled=enabled,
-        source_id=organization.pk,
-        job=job,
-        requested_by=requested_by,
-    )
-    flag_settings.record_set(organization.subtree, change, reason=reason)
-    audit_log.record(
-        "flag.set", f"flag:{flag_key}", by=requested_by, organization_id=organization.pk, reason=reason,
-        before=found.before, enabled=enabled, changeNumber=number, jobId=job.pk if job else None,
-    )  # fmt: skip
-    _tell(organization, change, flag_key)
-    return AcceptedChange(change, flag, job, found.created, flag.killed or found.has_prerequisites)
+        sql.write_decided(organization.subtree, leaf, [Piece(0, value)], job_id=None)
+    change.save(force_insert=True)
 
 
 def _tell(organization: Organization, change: Change, flag_key: str) -> None:
     """Record the event of the change, for those who want to be told."""
-    value = "on" if change.enabled else "off"
+    value = change.value_in_words
+    did = {SET: f"set the flag {flag_key} to {value}", LOCK: f"locked the flag {flag_key} to {value}"}.get(
+        change.kind, f"reset the flag {flag_key}"
+    )
     notify(
         FLAG_CHANGED,
-        f"{change.requested_by} has set the flag {flag_key} to {value} for {organization} and everything below it.",
+        f"{change.requested_by} has {did} for {organization} and everything below it.",
         text_below=f"The flag {flag_key} was set to {value} further up.",
         subject=f"flag:{flag_key}",
         organization_id=organization.pk,
@@ -154,18 +261,6 @@ def _tell(organization: Organization, change: Change, flag_key: str) -> None:
         enabled=change.enabled,
         changeNumber=change.number,
         by=change.requested_by,
-    )
-
-
-def _create_propagation(subtree: Subtree, arguments: dict[str, Any], *, requested_by: str, correlation_id: str) -> Job:
-    """Create the job that writes the flag state of every organization of the subtree."""
-    return lifecycle.create(
-        kind=propagation.KIND,
-        organization_id=subtree.organization_id,
-        arguments=arguments,
-        total=subtree.size,
-        requested_by=requested_by,
-        correlation_id=correlation_id,
     )
 
 
@@ -199,17 +294,18 @@ def _lock_flag(key: str, organization: Organization) -> _FlagToSet | None:
     return _FlagToSet(row, row.number, before=row.before, has_prerequisites=row.has_prerequisites)
 
 
-def check_can_be_set(key: str, organization_id: int, *, may_define: bool = True) -> bool:
-    """Check that the flag can be set. Returns whether it exists; if it does not, setting it creates it.
+def check_can_be_set(key: str, organization_id: int, *, may_define: bool = True) -> Flag | None:
+    """Check that the flag can be set on an organization. Returns the flag; None if setting it creates it.
 
-    Raises FlagNotFound, FlagArchived, FlagPurging, OutsideOfYourSubtree.
+    Raises FlagNotFound, FlagArchived, FlagPurging, FlagLocked, OutsideOfYourSubtree.
     """
     flag = Flag.objects.filter(key=key).first()
     if flag is None:
         _check_may_create(key, organization_id, may_define=may_define)
-        return False
+        return None
     _check_settable(flag)
-    return True
+    check_is_not_locked(organization_id, flag)
+    return flag
 
 
 def _check_may_create(key: str, organization_id: int, *, may_define: bool) -> None:

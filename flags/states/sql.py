@@ -8,18 +8,19 @@ being purged (`flags.definitions.purge` relies on it).
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import IntegrityError, OperationalError, connection, transaction
 
 from flags.evaluation.engine import StateValue
-from flags.serving.cache_events import NOTIFICATION_CHANNEL, CacheEvent, StatesWritten, encode
+from flags.serving.cache_events import NOTIFICATION_CHANNEL, CacheEvent, StatesRewritten, StatesWritten, encode
+from flags.states.setting_rules import DecidedValue, Piece
 from flagsite.core.db import transient_errors
 from orgs.errors import TreeBusy
 from orgs.tree import locks
-from orgs.tree.subtrees import Subtree, is_in_subtree, subtree_columns, tree_number
+from orgs.tree.subtrees import Subtree, is_in_subtree, start_of, subtree_columns, tree_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ SELECT max(id), count(*) FROM (  -- those that have not got every value yet
 
 
 def next_span(
-    subtree: Subtree, *, after: int, most: int | None, behind: Sequence[StateValue] | None = None
+    subtree: Subtree, *, after: int, most: int | None, behind: Sequence[DecidedValue] | None = None
 ) -> Span | None:
     """The next `most` organizations by id, or None when there are no more; `most` None: all the rest.
 
@@ -129,21 +130,23 @@ UPDATE_SPAN = f"""
 WITH written AS (
     UPDATE flags_flagstate state
        SET enabled = %(enabled)s, source_id = %(source_id)s, change_number = %(number)s, job_id = %(job_id)s,
-           updated_at = statement_timestamp()
+           locked = %(locked)s, updated_at = statement_timestamp()
      WHERE state.organization_id = ANY({MEMBERS})
        AND state.flag_id = %(flag_id)s AND state.change_number < %(number)s AND {NOT_PURGED}
     RETURNING {{had_it}} AS had_it)
 SELECT count(*), count(*) FILTER (WHERE had_it), pg_notify('{NOTIFICATION_CHANNEL}', %(notification)s) FROM written
 """  # noqa: S608 - no input in it
-HAD_IT = "old.enabled = state.enabled"
+HAD_IT = "old.enabled IS NOT DISTINCT FROM state.enabled"
 KNOWS_OLD_ROWS = 180_000
 """The version of PostgreSQL that can tell what an updated row was before."""
 # No two insert rows of one flag in one tree at once (`begin_chunk`), so by its order this statement keeps nobody from a
 # deadlock; as every other that writes many rows it has it all the same, and the rows lie as they are read.
 INSERT_SPAN = f"""
 WITH written AS (
-    INSERT INTO flags_flagstate (organization_id, flag_id, enabled, source_id, change_number, job_id, updated_at)
-    SELECT id, %(flag_id)s, %(enabled)s, %(source_id)s, %(number)s, %(job_id)s, statement_timestamp()
+    INSERT INTO flags_flagstate
+           (organization_id, flag_id, enabled, source_id, change_number, job_id, locked, updated_at)
+    SELECT id, %(flag_id)s, %(enabled)s::boolean, %(source_id)s::bigint, %(number)s, %(job_id)s, %(locked)s,
+           statement_timestamp()
       FROM orgs_organization
      WHERE id > %(after)s AND id <= %(last)s AND {is_in_subtree()}
        AND {NOT_PURGED}
@@ -151,6 +154,47 @@ WITH written AS (
         {{conflict}}
     RETURNING FALSE)
 SELECT count(*), 0, pg_notify('{NOTIFICATION_CHANNEL}', %(notification)s) FROM written
+"""  # noqa: S608 - no input in it
+# The pieces of the subtree are parallel arrays without NULL, so that PostgreSQL finds an element without walking there;
+# source 0 stands for no value. The joins go along the members, in the order of the primary key.
+PIECE_OF = f"width_bucket({start_of('organization')}, %(starts)s::bigint[])"
+MEMBERS_WITH_PIECES = f"""
+member AS MATERIALIZED (
+    SELECT id, (%(sources)s::bigint[])[piece] AS source_id, (%(numbers)s::bigint[])[piece] AS number,
+           (%(values)s::boolean[])[piece] AS enabled, (%(locks)s::boolean[])[piece] AS locked
+      FROM (SELECT id, {PIECE_OF} AS piece FROM orgs_organization organization
+             WHERE id > %(after)s AND id <= %(last)s AND {is_in_subtree("organization")} AND {NOT_PURGED}
+             ORDER BY id) placed)"""  # noqa: S608 - no input in it
+ALONG_MEMBERS = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;"
+HOWEVER = "SET LOCAL enable_hashjoin TO DEFAULT; SET LOCAL enable_mergejoin TO DEFAULT;"
+UPDATE_PIECES = f"""
+{ALONG_MEMBERS}
+WITH {MEMBERS_WITH_PIECES},
+written AS (
+    UPDATE flags_flagstate state
+       SET enabled = CASE WHEN member.source_id > 0 THEN member.enabled END, source_id = NULLIF(member.source_id, 0),
+           change_number = member.number, job_id = %(job_id)s, locked = member.locked,
+           updated_at = statement_timestamp()
+      FROM member
+     WHERE state.organization_id = member.id AND state.flag_id = %(flag_id)s AND state.change_number < member.number
+    RETURNING {{had_it}} AS had_it)
+SELECT count(*), count(*) FILTER (WHERE had_it), pg_notify('{NOTIFICATION_CHANNEL}', %(notification)s) FROM written;
+{HOWEVER}
+"""  # noqa: S608 - no input in it
+INSERT_PIECES = f"""
+{ALONG_MEMBERS}
+WITH {MEMBERS_WITH_PIECES},
+written AS (
+    INSERT INTO flags_flagstate
+           (organization_id, flag_id, enabled, source_id, change_number, job_id, locked, updated_at)
+    SELECT id, %(flag_id)s, CASE WHEN source_id > 0 THEN enabled END, NULLIF(source_id, 0), number, %(job_id)s, locked,
+           statement_timestamp()
+      FROM member WHERE number > 0
+     ORDER BY id
+        ON CONFLICT (organization_id, flag_id) DO NOTHING
+    RETURNING FALSE)
+SELECT count(*), 0, pg_notify('{NOTIFICATION_CHANNEL}', %(notification)s) FROM written;
+{HOWEVER}
 """  # noqa: S608 - no input in it
 INSERT_MISSING = INSERT_SPAN.replace("{conflict}", "ON CONFLICT (organization_id, flag_id) DO NOTHING")
 INSERT_NEW = INSERT_SPAN.replace("{conflict}", "")
@@ -165,44 +209,106 @@ class Written:
     new: int
 
 
-def write_span(
-    subtree: Subtree, span: Span, value: StateValue, *, job_id: int | None, likely_new: bool = False
+def write_decided(
+    subtree: Subtree, span: Span, pieces: Sequence[Piece], *, job_id: int | None, likely_new: bool = False
 ) -> Written:
-    """Give one flag's value to every organization of the span whose row is missing or older.
+    """Give every organization of the span the value that the settings decide, where its row is missing or older.
 
-    The caller's transaction holds the tree lock; one that writes many rows has also said `begin_chunk`. Where rows are
-    `likely_new` all are inserted as if none could be there, which PostgreSQL does in three quarters of the time. Which
-    rows had the value before is known from PostgreSQL 18 on; to older ones all have changed.
+    `pieces` are those of the whole subtree for one flag (`flags.states.placed_settings`), read after the locks. The
+    caller's transaction holds the tree lock; one that writes many rows has also said `begin_chunk`. Where the whole
+    subtree has one value, one simple statement writes it. Where rows are `likely_new` all are inserted as if none could
+    be there, which PostgreSQL does in three quarters of the time. Which rows had the value before is known from
+    PostgreSQL 18 on; to older ones all have changed.
     """
-    parameters = {
+    values = [piece.value for piece in pieces]
+    value = values[0]
+    if not any(each.number for each in values):
+        return Written(0, 0, 0)  # nobody has ever set the flag here
+    parameters: dict[str, Any] = {
         "flag_id": value.flag_id,
-        "enabled": value.enabled,
-        "source_id": value.source_id,
-        "number": value.number,
         "job_id": job_id,
         "after": span.after,
         "last": span.last,
-        "notification": _notification(subtree, span, value),
+        "notification": _notification(subtree, span, values),
         **subtree.parameters(),
     }
+    if len(pieces) > 1:
+        parameters |= {
+            "starts": [piece.start for piece in pieces],
+            "sources": [each.source_id or 0 for each in values],
+            "numbers": [each.number for each in values],
+            "values": [bool(each.enabled) for each in values],
+            "locks": [each.locked for each in values],
+        }
+        return _write(UPDATE_PIECES, INSERT_PIECES, parameters, span.count)
+    parameters |= {
+        "enabled": value.enabled, "source_id": value.source_id, "number": value.number, "locked": value.locked,
+    }  # fmt: skip
     if likely_new:
         with contextlib.suppress(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(INSERT_NEW, parameters)
             new, _, _ = cursor.fetchone()
             return Written(new, 0, new)
+    return _write(UPDATE_SPAN, INSERT_MISSING, parameters, span.count)
+
+
+def _write(update: str, insert: str, parameters: dict[str, Any], most: int) -> Written:
+    """Update rows, and insert those that are missing."""
     rows = unchanged = new = 0
-    update = UPDATE_SPAN.replace("{had_it}", _had_it())
+    update = update.replace("{had_it}", _had_it())
     with connection.cursor() as cursor:
         # The last one sees an older row that another job has inserted since the first.
-        for statement in (update, INSERT_MISSING, update):
+        for statement in (update, insert, update):
             cursor.execute(statement, parameters)
+            while cursor.description is None and cursor.nextset():
+                pass
             count, same, _ = cursor.fetchone()
             rows, unchanged = rows + count, unchanged + same
-            if statement is INSERT_MISSING:
+            if statement is insert:
                 new += count
-            if rows >= span.count:
+            if rows >= most:
                 break
     return Written(rows, unchanged, new)
+
+
+LOCK_VALUES = """
+SELECT count(*) FROM (
+    SELECT FROM flags_flagstate state
+      JOIN unnest(%(organizations)s::bigint[], %(flags)s::bigint[]) AS given(organization_id, flag_id)
+     USING (organization_id, flag_id) ORDER BY organization_id, flag_id FOR UPDATE OF state) locked
+"""
+WRITE_VALUES = """
+INSERT INTO flags_flagstate AS state
+       (organization_id, flag_id, enabled, source_id, change_number, locked, updated_at)
+SELECT organization_id, flag_id, enabled, source_id, number, locked, statement_timestamp()
+  FROM unnest(%(organizations)s::bigint[], %(flags)s::bigint[], %(enabled)s::boolean[], %(sources)s::bigint[],
+              %(numbers)s::bigint[], %(locks)s::boolean[])
+           AS given(organization_id, flag_id, enabled, source_id, number, locked)
+ WHERE EXISTS (SELECT FROM flags_flag flag WHERE flag.id = given.flag_id AND NOT purging)
+ ORDER BY organization_id, flag_id
+    ON CONFLICT (organization_id, flag_id) DO UPDATE
+   SET enabled = EXCLUDED.enabled, source_id = EXCLUDED.source_id, change_number = EXCLUDED.change_number,
+       job_id = NULL, locked = EXCLUDED.locked, updated_at = EXCLUDED.updated_at
+ WHERE state.change_number < EXCLUDED.change_number
+"""
+
+
+def write_values(values: Mapping[tuple[int, int], DecidedValue]) -> None:
+    """Write flag states that are given one by one, by organization and flag, where their rows are missing or older.
+
+    The caller's transaction has the tree lock exclusively, and tells the caches that the organizations have moved.
+    """
+    parameters: dict[str, Any] = {
+        "organizations": [organization_id for organization_id, _ in values],
+        "flags": [flag_id for _, flag_id in values],
+        "enabled": [value.enabled for value in values.values()],
+        "sources": [value.source_id for value in values.values()],
+        "numbers": [value.number for value in values.values()],
+        "locks": [value.locked for value in values.values()],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK_VALUES, parameters)
+        cursor.execute(WRITE_VALUES, parameters)
 
 
 COUNT_SUPERSEDED = f"""
@@ -215,7 +321,7 @@ SELECT count(*) FROM (
 """  # noqa: S608 - no input in it
 
 
-def count_superseded(subtree: Subtree, span: Span, values: Sequence[StateValue]) -> int:
+def count_superseded(subtree: Subtree, span: Span, values: Sequence[DecidedValue]) -> int:
     """How many organizations of the span have a newer value for every one of these flags."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -232,9 +338,13 @@ def count_superseded(subtree: Subtree, span: Span, values: Sequence[StateValue])
         return int(cursor.fetchone()[0])
 
 
-def _notification(subtree: Subtree, span: Span, value: StateValue) -> str:
-    """The change notification of the chunk: which organizations may have got which value."""
-    return encode(StatesWritten(subtree.organization_id, span.after, span.last, value))
+def _notification(subtree: Subtree, span: Span, values: Sequence[DecidedValue]) -> str:
+    """The change notification of the chunk: which organizations may have got which value, or others than before."""
+    value = values[0]
+    place = subtree.organization_id, span.after, span.last
+    if len(values) > 1 or value.locked or value.enabled is None or value.source_id is None:
+        return encode(StatesRewritten(*place, value.flag_id))
+    return encode(StatesWritten(*place, StateValue(value.flag_id, value.enabled, value.source_id, value.number)))
 
 
 def notify(event: CacheEvent) -> None:

@@ -88,6 +88,7 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     flags.FlagExists: (409, "flag-exists"),
     flags.PrerequisiteCycle: (409, "prerequisite-cycle"),
     flags.FlagArchived: (409, "flag-archived"),
+    flags.FlagLocked: (409, "flag-locked"),
     flags.FlagPurging: (409, "flag-purging"),
     flags.FlagNotArchived: (409, "flag-not-archived"),
     flags.FlagNeeded: (409, "flag-needed"),

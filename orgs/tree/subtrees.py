@@ -6,6 +6,7 @@ Outside of `orgs`, no module names the columns of the nested set. Statements are
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db import connection
@@ -67,6 +68,13 @@ def load_subtree(organization_id: int) -> Subtree | None:
     return Subtree(*row) if row else None
 
 
+def load_subtrees(organization_ids: Iterable[int]) -> list[Subtree]:
+    """Read the current subtrees of organizations, in the order of their ids; those that do not exist are left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(LOAD_SUBTREES, [list(organization_ids)])
+        return [Subtree(*row) for row in cursor.fetchall()]
+
+
 def subtree_columns(organization: str) -> str:
     """Return the columns of a `Subtree`, in the order of its fields.
 
@@ -78,6 +86,16 @@ def subtree_columns(organization: str) -> str:
 def tree_number(organization: str) -> str:
     """Return an expression for the number of the organization's tree."""
     return f"{organization}.tree_id"
+
+
+def stretch_of(organization: str) -> str:
+    """Return two columns, `starts_at` and `ends_at`: the numbers between which the organization's subtree lies."""
+    return f"{organization}.lft AS starts_at, {organization}.rght AS ends_at"
+
+
+def start_of(organization: str) -> str:
+    """Return an expression for the number at which the organization's subtree starts."""
+    return f"{organization}.lft"
 
 
 def subtree_size(organization: str) -> str:
@@ -116,4 +134,8 @@ def subtrees_overlap(one: str, other: str) -> str:
 
 LOAD_SUBTREE = (
     f"SELECT {subtree_columns('organization')} FROM orgs_organization organization WHERE organization.id = %s"  # noqa: S608 - no input in it
+)
+LOAD_SUBTREES = (
+    f"SELECT {subtree_columns('organization')} FROM orgs_organization organization "  # noqa: S608 - no input in it
+    "WHERE organization.id = ANY(%s) ORDER BY organization.id"
 )

@@ -28,14 +28,14 @@ def set_on(organization_id: int, flag: str = "f") -> Job:
 @contextmanager
 def at_each_chunk(happen: Callable[[], object]) -> Iterator[None]:
     """While it lasts, something happens whenever a chunk is written."""
-    write_span = sql.write_span
+    write_decided = sql.write_decided
 
     def written(*arguments: Any, **named: Any) -> Written:
         happen()
-        return write_span(*arguments, **named)
+        return write_decided(*arguments, **named)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sql, "write_span", written)
+        patch.setattr(sql, "write_decided", written)
         try:
             yield
         finally:

@@ -6,8 +6,8 @@ import pytest
 from django.db import connection, transaction
 
 from flags.definitions.models import Flag
-from flags.evaluation.engine import StateValue
 from flags.states import sql
+from flags.states.setting_rules import DecidedValue, Piece
 from flags.states.sql import Span
 from orgs.tree import locks
 from orgs.tree.subtrees import Subtree
@@ -35,9 +35,11 @@ CREATE TRIGGER test_watch BEFORE INSERT OR UPDATE ON flags_flagstate FOR EACH RO
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("first_set", [True, False])
+@pytest.mark.parametrize("pieces", [1, 5])
 @pytest.mark.parametrize(("total", "every"), [(40, 1), (2000, 1), (4000, 200), (4000, 4)])
-def test_rows_are_written_in_the_order_of_their_key(total: int, every: int, first_set: bool) -> None:
+def test_rows_are_written_in_the_order_of_their_key(total: int, every: int, pieces: int, first_set: bool) -> None:
     subtree = Subtree(0, 99, 1, 2 * total + 9, total // every)
+    values = [Piece(1 + number * total // pieces, DecidedValue(1, False, 1, 5 + number)) for number in range(pieces)]
     Flag.objects.create(pk=1, key="flag")
     with transaction.atomic(), connection.cursor() as cursor:
         locks.lock_all_trees_for_writing()
@@ -48,7 +50,7 @@ def test_rows_are_written_in_the_order_of_their_key(total: int, every: int, firs
         cursor.execute(WATCH)
         sql.begin_chunk(0)
         span = sql.next_span(subtree, after=0, most=max(10, total // every // 100)) or Span(0, 0, 0)
-        assert sql.write_span(subtree, span, StateValue(1, False, 1, 5), job_id=None).rows == span.count
+        assert sql.write_decided(subtree, span, values, job_id=None).rows == span.count
         cursor.execute("SELECT array_agg(organization_id ORDER BY position) FROM test_written")
         written = cursor.fetchone()[0]
     assert len(written) == span.count

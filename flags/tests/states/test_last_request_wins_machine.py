@@ -32,11 +32,11 @@ from hypothesis.stateful import (
 from flags.definitions.models import Flag
 from flags.states import propagation
 from flags.states.expected_states import Difference, differences
-from flags.states.models import FlagState
-from flags.states.set_flag import set_flag
+from flags.errors import FlagLocked
+from flags.states.models import FlagSetting, FlagState
+from flags.states.set_flag import AcceptedChange, Below, reset_flag_on, set_flag
 from flags.tests.states import faults
-from flags.tests.states.naive import Holds, NaiveModel
-from flags.tests.states.plain_settings import derive_anew, said_by_settings
+from flags.tests.states.naive import Decision, Holds, NaiveModel
 from flags.tests.states.stepping import SteppedWorker, pause_before_chunks
 from jobs.engine import rescuer, stop_request
 from jobs.engine.chains import chain_of
@@ -142,13 +142,44 @@ class Machine(RuleBasedStateMachine):
         self.model.delete(organization)
 
     @precondition(lambda self: self.model.parents)
-    @rule(on=which, keys=st.sampled_from(["f", "g", "fg"]), enabled=st.booleans())
-    def set(self, on: int, keys: str, enabled: bool) -> None:
+    @rule(
+        on=which,
+        keys=st.sampled_from(["f", "g", "fg"]),
+        enabled=st.booleans(),
+        below=st.sampled_from([*Below, Below.OVERWRITE]),
+        only_here=st.sampled_from([False, False, True]),
+    )
+    def set(self, on: int, keys: str, enabled: bool, below: Below, only_here: bool) -> None:
         organization = self._organization(on)
+        how = {"enabled": enabled, "below": below, "only_here": only_here and below is not Below.LOCK}
         for key in keys:
-            note(f"set {key} to {enabled} on {self._name(organization)}")
-            accepted = set_flag(organization_id=organization, flag_key=key, enabled=enabled)
-            self.model.set(organization, accepted.flag.pk, enabled=enabled, number=accepted.change.number)
+            note(f"set {key} on {self._name(organization)}: {how}")
+            flag = Flag.objects.filter(key=key).first()
+            if flag and self.model.is_locked_above(organization, flag.pk):
+                with pytest.raises(FlagLocked):
+                    set_flag(organization_id=organization, flag_key=key, **how)
+                continue
+            accepted = set_flag(organization_id=organization, flag_key=key, **how)
+            self.model.set(organization, accepted.flag.pk, number=accepted.change.number, **how)
+
+    @precondition(lambda self: self.model.settings)
+    @rule(on=which, key=st.sampled_from(["f", "g"]), subtree=st.booleans())
+    def reset(self, on: int, key: str, subtree: bool) -> None:
+        """Towards what is inherited; a lock goes in the same way."""
+        organization, flag = self._organization(on), Flag.objects.filter(key=key).first()
+        if flag is None:
+            return
+        note(f"reset {key} on {self._name(organization)}{' and below' if subtree else ''}")
+        if self.model.is_locked_above(organization, flag.pk):
+            with pytest.raises(FlagLocked):
+                _reset(organization, key, subtree=subtree)
+            return
+        is_there = self.model.is_set_at_or_below if subtree else self.model.is_set
+        expected = is_there(organization, flag.pk)
+        accepted = _reset(organization, key, subtree=subtree)
+        assert (accepted is not None) == expected
+        if accepted is not None:
+            self.model.reset(organization, flag.pk, number=accepted.change.number, subtree=subtree)
 
     @precondition(lambda self: _retryable().exists())
     @rule(job=which)
@@ -211,16 +242,21 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def no_row_is_ahead_of_the_requests(self) -> None:
+        values = self.model.values
         for organization, states in _rows().items():
             for flag, row in states.items():
-                meant = self.model.values[organization][flag]
+                meant = values[organization][flag]
                 assert row.number <= meant.number
                 assert row == meant or row.number < meant.number
 
     @invariant()
     def the_settings_say_what_the_requests_do(self) -> None:
         """From the moment of each request on, however far its job has come."""
-        assert said_by_settings(self.model) == {each: held for each, held in self.model.values.items() if held}
+        settings = {
+            (each.organization_id, each.flag_id): Decision(each.kind, each.enabled, each.number, each.only_here)
+            for each in FlagSetting.objects.all()
+        }
+        assert settings == self.model.settings
 
     @invariant()
     def a_recalculation_finds_nothing_to_mend(self) -> None:
@@ -245,17 +281,11 @@ class Machine(RuleBasedStateMachine):
             if not self._retry_what_failed():
                 break
         assert not Job.objects.filter(status__in=[*OPEN, Status.RETRYING]).exists()
-        assert _rows() == {each: held for each, held in self.model.values.items() if held}, (
+        assert _set_only(_rows()) == _set_only(self.model.values), (
             "the rows are not what the requests give one after another"
         )
         assert integrity.find_problems().sound
-        self._the_migration_finds_the_settings_again()
         self._a_recalculation_undoes_damage()
-
-    def _the_migration_finds_the_settings_again(self) -> None:
-        """An installation that has the changes only, because it is older than the settings, gets settings as good."""
-        derive_anew()
-        self.the_settings_say_what_the_requests_do()
 
     def _a_recalculation_undoes_damage(self) -> None:
         """Whatever happens to rows behind Flagsite's back, the changes bring exactly the same rows back.
@@ -272,7 +302,7 @@ class Machine(RuleBasedStateMachine):
         undecided = {(each.organization_id, each.flag_id) for each in _differences() if each.undecided == "open"}
         assert len(undecided) == len(_differences())
         assert not undecided or _retryable().exists()
-        assert _without(undecided, _rows()) == _without(undecided, before)
+        assert _without(undecided, _set_only(_rows())) == _without(undecided, _set_only(before))
 
     def teardown(self) -> None:
         try:
@@ -323,8 +353,26 @@ def _retryable() -> QuerySet[Job]:
 def _rows() -> dict[int, dict[int, Holds]]:
     found: dict[int, dict[int, Holds]] = {}
     for row in FlagState.objects.all():
-        found.setdefault(row.organization_id, {})[row.flag_id] = Holds(row.enabled, row.source_id, row.change_number)
+        found.setdefault(row.organization_id, {})[row.flag_id] = Holds(
+            row.enabled, row.source_id, row.change_number, row.locked
+        )
     return found
+
+
+def _set_only(rows: dict[int, dict[int, Holds]]) -> dict[int, dict[int, Holds]]:
+    """The rows that have a value: one without is as good as none."""
+    found = {
+        organization: {flag: row for flag, row in states.items() if row.enabled is not None}
+        for organization, states in rows.items()
+    }
+    return {organization: states for organization, states in found.items() if states}
+
+
+def _reset(organization_id: int, key: str, *, subtree: bool) -> AcceptedChange | None:
+    with transaction.atomic():
+        locks.lock_trees_for_reading(organization_id)
+        organization = Organization.objects.get(pk=organization_id)
+        return reset_flag_on(organization, flag_key=key, subtree=subtree)
 
 
 def _differences() -> list[Difference]:

@@ -174,7 +174,7 @@ def test_the_switch_and_the_preview_of_a_move_say_that_a_killed_flag_stays_off(c
     page = client.post(f"/admin/flags/flag/set/{cast.acme.pk}/", asked).content.decode()
     assert "It stays off for everybody until this changes: The flag is killed." in page
     moved = client.post(f"/admin/orgs/organization/{cast.oslo.pk}/move/do/", {"parent": "south"}).content.decode()
-    assert "The stored value of f becomes on: 1 organization gets another value. It stays off for everybody: " in moved
+    assert "1 organization gets another stored value of f. It stays off for everybody: " in moved
 
 
 @pytest.mark.parametrize("prerequisites", [0, 1, 12])

@@ -1,0 +1,139 @@
+"""Reading settings with their places: those on a path, and those in a subtree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from django.db import connection
+
+from flags.states.setting_rules import DecidedValue, Piece, PlacedSetting, decide, pieces_of
+from orgs.tree.paths import PATH, path_parameters
+from orgs.tree.subtrees import Subtree, is_in_subtree, stretch_of, subtree_size
+
+COLUMNS = """setting.flag_id, setting.organization_id, setting.kind, setting.enabled,
+           COALESCE(setting.kept_from_id, setting.organization_id) AS source_id, setting.number, setting.only_here,
+           setting.exempt_from_id"""
+ON_PATHS = f"""
+above AS MATERIALIZED (
+    SELECT path.bottom_id, path.distance, {COLUMNS}
+      FROM path, LATERAL (
+           SELECT * FROM flags_flagsetting
+            WHERE organization_id = path.id AND flag_id = ANY(%(flags)s) OFFSET 0) setting)
+"""  # noqa: S608 - no input in it
+PATH_SETTINGS = f"""
+WITH RECURSIVE {PATH}, {ON_PATHS}
+SELECT * FROM above ORDER BY bottom_id, flag_id, distance DESC
+"""  # noqa: S608 - no input in it
+# A setting that has ended counts only for its number, and only if this is higher than the numbers above it. The shorter
+# way is taken: from the settings of the flags to their organizations, or from the organizations of the subtree.
+PLACE = f"{stretch_of('organization')}, {subtree_size('organization')} AS size"
+COUNTS = (
+    "(setting.kind <> 'none' OR setting.exempt_from_id IS NOT NULL OR setting.number > COALESCE(highest.number, 0))"
+)
+SUBTREE_SETTINGS = f"""
+WITH RECURSIVE {PATH}, {ON_PATHS},
+highest AS MATERIALIZED (SELECT flag_id, max(number) AS number FROM above GROUP BY flag_id),
+few AS MATERIALIZED (
+    SELECT count(*) <= %(size)s AS settings
+      FROM (SELECT FROM flags_flagsetting WHERE flag_id = ANY(%(flags)s) LIMIT %(size)s + 1) setting),
+below AS (
+    SELECT setting.*, place.* FROM flags_flagsetting setting, LATERAL (  -- index setting_of_flag
+           SELECT {PLACE} FROM orgs_organization organization
+            WHERE organization.id = setting.organization_id AND {is_in_subtree("organization")} OFFSET 0) place
+     WHERE (SELECT settings FROM few) AND setting.flag_id = ANY(%(flags)s) AND setting.organization_id <> %(top)s
+     UNION ALL
+    SELECT setting.*, {PLACE} FROM orgs_organization organization, LATERAL (
+           SELECT * FROM flags_flagsetting
+            WHERE organization_id = organization.id AND flag_id = ANY(%(flags)s) OFFSET 0) setting
+     WHERE NOT (SELECT settings FROM few) AND {is_in_subtree("organization")} AND organization.id <> %(top)s)
+SELECT flag_id, organization_id, kind, enabled, source_id, number, only_here, exempt_from_id, -distance, -1, -1, 0
+  FROM above
+ UNION ALL
+SELECT {COLUMNS}, 1, setting.starts_at, setting.ends_at, setting.size
+  FROM below setting LEFT JOIN highest USING (flag_id) WHERE {COUNTS}
+ ORDER BY 1, 9, 10
+"""  # noqa: S608 - no input in it
+
+
+FLAGS_DECIDED = """
+SELECT DISTINCT setting.flag_id
+  FROM unnest(%(ids)s::bigint[]) AS place(id), LATERAL (
+       SELECT flag_id FROM flags_flagsetting WHERE organization_id = place.id OFFSET 0) setting
+  JOIN flags_flag flag ON flag.id = setting.flag_id AND NOT flag.purging
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsOfSubtree:
+    """The settings of one flag that decide in a subtree: from the root down to its top, and strictly below."""
+
+    path: list[PlacedSetting]
+    below: list[PlacedSetting]
+
+
+def pieces_of_subtree(subtree: Subtree, flag_ids: Sequence[int]) -> dict[int, list[Piece]]:
+    """Return, for each flag, the pieces of a subtree, and what the settings decide in each of them.
+
+    The settings are read now. The caller holds the tree lock, so nobody moves an organization meanwhile.
+    """
+    return {
+        flag_id: pieces_of(flag_id, found.path, found.below, top_id=subtree.organization_id, start=subtree.stretch.lft)
+        for flag_id, found in settings_of_subtree(subtree, flag_ids).items()
+    }
+
+
+def settings_of_subtree(subtree: Subtree, flag_ids: Sequence[int]) -> dict[int, SettingsOfSubtree]:
+    """Return the settings that decide in a subtree, for each flag. Those below are in the order of the tree."""
+    parameters = _parameters([subtree.organization_id], flag_ids) | subtree.parameters()
+    settings = {flag_id: SettingsOfSubtree([], []) for flag_id in flag_ids}
+    with connection.cursor() as cursor:
+        if subtree.descendant_count:
+            cursor.execute(SUBTREE_SETTINGS, parameters | {"top": subtree.organization_id, "size": subtree.size})
+            for row in cursor.fetchall():
+                of_flag = settings[row[0]]
+                (of_flag.below if row[8] > 0 else of_flag.path).append(PlacedSetting(*row[:8], *row[9:]))
+        else:
+            cursor.execute(PATH_SETTINGS, parameters)
+            for row in cursor.fetchall():
+                settings[row[2]].path.append(PlacedSetting(*row[2:]))
+    return settings
+
+
+def settings_on_path(organization_id: int, flag_id: int) -> list[PlacedSetting]:
+    """Return the settings of a flag on an organization and above it, from the root down."""
+    return settings_on_paths([organization_id], [flag_id]).get((organization_id, flag_id), [])
+
+
+def settings_on_paths(
+    organization_ids: Sequence[int], flag_ids: Sequence[int]
+) -> dict[tuple[int, int], list[PlacedSetting]]:
+    """Return the settings on the paths of organizations, from the root down, by organization and flag."""
+    with connection.cursor() as cursor:
+        cursor.execute(PATH_SETTINGS, _parameters(organization_ids, flag_ids))
+        rows = cursor.fetchall()
+    return {
+        place: [PlacedSetting(*row[2:]) for row in found]
+        for place, found in groupby(rows, lambda row: (row[0], row[2]))
+    }
+
+
+def decided_on_paths(organization_ids: Sequence[int], flag_ids: Sequence[int]) -> dict[tuple[int, int], DecidedValue]:
+    """Return what the settings decide, by organization and flag, for those that have settings on their paths."""
+    return {
+        (organization_id, flag_id): decide(flag_id, settings, organization_id)
+        for (organization_id, flag_id), settings in settings_on_paths(organization_ids, flag_ids).items()
+    }
+
+
+def flags_decided_on(organization_ids: Sequence[int]) -> list[int]:
+    """Return the flags that have settings on any of these organizations, also ended ones; purged flags are left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(FLAGS_DECIDED, {"ids": list(organization_ids)})
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _parameters(organization_ids: Sequence[int], flag_ids: Sequence[int]) -> dict[str, Any]:
+    return path_parameters(organization_ids) | {"flags": list(flag_ids)}
