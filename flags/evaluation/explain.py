@@ -50,16 +50,26 @@ class LatestChange:
     """The last change that was accepted on one organization."""
 
     number: int
-    enabled: bool
-    source_id: int
+    enabled: bool | None
+    source_id: int | None
     job_id: int | None
     requested_by: str
     created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
+class OwnSetting:
+    """The setting of one organization: `set`, `lock`, or `none` if nothing is set there any more."""
+
+    kind: str
+    enabled: bool | None
+    number: int
+    only_here: bool
+
+
+@dataclass(frozen=True, slots=True)
 class PathEntry:
-    """An organization on the path: its row for the flag, its latest change, and whether that is the stored value."""
+    """An organization on the path: its row for the flag, its latest change, its setting, and whether that decides."""
 
     id: int
     key: str
@@ -70,6 +80,7 @@ class PathEntry:
     job_id: int | None
     updated_at: datetime | None
     change: LatestChange | None
+    setting: OwnSetting | None
     decides: bool = False
     why: str = ""
 
@@ -96,23 +107,24 @@ def check(*, key: str, organization_id: int | None, context: EvaluationContext, 
 def explain_path(checked: Checked, *, top_id: int | None = None) -> list[PathEntry]:
     """The organizations from the root, or from `top_id` if that is above, down to the one that was asked for.
 
-    Each with its latest change and whether that gives the stored value, or why it does not.
+    Each with its setting, its latest change, and whether that gives the stored value, or why it does not.
     """
     if checked.organization_id is None:
         return []
     entries = _path_entries(checked.organization_id, checked.definition.id, top_id)
-    deciding = _deciding(entries, checked.decision.state)
     under_way = [one.change for one in entries if one.change and _is_newer(one.change, checked.decision.state)]
     statuses = _chain_statuses([change.job_id for change in under_way if change.job_id is not None])
-    return [_explained(one, one.id == deciding, checked, statuses) for one in entries]
+    return [_explained(one, checked, statuses) for one in entries]
 
 
 PATH_ENTRIES = f"""
 WITH RECURSIVE {PATH}
 SELECT path.id, path.key, path.name,
        state.enabled, state.change_number, state.source_id, state.job_id, state.updated_at,
-       change.number, change.enabled, change.source_id, change.job_id, change.requested_by, change.created_at
+       change.number, change.enabled, change.source_id, change.job_id, change.requested_by, change.created_at,
+       setting.kind, setting.enabled, setting.number, setting.only_here
   FROM path
+  LEFT JOIN flags_flagsetting setting ON setting.organization_id = path.id AND setting.flag_id = %(flag)s
   LEFT JOIN flags_flagstate state ON state.organization_id = path.id AND state.flag_id = %(flag)s
   LEFT JOIN LATERAL (  -- index change_on_organization
        SELECT * FROM flags_change WHERE organization_id = path.id AND flag_id = %(flag)s
@@ -125,7 +137,14 @@ def _path_entries(organization_id: int, flag_id: int, top_id: int | None) -> lis
     with connection.cursor() as cursor:
         cursor.execute(PATH_ENTRIES, path_parameters([organization_id], top_id=top_id) | {"flag": flag_id})
         rows = cursor.fetchall()
-    return [PathEntry(*(*row[:8], None if row[8] is None else LatestChange(*row[8:]))) for row in rows]
+    return [
+        PathEntry(
+            *row[:8],
+            None if row[8] is None else LatestChange(*row[8:14]),
+            None if row[14] is None else OwnSetting(*row[14:]),
+        )
+        for row in rows
+    ]
 
 
 def _is_newer(change: LatestChange, state: StateValue | None) -> bool:
@@ -133,57 +152,50 @@ def _is_newer(change: LatestChange, state: StateValue | None) -> bool:
     return state is None or change.number > state.number
 
 
-def _deciding(entries: Sequence[PathEntry], state: StateValue | None) -> int | None:
-    """The organization whose change made the state; without that change, the organization the value comes from."""
-    if state is None:
-        return None
-    numbered = [one.id for one in entries if one.change and one.change.number == state.number]
-    if numbered:
-        return numbered[-1]
-    return next((one.id for one in entries if one.id == state.source_id), None)
-
-
 def _chain_statuses(job_ids: Sequence[int]) -> dict[int, str]:
     """How the work of each first job stands, by the id of the job."""
     return dict(Job.objects.filter(pk__in=job_ids).values_list("pk", "status")) if job_ids else {}
 
 
-def _explained(entry: PathEntry, is_deciding: bool, checked: Checked, statuses: dict[int, str]) -> PathEntry:
+def _explained(entry: PathEntry, checked: Checked, statuses: dict[int, str]) -> PathEntry:
     decision = checked.decision
-    decides = is_deciding and decision.rule in RULES_OF_ORGANIZATIONS
-    words = [_why(entry, is_deciding, checked)]
-    if is_deciding and not decides:
+    gives_value = decision.state is not None and entry.id == decision.state.source_id
+    decides = gives_value and decision.rule in RULES_OF_ORGANIZATIONS
+    words = [_why(entry, checked)]
+    if gives_value and not decides:
         words.append(f"But the rule {decision.rule} decides before organizations are asked.")
-    if entry.change and _is_newer(entry.change, decision.state):
+    if entry.change and _is_newer(entry.change, decision.state) and _counts(entry, checked):
         words.append(_under_way(entry.change, checked, statuses))
     return replace(entry, decides=decides, why=" ".join(word for word in words if word))
 
 
-def _why(entry: PathEntry, is_deciding: bool, checked: Checked) -> str:
-    """Say which change holds on this organization, and which one holds for the organization of the question."""
-    state, change = checked.decision.state, entry.change
-    if state is not None and is_deciding:
-        return f"Its change {state.number} gives the stored value: {_word(state.enabled)}."
-    if change is None:
+def _counts(entry: PathEntry, checked: Checked) -> bool:
+    """Whether the setting of the organization can count for the organization of the question."""
+    return entry.setting is None or not entry.setting.only_here or entry.id == checked.organization_id
+
+
+def _why(entry: PathEntry, checked: Checked) -> str:
+    """Say whether the setting of this organization decides for the organization of the question, and why not."""
+    state, setting = checked.decision.state, entry.setting
+    if state is not None and entry.id == state.source_id:
+        number = min(setting.number, state.number) if setting else state.number
+        what = f"Its lock, by change {number}," if state.locked else f"Its change {number}"
+        return f"{what} gives the stored value: {_word(state.enabled)}."
+    if setting is None:
         return "Nobody set it here."
-    if state is None or change.number > state.number:
-        return ""
-    words = _here(entry, change)
-    if entry.change_number != state.number:
-        later = f"the later change {state.number} on the organization {state.source_id}"
-        words += f" For the organization {checked.organization_id}, {later} holds: {_word(state.enabled)}."
-    return words
-
-
-def _here(entry: PathEntry, change: LatestChange) -> str:
-    if entry.change_number is None or change.number > entry.change_number:
-        return f"Its change {change.number}, to {_word(change.enabled)}, has not arrived here."
-    if change.number == entry.change_number:
-        return f"Its change {change.number} holds here: {_word(change.enabled)}."
-    return (
-        f"The later change {entry.change_number} on the organization {entry.source_id} holds here: "
-        f"{_word(bool(entry.stored_value))}. Its own change {change.number}, to {_word(change.enabled)}, was before."
-    )
+    if setting.kind == "none":
+        return f"Nothing is set here since change {setting.number}."
+    value = _word(setting.enabled)
+    if not _counts(entry, checked):
+        return f"Its value, {value}, counts for this organization alone."
+    if state is None or setting.number > state.number:
+        return ""  # it is under way
+    if entry.change_number is None or setting.number > entry.change_number:
+        return f"Its change {setting.number}, to {value}, has not arrived here."
+    if state.locked:
+        return f"Its value, {value}, does not count below the lock of the organization {state.source_id}."
+    nearer = f"the setting of the organization {state.source_id} is nearer: {_word(state.enabled)}"
+    return f"Its value is {value}. For the organization {checked.organization_id}, {nearer}."
 
 
 def _under_way(change: LatestChange, checked: Checked, statuses: dict[int, str]) -> str:
@@ -194,5 +206,5 @@ def _under_way(change: LatestChange, checked: Checked, statuses: dict[int, str])
     return f"{wanted}: job {change.job_id} is {statuses.get(change.job_id, 'gone')}."
 
 
-def _word(enabled: bool) -> str:
-    return "on" if enabled else "off"
+def _word(enabled: bool | None) -> str:
+    return {True: "on", False: "off", None: "the default"}[enabled]

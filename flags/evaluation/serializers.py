@@ -8,7 +8,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from flags.evaluation.engine import REASON_CHOICES, Rule, Step
-from flags.evaluation.explain import Checked, LatestChange, PathEntry
+from flags.evaluation.explain import Checked, LatestChange, OwnSetting, PathEntry
 from flagsite.core import example_names as names
 from flagsite.core.api.input import InputSerializer, QuerySerializer, Text
 from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody, ReferenceInQuery
@@ -52,6 +52,7 @@ PATH = [
             "requestedBy": names.KEY_ACTOR,
             "createdAt": "2026-11-23T09:59:47.723168Z",
         },
+        "setting": {"kind": "set", "value": True, "reach": "below", "changeNumber": 12},
         "decides": True,
         "why": "Its change 12 gives the stored value: on.",
     },
@@ -131,14 +132,29 @@ class LatestChangeSerializer(serializers.Serializer[LatestChange]):
     """The latest change on an organization."""
 
     number = serializers.IntegerField(help_text="The highest number wins.")
-    enabled = serializers.BooleanField()
+    enabled = serializers.BooleanField(
+        allow_null=True, help_text="The value of the organization since then. Null: none, so the default counts."
+    )
     sourceOrganizationId = serializers.IntegerField(
         source="source_id",
-        help_text="The organization on which the value was set. It is another one if a move brought the value.",
+        allow_null=True,
+        help_text="The organization whose setting decided. It is another one after a move or a reset.",
     )
     jobId = serializers.IntegerField(source="job_id", allow_null=True, help_text="The job that propagates the change.")
     requestedBy = serializers.CharField(source="requested_by")
     createdAt = serializers.DateTimeField(source="created_at")
+
+
+class OwnSettingSerializer(serializers.Serializer[OwnSetting]):
+    """The setting of an organization on the path."""
+
+    kind = serializers.ChoiceField(["set", "lock", "none"], help_text="`none`: nothing is set there any more.")
+    value = serializers.BooleanField(source="enabled", allow_null=True)
+    reach = serializers.SerializerMethodField(help_text="`here`: the value counts for this organization only.")
+    changeNumber = serializers.IntegerField(source="number")
+
+    def get_reach(self, setting: OwnSetting) -> str:
+        return "here" if setting.only_here else "below"
 
 
 @extend_schema_serializer(component_name="Link")
@@ -160,6 +176,7 @@ class PathEntrySerializer(serializers.Serializer[PathEntry]):
     )
     updatedAt = serializers.DateTimeField(source="updated_at", allow_null=True)
     latestChange = LatestChangeSerializer(source="change", allow_null=True)
+    setting = OwnSettingSerializer(allow_null=True)
     decides = serializers.BooleanField(
         help_text="Whether the value that was set here decides for the requested organization."
     )

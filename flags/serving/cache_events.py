@@ -14,8 +14,8 @@ delivers them at the commit. The payload is a JSON object:
 | `{"tree": 1}`         | `EverythingOf.TREE`        | triggers: many organizations or all states are deleted |
 
 The seven values of `states` are root_id, after, last, flag_id, enabled, source_id and change number; `rewritten` has
-the first four of them; after `organization` comes its id. Operators send `organization` and the last three (`flags/serving/operator_invalidation.py`). The
-triggers are in the migrations orgs 0006 and 0009, flags 0005 and 0009.
+the first four of them; after `organization` comes its id. Operators send `organization` and the last three
+(`flags/serving/operator_invalidation.py`). The triggers are in the migrations orgs 0006 and 0009, flags 0005 and 0009.
 
 While a new version is deployed, processes of both versions read what both send. So a format stays once it was sent, and
 an unknown member means that anything may have changed.

@@ -41,7 +41,7 @@ SELECT %(organization)s, %(flag)s, %(number)s, NULL, NULL, now(), %(expires_at)s
        %(only_here)s, %(by)s, %(reason)s
  WHERE NOT %(respects_locks)s OR NOT {IS_UNDER_A_LOCK}
 {REPLACE}
-"""  # noqa: S608 - no input in it
+"""
 ENDED = """number = {number}, kept_from_id = NULL, exempt_from_id = NULL, created_at = now(), expires_at = NULL,
            exempt_until = NULL, kind = 'none', enabled = NULL, only_here = FALSE, requested_by = %(by)s,
            reason = %(reason)s"""

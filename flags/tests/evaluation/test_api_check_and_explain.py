@@ -246,8 +246,8 @@ def test_the_explanation_has_every_step_and_every_organization(api: Api, cast: C
     )  # fmt: skip
     assert (acme["decides"], north["decides"], oslo["decides"]) == (False, True, False)
     assert acme["why"] == (
-        f"Its change {first} holds here: on. For the organization {cast.oslo.pk}, the later change {second} on the "
-        f"organization {cast.north.pk} holds: off."
+        f"Its value is on. For the organization {cast.oslo.pk}, the setting of the organization {cast.north.pk} is "
+        "nearer: off."
     )
     assert north["why"] == f"Its change {second} gives the stored value: off."
     assert (oslo["latestChange"], oslo["why"], oslo["jobId"]) == (None, "Nobody set it here.", jobs[1])
@@ -335,16 +335,16 @@ def test_the_steps_say_where_a_value_was_switched_and_how_a_rollout_counts(api: 
     assert said == {(True, "inside the rollout of 12.5 %."), (False, "outside the rollout of 12.5 %.")}
 
 
-def test_after_a_move_the_moved_organization_decides_with_what_it_took_over(api: Api, cast: Cast) -> None:
+def test_after_a_move_the_organization_that_the_value_comes_from_decides(api: Api, cast: Cast) -> None:
     define()
     put(cast.rival)
     tree_operations.move(organization_id=cast.north.pk, parent_id=cast.rival.pk)
     rival, north, _ = answer(api, "explain", organizationKey="oslo")["organizations"]
-    assert (rival["key"], rival["decides"], north["decides"]) == ("rival", False, True)
+    assert (rival["key"], rival["decides"], north["decides"]) == ("rival", True, False)
     assert north["latestChange"]["sourceOrganizationId"] == cast.rival.pk
 
 
-def test_a_new_organization_to_which_a_job_brings_its_parents_value_decides_with_it(
+def test_a_new_organization_to_which_a_job_brings_its_parents_value_names_where_it_comes_from(
     api: Api, cast: Cast, settings: Any
 ) -> None:
     define()
@@ -354,7 +354,7 @@ def test_a_new_organization_to_which_a_job_brings_its_parents_value_decides_with
     runner.run_next("propagation")
     acme, new = answer(api, "explain", organizationKey="new")["organizations"]
     assert acme["latestChange"]["number"] == new["latestChange"]["number"] == number
-    assert (acme["decides"], new["decides"]) == (False, True)
+    assert (acme["decides"], new["decides"]) == (True, False)
 
 
 def test_explaining_takes_as_many_queries_for_a_long_way_as_for_a_short_one(api: Api, cast: Cast) -> None:

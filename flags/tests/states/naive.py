@@ -1,4 +1,4 @@
-"""What flags are meant to be: every request applied at once to a dictionary of settings, in the order of the numbers."""
+"""What flags are meant to be: each request applied at once to a dictionary of settings, in the order of numbers."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class NaiveModel:
         number = max(one.number for _, one in found)
         for place, one in reversed(found):
             if one.kind == "lock":
-                return Holds(one.enabled, place, number, True)  # noqa: FBT003 - the field is `locked`
+                return Holds(one.enabled, place, number, True)
         for place, one in found:
             if one.kind == "set" and (place == organization or not one.only_here):
                 return Holds(one.enabled, place, number)

@@ -16,7 +16,7 @@ from orgs.tests.api import Api
 def test_the_subtree_takes_over_the_flag_states_of_its_new_parent(admin_key: str, cast: Cast, settings: Any) -> None:
     settings.TREE_INLINE_ORGANIZATIONS, settings.FLAGS_INLINE_ROWS = 2, 0
     set_flag.set_flag(organization_id=cast.rome.pk, flag_key="sale", enabled=True, requested_by="alice")
-    set_flag.set_flag(organization_id=cast.south.pk, flag_key="search", enabled=False, requested_by="alice")
+    set_flag.set_flag(organization_id=cast.oslo.pk, flag_key="search", enabled=False, requested_by="alice")
     job = started(Api(admin_key).patch("/organizations/north", {"parentId": "rome"}))
     work()
     job.refresh_from_db()

@@ -30,9 +30,9 @@ from hypothesis.stateful import (
 )
 
 from flags.definitions.models import Flag
+from flags.errors import FlagLocked
 from flags.states import propagation
 from flags.states.expected_states import Difference, differences
-from flags.errors import FlagLocked
 from flags.states.models import FlagSetting, FlagState
 from flags.states.set_flag import AcceptedChange, Below, reset_flag_on, set_flag
 from flags.tests.states import faults
@@ -414,7 +414,7 @@ def machine(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 
 PROFILE = settings(
-    max_examples=30,
+    max_examples=250,
     stateful_step_count=40,
     deadline=None,
     phases=[Phase.generate, Phase.shrink],

@@ -75,7 +75,9 @@ class Writer:
         enabled = self.chance.random() < 0.5
         accepted = set_flag(organization_id=organization, flag_key=key, enabled=enabled)
         number, flag = accepted.change.number, accepted.flag.pk
-        return number, lambda model: model.set(organization, flag, enabled=enabled, number=number)
+        return number, lambda model: model.set(
+            organization, flag, enabled=enabled, number=number, below="overwrite", only_here=False
+        )
 
     def delete(self, _: str) -> Change:
         organization = self.chance.choice(self._ids())
@@ -116,7 +118,10 @@ def test_many_writers_in_many_trees_end_as_one_after_another(
     assert integrity.find_problems().sound
     assert dict(Organization.objects.values_list("pk", "parent_id")) == model.parents
     assert rows() == {
-        (organization, flag): holds for organization, values in model.values.items() for flag, holds in values.items()
+        (organization, flag): holds
+        for organization, values in model.values.items()
+        for flag, holds in values.items()
+        if holds.enabled is not None
     }
 
 
@@ -130,5 +135,5 @@ def rows() -> dict[tuple[int, int], Any]:
     flags = list(Flag.objects.values_list("pk", flat=True))
     return {
         (row.organization_id, row.flag_id): Holds(row.enabled, row.source_id, row.change_number)
-        for row in FlagState.objects.filter(flag_id__in=flags)
+        for row in FlagState.objects.filter(flag_id__in=flags, enabled__isnull=False)
     }

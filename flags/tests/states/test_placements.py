@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from django.db import transaction
 from pytest_django.fixtures import Settings as SettingsFixture
 
 from conftest import Cast
 from flags.states import selectors
-from flags.states.models import Change, FlagState
-from flags.states.set_flag import set_flag
-from jobs.engine import claiming, lifecycle, runner
+from flags.states.models import FlagState
+from flags.states.set_flag import Below, reset_flag_on, set_flag
+from jobs.engine import runner
 from jobs.engine.models import Job
 from jobs.operations import job_operations
-from orgs.tree import tree_operations
+from orgs.tree import locks, tree_operations
 from orgs.tree.models import Organization
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("wake_ups")]
@@ -47,14 +48,25 @@ def test_a_change_that_is_on_its_way_reaches_an_organization_created_meanwhile(c
     assert _value(store) == (True, cast.acme.pk)
 
 
-def test_a_moved_subtree_takes_over_its_new_parents_values(cast: Cast) -> None:
+def test_a_moved_subtree_inherits_at_its_new_place_and_carries_its_own_settings_along(cast: Cast) -> None:
     _set(cast.rival, True)
-    _set(cast.north, False)
+    _set(cast.acme, False)
     _run_all()
     _set(cast.oslo, False)
     tree_operations.move(organization_id=cast.north.pk, parent_id=cast.rival.pk)
-    for organization in (cast.north, cast.oslo, cast.bergen):
-        assert _value(organization) == (True, cast.rival.pk)
+    assert _value(cast.north) == _value(cast.bergen) == (True, cast.rival.pk)
+    assert _value(cast.oslo) == (False, cast.oslo.pk)
+    _run_all()
+    assert _value(cast.oslo) == (False, cast.oslo.pk)
+
+
+def test_what_was_inherited_stays_behind(cast: Cast) -> None:
+    """The value came from above the former place, and nobody there decides any more."""
+    _set(cast.acme, True)
+    _run_all()
+    tree_operations.move(organization_id=cast.north.pk, parent_id=cast.rival.pk)
+    assert _value(cast.north) == _value(cast.oslo) == (False, None)
+    assert _value(cast.rome) == (True, cast.acme.pk)
 
 
 def test_a_flag_that_nobody_set_above_the_new_place_keeps_its_value(cast: Cast) -> None:
@@ -63,14 +75,14 @@ def test_a_flag_that_nobody_set_above_the_new_place_keeps_its_value(cast: Cast) 
     assert _value(cast.oslo) == (True, cast.oslo.pk)
 
 
-def test_an_older_change_inside_a_moved_subtree_no_longer_wins(cast: Cast) -> None:
+def test_a_change_inside_a_moved_subtree_goes_on(cast: Cast) -> None:
     _set(cast.rival, True)
     _run_all()
     _set(cast.north, False)  # waits
     tree_operations.move(organization_id=cast.north.pk, parent_id=cast.rival.pk)
     _run_all()
     for organization in (cast.north, cast.oslo):
-        assert _value(organization) == (True, cast.rival.pk)
+        assert _value(organization) == (False, cast.north.pk)
 
 
 def test_a_change_on_its_way_to_the_new_parent_counts(cast: Cast) -> None:
@@ -81,20 +93,16 @@ def test_a_change_on_its_way_to_the_new_parent_counts(cast: Cast) -> None:
     assert _value(cast.oslo) == (True, cast.rival.pk)
 
 
-def test_a_change_that_was_on_its_way_from_the_old_place_is_carried_along(cast: Cast) -> None:
-    _set(cast.acme, True)
-    tree_operations.move(organization_id=cast.north.pk, parent_id=cast.rival.pk)
-    _run_all()
-    for organization in (cast.north, cast.oslo, cast.rome):
-        assert _value(organization) == (True, cast.acme.pk)
-
-
-def test_a_cancelled_change_is_not_carried_along(cast: Cast) -> None:
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_a_change_that_was_on_its_way_from_the_old_place_is_left_behind(cast: Cast, is_cancelled: bool) -> None:
     job = _set(cast.acme, True)
     assert job is not None
-    job_operations.cancel(job_id=job.pk, by="somebody")
+    if is_cancelled:
+        job_operations.cancel(job_id=job.pk, by="somebody")
     tree_operations.move(organization_id=cast.north.pk, parent_id=cast.rival.pk)
-    assert _value(cast.oslo) == (False, None)
+    _run_all()
+    assert _value(cast.north) == _value(cast.oslo) == (False, None)
+    assert _value(cast.rome) == ((False, None) if is_cancelled else (True, cast.acme.pk))
 
 
 def test_a_later_change_on_the_new_parent_reaches_what_was_moved(cast: Cast) -> None:
@@ -124,19 +132,44 @@ def test_deleting_an_organization_deletes_its_states(cast: Cast) -> None:
     assert FlagState.objects.count() == 3
 
 
-@pytest.mark.parametrize("end", ["came through", "cancelled"])
-def test_a_change_whose_retry_has_come_to_an_end_is_not_carried_along(cast: Cast, end: str) -> None:
-    job = _set(cast.acme, True)
-    assert job is not None
-    claimed = claiming.claim(queue=job.queue, worker="worker")
-    assert claimed is not None
-    assert claimed.lease_token is not None
-    lifecycle.fail(job_id=job.pk, lease=claimed.lease_token, error="no", permanent=True)
-    again = job_operations.retry(job_id=job.pk, by="ada")
-    if end == "cancelled":
-        job_operations.cancel(job_id=again.pk, by="ada")
+def test_a_value_for_a_parent_only_is_not_handed_to_what_is_created_below_it(cast: Cast) -> None:
+    _set(cast.acme, True)
+    set_flag(organization_id=cast.north.pk, flag_key="checkout", enabled=False, below=Below.KEEP, only_here=True)
     _run_all()
-    tree_operations.move(organization_id=cast.south.pk, parent_id=None)
-    assert FlagState.objects.filter(organization=cast.rome).exists() == (end == "came through")
-    kept = Change.objects.filter(organization=cast.south, source=cast.acme)
-    assert kept.exists() == (end == "came through"), "only what the moved organization keeps is recorded"
+    store = tree_operations.create(name="Store", key="store", parent_id=cast.north.pk)
+    assert _value(cast.north) == (False, cast.north.pk)
+    assert _value(store) == (True, cast.acme.pk)
+
+
+@pytest.mark.parametrize("rows_at_once", [1_000, 0])
+def test_a_lock_holds_for_what_comes_below_it_and_no_longer_for_what_leaves(
+    cast: Cast, rows_at_once: int, settings: SettingsFixture
+) -> None:
+    settings.FLAGS_INLINE_ROWS = rows_at_once
+    _set(cast.oslo, True)
+    set_flag(organization_id=cast.south.pk, flag_key="checkout", enabled=False, below=Below.LOCK)
+    _run_all()
+    tree_operations.move(organization_id=cast.north.pk, parent_id=cast.south.pk)
+    store = tree_operations.create(name="Store", key="store", parent_id=cast.oslo.pk)
+    _run_all()
+    for organization in (cast.north, cast.oslo, cast.bergen, store):
+        assert _value(organization) == (False, cast.south.pk)
+        assert FlagState.objects.get(organization=organization).locked
+    tree_operations.move(organization_id=cast.north.pk, parent_id=None)
+    _run_all()
+    assert _value(cast.oslo) == _value(store) == (True, cast.oslo.pk)
+    assert _value(cast.bergen) == (False, None)
+    assert not FlagState.objects.get(organization=cast.oslo).locked
+
+
+def test_a_reset_towards_no_value_is_not_undone_by_an_older_change_that_comes_late(cast: Cast) -> None:
+    _set(cast.acme, True)  # waits
+    with transaction.atomic():
+        locks.lock_trees_for_reading(cast.acme.pk)
+        reset_flag_on(Organization.objects.get(pk=cast.acme.pk), flag_key="checkout")
+    older, newer = Job.objects.order_by("pk")
+    Job.objects.filter(pk=newer.pk).update(priority=5)
+    _run_all()
+    older.refresh_from_db()
+    assert older.status == "COMPLETED"
+    assert _value(cast.oslo) == (False, None)

@@ -8,9 +8,9 @@ import pytest
 from django.db import connection
 
 from conftest import Cast
-from flags.states import inheritance, recalculation
+from flags.states import recalculation
 from flags.states.models import Change, FlagState
-from flags.states.set_flag import set_flag
+from flags.states.set_flag import Below, set_flag
 from jobs.engine import claiming, lifecycle, runner
 from jobs.engine.models import Job
 from jobs.engine.states import Status
@@ -184,40 +184,32 @@ def test_a_failed_propagation_leaves_its_organizations_undecided_until_a_retry_c
 
 
 @pytest.mark.parametrize("to", ["another tree", "no parent"])
-def test_a_value_that_a_moved_organization_keeps_is_known_although_it_was_set_elsewhere(cast: Cast, to: str) -> None:
-    set_(cast.north, False)
-    run_all()
+def test_what_a_moved_organization_no_longer_inherits_is_known(cast: Cast, to: str) -> None:
     set_(cast.acme, True)
+    set_(cast.bergen, False)
     run_all()
     parent = cast.rival.pk if to == "another tree" else None
     tree_operations.move(organization_id=cast.north.pk, parent_id=parent)
     assert recalculated()["totals"] == NO_DRIFT
     before = rows()
-    FlagState.objects.filter(organization=cast.oslo).update(enabled=False)
-    assert recalculated()["totals"] == NO_DRIFT | {"wrong": 1}
+    FlagState.objects.filter(organization=cast.oslo).update(enabled=False, source=cast.oslo)
+    FlagState.objects.filter(organization=cast.bergen).delete()
+    assert recalculated()["totals"] == NO_DRIFT | {"extra": 1, "missing": 1}
     assert rows() == before
 
 
-def test_a_kept_value_is_decided_although_its_change_waits_for_an_organization_elsewhere(
-    cast: Cast, settings: Any
-) -> None:
-    set_(cast.acme, True)
+@pytest.mark.parametrize(
+    ("below", "changed"), [(Below.KEEP, {"missing": 1, "wrong": 1}), (Below.LOCK, {"missing": 1, "wrong": 1})]
+)
+def test_kept_and_locked_values_are_mended(cast: Cast, below: Below, changed: dict[str, int]) -> None:
+    set_(cast.oslo, True)
+    set_flag(organization_id=cast.acme.pk, flag_key="checkout", enabled=False, below=below)
     run_all()
-    settings.FLAGS_INLINE_ROWS = 0
-    tree_operations.create(name="Store", key="store", parent_id=cast.south.pk)  # gets the same change by a job
-    tree_operations.move(organization_id=cast.north.pk, parent_id=None)
-    FlagState.objects.filter(organization=cast.oslo).delete()
-    assert recalculated(cast.north)["totals"] == NO_DRIFT | {"missing": 1}
-
-
-def test_a_kept_value_of_which_no_change_tells_is_undecided(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_(cast.acme, True)
-    run_all()
-    monkeypatch.setattr(inheritance, "_record_kept", lambda *_: None)  # as in earlier versions
-    tree_operations.move(organization_id=cast.north.pk, parent_id=None)
-    result = recalculated()
-    assert result["totals"] == NO_DRIFT | {"undecided": 3}
-    assert {example["reason"] for example in result["examples"]} == {"moved"}
+    before = rows()
+    FlagState.objects.filter(organization=cast.bergen).delete()
+    FlagState.objects.filter(organization=cast.oslo).update(source=cast.rival, locked=False)
+    assert recalculated()["totals"] == NO_DRIFT | changed
+    assert rows() == before
 
 
 def test_an_unknown_flag_is_a_failure_that_is_not_retried(cast: Cast) -> None:

@@ -9,8 +9,9 @@ from django.db import transaction
 
 from conftest import Cast
 from flags.definitions import service
-from flags.states.models import FlagSetting
-from flags.states.set_flag import set_flag, set_flag_on
+from flags.errors import FlagLocked
+from flags.states.models import FlagSetting, FlagState
+from flags.states.set_flag import AcceptedChange, Below, reset_flag_on, set_flag, set_flag_on
 from flags.tests.states.plain_settings import derive_anew
 from flagsite.core import actor
 from jobs.engine import runner
@@ -32,6 +33,18 @@ def settings() -> dict[str, tuple[bool | None, int]]:
     """The value and the number of each setting, by the key of its organization; the value is None if nothing is set."""
     rows = FlagSetting.objects.values_list("organization__key", "enabled", "number")
     return {key: (enabled, number) for key, enabled, number in rows}
+
+
+def reset(organization: Organization, *, subtree: bool = False) -> AcceptedChange | None:
+    with transaction.atomic():
+        locks.lock_trees_for_reading(organization.pk)
+        held = Organization.objects.get(pk=organization.pk)
+        return reset_flag_on(held, flag_key="checkout", subtree=subtree)
+
+
+def values() -> dict[str, bool | None]:
+    """The value of each organization that has one, by its key."""
+    return dict(FlagState.objects.filter(enabled__isnull=False).values_list("organization__key", "enabled"))
 
 
 def everything() -> list[tuple[Any, ...]]:
@@ -71,8 +84,8 @@ def test_whoever_sets_a_flag_ends_the_settings_below_and_no_others(cast: Cast) -
 
 
 @pytest.mark.django_db
-def test_a_move_ends_the_settings_of_what_it_moves_for_each_flag_that_the_new_parent_has(cast: Cast) -> None:
-    set_(cast.oslo, True)
+def test_a_move_gives_new_numbers_and_carries_settings_along(cast: Cast) -> None:
+    inside = set_(cast.oslo, True)
     kept = set_(cast.oslo, True, "search")
     above = set_(cast.rival, False)
     carry_out()
@@ -81,32 +94,70 @@ def test_a_move_ends_the_settings_of_what_it_moves_for_each_flag_that_the_new_pa
     moved = checkout.get(organization=cast.north)
     assert (moved.kind, moved.enabled) == ("none", None)
     assert moved.number > above
-    assert (checkout.get(organization=cast.oslo).kind, checkout.get(organization=cast.oslo).number) == (
-        "none", moved.number,
-    )  # fmt: skip
-    assert FlagSetting.objects.get(flag__key="search", organization=cast.oslo).number == kept
+    assert (checkout.get(organization=cast.oslo).kind, checkout.get(organization=cast.oslo).number) == ("set", inside)
+    search = FlagSetting.objects.filter(flag__key="search")
+    assert list(search.values_list("organization", "number")) == [(cast.oslo.pk, kept)], "nobody has decided above"
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("to", ["another tree", "no parent"])
-def test_a_value_that_a_moved_organization_keeps_is_a_setting_of_its_own(cast: Cast, to: str) -> None:
-    number = set_(cast.acme, True)
+def test_a_moved_organization_with_a_setting_keeps_it_under_the_number_of_the_move(cast: Cast) -> None:
+    set_(cast.acme, True)
+    before = set_(cast.north, False, requested_by="user:olga", reason="asked by the shop")
     carry_out()
-    parent = cast.rival.pk if to == "another tree" else None
-    tree_operations.move(organization_id=cast.north.pk, parent_id=parent)
-    kept = FlagSetting.objects.get(organization=cast.north)
-    assert (kept.kind, kept.enabled, kept.number, kept.kept_from_id) == ("set", True, number, cast.acme.pk)
-
-
-@pytest.mark.django_db
-def test_a_value_that_came_by_a_move_is_kept_by_the_next_move(cast: Cast) -> None:
-    set_(cast.rival, True)
-    carry_out()
-    tree_operations.move(organization_id=cast.north.pk, parent_id=cast.rival.pk)
-    number = FlagSetting.objects.get(organization=cast.north).number
     tree_operations.move(organization_id=cast.north.pk, parent_id=None)
     kept = FlagSetting.objects.get(organization=cast.north)
-    assert (kept.kind, kept.enabled, kept.number, kept.kept_from_id) == ("set", True, number, cast.rival.pk)
+    assert (kept.kind, kept.enabled, kept.requested_by, kept.reason) == (
+        "set", False, "user:olga", "asked by the shop",
+    )  # fmt: skip
+    assert kept.number > before
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("below", [Below.KEEP, Below.LOCK])
+def test_settings_below_stay_if_they_are_kept_or_locked(cast: Cast, below: Below) -> None:
+    inside = set_(cast.oslo, True)
+    number = set_(cast.acme, False, below=below)
+    assert settings() == {"oslo": (True, inside), "acme": (False, number)}
+    assert FlagSetting.objects.get(organization=cast.acme).kind == ("lock" if below is Below.LOCK else "set")
+
+
+@pytest.mark.django_db
+def test_below_a_lock_nobody_sets_or_resets_and_the_settings_there_come_back_when_it_goes(cast: Cast) -> None:
+    set_(cast.oslo, True)
+    set_(cast.acme, False, below=Below.LOCK)
+    carry_out()
+    for organization in (cast.north, cast.oslo):
+        with pytest.raises(FlagLocked) as caught:
+            set_(organization, True)
+        assert caught.value.locked_by == cast.acme.pk
+        with pytest.raises(FlagLocked):
+            reset(organization)
+    reset(cast.acme)
+    carry_out()
+    assert values() == {"oslo": True}
+
+
+@pytest.mark.django_db
+def test_a_reset_ends_one_setting_or_all_below_too_and_nothing_where_there_is_none(cast: Cast) -> None:
+    set_(cast.acme, True)
+    set_(cast.oslo, False)
+    carry_out()
+    assert reset(cast.bergen) is None
+    assert reset(cast.north) is None
+    assert reset(cast.north, subtree=True) is not None
+    carry_out()
+    assert values() == dict.fromkeys(("acme", "north", "oslo", "bergen", "south", "rome"), True)
+    assert reset(cast.acme) is not None
+    carry_out()
+    assert values() == {}
+
+
+@pytest.mark.django_db
+def test_a_value_only_here_does_not_count_below(cast: Cast) -> None:
+    set_(cast.acme, True)
+    set_(cast.north, False, below=Below.KEEP, only_here=True)
+    carry_out()
+    assert {key: value for key, value in values().items() if not value} == {"north": False}
 
 
 @pytest.mark.django_db
@@ -169,9 +220,6 @@ def test_the_migration_derives_the_same_settings_from_the_changes(cast: Cast) ->
     set_(cast.rome, False)
     set_(cast.rival, False, "search")
     carry_out()
-    tree_operations.move(organization_id=cast.rome.pk, parent_id=None)  # keeps its own setting
-    tree_operations.move(organization_id=cast.south.pk, parent_id=cast.rival.pk)  # keeps the value of acme
-    tree_operations.move(organization_id=cast.bergen.pk, parent_id=cast.south.pk)
     before = everything()
     derive_anew()
     assert everything() == before
