@@ -61,6 +61,14 @@ class FlagLocked(FlagsiteError):
     """The id of the organization with the lock."""
 
 
+class PlanStale(FlagsiteError):
+    """The plan is out of date: something that it depends on has changed."""
+
+
+class BlastRadius(FlagsiteError):
+    """The change would give more organizations another value than the request allows."""
+
+
 class FlagPurging(FlagsiteError):
     """The flag is being purged. It will be deleted soon."""
 

@@ -10,6 +10,7 @@ from flags.insights.api import AdoptionOfFlag
 from flags.schedules.api import CancelSchedule, OneSchedule, RetrySchedule, Schedules
 from flags.serving.operator_invalidation_api import InvalidateCache
 from flags.states.api import OneState, SetFlag, StatesOfOrganization
+from flags.states.setting_api import PlanOfSetting, SettingOfOrganization
 from flags.statistics.api import AllStatistics, OneStatistic
 from flagsite.core.api import path_converters  # noqa: F401 - registers <id:…>
 from orgs.tree import path_converters as organization_converters  # noqa: F401 - registers <organization:…>
@@ -26,6 +27,16 @@ urlpatterns = [
     path("v1/schedules/<id:schedule_id>", OneSchedule.as_view(), name="schedule"),
     path("v1/schedules/<id:schedule_id>/cancel", CancelSchedule.as_view(), name="cancel-schedule"),
     path("v1/schedules/<id:schedule_id>/retry", RetrySchedule.as_view(), name="retry-schedule"),
+    path(
+        "v1/organizations/<organization:organization>/flags/<str:featureFlagName>",
+        SettingOfOrganization.as_view(),
+        name="setting",
+    ),
+    path(
+        "v1/organizations/<organization:organization>/flags/<str:featureFlagName>/plan",
+        PlanOfSetting.as_view(),
+        name="plan-setting",
+    ),
     path("organizations/<organization:organization>/flags", StatesOfOrganization.as_view(), name="flags"),
     path("internal/cache/invalidate", InvalidateCache.as_view(), name="invalidate-cache"),
     path("<top_organization:orgId>/<str:featureFlagName>", OneState.as_view(), name="flag"),

@@ -45,7 +45,8 @@ def locked_flag(key: str, locked_by: int, name: str = "") -> FlagLocked:
     where = f"the organization {name}" if name else "an organization above this one"
     error = FlagLocked(
         f"The flag {key!r} is locked by {where}, so nobody can set or reset it below. Unlock it there: send DELETE to "
-        "the flag of that organization, or ask somebody who may. An exemption lifts the lock for a part of the tree."
+        "the flag of that organization, or ask somebody who may.",
+        flag=key,
     )
     error.locked_by = locked_by
     return error

@@ -5,9 +5,10 @@ All of it is read from the database, in a number of queries that depends on noth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 
@@ -137,14 +138,11 @@ def _path_entries(organization_id: int, flag_id: int, top_id: int | None) -> lis
     with connection.cursor() as cursor:
         cursor.execute(PATH_ENTRIES, path_parameters([organization_id], top_id=top_id) | {"flag": flag_id})
         rows = cursor.fetchall()
-    return [
-        PathEntry(
-            *row[:8],
-            None if row[8] is None else LatestChange(*row[8:14]),
-            None if row[14] is None else OwnSetting(*row[14:]),
-        )
-        for row in rows
-    ]
+    return [PathEntry(*(*row[:8], _if_there(LatestChange, row[8:14]), _if_there(OwnSetting, row[14:]))) for row in rows]
+
+
+def _if_there(made: Callable[..., Any], columns: Sequence[Any]) -> Any:
+    return None if columns[0] is None else made(*columns)
 
 
 def _is_newer(change: LatestChange, state: StateValue | None) -> bool:

@@ -17,6 +17,7 @@ from flags.definitions.models import FLAG_KEY, Flag
 from flags.definitions.who_may_define import may_define
 from flags.states import comparison, preview
 from flags.states.comparison import MAX_FLAGS, FlagHere
+from flags.states.organization_settings import locks_named_for
 from flags.states.selectors import as_effective, effective_state, effective_states
 from flags.states.set_flag import AcceptedChange, set_flag_on
 from flagsite.core.actor import current
@@ -178,7 +179,8 @@ def _preview_context(caller: Caller, organization: Organization, values: dict[st
     The fingerprint does not contain the figures of the preview. While a propagation runs, the figures change all the
     time, and nobody could confirm a change before the job has ended.
     """
-    result = preview.switch(organization, values["flag"], enabled=values["enabled"], may_define=may_define(caller))
+    with locks_named_for(caller):
+        result = preview.switch(organization, values["flag"], enabled=values["enabled"], may_define=may_define(caller))
     fingerprint = fingerprint_of(organization.pk, values["flag"], values["enabled"], result.creates)
     return {"preview": result, "flag_key": values["flag"], "enabled": values["enabled"], "fingerprint": fingerprint}
 
@@ -186,7 +188,7 @@ def _preview_context(caller: Caller, organization: Organization, values: dict[st
 def _set(
     admin: Any, request: HttpRequest, caller: Caller, organization: Organization, values: dict[str, Any]
 ) -> HttpResponse:
-    with hold_visible_organization(caller, organization.pk) as held:
+    with locks_named_for(caller), hold_visible_organization(caller, organization.pk) as held:
         accepted = set_flag_on(
             held,
             flag_key=values["flag"],

@@ -17,6 +17,7 @@ from flags.definitions.refusals import unknown_flag
 from flags.definitions.visible_flags import is_visible
 from flags.definitions.who_may_define import may_define
 from flags.states import selectors
+from flags.states.organization_settings import locks_named_for
 from flags.states.selectors import EffectiveState
 from flags.states.serializers import (
     EffectiveStateSerializer,
@@ -66,7 +67,7 @@ class SetFlag(Endpoint):
         """200: the value is written. 202: a job writes it to everything below; `trackingUrl` shows the progress."""
         ReasonInput.read(request)
         value = _boolean(enabled)
-        with hold_visible_organization(self.caller, orgId) as organization:
+        with locks_named_for(self.caller), hold_visible_organization(self.caller, orgId) as organization:
             accepted = set_flag_on(
                 organization,
                 flag_key=featureFlagName,

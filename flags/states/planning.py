@@ -6,34 +6,89 @@ way, and its cost depends on the settings and not on the organizations.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
 
 from flags.definitions.models import Flag
-from flags.states.effects import Effect, effect_of, parts_of, without
+from flags.errors import BlastRadius, PlanStale
+from flags.states.effects import Effect, Part, effect_of, parts_of, without
 from flags.states.placed_settings import SettingsOfSubtree, flags_decided_on, settings_of_subtree, settings_on_paths
-from flags.states.set_flag import Below
-from flags.states.setting_rules import LOCK, NONE, SET, PlacedSetting
+from flags.states.setting_rules import LOCK, NONE, SET, Below, PlacedSetting
 from flagsite.core.ids import MAX_ID
 from orgs.tree.paths import path_ids_of
 from orgs.tree.subtrees import Subtree
 
+MAX_SAMPLES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The effect of a change on one flag, and the hash by which a later request says that it knows this effect.
+
+    `samples` are parts of the subtree that get another value.
+    """
+
+    effect: Effect
+    hash: str
+    settings: SettingsOfSubtree
+    flag_version: int
+    samples: Sequence[Part] = ()
+
+    def moved_since(self, known: str) -> list[str]:
+        """Say in sentences what has changed since a plan with the hash `known`."""
+        number, size, version, _ = _parts_of_hash(known)
+        moved = [
+            f"The setting of the organization {each.organization_id} was changed (change {each.number})."
+            for each in [*self.settings.path, *self.settings.below]
+            if each.number > number
+        ]
+        if size != self.effect.organizations:
+            moved.append(f"The subtree has {self.effect.organizations} organizations now, and had {size}.")
+        if version != self.flag_version:
+            moved.append(f"The definition of the flag has the version {self.flag_version} now, and had {version}.")
+        return moved[:MAX_SAMPLES] or ["The plan was made for another request."]
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """What a request knows of its effect: at most so many changed organizations, or the hash of its plan."""
+
+    at_most: int | None = None
+    plan_hash: str = ""
+
+    def check(self, plan: Plan) -> None:
+        """Check that the plan of now is what the request knows of. Raises PlanStale, BlastRadius."""
+        if self.plan_hash and self.plan_hash != plan.hash:
+            moved = plan.moved_since(self.plan_hash)
+            raise PlanStale(f"The plan is out of date. {' '.join(moved)} Make the plan again, and decide again.")
+        if self.at_most is not None and plan.effect.changed > self.at_most:
+            raise BlastRadius(
+                f"The change would give {plan.effect.changed} organizations another value, and the request allows "
+                f"{self.at_most}. Make a plan, and send its hash as planHash, or allow more with atMost."
+            )
+
+
+ANYTHING = Agreed()
+"""Of a request that says nothing about its effect."""
+
 
 def of_set(
     subtree: Subtree, flag: Flag, *, enabled: bool, below: Below = Below.OVERWRITE, only_here: bool = False
-) -> Effect:
-    """Return the effect of setting a flag on the top of a subtree (`flags.states.set_flag.set_flag_on`)."""
-    settings = settings_of_subtree(subtree, [flag.pk])[flag.pk]
+) -> Plan:
+    """Return the plan of setting a flag on the top of a subtree (`flags.states.set_flag.set_flag_on`)."""
     kind = LOCK if below is Below.LOCK else SET
-    own = PlacedSetting(flag.pk, subtree.organization_id, kind, enabled, subtree.organization_id, MAX_ID, only_here)
-    ended = below is Below.OVERWRITE
-    return _effect(subtree, flag, settings, own, ends_below=ended)
+    own = PlacedSetting(
+        _id_of(flag), subtree.organization_id, kind, enabled, subtree.organization_id, MAX_ID, only_here
+    )
+    request = f"set {enabled} {below.value} {only_here}"
+    return _plan(subtree, flag, own, request, ends_below=below is Below.OVERWRITE)
 
 
-def of_reset(subtree: Subtree, flag: Flag, *, below: bool = False) -> Effect:
-    """Return the effect of resetting a flag on the top of a subtree (`flags.states.set_flag.reset_flag_on`)."""
-    settings = settings_of_subtree(subtree, [flag.pk])[flag.pk]
-    own = PlacedSetting(flag.pk, subtree.organization_id, NONE, None, subtree.organization_id, MAX_ID)
-    return _effect(subtree, flag, settings, own, ends_below=below)
+def of_reset(subtree: Subtree, flag: Flag, *, below: bool = False) -> Plan:
+    """Return the plan of resetting a flag on the top of a subtree (`flags.states.set_flag.reset_flag_on`)."""
+    own = PlacedSetting(_id_of(flag), subtree.organization_id, NONE, None, subtree.organization_id, MAX_ID)
+    return _plan(subtree, flag, own, f"reset {below}", ends_below=below)
 
 
 def of_move(subtree: Subtree, parent_id: int | None) -> dict[Flag, Effect]:
@@ -50,27 +105,55 @@ def of_move(subtree: Subtree, parent_id: int | None) -> dict[Flag, Effect]:
         found = settings[flag.pk]
         own = [each for each in found.path if each.organization_id == subtree.organization_id]
         path = [*(above.get((path_ids[-1], flag.pk), []) if path_ids else []), *own]
-        effects[flag] = _compare(subtree, flag, found, SettingsOfSubtree(path, found.below), ended=0)
+        parts = _parts(subtree, flag, found, SettingsOfSubtree(path, found.below))
+        effects[flag] = effect_of(parts, default=flag.enabled, ended=0)
     return effects
 
 
-def _effect(
-    subtree: Subtree, flag: Flag, settings: SettingsOfSubtree, own: PlacedSetting, *, ends_below: bool
-) -> Effect:
-    """Return the effect of replacing the setting of the top, and of ending those below."""
+def _plan(subtree: Subtree, flag: Flag, own: PlacedSetting, request: str, *, ends_below: bool) -> Plan:
+    """Return the plan of replacing the setting of the top, and of ending those below."""
+    settings = settings_of_subtree(subtree, [_id_of(flag)])[_id_of(flag)]
     former = [each for each in settings.path if each.organization_id == subtree.organization_id]
     own = replace(own, exempt_from_id=former[0].exempt_from_id if former else None)
     path = [*(each for each in settings.path if each.organization_id != subtree.organization_id), own]
     below = [without(each) for each in settings.below] if ends_below else settings.below
     ended = sum(each.kind != NONE for each in settings.below) if ends_below else 0
-    return _compare(subtree, flag, settings, SettingsOfSubtree(path, below), ended=ended)
+    parts = _parts(subtree, flag, settings, SettingsOfSubtree(path, below))
+    effect = effect_of(parts, default=flag.enabled, ended=ended)
+    samples = [part for part in parts if part.before.enabled != part.after.enabled][:MAX_SAMPLES]
+    return Plan(effect, _hash(subtree, flag, settings, request), settings, flag.version, samples)
 
 
-def _compare(
-    subtree: Subtree, flag: Flag, before: SettingsOfSubtree, after: SettingsOfSubtree, *, ended: int
-) -> Effect:
-    parts = parts_of(
-        flag.pk, (before.path, before.below), (after.path, after.below),
-        top_id=subtree.organization_id, size=subtree.size,
+def _parts(subtree: Subtree, flag: Flag, before: SettingsOfSubtree, after: SettingsOfSubtree) -> list[Part]:
+    return list(
+        parts_of(
+            _id_of(flag), (before.path, before.below), (after.path, after.below),
+            top_id=subtree.organization_id, size=subtree.size,
+        )
     )  # fmt: skip
-    return effect_of(list(parts), default=flag.enabled, ended=ended)
+
+
+def _hash(subtree: Subtree, flag: Flag, settings: SettingsOfSubtree, request: str) -> str:
+    """Return a hash over the request, the definition, and the settings and organizations that the effect depends on.
+
+    Its beginning tells the highest change number, the size of the subtree and the version of the definition, so that
+    a later request can be told what has moved.
+    """
+    found = [*settings.path, *settings.below]
+    number = max((each.number for each in found), default=0)
+    content = [request, flag.key, subtree.organization_id, path_ids_of(subtree.organization_id)]
+    content += [(each.organization_id, each.number, each.kind) for each in found]
+    digest = sha256(repr(content).encode()).hexdigest()[:32]
+    return f"{number}-{subtree.size}-{flag.version}-{digest}"
+
+
+def _parts_of_hash(text: str) -> tuple[int, int, int, str]:
+    parts = text.split("-")
+    numbers = [int(part) if part.isascii() and part.isdigit() and len(part) < len(str(MAX_ID)) else 0 for part in parts]
+    number, size, version, _ = (*numbers, 0, 0, 0, 0)[:4]
+    return number, size, version, parts[-1]
+
+
+def _id_of(flag: Flag) -> int:
+    """Return the id of a flag, 0 for one that does not exist yet."""
+    return int(flag.pk or 0)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from flags.definitions.models import Flag
 from flags.definitions.refusals import offer
 from flags.states import selectors, set_flag
 from flags.states.effects import Effect
 from flags.states.planning import of_move, of_set
-from flags.states.set_flag import Below
 from orgs.tree.models import Organization
 
 MAX_DESCRIBED_FLAGS = 20
@@ -46,11 +46,7 @@ def switch(organization: Organization, flag_key: str, *, enabled: bool, may_defi
     `may_define` is as for `set_flag`. Raises FlagNotFound, FlagArchived, FlagPurging, FlagLocked, OutsideOfYourSubtree.
     """
     flag = set_flag.check_can_be_set(flag_key, organization.pk, may_define=may_define)
-    if flag is None:
-        changed = organization.subtree.size if enabled else 0
-        effect = Effect(organization.subtree.size, changed, 0, 0, 0, 0)
-    else:
-        effect = of_set(organization.subtree, flag, enabled=enabled, below=Below.OVERWRITE)
+    effect = of_set(organization.subtree, flag or Flag(key=flag_key), enabled=enabled).effect
     off = selectors.why_off_for_everybody(flag_key)
     near = "" if flag else offer(flag_key)
     return SwitchPreview(

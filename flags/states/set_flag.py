@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from django.conf import settings
@@ -18,7 +17,8 @@ from flags.events import FLAG_CHANGED
 from flags.states import flag_settings, propagation, sql
 from flags.states.models import Change
 from flags.states.placed_settings import decided_on_paths, settings_on_path
-from flags.states.setting_rules import LOCK, NONE, SET, DecidedValue, Piece, PlacedSetting, deciding_lock
+from flags.states.planning import ANYTHING, Agreed, of_reset, of_set
+from flags.states.setting_rules import LOCK, NONE, SET, Below, DecidedValue, Piece, PlacedSetting, deciding_lock
 from flags.states.sql import Span
 from jobs.engine import lifecycle
 from jobs.engine.models import Job
@@ -52,7 +52,8 @@ class AcceptedChange:
 
     `job` is None if the organization has no children: then the change is already written. `created` says whether the
     flag did not exist before. `may_be_off_for_everybody` says whether something else than flag states can turn the flag
-    off everywhere (`flags.states.selectors.why_off_for_everybody`).
+    off everywhere (`flags.states.selectors.why_off_for_everybody`). `settings_ended` is the number of settings below
+    that the change has ended.
     """
 
     change: Change
@@ -60,6 +61,7 @@ class AcceptedChange:
     job: Job | None
     created: bool
     may_be_off_for_everybody: bool
+    settings_ended: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +79,6 @@ class _FlagToSet:
     @property
     def may_be_off_for_everybody(self) -> bool:
         return self.flag.killed or self.has_prerequisites
-
-
-class Below(StrEnum):
-    """What a set does to the settings below it."""
-
-    KEEP = "keep"
-    """They stay, and count before the new one."""
-    OVERWRITE = "overwrite"
-    """They end."""
-    LOCK = "lock"
-    """They stay, and do not count until the lock is gone."""
 
 
 def set_flag(*, organization_id: int, **change: Any) -> AcceptedChange:
@@ -115,6 +106,7 @@ def set_flag_on(
     below: Below = Below.OVERWRITE,
     only_here: bool = False,
     expires_at: datetime | None = None,
+    agreed: Agreed = ANYTHING,
     requested_by: str = "",
     correlation_id: str = "",
     reason: str = "",
@@ -128,13 +120,14 @@ def set_flag_on(
     children, create a propagation in the same transaction.
 
     `below` says what happens to the settings below. With `only_here` the value does not count for organizations below.
-    A setting with `expires_at` ends by itself then.
+    A setting with `expires_at` ends by itself then. `agreed` is what the caller knows of the effect.
 
     With the setting FLAGS_CREATE_ON_SET, a flag that does not exist is created, if the caller may define flags
     (`may_define`): a definition holds for all organizations, so a caller who is bound to an organization may not.
     A killed flag can be set; the value takes effect when the flag is no longer killed.
 
-    Raises InvalidFlagKey, FlagNotFound, FlagArchived, FlagPurging, FlagLocked, OutsideOfYourSubtree.
+    Raises InvalidFlagKey, FlagNotFound, FlagArchived, FlagPurging, FlagLocked, PlanStale, BlastRadius,
+    OutsideOfYourSubtree.
     """
     found = _get_or_create_flag(flag_key, requested_by, organization, may_define=may_define)
     kind = LOCK if below is Below.LOCK else SET
@@ -142,6 +135,9 @@ def set_flag_on(
         number=found.number, flag=found.flag, organization_id=organization.pk, kind=kind, enabled=enabled,
         source_id=organization.pk, requested_by=requested_by,
     )  # fmt: skip
+    if agreed != ANYTHING:
+        check_is_not_locked(organization.pk, found.flag)
+        agreed.check(of_set(organization.subtree, found.flag, enabled=enabled, below=below, only_here=only_here))
     details: dict[str, Any] = {"reason": reason, "only_here": only_here, "expires_at": expires_at}
     if not flag_settings.record(organization.subtree, change, **details):
         check_is_not_locked(organization.pk, found.flag)
@@ -157,7 +153,7 @@ def set_flag_on(
         changeNumber=change.number, jobId=change.job_id, **{name: word for name, word in words.items() if word},
     )  # fmt: skip
     _tell(organization, change, flag_key)
-    return AcceptedChange(change, found.flag, change.job, found.created, found.may_be_off_for_everybody)
+    return AcceptedChange(change, found.flag, change.job, found.created, found.may_be_off_for_everybody, ended)
 
 
 def reset_flag_on(
@@ -165,6 +161,7 @@ def reset_flag_on(
     *,
     flag_key: str,
     subtree: bool = False,
+    agreed: Agreed = ANYTHING,
     requested_by: str = "",
     correlation_id: str = "",
     reason: str = "",
@@ -173,13 +170,15 @@ def reset_flag_on(
 
     With `subtree`, the settings below end too. Returns None if there is no setting to end.
 
-    Raises InvalidFlagKey, FlagNotFound, FlagArchived, FlagPurging, FlagLocked.
+    Raises InvalidFlagKey, FlagNotFound, FlagArchived, FlagPurging, FlagLocked, PlanStale, BlastRadius.
     """
     check_flag_key(flag_key)
     found = _lock_flag(flag_key, organization)
     if found is None:
         raise unknown_flag(flag_key, known_to=organization.pk)
     path = check_is_not_locked(organization.pk, found.flag)
+    if agreed != ANYTHING:
+        agreed.check(of_reset(organization.subtree, found.flag, below=subtree))
     change = Change(
         number=found.number, flag=found.flag, organization_id=organization.pk, kind=NONE, requested_by=requested_by
     )
@@ -198,7 +197,12 @@ def reset_flag_on(
     )  # fmt: skip
     _tell(organization, change, flag_key)
     return AcceptedChange(
-        change, found.flag, change.job, created=False, may_be_off_for_everybody=found.may_be_off_for_everybody
+        change,
+        found.flag,
+        change.job,
+        created=False,
+        may_be_off_for_everybody=found.may_be_off_for_everybody,
+        settings_ended=ended,
     )
 
 

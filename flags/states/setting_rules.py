@@ -8,9 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 SET, LOCK, NONE = "set", "lock", "none"
 """The kinds of settings (`flags.states.models.FlagSetting.Kind`)."""
+
+
+class Below(StrEnum):
+    """What a set does to the settings below it."""
+
+    KEEP = "keep"
+    """They stay, and count before the new one."""
+    OVERWRITE = "overwrite"
+    """They end."""
+    LOCK = "lock"
+    """They stay, and do not count until the lock is gone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,8 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     flags.PrerequisiteCycle: (409, "prerequisite-cycle"),
     flags.FlagArchived: (409, "flag-archived"),
     flags.FlagLocked: (409, "flag-locked"),
+    flags.PlanStale: (409, "plan-stale"),
+    flags.BlastRadius: (409, "blast-radius"),
     flags.FlagPurging: (409, "flag-purging"),
     flags.FlagNotArchived: (409, "flag-not-archived"),
     flags.FlagNeeded: (409, "flag-needed"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from conftest import Cast
-from flags.states.set_flag import Below, set_flag
+from flags.states.set_flag import set_flag
+from flags.states.setting_rules import Below
 from flags.tests.evaluation.test_api_check_and_explain import answer, define, put
 from jobs.engine import runner
 from orgs.tests.api import Api

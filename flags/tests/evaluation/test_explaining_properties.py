@@ -11,7 +11,8 @@ from conftest import Cast
 from flags.definitions import service
 from flags.evaluation import explain
 from flags.evaluation.engine import EvaluationContext
-from flags.states.set_flag import Below, set_flag
+from flags.states.set_flag import set_flag
+from flags.states.setting_rules import Below
 from flags.tests.states.naive import NaiveModel
 from jobs.engine import runner
 

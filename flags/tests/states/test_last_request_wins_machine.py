@@ -34,7 +34,8 @@ from flags.errors import FlagLocked
 from flags.states import propagation
 from flags.states.expected_states import Difference, differences
 from flags.states.models import FlagSetting, FlagState
-from flags.states.set_flag import AcceptedChange, Below, reset_flag_on, set_flag
+from flags.states.set_flag import AcceptedChange, reset_flag_on, set_flag
+from flags.states.setting_rules import Below
 from flags.tests.states import faults
 from flags.tests.states.naive import Decision, Holds, NaiveModel
 from flags.tests.states.stepping import SteppedWorker, pause_before_chunks
@@ -414,7 +415,7 @@ def machine(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 
 PROFILE = settings(
-    max_examples=250,
+    max_examples=30,
     stateful_step_count=40,
     deadline=None,
     phases=[Phase.generate, Phase.shrink],

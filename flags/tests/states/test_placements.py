@@ -9,7 +9,8 @@ from pytest_django.fixtures import Settings as SettingsFixture
 from conftest import Cast
 from flags.states import selectors
 from flags.states.models import FlagState
-from flags.states.set_flag import Below, reset_flag_on, set_flag
+from flags.states.set_flag import reset_flag_on, set_flag
+from flags.states.setting_rules import Below
 from jobs.engine import runner
 from jobs.engine.models import Job
 from jobs.operations import job_operations

@@ -10,7 +10,8 @@ from django.db import connection
 from conftest import Cast
 from flags.states import recalculation
 from flags.states.models import Change, FlagState
-from flags.states.set_flag import Below, set_flag
+from flags.states.set_flag import set_flag
+from flags.states.setting_rules import Below
 from jobs.engine import claiming, lifecycle, runner
 from jobs.engine.models import Job
 from jobs.engine.states import Status

@@ -11,7 +11,8 @@ from conftest import Cast
 from flags.definitions import service
 from flags.errors import FlagLocked
 from flags.states.models import FlagSetting, FlagState
-from flags.states.set_flag import AcceptedChange, Below, reset_flag_on, set_flag, set_flag_on
+from flags.states.set_flag import AcceptedChange, reset_flag_on, set_flag, set_flag_on
+from flags.states.setting_rules import Below
 from flags.tests.states.plain_settings import derive_anew
 from flagsite.core import actor
 from jobs.engine import runner

@@ -1,0 +1,80 @@
+"""Reading the setting of a flag on one organization: what is set there, what holds, and what a lock masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from flags.definitions.models import Flag
+from flags.definitions.refusals import locked_flag
+from flags.errors import FlagLocked
+from flags.states.effects import parts_of
+from flags.states.models import FlagSetting
+from flags.states.placed_settings import settings_of_subtree
+from flags.states.setting_rules import NONE, decide, deciding_lock
+from orgs.access.caller import Caller
+from orgs.access.visible_organizations import visible_organizations
+from orgs.tree.models import Organization
+
+
+@dataclass(frozen=True, slots=True)
+class SettingOnOrganization:
+    """A flag on an organization. `setting` is its own setting, if it has one.
+
+    `value` is what the settings decide, None if they say nothing. `locked_by` is the organization whose lock decides;
+    None if there is no lock, and if the caller may not see this organization. `masked` is the number of settings at and
+    below the organization that a lock keeps from counting.
+    """
+
+    organization_id: int
+    flag_key: str
+    value: bool | None
+    source_id: int | None
+    setting: FlagSetting | None
+    is_locked: bool
+    locked_by: int | None
+    masked: int
+
+    @property
+    def inherited(self) -> bool:
+        """Whether the value comes from an organization above."""
+        return self.source_id not in (None, self.organization_id)
+
+
+def setting_on(caller: Caller, organization: Organization, flag: Flag) -> SettingOnOrganization:
+    """Return a flag on an organization. The caller may see both, and the organization has just been read."""
+    subtree = organization.subtree
+    found = settings_of_subtree(subtree, [flag.pk])[flag.pk]
+    lock = deciding_lock(found.path)
+    value = decide(flag.pk, found.path, organization.pk)
+    both = (found.path, found.below)
+    masked = sum(
+        part.is_itself and part.has_own_setting and part.after.locked and part.after.source_id != part.organization_id
+        for part in parts_of(flag.pk, both, both, top_id=organization.pk, size=subtree.size)
+    )
+    own = FlagSetting.objects.filter(organization=organization, flag=flag).exclude(kind=NONE).first()
+    return SettingOnOrganization(
+        organization.pk, flag.key, value.enabled, value.source_id, own, lock is not None,
+        _if_visible(caller, lock.organization_id if lock else None), masked,
+    )  # fmt: skip
+
+
+def _if_visible(caller: Caller, organization_id: int | None) -> int | None:
+    if organization_id is None or caller.organization_id is None:
+        return organization_id
+    return organization_id if visible_organizations(caller).filter(pk=organization_id).exists() else None
+
+
+@contextmanager
+def locks_named_for(caller: Caller) -> Iterator[None]:
+    """Name the organization of a lock in the refusal, if the caller may see this organization."""
+    try:
+        yield
+    except FlagLocked as error:
+        found = visible_organizations(caller).filter(pk=error.locked_by).first()
+        if found is None:
+            raise
+        named = locked_flag(str(error.context["flag"]), found.pk, f"{found.name} ({found.key})")
+        named.members["lockedBy"] = found.pk
+        raise named from None

@@ -1,0 +1,146 @@
+"""The endpoints of one flag's setting on one organization: read it, set, lock or reset it, and plan that."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from flags.definitions.models import Flag
+from flags.definitions.visible_flags import find_visible_flag
+from flags.definitions.who_may_define import may_define
+from flags.states import planning
+from flags.states.api import FLAG_NAME
+from flags.states.organization_settings import locks_named_for, setting_on
+from flags.states.set_flag import AcceptedChange, check_can_be_set, reset_flag_on, set_flag_on
+from flags.states.setting_rules import Below
+from flags.states.setting_serializers import (
+    PlanInput,
+    PlanSerializer,
+    ResetOptions,
+    SettingChangedSerializer,
+    SettingInput,
+    SettingSerializer,
+)
+from flagsite.core.api.input import ReasonInput
+from jobs.api.serializers import tracking_url
+from orgs.access.endpoints import Endpoint
+from orgs.access.models import Role
+from orgs.access.visible_organizations import find_visible_organization, hold_visible_organization
+from orgs.idempotency.stored_answers import idempotent
+from orgs.tree.models import Organization
+from orgs.tree.references import Reference
+
+
+class SettingOfOrganization(Endpoint):
+    """The setting of one flag on one organization."""
+
+    roles: ClassVar = {"GET": Role.READER, "PUT": Role.EDITOR, "DELETE": Role.EDITOR}
+
+    @extend_schema(
+        operation_id="getSetting",
+        summary="Read a flag's setting on an organization",
+        parameters=[FLAG_NAME],
+        responses=SettingSerializer,
+        tags=["flags"],
+    )
+    def get(self, request: Request, organization: Reference, featureFlagName: str) -> Response:  # noqa: N803
+        """The organization's own setting, the value that all settings on the path decide, and what a lock masks."""
+        found = find_visible_organization(self.caller, organization)
+        flag = find_visible_flag(self.caller, featureFlagName)
+        return Response(SettingSerializer(setting_on(self.caller, found, flag)).data)
+
+    @extend_schema(
+        operation_id="putSetting",
+        summary="Set or lock a flag on an organization",
+        request=SettingInput,
+        parameters=[FLAG_NAME],
+        responses={200: SettingChangedSerializer, 202: SettingChangedSerializer},
+        tags=["flags"],
+    )
+    @idempotent
+    def put(self, request: Request, organization: Reference, featureFlagName: str) -> Response:  # noqa: N803
+        """200: everything is written. 202: a job writes the organizations below; `trackingUrl` shows the progress.
+
+        Settings below stay, unless you say `below: overwrite`. A lock keeps everybody from setting the flag below.
+        """
+        arguments = SettingInput.arguments(SettingInput.read(request))
+        with locks_named_for(self.caller), hold_visible_organization(self.caller, organization) as held:
+            accepted = set_flag_on(
+                held, flag_key=featureFlagName, **arguments, requested_by=self.caller.name,
+                correlation_id=self.correlation_id, may_define=may_define(self.caller),
+            )  # fmt: skip
+            return self._changed(held, accepted.flag, accepted)
+
+    @extend_schema(
+        operation_id="resetSetting",
+        summary="Reset a flag on an organization to the inherited value",
+        request=ReasonInput,
+        parameters=[FLAG_NAME, ResetOptions],
+        responses={200: SettingChangedSerializer, 202: SettingChangedSerializer},
+        tags=["flags"],
+    )
+    @idempotent
+    def delete(self, request: Request, organization: Reference, featureFlagName: str) -> Response:  # noqa: N803
+        """The organization's own set or lock ends; with `subtree=true`, the settings below end too.
+
+        200: everything is written, or nothing was set. 202: a job writes the organizations below.
+        """
+        options = ResetOptions.read(request)
+        ReasonInput.read(request)
+        with locks_named_for(self.caller), hold_visible_organization(self.caller, organization) as held:
+            flag = find_visible_flag(self.caller, featureFlagName)
+            accepted = reset_flag_on(
+                held, flag_key=featureFlagName, subtree=options["subtree"],
+                agreed=planning.Agreed(options.get("atMost"), options.get("planHash", "")),
+                requested_by=self.caller.name, correlation_id=self.correlation_id,
+            )  # fmt: skip
+            return self._changed(held, flag, accepted)
+
+    def _changed(self, organization: Organization, flag: Flag, accepted: AcceptedChange | None) -> Response:
+        job = accepted.job if accepted else None
+        change: dict[str, Any] = {
+            "changeNumber": accepted.change.number if accepted else None,
+            "settingsEnded": accepted.settings_ended if accepted else 0,
+            "processedImmediately": job is None,
+            "jobId": job.pk if job else None,
+            "trackingUrl": tracking_url(job.pk) if job else None,
+        }
+        found = setting_on(self.caller, organization, flag)
+        answer = SettingChangedSerializer(found, context={"change": change}).data
+        if job is None:
+            return Response(answer)
+        return Response(answer, status=status.HTTP_202_ACCEPTED, headers={"Location": tracking_url(job.pk)})
+
+
+class PlanOfSetting(Endpoint):
+    """The plan of a change of one flag on one organization."""
+
+    roles: ClassVar = {"POST": Role.READER}
+
+    @extend_schema(
+        operation_id="planSetting",
+        summary="Plan a change of a flag on an organization",
+        request=PlanInput,
+        parameters=[FLAG_NAME],
+        responses=PlanSerializer,
+        tags=["flags"],
+    )
+    def post(self, request: Request, organization: Reference, featureFlagName: str) -> Response:  # noqa: N803
+        """How many organizations would get another value, keep their own, or stand below a lock. Nothing is written."""
+        values = PlanInput.read(request)
+        with locks_named_for(self.caller):
+            found = find_visible_organization(self.caller, organization)
+            flag = check_can_be_set(featureFlagName, found.pk, may_define=may_define(self.caller))
+        flag = flag or Flag(key=featureFlagName)
+        if values["reset"]:
+            plan = planning.of_reset(found.subtree, flag, below=values["subtree"])
+        else:
+            plan = planning.of_set(
+                found.subtree, flag, enabled=values["value"], below=Below(values["below"]),
+                only_here=values["reach"] == "here",
+            )  # fmt: skip
+        return Response(PlanSerializer(plan).data)

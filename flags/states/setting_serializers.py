@@ -1,0 +1,258 @@
+"""Settings of flags on organizations in JSON."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+
+from flags.states.effects import Part
+from flags.states.models import FlagSetting
+from flags.states.organization_settings import SettingOnOrganization
+from flags.states.planning import Agreed, Plan
+from flags.states.serializers import CHANGE_NUMBER
+from flags.states.setting_rules import Below
+from flagsite.core import example_names as names
+from flagsite.core.api.input import QuerySerializer, StrictBoolean, Text, WriteInput
+from flagsite.core.api.times import Time
+
+HERE, BELOW = "here", "below"
+LOCKED = {
+    "organizationId": names.OSLO_ID,
+    "featureFlag": names.FLAG,
+    "value": False,
+    "sourceOrganizationId": names.OSLO_ID,
+    "inherited": False,
+    "setting": {
+        "kind": "lock",
+        "value": False,
+        "reach": BELOW,
+        "changeNumber": 12,
+        "requestedBy": names.KEY_ACTOR,
+        "reason": "The till is broken.",
+        "createdAt": "2026-11-30T09:59:47.723168Z",
+        "expiresAt": None,
+    },
+    "locked": True,
+    "lockedBy": names.OSLO_ID,
+    "masked": {"settings": 2},
+}
+STARTED = LOCKED | {
+    "changeNumber": 12,
+    "settingsEnded": 0,
+    "processedImmediately": False,
+    "jobId": 5,
+    "trackingUrl": "/job-status/5",
+}
+WRITTEN = STARTED | {"processedImmediately": True, "jobId": None, "trackingUrl": None}
+PLANNED = {
+    "organizations": 42,
+    "changed": 30,
+    "unchanged": 12,
+    "own": 3,
+    "masked": 0,
+    "ended": 0,
+    "locked": 0,
+    "samples": [
+        {"organizationId": names.OSLO_ID, "organizations": 30, "before": True, "after": False},
+    ],
+    "planHash": "11-42-3-0f343b0931126a20f133d67c2b018a3b",
+}
+KEEP_IN_OSLO = {"value": True, "below": "keep", "reason": "The pilot begins."}
+LOCK_IN_OSLO = {"value": False, "below": "lock", "atMost": 100, "reason": "The till is broken."}
+
+
+class AgreedInput(WriteInput):
+    """What a write says of its effect, beside its reason."""
+
+    atMost = serializers.IntegerField(
+        required=False, min_value=0, help_text="Refuse the request if more organizations would get another value."
+    )
+    planHash = Text(
+        required=False,
+        max_length=200,
+        help_text="The hash of a plan. The request is refused if something that the plan depends on has changed.",
+    )
+
+    @staticmethod
+    def agreed(values: dict[str, Any]) -> Agreed:
+        """Take the fields of this serializer out of the validated values."""
+        return Agreed(values.pop("atMost", None), values.pop("planHash", ""))
+
+
+def _check_reach(values: dict[str, Any]) -> None:
+    if values.get("reach") == HERE and values.get("below", Below.KEEP) != Below.KEEP:
+        raise ValidationError({"reach": ["A value that counts here only goes with `below: keep`."]})
+
+
+@extend_schema_serializer(
+    component_name="Setting",
+    examples=[OpenApiExample("Keep", value=KEEP_IN_OSLO), OpenApiExample("Lock", value=LOCK_IN_OSLO)],
+)
+class SettingInput(AgreedInput):
+    """A setting of a flag on an organization."""
+
+    value = StrictBoolean()
+    below = serializers.ChoiceField(
+        [each.value for each in Below],
+        default=Below.KEEP.value,
+        help_text="What happens to the settings below. `keep`: they count before this one. `overwrite`: they end. "
+        "`lock`: they do not count until this lock is gone, and nobody can set or reset the flag below.",
+    )
+    reach = serializers.ChoiceField(
+        [BELOW, HERE], default=BELOW, help_text="`here`: the value counts for this organization only."
+    )
+    expiresAt = Time(required=False, allow_null=True, help_text="When the setting ends by itself.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        _check_reach(attrs)
+        expires_at = attrs.get("expiresAt")
+        if expires_at is not None and expires_at <= timezone.now():
+            raise ValidationError({"expiresAt": ["This time has passed. Write a time in the future."]})
+        return attrs
+
+    @classmethod
+    def arguments(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments of `flags.states.set_flag.set_flag_on` for validated values."""
+        return {
+            "agreed": cls.agreed(values),
+            "enabled": values["value"],
+            "below": Below(values["below"]),
+            "only_here": values["reach"] == HERE,
+            "expires_at": values.get("expiresAt"),
+        }
+
+
+@extend_schema_serializer(
+    component_name="SettingToPlan",
+    examples=[OpenApiExample("Set", value={"value": True}), OpenApiExample("Reset", value={"reset": True})],
+)
+class PlanInput(WriteInput):
+    """What to plan: a setting, as PUT takes it, or with `reset` the reset that DELETE makes."""
+
+    combinations: ClassVar = {"anyOf": [{"required": ["value"]}, {"required": ["reset"]}]}
+
+    value = StrictBoolean(required=False)
+    below = serializers.ChoiceField([each.value for each in Below], default=Below.KEEP.value)
+    reach = serializers.ChoiceField([BELOW, HERE], default=BELOW)
+    expiresAt = Time(required=False, allow_null=True)
+    reset = StrictBoolean(default=False, help_text="Plan a reset to the inherited value.")
+    subtree = StrictBoolean(default=False, help_text="The reset ends the settings below too.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        _check_reach(attrs)
+        if attrs["reset"] == ("value" in attrs):
+            raise ValidationError({"value": ["Send either a value, or reset: true."]})
+        return attrs
+
+
+class ResetOptions(QuerySerializer):
+    """The query of a reset."""
+
+    subtree = serializers.BooleanField(default=False, help_text="Whether the settings below end too.")
+    atMost = serializers.IntegerField(
+        required=False, min_value=0, help_text="Refuse the request if more organizations would get another value."
+    )
+    planHash = serializers.CharField(required=False, max_length=200, help_text="The hash of a plan.")
+
+
+class OwnSettingSerializer(serializers.Serializer[FlagSetting]):
+    """The setting that was made on an organization itself."""
+
+    kind = serializers.ChoiceField(["set", "lock"])
+    value = serializers.BooleanField(source="enabled")
+    reach = serializers.SerializerMethodField(help_text="`here`: the value counts for this organization only.")
+    changeNumber = serializers.IntegerField(source="number", help_text=CHANGE_NUMBER)
+    requestedBy = serializers.CharField(source="requested_by")
+    reason = serializers.CharField()
+    createdAt = serializers.DateTimeField(source="created_at")
+    expiresAt = serializers.DateTimeField(source="expires_at", allow_null=True)
+
+    def get_reach(self, setting: FlagSetting) -> str:
+        return HERE if setting.only_here else BELOW
+
+
+class MaskedSerializer(serializers.Serializer[SettingOnOrganization]):
+    """What a lock masks."""
+
+    settings = serializers.IntegerField(
+        source="masked", help_text="The number of settings at and below the organization that do not count."
+    )
+
+
+@extend_schema_serializer(component_name="SettingOnOrganization", examples=[OpenApiExample("A lock", value=LOCKED)])
+class SettingSerializer(serializers.Serializer[SettingOnOrganization]):
+    """A flag on an organization: its own setting, and what holds by all settings on the path."""
+
+    organizationId = serializers.IntegerField(source="organization_id")
+    featureFlag = serializers.CharField(source="flag_key")
+    value = serializers.BooleanField(
+        allow_null=True, help_text="What the settings decide. Null: nothing, so the flag's default counts."
+    )
+    sourceOrganizationId = serializers.IntegerField(
+        source="source_id", allow_null=True, help_text="The organization whose setting decides."
+    )
+    inherited = serializers.BooleanField()
+    setting = OwnSettingSerializer(allow_null=True, help_text="Null: nothing is set on the organization itself.")
+    locked = serializers.BooleanField(source="is_locked", help_text="Whether a lock decides.")
+    lockedBy = serializers.IntegerField(
+        source="locked_by",
+        allow_null=True,
+        help_text="The organization with this lock. Null: no lock decides, or your key does not see the organization.",
+    )
+    masked = MaskedSerializer(source="*")
+
+
+@extend_schema_serializer(
+    component_name="SettingChanged",
+    examples=[
+        OpenApiExample("A leaf", value=WRITTEN),
+        OpenApiExample("A parent", value=STARTED, status_codes=[202]),
+    ],
+)
+class SettingChangedSerializer(SettingSerializer):
+    """The flag on the organization after a change. The context has the accepted change."""
+
+    changeNumber = serializers.IntegerField(allow_null=True, help_text=f"{CHANGE_NUMBER} Null: nothing was to do.")
+    settingsEnded = serializers.IntegerField(help_text="The number of settings below that the change has ended.")
+    processedImmediately = serializers.BooleanField(help_text="Whether everything is written.")
+    jobId = serializers.IntegerField(allow_null=True, help_text="The job that writes the organizations below.")
+    trackingUrl = serializers.CharField(allow_null=True)
+
+    def to_representation(self, instance: SettingOnOrganization) -> dict[str, Any]:
+        return SettingSerializer(instance).data | self.context["change"]
+
+
+class SampleSerializer(serializers.Serializer[Part]):
+    """Organizations of the subtree that get another value together."""
+
+    organizationId = serializers.IntegerField(
+        source="organization_id", help_text="The organization, or the one that they are below."
+    )
+    organizations = serializers.IntegerField(source="size", help_text="Their number.")
+    before = serializers.BooleanField(source="before.enabled", allow_null=True)
+    after = serializers.BooleanField(source="after.enabled", allow_null=True)
+
+
+@extend_schema_serializer(component_name="Plan", examples=[OpenApiExample("A lock", value=PLANNED)])
+class PlanSerializer(serializers.Serializer[Plan]):
+    """What a change would do. Nothing was written."""
+
+    organizations = serializers.IntegerField(
+        source="effect.organizations", help_text="The organizations at and below the one of the request."
+    )
+    changed = serializers.IntegerField(source="effect.changed", help_text="Those that would get another stored value.")
+    unchanged = serializers.IntegerField(source="effect.unchanged")
+    own = serializers.IntegerField(
+        source="effect.own", help_text="Those below with a setting of their own that counts."
+    )
+    masked = serializers.IntegerField(
+        source="effect.masked", help_text="Those below with a setting of their own that a lock keeps from counting."
+    )
+    ended = serializers.IntegerField(source="effect.ended", help_text="The number of settings below that would end.")
+    locked = serializers.IntegerField(source="effect.locked", help_text="Those for which a lock would decide.")
+    samples = SampleSerializer(many=True, help_text="The first groups of organizations that would get another value.")
+    planHash = serializers.CharField(source="hash", help_text="Send it with the change, so that nothing else happens.")
