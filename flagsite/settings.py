@@ -347,6 +347,9 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": False,
     "ENUM_NAME_OVERRIDES": {
         "JobStatus": "jobs.engine.states.Status",
+        "SettingKind": "flags.states.setting_rules.SETTING_KINDS",
+        "OwnSettingKind": "flags.states.setting_rules.LIVE_KINDS",
+        "KindEnum": "flags.definitions.models.Flag.Kind",
         "AttemptStatus": "jobs.engine.states.ATTEMPT_STATUSES",
         "JobTrigger": "jobs.engine.models.Job.Trigger",
         "EnqueueTrigger": "jobs.operations.enqueue.TRIGGER_CHOICES",

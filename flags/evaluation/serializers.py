@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from flags.evaluation.engine import REASON_CHOICES, Rule, Step
 from flags.evaluation.explain import Checked, LatestChange, OwnSetting, PathEntry
+from flags.states.setting_rules import SETTING_KINDS
 from flagsite.core import example_names as names
 from flagsite.core.api.input import InputSerializer, QuerySerializer, Text
 from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody, ReferenceInQuery
@@ -145,10 +146,10 @@ class LatestChangeSerializer(serializers.Serializer[LatestChange]):
     createdAt = serializers.DateTimeField(source="created_at")
 
 
-class OwnSettingSerializer(serializers.Serializer[OwnSetting]):
+class PathSettingSerializer(serializers.Serializer[OwnSetting]):
     """The setting of an organization on the path."""
 
-    kind = serializers.ChoiceField(["set", "lock", "none"], help_text="`none`: nothing is set there any more.")
+    kind = serializers.ChoiceField(SETTING_KINDS, help_text="`none`: nothing is set there any more.")
     value = serializers.BooleanField(source="enabled", allow_null=True)
     reach = serializers.SerializerMethodField(help_text="`here`: the value counts for this organization only.")
     changeNumber = serializers.IntegerField(source="number")
@@ -176,7 +177,7 @@ class PathEntrySerializer(serializers.Serializer[PathEntry]):
     )
     updatedAt = serializers.DateTimeField(source="updated_at", allow_null=True)
     latestChange = LatestChangeSerializer(source="change", allow_null=True)
-    setting = OwnSettingSerializer(allow_null=True)
+    setting = PathSettingSerializer(allow_null=True)
     decides = serializers.BooleanField(
         help_text="Whether the value that was set here decides for the requested organization."
     )

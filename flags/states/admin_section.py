@@ -19,7 +19,8 @@ from flags.states import comparison, preview
 from flags.states.comparison import MAX_FLAGS, FlagHere
 from flags.states.organization_settings import locks_named_for
 from flags.states.selectors import as_effective, effective_state, effective_states
-from flags.states.set_flag import AcceptedChange, set_flag_on
+from flags.states.set_flag import AcceptedChange, reset_flag_on, set_flag_on
+from flags.states.setting_rules import Below
 from flagsite.core.actor import current
 from flagsite.core.admin.reason_form import reason_field
 from flagsite.core.errors import FlagsiteError
@@ -49,9 +50,29 @@ class SwitchForm(forms.Form):
 
     flag = forms.CharField(max_length=255, validators=[FLAG_KEY], help_text="The flag's key, such as new-checkout.")
     enabled = forms.TypedChoiceField(
-        label="Value", choices=[("true", "on"), ("false", "off")], coerce=lambda text: text == "true"
+        label="Value",
+        choices=[("true", "on"), ("false", "off"), ("reset", "as inherited")],
+        coerce={"true": True, "false": False, "reset": None}.get,
+        empty_value=None,
+    )
+    below = forms.ChoiceField(
+        label="Settings below",
+        choices=[(Below.KEEP, "stay"), (Below.OVERWRITE, "end"), (Below.LOCK, "do not count: lock the flag here")],
+        initial=Below.KEEP,
+        required=False,
+        help_text="Below a lock nobody can set or reset the flag until the lock is gone.",
     )
     reason = reason_field()
+
+    def clean_below(self) -> Below:
+        """Return what happens to the settings below. Requests of pages without this field overwrite them."""
+        return Below(self.cleaned_data["below"] or Below.OVERWRITE)
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or self.cleaned_data
+        if values.get("below") is Below.LOCK and "enabled" in values and values["enabled"] is None:
+            self.add_error("below", "A lock needs a value: choose on or off.")
+        return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,48 +201,63 @@ def _preview_context(caller: Caller, organization: Organization, values: dict[st
     time, and nobody could confirm a change before the job has ended.
     """
     with locks_named_for(caller):
-        result = preview.switch(organization, values["flag"], enabled=values["enabled"], may_define=may_define(caller))
-    fingerprint = fingerprint_of(organization.pk, values["flag"], values["enabled"], result.creates)
-    return {"preview": result, "flag_key": values["flag"], "enabled": values["enabled"], "fingerprint": fingerprint}
+        result = preview.switch(
+            organization, values["flag"], enabled=values["enabled"], below=values["below"],
+            may_define=may_define(caller),
+        )  # fmt: skip
+    fingerprint = fingerprint_of(
+        organization.pk, values["flag"], values["enabled"], values["below"].value, result.creates
+    )
+    return {
+        "preview": result, "flag_key": values["flag"], "enabled": values["enabled"], "below": values["below"].value,
+        "fingerprint": fingerprint,
+    }  # fmt: skip
 
 
 def _set(
     admin: Any, request: HttpRequest, caller: Caller, organization: Organization, values: dict[str, Any]
 ) -> HttpResponse:
+    deed = {
+        "flag_key": values["flag"], "requested_by": caller.name, "correlation_id": current().correlation_id,
+        "reason": values["reason"],
+    }  # fmt: skip
+    below: Below = values["below"]
+    accepted: AcceptedChange | None
     with locks_named_for(caller), hold_visible_organization(caller, organization.pk) as held:
-        accepted = set_flag_on(
-            held,
-            flag_key=values["flag"],
-            enabled=values["enabled"],
-            requested_by=caller.name,
-            correlation_id=current().correlation_id,
-            reason=values["reason"],
-            may_define=may_define(caller),
-        )
+        if values["enabled"] is None:
+            accepted = reset_flag_on(held, subtree=below is Below.OVERWRITE, **deed)
+        else:
+            accepted = set_flag_on(held, enabled=values["enabled"], below=below, may_define=may_define(caller), **deed)
     _tell(admin, request, organization, values, accepted)
     return _leave(request, _address_of_effect(request, organization, values["flag"], accepted))
 
 
 def _tell(
-    admin: Any, request: HttpRequest, organization: Organization, values: dict[str, Any], accepted: AcceptedChange
+    admin: Any,
+    request: HttpRequest,
+    organization: Organization,
+    values: dict[str, Any],
+    accepted: AcceptedChange | None,
 ) -> None:
-    if accepted.job is None:
+    if accepted is None or accepted.job is None:
         state = effective_state(organization=organization, flag_key=values["flag"])
         text = f"{values['flag']} is {state.in_words} now in {organization.name}. {state.note}".strip()
     else:
-        word = "on" if values["enabled"] else "off"
-        text = f"Job {accepted.job.pk} switches {values['flag']} {word} in {organization.name} and everything below it."
+        does = {True: f"switches {values['flag']} on", False: f"switches {values['flag']} off"}.get(
+            values["enabled"], f"resets {values['flag']}"
+        )
+        text = f"Job {accepted.job.pk} {does} in {organization.name} and everything below it."
     admin.message_user(request, text)
 
 
 def _address_of_effect(
-    request: HttpRequest, organization: Organization, flag_key: str, accepted: AcceptedChange
+    request: HttpRequest, organization: Organization, flag_key: str, accepted: AcceptedChange | None
 ) -> str:
     """Return the address of the page on which the person sees what the change does."""
     if request.GET.get("to") == TO_FLAG:
         address = reverse("admin:flags_flag_change", args=[Flag.objects.get(key=flag_key).pk])
         return f"{address}?{urlencode({'below': organization.pk})}"
-    if accepted.job is None:
+    if accepted is None or accepted.job is None:
         return reverse("admin:orgs_organization_change", args=[organization.pk])
     return reverse("admin:jobs_job_change", args=[accepted.job.pk])
 

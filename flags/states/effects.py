@@ -41,35 +41,35 @@ def parts_of(
     `before` and `after` have the settings on the path down to the top, and those below it in the order of the tree. The
     same organizations have settings below, before and after; one that has none any more has the kind `none`.
     """
-    olds, news = [list(path) for path in (before[0], after[0])]
+    path_before, path_after = [list(path) for path in (before[0], after[0])]
     lefts = [size - 1]
     """For each open subtree: its organizations below the top that belong to no setting further down."""
     tops: list[PlacedSetting | None] = [None]
 
     def itself(organization_id: int, own: PlacedSetting | None) -> Part:
-        values = decide(flag_id, olds, organization_id), decide(flag_id, news, organization_id)
+        values = decide(flag_id, path_before, organization_id), decide(flag_id, path_after, organization_id)
         return Part(organization_id, True, 1, *values, _is_set(own))  # noqa: FBT003 - the field is `is_itself`
 
     def rest() -> Iterator[Part]:
         left, top = lefts[-1], tops[-1]
         if left:
-            values = decide(flag_id, olds, None), decide(flag_id, news, None)
+            values = decide(flag_id, path_before, None), decide(flag_id, path_after, None)
             yield Part(top.organization_id if top else top_id, False, left, *values, False)  # noqa: FBT003 - as above
 
     def close() -> Iterator[Part]:
         yield from rest()
         lefts.pop()
         tops.pop()
-        olds.pop()
-        news.pop()
+        path_before.pop()
+        path_after.pop()
 
     yield itself(top_id, next((each for each in after[0] if each.organization_id == top_id), None))
     for old, new in zip(before[1], after[1], strict=True):
         while len(tops) > 1 and (tops[-1] or old).end < old.start:
             yield from close()
         lefts[-1] -= old.size
-        olds.append(old)
-        news.append(new)
+        path_before.append(old)
+        path_after.append(new)
         lefts.append(old.size - 1)
         tops.append(old)
         yield itself(old.organization_id, new)

@@ -35,31 +35,38 @@ EXISTS (
             WHERE organization_id = path.id AND flag_id = %(flag)s OFFSET 0) setting
      WHERE path.distance > 0 AND setting.kind = 'lock')
 """  # noqa: S608 - no input in it
-RECORD = f"""
-INSERT INTO flags_flagsetting AS setting ({COLUMNS})
-SELECT %(organization)s, %(flag)s, %(number)s, NULL, NULL, now(), %(expires_at)s, NULL, %(kind)s, %(enabled)s::boolean,
-       %(only_here)s, %(by)s, %(reason)s
- WHERE NOT %(respects_locks)s OR NOT {IS_UNDER_A_LOCK}
-{REPLACE}
+RECORDED = f"""
+recorded AS (
+    INSERT INTO flags_flagsetting AS setting ({COLUMNS})
+    SELECT %(organization)s, %(flag)s, %(number)s, NULL, NULL, now(), %(expires_at)s, NULL, %(kind)s,
+           %(enabled)s::boolean, %(only_here)s, %(by)s, %(reason)s
+     WHERE NOT %(respects_locks)s OR NOT {IS_UNDER_A_LOCK}
+    {REPLACE}
+    RETURNING TRUE)
 """
-ENDED = """number = {number}, kept_from_id = NULL, exempt_from_id = NULL, created_at = now(), expires_at = NULL,
-           exempt_until = NULL, kind = 'none', enabled = NULL, only_here = FALSE, requested_by = %(by)s,
-           reason = %(reason)s"""
+RECORD = f"WITH {RECORDED} SELECT EXISTS (SELECT FROM recorded), 0"  # noqa: S608 - no input in it
 # From the settings of a flag to their organizations, by primary key: a subtree may have a thousand times as many.
-END_BELOW = f"""
-WITH below AS MATERIALIZED (
+RECORD_AND_END_BELOW = f"""
+WITH {RECORDED},
+below AS MATERIALIZED (
     SELECT live.organization_id, live.flag_id
       FROM (SELECT organization_id, flag_id FROM flags_flagsetting setting  -- index setting_of_flag
              WHERE setting.flag_id = %(flag)s AND (kind <> 'none' OR exempt_from_id IS NOT NULL)
-               AND organization_id <> %(organization)s OFFSET 0) live, LATERAL (
+               AND organization_id <> %(organization)s AND EXISTS (SELECT FROM recorded) OFFSET 0) live, LATERAL (
            SELECT FROM orgs_organization organization
             WHERE organization.id = live.organization_id AND {is_in_subtree("organization")} OFFSET 0) place),
 ended AS (
     SELECT organization_id, flag_id
       FROM flags_flagsetting setting JOIN below USING (organization_id, flag_id)
-     ORDER BY organization_id, flag_id FOR UPDATE OF setting)
-UPDATE flags_flagsetting setting SET {ENDED.format(number="%(number)s")}
-  FROM ended WHERE setting.organization_id = ended.organization_id AND setting.flag_id = ended.flag_id
+     ORDER BY organization_id, flag_id FOR UPDATE OF setting),
+ended_now AS (
+    UPDATE flags_flagsetting setting
+       SET number = %(number)s, kept_from_id = NULL, exempt_from_id = NULL, created_at = now(), expires_at = NULL,
+           exempt_until = NULL, kind = 'none', enabled = NULL, only_here = FALSE, requested_by = %(by)s,
+           reason = %(reason)s
+      FROM ended WHERE setting.organization_id = ended.organization_id AND setting.flag_id = ended.flag_id
+    RETURNING TRUE)
+SELECT EXISTS (SELECT FROM recorded), (SELECT count(*) FROM ended_now)
 """  # noqa: S608 - no input in it
 END_EXEMPTIONS = """
 UPDATE flags_flagsetting SET exempt_from_id = NULL, exempt_until = NULL
@@ -89,32 +96,35 @@ def record(
     change: Change,
     *,
     reason: str,
+    ends_below: bool,
     respects_locks: bool = True,
     only_here: bool = False,
     expires_at: datetime | None = None,
-) -> bool:
+) -> int | None:
     """Record what a change decides about a flag on the top of a subtree.
 
-    Returns False, and records nothing, if there is a lock above and `respects_locks` is true.
+    With `ends_below`, all settings of the flag below end, because the change overwrites them. Returns their number.
+    Returns None, and records nothing, if there is a lock above and `respects_locks` is true.
     """
-    parameters = _of_change(change, reason) | {
+    parameters: dict[str, Any] = {
+        "organization": change.organization_id,
+        "flag": change.flag_id,
+        "number": change.number,
         "kind": change.kind,
         "enabled": None if change.kind == NONE else change.enabled,
         "only_here": only_here,
         "expires_at": expires_at,
         "respects_locks": respects_locks,
+        "by": change.requested_by,
+        "reason": reason or actor.current().reason,
         **path_parameters([subtree.organization_id]),
+        **subtree.parameters(),
     }
+    statement = RECORD_AND_END_BELOW if ends_below and subtree.descendant_count else RECORD
     with connection.cursor() as cursor:
-        cursor.execute(RECORD, parameters)
-        return bool(cursor.rowcount)
-
-
-def end_below(subtree: Subtree, change: Change, *, reason: str) -> int:
-    """End all settings of the flag below the top of a subtree: the change overwrites them. Return their number."""
-    with connection.cursor() as cursor:
-        cursor.execute(END_BELOW, _of_change(change, reason) | subtree.parameters())
-        return int(cursor.rowcount)
+        cursor.execute(statement, parameters)
+        is_recorded, ended = cursor.fetchone()
+    return int(ended) if is_recorded else None
 
 
 def end_exemptions_from(organization_id: int, flag_id: int) -> None:
@@ -141,13 +151,3 @@ def record_moves(moves: Sequence[tuple[int, Sequence[int]]], *, number: int) -> 
     with connection.cursor() as cursor:
         cursor.execute(RECORD_MOVES, parameters)
         return [(organization_id, flag_id) for organization_id, flag_id in cursor.fetchall()]
-
-
-def _of_change(change: Change, reason: str) -> dict[str, Any]:
-    return {
-        "organization": change.organization_id,
-        "flag": change.flag_id,
-        "number": change.number,
-        "by": change.requested_by,
-        "reason": reason or actor.current().reason,
-    }

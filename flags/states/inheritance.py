@@ -72,7 +72,8 @@ def remove_states(*, stretch: Stretch, **_: Any) -> None:
 ROWS_TO_COPY = f"""
 SELECT top.parent_id, sum(top.size) * (
        SELECT count(*) FROM flags_flagstate state JOIN flags_flag flag ON flag.id = flag_id AND NOT purging
-        WHERE organization_id = top.parent_id)
+        WHERE organization_id = top.parent_id),
+       EXISTS (SELECT FROM flags_flagsetting WHERE organization_id = top.parent_id AND only_here)
   FROM (SELECT parent_id, {subtree_size("organization")} AS size
           FROM orgs_organization organization WHERE id = ANY(%(created_ids)s)) top
  GROUP BY top.parent_id
@@ -110,12 +111,15 @@ def _copy_to_created(placements: list[Placement]) -> list[int]:
         budget = int(settings.FLAGS_INLINE_ROWS)
         inline: list[int] = []
         large: list[int] = []
-        for parent_id, rows in cursor.fetchall():
+        differs = False
+        for parent_id, rows, has_values_of_its_own in cursor.fetchall():
             budget -= rows
             (inline if budget >= 0 else large).append(parent_id)
+            differs |= has_values_of_its_own and budget >= 0
         inline_ids = [created_id for parent_id in inline for created_id in created_of[parent_id]]
         cursor.execute(COPY_FROM_PARENTS, {"created_ids": inline_ids})
-    _write_where_parents_differ(inline_ids)
+    if differs:
+        _write_where_parents_differ(inline_ids)
     return [job_id for parent_id in large for job_id in _start_job_for_created(parent_id, created_of[parent_id])]
 
 

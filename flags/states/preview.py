@@ -8,7 +8,8 @@ from flags.definitions.models import Flag
 from flags.definitions.refusals import offer
 from flags.states import selectors, set_flag
 from flags.states.effects import Effect
-from flags.states.planning import of_move, of_set
+from flags.states.planning import of_move, of_reset, of_set
+from flags.states.setting_rules import Below
 from orgs.tree.models import Organization
 
 MAX_DESCRIBED_FLAGS = 20
@@ -17,41 +18,42 @@ MAX_DESCRIBED_FLAGS = 20
 
 @dataclass(frozen=True, slots=True)
 class SwitchPreview:
-    """What setting a flag on an organization would do in its subtree.
+    """What setting or resetting a flag on an organization would do in its subtree.
 
-    `organizations` is the size of the subtree. `unchanged` of these organizations already have the value; an
-    organization for which nobody set the flag has the flag's default. For `overwritten` organizations below, somebody
-    has set the flag on the organization itself. `creates` is true if the flag does not exist yet; until then it is off.
-    All figures count stored values. `off_for_everybody` says why the flag is off whatever its stored values are; it is
-    empty if the stored values take effect. `near` is a sentence with the names of flags that are written nearly like
-    the one that would be created.
+    `creates` is true if the flag does not exist yet; until then it is off. All figures of the effect count stored
+    values. `off_for_everybody` says why the flag is off whatever its stored values are; it is empty if the stored
+    values take effect. `near` is a sentence with the names of flags that are written nearly like the one that would be
+    created.
     """
 
-    organizations: int
-    unchanged: int
-    overwritten: int
+    effect: Effect
     creates: bool
     off_for_everybody: str
     near: str
 
-    @property
-    def changed(self) -> int:
-        """The number of organizations that would get another stored value."""
-        return self.organizations - self.unchanged
 
+def switch(
+    organization: Organization,
+    flag_key: str,
+    *,
+    enabled: bool | None,
+    below: Below = Below.OVERWRITE,
+    may_define: bool = True,
+) -> SwitchPreview:
+    """Preview setting a flag on an organization, or resetting it if `enabled` is None.
 
-def switch(organization: Organization, flag_key: str, *, enabled: bool, may_define: bool = True) -> SwitchPreview:
-    """Preview setting a flag on an organization. The caller has just loaded it, so its tree columns are current.
-
-    `may_define` is as for `set_flag`. Raises FlagNotFound, FlagArchived, FlagPurging, FlagLocked, OutsideOfYourSubtree.
+    The caller has just loaded the organization, so its tree columns are current. `may_define` is as for `set_flag`.
+    Raises FlagNotFound, FlagArchived, FlagPurging, FlagLocked, OutsideOfYourSubtree.
     """
     flag = set_flag.check_can_be_set(flag_key, organization.pk, may_define=may_define)
-    effect = of_set(organization.subtree, flag or Flag(key=flag_key), enabled=enabled).effect
+    subject = flag or Flag(key=flag_key)
+    if enabled is None:
+        plan = of_reset(organization.subtree, subject, below=below is Below.OVERWRITE)
+    else:
+        plan = of_set(organization.subtree, subject, enabled=enabled, below=below)
     off = selectors.why_off_for_everybody(flag_key)
     near = "" if flag else offer(flag_key)
-    return SwitchPreview(
-        effect.organizations, effect.unchanged, effect.ended, flag is None, off.detail if off else "", near
-    )
+    return SwitchPreview(plan.effect, flag is None, off.detail if off else "", near)
 
 
 def move(organization: Organization, parent: Organization | None) -> list[str]:

@@ -16,9 +16,19 @@ from flags.definitions.who_may_define import defining_role
 from flags.events import FLAG_CHANGED
 from flags.states import flag_settings, propagation, sql
 from flags.states.models import Change
-from flags.states.placed_settings import decided_on_paths, settings_on_path
+from flags.states.placed_settings import decided_on_paths, settings_of_subtree, settings_on_path
 from flags.states.planning import ANYTHING, Agreed, of_reset, of_set
-from flags.states.setting_rules import LOCK, NONE, SET, Below, DecidedValue, Piece, PlacedSetting, deciding_lock
+from flags.states.setting_rules import (
+    LOCK,
+    NONE,
+    SET,
+    Below,
+    DecidedValue,
+    Piece,
+    PlacedSetting,
+    deciding_lock,
+    is_live,
+)
 from flags.states.sql import Span
 from jobs.engine import lifecycle
 from jobs.engine.models import Job
@@ -91,6 +101,16 @@ def set_flag(*, organization_id: int, **change: Any) -> AcceptedChange:
         return set_flag_on(organization, **change)
 
 
+def reset_flag(*, organization_id: int, **change: Any) -> AcceptedChange | None:
+    """Reset a flag on an organization, in a transaction of its own.
+
+    The other arguments and the errors are those of `reset_flag_on`. Raises also OrganizationNotFound.
+    """
+    with transaction.atomic():
+        organization = hold(lambda: _organization(organization_id), organization_id)
+        return reset_flag_on(organization, **change)
+
+
 def _organization(organization_id: int) -> Organization:
     organization: Organization | None = Organization.objects.filter(pk=organization_id).first()
     if organization is None:
@@ -139,21 +159,24 @@ def set_flag_on(
         check_is_not_locked(organization.pk, found.flag)
         agreed.check(of_set(organization.subtree, found.flag, enabled=enabled, below=below, only_here=only_here))
     details: dict[str, Any] = {"reason": reason, "only_here": only_here, "expires_at": expires_at}
-    if not flag_settings.record(organization.subtree, change, **details):
+    details["ends_below"] = below is Below.OVERWRITE
+    ended = flag_settings.record(organization.subtree, change, **details)
+    if ended is None:
         check_is_not_locked(organization.pk, found.flag)
-        flag_settings.record(organization.subtree, change, **details, respects_locks=False)
-    ended = _end_below(organization, change, below, reason)
+        ended = flag_settings.record(organization.subtree, change, **details, respects_locks=False)
+    if below is Below.KEEP:
+        flag_settings.end_exemptions_from(organization.pk, found.flag.pk)
     value = DecidedValue(found.flag.pk, enabled, organization.pk, change.number, locked=kind == LOCK)
     arguments = {"enabled": enabled}
     _write(organization, change, value, arguments, correlation_id)
-    words = {"below": below.value, "settingsEnded": ended, "onlyHere": only_here, "expiresAt": expires_at}
+    words = {"settingsBelow": below.value, "settingsEnded": ended, "onlyHere": only_here, "expiresAt": expires_at}
     audit_log.record(
         "flag.lock" if kind == LOCK else "flag.set", f"flag:{flag_key}", by=requested_by,
         organization_id=organization.pk, reason=reason, before=found.before, enabled=enabled,
         changeNumber=change.number, jobId=change.job_id, **{name: word for name, word in words.items() if word},
     )  # fmt: skip
     _tell(organization, change, flag_key)
-    return AcceptedChange(change, found.flag, change.job, found.created, found.may_be_off_for_everybody, ended)
+    return AcceptedChange(change, found.flag, change.job, found.created, found.may_be_off_for_everybody, ended or 0)
 
 
 def reset_flag_on(
@@ -183,10 +206,10 @@ def reset_flag_on(
         number=found.number, flag=found.flag, organization_id=organization.pk, kind=NONE, requested_by=requested_by
     )
     is_set = bool(path) and path[-1].organization_id == organization.pk and path[-1].kind != NONE
-    ended = _end_below(organization, change, Below.OVERWRITE if subtree else Below.KEEP, reason)
-    if not (is_set or ended):
+    if not is_set and not (subtree and any(is_live(each) for each in _below(organization, found.flag))):
         return None
-    flag_settings.record(organization.subtree, change, reason=reason, respects_locks=False)
+    ended = flag_settings.record(organization.subtree, change, reason=reason, ends_below=subtree, respects_locks=False)
+    flag_settings.end_exemptions_from(organization.pk, found.flag.pk)
     (value,) = decided_on_paths([organization.pk], [found.flag.pk]).values()
     change.enabled, change.source_id = value.enabled, value.source_id
     _write(organization, change, value, {"reset": True}, correlation_id)
@@ -202,7 +225,7 @@ def reset_flag_on(
         change.job,
         created=False,
         may_be_off_for_everybody=found.may_be_off_for_everybody,
-        settings_ended=ended,
+        settings_ended=ended or 0,
     )
 
 
@@ -218,15 +241,8 @@ def check_is_not_locked(organization_id: int, flag: Flag) -> list[PlacedSetting]
     return path
 
 
-def _end_below(organization: Organization, change: Change, below: Below, reason: str) -> int:
-    """End the settings below if the change overwrites them, and return their number."""
-    if not organization.has_children:
-        return 0
-    if below is Below.OVERWRITE:
-        return flag_settings.end_below(organization.subtree, change, reason=reason)
-    if change.kind != LOCK:
-        flag_settings.end_exemptions_from(organization.pk, change.flag_id)
-    return 0
+def _below(organization: Organization, flag: Flag) -> list[PlacedSetting]:
+    return settings_of_subtree(organization.subtree, [flag.pk])[flag.pk].below
 
 
 def _write(

@@ -67,8 +67,8 @@ class SettingOfOrganization(Endpoint):
 
         Settings below stay, unless you say `below: overwrite`. A lock keeps everybody from setting the flag below.
         """
-        arguments = SettingInput.arguments(SettingInput.read(request))
         with locks_named_for(self.caller), hold_visible_organization(self.caller, organization) as held:
+            arguments = SettingInput.arguments(SettingInput.read(request))
             accepted = set_flag_on(
                 held, flag_key=featureFlagName, **arguments, requested_by=self.caller.name,
                 correlation_id=self.correlation_id, may_define=may_define(self.caller),
@@ -129,11 +129,12 @@ class PlanOfSetting(Endpoint):
         responses=PlanSerializer,
         tags=["flags"],
     )
+    @idempotent
     def post(self, request: Request, organization: Reference, featureFlagName: str) -> Response:  # noqa: N803
         """How many organizations would get another value, keep their own, or stand below a lock. Nothing is written."""
+        found = find_visible_organization(self.caller, organization)
         values = PlanInput.read(request)
         with locks_named_for(self.caller):
-            found = find_visible_organization(self.caller, organization)
             flag = check_can_be_set(featureFlagName, found.pk, may_define=may_define(self.caller))
         flag = flag or Flag(key=featureFlagName)
         if values["reset"]:

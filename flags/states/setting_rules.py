@@ -12,6 +12,8 @@ from enum import StrEnum
 
 SET, LOCK, NONE = "set", "lock", "none"
 """The kinds of settings (`flags.states.models.FlagSetting.Kind`)."""
+LIVE_KINDS = [SET, LOCK]
+SETTING_KINDS = [*LIVE_KINDS, NONE]
 
 
 class Below(StrEnum):
@@ -128,3 +130,8 @@ def pieces_of(
     while len(open_settings) > len(path):
         begin(open_settings.pop().end + 1, None)
     return pieces
+
+
+def is_live(setting: PlacedSetting) -> bool:
+    """Return whether the setting says something that a change can end."""
+    return setting.kind != NONE or setting.exempt_from_id is not None

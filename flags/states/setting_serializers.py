@@ -14,7 +14,7 @@ from flags.states.models import FlagSetting
 from flags.states.organization_settings import SettingOnOrganization
 from flags.states.planning import Agreed, Plan
 from flags.states.serializers import CHANGE_NUMBER
-from flags.states.setting_rules import Below
+from flags.states.setting_rules import LIVE_KINDS, Below
 from flagsite.core import example_names as names
 from flagsite.core.api.input import QuerySerializer, StrictBoolean, Text, WriteInput
 from flagsite.core.api.times import Time
@@ -162,7 +162,7 @@ class ResetOptions(QuerySerializer):
 class OwnSettingSerializer(serializers.Serializer[FlagSetting]):
     """The setting that was made on an organization itself."""
 
-    kind = serializers.ChoiceField(["set", "lock"])
+    kind = serializers.ChoiceField(LIVE_KINDS)
     value = serializers.BooleanField(source="enabled")
     reach = serializers.SerializerMethodField(help_text="`here`: the value counts for this organization only.")
     changeNumber = serializers.IntegerField(source="number", help_text=CHANGE_NUMBER)

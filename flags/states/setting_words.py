@@ -16,6 +16,8 @@ class SettingLabel:
 LABELS = {
     ("set", True): SettingLabel("set on", "set-on"),
     ("set", False): SettingLabel("set off", "set-off"),
+    ("lock", True): SettingLabel("locked on", "set-on"),
+    ("lock", False): SettingLabel("locked off", "set-off"),
 }
 
 

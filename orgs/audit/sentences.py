@@ -148,7 +148,15 @@ def _set(entry: AuditEntry) -> str:
         reach = f" and {below:,} below" if below else ""
     else:
         reach = " and everything below it" if entry.details.get("jobId") else ""
-    return f"set {{subject}} {'on' if entry.details.get('enabled') else 'off'} for {{organization}}{reach}"
+    verb = "locked" if entry.action == "flag.lock" else "set"
+    return f"{verb} {{subject}} {'on' if entry.details.get('enabled') else 'off'} for {{organization}}{reach}"
+
+
+def _reset(entry: AuditEntry) -> str:
+    """A reset of a flag, on an organization alone or with all settings below."""
+    ended = entry.details.get("settingsEnded")
+    reach = f" and ended {ended:,} settings below" if isinstance(ended, int) and ended else ""
+    return f"reset {{subject}} for {{organization}} to the inherited value{reach}"
 
 
 def _values(values: Any) -> str:
@@ -289,6 +297,8 @@ SENTENCES: Mapping[str, str | Callable[[AuditEntry], str]] = {
     "flag.create": "created {subject}",
     "flag.purge": "began to purge {subject}",
     "flag.purged": "purged {subject}, with its flag states and changes",
+    "flag.lock": _set,
+    "flag.reset": _reset,
     "flag.set": _set,
     "flag.update": _updated,
     "flags.recalculated": _recalculated,

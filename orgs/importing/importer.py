@@ -73,7 +73,7 @@ def import_organizations(
 ) -> ImportReport:
     """Create, rename and move organizations until they are as the file says; leave all other organizations unchanged.
 
-    A created organization takes over the flag states of its parent, and a moved organization those of its new parent.
+    A created organization inherits the flag states of its parent. A moved one carries its own settings along.
     Returns a report of the changes. A dry run changes nothing.
 
     `on_changes` is called when all changes are known and none is written; it can read them with `staging.all_changes`.

@@ -96,7 +96,7 @@ class OneOrganization(Endpoint):
     )
     @idempotent
     def patch(self, request: Request, organization: Reference) -> Response:
-        """Rename or move an organization. A moved subtree takes over the flag states of its new parent.
+        """Rename or move an organization. A moved subtree carries its own settings of flags along.
 
         202: more than TREE_INLINE_ORGANIZATIONS organizations move, so a job moves them. A new name is written at once.
         """

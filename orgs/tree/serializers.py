@@ -146,5 +146,5 @@ class PlacedOrganizationSerializer(OrganizationSerializer):
     jobs = serializers.ListField(
         child=serializers.IntegerField(),
         source="placement_jobs",
-        help_text="Jobs that write the new parent's flag states to the subtree; often none is needed.",
+        help_text="Jobs that write the inherited flag states to the subtree; often none is needed.",
     )

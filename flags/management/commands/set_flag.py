@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandError, CommandParser
 from rich.console import RenderableType
 
-from flags.states import selectors
+from flags.definitions.models import Flag
+from flags.states import planning, selectors
+from flags.states.effects import Effect
 from flags.states.selectors import EffectiveState
-from flags.states.set_flag import AcceptedChange, set_flag
+from flags.states.set_flag import AcceptedChange, check_can_be_set, set_flag
+from flags.states.setting_rules import Below
 from flagsite.core import actor
 from flagsite.core.console import terminal
 from flagsite.core.console.arguments import add_reason
@@ -36,14 +40,38 @@ class Command(OperatorCommand):
         parser.add_argument("organization", metavar="ORG", help="key or id; id:… or key:… if it is a number")
         parser.add_argument("flag", metavar="FLAG")
         parser.add_argument("value", choices=["on", "off"], metavar="on|off")
+        parser.add_argument(
+            "--below",
+            choices=[each.value for each in Below],
+            default=Below.OVERWRITE.value,
+            help="what happens to the settings below: they stay, end (the default), or do not count below a lock",
+        )
+        parser.add_argument("--here", action="store_true", help="the value counts for this organization only")
+        parser.add_argument("--plan", action="store_true", help="only say what the change would do")
         add_reason(parser)
         parser.add_argument("--wait", action="store_true", help="show progress until the job's chain has ended")
 
-    def answer(self, *, organization: str, flag: str, value: str, wait: bool, reason: str, **options: Any) -> Answer:
+    def answer(
+        self,
+        *,
+        organization: str,
+        flag: str,
+        value: str,
+        below: str,
+        here: bool,
+        plan: bool,
+        wait: bool,
+        reason: str,
+        **options: Any,
+    ) -> Answer:
+        if here and below != Below.KEEP:
+            raise CommandError("--here needs --below keep: a value for this organization only changes nothing below.")
         where = find_organization(organization)
+        if plan:
+            return _plan(where, flag, enabled=value == "on", below=Below(below), only_here=here)
         accepted = set_flag(
-            organization_id=where.pk, flag_key=flag, enabled=value == "on", requested_by=me(),
-            correlation_id=actor.current().correlation_id, reason=reason,
+            organization_id=where.pk, flag_key=flag, enabled=value == "on", below=Below(below), only_here=here,
+            requested_by=me(), correlation_id=actor.current().correlation_id, reason=reason,
         )  # fmt: skip
         if accepted.job is None:
             state = selectors.effective_state(organization=where, flag_key=flag)
@@ -63,6 +91,27 @@ class Command(OperatorCommand):
         if off is not None:
             output.append(f"Until this changes, {flag} is off for everybody: {off.detail}")
         return Answer(document, output, failed=wait and not succeeded(latest))
+
+
+def _plan(where: Organization, key: str, *, enabled: bool, below: Below, only_here: bool) -> Answer:
+    flag = check_can_be_set(key, where.pk) or Flag(key=key)
+    effect = planning.of_set(where.subtree, flag, enabled=enabled, below=below, only_here=only_here).effect
+    return Answer(asdict(effect), plan_in_words(where, effect))
+
+
+def plan_in_words(where: Organization, effect: Effect) -> list[RenderableType]:
+    """Return the lines that say what a change would do."""
+    lines: list[RenderableType] = [
+        f"{counted(effect.organizations, 'organization')} at and below {where.key} (id {where.pk}):",
+        f"{effect.changed:,} get another stored value, and {effect.unchanged:,} keep theirs.",
+    ]
+    if effect.own:
+        lines.append(f"{counted(effect.own, 'organization')} below with an own setting that counts.")
+    if effect.masked:
+        lines.append(f"{counted(effect.masked, 'organization')} below with an own setting that a lock masks.")
+    if effect.ended:
+        lines.append(f"{counted(effect.ended, 'setting')} below would end.")
+    return [*lines, "Nothing was written."]
 
 
 def _document(accepted: AcceptedChange, where: Organization) -> dict[str, Any]:

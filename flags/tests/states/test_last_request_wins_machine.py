@@ -11,12 +11,10 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import ClassVar
 
 import pytest
-from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db import connection
 from django.test import override_settings
 from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
@@ -32,12 +30,24 @@ from hypothesis.stateful import (
 from flags.definitions.models import Flag
 from flags.errors import FlagLocked
 from flags.states import propagation
-from flags.states.expected_states import Difference, differences
-from flags.states.models import FlagSetting, FlagState
-from flags.states.set_flag import AcceptedChange, reset_flag_on, set_flag
+from flags.states.models import FlagSetting
+from flags.states.set_flag import reset_flag, set_flag
 from flags.states.setting_rules import Below
 from flags.tests.states import faults
-from flags.tests.states.naive import Decision, Holds, NaiveModel
+from flags.tests.states.machine_data import (
+    DAMAGE,
+    LONG_AGO,
+    MOST_ORGANIZATIONS,
+    all_differences,
+    begin_anew,
+    last_number,
+    put_first,
+    retryable,
+    rows,
+    set_only,
+    without,
+)
+from flags.tests.states.naive import Decision, NaiveModel
 from flags.tests.states.stepping import SteppedWorker, pause_before_chunks
 from jobs.engine import rescuer, stop_request
 from jobs.engine.chains import chain_of
@@ -46,45 +56,10 @@ from jobs.engine.states import OPEN, Status
 from jobs.errors import NotRetryable
 from jobs.operations import job_operations
 from jobs.operations.enqueue import enqueue
-from jobs.operations.selection import Selection
 from orgs.errors import MoveUnderOwnDescendant
-from orgs.tree import integrity, locks, tree_operations
+from orgs.tree import integrity, tree_operations
 from orgs.tree.models import Organization
 
-MOST_ORGANIZATIONS = 10
-TABLES = (
-    "test_refused",
-    "flags_change",
-    "flags_flagsetting",
-    "flags_flagstate",
-    "jobs_jobfailure",
-    "jobs_job",
-    "orgs_organization",
-)
-TREES = """
-INSERT INTO orgs_organization (name, key, parent_id, tree_id, lft, rght, level, descendant_count)
-VALUES ('a', 'a', NULL, 1, 1, 10, 0, 4), ('x', 'x', NULL, 2, 1, 6, 0, 2);
-INSERT INTO orgs_organization (name, key, parent_id, tree_id, lft, rght, level, descendant_count)
-SELECT child.name, child.name, parent.id, child.tree, child.lft, child.rght, 1, child.below
-  FROM (VALUES ('b', 'a', 1, 2, 7, 2), ('e', 'a', 1, 8, 9, 0), ('y', 'x', 2, 2, 5, 1))
-       child(name, above, tree, lft, rght, below)
-  JOIN orgs_organization parent ON parent.name = child.above ORDER BY 1;
-INSERT INTO orgs_organization (name, key, parent_id, tree_id, lft, rght, level, descendant_count)
-SELECT child.name, child.name, parent.id, child.tree, child.lft, child.rght, 2, 0
-  FROM (VALUES ('c', 'b', 1, 3, 4), ('d', 'b', 1, 5, 6), ('z', 'y', 2, 3, 4)) child(name, above, tree, lft, rght)
-  JOIN orgs_organization parent ON parent.name = child.above ORDER BY 1;
-"""
-"""a with b (c, d) and e; x with y (z)."""
-DAMAGE = """
-DELETE FROM flags_flagstate WHERE (organization_id + flag_id) % 4 = 0;
-UPDATE flags_flagstate SET enabled = NOT enabled WHERE (organization_id + flag_id) % 4 = 1;
-UPDATE flags_flagstate SET source_id = 0, change_number = change_number + 1000000
- WHERE (organization_id + flag_id) % 4 = 2;
-INSERT INTO flags_flagstate (organization_id, flag_id, enabled, source_id, change_number, updated_at)
-SELECT organization.id, flag.id, true, organization.id, 1000000, now()
-  FROM orgs_organization organization CROSS JOIN flags_flag flag ON CONFLICT DO NOTHING;
-"""
-LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 which = st.integers(0, MOST_ORGANIZATIONS - 1)
 worker = st.sampled_from([0, 1])
 
@@ -102,7 +77,7 @@ class Machine(RuleBasedStateMachine):
         self.inline_rows = override_settings(FLAGS_INLINE_ROWS=inline_rows)
         self.inline_rows.enable()
         propagation.MIN_CHUNK_SIZE = chunk
-        _begin_anew(retries)
+        begin_anew(retries)
         self.names = dict(Organization.objects.values_list("pk", "name"))
         self.model = NaiveModel()
         for organization in Organization.objects.order_by("id"):
@@ -132,7 +107,7 @@ class Machine(RuleBasedStateMachine):
         before = self.model.parents[organization]
         tree_operations.move(organization_id=organization, parent_id=parent)
         if parent != before:
-            self.model.move(organization, parent, number=_last_number())
+            self.model.move(organization, parent, number=last_number())
 
     @precondition(lambda self: len(self.model.parents) > MOST_ORGANIZATIONS / 2)
     @rule(what=which)
@@ -173,20 +148,20 @@ class Machine(RuleBasedStateMachine):
         note(f"reset {key} on {self._name(organization)}{' and below' if subtree else ''}")
         if self.model.is_locked_above(organization, flag.pk):
             with pytest.raises(FlagLocked):
-                _reset(organization, key, subtree=subtree)
+                reset_flag(organization_id=organization, flag_key=key, subtree=subtree)
             return
         is_there = self.model.is_set_at_or_below if subtree else self.model.is_set
         expected = is_there(organization, flag.pk)
-        accepted = _reset(organization, key, subtree=subtree)
+        accepted = reset_flag(organization_id=organization, flag_key=key, subtree=subtree)
         assert (accepted is not None) == expected
         if accepted is not None:
             self.model.reset(organization, flag.pk, number=accepted.change.number, subtree=subtree)
 
-    @precondition(lambda self: _retryable().exists())
+    @precondition(lambda self: retryable().exists())
     @rule(job=which)
     def retry(self, job: int) -> None:
         """Somebody asks for another round of a chain that has ended badly."""
-        jobs = list(_retryable())
+        jobs = list(retryable())
         note(f"retry job {jobs[job % len(jobs)].pk}")
         with suppress(NotRetryable):
             job_operations.retry(job_id=jobs[job % len(jobs)].pk, by="somebody")
@@ -198,7 +173,7 @@ class Machine(RuleBasedStateMachine):
     def work(self, who: int, job: int, chunks: int) -> None:
         """A worker goes on, or takes any job that waits; one that finds none was woken once too often."""
         if not self.workers[who].busy:
-            _put_first(job)
+            put_first(job)
             self.workers[who].start()
         self.workers[who].step(chunks)
         note(f"worker {who} takes job {job} of those that wait, unless it has one, and writes {chunks} chunks")
@@ -244,7 +219,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def no_row_is_ahead_of_the_requests(self) -> None:
         values = self.model.values
-        for organization, states in _rows().items():
+        for organization, states in rows().items():
             for flag, row in states.items():
                 meant = values[organization][flag]
                 assert row.number <= meant.number
@@ -262,7 +237,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def a_recalculation_finds_nothing_to_mend(self) -> None:
         """At no moment, whatever waits or has failed, do the changes say something else than the rows."""
-        assert [each for each in _differences() if not each.undecided] == []
+        assert [each for each in all_differences() if not each.undecided] == []
 
     @invariant()
     def each_attempt_tells_how_the_work_stands(self) -> None:
@@ -282,7 +257,7 @@ class Machine(RuleBasedStateMachine):
             if not self._retry_what_failed():
                 break
         assert not Job.objects.filter(status__in=[*OPEN, Status.RETRYING]).exists()
-        assert _set_only(_rows()) == _set_only(self.model.values), (
+        assert set_only(rows()) == set_only(self.model.values), (
             "the rows are not what the requests give one after another"
         )
         assert integrity.find_problems().sound
@@ -293,17 +268,17 @@ class Machine(RuleBasedStateMachine):
 
         Nobody can tell the rows of changes whose job never came to an end, because its organization was deleted.
         """
-        assert _differences() == []
-        before = _rows()
+        assert all_differences() == []
+        before = rows()
         with connection.cursor() as cursor:
             cursor.execute(DAMAGE)
         enqueue(kind="recalculation")
         Job.objects.filter(status=Status.PENDING).update(run_at=LONG_AGO)
         self._run_what_waits()
-        undecided = {(each.organization_id, each.flag_id) for each in _differences() if each.undecided == "open"}
-        assert len(undecided) == len(_differences())
-        assert not undecided or _retryable().exists()
-        assert _without(undecided, _set_only(_rows())) == _without(undecided, _set_only(before))
+        undecided = {(each.organization_id, each.flag_id) for each in all_differences() if each.undecided == "open"}
+        assert len(undecided) == len(all_differences())
+        assert not undecided or retryable().exists()
+        assert without(undecided, set_only(rows())) == without(undecided, set_only(before))
 
     def teardown(self) -> None:
         try:
@@ -316,14 +291,14 @@ class Machine(RuleBasedStateMachine):
 
     def _run_what_waits(self) -> None:
         while Job.objects.filter(status=Status.PENDING).exists():
-            _put_first(0)
+            put_first(0)
             self.workers[0].start()
             self.workers[0].finish()
 
     def _retry_what_failed(self) -> bool:
         """Ask for a new round of every chain that has left somebody behind; returns whether there was one."""
         retried = False
-        for root in _retryable().filter(organization__in=list(self.model.parents)):
+        for root in retryable().filter(organization__in=list(self.model.parents)):
             with suppress(NotRetryable):
                 job_operations.retry(job_id=root.pk, by="somebody")
                 retried = True
@@ -335,70 +310,6 @@ class Machine(RuleBasedStateMachine):
 
     def _name(self, organization: int | None) -> str:
         return "nothing" if organization is None else self.names[organization]
-
-
-def _begin_anew(retries: int) -> None:
-    with transaction.atomic(), connection.cursor() as cursor:
-        locks.lock_all_trees_for_writing()
-        for table in TABLES:
-            cursor.execute(f"DELETE FROM {table}")
-        cursor.execute(TREES)
-        cursor.execute("UPDATE jobs_queue SET max_retries = %s", [retries])
-
-
-def _retryable() -> QuerySet[Job]:
-    """The latest attempts of chains that may have left somebody behind."""
-    return Selection().failed().order_by("id")
-
-
-def _rows() -> dict[int, dict[int, Holds]]:
-    found: dict[int, dict[int, Holds]] = {}
-    for row in FlagState.objects.all():
-        found.setdefault(row.organization_id, {})[row.flag_id] = Holds(
-            row.enabled, row.source_id, row.change_number, row.locked
-        )
-    return found
-
-
-def _set_only(rows: dict[int, dict[int, Holds]]) -> dict[int, dict[int, Holds]]:
-    """The rows that have a value: one without is as good as none."""
-    found = {
-        organization: {flag: row for flag, row in states.items() if row.enabled is not None}
-        for organization, states in rows.items()
-    }
-    return {organization: states for organization, states in found.items() if states}
-
-
-def _reset(organization_id: int, key: str, *, subtree: bool) -> AcceptedChange | None:
-    with transaction.atomic():
-        locks.lock_trees_for_reading(organization_id)
-        organization = Organization.objects.get(pk=organization_id)
-        return reset_flag_on(organization, flag_key=key, subtree=subtree)
-
-
-def _differences() -> list[Difference]:
-    return differences(
-        list(Organization.objects.values_list("pk", flat=True)), list(Flag.objects.values_list("pk", flat=True))
-    )
-
-
-def _without(left_out: set[tuple[int, int]], rows: dict[int, dict[int, Holds]]) -> dict[tuple[int, int], Holds]:
-    every = {(organization, flag): row for organization, states in rows.items() for flag, row in states.items()}
-    return {place: row for place, row in every.items() if place not in left_out}
-
-
-def _last_number() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT last_value FROM flags_change_number")
-        return int(cursor.fetchone()[0])
-
-
-def _put_first(which: int) -> None:
-    """Make every waiting job due, and one of them the first."""
-    waiting = Job.objects.filter(status=Status.PENDING).order_by("id")
-    ids = list(waiting.values_list("pk", flat=True))
-    waiting.update(run_at=LONG_AGO, priority=0)
-    waiting.filter(pk__in=ids[which % len(ids) :][:1] if ids else []).update(priority=1)
 
 
 @pytest.fixture

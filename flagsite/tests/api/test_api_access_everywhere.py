@@ -82,6 +82,8 @@ ROLES = {
     "organizations/<organization:organization>/ancestors": "GET reader",
     "organizations/<organization:organization>/descendants": "GET reader",
     "organizations/<organization:organization>/flags": "GET reader",
+    "v1/organizations/<organization:organization>/flags/<str:featureFlagName>": "GET reader PUT editor DELETE editor",
+    "v1/organizations/<organization:organization>/flags/<str:featureFlagName>/plan": "POST reader",
     "v1/access-keys": "GET admin POST admin",
     "v1/access-keys/<str:prefix>": "GET admin",
     "v1/access-keys/<str:prefix>/rotate": "POST admin",
