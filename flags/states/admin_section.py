@@ -217,7 +217,7 @@ def _preview_context(caller: Caller, organization: Organization, values: dict[st
 def _set(
     admin: Any, request: HttpRequest, caller: Caller, organization: Organization, values: dict[str, Any]
 ) -> HttpResponse:
-    deed = {
+    request_of_change = {
         "flag_key": values["flag"], "requested_by": caller.name, "correlation_id": current().correlation_id,
         "reason": values["reason"],
     }  # fmt: skip
@@ -225,9 +225,11 @@ def _set(
     accepted: AcceptedChange | None
     with locks_named_for(caller), hold_visible_organization(caller, organization.pk) as held:
         if values["enabled"] is None:
-            accepted = reset_flag_on(held, subtree=below is Below.OVERWRITE, **deed)
+            accepted = reset_flag_on(held, subtree=below is Below.OVERWRITE, **request_of_change)
         else:
-            accepted = set_flag_on(held, enabled=values["enabled"], below=below, may_define=may_define(caller), **deed)
+            accepted = set_flag_on(
+                held, enabled=values["enabled"], below=below, may_define=may_define(caller), **request_of_change
+            )
     _tell(admin, request, organization, values, accepted)
     return _leave(request, _address_of_effect(request, organization, values["flag"], accepted))
 

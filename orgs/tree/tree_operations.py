@@ -51,7 +51,8 @@ def rename(*, organization_id: int, name: str, reason: str = "") -> Organization
 def move(*, organization_id: int, parent_id: int | None, reason: str = "") -> Organization:
     """Move an organization and everything below it below another parent (None: make it a root).
 
-    It carries its settings of flags along, and inherits the rest from the new parent. Raises OrganizationNotFound for the organization or the parent. Raises
+    It carries its settings of flags along, and inherits the rest from the new parent. Raises OrganizationNotFound for
+    the organization or the parent. Raises
     MoveUnderOwnDescendant, or OrganizationBelowItself if damaged tree columns hide that the parent is below it.
     """
     with transaction.atomic():
