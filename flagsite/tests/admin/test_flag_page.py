@@ -119,7 +119,7 @@ def test_settings_are_listed_newest_first_with_who_and_why(
     assert looked_at(bound, page_of(), "settings=1") == ["North › Oslo oslo set off"]
 
 
-def test_a_value_that_a_set_above_has_replaced_is_no_setting_any_more_and_a_moved_one_stays(cast: Cast, flag: Flag) -> None:
+def test_a_value_that_a_set_above_has_replaced_is_no_setting_and_a_moved_one_stays(cast: Cast, flag: Flag) -> None:
     client = signed_in("viewer")
     put(cast.acme, "checkout", True)
     assert looked_at(client, page_of(), "settings=1") == ["Acme acme set on on for all 6"]
