@@ -13,7 +13,7 @@ from flags.definitions.models import Flag
 from flags.states.set_flag import set_flag
 from flagsite.core import actor
 from jobs.engine import lifecycle
-from orgs.audit import audit_log
+from orgs.audit import audit_log, selectors
 from orgs.audit.models import AuditEntry
 from orgs.tests.people import shown, signed_in
 
@@ -130,6 +130,17 @@ def test_a_plain_name_finds_entries(cast: Cast, term: str, found: list[str]) -> 
     with actor.acting("api", actor="user:ada", correlation_id="request-1"):
         audit_log.record("user.password", "user:bob")
     assert subjects({"q": term}) == found
+
+
+@pytest.mark.parametrize("few", [0, 100])
+def test_a_search_finds_the_same_entries_whether_they_are_few_or_many(
+    cast: Cast, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selectors, "MAX_FEW", few)
+    for number in range(3):
+        audit_log.record("job.retry", f"job:{number}", by="user:olga" if number else "user:ada")
+    assert subjects({"q": "olga"}) == ["job:2", "job:1"]
+    assert subjects({"q": "olga", "did": "job.cancel"}, name="vic") == []
 
 
 def test_a_plain_name_finds_nothing_outside_of_the_scope(cast: Cast) -> None:
