@@ -58,6 +58,34 @@ def test_a_switch_shows_what_it_would_change_and_its_job_reaches_everyone(
     picture(page, "organization")
 
 
+def test_an_organization_is_compared_with_another_and_its_history_is_told_in_sentences(
+    planted: Installation, sign_in: SignIn
+) -> None:
+    assert planted.post("/3/kiosk/true").status_code == 200  # creates the flag and sets it, as one operation
+    page = sign_in("vic")
+    page.goto("/admin/")
+    told = page.locator("#changes li", has_text="set kiosk on for Lisbon")
+    expect(told).to_contain_text("and 1 more")
+    told.get_by_role("link", name="Lisbon").click()
+    expect(page.locator("#flags tbody tr", has_text="kiosk")).to_contain_text("set here")
+    page.get_by_label("Compare with").fill("porto")
+    page.keyboard.press("Enter")
+    row = page.locator("#differences tbody tr", has_text="kiosk")
+    expect(row).to_contain_text("value, source, setting")
+    assert serious(page) == []
+    page.goto("/admin/orgs/auditentry/")
+    page.locator("#searchbar").fill("Lisbon")
+    page.keyboard.press("Enter")
+    entry = page.locator("#result_list tbody tr", has_text="set kiosk on for Lisbon")
+    expect(entry).to_be_visible()
+    page.goto("/admin/orgs/auditentry/?flag=kiosk")
+    expect(entry.get_by_text("created kiosk")).to_be_hidden()
+    entry.locator("summary").focus()
+    page.keyboard.press("Enter")
+    expect(entry.get_by_text("created kiosk")).to_be_visible()
+    assert serious(page) == []
+
+
 def test_an_administrator_moves_with_a_look_ahead(planted: Installation, sign_in: SignIn) -> None:
     page = sign_in("ada")
     page.goto(f"{TREE}2/change/")
