@@ -124,6 +124,8 @@ def _sources(flags: Iterable[FlagHere], caller: Caller) -> Callable[[FlagHere], 
         source_id = here.state.source_organization_id
         if source_id is None:
             return ShownFlag(here, "default of the flag", None)
+        if source_id == here.state.organization_id:
+            return ShownFlag(here, "the organization itself", None)
         return (
             ShownFlag(here, " › ".join(paths[source_id]), source_id)
             if source_id in paths

@@ -1,13 +1,14 @@
 """Audit entries as plain sentences: "olga set express-pay off for Nordlys Norge and everything below it: till broken".
 
 Each action has one entry in `SENTENCES`: what comes after the actor. A field in braces stands for a part of the
-sentence: `{subject}`, `{organization}`, or a function of `FIELDS`. All other fields are details of the entry.
+sentence: `{subject}`, `{organization}`, `{flag}`, `{renamed}` (an organization by its new name) or the id of a parent
+(`PARENTS`). All other fields are details of the entry.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from string import Formatter
 from typing import Any
 
@@ -112,6 +113,9 @@ def _filled(template: str, entry: AuditEntry, places: Places) -> list[Part]:
         parts += [Part(words)] if words else []
         if field == "subject":
             parts.append(subject(entry, places))
+        elif field == "renamed":
+            named = places.part(entry.organization_id, otherwise=_text(entry.details.get("after")))
+            parts.append(replace(named, text=_text(entry.details.get("after"))))
         elif field == "organization":
             parts.append(places.part(entry.organization_id))
         elif field == "flag":
@@ -131,6 +135,8 @@ PARENTS = {"before", "after", "parentId"}
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
+    if isinstance(value, float):
+        return f"{value:g}"
     text = f"{value:,}" if isinstance(value, int) else "none" if value in (None, "") else str(value)
     text = " ".join(text.split())
     return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]} …"
@@ -321,9 +327,7 @@ SENTENCES: Mapping[str, str | Callable[[AuditEntry], str]] = {
     "organization.create": _created,
     "organization.delete": _deleted,
     "organization.move": _moved,
-    "organization.rename": lambda entry: (
-        f"renamed {_quoted(entry.details.get('before'))} to {_quoted(entry.details.get('after'))}"
-    ),
+    "organization.rename": lambda entry: f"renamed {_quoted(entry.details.get('before'))} to {{renamed}}",
     "organizations.import": _imported,
     "organizations.import_request": lambda entry: (
         f"{'checked' if entry.details.get('dryRun') else 'began to import'} the file {{file}} ({{subject}})"

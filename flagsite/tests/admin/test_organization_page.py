@@ -111,8 +111,8 @@ def test_a_comparison_shows_what_differs_in_value_source_or_setting(cast: Cast) 
     found = flags(page, "differences")
     assert set(found) == {"of-north", "twice", "only-here"}
     assert found["of-north"] == "on Acme › North off default of the flag value, source"
-    assert found["twice"] == "on set here Acme › North › Oslo on Acme source, setting"
-    assert found["only-here"] == "off set here Acme › North › Oslo off default of the flag source, setting"
+    assert found["twice"] == "on set here the organization itself on Acme source, setting"
+    assert found["only-here"] == "off set here the organization itself off default of the flag source, setting"
 
 
 def test_a_comparison_with_itself_or_without_a_difference_says_so(cast: Cast) -> None:
@@ -131,7 +131,9 @@ def test_a_bound_person_sees_no_source_above_the_scope(cast: Cast) -> None:
     put(cast.acme, "checkout", True)
     put(cast.oslo, "checkout", False)
     page = shown(signed_in("viewer", bound_to=cast.north).get(address(cast.oslo), {"with": "bergen"}))
-    assert flags(page, "differences") == {"checkout": "off set here North › Oslo on an ancestor value, source, setting"}
+    assert flags(page, "differences") == {
+        "checkout": "off set here the organization itself on an ancestor value, source, setting"
+    }
 
 
 def test_a_setting_that_is_not_the_source_is_marked(cast: Cast) -> None:
