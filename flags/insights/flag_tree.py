@@ -35,7 +35,8 @@ SETTINGS_SHOWN = 50
 SETTINGS = """
 SELECT setting.organization_id, setting.number FROM flags_flagsetting setting
   JOIN orgs_organization organization ON organization.id = setting.organization_id
- WHERE setting.flag_id = %(flag)s AND setting.kind <> 'none' AND setting.number < %(before)s AND {which}
+ WHERE setting.flag_id = %(flag)s AND (setting.kind <> 'none' OR setting.exempt_from_id IS NOT NULL)
+   AND setting.number < %(before)s AND {which}
  ORDER BY setting.number DESC LIMIT %(limit)s
 """
 
@@ -77,9 +78,25 @@ class Node:
         return self.setting is None or (self.state is not None and self.state.change_number >= self.setting.number)
 
     @property
+    def notes(self) -> list[str]:
+        """What people have to know of the setting and of the value beside the label."""
+        setting, notes = self.setting, []
+        if setting is not None:
+            notes += ["here only"] if setting.only_here else []
+            notes += [f"until {setting.expires_at:%Y-%m-%d %H:%M} UTC"] if setting.expires_at else []
+            notes += ["exempt from a lock above"] if setting.exempt_from_id else []
+            notes += [f"exempt until {setting.exempt_until:%Y-%m-%d %H:%M} UTC"] if setting.exempt_until else []
+            notes += [] if self.is_written else ["on its way"]
+        if self.state is not None and self.state.locked and self.state.source_id != self.organization.pk:
+            notes.append("locked above, so it does not count" if self.is_masked else "locked above")
+        elif self.is_masked:
+            notes.append("decided above")
+        return notes
+
+    @property
     def is_masked(self) -> bool:
         """Whether a decision above the organization keeps its setting from taking effect."""
-        if self.setting is None or self.state is None or not self.is_written:
+        if self.setting is None or self.setting.enabled is None or self.state is None or not self.is_written:
             return False
         return self.state.source_id not in (self.organization.pk, self.setting.kept_from_id)
 
@@ -191,7 +208,9 @@ def _nodes(
         return []
     settings = {
         setting.organization_id: setting
-        for setting in FlagSetting.objects.filter(flag=flag, organization_id__in=ids).exclude(kind="none")
+        for setting in FlagSetting.objects.filter(flag=flag, organization_id__in=ids).exclude(
+            kind="none", exempt_from=None
+        )
     }
     states = {state.organization_id: state for state in FlagState.objects.filter(flag=flag, organization_id__in=ids)}
     counted = adoption.shares(flag, organizations) if is_counted else []

@@ -18,6 +18,7 @@ LABELS = {
     ("set", False): SettingLabel("set off", "set-off"),
     ("lock", True): SettingLabel("locked on", "set-on"),
     ("lock", False): SettingLabel("locked off", "set-off"),
+    ("none", False): SettingLabel("exempt", "exempt"),  # without an exemption, such a setting is not shown
 }
 
 

@@ -15,13 +15,14 @@ from flags.definitions.models import Flag
 from flags.insights import adoption, flag_tree
 from flags.insights.models import FlagUseDay
 from flags.schedules.models import FlagSchedule
-from flags.states.models import FlagState
+from flags.states.models import FlagSetting, FlagState
 from flags.states.set_flag import set_flag
 from flags.tests.schedules.plans import planned
 from flagsite.tests.admin.values import mark, put
 from jobs.engine import runner
 from orgs.tests.people import shown, signed_in
 from orgs.tree import browser, tree_operations
+from orgs.tree.models import Organization
 
 pytestmark = pytest.mark.django_db
 TAGS = re.compile(r"<[^>]*>")
@@ -165,6 +166,55 @@ def test_a_flag_is_set_from_its_tree_after_a_preview_and_the_tree_shows_it(cast:
         pass
     assert looked_at(client, page_of(), f"below={cast.north.pk}")[0] == "North north set off off for all 3"
     assert "till broken" in shown(client.get(f"{page_of()}?settings=1"))
+
+
+def deed(client: Client, organization: Organization, **values: str) -> None:
+    """Do something about the flag on an organization from the flag's page, and let its job end."""
+    form = f"{LIST}set/{organization.pk}/?flag=checkout&to=flag"
+    values = {"flag": "checkout", **values}
+    answer = client.post(form, values | {"shown": mark(shown(client.post(form, values)))})
+    assert answer.status_code == 302
+    while runner.run_next("propagation"):
+        pass
+
+
+def test_the_tree_shows_a_lock_what_it_masks_and_what_a_reset_brings_back(cast: Cast, flag: Flag) -> None:
+    client = signed_in("operator")
+    put(cast.oslo, "checkout", True)
+    deed(client, cast.north, enabled="false", below="lock", reason="till broken")
+    assert looked_at(client, page_of(), f"below={cast.north.pk}") == [
+        "North north locked off off for all 3",
+        "Bergen bergen off locked above",
+        "Oslo oslo set on locked above, so it does not count",
+    ]
+    refused = f"{LIST}set/{cast.oslo.pk}/?flag=checkout&to=flag"
+    values = {"flag": "checkout", "enabled": "false", "below": "keep"}
+    assert "North (north)" in shown(client.post(refused, values))
+    deed(client, cast.north, enabled="reset", below="keep")
+    assert looked_at(client, page_of(), f"below={cast.north.pk}") == [
+        "North north on on for all 3, 1 set below",
+        "Bergen bergen on",
+        "Oslo oslo set on",
+    ]
+
+
+def test_a_setting_tells_that_it_holds_here_only_and_until_when(cast: Cast, flag: Flag) -> None:
+    until = datetime(2030, 5, 1, 12, tzinfo=UTC)
+    FlagSetting.objects.filter(organization=cast.oslo).update(only_here=True, expires_at=until)
+    assert looked_at(signed_in("viewer"), page_of(), "q=oslo") == [
+        "Acme › North › Oslo oslo set off here only, until 2030-05-01 12:00 UTC"
+    ]
+
+
+def test_an_exemption_without_a_value_is_in_the_tree_and_in_the_list(cast: Cast, flag: Flag) -> None:
+    until = datetime(2030, 5, 1, 12, tzinfo=UTC)
+    FlagSetting.objects.filter(organization=cast.oslo).update(
+        kind="none", enabled=None, exempt_from=cast.acme, exempt_until=until
+    )
+    client = signed_in("viewer")
+    line = "oslo exempt exempt from a lock above, exempt until 2030-05-01 12:00 UTC"
+    assert looked_at(client, page_of(), f"below={cast.north.pk}")[2] == f"Oslo {line}"
+    assert looked_at(client, page_of(), "settings=1")[0] == f"Acme › North › Oslo {line}"
 
 
 def test_only_who_may_set_a_flag_gets_the_links_for_it(cast: Cast, flag: Flag) -> None:

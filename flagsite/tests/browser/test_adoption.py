@@ -80,7 +80,7 @@ def test_an_operator_sets_a_flag_from_its_tree_and_sees_it_arrive(
     page.get_by_role("link", name="checkout").click()
     page.get_by_label("Search for an organization in the tree").fill("narv")
     page.get_by_role("link", name="Show in the tree Narva").click()
-    page.get_by_role("link", name="East", exact=True).click()  # of the path
+    page.get_by_role("navigation", name="Path in the tree").get_by_role("link", name="East").click()
     page.get_by_role("link", name="Set checkout on East").click()
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_label("Value")).to_be_focused()
@@ -98,6 +98,32 @@ def test_an_operator_sets_a_flag_from_its_tree_and_sees_it_arrive(
     expect(page.locator("#node-5 > summary")).to_contain_text("off for all 3", timeout=30_000)
     expect(page.locator("#under-way")).to_be_empty()
     expect(page.locator("#history-title ~ div")).to_contain_text("till broken")
+
+
+def test_an_operator_locks_a_flag_from_its_tree_and_resets_it(
+    planted: Installation, sign_in: SignIn, picture: Picture
+) -> None:
+    planted.start_worker()
+    page = sign_in("olga")
+    page.goto("/admin/flags/flag/")
+    page.get_by_role("link", name="checkout").click()
+    for value, below, button, effect in (
+        ("off", "do not count: lock the flag here", "Lock the flag", "locked off"),
+        ("as inherited", "stay", "Reset the flag", "on for 2, off for 1, 1 set below"),
+    ):
+        page.get_by_role("link", name="Set checkout on East").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Value").select_option(value)
+        dialog.get_by_label("Settings below").select_option(below)
+        dialog.get_by_role("button", name="Show the effect").click()
+        dialog.get_by_role("button", name=button).click()
+        expect(page.locator("#node-5 > summary")).to_contain_text(effect, timeout=30_000)
+        expect(page.locator("#under-way")).to_be_empty(timeout=30_000)
+        if below != "stay":
+            expect(page.get_by_text("locked above", exact=True)).to_be_visible()
+            assert serious(page) == []
+            picture(page, "locked-tree", whole=False)
+    expect(page.get_by_text("locked above", exact=True)).not_to_be_visible()
 
 
 def test_the_tree_of_a_flag_fits_a_phone(planted: Installation, sign_in: SignIn, picture: Picture) -> None:
