@@ -247,9 +247,9 @@ def _tell(
         state = effective_state(organization=organization, flag_key=values["flag"])
         text = f"{values['flag']} is {state.in_words} now in {organization.name}. {state.note}".strip()
     else:
-        does = {True: f"switches {values['flag']} on", False: f"switches {values['flag']} off"}.get(
-            values["enabled"], f"resets {values['flag']}"
-        )
+        verb = "locks" if values["below"] is Below.LOCK else "switches"
+        what = f"{values['flag']} {'on' if values['enabled'] else 'off'}"
+        does = f"resets {values['flag']}" if values["enabled"] is None else f"{verb} {what}"
         text = f"Job {accepted.job.pk} {does} in {organization.name} and everything below it."
     admin.message_user(request, text)
 

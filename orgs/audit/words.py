@@ -18,6 +18,8 @@ MAX_SHOWN = 20
 """Audit entries on the page of an organization or of a flag."""
 PARENTS = {"before": "organization.move", "after": "organization.move", "parentId": "organization.create"}
 """The details that are ids of organizations, with the action whose entries have them."""
+VALUE_ACTIONS = {"flag.set", "flag.lock", "flag.reset"}
+"""Actions that give an organization another value of a flag. Their entries have the values `before` and `enabled`."""
 UNNAMED = {"organization.rename": "name", "organization.move": "parent", "job.priority": "priority"}
 """What the values before and after are of, if the entry has no names for them."""
 
@@ -60,9 +62,11 @@ def in_words(entry: AuditEntry, names: Mapping[int, str]) -> list[str]:
     for name in _parent_fields(entry):
         details[name] = names.get(details[name], details[name]) if details[name] else "none, it is a root"
     sentences = []
-    if entry.action == "flag.set":
+    if entry.action in VALUE_ACTIONS:
         before, after = details.pop("before", None), details.pop("enabled", None)
-        sentences.append(f"{'not set' if before is None else _word(before)} → {_word(after)}")
+        sentences.append(
+            f"{'not set' if before is None else _word(before)} → {'not set' if after is None else _word(after)}"
+        )
     elif "before" in details or "after" in details:
         sentences += _differences(details.pop("before", None), details.pop("after", None), UNNAMED.get(entry.action))
     return sentences + [f"{_label(name)}: {_value(value)}" for name, value in details.items() if value is not None]

@@ -181,6 +181,9 @@ def deed(client: Client, organization: Organization, **values: str) -> None:
 def test_the_tree_shows_a_lock_what_it_masks_and_what_a_reset_brings_back(cast: Cast, flag: Flag) -> None:
     client = signed_in("operator")
     put(cast.oslo, "checkout", True)
+    plan = {"flag": "checkout", "enabled": "false", "below": "lock"}
+    planned_page = shown(client.post(f"{LIST}set/{cast.north.pk}/?flag=checkout&to=flag", plan))
+    assert "1 below North has its own setting that does not count until the lock is gone" in planned_page
     deed(client, cast.north, enabled="false", below="lock", reason="till broken")
     assert looked_at(client, page_of(), f"below={cast.north.pk}") == [
         "North north locked off off for all 3",
@@ -191,6 +194,8 @@ def test_the_tree_shows_a_lock_what_it_masks_and_what_a_reset_brings_back(cast: 
     values = {"flag": "checkout", "enabled": "false", "below": "keep"}
     assert "North (north)" in shown(client.post(refused, values))
     deed(client, cast.north, enabled="reset", below="keep")
+    history = shown(client.get(page_of())).partition('id="history-title"')[2]
+    assert history.index("off → on") < history.index("on → off")
     assert looked_at(client, page_of(), f"below={cast.north.pk}") == [
         "North north on on for all 3, 1 set below",
         "Bergen bergen on",
