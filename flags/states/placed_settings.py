@@ -80,7 +80,7 @@ def pieces_of_subtree(subtree: Subtree, flag_ids: Sequence[int]) -> dict[int, li
     The settings are read now. The caller holds the tree lock, so nobody moves an organization meanwhile.
     """
     return {
-        flag_id: pieces_of(flag_id, found.path, found.below, top_id=subtree.organization_id, start=subtree.stretch.lft)
+        flag_id: pieces_of(flag_id, found.path, found.below, top_id=subtree.organization_id, start=subtree.starts_at)
         for flag_id, found in settings_of_subtree(subtree, flag_ids).items()
     }
 

@@ -51,6 +51,11 @@ class Subtree:
         return self.tree_id == other.tree_id and self.lft <= other.lft <= self.rght
 
     @property
+    def starts_at(self) -> int:
+        """The number of the nested set with which it starts, as in `stretch_of`."""
+        return self.lft
+
+    @property
     def stretch(self) -> Stretch:
         """The same organizations as a stretch."""
         return Stretch(self.tree_id, self.lft, self.rght)
