@@ -8,6 +8,7 @@ from itertools import islice
 
 from flags.states.models import FlagSetting
 from flags.states.selectors import EffectiveState, effective_among, effective_states
+from flags.states.setting_rules import LOCK, NONE
 from orgs.tree.models import Organization
 
 MAX_FLAGS = 1_000
@@ -24,17 +25,25 @@ class FlagHere:
 
     @property
     def is_own(self) -> bool:
-        """Whether the organization's own setting decides."""
-        return self.own is not None and self.state.source_organization_id == self.state.organization_id
+        """Whether the organization's own setting decides, also one whose value a move has kept."""
+        if self.own is None or self.own.kind == NONE:
+            return False
+        return self.state.source_organization_id in (self.state.organization_id, self.own.kept_from_id)
 
     @property
     def mark(self) -> str:
         """What people have to know of the setting; empty if the value is only inherited."""
         if self.own is None:
-            return "locked above" if self.source_kind == "lock" and self.state.inherited else ""
-        if self.is_own:
-            return "locked here" if self.own.kind == "lock" else "set here"
-        return f"own setting {'on' if self.own.enabled else 'off'}, which does not count now"
+            return "locked above" if self.source_kind == LOCK and self.state.inherited else ""
+        exempt = "exempt from a lock above" if self.own.exempt_from_id else ""
+        return ", ".join(words for words in (self._own_words(self.own), exempt) if words)
+
+    def _own_words(self, own: FlagSetting) -> str:
+        if own.kind == NONE:
+            return ""
+        if not self.is_own:
+            return f"own setting {'on' if own.enabled else 'off'}, which does not count now"
+        return "locked here" if own.kind == LOCK else f"set {'only ' if own.only_here else ''}here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +71,7 @@ def flags_of(organization: Organization, states: Iterable[EffectiveState]) -> li
     places = {state.source_organization_id or 0 for state in known} | {organization.pk}
     settings = FlagSetting.objects.filter(
         organization_id__in=places, flag_id__in=[state.flag_id for state in known]
-    ).exclude(kind=FlagSetting.Kind.NONE)
+    ).exclude(kind=NONE, exempt_from=None)
     found: Mapping[tuple[int, int], FlagSetting] = {(one.organization_id, one.flag_id): one for one in settings}
     return [
         FlagHere(state, found.get((organization.pk, state.flag_id)), _kind(found, state))

@@ -169,7 +169,12 @@ def set_flag_on(
     value = DecidedValue(found.flag.pk, enabled, organization.pk, change.number, locked=kind == LOCK)
     arguments = {"enabled": enabled}
     _write(organization, change, value, arguments, correlation_id)
-    words = {"settingsBelow": below.value, "settingsEnded": ended, "onlyHere": only_here, "expiresAt": expires_at}
+    words = {
+        "settingsBelow": below.value,
+        "settingsEnded": ended,
+        "onlyHere": only_here,
+        "expiresAt": expires_at and expires_at.isoformat(),
+    }
     audit_log.record(
         "flag.lock" if kind == LOCK else "flag.set", f"flag:{flag_key}", by=requested_by,
         organization_id=organization.pk, reason=reason, before=found.before, enabled=enabled,

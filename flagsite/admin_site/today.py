@@ -1,4 +1,4 @@
-"""The top of the front page: what was changed today, what runs now, and what is killed, failing or stale.
+"""The top of the front page: what was changed today, what runs now, and what is killed, locked, failing or stale.
 
 A person who is bound to an organization sees what concerns its subtree only. Each part reads a bounded number of rows.
 """
@@ -21,6 +21,8 @@ from flags.definitions.visible_flags import visible_flags
 from flags.insights.staleness import with_staleness
 from flags.schedules.models import FlagSchedule
 from flags.schedules.selectors import schedules_of
+from flags.states.models import FlagSetting
+from flags.states.setting_rules import LOCK
 from flagsite.core.db.clock import now
 from jobs.engine.chains import jobs_of
 from jobs.engine.models import Job
@@ -31,6 +33,7 @@ from jobs.templatetags.job_formats import work
 from orgs.access.caller import Caller
 from orgs.access.live_pages import fragment
 from orgs.access.operator_admin import caller_of
+from orgs.access.visible_organizations import visible_organizations
 from orgs.audit.models import AuditEntry
 from orgs.audit.on_pages import PageEntry, by_operation
 from orgs.audit.selectors import visible_entries
@@ -89,7 +92,7 @@ def context_of(request: HttpRequest) -> dict[str, Any]:
         "changes": changes_since(caller, begin)[:MAX_CHANGES],
         "all_changes": f"{log}?{urlencode({'at_from': day, 'at_to': day})}",
         "audit_log": log,
-        "cards": [_killed(caller), _failed_jobs(caller), _failed_schedules(caller), _stale(caller)],
+        "cards": [_killed(caller), _locks(caller), _failed_jobs(caller), _failed_schedules(caller), _stale(caller)],
     }
 
 
@@ -116,6 +119,22 @@ def running_context(caller: Caller) -> dict[str, Any]:
 def _killed(caller: Caller) -> Card:
     flags = visible_flags(caller).filter(killed=True, archived=False)
     return _of_flags("killed", "Killed flags", flags, _list("flags_flag", killed__exact="1", archived__exact="0"))
+
+
+def _locks(caller: Caller) -> Card:
+    locks = FlagSetting.objects.filter(kind=LOCK, flag__archived=False)
+    if caller.organization_id is not None:
+        locks = locks.filter(organization_id__in=visible_organizations(caller).values("pk"))
+    found = list(locks.select_related("flag", "organization").order_by("-number")[: MAX_COUNTED + 1])
+    pages = (
+        (
+            f"{lock.flag.key} {'on' if lock.enabled else 'off'} for {lock.organization.name}",
+            reverse("admin:orgs_organization_change", args=[lock.organization_id]),
+        )
+        for lock in found
+    )
+    link = _list("orgs_auditentry", did="flag.lock")
+    return _card("locks", "Locks", link, pages, len(found), is_bad=False)
 
 
 def _stale(caller: Caller) -> Card:

@@ -149,13 +149,20 @@ def _quoted(value: Any) -> str:
 
 def _set(entry: AuditEntry) -> str:
     """A set of a flag. Only a set on an organization with others below it has a job."""
-    below = entry.details.get("below")
-    if isinstance(below, int):
-        reach = f" and {below:,} below" if below else ""
+    details = entry.details
+    ended = details.get("settingsEnded")
+    if details.get("onlyHere"):
+        reach = " alone"
+    elif not details.get("jobId"):
+        reach = ""
+    elif details.get("settingsBelow") == "keep":
+        reach = " and what inherits from it below"
     else:
-        reach = " and everything below it" if entry.details.get("jobId") else ""
+        reach = " and everything below it"
+    over = f", over {counted(ended, 'setting')} below" if isinstance(ended, int) and ended else ""
+    until = f" until {_quoted(_minute(details['expiresAt']))} UTC" if details.get("expiresAt") else ""
     verb = "locked" if entry.action == "flag.lock" else "set"
-    return f"{verb} {{subject}} {'on' if entry.details.get('enabled') else 'off'} for {{organization}}{reach}"
+    return f"{verb} {{subject}} {'on' if details.get('enabled') else 'off'} for {{organization}}{reach}{over}{until}"
 
 
 def _reset(entry: AuditEntry) -> str:
@@ -163,6 +170,10 @@ def _reset(entry: AuditEntry) -> str:
     ended = entry.details.get("settingsEnded")
     reach = f" and ended {ended:,} settings below" if isinstance(ended, int) and ended else ""
     return f"reset {{subject}} for {{organization}} to the inherited value{reach}"
+
+
+def _minute(moment: Any) -> str:
+    return str(moment)[:16].replace("T", " ")
 
 
 def _values(values: Any) -> str:
@@ -208,7 +219,7 @@ def _wanted(entry: AuditEntry) -> str:
 
 
 def _planned(entry: AuditEntry) -> str:
-    at = str(entry.details.get("scheduledAt", ""))[:16].replace("T", " ")
+    at = _minute(entry.details.get("scheduledAt", ""))
     again = " and again after that" if entry.details.get("cron") else ""
     verb = "planned to set" if entry.organization_id is not None else "planned to change"
     return f"{verb} {_wanted(entry)} at {_quoted(at)} UTC{again}"

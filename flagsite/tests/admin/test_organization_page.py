@@ -15,8 +15,11 @@ from flags.schedules import plan
 from flags.schedules.plan import ScheduleRequest
 from flags.states import comparison
 from flags.states.models import FlagSetting
+from flags.states.set_flag import set_flag
+from flags.states.setting_rules import Below
 from flagsite.core.db.clock import now
 from flagsite.tests.admin.values import put
+from jobs.engine import runner
 from orgs.access import access_keys
 from orgs.access.caller import Caller
 from orgs.access.models import Role
@@ -142,6 +145,24 @@ def test_a_setting_that_is_not_the_source_is_marked(cast: Cast) -> None:
     FlagSetting.objects.filter(organization=cast.oslo).update(kind="set", enabled=True)
     page = shown(signed_in("viewer").get(address(cast.oslo)))
     assert "own setting on, which does not count now" in flags(page, "flags")["checkout"]
+
+
+def test_locks_and_what_they_mask_are_marked(cast: Cast) -> None:
+    put(cast.oslo, "checkout", True)
+    until = now() + timedelta(days=1)
+    lock: dict[str, Any] = {"flag_key": "checkout", "enabled": False, "below": Below.LOCK}
+    set_flag(organization_id=cast.oslo.pk, flag_key="alone", enabled=True, only_here=True, below=Below.KEEP)
+    set_flag(organization_id=cast.north.pk, expires_at=until, **lock)
+    while runner.run_next("propagation"):
+        pass
+    viewer = signed_in("viewer")
+    oslo = flags(shown(viewer.get(address(cast.oslo))), "flags")
+    assert "off own setting on, which does not count now" in oslo["checkout"]
+    assert "set only here" in oslo["alone"]
+    assert "locked above" in flags(shown(viewer.get(address(cast.bergen))), "flags")["checkout"]
+    assert "locked here" in flags(shown(viewer.get(address(cast.north))), "flags")["checkout"]
+    history = re.sub(r"<[^>]+>", "", words(viewer.get(address(cast.north))))
+    assert f"locked checkout off for North and everything below it until {until:%Y-%m-%d %H:%M} UTC" in history
 
 
 def test_more_children_flags_and_differences_take_no_more_queries(

@@ -12,6 +12,8 @@ from conftest import Cast
 from flags.definitions import service
 from flags.definitions.models import Flag
 from flags.schedules.models import FlagSchedule
+from flags.states.set_flag import set_flag
+from flags.states.setting_rules import Below
 from flagsite.admin_site import today
 from flagsite.core import actor
 from flagsite.core.db.clock import now
@@ -122,6 +124,16 @@ def test_cards_name_what_is_killed_failing_or_stale(cast: Cast) -> None:
     assert card(page, "failed-schedules")[0] == "1"
     links = set(re.findall(r'href="([^"]*)"', page))
     assert {link: client.get(link).status_code for link in links} == dict.fromkeys(links, 200)
+
+
+def test_the_card_of_locks_names_flags_and_organizations_in_the_scope(cast: Cast) -> None:
+    for place, enabled in ((cast.north, False), (cast.rival, True)):
+        set_flag(organization_id=place.pk, flag_key="express-pay", enabled=enabled, below=Below.LOCK)
+    found = card(shown(signed_in("viewer").get(TODAY)), "locks")
+    assert found[:2] == ("2", ["express-pay on for Rival", "express-pay off for North"])
+    assert found[2] == "/admin/orgs/auditentry/?did=flag.lock"
+    bound = shown(signed_in("viewer", bound_to=cast.oslo, name="nora").get(TODAY))
+    assert card(bound, "locks")[0] == "0"
 
 
 def test_a_card_names_five_and_counts_all(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
