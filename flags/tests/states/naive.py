@@ -1,9 +1,11 @@
-"""What flags are meant to be: each request applied at once to a dictionary of settings, in the order of numbers."""
+"""The pure model of docs/conformance with change numbers: what settings and rows have to be after each request."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from flags.tests.control.model import Model
 
 
 class Holds(NamedTuple):
@@ -26,90 +28,94 @@ class Decision(NamedTuple):
 
 @dataclass(slots=True)
 class NaiveModel:
-    """Organizations by id with their parents, and the settings by organization and flag; no columns, jobs or rows."""
+    """The model, with organizations and flags by id, and the number of the last decision about each of them."""
 
-    parents: dict[int, int | None] = field(default_factory=dict)
-    settings: dict[tuple[int, int], Decision] = field(default_factory=dict)
+    pure: Model = field(default_factory=Model)
+    numbers: dict[tuple[Any, Any], int] = field(default_factory=dict)
+    """By organization and flag, also if nothing is set there any more."""
 
-    def below(self, organization: int) -> list[int]:
-        """The organization itself and all below it."""
-        return [each for each in self.parents if organization in self.line(each)]
+    @property
+    def parents(self) -> dict[Any, Any]:
+        """The parent of each organization."""
+        return self.pure.parents
 
-    def line(self, organization: int | None) -> list[int]:
+    @property
+    def settings(self) -> dict[tuple[int, int], Decision]:
+        """All decisions, by organization and flag, also those that have ended."""
+        found = {}
+        for place, number in self.numbers.items():
+            own = self.pure.settings.get(place)
+            found[place] = Decision(own.kind, own.value, number, own.reach == "here") if own else _ended(number)
+        return found
+
+    def line(self, organization: int | None) -> list[Any]:
         """The organization itself and all above it."""
-        return [] if organization is None else [organization, *self.line(self.parents[organization])]
+        return [] if organization is None else self.pure.path(organization)[::-1]
 
     def value(self, organization: int, flag: int) -> Holds | None:
         """What holds for an organization; None if nobody has ever decided about the flag there or above."""
-        decisions = [(place, self.settings.get((place, flag))) for place in self.line(organization)]
-        found = [(place, one) for place, one in decisions if one is not None]
-        if not found:
-            return None
-        number = max(one.number for _, one in found)
-        for place, one in reversed(found):
-            if one.kind == "lock":
-                return Holds(one.enabled, place, number, True)
-        for place, one in found:
-            if one.kind == "set" and (place == organization or not one.only_here):
-                return Holds(one.enabled, place, number)
-        return Holds(None, None, number)
+        numbers = [self.numbers[each, flag] for each in self.line(organization) if (each, flag) in self.numbers]
+        answer = self.pure.answer(organization, flag)
+        source: Any = answer.source
+        return Holds(answer.value, source, max(numbers), answer.reason == "lock") if numbers else None
 
     @property
     def values(self) -> dict[int, dict[int, Holds]]:
-        """What holds, by organization and flag, where something is set."""
-        flags = sorted({flag for _, flag in self.settings})
+        """What holds, by organization and flag, where something is decided."""
+        flags = sorted({flag for _, flag in self.numbers})
         found = {each: {flag: self.value(each, flag) for flag in flags} for each in self.parents}
         return {
             each: {flag: held for flag, held in values.items() if held is not None} for each, values in found.items()
         }
 
     def is_locked_above(self, organization: int, flag: int) -> bool:
-        """Whether somebody above has locked the flag."""
-        above = self.line(organization)[1:]
-        return any(self.settings.get((each, flag), Decision("none", None, 0)).kind == "lock" for each in above)
+        """Whether a lock above keeps the organization from setting the flag."""
+        return self.pure.lock(organization, flag) not in {None, organization}
 
     def create(self, organization: int, parent: int | None) -> None:
         """A new organization has no settings."""
-        self.parents[organization] = parent
+        self.pure.create(organization, parent)
 
     def set(self, organization: int, flag: int, *, enabled: bool, number: int, below: str, only_here: bool) -> None:
         """A new setting; what is below stays, or ends."""
-        kind = "lock" if below == "lock" else "set"
         if below == "overwrite":
-            self.end_below(organization, flag, number)
-        self.settings[organization, flag] = Decision(kind, enabled, number, only_here)
+            self._end_at_and_below(organization, flag, number)
+        self.pure.set(organization, flag, enabled, below=below, reach="here" if only_here else "below")
+        self.numbers[organization, flag] = number
 
     def reset(self, organization: int, flag: int, *, number: int, subtree: bool) -> None:
         """The setting ends, and perhaps those below."""
         if subtree:
-            self.end_below(organization, flag, number)
-        self.settings[organization, flag] = Decision("none", None, number)
-
-    def end_below(self, organization: int, flag: int, number: int) -> None:
-        """All settings below end."""
-        for each in self.below(organization):
-            if self.settings.get((each, flag), Decision("none", None, 0)).kind != "none":
-                self.settings[each, flag] = Decision("none", None, number)
+            self._end_at_and_below(organization, flag, number)
+        self.pure.reset(organization, flag, subtree=subtree)
+        self.numbers[organization, flag] = number
 
     def is_set_at_or_below(self, organization: int, flag: int) -> bool:
         """Whether a reset of the subtree would end something."""
-        return any(self.is_set(each, flag) for each in self.below(organization))
+        return any(self.is_set(each, flag) for each in self.pure.subtree(organization))
 
     def is_set(self, organization: int, flag: int) -> bool:
         """Whether the organization has a setting of its own."""
-        return self.settings.get((organization, flag), Decision("none", None, 0)).kind != "none"
+        return (organization, flag) in self.pure.settings
 
     def move(self, organization: int, parent: int | None, *, number: int) -> None:
-        """The settings go along; the moved one gets a number for each flag of the former and the new place."""
+        """The moved organization gets a number for each flag that was decided above the former or the new place."""
         above = {*self.line(self.parents[organization]), *self.line(parent)}
-        self.parents[organization] = parent
-        for flag in {flag for place, flag in self.settings if place in above}:
-            own = self.settings.get((organization, flag), Decision("none", None, 0))
-            self.settings[organization, flag] = own._replace(number=number)
+        self.pure.move(organization, parent)
+        for flag in {flag for place, flag in self.numbers if place in above}:
+            self.numbers[organization, flag] = number
 
     def delete(self, organization: int) -> None:
         """Nothing is left of it and of what is below."""
-        for each in self.below(organization):
-            del self.parents[each]
-            for place in [place for place in self.settings if place[0] == each]:
-                del self.settings[place]
+        self.pure.delete(organization, subtree=True)
+        self.numbers = {place: number for place, number in self.numbers.items() if place[0] in self.parents}
+
+    def _end_at_and_below(self, organization: int, flag: int, number: int) -> None:
+        """Give the settings that end the number of the change that ends them."""
+        for each in self.pure.subtree(organization):
+            if self.is_set(each, flag):
+                self.numbers[each, flag] = number
+
+
+def _ended(number: int) -> Decision:
+    return Decision("none", None, number)

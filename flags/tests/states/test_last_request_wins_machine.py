@@ -33,6 +33,7 @@ from flags.states import propagation
 from flags.states.models import FlagSetting
 from flags.states.set_flag import reset_flag, set_flag
 from flags.states.setting_rules import Below
+from flags.tests.serving.hearing import Hearing
 from flags.tests.states import faults
 from flags.tests.states.machine_data import (
     DAMAGE,
@@ -78,6 +79,7 @@ class Machine(RuleBasedStateMachine):
         self.inline_rows.enable()
         propagation.MIN_CHUNK_SIZE = chunk
         begin_anew(retries)
+        self.hearing = Hearing()
         self.names = dict(Organization.objects.values_list("pk", "name"))
         self.model = NaiveModel()
         for organization in Organization.objects.order_by("id"):
@@ -235,6 +237,15 @@ class Machine(RuleBasedStateMachine):
         assert settings == self.model.settings
 
     @invariant()
+    def a_process_that_listens_knows_every_row(self) -> None:
+        """An organization that has no row yet may be answered with those above it, as they were at some time."""
+        self.hearing.catch_up()
+        for organization, states in rows().items():
+            known = self.hearing.states(organization)
+            for flag, row in states.items():
+                assert known.get(flag) == (None if row.enabled is None else row)
+
+    @invariant()
     def a_recalculation_finds_nothing_to_mend(self) -> None:
         """At no moment, whatever waits or has failed, do the changes say something else than the rows."""
         assert [each for each in all_differences() if not each.undecided] == []
@@ -285,6 +296,7 @@ class Machine(RuleBasedStateMachine):
             if sys.exc_info()[1] is None:
                 self.everything_ends()
         finally:
+            self.hearing.close()
             self.inline_rows.disable()
             for each in self.workers:
                 each.kill()
