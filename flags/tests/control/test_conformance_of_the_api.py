@@ -9,6 +9,10 @@ import pytest
 from django.test import override_settings
 from django.urls import Resolver404, resolve
 
+from flags.definitions.models import Flag
+from flags.evaluation.context_loader import load_context
+from flags.states.planning import of_reset, of_set
+from flags.states.setting_rules import Below
 from flags.tests.control.cases import CASES
 from flags.tests.control.planting import plant, stored_values
 from jobs.engine import runner
@@ -50,6 +54,7 @@ class Runner:
     def carry_out(self, step: dict[str, Any]) -> None:
         """Send the request of a step, and compare the answer and the number of changed values."""
         before, there_before = stored_values(), _ids()
+        planned = _planned(step) if not self.work and step["do"] in {"set", "reset"} else None
         response = self._send(step)
         answer = "accepted" if response.status_code in {200, 201, 202, 204} else kind_of(response)
         assert answer == step["answer"], (step, response.content)
@@ -59,9 +64,11 @@ class Runner:
         after, there = stored_values(), there_before & _ids()
         changed = {place for place in before.keys() | after.keys() if before.get(place) != after.get(place)}
         assert sum(organization in there for organization, _ in changed) == step["changes"], step
+        if planned is not None and answer == "accepted":  # it counts with the flag's default where nothing is set
+            assert planned == sum(bool(before.get(each)) != bool(after.get(each)) for each in changed), step
 
     def ask(self, question: dict[str, Any]) -> None:
-        """Compare what the API says of a flag and an organization."""
+        """Compare what the API says of a flag and an organization, and what evaluations read."""
         if self.work:
             run_jobs(self.work)
         address = f"/v1/organizations/key:{question['organization']}/flags/{question['flag']}"
@@ -72,6 +79,7 @@ class Runner:
         assert (answer["value"], source, _reason(answer)) == (
             question["value"], question["source"], question["reason"],
         ), (question, answer)  # fmt: skip
+        assert _evaluated(question) == (question["value"], source, question["reason"] == "lock"), question
         assert answer["inherited"] == (source not in {None, question["organization"]})
         if "masked" in question:
             assert answer["masked"]["settings"] == question["masked"], (question, answer)
@@ -93,6 +101,25 @@ class Runner:
             "delete": ("DELETE", f"/organizations/key:{key}{subtree}", None),
         }[do]
         return self.api.send(method, path, content)
+
+
+def _planned(step: dict[str, Any]) -> int:
+    """How many values the plan of a step says that it changes."""
+    subtree = Organization.objects.get(key=step["organization"]).subtree
+    flag = Flag.objects.filter(key=step["flag"]).first() or Flag(key=step["flag"])
+    if step["do"] == "reset":
+        return of_reset(subtree, flag, below=step.get("subtree", False)).effect.changed
+    below, only_here = Below(step.get("below", "keep")), step.get("reach") == "here"
+    return of_set(subtree, flag, enabled=step["value"], below=below, only_here=only_here).effect.changed
+
+
+def _evaluated(question: dict[str, Any]) -> tuple[bool | None, str | None, bool]:
+    """The value that evaluations read, with its source, and whether it is locked."""
+    organization, flag = Organization.objects.get(key=question["organization"]), Flag.objects.get(key=question["flag"])
+    state = load_context(organization.pk).states.get(flag.pk)
+    if state is None:
+        return None, None, False
+    return state.enabled, Organization.objects.get(pk=state.source_id).key, state.locked
 
 
 def _ids() -> set[int]:
