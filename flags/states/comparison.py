@@ -42,7 +42,8 @@ class FlagHere:
         if own.kind == NONE:
             return ""
         if not self.is_own:
-            return f"own setting {'on' if own.enabled else 'off'}, which does not count now"
+            why = "masked by a lock above" if self.source_kind == LOCK else "which does not count now"
+            return f"own setting {'on' if own.enabled else 'off'}, {why}"
         return "locked here" if own.kind == LOCK else f"set {'only ' if own.only_here else ''}here"
 
 

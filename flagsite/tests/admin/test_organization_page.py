@@ -157,7 +157,7 @@ def test_locks_and_what_they_mask_are_marked(cast: Cast) -> None:
         pass
     viewer = signed_in("viewer")
     oslo = flags(shown(viewer.get(address(cast.oslo))), "flags")
-    assert "off own setting on, which does not count now" in oslo["checkout"]
+    assert "off own setting on, masked by a lock above" in oslo["checkout"]
     assert "set only here" in oslo["alone"]
     assert "locked above" in flags(shown(viewer.get(address(cast.bergen))), "flags")["checkout"]
     assert "locked here" in flags(shown(viewer.get(address(cast.north))), "flags")["checkout"]
