@@ -61,6 +61,10 @@ class FlagLocked(FlagsiteError):
     """The id of the organization with the lock."""
 
 
+class FlagNotLocked(FlagsiteError):
+    """No lock above holds for the organization, so there is nothing to exempt it from."""
+
+
 class PlanStale(FlagsiteError):
     """The plan is out of date: something that it depends on has changed."""
 

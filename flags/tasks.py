@@ -6,12 +6,19 @@ from celery import shared_task
 
 from flags.insights import adoption_counts, stale_events, usage_store
 from flags.schedules import due
+from flags.states import expiry
 
 
 @shared_task(name="flags.apply_schedules")
 def apply_schedules() -> None:
     """Apply the scheduled changes that are due. Beat sends this task every five seconds."""
     due.apply_due()
+
+
+@shared_task(name="flags.end_expired_settings")
+def end_expired_settings() -> None:
+    """End the settings and exemptions whose time has come. Beat sends this task every ten seconds."""
+    expiry.end_expired()
 
 
 @shared_task(name="flags.move_uses")

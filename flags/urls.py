@@ -10,7 +10,7 @@ from flags.insights.api import AdoptionOfFlag
 from flags.schedules.api import CancelSchedule, OneSchedule, RetrySchedule, Schedules
 from flags.serving.operator_invalidation_api import InvalidateCache
 from flags.states.api import OneState, SetFlag, StatesOfOrganization
-from flags.states.setting_api import PlanOfSetting, SettingOfOrganization
+from flags.states.setting_api import ExemptionOfOrganization, PlanOfSetting, SettingOfOrganization
 from flags.statistics.api import AllStatistics, OneStatistic
 from flagsite.core.api import path_converters  # noqa: F401 - registers <id:…>
 from orgs.tree import path_converters as organization_converters  # noqa: F401 - registers <organization:…>
@@ -36,6 +36,11 @@ urlpatterns = [
         "v1/organizations/<organization:organization>/flags/<str:featureFlagName>/plan",
         PlanOfSetting.as_view(),
         name="plan-setting",
+    ),
+    path(
+        "v1/organizations/<organization:organization>/flags/<str:featureFlagName>/exemption",
+        ExemptionOfOrganization.as_view(),
+        name="exemption",
     ),
     path("organizations/<organization:organization>/flags", StatesOfOrganization.as_view(), name="flags"),
     path("internal/cache/invalidate", InvalidateCache.as_view(), name="invalidate-cache"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,7 +18,8 @@ from flags.definitions.models import FLAG_KEY, Flag
 from flags.definitions.who_may_define import may_define
 from flags.states import comparison, preview
 from flags.states.comparison import MAX_FLAGS, FlagHere
-from flags.states.organization_settings import locks_named_for
+from flags.states.exemptions import end_exemption_on, exempt_on
+from flags.states.organization_settings import locks_named_for, sees
 from flags.states.selectors import as_effective, effective_state, effective_states
 from flags.states.set_flag import AcceptedChange, reset_flag_on, set_flag_on
 from flags.states.setting_rules import Below
@@ -45,14 +47,27 @@ TO_FLAG = "flag"
 """The value of the query parameter `to` with which a person comes from the page of a flag, and goes back to it."""
 
 
+EXEMPT, NOT_EXEMPT = "exempt", "end"
+VALUES: dict[str, bool | str | None] = {
+    "true": True, "false": False, "reset": None, EXEMPT: EXEMPT, NOT_EXEMPT: NOT_EXEMPT,
+}  # fmt: skip
+"""What the field Value of the form means."""
+
+
 class SwitchForm(forms.Form):
     """The flag, its new value, and the reason."""
 
     flag = forms.CharField(max_length=255, validators=[FLAG_KEY], help_text="The flag's key, such as new-checkout.")
     enabled = forms.TypedChoiceField(
         label="Value",
-        choices=[("true", "on"), ("false", "off"), ("reset", "as inherited")],
-        coerce={"true": True, "false": False, "reset": None}.get,
+        choices=[
+            ("true", "on"),
+            ("false", "off"),
+            ("reset", "as inherited"),
+            ("exempt", "exempt from the lock above"),
+            ("end", "no longer exempt"),
+        ],
+        coerce=VALUES.get,
         empty_value=None,
     )
     below = forms.ChoiceField(
@@ -70,7 +85,7 @@ class SwitchForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or self.cleaned_data
-        if values.get("below") is Below.LOCK and "enabled" in values and values["enabled"] is None:
+        if values.get("below") is Below.LOCK and "enabled" in values and not isinstance(values["enabled"], bool):
             self.add_error("below", "A lock needs a value: choose on or off.")
         return values
 
@@ -203,10 +218,13 @@ def _preview_context(caller: Caller, organization: Organization, values: dict[st
     time, and nobody could confirm a change before the job has ended.
     """
     with locks_named_for(caller):
-        result = preview.switch(
-            organization, values["flag"], enabled=values["enabled"], below=values["below"],
-            may_define=may_define(caller),
-        )  # fmt: skip
+        if values["enabled"] in (EXEMPT, NOT_EXEMPT):
+            result = preview.exemption(organization, values["flag"], is_exempt=values["enabled"] == EXEMPT)
+        else:
+            result = preview.switch(
+                organization, values["flag"], enabled=values["enabled"], below=values["below"],
+                may_define=may_define(caller),
+            )  # fmt: skip
     fingerprint = fingerprint_of(
         organization.pk, values["flag"], values["enabled"], values["below"].value, result.creates
     )
@@ -226,7 +244,11 @@ def _set(
     below: Below = values["below"]
     accepted: AcceptedChange | None
     with locks_named_for(caller), hold_visible_organization(caller, organization.pk) as held:
-        if values["enabled"] is None:
+        if values["enabled"] == EXEMPT:
+            accepted = exempt_on(held, may_lift=partial(sees, caller), **request_of_change)
+        elif values["enabled"] == NOT_EXEMPT:
+            accepted = end_exemption_on(held, **request_of_change)
+        elif values["enabled"] is None:
             accepted = reset_flag_on(held, subtree=below is Below.OVERWRITE, **request_of_change)
         else:
             accepted = set_flag_on(
@@ -248,8 +270,13 @@ def _tell(
         text = f"{values['flag']} is {state.in_words} now in {organization.name}. {state.note}".strip()
     else:
         verb = "locks" if values["below"] is Below.LOCK else "switches"
-        what = f"{values['flag']} {'on' if values['enabled'] else 'off'}"
-        does = f"resets {values['flag']}" if values["enabled"] is None else f"{verb} {what}"
+        does = {
+            True: f"{verb} {values['flag']} on",
+            False: f"{verb} {values['flag']} off",
+            None: f"resets {values['flag']}",
+            EXEMPT: f"lifts the lock of {values['flag']}",
+            NOT_EXEMPT: f"ends the exemption from the lock of {values['flag']}",
+        }[values["enabled"]]
         text = f"Job {accepted.job.pk} {does} in {organization.name} and everything below it."
     admin.message_user(request, text)
 

@@ -45,13 +45,14 @@ recorded AS (
     RETURNING TRUE)
 """
 RECORD = f"WITH {RECORDED} SELECT EXISTS (SELECT FROM recorded), 0"  # noqa: S608 - no input in it
+LOCKS_THAT_END = "ARRAY(SELECT organization_id FROM ended UNION ALL SELECT %(organization)s)"
 # From the settings of a flag to their organizations, by primary key: a subtree may have a thousand times as many.
 RECORD_AND_END_BELOW = f"""
 WITH {RECORDED},
 below AS MATERIALIZED (
     SELECT live.organization_id, live.flag_id
       FROM (SELECT organization_id, flag_id FROM flags_flagsetting setting  -- index setting_of_flag
-             WHERE setting.flag_id = %(flag)s AND (kind <> 'none' OR exempt_from_id IS NOT NULL)
+             WHERE setting.flag_id = %(flag)s AND kind <> 'none'
                AND organization_id <> %(organization)s AND EXISTS (SELECT FROM recorded) OFFSET 0) live, LATERAL (
            SELECT FROM orgs_organization organization
             WHERE organization.id = live.organization_id AND {is_in_subtree("organization")} OFFSET 0) place),
@@ -61,17 +62,29 @@ ended AS (
      ORDER BY organization_id, flag_id FOR UPDATE OF setting),
 ended_now AS (
     UPDATE flags_flagsetting setting
-       SET number = %(number)s, kept_from_id = NULL, exempt_from_id = NULL, created_at = now(), expires_at = NULL,
-           exempt_until = NULL, kind = 'none', enabled = NULL, only_here = FALSE, requested_by = %(by)s,
-           reason = %(reason)s
+       SET number = %(number)s, kept_from_id = NULL, created_at = now(), expires_at = NULL, kind = 'none',
+           enabled = NULL, only_here = FALSE, requested_by = %(by)s, reason = %(reason)s,
+           exempt_from_id = CASE WHEN NOT exempt_from_id = ANY({LOCKS_THAT_END}) THEN exempt_from_id END,
+           exempt_until = CASE WHEN NOT exempt_from_id = ANY({LOCKS_THAT_END}) THEN exempt_until END
       FROM ended WHERE setting.organization_id = ended.organization_id AND setting.flag_id = ended.flag_id
-    RETURNING TRUE)
+    RETURNING TRUE),
+no_longer_exempt AS (  -- index exemption_from_lock
+    UPDATE flags_flagsetting setting SET exempt_from_id = NULL, exempt_until = NULL
+     WHERE setting.flag_id = %(flag)s AND exempt_from_id IS NOT NULL AND exempt_from_id = ANY({LOCKS_THAT_END})
+       AND NOT organization_id = ANY(ARRAY(SELECT organization_id FROM ended)))
 SELECT EXISTS (SELECT FROM recorded), (SELECT count(*) FROM ended_now)
 """  # noqa: S608 - no input in it
 END_EXEMPTIONS = """
-UPDATE flags_flagsetting SET exempt_from_id = NULL, exempt_until = NULL
- WHERE flag_id = %(flag)s AND exempt_from_id = %(organization)s
+UPDATE flags_flagsetting SET exempt_from_id = NULL, exempt_until = NULL  -- index exemption_from_lock
+ WHERE flag_id = %(flag)s AND exempt_from_id IS NOT NULL AND exempt_from_id = %(organization)s
 """
+RECORD_EXEMPTION = f"""
+INSERT INTO flags_flagsetting AS setting ({COLUMNS})
+VALUES (%(organization)s, %(flag)s, %(number)s, NULL, %(exempt_from)s, now(), NULL, %(until)s, 'none', NULL, FALSE,
+        %(by)s, %(reason)s)
+    ON CONFLICT (organization_id, flag_id) DO UPDATE
+   SET number = EXCLUDED.number, exempt_from_id = EXCLUDED.exempt_from_id, exempt_until = EXCLUDED.exempt_until
+"""  # noqa: S608 - no input in it
 # A move gives numbers to the settings of what it moves, so that they are the highest on the paths below. It does so for
 # each flag that somebody has decided about above the former or the new place.
 RECORD_MOVES = f"""
@@ -131,6 +144,17 @@ def end_exemptions_from(organization_id: int, flag_id: int) -> None:
     """End the exemptions from the lock of an organization, because the lock is gone."""
     with connection.cursor() as cursor:
         cursor.execute(END_EXEMPTIONS, {"flag": flag_id, "organization": organization_id})
+
+
+def record_exemption(change: Change, *, exempt_from: int | None, until: datetime | None, reason: str) -> None:
+    """Record that an organization is exempt from the lock of another one, or no longer if `exempt_from` is None."""
+    parameters: dict[str, Any] = {
+        "organization": change.organization_id, "flag": change.flag_id, "number": change.number,
+        "exempt_from": exempt_from, "until": until, "by": change.requested_by,
+        "reason": reason or actor.current().reason,
+    }  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(RECORD_EXEMPTION, parameters)
 
 
 def record_moves(moves: Sequence[tuple[int, Sequence[int]]], *, number: int) -> list[tuple[int, int]]:

@@ -20,8 +20,8 @@ CASE WHEN change.job_id IS NULL THEN change.is_partial IS FALSE
 """A condition in SQL: the change (`change`) has reached every organization of its subtree."""
 
 
-MOVE = "move"
-"""The kind of a change by which an organization was moved."""
+MOVE, EXEMPT = "move", "exempt"
+"""The kinds of changes that are no settings: a move, and the begin or the end of an exemption."""
 
 
 class Change(models.Model):
@@ -39,7 +39,9 @@ class Change(models.Model):
     organization = models.ForeignKey(
         Organization, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
     )
-    kind = models.CharField(max_length=6, default="set", db_default="set", help_text="That of the setting, or `move`.")
+    kind = models.CharField(
+        max_length=6, default="set", db_default="set", help_text="That of the setting, `exempt` or `move`."
+    )
     enabled = models.BooleanField(
         null=True, help_text="The value on the organization since the change. Empty if there is none."
     )
@@ -181,6 +183,11 @@ class FlagSetting(models.Model):
             # a periodic task ends settings and exemptions
             models.Index(
                 fields=["expires_at"], name="setting_that_expires", condition=models.Q(expires_at__isnull=False)
+            ),
+            models.Index(
+                fields=["flag", "exempt_from"],
+                name="exemption_from_lock",
+                condition=models.Q(exempt_from__isnull=False),
             ),
             models.Index(
                 fields=["exempt_until"], name="exemption_that_expires", condition=models.Q(exempt_until__isnull=False)

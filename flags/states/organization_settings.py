@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
 from flags.definitions.models import Flag
 from flags.definitions.refusals import locked_flag
@@ -24,7 +25,8 @@ class SettingOnOrganization:
 
     `value` is what the settings decide, None if they say nothing. `locked_by` is the organization whose lock decides;
     None if there is no lock, and if the caller may not see this organization. `masked` is the number of settings at and
-    below the organization that a lock keeps from counting.
+    below the organization that a lock keeps from counting. `exempt_from` is the organization from whose lock this one
+    is exempt until `exempt_until`, shown in the same way as `locked_by`.
     """
 
     organization_id: int
@@ -35,6 +37,8 @@ class SettingOnOrganization:
     is_locked: bool
     locked_by: int | None
     masked: int
+    exempt_from: int | None = None
+    exempt_until: datetime | None = None
 
     @property
     def inherited(self) -> bool:
@@ -53,17 +57,22 @@ def setting_on(caller: Caller, organization: Organization, flag: Flag) -> Settin
         part.is_itself and part.has_own_setting and part.after.locked and part.after.source_id != part.organization_id
         for part in parts_of(flag.pk, both, both, top_id=organization.pk, size=subtree.size)
     )
-    own = FlagSetting.objects.filter(organization=organization, flag=flag).exclude(kind=NONE).first()
+    own = FlagSetting.objects.filter(organization=organization, flag=flag).first()
     return SettingOnOrganization(
-        organization.pk, flag.key, value.enabled, value.source_id, own, lock is not None,
+        organization.pk, flag.key, value.enabled, value.source_id,
+        own if own and own.kind != NONE else None, lock is not None,
         _if_visible(caller, lock.organization_id if lock else None), masked,
+        _if_visible(caller, own.exempt_from_id if own else None), own.exempt_until if own else None,
     )  # fmt: skip
 
 
+def sees(caller: Caller, organization_id: int) -> bool:
+    """Return whether the caller may see an organization, such as one with a lock."""
+    return caller.organization_id is None or visible_organizations(caller).filter(pk=organization_id).exists()
+
+
 def _if_visible(caller: Caller, organization_id: int | None) -> int | None:
-    if organization_id is None or caller.organization_id is None:
-        return organization_id
-    return organization_id if visible_organizations(caller).filter(pk=organization_id).exists() else None
+    return organization_id if organization_id is not None and sees(caller, organization_id) else None
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from flags.definitions.models import Flag
 from flags.errors import BlastRadius, PlanStale
 from flags.states.effects import Effect, Part, effect_of, parts_of, without
 from flags.states.placed_settings import SettingsOfSubtree, flags_decided_on, settings_of_subtree, settings_on_paths
-from flags.states.setting_rules import LOCK, NONE, SET, Below, PlacedSetting
+from flags.states.setting_rules import LOCK, NONE, SET, Below, PlacedSetting, deciding_lock
 from flagsite.core.ids import MAX_ID
 from orgs.tree.paths import path_ids_of
 from orgs.tree.subtrees import Subtree
@@ -91,6 +91,17 @@ def of_reset(subtree: Subtree, flag: Flag, *, below: bool = False) -> Plan:
     return _plan(subtree, flag, own, f"reset {below}", ends_below=below)
 
 
+def of_exemption(subtree: Subtree, flag: Flag, *, is_exempt: bool) -> Plan:
+    """Return the plan of exempting the top of a subtree from the lock above, or of ending its exemption."""
+    settings = settings_of_subtree(subtree, [_id_of(flag)])[_id_of(flag)]
+    lock = deciding_lock(settings.path)
+    former = [each for each in settings.path if each.organization_id == subtree.organization_id]
+    own = (former or [PlacedSetting(_id_of(flag), subtree.organization_id, NONE, None, subtree.organization_id, 0)])[0]
+    own = replace(own, exempt_from_id=lock.organization_id if is_exempt and lock else None)
+    path = [*(each for each in settings.path if each.organization_id != subtree.organization_id), own]
+    return _of_both(subtree, flag, settings, SettingsOfSubtree(path, settings.below), f"exempt {is_exempt}", ended=0)
+
+
 def of_move(subtree: Subtree, parent_id: int | None) -> dict[Flag, Effect]:
     """Return the effects of moving a subtree below another parent, or to a root if it is None, for each flag.
 
@@ -118,7 +129,13 @@ def _plan(subtree: Subtree, flag: Flag, own: PlacedSetting, request: str, *, end
     path = [*(each for each in settings.path if each.organization_id != subtree.organization_id), own]
     below = [without(each) for each in settings.below] if ends_below else settings.below
     ended = sum(each.kind != NONE for each in settings.below) if ends_below else 0
-    parts = _parts(subtree, flag, settings, SettingsOfSubtree(path, below))
+    return _of_both(subtree, flag, settings, SettingsOfSubtree(path, below), request, ended=ended)
+
+
+def _of_both(
+    subtree: Subtree, flag: Flag, settings: SettingsOfSubtree, after: SettingsOfSubtree, request: str, *, ended: int
+) -> Plan:
+    parts = _parts(subtree, flag, settings, after)
     effect = effect_of(parts, default=flag.enabled, ended=ended)
     samples = [part for part in parts if part.before.enabled != part.after.enabled][:MAX_SAMPLES]
     return Plan(effect, _hash(subtree, flag, settings, request), settings, flag.version, samples)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flags.definitions.models import Flag
-from flags.definitions.refusals import offer
-from flags.states import selectors, set_flag
+from flags.definitions.refusals import offer, unknown_flag
+from flags.states import exemptions, selectors, set_flag
 from flags.states.effects import Effect
-from flags.states.planning import of_move, of_reset, of_set
+from flags.states.planning import of_exemption, of_move, of_reset, of_set
 from flags.states.setting_rules import Below
 from orgs.tree.models import Organization
 
@@ -51,9 +51,24 @@ def switch(
         plan = of_reset(organization.subtree, subject, below=below is Below.OVERWRITE)
     else:
         plan = of_set(organization.subtree, subject, enabled=enabled, below=below)
+    return _preview(flag_key, plan.effect, exists=flag is not None)
+
+
+def exemption(organization: Organization, flag_key: str, *, is_exempt: bool) -> SwitchPreview:
+    """Preview an exemption of an organization from the lock above, or its end. Raises FlagNotFound, FlagNotLocked."""
+    flag = Flag.objects.filter(key=flag_key).first()
+    if flag is None:
+        raise unknown_flag(flag_key)
+    if is_exempt:
+        exemptions.lock_above(organization.pk, flag)
+    plan = of_exemption(organization.subtree, flag, is_exempt=is_exempt)
+    return _preview(flag_key, plan.effect, exists=True)
+
+
+def _preview(flag_key: str, effect: Effect, *, exists: bool) -> SwitchPreview:
     off = selectors.why_off_for_everybody(flag_key)
-    near = "" if flag else offer(flag_key)
-    return SwitchPreview(plan.effect, flag is None, off.detail if off else "", near)
+    near = "" if exists else offer(flag_key)
+    return SwitchPreview(effect, not exists, off.detail if off else "", near)
 
 
 def move(organization: Organization, parent: Organization | None) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -75,7 +77,7 @@ class AcceptedChange:
 
 
 @dataclass(frozen=True, slots=True)
-class _FlagToSet:
+class FlagToSet:
     """A flag that is locked so that nobody archives or purges it before the commit, and what belongs to the change."""
 
     flag: Flag
@@ -92,12 +94,11 @@ class _FlagToSet:
 
 
 def set_flag(*, organization_id: int, **change: Any) -> AcceptedChange:
-    """Set a flag on an organization and everything below it, in a transaction of its own.
+    """Set a flag on an organization, in a transaction of its own.
 
     The other arguments and the errors are those of `set_flag_on`. Raises also OrganizationNotFound.
     """
-    with transaction.atomic():
-        organization = hold(lambda: _organization(organization_id), organization_id)
+    with find_and_hold(organization_id) as organization:
         return set_flag_on(organization, **change)
 
 
@@ -106,9 +107,15 @@ def reset_flag(*, organization_id: int, **change: Any) -> AcceptedChange | None:
 
     The other arguments and the errors are those of `reset_flag_on`. Raises also OrganizationNotFound.
     """
-    with transaction.atomic():
-        organization = hold(lambda: _organization(organization_id), organization_id)
+    with find_and_hold(organization_id) as organization:
         return reset_flag_on(organization, **change)
+
+
+@contextmanager
+def find_and_hold(organization_id: int) -> Iterator[Organization]:
+    """Yield an organization, in a transaction with the shared lock of its tree. Raises OrganizationNotFound."""
+    with transaction.atomic():
+        yield hold(lambda: _organization(organization_id), organization_id)
 
 
 def _organization(organization_id: int) -> Organization:
@@ -168,7 +175,7 @@ def set_flag_on(
         flag_settings.end_exemptions_from(organization.pk, found.flag.pk)
     value = DecidedValue(found.flag.pk, enabled, organization.pk, change.number, locked=kind == LOCK)
     arguments = {"enabled": enabled}
-    _write(organization, change, value, arguments, correlation_id)
+    write_change(organization, change, value, arguments, correlation_id)
     words = {
         "settingsBelow": below.value,
         "settingsEnded": ended,
@@ -180,7 +187,7 @@ def set_flag_on(
         organization_id=organization.pk, reason=reason, before=found.before, enabled=enabled,
         changeNumber=change.number, jobId=change.job_id, **{name: word for name, word in words.items() if word},
     )  # fmt: skip
-    _tell(organization, change, flag_key)
+    tell(organization, change, flag_key)
     return AcceptedChange(change, found.flag, change.job, found.created, found.may_be_off_for_everybody, ended or 0)
 
 
@@ -190,21 +197,25 @@ def reset_flag_on(
     flag_key: str,
     subtree: bool = False,
     agreed: Agreed = ANYTHING,
+    respects_locks: bool = True,
     requested_by: str = "",
     correlation_id: str = "",
     reason: str = "",
 ) -> AcceptedChange | None:
     """Reset a flag on an organization to the inherited value: its set or its lock ends. As `set_flag_on` otherwise.
 
-    With `subtree`, the settings below end too. Returns None if there is no setting to end.
+    With `subtree`, the settings below end too. Without `respects_locks`, a setting ends that a lock above masks.
+    Returns None if there is no setting to end.
 
     Raises InvalidFlagKey, FlagNotFound, FlagArchived, FlagPurging, FlagLocked, PlanStale, BlastRadius.
     """
     check_flag_key(flag_key)
-    found = _lock_flag(flag_key, organization)
+    found = lock_flag(flag_key, organization)
     if found is None:
         raise unknown_flag(flag_key, known_to=organization.pk)
-    path = check_is_not_locked(organization.pk, found.flag)
+    if respects_locks:
+        check_is_not_locked(organization.pk, found.flag)
+    path = settings_on_path(organization.pk, found.flag.pk)
     if agreed != ANYTHING:
         agreed.check(of_reset(organization.subtree, found.flag, below=subtree))
     change = Change(
@@ -217,13 +228,13 @@ def reset_flag_on(
     flag_settings.end_exemptions_from(organization.pk, found.flag.pk)
     (value,) = decided_on_paths([organization.pk], [found.flag.pk]).values()
     change.enabled, change.source_id = value.enabled, value.source_id
-    _write(organization, change, value, {"reset": True}, correlation_id)
+    write_change(organization, change, value, {"reset": True}, correlation_id)
     audit_log.record(
         "flag.reset", f"flag:{flag_key}", by=requested_by, organization_id=organization.pk, reason=reason,
         before=found.before, enabled=value.enabled, changeNumber=change.number, jobId=change.job_id,
         **({"settingsEnded": ended} if ended else {}),
     )  # fmt: skip
-    _tell(organization, change, flag_key)
+    tell(organization, change, flag_key)
     return AcceptedChange(
         change,
         found.flag,
@@ -234,26 +245,29 @@ def reset_flag_on(
     )
 
 
-def check_is_not_locked(organization_id: int, flag: Flag) -> list[PlacedSetting]:
-    """Check that no lock above an organization holds for it, and return the settings on its path. Raises FlagLocked.
+def check_is_not_locked(organization_id: int, flag: Flag) -> None:
+    """Check that no lock above an organization holds for it. Raises FlagLocked.
 
     The caller has locked the settings of the flag before this statement.
     """
     path = settings_on_path(organization_id, flag.pk)
-    lock = deciding_lock([each for each in path if each.organization_id != organization_id or each.kind != LOCK])
+    above = [replace(each, kind=NONE) if each.organization_id == organization_id else each for each in path]
+    lock = deciding_lock(above)
     if lock is not None:
         raise locked_flag(flag.key, lock.organization_id)
-    return path
 
 
 def _below(organization: Organization, flag: Flag) -> list[PlacedSetting]:
     return settings_of_subtree(organization.subtree, [flag.pk])[flag.pk].below
 
 
-def _write(
+def write_change(
     organization: Organization, change: Change, value: DecidedValue, arguments: dict[str, Any], correlation_id: str
 ) -> None:
-    """Save the change, and write the flag state of a leaf now, or create the job that writes those of a subtree."""
+    """Save the change, and write the flag state of a leaf now, or create the job that writes those of a subtree.
+
+    `value` is that of a leaf. `arguments` are shown with the job.
+    """
     if organization.has_children:
         change.job = lifecycle.create(
             kind=propagation.KIND,
@@ -269,7 +283,7 @@ def _write(
     change.save(force_insert=True)
 
 
-def _tell(organization: Organization, change: Change, flag_key: str) -> None:
+def tell(organization: Organization, change: Change, flag_key: str) -> None:
     """Record the event of the change, for those who want to be told."""
     value = change.value_in_words
     did = {SET: f"set the flag {flag_key} to {value}", LOCK: f"locked the flag {flag_key} to {value}"}.get(
@@ -289,10 +303,10 @@ def _tell(organization: Organization, change: Change, flag_key: str) -> None:
     )
 
 
-def _get_or_create_flag(key: str, requested_by: str, organization: Organization, *, may_define: bool) -> _FlagToSet:
+def _get_or_create_flag(key: str, requested_by: str, organization: Organization, *, may_define: bool) -> FlagToSet:
     """Return the flag, locked, with the next change number, and create it if it does not exist."""
     check_flag_key(key)
-    found = _lock_flag(key, organization)
+    found = lock_flag(key, organization)
     if found is not None:
         return found
     _check_may_create(key, organization.pk, may_define=may_define)
@@ -301,14 +315,14 @@ def _get_or_create_flag(key: str, requested_by: str, organization: Organization,
     if created:
         definition = as_json(values_of(flag))
         audit_log.record("flag.create", f"flag:{key}", by=requested_by, before=None, after=definition, onSet=True)
-        return _FlagToSet(flag, sql.next_number(), created=True)
-    found = _lock_flag(key, organization)
+        return FlagToSet(flag, sql.next_number(), created=True)
+    found = lock_flag(key, organization)
     if found is None:
         raise unknown_flag(key)
     return found
 
 
-def _lock_flag(key: str, organization: Organization) -> _FlagToSet | None:
+def lock_flag(key: str, organization: Organization) -> FlagToSet | None:
     """Lock a flag and its settings in the tree, then draw a change number; return None if the flag does not exist."""
     statement = FLAG_TO_SET.format(lock=LOCK_FOR_PARENT if organization.has_children else LOCK_FOR_LEAF)
     rows: Any = Flag.objects.raw(statement, {"key": key, "organization": organization.pk})
@@ -316,7 +330,7 @@ def _lock_flag(key: str, organization: Organization) -> _FlagToSet | None:
     if row is None:
         return None
     _check_settable(row)
-    return _FlagToSet(row, row.number, before=row.before, has_prerequisites=row.has_prerequisites)
+    return FlagToSet(row, row.number, before=row.before, has_prerequisites=row.has_prerequisites)
 
 
 def check_can_be_set(key: str, organization_id: int, *, may_define: bool = True) -> Flag | None:

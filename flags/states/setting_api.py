@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema
@@ -14,10 +15,12 @@ from flags.definitions.visible_flags import find_visible_flag
 from flags.definitions.who_may_define import may_define
 from flags.states import planning
 from flags.states.api import FLAG_NAME
-from flags.states.organization_settings import locks_named_for, setting_on
+from flags.states.exemptions import end_exemption_on, exempt_on
+from flags.states.organization_settings import locks_named_for, sees, setting_on
 from flags.states.set_flag import AcceptedChange, check_can_be_set, reset_flag_on, set_flag_on
 from flags.states.setting_rules import Below
 from flags.states.setting_serializers import (
+    ExemptionInput,
     PlanInput,
     PlanSerializer,
     ResetOptions,
@@ -27,6 +30,7 @@ from flags.states.setting_serializers import (
 )
 from flagsite.core.api.input import ReasonInput
 from jobs.api.serializers import tracking_url
+from orgs.access.caller import Caller
 from orgs.access.endpoints import Endpoint
 from orgs.access.models import Role
 from orgs.access.visible_organizations import find_visible_organization, hold_visible_organization
@@ -73,7 +77,7 @@ class SettingOfOrganization(Endpoint):
                 held, flag_key=featureFlagName, **arguments, requested_by=self.caller.name,
                 correlation_id=self.correlation_id, may_define=may_define(self.caller),
             )  # fmt: skip
-            return self._changed(held, accepted.flag, accepted)
+            return changed(self.caller, held, accepted.flag, accepted)
 
     @extend_schema(
         operation_id="resetSetting",
@@ -98,22 +102,73 @@ class SettingOfOrganization(Endpoint):
                 agreed=planning.Agreed(options.get("atMost"), options.get("planHash", "")),
                 requested_by=self.caller.name, correlation_id=self.correlation_id,
             )  # fmt: skip
-            return self._changed(held, flag, accepted)
+            return changed(self.caller, held, flag, accepted)
 
-    def _changed(self, organization: Organization, flag: Flag, accepted: AcceptedChange | None) -> Response:
-        job = accepted.job if accepted else None
-        change: dict[str, Any] = {
-            "changeNumber": accepted.change.number if accepted else None,
-            "settingsEnded": accepted.settings_ended if accepted else 0,
-            "processedImmediately": job is None,
-            "jobId": job.pk if job else None,
-            "trackingUrl": tracking_url(job.pk) if job else None,
-        }
-        found = setting_on(self.caller, organization, flag)
-        answer = SettingChangedSerializer(found, context={"change": change}).data
-        if job is None:
-            return Response(answer)
-        return Response(answer, status=status.HTTP_202_ACCEPTED, headers={"Location": tracking_url(job.pk)})
+
+def changed(caller: Caller, organization: Organization, flag: Flag, accepted: AcceptedChange | None) -> Response:
+    """Return the answer to a change of a setting or an exemption: the flag on the organization now."""
+    job = accepted.job if accepted else None
+    change: dict[str, Any] = {
+        "changeNumber": accepted.change.number if accepted else None,
+        "settingsEnded": accepted.settings_ended if accepted else 0,
+        "processedImmediately": job is None,
+        "jobId": job.pk if job else None,
+        "trackingUrl": tracking_url(job.pk) if job else None,
+    }
+    found = setting_on(caller, organization, flag)
+    answer = SettingChangedSerializer(found, context={"change": change}).data
+    if job is None:
+        return Response(answer)
+    return Response(answer, status=status.HTTP_202_ACCEPTED, headers={"Location": tracking_url(job.pk)})
+
+
+class ExemptionOfOrganization(Endpoint):
+    """The exemption of one organization from the lock of a flag."""
+
+    roles: ClassVar = {"PUT": Role.EDITOR, "DELETE": Role.EDITOR}
+
+    @extend_schema(
+        operation_id="putExemption",
+        summary="Exempt an organization from the lock of a flag",
+        request=ExemptionInput,
+        parameters=[FLAG_NAME],
+        responses={200: SettingChangedSerializer, 202: SettingChangedSerializer},
+        tags=["flags"],
+    )
+    @idempotent
+    def put(self, request: Request, organization: Reference, featureFlagName: str) -> Response:  # noqa: N803
+        """The lock that holds does not hold here and below any more, nor any lock between the two.
+
+        Only a key that sees the organization with the lock may do this. 200 and 202 as for a setting.
+        """
+        with hold_visible_organization(self.caller, organization) as held:
+            values = ExemptionInput.read(request)
+            flag = find_visible_flag(self.caller, featureFlagName)
+            accepted = exempt_on(
+                held, flag_key=flag.key, until=values.get("expiresAt"), requested_by=self.caller.name,
+                correlation_id=self.correlation_id,
+                may_lift=partial(sees, self.caller),
+            )  # fmt: skip
+            return changed(self.caller, held, flag, accepted)
+
+    @extend_schema(
+        operation_id="endExemption",
+        summary="End the exemption of an organization from the lock of a flag",
+        request=ReasonInput,
+        parameters=[FLAG_NAME],
+        responses={200: SettingChangedSerializer, 202: SettingChangedSerializer},
+        tags=["flags"],
+    )
+    @idempotent
+    def delete(self, request: Request, organization: Reference, featureFlagName: str) -> Response:  # noqa: N803
+        """The lock holds again. Without an exemption, nothing is to do."""
+        with hold_visible_organization(self.caller, organization) as held:
+            ReasonInput.read(request)
+            flag = find_visible_flag(self.caller, featureFlagName)
+            accepted = end_exemption_on(
+                held, flag_key=flag.key, requested_by=self.caller.name, correlation_id=self.correlation_id
+            )
+            return changed(self.caller, held, flag, accepted)
 
 
 class PlanOfSetting(Endpoint):

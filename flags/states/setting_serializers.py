@@ -39,6 +39,8 @@ LOCKED = {
     "locked": True,
     "lockedBy": names.OSLO_ID,
     "masked": {"settings": 2},
+    "exemptFrom": None,
+    "exemptUntil": None,
 }
 STARTED = LOCKED | {
     "changeNumber": 12,
@@ -83,6 +85,12 @@ class AgreedInput(WriteInput):
         return Agreed(values.pop("atMost", None), values.pop("planHash", ""))
 
 
+def _in_future(time: Any) -> Any:
+    if time is not None and time <= timezone.now():
+        raise ValidationError("This time has passed. Write a time in the future.")
+    return time
+
+
 def _check_reach(values: dict[str, Any]) -> None:
     if values.get("reach") == HERE and values.get("below", Below.KEEP) != Below.KEEP:
         raise ValidationError({"reach": ["A value that counts here only goes with `below: keep`."]})
@@ -107,11 +115,11 @@ class SettingInput(AgreedInput):
     )
     expiresAt = Time(required=False, allow_null=True, help_text="When the setting ends by itself.")
 
+    def validate_expiresAt(self, value: Any) -> Any:  # noqa: N802 - the wire's name
+        return _in_future(value)
+
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         _check_reach(attrs)
-        expires_at = attrs.get("expiresAt")
-        if expires_at is not None and expires_at <= timezone.now():
-            raise ValidationError({"expiresAt": ["This time has passed. Write a time in the future."]})
         return attrs
 
     @classmethod
@@ -147,6 +155,19 @@ class PlanInput(WriteInput):
         if attrs["reset"] == ("value" in attrs):
             raise ValidationError({"value": ["Send either a value, or reset: true."]})
         return attrs
+
+
+@extend_schema_serializer(
+    component_name="Exemption",
+    examples=[OpenApiExample("For a week", value={"expiresAt": "2030-01-31T09:00:00Z", "reason": "A pilot."})],
+)
+class ExemptionInput(WriteInput):
+    """An exemption from the lock that holds for the organization."""
+
+    expiresAt = Time(required=False, allow_null=True, help_text="When the exemption ends by itself.")
+
+    def validate_expiresAt(self, value: Any) -> Any:  # noqa: N802 - the wire's name
+        return _in_future(value)
 
 
 class ResetOptions(QuerySerializer):
@@ -204,6 +225,12 @@ class SettingSerializer(serializers.Serializer[SettingOnOrganization]):
         help_text="The organization with this lock. Null: no lock decides, or your key does not see the organization.",
     )
     masked = MaskedSerializer(source="*")
+    exemptFrom = serializers.IntegerField(
+        source="exempt_from",
+        allow_null=True,
+        help_text="The organization from whose lock this one is exempt. Null: none, or your key does not see it.",
+    )
+    exemptUntil = serializers.DateTimeField(source="exempt_until", allow_null=True)
 
 
 @extend_schema_serializer(

@@ -89,6 +89,7 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     flags.PrerequisiteCycle: (409, "prerequisite-cycle"),
     flags.FlagArchived: (409, "flag-archived"),
     flags.FlagLocked: (409, "flag-locked"),
+    flags.FlagNotLocked: (409, "flag-not-locked"),
     flags.PlanStale: (409, "plan-stale"),
     flags.BlastRadius: (409, "blast-radius"),
     flags.FlagPurging: (409, "flag-purging"),

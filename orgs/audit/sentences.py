@@ -314,6 +314,8 @@ SENTENCES: Mapping[str, str | Callable[[AuditEntry], str]] = {
     "flag.create": "created {subject}",
     "flag.purge": "began to purge {subject}",
     "flag.purged": "purged {subject}, with its flag states and changes",
+    "flag.exempt": "exempted {organization} and everything below it from the lock of {subject}",
+    "flag.exemption-ended": "ended the exemption of {organization} from the lock of {subject}",
     "flag.lock": _set,
     "flag.reset": _reset,
     "flag.set": _set,

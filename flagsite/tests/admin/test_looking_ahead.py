@@ -199,6 +199,44 @@ def test_a_switch_that_makes_no_sense_is_refused_in_words(cast: Cast, values: di
     assert not FlagState.objects.exists()
 
 
+def switched(client: Client, organization: Organization, **values: str) -> str:
+    """Set a flag on the page of an organization after a look at the preview, which is returned."""
+    address = f"/admin/flags/flag/set/{organization.pk}/"
+    asked = {"flag": "checkout", "reason": "x", **values}
+    page = shown(client.post(address, asked))
+    if 'id="preview"' in page:
+        assert client.post(address, asked | {"shown": mark(page)}).status_code == 302
+        while runner.run_next("propagation"):
+            pass
+    return re.sub(r"<[^>]*>|\s+", " ", page)
+
+
+def test_a_lock_an_exemption_and_a_reset_are_shown_before_they_are_made(cast: Cast) -> None:
+    put(cast.oslo, "checkout", True)
+    client = signed_in("operator", name="olga")
+
+    def is_on() -> set[str]:
+        return set(FlagState.objects.filter(enabled=True).values_list("organization__key", flat=True))
+
+    page = switched(client, cast.acme, enabled="false", below="lock")
+    assert "and is locked" in page
+    assert "has a setting of its own, which does not count until the lock is gone" in page.replace("  ", " ")
+    assert is_on() == set()
+    assert "locked by the organization Acme (acme)" in switched(client, cast.oslo, enabled="true", below="keep")
+    assert "does not hold here and below any more" in switched(client, cast.oslo, enabled="exempt")
+    assert is_on() == {"oslo"}
+    assert "holds here and below again" in switched(client, cast.oslo, enabled="end")
+    assert is_on() == set()
+    assert "gets the inherited value" in switched(client, cast.acme, enabled="reset", below="keep")
+    assert is_on() == {"oslo"}
+
+
+def test_a_lock_needs_a_value(cast: Cast) -> None:
+    put(cast.oslo, "checkout", True)
+    page = switched(signed_in("operator"), cast.acme, enabled="reset", below="lock")
+    assert "A lock needs a value: choose on or off." in page
+
+
 def test_access_is_checked_once_more_where_a_flag_is_set(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     service.create(key="checkout", values={}, by="user:olga")
     client = signed_in("operator", bound_to=cast.north)

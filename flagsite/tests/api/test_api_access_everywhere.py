@@ -83,6 +83,7 @@ ROLES = {
     "organizations/<organization:organization>/descendants": "GET reader",
     "organizations/<organization:organization>/flags": "GET reader",
     "v1/organizations/<organization:organization>/flags/<str:featureFlagName>": "GET reader PUT editor DELETE editor",
+    "v1/organizations/<organization:organization>/flags/<str:featureFlagName>/exemption": "PUT editor DELETE editor",
     "v1/organizations/<organization:organization>/flags/<str:featureFlagName>/plan": "POST reader",
     "v1/access-keys": "GET admin POST admin",
     "v1/access-keys/<str:prefix>": "GET admin",
