@@ -9,6 +9,7 @@ from __future__ import annotations
 ROOT, ROOT_ID, ROOT_NAME = "worldwide", 1, "Worldwide Retail Group"
 NORTHERN_EUROPE, NORTHERN_EUROPE_ID = "northern-europe", 3519
 DENMARK, DENMARK_ID = "dk", 3521
+DANISH_REGION = "dk-81"
 NORWAY, NORWAY_ID = "no", 4086
 OSLO, OSLO_ID = "no-03", 4087
 OSLO_PATH = f"{ROOT_NAME} › Europe › Northern Europe › Norway › Oslo"
@@ -45,6 +46,8 @@ BATCH_ID, FAILED_MEMBER_ID, WAITING_MEMBER_ID = 1, 5, 6
 
 SUBSCRIPTION_ID, DELIVERY_ID, SENDING_JOB_ID = 1, 1, 7
 """A subscription by e-mail, and the delivery of its test, which is in the outbox."""
+LOCKING_JOB_ID = 8
+"""A propagation of a lock, which waits until a worker starts."""
 WEBHOOK_ID = 2
 """A subscription of a program."""
 

@@ -31,6 +31,8 @@ BY_NAME: dict[str, Any] = {
 }
 """The example of each parameter with this name."""
 BY_OPERATION: dict[str, dict[str, Any]] = {
+    "putExemption": {"organization": names.DANISH_REGION, "featureFlagName": names.BASKET_FLAG},
+    "endExemption": {"organization": names.DANISH_REGION, "featureFlagName": names.BASKET_FLAG},
     "listBatches": {"key": "upkeep"},
     "listOrganizations": {"name": "oslo", "key": names.OSLO},
     "listDescendants": {"organization": names.NORWAY},

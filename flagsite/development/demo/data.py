@@ -16,6 +16,7 @@ from flags.definitions.models import Flag
 from flags.schedules import due, plan
 from flags.schedules.plan import ScheduleRequest
 from flags.states.set_flag import set_flag
+from flags.states.setting_rules import Below
 from flagsite.core import actor
 from flagsite.core import example_names as names
 from flagsite.core.db.clock import now
@@ -61,6 +62,7 @@ def create_data() -> bool:
         _subscribe()
         queue_operations.create(names.SPARE_QUEUE, by=AUTHOR)
         _plan_changes()
+        _lock_the_basket()
         _skip_ids_of_periodic_tasks()
         periodic_tasks.create(
             {
@@ -120,6 +122,15 @@ def _create_access() -> None:
 def _switch_the_sale_on() -> None:
     norway = Organization.objects.get(key=names.NORWAY)
     set_flag(organization_id=norway.pk, flag_key=names.SALE_FLAG, enabled=True, requested_by=AUTHOR)
+
+
+def _lock_the_basket() -> None:
+    """Lock the basket in Denmark. The job of this change waits, as that of the sale."""
+    denmark = Organization.objects.get(key=names.DENMARK)
+    set_flag(
+        organization_id=denmark.pk, flag_key=names.BASKET_FLAG, enabled=False, below=Below.LOCK, requested_by=AUTHOR,
+        reason="The tills do not know it yet.",
+    )  # fmt: skip
 
 
 def _create_batch() -> None:

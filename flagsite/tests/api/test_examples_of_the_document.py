@@ -122,6 +122,7 @@ def test_the_names_of_the_examples_are_in_the_demo_with_their_ids(demo: None) ->
         names.FAILED_MEMBER_ID: "FAILED",
         names.WAITING_MEMBER_ID: "PENDING",
         names.SENDING_JOB_ID: "COMPLETED",
+        names.LOCKING_JOB_ID: "PENDING",
     }
     assert FlagSchedule.objects.get(pk=names.FAILED_PLAN_ID).status == "failed"
     assert not create_data(), "a second demo keeps what is there"
