@@ -118,7 +118,7 @@ class Model:
         """Lift the lock that holds here, and every lock between the two, for the organization's subtree."""
         lock = self.lock(organization, flag)
         if lock is None or lock == organization:
-            raise Refused("not-locked")
+            raise Refused("flag-not-locked")
         self.exemptions[organization, flag] = lock
 
     def end_exemption(self, organization: Id, flag: Id) -> None:

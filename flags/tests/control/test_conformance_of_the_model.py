@@ -18,7 +18,7 @@ def test_there_are_cases_of_every_kind() -> None:
         "set", "overwrite", "reset", "exempt", "endExemption", "create", "move", "delete", "ask",
     }  # fmt: skip
     assert {step["answer"] for step in steps if step["do"] != "ask"} == {
-        "accepted", "flag-locked", "move-under-own-descendant", "organization-has-children",
+        "accepted", "flag-locked", "flag-not-locked", "move-under-own-descendant", "organization-has-children",
     }  # fmt: skip
 
 
