@@ -165,6 +165,12 @@ def _set(entry: AuditEntry) -> str:
     return f"{verb} {{subject}} {'on' if details.get('enabled') else 'off'} for {{organization}}{reach}{over}{until}"
 
 
+def _exempted(entry: AuditEntry) -> str:
+    until = entry.details.get("until")
+    end = f" until {_quoted(_minute(until))} UTC" if until else ""
+    return f"exempted {{organization}} and everything below it from the lock of {{subject}}{end}"
+
+
 def _reset(entry: AuditEntry) -> str:
     """A reset of a flag, on an organization alone or with all settings below."""
     ended = entry.details.get("settingsEnded")
@@ -314,7 +320,7 @@ SENTENCES: Mapping[str, str | Callable[[AuditEntry], str]] = {
     "flag.create": "created {subject}",
     "flag.purge": "began to purge {subject}",
     "flag.purged": "purged {subject}, with its flag states and changes",
-    "flag.exempt": "exempted {organization} and everything below it from the lock of {subject}",
+    "flag.exempt": _exempted,
     "flag.exemption-ended": "ended the exemption of {organization} from the lock of {subject}",
     "flag.lock": _set,
     "flag.reset": _reset,
