@@ -25,7 +25,7 @@ from django.conf import settings
 from django.db import connection
 
 from flags.states import flag_settings, propagation, sql
-from flags.states.models import MOVE, Change
+from flags.states.models import MOVE
 from flags.states.placed_settings import decided_on_paths, pieces_of_subtree
 from flags.states.setting_rules import DecidedValue
 from flags.states.sql import Span
@@ -157,51 +157,63 @@ def _write_where_parents_differ(created_ids: list[int]) -> None:
             _write_decided(subtree, flag_ids)
 
 
-def _write_moved(placements: list[Placement]) -> list[int]:
-    """Write what the settings decide for moved organizations and below; returns the ids of created jobs.
+MEMBERS = f"""
+SELECT top.id, organization.id
+  FROM orgs_organization top JOIN orgs_organization organization ON {is_at_or_below("organization", "top")}
+ WHERE top.id = ANY(%s)
+"""  # noqa: S608 - no input in it
+MOVES_AT_ONCE = 1_000
+"""Small moved subtrees whose flag states are written together, so that an import may move thousands."""
 
-    Moved organizations without children, as an import may have thousands, are written together.
-    """
+
+def _write_moved(placements: list[Placement]) -> list[int]:
+    """Write what the settings decide for moved organizations and below; returns the ids of created jobs."""
     if not placements:
         return []
     number = sql.next_number()
     moves = [(placement.organization_id, placement.former_ancestor_ids or ()) for placement in placements]
-    flags_of: dict[int, list[int]] = {}
+    flags_of: dict[int, set[int]] = {}
     for organization_id, flag_id in flag_settings.record_moves(moves, number=number):
-        flags_of.setdefault(organization_id, []).append(flag_id)
-    leaves: list[tuple[int, int]] = []
+        flags_of.setdefault(organization_id, set()).add(flag_id)
+    small: list[int] = []
     jobs: list[int] = []
     for subtree in load_subtrees(flags_of):
-        flag_ids = flags_of[subtree.organization_id]
-        if not subtree.descendant_count:
-            leaves += [(subtree.organization_id, flag_id) for flag_id in flag_ids]
-            continue
+        top_id, flag_ids = subtree.organization_id, flags_of[subtree.organization_id]
         if subtree.size * len(flag_ids) > settings.FLAGS_INLINE_ROWS:
-            tops = decided_on_paths([subtree.organization_id], flag_ids)
-            jobs.append(_start_job(subtree.organization_id, list(tops.values()), total=subtree.size))
+            tops = decided_on_paths([top_id], list(flag_ids))
+            jobs.append(_start_job(top_id, list(tops.values()), total=subtree.size))
         else:
-            _record(subtree.organization_id, _write_decided(subtree, flag_ids), job_id=None)
-    _write_moved_leaves(leaves)
+            small.append(top_id)
+    for start in range(0, len(small), MOVES_AT_ONCE):
+        tops_at_once = small[start : start + MOVES_AT_ONCE]
+        _write_small({top_id: flags_of[top_id] for top_id in tops_at_once})
     return jobs
 
 
-def _write_moved_leaves(leaves: list[tuple[int, int]]) -> None:
-    """Write the flag states of moved organizations without children. `leaves` has their ids with those of flags."""
-    wanted = set(leaves)
-    decided = decided_on_paths(list({each for each, _ in leaves}), list({flag_id for _, flag_id in leaves}))
-    values = {place: value for place, value in sorted(decided.items()) if place in wanted}
+def _write_small(flags_of: Mapping[int, set[int]]) -> None:
+    """Write the flag states of small moved subtrees. `flags_of` has the flags by the id of the top."""
+    with connection.cursor() as cursor:
+        cursor.execute(MEMBERS, [list(flags_of)])
+        top_of: dict[int, set[int]] = {}
+        for top_id, organization_id in cursor.fetchall():  # one moved subtree may be in another one
+            top_of.setdefault(organization_id, set()).add(top_id)
+    decided = decided_on_paths(list(top_of), list(set().union(*flags_of.values())))
+    values = {
+        (organization_id, flag_id): value
+        for (organization_id, flag_id), value in sorted(decided.items())
+        if any(flag_id in flags_of[top_id] for top_id in top_of[organization_id])
+    }
     if values:
         sql.write_values(values)
-        _record_all(values)
+    _record_all({place: value for place, value in values.items() if place[1] in flags_of.get(place[0], ())})
 
 
-def _write_decided(subtree: Subtree, flag_ids: Sequence[int]) -> list[DecidedValue]:
-    """Write what the settings decide about flags in a subtree. Returns the values of the subtree's top."""
+def _write_decided(subtree: Subtree, flag_ids: Sequence[int]) -> None:
+    """Write what the settings decide about flags in a subtree."""
     everybody = Span(0, MAX_ID, subtree.size)
     pieces = pieces_of_subtree(subtree, flag_ids)
     for flag_id in sorted(flag_ids):
         sql.write_decided(subtree, everybody, pieces[flag_id], job_id=None)
-    return [pieces[flag_id][0].value for flag_id in flag_ids]
 
 
 def _values_of(organization_id: int) -> dict[int, DecidedValue]:
@@ -233,24 +245,30 @@ def _start_job(
     return job.pk
 
 
+# As one statement: an import may move thousands of organizations, each with many flags.
+RECORD_CHANGES = """
+INSERT INTO flags_change (number, flag_id, organization_id, kind, enabled, source_id, job_id, requested_by)
+SELECT number, flag_id, organization_id, %(kind)s, enabled, source_id, %(job)s, %(by)s
+  FROM unnest(%(organizations)s::bigint[], %(flags)s::bigint[], %(enabled)s::boolean[], %(sources)s::bigint[],
+              %(numbers)s::bigint[]) AS given(organization_id, flag_id, enabled, source_id, number)
+"""
+
+
 def _record(organization_id: int, values: Sequence[DecidedValue], *, job_id: int | None) -> None:
     _record_all({(organization_id, value.flag_id): value for value in values}, job_id=job_id)
 
 
 def _record_all(values: Mapping[tuple[int, int], DecidedValue], *, job_id: int | None = None) -> None:
-    Change.objects.bulk_create(
-        (
-            Change(
-                number=value.number,
-                flag_id=flag_id,
-                organization_id=organization_id,
-                kind=MOVE,
-                enabled=value.enabled,
-                source_id=value.source_id,
-                job_id=job_id,
-                requested_by=actor.current().actor,
-            )
-            for (organization_id, flag_id), value in values.items()
-        ),
-        batch_size=1_000,
-    )
+    """Record values that organizations got by a move or a creation as changes. They are by organization and flag."""
+    parameters: dict[str, Any] = {
+        "organizations": [organization_id for organization_id, _ in values],
+        "flags": [flag_id for _, flag_id in values],
+        "enabled": [value.enabled for value in values.values()],
+        "sources": [value.source_id for value in values.values()],
+        "numbers": [value.number for value in values.values()],
+        "kind": MOVE,
+        "job": job_id,
+        "by": actor.current().actor[:200],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(RECORD_CHANGES, parameters)
