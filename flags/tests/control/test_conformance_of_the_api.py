@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from django.test import override_settings
-from django.urls import Resolver404, resolve
 
 from flags.definitions.models import Flag
 from flags.evaluation.context_loader import load_context
@@ -23,25 +22,6 @@ from orgs.tree import integrity
 from orgs.tree.models import Organization
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-ADDRESSES = {
-    "set": "/v1/organizations/1/flags/checkout",
-    "reset": "/v1/organizations/1/flags/checkout",
-    "ask": "/v1/organizations/1/flags/checkout",
-    "exempt": "/v1/organizations/1/flags/checkout/exemption",
-    "endExemption": "/v1/organizations/1/flags/checkout/exemption",
-}
-
-
-def is_there(step: str) -> bool:
-    """Whether Flagsite has the address that a step needs."""
-    try:
-        resolve(ADDRESSES.get(step, "/organizations"))
-    except Resolver404:
-        return False
-    return True
-
-
-MISSING = {step for step in ADDRESSES if not is_there(step)}
 
 
 class Runner:
@@ -145,15 +125,8 @@ def run_jobs(order: str) -> None:
         assert (job.attempt_status, job.failed) == (Status.COMPLETED, 0), job.error_message
 
 
-def test_only_exemptions_may_be_missing() -> None:
-    assert MISSING.issubset({"exempt", "endExemption"})
-
-
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_the_api_answers_as_the_case_says(case: dict[str, Any], admin_key: str) -> None:
-    missing = MISSING & {step["do"] for step in case["steps"]}
-    if missing:
-        pytest.skip(f"Flagsite has no address yet for {', '.join(sorted(missing))}")
     plant(case["tree"])
     run = Runner(Api(admin_key), case.get("work"))
     with override_settings(FLAGS_INLINE_ROWS=0 if run.work else 1000):

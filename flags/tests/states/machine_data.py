@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import QuerySet
@@ -10,6 +12,7 @@ from django.db.models import QuerySet
 from flags.definitions.models import Flag
 from flags.states.expected_states import Difference, differences
 from flags.states.models import FlagState
+from flags.states.set_flag import AcceptedChange
 from flags.tests.states.naive import Holds
 from jobs.engine.models import Job
 from jobs.engine.states import Status
@@ -60,6 +63,15 @@ def begin_anew(retries: int) -> None:
             cursor.execute(f"DELETE FROM {table}")
         cursor.execute(TREES)
         cursor.execute("UPDATE jobs_queue SET max_retries = %s", [retries])
+
+
+def changed_in_tree(
+    organization_id: int, change: Callable[..., AcceptedChange | None], **arguments: Any
+) -> AcceptedChange | None:
+    """Call a function that changes a flag on an organization, in a transaction that has the tree lock."""
+    with transaction.atomic():
+        locks.lock_trees_for_reading(organization_id)
+        return change(Organization.objects.get(pk=organization_id), **arguments)
 
 
 def retryable() -> QuerySet[Job]:

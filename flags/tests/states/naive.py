@@ -90,6 +90,16 @@ class NaiveModel:
         self.pure.reset(organization, flag, subtree=subtree)
         self.numbers[organization, flag] = number
 
+    def exempt(self, organization: int, flag: int, *, number: int) -> None:
+        """The lock that holds does not hold here and below any more."""
+        self.pure.exempt(organization, flag)
+        self.numbers[organization, flag] = number
+
+    def end_exemption(self, organization: int, flag: int, *, number: int) -> None:
+        """It holds again."""
+        self.pure.end_exemption(organization, flag)
+        self.numbers[organization, flag] = number
+
     def is_set_at_or_below(self, organization: int, flag: int) -> bool:
         """Whether a reset of the subtree would end something."""
         return any(self.is_set(each, flag) for each in self.pure.subtree(organization))

@@ -28,8 +28,9 @@ from hypothesis.stateful import (
 )
 
 from flags.definitions.models import Flag
-from flags.errors import FlagLocked
+from flags.errors import FlagLocked, FlagNotLocked
 from flags.states import propagation
+from flags.states.exemptions import end_exemption_on, exempt_on
 from flags.states.models import FlagSetting
 from flags.states.set_flag import reset_flag, set_flag
 from flags.states.setting_rules import Below
@@ -41,6 +42,7 @@ from flags.tests.states.machine_data import (
     MOST_ORGANIZATIONS,
     all_differences,
     begin_anew,
+    changed_in_tree,
     last_number,
     put_first,
     retryable,
@@ -158,6 +160,26 @@ class Machine(RuleBasedStateMachine):
         assert (accepted is not None) == expected
         if accepted is not None:
             self.model.reset(organization, flag.pk, number=accepted.change.number, subtree=subtree)
+
+    @precondition(lambda self: self.model.settings)
+    @rule(on=which, key=st.sampled_from(["f", "g"]))
+    def exempt(self, on: int, key: str) -> None:
+        """From the lock above, if there is one; an exemption that is there already ends."""
+        organization, flag = self._organization(on), Flag.objects.filter(key=key).first()
+        if flag is None:
+            return
+        note(f"exempt {self._name(organization)} from the lock of {key}, or end it")
+        if (organization, flag.pk) in self.model.pure.exemptions:
+            accepted = changed_in_tree(organization, end_exemption_on, flag_key=key)
+            assert accepted is not None
+            self.model.end_exemption(organization, flag.pk, number=accepted.change.number)
+        elif self.model.is_locked_above(organization, flag.pk):
+            accepted = changed_in_tree(organization, exempt_on, flag_key=key, may_lift=lambda _: True)
+            assert accepted is not None
+            self.model.exempt(organization, flag.pk, number=accepted.change.number)
+        else:
+            with pytest.raises(FlagNotLocked):
+                changed_in_tree(organization, exempt_on, flag_key=key, may_lift=lambda _: True)
 
     @precondition(lambda self: retryable().exists())
     @rule(job=which)
