@@ -62,6 +62,11 @@ class Change(models.Model):
         help_text="For a change without a job: whether some organizations may lack it, because its propagation was "
         "cancelled or failed before the job was deleted. Null if nobody knows.",
     )
+    is_uniform = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Whether the change gives its one value to the whole subtree, since nothing set below counts.",
+    )
     requested_by = models.CharField(max_length=200, default="")
     created_at = models.DateTimeField(db_default=Now())
 

@@ -3,7 +3,8 @@
 1. A chunk is one short transaction. It takes the tree lock shared, reads the tree columns and the settings of the
    subtree, takes the next organizations by id, writes their flag states, updates the job's counts and checkpoint, and
    commits. It writes what the settings decide now, with the highest change number on the path of each organization,
-   where the row has a lower number. So it does not matter in which order the jobs of several changes run.
+   where the row has a lower number. So it does not matter in which order the jobs of several changes run. Where nothing
+   set below counts, as after a change that overwrites, the chunk writes the value of the change, under its number.
 2. A chunk has about one per cent of the subtree, and at least 10 organizations. Chunks become smaller when one takes
    too long, and larger again when they are fast.
 3. If a transient error (deadlock, time-out, lost connection) interrupts a chunk, the chunk is tried again from the
@@ -30,7 +31,7 @@ from django.db import DatabaseError, InterfaceError, transaction
 from flags.states import sql
 from flags.states.models import Change
 from flags.states.placed_settings import pieces_of_subtree
-from flags.states.setting_rules import DecidedValue
+from flags.states.setting_rules import LOCK, DecidedValue, Piece
 from flags.states.sql import Span
 from flagsite.core.db import transient_errors
 from jobs.engine.kinds import DEFAULT_STALL_SECONDS, job_kind
@@ -59,11 +60,11 @@ def propagate(run: Run) -> None:
 
     Raises NothingLeftToDo if the organization or the flag is deleted.
     """
-    values = _values(run)
+    values, uniform = _values(run)
     root_id = run.job.organization_id
     if root_id is None:
         raise NothingLeftToDo(ORGANIZATION_DELETED)
-    walk = Walk(run, root_id, values)
+    walk = Walk(run, root_id, values, uniform)
     walk.count()
     log.info("job_found_organizations", organizationId=root_id, descendants=(run.job.total or 1) - 1)
     half_sizes: deque[int] = deque()
@@ -82,12 +83,16 @@ def propagate(run: Run) -> None:
                 _retry_transient_errors(run, walk.write_or_skip_one)
 
 
-def _values(run: Run) -> list[DecidedValue]:
+def _values(run: Run) -> tuple[list[DecidedValue], frozenset[int]]:
+    """Return the values of the job's changes, and the flags whose one value the whole subtree gets."""
     changes = Change.objects.filter(job_id=run.job.root_id).order_by("flag_id", "number")
-    values = [DecidedValue(change.flag_id, change.enabled, change.source_id, change.number) for change in changes]
+    values = [
+        DecidedValue(change.flag_id, change.enabled, change.source_id, change.number, locked=change.kind == LOCK)
+        for change in changes
+    ]
     if not values:
         raise NothingLeftToDo("The flag was deleted in the meantime, so nothing is left to do.")
-    return values
+    return values, frozenset(change.flag_id for change in changes if change.is_uniform)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,8 @@ class Walk:
     run: Run
     root_id: int
     values: list[DecidedValue]
+    uniform: frozenset[int] = frozenset()
+    """Flags whose settings need not be read: the change gives its one value to everybody, unless a row is newer."""
     chunk_size: int = field(default=MIN_CHUNK_SIZE, init=False)
     unreported: int = field(default=0, init=False)
     """Organizations since the last event `job_progress`."""
@@ -208,7 +215,10 @@ class Walk:
         """Write what the settings decide to the organizations of the span; count those for which nothing changed."""
         job_id = self.run.job.pk
         written = []
-        pieces = pieces_of_subtree(subtree, [value.flag_id for value in self.values])
+        pieces = {value.flag_id: [Piece(0, value)] for value in self.values if value.flag_id in self.uniform}
+        others = [value.flag_id for value in self.values if value.flag_id not in self.uniform]
+        if others:
+            pieces |= pieces_of_subtree(subtree, others)
         for value in self.values:
             likely_new = value.flag_id in self.unset
             done = sql.write_decided(subtree, span, pieces[value.flag_id], job_id=job_id, likely_new=likely_new)

@@ -173,6 +173,7 @@ def set_flag_on(
         ended = flag_settings.record(organization.subtree, change, **details, respects_locks=False)
     if below is Below.KEEP:
         flag_settings.end_exemptions_from(organization.pk, found.flag.pk)
+    change.is_uniform = not only_here and _is_uniform(organization, change, below)
     value = DecidedValue(found.flag.pk, enabled, organization.pk, change.number, locked=kind == LOCK)
     arguments = {"enabled": enabled}
     write_change(organization, change, value, arguments, correlation_id)
@@ -228,6 +229,7 @@ def reset_flag_on(
     flag_settings.end_exemptions_from(organization.pk, found.flag.pk)
     (value,) = decided_on_paths([organization.pk], [found.flag.pk]).values()
     change.enabled, change.source_id = value.enabled, value.source_id
+    change.is_uniform = _is_uniform(organization, change, Below.OVERWRITE if subtree else Below.KEEP)
     write_change(organization, change, value, {"reset": True}, correlation_id)
     audit_log.record(
         "flag.reset", f"flag:{flag_key}", by=requested_by, organization_id=organization.pk, reason=reason,
@@ -255,6 +257,19 @@ def check_is_not_locked(organization_id: int, flag: Flag) -> None:
     lock = deciding_lock(above)
     if lock is not None:
         raise locked_flag(flag.key, lock.organization_id)
+
+
+def _is_uniform(organization: Organization, change: Change, below: Below) -> bool:
+    """Return whether nothing that is set below counts beside the change: it has ended, or there is nothing.
+
+    What is set below later has a higher number, and so has a move that brings something there.
+    """
+    if below is Below.OVERWRITE or not organization.has_children:
+        return True
+    found = _below(organization, change.flag)
+    if below is Below.LOCK:
+        return all(each.exempt_from_id is None for each in found)
+    return not any(is_live(each) for each in found)
 
 
 def _below(organization: Organization, flag: Flag) -> list[PlacedSetting]:
