@@ -124,13 +124,13 @@ def test_chunks_are_about_one_per_cent_but_ten_organizations_at_least(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
-    written = sql.write_span
+    written = sql.write_decided
 
     def noted(subtree: Subtree, span: sql.Span, *more: object, **named: object) -> sql.Written:
         sizes.append(span.count)
         return written(subtree, span, *more, **named)
 
-    monkeypatch.setattr(sql, "write_span", noted)
+    monkeypatch.setattr(sql, "write_decided", noted)
     monkeypatch.setattr(propagation, "MIN_CHUNK_SECONDS", 0)
     for number in range(24):
         tree_operations.create(name="Store", key=f"store-{number}", parent_id=cast.north.pk)
@@ -192,7 +192,7 @@ def test_a_job_in_which_every_organization_failed_is_a_failure(cast: Cast, refus
 def test_a_lost_connection_in_the_middle_of_a_chunk_counts_nothing_twice(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written, cuts = sql.write_span, [1, 2]
+    written, cuts = sql.write_decided, [1, 2]
 
     def cut_off(*arguments: object, **named: object) -> sql.Written:
         count = written(*arguments, **named)
@@ -202,7 +202,7 @@ def test_a_lost_connection_in_the_middle_of_a_chunk_counts_nothing_twice(
                 cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
         return count
 
-    monkeypatch.setattr(sql, "write_span", cut_off)
+    monkeypatch.setattr(sql, "write_decided", cut_off)
     job = _carry_out(_set(cast.acme, True).job)
     assert not cuts
     assert (job.status, job.total, job.processed, job.failed) == ("COMPLETED", 6, 6, 0)
@@ -210,7 +210,7 @@ def test_a_lost_connection_in_the_middle_of_a_chunk_counts_nothing_twice(
 
 
 def test_a_passing_error_does_not_split_the_chunk(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
-    written, troubles, sizes = sql.write_span, ["deadlock detected"], []
+    written, troubles, sizes = sql.write_decided, ["deadlock detected"], []
 
     def troubled(subtree: Subtree, span: sql.Span, *more: object, **named: object) -> sql.Written:
         sizes.append(span.count)
@@ -218,7 +218,7 @@ def test_a_passing_error_does_not_split_the_chunk(cast: Cast, monkeypatch: pytes
             raise OperationalError(troubles.pop())
         return written(subtree, span, *more, **named)
 
-    monkeypatch.setattr(sql, "write_span", troubled)
+    monkeypatch.setattr(sql, "write_decided", troubled)
     assert _carry_out(_set(cast.acme, True).job).failed == 0
     assert sizes == [6, 6]
 
@@ -281,6 +281,7 @@ def test_rows_are_locked_in_the_order_of_their_key(cast: Cast, organizations: in
             "flag_id": 1,
             "enabled": False,
             "source_id": 1,
+            "locked": False,
             "number": 5,
             "job_id": 1,
             "notification": "{}",

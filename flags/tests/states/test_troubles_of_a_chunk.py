@@ -50,13 +50,13 @@ def carried_out(job: Job) -> Job:
 
 def before_writing(monkeypatch: pytest.MonkeyPatch, happen: Callable[[sql.Span], None]) -> None:
     """Something happens in each chunk's transaction, before its rows are written."""
-    write_span = sql.write_span
+    write_decided = sql.write_decided
 
     def written(subtree: Subtree, span: sql.Span, *rest: Any, **named: Any) -> sql.Written:
         happen(span)
-        return write_span(subtree, span, *rest, **named)
+        return write_decided(subtree, span, *rest, **named)
 
-    monkeypatch.setattr(sql, "write_span", written)
+    monkeypatch.setattr(sql, "write_decided", written)
 
 
 def test_a_real_deadlock_is_tried_again_and_counts_nothing_twice(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
