@@ -37,7 +37,7 @@ def set_on(organization_id: int, *, enabled: bool = True, flag: str = "f") -> Jo
     return job
 
 
-def values() -> dict[int, tuple[bool, int]]:
+def values() -> dict[int, tuple[bool | None, int | None]]:
     return {row.organization_id: (row.enabled, row.source_id) for row in FlagState.objects.all()}
 
 
@@ -176,5 +176,6 @@ def test_a_change_whose_chain_has_failed_holds_for_what_comes_and_not_for_what_l
     )
     job_operations.retry(job_id=job.pk, by="bob")
     assert ended(job, worker).status == "COMPLETED"
-    assert set(values().values()) == {(True, cast.acme.pk)}
+    outside = {cast.south.pk, cast.rome.pk}
+    assert {value for place, value in values().items() if place not in outside} == {(True, cast.acme.pk)}
     assert len(values()) == 8
