@@ -33,16 +33,18 @@ class FlagsConfig(AppConfig):
             preview,
             propagation,  # noqa: F401 - registers a kind of job
             recalculation,  # noqa: F401 - registers a kind of job
+            undo_page,
         )
         from flags.statistics import computation  # noqa: F401, PLC0415 - registers kinds of jobs
         from jobs.operations import cleanup, gates  # noqa: PLC0415
         from jobs.upkeep import maintenance_job  # noqa: PLC0415
         from orgs.access import key_plans  # noqa: PLC0415
-        from orgs.audit import subject_pages  # noqa: PLC0415
+        from orgs.audit import subject_pages, undo_pages  # noqa: PLC0415
         from orgs.tree import admin_sections  # noqa: PLC0415
         from orgs.tree.signals import organizations_placed, organizations_removing  # noqa: PLC0415
 
         subject_pages.finders["flag"] = flag_pages.find
+        undo_pages.finders.append(undo_page.address_for)
         admin_sections.sections.append(admin_section.SECTION)
         admin_sections.figures.append(organization_figures.scheduled)
         admin_sections.move_previews += [preview.move, move_preview.move]

@@ -65,6 +65,14 @@ class FlagNotLocked(FlagsiteError):
     """No lock above holds for the organization, so there is nothing to exempt it from."""
 
 
+class ChangeNotFound(FlagsiteError):
+    """The change does not exist, or you may not see it."""
+
+
+class ChangeNotUndoable(FlagsiteError):
+    """The change cannot be undone. Undo a move by a move, and an exemption by its end."""
+
+
 class PlanStale(FlagsiteError):
     """The plan is out of date: something that it depends on has changed."""
 

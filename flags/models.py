@@ -4,7 +4,7 @@ from flags.definitions.models import Flag, new_salt
 from flags.insights.models import EnvironmentUseDay, FlagAdoption, FlagUse, FlagUseDay, FlagUseTotal, StaleFlagNotice
 from flags.reports.models import Report
 from flags.schedules.models import FlagSchedule
-from flags.states.models import Change, FlagSetting, FlagState
+from flags.states.models import Change, FlagSetting, FlagState, ReplacedSetting
 from flags.statistics.models import Statistic
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "FlagUse",
     "FlagUseDay",
     "FlagUseTotal",
+    "ReplacedSetting",
     "Report",
     "StaleFlagNotice",
     "Statistic",

@@ -11,6 +11,7 @@ from flags.schedules.api import CancelSchedule, OneSchedule, RetrySchedule, Sche
 from flags.serving.operator_invalidation_api import InvalidateCache
 from flags.states.api import OneState, SetFlag, StatesOfOrganization
 from flags.states.setting_api import ExemptionOfOrganization, PlanOfSetting, SettingOfOrganization
+from flags.states.undo_api import UndoChange
 from flags.statistics.api import AllStatistics, OneStatistic
 from flagsite.core.api import path_converters  # noqa: F401 - registers <id:…>
 from orgs.tree import path_converters as organization_converters  # noqa: F401 - registers <organization:…>
@@ -23,6 +24,7 @@ urlpatterns = [
     path("v1/feature-flags/<str:name>/explain", Explain.as_view(), name="explain-flag"),
     path("v1/statistics", AllStatistics.as_view(), name="statistics"),
     path("v1/statistics/<str:name>", OneStatistic.as_view(), name="statistic"),
+    path("v1/changes/<id:number>/undo", UndoChange.as_view(), name="undo-change"),
     path("v1/schedules", Schedules.as_view(), name="schedules"),
     path("v1/schedules/<id:schedule_id>", OneSchedule.as_view(), name="schedule"),
     path("v1/schedules/<id:schedule_id>/cancel", CancelSchedule.as_view(), name="cancel-schedule"),

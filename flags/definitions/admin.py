@@ -28,6 +28,7 @@ from flags.insights.stale_page import StalePage
 from flags.serving.operator_invalidation_page import InvalidationPage
 from flags.states import selectors
 from flags.states.admin_section import choose_view, switch_view
+from flags.states.undo_page import undo_view
 from flagsite.core import actor
 from flagsite.core.admin.capped_paginator import CappedPaginator
 from flagsite.core.errors import FlagsiteError
@@ -114,6 +115,7 @@ class FlagAdmin(FlagListPages, FlagPages, StalePage, EvaluationPages, Invalidati
         return [
             path("set/<str:organization_id>/", view(self.switch), name="flags_flag_switch"),
             path("<int:flag_id>/set/", view(self.choose_organization), name="flags_flag_set"),
+            path("undo/<int:number>/", view(self.undo_change), name="flags_flag_undo"),
             *self.flag_page_urls(),
             *self.evaluation_urls(),
             path("<int:flag_id>/<slug:operation>/do/", view(self.operation_view), name="flags_flag_do"),
@@ -167,6 +169,10 @@ class FlagAdmin(FlagListPages, FlagPages, StalePage, EvaluationPages, Invalidati
         """Ask for the organization on which a person wants to set the flag."""
         flag, _ = self.visible_flag(request, flag_id)
         return choose_view(self, request, flag)
+
+    def undo_change(self, request: HttpRequest, number: int) -> HttpResponse:
+        """Undo a change of a flag."""
+        return undo_view(self, request, number)
 
     def operation_view(self, request: HttpRequest, flag_id: int, operation: str) -> HttpResponse:
         """Ask for a confirmation and a reason, then archive, unarchive or purge the flag."""

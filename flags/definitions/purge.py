@@ -50,6 +50,10 @@ DELETE_CHANGES = """
 DELETE FROM flags_change WHERE id = ANY(ARRAY(  -- index change_of_flag
     SELECT id FROM flags_change WHERE flag_id = %(flag)s ORDER BY number DESC LIMIT %(limit)s))
 """
+DELETE_REPLACED = """
+DELETE FROM flags_replacedsetting WHERE id = ANY(ARRAY(  -- index replaced_setting_of_flag
+    SELECT id FROM flags_replacedsetting WHERE flag_id = %(flag)s ORDER BY id LIMIT %(limit)s))
+"""
 DELETE_SETTINGS = """
 DELETE FROM flags_flagsetting setting USING (  -- by primary key, in its order
     SELECT organization_id, flag_id FROM flags_flagsetting WHERE flag_id = %(flag)s
@@ -82,7 +86,10 @@ def purge(run: Run) -> None:
     locks.wait_for_present_holders(run.check)
     with transaction.atomic():
         run.record_progress(total=Organization.objects.count())
-    for delete_some in (_delete_states, partial(_delete, DELETE_SETTINGS), partial(_delete, DELETE_CHANGES)):
+    statements = (DELETE_SETTINGS, DELETE_REPLACED, DELETE_CHANGES)
+    steps: list[Callable[[Run, int], bool]] = [_delete_states]
+    steps += [partial(_delete, statement) for statement in statements]
+    for delete_some in steps:
         run.check()
         while delete_some(run, flag_id):
             run.check()

@@ -76,6 +76,8 @@ class Change(models.Model):
             models.Index(fields=["organization", "flag", "-number"], name="change_on_organization"),
             # the page of a flag shows its latest changes
             models.Index(fields=["flag", "-number"], name="change_of_flag"),
+            # an undo finds a change by its number
+            models.Index(fields=["number"], name="change_by_number"),
         ]
 
     def __str__(self) -> str:
@@ -201,3 +203,39 @@ class FlagSetting(models.Model):
 
     def __str__(self) -> str:
         return f"{self.flag_id} {self.kind} at {self.organization_id} (number {self.number})"
+
+
+class ReplacedSetting(models.Model):
+    """A setting as it was before a change replaced or ended it, so that the change can be undone.
+
+    A trigger writes it whenever a setting gets another change number. `replaced_by` is this number, and `number` the
+    one that the setting had: 0 and the kind `none` if there was none. Organizations and flags may be gone by now.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    organization_id = models.BigIntegerField()
+    flag_id = models.BigIntegerField()
+    replaced_by = models.BigIntegerField()
+    number = models.BigIntegerField()
+    kept_from_id = models.BigIntegerField(null=True)
+    exempt_from_id = models.BigIntegerField(null=True)
+    created_at = models.DateTimeField()
+    replaced_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField(null=True)
+    exempt_until = models.DateTimeField(null=True)
+    kind = models.CharField(max_length=6)
+    enabled = models.BooleanField(null=True)
+    only_here = models.BooleanField(default=False)
+    requested_by = models.CharField(max_length=200, default="")
+    reason = models.TextField(default="")
+
+    class Meta:
+        indexes: ClassVar = [
+            # an undo reads what one change has replaced
+            models.Index(fields=["replaced_by"], name="setting_replaced_by"),
+            # a purge deletes those of one flag
+            models.Index(fields=["flag_id"], name="replaced_setting_of_flag"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.flag_id} {self.kind} at {self.organization_id} until change {self.replaced_by}"

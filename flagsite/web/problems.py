@@ -90,6 +90,8 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     flags.FlagArchived: (409, "flag-archived"),
     flags.FlagLocked: (409, "flag-locked"),
     flags.FlagNotLocked: (409, "flag-not-locked"),
+    flags.ChangeNotFound: (404, "change-not-found"),
+    flags.ChangeNotUndoable: (409, "change-not-undoable"),
     flags.PlanStale: (409, "plan-stale"),
     flags.BlastRadius: (409, "blast-radius"),
     flags.FlagPurging: (409, "flag-purging"),

@@ -24,7 +24,7 @@ from flagsite.core.reading_pages import only_reads
 from orgs.access.operator_admin import OperatorAdmin, SingleCountChangeList, TextInputFilter, require_caller
 from orgs.access.organization_picker import OrganizationTextFilter
 from orgs.access.visible_organizations import id_to_filter_by
-from orgs.audit import words
+from orgs.audit import undo_pages, words
 from orgs.audit.models import AuditEntry
 from orgs.audit.on_pages import PageEntry, by_operation, on_page
 from orgs.audit.selectors import about_flag, named
@@ -153,7 +153,7 @@ class AuditEntryAdmin(OperatorAdmin):
         "sentence", "at", "of_organization", "in_words", "reason", "actor", "action", "subject", "channel",
         "of_operation", "as_json",
     ]  # fmt: skip
-    readonly_fields = ["sentence", "at", "of_organization", "in_words", "channel", "of_operation", "as_json"]
+    readonly_fields = ["sentence", "undo", "at", "of_organization", "in_words", "channel", "of_operation", "as_json"]
     list_before_template = "admin/orgs/audit_csv_link.html"
 
     def get_urls(self) -> list[URLPattern]:
@@ -181,6 +181,18 @@ class AuditEntryAdmin(OperatorAdmin):
         if entry is not None:
             (entry.on_page,) = on_page([entry], require_caller(request))  # type: ignore[attr-defined]
         return entry
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """Add the link to the undo, if the person may undo what the entry tells."""
+        address = undo_pages.address_of(obj, require_caller(request)) if obj else None
+        if address is None:
+            return self.fields
+        obj.undo_address = address
+        return [*self.fields[:1], "undo", *self.fields[1:]]
+
+    @admin.display(description="undo")
+    def undo(self, entry: Any) -> SafeString:
+        return format_html('<a class="fs-button" href="{}">Undo this change</a>', entry.undo_address)
 
     @admin.display(description="what was done")
     def sentence(self, entry: AuditEntry) -> SafeString:

@@ -147,6 +147,13 @@ def _quoted(value: Any) -> str:
     return _text(value).replace("{", "{{").replace("}", "}}")
 
 
+def _undone(entry: AuditEntry) -> str:
+    """An undo of a change of a flag."""
+    left = entry.details.get("leftAlone")
+    rest = f", and left {counted(left, 'setting')} alone that changed since" if isinstance(left, int) and left else ""
+    return f"undid change {_quoted(entry.details.get('undone'))} of {{subject}} for {{organization}}{rest}"
+
+
 def _set(entry: AuditEntry) -> str:
     """A set of a flag. Only a set on an organization with others below it has a job."""
     details = entry.details
@@ -325,6 +332,7 @@ SENTENCES: Mapping[str, str | Callable[[AuditEntry], str]] = {
     "flag.lock": _set,
     "flag.reset": _reset,
     "flag.set": _set,
+    "flag.undo": _undone,
     "flag.update": _updated,
     "flags.recalculated": _recalculated,
     "job.cancel": "cancelled {subject}",

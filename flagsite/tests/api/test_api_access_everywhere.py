@@ -152,6 +152,7 @@ ROLES = {
     "v1/tree/repair": "POST admin",
     "v1/statistics": "GET reader POST operator",
     "v1/statistics/<str:name>": "GET reader",
+    "v1/changes/<id:number>/undo": "POST editor",
     "v1/schedules": "GET reader POST editor",
     "v1/schedules/<id:schedule_id>": "GET reader",
     "v1/schedules/<id:schedule_id>/cancel": "POST editor",

@@ -48,6 +48,7 @@ def demo(db: None) -> None:
         for table, first in FIRST_IDS.items():
             cursor.execute("SELECT pg_get_serial_sequence(%s, 'id')", [table])
             cursor.execute(f"ALTER SEQUENCE {cursor.fetchone()[0]} RESTART WITH {first}")
+        cursor.execute("ALTER SEQUENCE flags_change_number RESTART WITH 1")
     import_module("jobs.migrations.0024_weekly_maintenance").create_task(
         apps, None
     )  # others may have emptied the table

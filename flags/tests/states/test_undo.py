@@ -1,0 +1,155 @@
+"""An undo restores what a change has replaced or ended, and leaves alone what was changed since."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from conftest import Cast, _key
+from flags.definitions import service
+from flags.models import FlagState, ReplacedSetting
+from flags.states.set_flag import reset_flag, set_flag
+from flags.states.setting_rules import Below
+from jobs.engine import runner
+from orgs.access.models import Role
+from orgs.audit.models import AuditEntry
+from orgs.tests.api import Api, kind_of
+from orgs.tree import tree_operations
+from orgs.tree.models import Organization
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def api(admin_key: str) -> Api:
+    return Api(admin_key)
+
+
+def run_jobs() -> None:
+    while runner.run_next("propagation"):
+        pass
+
+
+def set_(organization: Organization, enabled: bool, below: Below = Below.KEEP, **more: Any) -> int:
+    number = set_flag(
+        organization_id=organization.pk, flag_key="checkout", enabled=enabled, below=below, **more
+    ).change.number
+    run_jobs()
+    return number
+
+
+def undo(api: Api, number: int) -> Any:
+    answer = api.post(f"/v1/changes/{number}/undo", {"reason": "the wrong region"})
+    run_jobs()
+    return answer
+
+
+def values() -> dict[str, tuple[bool | None, bool]]:
+    rows = FlagState.objects.filter(enabled__isnull=False)
+    return {
+        key: (enabled, locked) for key, enabled, locked in rows.values_list("organization__key", "enabled", "locked")
+    }
+
+
+def test_an_overwrite_gives_back_the_settings_that_it_has_ended(api: Api, cast: Cast) -> None:
+    set_(cast.acme, True)
+    set_(cast.oslo, False)
+    set_(cast.south, False, Below.LOCK)
+    before = values()
+    number = set_(cast.acme, True, Below.OVERWRITE)
+    assert values() != before
+    answer = undo(api, number)
+    body = answer.json()
+    assert (answer.status_code, body["restored"], body["leftAlone"], body["leftAloneCount"]) == (202, 3, [], 0)
+    assert answer.headers["Location"] == body["trackingUrl"]
+    assert values() == before
+    entry = AuditEntry.objects.get(action="flag.undo")
+    assert (entry.reason, entry.details["undone"], entry.details["restored"]) == ("the wrong region", number, 3)
+
+
+def test_what_was_changed_since_stays_and_is_listed(api: Api, cast: Cast) -> None:
+    set_(cast.oslo, False)
+    set_(cast.bergen, False)
+    number = set_(cast.acme, True, Below.OVERWRITE)
+    set_(cast.oslo, True)
+    body = undo(api, number).json()
+    assert (body["restored"], body["leftAlone"], body["leftAloneCount"]) == (2, [cast.oslo.pk], 1)
+    assert values() == {"oslo": (True, False), "bergen": (False, False)}
+
+
+def test_a_set_where_nothing_was_set_becomes_nothing_again(api: Api, cast: Cast) -> None:
+    number = set_(cast.oslo, True)
+    answer = undo(api, number)
+    assert (answer.status_code, answer.json()["processedImmediately"]) == (200, True)
+    assert values() == {}
+
+
+@pytest.mark.parametrize("subtree", [False, True])
+def test_a_lock_and_a_reset_are_undone(api: Api, cast: Cast, subtree: bool) -> None:
+    set_(cast.oslo, True)
+    lock = set_(cast.north, False, Below.LOCK)
+    locked = values()
+    accepted = reset_flag(organization_id=cast.north.pk, flag_key="checkout", subtree=subtree)
+    run_jobs()
+    assert accepted is not None
+    assert undo(api, accepted.change.number).status_code == 202
+    assert values() == locked
+    assert undo(api, lock).status_code == 409, "the undo has changed it since"
+
+
+def test_an_undo_can_be_undone(api: Api, cast: Cast) -> None:
+    set_(cast.oslo, False)
+    number = set_(cast.acme, True, Below.OVERWRITE)
+    after = values()
+    undone = undo(api, number).json()["changeNumber"]
+    assert values() != after
+    undo(api, undone)
+    assert values() == after
+
+
+def test_a_moved_organization_is_left_alone(api: Api, cast: Cast) -> None:
+    set_(cast.oslo, False)
+    set_(cast.rival, True)
+    number = set_(cast.acme, True, Below.OVERWRITE)
+    tree_operations.move(organization_id=cast.oslo.pk, parent_id=cast.rival.pk)
+    run_jobs()
+    assert undo(api, number).json()["restored"] == 1
+    assert values()["oslo"] == (True, False)
+
+
+def test_what_cannot_be_undone_is_refused_in_words(api: Api, cast: Cast) -> None:
+    set_(cast.acme, True)
+    set_(cast.rival, False)
+    tree_operations.move(organization_id=cast.oslo.pk, parent_id=cast.rival.pk)
+    move = max(AuditEntry.objects.count(), 0) and FlagState.objects.get(organization=cast.oslo).change_number
+    assert kind_of(undo(api, move)) == "change-not-undoable"
+    assert (undo(api, 10**12).status_code, kind_of(undo(api, 10**12))) == (404, "change-not-found")
+    old = set_(cast.bergen, True)
+    ReplacedSetting.objects.all().delete()
+    assert "earlier version" in undo(api, old).json()["detail"]
+
+
+def test_below_a_lock_nothing_is_undone(api: Api, cast: Cast) -> None:
+    number = set_(cast.oslo, True)
+    set_(cast.acme, False, Below.LOCK)
+    refused = undo(api, number)
+    assert (refused.status_code, kind_of(refused), refused.json()["lockedBy"]) == (409, "flag-locked", cast.acme.pk)
+
+
+def test_a_change_above_or_beside_a_bound_key_does_not_exist_for_it(cast: Cast) -> None:
+    above, inside = set_(cast.acme, True), set_(cast.oslo, True)
+    bound = Api(_key("north", Role.EDITOR, cast.north))
+    hidden, missing = undo(bound, above), undo(bound, 10**12)
+    assert (hidden.status_code, hidden.json()["detail"]) == (404, missing.json()["detail"])
+    assert undo(bound, inside).status_code == 200
+
+
+def test_a_purge_deletes_what_was_replaced(cast: Cast) -> None:
+    set_(cast.oslo, True)
+    assert ReplacedSetting.objects.exists()
+    service.archive(key="checkout", by="user:olga")
+    service.purge(key="checkout", by="user:olga")
+    while runner.run_next("default"):
+        pass
+    assert not ReplacedSetting.objects.exists()
