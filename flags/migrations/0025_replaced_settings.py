@@ -73,5 +73,13 @@ class Migration(migrations.Migration):
             model_name="change",
             index=models.Index(fields=["number"], name="change_by_number"),
         ),
+        migrations.AddIndex(
+            model_name="flagsetting",
+            index=models.Index(
+                condition=models.Q(("kind", "lock")),
+                fields=["flag"],
+                name="lock_of_flag",
+            ),
+        ),
         migrations.RunSQL(KEEP_REPLACED, FORGET),
     ]

@@ -27,13 +27,16 @@ REPLACE = """
        expires_at = EXCLUDED.expires_at, kind = EXCLUDED.kind, enabled = EXCLUDED.enabled,
        only_here = EXCLUDED.only_here, requested_by = EXCLUDED.requested_by, reason = EXCLUDED.reason
 """
+# Few flags have locks, so the path is seldom walked.
 IS_UNDER_A_LOCK = f"""
-EXISTS (
-    WITH RECURSIVE {PATH}
-    SELECT FROM path, LATERAL (
-           SELECT kind FROM flags_flagsetting
-            WHERE organization_id = path.id AND flag_id = %(flag)s OFFSET 0) setting
-     WHERE path.distance > 0 AND setting.kind = 'lock')
+CASE WHEN EXISTS (SELECT FROM flags_flagsetting WHERE flag_id = %(flag)s AND kind = 'lock')  -- index lock_of_flag
+     THEN EXISTS (
+          WITH RECURSIVE {PATH}
+          SELECT FROM path, LATERAL (
+                 SELECT kind FROM flags_flagsetting
+                  WHERE organization_id = path.id AND flag_id = %(flag)s OFFSET 0) setting
+           WHERE path.distance > 0 AND setting.kind = 'lock')
+     ELSE FALSE END
 """  # noqa: S608 - no input in it
 RECORDED = f"""
 recorded AS (

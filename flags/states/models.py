@@ -191,6 +191,7 @@ class FlagSetting(models.Model):
             models.Index(
                 fields=["expires_at"], name="setting_that_expires", condition=models.Q(expires_at__isnull=False)
             ),
+            models.Index(fields=["flag"], name="lock_of_flag", condition=models.Q(kind=LOCK)),
             models.Index(
                 fields=["flag", "exempt_from"],
                 name="exemption_from_lock",

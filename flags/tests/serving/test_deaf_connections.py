@@ -13,6 +13,7 @@ from conftest import Cast
 from flags.serving import pg_listener, process_cache
 from flags.serving.access_key_cache import AccessKeyCache
 from flags.serving.cache_events import HEARTBEAT_CHANNEL
+from flags.serving.packed_states import ON
 from flags.serving.pg_listener import ChangeListener
 from flags.states.set_flag import set_flag
 from flags.tests.serving.swallowing_proxy import SwallowingProxy
@@ -70,12 +71,12 @@ def test_reads_do_not_wait_on_connections_that_the_firewall_has_swallowed_as_wel
         assert listener is not None
         eventually(lambda: listener.hears)
         flag = cache.definitions().by_key["checkout"].id
-        assert cache.snapshot(cast.oslo.pk).states.row(flag)[2] is True
+        assert cache.snapshot(cast.oslo.pk).states.row(flag)[2] == ON
         proxy.swallow()
         elsewhere = threading.Thread(target=_turn_off, args=[cast.oslo.pk])  # with a connection of its own
         elsewhere.start()
         elsewhere.join()
-        eventually(lambda: cache.snapshot(cast.oslo.pk).states.row(flag)[2] is False)
+        eventually(lambda: cache.snapshot(cast.oslo.pk).states.row(flag)[2] == 0)
     finally:
         process_cache.end()
         connection.close()
