@@ -266,8 +266,8 @@ class EvaluationCache:
                 if event.organization_id in ids:
                     return False
             elif event.after < ids[-1] <= event.last and event.root_id in ids:
-                if isinstance(event, StatesRewritten) or not states.has(event.state.flag_id):
-                    return False  # a flag without a value may have a higher number in the database
+                if isinstance(event, StatesRewritten):
+                    return False
                 states = self._interned.with_value(states, event.state)
             position = number
         with self._advancing:

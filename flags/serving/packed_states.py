@@ -55,10 +55,6 @@ class PackedStates:
     def __del__(self) -> None:
         self._interned_by.data_bytes -= len(self.data)
 
-    def has(self, flag_id: int) -> bool:
-        """Whether the flag has a value."""
-        return flag_id in self.layout.offsets
-
     def row(self, flag_id: int) -> PackedRow | None:
         """The flag's value; None where it is set nowhere."""
         offset = self.layout.offsets.get(flag_id)

@@ -126,6 +126,12 @@ MEMBERS = f"""ARRAY(
      WHERE id > %(after)s AND id <= %(last)s AND {is_in_subtree()}
      ORDER BY id)"""  # noqa: S608 - no input in it
 NOT_PURGED = "EXISTS (SELECT FROM flags_flag WHERE id = %(flag_id)s AND NOT purging)"
+# The value is told only if every organization of the span has got it. Otherwise some have newer rows, perhaps without a
+# value, of which a process may not know the number.
+TELL = f"""
+       (SELECT pg_notify('{NOTIFICATION_CHANNEL}',
+                         CASE rows WHEN %(count)s THEN %(notification)s ELSE %(rewritten)s END)
+         WHERE rows > 0)"""
 UPDATE_SPAN = f"""
 WITH written AS (
     UPDATE flags_flagstate state
@@ -134,7 +140,8 @@ WITH written AS (
      WHERE state.organization_id = ANY({MEMBERS})
        AND state.flag_id = %(flag_id)s AND state.change_number < %(number)s AND {NOT_PURGED}
     RETURNING {{had_it}} AS had_it)
-SELECT count(*), count(*) FILTER (WHERE had_it), pg_notify('{NOTIFICATION_CHANNEL}', %(notification)s) FROM written
+SELECT rows, same, {TELL} FROM (
+    SELECT count(*) AS rows, count(*) FILTER (WHERE had_it) AS same FROM written) counted
 """  # noqa: S608 - no input in it
 HAD_IT = "old.enabled IS NOT DISTINCT FROM state.enabled"
 KNOWS_OLD_ROWS = 180_000
@@ -153,7 +160,7 @@ WITH written AS (
      ORDER BY id
         {{conflict}}
     RETURNING FALSE)
-SELECT count(*), 0, pg_notify('{NOTIFICATION_CHANNEL}', %(notification)s) FROM written
+SELECT rows, 0, {TELL} FROM (SELECT count(*) AS rows FROM written) counted
 """  # noqa: S608 - no input in it
 # The pieces of the subtree are parallel arrays without NULL, so that PostgreSQL finds an element without walking there;
 # source 0 stands for no value. The joins go along the members, in the order of the primary key.
@@ -178,7 +185,8 @@ written AS (
       FROM member
      WHERE state.organization_id = member.id AND state.flag_id = %(flag_id)s AND state.change_number < member.number
     RETURNING {{had_it}} AS had_it)
-SELECT count(*), count(*) FILTER (WHERE had_it), pg_notify('{NOTIFICATION_CHANNEL}', %(notification)s) FROM written;
+SELECT rows, same, {TELL} FROM (
+    SELECT count(*) AS rows, count(*) FILTER (WHERE had_it) AS same FROM written) counted;
 {HOWEVER}
 """  # noqa: S608 - no input in it
 INSERT_PIECES = f"""
@@ -193,7 +201,7 @@ written AS (
      ORDER BY id
         ON CONFLICT (organization_id, flag_id) DO NOTHING
     RETURNING FALSE)
-SELECT count(*), 0, pg_notify('{NOTIFICATION_CHANNEL}', %(notification)s) FROM written;
+SELECT rows, 0, {TELL} FROM (SELECT count(*) AS rows FROM written) counted;
 {HOWEVER}
 """  # noqa: S608 - no input in it
 INSERT_MISSING = INSERT_SPAN.replace("{conflict}", "ON CONFLICT (organization_id, flag_id) DO NOTHING")
@@ -230,6 +238,8 @@ def write_decided(
         "after": span.after,
         "last": span.last,
         "notification": _notification(subtree, span, values),
+        "rewritten": encode(StatesRewritten(subtree.organization_id, span.after, span.last, value.flag_id)),
+        "count": span.count,
         **subtree.parameters(),
     }
     if len(pieces) > 1:

@@ -285,6 +285,8 @@ def test_rows_are_locked_in_the_order_of_their_key(cast: Cast, organizations: in
             "number": 5,
             "job_id": 1,
             "notification": "{}",
+            "rewritten": "{}",
+            "count": 1,
         }
         span = {"after": 0, "last": 2**40}
         cursor.execute("EXPLAIN " + replaced(sql.UPDATE_SPAN, "{had_it}", sql.HAD_IT), {**bounds, **values, **span})

@@ -231,6 +231,28 @@ def test_a_lock_an_exemption_and_a_reset_are_shown_before_they_are_made(cast: Ca
     assert is_on() == {"oslo"}
 
 
+def test_an_entry_of_the_audit_log_leads_to_the_page_that_undoes_its_change(cast: Cast) -> None:
+    put(cast.oslo, "checkout", False)
+    put(cast.acme, "checkout", True)
+    client = signed_in("operator", name="olga")
+    entry = AuditEntry.objects.filter(action="flag.set").latest("id")
+    page = shown(client.get(f"/admin/orgs/auditentry/{entry.pk}/change/"))
+    address = f"/admin/flags/flag/undo/{entry.details['changeNumber']}/"
+    assert f'href="{address}"' in page
+    assert "gave <strong>checkout</strong> the value on on Acme" in shown(client.get(address))
+    done = client.post(address, {"reason": "the wrong region"}, follow=True)
+    assert f"Change {entry.details['changeNumber']} is undone: 2 settings restored." in shown(done)
+    while runner.run_next("propagation"):
+        pass
+    assert FlagState.objects.get(organization=cast.oslo).enabled is False
+    assert AuditEntry.objects.get(action="flag.undo").reason == "the wrong region"
+    viewer = signed_in("viewer", name="vera")
+    assert address not in shown(viewer.get(f"/admin/orgs/auditentry/{entry.pk}/change/"))
+    assert viewer.get(address).status_code == 403
+    bound = signed_in("operator", name="bo", bound_to=cast.rival)
+    assert bound.get(address).status_code == 404
+
+
 def test_a_lock_needs_a_value(cast: Cast) -> None:
     put(cast.oslo, "checkout", True)
     page = switched(signed_in("operator"), cast.acme, enabled="reset", below="lock")

@@ -13,6 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.views import APIView
 
 from conftest import Cast, _key
+from flags.states.models import Change
 from flags.states.set_flag import set_flag
 from flags.tests.schedules.plans import as_of, planned
 from jobs.batches.creation import create_batch
@@ -35,13 +36,25 @@ OF_SOMEBODY = (
     "<id:subscription_id>",
     "<id:delivery_id>",
     "<id:schedule_id>",
+    "<id:number>",
     "organization:",
     "<str:prefix>",
     "<str:username>",
 )
 """Parts of paths that name something which belongs to somebody."""
 NOBODYS = dict.fromkeys(
-    ("organization", "orgId", "job_id", "batch_id", "subscription_id", "delivery_id", "schedule_id", "task_id"), 999_999
+    (
+        "organization",
+        "orgId",
+        "job_id",
+        "batch_id",
+        "subscription_id",
+        "delivery_id",
+        "schedule_id",
+        "task_id",
+        "number",
+    ),
+    999_999,
 )
 """The ids of things that do not exist."""
 HANDLERS = ("get", "post", "put", "patch", "delete")
@@ -232,7 +245,8 @@ def test_what_belongs_to_others_does_not_exist(cast: Cast, acme_key: str, path: 
     person("viewer", name="somebody", bound_to=cast.rival)
     foreign = address(
         path, prefix=key.prefix, username="somebody", organization=rival, orgId=rival, job_id=Job.objects.get().pk,
-        schedule_id=schedule.pk, batch_id=batch.pk, subscription_id=subscription.pk, delivery_id=delivery.pk,
+        number=Change.objects.get().number, schedule_id=schedule.pk, batch_id=batch.pk,
+        subscription_id=subscription.pk, delivery_id=delivery.pk,
     )  # fmt: skip
     missing = address(path, **NOBODYS)
     body = {"name": "Mine"} if method == "PATCH" else None
