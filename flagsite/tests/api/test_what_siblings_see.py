@@ -16,6 +16,7 @@ from conftest import Cast, _key
 from flags.definitions import service
 from flags.definitions.models import Flag
 from flags.schedules.models import FlagSchedule
+from flags.states.models import Change
 from flags.states.set_flag import set_flag
 from flags.tests.schedules.plans import planned
 from jobs.batches.creation import create_batch
@@ -79,6 +80,7 @@ def ids(cast: Cast) -> dict[str, list[Any]]:
         "scheduled": [f"job-{job_id}" for job_id in Job.objects.values_list("pk", flat=True)],
         "task_id": [1], "schedule_id": list(FlagSchedule.objects.values_list("pk", flat=True)),
         "name": all_flags, "featureFlagName": all_flags, "enabled": ["true"], "prefix": [own.prefix, key.prefix],
+        "number": list(Change.objects.values_list("number", flat=True)),
         "flag_id": list(Flag.objects.values_list("pk", flat=True)), "user_id": [theirs.pk],
         "username": [theirs.username],
     }  # fmt: skip
