@@ -229,7 +229,8 @@ def reset_flag_on(
     flag_settings.end_exemptions_from(organization.pk, found.flag.pk)
     (value,) = decided_on_paths([organization.pk], [found.flag.pk]).values()
     change.enabled, change.source_id = value.enabled, value.source_id
-    change.is_uniform = _is_uniform(organization, change, Below.OVERWRITE if subtree else Below.KEEP)
+    below = Below.OVERWRITE if subtree else Below.KEEP
+    change.is_uniform = not value.locked and _is_uniform(organization, change, below)  # the change does not tell a lock
     write_change(organization, change, value, {"reset": True}, correlation_id)
     audit_log.record(
         "flag.reset", f"flag:{flag_key}", by=requested_by, organization_id=organization.pk, reason=reason,

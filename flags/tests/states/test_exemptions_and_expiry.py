@@ -133,6 +133,7 @@ def test_a_setting_ends_when_its_time_has_come_also_below_a_lock(api: Api, cast:
     assert expiry.end_expired() == 1
     run_jobs()
     assert FlagSetting.objects.get(organization=cast.north).kind == "none"
+    assert set(FlagState.objects.values_list("enabled", "locked")) == {(False, True)}, "the lock holds as before"
     api.delete(address(cast.acme))
     run_jobs()
     assert on() == set()
