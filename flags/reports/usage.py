@@ -30,13 +30,13 @@ SELECT used.flag_id, max(used.last_evaluated_at) FROM flags_flaguse used {join} 
 """
 STORED = """
 SELECT state.flag_id, count(*) FILTER (WHERE state.enabled), count(*)
-  FROM flags_flagstate state {join} GROUP BY state.flag_id
+  FROM flags_flagstate state {join} WHERE state.enabled IS NOT NULL GROUP BY state.flag_id
 """
 ORGANIZATIONS = "SELECT count(*) FROM orgs_organization organization {join}"
 STATES = """
 SELECT organization.id, organization.key, organization.name, flag.key, state.enabled, source.key, state.updated_at
   FROM orgs_organization organization {join}
-  JOIN flags_flagstate state ON state.organization_id = organization.id
+  JOIN flags_flagstate state ON state.organization_id = organization.id AND state.enabled IS NOT NULL
   JOIN flags_flag flag ON flag.id = state.flag_id AND flag.id = ANY(%(flags)s)
   LEFT JOIN orgs_organization source ON source.id = state.source_id AND {in_scope}
  ORDER BY organization.id, state.flag_id
