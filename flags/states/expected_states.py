@@ -20,6 +20,7 @@ from django.db import connection
 
 from flags.states.models import IS_COMPLETE
 from flags.states.setting_rules import DecidedValue
+from flags.states.sql import LOCK_VALUES
 from orgs.tree.subtrees import Subtree, is_in_subtree
 
 NEXT_IDS = f"""
@@ -114,12 +115,6 @@ SELECT ARRAY(
         (SELECT id FROM orgs_organization WHERE id < (SELECT id FROM start) ORDER BY id LIMIT %(most)s)) near
      LIMIT %(most)s),
        ARRAY(SELECT id FROM flags_flag WHERE NOT purging ORDER BY random() LIMIT %(most_flags)s)
-"""
-LOCK = """
-SELECT count(*) FROM (
-    SELECT FROM flags_flagstate state
-      JOIN unnest(%(organizations)s::bigint[], %(flags)s::bigint[]) AS given(organization_id, flag_id)
-     USING (organization_id, flag_id) ORDER BY organization_id, flag_id FOR UPDATE OF state) locked
 """
 GIVEN = """
 unnest(%(organizations)s::bigint[], %(flags)s::bigint[], %(enabled)s::boolean[], %(sources)s::bigint[],
@@ -226,7 +221,7 @@ def mend(found: Sequence[Difference], *, job_id: int) -> int:
     }
     written = 0
     with connection.cursor() as cursor:
-        cursor.execute(LOCK, parameters)
+        cursor.execute(LOCK_VALUES, parameters)
         for statement in (UPDATE, INSERT, DELETE):
             cursor.execute(statement, parameters)
             written += cursor.rowcount

@@ -95,10 +95,9 @@ def of_exemption(subtree: Subtree, flag: Flag, *, is_exempt: bool) -> Plan:
     """Return the plan of exempting the top of a subtree from the lock above, or of ending its exemption."""
     settings = settings_of_subtree(subtree, [_id_of(flag)])[_id_of(flag)]
     lock = deciding_lock(settings.path)
-    former = [each for each in settings.path if each.organization_id == subtree.organization_id]
-    own = (former or [PlacedSetting(_id_of(flag), subtree.organization_id, NONE, None, subtree.organization_id, 0)])[0]
-    own = replace(own, exempt_from_id=lock.organization_id if is_exempt and lock else None)
-    path = [*(each for each in settings.path if each.organization_id != subtree.organization_id), own]
+    above, former = _split(settings.path, subtree)
+    own = former or PlacedSetting(_id_of(flag), subtree.organization_id, NONE, None, subtree.organization_id, 0)
+    path = [*above, replace(own, exempt_from_id=lock.organization_id if is_exempt and lock else None)]
     return _of_both(subtree, flag, settings, SettingsOfSubtree(path, settings.below), f"exempt {is_exempt}", ended=0)
 
 
@@ -114,8 +113,8 @@ def of_move(subtree: Subtree, parent_id: int | None) -> dict[Flag, Effect]:
     effects = {}
     for flag in Flag.objects.filter(pk__in=flag_ids).order_by("key"):
         found = settings[flag.pk]
-        own = [each for each in found.path if each.organization_id == subtree.organization_id]
-        path = [*(above.get((path_ids[-1], flag.pk), []) if path_ids else []), *own]
+        _, own = _split(found.path, subtree)
+        path = [*(above.get((path_ids[-1], flag.pk), []) if path_ids else []), *([own] if own else [])]
         parts = _parts(subtree, flag, found, SettingsOfSubtree(path, found.below))
         effects[flag] = effect_of(parts, default=flag.enabled, ended=0)
     return effects
@@ -124,12 +123,18 @@ def of_move(subtree: Subtree, parent_id: int | None) -> dict[Flag, Effect]:
 def _plan(subtree: Subtree, flag: Flag, own: PlacedSetting, request: str, *, ends_below: bool) -> Plan:
     """Return the plan of replacing the setting of the top, and of ending those below."""
     settings = settings_of_subtree(subtree, [_id_of(flag)])[_id_of(flag)]
-    former = [each for each in settings.path if each.organization_id == subtree.organization_id]
-    own = replace(own, exempt_from_id=former[0].exempt_from_id if former else None)
-    path = [*(each for each in settings.path if each.organization_id != subtree.organization_id), own]
+    above, former = _split(settings.path, subtree)
+    path = [*above, replace(own, exempt_from_id=former.exempt_from_id if former else None)]
     below = [without(each) for each in settings.below] if ends_below else settings.below
     ended = sum(each.kind != NONE for each in settings.below) if ends_below else 0
     return _of_both(subtree, flag, settings, SettingsOfSubtree(path, below), request, ended=ended)
+
+
+def _split(path: list[PlacedSetting], subtree: Subtree) -> tuple[list[PlacedSetting], PlacedSetting | None]:
+    """Return the settings above the top of a subtree, and that of the top, if there is one."""
+    if path and path[-1].organization_id == subtree.organization_id:
+        return path[:-1], path[-1]
+    return path, None
 
 
 def _of_both(
