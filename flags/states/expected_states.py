@@ -20,11 +20,11 @@ from django.db import connection
 
 from flags.states.models import IS_COMPLETE
 from flags.states.setting_rules import DecidedValue
-from flags.states.sql import LOCK_VALUES
+from flags.states.sql import LOCK_VALUES, Span
 from orgs.tree.subtrees import Subtree, is_in_subtree
 
-NEXT_IDS = f"""
-SELECT id FROM orgs_organization WHERE id > %(after)s AND {is_in_subtree()} ORDER BY id LIMIT %(most)s
+MEMBERS_OF_SPAN = f"""
+SELECT id FROM orgs_organization WHERE id > %(after)s AND id <= %(last)s AND {is_in_subtree()} ORDER BY id
 """  # noqa: S608 - no input in it
 NEWEST_OPEN = f"""
         SELECT number FROM flags_change change  -- index change_on_organization
@@ -171,10 +171,10 @@ class Difference:
         return "extra" if self.expected is None or self.expected.enabled is None else "wrong"
 
 
-def next_ids(subtree: Subtree, *, after: int, most: int) -> list[int]:
-    """Return the ids of the next organizations of the subtree."""
+def members_of(subtree: Subtree, span: Span) -> list[int]:
+    """Return the ids of the organizations of a span, in ascending order."""
     with connection.cursor() as cursor:
-        cursor.execute(NEXT_IDS, {"after": after, "most": most, **subtree.parameters()})
+        cursor.execute(MEMBERS_OF_SPAN, {"after": span.after, "last": span.last, **subtree.parameters()})
         return [row[0] for row in cursor.fetchall()]
 
 

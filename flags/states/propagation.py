@@ -1,10 +1,11 @@
 """The propagation job: it writes to every organization of a subtree what the settings decide, chunk by chunk.
 
-1. A chunk is one short transaction. It takes the tree lock shared, reads the tree columns and the settings of the
-   subtree, takes the next organizations by id, writes their flag states, updates the job's counts and checkpoint, and
-   commits. It writes what the settings decide now, with the highest change number on the path of each organization,
-   where the row has a lower number. So it does not matter in which order the jobs of several changes run. Where nothing
-   set below counts, as after a change that overwrites, the chunk writes the value of the change, under its number.
+1. A chunk is one short transaction. It takes the tree lock shared, takes the next organizations by id, locks the
+   flag in their blocks of ids, reads the settings of the subtree, writes the flag states, updates the job's counts and
+   checkpoint, and commits. It writes what the settings decide now, with the highest change number on the path of each
+   organization, where the row has a lower number. So it does not matter in which order the jobs of several changes
+   run. Where nothing set below counts, as after a change that overwrites, the chunk writes the value of the change,
+   under its number.
 2. A chunk has about one per cent of the subtree, and at least 10 organizations. Chunks become smaller when one takes
    too long, and larger again when they are fast.
 3. If a transient error (deadlock, time-out, lost connection) interrupts a chunk, the chunk is tried again from the
@@ -143,10 +144,10 @@ class Walk:
         """Write the next `size` organizations, or fewer at the end. Returns False if there are no more."""
         with transaction.atomic():
             subtree = self._begin()
-            began = time.monotonic()  # after the wait for the tree lock, which does not depend on the chunk
-            span = sql.next_span(subtree, after=self._after, most=size, behind=self._behind)
+            span = self._next_span(subtree, size)
             if span is None:
                 return False
+            began = time.monotonic()  # after the waits for locks, which do not depend on the chunk
             self._record(span, processed=span.count, counts=self._write(subtree, span))
         self._advance(span, processed=span.count)
         self._adjust_chunk_size(span.count, time.monotonic() - began)
@@ -173,7 +174,7 @@ class Walk:
         """
         with transaction.atomic():
             subtree = self._begin()
-            span = sql.next_span(subtree, after=self._after, most=1, behind=self._behind)
+            span = self._next_span(subtree, 1)
             if span is None:
                 return
             try:
@@ -206,10 +207,14 @@ class Walk:
         return self.values if self.run.job.only_behind else None
 
     def _begin(self) -> Subtree:
-        subtree = sql.begin_chunk(self.root_id, [value.flag_id for value in self.values])
+        subtree = sql.begin_chunk(self.root_id)
         if subtree is None:
             raise NothingLeftToDo(ORGANIZATION_DELETED)
         return subtree
+
+    def _next_span(self, subtree: Subtree, size: int) -> Span | None:
+        flag_ids = [value.flag_id for value in self.values]
+        return sql.next_span(subtree, after=self._after, most=size, behind=self._behind, to_write=flag_ids)
 
     def _write(self, subtree: Subtree, span: Span) -> ChunkCounts:
         """Write what the settings decide to the organizations of the span; count those for which nothing changed."""

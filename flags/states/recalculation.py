@@ -15,7 +15,7 @@ from django.db import DatabaseError, transaction
 from flags.definitions.models import Flag
 from flags.serving.cache_events import OrganizationMoved
 from flags.states import sql
-from flags.states.expected_states import Difference, differences, mend, next_ids
+from flags.states.expected_states import Difference, differences, members_of, mend
 from flagsite.core.db import transient_errors
 from jobs.engine.kinds import DEFAULT_STALL_SECONDS, job_kind
 from jobs.engine.run import Run
@@ -115,10 +115,12 @@ def _walk(run: Run, top_id: int, flag_ids: Sequence[int], report: dict[str, Any]
 def _chunk(run: Run, top_id: int, flag_ids: Sequence[int], names: dict[int, str], report: dict[str, Any]) -> bool:
     """Compare the next organizations, and mend their flag states. Returns False if there are no more."""
     with transaction.atomic():
-        subtree = sql.begin_chunk(top_id, flag_ids)
-        ids = subtree and next_ids(subtree, after=report["after"], most=max(10, STATES_AT_ONCE // len(flag_ids)))
-        if not ids:
+        subtree = sql.begin_chunk(top_id)
+        most = max(10, STATES_AT_ONCE // len(flag_ids))
+        span = subtree and sql.next_span(subtree, after=report["after"], most=most, to_write=flag_ids)
+        if not (subtree and span):
             return False
+        ids = members_of(subtree, span)
         found = differences(ids, flag_ids)
         mended = 0 if _is_dry(run) else mend(found, job_id=run.job.pk)
         if mended:

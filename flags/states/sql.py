@@ -20,7 +20,7 @@ from flags.states.setting_rules import DecidedValue, Piece
 from flagsite.core.db import transient_errors
 from orgs.errors import TreeBusy
 from orgs.tree import locks
-from orgs.tree.subtrees import Subtree, is_in_subtree, start_of, subtree_columns, tree_number
+from orgs.tree.subtrees import Subtree, is_in_subtree, start_of, subtree_columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,27 +43,21 @@ SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off;
 """
 BEGIN_CHUNK = f"""
 SET LOCAL lock_timeout = '10s'; {locks.TREE_FOR_READING}; SET LOCAL lock_timeout TO DEFAULT; {BEGIN}
-SELECT {subtree_columns("root")},
-       (SELECT count(pg_advisory_xact_lock(hashtextextended(
-               'flags ' || share || ' in tree ' || {tree_number("root")}, 0)))
-          FROM (SELECT DISTINCT unnest(%s::bigint[]) %% 64 AS share ORDER BY 1) flags)
-  FROM orgs_organization root WHERE root.id = %s
+SELECT {subtree_columns("root")} FROM orgs_organization root WHERE root.id = %s
 """  # noqa: S608 - no input in it
 
 
-def begin_chunk(root_id: int, flag_ids: Sequence[int] = ()) -> Subtree | None:
+def begin_chunk(root_id: int) -> Subtree | None:
     """Make this transaction one that writes many rows: under the tree lock, in key order, in bounded time.
 
-    It is the only chunk that writes these flags in this tree until it ends. Two that both find some rows to update and
-    some to insert would take those in different orders, and stop each other for ever. Returns the subtree as it stands
-    now, None when the organization is gone; all in one round trip, since a small chunk's time is that of its round
-    trips. Flags share 64 locks, so that PostgreSQL has room for them however many flags a move brings along.
+    Returns the subtree as it stands now, None when the organization is gone; all in one round trip, since a small
+    chunk's time is that of its round trips.
 
     Raises TreeBusy when the tree is not to be had in ten seconds: time to see whether the work is still wanted.
     """
     with connection.cursor() as cursor:
         try:
-            cursor.execute(BEGIN_CHUNK, [root_id, list(flag_ids), root_id])
+            cursor.execute(BEGIN_CHUNK, [root_id, root_id])
         except OperationalError as error:
             if transient_errors.is_wait_for_lock(error):
                 raise TreeBusy from error
@@ -71,7 +65,7 @@ def begin_chunk(root_id: int, flag_ids: Sequence[int] = ()) -> Subtree | None:
         while cursor.nextset():
             pass
         row = cursor.fetchone()
-    return Subtree(*row[:-1]) if row else None
+    return Subtree(*row) if row else None
 
 
 def begin_deletion() -> None:
@@ -80,14 +74,25 @@ def begin_deletion() -> None:
         cursor.execute(BEGIN)
 
 
-NEXT_SPAN = f"""
-SELECT max(id), count(*) FROM (  -- walks the primary key, or the subtree's index where that is shorter
+# Two chunks that both find some rows to update and some to insert would take those in different orders, and stop each
+# other for ever. So only one chunk at a time writes a flag in a block of 65,536 ids of a tree. Flags share 64 locks and
+# blocks eight, so that PostgreSQL has room for them however many flags a chunk writes and how far its ids lie apart.
+LOCK_BLOCKS = """
+SELECT last, count, (
+       SELECT count(pg_advisory_xact_lock(hashtextextended(
+                  'flags ' || share || ' in tree ' || %(tree_id)s || ' block ' || block, 0)))
+         FROM (SELECT DISTINCT flag_id %% 64 AS share, block %% 8 AS block
+                 FROM unnest(%(flags)s::bigint[]) AS flag_id,
+                      generate_series(first >> 16, LEAST(last >> 16, (first >> 16) + 7)) AS block
+                ORDER BY 1, 2) keys)
+  FROM (SELECT min(id) AS first, max(id) AS last, count(*) AS count FROM ({members}) members) bounds
+"""
+NEXT_MEMBERS = f"""  -- walks the primary key, or the subtree's index where that is shorter
     SELECT id FROM orgs_organization
      WHERE id > %(after)s AND {is_in_subtree()}
-     ORDER BY id LIMIT %(most)s) span
+     ORDER BY id LIMIT %(most)s
 """  # noqa: S608 - no input in it
-NEXT_SPAN_BEHIND = f"""
-SELECT max(id), count(*) FROM (  -- those that have not got every value yet
+NEXT_MEMBERS_BEHIND = f"""  -- those that have not got every value yet
     SELECT organization.id FROM orgs_organization organization
      WHERE organization.id > %(after)s
        AND {is_in_subtree("organization")}
@@ -95,18 +100,26 @@ SELECT max(id), count(*) FROM (  -- those that have not got every value yet
               FROM flags_flagstate state
               JOIN unnest(%(flag_ids)s::bigint[], %(numbers)s::bigint[]) AS value(flag_id, number) USING (flag_id)
              WHERE state.organization_id = organization.id AND state.change_number >= value.number) < %(values)s
-     ORDER BY organization.id LIMIT %(most)s) span
+     ORDER BY organization.id LIMIT %(most)s
 """  # noqa: S608 - no input in it
+NEXT_SPAN = LOCK_BLOCKS.replace("{members}", NEXT_MEMBERS)
+NEXT_SPAN_BEHIND = LOCK_BLOCKS.replace("{members}", NEXT_MEMBERS_BEHIND)
 
 
 def next_span(
-    subtree: Subtree, *, after: int, most: int | None, behind: Sequence[DecidedValue] | None = None
+    subtree: Subtree,
+    *,
+    after: int,
+    most: int | None,
+    behind: Sequence[DecidedValue] | None = None,
+    to_write: Sequence[int] = (),
 ) -> Span | None:
     """The next `most` organizations by id, or None when there are no more; `most` None: all the rest.
 
-    With `behind` only those count that lack one of these values or have an older one.
+    With `behind` only those count that lack one of these values or have an older one. `to_write` are the flags that the
+    caller writes for these organizations: until its transaction ends, no other chunk writes them there.
     """
-    parameters: dict[str, Any] = {"after": after, "most": most, **subtree.parameters()}
+    parameters: dict[str, Any] = {"after": after, "most": most, "flags": list(to_write), **subtree.parameters()}
     if behind is not None:
         parameters |= {
             "flag_ids": [value.flag_id for value in behind],
@@ -115,7 +128,7 @@ def next_span(
         }
     with connection.cursor() as cursor:
         cursor.execute(NEXT_SPAN if behind is None else NEXT_SPAN_BEHIND, parameters)
-        last, count = cursor.fetchone()
+        last, count, _ = cursor.fetchone()
     return Span(after, last, count) if count else None
 
 
@@ -146,7 +159,7 @@ SELECT rows, same, {TELL} FROM (
 HAD_IT = "old.enabled IS NOT DISTINCT FROM state.enabled"
 KNOWS_OLD_ROWS = 180_000
 """The version of PostgreSQL that can tell what an updated row was before."""
-# No two insert rows of one flag in one tree at once (`begin_chunk`), so by its order this statement keeps nobody from a
+# No two insert rows of one flag in one block at once (`next_span`), so by its order this statement keeps nobody from a
 # deadlock; as every other that writes many rows it has it all the same, and the rows lie as they are read.
 INSERT_SPAN = f"""
 WITH written AS (
@@ -223,9 +236,9 @@ def write_decided(
     """Give every organization of the span the value that the settings decide, where its row is missing or older.
 
     `pieces` are those of the whole subtree for one flag (`flags.states.placed_settings`), read after the locks. The
-    caller's transaction holds the tree lock; one that writes many rows has also said `begin_chunk`. Where the whole
-    subtree has one value, one simple statement writes it. Where rows are `likely_new` all are inserted as if none could
-    be there, which PostgreSQL does in three quarters of the time. Which rows had the value before is known from
+    caller's transaction holds the tree lock; one that writes many rows has found the span by `next_span`. Where the
+    whole subtree has one value, one simple statement writes it. Where rows are `likely_new` all are inserted as if none
+    could be there, which PostgreSQL does in three quarters of the time. Which rows had the value before is known from
     PostgreSQL 18 on; to older ones all have changed.
     """
     values = [piece.value for piece in pieces]
