@@ -10,6 +10,7 @@ from flags.insights.api import AdoptionOfFlag
 from flags.schedules.api import CancelSchedule, OneSchedule, RetrySchedule, Schedules
 from flags.serving.operator_invalidation_api import InvalidateCache
 from flags.states.api import OneState, SetFlag, StatesOfOrganization
+from flags.states.listed_settings_api import SettingsOfFlag, SettingsOfOrganization
 from flags.states.setting_api import ExemptionOfOrganization, PlanOfSetting, SettingOfOrganization
 from flags.states.undo_api import UndoChange
 from flags.statistics.api import AllStatistics, OneStatistic
@@ -20,6 +21,7 @@ urlpatterns = [
     path("v1/feature-flags/<str:name>/adoption", AdoptionOfFlag.as_view(), name="adoption"),
     path("v1/feature-flags", Definitions.as_view(), name="definitions"),
     path("v1/feature-flags/<str:name>", OneDefinition.as_view(), name="definition"),
+    path("v1/feature-flags/<str:name>/settings", SettingsOfFlag.as_view(), name="settings-of-flag"),
     path("v1/feature-flags/<str:name>/check", Check.as_view(), name="check-flag"),
     path("v1/feature-flags/<str:name>/explain", Explain.as_view(), name="explain-flag"),
     path("v1/statistics", AllStatistics.as_view(), name="statistics"),
@@ -29,6 +31,11 @@ urlpatterns = [
     path("v1/schedules/<id:schedule_id>", OneSchedule.as_view(), name="schedule"),
     path("v1/schedules/<id:schedule_id>/cancel", CancelSchedule.as_view(), name="cancel-schedule"),
     path("v1/schedules/<id:schedule_id>/retry", RetrySchedule.as_view(), name="retry-schedule"),
+    path(
+        "v1/organizations/<organization:organization>/settings",
+        SettingsOfOrganization.as_view(),
+        name="settings-of-organization",
+    ),
     path(
         "v1/organizations/<organization:organization>/flags/<str:featureFlagName>",
         SettingOfOrganization.as_view(),

@@ -17,6 +17,7 @@ from flags.insights import askers, flag_tree, staleness, usage_store
 from flags.schedules.admin import describe
 from flags.schedules.selectors import schedules_of
 from flags.states import selectors
+from flags.states.setting_rules import LOCK
 from flagsite.core.ids import id_in
 from jobs.engine.chains import jobs_of
 from jobs.engine.models import Job
@@ -132,8 +133,9 @@ def _tree_context(request: HttpRequest, caller: Caller, flag: Flag, *, at_once: 
     if term:
         return context | {"hits": flag_tree.search(caller, flag, term)}
     if "settings" in request.GET:
-        before = id_in(request.GET.get("before", ""))
-        return context | {"lists_settings": True, "settings": flag_tree.settings_of(caller, flag, before=before)}
+        locks = request.GET.get("kind") == LOCK
+        settings = flag_tree.settings_of(caller, flag, before=request.GET.get("before", ""), locks=locks)
+        return context | {"lists_settings": True, "only_locks": locks, "settings": settings}
     try:
         if below:
             branch = flag_tree.branch_at(caller, flag, below, at_once=at_once)

@@ -18,6 +18,7 @@ from flags.insights.models import FlagAdoption
 from flags.insights.time_limit import rows_in_time
 from flags.states.models import FlagSetting, FlagState
 from flags.states.setting_words import SettingLabel, label_of
+from flagsite.core.ids import MAX_ID, id_in
 from orgs.access.caller import Caller
 from orgs.access.visible_organizations import find_visible_organization
 from orgs.tree import browser
@@ -36,8 +37,8 @@ SETTINGS = """
 SELECT setting.organization_id, setting.number FROM flags_flagsetting setting
   JOIN orgs_organization organization ON organization.id = setting.organization_id
  WHERE setting.flag_id = %(flag)s AND (setting.kind <> 'none' OR setting.exempt_from_id IS NOT NULL)
-   AND setting.number < %(before)s AND {which}
- ORDER BY setting.number DESC LIMIT %(limit)s
+   AND (setting.number, setting.organization_id) < (%(number)s, %(organization)s) AND {which}
+ ORDER BY setting.number DESC, setting.organization_id DESC LIMIT %(limit)s
 """
 
 
@@ -123,10 +124,10 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """One page of the settings of a flag, newest first. Older settings have numbers below `older`."""
+    """One page of the settings of a flag, newest first. `older` is the position of the next page, empty at the end."""
 
     nodes: Sequence[Node]
-    older: int | None
+    older: str
 
 
 def branch_below(
@@ -165,13 +166,21 @@ def search(caller: Caller, flag: Flag, term: str) -> list[Node]:
     return _nodes(flag, [organization for organization, _ in found], [path for _, path in found])
 
 
-def settings_of(caller: Caller, flag: Flag, *, before: int | None = None) -> Settings | None:
-    """Return where people have decided about a flag, newest first; None if there are too many to sort in time."""
-    parameters: dict[str, Any] = {"flag": flag.pk, "before": before or 2**62, "limit": SETTINGS_SHOWN + 1}
-    which = "TRUE"
+def settings_of(caller: Caller, flag: Flag, *, before: str = "", locks: bool = False) -> Settings | None:
+    """Return where people have decided about a flag, newest first; None if there are too many to sort in time.
+
+    `before` is the position of a page, and `locks` leaves out what is no lock. Settings that one change has made have
+    the same number, so a position names the organization too.
+    """
+    number, _, organization = before.partition("-")
+    parameters: dict[str, Any] = {
+        "flag": flag.pk, "number": id_in(number) or MAX_ID, "organization": id_in(organization) or MAX_ID,
+        "limit": SETTINGS_SHOWN + 1,
+    }  # fmt: skip
+    which = "setting.kind = 'lock'" if locks else "TRUE"
     if caller.organization_id is not None:
         scope = load_subtree(caller.organization_id)
-        which = is_in_subtree("organization") if scope else "FALSE"
+        which += f" AND {is_in_subtree('organization')}" if scope else " AND FALSE"
         parameters |= scope.parameters() if scope else {}
     rows = rows_in_time(SETTINGS.format(which=which), parameters)
     if rows is None:
@@ -180,7 +189,7 @@ def settings_of(caller: Caller, flag: Flag, *, before: int | None = None) -> Set
     organizations = Organization.objects.in_bulk([organization_id for organization_id, _ in shown])
     present = [organizations[organization_id] for organization_id, _ in shown if organization_id in organizations]
     paths = [path for _, path in browser.with_paths(caller, present)] if present else []
-    older = shown[-1][1] if len(rows) > SETTINGS_SHOWN else None
+    older = f"{shown[-1][1]}-{shown[-1][0]}" if len(rows) > SETTINGS_SHOWN else ""
     return Settings(_nodes(flag, present, paths), older)
 
 

@@ -17,6 +17,7 @@ from flags.insights.models import FlagUseDay
 from flags.schedules.models import FlagSchedule
 from flags.states.models import FlagSetting, FlagState
 from flags.states.set_flag import set_flag
+from flags.states.setting_rules import Below
 from flags.tests.schedules.plans import planned
 from flagsite.tests.admin.values import mark, put
 from jobs.engine import runner
@@ -113,11 +114,31 @@ def test_settings_are_listed_newest_first_with_who_and_why(
     page = shown(client.get(f"{page_of()}?settings=1"))
     assert lines(page) == ["Acme › South › Rome rome set off"]
     assert re.search(r"user:olga, \d{4}-\d\d-\d\d \d\d:\d\d UTC: till", page)
-    older = re.search(r'href="\?settings=1&amp;before=(\d+)', page)
+    older = re.search(r'href="\?settings=1&amp;before=([\d-]+)', page)
     assert older
     assert looked_at(client, page_of(), f"settings=1&before={older[1]}") == ["Acme › North › Oslo oslo set off"]
     bound = signed_in("viewer", bound_to=cast.north, name="bo")
     assert looked_at(bound, page_of(), "settings=1") == ["North › Oslo oslo set off"]
+
+
+def test_settings_of_one_change_come_on_several_pages(cast: Cast, flag: Flag, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flag_tree, "SETTINGS_SHOWN", 1)
+    FlagSetting.objects.create(organization=cast.rome, flag=flag, number=4711, kind="set", enabled=True)
+    FlagSetting.objects.filter(organization=cast.oslo).update(number=4711)
+    client, seen, query = signed_in("viewer"), [], "settings=1"
+    for _ in range(2):
+        page = shown(client.get(f"{page_of()}?{query}"))
+        seen += [line.split()[0:5] for line in lines(page)]
+        older = re.search(r'href="\?(settings=1&amp;before=[\d-]+)', page)
+        query = older[1].replace("&amp;", "&") if older else "settings=1"
+    assert sorted(line[-1] for line in seen) == ["Oslo", "Rome"]
+
+
+def test_locks_are_listed_alone(cast: Cast, flag: Flag) -> None:
+    client = signed_in("viewer")
+    assert "Nobody has locked the flag." in shown(client.get(f"{page_of()}?settings=1&kind=lock"))
+    set_flag(organization_id=cast.rome.pk, flag_key="checkout", enabled=False, below=Below.LOCK)
+    assert looked_at(client, page_of(), "settings=1&kind=lock") == ["Acme › South › Rome rome locked off"]
 
 
 def test_a_value_that_a_set_above_has_replaced_is_no_setting_and_a_moved_one_stays(cast: Cast, flag: Flag) -> None:

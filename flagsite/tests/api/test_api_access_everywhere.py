@@ -132,6 +132,8 @@ ROLES = {
     "v1/feature-flags/<str:name>/check": "GET client POST client",
     "v1/feature-flags/<str:name>/explain": "GET reader POST reader",
     "v1/feature-flags/<str:name>/adoption": "GET reader",
+    "v1/feature-flags/<str:name>/settings": "GET reader",
+    "v1/organizations/<organization:organization>/settings": "GET reader",
     "v1/queues": "GET reader POST operator",
     "v1/queues/<str:name>": "GET reader PATCH operator DELETE operator",
     "v1/queues/<str:name>/pause": "POST operator",

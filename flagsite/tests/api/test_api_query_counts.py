@@ -25,6 +25,8 @@ READS = {
     "/{acme}/flag": 6,
     "/v1/feature-flags": 3,
     "/v1/feature-flags/flag": 4,
+    "/v1/feature-flags/flag/settings": 11,
+    "/v1/organizations/{acme}/settings": 9,
     "/v1/feature-flags/flag/check?organizationId={acme}": 6,
     "/v1/feature-flags/flag/explain?organizationId={acme}": 9,
     "/job-status/{job}": 4,

@@ -34,6 +34,8 @@ DOORS: dict[str, Callable[[Api, str], Any]] = {
     "its ancestors": lambda api, name: api.get(f"/organizations/{name}/ancestors"),
     "its descendants": lambda api, name: api.get(f"/organizations/{name}/descendants"),
     "its flags": lambda api, name: api.get(f"/organizations/{name}/flags"),
+    "its settings": lambda api, name: api.get(f"/v1/organizations/{name}/settings"),
+    "settings of a flag": lambda api, name: api.get("/v1/feature-flags/checkout/settings", organizationId=name),
     "its jobs": lambda api, name: api.get(f"/jobs/{name}"),
     "a flag of it": lambda api, name: api.get(f"/{name}/checkout"),
     "setting a flag": lambda api, name: api.post(f"/{name}/checkout/true"),
