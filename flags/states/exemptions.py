@@ -12,7 +12,7 @@ from flags.states import flag_settings
 from flags.states.models import EXEMPT, Change
 from flags.states.placed_settings import decided_on_paths, settings_on_path
 from flags.states.set_flag import AcceptedChange, FlagToSet, lock_flag, tell, write_change
-from flags.states.setting_rules import deciding_lock
+from flags.states.setting_rules import lock_to_lift
 from orgs.audit import audit_log
 from orgs.errors import OutsideOfYourSubtree
 from orgs.tree.models import Organization
@@ -33,7 +33,8 @@ def exempt_on(
     """Exempt an organization and everything below it from the lock that holds there, in the caller's transaction.
 
     The exemption lifts that lock and all locks between the two. Lifted locks count as ordinary settings. `may_lift`
-    says whether the requester may see the organization with the lock. `until` is the time at which it ends by itself.
+    says whether the requester may see the organization with the lock. `until` is the time at which it ends by itself;
+    an exempt organization gets a new time so.
     The caller has locked the tree as for `flags.states.set_flag.set_flag_on`.
 
     Raises InvalidFlagKey, FlagNotFound, FlagArchived, FlagPurging, FlagNotLocked, OutsideOfYourSubtree.
@@ -49,9 +50,12 @@ def exempt_on(
 
 
 def lock_above(organization_id: int, flag: Flag) -> int:
-    """Return the id of the organization whose lock above holds for this one. Raises FlagNotLocked."""
-    lock = deciding_lock(settings_on_path(organization_id, flag.pk))
-    if lock is None or lock.organization_id == organization_id:
+    """Return the id of the organization whose lock above holds for this one, or would without its own exemption.
+
+    Raises FlagNotLocked.
+    """
+    lock = lock_to_lift(settings_on_path(organization_id, flag.pk), organization_id)
+    if lock is None:
         raise FlagNotLocked
     return lock.organization_id
 

@@ -1,6 +1,6 @@
 """Recording settings: every door that decides about a flag on an organization ends here, in its own transaction.
 
-Settings of one flag in one tree are written by one transaction at a time, or by several that set the flag on
+Settings of one flag in one tree are written by one transaction at a time, or by several that set the flag on different
 organizations without children: `flags.states.set_flag` locks the settings of the flag in the tree so, and a move has
 the tree lock exclusively. So the setting with the higher number is always the one that was recorded later.
 """
@@ -79,7 +79,7 @@ SELECT EXISTS (SELECT FROM recorded), (SELECT count(*) FROM ended_now)
 """  # noqa: S608 - no input in it
 END_EXEMPTIONS = """
 UPDATE flags_flagsetting SET exempt_from_id = NULL, exempt_until = NULL  -- index exemption_from_lock
- WHERE flag_id = %(flag)s AND exempt_from_id IS NOT NULL AND exempt_from_id = %(organization)s
+ WHERE flag_id = %(flag)s AND exempt_from_id IS NOT NULL AND exempt_from_id = ANY(%(organizations)s)
 """
 RECORD_EXEMPTION = f"""
 INSERT INTO flags_flagsetting AS setting ({COLUMNS})
@@ -143,10 +143,10 @@ def record(
     return int(ended) if is_recorded else None
 
 
-def end_exemptions_from(organization_id: int, flag_id: int) -> None:
-    """End the exemptions from the lock of an organization, because the lock is gone."""
+def end_exemptions_from(organization_ids: Sequence[int], flag_id: int) -> None:
+    """End the exemptions from the locks of organizations, because the locks are gone."""
     with connection.cursor() as cursor:
-        cursor.execute(END_EXEMPTIONS, {"flag": flag_id, "organization": organization_id})
+        cursor.execute(END_EXEMPTIONS, {"flag": flag_id, "organizations": list(organization_ids)})
 
 
 def record_exemption(change: Change, *, exempt_from: int | None, until: datetime | None, reason: str) -> None:

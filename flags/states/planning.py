@@ -14,7 +14,7 @@ from flags.definitions.models import Flag
 from flags.errors import BlastRadius, PlanStale
 from flags.states.effects import Effect, Part, effect_of, parts_of, without
 from flags.states.placed_settings import SettingsOfSubtree, flags_decided_on, settings_of_subtree, settings_on_paths
-from flags.states.setting_rules import LOCK, NONE, SET, Below, PlacedSetting, deciding_lock
+from flags.states.setting_rules import LOCK, NONE, SET, Below, PlacedSetting, lock_to_lift
 from flagsite.core.ids import MAX_ID
 from orgs.tree.paths import path_ids_of
 from orgs.tree.subtrees import Subtree
@@ -94,7 +94,7 @@ def of_reset(subtree: Subtree, flag: Flag, *, below: bool = False) -> Plan:
 def of_exemption(subtree: Subtree, flag: Flag, *, is_exempt: bool) -> Plan:
     """Return the plan of exempting the top of a subtree from the lock above, or of ending its exemption."""
     settings = settings_of_subtree(subtree, [_id_of(flag)])[_id_of(flag)]
-    lock = deciding_lock(settings.path)
+    lock = lock_to_lift(settings.path, subtree.organization_id)
     above, former = _split(settings.path, subtree)
     own = former or PlacedSetting(_id_of(flag), subtree.organization_id, NONE, None, subtree.organization_id, 0)
     path = [*above, replace(own, exempt_from_id=lock.organization_id if is_exempt and lock else None)]

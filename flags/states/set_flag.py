@@ -49,13 +49,14 @@ SELECT flag.*, nextval('flags_change_number') AS number,  -- drawn under both lo
        EXISTS (SELECT FROM flags_flag_prerequisites WHERE from_flag_id = flag.id) AS has_prerequisites
   FROM (SELECT * FROM flags_flag WHERE key = %(key)s FOR SHARE) flag
  CROSS JOIN LATERAL (
-       SELECT {{lock}}(hashtextextended('settings of flag ' || flag.id || ' in tree ' || {tree_number("place")}, 0))
+       SELECT {{lock}}(hashtextextended('settings of flag ' || flag.id || ' in tree ' || {tree_number("place")}, 0)),
+              pg_advisory_xact_lock(hashtextextended('flag ' || flag.id || ' on organization ' || place.id, 0))
          FROM orgs_organization place WHERE id = %(organization)s OFFSET 0) settings
 """  # noqa: S608 - no input in it
 LOCK_FOR_LEAF, LOCK_FOR_PARENT = "pg_advisory_xact_lock_shared", "pg_advisory_xact_lock"
 """The locks of the settings of a flag in a tree. Who sets the flag on an organization with children ends settings
-below, which others may record at the same time. So its lock keeps them away. Several who set the flag on leaves keep
-nobody away."""
+below, which others may record at the same time. So its lock keeps them away. Who sets the flag on a leaf keeps away
+only those who set it on the same leaf, by the second lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +173,7 @@ def set_flag_on(
         check_is_not_locked(organization.pk, found.flag)
         ended = flag_settings.record(organization.subtree, change, **details, respects_locks=False)
     if below is Below.KEEP:
-        flag_settings.end_exemptions_from(organization.pk, found.flag.pk)
+        flag_settings.end_exemptions_from([organization.pk], found.flag.pk)
     change.is_uniform = not only_here and _is_uniform(organization, change, below)
     value = DecidedValue(found.flag.pk, enabled, organization.pk, change.number, locked=kind == LOCK)
     arguments = {"enabled": enabled}
@@ -226,7 +227,7 @@ def reset_flag_on(
     if not is_set and not (subtree and any(is_live(each) for each in _below(organization, found.flag))):
         return None
     ended = flag_settings.record(organization.subtree, change, reason=reason, ends_below=subtree, respects_locks=False)
-    flag_settings.end_exemptions_from(organization.pk, found.flag.pk)
+    flag_settings.end_exemptions_from([organization.pk], found.flag.pk)
     (value,) = decided_on_paths([organization.pk], [found.flag.pk]).values()
     change.enabled, change.source_id = value.enabled, value.source_id
     below = Below.OVERWRITE if subtree else Below.KEEP

@@ -7,7 +7,7 @@ else the nearest setting; else nothing, and the flag's default counts.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 SET, LOCK, NONE = "set", "lock", "none"
@@ -89,6 +89,13 @@ def deciding_lock(path: Sequence[PlacedSetting]) -> PlacedSetting | None:
             if not any(below.exempt_from_id in locks_from_top for below in path[index + 1 :]):
                 return lock
     return None
+
+
+def lock_to_lift(path: Sequence[PlacedSetting], organization_id: int) -> PlacedSetting | None:
+    """Return the lock that would hold for the bottom of a path without its own exemption; None if none above would."""
+    without = [replace(each, exempt_from_id=None) if each.organization_id == organization_id else each for each in path]
+    lock = deciding_lock(without)
+    return None if lock is None or lock.organization_id == organization_id else lock
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any
 from django.db import connection
 
 from flags.errors import ChangeNotFound, ChangeNotUndoable
+from flags.states import flag_settings
 from flags.states.models import Change
 from flags.states.placed_settings import decided_on_paths
 from flags.states.set_flag import AcceptedChange, FlagToSet, check_is_not_locked, lock_flag, tell, write_change
@@ -26,15 +27,15 @@ UNDOABLE = (SET, LOCK, NONE)
 # A setting that would have ended by now stays ended.
 RESTORE = f"""
 WITH current AS MATERIALIZED (
-    SELECT setting.organization_id, setting.number, replaced.id AS replaced_id
+    SELECT setting.organization_id, setting.number, setting.kind, replaced.id AS replaced_id
       FROM flags_replacedsetting replaced  -- index setting_replaced_by
       JOIN flags_flagsetting setting
         ON setting.organization_id = replaced.organization_id AND setting.flag_id = replaced.flag_id
       JOIN orgs_organization organization ON organization.id = setting.organization_id
      WHERE replaced.replaced_by = %(undone)s AND replaced.flag_id = %(flag)s AND {is_in_subtree("organization")}),
 before AS MATERIALIZED (
-    SELECT current.organization_id, replaced.kind, replaced.enabled, replaced.only_here, replaced.kept_from_id,
-           replaced.expires_at, replaced.kind <> 'none'
+    SELECT current.organization_id, current.kind AS current_kind, replaced.kind, replaced.enabled, replaced.only_here,
+           replaced.kept_from_id, replaced.expires_at, replaced.kind <> 'none'
            AND (replaced.expires_at IS NULL OR replaced.expires_at > now()) AS is_restored
       FROM current JOIN flags_replacedsetting replaced ON replaced.id = current.replaced_id
      WHERE current.number = %(undone)s),
@@ -51,7 +52,9 @@ restored AS (
     RETURNING TRUE)
 SELECT (SELECT count(*) FROM restored),
        ARRAY(SELECT organization_id FROM current WHERE number <> %(undone)s ORDER BY 1 LIMIT %(most)s),
-       (SELECT count(*) FROM current WHERE number <> %(undone)s)
+       (SELECT count(*) FROM current WHERE number <> %(undone)s),
+       ARRAY(SELECT organization_id FROM before
+              WHERE current_kind = 'lock' AND NOT (is_restored AND kind = 'lock')) AS unlocked
 """  # noqa: S608 - no input in it
 MOST_NAMED = 100
 NOTHING_LEFT = "Everything that the change has set was changed since, so there is nothing to undo."
@@ -130,5 +133,7 @@ def _restore(
     }  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(RESTORE, parameters)
-        restored, left_alone, count = cursor.fetchone()
+        restored, left_alone, count, unlocked = cursor.fetchone()
+    if unlocked:
+        flag_settings.end_exemptions_from(unlocked, found.flag.pk)
     return int(restored), list(left_alone), int(count)

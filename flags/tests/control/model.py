@@ -115,9 +115,15 @@ class Model:
         self._end_exemptions()
 
     def exempt(self, organization: Id, flag: Id) -> None:
-        """Lift the lock that holds here, and every lock between the two, for the organization's subtree."""
+        """Lift the lock that holds here, and every lock between the two, for the organization's subtree.
+
+        An earlier exemption of the organization does not count, so that it can be renewed.
+        """
+        earlier = {place: lock for place, lock in self.exemptions.items() if place == (organization, flag)}
+        self.end_exemption(organization, flag)
         lock = self.lock(organization, flag)
         if lock is None or lock == organization:
+            self.exemptions |= earlier
             raise Refused("flag-not-locked")
         self.exemptions[organization, flag] = lock
 

@@ -6,9 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import IntegrityError
 from django.utils import timezone
 
 from conftest import Cast, _key
+from flags.definitions import service
 from flags.models import FlagSetting, FlagState
 from flags.states import expiry
 from jobs.engine import runner
@@ -109,6 +111,82 @@ def test_an_exemption_goes_with_the_lock_and_does_not_come_back_with_the_next_on
     run_jobs()
     put(api, cast.acme, False, below="lock")
     assert on() == set()
+
+
+def test_an_exemption_goes_with_a_lock_that_somebody_undoes(api: Api, cast: Cast) -> None:
+    put(api, cast.oslo, True)
+    number = put(api, cast.acme, False, below="lock").json()["changeNumber"]
+    exempt(api, cast.oslo)
+    assert api.post(f"/v1/changes/{number}/undo", {}).status_code == 202
+    run_jobs()
+    assert api.get(address(cast.oslo)).json()["exemptFrom"] is None
+    put(api, cast.acme, False, below="lock")
+    assert on() == set()
+
+
+def test_an_exempt_organization_gets_another_end_of_its_exemption(api: Api, cast: Cast) -> None:
+    put(api, cast.oslo, True)
+    put(api, cast.acme, False, below="lock")
+    exempt(api, cast.oslo, expiresAt=LATER)
+    answer = exempt(api, cast.oslo)
+    assert (answer.status_code, answer.json()["exemptFrom"], answer.json()["exemptUntil"]) == (200, cast.acme.pk, None)
+    assert on() == {"oslo"}
+
+
+def test_who_does_not_see_the_lock_cannot_prolong_the_exemption(api: Api, cast: Cast) -> None:
+    put(api, cast.acme, False, below="lock")
+    exempt(api, cast.north, expiresAt=LATER)
+    key = Api(_key("north", Role.EDITOR, cast.north))
+    answer = key.put(f"{address(cast.north)}/exemption", {})
+    assert (answer.status_code, kind_of(answer)) == (403, "outside-of-your-subtree")
+
+
+def test_what_is_set_anew_while_it_ends_stays(api: Api, cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(api, cast.oslo, True, expiresAt=LATER)
+    put(api, cast.rome, True, expiresAt=LATER)
+    expire(expires_at__isnull=False)
+    end = expiry._end
+
+    def set_first(organization_id: int, flag_key: str) -> bool:
+        if organization_id == cast.oslo.pk:
+            put(api, cast.oslo, True, expiresAt=LATER)
+        return end(organization_id, flag_key)
+
+    monkeypatch.setattr(expiry, "_end", set_first)
+    assert expiry.end_expired() == 1
+    assert on() == {"oslo"}
+
+
+def test_settings_of_archived_flags_keep_no_others_from_their_end(
+    api: Api, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expiry, "MOST_AT_ONCE", 1)
+    api.put("/v1/organizations/oslo/flags/old", {"value": True, "expiresAt": LATER})
+    expire(expires_at__isnull=False)
+    service.archive(key="old", by="user:olga")
+    put(api, cast.rome, True, expiresAt=LATER)
+    expire(expires_at__isnull=False)
+    assert expiry.end_expired() == 1
+    assert FlagSetting.objects.get(organization=cast.rome).kind == "none"
+
+
+def test_one_that_cannot_end_keeps_no_others_from_their_end(
+    api: Api, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(api, cast.oslo, True, expiresAt=LATER)
+    put(api, cast.rome, True, expiresAt=LATER)
+    expire(expires_at__isnull=False)
+    end = expiry._end
+
+    def fail_once(organization_id: int, flag_key: str) -> bool:
+        if organization_id == cast.oslo.pk:
+            raise IntegrityError("broken")
+        return end(organization_id, flag_key)
+
+    monkeypatch.setattr(expiry, "_end", fail_once)
+    with pytest.raises(IntegrityError):
+        expiry.end_expired()
+    assert on() == {"oslo"}
 
 
 def test_an_exemption_ends_when_its_time_has_come(api: Api, cast: Cast) -> None:

@@ -11,7 +11,7 @@ from conftest import Cast
 from flags.definitions import service
 from flags.errors import FlagLocked
 from flags.states.models import FlagSetting, FlagState
-from flags.states.set_flag import AcceptedChange, reset_flag_on, set_flag, set_flag_on
+from flags.states.set_flag import AcceptedChange, lock_flag, reset_flag_on, set_flag, set_flag_on
 from flags.states.setting_rules import Below
 from flags.tests.states.plain_settings import derive_anew
 from flagsite.core import actor
@@ -201,6 +201,23 @@ def test_a_setting_above_waits_for_one_on_a_leaf_and_ends_it(cast: Cast) -> None
         set_(cast.rome, True)  # other leaves need not wait
     number = above.result()
     assert settings() == {"acme": (False, number)} | dict.fromkeys(("bergen", "oslo", "rome"), (None, number))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_settings_on_one_leaf_the_one_with_the_higher_number_is_recorded_later(cast: Cast) -> None:
+    """Otherwise the setting of the lower number would stay, and the flag state of the higher one."""
+    set_(cast.oslo, False)
+    with transaction.atomic():
+        locks.lock_trees_for_reading(cast.oslo.pk)
+        oslo = Organization.objects.get(pk=cast.oslo.pk)
+        lower = lock_flag("checkout", oslo)
+        higher = Background(lambda: set_(cast.oslo, True))
+        higher.wait_until_blocked()
+        set_(cast.rome, True)  # other leaves need not wait
+    number = higher.result()
+    assert lower is not None
+    assert number > lower.number
+    assert settings()["oslo"] == (True, number)
 
 
 @pytest.mark.django_db(transaction=True)
