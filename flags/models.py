@@ -1,6 +1,7 @@
 """All models of the app, because Django looks for them here. Each subject defines its own models."""
 
 from flags.definitions.models import Flag, new_salt
+from flags.history.models import FormerDefinition, FormerPlacement, HistoryBegin
 from flags.insights.models import EnvironmentUseDay, FlagAdoption, FlagUse, FlagUseDay, FlagUseTotal, StaleFlagNotice
 from flags.reports.models import Report
 from flags.schedules.models import FlagSchedule
@@ -18,6 +19,9 @@ __all__ = [
     "FlagUse",
     "FlagUseDay",
     "FlagUseTotal",
+    "FormerDefinition",
+    "FormerPlacement",
+    "HistoryBegin",
     "ReplacedSetting",
     "Report",
     "StaleFlagNotice",

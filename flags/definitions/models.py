@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from flags.errors import FlagNotFound, InvalidFlagKey
+from flagsite.core.db.clock import ClockTimestamp
 
 FLAG_KEY_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}"
 FLAG_KEY = RegexValidator(rf"\A{FLAG_KEY_PATTERN}\Z", "1 to 255 of A-Z a-z 0-9 . _ -, starting with a letter or digit.")
@@ -109,7 +110,7 @@ class Flag(models.Model):
     version = models.PositiveIntegerField(
         default=1, db_default=1, help_text="Grows with each change of the definition."
     )
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    created_at = models.DateTimeField(db_default=ClockTimestamp(), editable=False)
     created_by = models.CharField(max_length=200, default="", db_default="")
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_by = models.CharField(max_length=200, default="", db_default="")

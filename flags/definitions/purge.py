@@ -5,8 +5,8 @@
 2. The job waits until every transaction that holds a tree lock now has ended. A transaction that takes its tree lock
    later sees the mark. So no new rows of the flag can appear, not even from a propagation that is running. Nobody waits
    behind the job.
-3. The job deletes the flag states chunk by chunk in the order of organization ids, then the settings and the changes,
-   then the flag.
+3. The job deletes the flag states chunk by chunk in the order of organization ids, then the settings, the former
+   settings and definitions, and the changes, then the flag.
 
 An interrupted attempt is repeated from the start; deleted rows are no problem for it.
 """
@@ -54,6 +54,10 @@ DELETE_REPLACED = """
 DELETE FROM flags_replacedsetting WHERE id = ANY(ARRAY(  -- index replaced_setting_of_flag
     SELECT id FROM flags_replacedsetting WHERE flag_id = %(flag)s ORDER BY id LIMIT %(limit)s))
 """
+DELETE_DEFINITIONS = """
+DELETE FROM flags_formerdefinition WHERE id = ANY(ARRAY(  -- index former_definition
+    SELECT id FROM flags_formerdefinition WHERE flag_id = %(flag)s ORDER BY valid_until LIMIT %(limit)s))
+"""
 DELETE_SETTINGS = """
 DELETE FROM flags_flagsetting setting USING (  -- by primary key, in its order
     SELECT organization_id, flag_id FROM flags_flagsetting WHERE flag_id = %(flag)s
@@ -86,7 +90,7 @@ def purge(run: Run) -> None:
     locks.wait_for_present_holders(run.check)
     with transaction.atomic():
         run.record_progress(total=Organization.objects.count())
-    statements = (DELETE_SETTINGS, DELETE_REPLACED, DELETE_CHANGES)
+    statements = (DELETE_SETTINGS, DELETE_REPLACED, DELETE_DEFINITIONS, DELETE_CHANGES)
     steps: list[Callable[[Run, int], bool]] = [_delete_states]
     steps += [partial(_delete, statement) for statement in statements]
     for delete_some in steps:

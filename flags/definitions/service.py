@@ -155,9 +155,10 @@ def _write(flag: Flag, changed: Mapping[str, Any], by: str) -> None:
     for name, value in columns.items():
         setattr(flag, name, value)
     _check(flag, columns)
-    if "prerequisites" in changed:
-        flag.prerequisites.set(prerequisites.check(flag.key, changed["prerequisites"]))
+    needed = prerequisites.check(flag.key, changed["prerequisites"]) if "prerequisites" in changed else None
     _update_if_unchanged(flag, by, **columns)
+    if needed is not None:  # after the row: the trigger of the row keeps the former prerequisites for history
+        flag.prerequisites.set(needed)
 
 
 def _columns(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ CASE WHEN EXISTS (SELECT FROM flags_flagsetting WHERE flag_id = %(flag)s AND kin
 RECORDED = f"""
 recorded AS (
     INSERT INTO flags_flagsetting AS setting ({COLUMNS})
-    SELECT %(organization)s, %(flag)s, %(number)s, NULL, NULL, now(), %(expires_at)s, NULL, %(kind)s,
+    SELECT %(organization)s, %(flag)s, %(number)s, NULL, NULL, clock_timestamp(), %(expires_at)s, NULL, %(kind)s,
            %(enabled)s::boolean, %(only_here)s, %(by)s, %(reason)s
      WHERE NOT %(respects_locks)s OR NOT {IS_UNDER_A_LOCK}
     {REPLACE}
@@ -65,7 +65,7 @@ ended AS (
      ORDER BY organization_id, flag_id FOR UPDATE OF setting),
 ended_now AS (
     UPDATE flags_flagsetting setting
-       SET number = %(number)s, kept_from_id = NULL, created_at = now(), expires_at = NULL, kind = 'none',
+       SET number = %(number)s, kept_from_id = NULL, created_at = clock_timestamp(), expires_at = NULL, kind = 'none',
            enabled = NULL, only_here = FALSE, requested_by = %(by)s, reason = %(reason)s,
            exempt_from_id = CASE WHEN NOT exempt_from_id = ANY({LOCKS_THAT_END}) THEN exempt_from_id END,
            exempt_until = CASE WHEN NOT exempt_from_id = ANY({LOCKS_THAT_END}) THEN exempt_until END
@@ -83,8 +83,8 @@ UPDATE flags_flagsetting SET exempt_from_id = NULL, exempt_until = NULL  -- inde
 """
 RECORD_EXEMPTION = f"""
 INSERT INTO flags_flagsetting AS setting ({COLUMNS})
-VALUES (%(organization)s, %(flag)s, %(number)s, NULL, %(exempt_from)s, now(), NULL, %(until)s, 'none', NULL, FALSE,
-        %(by)s, %(reason)s)
+VALUES (%(organization)s, %(flag)s, %(number)s, NULL, %(exempt_from)s, clock_timestamp(), NULL, %(until)s, 'none',
+        NULL, FALSE, %(by)s, %(reason)s)
     ON CONFLICT (organization_id, flag_id) DO UPDATE
    SET number = EXCLUDED.number, exempt_from_id = EXCLUDED.exempt_from_id, exempt_until = EXCLUDED.exempt_until
 """  # noqa: S608 - no input in it
@@ -100,7 +100,8 @@ decided AS (
            SELECT flag_id FROM flags_flagsetting WHERE organization_id = place.id OFFSET 0) setting
       JOIN flags_flag flag ON flag.id = setting.flag_id AND NOT flag.purging)
 INSERT INTO flags_flagsetting AS setting ({COLUMNS})
-SELECT moved_id, flag_id, %(number)s, NULL, NULL, now(), NULL, NULL, 'none', NULL, FALSE, %(by)s, %(reason)s
+SELECT moved_id, flag_id, %(number)s, NULL, NULL, clock_timestamp(), NULL, NULL, 'none', NULL, FALSE, %(by)s,
+       %(reason)s
   FROM decided ORDER BY moved_id, flag_id
     ON CONFLICT (organization_id, flag_id) DO UPDATE SET number = EXCLUDED.number
 RETURNING organization_id, flag_id

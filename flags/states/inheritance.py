@@ -170,7 +170,7 @@ def _write_moved(placements: list[Placement]) -> list[int]:
     """Write what the settings decide for moved organizations and below; returns the ids of created jobs."""
     if not placements:
         return []
-    number = sql.next_number()
+    number = _number_of_moves()
     moves = [(placement.organization_id, placement.former_ancestor_ids or ()) for placement in placements]
     flags_of: dict[int, set[int]] = {}
     for organization_id, flag_id in flag_settings.record_moves(moves, number=number):
@@ -188,6 +188,13 @@ def _write_moved(placements: list[Placement]) -> list[int]:
         tops_at_once = small[start : start + MOVES_AT_ONCE]
         _write_small({top_id: flags_of[top_id] for top_id in tops_at_once})
     return jobs
+
+
+def _number_of_moves() -> int:
+    """Return the number that history has given to the moves of this transaction (`flags.history.models`)."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT flags_take_number_of_moves()")
+        return int(cursor.fetchone()[0])
 
 
 def _write_small(flags_of: Mapping[int, set[int]]) -> None:

@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 
 from flags.definitions.models import Flag
 from flags.states.setting_rules import LOCK, NONE, SET
+from flagsite.core.db.clock import ClockTimestamp
 from jobs.engine.models import Job
 from orgs.tree.models import Organization
 
@@ -68,7 +69,7 @@ class Change(models.Model):
         help_text="Whether the change gives its one value to the whole subtree, since nothing set below counts.",
     )
     requested_by = models.CharField(max_length=200, default="")
-    created_at = models.DateTimeField(db_default=Now())
+    created_at = models.DateTimeField(db_default=ClockTimestamp())
 
     class Meta:
         indexes: ClassVar = [
@@ -162,7 +163,7 @@ class FlagSetting(models.Model):
         Organization, on_delete=models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+",
         help_text="The organization whose lock, and all locks between, do not hold here and below.",
     )  # fmt: skip
-    created_at = models.DateTimeField(db_default=Now())
+    created_at = models.DateTimeField(db_default=ClockTimestamp())
     expires_at = models.DateTimeField(null=True, help_text="When the set or the lock ends by itself.")
     exempt_until = models.DateTimeField(null=True, help_text="When the exemption ends by itself.")
     kind = models.CharField(max_length=6, choices=Kind.choices)
@@ -207,10 +208,12 @@ class FlagSetting(models.Model):
 
 
 class ReplacedSetting(models.Model):
-    """A setting as it was before a change replaced or ended it, so that the change can be undone.
+    """A setting as it was before a change replaced or ended it: for an undo, and for looks into the past.
 
     A trigger writes it whenever a setting gets another change number. `replaced_by` is this number, and `number` the
-    one that the setting had: 0 and the kind `none` if there was none. Organizations and flags may be gone by now.
+    one that the setting had: 0 and the kind `none` if there was none. The trigger writes it also if the exemption of a
+    setting ends because the lock is gone, and if the organization is deleted; then `replaced_by` is 0. Organizations
+    and flags may be gone by now.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -221,7 +224,7 @@ class ReplacedSetting(models.Model):
     kept_from_id = models.BigIntegerField(null=True)
     exempt_from_id = models.BigIntegerField(null=True)
     created_at = models.DateTimeField()
-    replaced_at = models.DateTimeField(db_default=Now())
+    replaced_at = models.DateTimeField(db_default=ClockTimestamp())
     expires_at = models.DateTimeField(null=True)
     exempt_until = models.DateTimeField(null=True)
     kind = models.CharField(max_length=6)
@@ -234,6 +237,8 @@ class ReplacedSetting(models.Model):
         indexes: ClassVar = [
             # an undo reads what one change has replaced
             models.Index(fields=["replaced_by"], name="setting_replaced_by"),
+            # a look into the past asks for the setting that held then
+            models.Index(fields=["organization_id", "flag_id", "replaced_at"], name="former_setting"),
             # a purge deletes those of one flag
             models.Index(fields=["flag_id"], name="replaced_setting_of_flag"),
         ]

@@ -45,7 +45,7 @@ restored AS (
            enabled = CASE WHEN is_restored THEN before.enabled END,
            only_here = is_restored AND before.only_here,
            kept_from_id = CASE WHEN is_restored THEN before.kept_from_id END,
-           expires_at = CASE WHEN is_restored THEN before.expires_at END, created_at = now(),
+           expires_at = CASE WHEN is_restored THEN before.expires_at END, created_at = clock_timestamp(),
            requested_by = %(by)s, reason = %(reason)s
       FROM before
      WHERE setting.organization_id = before.organization_id AND setting.flag_id = %(flag)s

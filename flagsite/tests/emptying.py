@@ -15,6 +15,7 @@ from django.db import connection
 from django.db.models import Model
 from django.db.models.signals import post_migrate
 
+from flags.history.models import HistoryBegin
 from jobs.engine.models import Queue
 
 KEPT = frozenset({"auth_permission", "django_content_type"})
@@ -22,8 +23,8 @@ KEPT = frozenset({"auth_permission", "django_content_type"})
 
 
 def rows_of_migrations() -> list[list[Model]]:
-    """Return the rows that migrations have made and that tests change: queues and groups."""
-    return [list(Queue.objects.all()), list(Group.objects.all())]
+    """Return the rows that migrations have made and that tests change: queues, groups, and the begin of history."""
+    return [list(Queue.objects.all()), list(Group.objects.all()), list(HistoryBegin.objects.all())]
 
 
 @contextmanager

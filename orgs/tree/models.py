@@ -15,6 +15,7 @@ from mptt.models import MPTTModel, TreeForeignKey
 from mptt.querysets import TreeQuerySet
 
 from flagsite.core.adapters import django_mptt, django_orm
+from flagsite.core.db.clock import ClockTimestamp
 from flagsite.core.invisible_characters import INVISIBLE
 from orgs.errors import (
     MoveUnderOwnDescendant,
@@ -119,7 +120,7 @@ class Organization(MPTTModel):
         help_text="Stable name of the organization in your own systems.",
     )
     parent = TreeForeignKey("self", on_delete=models.DO_NOTHING, null=True, blank=True, related_name="children")
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    created_at = models.DateTimeField(db_default=ClockTimestamp(), editable=False)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
 
     # django-mptt adds these columns if a model does not have them, but as integers of 4 bytes and with one index more.

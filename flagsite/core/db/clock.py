@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db import connection
+from django.db.models import DateTimeField, Func
 
 
 def now() -> datetime:
@@ -13,3 +14,13 @@ def now() -> datetime:
         cursor.execute("SELECT statement_timestamp()")
         moment: datetime = cursor.fetchone()[0]
     return moment
+
+
+class ClockTimestamp(Func):
+    """The time at which PostgreSQL computes it.
+
+    `Now` is the begin of the transaction, which may have waited for a lock since.
+    """
+
+    function = "clock_timestamp"
+    output_field = DateTimeField()
