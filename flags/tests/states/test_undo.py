@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from conftest import Cast, _key
 from flags.definitions import service
@@ -153,3 +154,10 @@ def test_a_purge_deletes_what_was_replaced(cast: Cast) -> None:
     while runner.run_next("default"):
         pass
     assert not ReplacedSetting.objects.exists()
+
+
+def test_what_an_overwrite_ends_is_kept_without_a_nested_loop(db: None) -> None:
+    """The function keeps the plan of its first call, in which one setting is replaced."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT proconfig FROM pg_proc WHERE proname = 'flags_keep_replaced_settings'")
+        assert cursor.fetchone() == (["enable_nestloop=off"],)
