@@ -6,7 +6,7 @@ from celery import shared_task
 
 from flags.insights import adoption_counts, stale_events, usage_store
 from flags.schedules import due
-from flags.states import expiry
+from flags.states import drift, expiry
 
 
 @shared_task(name="flags.apply_schedules")
@@ -19,6 +19,12 @@ def apply_schedules() -> None:
 def end_expired_settings() -> None:
     """End the settings and exemptions whose time has come. Beat sends this task every ten seconds."""
     expiry.end_expired()
+
+
+@shared_task(name="flags.check_drift")
+def check_drift() -> None:
+    """Compare some flag states with the settings. Beat sends this task every hour."""
+    drift.check_drift()
 
 
 @shared_task(name="flags.move_uses")

@@ -106,16 +106,21 @@ SELECT organization_id, flag_id, stored.enabled, stored.source_id, stored.number
                AND change.number < expected.open_number AND {IS_COMPLETE})))
  ORDER BY organization_id, flag_id
 """  # noqa: S608 - no input in it
+STRETCH = 50
+"""Organizations of a sample that follow each other, so that a sample does not read one page for each organization."""
 SAMPLE = """
-WITH start AS MATERIALIZED (SELECT random() * max(id) AS id FROM orgs_organization)
-SELECT ARRAY(
-    SELECT id FROM (
-        (SELECT id FROM orgs_organization WHERE id >= (SELECT id FROM start) ORDER BY id LIMIT %(most)s)
+WITH start AS MATERIALIZED (
+    SELECT random() * newest.id AS id
+      FROM (SELECT max(id) AS id FROM orgs_organization) newest, generate_series(1, %(stretches)s))
+SELECT id FROM (
+    SELECT DISTINCT near.id FROM start, LATERAL (
+        (SELECT id FROM orgs_organization WHERE id >= start.id ORDER BY id LIMIT %(stretch)s)
          UNION ALL
-        (SELECT id FROM orgs_organization WHERE id < (SELECT id FROM start) ORDER BY id LIMIT %(most)s)) near
-     LIMIT %(most)s),
-       ARRAY(SELECT id FROM flags_flag WHERE NOT purging ORDER BY random() LIMIT %(most_flags)s)
+        (SELECT id FROM orgs_organization WHERE id < start.id ORDER BY id DESC LIMIT %(stretch)s)
+         LIMIT %(stretch)s) near) sample
+ LIMIT %(most)s
 """
+SAMPLE_OF_FLAGS = "SELECT id FROM flags_flag WHERE NOT purging ORDER BY random() LIMIT %s"
 GIVEN = """
 unnest(%(organizations)s::bigint[], %(flags)s::bigint[], %(enabled)s::boolean[], %(sources)s::bigint[],
        %(numbers)s::bigint[], %(locks)s::boolean[], %(old_numbers)s::bigint[])
@@ -188,14 +193,23 @@ def differences(organization_ids: Sequence[int], flag_ids: Sequence[int]) -> lis
         ]
 
 
+def sampled_organizations(most: int) -> list[int]:
+    """Return the ids of some organizations, chosen at random: `most`, or a few less if they come up twice."""
+    stretches = -(-most // STRETCH)
+    with connection.cursor() as cursor:
+        cursor.execute(SAMPLE, {"stretches": stretches, "stretch": STRETCH, "most": most})
+        return [row[0] for row in cursor.fetchall()]
+
+
 def sample(*, organizations: int, flags: int) -> tuple[int, list[Difference]]:
     """Compare the flag states of some organizations and flags, chosen at random; return their number, and what differs.
 
     Flag states that nobody can decide are no difference here.
     """
+    organization_ids = sampled_organizations(organizations)
     with connection.cursor() as cursor:
-        cursor.execute(SAMPLE, {"most": organizations, "most_flags": flags})
-        organization_ids, flag_ids = cursor.fetchone()
+        cursor.execute(SAMPLE_OF_FLAGS, [flags])
+        flag_ids = [row[0] for row in cursor.fetchall()]
     found = differences(organization_ids, flag_ids)
     return len(organization_ids) * len(flag_ids), [each for each in found if not each.undecided]
 

@@ -245,3 +245,16 @@ class ReplacedSetting(models.Model):
 
     def __str__(self) -> str:
         return f"{self.flag_id} {self.kind} at {self.organization_id} until change {self.replaced_by}"
+
+
+class DriftedState(models.Model):
+    """A flag state that was not what the settings say when Flagsite looked (`flags.states.drift`)."""
+
+    pk = models.CompositePrimaryKey("organization_id", "flag_id")
+    organization_id = models.BigIntegerField()
+    flag_id = models.BigIntegerField()
+    difference = models.CharField(max_length=16, help_text="`wrong`, `missing` or `extra`.")
+    found_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"{self.flag_id} at {self.organization_id} is {self.difference}"

@@ -21,6 +21,8 @@ from flags.definitions.visible_flags import visible_flags
 from flags.insights.staleness import with_staleness
 from flags.schedules.models import FlagSchedule
 from flags.schedules.selectors import schedules_of
+from flags.states import recalculation
+from flags.states.drift import known_drift
 from flags.states.models import FlagSetting
 from flags.states.setting_rules import LOCK
 from flagsite.core.db.clock import now
@@ -92,7 +94,14 @@ def context_of(request: HttpRequest) -> dict[str, Any]:
         "changes": changes_since(caller, begin)[:MAX_CHANGES],
         "all_changes": f"{log}?{urlencode({'at_from': day, 'at_to': day})}",
         "audit_log": log,
-        "cards": [_killed(caller), _locks(caller), _failed_jobs(caller), _failed_schedules(caller), _stale(caller)],
+        "cards": [
+            *_drift(caller),
+            _killed(caller),
+            _locks(caller),
+            _failed_jobs(caller),
+            _failed_schedules(caller),
+            _stale(caller),
+        ],
     }
 
 
@@ -146,6 +155,14 @@ def _of_flags(name: str, label: str, flags: Any, link: str, *, is_bad: bool = Tr
     found: list[Flag] = list(flags.order_by("key").only("pk", "key")[: MAX_COUNTED + 1])
     pages = ((flag.key, reverse("admin:flags_flag_change", args=[flag.pk])) for flag in found)
     return _card(name, label, link, pages, len(found), is_bad=is_bad)
+
+
+def _drift(caller: Caller) -> list[Card]:
+    """Return a card if flag states are not what the settings say. It is nothing that people with a scope can mend."""
+    count = known_drift() if caller.organization_id is None else 0
+    link = f"{reverse('admin:jobs_job_enqueue')}?{urlencode({'kind': recalculation.KIND})}"
+    pages = [("Compare and mend them", link)]
+    return [_card("drift", "Flag states that differ from the settings", link, pages, count)] if count else []
 
 
 def _failed_jobs(caller: Caller) -> Card:

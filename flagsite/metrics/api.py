@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 import structlog
@@ -10,10 +10,11 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 from rest_framework.request import Request
 
+from flags.states.drift import COMPARED, known_drift
 from flagsite import beat
 from flagsite.health import version
 from flagsite.health.scraper_access import ScraperEndpoint
@@ -65,11 +66,23 @@ class _DatabaseCollector(Collector):
         yield InfoMetricFamily("flagsite_build", "The version and the commit of Flagsite.", value=about)
         metrics: list[Metric] = []
         try:
-            metrics = [*job_metrics.metrics(engine_metrics.read()), *_ages()]
+            figures = engine_metrics.read()
+            metrics = [*job_metrics.metrics(figures), *_drift(figures.counters), *_ages()]
         except (OperationalError, InterfaceError) as error:
             log.warning("metrics_without_database", error=str(error))
         yield GaugeMetricFamily("flagsite_database_up", "Whether the database answers.", value=int(bool(metrics)))
         yield from metrics
+
+
+def _drift(counts: Mapping[str, int]) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "flagsite_flag_state_drift", "Flag states that are not what the settings say, of those compared at random.",
+        value=known_drift(),
+    )  # fmt: skip
+    yield CounterMetricFamily(
+        "flagsite_flag_states_compared", "Flag states that were compared with the settings at random.",
+        value=counts.get(COMPARED, 0),
+    )  # fmt: skip
 
 
 def _ages() -> Iterator[Metric]:

@@ -27,7 +27,10 @@ from jobs.metrics.engine_metrics import (
 
 ROOT = Path(__file__).resolve().parents[3]
 DASHBOARD, ALERTS, LOGS = (ROOT / "docs" / name for name in ("grafana.json", "alerts.yml", "logs.md"))
-ALWAYS = {"flagsite_database_up", "flagsite_build_info", "flagsite_beat_last_tick_seconds", "flagsite_canary_seconds"}
+ALWAYS = {
+    "flagsite_database_up", "flagsite_build_info", "flagsite_beat_last_tick_seconds", "flagsite_canary_seconds",
+    "flagsite_flag_state_drift", "flagsite_flag_states_compared_total",
+}  # fmt: skip
 
 
 def known() -> set[str]:
