@@ -25,7 +25,7 @@ def schedule_task(apps: Any, schedule_editor: Any) -> None:
 class Migration(migrations.Migration):
     dependencies: ClassVar = [
         ("django_celery_beat", "0019_alter_periodictasks_options"),
-        ("flags", "0026_former_placements_and_definitions"),
+        ("flags", "0027_plans_of_replaced_settings"),
     ]
 
     operations: ClassVar = [
