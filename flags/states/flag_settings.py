@@ -23,7 +23,7 @@ COLUMNS = """organization_id, flag_id, number, kept_from_id, exempt_from_id, cre
        enabled, only_here, requested_by, reason"""
 REPLACE = """
     ON CONFLICT (organization_id, flag_id) DO UPDATE
-   SET number = EXCLUDED.number, kept_from_id = NULL, created_at = EXCLUDED.created_at,
+   SET number = EXCLUDED.number, decision = EXCLUDED.decision, kept_from_id = NULL, created_at = EXCLUDED.created_at,
        expires_at = EXCLUDED.expires_at, kind = EXCLUDED.kind, enabled = EXCLUDED.enabled,
        only_here = EXCLUDED.only_here, requested_by = EXCLUDED.requested_by, reason = EXCLUDED.reason
 """
@@ -40,9 +40,9 @@ CASE WHEN EXISTS (SELECT FROM flags_flagsetting WHERE flag_id = %(flag)s AND kin
 """  # noqa: S608 - no input in it
 RECORDED = f"""
 recorded AS (
-    INSERT INTO flags_flagsetting AS setting ({COLUMNS})
+    INSERT INTO flags_flagsetting AS setting ({COLUMNS}, decision)
     SELECT %(organization)s, %(flag)s, %(number)s, NULL, NULL, clock_timestamp(), %(expires_at)s, NULL, %(kind)s,
-           %(enabled)s::boolean, %(only_here)s, %(by)s, %(reason)s
+           %(enabled)s::boolean, %(only_here)s, %(by)s, %(reason)s, %(number)s
      WHERE NOT %(respects_locks)s OR NOT {IS_UNDER_A_LOCK}
     {REPLACE}
     RETURNING TRUE)
@@ -65,8 +65,9 @@ ended AS (
      ORDER BY organization_id, flag_id FOR UPDATE OF setting),
 ended_now AS (
     UPDATE flags_flagsetting setting
-       SET number = %(number)s, kept_from_id = NULL, created_at = clock_timestamp(), expires_at = NULL, kind = 'none',
-           enabled = NULL, only_here = FALSE, requested_by = %(by)s, reason = %(reason)s,
+       SET number = %(number)s, decision = %(number)s, kept_from_id = NULL, created_at = clock_timestamp(),
+           expires_at = NULL, kind = 'none', enabled = NULL, only_here = FALSE, requested_by = %(by)s,
+           reason = %(reason)s,
            exempt_from_id = CASE WHEN NOT exempt_from_id = ANY({LOCKS_THAT_END}) THEN exempt_from_id END,
            exempt_until = CASE WHEN NOT exempt_from_id = ANY({LOCKS_THAT_END}) THEN exempt_until END
       FROM ended WHERE setting.organization_id = ended.organization_id AND setting.flag_id = ended.flag_id

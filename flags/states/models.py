@@ -139,7 +139,9 @@ class FlagSetting(models.Model):
     (`flags.states.setting_rules`). The change number of a flag state is the highest `number` on the path. Settings
     below a lock stay, and count again when it is gone. A request to overwrite everything below ends the settings below:
     they get the kind `none` and the number of the change. A move carries settings along, and gives the setting of the
-    moved organization a new number, so that the numbers below rise.
+    moved organization a new number, so that the numbers below rise. `decision` is the number of the change that has
+    decided the setting. Moves and exemptions leave it, and an undo brings the former one back, so that an earlier
+    change can still be undone.
     """
 
     class Kind(models.TextChoices):
@@ -155,6 +157,7 @@ class FlagSetting(models.Model):
     )
     flag = models.ForeignKey(Flag, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
     number = models.BigIntegerField()
+    decision = models.BigIntegerField(db_default=0, help_text="The number of the change that has decided this.")
     kept_from = models.ForeignKey(
         Organization, on_delete=models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+",
         help_text="The organization on which the value was set, if the organization has kept it in a move.",
@@ -221,6 +224,7 @@ class ReplacedSetting(models.Model):
     flag_id = models.BigIntegerField()
     replaced_by = models.BigIntegerField()
     number = models.BigIntegerField()
+    decision = models.BigIntegerField(db_default=0)
     kept_from_id = models.BigIntegerField(null=True)
     exempt_from_id = models.BigIntegerField(null=True)
     created_at = models.DateTimeField()

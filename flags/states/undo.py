@@ -24,24 +24,32 @@ from orgs.tree.subtrees import is_in_subtree
 
 UNDOABLE = (SET, LOCK, NONE)
 """The kinds of changes that an undo can take back. A move is undone by a move, an exemption by its end."""
-# A setting that would have ended by now stays ended.
+# A setting that would have ended by now stays ended. A setting is as the change has left it if it still has the
+# decision that it had under the number of the change: moves, exemptions and undone changes since do not matter.
 RESTORE = f"""
 WITH current AS MATERIALIZED (
-    SELECT setting.organization_id, setting.number, setting.kind, replaced.id AS replaced_id
+    SELECT setting.organization_id, setting.kind, replaced.id AS replaced_id,
+           {is_in_subtree("organization")} AS is_inside,
+           {is_in_subtree("organization")} AND (setting.number = %(undone)s OR EXISTS (  -- index former_setting
+               SELECT FROM flags_replacedsetting left_so
+                WHERE left_so.organization_id = setting.organization_id AND left_so.flag_id = setting.flag_id
+                  AND left_so.number = %(undone)s AND left_so.decision = setting.decision)) AS is_as_left
       FROM flags_replacedsetting replaced  -- index setting_replaced_by
       JOIN flags_flagsetting setting
         ON setting.organization_id = replaced.organization_id AND setting.flag_id = replaced.flag_id
       JOIN orgs_organization organization ON organization.id = setting.organization_id
-     WHERE replaced.replaced_by = %(undone)s AND replaced.flag_id = %(flag)s AND {is_in_subtree("organization")}),
+     WHERE replaced.replaced_by = %(undone)s AND replaced.flag_id = %(flag)s),
 before AS MATERIALIZED (
     SELECT current.organization_id, current.kind AS current_kind, replaced.kind, replaced.enabled, replaced.only_here,
-           replaced.kept_from_id, replaced.expires_at, replaced.kind <> 'none'
+           replaced.kept_from_id, replaced.expires_at, replaced.decision, replaced.kind <> 'none'
            AND (replaced.expires_at IS NULL OR replaced.expires_at > now()) AS is_restored
       FROM current JOIN flags_replacedsetting replaced ON replaced.id = current.replaced_id
-     WHERE current.number = %(undone)s),
+     WHERE is_as_left),
 restored AS (
     UPDATE flags_flagsetting setting
-       SET number = %(number)s, kind = CASE WHEN is_restored THEN before.kind ELSE 'none' END,
+       SET number = %(number)s,
+           decision = CASE WHEN is_restored OR before.kind = 'none' THEN before.decision ELSE %(number)s END,
+           kind = CASE WHEN is_restored THEN before.kind ELSE 'none' END,
            enabled = CASE WHEN is_restored THEN before.enabled END,
            only_here = is_restored AND before.only_here,
            kept_from_id = CASE WHEN is_restored THEN before.kept_from_id END,
@@ -51,13 +59,13 @@ restored AS (
      WHERE setting.organization_id = before.organization_id AND setting.flag_id = %(flag)s
     RETURNING TRUE)
 SELECT (SELECT count(*) FROM restored),
-       ARRAY(SELECT organization_id FROM current WHERE number <> %(undone)s ORDER BY 1 LIMIT %(most)s),
-       (SELECT count(*) FROM current WHERE number <> %(undone)s),
+       ARRAY(SELECT organization_id FROM current WHERE is_inside AND NOT is_as_left ORDER BY 1 LIMIT %(most)s),
+       (SELECT count(*) FROM current WHERE NOT is_as_left),
        ARRAY(SELECT organization_id FROM before
               WHERE current_kind = 'lock' AND NOT (is_restored AND kind = 'lock')) AS unlocked
 """  # noqa: S608 - no input in it
 MOST_NAMED = 100
-NOTHING_LEFT = "Everything that the change has set was changed since, so there is nothing to undo."
+NOTHING_LEFT = "Everything that the change has set was changed or moved away since, so there is nothing to undo."
 TOO_OLD = "Nothing tells what was set before this change. It was made by an earlier version of Flagsite."
 
 
@@ -66,7 +74,7 @@ class Undone:
     """An accepted undo: the settings that it has restored, and those that it has left alone.
 
     `left_alone` has the ids of organizations whose settings were changed since, MOST_NAMED at most; `left_alone_count`
-    is their number.
+    is their number, together with those that were moved away.
     """
 
     accepted: AcceptedChange

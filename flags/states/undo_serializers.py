@@ -36,7 +36,9 @@ class UndoneSerializer(serializers.Serializer[Undone]):
         child=serializers.IntegerField(),
         help_text="Organizations whose settings were changed since, and stay as they are; 100 at most.",
     )
-    leftAloneCount = serializers.IntegerField(source="left_alone_count")
+    leftAloneCount = serializers.IntegerField(
+        source="left_alone_count", help_text="Their number, together with those that were moved away."
+    )
     processedImmediately = serializers.SerializerMethodField()
     jobId = serializers.IntegerField(source="accepted.change.job_id", allow_null=True)
     trackingUrl = serializers.SerializerMethodField()

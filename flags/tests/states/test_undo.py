@@ -96,7 +96,8 @@ def test_a_lock_and_a_reset_are_undone(api: Api, cast: Cast, subtree: bool) -> N
     assert accepted is not None
     assert undo(api, accepted.change.number).status_code == 202
     assert values() == locked
-    assert undo(api, lock).status_code == 409, "the undo has changed it since"
+    assert undo(api, lock).status_code == 202, "after the undo it is as the lock has left it"
+    assert values() == {"oslo": (True, False)}
 
 
 def test_an_undo_can_be_undone(api: Api, cast: Cast) -> None:
@@ -115,8 +116,43 @@ def test_a_moved_organization_is_left_alone(api: Api, cast: Cast) -> None:
     number = set_(cast.acme, True, Below.OVERWRITE)
     tree_operations.move(organization_id=cast.oslo.pk, parent_id=cast.rival.pk)
     run_jobs()
-    assert undo(api, number).json()["restored"] == 1
+    answer = undo(api, number).json()
+    assert (answer["restored"], answer["leftAlone"], answer["leftAloneCount"]) == (1, [], 1)
     assert values()["oslo"] == (True, False)
+
+
+def test_a_move_inside_hinders_no_undo(api: Api, cast: Cast) -> None:
+    set_(cast.oslo, False)
+    number = set_(cast.acme, True, Below.OVERWRITE)
+    tree_operations.move(organization_id=cast.oslo.pk, parent_id=cast.south.pk)
+    run_jobs()
+    answer = undo(api, number).json()
+    assert (answer["restored"], answer["leftAloneCount"], values()) == (2, 0, {"oslo": (False, False)})
+
+
+def test_an_exemption_that_came_and_went_hinders_no_undo(api: Api, cast: Cast) -> None:
+    number = set_(cast.oslo, False)
+    set_(cast.acme, True, Below.LOCK)
+    api.put("/v1/organizations/oslo/flags/checkout/exemption", {})
+    set_(cast.acme, True)
+    assert undo(api, number).json()["restored"] == 1
+    assert values() == {one.key: (True, False) for one in cast.of_acme}
+
+
+def test_one_change_after_the_other_is_undone(api: Api, cast: Cast) -> None:
+    first, second, third = set_(cast.oslo, True), set_(cast.oslo, False), set_(cast.acme, False, Below.OVERWRITE)
+    for number in (third, second, first):
+        assert undo(api, number).json()["restored"]
+    assert values() == {}
+    again = undo(api, first)
+    assert (again.status_code, kind_of(again)) == (409, "change-not-undoable")
+
+
+def test_whoever_has_set_the_same_again_keeps_it(api: Api, cast: Cast) -> None:
+    number = set_(cast.oslo, True)
+    set_(cast.oslo, True)
+    assert "changed" in undo(api, number).json()["detail"]
+    assert values() == {"oslo": (True, False)}
 
 
 def test_what_cannot_be_undone_is_refused_in_words(api: Api, cast: Cast) -> None:
