@@ -29,10 +29,12 @@ class FlagsConfig(AppConfig):
         from flags.states import (  # noqa: PLC0415 - Django has loaded the models only now
             admin_section,
             inheritance,
+            move_planning,
             partial_changes,
             preview,
             propagation,  # noqa: F401 - registers a kind of job
             recalculation,  # noqa: F401 - registers a kind of job
+            tree_plan_api,
             undo_page,
         )
         from flags.statistics import computation  # noqa: F401, PLC0415 - registers kinds of jobs
@@ -40,7 +42,7 @@ class FlagsConfig(AppConfig):
         from jobs.upkeep import maintenance_job  # noqa: PLC0415
         from orgs.access import key_plans  # noqa: PLC0415
         from orgs.audit import subject_pages, undo_pages  # noqa: PLC0415
-        from orgs.tree import admin_sections  # noqa: PLC0415
+        from orgs.tree import admin_sections, move_options  # noqa: PLC0415
         from orgs.tree.signals import organizations_placed, organizations_removing  # noqa: PLC0415
 
         subject_pages.finders["flag"] = flag_pages.find
@@ -48,6 +50,8 @@ class FlagsConfig(AppConfig):
         admin_sections.sections.append(admin_section.SECTION)
         admin_sections.figures.append(organization_figures.scheduled)
         admin_sections.move_previews += [preview.move, move_preview.move]
+        admin_sections.move_plans.append(tree_plan_api.planned_move)
+        move_options.checks.append(move_planning.check_agreed)
         cleanup.add_old_rows(retention.OLD_SCHEDULES, usage_store.OLD_DAYS)
         cleanup.before_deletion.append(partial_changes.remember_partial_changes)
         maintenance_job.invalidate_caches.append(operator_invalidation.invalidate_all)

@@ -12,6 +12,7 @@ from flags.serving.operator_invalidation_api import InvalidateCache
 from flags.states.api import OneState, SetFlag, StatesOfOrganization
 from flags.states.listed_settings_api import SettingsOfFlag, SettingsOfOrganization
 from flags.states.setting_api import ExemptionOfOrganization, PlanOfSetting, SettingOfOrganization
+from flags.states.tree_plan_api import PlanOfMove
 from flags.states.undo_api import UndoChange
 from flags.statistics.api import AllStatistics, OneStatistic
 from flagsite.core.api import path_converters  # noqa: F401 - registers <id:…>
@@ -51,6 +52,7 @@ urlpatterns = [
         ExemptionOfOrganization.as_view(),
         name="exemption",
     ),
+    path("organizations/<organization:organization>/plan", PlanOfMove.as_view(), name="plan-move"),
     path("organizations/<organization:organization>/flags", StatesOfOrganization.as_view(), name="flags"),
     path("internal/cache/invalidate", InvalidateCache.as_view(), name="invalidate-cache"),
     path("<top_organization:orgId>/<str:featureFlagName>", OneState.as_view(), name="flag"),

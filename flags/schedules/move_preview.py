@@ -5,12 +5,14 @@ from __future__ import annotations
 from django.db.models import Q
 
 from flags.schedules.models import FlagSchedule
+from orgs.tree.admin_sections import PlannedMove, Said
 from orgs.tree.models import Organization
 from orgs.tree.paths import path_ids_of
 
 
-def move(organization: Organization, parent: Organization | None) -> list[str]:
-    """Return a sentence if a move below `parent`, or to a root, takes the right to make a change from its author."""
+def move(planned: PlannedMove) -> Said:
+    """Return a sentence if a move takes the right to make a change from its author."""
+    organization, parent = planned.organization, planned.parent
     subtree = Organization.objects.under(organization)
     is_open = Q(status=FlagSchedule.Status.PENDING) | Q(next_retry_at__isnull=False)
     keep_it = [] if parent is None else path_ids_of(parent.pk)
@@ -21,6 +23,6 @@ def move(organization: Organization, parent: Organization | None) -> list[str]:
         .count()
     )
     if not count:
-        return []
+        return Said()
     changes = "1 scheduled change" if count == 1 else f"{count:,} scheduled changes"
-    return [f"{changes} will fail, because the organization leaves the subtree of the author."]
+    return Said([f"{changes} will fail, because the organization leaves the subtree of the author."])

@@ -5,10 +5,12 @@ The functions are pure, and cost O(settings) and not O(organizations): all organ
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from flags.states.setting_rules import NONE, DecidedValue, PlacedSetting, decide
+from flags.states.setting_rules import NONE, DecidedValue, Piece, PlacedSetting, decide
+from flagsite.core.ids import MAX_ID
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,20 +109,77 @@ class Effect:
 def effect_of(parts: Sequence[Part], *, default: bool, ended: int) -> Effect:
     """Add up the parts of a subtree. `default` is the flag's default, `ended` the number of settings that end."""
 
-    def value(decided: DecidedValue) -> bool:
-        return default if decided.enabled is None else decided.enabled
-
     def total(chosen: Iterator[Part]) -> int:
         return sum(part.size for part in chosen)
 
     return Effect(
         organizations=total(iter(parts)),
-        changed=total(part for part in parts if value(part.before) != value(part.after)),
+        changed=total(part for part in parts if differs(part.before, part.after, default=default)),
         own=total(part for part in parts[1:] if part.has_own_setting and _decides_itself(part)),
         masked=total(part for part in parts[1:] if part.has_own_setting and not _decides_itself(part)),
         ended=ended,
         locked=total(part for part in parts if part.after.locked),
     )
+
+
+def differs(before: DecidedValue, after: DecidedValue, *, default: bool) -> bool:
+    """Return whether two decided values are different, where the flag's default counts if nothing is decided."""
+    return effective(before, default=default) != effective(after, default=default)
+
+
+def effective(value: DecidedValue, *, default: bool) -> bool:
+    """Return a decided value, or the flag's default if nothing is decided."""
+    return default if value.enabled is None else value.enabled
+
+
+def organizations_changed(
+    of_flags: Sequence[tuple[bool, Sequence[Part]]], below: Sequence[PlacedSetting], *, top_id: int, size: int
+) -> int:
+    """Return how many organizations of a subtree get another value of at least one of several flags.
+
+    `of_flags` has the default and the parts of each flag, and `below` the settings of all of them below the top.
+    """
+    here, itself, rest = (defaultdict[int, set[int]](set) for _ in range(3))
+    for index, (default, parts) in enumerate(of_flags):
+        for part in parts:
+            if part.is_itself:
+                here[part.organization_id].add(index)
+            if differs(part.before, part.after, default=default):
+                (itself if part.is_itself else rest)[part.organization_id].add(index)
+    total = int(bool(itself[top_id]))
+    open_subtrees = [(MAX_ID, size - 1, rest[top_id])]
+    """For each: its end, its organizations below the top that belong to no setting, and the flags that change there."""
+    places = {setting.organization_id: setting for setting in below}
+    for place in sorted(places.values(), key=lambda place: place.start):
+        while open_subtrees[-1][0] < place.start:
+            _, left, changing = open_subtrees.pop()
+            total += left if changing else 0
+        end, left, changing = open_subtrees.pop()
+        open_subtrees.append((end, left - place.size, changing))
+        inherited = changing - here[place.organization_id]
+        total += bool(inherited | itself[place.organization_id])
+        open_subtrees.append((place.end, place.size - 1, inherited | rest[place.organization_id]))
+    return total + sum(left for _, left, changing in open_subtrees if changing)
+
+
+def changed_from(before: Sequence[Piece], after: Sequence[Piece], *, default: bool) -> list[tuple[int, bool]]:
+    """Return the numbers of the nested set at which organizations begin, or cease, to get another value.
+
+    `before` and `after` are the pieces of the same subtree (`flags.states.setting_rules.pieces_of`).
+    """
+    values = sorted(
+        [*((piece.start, 0, piece.value) for piece in before), *((piece.start, 1, piece.value) for piece in after)],
+        key=lambda each: each[:2],
+    )
+    both: list[DecidedValue | None] = [None, None]
+    changes: list[tuple[int, bool]] = []
+    for start, side, value in values:
+        both[side] = value
+        if both[0] is not None and both[1] is not None:
+            if changes and changes[-1][0] == start:
+                changes.pop()
+            changes.append((start, differs(both[0], both[1], default=default)))
+    return changes
 
 
 def _decides_itself(part: Part) -> bool:

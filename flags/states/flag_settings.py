@@ -14,7 +14,7 @@ from typing import Any
 from django.db import connection
 
 from flags.states.models import Change
-from flags.states.setting_rules import NONE
+from flags.states.setting_rules import NONE, PlacedSetting
 from flagsite.core import actor
 from orgs.tree.paths import PATH, path_parameters
 from orgs.tree.subtrees import Subtree, is_in_subtree
@@ -108,6 +108,14 @@ SELECT moved_id, flag_id, %(number)s, NULL, NULL, clock_timestamp(), NULL, NULL,
 RETURNING organization_id, flag_id
 """  # noqa: S608 - no input in it
 
+RECORD_KEPT = f"""
+INSERT INTO flags_flagsetting AS setting ({COLUMNS})
+SELECT organization_id, flag_id, %(number)s, NULL, NULL, now(), NULL, NULL, kind, enabled, FALSE, %(by)s, %(reason)s
+  FROM unnest(%(organizations)s::bigint[], %(flags)s::bigint[], %(kinds)s::text[], %(enabled)s::boolean[])
+    AS kept (organization_id, flag_id, kind, enabled) ORDER BY 1, 2
+{REPLACE}
+"""  # noqa: S608 - no input in it
+
 
 def record(
     subtree: Subtree,
@@ -160,6 +168,21 @@ def record_exemption(change: Change, *, exempt_from: int | None, until: datetime
     }  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(RECORD_EXEMPTION, parameters)
+
+
+def record_kept(kept: Sequence[PlacedSetting], *, number: int) -> None:
+    """Record values that organizations keep in a move as settings of their own, under the number of the move."""
+    parameters: dict[str, Any] = {
+        "organizations": [each.organization_id for each in kept],
+        "flags": [each.flag_id for each in kept],
+        "kinds": [each.kind for each in kept],
+        "enabled": [each.enabled for each in kept],
+        "number": number,
+        "by": actor.current().actor[:200],
+        "reason": actor.current().reason,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(RECORD_KEPT, parameters)
 
 
 def record_moves(moves: Sequence[tuple[int, Sequence[int]]], *, number: int) -> list[tuple[int, int]]:

@@ -10,7 +10,8 @@ only for the parent is not copied.
 
 A *moved* organization carries the settings along that were made on it and below it. What it inherits is decided anew,
 for each flag that somebody has decided about above the former or the new place. The move has a change number of its
-own, so a propagation from the former ancestors writes nothing there any more.
+own, so a propagation from the former ancestors writes nothing there any more. If the request says so, the values that
+the organization had before become settings of its own, under the number of the move.
 
 A flag that is being purged gets no new flag states.
 """
@@ -26,12 +27,14 @@ from django.db import connection
 
 from flags.states import flag_settings, propagation, sql
 from flags.states.models import MOVE
+from flags.states.move_planning import kept_by_move
 from flags.states.placed_settings import decided_on_paths, pieces_of_subtree
 from flags.states.setting_rules import DecidedValue
 from flags.states.sql import Span
 from flagsite.core import actor
 from flagsite.core.ids import MAX_ID
 from jobs.engine import lifecycle
+from orgs.tree.move_options import KeptValue
 from orgs.tree.signals import Placement
 from orgs.tree.subtrees import (
     Stretch,
@@ -172,6 +175,9 @@ def _write_moved(placements: list[Placement]) -> list[int]:
         return []
     number = _number_of_moves()
     moves = [(placement.organization_id, placement.former_ancestor_ids or ()) for placement in placements]
+    for placement in placements:
+        if placement.keeps_values:
+            _keep_values(placement, number=number)
     flags_of: dict[int, set[int]] = {}
     for organization_id, flag_id in flag_settings.record_moves(moves, number=number):
         flags_of.setdefault(organization_id, set()).add(flag_id)
@@ -195,6 +201,17 @@ def _number_of_moves() -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT flags_take_number_of_moves()")
         return int(cursor.fetchone()[0])
+
+
+def _keep_values(placement: Placement, *, number: int) -> None:
+    """Make the values that a moved organization had before settings of its own, where it would get others."""
+    kept = kept_by_move(
+        placement.organization_id,
+        former_ancestor_ids=placement.former_ancestor_ids or (),
+        parent_id=placement.parent_id,
+    )
+    flag_settings.record_kept([each.setting for each in kept], number=number)
+    placement.kept.extend(KeptValue(each.flag.key, bool(each.setting.enabled), each.counts) for each in kept)
 
 
 def _write_small(flags_of: Mapping[int, set[int]]) -> None:

@@ -9,17 +9,42 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from typing import Protocol
 
 from flags.definitions.models import Flag
 from flags.errors import BlastRadius, PlanStale
-from flags.states.effects import Effect, Part, effect_of, parts_of, without
-from flags.states.placed_settings import SettingsOfSubtree, flags_decided_on, settings_of_subtree, settings_on_paths
-from flags.states.setting_rules import LOCK, NONE, SET, Below, PlacedSetting, lock_to_lift
+from flags.states.effects import Effect, Part, changed_from, differs, effect_of, parts_of, without
+from flags.states.placed_settings import SettingsOfSubtree, settings_of_subtree
+from flags.states.setting_rules import LOCK, NONE, SET, Below, PlacedSetting, lock_to_lift, pieces_of
 from flagsite.core.ids import MAX_ID
 from orgs.tree.paths import path_ids_of
 from orgs.tree.subtrees import Subtree
 
 MAX_SAMPLES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class FlagChanges:
+    """Where organizations of a subtree get another value of a flag: `changed_from` of `flags.states.effects`."""
+
+    subtree: Subtree
+    flag: Flag
+    starts: Sequence[tuple[int, bool]]
+
+
+class AnyPlan(Protocol):
+    """A plan of one deed."""
+
+    @property
+    def hash(self) -> str:
+        """The hash by which a later request says that it knows the effect."""
+
+    @property
+    def changed(self) -> int:
+        """The number of organizations that get another value."""
+
+    def moved_since(self, known: str) -> list[str]:
+        """Say in sentences what has changed since a plan with the hash `known`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +56,30 @@ class Plan:
 
     effect: Effect
     hash: str
+    subtree: Subtree
+    flag: Flag
     settings: SettingsOfSubtree
-    flag_version: int
+    after: SettingsOfSubtree
     samples: Sequence[Part] = ()
+
+    @property
+    def changed(self) -> int:
+        """The number of organizations that get another value."""
+        return self.effect.changed
+
+    @property
+    def changes(self) -> list[FlagChanges]:
+        """Where organizations get another value."""
+        return [changes_of(self.subtree, self.flag, self.settings, self.after)]
 
     def moved_since(self, known: str) -> list[str]:
         """Say in sentences what has changed since a plan with the hash `known`."""
-        number, size, version, _ = _parts_of_hash(known)
-        moved = [
-            f"The setting of the organization {each.organization_id} was changed (change {each.number})."
-            for each in [*self.settings.path, *self.settings.below]
-            if each.number > number
-        ]
+        number, size, version, _ = parts_of_hash(known)
+        moved = settings_since(number, self.subtree, self.settings)
         if size != self.effect.organizations:
             moved.append(f"The subtree has {self.effect.organizations} organizations now, and had {size}.")
-        if version != self.flag_version:
-            moved.append(f"The definition of the flag has the version {self.flag_version} now, and had {version}.")
+        if version != self.flag.version:
+            moved.append(f"The definition of the flag has the version {self.flag.version} now, and had {version}.")
         return moved[:MAX_SAMPLES] or ["The plan was made for another request."]
 
 
@@ -57,14 +90,14 @@ class Agreed:
     at_most: int | None = None
     plan_hash: str = ""
 
-    def check(self, plan: Plan) -> None:
+    def check(self, plan: AnyPlan) -> None:
         """Check that the plan of now is what the request knows of. Raises PlanStale, BlastRadius."""
         if self.plan_hash and self.plan_hash != plan.hash:
             moved = plan.moved_since(self.plan_hash)
             raise PlanStale(f"The plan is out of date. {' '.join(moved)} Make the plan again, and decide again.")
-        if self.at_most is not None and plan.effect.changed > self.at_most:
+        if self.at_most is not None and plan.changed > self.at_most:
             raise BlastRadius(
-                f"The change would give {plan.effect.changed} organizations another value, and the request allows "
+                f"The change would give {plan.changed} organizations another value, and the request allows "
                 f"{self.at_most}. Make a plan, and send its hash as planHash, or allow more with atMost."
             )
 
@@ -78,59 +111,38 @@ def of_set(
 ) -> Plan:
     """Return the plan of setting a flag on the top of a subtree (`flags.states.set_flag.set_flag_on`)."""
     kind = LOCK if below is Below.LOCK else SET
-    own = PlacedSetting(
-        _id_of(flag), subtree.organization_id, kind, enabled, subtree.organization_id, MAX_ID, only_here
-    )
+    own = PlacedSetting(id_of(flag), subtree.organization_id, kind, enabled, subtree.organization_id, MAX_ID, only_here)
     request = f"set {enabled} {below.value} {only_here}"
     return _plan(subtree, flag, own, request, ends_below=below is Below.OVERWRITE)
 
 
 def of_reset(subtree: Subtree, flag: Flag, *, below: bool = False) -> Plan:
     """Return the plan of resetting a flag on the top of a subtree (`flags.states.set_flag.reset_flag_on`)."""
-    own = PlacedSetting(_id_of(flag), subtree.organization_id, NONE, None, subtree.organization_id, MAX_ID)
+    own = PlacedSetting(id_of(flag), subtree.organization_id, NONE, None, subtree.organization_id, MAX_ID)
     return _plan(subtree, flag, own, f"reset {below}", ends_below=below)
 
 
 def of_exemption(subtree: Subtree, flag: Flag, *, is_exempt: bool) -> Plan:
     """Return the plan of exempting the top of a subtree from the lock above, or of ending its exemption."""
-    settings = settings_of_subtree(subtree, [_id_of(flag)])[_id_of(flag)]
+    settings = settings_of_subtree(subtree, [id_of(flag)])[id_of(flag)]
     lock = lock_to_lift(settings.path, subtree.organization_id)
-    above, former = _split(settings.path, subtree)
-    own = former or PlacedSetting(_id_of(flag), subtree.organization_id, NONE, None, subtree.organization_id, 0)
+    above, former = split(settings.path, subtree)
+    own = former or PlacedSetting(id_of(flag), subtree.organization_id, NONE, None, subtree.organization_id, 0)
     path = [*above, replace(own, exempt_from_id=lock.organization_id if is_exempt and lock else None)]
     return _of_both(subtree, flag, settings, SettingsOfSubtree(path, settings.below), f"exempt {is_exempt}", ended=0)
 
 
-def of_move(subtree: Subtree, parent_id: int | None) -> dict[Flag, Effect]:
-    """Return the effects of moving a subtree below another parent, or to a root if it is None, for each flag.
-
-    The flags are those that somebody has decided about above the former or the new place, in the order of their keys.
-    """
-    path_ids = path_ids_of(parent_id) if parent_id is not None else []
-    flag_ids = flags_decided_on([*path_ids, *path_ids_of(subtree.organization_id)[:-1]])
-    settings = settings_of_subtree(subtree, flag_ids)
-    above = settings_on_paths(path_ids[-1:], flag_ids)
-    effects = {}
-    for flag in Flag.objects.filter(pk__in=flag_ids).order_by("key"):
-        found = settings[flag.pk]
-        _, own = _split(found.path, subtree)
-        path = [*(above.get((path_ids[-1], flag.pk), []) if path_ids else []), *([own] if own else [])]
-        parts = _parts(subtree, flag, found, SettingsOfSubtree(path, found.below))
-        effects[flag] = effect_of(parts, default=flag.enabled, ended=0)
-    return effects
-
-
 def _plan(subtree: Subtree, flag: Flag, own: PlacedSetting, request: str, *, ends_below: bool) -> Plan:
     """Return the plan of replacing the setting of the top, and of ending those below."""
-    settings = settings_of_subtree(subtree, [_id_of(flag)])[_id_of(flag)]
-    above, former = _split(settings.path, subtree)
+    settings = settings_of_subtree(subtree, [id_of(flag)])[id_of(flag)]
+    above, former = split(settings.path, subtree)
     path = [*above, replace(own, exempt_from_id=former.exempt_from_id if former else None)]
     below = [without(each) for each in settings.below] if ends_below else settings.below
     ended = sum(each.kind != NONE for each in settings.below) if ends_below else 0
     return _of_both(subtree, flag, settings, SettingsOfSubtree(path, below), request, ended=ended)
 
 
-def _split(path: list[PlacedSetting], subtree: Subtree) -> tuple[list[PlacedSetting], PlacedSetting | None]:
+def split(path: list[PlacedSetting], subtree: Subtree) -> tuple[list[PlacedSetting], PlacedSetting | None]:
     """Return the settings above the top of a subtree, and that of the top, if there is one."""
     if path and path[-1].organization_id == subtree.organization_id:
         return path[:-1], path[-1]
@@ -140,16 +152,46 @@ def _split(path: list[PlacedSetting], subtree: Subtree) -> tuple[list[PlacedSett
 def _of_both(
     subtree: Subtree, flag: Flag, settings: SettingsOfSubtree, after: SettingsOfSubtree, request: str, *, ended: int
 ) -> Plan:
-    parts = _parts(subtree, flag, settings, after)
+    parts = parts_between(subtree, flag, settings, after)
     effect = effect_of(parts, default=flag.enabled, ended=ended)
-    samples = [part for part in parts if part.before.enabled != part.after.enabled][:MAX_SAMPLES]
-    return Plan(effect, _hash(subtree, flag, settings, request), settings, flag.version, samples)
+    samples = samples_of(parts, flag)
+    return Plan(effect, _hash(subtree, flag, settings, request), subtree, flag, settings, after, samples)
 
 
-def _parts(subtree: Subtree, flag: Flag, before: SettingsOfSubtree, after: SettingsOfSubtree) -> list[Part]:
+def samples_of(parts: Sequence[Part], flag: Flag) -> list[Part]:
+    """Return the first parts that get another value."""
+    return [part for part in parts if differs(part.before, part.after, default=flag.enabled)][:MAX_SAMPLES]
+
+
+def changes_of(subtree: Subtree, flag: Flag, before: SettingsOfSubtree, after: SettingsOfSubtree) -> FlagChanges:
+    """Return where organizations of a subtree get another value of a flag."""
+    pieces = [
+        pieces_of(id_of(flag), each.path, each.below, top_id=subtree.organization_id, start=subtree.starts_at)
+        for each in (before, after)
+    ]
+    return FlagChanges(subtree, flag, changed_from(*pieces, default=flag.enabled))
+
+
+def settings_since(number: int, subtree: Subtree, settings: SettingsOfSubtree) -> list[str]:
+    """Say which settings have a higher change number. What is above the subtree has no name: it may be hidden."""
+    above, own = split(settings.path, subtree)
+    hidden = [
+        f"A setting above the organization was changed (change {each.number})."
+        for each in above
+        if each.number > number
+    ]
+    return hidden + [
+        f"The setting of the organization {each.organization_id} was changed (change {each.number})."
+        for each in [*([own] if own else []), *settings.below]
+        if each.number > number
+    ]
+
+
+def parts_between(subtree: Subtree, flag: Flag, before: SettingsOfSubtree, after: SettingsOfSubtree) -> list[Part]:
+    """Return the parts of a subtree, before and after a change of the settings."""
     return list(
         parts_of(
-            _id_of(flag), (before.path, before.below), (after.path, after.below),
+            id_of(flag), (before.path, before.below), (after.path, after.below),
             top_id=subtree.organization_id, size=subtree.size,
         )
     )  # fmt: skip
@@ -169,13 +211,14 @@ def _hash(subtree: Subtree, flag: Flag, settings: SettingsOfSubtree, request: st
     return f"{number}-{subtree.size}-{flag.version}-{digest}"
 
 
-def _parts_of_hash(text: str) -> tuple[int, int, int, str]:
+def parts_of_hash(text: str) -> tuple[int, int, int, str]:
+    """Return the highest change number, the size and the version that a hash tells, and the digest."""
     parts = text.split("-")
     numbers = [int(part) if part.isascii() and part.isdigit() and len(part) < len(str(MAX_ID)) else 0 for part in parts]
     number, size, version, _ = (*numbers, 0, 0, 0, 0)[:4]
     return number, size, version, parts[-1]
 
 
-def _id_of(flag: Flag) -> int:
+def id_of(flag: Flag) -> int:
     """Return the id of a flag, 0 for one that does not exist yet."""
     return int(flag.pk or 0)

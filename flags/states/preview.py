@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flags.definitions.models import Flag
 from flags.definitions.refusals import offer, unknown_flag
 from flags.states import exemptions, selectors, set_flag
 from flags.states.effects import Effect
-from flags.states.planning import of_exemption, of_move, of_reset, of_set
+from flags.states.move_planning import FlagInMove, known_to, of_move
+from flags.states.plan_figures import Figures, figures
+from flags.states.planning import of_exemption, of_reset, of_set
 from flags.states.setting_rules import Below
+from orgs.access.caller import Caller
+from orgs.access.visible_organizations import visible_organizations
+from orgs.tree.admin_sections import PlannedMove, Said
 from orgs.tree.models import Organization
 
 MAX_DESCRIBED_FLAGS = 20
@@ -71,18 +77,75 @@ def _preview(flag_key: str, effect: Effect, *, exists: bool) -> SwitchPreview:
     return SwitchPreview(effect, not exists, off.detail if off else "", near)
 
 
-def move(organization: Organization, parent: Organization | None) -> list[str]:
-    """Preview a move below `parent`, or to a root: one sentence for each flag whose values the move would change."""
-    if organization.parent_id == (parent.pk if parent else None):
-        return ["The organization is already there."]
-    effects = of_move(organization.subtree, parent.pk if parent else None)
-    changes = {flag.key: effect for flag, effect in effects.items() if effect.changed}
-    described = list(changes)[:MAX_DESCRIBED_FLAGS]
-    off = selectors.off_for_everybody_among(described)
-    sentences = [_sentence(key, changes[key], off[key].detail if key in off else "") for key in described]
-    if len(changes) > MAX_DESCRIBED_FLAGS:
-        sentences.append(f"The same happens to {_more_flags(len(changes) - MAX_DESCRIBED_FLAGS)}.")
-    return sentences or ["No flag gets another value."]
+def move(planned: PlannedMove) -> Said:
+    """Say what a move does to flags: a sentence for each flag whose values it would change, and for each lock."""
+    organization, parent_id = planned.organization, planned.parent.pk if planned.parent else None
+    if organization.parent_id == parent_id:
+        return Said(["The organization is already there."])
+    plan = of_move(organization.subtree, parent_id, keeps_values=planned.keeps_values)
+    affected = known_to(planned.caller, plan.affected)
+    described, more = affected[:MAX_DESCRIBED_FLAGS], len(affected) - MAX_DESCRIBED_FLAGS
+    off = selectors.off_for_everybody_among([each.flag.key for each in described])
+    found = figures(planned.caller, organization.subtree, plan.changes, None)
+    locks = {each.lock_lost for each in described} | {each.lock_gained for each in described}
+    names = _names(planned.caller, locks)
+    sentences = []
+    for each in described:
+        key = each.flag.key
+        if each.effect.changed:
+            sentences.append(_sentence(key, each.effect, off[key].detail if key in off else ""))
+        sentences += _of_locks(each, names) + _of_kept(each, organization)
+    if more > 0:
+        sentences.append(f"The same happens to {_more_flags(more)}.")
+    return Said(sentences or ["No flag gets another value."], _notes(described, found))
+
+
+def _of_locks(flag: FlagInMove, names: dict[int, str]) -> list[str]:
+    key, hidden = flag.flag.key, "an organization above"
+    said = []
+    if flag.lock_lost is not None:
+        said.append(f"The lock of {key} by {names.get(flag.lock_lost, hidden)} does not count there.")
+    if flag.lock_gained is not None:
+        said.append(f"A lock of {key} by {names.get(flag.lock_gained, hidden)} decides there.")
+    return said
+
+
+def _of_kept(flag: FlagInMove, organization: Organization) -> list[str]:
+    kept = flag.kept_value
+    if kept is None:
+        return []
+    sentence = f"{organization.name} keeps {flag.flag.key} {'on' if kept.enabled else 'off'} as a setting of its own"
+    return [f"{sentence}." if kept.counts else f"{sentence}, which counts when the lock there is gone."]
+
+
+def _names(caller: Caller, organization_ids: set[int | None]) -> dict[int, str]:
+    found = visible_organizations(caller).filter(pk__in=organization_ids - {None})
+    return {organization.pk: f"{organization.name} ({organization.key})" for organization in found}
+
+
+def _notes(flags: Sequence[FlagInMove], found: Figures) -> list[str]:
+    asked = [
+        asked_sentence(found.asked_for(each.flag.pk), each.effect.changed, each.flag.key)
+        for each in flags
+        if each.effect.changed
+    ]
+    return [*filter(None, asked), *jobs_sentences(found)]
+
+
+def asked_sentence(asked: int | None, changed: int, flag_key: str) -> str:
+    """Say how many of the organizations that get another value have asked for the flag; empty if none has."""
+    if asked is None:
+        return f"Nobody has counted in time who has asked for {flag_key} in the last 7 days."
+    verb = "has" if asked == 1 else "have"
+    return f"{asked:,} of these {changed:,} {verb} asked for {flag_key} in the last 7 days." if asked else ""
+
+
+def jobs_sentences(found: Figures) -> list[str]:
+    """Name the open jobs that touch the organizations and flags."""
+    if not found.jobs:
+        return []
+    noun = "job" if len(found.jobs) == 1 else "jobs"
+    return [f"Under way for these organizations: {noun} {', '.join(map(str, found.jobs))}."]
 
 
 def _sentence(flag_key: str, effect: Effect, off_for_everybody: str) -> str:

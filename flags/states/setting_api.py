@@ -17,12 +17,13 @@ from flags.states import planning
 from flags.states.api import FLAG_NAME
 from flags.states.exemptions import end_exemption_on, exempt_on
 from flags.states.organization_settings import locks_named_for, sees, setting_on
+from flags.states.plan_figures import figures
+from flags.states.plan_serializers import PlanSerializer
 from flags.states.set_flag import AcceptedChange, check_can_be_set, reset_flag_on, set_flag_on
 from flags.states.setting_rules import Below
 from flags.states.setting_serializers import (
     ExemptionInput,
     PlanInput,
-    PlanSerializer,
     ResetOptions,
     SettingChangedSerializer,
     SettingInput,
@@ -36,6 +37,7 @@ from orgs.access.models import Role
 from orgs.access.visible_organizations import find_visible_organization, hold_visible_organization
 from orgs.idempotency.stored_answers import idempotent
 from orgs.tree.models import Organization
+from orgs.tree.paths import path_names_of
 from orgs.tree.references import Reference
 
 
@@ -171,6 +173,15 @@ class ExemptionOfOrganization(Endpoint):
             return changed(self.caller, held, flag, accepted)
 
 
+def context_of(caller: Caller, plan: planning.Plan) -> dict[str, Any]:
+    """Return what `PlanSerializer` needs beside the plan."""
+    flag_id = plan.flag.pk
+    return {
+        "figures": figures(caller, plan.subtree, plan.changes, [flag_id] if flag_id else []),
+        "paths": path_names_of({part.organization_id for part in plan.samples}, top_id=caller.organization_id),
+    }
+
+
 class PlanOfSetting(Endpoint):
     """The plan of a change of one flag on one organization."""
 
@@ -199,4 +210,4 @@ class PlanOfSetting(Endpoint):
                 found.subtree, flag, enabled=values["value"], below=Below(values["below"]),
                 only_here=values["reach"] == "here",
             )  # fmt: skip
-        return Response(PlanSerializer(plan).data)
+        return Response(PlanSerializer(plan, context=context_of(self.caller, plan)).data)

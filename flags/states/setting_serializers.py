@@ -9,14 +9,14 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
-from flags.states.effects import Part
 from flags.states.models import FlagSetting
 from flags.states.organization_settings import SettingOnOrganization
-from flags.states.planning import Agreed, Plan
+from flags.states.planning import Agreed
 from flags.states.serializers import CHANGE_NUMBER
 from flags.states.setting_rules import LIVE_KINDS, Below
 from flagsite.core import example_names as names
-from flagsite.core.api.input import QuerySerializer, StrictBoolean, Text, WriteInput
+from flagsite.core.api.agreed_serializers import AgreedInput
+from flagsite.core.api.input import QuerySerializer, StrictBoolean, WriteInput
 from flagsite.core.api.times import Time
 
 HERE, BELOW = "here", "below"
@@ -50,39 +50,8 @@ STARTED = LOCKED | {
     "trackingUrl": "/job-status/5",
 }
 WRITTEN = STARTED | {"processedImmediately": True, "jobId": None, "trackingUrl": None}
-PLANNED = {
-    "organizations": 42,
-    "changed": 30,
-    "unchanged": 12,
-    "own": 3,
-    "masked": 0,
-    "ended": 0,
-    "locked": 0,
-    "samples": [
-        {"organizationId": names.OSLO_ID, "organizations": 30, "before": True, "after": False},
-    ],
-    "planHash": "11-42-3-0f343b0931126a20f133d67c2b018a3b",
-}
 KEEP_IN_OSLO = {"value": True, "below": "keep", "reason": "The pilot begins."}
 LOCK_IN_OSLO = {"value": False, "below": "lock", "atMost": 100, "reason": "The till is broken."}
-
-
-class AgreedInput(WriteInput):
-    """What a write says of its effect, beside its reason."""
-
-    atMost = serializers.IntegerField(
-        required=False, min_value=0, help_text="Refuse the request if more organizations would get another value."
-    )
-    planHash = Text(
-        required=False,
-        max_length=200,
-        help_text="The hash of a plan. The request is refused if something that the plan depends on has changed.",
-    )
-
-    @staticmethod
-    def agreed(values: dict[str, Any]) -> Agreed:
-        """Take the fields of this serializer out of the validated values."""
-        return Agreed(values.pop("atMost", None), values.pop("planHash", ""))
 
 
 def _in_future(time: Any) -> Any:
@@ -126,7 +95,7 @@ class SettingInput(AgreedInput):
     def arguments(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments of `flags.states.set_flag.set_flag_on` for validated values."""
         return {
-            "agreed": cls.agreed(values),
+            "agreed": Agreed(values.pop("atMost", None), values.pop("planHash", "")),
             "enabled": values["value"],
             "below": Below(values["below"]),
             "only_here": values["reach"] == HERE,
@@ -251,35 +220,3 @@ class SettingChangedSerializer(SettingSerializer):
 
     def to_representation(self, instance: SettingOnOrganization) -> dict[str, Any]:
         return SettingSerializer(instance).data | self.context["change"]
-
-
-class SampleSerializer(serializers.Serializer[Part]):
-    """Organizations of the subtree that get another value together."""
-
-    organizationId = serializers.IntegerField(
-        source="organization_id", help_text="The organization, or the one that they are below."
-    )
-    organizations = serializers.IntegerField(source="size", help_text="Their number.")
-    before = serializers.BooleanField(source="before.enabled", allow_null=True)
-    after = serializers.BooleanField(source="after.enabled", allow_null=True)
-
-
-@extend_schema_serializer(component_name="Plan", examples=[OpenApiExample("A lock", value=PLANNED)])
-class PlanSerializer(serializers.Serializer[Plan]):
-    """What a change would do. Nothing was written."""
-
-    organizations = serializers.IntegerField(
-        source="effect.organizations", help_text="The organizations at and below the one of the request."
-    )
-    changed = serializers.IntegerField(source="effect.changed", help_text="Those that would get another stored value.")
-    unchanged = serializers.IntegerField(source="effect.unchanged")
-    own = serializers.IntegerField(
-        source="effect.own", help_text="Those below with a setting of their own that counts."
-    )
-    masked = serializers.IntegerField(
-        source="effect.masked", help_text="Those below with a setting of their own that a lock keeps from counting."
-    )
-    ended = serializers.IntegerField(source="effect.ended", help_text="The number of settings below that would end.")
-    locked = serializers.IntegerField(source="effect.locked", help_text="Those for which a lock would decide.")
-    samples = SampleSerializer(many=True, help_text="The first groups of organizations that would get another value.")
-    planHash = serializers.CharField(source="hash", help_text="Send it with the change, so that nothing else happens.")

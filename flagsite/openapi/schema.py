@@ -23,7 +23,7 @@ from orgs.idempotency.stored_answers import REPLAYED_HEADER
 from orgs.tree.reference_fields import REFERENCE_FORMAT
 
 WRITE_METHODS = {"post", "put", "patch", "delete"}
-READS = {"checkFlagByBody", "explainFlagByBody", "planSetting"}
+READS = {"checkFlagByBody", "explainFlagByBody", "planMove", "planSetting"}
 """Operations with a method of writes that change nothing."""
 STATUSES_OF_ALL = (400, 401, 403, 429, 500, 503)
 STATUSES_OF_WRITES = (404, 409, 411, 413, 415)

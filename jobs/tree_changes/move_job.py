@@ -11,6 +11,7 @@ from typing import Any
 from django.db import transaction
 
 from flagsite.core import actor
+from flagsite.core.errors import FlagsiteError
 from jobs.engine import lifecycle
 from jobs.engine.kinds import job_kind
 from jobs.engine.lifecycle import Uniqueness
@@ -22,17 +23,18 @@ from jobs.operations import requester_rights
 from orgs.access import requesters
 from orgs.access.models import Role
 from orgs.access.visible_organizations import check_placement
-from orgs.errors import MoveUnderOwnDescendant, OrganizationNotFound, OutsideOfYourSubtree
+from orgs.errors import OrganizationNotFound, OutsideOfYourSubtree
 from orgs.tree import locks, tree_operations
 from orgs.tree.large_changes import Request
 from orgs.tree.models import Organization
+from orgs.tree.move_options import DEFAULTS, MoveOptions
 
 KIND = "organization_move"
 
 
-def start(organization: Organization, parent_id: int | None, request: Request) -> int:
-    """Create the job, or find the open one for the same place; returns its id. The caller holds the tree locks."""
-    key = f"{KIND}:{organization.pk}:{parent_id or 'root'}"
+def start(organization: Organization, parent_id: int | None, options: MoveOptions, request: Request) -> int:
+    """Create the job, or find the open one for the same move; returns its id. The caller holds the tree locks."""
+    key = f"{KIND}:{organization.pk}:{parent_id or 'root'}{':keeping' if options.keeps_values else ''}"
     same = Job.objects.filter(unique_key=key).first()
     if same is not None and not _is_outdated(same):
         return same.pk
@@ -40,6 +42,10 @@ def start(organization: Organization, parent_id: int | None, request: Request) -
         "organizationKey": organization.key, "parentId": parent_id,
         "reason": request.reason, "via": request.channel, "address": request.address,
     }  # fmt: skip
+    if options != DEFAULTS:
+        arguments |= {
+            "keepsValues": options.keeps_values, "atMost": options.at_most, "planHash": options.plan_hash,
+        }  # fmt: skip
     job = lifecycle.create(
         kind=KIND,
         organization_id=organization.pk,
@@ -72,7 +78,8 @@ def move(run: Run) -> None:
     """Move the organization, if its requester still may, and record the jobs that write its flag states as the result.
 
     Raises NothingLeftToDo if the organization is gone, or if a later request names another place. Raises
-    PermanentFailure if the parent is gone or below the organization, or if the requester may no longer move it there.
+    PermanentFailure if the parent is gone or below the organization, if the requester may no longer move it there, or
+    if the effect is no longer what the requester agreed to.
     """
     arguments = run.job.arguments
     with transaction.atomic():
@@ -84,11 +91,19 @@ def move(run: Run) -> None:
         context = {"address": arguments["address"], "reason": arguments["reason"]}
         with actor.acting(arguments["via"], actor=job.requested_by, **context):
             try:
-                moved = tree_operations.move(organization_id=organization.pk, parent_id=arguments["parentId"])
-            except MoveUnderOwnDescendant as error:
+                moved = tree_operations.move(
+                    organization_id=organization.pk, parent_id=arguments["parentId"], options=_options_of(arguments)
+                )
+            except FlagsiteError as error:  # the parent is below it now, or the effect is not what the caller knows
                 raise PermanentFailure(error.detail) from error
         run.record_progress(processed=size, total=size)
-    run.set_result({"jobs": list(moved.placement_jobs)})
+    kept = {"kept": [each.flag_key for each in moved.kept_values]} if moved.kept_values else {}
+    run.set_result({"jobs": list(moved.placement_jobs), **kept})
+
+
+def _options_of(arguments: dict[str, Any]) -> MoveOptions:
+    """Return the options of the request. Jobs of an earlier version have none."""
+    return MoveOptions(arguments.get("keepsValues", False), arguments.get("atMost"), arguments.get("planHash", ""))
 
 
 def _find(job: Job) -> Organization:

@@ -248,9 +248,11 @@ def _failed_to_apply(entry: AuditEntry) -> str:
 
 
 def _moved(entry: AuditEntry) -> str:
+    count = entry.details.get("valuesKept", 0)
+    kept = f", which kept {counted(count, 'value')} of flags" if count else ""
     if entry.details.get("after") is None:
-        return "moved {subject} from {before} to a tree of its own"
-    return "moved {subject} from {before} to {after}" if entry.details.get("before") else "moved {subject} to {after}"
+        return f"moved {{subject}} from {{before}} to a tree of its own{kept}"
+    return f"moved {{subject}} {'from {before} ' if entry.details.get('before') else ''}to {{after}}{kept}"
 
 
 def _created(entry: AuditEntry) -> str:

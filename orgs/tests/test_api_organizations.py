@@ -36,6 +36,7 @@ def test_an_organization_is_created_below_its_parent(api: Api, cast: Cast) -> No
         "createdAt": created.created_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "updatedAt": created.updated_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "jobs": [],
+        "materialised": [],
     }
 
 

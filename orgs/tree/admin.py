@@ -29,8 +29,8 @@ from orgs.audit.on_pages import by_operation
 from orgs.audit.selectors import matching, visible_entries
 from orgs.errors import OrganizationNotFound
 from orgs.tree import authorized_operations, browser, integrity, large_changes, tree_operations
-from orgs.tree.admin_sections import figures, move_previews, sections
-from orgs.tree.forms import OPERATIONS, CreateForm, DeleteForm, OrganizationOperation, check_move
+from orgs.tree.admin_sections import PlannedMove, figures, said_of_move, sections
+from orgs.tree.forms import OPERATIONS, CreateForm, DeleteForm, OrganizationOperation
 from orgs.tree.models import Organization
 
 MAX_SUGGESTIONS = 20
@@ -185,7 +185,7 @@ class OrganizationAdmin(OperatorAdmin):
         if request.method == "POST" and form.is_valid():
             try:
                 if chosen.has_preview:
-                    context |= _move_preview(caller, organization, form.cleaned_data["parent"])
+                    context |= _move_preview(caller, organization, form.cleaned_data)
                 if request.POST.get("shown") == context.get("fingerprint"):
                     return self._act(request, chosen, organization, form.cleaned_data)
                 if "shown" in request.POST:
@@ -283,19 +283,12 @@ def _bound_people(caller: Caller, subtree: QuerySet[Organization]) -> list[str]:
     ]
 
 
-def _move_preview(caller: Caller, organization: Organization, parent: Organization | None) -> dict[str, Any]:
+def _move_preview(caller: Caller, organization: Organization, values: dict[str, Any]) -> dict[str, Any]:
     """Return the preview of a move, and its fingerprint. Raises FlagsiteError if the move is not possible."""
-    check_move(caller, organization, parent)
-    preview = _move_sentences(organization, parent)
-    parent_id = parent.pk if parent else None
-    return {"preview": preview, "fingerprint": fingerprint_of(organization.pk, parent_id, preview)}
-
-
-def _move_sentences(organization: Organization, parent: Organization | None) -> list[str]:
-    target = f"below {parent.name} ({parent.key})" if parent else "to a new tree, as its root"
-    count = organization.descendant_count + 1
-    moves = "1 organization moves" if count == 1 else f"{count:,} organizations move"
-    job = _job_sentence(organization, "moves them") if organization.parent_id != (parent and parent.pk) else []
-    return [f"{moves} {target}.", *job] + [
-        sentence for preview in move_previews for sentence in preview(organization, parent)
-    ]
+    parent, keeps_values = values["parent"], values["materialise"]
+    parent_id = authorized_operations.check_move(caller, organization, parent.pk if parent else None)
+    said = said_of_move(PlannedMove(caller, organization, parent, keeps_values))
+    job = _job_sentence(organization, "moves them") if organization.parent_id != parent_id else []
+    preview = [said.effects[0], *job, *said.effects[1:]]
+    shown = fingerprint_of(organization.pk, parent_id, keeps_values, preview)
+    return {"preview": preview, "notes": said.notes, "fingerprint": shown}

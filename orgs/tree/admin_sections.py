@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from orgs.access.caller import Caller
@@ -32,8 +32,50 @@ class Figure:
 
 FindFigures = Callable[[Organization, Caller], list[Figure]]
 """A function that returns figures for the page of an organization; none of a list that the caller may not open."""
-PreviewMove = Callable[[Organization, Organization | None], list[str]]
-"""A function that returns sentences about further effects of a move below this parent."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedMove:
+    """A move below this parent (None: to a root) that a caller looks at before it.
+
+    `keeps_values` is as in `orgs.tree.move_options.MoveOptions`.
+    """
+
+    caller: Caller
+    organization: Organization
+    parent: Organization | None
+    keeps_values: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Sentences about a deed before it.
+
+    If an effect changes, a person has to look again. Notes may change at any time, such as the jobs under way.
+    """
+
+    effects: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def __add__(self, other: Said) -> Said:
+        return Said([*self.effects, *other.effects], [*self.notes, *other.notes])
+
+
+PreviewMove = Callable[[PlannedMove], Said]
+"""A function that says what a move does to what belongs to another app."""
+PlanMove = Callable[[PlannedMove], dict[str, Any]]
+"""A function that returns the plan of a move as the API answers it."""
 sections: list[OrganizationSection] = []
 figures: list[FindFigures] = []
 move_previews: list[PreviewMove] = []
+move_plans: list[PlanMove] = []
+"""There is one of these."""
+
+
+def said_of_move(planned: PlannedMove) -> Said:
+    """Return the sentences of all apps about a move. The first says how many organizations move where."""
+    parent = planned.parent
+    target = f"below {parent.name} ({parent.key})" if parent else "to a new tree, as its root"
+    count = planned.organization.descendant_count + 1
+    moves = "1 organization moves" if count == 1 else f"{count:,} organizations move"
+    return sum((preview(planned) for preview in move_previews), Said([f"{moves} {target}."]))

@@ -12,9 +12,10 @@ from orgs.access.caller import Caller
 from orgs.access.removal import check_without_staff
 from orgs.access.visible_organizations import OrganizationName
 from orgs.errors import MoveUnderOwnDescendant
-from orgs.tree import large_changes, locks, tree_operations
+from orgs.tree import large_changes, locks, move_options, tree_operations
 from orgs.tree.large_changes import StartedJob
 from orgs.tree.models import Organization
+from orgs.tree.move_options import DEFAULTS, MoveOptions
 
 
 def create(
@@ -42,6 +43,7 @@ def move(
     *,
     parent: OrganizationName | None,
     name: str | None = None,
+    options: MoveOptions = DEFAULTS,
     reason: str = "",
 ) -> Organization | StartedJob:
     """Move an organization if the caller may; with `name`, rename it too.
@@ -53,16 +55,31 @@ def move(
     with transaction.atomic():
         locks.lock_trees_for_writing(*visible_organizations.in_trees_to_lock(caller, organization, parent))
         found = visible_organizations.find_visible_organization(caller, organization)
-        if visible_organizations.is_parent_of(found, parent):
-            parent_id = found.parent_id
-        else:
-            parent_id = visible_organizations.check_placement(caller, organization_id=found.pk, parent=parent)
+        parent_id = _check_parent(caller, found, parent)
         if name is not None:
             tree_operations.rename(organization_id=found.pk, name=name, reason=reason)
         if parent_id != found.parent_id and large_changes.is_large(found):
             check_not_below(found, parent_id)
-            return large_changes.start_move(found, parent_id, by=caller.name, reason=reason)
-        return tree_operations.move(organization_id=found.pk, parent_id=parent_id, reason=reason)
+            move_options.check(found.pk, parent_id, options)
+            return large_changes.start_move(found, parent_id, options=options, by=caller.name, reason=reason)
+        return tree_operations.move(organization_id=found.pk, parent_id=parent_id, options=options, reason=reason)
+
+
+def check_move(caller: Caller, organization: Organization, parent: OrganizationName | None) -> int | None:
+    """Check that the caller may move an organization below this parent, and return the parent's id.
+
+    Raises MoveUnderOwnDescendant, OrganizationNotFound, OrganizationAmbiguous, OutsideOfYourSubtree.
+    """
+    parent_id = _check_parent(caller, organization, parent)
+    check_not_below(organization, parent_id)
+    return parent_id
+
+
+def _check_parent(caller: Caller, organization: Organization, parent: OrganizationName | None) -> int | None:
+    """Return the id of the parent. One that the caller may not see is allowed if the organization is below it now."""
+    if visible_organizations.is_parent_of(organization, parent):
+        return organization.parent_id
+    return visible_organizations.check_placement(caller, organization_id=organization.pk, parent=parent)
 
 
 def check_not_below(organization: Organization, parent_id: int | None) -> None:

@@ -12,10 +12,10 @@ from flagsite.core.admin.reason_form import Irreversible, reason_field
 from flagsite.core.words import counted
 from orgs.access.caller import Caller
 from orgs.access.organization_picker import OrganizationField
-from orgs.access.visible_organizations import check_placement
 from orgs.tree import authorized_operations
 from orgs.tree.large_changes import StartedJob
 from orgs.tree.models import ORGANIZATION_KEY, Organization
+from orgs.tree.move_options import MoveOptions
 
 MAX_LENGTH = 255
 
@@ -23,7 +23,7 @@ MAX_LENGTH = 255
 class OrganizationOperationForm(forms.Form):
     """The base of the forms: a reason, which is optional, below the other fields."""
 
-    field_order = ("name", "key", "parent", "reason")
+    field_order = ("name", "key", "parent", "materialise", "reason")
     reason = reason_field()
 
 
@@ -52,6 +52,12 @@ class MoveForm(OrganizationOperationForm):
         required=False,
         label="New parent",
         help_text="Type a part of the name, or the key. Empty: the organization becomes the root of a new tree.",
+    )
+    materialise = forms.BooleanField(
+        required=False,
+        label="Keep the values of flags",
+        help_text="Values that the new place would change become settings of the organization itself. A lock at the "
+        "new place decides all the same.",
     )
 
 
@@ -98,7 +104,10 @@ def _create(caller: Caller, organization: Organization, values: dict[str, Any]) 
 def _move(caller: Caller, organization: Organization, values: dict[str, Any]) -> Organization | StartedJob:
     parent = values["parent"]
     parent_id = parent.pk if parent else None
-    return authorized_operations.move(caller, organization.pk, parent=parent_id, reason=values["reason"])
+    options = MoveOptions(keeps_values=values["materialise"])
+    return authorized_operations.move(
+        caller, organization.pk, parent=parent_id, options=options, reason=values["reason"]
+    )
 
 
 def _delete(caller: Caller, organization: Organization, values: dict[str, Any]) -> StartedJob | None:
@@ -137,10 +146,3 @@ OPERATIONS = {
         ),
     )
 }
-
-
-def check_move(caller: Caller, organization: Organization, parent: Organization | None) -> None:
-    """Check that a move is possible, before the page asks for a confirmation. Raises FlagsiteError."""
-    parent_id = parent.pk if parent else None
-    check_placement(caller, organization_id=organization.pk, parent=parent_id)
-    authorized_operations.check_not_below(organization, parent_id)

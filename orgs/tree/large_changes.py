@@ -12,6 +12,7 @@ from django.conf import settings
 
 from flagsite.core import actor
 from orgs.tree.models import Organization
+from orgs.tree.move_options import DEFAULTS, MoveOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class StartedJob:
 
 Deletion = Callable[[Organization, Request], int]
 """Creates the job that deletes an organization with everything below it, or finds the open one; returns its id."""
-Move = Callable[[Organization, int | None, Request], int]
+Move = Callable[[Organization, int | None, MoveOptions, Request], int]
 """Creates the job that moves an organization (None: to a root), or finds the open one; returns its id."""
 deletions: list[Deletion] = []
 moves: list[Move] = []
@@ -52,10 +53,12 @@ def start_deletion(organization: Organization, *, by: str, reason: str = "") -> 
     return StartedJob(start(organization, _request(by, reason)), organization)
 
 
-def start_move(organization: Organization, parent_id: int | None, *, by: str, reason: str = "") -> StartedJob:
+def start_move(
+    organization: Organization, parent_id: int | None, *, options: MoveOptions = DEFAULTS, by: str, reason: str = ""
+) -> StartedJob:
     """Let a job move the organization below the parent, in the transaction of the calling code. None: to a root."""
     [start] = moves
-    return StartedJob(start(organization, parent_id, _request(by, reason)), organization)
+    return StartedJob(start(organization, parent_id, options, _request(by, reason)), organization)
 
 
 def _request(by: str, reason: str) -> Request:

@@ -23,6 +23,7 @@ from orgs.errors import (
     OrganizationNotFound,
 )
 from orgs.tree import gaps, integrity, locks
+from orgs.tree.move_options import KeptValue
 from orgs.tree.signals import Placement, organizations_placed, organizations_removing
 from orgs.tree.subtrees import Stretch, Subtree
 
@@ -133,6 +134,11 @@ class Organization(MPTTModel):
 
     placement_jobs: tuple[int, ...] = ()
     """The ids of the jobs that the last `save` of this instance has created for the organization's placement."""
+
+    keeps_values = False
+    """Whether the next move keeps the values of flags as settings of the organization itself."""
+    kept_values: tuple[KeptValue, ...] = ()
+    """The values that the last move of this instance has kept."""
 
     objects: ClassVar[OrganizationTreeManager] = OrganizationTreeManager()
 
@@ -301,10 +307,10 @@ class Organization(MPTTModel):
                     raise OrganizationBelowItself from error
                 raise
             former_ancestor_ids = None if former is None else tuple(node.id for node in former[:0:-1])
-            started: list[tuple[Any, Any]] = organizations_placed.send(
-                sender=Organization, placements=[Placement(self.pk, self.parent_id, former_ancestor_ids)]
-            )
+            placement = Placement(self.pk, self.parent_id, former_ancestor_ids, self.keeps_values)
+            started: list[tuple[Any, Any]] = organizations_placed.send(sender=Organization, placements=[placement])
             self.placement_jobs = tuple(job_id for _, job_ids in started for job_id in job_ids or ())
+            self.kept_values = tuple(placement.kept)
 
     def _be_placed(self, place: gaps.Place) -> None:
         """Take over the place of a new organization; django-mptt then saves it without placing it itself."""

@@ -9,9 +9,11 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
 from flagsite.core import example_names as names
+from flagsite.core.api.agreed_serializers import AgreedInput
 from flagsite.core.api.combinations import at_least_one
-from flagsite.core.api.input import QuerySerializer, Text, WriteInput
+from flagsite.core.api.input import QuerySerializer, StrictBoolean, Text, WriteInput
 from orgs.tree.models import ORGANIZATION_KEY, Organization
+from orgs.tree.move_options import KeptValue, MoveOptions
 from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody, ReferenceInQuery
 from orgs.tree.references import Reference
 
@@ -51,13 +53,22 @@ class NewOrganization(WriteInput):
     )
 
 
+OF_MOVE = ("materialise", "atMost", "planHash")
+MATERIALISE = (
+    "Keep the values that the organization has now: where the new place would give it another value of a flag, the old "
+    "one becomes a setting of its own. A lock at the new place decides all the same."
+)
+
+
 @extend_schema_serializer(
     examples=[OpenApiExample("A new name and place", value={"name": "Oslo City", "parentId": names.NORTHERN_EUROPE_ID})]
 )
-class OrganizationChanges(WriteInput):
-    """The body of PATCH /organizations/{id}."""
+class OrganizationChanges(AgreedInput):
+    """The body of PATCH /organizations/{id}. `materialise`, `atMost` and `planHash` belong to a move."""
 
-    combinations: ClassVar = at_least_one("name", "parentId")
+    combinations: ClassVar = {
+        "anyOf": [{"required": ["parentId"]}, {"required": ["name"], "not": at_least_one(*OF_MOVE)}]
+    }
 
     name = Text(max_length=255, required=False, help_text="The new name.")
     parentId = ReferenceInBody(
@@ -66,11 +77,22 @@ class OrganizationChanges(WriteInput):
         allow_null=True,
         help_text=f"The new parent. {HOW_TO_NAME} Null makes the organization a root.",
     )
+    materialise = StrictBoolean(required=False, help_text=MATERIALISE)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if not attrs.keys() - {"reason"}:
+        if not attrs.keys() & {"name", "parent"}:
             raise ValidationError("Nothing to change: send name, parentId or both.")
-        return attrs
+        return with_options(attrs)
+
+
+def with_options(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the validated values of a move with `options`. Raises ValidationError if there is no new parent."""
+    given = {name: values.pop(name) for name in OF_MOVE if name in values}
+    if given and "parent" not in values:
+        raise ValidationError({next(iter(given)): ["This belongs to a move. Send it with parentId."]})
+    if given:
+        values["options"] = MoveOptions(given.get("materialise", False), given.get("atMost"), given.get("planHash", ""))
+    return values
 
 
 class ParentFilter(ReferenceInQuery):
@@ -139,7 +161,17 @@ class ChangeStartedSerializer(serializers.Serializer[dict[str, Any]]):
     message = serializers.CharField()
 
 
-@extend_schema_serializer(examples=[OpenApiExample("A new store", value=FROGNER | {"jobs": []})])
+class KeptValueSerializer(serializers.Serializer[KeptValue]):
+    """A value of a flag that a moved organization has kept as a setting of its own."""
+
+    featureFlag = serializers.CharField(source="flag_key")
+    value = serializers.BooleanField(source="enabled")
+    counts = serializers.BooleanField(
+        help_text="False: a lock at the new place decides, and the setting counts when this lock is gone."
+    )
+
+
+@extend_schema_serializer(examples=[OpenApiExample("A new store", value=FROGNER | {"jobs": [], "materialised": []})])
 class PlacedOrganizationSerializer(OrganizationSerializer):
     """An organization that was just created, renamed or moved."""
 
@@ -147,4 +179,7 @@ class PlacedOrganizationSerializer(OrganizationSerializer):
         child=serializers.IntegerField(),
         source="placement_jobs",
         help_text="Jobs that write the inherited flag states to the subtree; often none is needed.",
+    )
+    materialised = KeptValueSerializer(
+        many=True, source="kept_values", help_text="The values that a move with `materialise` has kept."
     )

@@ -7,9 +7,11 @@ Receivers return the ids of the jobs that they have created.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.dispatch import Signal
+
+from orgs.tree.move_options import KeptValue
 
 organizations_placed = Signal()
 organizations_removing = Signal()
@@ -26,6 +28,10 @@ class Placement:
     organization_id: int
     parent_id: int | None
     former_ancestor_ids: tuple[int, ...] | None = None
+    keeps_values: bool = False
+    """The values of flags at the former place become settings of the organization itself."""
+    kept: list[KeptValue] = field(default_factory=list)
+    """Receivers add the values here that they have kept."""
 
     @property
     def is_new(self) -> bool:

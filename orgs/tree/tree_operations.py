@@ -12,9 +12,10 @@ from django.db import IntegrityError, transaction
 
 from orgs.audit import audit_log
 from orgs.errors import DuplicateOrganizationKey, OrganizationHasChildren, OrganizationNotFound
-from orgs.tree import integrity, locks
+from orgs.tree import integrity, locks, move_options
 from orgs.tree.integrity import TreeReport
 from orgs.tree.models import Organization
+from orgs.tree.move_options import MoveOptions
 
 
 def create(*, name: str, key: str, parent_id: int | None = None, reason: str = "") -> Organization:
@@ -48,20 +49,26 @@ def rename(*, organization_id: int, name: str, reason: str = "") -> Organization
     return organization
 
 
-def move(*, organization_id: int, parent_id: int | None, reason: str = "") -> Organization:
+def move(
+    *, organization_id: int, parent_id: int | None, options: MoveOptions = move_options.DEFAULTS, reason: str = ""
+) -> Organization:
     """Move an organization and everything below it below another parent (None: make it a root).
 
-    It carries its settings of flags along, and inherits the rest from the new parent. Raises OrganizationNotFound for
-    the organization or the parent. Raises
-    MoveUnderOwnDescendant, or OrganizationBelowItself if damaged tree columns hide that the parent is below it.
+    It carries its settings of flags along, and inherits the rest from the new parent, unless the options say that it
+    keeps the values. Raises OrganizationNotFound for the organization or the parent, and the errors of the checks
+    (`orgs.tree.move_options`). Raises MoveUnderOwnDescendant, or OrganizationBelowItself if damaged tree columns hide
+    that the parent is below it.
     """
     with transaction.atomic():
         locks.lock_trees_for_writing(organization_id, parent_id)
         organization = _get(organization_id)
+        move_options.check(organization_id, parent_id, options)
         before, organization.parent_id = organization.parent_id, parent_id
+        organization.keeps_values = options.keeps_values
         organization.save()
         if before != parent_id:
-            _record("organization.move", organization, reason, before=before, after=parent_id)
+            kept = {"valuesKept": len(organization.kept_values)} if organization.kept_values else {}
+            _record("organization.move", organization, reason, before=before, after=parent_id, **kept)
     return organization
 
 

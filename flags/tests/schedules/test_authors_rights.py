@@ -22,6 +22,7 @@ from orgs.audit.models import AuditEntry
 from orgs.tests.api import Api, ids
 from orgs.tests.people import person, shown, signed_in
 from orgs.tree import tree_operations
+from orgs.tree.admin_sections import PlannedMove
 from orgs.tree.models import Organization
 
 pytestmark = pytest.mark.django_db
@@ -205,9 +206,12 @@ def test_a_preview_of_a_move_tells_which_changes_will_fail(cast: Cast) -> None:
         planned(cast.oslo, by=by, ago=timedelta(days=-1))
     oslo, rival, south = (Organization.objects.get(pk=one.pk) for one in (cast.oslo, cast.rival, cast.south))
     says = "will fail, because the organization leaves the subtree of the author."
-    assert move_preview.move(oslo, rival) == move_preview.move(oslo, None) == [f"2 scheduled changes {says}"]
-    assert move_preview.move(oslo, south) == [f"1 scheduled change {says}"]
-    assert move_preview.move(south, rival) == []
+    for organization, parent, sentences in (
+        (oslo, rival, [f"2 scheduled changes {says}"]), (oslo, None, [f"2 scheduled changes {says}"]),
+        (oslo, south, [f"1 scheduled change {says}"]), (south, rival, []),
+    ):  # fmt: skip
+        said = move_preview.move(PlannedMove(Caller("admin", Role.ADMIN), organization, parent))
+        assert said.effects == sentences
     page = shown(signed_in("admin").post(f"/admin/orgs/organization/{oslo.pk}/move/do/", {"parent": rival.key}))
     assert f"2 scheduled changes {says}" in page
 

@@ -171,7 +171,12 @@ def moved_to_another_customer(cast: Cast) -> Caller:
 
 @pytest.mark.parametrize(
     ("operation", "values"),
-    [("rename", {"name": "x"}), ("create", {"name": "x", "key": "x"}), ("move", {"parent": None}), ("delete", {})],
+    [
+        ("rename", {"name": "x"}),
+        ("create", {"name": "x", "key": "x"}),
+        ("move", {"parent": None, "materialise": False}),
+        ("delete", {}),
+    ],
 )
 def test_access_is_checked_once_more_where_the_tree_is_written(
     cast: Cast, operation: str, values: dict[str, Any]

@@ -1,0 +1,166 @@
+"""Plans in JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
+from rest_framework import serializers
+
+from flags.states.effects import Part
+from flags.states.move_planning import FlagInMove
+from flags.states.planning import Plan
+from flagsite.core import example_names as names
+from flagsite.core.api.input import StrictBoolean, WriteInput
+from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody
+from orgs.tree.serializers import MATERIALISE, KeptValueSerializer
+
+PLANNED = {
+    "organizations": 42,
+    "changed": 30,
+    "unchanged": 12,
+    "own": 3,
+    "masked": 0,
+    "ended": 0,
+    "locked": 0,
+    "askedLast7Days": 18,
+    "samples": [
+        {"organizationId": names.OSLO_ID, "path": ["Oslo"], "organizations": 30, "before": True, "after": False},
+    ],
+    "jobsUnderWay": [],
+    "planHash": "11-42-3-0f343b0931126a20f133d67c2b018a3b",
+}
+ASKED = (
+    "How many of the organizations that would get another value have asked for the flag in the last 7 days. Null: "
+    "there is too much to count."
+)
+UNDER_WAY = "Open jobs that touch these organizations and flags, of which your key sees the organizations; at most 20."
+HASH = "Send it with the change, so that nothing else happens."
+
+
+class SampleSerializer(serializers.Serializer[Part]):
+    """Organizations of the subtree that get another value together. The context has `paths` by organization id."""
+
+    organizationId = serializers.IntegerField(
+        source="organization_id", help_text="The organization, or the one that they are below."
+    )
+    path = serializers.SerializerMethodField(help_text="The names on its path that your key may see, root first.")
+    organizations = serializers.IntegerField(source="size", help_text="Their number.")
+    before = serializers.BooleanField(source="before.enabled", allow_null=True)
+    after = serializers.BooleanField(source="after.enabled", allow_null=True)
+
+    def get_path(self, part: Part) -> list[str]:
+        return list(self.context["paths"].get(part.organization_id, []))
+
+
+class FiguresOfPlan(serializers.Serializer[Any]):
+    """What every plan has. The context has `figures`."""
+
+    jobsUnderWay = serializers.SerializerMethodField(help_text=UNDER_WAY)
+    planHash = serializers.CharField(source="hash", help_text=HASH)
+
+    def get_jobsUnderWay(self, _: Any) -> list[int]:  # noqa: N802 - the wire's name
+        return list(self.context["figures"].jobs)
+
+
+@extend_schema_serializer(component_name="Plan", examples=[OpenApiExample("A lock", value=PLANNED)])
+class PlanSerializer(FiguresOfPlan):
+    """What a change would do. Nothing was written."""
+
+    organizations = serializers.IntegerField(
+        source="effect.organizations", help_text="The organizations at and below the one of the request."
+    )
+    changed = serializers.IntegerField(source="effect.changed", help_text="Those that would get another stored value.")
+    unchanged = serializers.IntegerField(source="effect.unchanged")
+    own = serializers.IntegerField(
+        source="effect.own", help_text="Those below with a setting of their own that counts."
+    )
+    masked = serializers.IntegerField(
+        source="effect.masked", help_text="Those below with a setting of their own that a lock keeps from counting."
+    )
+    ended = serializers.IntegerField(source="effect.ended", help_text="The number of settings below that would end.")
+    locked = serializers.IntegerField(source="effect.locked", help_text="Those for which a lock would decide.")
+    askedLast7Days = serializers.SerializerMethodField(help_text=ASKED)
+    samples = SampleSerializer(many=True, help_text="The first groups of organizations that would get another value.")
+
+    def get_askedLast7Days(self, plan: Plan) -> int | None:  # noqa: N802 - the wire's name
+        asked: int | None = self.context["figures"].asked_for(plan.flag.pk)
+        return asked
+
+
+MOVED = {
+    "organizations": 42,
+    "changed": 30,
+    "unchanged": 12,
+    "flagsAffected": 1,
+    "flags": [
+        {
+            "featureFlag": names.FLAG, "changed": 30, "unchanged": 12, "own": 3, "masked": 0, "locked": 42,
+            "materialised": None, "askedLast7Days": 18, "samples": PLANNED["samples"],
+        },
+    ],
+    "locksGained": [{"featureFlag": names.FLAG, "organizationId": names.NORTHERN_EUROPE_ID}],
+    "locksLost": [],
+    "jobsUnderWay": [],
+    "planHash": "11-42-3-0f343b0931126a20f133d67c2b018a3b",
+}  # fmt: skip
+MAX_FLAGS = 100
+
+
+@extend_schema_serializer(
+    component_name="MoveToPlan",
+    examples=[OpenApiExample("A move", value={"parentId": names.NORTHERN_EUROPE_ID, "materialise": True})],
+)
+class MoveToPlanInput(WriteInput):
+    """What to plan: a move, as PATCH takes it."""
+
+    parentId = ReferenceInBody(
+        source="parent", allow_null=True, help_text=f"The new parent. {HOW_TO_NAME} Null: a root of its own."
+    )
+    materialise = StrictBoolean(default=False, help_text=MATERIALISE)
+
+
+class LockInMoveSerializer(serializers.Serializer[tuple[str, int | None]]):
+    """A lock above the organization that begins or ceases to decide in a move."""
+
+    featureFlag = serializers.CharField(source="flag_key")
+    organizationId = serializers.IntegerField(
+        source="organization_id",
+        allow_null=True,
+        help_text="The organization with the lock. Null: your key does not see it.",
+    )
+
+
+class FlagInMoveSerializer(serializers.Serializer[FlagInMove]):
+    """What a move does to one flag in the moved subtree. The context has `figures` and `paths`."""
+
+    featureFlag = serializers.CharField(source="flag.key")
+    changed = serializers.IntegerField(source="effect.changed", help_text="Those that would get another stored value.")
+    unchanged = serializers.IntegerField(source="effect.unchanged")
+    own = serializers.IntegerField(source="effect.own", help_text="Those below with an own setting that counts there.")
+    masked = serializers.IntegerField(
+        source="effect.masked", help_text="Those below with an own setting that a lock keeps from counting there."
+    )
+    locked = serializers.IntegerField(source="effect.locked", help_text="Those for which a lock would decide.")
+    materialised = KeptValueSerializer(
+        source="kept_value", allow_null=True, help_text="The value that becomes a setting of the organization."
+    )
+    askedLast7Days = serializers.SerializerMethodField(help_text=ASKED)
+    samples = SampleSerializer(many=True, help_text="The first groups of organizations that would get another value.")
+
+    def get_askedLast7Days(self, flag: FlagInMove) -> int | None:  # noqa: N802 - the wire's name
+        asked: int | None = self.context["figures"].asked_for(flag.flag.pk)
+        return asked
+
+
+@extend_schema_serializer(component_name="MovePlan", examples=[OpenApiExample("A move", value=MOVED)])
+class MovePlanSerializer(FiguresOfPlan):
+    """What a move would do. Nothing was written."""
+
+    organizations = serializers.IntegerField(help_text="The organizations that would move.")
+    changed = serializers.IntegerField(help_text="Those that would get another value of at least one flag.")
+    unchanged = serializers.IntegerField()
+    flagsAffected = serializers.IntegerField(help_text="The number of flags with an effect that your key sees.")
+    flags = FlagInMoveSerializer(many=True, help_text="These flags; at most 100, those with most changes first.")
+    locksGained = LockInMoveSerializer(many=True, help_text="Locks at the new place that would decide.")
+    locksLost = LockInMoveSerializer(many=True, help_text="Locks at the former place that would no longer decide.")

@@ -1,0 +1,85 @@
+"""The endpoint that plans a move."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from flags.states.move_planning import known_to, of_move
+from flags.states.plan_figures import figures
+from flags.states.plan_serializers import MAX_FLAGS, MovePlanSerializer, MoveToPlanInput
+from flagsite.core.db.snapshot import snapshot
+from orgs.access.caller import Caller
+from orgs.access.endpoints import Endpoint
+from orgs.access.models import Role
+from orgs.access.visible_organizations import find_visible_organization, visible_organizations
+from orgs.idempotency.stored_answers import idempotent
+from orgs.tree import authorized_operations
+from orgs.tree.admin_sections import PlannedMove
+from orgs.tree.models import Organization
+from orgs.tree.paths import path_names_of
+from orgs.tree.references import Reference
+
+
+class PlanOfMove(Endpoint):
+    """The plan of a move."""
+
+    roles: ClassVar = {"POST": Role.READER}
+
+    @extend_schema(
+        operation_id="planMove",
+        summary="Plan a move of an organization",
+        request=MoveToPlanInput,
+        responses=MovePlanSerializer,
+        tags=["organizations"],
+    )
+    @idempotent
+    def post(self, request: Request, organization: Reference) -> Response:
+        """How many organizations would get other values, of which flags, and which locks begin or cease to decide.
+
+        Nothing is written.
+        """
+        with snapshot():
+            found = find_visible_organization(self.caller, organization)
+            values = MoveToPlanInput.read(request)
+            parent_id = authorized_operations.check_move(self.caller, found, values["parent"])
+            parent = Organization.objects.get(pk=parent_id) if parent_id is not None else None
+            return Response(planned_move(PlannedMove(self.caller, found, parent, values["materialise"])))
+
+
+def planned_move(planned: PlannedMove) -> dict[str, Any]:
+    """Return the plan of a move as JSON, for a caller who may make it."""
+    caller, subtree = planned.caller, planned.organization.subtree
+    plan = of_move(subtree, planned.parent.pk if planned.parent else None, keeps_values=planned.keeps_values)
+    known = known_to(caller, plan.affected)
+    listed = known[:MAX_FLAGS]
+    samples = {part.organization_id for each in listed for part in each.samples}
+    context = {
+        "figures": figures(caller, subtree, plan.changes, None),
+        "paths": path_names_of(samples, top_id=caller.organization_id),
+    }
+    answer: dict[str, Any] = {
+        "organizations": subtree.size,
+        "changed": plan.changed,
+        "unchanged": plan.unchanged,
+        "flagsAffected": len(known),
+        "flags": listed,
+        "locksGained": _locks(caller, {each.flag.key: each.lock_gained for each in known}),
+        "locksLost": _locks(caller, {each.flag.key: each.lock_lost for each in known}),
+        "hash": plan.hash,
+    }
+    return dict(MovePlanSerializer(answer, context=context).data)
+
+
+def _locks(caller: Caller, locks: dict[str, int | None]) -> list[dict[str, Any]]:
+    """Return the flags whose locks begin or cease to decide, with the organizations that the caller may see."""
+    ids = {organization_id for organization_id in locks.values() if organization_id is not None}
+    visible = set(visible_organizations(caller).filter(pk__in=ids).values_list("pk", flat=True)) if ids else set()
+    return [
+        {"flag_key": key, "organization_id": organization_id if organization_id in visible else None}
+        for key, organization_id in sorted(locks.items())
+        if organization_id is not None
+    ]
