@@ -110,7 +110,8 @@ RETURNING organization_id, flag_id
 
 RECORD_KEPT = f"""
 INSERT INTO flags_flagsetting AS setting ({COLUMNS})
-SELECT organization_id, flag_id, %(number)s, NULL, NULL, now(), NULL, NULL, kind, enabled, FALSE, %(by)s, %(reason)s
+SELECT organization_id, flag_id, %(number)s, NULL, NULL, clock_timestamp(), NULL, NULL, kind, enabled, FALSE, %(by)s,
+       %(reason)s
   FROM unnest(%(organizations)s::bigint[], %(flags)s::bigint[], %(kinds)s::text[], %(enabled)s::boolean[])
     AS kept (organization_id, flag_id, kind, enabled) ORDER BY 1, 2
 {REPLACE}
