@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
 from django import forms
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.timezone import is_aware, make_aware
 
 from flags.definitions.models import FLAG_KEY, Flag
 from flags.definitions.who_may_define import may_define
@@ -24,7 +26,9 @@ from flags.states.selectors import as_effective, effective_state, effective_stat
 from flags.states.set_flag import AcceptedChange, reset_flag_on, set_flag_on
 from flags.states.setting_rules import Below
 from flagsite.core.actor import current
+from flagsite.core.admin.date_time_text import DateTimeText
 from flagsite.core.admin.reason_form import reason_field
+from flagsite.core.db.clock import now
 from flagsite.core.errors import FlagsiteError
 from flagsite.core.ids import id_in
 from jobs.engine.chains import jobs_of
@@ -77,7 +81,27 @@ class SwitchForm(forms.Form):
         required=False,
         help_text="Below a lock nobody can set or reset the flag until the lock is gone.",
     )
+    only_here = forms.BooleanField(
+        label="Here only",
+        required=False,
+        help_text="The value does not count for the organizations below.",
+    )
+    expires_at = DateTimeText(
+        label="Ends at",
+        required=False,
+        help_text="In UTC. The setting or the exemption ends by itself then. Empty: it stays.",
+    )
     reason = reason_field()
+
+    def clean_expires_at(self) -> datetime | None:
+        """Return the time in UTC. Raises ValidationError if it has passed."""
+        time: datetime | None = self.cleaned_data["expires_at"]
+        if time is None:
+            return None
+        time = time if is_aware(time) else make_aware(time, UTC)
+        if time <= now():
+            raise ValidationError("This time has passed. Write a time in the future.")
+        return time
 
     def clean_below(self) -> Below:
         """Return what happens to the settings below. Requests of pages without this field overwrite them."""
@@ -87,6 +111,11 @@ class SwitchForm(forms.Form):
         values = super().clean() or self.cleaned_data
         if values.get("below") is Below.LOCK and "enabled" in values and not isinstance(values["enabled"], bool):
             self.add_error("below", "A lock needs a value: choose on or off.")
+        sets = isinstance(values.get("enabled"), bool)
+        if values.get("only_here") and (not sets or values.get("below") is not Below.KEEP):
+            self.add_error("only_here", "Only a value counts here only, and the settings below stay.")
+        if values.get("expires_at") and not sets and values.get("enabled") != EXEMPT:
+            self.add_error("expires_at", "Only a value, a lock or an exemption ends by itself.")
         return values
 
 
@@ -223,14 +252,15 @@ def _preview_context(caller: Caller, organization: Organization, values: dict[st
         else:
             result = preview.switch(
                 organization, values["flag"], enabled=values["enabled"], below=values["below"],
-                may_define=may_define(caller),
+                only_here=values["only_here"], may_define=may_define(caller),
             )  # fmt: skip
     fingerprint = fingerprint_of(
-        organization.pk, values["flag"], values["enabled"], values["below"].value, result.creates
-    )
+        organization.pk, values["flag"], values["enabled"], values["below"].value, values["only_here"],
+        str(values["expires_at"]), result.creates,
+    )  # fmt: skip
     return {
         "preview": result, "flag_key": values["flag"], "enabled": values["enabled"], "below": values["below"].value,
-        "fingerprint": fingerprint,
+        "only_here": values["only_here"], "expires_at": values["expires_at"], "fingerprint": fingerprint,
     }  # fmt: skip
 
 
@@ -245,15 +275,16 @@ def _set(
     accepted: AcceptedChange | None
     with locks_named_for(caller), hold_visible_organization(caller, organization.pk) as held:
         if values["enabled"] == EXEMPT:
-            accepted = exempt_on(held, may_lift=partial(sees, caller), **request_of_change)
+            accepted = exempt_on(held, may_lift=partial(sees, caller), until=values["expires_at"], **request_of_change)
         elif values["enabled"] == NOT_EXEMPT:
             accepted = end_exemption_on(held, **request_of_change)
         elif values["enabled"] is None:
             accepted = reset_flag_on(held, subtree=below is Below.OVERWRITE, **request_of_change)
         else:
             accepted = set_flag_on(
-                held, enabled=values["enabled"], below=below, may_define=may_define(caller), **request_of_change
-            )
+                held, enabled=values["enabled"], below=below, only_here=values["only_here"],
+                expires_at=values["expires_at"], may_define=may_define(caller), **request_of_change,
+            )  # fmt: skip
     _tell(admin, request, organization, values, accepted)
     return _leave(request, _address_of_effect(request, organization, values["flag"], accepted))
 

@@ -44,6 +44,7 @@ def switch(
     *,
     enabled: bool | None,
     below: Below = Below.OVERWRITE,
+    only_here: bool = False,
     may_define: bool = True,
 ) -> SwitchPreview:
     """Preview setting a flag on an organization, or resetting it if `enabled` is None.
@@ -56,7 +57,7 @@ def switch(
     if enabled is None:
         plan = of_reset(organization.subtree, subject, below=below is Below.OVERWRITE)
     else:
-        plan = of_set(organization.subtree, subject, enabled=enabled, below=below)
+        plan = of_set(organization.subtree, subject, enabled=enabled, below=below, only_here=only_here)
     return _preview(flag_key, plan.effect, exists=flag is not None)
 
 

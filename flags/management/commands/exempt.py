@@ -6,13 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 
 from flags.states.exemptions import end_exemption_on, exempt_on
 from flags.states.set_flag import AcceptedChange, find_and_hold
 from flagsite.core import actor
-from flagsite.core.console.arguments import add_reason
+from flagsite.core.console.arguments import add_reason, future_time
 from flagsite.core.console.command import Answer, OperatorCommand, me
 from orgs.access.visible_organizations import find_organization
 
@@ -26,12 +24,14 @@ class Command(OperatorCommand):
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("organization", metavar="ORG", help="key or id; id:… or key:… if it is a number")
         parser.add_argument("flag", metavar="FLAG")
-        parser.add_argument("--until", metavar="TIME", help="when it ends by itself, such as 2030-01-31T09:00:00Z")
+        parser.add_argument(
+            "--until", type=future_time, metavar="TIME", help="when it ends by itself, such as 7d or 2030-01-31T09:00Z"
+        )
         parser.add_argument("--end", action="store_true", help="end the exemption")
         add_reason(parser)
 
     def answer(
-        self, *, organization: str, flag: str, until: str | None, end: bool, reason: str, **options: Any
+        self, *, organization: str, flag: str, until: datetime | None, end: bool, reason: str, **options: Any
     ) -> Answer:
         if until and end:
             raise CommandError("Write --until or --end, and not both.")
@@ -44,7 +44,7 @@ class Command(OperatorCommand):
             if end:
                 accepted = end_exemption_on(held, **change)
             else:
-                accepted = exempt_on(held, may_lift=lambda _: True, until=_time(until), **change)
+                accepted = exempt_on(held, may_lift=lambda _: True, until=until, **change)
         place = f"{where.key} (id {where.pk})"
         job = accepted.job if accepted else None
         document = {
@@ -62,15 +62,3 @@ class Command(OperatorCommand):
         if job is not None:
             words.append(f"Job {job.pk} writes the organizations below: bin/manage job {job.pk}")
         return Answer(document, [*words])
-
-
-def _time(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        time = parse_datetime(text)
-    except ValueError:
-        time = None
-    if time is None or time.tzinfo is None or time <= timezone.now():
-        raise CommandError("--until needs a time in the future with an offset, such as 2030-01-31T09:00:00Z.")
-    return time

@@ -6,12 +6,15 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from flags.states.organization_settings import locks_named_for
 from flags.states.set_flag import reset_flag
 from flagsite.core import actor
 from flagsite.core.console.arguments import add_reason
 from flagsite.core.console.command import Answer, OperatorCommand, me
 from jobs.console.chain_polling import succeeded
 from jobs.console.follow import follow
+from orgs.access.caller import Caller
+from orgs.access.models import Role
 from orgs.access.visible_organizations import find_organization
 
 
@@ -31,10 +34,11 @@ class Command(OperatorCommand):
     def answer(self, *, organization: str, flag: str, subtree: bool, wait: bool, reason: str, **options: Any) -> Answer:
         where = find_organization(organization)
         place = f"{where.key} (id {where.pk})"
-        accepted = reset_flag(
-            organization_id=where.pk, flag_key=flag, subtree=subtree, requested_by=me(),
-            correlation_id=actor.current().correlation_id, reason=reason,
-        )  # fmt: skip
+        with locks_named_for(Caller(me(), Role.ADMIN)):
+            accepted = reset_flag(
+                organization_id=where.pk, flag_key=flag, subtree=subtree, requested_by=me(),
+                correlation_id=actor.current().correlation_id, reason=reason,
+            )  # fmt: skip
         job = accepted.job if accepted else None
         document = {
             "organizationId": where.pk,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -11,12 +12,13 @@ from rich.console import RenderableType
 from flags.definitions.models import Flag
 from flags.states import planning, selectors
 from flags.states.effects import Effect
+from flags.states.organization_settings import locks_named_for
 from flags.states.selectors import EffectiveState
 from flags.states.set_flag import AcceptedChange, check_can_be_set, set_flag
 from flags.states.setting_rules import Below
 from flagsite.core import actor
 from flagsite.core.console import terminal
-from flagsite.core.console.arguments import add_reason
+from flagsite.core.console.arguments import add_reason, future_time
 from flagsite.core.console.command import Answer, OperatorCommand, me
 from flagsite.core.words import counted
 from jobs.console import waiting_reason
@@ -25,6 +27,8 @@ from jobs.console.follow import follow
 from jobs.console.job_tables import documents_of, status_word
 from jobs.engine.chains import tracked
 from jobs.engine.models import Job
+from orgs.access.caller import Caller
+from orgs.access.models import Role
 from orgs.access.visible_organizations import find_organization
 from orgs.tree.models import Organization
 
@@ -47,6 +51,10 @@ class Command(OperatorCommand):
             help="what happens to the settings below: they stay, end (the default), or do not count below a lock",
         )
         parser.add_argument("--here", action="store_true", help="the value counts for this organization only")
+        parser.add_argument(
+            "--expires", type=future_time, metavar="TIME",
+            help="when the setting ends by itself, such as 7d or 2030-01-31T09:00Z",
+        )  # fmt: skip
         parser.add_argument("--plan", action="store_true", help="only say what the change would do")
         add_reason(parser)
         parser.add_argument("--wait", action="store_true", help="show progress until the job's chain has ended")
@@ -59,6 +67,7 @@ class Command(OperatorCommand):
         value: str,
         below: str,
         here: bool,
+        expires: datetime | None,
         plan: bool,
         wait: bool,
         reason: str,
@@ -67,12 +76,13 @@ class Command(OperatorCommand):
         if here and below != Below.KEEP:
             raise CommandError("--here needs --below keep: a value for this organization only changes nothing below.")
         where = find_organization(organization)
-        if plan:
-            return _plan(where, flag, enabled=value == "on", below=Below(below), only_here=here)
-        accepted = set_flag(
-            organization_id=where.pk, flag_key=flag, enabled=value == "on", below=Below(below), only_here=here,
-            requested_by=me(), correlation_id=actor.current().correlation_id, reason=reason,
-        )  # fmt: skip
+        with locks_named_for(Caller(me(), Role.ADMIN)):
+            if plan:
+                return _plan(where, flag, enabled=value == "on", below=Below(below), only_here=here)
+            accepted = set_flag(
+                organization_id=where.pk, flag_key=flag, enabled=value == "on", below=Below(below), only_here=here,
+                expires_at=expires, requested_by=me(), correlation_id=actor.current().correlation_id, reason=reason,
+            )  # fmt: skip
         if accepted.job is None:
             state = selectors.effective_state(organization=where, flag_key=flag)
             words = [

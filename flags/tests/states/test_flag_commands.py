@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from conftest import Cast
 from flags.definitions.models import Flag
-from flags.states.models import Change, FlagState
+from flags.states.models import Change, FlagSetting, FlagState
 from flags.states.set_flag import set_flag
 from jobs.console import chain_polling
 from jobs.engine.models import Job
@@ -164,3 +165,22 @@ def test_a_source_that_is_gone_is_named_by_its_id(cast: Cast) -> None:
     on(cast.acme.pk)
     FlagState.objects.filter(organization=cast.oslo).update(source_id=4711)
     assert "inherited from id 4711, deleted" in run("flag_state", "oslo", "checkout").out
+
+
+def test_a_setting_and_an_exemption_end_when_the_command_says(cast: Cast) -> None:
+    run("set_flag", "acme", "checkout", "off", "--below", "lock", "--expires", "2099-01-31T09:00Z")
+    run("exempt", "oslo", "checkout", "--until", "7d")
+    lock, exemption = FlagSetting.objects.order_by("organization_id")
+    assert lock.expires_at == datetime(2099, 1, 31, 9, tzinfo=UTC)
+    assert timedelta(days=6) < (exemption.exempt_until or lock.created_at) - exemption.created_at <= timedelta(days=7)
+    for command, option in (("set_flag", "--expires"), ("exempt", "--until")):
+        words = ("acme", "checkout", "on") if command == "set_flag" else ("oslo", "checkout")
+        assert "2001-01-01 is in the past" in run(command, *words, option, "2001-01-01").error
+
+
+def test_a_refusal_below_a_lock_names_the_organization_with_the_lock(cast: Cast) -> None:
+    run("set_flag", "acme", "checkout", "off", "--below", "lock")
+    for arguments in (("set_flag", "oslo", "checkout", "on"), ("set_flag", "oslo", "checkout", "on", "--plan"),
+                      ("reset_flag", "oslo", "checkout")):  # fmt: skip
+        refused = run(*arguments)
+        assert (refused.status, "locked by the organization Acme (acme)" in refused.error) == (1, True)

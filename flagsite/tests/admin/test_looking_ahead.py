@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from html import unescape
 from typing import Any
 
@@ -12,7 +13,7 @@ from django.test import Client
 from conftest import Cast
 from flags.definitions import service
 from flags.states import preview
-from flags.states.models import FlagState
+from flags.states.models import FlagSetting, FlagState
 from flags.states.set_flag import set_flag
 from flagsite.tests.admin.values import mark, put
 from jobs.engine import runner
@@ -229,6 +230,36 @@ def test_a_lock_an_exemption_and_a_reset_are_shown_before_they_are_made(cast: Ca
     assert is_on() == set()
     assert "gets the inherited value" in switched(client, cast.acme, enabled="reset", below="keep")
     assert is_on() == {"oslo"}
+
+
+def test_a_value_may_count_here_only_and_end_by_itself(cast: Cast) -> None:
+    service.create(key="checkout", values={}, by="user:olga")
+    client = signed_in("operator", name="olga")
+    page = switched(client, cast.acme, enabled="true", below="keep", only_here="on", expires_at="2099-01-31T09:30")
+    assert "gets the stored value on, here only. This ends by itself at 2099-01-31 09:30 UTC." in page
+    assert "1 gets a new value" in page
+    setting = FlagSetting.objects.get()
+    assert (setting.only_here, setting.expires_at) == (True, datetime(2099, 1, 31, 9, 30, tzinfo=UTC))
+    switched(client, cast.acme, enabled="false", below="lock")
+    switched(client, cast.oslo, enabled="exempt", below="keep", expires_at="2099-02-01T10:00+01:00")
+    until = FlagSetting.objects.get(organization=cast.oslo).exempt_until
+    assert until == datetime(2099, 2, 1, 9, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"enabled": "true", "only_here": "on", "below": "lock"}, "Only a value counts here only"),
+        ({"enabled": "reset", "only_here": "on", "below": "keep"}, "Only a value counts here only"),
+        ({"enabled": "reset", "expires_at": "2099-01-01T00:00"}, "Only a value, a lock or an exemption ends"),
+        ({"enabled": "true", "expires_at": "2001-01-01T00:00"}, "This time has passed."),
+        ({"enabled": "true", "expires_at": "soon"}, "This is not a date and time."),
+    ],
+)
+def test_what_cannot_be_of_a_value_is_refused_in_words(cast: Cast, values: dict[str, str], words: str) -> None:
+    put(cast.oslo, "checkout", True)
+    assert words in switched(signed_in("operator"), cast.oslo, **values)
+    assert FlagSetting.objects.count() == 1
 
 
 def test_an_entry_of_the_audit_log_leads_to_the_page_that_undoes_its_change(cast: Cast) -> None:

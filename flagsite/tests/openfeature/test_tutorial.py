@@ -84,7 +84,13 @@ def test_the_tutorial_from_the_first_step_to_the_last(reader: Reader, flagsite: 
 
     assert "old checkout" in reader.does(9)
     assert flagsite.get(f"/v1/feature-flags/{FLAG}").json()["killed"] is False
-    reader.does(10)
+    answers = reader.does(10)
+    assert "is locked by the organization Acme (acme)" in answers
+    assert re.findall("(?:old|new) checkout$", answers, re.MULTILINE) == [
+        "old checkout", "new checkout", "old checkout", "new checkout", "new checkout",
+    ]  # fmt: skip
+    assert re.search(r"acme \(id \d+\).*locked off", answers)
+    reader.does(11)
     assert flagsite.get(f"/v1/feature-flags/{FLAG}").json()["archived"] is True
     assert flagsite.delete(f"/v1/feature-flags/{FLAG}?purge=true").status_code == 202
     page.close()
