@@ -115,8 +115,8 @@ def effect_of(parts: Sequence[Part], *, default: bool, ended: int) -> Effect:
     return Effect(
         organizations=total(iter(parts)),
         changed=total(part for part in parts if differs(part.before, part.after, default=default)),
-        own=total(part for part in parts[1:] if part.has_own_setting and _decides_itself(part)),
-        masked=total(part for part in parts[1:] if part.has_own_setting and not _decides_itself(part)),
+        own=total(part for part in parts[1:] if part.has_own_setting and not is_masked(part)),
+        masked=total(part for part in parts[1:] if part.has_own_setting and is_masked(part)),
         ended=ended,
         locked=total(part for part in parts if part.after.locked),
     )
@@ -182,8 +182,9 @@ def changed_from(before: Sequence[Piece], after: Sequence[Piece], *, default: bo
     return changes
 
 
-def _decides_itself(part: Part) -> bool:
-    return part.after.source_id == part.organization_id
+def is_masked(part: Part) -> bool:
+    """Return whether a lock above decides for the organization of a part, so that its own setting does not count."""
+    return part.after.locked and part.after.source_id != part.organization_id
 
 
 def without(setting: PlacedSetting) -> PlacedSetting:

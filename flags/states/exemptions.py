@@ -112,7 +112,8 @@ def _record(
         organization_id=organization.pk, reason=reason, before=found.before, enabled=value.enabled,
         changeNumber=change.number, jobId=change.job_id, **({"until": until.isoformat()} if until else {}),
     )  # fmt: skip
-    tell(organization, change, found.flag.key)
+    did = "lifted the lock" if exempt_from else "ended the exemption from the lock"
+    tell(organization, change, found.flag.key, did=f"{did} of the flag {found.flag.key}")
     return AcceptedChange(
         change, found.flag, change.job, created=False, may_be_off_for_everybody=found.may_be_off_for_everybody
     )

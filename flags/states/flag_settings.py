@@ -109,9 +109,9 @@ RETURNING organization_id, flag_id
 """  # noqa: S608 - no input in it
 
 RECORD_KEPT = f"""
-INSERT INTO flags_flagsetting AS setting ({COLUMNS})
+INSERT INTO flags_flagsetting AS setting ({COLUMNS}, decision)
 SELECT organization_id, flag_id, %(number)s, NULL, NULL, clock_timestamp(), NULL, NULL, kind, enabled, FALSE, %(by)s,
-       %(reason)s
+       %(reason)s, %(number)s
   FROM unnest(%(organizations)s::bigint[], %(flags)s::bigint[], %(kinds)s::text[], %(enabled)s::boolean[])
     AS kept (organization_id, flag_id, kind, enabled) ORDER BY 1, 2
 {REPLACE}

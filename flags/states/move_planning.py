@@ -123,7 +123,9 @@ class MovePlan:
             moved.append(f"The subtree has {self.subtree.size} organizations now, and had {size}.")
         if versions != _versions(self.flags):
             moved.append("The definition of a flag was changed.")
-        return moved[:MAX_SAMPLES] or ["The plan was made for another move, or something has changed at the new place."]
+        return moved[:MAX_SAMPLES] or [
+            "The plan was made for another move, or something has changed at the new place or below the organization."
+        ]
 
 
 def of_move(subtree: Subtree, parent_id: int | None, *, keeps_values: bool = False) -> MovePlan:
@@ -140,7 +142,7 @@ def of_move(subtree: Subtree, parent_id: int | None, *, keeps_values: bool = Fal
     changed = organizations_changed(of_flags, below, top_id=subtree.organization_id, size=subtree.size)
     content: list[object] = [parent_id, keeps_values, subtree.organization_id, former_ids]
     settings = [setting for each in flags for setting in [*each.before.path, *each.before.below, *each.after.path]]
-    content += [(each.flag_id, each.organization_id, each.number, each.kind) for each in settings]
+    content += [(each.flag_id, each.organization_id, each.number, each.kind, each.size) for each in settings]
     number = max((setting.number for each in flags for setting in [*each.before.path, *each.before.below]), default=0)
     digest = sha256(repr(content).encode()).hexdigest()[:32]
     return MovePlan(subtree, flags, changed, f"{number}-{subtree.size}-{_versions(flags)}-{digest}")

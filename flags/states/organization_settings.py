@@ -10,7 +10,7 @@ from datetime import datetime
 from flags.definitions.models import Flag
 from flags.definitions.refusals import locked_flag
 from flags.errors import FlagLocked
-from flags.states.effects import parts_of
+from flags.states.effects import is_masked, parts_of
 from flags.states.models import FlagSetting
 from flags.states.placed_settings import settings_of_subtree
 from flags.states.setting_rules import NONE, decide, deciding_lock
@@ -54,7 +54,7 @@ def setting_on(caller: Caller, organization: Organization, flag: Flag) -> Settin
     value = decide(flag.pk, found.path, organization.pk)
     both = (found.path, found.below)
     masked = sum(
-        part.is_itself and part.has_own_setting and part.after.locked and part.after.source_id != part.organization_id
+        part.is_itself and part.has_own_setting and is_masked(part)
         for part in parts_of(flag.pk, both, both, top_id=organization.pk, size=subtree.size)
     )
     own = FlagSetting.objects.filter(organization=organization, flag=flag).first()

@@ -80,7 +80,9 @@ class Plan:
             moved.append(f"The subtree has {self.effect.organizations} organizations now, and had {size}.")
         if version != self.flag.version:
             moved.append(f"The definition of the flag has the version {self.flag.version} now, and had {version}.")
-        return moved[:MAX_SAMPLES] or ["The plan was made for another request."]
+        return moved[:MAX_SAMPLES] or [
+            "The plan was made for another request, or organizations were created, moved or deleted below."
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +208,7 @@ def _hash(subtree: Subtree, flag: Flag, settings: SettingsOfSubtree, request: st
     found = [*settings.path, *settings.below]
     number = max((each.number for each in found), default=0)
     content = [request, flag.key, subtree.organization_id, path_ids_of(subtree.organization_id)]
-    content += [(each.organization_id, each.number, each.kind) for each in found]
+    content += [(each.organization_id, each.number, each.kind, each.size) for each in found]
     digest = sha256(repr(content).encode()).hexdigest()[:32]
     return f"{number}-{subtree.size}-{flag.version}-{digest}"
 

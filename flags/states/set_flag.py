@@ -189,7 +189,7 @@ def set_flag_on(
         organization_id=organization.pk, reason=reason, before=found.before, enabled=enabled,
         changeNumber=change.number, jobId=change.job_id, **{name: word for name, word in words.items() if word},
     )  # fmt: skip
-    tell(organization, change, flag_key)
+    tell(organization, change, flag_key, only_here=only_here)
     return AcceptedChange(change, found.flag, change.job, found.created, found.may_be_off_for_everybody, ended or 0)
 
 
@@ -300,16 +300,19 @@ def write_change(
     change.save(force_insert=True)
 
 
-def tell(organization: Organization, change: Change, flag_key: str) -> None:
-    """Record the event of the change, for those who want to be told."""
+def tell(organization: Organization, change: Change, flag_key: str, *, did: str = "", only_here: bool = False) -> None:
+    """Record the event of the change, for those who want to be told.
+
+    `did` says what somebody did, if the kind of the change does not. With `only_here`, nobody below is concerned.
+    """
     value = change.value_in_words
-    did = {SET: f"set the flag {flag_key} to {value}", LOCK: f"locked the flag {flag_key} to {value}"}.get(
-        change.kind, f"reset the flag {flag_key}"
-    )
+    sets = {SET: f"set the flag {flag_key} to {value}", LOCK: f"locked the flag {flag_key} to {value}"}
+    below = {SET: f"set to {value}", LOCK: f"locked to {value}", NONE: "reset"}.get(change.kind, "changed")
     notify(
         FLAG_CHANGED,
-        f"{change.requested_by} has {did} for {organization} and everything below it.",
-        text_below=f"The flag {flag_key} was set to {value} further up.",
+        f"{change.requested_by} has {did or sets.get(change.kind, f'reset the flag {flag_key}')} for {organization} "
+        f"{'only' if only_here else 'and everything below it'}.",
+        text_below="" if only_here else f"The flag {flag_key} was {'changed' if did else below} further up.",
         subject=f"flag:{flag_key}",
         organization_id=organization.pk,
         page=("admin:flags_flag_change", change.flag_id),

@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from flags.definitions.models import Flag
+from flags.definitions.refusals import unknown_flag
 from flags.definitions.visible_flags import find_visible_flag
 from flags.definitions.who_may_define import may_define
 from flags.states import planning
@@ -202,6 +203,8 @@ class PlanOfSetting(Endpoint):
         values = PlanInput.read(request)
         with locks_named_for(self.caller):
             flag = check_can_be_set(featureFlagName, found.pk, may_define=may_define(self.caller))
+        if flag is None and values["reset"]:
+            raise unknown_flag(featureFlagName, known_to=found.pk)
         flag = flag or Flag(key=featureFlagName)
         if values["reset"]:
             plan = planning.of_reset(found.subtree, flag, below=values["subtree"])

@@ -124,7 +124,7 @@ def undo_on(
         before=found.before, enabled=value.enabled, changeNumber=change.number, jobId=change.job_id,
         undone=undone.number, restored=restored, leftAlone=left_alone_count,
     )  # fmt: skip
-    tell(organization, change, found.flag.key)
+    tell(organization, change, found.flag.key, did=f"undone change {undone.number} of the flag {found.flag.key}")
     accepted = AcceptedChange(
         change, found.flag, change.job, created=False, may_be_off_for_everybody=found.may_be_off_for_everybody
     )

@@ -160,6 +160,25 @@ def test_a_change_with_the_hash_of_its_plan_is_refused_if_something_has_moved_in
     assert "another request" in api.put(address(cast.north), body | {"planHash": other}).json()["detail"]
 
 
+def test_a_plan_is_stale_if_the_organizations_that_agree_have_changed(api: Api, cast: Cast) -> None:
+    """One less below a setting, and one more elsewhere, is another effect, though the subtree is as large."""
+    put(api, cast.north, True)
+    body = {"value": True}
+    plan = api.post(f"{address(cast.acme)}/plan", body).json()
+    api.delete("/organizations/bergen")
+    api.post("/organizations", {"name": "Milan", "key": "milan", "parentId": cast.south.pk})
+    later = api.post(f"{address(cast.acme)}/plan", body).json()
+    assert ((plan["organizations"], plan["changed"]), (later["organizations"], later["changed"])) == ((6, 3), (6, 4))
+    refused = api.put(address(cast.acme), body | {"planHash": plan["planHash"]})
+    assert (refused.status_code, refused.json()["type"]) == (409, "/problems/plan-stale")
+    assert "created, moved or deleted below" in refused.json()["detail"]
+
+
+def test_a_reset_of_an_unknown_flag_has_no_plan(api: Api, cast: Cast) -> None:
+    answer = api.post("/v1/organizations/acme/flags/no-such/plan", {"reset": True})
+    assert (answer.status_code, answer.json()["type"]) == (404, "/problems/flag-not-found")
+
+
 @pytest.mark.parametrize("nonsense", ["", "x", "1-2-3", "9" * 150, "--", "1-2-3-4-5"])
 def test_a_hash_that_is_none_is_stale_or_refused(api: Api, cast: Cast, nonsense: str) -> None:
     put(api, cast.acme, True)

@@ -12,7 +12,10 @@ from flags.definitions import service
 from flags.insights.stale_events import tell_stale
 from flags.models import Flag, FlagSchedule
 from flags.schedules.record_result import record_failure
-from flags.states.set_flag import set_flag
+from flags.states.exemptions import end_exemption_on, exempt_on
+from flags.states.set_flag import find_and_hold, set_flag
+from flags.states.setting_rules import Below
+from flags.states.undo import find_undoable, undo_on
 from jobs.notifications import events, telling
 from jobs.notifications.models import Delivery, Event
 from jobs.notifications.subscriptions import Wish, create
@@ -49,6 +52,36 @@ def test_those_below_are_told_that_it_changes_for_them_and_not_who_or_where(cast
     assert "olga" not in str(Delivery.objects.get().events)
     assert "details" in Delivery.objects.get().events["first"][0]
     assert Delivery.objects.get().events["first"][0]["organizationId"] is None
+
+
+def test_each_kind_of_change_is_told_in_its_words(cast: Cast) -> None:
+    subscribe("flag.changed", cast.acme.pk)
+    number = set_flag(
+        organization_id=cast.acme.pk, flag_key="new", enabled=False, below=Below.LOCK, requested_by="user:olga"
+    ).change.number
+    with find_and_hold(cast.oslo.pk) as oslo:
+        exempt_on(oslo, flag_key="new", may_lift=lambda _: True, requested_by="user:olga")
+    with find_and_hold(cast.oslo.pk) as oslo:
+        end_exemption_on(oslo, flag_key="new", requested_by="user:olga")
+    with find_and_hold(cast.acme.pk) as acme:
+        undo_on(acme, find_undoable(number), requested_by="user:olga")
+    set_flag(organization_id=cast.acme.pk, flag_key="new", enabled=True, below=Below.KEEP, only_here=True)
+    assert [text.replace("user:olga has ", "") for text in told()] == [
+        "locked the flag new to off for Acme and everything below it.",
+        "lifted the lock of the flag new for Oslo and everything below it.",
+        "ended the exemption from the lock of the flag new for Oslo and everything below it.",
+        f"undone change {number} of the flag new for Acme and everything below it.",
+        " has set the flag new to on for Acme only.",
+    ]
+
+
+def test_those_below_are_told_what_reaches_them(cast: Cast) -> None:
+    subscribe("flag.changed", cast.oslo.pk)
+    set_flag(organization_id=cast.north.pk, flag_key="new", enabled=True, below=Below.KEEP, only_here=True)
+    number = set_flag(organization_id=cast.acme.pk, flag_key="new", enabled=False, below=Below.LOCK).change.number
+    with find_and_hold(cast.acme.pk) as acme:
+        undo_on(acme, find_undoable(number))
+    assert told() == ["The flag new was locked to off further up.", "The flag new was changed further up."]
 
 
 def test_others_are_not_told(cast: Cast) -> None:

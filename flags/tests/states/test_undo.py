@@ -18,6 +18,7 @@ from orgs.audit.models import AuditEntry
 from orgs.tests.api import Api, kind_of
 from orgs.tree import tree_operations
 from orgs.tree.models import Organization
+from orgs.tree.move_options import MoveOptions
 
 pytestmark = pytest.mark.django_db
 
@@ -146,6 +147,16 @@ def test_one_change_after_the_other_is_undone(api: Api, cast: Cast) -> None:
     assert values() == {}
     again = undo(api, first)
     assert (again.status_code, kind_of(again)) == (409, "change-not-undoable")
+
+
+def test_a_value_that_a_move_has_kept_is_a_decision_since(api: Api, cast: Cast) -> None:
+    number = set_(cast.oslo, True)
+    undone = undo(api, number).json()["changeNumber"]
+    set_(cast.north, True)
+    options = MoveOptions(keeps_values=True)
+    tree_operations.move(organization_id=cast.oslo.pk, parent_id=cast.acme.pk, options=options)
+    assert kind_of(undo(api, undone)) == "change-not-undoable"
+    assert values()["oslo"] == (True, False)
 
 
 def test_whoever_has_set_the_same_again_keeps_it(api: Api, cast: Cast) -> None:
