@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from flagsite.core.errors import FlagsiteError
 
@@ -71,6 +72,23 @@ class ChangeNotFound(FlagsiteError):
 
 class ChangeNotUndoable(FlagsiteError):
     """The change cannot be undone. Undo a move by a move, and an exemption by its end."""
+
+
+class InvalidMoment(FlagsiteError):
+    """A moment of the past is a time, such as 2026-03-14T12:00Z, or the number of a change."""
+
+
+class BeforeHistory(FlagsiteError):
+    """The moment is before history begins, so nothing tells what was then."""
+
+    @classmethod
+    def beginning(cls, begins_at: datetime | None) -> BeforeHistory:
+        """Return the error that says when history begins; None if it has not begun."""
+        if begins_at is None:
+            return cls()
+        error = cls(f"History begins at {begins_at:%Y-%m-%dT%H:%M:%SZ}. Nothing tells what was before.")
+        error.members["beginsAt"] = f"{begins_at:%Y-%m-%dT%H:%M:%SZ}"
+        return error
 
 
 class PlanStale(FlagsiteError):

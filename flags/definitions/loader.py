@@ -50,9 +50,10 @@ def _load(flags: QuerySet[Flag], *, whitelist: F) -> dict[str, Definition]:
         "id", "key", "version", *columns, prerequisite_keys=PREREQUISITE_KEYS, whitelisted=whitelist
     )
     renamed = ({**row, "prerequisites": row["prerequisite_keys"], "whitelist": row["whitelisted"]} for row in rows)
-    return {row["key"]: _definition(row) for row in renamed}
+    return {row["key"]: definition_from(row) for row in renamed}
 
 
-def _definition(row: Mapping[str, Any]) -> Definition:
+def definition_from(row: Mapping[str, Any]) -> Definition:
+    """Return the definition of a row with `id`, `key`, `version` and the evaluated fields by the model's names."""
     fields = {spec.evaluated_as: spec.to_evaluation(row[spec.name]) for spec in EVALUATED}
     return Definition(id=row["id"], key=row["key"], version=row["version"], **fields)

@@ -18,10 +18,14 @@ from flags.evaluation.serializers import (
     LONGEST_BODY,
     CheckedSerializer,
     ExplainedSerializer,
+    ExplainQuestion,
+    ExplainQuestionInQuery,
     Question,
     QuestionInQuery,
     StepSerializer,
 )
+from flags.history.moments import find_moment
+from flags.history.past_explanation import explain_then
 from flagsite.core.db.snapshot import snapshot
 from orgs.access.caller import Caller
 from orgs.access.endpoints import TakesLongBodies
@@ -74,19 +78,19 @@ class Explain(TakesLongBodies):
     @extend_schema(
         operation_id="explainFlag",
         summary="Explain the evaluation of a flag",
-        parameters=[NAME, QuestionInQuery],
+        parameters=[NAME, ExplainQuestionInQuery],
         responses=ExplainedSerializer,
         tags=["definitions"],
     )
     @snapshot()
     def get(self, request: Request, name: str) -> Response:
         """Every step of the decision, and the value that was set on each organization of the path."""
-        return _explain_response(self.caller, name, QuestionInQuery.read(request))
+        return _explain_response(self.caller, name, ExplainQuestionInQuery.read(request))
 
     @extend_schema(
         operation_id="explainFlagByBody",
         summary="Explain the evaluation of a flag, with the evaluation context in the body",
-        request=Question,
+        request=ExplainQuestion,
         parameters=[NAME],
         responses=ExplainedSerializer,
         tags=["definitions"],
@@ -95,7 +99,7 @@ class Explain(TakesLongBodies):
     @snapshot()
     def post(self, request: Request, name: str) -> Response:
         """Like GET, but the targeting key is not part of the URL, so that it does not appear in logs."""
-        return _explain_response(self.caller, name, Question.read(request))
+        return _explain_response(self.caller, name, ExplainQuestion.read(request))
 
 
 def _check(caller: Caller, name: str, question: dict[str, Any]) -> Checked:
@@ -126,9 +130,19 @@ def _check_response(checked: Checked) -> Response:
 def _explain_response(caller: Caller, name: str, question: dict[str, Any]) -> Response:
     find_visible_flag(caller, name)
     try:
+        if "at" in question:
+            return _explain_then(caller, name, question)
         checked = _check(caller, name, question)
     except TargetingKeyMissing as error:
         error.members["steps"] = StepSerializer(error.steps, many=True).data
         raise
     path = explain.explain_path(checked, top_id=caller.organization_id)
     return Response(ExplainedSerializer(checked, context={"path": path}).data)
+
+
+def _explain_then(caller: Caller, name: str, question: dict[str, Any]) -> Response:
+    context = EvaluationContext(question.get("user_id") or None, question.get("environment") or None)
+    organization_id = _organization_id(caller, question)
+    moment = find_moment(caller, question["at"])
+    past = explain_then(caller, key=name, organization_id=organization_id, context=context, moment=moment)
+    return Response(ExplainedSerializer(past.checked, context={"path": past.path, "past": past}).data)

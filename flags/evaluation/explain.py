@@ -5,7 +5,7 @@ All of it is read from the database, in a number of queries that depends on noth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -115,7 +115,7 @@ def explain_path(checked: Checked, *, top_id: int | None = None) -> list[PathEnt
     entries = _path_entries(checked.organization_id, checked.definition.id, top_id)
     under_way = [one.change for one in entries if one.change and _is_newer(one.change, checked.decision.state)]
     statuses = _chain_statuses([change.job_id for change in under_way if change.job_id is not None])
-    return [_explained(one, checked, statuses) for one in entries]
+    return [explained(one, checked, statuses) for one in entries]
 
 
 PATH_ENTRIES = f"""
@@ -155,15 +155,20 @@ def _chain_statuses(job_ids: Sequence[int]) -> dict[int, str]:
     return dict(Job.objects.filter(pk__in=job_ids).values_list("pk", "status")) if job_ids else {}
 
 
-def _explained(entry: PathEntry, checked: Checked, statuses: dict[int, str]) -> PathEntry:
+def explained(entry: PathEntry, checked: Checked, statuses: Mapping[int, str] | None) -> PathEntry:
+    """Return the entry with whether it decides, and why.
+
+    `statuses` has the statuses of the jobs of changes that may be under way; None if no change is.
+    """
     decision = checked.decision
     gives_value = decision.state is not None and entry.id == decision.state.source_id
     decides = gives_value and decision.rule in RULES_OF_ORGANIZATIONS
     words = [_why(entry, checked)]
     if gives_value and not decides:
         words.append(f"But the rule {decision.rule} decides before organizations are asked.")
-    if entry.change and _is_newer(entry.change, decision.state) and _counts(entry, checked):
-        words.append(_under_way(entry.change, checked, statuses))
+    change = None if statuses is None else entry.change
+    if change is not None and _is_newer(change, decision.state) and _counts(entry, checked):
+        words.append(_under_way(change, checked, statuses or {}))
     return replace(entry, decides=decides, why=" ".join(word for word in words if word))
 
 
@@ -196,7 +201,7 @@ def _why(entry: PathEntry, checked: Checked) -> str:
     return f"Its value is {value}. For the organization {checked.organization_id}, {nearer}."
 
 
-def _under_way(change: LatestChange, checked: Checked, statuses: dict[int, str]) -> str:
+def _under_way(change: LatestChange, checked: Checked, statuses: Mapping[int, str]) -> str:
     where = f"the organization {checked.organization_id}"
     wanted = f"Its change {change.number}, to {_word(change.enabled)}, has not arrived at {where}"
     if change.job_id is None:

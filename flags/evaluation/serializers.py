@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
+from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from flags.evaluation.engine import REASON_CHOICES, Rule, Step
 from flags.evaluation.explain import Checked, LatestChange, OwnSetting, PathEntry
+from flags.history.serializers import MomentField, PastSerializer
 from flags.states.setting_rules import SETTING_KINDS
 from flagsite.core import example_names as names
 from flagsite.core.api.input import InputSerializer, QuerySerializer, Text
@@ -90,6 +91,18 @@ class QuestionInQuery(QuerySerializer):
     )
     organizationKey = serializers.CharField(source="organization_key", help_text=BY_KEY, **ORGANIZATION_KEY)
     environment = serializers.CharField(**IN_QUERY)
+
+
+class ExplainQuestion(Question):
+    """The body of POST …/explain: that of POST …/check, with a moment."""
+
+    at = MomentField()
+
+
+class ExplainQuestionInQuery(QuestionInQuery):
+    """The query of GET …/explain: that of GET …/check, with a moment."""
+
+    at = MomentField()
 
 
 @extend_schema_serializer(examples=[OpenApiExample("In a rollout", value=CHECKED)])
@@ -185,7 +198,7 @@ class PathEntrySerializer(serializers.Serializer[PathEntry]):
 
 
 @extend_schema_serializer(
-    examples=[OpenApiExample("In a rollout", value=CHECKED | {"steps": STEPS, "organizations": PATH})]
+    examples=[OpenApiExample("In a rollout", value=CHECKED | {"steps": STEPS, "organizations": PATH, "past": None})]
 )
 class ExplainedSerializer(CheckedSerializer):
     """The resolution of a flag and its explanation. The serializer's context has the path as `chain`."""
@@ -194,6 +207,13 @@ class ExplainedSerializer(CheckedSerializer):
     organizations = serializers.SerializerMethodField(
         help_text="The path to the organization, from the root or from the topmost organization that the key sees."
     )
+
+    past = serializers.SerializerMethodField(help_text="The moment and the cause. Null without `at`.")
+
+    @extend_schema_field(PastSerializer(allow_null=True))
+    def get_past(self, checked: Checked) -> dict[str, Any] | None:
+        past = self.context.get("past")
+        return None if past is None else dict(PastSerializer(past).data)
 
     def get_organizations(self, checked: Checked) -> list[dict[str, Any]]:
         return list(PathEntrySerializer(self.context["path"], many=True).data)

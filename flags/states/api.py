@@ -12,22 +12,26 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from flags.definitions.models import FLAG_KEY_PATTERN
+from flags.definitions.models import FLAG_KEY_PATTERN, Flag, check_flag_key
 from flags.definitions.refusals import unknown_flag
 from flags.definitions.visible_flags import is_visible
 from flags.definitions.who_may_define import may_define
+from flags.history import past_states
+from flags.history.moments import find_moment
+from flags.history.past_settings import past_path
+from flags.history.serializers import PastReadOptions, PastStateSerializer
 from flags.states import selectors
 from flags.states.organization_settings import locks_named_for
 from flags.states.selectors import EffectiveState
 from flags.states.serializers import (
     EffectiveStateSerializer,
     FeatureFlagSerializer,
-    ReadOptions,
     SetImmediatelySerializer,
     SetInBackgroundSerializer,
 )
 from flags.states.set_flag import AcceptedChange, set_flag_on
 from flagsite.core.api.input import ReasonInput
+from flagsite.core.db.snapshot import snapshot
 from jobs.api.serializers import tracking_url
 from jobs.engine.chains import tracked
 from jobs.engine.models import Job
@@ -92,21 +96,34 @@ class OneState(Endpoint):
     @extend_schema(
         operation_id="getFeatureFlag",
         summary="Read a flag's value for an organization",
-        parameters=[FLAG_NAME, ReadOptions],
-        responses=EffectiveStateSerializer,
+        parameters=[FLAG_NAME, PastReadOptions],
+        responses=PastStateSerializer,
         tags=["flags"],
     )
     def get(self, request: Request, orgId: Reference, featureFlagName: str) -> Response:  # noqa: N803
         """`enabled` is what holds; `storedValue` is what was set here or above, or else the default.
 
-        The answer also names the organization on which the stored value was set, and the job that wrote it.
+        The answer also names the organization on which the stored value was set, and the job that wrote it. With `at`,
+        it is the answer of that moment.
         """
-        options = ReadOptions.read(request)
+        options = PastReadOptions.read(request)
+        if "at" in options:
+            return self._then(orgId, featureFlagName, **options)
         organization = find_visible_organization(self.caller, orgId)
         state = selectors.effective_state(organization=organization, flag_key=featureFlagName, **options)
         if state.source_organization_id is None and not is_visible(self.caller, state.flag_id):
             raise unknown_flag(featureFlagName, known_to=organization.pk)
         return Response(EffectiveStateSerializer(state).data)
+
+    @snapshot()
+    def _then(self, organization: Reference, flag_key: str, *, at: str, environment: str | None = None) -> Response:
+        check_flag_key(flag_key)
+        found = find_visible_organization(self.caller, organization)
+        moment = find_moment(self.caller, at)
+        state = past_states.past_state(self.caller, found.pk, flag_key, moment, environment)
+        if state.source_organization_id is None and not is_visible(self.caller, state.flag_id):
+            raise unknown_flag(flag_key, known_to=found.pk)
+        return Response(PastStateSerializer(state).data)
 
 
 class StatesOfOrganization(ListEndpoint):
@@ -117,16 +134,28 @@ class StatesOfOrganization(ListEndpoint):
     @extend_schema(
         operation_id="listFeatureFlags",
         summary="List all flags' values for an organization",
-        parameters=[ReadOptions],
-        responses=EffectiveStateSerializer(many=True),
+        parameters=[PastReadOptions],
+        responses=PastStateSerializer(many=True),
         tags=["flags"],
     )
     def get(self, request: Request, organization: Reference) -> Response:
-        """All flags that were ever set on the organization or above it, in the order of their ids."""
-        options = self.filters(request, ReadOptions)
+        """All flags that were ever set on the organization or above it, in the order of their ids.
+
+        With `at`, it is the answer of that moment.
+        """
+        options = self.filters(request, PastReadOptions)
+        if "at" in options:
+            return self._then(request, organization, **options)
         found = find_visible_organization(self.caller, organization)
         states = self.rows(request, selectors.effective_states(found))
         return self.page(EffectiveStateSerializer, selectors.as_effective(found, states, **options))
+
+    @snapshot()
+    def _then(self, request: Request, organization: Reference, *, at: str, environment: str | None = None) -> Response:
+        found = find_visible_organization(self.caller, organization)
+        path = past_path(self.caller, found.pk, find_moment(self.caller, at))
+        flags = self.rows(request, Flag.objects.filter(pk__in=past_states.flags_with_values(path)).order_by("id"))
+        return self.page(PastStateSerializer, past_states.past_states(path, [flag.pk for flag in flags], environment))
 
 
 def _boolean(word: str) -> bool:

@@ -63,6 +63,9 @@ class Change(models.Model):
         help_text="For a change without a job: whether some organizations may lack it, because its propagation was "
         "cancelled or failed before the job was deleted. Null if nobody knows.",
     )
+    settled_at = models.DateTimeField(
+        null=True, help_text="When its job had ended, if the job was deleted since. The job tells it until then."
+    )
     is_uniform = models.BooleanField(
         default=False,
         db_default=False,

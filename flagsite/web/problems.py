@@ -92,6 +92,8 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     flags.FlagNotLocked: (409, "flag-not-locked"),
     flags.ChangeNotFound: (404, "change-not-found"),
     flags.ChangeNotUndoable: (409, "change-not-undoable"),
+    flags.InvalidMoment: (400, "invalid-moment"),
+    flags.BeforeHistory: (410, "before-history"),
     flags.PlanStale: (409, "plan-stale"),
     flags.BlastRadius: (409, "blast-radius"),
     flags.FlagPurging: (409, "flag-purging"),
