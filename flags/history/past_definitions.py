@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -80,7 +81,7 @@ def changed_fields(earlier: PastDefinition, later: PastDefinition) -> list[str]:
 def _load(moment: Moment, ids: Iterable[int], keys: Iterable[str]) -> dict[str, PastDefinition]:
     with connection.cursor() as cursor:
         cursor.execute(THEN, {"at": moment.at, "ids": list(ids), "keys": list(keys)})
-        return {key: _past(flag_id, key, values) for flag_id, key, values in cursor.fetchall()}
+        return {key: _past(flag_id, key, json.loads(values)) for flag_id, key, values in cursor.fetchall()}
 
 
 def _past(flag_id: int, key: str, values: Mapping[str, Any]) -> PastDefinition:

@@ -22,7 +22,7 @@ FLAG, FLAG_ID = "new-checkout", 2
 SALE_FLAG = "sale"
 HAPPY_HOUR_FLAG = "happy-hour"
 ARCHIVED_FLAG = "old-banner"
-SALE_CHANGE = 1
+SALE_CHANGE = 2
 """The number of the change that has switched the sale on in Norway."""
 NEW_FLAG = "one-page-checkout"
 """A flag that the demo does not have."""

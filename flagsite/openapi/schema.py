@@ -25,6 +25,8 @@ from orgs.tree.reference_fields import REFERENCE_FORMAT
 WRITE_METHODS = {"post", "put", "patch", "delete"}
 READS = {"checkFlagByBody", "explainFlagByBody", "planMove", "planSetting"}
 """Operations with a method of writes that change nothing."""
+LOOKS_BACK_BY_BODY = "explainFlagByBody"
+"""The operation whose body may name a past moment."""
 STATUSES_OF_ALL = (400, 401, 403, 429, 500, 503)
 STATUSES_OF_WRITES = (404, 409, 411, 413, 415)
 RESPONSE_NAMES = {
@@ -33,6 +35,7 @@ RESPONSE_NAMES = {
     403: "NotPermitted",
     404: "NotFound",
     409: "Conflict",
+    410: "Gone",
     411: "LengthRequired",
     412: "ChangedMeanwhile",
     413: "TooLarge",
@@ -47,6 +50,7 @@ DESCRIPTIONS = {
     403: "The caller's role or subtree does not allow this.",
     404: "The object does not exist, or it is outside the caller's scope.",
     409: "The present state does not allow the operation.",
+    410: "Nothing tells any more what the request asks for.",
     411: "The request has a body without a `Content-Length`.",
     412: "The object has changed since the version that `If-Match` names.",
     413: "The body is too large.",
@@ -194,6 +198,8 @@ def _statuses_of_problems(path: str, method: str, operation: dict[str, Any]) -> 
         statuses.add(404)
     if any(each["name"] == "If-Match" for each in parameters):
         statuses.add(412)
+    if operation["operationId"] == LOOKS_BACK_BY_BODY or any(each["name"] == "at" for each in parameters):
+        statuses |= {404, 410}
     return sorted(statuses)
 
 
