@@ -135,11 +135,20 @@ class Model:
         """Add an organization, which has no setting."""
         self.parents[organization] = parent
 
-    def move(self, organization: Id, parent: Id | None) -> None:
-        """Give an organization another parent. Its settings and those below go with it; locks do not hinder it."""
+    def move(self, organization: Id, parent: Id | None, *, materialise: bool = False) -> None:
+        """Give an organization another parent. Its settings and those below go with it; locks do not hinder it.
+
+        With `materialise`, values that the organization would lose become settings of its own; an own lock stays one.
+        """
         if parent is not None and organization in self.path(parent):
             raise Refused("move-under-own-descendant")
+        before = {flag: self._effective(organization, flag) for flag in self.flags()}
+        is_elsewhere = self.parents[organization] != parent
         self.parents[organization] = parent
+        for flag, value in before.items():
+            if materialise and is_elsewhere and self._effective(organization, flag) != value:
+                kind: Literal["set", "lock"] = "lock" if self._is_locked(organization, flag) else "set"
+                self.settings[organization, flag] = Setting(kind, value)
 
     def delete(self, organization: Id, *, subtree: bool = False) -> None:
         """Remove an organization, with `subtree` also everything below it."""
@@ -164,6 +173,10 @@ class Model:
         )
 
     # --- Parts --------------------------------------------------------------------------------------------------------
+
+    def _effective(self, organization: Id, flag: Id) -> bool:
+        """The value, or the flag's default: flags are off at first."""
+        return bool(self.answer(organization, flag).value)
 
     def _is_locked(self, organization: Id, flag: Id) -> bool:
         setting = self.settings.get((organization, flag))

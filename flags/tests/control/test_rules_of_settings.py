@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flags.states.effects import effect_of, parts_of, without
+from flags.states.effects import changed_from, effect_of, parts_of, without
 from flags.states.setting_rules import LOCK, NONE, SET, DecidedValue, PlacedSetting, decide, pieces_of
 from flags.tests.control.model import Model, Refused
 
@@ -166,6 +166,34 @@ def test_the_effect_of_a_set_counts_what_the_model_changes(seed: int, default: b
     assert effect.locked == sum(model.answer(each, FLAG).reason == "lock" for each in model.subtree(top))
     assert effect.own == sum(source == each for each, source in sources.items())
     assert effect.masked == sum(source != each for each, source in sources.items())
+
+
+@given(seed=st.integers(0, 2**32), default=st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_the_pieces_before_and_after_tell_which_organizations_change(seed: int, default: bool) -> None:
+    chance = random.Random(seed)
+    model = grown(chance)
+    numbers = places(model, chance)
+    top: Any = chance.choice(list(model.parents))
+    before, was = rows(model, numbers), _values(model, default)
+    try:
+        model.set(top, FLAG, chance.random() < 0.5, below=chance.choice(["keep", "overwrite", "lock"]))
+    except Refused:
+        return
+    after, now = rows(model, numbers), _values(model, default)
+    pieces = [
+        pieces_of(
+            FLAG, on_path(model, stored, top),
+            sorted((stored[each] for each in model.subtree(top) if each != top and each in stored), key=_start),
+            top_id=top, start=numbers[top][0],
+        )
+        for stored in (before, after)
+    ]  # fmt: skip
+    changes = changed_from(*pieces, default=default)
+    starts = [start for start, _ in changes]
+    assert starts == sorted(set(starts))
+    for each in model.subtree(top):
+        assert changes[bisect_right(starts, numbers[each][0]) - 1][1] == (was[each] != now[each])
 
 
 def _values(model: Model, default: bool) -> dict[Any, bool]:

@@ -108,10 +108,10 @@ class NaiveModel:
         """Whether the organization has a setting of its own."""
         return (organization, flag) in self.pure.settings
 
-    def move(self, organization: int, parent: int | None, *, number: int) -> None:
+    def move(self, organization: int, parent: int | None, *, number: int, materialise: bool = False) -> None:
         """The moved organization gets a number for each flag that was decided above the former or the new place."""
         above = {*self.line(self.parents[organization]), *self.line(parent)}
-        self.pure.move(organization, parent)
+        self.pure.move(organization, parent, materialise=materialise)
         for flag in {flag for place, flag in self.numbers if place in above}:
             self.numbers[organization, flag] = number
 

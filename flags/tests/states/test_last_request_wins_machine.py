@@ -62,6 +62,7 @@ from jobs.operations.enqueue import enqueue
 from orgs.errors import MoveUnderOwnDescendant
 from orgs.tree import integrity, tree_operations
 from orgs.tree.models import Organization
+from orgs.tree.move_options import MoveOptions
 
 which = st.integers(0, MOST_ORGANIZATIONS - 1)
 worker = st.sampled_from([0, 1])
@@ -100,18 +101,19 @@ class Machine(RuleBasedStateMachine):
         self.model.create(organization.pk, parent)
 
     @precondition(lambda self: self.model.parents)
-    @rule(what=which, under=which, root=st.sampled_from([False, False, True]))
-    def move(self, what: int, under: int, root: bool) -> None:
+    @rule(what=which, under=which, root=st.sampled_from([False, False, True]), keeps=st.booleans())
+    def move(self, what: int, under: int, root: bool, keeps: bool) -> None:
         organization, parent = self._organization(what), None if root else self._organization(under)
-        note(f"move {self._name(organization)} under {self._name(parent)}")
+        note(f"move {self._name(organization)} under {self._name(parent)}{', which keeps its values' if keeps else ''}")
         if parent is not None and organization in self.model.line(parent):
             with pytest.raises(MoveUnderOwnDescendant):
                 tree_operations.move(organization_id=organization, parent_id=parent)
             return
         before = self.model.parents[organization]
-        tree_operations.move(organization_id=organization, parent_id=parent)
+        options = MoveOptions(keeps_values=keeps)
+        tree_operations.move(organization_id=organization, parent_id=parent, options=options)
         if parent != before:
-            self.model.move(organization, parent, number=last_number())
+            self.model.move(organization, parent, number=last_number(), materialise=keeps)
 
     @precondition(lambda self: len(self.model.parents) > MOST_ORGANIZATIONS / 2)
     @rule(what=which)
