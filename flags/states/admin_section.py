@@ -261,6 +261,7 @@ def _preview_context(caller: Caller, organization: Organization, values: dict[st
     return {
         "preview": result, "flag_key": values["flag"], "enabled": values["enabled"], "below": values["below"].value,
         "only_here": values["only_here"], "expires_at": values["expires_at"], "fingerprint": fingerprint,
+        "notes": result.notes(caller),
     }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from flags.states import exemptions, selectors, set_flag
 from flags.states.effects import Effect
 from flags.states.move_planning import FlagInMove, known_to, of_move
 from flags.states.plan_figures import Figures, figures
-from flags.states.planning import of_exemption, of_reset, of_set
+from flags.states.planning import Plan, of_exemption, of_reset, of_set
 from flags.states.setting_rules import Below
 from orgs.access.caller import Caller
 from orgs.access.visible_organizations import visible_organizations
@@ -32,10 +32,23 @@ class SwitchPreview:
     created.
     """
 
-    effect: Effect
+    plan: Plan
     creates: bool
     off_for_everybody: str
     near: str
+
+    @property
+    def effect(self) -> Effect:
+        """The effect that the plan has counted."""
+        return self.plan.effect
+
+    def notes(self, caller: Caller) -> list[str]:
+        """Say who has asked for the flag lately, and which jobs are under way."""
+        flag = self.plan.flag
+        found = figures(caller, self.plan.subtree, self.plan.changes, [flag.pk] if flag.pk else [])
+        changed = self.effect.changed
+        asked = asked_sentence(found.asked_for(flag.pk), changed, flag.key) if changed and flag.pk else ""
+        return [*filter(None, [asked]), *jobs_sentences(found)]
 
 
 def switch(
@@ -58,7 +71,7 @@ def switch(
         plan = of_reset(organization.subtree, subject, below=below is Below.OVERWRITE)
     else:
         plan = of_set(organization.subtree, subject, enabled=enabled, below=below, only_here=only_here)
-    return _preview(flag_key, plan.effect, exists=flag is not None)
+    return _preview(flag_key, plan, exists=flag is not None)
 
 
 def exemption(organization: Organization, flag_key: str, *, is_exempt: bool) -> SwitchPreview:
@@ -69,13 +82,13 @@ def exemption(organization: Organization, flag_key: str, *, is_exempt: bool) -> 
     if is_exempt:
         exemptions.lock_above(organization.pk, flag)
     plan = of_exemption(organization.subtree, flag, is_exempt=is_exempt)
-    return _preview(flag_key, plan.effect, exists=True)
+    return _preview(flag_key, plan, exists=True)
 
 
-def _preview(flag_key: str, effect: Effect, *, exists: bool) -> SwitchPreview:
+def _preview(flag_key: str, plan: Plan, *, exists: bool) -> SwitchPreview:
     off = selectors.why_off_for_everybody(flag_key)
     near = "" if exists else offer(flag_key)
-    return SwitchPreview(effect, not exists, off.detail if off else "", near)
+    return SwitchPreview(plan, not exists, off.detail if off else "", near)
 
 
 def move(planned: PlannedMove) -> Said:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -13,6 +14,8 @@ from flags.definitions.models import Flag
 from flags.states import planning, selectors
 from flags.states.effects import Effect
 from flags.states.organization_settings import locks_named_for
+from flags.states.plan_figures import figures
+from flags.states.preview import asked_sentence, jobs_sentences
 from flags.states.selectors import EffectiveState
 from flags.states.set_flag import AcceptedChange, check_can_be_set, set_flag
 from flags.states.setting_rules import Below
@@ -27,9 +30,8 @@ from jobs.console.follow import follow
 from jobs.console.job_tables import documents_of, status_word
 from jobs.engine.chains import tracked
 from jobs.engine.models import Job
-from orgs.access.caller import Caller
-from orgs.access.models import Role
 from orgs.access.visible_organizations import find_organization
+from orgs.tree.console import everything
 from orgs.tree.models import Organization
 
 
@@ -76,7 +78,7 @@ class Command(OperatorCommand):
         if here and below != Below.KEEP:
             raise CommandError("--here needs --below keep: a value for this organization only changes nothing below.")
         where = find_organization(organization)
-        with locks_named_for(Caller(me(), Role.ADMIN)):
+        with locks_named_for(everything()):
             if plan:
                 return _plan(where, flag, enabled=value == "on", below=Below(below), only_here=here)
             accepted = set_flag(
@@ -105,11 +107,17 @@ class Command(OperatorCommand):
 
 def _plan(where: Organization, key: str, *, enabled: bool, below: Below, only_here: bool) -> Answer:
     flag = check_can_be_set(key, where.pk) or Flag(key=key)
-    effect = planning.of_set(where.subtree, flag, enabled=enabled, below=below, only_here=only_here).effect
-    return Answer(asdict(effect), plan_in_words(where, effect))
+    plan = planning.of_set(where.subtree, flag, enabled=enabled, below=below, only_here=only_here)
+    found = figures(everything(), where.subtree, plan.changes, [flag.pk] if flag.pk else [])
+    asked = found.asked_for(flag.pk)
+    document = {
+        **asdict(plan.effect), "askedLast7Days": asked, "jobsUnderWay": found.jobs, "planHash": plan.hash,
+    }  # fmt: skip
+    notes = [asked_sentence(asked, plan.changed, key) if plan.changed else "", *jobs_sentences(found)]
+    return Answer(document, plan_in_words(where, plan.effect, [note for note in notes if note]))
 
 
-def plan_in_words(where: Organization, effect: Effect) -> list[RenderableType]:
+def plan_in_words(where: Organization, effect: Effect, notes: Iterable[str] = ()) -> list[RenderableType]:
     """Return the lines that say what a change would do."""
     lines: list[RenderableType] = [
         f"{counted(effect.organizations, 'organization')} at and below {where.key} (id {where.pk}):",
@@ -121,7 +129,7 @@ def plan_in_words(where: Organization, effect: Effect) -> list[RenderableType]:
         lines.append(f"{counted(effect.masked, 'organization')} below with an own setting that a lock masks.")
     if effect.ended:
         lines.append(f"{counted(effect.ended, 'setting')} below would end.")
-    return [*lines, "Nothing was written."]
+    return [*lines, *notes, "Nothing was written."]
 
 
 def _document(accepted: AcceptedChange, where: Organization) -> dict[str, Any]:
