@@ -65,7 +65,7 @@ def values() -> dict[tuple[int, int], bool]:
     defaults = dict(Flag.objects.values_list("pk", "enabled"))
     found = {(each, flag): default for each in _ids() for flag, default in defaults.items()}
     rows = FlagState.objects.filter(enabled__isnull=False).values_list("organization_id", "flag_id", "enabled")
-    return found | {(organization, flag): enabled for organization, flag, enabled in rows}
+    return found | {(organization, flag): bool(enabled) for organization, flag, enabled in rows}
 
 
 def _ids() -> list[int]:
