@@ -14,6 +14,7 @@ class FlagsConfig(AppConfig):
         from flags.client import context  # noqa: PLC0415
         from flags.definitions import flag_pages, purge  # noqa: PLC0415 - purge registers a kind of job
         from flags.evaluation import job_gates  # noqa: PLC0415
+        from flags.history import retention as history_retention  # noqa: PLC0415
         from flags.insights import usage_store  # noqa: PLC0415
         from flags.reports import report_job  # noqa: F401, PLC0415 - registers a kind of job
         from flags.schedules import (  # noqa: PLC0415
@@ -52,7 +53,7 @@ class FlagsConfig(AppConfig):
         admin_sections.move_previews += [preview.move, move_preview.move]
         admin_sections.move_plans.append(tree_plan_api.planned_move)
         move_options.checks.append(move_planning.check_agreed)
-        cleanup.add_old_rows(retention.OLD_SCHEDULES, usage_store.OLD_DAYS)
+        cleanup.add_old_rows(retention.OLD_SCHEDULES, usage_store.OLD_DAYS, history_retention.OLD_HISTORY)
         cleanup.before_deletion.append(partial_changes.remember_partial_changes)
         maintenance_job.invalidate_caches.append(operator_invalidation.invalidate_all)
         gates.checks.append(job_gates.allows)

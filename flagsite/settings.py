@@ -230,6 +230,7 @@ FLAG_USAGE_KEEP_DAYS = environment.integer("FLAG_USAGE_KEEP_DAYS", 62, minimum=1
 FLAG_STALE_DAYS = environment.integer("FLAG_STALE_DAYS", 30, minimum=1, maximum=MAX_DAYS)
 FLAG_SCHEDULE_MAX_RETRIES = environment.text("FLAG_SCHEDULE_MAX_RETRIES", "3")
 FLAG_SCHEDULE_KEEP_DAYS = environment.integer("FLAG_SCHEDULE_KEEP_DAYS", 90, maximum=MAX_DAYS)
+FLAG_HISTORY_KEEP_DAYS = environment.integer("FLAG_HISTORY_KEEP_DAYS", 0, maximum=MAX_DAYS)
 FLAGS_DRIFT_SAMPLE = environment.integer("FLAGS_DRIFT_SAMPLE", 1000, maximum=100_000)
 FLAGS_INLINE_ROWS = environment.integer("FLAGS_INLINE_ROWS", 2000)
 TREE_INLINE_ORGANIZATIONS = environment.integer("TREE_INLINE_ORGANIZATIONS", 5000)

@@ -12,6 +12,7 @@ from typing import Any
 from django.db import connection
 
 from flags.errors import ChangeNotFound, ChangeNotUndoable
+from flags.history.models import HistoryBegin
 from flags.states import flag_settings
 from flags.states.models import Change
 from flags.states.placed_settings import decided_on_paths
@@ -66,7 +67,10 @@ SELECT (SELECT count(*) FROM restored),
 """  # noqa: S608 - no input in it
 MOST_NAMED = 100
 NOTHING_LEFT = "Everything that the change has set was changed or moved away since, so there is nothing to undo."
-TOO_OLD = "Nothing tells what was set before this change. It was made by an earlier version of Flagsite."
+TOO_OLD = (
+    "Nothing tells what was set before this change. It was made before history begins, or by an earlier version of "
+    "Flagsite."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,8 @@ def find_undoable(number: int) -> Change:
     change = Change.objects.select_related("flag").filter(number=number).order_by("pk").first()
     if change is None:
         raise ChangeNotFound
+    if HistoryBegin.objects.filter(begins_at__gt=change.created_at).exists():
+        raise ChangeNotUndoable(TOO_OLD)
     if change.kind not in UNDOABLE or (change.source_id not in (None, change.organization_id) and change.kind != NONE):
         raise ChangeNotUndoable
     return change
