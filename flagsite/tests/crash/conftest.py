@@ -14,6 +14,7 @@ def _installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installatio
     installation = Installation(tmp_path_factory.mktemp("installation"))
     installation.web_workers = 2
     installation.environment |= {"FLAG_USAGE_SECONDS": "0.3", "TREE_INLINE_ORGANIZATIONS": "500"}
+    installation.environment |= {"FLAGS_INLINE_ROWS": "100"}  # the move of a small branch with some flags is a job
     try:
         installation.start()
         yield installation
