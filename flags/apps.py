@@ -36,9 +36,10 @@ class FlagsConfig(AppConfig):
             propagation,  # noqa: F401 - registers a kind of job
             recalculation,  # noqa: F401 - registers a kind of job
             tree_plan_api,
-            undo_page,
         )
         from flags.statistics import computation  # noqa: F401, PLC0415 - registers kinds of jobs
+        from flags.undoing import undo_page  # noqa: PLC0415
+        from jobs.admin import job_page  # noqa: PLC0415
         from jobs.operations import cleanup, gates  # noqa: PLC0415
         from jobs.upkeep import maintenance_job  # noqa: PLC0415
         from orgs.access import key_plans  # noqa: PLC0415
@@ -48,6 +49,7 @@ class FlagsConfig(AppConfig):
 
         subject_pages.finders["flag"] = flag_pages.find
         undo_pages.finders.append(undo_page.address_for)
+        job_page.undo_finders.append(undo_page.address_for_job)
         admin_sections.sections.append(admin_section.SECTION)
         admin_sections.figures.append(organization_figures.scheduled)
         admin_sections.move_previews += [preview.move, move_preview.move]

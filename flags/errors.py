@@ -71,7 +71,7 @@ class ChangeNotFound(FlagsiteError):
 
 
 class ChangeNotUndoable(FlagsiteError):
-    """The change cannot be undone. Undo a move by a move, and an exemption by its end."""
+    """The change cannot be undone."""
 
 
 class InvalidMoment(FlagsiteError):

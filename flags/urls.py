@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from flags.definitions.api import Definitions, OneDefinition
+from flags.definitions.api import Definitions, OneDefinition, PlanOfDefinition
 from flags.evaluation.api import Check, Explain
 from flags.insights.api import AdoptionOfFlag
 from flags.schedules.api import CancelSchedule, OneSchedule, RetrySchedule, Schedules
@@ -13,8 +13,8 @@ from flags.states.api import OneState, SetFlag, StatesOfOrganization
 from flags.states.listed_settings_api import SettingsOfFlag, SettingsOfOrganization
 from flags.states.setting_api import ExemptionOfOrganization, PlanOfSetting, SettingOfOrganization
 from flags.states.tree_plan_api import PlanOfMove
-from flags.states.undo_api import UndoChange
 from flags.statistics.api import AllStatistics, OneStatistic
+from flags.undoing.api import PlanOfUndo, UndoChange
 from flagsite.core.api import path_converters  # noqa: F401 - registers <id:…>
 from orgs.tree import path_converters as organization_converters  # noqa: F401 - registers <organization:…>
 
@@ -23,11 +23,13 @@ urlpatterns = [
     path("v1/feature-flags", Definitions.as_view(), name="definitions"),
     path("v1/feature-flags/<str:name>", OneDefinition.as_view(), name="definition"),
     path("v1/feature-flags/<str:name>/settings", SettingsOfFlag.as_view(), name="settings-of-flag"),
+    path("v1/feature-flags/<str:name>/plan", PlanOfDefinition.as_view(), name="plan-of-definition"),
     path("v1/feature-flags/<str:name>/check", Check.as_view(), name="check-flag"),
     path("v1/feature-flags/<str:name>/explain", Explain.as_view(), name="explain-flag"),
     path("v1/statistics", AllStatistics.as_view(), name="statistics"),
     path("v1/statistics/<str:name>", OneStatistic.as_view(), name="statistic"),
     path("v1/changes/<id:number>/undo", UndoChange.as_view(), name="undo-change"),
+    path("v1/changes/<id:number>/undo/plan", PlanOfUndo.as_view(), name="plan-of-undo"),
     path("v1/schedules", Schedules.as_view(), name="schedules"),
     path("v1/schedules/<id:schedule_id>", OneSchedule.as_view(), name="schedule"),
     path("v1/schedules/<id:schedule_id>/cancel", CancelSchedule.as_view(), name="cancel-schedule"),

@@ -351,6 +351,7 @@ SPECTACULAR_SETTINGS = {
         "JobStatus": "jobs.engine.states.Status",
         "SettingKind": "flags.states.setting_rules.SETTING_KINDS",
         "OwnSettingKind": "flags.states.setting_rules.LIVE_KINDS",
+        "ChangeKind": "flags.undoing.undone.KINDS",
         "KindEnum": "flags.definitions.models.Flag.Kind",
         "AttemptStatus": "jobs.engine.states.ATTEMPT_STATUSES",
         "JobTrigger": "jobs.engine.models.Job.Trigger",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.utils import unquote
+from django.contrib.admin.utils import flatten_fieldsets, unquote
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
@@ -21,6 +21,7 @@ from flags.definitions.flag_overview import FlagPages
 from flags.definitions.forms import OPERATIONS, DefinitionOperation, FlagForm, operations_for
 from flags.definitions.models import Flag
 from flags.definitions.open_schedules import WHILE_ARCHIVED, open_schedules, said_of_schedules
+from flags.definitions.plan_words import effect_in_words, fields_in_words
 from flags.definitions.visible_flags import visible_flags
 from flags.definitions.who_may_define import may_define, may_purge
 from flags.evaluation.admin_page import EvaluationPages
@@ -28,7 +29,8 @@ from flags.insights.stale_page import StalePage
 from flags.serving.operator_invalidation_page import InvalidationPage
 from flags.states import selectors
 from flags.states.admin_section import choose_view, switch_view
-from flags.states.undo_page import undo_view
+from flags.states.planning import Agreed
+from flags.undoing.undo_page import undo_view
 from flagsite.core import actor
 from flagsite.core.admin.capped_paginator import CappedPaginator
 from flagsite.core.errors import FlagsiteError
@@ -43,6 +45,8 @@ RARE = {AdminSection.TARGETING, AdminSection.BUCKETS}
 """The sections of the form that most flags do not need."""
 DEFINITION_TAB = "definition"
 """The value of the query parameter `tab` for the form."""
+REVIEW = "_review"
+"""The name of the button that shows the plan of a change."""
 AUTHORS = {"created_by", "updated_by"}
 """Those that a person with a scope does not see: they name people and access keys of other customers."""
 
@@ -64,6 +68,7 @@ class FlagAdmin(FlagListPages, FlagPages, StalePage, EvaluationPages, Invalidati
     ordering = ["key"]
     actions_list = ("stale", "invalidate")
     change_form_before_template = "admin/flags/flag_state.html"
+    change_form_after_template = "admin/flags/review_button.html"
 
     @admin.display(description="environments")
     def environments_in_words(self, flag: Flag) -> str:
@@ -115,6 +120,7 @@ class FlagAdmin(FlagListPages, FlagPages, StalePage, EvaluationPages, Invalidati
         return [
             path("set/<str:organization_id>/", view(self.switch), name="flags_flag_switch"),
             path("<int:flag_id>/set/", view(self.choose_organization), name="flags_flag_set"),
+            path("<int:flag_id>/review/", view(self.review_view), name="flags_flag_review"),
             path("undo/<int:number>/", view(self.undo_change), name="flags_flag_undo"),
             *self.flag_page_urls(),
             *self.evaluation_urls(),
@@ -149,7 +155,8 @@ class FlagAdmin(FlagListPages, FlagPages, StalePage, EvaluationPages, Invalidati
         arguments = {"key": obj.key, "values": form.definition_values(), "by": require_caller(request).name}
         arguments["reason"] = form.cleaned_data["reason"]
         if change:
-            service.update(expected={form.cleaned_data["based_on"]}, **arguments)
+            agreed = Agreed(plan_hash=form.cleaned_data["plan_hash"])
+            service.update(expected={form.cleaned_data["based_on"]}, agreed=agreed, **arguments)
         else:
             obj.pk = service.create(**arguments).pk
 
@@ -160,6 +167,25 @@ class FlagAdmin(FlagListPages, FlagPages, StalePage, EvaluationPages, Invalidati
         """Do nothing: the audit log has the change already."""
 
     log_addition = log_change
+
+    def review_view(self, request: HttpRequest, flag_id: int) -> HttpResponse:
+        """Show what the form of the definition would do, with a button that saves it."""
+        flag, _ = self.visible_flag(request, flag_id)
+        if not self.has_change_permission(request, flag):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseRedirect(f"{reverse('admin:flags_flag_change', args=[flag_id])}?tab={DEFINITION_TAB}")
+        fields = flatten_fieldsets(self.get_fieldsets(request, flag))
+        form = self.get_form(request, flag, change=True, fields=fields)(request.POST, instance=flag)
+        if REVIEW not in request.POST or not form.is_valid():
+            return self.change_view(request, str(flag_id))  # which saves the form, or shows its errors
+        plan = service.plan(key=flag.key, values=form.definition_values())
+        context = {
+            "opts": self.opts, "title": f"Change {flag.key}", "original": flag, "flag": flag, "tab": DEFINITION_TAB,
+            "effect": effect_in_words(plan), "changed_fields": fields_in_words(plan),
+            "inputs": [*_inputs(request), ("plan_hash", plan.hash)],
+        }  # fmt: skip
+        return TemplateResponse(request, "admin/flags/review.html", self.admin_site.each_context(request) | context)
 
     def switch(self, request: HttpRequest, organization_id: str) -> HttpResponse:
         """Set a flag on an organization after a preview."""
@@ -203,6 +229,7 @@ class FlagAdmin(FlagListPages, FlagPages, StalePage, EvaluationPages, Invalidati
             "operation": chosen,
             "form": form,
             "open_schedules": open_schedules(flag),
+            "effect": effect_in_words(service.plan(key=flag.key, values=chosen.values)) if chosen.values else [],
             "while_archived": WHILE_ARCHIVED,
         }
         return TemplateResponse(request, "admin/flags/operation.html", self.admin_site.each_context(request) | context)
@@ -249,6 +276,13 @@ def _is_folded(section: AdminSection, names: Sequence[str], flag: Flag | None) -
         return False
     values = values_of(flag) if flag else {}
     return all(values[name] == FIELDS[name].default for name in names if name in values and name != "salt")
+
+
+def _inputs(request: HttpRequest) -> list[tuple[str, str]]:
+    """Return the names and values of the form, to send them again."""
+    lists = request.POST.lists()
+    left_out = {REVIEW, "csrfmiddlewaretoken", "plan_hash"}
+    return [(name, str(value)) for name, values in lists if name not in left_out for value in values]
 
 
 def _is_bound(request: HttpRequest) -> bool:

@@ -18,14 +18,17 @@ from flags.definitions.serializers import (
     ArchivedDefinitionSerializer,
     DefinitionChanges,
     DefinitionFilters,
+    DefinitionPlanSerializer,
     DefinitionSerializer,
     EndOptions,
     NewDefinition,
+    PlanOptions,
     PurgeStartedSerializer,
     WholeDefinition,
 )
 from flags.definitions.visible_flags import find_visible_flag, visible_flags
 from flags.definitions.who_may_define import check_may_define, check_may_purge
+from flags.states.planning import Agreed
 from flagsite.core.api.entity_tags import versions_in
 from flagsite.core.api.input import ReasonInput
 from jobs.api.serializers import tracking_url
@@ -161,11 +164,13 @@ class OneDefinition(TakesLongBodies):
 
         A purge cannot be undone. It needs the role `admin`.
         """
-        purge = EndOptions.read(request)["purge"]
+        options = EndOptions.read(request)
+        purge = options["purge"]
         (check_may_purge if purge else check_may_define)(self.caller)
         ReasonInput.read(request)
         arguments: dict[str, Any] = {"key": name, "by": self.caller.name, "expected": _expected(request)}
         if not purge:
+            arguments["agreed"] = Agreed(options.get("atMost"), options.get("planHash", ""))
             return _definition_response(self.caller, service.archive(**arguments), ArchivedDefinitionSerializer)
         job = service.purge(correlation_id=self.correlation_id, **arguments)
         url = tracking_url(job.pk)
@@ -173,13 +178,47 @@ class OneDefinition(TakesLongBodies):
         return Response(answer, status=status.HTTP_202_ACCEPTED, headers={"Location": url})
 
     def _change(self, request: Request, name: str, body: type[WholeDefinition | DefinitionChanges]) -> Response:
-        check_may_define(self.caller)
-        service.flag_called(name)
-        values = body.read(request)
-        if values.pop("name", name) != name:
-            raise ValidationError({"name": ["A flag's name cannot be changed."]})
-        flag = service.update(key=name, values=values, by=self.caller.name, expected=_expected(request))
+        values, agreed = _read_values(self.caller, request, name, body)
+        flag = service.update(key=name, values=values, by=self.caller.name, expected=_expected(request), agreed=agreed)
         return _definition_response(self.caller, flag)
+
+
+class PlanOfDefinition(TakesLongBodies):
+    """The plan of a change of a definition."""
+
+    roles: ClassVar = {"POST": Role.EDITOR}
+    longest_body = rules.LONGEST_BODY
+
+    @extend_schema(
+        operation_id="planDefinition",
+        summary="Plan a change of a flag's definition",
+        request=DefinitionChanges,
+        parameters=[NAME, PlanOptions],
+        responses=DefinitionPlanSerializer,
+        tags=["definitions"],
+    )
+    @idempotent
+    def post(self, request: Request, name: str) -> Response:
+        """How many organizations would get another answer, and which fields would change. Nothing is written.
+
+        The body is that of PATCH, or with `replace=true` that of PUT. `{"archived": true}` plans what DELETE does.
+        """
+        replaces = PlanOptions.read(request)["replace"]
+        values, _ = _read_values(self.caller, request, name, WholeDefinition if replaces else DefinitionChanges)
+        return Response(DefinitionPlanSerializer(service.plan(key=name, values=values)).data)
+
+
+def _read_values(
+    caller: Caller, request: Request, name: str, body: type[WholeDefinition | DefinitionChanges]
+) -> tuple[dict[str, Any], Agreed]:
+    """Read the definition fields, and what the request says of its effect, from a caller who may define flags."""
+    check_may_define(caller)
+    service.flag_called(name)
+    values = body.read(request)
+    if values.pop("name", name) != name:
+        raise ValidationError({"name": ["A flag's name cannot be changed."]})
+    agreed = Agreed(values.pop("atMost", None), values.pop("planHash", ""))
+    return values, agreed
 
 
 def _is_bound(caller: Caller) -> bool:

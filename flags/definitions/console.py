@@ -9,15 +9,25 @@ from typing import Any
 from django.core.management.base import CommandParser
 from rest_framework.renderers import JSONRenderer
 
+from flags.definitions.definition_plan import DefinitionPlan
 from flags.definitions.models import Flag
-from flags.definitions.serializers import DefinitionChanges, DefinitionSerializer, NewDefinition
+from flags.definitions.plan_words import effect_in_words, fields_in_words
+from flags.definitions.serializers import (
+    DefinitionChanges,
+    DefinitionPlanSerializer,
+    DefinitionSerializer,
+    NewDefinition,
+)
 from flags.errors import InvalidDefinition
 from flagsite.core.api.input import errors_of
-from flagsite.core.console.command import WrongUsage
+from flagsite.core.console.command import Answer, WrongUsage
 
+EFFECT = "A command says what it would do with --plan."
 OTHER_WAYS = {
     "name": "The name of a flag cannot be changed.",
     "reason": "The reason is no field of the definition. Write it with --reason.",
+    "planHash": EFFECT,
+    "atMost": EFFECT,
 }
 """What people write as a field although it is none, with the way to write it."""
 
@@ -49,7 +59,18 @@ def values_in(assignments: Sequence[str], *, flag: str = "") -> dict[str, Any]:
     serializer = NewDefinition(data={"name": flag, **given}) if flag else DefinitionChanges(data=given)
     if not serializer.is_valid():
         raise InvalidDefinition(_words(errors_of(serializer)))
-    return {name: value for name, value in serializer.validated_data.items() if name not in {"name", "reason"}}
+    return {name: value for name, value in serializer.validated_data.items() if name not in OTHER_WAYS}
+
+
+def add_plan(parser: CommandParser) -> None:
+    """Add the option --plan."""
+    parser.add_argument("--plan", action="store_true", help="only say what the change would do")
+
+
+def answer_of_plan(plan: DefinitionPlan) -> Answer:
+    """Return the answer of a command that only says what a change of a definition would do."""
+    document = dict(DefinitionPlanSerializer(plan).data)
+    return Answer(document, [*fields_in_words(plan), *effect_in_words(plan), "Nothing was written."])
 
 
 def document_of(flag: Flag) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, cast
 
 from django import forms
@@ -52,7 +52,7 @@ class DistinctTextsField(SimpleArrayField):
 
 
 class FlagForm(forms.ModelForm):
-    """A definition, the reason for its change, and the revision that the person has seen (`based_on`)."""
+    """A definition, the reason for its change, and the revision and the plan that the person has seen."""
 
     tags = DistinctTextsField(widget=UnfoldAdminTextInputWidget(), help_text="Separated by commas.")
     whitelist = DistinctTextsField(
@@ -62,6 +62,7 @@ class FlagForm(forms.ModelForm):
     )
     reason = reason_line()
     based_on = forms.CharField(required=False, widget=forms.HiddenInput())
+    plan_hash = forms.CharField(required=False, max_length=200, widget=forms.HiddenInput())
 
     class Meta:
         model = Flag
@@ -153,13 +154,14 @@ class PurgeForm(DefinitionOperationForm):
 
 @dataclass(frozen=True, slots=True)
 class DefinitionOperation:
-    """Archive, unarchive or purge, as the confirmation page describes it."""
+    """Archive, unarchive or purge, as the confirmation page describes it. `values` are those of the definition."""
 
     name: str
     explained: str
     form: type[DefinitionOperationForm]
     act: Callable[..., Flag | Job]
     irreversible: Irreversible | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _unarchive(**arguments: Any) -> Flag:
@@ -174,12 +176,14 @@ OPERATIONS = {
             explained="The flag is off for everybody, and nobody can set it. Its values on organizations stay.",
             form=DefinitionOperationForm,
             act=service.archive,
+            values={"archived": True},
         ),
         DefinitionOperation(
             name="unarchive",
             explained="Every organization has its former value again.",
             form=DefinitionOperationForm,
             act=_unarchive,
+            values={"archived": False},
         ),
         DefinitionOperation(
             name="purge",

@@ -41,6 +41,20 @@ def dependents_of(flag: Flag) -> list[str]:
     return list(flag.dependents.order_by("key").values_list("key", flat=True))
 
 
+def all_that_need(key: str) -> list[str]:
+    """Return the sorted keys of the flags that need a flag, themselves or through others; archived ones are left out.
+
+    An archived flag is off for everybody, so it matters to nobody what it needs.
+    """
+    needed_by = _reversed(_load_edges())
+    found: set[str] = set()
+    level = {key}
+    while level:
+        level = {following for one in level for following in needed_by.get(one, ())} - found
+        found |= level
+    return list(Flag.objects.filter(key__in=found, archived=False).order_by("key").values_list("key", flat=True))
+
+
 def _load_edges() -> dict[str, list[str]]:
     edges: dict[str, list[str]] = {}
     pairs = Flag.prerequisites.through.objects.values_list("from_flag__key", "to_flag__key").order_by("to_flag__key")

@@ -7,10 +7,12 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from flags.definitions.definition_plan import DefinitionPlan, FieldChange
 from flags.definitions.fields import FIELDS, HIDDEN_FROM_BOUND, as_json, values_of
 from flags.definitions.models import FLAG_KEY, FLAG_KEY_PATTERN, Flag
 from flags.definitions.open_schedules import open_schedules
 from flagsite.core import example_names as names
+from flagsite.core.api.agreed_serializers import AgreedInput
 from flagsite.core.api.input import QuerySerializer, Text, WriteInput
 
 INPUT_EXAMPLE = {"name": names.FLAG, **{spec.wire_name: spec.example for spec in FIELDS.values()}}
@@ -21,6 +23,20 @@ OUTPUT_EXAMPLE = INPUT_EXAMPLE | {
     "createdBy": names.KEY_ACTOR,
     "updatedAt": "2026-11-23T10:12:03.104822Z",
     "updatedBy": f"user:{names.PERSON}",
+}
+PLAN_EXAMPLE = {
+    "organizations": 42,
+    "changed": 30,
+    "unchanged": 12,
+    "isEstimate": False,
+    "changes": [{"field": "killed", "before": False, "after": True}],
+    "environments": [],
+    "usersAdded": 0,
+    "usersRemoved": 0,
+    "neededBy": [names.BASKET_FLAG],
+    "openSchedules": 1,
+    "scheduleIds": [names.PLANNED_ID],
+    "planHash": "11-3-0f343b0931126a20f133d67c2b018a3b",
 }
 PURGE_EXAMPLE = {"jobId": 5, "trackingUrl": "/job-status/5", "message": "The flag and its states are being deleted"}
 
@@ -54,7 +70,7 @@ class NewDefinition(DefinitionInput):
     )
 
 
-class NamedDefinition(DefinitionInput):
+class NamedDefinition(AgreedInput, DefinitionInput):
     """A definition whose name is in the path; the body may repeat it."""
 
     name = Text(
@@ -106,8 +122,26 @@ class DefinitionFilters(QuerySerializer):
     )
 
 
+class PlanOptions(QuerySerializer):
+    """The query of POST /v1/feature-flags/{name}/plan."""
+
+    replace = serializers.ChoiceField(
+        ["true", "false"], default="false", help_text="`true`: plan what PUT would do with the body, instead of PATCH."
+    )
+
+    def validate_replace(self, value: str) -> bool:
+        return value == "true"
+
+
 class EndOptions(QuerySerializer):
     """The query of DELETE /v1/feature-flags/{name}."""
+
+    atMost = serializers.IntegerField(
+        required=False, min_value=0, help_text="Refuse to archive if more organizations would get another answer."
+    )
+    planHash = serializers.CharField(
+        required=False, max_length=200, help_text="The hash of a plan to archive the flag, which is refused if stale."
+    )
 
     purge = serializers.ChoiceField(
         ["true", "false"], default="false", help_text="Delete the flag and its values on all organizations for ever."
@@ -115,6 +149,46 @@ class EndOptions(QuerySerializer):
 
     def validate_purge(self, value: str) -> bool:
         return value == "true"
+
+
+class FieldChangeSerializer(serializers.Serializer[FieldChange]):
+    """A field that would change."""
+
+    field = serializers.CharField(source="name")
+    before = serializers.JSONField(allow_null=True)
+    after = serializers.JSONField(allow_null=True)
+
+
+@extend_schema_serializer(component_name="DefinitionPlan", examples=[OpenApiExample("A kill", value=PLAN_EXAMPLE)])
+class DefinitionPlanSerializer(serializers.Serializer[DefinitionPlan]):
+    """What a change of a definition would do. Nothing was written."""
+
+    organizations = serializers.IntegerField(help_text="All organizations.")
+    changed = serializers.IntegerField(
+        help_text="Those that would get another answer, for all users or for some, where no environment override holds."
+    )
+    unchanged = serializers.IntegerField()
+    isEstimate = serializers.BooleanField(
+        source="is_estimate",
+        help_text="`changed` is an upper bound because of prerequisites, or what a rollout of organizations expects.",
+    )
+    changes = FieldChangeSerializer(source="fields", many=True, help_text="The fields that would change.")
+    environments = serializers.ListField(
+        child=serializers.CharField(), help_text="The environments whose override would change."
+    )
+    usersAdded = serializers.IntegerField(source="users_added", help_text="Targeting keys new in the whitelist.")
+    usersRemoved = serializers.IntegerField(source="users_removed")
+    neededBy = serializers.ListField(
+        source="needed_by", child=serializers.CharField(),
+        help_text="Flags that need this one, so that their answers may change too.",
+    )  # fmt: skip
+    openSchedules = serializers.IntegerField(
+        source="open_schedules", help_text="Scheduled changes of the flag that wait for their time or for a retry."
+    )
+    scheduleIds = serializers.ListField(
+        source="schedule_ids", child=serializers.IntegerField(), help_text="The next of them, 10 at most."
+    )
+    planHash = serializers.CharField(source="hash", help_text="Send it with the change, so that nothing else happens.")
 
 
 @extend_schema_serializer(examples=[OpenApiExample("A rollout", value=OUTPUT_EXAMPLE)])

@@ -7,6 +7,7 @@ prerequisites. The UPDATE statement increases the version, and fails if the vers
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -16,13 +17,16 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from flags.definitions import prerequisites
+from flags.definitions import definition_plan, prerequisites
 from flags.definitions import purge as purging
+from flags.definitions.definition_plan import DefinitionPlan
 from flags.definitions.fields import FIELDS, as_json, values_of
 from flags.definitions.models import Flag, check_flag_key
 from flags.definitions.refusals import existing_flag, live_flag, purging_flag
 from flags.errors import FlagChangedMeanwhile, FlagNeeded, InvalidDefinition
 from flags.events import FLAG_CHANGED
+from flags.history.models import FormerDefinition
+from flags.states.planning import ANYTHING, Agreed
 from jobs.engine.models import Job
 from jobs.notifications.events import notify
 from orgs.audit import audit_log
@@ -30,6 +34,19 @@ from orgs.audit import audit_log
 EVERYBODY = 100
 ANY = frozenset({"*"})
 """The value of `expected` that accepts every revision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undoes:
+    """The number of the change that a change undoes, and the number of fields that it leaves as they are."""
+
+    number: int
+    left_alone: int
+
+    @property
+    def details(self) -> dict[str, int]:
+        """The details of the audit entry."""
+        return {"undone": self.number, "leftAlone": self.left_alone}
 
 
 def flag_called(key: str) -> Flag:
@@ -51,7 +68,7 @@ def create(*, key: str, values: Mapping[str, Any], by: str, reason: str = "") ->
     flag = Flag(key=key, created_by=by[:200], updated_by=by[:200], **columns)
     _check(flag, columns)
     with transaction.atomic():
-        _lock()
+        lock_definitions()
         needed = prerequisites.check(key, values.get("prerequisites", ()))
         try:
             with transaction.atomic():
@@ -69,24 +86,37 @@ def create(*, key: str, values: Mapping[str, Any], by: str, reason: str = "") ->
     return flag
 
 
-def update(*, key: str, values: Mapping[str, Any], by: str, reason: str = "", expected: Collection[str] = ANY) -> Flag:
+def update(
+    *,
+    key: str,
+    values: Mapping[str, Any],
+    by: str,
+    reason: str = "",
+    expected: Collection[str] = ANY,
+    agreed: Agreed = ANYTHING,
+    undoes: Undoes | None = None,
+) -> Flag:
     """Change some fields of a definition. If all fields have these values already, nothing is written.
 
-    `expected` has revisions (`Flag.revision`), and the flag must have one of them. Raises InvalidFlagKey, FlagNotFound,
-    FlagChangedMeanwhile, FlagPurging, InvalidDefinition, UnknownPrerequisite, PrerequisiteCycle.
+    `expected` has revisions (`Flag.revision`), and the flag must have one of them. `agreed` is what the caller knows of
+    the effect. `undoes` says that the change undoes another one. Raises InvalidFlagKey, FlagNotFound,
+    FlagChangedMeanwhile, FlagPurging, InvalidDefinition, UnknownPrerequisite, PrerequisiteCycle, PlanStale,
+    BlastRadius.
     """
     with transaction.atomic():
         flag = _lock_flag(key, expected)
         before = values_of(flag)
-        normalized = {name: sorted(value) if name == "prerequisites" else value for name, value in values.items()}
-        changed = {name: value for name, value in normalized.items() if before[name] != value}
+        changed = _changed(before, values)
         if not changed:
             return flag
+        if agreed != ANYTHING:
+            agreed.check(definition_plan.of_change(flag, before, changed))
         _write(flag, changed, by)
         action = "flag.archive" if set(changed) == {"archived"} and changed["archived"] else "flag.update"
         audit_log.record(
-            action, f"flag:{key}", by=by, reason=reason, version=flag.version,
+            "flag.undo" if undoes else action, f"flag:{key}", by=by, reason=reason, version=flag.version,
             before=as_json({name: before[name] for name in changed}), after=as_json(changed),
+            changeNumber=number_of_change(flag), **(undoes.details if undoes else {}),
         )  # fmt: skip
         notify(
             FLAG_CHANGED, f"{by} has changed the definition of the flag {key}: {', '.join(sorted(changed))}.",
@@ -96,9 +126,26 @@ def update(*, key: str, values: Mapping[str, Any], by: str, reason: str = "", ex
     return flag
 
 
-def archive(*, key: str, by: str, reason: str = "", expected: Collection[str] = ANY) -> Flag:
-    """Archive a flag: it is off for everybody and not listed; its flag states stay. Raises the errors of `update`."""
-    return update(key=key, values={"archived": True}, by=by, reason=reason, expected=expected)
+def plan(*, key: str, values: Mapping[str, Any]) -> DefinitionPlan:
+    """Return what `update` would do with these values. Nothing is written.
+
+    Raises InvalidFlagKey, FlagNotFound, FlagPurging, InvalidDefinition, UnknownPrerequisite, PrerequisiteCycle.
+    """
+    flag = flag_called(key)
+    if flag.purging:
+        raise purging_flag(key)
+    before = values_of(flag)
+    changed = _changed(before, values)
+    _take_over(flag, changed)
+    return definition_plan.of_change(flag, before, changed)
+
+
+def archive(*, key: str, **change: Any) -> Flag:
+    """Archive a flag: it is off for everybody and not listed; its flag states stay.
+
+    The other arguments and the errors are those of `update`.
+    """
+    return update(key=key, values={"archived": True}, **change)
 
 
 def purge(*, key: str, by: str, reason: str = "", correlation_id: str = "", expected: Collection[str] = ANY) -> Job:
@@ -134,14 +181,21 @@ def purge(*, key: str, by: str, reason: str = "", correlation_id: str = "", expe
     return job
 
 
-def _lock() -> None:
+def number_of_change(flag: Flag) -> int:
+    """Return the number of the latest change of a definition, which history has drawn. There is at least one."""
+    former = FormerDefinition.objects.filter(flag_id=flag.pk).order_by("-valid_until", "-id")
+    return int(former.values_list("replaced_by", flat=True)[0])
+
+
+def lock_definitions() -> None:
+    """Keep everybody else from writing definitions until the transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('flags.definitions'))")
 
 
 def _lock_flag(key: str, expected: Collection[str], *, allow_purging: bool = False) -> Flag:
     """Take the definitions' lock, and return the flag if it has an expected revision."""
-    _lock()
+    lock_definitions()
     flag = flag_called(key)
     if "*" not in expected and flag.revision not in expected:
         raise FlagChangedMeanwhile
@@ -150,13 +204,24 @@ def _lock_flag(key: str, expected: Collection[str], *, allow_purging: bool = Fal
     return flag
 
 
-def _write(flag: Flag, changed: Mapping[str, Any], by: str) -> None:
+def _changed(before: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that differ from those of before. The order of prerequisites does not count."""
+    normalized = {name: sorted(value) if name == "prerequisites" else value for name, value in values.items()}
+    return {name: value for name, value in normalized.items() if before[name] != value}
+
+
+def _take_over(flag: Flag, changed: Mapping[str, Any]) -> list[Flag] | None:
+    """Give the flag in memory the new values, and check them. Returns its prerequisites if they change."""
     columns = _columns(changed)
     for name, value in columns.items():
         setattr(flag, name, value)
     _check(flag, columns)
-    needed = prerequisites.check(flag.key, changed["prerequisites"]) if "prerequisites" in changed else None
-    _update_if_unchanged(flag, by, **columns)
+    return prerequisites.check(flag.key, changed["prerequisites"]) if "prerequisites" in changed else None
+
+
+def _write(flag: Flag, changed: Mapping[str, Any], by: str) -> None:
+    needed = _take_over(flag, changed)
+    _update_if_unchanged(flag, by, **_columns(changed))
     if needed is not None:  # after the row: the trigger of the row keeps the former prerequisites for history
         flag.prerequisites.set(needed)
 

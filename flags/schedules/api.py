@@ -129,5 +129,5 @@ def _plan(caller: Caller, values: dict[str, Any]) -> list[FlagSchedule]:
         return [plan.plan_recurring(caller, request, wanted=values["wanted"], cron=values["cron"], time_zone=zone)]
     if "on_at" in values:
         on_at, off_at = parse_time(values["on_at"], zone), parse_time(values["off_at"], zone)
-        return list(plan.plan_pair(caller, request, on_at=on_at, off_at=off_at))
+        return list(plan.plan_pair(caller, request, on_at=on_at, off_at=off_at, how=values.get("wanted", {})))
     return [plan.plan_once(caller, request, wanted=values["wanted"], at=parse_time(values["at"], zone))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -11,7 +12,7 @@ from flags.definitions.models import Flag
 from flags.errors import FlagNotFound
 from flags.schedules import authors, schedulable
 from flags.schedules.models import FlagSchedule
-from flags.states.set_flag import set_flag
+from flags.states.set_flag import AcceptedChange, reset_flag, set_flag
 from flagsite.core import actor
 from orgs.tree import locks
 
@@ -22,7 +23,8 @@ CHANNEL = "schedule"
 class AppliedChange:
     """The result of applying a schedule.
 
-    `change_number` is None for a change of a definition, and `job_id` if no job was necessary. `author_gone` says what
+    `change_number` is None for a change of a definition, and if there was nothing to reset. `job_id` is None if no job
+    was necessary. `author_gone` says what
     happened to the account of an author who has left; it is empty for all other authors.
     """
 
@@ -36,7 +38,7 @@ def apply(schedule: FlagSchedule) -> AppliedChange:
 
     The author needs the rights now, as when scheduling the change (`authors.check_may_apply`). If a person has left,
     the audit log says so. Raises ScheduleNoLongerAllowed, FlagNotFound, OrganizationNotFound, InvalidSchedule, and the
-    errors of `set_flag` and `service.update`.
+    errors of `set_flag`, `reset_flag` and `service.update`.
     """
     if schedule.organization_id is not None:
         locks.lock_trees_for_reading(schedule.organization_id)  # it stays in the author's scope until the commit
@@ -54,13 +56,21 @@ def apply(schedule: FlagSchedule) -> AppliedChange:
             values = schedulable.values_of(schedule.wanted)
             service.update(key=schedule.flag_key, values=values, by=schedule.created_by, reason=reason)
             return AppliedChange(author_gone=author_gone)
-        accepted = set_flag(
-            organization_id=schedule.organization_id,
-            flag_key=schedule.flag_key,
-            enabled=schedule.wanted["enabled"],
-            requested_by=schedule.created_by,
-            correlation_id=schedule.correlation_id,
-            reason=reason,
-            may_define=False,
-        )
+        accepted = _set_or_reset(schedule, schedule.organization_id, reason)
+    if accepted is None:  # there was nothing to reset
+        return AppliedChange(author_gone=author_gone)
     return AppliedChange(accepted.change.number, accepted.job.pk if accepted.job else None, author_gone)
+
+
+def _set_or_reset(schedule: FlagSchedule, organization_id: int, reason: str) -> AcceptedChange | None:
+    wanted = schedulable.check_setting(schedule.wanted)
+    change: dict[str, Any] = {
+        "organization_id": organization_id, "flag_key": schedule.flag_key, "requested_by": schedule.created_by,
+        "correlation_id": schedule.correlation_id, "reason": reason,
+    }  # fmt: skip
+    if "enabled" not in wanted:
+        return reset_flag(subtree=wanted.get("subtree", False), **change)
+    return set_flag(
+        enabled=wanted["enabled"], below=schedulable.below_of(wanted),
+        only_here=wanted.get("reach") == schedulable.HERE, may_define=False, **change,
+    )  # fmt: skip

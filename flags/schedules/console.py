@@ -10,6 +10,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from flags.schedules.models import FlagSchedule
+from flags.schedules.schedulable import setting_in_words
 from flags.schedules.serializers import ScheduleSerializer
 from flagsite.core.console import terminal
 from flagsite.core.console.command import Answer, result_of_each
@@ -25,9 +26,9 @@ def documents_of(schedules: Sequence[FlagSchedule]) -> list[dict[str, Any]]:
 
 
 def what(schedule: FlagSchedule) -> str:
-    """Return a short text on the change: on, off, or the definition fields with their values."""
+    """Return a short text on the change: the setting in words, or the definition fields with their values."""
     if schedule.organization_id is not None:
-        return "on" if schedule.wanted["enabled"] else "off"
+        return setting_in_words(schedule.wanted)
     return ", ".join(f"{name} {_value(value)}" for name, value in schedule.wanted.items())
 
 

@@ -10,15 +10,27 @@ from django.core.exceptions import ValidationError
 
 from flags.definitions.models import FLAG_KEY
 from flags.schedules import plan as planning
+from flags.schedules import schedulable
 from flags.schedules.models import FlagSchedule
 from flags.schedules.plan import ScheduleRequest
 from flags.schedules.recurrence import MAX_EXPRESSION_LENGTH
 from flags.schedules.time_parsing import parse_time
+from flags.states.setting_rules import Below
 from flagsite.core.actor import current
 from flagsite.core.admin.date_time_text import DateTimeText
 from flagsite.core.admin.reason_form import reason_field
 from orgs.access.caller import Caller
 from orgs.access.organization_picker import OrganizationField
+
+VALUES: dict[str, bool | None] = {"true": True, "false": False, "reset": None}
+"""What the field Value of the form means. A reset has no value."""
+HERE_ONLY = "here"
+BELOW_CHOICES = [
+    (Below.OVERWRITE.value, "end"),
+    (Below.KEEP.value, "stay"),
+    (Below.LOCK.value, "do not count: lock the flag here"),
+    (HERE_ONLY, "are not concerned: the value counts here only"),
+]
 
 
 class ScheduleForm(forms.Form):
@@ -31,8 +43,13 @@ class ScheduleForm(forms.Form):
         "definition changes.",
     )
     enabled = forms.TypedChoiceField(
-        label="Value", choices=[("true", "on"), ("false", "off")], coerce=lambda text: text == "true"
-    )
+        label="Value", choices=[("true", "on"), ("false", "off"), ("reset", "as inherited")], coerce=VALUES.get,
+        empty_value=None,
+    )  # fmt: skip
+    below = forms.ChoiceField(
+        label="Settings below", choices=BELOW_CHOICES, initial=Below.OVERWRITE, required=False,
+        help_text="For an organization only. Below a lock nobody can set or reset the flag until the lock is gone.",
+    )  # fmt: skip
     rollout = forms.DecimalField(
         label="Rollout percentage", required=False, min_value=0, max_value=100, decimal_places=3,
         help_text="For the definition only. Empty: the percentage does not change.",
@@ -58,6 +75,10 @@ class ScheduleForm(forms.Form):
             raise ValidationError("A rollout percentage belongs to the definition, not to an organization.")
         if values.get("back_at") and (not values.get("at") or not values.get("enabled")):
             raise ValidationError("The time of switching off needs a time of switching on and the value on.")
+        if "enabled" in values and values["enabled"] is None and not values.get("organization"):
+            self.add_error("enabled", "Only the value of an organization is inherited.")
+        if "enabled" in values and values["enabled"] is None and values.get("below") in {Below.LOCK.value, HERE_ONLY}:
+            self.add_error("below", "A reset has no value. The settings below end, or they stay.")
         if values.get("back_at") and values.get("rollout") is not None:
             raise ValidationError(
                 "A pair of times can only turn the flag on and off. Schedule the percentage separately."
@@ -76,7 +97,10 @@ class ScheduleForm(forms.Form):
         request = ScheduleRequest(
             values["flag"], organization_id, values["reason"], correlation_id=current().correlation_id
         )
-        wanted: dict[str, Any] = {"enabled": values["enabled"]}
+        how = self._how() if organization_id is not None else {}
+        wanted: dict[str, Any] = {"enabled": values["enabled"], **how}
+        if values["enabled"] is None:
+            wanted = {"reset": True, "subtree": values["below"] != Below.KEEP}
         if values["rollout"] is not None:
             wanted["rolloutPercentage"] = float(values["rollout"])
         if values["cron"]:
@@ -84,6 +108,13 @@ class ScheduleForm(forms.Form):
             return [recurring]
         at: datetime = parse_time(values["at"], zone)
         if values["back_at"]:
-            pair = planning.plan_pair(caller, request, on_at=at, off_at=parse_time(values["back_at"], zone))
-            return list(pair)
+            back_at = parse_time(values["back_at"], zone)
+            return list(planning.plan_pair(caller, request, on_at=at, off_at=back_at, how=how))
         return [planning.plan_once(caller, request, wanted=wanted, at=at)]
+
+    def _how(self) -> dict[str, str]:
+        """Return what the change says of the settings below. The default is not written into the change."""
+        chosen = self.cleaned_data["below"] or Below.OVERWRITE.value
+        if chosen == HERE_ONLY:
+            return {"below": Below.KEEP.value, "reach": schedulable.HERE}
+        return {} if chosen == Below.OVERWRITE else {"below": chosen}

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from django.db import transaction
@@ -60,16 +61,27 @@ def plan_once(caller: Caller, request: ScheduleRequest, *, wanted: Mapping[str, 
 
 
 def plan_pair(
-    caller: Caller, request: ScheduleRequest, *, on_at: datetime, off_at: datetime
+    caller: Caller,
+    request: ScheduleRequest,
+    *,
+    on_at: datetime,
+    off_at: datetime,
+    how: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[FlagSchedule, FlagSchedule]:
-    """Schedule on and off at two times in UTC, in any order. Returns the two schedules, which refer to each other."""
+    """Schedule on and off at two times in UTC, in any order. Returns the two schedules, which refer to each other.
+
+    `how` has the fields `below` and `reach` of both settings on an organization.
+    """
     if on_at == off_at:
         raise InvalidSchedule("The times of on and off are equal.")
     with _locked_for_planning(caller, request) as target:
-        on = _create(caller, request, target, wanted={"enabled": True}, scheduled_at=check_in_future(on_at))
+        if set(how) - set(schedulable.HOW):
+            raise InvalidSchedule("Both values of a pair are given. Its apply has only below and reach.")
+        on = _create(caller, request, target, wanted={"enabled": True, **how}, scheduled_at=check_in_future(on_at))
         off = _create(
-            caller, request, target, wanted={"enabled": False}, scheduled_at=check_in_future(off_at), paired_with=on
-        )
+            caller, request, target, wanted={"enabled": False, **how}, scheduled_at=check_in_future(off_at),
+            paired_with=on,
+        )  # fmt: skip
         on.paired_with = off
         on.save(update_fields=["paired_with"])
         for half in (on, off):
@@ -125,9 +137,8 @@ def _create(
     max_retries = default_max_retries() if request.max_retries is None else request.max_retries
     if not 0 <= max_retries <= MAX_RETRIES_LIMIT:
         raise InvalidSchedule(f"maxRetries must be from 0 to {MAX_RETRIES_LIMIT}.")
-    fields = schedulable.check(wanted)
-    if target.organization_id is not None and list(fields) != ["enabled"]:
-        raise InvalidSchedule('An organization\'s value is on or off: {"enabled": true} or {"enabled": false}.')
+    check = schedulable.check if target.organization_id is None else schedulable.check_setting
+    fields = check(wanted)
     return FlagSchedule.objects.create(
         flag=target.flag, flag_key=target.flag.key, organization_id=target.organization_id, wanted=fields,
         scheduled_at=scheduled_at, max_retries=max_retries, created_by=caller.name,

@@ -8,6 +8,7 @@ from django.db.models import Value
 from django.db.models.functions import Now
 
 from flags.errors import (
+    FlagLocked,
     FlagNotFound,
     FlagPurging,
     InvalidDefinition,
@@ -33,7 +34,7 @@ PERMANENT_ERRORS = (
     FlagNotFound, FlagPurging, InvalidDefinition, InvalidFlagKey, InvalidSchedule, OrganizationNotFound,
     ScheduleNoLongerAllowed,
 )  # fmt: skip
-"""Errors after which a retry would fail again."""
+"""Errors after which a retry would fail again, and the next occurrence too."""
 MAX_ERROR_LENGTH = 2_000
 
 
@@ -55,11 +56,13 @@ def record_failure(schedule: FlagSchedule, error: Exception) -> bool:
     """Record that an attempt failed. The failed change was rolled back before.
 
     Returns whether the schedule will be tried again. After one of PERMANENT_ERRORS there is no retry, because a deleted
-    flag does not come back. After all other errors, transient or unexpected, there are `max_retries` retries.
+    flag does not come back, and below a lock neither. After all other errors, transient or unexpected, there are
+    `max_retries` retries.
     """
     retries = schedule.retry_count + (schedule.status == Status.FAILED)
     is_permanent = isinstance(error, PERMANENT_ERRORS)
-    will_retry = not is_permanent and retries < schedule.max_retries
+    is_refused = is_permanent or isinstance(error, FlagLocked)  # a lock may be gone when the next occurrence comes
+    will_retry = not is_refused and retries < schedule.max_retries
     message = _error_message(error)
     _update(
         schedule, status=Status.FAILED, retry_count=retries, last_error=message,
@@ -76,7 +79,7 @@ def record_failure(schedule: FlagSchedule, error: Exception) -> bool:
         )  # fmt: skip
     log.warning(
         "schedule_failed", **_log_fields(schedule), error=message, retryCount=retries, triedAgain=will_retry,
-        transient=transient_errors.is_transient(error), exc_info=None if is_permanent else error,
+        transient=transient_errors.is_transient(error), exc_info=None if is_refused else error,
     )  # fmt: skip
     if not is_permanent:
         _plan_next(schedule)

@@ -1,7 +1,8 @@
-"""The definition fields that a schedule may change, and their conversion from JSON."""
+"""What a scheduled change may change: fields of a definition, or the setting of an organization, as JSON has them."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,9 +10,22 @@ from django.core.exceptions import ValidationError
 
 from flags.definitions.fields import FIELDS
 from flags.errors import InvalidSchedule
+from flags.states.setting_rules import Below
 
 SCHEDULABLE = {spec.wire_name: spec for spec in FIELDS.values() if spec.is_schedulable}
 """The specs of these fields by their names in JSON."""
+HERE, BELOW = "here", "below"
+CHOICES: Mapping[str, tuple[object, ...]] = {
+    "enabled": (True, False), "below": tuple(each.value for each in Below), "reach": (BELOW, HERE), "reset": (True,),
+    "subtree": (True, False),
+}  # fmt: skip
+"""The fields of a scheduled change of an organization's setting, with their values."""
+HOW = ("below", "reach")
+"""Those that say how the value is set."""
+ON_OR_OFF = (
+    'An organization\'s value is on or off: {"enabled": true} or {"enabled": false}, if you like with below and reach. '
+    'Or the flag is reset: {"reset": true}, if you like with subtree.'
+)
 
 
 def check(wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,3 +47,41 @@ def values_of(wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Convert these fields to the values of `flags.definitions.service.update`. Raises InvalidSchedule."""
     checked = check(wanted)
     return {SCHEDULABLE[name].name: SCHEDULABLE[name].value_from_json(value) for name, value in checked.items()}
+
+
+def check_setting(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Check the setting that a schedule will make on an organization, and return it. Raises InvalidSchedule."""
+    of_definitions = {name: value for name, value in wanted.items() if name in SCHEDULABLE or name not in CHOICES}
+    if of_definitions or not wanted:
+        check(of_definitions)
+    for name, value in wanted.items():
+        if name not in CHOICES:
+            raise InvalidSchedule(ON_OR_OFF)
+        if not any(value is choice or (isinstance(value, str) and value == choice) for choice in CHOICES[name]):
+            choices = ", ".join(json.dumps(choice) for choice in CHOICES[name])
+            raise InvalidSchedule(f"{name}: This is not one of {choices}.")
+    allowed = {"enabled", *HOW} if "enabled" in wanted else {"reset", "subtree"}
+    if not ({"enabled", "reset"} & set(wanted)) or set(wanted) - allowed:
+        raise InvalidSchedule(ON_OR_OFF)
+    if wanted.get("reach") == HERE:
+        wanted = {"below": Below.KEEP.value, **wanted}
+        if wanted["below"] != Below.KEEP:
+            raise InvalidSchedule("reach: A value that counts here only goes with `below: keep`.")
+    return dict(wanted)
+
+
+def below_of(wanted: Mapping[str, Any]) -> Below:
+    """Return what a scheduled setting does with the settings below. Without a word about them, it ends them."""
+    return Below(wanted.get("below", Below.OVERWRITE))
+
+
+def setting_in_words(wanted: Mapping[str, Any]) -> str:
+    """Return a short text on the setting that a schedule makes: on, off, or as inherited, and how."""
+    if "enabled" not in wanted:
+        return "as inherited, here and below" if wanted.get("subtree") else "as inherited"
+    value = "on" if wanted["enabled"] else "off"
+    if below_of(wanted) is Below.LOCK:
+        return f"locked {value}"
+    if wanted.get("reach") == HERE:
+        return f"{value}, here only"
+    return f"{value}, settings below stay" if below_of(wanted) is Below.KEEP else value

@@ -11,10 +11,13 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
 from flags.definitions.fields import FIELDS
+from flags.definitions.json_fields import TrueOrFalse
 from flags.definitions.models import FLAG_KEY
 from flags.schedules.backoff import MAX_RETRIES_LIMIT
 from flags.schedules.models import FlagSchedule
 from flags.schedules.recurrence import MAX_EXPRESSION_LENGTH
+from flags.schedules.schedulable import BELOW, HERE
+from flags.states.setting_rules import Below
 from flagsite.core import example_names as names
 from flagsite.core.api.combinations import exactly_one_form
 from flagsite.core.api.input import IdInQuery, InputSerializer, QuerySerializer, Text, WriteInput
@@ -40,6 +43,7 @@ PAIR = {
     "onAt": "2030-11-29T00:00:00-05:00",
     "offAt": "2030-12-03T00:00:00-05:00",
 }
+LOCKED_PAIR = PAIR | {"apply": {"below": "lock"}}
 RECURRING = {
     "featureFlagName": names.HAPPY_HOUR_FLAG,
     "organizationId": names.OSLO,
@@ -84,6 +88,7 @@ APPLIED = PENDING | {
 FORMS = (
     ("scheduledAt, apply", {"scheduledAt", "apply"}),
     ("onAt, offAt", {"onAt", "offAt"}),
+    ("onAt, offAt, apply", {"onAt", "offAt", "apply"}),
     ("cron, timeZone, apply", {"cron", "timeZone", "apply"}),
 )
 """The allowed combinations of fields, beside the flag and optional fields. timeZone may be in each of them."""
@@ -118,17 +123,32 @@ class TimeWithOffset(DateTimeText):
 
 
 class ScheduledValue(InputSerializer):
-    """The definition fields that a scheduled change sets."""
+    """What a scheduled change sets: definition fields, or the setting of an organization."""
 
     combinations: ClassVar = {"minProperties": 1}
 
+    below = serializers.ChoiceField(
+        [each.value for each in Below],
+        required=False,
+        help_text="For an organization: what happens to the settings below, as for PUT of a setting. Default: "
+        "`overwrite`.",
+    )
+    reach = serializers.ChoiceField(
+        [BELOW, HERE], required=False, help_text="For an organization. `here`: the value counts for it only."
+    )
+    reset = serializers.ChoiceField(
+        [True], required=False, help_text="For an organization, instead of `enabled`: it gets the inherited value."
+    )
+    subtree = TrueOrFalse(required=False, help_text="With `reset`: the settings below end too.")
+
     def get_fields(self) -> dict[str, Any]:
-        return {spec.wire_name: spec.input_field() for spec in FIELDS.values() if spec.is_schedulable}
+        of_definitions = {spec.wire_name: spec.input_field() for spec in FIELDS.values() if spec.is_schedulable}
+        return {**of_definitions, **super().get_fields()}
 
 
 @extend_schema_field(ScheduledValue)
 class WantedFields(serializers.Field[Any, Any, Any, Any]):
-    """A JSON object with the definition fields that a schedule sets."""
+    """A JSON object with the definition fields, or the setting, that a schedule makes."""
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         if not isinstance(data, dict):
@@ -144,6 +164,7 @@ class WantedFields(serializers.Field[Any, Any, Any, Any]):
         OpenApiExample("Once, for an organization and all below it", value=ONCE, request_only=True),
         OpenApiExample("Once, for the flag's definition", value=ROLLOUT, request_only=True),
         OpenApiExample("On, and off again", value=PAIR, request_only=True),
+        OpenApiExample("Locked on, and locked off", value=LOCKED_PAIR, request_only=True),
         OpenApiExample("Again and again", value=RECURRING, request_only=True),
     ]
 )
@@ -163,7 +184,8 @@ class NewSchedule(WriteInput):
     apply = WantedFields(
         source="wanted", required=False,
         help_text='The new value: {"enabled": true} or false. For a definition any of enabled, killed, archived, '
-        "rolloutPercentage, environments, userWhitelist. Not with onAt and offAt.",
+        "rolloutPercentage, environments, userWhitelist. For an organization, `below` and `reach` say how, and "
+        '{"reset": true} resets the flag to the inherited value. With onAt and offAt only `below` and `reach`.',
     )  # fmt: skip
     scheduledAt = DateTimeText(source="at", required=False, help_text="The time, with an offset or in the timeZone.")
     onAt = DateTimeText(source="on_at", required=False, help_text="The time at which the flag is turned on.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -11,8 +11,10 @@ from django.db import connection
 
 from flags.states.setting_rules import DecidedValue, Piece, PlacedSetting, decide, pieces_of
 from orgs.tree.paths import PATH, path_parameters
-from orgs.tree.subtrees import Subtree, is_in_subtree, stretch_of, subtree_size
+from orgs.tree.subtrees import Subtree, is_in_subtree, stretch_of, subtree_size, tree_number
 
+BEYOND_A_TREE = 2**64
+"""A number that no place in a tree has."""
 COLUMNS = """setting.flag_id, setting.organization_id, setting.kind, setting.enabled,
            COALESCE(setting.kept_from_id, setting.organization_id) AS source_id, setting.number, setting.only_here,
            setting.exempt_from_id"""
@@ -57,7 +59,16 @@ SELECT {COLUMNS}, 1, setting.starts_at, setting.ends_at, setting.size
  ORDER BY 1, 9, 10
 """  # noqa: S608 - no input in it
 
-
+EVERYWHERE = f"""
+SELECT {COLUMNS}, organization.starts_at, organization.ends_at, organization.size, organization.tree
+  FROM (SELECT id, {tree_number("organization")} AS tree, {PLACE} FROM orgs_organization organization) organization
+  JOIN flags_flagsetting setting ON setting.organization_id = organization.id  -- index setting_of_flag
+ WHERE setting.flag_id = %(flag)s AND (setting.kind <> 'none' OR setting.exempt_from_id IS NOT NULL)
+ ORDER BY organization.tree, organization.starts_at
+"""  # noqa: S608 - no input in it
+COUNT = f"""
+SELECT COALESCE(sum({subtree_size("organization")}), 0) FROM orgs_organization organization WHERE parent_id IS NULL
+"""  # noqa: S608 - no input in it
 FLAGS_DECIDED = """
 SELECT DISTINCT setting.flag_id
   FROM unnest(%(ids)s::bigint[]) AS place(id), LATERAL (
@@ -100,6 +111,24 @@ def settings_of_subtree(subtree: Subtree, flag_ids: Sequence[int]) -> dict[int, 
             for row in cursor.fetchall():
                 settings[row[2]].path.append(PlacedSetting(*row[2:]))
     return settings
+
+
+def settings_everywhere(flag_id: int) -> list[PlacedSetting]:
+    """Return the settings of a flag in all trees, in the order of the trees, as if these followed on each other."""
+    with connection.cursor() as cursor:
+        cursor.execute(EVERYWHERE, {"flag": flag_id})
+        rows = cursor.fetchall()
+    return [
+        replace(PlacedSetting(*row[:-1]), start=row[8] + row[-1] * BEYOND_A_TREE, end=row[9] + row[-1] * BEYOND_A_TREE)
+        for row in rows
+    ]
+
+
+def count_organizations() -> int:
+    """Return the number of all organizations, from the sizes of the trees."""
+    with connection.cursor() as cursor:
+        cursor.execute(COUNT)
+        return int(cursor.fetchone()[0])
 
 
 def settings_on_path(organization_id: int, flag_id: int) -> list[PlacedSetting]:

@@ -131,7 +131,7 @@ def of_exemption(subtree: Subtree, flag: Flag, *, is_exempt: bool) -> Plan:
     above, former = split(settings.path, subtree)
     own = former or PlacedSetting(id_of(flag), subtree.organization_id, NONE, None, subtree.organization_id, 0)
     path = [*above, replace(own, exempt_from_id=lock.organization_id if is_exempt and lock else None)]
-    return _of_both(subtree, flag, settings, SettingsOfSubtree(path, settings.below), f"exempt {is_exempt}", ended=0)
+    return of_settings(subtree, flag, settings, SettingsOfSubtree(path, settings.below), f"exempt {is_exempt}", ended=0)
 
 
 def _plan(subtree: Subtree, flag: Flag, own: PlacedSetting, request: str, *, ends_below: bool) -> Plan:
@@ -141,7 +141,7 @@ def _plan(subtree: Subtree, flag: Flag, own: PlacedSetting, request: str, *, end
     path = [*above, replace(own, exempt_from_id=former.exempt_from_id if former else None)]
     below = [without(each) for each in settings.below] if ends_below else settings.below
     ended = sum(each.kind != NONE for each in settings.below) if ends_below else 0
-    return _of_both(subtree, flag, settings, SettingsOfSubtree(path, below), request, ended=ended)
+    return of_settings(subtree, flag, settings, SettingsOfSubtree(path, below), request, ended=ended)
 
 
 def split(path: list[PlacedSetting], subtree: Subtree) -> tuple[list[PlacedSetting], PlacedSetting | None]:
@@ -151,9 +151,10 @@ def split(path: list[PlacedSetting], subtree: Subtree) -> tuple[list[PlacedSetti
     return path, None
 
 
-def _of_both(
+def of_settings(
     subtree: Subtree, flag: Flag, settings: SettingsOfSubtree, after: SettingsOfSubtree, request: str, *, ended: int
 ) -> Plan:
+    """Return the plan of a change that leaves the settings `after`, which are of the same organizations."""
     parts = parts_between(subtree, flag, settings, after)
     effect = effect_of(parts, default=flag.enabled, ended=ended)
     samples = samples_of(parts, flag)

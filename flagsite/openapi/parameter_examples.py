@@ -34,6 +34,7 @@ BY_OPERATION: dict[str, dict[str, Any]] = {
     "putExemption": {"organization": names.DANISH_REGION, "featureFlagName": names.BASKET_FLAG},
     "endExemption": {"organization": names.DANISH_REGION, "featureFlagName": names.BASKET_FLAG},
     "undoChange": {"number": names.SALE_CHANGE},
+    "planUndo": {"number": names.SALE_CHANGE},
     "listBatches": {"key": "upkeep"},
     "listOrganizations": {"name": "oslo", "key": names.OSLO},
     "listDescendants": {"organization": names.NORWAY},

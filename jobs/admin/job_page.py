@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -63,7 +63,16 @@ def live(job: Job, caller: Caller, *, may_operate: bool) -> dict[str, Any]:
         "artifacts": _artifacts(chain[0], caller),
         "shows_traceback": caller.may(Role.ADMIN),
         "may_operate": may_operate,
+        "undo_address": _undo_address(job, caller),
     }
+
+
+undo_finders: list[Callable[[Job, Caller], str | None]] = []
+"""Functions of other apps that return the address of the page that undoes the change of a job, or None."""
+
+
+def _undo_address(job: Job, caller: Caller) -> str | None:
+    return next((address for find in undo_finders if (address := find(job, caller))), None)
 
 
 def context(job: Job, caller: Caller, query: Mapping[str, str], *, may_operate: bool) -> dict[str, Any]:

@@ -148,10 +148,13 @@ def _quoted(value: Any) -> str:
 
 
 def _undone(entry: AuditEntry) -> str:
-    """An undo of a change of a flag."""
-    left = entry.details.get("leftAlone")
-    rest = f", and left {counted(left, 'setting')} alone that changed since" if isinstance(left, int) and left else ""
-    return f"undid change {_quoted(entry.details.get('undone'))} of {{subject}} for {{organization}}{rest}"
+    """An undo of a change of a flag on an organization, or of its definition."""
+    left, change = entry.details.get("leftAlone"), _quoted(entry.details.get("undone"))
+    noun = "field" if entry.organization_id is None else "setting"
+    rest = f", and left {counted(left, noun)} alone that changed since" if isinstance(left, int) and left else ""
+    if entry.organization_id is None:
+        return f"undid change {change} of {{subject}}: {_changed_names(entry)}{rest}"
+    return f"undid change {change} of {{subject}} for {{organization}}{rest}"
 
 
 def _set(entry: AuditEntry) -> str:
@@ -226,9 +229,19 @@ def _wanted(entry: AuditEntry) -> str:
     """What a scheduled change is to do: "new-checkout on for Oslo", or "the owner of new-checkout"."""
     wanted = entry.details.get("wanted")
     if entry.organization_id is not None or (isinstance(wanted, dict) and set(wanted) == {"enabled"}):
-        on = isinstance(wanted, dict) and wanted.get("enabled")
-        return f"{{flag}} {'on' if on else 'off'} for {{organization}}"
+        return f"{{flag}} {_wanted_setting(wanted if isinstance(wanted, dict) else {})}"
     return f"{_values(wanted)} of {{flag}}"
+
+
+def _wanted_setting(wanted: Mapping[str, Any]) -> str:
+    if "reset" in wanted:
+        return "as inherited for {organization}" + (" and everything below" if wanted.get("subtree") else "")
+    value = "on" if wanted.get("enabled") else "off"
+    if wanted.get("below") == "lock":
+        return f"locked {value} for {{organization}}"
+    if wanted.get("reach") == "here":
+        return f"{value} for {{organization}} only"
+    return f"{value} for {{organization}}"
 
 
 def _planned(entry: AuditEntry) -> str:

@@ -12,6 +12,8 @@ from flags.schedules.backoff import MAX_RETRIES_LIMIT
 from flags.schedules.console import documents_of
 from flags.schedules.models import FlagSchedule
 from flags.schedules.plan import ScheduleRequest
+from flags.schedules.schedulable import HERE, setting_in_words
+from flags.states.setting_rules import Below
 from flagsite.core import actor
 from flagsite.core.console import terminal
 from flagsite.core.console.arguments import add_reason, count, when
@@ -30,7 +32,13 @@ class Command(OperatorCommand):
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("organization", metavar="ORG", help="key or id; id:… or key:… if it is a number")
         parser.add_argument("flag", metavar="FLAG")
-        parser.add_argument("value", choices=["on", "off"], metavar="on|off")
+        parser.add_argument("value", choices=["on", "off", "reset"], metavar="on|off|reset")
+        parser.add_argument(
+            "--below",
+            choices=[each.value for each in Below],
+            help="what happens to the settings below: they stay, end (the default), or do not count below a lock",
+        )
+        parser.add_argument("--here", action="store_true", help="the value counts for this organization only")
         times = parser.add_mutually_exclusive_group(required=True)
         times.add_argument("--at", type=when, metavar="TIME", help="30m, 2h, 7d from now, or an ISO time")
         times.add_argument("--cron", metavar="CRON", help="minute, hour, day of month, month, day of week")
@@ -44,14 +52,14 @@ class Command(OperatorCommand):
 
     def answer(
         self, *, organization: str, flag: str, value: str, at: datetime | None, cron: str | None, time_zone: str | None,
-        max_retries: int | None, reason: str, **options: Any,
+        max_retries: int | None, reason: str, below: str | None, here: bool, **options: Any,
     ) -> Answer:  # fmt: skip
         if time_zone is not None and cron is None:
             raise WrongUsage("--time-zone is the zone of --cron. Write the zone into --at: 2030-01-31T09:00:00+01:00.")
         where = find_organization(organization)
         caller = Caller(me(), Role.ADMIN)
         request = ScheduleRequest(flag, where.pk, reason, max_retries, actor.current().correlation_id)
-        wanted = {"enabled": value == "on"}
+        wanted = _wanted(value, below, here=here)
         if at is not None:
             schedule: FlagSchedule = plan.plan_once(caller, request, wanted=wanted, at=at)
         else:
@@ -60,7 +68,21 @@ class Command(OperatorCommand):
             )
         first = ", then again and again" if schedule.cron else ""
         words = (
-            f"{flag} will be {value} for {where.key} (id {where.pk}) and everything below at "
+            f"{flag} will be {setting_in_words(wanted)} for {where.key} (id {where.pk}){_and_below(wanted)} at "
             f"{terminal.format_time(schedule.scheduled_at)} UTC{first}: schedule {schedule.pk}."
         )
         return Answer(documents_of([schedule])[0], [words])
+
+
+def _wanted(value: str, below: str | None, *, here: bool) -> dict[str, Any]:
+    if value == "reset":
+        if here or below == Below.LOCK:
+            raise WrongUsage("A reset has no value, so it cannot be a lock or count here only.")
+        return {"reset": True, "subtree": below == Below.OVERWRITE}
+    if here:
+        return {"enabled": value == "on", "below": below or Below.KEEP.value, "reach": HERE}
+    return {"enabled": value == "on", **({"below": below} if below else {})}
+
+
+def _and_below(wanted: dict[str, Any]) -> str:
+    return " and everything below" if "enabled" in wanted and "reach" not in wanted else ""

@@ -1,51 +1,53 @@
-"""Undo a change of a flag."""
+"""Undo a change of a flag, of a definition, or of the tree."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.core.management.base import CommandParser
+from rich.console import RenderableType
 
-from flags.states.set_flag import find_and_hold
-from flags.states.undo import find_undoable, undo_on
+from flags.undoing.serializers import UndoneSerializer, UndoPlanSerializer
+from flags.undoing.undo import find
+from flags.undoing.undo_words import effect_in_words, restored_in_words, result_in_words
+from flags.undoing.undone import UndoPlan
 from flagsite.core import actor
 from flagsite.core.console.arguments import add_reason
 from flagsite.core.console.command import Answer, OperatorCommand, me
-from flagsite.core.words import counted
+from orgs.access.caller import Caller
+from orgs.access.models import Role
 
 
 class Command(OperatorCommand):
     help = (
-        "Undo a change of a flag: the settings that it has replaced or ended are as they were. Settings that were "
-        "changed since stay as they are."
+        "Undo a set, a lock or a reset of a flag, a change of a definition, or a move: what the change has replaced is "
+        "as it was. What was changed since stays as it is."
     )
 
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("number", type=int, metavar="NUMBER", help="the change number, as the audit log shows it")
+        parser.add_argument("--plan", action="store_true", help="only say what the undo would do")
         add_reason(parser)
 
-    def answer(self, *, number: int, reason: str, **options: Any) -> Answer:
-        change = find_undoable(number)
-        with find_and_hold(change.organization_id) as held:
-            undone = undo_on(
-                held, change, requested_by=me(), correlation_id=actor.current().correlation_id, reason=reason
-            )
-        accepted = undone.accepted
-        document = {
-            "organizationId": held.pk,
-            "organizationKey": held.key,
-            "featureFlagName": accepted.flag.key,
-            "changeNumber": accepted.change.number,
-            "restored": undone.restored,
-            "leftAlone": undone.left_alone,
-            "leftAloneCount": undone.left_alone_count,
-            "jobId": accepted.job.pk if accepted.job else None,
-        }
-        place = f"{held.key} (id {held.pk})"
-        restored = counted(undone.restored, "setting")
-        words = [f"Change {number} of {accepted.flag.key} on {place} is undone: {restored} restored."]
-        if undone.left_alone_count:
-            words.append(f"{counted(undone.left_alone_count, 'setting')} changed since stay as they are.")
-        if accepted.job is not None:
-            words.append(f"Job {accepted.job.pk} writes the organizations below: bin/manage job {accepted.job.pk}")
-        return Answer(document, [*words])
+    def answer(self, *, number: int, plan: bool, reason: str, **options: Any) -> Answer:
+        change = find(Caller(me(), Role.ADMIN), number)
+        if plan:
+            planned = change.plan()
+            return Answer(dict(UndoPlanSerializer(planned).data), _plan_in_words(planned))
+        undone = change.undo(correlation_id=actor.current().correlation_id, reason=reason)
+        words = result_in_words(undone)
+        if undone.job is not None:
+            words.append(f"Follow it: bin/manage job {undone.job.pk}")
+        return Answer(dict(UndoneSerializer(undone).data), [*words])
+
+
+def _plan_in_words(plan: UndoPlan) -> list[RenderableType]:
+    lines: list[RenderableType] = []
+    for each in plan.restores:
+        before, after = restored_in_words(plan, each)
+        lines.append(f"{each.field or f'organization {each.organization_id}'}: {before} → {after}")
+    if plan.restored > len(plan.restores):
+        lines.append(f"These are the first {len(plan.restores)} of {plan.restored:,}.")
+    lines += [f"{name} was changed since, and stays." for name in plan.left_alone.fields]
+    lines += [f"organization {each} was changed since, and stays." for each in plan.left_alone.organization_ids]
+    return [*lines, *effect_in_words(plan), "Nothing was written."]
