@@ -112,9 +112,10 @@ def update(
         if agreed != ANYTHING:
             agreed.check(definition_plan.of_change(flag, before, changed))
         _write(flag, changed, by)
-        action = "flag.archive" if set(changed) == {"archived"} and changed["archived"] else "flag.update"
+        archives = set(changed) == {"archived"} and changed["archived"]
+        action = "flag.undo" if undoes else "flag.archive" if archives else "flag.update"
         audit_log.record(
-            "flag.undo" if undoes else action, f"flag:{key}", by=by, reason=reason, version=flag.version,
+            action, f"flag:{key}", by=by, reason=reason, version=flag.version,
             before=as_json({name: before[name] for name in changed}), after=as_json(changed),
             changeNumber=number_of_change(flag), **(undoes.details if undoes else {}),
         )  # fmt: skip

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from flags.definitions.models import Flag
-from flags.states.planning import ANYTHING, Agreed, Planned
+from flags.states.planning import ANYTHING, Agreed, AnyPlan
 from jobs.engine.models import Job
 from orgs.tree.models import Organization
 
@@ -60,7 +60,7 @@ class UndoPlan:
     restored: int
     restores: Sequence[Restored]
     left_alone: LeftAlone
-    effect: Planned
+    effect: AnyPlan
 
     @property
     def unchanged(self) -> int:
