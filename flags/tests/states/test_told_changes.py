@@ -15,7 +15,7 @@ from flags.schedules.record_result import record_failure
 from flags.states.exemptions import end_exemption_on, exempt_on
 from flags.states.set_flag import find_and_hold, set_flag
 from flags.states.setting_rules import Below
-from flags.states.undo import find_undoable, undo_on
+from flags.undoing.undo import find
 from jobs.notifications import events, telling
 from jobs.notifications.models import Delivery, Event
 from jobs.notifications.subscriptions import Wish, create
@@ -63,8 +63,7 @@ def test_each_kind_of_change_is_told_in_its_words(cast: Cast) -> None:
         exempt_on(oslo, flag_key="new", may_lift=lambda _: True, requested_by="user:olga")
     with find_and_hold(cast.oslo.pk) as oslo:
         end_exemption_on(oslo, flag_key="new", requested_by="user:olga")
-    with find_and_hold(cast.acme.pk) as acme:
-        undo_on(acme, find_undoable(number), requested_by="user:olga")
+    find(OPERATOR, number).undo()
     set_flag(organization_id=cast.acme.pk, flag_key="new", enabled=True, below=Below.KEEP, only_here=True)
     assert [text.replace("user:olga has ", "") for text in told()] == [
         "locked the flag new to off for Acme and everything below it.",
@@ -79,8 +78,7 @@ def test_those_below_are_told_what_reaches_them(cast: Cast) -> None:
     subscribe("flag.changed", cast.oslo.pk)
     set_flag(organization_id=cast.north.pk, flag_key="new", enabled=True, below=Below.KEEP, only_here=True)
     number = set_flag(organization_id=cast.acme.pk, flag_key="new", enabled=False, below=Below.LOCK).change.number
-    with find_and_hold(cast.acme.pk) as acme:
-        undo_on(acme, find_undoable(number))
+    find(OPERATOR, number).undo()
     assert told() == ["The flag new was locked to off further up.", "The flag new was changed further up."]
 
 
