@@ -14,6 +14,7 @@ class FlagsConfig(AppConfig):
         from flags.client import context  # noqa: PLC0415
         from flags.definitions import flag_pages, purge  # noqa: PLC0415 - purge registers a kind of job
         from flags.evaluation import job_gates  # noqa: PLC0415
+        from flags.history import admin_section as history_section  # noqa: PLC0415
         from flags.history import retention as history_retention  # noqa: PLC0415
         from flags.insights import usage_store  # noqa: PLC0415
         from flags.reports import report_job  # noqa: F401, PLC0415 - registers a kind of job
@@ -50,7 +51,7 @@ class FlagsConfig(AppConfig):
         subject_pages.finders["flag"] = flag_pages.find
         undo_pages.finders.append(undo_page.address_for)
         job_page.undo_finders.append(undo_page.address_for_job)
-        admin_sections.sections.append(admin_section.SECTION)
+        admin_sections.sections += [admin_section.SECTION, history_section.SECTION]
         admin_sections.figures.append(organization_figures.scheduled)
         admin_sections.move_previews += [preview.move, move_preview.move]
         admin_sections.move_plans.append(tree_plan_api.planned_move)

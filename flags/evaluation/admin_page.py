@@ -17,6 +17,8 @@ from flags.errors import TargetingKeyMissing
 from flags.evaluation import explain
 from flags.evaluation.engine import EvaluationContext, Rule, Step
 from flags.evaluation.explain import Checked, PathEntry
+from flags.history.moments import LONGEST, find_moment
+from flags.history.past_explanation import PastExplanation, explain_then
 from flagsite.core.db.snapshot import snapshot
 from flagsite.core.errors import FlagsiteError
 from orgs.access.caller import Caller
@@ -67,6 +69,13 @@ class EvaluationForm(forms.Form):
         widget=UnfoldAdminTextInputWidget(),
         help_text="Such as production. It is needed only if the flag has environment overrides.",
     )
+    at = forms.CharField(
+        label="At",
+        max_length=LONGEST,
+        required=False,
+        widget=UnfoldAdminTextInputWidget(),
+        help_text="A time of the past in UTC, such as 2026-03-14T12:00, or the number of a change. Empty: now.",
+    )
 
     def __init__(self, caller: Caller, flag: Flag, data: Any) -> None:
         super().__init__(data)
@@ -86,6 +95,8 @@ class Explanation:
     path: list[PathEntry] = field(default_factory=list)
     refusal: str = ""
     so_far: tuple[Step, ...] = ()
+    past: PastExplanation | None = None
+    """The past explanation, if the person asks for a past moment."""
 
     @property
     def folded_path(self) -> list[tuple[int, PathEntry]]:
@@ -146,7 +157,7 @@ def explanation_of(caller: Caller, flag: Flag, values: dict[str, Any]) -> Explan
     Args:
         caller: the person, who sees the path from the top of their scope.
         flag: a flag that the person may see.
-        values: the organization (or None), the user and the environment.
+        values: the organization (or None), the user, the environment, and the moment (empty for now).
 
     Returns:
         The explanation. It has the steps so far and a sentence if the evaluation needs a user or an organization.
@@ -156,6 +167,12 @@ def explanation_of(caller: Caller, flag: Flag, values: dict[str, Any]) -> Explan
     try:
         with snapshot():
             organization_id = organization.pk if organization else None
+            if values["at"]:
+                moment = find_moment(caller, values["at"].strip())
+                past = explain_then(
+                    caller, key=flag.key, organization_id=organization_id, context=context, moment=moment
+                )
+                return Explanation(past.checked, past.path, past=past)
             checked = explain.check(key=flag.key, organization_id=organization_id, context=context)
             return Explanation(checked, explain.explain_path(checked, top_id=caller.organization_id))
     except TargetingKeyMissing as error:

@@ -38,6 +38,13 @@ class Moment:
         return f"{self.at:%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
+def present_moment() -> Moment:
+    """Return the moment of now."""
+    with connection.cursor() as cursor:
+        cursor.execute(CLOCK)
+        return Moment(cursor.fetchone()[0])
+
+
 CLOCK = "SELECT clock_timestamp(), (SELECT min(begins_at) FROM flags_historybegin)"
 # A change writes several rows, each a little later than the one before, and holds its locks all the time.
 MOMENT_OF_CHANGE = f"""

@@ -8,7 +8,6 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_sc
 from rest_framework import serializers
 
 from flags.history.moments import LONGEST, NUMBER_PATTERN, TIME_PATTERN
-from flags.history.past_states import PastState
 from flags.states.serializers import INHERITED, EffectiveStateSerializer, ReadOptions
 from flagsite.core import example_names as names
 
@@ -88,8 +87,3 @@ class PastStateSerializer(EffectiveStateSerializer):
     """A flag's value for an organization, and the organization on which its stored value was set."""
 
     past = PastSerializer(required=False, help_text="Only with `at`.")
-
-
-def past_of(state: PastState) -> dict[str, Any]:
-    """Return the JSON of `past`, for documents without a serializer."""
-    return dict(PastSerializer(state).data)

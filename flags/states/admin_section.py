@@ -143,7 +143,7 @@ def _flags_of(organization: Organization, caller: Caller, query: Mapping[str, st
     other = form.cleaned_data["with"] if form.is_bound and form.is_valid() else None
     differences = comparison.compare(organization, other) if other is not None else []
     compared = [here for one in differences for here in (one.left, one.right)]
-    show = _sources([*flags, *compared], caller)
+    show = sources([*flags, *compared], caller)
     jobs = set(jobs_of(caller).filter(pk__in={state.job_id for state in states}).values_list("pk", flat=True))
     return {
         "organization": organization,
@@ -157,7 +157,7 @@ def _flags_of(organization: Organization, caller: Caller, query: Mapping[str, st
     }
 
 
-def _sources(flags: Iterable[FlagHere], caller: Caller) -> Callable[[FlagHere], ShownFlag]:
+def sources(flags: Iterable[FlagHere], caller: Caller) -> Callable[[FlagHere], ShownFlag]:
     """Return a function that shows one of these flags with the path of its source, after two queries for all."""
     ids = {here.state.source_organization_id for here in flags} - {None}
     visible = set(visible_organizations(caller).filter(pk__in=ids).values_list("pk", flat=True))

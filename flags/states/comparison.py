@@ -90,7 +90,7 @@ def compare(left: Organization, right: Organization) -> list[Difference]:
     one, other = (flags_of(side, effective_among(side, ids).values()) for side in (left, right))
     others = {here.state.flag_id: here for here in other}
     pairs = [(here, others[here.state.flag_id]) for here in one if here.state.flag_id in others]
-    return [Difference(*pair, differs) for pair in pairs if (differs := _differing(*pair))]
+    return [Difference(*pair, differs) for pair in pairs if (differs := differing(*pair))]
 
 
 def _kind(settings: Mapping[tuple[int, int], FlagSetting], state: EffectiveState) -> str:
@@ -98,7 +98,8 @@ def _kind(settings: Mapping[tuple[int, int], FlagSetting], state: EffectiveState
     return setting.kind if setting is not None else ""
 
 
-def _differing(left: FlagHere, right: FlagHere) -> list[str]:
+def differing(left: FlagHere, right: FlagHere) -> list[str]:
+    """Return in what a flag differs between two places or moments."""
     compared: dict[str, tuple[object, object]] = {
         "value": (_value(left), _value(right)),
         "source": (_source(left), _source(right)),

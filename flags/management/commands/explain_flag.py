@@ -10,11 +10,17 @@ from rich.table import Column
 from flags.evaluation import explain
 from flags.evaluation.engine import EvaluationContext
 from flags.evaluation.serializers import ExplainedSerializer
+from flags.history.moments import find_moment
+from flags.history.past_explanation import explain_then
 from flagsite.core.console import terminal
 from flagsite.core.console.command import Answer, OperatorCommand
 from flagsite.core.db.snapshot import snapshot
+from orgs.access.caller import Caller
+from orgs.access.models import Role
 from orgs.access.visible_organizations import find_organization
 
+COMMAND = Caller("command", Role.ADMIN)
+"""The caller of commands, who sees all organizations."""
 OUTCOMES = {None: "next", True: "on", False: "off"}
 
 
@@ -28,20 +34,34 @@ class Command(OperatorCommand):
         )
         parser.add_argument("--user", metavar="KEY", help="the targeting key")
         parser.add_argument("--environment", metavar="NAME", help="the environment, such as staging")
+        parser.add_argument("--at", metavar="MOMENT", help="a time of the past in UTC, or the number of a change")
 
     def answer(
-        self, *, flag: str, organization: str | None, user: str | None, environment: str | None, **options: Any
+        self,
+        *,
+        flag: str,
+        organization: str | None,
+        user: str | None,
+        environment: str | None,
+        at: str | None,
+        **options: Any,
     ) -> Answer:
         with snapshot():
             where = find_organization(organization) if organization else None
-            context = EvaluationContext(user or None, environment or None)
-            checked = explain.check(key=flag, organization_id=where.pk if where else None, context=context)
-            path = explain.explain_path(checked)
-            document = dict(ExplainedSerializer(checked, context={"path": path}).data)
+            question: dict[str, Any] = {
+                "key": flag,
+                "organization_id": where.pk if where else None,
+                "context": EvaluationContext(user or None, environment or None),
+            }
+            past = explain_then(COMMAND, **question, moment=find_moment(COMMAND, at)) if at is not None else None
+            checked = past.checked if past else explain.check(**question)
+            path = past.path if past else explain.explain_path(checked)
+            document = dict(ExplainedSerializer(checked, context={"path": path, "past": past}).data)
         steps = terminal.table(Column("Rule", no_wrap=True), Column("Outcome", no_wrap=True), "Why")
         for step in checked.decision.steps:
             steps.add_row(*terminal.cells(step.rule.value, OUTCOMES[step.enabled], step.detail))
-        output: list[Any] = [f"{flag} is {OUTCOMES[checked.decision.enabled]} ({document['reason']}).", steps]
+        verb = f"was, at {past.moment.at:%Y-%m-%d %H:%M:%S} UTC," if past else "is"
+        output: list[Any] = [f"{flag} {verb} {OUTCOMES[checked.decision.enabled]} ({document['reason']}).", steps]
         if path:
             values = terminal.table(Column("Organization", no_wrap=True), Column("Value", no_wrap=True), "Why")
             for entry in path:

@@ -5,17 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandError, CommandParser
 from rich.table import Column, Table
 from rich.text import Text
 
+from flags.history.moments import Moment, find_moment, present_moment
+from flags.history.past_comparison import compare_moments
+from flags.history.past_settings import past_path
+from flags.history.past_states import PastState, flags_with_values, past_state, past_states
+from flags.history.serializers import PastSerializer
 from flags.states import selectors
 from flags.states.selectors import EffectiveState
 from flagsite.core.console import terminal
 from flagsite.core.console.command import Answer, OperatorCommand
 from flagsite.core.db.snapshot import snapshot
+from orgs.access.caller import Caller
+from orgs.access.models import Role
 from orgs.access.visible_organizations import find_organization
 from orgs.tree.models import Organization
+
+COMMAND = Caller("command", Role.ADMIN)
+"""The caller of commands, who sees all organizations."""
+NOW = "now"
+"""The word for the present moment in the option `until`."""
 
 
 class Command(OperatorCommand):
@@ -28,11 +40,31 @@ class Command(OperatorCommand):
         parser.add_argument("organization", metavar="ORG", help="key or id; id:… or key:… if it is a number")
         parser.add_argument("flag", metavar="FLAG", nargs="?")
         parser.add_argument("--environment", metavar="NAME", help="the environment, for environment overrides")
+        parser.add_argument("--at", metavar="MOMENT", help="a time of the past in UTC, or the number of a change")
+        parser.add_argument(
+            "--until",
+            metavar="MOMENT",
+            help="with --at: show what has changed from then until this moment, or until `now`",
+        )
 
-    def answer(self, *, organization: str, flag: str | None, environment: str | None, **options: Any) -> Answer:
+    def answer(
+        self,
+        *,
+        organization: str,
+        flag: str | None,
+        environment: str | None,
+        at: str | None,
+        until: str | None,
+        **options: Any,
+    ) -> Answer:
+        if until is not None and at is None:
+            raise CommandError("--until needs --at: the moment from which on to look.")
         with snapshot():
             where = find_organization(organization)
-            states = _states(where, flag, environment)
+            moment = None if at is None else find_moment(COMMAND, at)
+            if moment is not None and until is not None:
+                return _differences(where, flag, moment, until)
+            states = _states(where, flag, environment, moment)
             sources = Organization.objects.in_bulk({state.source_organization_id for state in states} - {None})
         documents = [_document(state, where, sources) for state in states]
         if flag is not None:
@@ -41,7 +73,14 @@ class Command(OperatorCommand):
         return Answer({"organizationId": where.pk, "organizationKey": where.key, "results": documents}, output)
 
 
-def _states(where: Organization, flag: str | None, environment: str | None) -> list[EffectiveState]:
+def _states(
+    where: Organization, flag: str | None, environment: str | None, moment: Moment | None
+) -> Sequence[EffectiveState]:
+    if moment is not None and flag is not None:
+        return [past_state(COMMAND, where.pk, flag, moment, environment)]
+    if moment is not None:
+        path = past_path(COMMAND, where.pk, moment)
+        return sorted(past_states(path, flags_with_values(path), environment), key=lambda state: state.flag_key)
     if flag is not None:
         return [selectors.effective_state(organization=where, flag_key=flag, environment=environment)]
     states = selectors.as_effective(where, selectors.effective_states(where), environment)
@@ -65,7 +104,33 @@ def _document(state: EffectiveState, where: Organization, sources: dict[int, Org
         "sourceOrganizationKey": source.key if source else None,
         "jobId": state.job_id,
         "updatedAt": terminal.iso(state.updated_at),
+        **({"past": dict(PastSerializer(state).data)} if isinstance(state, PastState) else {}),
     }
+
+
+def _differences(where: Organization, flag: str | None, moment: Moment, until: str) -> Answer:
+    later = present_moment() if until == NOW else find_moment(COMMAND, until)
+    earlier, later = sorted((moment, later), key=lambda one: one.at)
+    found = [one for one in compare_moments(COMMAND, where, earlier, later) if flag in (None, one.flag_key)]
+    table = terminal.table(
+        Column("Flag", no_wrap=True), Column("Before", no_wrap=True), Column("After", no_wrap=True), "Differs in", "By"
+    )
+    documents = []
+    for one in found:
+        before, after = one.left.state if one.left else None, one.right.state
+        words = (", ".join(one.differs), "; ".join(one.by))
+        table.add_row(*terminal.cells(one.flag_key, _value(before) if before else "", _value(after), *words))
+        documents.append(
+            {
+                "featureFlagName": one.flag_key,
+                "enabledBefore": before.enabled if before else None,
+                "enabledAfter": after.enabled,
+                "differs": list(one.differs),
+                "by": one.by,
+            }
+        )
+    answer = {"organizationId": where.pk, "organizationKey": where.key, "results": documents}
+    return Answer(answer, [table] if found else ["No flag has changed."])
 
 
 def _value(state: EffectiveState) -> Text:
