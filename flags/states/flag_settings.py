@@ -49,20 +49,23 @@ recorded AS (
 """
 RECORD = f"WITH {RECORDED} SELECT EXISTS (SELECT FROM recorded), 0"  # noqa: S608 - no input in it
 LOCKS_THAT_END = "ARRAY(SELECT organization_id FROM ended UNION ALL SELECT %(organization)s)"
-# From the settings of a flag to their organizations, by primary key: a subtree may have a thousand times as many.
+# From the settings of a flag to their organizations, by primary key: a subtree may have a thousand times as many. The
+# statistics may promise a single setting where there are ten thousand, so nothing but LATERAL is a nested loop.
 RECORD_AND_END_BELOW = f"""
+SET LOCAL enable_nestloop = off;
 WITH {RECORDED},
 below AS MATERIALIZED (
     SELECT live.organization_id, live.flag_id
       FROM (SELECT organization_id, flag_id FROM flags_flagsetting setting  -- index setting_of_flag
              WHERE setting.flag_id = %(flag)s AND kind <> 'none'
                AND organization_id <> %(organization)s AND EXISTS (SELECT FROM recorded) OFFSET 0) live, LATERAL (
-           SELECT FROM orgs_organization organization
-            WHERE organization.id = live.organization_id AND {is_in_subtree("organization")} OFFSET 0) place),
+           SELECT FROM (SELECT * FROM orgs_organization WHERE id = live.organization_id OFFSET 0) organization
+            WHERE {is_in_subtree("organization")}) place
+     ORDER BY 1, 2),
 ended AS (
-    SELECT organization_id, flag_id
-      FROM flags_flagsetting setting JOIN below USING (organization_id, flag_id)
-     ORDER BY organization_id, flag_id FOR UPDATE OF setting),
+    SELECT below.organization_id, below.flag_id FROM below, LATERAL (
+           SELECT FROM flags_flagsetting
+            WHERE organization_id = below.organization_id AND flag_id = below.flag_id FOR UPDATE OFFSET 0) setting),
 ended_now AS (
     UPDATE flags_flagsetting setting
        SET number = %(number)s, decision = %(number)s, kept_from_id = NULL, created_at = clock_timestamp(),
@@ -70,13 +73,14 @@ ended_now AS (
            reason = %(reason)s,
            exempt_from_id = CASE WHEN NOT exempt_from_id = ANY({LOCKS_THAT_END}) THEN exempt_from_id END,
            exempt_until = CASE WHEN NOT exempt_from_id = ANY({LOCKS_THAT_END}) THEN exempt_until END
-      FROM ended WHERE setting.organization_id = ended.organization_id AND setting.flag_id = ended.flag_id
+      FROM ended WHERE setting.organization_id = ended.organization_id AND setting.flag_id = %(flag)s
     RETURNING TRUE),
 no_longer_exempt AS (  -- index exemption_from_lock
     UPDATE flags_flagsetting setting SET exempt_from_id = NULL, exempt_until = NULL
      WHERE setting.flag_id = %(flag)s AND exempt_from_id IS NOT NULL AND exempt_from_id = ANY({LOCKS_THAT_END})
        AND NOT organization_id = ANY(ARRAY(SELECT organization_id FROM ended)))
-SELECT EXISTS (SELECT FROM recorded), (SELECT count(*) FROM ended_now)
+SELECT EXISTS (SELECT FROM recorded), (SELECT count(*) FROM ended_now);
+SET LOCAL enable_nestloop TO DEFAULT;
 """  # noqa: S608 - no input in it
 END_EXEMPTIONS = """
 UPDATE flags_flagsetting SET exempt_from_id = NULL, exempt_until = NULL  -- index exemption_from_lock
@@ -150,6 +154,8 @@ def record(
     statement = RECORD_AND_END_BELOW if ends_below and subtree.descendant_count else RECORD
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
+        while cursor.description is None and cursor.nextset():
+            pass
         is_recorded, ended = cursor.fetchone()
     return int(ended) if is_recorded else None
 

@@ -43,8 +43,9 @@ few AS MATERIALIZED (
       FROM (SELECT FROM flags_flagsetting WHERE flag_id = ANY(%(flags)s) LIMIT %(size)s + 1) setting),
 below AS (
     SELECT setting.*, place.* FROM flags_flagsetting setting, LATERAL (  -- index setting_of_flag
-           SELECT {PLACE} FROM orgs_organization organization
-            WHERE organization.id = setting.organization_id AND {is_in_subtree("organization")} OFFSET 0) place
+           SELECT {PLACE}
+             FROM (SELECT * FROM orgs_organization WHERE id = setting.organization_id OFFSET 0) organization
+            WHERE {is_in_subtree("organization")}) place
      WHERE (SELECT settings FROM few) AND setting.flag_id = ANY(%(flags)s) AND setting.organization_id <> %(top)s
      UNION ALL
     SELECT setting.*, {PLACE} FROM orgs_organization organization, LATERAL (
