@@ -154,10 +154,15 @@ def record(
     statement = RECORD_AND_END_BELOW if ends_below and subtree.descendant_count else RECORD
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
-        while cursor.description is None and cursor.nextset():
-            pass
+        skip_to_rows(cursor)
         is_recorded, ended = cursor.fetchone()
     return int(ended) if is_recorded else None
+
+
+def skip_to_rows(cursor: Any) -> None:
+    """Go on to the first of several statements that has rows: before it, the planner was told what to do."""
+    while cursor.description is None and cursor.nextset():
+        pass
 
 
 def end_exemptions_from(organization_ids: Sequence[int], flag_id: int) -> None:

@@ -33,11 +33,9 @@ class ChangedDefinition(UndoableChange):
         self.flag: Flag = flag
         self.created_at = former.valid_until
         self._caller = caller
-        self._before = former.definition
-        following = FormerDefinition.objects.filter(flag_id=flag.pk, version__gt=former.version)
-        next_one = following.order_by("version").first()
-        self._after = next_one.definition if next_one else None
-        self.requested_by = next_one.definition["updated_by"] if next_one else flag.updated_by
+        self._before = former
+        after = self._after()
+        self.requested_by = after["updated_by"] if after else flag.updated_by
 
     @property
     def in_words(self) -> str:
@@ -75,12 +73,19 @@ class ChangedDefinition(UndoableChange):
 
     def _changed(self) -> dict[str, Any]:
         """Return the fields that the change has changed, with their values before it."""
-        before, after = _values_in(self._before), self._written()
+        before, after = _values_in(self._before.definition), self._written()
         return {name: value for name, value in before.items() if name in after and value != after[name]}
 
     def _written(self) -> dict[str, Any]:
         """Return the values that the change has left."""
-        return values_of(self.flag) if self._after is None else _values_in(self._after)
+        after = self._after()
+        return values_of(self.flag) if after is None else _values_in(after)
+
+    def _after(self) -> dict[str, Any] | None:
+        """Return the definition that the change has left; None if it is the one of now."""
+        following = FormerDefinition.objects.filter(flag_id=self.flag.pk, version__gt=self._before.version)
+        next_one = following.order_by("version").first()
+        return dict(next_one.definition) if next_one else None
 
 
 def find(caller: Caller, number: int) -> ChangedDefinition | None:

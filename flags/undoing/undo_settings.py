@@ -41,27 +41,30 @@ UNDOABLE = (SET, LOCK, NONE)
 """The kinds of changes of settings that can be undone. An exemption ends in its own way."""
 # A setting that would have ended by now stays ended. A setting is as the change has left it if it still has the
 # decision that it had under the number of the change: moves, exemptions and undone changes since do not matter.
+# Whatever the statistics promise, each row is looked up by its key, and the update is no nested loop.
 CURRENT = f"""
 current AS MATERIALIZED (
-    SELECT setting.organization_id, setting.kind, replaced.id AS replaced_id,
-           {is_in_subtree("organization")} AS is_inside,
-           {is_in_subtree("organization")} AND (setting.number = %(undone)s OR EXISTS (  -- index former_setting
-               SELECT FROM flags_replacedsetting left_so
-                WHERE left_so.organization_id = setting.organization_id AND left_so.flag_id = setting.flag_id
-                  AND left_so.number = %(undone)s AND left_so.decision = setting.decision)) AS is_as_left
-      FROM flags_replacedsetting replaced  -- index setting_replaced_by
-      JOIN flags_flagsetting setting
-        ON setting.organization_id = replaced.organization_id AND setting.flag_id = replaced.flag_id
-      JOIN orgs_organization organization ON organization.id = setting.organization_id
-     WHERE replaced.replaced_by = %(undone)s AND replaced.flag_id = %(flag)s)
+    SELECT replaced.organization_id, setting.kind, replaced.id AS replaced_id, place.is_inside,
+           place.is_inside AND (setting.number = %(undone)s OR EXISTS (
+               SELECT FROM (SELECT * FROM flags_replacedsetting  -- index former_setting
+                             WHERE organization_id = replaced.organization_id OFFSET 0) left_so
+                WHERE left_so.flag_id = replaced.flag_id AND left_so.number = %(undone)s
+                  AND left_so.decision = setting.decision)) AS is_as_left
+      FROM (SELECT * FROM flags_replacedsetting WHERE replaced_by = %(undone)s OFFSET 0) replaced, LATERAL (
+           SELECT number, decision, kind FROM flags_flagsetting
+            WHERE organization_id = replaced.organization_id AND flag_id = replaced.flag_id OFFSET 0) setting, LATERAL (
+           SELECT {is_in_subtree("organization")} AS is_inside FROM orgs_organization organization
+            WHERE id = replaced.organization_id OFFSET 0) place
+     WHERE replaced.flag_id = %(flag)s)
 """  # noqa: S608 - no input in it
 RESTORE = f"""
+SET LOCAL enable_nestloop = off;
 WITH {CURRENT},
 before AS MATERIALIZED (
     SELECT current.organization_id, current.kind AS current_kind, replaced.kind, replaced.enabled, replaced.only_here,
            replaced.kept_from_id, replaced.expires_at, replaced.decision, replaced.kind <> 'none'
            AND (replaced.expires_at IS NULL OR replaced.expires_at > now()) AS is_restored
-      FROM current JOIN flags_replacedsetting replaced ON replaced.id = current.replaced_id
+      FROM current, LATERAL (SELECT * FROM flags_replacedsetting WHERE id = current.replaced_id OFFSET 0) replaced
      WHERE is_as_left),
 restored AS (
     UPDATE flags_flagsetting setting
@@ -80,7 +83,8 @@ SELECT (SELECT count(*) FROM restored),
        ARRAY(SELECT organization_id FROM current WHERE is_inside AND NOT is_as_left ORDER BY 1 LIMIT %(most)s),
        (SELECT count(*) FROM current WHERE NOT is_as_left),
        ARRAY(SELECT organization_id FROM before
-              WHERE current_kind = 'lock' AND NOT (is_restored AND kind = 'lock')) AS unlocked
+              WHERE current_kind = 'lock' AND NOT (is_restored AND kind = 'lock')) AS unlocked;
+SET LOCAL enable_nestloop TO DEFAULT;
 """  # noqa: S608 - no input in it
 # What RESTORE would do: each setting that the change has replaced or ended, as it is now, and as it would be.
 REPLACED = f"""
@@ -90,11 +94,12 @@ SELECT {COLUMNS}, place.starts_at, place.ends_at, place.size, current.is_inside,
        CASE WHEN is_restored THEN COALESCE(replaced.kept_from_id, setting.organization_id)
             ELSE setting.organization_id END,
        is_restored AND replaced.only_here
-  FROM current
-  JOIN (SELECT *, kind <> 'none' AND (expires_at IS NULL OR expires_at > now()) AS is_restored
-          FROM flags_replacedsetting) replaced ON replaced.id = current.replaced_id
-  JOIN flags_flagsetting setting ON setting.organization_id = current.organization_id AND setting.flag_id = %(flag)s
-  JOIN (SELECT id, {PLACE} FROM orgs_organization organization) place ON place.id = setting.organization_id
+  FROM current, LATERAL (
+       SELECT *, kind <> 'none' AND (expires_at IS NULL OR expires_at > now()) AS is_restored
+         FROM flags_replacedsetting WHERE id = current.replaced_id OFFSET 0) replaced, LATERAL (
+       SELECT * FROM flags_flagsetting
+        WHERE organization_id = current.organization_id AND flag_id = %(flag)s OFFSET 0) setting, LATERAL (
+       SELECT {PLACE} FROM orgs_organization organization WHERE id = current.organization_id OFFSET 0) place
  ORDER BY place.starts_at
 """  # noqa: S608 - no input in it
 TOO_OLD = (
@@ -245,6 +250,7 @@ def _restore(
     }  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(RESTORE, parameters)
+        flag_settings.skip_to_rows(cursor)
         restored, left_alone, count, unlocked = cursor.fetchone()
     if unlocked:
         flag_settings.end_exemptions_from(unlocked, found.flag.pk)

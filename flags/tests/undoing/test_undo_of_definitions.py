@@ -86,6 +86,14 @@ def test_fields_that_were_changed_since_are_left_alone_and_listed(api: Api) -> N
     assert (now()["owner"], now()["tags"]) == ("till", [])
 
 
+def test_what_somebody_changes_just_before_the_undo_is_left_alone(api: Api) -> None:
+    found = find(OPS, change(owner="shop", tags=["a"]))
+    change(owner="till", description="another change")
+    undone = found.undo()
+    assert (undone.restored, undone.left_alone.fields) == (1, ["owner"])
+    assert (now()["owner"], now()["tags"], now()["description"]) == ("till", [], "another change")
+
+
 def test_one_change_after_the_other_is_undone(api: Api) -> None:
     before = now()
     numbers = [change(owner="a"), change(owner="b"), change(owner="c", killed=True)]
