@@ -158,7 +158,8 @@ class Installation:
 
     def clear(self) -> None:
         """Delete all organizations, jobs and access keys."""
-        self.sql("TRUNCATE flags_flagstate, flags_flagsetting, flags_change CASCADE")
+        self.sql("TRUNCATE flags_flagstate, flags_flagsetting, flags_change, flags_replacedsetting CASCADE")
+        self.sql("TRUNCATE flags_formerplacement, flags_formerdefinition")
         self.sql("TRUNCATE jobs_job, jobs_jobfailure, jobs_deedtarget CASCADE")
         self.sql("TRUNCATE orgs_organization, orgs_accesskey, orgs_staffscope CASCADE")
 
@@ -234,7 +235,7 @@ def free_port() -> int:
 
 EMPTY_TABLES = """
 TRUNCATE flags_flagstate, flags_flagsetting, flags_change, flags_flag, flags_flag_prerequisites, jobs_job,
-         jobs_jobfailure, jobs_deedtarget CASCADE;
+         flags_replacedsetting, flags_formerplacement, flags_formerdefinition, jobs_jobfailure, jobs_deedtarget CASCADE;
 SET LOCAL session_replication_role = replica;  -- no row refers to them, and the check of each foreign key is slow
 DELETE FROM orgs_organization;
 SET LOCAL session_replication_role = origin;

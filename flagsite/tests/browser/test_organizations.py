@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,32 @@ def test_a_switch_shows_what_it_would_change_and_its_job_reaches_everyone(
     expect(row).to_contain_text("on")
     expect(row).to_contain_text("Root › West")
     picture(page, "organization")
+
+
+@pytest.mark.parametrize(("dark", "phone"), [(False, False), (True, True)])
+def test_an_organization_shows_its_flags_at_another_time_and_what_has_changed_since(
+    planted: Installation, sign_in: SignIn, picture: Picture, *, dark: bool, phone: bool
+) -> None:
+    name = f"kiosk-{dark}"
+    for value in ("true", "false"):
+        assert planted.post(f"/3/{name}/{value}").status_code == 200
+        for table in ("orgs_organization", "flags_flag", "flags_flagsetting", "flags_replacedsetting", "flags_change"):
+            planted.sql(f"UPDATE {table} SET created_at = created_at - interval '1 hour'")
+        planted.sql("UPDATE flags_replacedsetting SET replaced_at = replaced_at - interval '1 hour'")
+        planted.sql("UPDATE flags_formerplacement SET valid_until = valid_until - interval '1 hour'")
+        planted.sql("UPDATE flags_historybegin SET begins_at = begins_at - interval '1 hour'")
+    page = sign_in("vic", dark=dark, phone=phone)
+    page.goto(f"{TREE}3/change/")
+    page.get_by_label("Flags at (UTC)").fill(f"{datetime.now(UTC) - timedelta(minutes=90):%Y-%m-%dT%H:%M:%S}")
+    page.get_by_role("button", name="Show").click()
+    row = page.locator("#past-flags tbody tr", has_text=name)
+    expect(row).to_contain_text("set here")
+    changed = page.locator("#past-differences tbody tr", has_text=name)
+    expect(changed).to_contain_text("value")
+    expect(changed).to_contain_text("change")
+    assert serious(page) == []
+    assert fits(page)
+    picture(page, f"organization-past-{'dark-phone' if dark else 'light'}")
 
 
 def test_an_organization_is_compared_with_another_and_its_history_is_told_in_sentences(

@@ -26,7 +26,8 @@ from orgs.tree.locks import TREE_LOCK
 CHECKOUT = Path(__file__).resolve().parents[3]
 LEASE, SWEEP = 3.0, 1.0
 TABLES = "flags_flag, flags_flagstate, flags_flagsetting, flags_change, flags_flagschedule, jobs_batch, jobs_job"
-EMPTY = f"TRUNCATE {TABLES}, jobs_jobfailure CASCADE"
+HISTORY = "flags_replacedsetting, flags_formerplacement, flags_formerdefinition"
+EMPTY = f"TRUNCATE {TABLES}, {HISTORY}, jobs_jobfailure CASCADE"
 """What tests that share an installation leave behind."""
 
 
@@ -155,6 +156,7 @@ class Installation:
             connection.execute("SELECT pg_advisory_xact_lock(%s)", [TREE_LOCK])
             connection.execute(EMPTY)
             connection.execute("DELETE FROM orgs_organization")  # not TRUNCATE, which would take the keys along
+            connection.execute(f"TRUNCATE {HISTORY}")  # the new organizations have the same ids
             connection.execute(
                 """
                 INSERT INTO orgs_organization (id, name, key, parent_id, tree_id, level, descendant_count, lft, rght)
