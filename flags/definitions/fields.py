@@ -77,7 +77,7 @@ class FieldSpec:
     """Whether a PUT without this field keeps the current value, instead of setting the default."""
     is_schedulable: bool = False
     from_json: Callable[[Any], Any] = unchanged
-    """Converts the JSON of a schedule to the model's value."""
+    """Converts JSON, of a schedule or of history, to the model's value."""
     bound_access: BoundAccess = BoundAccess.VALUE
     section: AdminSection | None = None
     """The section of the page with its input. None if the page has no input for it."""
@@ -102,7 +102,7 @@ class FieldSpec:
             self.rule(value)
 
     def value_from_json(self, value: Any) -> Any:
-        """Convert the JSON of a schedule to the model's value."""
+        """Convert JSON, of a schedule or of history, to the model's value."""
         return None if value is None else self.from_json(value)
 
     def input_field(self) -> serializers.Field[Any, Any, Any, Any]:
@@ -305,6 +305,7 @@ _SPECS = (
         output=partial(serializers.DateField, allow_null=True),
         example="2027-03-31",
         to_json=date.isoformat,
+        from_json=date.fromisoformat,
         section=AdminSection.SEARCH,
     ),
     FieldSpec(

@@ -176,6 +176,7 @@ def _write_moved(placements: list[Placement]) -> list[int]:
     number = _number_of_moves()
     moves = [(placement.organization_id, placement.former_ancestor_ids or ()) for placement in placements]
     for placement in placements:
+        placement.change_numbers.append(number)
         if placement.keeps_values:
             _keep_values(placement, number=number)
     flags_of: dict[int, set[int]] = {}

@@ -112,8 +112,4 @@ def _undo_plan(undone: ChangedDefinition, plan: DefinitionPlan, left_alone: Left
 
 def _values_in(definition: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a former definition as the model has them. It may be older than some of today's fields."""
-    return {name: _value(name, definition[name]) for name in FIELDS if name in definition}
-
-
-def _value(name: str, value: Any) -> Any:
-    return Flag._meta.get_field(name).to_python(value) if FIELDS[name].is_column else value  # type: ignore[union-attr]
+    return {name: spec.value_from_json(definition[name]) for name, spec in FIELDS.items() if name in definition}

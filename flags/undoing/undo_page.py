@@ -12,13 +12,14 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from flags.definitions.models import Flag
+from flags.definitions.who_may_define import may_define
 from flags.errors import ChangeNotFound, ChangeNotUndoable
 from flags.states.models import Change
 from flags.states.planning import Agreed
 from flags.undoing.undo import find
 from flags.undoing.undo_settings import UNDOABLE
 from flags.undoing.undo_words import effect_in_words, restored_in_words, result_in_words
-from flags.undoing.undone import UndoableChange, UndoPlan
+from flags.undoing.undone import MOVE, Restored, UndoableChange, UndoPlan
 from flagsite.core.actor import current
 from flagsite.core.admin.reason_form import reason_field
 from flagsite.core.errors import FlagsiteError
@@ -37,6 +38,8 @@ ACTIONS = frozenset({"flag.set", "flag.lock", "flag.reset", "flag.undo"})
 """What the audit log calls the changes of settings that can be undone, and undos of all kinds."""
 OF_DEFINITIONS = frozenset({"flag.update", "flag.archive"})
 """What it calls the changes of definitions."""
+MOVES = "organization.move"
+"""What it calls moves."""
 ENDED_EARLY = (Status.CANCELLED, Status.FAILED)
 
 
@@ -52,10 +55,13 @@ def address_for(entry: AuditEntry, caller: Caller) -> str | None:
     number = entry.details.get("changeNumber")
     if not isinstance(number, int) or not caller.may(Role.EDITOR):
         return None
-    is_of_definition = entry.action in OF_DEFINITIONS or entry.organization_id is None
-    if not (entry.action in ACTIONS or entry.action in OF_DEFINITIONS):
-        return None
-    if is_of_definition and caller.organization_id is not None:
+    if entry.action == MOVES:
+        may_undo = caller.may(Role.ADMIN)
+    elif entry.action in OF_DEFINITIONS or (entry.action in ACTIONS and entry.organization_id is None):
+        may_undo = may_define(caller)
+    else:
+        may_undo = entry.action in ACTIONS
+    if not may_undo:
         return None
     return reverse("admin:flags_flag_undo", args=[number])
 
@@ -115,13 +121,20 @@ def _plan(change: UndoableChange) -> tuple[UndoPlan | None, str]:
 def _described(plan: UndoPlan, caller: Caller) -> dict[str, Any]:
     """Return what the page shows of a plan: the names of the organizations, and the values in words."""
     ids = {each.organization_id for each in plan.restores} | set(plan.left_alone.organization_ids)
+    if plan.undone.kind == MOVE:
+        ids |= {place for each in plan.restores for place in (each.before, each.after)}
     visible = set(visible_organizations(caller).filter(pk__in=ids - {None}).values_list("pk", flat=True))
     paths = path_names_of(visible, top_id=caller.organization_id)
 
-    def where(organization_id: int) -> str:
-        return " › ".join(paths.get(organization_id, [str(organization_id)]))
+    def where(organization_id: int | None) -> str:
+        return " › ".join(paths.get(organization_id, [str(organization_id)])) if organization_id else "none"
 
-    rows = [(each.field or where(each.organization_id or 0), *restored_in_words(plan, each)) for each in plan.restores]
+    def values(each: Restored) -> tuple[str, str]:
+        if plan.undone.kind == MOVE:
+            return where(each.before), where(each.after)
+        return restored_in_words(plan, each)
+
+    rows = [(each.field or where(each.organization_id), *values(each)) for each in plan.restores]
     left = [*plan.left_alone.fields, *(where(each) for each in plan.left_alone.organization_ids)]
     return {"rows": rows, "left": left, "effect": effect_in_words(plan)}
 

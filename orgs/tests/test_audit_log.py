@@ -135,12 +135,13 @@ def test_the_migration_that_renames_the_model_leaves_the_table_alone() -> None:
 
 def test_changes_of_the_tree_are_recorded_with_before_and_after(cast: Cast) -> None:
     tree_operations.rename(organization_id=cast.oslo.pk, name="Christiania")
-    tree_operations.move(organization_id=cast.oslo.pk, parent_id=cast.south.pk)
+    number = tree_operations.move(organization_id=cast.oslo.pk, parent_id=cast.south.pk).change_number
     tree_operations.move(organization_id=cast.oslo.pk, parent_id=cast.south.pk)
     tree_operations.delete(organization_id=cast.south.pk, subtree=True)
+    moved = {"before": cast.north.pk, "after": cast.south.pk, "changeNumber": number}
     assert entries() == [
         ("system", "organization.rename", "organization:oslo", {"before": "Oslo", "after": "Christiania"}),
-        ("system", "organization.move", "organization:oslo", {"before": cast.north.pk, "after": cast.south.pk}),
+        ("system", "organization.move", "organization:oslo", moved),
         ("system", "organization.delete", "organization:south", {"name": "South", "organizations": 3}),
     ]
 

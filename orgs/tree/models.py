@@ -139,6 +139,8 @@ class Organization(MPTTModel):
     """Whether the next move keeps the values of flags as settings of the organization itself."""
     kept_values: tuple[KeptValue, ...] = ()
     """The values that the last move of this instance has kept."""
+    change_number: int | None = None
+    """The change number of the last move of this instance, if another app has given it one."""
 
     objects: ClassVar[OrganizationTreeManager] = OrganizationTreeManager()
 
@@ -311,6 +313,7 @@ class Organization(MPTTModel):
             started: list[tuple[Any, Any]] = organizations_placed.send(sender=Organization, placements=[placement])
             self.placement_jobs = tuple(job_id for _, job_ids in started for job_id in job_ids or ())
             self.kept_values = tuple(placement.kept)
+            self.change_number = placement.change_numbers[0] if placement.change_numbers else None
 
     def _be_placed(self, place: gaps.Place) -> None:
         """Take over the place of a new organization; django-mptt then saves it without placing it itself."""

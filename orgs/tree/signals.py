@@ -32,6 +32,8 @@ class Placement:
     """The values of flags at the former place become settings of the organization itself."""
     kept: list[KeptValue] = field(default_factory=list)
     """Receivers add the values here that they have kept."""
+    change_numbers: list[int] = field(default_factory=list)
+    """Receivers add the number here that they have given to a move."""
 
     @property
     def is_new(self) -> bool:

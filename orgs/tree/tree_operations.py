@@ -67,8 +67,9 @@ def move(
         organization.keeps_values = options.keeps_values
         organization.save()
         if before != parent_id:
-            kept = {"valuesKept": len(organization.kept_values)} if organization.kept_values else {}
-            _record("organization.move", organization, reason, before=before, after=parent_id, **kept)
+            more = {"valuesKept": len(organization.kept_values), "changeNumber": organization.change_number}
+            told = {name: value for name, value in more.items() if value}
+            _record("organization.move", organization, reason, before=before, after=parent_id, **told)
     return organization
 
 
